@@ -1,0 +1,104 @@
+import type { Uuid } from '../platform/ids.js';
+
+export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+export type JsonObject = { [key: string]: JsonValue };
+
+/** A namespace and a value, both normalised. `id` is a function of the two: equal identifiers have equal ids everywhere. */
+export interface Identifier {
+  readonly id: Uuid;
+  readonly ns: string;
+  readonly value: string;
+}
+
+/**
+ * Decides which identifiers of an event count and which one it hangs on. Implemented by `identity/`, handed to the
+ * event log by the composition root, because an event's anchor fixes its partition when it is appended.
+ */
+export interface IdentifierPolicy {
+  /** Grows whenever the rules change; stored with each event. */
+  readonly rulesVersion: number;
+  /**
+   * Normalises and filters raw identifiers, and sorts them by falling priority (ties by namespace, then value).
+   * Blocked and malformed values are left out and reported.
+   */
+  resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers;
+}
+
+export interface RawIdentifier {
+  readonly ns: string;
+  readonly value: string;
+}
+
+export interface ResolvedIdentifiers {
+  /** Unique, by falling priority. The first is the anchor. Empty: the event belongs to nobody and is refused. */
+  readonly identifiers: readonly Identifier[];
+  readonly dropped: readonly { readonly ns: string; readonly reason: 'blocked' | 'malformed' | 'too_long' | 'unknown_namespace' }[];
+}
+
+/** What an adapter (HTTP, GraphQL, batch load) hands to `AcceptService`: parsed, not yet validated. */
+export interface IncomingEvent {
+  readonly type: EventType;
+  /** `track`: the event's name. `page`, `screen`: the page's name, if any. */
+  readonly name?: string;
+  /** Unique per source; a missing one is generated, which gives up deduplication. */
+  readonly messageId?: string;
+  readonly identifiers: readonly RawIdentifier[];
+  /** When it happened, by the sender's clock. */
+  readonly timestampMs?: number;
+  /** When it was sent, by the sender's clock: lets us correct a wrong one. */
+  readonly sentAtMs?: number;
+  readonly properties?: JsonObject;
+  readonly traits?: JsonObject;
+  readonly context?: JsonObject;
+  readonly groupId?: string;
+}
+
+/** An event as it stands in the log: validated, deduplicated, anchored, positioned. */
+export interface LoggedEvent {
+  /** Position in the log; the acceptance order. Grows with commit order, so that a reader never misses one. */
+  readonly pos: number;
+  /** `partitionOf(anchor, partitions)`. */
+  readonly part: number;
+  readonly sourceId: number;
+  readonly messageId: string;
+  readonly type: EventType;
+  /**
+   * What features and segments match on. For `track` the name of the event; for other types the type itself
+   * (`page`, `identify`, …), with the page's name in `properties.name`.
+   */
+  readonly name: string;
+  /** `min(corrected client time, acceptedAt)`, ms. */
+  readonly occurredAt: number;
+  /** ms; never falls as `pos` grows. */
+  readonly acceptedAt: number;
+  /** Loaded history: sets state, emits no change. */
+  readonly historical: boolean;
+  /** By falling priority; the first is the anchor. Never empty. */
+  readonly identifiers: readonly Identifier[];
+  readonly properties: JsonObject;
+  readonly traits: JsonObject;
+  readonly context: JsonObject;
+  readonly groupId: string | null;
+}
+
+/** The outcome for one event of a batch, at the index it was handed in. */
+export type AcceptResult =
+  | { readonly status: 'accepted' }
+  | { readonly status: 'duplicate' }
+  | { readonly status: 'refused'; readonly code: string; readonly reason: string };
+
+/** Total order of evidence and of trait values that does not depend on arrival: `(occurredAt, sourceId, messageId)`. */
+export interface CanonicalKey {
+  readonly occurredAt: number;
+  readonly sourceId: number;
+  readonly messageId: string;
+}
+
+export function compareCanonical(a: CanonicalKey, b: CanonicalKey): number {
+  if (a.occurredAt !== b.occurredAt) return a.occurredAt - b.occurredAt;
+  if (a.sourceId !== b.sourceId) return a.sourceId - b.sourceId;
+  return a.messageId < b.messageId ? -1 : a.messageId > b.messageId ? 1 : 0;
+}

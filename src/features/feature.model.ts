@@ -1,0 +1,68 @@
+import type { JsonValue } from '../events/event.model.js';
+
+export const AGGREGATES = ['count', 'sum', 'avg', 'min', 'max', 'first', 'last', 'distinct', 'recency', 'times'] as const;
+export type Aggregate = (typeof AGGREGATES)[number];
+
+export type FeatureType = 'int' | 'double' | 'string' | 'bool' | 'timestamp' | 'times';
+
+/** One feature of a view, validated. The written form is YAML; `parse-features.ts` makes these. */
+export interface FeatureDefinition {
+  /** Unique over all views; `[a-z][a-z0-9_]{0,62}`. */
+  readonly name: string;
+  readonly view: string;
+  readonly description: string;
+  readonly aggregate: Aggregate;
+  /** Names of events that count ({@link LoggedEvent.name}); empty: every event. */
+  readonly events: readonly string[];
+  /** Key of the source the events must come from; null: any. */
+  readonly source: string | null;
+  /** CEL over `properties`, `traits`, `context`, `type`, `name`; null: no further filter. An error counts as false. */
+  readonly where: string | null;
+  /** Dotted path of the value that is aggregated, as `properties.total`; null for count, recency and times. */
+  readonly value: string | null;
+  /** Window length in ms; null: lifetime. */
+  readonly windowMs: number | null;
+  /**
+   * recency: the unit in ms that the age is floored to (so that its value stays put between whole units).
+   * Null otherwise.
+   */
+  readonly unitMs: number | null;
+  /** times: how many of the latest matching event times are kept, 1…32. Null otherwise. */
+  readonly limit: number | null;
+  readonly type: FeatureType;
+}
+
+export const FEATURE_STATUSES = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const;
+export type FeatureStatus = (typeof FEATURE_STATUSES)[number];
+
+/** A feature's value as of an instant `t`: it has seen the events with `occurredAt < t`, no others. */
+export interface FeatureValue {
+  readonly status: FeatureStatus;
+  /** int, double, timestamp (ms): number; times: ms, newest first; null unless PRESENT. */
+  readonly value: number | string | boolean | readonly number[] | null;
+  /** Time of the newest event in the value, ms; null if there is none. */
+  readonly eventTs: number | null;
+  /** The next instant, ms, at which time alone can change the value; Infinity if never. */
+  readonly validUntil: number;
+  /** True where a bound was reached and the value is an estimate. */
+  readonly approximate: boolean;
+}
+
+/** What an aggregator needs of an event. A LoggedEvent is one. */
+export interface FeatureEvent {
+  readonly type: string;
+  readonly name: string;
+  readonly sourceId: number;
+  readonly messageId: string;
+  readonly occurredAt: number;
+  readonly properties: Record<string, JsonValue>;
+  readonly traits: Record<string, JsonValue>;
+  readonly context: Record<string, JsonValue>;
+}
+
+/** The ordered list of features that one model or consumer reads. */
+export interface FeatureService {
+  readonly name: string;
+  readonly description: string;
+  readonly features: readonly string[];
+}

@@ -1,0 +1,49 @@
+import type { Uuid } from '../platform/ids.js';
+
+export const SEGMENT_STAGES = ['draft', 'active', 'archived'] as const;
+export type SegmentStage = (typeof SEGMENT_STAGES)[number];
+
+/** One version of a segment's definition. */
+export interface SegmentVersion {
+  readonly segmentId: number;
+  readonly key: string;
+  readonly name: string;
+  readonly description: string;
+  readonly version: number;
+  readonly stage: SegmentStage;
+  /** CEL; see `docs/segments.md`. */
+  readonly expression: string;
+}
+
+export type ChangeKind = 'enter' | 'leave';
+export type CauseKind = 'event' | 'timer' | 'merge' | 'unmerge' | 'model' | 'edit' | 'consent' | 'erasure' | 'load';
+
+/** Why a membership changed. */
+export interface ChangeCause {
+  readonly kind: CauseKind;
+  /** Log position of the event that did it; null for timers and edits. */
+  readonly pos: number | null;
+  /** The other profile, for merge and unmerge. */
+  readonly profileId?: Uuid;
+}
+
+/** A row of the feed: one profile entered or left one segment. */
+export interface SegmentChange {
+  /** Position in the feed: gapless, in commit order. */
+  readonly seq: number;
+  readonly profileId: Uuid;
+  readonly segmentId: number;
+  readonly kind: ChangeKind;
+  /** The instant it became true, ms. */
+  readonly at: number;
+  readonly version: number;
+  readonly cause: ChangeCause;
+}
+
+/** Live membership as the pipeline maintains it. */
+export interface Membership {
+  readonly segmentId: number;
+  readonly since: number;
+  readonly version: number;
+  readonly cause: ChangeCause;
+}
