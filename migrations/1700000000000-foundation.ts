@@ -15,6 +15,7 @@ export class Foundation1700000000000 implements MigrationInterface {
   }
 
   async down(db: QueryRunner): Promise<void> {
+    await db.query('DROP SEQUENCE IF EXISTS publish_version');
     for (const table of TABLES) await db.query(`DROP TABLE IF EXISTS ${table} CASCADE`);
   }
 }
@@ -72,8 +73,9 @@ const UP = [
      part smallint PRIMARY KEY,
      applied_pos bigint NOT NULL DEFAULT 0,
      published_pos bigint NOT NULL DEFAULT 0,
+     swept_version bigint NOT NULL DEFAULT 0,
      epoch bigint NOT NULL DEFAULT 0,
-     holder text,
+     holder bigint,
      lease_until bigint NOT NULL DEFAULT 0
    ) WITH (fillfactor = 10)`,
   `CREATE TABLE dead_letters (
@@ -151,8 +153,9 @@ const UP = [
      founded_pos bigint NOT NULL,
      created_at bigint NOT NULL,
      merged_into uuid,
-     version bigint NOT NULL DEFAULT 0
-   ) WITH (fillfactor = 80)`,
+     part smallint NOT NULL
+   )`,
+  `CREATE INDEX profiles_part ON profiles (part, id)`,
   `CREATE INDEX profiles_merged ON profiles (merged_into) WHERE merged_into IS NOT NULL`,
   // Packed tiles of all features and the traits of one anchor. Nothing that changes is indexed: updates stay in place.
   `CREATE TABLE anchor_states (
@@ -167,9 +170,16 @@ const UP = [
   `CREATE TABLE feature_streams (
      id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
      key text NOT NULL UNIQUE,
-     since_pos bigint NOT NULL,
-     backfilled_pos bigint NOT NULL,
      created_at bigint NOT NULL
+   )`,
+  // A new stream counts live events after since_pos; a backfill adds those up to it, chunk by chunk. Partials merge, so
+  // the two never have to wait for each other. Ready once done_pos has reached since_pos in every partition.
+  `CREATE TABLE stream_backfills (
+     stream_id smallint NOT NULL REFERENCES feature_streams (id),
+     part smallint NOT NULL,
+     since_pos bigint NOT NULL,
+     done_pos bigint NOT NULL,
+     PRIMARY KEY (stream_id, part)
    )`,
   `CREATE TABLE feature_views (
      name text PRIMARY KEY,
@@ -237,6 +247,9 @@ const UP = [
    ) WITH (fillfactor = 70)`,
   `CREATE INDEX timers_due ON timers (due_at)`,
 
+  // Orders the copies of a profile in the online store: taken once a transaction, after its locks.
+  `CREATE SEQUENCE publish_version`,
+
   // --- the feed ------------------------------------------------------------------------------------------------------
   // Locked last by every transaction that writes changes, before they are numbered: gapless, in commit order.
   `CREATE TABLE feed_head (
@@ -264,6 +277,6 @@ const UP = [
 
 const TABLES = [
   'changes', 'feed_head', 'timers', 'memberships', 'segment_versions', 'segments', 'models', 'model_blobs',
-  'feature_services', 'feature_views', 'feature_streams', 'anchor_states', 'profiles', 'assignments', 'evidence',
+  'feature_services', 'feature_views', 'stream_backfills', 'feature_streams', 'anchor_states', 'profiles', 'assignments', 'evidence',
   'identifiers', 'loads', 'dead_letters', 'partitions', 'event_log', 'log_head', 'api_keys', 'sources', 'installation',
 ];
