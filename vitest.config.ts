@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+import { SummaryReporter } from './test/support/summary-reporter.js';
+
+const shared = {
+  // One copy of graphql: without the alias, its CommonJS and ESM builds are both loaded and refuse each other's types.
+  resolve: { alias: { graphql: 'graphql/index.js' } },
+  oxc: { decorator: { legacy: true } },
+};
+
+export default defineConfig({
+  ...shared,
+  test: {
+    reporters: ['default', new SummaryReporter()],
+    pool: 'forks',
+    maxWorkers: 2,
+    projects: [
+      {
+        ...shared,
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'seeds/**/*.test.ts'], testTimeout: 20_000 },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'services',
+          include: ['test/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
