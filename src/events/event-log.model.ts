@@ -1,0 +1,93 @@
+import type { Uuid } from '../platform/ids.js';
+import type { LoggedEvent } from './event.model.js';
+
+/** A validated event on its way into the log: encoded, anchored, without a position yet. */
+export interface PreparedEvent {
+  readonly sourceId: number;
+  /** Function of source and message id; the log keeps at most one event for each. */
+  readonly dedupeId: Uuid;
+  /** The event's highest-priority identifier; decides its partition. */
+  readonly anchorId: Uuid;
+  /** Corrected client time, ms, not after the time it was received. The log lowers it to its own accepted time. */
+  readonly occurredAt: number;
+  readonly rulesVersion: number;
+  readonly historical: boolean;
+  /** See `event-codec.ts`. */
+  readonly payload: Buffer;
+}
+
+/** The newest position and the log's clock. Both never fall. */
+export interface LogHead {
+  readonly pos: number;
+  /** ms; every event appended later has `acceptedAt` at least this. */
+  readonly acceptedAt: number;
+}
+
+export interface ReadBatchOptions {
+  /** Exclusive. */
+  readonly afterPos: number;
+  /** Inclusive; default: the head. */
+  readonly toPos?: number;
+  /** Partitions to read. */
+  readonly parts: readonly number[];
+  /** Most events, 1…10,000. */
+  readonly limit: number;
+  /** Most payload bytes in sum; the first event is returned even if it alone exceeds this. */
+  readonly maxBytes: number;
+}
+
+export interface LogBatch {
+  /** By rising position. */
+  readonly events: readonly LoggedEvent[];
+  /**
+   * Every event of the asked partitions up to here (inclusive) has been returned by this or an earlier read, so an
+   * offset may advance to it although the last events in between belong to other partitions. At least `afterPos`.
+   */
+  readonly scannedPos: number;
+  /** The head in the same snapshot. `scannedPos >= head.pos` means caught up. */
+  readonly head: LogHead;
+}
+
+export interface TimelineOptions {
+  /** Inclusive, ms of `occurredAt`. */
+  readonly fromMs?: number;
+  /** Exclusive, ms of `occurredAt`. */
+  readonly toMs?: number;
+  /** 1…1,000. */
+  readonly limit: number;
+  /** Only events that come after this one in the order of the answer. */
+  readonly before?: { readonly occurredAt: number; readonly pos: number };
+}
+
+/** Whether each event of an append was new, at the index it was handed in. */
+export type AppendOutcome = 'appended' | 'duplicate';
+
+/**
+ * The durable, totally ordered log of accepted events.
+ *
+ * Deliberately not in the contract:
+ * - consumer offsets and leases: they commit with the effects of the events, in the consumer's own transaction;
+ * - validation, normalisation and dead letters: what is appended is right already;
+ * - deleting and rewriting: erasure is a matter of the keys that seal payloads;
+ * - being told of new events: readers poll, `pos` makes that exact;
+ * - positions without gaps: a gap means nothing.
+ *
+ * What every implementation guarantees:
+ * 1. When `append` resolves, its events are durable.
+ * 2. Positions become visible in order: who has seen `pos` never later finds a smaller one that is new to them.
+ * 3. `acceptedAt` never falls as `pos` grows, and `occurredAt <= acceptedAt`.
+ * 4. Of the events with one `dedupeId`, ever, one is appended; the others are reported as duplicates.
+ */
+export interface EventLog {
+  /**
+   * Appends in the order given; all events of one call are durable or none is.
+   * @throws WeftError OVERLOADED (with `retryAfterMs`) when too much is queued, UNAVAILABLE when storage is.
+   */
+  append(events: readonly PreparedEvent[]): Promise<AppendOutcome[]>;
+  readBatch(options: ReadBatchOptions): Promise<LogBatch>;
+  head(): Promise<LogHead>;
+  /** Raises the log's clock to at least `nowMs`, so that no later event is accepted before it; timers fire after this. */
+  bumpTime(nowMs: number): Promise<LogHead>;
+  /** Events that hang on the anchors, newest first by `(occurredAt, pos)`. */
+  readByAnchors(anchorIds: readonly Uuid[], options: TimelineOptions): Promise<LoggedEvent[]>;
+}

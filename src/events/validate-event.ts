@@ -1,0 +1,285 @@
+import { hashId } from '../platform/ids.js';
+import { payloadBytes, payloadText } from './event-codec.js';
+import type { EventPayload } from './event-codec.js';
+import type { PreparedEvent } from './event-log.model.js';
+import { EVENT_TYPES } from './event.model.js';
+import type {
+  EventType,
+  IdentifierPolicy,
+  IncomingEvent,
+  JsonObject,
+  RawIdentifier,
+  ResolvedIdentifiers,
+} from './event.model.js';
+import { cleanText, inspectJsonObject, repairJson } from './inspect-json.js';
+
+export const EVENT_LIMITS = {
+  /** Of the JSON that is stored. */
+  maxBytes: 32 * 1024,
+  /** Objects and arrays inside one another, `properties` itself being the first. */
+  maxDepth: 16,
+  maxNameLength: 200,
+  maxMessageIdLength: 200,
+  maxGroupIdLength: 200,
+  maxIdentifiers: 32,
+  /** 2000-01-01T00:00:00Z, ms. Older times are nearly always seconds mistaken for milliseconds. */
+  minTimeMs: 946_684_800_000,
+} as const;
+
+export const REFUSAL_CODES = [
+  'MALFORMED',
+  'UNKNOWN_TYPE',
+  'NAME_MISSING',
+  'NAME_TOO_LONG',
+  'MESSAGE_ID_TOO_LONG',
+  'GROUP_ID_MISSING',
+  'GROUP_ID_TOO_LONG',
+  'TIME_UNPARSABLE',
+  'TIME_TOO_OLD',
+  'NOT_JSON',
+  'TOO_DEEP',
+  'TOO_LARGE',
+  'TOO_MANY_IDENTIFIERS',
+  'NO_IDENTIFIER',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** Why an event is not taken. Holds no personal data: names of fields and limits, never values. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+  /** How to fix it, one sentence. */
+  readonly hint: string;
+}
+
+export interface ValidationContext {
+  readonly sourceId: number;
+  /** When the event was received by our clock, integer ms. */
+  readonly receivedAtMs: number;
+  readonly historical: boolean;
+  readonly policy: IdentifierPolicy;
+  /** For an event that brings none; must never repeat. */
+  readonly newMessageId: () => string;
+}
+
+export type Validated =
+  { readonly ok: true; readonly event: PreparedEvent } | { readonly ok: false; readonly refusal: Refusal };
+
+/**
+ * Turns what an adapter hands in into an event fit for the log, or says why not. Never throws on JSON-like input.
+ *
+ * Repairs: `__proto__`, `constructor` and `prototype` keys are dropped; U+0000 (which PostgreSQL cannot store in text)
+ * and lone surrogates become U+FFFD; a missing message id is generated; times in the future become the time received.
+ */
+export function validateEvent(incoming: IncomingEvent, context: ValidationContext): Validated {
+  const text = checkTexts(incoming);
+  if ('code' in text) return { ok: false, refusal: text };
+  const occurredAt = occurredAtOf(incoming, context.receivedAtMs);
+  if (typeof occurredAt !== 'number') return { ok: false, refusal: occurredAt };
+  const shape = checkShape(incoming);
+  if (typeof shape !== 'boolean') return { ok: false, refusal: shape };
+  const resolved = resolveIdentifiers(incoming.identifiers, context.policy);
+  if ('code' in resolved) return { ok: false, refusal: resolved };
+
+  const messageId = text.messageId === '' ? context.newMessageId() : text.messageId;
+  const payload: EventPayload = {
+    type: incoming.type,
+    name: incoming.type === 'track' ? text.name : incoming.type,
+    messageId,
+    identifiers: resolved.identifiers,
+    properties: propertiesOf(incoming, text.name),
+    traits: incoming.traits ?? EMPTY,
+    context: incoming.context ?? EMPTY,
+    groupId: text.groupId === '' ? null : text.groupId,
+  };
+  const bytes = payloadBytes(safeText(payload, shape));
+  if (bytes.length - 1 > EVENT_LIMITS.maxBytes) return { ok: false, refusal: TOO_LARGE };
+  const anchor = resolved.identifiers[0];
+  if (anchor === undefined) return { ok: false, refusal: noIdentifier(resolved) };
+  return {
+    ok: true,
+    event: {
+      sourceId: context.sourceId,
+      dedupeId: hashId('dedupe', String(context.sourceId), messageId),
+      anchorId: anchor.id,
+      occurredAt,
+      rulesVersion: context.policy.rulesVersion,
+      historical: context.historical,
+      payload: bytes,
+    },
+  };
+}
+
+const EMPTY: JsonObject = Object.freeze({});
+const KNOWN_TYPES: ReadonlySet<string> = new Set(EVENT_TYPES);
+
+const TOO_LARGE: Refusal = {
+  code: 'TOO_LARGE',
+  reason: `event is larger than ${String(EVENT_LIMITS.maxBytes)} bytes of JSON`,
+  hint: 'send less in properties, traits or context, or split the event',
+};
+
+// --- texts ----------------------------------------------------------------------------------------------------------
+
+interface EventTexts {
+  readonly name: string;
+  readonly messageId: string;
+  readonly groupId: string;
+}
+
+/** Type, name, message id and group id, each a clean string, '' if absent. */
+function checkTexts(event: IncomingEvent): EventTexts | Refusal {
+  if (!KNOWN_TYPES.has(event.type)) {
+    return refusal('UNKNOWN_TYPE', 'type is not known', `use one of ${EVENT_TYPES.join(', ')}`);
+  }
+  const name = cleanOptional(event.name);
+  const messageId = cleanOptional(event.messageId);
+  const groupId = cleanOptional(event.groupId);
+  if (name === null) return notText('name');
+  if (messageId === null) return notText('messageId');
+  if (groupId === null) return notText('groupId');
+  if (event.type === 'track' && name === '') {
+    return refusal('NAME_MISSING', 'a track event needs a name', 'put the name into "event"');
+  }
+  if (name.length > EVENT_LIMITS.maxNameLength) {
+    return tooLong('NAME_TOO_LONG', 'name', EVENT_LIMITS.maxNameLength);
+  }
+  if (messageId.length > EVENT_LIMITS.maxMessageIdLength) {
+    return tooLong('MESSAGE_ID_TOO_LONG', 'messageId', EVENT_LIMITS.maxMessageIdLength);
+  }
+  if (event.type === 'group' && groupId === '') {
+    return refusal('GROUP_ID_MISSING', 'a group event needs a groupId', 'put the id of the group into "groupId"');
+  }
+  if (groupId.length > EVENT_LIMITS.maxGroupIdLength) {
+    return tooLong('GROUP_ID_TOO_LONG', 'groupId', EVENT_LIMITS.maxGroupIdLength);
+  }
+  return { name, messageId, groupId };
+}
+
+function cleanOptional(value: unknown): string | null {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? cleanText(value) : null;
+}
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+/**
+ * When it happened by our clock, ms: `received − (sentAt − timestamp)` cancels a wrong client clock (Segment's rule);
+ * without `sentAt` the timestamp is believed. Never later than it was received.
+ */
+function occurredAtOf(event: IncomingEvent, receivedAtMs: number): number | Refusal {
+  const { timestampMs, sentAtMs } = event;
+  if (sentAtMs !== undefined && !Number.isFinite(sentAtMs)) return unparsable('sentAt');
+  if (timestampMs === undefined) return receivedAtMs;
+  if (!Number.isFinite(timestampMs)) return unparsable('timestamp');
+  if (timestampMs < EVENT_LIMITS.minTimeMs) return tooOld('timestamp');
+  const correctedMs = sentAtMs === undefined ? timestampMs : receivedAtMs - (sentAtMs - timestampMs);
+  const occurredAt = Math.min(Math.floor(correctedMs), receivedAtMs);
+  return occurredAt < EVENT_LIMITS.minTimeMs ? tooOld('timestamp, corrected by sentAt,') : occurredAt;
+}
+
+function unparsable(field: string): Refusal {
+  return refusal('TIME_UNPARSABLE', `${field} is not a time`, 'use ISO 8601, as 2026-01-31T12:00:00.000Z');
+}
+
+function tooOld(field: string): Refusal {
+  return refusal(
+    'TIME_TOO_OLD',
+    `${field} lies before the year 2000`,
+    'times as numbers are milliseconds, not seconds',
+  );
+}
+
+// --- shape of the JSON ----------------------------------------------------------------------------------------------
+
+/** No JSON of `maxBytes` has more values than this: each takes a byte and a separator. */
+const MAX_NODES = EVENT_LIMITS.maxBytes / 2;
+
+/** @returns whether the JSON needs repair, or why it is refused. */
+function checkShape(event: IncomingEvent): boolean | Refusal {
+  const budget = { nodes: MAX_NODES };
+  let needsRepair = false;
+  for (const field of ['properties', 'traits', 'context'] as const) {
+    const value: unknown = event[field];
+    if (value === undefined) continue;
+    switch (inspectJsonObject(value, EVENT_LIMITS.maxDepth, budget)) {
+      case 'clean':
+        break;
+      case 'needs_repair':
+        needsRepair = true;
+        break;
+      case 'not_json':
+        return refusal('NOT_JSON', `${field} is not a JSON object`, `send ${field} as an object`);
+      case 'too_deep': {
+        const reason = `${field} is nested deeper than ${String(EVENT_LIMITS.maxDepth)} levels`;
+        return refusal('TOO_DEEP', reason, `flatten ${field}`);
+      }
+      case 'too_many_nodes':
+        return TOO_LARGE;
+    }
+  }
+  return needsRepair;
+}
+
+/** The payload's JSON with repairs made. Escapes are rare, so finding one is reason enough to look at every string. */
+function safeText(payload: EventPayload, mustRepair: boolean): string {
+  const text = mustRepair ? '' : payloadText(payload);
+  if (!mustRepair && !text.includes('\\u')) return text;
+  return payloadText({
+    ...payload,
+    properties: repairJson(payload.properties),
+    traits: repairJson(payload.traits),
+    context: repairJson(payload.context),
+  });
+}
+
+/** A page's and a screen's name is a property; one that the sender put there stands. */
+function propertiesOf(event: IncomingEvent, name: string): JsonObject {
+  const properties = event.properties ?? EMPTY;
+  if (name === '' || !isNamedByProperty(event.type) || properties['name'] !== undefined) return properties;
+  return { ...properties, name };
+}
+
+function isNamedByProperty(type: EventType): boolean {
+  return type === 'page' || type === 'screen';
+}
+
+// --- identifiers ----------------------------------------------------------------------------------------------------
+
+function resolveIdentifiers(raw: unknown, policy: IdentifierPolicy): ResolvedIdentifiers | Refusal {
+  if (!Array.isArray(raw)) return refusal('MALFORMED', 'identifiers are not a list', 'send a list of identifiers');
+  if (raw.length > EVENT_LIMITS.maxIdentifiers) {
+    const reason = `more than ${String(EVENT_LIMITS.maxIdentifiers)} identifiers`;
+    return refusal('TOO_MANY_IDENTIFIERS', reason, 'send the identifiers of one person only');
+  }
+  const clean: RawIdentifier[] = [];
+  for (const item of raw as unknown[]) {
+    const { ns, value } = (item ?? EMPTY) as Record<string, unknown>;
+    if (typeof ns !== 'string' || typeof value !== 'string') {
+      return refusal('MALFORMED', 'an identifier is not a pair of texts', 'send namespace and value as strings');
+    }
+    clean.push({ ns: cleanText(ns), value: cleanText(value) });
+  }
+  const resolved = policy.resolve(clean);
+  return resolved.identifiers.length === 0 ? noIdentifier(resolved) : resolved;
+}
+
+function noIdentifier({ dropped }: ResolvedIdentifiers): Refusal {
+  const why = dropped.map(({ ns, reason }) => `${cleanText(ns).slice(0, 64)} is ${reason.replaceAll('_', ' ')}`);
+  const reason = why.length === 0 ? 'no identifier is given' : `no identifier is usable: ${why.join(', ')}`;
+  return refusal('NO_IDENTIFIER', reason, 'send a userId, an anonymousId or another identifier of the person');
+}
+
+// --- refusals -------------------------------------------------------------------------------------------------------
+
+function refusal(code: RefusalCode, reason: string, hint: string): Refusal {
+  return { code, reason, hint };
+}
+
+function notText(field: string): Refusal {
+  return refusal('MALFORMED', `${field} is not a text`, `send ${field} as a string`);
+}
+
+function tooLong(code: RefusalCode, field: string, maxLength: number): Refusal {
+  return refusal(code, `${field} is longer than ${String(maxLength)} characters`, `shorten ${field}`);
+}
