@@ -1,0 +1,118 @@
+import type { FeatureDefinition } from './feature.model.js';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** What a stream keeps. `rows` aggregates differ by which end of a window they want, so they are two kinds. */
+export const PARTIAL_KINDS = ['count', 'moments', 'min', 'max', 'first', 'last', 'distinct', 'times'] as const;
+export type PartialKind = (typeof PARTIAL_KINDS)[number];
+
+export const MIN_WINDOW_MS = 5 * MINUTE_MS;
+/** A longer past is a lifetime. Three years, each counted with a leap day. */
+export const MAX_WINDOW_MS = 3 * 366 * DAY_MS;
+/** Stream ids fill a positive `smallint`. */
+export const MAX_STREAM_ID = 32_767;
+/** Event times that an exact stream keeps at most. */
+export const MAX_TIMES = 32;
+
+/** Sawtooth hops, as in Chronon, and how long the tiles of each are kept: the longest window that may read them. */
+const HOPS = [
+  { hopMs: 5 * MINUTE_MS, belowMs: 12 * HOUR_MS, retentionsMs: [12 * HOUR_MS] },
+  { hopMs: HOUR_MS, belowMs: 12 * DAY_MS, retentionsMs: [12 * DAY_MS] },
+  { hopMs: DAY_MS, belowMs: Infinity, retentionsMs: [92 * DAY_MS, 366 * DAY_MS, MAX_WINDOW_MS] },
+] as const;
+
+/**
+ * One partial aggregate, shared by all features whose values it can give.
+ *
+ * `key` says everything that decides the content: equal keys mean equal content, whatever features read it. That is
+ * why the retention and the capacity are part of it, in steps: a new feature with a longer window either finds tiles
+ * that reach back far enough or has a stream of its own, which is then backfilled.
+ */
+export interface StreamSpec {
+  readonly key: string;
+  readonly kind: PartialKind;
+  /** Sorted, unique; empty: every event. */
+  readonly events: readonly string[];
+  readonly source: string | null;
+  readonly where: string | null;
+  readonly value: string | null;
+  /** Length of a tile, ms; null: one tile for all time (lifetimes, and `times`, which has no tiles). */
+  readonly hopMs: number | null;
+  /** Tiles that end more than this before an instant are invisible from then on; null: kept for ever. */
+  readonly retentionMs: number | null;
+  /** `times`: how many of the latest event times are kept; 0 otherwise. */
+  readonly capacity: number;
+}
+
+/** Length in ms of the tiles that a window of `windowMs` is made of. */
+export function hopOf(windowMs: number): number {
+  return hopClass(windowMs).hopMs;
+}
+
+/** Number of the tile that holds the instant `ts`. */
+export function tileOf(ts: number, hopMs: number | null): number {
+  return hopMs === null ? 0 : Math.floor(ts / hopMs);
+}
+
+/** Number of the first tile that a window of `windowMs` sees at `t`: the window covers `[floor(t − windowMs, hop), t)`. */
+export function firstTileSeen(t: number, windowMs: number | null, hopMs: number | null): number {
+  return hopMs === null || windowMs === null ? -Infinity : Math.floor((t - windowMs) / hopMs);
+}
+
+/** The instant from which on a window of `windowMs` no longer sees a tile; Infinity for a lifetime. */
+export function departureOf(tile: number, windowMs: number | null, hopMs: number | null): number {
+  return hopMs === null || windowMs === null ? Infinity : (tile + 1) * hopMs + windowMs;
+}
+
+/** The stream that gives a feature's value. A function of this one definition. */
+export function streamOf(definition: FeatureDefinition): StreamSpec {
+  const kind = kindOf(definition);
+  const events = [...new Set(definition.events)].sort();
+  const source = definition.source;
+  const where = definition.where === null ? null : definition.where.trim();
+  const value = kind === 'count' || kind === 'times' ? null : definition.value;
+  const capacity = kind === 'times' ? capacityFor(definition.limit ?? 1) : 0;
+  const windowMs = kind === 'times' ? null : definition.windowMs;
+  const hop = windowMs === null ? undefined : hopClass(windowMs);
+  const hopMs = hop?.hopMs ?? null;
+  const retentionMs = hop?.retentionsMs.find((ms) => ms >= (windowMs ?? 0)) ?? null;
+  const key = JSON.stringify([kind, events, source, where, value, hopMs, retentionMs, capacity]);
+  return { key, kind, events, source, where, value, hopMs, retentionMs, capacity };
+}
+
+/** The distinct streams of some definitions, sorted by key. */
+export function streamsOf(definitions: readonly FeatureDefinition[]): StreamSpec[] {
+  const byKey = new Map<string, StreamSpec>();
+  for (const definition of definitions) {
+    const stream = streamOf(definition);
+    byKey.set(stream.key, stream);
+  }
+  return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+function kindOf(definition: FeatureDefinition): PartialKind {
+  switch (definition.aggregate) {
+    case 'sum':
+    case 'avg':
+      return 'moments';
+    case 'recency':
+    case 'times':
+      return 'times';
+    default:
+      return definition.aggregate;
+  }
+}
+
+function hopClass(windowMs: number): (typeof HOPS)[number] {
+  for (const hop of HOPS) if (windowMs < hop.belowMs && windowMs <= MAX_WINDOW_MS) return hop;
+  throw new RangeError(`a window of ${String(windowMs)} ms is longer than ${String(MAX_WINDOW_MS)} ms`);
+}
+
+/** Powers of two, so that nearby limits share a stream without one feature's limit deciding another's stream. */
+function capacityFor(limit: number): number {
+  let capacity = 1;
+  while (capacity < limit && capacity < MAX_TIMES) capacity *= 2;
+  return capacity;
+}
