@@ -1,0 +1,44 @@
+import type { JsonValue } from '../events/event.model.js';
+import type { FeatureValue } from '../features/feature.model.js';
+
+export const COMPARE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const;
+export type CompareOp = (typeof COMPARE_OPS)[number];
+
+/** `a op b` is `b MIRRORED[op] a`. */
+export const MIRRORED: Readonly<Record<CompareOp, CompareOp>> = {
+  '<': '>',
+  '<=': '>=',
+  '>': '<',
+  '>=': '<=',
+  '==': '==',
+  '!=': '!=',
+};
+
+/** What a model said about a profile. */
+export interface ModelOutput {
+  readonly score?: number;
+  /** Class (text) or cluster (number). */
+  readonly label?: string | number;
+  /** The next instant, ms, at which time alone may change an input of the model; Infinity if never. */
+  readonly validUntil: number;
+}
+
+/**
+ * One profile as a segment sees it. All events that are folded in have `occurredAt < t` for every `t` asked for, and
+ * `t` may lie ahead: the answer is then what holds at `t` if no more events come.
+ */
+export interface EvalContext {
+  /** Value of the feature at this index, as of `t`. */
+  feature(index: number, t: number): FeatureValue;
+  /** The next instant after `t` at which `value op constant` changes its truth; no later than it; Infinity if never. */
+  flipAt(index: number, t: number, op: CompareOp, constant: number): number;
+  /** Times of the latest matching events of a `times` feature, ms, newest first. */
+  lastTimes(index: number): readonly number[];
+  trait(name: string): JsonValue | undefined;
+  /** Undefined: not scored. */
+  model(key: string): ModelOutput | undefined;
+  membership(segmentKey: string): boolean;
+}
+
+/** Where a feature stands in the compiled set, by name. */
+export type FeatureIndexOf = (name: string) => number | undefined;

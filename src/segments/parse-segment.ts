@@ -1,0 +1,146 @@
+import { Environment, ParseError, type ASTNode } from '@marcbachmann/cel-js';
+import type { FeatureDefinition } from '../features/feature.model.js';
+import type { WeftError } from '../platform/errors.js';
+import { ExpressionChecker } from './check-expression.js';
+import { expressionError } from './expression-error.js';
+import { childrenOf, type Expression, type FeatureReference } from './segment-expression.model.js';
+import type { SegmentSchema } from './segment-schema.model.js';
+
+export const MAX_EXPRESSION_LENGTH = 4000;
+export const MAX_EXPRESSION_NODES = 200;
+const MAX_DEPTH = 50;
+
+/** What an expression reads. All lists are sorted and without repeats. */
+export interface SegmentRequirements {
+  /** Registered features. */
+  readonly features: readonly string[];
+  /** Features that the expression defines itself; to be kept like registered ones for as long as the segment stands. */
+  readonly inlineFeatures: readonly FeatureDefinition[];
+  readonly traits: readonly string[];
+  readonly models: readonly string[];
+  readonly segments: readonly string[];
+}
+
+/** A segment's expression, parsed and type-checked. */
+export interface ParsedSegment {
+  readonly source: string;
+  readonly expression: Expression;
+  readonly requires: SegmentRequirements;
+}
+
+/** Only parses; types, functions and evaluation are Weft's own, so that absent values cost no exception. */
+const parser = new Environment({ limits: { maxAstNodes: MAX_EXPRESSION_NODES, maxDepth: MAX_DEPTH } });
+
+/**
+ * Parses and type-checks a segment's expression (`docs/segments.md` has the language).
+ * @throws WeftError EXPRESSION_INVALID with `where` as `line:column`.
+ */
+export function parseSegment(source: string, schema: SegmentSchema): ParsedSegment {
+  if (source.length > MAX_EXPRESSION_LENGTH) {
+    const size = `${String(source.length)} characters, at most ${String(MAX_EXPRESSION_LENGTH)} are allowed`;
+    throw expressionError(source, MAX_EXPRESSION_LENGTH, `the expression has ${size}`, 'split it by segment("key")');
+  }
+  if (source.trim() === '') throw expressionError(source, 0, 'the expression is empty', 'write a condition');
+  const expression = new ExpressionChecker(source, schema).root(parseTree(source));
+  return { source, expression, requires: requirementsOf(expression) };
+}
+
+function parseTree(source: string): ASTNode {
+  try {
+    return parser.parse(source).ast;
+  } catch (error) {
+    if (error instanceof ParseError) throw syntaxError(source, error);
+    throw error;
+  }
+}
+
+const TOKEN_TEXT: Readonly<Record<string, string>> = {
+  EOF: 'the end of the text',
+  LPAREN: '(',
+  RPAREN: ')',
+  LBRACKET: '[',
+  RBRACKET: ']',
+  LBRACE: '{',
+  RBRACE: '}',
+  DOT: '.',
+  COMMA: ',',
+  COLON: ':',
+  QUESTION: '?',
+  AND: '&&',
+  OR: '||',
+  NOT: '!',
+  IN: 'in',
+  EQ: '==',
+  NE: '!=',
+  LT: '<',
+  LE: '<=',
+  GT: '>',
+  GE: '>=',
+  PLUS: '+',
+  MINUS: '-',
+  MULTIPLY: '*',
+  DIVIDE: '/',
+  MODULO: '%',
+  IDENTIFIER: 'a name',
+  NUMBER: 'a number',
+  STRING: 'a text',
+  BOOLEAN: 'true or false',
+  NULL: 'null',
+  BYTES: 'bytes',
+};
+
+const WORD_OPERATORS: Readonly<Record<string, string>> = {
+  and: '&&',
+  or: '||',
+  not: '!',
+  AND: '&&',
+  OR: '||',
+  NOT: '!',
+  '=': '==',
+  '&': '&&',
+  '|': '||',
+  '<>': '!=',
+};
+
+function syntaxError(source: string, error: ParseError): WeftError {
+  const offset = error.range?.start ?? 0;
+  if (error.code === 'limit_exceeded') {
+    const what = error.summary.includes('maxDepth')
+      ? `nested deeper than ${String(MAX_DEPTH)}`
+      : `larger than ${String(MAX_EXPRESSION_NODES)} nodes`;
+    return expressionError(source, offset, `the expression is ${what}`, 'split it by segment("key")');
+  }
+  const message = error.summary
+    .replace(/\b[A-Z]{2,}\b/g, (token) => TOKEN_TEXT[token] ?? token)
+    .replace(/^./, (letter) => letter.toLowerCase());
+  const written = /^(?:[A-Za-z]+|<>|.)/s.exec(source.slice(offset))?.[0] ?? '';
+  const meant = WORD_OPERATORS[written];
+  return expressionError(source, offset, message, meant === undefined ? undefined : `write ${meant} for ${written}`);
+}
+
+function requirementsOf(root: Expression): SegmentRequirements {
+  const features = new Set<string>();
+  const inline = new Map<string, FeatureDefinition>();
+  const traits = new Set<string>();
+  const models = new Set<string>();
+  const segments = new Set<string>();
+  const addFeature = (reference: FeatureReference): void => {
+    if (reference.inline === null) features.add(reference.name);
+    else inline.set(reference.name, reference.inline);
+  };
+  const visit = (node: Expression): void => {
+    if ('feature' in node) addFeature(node.feature);
+    else if (node.kind === 'trait') traits.add(node.name);
+    else if (node.kind === 'model') models.add(node.key);
+    else if (node.kind === 'membership') segments.add(node.key);
+    childrenOf(node).forEach(visit);
+  };
+  visit(root);
+  return {
+    features: [...features].sort(),
+    inlineFeatures: [...inline.keys()].sort().map((name) => inline.get(name) as FeatureDefinition),
+    traits: [...traits].sort(),
+    models: [...models].sort(),
+    segments: [...segments].sort(),
+  };
+}

@@ -1,0 +1,198 @@
+import type { FeatureDefinition } from '../features/feature.model.js';
+import type { CompareOp } from './eval-context.model.js';
+
+/**
+ * A segment's condition after type checking: a small typed tree over JavaScript values. Ints and doubles are both
+ * numbers at run time; ints stay within ±(2^53 − 1), outside of which arithmetic is an error, as it is in CEL outside
+ * 64 bits. `start` and `end` are offsets into the source text.
+ */
+export type Expression =
+  | LiteralExpression
+  | ListExpression
+  | FeatureExpression
+  | TraitExpression
+  | MemberExpression
+  | IndexExpression
+  | LocalExpression
+  | ModelExpression
+  | MembershipExpression
+  | LastTimeExpression
+  | AgeExpression
+  | CountWithinExpression
+  | AgeCompareExpression
+  | HasExpression
+  | NotExpression
+  | NegateExpression
+  | LogicalExpression
+  | ConditionalExpression
+  | CompareExpression
+  | ArithmeticExpression
+  | InExpression
+  | CallExpression
+  | RegexExpression
+  | MacroExpression;
+
+/** `dyn`: known at run time only (traits). `duration`: ms, constant or the age of an event. */
+export type ExpressionType = 'int' | 'double' | 'string' | 'bool' | 'duration' | 'list' | 'dyn';
+
+interface Spanned<K extends string, T extends ExpressionType = ExpressionType> {
+  readonly kind: K;
+  readonly type: T;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A feature by name; with its definition where the expression itself defines it. */
+export interface FeatureReference {
+  readonly name: string;
+  readonly inline: FeatureDefinition | null;
+}
+
+export interface LiteralExpression extends Spanned<'literal'> {
+  readonly value: number | string | boolean;
+}
+export interface ListExpression extends Spanned<'list', 'list'> {
+  readonly items: readonly Expression[];
+}
+export interface FeatureExpression extends Spanned<'feature'> {
+  readonly feature: FeatureReference;
+}
+export interface TraitExpression extends Spanned<'trait', 'dyn'> {
+  readonly name: string;
+}
+export interface MemberExpression extends Spanned<'member', 'dyn'> {
+  readonly target: Expression;
+  readonly key: string;
+}
+export interface IndexExpression extends Spanned<'index', 'dyn'> {
+  readonly target: Expression;
+  readonly index: Expression;
+}
+/** The variable of the macro around it. */
+export interface LocalExpression extends Spanned<'local', 'dyn'> {
+  readonly name: string;
+}
+export interface ModelExpression extends Spanned<'model'> {
+  readonly key: string;
+  readonly output: 'score' | 'cluster' | 'label';
+}
+export interface MembershipExpression extends Spanned<'membership', 'bool'> {
+  readonly key: string;
+}
+/** Time of the latest matching event, ms. */
+export interface LastTimeExpression extends Spanned<'last-time', 'int'> {
+  readonly feature: FeatureReference;
+}
+/** Age of the latest matching event; only ever compared with a constant, and then an `age-compare`. */
+export interface AgeExpression extends Spanned<'age', 'duration'> {
+  readonly feature: FeatureReference;
+}
+/** `t − newest time op ageMs`, to the millisecond. */
+export interface AgeCompareExpression extends Spanned<'age-compare', 'bool'> {
+  readonly feature: FeatureReference;
+  readonly op: CompareOp;
+  readonly ageMs: number;
+}
+/** Number of times with `t − time < windowMs`, compared; to the millisecond. `windowMs` may be Infinity. */
+export interface CountWithinExpression extends Spanned<'count-within', 'bool'> {
+  readonly feature: FeatureReference;
+  readonly windowMs: number;
+  readonly op: CompareOp;
+  readonly constant: number;
+}
+/** True where the operand has a value. */
+export interface HasExpression extends Spanned<'has', 'bool'> {
+  readonly operand: Expression;
+}
+export interface NotExpression extends Spanned<'not', 'bool'> {
+  readonly operand: Expression;
+}
+export interface NegateExpression extends Spanned<'negate'> {
+  readonly operand: Expression;
+}
+/** Two or more operands; chains of one operator are flat. */
+export interface LogicalExpression extends Spanned<'and' | 'or', 'bool'> {
+  readonly operands: readonly Expression[];
+}
+export interface ConditionalExpression extends Spanned<'conditional'> {
+  readonly condition: Expression;
+  readonly consequent: Expression;
+  readonly alternate: Expression;
+}
+export interface CompareExpression extends Spanned<'compare', 'bool'> {
+  readonly op: CompareOp;
+  readonly left: Expression;
+  readonly right: Expression;
+}
+export type ArithmeticOp = '+' | '-' | '*' | '/' | '%';
+export interface ArithmeticExpression extends Spanned<'arithmetic'> {
+  readonly op: ArithmeticOp;
+  readonly left: Expression;
+  readonly right: Expression;
+}
+export interface InExpression extends Spanned<'in', 'bool'> {
+  readonly item: Expression;
+  readonly container: Expression;
+}
+export const PURE_FUNCTIONS = [
+  'size',
+  'startsWith',
+  'endsWith',
+  'contains',
+  'lowerAscii',
+  'upperAscii',
+  'trim',
+  'int',
+  'double',
+  'string',
+] as const;
+export type PureFunction = (typeof PURE_FUNCTIONS)[number];
+export interface CallExpression extends Spanned<'call'> {
+  readonly name: PureFunction;
+  readonly args: readonly Expression[];
+}
+export interface RegexExpression extends Spanned<'regex', 'bool'> {
+  readonly text: Expression;
+  readonly pattern: string;
+}
+export type MacroName = 'exists' | 'all' | 'exists_one' | 'filter' | 'map';
+export interface MacroExpression extends Spanned<'macro'> {
+  readonly name: MacroName;
+  readonly list: Expression;
+  readonly variable: string;
+  readonly body: Expression;
+}
+
+/** The operands of a node, for walks over the whole tree. */
+export function childrenOf(node: Expression): readonly Expression[] {
+  switch (node.kind) {
+    case 'list':
+      return node.items;
+    case 'member':
+      return [node.target];
+    case 'index':
+      return [node.target, node.index];
+    case 'has':
+    case 'not':
+    case 'negate':
+      return [node.operand];
+    case 'and':
+    case 'or':
+      return node.operands;
+    case 'conditional':
+      return [node.condition, node.consequent, node.alternate];
+    case 'compare':
+    case 'arithmetic':
+      return [node.left, node.right];
+    case 'in':
+      return [node.item, node.container];
+    case 'call':
+      return node.args;
+    case 'regex':
+      return [node.text];
+    case 'macro':
+      return [node.list, node.body];
+    default:
+      return [];
+  }
+}
