@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import type { FeatureValue } from '../features/feature.model.js';
+import { bindRows, compileBinding, readOutputs } from './bind-features.js';
+import type { ModelManifest } from './model-manifest.model.js';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+function present(value: FeatureValue['value']): FeatureValue {
+  return { status: 'PRESENT', value, eventTs: 1, validUntil: NEVER, approximate: false };
+}
+
+function absent(status: FeatureValue['status'] = 'NOT_FOUND'): FeatureValue {
+  return { status, value: null, eventTs: null, validUntil: NEVER, approximate: false };
+}
+
+function aManifest(overrides: Partial<ModelManifest>): ModelManifest {
+  return {
+    key: 'm',
+    version: '1',
+    description: '',
+    featureService: { name: 's', features: ['a', 'b', 'c'] },
+    inputs: [{ tensor: 'x', type: 'float', features: ['a', 'b', 'c'] }],
+    missing: 0,
+    fill: {},
+    outputs: {},
+    metrics: {},
+    tolerance: 1e-5,
+    goldenVectors: [],
+    ...overrides,
+  };
+}
+
+describe('binding rows to tensors', () => {
+  test('columns follow the input, not the service', () => {
+    const manifest = aManifest({
+      inputs: [
+        { tensor: 'x', type: 'double', features: ['c', 'a'] },
+        { tensor: 'y', type: 'int64', features: ['b'] },
+      ],
+    });
+    const feeds = bindRows(
+      compileBinding(manifest, () => 2),
+      [[1, 2, 3].map(present), [4, 5, 6].map(present)],
+      0,
+      2,
+    );
+    expect(feeds['x']).toEqual({ type: 'double', data: Float64Array.of(3, 1, 6, 4), dims: [2, 2] });
+    expect(feeds['y']).toEqual({ type: 'int64', data: BigInt64Array.of(2n, 5n), dims: [2, 1] });
+  });
+
+  test('an input of rank one gets one dimension', () => {
+    const manifest = aManifest({ inputs: [{ tensor: 'x', type: 'float', features: ['b'] }] });
+    const feeds = bindRows(
+      compileBinding(manifest, () => 1),
+      [[1, 2, 3].map(present)],
+      0,
+      1,
+    );
+    expect(feeds['x']?.dims).toEqual([1]);
+  });
+
+  test('truth becomes 1 or 0, and plain values become text in a text tensor', () => {
+    const numbers = bindRows(
+      compileBinding(aManifest({}), () => 2),
+      [[true, false, 7].map(present)],
+      0,
+      1,
+    );
+    expect(numbers['x']?.data).toEqual(Float32Array.of(1, 0, 7));
+    const manifest = aManifest({
+      inputs: [{ tensor: 'x', type: 'string', features: ['a', 'b', 'c'] }],
+      fill: { a: '?', b: '?', c: '?' },
+    });
+    const texts = bindRows(
+      compileBinding(manifest, () => 2),
+      [[present('web'), present(3), absent()]],
+      0,
+      1,
+    );
+    expect(texts['x']?.data).toEqual(['web', '3', '?']);
+  });
+
+  test.each(['NOT_FOUND', 'NULL_VALUE', 'OUTSIDE_MAX_AGE'] as const)(
+    'a feature that is %s takes its fill',
+    (status) => {
+      const manifest = aManifest({ missing: 'nan', fill: { b: -1 } });
+      const feeds = bindRows(
+        compileBinding(manifest, () => 2),
+        [[absent(status), absent(status), present(0)]],
+        0,
+        1,
+      );
+      expect(feeds['x']?.data).toEqual(Float32Array.of(Number.NaN, -1, 0));
+    },
+  );
+
+  test('a value that the tensor cannot hold takes the fill', () => {
+    const manifest = aManifest({ inputs: [{ tensor: 'x', type: 'int64', features: ['a', 'b', 'c'] }], missing: 9 });
+    const feeds = bindRows(
+      compileBinding(manifest, () => 2),
+      [[present('x'), present(1.5), present([1, 2])]],
+      0,
+      1,
+    );
+    expect(feeds['x']?.data).toEqual(BigInt64Array.of(9n, 9n, 9n));
+  });
+
+  test('any slice of rows binds as those rows alone would', () => {
+    const value = fc.oneof(fc.double({ noNaN: true, min: -1e6, max: 1e6 }).map(present), fc.constant(absent()));
+    const rows = fc.array(fc.tuple(value, value, value), { minLength: 1, maxLength: 20 });
+    const binding = compileBinding(aManifest({ fill: { b: 5 } }), () => 2);
+    fc.assert(
+      fc.property(rows, fc.nat(19), fc.nat(20), (all, a, b) => {
+        const from = Math.min(a, all.length - 1);
+        const to = Math.max(from + 1, Math.min(b, all.length));
+        const cell = (feature: FeatureValue, fill: number) => Math.fround((feature.value as number | null) ?? fill);
+        const expected = all.slice(from, to).flatMap(([x, y, z]) => [cell(x, 0), cell(y, 5), cell(z, 0)]);
+        expect([...(bindRows(binding, all, from, to)['x']?.data ?? [])]).toEqual(expected);
+      }),
+    );
+  });
+});
+
+describe('reading outputs', () => {
+  const outputs: ModelManifest['outputs'] = {
+    score: { output: 'p', index: 1 },
+    label: { output: 'l', names: ['no', 'yes'] },
+    cluster: { output: 'l' },
+  };
+  const binding = compileBinding(aManifest({ outputs }), () => 2);
+
+  test('row i is read from row i of every output', () => {
+    const tensors = {
+      p: { data: Float64Array.of(0.9, 0.1, 0.25, 0.75), dims: [2, 2] },
+      l: { data: BigInt64Array.of(0n, 1n), dims: [2] },
+    };
+    expect(readOutputs(binding, tensors, 2)).toEqual([
+      { score: 0.1, label: 'no', cluster: 0 },
+      { score: 0.75, label: 'yes', cluster: 1 },
+    ]);
+  });
+
+  test('a number that is not finite is no score, and a class without a name keeps its number', () => {
+    const tensors = {
+      p: { data: Float64Array.of(1, Number.NaN), dims: [1, 2] },
+      l: { data: BigInt64Array.of(7n), dims: [1] },
+    };
+    expect(readOutputs(binding, tensors, 1)).toEqual([{ label: 7, cluster: 7 }]);
+  });
+});

@@ -1,0 +1,108 @@
+import type { JsonObject } from '../events/event.model.js';
+
+/** Element types of input tensors that features can be bound to. */
+export const TENSOR_TYPES = ['float', 'double', 'int64', 'string'] as const;
+export type TensorType = (typeof TENSOR_TYPES)[number];
+
+export const MODEL_STAGES = ['shadow', 'canary', 'active', 'retired'] as const;
+export type ModelStage = (typeof MODEL_STAGES)[number];
+
+/** Bounds of a manifest and its model. A bound that is exceeded is a MODEL_INVALID or PAYLOAD_TOO_LARGE error. */
+export const MODEL_LIMITS = {
+  maxModelBytes: 64 * 1024 * 1024,
+  maxManifestBytes: 1024 * 1024,
+  maxFeatures: 1_000,
+  maxInputs: 1_000,
+  maxClassNames: 1_000,
+  maxGoldenVectors: 200,
+  maxTextLength: 2_000,
+} as const;
+
+export const DEFAULT_TOLERANCE = 1e-5;
+
+/** A numeric fill; `'nan'` stands for NaN, which JSON cannot hold, for graphs that impute by themselves. */
+export type NumericFill = number | 'nan';
+
+/** One input tensor of the graph and the features that are its columns, in order. */
+export interface InputBinding {
+  readonly tensor: string;
+  readonly type: TensorType;
+  readonly features: readonly string[];
+}
+
+export interface OutputMapping {
+  /** A number, as the probability of a class: column `index` of the output. */
+  readonly score?: { readonly output: string; readonly index: number };
+  /** A class. `names` gives integer classes names: class i is `names[i]`. */
+  readonly label?: { readonly output: string; readonly names?: readonly string[] };
+  /** The number of a cluster. */
+  readonly cluster?: { readonly output: string };
+}
+
+/** What a model says of one row. A field is absent where the manifest does not map it, or the number is not finite. */
+export interface ModelOutput {
+  readonly score?: number;
+  readonly label?: string | number;
+  readonly cluster?: number;
+}
+
+/** A feature's value in a golden vector; null: missing. */
+export type GoldenValue = number | string | boolean | null;
+
+/** A row of named features and what the model must answer to it. */
+export interface GoldenVector {
+  readonly features: Readonly<Record<string, GoldenValue>>;
+  readonly expected: ModelOutput;
+}
+
+/**
+ * What is registered beside an ONNX file: which features feed which tensors, what stands for a missing value, what
+ * the outputs mean, and the rows that prove it. `parse-manifest.ts` makes these from YAML or JSON.
+ */
+export interface ModelManifest {
+  /** `[a-z][a-z0-9_]{0,62}`; what segments and queries call the model by. */
+  readonly key: string;
+  /** The trainer's own label of this version. The registry numbers versions itself. */
+  readonly version: string;
+  readonly description: string;
+  /** The ordered features that a row holds. */
+  readonly featureService: { readonly name: string; readonly features: readonly string[] };
+  readonly inputs: readonly InputBinding[];
+  /** What a missing value becomes in a numeric tensor. */
+  readonly missing: NumericFill;
+  /** What it becomes for one feature instead. Every feature in a string tensor has an entry. */
+  readonly fill: Readonly<Record<string, number | string>>;
+  readonly outputs: OutputMapping;
+  /** Free; shown beside the model. */
+  readonly metrics: JsonObject;
+  /** Greatest allowed `|got − expected| / max(1, |expected|)` of a score in a golden vector. */
+  readonly tolerance: number;
+  readonly goldenVectors: readonly GoldenVector[];
+}
+
+/** One fault of a manifest or of the model beside it. */
+export interface ModelProblem {
+  /** Path in the manifest, as `inputs[0].features[2]`. */
+  readonly where: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** A version in the registry, without its bytes. */
+export interface RegisteredModel {
+  readonly key: string;
+  /** 1, 2, …, per key. */
+  readonly version: number;
+  /** SHA-256 of the ONNX bytes, hexadecimal. */
+  readonly digest: string;
+  readonly stage: ModelStage;
+  readonly manifest: ModelManifest;
+  /** ms */
+  readonly createdAt: number;
+}
+
+/** The number that stands for a missing value of a feature in a numeric tensor. */
+export function numericFill(manifest: Pick<ModelManifest, 'missing' | 'fill'>, feature: string): number {
+  const fill = manifest.fill[feature] ?? manifest.missing;
+  return typeof fill === 'number' ? fill : Number.NaN;
+}

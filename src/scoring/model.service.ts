@@ -1,0 +1,94 @@
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import type { Database, Transaction } from '../platform/postgres.js';
+import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
+import { ModelStore } from './model.store.js';
+import { sha256Hex } from './onnx-session.js';
+import { verifyModel, type FeatureCatalog } from './verify-model.js';
+
+export interface ModelServiceParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  /** The features as they are defined now. */
+  readonly catalog: () => Promise<FeatureCatalog>;
+}
+
+export interface Registration {
+  readonly model: RegisteredModel;
+  /** False where these bytes with this manifest were registered before; `model` is that version. */
+  readonly created: boolean;
+}
+
+/** Registers models and moves them between stages. Only an `active` version answers. */
+export class ModelService {
+  readonly #parts: ModelServiceParts;
+  readonly #store = new ModelStore();
+
+  constructor(parts: ModelServiceParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Checks a model in every way and stores it as a new `shadow` version. The same bytes with the same manifest give
+   * the version that they gave before.
+   * @throws WeftError MODEL_INVALID with all that does not fit; PAYLOAD_TOO_LARGE over `maxModelBytes`.
+   */
+  async register(bytes: Uint8Array, manifest: ModelManifest): Promise<Registration> {
+    if (bytes.byteLength > MODEL_LIMITS.maxModelBytes) {
+      throw new WeftError('PAYLOAD_TOO_LARGE', `the model has ${String(bytes.byteLength)} bytes`, {
+        where: 'model',
+        hint: `a model has at most ${String(MODEL_LIMITS.maxModelBytes)} bytes`,
+      });
+    }
+    const digest = sha256Hex(bytes);
+    const known = await this.#store.findSame(this.#parts.db, digest, manifest);
+    if (known !== null) return { model: known, created: false };
+    await verifyModel(bytes, manifest, await this.#parts.catalog());
+    const createdAt = this.#parts.clock.now();
+    return this.#parts.db.transaction(async (tx) => {
+      await this.#store.lockKey(tx, manifest.key);
+      const same = await this.#store.findSame(tx, digest, manifest);
+      if (same !== null) return { model: same, created: false };
+      return { model: await this.#store.insert(tx, { digest, bytes, manifest, createdAt }), created: true };
+    });
+  }
+
+  /**
+   * Makes this version the active one of its key; the one that was active is retired. To go back, promote the old one.
+   * @throws WeftError NOT_FOUND
+   */
+  async promote(key: string, version: number): Promise<RegisteredModel> {
+    return this.#parts.db.transaction(async (tx) => {
+      const model = await this.#lock(tx, key, version);
+      if (model.stage === 'active') return model;
+      await this.#store.retireActive(tx, key);
+      await this.#store.setStage(tx, key, version, 'active');
+      await this.#store.touchDefinitions(tx);
+      return { ...model, stage: 'active' };
+    });
+  }
+
+  /**
+   * Takes this version out of service.
+   * @throws WeftError NOT_FOUND
+   */
+  async retire(key: string, version: number): Promise<RegisteredModel> {
+    return this.#parts.db.transaction(async (tx) => {
+      const model = await this.#lock(tx, key, version);
+      if (model.stage === 'retired') return model;
+      await this.#store.setStage(tx, key, version, 'retired');
+      if (model.stage === 'active') await this.#store.touchDefinitions(tx);
+      return { ...model, stage: 'retired' };
+    });
+  }
+
+  async #lock(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
+    await this.#store.lockKey(tx, key);
+    const model = await this.#store.find(tx, key, version);
+    if (model !== null) return model;
+    throw new WeftError('NOT_FOUND', `there is no version ${String(version)} of model ${key}`, {
+      where: 'version',
+      hint: 'list the models to see their versions',
+    });
+  }
+}

@@ -1,0 +1,57 @@
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import type { ModelManifest, ModelStage, RegisteredModel } from './model-manifest.model.js';
+import { MODEL_COLUMNS, modelOfRow, type ModelRow } from './model-row.model.js';
+
+/** Writes of the model registry. Bytes are kept once per content, however many versions point to them. */
+export class ModelStore {
+  /** Makes transactions on one key wait for each other, so that versions are numbered without gaps or clashes. */
+  async lockKey(tx: Transaction, key: string): Promise<void> {
+    await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('weft.models/' || $1, 0))`, [key]);
+  }
+
+  async find(tx: Transaction, key: string, version: number): Promise<RegisteredModel | null> {
+    const text = `SELECT ${MODEL_COLUMNS} FROM models WHERE key = $1 AND version = $2`;
+    const [row] = await tx.query<ModelRow>(text, [key, version]);
+    return row === undefined ? null : modelOfRow(row);
+  }
+
+  /** The version with these very bytes and this very manifest, whatever its stage. */
+  async findSame(db: Queryable, digest: string, manifest: ModelManifest): Promise<RegisteredModel | null> {
+    const text = `SELECT ${MODEL_COLUMNS} FROM models WHERE key = $1 AND digest = $2 AND manifest = $3::jsonb`;
+    const [row] = await db.query<ModelRow>(text, [manifest.key, digest, JSON.stringify(manifest)]);
+    return row === undefined ? null : modelOfRow(row);
+  }
+
+  /** Adds the next version of the manifest's key, as `shadow`. The caller holds {@link lockKey}. */
+  async insert(
+    tx: Transaction,
+    model: { digest: string; bytes: Uint8Array; manifest: ModelManifest; createdAt: number },
+  ): Promise<RegisteredModel> {
+    await tx.query('INSERT INTO model_blobs (digest, bytes) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING', [
+      model.digest,
+      Buffer.from(model.bytes.buffer, model.bytes.byteOffset, model.bytes.byteLength),
+    ]);
+    const [row] = await tx.query<ModelRow>(
+      `INSERT INTO models (key, version, digest, stage, manifest, created_at)
+       SELECT $1, coalesce(max(version), 0) + 1, $2, 'shadow', $3::jsonb, $4 FROM models WHERE key = $1
+       RETURNING ${MODEL_COLUMNS}`,
+      [model.manifest.key, model.digest, JSON.stringify(model.manifest), model.createdAt],
+    );
+    if (row === undefined) throw new Error('the insert returned no row');
+    return modelOfRow(row);
+  }
+
+  /** Retires the version of this key that is active, if any. */
+  async retireActive(tx: Transaction, key: string): Promise<void> {
+    await tx.query(`UPDATE models SET stage = 'retired' WHERE key = $1 AND stage = 'active'`, [key]);
+  }
+
+  async setStage(tx: Transaction, key: string, version: number, stage: ModelStage): Promise<void> {
+    await tx.query('UPDATE models SET stage = $3 WHERE key = $1 AND version = $2', [key, version, stage]);
+  }
+
+  /** Tells every process that what it has loaded is out of date. The last statement of its transaction: a hot row. */
+  async touchDefinitions(tx: Transaction): Promise<void> {
+    await tx.query('UPDATE installation SET definitions_version = definitions_version + 1');
+  }
+}

@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest';
+
+import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../../test/support/model-fixtures.js';
+import type { ModelManifest } from './model-manifest.model.js';
+import { verifyModel } from './verify-model.js';
+
+async function refusalOf(bytes: Uint8Array, manifest: ModelManifest, catalog = fixtureCatalog): Promise<string> {
+  const outcome = await verifyModel(bytes, manifest, catalog).then(
+    () => 'accepted',
+    (error: unknown) => error,
+  );
+  expect(outcome).toMatchObject({ name: 'WeftError', code: 'MODEL_INVALID' });
+  return (outcome as Error).message;
+}
+
+describe('registering a model', () => {
+  test.each(FIXTURE_MODELS)('%s answers its golden vectors as scikit-learn did', async (name) => {
+    const { bytes, manifest } = await readModelFixture(name);
+    await expect(verifyModel(bytes, manifest, fixtureCatalog)).resolves.toBeUndefined();
+  });
+
+  test('a golden vector outside the tolerance is refused with what was expected and what came', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_forest');
+    const goldenVectors = manifest.goldenVectors.map((vector, i) =>
+      i === 2 ? { ...vector, expected: { score: (vector.expected.score ?? 0) + 2e-5 } } : vector,
+    );
+    const message = await refusalOf(bytes, { ...manifest, goldenVectors });
+    expect(message).toContain('1 of 6 golden vectors are outside the tolerance 0.00001');
+    expect(message).toMatch(/vector +output +expected +got +difference\n +2 +score +[\d.]+ +[\d.]+ +2\.\de-5/);
+  });
+
+  test('a golden vector inside the tolerance passes', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_forest');
+    const goldenVectors = manifest.goldenVectors.map((vector) => ({
+      ...vector,
+      expected: { score: (vector.expected.score ?? 0) + 5e-6 },
+    }));
+    await expect(verifyModel(bytes, { ...manifest, goldenVectors }, fixtureCatalog)).resolves.toBeUndefined();
+  });
+
+  test('another fill than the model was trained with is caught by the golden vectors', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_forest');
+    expect(await refusalOf(bytes, { ...manifest, fill: {} })).toContain('golden vectors are outside');
+  });
+
+  test('features in another order than the model was trained with are caught by the golden vectors', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_logistic');
+    const [input] = manifest.inputs;
+    const inputs = [{ tensor: 'features', type: 'float' as const, features: [...(input?.features ?? [])].reverse() }];
+    expect(await refusalOf(bytes, { ...manifest, inputs })).toContain('golden vectors are outside');
+  });
+
+  test('a wrong class is refused', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const outputs = { ...manifest.outputs, label: { output: 'label', names: ['third', 'second', 'first'] } };
+    expect(await refusalOf(bytes, { ...manifest, outputs })).toMatch(/label +first +third/);
+  });
+
+  test('wrong names are refused all at once, with the names that there are', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_named');
+    const inputs = manifest.inputs.map((input, i) => (i === 0 ? { ...input, tensor: 'sepal' } : input));
+    const outputs = { score: { output: 'probability', index: 0 }, label: { output: 'label' } };
+    const message = await refusalOf(bytes, { ...manifest, inputs, outputs });
+    expect(message).toContain(
+      'inputs[0].tensor: the model has no input sepal (its inputs are sepals (float32 [?, 2]), petal_length',
+    );
+    expect(message).toContain("inputs: the model's input sepals (float32 [?, 2]) gets no features");
+    expect(message).toContain(
+      'outputs.score.output: the model has no output probability (its outputs are label (string [?]), probabilities',
+    );
+  });
+
+  test('wrong types and widths are refused', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const double = [{ tensor: 'features', type: 'double' as const, features: manifest.featureService.features }];
+    expect(await refusalOf(bytes, { ...manifest, inputs: double })).toContain(
+      'is bound as double, but is features (float32 [?, 4])',
+    );
+    const narrow = [
+      { tensor: 'features', type: 'float' as const, features: manifest.featureService.features.slice(1) },
+    ];
+    expect(await refusalOf(bytes, { ...manifest, inputs: narrow })).toContain(
+      'gets 3 features, but is features (float32 [?, 4])',
+    );
+  });
+
+  test('a column beyond the output, and an output of the wrong type, are refused', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_named');
+    const outputs = {
+      score: { output: 'probabilities', index: 3 },
+      label: { output: 'label' },
+      cluster: { output: 'label' },
+    };
+    const message = await refusalOf(bytes, { ...manifest, outputs });
+    expect(message).toContain('probabilities (float32 [?, 3]) has no column 3 (use 0 to 2)');
+    expect(message).toContain('outputs.cluster.output: label (string [?]) is not of a type that can be read here');
+  });
+
+  test('dictionaries as output are refused with the fix', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_logistic_zipmap');
+    const message = await refusalOf(bytes, manifest);
+    expect(message).toContain('output_probability is a list of dictionaries (ZipMap)');
+    expect(message).toContain('zipmap=False');
+  });
+
+  test('bytes that are no model are refused without a path of any machine', async () => {
+    const { manifest } = await readModelFixture('iris_clusters');
+    const message = await refusalOf(Buffer.from('not a model'), manifest);
+    expect(message).toContain('the model cannot be loaded');
+    expect(message).not.toMatch(/\/onnxruntime\//);
+  });
+
+  test('features that do not exist, or are of a kind that the tensor cannot hold, are refused', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const message = await refusalOf(bytes, manifest, {
+      typeOf: (feature) =>
+        feature === 'petal_width_cm' ? undefined : feature === 'petal_length_cm' ? 'string' : 'double',
+      serviceFeatures: () => ['petal_width_cm'],
+    });
+    expect(message).toContain('differs from the registered feature service iris_v1');
+    expect(message).toContain('featureService.features[3]: there is no feature petal_width_cm');
+    expect(message).toContain('inputs[0].features[2]: petal_length_cm is string, which a float tensor cannot hold');
+  });
+});
