@@ -1,0 +1,148 @@
+import type { JsonValue } from '../events/event.model.js';
+import type { FeatureDefinition, FeatureValue } from '../features/feature.model.js';
+import type { CompareOp, EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
+
+/*
+ * For tests: a profile as the list of its events, with every feature computed from that list by its definition. Slow
+ * and obvious on purpose.
+ */
+
+export interface NaiveEvent {
+  readonly ts: number;
+  readonly name: string;
+  /** `properties.total`. */
+  readonly total: number;
+}
+
+export interface NaiveFacts {
+  readonly events?: readonly NaiveEvent[];
+  readonly traits?: Readonly<Record<string, JsonValue>>;
+  readonly models?: Readonly<Record<string, ModelOutput>>;
+  readonly segments?: readonly string[];
+  /** Values that stand whatever the events are, by feature name. */
+  readonly values?: Readonly<Record<string, number | string | boolean>>;
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+function naiveHop(windowMs: number): number {
+  return windowMs < 12 * HOUR ? 5 * MINUTE : windowMs < 12 * DAY ? HOUR : DAY;
+}
+
+/** Events of a window of whole hops that ends at `t`. */
+export function inTiles(events: readonly NaiveEvent[], t: number, windowMs: number | null): NaiveEvent[] {
+  if (windowMs === null) return [...events];
+  const hop = naiveHop(windowMs);
+  return events.filter((event) => event.ts >= Math.floor((t - windowMs) / hop) * hop);
+}
+
+/** The instant from which on such a window no longer holds the event. */
+export function tileDeparture(event: NaiveEvent, windowMs: number): number {
+  const hop = naiveHop(windowMs);
+  return (Math.floor(event.ts / hop) + 1) * hop + windowMs;
+}
+
+const HOLDS: Readonly<Record<CompareOp, (a: number, b: number) => boolean>> = {
+  '<': (a, b) => a < b,
+  '<=': (a, b) => a <= b,
+  '>': (a, b) => a > b,
+  '>=': (a, b) => a >= b,
+  '==': (a, b) => a === b,
+  '!=': (a, b) => a !== b,
+};
+
+export class NaiveProfile implements EvalContext {
+  readonly indexOf: FeatureIndexOf;
+  readonly #definitions: readonly FeatureDefinition[];
+  readonly #facts: NaiveFacts;
+
+  constructor(definitions: readonly FeatureDefinition[], facts: NaiveFacts) {
+    this.#definitions = definitions;
+    this.#facts = facts;
+    this.indexOf = (name) => {
+      const index = definitions.findIndex((definition) => definition.name === name);
+      return index === -1 ? undefined : index;
+    };
+  }
+
+  #definition(index: number): FeatureDefinition {
+    const definition = this.#definitions[index];
+    if (definition === undefined) throw new Error(`no feature ${String(index)}`);
+    return definition;
+  }
+
+  #matching(definition: FeatureDefinition): NaiveEvent[] {
+    return (this.#facts.events ?? []).filter((event) => definition.events.includes(event.name));
+  }
+
+  feature(index: number, t: number): FeatureValue {
+    const definition = this.#definition(index);
+    const fixed = this.#facts.values?.[definition.name];
+    const absent = {
+      status: 'NOT_FOUND',
+      value: null,
+      eventTs: null,
+      validUntil: Infinity,
+      approximate: false,
+    } as const;
+    if (fixed !== undefined) return { ...absent, status: 'PRESENT', value: fixed };
+    const { windowMs } = definition;
+    const events = inTiles(this.#matching(definition), t, windowMs);
+    const validUntil = Math.min(...events.map((e) => (windowMs === null ? Infinity : tileDeparture(e, windowMs))));
+    const value = aggregate(definition, events);
+    return value === null ? absent : { ...absent, status: 'PRESENT', value, validUntil };
+  }
+
+  flipAt(index: number, t: number, op: CompareOp, constant: number): number {
+    const truthAt = (instant: number): boolean | null => {
+      const { value } = this.feature(index, instant);
+      return typeof value === 'number' ? HOLDS[op](value, constant) : null;
+    };
+    const truth = truthAt(t);
+    for (let at = this.feature(index, t).validUntil; at < Infinity; at = this.feature(index, at).validUntil) {
+      if (truthAt(at) !== truth) return at;
+    }
+    return Infinity;
+  }
+
+  lastTimes(index: number): readonly number[] {
+    const definition = this.#definition(index);
+    const times = this.#matching(definition).map((event) => event.ts);
+    return times.sort((a, b) => b - a).slice(0, definition.limit ?? 0);
+  }
+
+  trait(name: string): JsonValue | undefined {
+    return this.#facts.traits?.[name];
+  }
+
+  model(key: string): ModelOutput | undefined {
+    return this.#facts.models?.[key];
+  }
+
+  membership(segmentKey: string): boolean {
+    return this.#facts.segments?.includes(segmentKey) ?? false;
+  }
+}
+
+function aggregate(definition: FeatureDefinition, events: readonly NaiveEvent[]): number | null {
+  const totals = events.map((event) => event.total);
+  const sum = totals.reduce((a, b) => a + b, 0);
+  switch (definition.aggregate) {
+    case 'count':
+      return events.length;
+    case 'sum':
+      return sum;
+    case 'distinct':
+      return new Set(totals).size;
+    case 'avg':
+      return events.length === 0 ? null : sum / events.length;
+    case 'min':
+      return events.length === 0 ? null : Math.min(...totals);
+    case 'max':
+      return events.length === 0 ? null : Math.max(...totals);
+    default:
+      return null;
+  }
+}
