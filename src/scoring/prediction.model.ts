@@ -38,9 +38,10 @@ export interface RowScorer {
   readonly models: ReadonlyMap<string, ModelFace>;
   /**
    * One prediction a row, in order; runs of at most `maxRowsPerRun` rows.
+   * @param asOf the instant that each row was read for, ms; one a row
    * @throws WeftError NOT_FOUND if no version of the model is active; BAD_REQUEST if a row has the wrong length.
    */
-  predict(modelKey: string, rows: readonly FeatureRow[], asOf: number): Promise<Prediction[]>;
+  predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<Prediction[]>;
 }
 
 export function predictionOf(model: ModelFace, row: FeatureRow, output: ModelOutput, asOf: number): Prediction {

@@ -85,9 +85,10 @@ describe('the scorer', () => {
     const full = [feature(5), feature(3, 900), feature(1.4, 700), feature(0.2)];
     const holed = [feature(5), feature(null, 800), feature(1.4), feature(0.2)];
     const none = [feature(null), feature(null), feature(null), feature(null)];
-    const predictions = await scorer.predict('iris_clusters', [full, holed, none], 500);
+    const predictions = await scorer.predict('iris_clusters', [full, holed, none], [500, 501, 502]);
     const { digest } = await registered('iris_clusters');
-    expect(predictions[0]).toMatchObject({ modelKey: 'iris_clusters', version: 1, digest, asOf: 500 });
+    expect(predictions[0]).toMatchObject({ modelKey: 'iris_clusters', version: 1, digest });
+    expect(predictions.map((p) => p.asOf)).toEqual([500, 501, 502]);
     expect(predictions.map((p) => p.inputs)).toEqual(['COMPLETE', 'PARTIAL', 'ABSENT']);
     expect(predictions.map((p) => p.validUntil)).toEqual([700, 800, Number.POSITIVE_INFINITY]);
   });
@@ -124,8 +125,9 @@ describe('the scorer', () => {
     open.push(scorer);
     await scorer.reload([first]);
     const rows = (await goldenRows('iris_clusters')).flatMap((row) => Array.from({ length: 20 }, () => row));
-    const [early] = await Promise.all([scorer.predict('iris_clusters', rows, 0), scorer.reload([second])]);
-    const late = await scorer.predict('iris_clusters', rows, 0);
+    const times = rows.map(() => 0);
+    const [early] = await Promise.all([scorer.predict('iris_clusters', rows, times), scorer.reload([second])]);
+    const late = await scorer.predict('iris_clusters', rows, times);
     expect(new Set(early.map((p) => p.version))).toEqual(new Set([1]));
     expect(new Set(late.map((p) => p.version))).toEqual(new Set([2]));
     expect(loaded).toEqual([first.digest, first.digest]);

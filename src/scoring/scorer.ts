@@ -67,10 +67,10 @@ export class Scorer implements RowScorer {
     return this.#use(modelKey, (entry) => this.#run(entry, rows));
   }
 
-  async predict(modelKey: string, rows: readonly FeatureRow[], asOf: number): Promise<Prediction[]> {
+  async predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<Prediction[]> {
     return this.#use(modelKey, async (entry) => {
       const outputs = await this.#run(entry, rows);
-      return outputs.map((output, i) => predictionOf(entry.face, rows[i] as FeatureRow, output, asOf));
+      return outputs.map((output, i) => predictionOf(entry.face, rows[i] as FeatureRow, output, asOf[i] as number));
     });
   }
 
