@@ -1,0 +1,102 @@
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** 27 years of days; beyond it the cache starts over. */
+const MAX_CACHED_DAYS = 10_000;
+const FIXED_OFFSET = /^([+-])(\d{2}):?(\d{2})$/;
+
+/** Offsets around one day of wall-clock time. `before` and `after` are equal where no transition is near. */
+interface DayOffsets {
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  /** Instant from which `afterMs` holds. */
+  readonly transitionAt: number;
+}
+
+/**
+ * Wall-clock time of one zone to UTC. `name` is an IANA zone, `UTC`, or a fixed offset such as `+01:00`.
+ *
+ * A time that a change of the clocks skipped is read with the offset before the change, so it moves forward by the
+ * gap; of a time that occurs twice the earlier instant is taken. (`compatible` in ECMA-402's Temporal, and java.time.)
+ *
+ * The offset is asked of Intl once a day of wall-clock time, not once a row; a day near a transition keeps the
+ * transition's instant, found by bisection. At most one transition is expected within 72 hours.
+ */
+export class ZoneOffsets {
+  readonly #fixedMs: number | null;
+  readonly #format: Intl.DateTimeFormat | null;
+  readonly #days = new Map<number, DayOffsets>();
+  #lastDay = Number.NaN;
+  #last: DayOffsets = { beforeMs: 0, afterMs: 0, transitionAt: 0 };
+
+  /** @throws RangeError where the zone is not known. */
+  constructor(name: string) {
+    this.#fixedMs = fixedOffset(name);
+    this.#format =
+      this.#fixedMs === null
+        ? new Intl.DateTimeFormat('en-US', {
+            timeZone: name,
+            hourCycle: 'h23',
+            year: 'numeric',
+            month: 'numeric',
+            day: 'numeric',
+            hour: 'numeric',
+            minute: 'numeric',
+            second: 'numeric',
+          })
+        : null;
+  }
+
+  /** `wallMs`: the wall clock's reading as if it were UTC, ms. Returns the instant, ms UTC. */
+  toUtc(wallMs: number): number {
+    if (this.#fixedMs !== null) return wallMs - this.#fixedMs;
+    const day = Math.floor(wallMs / DAY_MS);
+    if (day !== this.#lastDay) {
+      this.#last = this.#dayOffsets(day);
+      this.#lastDay = day;
+    }
+    const { beforeMs, afterMs, transitionAt } = this.#last;
+    const early = wallMs - beforeMs;
+    if (beforeMs === afterMs || early < transitionAt) return early;
+    const late = wallMs - afterMs;
+    return late >= transitionAt ? late : early;
+  }
+
+  /** Offset of the wall clock from UTC at an instant, ms. */
+  offsetAt(utcMs: number): number {
+    if (this.#format === null) return this.#fixedMs ?? 0;
+    const second = Math.floor(utcMs / 1_000) * 1_000;
+    const part: Record<string, number> = {};
+    for (const { type, value } of this.#format.formatToParts(second)) part[type] = Number(value);
+    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second: seconds = 0 } = part;
+    return Date.UTC(year, month - 1, day, hour, minute, seconds) - second;
+  }
+
+  #dayOffsets(day: number): DayOffsets {
+    const known = this.#days.get(day);
+    if (known !== undefined) return known;
+    // Offsets are below 24 h, so every reading of the day's wall clock lies between these two instants.
+    let from = (day - 1) * DAY_MS;
+    let to = (day + 2) * DAY_MS;
+    const beforeMs = this.offsetAt(from);
+    const afterMs = this.offsetAt(to);
+    if (beforeMs !== afterMs) {
+      while (to - from > 1_000) {
+        const middle = Math.floor((from + to) / 2_000) * 1_000;
+        if (this.offsetAt(middle) === beforeMs) from = middle;
+        else to = middle;
+      }
+    }
+    const found = { beforeMs, afterMs, transitionAt: to };
+    if (this.#days.size >= MAX_CACHED_DAYS) this.#days.clear();
+    this.#days.set(day, found);
+    return found;
+  }
+}
+
+function fixedOffset(name: string): number | null {
+  if (name === 'UTC' || name === 'Z') return 0;
+  const match = FIXED_OFFSET.exec(name);
+  if (match === null) return null;
+  const minutes = Number(match[2]) * 60 + Number(match[3]);
+  return (match[1] === '-' ? -minutes : minutes) * MINUTE_MS;
+}
