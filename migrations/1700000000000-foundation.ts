@@ -72,11 +72,9 @@ const UP = [
   `CREATE TABLE partitions (
      part smallint PRIMARY KEY,
      applied_pos bigint NOT NULL DEFAULT 0,
-     published_pos bigint NOT NULL DEFAULT 0,
      swept_version bigint NOT NULL DEFAULT 0,
      epoch bigint NOT NULL DEFAULT 0,
-     holder bigint,
-     lease_until bigint NOT NULL DEFAULT 0
+     holder int
    ) WITH (fillfactor = 10)`,
   `CREATE TABLE dead_letters (
      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -249,6 +247,13 @@ const UP = [
 
   // Orders the copies of a profile in the online store: taken once a transaction, after its locks.
   `CREATE SEQUENCE publish_version`,
+  // Profiles whose copy in the online store may be older than what is committed here: one row a transaction, deleted
+  // once they are written through. What a crash leaves behind is written through by whoever finds it.
+  `CREATE TABLE publications (
+     version bigint PRIMARY KEY,
+     created_at bigint NOT NULL,
+     profile_ids uuid[] NOT NULL
+   )`,
 
   // --- the feed ------------------------------------------------------------------------------------------------------
   // Locked last by every transaction that writes changes, before they are numbered: gapless, in commit order.
@@ -276,7 +281,7 @@ const UP = [
 ];
 
 const TABLES = [
-  'changes', 'feed_head', 'timers', 'memberships', 'segment_versions', 'segments', 'models', 'model_blobs',
+  'changes', 'feed_head', 'publications', 'timers', 'memberships', 'segment_versions', 'segments', 'models', 'model_blobs',
   'feature_services', 'feature_views', 'stream_backfills', 'feature_streams', 'anchor_states', 'profiles', 'assignments', 'evidence',
   'identifiers', 'loads', 'dead_letters', 'partitions', 'event_log', 'log_head', 'api_keys', 'sources', 'installation',
 ];
