@@ -1,0 +1,88 @@
+import { SeededRandom } from './random.js';
+import type { Click, OrderCustomer } from './source-data.js';
+import { csvLine } from './truth-table.js';
+
+/** One row of a labels file: who, as of when, and what came of it. */
+export interface LabelRow {
+  readonly ns: string;
+  readonly value: string;
+  /** The features are asked for as of this instant, ms. */
+  readonly timeMs: number;
+  readonly label: number | null;
+}
+
+export interface IntentOptions {
+  /** A purchase counts in `(T, T + horizonMs]`. */
+  readonly horizonMs: number;
+  /** Instants drawn from each session. */
+  readonly samplesPerSession: number;
+  readonly seed: string;
+}
+
+export const DEFAULT_INTENT_OPTIONS: IntentOptions = {
+  horizonMs: 24 * 60 * 60 * 1000,
+  samplesPerSession: 2,
+  seed: 'labels/purchase-intent',
+};
+
+/** How long after a click the question is put: at once, as the live score is, or when the visitor has paused. */
+const DELAYS_MS = [0, 0, 5 * 60_000, 15 * 60_000] as const;
+
+/**
+ * Samples instants from the sessions of the clickstream and labels each with 1 if the same user buys within the
+ * horizon, else 0. The row names the session's cookie, which is what was known of the visitor then. Instants whose
+ * horizon reaches beyond the data are left out: their label is not known. Sorted by time.
+ */
+export function intentLabels(
+  clicks: readonly Click[],
+  cookieBySession: ReadonlyMap<string, string>,
+  options: IntentOptions = DEFAULT_INTENT_OPTIONS,
+): LabelRow[] {
+  const purchases = purchaseTimes(clicks);
+  const sessions = groupBySession(clicks);
+  const lastKnownMs = clicks.reduce((greatest, click) => Math.max(greatest, click.timeMs), 0) - options.horizonMs;
+  const random = new SeededRandom(options.seed);
+  const rows = new Map<string, LabelRow>();
+  for (const [sessionId, session] of sessions) {
+    const cookie = cookieBySession.get(sessionId);
+    for (let i = 0; i < options.samplesPerSession; i++) {
+      const click = random.pick(session);
+      const timeMs = click.timeMs + random.pick(DELAYS_MS);
+      if (cookie === undefined || timeMs > lastKnownMs) continue;
+      const bought = (purchases.get(click.userId) ?? []).some((at) => at > timeMs && at <= timeMs + options.horizonMs);
+      rows.set(`${cookie} ${String(timeMs)}`, { ns: 'anonymous_id', value: cookie, timeMs, label: bought ? 1 : 0 });
+    }
+  }
+  return [...rows.values()].sort((a, b) => a.timeMs - b.timeMs || (a.value < b.value ? -1 : 1));
+}
+
+function groupBySession(clicks: readonly Click[]): Map<string, Click[]> {
+  const sessions = new Map<string, Click[]>();
+  for (const click of clicks) {
+    const session = sessions.get(click.sessionId);
+    if (session === undefined) sessions.set(click.sessionId, [click]);
+    else session.push(click);
+  }
+  return sessions;
+}
+
+function purchaseTimes(clicks: readonly Click[]): Map<string, number[]> {
+  const times = new Map<string, number[]>();
+  for (const click of clicks) {
+    if (click.event === 'purchase') times.set(click.userId, [...(times.get(click.userId) ?? []), click.timeMs]);
+  }
+  return times;
+}
+
+/** One row for each customer as of the end of the orders; a clustering has no label. */
+export function rfmRows(customers: readonly OrderCustomer[], endMs: number): LabelRow[] {
+  return customers.map((customer) => ({ ns: 'crm_id', value: customer.crmId, timeMs: endMs, label: null }));
+}
+
+/** CSV with header `ns,value,time,label`; times as ISO 8601, moved by the shift that the source was loaded with. */
+export function formatLabels(rows: readonly LabelRow[], timeShiftMs: number): string {
+  const lines = rows.map((row) =>
+    csvLine([row.ns, row.value, new Date(row.timeMs + timeShiftMs).toISOString(), row.label ?? '']),
+  );
+  return ['ns,value,time,label', ...lines].join('\n') + '\n';
+}
