@@ -29,9 +29,30 @@ export interface WebOverlay {
   readonly newPeople: readonly Person[];
 }
 
-const HEADER =
-  'event_id,type,event,time,session_id,anonymous_id,device_id,user_id,email,phone,twitter,instagram,platform,' +
-  'acquisition_channel,user_cohort,user_lifecycle,sku,price,quantity,value';
+/** Columns of the web events, in order. */
+export const WEB_COLUMNS = [
+  'event_id',
+  'type',
+  'event',
+  'time',
+  'session_id',
+  'anonymous_id',
+  'device_id',
+  'user_id',
+  'email',
+  'phone',
+  'twitter',
+  'instagram',
+  'platform',
+  'acquisition_channel',
+  'user_cohort',
+  'user_lifecycle',
+  'sku',
+  'price',
+  'quantity',
+  'value',
+] as const;
+export type WebColumn = (typeof WEB_COLUMNS)[number];
 
 const SHARES = {
   crmCustomers: 0.7,
@@ -89,7 +110,7 @@ export function buildWeb(
   }
   rows.sort((a, b) => a.timeMs - b.timeMs || (a.id < b.id ? -1 : 1));
   return {
-    csv: [HEADER, ...rows.map((row) => row.line)].join('\n') + '\n',
+    csv: [WEB_COLUMNS.join(','), ...rows.map((row) => row.line)].join('\n') + '\n',
     rows: rows.length,
     users,
     newPeople: [...people.values()].filter((person) => person.crmId === ''),
