@@ -80,7 +80,8 @@ export type AppendOutcome = 'appended' | 'duplicate';
  */
 export interface EventLog {
   /**
-   * Appends in the order given; all events of one call are durable or none is.
+   * Appends in the order given. Every event that is appended is whole; when it rejects, a leading part of the call may
+   * have been written, and sending the call again reports that part as duplicates.
    * @throws WeftError OVERLOADED (with `retryAfterMs`) when too much is queued, UNAVAILABLE when storage is.
    */
   append(events: readonly PreparedEvent[]): Promise<AppendOutcome[]>;

@@ -1,0 +1,243 @@
+import type { Clock } from '../platform/clock.js';
+import { boolArray, byteaArray, int2Array, int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { WeftError } from '../platform/errors.js';
+import { partitionOf } from '../platform/ids.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable } from '../platform/postgres.js';
+import { AppendQueue } from './append-queue.js';
+import type { AppendQueueLimits } from './append-queue.js';
+import { decodeEvent } from './event-codec.js';
+import type {
+  AppendOutcome,
+  EventLog,
+  LogBatch,
+  LogHead,
+  PreparedEvent,
+  ReadBatchOptions,
+  TimelineOptions,
+} from './event-log.model.js';
+import type { LoggedEvent } from './event.model.js';
+
+const DEFAULT_LIMITS: AppendQueueLimits = {
+  maxBatchEvents: 1_000,
+  maxBatchBytes: 1024 * 1024,
+  maxQueuedEvents: 20_000,
+  maxQueuedBytes: 32 * 1024 * 1024,
+};
+
+/** Positions one read scans at most, so that a reader of few partitions gets an answer in bounded time. */
+const MAX_SCAN_POSITIONS = 100_000;
+const MAX_READ_EVENTS = 10_000;
+const MAX_TIMELINE_EVENTS = 1_000;
+
+interface EventRow {
+  readonly pos: number;
+  readonly accepted_at: number;
+  readonly occurred_at: number;
+  readonly source_id: number;
+  readonly part: number;
+  readonly historical: boolean;
+  readonly payload: Buffer;
+}
+
+interface AppendRow {
+  readonly first_pos: number;
+  /** Positions that were written, separated by commas; null when all were. */
+  readonly positions: string | null;
+}
+
+/**
+ * The event log as a PostgreSQL table.
+ *
+ * 1. The one row of `log_head` is updated by every append and so locked until its commit: appends commit in the order
+ *    of their positions, and what a snapshot shows is always the whole log up to some position (guarantee 2).
+ * 2. `accepted_at` is taken from that row under its lock, never from the caller's clock alone (guarantee 3).
+ * 3. A duplicate leaves a gap: its position is handed out and never used.
+ *
+ * One statement an append, all arguments as binary arrays: 75,000 events/s in batches of 500 (450 B payloads, fsync on,
+ * 2 cores), at 4 µs of Node time an event; unnest of array literals 49,000, json_to_recordset 42,000.
+ */
+export class PostgresEventLog implements EventLog {
+  readonly #queue: AppendQueue;
+  /** Mean payload size of what was read last; keeps a read near its `maxBytes` without a running sum in SQL. */
+  #averageBytes = 1024;
+
+  constructor(
+    private readonly db: Queryable,
+    private readonly clock: Clock,
+    /** `installation.partitions`; fixed for the life of the database. */
+    private readonly partitions: number,
+    limits: Partial<AppendQueueLimits> = {},
+  ) {
+    this.#queue = new AppendQueue((events) => this.#write(events), { ...DEFAULT_LIMITS, ...limits });
+  }
+
+  /** Events that wait to be written. */
+  get queuedEvents(): number {
+    return this.#queue.queuedEvents;
+  }
+
+  append(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
+    return this.#queue.append(events);
+  }
+
+  async readBatch(options: ReadBatchOptions): Promise<LogBatch> {
+    const { afterPos, parts, maxBytes } = options;
+    const limit = bounded(options.limit, MAX_READ_EVENTS, 'limit');
+    // The head first: everything up to it was committed before, so the later snapshot shows all of it.
+    const head = await this.head();
+    const toPos = Math.min(options.toPos ?? head.pos, head.pos, afterPos + MAX_SCAN_POSITIONS);
+    if (toPos <= afterPos || parts.length === 0) return { events: [], scannedPos: Math.max(afterPos, toPos), head };
+    const maxRows = Math.min(limit, Math.max(16, Math.ceil((2 * maxBytes) / this.#averageBytes)));
+    const { rows } = await this.db.run<EventRow>({
+      name: 'event_log_read',
+      text: READ,
+      values: [afterPos, toPos, int2Array(parts, (part) => part), maxRows],
+    });
+    const events = takeUpTo(rows, maxBytes);
+    if (rows.length > 0) this.#averageBytes = meanBytes(rows);
+    const isComplete = events.length === rows.length && rows.length < maxRows;
+    return { events, scannedPos: isComplete ? toPos : (events.at(-1)?.pos ?? afterPos), head };
+  }
+
+  async head(): Promise<LogHead> {
+    const { rows } = await this.db.run<LogHead>({ name: 'event_log_head', text: HEAD });
+    return onlyRow(rows);
+  }
+
+  async bumpTime(nowMs: number): Promise<LogHead> {
+    const { rows } = await this.db.run<LogHead>({ name: 'event_log_bump', text: BUMP, values: [nowMs] });
+    return rows[0] ?? this.head();
+  }
+
+  async readByAnchors(anchorIds: readonly Uuid[], options: TimelineOptions): Promise<LoggedEvent[]> {
+    const { fromMs = 0, toMs = Number.MAX_SAFE_INTEGER, before } = options;
+    const limit = bounded(options.limit, MAX_TIMELINE_EVENTS, 'limit');
+    const { rows } = await this.db.run<EventRow>({
+      name: 'event_log_timeline',
+      text: TIMELINE,
+      values: [
+        uuidArray([...new Set(anchorIds)], (id) => id),
+        fromMs,
+        toMs,
+        before?.occurredAt ?? Number.MAX_SAFE_INTEGER,
+        before?.pos ?? Number.MAX_SAFE_INTEGER,
+        limit,
+      ],
+    });
+    return rows.map(toEvent);
+  }
+
+  async #write(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
+    const { rows } = await this.db.run<AppendRow>({
+      name: 'event_log_append',
+      text: APPEND,
+      values: [
+        events.length,
+        this.clock.now(),
+        int8Array(events, (e) => e.occurredAt),
+        int4Array(events, (e) => e.sourceId),
+        int2Array(events, (e) => partitionOf(e.anchorId, this.partitions)),
+        int2Array(events, (e) => e.rulesVersion),
+        boolArray(events, (e) => e.historical),
+        uuidArray(events, (e) => e.anchorId),
+        uuidArray(events, (e) => e.dedupeId),
+        byteaArray(events, (e) => e.payload),
+      ],
+    });
+    const { first_pos: firstPos, positions } = onlyRow(rows);
+    if (positions === null) return new Array<AppendOutcome>(events.length).fill('appended');
+    const outcomes = new Array<AppendOutcome>(events.length).fill('duplicate');
+    for (const pos of positions.split(',')) {
+      if (pos !== '') outcomes[Number(pos) - firstPos] = 'appended';
+    }
+    return outcomes;
+  }
+}
+
+const APPEND = `
+  WITH head AS (
+    UPDATE log_head SET pos = pos + $1::int8, accepted_at = greatest(accepted_at, $2::int8)
+    RETURNING pos, accepted_at
+  ), incoming AS (
+    SELECT * FROM unnest($3::int8[], $4::int4[], $5::int2[], $6::int2[], $7::bool[], $8::uuid[], $9::uuid[], $10::bytea[])
+      WITH ORDINALITY AS t (occurred_at, source_id, part, rules_version, historical, anchor_id, dedupe_id, payload, n)
+  ), written AS (
+    INSERT INTO event_log (pos, accepted_at, occurred_at, source_id, part, rules_version, historical, anchor_id,
+                           dedupe_id, payload)
+    SELECT head.pos - $1::int8 + i.n, head.accepted_at, least(i.occurred_at, head.accepted_at), i.source_id, i.part,
+           i.rules_version, i.historical, i.anchor_id, i.dedupe_id, i.payload
+    FROM head, incoming i
+    ORDER BY i.n
+    ON CONFLICT (dedupe_id) DO NOTHING
+    RETURNING pos
+  )
+  SELECT (SELECT pos FROM head) - $1::int8 + 1 AS first_pos,
+         CASE WHEN count(*) < $1::int8 THEN coalesce(string_agg(pos::text, ','), '') END AS positions
+  FROM written`;
+
+const COLUMNS = 'pos, accepted_at, occurred_at, source_id, part, historical, payload';
+
+const READ = `
+  SELECT ${COLUMNS} FROM event_log
+  WHERE pos > $1::int8 AND pos <= $2::int8 AND part = ANY ($3::int2[])
+  ORDER BY pos LIMIT $4::int4`;
+
+const HEAD = 'SELECT pos, accepted_at AS "acceptedAt" FROM log_head';
+
+const BUMP = `
+  UPDATE log_head SET accepted_at = $1::int8 WHERE accepted_at < $1::int8
+  RETURNING pos, accepted_at AS "acceptedAt"`;
+
+// One index scan of at most `limit` rows for each anchor, whatever the number of its events.
+const TIMELINE = `
+  SELECT e.* FROM unnest($1::uuid[]) AS anchor (id) CROSS JOIN LATERAL (
+    SELECT ${COLUMNS} FROM event_log
+    WHERE anchor_id = anchor.id AND occurred_at >= $2::int8 AND occurred_at < $3::int8
+      AND (occurred_at, pos) < ($4::int8, $5::int8) AND occurred_at <= $4::int8
+    ORDER BY occurred_at DESC, pos DESC LIMIT $6::int4
+  ) e
+  ORDER BY e.occurred_at DESC, e.pos DESC LIMIT $6::int4`;
+
+function toEvent(row: EventRow): LoggedEvent {
+  return decodeEvent(row.payload, {
+    pos: row.pos,
+    part: row.part,
+    sourceId: row.source_id,
+    occurredAt: row.occurred_at,
+    acceptedAt: row.accepted_at,
+    historical: row.historical,
+  });
+}
+
+/** The leading rows whose payloads fit, at least one. */
+function takeUpTo(rows: readonly EventRow[], maxBytes: number): LoggedEvent[] {
+  const events: LoggedEvent[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.payload.length;
+    if (bytes > maxBytes && events.length > 0) break;
+    events.push(toEvent(row));
+  }
+  return events;
+}
+
+function meanBytes(rows: readonly EventRow[]): number {
+  let bytes = 0;
+  for (const row of rows) bytes += row.payload.length;
+  return Math.max(1, bytes / rows.length);
+}
+
+function bounded(value: number, max: number, name: string): number {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new WeftError('BAD_REQUEST', `${name} is not between 1 and ${String(max)}`, {
+    where: name,
+    hint: `ask for 1 to ${String(max)}`,
+  });
+}
+
+function onlyRow<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row !== undefined) return row;
+  throw new WeftError('INTERNAL', 'log_head is empty', { where: 'log_head', hint: 'run the migrations' });
+}
