@@ -1,0 +1,146 @@
+import { timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../platform/clock.js';
+import { WeftError } from '../../platform/errors.js';
+import { newId } from '../../platform/ids.js';
+import type { Uuid } from '../../platform/ids.js';
+import { API_SCOPES, hashSecret, isSecretShaped, isUsable, makeSecret, prefixOf } from './api-key.model.js';
+import type { ApiKey, ApiScope } from './api-key.model.js';
+import type { ApiKeyStore, StoredApiKey } from './api-key.store.js';
+
+/** A revocation takes effect everywhere within this time, and at once in the process that made it. */
+const CACHE_TTL_MS = 10_000;
+const MAX_CACHED_KEYS = 10_000;
+const LAST_USED_EVERY_MS = 60_000;
+const MAX_NAME_LENGTH = 200;
+
+export interface NewApiKey {
+  readonly name: string;
+  /** Not empty. */
+  readonly scopes: readonly ApiScope[];
+  /** Needed for the scope `ingest`. */
+  readonly sourceId?: number;
+  /** ms */
+  readonly expiresAt?: number;
+}
+
+interface CacheEntry {
+  /** Null: there is no such key. */
+  readonly key: StoredApiKey | null;
+  readonly loadedAtMs: number;
+  lastUsedWrittenMs: number;
+}
+
+export interface ApiKeyDependencies {
+  readonly store: ApiKeyStore;
+  readonly clock: Clock;
+  /** Cryptographically random bytes. */
+  readonly randomBytes: (size: number) => Buffer;
+  /** Told when `last_used_at` could not be written; the request goes on. */
+  readonly onLastUsedError: (error: unknown) => void;
+}
+
+/** Makes, checks and revokes API keys. Only a hash of each secret is kept, in the database and in memory. */
+export class ApiKeyService {
+  readonly #cache = new LRUCache<string, CacheEntry>({ max: MAX_CACHED_KEYS });
+  readonly #loading = new Map<string, Promise<CacheEntry>>();
+
+  constructor(private readonly deps: ApiKeyDependencies) {}
+
+  /**
+   * @returns the key and its secret, which cannot be shown again.
+   * @throws WeftError BAD_REQUEST
+   */
+  async create(input: NewApiKey): Promise<{ key: ApiKey; secret: string }> {
+    check(input);
+    const nowMs = this.deps.clock.now();
+    const secret = makeSecret(input.scopes, this.deps.randomBytes(32));
+    const key: ApiKey = {
+      id: newId(nowMs),
+      name: input.name,
+      prefix: prefixOf(secret),
+      scopes: API_SCOPES.filter((scope) => input.scopes.includes(scope)),
+      sourceId: input.sourceId ?? null,
+      createdAt: nowMs,
+      expiresAt: input.expiresAt ?? null,
+      revokedAt: null,
+      lastUsedAt: null,
+    };
+    await this.deps.store.insert({ ...key, keyHash: hashSecret(secret) });
+    return { key, secret };
+  }
+
+  /** The key that a secret stands for; null when it is unknown, expired or revoked. */
+  async verify(secret: string): Promise<ApiKey | null> {
+    if (!isSecretShaped(secret)) return null;
+    const nowMs = this.deps.clock.now();
+    const keyHash = hashSecret(secret);
+    const cacheKey = keyHash.toString('base64');
+    const cached = this.#cache.get(cacheKey);
+    const isFresh = cached !== undefined && nowMs - cached.loadedAtMs < CACHE_TTL_MS;
+    const entry = isFresh ? cached : await this.#load(cacheKey, keyHash, nowMs);
+    const { key } = entry;
+    if (key === null || !isUsable(key, nowMs)) return null;
+    if (nowMs - entry.lastUsedWrittenMs >= LAST_USED_EVERY_MS) {
+      entry.lastUsedWrittenMs = nowMs;
+      this.deps.store.setLastUsed(key.id, nowMs).catch(this.deps.onLastUsedError);
+    }
+    return key;
+  }
+
+  /** All keys, revoked and expired ones too, oldest first. */
+  async list(): Promise<ApiKey[]> {
+    return (await this.deps.store.list()).map(withoutHash);
+  }
+
+  /** @throws WeftError NOT_FOUND */
+  async revoke(id: Uuid): Promise<void> {
+    if (!(await this.deps.store.revoke(id, this.deps.clock.now()))) {
+      throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id', hint: 'list the keys' });
+    }
+    this.#cache.clear();
+  }
+
+  /** Concurrent requests with one key share one query. */
+  #load(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
+    const running = this.#loading.get(cacheKey);
+    if (running !== undefined) return running;
+    const loading = this.#fetch(cacheKey, keyHash, nowMs).finally(() => this.#loading.delete(cacheKey));
+    this.#loading.set(cacheKey, loading);
+    return loading;
+  }
+
+  async #fetch(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
+    const found = await this.deps.store.findByHash(keyHash);
+    const key = found !== null && timingSafeEqual(found.keyHash, keyHash) ? found : null;
+    const entry = { key, loadedAtMs: nowMs, lastUsedWrittenMs: key?.lastUsedAt ?? 0 };
+    this.#cache.set(cacheKey, entry);
+    return entry;
+  }
+}
+
+function withoutHash(stored: StoredApiKey): ApiKey {
+  const { keyHash: _, ...key } = stored;
+  return key;
+}
+
+function check({ name, scopes, sourceId }: NewApiKey): void {
+  if (name === '' || name.length > MAX_NAME_LENGTH) {
+    throw new WeftError('BAD_REQUEST', 'the name of a key is empty or too long', {
+      where: 'name',
+      hint: `use 1 to ${String(MAX_NAME_LENGTH)} characters`,
+    });
+  }
+  if (scopes.length === 0 || scopes.some((scope) => !API_SCOPES.includes(scope))) {
+    throw new WeftError('BAD_REQUEST', 'a key needs scopes', {
+      where: 'scopes',
+      hint: `give one or more of ${API_SCOPES.join(', ')}`,
+    });
+  }
+  if (scopes.includes('ingest') && sourceId === undefined) {
+    throw new WeftError('BAD_REQUEST', 'a key with the scope ingest needs a source', {
+      where: 'sourceId',
+      hint: 'create a source first; events sent with the key belong to it',
+    });
+  }
+}

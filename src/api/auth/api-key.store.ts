@@ -1,0 +1,41 @@
+import { IsNull } from 'typeorm';
+import type { DataSource, Repository } from 'typeorm';
+import type { Uuid } from '../../platform/ids.js';
+import { ApiKeyEntity } from './api-key.entity.js';
+import type { ApiKey } from './api-key.model.js';
+
+export interface StoredApiKey extends ApiKey {
+  readonly keyHash: Buffer;
+}
+
+/** Rows of `api_keys`. */
+export class ApiKeyStore {
+  readonly #rows: Repository<ApiKeyEntity>;
+
+  constructor(dataSource: DataSource) {
+    this.#rows = dataSource.getRepository(ApiKeyEntity);
+  }
+
+  async insert(key: StoredApiKey): Promise<void> {
+    await this.#rows.insert({ ...key, scopes: [...key.scopes] });
+  }
+
+  async findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
+    return this.#rows.findOneBy({ keyHash });
+  }
+
+  /** All, oldest first. */
+  async list(): Promise<StoredApiKey[]> {
+    return this.#rows.find({ order: { createdAt: 'ASC', id: 'ASC' } });
+  }
+
+  /** @returns false when there is no such key, or it was revoked before. */
+  async revoke(id: Uuid, nowMs: number): Promise<boolean> {
+    const { affected } = await this.#rows.update({ id, revokedAt: IsNull() }, { revokedAt: nowMs });
+    return affected === 1;
+  }
+
+  async setLastUsed(id: Uuid, nowMs: number): Promise<void> {
+    await this.#rows.update({ id }, { lastUsedAt: nowMs });
+  }
+}

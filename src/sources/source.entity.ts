@@ -1,0 +1,24 @@
+import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import type { SourceKind } from './source.model.js';
+
+/** A row of `sources`. */
+@Entity('sources')
+export class SourceEntity {
+  @PrimaryGeneratedColumn('identity', { type: 'int', generatedIdentity: 'ALWAYS' })
+  id!: number;
+
+  @Column('text', { unique: true })
+  key!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('text')
+  kind!: SourceKind;
+
+  @Column('jsonb')
+  config!: object;
+
+  @Column('bigint', { name: 'created_at' })
+  createdAt!: number;
+}

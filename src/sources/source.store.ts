@@ -1,0 +1,53 @@
+import { QueryFailedError } from 'typeorm';
+import type { DataSource, Repository } from 'typeorm';
+import type { JsonObject } from '../events/event.model.js';
+import { SourceEntity } from './source.entity.js';
+import type { Source } from './source.model.js';
+
+const UNIQUE_VIOLATION = '23505';
+
+/** Rows of `sources`. */
+export class SourceStore {
+  readonly #rows: Repository<SourceEntity>;
+
+  constructor(dataSource: DataSource) {
+    this.#rows = dataSource.getRepository(SourceEntity);
+  }
+
+  /** @returns null when the key is taken. */
+  async insert(source: Omit<Source, 'id'>): Promise<Source | null> {
+    try {
+      const { identifiers } = await this.#rows.insert(source);
+      return { ...source, id: (identifiers[0] as { id: number }).id };
+    } catch (error) {
+      if (isKeyTaken(error)) return null;
+      throw error;
+    }
+  }
+
+  async findByKey(key: string): Promise<Source | null> {
+    return toSource(await this.#rows.findOneBy({ key }));
+  }
+
+  async findById(id: number): Promise<Source | null> {
+    return toSource(await this.#rows.findOneBy({ id }));
+  }
+
+  /** All, by id. */
+  async list(): Promise<Source[]> {
+    const rows = await this.#rows.find({ order: { id: 'ASC' } });
+    return rows.map((row) => toSource(row));
+  }
+}
+
+function toSource(row: SourceEntity): Source;
+function toSource(row: SourceEntity | null): Source | null;
+function toSource(row: SourceEntity | null): Source | null {
+  return row === null ? null : { ...row, config: row.config as JsonObject };
+}
+
+function isKeyTaken(error: unknown): boolean {
+  if (!(error instanceof QueryFailedError)) return false;
+  const driverError: { code?: unknown } = error.driverError;
+  return driverError.code === UNIQUE_VIOLATION;
+}
