@@ -102,8 +102,6 @@ export function compileCountWithin(scope: LeafScope, node: CountWithinExpression
       const truth = compare(count, constant);
       for (let left = count - 1; left >= 0; left--) {
         const time = times[left] as number;
-        // Equal times leave together: only the count after the last of them is ever seen.
-        if (left > 0 && times[left - 1] === time) continue;
         if (compare(left, constant) !== truth) return time + windowMs;
       }
       return Infinity;

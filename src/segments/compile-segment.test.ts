@@ -227,6 +227,14 @@ describe('the next flip', () => {
     ]);
   });
 
+  it('heeds every item of a list, not only the last one', () => {
+    const facts = { events: [did('a', NOW)], traits: { tags: ['a', 'b'] } };
+    const all = world('traits.tags.all(x, x == "b" || performed("a", "1h"))', facts);
+    expect(flipsFrom(all, NOW + 1)).toEqual([[NOW + HOUR, false]]);
+    const chosen = world('traits.tags.all(x, x == "b" ? true : performed("a", "1h"))', facts);
+    expect(flipsFrom(chosen, NOW + 1)).toEqual([[NOW + HOUR, false]]);
+  });
+
   it('waits for a score no shorter than 5 minutes, and only where the score matters', () => {
     const model = (validUntil: number): NaiveFacts => ({
       models: { m: { score: 0.7, validUntil } },
