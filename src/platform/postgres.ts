@@ -1,0 +1,384 @@
+import { readdir } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { DataSource, type MigrationInterface } from 'typeorm';
+import { WeftError } from './errors.js';
+import { SqlError, toSqlError } from './sql-errors.js';
+
+const MIN_SERVER_VERSION = 150_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
+const TRANSACTION_TIMEOUT_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Key of the advisory lock that keeps two processes from migrating at once; any number, the same in each release. */
+const MIGRATION_LOCK = 7_729_114_203;
+
+type EntityClass = new () => object;
+
+export interface DataSourceOptions {
+  readonly entities?: readonly EntityClass[];
+  /** Connections at most. */
+  readonly poolSize?: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+  readonly statementTimeoutMs?: number;
+}
+
+/** A statement that is parsed and planned once per connection. Equal names must have equal texts. */
+export interface PreparedStatement {
+  readonly name: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+
+export interface SqlResult<Row> {
+  readonly rows: Row[];
+  /** Rows returned or changed. */
+  readonly rowCount: number;
+}
+
+/**
+ * What runs SQL: the pool or one transaction. `int8` arrives as number (outside the safe range: an error), `bytea` as
+ * Buffer, `numeric` as text (cast sums of bigint to int8), `jsonb` parsed. Row types are the caller's claim, not checked.
+ * Failures of the database are {@link SqlError}s.
+ */
+export interface Queryable {
+  query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** The number of rows changed. */
+  execute(text: string, values?: readonly unknown[]): Promise<number>;
+  run<Row>(statement: PreparedStatement): Promise<SqlResult<Row>>;
+}
+
+export interface TransactionOptions {
+  /** Default READ COMMITTED. */
+  readonly isolation?: 'REPEATABLE READ' | 'SERIALIZABLE';
+  readonly readOnly?: boolean;
+  /** Past this the connection is closed and the transaction rolled back. Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * A TypeORM DataSource over PostgreSQL with every migration of `migrations/`; not yet connected.
+ * `Database.open` connects it.
+ */
+export async function createDataSource(url: string, options: DataSourceOptions = {}): Promise<DataSource> {
+  return new DataSource({
+    type: 'postgres',
+    url,
+    entities: [...(options.entities ?? [])],
+    migrations: await loadMigrations(),
+    migrationsTransactionMode: 'all',
+    installExtensions: false,
+    applicationName: options.applicationName ?? 'weft',
+    poolSize: options.poolSize ?? 10,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    // A broken idle connection is replaced at the next checkout; without a handler it would end the process.
+    poolErrorHandler: () => undefined,
+    extra: {
+      types: { getTypeParser },
+      keepAlive: true,
+      statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    },
+  });
+}
+
+/** The connection pool of a DataSource, and the only way to transactions. */
+export class Database implements Queryable {
+  readonly #pool: pg.Pool;
+
+  private constructor(readonly dataSource: DataSource) {
+    this.#pool = poolOf(dataSource);
+  }
+
+  /**
+   * Connects and checks the server.
+   * @throws WeftError CONFIG_INVALID (server too old, wrong password, no such database), UNAVAILABLE (no answer)
+   */
+  static async open(dataSource: DataSource): Promise<Database> {
+    try {
+      if (!dataSource.isInitialized) await dataSource.initialize();
+    } catch (error) {
+      throw toConnectError(error);
+    }
+    const database = new Database(dataSource);
+    try {
+      await database.#checkServer();
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+    return database;
+  }
+
+  async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    return (await send<Row>(this.#pool, { text }, values)).rows;
+  }
+
+  async execute(text: string, values?: readonly unknown[]): Promise<number> {
+    return (await send(this.#pool, { text }, values)).rowCount;
+  }
+
+  async run<Row>(statement: PreparedStatement): Promise<SqlResult<Row>> {
+    return send<Row>(this.#pool, { name: statement.name, text: statement.text }, statement.values);
+  }
+
+  /**
+   * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. When this resolves, the
+   * COMMIT was confirmed; when it rejects with UNAVAILABLE, the outcome is unknown, as always with a lost connection.
+   */
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const lease = await this.#lease(options.timeoutMs ?? TRANSACTION_TIMEOUT_MS);
+    const tx = new Transaction(lease.client);
+    try {
+      await lease.client.query(beginStatement(options));
+      const result = await Promise.race([work(tx), lease.expired]);
+      tx.close();
+      const { command } = await lease.client.query('COMMIT');
+      // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error.
+      if (command !== 'COMMIT') {
+        throw new WeftError('INTERNAL', 'the transaction was rolled back', {
+          hint: 'A statement in it failed and its error was swallowed; let it reach the transaction.',
+        });
+      }
+      lease.release(false);
+      return result;
+    } catch (error) {
+      tx.close();
+      await lease.rollback();
+      throw toSqlError(error);
+    }
+  }
+
+  /** Brings the schema up to date; safe to call from several processes at once. Returns the names of what ran. */
+  async runMigrations(): Promise<string[]> {
+    const client = await this.#connect();
+    try {
+      await client.query('SET statement_timeout = 0');
+      await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+      return (await this.dataSource.runMigrations()).map((migration) => migration.name);
+    } catch (error) {
+      throw toSqlError(error, 'migrations');
+    } finally {
+      // Closing the session frees the lock, whatever happened.
+      client.release(true);
+    }
+  }
+
+  /** Waits for running statements, then closes every connection. */
+  async close(): Promise<void> {
+    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+  }
+
+  /** Connections now: open, idle, and callers waiting for one. */
+  poolStatus(): { total: number; idle: number; waiting: number } {
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#pool.waitingCount };
+  }
+
+  async #checkServer(): Promise<void> {
+    const [row] = await this.query<{ num: number; version: string }>(
+      `SELECT current_setting('server_version_num')::int AS num, current_setting('server_version') AS version`,
+    );
+    if (row === undefined || row.num < MIN_SERVER_VERSION) {
+      throw new WeftError('CONFIG_INVALID', `PostgreSQL ${row?.version ?? '?'} is too old`, {
+        where: 'WEFT_DATABASE_URL',
+        hint: 'Use PostgreSQL 15 or newer, or unset the variable to use the embedded one.',
+      });
+    }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect();
+    } catch (error) {
+      throw toSqlError(error);
+    }
+  }
+
+  async #lease(timeoutMs: number): Promise<Lease> {
+    return new Lease(await this.#connect(), timeoutMs);
+  }
+}
+
+/** One checked-out connection that is given back exactly once, at the latest when its time is up. */
+class Lease {
+  /** Rejects when the time is up; the connection is closed by then. */
+  readonly expired: Promise<never>;
+  #released = false;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(
+    readonly client: pg.PoolClient,
+    timeoutMs: number,
+  ) {
+    // While checked out, the pool does not listen: an unheard 'error' event would end the process.
+    client.on('error', ignore);
+    const { promise, reject } = deferred();
+    this.expired = promise;
+    this.#timer = setTimeout(() => {
+      this.release(true);
+      reject(transactionTimeout(timeoutMs));
+    }, timeoutMs);
+  }
+
+  release(destroy: boolean): void {
+    if (this.#released) return;
+    this.#released = true;
+    clearTimeout(this.#timer);
+    this.client.release(destroy);
+    if (!destroy) this.client.removeListener('error', ignore);
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#released) return;
+    await this.client.query('ROLLBACK').then(
+      () => {
+        this.release(false);
+      },
+      () => {
+        this.release(true);
+      },
+    );
+  }
+}
+
+/** SQL bound to one open transaction; refuses to run once the transaction is over. */
+export class Transaction implements Queryable {
+  #open = true;
+
+  constructor(private readonly client: pg.PoolClient) {}
+
+  async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    return (await send<Row>(this.#live(), { text }, values)).rows;
+  }
+
+  async execute(text: string, values?: readonly unknown[]): Promise<number> {
+    return (await send(this.#live(), { text }, values)).rowCount;
+  }
+
+  async run<Row>(statement: PreparedStatement): Promise<SqlResult<Row>> {
+    return send<Row>(this.#live(), { name: statement.name, text: statement.text }, statement.values);
+  }
+
+  /**
+   * `COPY … FROM STDIN`: streams chunks of the named format in; returns the number of rows.
+   * An error of `chunks` fails the COPY and with it the transaction.
+   */
+  async copyIn(text: string, chunks: Iterable<Buffer | string> | AsyncIterable<Buffer | string>): Promise<number> {
+    try {
+      const sink = this.#live().query(copyFrom(text));
+      await pipeline(Readable.from(chunks), sink);
+      return sink.rowCount;
+    } catch (error) {
+      throw toSqlError(error);
+    }
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  #live(): pg.PoolClient {
+    if (!this.#open) {
+      throw new WeftError('INTERNAL', 'this transaction is over', {
+        hint: 'Await every statement before the callback of transaction() returns.',
+      });
+    }
+    return this.client;
+  }
+}
+
+async function send<Row>(
+  target: pg.Pool | pg.PoolClient,
+  statement: { name?: string; text: string },
+  values: readonly unknown[] | undefined,
+): Promise<SqlResult<Row>> {
+  try {
+    const result = await target.query(values === undefined ? statement : { ...statement, values: values as unknown[] });
+    return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
+  } catch (error) {
+    throw toSqlError(error);
+  }
+}
+
+function beginStatement({ isolation, readOnly }: TransactionOptions): string {
+  return `BEGIN${isolation === undefined ? '' : ` ISOLATION LEVEL ${isolation}`}${readOnly === true ? ' READ ONLY' : ''}`;
+}
+
+function transactionTimeout(timeoutMs: number): SqlError {
+  const state = { sqlState: '25P04', constraint: null, retryable: true };
+  return new SqlError('UNAVAILABLE', `a transaction took longer than ${String(timeoutMs)} ms`, state, {
+    hint: 'Do less in one transaction.',
+    retryAfterMs: 1_000,
+  });
+}
+
+function toConnectError(error: unknown): unknown {
+  const translated = toSqlError(error, 'WEFT_DATABASE_URL');
+  if (translated instanceof WeftError) return translated;
+  // No cause: the error of a malformed URL quotes it, password and all.
+  return new WeftError('CONFIG_INVALID', 'the database URL cannot be used', {
+    where: 'WEFT_DATABASE_URL',
+    hint: 'It has the form postgres://user:password@host:5432/database.',
+  });
+}
+
+/** TypeORM types the pool of its driver as `any`. */
+function poolOf(dataSource: DataSource): pg.Pool {
+  const { master } = dataSource.driver as unknown as { master: unknown };
+  if (master instanceof pg.Pool) return master;
+  throw new WeftError('INTERNAL', 'the DataSource has no PostgreSQL pool');
+}
+
+function ignore(): void {
+  // The statement in flight rejects with the same error.
+}
+
+function deferred(): { promise: Promise<never>; reject: (reason: Error) => void } {
+  let reject: (reason: Error) => void = ignore;
+  const promise = new Promise<never>((_, rejectPromise) => {
+    reject = rejectPromise;
+  });
+  promise.catch(ignore);
+  return { promise, reject };
+}
+
+const INT8 = 20;
+const INT8_ARRAY = 1016;
+
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) {
+    throw new WeftError('INTERNAL', 'a bigint is outside the range that a number holds exactly');
+  }
+  return value;
+}
+
+/** One dimension, no nulls: all that our tables hold. */
+function parseInt8Array(text: string): number[] {
+  return text === '{}' ? [] : text.slice(1, -1).split(',').map(parseInt8);
+}
+
+const getTypeParser = ((oid: number, format?: 'text' | 'binary') => {
+  if (format !== 'binary') {
+    if (oid === INT8) return parseInt8;
+    if (oid === INT8_ARRAY) return parseInt8Array;
+  }
+  return pg.types.getTypeParser(oid, format ?? 'text') as unknown;
+}) as typeof pg.types.getTypeParser;
+
+type MigrationClass = new () => MigrationInterface;
+
+/** The migrations beside the program, as source or as built, in the order of their timestamps. */
+async function loadMigrations(): Promise<MigrationClass[]> {
+  const folder = new URL('../../migrations/', import.meta.url);
+  const files = (await readdir(folder)).filter((file) => /^\d+-.+\.(?:ts|js)$/.test(file) && !file.endsWith('.d.ts'));
+  const modules = await Promise.all(
+    files.sort().map((file) => import(new URL(file, folder).href) as Promise<Record<string, unknown>>),
+  );
+  return modules.flatMap((module) =>
+    Object.values(module).filter((value) => typeof value === 'function'),
+  ) as MigrationClass[];
+}

@@ -1,0 +1,65 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
+import { createDataSource, Database } from '../../src/platform/postgres.js';
+import { startRedisServer } from './redis-server.js';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Of the server's maintenance database; the user may create databases. */
+    readonly postgresUrl: string;
+    /** Name of a migrated database without connections, to be cloned. */
+    readonly templateDatabase: string;
+    /** Null: no redis-server here, its suites are skipped. */
+    readonly redisUrl: string | null;
+  }
+}
+
+/** Speed over durability: nothing in a test's database outlives the run. */
+const FAST = { fsync: 'off', full_page_writes: 'off', shared_buffers: '128MB', max_connections: '200' };
+
+/**
+ * One PostgreSQL and, where there is one, one Redis for all files of a run, in a temporary folder.
+ * `WEFT_TEST_DATABASE_URL` runs the suite on a server of one's own instead, 15 or newer.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'weft-test-'));
+  const external = process.env['WEFT_TEST_DATABASE_URL'];
+  const embedded = external === undefined ? await EmbeddedPostgres.start({ dataDir: folder, settings: FAST }) : null;
+  const postgresUrl = external ?? embedded?.url ?? '';
+  const redis = await startRedisServer(folder);
+
+  const templateDatabase = `weft_template_${String(process.pid)}`;
+  await withDatabase(postgresUrl, (admin) => admin.execute(`CREATE DATABASE ${templateDatabase}`));
+  await withDatabase(databaseUrl(postgresUrl, templateDatabase), (template) => template.runMigrations());
+
+  project.provide('postgresUrl', postgresUrl);
+  project.provide('templateDatabase', templateDatabase);
+  project.provide('redisUrl', redis?.url ?? null);
+
+  return async () => {
+    if (embedded === null) {
+      await withDatabase(postgresUrl, (admin) => admin.execute(`DROP DATABASE IF EXISTS ${templateDatabase}`));
+    }
+    await embedded?.stop();
+    await redis?.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+async function withDatabase(url: string, work: (database: Database) => Promise<unknown>): Promise<void> {
+  const database = await Database.open(await createDataSource(url, { poolSize: 2 }));
+  try {
+    await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+function databaseUrl(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
