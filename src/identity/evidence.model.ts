@@ -1,0 +1,62 @@
+import { compareCanonical, type CanonicalKey, type Identifier, type LoggedEvent } from '../events/event.model.js';
+import { hashId, type Uuid } from '../platform/ids.js';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * That a set of identifiers was seen together on one UTC day. One row stands for all events of that day that carry
+ * exactly this set; its key is the least of theirs, so the rows do not depend on the order of arrival.
+ */
+export interface Evidence {
+  readonly anchorId: Uuid;
+  /** Hash of the set's identifier ids. */
+  readonly setId: Uuid;
+  /**
+   * Days since 1970-01-01, UTC. 0 for a single identifier: it joins nothing, so that only when it was first seen
+   * matters, and a visitor who never signs in costs one row however often they come.
+   */
+  readonly day: number;
+  /** The least key of the events this row stands for. */
+  readonly key: CanonicalKey;
+  /** When this was first known: the least `acceptedAt` of those events, ms. */
+  readonly knownAt: number;
+  /** By falling priority; never empty. */
+  readonly identifiers: readonly Identifier[];
+}
+
+export function evidenceOf(event: LoggedEvent): Evidence {
+  const { identifiers, occurredAt, sourceId, messageId } = event;
+  const [anchor] = identifiers;
+  if (anchor === undefined) throw new RangeError('an event without identifiers is no evidence');
+  return {
+    anchorId: anchor.id,
+    setId: setIdOf(identifiers),
+    day: identifiers.length === 1 ? 0 : Math.floor(occurredAt / DAY_MS),
+    key: { occurredAt, sourceId, messageId },
+    knownAt: event.acceptedAt,
+    identifiers,
+  };
+}
+
+/** Equal for equal sets, whatever their order. */
+export function setIdOf(identifiers: readonly Identifier[]): Uuid {
+  const [first, second] = identifiers;
+  if (first !== undefined && second === undefined) return hashId(first.id);
+  return hashId(...identifiers.map(({ id }) => id).sort());
+}
+
+/**
+ * One row out of two about the same anchor, set and day: the lesser key, the earlier knowledge. Commutative,
+ * associative and idempotent; gives back one of the two where that one says it all.
+ */
+export function leastEvidence(a: Evidence, b: Evidence): Evidence {
+  if (a.setId !== b.setId || a.day !== b.day) throw new RangeError('evidence of different sets or days has no least');
+  const lesser = compareCanonical(a.key, b.key) <= 0 ? a : b;
+  const knownAt = Math.min(a.knownAt, b.knownAt);
+  return lesser.knownAt === knownAt ? lesser : { ...lesser, knownAt };
+}
+
+/** The order in which evidence is replayed: canonical, ties by set. Total over rows of different (set, day). */
+export function compareEvidence(a: Evidence, b: Evidence): number {
+  return compareCanonical(a.key, b.key) || (a.setId < b.setId ? -1 : a.setId > b.setId ? 1 : 0);
+}

@@ -1,0 +1,198 @@
+import type { Identifier } from '../events/event.model.js';
+import { WeftError } from '../platform/errors.js';
+
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** How raw values of a namespace are brought to the one form that is compared; see `normalise-identifier.ts`. */
+export type NormaliserName = 'email' | 'phone' | 'handle' | 'id';
+
+/** What identity resolution knows about one namespace. */
+export interface NamespaceRule {
+  /** Higher wins: the identifier of highest priority is the anchor, the one of lowest priority is demoted first. */
+  readonly priority: number;
+  /** Most distinct values one profile may hold, ≥ 1; within `windowMs` if that is set, else ever. */
+  readonly limit: number;
+  /** Length in ms of the sliding window of first-seen times in which `limit` holds; null: ever. */
+  readonly windowMs: number | null;
+  readonly normaliser: NormaliserName;
+  /** False: may attach a lone identifier to a profile, but never brings two established profiles together. */
+  readonly mayMerge: boolean;
+}
+
+/** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */
+export interface IdentityRules {
+  /** 1…32767; stored with each event. Grows with any change of the rules. */
+  readonly version: number;
+  readonly namespaces: ReadonlyMap<string, NamespaceRule>;
+  /** For namespaces that are not listed and match {@link NAMESPACE_PATTERN}. */
+  readonly fallback: NamespaceRule;
+  /** Values that stand for nobody in any namespace; trimmed, lower case. */
+  readonly blockedValues: ReadonlySet<string>;
+  /** Mailboxes (the part before the `@`) that no person reads; lower case. */
+  readonly blockedMailboxes: ReadonlySet<string>;
+  /** ISO 3166-1 alpha-2 code for phone numbers without a country code; null: such numbers are malformed. */
+  readonly defaultRegion: string | null;
+}
+
+export const NAMESPACE_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
+
+/** Two different values of a unique namespace never stand for one profile. */
+export function isUnique(rule: NamespaceRule): boolean {
+  return rule.limit === 1 && rule.windowMs === null;
+}
+
+/** The rule of a namespace; undefined if its name is not allowed. */
+export function ruleOf(rules: IdentityRules, ns: string): NamespaceRule | undefined {
+  return rules.namespaces.get(ns) ?? (NAMESPACE_PATTERN.test(ns) ? rules.fallback : undefined);
+}
+
+/**
+ * The order of identifiers: by falling priority, then by namespace, then by value, both by UTF-16 code unit.
+ * The namespace must be one that {@link ruleOf} knows; others sort last.
+ */
+export function compareByPriority(rules: IdentityRules, a: Identifier, b: Identifier): number {
+  if (a.ns !== b.ns) {
+    const byPriority = (ruleOf(rules, b.ns)?.priority ?? -Infinity) - (ruleOf(rules, a.ns)?.priority ?? -Infinity);
+    if (byPriority > 0 || byPriority < 0) return byPriority;
+    return a.ns < b.ns ? -1 : 1;
+  }
+  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
+}
+
+/**
+ * True if a component with these numbers of distinct values needs no replay: no union can exceed a limit, so all of
+ * its identifiers are one group. A total within the limit is within it in every window. Exact in one direction only:
+ * false means "replay and see". The component must be connected by its evidence and must-links, which a raw component
+ * is by definition.
+ */
+export function withinLimits(
+  countsPerNamespace: ReadonlyMap<string, number>,
+  rules: IdentityRules,
+  hasCannotLinks = false,
+): boolean {
+  if (hasCannotLinks) return false;
+  for (const [ns, count] of countsPerNamespace) {
+    const rule = ruleOf(rules, ns);
+    if (rule === undefined || count > rule.limit || !rule.mayMerge) return false;
+  }
+  return true;
+}
+
+/**
+ * True for values that stand for nobody: placeholders, and values of nothing but zeros and separators such as the zero
+ * UUID. `value` may be raw or normalised; case and outer white space do not matter.
+ */
+export function isBlockedValue(value: string, rules: IdentityRules): boolean {
+  const folded = value.trim().toLowerCase();
+  return rules.blockedValues.has(folded) || isZeros(folded) || isBlockedAddress(folded, rules);
+}
+
+/** True for the empty string and for strings of zeros and the separators of UUIDs, MAC addresses and numbers. */
+export function isZeros(value: string): boolean {
+  for (let i = 0; i < value.length; i++) {
+    if (!'0-:._ +'.includes(value.charAt(i))) return false;
+  }
+  return true;
+}
+
+/** Addresses nobody reads (`noreply@…`), and placeholders such as `test@test.com`: a blocked word on both sides. */
+function isBlockedAddress(folded: string, rules: IdentityRules): boolean {
+  const at = folded.indexOf('@');
+  if (at < 1) return false;
+  const mailbox = folded.slice(0, at);
+  if (rules.blockedMailboxes.has(mailbox)) return true;
+  if (!rules.blockedValues.has(mailbox)) return false;
+  const domain = folded.slice(at + 1);
+  return domain === mailbox || domain.startsWith(`${mailbox}.`);
+}
+
+/**
+ * Checks rules before they take effect.
+ * @throws WeftError DEFINITION_INVALID naming the namespace and field at fault
+ */
+export function checkIdentityRules(rules: IdentityRules): IdentityRules {
+  if (!Number.isInteger(rules.version) || rules.version < 1 || rules.version > 32_767) {
+    throw invalid('version', 'must be an integer from 1 to 32767');
+  }
+  for (const [ns, rule] of [...rules.namespaces, ['fallback', rules.fallback] as const]) {
+    if (!NAMESPACE_PATTERN.test(ns)) throw invalid(ns, `a namespace must match ${NAMESPACE_PATTERN.source}`);
+    if (!Number.isFinite(rule.priority)) throw invalid(`${ns}.priority`, 'must be a finite number');
+    if (!Number.isInteger(rule.limit) || rule.limit < 1) throw invalid(`${ns}.limit`, 'must be an integer ≥ 1');
+    if (rule.windowMs !== null && (!Number.isInteger(rule.windowMs) || rule.windowMs < 1)) {
+      throw invalid(`${ns}.windowMs`, 'must be an integer ≥ 1, or null for ever');
+    }
+  }
+  return rules;
+}
+
+function invalid(where: string, hint: string): WeftError {
+  return new WeftError('DEFINITION_INVALID', 'an identity rule is not usable', { where: `identity.${where}`, hint });
+}
+
+const HANDLE: NamespaceRule = { priority: 60, limit: 5, windowMs: null, normaliser: 'handle', mayMerge: true };
+
+const HANDLE_NAMESPACES = [
+  'twitter',
+  'instagram',
+  'facebook',
+  'linkedin',
+  'tiktok',
+  'youtube',
+  'pinterest',
+  'reddit',
+  'threads',
+  'mastodon',
+  'bluesky',
+  'telegram',
+  'github',
+];
+
+const BLOCKED_VALUES = [
+  '',
+  'null',
+  '(null)',
+  '<null>',
+  'none',
+  'nil',
+  'undefined',
+  'nan',
+  'n/a',
+  'na',
+  '#n/a',
+  'unknown',
+  '0',
+  '-1',
+  'anonymous',
+  'guest',
+  'test',
+  'true',
+  'false',
+  '[object object]',
+];
+
+const BLOCKED_MAILBOXES = [
+  'noreply',
+  'no-reply',
+  'no_reply',
+  'donotreply',
+  'do-not-reply',
+  'do_not_reply',
+  'mailer-daemon',
+];
+
+export const DEFAULT_IDENTITY_RULES: IdentityRules = checkIdentityRules({
+  version: 1,
+  namespaces: new Map<string, NamespaceRule>([
+    ['user_id', { priority: 100, limit: 1, windowMs: null, normaliser: 'id', mayMerge: true }],
+    ['crm_id', { priority: 90, limit: 1, windowMs: null, normaliser: 'id', mayMerge: true }],
+    ['email', { priority: 80, limit: 5, windowMs: null, normaliser: 'email', mayMerge: true }],
+    ['phone', { priority: 70, limit: 5, windowMs: null, normaliser: 'phone', mayMerge: true }],
+    ...HANDLE_NAMESPACES.map((ns): [string, NamespaceRule] => [ns, HANDLE]),
+    ['device_id', { priority: 40, limit: 10, windowMs: WEEK_MS, normaliser: 'id', mayMerge: true }],
+    ['anonymous_id', { priority: 20, limit: 5, windowMs: WEEK_MS, normaliser: 'id', mayMerge: true }],
+  ]),
+  fallback: { priority: 50, limit: 5, windowMs: null, normaliser: 'id', mayMerge: true },
+  blockedValues: new Set(BLOCKED_VALUES),
+  blockedMailboxes: new Set(BLOCKED_MAILBOXES),
+  defaultRegion: null,
+});
