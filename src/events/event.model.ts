@@ -35,7 +35,10 @@ export interface RawIdentifier {
 export interface ResolvedIdentifiers {
   /** Unique, by falling priority. The first is the anchor. Empty: the event belongs to nobody and is refused. */
   readonly identifiers: readonly Identifier[];
-  readonly dropped: readonly { readonly ns: string; readonly reason: 'blocked' | 'malformed' | 'too_long' | 'unknown_namespace' }[];
+  readonly dropped: readonly {
+    readonly ns: string;
+    readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace';
+  }[];
 }
 
 /** What an adapter (HTTP, GraphQL, batch load) hands to `AcceptService`: parsed, not yet validated. */

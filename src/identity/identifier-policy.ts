@@ -1,0 +1,119 @@
+import { LRUCache } from 'lru-cache';
+import type { Identifier, IdentifierPolicy, RawIdentifier, ResolvedIdentifiers } from '../events/event.model.js';
+import { hashId } from '../platform/ids.js';
+import { compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
+import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
+
+/** Identifiers one event may carry; those of lowest priority beyond it are dropped, which bounds a replay's cost. */
+export const MAX_IDENTIFIERS_PER_EVENT = 32;
+
+/** Longer raw values are refused unseen, so that cache keys have a bound. In UTF-16 code units. */
+const MAX_RAW_LENGTH = 1024;
+const MAX_NAMESPACE_LENGTH = 32;
+
+/** What a raw identifier comes to. `alone` is the answer for an event that carries nothing else: no allocation. */
+interface Entry {
+  readonly identifier: Identifier | null;
+  readonly priority: number;
+  readonly alone: ResolvedIdentifiers;
+}
+
+type Dropped = ResolvedIdentifiers['dropped'][number];
+
+const NONE: ResolvedIdentifiers = Object.freeze({ identifiers: Object.freeze([]), dropped: Object.freeze([]) });
+
+export interface IdentifierPolicyOptions {
+  /** Raw identifiers remembered with their outcome; about 0.5 KB each. */
+  readonly cacheEntries?: number;
+}
+
+/**
+ * Which identifiers of an event count, in which order: a function of the event and the rules alone. The caches only
+ * spare work. Answers may be shared between calls and are frozen where they are.
+ */
+export class CachedIdentifierPolicy implements IdentifierPolicy {
+  readonly rulesVersion: number;
+  readonly #rules: IdentityRules;
+  readonly #phones: PhoneParser;
+  readonly #cache: LRUCache<string, Entry>;
+
+  constructor(rules: IdentityRules, { cacheEntries = 50_000 }: IdentifierPolicyOptions = {}) {
+    this.rulesVersion = rules.version;
+    this.#rules = rules;
+    this.#phones = new PhoneParser(rules.defaultRegion);
+    this.#cache = new LRUCache({ max: cacheEntries });
+  }
+
+  resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers {
+    const [only] = raw;
+    if (only === undefined) return NONE;
+    if (raw.length === 1) return this.#entryOf(only).alone;
+
+    const kept: Entry[] = [];
+    let dropped: Dropped[] | null = null;
+    for (const item of raw) {
+      const entry = this.#entryOf(item);
+      if (entry.identifier === null) {
+        (dropped ??= []).push(...entry.alone.dropped);
+      } else {
+        this.#insert(kept, entry);
+        const excess = kept.length > MAX_IDENTIFIERS_PER_EVENT ? kept.pop()?.identifier : null;
+        if (excess) (dropped ??= []).push({ ns: excess.ns, reason: 'too_many' });
+      }
+    }
+    const identifiers: Identifier[] = [];
+    for (const { identifier } of kept) if (identifier !== null) identifiers.push(identifier);
+    return { identifiers, dropped: dropped ?? NONE.dropped };
+  }
+
+  /** Insertion by priority: events carry two or three identifiers, mostly in order already. Equal ones go in once. */
+  #insert(sorted: Entry[], entry: Entry): void {
+    let i = sorted.length;
+    for (; i > 0; i--) {
+      const before = sorted[i - 1];
+      if (before === undefined) break;
+      const order = this.#compare(before, entry);
+      if (order === 0) return;
+      if (order < 0) break;
+    }
+    if (i === sorted.length) sorted.push(entry);
+    else sorted.splice(i, 0, entry);
+  }
+
+  #compare(a: Entry, b: Entry): number {
+    if (a.priority !== b.priority) return b.priority - a.priority;
+    if (a.identifier === null || b.identifier === null) return 0;
+    return compareByPriority(this.#rules, a.identifier, b.identifier);
+  }
+
+  #entryOf(item: RawIdentifier): Entry {
+    const { ns, value } = item;
+    if (ns.length > MAX_NAMESPACE_LENGTH) return dropEntry(ns, 'unknown_namespace');
+    if (value.length > MAX_RAW_LENGTH) return dropEntry(ns, 'too_long');
+    const key = `${ns}\0${value}`;
+    let entry = this.#cache.get(key);
+    if (entry === undefined) {
+      entry = this.#evaluate(ns, value);
+      this.#cache.set(key, entry);
+    }
+    return entry;
+  }
+
+  #evaluate(ns: string, raw: string): Entry {
+    const rule = ruleOf(this.#rules, ns);
+    if (rule === undefined) return dropEntry(ns, 'unknown_namespace');
+    // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
+    if (isBlockedValue(raw, this.#rules)) return dropEntry(ns, 'blocked');
+    const { value, reason } = normaliseIdentifier(rule.normaliser, raw, this.#phones);
+    if (value === undefined) return dropEntry(ns, reason);
+    if (isBlockedValue(value, this.#rules)) return dropEntry(ns, 'blocked');
+    const identifier = Object.freeze({ id: hashId(ns, value), ns, value });
+    const alone = Object.freeze({ identifiers: Object.freeze([identifier]), dropped: NONE.dropped });
+    return { identifier, priority: rule.priority, alone };
+  }
+}
+
+function dropEntry(ns: string, reason: DropReason): Entry {
+  const dropped = Object.freeze([Object.freeze({ ns, reason })]);
+  return { identifier: null, priority: -Infinity, alone: Object.freeze({ identifiers: NONE.identifiers, dropped }) };
+}
