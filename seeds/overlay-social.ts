@@ -23,7 +23,9 @@ export interface SocialAuthor {
 interface Interaction {
   readonly id: string;
   readonly network: string;
-  readonly handle: string;
+  /** The author's handle, under the name of the network. */
+  readonly twitter?: string;
+  readonly instagram?: string;
   readonly kind: Kind;
   readonly time: string;
   readonly post_id: string;
@@ -135,7 +137,7 @@ function draw(
   return {
     id: `soc-${String(number).padStart(5, '0')}`,
     network: author.network,
-    handle: `@${handle}`,
+    [author.network]: `@${handle}`,
     kind,
     time: new Date(timeMs).toISOString().replace('.000Z', 'Z'),
     post_id: `post-${String(1 + random.skewedInt(POSTS)).padStart(4, '0')}`,

@@ -16,7 +16,7 @@ let clicks: Click[];
 let overlay: Overlay;
 let crm: Row[];
 let web: Row[];
-let social: { handle: string; network: string; kind: string; time: string; text?: string; rating?: number }[];
+let social: { network: string; twitter?: string; instagram?: string; time: string }[];
 let people: ReadonlyMap<string, ReadonlySet<string>>;
 
 beforeAll(async () => {
@@ -68,6 +68,10 @@ function webIdentifiers(row: Row): string[] {
   return ['anonymous_id', 'device_id', 'user_id', 'email', 'phone', 'twitter', 'instagram']
     .filter((ns) => row[ns] !== '')
     .map((ns) => `${ns}:${row[ns] ?? ''}`);
+}
+
+function socialIdentifier(row: (typeof social)[number]): string {
+  return `${row.network}:${(row.twitter ?? row.instagram ?? '').slice(1).toLowerCase()}`;
 }
 
 describe('the generated overlay', () => {
@@ -126,7 +130,7 @@ describe('the truth table', () => {
   });
 
   it('names exactly one person for each social handle', () => {
-    const handles = new Set(social.map((row) => `${row.network}:${row.handle.slice(1).toLowerCase()}`));
+    const handles = new Set(social.map(socialIdentifier));
     expect([...handles].filter((key) => people.get(key)?.size !== 1)).toEqual([]);
   });
 
@@ -134,7 +138,7 @@ describe('the truth table', () => {
     const carried = new Set([
       ...crm.flatMap(crmIdentifiers),
       ...web.flatMap(webIdentifiers),
-      ...social.map((row) => `${row.network}:${row.handle.slice(1).toLowerCase()}`),
+      ...social.map(socialIdentifier),
     ]);
     expect([...people.keys()].filter((key) => !carried.has(key))).toEqual([]);
   });
