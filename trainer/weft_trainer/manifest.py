@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+_NUMBER_IN_YAML_1_2 = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
+
+
 class _Dumper(yaml.SafeDumper):
-    """Block style, but a list of plain values stays on one line."""
+    """Writes what readers of YAML 1.1 and of 1.2 understand alike."""
 
 
 def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.Node:
@@ -37,7 +41,14 @@ def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    # Weft reads YAML 1.2, where some texts are numbers that YAML 1.1, which this library writes, leaves unquoted.
+    quoted = "'" if _NUMBER_IN_YAML_1_2.fullmatch(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=quoted)
+
+
 _Dumper.add_representer(float, _represent_float)
+_Dumper.add_representer(str, _represent_text)
 
 
 def write_model(out_dir: Path, key: str, graph: onnx.ModelProto, manifest: dict[str, Any]) -> tuple[Path, Path]:
