@@ -4,7 +4,7 @@ import { MAX_WINDOW_MS, MIN_WINDOW_MS } from '../features/stream.model.js';
 import type { CheckContext } from './check-context.js';
 
 const MAX_EVENT_NAME_LENGTH = 200;
-const VALUE_PATH = /^(properties|traits|context)(\.[A-Za-z_][A-Za-z0-9_-]*){1,8}$/;
+const VALUE_PATH = /^(properties|traits|context)(\.[A-Za-z_][A-Za-z0-9_-]{0,99}){1,8}$/;
 
 const DURATION_HINT = 'durations are written as 30s, 5m, 24h or 90d';
 
