@@ -2,12 +2,20 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { WeftError } from './errors.js';
 import { errnoOf, withFileLock } from './file-lock.js';
 import { clusterFolder, findPostgresBinaries, findServerUser, type ServerUser } from './postgres-binaries.js';
-import { findPostmaster, launchPostmaster, startError, stopPostmaster, type Postmaster } from './postmaster.js';
+import {
+  findPostmaster,
+  launchPostmaster,
+  startError,
+  stopPostmaster,
+  type LaunchOptions,
+  type Postmaster,
+} from './postmaster.js';
 
 /**
  * A real PostgreSQL in a data folder, shared by the weft processes that use that folder.
@@ -29,6 +37,8 @@ const USER = 'weft';
 const DATABASE = 'weft';
 const HOLDER = 'weft holder';
 const LOCK_WAIT_MS = 150_000;
+const MAX_JOINS = 20;
+const JOIN_PAUSE_MS = 100;
 /** PostgreSQL's own bound is 1,024 for the longest path inside the folder. */
 const MAX_PATH_LENGTH = 900;
 
@@ -82,6 +92,11 @@ export class EmbeddedPostgres {
     readonly started: boolean,
   ) {}
 
+  /** PGDATA. */
+  get cluster(): string {
+    return this.place.cluster;
+  }
+
   /**
    * Starts the server of `dataDir`, or joins the one that runs there.
    * @throws WeftError CONFIG_INVALID, UNAVAILABLE: one line with the folder and what to do
@@ -92,19 +107,15 @@ export class EmbeddedPostgres {
       const password = await readOrMakePassword(place);
       const binaries = await findPostgresBinaries(place.user);
       if (!(await isFile(join(place.cluster, 'PG_VERSION')))) await makeCluster(place, binaries.initdb, password);
-      const running = await findPostmaster(place.cluster);
-      const server =
-        running ??
-        (await launchPostmaster({
-          postgres: binaries.postgres,
-          cluster: place.cluster,
-          logFile: join(place.home, 'server.log'),
-          user: place.user,
-          settings: { ...SETTINGS, ...options.settings },
-        }));
-      const holder = await hold(server, password, place);
-      const url = urlOf(server, password);
-      return new EmbeddedPostgres(place, holder, url, server.pid, server.port, running === null);
+      const launch: LaunchOptions = {
+        postgres: binaries.postgres,
+        cluster: place.cluster,
+        logFile: join(place.home, 'server.log'),
+        user: place.user,
+        settings: { ...SETTINGS, ...options.settings },
+      };
+      const { server, holder, started } = await joinOrLaunch(launch, password);
+      return new EmbeddedPostgres(place, holder, urlOf(server, password), server.pid, server.port, started);
     });
   }
 
@@ -128,7 +139,7 @@ export async function removeEmbeddedPostgres(dataDir: string): Promise<void> {
   await withFileLock(join(place.home, 'lock'), LOCK_WAIT_MS, async () => {
     const server = await findPostmaster(place.cluster);
     if (server !== null) {
-      const holder = await hold(server, await readOrMakePassword(place), place);
+      const holder = await hold(server, await readOrMakePassword(place), place.cluster);
       const others = await otherHolders(holder);
       await holder.end();
       if (others > 0) {
@@ -155,10 +166,10 @@ async function preparePlace(dataDir: string): Promise<Place> {
     });
   }
   try {
-    await mkdir(wanted, { recursive: true, mode: 0o711 });
+    await makeFolder(wanted);
     const home = await realpath(wanted);
     // A folder that exists but may not be written fails here, and not half-way.
-    const probe = join(home, `probe.${String(process.pid)}`);
+    const probe = join(home, `probe.${randomBytes(6).toString('hex')}`);
     await writeFile(probe, '');
     await rm(probe);
     const user = await findServerUser();
@@ -168,9 +179,19 @@ async function preparePlace(dataDir: string): Promise<Place> {
   }
 }
 
+/** Not `recursive: true`: that never returns on file systems that answer ENOENT, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  await mkdir(path, { mode: 0o711 }).catch(async (error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST' || !(await isFolder(path))) throw error;
+  });
+}
+
 const FOLDER_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'may not be written',
   EPERM: 'may not be written',
+  ENOENT: 'cannot be made',
   EROFS: 'is on a read-only volume',
   ENOSPC: 'is on a full volume',
   EDQUOT: 'is on a full volume',
@@ -212,7 +233,7 @@ async function makeCluster(place: Place, initdb: string, password: string): Prom
   const partial = `${place.cluster}.partial`;
   const passwordFile = join(parent, 'initdb-password');
   try {
-    await mkdir(parent, { recursive: true, mode: 0o711 });
+    await makeFolder(parent);
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { mode: 0o700 });
     await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
@@ -252,8 +273,28 @@ async function runInitdb(initdb: string, folder: string, passwordFile: string, u
   }
 }
 
+interface Joined {
+  readonly server: Postmaster;
+  readonly holder: pg.Client;
+  readonly started: boolean;
+}
+
+/** A server found running may be going down just then: killed, or told to stop by somebody else. */
+async function joinOrLaunch(launch: LaunchOptions, password: string): Promise<Joined> {
+  for (let attempt = 1; ; attempt += 1) {
+    const running = await findPostmaster(launch.cluster);
+    const server = running ?? (await launchPostmaster(launch));
+    try {
+      return { server, holder: await hold(server, password, launch.cluster), started: running === null };
+    } catch (error) {
+      if (running === null || attempt === MAX_JOINS) throw error;
+      await delay(JOIN_PAUSE_MS);
+    }
+  }
+}
+
 /** Opens the connection that says "this process uses the server", and makes the database if it is new. */
-async function hold(server: Postmaster, password: string, place: Place): Promise<pg.Client> {
+async function hold(server: Postmaster, password: string, where: string): Promise<pg.Client> {
   const holder = new pg.Client({
     host: '127.0.0.1',
     port: server.port,
@@ -273,7 +314,7 @@ async function hold(server: Postmaster, password: string, place: Place): Promise
     return holder;
   } catch (error) {
     await holder.end().catch(() => undefined);
-    throw startError(error instanceof Error ? `error: ${error.message}` : '', place.home);
+    throw startError(error instanceof Error ? `error: ${error.message}` : '', where);
   }
 }
 
@@ -294,6 +335,13 @@ async function stopIfRunning(cluster: string): Promise<void> {
 
 function urlOf(server: Postmaster, password: string): string {
   return `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${String(server.port)}/${DATABASE}`;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function isFile(path: string): Promise<boolean> {

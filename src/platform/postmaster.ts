@@ -15,7 +15,8 @@ const POLL_MS = 10;
 const START_TIMEOUT_MS = 120_000;
 const FAST_STOP_TIMEOUT_MS = 30_000;
 const IMMEDIATE_STOP_TIMEOUT_MS = 10_000;
-const MAX_LAUNCHES = 8;
+const RELAUNCH_TIMEOUT_MS = 15_000;
+const RELAUNCH_PAUSE_MS = 100;
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
 const LOG_TAIL_BYTES = 4_096;
 
@@ -61,7 +62,8 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
 
 /** Starts the server on a free port and waits until it accepts connections. It outlives this process. */
 export async function launchPostmaster(options: LaunchOptions): Promise<Postmaster> {
-  for (let attempt = 1; ; attempt += 1) {
+  const deadline = performance.now() + RELAUNCH_TIMEOUT_MS;
+  for (;;) {
     const port = await freePort();
     const failure = await tryLaunch(options, port);
     if (failure === null) {
@@ -71,8 +73,8 @@ export async function launchPostmaster(options: LaunchOptions): Promise<Postmast
     const reason = failure ?? 'the server ended';
     // Another program took the port; or a killed server's last children still hold its memory, for an instant.
     const passes = /could not bind|could not create any TCP|pre-existing shared memory|is still in use/i.test(reason);
-    if (!passes || attempt === MAX_LAUNCHES) throw startError(reason, options.cluster);
-    await delay(50 * attempt);
+    if (!passes || performance.now() > deadline) throw startError(reason, options.cluster);
+    await delay(RELAUNCH_PAUSE_MS);
   }
 }
 
