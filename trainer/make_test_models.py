@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -185,6 +186,39 @@ def named_inputs_model(out: Path) -> None:
     write_model(out, "iris_named", export_sklearn(model, inputs, "iris_named"), manifest)
 
 
+def external_models(out: Path) -> None:
+    """Two graphs with weights in another file, which Weft refuses: at the top, and inside a branch."""
+
+    def external_tensor(name: str) -> TensorProto:
+        tensor = numpy_helper.from_array(np.ones(4, dtype=np.float32), name)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="weights.bin")
+        return tensor
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 4])
+    branch_out = helper.make_tensor_value_info("z", TensorProto.FLOAT, [4])
+    branch = helper.make_graph([helper.make_node("Constant", [], ["z"], value=external_tensor("w"))], "branch", [], [branch_out])
+    yes = numpy_helper.from_array(np.array(True), "yes")
+    graphs = {
+        "external_top": helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x], [y], [external_tensor("w")]),
+        "external_branch": helper.make_graph(
+            [
+                helper.make_node("If", ["yes"], ["z"], then_branch=branch, else_branch=branch),
+                helper.make_node("Add", ["x", "z"], ["y"]),
+            ],
+            "g",
+            [x],
+            [y],
+            [yes],
+        ),
+    }
+    for name, graph in graphs.items():
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8, producer_name="")
+        (out / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "test" / "fixtures" / "models")
@@ -193,6 +227,7 @@ def main() -> None:
     forest_model(out)
     kmeans_model(out)
     named_inputs_model(out)
+    external_models(out)
     for path in sorted(out.glob("*.onnx")):
         print(f"{path.name}: {path.stat().st_size} bytes")
 

@@ -4,6 +4,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 import { WeftError } from '../platform/errors.js';
 import type { Feeds, OutputData, TensorData } from './bind-features.js';
+import { inspectOnnx } from './inspect-onnx.js';
 
 /** An input or output of a graph. `type` is ONNX Runtime's word (`float32`, `int64`, …); null: not a tensor. */
 export interface TensorInfo {
@@ -34,6 +35,7 @@ export class OnnxSession {
 
   /** @throws WeftError MODEL_INVALID if the bytes are not a graph that the runtime can load. */
   static async load(bytes: Uint8Array): Promise<OnnxSession> {
+    checkSelfContained(bytes);
     try {
       const session = await InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
@@ -72,6 +74,22 @@ export class OnnxSession {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+function checkSelfContained(bytes: Uint8Array): void {
+  const found = inspectOnnx(bytes);
+  if (found === 'self-contained') return;
+  const external = found === 'external';
+  throw new WeftError(
+    'MODEL_INVALID',
+    external ? 'the model keeps weights in another file' : 'this is not an ONNX model',
+    {
+      where: 'model',
+      hint: external
+        ? 'save it as one file: onnx.save_model(model, path, save_as_external_data=False)'
+        : 'give an .onnx file',
+    },
+  );
 }
 
 function tensorInfo(meta: InferenceSession.ValueMetadata): TensorInfo {

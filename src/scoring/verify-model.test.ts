@@ -103,10 +103,14 @@ describe('registering a model', () => {
     expect(message).toContain('zipmap=False');
   });
 
-  test('bytes that are no model are refused without a path of any machine', async () => {
-    const { manifest } = await readModelFixture('iris_clusters');
-    const message = await refusalOf(Buffer.from('not a model'), manifest);
+  test('bytes that are no model, and operators that the runtime does not know, are refused', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    expect(await refusalOf(Buffer.from('not a model'), manifest)).toBe('this is not an ONNX model');
+    const unknown = Buffer.from(bytes.toString('latin1').replaceAll('Scaler', 'Scalex'), 'latin1');
+    const message = await refusalOf(unknown, manifest);
     expect(message).toContain('the model cannot be loaded');
+    expect(message).toContain('Scalex');
+    // Where the runtime was built is nobody's business.
     expect(message).not.toMatch(/\/onnxruntime\//);
   });
 

@@ -238,6 +238,7 @@ class TestModels(Training):
         make_test_models.forest_model(self.folder)
         make_test_models.kmeans_model(self.folder)
         make_test_models.named_inputs_model(self.folder)
+        make_test_models.external_models(self.folder)
         made = {path.name: path.read_bytes() for path in self.folder.iterdir()}
         self.assertEqual(made, {path.name: path.read_bytes() for path in FIXTURES.iterdir()})
 

@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { FIXTURE_MODELS, readModelFixture } from '../../test/support/model-fixtures.js';
+import { inspectOnnx } from './inspect-onnx.js';
+import { OnnxSession } from './onnx-session.js';
+
+async function onnxFixture(name: string): Promise<Buffer> {
+  return readFile(new URL(`../../test/fixtures/models/${name}.onnx`, import.meta.url));
+}
+
+describe('inspecting ONNX bytes', () => {
+  test.each(FIXTURE_MODELS)('%s is self-contained', async (name) => {
+    expect(inspectOnnx((await readModelFixture(name)).bytes)).toBe('self-contained');
+  });
+
+  test.each(['external_top', 'external_branch'])('weights in another file are found: %s', async (name) => {
+    const bytes = await onnxFixture(name);
+    expect(inspectOnnx(bytes)).toBe('external');
+    await expect(OnnxSession.load(bytes)).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: 'the model keeps weights in another file',
+    });
+  });
+
+  test('any bytes come to an end, and a cut file is never taken for a whole one', async () => {
+    const { bytes } = await readModelFixture('iris_named');
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(bytes.length - 1), (noise, at) => {
+        inspectOnnx(noise);
+        inspectOnnx(Buffer.concat([bytes.subarray(0, at), noise, bytes.subarray(at)]));
+      }),
+    );
+    expect(inspectOnnx(bytes.subarray(0, bytes.length - 40))).toBe('malformed');
+    expect(inspectOnnx(Buffer.from('not a model'))).toBe('malformed');
+  });
+});

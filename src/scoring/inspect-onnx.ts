@@ -1,0 +1,103 @@
+/**
+ * Walks the bytes of an ONNX file without loading it, to see whether all its weights are inside.
+ *
+ * An ONNX tensor may name a file to read its data from. The runtime resolves such names against the working directory,
+ * so a model sent over the network could read files of the server, and its digest would not tell what it computes.
+ *
+ * The format is Protocol Buffers (https://protobuf.dev/programming-guides/encoding): fields of a message in any order,
+ * each a tag (field number × 8 + wire type) and a payload. Field numbers are those of onnx.proto3.
+ */
+type MessageName = 'model' | 'graph' | 'node' | 'attribute' | 'tensor' | 'sparseTensor' | 'function' | 'training';
+
+/** Fields that hold messages in which tensors may be. */
+const CHILDREN: Record<MessageName, Readonly<Record<number, MessageName>>> = {
+  model: { 7: 'graph', 20: 'training', 25: 'function' },
+  graph: { 1: 'node', 5: 'tensor', 15: 'sparseTensor' },
+  node: { 5: 'attribute' },
+  attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 22: 'sparseTensor', 23: 'sparseTensor' },
+  tensor: {},
+  sparseTensor: { 1: 'tensor', 2: 'tensor' },
+  function: { 7: 'node', 11: 'attribute' },
+  training: { 1: 'graph', 2: 'graph' },
+};
+
+const TENSOR_EXTERNAL_DATA = 13;
+const TENSOR_DATA_LOCATION = 14;
+/** Graphs nest in the branches and bodies of control flow; nobody nests them this deep. */
+const MAX_DEPTH = 64;
+
+/**
+ * `self-contained`: no tensor refers to a file. `external`: one does. `malformed`: not the encoding of an ONNX model.
+ */
+export function inspectOnnx(bytes: Uint8Array): 'self-contained' | 'external' | 'malformed' {
+  const cursor = new WireCursor(bytes);
+  try {
+    return holdsExternal(cursor, 'model', bytes.length, 0) ? 'external' : 'self-contained';
+  } catch (error) {
+    if (error instanceof RangeError) return 'malformed';
+    throw error;
+  }
+}
+
+function holdsExternal(cursor: WireCursor, message: MessageName, end: number, depth: number): boolean {
+  if (depth > MAX_DEPTH) throw new RangeError('nested too deep');
+  while (cursor.offset < end) {
+    const tag = cursor.tag();
+    const field = Math.floor(tag / 8);
+    if (message === 'tensor' && (field === TENSOR_EXTERNAL_DATA || field === TENSOR_DATA_LOCATION)) {
+      // The location is a varint: 0 is inside, anything else is a file. External data is always a file.
+      if (field === TENSOR_EXTERNAL_DATA || cursor.varint() !== 0) return true;
+      continue;
+    }
+    const child = CHILDREN[message][field];
+    if (child === undefined || tag % 8 !== 2) {
+      cursor.skip(tag % 8);
+    } else {
+      const length = cursor.varint();
+      if (length > end - cursor.offset) throw new RangeError('runs over its end');
+      if (holdsExternal(cursor, child, cursor.offset + length, depth + 1)) return true;
+    }
+  }
+  if (cursor.offset !== end) throw new RangeError('runs over its end');
+  return false;
+}
+
+class WireCursor {
+  offset = 0;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** Exact up to 2^53; what exceeds it is no length or field number. */
+  varint(): number {
+    let value = 0;
+    for (let scale = 1, i = 0; i < 10; i++, scale *= 128) {
+      const byte = this.#bytes[this.offset++];
+      if (byte === undefined) throw new RangeError('ends early');
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+    throw new RangeError('a varint has at most ten bytes');
+  }
+
+  tag(): number {
+    const tag = this.varint();
+    if (tag >= 2 ** 32) throw new RangeError('a tag has at most 32 bits');
+    return tag;
+  }
+
+  skip(wireType: number): void {
+    if (wireType === 0) this.varint();
+    else if (wireType === 1) this.offset += 8;
+    else if (wireType === 2) this.#skipPayload();
+    else if (wireType === 5) this.offset += 4;
+    else throw new RangeError(`wire type ${String(wireType)} is not in use`);
+  }
+
+  #skipPayload(): void {
+    const length = this.varint();
+    this.offset += length;
+  }
+}
