@@ -11,7 +11,7 @@ export interface TrackingCall {
   readonly timestamp: string;
   readonly properties?: Readonly<Record<string, string | number>>;
   readonly traits?: Readonly<Record<string, string>>;
-  readonly context?: Readonly<Record<string, unknown>>;
+  readonly context?: { readonly device?: { readonly id: string }; readonly externalIds?: readonly ExternalId[] };
 }
 
 /** A call and when to send it, ms. `call.timestamp` is the same instant, but for carts that were left before the start. */
@@ -30,6 +30,14 @@ export interface SessionStep {
   readonly userId: string;
   readonly properties: Readonly<Record<string, string | number>>;
   readonly traits: Readonly<Record<string, string>>;
+  /** Handles that the visitor connects to their account. */
+  readonly externalIds: readonly ExternalId[];
+}
+
+export interface ExternalId {
+  readonly id: string;
+  /** The namespace. */
+  readonly type: string;
 }
 
 /** A session of the clickstream with the cookie of its visitor: what live traffic is made from. */
@@ -226,7 +234,10 @@ function callOf(visit: Visit, step: SessionStep, timeMs: number, numbering: Numb
     anonymousId: visit.anonymousId,
     ...(step.userId === '' ? {} : { userId: step.userId }),
     timestamp: new Date(timeMs).toISOString(),
-    ...(visit.deviceId === '' ? {} : { context: { device: { id: visit.deviceId } } }),
+    context: {
+      ...(visit.deviceId === '' ? {} : { device: { id: visit.deviceId } }),
+      ...(step.externalIds.length === 0 ? {} : { externalIds: step.externalIds }),
+    },
   };
   if (step.type === 'identify') return { type: 'identify', ...common, traits: step.traits };
   return {

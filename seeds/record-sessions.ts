@@ -5,6 +5,7 @@ import { parseTime, readCsvGz } from './source-data.js';
 const TEXT_PROPERTIES = ['platform', 'acquisition_channel', 'user_lifecycle', 'sku'] as const;
 const NUMBER_PROPERTIES = ['price', 'quantity', 'value'] as const;
 const TRAITS = ['email', 'phone'] as const;
+const HANDLES = ['twitter', 'instagram'] as const;
 
 interface Recording {
   readonly anonymousId: string;
@@ -42,6 +43,7 @@ function record(recordings: Map<string, Recording>, cells: readonly string[]): v
     userId: cell('user_id'),
     properties,
     traits,
+    externalIds: HANDLES.filter((type) => cell(type) !== '').map((type) => ({ id: cell(type), type })),
   });
   recording.lastMs = timeMs;
 }

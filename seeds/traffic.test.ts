@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
+import { mapBatch } from '../src/api/map-tracking-call.js';
+import { validateEvent } from '../src/events/validate-event.js';
+import { CachedIdentifierPolicy } from '../src/identity/identifier-policy.js';
+import { DEFAULT_IDENTITY_RULES } from '../src/identity/identity-rules.model.js';
 import { ManualClock } from '../src/platform/clock.js';
 import { LiveTraffic } from './live-traffic.js';
 import {
@@ -88,6 +92,22 @@ describe('planned traffic', () => {
     const logins = calls.filter(({ call }) => call.type === 'identify');
     expect(logins.length).toBeGreaterThan(10);
     expect(logins.every(({ call }) => call.userId !== undefined && call.traits?.['email'] !== undefined)).toBe(true);
+  });
+
+  it('is what the tracking API takes, with the identifiers of the visitor', () => {
+    const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
+    const calls = plan(3000);
+    const items = mapBatch({ batch: calls.map(({ call }) => call) }) ?? [];
+    const namespaces = new Set<string>();
+    items.forEach((item, index) => {
+      if ('refusal' in item) throw new Error(item.refusal.reason);
+      const receivedAtMs = calls[index]?.atMs ?? 0;
+      const context = { sourceId: 1, receivedAtMs, historical: false, policy, newMessageId: () => 'none' };
+      expect(validateEvent(item, context)).toMatchObject({ ok: true });
+      expect(item.identifiers).toContainEqual({ ns: 'anonymous_id', value: calls[index]?.call.anonymousId });
+      for (const { ns } of item.identifiers) namespaces.add(ns);
+    });
+    expect([...namespaces]).toEqual(expect.arrayContaining(['user_id', 'email', 'device_id', 'twitter']));
   });
 
   it('refuses to plan without sessions', () => {
