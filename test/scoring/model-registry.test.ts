@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto';
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+
+import { ManualClock } from '../../src/platform/clock.js';
+import { goldenRow } from '../../src/scoring/bind-features.js';
+import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
+import { ModelReader } from '../../src/scoring/model.reader.js';
+import { ModelService } from '../../src/scoring/model.service.js';
+import { sha256Hex } from '../../src/scoring/onnx-session.js';
+import { Scorer } from '../../src/scoring/scorer.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
+
+let db: TestDatabase;
+let clock: ManualClock;
+let models: ModelService;
+let reader: ModelReader;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+});
+
+afterAll(async () => {
+  await db.drop();
+});
+
+beforeEach(async () => {
+  await db.database.execute('TRUNCATE models, model_blobs');
+  clock = new ManualClock(1_000);
+  models = new ModelService({ db: db.database, clock, catalog: async () => Promise.resolve(fixtureCatalog) });
+  reader = new ModelReader(db.database);
+});
+
+/** The same model under another label, which makes it another version. */
+function relabelled(manifest: ModelManifest, version: string): ModelManifest {
+  return { ...manifest, version };
+}
+
+async function definitionsVersion(): Promise<number> {
+  const [row] = await db.database.query<{ definitions_version: number }>(
+    'SELECT definitions_version FROM installation',
+  );
+  return row?.definitions_version ?? -1;
+}
+
+async function blobCount(): Promise<number> {
+  const [row] = await db.database.query<{ blobs: number }>('SELECT count(*)::int AS blobs FROM model_blobs');
+  return row?.blobs ?? -1;
+}
+
+describe('the model registry', () => {
+  test.each(FIXTURE_MODELS)('gives %s back as it was registered, and able to score', async (name) => {
+    const { bytes, manifest } = await readModelFixture(name);
+    const { model, created } = await models.register(bytes, manifest);
+    expect(created).toBe(true);
+    expect(model).toEqual({
+      key: name,
+      version: 1,
+      digest: sha256Hex(bytes),
+      stage: 'shadow',
+      manifest,
+      createdAt: 1_000,
+    });
+    await models.promote(name, 1);
+    expect(await reader.active()).toEqual([{ ...model, stage: 'active' }]);
+
+    const scorer = new Scorer({ loadBytes: (digest) => reader.bytes(digest) });
+    await scorer.reload(await reader.active());
+    const rows = manifest.goldenVectors.map((vector) => goldenRow(manifest.featureService.features, vector));
+    const answers = await scorer.score(name, rows);
+    await scorer.close();
+    manifest.goldenVectors.forEach(({ expected }, i) => {
+      if (expected.score !== undefined) expect(answers[i]?.score).toBeCloseTo(expected.score, 4);
+      expect(answers[i]?.label).toBe(manifest.outputs.label === undefined ? undefined : expected.label);
+      expect(answers[i]?.cluster).toBe(expected.cluster);
+    });
+  });
+
+  test('gives the same version to the same bytes and manifest, whatever the order of its fields', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const first = await models.register(bytes, manifest);
+    clock.advance(5);
+    const reordered = Object.fromEntries(Object.entries(manifest).reverse()) as unknown as ModelManifest;
+    expect(await models.register(bytes, reordered)).toEqual({ model: first.model, created: false });
+  });
+
+  test('numbers the versions of a key and keeps equal bytes once', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const registered = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((label) => models.register(bytes, relabelled(manifest, label))),
+    );
+    expect(registered.map(({ model }) => model.version).sort()).toEqual([1, 2, 3, 4]);
+    expect(await blobCount()).toBe(1);
+    expect((await reader.all()).map((model) => model.version)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('concurrent registrations of one model give one version', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const registered = await Promise.all([1, 2, 3, 4].map(() => models.register(bytes, manifest)));
+    expect(registered.map(({ model }) => model.version)).toEqual([1, 1, 1, 1]);
+    expect(registered.filter(({ created }) => created)).toHaveLength(1);
+  });
+
+  test('a model that fails its checks leaves no trace', async () => {
+    const { bytes, manifest } = await readModelFixture('benign_logistic_zipmap');
+    await expect(models.register(bytes, manifest)).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    const forest = await readModelFixture('benign_forest');
+    await expect(models.register(forest.bytes, { ...forest.manifest, fill: {} })).rejects.toThrow('golden vectors');
+    expect(await reader.all()).toEqual([]);
+    expect(await blobCount()).toBe(0);
+  });
+
+  test('a model over the bound of bytes is refused before anything is loaded', async () => {
+    const { manifest } = await readModelFixture('iris_clusters');
+    const bytes = Buffer.alloc(64 * 1024 * 1024 + 1);
+    await expect(models.register(bytes, manifest)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+  });
+
+  test('promotion retires the version that was active, and can be taken back', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    for (const label of ['a', 'b']) await models.register(bytes, relabelled(manifest, label));
+    const stages = async () => (await reader.all()).map((model) => model.stage);
+    await models.promote('iris_clusters', 1);
+    expect(await stages()).toEqual(['shadow', 'active']);
+    await models.promote('iris_clusters', 2);
+    expect(await stages()).toEqual(['active', 'retired']);
+    await models.promote('iris_clusters', 1);
+    expect(await stages()).toEqual(['retired', 'active']);
+    await models.retire('iris_clusters', 1);
+    expect(await reader.active()).toEqual([]);
+  });
+
+  test('concurrent promotions leave one version active', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    for (const label of ['a', 'b', 'c']) await models.register(bytes, relabelled(manifest, label));
+    await Promise.all([1, 2, 3, 1, 2, 3].map((version) => models.promote('iris_clusters', version)));
+    expect(await reader.active()).toHaveLength(1);
+  });
+
+  test('only what changes the models that are served makes processes reload', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const before = await definitionsVersion();
+    for (const label of ['a', 'b']) await models.register(bytes, relabelled(manifest, label));
+    await models.retire('iris_clusters', 2);
+    expect(await definitionsVersion()).toBe(before);
+    await models.promote('iris_clusters', 1);
+    await models.promote('iris_clusters', 1);
+    expect(await definitionsVersion()).toBe(before + 1);
+    await models.retire('iris_clusters', 1);
+    expect(await definitionsVersion()).toBe(before + 2);
+  });
+
+  test('versions and digests that do not exist are said to', async () => {
+    await expect(models.promote('nothing', 1)).rejects.toMatchObject({ code: 'NOT_FOUND', where: 'version' });
+    await expect(models.retire('nothing', 1)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(reader.bytes(randomBytes(32).toString('hex'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
