@@ -9,8 +9,8 @@ export interface GroupNode {
   readonly firstSeen: number;
 }
 
-/** Sorted first-seen times of the distinct values that a group holds, by namespace. */
-type Holdings = Map<string, readonly number[]>;
+/** Sorted first-seen times of the distinct values that a group holds, by namespace. Owned by one group. */
+type Holdings = Map<string, number[]>;
 
 /**
  * Disjoint groups of the identifiers of one component, which know what each group holds and refuse unions that break a
@@ -84,18 +84,13 @@ export class IdentifierGroups {
    */
   longestLawfulPrefix(members: readonly number[]): number {
     const mark = ++this.#mark;
-    let total: Holdings | null = null;
+    const roots: number[] = [];
     for (let i = 0; i < members.length; i++) {
       const root = this.find(members[i] ?? 0);
       if (this.#seenIn[root] === mark) continue;
-      const holdings = this.#holdingsOf(root);
-      if (total !== null) {
-        if (this.#hasMarkedEnemy(root, mark) || this.#exceeds(total, holdings)) return i;
-        total = sumOf(total, holdings);
-      } else {
-        total = holdings;
-      }
+      if (roots.length > 0 && (this.#hasMarkedEnemy(root, mark) || this.#exceeds(roots, root))) return i;
       this.#seenIn[root] = mark;
+      roots.push(root);
     }
     return members.length;
   }
@@ -149,14 +144,20 @@ export class IdentifierGroups {
     return holdings;
   }
 
-  #exceeds(a: Holdings, b: Holdings): boolean {
-    const [few, many] = a.size <= b.size ? [a, b] : [b, a];
-    for (const [ns, times] of few) {
-      const others = many.get(ns);
-      if (others === undefined) continue;
+  /** Whether group `root` would break a limit together with groups that break none among themselves. */
+  #exceeds(roots: readonly number[], root: number): boolean {
+    for (const [ns, times] of this.#holdingsOf(root)) {
+      const others: (readonly number[])[] = [];
+      let count = times.length;
+      for (const other of roots) {
+        const held = this.#holdingsOf(other).get(ns);
+        if (held === undefined) continue;
+        others.push(held);
+        count += held.length;
+      }
       const rule = this.#rules.get(ns);
-      if (rule === undefined || times.length + others.length <= rule.limit) continue;
-      if (rule.windowMs === null || isCrowded(mergeSorted(times, others), rule.limit, rule.windowMs)) return true;
+      if (others.length === 0 || rule === undefined || count <= rule.limit) continue;
+      if (rule.windowMs === null || crowdEachOther(times, others, rule.limit, rule.windowMs)) return true;
     }
     return false;
   }
@@ -190,41 +191,62 @@ export class IdentifierGroups {
   }
 }
 
-/** What a union holds. Lists are shared, never changed in place. */
+/** What a union holds. Uses up both: the smaller goes into the larger, so that all unions together stay cheap. */
 function sumOf(a: Holdings, b: Holdings): Holdings {
-  const [many, few] = a.size >= b.size ? [a, b] : [b, a];
-  const sum = new Map(many);
-  for (const [ns, times] of few) {
-    const others = sum.get(ns);
-    sum.set(ns, others === undefined ? times : mergeSorted(others, times));
+  const [into, from] = a.size >= b.size ? [a, b] : [b, a];
+  for (const [ns, times] of from) {
+    const held = into.get(ns) ?? [];
+    const [many, few] = held.length >= times.length ? [held, times] : [times, held];
+    for (const time of few) insertSorted(many, time);
+    into.set(ns, many);
   }
-  return sum;
+  return into;
 }
 
-function mergeSorted(a: readonly number[], b: readonly number[]): number[] {
-  const merged: number[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < a.length && j < b.length) {
-    const x = a[i] ?? 0;
-    const y = b[j] ?? 0;
-    if (x <= y) {
-      merged.push(x);
-      i++;
-    } else {
-      merged.push(y);
-      j++;
+/** Mostly at the end, because evidence is replayed in order of time. */
+function insertSorted(times: number[], time: number): void {
+  const last = times.at(-1);
+  if (last === undefined || last <= time) times.push(time);
+  else times.splice(firstAfter(times, time), 0, time);
+}
+
+/**
+ * True if some interval [t, t + windowMs) holds more than `limit` of all these sorted times, given that neither `times`
+ * nor the `others` by themselves fill one so. Then such an interval holds some of both, and it is enough to look around
+ * each time of the shorter side; few are there, because no side is crowded.
+ */
+function crowdEachOther(
+  times: readonly number[],
+  others: readonly (readonly number[])[],
+  limit: number,
+  windowMs: number,
+): boolean {
+  const countOfOthers = others.reduce((sum, list) => sum + list.length, 0);
+  for (const time of times.length <= countOfOthers ? times : others.flat()) {
+    const near: number[] = [];
+    for (const list of [times, ...others]) {
+      for (let i = firstAfter(list, time - windowMs); i < list.length; i++) {
+        const neighbour = list[i] ?? Infinity;
+        if (neighbour >= time + windowMs) break;
+        near.push(neighbour);
+      }
+    }
+    near.sort((a, b) => a - b);
+    for (let i = limit; i < near.length; i++) {
+      if ((near[i] ?? Infinity) - (near[i - limit] ?? -Infinity) < windowMs) return true;
     }
   }
-  while (i < a.length) merged.push(a[i++] ?? 0);
-  while (j < b.length) merged.push(b[j++] ?? 0);
-  return merged;
+  return false;
 }
 
-/** True if some interval [t, t + windowMs) holds more than `limit` of the sorted times. */
-function isCrowded(times: readonly number[], limit: number, windowMs: number): boolean {
-  for (let i = limit; i < times.length; i++) {
-    if ((times[i] ?? 0) - (times[i - limit] ?? 0) < windowMs) return true;
+/** Index of the first sorted time greater than `bound`. */
+function firstAfter(times: readonly number[], bound: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((times[middle] ?? Infinity) > bound) high = middle;
+    else low = middle + 1;
   }
-  return false;
+  return low;
 }

@@ -100,6 +100,38 @@ describe('replay of a component', () => {
     );
   });
 
+  it('weighs long rows of cookies in every window as the definition does', () => {
+    const cookiesOfTwoDays = {
+      priority: 20,
+      limit: 3,
+      windowMs: 2 * DAY_MS,
+      normaliser: 'id',
+      mayMerge: true,
+    } as const;
+    const rules = { ...TIGHT, namespaces: new Map([...TIGHT.namespaces, ['anonymous_id', cookiesOfTwoDays]]) };
+    const cookies = Array.from({ length: 14 }, (_, i) => `anonymous_id:${String(i)}`);
+    const meeting = fc.record({
+      days: fc.integer({ min: 0, max: 12 }),
+      names: fc
+        .tuple(
+          fc.constantFrom('email:1', 'email:2', 'device_id:1'),
+          fc.subarray(cookies, { minLength: 1, maxLength: 3 }),
+        )
+        .map(([known, seenWith]) => [known, ...seenWith]),
+    });
+    fc.assert(
+      fc.property(fc.array(meeting, { minLength: 5, maxLength: 24 }), (meetings) => {
+        const rows = evidenceRows(
+          meetings.map(({ days, names }, i) =>
+            anEvent({ atMs: START_MS + days * DAY_MS, names, messageId: `m${String(i)}` }, rules),
+          ),
+        );
+        expect(sortGroups(resolveComponent(rows, rules).groups)).toEqual(naiveResolve(rows, rules, NO_LINKS));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('meets limits in these histories, so that the tests above and below mean something', () => {
     const demoted = fc.sample(history, { numRuns: 500, seed: 1 }).filter((events) => {
       return resolveComponent(evidenceRows(events), TIGHT).demotedRows > 0;
