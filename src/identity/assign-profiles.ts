@@ -32,7 +32,7 @@ export interface PlacedIdentifier extends Identifier {
   readonly profileId: Uuid | null;
 }
 
-export interface AssignmentInput {
+interface AssignmentInput {
   /** All identifiers of the component. */
   readonly identifiers: Iterable<PlacedIdentifier>;
   /** A partition of them, by id; what `resolveComponent` gives. */

@@ -22,7 +22,7 @@ type Dropped = ResolvedIdentifiers['dropped'][number];
 
 const NONE: ResolvedIdentifiers = Object.freeze({ identifiers: Object.freeze([]), dropped: Object.freeze([]) });
 
-export interface IdentifierPolicyOptions {
+interface IdentifierPolicyOptions {
   /** Raw identifiers remembered with their outcome; about 0.5 KB each. */
   readonly cacheEntries?: number;
 }

@@ -34,7 +34,7 @@ export interface IdentityRules {
   readonly defaultRegion: string | null;
 }
 
-export const NAMESPACE_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
+const NAMESPACE_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
 
 /** Two different values of a unique namespace never stand for one profile. */
 export function isUnique(rule: NamespaceRule): boolean {

@@ -7,7 +7,7 @@ import { isZeros, type NormaliserName } from './identity-rules.model.js';
 export type DropReason = ResolvedIdentifiers['dropped'][number]['reason'];
 
 /** The normalised value, or why there is none. Normalising a normalised value gives it back unchanged. */
-export type Normalised =
+type Normalised =
   { readonly value: string; readonly reason?: never } | { readonly value?: never; readonly reason: DropReason };
 
 /** In UTF-16 code units, after trimming. */
@@ -41,7 +41,7 @@ export function normaliseIdentifier(normaliser: NormaliserName, raw: string, pho
 }
 
 /** Trim and NFC; case is kept, because the ids of other systems may differ by it. */
-export function normaliseId(raw: string): Normalised {
+function normaliseId(raw: string): Normalised {
   const value = raw.trim().normalize('NFC');
   if (value.length > MAX_ID_LENGTH) return TOO_LONG;
   return value === '' || UNSTORABLE.test(value) ? MALFORMED : { value };
@@ -51,7 +51,7 @@ export function normaliseId(raw: string): Normalised {
  * Trim, lower case, NFC. The check is for what cannot be an address, not a proof that it is one: one `@`, a domain with
  * a dot inside, no quoted or bracketed parts. The mailbox is lower-cased too: case-sensitive ones exist on paper only.
  */
-export function normaliseEmail(raw: string): Normalised {
+function normaliseEmail(raw: string): Normalised {
   const value = foldCase(raw);
   if (value.length > MAX_EMAIL_LENGTH) return TOO_LONG;
   const at = value.indexOf('@');
@@ -63,7 +63,7 @@ export function normaliseEmail(raw: string): Normalised {
 }
 
 /** Trim, leading `@` off, lower case, NFC: social networks compare handles without regard to case. */
-export function normaliseHandle(raw: string): Normalised {
+function normaliseHandle(raw: string): Normalised {
   const value = foldCase(raw).replace(/^@+/, '');
   if (value.length > MAX_ID_LENGTH) return TOO_LONG;
   return value === '' || UNPRINTABLE.test(value) ? MALFORMED : { value };

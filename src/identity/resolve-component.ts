@@ -43,7 +43,7 @@ export interface IdentityLinks {
 
 export const NO_LINKS: IdentityLinks = { mustLinks: [], cannotLinks: [] };
 
-export interface Resolution {
+interface Resolution {
   /** Identifier ids, sorted; the groups are sorted by their first id. */
   readonly groups: readonly (readonly Uuid[])[];
   /** Rows of evidence that could not join all of their identifiers. */
