@@ -1,0 +1,29 @@
+import type { FeatureValue } from './feature.model.js';
+
+export const COMPARE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const;
+export type CompareOp = (typeof COMPARE_OPS)[number];
+
+export type Constant = number | string | boolean;
+
+/**
+ * `value op constant`. A list of times is compared by how many there are. Null: there is no value, or one of another
+ * type than the constant's.
+ */
+export function compareValue({ value }: FeatureValue, op: CompareOp, constant: Constant): boolean | null {
+  const left = typeof value === 'object' && value !== null ? value.length : value;
+  if (left === null || typeof left !== typeof constant) return null;
+  switch (op) {
+    case '<':
+      return left < constant;
+    case '<=':
+      return left <= constant;
+    case '>':
+      return left > constant;
+    case '>=':
+      return left >= constant;
+    case '==':
+      return left === constant;
+    case '!=':
+      return left !== constant;
+  }
+}

@@ -1,0 +1,78 @@
+import { compareValue, type CompareOp, type Constant } from './compare-value.js';
+import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import type { PackedReader, PackedWriter } from './packed-bytes.js';
+import { present, type FeatureReading } from './stream-state.js';
+import { departureOf, firstTileSeen } from './stream.model.js';
+import { TileStream } from './tile-stream.js';
+
+/** How many events fell into each tile. */
+export class CountTiles extends TileStream {
+  #counts: number[] = [];
+
+  static unpack(reader: PackedReader, hopMs: number | null): CountTiles {
+    const state = new CountTiles(hopMs);
+    state.readTiles(reader);
+    return state;
+  }
+
+  add(tile: number, event: FeatureEvent): boolean {
+    this.#put(tile, 1);
+    if (event.occurredAt > this.newestTs) this.newestTs = event.occurredAt;
+    this.packed = null;
+    return true;
+  }
+
+  merge(other: CountTiles): void {
+    for (let i = 0; i < other.tiles.length; i++) this.#put(other.tiles[i] ?? 0, other.#counts[i] ?? 0);
+    this.newestTs = Math.max(this.newestTs, other.newestTs);
+    this.packed = null;
+  }
+
+  read(feature: FeatureReading, t: number): FeatureValue {
+    const { windowMs } = feature.definition;
+    const from = firstTileSeen(t, windowMs, this.hopMs);
+    let total = 0;
+    let i = this.tiles.length;
+    while (i > 0 && (this.tiles[i - 1] ?? 0) >= from) total += this.#counts[--i] ?? 0;
+    if (total === 0) return feature.empty;
+    return present(total, this.newestTs, departureOf(this.tiles[i] ?? 0, windowMs, this.hopMs));
+  }
+
+  /** As the general one, without adding up the window anew at each departure. */
+  override flipAt(feature: FeatureReading, t: number, op: CompareOp, constant: Constant): number {
+    const { windowMs } = feature.definition;
+    const now = this.read(feature, t);
+    const before = compareValue(now, op, constant);
+    let left = now.value as number;
+    for (let i = this.firstFrom(firstTileSeen(t, windowMs, this.hopMs)); i < this.tiles.length; i++) {
+      const at = departureOf(this.tiles[i] ?? 0, windowMs, this.hopMs);
+      left -= this.#counts[i] ?? 0;
+      const value = left === 0 ? feature.empty : present(left, this.newestTs, at);
+      if (compareValue(value, op, constant) !== before) return at;
+    }
+    return Infinity;
+  }
+
+  #put(tile: number, count: number): void {
+    const position = this.locate(tile);
+    if (position >= 0) {
+      this.#counts[position] = (this.#counts[position] ?? 0) + count;
+    } else {
+      this.tiles.splice(~position, 0, tile);
+      this.#counts.splice(~position, 0, count);
+    }
+  }
+
+  protected cut(count: number): void {
+    this.tiles.splice(0, count);
+    this.#counts.splice(0, count);
+  }
+
+  protected writeTile(writer: PackedWriter, position: number): void {
+    writer.varint((this.#counts[position] ?? 1) - 1);
+  }
+
+  protected readTile(reader: PackedReader): void {
+    this.#counts.push(reader.varint() + 1);
+  }
+}

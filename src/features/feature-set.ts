@@ -1,0 +1,290 @@
+import { WeftError } from '../platform/errors.js';
+import { AnchorState, unpackStream, type StreamSlot } from './anchor-state.js';
+import type { CompareOp, Constant } from './compare-value.js';
+import { compileWhere, type WhereFilter } from './compile-where.js';
+import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
+import { LatestTimes } from './latest-times.js';
+import { decodeState, encodeState, oldestTileOf } from './packed-state.js';
+import { PackedStream, type FeatureReading } from './stream-state.js';
+import { MAX_STREAM_ID, streamOf, tileOf, type StreamSpec } from './stream.model.js';
+import { parseValuePath, valueAt, type ValuePath } from './value-path.js';
+
+/** A stream as `apply` needs it. */
+interface FoldedStream extends StreamSlot {
+  readonly path: ValuePath | null;
+  /** Indexes of the features that read it. */
+  readonly features: readonly number[];
+}
+
+/** Streams with one condition on the event beyond its name; the condition is tested once for all of them. */
+interface StreamGroup {
+  /** Null: any source. */
+  readonly sourceId: number | null;
+  readonly where: WhereFilter | null;
+  readonly streams: readonly FoldedStream[];
+}
+
+interface ReadFeature extends FeatureReading {
+  readonly stream: FoldedStream;
+}
+
+const NONE: readonly number[] = [];
+
+/**
+ * Feature definitions made ready to fold events and to read values: the one implementation of every aggregate, online
+ * and offline.
+ *
+ *  1. Fold, merge and split in any order: the state depends on the set of events alone, and so do its bytes.
+ *  2. `value(state, i, t)` is the feature by definition over the events with `occurredAt < t`, provided that no other
+ *     events were folded in. It is constant in `[t, validUntil)`.
+ *  3. `prune(state, beforeT)` changes no value at any `t ≥ beforeT`.
+ *  4. Stream ids stay the same as definitions come and go: a state that was packed by another set gives each of its
+ *     streams to the features here that read the same stream; those that nobody reads are dropped.
+ *
+ * A state belongs to the set that made it. To take it to another set, encode it there and decode it here.
+ */
+export class FeatureSet {
+  readonly definitions: readonly FeatureDefinition[];
+  readonly #indexes: ReadonlyMap<string, number>;
+  readonly #features: readonly ReadFeature[];
+  readonly #streams: readonly FoldedStream[];
+  readonly #slotOf: Int16Array;
+  /** Which streams an event may be folded into, by its name. */
+  readonly #routes: ReadonlyMap<string, readonly StreamGroup[]>;
+  /** For events whose name no feature mentions. */
+  readonly #otherwise: readonly StreamGroup[];
+
+  private constructor(definitions: readonly FeatureDefinition[], streams: readonly FoldedStream[], sources: SourceIds) {
+    this.definitions = definitions;
+    this.#streams = streams;
+    this.#indexes = new Map(definitions.map(({ name }, index) => [name, index]));
+    this.#slotOf = new Int16Array(MAX_STREAM_ID + 1).fill(-1);
+    const features: ReadFeature[] = [];
+    for (const stream of streams) {
+      this.#slotOf[stream.id] = stream.slot;
+      for (const index of stream.features) {
+        const definition = definitions[index];
+        if (definition !== undefined) {
+          features[index] = { definition, hopMs: stream.spec.hopMs, empty: emptyValue(definition), stream };
+        }
+      }
+    }
+    this.#features = features;
+    const names = new Set(streams.flatMap(({ spec }) => spec.events));
+    const filters = new Map<string, WhereFilter>();
+    this.#routes = new Map([...names].map((name) => [name, routeOf(name, streams, sources, filters)]));
+    this.#otherwise = routeOf(null, streams, sources, filters);
+  }
+
+  /**
+   * @param streamIds id of each stream by its key, 1 … {@link MAX_STREAM_ID}, the same for ever
+   * @param sourceIds id of each source by its key; a feature of a source that is not there sees no event
+   * @throws WeftError DEFINITION_INVALID for a stream without an id, a bad filter, path or window, or a name used twice
+   */
+  static compile(
+    definitions: readonly FeatureDefinition[],
+    streamIds: ReadonlyMap<string, number>,
+    sourceIds: SourceIds,
+  ): FeatureSet {
+    const byKey = new Map<string, { spec: StreamSpec; features: number[] }>();
+    const names = new Set<string>();
+    for (const [index, definition] of definitions.entries()) {
+      if (names.has(definition.name))
+        throw invalid(definition.name, 'is defined twice', 'give each feature its own name');
+      names.add(definition.name);
+      const spec = streamOf(definition);
+      const entry = byKey.get(spec.key);
+      if (entry === undefined) byKey.set(spec.key, { spec, features: [index] });
+      else entry.features.push(index);
+    }
+    const withIds = [...byKey.values()].map(({ spec, features }) => {
+      const id = streamIds.get(spec.key);
+      if (id === undefined || !Number.isInteger(id) || id < 1 || id > MAX_STREAM_ID) {
+        const name = definitions[features[0] ?? 0]?.name ?? '';
+        throw invalid(name, `has a stream without an id: ${spec.key}`, 'register the streams of all features first');
+      }
+      return { id, spec, features };
+    });
+    withIds.sort((a, b) => a.id - b.id);
+    const streams = withIds.map(({ id, spec, features }, slot) => {
+      const path = spec.value === null ? null : parseValuePath(spec.value);
+      return { slot, id, spec, features, path };
+    });
+    return new FeatureSet(definitions, streams, sourceIds);
+  }
+
+  get size(): number {
+    return this.definitions.length;
+  }
+
+  /** Streams that states of this set hold, by rising id. */
+  get streams(): readonly StreamSlot[] {
+    return this.#streams;
+  }
+
+  indexOf(name: string): number | undefined {
+    return this.#indexes.get(name);
+  }
+
+  empty(): AnchorState {
+    return new AnchorState(this);
+  }
+
+  /**
+   * Folds one event in. An event must not be folded in twice.
+   *
+   * @returns indexes of the features whose value may have changed; do not change the list
+   */
+  apply(state: AnchorState, event: FeatureEvent): readonly number[] {
+    this.#own(state);
+    const route = this.#routes.get(event.name) ?? this.#otherwise;
+    let touched: number[] | null = null;
+    for (const { sourceId, where, streams } of route) {
+      if ((sourceId !== null && sourceId !== event.sourceId) || (where !== null && !where(event))) continue;
+      for (const stream of streams) {
+        const { spec, path } = stream;
+        const value = path === null ? undefined : valueAt(event, path);
+        if (!state.open(stream).add(tileOf(event.occurredAt, spec.hopMs), event, value)) continue;
+        touched ??= [];
+        for (const index of stream.features) touched.push(index);
+      }
+    }
+    return touched ?? NONE;
+  }
+
+  /** A new state that knows what all of these know; they stay as they are and may go on without it. */
+  merge(states: readonly AnchorState[]): AnchorState {
+    const merged = this.empty();
+    for (const state of states) this.mergeInto(merged, state);
+    return merged;
+  }
+
+  /** Folds `source` into `target`. The two must not share events. `source` stays as it is. */
+  mergeInto(target: AnchorState, source: AnchorState): void {
+    this.#own(target);
+    this.#own(source);
+    for (let position = 0; position < source.size; position++) {
+      const stream = this.#streams[source.slotAt(position)];
+      const part = source.partAt(position);
+      if (stream === undefined || part === undefined) continue;
+      const packed = part instanceof PackedStream ? part : part.packed;
+      if (packed !== null && !target.has(stream.slot)) target.place(stream.slot, packed);
+      else target.open(stream).merge(part instanceof PackedStream ? unpackStream(part, stream) : part);
+    }
+  }
+
+  /** Drops the tiles that no window can see at `beforeT` or later. */
+  prune(state: AnchorState, beforeT: number): void {
+    this.#own(state);
+    for (let position = state.size - 1; position >= 0; position--) {
+      const stream = this.#streams[state.slotAt(position)];
+      const part = state.partAt(position);
+      if (stream === undefined || part === undefined) continue;
+      const { hopMs, retentionMs } = stream.spec;
+      if (hopMs === null || retentionMs === null) continue;
+      const oldest = Math.floor((beforeT - retentionMs) / hopMs);
+      if (part instanceof PackedStream && oldestTileOf(part) >= oldest) continue;
+      const unpacked = state.unpackAt(position, stream);
+      unpacked.dropBefore(oldest);
+      if (unpacked.isEmpty) state.removeAt(position);
+    }
+  }
+
+  /** Equal sets of events give equal bytes, once pruned to the same instant. */
+  encode(state: AnchorState): Buffer {
+    this.#own(state);
+    return encodeState(state, this.#streams);
+  }
+
+  /** @throws WeftError INTERNAL if the bytes are damaged; for damage within a stream, when that stream is first needed */
+  decode(bytes: Buffer): AnchorState {
+    return decodeState(bytes, this, this.#slotOf);
+  }
+
+  /** The feature at this index as of `t`, which lies after every event folded in. */
+  value(state: AnchorState, index: number, t: number): FeatureValue {
+    const feature = this.#feature(state, index);
+    return state.find(feature.stream)?.read(feature, t) ?? feature.empty;
+  }
+
+  /**
+   * The next instant after `t` at which the answer to `value op constant` changes if no more events come, the answer
+   * being true, false, or none where there is no value; Infinity if never. It is exact, except where the value is
+   * approximate or text is compared by order: there it may be too early. A recency is compared as {@link value} gives
+   * it, in whole units; a list of times by its length.
+   */
+  flipAt(state: AnchorState, index: number, t: number, op: CompareOp, constant: Constant): number {
+    const feature = this.#feature(state, index);
+    const stream = state.find(feature.stream);
+    if (stream === undefined) return Infinity;
+    if (typeof constant === 'string' && op !== '==' && op !== '!=') return stream.read(feature, t).validUntil;
+    return stream.flipAt(feature, t, op, constant);
+  }
+
+  /**
+   * Times of the latest matching events of a `times` or `recency` feature, newest first, at most as many as its limit,
+   * whatever its window.
+   *
+   * @throws RangeError for other features
+   */
+  lastTimes(state: AnchorState, index: number): readonly number[] {
+    const { definition, stream } = this.#feature(state, index);
+    if (stream.spec.kind !== 'times') throw new RangeError(`feature ${definition.name} keeps no event times`);
+    const times = state.find(stream);
+    return times instanceof LatestTimes ? times.latest(definition.limit ?? 1) : NONE;
+  }
+
+  #feature(state: AnchorState, index: number): ReadFeature {
+    this.#own(state);
+    const feature = this.#features[index];
+    if (feature === undefined) throw new RangeError(`there is no feature ${String(index)}`);
+    return feature;
+  }
+
+  #own(state: AnchorState): void {
+    if (state.set !== this)
+      throw new TypeError('this state belongs to another feature set: encode it there, decode it here');
+  }
+}
+
+type SourceIds = ReadonlyMap<string, number>;
+
+/** @param name null: an event that no feature mentions by name */
+function routeOf(
+  name: string | null,
+  streams: readonly FoldedStream[],
+  sourceIds: SourceIds,
+  filters: Map<string, WhereFilter>,
+): StreamGroup[] {
+  const groups = new Map<string, { sourceId: number | null; where: WhereFilter | null; streams: FoldedStream[] }>();
+  for (const stream of streams) {
+    const { events, source, where } = stream.spec;
+    if (events.length > 0 && (name === null || !events.includes(name))) continue;
+    const sourceId = source === null ? null : sourceIds.get(source);
+    if (sourceId === undefined) continue;
+    const key = JSON.stringify([source, where]);
+    const group = groups.get(key) ?? { sourceId, where: filterOf(where, filters), streams: [] };
+    group.streams.push(stream);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+function filterOf(where: string | null, filters: Map<string, WhereFilter>): WhereFilter | null {
+  if (where === null) return null;
+  const filter = filters.get(where) ?? compileWhere(where);
+  filters.set(where, filter);
+  return filter;
+}
+
+/** Nothing happened: counts and sums are 0, a list of times is empty, the others are not there. */
+function emptyValue({ aggregate }: FeatureDefinition): FeatureValue {
+  const value =
+    aggregate === 'times' ? [] : aggregate === 'count' || aggregate === 'sum' || aggregate === 'distinct' ? 0 : null;
+  const status = value === null ? 'NOT_FOUND' : 'PRESENT';
+  return Object.freeze({ status, value, eventTs: null, validUntil: Infinity, approximate: false });
+}
+
+function invalid(feature: string, what: string, hint: string): WeftError {
+  return new WeftError('DEFINITION_INVALID', `feature ${feature} ${what}`, { where: feature, hint });
+}

@@ -1,0 +1,94 @@
+import { AnchorState, type StreamSlot } from './anchor-state.js';
+import { corruptState, PackedReader, PackedWriter } from './packed-bytes.js';
+import { PackedStream } from './stream-state.js';
+
+/*
+ * The bytes of an anchor's state. Numbers as in packed-bytes.ts: v varint, s signed, n number, t text, h hash.
+ *
+ *   state     +--------+---------------------------------------+ - - -
+ *             | format | v id step | v length | length bytes   |  next stream
+ *             |  0x01  | ≥ 1       |          | of the stream  |
+ *             +--------+---------------------------------------+ - - -
+ *             Streams by rising id; the id step of the first is its id. Empty streams are not written.
+ *             No bytes at all are an empty state, too.
+ *
+ *   stream    All but `times` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
+ *             anything that has become invisible. A tile's times are relative to its start (0 for lifetimes).
+ *
+ *   count     s oldest   s newest time, from the start of the newest tile   tile { v gap tile }
+ *   moments   as count      tile:  v count·16 + negative·8 + some ignored·4 + scale   [v ignored]   v sum   [v low]
+ *                           scale 0: sum in micro-units, 1: in 10⁻², 2: in units, 3: high part, with low part after it
+ *   min, max  as count      tile:  n value
+ *   first     as count      tile:  row           (its newest time is 0)
+ *                           row:   s time   s source   t message   v tag 0 null 1 false 2 true 3 number 4 text 5 cut text
+ *                                  [n | t value]
+ *   count's   tile:         v count − 1          gap: v tile − previous tile − 1, before each tile but the first
+ *   last      s tile   row
+ *   distinct  s oldest   s newest time, from the start of the oldest tile   v floor − oldest + 1, 0: no floor
+ *             v entries { h value   [v latest tile − oldest] }   [sketch]
+ *             sketch { v ((register step − 1)·64 + rank)·2 + another for this register   [v tile − oldest] }
+ *             [] tiles are left out where there is but one, in lifetimes.
+ *   times     s newest   { v step back to the next }
+ */
+const FORMAT = 1;
+
+/** One writer for all: packing is synchronous and copies its result out. */
+const writer = new PackedWriter();
+
+/** @param streams by slot */
+export function encodeState(state: AnchorState, streams: readonly StreamSlot[]): Buffer {
+  writer.reset();
+  writer.varint(FORMAT);
+  let previousId = 0;
+  for (let position = 0; position < state.size; position++) {
+    const stream = streams[state.slotAt(position)];
+    const part = state.partAt(position);
+    if (stream === undefined || part === undefined) continue;
+    const packed = part instanceof PackedStream ? part : part.packed;
+    if (packed === null && !(part instanceof PackedStream)) {
+      if (part.isEmpty) continue;
+      writer.varint(stream.id - previousId);
+      const start = writer.length;
+      part.write(writer);
+      writer.prefixLength(start);
+    } else if (packed !== null) {
+      writer.varint(stream.id - previousId);
+      writer.varint(packed.end - packed.start);
+      writer.bytes(packed.bytes, packed.start, packed.end);
+    }
+    previousId = stream.id;
+  }
+  return writer.slice(0);
+}
+
+/**
+ * Reads the frame alone; streams are unpacked when they are needed. Streams that no feature reads any more are dropped.
+ *
+ * @param slotOf slot by stream id, −1 where there is none
+ * @throws WeftError INTERNAL if the bytes are damaged, also later when the damaged stream is unpacked
+ */
+export function decodeState(bytes: Buffer, set: object, slotOf: Int16Array): AnchorState {
+  const state = new AnchorState(set);
+  if (bytes.length === 0) return state;
+  const own = Buffer.from(bytes);
+  const reader = new PackedReader(own, 0, own.length);
+  const format = reader.varint();
+  if (format !== FORMAT) throw corruptState(`its format is ${String(format)}, not ${String(FORMAT)}`, 0);
+  let id = 0;
+  while (!reader.done) {
+    const step = reader.varint();
+    if (step === 0) throw corruptState('its streams are out of order', reader.at);
+    id += step;
+    const length = reader.varint();
+    if (length === 0) throw corruptState(`stream ${String(id)} is empty`, reader.at);
+    const start = reader.skip(length);
+    const slot = slotOf[id] ?? -1;
+    if (slot >= 0) state.append(slot, new PackedStream(own, start, start + length));
+  }
+  return state;
+}
+
+/** The oldest tile of a packed stream that is not `times`. */
+export function oldestTileOf(packed: PackedStream): number {
+  return new PackedReader(packed.bytes, packed.start, packed.end).signed();
+}

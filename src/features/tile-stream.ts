@@ -1,0 +1,85 @@
+import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
+import { StreamState } from './stream-state.js';
+
+/** A stream of tiles, each a partial aggregate over one hop. Tiles without events do not exist. */
+export abstract class TileStream extends StreamState {
+  readonly hopMs: number | null;
+  /** Numbers of the tiles, ascending. Subclasses hold their content in arrays beside it. */
+  protected tiles: number[] = [];
+  /** Time of the newest event that counts. It lies in the last tile that counts, so that any window that counts an event sees it. */
+  protected newestTs = -Infinity;
+
+  constructor(hopMs: number | null) {
+    super();
+    this.hopMs = hopMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.tiles.length === 0;
+  }
+
+  dropBefore(tile: number): void {
+    const count = this.firstFrom(tile);
+    if (count === 0) return;
+    this.packed = null;
+    this.cut(count);
+    if (this.tiles.length === 0) this.newestTs = -Infinity;
+  }
+
+  /** Removes the oldest `count` tiles and their content. */
+  protected abstract cut(count: number): void;
+  protected abstract writeTile(writer: PackedWriter, position: number): void;
+  /** Appends the content of one tile, which is newer than those read before. */
+  protected abstract readTile(reader: PackedReader, tile: number): void;
+
+  write(writer: PackedWriter): void {
+    const tiles = this.tiles;
+    const first = tiles[0] ?? 0;
+    const last = tiles[tiles.length - 1] ?? 0;
+    writer.signed(first);
+    writer.signed(Number.isFinite(this.newestTs) ? this.newestTs - last * (this.hopMs ?? 0) : 0);
+    let previous = first;
+    for (let i = 0; i < tiles.length; i++) {
+      const tile = tiles[i] ?? 0;
+      if (i > 0) writer.varint(tile - previous - 1);
+      this.writeTile(writer, i);
+      previous = tile;
+    }
+  }
+
+  /** Reads what {@link write} wrote into this empty state. */
+  protected readTiles(reader: PackedReader): void {
+    let tile = reader.signed();
+    const newestOffsetMs = reader.signed();
+    for (;;) {
+      this.tiles.push(tile);
+      this.readTile(reader, tile);
+      if (reader.done) break;
+      tile += reader.varint() + 1;
+      if (!Number.isSafeInteger(tile)) throw corruptState('a tile is too far ahead', reader.at);
+    }
+    this.newestTs = tile * (this.hopMs ?? 0) + newestOffsetMs;
+  }
+
+  /** Position of the tile, or `~position` of where it belongs. Most events belong to the last tile or to a newer one. */
+  protected locate(tile: number): number {
+    const last = this.tiles.length - 1;
+    const lastTile = this.tiles[last];
+    if (lastTile === tile) return last;
+    if (lastTile === undefined || lastTile < tile) return ~(last + 1);
+    const position = this.firstFrom(tile);
+    return this.tiles[position] === tile ? position : ~position;
+  }
+
+  /** Position of the first tile that is not older than `tile`. */
+  protected firstFrom(tile: number): number {
+    let low = 0;
+    let high = this.tiles.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.tiles[middle] ?? 0) < tile) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
