@@ -1,5 +1,5 @@
 import { SeededRandom } from './random.js';
-import type { Click, OrderCustomer } from './source-data.js';
+import { type Click, groupSessions, type OrderCustomer } from './source-data.js';
 import { csvLine } from './truth-table.js';
 
 /** One row of a labels file: who, as of when, and what came of it. */
@@ -39,12 +39,11 @@ export function intentLabels(
   options: IntentOptions = DEFAULT_INTENT_OPTIONS,
 ): LabelRow[] {
   const purchases = purchaseTimes(clicks);
-  const sessions = groupBySession(clicks);
   const lastKnownMs = clicks.reduce((greatest, click) => Math.max(greatest, click.timeMs), 0) - options.horizonMs;
   const random = new SeededRandom(options.seed);
   const rows = new Map<string, LabelRow>();
-  for (const [sessionId, session] of sessions) {
-    const cookie = cookieBySession.get(sessionId);
+  for (const session of [...groupSessions(clicks).values()].flat()) {
+    const cookie = cookieBySession.get(session[0]?.sessionId ?? '');
     for (let i = 0; i < options.samplesPerSession; i++) {
       const click = random.pick(session);
       const timeMs = click.timeMs + random.pick(DELAYS_MS);
@@ -54,16 +53,6 @@ export function intentLabels(
     }
   }
   return [...rows.values()].sort((a, b) => a.timeMs - b.timeMs || (a.value < b.value ? -1 : 1));
-}
-
-function groupBySession(clicks: readonly Click[]): Map<string, Click[]> {
-  const sessions = new Map<string, Click[]>();
-  for (const click of clicks) {
-    const session = sessions.get(click.sessionId);
-    if (session === undefined) sessions.set(click.sessionId, [click]);
-    else session.push(click);
-  }
-  return sessions;
 }
 
 function purchaseTimes(clicks: readonly Click[]): Map<string, number[]> {

@@ -1,7 +1,7 @@
 import { drawPerson } from './fictional-people.js';
 import type { Books, Person } from './overlay-crm.js';
 import { SeededRandom } from './random.js';
-import { type Click, formatTime, type Product } from './source-data.js';
+import { type Click, formatTime, groupSessions, type Product } from './source-data.js';
 import { csvLine, type TruthTable } from './truth-table.js';
 
 /** A user of the clickstream and the person behind them. */
@@ -115,19 +115,6 @@ export function buildWeb(
     users,
     newPeople: [...people.values()].filter((person) => person.crmId === ''),
   };
-}
-
-/** Users in file order, each with their sessions in order of time. */
-export function groupSessions(clicks: readonly Click[]): Map<string, Click[][]> {
-  const byUser = new Map<string, Map<string, Click[]>>();
-  for (const click of clicks) {
-    let sessions = byUser.get(click.userId);
-    if (sessions === undefined) byUser.set(click.userId, (sessions = new Map()));
-    const session = sessions.get(click.sessionId);
-    if (session === undefined) sessions.set(click.sessionId, [click]);
-    else session.push(click);
-  }
-  return new Map([...byUser].map(([userId, sessions]) => [userId, [...sessions.values()]]));
 }
 
 /** About 70 % of the users are customers; those who order often are likelier to be seen. */

@@ -175,3 +175,16 @@ export async function readClicks(path: string): Promise<Click[]> {
   });
   return clicks;
 }
+
+/** Users in file order, each with their sessions in order of time. */
+export function groupSessions(clicks: readonly Click[]): Map<string, Click[][]> {
+  const byUser = new Map<string, Map<string, Click[]>>();
+  for (const click of clicks) {
+    let sessions = byUser.get(click.userId);
+    if (sessions === undefined) byUser.set(click.userId, (sessions = new Map()));
+    const session = sessions.get(click.sessionId);
+    if (session === undefined) sessions.set(click.sessionId, [click]);
+    else session.push(click);
+  }
+  return new Map([...byUser].map(([userId, sessions]) => [userId, [...sessions.values()]]));
+}
