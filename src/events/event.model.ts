@@ -91,7 +91,13 @@ export interface LoggedEvent {
 export type AcceptResult =
   | { readonly status: 'accepted' }
   | { readonly status: 'duplicate' }
-  | { readonly status: 'refused'; readonly code: string; readonly reason: string };
+  | {
+      readonly status: 'refused';
+      readonly code: string;
+      readonly reason: string;
+      /** How to fix it, one sentence. */
+      readonly hint?: string;
+    };
 
 /** Total order of evidence and of trait values that does not depend on arrival: `(occurredAt, sourceId, messageId)`. */
 export interface CanonicalKey {

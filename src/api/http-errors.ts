@@ -1,0 +1,64 @@
+import { WeftError } from '../platform/errors.js';
+import type { ErrorCode } from '../platform/errors.js';
+
+/** The one map from error codes to HTTP status codes (RFC 9110 §15, RFC 6585 §4). */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  BAD_REQUEST: 400,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
+  OVERLOADED: 503,
+  UNAVAILABLE: 503,
+  CONFIG_INVALID: 500,
+  DEFINITION_INVALID: 422,
+  EXPRESSION_INVALID: 422,
+  MODEL_INVALID: 422,
+  CURSOR_INVALID: 400,
+  INTERNAL: 500,
+};
+
+export interface HttpFailure {
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** Fit for the caller: what is not deliberate is masked. */
+  readonly reason: string;
+  readonly hint?: string;
+  /** For the header `Retry-After` of 429 and 503: whole seconds, at least 1. */
+  readonly retryAfterS?: number;
+  /** True where the error is a defect of ours, to be logged. */
+  readonly isDefect: boolean;
+}
+
+const DEFECT: HttpFailure = {
+  status: 500,
+  code: 'INTERNAL',
+  reason: 'something went wrong on our side',
+  isDefect: true,
+};
+
+/** What to answer for a thrown value. Only a WeftError and the framework's own refusals tell the caller anything. */
+export function toHttpFailure(error: unknown): HttpFailure {
+  if (error instanceof WeftError) return ofWeftError(error);
+  const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
+  if (status === 413) return { status, code: 'PAYLOAD_TOO_LARGE', reason: 'the body is too large', isDefect: false };
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return { status, code: 'BAD_REQUEST', reason: 'the request cannot be read', isDefect: false };
+  }
+  return DEFECT;
+}
+
+function ofWeftError({ code, message, hint, retryAfterMs }: WeftError): HttpFailure {
+  const status = STATUS[code];
+  if (status === 500) return DEFECT;
+  return {
+    status,
+    code,
+    reason: message,
+    isDefect: false,
+    ...(hint === undefined ? {} : { hint }),
+    ...(status === 429 || status === 503 ? { retryAfterS: Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1000)) } : {}),
+  };
+}
