@@ -104,6 +104,7 @@ export class EmbeddedPostgres {
   static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
     const place = await preparePlace(options.dataDir);
     return withFileLock(join(place.home, 'lock'), LOCK_WAIT_MS, async () => {
+      await forgetStrayCluster(place);
       const password = await readOrMakePassword(place);
       const binaries = await findPostgresBinaries(place.user);
       if (!(await isFile(join(place.cluster, 'PG_VERSION')))) await makeCluster(place, binaries.initdb, password);
@@ -150,7 +151,7 @@ export async function removeEmbeddedPostgres(dataDir: string): Promise<void> {
       }
       await stopPostmaster(server.pid);
     }
-    await rm(place.cluster, { recursive: true, force: true });
+    await removeCluster(place);
     await rm(join(place.home, 'password'), { force: true });
     await rm(join(place.home, 'server.log'), { force: true });
   });
@@ -226,6 +227,23 @@ async function readOrMakePassword(place: Place): Promise<string> {
   const password = randomBytes(24).toString('base64url');
   await writeFile(path, `${password}\n`, { mode: 0o600 });
   return password;
+}
+
+/** A cluster outside the data folder outlives an `rm -r` of that folder, which was meant to start over. */
+async function forgetStrayCluster(place: Place): Promise<void> {
+  if (isInside(place)) return;
+  const left = await Promise.all([isFile(join(place.home, 'password')), isFile(join(place.home, 'server.log'))]);
+  if (left.includes(true)) return;
+  await stopIfRunning(place.cluster);
+  await removeCluster(place);
+}
+
+async function removeCluster(place: Place): Promise<void> {
+  await rm(isInside(place) ? place.cluster : dirname(place.cluster), { recursive: true, force: true });
+}
+
+function isInside(place: Place): boolean {
+  return dirname(place.cluster) === place.home;
 }
 
 async function makeCluster(place: Place, initdb: string, password: string): Promise<void> {

@@ -115,7 +115,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
 
 async function tryLaunch(options: LaunchOptions, port: number): Promise<string | null> {
   await trimLog(options.logFile);
-  const log = await open(options.logFile, 'a');
+  const log = await open(options.logFile, 'a', 0o600);
   const { size } = await log.stat();
   let ended: string | null = null;
   try {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -26,6 +26,8 @@ const FAST = { fsync: 'off', full_page_writes: 'off', shared_buffers: '128MB', m
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-test-'));
+  // As root, the server runs as another user, who has to pass.
+  await chmod(folder, 0o711);
   const external = process.env['WEFT_TEST_DATABASE_URL'];
   const embedded = external === undefined ? await EmbeddedPostgres.start({ dataDir: folder, settings: FAST }) : null;
   const postgresUrl = external ?? embedded?.url ?? '';
