@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
+import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import type { StoredApiKey } from '../../src/api/auth/api-key.store.js';
+import { ManualClock } from '../../src/platform/clock.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { createTestDatabase } from '../support/database.js';
+import type { TestDatabase } from '../support/database.js';
+import { TRACKING_ENTITIES } from '../support/tracking-server.js';
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+
+/** Counts what reaches the database. */
+class CountingStore extends ApiKeyStore {
+  lookups = 0;
+  readonly lastUsed: [string, number][] = [];
+
+  override findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
+    this.lookups += 1;
+    return super.findByHash(keyHash);
+  }
+
+  override async setLastUsed(id: string, nowMs: number): Promise<void> {
+    this.lastUsed.push([id, nowMs]);
+    await super.setLastUsed(id, nowMs);
+  }
+}
+
+let test: TestDatabase;
+let sourceId: number;
+let clock: ManualClock;
+let store: CountingStore;
+let keys: ApiKeyService;
+
+function newService(): ApiKeyService {
+  return new ApiKeyService({
+    store,
+    clock,
+    randomBytes,
+    onLastUsedError: (error) => {
+      throw error;
+    },
+  });
+}
+
+beforeAll(async () => {
+  test = await createTestDatabase({ entities: TRACKING_ENTITIES });
+  const sources = new SourceService(new SourceStore(test.database.dataSource), { now: () => NOW });
+  sourceId = (await sources.create({ key: 'shop', kind: 'http' })).id;
+});
+
+afterAll(() => test.drop());
+
+beforeEach(() => {
+  clock = new ManualClock(NOW);
+  store = new CountingStore(test.database.dataSource);
+  keys = newService();
+});
+
+describe('ApiKeyService', () => {
+  it('shows a secret once and stores nothing it could be recovered from', async () => {
+    const { key, secret } = await keys.create({ name: 'shop', scopes: ['ingest'], sourceId });
+    expect(await keys.verify(secret)).toMatchObject({ id: key.id, scopes: ['ingest'], sourceId, lastUsedAt: null });
+    const rows = await test.database.query<object>('SELECT * FROM api_keys');
+    const dump = JSON.stringify(rows) + JSON.stringify(await keys.list());
+    expect(dump).not.toContain(secret.slice(12));
+    expect(dump).not.toContain(Buffer.from(secret).toString('hex'));
+  });
+
+  it('asks the database once for many requests with one key, and again when its answer is 10 s old', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    await Promise.all(Array.from({ length: 20 }, () => keys.verify(secret)));
+    expect(store.lookups).toBe(1);
+    clock.advance(9_999);
+    await keys.verify(secret);
+    expect(store.lookups).toBe(1);
+    clock.advance(1);
+    await keys.verify(secret);
+    expect(store.lookups).toBe(2);
+  });
+
+  it('remembers for a while that a key does not exist, and never asks for what is no key', async () => {
+    const unknown = `weft_r_${'0'.repeat(43)}`;
+    expect(await keys.verify(unknown)).toBeNull();
+    expect(await keys.verify(unknown)).toBeNull();
+    expect(await keys.verify('hello')).toBeNull();
+    expect(store.lookups).toBe(1);
+  });
+
+  it('refuses a key from the instant it expires, cached or not', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['read'], expiresAt: NOW + 5_000 });
+    clock.advance(4_999);
+    expect(await keys.verify(secret)).not.toBeNull();
+    clock.advance(1);
+    expect(await keys.verify(secret)).toBeNull();
+    expect(store.lookups).toBe(1);
+  });
+
+  it('refuses a revoked key at once where it was revoked and within 10 s elsewhere', async () => {
+    const { key, secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    const elsewhere = newService();
+    expect(await keys.verify(secret)).not.toBeNull();
+    expect(await elsewhere.verify(secret)).not.toBeNull();
+    await keys.revoke(key.id);
+    expect(await keys.verify(secret)).toBeNull();
+    expect(await elsewhere.verify(secret)).not.toBeNull();
+    clock.advance(10_000);
+    expect(await elsewhere.verify(secret)).toBeNull();
+    await expect(keys.revoke(key.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('writes when a key was last used once a minute', async () => {
+    const { key, secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    await keys.verify(secret);
+    clock.advance(30_000);
+    await keys.verify(secret);
+    clock.advance(30_000);
+    await keys.verify(secret);
+    expect(store.lastUsed).toEqual([
+      [key.id, NOW],
+      [key.id, NOW + 60_000],
+    ]);
+  });
+
+  it('wants a name, a scope, and a source for keys that send events', async () => {
+    const refused = { code: 'BAD_REQUEST' };
+    await expect(keys.create({ name: '', scopes: ['read'] })).rejects.toMatchObject({ ...refused, where: 'name' });
+    await expect(keys.create({ name: 'a', scopes: [] })).rejects.toMatchObject({ ...refused, where: 'scopes' });
+    await expect(keys.create({ name: 'a', scopes: ['ingest'] })).rejects.toMatchObject({
+      ...refused,
+      where: 'sourceId',
+    });
+  });
+});
