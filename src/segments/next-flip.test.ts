@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FeatureSet } from '../features/feature-set.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
+import { streamsOf } from '../features/stream.model.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
 import { MIN_MODEL_HOLD_MS } from './compile-leaf.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
@@ -323,4 +325,29 @@ function followsTheOracle(makeContext: MakeContext): void {
 
 describe('the next flip, over features computed by their definitions', () => {
   followsTheOracle((definitions, facts) => new NaiveProfile(definitions, facts));
+});
+
+/** The feature store's own values, as the pipeline would hand them over. */
+function storeContext(definitions: readonly FeatureDefinition[], facts: NaiveFacts, t0: number): EvalContext {
+  const streamIds = new Map(streamsOf(definitions).map((stream, i) => [stream.key, i + 1]));
+  const set = FeatureSet.compile(definitions, streamIds, new Map());
+  const folded = set.empty();
+  (facts.events ?? []).forEach(({ ts, name, total }, i) => {
+    const event = { type: 'track', name, sourceId: 1, messageId: String(i), occurredAt: ts };
+    set.apply(folded, { ...event, properties: { total }, traits: {}, context: {} });
+  });
+  set.prune(folded, t0);
+  const state = set.decode(set.encode(folded));
+  return {
+    feature: (index, t) => set.value(state, index, t),
+    flipAt: (index, t, op, constant) => set.flipAt(state, index, t, op, constant),
+    lastTimes: (index) => set.lastTimes(state, index),
+    trait: (name) => facts.traits?.[name],
+    model: (key) => facts.models?.[key],
+    membership: () => false,
+  };
+}
+
+describe('the next flip, over the feature store', () => {
+  followsTheOracle(storeContext);
 });
