@@ -133,6 +133,43 @@ describe('the scorer', () => {
     expect(loaded).toEqual([first.digest, first.digest]);
   });
 
+  test('a set goes on answering with the versions that it was made with, whatever is served by now', async () => {
+    let loads = 0;
+    const [first, second] = [await registered('iris_clusters'), await registered('iris_clusters', 2)];
+    const scorer = new Scorer({
+      loadBytes: async () => {
+        loads++;
+        return Promise.resolve(first.bytes);
+      },
+    });
+    open.push(scorer);
+    const rows = await goldenRows('iris_clusters');
+    const times = rows.map(() => 0);
+    const old = await scorer.reload([first]);
+    const before = await old.predict('iris_clusters', rows, times);
+    await scorer.reload([second]);
+    expect(loads).toBe(2);
+    expect(await Promise.all([1, 2].map(() => old.predict('iris_clusters', rows, times)))).toEqual([before, before]);
+    expect(loads).toBe(3);
+    expect((await scorer.predict('iris_clusters', rows, times)).map((p) => p.version)).toEqual(times.map(() => 2));
+  });
+
+  test('a session that could not be loaded is tried again', async () => {
+    const model = await registered('iris_clusters');
+    let reachable = true;
+    const scorer = new Scorer({
+      loadBytes: async () => (reachable ? Promise.resolve(model.bytes) : Promise.reject(new Error('unreachable'))),
+    });
+    open.push(scorer);
+    const old = await scorer.reload([model]);
+    await scorer.close();
+    const rows = await goldenRows('iris_clusters');
+    reachable = false;
+    await expect(old.score('iris_clusters', rows)).rejects.toThrow('unreachable');
+    reachable = true;
+    await expect(old.score('iris_clusters', rows)).resolves.toHaveLength(6);
+  });
+
   test('keeps the session of a version that stays', async () => {
     let loads = 0;
     const model = await registered('iris_clusters');
