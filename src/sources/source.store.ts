@@ -14,11 +14,19 @@ export class SourceStore {
     this.#rows = dataSource.getRepository(SourceEntity);
   }
 
-  /** @returns null when the key is taken. */
+  /**
+   * Features may name a source before it exists, so a new one is a new version of the definitions: nobody folds its
+   * events with definitions that do not know its id.
+   *
+   * @returns null when the key is taken.
+   */
   async insert(source: Omit<Source, 'id'>): Promise<Source | null> {
     try {
-      const { identifiers } = await this.#rows.insert(source);
-      return { ...source, id: (identifiers[0] as { id: number }).id };
+      return await this.#rows.manager.transaction(async (manager) => {
+        const { identifiers } = await manager.insert(SourceEntity, source);
+        await manager.query('UPDATE installation SET definitions_version = definitions_version + 1');
+        return { ...source, id: (identifiers[0] as { id: number }).id };
+      });
     } catch (error) {
       if (isKeyTaken(error)) return null;
       throw error;

@@ -1,0 +1,153 @@
+import type { FeatureDefinition } from './features/feature.model.js';
+import { FeatureReader } from './features/feature.reader.js';
+import { FeatureSet } from './features/feature-set.js';
+import { streamOf } from './features/stream.model.js';
+import type { Database, Transaction } from './platform/postgres.js';
+import { ModelReader } from './scoring/model.reader.js';
+import type { ModelFace, Prediction } from './scoring/prediction.model.js';
+import type { Scorer } from './scoring/scorer.js';
+import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
+import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
+import { parseSegment } from './segments/parse-segment.js';
+import { SegmentGraph } from './segments/segment-graph.js';
+import { SegmentReader, type StoredSegment } from './segments/segment.reader.js';
+
+/** The definitions in force, with what only the worker needs to know of them. */
+export interface LoadedDefinitions extends Definitions {
+  readonly streamIds: readonly number[];
+  /** Sources by id, as features name them. */
+  readonly sourceKeys: ReadonlyMap<number, string>;
+  /** Segments by key, active or not. */
+  readonly stored: ReadonlyMap<string, StoredSegment>;
+  /** False while history is still being folded into new streams: segments that read them wait. */
+  readonly complete: boolean;
+}
+
+/** Loads definitions as one consistent whole, and again when they changed. */
+export class DefinitionsLoader {
+  readonly #db: Database;
+  readonly #scorer: Scorer;
+  #loaded: Promise<LoadedDefinitions> | null = null;
+
+  constructor(db: Database, scorer: Scorer) {
+    this.#db = db;
+    this.#scorer = scorer;
+  }
+
+  async current(): Promise<LoadedDefinitions> {
+    this.#loaded ??= this.#load();
+    try {
+      return await this.#loaded;
+    } catch (error) {
+      this.#loaded = null;
+      throw error;
+    }
+  }
+
+  invalidate(): void {
+    this.#loaded = null;
+  }
+
+  /** Loads anew if somebody changed the definitions; for readers, which no transaction tells. */
+  async refresh(): Promise<void> {
+    const [row] = await this.#db.query<{ version: number }>('SELECT definitions_version AS version FROM installation');
+    const loaded = await this.current();
+    if (row !== undefined && (row.version !== loaded.version || !loaded.complete)) this.invalidate();
+  }
+
+  async #load(): Promise<LoadedDefinitions> {
+    const rows = await this.#db.transaction(readRows, { isolation: 'REPEATABLE READ', readOnly: true });
+    await this.#scorer.reload(rows.models);
+    const defined = rows.views.flatMap((view) => view.features);
+    const types = new Map(defined.map((feature) => [feature.name, feature.type]));
+    const parsed = rows.segments
+      .filter((segment) => segment.stage === 'active')
+      .map((segment) => ({ segment, parsed: parseSegment(segment.activeExpression ?? '', { features: types }) }));
+    const all = new Map<string, FeatureDefinition>(defined.map((feature) => [feature.name, feature]));
+    for (const { parsed: p } of parsed) for (const inline of p.requires.inlineFeatures) all.set(inline.name, inline);
+    const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources);
+    const compiled = parsed.map(({ segment, parsed: p }) =>
+      compileSegment(
+        p,
+        { key: segment.key, segmentId: segment.id, version: segment.activeVersion ?? segment.version },
+        (name) => features.indexOf(name),
+      ),
+    );
+    const models = bindModels(this.#scorer.models, features);
+    const streamIds = features.streams.map((stream) => stream.id);
+    const isReady = (index: number): boolean => {
+      const definition = features.definitions[index];
+      return definition !== undefined && rows.ready.has(rows.streamIds.get(streamOf(definition).key) ?? 0);
+    };
+    return {
+      version: rows.version,
+      features,
+      models,
+      segments: indexSegments(compiled, models, isReady),
+      score: (modelKey, featureRows, asOf): Promise<Prediction[]> => this.#scorer.predict(modelKey, featureRows, asOf),
+      streamIds,
+      sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
+      stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
+      complete: streamIds.every((id) => rows.ready.has(id)),
+    };
+  }
+}
+
+async function readRows(tx: Transaction) {
+  const features = new FeatureReader(tx);
+  const [installation] = await tx.query<{ version: number }>('SELECT definitions_version AS version FROM installation');
+  const sources = await tx.query<{ id: number; key: string }>('SELECT id, key FROM sources');
+  return {
+    version: installation?.version ?? 0,
+    sources: new Map(sources.map((source) => [source.key, source.id])),
+    views: await features.views(),
+    streamIds: await features.streamIds(),
+    ready: await features.readyStreams(),
+    models: await new ModelReader(tx).active(),
+    segments: await new SegmentReader(tx).all(),
+  };
+}
+
+function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet): Map<string, ActiveModel> {
+  const models = new Map<string, ActiveModel>();
+  for (const { key, version, features: names } of faces.values()) {
+    const indexes = names.map((name) => features.indexOf(name));
+    // A model whose features were removed cannot be asked; segments that read it see no score.
+    if (indexes.some((index) => index === undefined)) continue;
+    models.set(key, { key, version, featureIndexes: indexes as number[] });
+  }
+  return models;
+}
+
+function indexSegments(
+  compiled: readonly CompiledSegment[],
+  models: ReadonlyMap<string, ActiveModel>,
+  isReady: (featureIndex: number) => boolean,
+): SegmentIndex {
+  const byKey = new Map(compiled.map((segment) => [segment.key, segment]));
+  const waiting = new Set<string>();
+  for (const segment of SegmentGraph.build(compiled).ordered) {
+    const inputs = [
+      ...segment.featureDeps,
+      ...segment.modelDeps.flatMap((key) => models.get(key)?.featureIndexes ?? []),
+    ];
+    if (!inputs.every(isReady) || segment.segmentDeps.some((key) => waiting.has(key))) waiting.add(segment.key);
+  }
+  const graph = SegmentGraph.build(compiled.filter((segment) => !waiting.has(segment.key)));
+  const modelsOf = new Map<number, string[]>();
+  for (const { key, featureIndexes } of models.values()) {
+    for (const index of featureIndexes) modelsOf.set(index, [...(modelsOf.get(index) ?? []), key]);
+  }
+  return {
+    ordered: graph.ordered,
+    // Those that wait are among them: their members stay until the segment can be evaluated.
+    byId: new Map(compiled.map((segment) => [segment.segmentId, segment])),
+    byKey,
+    affectedBy: (features, traits) =>
+      graph.affectedBy({
+        features,
+        traits,
+        models: modelsOf.size === 0 ? [] : new Set(features.flatMap((index) => modelsOf.get(index) ?? [])),
+      }),
+  };
+}

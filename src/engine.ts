@@ -1,0 +1,123 @@
+import { randomInt } from 'node:crypto';
+import { Chores } from './chores.js';
+import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
+import { DefinitionsLoader } from './definitions.js';
+import { AcceptService, type AcceptObserver } from './events/accept.service.js';
+import { DeadLetterStore } from './events/dead-letter.store.js';
+import { PostgresEventLog } from './events/event-log.postgres.js';
+import { PartitionLeases } from './events/partition-lease.store.js';
+import { AnchorStateStore } from './features/anchor-state.store.js';
+import { StreamBackfillStore } from './features/stream-backfill.store.js';
+import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
+import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
+import { IdentityStep } from './identity/identity.step.js';
+import { IdentityStore } from './identity/identity.store.js';
+import { Pipeline, type BatchResult } from './pipeline.js';
+import type { Clock } from './platform/clock.js';
+import { newId } from './platform/ids.js';
+import type { Database } from './platform/postgres.js';
+import type { OnlineStore } from './profiles/online-store.model.js';
+import { ProfileReader } from './profiles/profile.reader.js';
+import { PublicationStore, type PublicationObserver } from './publication.store.js';
+import { ModelReader } from './scoring/model.reader.js';
+import { Scorer, type RunObserver } from './scoring/scorer.js';
+import { MembershipStore } from './segments/membership.store.js';
+import { TimerStore } from './segments/timer.store.js';
+import { Worker, type WorkerObserver } from './worker.js';
+import { WorkingSet } from './working-set.js';
+
+export interface EngineOptions {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly onlineStore: OnlineStore;
+  /** True where the online store outlives this process and others read it. */
+  readonly onlineStoreIsShared: boolean;
+  readonly observers: AcceptObserver & PublicationObserver & WorkerObserver & { readonly onRun: RunObserver };
+  readonly onCommitted: (result: BatchResult) => void;
+}
+
+/** The write side: what takes events in and what applies them. Holds no listening socket. */
+export interface Engine {
+  readonly log: PostgresEventLog;
+  readonly policy: CachedIdentifierPolicy;
+  readonly accept: AcceptService;
+  readonly deadLetters: DeadLetterStore;
+  readonly definitions: DefinitionsLoader;
+  readonly services: DefinitionServices;
+  readonly scorer: Scorer;
+  readonly worker: Worker;
+}
+
+/** Reads `installation` and wires the write side over one database; starts nothing. */
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const { db, clock, observers } = options;
+  const partitions = await partitionCount(db);
+  const log = new PostgresEventLog(db, clock, partitions);
+  const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
+  const deadLetters = new DeadLetterStore();
+  const scorer = new Scorer({
+    loadBytes: (digest) => new ModelReader(db).bytes(digest),
+    onRun: observers.onRun,
+  });
+  const definitions = new DefinitionsLoader(db, scorer);
+  const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1));
+  const anchors = new AnchorStateStore();
+  const timers = new TimerStore();
+  const pipeline = new Pipeline({
+    db,
+    leases,
+    identity: new IdentityStep({
+      store: new IdentityStore(),
+      rules: DEFAULT_IDENTITY_RULES,
+      partitions,
+      newProfileId: newId,
+    }),
+    workingSet: new WorkingSet({ profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers }),
+    timers,
+    publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
+    onCommitted: options.onCommitted,
+  });
+  const chores = new Chores({
+    db,
+    clock,
+    log,
+    leases,
+    anchors,
+    backfills: new StreamBackfillStore(),
+    timers,
+    forget: () => {
+      pipeline.forget();
+    },
+    invalidate: () => {
+      definitions.invalidate();
+    },
+  });
+  const worker = new Worker({
+    db,
+    clock,
+    log,
+    leases,
+    pipeline,
+    timers,
+    deadLetters,
+    definitions,
+    chores,
+    observer: observers,
+  });
+  return {
+    log,
+    policy,
+    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers }),
+    deadLetters,
+    definitions,
+    services: createDefinitionServices(db, clock),
+    scorer,
+    worker,
+  };
+}
+
+async function partitionCount(db: Database): Promise<number> {
+  const [row] = await db.query<{ partitions: number }>('SELECT partitions FROM installation');
+  if (row === undefined) throw new Error('the installation has no row');
+  return row.partitions;
+}

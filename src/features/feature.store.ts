@@ -1,0 +1,66 @@
+import type { Transaction } from '../platform/postgres.js';
+import type { StoredFeatureService, StoredFeatureView } from './feature.reader.js';
+
+/** Writes feature definitions and gives streams their ids. */
+export class FeatureStore {
+  /** Keeps others from changing definitions until the transaction ends. */
+  async lockDefinitions(tx: Transaction): Promise<void> {
+    await tx.query('SELECT FROM installation FOR UPDATE');
+  }
+
+  /** Makes every worker and reader load the definitions anew; returns the new version. */
+  async touchDefinitions(tx: Transaction): Promise<number> {
+    const [row] = await tx.query<{ version: number }>(
+      'UPDATE installation SET definitions_version = definitions_version + 1 RETURNING definitions_version AS version',
+    );
+    if (row === undefined) throw new Error('the installation has no row');
+    return row.version;
+  }
+
+  async saveView(tx: Transaction, view: StoredFeatureView, nowMs: number): Promise<void> {
+    const { name, version, description, source, features } = view;
+    await tx.query(
+      `INSERT INTO feature_views (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
+       ON CONFLICT (name) DO UPDATE
+         SET version = excluded.version, definition = excluded.definition, updated_at = excluded.updated_at`,
+      [name, version, JSON.stringify({ description, source, features }), nowMs],
+    );
+  }
+
+  async saveService(tx: Transaction, service: StoredFeatureService, nowMs: number): Promise<void> {
+    const { name, version, description, features } = service;
+    await tx.query(
+      `INSERT INTO feature_services (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
+       ON CONFLICT (name) DO UPDATE
+         SET version = excluded.version, definition = excluded.definition, updated_at = excluded.updated_at`,
+      [name, version, JSON.stringify({ description, features }), nowMs],
+    );
+  }
+
+  async dropViews(tx: Transaction, names: readonly string[]): Promise<void> {
+    await tx.query('DELETE FROM feature_views WHERE name = ANY ($1)', [names]);
+  }
+
+  async dropServices(tx: Transaction, names: readonly string[]): Promise<void> {
+    await tx.query('DELETE FROM feature_services WHERE name = ANY ($1)', [names]);
+  }
+
+  /**
+   * Gives an id to every stream that has none and retires those that nothing reads any more. Ids are never reused:
+   * packed states refer to them, and one that comes back has missed what happened meanwhile.
+   */
+  async syncStreams(tx: Transaction, keys: readonly string[], nowMs: number): Promise<void> {
+    await tx.query(
+      'DELETE FROM stream_backfills WHERE stream_id IN (SELECT id FROM feature_streams WHERE key <> ALL ($1::text[]))',
+      [keys],
+    );
+    await tx.query('DELETE FROM feature_streams WHERE key <> ALL ($1::text[])', [keys]);
+    await tx.query(
+      `INSERT INTO feature_streams (key, created_at)
+       SELECT key, $2 FROM unnest($1::text[]) AS t (key)
+       WHERE NOT EXISTS (SELECT FROM feature_streams s WHERE s.key = t.key)
+       ORDER BY key`,
+      [keys, nowMs],
+    );
+  }
+}

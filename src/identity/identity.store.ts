@@ -1,0 +1,241 @@
+import type { Identifier } from '../events/event.model.js';
+import type { Uuid } from '../platform/ids.js';
+import { int4Array, int8Array, int2Array, textArray, uuidArray } from '../platform/binary-arrays.js';
+import type { Transaction } from '../platform/postgres.js';
+import {
+  addMember,
+  newComponent,
+  NO_PROFILE,
+  type Component,
+  type KnownIdentifier,
+  type KnownProfile,
+} from './component.model.js';
+import type { Evidence } from './evidence.model.js';
+
+export interface Assignment {
+  readonly identifierId: Uuid;
+  readonly profileId: Uuid;
+  readonly fromPos: number;
+  readonly fromAt: number;
+}
+
+export interface IdentityWrites {
+  readonly identifiers: readonly KnownIdentifier[];
+  readonly profiles: readonly KnownProfile[];
+  readonly evidence: readonly Evidence[];
+  readonly assignments: readonly Assignment[];
+}
+
+/** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
+export class IdentityStore {
+  /** The components that hold any of these identifiers, complete with members and founded profiles. */
+  async loadComponents(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component[]> {
+    if (identifierIds.length === 0) return [];
+    const { rows } = await tx.run<{
+      id: Uuid;
+      ns: string;
+      value: string;
+      component_id: Uuid;
+      profile_id: Uuid;
+      first_pos: number;
+      p_id: Uuid | null;
+      founded_pos: number;
+      created_at: number;
+      part: number;
+      merged_into: Uuid | null;
+    }>({
+      name: 'identity-components',
+      // OFFSET 0 keeps the planner from turning two index look-ups into a scan of all identifiers.
+      text: `SELECT i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos,
+                    p.id AS p_id, p.founded_pos, p.created_at, p.part, p.merged_into
+             FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+             JOIN identifiers i ON i.component_id = c.component_id
+             LEFT JOIN profiles p ON p.founding_id = i.id`,
+      values: [uuidArray(identifierIds, (id) => id)],
+    });
+    const components = new Map<Uuid, Component>();
+    for (const row of rows) {
+      let component = components.get(row.component_id);
+      if (component === undefined) components.set(row.component_id, (component = newComponent(row.component_id)));
+      addMember(component, {
+        id: row.id,
+        ns: row.ns,
+        value: row.value,
+        componentId: row.component_id,
+        profileId: row.profile_id,
+        firstPos: row.first_pos,
+      });
+      if (row.p_id !== null) {
+        component.profiles.set(row.p_id, {
+          id: row.p_id,
+          foundingId: row.id,
+          foundedPos: row.founded_pos,
+          createdAt: row.created_at,
+          part: row.part,
+          mergedInto: row.merged_into,
+        });
+      }
+    }
+    return [...components.values()];
+  }
+
+  /** The ids of all identifiers in the components of these. */
+  async membersAround(tx: Transaction, ids: readonly Uuid[]): Promise<Uuid[]> {
+    const { rows } = await tx.run<{ id: Uuid }>({
+      name: 'identity-members-around',
+      text: `SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+             JOIN identifiers i ON i.component_id = c.component_id`,
+      values: [uuidArray(ids, (id) => id)],
+    });
+    return rows.map((row) => row.id);
+  }
+
+  /**
+   * Inserts new identifiers without a profile, in id order, so that two transactions that meet the same new identifier
+   * queue up here instead of founding two profiles.
+   */
+  async makeKnown(
+    tx: Transaction,
+    incoming: readonly { readonly identifier: Identifier; readonly firstPos: number }[],
+  ): Promise<void> {
+    const sorted = [...incoming].sort((a, b) => (a.identifier.id < b.identifier.id ? -1 : 1));
+    await tx.run({
+      name: 'identity-make-known',
+      text: `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos)
+             SELECT id, ns, value, id, $5, pos FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int8[]) AS t (id, ns, value, pos)
+             ON CONFLICT (id) DO NOTHING`,
+      values: [
+        uuidArray(sorted, (i) => i.identifier.id),
+        textArray(sorted, (i) => i.identifier.ns),
+        textArray(sorted, (i) => i.identifier.value),
+        int8Array(sorted, (i) => i.firstPos),
+        NO_PROFILE,
+      ],
+    });
+  }
+
+  async lock(tx: Transaction, ids: readonly Uuid[]): Promise<void> {
+    await tx.run({
+      name: 'identity-lock',
+      text: 'SELECT FROM identifiers WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE',
+      values: [uuidArray(ids, (id) => id)],
+    });
+  }
+
+  /** All evidence whose anchor is one of these identifiers. */
+  async loadEvidence(tx: Transaction, component: Component): Promise<Evidence[]> {
+    const { rows } = await tx.run<{
+      anchor_id: Uuid;
+      set_id: Uuid;
+      day: number;
+      occurred_at: number;
+      source_id: number;
+      message_id: string;
+      known_at: number;
+      identifier_ids: Uuid[];
+    }>({
+      name: 'identity-evidence',
+      text: `SELECT anchor_id, set_id, day, occurred_at, source_id, message_id, known_at, identifier_ids
+             FROM evidence WHERE anchor_id = ANY ($1::uuid[])`,
+      values: [uuidArray([...component.members.keys()], (id) => id)],
+    });
+    return rows.map((row) => ({
+      anchorId: row.anchor_id,
+      setId: row.set_id,
+      day: row.day,
+      key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
+      knownAt: row.known_at,
+      identifiers: row.identifier_ids.map((id) => {
+        const member = component.members.get(id);
+        if (member === undefined) throw new Error(`evidence ${row.set_id} names an identifier outside its component`);
+        return { id: member.id, ns: member.ns, value: member.value };
+      }),
+    }));
+  }
+
+  async save(tx: Transaction, writes: IdentityWrites): Promise<void> {
+    await saveProfiles(tx, writes.profiles);
+    await saveIdentifiers(tx, writes.identifiers);
+    await saveEvidence(tx, writes.evidence);
+    await saveAssignments(tx, writes.assignments);
+  }
+}
+
+async function saveIdentifiers(tx: Transaction, identifiers: readonly KnownIdentifier[]): Promise<void> {
+  if (identifiers.length === 0) return;
+  await tx.run({
+    name: 'identity-save-identifiers',
+    text: `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos)
+           SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[])
+           ON CONFLICT (id) DO UPDATE SET component_id = excluded.component_id, profile_id = excluded.profile_id`,
+    values: [
+      uuidArray(identifiers, (i) => i.id),
+      textArray(identifiers, (i) => i.ns),
+      textArray(identifiers, (i) => i.value),
+      uuidArray(identifiers, (i) => i.componentId),
+      uuidArray(identifiers, (i) => i.profileId),
+      int8Array(identifiers, (i) => i.firstPos),
+    ],
+  });
+}
+
+async function saveProfiles(tx: Transaction, profiles: readonly KnownProfile[]): Promise<void> {
+  if (profiles.length === 0) return;
+  await tx.run({
+    name: 'identity-save-profiles',
+    text: `INSERT INTO profiles (id, founding_id, founded_pos, created_at, part, merged_into)
+           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[], $5::int2[], $6::uuid[])
+           ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into`,
+    values: [
+      uuidArray(profiles, (p) => p.id),
+      uuidArray(profiles, (p) => p.foundingId),
+      int8Array(profiles, (p) => p.foundedPos),
+      int8Array(profiles, (p) => p.createdAt),
+      int2Array(profiles, (p) => p.part),
+      profiles.map((p) => p.mergedInto),
+    ],
+  });
+}
+
+async function saveEvidence(tx: Transaction, evidence: readonly Evidence[]): Promise<void> {
+  if (evidence.length === 0) return;
+  // Arrays of arrays must be rectangular in SQL: the sets travel as text and are cast to uuid[] there.
+  await tx.run({
+    name: 'identity-save-evidence',
+    text: `INSERT INTO evidence AS e (anchor_id, set_id, day, occurred_at, source_id, message_id, known_at, identifier_ids)
+           SELECT a, s, d, o, src, m, k, ids::uuid[]
+           FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::bigint[], $8::text[])
+             AS t (a, s, d, o, src, m, k, ids)
+           ON CONFLICT (anchor_id, set_id, day) DO UPDATE
+             SET occurred_at = excluded.occurred_at, source_id = excluded.source_id, message_id = excluded.message_id,
+                 known_at = least(e.known_at, excluded.known_at)
+             WHERE (excluded.occurred_at, excluded.source_id, excluded.message_id COLLATE "C")
+                 < (e.occurred_at, e.source_id, e.message_id COLLATE "C")`,
+    values: [
+      uuidArray(evidence, (e) => e.anchorId),
+      uuidArray(evidence, (e) => e.setId),
+      int4Array(evidence, (e) => e.day),
+      int8Array(evidence, (e) => e.key.occurredAt),
+      int4Array(evidence, (e) => e.key.sourceId),
+      textArray(evidence, (e) => e.key.messageId),
+      int8Array(evidence, (e) => e.knownAt),
+      textArray(evidence, (e) => `{${e.identifiers.map((i) => i.id).join(',')}}`),
+    ],
+  });
+}
+
+async function saveAssignments(tx: Transaction, assignments: readonly Assignment[]): Promise<void> {
+  if (assignments.length === 0) return;
+  await tx.run({
+    name: 'identity-save-assignments',
+    text: `INSERT INTO assignments (identifier_id, from_pos, from_at, profile_id)
+           SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[])
+           ON CONFLICT (identifier_id, from_pos) DO UPDATE SET profile_id = excluded.profile_id`,
+    values: [
+      uuidArray(assignments, (a) => a.identifierId),
+      int8Array(assignments, (a) => a.fromPos),
+      int8Array(assignments, (a) => a.fromAt),
+      uuidArray(assignments, (a) => a.profileId),
+    ],
+  });
+}

@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { compareCanonical } from '../events/event.model.js';
+import {
+  applyTraits,
+  decodeTraits,
+  encodeTraits,
+  MAX_TRAITS_PER_ANCHOR,
+  mergeTraits,
+  type Traits,
+} from './traits.model.js';
+
+const key = (occurredAt: number, messageId = 'm') => ({ occurredAt, sourceId: 1, messageId });
+
+describe('traits', () => {
+  it('keep the most recent value, whatever order the values arrive in', () => {
+    const traits: Traits = new Map();
+    applyTraits(traits, { plan: 'pro' }, key(20));
+    expect(applyTraits(traits, { plan: 'free' }, key(10))).toEqual([]);
+    expect(traits.get('plan')?.value).toBe('pro');
+  });
+
+  it('report just the names whose value changed', () => {
+    const traits: Traits = new Map();
+    applyTraits(traits, { plan: 'pro' }, key(20));
+    expect(applyTraits(traits, { plan: 'free', city: 'Leeds' }, key(10))).toEqual(['city']);
+  });
+
+  it('treat null as a value that is known to be empty', () => {
+    const traits: Traits = new Map();
+    applyTraits(traits, { phone: '+441' }, key(1));
+    applyTraits(traits, { phone: null }, key(2));
+    expect(traits.get('phone')?.value).toBeNull();
+  });
+
+  it('hold a bounded number of names', () => {
+    const traits: Traits = new Map();
+    for (let i = 0; i <= MAX_TRAITS_PER_ANCHOR; i++) applyTraits(traits, { [`t${String(i)}`]: i }, key(i));
+    expect(traits.size).toBe(MAX_TRAITS_PER_ANCHOR);
+    expect(applyTraits(traits, { t0: 'newer' }, key(10_000))).toEqual(['t0']);
+  });
+
+  it('refuse packed bytes of an unknown format', () => {
+    expect(() => decodeTraits(Buffer.from([9, 1, 2]))).toThrow(/unknown format 9/);
+  });
+
+  const fact = fc.record({
+    anchor: fc.integer({ min: 0, max: 2 }),
+    name: fc.constantFrom('a', 'b', '__proto__x', 'ü'),
+    value: fc.oneof(fc.string(), fc.integer(), fc.constant(null), fc.boolean()),
+    occurredAt: fc.integer({ min: 0, max: 5 }),
+    messageId: fc.constantFrom('m1', 'm2', 'm3', 'm4'),
+  });
+
+  it('equal the greatest value by canonical key for any order, split over anchors and repacking', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fact, { selector: (f) => `${String(f.occurredAt)} ${f.messageId} ${f.name}`, maxLength: 30 }),
+        fc.func(fc.boolean()),
+        (facts, repack) => {
+          const anchors: Traits[] = [new Map(), new Map(), new Map()];
+          for (const f of facts) {
+            const anchor = anchors[f.anchor] ?? new Map();
+            applyTraits(anchor, { [f.name]: f.value }, key(f.occurredAt, f.messageId));
+            anchors[f.anchor] = repack(f) ? decodeTraits(encodeTraits(anchor)) : anchor;
+          }
+          const merged = mergeTraits(anchors);
+          for (const name of new Set(facts.map((f) => f.name))) {
+            const winner = facts
+              .filter((f) => f.name === name)
+              .sort((a, b) => compareCanonical(key(b.occurredAt, b.messageId), key(a.occurredAt, a.messageId)))[0];
+            expect(merged.get(name)?.value).toEqual(winner?.value);
+          }
+          expect(encodeTraits(mergeTraits([...anchors].reverse()))).toEqual(encodeTraits(merged));
+        },
+      ),
+    );
+  });
+});

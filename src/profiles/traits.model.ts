@@ -1,0 +1,64 @@
+import { compareCanonical, type CanonicalKey, type JsonObject, type JsonValue } from '../events/event.model.js';
+import { WeftError } from '../platform/errors.js';
+
+/** A trait's value and the event it came from. Of two values the one with the greater canonical key stands. */
+export interface Trait extends CanonicalKey {
+  readonly value: JsonValue;
+}
+
+/** Traits by name. Merging is commutative, associative and idempotent, so neither order nor batching can show. */
+export type Traits = Map<string, Trait>;
+
+/** Most traits that one anchor holds; further names are left out (and counted by the caller). */
+export const MAX_TRAITS_PER_ANCHOR = 500;
+
+/**
+ * Folds an event's traits in and returns the names whose value changed.
+ * A JSON null is a value: it says that the trait is known to be empty.
+ */
+export function applyTraits(traits: Traits, incoming: JsonObject, key: CanonicalKey): string[] {
+  const changed: string[] = [];
+  for (const name in incoming) {
+    const value = incoming[name];
+    if (value === undefined) continue;
+    const standing = traits.get(name);
+    if (standing === undefined ? traits.size >= MAX_TRAITS_PER_ANCHOR : compareCanonical(key, standing) <= 0) continue;
+    traits.set(name, { value, occurredAt: key.occurredAt, sourceId: key.sourceId, messageId: key.messageId });
+    changed.push(name);
+  }
+  return changed;
+}
+
+/** The traits of a profile: of each name the greatest over its anchors. */
+export function mergeTraits(all: Iterable<Traits>): Traits {
+  const merged: Traits = new Map();
+  for (const traits of all) {
+    for (const [name, trait] of traits) {
+      const standing = merged.get(name);
+      if (standing === undefined || compareCanonical(trait, standing) > 0) merged.set(name, trait);
+    }
+  }
+  return merged;
+}
+
+type PackedTrait = [name: string, value: JsonValue, occurredAt: number, sourceId: number, messageId: string];
+
+/** One format byte (0), then JSON rows sorted by name: equal traits give equal bytes. Empty traits give no bytes. */
+export function encodeTraits(traits: Traits): Buffer {
+  if (traits.size === 0) return Buffer.alloc(0);
+  const rows: PackedTrait[] = [];
+  for (const [name, t] of traits) rows.push([name, t.value, t.occurredAt, t.sourceId, t.messageId]);
+  rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  return Buffer.from(`\0${JSON.stringify(rows)}`);
+}
+
+/** @throws WeftError INTERNAL on a format this version does not know. */
+export function decodeTraits(bytes: Buffer): Traits {
+  const traits: Traits = new Map();
+  if (bytes.length === 0) return traits;
+  if (bytes[0] !== 0) throw new WeftError('INTERNAL', `unknown format ${String(bytes[0])} of packed traits`);
+  for (const [name, value, occurredAt, sourceId, messageId] of JSON.parse(bytes.toString('utf8', 1)) as PackedTrait[]) {
+    traits.set(name, { value, occurredAt, sourceId, messageId });
+  }
+  return traits;
+}

@@ -1,0 +1,40 @@
+import type { FeatureSet } from '../features/feature-set.js';
+import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
+import type { CompiledSegment } from './compile-segment.js';
+
+/** A model that segments read, bound to the features of this set. */
+export interface ActiveModel {
+  readonly key: string;
+  readonly version: number;
+  /** Indexes into the feature set, in the order of the model's feature service. */
+  readonly featureIndexes: readonly number[];
+}
+
+/** Scores many rows of one model in one go; row i of the answer belongs to row i of the input. */
+export type ScoreRows = (
+  modelKey: string,
+  rows: readonly FeatureRow[],
+  asOf: readonly number[],
+) => Promise<Prediction[]>;
+
+/** The segments that the fold evaluates, indexed by what they depend on. */
+export interface SegmentIndex {
+  /** References before those that refer to them. */
+  readonly ordered: readonly CompiledSegment[];
+  readonly byId: ReadonlyMap<number, CompiledSegment>;
+  readonly byKey: ReadonlyMap<string, CompiledSegment>;
+  /**
+   * The segments whose truth may change when these features and traits do, directly, through a model's inputs or
+   * through another segment; in `ordered` order.
+   */
+  affectedBy(featureIndexes: readonly number[], traits: readonly string[]): readonly CompiledSegment[];
+}
+
+/** Everything that decides what a profile's values and memberships are, at one version. Immutable. */
+export interface Definitions {
+  readonly version: number;
+  readonly features: FeatureSet;
+  readonly models: ReadonlyMap<string, ActiveModel>;
+  readonly segments: SegmentIndex;
+  readonly score: ScoreRows;
+}

@@ -1,0 +1,333 @@
+import type { LoggedEvent } from '../events/event.model.js';
+import type { EventIdentity } from '../identity/identity-outcome.model.js';
+import type { Uuid } from '../platform/ids.js';
+import { applyTraits, mergeTraits } from '../profiles/traits.model.js';
+import type { CompiledSegment } from './compile-segment.js';
+import type { Definitions } from './definitions.model.js';
+import { FoldContext } from './fold-context.js';
+import { remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
+import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js';
+
+/*
+ * The fold: live membership as a function of events and due timers, in acceptance order.
+ *
+ * Invariants
+ * F1  A profile's steps run in the order given. Steps of different profiles are independent and may interleave.
+ * F2  A live event is evaluated by itself at `acceptedAt + 1`: how events fell into batches cannot show.
+ * F3  A timer due at or before an event's `acceptedAt` fires before that event, at its due time.
+ * F4  Loaded history is folded in without a trace in the feed. It is evaluated once, silently, before the next live
+ *     event or timer of its profile, or at the end of the batch.
+ * F5  A profile that stops being one leaves its segments before its survivor enters any.
+ * F6  The order of the changes is that of the steps, whatever order the work was done in.
+ *
+ * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
+ * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
+ * per model, evaluates, and resumes them.
+ */
+
+/** One thing that happened to membership; `emit` false for loaded history. */
+export interface FoldChange extends Omit<SegmentChange, 'seq'> {
+  readonly emit: boolean;
+}
+
+interface Evaluation {
+  readonly profile: ProfileWork;
+  readonly t: number;
+  readonly cause: ChangeCause;
+  readonly emit: boolean;
+  /** Null: all active segments. */
+  readonly segments: readonly CompiledSegment[] | null;
+  readonly out: FoldChange[];
+}
+
+type StepProgram = Generator<Evaluation, void, void>;
+
+interface RunningStep {
+  readonly involved: readonly Uuid[];
+  readonly out: FoldChange[];
+  readonly program: StepProgram;
+}
+
+/** Profiles of a batch by id; every profile that a step names is there. */
+export type ProfileLookup = (id: Uuid) => ProfileWork;
+
+/** Folds events in; returns what changed, in order. The profiles and anchors are changed in place. */
+export async function foldEvents(
+  definitions: Definitions,
+  profiles: ProfileLookup,
+  steps: readonly EventIdentity[],
+): Promise<FoldChange[]> {
+  const context = new FoldContext(definitions);
+  const running = steps.map((step): RunningStep => {
+    const involved = involvedProfiles(step);
+    const out: FoldChange[] = [];
+    return { involved, out, program: eventProgram(context, profiles, step, involved, out) };
+  });
+  await runAll(context, running);
+  const settled = settleSteps(profiles, steps);
+  await runAll(context, settled);
+  return [...running, ...settled].flatMap((step) => step.out);
+}
+
+/** Fires timers, each at its due time and again for whatever falls due until `untilT`. */
+export async function foldTimers(
+  definitions: Definitions,
+  profiles: ProfileLookup,
+  profileIds: readonly Uuid[],
+  untilT: number,
+): Promise<FoldChange[]> {
+  const context = new FoldContext(definitions);
+  const running = profileIds.map((id): RunningStep => {
+    const out: FoldChange[] = [];
+    return { involved: [id], out, program: fireDue(profiles(id), untilT, out) };
+  });
+  await runAll(context, running);
+  return running.flatMap((step) => step.out).sort((a, b) => a.at - b.at);
+}
+
+function involvedProfiles(step: EventIdentity): Uuid[] {
+  const involved = new Set<Uuid>([step.profileId]);
+  for (const move of step.moves) {
+    involved.add(move.to);
+    if (move.from !== null) involved.add(move.from);
+  }
+  for (const [from, into] of step.merged) involved.add(from).add(into);
+  return [...involved];
+}
+
+/** Rounds: of the waiting steps take each whose profiles no earlier one waits for; evaluate those together. */
+async function runAll(context: FoldContext, steps: readonly RunningStep[]): Promise<void> {
+  let waiting = steps;
+  while (waiting.length > 0) {
+    const busy = new Set<Uuid>();
+    const still: RunningStep[] = [];
+    const evaluations: Evaluation[] = [];
+    for (const step of waiting) {
+      if (step.involved.some((id) => busy.has(id))) {
+        for (const id of step.involved) busy.add(id);
+        still.push(step);
+        continue;
+      }
+      const next = step.program.next();
+      if (next.done === true) continue;
+      for (const id of step.involved) busy.add(id);
+      evaluations.push(next.value);
+      still.push(step);
+    }
+    await evaluateAll(context, evaluations);
+    waiting = still;
+  }
+}
+
+function* eventProgram(
+  context: FoldContext,
+  profiles: ProfileLookup,
+  step: EventIdentity,
+  involved: readonly Uuid[],
+  out: FoldChange[],
+): StepProgram {
+  const { event } = step;
+  for (const id of involved) {
+    const profile = profiles(id);
+    if (!event.historical) yield* settle(profile, out);
+    yield* fireDue(profile, event.acceptedAt, out);
+  }
+  const structural = step.moves.some((move) => move.from !== null);
+  if (step.moves.length > 0) moveAnchors(context, profiles, step);
+  for (const [from, into] of step.merged) endProfile(profiles(from), into, event, out);
+  const target = profiles(step.profileId);
+  const touched = applyEvent(context, target, event);
+
+  if (event.historical) {
+    for (const id of involved) {
+      const profile = profiles(id);
+      if (profile.mergedInto === null) profile.settleAt = event.acceptedAt + 1;
+    }
+    return;
+  }
+  for (const id of involved) {
+    const profile = profiles(id);
+    if (profile.mergedInto !== null) continue;
+    const isTarget = profile === target;
+    if (!isTarget && !structural) continue;
+    const all = structural || !profile.evaluated;
+    yield {
+      profile,
+      t: event.acceptedAt + 1,
+      cause: structural
+        ? { kind: step.merged.size > 0 ? 'merge' : 'unmerge', pos: event.pos }
+        : { kind: 'event', pos: event.pos },
+      emit: true,
+      segments: all ? null : touched,
+      out,
+    };
+  }
+}
+
+/** F4: history loaded earlier is taken account of, silently, before anything live happens to the profile. */
+function* settle(profile: ProfileWork, out: FoldChange[]): StepProgram {
+  if (profile.settleAt === null) return;
+  const t = profile.settleAt;
+  profile.settleAt = null;
+  yield { profile, t, cause: { kind: 'load', pos: null }, emit: false, segments: null, out };
+}
+
+/** F3. An evaluation always moves `dueAt` on, so this ends. */
+function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
+  while (profile.mergedInto === null && profile.dueAt <= untilT) {
+    yield* settle(profile, out);
+    if (profile.dueAt > untilT) return;
+    const edited = profile.timer?.sweep != null && profile.timer.dueAt === profile.dueAt;
+    const cause: ChangeCause = { kind: edited ? 'edit' : 'timer', pos: null };
+    yield { profile, t: profile.dueAt, cause, emit: true, segments: null, out };
+  }
+}
+
+function moveAnchors(context: FoldContext, profiles: ProfileLookup, step: EventIdentity): void {
+  const changed = new Set<ProfileWork>();
+  for (const move of step.moves) {
+    profiles(move.to).mergedInto = null;
+    if (move.from === null) continue;
+    const from = profiles(move.from);
+    const anchor = from.anchors.get(move.identifierId);
+    if (anchor === undefined) continue;
+    const to = profiles(move.to);
+    from.anchors.delete(anchor.id);
+    to.anchors.set(anchor.id, anchor);
+    changed.add(from).add(to);
+  }
+  for (const profile of changed) remerge(profile, context.definitions.features);
+}
+
+/** F5. */
+function endProfile(profile: ProfileWork, survivor: Uuid, event: LoggedEvent, out: FoldChange[]): void {
+  if (profile.mergedInto !== null) return;
+  for (const segmentId of [...profile.memberships.keys()].sort((a, b) => a - b)) {
+    const membership = profile.memberships.get(segmentId);
+    if (membership === undefined) continue;
+    profile.memberships.delete(segmentId);
+    out.push({
+      profileId: profile.id,
+      segmentId,
+      kind: 'leave',
+      at: event.acceptedAt + 1,
+      version: membership.version,
+      cause: { kind: 'merge', pos: event.pos, profileId: survivor },
+      emit: !event.historical,
+    });
+  }
+  profile.mergedInto = survivor;
+  profile.evaluated = false;
+  profile.settleAt = null;
+  profile.dueAt = Number.POSITIVE_INFINITY;
+}
+
+/** Folds the event into its anchor and so into the profile; returns the segments whose truth it may have changed. */
+function applyEvent(context: FoldContext, profile: ProfileWork, event: LoggedEvent): readonly CompiledSegment[] {
+  const { features, segments } = context.definitions;
+  const anchor = anchorOf(context, profile, event);
+  const traits = applyTraits(anchor.traits, event.traits, event);
+  const touched = features.apply(anchor.state, event);
+  if (profile.merged !== anchor.state) features.apply(profile.merged, event);
+  if (profile.traits !== anchor.traits && traits.length > 0) {
+    profile.traits = mergeTraits([...profile.anchors.values()].map((a) => a.traits));
+  }
+  // An event that no feature and no trait took in leaves the state as it was stored.
+  if (traits.length > 0 || touched.length > 0) anchor.dirty = true;
+  if (profile.scores.size > 0) context.dropStaleScores(profile, touched);
+  return segments.affectedBy(touched, traits);
+}
+
+function anchorOf(context: FoldContext, profile: ProfileWork, event: LoggedEvent): AnchorWork {
+  const [identifier] = event.identifiers;
+  if (identifier === undefined) throw new Error(`event at ${String(event.pos)} has no identifier`);
+  let anchor = profile.anchors.get(identifier.id);
+  if (anchor === undefined) {
+    anchor = {
+      id: identifier.id,
+      part: event.part,
+      traits: new Map(),
+      state: context.definitions.features.empty(),
+      dirty: true,
+    };
+    profile.anchors.set(anchor.id, anchor);
+    remerge(profile, context.definitions.features);
+  }
+  return anchor;
+}
+
+async function evaluateAll(context: FoldContext, evaluations: readonly Evaluation[]): Promise<void> {
+  if (context.definitions.models.size > 0) {
+    await context.score(evaluations.map((e) => ({ profile: e.profile, t: e.t, segments: scopeOf(context, e) })));
+  }
+  for (const evaluation of evaluations) evaluate(context, evaluation);
+}
+
+/** What to look at: all segments too where time flips something at this very instant, nothing for nobody. */
+function scopeOf(context: FoldContext, { profile, t, segments }: Evaluation): readonly CompiledSegment[] {
+  if (profile.anchors.size === 0) return [];
+  return segments === null || profile.dueAt <= t ? context.definitions.segments.ordered : segments;
+}
+
+function evaluate(context: FoldContext, evaluation: Evaluation): void {
+  const { profile, t, out } = evaluation;
+  const { ordered } = context.definitions.segments;
+  const scope = scopeOf(context, evaluation);
+  const whole = scope === ordered || profile.anchors.size === 0;
+  if (whole) leaveAllBut(profile.anchors.size === 0 ? null : context.definitions.segments.byId, evaluation);
+  context.bind(profile, t);
+  let dueAt = whole ? Number.POSITIVE_INFINITY : profile.dueAt;
+  for (const segment of scope) {
+    const truth = segment.evaluate(context, t);
+    if (truth !== profile.memberships.has(segment.segmentId)) {
+      flip(profile, segment, truth ? 'enter' : 'leave', evaluation);
+    }
+    dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth));
+  }
+  if (dueAt <= t) throw new Error(`the next evaluation at ${String(dueAt)} is not after ${String(t)}`);
+  profile.dueAt = dueAt;
+  profile.evaluated = true;
+  if (out.length > MAX_CHANGES_PER_STEP)
+    throw new Error(`more than ${String(MAX_CHANGES_PER_STEP)} changes in one step`);
+}
+
+/** Far above what any event can cause; a step that reaches it flips for ever. */
+const MAX_CHANGES_PER_STEP = 100_000;
+
+function flip(profile: ProfileWork, segment: CompiledSegment, kind: ChangeKind, evaluation: Evaluation): void {
+  const { t, cause, emit, out } = evaluation;
+  const { segmentId, version } = segment;
+  if (kind === 'enter') profile.memberships.set(segmentId, { segmentId, since: t, version, cause });
+  else profile.memberships.delete(segmentId);
+  out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit });
+}
+
+/** A segment that is no longer active has no members, and a profile without anchors is in no segment. */
+function leaveAllBut(
+  active: ReadonlyMap<number, CompiledSegment> | null,
+  { profile, t, cause, emit, out }: Evaluation,
+): void {
+  for (const [segmentId, membership] of profile.memberships) {
+    if (active?.has(segmentId) === true) continue;
+    profile.memberships.delete(segmentId);
+    const why: ChangeCause = active === null ? cause : { kind: 'edit', pos: null };
+    out.push({ profileId: profile.id, segmentId, kind: 'leave', at: t, version: membership.version, cause: why, emit });
+  }
+}
+
+/** F4, at the end of a batch. */
+function settleSteps(profiles: ProfileLookup, steps: readonly EventIdentity[]): RunningStep[] {
+  const ids = new Set<Uuid>();
+  for (const step of steps) {
+    if (!step.event.historical) continue;
+    for (const id of involvedProfiles(step)) ids.add(id);
+  }
+  const settling: RunningStep[] = [];
+  for (const id of ids) {
+    const profile = profiles(id);
+    if (profile.mergedInto !== null || profile.settleAt === null) continue;
+    const out: FoldChange[] = [];
+    settling.push({ involved: [id], out, program: settle(profile, out) });
+  }
+  return settling;
+}

@@ -1,0 +1,121 @@
+import type { JsonValue } from '../events/event.model.js';
+import type { FeatureValue } from '../features/feature.model.js';
+import type { FeatureRow } from '../scoring/prediction.model.js';
+import type { CompiledSegment } from './compile-segment.js';
+import type { ActiveModel, Definitions } from './definitions.model.js';
+import type { CompareOp, EvalContext, ModelOutput } from './eval-context.model.js';
+import type { ProfileWork } from './profile-work.model.js';
+
+/** A profile to be scored for the models that these segments read. */
+export interface ScoreRequest {
+  readonly profile: ProfileWork;
+  readonly t: number;
+  readonly segments: readonly CompiledSegment[];
+}
+
+/** Shows one profile after the other to the segments. Values as of the bound instant are computed once. */
+export class FoldContext implements EvalContext {
+  readonly definitions: Definitions;
+  #profile: ProfileWork | null = null;
+  #t = 0;
+  /** `#values[i]` holds for the present binding iff `#stamps[i] === #stamp`: rebinding costs nothing. */
+  readonly #values: FeatureValue[] = [];
+  readonly #stamps: number[] = [];
+  #stamp = 0;
+
+  constructor(definitions: Definitions) {
+    this.definitions = definitions;
+  }
+
+  bind(profile: ProfileWork, t: number): void {
+    this.#profile = profile;
+    this.#t = t;
+    this.#stamp++;
+  }
+
+  feature(index: number, t: number): FeatureValue {
+    if (t !== this.#t) return this.definitions.features.value(this.#bound().merged, index, t);
+    const cached = this.#values[index];
+    if (cached !== undefined && this.#stamps[index] === this.#stamp) return cached;
+    const value = this.definitions.features.value(this.#bound().merged, index, t);
+    this.#values[index] = value;
+    this.#stamps[index] = this.#stamp;
+    return value;
+  }
+
+  flipAt(index: number, t: number, op: CompareOp, constant: number): number {
+    return this.definitions.features.flipAt(this.#bound().merged, index, t, op, constant);
+  }
+
+  lastTimes(index: number): readonly number[] {
+    return this.definitions.features.lastTimes(this.#bound().merged, index);
+  }
+
+  trait(name: string): JsonValue | undefined {
+    return this.#bound().traits.get(name)?.value;
+  }
+
+  model(key: string): ModelOutput | undefined {
+    const prediction = this.#bound().scores.get(key);
+    if (prediction === undefined) return undefined;
+    const label = prediction.label ?? prediction.cluster;
+    return {
+      ...(prediction.score === undefined ? {} : { score: prediction.score }),
+      ...(label === undefined ? {} : { label }),
+      validUntil: prediction.validUntil,
+    };
+  }
+
+  membership(segmentKey: string): boolean {
+    const segment = this.definitions.segments.byKey.get(segmentKey);
+    return segment !== undefined && this.#bound().memberships.has(segment.segmentId);
+  }
+
+  /** Forgets the scores that rest on a touched feature. */
+  dropStaleScores(profile: ProfileWork, touched: readonly number[]): void {
+    for (const key of profile.scores.keys()) {
+      const model = this.definitions.models.get(key);
+      if (model === undefined || model.featureIndexes.some((index) => touched.includes(index))) {
+        profile.scores.delete(key);
+      }
+    }
+  }
+
+  /** Brings the scores that the segments read up to `t`: one batch per model over all requests. */
+  async score(requests: readonly ScoreRequest[]): Promise<void> {
+    for (const model of this.definitions.models.values()) {
+      const due = requests.filter(
+        ({ profile, t, segments }) =>
+          segments.some((segment) => segment.modelDeps.includes(model.key)) && !isFresh(profile, model, t),
+      );
+      if (due.length === 0) continue;
+      const rows = due.map(({ profile, t }) => this.#row(model, profile, t));
+      const times = due.map(({ t }) => t);
+      const predictions = await this.definitions.score(model.key, rows, times);
+      due.forEach(({ profile }, i) => {
+        const prediction = predictions[i];
+        if (prediction !== undefined) profile.scores.set(model.key, prediction);
+      });
+    }
+  }
+
+  #row(model: ActiveModel, profile: ProfileWork, t: number): FeatureRow {
+    this.bind(profile, t);
+    return model.featureIndexes.map((index) => this.feature(index, t));
+  }
+
+  #bound(): ProfileWork {
+    if (this.#profile === null) throw new Error('no profile is bound');
+    return this.#profile;
+  }
+}
+
+function isFresh(profile: ProfileWork, model: ActiveModel, t: number): boolean {
+  const prediction = profile.scores.get(model.key);
+  return (
+    prediction !== undefined &&
+    prediction.version === model.version &&
+    prediction.asOf <= t &&
+    t < prediction.validUntil
+  );
+}

@@ -1,0 +1,62 @@
+import { int4Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import type { ChangeCause, Membership } from './segment.model.js';
+
+export interface ProfileMembership extends Membership {
+  readonly profileId: Uuid;
+}
+
+export type MembershipKey = Pick<ProfileMembership, 'profileId' | 'segmentId'>;
+
+/** Who is in which segment now. A row is a membership; leaving deletes it. */
+export class MembershipStore {
+  async loadByProfiles(db: Queryable, profileIds: readonly Uuid[]): Promise<ProfileMembership[]> {
+    if (profileIds.length === 0) return [];
+    const { rows } = await db.run<{
+      profile_id: Uuid;
+      segment_id: number;
+      since: number;
+      version: number;
+      cause: ChangeCause;
+    }>({
+      name: 'memberships-load',
+      text: 'SELECT profile_id, segment_id, since, version, cause FROM memberships WHERE profile_id = ANY ($1::uuid[])',
+      values: [uuidArray(profileIds, (id) => id)],
+    });
+    return rows.map(({ profile_id: profileId, segment_id: segmentId, since, version, cause }) => ({
+      profileId,
+      segmentId,
+      since,
+      version,
+      cause,
+    }));
+  }
+
+  async save(tx: Transaction, entered: readonly ProfileMembership[], left: readonly MembershipKey[]): Promise<void> {
+    if (left.length > 0) {
+      await tx.run({
+        name: 'memberships-delete',
+        text: `DELETE FROM memberships m USING unnest($1::uuid[], $2::int4[]) AS l (profile_id, segment_id)
+               WHERE m.profile_id = l.profile_id AND m.segment_id = l.segment_id`,
+        values: [uuidArray(left, (m) => m.profileId), int4Array(left, (m) => m.segmentId)],
+      });
+    }
+    if (entered.length === 0) return;
+    await tx.run({
+      name: 'memberships-save',
+      text: `INSERT INTO memberships (profile_id, segment_id, since, version, cause)
+             SELECT p, s, since, v, c::jsonb
+             FROM unnest($1::uuid[], $2::int4[], $3::int8[], $4::int4[], $5::text[]) AS t (p, s, since, v, c)
+             ON CONFLICT (profile_id, segment_id) DO UPDATE
+               SET since = excluded.since, version = excluded.version, cause = excluded.cause`,
+      values: [
+        uuidArray(entered, (m) => m.profileId),
+        int4Array(entered, (m) => m.segmentId),
+        int8Array(entered, (m) => m.since),
+        int4Array(entered, (m) => m.version),
+        textArray(entered, (m) => JSON.stringify(m.cause)),
+      ],
+    });
+  }
+}

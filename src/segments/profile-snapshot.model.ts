@@ -1,0 +1,104 @@
+import { Packr } from 'msgpackr';
+import type { FeatureSet } from '../features/feature-set.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Trait } from '../profiles/traits.model.js';
+import { WeftError } from '../platform/errors.js';
+import type { Prediction } from '../scoring/prediction.model.js';
+import type { ProfileWork } from './profile-work.model.js';
+import type { ChangeCause } from './segment.model.js';
+
+/*
+ * What the online store keeps of a profile: everything a read needs, in one value.
+ *
+ *   key   p:<profile id>     msgpack array: [format, ...fields], see PackedSnapshot; or [format, survivor id] of an alias
+ *   key   i:<identifier id>  the profile's id, 36 bytes of text
+ *
+ * Features are kept as packed state, not as values: a value is computed for the instant of the read.
+ */
+
+const FORMAT = 1;
+const ALIAS = 2;
+
+export interface SnapshotMembership {
+  readonly segmentId: number;
+  readonly since: number;
+  readonly version: number;
+  readonly cause: ChangeCause;
+}
+
+export interface ProfileSnapshot {
+  readonly id: Uuid;
+  readonly createdAt: number;
+  /** The instant of its newest evaluation, ms: what `memberships` are as of. */
+  readonly asOf: number;
+  readonly identifiers: readonly (readonly [ns: string, value: string])[];
+  readonly traits: ReadonlyMap<string, Trait>;
+  /** Merged state of all anchors; `FeatureSet.decode` reads it. */
+  readonly state: Buffer;
+  readonly memberships: readonly SnapshotMembership[];
+  readonly scores: readonly Prediction[];
+}
+
+type PackedSnapshot = [
+  format: number,
+  id: Uuid,
+  createdAt: number,
+  asOf: number,
+  identifiers: [string, string][],
+  traits: [string, Trait['value'], number, number, string][],
+  state: Buffer,
+  memberships: [number, number, number, ChangeCause][],
+  scores: Prediction[],
+];
+
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+
+export const profileKey = (id: Uuid): string => `p:${id}`;
+export const identifierKey = (id: Uuid): string => `i:${id}`;
+
+export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: number): Buffer {
+  const packed: PackedSnapshot = [
+    FORMAT,
+    profile.id,
+    profile.createdAt,
+    asOf,
+    [...profile.identifiers.values()].map(({ ns, value }) => [ns, value]),
+    [...profile.traits].map(([name, t]) => [name, t.value, t.occurredAt, t.sourceId, t.messageId]),
+    features.encode(profile.merged),
+    [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
+    [...profile.scores.values()],
+  ];
+  return packr.pack(packed);
+}
+
+export function packAlias(survivor: Uuid): Buffer {
+  return packr.pack([ALIAS, survivor]);
+}
+
+/** A profile, or the id of the one that it became part of. */
+export type UnpackedSnapshot = { readonly profile: ProfileSnapshot } | { readonly alias: Uuid };
+
+/** @throws WeftError INTERNAL on a format that this version does not know */
+export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
+  const packed = packr.unpack(bytes) as PackedSnapshot | [number, Uuid];
+  if (packed[0] === ALIAS) return { alias: packed[1] };
+  if (packed[0] !== FORMAT) throw new WeftError('INTERNAL', `unknown format ${String(packed[0])} of a stored profile`);
+  const [, id, createdAt, asOf, identifiers, traits, state, memberships, scores] = packed as PackedSnapshot;
+  return {
+    profile: {
+      id,
+      createdAt,
+      asOf,
+      identifiers,
+      traits: new Map(
+        traits.map(([name, value, occurredAt, sourceId, messageId]) => [
+          name,
+          { value, occurredAt, sourceId, messageId },
+        ]),
+      ),
+      state,
+      memberships: memberships.map(([segmentId, since, version, cause]) => ({ segmentId, since, version, cause })),
+      scores,
+    },
+  };
+}

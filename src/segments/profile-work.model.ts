@@ -1,0 +1,88 @@
+import type { Identifier } from '../events/event.model.js';
+import type { AnchorState } from '../features/anchor-state.js';
+import type { FeatureSet } from '../features/feature-set.js';
+import type { Uuid } from '../platform/ids.js';
+import { mergeTraits, type Traits } from '../profiles/traits.model.js';
+import type { Prediction } from '../scoring/prediction.model.js';
+import type { Membership } from './segment.model.js';
+
+/** What one anchor contributes to whatever profile it stands for. */
+export interface AnchorWork {
+  readonly id: Uuid;
+  readonly part: number;
+  traits: Traits;
+  state: AnchorState;
+  /** Differs from what the database holds. */
+  dirty: boolean;
+}
+
+export interface Timer {
+  readonly dueAt: number;
+  /** Set where an edit of definitions asked for it: the definitions version. */
+  readonly sweep: number | null;
+}
+
+/**
+ * A profile while the pipeline works on it. A profile is a set of anchors and reads the merge of their states: with one
+ * anchor `merged` *is* that anchor's state, so that an event is folded in once.
+ */
+export interface ProfileWork {
+  readonly id: Uuid;
+  readonly part: number;
+  readonly createdAt: number;
+  /** By id; the anchors are among them. */
+  readonly identifiers: Map<Uuid, Identifier>;
+  readonly anchors: Map<Uuid, AnchorWork>;
+  merged: AnchorState;
+  traits: Traits;
+  readonly memberships: Map<number, Membership>;
+  /** Scores as of the last evaluation, by model key; dropped when an input changes. */
+  readonly scores: Map<string, Prediction>;
+  /** The next instant at which time alone may flip a segment. */
+  dueAt: number;
+  /** The timer row as the database holds it. */
+  timer: Timer | null;
+  /** Set while loaded history waits for its one silent evaluation, at this instant. */
+  settleAt: number | null;
+  /** False until its first evaluation: a segment may be true of somebody of whom nothing is known. */
+  evaluated: boolean;
+  /** Set for an alias, which is in no segment: the profile that it became part of. */
+  mergedInto: Uuid | null;
+}
+
+export function newProfileWork(
+  { id, part, createdAt }: Pick<ProfileWork, 'id' | 'part' | 'createdAt'>,
+  features: FeatureSet,
+): ProfileWork {
+  return {
+    id,
+    part,
+    createdAt,
+    identifiers: new Map(),
+    anchors: new Map(),
+    merged: features.empty(),
+    traits: new Map(),
+    memberships: new Map(),
+    scores: new Map(),
+    dueAt: Number.POSITIVE_INFINITY,
+    timer: null,
+    settleAt: null,
+    evaluated: false,
+    mergedInto: null,
+  };
+}
+
+/** Makes `merged` and `traits` the merge of the anchors, after the set of anchors changed. */
+export function remerge(profile: ProfileWork, features: FeatureSet): void {
+  const anchors = [...profile.anchors.values()];
+  const [only] = anchors;
+  if (only !== undefined && anchors.length === 1) {
+    profile.merged = only.state;
+    profile.traits = only.traits;
+  } else {
+    profile.merged = features.empty();
+    for (const anchor of anchors) features.mergeInto(profile.merged, anchor.state);
+    profile.traits = mergeTraits(anchors.map((a) => a.traits));
+  }
+  profile.scores.clear();
+}

@@ -1,0 +1,164 @@
+import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import type { Database, Transaction } from '../platform/postgres.js';
+import { parseSegment, type ParsedSegment } from './parse-segment.js';
+import { orderSegments } from './segment-graph.js';
+import { SegmentReader, type StoredSegment } from './segment.reader.js';
+import { SegmentStore, type SegmentDraft } from './segment.store.js';
+
+/** What segments rest on and what they leave to other modules, all within the same transaction. */
+export interface SegmentCatalog {
+  /** Waits for others that change definitions, and keeps them waiting until the transaction ends. */
+  lock(tx: Transaction): Promise<void>;
+  features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
+  models(tx: Transaction): Promise<ReadonlySet<string>>;
+  /** What is live was changed: streams are to be registered, and everybody is to load the definitions anew. */
+  changed(tx: Transaction): Promise<void>;
+}
+
+const KEY = /^[a-z][a-z0-9_]{0,62}$/;
+const MAX_NAME_LENGTH = 200;
+const MAX_TAGS = 50;
+
+/** Segments as their authors handle them: drafted, activated, archived. Every edit of the condition is a version. */
+export class SegmentService {
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #catalog: SegmentCatalog;
+  readonly #store = new SegmentStore();
+
+  constructor(db: Database, clock: Clock, catalog: SegmentCatalog) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#catalog = catalog;
+  }
+
+  /**
+   * Creates a segment or writes a new version of it. What is live stays live until `activate`. Equal text is no new
+   * version.
+   * @throws WeftError BAD_REQUEST, EXPRESSION_INVALID (with position and hint)
+   */
+  async upsert(draft: SegmentDraft): Promise<StoredSegment> {
+    checkDraft(draft);
+    return this.#change(async (tx, reader) => {
+      const nowMs = this.#clock.now();
+      await this.#parse(tx, reader, draft.key, draft.expression);
+      const standing = await reader.byKey(draft.key);
+      if (standing === null) {
+        await this.#store.insert(tx, draft, nowMs);
+      } else {
+        const edited = standing.expression !== draft.expression;
+        const version = edited ? standing.version + 1 : standing.version;
+        if (edited) await this.#store.insertNextVersion(tx, standing.id, version, draft.expression, nowMs);
+        await this.#store.update(tx, standing.id, version, draft, nowMs);
+      }
+      return found(await reader.byKey(draft.key), draft.key);
+    });
+  }
+
+  /**
+   * Makes the version that was written last decide membership.
+   * @throws WeftError NOT_FOUND, EXPRESSION_INVALID if what it refers to is gone or refers back to it
+   */
+  async activate(key: string): Promise<StoredSegment> {
+    return this.#change(async (tx, reader) => {
+      const segment = found(await reader.byKey(key), key);
+      if (segment.stage === 'active' && segment.activeVersion === segment.version) return segment;
+      const parsed = await this.#parse(tx, reader, key, segment.expression);
+      await this.#checkOrder(tx, reader, key, parsed);
+      const nowMs = this.#clock.now();
+      await this.#store.activate(tx, segment.id, segment.version, nowMs);
+      await this.#catalog.changed(tx);
+      return found(await reader.byKey(key), key);
+    });
+  }
+
+  /**
+   * Takes a segment out of service: its members leave.
+   * @throws WeftError NOT_FOUND, CONFLICT while an active segment refers to it
+   */
+  async archive(key: string): Promise<StoredSegment> {
+    return this.#change(async (tx, reader) => {
+      const segment = found(await reader.byKey(key), key);
+      if (segment.stage === 'archived') return segment;
+      for (const other of await this.#activeParsed(tx, reader)) {
+        if (other.key === key || !other.parsed.requires.segments.includes(key)) continue;
+        throw new WeftError('CONFLICT', `segment ${other.key} refers to ${key}`, {
+          where: key,
+          hint: `archive or change ${other.key} first`,
+        });
+      }
+      await this.#store.archive(tx, segment.id, this.#clock.now());
+      await this.#catalog.changed(tx);
+      return found(await reader.byKey(key), key);
+    });
+  }
+
+  /** Names of the features that active segments read, each with a segment that does. */
+  async featureUses(tx: Transaction): Promise<Map<string, string>> {
+    const uses = new Map<string, string>();
+    for (const { key, parsed } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      for (const name of parsed.requires.features) uses.set(name, `segment ${key}`);
+    }
+    return uses;
+  }
+
+  /** The features that active segments define in place. */
+  async inlineFeatures(tx: Transaction): Promise<FeatureDefinition[]> {
+    return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(({ parsed }) => parsed.requires.inlineFeatures);
+  }
+
+  async #change(work: (tx: Transaction, reader: SegmentReader) => Promise<StoredSegment>): Promise<StoredSegment> {
+    return this.#db.transaction(async (tx) => {
+      await this.#catalog.lock(tx);
+      return work(tx, new SegmentReader(tx));
+    });
+  }
+
+  async #parse(tx: Transaction, reader: SegmentReader, key: string, expression: string): Promise<ParsedSegment> {
+    const segments = new Set((await reader.all()).filter((s) => s.stage !== 'archived').map((s) => s.key));
+    segments.delete(key);
+    const features = await this.#catalog.features(tx);
+    return parseSegment(expression, { features, models: await this.#catalog.models(tx), segments });
+  }
+
+  async #activeParsed(tx: Transaction, reader: SegmentReader): Promise<{ key: string; parsed: ParsedSegment }[]> {
+    const features = await this.#catalog.features(tx);
+    return (await reader.active()).map(({ key, activeExpression }) => ({
+      key,
+      parsed: parseSegment(activeExpression ?? '', { features }),
+    }));
+  }
+
+  async #checkOrder(tx: Transaction, reader: SegmentReader, key: string, parsed: ParsedSegment): Promise<void> {
+    const others = (await this.#activeParsed(tx, reader)).filter((other) => other.key !== key);
+    orderSegments([...others, { key, parsed }].map((s) => ({ key: s.key, segmentDeps: s.parsed.requires.segments })));
+  }
+}
+
+function checkDraft({ key, name, tags }: SegmentDraft): void {
+  if (!KEY.test(key)) {
+    throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, {
+      where: 'key',
+      hint: 'use lower-case letters, digits and underscores, starting with a letter, at most 63 characters',
+    });
+  }
+  if (name.trim() === '' || name.length > MAX_NAME_LENGTH) {
+    throw new WeftError('BAD_REQUEST', 'the name is empty or too long', {
+      where: 'name',
+      hint: `give it 1 to ${String(MAX_NAME_LENGTH)} characters`,
+    });
+  }
+  if (tags.length > MAX_TAGS) {
+    throw new WeftError('BAD_REQUEST', `${String(tags.length)} tags are too many`, {
+      where: 'tags',
+      hint: `at most ${String(MAX_TAGS)}`,
+    });
+  }
+}
+
+function found(segment: StoredSegment | null, key: string): StoredSegment {
+  if (segment !== null) return segment;
+  throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where: 'key', hint: 'list the segments' });
+}

@@ -1,0 +1,87 @@
+import { int2Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+
+export interface ProfileTimer {
+  readonly profileId: Uuid;
+  readonly dueAt: number;
+  /** Partition of the profile's founding identifier: whose worker fires it. */
+  readonly part: number;
+}
+
+interface TimerRow {
+  profile_id: Uuid;
+  due_at: number;
+  sweep: number | null;
+}
+
+/** At most one timer a profile: the earliest instant at which time alone may flip one of its segments. */
+export class TimerStore {
+  async loadByProfiles(
+    db: Queryable,
+    profileIds: readonly Uuid[],
+  ): Promise<Map<Uuid, { dueAt: number; sweep: number | null }>> {
+    if (profileIds.length === 0) return new Map();
+    const { rows } = await db.run<TimerRow>({
+      name: 'timers-load',
+      text: 'SELECT profile_id, due_at, sweep FROM timers WHERE profile_id = ANY ($1::uuid[])',
+      values: [uuidArray(profileIds, (id) => id)],
+    });
+    return new Map(rows.map((row) => [row.profile_id, { dueAt: row.due_at, sweep: row.sweep }]));
+  }
+
+  /** The earliest timers due at or before `untilT` in these partitions, by due time. */
+  async due(
+    db: Queryable,
+    parts: readonly number[],
+    untilT: number,
+    limit: number,
+  ): Promise<{ profileId: Uuid; dueAt: number }[]> {
+    const { rows } = await db.run<TimerRow>({
+      name: 'timers-due',
+      text: `SELECT profile_id, due_at FROM timers WHERE due_at <= $1 AND part = ANY ($2::int2[])
+             ORDER BY due_at, profile_id LIMIT $3`,
+      values: [untilT, int2Array(parts, (part) => part), limit],
+    });
+    return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at }));
+  }
+
+  /** The earliest due time in these partitions; null if no timer is set. */
+  async nextDueAt(db: Queryable, parts: readonly number[]): Promise<number | null> {
+    const { rows } = await db.run<{ due_at: number }>({
+      name: 'timers-next',
+      text: 'SELECT due_at FROM timers WHERE part = ANY ($1::int2[]) ORDER BY due_at LIMIT 1',
+      values: [int2Array(parts, (part) => part)],
+    });
+    return rows[0]?.due_at ?? null;
+  }
+
+  async save(tx: Transaction, set: readonly ProfileTimer[], cleared: readonly Uuid[]): Promise<void> {
+    if (cleared.length > 0) {
+      await tx.run({
+        name: 'timers-delete',
+        text: 'DELETE FROM timers WHERE profile_id = ANY ($1::uuid[])',
+        values: [uuidArray(cleared, (id) => id)],
+      });
+    }
+    if (set.length === 0) return;
+    await tx.run({
+      name: 'timers-save',
+      text: `INSERT INTO timers (profile_id, due_at, part) SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int2[])
+             ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL`,
+      values: [uuidArray(set, (t) => t.profileId), int8Array(set, (t) => t.dueAt), int2Array(set, (t) => t.part)],
+    });
+  }
+
+  /** Has every living profile of a partition evaluated at `dueAt`, because definitions changed. */
+  async sweep(tx: Transaction, part: number, dueAt: number, definitionsVersion: number): Promise<number> {
+    const { rowCount } = await tx.run({
+      name: 'timers-sweep',
+      text: `INSERT INTO timers AS t (profile_id, due_at, part, sweep)
+             SELECT id, $2, part, $3 FROM profiles WHERE part = $1 AND merged_into IS NULL
+             ON CONFLICT (profile_id) DO UPDATE SET due_at = least(t.due_at, excluded.due_at), sweep = excluded.sweep`,
+      values: [part, dueAt, definitionsVersion],
+    });
+    return rowCount;
+  }
+}

@@ -1,0 +1,202 @@
+import { LRUCache } from 'lru-cache';
+import type { AnchorStateStore, PackedAnchor } from './features/anchor-state.store.js';
+import type { EventIdentity } from './identity/identity-outcome.model.js';
+import type { KnownProfile } from './identity/component.model.js';
+import type { ProfileReader } from './profiles/profile.reader.js';
+import type { Uuid } from './platform/ids.js';
+import type { Transaction } from './platform/postgres.js';
+import { decodeTraits, encodeTraits } from './profiles/traits.model.js';
+import type { Definitions } from './segments/definitions.model.js';
+import type { FoldChange } from './segments/fold-batch.js';
+import type { MembershipStore, ProfileMembership } from './segments/membership.store.js';
+import { newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import type { ProfileTimer, TimerStore } from './segments/timer.store.js';
+
+export interface WorkingSetStores {
+  readonly profiles: ProfileReader;
+  readonly anchors: AnchorStateStore;
+  readonly memberships: MembershipStore;
+  readonly timers: TimerStore;
+}
+
+const DEFAULT_MAX_CACHED_PROFILES = 20_000;
+
+/**
+ * The profiles that a micro-batch works on: loaded together, changed in memory, saved together.
+ *
+ * Between batches they stay cached, which is right only while nobody else may write them: `forget` drops them whenever
+ * a batch did not commit, and before each batch of a worker that does not hold every partition.
+ */
+export class WorkingSet {
+  readonly #stores: WorkingSetStores;
+  readonly #cache: LRUCache<Uuid, ProfileWork>;
+  #batch = new Map<Uuid, ProfileWork>();
+
+  constructor(stores: WorkingSetStores, maxCachedProfiles = DEFAULT_MAX_CACHED_PROFILES) {
+    this.#stores = stores;
+    this.#cache = new LRUCache<Uuid, ProfileWork>({ max: maxCachedProfiles });
+  }
+
+  forget(): void {
+    this.#cache.clear();
+    this.#batch.clear();
+  }
+
+  /** A profile of the batch in hand. */
+  readonly profile = (id: Uuid): ProfileWork => {
+    const profile = this.#batch.get(id);
+    if (profile === undefined) throw new Error('a profile is needed that was not loaded with its batch');
+    return profile;
+  };
+
+  get touched(): Iterable<ProfileWork> {
+    return this.#batch.values();
+  }
+
+  /** Loads every profile that these outcomes name; those in `created` are new and have nothing to load. */
+  async loadForEvents(
+    tx: Transaction,
+    definitions: Definitions,
+    outcomes: readonly EventIdentity[],
+    founded: ReadonlyMap<Uuid, KnownProfile>,
+  ): Promise<void> {
+    const ids = new Set<Uuid>();
+    for (const { profileId, moves, merged } of outcomes) {
+      ids.add(profileId);
+      for (const { from, to } of moves) {
+        ids.add(to);
+        if (from !== null) ids.add(from);
+      }
+      for (const [from, into] of merged) ids.add(from).add(into);
+    }
+    await this.load(tx, definitions, ids);
+    for (const id of ids) {
+      if (this.#batch.has(id)) continue;
+      const profile = founded.get(id);
+      if (profile === undefined) throw new Error('identity names a profile that does not exist');
+      this.#batch.set(id, newProfileWork(profile, definitions.features));
+    }
+    this.#moveIdentifiers(outcomes);
+  }
+
+  /** Loads those of these profiles that exist. */
+  async load(tx: Transaction, definitions: Definitions, ids: Iterable<Uuid>): Promise<void> {
+    this.#batch = new Map();
+    const missing: Uuid[] = [];
+    for (const id of ids) {
+      const cached = this.#cache.get(id);
+      if (cached === undefined) missing.push(id);
+      else this.#batch.set(id, cached);
+    }
+    if (missing.length === 0) return;
+    const profiles = await this.#stores.profiles.lock(tx, missing);
+    const loadedIds = profiles.map((profile) => profile.id);
+    if (loadedIds.length === 0) return;
+    const rows = await this.#stores.anchors.loadByProfiles(tx, loadedIds);
+    const memberships = await this.#stores.memberships.loadByProfiles(tx, loadedIds);
+    const timers = await this.#stores.timers.loadByProfiles(tx, loadedIds);
+    for (const profile of profiles) {
+      const work = newProfileWork(profile, definitions.features);
+      work.mergedInto = profile.mergedInto;
+      work.evaluated = profile.mergedInto === null;
+      work.timer = timers.get(profile.id) ?? null;
+      work.dueAt = work.timer?.dueAt ?? Number.POSITIVE_INFINITY;
+      this.#batch.set(profile.id, work);
+    }
+    for (const { profileId, identifierId, ns, value, anchor } of rows) {
+      const work = this.profile(profileId);
+      work.identifiers.set(identifierId, { id: identifierId, ns, value });
+      if (anchor === null) continue;
+      const { id, part } = anchor;
+      const state = definitions.features.decode(anchor.state);
+      work.anchors.set(id, { id, part, traits: decodeTraits(anchor.traits), state, dirty: false });
+    }
+    for (const { profileId, ...membership } of memberships) {
+      this.profile(profileId).memberships.set(membership.segmentId, membership);
+    }
+    for (const id of loadedIds) remerge(this.profile(id), definitions.features);
+  }
+
+  /** Writes what the fold changed. `untilT`: timers due at or before it have fired. */
+  async save(tx: Transaction, definitions: Definitions, changes: readonly FoldChange[], untilT: number): Promise<void> {
+    await this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT));
+    const { entered, left } = this.#membershipWrites(changes);
+    await this.#stores.memberships.save(tx, entered, left);
+    const { set, cleared } = this.#timerWrites(untilT);
+    await this.#stores.timers.save(tx, set, cleared);
+  }
+
+  /** After the commit: what is alive may stay cached. */
+  release(): void {
+    for (const [id, profile] of this.#batch) {
+      if (profile.mergedInto !== null) this.#cache.delete(id);
+      else this.#cache.set(id, profile);
+    }
+  }
+
+  #moveIdentifiers(outcomes: readonly EventIdentity[]): void {
+    for (const { event, moves } of outcomes) {
+      for (const { identifierId, from, to } of moves) {
+        const source = from === null ? null : this.profile(from).identifiers;
+        const identifier = source?.get(identifierId) ?? event.identifiers.find(({ id }) => id === identifierId);
+        if (identifier === undefined) throw new Error('an identifier moved that nobody knows');
+        source?.delete(identifierId);
+        this.profile(to).identifiers.set(identifierId, identifier);
+      }
+    }
+  }
+
+  #packDirtyAnchors({ features }: Definitions, untilT: number): PackedAnchor[] {
+    const packed: PackedAnchor[] = [];
+    for (const profile of this.#batch.values()) {
+      // A timer that is due but not yet fired will still look back from its own instant.
+      const beforeT = Math.min(untilT, profile.dueAt);
+      for (const anchor of profile.anchors.values()) {
+        if (!anchor.dirty) continue;
+        features.prune(anchor.state, beforeT);
+        const { id, part, traits, state } = anchor;
+        packed.push({ id, part, traits: encodeTraits(traits), state: features.encode(state) });
+        anchor.dirty = false;
+      }
+    }
+    return packed;
+  }
+
+  #membershipWrites(changes: readonly FoldChange[]): {
+    entered: ProfileMembership[];
+    left: { profileId: Uuid; segmentId: number }[];
+  } {
+    const touched = new Map<string, FoldChange>();
+    for (const change of changes) touched.set(`${change.profileId} ${String(change.segmentId)}`, change);
+    const entered: ProfileMembership[] = [];
+    const left: { profileId: Uuid; segmentId: number }[] = [];
+    for (const { profileId, segmentId } of touched.values()) {
+      const membership = this.profile(profileId).memberships.get(segmentId);
+      if (membership === undefined) left.push({ profileId, segmentId });
+      else entered.push({ profileId, ...membership });
+    }
+    return { entered, left };
+  }
+
+  /**
+   * A timer row is rewritten where the next due time is earlier, or where it has fired. One that is merely too early
+   * stays: waking up for nothing once is cheaper than a write for each event.
+   */
+  #timerWrites(untilT: number): { set: ProfileTimer[]; cleared: Uuid[] } {
+    const set: ProfileTimer[] = [];
+    const cleared: Uuid[] = [];
+    for (const profile of this.#batch.values()) {
+      const { id, part, dueAt, timer } = profile;
+      if (timer !== null && timer.dueAt > untilT && timer.dueAt <= dueAt && profile.mergedInto === null) continue;
+      if (dueAt !== Number.POSITIVE_INFINITY) {
+        if (timer?.dueAt === dueAt) continue;
+        set.push({ profileId: id, dueAt, part });
+        profile.timer = { dueAt, sweep: null };
+      } else if (timer !== null) {
+        cleared.push(id);
+        profile.timer = null;
+      }
+    }
+    return { set, cleared };
+  }
+}

@@ -1,0 +1,170 @@
+import { createEngine, type Engine } from '../../src/engine.js';
+import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
+import type { FeatureDefinition } from '../../src/features/feature.model.js';
+import type { BatchResult } from '../../src/pipeline.js';
+import { ManualClock } from '../../src/platform/clock.js';
+import type { Database } from '../../src/platform/postgres.js';
+import type { OnlineStore, Versioned, VersionedEntry } from '../../src/profiles/online-store.model.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import type { SegmentChange } from '../../src/segments/segment.model.js';
+import { createTestDatabase, type TestDatabase } from './database.js';
+
+/** Tuesday, 14 November 2023, 22:13:20 UTC. */
+export const START_MS = 1_700_000_000_000;
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+class MapStore implements OnlineStore {
+  readonly entries = new Map<string, Versioned>();
+
+  async putMany(entries: readonly VersionedEntry[]): Promise<void> {
+    for (const { key, version, bytes } of entries) {
+      if ((this.entries.get(key)?.version ?? 0) < version) this.entries.set(key, { version, bytes });
+    }
+    return Promise.resolve();
+  }
+
+  async getMany(keys: readonly string[]): Promise<(Versioned | null)[]> {
+    return Promise.resolve(keys.map((key) => this.entries.get(key) ?? null));
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.entries.delete(key);
+    return Promise.resolve();
+  }
+}
+
+/** The write side on a database of its own, with a clock that stands still. */
+export interface World {
+  readonly test: TestDatabase;
+  readonly db: Database;
+  readonly clock: ManualClock;
+  readonly engine: Engine;
+  readonly store: MapStore;
+  readonly batches: BatchResult[];
+  /** Another worker process on the same database. */
+  another(): Promise<Engine>;
+  /** Accepts events of the source `web` and says what became of each. */
+  accept(events: readonly IncomingEvent[], options?: { historical?: boolean; source?: string }): Promise<AcceptResult[]>;
+  /** Applies everything there is. */
+  drain(): Promise<void>;
+  defineFeatures(features: readonly FeatureDefinition[]): Promise<void>;
+  defineSegment(key: string, expression: string): Promise<void>;
+  /** The feed, with segment keys. */
+  feed(): Promise<(SegmentChange & { readonly segment: string })[]>;
+  close(): Promise<void>;
+}
+
+export async function createWorld(startMs = START_MS): Promise<World> {
+  const test = await createTestDatabase({ entities: [SourceEntity] });
+  const clock = new ManualClock(startMs);
+  const store = new MapStore();
+  const batches: BatchResult[] = [];
+  const engines: Engine[] = [];
+  const build = async (db: Database): Promise<Engine> => {
+    const engine = await createEngine({
+      db,
+      clock,
+      onlineStore: store,
+      onlineStoreIsShared: false,
+      observers: rethrowing,
+      onCommitted: (batch) => batches.push(batch),
+    });
+    engines.push(engine);
+    return engine;
+  };
+  const engine = await build(test.database);
+  const sources = new SourceService(new SourceStore(test.database.dataSource), clock);
+  const world: World = {
+    test,
+    db: test.database,
+    clock,
+    engine,
+    store,
+    batches,
+    another: async () => build(await test.connect({ entities: [SourceEntity] })),
+    accept: async (events, { historical = false, source = 'web' } = {}) => {
+      const { id, key } = await sources.ensure({ key: source, kind: 'http' });
+      return engine.accept.accept({ id, key }, events, { historical });
+    },
+    drain: () => engine.worker.drain(),
+    defineFeatures: async (features) => {
+      await engine.services.features.apply({
+        views: [{ name: 'test', description: '', source: null, features }],
+        services: [],
+      });
+    },
+    defineSegment: async (key, expression) => {
+      await engine.services.segments.upsert({ key, name: key, description: '', tags: [], expression });
+      await engine.services.segments.activate(key);
+    },
+    feed: async () => {
+      const rows = await test.database.query<SegmentChange & { segment: string }>(
+        `SELECT c.seq, c.profile_id AS "profileId", c.segment_id AS "segmentId", c.kind, c.at, c.version, c.cause,
+                s.key AS segment FROM changes c JOIN segments s ON s.id = c.segment_id ORDER BY c.seq`,
+      );
+      return rows;
+    },
+    close: async () => {
+      for (const each of engines) {
+        await each.worker.stop();
+        await each.scorer.close();
+      }
+      await test.drop();
+    },
+  };
+  return world;
+}
+
+const rethrowing = {
+  accepted: () => undefined,
+  duplicates: () => undefined,
+  refused: () => undefined,
+  deadLettersLost: (_: unknown, __: number, error: unknown): void => {
+    throw error as Error;
+  },
+  failed: (error: unknown): void => {
+    throw error as Error;
+  },
+  retrying: () => undefined,
+  poisoned: (_: unknown, error: unknown): void => {
+    throw error as Error;
+  },
+  lagging: () => undefined,
+  onRun: () => undefined,
+};
+
+let nextMessage = 0;
+
+/** A `track` call of a visitor, now. */
+export function aTrack(
+  name: string,
+  who: Readonly<Record<string, string>>,
+  more: Partial<IncomingEvent> & { properties?: JsonObject } = {},
+): IncomingEvent {
+  return {
+    type: 'track',
+    name,
+    messageId: `m${String(nextMessage++)}`,
+    identifiers: Object.entries(who).map(([ns, value]) => ({ ns, value })),
+    ...more,
+  };
+}
+
+/** An `identify` call that ties identifiers together. */
+export function anIdentify(
+  who: Readonly<Record<string, string>>,
+  traits: JsonObject = {},
+  more: Partial<IncomingEvent> = {},
+): IncomingEvent {
+  return {
+    type: 'identify',
+    messageId: `m${String(nextMessage++)}`,
+    identifiers: Object.entries(who).map(([ns, value]) => ({ ns, value })),
+    traits,
+    ...more,
+  };
+}
