@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+
 import { describe, expect, test } from 'vitest';
 
 import { WeftError } from '../platform/errors.js';
@@ -46,6 +48,12 @@ describe('a manifest', () => {
       features: ['days_since_order', 'views_7d'],
     });
     expect(manifest.outputs).toEqual({ score: { output: 'probabilities', index: 1 } });
+  });
+
+  test('is read as the guide shows it', async () => {
+    const guide = await readFile(new URL('../../docs/models.md', import.meta.url), 'utf8');
+    const [, example] = /```yaml\n([^]*?)```/.exec(guide) ?? [];
+    expect(parseManifest(example ?? '').outputs.label?.names).toEqual(['stays', 'buys']);
   });
 
   test('comes back the same through JSON, as the registry keeps it', () => {
