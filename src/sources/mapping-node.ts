@@ -1,0 +1,158 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+
+import type { JsonValue } from '../events/event.model.js';
+import { nearestName } from '../platform/near-names.js';
+
+export interface MappingProblem {
+  /** `line:column`, both from 1. */
+  readonly position: string;
+  /** Path in the file, such as `time.zone`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A parsed YAML text whose nodes know where they stand, and the problems found in it so far. */
+export class MappingText {
+  readonly problems: MappingProblem[] = [];
+  readonly root: MappingNode;
+  readonly #lines = new LineCounter();
+  readonly #document: Document;
+
+  constructor(text: string) {
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: true });
+    for (const error of this.#document.errors) this.#add(error.pos[0], '', error.message);
+    this.root = new MappingNode(this, this.#document.contents, '', 0);
+  }
+
+  /** The whole text as JSON. */
+  toJson(): JsonValue {
+    return this.#document.toJS({ maxAliasCount: 100 }) as JsonValue;
+  }
+
+  add(node: MappingNode, message: string, offset = 0): void {
+    this.#add(node.offset + offset, node.path, message);
+  }
+
+  resolve(raw: unknown): unknown {
+    return isAlias(raw) ? raw.resolve(this.#document) : raw;
+  }
+
+  #add(offset: number, path: string, message: string): void {
+    const { line, col } = this.#lines.linePos(offset);
+    this.problems.push({ position: `${String(line)}:${String(col)}`, path, message });
+  }
+}
+
+/**
+ * One value of the text. Readers return the value, or undefined after they have noted the problem, so that all
+ * problems are told at once.
+ */
+export class MappingNode {
+  readonly #raw: unknown;
+
+  constructor(
+    readonly text: MappingText,
+    raw: unknown,
+    readonly path: string,
+    readonly offset: number,
+  ) {
+    this.#raw = text.resolve(raw);
+  }
+
+  problem(message: string, offset = 0): undefined {
+    this.text.add(this, message, offset);
+    return undefined;
+  }
+
+  get isMap(): boolean {
+    return isMap(this.#raw);
+  }
+
+  get isList(): boolean {
+    return isSeq(this.#raw);
+  }
+
+  get isText(): boolean {
+    return isScalar(this.#raw) && typeof this.#raw.value === 'string';
+  }
+
+  /** Fields of a map by name, in their order; undefined where it is none. */
+  fields(): Map<string, MappingNode> | undefined {
+    if (!isMap(this.#raw)) return this.problem('must be a map');
+    const found = new Map<string, MappingNode>();
+    for (const pair of this.#raw.items) {
+      const name = isScalar(pair.key) ? String(pair.key.value) : '';
+      found.set(name, this.#child(pair.value, this.path === '' ? name : `${this.path}.${name}`, offsetOf(pair.key)));
+    }
+    return found;
+  }
+
+  /** Fields of a map that may hold these names only. */
+  knownFields(names: readonly string[]): Map<string, MappingNode> | undefined {
+    const found = this.fields();
+    for (const [name, node] of found ?? []) {
+      if (names.includes(name)) continue;
+      const near = nearestName(name, names);
+      const hint = near === undefined ? `known are ${names.join(', ')}` : `did you mean "${near}"?`;
+      node.problem(`unknown field; ${hint}`);
+    }
+    return found;
+  }
+
+  items(): MappingNode[] | undefined {
+    if (!isSeq(this.#raw)) return this.problem('must be a list');
+    return this.#raw.items.map((item, i) => this.#child(item, `${this.path}[${String(i)}]`, this.offset));
+  }
+
+  string(): string | undefined {
+    const value = isScalar(this.#raw) ? this.#raw.value : undefined;
+    return typeof value === 'string' && value !== '' ? value : this.problem('must be a text');
+  }
+
+  strings(): string[] | undefined {
+    const found = this.items()?.map((item) => item.string());
+    return found?.every((item) => item !== undefined) === true ? found : undefined;
+  }
+
+  oneOf<T extends string>(allowed: readonly T[]): T | undefined {
+    const value = isScalar(this.#raw) ? this.#raw.value : undefined;
+    const found = allowed.find((name) => name === value);
+    return found ?? this.problem(`must be one of ${allowed.join(', ')}`);
+  }
+
+  integer(least: number, most: number): number | undefined {
+    const value = isScalar(this.#raw) ? this.#raw.value : undefined;
+    const isValid = typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+    return isValid ? value : this.problem(`must be an integer from ${String(least)} to ${String(most)}`);
+  }
+
+  number(least: number, most: number): number | undefined {
+    const value = isScalar(this.#raw) ? this.#raw.value : undefined;
+    const isValid = typeof value === 'number' && value >= least && value <= most;
+    return isValid ? value : this.problem(`must be a number from ${String(least)} to ${String(most)}`);
+  }
+
+  json(): JsonValue {
+    if (isScalar(this.#raw)) return this.#raw.value as JsonValue;
+    if (isMap(this.#raw)) {
+      return Object.fromEntries([...(this.fields() ?? [])].map(([name, node]) => [name, node.json()]));
+    }
+    return (this.items() ?? []).map((item) => item.json());
+  }
+
+  /** Offset of a character of this scalar's value; exact for plain scalars on one line. */
+  get contentOffset(): number {
+    return isScalar(this.#raw) && (this.#raw.type === 'QUOTE_DOUBLE' || this.#raw.type === 'QUOTE_SINGLE') ? 1 : 0;
+  }
+
+  #child(raw: unknown, path: string, fallback: number): MappingNode {
+    const offset = offsetOf(raw);
+    return new MappingNode(this.text, raw, path, offset === -1 ? fallback : offset);
+  }
+}
+
+function offsetOf(raw: unknown): number {
+  if (raw === null || typeof raw !== 'object' || !('range' in raw) || !Array.isArray(raw.range)) return -1;
+  const [start] = raw.range as unknown[];
+  return typeof start === 'number' ? start : -1;
+}

@@ -1,0 +1,335 @@
+import { hash } from 'node:crypto';
+
+import { EVENT_TYPES } from '../events/event.model.js';
+import { WeftError } from '../platform/errors.js';
+import { ENCODINGS } from './decode-text.js';
+import { parseErrorLimit } from './load.model.js';
+import {
+  COLUMN_TYPES,
+  MAPPING_LIMITS,
+  TRANSFORMS,
+  type Choice,
+  type ColumnType,
+  type ColumnValue,
+  type FieldValue,
+  type Grouping,
+  type KeyTemplate,
+  type Mapping,
+  type NamedValue,
+  type RowValue,
+} from './mapping.model.js';
+import { ExpressionCompiler, ExpressionProblem, type RowExpression } from './mapping-expression.js';
+import { MappingText, type MappingNode } from './mapping-node.js';
+import { compileTime } from './mapping-time.js';
+import { FILE_FORMATS } from './row.model.js';
+import { isSourceKey } from './source.model.js';
+
+/** Grows when the same mapping would make other events or group rows otherwise; part of a mapping's hash. */
+const SEMANTICS_VERSION = 1;
+const DEFAULT_WITHIN_ROWS = 10_000;
+const DEFAULT_LINES = 500;
+const NAMESPACE = /^[a-z][a-z0-9_]{0,62}$/;
+const ROOT_FIELDS = [
+  'source',
+  'format',
+  'encoding',
+  'delimiter',
+  'header',
+  'nulls',
+  'columns',
+  'group',
+  'key',
+  'when',
+  'time',
+  'identifiers',
+  'event',
+  'properties',
+  'traits',
+  'context',
+  'errors',
+];
+const ANY_SCALAR = ['bool', 'int', 'uint', 'double', 'string', 'null'];
+const NUMBER = ['int', 'uint', 'double'];
+
+/**
+ * Reads a mapping file.
+ * @param name how errors name the file
+ * @throws WeftError DEFINITION_INVALID with every problem at once, each with `line:column`; PAYLOAD_TOO_LARGE.
+ */
+export function parseMapping(yaml: string, name = 'mapping'): Mapping {
+  if (Buffer.byteLength(yaml) > MAPPING_LIMITS.maxFileBytes) {
+    const message = `a mapping has at most ${String(MAPPING_LIMITS.maxFileBytes)} bytes`;
+    throw new WeftError('PAYLOAD_TOO_LARGE', message, { where: name });
+  }
+  const text = new MappingText(yaml);
+  const mapping = text.problems.length === 0 ? new MappingParser(text).parse() : undefined;
+  if (mapping !== undefined && text.problems.length === 0) return mapping;
+  const [first] = text.problems;
+  const lines = text.problems.map((p) => `${name}:${p.position} ${p.path === '' ? '' : `${p.path}: `}${p.message}`);
+  const counted = lines.length === 1 ? 'the mapping has a problem' : `the mapping has ${String(lines.length)} problems`;
+  throw new WeftError('DEFINITION_INVALID', `${counted}:\n  ${lines.join('\n  ')}`, {
+    where: `${name}:${first?.position ?? '1:1'}`,
+    hint: 'docs/loading.md describes every field',
+  });
+}
+
+class MappingParser {
+  readonly #text: MappingText;
+  readonly #columnTypes = new Map<string, ColumnType>();
+  #expressions: ExpressionCompiler;
+  #isGrouped = false;
+  #values = 0;
+
+  constructor(text: MappingText) {
+    this.#text = text;
+    this.#expressions = new ExpressionCompiler(() => 'string');
+  }
+
+  parse(): Mapping | undefined {
+    const root = this.#text.root;
+    const fields = root.knownFields(ROOT_FIELDS);
+    if (fields === undefined) return undefined;
+    const required = (field: string, why: string): MappingNode | undefined =>
+      fields.get(field) ?? root.problem(`"${field}" is missing: ${why}`);
+    const format = required('format', 'csv or jsonl')?.oneOf(FILE_FORMATS) ?? 'csv';
+    for (const [column, node] of fields.get('columns')?.fields() ?? []) {
+      this.#columnTypes.set(column, node.oneOf(COLUMN_TYPES) ?? 'string');
+    }
+    const undeclared = format === 'csv' ? 'string' : 'json';
+    this.#expressions = new ExpressionCompiler((column) => this.#columnTypes.get(column) ?? undeclared);
+    const groupNode = fields.get('group');
+    this.#isGrouped = groupNode !== undefined;
+
+    const source = this.#sourceKey(required('source', 'the key of the source, such as orders'));
+    const event = required('event', 'what a row becomes')?.knownFields(['type', 'name', 'groupId']);
+    const typeNode = event?.get('type');
+    if (event !== undefined && typeNode === undefined) fields.get('event')?.problem('"type" is missing');
+    const type = typeNode === undefined ? undefined : this.#choice(typeNode, 'type', (node) => node.oneOf(EVENT_TYPES));
+    const nameNode = event?.get('name');
+    const eventName = nameNode === undefined ? null : (this.#choice(nameNode, 'name', (node) => node.string()) ?? null);
+    if (type?.kind === 'constant' && type.value === 'track' && nameNode === undefined) {
+      fields.get('event')?.problem('an event of type track needs a "name"');
+    }
+    const identifiers = this.#identifiers(required('identifiers', 'whose event it is'));
+    const whenNode = fields.get('when');
+    const mapping: Mapping = {
+      source,
+      format,
+      encoding: fields.get('encoding')?.oneOf(ENCODINGS) ?? 'utf-8',
+      delimiter: this.#delimiter(fields.get('delimiter')),
+      header: fields.get('header')?.strings() ?? null,
+      nulls: fields.get('nulls')?.strings() ?? [],
+      columnTypes: this.#columnTypes,
+      group: groupNode === undefined ? null : (this.#group(groupNode) ?? null),
+      key: this.#key(fields.get('key')),
+      when: whenNode === undefined ? null : (this.#expression(whenNode, ['bool']) ?? null),
+      time: this.#time(fields.get('time')),
+      identifiers,
+      type: type ?? { kind: 'constant', value: 'track' },
+      name: eventName,
+      groupId: this.#columnOf(event?.get('groupId')) ?? null,
+      properties: this.#fieldValues(fields.get('properties')),
+      traits: this.#fieldValues(fields.get('traits')),
+      context: this.#fieldValues(fields.get('context')),
+      errorLimit: this.#errorLimit(fields.get('errors')),
+      hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${JSON.stringify(this.#text.toJson())}`, 'hex'),
+    };
+    if (this.#isGrouped && mapping.key === null) root.problem('"key" is missing: the events of groups need one');
+    return mapping;
+  }
+
+  #sourceKey(node: MappingNode | undefined): string {
+    const key = node?.string();
+    if (key !== undefined && !isSourceKey(key)) {
+      node?.problem('a source key has lower-case letters, digits and underscores, a letter first, 63 at most');
+    }
+    return key ?? '';
+  }
+
+  #delimiter(node: MappingNode | undefined): string {
+    const found = node?.string() ?? ',';
+    if (found.length !== 1 || found === '"' || found === '\n' || found === '\r') {
+      node?.problem('must be one character, and no quote or line break; a tab is "\\t"');
+    }
+    return found;
+  }
+
+  #group(node: MappingNode): Grouping | undefined {
+    const fields = node.knownFields(['by', 'within', 'lines']);
+    if (fields === undefined) return undefined;
+    const by = fields.get('by')?.strings();
+    if (by?.length === 0 || !fields.has('by')) node.problem('"by" must name at least one column');
+    const linesNode = fields.get('lines');
+    const lines = linesNode?.knownFields(['path', 'fields', 'most']);
+    if (lines !== undefined && !(lines.has('path') && lines.has('fields'))) {
+      linesNode?.problem('lines need a "path" and "fields"');
+    }
+    return {
+      by: by ?? [],
+      withinRows: fields.get('within')?.integer(1, MAPPING_LIMITS.maxWithinRows) ?? DEFAULT_WITHIN_ROWS,
+      lines:
+        lines === undefined
+          ? null
+          : {
+              path: lines.get('path')?.string() ?? '',
+              fields: this.#rowValues(lines.get('fields')),
+              most: lines.get('most')?.integer(1, MAPPING_LIMITS.maxLines) ?? DEFAULT_LINES,
+            },
+    };
+  }
+
+  #key(node: MappingNode | undefined): KeyTemplate | null {
+    const template = node?.string();
+    if (node === undefined || template === undefined) return null;
+    const parts: ({ text: string } | { column: string })[] = [];
+    for (const [i, part] of template.split(/\{([^{}]+)\}/).entries()) {
+      if (i % 2 === 1) parts.push({ column: part });
+      else if (/[{}]/.test(part)) node.problem('a column is written {Column}; the braces do not match');
+      else if (part !== '') parts.push({ text: part });
+    }
+    if (!parts.some((part) => 'column' in part)) node.problem('must name a column, as in "{InvoiceNo}"');
+    return parts;
+  }
+
+  #time(node: MappingNode | undefined): Mapping['time'] {
+    if (node === undefined) return null;
+    if (node.isText) return { column: node.string() ?? '', format: 'iso', zone: 'UTC' };
+    const fields = node.knownFields(['column', 'format', 'zone']);
+    if (fields === undefined) return null;
+    if (!fields.has('column')) node.problem('"column" is missing');
+    const time = {
+      column: fields.get('column')?.string() ?? '',
+      format: fields.get('format')?.string() ?? 'iso',
+      zone: fields.get('zone')?.string() ?? 'UTC',
+    };
+    try {
+      compileTime({ ...time, zone: 'UTC' });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      fields.get('format')?.problem(error.message);
+    }
+    try {
+      compileTime({ format: 'iso', zone: time.zone });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      fields.get('zone')?.problem('unknown zone; write an IANA name such as Europe/London, UTC, or +01:00');
+    }
+    return time;
+  }
+
+  #identifiers(node: MappingNode | undefined): NamedValue<ColumnValue>[] {
+    const found: NamedValue<ColumnValue>[] = [];
+    for (const [name, child] of node?.fields() ?? []) {
+      if (!NAMESPACE.test(name)) child.problem('a namespace has lower-case letters, digits and underscores');
+      const value = this.#columnOf(child);
+      if (value !== undefined) found.push({ name, value });
+    }
+    if (node?.isMap === true && found.length === 0) node.problem('must name at least one identifier');
+    return found;
+  }
+
+  #errorLimit(node: MappingNode | undefined): Mapping['errorLimit'] {
+    if (node === undefined) return null;
+    const limit = parseErrorLimit(String(node.json()));
+    return limit ?? node.problem('must be a count such as 500, or a share such as 30%') ?? null;
+  }
+
+  #choice<T extends string>(
+    node: MappingNode,
+    field: string,
+    constant: (node: MappingNode) => T | undefined,
+  ): Choice<T> | undefined {
+    if (!node.isMap) {
+      const value = constant(node);
+      return value === undefined ? undefined : { kind: 'constant', value };
+    }
+    const fields = node.knownFields(['column', 'switch']);
+    const column = fields?.get('column')?.string();
+    if (column !== undefined) return { kind: 'column', column };
+    const cases = fields?.get('switch')?.items();
+    if (cases === undefined) return node.problem('must be a text, { column: … } or { switch: [ … ] }');
+    return {
+      kind: 'switch',
+      cases: cases.flatMap((item) => {
+        const parts = item.knownFields(['when', field]);
+        const valueNode = parts?.get(field);
+        if (valueNode === undefined) {
+          item.problem(`a case needs "${field}"`);
+          return [];
+        }
+        const value = constant(valueNode);
+        const whenNode = parts?.get('when');
+        const when = whenNode === undefined ? null : (this.#expression(whenNode, ['bool']) ?? null);
+        return value === undefined ? [] : [{ when, value }];
+      }),
+    };
+  }
+
+  #fieldValues(node: MappingNode | undefined): NamedValue<FieldValue>[] {
+    return [...(node?.fields() ?? [])].flatMap(([name, child]) => {
+      const value = this.#fieldValue(child, this.#isGrouped);
+      return value === undefined ? [] : [{ name, value }];
+    });
+  }
+
+  #rowValues(node: MappingNode | undefined): NamedValue<RowValue>[] {
+    return [...(node?.fields() ?? [])].flatMap(([name, child]) => {
+      const value = this.#fieldValue(child, false);
+      return value === undefined || value.kind === 'sum' || value.kind === 'count' ? [] : [{ name, value }];
+    });
+  }
+
+  #fieldValue(node: MappingNode, mayAggregate: boolean): FieldValue | undefined {
+    this.#values++;
+    if (this.#values === MAPPING_LIMITS.maxValues + 1) {
+      return node.problem(`a mapping has at most ${String(MAPPING_LIMITS.maxValues)} values`);
+    }
+    if (!node.isMap) return this.#columnOf(node);
+    const fields = node.fields() ?? new Map<string, MappingNode>();
+    const [kind] = ['const', 'cel', 'sum', 'count'].filter((name) => fields.has(name));
+    const only = kind === undefined ? undefined : fields.get(kind);
+    if (kind === undefined || only === undefined) return this.#columnOf(node);
+    if (fields.size > 1) return node.problem(`"${kind}" stands alone`);
+    if (kind === 'const') return { kind: 'constant', value: only.json() };
+    if (kind === 'cel') {
+      const expression = this.#expression(only, ANY_SCALAR);
+      return expression === undefined ? undefined : { kind: 'computed', expression };
+    }
+    if (!mayAggregate) return only.problem(`"${kind}" is over the lines of a group: it needs "group"`);
+    if (kind === 'sum') {
+      const expression = this.#expression(only, NUMBER);
+      return expression === undefined ? undefined : { kind: 'sum', expression };
+    }
+    if (only.json() === true) return { kind: 'count', condition: null };
+    const condition = this.#expression(only, ['bool']);
+    return condition === undefined ? undefined : { kind: 'count', condition };
+  }
+
+  #columnOf(node: MappingNode | undefined): ColumnValue | undefined {
+    if (node === undefined) return undefined;
+    const none = { kind: 'column', type: null, transforms: [], fallback: null } as const;
+    if (!node.isMap) {
+      const column = node.string();
+      return column === undefined ? undefined : { ...none, column };
+    }
+    const fields = node.knownFields(['column', 'type', 'transforms', 'default']);
+    const column = fields?.get('column')?.string();
+    if (fields === undefined) return undefined;
+    if (column === undefined) return fields.has('column') ? undefined : node.problem('"column" is missing');
+    return {
+      kind: 'column',
+      column,
+      type: fields.get('type')?.oneOf(COLUMN_TYPES) ?? null,
+      transforms: (fields.get('transforms')?.items() ?? []).flatMap((item) => item.oneOf(TRANSFORMS) ?? []),
+      fallback: fields.get('default')?.json() ?? null,
+    };
+  }
+
+  #expression(node: MappingNode, allowed: readonly string[]): RowExpression | undefined {
+    const source = node.string();
+    if (source === undefined) return undefined;
+    const found = this.#expressions.compile(source, allowed);
+    if (!(found instanceof ExpressionProblem)) return found;
+    return node.problem(found.message, node.contentOffset + found.offset);
+  }
+}
