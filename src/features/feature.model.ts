@@ -60,6 +60,15 @@ export interface FeatureEvent {
   readonly context: Record<string, JsonValue>;
 }
 
+/** Features that are defined together. */
+export interface FeatureView {
+  readonly name: string;
+  readonly description: string;
+  /** Key of the source that the events of its features must come from; null: any. */
+  readonly source: string | null;
+  readonly features: readonly FeatureDefinition[];
+}
+
 /** The ordered list of features that one model or consumer reads. */
 export interface FeatureService {
   readonly name: string;

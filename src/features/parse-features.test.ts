@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import { WeftError } from '../platform/errors.js';
+import { parseFeatures } from './parse-features.js';
+
+const GOOD = `
+views:
+  - name: web
+    description: What visitors do.
+    source: web
+    features:
+      - { name: product_views_7d, aggregate: count, events: [product_view], window: 7d }
+      - { name: spend_90d, aggregate: sum, events: [order_completed], value: properties.total, window: 90d, where: "properties.total > 0.0" }
+      - { name: days_since_order, aggregate: recency, events: [order_completed], unit: 1d }
+      - { name: plan, aggregate: last, value: traits.plan, type: int }
+      - { name: last_orders, aggregate: times, events: &orders [order_completed, order_paid], limit: 3, window: 24h }
+  - name: crm
+    features:
+      - { name: skus, aggregate: distinct, events: *orders, value: properties.sku }
+      - { name: city, aggregate: first, value: context.location.city }
+services:
+  - { name: purchase_intent_v1, features: [spend_90d, product_views_7d] }
+`;
+
+/** Line and column of the faults, and what is said of them. */
+function faults(yaml: string): string[] {
+  try {
+    parseFeatures(yaml, 'f.yaml');
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'DEFINITION_INVALID') return error.message.split('\n');
+    throw error;
+  }
+  return [];
+}
+
+function faultsOf(feature: string): string[] {
+  return faults(`views:\n  - name: v\n    features:\n      - ${feature}\n`).map((line) =>
+    line.replace('f.yaml:4:', ''),
+  );
+}
+
+describe('feature files', () => {
+  it('become definitions with inferred types and milliseconds', () => {
+    const { views, services } = parseFeatures(GOOD, 'f.yaml');
+    expect(services).toEqual([
+      { name: 'purchase_intent_v1', description: '', features: ['spend_90d', 'product_views_7d'] },
+    ]);
+    expect(views.map(({ name, description, source }) => [name, description, source])).toEqual([
+      ['web', 'What visitors do.', 'web'],
+      ['crm', '', null],
+    ]);
+    const [web, crm] = views;
+    expect(web?.features[1]).toEqual({
+      name: 'spend_90d',
+      view: 'web',
+      description: '',
+      aggregate: 'sum',
+      events: ['order_completed'],
+      source: 'web',
+      where: 'properties.total > 0.0',
+      value: 'properties.total',
+      windowMs: 90 * 86_400_000,
+      unitMs: null,
+      limit: null,
+      type: 'double',
+    });
+    expect(web?.features.map(({ type }) => type)).toEqual(['int', 'double', 'int', 'int', 'times']);
+    expect(web?.features[2]).toMatchObject({ unitMs: 86_400_000, windowMs: null });
+    expect(web?.features[4]).toMatchObject({ limit: 3, windowMs: 86_400_000 });
+    expect(crm?.features.map(({ type }) => type)).toEqual(['int', 'string']);
+    expect(crm?.features[0]?.events).toEqual(['order_completed', 'order_paid']);
+  });
+
+  it('have all their faults told at once, each with its place and remedy', () => {
+    const told = faults(`views:
+  - name: Web
+    souce: web
+    features:
+      - { name: a, aggregate: count, events: [x], window: 4m }
+      - { name: a, aggregate: summ, value: properties.x }
+      - { name: b, aggregate: sum }
+services:
+  - { name: s, features: [a, c] }
+`);
+    expect(told).toEqual([
+      'f.yaml:3:5: a view has no field "souce"; did you mean "source"?',
+      'f.yaml:2:11: a view needs a name, and "Web" is none; begin with a small letter and go on with up to 62 small letters, digits and _',
+      'f.yaml:5:59: a window cannot be 4m; choose 5m to 1098d',
+      'f.yaml:6:17: the name a is taken; give each of them its own; a feature is found by it',
+      'f.yaml:6:31: the aggregate cannot be "summ"; did you mean "sum"?',
+      'f.yaml:7:9: sum needs a value; add the path of a property, as in value: properties.total',
+      'f.yaml:9:30: there is no feature c; did you mean a?',
+    ]);
+  });
+
+  it.each([
+    ['{ name: a, aggregate: count, value: properties.x }', 'count has no value'],
+    ['{ name: a, aggregate: sum, value: total }', '"total" is not a path to a value'],
+    ['{ name: a, aggregate: sum, value: properties.a..b }', 'is not a path to a value'],
+    ['{ name: a, aggregate: sum, value: properties }', 'is not a path to a value'],
+    ['{ name: a, aggregate: count, window: 7 }', 'a window must be a duration'],
+    ['{ name: a, aggregate: count, window: 2000d }', 'a window cannot be 2000d'],
+    ['{ name: a, aggregate: count, type: double }', 'the type cannot be "double"; use one of int'],
+    ['{ name: a, aggregate: last, value: traits.x, type: object }', 'the type cannot be "object"'],
+    ['{ name: a, aggregate: times }', 'times needs a limit'],
+    ['{ name: a, aggregate: times, limit: 33 }', 'the limit must be a whole number; from 1 to 32'],
+    ['{ name: a, aggregate: count, limit: 3 }', 'count has no limit'],
+    ['{ name: a, aggregate: count, unit: 1d }', 'count has no unit'],
+    ['{ name: a, aggregate: recency, unit: 1s }', 'a unit cannot be 1s'],
+    ['{ name: a, aggregate: count, events: x }', 'events must be a list'],
+    ['{ name: a, aggregate: count, events: [1] }', 'an event name must be a text'],
+    ['{ name: a, aggregate: count, where: "properties.x >" }', 'the filter is wrong at column'],
+    ['{ name: a, aggregate: count, where: "propertys.x > 1" }', 'Unknown variable: propertys'],
+    ['{ name: a, aggregate: count, where: "properties.s.matches(\'a\')" }', 'matches() is not available'],
+    ['{ name: a, aggregate: count, where: "name" }', 'a filter must be true or false'],
+    ['{ name: a }', 'the feature has no aggregate'],
+    ['[a]', 'a feature must be a map'],
+    [`{ name: ${'a'.repeat(64)}, aggregate: count }`, 'a feature needs a name'],
+  ])('refuse %s', (feature, what) => {
+    const told = faultsOf(feature);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain(what);
+    expect(told[0]).toContain('; ');
+  });
+
+  it('may name features of other files in their services', () => {
+    const yaml = 'services:\n  - { name: s, features: [x] }\n';
+    expect(faults(yaml)).toEqual(['f.yaml:2:27: there is no feature x; define it in a view']);
+    expect(parseFeatures(yaml, 'f.yaml', ['x']).services[0]?.features).toEqual(['x']);
+  });
+
+  it('that are no YAML say where', () => {
+    expect(faults('views: [\n  {')[0]).toMatch(/^f\.yaml:\d+:\d+: .*; write valid YAML 1\.2$/);
+    expect(faults('just text')).toEqual(['f.yaml:1:1: the file must be a map; write views: …, services: …']);
+  });
+
+  it('hold at most 2,000 features', () => {
+    const features = Array.from({ length: 2_001 }, (_, i) => `      - { name: f${String(i)}, aggregate: count }`).join(
+      '\n',
+    );
+    expect(faults(`views:\n  - name: v\n    features:\n${features}\n`)[0]).toContain('the file has 2001 features');
+  });
+});
