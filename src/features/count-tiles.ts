@@ -5,6 +5,9 @@ import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
 import { TileStream } from './tile-stream.js';
 
+/** Smaller counts are packed in one number with the gap before their tile: most tiles then take one byte. */
+const LARGE_COUNT = 8;
+
 /** How many events fell into each tile. */
 export class CountTiles extends TileStream {
   #counts: number[] = [];
@@ -68,11 +71,20 @@ export class CountTiles extends TileStream {
     this.#counts.splice(0, count);
   }
 
-  protected writeTile(writer: PackedWriter, position: number): void {
-    writer.varint((this.#counts[position] ?? 1) - 1);
+  protected writeTile(writer: PackedWriter, position: number, gap: number): void {
+    const count = this.#counts[position] ?? 1;
+    if (count < LARGE_COUNT) {
+      writer.varint(gap * LARGE_COUNT + count - 1);
+    } else {
+      writer.varint(gap * LARGE_COUNT + LARGE_COUNT - 1);
+      writer.varint(count - LARGE_COUNT);
+    }
   }
 
-  protected readTile(reader: PackedReader): void {
-    this.#counts.push(reader.varint() + 1);
+  protected readTile(reader: PackedReader, next: number): number {
+    const head = reader.varint();
+    const count = (head % LARGE_COUNT) + 1;
+    this.#counts.push(count < LARGE_COUNT ? count : count + reader.varint());
+    return next + Math.floor(head / LARGE_COUNT);
   }
 }

@@ -74,11 +74,14 @@ export class ExtremeTiles extends TileStream {
     this.#values.splice(0, count);
   }
 
-  protected writeTile(writer: PackedWriter, position: number): void {
+  protected writeTile(writer: PackedWriter, position: number, gap: number): void {
+    writer.varint(gap);
     writer.number(this.#values[position] ?? 0);
   }
 
-  protected readTile(reader: PackedReader): void {
+  protected readTile(reader: PackedReader, next: number): number {
+    const tile = next + reader.varint();
     this.#values.push(reader.number());
+    return tile;
   }
 }

@@ -152,7 +152,8 @@ export class MomentTiles extends TileStream {
     for (const content of [this.tiles, this.#counts, this.#ignored, this.#highs, this.#lows]) content.splice(0, count);
   }
 
-  protected writeTile(writer: PackedWriter, position: number): void {
+  protected writeTile(writer: PackedWriter, position: number, gap: number): void {
+    writer.varint(gap);
     const ignored = this.#ignored[position] ?? 0;
     const high = this.#highs[position] ?? 0;
     const low = this.#lows[position] ?? 0;
@@ -166,7 +167,8 @@ export class MomentTiles extends TileStream {
     if (!single) writer.varint(low);
   }
 
-  protected readTile(reader: PackedReader): void {
+  protected readTile(reader: PackedReader, next: number): number {
+    const tile = next + reader.varint();
     const head = reader.varint();
     const scale = head & 3;
     this.#counts.push(Math.floor(head / 16));
@@ -182,6 +184,7 @@ export class MomentTiles extends TileStream {
       this.#highs.push(high);
       this.#lows.push(sum - high * BASE);
     }
+    return tile;
   }
 }
 

@@ -142,7 +142,7 @@ function rowValue(definition: FeatureDefinition, row: FeatureEvent): NaiveValue 
 function estimate(values: ReadonlySet<string | number | boolean>): number {
   const registers = new Array<number>(4096).fill(0);
   for (const value of values) {
-    const bits = hashValue(value).toString(2).padStart(53, '0');
+    const bits = hashValue(value).toString(2).padStart(48, '0');
     const register = Number.parseInt(bits.slice(0, 12), 2);
     const rank = (bits.slice(12) + '1').indexOf('1') + 1;
     registers[register] = Math.max(registers[register] ?? 0, rank);

@@ -18,6 +18,8 @@ const MAX_PRIMITIVE_BYTES = 16;
 const MAX_SCALED = 2 ** 48;
 const SCALES = [1, 100, 10_000] as const;
 const RAW_DOUBLE = 3;
+/** Up to here, a loop is faster than a call into the runtime. */
+const MAX_LOOPED_BYTES = 64;
 
 export function corruptState(what: string, at: number): WeftError {
   return new WeftError('INTERNAL', `a packed feature state cannot be read: ${what}`, {
@@ -44,7 +46,7 @@ export class PackedWriter {
   }
 
   varint(value: number): void {
-    this.#reserve(MAX_PRIMITIVE_BYTES);
+    if (this.#at + MAX_PRIMITIVE_BYTES > this.#bytes.length) this.#grow(MAX_PRIMITIVE_BYTES);
     const bytes = this.#bytes;
     let at = this.#at;
     let rest = value;
@@ -61,12 +63,12 @@ export class PackedWriter {
   }
 
   signed(value: number): void {
-    this.#reserve(MAX_PRIMITIVE_BYTES);
     const magnitude = value < 0 ? -value : value;
     const head = (magnitude % 64) + (value < 0 ? 64 : 0);
     if (magnitude < 64) {
-      this.#bytes[this.#at++] = head;
+      this.varint(head);
     } else {
+      this.#reserve(1);
       this.#bytes[this.#at++] = head + 128;
       this.varint(Math.floor(magnitude / 64));
     }
@@ -92,42 +94,57 @@ export class PackedWriter {
     const wide = isWide(value);
     this.varint(value.length * 2 + (wide ? 1 : 0));
     this.#reserve(value.length * 2);
-    this.#at += this.#bytes.write(value, this.#at, wide ? 'utf16le' : 'latin1');
+    if (!wide && value.length <= MAX_LOOPED_BYTES) {
+      for (let i = 0; i < value.length; i++) this.#bytes[this.#at++] = value.charCodeAt(i);
+    } else {
+      this.#at += this.#bytes.write(value, this.#at, wide ? 'utf16le' : 'latin1');
+    }
   }
 
-  /** The 53 bits of a hash, always seven bytes: hashes have no small values to gain from. */
+  /** The 48 bits of a hash, always six bytes: hashes have no small values to gain from. */
   hash(value: number): void {
     this.#reserve(MAX_PRIMITIVE_BYTES);
-    const high = Math.floor(value / 0x1_0000_0000);
-    this.#at = this.#bytes.writeUInt32LE(value - high * 0x1_0000_0000, this.#at);
-    this.#at = this.#bytes.writeUIntLE(high, this.#at, 3);
+    this.#at = this.#bytes.writeUIntLE(value, this.#at, 6);
   }
 
   bytes(source: Buffer, start: number, end: number): void {
     this.#reserve(end - start);
-    source.copy(this.#bytes, this.#at, start, end);
-    this.#at += end - start;
+    if (end - start > MAX_LOOPED_BYTES) {
+      source.copy(this.#bytes, this.#at, start, end);
+      this.#at += end - start;
+    } else {
+      for (let i = start; i < end; i++) this.#bytes[this.#at++] = source[i] ?? 0;
+    }
   }
 
-  /** Puts before the bytes written since `start` a varint of how many there are. */
-  prefixLength(start: number): void {
+  /** Begins bytes that are to stand behind a varint of how many they are. */
+  openFrame(): number {
+    this.#reserve(1);
+    return ++this.#at;
+  }
+
+  /** @param start what {@link openFrame} gave */
+  closeFrame(start: number): void {
     const length = this.#at - start;
-    this.varint(length);
-    const prefix = this.#at - start - length;
-    const head = this.#bytes.subarray(start + length, this.#at);
-    if (prefix === 1) {
-      this.#bytes.copyWithin(start + 1, start, start + length);
-      this.#bytes[start] = length;
+    if (length < 128) {
+      this.#bytes[start - 1] = length;
       return;
     }
-    const saved = Buffer.from(head);
-    this.#bytes.copyWithin(start + prefix, start, start + length);
-    saved.copy(this.#bytes, start);
+    let prefix = 1;
+    for (let rest = length; rest > 127; rest = Math.floor(rest / 128)) prefix++;
+    this.#reserve(prefix);
+    this.#bytes.copyWithin(start - 1 + prefix, start, this.#at);
+    this.#at = start - 1;
+    this.varint(length);
+    this.#at += length;
   }
 
   #reserve(count: number): void {
+    if (this.#at + count > this.#bytes.length) this.#grow(count);
+  }
+
+  #grow(count: number): void {
     const needed = this.#at + count;
-    if (needed <= this.#bytes.length) return;
     if (needed > MAX_STATE_BYTES) {
       throw new WeftError('INTERNAL', `a feature state is larger than ${String(MAX_STATE_BYTES)} bytes`, {
         hint: 'shorten the windows of its features, or narrow the events they count',
@@ -176,7 +193,8 @@ export class PackedReader {
   signed(): number {
     const head = this.#byte();
     const low = head & 63;
-    const magnitude = head < 128 ? low : low + this.varint() * 64;
+    if (head < 128) return (head & 64) === 0 ? low : -low;
+    const magnitude = low + this.varint() * 64;
     if (magnitude > Number.MAX_SAFE_INTEGER) throw corruptState('a number is too large', this.#at);
     return (head & 64) === 0 ? magnitude : -magnitude;
   }
@@ -185,7 +203,7 @@ export class PackedReader {
     const head = this.varint();
     const scale = (head % 8) & 3;
     if (scale === RAW_DOUBLE) {
-      const at = this.#take(8);
+      const at = this.skip(8);
       const value = this.#bytes.readDoubleLE(at);
       if (!Number.isFinite(value)) throw corruptState('a value is not finite', at);
       return value;
@@ -198,27 +216,24 @@ export class PackedReader {
     const head = this.varint();
     const wide = head % 2 === 1;
     const byteLength = Math.floor(head / 2) * (wide ? 2 : 1);
-    const at = this.#take(byteLength);
+    const at = this.skip(byteLength);
     return this.#bytes.toString(wide ? 'utf16le' : 'latin1', at, at + byteLength);
   }
 
   hash(): number {
-    const at = this.#take(7);
-    const value = this.#bytes.readUInt32LE(at) + this.#bytes.readUIntLE(at + 4, 3) * 0x1_0000_0000;
-    if (value > Number.MAX_SAFE_INTEGER) throw corruptState('a hash is too large', at);
-    return value;
+    const at = this.skip(6);
+    const bytes = this.#bytes;
+    const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+    const high = (bytes[at + 3] ?? 0) | ((bytes[at + 4] ?? 0) << 8) | ((bytes[at + 5] ?? 0) << 16);
+    return low + high * 0x100_0000;
   }
 
   /** Skips `count` bytes; where they begin. */
-  #take(count: number): number {
+  skip(count: number): number {
     const at = this.#at;
     if (count > this.#end - at) throw corruptState('it ends too early', at);
     this.#at = at + count;
     return at;
-  }
-
-  skip(count: number): number {
-    return this.#take(count);
   }
 
   #byte(): number {

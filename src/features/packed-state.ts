@@ -15,14 +15,15 @@ import { PackedStream } from './stream-state.js';
  *   stream    All but `times` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
  *             anything that has become invisible. A tile's times are relative to its start (0 for lifetimes).
  *
- *   count     s oldest   s newest time, from the start of the newest tile   tile { v gap tile }
- *   moments   as count      tile:  v count·16 + negative·8 + some ignored·4 + scale   [v ignored]   v sum   [v low]
+ *   count     s oldest   s newest time, from the start of the newest tile   tile { tile }
+ *                           tile:  v gap·8 + min(count, 8) − 1   [v count − 8]
+ *   moments   as count      tile:  v gap   v count·16 + negative·8 + some ignored·4 + scale   [v ignored]   v sum   [v low]
  *                           scale 0: sum in micro-units, 1: in 10⁻², 2: in units, 3: high part, with low part after it
- *   min, max  as count      tile:  n value
- *   first     as count      tile:  row           (its newest time is 0)
+ *   min, max  as count      tile:  v gap   n value
+ *   first     as count      tile:  v gap   row        (its newest time is 0)
  *                           row:   s time   s source   t message   v tag 0 null 1 false 2 true 3 number 4 text 5 cut text
  *                                  [n | t value]
- *   count's   tile:         v count − 1          gap: v tile − previous tile − 1, before each tile but the first
+ *             gap           tile − previous tile − 1; 0 for the oldest
  *   last      s tile   row
  *   distinct  s oldest   s newest time, from the start of the oldest tile   v floor − oldest + 1, 0: no floor
  *             v entries { h value   [v latest tile − oldest] }   [sketch]
@@ -48,9 +49,9 @@ export function encodeState(state: AnchorState, streams: readonly StreamSlot[]):
     if (packed === null && !(part instanceof PackedStream)) {
       if (part.isEmpty) continue;
       writer.varint(stream.id - previousId);
-      const start = writer.length;
+      const start = writer.openFrame();
       part.write(writer);
-      writer.prefixLength(start);
+      writer.closeFrame(start);
     } else if (packed !== null) {
       writer.varint(stream.id - previousId);
       writer.varint(packed.end - packed.start);

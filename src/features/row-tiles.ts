@@ -59,13 +59,16 @@ export class FirstRows extends TileStream {
     this.#rows.splice(0, count);
   }
 
-  protected writeTile(writer: PackedWriter, position: number): void {
+  protected writeTile(writer: PackedWriter, position: number, gap: number): void {
+    writer.varint(gap);
     const row = this.#rows[position];
     if (row !== undefined) writeRow(writer, row, (this.tiles[position] ?? 0) * (this.hopMs ?? 0));
   }
 
-  protected readTile(reader: PackedReader, tile: number): void {
+  protected readTile(reader: PackedReader, next: number): number {
+    const tile = next + reader.varint();
     this.#rows.push(readRow(reader, tile * (this.hopMs ?? 0)));
+    return tile;
   }
 }
 

@@ -1,10 +1,11 @@
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
+import { HASH_BITS } from './value-hash.js';
 
 /** 2^12 registers: a standard error of 1.6 %. */
 const PRECISION = 12;
 const REGISTERS = 2 ** PRECISION;
-/** Bits of a 53-bit hash that are left for the rank. */
-const RANK_BITS = 53 - PRECISION;
+/** Bits of a hash that are left for the rank. */
+const RANK_BITS = HASH_BITS - PRECISION;
 const MAX_RANK = RANK_BITS + 1;
 /** Limit of the bias correction for many registers, 1 / (2 ln 2). */
 const ALPHA = 0.5 / Math.LN2;
@@ -111,7 +112,7 @@ export class SlidingHyperLogLog {
   }
 }
 
-/** Leading zeros of the low 41 bits of a hash, plus one: 1 … 42. */
+/** Leading zeros of the low 36 bits of a hash, plus one: 1 … 37. */
 function rankOf(hash: number): number {
   const high = Math.floor(hash / 2 ** 32) % 2 ** (RANK_BITS - 32);
   return high > 0 ? Math.clz32(high) - (64 - RANK_BITS) + 1 : Math.clz32(hash % 2 ** 32) + (RANK_BITS - 32) + 1;
@@ -128,7 +129,7 @@ function firstFrom(ranks: readonly number[], tile: number): number {
  * Improved raw estimator of O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017),
  * algorithm 6: unbiased over the whole range without tables.
  *
- * @param histogram how many registers hold each rank, 0 … 42
+ * @param histogram how many registers hold each rank, 0 … 37
  */
 export function estimateCardinality(histogram: Uint16Array): number {
   const m = REGISTERS;

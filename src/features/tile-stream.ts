@@ -28,9 +28,15 @@ export abstract class TileStream extends StreamState {
 
   /** Removes the oldest `count` tiles and their content. */
   protected abstract cut(count: number): void;
-  protected abstract writeTile(writer: PackedWriter, position: number): void;
-  /** Appends the content of one tile, which is newer than those read before. */
-  protected abstract readTile(reader: PackedReader, tile: number): void;
+  /** @param gap how many tiles are missing before this one */
+  protected abstract writeTile(writer: PackedWriter, position: number, gap: number): void;
+  /**
+   * Appends one tile and its content.
+   *
+   * @param next number of the tile that follows the one read before; what is read is this one or a newer one
+   * @returns number of the tile read
+   */
+  protected abstract readTile(reader: PackedReader, next: number): number;
 
   write(writer: PackedWriter): void {
     const tiles = this.tiles;
@@ -38,27 +44,25 @@ export abstract class TileStream extends StreamState {
     const last = tiles[tiles.length - 1] ?? 0;
     writer.signed(first);
     writer.signed(Number.isFinite(this.newestTs) ? this.newestTs - last * (this.hopMs ?? 0) : 0);
-    let previous = first;
+    let next = first;
     for (let i = 0; i < tiles.length; i++) {
       const tile = tiles[i] ?? 0;
-      if (i > 0) writer.varint(tile - previous - 1);
-      this.writeTile(writer, i);
-      previous = tile;
+      this.writeTile(writer, i, tile - next);
+      next = tile + 1;
     }
   }
 
   /** Reads what {@link write} wrote into this empty state. */
   protected readTiles(reader: PackedReader): void {
-    let tile = reader.signed();
+    let next = reader.signed();
     const newestOffsetMs = reader.signed();
-    for (;;) {
+    do {
+      const tile = this.readTile(reader, next);
       this.tiles.push(tile);
-      this.readTile(reader, tile);
-      if (reader.done) break;
-      tile += reader.varint() + 1;
-      if (!Number.isSafeInteger(tile)) throw corruptState('a tile is too far ahead', reader.at);
-    }
-    this.newestTs = tile * (this.hopMs ?? 0) + newestOffsetMs;
+      next = tile + 1;
+      if (!Number.isSafeInteger(next)) throw corruptState('a tile is too far ahead', reader.at);
+    } while (!reader.done);
+    this.newestTs = (next - 1) * (this.hopMs ?? 0) + newestOffsetMs;
   }
 
   /** Position of the tile, or `~position` of where it belongs. Most events belong to the last tile or to a newer one. */
