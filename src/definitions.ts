@@ -57,7 +57,7 @@ export class DefinitionsLoader {
 
   async #load(): Promise<LoadedDefinitions> {
     const rows = await this.#db.transaction(readRows, { isolation: 'REPEATABLE READ', readOnly: true });
-    await this.#scorer.reload(rows.models);
+    const served = await this.#scorer.reload(rows.models);
     const defined = rows.views.flatMap((view) => view.features);
     const types = new Map(defined.map((feature) => [feature.name, feature.type]));
     const parsed = rows.segments
@@ -73,7 +73,7 @@ export class DefinitionsLoader {
         (name) => features.indexOf(name),
       ),
     );
-    const models = bindModels(this.#scorer.models, features);
+    const models = bindModels(served.models, features);
     const streamIds = features.streams.map((stream) => stream.id);
     const isReady = (index: number): boolean => {
       const definition = features.definitions[index];
@@ -84,7 +84,7 @@ export class DefinitionsLoader {
       features,
       models,
       segments: indexSegments(compiled, models, isReady),
-      score: (modelKey, featureRows, asOf): Promise<Prediction[]> => this.#scorer.predict(modelKey, featureRows, asOf),
+      score: (modelKey, featureRows, asOf): Promise<Prediction[]> => served.predict(modelKey, featureRows, asOf),
       streamIds,
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),

@@ -1,4 +1,4 @@
-import type { CompareOp, EvalContext, FeatureIndexOf } from './eval-context.model.js';
+import type { CompareOp, EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
 import type {
   AgeCompareExpression,
@@ -127,9 +127,9 @@ export function compileAgeCompare(scope: LeafScope, node: AgeCompareExpression):
   };
 }
 
-function modelValue(node: ModelExpression, score: number | undefined, label: string | number | undefined): Value {
+function modelValue(node: ModelExpression, { score, label, cluster }: ModelOutput): Value {
   if (node.output === 'score') return valueOf(score);
-  if (node.output === 'cluster') return typeof label === 'number' ? label : ABSENT;
+  if (node.output === 'cluster') return cluster ?? ABSENT;
   return label === undefined ? ABSENT : String(label);
 }
 
@@ -139,7 +139,7 @@ export function compileModel(scope: LeafScope, node: ModelExpression): CompiledN
   return {
     evaluate: (ctx) => {
       const output = ctx.model(key);
-      return output === undefined ? ABSENT : modelValue(node, output.score, output.label);
+      return output === undefined ? ABSENT : modelValue(node, output);
     },
     hold: (ctx) => {
       const output = ctx.model(key);

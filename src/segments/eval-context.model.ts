@@ -17,8 +17,9 @@ export const MIRRORED: Readonly<Record<CompareOp, CompareOp>> = {
 /** What a model said about a profile. */
 export interface ModelOutput {
   readonly score?: number;
-  /** Class (text) or cluster (number). */
+  /** Class, by name or number. */
   readonly label?: string | number;
+  readonly cluster?: number;
   /** The next instant, ms, at which time alone may change an input of the model; Infinity if never. */
   readonly validUntil: number;
 }

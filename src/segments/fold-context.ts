@@ -58,12 +58,7 @@ export class FoldContext implements EvalContext {
   model(key: string): ModelOutput | undefined {
     const prediction = this.#bound().scores.get(key);
     if (prediction === undefined) return undefined;
-    const label = prediction.label ?? prediction.cluster;
-    return {
-      ...(prediction.score === undefined ? {} : { score: prediction.score }),
-      ...(label === undefined ? {} : { label }),
-      validUntil: prediction.validUntil,
-    };
+    return prediction;
   }
 
   membership(segmentKey: string): boolean {
