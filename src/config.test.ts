@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { CONFIG_VARIABLES, ConfigError, readConfig } from './config.js';
+
+function problemsOf(env: Record<string, string>): ConfigError {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+  }
+  throw new Error('the environment was accepted');
+}
+
+describe('readConfig', () => {
+  it('runs on nothing: an embedded database, an in-process online store, loopback', () => {
+    const config = readConfig({});
+    expect(config).toMatchObject({ databaseUrl: null, redisUrls: [], host: '127.0.0.1', port: 4_000, warnings: [] });
+    expect(config.dataDir).toMatch(/^\/.*\/\.weft$/);
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('reads what is set, and takes an empty variable for unset', () => {
+    const config = readConfig({
+      WEFT_DATABASE_URL: 'postgresql://weft@db/weft?sslmode=require',
+      WEFT_REDIS_URL: 'redis://a:6379, rediss://b:6380',
+      WEFT_PORT: '0',
+      WEFT_LOG_LEVEL: 'DEBUG',
+      WEFT_ONLINE_STORE_MAX_MB: '1',
+      WEFT_HOST: '',
+    });
+    expect(config.redisUrls).toEqual(['redis://a:6379', 'rediss://b:6380']);
+    expect(config).toMatchObject({ port: 0, logLevel: 'debug', host: '127.0.0.1', onlineStoreMaxBytes: 1_048_576 });
+  });
+
+  it('names all bad variables at once, each with how to put it right', () => {
+    const { problems } = problemsOf({
+      WEFT_DATABASE_URL: 'mysql://x/y',
+      WEFT_REDIS_URL: 'localhost:6379',
+      WEFT_KAFKA_BROKERS: 'localhost:9092',
+      WEFT_PORT: '70000',
+      WEFT_HOST: 'two words',
+      WEFT_LOG_LEVEL: 'loud',
+      WEFT_DATABASE_POOL_SIZE: '1',
+      WEFT_ONLINE_STORE_MAX_MB: '-5',
+      WEFT_INGEST_EVENTS_PER_SECOND: '1e9',
+      WEFT_SHUTDOWN_TIMEOUT_MS: 'soon',
+    });
+    // Every variable but the one that takes any text.
+    expect(problems.map(({ where }) => where).sort()).toEqual(
+      CONFIG_VARIABLES.filter((name) => name !== 'WEFT_DATA_DIR').sort(),
+    );
+    for (const { what, hint } of problems) expect(`${what} ${hint}`).toMatch(/^is .+ [A-Z].+\.$/);
+  });
+
+  it('never repeats a secret, not even one pasted into the wrong variable', () => {
+    const secret = 'postgres://weft:canary@host';
+    const env = Object.fromEntries(CONFIG_VARIABLES.filter((name) => name !== 'WEFT_DATA_DIR').map((n) => [n, secret]));
+    const error = problemsOf(env);
+    expect(error.problems.length).toBeGreaterThan(5);
+    expect(`${error.message} ${JSON.stringify(error)}`).not.toContain('canary');
+  });
+
+  it('warns of a variable that is nearly one of ours, by name only', () => {
+    const { warnings } = readConfig({
+      WEFT_DATABSE_URL: 'postgres://weft:canary@host/db',
+      WEFT_TEST_X: '1',
+      OTHER: '1',
+    });
+    expect(warnings).toEqual(['WEFT_DATABSE_URL is set but means nothing; did you mean WEFT_DATABASE_URL?']);
+  });
+});

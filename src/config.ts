@@ -1,0 +1,174 @@
+import { resolve } from 'node:path';
+import { WeftError } from './platform/errors.js';
+import { nearestName } from './platform/near-names.js';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** All that the environment decides, validated and frozen. URLs may hold passwords: never log this object. */
+export interface Config {
+  /** `WEFT_DATABASE_URL`; null: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl: string | null;
+  /** `WEFT_REDIS_URL`; empty: the online store is in this process. One: a single server. Several: a cluster. */
+  readonly redisUrls: readonly string[];
+  /** `WEFT_DATA_DIR`, absolute. */
+  readonly dataDir: string;
+  /** `WEFT_HOST`: the address that the server listens on. */
+  readonly host: string;
+  /** `WEFT_PORT`; 0: any free one. */
+  readonly port: number;
+  readonly logLevel: LogLevel;
+  /** `WEFT_DATABASE_POOL_SIZE`: connections of this process at most. */
+  readonly databasePoolSize: number;
+  /** `WEFT_ONLINE_STORE_MAX_MB`, in bytes: bound of the online store where it is in this process. */
+  readonly onlineStoreMaxBytes: number;
+  /** `WEFT_INGEST_EVENTS_PER_SECOND`: events that one write key may send, in the long run. */
+  readonly ingestEventsPerSecond: number;
+  /** `WEFT_SHUTDOWN_TIMEOUT_MS`: time to finish what runs after a signal to stop. */
+  readonly shutdownTimeoutMs: number;
+  /** For the log, one line each: variables that look like ours but are not. */
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigProblem {
+  /** Name of the variable. */
+  readonly where: string;
+  readonly what: string;
+  readonly hint: string;
+}
+
+/** Names every variable that is wrong, not only the first. */
+export class ConfigError extends WeftError {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ where, what, hint }) => `${where} ${what}. ${hint}`);
+    super('CONFIG_INVALID', lines.join('\n'), { where: problems.map((problem) => problem.where).join(', ') });
+    this.problems = problems;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What follows the variable's name in the message, and how to put it right. */
+type Refusal = readonly [what: string, hint: string];
+
+/**
+ * Reads the environment. An empty variable counts as unset. No value of a URL, which may hold a password, is repeated.
+ * @throws ConfigError
+ */
+export function readConfig(env: Environment = process.env): Config {
+  const reader = new EnvironmentReader(env);
+  const config: Config = {
+    databaseUrl: reader.read('WEFT_DATABASE_URL', null, databaseUrl),
+    redisUrls: Object.freeze(reader.read('WEFT_REDIS_URL', [], redisUrls)),
+    dataDir: resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText)),
+    host: reader.read('WEFT_HOST', '127.0.0.1', host),
+    port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
+    logLevel: reader.read('WEFT_LOG_LEVEL', 'info', logLevel),
+    databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(2, 200)),
+    onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
+    ingestEventsPerSecond: reader.read('WEFT_INGEST_EVENTS_PER_SECOND', 20_000, integer(1, 1_000_000)),
+    shutdownTimeoutMs: reader.read('WEFT_SHUTDOWN_TIMEOUT_MS', 15_000, integer(1_000, 300_000)),
+    warnings: Object.freeze(reader.warnings()),
+  };
+  reader.read('WEFT_KAFKA_BROKERS', null, noKafka);
+  if (reader.problems.length > 0) throw new ConfigError(reader.problems);
+  return Object.freeze(config);
+}
+
+/** The names that {@link readConfig} knows; the documentation is held against them. */
+export const CONFIG_VARIABLES = [
+  'WEFT_DATABASE_URL',
+  'WEFT_REDIS_URL',
+  'WEFT_KAFKA_BROKERS',
+  'WEFT_DATA_DIR',
+  'WEFT_HOST',
+  'WEFT_PORT',
+  'WEFT_LOG_LEVEL',
+  'WEFT_DATABASE_POOL_SIZE',
+  'WEFT_ONLINE_STORE_MAX_MB',
+  'WEFT_INGEST_EVENTS_PER_SECOND',
+  'WEFT_SHUTDOWN_TIMEOUT_MS',
+] as const;
+
+class EnvironmentReader {
+  readonly problems: ConfigProblem[] = [];
+
+  constructor(private readonly env: Environment) {}
+
+  read<T>(name: (typeof CONFIG_VARIABLES)[number], fallback: T, parse: (text: string, refuse: Refuse) => T): T {
+    const text = this.env[name]?.trim() ?? '';
+    if (text === '') return fallback;
+    return parse(text, (...[what, hint]) => {
+      this.problems.push({ where: name, what, hint });
+      return fallback as never;
+    });
+  }
+
+  warnings(): string[] {
+    const known: ReadonlySet<string> = new Set(CONFIG_VARIABLES);
+    return Object.keys(this.env)
+      .filter((name) => name.startsWith('WEFT_') && !name.startsWith('WEFT_TEST_') && !known.has(name))
+      .sort()
+      .map((name) => {
+        const near = nearestName(name, known);
+        return `${name} is set but means nothing${near === undefined ? '' : `; did you mean ${near}?`}`;
+      });
+  }
+}
+
+/** Notes the problem and stands in for the value, which is then never used. */
+type Refuse = (...refusal: Refusal) => never;
+
+function anyText(text: string): string {
+  return text;
+}
+
+function integer(min: number, max: number): (text: string, refuse: Refuse) => number {
+  return (text, refuse) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= min && value <= max) return value;
+    return refuse(`is not a whole number from ${String(min)} to ${String(max)}`, `It is ${quote(text)} now.`);
+  };
+}
+
+function logLevel(text: string, refuse: Refuse): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text.toLowerCase());
+  return level ?? refuse(`is ${quote(text)}, which is no log level`, `Use one of ${LOG_LEVELS.join(', ')}.`);
+}
+
+function host(text: string, refuse: Refuse): string {
+  if (/^[\w.:-]+$/.test(text)) return text;
+  return refuse(`is ${quote(text)}, which is no address`, 'Use 127.0.0.1, 0.0.0.0, :: or a host name.');
+}
+
+function databaseUrl(text: string, refuse: Refuse): string {
+  const url = parseUrl(text);
+  const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
+  if (url !== null && isPostgres && url.pathname.length > 1) return text;
+  return refuse('is not the URL of a PostgreSQL database', 'Its form is postgres://user:password@host:5432/database.');
+}
+
+function redisUrls(text: string, refuse: Refuse): readonly string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const areValid = parts.every((part) => ['redis:', 'rediss:'].includes(parseUrl(part)?.protocol ?? ''));
+  if (areValid && parts.length <= 100) return parts;
+  return refuse(
+    'is not the URL of a Redis server',
+    'Its form is redis://user:password@host:6379, for a cluster several of them with commas between.',
+  );
+}
+
+function noKafka(_text: string, refuse: Refuse): null {
+  return refuse('is set, but the event log cannot be in Kafka yet', 'Unset it: the log is a table in PostgreSQL.');
+}
+
+function parseUrl(text: string): URL | null {
+  return URL.canParse(text) ? new URL(text) : null;
+}
+
+/** Something pasted into the wrong variable may be a secret: what looks like a URL is not repeated. */
+function quote(text: string): string {
+  return text.includes('://') || text.includes('@') ? 'something else' : JSON.stringify(text.slice(0, 40));
+}
