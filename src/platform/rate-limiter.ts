@@ -1,0 +1,72 @@
+import type { Clock } from './clock.js';
+
+export interface RateLimits {
+  /** Tokens that come back each second. */
+  readonly tokensPerSecond: number;
+  /** Tokens of a full bucket: what may be taken at once after a pause. */
+  readonly burstTokens: number;
+  /** Buckets kept. The one unused for longest goes first, which fills it: by then it is most likely full anyway. */
+  readonly maxKeys: number;
+}
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+/** A token bucket per key. */
+export class RateLimiter {
+  readonly #limits: RateLimits;
+  readonly #clock: Clock;
+  /** In order of last use. */
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(limits: RateLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** Keys that have a bucket now. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /**
+   * Takes the tokens and answers 0, or takes none and answers for how many ms to wait. More tokens than a bucket holds
+   * are granted to a full one, and owed: else they would never be.
+   */
+  take(key: string, tokens: number): number {
+    const { tokensPerSecond, burstTokens } = this.#limits;
+    const bucket = this.#refilled(key);
+    const missing = Math.min(tokens, burstTokens) - bucket.tokens;
+    if (missing > 0) return Math.ceil((missing / tokensPerSecond) * 1_000);
+    bucket.tokens -= tokens;
+    return 0;
+  }
+
+  #refilled(key: string): Bucket {
+    const { tokensPerSecond, burstTokens, maxKeys } = this.#limits;
+    const now = this.#clock.now();
+    const found = this.#buckets.get(key);
+    if (found === undefined) {
+      if (this.#buckets.size >= maxKeys) this.#forgetOldest();
+      const bucket = { tokens: burstTokens, atMs: now };
+      this.#buckets.set(key, bucket);
+      return bucket;
+    }
+    // A system clock can be set back; time that runs backwards refills nothing.
+    const elapsedMs = Math.max(0, now - found.atMs);
+    found.tokens = Math.min(burstTokens, found.tokens + (elapsedMs / 1_000) * tokensPerSecond);
+    found.atMs = now;
+    this.#buckets.delete(key);
+    this.#buckets.set(key, found);
+    return found;
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#buckets.keys()) {
+      this.#buckets.delete(key);
+      return;
+    }
+  }
+}
