@@ -1,8 +1,7 @@
-import type { IncomingItem } from '../events/accept.service.js';
+import { EVENT_LIMITS } from '../events/accept.model.js';
+import type { IncomingItem, Refusal } from '../events/accept.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { EventType, IncomingEvent, JsonObject, RawIdentifier } from '../events/event.model.js';
-import { EVENT_LIMITS } from '../events/validate-event.js';
-import type { Refusal } from '../events/validate-event.js';
 import { parseTimestamp } from './parse-timestamp.js';
 
 /**

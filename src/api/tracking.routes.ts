@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import type { AcceptService, EventSource, IncomingItem } from '../events/accept.service.js';
+import type { EventAcceptor, EventSource, IncomingItem } from '../events/accept.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { AcceptResult, EventType } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
@@ -17,7 +17,7 @@ export const TRACKING_LIMITS = {
 } as const;
 
 export interface TrackingDependencies {
-  readonly accept: Pick<AcceptService, 'accept'>;
+  readonly accept: EventAcceptor;
   readonly keys: { verify(secret: string): Promise<ApiKey | null> };
   readonly sources: { findById(id: number): Promise<EventSource | null> };
   /** Takes one token an event; returns 0, or the time in ms after which the tokens will be there. */

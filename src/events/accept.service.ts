@@ -1,38 +1,14 @@
 import type { Clock } from '../platform/clock.js';
 import { newId } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { AcceptOptions, EventAcceptor, EventSource, IncomingItem, Refusal } from './accept.model.js';
 import { MAX_DEAD_LETTER_BYTES } from './dead-letter.store.js';
 import type { DeadLetter, DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
-import type { AcceptResult, IdentifierPolicy, IncomingEvent } from './event.model.js';
+import type { AcceptResult, IdentifierPolicy } from './event.model.js';
 import { validateEvent } from './validate-event.js';
-import type { Refusal } from './validate-event.js';
 
-/** Where events come from, as far as accepting them goes. A `Source` of `sources/` is one. */
-export interface EventSource {
-  readonly id: number;
-  readonly key: string;
-}
-
-/** An item of which an adapter could make no event; it is refused and kept as a dead letter like any other. */
-export interface UnmappedItem {
-  readonly refusal: Refusal;
-  /** What came in. */
-  readonly raw: unknown;
-}
-
-export type IncomingItem = IncomingEvent | UnmappedItem;
-
-export interface AcceptOptions {
-  /** Loaded history: sets state, emits no changes. */
-  readonly historical: boolean;
-  /** Our clock when the events were received, ms; default: now. */
-  readonly receivedAtMs?: number;
-  /** False where the adapter keeps refused rows itself, as a batch load does with their row numbers. Default true. */
-  readonly deadLetters?: boolean;
-}
-
-/** Told of every outcome; counts it, logs it. Codes are the refusal codes, '' for events that were taken. */
+/** Told of every outcome, to count it. */
 export interface AcceptObserver {
   accepted(source: EventSource, count: number): void;
   duplicates(source: EventSource, count: number): void;
@@ -51,15 +27,9 @@ export interface AcceptDependencies {
 }
 
 /** The one way into the event log: validate, append durably, report each event. */
-export class AcceptService {
+export class AcceptService implements EventAcceptor {
   constructor(private readonly deps: AcceptDependencies) {}
 
-  /**
-   * The outcome of every item, at its index. One bad event is refused and kept as a dead letter; the others are taken.
-   * When this resolves, the events it calls accepted are durable.
-   *
-   * @throws WeftError OVERLOADED or UNAVAILABLE: nothing is known to be accepted; sending all again is right.
-   */
   async accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]> {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
     const results = new Array<AcceptResult>(items.length);

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hashId } from '../platform/ids.js';
+import { EVENT_LIMITS, REFUSAL_CODES } from './accept.model.js';
+import type { Refusal } from './accept.model.js';
 import { decodeEvent } from './event-codec.js';
 import type { IdentifierPolicy, IncomingEvent, JsonObject, LoggedEvent } from './event.model.js';
-import { EVENT_LIMITS, REFUSAL_CODES, validateEvent } from './validate-event.js';
-import type { Refusal, Validated } from './validate-event.js';
+import { validateEvent } from './validate-event.js';
+import type { Validated } from './validate-event.js';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 

@@ -1,4 +1,6 @@
 import { hashId } from '../platform/ids.js';
+import { EVENT_LIMITS } from './accept.model.js';
+import type { Refusal, RefusalCode } from './accept.model.js';
 import { payloadBytes, payloadText } from './event-codec.js';
 import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
@@ -12,45 +14,6 @@ import type {
   ResolvedIdentifiers,
 } from './event.model.js';
 import { cleanText, inspectJsonObject, repairJson } from './inspect-json.js';
-
-export const EVENT_LIMITS = {
-  /** Of the JSON that is stored. */
-  maxBytes: 32 * 1024,
-  /** Objects and arrays inside one another, `properties` itself being the first. */
-  maxDepth: 16,
-  maxNameLength: 200,
-  maxMessageIdLength: 200,
-  maxGroupIdLength: 200,
-  maxIdentifiers: 32,
-  /** 2000-01-01T00:00:00Z, ms. Older times are nearly always seconds mistaken for milliseconds. */
-  minTimeMs: 946_684_800_000,
-} as const;
-
-export const REFUSAL_CODES = [
-  'MALFORMED',
-  'UNKNOWN_TYPE',
-  'NAME_MISSING',
-  'NAME_TOO_LONG',
-  'MESSAGE_ID_TOO_LONG',
-  'GROUP_ID_MISSING',
-  'GROUP_ID_TOO_LONG',
-  'TIME_UNPARSABLE',
-  'TIME_TOO_OLD',
-  'NOT_JSON',
-  'TOO_DEEP',
-  'TOO_LARGE',
-  'TOO_MANY_IDENTIFIERS',
-  'NO_IDENTIFIER',
-] as const;
-export type RefusalCode = (typeof REFUSAL_CODES)[number];
-
-/** Why an event is not taken. Holds no personal data: names of fields and limits, never values. */
-export interface Refusal {
-  readonly code: RefusalCode;
-  readonly reason: string;
-  /** How to fix it, one sentence. */
-  readonly hint: string;
-}
 
 export interface ValidationContext {
   readonly sourceId: number;

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { EventAcceptor } from '../../src/events/accept.model.js';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
@@ -27,10 +28,10 @@ beforeAll(async () => {
   const source = await services.sources.create({ key: 'shop', kind: 'http' });
   writeKey = (await services.keys.create({ name: 'shop', scopes: ['ingest'], sourceId: source.id })).secret;
   readKey = (await services.keys.create({ name: 'cms', scopes: ['read'] })).secret;
-  const accept: Pick<TrackingServices['accept'], 'accept'> = {
+  const accept: EventAcceptor = {
     accept: (...call) => (failure === null ? services.accept.accept(...call) : Promise.reject(failure)),
   };
-  server = await startTrackingServer({ ...services, accept } as TrackingServices, { limit: () => waitMs });
+  server = await startTrackingServer({ ...services, accept }, { limit: () => waitMs });
 });
 
 afterAll(async () => {

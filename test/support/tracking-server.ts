@@ -6,6 +6,7 @@ import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { trackingRoutes } from '../../src/api/tracking.routes.js';
+import type { TrackingDependencies } from '../../src/api/tracking.routes.js';
 import { AcceptService } from '../../src/events/accept.service.js';
 import type { AcceptObserver } from '../../src/events/accept.service.js';
 import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
@@ -72,7 +73,7 @@ export interface TrackingServerOptions {
 
 /** A Fastify that listens on loopback with the tracking API alone. */
 export async function startTrackingServer(
-  services: TrackingServices,
+  services: Omit<TrackingDependencies, 'limiter' | 'onDefect'>,
   options: TrackingServerOptions = {},
 ): Promise<TrackingServer> {
   const app = Fastify({ forceCloseConnections: true });

@@ -1,0 +1,75 @@
+import type { AcceptResult, IncomingEvent } from './event.model.js';
+
+export const EVENT_LIMITS = {
+  /** Of the JSON that is stored. */
+  maxBytes: 32 * 1024,
+  /** Objects and arrays inside one another, `properties` itself being the first. */
+  maxDepth: 16,
+  maxNameLength: 200,
+  maxMessageIdLength: 200,
+  maxGroupIdLength: 200,
+  maxIdentifiers: 32,
+  /** 2000-01-01T00:00:00Z, ms. Older times are nearly always seconds mistaken for milliseconds. */
+  minTimeMs: 946_684_800_000,
+} as const;
+
+export const REFUSAL_CODES = [
+  'MALFORMED',
+  'UNKNOWN_TYPE',
+  'NAME_MISSING',
+  'NAME_TOO_LONG',
+  'MESSAGE_ID_TOO_LONG',
+  'GROUP_ID_MISSING',
+  'GROUP_ID_TOO_LONG',
+  'TIME_UNPARSABLE',
+  'TIME_TOO_OLD',
+  'NOT_JSON',
+  'TOO_DEEP',
+  'TOO_LARGE',
+  'TOO_MANY_IDENTIFIERS',
+  'NO_IDENTIFIER',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** Why an event is not taken. Holds no personal data: names of fields and limits, never values. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+  /** How to fix it, one sentence. */
+  readonly hint: string;
+}
+
+/** Where events come from, as far as accepting them goes. A `Source` of `sources/` is one. */
+export interface EventSource {
+  readonly id: number;
+  readonly key: string;
+}
+
+/** An item of which an adapter could make no event; it is refused and kept as a dead letter like any other. */
+export interface UnmappedItem {
+  readonly refusal: Refusal;
+  /** What came in. */
+  readonly raw: unknown;
+}
+
+export type IncomingItem = IncomingEvent | UnmappedItem;
+
+export interface AcceptOptions {
+  /** Loaded history: sets state, emits no changes. */
+  readonly historical: boolean;
+  /** Our clock when the events were received, ms; default: now. */
+  readonly receivedAtMs?: number;
+  /** False where the adapter keeps refused rows itself, as a batch load does with their row numbers. Default true. */
+  readonly deadLetters?: boolean;
+}
+
+/** The one way into the event log, as adapters see it. */
+export interface EventAcceptor {
+  /**
+   * The outcome of every item, at its index. One bad event is refused and kept as a dead letter; the others are taken.
+   * When this resolves, the events it calls accepted are durable.
+   *
+   * @throws WeftError OVERLOADED or UNAVAILABLE: nothing is known to be accepted; sending all again is right.
+   */
+  accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]>;
+}
