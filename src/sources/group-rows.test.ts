@@ -130,11 +130,4 @@ describe('grouping rows', () => {
       }),
     );
   });
-
-  it('tells units in an order that never goes back, so that a checkpoint can stand between them', () => {
-    const rows = Array.from({ length: 2_000 }, (_, i) => [String((i * 7) % 90), 'a', '1', '1', 'ann']);
-    const at = units(rows, 50).map((unit) => unit.atRow);
-    expect(at.length).toBeGreaterThan(90);
-    expect(at).toEqual([...at].sort((a, b) => a - b));
-  });
 });

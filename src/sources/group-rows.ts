@@ -12,11 +12,9 @@ export interface LoadUnit {
   readonly row: SourceRow;
   /** Rows that it is made of. */
   readonly rows: number;
-  /** The row whose reading completed the unit. Never falls from unit to unit. */
-  readonly atRow: number;
 }
 
-/** Turns rows to units, one by one. A function of the rows and the mapping alone, so a second run gives the same. */
+/** Turns rows to units, in an order that is a function of the rows and the mapping alone: every run gives the same. */
 export interface UnitMaker {
   /** Rows that `when` left out. */
   readonly skipped: number;
@@ -35,7 +33,7 @@ class SingleRows implements UnitMaker {
   constructor(private readonly mapper: RowMapper) {}
 
   push(row: SourceRow, out: LoadUnit[]): void {
-    const unit = { row, rows: 1, atRow: row.number };
+    const unit = { row, rows: 1 };
     try {
       if (row.fault !== null) throw new RowRefusal(row.fault.code, row.fault.reason);
       if (!this.mapper.isWanted(row)) {
@@ -120,14 +118,14 @@ class GroupedRows implements UnitMaker {
       if (group.fault === null) this.#addLine(group, row);
     } catch (error) {
       if (!(error instanceof RowRefusal)) throw error;
-      if (group === undefined) out.push({ event: null, refusal: error, row, rows: 1, atRow: row.number });
+      if (group === undefined) out.push({ event: null, refusal: error, row, rows: 1 });
       else group.fault ??= { row, refusal: error };
     }
-    while (this.#openLines > MAX_OPEN_LINES) this.#closeFirst(row.number, out);
+    while (this.#openLines > MAX_OPEN_LINES) this.#closeFirst(out);
   }
 
   end(out: LoadUnit[]): void {
-    while (this.#open.size > 0) this.#closeFirst(Number.MAX_SAFE_INTEGER, out);
+    while (this.#open.size > 0) this.#closeFirst(out);
   }
 
   #touch(found: OpenGroup | undefined, key: string, row: SourceRow): OpenGroup {
@@ -177,18 +175,18 @@ class GroupedRows implements UnitMaker {
   #closeOld(rowNumber: number, out: LoadUnit[]): void {
     for (const group of this.#open.values()) {
       if (rowNumber - group.lastRow <= this.grouping.withinRows) return;
-      this.#close(group, rowNumber, out);
+      this.#close(group, out);
     }
   }
 
-  #closeFirst(atRow: number, out: LoadUnit[]): void {
+  #closeFirst(out: LoadUnit[]): void {
     for (const group of this.#open.values()) {
-      this.#close(group, atRow, out);
+      this.#close(group, out);
       return;
     }
   }
 
-  #close(group: OpenGroup, atRow: number, out: LoadUnit[]): void {
+  #close(group: OpenGroup, out: LoadUnit[]): void {
     this.#open.delete(group.key);
     if (this.#newest === group) this.#newest = null;
     this.#closed.add(group.key);
@@ -196,14 +194,14 @@ class GroupedRows implements UnitMaker {
     const { first, rows, fault, event } = group;
     if (fault === null && event !== null) {
       const properties = this.#propertiesOf(group, event.properties ?? {});
-      out.push({ event: { ...event, properties }, refusal: null, row: first, rows, atRow });
+      out.push({ event: { ...event, properties }, refusal: null, row: first, rows });
       return;
     }
     const code = fault?.refusal.code ?? 'ROW_MALFORMED';
     const suffix =
       rows === 1 ? '' : ` (with it its whole group of ${String(rows)} rows, from row ${String(first.number)})`;
     const refusal = new RowRefusal(code, `${fault?.refusal.reason ?? ''}${suffix}`);
-    out.push({ event: null, refusal, row: fault?.row ?? first, rows, atRow });
+    out.push({ event: null, refusal, row: fault?.row ?? first, rows });
   }
 
   #propertiesOf(group: OpenGroup, ofFirstRow: JsonObject): JsonObject {

@@ -1,6 +1,5 @@
-import type { ReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { pipeline, type Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 import { WeftError } from '../platform/errors.js';
@@ -74,35 +73,43 @@ async function* readChunks(
   gzipped: boolean,
   format: RowFormat,
 ): AsyncGenerator<RowChunk, void, undefined> {
-  const stored = file.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK_BYTES });
+  const progress = { bytesRead: 0 };
   const decoder = new TextDecoderStream(format.encoding);
   const splitter =
     format.format === 'csv' ? new CsvSplitter(format.delimiter, format.header?.length ?? 0) : new JsonLineSplitter();
-  const bytes = gzipped ? gunzipped(stored) : stored;
+  const stored = storedBytes(file, progress);
   try {
-    for await (const chunk of bytes) {
+    for await (const chunk of gzipped ? gunzipped(stored) : stored) {
       const rows: SourceRow[] = [];
       const text = decoder.write(chunk as Buffer);
       splitter.push(text, decoder.sawInvalid, rows);
-      yield { rows, bytesRead: stored.bytesRead };
+      yield { rows, bytesRead: progress.bytesRead };
     }
     const rows: SourceRow[] = [];
     const text = decoder.end();
     splitter.push(text, decoder.sawInvalid, rows);
     splitter.end(decoder.sawInvalid, rows);
-    yield { rows, bytesRead: stored.bytesRead };
+    yield { rows, bytesRead: progress.bytesRead };
   } catch (error) {
     throw gzipped ? gzipError(error) : error;
-  } finally {
-    bytes.destroy();
-    stored.destroy();
   }
 }
 
-function gunzipped(stored: ReadStream): Readable {
+/** The file's bytes by position, so that the handle stays open and can be read again. */
+async function* storedBytes(file: FileHandle, progress: { bytesRead: number }): AsyncGenerator<Buffer> {
+  for (;;) {
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, progress.bytesRead);
+    if (bytesRead === 0) return;
+    progress.bytesRead += bytesRead;
+    yield bytesRead === CHUNK_BYTES ? buffer : buffer.subarray(0, bytesRead);
+  }
+}
+
+function gunzipped(stored: AsyncGenerator<Buffer>): Readable {
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   // The callback is required; errors reach the reader through the destroyed gunzip stream.
-  pipeline(stored, gunzip, () => undefined);
+  pipeline(Readable.from(stored, { objectMode: false }), gunzip, () => undefined);
   return gunzip;
 }
 

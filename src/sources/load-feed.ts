@@ -1,0 +1,64 @@
+import type { LoadUnit, UnitMaker } from './group-rows.js';
+import type { LoadSender } from './load-sender.js';
+import { unitsOf, type LoadCounts } from './load.store.js';
+
+const MAX_BATCH_UNITS = 500;
+const MAX_BATCH_ROWS = 5_000;
+const CHECKPOINT_EVERY_BATCHES = 20;
+
+/** Cuts the stream of units into batches, and leaves out those that an earlier run has sent. */
+export class LoadFeed {
+  /** Units that are made and not sent yet. */
+  readonly pending: LoadUnit[] = [];
+  rows = 0;
+  /** Units made, those left out included. */
+  units = 0;
+  /** Of them those that became no event. */
+  refused = 0;
+  #toSkip: number;
+  #batches = 0;
+
+  constructor(
+    private readonly maker: UnitMaker,
+    private readonly sender: LoadSender,
+    private readonly checkpoint: (counts: LoadCounts) => Promise<void>,
+  ) {
+    this.#toSkip = unitsOf(sender.counts);
+  }
+
+  /** Rows that the mapping left out. */
+  get skipped(): number {
+    return this.maker.skipped;
+  }
+
+  get isFull(): boolean {
+    return this.pending.length >= MAX_BATCH_UNITS;
+  }
+
+  /** Sends whole batches; with `all`, the rest too. */
+  async flush(all: boolean): Promise<void> {
+    let from = 0;
+    while (this.pending.length - from >= MAX_BATCH_UNITS || (all && from < this.pending.length)) {
+      let to = from;
+      let rows = 0;
+      while (to < this.pending.length && to - from < MAX_BATCH_UNITS && rows < MAX_BATCH_ROWS) {
+        rows += this.pending[to]?.rows ?? 0;
+        to++;
+      }
+      await this.#send(this.pending.slice(from, to));
+      from = to;
+    }
+    this.pending.splice(0, from);
+  }
+
+  async #send(units: readonly LoadUnit[]): Promise<void> {
+    this.units += units.length;
+    for (const unit of units) if (unit.event === null) this.refused++;
+    const skipped = Math.min(this.#toSkip, units.length);
+    this.#toSkip -= skipped;
+    if (skipped === units.length) return;
+    await this.sender.send(skipped === 0 ? units : units.slice(skipped), this.rows);
+    this.#batches++;
+    if (this.#batches % CHECKPOINT_EVERY_BATCHES === 0) await this.checkpoint(this.sender.counts);
+  }
+}
