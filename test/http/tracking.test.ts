@@ -4,6 +4,7 @@ import type { EventAcceptor } from '../../src/events/accept.model.js';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
+import { RateLimiter } from '../../src/platform/rate-limiter.js';
 import { createTestDatabase } from '../support/database.js';
 import type { TestDatabase } from '../support/database.js';
 import { readLog, startTrackingServer, TRACKING_ENTITIES, trackingServices } from '../support/tracking-server.js';
@@ -17,7 +18,7 @@ let server: TrackingServer;
 let clock: ManualClock;
 let writeKey: string;
 let readKey: string;
-let waitMs = 0;
+let limitedKey: string;
 let failure: Error | null = null;
 let startPos = 0;
 
@@ -31,7 +32,11 @@ beforeAll(async () => {
   const accept: EventAcceptor = {
     accept: (...call) => (failure === null ? services.accept.accept(...call) : Promise.reject(failure)),
   };
-  server = await startTrackingServer({ ...services, accept }, { limit: () => waitMs });
+  const limiter = new RateLimiter({ tokensPerSecond: 10, burstTokens: 5, maxKeys: 10 }, clock);
+  const limited = await services.keys.create({ name: 'limited', scopes: ['ingest'], sourceId: source.id });
+  limitedKey = limited.secret;
+  const limit = (key: string, tokens: number): number => (key === limited.key.id ? limiter.take(key, tokens) : 0);
+  server = await startTrackingServer({ ...services, accept }, { limit });
 });
 
 afterAll(async () => {
@@ -40,7 +45,6 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  waitMs = 0;
   failure = null;
   startPos = (await services.log.head()).pos;
 });
@@ -223,12 +227,19 @@ describe('tracking API', () => {
       expect(await logged()).toHaveLength(2500);
     });
 
-    it('answers 429 with Retry-After when the key is over its rate', async () => {
-      waitMs = 2100;
-      const answer = await post('track', aTrack('limited'));
+    it('answers 429 with Retry-After when a key sends more events than it may, and leaves other keys alone', async () => {
+      const authorization = basic(limitedKey);
+      const batch = Array.from({ length: 5 }, (_, i) => aTrack(`limited-${String(i)}`));
+      expect(await post('batch', { batch }, { authorization })).toMatchObject({ status: 200 });
+      const more = { batch: Array.from({ length: 12 }, (_, i) => aTrack(`more-${String(i)}`)) };
+      const answer = await post('batch', more, { authorization });
       expect(answer).toMatchObject({ status: 429, body: { success: false, code: 'RATE_LIMITED' } });
-      expect(answer.headers.get('retry-after')).toBe('3');
-      expect(await logged()).toHaveLength(0);
+      expect(answer.headers.get('retry-after')).toBe('1');
+      expect(await post('track', aTrack('other-key'))).toMatchObject({ status: 200 });
+      expect(await logged()).toHaveLength(6);
+      clock.advance(1000);
+      expect(await post('batch', more, { authorization })).toMatchObject({ status: 200 });
+      expect(await logged()).toHaveLength(18);
     });
 
     it('answers 503 with Retry-After under backpressure, and 500 without detail for a defect', async () => {
