@@ -54,6 +54,22 @@ describe('labels of purchase intent', () => {
     );
   });
 
+  it('are asked for while the visitor is there, and between visits', () => {
+    const hours = [0, 1, 50, 51, 200];
+    const clicks = hours.map((hour) =>
+      aClick('u', `s${String(Math.floor(hour / 50))}`, 'home', START_MS + hour * HOUR_MS),
+    );
+    const cookies = new Map(clicks.map((click) => [click.sessionId, 'cookie']));
+    const ages = (perSession: number, perPause: number): number[] =>
+      intentLabels(clicks, cookies, { horizonMs: 0, perSession, perPause, seed: 'x' }).map(
+        ({ timeMs }) => (timeMs - START_MS) / HOUR_MS,
+      );
+    expect(ages(50, 0).every((age) => hours.some((hour) => age >= hour && age <= hour + 0.25))).toBe(true);
+    const paused = ages(0, 50);
+    expect(paused.length).toBeGreaterThan(40);
+    expect(paused.every((age) => (age >= 1 && age < 50) || age >= 51)).toBe(true);
+  });
+
   it('ask nothing whose answer lies beyond the data', () => {
     fc.assert(
       fc.property(clicksArbitrary, (clicks) => {

@@ -14,14 +14,17 @@ export interface LabelRow {
 export interface IntentOptions {
   /** A purchase counts in `(T, T + horizonMs]`. */
   readonly horizonMs: number;
-  /** Instants drawn from each session. */
-  readonly samplesPerSession: number;
+  /** Instants drawn from each session, while the visitor is there. */
+  readonly perSession: number;
+  /** Instants drawn from the time between each session and the next, or the end of the data. */
+  readonly perPause: number;
   readonly seed: string;
 }
 
 export const DEFAULT_INTENT_OPTIONS: IntentOptions = {
   horizonMs: 24 * 60 * 60 * 1000,
-  samplesPerSession: 2,
+  perSession: 2,
+  perPause: 2,
   seed: 'labels/purchase-intent',
 };
 
@@ -29,9 +32,10 @@ export const DEFAULT_INTENT_OPTIONS: IntentOptions = {
 const DELAYS_MS = [0, 0, 5 * 60_000, 15 * 60_000] as const;
 
 /**
- * Samples instants from the sessions of the clickstream and labels each with 1 if the same user buys within the
- * horizon, else 0. The row names the session's cookie, which is what was known of the visitor then. Instants whose
- * horizon reaches beyond the data are left out: their label is not known. Sorted by time.
+ * Samples instants from the clickstream and labels each with 1 if the same user buys within the horizon, else 0. A live
+ * model is asked about visitors in the shop and about those who left long ago, so that both are sampled. The row names
+ * the session's cookie, which is what was known of the visitor then. Instants whose horizon reaches beyond the data are
+ * left out: their label is not known. Sorted by time.
  */
 export function intentLabels(
   clicks: readonly Click[],
@@ -39,20 +43,30 @@ export function intentLabels(
   options: IntentOptions = DEFAULT_INTENT_OPTIONS,
 ): LabelRow[] {
   const purchases = purchaseTimes(clicks);
-  const lastKnownMs = clicks.reduce((greatest, click) => Math.max(greatest, click.timeMs), 0) - options.horizonMs;
+  const endMs = clicks.reduce((greatest, click) => Math.max(greatest, click.timeMs), 0);
   const random = new SeededRandom(options.seed);
   const rows = new Map<string, LabelRow>();
-  for (const session of [...groupSessions(clicks).values()].flat()) {
-    const cookie = cookieBySession.get(session[0]?.sessionId ?? '');
-    for (let i = 0; i < options.samplesPerSession; i++) {
-      const click = random.pick(session);
-      const timeMs = click.timeMs + random.pick(DELAYS_MS);
-      if (cookie === undefined || timeMs > lastKnownMs) continue;
-      const bought = (purchases.get(click.userId) ?? []).some((at) => at > timeMs && at <= timeMs + options.horizonMs);
-      rows.set(`${cookie} ${String(timeMs)}`, { ns: 'anonymous_id', value: cookie, timeMs, label: bought ? 1 : 0 });
-    }
+  for (const [userId, sessions] of groupSessions(clicks)) {
+    sessions.forEach((session, index) => {
+      const cookie = cookieBySession.get(session[0]?.sessionId ?? '');
+      const pauseStartMs = session.at(-1)?.timeMs ?? endMs;
+      const pauseEndMs = sessions[index + 1]?.[0]?.timeMs ?? endMs;
+      const instants = [
+        ...times(options.perSession, () => random.pick(session).timeMs + random.pick(DELAYS_MS)),
+        ...times(options.perPause, () => pauseStartMs + random.int(Math.max(pauseEndMs - pauseStartMs, 1))),
+      ];
+      for (const timeMs of instants) {
+        if (cookie === undefined || timeMs + options.horizonMs > endMs) continue;
+        const bought = (purchases.get(userId) ?? []).some((at) => at > timeMs && at <= timeMs + options.horizonMs);
+        rows.set(`${cookie} ${String(timeMs)}`, { ns: 'anonymous_id', value: cookie, timeMs, label: bought ? 1 : 0 });
+      }
+    });
   }
   return [...rows.values()].sort((a, b) => a.timeMs - b.timeMs || (a.value < b.value ? -1 : 1));
+}
+
+function times(count: number, draw: () => number): number[] {
+  return Array.from({ length: count }, draw);
 }
 
 function purchaseTimes(clicks: readonly Click[]): Map<string, number[]> {
