@@ -1,0 +1,153 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { CommanderError } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
+import { ManualClock } from '../../src/platform/clock.js';
+import { describeProgress } from '../../src/sources/load-progress.js';
+import type { EventAcceptor } from '../../src/sources/load-sender.js';
+import { loadCommand } from '../../src/sources/load.command.js';
+import { LoadService } from '../../src/sources/load.service.js';
+import { LoadStore } from '../../src/sources/load.store.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { readLog, TRACKING_ENTITIES, trackingServices, type TrackingServices } from '../support/tracking-server.js';
+
+const clock = new ManualClock(Date.UTC(2026, 0, 1));
+let db: TestDatabase;
+let services: TrackingServices;
+let folder: string;
+/** The blocks of docs/loading.md by language, the first of each. */
+let doc: Record<'csv' | 'yaml' | 'json', string>;
+
+beforeAll(async () => {
+  db = await createTestDatabase({ entities: TRACKING_ENTITIES });
+  services = trackingServices(db.database, clock);
+  folder = await mkdtemp(join(tmpdir(), 'weft-load-command-'));
+  const page = await readFile(new URL('../../docs/loading.md', import.meta.url), 'utf8');
+  const block = (language: string): string => page.split(`\`\`\`${language}\n`)[1]?.split('```')[0] ?? '';
+  doc = { csv: block('csv'), yaml: block('yaml'), json: block('json') };
+  await writeFile(join(folder, 'orders.csv'), doc.csv);
+  await writeFile(join(folder, 'orders.yaml'), doc.yaml);
+});
+afterAll(async () => {
+  await db.drop();
+  await rm(folder, { recursive: true });
+});
+
+interface Outcome {
+  code: number | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `weft load` with the arguments; file names are those of the test's folder. */
+async function run(
+  args: readonly string[],
+  signal = new AbortController().signal,
+  acceptor?: EventAcceptor,
+): Promise<Outcome> {
+  const outcome: Outcome = { code: undefined, stdout: '', stderr: '' };
+  const stderr = new PassThrough().on('data', (text: Buffer) => (outcome.stderr += text.toString()));
+  const service = new LoadService({
+    sources: services.sources,
+    loads: new LoadStore(db.database),
+    acceptor: acceptor ?? services.accept,
+    deadLetters: new DeadLetterStore(),
+    db: db.database,
+    clock,
+    sleep: () => Promise.resolve(),
+    stdin: Readable.from([]),
+  });
+  const command = loadCommand({
+    withLoadService: (use) => use(service),
+    signal,
+    clock,
+    stdout: { write: (text) => (outcome.stdout += text) },
+    stderr,
+    setExitCode: (code) => (outcome.code = code),
+  });
+  command.exitOverride().configureOutput({ writeErr: (text) => (outcome.stderr += text) });
+  const inFolder = args.map((arg) => (/\.(csv|yaml)$/.test(arg) ? join(folder, arg) : arg));
+  await command.parseAsync(inFolder, { from: 'user' });
+  return outcome;
+}
+
+describe('weft load', () => {
+  it('shows the example of the documentation in a dry run', async () => {
+    const { code, stdout } = await run(['orders.csv', '-m', 'orders.yaml', '--dry-run', '--json']);
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout) as { firstEvents: unknown[]; events: number };
+    expect(result.firstEvents[0]).toEqual(JSON.parse(doc.json));
+    expect(result.events).toBe(2);
+    expect(await readLog(services.log, 0)).toEqual([]);
+  });
+
+  it('loads, and says the second time that all is there', async () => {
+    const first = await run(['orders.csv', '-m', 'orders.yaml', '--shift-to', '2025-12-31T23:00:00Z']);
+    expect(first.code).toBe(0);
+    expect(first.stdout).toContain('events      2: 2 accepted, 0 duplicates');
+    const times = (await readLog(services.log, 0)).map((event) => event.occurredAt);
+    expect(Math.max(...times)).toBe(Date.UTC(2025, 11, 31, 23));
+    const second = await run(['orders.csv', '-m', 'orders.yaml', '--time-shift', '-1d12h']);
+    expect(second.code).toBe(0);
+    expect(second.stdout).toContain('Already loaded: nothing was sent');
+    expect(second.stdout).toContain('the one given now is not used');
+  });
+
+  it('ends with 3 where rows were refused, and with 1 beyond the limit', async () => {
+    await writeFile(join(folder, 'bad.csv'), `${doc.csv}9,a,x,2010-12-01 08:26:00,1,1,UK\n`);
+    expect((await run(['bad.csv', '-m', 'orders.yaml', '--max-errors', '0'])).code).toBe(1);
+    const { code, stdout } = await run(['bad.csv', '-m', 'orders.yaml', '--max-errors', '50%']);
+    expect(code).toBe(3);
+    expect(stdout).toContain('refused     1 (1 BAD_VALUE); see dead_letters');
+  });
+
+  it('ends with 2 for a mapping that is not valid, and says where', async () => {
+    await writeFile(join(folder, 'wrong.yaml'), doc.yaml.replace('format: csv ', 'format: tsv '));
+    const wrong = await run(['orders.csv', '-m', 'wrong.yaml']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('wrong.yaml:2:9 format: must be one of csv, jsonl');
+    expect((await run(['orders.csv', '-m', 'none.yaml'])).code).toBe(2);
+  });
+
+  it('refuses wrong arguments', async () => {
+    const base = ['orders.csv', '-m', 'orders.yaml'];
+    for (const wrong of [
+      ['--time-shift', '5'],
+      ['--shift-to', 'soon'],
+      ['--max-errors', '101%'],
+      ['--time-shift', '1d', '--shift-to', '2026-01-01'],
+    ]) {
+      await expect(run([...base, ...wrong])).rejects.toThrow(CommanderError);
+    }
+  });
+
+  it('stops on request, and goes on when run again', async () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => `I${String(i)},a,1,2010-12-01 08:26:00,1,${String(i + 1_000)},UK`);
+    await writeFile(join(folder, 'long.csv'), `${doc.csv.split('\n')[0] ?? ''}\n${rows.join('\n')}\n`);
+    const abort = new AbortController();
+    const acceptor: EventAcceptor = {
+      accept: async (source, events, options) => {
+        abort.abort();
+        return services.accept.accept(source, events, options);
+      },
+    };
+    const stopped = await run(['long.csv', '-m', 'orders.yaml', '--quiet'], abort.signal, acceptor);
+    expect(stopped.code).toBe(130);
+    expect(stopped.stdout).toContain('run the same command again');
+    const resumed = await run(['long.csv', '-m', 'orders.yaml', '--json']);
+    expect(resumed.code).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ resumed: true, rows: 20_000, events: 20_000 });
+  });
+
+  it('tells rows, rate and time left', () => {
+    const progress = { phase: 'loading', rows: 50_000, events: 0, refused: 7, bytesRead: 25, bytesTotal: 100 } as const;
+    expect(describeProgress(progress, 2_000)).toBe('loading, 50,000 rows, 25,000 rows/s, 7 refused, 6 s left');
+    expect(describeProgress({ ...progress, rows: 0, refused: 0, bytesRead: 1 }, 100_000)).toBe(
+      'loading, 2 h 45 min left',
+    );
+  });
+});
