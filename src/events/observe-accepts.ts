@@ -1,0 +1,33 @@
+import type { Logger } from '../platform/logger.js';
+import type { Metrics } from '../platform/metrics.js';
+import { REFUSAL_CODES } from './accept.model.js';
+import type { AcceptObserver } from './accept.service.js';
+
+/** Sources with a series of their own; further ones are counted together. */
+const MAX_SOURCE_LABELS = 100;
+
+/** Counts the outcome of every event handed in, by source, and refusals by code. */
+export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver {
+  const events = metrics.counter('events_total', 'Events handed in, by source and outcome', {
+    source: MAX_SOURCE_LABELS,
+    outcome: ['accepted', 'duplicate', 'refused'],
+  });
+  const refusals = metrics.counter('events_refused_total', 'Events refused, by code', { code: REFUSAL_CODES });
+  const lost = metrics.counter('dead_letters_lost_total', 'Refused events that could not be kept as dead letters');
+  return {
+    accepted: (source, count) => {
+      events.add(count, source.key, 'accepted');
+    },
+    duplicates: (source, count) => {
+      events.add(count, source.key, 'duplicate');
+    },
+    refused: (source, code) => {
+      events.add(1, source.key, 'refused');
+      refusals.add(1, code);
+    },
+    deadLettersLost: (source, count, error) => {
+      lost.add(count);
+      logger.error({ source: source.key, count, err: error }, 'dead letters could not be written');
+    },
+  };
+}
