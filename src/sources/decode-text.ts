@@ -23,7 +23,6 @@ export class TextDecoderStream {
   sawInvalid = false;
   readonly #encoding: Encoding;
   readonly #lenient = new TextDecoder('utf-8', { ignoreBOM: true });
-  readonly #windows1252 = new TextDecoder('windows-1252');
   /** The first bytes of a character that the last chunk did not complete, at most 3. */
   #rest: Buffer = Buffer.alloc(0);
   #atStart = true;
@@ -45,7 +44,7 @@ export class TextDecoderStream {
     }
     if (this.#encoding === 'windows-1252') {
       this.#rest = Buffer.alloc(0);
-      return this.#windows1252.decode(bytes);
+      return decodeWindows1252(bytes);
     }
     const cut = completeLength(bytes);
     this.#rest = cut === bytes.length ? Buffer.alloc(0) : bytes.subarray(cut);
@@ -55,7 +54,7 @@ export class TextDecoderStream {
   end(): string {
     const bytes = this.#atStart ? withoutByteOrderMark(this.#rest) : this.#rest;
     this.#rest = Buffer.alloc(0);
-    return this.#encoding === 'windows-1252' ? this.#windows1252.decode(bytes) : this.#decode(bytes);
+    return this.#encoding === 'windows-1252' ? decodeWindows1252(bytes) : this.#decode(bytes);
   }
 
   #decode(bytes: Buffer): string {
@@ -74,6 +73,19 @@ export class TextDecoderStream {
     }
     return text;
   }
+}
+
+/** Bytes 0x80 to 0x9F, in which it differs from ISO 8859-1 (WHATWG Encoding, index windows-1252). */
+const WINDOWS_1252_HIGH =
+  '\u20AC\x81\u201A\u0192\u201E\u2026\u2020\u2021\u02C6\u2030\u0160\u2039\u0152\x8D\u017D\x8F' +
+  '\x90\u2018\u2019\u201C\u201D\u2022\u2013\u2014\u02DC\u2122\u0161\u203A\u0153\x9D\u017E\u0178';
+const C1_CONTROLS = /[\x80-\x9F]/g;
+
+/** By hand, because the TextDecoder of some Node 20 releases takes windows-1252 for ISO 8859-1. */
+function decodeWindows1252(bytes: Buffer): string {
+  return bytes
+    .toString('latin1')
+    .replace(C1_CONTROLS, (control) => WINDOWS_1252_HIGH.charAt(control.charCodeAt(0) - 0x80));
 }
 
 function withoutByteOrderMark(bytes: Buffer): Buffer {
