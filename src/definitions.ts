@@ -1,10 +1,10 @@
 import type { FeatureDefinition } from './features/feature.model.js';
-import { FeatureReader } from './features/feature.reader.js';
+import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.js';
 import { streamOf } from './features/stream.model.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';
-import type { ModelFace, Prediction } from './scoring/prediction.model.js';
+import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
@@ -19,6 +19,13 @@ export interface LoadedDefinitions extends Definitions {
   readonly sourceKeys: ReadonlyMap<number, string>;
   /** Segments by key, active or not. */
   readonly stored: ReadonlyMap<string, StoredSegment>;
+  /** By name. */
+  readonly views: ReadonlyMap<string, StoredFeatureView>;
+  readonly services: ReadonlyMap<string, StoredFeatureService>;
+  /** The models that `models` is bound to, whatever is promoted later. */
+  readonly scorer: RowScorer;
+  /** False while history is still being folded into the stream of the feature at this index. */
+  isReady(featureIndex: number): boolean;
   /** False while history is still being folded into new streams: segments that read them wait. */
   readonly complete: boolean;
 }
@@ -88,6 +95,10 @@ export class DefinitionsLoader {
       streamIds,
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
+      views: new Map(rows.views.map((view) => [view.name, view])),
+      services: new Map(rows.services.map((service) => [service.name, service])),
+      scorer: served,
+      isReady,
       complete: streamIds.every((id) => rows.ready.has(id)),
     };
   }
@@ -101,6 +112,7 @@ async function readRows(tx: Transaction) {
     version: installation?.version ?? 0,
     sources: new Map(sources.map((source) => [source.key, source.id])),
     views: await features.views(),
+    services: await features.services(),
     streamIds: await features.streamIds(),
     ready: await features.readyStreams(),
     models: await new ModelReader(tx).active(),

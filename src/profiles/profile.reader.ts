@@ -27,12 +27,7 @@ export class ProfileReader {
              WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE`,
       values: [uuidArray(ids, (id) => id)],
     });
-    return rows.map((row) => ({
-      id: row.id,
-      part: row.part,
-      createdAt: row.created_at,
-      mergedInto: row.merged_into,
-    }));
+    return rows.map(toProfile);
   }
 
   /**
@@ -53,6 +48,46 @@ export class ProfileReader {
     return new Map(rows.map((row) => [row.asked, row.id]));
   }
 
+  /** The profiles that exist, alive or not. */
+  async byIds(db: Queryable, ids: readonly Uuid[]): Promise<ProfileRow[]> {
+    const { rows } = await db.run<Row>({
+      name: 'profiles-by-ids',
+      text: 'SELECT id, part, created_at, merged_into FROM profiles WHERE id = ANY ($1::uuid[])',
+      values: [uuidArray(ids, (id) => id)],
+    });
+    return rows.map(toProfile);
+  }
+
+  /** Ids of living profiles, by rising id, those after `after`. */
+  async idsAfter(db: Queryable, after: Uuid | null, limit: number): Promise<Uuid[]> {
+    const { rows } = await db.run<{ id: Uuid }>({
+      name: 'profiles-after',
+      text: `SELECT id FROM profiles WHERE merged_into IS NULL AND ($1::uuid IS NULL OR id > $1)
+             ORDER BY id LIMIT $2`,
+      values: [after, limit],
+    });
+    return rows.map((row) => row.id);
+  }
+
+  /** Every id that the person behind this one has ever had: the living profile's and those of all its aliases. */
+  async allIdsOf(db: Queryable, id: Uuid): Promise<Uuid[]> {
+    const { rows } = await db.run<{ id: Uuid }>({
+      name: 'profiles-all-ids',
+      text: `WITH RECURSIVE up (id, merged_into) AS (
+               SELECT id, merged_into FROM profiles WHERE id = $1
+               UNION
+               SELECT p.id, p.merged_into FROM up u JOIN profiles p ON p.id = u.merged_into
+             ), down (id) AS (
+               SELECT id FROM up WHERE merged_into IS NULL
+               UNION
+               SELECT p.id FROM down d JOIN profiles p ON p.merged_into = d.id
+             )
+             SELECT id FROM down`,
+      values: [id],
+    });
+    return rows.map((row) => row.id);
+  }
+
   /** The profiles that these identifiers stand for. */
   async byIdentifiers(db: Queryable, identifierIds: readonly Uuid[]): Promise<Map<Uuid, Uuid>> {
     const { rows } = await db.run<{ id: Uuid; profile_id: Uuid }>({
@@ -62,4 +97,8 @@ export class ProfileReader {
     });
     return new Map(rows.map((row) => [row.id, row.profile_id]));
   }
+}
+
+function toProfile(row: Row): ProfileRow {
+  return { id: row.id, part: row.part, createdAt: row.created_at, mergedInto: row.merged_into };
 }

@@ -1,0 +1,218 @@
+import type { AnchorStateStore, ProfileAnchor } from './features/anchor-state.store.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database, Transaction } from './platform/postgres.js';
+import type { OnlineStore, Versioned, VersionedEntry } from './profiles/online-store.model.js';
+import type { ProfileReader } from './profiles/profile.reader.js';
+import { decodeTraits } from './profiles/traits.model.js';
+import type { Definitions } from './segments/definitions.model.js';
+import type { MembershipStore } from './segments/membership.store.js';
+import { newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import {
+  identifierKey,
+  packProfile,
+  profileKey,
+  unpackSnapshot,
+  type ProfileSnapshot,
+} from './segments/profile-snapshot.model.js';
+
+export interface ProfileSnapshotReaderParts {
+  readonly db: Database;
+  readonly store: OnlineStore;
+  readonly definitions: () => Promise<Definitions>;
+  readonly profiles: ProfileReader;
+  readonly anchors: AnchorStateStore;
+  readonly memberships: MembershipStore;
+  readonly observer: SnapshotObserver;
+}
+
+export interface SnapshotObserver {
+  /** Profiles that were not in the online store and were built from the database. */
+  readThrough(profiles: number): void;
+  /** The online store failed; the answer came from the database. */
+  storeFailed(error: unknown): void;
+}
+
+/** Aliases that are followed in the online store before the database is asked instead. */
+const MAX_ALIAS_HOPS = 10;
+/** Older than every version that a write-through puts, so that any of those wins. */
+const READ_THROUGH_VERSION = 1;
+/** Profiles built in one transaction. */
+const MAX_READ_THROUGH = 200;
+
+/**
+ * Reads profiles from the online store, many in one round trip, and from the database where the store lacks them.
+ * The counterpart of `PublicationStore`. That a profile does not exist is not remembered.
+ */
+export class ProfileSnapshotReader {
+  readonly #parts: ProfileSnapshotReaderParts;
+
+  constructor(parts: ProfileSnapshotReaderParts) {
+    this.#parts = parts;
+  }
+
+  /** The profile that each id stands for, through aliases; null where there never was one. In the order asked. */
+  async byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> {
+    const found = new Map<Uuid, ProfileSnapshot>();
+    let asked = new Map<Uuid, Uuid[]>();
+    for (const id of ids) asked.set(id, [id]);
+    const missing = new Map<Uuid, Uuid[]>();
+    for (let hop = 0; hop <= MAX_ALIAS_HOPS && asked.size > 0; hop++) {
+      const next = new Map<Uuid, Uuid[]>();
+      const current = [...asked.keys()];
+      const blobs = await this.#get(current.map(profileKey));
+      for (const [i, id] of current.entries()) {
+        const origins = asked.get(id) ?? [];
+        const blob = blobs[i];
+        if (blob === null || blob === undefined) {
+          missing.set(id, origins);
+          continue;
+        }
+        const unpacked = unpackSnapshot(blob.bytes);
+        if ('alias' in unpacked) next.set(unpacked.alias, [...(next.get(unpacked.alias) ?? []), ...origins]);
+        else for (const origin of origins) found.set(origin, unpacked.profile);
+      }
+      asked = next;
+    }
+    for (const [id, origins] of asked) missing.set(id, origins);
+    if (missing.size > 0) {
+      const loaded = await this.#readThrough([...missing.keys()]);
+      for (const [id, origins] of missing) {
+        const snapshot = loaded.get(id);
+        if (snapshot !== undefined) for (const origin of origins) found.set(origin, snapshot);
+      }
+    }
+    return ids.map((id) => found.get(id) ?? null);
+  }
+
+  /** The id of the profile that each identifier belongs to; null where the identifier is unknown. In the order asked. */
+  async idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]> {
+    const blobs = await this.#get(identifierIds.map(identifierKey));
+    const missing = identifierIds.filter((_, i) => (blobs[i] ?? null) === null);
+    const loaded =
+      missing.length === 0
+        ? new Map<Uuid, Uuid>()
+        : await this.#parts.profiles.byIdentifiers(this.#parts.db, [...new Set(missing)]);
+    if (loaded.size > 0) {
+      await this.#put(
+        [...loaded].map(([id, profileId]) => ({
+          key: identifierKey(id),
+          version: READ_THROUGH_VERSION,
+          bytes: Buffer.from(profileId),
+        })),
+      );
+    }
+    return identifierIds.map((id, i) => blobs[i]?.bytes.toString('latin1') ?? loaded.get(id) ?? null);
+  }
+
+  async #readThrough(ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
+    const loaded = new Map<Uuid, ProfileSnapshot>();
+    for (let from = 0; from < ids.length; from += MAX_READ_THROUGH) {
+      const part = await this.#load(ids.slice(from, from + MAX_READ_THROUGH));
+      for (const [id, snapshot] of part) loaded.set(id, snapshot);
+    }
+    return loaded;
+  }
+
+  /** Builds what the pipeline would have published, from one state of the database. */
+  async #load(ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
+    const { db, definitions, observer } = this.#parts;
+    const current = await definitions();
+    const { survivors, profiles } = await db.transaction((tx) => this.#rows(tx, current, ids), {
+      isolation: 'REPEATABLE READ',
+      readOnly: true,
+    });
+    const entries: VersionedEntry[] = [];
+    const snapshots = new Map<Uuid, ProfileSnapshot>();
+    for (const { work, asOf } of profiles) {
+      const bytes = packProfile(work, current.features, asOf);
+      entries.push({ key: profileKey(work.id), version: READ_THROUGH_VERSION, bytes });
+      const unpacked = unpackSnapshot(bytes);
+      if ('profile' in unpacked) snapshots.set(work.id, unpacked.profile);
+    }
+    if (entries.length > 0) {
+      observer.readThrough(entries.length);
+      await this.#put(entries);
+    }
+    const answer = new Map<Uuid, ProfileSnapshot>();
+    for (const [id, survivor] of survivors) {
+      const snapshot = snapshots.get(survivor);
+      if (snapshot !== undefined) answer.set(id, snapshot);
+    }
+    return answer;
+  }
+
+  async #rows(
+    tx: Transaction,
+    { features }: Definitions,
+    ids: readonly Uuid[],
+  ): Promise<{ survivors: Map<Uuid, Uuid>; profiles: { work: ProfileWork; asOf: number }[] }> {
+    const { profiles, anchors, memberships } = this.#parts;
+    const survivors = await profiles.survivors(tx, ids);
+    if (survivors.size === 0) return { survivors, profiles: [] };
+    const rows = await profiles.byIds(tx, [...new Set(survivors.values())]);
+    const works = new Map(rows.map((row) => [row.id, newProfileWork(row, features)]));
+    const loadedIds = [...works.keys()];
+    for (const row of await anchors.loadByProfiles(tx, loadedIds)) {
+      const work = works.get(row.profileId);
+      if (work !== undefined) addAnchor(work, row, features);
+    }
+    for (const { profileId, ...membership } of await memberships.loadByProfiles(tx, loadedIds)) {
+      works.get(profileId)?.memberships.set(membership.segmentId, membership);
+    }
+    const applied = await appliedAt(tx);
+    return {
+      survivors,
+      profiles: [...works.values()].map((work) => {
+        remerge(work, features);
+        return { work, asOf: asOfWork(work, applied) };
+      }),
+    };
+  }
+
+  async #get(keys: readonly string[]): Promise<readonly (Versioned | null)[]> {
+    try {
+      return await this.#parts.store.getMany(keys);
+    } catch (error) {
+      this.#parts.observer.storeFailed(error);
+      return keys.map(() => null);
+    }
+  }
+
+  /** Filling the store is a favour to the next reader; this one has its answer. */
+  async #put(entries: readonly VersionedEntry[]): Promise<void> {
+    try {
+      await this.#parts.store.putMany(entries);
+    } catch (error) {
+      this.#parts.observer.storeFailed(error);
+    }
+  }
+}
+
+function addAnchor(work: ProfileWork, row: ProfileAnchor, features: Definitions['features']): void {
+  const { identifierId, ns, value, anchor } = row;
+  work.identifiers.set(identifierId, { id: identifierId, ns, value });
+  if (anchor === null) return;
+  const { id, part } = anchor;
+  const state = features.decode(anchor.state);
+  work.anchors.set(id, { id, part, traits: decodeTraits(anchor.traits), state, dirty: false });
+}
+
+/** When the newest event that each partition has applied was accepted, ms. */
+async function appliedAt(tx: Transaction): Promise<Map<number, number>> {
+  const { rows } = await tx.run<{ part: number; at: number }>({
+    name: 'partitions-applied-at',
+    text: `SELECT p.part, coalesce(e.accepted_at, 0)::int8 AS at FROM partitions p
+           LEFT JOIN LATERAL (SELECT accepted_at FROM event_log WHERE pos <= p.applied_pos ORDER BY pos DESC LIMIT 1) e
+             ON true`,
+    values: [],
+  });
+  return new Map(rows.map((row) => [row.part, row.at]));
+}
+
+/** Not before anything that is folded in, nor before a timer that has fired. */
+function asOfWork(work: ProfileWork, applied: ReadonlyMap<number, number>): number {
+  let asOf = Math.max(work.createdAt, applied.get(work.part) ?? 0);
+  for (const anchor of work.anchors.values()) asOf = Math.max(asOf, applied.get(anchor.part) ?? 0);
+  for (const membership of work.memberships.values()) asOf = Math.max(asOf, membership.since);
+  return asOf;
+}
