@@ -1,0 +1,45 @@
+import { createProgram } from './program.js';
+import { WeftError } from './platform/errors.js';
+import { describeError } from './platform/logger.js';
+
+/** Ctrl-C and SIGTERM ask for an orderly end; a second one ends at once. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(130);
+      controller.abort(name);
+    });
+  }
+  return controller.signal;
+}
+
+async function main(): Promise<void> {
+  let exitCode = 0;
+  const program = createProgram({
+    signal: stopSignal(),
+    setExitCode: (code) => {
+      exitCode = code;
+    },
+  });
+  try {
+    await program.parseAsync(process.argv);
+  } catch (error) {
+    exitCode = 1;
+    process.stderr.write(explain(error));
+  }
+  process.exit(exitCode);
+}
+
+/** One clear line for what a person can put right, the whole record for a defect of ours. */
+function explain(error: unknown): string {
+  if (error instanceof WeftError && error.code !== 'INTERNAL') {
+    const where = error.where === undefined ? '' : ` (${error.where})`;
+    return `weft: ${error.message}${where}${error.hint === undefined ? '' : `. ${error.hint}`}\n`;
+  }
+  return `weft: a defect of Weft's own, please report it\n${JSON.stringify(describeError(error), null, 2)}\n`;
+}
+
+// Standard output may be a pipe that somebody closed, as `weft … | head` does.
+process.stdout.on('error', () => process.exit(0));
+await main();

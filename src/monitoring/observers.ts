@@ -1,0 +1,100 @@
+import type { EventSource } from '../events/accept.model.js';
+import type { LoggedEvent } from '../events/event.model.js';
+import { WeftError } from '../platform/errors.js';
+import type { Logger } from '../platform/logger.js';
+import type { Metrics } from '../platform/metrics.js';
+
+const MAX_SOURCES = 200;
+const MAX_CODES = 50;
+const MAX_MODELS = 100;
+
+/** What one committed batch did. */
+interface BatchCounts {
+  readonly events: number;
+  readonly timers: number;
+  readonly merges: number;
+  readonly contested: number;
+  readonly changes: readonly { readonly kind: string; readonly cause: { readonly kind: string } }[];
+}
+
+export interface Observers {
+  accepted(source: EventSource, count: number): void;
+  duplicates(source: EventSource, count: number): void;
+  refused(source: EventSource, code: string): void;
+  deadLettersLost(source: EventSource, count: number, error: unknown): void;
+  failed(error: unknown): void;
+  retrying(error: unknown, attempt: number): void;
+  poisoned(event: LoggedEvent, error: unknown): void;
+  lagging(events: number): void;
+  onRun(modelKey: string, rows: number, durationMs: number): void;
+  committed(batch: BatchCounts): void;
+}
+
+/** Turns what the write side reports into metrics and log lines. Neither holds an identifier or a payload. */
+export function createObservers(metrics: Metrics, logger: Logger): Observers {
+  const accepted = metrics.counter('events_accepted_total', 'Events durably accepted, by source.', {
+    source: MAX_SOURCES,
+  });
+  const duplicates = metrics.counter('events_duplicate_total', 'Events dropped as known, by source.', {
+    source: MAX_SOURCES,
+  });
+  const refused = metrics.counter('events_refused_total', 'Events refused, by source and code.', {
+    source: MAX_SOURCES,
+    code: MAX_CODES,
+  });
+  const lost = metrics.counter('dead_letters_lost_total', 'Dead letters that could not be written.');
+  const applied = metrics.counter('events_applied_total', 'Events fully applied.');
+  const poisoned = metrics.counter('events_poisoned_total', 'Events that could not be applied, now dead letters.');
+  const timers = metrics.counter('timers_fired_total', 'Timers fired.');
+  const merges = metrics.counter('profile_merges_total', 'Profiles that became part of another.');
+  const contested = metrics.counter('identity_contested_total', 'Events of components too large to replay in place.');
+  const changes = metrics.counter('membership_changes_total', 'Membership changes emitted, by kind and cause.', {
+    kind: ['enter', 'leave'],
+    cause: 12,
+  });
+  const retries = metrics.counter('batch_retries_total', 'Batches tried again, by error code.', { code: MAX_CODES });
+  const unpublished = metrics.counter('publications_failed_total', 'Writes to the online store that failed.');
+  const scoring = metrics.histogram('model_run_seconds', 'Duration of model runs, by model.', { model: MAX_MODELS });
+  let lag = 0;
+  metrics.gauge('log_lag_events', 'Events accepted and not yet applied, as of the last batch.', () => lag);
+  return {
+    accepted: (source, count) => {
+      accepted.add(count, source.key);
+    },
+    duplicates: (source, count) => {
+      duplicates.add(count, source.key);
+    },
+    refused: (source, code) => {
+      refused.add(1, source.key, code);
+    },
+    deadLettersLost: (source, count, error) => {
+      lost.add(count);
+      logger.error({ source: source.key, count, err: error }, 'dead letters could not be written');
+    },
+    failed: (error) => {
+      unpublished.add(1);
+      logger.warn({ err: error }, 'the online store could not be written; it is tried again');
+    },
+    retrying: (error, attempt) => {
+      retries.add(1, error instanceof WeftError ? error.code : 'INTERNAL');
+      logger.warn({ err: error, attempt }, 'a batch failed and is tried again');
+    },
+    poisoned: (event, error) => {
+      poisoned.add(1);
+      logger.error({ pos: event.pos, sourceId: event.sourceId, err: error }, 'an event could not be applied');
+    },
+    lagging: (events) => {
+      lag = events;
+    },
+    onRun: (modelKey, _rows, durationMs) => {
+      scoring.observe(durationMs / 1_000, modelKey);
+    },
+    committed: (batch) => {
+      applied.add(batch.events);
+      timers.add(batch.timers);
+      merges.add(batch.merges);
+      contested.add(batch.contested);
+      for (const change of batch.changes) changes.add(1, change.kind, change.cause.kind);
+    },
+  };
+}
