@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
-import { startRedisServer } from './redis-server.js';
+import { findRunningRedis, startRedisServer } from './redis-server.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,7 +12,7 @@ declare module 'vitest' {
     readonly postgresUrl: string;
     /** Name of a migrated database without connections, to be cloned. */
     readonly templateDatabase: string;
-    /** Null: no redis-server here, its suites are skipped. */
+    /** Null: no Redis here, its suites are skipped. */
     readonly redisUrl: string | null;
   }
 }
@@ -22,7 +22,7 @@ const FAST = { fsync: 'off', full_page_writes: 'off', shared_buffers: '128MB', m
 
 /**
  * One PostgreSQL and, where there is one, one Redis for all files of a run, in a temporary folder.
- * `WEFT_TEST_DATABASE_URL` runs the suite on a server of one's own instead, 15 or newer.
+ * `WEFT_TEST_DATABASE_URL` and `WEFT_TEST_REDIS_URL` run the suite on servers of one's own instead.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-test-'));
@@ -31,7 +31,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const external = process.env['WEFT_TEST_DATABASE_URL'];
   const embedded = external === undefined ? await EmbeddedPostgres.start({ dataDir: folder, settings: FAST }) : null;
   const postgresUrl = external ?? embedded?.url ?? '';
-  const redis = await startRedisServer(folder);
+  const redis = process.env['WEFT_TEST_REDIS_URL'] === undefined ? await startRedisServer(folder) : null;
+  const redisUrl = process.env['WEFT_TEST_REDIS_URL'] ?? redis?.url ?? (await findRunningRedis());
+  if (redisUrl === null) {
+    process.stdout.write('The Redis suites are skipped: there is no redis-server 7 (scripts/setup-test-services.sh)\n');
+  }
 
   const templateDatabase = `weft_template_${String(process.pid)}`;
   await withDatabase(postgresUrl, (admin) => admin.execute(`CREATE DATABASE ${templateDatabase}`));
@@ -39,7 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   project.provide('postgresUrl', postgresUrl);
   project.provide('templateDatabase', templateDatabase);
-  project.provide('redisUrl', redis?.url ?? null);
+  project.provide('redisUrl', redisUrl);
 
   return async () => {
     if (embedded === null) {

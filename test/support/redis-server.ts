@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,6 +8,7 @@ import { Redis } from 'ioredis';
 
 const MIN_MAJOR = 7;
 const START_TIMEOUT_MS = 10_000;
+const USUAL_URL = 'redis://127.0.0.1:6379';
 
 export interface RedisServer {
   readonly url: string;
@@ -14,29 +16,32 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+/** True where redis-server is installed in version 7 or newer. */
+export async function canStartRedis(): Promise<boolean> {
+  try {
+    const { stdout } = await promisify(execFile)('redis-server', ['--version']);
+    return Number.parseInt(/v=(\d+)/.exec(stdout)?.[1] ?? '0', 10) >= MIN_MAJOR;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * A private redis-server on a free port of this machine, without persistence. Null, after one line that says so, where
- * none of version 7 or newer is installed. `flags` are appended to its command line.
+ * A private redis-server on a free port of this machine, without persistence; null where none is installed.
+ * `flags` are appended to its command line.
  */
 export async function startRedisServer(folder: string, flags: readonly string[] = []): Promise<RedisServer | null> {
-  const problem = await missing();
-  if (problem !== null) {
-    process.stdout.write(`Redis suites are skipped: ${problem} (scripts/setup-test-services.sh installs it)\n`);
-    return null;
-  }
-  const port = await freePort();
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder];
-  const child = spawn('redis-server', [...options, '--logfile', join(folder, `redis-${String(port)}.log`), ...flags], {
-    stdio: 'ignore',
-  });
-  const exited = new Promise<void>((resolve) =>
-    child.once('exit', () => {
-      resolve();
-    }),
-  );
-  await untilAnswering(port);
+  if (!(await canStartRedis())) return null;
+  const chosen = flags.indexOf('--port');
+  const port = chosen === -1 ? await freePort() : Number(flags[chosen + 1]);
+  const log = join(folder, `redis-${String(port)}.log`);
+  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const child = spawn('redis-server', [...options, '--dir', folder, '--logfile', log, ...flags], { stdio: 'ignore' });
+  const exited = once(child, 'exit');
+  const url = `redis://127.0.0.1:${String(port)}`;
+  if (!(await answers(url, START_TIMEOUT_MS))) throw new Error(`redis-server did not answer on port ${String(port)}`);
   return {
-    url: `redis://127.0.0.1:${String(port)}`,
+    url,
     port,
     stop: async () => {
       child.kill('SIGTERM');
@@ -45,36 +50,40 @@ export async function startRedisServer(folder: string, flags: readonly string[] 
   };
 }
 
-async function missing(): Promise<string | null> {
+/** A Redis of version 7 or newer that runs already at the usual place. */
+export async function findRunningRedis(): Promise<string | null> {
+  if (!(await answers(USUAL_URL, 500))) return null;
+  const client = new Redis(USUAL_URL);
   try {
-    const { stdout } = await promisify(execFile)('redis-server', ['--version']);
-    const major = Number.parseInt(/v=(\d+)/.exec(stdout)?.[1] ?? '0', 10);
-    return major >= MIN_MAJOR ? null : `redis-server here is version ${String(major)}, ${String(MIN_MAJOR)} is needed`;
+    const version = /^redis_version:(\d+)/m.exec(await client.info('server'))?.[1] ?? '0';
+    return Number(version) >= MIN_MAJOR ? USUAL_URL : null;
   } catch {
-    return 'there is no redis-server on the PATH';
+    return null;
+  } finally {
+    client.disconnect();
   }
 }
 
-async function untilAnswering(port: number): Promise<void> {
-  const client = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 20, maxRetriesPerRequest: null });
+/** An answer of any kind counts: a server with a password answers too. */
+async function answers(url: string, timeoutMs: number): Promise<boolean> {
+  const client = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
   client.on('error', () => undefined);
-  const answer = client.ping().then(() => true);
-  const answered = await Promise.race([answer, delay(START_TIMEOUT_MS, false, { ref: false })]);
+  const answer = client.ping().then(
+    () => true,
+    (error: unknown) => error instanceof Error && error.message.startsWith('NOAUTH'),
+  );
+  const answered = await Promise.race([answer, delay(timeoutMs, false, { ref: false })]);
   client.disconnect();
-  if (!answered) throw new Error(`redis-server did not answer on port ${String(port)}`);
+  return answered;
 }
 
 /** A port that nobody listens on right now, given by the system. */
 async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === 'object') resolve(address.port);
-        else reject(new Error('no free port'));
-      });
-    });
-  });
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
 }
