@@ -1,0 +1,183 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { RedisConnection } from '../platform/redis.js';
+import { TOMBSTONE_MS, type OnlineStore, type Versioned, type VersionedEntry } from './online-store.model.js';
+
+/*
+ * One string value a key:
+ *
+ *   byte   0        1 … 7                  8 …
+ *        +-------+----------------------+-----------+
+ *        | state | version, big-endian  | the blob  |
+ *        +-------+----------------------+-----------+
+ *
+ *   state 0: a blob; 1: a tombstone, which has no blob and expires.
+ *
+ * Key: <prefix>{<bucket>}:<key>. The bucket, 0 … 255, is a hash of the key; as the part in braces it alone decides the
+ * slot in a cluster, so that a batch falls into at most 256 groups and not into one a key.
+ */
+const HEADER_BYTES = 8;
+const BLOB = 0;
+const TOMBSTONE = 1;
+const BUCKETS = 256;
+
+const MAX_KEYS_PER_COMMAND = 500;
+const MAX_BYTES_PER_COMMAND = 1_048_576;
+
+/**
+ * Puts values, blobs or tombstones, each only if nothing newer is there.
+ *
+ * KEYS  keys of one slot
+ * ARGV  1: lifetime of a tombstone, ms; 1 + i: the value for KEYS[i], as drawn above
+ *
+ * Numbers are compared and not strings: string comparison in Lua depends on the locale of the server. 7 bytes of version
+ * are exact in a double, because versions stay below 2^53. Of equal versions a tombstone wins, in either order.
+ */
+const PUT_SCRIPT = `
+local function rank(value)
+  local a, b, c, d, e, f, g = string.byte(value, 2, 8)
+  local version = (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
+  return version, string.byte(value, 1)
+end
+for i, key in ipairs(KEYS) do
+  local value = ARGV[i + 1]
+  local version, state = rank(value)
+  local current = redis.call('GETRANGE', key, 0, 7)
+  local accepted = #current < 8
+  if not accepted then
+    local currentVersion, currentState = rank(current)
+    accepted = version > currentVersion or (version == currentVersion and state > currentState)
+  end
+  if accepted then
+    if state == 1 then redis.call('SET', key, value, 'PX', ARGV[1]) else redis.call('SET', key, value) end
+  end
+end
+`;
+
+interface Put {
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+/** The online store shared by all processes. `prefix` keeps several installations on one server apart. */
+export class RedisOnlineStore implements OnlineStore {
+  readonly #connection: RedisConnection;
+  readonly #prefix: string;
+  readonly #script: PutScript;
+
+  constructor(connection: RedisConnection, prefix = 'weft:') {
+    this.#connection = connection;
+    this.#prefix = prefix;
+    this.#script = definePutScript(connection.client);
+  }
+
+  async putMany(entries: readonly VersionedEntry[]): Promise<void> {
+    await this.#put(entries.map(({ key, version, bytes }) => ({ key, value: encode(BLOB, version, bytes) })));
+  }
+
+  async deleteMany(keys: readonly string[], version: number): Promise<void> {
+    const value = encode(TOMBSTONE, version, Buffer.alloc(0));
+    await this.#put(keys.map((key) => ({ key, value })));
+  }
+
+  async getMany(keys: readonly string[]): Promise<(Versioned | null)[]> {
+    const found: (Versioned | null)[] = new Array<null>(keys.length).fill(null);
+    const positions = keys.map((key, position) => ({ key, position }));
+    await this.#connection.run(async (client) => {
+      const reads = this.#chunks(positions, () => 0).map(async (chunk) => {
+        const values = await client.mgetBuffer(chunk.map(({ key }) => this.#keyOf(key)));
+        for (const [i, { position }] of chunk.entries()) found[position] = decode(values[i] ?? null);
+      });
+      await Promise.all(reads);
+    });
+    return found;
+  }
+
+  async #put(puts: readonly Put[]): Promise<void> {
+    await this.#connection.run(async () => {
+      const writes = this.#chunks(puts, ({ value }) => value.length).map((chunk) =>
+        this.#script(
+          chunk.map(({ key }) => this.#keyOf(key)),
+          [TOMBSTONE_MS, ...chunk.map(({ value }) => value)],
+        ),
+      );
+      await Promise.all(writes);
+    });
+  }
+
+  #keyOf(key: string): string {
+    return `${this.#prefix}{${String(bucketOf(key))}}:${key}`;
+  }
+
+  /** Pieces for one command each: bounded in keys and bytes and, in a cluster, of one slot. */
+  #chunks<T extends { readonly key: string }>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
+    const groups = this.#connection.isCluster ? groupByBucket(items) : [items];
+    return groups.flatMap((group) => split(group, bytesOf));
+  }
+}
+
+type PutScript = (keys: readonly string[], args: readonly (Buffer | number)[]) => Promise<unknown>;
+
+/** ioredis sends the digest, and the text only to a server that does not know it yet. */
+function definePutScript(client: Redis | Cluster): PutScript {
+  const name = 'weftPut';
+  client.defineCommand(name, { lua: PUT_SCRIPT });
+  const scripted = client as unknown as Record<
+    typeof name,
+    (...args: (string | number | Buffer)[]) => Promise<unknown>
+  >;
+  return (keys, args) => scripted[name](keys.length, ...keys, ...args);
+}
+
+function groupByBucket<T extends { readonly key: string }>(items: readonly T[]): T[][] {
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const bucket = bucketOf(item.key);
+    const group = groups.get(bucket);
+    if (group === undefined) groups.set(bucket, [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+function split<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
+  const chunks: T[][] = [];
+  let chunk: T[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const size = bytesOf(item);
+    if (chunk.length === MAX_KEYS_PER_COMMAND || (chunk.length > 0 && bytes + size > MAX_BYTES_PER_COMMAND)) {
+      chunks.push(chunk);
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(item);
+    bytes += size;
+  }
+  if (chunk.length > 0) chunks.push(chunk);
+  return chunks;
+}
+
+/** FNV-1a, 32 bits, folded to a bucket. */
+function bucketOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & (BUCKETS - 1);
+}
+
+function encode(state: number, version: number, bytes: Buffer): Buffer {
+  const value = Buffer.allocUnsafe(HEADER_BYTES + bytes.length);
+  // 7 bytes: 21 bits and 32 bits hold what is below 2^53.
+  value.writeUInt32BE(Math.floor(version / 0x1_0000_0000), 0);
+  value.writeUInt32BE(version >>> 0, 4);
+  value[0] = state;
+  bytes.copy(value, HEADER_BYTES);
+  return value;
+}
+
+function decode(value: Buffer | null): Versioned | null {
+  if (value === null || value.length < HEADER_BYTES || value[0] !== BLOB) return null;
+  return {
+    version: value.readUInt32BE(0) * 0x1_0000_0000 + value.readUInt32BE(4),
+    bytes: value.subarray(HEADER_BYTES),
+  };
+}
