@@ -5,8 +5,11 @@ import { LatestTimes } from './latest-times.js';
 import { MomentTiles } from './moment-tiles.js';
 import { corruptState, PackedReader } from './packed-bytes.js';
 import { FirstRows, LastRow } from './row-tiles.js';
-import { PackedStream, type StreamState } from './stream-state.js';
+import { PackedStream, UnmergedStream, type StreamState } from './stream-state.js';
 import type { StreamSpec } from './stream.model.js';
+
+/** A stream in any of its forms. The packed ones cannot change, and so may be shared between states. */
+export type StreamPart = StreamState | PackedStream | UnmergedStream;
 
 /** A stream of a compiled set. Its slot is its place among them by rising id. */
 export interface StreamSlot {
@@ -22,7 +25,7 @@ export interface StreamSlot {
 export class AnchorState {
   /** Slots of the streams that are here, ascending, and beside them their content. */
   readonly #slots: number[] = [];
-  readonly #parts: (StreamState | PackedStream)[] = [];
+  readonly #parts: StreamPart[] = [];
 
   /** @param set what made it; the slots of another set mean other streams */
   constructor(readonly set: object) {}
@@ -35,12 +38,12 @@ export class AnchorState {
     return this.#slots[position] ?? -1;
   }
 
-  partAt(position: number): StreamState | PackedStream | undefined {
+  partAt(position: number): StreamPart | undefined {
     return this.#parts[position];
   }
 
   /** Adds a stream whose slot is greater than all that are here. */
-  append(slot: number, part: StreamState | PackedStream): void {
+  append(slot: number, part: StreamPart): void {
     this.#slots.push(slot);
     this.#parts.push(part);
   }
@@ -66,21 +69,29 @@ export class AnchorState {
     return fresh;
   }
 
-  /** Puts a stream in its place, where there is none yet. */
-  place(slot: number, part: StreamState | PackedStream): void {
-    const position = this.#locate(slot);
-    this.#slots.splice(position, 0, slot);
-    this.#parts.splice(position, 0, part);
-  }
-
-  has(slot: number): boolean {
-    return this.#slots[this.#locate(slot)] === slot;
+  /** Folds in what another state knows of the stream. Packed forms are only put together, to be merged when needed. */
+  merge(stream: StreamSlot, part: StreamPart): void {
+    const position = this.#locate(stream.slot);
+    const here = this.#slots[position] === stream.slot ? this.#parts[position] : undefined;
+    const packed = packedParts(part);
+    if (packed === null) {
+      this.open(stream).merge(part as StreamState);
+    } else if (here === undefined) {
+      this.#slots.splice(position, 0, stream.slot);
+      this.#parts.splice(position, 0, packed.length === 1 ? (packed[0] ?? part) : part);
+    } else if (here instanceof PackedStream || here instanceof UnmergedStream) {
+      this.#parts[position] = new UnmergedStream([...(packedParts(here) ?? []), ...packed]);
+    } else {
+      for (const other of packed) here.merge(unpackStream(other, stream));
+    }
   }
 
   unpackAt(position: number, stream: StreamSlot): StreamState {
     const part = this.#parts[position];
-    if (!(part instanceof PackedStream)) return part ?? emptyStream(stream.spec);
-    const state = unpackStream(part, stream);
+    if (!(part instanceof PackedStream || part instanceof UnmergedStream)) return part ?? emptyStream(stream.spec);
+    const [first, ...others] = packedParts(part) ?? [];
+    const state = first === undefined ? emptyStream(stream.spec) : unpackStream(first, stream);
+    for (const other of others) state.merge(unpackStream(other, stream));
     this.#parts[position] = state;
     return state;
   }
@@ -98,7 +109,14 @@ export class AnchorState {
   }
 }
 
-export function emptyStream(spec: StreamSpec): StreamState {
+/** The packed forms that together are the stream; null if it has changed since it was unpacked. */
+export function packedParts(part: StreamPart): readonly PackedStream[] | null {
+  if (part instanceof UnmergedStream) return part.parts;
+  if (part instanceof PackedStream) return [part];
+  return part.packed === null ? null : [part.packed];
+}
+
+function emptyStream(spec: StreamSpec): StreamState {
   switch (spec.kind) {
     case 'count':
       return new CountTiles(spec.hopMs);
@@ -118,7 +136,7 @@ export function emptyStream(spec: StreamSpec): StreamState {
   }
 }
 
-export function unpackStream(part: PackedStream, stream: StreamSlot): StreamState {
+function unpackStream(part: PackedStream, stream: StreamSlot): StreamState {
   const reader = new PackedReader(part.bytes, part.start, part.end);
   const state = readStream(reader, stream.spec);
   if (!reader.done) throw corruptState(`stream ${String(stream.id)} goes on after its end`, reader.at);

@@ -1,11 +1,11 @@
 import { WeftError } from '../platform/errors.js';
-import { AnchorState, unpackStream, type StreamSlot } from './anchor-state.js';
+import { AnchorState, packedParts, type StreamSlot } from './anchor-state.js';
 import type { CompareOp, Constant } from './compare-value.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';
 import { decodeState, encodeState, oldestTileOf } from './packed-state.js';
-import { PackedStream, type FeatureReading } from './stream-state.js';
+import type { FeatureReading } from './stream-state.js';
 import { MAX_STREAM_ID, streamOf, tileOf, type StreamSpec } from './stream.model.js';
 import { parseValuePath, valueAt, type ValuePath } from './value-path.js';
 
@@ -167,9 +167,7 @@ export class FeatureSet {
       const stream = this.#streams[source.slotAt(position)];
       const part = source.partAt(position);
       if (stream === undefined || part === undefined) continue;
-      const packed = part instanceof PackedStream ? part : part.packed;
-      if (packed !== null && !target.has(stream.slot)) target.place(stream.slot, packed);
-      else target.open(stream).merge(part instanceof PackedStream ? unpackStream(part, stream) : part);
+      target.merge(stream, part);
     }
   }
 
@@ -183,7 +181,7 @@ export class FeatureSet {
       const { hopMs, retentionMs } = stream.spec;
       if (hopMs === null || retentionMs === null) continue;
       const oldest = Math.floor((beforeT - retentionMs) / hopMs);
-      if (part instanceof PackedStream && oldestTileOf(part) >= oldest) continue;
+      if (packedParts(part)?.every((packed) => oldestTileOf(packed) >= oldest) === true) continue;
       const unpacked = state.unpackAt(position, stream);
       unpacked.dropBefore(oldest);
       if (unpacked.isEmpty) state.removeAt(position);

@@ -104,7 +104,17 @@ export class PackedWriter {
   /** The 48 bits of a hash, always six bytes: hashes have no small values to gain from. */
   hash(value: number): void {
     this.#reserve(MAX_PRIMITIVE_BYTES);
-    this.#at = this.#bytes.writeUIntLE(value, this.#at, 6);
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const high = Math.floor(value / 0x100_0000);
+    const low = value - high * 0x100_0000;
+    bytes[at] = low & 255;
+    bytes[at + 1] = (low >>> 8) & 255;
+    bytes[at + 2] = low >>> 16;
+    bytes[at + 3] = high & 255;
+    bytes[at + 4] = (high >>> 8) & 255;
+    bytes[at + 5] = high >>> 16;
+    this.#at = at + 6;
   }
 
   bytes(source: Buffer, start: number, end: number): void {

@@ -43,19 +43,19 @@ export function encodeState(state: AnchorState, streams: readonly StreamSlot[]):
   let previousId = 0;
   for (let position = 0; position < state.size; position++) {
     const stream = streams[state.slotAt(position)];
+    if (stream === undefined) continue;
     const part = state.partAt(position);
-    if (stream === undefined || part === undefined) continue;
-    const packed = part instanceof PackedStream ? part : part.packed;
-    if (packed === null && !(part instanceof PackedStream)) {
-      if (part.isEmpty) continue;
-      writer.varint(stream.id - previousId);
-      const start = writer.openFrame();
-      part.write(writer);
-      writer.closeFrame(start);
-    } else if (packed !== null) {
-      writer.varint(stream.id - previousId);
+    const unpacked = part instanceof PackedStream ? null : state.unpackAt(position, stream);
+    const packed = part instanceof PackedStream ? part : unpacked?.packed;
+    if (unpacked?.isEmpty === true) continue;
+    writer.varint(stream.id - previousId);
+    if (packed != null) {
       writer.varint(packed.end - packed.start);
       writer.bytes(packed.bytes, packed.start, packed.end);
+    } else {
+      const start = writer.openFrame();
+      unpacked?.write(writer);
+      writer.closeFrame(start);
     }
     previousId = stream.id;
   }

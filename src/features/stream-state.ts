@@ -12,6 +12,11 @@ export class PackedStream {
   ) {}
 }
 
+/** Packed streams of several anchors that nobody has needed together yet. */
+export class UnmergedStream {
+  constructor(readonly parts: readonly PackedStream[]) {}
+}
+
 /** How one feature reads its stream. */
 export interface FeatureReading {
   readonly definition: FeatureDefinition;
