@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import type { StoredApiKey } from '../../src/api/auth/api-key.store.js';
@@ -16,6 +16,8 @@ const NOW = Date.UTC(2026, 0, 31, 12);
 class CountingStore extends ApiKeyStore {
   lookups = 0;
   readonly lastUsed: [string, number][] = [];
+  /** What the write of `last_used_at` waits for. */
+  gate: Promise<void> = Promise.resolve();
 
   override findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
     this.lookups += 1;
@@ -24,6 +26,7 @@ class CountingStore extends ApiKeyStore {
 
   override async setLastUsed(id: string, nowMs: number): Promise<void> {
     this.lastUsed.push([id, nowMs]);
+    await this.gate;
     await super.setLastUsed(id, nowMs);
   }
 }
@@ -33,16 +36,18 @@ let sourceId: number;
 let clock: ManualClock;
 let store: CountingStore;
 let keys: ApiKeyService;
+const lost: unknown[] = [];
+const services: ApiKeyService[] = [];
 
 function newService(): ApiKeyService {
-  return new ApiKeyService({
+  const service = new ApiKeyService({
     store,
     clock,
     randomBytes,
-    onLastUsedError: (error) => {
-      throw error;
-    },
+    onLastUsedError: (error) => lost.push(error),
   });
+  services.push(service);
+  return service;
 }
 
 beforeAll(async () => {
@@ -52,6 +57,11 @@ beforeAll(async () => {
 });
 
 afterAll(() => test.drop());
+
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((service) => service.drain()));
+  expect(lost).toEqual([]);
+});
 
 beforeEach(() => {
   clock = new ManualClock(NOW);
@@ -116,12 +126,27 @@ describe('ApiKeyService', () => {
     await keys.verify(secret);
     clock.advance(30_000);
     await keys.verify(secret);
+    await keys.drain();
     clock.advance(30_000);
     await keys.verify(secret);
     expect(store.lastUsed).toEqual([
       [key.id, NOW],
       [key.id, NOW + 60_000],
     ]);
+    await keys.drain();
+    expect((await keys.list()).find(({ id }) => id === key.id)).toMatchObject({ lastUsedAt: NOW + 60_000 });
+  });
+
+  it('does not write it again because the row does not show it yet', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    let open: () => void = () => undefined;
+    store.gate = new Promise((resolve) => (open = resolve));
+    await keys.verify(secret);
+    clock.advance(30_000);
+    await keys.verify(secret);
+    expect(store.lookups).toBe(2);
+    expect(store.lastUsed).toHaveLength(1);
+    open();
   });
 
   it('wants a name, a scope, and a source for keys that send events', async () => {

@@ -23,7 +23,10 @@ beforeAll(async () => {
   writeKey = (await services.keys.create({ name: 'backend', scopes: ['ingest'], sourceId: source.id })).secret;
 });
 
-afterAll(() => test.drop());
+afterAll(async () => {
+  await services.keys.drain();
+  await test.drop();
+});
 
 beforeEach(async () => {
   startPos = (await services.log.head()).pos;

@@ -41,6 +41,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await server.app.close();
+  await services.keys.drain();
   await test.drop();
 });
 

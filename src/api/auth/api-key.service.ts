@@ -44,6 +44,8 @@ export interface ApiKeyDependencies {
 export class ApiKeyService {
   readonly #cache = new LRUCache<string, CacheEntry>({ max: MAX_CACHED_KEYS });
   readonly #loading = new Map<string, Promise<CacheEntry>>();
+  /** Writes of `last_used_at` under way; at most one a key and minute. */
+  readonly #writing = new Set<Promise<void>>();
 
   constructor(private readonly deps: ApiKeyDependencies) {}
 
@@ -83,7 +85,7 @@ export class ApiKeyService {
     if (key === null || !isUsable(key, nowMs)) return null;
     if (nowMs - entry.lastUsedWrittenMs >= LAST_USED_EVERY_MS) {
       entry.lastUsedWrittenMs = nowMs;
-      this.deps.store.setLastUsed(key.id, nowMs).catch(this.deps.onLastUsedError);
+      this.#writeLastUsed(key.id, nowMs);
     }
     return key;
   }
@@ -101,6 +103,19 @@ export class ApiKeyService {
     this.#cache.clear();
   }
 
+  /** Waits for the writes that no request waited for; to be called before the database is closed. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#writing);
+  }
+
+  #writeLastUsed(id: Uuid, nowMs: number): void {
+    const writing = this.deps.store
+      .setLastUsed(id, nowMs)
+      .catch(this.deps.onLastUsedError)
+      .finally(() => this.#writing.delete(writing));
+    this.#writing.add(writing);
+  }
+
   /** Concurrent requests with one key share one query. */
   #load(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
     const running = this.#loading.get(cacheKey);
@@ -113,7 +128,9 @@ export class ApiKeyService {
   async #fetch(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
     const found = await this.deps.store.findByHash(keyHash);
     const key = found !== null && timingSafeEqual(found.keyHash, keyHash) ? found : null;
-    const entry = { key, loadedAtMs: nowMs, lastUsedWrittenMs: key?.lastUsedAt ?? 0 };
+    // The row may not show yet what was written a moment ago.
+    const writtenMs = this.#cache.peek(cacheKey)?.lastUsedWrittenMs ?? 0;
+    const entry = { key, loadedAtMs: nowMs, lastUsedWrittenMs: Math.max(writtenMs, key?.lastUsedAt ?? 0) };
     this.#cache.set(cacheKey, entry);
     return entry;
   }
