@@ -8,6 +8,11 @@ export interface ChangeFilter {
   readonly profileIds?: readonly Uuid[];
 }
 
+export function matchesFilter(change: SegmentChange, { segmentIds, profileIds }: ChangeFilter): boolean {
+  if (segmentIds !== undefined && segmentIds.length > 0 && !segmentIds.includes(change.segmentId)) return false;
+  return profileIds === undefined || profileIds.length === 0 || profileIds.includes(change.profileId);
+}
+
 interface ChangeRow {
   seq: number;
   profile_id: Uuid;
