@@ -1,8 +1,8 @@
 import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
+import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { compileWhere } from './compile-where.js';
 import { durationMs, durationText } from './duration.model.js';
-import { FeatureYaml, type YamlValue } from './feature-yaml.js';
 import {
   AGGREGATES,
   type Aggregate,
@@ -73,7 +73,7 @@ export function parseFeatures(text: string, file: string, elsewhere: Iterable<st
       hint: 'split it into several files',
     });
   }
-  const yaml = new FeatureYaml(text, file);
+  const yaml = new YamlFile(text, file);
   // What follows from broken YAML is no news.
   yaml.throwProblems();
   const fields = yaml.root.fields('the file', ['views', 'services']);

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
-import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
+import { WeftError } from './errors.js';
+import { nearestName } from './near-names.js';
 
 /** Problems told at most; the number of the others is told. */
 const MAX_PROBLEMS = 50;
@@ -12,7 +12,7 @@ interface Problem {
 }
 
 /** A parsed file whose values know where they stand, and the problems found in it so far. */
-export class FeatureYaml {
+export class YamlFile {
   readonly root: YamlValue;
   readonly #file: string;
   readonly #lines = new LineCounter();
@@ -50,11 +50,11 @@ export class FeatureYaml {
 /** One value of the file. Readers return the value, or undefined after they have noted the problem. */
 export class YamlValue {
   readonly offset: number;
-  readonly #file: FeatureYaml;
+  readonly #file: YamlFile;
   readonly #node: unknown;
 
   /** @param fallback where the value would stand if it has no place of its own */
-  constructor(file: FeatureYaml, node: unknown, fallback: number) {
+  constructor(file: YamlFile, node: unknown, fallback: number) {
     this.#file = file;
     this.#node = file.resolve(node);
     this.offset = offsetOf(node) ?? fallback;
@@ -107,6 +107,11 @@ export class YamlValue {
     const value = this.scalar;
     if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
     return this.problem(`${what} must be a whole number`, `from ${String(least)} to ${String(most)}`);
+  }
+
+  bool(what: string): boolean | undefined {
+    const value = this.scalar;
+    return typeof value === 'boolean' ? value : this.problem(`${what} must be true or false`, 'write true or false');
   }
 
   oneOf<T extends string>(what: string, known: readonly T[]): T | undefined {
