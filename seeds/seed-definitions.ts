@@ -21,8 +21,8 @@ const segmentSchema = z.strictObject({
   name: z.string().min(1),
   description: z.string().min(1),
   tags: z.array(z.string().regex(/^[a-z][a-z0-9-]*$/)).min(1),
-  /** Among whom the segment singles people out; the language of segments. */
-  applies_to: z.string().min(1),
+  /** Key of the segment among whose members this one singles people out; an audience itself has none. */
+  applies_to: z.string().regex(KEY).optional(),
   expression: z.string().min(1),
 });
 
@@ -45,7 +45,8 @@ export interface SeedSegment {
   readonly name: string;
   readonly description: string;
   readonly tags: readonly string[];
-  readonly appliesTo: string;
+  /** Among whom it singles people out; null for an audience itself. */
+  readonly audience: { readonly key: string; readonly expression: string } | null;
   readonly expression: string;
 }
 
@@ -63,11 +64,22 @@ export function parseSeedSources(yaml: string): { readonly sources: readonly See
  * @throws WeftError DEFINITION_INVALID with every problem of the file
  */
 export function parseSeedSegments(yaml: string): readonly SeedSegment[] {
-  return read(segmentsFile, yaml, 'segments.yaml').segments.map(({ applies_to, expression, ...segment }) => ({
+  const { segments } = read(segmentsFile, yaml, 'segments.yaml');
+  const expressions = new Map(segments.map(({ key, expression }) => [key, expression.trim()]));
+  return segments.map(({ applies_to: audienceKey, expression, ...segment }) => ({
     ...segment,
-    appliesTo: applies_to,
+    audience: audienceKey === undefined ? null : { key: audienceKey, expression: found(expressions, audienceKey) },
     expression: expression.trim(),
   }));
+}
+
+function found(expressions: ReadonlyMap<string, string>, key: string): string {
+  const expression = expressions.get(key);
+  if (expression !== undefined) return expression;
+  throw new WeftError('DEFINITION_INVALID', `applies_to names the segment ${key}, which is not in the file`, {
+    where: 'segments.yaml',
+    hint: 'name a segment of the same file',
+  });
 }
 
 function read<T>(schema: z.ZodType<T>, yaml: string, file: string): T {

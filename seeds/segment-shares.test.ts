@@ -29,7 +29,7 @@ const schema = {
 const parsed = segments.map((segment) => ({
   segment,
   expression: parseSegment(segment.expression, schema),
-  appliesTo: parseSegment(segment.appliesTo, schema),
+  appliesTo: parseSegment(segment.audience?.expression ?? segment.expression, schema),
 }));
 
 let events: LoggedEvent[];
@@ -93,7 +93,8 @@ function compile(
 }
 
 const ruleBased = parsed
-  .filter(({ expression }) => expression.requires.models.length === 0 && expression.requires.segments.length === 0)
+  .filter(({ segment, expression }) => segment.audience !== null && expression.requires.models.length === 0)
+  .filter(({ expression }) => expression.requires.segments.length === 0)
   .map(({ segment }) => segment);
 
 describe('the demo loaded an hour after its last event', () => {
