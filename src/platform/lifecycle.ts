@@ -45,7 +45,7 @@ export class Lifecycle {
    * @throws whatever `open` throws, after everything started before was stopped; UNAVAILABLE when a stop came between
    */
   async start<T>(name: string, open: () => Promise<T> | T, departure: Departure<T> = {}): Promise<T> {
-    if (this.#stopping !== undefined) throw stopped(name);
+    if (this.#isStopping()) throw stopped(name);
     const startedMs = performance.now();
     let part: T;
     try {
@@ -60,7 +60,7 @@ export class Lifecycle {
       stop: () => departure.stop?.(part),
     };
     // The signal to stop came while this part was starting: nobody else will stop it.
-    if (this.#stopping !== undefined) {
+    if (this.#isStopping()) {
       const deadlineMs = performance.now() + this.#timeoutMs;
       await this.#depart(running, 'drain', deadlineMs);
       await this.#depart(running, 'stop', deadlineMs);
@@ -75,6 +75,10 @@ export class Lifecycle {
   stop(): Promise<boolean> {
     this.#stopping ??= this.#stopAll();
     return this.#stopping;
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping !== undefined;
   }
 
   async #stopAll(): Promise<boolean> {

@@ -361,13 +361,18 @@ function parseInt8Array(text: string): number[] {
   return text === '{}' ? [] : text.slice(1, -1).split(',').map(parseInt8);
 }
 
-const getTypeParser = ((oid: number, format?: 'text' | 'binary') => {
+type TypeParser = (oid: number, format: 'text' | 'binary') => unknown;
+
+/** node-postgres declares the parameter as one of the types it knows; the server sends any number. */
+const defaultTypeParser = pg.types.getTypeParser as TypeParser;
+
+const getTypeParser: TypeParser = (oid, format) => {
   if (format !== 'binary') {
     if (oid === INT8) return parseInt8;
     if (oid === INT8_ARRAY) return parseInt8Array;
   }
-  return pg.types.getTypeParser(oid, format ?? 'text') as unknown;
-}) as typeof pg.types.getTypeParser;
+  return defaultTypeParser(oid, format);
+};
 
 type MigrationClass = new () => MigrationInterface;
 

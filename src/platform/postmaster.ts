@@ -117,10 +117,10 @@ async function tryLaunch(options: LaunchOptions, port: number): Promise<string |
   await trimLog(options.logFile);
   const log = await open(options.logFile, 'a', 0o600);
   const { size } = await log.stat();
-  let ended: string | null = null;
+  const child: { ended: string | null } = { ended: null };
   try {
     const settings = Object.entries({ ...options.settings, port: String(port) });
-    const child = spawn(
+    const server = spawn(
       options.postgres,
       ['-D', options.cluster, ...settings.flatMap(([k, v]) => ['-c', `${k}=${v}`])],
       {
@@ -131,19 +131,19 @@ async function tryLaunch(options: LaunchOptions, port: number): Promise<string |
         env: { LC_ALL: 'C', TZ: 'UTC' },
       },
     );
-    child.once('error', (error) => (ended = error.message));
-    child.once('exit', () => (ended ??= ''));
-    child.unref();
-    const pid = child.pid ?? 0;
+    server.once('error', (error) => (child.ended = error.message));
+    server.once('exit', () => (child.ended ??= ''));
+    server.unref();
+    const pid = server.pid ?? 0;
     await waitUntil(async () => {
-      if (ended !== null) return true;
+      if (child.ended !== null) return true;
       const found = await readPidFile(options.cluster);
       return found?.pid === pid && found.status === 'ready';
     }, START_TIMEOUT_MS);
   } finally {
     await log.close();
   }
-  return ended === null ? null : `${ended as string}${await readFrom(options.logFile, size)}`;
+  return child.ended === null ? null : `${child.ended}${await readFrom(options.logFile, size)}`;
 }
 
 /**
@@ -168,7 +168,7 @@ async function isPostmasterOf(pid: number, cluster: string): Promise<boolean> {
       ({ stdout }) => stdout,
       () => '',
     ));
-  if (!/postgres/.test(command)) return false;
+  if (!command.includes('postgres')) return false;
   if (command.includes(cluster) || command.includes(folder)) return true;
   return (await readlink(`/proc/${String(pid)}/cwd`).catch(() => '')) === folder;
 }

@@ -146,7 +146,7 @@ export function toRedisError(error: unknown): unknown {
   if (/WRONGPASS|NOAUTH|NOPERM|invalid password/i.test(said)) {
     return redisError('CONFIG_INVALID', 'Redis refuses the user or the password', 'Check the URL.', error);
   }
-  if (/^OOM/.test(said)) {
+  if (said.startsWith('OOM')) {
     return redisError(
       'UNAVAILABLE',
       'Redis is out of memory',
@@ -154,7 +154,7 @@ export function toRedisError(error: unknown): unknown {
       error,
     );
   }
-  if (/READONLY/.test(said)) {
+  if (said.includes('READONLY')) {
     return redisError('UNAVAILABLE', 'this Redis server only allows reading', 'Point at the primary.', error);
   }
   if (/^(?:ERR|WRONGTYPE|NOSCRIPT|CROSSSLOT|EXECABORT|BUSY)/.test(said)) {

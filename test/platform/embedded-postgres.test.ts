@@ -43,7 +43,7 @@ async function query(server: EmbeddedPostgres, text: string): Promise<unknown[]>
 
 /** Another process that starts the server of the same folder, tells its process id, and waits to be killed. */
 async function startElsewhere(): Promise<{ child: ChildProcess; postmasterPid: number }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'start-embedded.ts'), folder], {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'start-embedded.program.ts'), folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WeftError } from '../../src/platform/errors.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
-import { isRetryable, isUniqueViolation, SqlError } from '../../src/platform/sql-errors.js';
+import { isRetryable, isUniqueViolation, type SqlError } from '../../src/platform/sql-errors.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let test: TestDatabase;
