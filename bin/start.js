@@ -1,0 +1,17 @@
+import { existsSync } from 'node:fs';
+
+const built = new URL('../dist/src/main.js', import.meta.url);
+const source = new URL('../src/main.ts', import.meta.url);
+
+if (!existsSync(built)) {
+  try {
+    const { register } = await import('tsx/esm/api');
+    register();
+  } catch {
+    console.error(
+      'weft is not built, and tsx, which runs it from source, is not installed: run npm ci and npm run build.',
+    );
+    process.exit(1);
+  }
+}
+await import((existsSync(built) ? built : source).href);
