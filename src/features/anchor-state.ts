@@ -9,7 +9,7 @@ import { PackedStream, UnmergedStream, type StreamState } from './stream-state.j
 import type { StreamSpec } from './stream.model.js';
 
 /** A stream in any of its forms. The packed ones cannot change, and so may be shared between states. */
-export type StreamPart = StreamState | PackedStream | UnmergedStream;
+type StreamPart = StreamState | PackedStream | UnmergedStream;
 
 /** A stream of a compiled set. Its slot is its place among them by rising id. */
 export interface StreamSlot {

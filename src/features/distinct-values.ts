@@ -7,7 +7,7 @@ import { departureOf, firstTileSeen } from './stream.model.js';
 import { hashValue } from './value-hash.js';
 
 /** A window with more distinct values than this is estimated. */
-export const MAX_EXACT_VALUES = 256;
+const MAX_EXACT_VALUES = 256;
 
 /**
  * Distinct values, each by its hash and the latest tile it was seen in: a value is in a window if that tile is

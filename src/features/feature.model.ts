@@ -1,6 +1,17 @@
 import type { JsonValue } from '../events/event.model.js';
 
-export const AGGREGATES = ['count', 'sum', 'avg', 'min', 'max', 'first', 'last', 'distinct', 'recency', 'times'] as const;
+export const AGGREGATES = [
+  'count',
+  'sum',
+  'avg',
+  'min',
+  'max',
+  'first',
+  'last',
+  'distinct',
+  'recency',
+  'times',
+] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
 export type FeatureType = 'int' | 'double' | 'string' | 'bool' | 'timestamp' | 'times';

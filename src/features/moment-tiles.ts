@@ -7,7 +7,7 @@ import { departureOf, firstTileSeen } from './stream.model.js';
 import { TileStream } from './tile-stream.js';
 
 /** Values beyond it are not added up: a sum of nine thousand million of them still is exact. */
-export const MAX_ADDEND = 1e12;
+const MAX_ADDEND = 1e12;
 
 const MICROS = 1e6;
 /**

@@ -54,7 +54,7 @@ const TYPES: { readonly [A in Aggregate]: FeatureType | undefined } = {
   times: 'times',
 };
 
-export interface FeatureFile {
+interface FeatureFile {
   readonly views: readonly FeatureView[];
   readonly services: readonly FeatureService[];
 }

@@ -131,7 +131,7 @@ function firstFrom(ranks: readonly number[], tile: number): number {
  *
  * @param histogram how many registers hold each rank, 0 … 37
  */
-export function estimateCardinality(histogram: Uint16Array): number {
+function estimateCardinality(histogram: Uint16Array): number {
   const m = REGISTERS;
   let z = m * tau(1 - (histogram[MAX_RANK] ?? 0) / m);
   for (let rank = RANK_BITS; rank >= 1; rank--) z = 0.5 * (z + (histogram[rank] ?? 0));

@@ -4,9 +4,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What a stream keeps. `rows` aggregates differ by which end of a window they want, so they are two kinds. */
-export const PARTIAL_KINDS = ['count', 'moments', 'min', 'max', 'first', 'last', 'distinct', 'times'] as const;
-export type PartialKind = (typeof PARTIAL_KINDS)[number];
+/** What a stream keeps. `moments` give sums and averages, `times` give recencies, too. */
+type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times';
 
 export const MIN_WINDOW_MS = 5 * MINUTE_MS;
 /** A longer past is a lifetime. Three years, each counted with a leap day. */
@@ -44,11 +43,6 @@ export interface StreamSpec {
   readonly retentionMs: number | null;
   /** `times`: how many of the latest event times are kept; 0 otherwise. */
   readonly capacity: number;
-}
-
-/** Length in ms of the tiles that a window of `windowMs` is made of. */
-export function hopOf(windowMs: number): number {
-  return hopClass(windowMs).hopMs;
 }
 
 /** Number of the tile that holds the instant `ts`. */

@@ -5,7 +5,7 @@ import type { FeatureEvent } from './feature.model.js';
 
 /** CEL's outcome of a condition; an error is absorbed by `&&` and `||` and otherwise passed on. */
 export type Outcome = boolean | 'error';
-export type Condition = (event: FeatureEvent) => Outcome;
+type Condition = (event: FeatureEvent) => Outcome;
 
 type Literal = string | number | boolean | null;
 type Operand = (event: FeatureEvent) => JsonValue | undefined;
@@ -75,7 +75,7 @@ function truth(operand: Operand): Condition {
 }
 
 function comparison(node: ASTNode & { op: CompareOp }, typeVariable: string): Condition | null {
-  const [left, right] = node.args as [ASTNode, ASTNode];
+  const [left, right] = node.args;
   const rightLiteral = literalOf(right);
   const operand = operandOf(rightLiteral === undefined ? right : left, typeVariable);
   const literal = rightLiteral === undefined ? literalOf(left) : rightLiteral;

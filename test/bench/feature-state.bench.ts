@@ -49,7 +49,7 @@ function feature(
     type: 'int' as const,
     ...more,
   };
-  return { ...definition, name: `f_${String(Object.values(definition).join('_'))}` };
+  return { ...definition, name: `f_${Object.values(definition).join('_')}` };
 }
 
 const DEFINITIONS: readonly FeatureDefinition[] = [
