@@ -99,7 +99,10 @@ export type AcceptResult =
       readonly hint?: string;
     };
 
-/** Total order of evidence and of trait values that does not depend on arrival: `(occurredAt, sourceId, messageId)`. */
+/**
+ * Total order of evidence and of trait values that does not depend on arrival: `(occurredAt, sourceId, messageId)`,
+ * message ids by code point, which is what PostgreSQL's collation "C" does.
+ */
 export interface CanonicalKey {
   readonly occurredAt: number;
   readonly sourceId: number;
@@ -109,5 +112,18 @@ export interface CanonicalKey {
 export function compareCanonical(a: CanonicalKey, b: CanonicalKey): number {
   if (a.occurredAt !== b.occurredAt) return a.occurredAt - b.occurredAt;
   if (a.sourceId !== b.sourceId) return a.sourceId - b.sourceId;
-  return a.messageId < b.messageId ? -1 : a.messageId > b.messageId ? 1 : 0;
+  return compareText(a.messageId, b.messageId);
+}
+
+/** By code point; `<` compares UTF-16 units, which puts U+FF5E after U+1F600. */
+function compareText(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x === y) continue;
+    const isSurrogateX = (x & 0xf800) === 0xd800;
+    if (isSurrogateX !== ((y & 0xf800) === 0xd800)) return isSurrogateX ? 1 : -1;
+    return x - y;
+  }
+  return a.length - b.length;
 }
