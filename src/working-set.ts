@@ -98,7 +98,6 @@ export class WorkingSet {
     for (const profile of profiles) {
       const work = newProfileWork(profile, definitions.features);
       work.mergedInto = profile.mergedInto;
-      work.evaluated = profile.mergedInto === null;
       work.timer = timers.get(profile.id) ?? null;
       work.dueAt = work.timer?.dueAt ?? Number.POSITIVE_INFINITY;
       this.#batch.set(profile.id, work);
@@ -114,7 +113,11 @@ export class WorkingSet {
     for (const { profileId, ...membership } of memberships) {
       this.profile(profileId).memberships.set(membership.segmentId, membership);
     }
-    for (const id of loadedIds) remerge(this.profile(id), definitions.features);
+    for (const id of loadedIds) {
+      const work = this.profile(id);
+      work.evaluated = work.mergedInto === null && work.anchors.size > 0;
+      remerge(work, definitions.features);
+    }
   }
 
   /** Writes what the fold changed. `untilT`: timers due at or before it have fired. */
@@ -151,13 +154,16 @@ export class WorkingSet {
     for (const profile of this.#batch.values()) {
       // A timer that is due but not yet fired will still look back from its own instant.
       const beforeT = Math.min(untilT, profile.dueAt);
+      let isMerged = false;
       for (const anchor of profile.anchors.values()) {
         if (!anchor.dirty) continue;
         features.prune(anchor.state, beforeT);
         const { id, part, traits, state } = anchor;
         packed.push({ id, part, traits: encodeTraits(traits), state: features.encode(state) });
         anchor.dirty = false;
+        isMerged ||= anchor.state !== profile.merged;
       }
+      if (isMerged) features.prune(profile.merged, beforeT);
     }
     return packed;
   }

@@ -15,8 +15,9 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * F1  A profile's steps run in the order given. Steps of different profiles are independent and may interleave.
  * F2  A live event is evaluated by itself at `acceptedAt + 1`: how events fell into batches cannot show.
  * F3  A timer due at or before an event's `acceptedAt` fires before that event, at its due time.
- * F4  Loaded history is folded in without a trace in the feed. It is evaluated once, silently, before the next live
- *     event or timer of its profile, or at the end of the batch.
+ * F4  Loaded history is folded in without a trace in the feed. It is evaluated silently at `acceptedAt + 1`, once for
+ *     all events of a profile that were accepted at the same instant: what becomes due between two such instants is
+ *     seen, wherever batches end.
  * F5  A profile that stops being one leaves its segments before its survivor enters any.
  * F6  The order of the changes is that of the steps, whatever order the work was done in.
  *
@@ -82,7 +83,12 @@ export async function foldTimers(
     return { involved: [id], out, program: fireDue(profiles(id), untilT, out) };
   });
   await runAll(context, running);
-  return running.flatMap((step) => step.out).sort((a, b) => a.at - b.at);
+  // By instant, ties by profile: the order in which they would have fired one by one.
+  return running.flatMap((step) => step.out).sort((a, b) => a.at - b.at || compareIds(a.profileId, b.profileId));
+}
+
+function compareIds(a: Uuid, b: Uuid): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function involvedProfiles(step: EventIdentity): Uuid[] {
@@ -129,7 +135,7 @@ function* eventProgram(
   const { event } = step;
   for (const id of involved) {
     const profile = profiles(id);
-    if (!event.historical) yield* settle(profile, out);
+    if (!event.historical || event.acceptedAt >= (profile.settleAt ?? Infinity)) yield* settle(profile, out);
     yield* fireDue(profile, event.acceptedAt, out);
   }
   const structural = step.moves.some((move) => move.from !== null);
@@ -164,7 +170,7 @@ function* eventProgram(
   }
 }
 
-/** F4: history loaded earlier is taken account of, silently, before anything live happens to the profile. */
+/** F4: history loaded earlier is taken account of, silently, before anything later happens to the profile. */
 function* settle(profile: ProfileWork, out: FoldChange[]): StepProgram {
   if (profile.settleAt === null) return;
   const t = profile.settleAt;
@@ -286,7 +292,7 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
   }
   if (dueAt <= t) throw new Error(`the next evaluation at ${String(dueAt)} is not after ${String(t)}`);
   profile.dueAt = dueAt;
-  profile.evaluated = true;
+  profile.evaluated = profile.anchors.size > 0;
   if (out.length > MAX_CHANGES_PER_STEP)
     throw new Error(`more than ${String(MAX_CHANGES_PER_STEP)} changes in one step`);
 }

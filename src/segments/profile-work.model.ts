@@ -44,7 +44,7 @@ export interface ProfileWork {
   timer: Timer | null;
   /** Set while loaded history waits for its one silent evaluation, at this instant. */
   settleAt: number | null;
-  /** False until its first evaluation: a segment may be true of somebody of whom nothing is known. */
+  /** False while it has no anchor, and until all segments were evaluated since it has one: some are true of nothing. */
   evaluated: boolean;
   /** Set for an alias, which is in no segment: the profile that it became part of. */
   mergedInto: Uuid | null;
