@@ -7,9 +7,10 @@ import type { AnchorState } from './features/anchor-state.js';
 import { FeatureSet } from './features/feature-set.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
 import { streamOf } from './features/stream.model.js';
+import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
-import type { Database } from './platform/postgres.js';
+import type { Database, Transaction } from './platform/postgres.js';
 import type { TimerStore } from './segments/timer.store.js';
 
 export interface ChoreParts {
@@ -20,76 +21,92 @@ export interface ChoreParts {
   readonly anchors: AnchorStateStore;
   readonly backfills: StreamBackfillStore;
   readonly timers: TimerStore;
-  /** Profiles in memory are out of date. */
-  readonly forget: () => void;
+  readonly pipeline: Pipeline;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
+  /** Events of one chunk of a backfill, at most 10,000. */
+  readonly maxBackfillEvents?: number;
 }
 
 const MAX_BACKFILL_EVENTS = 5_000;
 const MAX_BACKFILL_BYTES = 8 * 1024 * 1024;
+const MAX_SWEPT_PROFILES = 10_000;
+/** Least time between two looks for publications that were left behind. */
+const REPUBLISH_LOOK_MS = 1_000;
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
- * What a worker does about changed definitions.
+ * What a worker does about changed definitions, and about what it or others left undone.
  *
  * 1. A new stream counts live from the moment its partition meets it (`register`); what came before is folded into
  *    partials chunk by chunk, which merge into the states under the same lease (`backfill`). Each event is in once:
  *    up to `sincePos` by the backfill, after it live.
- * 2. Once every stream of the definitions is complete everywhere, each partition's profiles are evaluated anew
- *    (`sweep`), by giving each a timer that is due now.
+ * 2. Once every stream of the definitions is complete everywhere, that is a new version of the definitions, so that all
+ *    workers agree from when on segments that waited are evaluated.
+ * 3. Then each partition's profiles are evaluated anew (`sweep`), by giving each a timer that is due now. Before the
+ *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
+ * 4. Nothing is written with definitions other than those in force.
  */
 export class Chores {
   readonly #parts: ChoreParts;
   #registered = '';
+  #sweeping: { readonly version: number; readonly part: number; afterId: Uuid } | null = null;
+  /** The version of the definitions with which no older transaction is in flight. */
+  #settledVersion = -1;
+  #republishLookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoreParts) {
     this.#parts = parts;
   }
 
-  /** To be called before events are applied with these definitions. */
+  /**
+   * To be called before events are applied with these definitions.
+   * @throws DefinitionsChanged, LeaseLost
+   */
   async register(definitions: LoadedDefinitions): Promise<void> {
     const { db, leases, backfills, invalidate } = this.#parts;
     const key = `${String(definitions.version)} ${leases.held.map((l) => `${String(l.part)}@${String(l.epoch)}`).join()}`;
     if (key === this.#registered) return;
     await db.transaction(async (tx) => {
-      await leases.advance(tx, null);
+      await this.#lease(tx, definitions);
       await backfills.register(tx, leases.held, definitions.streamIds);
     });
     this.#registered = key;
     if (!definitions.complete) invalidate();
   }
 
-  /** One piece of work; false if there is none. */
+  /**
+   * One piece of work; false if there is none.
+   * @throws DefinitionsChanged, LeaseLost
+   */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, leases, backfills } = this.#parts;
-    if (!definitions.complete) {
-      const pending = await backfills.next(
-        db,
-        leases.held.map((lease) => lease.part),
-      );
-      if (pending !== null) {
-        await this.#backfill(definitions, pending);
-        return true;
-      }
-      // Whatever is missing is another worker's; look again next time.
-      this.#parts.invalidate();
-      return false;
+    if (definitions.complete) return (await this.#sweep(definitions)) || this.#republish(definitions);
+    const parts = leases.held.map((lease) => lease.part);
+    const pending = await backfills.next(db, parts, definitions.streamIds);
+    if (pending !== null) {
+      await this.#backfill(definitions, pending);
+      return true;
     }
-    return this.#sweep(definitions.version);
+    // What is missing is another worker's, or was finished between two looks.
+    return (await this.#announce(definitions)) || this.#republish(definitions);
   }
 
   async #backfill(definitions: LoadedDefinitions, pending: PendingBackfill): Promise<void> {
-    const { db, log, leases, anchors, backfills } = this.#parts;
+    const { db, log, anchors, backfills, pipeline, maxBackfillEvents = MAX_BACKFILL_EVENTS } = this.#parts;
+    const { part, donePos, sincePos, streamIds } = pending;
     const batch = await log.readBatch({
-      afterPos: pending.donePos,
-      toPos: pending.sincePos,
-      parts: [pending.part],
-      limit: MAX_BACKFILL_EVENTS,
+      afterPos: donePos,
+      toPos: sincePos,
+      parts: [part],
+      limit: maxBackfillEvents,
       maxBytes: MAX_BACKFILL_BYTES,
     });
-    const partials = foldPartials(definitions, pending.streamIds, batch.events);
+    const unapplied = await backfills.unapplied(db, donePos, batch.scannedPos);
+    const events = batch.events.filter((event) => !unapplied.has(event.pos));
+    const partials = foldPartials(definitions, streamIds, events);
     await db.transaction(async (tx) => {
-      await leases.advance(tx, null);
+      await this.#lease(tx, definitions);
       const ids = [...partials.keys()];
       const standing = new Map((await anchors.lock(tx, ids)).map((anchor) => [anchor.id, anchor]));
       const merged: PackedAnchor[] = [];
@@ -99,34 +116,74 @@ export class Chores {
         if (anchor !== undefined) definitions.features.mergeInto(state, definitions.features.decode(anchor.state));
         merged.push({
           id,
-          part: pending.part,
+          part,
           traits: anchor?.traits ?? Buffer.alloc(0),
           state: definitions.features.encode(state),
         });
       }
       await anchors.save(tx, merged);
-      await backfills.advance(tx, pending, Math.min(pending.sincePos, batch.scannedPos));
+      await backfills.advance(tx, pending, Math.min(sincePos, batch.scannedPos));
     });
-    this.#parts.forget();
-    if (batch.scannedPos >= pending.sincePos) this.#parts.invalidate();
+    pipeline.forget();
+    if (batch.scannedPos >= sincePos) await this.#announce(definitions);
   }
 
-  async #sweep(version: number): Promise<boolean> {
-    const { db, clock, log, leases, timers } = this.#parts;
-    const [stale] = await db.query<{ part: number }>(
-      'SELECT part FROM partitions WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1',
-      [version, leases.held.map((lease) => lease.part)],
-    );
-    if (stale === undefined) return false;
+  async #announce({ streamIds, version }: LoadedDefinitions): Promise<boolean> {
+    const { db, backfills, invalidate } = this.#parts;
+    if (!(await backfills.announceReady(db, streamIds, version))) return false;
+    invalidate();
+    return true;
+  }
+
+  async #sweep(definitions: LoadedDefinitions): Promise<boolean> {
+    const { db, clock, log, timers, pipeline } = this.#parts;
+    const { version } = definitions;
+    const sweeping = await this.#nextSweep(version);
+    if (sweeping === null) return false;
+    const { part, afterId } = sweeping;
     // Not before anything accepted so far: an evaluation never looks back behind an event it has seen.
     const { acceptedAt } = await log.bumpTime(clock.now());
-    await db.transaction(async (tx) => {
-      await leases.advance(tx, null);
-      await timers.sweep(tx, stale.part, acceptedAt + 1, version);
-      await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [stale.part, version]);
+    const last = await db.transaction(async (tx) => {
+      await this.#lease(tx, definitions);
+      const id = await timers.sweep(tx, { part, afterId, limit: MAX_SWEPT_PROFILES }, acceptedAt + 1, version);
+      if (id === null) await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
+      return id;
     });
-    this.#parts.forget();
+    this.#sweeping = last === null ? null : { version, part, afterId: last };
+    pipeline.forget();
     return true;
+  }
+
+  /** Where to go on; from the start of the partition after a restart, which does no harm. */
+  async #nextSweep(version: number): Promise<{ part: number; afterId: Uuid } | null> {
+    const { db, leases } = this.#parts;
+    const parts = leases.held.map((lease) => lease.part);
+    const sweeping = this.#sweeping;
+    if (sweeping?.version === version && parts.includes(sweeping.part)) return sweeping;
+    const [stale] = await db.query<{ part: number }>(
+      'SELECT part FROM partitions WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1',
+      [version, parts],
+    );
+    if (stale === undefined) return null;
+    if (this.#settledVersion !== version) {
+      // Whatever applies anything has updated a row of this table, and holds its lock on it until it commits.
+      await db.transaction((tx) => tx.query('LOCK TABLE partitions IN SHARE MODE'));
+      this.#settledVersion = version;
+    }
+    return { part: stale.part, afterId: LEAST_ID };
+  }
+
+  async #republish(definitions: LoadedDefinitions): Promise<boolean> {
+    const { clock, pipeline } = this.#parts;
+    const now = clock.now();
+    if (now < this.#republishLookAt) return false;
+    const republished = await pipeline.republish(definitions);
+    this.#republishLookAt = republished === 0 ? now + REPUBLISH_LOOK_MS : now;
+    return republished > 0;
+  }
+
+  async #lease(tx: Transaction, definitions: LoadedDefinitions): Promise<void> {
+    if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
   }
 }
 

@@ -42,13 +42,19 @@ export class DefinitionsLoader {
   }
 
   async current(): Promise<LoadedDefinitions> {
-    this.#loaded ??= this.#load();
+    const loading = (this.#loaded ??= this.#load());
     try {
-      return await this.#loaded;
+      return await loading;
     } catch (error) {
-      this.#loaded = null;
+      if (this.#loaded === loading) this.#loaded = null;
       throw error;
     }
+  }
+
+  /** False if somebody changed the definitions since they were loaded. One small query. */
+  async isCurrent(): Promise<boolean> {
+    const [row] = await this.#db.query<{ version: number }>('SELECT definitions_version AS version FROM installation');
+    return row?.version === (await this.current()).version;
   }
 
   invalidate(): void {
@@ -57,9 +63,7 @@ export class DefinitionsLoader {
 
   /** Loads anew if somebody changed the definitions; for readers, which no transaction tells. */
   async refresh(): Promise<void> {
-    const [row] = await this.#db.query<{ version: number }>('SELECT definitions_version AS version FROM installation');
-    const loaded = await this.current();
-    if (row !== undefined && (row.version !== loaded.version || !loaded.complete)) this.invalidate();
+    if (!(await this.isCurrent()) || !(await this.current()).complete) this.invalidate();
   }
 
   async #load(): Promise<LoadedDefinitions> {

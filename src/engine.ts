@@ -23,7 +23,7 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { TimerStore } from './segments/timer.store.js';
-import { Worker, type WorkerObserver } from './worker.js';
+import { Worker, type WorkerLimits, type WorkerObserver } from './worker.js';
 import { WorkingSet } from './working-set.js';
 
 export interface EngineOptions {
@@ -34,6 +34,14 @@ export interface EngineOptions {
   readonly onlineStoreIsShared: boolean;
   readonly observers: AcceptObserver & PublicationObserver & WorkerObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
+  readonly limits?: Partial<EngineLimits>;
+}
+
+export interface EngineLimits extends WorkerLimits {
+  /** Events of one chunk of a backfill. */
+  readonly maxBackfillEvents: number;
+  readonly maxCachedProfiles: number;
+  readonly maxCachedIdentifiers: number;
 }
 
 /** The write side: what takes events in and what applies them. Holds no listening socket. */
@@ -50,7 +58,7 @@ export interface Engine {
 
 /** Reads `installation` and wires the write side over one database; starts nothing. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const { db, clock, observers } = options;
+  const { db, clock, observers, limits = {} } = options;
   const partitions = await partitionCount(db);
   const log = new PostgresEventLog(db, clock, partitions);
   const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
@@ -65,14 +73,19 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const timers = new TimerStore();
   const pipeline = new Pipeline({
     db,
+    clock,
     leases,
     identity: new IdentityStep({
       store: new IdentityStore(),
       rules: DEFAULT_IDENTITY_RULES,
       partitions,
       newProfileId: newId,
+      ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
     }),
-    workingSet: new WorkingSet({ profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers }),
+    workingSet: new WorkingSet(
+      { profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers },
+      limits.maxCachedProfiles,
+    ),
     timers,
     publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
     onCommitted: options.onCommitted,
@@ -85,12 +98,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     anchors,
     backfills: new StreamBackfillStore(),
     timers,
-    forget: () => {
-      pipeline.forget();
-    },
+    pipeline,
     invalidate: () => {
       definitions.invalidate();
     },
+    ...(limits.maxBackfillEvents === undefined ? {} : { maxBackfillEvents: limits.maxBackfillEvents }),
   });
   const worker = new Worker({
     db,
@@ -103,6 +115,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     definitions,
     chores,
     observer: observers,
+    limits,
   });
   return {
     log,

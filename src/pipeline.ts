@@ -1,10 +1,11 @@
 import { appendChanges } from './activation/change-feed.store.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
+import type { FeatureSet } from './features/feature-set.js';
 import type { IdentityBatch, IdentityStep } from './identity/identity.step.js';
-import { WeftError } from './platform/errors.js';
+import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
-import type { Publication, PublicationStore } from './publication.store.js';
+import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
 import type { Definitions } from './segments/definitions.model.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
 import type { SegmentChange } from './segments/segment.model.js';
@@ -13,6 +14,7 @@ import type { WorkingSet } from './working-set.js';
 
 export interface PipelineParts {
   readonly db: Database;
+  readonly clock: Clock;
   readonly leases: PartitionLeases;
   readonly identity: IdentityStep;
   readonly workingSet: WorkingSet;
@@ -29,17 +31,26 @@ export interface BatchResult {
   readonly changes: readonly SegmentChange[];
 }
 
-/** Thrown inside a batch when the definitions are not the ones it was prepared with; the caller reloads and repeats. */
+/** Thrown where the definitions are not the ones that the work was prepared with; the caller reloads and repeats. */
 export class DefinitionsChanged extends Error {
   override readonly name = 'DefinitionsChanged';
 }
 
+/** Records of publications younger than this may still be on their way to the online store. */
+const REPUBLISH_AFTER_MS = 5_000;
+
 /**
  * All stages, in order. A micro-batch is one transaction; its first statement moves the log's offsets, its last lock is
  * the feed. Whatever is in memory changes with it and is dropped if it does not commit.
+ *
+ * The definitions are compared twice: with the offsets, to save the work, and after all profiles are locked. A change
+ * of definitions that this transaction does not see there commits after that look, so that the sweep which follows it
+ * (see `chores.ts`) comes after this transaction.
  */
 export class Pipeline {
   readonly #parts: PipelineParts;
+  /** What the states in memory belong to. */
+  #features: FeatureSet | null = null;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -49,14 +60,16 @@ export class Pipeline {
   async applyEvents(definitions: Definitions, events: readonly LoggedEvent[], toPos: number): Promise<BatchResult> {
     const { leases, identity, workingSet } = this.#parts;
     const asOf = events.at(-1)?.acceptedAt ?? 0;
-    const result = await this.#transact(definitions, toPos, async (tx) => {
+    const result = await this.#transact(definitions, toPos, async (tx, work) => {
+      if (events.length === 0) return;
       if (!leases.holdsAll) await identity.lock(tx, events);
       const who = await identity.resolve(tx, events);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
       const changes = await foldEvents(definitions, workingSet.profile, who.outcomes);
       await identity.save(tx, who);
-      const saved = await this.#save(tx, definitions, changes, asOf, who);
-      return { ...saved, events: events.length, merges: mergesOf(who), contested: who.contested };
+      const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
+      await this.#save(tx, definitions, work, changes, identities, { asOf });
+      Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
     });
     leases.advanced(toPos);
     return result;
@@ -67,54 +80,80 @@ export class Pipeline {
     const { db, leases, timers, workingSet } = this.#parts;
     const parts = leases.held.map((lease) => lease.part);
     const due = await timers.due(db, parts, untilT, limit);
-    if (due.length === 0) return NOTHING;
+    if (due.length === 0) return nothingYet();
     // With more to come, none may run ahead of those that are not in this batch.
     const horizon = due.length < limit ? untilT : (due.at(-1)?.dueAt ?? untilT);
-    return this.#transact(definitions, null, async (tx) => {
+    return this.#transact(definitions, null, async (tx, work) => {
       const ids = due.map((timer) => timer.profileId);
       await workingSet.load(tx, definitions, ids);
       const changes = await foldTimers(definitions, workingSet.profile, ids, horizon);
-      return { ...(await this.#save(tx, definitions, changes, horizon, null)), timers: due.length };
+      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { asOf: horizon });
+      work.timers = due.length;
     });
+  }
+
+  /** Writes profiles through that a crash or a failing online store left behind; the number of them. */
+  async republish(definitions: Definitions): Promise<number> {
+    const { db, clock, publications, workingSet } = this.#parts;
+    const { versions, ids } = await publications.leftovers(db, clock.now() - REPUBLISH_AFTER_MS);
+    if (versions.length === 0) return 0;
+    await this.#transact(definitions, null, async (tx, work) => {
+      await workingSet.load(tx, definitions, ids);
+      const identifiers = [...workingSet.touched].flatMap(({ id: profileId, identifiers: own }) =>
+        [...own.keys()].map((id) => ({ id, profileId })),
+      );
+      const asOf = clock.now();
+      await this.#save(tx, definitions, work, [], { identifiers, profiles: [] }, { asOf, replaces: versions });
+    });
+    return ids.length;
   }
 
   async #save(
     tx: Transaction,
     definitions: Definitions,
+    work: WorkDone,
     changes: readonly FoldChange[],
-    untilT: number,
-    who: IdentityBatch | null,
-  ): Promise<Saved> {
-    const { workingSet, publications } = this.#parts;
-    await workingSet.save(tx, definitions, changes, untilT);
-    const publication = await publications.prepare(tx, definitions, workingSet.touched, who?.identifiers ?? [], untilT);
-    const emitted = changes.filter((change) => change.emit);
-    return { ...NOTHING, publication, changes: await appendChanges(tx, emitted) };
+    identity: PublishedIdentity,
+    { asOf, replaces = [] }: { readonly asOf: number; readonly replaces?: readonly number[] },
+  ): Promise<void> {
+    const { clock, workingSet, publications } = this.#parts;
+    await workingSet.save(tx, definitions, changes, asOf);
+    const options = { asOf, replaces, nowMs: clock.now() };
+    work.publication = await publications.prepare(tx, definitions, workingSet.touched, identity, options);
+    if (work.publication.definitionsVersion !== definitions.version) throw new DefinitionsChanged();
+    work.changes = await appendChanges(
+      tx,
+      changes.filter((change) => change.emit),
+    );
   }
 
   async #transact(
     definitions: Definitions,
     toPos: number | null,
-    work: (tx: Transaction) => Promise<Saved>,
+    run: (tx: Transaction, work: WorkDone) => Promise<void>,
   ): Promise<BatchResult> {
     const { db, leases, identity, workingSet, publications, onCommitted } = this.#parts;
-    if (!leases.holdsAll) this.forget();
-    let saved: Saved;
+    if (!leases.holdsAll || definitions.features !== this.#features) this.forget();
+    this.#features = definitions.features;
+    const work = nothingYet();
     try {
-      saved = await db.transaction(async (tx) => {
+      await db.transaction(async (tx) => {
         const version = await leases.advance(tx, toPos);
         if (version !== definitions.version) throw new DefinitionsChanged();
-        return work(tx);
+        await run(tx, work);
       });
     } catch (error) {
       this.forget();
+      // It may have committed all the same.
+      if (work.publication !== null) await publications.withdraw(work.publication);
       throw error;
     }
     identity.release();
     workingSet.release();
-    await publications.publish(saved.publication);
-    onCommitted(saved);
-    return saved;
+    const { publication, ...result } = work;
+    if (publication !== null) await publications.publish(publication);
+    onCommitted(result);
+    return result;
   }
 
   /** Drops everything in memory that may differ from what is committed. */
@@ -124,19 +163,16 @@ export class Pipeline {
   }
 }
 
-interface Saved extends BatchResult {
-  readonly publication: Publication | null;
-}
+type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publication: Publication | null };
 
-const NOTHING: Saved = { events: 0, timers: 0, merges: 0, contested: 0, changes: [], publication: null };
+const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
+
+function nothingYet(): WorkDone {
+  return { events: 0, timers: 0, merges: 0, contested: 0, changes: [], publication: null };
+}
 
 function mergesOf(who: IdentityBatch): number {
   let merges = 0;
   for (const { merged } of who.outcomes) merges += merged.size;
   return merges;
-}
-
-/** True for failures that the same batch may get over if it is tried again. */
-export function isTransient(error: unknown): boolean {
-  return error instanceof WeftError && (error.code === 'UNAVAILABLE' || error.code === 'CONFLICT');
 }

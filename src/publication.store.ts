@@ -1,4 +1,4 @@
-import type { KnownIdentifier } from './identity/component.model.js';
+import type { KnownIdentifier, KnownProfile } from './identity/component.model.js';
 import type { Uuid } from './platform/ids.js';
 import type { Queryable, Transaction } from './platform/postgres.js';
 import type { OnlineStore, VersionedEntry } from './profiles/online-store.model.js';
@@ -10,8 +10,27 @@ import { identifierKey, packAlias, packProfile, profileKey } from './segments/pr
 export interface Publication {
   readonly version: number;
   readonly entries: readonly VersionedEntry[];
-  /** Recorded in the database, so that a crash before the write is noticed. */
-  readonly recorded: boolean;
+  /** The version of the definitions in force when it was prepared. */
+  readonly definitionsVersion: number;
+  /** Versions whose records this transaction takes off. */
+  readonly struck: readonly number[];
+}
+
+/** What is to be published beside the profiles themselves. */
+export interface PublishedIdentity {
+  /** Each with the profile that it stands for now. */
+  readonly identifiers: Iterable<Pick<KnownIdentifier, 'id' | 'profileId'>>;
+  /** Profiles whose alias may have changed, also those that the batch had no other reason to load. */
+  readonly profiles: Iterable<Pick<KnownProfile, 'id' | 'mergedInto'>>;
+}
+
+export interface PublicationOptions {
+  /** What the profiles' values and memberships are as of, ms. */
+  readonly asOf: number;
+  /** When the record is made, ms: `leftovers` are sought by it. */
+  readonly nowMs: number;
+  /** Versions of older records whose profiles are all in this one. */
+  readonly replaces?: readonly number[];
 }
 
 export interface PublicationObserver {
@@ -19,12 +38,18 @@ export interface PublicationObserver {
   failed(error: unknown): void;
 }
 
+/** Records found in one look at most. */
+const MAX_LEFTOVERS = 100;
+/** Written through but still on record, at most; whatever is beyond is written through once more. */
+const MAX_DONE = 10_000;
+
 /**
  * Writes profiles through to the online store after each commit.
  *
  * The versions of one profile grow with its commits, because a version is drawn while the profile is locked; the store
  * keeps the greatest, so writes may overtake each other. Where the store outlives this process (Redis), the profiles of
- * each transaction are recorded in it until they have been written: what a crash leaves is found by `leftovers`.
+ * each transaction are recorded in it until they have been written: what a crash or a failure of the store leaves is
+ * found by `leftovers`. Where it does not, whatever may differ from the database is taken out, to be read anew.
  */
 export class PublicationStore {
   readonly #store: OnlineStore;
@@ -39,33 +64,61 @@ export class PublicationStore {
     this.#observer = observer;
   }
 
+  /** To be called after the profiles are locked and before the feed is. */
   async prepare(
     tx: Transaction,
     definitions: Definitions,
-    profiles: Iterable<ProfileWork>,
-    identifiers: Iterable<KnownIdentifier>,
-    asOf: number,
+    touched: Iterable<ProfileWork>,
+    identity: PublishedIdentity,
+    { asOf, nowMs, replaces = [] }: PublicationOptions,
   ): Promise<Publication> {
-    const touched = [...profiles];
-    const version = this.#isShared ? await this.#record(tx, touched, asOf) : await nextVersion(tx);
-    const entries: VersionedEntry[] = [];
-    for (const profile of touched) {
-      const { id, mergedInto } = profile;
-      const bytes = mergedInto === null ? packProfile(profile, definitions.features, asOf) : packAlias(mergedInto);
-      entries.push({ key: profileKey(id), version, bytes });
+    const profiles = [...touched];
+    const aliases = new Map<Uuid, Uuid>();
+    for (const { id, mergedInto } of identity.profiles) if (mergedInto !== null) aliases.set(id, mergedInto);
+    for (const { id, mergedInto } of profiles) {
+      if (mergedInto === null) aliases.delete(id);
+      else aliases.set(id, aliases.get(id) ?? mergedInto);
     }
-    for (const { id, profileId } of identifiers) {
+    const living = profiles.filter((profile) => profile.mergedInto === null);
+    const struck = [...this.#done, ...replaces];
+    const { version, definitionsVersion } = this.#isShared
+      ? await this.#record(tx, [...living.map((profile) => profile.id), ...aliases.keys()], nowMs, struck)
+      : await nextVersion(tx);
+    const entries: VersionedEntry[] = [];
+    for (const profile of living) {
+      entries.push({ key: profileKey(profile.id), version, bytes: packProfile(profile, definitions.features, asOf) });
+    }
+    for (const [id, survivor] of aliases) entries.push({ key: profileKey(id), version, bytes: packAlias(survivor) });
+    for (const { id, profileId } of identity.identifiers) {
       entries.push({ key: identifierKey(id), version, bytes: Buffer.from(profileId) });
     }
-    return { version, entries, recorded: this.#isShared };
+    return { version, entries, definitionsVersion, struck };
   }
 
   /** Never throws: the transaction has committed, and what could not be written is still on record. */
-  async publish(publication: Publication | null): Promise<void> {
-    if (publication === null || publication.entries.length === 0) return;
+  async publish(publication: Publication): Promise<void> {
+    const { version, entries, struck } = publication;
+    if (struck.length > 0) this.#done = this.#done.filter((done) => !struck.includes(done));
     try {
-      await this.#store.putMany(publication.entries);
-      if (publication.recorded) this.#done.push(publication.version);
+      if (entries.length > 0) await this.#store.putMany(entries);
+      if (this.#isShared && this.#done.length < MAX_DONE) this.#done.push(version);
+    } catch (error) {
+      this.#observer.failed(error);
+      await this.withdraw(publication);
+    }
+  }
+
+  /**
+   * To be called where it is not known whether the transaction committed, or where the store did not take what it
+   * changed. Never throws.
+   */
+  async withdraw({ entries, version }: Publication): Promise<void> {
+    if (this.#isShared) return;
+    try {
+      await this.#store.deleteMany(
+        entries.map((entry) => entry.key),
+        version,
+      );
     } catch (error) {
       this.#observer.failed(error);
     }
@@ -73,42 +126,47 @@ export class PublicationStore {
 
   /**
    * Profiles of transactions that committed before `createdBefore` (ms) and were never written through, with the
-   * versions to strike off the record once they are.
+   * versions of their records.
    */
-  async leftovers(db: Queryable, createdBefore: number, limit: number): Promise<{ versions: number[]; ids: Uuid[] }> {
+  async leftovers(db: Queryable, createdBefore: number): Promise<{ versions: number[]; ids: Uuid[] }> {
     if (!this.#isShared) return { versions: [], ids: [] };
     const rows = await db.query<{ version: number; profile_ids: Uuid[] }>(
       `SELECT version, profile_ids FROM publications
        WHERE created_at < $1 AND version <> ALL ($2::int8[]) ORDER BY version LIMIT $3`,
-      [createdBefore, this.#done, limit],
+      [createdBefore, this.#done, MAX_LEFTOVERS],
     );
     return { versions: rows.map((row) => row.version), ids: [...new Set(rows.flatMap((row) => row.profile_ids))] };
   }
 
-  async strike(db: Queryable, versions: readonly number[]): Promise<void> {
-    if (versions.length > 0) await db.query('DELETE FROM publications WHERE version = ANY ($1::int8[])', [versions]);
-  }
-
-  async #record(tx: Transaction, touched: readonly ProfileWork[], asOf: number): Promise<number> {
-    const done = this.#done;
-    const { rows } = await tx.run<{ version: number }>({
+  async #record(tx: Transaction, ids: readonly Uuid[], nowMs: number, struck: readonly number[]): Promise<Drawn> {
+    const { rows } = await tx.run<Drawn>({
       name: 'publications-record',
       text: `WITH done AS (DELETE FROM publications WHERE version = ANY ($3::int8[]))
              INSERT INTO publications (version, created_at, profile_ids)
-             VALUES (nextval('publish_version'), $1, $2::uuid[]) RETURNING version`,
-      values: [asOf, touched.map((profile) => profile.id), done],
+             VALUES (nextval('publish_version'), $1, $2::uuid[])
+             RETURNING version, (SELECT definitions_version FROM installation) AS "definitionsVersion"`,
+      values: [nowMs, ids, struck],
     });
-    // Should this transaction fail, its deletions are undone and the rows are found again as leftovers: harmless.
-    this.#done = [];
-    return rows[0]?.version ?? 0;
+    return only(rows);
   }
 }
 
-async function nextVersion(tx: Transaction): Promise<number> {
-  const { rows } = await tx.run<{ version: number }>({
+interface Drawn {
+  readonly version: number;
+  readonly definitionsVersion: number;
+}
+
+async function nextVersion(tx: Transaction): Promise<Drawn> {
+  const { rows } = await tx.run<Drawn>({
     name: 'publications-version',
-    text: `SELECT nextval('publish_version') AS version`,
+    text: `SELECT nextval('publish_version') AS version, definitions_version AS "definitionsVersion" FROM installation`,
     values: [],
   });
-  return rows[0]?.version ?? 0;
+  return only(rows);
+}
+
+function only(rows: readonly Drawn[]): Drawn {
+  const [row] = rows;
+  if (row === undefined) throw new Error('the installation has no row');
+  return row;
 }

@@ -1,15 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chores } from './chores.js';
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
+import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import { DefinitionsChanged, isTransient, type BatchResult, type Pipeline } from './pipeline.js';
+import { DefinitionsChanged, type BatchResult, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Database } from './platform/postgres.js';
+import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
+
+export interface WorkerLimits {
+  /** Events of one batch, at most 10,000. */
+  readonly maxBatchEvents: number;
+  readonly maxBatchTimers: number;
+}
 
 export interface WorkerParts {
   readonly db: Database;
@@ -22,6 +29,7 @@ export interface WorkerParts {
   readonly definitions: DefinitionsLoader;
   readonly chores: Chores;
   readonly observer: WorkerObserver;
+  readonly limits?: Partial<WorkerLimits>;
 }
 
 export interface WorkerObserver {
@@ -30,25 +38,39 @@ export interface WorkerObserver {
   lagging(events: number): void;
 }
 
-const MAX_BATCH_EVENTS = 1_000;
+const DEFAULT_LIMITS: WorkerLimits = { maxBatchEvents: 1_000, maxBatchTimers: 1_000 };
 const MAX_BATCH_BYTES = 1024 * 1024;
-const MAX_BATCH_TIMERS = 1_000;
 const LEASE_REFRESH_MS = 2_000;
 const IDLE_POLL_MS = 25;
 const MAX_RETRY_DELAY_MS = 5_000;
-/** Transient failures of one batch before the worker gives its partitions back. */
+/** Failures of one batch that may pass before the worker starts over with its leases. */
 const MAX_ATTEMPTS = 8;
+/** A worker that always has events does a chore every so many rounds. */
+const ROUNDS_PER_CHORE = 16;
+
+/** Timers up to `untilT` may fire once everything up to `pos` is applied: whatever came later was accepted later. */
+interface TimerBarrier {
+  readonly pos: number;
+  readonly untilT: number;
+}
 
 /** Applies the log and fires timers, one micro-batch after the other, for as long as it runs. */
 export class Worker {
   readonly #parts: WorkerParts;
+  readonly #limits: WorkerLimits;
   #running: Promise<void> | null = null;
-  readonly #stop = new AbortController();
-  #wake: (() => void) | null = null;
+  #isStopping = false;
+  /** Ends the pause under way, if there is one. */
+  #endPause: (() => void) | null = null;
+  #isIdle = false;
+  #isWoken = false;
   #leasesCheckedAt = Number.NEGATIVE_INFINITY;
+  #barrier: TimerBarrier | null = null;
+  #roundsSinceChore = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
+    this.#limits = { ...DEFAULT_LIMITS, ...parts.limits };
   }
 
   start(): void {
@@ -57,24 +79,35 @@ export class Worker {
 
   /** Ends after the batch in hand and gives the partitions back. */
   async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#wake?.();
+    this.#isStopping = true;
+    this.#endPause?.();
     await this.#running;
     await this.#parts.leases.close();
   }
 
   /** To be called when there may be something to do; saves the wait for the next poll. */
   wake(): void {
-    this.#wake?.();
+    this.#isWoken = true;
+    if (this.#isIdle) this.#endPause?.();
   }
 
-  /** One round: events, else timers, else chores. True if anything was done. What tests call instead of `start`. */
+  /** One round: events, timers, and a chore if there were neither. True if anything was done. What tests call instead of `start`. */
   async runOnce(): Promise<boolean> {
-    await this.#refreshLeases();
-    if (this.#parts.leases.held.length === 0) return false;
-    if (await this.#applyNext()) return true;
-    if (await this.#fireDue()) return true;
-    return this.#doChore();
+    try {
+      await this.#refreshLeases();
+      if (this.#parts.leases.held.length === 0) return false;
+      const applied = await this.#applyNext();
+      const fired = await this.#fireDue();
+      if ((applied || fired) && ++this.#roundsSinceChore < ROUNDS_PER_CHORE) return true;
+      this.#roundsSinceChore = 0;
+      return (await this.#doChore()) || applied || fired;
+    } catch (error) {
+      if (error instanceof DefinitionsChanged) this.#parts.definitions.invalidate();
+      else if (!(error instanceof LeaseLost)) throw error;
+      this.#parts.pipeline.forget();
+      this.#leasesCheckedAt = Number.NEGATIVE_INFINITY;
+      return true;
+    }
   }
 
   /** Rounds until there is nothing left to do at the clock's present instant. */
@@ -84,26 +117,41 @@ export class Worker {
 
   async #run(): Promise<void> {
     let failures = 0;
-    while (!this.#stop.signal.aborted) {
+    while (!this.#isStopping) {
       try {
+        this.#isWoken = false;
         const busy = await this.runOnce();
         failures = 0;
-        if (!busy) await this.#idle(IDLE_POLL_MS);
+        if (!busy) await this.#idle();
       } catch (error) {
         failures++;
         this.#parts.observer.retrying(error, failures);
+        this.#parts.pipeline.forget();
         this.#leasesCheckedAt = Number.NEGATIVE_INFINITY;
-        await this.#idle(Math.min(MAX_RETRY_DELAY_MS, 2 ** failures * 10));
+        await this.#pause(Math.min(MAX_RETRY_DELAY_MS, 2 ** failures * 10));
       }
     }
   }
 
-  async #idle(ms: number): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
+  /** Until the next poll, a wake-up or the stop; a wake-up during the last round counts. */
+  async #idle(): Promise<void> {
+    if (this.#isWoken) return;
+    this.#isIdle = true;
+    await this.#pause(IDLE_POLL_MS);
+    this.#isIdle = false;
+  }
+
+  /** Cut short by the stop; by wake-ups only when idle, for a database that fails is not to be asked for each event. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#isStopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    await Promise.race([woken, sleep(ms, undefined, { ref: false })]);
-    this.#wake = null;
+    this.#endPause = null;
   }
 
   async #refreshLeases(): Promise<void> {
@@ -121,7 +169,7 @@ export class Worker {
     const batch = await log.readBatch({
       afterPos,
       parts: held.map((lease) => lease.part),
-      limit: MAX_BATCH_EVENTS,
+      limit: this.#limits.maxBatchEvents,
       maxBytes: MAX_BATCH_BYTES,
     });
     if (batch.scannedPos <= afterPos) return false;
@@ -138,7 +186,7 @@ export class Worker {
       await this.#attempt((definitions) => this.#parts.pipeline.applyEvents(definitions, events, toPos));
     } catch (error) {
       const [only] = events;
-      if (isTransient(error) || only === undefined) throw error;
+      if (only === undefined || !mayBeTheEvents(error, events.length)) throw error;
       if (events.length === 1) {
         await this.#bury(only, error, toPos);
         return;
@@ -172,25 +220,36 @@ export class Worker {
   }
 
   /**
-   * Fires due timers, once everything accepted up to now has been applied: an event that is still in the log may be
-   * what keeps a timer from firing. Raising the log's clock first makes that a statement about all later events too.
+   * Fires due timers, once everything accepted before has been applied: an event that is still in the log may be what
+   * keeps a timer from firing. Raising the log's clock first makes that a statement about all later events too. Where
+   * the log is behind, the barrier stays until it is reached: events that keep coming do not move it.
    */
   async #fireDue(): Promise<boolean> {
-    const { clock, log, leases, timers, db, pipeline } = this.#parts;
-    const now = clock.now();
-    const parts = leases.held.map((lease) => lease.part);
-    const next = await timers.nextDueAt(db, parts);
-    if (next === null || next > now) return false;
-    const head = await log.bumpTime(now);
-    if ((await leases.appliedEverywhere()) < head.pos) return false;
-    const result = await this.#attempt((definitions) => pipeline.fireTimers(definitions, now, MAX_BATCH_TIMERS));
+    const { leases, pipeline } = this.#parts;
+    const barrier = (this.#barrier ??= await this.#nextBarrier());
+    if (barrier === null || (await leases.appliedEverywhere()) < barrier.pos) return false;
+    const { maxBatchTimers } = this.#limits;
+    const result = await this.#attempt((defs) => pipeline.fireTimers(defs, barrier.untilT, maxBatchTimers));
+    if (result.timers < maxBatchTimers) this.#barrier = null;
     return result.timers > 0;
   }
 
+  async #nextBarrier(): Promise<TimerBarrier | null> {
+    const { clock, db, leases, log, timers } = this.#parts;
+    const untilT = clock.now();
+    const parts = leases.held.map((lease) => lease.part);
+    const next = await timers.nextDueAt(db, parts);
+    if (next === null || next > untilT) return null;
+    return { pos: (await log.bumpTime(untilT)).pos, untilT };
+  }
+
   async #doChore(): Promise<boolean> {
-    const { chores, definitions } = this.#parts;
-    const current = await definitions.current();
-    await chores.register(current);
+    const { chores, definitions, pipeline } = this.#parts;
+    if (!(await definitions.isCurrent())) {
+      definitions.invalidate();
+      pipeline.forget();
+    }
+    await chores.register(await definitions.current());
     return chores.runOne(await definitions.current());
   }
 
@@ -201,16 +260,30 @@ export class Worker {
         await chores.register(await definitions.current());
         return await work(await definitions.current());
       } catch (error) {
+        if (attempt === MAX_ATTEMPTS) throw error;
         if (error instanceof DefinitionsChanged) {
           definitions.invalidate();
           pipeline.forget();
           continue;
         }
-        const retryable = error instanceof WeftError && error.code === 'UNAVAILABLE' && attempt < MAX_ATTEMPTS;
-        if (!retryable) throw error;
+        if (!mayPass(error)) throw error;
         observer.retrying(error, attempt);
-        await sleep(2 ** attempt * 5, undefined, { ref: false });
+        if (error.retryAfterMs !== 0) await this.#pause(2 ** attempt * 5);
       }
     }
   }
+}
+
+/** True for failures that the same work may get over if it is done again. */
+function mayPass(error: unknown): error is WeftError {
+  return error instanceof WeftError && error.code === 'UNAVAILABLE';
+}
+
+/** SQLSTATEs of what fewer events at a time may get over: a statement or a transaction that took too long. */
+const TOO_SLOW: ReadonlySet<string> = new Set(['57014', '25P04']);
+
+function mayBeTheEvents(error: unknown, events: number): boolean {
+  if (error instanceof LeaseLost || error instanceof DefinitionsChanged) return false;
+  if (error instanceof SqlError && TOO_SLOW.has(error.sqlState)) return events > 1;
+  return !mayPass(error);
 }

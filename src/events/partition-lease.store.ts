@@ -1,8 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { int2Array, int8Array } from '../platform/binary-arrays.js';
-import { WeftError } from '../platform/errors.js';
 import type { Database, Transaction } from '../platform/postgres.js';
-import type { Lease } from './partition-lease.model.js';
+import { LeaseLost, type Lease } from './partition-lease.model.js';
 
 /*
  * Who may apply which partition of the log.
@@ -74,7 +73,7 @@ export class PartitionLeases {
   /**
    * The first statement of every transaction that applies anything: moves the offsets of the held partitions up to
    * `toPos` (null: leaves them) and locks them. Returns the version of the definitions in force.
-   * @throws WeftError CONFLICT if a partition was taken over; nothing may be applied then, and every cache is void.
+   * @throws LeaseLost if a partition was taken over, or moved on without this worker knowing.
    */
   async advance(tx: Transaction, toPos: number | null): Promise<number> {
     const leases = this.held;
@@ -94,7 +93,7 @@ export class PartitionLeases {
     const [row] = rows;
     if (row === undefined || rows.length !== leases.length) {
       this.#held.clear();
-      throw new WeftError('CONFLICT', 'a partition of the log was taken over by another worker');
+      throw new LeaseLost();
     }
     return row.version;
   }
@@ -143,13 +142,14 @@ export class PartitionLeases {
     const wanted = share - this.#held.size;
     if (wanted <= 0) return;
     const taken = await this.#db.query<{ part: number; epoch: number; applied_pos: number }>(
-      `UPDATE partitions SET holder = $1, epoch = epoch + 1
-       WHERE part IN (
+      // Materialised: as a plain subquery the planner may run it more than once, and take more than the limit.
+      `WITH free AS MATERIALIZED (
          SELECT part FROM partitions
          WHERE holder IS NULL OR (holder = $1 AND part <> ALL ($3::int2[])) OR holder NOT IN (${LIVE_WORKERS})
          ORDER BY part LIMIT $2 FOR UPDATE SKIP LOCKED
        )
-       RETURNING part, epoch, applied_pos`,
+       UPDATE partitions p SET holder = $1, epoch = p.epoch + 1 FROM free WHERE p.part = free.part
+       RETURNING p.part, p.epoch, p.applied_pos`,
       [this.#worker, wanted, [...this.#held.keys()]],
     );
     for (const { part, epoch, applied_pos: appliedPos } of taken) this.#held.set(part, { part, epoch, appliedPos });

@@ -50,6 +50,8 @@ export class FeatureStore {
    * packed states refer to them, and one that comes back has missed what happened meanwhile.
    */
   async syncStreams(tx: Transaction, keys: readonly string[], nowMs: number): Promise<void> {
+    // Workers that register or fold history into a stream that goes have finished, or find it gone.
+    await tx.query('LOCK TABLE stream_backfills IN SHARE ROW EXCLUSIVE MODE');
     await tx.query(
       'DELETE FROM stream_backfills WHERE stream_id IN (SELECT id FROM feature_streams WHERE key <> ALL ($1::text[]))',
       [keys],

@@ -129,6 +129,8 @@ export class IdentityStep {
   /** After the commit: what was pinned may be evicted again. */
   release(): void {
     for (const component of this.#pinned) {
+      // Anew, so that its size is measured anew.
+      this.#components.delete(component.id);
       this.#components.set(component.id, component);
     }
     const pinned = [...this.#pinned];

@@ -9,6 +9,13 @@ export interface ProfileTimer {
   readonly part: number;
 }
 
+/** Profiles of a partition with ids above `afterId`, at most `limit`. */
+export interface SweepRange {
+  readonly part: number;
+  readonly afterId: Uuid;
+  readonly limit: number;
+}
+
 interface TimerRow {
   profile_id: Uuid;
   due_at: number;
@@ -73,15 +80,31 @@ export class TimerStore {
     });
   }
 
-  /** Has every living profile of a partition evaluated at `dueAt`, because definitions changed. */
-  async sweep(tx: Transaction, part: number, dueAt: number, definitionsVersion: number): Promise<number> {
-    const { rowCount } = await tx.run({
+  /**
+   * Has the next living profiles of a partition evaluated at `dueAt`, because definitions changed, and says which was
+   * the last; null if none was left. A timer that is due earlier stands, and stays a timer: it evaluates everything,
+   * too. The profiles are locked first, in the order of all others: whoever has one in hand finishes before, and
+   * whoever comes later finds the timer.
+   */
+  async sweep(
+    tx: Transaction,
+    { part, afterId, limit }: SweepRange,
+    dueAt: number,
+    definitionsVersion: number,
+  ): Promise<Uuid | null> {
+    const { rows } = await tx.run<{ last: Uuid | null }>({
       name: 'timers-sweep',
-      text: `INSERT INTO timers AS t (profile_id, due_at, part, sweep)
-             SELECT id, $2, part, $3 FROM profiles WHERE part = $1 AND merged_into IS NULL
-             ON CONFLICT (profile_id) DO UPDATE SET due_at = least(t.due_at, excluded.due_at), sweep = excluded.sweep`,
-      values: [part, dueAt, definitionsVersion],
+      text: `WITH chunk AS MATERIALIZED (
+               SELECT id, part FROM profiles WHERE part = $1 AND id > $4 AND merged_into IS NULL
+               ORDER BY id LIMIT $5 FOR UPDATE
+             ), swept AS (
+               INSERT INTO timers AS t (profile_id, due_at, part, sweep) SELECT id, $2, part, $3 FROM chunk
+               ON CONFLICT (profile_id) DO UPDATE
+                 SET due_at = excluded.due_at, sweep = excluded.sweep WHERE t.due_at >= excluded.due_at
+             )
+             SELECT id AS last FROM chunk ORDER BY id DESC LIMIT 1`,
+      values: [part, dueAt, definitionsVersion, afterId, limit],
     });
-    return rowCount;
+    return rows[0]?.last ?? null;
   }
 }
