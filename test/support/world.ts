@@ -1,4 +1,4 @@
-import { createEngine, type Engine } from '../../src/engine.js';
+import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
 import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { BatchResult } from '../../src/pipeline.js';
@@ -37,6 +37,14 @@ class MapStore implements OnlineStore {
   }
 }
 
+export interface WorldOptions {
+  readonly limits?: Partial<EngineLimits>;
+  /** In place of the defaults, which throw whatever they are told of. */
+  readonly observers?: Partial<EngineOptions['observers']>;
+  /** An online store that outlives the process, as far as the engine can tell. Default: one that does not. */
+  readonly sharedStore?: OnlineStore;
+}
+
 /** The write side on a database of its own, with a clock that stands still. */
 export interface World {
   readonly test: TestDatabase;
@@ -46,9 +54,14 @@ export interface World {
   readonly store: MapStore;
   readonly batches: BatchResult[];
   /** Another worker process on the same database. */
-  another(): Promise<Engine>;
+  another(limits?: Partial<EngineLimits>): Promise<Engine>;
+  /** An engine on this pool, with the clock and the observers of the world. */
+  engineOn(db: Database, limits?: Partial<EngineLimits>): Promise<Engine>;
   /** Accepts events of the source `web` and says what became of each. */
-  accept(events: readonly IncomingEvent[], options?: { historical?: boolean; source?: string }): Promise<AcceptResult[]>;
+  accept(
+    events: readonly IncomingEvent[],
+    options?: { historical?: boolean; source?: string },
+  ): Promise<AcceptResult[]>;
   /** Applies everything there is. */
   drain(): Promise<void>;
   defineFeatures(features: readonly FeatureDefinition[]): Promise<void>;
@@ -58,20 +71,21 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function createWorld(startMs = START_MS): Promise<World> {
+export async function createWorld(startMs = START_MS, options: WorldOptions = {}): Promise<World> {
   const test = await createTestDatabase({ entities: [SourceEntity] });
   const clock = new ManualClock(startMs);
   const store = new MapStore();
   const batches: BatchResult[] = [];
   const engines: Engine[] = [];
-  const build = async (db: Database): Promise<Engine> => {
+  const build = async (db: Database, limits: Partial<EngineLimits> = options.limits ?? {}): Promise<Engine> => {
     const engine = await createEngine({
       db,
       clock,
-      onlineStore: store,
-      onlineStoreIsShared: false,
-      observers: rethrowing,
+      onlineStore: options.sharedStore ?? store,
+      onlineStoreIsShared: options.sharedStore !== undefined,
+      observers: { ...rethrowing, ...options.observers },
       onCommitted: (batch) => batches.push(batch),
+      limits,
     });
     engines.push(engine);
     return engine;
@@ -85,7 +99,8 @@ export async function createWorld(startMs = START_MS): Promise<World> {
     engine,
     store,
     batches,
-    another: async () => build(await test.connect({ entities: [SourceEntity] })),
+    another: async (limits) => build(await test.connect({ entities: [SourceEntity] }), limits),
+    engineOn: build,
     accept: async (events, { historical = false, source = 'web' } = {}) => {
       const { id, key } = await sources.ensure({ key: source, kind: 'http' });
       return engine.accept.accept({ id, key }, events, { historical });

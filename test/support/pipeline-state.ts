@@ -1,0 +1,112 @@
+import type { LoadedDefinitions } from '../../src/definitions.js';
+import type { Uuid } from '../../src/platform/ids.js';
+import type { Queryable } from '../../src/platform/postgres.js';
+import { decodeTraits, mergeTraits, type Traits } from '../../src/profiles/traits.model.js';
+
+/** All that the pipeline knows, without the ids that differ from run to run. */
+export interface PipelineState {
+  /** Each living profile as its identifiers, sorted. */
+  readonly profiles: readonly string[];
+  /** By profile. */
+  readonly traits: Readonly<Record<string, unknown>>;
+  /** By profile: values as of the instant asked for. */
+  readonly features: Readonly<Record<string, unknown>>;
+  /** By profile and segment. */
+  readonly memberships: readonly string[];
+  /** Packed states by anchor, in hex, once pruned to the instant asked for. */
+  readonly states: Readonly<Record<string, string>>;
+}
+
+interface IdentifierRow {
+  id: Uuid;
+  name: string;
+  profile_id: Uuid;
+  traits: Buffer | null;
+  state: Buffer | null;
+}
+
+/** Reads the tables; `t` is the instant that features are read and states are pruned for. */
+export async function readState(db: Queryable, definitions: LoadedDefinitions, t: number): Promise<PipelineState> {
+  const rows = await db.query<IdentifierRow>(
+    `SELECT i.id, i.ns || ':' || i.value AS name, i.profile_id, s.traits, s.state
+     FROM identifiers i LEFT JOIN anchor_states s ON s.anchor_id = i.id ORDER BY i.ns COLLATE "C", i.value COLLATE "C"`,
+  );
+  const byProfile = new Map<Uuid, IdentifierRow[]>();
+  for (const row of rows) byProfile.set(row.profile_id, [...(byProfile.get(row.profile_id) ?? []), row]);
+  const nameOf = new Map([...byProfile].map(([id, own]) => [id, own.map((row) => row.name).join(' ')]));
+  const { features } = definitions;
+  const state: { -readonly [K in keyof PipelineState]: PipelineState[K] } = {
+    profiles: [...nameOf.values()].sort(),
+    traits: {},
+    features: {},
+    memberships: [],
+    states: {},
+  };
+  const traits: Record<string, unknown> = {};
+  const values: Record<string, unknown> = {};
+  const states: Record<string, string> = {};
+  for (const [id, own] of byProfile) {
+    const name = nameOf.get(id) ?? '';
+    const anchors = own.filter((row) => row.state !== null);
+    traits[name] = plainTraits(mergeTraits(anchors.map((row) => decodeTraits(row.traits ?? Buffer.alloc(0)))));
+    const merged = features.merge(anchors.map((row) => features.decode(row.state ?? Buffer.alloc(0))));
+    values[name] = Object.fromEntries(
+      features.definitions.map((definition, i) => {
+        const { status, value, eventTs, approximate } = features.value(merged, i, t);
+        return [definition.name, { status, value, eventTs, approximate }];
+      }),
+    );
+    for (const row of anchors) {
+      const single = features.decode(row.state ?? Buffer.alloc(0));
+      features.prune(single, t);
+      states[row.name] = features.encode(single).toString('hex');
+    }
+  }
+  const members = await db.query<{ profile_id: Uuid; key: string }>(
+    'SELECT m.profile_id, s.key FROM memberships m JOIN segments s ON s.id = m.segment_id',
+  );
+  return {
+    ...state,
+    traits,
+    features: values,
+    states,
+    memberships: members.map((m) => `${nameOf.get(m.profile_id) ?? `gone ${m.profile_id}`} in ${m.key}`).sort(),
+  };
+}
+
+function plainTraits(traits: Traits): Record<string, unknown> {
+  return Object.fromEntries([...traits].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * The feed in order; profiles by the identifier that founded them. What the clock did at one instant to several
+ * profiles is in the order of their ids, which chance decides; here it is in the order of the lines.
+ */
+export async function readFeed(db: Queryable): Promise<string[]> {
+  const rows = await db.query<{ seq: number; at: number; cause: string; line: string }>(
+    `SELECT c.seq, c.at, c.cause->>'kind' AS cause, concat_ws(' ', i.ns || ':' || i.value, c.kind, s.key, 'at', c.at, c.cause->>'kind', c.cause->>'pos') AS line
+     FROM changes c JOIN segments s ON s.id = c.segment_id
+     JOIN profiles p ON p.id = c.profile_id JOIN identifiers i ON i.id = p.founding_id ORDER BY c.seq`,
+  );
+  const gap = rows.findIndex((row, i) => row.seq !== i + 1);
+  if (gap !== -1) throw new Error(`the feed has a gap before ${String(rows[gap]?.seq)}`);
+  const ordered: string[] = [];
+  for (let i = 0; i < rows.length;) {
+    const together = rows.slice(i).findIndex((row) => row.at !== rows[i]?.at || row.cause !== rows[i]?.cause);
+    const count = rows[i]?.cause === 'event' ? 1 : together === -1 ? rows.length - i : together;
+    const lines = rows.slice(i, i + count).map((row) => row.line);
+    ordered.push(...lines.sort());
+    i += count;
+  }
+  return ordered;
+}
+
+/** The same lines, profile by profile: what is fixed where profiles may overtake each other. */
+export function byProfile(feed: readonly string[]): Record<string, string[]> {
+  const lines: Record<string, string[]> = {};
+  for (const line of feed) {
+    const [who = '', ...rest] = line.split(' ');
+    (lines[who] ??= []).push(rest.join(' '));
+  }
+  return lines;
+}
