@@ -33,24 +33,32 @@ const MAX_BYTES_PER_COMMAND = 1_048_576;
  * are exact in a double, because versions stay below 2^53. Of equal versions a tombstone wins, in either order.
  */
 const PUT_SCRIPT = `
+local byte = string.byte
 local function rank(value)
-  local a, b, c, d, e, f, g = string.byte(value, 2, 8)
-  local version = (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
-  return version, string.byte(value, 1)
+  local state, a, b, c, d, e, f, g = byte(value, 1, 8)
+  return (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g, state
 end
+local function isNewer(value, current)
+  if not current or #current < 8 then return true end
+  local version, state = rank(value)
+  local currentVersion, currentState = rank(current)
+  return version > currentVersion or (version == currentVersion and state > currentState)
+end
+local stored = redis.call('MGET', unpack(KEYS))
+local accepted, blobs = {}, {}
 for i, key in ipairs(KEYS) do
   local value = ARGV[i + 1]
-  local version, state = rank(value)
-  local current = redis.call('GETRANGE', key, 0, 7)
-  local accepted = #current < 8
-  if not accepted then
-    local currentVersion, currentState = rank(current)
-    accepted = version > currentVersion or (version == currentVersion and state > currentState)
-  end
-  if accepted then
-    if state == 1 then redis.call('SET', key, value, 'PX', ARGV[1]) else redis.call('SET', key, value) end
+  if isNewer(value, accepted[key] or stored[i]) then accepted[key] = value end
+end
+for key, value in pairs(accepted) do
+  if byte(value, 1) == 1 then
+    redis.call('SET', key, value, 'PX', ARGV[1])
+  else
+    blobs[#blobs + 1] = key
+    blobs[#blobs + 1] = value
   end
 end
+if #blobs > 0 then redis.call('MSET', unpack(blobs)) end
 `;
 
 interface Put {
