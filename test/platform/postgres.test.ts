@@ -159,7 +159,9 @@ describe('errors', () => {
       return error as WeftError;
     };
     expect((await open((url) => (url.port = '1'))).code).toBe('UNAVAILABLE');
-    expect((await open((url) => (url.password = 'canary'))).message).toMatch(/user or the password/);
+    expect((await open((url) => ([url.username, url.password] = ['nobody', 'canary']))).message).toMatch(
+      /user or the password/,
+    );
     expect((await open((url) => (url.pathname = '/nowhere'))).message).toMatch(/does not exist/);
   });
 });
