@@ -1,0 +1,109 @@
+import { int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import { decodeEvent } from './event-codec.js';
+import type { LoggedEvent } from './event.model.js';
+
+/** Anchors whose events are read as one history. */
+export interface HistoryGroup {
+  readonly anchorIds: readonly Uuid[];
+  /** Events that occurred after this are left out, ms. */
+  readonly untilMs: number;
+}
+
+export interface HistoryOptions {
+  /** Events after this position are left out. */
+  readonly toPos: number;
+  /** Events accepted after this are left out, ms; default: none. */
+  readonly acceptedUntilMs?: number;
+  /** Within a group: by time of occurrence, or by acceptance; ties by position. */
+  readonly order: 'occurred' | 'accepted';
+}
+
+export interface HistoryEvent {
+  /** Index of the group. */
+  readonly group: number;
+  readonly event: LoggedEvent;
+}
+
+const PAGE_EVENTS = 2_000;
+/** For the first page, which sorts all of them. */
+const STATEMENT_TIMEOUT = '10min';
+
+interface Row {
+  readonly grp: number;
+  readonly pos: number;
+  readonly accepted_at: number;
+  readonly occurred_at: number;
+  readonly source_id: number;
+  readonly part: number;
+  readonly historical: boolean;
+  readonly payload: Buffer;
+}
+
+/**
+ * Reads long stretches of the log by anchor, for work that is done aside: training sets and replays.
+ *
+ * The database sorts and a cursor hands out pages, so that memory here is bounded however long the histories are.
+ * Events that could not be applied (those with a dead letter) are left out, as they have no effect online either.
+ */
+export class EventHistoryReader {
+  /** Everything up to here is applied, in every partition. */
+  async appliedPos(db: Queryable): Promise<number> {
+    const [row] = await db.query<{ pos: number }>('SELECT coalesce(min(applied_pos), 0) AS pos FROM partitions');
+    return row?.pos ?? 0;
+  }
+
+  /**
+   * Pages of events, one group after the other in the order given. One read at a time in a transaction; a read that is
+   * not taken to its end closes its cursor all the same.
+   */
+  async *read(
+    tx: Transaction,
+    groups: readonly HistoryGroup[],
+    { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order }: HistoryOptions,
+  ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+    const asked = groups.flatMap(({ anchorIds, untilMs }, group) =>
+      anchorIds.map((anchorId) => ({ anchorId, group, untilMs })),
+    );
+    if (asked.length === 0) return;
+    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
+    await tx.query(order === 'occurred' ? declare('e.occurred_at') : declare('e.accepted_at'), [
+      uuidArray(asked, (a) => a.anchorId),
+      int4Array(asked, (a) => a.group),
+      int8Array(asked, (a) => a.untilMs),
+      toPos,
+      acceptedUntilMs,
+    ]);
+    try {
+      for (;;) {
+        const rows = await tx.query<Row>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
+        if (rows.length > 0) yield rows.map((row) => ({ group: row.grp, event: toEvent(row) }));
+        if (rows.length < PAGE_EVENTS) break;
+      }
+    } finally {
+      // After a failed statement the transaction is lost, and the cursor with it.
+      await tx.query('CLOSE event_history').catch(() => undefined);
+    }
+  }
+}
+
+const declare = (time: 'e.occurred_at' | 'e.accepted_at'): string => `
+  DECLARE event_history NO SCROLL CURSOR FOR
+  SELECT a.grp, e.pos, e.accepted_at, e.occurred_at, e.source_id, e.part, e.historical, e.payload
+  FROM unnest($1::uuid[], $2::int4[], $3::int8[]) AS a (anchor_id, grp, until_ms)
+  JOIN event_log e ON e.anchor_id = a.anchor_id AND e.occurred_at <= a.until_ms
+  WHERE e.pos <= $4::int8 AND e.accepted_at <= $5::int8
+    AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
+  ORDER BY a.grp, ${time}, e.pos`;
+
+function toEvent(row: Row): LoggedEvent {
+  return decodeEvent(row.payload, {
+    pos: row.pos,
+    part: row.part,
+    sourceId: row.source_id,
+    occurredAt: row.occurred_at,
+    acceptedAt: row.accepted_at,
+    historical: row.historical,
+  });
+}

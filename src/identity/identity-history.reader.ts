@@ -1,0 +1,231 @@
+import type { EventHistoryReader } from '../events/event-history.reader.js';
+import { compareCanonical, type Identifier } from '../events/event.model.js';
+import { uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import { evidenceKey } from './component.model.js';
+import { EvidenceTimeline } from './evidence-timeline.js';
+import { evidenceOf, type Evidence } from './evidence.model.js';
+import { withinLimits, type IdentityRules } from './identity-rules.model.js';
+import { MAX_REPLAY_ROWS } from './resolve-component.js';
+
+/** Whom an identifier stands for. */
+export interface Standing {
+  /** Equal for equal people, as far as known; the profile's id where it is the profile of now. */
+  readonly key: string;
+  /** All identifiers of the person; the events that hang on one of them are theirs. */
+  readonly identifierIds: readonly Uuid[];
+}
+
+export interface StandingAsk {
+  readonly identifierId: Uuid;
+  /** Only what was known by then counts, ms. */
+  readonly knownAtMs: number;
+}
+
+interface IdentityHistoryParts {
+  readonly rules: IdentityRules;
+  readonly events: EventHistoryReader;
+  /** Rows of evidence beyond which a component is not replayed; as in the pipeline, or two answers would differ. */
+  readonly maxReplayRows?: number;
+}
+
+/** A raw component as it is now: all that was ever seen together, limits ignored. */
+interface HistoryComponent {
+  readonly id: Uuid;
+  readonly members: Map<Uuid, Identifier>;
+}
+
+type GroupAt = (identifierId: Uuid, knownAtMs: number) => Promise<readonly Uuid[] | null>;
+
+/** Reads who belongs together: now, or as it was known at an instant of the past. */
+export class IdentityHistoryReader {
+  readonly #rules: IdentityRules;
+  readonly #events: EventHistoryReader;
+  readonly #maxReplayRows: number;
+
+  constructor({ rules, events, maxReplayRows = MAX_REPLAY_ROWS }: IdentityHistoryParts) {
+    this.#rules = rules;
+    this.#events = events;
+    this.#maxReplayRows = maxReplayRows;
+  }
+
+  /** Whom the identifiers stand for now; those that were never seen are left out. */
+  async now(db: Queryable, identifierIds: readonly Uuid[]): Promise<Map<Uuid, Standing>> {
+    const asked = await this.profilesOf(db, identifierIds);
+    const { rows } = await db.run<{ id: Uuid; profile_id: Uuid }>({
+      name: 'identity-history-profiles',
+      text: 'SELECT id, profile_id FROM identifiers WHERE profile_id = ANY ($1::uuid[]) ORDER BY id',
+      values: [uuidArray([...new Set(asked.values())], (id) => id)],
+    });
+    const standings = new Map<Uuid, Standing & { readonly identifierIds: Uuid[] }>();
+    for (const { id, profile_id: key } of rows) {
+      const standing = standings.get(key);
+      if (standing === undefined) standings.set(key, { key, identifierIds: [id] });
+      else standing.identifierIds.push(id);
+    }
+    const found = new Map<Uuid, Standing>();
+    for (const [id, profileId] of asked) {
+      const standing = standings.get(profileId);
+      if (standing !== undefined) found.set(id, standing);
+    }
+    return found;
+  }
+
+  /** The profiles that the identifiers stand for now. */
+  async profilesOf(db: Queryable, identifierIds: readonly Uuid[]): Promise<Map<Uuid, Uuid>> {
+    const { rows } = await db.run<{ id: Uuid; profile_id: Uuid }>({
+      name: 'identity-history-identifiers',
+      text: 'SELECT id, profile_id FROM identifiers WHERE id = ANY ($1::uuid[])',
+      values: [uuidArray([...new Set(identifierIds)], (id) => id)],
+    });
+    return new Map(rows.map((row) => [row.id, row.profile_id]));
+  }
+
+  /**
+   * Whom each identifier stood for as far as was known at its instant, at the index it was asked at; null where it was
+   * not known by then. A function of the log up to `toPos`, except for components of more than 10,000 rows of evidence:
+   * those stand as the pipeline left them at the time.
+   */
+  async knownAt(tx: Transaction, asks: readonly StandingAsk[], toPos: number): Promise<(Standing | null)[]> {
+    if (asks.length === 0) return [];
+    const ids = asks.map((ask) => ask.identifierId);
+    const latestMs = asks.reduce((latest, ask) => Math.max(latest, ask.knownAtMs), -Infinity);
+    const components = await this.#components(tx, ids);
+    const evidence = await this.#evidence(tx, components, latestMs);
+    const componentOf = new Map<Uuid, HistoryComponent>();
+    for (const component of components) for (const id of component.members.keys()) componentOf.set(id, component);
+    const groupAts = new Map<HistoryComponent, GroupAt>();
+    const answers: (Standing | null)[] = asks.map(() => null);
+    const byTime = asks.map((ask, index) => ({ ...ask, index })).sort((a, b) => a.knownAtMs - b.knownAtMs);
+    for (const { identifierId, knownAtMs, index } of byTime) {
+      const component = componentOf.get(identifierId);
+      if (component === undefined) continue;
+      let groupAt = groupAts.get(component);
+      if (groupAt === undefined) {
+        groupAt = await this.#groups(tx, component, evidence.get(component.id) ?? [], latestMs, toPos);
+        groupAts.set(component, groupAt);
+      }
+      const group = await groupAt(identifierId, knownAtMs);
+      if (group !== null) answers[index] = { key: group.join(' '), identifierIds: group };
+    }
+    return answers;
+  }
+
+  /** The groups of one component, to be asked for rising instants. */
+  async #groups(
+    tx: Transaction,
+    component: HistoryComponent,
+    rows: readonly Evidence[],
+    latestMs: number,
+    toPos: number,
+  ): Promise<GroupAt> {
+    if (rows.length > this.#maxReplayRows) {
+      return (id, knownAtMs) => this.#assignedGroup(tx, component, id, knownAtMs);
+    }
+    const counts = new Map<string, number>();
+    const seen = new Map(rows.flatMap((row) => row.identifiers.map(({ id, ns }) => [id, ns] as const)));
+    for (const ns of seen.values()) counts.set(ns, (counts.get(ns) ?? 0) + 1);
+    // Within limits only who was seen together matters. Beyond them so does when, and a row of evidence may have got
+    // its time from an event that came later.
+    const exact = withinLimits(counts, this.#rules) ? rows : await this.#newsOf(tx, component, latestMs, toPos);
+    const timeline = new EvidenceTimeline(exact, this.#rules);
+    return (id, knownAtMs) => Promise.resolve(timeline.groupAt(id, knownAtMs));
+  }
+
+  /** Every event that was news when it was accepted, as evidence. */
+  async #newsOf(tx: Transaction, component: HistoryComponent, latestMs: number, toPos: number): Promise<Evidence[]> {
+    const news: Evidence[] = [];
+    const least = new Map<string, Evidence>();
+    const group = { anchorIds: [...component.members.keys()], untilMs: latestMs };
+    const options = { toPos, acceptedUntilMs: latestMs, order: 'accepted' } as const;
+    for await (const page of this.#events.read(tx, [group], options)) {
+      for (const { event } of page) {
+        const evidence = evidenceOf(event);
+        const key = evidenceKey(evidence);
+        const standing = least.get(key);
+        if (standing !== undefined && compareCanonical(standing.key, evidence.key) <= 0) continue;
+        least.set(key, evidence);
+        news.push(evidence);
+      }
+    }
+    return news;
+  }
+
+  async #components(db: Queryable, identifierIds: readonly Uuid[]): Promise<HistoryComponent[]> {
+    const { rows } = await db.run<{ id: Uuid; ns: string; value: string; component_id: Uuid }>({
+      name: 'identity-history-components',
+      text: `SELECT i.id, i.ns, i.value, i.component_id
+             FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+             JOIN identifiers i ON i.component_id = c.component_id`,
+      values: [uuidArray([...new Set(identifierIds)], (id) => id)],
+    });
+    const components = new Map<Uuid, HistoryComponent>();
+    for (const { id, ns, value, component_id: componentId } of rows) {
+      const component = components.get(componentId) ?? { id: componentId, members: new Map<Uuid, Identifier>() };
+      components.set(componentId, component);
+      component.members.set(id, { id, ns, value });
+    }
+    return [...components.values()];
+  }
+
+  /** What is stored of each component, known by then; at most one row more than may be replayed. */
+  async #evidence(
+    db: Queryable,
+    components: readonly HistoryComponent[],
+    knownAtMs: number,
+  ): Promise<Map<Uuid, Evidence[]>> {
+    const { rows } = await db.run<{
+      component_id: Uuid;
+      anchor_id: Uuid;
+      set_id: Uuid;
+      day: number;
+      occurred_at: number;
+      source_id: number;
+      message_id: string;
+      known_at: number;
+      identifier_ids: Uuid[];
+    }>({
+      name: 'identity-history-evidence',
+      text: `SELECT c.id AS component_id, e.* FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
+               SELECT e.anchor_id, e.set_id, e.day, e.occurred_at, e.source_id, e.message_id, e.known_at, e.identifier_ids
+               FROM identifiers i JOIN evidence e ON e.anchor_id = i.id
+               WHERE i.component_id = c.id AND e.known_at <= $2::int8 LIMIT $3::int4
+             ) e`,
+      values: [uuidArray(components, (c) => c.id), knownAtMs, this.#maxReplayRows + 1],
+    });
+    const byId = new Map(components.map((component) => [component.id, component]));
+    const evidence = new Map<Uuid, Evidence[]>();
+    for (const row of rows) {
+      const identifiers = row.identifier_ids.map((id) => byId.get(row.component_id)?.members.get(id));
+      const list = evidence.get(row.component_id) ?? [];
+      evidence.set(row.component_id, list);
+      list.push({
+        anchorId: row.anchor_id,
+        setId: row.set_id,
+        day: row.day,
+        key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
+        knownAt: row.known_at,
+        identifiers: identifiers.filter((identifier) => identifier !== undefined),
+      });
+    }
+    return evidence;
+  }
+
+  async #assignedGroup(
+    db: Queryable,
+    component: HistoryComponent,
+    identifierId: Uuid,
+    knownAtMs: number,
+  ): Promise<readonly Uuid[] | null> {
+    const { rows } = await db.run<{ identifier_id: Uuid; profile_id: Uuid }>({
+      name: 'identity-history-assignments',
+      text: `SELECT DISTINCT ON (identifier_id) identifier_id, profile_id FROM assignments
+             WHERE identifier_id = ANY ($1::uuid[]) AND from_at <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
+      values: [uuidArray([...component.members.keys()], (id) => id), knownAtMs],
+    });
+    const profileId = rows.find((row) => row.identifier_id === identifierId)?.profile_id;
+    if (profileId === undefined) return null;
+    return rows.filter((row) => row.profile_id === profileId).map((row) => row.identifier_id);
+  }
+}
