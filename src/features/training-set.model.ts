@@ -1,0 +1,121 @@
+import { hash } from 'node:crypto';
+import type { Uuid } from '../platform/ids.js';
+import type { FeatureDefinition, FeatureType, FeatureValue } from './feature.model.js';
+
+/** Who, as of when, and what came of it. */
+export interface LabelRow {
+  readonly ns: string;
+  /** As the sender writes it; normalised like the identifiers of events. */
+  readonly value: string;
+  /** T, ms: events that occurred up to here, inclusive, count. */
+  readonly timeMs: number;
+  /** Cells that are handed through as they are: the label, then whatever else the file has. */
+  readonly cells: readonly string[];
+}
+
+/**
+ * What a training set may know of the past.
+ *
+ * - `now`: everything that is known today, late events and later merges included;
+ * - `event-time`: for each row what was known at its own T, which is what was served online at that instant;
+ * - a number, ms: what was known at this one instant.
+ *
+ * Knowledge is of events (by acceptance) and of identity (by the evidence for it) alike.
+ */
+export type KnownAsOf = 'now' | 'event-time' | number;
+
+export const ENTITY_STATUSES = ['FOUND', 'NOT_FOUND', 'INVALID'] as const;
+/** `NOT_FOUND`: nobody has been seen under the identifier, as far as known. `INVALID`: it can stand for nobody. */
+export type EntityStatus = (typeof ENTITY_STATUSES)[number];
+
+/** One label row with its features. */
+export interface TrainingRow {
+  readonly label: LabelRow;
+  readonly status: EntityStatus;
+  /** The profile that the identifier stands for today, whatever was known at T: to keep a person's rows together. */
+  readonly profileId: Uuid | null;
+  /** In the order of the plan's features. Of somebody unknown: what the features are before anything happened. */
+  readonly values: readonly FeatureValue[];
+}
+
+/** A feature to be exported, in the version of its view. */
+export interface PlannedFeature {
+  readonly definition: FeatureDefinition;
+  readonly viewVersion: number;
+}
+
+/** What an export rests on; settled before the first row. */
+export interface TrainingSetPlan {
+  readonly features: readonly PlannedFeature[];
+  readonly service: { readonly name: string; readonly version: number } | null;
+  readonly knownAsOf: KnownAsOf;
+  /** Events of the log up to this position are in. */
+  readonly toPos: number;
+  /** Accepted events that were not applied yet and are left out. */
+  readonly waitingEvents: number;
+}
+
+/** Names of the columns that stand before the features; a labels file may not use the last two. */
+export const ENTITY_COLUMNS = ['ns', 'value', 'time'] as const;
+export const OUTCOME_COLUMNS = ['profile_id', 'entity_status'] as const;
+
+export interface TrainingColumn {
+  readonly name: string;
+  readonly type: FeatureType;
+}
+
+/** What a cell of a file holds; its kind follows from the column's type. Times and timestamps are ms. */
+export type TrainingCell = string | number | boolean | readonly number[] | null;
+
+/**
+ * The cells of a row: entity, T, label and what else the labels file had, profile and status, features.
+ * @param passed types of the label cells, as the whole file has them
+ */
+export function cellsOf(row: TrainingRow, passed: readonly TrainingColumn[]): TrainingCell[] {
+  const { ns, value, timeMs, cells } = row.label;
+  return [
+    ns,
+    value,
+    timeMs,
+    ...passed.map(({ type }, i) => typedCell(cells[i] ?? '', type)),
+    row.profileId,
+    row.status,
+    ...row.values.map((feature) => feature.value),
+  ];
+}
+
+/** The columns that {@link cellsOf} gives cells for. */
+export function columnsOf(plan: TrainingSetPlan, passed: readonly TrainingColumn[]): TrainingColumn[] {
+  return [
+    { name: 'ns', type: 'string' },
+    { name: 'value', type: 'string' },
+    { name: 'time', type: 'timestamp' },
+    ...passed,
+    { name: 'profile_id', type: 'string' },
+    { name: 'entity_status', type: 'string' },
+    ...plan.features.map(({ definition }) => ({ name: definition.name, type: definition.type })),
+  ];
+}
+
+function typedCell(text: string, type: FeatureType): TrainingCell {
+  if (text === '') return null;
+  if (type === 'int' || type === 'double') return Number(text);
+  return type === 'bool' ? text.toLowerCase() === 'true' : text;
+}
+
+/** Equal where the definitions give equal values for equal events, in the same order. Hex SHA-256. */
+export function definitionsHash(features: readonly PlannedFeature[]): string {
+  const content = features.map(({ definition: d }) => [
+    d.name,
+    d.aggregate,
+    d.events,
+    d.source,
+    d.where,
+    d.value,
+    d.windowMs,
+    d.unitMs,
+    d.limit,
+    d.type,
+  ]);
+  return hash('sha256', JSON.stringify(content), 'hex');
+}

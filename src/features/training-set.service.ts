@@ -1,0 +1,274 @@
+import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
+import type { IdentifierPolicy } from '../events/event.model.js';
+import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import type { Uuid } from '../platform/ids.js';
+import { nearestName } from '../platform/near-names.js';
+import type { Database, Transaction } from '../platform/postgres.js';
+import { FeatureReader } from './feature.reader.js';
+import { FeatureSet } from './feature-set.js';
+import type { FeatureValue } from './feature.model.js';
+import { streamsOf } from './stream.model.js';
+import { HistoryFold, valuesOf, type FoldRow } from './training-set-fold.js';
+import type { KnownAsOf, LabelRow, PlannedFeature, TrainingRow, TrainingSetPlan } from './training-set.model.js';
+
+export interface TrainingSetParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly policy: IdentifierPolicy;
+  readonly identity: IdentityHistoryReader;
+  readonly events: EventHistoryReader;
+  /** Label rows that are answered together; default 2,000. */
+  readonly chunkRows?: number;
+}
+
+export interface TrainingSetRequest {
+  readonly labels: AsyncIterable<LabelRow> | Iterable<LabelRow>;
+  /** A feature service whose features come first, in its order. */
+  readonly service?: string;
+  /** Names of features; those that the service has already are not repeated. */
+  readonly features?: readonly string[];
+  /** Default: `now`. */
+  readonly knownAsOf?: KnownAsOf;
+  readonly onProgress?: (progress: TrainingSetProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainingSetProgress {
+  readonly rows: number;
+  /** Events folded so far. */
+  readonly events: number;
+  /** Rows by what became of their entity. */
+  readonly notFound: number;
+  readonly invalid: number;
+  /** Rows whose T lies in the future: what happens until then is not known. */
+  readonly future: number;
+}
+
+export interface TrainingSet {
+  readonly plan: TrainingSetPlan;
+  /** One for each label row, in their order. To be read once. */
+  readonly rows: AsyncGenerator<TrainingRow, void, undefined>;
+}
+
+const DEFAULT_CHUNK_ROWS = 2_000;
+/** Histories are read in a transaction that changes nothing; a chunk takes seconds, one of very busy people minutes. */
+const CHUNK_TIMEOUT_MS = 15 * 60_000;
+const MAX_FEATURES = 2_000;
+
+/** People of a chunk who share a fold, and the rows about them. */
+interface Person {
+  readonly anchorIds: readonly Uuid[];
+  readonly rows: FoldRow[];
+}
+
+/**
+ * Training sets that are correct at each row's own instant.
+ *
+ * 1. Row for row, in the order of the labels: every label row comes out, whether or not its entity is known.
+ * 2. A feature of a row is the feature by definition over the events of its person with `occurredAt ≤ T`: what online
+ *    reads at T + 1. The aggregator is the online one (`feature-set.ts`).
+ * 3. Who is the same person, and which events there are, is told as of {@link KnownAsOf}; the log is cut at the
+ *    position that was applied when the export began, for every row alike.
+ * 4. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.
+ */
+export class TrainingSetService {
+  readonly #parts: TrainingSetParts;
+
+  constructor(parts: TrainingSetParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws WeftError NOT_FOUND (no such service or feature), BAD_REQUEST (nothing to export, or from the future) */
+  async exportTrainingSet(request: TrainingSetRequest): Promise<TrainingSet> {
+    const { db, events, clock } = this.#parts;
+    const knownAsOf = request.knownAsOf ?? 'now';
+    if (typeof knownAsOf === 'number' && knownAsOf > clock.now()) {
+      throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
+        where: 'known-as-of',
+        hint: 'name an instant of the past, or leave it out for all that is known now',
+      });
+    }
+    const { features, service } = await this.#select(request);
+    const toPos = await events.appliedPos(db);
+    const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
+    const plan = { features, service, knownAsOf, toPos, waitingEvents: Math.max(0, (head?.pos ?? toPos) - toPos) };
+    const sources = await db.query<{ id: number; key: string }>('SELECT id, key FROM sources');
+    const definitions = features.map((feature) => feature.definition);
+    const set = FeatureSet.compile(
+      definitions,
+      new Map(streamsOf(definitions).map(({ key }, i) => [key, i + 1])),
+      new Map(sources.map(({ id, key }) => [key, id])),
+    );
+    return { plan, rows: this.#rows(request, plan, set) };
+  }
+
+  async #select({ service: name, features: more = [] }: TrainingSetRequest) {
+    const reader = new FeatureReader(this.#parts.db);
+    const service = name === undefined ? null : await this.#service(reader, name);
+    const known = new Map<string, PlannedFeature>();
+    for (const view of await reader.views()) {
+      for (const definition of view.features) known.set(definition.name, { definition, viewVersion: view.version });
+    }
+    const names = [...new Set([...(service?.features ?? []), ...more])];
+    if (names.length === 0 || names.length > MAX_FEATURES) {
+      throw new WeftError('BAD_REQUEST', names.length === 0 ? 'there is no feature to export' : 'too many features', {
+        where: 'features',
+        hint: `name a feature service, or 1 to ${String(MAX_FEATURES)} features`,
+      });
+    }
+    const features = names.map((feature) => known.get(feature) ?? notFound('feature', feature, [...known.keys()]));
+    return { features, service: service === null ? null : { name: service.name, version: service.version } };
+  }
+
+  async #service(reader: FeatureReader, name: string) {
+    const services = await reader.services();
+    const names = services.map((service) => service.name);
+    return services.find((service) => service.name === name) ?? notFound('feature service', name, names);
+  }
+
+  async *#rows(
+    { labels, onProgress, signal }: TrainingSetRequest,
+    plan: TrainingSetPlan,
+    set: FeatureSet,
+  ): AsyncGenerator<TrainingRow, void, undefined> {
+    const counts = { rows: 0, events: 0, notFound: 0, invalid: 0, future: 0 };
+    const nowMs = this.#parts.clock.now();
+    for await (const chunk of chunksOf(labels, this.#parts.chunkRows ?? DEFAULT_CHUNK_ROWS)) {
+      signal?.throwIfAborted();
+      const { rows, events } = await this.#answer(chunk, plan, set, signal);
+      for (const row of rows) {
+        counts.rows++;
+        if (row.status === 'NOT_FOUND') counts.notFound++;
+        if (row.status === 'INVALID') counts.invalid++;
+        if (row.label.timeMs > nowMs) counts.future++;
+      }
+      counts.events += events;
+      yield* rows;
+      onProgress?.({ ...counts });
+    }
+  }
+
+  async #answer(labels: readonly LabelRow[], plan: TrainingSetPlan, set: FeatureSet, signal: AbortSignal | undefined) {
+    const ids = labels.map(({ ns, value }) => this.#parts.policy.resolve([{ ns, value }]).identifiers[0]?.id ?? null);
+    const empty = valuesOf(set, set.empty(), 0);
+    return this.#parts.db.transaction(
+      async (tx) => {
+        const known = ids.filter((id) => id !== null);
+        const profiles = await this.#parts.identity.profilesOf(tx, known);
+        const standings = await this.#standings(tx, labels, ids, plan);
+        const values = new Map<number, readonly FeatureValue[]>();
+        const events = await this.#fold(tx, peopleOf(labels, standings), plan, set, values, signal);
+        const rows = labels.map((label, i): TrainingRow => {
+          const id = ids[i] ?? null;
+          const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : 'FOUND';
+          const profileId = id === null ? null : (profiles.get(id) ?? null);
+          return { label, status, profileId, values: values.get(i) ?? empty };
+        });
+        return { rows, events };
+      },
+      { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: CHUNK_TIMEOUT_MS },
+    );
+  }
+
+  /** Whom each row is about, at its index; null: nobody, as far as known. */
+  async #standings(
+    tx: Transaction,
+    labels: readonly LabelRow[],
+    ids: readonly (Uuid | null)[],
+    { knownAsOf, toPos }: TrainingSetPlan,
+  ): Promise<(Standing | null)[]> {
+    const asked = labels.flatMap(({ timeMs }, index) => {
+      const identifierId = ids[index];
+      const knownAtMs = typeof knownAsOf === 'number' ? knownAsOf : timeMs;
+      return identifierId == null ? [] : [{ index, identifierId, knownAtMs }];
+    });
+    const standings: (Standing | null)[] = labels.map(() => null);
+    if (knownAsOf === 'now') {
+      const now = await this.#parts.identity.now(
+        tx,
+        asked.map((ask) => ask.identifierId),
+      );
+      for (const { index, identifierId } of asked) standings[index] = now.get(identifierId) ?? null;
+    } else {
+      const then = await this.#parts.identity.knownAt(tx, asked, toPos);
+      asked.forEach(({ index }, i) => (standings[index] = then[i] ?? null));
+    }
+    return standings;
+  }
+
+  async #fold(
+    tx: Transaction,
+    people: readonly Person[],
+    { knownAsOf, toPos }: TrainingSetPlan,
+    set: FeatureSet,
+    values: Map<number, readonly FeatureValue[]>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const groups = people.map(({ anchorIds, rows }) => ({ anchorIds, untilMs: latestOf(rows) }));
+    const options: HistoryOptions =
+      knownAsOf === 'event-time'
+        ? // What is accepted has occurred: by the time it is known it counts.
+          { toPos, order: 'accepted', acceptedUntilMs: latestOf(groups.map((g) => ({ timeMs: g.untilMs }))) }
+        : { toPos, order: 'occurred', ...(knownAsOf === 'now' ? undefined : { acceptedUntilMs: knownAsOf }) };
+    const foldOf = ({ rows }: Person): HistoryFold =>
+      new HistoryFold(set, rows, (index, answer) => values.set(index, answer));
+    let current = -1;
+    let fold: HistoryFold | null = null;
+    let events = 0;
+    for await (const page of this.#parts.events.read(tx, groups, options)) {
+      signal?.throwIfAborted();
+      events += page.length;
+      for (const { group, event } of page) {
+        if (group !== current) {
+          fold?.finish();
+          const person = people[group];
+          fold = person === undefined ? null : foldOf(person);
+          current = group;
+        }
+        fold?.add(event, options.order === 'accepted' ? event.acceptedAt : event.occurredAt);
+      }
+    }
+    fold?.finish();
+    return events;
+  }
+}
+
+/** Rows by person: whoever stands for the same identifiers shares a fold. */
+function peopleOf(labels: readonly LabelRow[], standings: readonly (Standing | null)[]): Person[] {
+  const people = new Map<string, Person>();
+  for (const [index, { timeMs }] of labels.entries()) {
+    const standing = standings[index];
+    if (standing == null) continue;
+    const person = people.get(standing.key) ?? { anchorIds: standing.identifierIds, rows: [] };
+    people.set(standing.key, person);
+    person.rows.push({ index, timeMs });
+  }
+  return [...people.values()];
+}
+
+function latestOf(rows: readonly { readonly timeMs: number }[]): number {
+  return rows.reduce((latest, { timeMs }) => Math.max(latest, timeMs), Number.MIN_SAFE_INTEGER);
+}
+
+async function* chunksOf<T>(items: AsyncIterable<T> | Iterable<T>, size: number): AsyncGenerator<T[]> {
+  let chunk: T[] = [];
+  for await (const item of items) {
+    chunk.push(item);
+    if (chunk.length < size) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+function notFound(what: string, name: string, known: readonly string[]): never {
+  const near = nearestName(name, known);
+  const names = known.slice(0, 10).join(', ');
+  throw new WeftError('NOT_FOUND', `there is no ${what} ${name}`, {
+    where: what.replace(' ', '-'),
+    hint:
+      near !== undefined ? `did you mean ${near}?` : names === '' ? 'apply a feature file first' : `there are ${names}`,
+  });
+}
