@@ -9,7 +9,7 @@ import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import type { SegmentChange } from '../../src/segments/segment.model.js';
-import { createTestDatabase, type TestDatabase } from './database.js';
+import { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './database.js';
 
 /** Tuesday, 14 November 2023, 22:13:20 UTC. */
 export const START_MS = 1_700_000_000_000;
@@ -38,6 +38,10 @@ class MapStore implements OnlineStore {
 }
 
 export interface WorldOptions {
+  /** Default: those that the world itself needs. */
+  readonly entities?: NonNullable<TestDatabaseOptions['entities']>;
+  /** Told of every batch of its engines. */
+  readonly onCommitted?: (batch: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** In place of the defaults, which throw whatever they are told of. */
   readonly observers?: Partial<EngineOptions['observers']>;
@@ -72,7 +76,8 @@ export interface World {
 }
 
 export async function createWorld(startMs = START_MS, options: WorldOptions = {}): Promise<World> {
-  const test = await createTestDatabase({ entities: [SourceEntity] });
+  const { entities = [SourceEntity] } = options;
+  const test = await createTestDatabase({ entities });
   const clock = new ManualClock(startMs);
   const store = new MapStore();
   const batches: BatchResult[] = [];
@@ -84,7 +89,10 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       onlineStore: options.sharedStore ?? store,
       onlineStoreIsShared: options.sharedStore !== undefined,
       observers: { ...rethrowing, ...options.observers },
-      onCommitted: (batch) => batches.push(batch),
+      onCommitted: (batch) => {
+        batches.push(batch);
+        options.onCommitted?.(batch);
+      },
       limits,
     });
     engines.push(engine);
@@ -99,7 +107,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
     engine,
     store,
     batches,
-    another: async (limits) => build(await test.connect({ entities: [SourceEntity] }), limits),
+    another: async (limits) => build(await test.connect({ entities }), limits),
     engineOn: build,
     accept: async (events, { historical = false, source = 'web' } = {}) => {
       const { id, key } = await sources.ensure({ key: source, kind: 'http' });

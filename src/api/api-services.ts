@@ -1,0 +1,64 @@
+import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
+import type { ChangeHub } from '../activation/change-hub.js';
+import type { EventAcceptor } from '../events/accept.model.js';
+import type { EventLog } from '../events/event-log.model.js';
+import type { IdentifierPolicy } from '../events/event.model.js';
+import type { FeatureDefinitionService } from '../features/feature.service.js';
+import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
+import type { Clock } from '../platform/clock.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Database } from '../platform/postgres.js';
+import type { ProfileReader } from '../profiles/profile.reader.js';
+import type { ModelService } from '../scoring/model.service.js';
+import type { RowScorer } from '../scoring/prediction.model.js';
+import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
+import type { Definitions } from '../segments/definitions.model.js';
+import type { ProfileSnapshot } from '../segments/profile-snapshot.model.js';
+import type { StoredSegment } from '../segments/segment.reader.js';
+import type { SegmentService } from '../segments/segment.service.js';
+import type { SourceService } from '../sources/source.service.js';
+import type { ApiKeyService } from './auth/api-key.service.js';
+
+/** What reads need of the definitions in force; one consistent whole. */
+export interface ApiDefinitions extends Definitions {
+  readonly sourceKeys: ReadonlyMap<number, string>;
+  /** By key, active or not. */
+  readonly stored: ReadonlyMap<string, StoredSegment>;
+  readonly views: ReadonlyMap<string, StoredFeatureView>;
+  readonly services: ReadonlyMap<string, StoredFeatureService>;
+  readonly scorer: RowScorer;
+  isReady(featureIndex: number): boolean;
+}
+
+export interface DefinitionsSource {
+  current(): Promise<ApiDefinitions>;
+  /** Makes the next `current` load anew. */
+  invalidate(): void;
+}
+
+/** Profiles by id or identifier, many at once, in the order asked. */
+export interface SnapshotSource {
+  byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
+  idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]>;
+}
+
+/** What the resolvers work with; wired by the composition root. */
+export interface ApiServices {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly policy: IdentifierPolicy;
+  readonly log: Pick<EventLog, 'readByAnchors'>;
+  readonly snapshots: SnapshotSource;
+  readonly profiles: ProfileReader;
+  readonly feed: ChangeFeedReader;
+  readonly hub: ChangeHub;
+  readonly batcher: ScoringBatcher;
+  readonly accept: EventAcceptor;
+  readonly sources: SourceService;
+  readonly keys: ApiKeyService;
+  readonly segments: SegmentService;
+  readonly features: FeatureDefinitionService;
+  readonly models: ModelService;
+  /** Takes one token an event; returns 0, or the time in ms after which the tokens will be there. */
+  readonly limiter: { take(key: string, tokens: number): number };
+}

@@ -1,0 +1,148 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { GraphQLError, type ExecutionArgs, type GraphQLSchema } from 'graphql';
+import type { Context, SubscribePayload } from 'graphql-ws';
+import { useServer } from 'graphql-ws/use/ws';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { ApiServices } from './api-services.js';
+import { hasScope, type ApiKey } from './auth/api-key.model.js';
+import type { DefinitionsWatch } from './definitions-watch.js';
+import { ApiContext } from './graphql/api-context.js';
+import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
+import { readDocument } from './graphql/query-limits.js';
+import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
+
+export interface GraphqlSocketOptions {
+  readonly schema: GraphQLSchema;
+  readonly services: ApiServices;
+  readonly watch: DefinitionsWatch;
+  readonly presenter: ErrorPresenter;
+  /** Default 10,000. */
+  readonly maxSockets?: number;
+  /** Between pings; a client that does not answer one within this time is cut off, ms. Default 12,000. */
+  readonly keepAliveMs?: number;
+}
+
+export interface GraphqlSocket {
+  /** Closes every socket with 1001, upon which clients connect again elsewhere. */
+  close(): Promise<void>;
+}
+
+const MAX_OPERATIONS_PER_SOCKET = 100;
+const UNAUTHORIZED = 4401;
+const INTERNAL_ERROR = 4500;
+
+interface Extra extends Record<PropertyKey, unknown> {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+  key?: ApiKey;
+  secret?: string;
+}
+
+type SocketContext = Context<Record<string, unknown>, Extra>;
+
+/**
+ * `/graphql` over WebSocket, protocol graphql-transport-ws. The key comes as `connectionParams: { apiKey }`, or as the
+ * header or parameter `Authorization`.
+ *
+ * Close codes beside the protocol's own (4400, 4406, 4408, 4409, 4429): 4401 for a key that is missing, wrong or was
+ * revoked, 4403 for one that may not read, 4500 for a fault of ours.
+ */
+export function attachGraphqlSocket(server: Server, options: GraphqlSocketOptions): GraphqlSocket {
+  const { maxSockets = 10_000, keepAliveMs = 12_000 } = options;
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: GRAPHQL_LIMITS.maxBodyBytes });
+  const transport = useServer<Record<string, unknown>, Extra>(
+    {
+      onConnect: (context) => connect(context, options),
+      onSubscribe: (context, _id, payload) => subscribe(context, payload, options),
+      onNext: (_context, _id, _payload, _args, { errors, ...rest }) =>
+        errors === undefined
+          ? undefined
+          : { ...rest, errors: errors.map((error) => maskedError(error, options.presenter).toJSON()) },
+      onError: (_context, _id, _payload, errors) =>
+        errors.map((error) => maskedError(error, options.presenter).toJSON()),
+      isProd: true,
+    } as Parameters<typeof useServer<Record<string, unknown>, Extra>>[0],
+    sockets,
+    keepAliveMs,
+  );
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== '/graphql') refuse(socket, '404 Not Found');
+    else if (sockets.clients.size >= maxSockets) refuse(socket, '503 Service Unavailable');
+    else {
+      sockets.handleUpgrade(request, socket, head, (client) => {
+        sockets.emit('connection', client, request);
+      });
+    }
+  };
+  server.on('upgrade', upgrade);
+  return {
+    close: async () => {
+      server.off('upgrade', upgrade);
+      const patience = setTimeout(() => {
+        for (const client of sockets.clients) client.terminate();
+      }, 1_000);
+      await transport.dispose();
+      clearTimeout(patience);
+    },
+  };
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+async function connect(
+  { connectionParams, extra }: SocketContext,
+  { services, presenter }: GraphqlSocketOptions,
+): Promise<boolean> {
+  try {
+    const secret = secretOf(connectionParams ?? {}, extra.request);
+    const key = secret === null ? null : await services.keys.verify(secret);
+    if (secret === null || key === null) {
+      extra.socket.close(UNAUTHORIZED, 'Unauthorized');
+      return false;
+    }
+    extra.key = key;
+    extra.secret = secret;
+    return hasScope(key, 'read') || hasScope(key, 'ingest');
+  } catch (error) {
+    presenter.onDefect(error, presenter.newErrorId());
+    extra.socket.close(INTERNAL_ERROR, 'Internal server error');
+    return false;
+  }
+}
+
+function secretOf(params: Readonly<Record<string, unknown>>, { headers }: IncomingMessage): string | null {
+  const { apiKey } = params;
+  if (typeof apiKey === 'string') return apiKey;
+  const authorization = params['Authorization'] ?? params['authorization'] ?? headers.authorization;
+  return typeof authorization === 'string' ? bearerOf(authorization) : null;
+}
+
+function subscribe(
+  { extra, subscriptions }: SocketContext,
+  { query, operationName, variables }: SubscribePayload,
+  { schema, services, watch }: GraphqlSocketOptions,
+): ExecutionArgs | readonly GraphQLError[] {
+  const { key, secret, socket } = extra;
+  if (key === undefined || secret === undefined) return [new GraphQLError('there is no key')];
+  if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
+    return [new GraphQLError(`more than ${String(MAX_OPERATIONS_PER_SOCKET)} operations on one connection`)];
+  }
+  const read = readDocument(schema, query);
+  if ('errors' in read) return read.errors;
+  const isStillValid = async (): Promise<boolean> => {
+    if ((await services.keys.verify(secret)) !== null) return true;
+    socket.close(UNAUTHORIZED, 'Unauthorized');
+    return false;
+  };
+  return {
+    schema,
+    document: read.document,
+    ...(typeof operationName === 'string' ? { operationName } : {}),
+    variableValues: variables ?? {},
+    contextValue: new ApiContext(services, watch, key, isStillValid),
+  };
+}

@@ -1,0 +1,164 @@
+import type { ApolloServer } from '@apollo/server';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { WeftError } from '../platform/errors.js';
+import { hasScope, type ApiKey } from './auth/api-key.model.js';
+import { ApiContext } from './graphql/api-context.js';
+import type { ErrorPresenter } from './graphql/present-error.js';
+import { QUERY_PAGE } from './graphql/query-page.js';
+import { toHttpFailure } from './http-errors.js';
+import type { ApiServices } from './api-services.js';
+import type { DefinitionsWatch } from './definitions-watch.js';
+
+export const GRAPHQL_LIMITS = {
+  maxBodyBytes: 256 * 1024,
+  /** An admin's: a model of 64 MB in base64, with its manifest. */
+  maxAdminBodyBytes: 96 * 1024 * 1024,
+} as const;
+
+export interface GraphqlRoutesOptions {
+  readonly apollo: ApolloServer<ApiContext>;
+  readonly services: ApiServices;
+  readonly watch: DefinitionsWatch;
+  readonly presenter: ErrorPresenter;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set where the routes demand a key. */
+    apiKey: ApiKey | null;
+  }
+}
+
+/** `/graphql` over HTTP. The key is checked before the body is read. */
+export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync {
+  return async (app) => {
+    const { apollo, services, watch } = options;
+    await apollo.start();
+    demandKey(app, services);
+    readJson(app);
+    answerErrors(app, options.presenter);
+    const handler = fastifyApolloHandler(apollo, {
+      context: (request: FastifyRequest) => Promise.resolve(contextOf(request, services, watch)),
+    });
+    app.route({
+      method: ['GET', 'POST'],
+      url: '/graphql',
+      handler: async (request, reply) => {
+        if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(QUERY_PAGE);
+        const answer: unknown = await handler.call(app, request, reply);
+        if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(answer)) reply.code(200);
+        return answer;
+      },
+    });
+    app.addHook('onClose', async () => {
+      await apollo.stop();
+    });
+  };
+}
+
+/** Answers 401 to requests without a valid key, and notes the key on the others. */
+export function demandKey(app: FastifyInstance, services: ApiServices): void {
+  app.decorateRequest('apiKey', null);
+  app.addHook('onRequest', async (request) => {
+    if (wantsPage(request)) return;
+    const secret = bearerOf(request.headers.authorization);
+    request.apiKey = secret === null ? null : await services.keys.verify(secret);
+    if (request.apiKey === null) throw unauthenticated();
+  });
+}
+
+export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
+  const { apiKey: key } = request;
+  if (key === null) throw unauthenticated();
+  const secret = bearerOf(request.headers.authorization) ?? '';
+  return new ApiContext(services, watch, key, async () => (await services.keys.verify(secret)) !== null);
+}
+
+export function unauthenticated(): WeftError {
+  return new WeftError('UNAUTHENTICATED', 'the API key is missing or not valid', {
+    where: 'authorization',
+    hint: 'send the header "Authorization: Bearer <key>"',
+  });
+}
+
+/** RFC 6750 §2.1. Null for anything else. */
+export function bearerOf(header: string | undefined): string | null {
+  return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? null;
+}
+
+/** A browser that was pointed here by hand. */
+function wantsPage({ method, headers, url }: FastifyRequest): boolean {
+  const { accept = '' } = headers;
+  return (
+    method === 'GET' && accept.includes('text/html') && url.split('?', 1)[0] === '/graphql' && !url.includes('query=')
+  );
+}
+
+const FAULTS_OF_QUERIES = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT'];
+
+/**
+ * Whether a well-formed request holds a query that cannot be executed. Where the answer is `application/json`, that is
+ * told with 200, because a client cannot tell a 400 of ours from one of a proxy (GraphQL over HTTP, "application/json").
+ */
+function isFaultOfQuery(answer: unknown): boolean {
+  if (typeof answer !== 'string') return false;
+  const { errors } = JSON.parse(answer) as { errors?: { extensions?: { code?: string } }[] };
+  return errors?.every(({ extensions }) => FAULTS_OF_QUERIES.includes(extensions?.code ?? '')) ?? false;
+}
+
+function acceptsResponseJson({ headers }: FastifyRequest): boolean {
+  return (headers.accept ?? '').includes('application/graphql-response+json');
+}
+
+/** JSON bodies only, each within the bound of its key. */
+export function readJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: AsyncIterable<Buffer>) => {
+    const isAdmin = request.apiKey !== null && hasScope(request.apiKey, 'admin');
+    const maxBytes = isAdmin ? GRAPHQL_LIMITS.maxAdminBodyBytes : GRAPHQL_LIMITS.maxBodyBytes;
+    const text = await readText(payload, maxBytes);
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      // The parser's message quotes the body.
+      throw new WeftError('BAD_REQUEST', 'the body is not JSON', { where: 'body', hint: 'send one JSON object' });
+    }
+  });
+}
+
+async function readText(payload: AsyncIterable<Buffer>, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of payload) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) {
+      throw new WeftError('PAYLOAD_TOO_LARGE', `the body is larger than ${String(maxBytes)} bytes`, {
+        where: 'body',
+        hint: 'pass less in one request',
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const RESPONSE_JSON = 'application/graphql-response+json; charset=utf-8';
+
+/** Refusals that come before GraphQL, in the form that GraphQL clients read. */
+export function answerErrors(app: FastifyInstance, presenter: ErrorPresenter): void {
+  app.setErrorHandler((error, request, reply: FastifyReply) => {
+    const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
+    const errorId = isDefect ? presenter.newErrorId() : undefined;
+    if (errorId !== undefined) presenter.onDefect(error, errorId);
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    // What is left of a body that is too large is not read.
+    if (status === 413) reply.header('connection', 'close');
+    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+    const extensions = { code, ...(hint === undefined ? {} : { hint }), ...(errorId === undefined ? {} : { errorId }) };
+    return reply
+      .code(status)
+      .type(acceptsResponseJson(request) ? RESPONSE_JSON : 'application/json; charset=utf-8')
+      .send(JSON.stringify({ errors: [{ message: reason, extensions }] }));
+  });
+}

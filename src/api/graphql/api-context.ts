@@ -1,0 +1,37 @@
+import { WeftError } from '../../platform/errors.js';
+import { hasScope, type ApiKey, type ApiScope } from '../auth/api-key.model.js';
+import type { ApiServices } from '../api-services.js';
+import type { DefinitionsWatch } from '../definitions-watch.js';
+import { Reads } from './reads.js';
+
+/** What resolvers get: who asks, and a consistent view to read through. */
+export class ApiContext {
+  #reads: Reads | null = null;
+
+  constructor(
+    readonly services: ApiServices,
+    readonly watch: DefinitionsWatch,
+    readonly key: ApiKey,
+    /** False once the key was revoked or has expired; for what outlives a request. */
+    readonly isStillValid: () => Promise<boolean>,
+  ) {}
+
+  get reads(): Reads {
+    return (this.#reads ??= this.freshReads());
+  }
+
+  /** For what lasts longer than a request: reads at the present instant. */
+  freshReads(): Reads {
+    const { watch, services } = this;
+    return new Reads(services, watch.current, watch.swept, services.clock.now());
+  }
+
+  /** @throws WeftError FORBIDDEN */
+  demand(scopes: readonly ApiScope[]): void {
+    if (scopes.some((scope) => hasScope(this.key, scope))) return;
+    const wanted = scopes.join(' or ');
+    throw new WeftError('FORBIDDEN', `this key lacks the scope ${wanted}`, {
+      hint: `use a key with the scope ${wanted}`,
+    });
+  }
+}

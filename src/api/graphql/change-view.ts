@@ -1,0 +1,43 @@
+import type { Uuid } from '../../platform/ids.js';
+import type { ChangeCause, ChangeKind, SegmentChange } from '../../segments/segment.model.js';
+import type { StoredSegment } from '../../segments/segment.reader.js';
+import { CHANGE_CURSOR } from './cursors.js';
+import type { ProfileView } from './profile-view.js';
+import type { Reads } from './reads.js';
+
+/** A change of the feed, and what it is read with: a subscription outlives the request that began it. */
+export class ChangeView {
+  constructor(
+    private readonly reads: Reads,
+    private readonly change: SegmentChange,
+    readonly segment: StoredSegment,
+  ) {}
+
+  get cursor(): string {
+    return CHANGE_CURSOR.encode({ seq: this.change.seq });
+  }
+
+  get kind(): ChangeKind {
+    return this.change.kind;
+  }
+
+  get at(): number {
+    return this.change.at;
+  }
+
+  get version(): number {
+    return this.change.version;
+  }
+
+  get cause(): ChangeCause {
+    return this.change.cause;
+  }
+
+  get profileId(): Uuid {
+    return this.change.profileId;
+  }
+
+  profile(): Promise<ProfileView | null> {
+    return this.reads.profile(this.change.profileId);
+  }
+}

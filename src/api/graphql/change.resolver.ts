@@ -1,0 +1,226 @@
+import type { FieldNode, GraphQLResolveInfo, SelectionSetNode } from 'graphql';
+import {
+  Arg,
+  ArgsType,
+  Args,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  ID,
+  Int,
+  ObjectType,
+  Query,
+  Resolver,
+  Root,
+  Subscription,
+} from 'type-graphql';
+import type { ChangeFilter } from '../../activation/change-feed.reader.js';
+import { WeftError } from '../../platform/errors.js';
+import type { ChangeCause, ChangeKind, SegmentChange } from '../../segments/segment.model.js';
+import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
+import type { ApiContext } from './api-context.js';
+import { ChangeView } from './change-view.js';
+import {
+  connection,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { CHANGE_CURSOR } from './cursors.js';
+import { ChangeKindType } from './enums.js';
+import type { ProfileView } from './profile-view.js';
+import { Profile } from './profile.types.js';
+import type { Reads } from './reads.js';
+import { DateTime } from './scalars.js';
+import { segmentIdsOf } from './segment.resolver.js';
+import { ChangeCauseType, Segment } from './segment.types.js';
+
+/** How long a subscriber goes on after its key was revoked, at most, while there are changes. */
+const KEY_CHECK_MS = 10_000;
+
+@ObjectType('SegmentChange', {
+  simpleResolvers: true,
+  description: 'A profile entered or left a segment. Changes have one order, that of the feed.',
+})
+class SegmentChangeType {
+  @Field(() => String, { description: 'Its place in the feed; pass it as `after` to go on behind it.' })
+  cursor!: string;
+
+  @Field(() => ChangeKindType, { description: 'Whether it entered or left.' })
+  kind!: ChangeKind;
+
+  @Field(() => DateTime, { description: 'When that became true.' })
+  at!: number;
+
+  @Field(() => Segment, { description: 'The segment.' })
+  segment!: StoredSegment;
+
+  @Field(() => ID, { description: 'The profile as it was called then.' })
+  profileId!: string;
+
+  @Field(() => Int, { description: 'The version of the condition that decided.' })
+  version!: number;
+
+  @Field(() => ChangeCauseType, { description: 'Why.' })
+  cause!: ChangeCause;
+}
+
+const SegmentChangeConnection = connectionTypes<ChangeView>(SegmentChangeType, 'SegmentChange');
+
+@ArgsType()
+class ChangesArgs {
+  @Field(() => [String], { nullable: true, description: 'Keys of segments, at most 100; all segments if left out.' })
+  segments?: string[] | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Only this profile, under every id it has had until now; all profiles if left out.',
+  })
+  profile?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The cursor of the last change that was dealt with.' })
+  after?: string | null;
+}
+
+interface SubscribeData {
+  readonly args: unknown;
+  readonly context: ApiContext;
+  readonly info: GraphQLResolveInfo;
+}
+
+@Resolver(() => SegmentChangeType)
+export class ChangeResolver {
+  @Authorized('read')
+  @Query(() => SegmentChangeConnection, { description: 'The feed of changes, oldest first.' })
+  async segmentChanges(
+    @Ctx() context: ApiContext,
+    @Args(() => ChangesArgs) args: ChangesArgs,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+  ): Promise<Connection<Edge<ChangeView>>> {
+    const limit = pageSize(first);
+    const after = typeof args.after === 'string' ? CHANGE_CURSOR.decode(args.after).seq : 0;
+    const filter = await filterOf(context, args);
+    const changes = await context.services.feed.after(after, limit + 1, filter);
+    const views = await viewsOf(context, context.reads, changes);
+    return connection(
+      views.map((node) => ({ cursor: node.cursor, node })),
+      limit,
+      args.after,
+    );
+  }
+
+  @Authorized('read')
+  @Subscription(() => SegmentChangeType, {
+    name: 'segmentChanges',
+    description:
+      'Changes as they are committed, in the order of the feed. With `after` those that were missed come first; none is left out, none comes twice. Without it, those from now on.',
+    subscribe: ({ args, context, info }: SubscribeData) => subscribeToChanges(context, args as ChangesArgs, info),
+  })
+  changed(@Root() change: ChangeView, @Args(() => ChangesArgs) _args: ChangesArgs): ChangeView {
+    return change;
+  }
+
+  @FieldResolver(() => Profile, {
+    nullable: true,
+    description: 'Who that profile is now; another one if it was merged since. Null if nobody.',
+  })
+  profile(@Root() change: ChangeView): Promise<ProfileView | null> {
+    return change.profile();
+  }
+}
+
+async function filterOf(context: ApiContext, { segments, profile }: ChangesArgs): Promise<ChangeFilter> {
+  const segmentIds = segmentIdsOf(context, segments);
+  const profileIds = typeof profile === 'string' ? await idsOfProfile(context, profile) : undefined;
+  return { ...(segmentIds === undefined ? {} : { segmentIds }), ...(profileIds === undefined ? {} : { profileIds }) };
+}
+
+async function idsOfProfile({ reads, services }: ApiContext, id: string): Promise<string[]> {
+  const view = await reads.profile(id);
+  if (view !== null) return services.profiles.allIdsOf(services.db, view.id);
+  throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'profile', hint: 'ask for it by identifier' });
+}
+
+/** A segment that was made a moment ago, elsewhere, may not be among the loaded ones yet. */
+async function viewsOf(
+  { services }: ApiContext,
+  reads: Reads,
+  changes: readonly SegmentChange[],
+): Promise<ChangeView[]> {
+  let segments = reads.index.segmentsById;
+  if (changes.some((change) => !segments.has(change.segmentId))) {
+    segments = new Map((await new SegmentReader(services.db).all()).map((segment) => [segment.id, segment]));
+  }
+  return changes.flatMap((change) => {
+    const segment = segments.get(change.segmentId);
+    return segment === undefined ? [] : [new ChangeView(reads, change, segment)];
+  });
+}
+
+// --- subscriptions --------------------------------------------------------------------------------------------------
+
+async function subscribeToChanges(
+  context: ApiContext,
+  args: ChangesArgs,
+  info: GraphQLResolveInfo,
+): Promise<AsyncIterableIterator<ChangeView, void, undefined>> {
+  const { services } = context;
+  const after = typeof args.after === 'string' ? CHANGE_CURSOR.decode(args.after).seq : undefined;
+  if (after !== undefined && (after < 0 || after > (await services.feed.head()))) {
+    throw new WeftError('CURSOR_INVALID', 'the cursor lies beyond the end of the feed', {
+      where: 'after',
+      hint: 'it comes from another installation; leave it out to begin now',
+    });
+  }
+  const filter = await filterOf(context, args);
+  const pages = services.hub.subscribe({ filter, ...(after === undefined ? {} : { after }) });
+  const wantsProfile = selects(info, 'profile');
+  const changes = eachChange(context, pages, wantsProfile);
+  const end = async (): Promise<IteratorReturnResult<void>> => {
+    // The generator waits within a page; ending the source lets it hear its own return.
+    await pages.return?.();
+    await changes.return();
+    return { done: true, value: undefined };
+  };
+  const iterator: AsyncIterableIterator<ChangeView, void, undefined> = {
+    next: () => changes.next(),
+    return: end,
+    throw: end,
+    [Symbol.asyncIterator]: () => iterator,
+  };
+  return iterator;
+}
+
+async function* eachChange(
+  context: ApiContext,
+  pages: AsyncIterable<readonly SegmentChange[]>,
+  wantsProfile: boolean,
+): AsyncGenerator<ChangeView, void, undefined> {
+  let checkedAtMs = context.services.clock.now();
+  for await (const page of pages) {
+    const reads = context.freshReads();
+    if (reads.nowMs - checkedAtMs >= KEY_CHECK_MS) {
+      if (!(await context.isStillValid())) return;
+      checkedAtMs = reads.nowMs;
+    }
+    const views = await viewsOf(context, reads, page);
+    // One round trip for the page; each change is then executed by itself.
+    if (wantsProfile) await Promise.all(views.map((view) => view.profile()));
+    yield* views;
+  }
+}
+
+/** Whether the subscription's field selects a field of this name, directly or by a fragment. */
+function selects(info: GraphQLResolveInfo, name: string): boolean {
+  const within = (set: SelectionSetNode | undefined): boolean =>
+    set?.selections.some((selection) => {
+      if (selection.kind === 'Field') return selection.name.value === name;
+      if (selection.kind === 'InlineFragment') return within(selection.selectionSet);
+      return within(info.fragments[selection.name.value]?.selectionSet);
+    }) ?? false;
+  return info.fieldNodes.some((node: FieldNode) => within(node.selectionSet));
+}

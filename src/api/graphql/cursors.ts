@@ -1,0 +1,24 @@
+import { CursorCodec } from '../../platform/cursor.js';
+import { WeftError } from '../../platform/errors.js';
+
+export const CHANGE_CURSOR = new CursorCodec({ kind: 'changes', version: 1 }, { seq: 'integer' });
+export const PROFILE_CURSOR = new CursorCodec({ kind: 'profiles', version: 1 }, { id: 'text' });
+export const TIMELINE_CURSOR = new CursorCodec(
+  { kind: 'timeline', version: 1 },
+  { occurredAt: 'integer', pos: 'integer' },
+);
+export const MEMBER_CURSOR = new CursorCodec({ kind: 'members', version: 1 }, { since: 'integer', profileId: 'text' });
+export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
+export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
+export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { key: 'text' });
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** An id that came in a cursor. @throws WeftError CURSOR_INVALID */
+export function cursorId(id: string): string {
+  if (UUID.test(id)) return id;
+  throw new WeftError('CURSOR_INVALID', 'the cursor is damaged', {
+    where: 'after',
+    hint: 'pass it as it was received',
+  });
+}

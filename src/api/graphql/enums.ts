@@ -1,0 +1,116 @@
+import { registerEnumType } from 'type-graphql';
+import { EVENT_TYPES } from '../../events/event.model.js';
+import { FEATURE_STATUSES } from '../../features/feature.model.js';
+import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
+import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
+import { SEGMENT_STAGES } from '../../segments/segment.model.js';
+import { SOURCE_KINDS } from '../../sources/source.model.js';
+import { API_SCOPES } from '../auth/api-key.model.js';
+
+/** Values on the wire are upper case; in the program they are as they are stored. */
+function enumOf<T extends string>(
+  name: string,
+  description: string,
+  values: readonly T[],
+  descriptions: Readonly<Record<NoInfer<T>, string>>,
+): Readonly<Record<string, T>> {
+  const type = Object.fromEntries(values.map((value) => [value.toUpperCase(), value]));
+  const valuesConfig = Object.fromEntries(
+    values.map((value) => [value.toUpperCase(), { description: descriptions[value] }]),
+  );
+  registerEnumType(type, { name, description, valuesConfig });
+  return type;
+}
+
+export const Evaluation = enumOf('Evaluation', 'How an answer came about.', ['LIVE', 'NOW'], {
+  LIVE: 'Maintained by the pipeline, event by event and by the clock; what the feed of changes tells.',
+  NOW: 'Computed for this request, as of its instant; models are asked anew.',
+});
+
+export const FeatureStatus = enumOf('FeatureStatus', 'What is known of a feature.', FEATURE_STATUSES, {
+  PRESENT: 'It has a value.',
+  NULL_VALUE: 'It is known to be null.',
+  NOT_FOUND: 'Nothing that it is computed from has happened.',
+  OUTSIDE_MAX_AGE: 'What it is computed from is too old.',
+});
+
+export const FeatureKind = enumOf(
+  'FeatureType',
+  'The type of a feature.',
+  ['int', 'double', 'string', 'bool', 'timestamp', 'times'],
+  {
+    int: 'A whole number.',
+    double: 'A number.',
+    string: 'A text.',
+    bool: 'True or false.',
+    timestamp: 'An instant, as a DateTime.',
+    times: 'A list of instants, newest first.',
+  },
+);
+
+export const InputStatus = enumOf('InputStatus', 'Whether a model saw what it asked for.', INPUT_STATUSES, {
+  COMPLETE: 'All features were present.',
+  PARTIAL: 'Some were missing and filled as the manifest says.',
+  ABSENT: 'All were missing and filled.',
+});
+
+export const ModelStage = enumOf('ModelStage', 'What a version of a model is used for.', MODEL_STAGES, {
+  shadow: 'Registered; does not answer.',
+  canary: 'Answers for a part of the profiles.',
+  active: 'Answers.',
+  retired: 'Out of service; can be promoted again.',
+});
+
+export const SegmentStageType = enumOf('SegmentStage', 'Where a segment stands.', SEGMENT_STAGES, {
+  draft: 'Written; decides nothing yet.',
+  active: 'Decides membership.',
+  archived: 'Out of service; has no members.',
+});
+
+export const ChangeKindType = enumOf('ChangeKind', 'What a change was.', ['enter', 'leave'], {
+  enter: 'The profile became a member.',
+  leave: 'The profile stopped being a member.',
+});
+
+export const CauseKindType = enumOf(
+  'CauseKind',
+  'Why a membership changed.',
+  ['event', 'timer', 'merge', 'unmerge', 'model', 'edit', 'consent', 'erasure', 'load'],
+  {
+    event: 'An event of the profile.',
+    timer: 'Time alone.',
+    merge: 'The profile turned out to be the same person as another.',
+    unmerge: 'The profile was taken apart.',
+    model: 'Another version of a model.',
+    edit: 'The definition was changed.',
+    consent: 'A consent was given or withdrawn.',
+    erasure: 'The profile was erased.',
+    load: 'Loaded history.',
+  },
+);
+
+export const EventTypeType = enumOf('EventType', 'The kind of an event, as in the tracking API.', EVENT_TYPES, {
+  identify: 'Who somebody is: identifiers and traits.',
+  track: 'Somebody did something that has a name.',
+  page: 'Somebody saw a page.',
+  screen: 'Somebody saw a screen of an app.',
+  group: 'Somebody belongs to a group.',
+  alias: 'Two identifiers are one person.',
+});
+
+export const EventOutcome = enumOf('EventOutcome', 'What became of an event.', ['accepted', 'duplicate', 'refused'], {
+  accepted: 'It is durable and will be applied.',
+  duplicate: 'An event with its message id was accepted before.',
+  refused: 'It cannot be taken; `code`, `reason` and `hint` say why.',
+});
+
+export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {
+  http: 'Events, as they happen.',
+  batch: 'Files and tables.',
+});
+
+export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES, {
+  admin: 'Everything.',
+  read: 'Read profiles, segments, features and models.',
+  ingest: 'Send events of its source.',
+});

@@ -1,0 +1,121 @@
+import { Arg, Authorized, Ctx, Field, Float, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import type { FeatureDefinition } from '../../features/feature.model.js';
+import { FeatureReader, type StoredFeatureView } from '../../features/feature.reader.js';
+import type { ApplyPlan } from '../../features/feature.service.js';
+import { parseFeatures } from '../../features/parse-features.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { VIEW_CURSOR } from './cursors.js';
+import { FeatureKind } from './enums.js';
+import { resultUnion } from './failure.types.js';
+
+@ObjectType('FeatureDefinition', { simpleResolvers: true, description: 'How a feature is computed.' })
+class FeatureDefinitionType {
+  @Field(() => String, { description: 'Its name, unique over all views.' })
+  name!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  description!: string;
+
+  @Field(() => FeatureKind, { description: 'Its type.' })
+  type!: FeatureDefinition['type'];
+
+  @Field(() => String, { description: 'How events are aggregated: `count`, `sum`, `last`, …' })
+  aggregate!: string;
+
+  @Field(() => [String], { description: 'Names of the events that count; empty: all.' })
+  events!: readonly string[];
+
+  @Field(() => String, { nullable: true, description: 'Key of the source that they come from; null: any.' })
+  source!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'A further condition on events.' })
+  where!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The path of the value that is aggregated.' })
+  value!: string | null;
+
+  @Field(() => Float, { nullable: true, description: 'Length of the window, ms; null: all of the past.' })
+  windowMs!: number | null;
+}
+
+@ObjectType('FeatureView', { simpleResolvers: true, description: 'Features that are defined together.' })
+class FeatureViewType {
+  @Field(() => String, { description: 'Its name.' })
+  name!: string;
+
+  @Field(() => Int, { description: 'Grows with each change.' })
+  version!: number;
+
+  @Field(() => String, { description: 'For people.' })
+  description!: string;
+
+  @Field(() => [FeatureDefinitionType], { description: 'Its features.' })
+  features!: readonly FeatureDefinition[];
+}
+
+@ObjectType('FeaturePlan', { simpleResolvers: true, description: 'What applying definitions changes.' })
+class FeaturePlan {
+  @Field(() => Boolean, { description: 'Whether nothing was changed, because this was a dry run.' })
+  dryRun!: boolean;
+
+  @Field(() => [String], { description: 'Features and services that are new.' })
+  added!: readonly string[];
+
+  @Field(() => [String], { description: 'Features and services that are defined anew.' })
+  changed!: readonly string[];
+
+  @Field(() => [String], { description: 'Features and services that are gone.' })
+  removed!: readonly string[];
+
+  @Field(() => Int, { description: 'Aggregates that history has to be folded into before they are complete.' })
+  newStreams!: number;
+}
+
+const FeatureViewConnection = connectionTypes<StoredFeatureView>(FeatureViewType, 'FeatureView');
+const Applied = resultUnion<ApplyPlan & { dryRun: boolean }>(
+  'ApplyFeaturesResult',
+  { type: FeaturePlan, name: 'FeaturePlan' },
+  ['InvalidDefinition'],
+);
+
+@Resolver()
+export class FeatureResolver {
+  @Authorized('read')
+  @Query(() => FeatureViewConnection, { description: 'The features that there are, by view.' })
+  async featureViews(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<StoredFeatureView>>> {
+    const views = await new FeatureReader(services.db).views();
+    const sorted = views.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return pageByKey(sorted, (view) => view.name, VIEW_CURSOR, { first, after });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Applied.type, { description: 'Applies feature definitions, all or none of them.' })
+  applyFeatures(
+    @Ctx() { services, watch, reads }: ApiContext,
+    @Arg('yaml', () => String, { description: 'The definitions, in the form of a features file.' }) yaml: string,
+    @Arg('dryRun', () => Boolean, { defaultValue: false, description: 'Only say what would change.' }) dryRun: boolean,
+    @Arg('prune', () => Boolean, { defaultValue: false, description: 'Also remove what is not in the definitions.' })
+    prune: boolean,
+  ): Promise<unknown> {
+    return Applied.attempt(async () => {
+      const elsewhere = [...reads.definitions.views.values()].flatMap((view) => view.features.map(({ name }) => name));
+      const file = parseFeatures(yaml, 'features', prune ? [] : elsewhere);
+      const plan = await services.features.apply(file, { dryRun, prune });
+      if (!dryRun) await watch.reload();
+      return { ...plan, dryRun };
+    });
+  }
+}

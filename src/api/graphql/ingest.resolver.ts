@@ -1,0 +1,149 @@
+import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Resolver } from 'type-graphql';
+import type { EventType, IncomingEvent, JsonObject } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
+import type { Source } from '../../sources/source.model.js';
+import { hasScope } from '../auth/api-key.model.js';
+import type { ApiContext } from './api-context.js';
+import { EventOutcome, EventTypeType } from './enums.js';
+import { resultUnion } from './failure.types.js';
+import { IdentifierInput } from './profile.types.js';
+import { DateTime, Json } from './scalars.js';
+
+const MAX_EVENTS = 2_500;
+
+@InputType('EventInput', { description: 'An event.' })
+class EventInput {
+  @Field(() => EventTypeType, { description: 'Its kind.' })
+  type!: EventType;
+
+  @Field(() => String, { nullable: true, description: 'The name of a `TRACK` event, or of a page or screen.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Unique within the source; sending it again counts once.' })
+  messageId?: string | null;
+
+  @Field(() => [IdentifierInput], { description: 'Whose event it is: at least one.' })
+  identifiers!: IdentifierInput[];
+
+  @Field(() => DateTime, { nullable: true, description: "When it happened, by the sender's clock; default: now." })
+  timestamp?: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: "When it was sent, by the sender's clock; corrects it." })
+  sentAt?: number | null;
+
+  @Field(() => Json, { nullable: true, description: 'An object: what belongs to the event.' })
+  properties?: JsonObject | null;
+
+  @Field(() => Json, { nullable: true, description: 'An object: what is known of the person.' })
+  traits?: JsonObject | null;
+
+  @Field(() => Json, { nullable: true, description: 'An object: where it came from.' })
+  context?: JsonObject | null;
+
+  @Field(() => String, { nullable: true, description: 'For `GROUP`: the group.' })
+  groupId?: string | null;
+}
+
+@ObjectType('EventResult', { simpleResolvers: true, description: 'What became of one event.' })
+class EventResult {
+  @Field(() => EventOutcome, { description: 'What became of it.' })
+  status!: string;
+
+  @Field(() => String, { nullable: true, description: 'Why it was refused, for programs.' })
+  code!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Why it was refused, for people.' })
+  reason!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'How to fix it.' })
+  hint!: string | null;
+}
+
+@ObjectType('IngestReport', { simpleResolvers: true, description: 'What became of a list of events.' })
+class IngestReport {
+  @Field(() => Int, { description: 'How many are durable now and were not before.' })
+  accepted!: number;
+
+  @Field(() => Int, { description: 'How many had been accepted before.' })
+  duplicates!: number;
+
+  @Field(() => Int, { description: 'How many cannot be taken.' })
+  refused!: number;
+
+  @Field(() => [EventResult], { description: 'The outcome of each, in the order given.' })
+  results!: EventResult[];
+}
+
+const Ingested = resultUnion<IngestReport>('IngestResult', { type: IngestReport, name: 'IngestReport' }, [
+  'NotFound',
+  'BadRequest',
+]);
+
+@Resolver()
+export class IngestResolver {
+  @Authorized('ingest')
+  @Mutation(() => Ingested.type, {
+    description: 'Takes events. When it answers, those that it calls accepted are durable. At most 2,500.',
+  })
+  ingest(
+    @Ctx() context: ApiContext,
+    @Arg('source', () => String, { description: 'Key of the source; a key that is not admin has only its own.' })
+    sourceKey: string,
+    @Arg('events', () => [EventInput], { description: 'The events.' }) events: EventInput[],
+  ): Promise<unknown> {
+    const { services, key } = context;
+    return Ingested.attempt(async () => {
+      const source = await sourceOf(context, sourceKey);
+      if (events.length > MAX_EVENTS) {
+        throw new WeftError('BAD_REQUEST', `more than ${String(MAX_EVENTS)} events`, {
+          where: 'events',
+          hint: 'send fewer at a time',
+        });
+      }
+      const waitMs = services.limiter.take(key.id, events.length);
+      if (waitMs > 0) {
+        throw new WeftError('RATE_LIMITED', 'this key sends more events than it may', {
+          hint: 'wait, then send the same again',
+          retryAfterMs: waitMs,
+        });
+      }
+      const outcomes = await services.accept.accept(source, events.map(incoming), { historical: false });
+      const results = outcomes.map((outcome): EventResult => {
+        if (outcome.status !== 'refused') return { status: outcome.status, code: null, reason: null, hint: null };
+        return { status: 'refused', code: outcome.code, reason: outcome.reason, hint: outcome.hint ?? null };
+      });
+      const count = (status: string): number => results.filter((result) => result.status === status).length;
+      return { accepted: count('accepted'), duplicates: count('duplicate'), refused: count('refused'), results };
+    });
+  }
+}
+
+/** @throws WeftError NOT_FOUND; FORBIDDEN for the source of another key */
+async function sourceOf({ services, key }: ApiContext, sourceKey: string): Promise<Source> {
+  const source = await services.sources.findByKey(sourceKey);
+  if (!hasScope(key, 'admin') && source?.id !== key.sourceId) {
+    throw new WeftError('FORBIDDEN', 'this key belongs to another source', {
+      where: 'source',
+      hint: 'send to the source of the key, or use a key of that source',
+    });
+  }
+  if (source !== null) return source;
+  throw new WeftError('NOT_FOUND', `there is no source ${sourceKey.slice(0, 100)}`, {
+    where: 'source',
+    hint: 'create it with createSource',
+  });
+}
+
+/** Null and absent are the same here; the validator looks at the rest. */
+function incoming(input: EventInput): IncomingEvent {
+  const { type, name, messageId, timestamp, sentAt, properties, traits, context, groupId } = input;
+  const event: Record<string, unknown> = {
+    type,
+    identifiers: input.identifiers.map(({ namespace, value }) => ({ ns: namespace, value })),
+  };
+  const optional = { name, messageId, timestampMs: timestamp, sentAtMs: sentAt, properties, traits, context, groupId };
+  for (const [field, value] of Object.entries(optional)) {
+    if (value !== null && value !== undefined) event[field] = value;
+  }
+  return event as unknown as IncomingEvent;
+}

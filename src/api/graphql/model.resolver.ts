@@ -1,0 +1,144 @@
+import { Arg, Authorized, Ctx, Field, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { WeftError } from '../../platform/errors.js';
+import { ModelReader } from '../../scoring/model.reader.js';
+import type { RegisteredModel } from '../../scoring/model-manifest.model.js';
+import { parseManifest } from '../../scoring/parse-manifest.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { MODEL_CURSOR } from './cursors.js';
+import { ModelStage } from './enums.js';
+import { resultUnion } from './failure.types.js';
+import { DateTime, Json } from './scalars.js';
+
+@ObjectType('Model', { simpleResolvers: true, description: 'A version of a model.' })
+class Model {
+  @Field(() => String, { description: 'What segments and queries call it by.' })
+  key!: string;
+
+  @Field(() => Int, { description: '1, 2, …, for each key.' })
+  version!: number;
+
+  @Field(() => String, { description: "The trainer's own label of this version." })
+  label!: string;
+
+  @Field(() => ModelStage, { description: 'What it is used for.' })
+  stage!: string;
+
+  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, hexadecimal.' })
+  digest!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  description!: string;
+
+  @Field(() => String, { description: 'The feature service that it reads.' })
+  featureService!: string;
+
+  @Field(() => [String], { description: 'The features of that service, in order.' })
+  features!: readonly string[];
+
+  @Field(() => Json, { description: 'What its trainer said of it.' })
+  metrics!: unknown;
+
+  @Field(() => DateTime, { description: 'When it was registered.' })
+  createdAt!: number;
+}
+
+@ObjectType('ModelRegistration', { simpleResolvers: true, description: 'A registered version of a model.' })
+class ModelRegistration {
+  @Field(() => Model, { description: 'The version.' })
+  model!: Model;
+
+  @Field(() => Boolean, { description: 'False where the same bytes with the same manifest were registered before.' })
+  created!: boolean;
+}
+
+const ModelConnection = connectionTypes<Model>(Model, 'Model');
+const Registered = resultUnion<ModelRegistration>(
+  'RegisterModelResult',
+  { type: ModelRegistration, name: 'ModelRegistration' },
+  ['InvalidDefinition', 'PayloadTooLarge', 'BadRequest'],
+);
+const Promoted = resultUnion<Model>('PromoteModelResult', { type: Model, name: 'Model' }, ['NotFound']);
+
+const VERSION_DIGITS = 10;
+
+@Resolver()
+export class ModelResolver {
+  @Authorized('read')
+  @Query(() => ModelConnection, { description: 'All versions of all models, by key and version.' })
+  async models(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<Model>>> {
+    const models = (await new ModelReader(services.db).all()).map(modelOf);
+    const sorted = models.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+    return pageByKey(sorted, sortKey, MODEL_CURSOR, { first, after });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Registered.type, { description: 'Checks a model in every way and stores it, as `SHADOW`.' })
+  registerModel(
+    @Ctx() { services }: ApiContext,
+    @Arg('onnx', () => String, { description: 'The bytes of the ONNX file, in base64; pass them as a variable.' })
+    onnx: string,
+    @Arg('manifest', () => String, { description: 'The manifest, YAML or JSON.' }) manifest: string,
+  ): Promise<unknown> {
+    return Registered.attempt(async () => {
+      const parsed = parseManifest(manifest);
+      const { model, created } = await services.models.register(base64Bytes(onnx), parsed);
+      return { model: modelOf(model), created };
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Promoted.type, {
+    description: 'Lets a version answer; the one that answered is retired. Promote that one to go back.',
+  })
+  promoteModel(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the model.' }) key: string,
+    @Arg('version', () => Int, { description: 'Its version.' }) version: number,
+  ): Promise<unknown> {
+    return Promoted.attempt(async () => {
+      const promoted = await services.models.promote(key, version);
+      await watch.reload();
+      return modelOf(promoted);
+    });
+  }
+}
+
+function modelOf({ key, version, stage, digest, manifest, createdAt }: RegisteredModel): Model {
+  const { description, featureService, metrics } = manifest;
+  return {
+    key,
+    version,
+    label: manifest.version,
+    stage,
+    digest,
+    description,
+    featureService: featureService.name,
+    features: featureService.features,
+    metrics,
+    createdAt,
+  };
+}
+
+function sortKey({ key, version }: Model): string {
+  return `${key} ${String(version).padStart(VERSION_DIGITS, '0')}`;
+}
+
+function base64Bytes(text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64');
+  // Buffer.from skips what is not base64 instead of refusing it.
+  if (bytes.length > 0 && bytes.length >= Math.floor((text.length * 3) / 4) - 3) return bytes;
+  throw new WeftError('BAD_REQUEST', 'the model is not base64', { where: 'onnx', hint: 'encode the file as base64' });
+}

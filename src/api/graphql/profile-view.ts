@@ -1,0 +1,231 @@
+import type { JsonObject } from '../../events/event.model.js';
+import type { AnchorState } from '../../features/anchor-state.js';
+import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
+import { WeftError } from '../../platform/errors.js';
+import { hashId, type Uuid } from '../../platform/ids.js';
+import type { Prediction } from '../../scoring/prediction.model.js';
+import type { CompiledSegment } from '../../segments/compile-segment.js';
+import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile-snapshot.model.js';
+import type { ChangeCause } from '../../segments/segment.model.js';
+import type { StoredSegment } from '../../segments/segment.reader.js';
+import type { ReadableFeature } from './definitions-index.js';
+import type { Reads } from './reads.js';
+import { SnapshotContext } from './snapshot-context.js';
+
+export type EvaluationMode = 'LIVE' | 'NOW';
+
+/** A feature's value, in the form of the API. */
+export interface FeatureView {
+  readonly name: string;
+  readonly type: FeatureType;
+  readonly status: FeatureValue['status'];
+  readonly value: number | string | boolean | readonly string[] | null;
+  readonly eventTs: number | null;
+  readonly ageMs: number | null;
+  readonly validUntil: number | null;
+  readonly approximate: boolean;
+  readonly version: number;
+  readonly complete: boolean;
+}
+
+export interface MembershipView {
+  readonly segment: StoredSegment;
+  readonly isMember: boolean;
+  readonly since: number | null;
+  readonly version: number | null;
+  readonly cause: ChangeCause | null;
+  readonly evaluation: EvaluationMode;
+  readonly asOf: number;
+}
+
+export interface ScoreView {
+  readonly model: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly score: number | null;
+  readonly label: string | null;
+  readonly cluster: number | null;
+  readonly asOf: number;
+  readonly validUntil: number | null;
+  readonly inputs: Prediction['inputs'];
+  readonly evaluation: 'NOW';
+}
+
+/** A profile as one request sees it: stored by the pipeline, read at the request's instant. */
+export class ProfileView {
+  readonly reads: Reads;
+  readonly #snapshot: ProfileSnapshot;
+  #state: AnchorState | null = null;
+  /** All values are as of this instant, ms: the request's, but after everything that is folded in. */
+  readonly #t: number;
+
+  constructor(reads: Reads, snapshot: ProfileSnapshot) {
+    this.reads = reads;
+    this.#snapshot = snapshot;
+    this.#t = Math.max(reads.nowMs, snapshot.asOf + 1);
+  }
+
+  get id(): Uuid {
+    return this.#snapshot.id;
+  }
+
+  get createdAt(): number {
+    return this.#snapshot.createdAt;
+  }
+
+  get asOf(): number {
+    return this.#snapshot.asOf;
+  }
+
+  get identifiers(): { namespace: string; value: string }[] {
+    return this.#snapshot.identifiers.map(([namespace, value]) => ({ namespace, value }));
+  }
+
+  get identifierIds(): Uuid[] {
+    return this.#snapshot.identifiers.map(([namespace, value]) => hashId(namespace, value));
+  }
+
+  traits(names: readonly string[] | null | undefined): JsonObject {
+    const all = this.#snapshot.traits;
+    const entries: [string, JsonObject[string]][] = [];
+    for (const name of names ?? all.keys()) {
+      const trait = all.get(name);
+      if (trait !== undefined) entries.push([name, trait.value]);
+    }
+    return Object.fromEntries(entries);
+  }
+
+  features(asked: readonly ReadableFeature[]): FeatureView[] {
+    const { features } = this.reads.definitions;
+    const state = this.#decoded();
+    return asked.map(({ index, definition, version, isReady }) => {
+      const value = features.value(state, index, this.#t);
+      return {
+        name: definition.name,
+        type: definition.type,
+        status: value.status,
+        value: valueOf(value, definition.type),
+        eventTs: value.eventTs,
+        ageMs: value.eventTs === null ? null : this.#t - value.eventTs,
+        validUntil: value.validUntil === Infinity ? null : value.validUntil,
+        approximate: value.approximate,
+        version,
+        complete: isReady && this.reads.isSwept,
+      };
+    });
+  }
+
+  /** The memberships that the pipeline maintains. */
+  memberships(): MembershipView[] {
+    const { segmentsById } = this.reads.index;
+    const views: MembershipView[] = [];
+    for (const membership of this.#snapshot.memberships) {
+      const segment = segmentsById.get(membership.segmentId);
+      // A segment made within the last half second, elsewhere; the next request knows it.
+      if (segment !== undefined) views.push(this.#live(segment, membership));
+    }
+    return views.sort((a, b) => (a.segment.key < b.segment.key ? -1 : 1));
+  }
+
+  /** @throws WeftError NOT_FOUND */
+  liveMembership(key: string): MembershipView {
+    const segment = this.reads.index.segment(key);
+    const membership = this.#snapshot.memberships.find(({ segmentId }) => segmentId === segment.id);
+    return this.#live(segment, membership);
+  }
+
+  /**
+   * Whether the condition holds at this instant, evaluated here, models asked anew. The pipeline's past does not enter.
+   * @throws WeftError NOT_FOUND; CONFLICT for a segment that is not active; UNAVAILABLE while history is folded in
+   */
+  async evaluatedMembership(key: string): Promise<MembershipView> {
+    const { definitions, index } = this.reads;
+    const segment = index.segment(key);
+    const compiled = definitions.segments.byKey.get(key);
+    if (compiled === undefined) {
+      throw new WeftError('CONFLICT', `segment ${key} is not active`, { where: 'segment', hint: 'activate it first' });
+    }
+    if (!index.evaluated.has(compiled)) {
+      throw new WeftError('UNAVAILABLE', `history is still being folded into the features of ${key}`, {
+        where: 'segment',
+        hint: 'ask again later, or evaluate LIVE',
+        retryAfterMs: 1_000,
+      });
+    }
+    const predictions = new Map<string, Prediction>();
+    await Promise.all(
+      [...this.#modelsOf(compiled)].map(async (model) => {
+        if (definitions.models.has(model)) predictions.set(model, await this.#predict(model));
+      }),
+    );
+    const context = new SnapshotContext(definitions, this.#snapshot, this.#decoded(), predictions, this.#t);
+    return {
+      segment,
+      isMember: compiled.evaluate(context, this.#t),
+      since: null,
+      version: compiled.version,
+      cause: null,
+      evaluation: 'NOW',
+      asOf: this.#t,
+    };
+  }
+
+  /** @throws WeftError NOT_FOUND if no version of the model is active; OVERLOADED */
+  async score(model: string): Promise<ScoreView> {
+    const { modelKey, version, digest, score, label, cluster, asOf, validUntil, inputs } = await this.#predict(model);
+    return {
+      model: modelKey,
+      version,
+      digest,
+      score: score ?? null,
+      label: label === undefined ? null : String(label),
+      cluster: cluster ?? null,
+      asOf,
+      validUntil: validUntil === Infinity ? null : validUntil,
+      inputs,
+      evaluation: 'NOW',
+    };
+  }
+
+  async #predict(key: string): Promise<Prediction> {
+    const { definitions, services } = this.reads;
+    const state = this.#decoded();
+    const row = definitions.models
+      .get(key)
+      ?.featureIndexes.map((index) => definitions.features.value(state, index, this.#t));
+    // Without a binding the scorer is asked all the same: it says which models there are.
+    return services.batcher.predict(definitions.scorer, key, row ?? [], this.#t);
+  }
+
+  /** Through references too; these go round in no circle. */
+  #modelsOf(segment: CompiledSegment, into = new Set<string>()): Set<string> {
+    for (const key of segment.modelDeps) into.add(key);
+    for (const key of segment.segmentDeps) {
+      const referred = this.reads.definitions.segments.byKey.get(key);
+      if (referred !== undefined) this.#modelsOf(referred, into);
+    }
+    return into;
+  }
+
+  #live(segment: StoredSegment, membership: SnapshotMembership | undefined): MembershipView {
+    return {
+      segment,
+      isMember: membership !== undefined,
+      since: membership?.since ?? null,
+      version: membership?.version ?? null,
+      cause: membership?.cause ?? null,
+      evaluation: 'LIVE',
+      asOf: this.asOf,
+    };
+  }
+
+  #decoded(): AnchorState {
+    return (this.#state ??= this.reads.definitions.features.decode(this.#snapshot.state));
+  }
+}
+
+function valueOf({ value }: FeatureValue, type: FeatureType): FeatureView['value'] {
+  if (type === 'timestamp' && typeof value === 'number') return new Date(value).toISOString();
+  if (typeof value !== 'object' || value === null) return value;
+  return value.map((ms) => new Date(ms).toISOString());
+}

@@ -1,0 +1,186 @@
+import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import type { JsonObject, LoggedEvent } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connection,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { cursorId, PROFILE_CURSOR, TIMELINE_CURSOR } from './cursors.js';
+import { Evaluation } from './enums.js';
+import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
+import {
+  Feature,
+  IdentifierInput,
+  OnlineFeatures,
+  Profile,
+  ProfileConnection,
+  Score,
+  SegmentMembership,
+  TimelineConnection,
+  type TimelineEvent,
+} from './profile.types.js';
+import { Json } from './scalars.js';
+
+const MAX_ENTITIES = 500;
+const MAX_ONLINE_VALUES = 50_000;
+
+@Resolver(() => Profile)
+export class ProfileResolver {
+  @Authorized('read')
+  @Query(() => Profile, {
+    nullable: true,
+    description: 'The profile with an id or an identifier; null if there is none.',
+  })
+  async profile(
+    @Ctx() { reads }: ApiContext,
+    @Arg('id', () => ID, { nullable: true, description: 'Its id, or one that was merged into it.' })
+    id: string | null | undefined,
+    @Arg('identifier', () => IdentifierInput, { nullable: true, description: 'One of the names it is known by.' })
+    identifier: IdentifierInput | null | undefined,
+  ): Promise<ProfileView | null> {
+    if (typeof id === 'string' && !identifier) return reads.profile(id);
+    if (typeof id !== 'string' && identifier) {
+      return reads.profileOf({ ns: identifier.namespace, value: identifier.value });
+    }
+    throw new WeftError('BAD_REQUEST', 'a profile is asked for by id or by identifier', {
+      where: 'profile',
+      hint: 'give exactly one of the two',
+    });
+  }
+
+  @Authorized('read')
+  @Query(() => ProfileConnection, { description: 'All profiles, by id.' })
+  async profiles(
+    @Ctx() { reads, services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<ProfileView>>> {
+    const limit = pageSize(first);
+    const from = typeof after === 'string' ? cursorId(PROFILE_CURSOR.decode(after).id) : null;
+    const ids = await services.profiles.idsAfter(services.db, from, limit + 1);
+    const views = await Promise.all(ids.map((id) => reads.profile(id)));
+    const edges = views.flatMap((node, i) =>
+      node === null ? [] : [{ cursor: PROFILE_CURSOR.encode({ id: ids[i] ?? node.id }), node }],
+    );
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('read')
+  @Query(() => [OnlineFeatures], {
+    description: 'Features of many entities at once, as models read them; in the order asked. At most 500 entities.',
+  })
+  async onlineFeatures(
+    @Ctx() { reads }: ApiContext,
+    @Arg('entities', () => [IdentifierInput], { description: 'Whose features.' }) entities: IdentifierInput[],
+    @Arg('features', () => [String], { nullable: true, description: 'Names of features.' })
+    names: string[] | null | undefined,
+    @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
+    service: string | null | undefined,
+  ): Promise<OnlineFeatures[]> {
+    const asked = reads.index.select(names, service);
+    if (entities.length > MAX_ENTITIES || entities.length * asked.length > MAX_ONLINE_VALUES) {
+      throw new WeftError('BAD_REQUEST', 'too many values are asked for', {
+        where: 'entities',
+        hint: `at most ${String(MAX_ENTITIES)} entities and ${String(MAX_ONLINE_VALUES)} values in a request`,
+      });
+    }
+    return Promise.all(
+      entities.map(async ({ namespace, value }) => {
+        const view = await reads.profileOf({ ns: namespace, value });
+        return { entity: { namespace, value }, profileId: view?.id ?? null, features: view?.features(asked) ?? [] };
+      }),
+    );
+  }
+
+  @FieldResolver(() => Json, {
+    description: 'Traits by name; all of them unless names are given. Unknown ones are left out.',
+  })
+  traits(
+    @Root() view: ProfileView,
+    @Arg('names', () => [String], { nullable: true, description: 'Only these.' }) names: string[] | null | undefined,
+  ): JsonObject {
+    return view.traits(names);
+  }
+
+  @FieldResolver(() => [Feature], {
+    description: 'Features as of the instant of the request; all unless some are named.',
+  })
+  features(
+    @Root() view: ProfileView,
+    @Arg('names', () => [String], { nullable: true, description: 'Names of features.' })
+    names: string[] | null | undefined,
+    @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
+    service: string | null | undefined,
+  ): FeatureView[] {
+    return view.features(view.reads.index.select(names, service));
+  }
+
+  @FieldResolver(() => [SegmentMembership], {
+    description: 'The segments that the profile belongs to, as the pipeline maintains them, by key.',
+  })
+  segments(@Root() view: ProfileView): MembershipView[] {
+    return view.memberships();
+  }
+
+  @FieldResolver(() => SegmentMembership, {
+    nullable: true,
+    description: 'Whether the profile belongs to a segment: as maintained by the pipeline, or evaluated now.',
+  })
+  membership(
+    @Root() view: ProfileView,
+    @Arg('segment', () => String, { description: 'Key of the segment.' }) segment: string,
+    @Arg('evaluate', () => Evaluation, { defaultValue: 'LIVE', description: 'How to find out.' }) evaluate: string,
+  ): MembershipView | Promise<MembershipView> {
+    return evaluate === 'NOW' ? view.evaluatedMembership(segment) : view.liveMembership(segment);
+  }
+
+  @FieldResolver(() => Score, { nullable: true, description: 'What the active version of a model says, asked now.' })
+  score(
+    @Root() view: ProfileView,
+    @Arg('model', () => String, { description: 'Key of the model.' }) model: string,
+  ): Promise<ScoreView> {
+    return view.score(model);
+  }
+
+  @FieldResolver(() => TimelineConnection, { description: 'The events of the profile, newest first.' })
+  async timeline(
+    @Root() view: ProfileView,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<TimelineEvent>>> {
+    const limit = pageSize(first);
+    const before = typeof after === 'string' ? TIMELINE_CURSOR.decode(after) : null;
+    view.reads.countSingleRead('timeline');
+    const { services, definitions } = view.reads;
+    const events = await services.log.readByAnchors(view.identifierIds, {
+      limit: limit + 1,
+      ...(before === null ? {} : { before }),
+    });
+    const edges = events.map((event) => ({
+      cursor: TIMELINE_CURSOR.encode({ occurredAt: event.occurredAt, pos: event.pos }),
+      node: timelineEvent(event, definitions.sourceKeys),
+    }));
+    return connection(edges, limit, after);
+  }
+}
+
+function timelineEvent(event: LoggedEvent, sourceKeys: ReadonlyMap<number, string>): TimelineEvent {
+  const { messageId, type, name, occurredAt, acceptedAt, historical, properties } = event;
+  return {
+    messageId,
+    type,
+    name,
+    source: sourceKeys.get(event.sourceId) ?? '',
+    occurredAt,
+    acceptedAt,
+    historical,
+    identifiers: event.identifiers.map(({ ns, value }) => ({ namespace: ns, value })),
+    properties,
+  };
+}

@@ -1,0 +1,210 @@
+import { Field, Float, ID, InputType, Int, ObjectType } from 'type-graphql';
+import type { ChangeCause } from '../../segments/segment.model.js';
+import type { StoredSegment } from '../../segments/segment.reader.js';
+import { connectionTypes } from './connection.types.js';
+import { Evaluation, EventTypeType, FeatureKind, FeatureStatus, InputStatus } from './enums.js';
+import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
+import { DateTime, Json } from './scalars.js';
+import { ChangeCauseType, Segment } from './segment.types.js';
+
+@ObjectType('Identifier', { simpleResolvers: true, description: 'A name that somebody is known by, normalised.' })
+export class IdentifierType {
+  @Field(() => String, { description: 'Its kind: `email`, `user_id`, `anonymous_id`, …' })
+  namespace!: string;
+
+  @Field(() => String, { description: 'Its normalised value.' })
+  value!: string;
+}
+
+@InputType('IdentifierInput', { description: 'A name that somebody is known by; normalised as those of events are.' })
+export class IdentifierInput {
+  @Field(() => String, { description: 'Its kind: `email`, `user_id`, `anonymous_id`, …' })
+  namespace!: string;
+
+  @Field(() => String, { description: 'Its value.' })
+  value!: string;
+}
+
+@ObjectType('Feature', {
+  simpleResolvers: true,
+  description: 'The value of a feature, as of the instant of the request.',
+})
+export class Feature {
+  @Field(() => String, { description: 'Its name.' })
+  name!: string;
+
+  @Field(() => FeatureKind, { description: 'Its type.' })
+  type!: FeatureView['type'];
+
+  @Field(() => FeatureStatus, { description: 'What is known of it.' })
+  status!: FeatureView['status'];
+
+  @Field(() => Json, { nullable: true, description: 'Its value; null unless `PRESENT`.' })
+  value!: FeatureView['value'];
+
+  @Field(() => DateTime, { nullable: true, description: 'When the newest event in the value happened.' })
+  eventTs!: number | null;
+
+  @Field(() => Float, { nullable: true, description: 'How long ago that was, ms.' })
+  ageMs!: number | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'The next instant at which time alone can change the value; null if it cannot.',
+  })
+  validUntil!: number | null;
+
+  @Field(() => Boolean, { description: 'Whether a bound was reached, so that the value is an estimate.' })
+  approximate!: boolean;
+
+  @Field(() => Int, { description: 'The version of its view.' })
+  version!: number;
+
+  @Field(() => Boolean, { description: 'False while history is still being folded into a new feature.' })
+  complete!: boolean;
+}
+
+@ObjectType('SegmentMembership', {
+  simpleResolvers: true,
+  description: 'Whether a profile belongs to a segment, how that was found, and as of when.',
+})
+export class SegmentMembership {
+  @Field(() => Segment, { description: 'The segment.' })
+  segment!: StoredSegment;
+
+  @Field(() => Boolean, { description: 'Whether the profile belongs to it.' })
+  isMember!: boolean;
+
+  @Field(() => DateTime, { nullable: true, description: 'Since when; null unless a member and `LIVE`.' })
+  since!: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'The version of the condition that decided.' })
+  version!: number | null;
+
+  @Field(() => ChangeCauseType, { nullable: true, description: 'Why it entered; null unless a member and `LIVE`.' })
+  cause!: ChangeCause | null;
+
+  @Field(() => Evaluation, { description: 'How this was found.' })
+  evaluation!: MembershipView['evaluation'];
+
+  @Field(() => DateTime, { description: 'The instant of the evaluation.' })
+  asOf!: number;
+}
+
+@ObjectType('Score', { simpleResolvers: true, description: 'What a model says of a profile, and what that rests on.' })
+export class Score {
+  @Field(() => String, { description: 'Key of the model.' })
+  model!: string;
+
+  @Field(() => Int, { description: 'Its version.' })
+  version!: number;
+
+  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, hexadecimal.' })
+  digest!: string;
+
+  @Field(() => Float, { nullable: true, description: 'A number, as a probability; null if the model gives none.' })
+  score!: number | null;
+
+  @Field(() => String, { nullable: true, description: 'A class; null if the model gives none.' })
+  label!: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'A cluster; null if the model gives none.' })
+  cluster!: number | null;
+
+  @Field(() => DateTime, { description: 'The instant that the features were read for.' })
+  asOf!: number;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'The next instant at which time alone can change an input; null if it cannot.',
+  })
+  validUntil!: number | null;
+
+  @Field(() => InputStatus, { description: 'Whether the features that it reads were there.' })
+  inputs!: ScoreView['inputs'];
+
+  @Field(() => Evaluation, { description: 'Always `NOW`: scores are computed when they are asked for.' })
+  evaluation!: 'NOW';
+}
+
+@ObjectType('TimelineEvent', { simpleResolvers: true, description: 'An event of a profile.' })
+export class TimelineEvent {
+  @Field(() => String, { description: 'Unique within its source.' })
+  messageId!: string;
+
+  @Field(() => EventTypeType, { description: 'Its kind.' })
+  type!: string;
+
+  @Field(() => String, { description: 'For `TRACK` the name of the event, else the type.' })
+  name!: string;
+
+  @Field(() => String, { description: 'Key of its source.' })
+  source!: string;
+
+  @Field(() => DateTime, { description: 'When it happened.' })
+  occurredAt!: number;
+
+  @Field(() => DateTime, { description: 'When it was accepted.' })
+  acceptedAt!: number;
+
+  @Field(() => Boolean, { description: 'Whether it was loaded as history.' })
+  historical!: boolean;
+
+  @Field(() => [IdentifierType], { description: 'The identifiers that it came with.' })
+  identifiers!: readonly IdentifierType[];
+
+  @Field(() => Json, { description: 'What was sent along.' })
+  properties!: unknown;
+}
+
+/** Fields with arguments, and all that cost something, are resolved: see `profile.resolver.ts`. */
+@ObjectType('Profile', { simpleResolvers: true, description: 'One person, by all the names they are known by.' })
+export class Profile {
+  @Field(() => ID, { description: 'Never changes; after a merge the id of the other profile leads here too.' })
+  id!: string;
+
+  @Field(() => DateTime, { description: 'When the first event was applied.' })
+  createdAt!: number;
+
+  @Field(() => DateTime, { description: 'The instant of the last evaluation: what live memberships are as of.' })
+  asOf!: number;
+
+  @Field(() => [IdentifierType], { description: 'The names that the person is known by.' })
+  identifiers!: readonly IdentifierType[];
+}
+
+@ObjectType('OnlineFeatures', { simpleResolvers: true, description: 'Features of one entity of `onlineFeatures`.' })
+export class OnlineFeatures {
+  @Field(() => IdentifierType, { description: 'The identifier as it was asked for.' })
+  entity!: IdentifierType;
+
+  @Field(() => ID, { nullable: true, description: 'The profile that it belongs to; null if it is not known.' })
+  profileId!: string | null;
+
+  @Field(() => [Feature], { description: 'In the order asked; empty if the identifier is not known.' })
+  features!: readonly FeatureView[];
+}
+
+export const ProfileConnection = connectionTypes<ProfileView>(Profile, 'Profile');
+export const TimelineConnection = connectionTypes<TimelineEvent>(TimelineEvent, 'TimelineEvent');
+
+@ObjectType('SegmentMemberEdge', { simpleResolvers: true, description: 'A member of a segment.' })
+class SegmentMemberEdge {
+  @Field(() => String, { description: 'Opaque; pass it as `after` to go on behind this item.' })
+  cursor!: string;
+
+  @Field(() => Profile, { description: 'The member.' })
+  node!: ProfileView;
+
+  @Field(() => DateTime, { description: 'Since when.' })
+  since!: number;
+
+  @Field(() => Int, { description: 'The version of the condition that decided.' })
+  version!: number;
+
+  @Field(() => ChangeCauseType, { description: 'Why it entered.' })
+  cause!: ChangeCause;
+}
+
+export const SegmentMemberConnection = connectionTypes<ProfileView>(Profile, 'SegmentMember', SegmentMemberEdge);
+export const SegmentConnection = connectionTypes<StoredSegment>(Segment, 'Segment');

@@ -1,0 +1,82 @@
+import DataLoader from 'dataloader';
+import type { RawIdentifier } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
+import type { Uuid } from '../../platform/ids.js';
+import { SegmentReader } from '../../segments/segment.reader.js';
+import type { ApiDefinitions, ApiServices } from '../api-services.js';
+import { DefinitionsIndex } from './definitions-index.js';
+import { ProfileView } from './profile-view.js';
+
+/** A page and the one more that tells whether there is a next. */
+const MAX_LOAD = 1_000;
+/** Lists that cost a statement each, as timelines do, in one request. */
+const MAX_SINGLE_READS = 20;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Everything that one request reads: one instant, one version of the definitions, each profile once. */
+export class Reads {
+  readonly index: DefinitionsIndex;
+  readonly #profiles: DataLoader<Uuid, ProfileView | null>;
+  readonly #profileIds: DataLoader<Uuid, Uuid | null>;
+  readonly #sizes: DataLoader<number, number>;
+  #singleReads = 0;
+
+  /** @param isSwept whether every profile was evaluated with these definitions */
+  constructor(
+    readonly services: ApiServices,
+    readonly definitions: ApiDefinitions,
+    readonly isSwept: boolean,
+    readonly nowMs: number,
+  ) {
+    const { snapshots, db } = services;
+    this.index = DefinitionsIndex.of(definitions);
+    this.#profiles = new DataLoader(
+      async (ids) =>
+        (await snapshots.byIds(ids)).map((found) => (found === null ? null : new ProfileView(this, found))),
+      { maxBatchSize: MAX_LOAD },
+    );
+    this.#profileIds = new DataLoader((ids) => snapshots.idsOf(ids), { maxBatchSize: MAX_LOAD });
+    this.#sizes = new DataLoader(async (ids) => {
+      const sizes = await new SegmentReader(db).sizes(ids);
+      return ids.map((id) => sizes.get(id) ?? 0);
+    });
+  }
+
+  /** The profile that this id stands for; null if there is none. */
+  async profile(id: string): Promise<ProfileView | null> {
+    return UUID.test(id) ? this.#profiles.load(id.toLowerCase()) : null;
+  }
+
+  /**
+   * The profile of an identifier, normalised as those of events are; null if it is not known.
+   * @throws WeftError BAD_REQUEST for a namespace that cannot be
+   */
+  async profileOf(raw: RawIdentifier): Promise<ProfileView | null> {
+    const { identifiers, dropped } = this.services.policy.resolve([raw]);
+    const [identifier] = identifiers;
+    if (identifier !== undefined) {
+      const id = await this.#profileIds.load(identifier.id);
+      return id === null ? null : this.#profiles.load(id);
+    }
+    if (dropped[0]?.reason === 'unknown_namespace') {
+      throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
+        where: 'identifier.namespace',
+        hint: 'namespaces are lower-case words such as email, user_id, anonymous_id',
+      });
+    }
+    return null;
+  }
+
+  async segmentSize(segmentId: number): Promise<number> {
+    return this.#sizes.load(segmentId);
+  }
+
+  /** @throws WeftError BAD_REQUEST past the bound */
+  countSingleRead(what: string): void {
+    if (++this.#singleReads <= MAX_SINGLE_READS) return;
+    throw new WeftError('BAD_REQUEST', `more than ${String(MAX_SINGLE_READS)} lists are read one by one`, {
+      where: what,
+      hint: 'ask for fewer items, or in several requests',
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import type { JsonValue } from '../../events/event.model.js';
+
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
+
+/** In the program a number of ms; on the wire ISO 8601. */
+export const DateTime = new GraphQLScalarType<number, string>({
+  name: 'DateTime',
+  description:
+    'An instant, ISO 8601 with milliseconds, in UTC: `2026-01-31T12:00:00.000Z`. Input may have another offset, but must have one.',
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time',
+  serialize: (value) => new Date(value as number).toISOString(),
+  parseValue: (value) => instantOf(value),
+  parseLiteral: (node) => instantOf(node.kind === Kind.STRING ? node.value : null),
+});
+
+function instantOf(value: unknown): number {
+  const ms = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : Number.NaN;
+  if (!Number.isNaN(ms)) return ms;
+  throw new GraphQLError('a DateTime is a text like 2026-01-31T12:00:00Z, with its offset from UTC');
+}
+
+export const Json = new GraphQLScalarType<JsonValue, JsonValue>({
+  name: 'JSON',
+  description: 'Any JSON value.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
+  serialize: (value) => value as JsonValue,
+  parseValue: (value) => value as JsonValue,
+  parseLiteral: (node, variables) => literalOf(node, variables ?? {}),
+});
+
+function literalOf(node: ValueNode, variables: Readonly<Record<string, unknown>>): JsonValue {
+  switch (node.kind) {
+    case Kind.STRING:
+    case Kind.BOOLEAN:
+      return node.value;
+    case Kind.INT:
+    case Kind.FLOAT:
+      return Number(node.value);
+    case Kind.NULL:
+      return null;
+    case Kind.LIST:
+      return node.values.map((item) => literalOf(item, variables));
+    case Kind.OBJECT:
+      return Object.fromEntries(node.fields.map((field) => [field.name.value, literalOf(field.value, variables)]));
+    case Kind.VARIABLE:
+      return (variables[node.name.value] ?? null) as JsonValue;
+    case Kind.ENUM:
+      throw new GraphQLError(`${node.value} is no JSON: put texts in quotes`, { nodes: [node] });
+  }
+}

@@ -1,0 +1,163 @@
+import {
+  Arg,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  InputType,
+  Int,
+  Mutation,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
+import { MemberReader } from '../../segments/member.reader.js';
+import type { ChangeCause } from '../../segments/segment.model.js';
+import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
+import { WeftError } from '../../platform/errors.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connection,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { cursorId, MEMBER_CURSOR, SEGMENT_CURSOR } from './cursors.js';
+import { resultUnion } from './failure.types.js';
+import type { ProfileView } from './profile-view.js';
+import { SegmentConnection, SegmentMemberConnection } from './profile.types.js';
+import { Segment } from './segment.types.js';
+
+@InputType('SegmentInput', { description: 'A segment as its author writes it.' })
+class SegmentInput {
+  @Field(() => String, { description: 'Lower-case letters, digits and underscores, starting with a letter.' })
+  key!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  name!: string;
+
+  @Field(() => String, { description: 'The condition, in the language of segments.' })
+  expression!: string;
+
+  @Field(() => String, { defaultValue: '', description: 'For people.' })
+  description!: string;
+
+  @Field(() => [String], { defaultValue: [], description: 'Free labels, at most 50.' })
+  tags!: string[];
+}
+
+const segmentType = { type: Segment, name: 'Segment' };
+const Upserted = resultUnion<StoredSegment>('UpsertSegmentResult', segmentType, ['BadRequest', 'InvalidDefinition']);
+const Activated = resultUnion<StoredSegment>('ActivateSegmentResult', segmentType, ['NotFound', 'InvalidDefinition']);
+const Archived = resultUnion<StoredSegment>('ArchiveSegmentResult', segmentType, ['NotFound', 'Conflict']);
+
+interface MemberEdge extends Edge<ProfileView> {
+  readonly since: number;
+  readonly version: number;
+  readonly cause: ChangeCause;
+}
+
+@Resolver(() => Segment)
+export class SegmentResolver {
+  @Authorized('read')
+  @Query(() => Segment, { nullable: true, description: 'The segment with a key; null if there is none.' })
+  async segment(
+    @Ctx() { services }: ApiContext,
+    @Arg('key', () => String, { description: 'Its key.' }) key: string,
+  ): Promise<StoredSegment | null> {
+    return new SegmentReader(services.db).byKey(key);
+  }
+
+  @Authorized('read')
+  @Query(() => SegmentConnection, { description: 'All segments, by key.' })
+  async segments(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<StoredSegment>>> {
+    const all = await new SegmentReader(services.db).all();
+    const sorted = all.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return pageByKey(sorted, (segment) => segment.key, SEGMENT_CURSOR, { first, after });
+  }
+
+  @FieldResolver(() => Int, { description: 'How many profiles belong to it now.' })
+  size(@Root() segment: StoredSegment, @Ctx() { reads }: ApiContext): Promise<number> {
+    return reads.segmentSize(segment.id);
+  }
+
+  @FieldResolver(() => SegmentMemberConnection, { description: 'Who belongs to it, those who entered last first.' })
+  async members(
+    @Root() segment: StoredSegment,
+    @Ctx() { reads, services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<MemberEdge>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('members');
+    const from = typeof after === 'string' ? MEMBER_CURSOR.decode(after) : null;
+    if (from !== null) cursorId(from.profileId);
+    const members = await new MemberReader(services.db).page(segment.id, from, limit + 1);
+    const profiles = await Promise.all(members.map(({ profileId }) => reads.profile(profileId)));
+    const edges = members.flatMap(({ since, profileId, version, cause }, i): MemberEdge[] => {
+      const node = profiles[i];
+      if (node === null || node === undefined) return [];
+      return [{ cursor: MEMBER_CURSOR.encode({ since, profileId }), node, since, version, cause }];
+    });
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Upserted.type, {
+    description: 'Creates a segment, or writes a new version of it. What is live stays live until it is activated.',
+  })
+  upsertSegment(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('segment', () => SegmentInput, { description: 'What to write.' }) segment: SegmentInput,
+  ): Promise<unknown> {
+    return Upserted.attempt(async () => {
+      const written = await services.segments.upsert({ ...segment });
+      await watch.reload();
+      return written;
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Activated.type, { description: 'Makes the version that was written last decide membership.' })
+  activateSegment(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the segment.' }) key: string,
+  ): Promise<unknown> {
+    return Activated.attempt(async () => {
+      const activated = await services.segments.activate(key);
+      await watch.reload();
+      return activated;
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Archived.type, { description: 'Takes a segment out of service: its members leave.' })
+  archiveSegment(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the segment.' }) key: string,
+  ): Promise<unknown> {
+    return Archived.attempt(async () => {
+      const archived = await services.segments.archive(key);
+      await watch.reload();
+      return archived;
+    });
+  }
+}
+
+/** Ids of the segments with these keys; undefined: all. @throws WeftError NOT_FOUND, BAD_REQUEST */
+export function segmentIdsOf({ reads }: ApiContext, keys: readonly string[] | null | undefined): number[] | undefined {
+  if (keys === null || keys === undefined) return undefined;
+  if (keys.length > 0 && keys.length <= 100) return keys.map((key) => reads.index.segment(key).id);
+  throw new WeftError('BAD_REQUEST', 'a list of segments has 1 to 100 keys', {
+    where: 'segments',
+    hint: 'leave it out for all segments',
+  });
+}

@@ -1,0 +1,53 @@
+import { Field, ID, Int, ObjectType } from 'type-graphql';
+import type { ChangeCause } from '../../segments/segment.model.js';
+import { CauseKindType, SegmentStageType } from './enums.js';
+import { DateTime } from './scalars.js';
+
+@ObjectType('ChangeCause', { simpleResolvers: true, description: 'Why a membership changed.' })
+export class ChangeCauseType {
+  @Field(() => CauseKindType, { description: 'What it was.' })
+  kind!: ChangeCause['kind'];
+
+  @Field(() => ID, { nullable: true, description: 'The other profile, for `MERGE` and `UNMERGE`.' })
+  profileId?: string;
+}
+
+/** `size` and `members` are resolved: see `segment.resolver.ts`. */
+@ObjectType('Segment', {
+  simpleResolvers: true,
+  description: 'A named condition on profiles. Weft keeps its members up to date by itself.',
+})
+export class Segment {
+  @Field(() => String, { description: 'What it is called by; never changes.' })
+  key!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  name!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  description!: string;
+
+  @Field(() => [String], { description: 'Free labels.' })
+  tags!: readonly string[];
+
+  @Field(() => SegmentStageType, { description: 'Where it stands.' })
+  stage!: string;
+
+  @Field(() => Int, { description: 'The version of the condition that was written last.' })
+  version!: number;
+
+  @Field(() => String, { description: 'The condition that was written last.' })
+  expression!: string;
+
+  @Field(() => Int, { nullable: true, description: 'The version that decides membership; null if none does.' })
+  activeVersion!: number | null;
+
+  @Field(() => String, { nullable: true, description: 'The condition that decides membership.' })
+  activeExpression!: string | null;
+
+  @Field(() => DateTime, { description: 'When it was made.' })
+  createdAt!: number;
+
+  @Field(() => DateTime, { description: 'When it was last edited.' })
+  updatedAt!: number;
+}

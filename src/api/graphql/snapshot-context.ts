@@ -1,0 +1,51 @@
+import type { JsonValue } from '../../events/event.model.js';
+import type { AnchorState } from '../../features/anchor-state.js';
+import type { FeatureValue } from '../../features/feature.model.js';
+import type { Prediction } from '../../scoring/prediction.model.js';
+import type { CompareOp, EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
+import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ApiDefinitions } from '../api-services.js';
+
+/** A stored profile as a segment sees it at an instant that is not one of the pipeline's. */
+export class SnapshotContext implements EvalContext {
+  constructor(
+    private readonly definitions: ApiDefinitions,
+    private readonly snapshot: ProfileSnapshot,
+    private readonly state: AnchorState,
+    /** Those that the segments read, asked for beforehand. */
+    private readonly predictions: ReadonlyMap<string, Prediction>,
+    private readonly t: number,
+  ) {}
+
+  feature(index: number, t: number): FeatureValue {
+    return this.definitions.features.value(this.state, index, t);
+  }
+
+  flipAt(index: number, t: number, op: CompareOp, constant: number): number {
+    return this.definitions.features.flipAt(this.state, index, t, op, constant);
+  }
+
+  lastTimes(index: number): readonly number[] {
+    return this.definitions.features.lastTimes(this.state, index);
+  }
+
+  trait(name: string): JsonValue | undefined {
+    return this.snapshot.traits.get(name)?.value;
+  }
+
+  model(key: string): ModelOutput | undefined {
+    const prediction = this.predictions.get(key);
+    if (prediction === undefined) return undefined;
+    const label = prediction.label ?? prediction.cluster;
+    return {
+      ...(prediction.score === undefined ? {} : { score: prediction.score }),
+      ...(label === undefined ? {} : { label }),
+      validUntil: prediction.validUntil,
+    };
+  }
+
+  /** Evaluated at the same instant, not looked up: the answer is of one moment as a whole. */
+  membership(segmentKey: string): boolean {
+    return this.definitions.segments.byKey.get(segmentKey)?.evaluate(this, this.t) ?? false;
+  }
+}

@@ -1,0 +1,62 @@
+import type { FastifyPluginCallback } from 'fastify';
+import type { Queryable } from '../platform/postgres.js';
+
+/** Resolves to null where all is well, else to what is not; a rejection is not well either. */
+export type ReadinessCheck = () => Promise<string | null>;
+
+export interface HealthRoutesOptions {
+  readonly db: Queryable;
+  readonly readiness: Readonly<Record<string, ReadinessCheck>>;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** A check that takes longer has failed. Default 1,000. */
+  readonly checkTimeoutMs?: number;
+}
+
+/** `/healthz`: the process answers. `/readyz`: it can do its work; 503 with what is missing. `/metrics`: Prometheus. */
+export function healthRoutes({
+  db,
+  readiness,
+  metrics,
+  checkTimeoutMs = 1_000,
+}: HealthRoutesOptions): FastifyPluginCallback {
+  const checks: Readonly<Record<string, ReadinessCheck>> = {
+    database: async () => {
+      await db.query('SELECT 1');
+      return null;
+    },
+    ...readiness,
+  };
+  return (app, _options, done) => {
+    app.get('/healthz', () => ({ status: 'ok' }));
+    app.get('/readyz', async (_request, reply) => {
+      const entries = await Promise.all(
+        Object.entries(checks).map(async ([name, check]) => [name, await outcomeOf(check, checkTimeoutMs)] as const),
+      );
+      const isReady = entries.every(([, outcome]) => outcome === 'ok');
+      return reply
+        .code(isReady ? 200 : 503)
+        .send({ status: isReady ? 'ok' : 'not ready', checks: Object.fromEntries(entries) });
+    });
+    app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+    done();
+  };
+}
+
+/** `ok`, or one line that says what is wrong; an error's own message may hold addresses, so it is not shown. */
+async function outcomeOf(check: ReadinessCheck, timeoutMs: number): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<string>((resolve) => {
+    timer = setTimeout(() => {
+      resolve('no answer in time');
+    }, timeoutMs);
+  });
+  const outcome = check().then(
+    (problem) => problem ?? 'ok',
+    () => 'failed',
+  );
+  try {
+    return await Promise.race([outcome, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { newId } from '../platform/ids.js';
+import type { ApiServices, DefinitionsSource } from './api-services.js';
+import { DefinitionsWatch } from './definitions-watch.js';
+import { createApollo } from './graphql/apollo.js';
+import { buildApiSchema } from './graphql/build-schema.js';
+import type { ErrorPresenter } from './graphql/present-error.js';
+import { graphqlRoutes } from './graphql.routes.js';
+import { attachGraphqlSocket } from './graphql-socket.js';
+import { graphqlStreamRoutes } from './graphql-stream.routes.js';
+import { healthRoutes, type ReadinessCheck } from './health.routes.js';
+import { trackingRoutes } from './tracking.routes.js';
+
+/** What the composition root hands to the API. */
+export interface ApiServerDependencies {
+  readonly services: ApiServices;
+  /** Not shared with a worker, which decides by itself when to load anew. */
+  readonly definitions: DefinitionsSource;
+  /** What has to be in order for this process to be sent requests, by name; beside the database. */
+  readonly readiness: Readonly<Record<string, ReadinessCheck>>;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** A defect of ours; the caller sees only the id. */
+  readonly onDefect: (error: unknown, errorId: string) => void;
+  /** Something in the background failed and is tried again. */
+  readonly onError: (error: unknown) => void;
+  /** How soon definitions that another process changed are in force here, ms. Default 500. */
+  readonly definitionsPollMs?: number;
+}
+
+/**
+ * The HTTP server with everything on it: `/v1` (tracking), `/graphql` (HTTP and WebSocket), `/graphql/stream`, `/healthz`,
+ * `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * that are told that a subscription is complete do not.
+ */
+export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
+  const { services, onDefect, onError } = deps;
+  const { clock, db } = services;
+  const presenter: ErrorPresenter = { onDefect, newErrorId: () => newId(clock.now()) };
+  const watch = new DefinitionsWatch({
+    db,
+    source: deps.definitions,
+    onError,
+    ...(deps.definitionsPollMs === undefined ? {} : { pollMs: deps.definitionsPollMs }),
+  });
+  const schema = buildApiSchema();
+  const app = Fastify({ forceCloseConnections: true, genReqId: () => newId(clock.now()), requestIdHeader: false });
+  await watch.start();
+  app.addHook('onClose', () => watch.stop());
+
+  const socket = attachGraphqlSocket(app.server, { schema, services, watch, presenter });
+  app.addHook('preClose', () => socket.close());
+
+  const { accept, keys, sources, limiter } = services;
+  await app.register(trackingRoutes({ accept, keys, sources, limiter, clock, onDefect }));
+  await app.register(graphqlRoutes({ apollo: createApollo(schema, presenter), services, watch, presenter }));
+  await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
+  await app.register(healthRoutes({ db, readiness: deps.readiness, metrics: deps.metrics }));
+  return app;
+}

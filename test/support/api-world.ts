@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
+import { ChangeHub } from '../../src/activation/change-hub.js';
+import type { ApiServices } from '../../src/api/api-services.js';
+import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
+import type { ApiScope } from '../../src/api/auth/api-key.model.js';
+import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
+import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import { createApiServer } from '../../src/api/server.js';
+import { DefinitionsLoader } from '../../src/definitions.js';
+import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
+import { FeatureReader } from '../../src/features/feature.reader.js';
+import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
+import { ProfileReader } from '../../src/profiles/profile.reader.js';
+import { ModelService } from '../../src/scoring/model.service.js';
+import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
+import { MembershipStore } from '../../src/segments/membership.store.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { createWorld, type World, type WorldOptions } from './world.js';
+
+export interface GraphqlAnswer<T = Record<string, unknown>> {
+  readonly status: number;
+  readonly data?: T | null;
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/** A world with the API listening on loopback. */
+export interface ApiWorld extends World {
+  readonly app: FastifyInstance;
+  readonly url: string;
+  readonly services: ApiServices;
+  readonly hub: ChangeHub;
+  /** Errors that callers saw only the id of. */
+  readonly defects: unknown[];
+  readonly keys: Readonly<Record<ApiScope, string>>;
+  /** Profiles that were built from the database. */
+  readThroughs(): number;
+  /** Asks over HTTP; with the admin key unless another is given. */
+  ask<T = Record<string, unknown>>(
+    query: string,
+    variables?: Record<string, unknown>,
+    options?: { key?: string | null },
+  ): Promise<GraphqlAnswer<T>>;
+  /** The data of an answer that must have no errors. */
+  data<T>(query: string, variables?: Record<string, unknown>): Promise<T>;
+}
+
+export async function createApiWorld(
+  options: WorldOptions & { readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]> } = {},
+): Promise<ApiWorld> {
+  const world = await createWorld(undefined, {
+    ...options,
+    entities: [SourceEntity, ApiKeyEntity],
+    onCommitted: (batch) => {
+      hub.notify(batch.changes);
+      options.onCommitted?.(batch);
+    },
+  });
+  const { db, clock, engine } = world;
+  const defects: unknown[] = [];
+  const onDefect = (error: unknown): void => {
+    defects.push(error);
+  };
+  const feed = new ChangeFeedReader(db);
+  const hub: ChangeHub = new ChangeHub({ feed, pollMs: 20, onError: onDefect, ...options.hub });
+  const definitions = new DefinitionsLoader(db, engine.scorer);
+  let readThroughs = 0;
+  const profiles = new ProfileReader();
+  const sources = new SourceService(new SourceStore(db.dataSource), clock);
+  const keys = new ApiKeyService({ store: new ApiKeyStore(db.dataSource), clock, randomBytes, onLastUsedError: onDefect });
+  const services: ApiServices = {
+    db,
+    clock,
+    policy: engine.policy,
+    log: engine.log,
+    snapshots: new ProfileSnapshotReader({
+      db,
+      store: world.store,
+      definitions: () => definitions.current(),
+      profiles,
+      anchors: new AnchorStateStore(),
+      memberships: new MembershipStore(),
+      observer: {
+        readThrough: (count) => {
+          readThroughs += count;
+        },
+        storeFailed: onDefect,
+      },
+    }),
+    profiles,
+    feed,
+    hub,
+    batcher: new ScoringBatcher(),
+    accept: engine.accept,
+    sources,
+    keys,
+    segments: engine.services.segments,
+    features: engine.services.features,
+    models: new ModelService({ db, clock, catalog: () => catalogOf(db) }),
+    limiter: { take: () => 0 },
+  };
+  const app = await createApiServer({
+    services,
+    definitions,
+    readiness: {},
+    metrics: { contentType: 'text/plain', text: async () => Promise.resolve('') },
+    onDefect,
+    onError: onDefect,
+    definitionsPollMs: 20,
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${String(port)}`;
+  const source = await sources.ensure({ key: 'web', kind: 'http' });
+  const secretOf = async (scope: ApiScope): Promise<string> =>
+    (await keys.create({ name: scope, scopes: [scope], ...(scope === 'ingest' ? { sourceId: source.id } : {}) })).secret;
+  const secrets = { admin: await secretOf('admin'), read: await secretOf('read'), ingest: await secretOf('ingest') };
+
+  const ask: ApiWorld['ask'] = async (query, variables, { key = secrets.admin } = {}) => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(key === null ? {} : { authorization: `Bearer ${key}` }) },
+      body: JSON.stringify({ query, variables }),
+    });
+    return { status: response.status, ...((await response.json()) as object) };
+  };
+  return {
+    ...world,
+    app,
+    url,
+    services,
+    hub,
+    defects,
+    keys: secrets,
+    readThroughs: () => readThroughs,
+    ask,
+    data: async <T>(query: string, variables?: Record<string, unknown>): Promise<T> => {
+      const { data, errors } = await ask(query, variables);
+      if (errors !== undefined) throw new Error(JSON.stringify(errors));
+      return data as T;
+    },
+    close: async () => {
+      await app.close();
+      await hub.close();
+      await world.close();
+    },
+  };
+}
+
+async function catalogOf(db: World['db']) {
+  const reader = new FeatureReader(db);
+  const types = new Map((await reader.views()).flatMap((view) => view.features.map((f) => [f.name, f.type])));
+  const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
+  return {
+    typeOf: (feature: string) => types.get(feature),
+    serviceFeatures: (service: string) => services.get(service),
+  };
+}
