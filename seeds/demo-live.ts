@@ -99,7 +99,7 @@ export function thingsToPaste(url: string, readKey: string, identifier: { namesp
     'A profile, with its features as of now and the segments it is in:\n',
     curl(
       '/graphql',
-      `{ profile(${of}) { id traits { name value } features(service: "purchase_intent_v1") { name value status } segments { segment { key } since } score(model: "purchase_intent") { score asOf } } }`,
+      `{ profile(${of}) { id traits features(service: "purchase_intent_v1") { name value status } segments { segment { key } since } score(model: "purchase_intent") { score asOf } } }`,
     ),
     'A segment, with its size and its newest members:\n',
     curl(

@@ -16,7 +16,7 @@ export const REGISTER_MODEL = /* GraphQL */ `
   mutation RegisterModel($onnx: String!, $manifest: String!) {
     registerModel(onnx: $onnx, manifest: $manifest) {
       __typename
-      ... on RegisteredModel {
+      ... on ModelRegistration {
         model {
           key
           version
@@ -45,8 +45,8 @@ export const PROMOTE_MODEL = /* GraphQL */ `
 `;
 
 export const UPSERT_SEGMENT = /* GraphQL */ `
-  mutation UpsertSegment($input: SegmentInput!, $key: String!) {
-    upsertSegment(input: $input) {
+  mutation UpsertSegment($segment: SegmentInput!, $key: String!) {
+    upsertSegment(segment: $segment) {
       __typename
       ... on Failure {
         message
@@ -65,35 +65,6 @@ export const UPSERT_SEGMENT = /* GraphQL */ `
   }
 `;
 
-export const CREATE_SOURCE = /* GraphQL */ `
-  mutation CreateSource($key: String!, $name: String!) {
-    createSource(key: $key, name: $name, kind: HTTP) {
-      __typename
-      ... on Failure {
-        message
-        where
-        hint
-      }
-    }
-  }
-`;
-
-export const CREATE_KEY = /* GraphQL */ `
-  mutation CreateApiKey($name: String!, $scopes: [Scope!]!, $source: String) {
-    createApiKey(name: $name, scopes: $scopes, source: $source) {
-      __typename
-      ... on CreatedApiKey {
-        secret
-      }
-      ... on Failure {
-        message
-        where
-        hint
-      }
-    }
-  }
-`;
-
 export const STATISTICS = /* GraphQL */ `
   query Statistics {
     statistics {
@@ -102,20 +73,31 @@ export const STATISTICS = /* GraphQL */ `
       profiles
       merges
     }
-    featureViews {
-      name
-      features {
-        name
+    featureViews(first: 500) {
+      edges {
+        node {
+          features {
+            name
+          }
+        }
       }
     }
-    models {
-      key
-      version
-      stage
+    models(first: 500) {
+      edges {
+        node {
+          key
+          version
+          stage
+        }
+      }
     }
-    segments {
-      key
-      size
+    segments(first: 500) {
+      edges {
+        node {
+          key
+          size
+        }
+      }
     }
   }
 `;

@@ -86,7 +86,7 @@ async function defineSegments(
       left.add(key);
       continue;
     }
-    await client.mutate(queries.UPSERT_SEGMENT, { key, input: { key, name, description, tags, expression } });
+    await client.mutate(queries.UPSERT_SEGMENT, { key, segment: { key, name, description, tags, expression } });
   }
   say(host, `  ${String(segments.length - left.size)} segments, ${String(models.length)} models`);
 }
@@ -148,11 +148,15 @@ async function waitUntilApplied(host: DemoHost): Promise<void> {
   say(host, '');
 }
 
+interface Connection<T> {
+  readonly edges: readonly { readonly node: T }[];
+}
+
 interface Statistics {
   readonly statistics: { events: number; identifiers: number; profiles: number; merges: number };
-  readonly featureViews: readonly { features: readonly { name: string }[] }[];
-  readonly models: readonly { key: string; version: number; stage: string }[];
-  readonly segments: readonly { key: string; size: number }[];
+  readonly featureViews: Connection<{ features: readonly { name: string }[] }>;
+  readonly models: Connection<{ key: string; version: number; stage: string }>;
+  readonly segments: Connection<{ key: string; size: number }>;
 }
 
 async function summarise(
@@ -163,7 +167,7 @@ async function summarise(
   seconds: number,
 ): Promise<DemoSummary> {
   const { statistics, featureViews, models, segments: live } = await client.query<Statistics>(queries.STATISTICS);
-  const sizes = new Map(live.map(({ key, size }) => [key, size]));
+  const sizes = new Map(live.edges.map(({ node }) => [node.key, node.size]));
   const lines = segments
     .filter(({ key }) => sizes.has(key))
     .map(({ key, name, audience }): SegmentLine => ({
@@ -176,8 +180,10 @@ async function summarise(
   return {
     loads,
     ...statistics,
-    features: featureViews.reduce((sum, view) => sum + view.features.length, 0),
-    models: models.filter((model) => model.stage === 'ACTIVE').map((model) => `${model.key} v${String(model.version)}`),
+    features: featureViews.edges.reduce((sum, { node }) => sum + node.features.length, 0),
+    models: models.edges
+      .filter(({ node }) => node.stage === 'ACTIVE')
+      .map(({ node }) => `${node.key} v${String(node.version)}`),
     segments: lines,
     quality: matchQuality(truth, (ns, value) => profileOf.get(`${ns}:${value}`)),
     seconds,

@@ -5,6 +5,7 @@ import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createEngine, type Engine } from './engine.js';
+import { observeAccepts } from './events/observe-accepts.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { createObservers } from './monitoring/observers.js';
 import type { BatchResult } from './pipeline.js';
@@ -84,7 +85,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const db = await startDatabase(lifecycle, config);
   const { onlineStore, isShared } = await startOnlineStore(lifecycle, config, metrics, clock);
 
-  const observers = createObservers(metrics, logger);
+  const observers = { ...observeAccepts(metrics, logger), ...createObservers(metrics, logger) };
   const listeners: ((batch: BatchResult) => void)[] = [observers.committed];
   const engine = await lifecycle.start(
     'engine',

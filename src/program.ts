@@ -13,6 +13,7 @@ import {
 import { systemClock } from './platform/clock.js';
 import { createLogger } from './platform/logger.js';
 import { RedisConnection } from './platform/redis.js';
+import { demoCommand } from './demo.command.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
 
@@ -29,6 +30,7 @@ export function createProgram(deps: ProgramDeps): Command {
     .version('0.1.0')
     .showHelpAfterError('(run with --help for usage)')
     .addHelpText('after', '\nConfiguration is by environment variables; see README.md.');
+  program.addCommand(demoCommand(deps));
   program.addCommand(serveCommand(deps));
   program.addCommand(workerCommand(deps));
   program.addCommand(

@@ -1,10 +1,8 @@
-import type { EventSource } from '../events/accept.model.js';
 import type { LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { Metrics } from '../platform/metrics.js';
 
-const MAX_SOURCES = 200;
 const MAX_CODES = 50;
 const MAX_MODELS = 100;
 
@@ -18,10 +16,6 @@ interface BatchCounts {
 }
 
 export interface Observers {
-  accepted(source: EventSource, count: number): void;
-  duplicates(source: EventSource, count: number): void;
-  refused(source: EventSource, code: string): void;
-  deadLettersLost(source: EventSource, count: number, error: unknown): void;
   failed(error: unknown): void;
   retrying(error: unknown, attempt: number): void;
   poisoned(event: LoggedEvent, error: unknown): void;
@@ -32,17 +26,6 @@ export interface Observers {
 
 /** Turns what the write side reports into metrics and log lines. Neither holds an identifier or a payload. */
 export function createObservers(metrics: Metrics, logger: Logger): Observers {
-  const accepted = metrics.counter('events_accepted_total', 'Events durably accepted, by source.', {
-    source: MAX_SOURCES,
-  });
-  const duplicates = metrics.counter('events_duplicate_total', 'Events dropped as known, by source.', {
-    source: MAX_SOURCES,
-  });
-  const refused = metrics.counter('events_refused_total', 'Events refused, by source and code.', {
-    source: MAX_SOURCES,
-    code: MAX_CODES,
-  });
-  const lost = metrics.counter('dead_letters_lost_total', 'Dead letters that could not be written.');
   const applied = metrics.counter('events_applied_total', 'Events fully applied.');
   const poisoned = metrics.counter('events_poisoned_total', 'Events that could not be applied, now dead letters.');
   const timers = metrics.counter('timers_fired_total', 'Timers fired.');
@@ -58,19 +41,6 @@ export function createObservers(metrics: Metrics, logger: Logger): Observers {
   let lag = 0;
   metrics.gauge('log_lag_events', 'Events accepted and not yet applied, as of the last batch.', () => lag);
   return {
-    accepted: (source, count) => {
-      accepted.add(count, source.key);
-    },
-    duplicates: (source, count) => {
-      duplicates.add(count, source.key);
-    },
-    refused: (source, code) => {
-      refused.add(1, source.key, code);
-    },
-    deadLettersLost: (source, count, error) => {
-      lost.add(count);
-      logger.error({ source: source.key, count, err: error }, 'dead letters could not be written');
-    },
     failed: (error) => {
       unpublished.add(1);
       logger.warn({ err: error }, 'the online store could not be written; it is tried again');

@@ -1,0 +1,135 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { ApiScope } from './api/auth/api-key.model.js';
+import { startApp, type App } from './app.js';
+import { readConfig, type Config } from './config.js';
+import { removeEmbeddedPostgres } from './platform/embedded-postgres.js';
+import { WeftError } from './platform/errors.js';
+import { createLogger } from './platform/logger.js';
+import { serve } from './serve.js';
+
+export interface DemoCommandDeps {
+  readonly signal: AbortSignal;
+  setExitCode(code: number): void;
+}
+
+interface DemoOptions {
+  readonly exit?: true;
+  readonly fresh?: true;
+  readonly startedAt?: string;
+}
+
+/** What a second run on the same data folder has to know of the first. Holds keys: readable by its owner alone. */
+interface DemoState {
+  readonly firstStartMs: number;
+  readonly adminKey: string;
+  readonly readKey: string;
+  readonly writeKey: string;
+}
+
+export function demoCommand(deps: DemoCommandDeps): Command {
+  return new Command('demo')
+    .description('load real data, show what Weft makes of it, and go on with live traffic')
+    .option('--exit', 'stop after the summary')
+    .option('--fresh', 'start over: delete the demo’s database first')
+    .option(
+      '--started-at <time>',
+      'pretend that the first start was then (ISO 8601), for training sets that can be repeated',
+    )
+    .addHelpText(
+      'after',
+      '\nData is kept in WEFT_DATA_DIR; a second run goes on with it. WEFT_PORT moves the server to another port.',
+    )
+    .action(async (options: DemoOptions) => {
+      const config = readConfig();
+      if (options.fresh === true) await startOver(config);
+      const logger = createLogger({
+        level: config.logLevel === 'info' ? 'warn' : config.logLevel,
+        destination: process.stderr,
+      });
+      const startedAt = performance.now();
+      const app = await startApp({ config, logger, worker: 'yes' });
+      try {
+        const { url } = await serve(app);
+        process.stdout.write(`Weft listens on ${url} (${((performance.now() - startedAt) / 1_000).toFixed(1)} s)\n\n`);
+        await runDemo(app, url, options, deps.signal);
+      } finally {
+        if (!(await app.stop())) deps.setExitCode(1);
+      }
+    });
+}
+
+async function runDemo(app: App, url: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
+  // The seeds are a client like any other; nothing else of the program needs them.
+  const { loadDemo, printSummary } = await import('../seeds/demo.js');
+  const state = await readState(app, firstStartMs(app, options));
+  const summary = await loadDemo({
+    url,
+    adminKey: state.adminKey,
+    clock: app.clock,
+    firstStartMs: state.firstStartMs,
+    signal,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    load: (request) => app.loads.load(request),
+    applied: (onProgress, until) => app.applied(onProgress, until),
+  });
+  printSummary({ stdout: process.stdout }, summary);
+  if (options.exit === true || signal.aborted) return;
+  const { runLive, thingsToPaste } = await import('../seeds/demo-live.js');
+  process.stdout.write(thingsToPaste(url, state.readKey, { namespace: 'crm_id', value: '12347' }));
+  process.stdout.write('Live traffic goes on; people enter and leave, some by the clock alone. Ctrl-C stops.\n\n');
+  const { readKey, writeKey } = state;
+  const totals = await runLive({ url, readKey, writeKey, clock: app.clock, signal, stdout: process.stdout });
+  process.stdout.write(
+    `\n${String(totals.sent)} calls were sent. Run it again to go on, with --fresh to start over.\n`,
+  );
+}
+
+function firstStartMs(app: App, { startedAt }: DemoOptions): number {
+  if (startedAt === undefined) return app.clock.now();
+  const ms = Date.parse(startedAt);
+  if (!Number.isNaN(ms) && ms <= app.clock.now()) return ms;
+  throw new WeftError('BAD_REQUEST', `"${startedAt}" is no time in the past`, {
+    where: '--started-at',
+    hint: 'Write it like 2026-01-31T12:00:00Z.',
+  });
+}
+
+async function startOver(config: Config): Promise<void> {
+  if (config.databaseUrl !== null) {
+    throw new WeftError('CONFLICT', '--fresh does not delete a database that is not the demo’s own', {
+      where: 'WEFT_DATABASE_URL',
+      hint: 'Drop and create it yourself, or unset the variable.',
+    });
+  }
+  await removeEmbeddedPostgres(config.dataDir);
+  await rm(stateFile(config), { force: true });
+}
+
+function stateFile(config: Config): string {
+  return join(config.dataDir, 'demo.json');
+}
+
+/** The state of the first run; made now if this is it, or if its keys do not fit the database. */
+async function readState(app: App, startMs: number): Promise<DemoState> {
+  const path = stateFile(app.config);
+  const stored = await readFile(path, 'utf8').then(
+    (text) => JSON.parse(text) as DemoState,
+    () => null,
+  );
+  if (stored !== null && (await app.keys.verify(stored.adminKey)) !== null) return stored;
+  const source = await app.sources.ensure({ key: 'web', name: 'Web shop', kind: 'batch' });
+  const makeKey = async (name: string, scope: ApiScope, sourceId: number | null = null): Promise<string> =>
+    (await app.keys.create({ name, scopes: [scope], ...(sourceId === null ? {} : { sourceId }) })).secret;
+  const state: DemoState = {
+    firstStartMs: startMs,
+    adminKey: await makeKey('demo, all rights', 'admin'),
+    readKey: await makeKey('demo, reading', 'read'),
+    writeKey: await makeKey('demo, live traffic', 'ingest', source.id),
+  };
+  await mkdir(app.config.dataDir, { recursive: true });
+  await writeFile(path, JSON.stringify(state, null, 2), { mode: 0o600 });
+  return state;
+}

@@ -1,0 +1,132 @@
+import type { AddressInfo } from 'node:net';
+import { ChangeFeedReader } from './activation/change-feed.reader.js';
+import { ChangeHub } from './activation/change-hub.js';
+import { createApiServer } from './api/server.js';
+import type { App } from './app.js';
+import { DefinitionsLoader } from './definitions.js';
+import { AnchorStateStore } from './features/anchor-state.store.js';
+import { WeftError } from './platform/errors.js';
+import { RateLimiter } from './platform/rate-limiter.js';
+import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
+import { ProfileReader } from './profiles/profile.reader.js';
+import { ModelReader } from './scoring/model.reader.js';
+import { Scorer } from './scoring/scorer.js';
+import { ScoringBatcher } from './scoring/scoring-batcher.js';
+import { MembershipStore } from './segments/membership.store.js';
+
+const MAX_RATE_LIMITED_KEYS = 10_000;
+const BURST_SECONDS = 2;
+/** Events that may wait to be applied before this process says that it is not ready. */
+const MAX_READY_LAG_EVENTS = 100_000;
+
+/**
+ * Opens the doors of a started program: HTTP, GraphQL, subscriptions. They close with it, before anything they need.
+ * @throws WeftError CONFIG_INVALID if the port cannot be listened on
+ */
+export async function serve(app: App): Promise<{ readonly url: string }> {
+  const { db, clock, engine, lifecycle, logger, config } = app;
+  const onError = (error: unknown): void => {
+    logger.warn({ err: error }, 'work in the background failed and is tried again');
+  };
+  // Its own copy of definitions and sessions: the worker decides by itself when to load anew.
+  const scorer = await lifecycle.start(
+    'scorer',
+    () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
+    {
+      stop: (started) => started.close(),
+    },
+  );
+  const definitions = new DefinitionsLoader(db, scorer);
+  const feed = new ChangeFeedReader(db);
+  const hub = await lifecycle.start('change hub', () => new ChangeHub({ feed, onError }), {
+    stop: (started) => started.close(),
+  });
+  app.onCommitted((batch) => {
+    hub.notify(batch.changes);
+  });
+  const profiles = new ProfileReader();
+  const readThrough = app.metrics.counter(
+    'profiles_read_through_total',
+    'Profiles read from the database because the online store lacked them.',
+  );
+  app.metrics.gauge('subscribers', 'Subscribers to the change feed.', () => hub.subscribers);
+  app.metrics.gauge('event_log_queued_events', 'Events that wait to be written.', () => engine.log.queuedEvents);
+  const server = await lifecycle.start(
+    'server',
+    () =>
+      createApiServer({
+        services: {
+          db,
+          clock,
+          policy: engine.policy,
+          log: engine.log,
+          snapshots: new ProfileSnapshotReader({
+            db,
+            store: app.onlineStore,
+            profiles,
+            anchors: new AnchorStateStore(),
+            memberships: new MembershipStore(),
+            definitions: () => definitions.current(),
+            observer: {
+              readThrough: (count) => {
+                readThrough.add(count);
+              },
+              storeFailed: onError,
+            },
+          }),
+          profiles,
+          feed,
+          hub,
+          batcher: new ScoringBatcher(),
+          accept: engine.accept,
+          sources: app.sources,
+          keys: app.keys,
+          segments: engine.services.segments,
+          features: engine.services.features,
+          models: app.models,
+          limiter: new RateLimiter(
+            {
+              tokensPerSecond: config.ingestEventsPerSecond,
+              burstTokens: config.ingestEventsPerSecond * BURST_SECONDS,
+              maxKeys: MAX_RATE_LIMITED_KEYS,
+            },
+            clock,
+          ),
+        },
+        definitions,
+        readiness: {
+          worker: async () => {
+            const { pos } = await engine.log.head();
+            const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
+            const lag = pos - (row?.pos ?? 0);
+            return lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`;
+          },
+        },
+        metrics: app.metrics,
+        onDefect: (error, errorId) => {
+          logger.error({ err: error, errorId }, 'a request failed by a defect');
+        },
+        onError,
+      }),
+    { drain: (started) => started.close() },
+  );
+  await listen(server, config.host, config.port);
+  const { port } = server.server.address() as AddressInfo;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return { url: `http://${host}:${String(port)}` };
+}
+
+async function listen(server: Awaited<ReturnType<typeof createApiServer>>, host: string, port: number): Promise<void> {
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    const what =
+      code === 'EADDRINUSE' ? 'is taken' : code === 'EACCES' ? 'may not be used by this user' : 'cannot be listened on';
+    throw new WeftError('CONFIG_INVALID', `port ${String(port)} of ${host} ${what}`, {
+      where: 'WEFT_PORT',
+      hint: 'Stop what listens there, or set WEFT_PORT to another port.',
+      cause: error,
+    });
+  }
+}
