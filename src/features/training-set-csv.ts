@@ -1,0 +1,28 @@
+import type { TrainingCell, TrainingColumn } from './training-set.model.js';
+
+const LINE_END = '\r\n';
+const NEEDS_QUOTES = /[",\r\n]/;
+
+/**
+ * One line of CSV by RFC 4180. Null is an empty cell and the empty text a quoted one; times are ISO 8601 in UTC; a list
+ * of times is JSON, in ms.
+ */
+export function csvRow(cells: readonly TrainingCell[], columns: readonly TrainingColumn[]): string {
+  return cells.map((cell, i) => cellText(cell, columns[i])).join(',') + LINE_END;
+}
+
+export function csvHeader(columns: readonly TrainingColumn[]): string {
+  return columns.map(({ name }) => quoted(name)).join(',') + LINE_END;
+}
+
+function cellText(cell: TrainingCell, column: TrainingColumn | undefined): string {
+  if (cell === null) return '';
+  if (typeof cell === 'string') return quoted(cell);
+  if (typeof cell === 'object') return quoted(JSON.stringify(cell));
+  return column?.type === 'timestamp' ? new Date(Number(cell)).toISOString() : String(cell);
+}
+
+function quoted(text: string): string {
+  if (text !== '' && !NEEDS_QUOTES.test(text)) return text;
+  return `"${text.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { WeftError } from '../platform/errors.js';
+import { csvHeader, csvRow } from './training-set-csv.js';
+import {
+  cellsOf,
+  columnsOf,
+  definitionsHash,
+  type TrainingCell,
+  type TrainingColumn,
+  type TrainingSetPlan,
+} from './training-set.model.js';
+import type { TrainingSet } from './training-set.service.js';
+import { ParquetRows } from './training-set-parquet.js';
+
+/** What is kept beside a training set, so that a model can say what it was trained on. */
+export interface TrainingSetManifest {
+  readonly format: 1;
+  /** Name of the file, without its folder. */
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly rows: number;
+  /** Rows about whom nothing was known, and rows whose identifier can stand for nobody. */
+  readonly notFoundRows: number;
+  readonly invalidRows: number;
+  readonly createdAt: string;
+  /** `now`, `event-time` or an instant; see `KnownAsOf`. */
+  readonly knownAsOf: string;
+  readonly logPosition: number;
+  readonly service: { readonly name: string; readonly version: number } | null;
+  /** Changes with whatever changes a value; not with descriptions. */
+  readonly definitionsHash: string;
+  readonly features: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly view: string;
+    readonly viewVersion: number;
+  }[];
+}
+
+export type TrainingSetFormat = 'csv' | 'parquet';
+
+/** @throws WeftError BAD_REQUEST for another ending than `.csv` or `.parquet` */
+export function formatOf(path: string): TrainingSetFormat {
+  if (path.endsWith('.csv')) return 'csv';
+  if (path.endsWith('.parquet')) return 'parquet';
+  throw new WeftError('BAD_REQUEST', 'the ending of the file does not say its format', {
+    where: 'out',
+    hint: 'end its name with .csv or .parquet',
+  });
+}
+
+export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
+
+const MIN_WRITE_CHARS = 1 << 16;
+
+/**
+ * Writes a training set and its manifest. The file appears under its name once it is whole, and not at all on a failure.
+ * @param passed the columns of the labels file that are handed through; CSV keeps their texts as they are
+ * @throws WeftError BAD_REQUEST if two columns have one name, or the file cannot be written
+ */
+export async function writeTrainingSet(
+  path: string,
+  set: TrainingSet,
+  passed: readonly TrainingColumn[],
+  nowMs: number,
+): Promise<TrainingSetManifest> {
+  const format = formatOf(path);
+  const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
+  const columns = columnsOf(set.plan, typed);
+  checkNames(columns);
+  const partPath = `${path}.part`;
+  const file = await HashedFile.create(partPath);
+  try {
+    const counts = { rows: 0, notFoundRows: 0, invalidRows: 0 };
+    const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
+    for await (const row of set.rows) {
+      counts.rows++;
+      if (row.status === 'NOT_FOUND') counts.notFoundRows++;
+      if (row.status === 'INVALID') counts.invalidRows++;
+      const bytes = encode.row(cellsOf(row, typed));
+      if (bytes !== null) await file.write(bytes);
+    }
+    await file.write(encode.end());
+    const manifest = manifestOf(path, set.plan, { ...counts, ...(await file.finish()) }, nowMs);
+    await rename(partPath, path);
+    await writeFile(manifestPathOf(path), `${JSON.stringify(manifest, null, 2)}\n`);
+    return manifest;
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+interface Encoder {
+  /** What is to be written now, if anything. */
+  row(cells: readonly TrainingCell[]): Uint8Array | null;
+  end(): Uint8Array;
+}
+
+function csvEncoder(columns: readonly TrainingColumn[]): Encoder {
+  let text = csvHeader(columns);
+  const taken = (): Uint8Array => {
+    const bytes = Buffer.from(text);
+    text = '';
+    return bytes;
+  };
+  return {
+    row: (cells) => {
+      text += csvRow(cells, columns);
+      return text.length < MIN_WRITE_CHARS ? null : taken();
+    },
+    end: taken,
+  };
+}
+
+function parquetEncoder(columns: readonly TrainingColumn[]): Encoder {
+  const rows = new ParquetRows(columns);
+  return { row: (cells) => rows.add(cells), end: () => rows.end() };
+}
+
+function checkNames(columns: readonly TrainingColumn[]): void {
+  const seen = new Set<string>();
+  for (const { name } of columns) {
+    if (seen.has(name)) {
+      throw new WeftError('BAD_REQUEST', `two columns would be called ${name}`, {
+        where: name,
+        hint: 'rename the column of the labels file, or leave the feature out',
+      });
+    }
+    seen.add(name);
+  }
+}
+
+function manifestOf(
+  path: string,
+  plan: TrainingSetPlan,
+  written: Pick<TrainingSetManifest, 'rows' | 'notFoundRows' | 'invalidRows' | 'bytes' | 'sha256'>,
+  nowMs: number,
+): TrainingSetManifest {
+  const { knownAsOf, toPos, service, features } = plan;
+  const { sha256, bytes, ...counts } = written;
+  return {
+    format: 1,
+    file: basename(path),
+    sha256,
+    bytes,
+    ...counts,
+    createdAt: new Date(nowMs).toISOString(),
+    knownAsOf: typeof knownAsOf === 'number' ? new Date(knownAsOf).toISOString() : knownAsOf,
+    logPosition: toPos,
+    service,
+    definitionsHash: definitionsHash(features),
+    features: features.map(({ definition: { name, type, view }, viewVersion }) => ({ name, type, view, viewVersion })),
+  };
+}
+
+/** A file that is hashed as it is written. */
+class HashedFile {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  private constructor(
+    readonly path: string,
+    readonly file: FileHandle,
+  ) {}
+
+  static async create(path: string): Promise<HashedFile> {
+    try {
+      return new HashedFile(path, await open(path, 'w'));
+    } catch (error) {
+      const hint = 'give --out a path in a folder that exists and may be written to';
+      throw new WeftError('BAD_REQUEST', 'the file cannot be written', { where: path, hint, cause: error });
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    this.#bytes += bytes.length;
+    await this.file.writeFile(bytes);
+  }
+
+  async finish(): Promise<{ sha256: string; bytes: number }> {
+    await this.file.close();
+    return { sha256: this.#hash.digest('hex'), bytes: this.#bytes };
+  }
+
+  async discard(): Promise<void> {
+    await this.file.close().catch(() => undefined);
+    await rm(this.path, { force: true });
+  }
+}

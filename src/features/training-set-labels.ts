@@ -1,0 +1,180 @@
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { CsvError, parse } from 'csv-parse';
+import { WeftError } from '../platform/errors.js';
+import type { FeatureType } from './feature.model.js';
+import { ENTITY_COLUMNS, OUTCOME_COLUMNS, type LabelRow, type TrainingColumn } from './training-set.model.js';
+
+/** Reads a point in time as ms; NaN for a text that is none. */
+export type ParseTime = (text: string) => number;
+
+/** What a labels file holds, known before the first row is answered. */
+export interface LabelsSummary {
+  readonly rows: number;
+  /** The columns that are handed through, with the narrowest type that all of their cells have. */
+  readonly passed: readonly TrainingColumn[];
+}
+
+const MAX_RECORD_LENGTH = 1_000_000;
+const MAX_COLUMNS = 1_000;
+const WHOLE_MS = /^-?\d{1,16}$/;
+
+interface Header {
+  readonly names: readonly string[];
+  /** Places of ns, value and time. */
+  readonly entity: readonly [number, number, number];
+  /** Places of all others. */
+  readonly passed: readonly number[];
+}
+
+/**
+ * The rows of a labels file: CSV with a header that has `ns`, `value` and `time` (ISO 8601, or ms since the epoch), in
+ * any order, and as a rule `label`; `.gz` is unpacked. One row at a time in memory.
+ * @throws WeftError BAD_REQUEST with file and line for a row that cannot be read; NOT_FOUND where there is no file
+ */
+export async function* readLabels(path: string, parseTime: ParseTime): AsyncGenerator<LabelRow, void, undefined> {
+  for await (const { header, cells, line } of records(path)) {
+    const [ns, value, time] = header.entity.map((place) => cells[place] ?? '') as [string, string, string];
+    const timeMs = WHOLE_MS.test(time.trim()) ? Number(time) : parseTime(time.trim());
+    if (Number.isNaN(timeMs)) {
+      const hint = 'write ISO 8601 such as 2026-01-31T12:00:00Z, or milliseconds since 1970';
+      throw faulty(path, line, `"${time.slice(0, 50)}" is no time`, hint);
+    }
+    yield { ns: ns.trim(), value, timeMs, cells: header.passed.map((place) => cells[place] ?? '') };
+  }
+}
+
+/** Reads the file once, so that its faults are known before the work begins, and the types of its columns. */
+export async function summariseLabels(path: string, parseTime: ParseTime): Promise<LabelsSummary> {
+  const header = await readHeader(path);
+  const kinds = header.passed.map(() => new ColumnKind());
+  let rows = 0;
+  for await (const { cells } of readLabels(path, parseTime)) {
+    rows++;
+    cells.forEach((cell, i) => kinds[i]?.see(cell));
+  }
+  const passed = header.passed.map((place, i) => ({
+    name: header.names[place] ?? '',
+    type: kinds[i]?.type ?? ('string' as const),
+  }));
+  return { rows, passed };
+}
+
+const INT = /^(?:0|-?[1-9]\d{0,14})$/;
+const DOUBLE = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?$/;
+const BOOL = /^(?:true|false)$/i;
+
+/** The narrowest type of a column's cells; empty cells have every type. */
+class ColumnKind {
+  #seen = false;
+  #int = true;
+  #double = true;
+  #bool = true;
+
+  see(cell: string): void {
+    if (cell === '') return;
+    this.#seen = true;
+    this.#int &&= INT.test(cell);
+    this.#double &&= DOUBLE.test(cell) && Number.isFinite(Number(cell));
+    this.#bool &&= BOOL.test(cell);
+  }
+
+  get type(): FeatureType {
+    if (!this.#seen) return 'string';
+    return this.#int ? 'int' : this.#double ? 'double' : this.#bool ? 'bool' : 'string';
+  }
+}
+
+interface CsvRecord {
+  readonly header: Header;
+  readonly cells: readonly string[];
+  readonly line: number;
+}
+
+async function readHeader(path: string): Promise<Header> {
+  for await (const { header } of records(path, true)) return header;
+  throw faulty(path, 1, 'the file is empty', 'the first row must name the columns: ns,value,time,label');
+}
+
+/** @param withHeader also gives the header itself, as the first record */
+async function* records(path: string, withHeader = false): AsyncGenerator<CsvRecord, void, undefined> {
+  const file = createReadStream(path);
+  const parser = parse({ bom: true, skip_empty_lines: true, info: true, max_record_size: MAX_RECORD_LENGTH });
+  const fail = (error: Error): void => {
+    parser.destroy(error);
+  };
+  file.on('error', fail);
+  if (path.endsWith('.gz')) file.pipe(createGunzip().on('error', fail)).pipe(parser);
+  else file.pipe(parser);
+  let header: Header | null = null;
+  let line = 1;
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (header === null) {
+        header = headerOf(path, record);
+        if (withHeader) yield { header, cells: record, line };
+      } else {
+        yield { header, cells: record, line };
+      }
+      line = info.lines + 1;
+    }
+  } catch (error) {
+    throw readError(path, line, error);
+  } finally {
+    file.destroy();
+  }
+}
+
+function headerOf(path: string, record: readonly string[]): Header {
+  const names = record.map((name) => name.trim());
+  const [ns = -1, value = -1, time = -1] = ENTITY_COLUMNS.map((name) => names.indexOf(name));
+  const missing = ENTITY_COLUMNS.filter((name) => !names.includes(name));
+  if (missing.length > 0) {
+    throw faulty(
+      path,
+      1,
+      `there is no column ${missing.join(', ')}`,
+      'the header is ns,value,time,label and any others',
+    );
+  }
+  const reserved = names.find((name) => (OUTCOME_COLUMNS as readonly string[]).includes(name));
+  if (reserved !== undefined) throw faulty(path, 1, `the export adds a column ${reserved} itself`, 'rename the column');
+  const twice = names.find((name, i) => name === '' || names.indexOf(name) !== i);
+  if (twice !== undefined) throw faulty(path, 1, `column "${twice}" has no name of its own`, 'name each column once');
+  if (names.length > MAX_COLUMNS) throw faulty(path, 1, 'too many columns', `keep at most ${String(MAX_COLUMNS)}`);
+  const entity = [ns, value, time] as const;
+  return { names, entity, passed: [...names.keys()].filter((place) => !entity.includes(place)) };
+}
+
+function readError(path: string, line: number, error: unknown): unknown {
+  if (error instanceof WeftError || !(error instanceof Error)) return error;
+  if ('code' in error && error.code === 'ENOENT') {
+    return new WeftError('NOT_FOUND', 'there is no such labels file', {
+      where: path,
+      hint: 'give --labels the path of a CSV file with the header ns,value,time,label',
+      cause: error,
+    });
+  }
+  if (error instanceof CsvError) return faulty(path, line, csvFault(error), 'write CSV as in RFC 4180', error);
+  return new WeftError('BAD_REQUEST', `the labels cannot be read: ${error.message}`, { where: path, cause: error });
+}
+
+function csvFault(error: CsvError): string {
+  switch (error.code) {
+    case 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH':
+    case 'CSV_RECORD_INCONSISTENT_COLUMNS':
+      return 'the row has another number of cells than the header';
+    case 'CSV_QUOTE_NOT_CLOSED':
+      return 'a quote is not closed before the end of the file';
+    case 'CSV_MAX_RECORD_SIZE':
+      return `the row is longer than ${String(MAX_RECORD_LENGTH)} characters`;
+    default:
+      return 'the row is no CSV';
+  }
+}
+
+function faulty(path: string, line: number, message: string, hint: string, cause?: unknown): WeftError {
+  const where = `${basename(path)}:${String(line)}`;
+  return new WeftError('BAD_REQUEST', message, { where, hint, ...(cause === undefined ? undefined : { cause }) });
+}
