@@ -72,6 +72,17 @@ export default tseslint.config(
   { files: ['src/config.ts'], rules: { 'no-restricted-properties': ['error', exit] } },
   { files: ['src/main.ts'], rules: { 'no-restricted-properties': ['error', env] } },
   {
+    files: ['**/*.test.ts', 'test/**/*.ts'],
+    rules: {
+      // Tests may be steered by the environment, as to run longer.
+      'no-restricted-properties': ['error', exit],
+      'no-restricted-syntax': ['error', noDefaultExport, noSleep],
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-empty-function': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  {
     // Programs of their own, run by hand or by a script.
     files: [
       'scripts/**/*.ts',
@@ -81,15 +92,6 @@ export default tseslint.config(
       'test/**/*.program.ts',
     ],
     rules: { 'no-restricted-properties': 'off', 'no-console': 'off' },
-  },
-  {
-    files: ['**/*.test.ts', 'test/**/*.ts'],
-    rules: {
-      'no-restricted-syntax': ['error', noDefaultExport, noSleep],
-      '@typescript-eslint/no-non-null-assertion': 'off',
-      '@typescript-eslint/no-empty-function': 'off',
-      '@typescript-eslint/unbound-method': 'off',
-    },
   },
   { files: ['*.config.ts', 'test/support/global-setup.ts'], rules: { 'no-restricted-syntax': 'off' } },
   {

@@ -123,6 +123,12 @@ const PLANTED: readonly Planted[] = [
     to: '../seeds/demo.js',
   },
   {
+    what: 'seeds that write past the interfaces',
+    rule: 'seeds-come-in-through-the-door',
+    from: 'seeds/shortcut.ts',
+    to: '../src/events/event.store.js',
+  },
+  {
     what: 'a tool of development in the program',
     rule: 'no-development-dependency-in-the-program',
     from: 'src/tool.ts',
