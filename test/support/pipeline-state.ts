@@ -93,7 +93,8 @@ export async function readFeed(db: Queryable): Promise<string[]> {
   const ordered: string[] = [];
   for (let i = 0; i < rows.length;) {
     const together = rows.slice(i).findIndex((row) => row.at !== rows[i]?.at || row.cause !== rows[i]?.cause);
-    const count = rows[i]?.cause === 'event' ? 1 : together === -1 ? rows.length - i : together;
+    const byClock = rows[i]?.cause === 'timer' || rows[i]?.cause === 'edit';
+    const count = !byClock ? 1 : together === -1 ? rows.length - i : together;
     const lines = rows.slice(i, i + count).map((row) => row.line);
     ordered.push(...lines.sort());
     i += count;

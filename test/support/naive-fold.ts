@@ -1,0 +1,230 @@
+import type { JsonValue, LoggedEvent } from '../../src/events/event.model.js';
+import { compareCanonical } from '../../src/events/event.model.js';
+import { evidenceOf, leastEvidence, type Evidence } from '../../src/identity/evidence.model.js';
+import { compareByPriority, type IdentityRules } from '../../src/identity/identity-rules.model.js';
+import { resolveComponent } from '../../src/identity/resolve-component.js';
+
+/*
+ * Live membership by its definition: after each event everything is computed anew from the list of all events so far,
+ * and between events at every instant at which anything could flip. No batches, no states, no timers kept, no caches.
+ */
+
+export type Truth = boolean | null;
+
+/** A profile as a condition sees it. */
+export interface NaiveView {
+  /** Events whose anchor is one of its identifiers. */
+  readonly events: readonly LoggedEvent[];
+  readonly traits: ReadonlyMap<string, JsonValue>;
+  readonly segments: ReadonlySet<string>;
+}
+
+export interface NaiveSegment {
+  readonly key: string;
+  truth(view: NaiveView, t: number): Truth;
+  /** Every instant after `t` at which time alone could change it. */
+  instants(view: NaiveView, t: number): readonly number[];
+}
+
+export interface NaiveWorld {
+  readonly rules: IdentityRules;
+  /** Each after those that it refers to. */
+  readonly segments: readonly NaiveSegment[];
+}
+
+export interface NaiveOutcome {
+  /** `<profile> in <segment>`, sorted; a profile by its identifiers, as in `readState`. */
+  readonly memberships: readonly string[];
+  readonly profiles: readonly string[];
+  /** By profile, named by the identifier that founded it: `enter keen at 170… event 12`. */
+  readonly feed: Readonly<Record<string, readonly string[]>>;
+}
+
+interface NaiveProfile {
+  readonly foundingId: string;
+  readonly name: string;
+  readonly foundedPos: number;
+  members: Set<string>;
+  segments: Set<string>;
+  evaluatedAt: number;
+}
+
+interface Cause {
+  readonly kind: string;
+  readonly pos: number | null;
+  readonly emit: boolean;
+}
+
+export function naiveFold(world: NaiveWorld, events: readonly LoggedEvent[], untilT: number): NaiveOutcome {
+  const run = new NaiveRun(world);
+  for (const event of events) run.apply(event);
+  return run.finish(untilT);
+}
+
+class NaiveRun {
+  readonly #world: NaiveWorld;
+  readonly #seen: LoggedEvent[] = [];
+  readonly #evidence = new Map<string, Evidence>();
+  readonly #firstPos = new Map<string, number>();
+  readonly #names = new Map<string, string>();
+  #profiles: NaiveProfile[] = [];
+  readonly #feed: Record<string, string[]> = {};
+
+  constructor(world: NaiveWorld) {
+    this.#world = world;
+  }
+
+  apply(event: LoggedEvent): void {
+    const before = new Map(this.#profiles.map((profile) => [profile, profile.members]));
+    const after = this.#partition(event);
+    const anchorId = event.identifiers[0]?.id ?? '';
+    const target = [...after].find(([, members]) => members.has(anchorId))?.[0];
+    const changed = [...after.keys()].filter((p) => !equalSets(before.get(p) ?? new Set(), after.get(p) ?? new Set()));
+    const involved = new Set(target === undefined ? changed : [...changed, target]);
+    for (const profile of involved) this.#fire(profile, event.acceptedAt);
+
+    const alive = (sets: ReadonlyMap<NaiveProfile, Set<string>>, p: NaiveProfile): boolean =>
+      (sets.get(p)?.size ?? 0) > 0;
+    const ended = [...involved].filter((p) => alive(before, p) && !alive(after, p));
+    const owner = (sets: ReadonlyMap<NaiveProfile, Set<string>>, id: string): NaiveProfile | undefined =>
+      [...sets].find(([, members]) => members.has(id))?.[0];
+    const isStructural = [...this.#firstPos.keys()].some((id) => {
+      const from = owner(before, id);
+      return from !== undefined && from !== owner(after, id);
+    });
+    for (const [profile, members] of after) profile.members = members;
+    this.#profiles = [...after.keys()];
+    this.#seen.push(event);
+    const t = event.acceptedAt + 1;
+    const emit = !event.historical;
+    const structural = ended.length > 0 ? 'merge' : 'unmerge';
+    const cause = { kind: isStructural ? structural : 'event', pos: event.pos, emit };
+    for (const profile of ended) this.#leaveAll(profile, t, { kind: 'merge', pos: event.pos, emit });
+    for (const profile of involved) {
+      if (profile !== target && !isStructural) continue;
+      if (alive(after, profile)) this.#evaluate(profile, t, cause);
+    }
+  }
+
+  finish(untilT: number): NaiveOutcome {
+    for (const profile of this.#profiles) this.#fire(profile, untilT);
+    const alive = this.#profiles.filter((profile) => profile.members.size > 0);
+    const label = (profile: NaiveProfile): string =>
+      [...profile.members]
+        .map((id) => this.#names.get(id) ?? '')
+        .sort(compareNames)
+        .join(' ');
+    return {
+      profiles: alive.map(label).sort(),
+      memberships: alive.flatMap((p) => [...p.segments].map((key) => `${label(p)} in ${key}`)).sort(),
+      feed: this.#feed,
+    };
+  }
+
+  /** Who is who, with this event: every profile with its identifiers, none for those that are part of another. */
+  #partition(event: LoggedEvent): Map<NaiveProfile, Set<string>> {
+    const { rules } = this.#world;
+    for (const { id, ns, value } of event.identifiers) {
+      if (!this.#firstPos.has(id)) this.#firstPos.set(id, event.pos);
+      this.#names.set(id, `${ns}:${value}`);
+    }
+    const row = evidenceOf(event);
+    const key = `${row.setId} ${String(row.day)}`;
+    const known = this.#evidence.get(key);
+    this.#evidence.set(key, known === undefined ? row : leastEvidence(known, row));
+    const byId = new Map([...this.#evidence.values()].flatMap((e) => e.identifiers).map((i) => [i.id, i]));
+    const order = (a: string, b: string): number => {
+      const [x, y] = [byId.get(a), byId.get(b)];
+      const byPos = (this.#firstPos.get(a) ?? 0) - (this.#firstPos.get(b) ?? 0);
+      return byPos || (x === undefined || y === undefined ? 0 : compareByPriority(rules, x, y));
+    };
+    const after = new Map<NaiveProfile, Set<string>>(this.#profiles.map((profile) => [profile, new Set()]));
+    const groups = resolveComponent([...this.#evidence.values()], rules).groups.map((ids) => [...ids].sort(order));
+    for (const ids of groups.sort((a, b) => order(a[0] ?? '', b[0] ?? ''))) {
+      const claimants = this.#profiles.filter((profile) => ids.includes(profile.foundingId));
+      claimants.sort((a, b) => a.foundedPos - b.foundedPos || (a.foundingId < b.foundingId ? -1 : 1));
+      const survivor = claimants[0] ?? this.#found(ids[0] ?? '', event.pos);
+      after.set(survivor, new Set(ids));
+    }
+    return after;
+  }
+
+  #found(foundingId: string, foundedPos: number): NaiveProfile {
+    const name = this.#names.get(foundingId) ?? '';
+    return { foundingId, name, foundedPos, members: new Set(), segments: new Set(), evaluatedAt: 0 };
+  }
+
+  #view(profile: NaiveProfile): NaiveView {
+    const events = this.#seen.filter((event) => profile.members.has(event.identifiers[0]?.id ?? ''));
+    const traits = new Map<string, JsonValue>();
+    for (const event of [...events].sort(compareCanonical)) {
+      for (const [name, value] of Object.entries(event.traits)) traits.set(name, value);
+    }
+    return { events, traits, segments: profile.segments };
+  }
+
+  /** Evaluates at every instant up to `untilT` at which anything might flip. */
+  #fire(profile: NaiveProfile, untilT: number): void {
+    const view = this.#view(profile);
+    if (view.events.length === 0) return;
+    const from = profile.evaluatedAt;
+    const instants = new Set(this.#world.segments.flatMap((segment) => segment.instants(view, from)));
+    for (const t of [...instants].sort((a, b) => a - b)) {
+      if (t > from && t <= untilT) this.#evaluate(profile, t, { kind: 'timer', pos: null, emit: true }, view);
+    }
+  }
+
+  #evaluate(profile: NaiveProfile, t: number, cause: Cause, view = this.#view(profile)): void {
+    if (view.events.length === 0) {
+      this.#leaveAll(profile, t, cause);
+      return;
+    }
+    const lines: string[] = [];
+    for (const segment of this.#world.segments) {
+      const truth = segment.truth(view, t) === true;
+      if (truth === profile.segments.has(segment.key)) continue;
+      if (truth) profile.segments.add(segment.key);
+      else profile.segments.delete(segment.key);
+      lines.push(lineOf(truth ? 'enter' : 'leave', segment.key, t, cause));
+    }
+    profile.evaluatedAt = t;
+    if (cause.emit) this.#emit(profile, lines);
+  }
+
+  #leaveAll(profile: NaiveProfile, t: number, cause: Cause): void {
+    const lines = [...profile.segments].map((key) => lineOf('leave', key, t, cause));
+    profile.segments.clear();
+    profile.evaluatedAt = t;
+    if (cause.emit) this.#emit(profile, lines);
+  }
+
+  #emit(profile: NaiveProfile, lines: string[]): void {
+    if (lines.length > 0) (this.#feed[profile.name] ??= []).push(...lines.sort());
+  }
+}
+
+function lineOf(kind: string, key: string, t: number, { kind: cause, pos }: Cause): string {
+  return [kind, key, 'at', String(t), cause, ...(pos === null ? [] : [String(pos)])].join(' ');
+}
+
+/** Changes of one profile at one instant from one cause in the order of their lines, as the naive fold has them. */
+export function withStepsSorted(lines: readonly string[]): string[] {
+  const sorted: string[] = [];
+  const stepOf = (line: string | undefined): string => line?.split(' ').slice(2).join(' ') ?? '';
+  for (let i = 0; i < lines.length;) {
+    let end = i + 1;
+    while (end < lines.length && stepOf(lines[end]) === stepOf(lines[i])) end++;
+    sorted.push(...lines.slice(i, end).sort());
+    i = end;
+  }
+  return sorted;
+}
+
+function compareNames(a: string, b: string): number {
+  const [[nsA = '', valueA = ''], [nsB = '', valueB = '']] = [a.split(':'), b.split(':')];
+  return nsA < nsB ? -1 : nsA > nsB ? 1 : valueA < valueB ? -1 : valueA > valueB ? 1 : 0;
+}
+
+function equalSets(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((item) => b.has(item));
+}

@@ -1,0 +1,203 @@
+import type { FeatureDefinition } from '../../src/features/feature.model.js';
+import { naiveInstants, naiveValue } from '../../src/features/naive-features.js';
+import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
+import { aFeature, NAMES, pick, type Random } from './random-log.js';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
+
+/** A condition as its text, its truth by definition, and the instants at which time alone could change it. */
+interface Condition {
+  readonly text: string;
+  truth(view: NaiveView, t: number): Truth;
+  instants(view: NaiveView, t: number): readonly number[];
+}
+
+export interface RandomDefinitions {
+  readonly features: readonly FeatureDefinition[];
+  readonly segments: readonly (NaiveSegment & { readonly text: string })[];
+}
+
+const OPS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
+  '<': (a, b) => a < b,
+  '<=': (a, b) => a <= b,
+  '>': (a, b) => a > b,
+  '>=': (a, b) => a >= b,
+  '==': (a, b) => a === b,
+};
+const EXACT: readonly [string, number][] = [
+  ['1m', MINUTE_MS],
+  ['5m', 5 * MINUTE_MS],
+  ['1h', HOUR_MS],
+  ['1d', DAY_MS],
+];
+const TILED: readonly [string, number][] = [
+  ['5m', 5 * MINUTE_MS],
+  ['2h', 2 * HOUR_MS],
+  ['13h', 13 * HOUR_MS],
+  ['13d', 13 * DAY_MS],
+];
+
+/** A few segments over windows, ages, counts, sums, traits and each other. */
+export function randomDefinitions(random: Random, count: number): RandomDefinitions {
+  const features = ['a', 'b', 'c'].map((name) => randomFeature(random, `feature_${name}`));
+  const segments: (NaiveSegment & { text: string })[] = [];
+  for (let i = 0; i < count; i++) {
+    const keys = segments.map((segment) => segment.key);
+    segments.push({ key: `segment_${String(i)}`, ...randomCondition(random, features, keys, 2) });
+  }
+  return { features, segments };
+}
+
+function randomFeature(random: Random, name: string): FeatureDefinition {
+  const kind = pick(random, ['count', 'sum', 'avg', 'min', 'max', 'distinct', 'recency'] as const);
+  const value = kind === 'distinct' ? 'properties.sku' : 'properties.total';
+  return aFeature(name, {
+    aggregate: kind,
+    events: random() < 0.2 ? [] : [pick(random, NAMES)],
+    source: random() < 0.2 ? 'crm' : null,
+    value: kind === 'count' || kind === 'recency' ? null : value,
+    windowMs: random() < 0.3 ? null : pick(random, TILED)[1],
+    unitMs: kind === 'recency' ? pick(random, [MINUTE_MS, HOUR_MS]) : null,
+    type: kind === 'count' || kind === 'distinct' || kind === 'recency' ? 'int' : 'double',
+  });
+}
+
+function randomCondition(
+  random: Random,
+  features: readonly FeatureDefinition[],
+  keys: readonly string[],
+  depth: number,
+): Condition {
+  const roll = random();
+  if (depth === 0 || roll < 0.25) return randomLeaf(random, features, keys);
+  const inner = (): Condition => randomCondition(random, features, keys, depth - 1);
+  if (roll < 0.4) return not(inner());
+  return random() < 0.5 ? and(inner(), inner()) : or(inner(), inner());
+}
+
+function not(a: Condition): Condition {
+  return {
+    text: `!(${a.text})`,
+    truth: (view, t) => {
+      const truth = a.truth(view, t);
+      return truth === null ? null : !truth;
+    },
+    instants: (view, t) => a.instants(view, t),
+  };
+}
+
+/** An unknown side is absorbed where the other decides. */
+function and(a: Condition, b: Condition): Condition {
+  return {
+    text: `(${a.text} && ${b.text})`,
+    truth: (view, t) => {
+      const sides = [a.truth(view, t), b.truth(view, t)];
+      return sides.includes(false) ? false : sides.includes(null) ? null : true;
+    },
+    instants: (view, t) => [...a.instants(view, t), ...b.instants(view, t)],
+  };
+}
+
+function or(a: Condition, b: Condition): Condition {
+  return {
+    text: `(${a.text} || ${b.text})`,
+    truth: (view, t) => {
+      const sides = [a.truth(view, t), b.truth(view, t)];
+      return sides.includes(true) ? true : sides.includes(null) ? null : false;
+    },
+    instants: (view, t) => [...a.instants(view, t), ...b.instants(view, t)],
+  };
+}
+
+function randomLeaf(random: Random, features: readonly FeatureDefinition[], keys: readonly string[]): Condition {
+  const leaves = [exactCount, performed, since, aggregate, aggregate, trait, ...(keys.length > 0 ? [reference] : [])];
+  return pick(random, leaves)(random, features, keys);
+}
+
+const timesOf = (view: NaiveView, name: string): number[] =>
+  view.events.filter((event) => event.name === name).map((event) => event.occurredAt);
+
+function exactCount(random: Random): Condition {
+  const [name, [text, windowMs]] = [pick(random, NAMES), pick(random, EXACT)];
+  const [op, n] = [pick(random, Object.keys(OPS)), Math.floor(random() * 4)];
+  return {
+    text: `count("${name}", "${text}") ${op} ${String(n)}`,
+    truth: (view, t) => OPS[op]?.(timesOf(view, name).filter((ts) => t - ts < windowMs).length, n) ?? null,
+    instants: (view) => timesOf(view, name).map((ts) => ts + windowMs),
+  };
+}
+
+function performed(random: Random): Condition {
+  const name = pick(random, NAMES);
+  const [text, windowMs] = random() < 0.4 ? ['', Infinity] : pick(random, EXACT);
+  return {
+    text: text === '' ? `performed("${name}")` : `performed("${name}", "${text}")`,
+    truth: (view, t) => timesOf(view, name).some((ts) => t - ts < windowMs),
+    instants: (view) =>
+      timesOf(view, name)
+        .map((ts) => ts + windowMs)
+        .filter(Number.isFinite),
+  };
+}
+
+function since(random: Random): Condition {
+  const [name, [text, ageMs], op] = [pick(random, NAMES), pick(random, EXACT), pick(random, ['<', '<=', '>', '>='])];
+  return {
+    text: `since("${name}") ${op} "${text}"`,
+    truth: (view, t) => {
+      const times = timesOf(view, name);
+      return times.length === 0 ? null : (OPS[op]?.(t - Math.max(...times), ageMs) ?? null);
+    },
+    instants: (view) => timesOf(view, name).flatMap((ts) => [ts + ageMs, ts + ageMs + 1]),
+  };
+}
+
+/** A feature of the store, or one defined in the condition itself. */
+function aggregate(random: Random, features: readonly FeatureDefinition[]): Condition {
+  const n = Math.floor(random() * 6) * (random() < 0.3 ? 10 : 1);
+  const op = pick(
+    random,
+    Object.keys(OPS).filter((o) => o !== '=='),
+  );
+  if (random() < 0.6) {
+    const definition = pick(random, features);
+    return featureCondition(definition, `f.${definition.name}`, op, n);
+  }
+  const [name, [text, windowMs]] = [pick(random, NAMES), pick(random, TILED)];
+  const kind = pick(random, ['sum', 'max', 'distinct'] as const);
+  const value = kind === 'distinct' ? 'properties.sku' : 'properties.total';
+  const definition = aFeature('inline', { aggregate: kind, events: [name], value, windowMs, type: 'double' });
+  return featureCondition(definition, `${kind}("${name}", "${value}", "${text}")`, op, n);
+}
+
+function featureCondition(definition: FeatureDefinition, text: string, op: string, n: number): Condition {
+  const world = (view: NaiveView) => ({ events: view.events, sourceIds: SOURCE_IDS, filters: new Map() });
+  return {
+    text: `${text} ${op} ${String(n)}`,
+    truth: (view, t) => {
+      const { status, value } = naiveValue(definition, world(view), t);
+      return status === 'PRESENT' && typeof value === 'number' ? (OPS[op]?.(value, n) ?? null) : null;
+    },
+    instants: (view, t) => naiveInstants(definition, world(view), t, 60),
+  };
+}
+
+function trait(random: Random): Condition {
+  const plan = pick(random, ['free', 'pro']);
+  if (random() < 0.3) {
+    return { text: 'has(traits.city)', truth: (view) => view.traits.has('city'), instants: () => [] };
+  }
+  return {
+    text: `traits.plan == "${plan}"`,
+    truth: (view) => (view.traits.has('plan') ? view.traits.get('plan') === plan : null),
+    instants: () => [],
+  };
+}
+
+function reference(random: Random, _: readonly FeatureDefinition[], keys: readonly string[]): Condition {
+  const key = pick(random, keys);
+  return { text: `segment("${key}")`, truth: (view) => view.segments.has(key), instants: () => [] };
+}
+
+/** The ids that a new database gives to the sources, in the order in which `SOURCES` are made. */
+export const SOURCES = ['web', 'crm'] as const;
+const SOURCE_IDS: ReadonlyMap<string, number> = new Map(SOURCES.map((key, i) => [key, i + 1]));
