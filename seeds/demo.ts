@@ -5,8 +5,8 @@ import { parse } from 'csv-parse/sync';
 import { WeftError } from '../src/platform/errors.js';
 import type { Clock } from '../src/platform/clock.js';
 import { createProgressView } from '../src/sources/load-progress.js';
-import type { LoadResult } from '../src/sources/load.model.js';
-import type { LoadRequest } from '../src/sources/load.service.js';
+import type { LoadProgress, LoadResult } from '../src/sources/load.model.js';
+import type { Mapping } from '../src/sources/mapping.model.js';
 import { parseMapping } from '../src/sources/parse-mapping.js';
 import * as queries from './demo-queries.js';
 import { formatSummary, type DemoSummary, type SegmentLine } from './demo-report.js';
@@ -30,7 +30,13 @@ export interface DemoHost {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WriteStream;
   /** What `weft load` does. */
-  load(request: LoadRequest): Promise<LoadResult>;
+  load(request: {
+    readonly file: string;
+    readonly mapping: Mapping;
+    readonly timeShiftMs: number;
+    readonly onProgress: (progress: LoadProgress) => void;
+    readonly signal: AbortSignal;
+  }): Promise<LoadResult>;
   /** Waits until everything accepted so far is applied. */
   applied(onProgress: (done: number, total: number) => void, signal: AbortSignal): Promise<void>;
 }

@@ -94,14 +94,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           ),
         },
         definitions,
-        readiness: {
-          worker: async () => {
-            const { pos } = await engine.log.head();
-            const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
-            const lag = pos - (row?.pos ?? 0);
-            return lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`;
-          },
-        },
+        readiness: { worker: () => lagProblem(app) },
         metrics: app.metrics,
         onDefect: (error, errorId) => {
           logger.error({ err: error, errorId }, 'a request failed by a defect');
@@ -114,6 +107,13 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const { port } = server.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${String(port)}` };
+}
+
+async function lagProblem({ db, engine }: App): Promise<string | null> {
+  const { pos } = await engine.log.head();
+  const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
+  const lag = pos - (row?.pos ?? 0);
+  return lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`;
 }
 
 async function listen(server: Awaited<ReturnType<typeof createApiServer>>, host: string, port: number): Promise<void> {
