@@ -43,9 +43,13 @@ async function query(server: EmbeddedPostgres, text: string): Promise<unknown[]>
 
 /** Another process that starts the server of the same folder, tells its process id, and waits to be killed. */
 async function startElsewhere(): Promise<{ child: ChildProcess; postmasterPid: number }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'start-embedded.program.ts'), folder], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', join(import.meta.dirname, 'start-embedded.program.ts'), folder],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   children.push(child);
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { child, postmasterPid: Number(line) };
