@@ -126,6 +126,22 @@ describe('distinct values', () => {
     );
   });
 
+  it('become exact at the instant at which the last value too many leaves, even if no estimate shows it', () => {
+    const recent = Array.from({ length: 256 }, (_, i) => `sku-${String(i)}`);
+    const registerOf = (sku: string): number => Math.floor(hashValue(sku) / 2 ** 36);
+    const taken = new Map(recent.map((sku) => [registerOf(sku), hashValue(sku) % 2 ** 36]));
+    // In the register of a recent one and with a greater remainder, hence no greater rank: no register tells of it.
+    const hidden = Array.from({ length: 100_000 }, (_, i) => `old-${String(i)}`).find(
+      (sku) => hashValue(sku) % 2 ** 36 >= (taken.get(registerOf(sku)) ?? Infinity),
+    );
+    const state = SET.empty();
+    SET.apply(state, view(hidden ?? '', NOW - 5 * DAY - 1));
+    for (const sku of recent) SET.apply(state, view(sku, NOW - 1));
+    const index = SET.indexOf(`distinct_${String(10 * DAY)}`) ?? -1;
+    expect(SET.value(state, index, NOW)).toMatchObject({ approximate: true, validUntil: NOW + 5 * DAY });
+    expect(SET.value(state, index, NOW + 5 * DAY)).toMatchObject({ value: 256, approximate: false });
+  });
+
   it.each([1_000, 10_000, 100_000, 1_000_000])('are estimated within five standard errors for %d', (count) => {
     const state = SET.empty();
     for (let i = 0; i < count; i++) SET.apply(state, view(i % 2 === 0 ? i : `p/${String(i)}`, NOW - 1));

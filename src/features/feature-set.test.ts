@@ -238,6 +238,7 @@ describe('a feature set', () => {
     set.prune(pruned, NOON + 12 * HOUR + 5 * MINUTE);
     expect(set.encode(pruned).length).toBeLessThan(packed.length);
     set.prune(pruned, NOON + 30 * DAY);
+    expect(pruned.size).toBe(0);
     expect(set.encode(pruned)).toEqual(Buffer.from([1]));
   });
 

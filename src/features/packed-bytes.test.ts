@@ -86,6 +86,12 @@ describe('packed bytes', () => {
     );
   });
 
+  it('refuse what they cannot hold instead of writing it for ever', () => {
+    writer.reset();
+    expect(() => { writer.varint(Infinity); }).toThrow(RangeError); // prettier-ignore
+    expect(() => { writer.signed(-Infinity); }).toThrow(RangeError); // prettier-ignore
+  });
+
   it('are never read past their end', () => {
     const reader = (...bytes: number[]): PackedReader =>
       new PackedReader(Buffer.from([...bytes, 1, 1, 1]), 0, bytes.length);

@@ -50,6 +50,7 @@ export class PackedWriter {
     const bytes = this.#bytes;
     let at = this.#at;
     let rest = value;
+    if (rest > Number.MAX_SAFE_INTEGER) throw new RangeError(`${String(rest)} cannot be packed`);
     while (rest > 0x7fff_ffff) {
       bytes[at++] = (rest % 128) + 128;
       rest = Math.floor(rest / 128);
