@@ -1,0 +1,135 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseTimestamp } from '../../src/api/parse-timestamp.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { exportCommand } from '../../src/features/export.command.js';
+import { parseFeatures } from '../../src/features/parse-features.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { aTrack, createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
+
+const FEATURES = `
+views:
+  - name: web
+    features:
+      - { name: views_1h, aggregate: count, events: [view], window: 1h }
+      - { name: last_page, aggregate: last, events: [view], value: properties.page, type: string }
+      - { name: views, aggregate: count, events: [view] }
+services:
+  - { name: intent, features: [views_1h, last_page] }
+`;
+
+let world: World;
+let folder: string;
+let sets: TrainingSetService;
+
+beforeAll(async () => {
+  world = await createWorld();
+  await world.engine.services.features.apply(parseFeatures(FEATURES, 'features.yaml'));
+  await world.accept([aTrack('view', { anonymous_id: 'a1' }, { properties: { page: 'home' } })]);
+  await world.drain();
+  world.clock.advance(2 * HOUR_MS);
+  folder = await mkdtemp(join(tmpdir(), 'weft-export-'));
+  const events = new EventHistoryReader();
+  const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+  const { db, clock, engine } = world;
+  sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+  await writeFile(join(folder, 'labels.csv'), labels(START_MS, START_MS + 2 * HOUR_MS));
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+function labels(...times: readonly number[]): string {
+  const rows = times.map((ms) => `anonymous_id,a1,${new Date(ms).toISOString()},1`);
+  return ['ns,value,time,label', ...rows, `anonymous_id,nobody,${String(START_MS)},0`].join('\n');
+}
+
+function run(args: readonly string[], signal = new AbortController().signal): Promise<CommandOutcome> {
+  const inFolder = args.map((arg) => (/\.(csv|parquet|json)$/.test(arg) ? join(folder, arg) : arg));
+  return runWith(
+    (io) =>
+      exportCommand({
+        ...io,
+        withTrainingSets: (use) => use(sets),
+        signal,
+        clock: world.clock,
+        parseTime: parseTimestamp,
+      }),
+    ['training-set', ...inFolder],
+  );
+}
+
+describe('weft export training-set', () => {
+  it('writes the features of a service as of each row, and a manifest', async () => {
+    const { code, stdout } = await run(['-l', 'labels.csv', '-s', 'intent', '-o', 'intent.csv']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('rows        3 (1 of nobody known)');
+    expect(stdout).toContain('features    2 of intent version 1');
+    const [header, ...rows] = (await readFile(join(folder, 'intent.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(header).toBe('ns,value,time,label,profile_id,entity_status,views_1h,last_page');
+    expect(rows.map((row) => row.split(',').slice(5))).toEqual([
+      ['FOUND', '1', 'home'],
+      ['FOUND', '0', 'home'],
+      ['NOT_FOUND', '0', ''],
+    ]);
+    const manifest = JSON.parse(await readFile(join(folder, 'intent.csv.manifest.json'), 'utf8')) as unknown;
+    expect(manifest).toMatchObject({ rows: 3, knownAsOf: 'now', service: { name: 'intent', version: 1 } });
+  });
+
+  it('adds further features, and tells the manifest as JSON', async () => {
+    const args = ['-l', 'labels.csv', '-s', 'intent', '-f', 'views, views_1h', '-o', 'more.parquet', '--json'];
+    const { code, stdout } = await run([...args, '--known-as-of', 'event-time']);
+    expect(code).toBe(0);
+    const manifest = JSON.parse(stdout) as { knownAsOf: string; features: { name: string }[] };
+    expect(manifest.features.map((feature) => feature.name)).toEqual(['views_1h', 'last_page', 'views']);
+    expect(manifest.knownAsOf).toBe('event-time');
+  });
+
+  it('takes an instant up to which things were known', async () => {
+    const time = new Date(START_MS - 1).toISOString();
+    const args = ['-l', 'labels.csv', '-f', 'views', '-o', 'past.csv', '--known-as-of', time, '--json'];
+    const { stdout } = await run(args);
+    expect(JSON.parse(stdout)).toMatchObject({ knownAsOf: time, notFoundRows: 3 });
+  });
+
+  it.each([
+    ['an ending that says no format', ['-l', 'labels.csv', '-s', 'intent', '-o', 'intent.json'], '.csv or .parquet'],
+    ['no features', ['-l', 'labels.csv', '-o', 'x.csv'], 'name a feature service'],
+    ['labels that are wrong', ['-l', 'bad.csv', '-s', 'intent', '-o', 'x.csv'], 'at: bad.csv:3'],
+  ])('ends with 2 for %s', async (_, args, message) => {
+    await writeFile(join(folder, 'bad.csv'), 'ns,value,time\na,b,1\na,b,soon\n');
+    const { code, stderr } = await run(args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect((await readdir(folder)).filter((name) => name.startsWith('x.'))).toEqual([]);
+  });
+
+  it('ends with 1 for a service that there is not, and says which was meant', async () => {
+    const { code, stderr } = await run(['-l', 'labels.csv', '-s', 'intend', '-o', 'x.csv']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('hint: did you mean intent?');
+  });
+
+  it('refuses options that make no sense', async () => {
+    const base = ['-l', 'labels.csv', '-s', 'intent', '-o', 'x.csv'];
+    expect((await run([...base, '--known-as-of', 'soon'])).stderr).toContain('Write now, event-time, or an ISO 8601');
+    expect((await run([...base, '-f', 'a,,b'])).stderr).toContain('one comma each');
+    expect((await run(['-s', 'intent'])).stderr).toContain('--labels');
+  });
+
+  it('ends with 130 when it is interrupted, and leaves no file', async () => {
+    const { code } = await run(['-l', 'labels.csv', '-s', 'intent', '-o', 'x.csv'], AbortSignal.abort());
+    expect(code).toBe(130);
+    expect((await readdir(folder)).filter((name) => name.startsWith('x.'))).toEqual([]);
+  });
+
+  it('shows an example in its help', async () => {
+    expect((await run(['--help'])).stdout).toContain('weft export training-set --labels intent.csv');
+  });
+});
