@@ -6,7 +6,8 @@ import { Reads } from './reads.js';
 
 /** What resolvers get: who asks, and a consistent view to read through. */
 export class ApiContext {
-  #reads: Reads | null = null;
+  // Not a `#` field: Apollo copies the context of a request.
+  private requestReads: Reads | null = null;
 
   constructor(
     readonly services: ApiServices,
@@ -17,7 +18,7 @@ export class ApiContext {
   ) {}
 
   get reads(): Reads {
-    return (this.#reads ??= this.freshReads());
+    return (this.requestReads ??= this.freshReads());
   }
 
   /** For what lasts longer than a request: reads at the present instant. */

@@ -10,6 +10,7 @@ import { IngestResolver } from './ingest.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { StatisticsResolver } from './statistics.resolver.js';
 
 /** The scope that each root field needs, by `Type.field`. */
 export function rootScopes(): ReadonlyMap<string, readonly ApiScope[]> {
@@ -41,6 +42,7 @@ export function buildApiSchema(): GraphQLSchema {
       ModelResolver,
       IngestResolver,
       AdminResolver,
+      StatisticsResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.

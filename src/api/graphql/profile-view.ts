@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../events/event.model.js';
-import type { AnchorState } from '../../features/anchor-state.js';
+import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';

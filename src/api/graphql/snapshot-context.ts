@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../events/event.model.js';
-import type { AnchorState } from '../../features/anchor-state.js';
+import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureValue } from '../../features/feature.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { CompareOp, EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
