@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import type { Identifier, JsonObject, JsonValue, LoggedEvent } from '../src/events/event.model.js';
 import { compareCanonical } from '../src/events/event.model.js';
-import type { AnchorState } from '../src/features/anchor-state.js';
-import { FeatureSet } from '../src/features/feature-set.js';
+import type { AnchorState } from '../src/features/anchor-state.model.js';
+import { FeatureSet } from '../src/features/feature-set.model.js';
 import type { FeatureDefinition } from '../src/features/feature.model.js';
 import { streamsOf } from '../src/features/stream.model.js';
 import { type Evidence, evidenceOf, leastEvidence } from '../src/identity/evidence.model.js';

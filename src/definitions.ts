@@ -1,6 +1,6 @@
 import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
-import { FeatureSet } from './features/feature-set.js';
+import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';

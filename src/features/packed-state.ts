@@ -1,4 +1,4 @@
-import { AnchorState, type StreamSlot } from './anchor-state.js';
+import { AnchorState, type StreamSlot } from './anchor-state.model.js';
 import { corruptState, PackedReader, PackedWriter } from './packed-bytes.js';
 import { PackedStream } from './stream-state.js';
 

@@ -1,5 +1,5 @@
-import type { AnchorState } from './anchor-state.js';
-import type { FeatureSet } from './feature-set.js';
+import type { AnchorState } from './anchor-state.model.js';
+import type { FeatureSet } from './feature-set.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
 
 /** A row to be answered: the features at `timeMs + 1`, so that events at `timeMs` count. */

@@ -7,7 +7,7 @@ import type { Uuid } from '../platform/ids.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { FeatureReader } from './feature.reader.js';
-import { FeatureSet } from './feature-set.js';
+import { FeatureSet } from './feature-set.model.js';
 import type { FeatureValue } from './feature.model.js';
 import { streamsOf } from './stream.model.js';
 import { HistoryFold, valuesOf, type FoldRow } from './training-set-fold.js';
@@ -68,7 +68,7 @@ interface Person {
  *
  * 1. Row for row, in the order of the labels: every label row comes out, whether or not its entity is known.
  * 2. A feature of a row is the feature by definition over the events of its person with `occurredAt ≤ T`: what online
- *    reads at T + 1. The aggregator is the online one (`feature-set.ts`).
+ *    reads at T + 1. The aggregator is the online one (`feature-set.model.ts`).
  * 3. Who is the same person, and which events there are, is told as of {@link KnownAsOf}; the log is cut at the
  *    position that was applied when the export began, for every row alike.
  * 4. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.

@@ -1,4 +1,4 @@
-import type { FeatureSet } from '../features/feature-set.js';
+import type { FeatureSet } from '../features/feature-set.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FeatureSet } from '../features/feature-set.js';
+import { FeatureSet } from '../features/feature-set.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import { streamsOf } from '../features/stream.model.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';

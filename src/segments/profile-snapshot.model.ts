@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import type { FeatureSet } from '../features/feature-set.js';
+import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Trait } from '../profiles/traits.model.js';
 import { WeftError } from '../platform/errors.js';

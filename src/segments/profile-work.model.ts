@@ -1,6 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
-import type { AnchorState } from '../features/anchor-state.js';
-import type { FeatureSet } from '../features/feature-set.js';
+import type { AnchorState } from '../features/anchor-state.model.js';
+import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { mergeTraits, type Traits } from '../profiles/traits.model.js';
 import type { Prediction } from '../scoring/prediction.model.js';

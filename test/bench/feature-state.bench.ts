@@ -1,4 +1,4 @@
-import { FeatureSet } from '../../src/features/feature-set.js';
+import { FeatureSet } from '../../src/features/feature-set.model.js';
 import type { Aggregate, FeatureDefinition, FeatureEvent } from '../../src/features/feature.model.js';
 import { streamsOf } from '../../src/features/stream.model.js';
 

@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import { AnchorState, packedParts, type StreamSlot } from './anchor-state.js';
+import { AnchorState, packedParts, type StreamSlot } from './anchor-state.model.js';
 import type { CompareOp, Constant } from './compare-value.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';

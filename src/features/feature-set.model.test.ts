@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
-import type { AnchorState } from './anchor-state.js';
-import { FeatureSet } from './feature-set.js';
+import type { AnchorState } from './anchor-state.model.js';
+import { FeatureSet } from './feature-set.model.js';
 import type { Aggregate, FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { streamsOf } from './stream.model.js';
 
