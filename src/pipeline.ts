@@ -1,7 +1,7 @@
 import { appendChanges } from './activation/change-feed.store.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import type { FeatureSet } from './features/feature-set.js';
+import type { FeatureSet } from './features/feature-set.model.js';
 import type { IdentityBatch, IdentityStep } from './identity/identity.step.js';
 import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
