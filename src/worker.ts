@@ -93,6 +93,7 @@ export class Worker {
 
   /** One round: events, timers, and a chore if there were neither. True if anything was done. What tests call instead of `start`. */
   async runOnce(): Promise<boolean> {
+    if (this.#isStopping) return false;
     try {
       await this.#refreshLeases();
       if (this.#parts.leases.held.length === 0) return false;

@@ -62,12 +62,17 @@ export class PartitionLeases {
 
   /** Gives everything back, so that another worker need not notice that this one is gone. */
   async close(): Promise<void> {
-    await this.#giveBack([...this.#held.keys()]);
     const session = this.#session;
     this.#session = null;
-    if (session === null) return;
-    await session.query('SELECT pg_advisory_unlock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
-    await session.release();
+    try {
+      await this.#giveBack([...this.#held.keys()]);
+    } finally {
+      // A session that broke is released already and has no lock left.
+      if (session?.isReleased === false) {
+        await session.query('SELECT pg_advisory_unlock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]).catch(ignore);
+        await session.release();
+      }
+    }
   }
 
   /**
@@ -125,7 +130,12 @@ export class PartitionLeases {
     }
     const session = this.#db.dataSource.createQueryRunner();
     await session.connect();
-    await session.query('SELECT pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
+    try {
+      await session.query('SELECT pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
     this.#session = session;
   }
 
@@ -163,6 +173,10 @@ export class PartitionLeases {
     );
     for (const part of parts) this.#held.delete(part);
   }
+}
+
+function ignore(): void {
+  // The session ends anyway.
 }
 
 const LIVE_WORKERS = `
