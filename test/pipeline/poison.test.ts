@@ -1,0 +1,94 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodePayload } from '../../src/events/event-codec.js';
+import { hashId } from '../../src/platform/ids.js';
+import { aTrack, createWorld, START_MS, type World } from '../support/world.js';
+
+describe('an event that makes the pipeline throw', () => {
+  let world: World;
+  let poisoned: number[];
+
+  beforeEach(async () => {
+    poisoned = [];
+    world = await createWorld(START_MS, {
+      observers: { poisoned: (event) => poisoned.push(event.pos) },
+    });
+    await world.defineSegment('visited', 'performed("visit")');
+  });
+
+  afterEach(async () => {
+    await world.close();
+  });
+
+  const letters = () =>
+    world.db.query<{ pos: number; stage: string; code: string }>(
+      'SELECT pos, stage, code FROM dead_letters ORDER BY pos',
+    );
+  const visitors = async () =>
+    (await world.feed()).map((change) => change.cause.pos).filter((pos): pos is number => pos !== null);
+
+  /** An event without identifiers, which the way in would have refused. */
+  async function appendNobody(): Promise<void> {
+    const anchorId = hashId('nobody');
+    await world.engine.log.append([
+      {
+        sourceId: 1,
+        dedupeId: hashId('dedupe', 'nobody'),
+        anchorId,
+        occurredAt: START_MS,
+        rulesVersion: 1,
+        historical: false,
+        payload: encodePayload({
+          type: 'track',
+          name: 'visit',
+          messageId: 'nobody',
+          identifiers: [],
+          properties: {},
+          traits: {},
+          context: {},
+          groupId: null,
+        }),
+      },
+    ]);
+  }
+
+  it('goes to the dead letters, and its neighbours are applied in their order', async () => {
+    const visit = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) => aTrack('visit', { anonymous_id: `a${String(from + i)}` }));
+    await world.accept(visit(0, 20));
+    await appendNobody();
+    await world.accept(visit(20, 35));
+    await world.drain();
+    expect(poisoned).toEqual([21]);
+    expect(await letters()).toEqual([{ pos: 21, stage: 'apply', code: 'INTERNAL' }]);
+    expect(await visitors()).toEqual([...Array(36).keys()].map((i) => i + 1).filter((pos) => pos !== 21));
+    expect(await world.engine.worker.runOnce()).toBe(false);
+  });
+
+  it.each([
+    ['P0001', 'INTERNAL'],
+    ['23505', 'CONFLICT'],
+    ['22021', 'BAD_REQUEST'],
+  ])('does so too where the database refuses what it leads to (%s)', async (sqlState, code) => {
+    await world.db.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${sqlState}'; END $$`);
+    await world.db.query(`
+      CREATE TRIGGER refuse BEFORE INSERT ON identifiers FOR EACH ROW WHEN (NEW.value = 'a7') EXECUTE FUNCTION refuse()`);
+    await world.accept(Array.from({ length: 12 }, (_, i) => aTrack('visit', { anonymous_id: `a${String(i)}` })));
+    await world.drain();
+    expect(await letters()).toEqual([{ pos: 8, stage: 'apply', code }]);
+    expect(await visitors()).toEqual([1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]);
+  });
+
+  it('counts nowhere, not in a feature that is defined later either', async () => {
+    await appendNobody();
+    await world.accept([aTrack('visit', { anonymous_id: 'a1' })]);
+    await world.drain();
+    await world.defineSegment('frequent', 'count("visit", "30d") >= 1');
+    await world.drain();
+    world.clock.advance(1);
+    await world.drain();
+    expect((await world.feed()).map((change) => change.segment)).toEqual(['visited', 'frequent']);
+    expect(await letters()).toHaveLength(1);
+  });
+});
