@@ -1,9 +1,9 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
+import { nearestName } from '../platform/near-names.js';
 import { span, type CheckContext } from './check-context.js';
 import { constantText, durationOf, eventName, tiledWindowOf, valuePath, windowOf } from './constant-arguments.js';
 import { aggregateFeature, timesFeature, type InlineAggregate } from './inline-features.js';
-import { nearestName } from './near-names.js';
 import type {
   Expression,
   ExpressionType,

@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from './near-names.js';
+import { nearestName } from '../platform/near-names.js';
 
 /** What the graph needs of a segment; a CompiledSegment is one. */
 export interface GraphNode {
