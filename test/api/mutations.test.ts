@@ -1,0 +1,219 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { readModelFixture } from '../support/model-fixtures.js';
+
+const MEASURES = ['sepal_length_cm', 'sepal_width_cm', 'petal_length_cm', 'petal_width_cm'];
+const FEATURES = `
+views:
+  - name: flowers
+    description: The latest measures.
+    features:
+${MEASURES.map((name) => `      - { name: ${name}, aggregate: last, events: [measured], value: properties.${name}, type: double }`).join('\n')}
+services:
+  - { name: iris_v1, description: All four., features: [${MEASURES.join(', ')}] }
+`;
+
+const FIRST = { sepal_length_cm: 5.1, sepal_width_cm: 3.5, petal_length_cm: 1.4, petal_width_cm: 0.2 };
+const SECOND = { sepal_length_cm: 5.0, sepal_width_cm: 2.0, petal_length_cm: 3.5, petal_width_cm: 1.0 };
+
+const FAILURE = '... on Failure { __typename code message where hint }';
+
+let world: ApiWorld;
+const runs: { model: string; rows: number }[] = [];
+
+beforeAll(async () => {
+  world = await createApiWorld({ observers: { onRun: (model, rows) => runs.push({ model, rows }) } });
+});
+
+afterAll(async () => {
+  expect(world.defects).toEqual([]);
+  await world.close();
+});
+
+const flower = (value: string): string => `profile(identifier: { namespace: "user_id", value: "${value}" })`;
+
+describe('mutations', () => {
+  it('make sources and keys; a secret is shown once and a revoked key ends', async () => {
+    expect(
+      await world.data(`mutation {
+        made: createSource(key: "garden", name: "The garden") { ... on Source { key name kind } ${FAILURE} }
+        again: createSource(key: "garden") { ${FAILURE} }
+        bad: createSource(key: "No!") { ${FAILURE} }
+      }`),
+    ).toMatchObject({
+      made: { key: 'garden', name: 'The garden', kind: 'HTTP' },
+      again: { __typename: 'Conflict', code: 'CONFLICT', where: 'key' },
+      bad: { __typename: 'BadRequest', where: 'key' },
+    });
+    const { createApiKey } = await world.data<{ createApiKey: { key: { id: string }; secret: string } }>(
+      `mutation { createApiKey(key: { name: "garden", scopes: [INGEST], source: "garden" }) {
+         ... on CreatedApiKey { key { id prefix scopes expiresAt } secret } ${FAILURE} } }`,
+    );
+    expect(createApiKey).toMatchObject({ key: { scopes: ['INGEST'], expiresAt: null } });
+    expect(JSON.stringify(await world.data('{ apiKeys { id prefix name } }'))).not.toContain(createApiKey.secret);
+    expect(
+      await world.data(`mutation { createApiKey(key: { name: "x", scopes: [INGEST] }) { ${FAILURE} } }`),
+    ).toMatchObject({
+      createApiKey: { __typename: 'BadRequest', where: 'sourceId' },
+    });
+    const key = createApiKey.secret;
+    const send = 'mutation { ingest(source: "garden", events: []) { ... on IngestReport { accepted } } }';
+    expect(await world.ask(send, {}, { key })).toMatchObject({ status: 200, data: { ingest: { accepted: 0 } } });
+    const revoke = `mutation ($id: ID!) { revokeApiKey(id: $id) { ... on RevokedApiKey { id } ${FAILURE} } }`;
+    const { id } = createApiKey.key;
+    expect(await world.data(revoke, { id })).toEqual({ revokeApiKey: { id } });
+    expect(await world.data(revoke, { id })).toMatchObject({ revokeApiKey: { __typename: 'NotFound' } });
+    expect((await world.ask(send, {}, { key })).status).toBe(401);
+  });
+
+  it('take events and say of each what became of it', async () => {
+    const ingest = `mutation ($events: [EventInput!]!) { ingest(source: "web", events: $events) {
+      ... on IngestReport { accepted duplicates refused results { status code reason hint } } ${FAILURE} } }`;
+    const event = (user: string, messageId: string, properties: object) => ({
+      type: 'TRACK',
+      name: 'measured',
+      messageId,
+      identifiers: [{ namespace: 'user_id', value: user }],
+      timestamp: '2023-11-14T22:00:00+00:00',
+      properties,
+    });
+    const events = [
+      event('one', 'm1', FIRST),
+      event('two', 'm2', SECOND),
+      event('one', 'm1', FIRST),
+      { type: 'TRACK', identifiers: [] },
+    ];
+    const answer = await world.ask(ingest, { events }, { key: world.keys.ingest });
+    expect(answer.data).toMatchObject({
+      ingest: {
+        accepted: 2,
+        duplicates: 1,
+        refused: 1,
+        results: [
+          { status: 'ACCEPTED', code: null },
+          {},
+          { status: 'DUPLICATE' },
+          { status: 'REFUSED', code: 'NAME_MISSING' },
+        ],
+      },
+    });
+    await world.drain();
+  });
+
+  it('apply feature definitions, first as a dry run, all or none', async () => {
+    const apply = `mutation ($yaml: String!, $dryRun: Boolean!) { applyFeatures(yaml: $yaml, dryRun: $dryRun) {
+      ... on FeaturePlan { dryRun added changed removed newStreams } ${FAILURE} } }`;
+    const plan = { added: [...MEASURES, 'iris_v1'], changed: [], removed: [], newStreams: 4 };
+    expect(await world.data(apply, { yaml: FEATURES, dryRun: true })).toEqual({
+      applyFeatures: { dryRun: true, ...plan },
+    });
+    expect(await world.data('{ featureViews { edges { cursor } } }')).toEqual({ featureViews: { edges: [] } });
+    expect(await world.data(apply, { yaml: FEATURES, dryRun: false })).toEqual({
+      applyFeatures: { dryRun: false, ...plan },
+    });
+    expect(await world.data(apply, { yaml: 'views: [{ name: X }]', dryRun: false })).toMatchObject({
+      applyFeatures: { __typename: 'InvalidDefinition', code: 'DEFINITION_INVALID' },
+    });
+    await world.drain();
+    world.clock.advance(1);
+    await world.drain();
+  });
+
+  it('register a model, promote it, and let it answer', async () => {
+    const { bytes } = await readModelFixture('iris_clusters');
+    const manifest = await readFile(new URL('../fixtures/models/iris_clusters.manifest.yaml', import.meta.url), 'utf8');
+    const register = `mutation ($onnx: String!, $manifest: String!) { registerModel(onnx: $onnx, manifest: $manifest) {
+      ... on ModelRegistration { created model { key version stage featureService } } ${FAILURE} } }`;
+    const onnx = bytes.toString('base64');
+    const model = { key: 'iris_clusters', version: 1, stage: 'SHADOW', featureService: 'iris_v1' };
+    expect(await world.data(register, { onnx, manifest })).toEqual({ registerModel: { created: true, model } });
+    expect(await world.data(register, { onnx, manifest })).toEqual({ registerModel: { created: false, model } });
+    expect(await world.data(register, { onnx: 'AAAA', manifest })).toMatchObject({
+      registerModel: { __typename: 'InvalidDefinition', code: 'MODEL_INVALID' },
+    });
+    expect(await world.data(register, { onnx: '!!', manifest })).toMatchObject({ registerModel: { where: 'onnx' } });
+    const early = await world.ask(`{ ${flower('one')} { id score(model: "iris_clusters") { label } } }`);
+    expect(early).toMatchObject({
+      data: { profile: { score: null } },
+      errors: [{ extensions: { code: 'NOT_FOUND' } }],
+    });
+    const promote = `mutation ($version: Int!) { promoteModel(key: "iris_clusters", version: $version) {
+      ... on Model { key version stage } ${FAILURE} } }`;
+    expect(await world.data(promote, { version: 2 })).toMatchObject({ promoteModel: { __typename: 'NotFound' } });
+    expect(await world.data(promote, { version: 1 })).toMatchObject({ promoteModel: { stage: 'ACTIVE' } });
+    expect(
+      await world.data(
+        `{ ${flower('one')} { score(model: "iris_clusters") { model version cluster label score inputs evaluation } } }`,
+      ),
+    ).toEqual({
+      profile: {
+        score: {
+          model: 'iris_clusters',
+          version: 1,
+          cluster: 0,
+          label: 'first',
+          score: null,
+          inputs: 'COMPLETE',
+          evaluation: 'NOW',
+        },
+      },
+    });
+  });
+
+  it('write, activate and archive segments; the condition is checked as it is written', async () => {
+    const upsert = `mutation ($expression: String!) { upsertSegment(segment: { key: "seconds", name: "Seconds", expression: $expression, tags: ["t"] }) {
+      ... on Segment { key stage version tags } ${FAILURE} } }`;
+    expect(await world.data(upsert, { expression: 'label("iris_clustrs") == "second"' })).toMatchObject({
+      upsertSegment: { __typename: 'InvalidDefinition', code: 'EXPRESSION_INVALID', where: '1:7' },
+    });
+    const expression = 'has(f.petal_width_cm) && label("iris_clusters") == "second"';
+    expect(await world.data(upsert, { expression })).toEqual({
+      upsertSegment: { key: 'seconds', stage: 'DRAFT', version: 1, tags: ['t'] },
+    });
+    const draft = await world.ask(
+      `{ ${flower('two')} { membership(segment: "seconds", evaluate: NOW) { isMember } } }`,
+    );
+    expect(draft.errors).toMatchObject([{ extensions: { code: 'CONFLICT', hint: 'activate it first' } }]);
+    const change = (name: string, key = 'seconds') =>
+      world.data(`mutation { ${name}(key: "${key}") { ... on Segment { key stage activeVersion } ${FAILURE} } }`);
+    expect(await change('activateSegment')).toMatchObject({ activateSegment: { stage: 'ACTIVE', activeVersion: 1 } });
+    expect(await change('activateSegment', 'none')).toMatchObject({ activateSegment: { __typename: 'NotFound' } });
+    expect(
+      await world.data(`{
+        one: ${flower('one')} { membership(segment: "seconds", evaluate: NOW) { isMember evaluation } }
+        two: ${flower('two')} { membership(segment: "seconds", evaluate: NOW) { isMember } live: membership(segment: "seconds") { isMember evaluation } }
+      }`),
+    ).toEqual({
+      one: { membership: { isMember: false, evaluation: 'NOW' } },
+      two: { membership: { isMember: true }, live: { isMember: false, evaluation: 'LIVE' } },
+    });
+    await world.drain();
+    world.clock.advance(1);
+    await world.drain();
+    expect(await world.data(`{ ${flower('two')} { segments { segment { key } cause { kind } } } }`)).toEqual({
+      profile: { segments: [{ segment: { key: 'seconds' }, cause: { kind: 'EDIT' } }] },
+    });
+    expect(await change('archiveSegment')).toMatchObject({ archiveSegment: { stage: 'ARCHIVED' } });
+    expect(await change('archiveSegment', 'none')).toMatchObject({ archiveSegment: { __typename: 'NotFound' } });
+  });
+});
+
+describe('scores', () => {
+  it('of one request, and of requests at once, are one run of the model', async () => {
+    const both = `{ one: ${flower('one')} { score(model: "iris_clusters") { label } } two: ${flower('two')} { score(model: "iris_clusters") { label } } }`;
+    const expected = { one: { score: { label: 'first' } }, two: { score: { label: 'second' } } };
+    runs.length = 0;
+    expect(await world.data(both)).toEqual(expected);
+    expect(runs).toEqual([{ model: 'iris_clusters', rows: 2 }]);
+    runs.length = 0;
+    const { services } = world;
+    const predict = vi.spyOn(services.batcher, 'predict');
+    const answers = await Promise.all(Array.from({ length: 10 }, () => world.data(both)));
+    expect(answers).toEqual(answers.map(() => expected));
+    expect(predict).toHaveBeenCalledTimes(20);
+    expect(runs.reduce((sum, { rows }) => sum + rows, 0)).toBe(20);
+    expect(runs.length).toBeLessThan(20);
+    predict.mockRestore();
+  });
+});
