@@ -1,0 +1,75 @@
+import { WeftError } from '../platform/errors.js';
+import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { MAX_SEGMENTS } from './segment.reader.js';
+import type { SegmentDraft } from './segment.store.js';
+
+/** A segment as a file defines it. */
+export interface SegmentDefinition extends SegmentDraft {
+  /** Whether it decides membership; false: kept as a draft, or archived if it is active. */
+  readonly active: boolean;
+}
+
+const MAX_FILE_LENGTH = 4_000_000;
+const MAX_NAME_LENGTH = 200;
+const MAX_TEXT_LENGTH = 4_000;
+const MAX_TAGS = 50;
+const KEY = /^[a-z][a-z0-9_]{0,62}$/;
+/** `applies_to` is for people and for checks of their own: whom the segment is meant to single people out from. */
+const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'applies_to'];
+
+/**
+ * Reads a file of segment definitions: `segments`, a list of `key`, `expression` and, if wanted, `name` (default: the
+ * key), `description`, `tags` and `active` (default: true). `applies_to` is accepted and has no effect.
+ * Expressions are kept as text, without the white space around them; what they mean is checked elsewhere.
+ *
+ * @param file how messages call it
+ * @throws WeftError DEFINITION_INVALID with every problem, one a line: `file:line:column: what; how to fix it`
+ */
+export function parseSegments(text: string, file: string): SegmentDefinition[] {
+  if (text.length > MAX_FILE_LENGTH) {
+    throw new WeftError('DEFINITION_INVALID', `${file} has more than ${String(MAX_FILE_LENGTH)} characters`, {
+      where: file,
+      hint: 'split it into several files',
+    });
+  }
+  const yaml = new YamlFile(text, file);
+  yaml.throwProblems();
+  const items = yaml.root.fields('the file', ['segments'])?.get('segments')?.items('segments') ?? [];
+  if (items.length > MAX_SEGMENTS) yaml.root.problem('too many segments', `define at most ${String(MAX_SEGMENTS)}`);
+  const taken = new Set<string>();
+  const segments = items.map((item) => readSegment(item, taken)).filter((segment) => segment !== undefined);
+  yaml.throwProblems();
+  return segments;
+}
+
+function readSegment(item: YamlValue, taken: Set<string>): SegmentDefinition | undefined {
+  const fields = item.fields('a segment', FIELDS);
+  if (fields === undefined) return undefined;
+  const key = readKey(fields.get('key') ?? item, taken);
+  const name = fields.get('name')?.text('the name', MAX_NAME_LENGTH);
+  const description = fields.get('description')?.text('the description', MAX_TEXT_LENGTH) ?? '';
+  const tags = readTags(fields.get('tags'));
+  const active = fields.get('active')?.bool('active') ?? true;
+  const written = fields.get('expression');
+  if (written === undefined) item.problem('the segment has no expression', 'add expression: the condition, in CEL');
+  const expression = written?.text('the expression', MAX_TEXT_LENGTH);
+  if (key === undefined || expression === undefined) return undefined;
+  return { key, name: name ?? key, description, tags, expression: expression.trim(), active };
+}
+
+function readKey(item: YamlValue, taken: Set<string>): string | undefined {
+  const key = item.scalar;
+  if (typeof key !== 'string' || !KEY.test(key)) {
+    const hint = 'begin with a small letter and go on with up to 62 small letters, digits and _';
+    return item.problem(`a segment needs a key${typeof key === 'string' ? `, and "${key}" is none` : ''}`, hint);
+  }
+  if (taken.has(key)) return item.problem(`the key ${key} is taken`, 'give each segment its own');
+  taken.add(key);
+  return key;
+}
+
+function readTags(list: YamlValue | undefined): string[] {
+  const items = list?.items('tags') ?? [];
+  if (items.length > MAX_TAGS) list?.problem('the segment has too many tags', `give it at most ${String(MAX_TAGS)}`);
+  return items.map((item) => item.text('a tag', MAX_NAME_LENGTH)).filter((tag) => tag !== undefined);
+}

@@ -1,0 +1,184 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
+import { WeftError } from '../platform/errors.js';
+import type { Queryable } from '../platform/postgres.js';
+import { parseSegment, type ParsedSegment } from './parse-segment.js';
+import type { SegmentDefinition } from './parse-segments.js';
+import { orderSegments } from './segment-graph.js';
+import { SegmentReader, type StoredSegment } from './segment.reader.js';
+import type { SegmentService } from './segment.service.js';
+
+/** What applying would do; keys of segments. */
+export interface SegmentPlan {
+  readonly added: readonly string[];
+  /** Name, description, tags or condition differ. */
+  readonly changed: readonly string[];
+  /** Begin to decide membership, or do so by a new condition. */
+  readonly activated: readonly string[];
+  /** Their members leave: inactive in the files, or not in them where pruning. */
+  readonly archived: readonly string[];
+  /** Features that active segments define in place, once this is applied. */
+  readonly inlineFeatures: readonly FeatureDefinition[];
+  /** What to do, in an order in which each step is valid. */
+  readonly steps: readonly SegmentStep[];
+}
+
+type SegmentStep =
+  | { readonly kind: 'upsert' | 'activate'; readonly definition: SegmentDefinition }
+  | { readonly kind: 'archive'; readonly key: string };
+
+/** What expressions may refer to, as it will be when segments are applied. */
+export interface SegmentSurroundings {
+  readonly features: ReadonlyMap<string, FeatureType>;
+  readonly models: ReadonlySet<string>;
+  /** Also archives the segments that are not in the files. */
+  readonly prune: boolean;
+}
+
+interface Checked {
+  readonly key: string;
+  readonly requires: Pick<ParsedSegment['requires'], 'segments' | 'inlineFeatures'>;
+  /** Null: stands, and is not in the files. */
+  readonly definition: SegmentDefinition | null;
+}
+
+/** Applies files of segments: checks all of them together, then takes one after the other, each whole. */
+export class SegmentFileService {
+  readonly #db: Queryable;
+  readonly #segments: Pick<SegmentService, 'upsert' | 'activate' | 'archive'>;
+
+  constructor(db: Queryable, segments: Pick<SegmentService, 'upsert' | 'activate' | 'archive'>) {
+    this.#db = db;
+    this.#segments = segments;
+  }
+
+  /** @throws WeftError EXPRESSION_INVALID naming the segment, for an expression or a reference that is not valid */
+  async plan(definitions: readonly SegmentDefinition[], surroundings: SegmentSurroundings): Promise<SegmentPlan> {
+    const stored = new Map((await new SegmentReader(this.#db).all()).map((segment) => [segment.key, segment]));
+    const checked = check(definitions, stored, surroundings);
+    const order = orderSegments(checked.map(({ key, requires }) => ({ key, segmentDeps: requires.segments })));
+    const byKey = new Map(checked.map((segment) => [segment.key, segment]));
+    const ordered = order.map((key) => byKey.get(key)).filter((segment) => segment !== undefined);
+    const changes = ordered.map(({ definition }) => definition).filter((definition) => definition !== null);
+    const differs = changes.filter((definition) => !isSame(definition, stored.get(definition.key)));
+    const activated = changes.filter((definition) => isActivated(definition, stored.get(definition.key)));
+    const active = ordered.filter(({ key, definition }) =>
+      definition === null ? stored.get(key)?.stage === 'active' : definition.active,
+    );
+    checkReferences(active);
+    const archived = archivedKeys(definitions, stored, surroundings);
+    return {
+      added: differs.map(({ key }) => key).filter((key) => !stored.has(key)),
+      changed: differs.map(({ key }) => key).filter((key) => stored.has(key)),
+      activated: activated.map(({ key }) => key),
+      archived,
+      inlineFeatures: active.flatMap(({ requires }) => requires.inlineFeatures),
+      steps: [
+        ...changes.flatMap((definition): SegmentStep[] => [
+          ...(differs.includes(definition) ? [{ kind: 'upsert' as const, definition }] : []),
+          ...(activated.includes(definition) ? [{ kind: 'activate' as const, definition }] : []),
+        ]),
+        ...archived.map((key): SegmentStep => ({ kind: 'archive', key })),
+      ],
+    };
+  }
+
+  /** What is done when a step fails stays done; planning again goes on from there. */
+  async apply(plan: SegmentPlan): Promise<void> {
+    for (const step of plan.steps) {
+      if (step.kind === 'archive') await this.#segments.archive(step.key);
+      else if (step.kind === 'activate') await this.#segments.activate(step.definition.key);
+      else await this.#segments.upsert(step.definition);
+    }
+  }
+}
+
+/** Parses all that will stand, each against all the others. */
+function check(
+  definitions: readonly SegmentDefinition[],
+  stored: ReadonlyMap<string, StoredSegment>,
+  { features, models, prune }: SegmentSurroundings,
+): Checked[] {
+  const given = new Set(definitions.map((definition) => definition.key));
+  const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
+  const segments = new Set([...given, ...others.map((segment) => segment.key)]);
+  return [
+    ...definitions.map((definition): Checked => {
+      const { key, expression } = definition;
+      const others = new Set(segments);
+      others.delete(key);
+      const schema = { features, models, segments: others };
+      return { key, definition, requires: named(key, () => parseSegment(expression, schema)).requires };
+    }),
+    ...others.map(({ key, stage, activeExpression }): Checked => {
+      if (stage !== 'active') return { key, definition: null, requires: NOTHING };
+      // It was valid when it was activated; whether its features may go is decided where features are applied.
+      const { requires } = named(key, () => parseSegment(activeExpression ?? '', { features }));
+      return { key, definition: null, requires };
+    }),
+  ];
+}
+
+/** A draft that stands is checked when somebody activates it, and must not keep others from being applied. */
+const NOTHING: Checked['requires'] = { segments: [], inlineFeatures: [] };
+
+/** Says which segment an error is about. */
+function named<T>(key: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof WeftError)) throw error;
+    const { code, message, where, hint } = error;
+    throw new WeftError(code, `segment ${key}: ${message}`, {
+      where: where === undefined ? key : `${key}, ${where} of its expression`,
+      ...(hint === undefined ? undefined : { hint }),
+      cause: error,
+    });
+  }
+}
+
+function isSame(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
+  if (standing === undefined) return false;
+  const { name, description, tags, expression } = given;
+  return isDeepStrictEqual(
+    [name, description, tags, expression],
+    [standing.name, standing.description, standing.tags, standing.expression],
+  );
+}
+
+function isActivated(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
+  if (!given.active) return false;
+  return standing?.stage !== 'active' || standing.activeExpression !== given.expression;
+}
+
+function checkReferences(active: readonly Checked[]): void {
+  const keys = new Set(active.map((segment) => segment.key));
+  for (const { key, requires } of active) {
+    const missing = requires.segments.find((dependency) => !keys.has(dependency));
+    if (missing === undefined) continue;
+    throw new WeftError('EXPRESSION_INVALID', `segment ${key} refers to ${missing}, which would not be active`, {
+      where: key,
+      hint: `set ${missing} to active: true, or take the reference out`,
+    });
+  }
+}
+
+/** Whoever refers to another comes before it, because a segment stays while an active one refers to it. */
+function archivedKeys(
+  definitions: readonly SegmentDefinition[],
+  stored: ReadonlyMap<string, StoredSegment>,
+  { features, prune }: SegmentSurroundings,
+): string[] {
+  const given = new Map(definitions.map((definition) => [definition.key, definition]));
+  const archived = [...stored.values()].filter(({ key, stage }) => {
+    const definition = given.get(key);
+    return definition === undefined ? prune && stage !== 'archived' : !definition.active && stage === 'active';
+  });
+  const keys = new Set(archived.map((segment) => segment.key));
+  const nodes = archived.map(({ key, stage, activeExpression }) => {
+    const expression = stage === 'active' ? (activeExpression ?? '') : null;
+    const deps = expression === null ? [] : parseSegment(expression, { features }).requires.segments;
+    return { key, segmentDeps: deps.filter((dependency) => keys.has(dependency)) };
+  });
+  return orderSegments(nodes).reverse();
+}
