@@ -1,0 +1,156 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { parse } from 'yaml';
+import type { FeatureDefinitions } from './features/feature.service.js';
+import { parseFeatures } from './features/parse-features.js';
+import { WeftError } from './platform/errors.js';
+import { YamlFile } from './platform/yaml-file.js';
+import { parseSegments, type SegmentDefinition } from './segments/parse-segments.js';
+
+const MAX_FILES = 1_000;
+const FEATURE_FIELDS = ['views', 'services'];
+const SEGMENT_FIELDS = ['segments'];
+
+/** A file of definitions as text. */
+export interface DefinitionText {
+  /** How messages call it. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What some files define together. Null: no file is about that, which is not the same as a file that defines none. */
+export interface DefinedInFiles {
+  readonly features: FeatureDefinitions | null;
+  readonly segments: readonly SegmentDefinition[] | null;
+}
+
+/** Files of definitions, and those in a named folder that are none. */
+export interface FoundFiles {
+  readonly files: readonly DefinitionText[];
+  readonly skipped: readonly string[];
+}
+
+/**
+ * Reads the named files, and of named folders the YAML files that define something; not the folders in them.
+ * @throws WeftError NOT_FOUND (no such file), DEFINITION_INVALID (a named file that defines nothing, broken YAML)
+ */
+export async function readDefinitionFiles(paths: readonly string[]): Promise<FoundFiles> {
+  const files: DefinitionText[] = [];
+  const skipped: string[] = [];
+  for (const path of paths) {
+    const isFolder = (await found(path, stat(path))).isDirectory();
+    for (const file of isFolder ? await yamlFilesIn(path) : [path]) {
+      const text = await found(file, readFile(file, 'utf8'));
+      if (kindsOf({ name: basename(file), text }).length > 0) files.push({ name: basename(file), text });
+      else if (isFolder) skipped.push(basename(file));
+      else throw definesNothing(file);
+    }
+  }
+  const [first] = paths;
+  if (files.length === 0) throw definesNothing(first ?? '');
+  if (files.length > MAX_FILES) {
+    throw new WeftError('BAD_REQUEST', `${String(files.length)} files are too many`, {
+      hint: `apply at most ${String(MAX_FILES)} at a time`,
+    });
+  }
+  return { files, skipped };
+}
+
+/**
+ * What the files define together; they may refer to each other.
+ * @param standing names of features that are defined already, which services may list
+ * @throws WeftError DEFINITION_INVALID with every problem of the first file that has one
+ */
+export function parseDefinitionFiles(files: readonly DefinitionText[], standing: Iterable<string>): DefinedInFiles {
+  const featureFiles = files.filter((file) => kindsOf(file).includes('features'));
+  const segmentFiles = files.filter((file) => kindsOf(file).includes('segments'));
+  const elsewhere = new Set([...standing, ...featureFiles.flatMap(({ text }) => featureNamesIn(text))]);
+  const parsed = featureFiles.map((file) => ({ file, ...parseFeatures(file.text, file.name, elsewhere) }));
+  const segments = segmentFiles.map((file) => ({ file, segments: parseSegments(file.text, file.name) }));
+  checkUnique(
+    'view',
+    parsed.map(({ file, views }) => [file.name, views.map((view) => view.name)]),
+  );
+  checkUnique(
+    'service',
+    parsed.map(({ file, services }) => [file.name, services.map((service) => service.name)]),
+  );
+  checkUnique(
+    'segment',
+    segments.map((each) => [each.file.name, each.segments.map((segment) => segment.key)]),
+  );
+  const features = {
+    views: parsed.flatMap((file) => file.views),
+    services: parsed.flatMap((file) => file.services),
+  };
+  return {
+    features: featureFiles.length === 0 ? null : features,
+    segments: segmentFiles.length === 0 ? null : segments.flatMap((file) => file.segments),
+  };
+}
+
+type Kind = 'features' | 'segments';
+
+/** By the fields at its top; a file with fields of both kinds is refused by either parser, with the line. */
+function kindsOf({ name, text }: DefinitionText): Kind[] {
+  new YamlFile(text, name).throwProblems();
+  const root: unknown = parse(text);
+  const fields = typeof root === 'object' && root !== null ? Object.keys(root) : [];
+  const kinds: Kind[] = [];
+  if (fields.some((field) => FEATURE_FIELDS.includes(field))) kinds.push('features');
+  if (fields.some((field) => SEGMENT_FIELDS.includes(field))) kinds.push('segments');
+  return kinds;
+}
+
+/** Names of the features that a file seems to define; whether it does so rightly is told when it is parsed. */
+function featureNamesIn(text: string): string[] {
+  const views = listIn(parse(text), 'views');
+  return views.flatMap((view) => listIn(view, 'features').map((feature) => String(fieldOf(feature, 'name'))));
+}
+
+function listIn(value: unknown, field: string): unknown[] {
+  const list = fieldOf(value, field);
+  return Array.isArray(list) ? list : [];
+}
+
+function fieldOf(value: unknown, field: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[field] : undefined;
+}
+
+function checkUnique(what: string, names: readonly (readonly [file: string, names: readonly string[]])[]): void {
+  const fileOf = new Map<string, string>();
+  for (const [file, defined] of names) {
+    for (const name of defined) {
+      const other = fileOf.get(name);
+      if (other !== undefined) {
+        throw new WeftError('DEFINITION_INVALID', `${what} ${name} is defined in ${other} and in ${file}`, {
+          where: file,
+          hint: 'define it once',
+        });
+      }
+      fileOf.set(name, file);
+    }
+  }
+}
+
+async function yamlFilesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name)).map((entry) => entry.name);
+  return names.sort().map((name) => join(folder, name));
+}
+
+async function found<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    const hint = 'name YAML files, or folders that hold them';
+    throw new WeftError('NOT_FOUND', 'there is no such file that can be read', { where: path, hint, cause: error });
+  }
+}
+
+function definesNothing(path: string): WeftError {
+  return new WeftError('DEFINITION_INVALID', 'nothing is defined there', {
+    where: path,
+    hint: `a file of definitions has ${[...FEATURE_FIELDS, ...SEGMENT_FIELDS].join(', ')} at its top`,
+  });
+}

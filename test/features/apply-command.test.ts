@@ -1,0 +1,201 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { applyCommand } from '../../src/apply.command.js';
+import { DefinitionApplier } from '../../src/definition-applier.js';
+import type { Confirm } from '../../src/platform/command-line.js';
+import { FeatureReader } from '../../src/features/feature.reader.js';
+import { SegmentReader } from '../../src/segments/segment.reader.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { aTrack, createWorld, type World } from '../support/world.js';
+
+let world: World;
+let folder: string;
+
+beforeEach(async () => {
+  world = await createWorld();
+  folder = await mkdtemp(join(tmpdir(), 'weft-apply-'));
+});
+afterEach(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+const files = (contents: Readonly<Record<string, string>>): Promise<void[]> =>
+  Promise.all(Object.entries(contents).map(([name, content]) => writeFile(join(folder, name), content)));
+
+/** Runs `weft apply`; names of YAML files, and `.`, are those of the test's folder. */
+function run(args: readonly string[], confirm: Confirm | null = null): Promise<CommandOutcome> {
+  const applier = new DefinitionApplier(world.db, world.engine.services);
+  const inFolder = args.map((arg) => (arg === '.' || arg.endsWith('.yaml') ? join(folder, arg) : arg));
+  return runWith((io) => applyCommand({ ...io, withApplier: (use) => use(applier), confirm }), inFolder);
+}
+
+const features = async () => (await new FeatureReader(world.db).views()).flatMap((v) => v.features.map((f) => f.name));
+const segments = async () =>
+  Object.fromEntries((await new SegmentReader(world.db).all()).map((s) => [s.key, `${s.stage} ${String(s.version)}`]));
+
+const VIEWS = `
+views:
+  - name: web
+    features:
+      - { name: views, aggregate: count, events: [view] }
+`;
+const SERVICES = 'services:\n  - { name: intent, features: [views] }\n';
+const SEGMENTS = `
+segments:
+  - { key: fans, expression: segment("keen") && f.views > 9 }
+  - { key: keen, expression: 'count("view", "1h") >= 2' }
+  - { key: idea, expression: f.views > 99, active: false }
+`;
+
+describe('weft apply', () => {
+  it('applies a folder of files that refer to each other, and a second time changes nothing', async () => {
+    await files({
+      'a-segments.yaml': SEGMENTS,
+      'b-services.yaml': SERVICES,
+      'c-views.yaml': VIEWS,
+      'other.yaml': 'x: 1',
+    });
+    const first = await run(['.', '--yes']);
+    expect(first.stderr).toBe('note: nothing is defined in other.yaml\n');
+    expect(first.stdout).toBe(
+      [
+        'Features and services: 2 to add, 0 to change, 0 to remove',
+        '  + views',
+        '  + intent',
+        'Segments: 3 to add, 0 to change, 0 to remove',
+        '  + keen',
+        '  + fans',
+        '  + idea',
+        'To be activated: keen, fans.',
+        'History is to be folded into 2 new streams.',
+        'Applied.',
+        '',
+      ].join('\n'),
+    );
+    expect(first.code).toBe(0);
+    expect(await features()).toEqual(['views']);
+    expect(await segments()).toEqual({ fans: 'active 1', idea: 'draft 1', keen: 'active 1' });
+    const second = await run(['.']);
+    expect(second).toMatchObject({
+      code: 0,
+      stdout: 'Nothing to change: 1 feature and 3 segments as defined already.\n',
+    });
+  });
+
+  it('makes segments live that the pipeline then fills', async () => {
+    await files({ 'views.yaml': VIEWS, 'segments.yaml': SEGMENTS });
+    await run(['.', '--yes']);
+    const visitor = { anonymous_id: 'a1' };
+    await world.accept([aTrack('view', visitor), aTrack('view', visitor)]);
+    await world.drain();
+    expect((await world.feed()).map((change) => [change.segment, change.kind])).toEqual([['keen', 'enter']]);
+  });
+
+  it('writes nothing in a dry run, nor when nobody says yes', async () => {
+    await files({ 'views.yaml': VIEWS });
+    expect(await run(['views.yaml', '--dry-run'])).toMatchObject({ code: 0 });
+    const unasked = await run(['views.yaml']);
+    expect(unasked.code).toBe(2);
+    expect(unasked.stderr).toContain('pass --yes');
+    const asked: string[] = [];
+    const answer = (yes: boolean) => (question: string) => {
+      asked.push(question);
+      return Promise.resolve(yes);
+    };
+    expect(await run(['views.yaml'], answer(false))).toMatchObject({ code: 1, stderr: 'Nothing was changed.\n' });
+    expect(asked).toEqual(['Apply?']);
+    expect(await features()).toEqual([]);
+    expect(await run(['views.yaml'], answer(true))).toMatchObject({ code: 0 });
+    expect(await features()).toEqual(['views']);
+  });
+
+  it('changes what differs, and archives what is set inactive', async () => {
+    await files({ 'views.yaml': VIEWS, 'segments.yaml': SEGMENTS });
+    await run(['.', '--yes']);
+    const edited = SEGMENTS.replace('f.views > 9 }', 'f.views > 5, active: false }').replace('>= 2', '>= 3');
+    await files({ 'segments.yaml': edited });
+    const { stdout, code } = await run(['.', '--yes', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      applied: true,
+      features: { added: [], changed: [], removed: [] },
+      segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], activated: ['keen'] },
+      // A count against 3 keeps more of the latest times than one against 2.
+      newStreams: 1,
+    });
+    expect(await segments()).toEqual({ fans: 'archived 2', idea: 'draft 1', keen: 'active 2' });
+  });
+
+  it('prunes what the files leave out, of the kinds that they define', async () => {
+    await files({ 'views.yaml': VIEWS, 'segments.yaml': SEGMENTS });
+    await run(['.', '--yes']);
+    const more = VIEWS.replace('name: web', 'name: more').replace('name: views', 'name: other');
+    await files({ 'more.yaml': more });
+    expect(await run(['more.yaml', '--yes'])).toMatchObject({ code: 0 });
+    expect(await features()).toEqual(['other', 'views']);
+    const inUse = await run(['more.yaml', '--yes', '--prune']);
+    expect(inUse.code).toBe(2);
+    expect(inUse.stderr).toContain('feature views is used by segment fans');
+    await files({ 'none.yaml': 'segments: []' });
+    expect(await run(['none.yaml', '--yes', '--prune'])).toMatchObject({ code: 0 });
+    expect(await segments()).toEqual({ fans: 'archived 1', idea: 'archived 1', keen: 'archived 1' });
+    expect(await features()).toEqual(['other', 'views']);
+    expect(await run(['more.yaml', '--yes', '--prune'])).toMatchObject({ code: 0 });
+    expect(await features()).toEqual(['other']);
+  });
+
+  it('checks everything before it writes anything', async () => {
+    await files({ 'views.yaml': VIEWS });
+    const wrong: [string, string][] = [
+      ['segments:\n  - { key: a, expression: f.viewz > 1 }', 'segment a: unknown feature'],
+      ['segments:\n  - { key: a, expression: segment("b") }', 'segment a: '],
+      ['segments:\n  - { key: a, expression: segment("a") }', 'segment a: '],
+      [
+        'segments:\n  - { key: a, expression: segment("b") }\n  - { key: b, expression: segment("a") }',
+        'segments refer to each other in a circle: a → b → a',
+      ],
+      [
+        'segments:\n  - { key: a, expression: segment("b") }\n  - { key: b, expression: f.views > 1, active: false }',
+        'segment a refers to b, which would not be active',
+      ],
+      ['segments:\n  - { key: a, expression: f.views > 1 }\nviews: []', 'the file has no field'],
+      ['segments: [', 'segments.yaml:1:12'],
+      ['views:\n  - name: web\n    features: []\n', 'view web is defined in segments.yaml and in views.yaml'],
+    ];
+    for (const [content, message] of wrong) {
+      await files({ 'segments.yaml': content });
+      const { code, stderr } = await run(['.', '--yes']);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+    expect(await features()).toEqual([]);
+  });
+
+  it('wants files that define something', async () => {
+    await files({ 'other.yaml': 'x: 1' });
+    expect((await run(['other.yaml'])).stderr).toContain(
+      'a file of definitions has views, services, segments at its top',
+    );
+    expect((await run(['.'])).code).toBe(2);
+    expect((await run(['none.yaml'])).stderr).toContain('there is no such file');
+    expect((await run(['--help'])).stdout).toContain('weft apply features.yaml segments.yaml --dry-run');
+  });
+
+  it('takes the definitions of the demo', async () => {
+    const seeds = join(dirname(import.meta.dirname), '..', 'seeds');
+    const { code, stdout } = await runWith(
+      (io) =>
+        applyCommand({
+          ...io,
+          withApplier: (use) => use(new DefinitionApplier(world.db, world.engine.services)),
+          confirm: null,
+        }),
+      [join(seeds, 'features.yaml'), '--yes'],
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain('  + purchase_intent_v1\n');
+  });
+});
