@@ -58,8 +58,11 @@ function schemaBefore(): string | null {
 /** Null where there is no repository, no such commit, or no schema in it. */
 function show(ref: string): string | null {
   try {
-    const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 16 * 1024 * 1024 } as const;
-    return execFileSync('git', ['show', `${ref}:schema/schema.graphql`], options);
+    return execFileSync('git', ['show', `${ref}:schema/schema.graphql`], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      maxBuffer: 16 * 1024 * 1024,
+    });
   } catch {
     return null;
   }
