@@ -1,0 +1,194 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { durationMs } from '../../features/duration.model.js';
+import type { Clock } from '../../platform/clock.js';
+import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
+import { WeftError } from '../../platform/errors.js';
+import { nearestName } from '../../platform/near-names.js';
+import { API_SCOPES, isUsable, type ApiKey, type ApiScope } from './api-key.model.js';
+import type { ApiKeyService } from './api-key.service.js';
+
+export interface KeysCommandServices {
+  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke'>;
+  /** Keys of sources, by id. */
+  readonly sourceKeys: () => Promise<ReadonlyMap<number, string>>;
+  /** The id of the source with this key, created as a source of tracking calls if it is not there. */
+  readonly ensureSource: (key: string) => Promise<number>;
+}
+
+export interface KeysCommandDeps extends CommandIo {
+  /** Starts what the command needs, for as long as `use` runs. */
+  withKeys<T>(use: (services: KeysCommandServices) => Promise<T>): Promise<T>;
+  readonly clock: Clock;
+}
+
+interface Options {
+  readonly json?: true;
+}
+
+interface CreateOptions extends Options {
+  readonly name: string;
+  readonly scope: readonly ApiScope[];
+  readonly source?: string;
+  readonly expiresIn?: number;
+}
+
+const HELP = `
+Scopes: read asks, ingest sends events of one source, admin does everything. Only a hash of a key is kept: it is shown
+once, when it is made.
+
+Examples:
+  weft keys create --scope read --name "shop website"
+  weft keys create --scope ingest --source web --name "web tracking"
+  weft keys revoke weft_r_x7Kp
+
+Exit codes: 0 done, 1 failed (no such key), 2 wrong use.`;
+
+/** `weft keys create|list|revoke`. */
+export function keysCommand(deps: KeysCommandDeps): Command {
+  const command = new Command('keys').description('make, list and revoke API keys').addHelpText('after', HELP);
+  command
+    .command('create')
+    .description('make a key and show it, this once')
+    .requiredOption('-n, --name <name>', 'whose key it is, for people')
+    .addOption(
+      new Option('-s, --scope <scopes>', `${API_SCOPES.join(', ')}; several with commas`)
+        .makeOptionMandatory()
+        .argParser(parseScopes),
+    )
+    .option('--source <key>', 'the source that events sent with the key belong to; created if it is not there')
+    .addOption(new Option('--expires-in <duration>', 'such as 90d; default: never').argParser(parseDuration))
+    .option('--json', 'the key as JSON')
+    .action((options: CreateOptions) => runCommand(deps, () => create(deps, options)));
+  command
+    .command('list')
+    .description('all keys, without their secrets')
+    .option('--json', 'as JSON')
+    .action((options: Options) => runCommand(deps, () => list(deps, options)));
+  command
+    .command('revoke')
+    .argument('<key>', 'its id, or the first characters that weft keys list shows')
+    .description('end a key; every process knows within 10 s')
+    .action((which: string) => runCommand(deps, () => revoke(deps, which)));
+  return command;
+}
+
+async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<number> {
+  const { name, scope, source, expiresIn } = options;
+  if (scope.includes('ingest') && source === undefined) {
+    throw new WeftError('BAD_REQUEST', 'a key that sends events needs a source', {
+      where: '--source',
+      hint: 'name the source that they belong to, as in --source web',
+    });
+  }
+  return deps.withKeys(async ({ keys, ensureSource }) => {
+    const { key, secret } = await keys.create({
+      name,
+      scopes: scope,
+      ...(source === undefined ? undefined : { sourceId: await ensureSource(source) }),
+      ...(expiresIn === undefined ? undefined : { expiresAt: deps.clock.now() + expiresIn }),
+    });
+    if (options.json === true) {
+      deps.stdout.write(jsonText({ ...toJson(key, source, deps.clock.now()), secret }));
+    } else {
+      deps.stderr.write(`Key for ${name} with scope ${key.scopes.join(', ')}. It is shown this once:\n`);
+      deps.stdout.write(`${secret}\n`);
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function list(deps: KeysCommandDeps, options: Options): Promise<number> {
+  return deps.withKeys(async ({ keys, sourceKeys }) => {
+    const all = await keys.list();
+    const sources = await sourceKeys();
+    const sourceOf = ({ sourceId }: ApiKey) => (sourceId === null ? undefined : sources.get(sourceId));
+    const now = deps.clock.now();
+    if (options.json === true) {
+      deps.stdout.write(jsonText(all.map((key) => toJson(key, sourceOf(key), now))));
+    } else if (all.length === 0) {
+      deps.stdout.write('There are no keys yet; weft keys create makes them.\n');
+    } else {
+      const rows = all.map((key) => [
+        key.prefix,
+        key.scopes.join(','),
+        sourceOf(key) ?? '',
+        stateOf(key, now),
+        key.lastUsedAt === null ? 'never' : timeText(key.lastUsedAt),
+        key.name,
+      ]);
+      deps.stdout.write(textTable([['prefix', 'scopes', 'source', 'state', 'last used', 'name'], ...rows]));
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function revoke(deps: KeysCommandDeps, which: string): Promise<number> {
+  return deps.withKeys(async ({ keys }) => {
+    const key = find(which, await keys.list(), deps.clock.now());
+    await keys.revoke(key.id);
+    deps.stdout.write(`Key ${key.prefix} (${key.name}) is revoked.\n`);
+    return EXIT_CODES.ok;
+  });
+}
+
+/** The one key in use with this id or prefix. */
+function find(which: string, all: readonly ApiKey[], nowMs: number): ApiKey {
+  const usable = all.filter((key) => isUsable(key, nowMs));
+  const [key, ...others] = usable.filter(({ id, prefix }) => id === which || prefix === which);
+  if (key !== undefined && others.length === 0) return key;
+  if (key !== undefined) {
+    throw new WeftError('CONFLICT', `several keys begin with ${which}`, {
+      hint: 'name it by its id; weft keys list --json shows them',
+    });
+  }
+  const near = nearestName(
+    which,
+    usable.map(({ prefix }) => prefix),
+  );
+  throw new WeftError('NOT_FOUND', 'there is no such key in use', {
+    hint: near === undefined ? 'weft keys list shows all of them' : `did you mean ${near}?`,
+  });
+}
+
+function stateOf(key: ApiKey, nowMs: number): string {
+  if (key.revokedAt !== null && key.revokedAt <= nowMs) return 'revoked';
+  if (!isUsable(key, nowMs)) return 'expired';
+  return key.expiresAt === null ? 'in use' : `until ${timeText(key.expiresAt)}`;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}
+
+function toJson(key: ApiKey, source: string | undefined, nowMs: number): Record<string, unknown> {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    id: key.id,
+    name: key.name,
+    prefix: key.prefix,
+    scopes: key.scopes,
+    source: source ?? null,
+    usable: isUsable(key, nowMs),
+    createdAt: time(key.createdAt),
+    expiresAt: time(key.expiresAt),
+    revokedAt: time(key.revokedAt),
+    lastUsedAt: time(key.lastUsedAt),
+  };
+}
+
+function parseScopes(text: string): ApiScope[] {
+  return text.split(',').map((name) => {
+    const scope = API_SCOPES.find((each) => each === name.trim());
+    if (scope === undefined) throw new InvalidArgumentError(`Scopes are ${API_SCOPES.join(', ')}.`);
+    return scope;
+  });
+}
+
+function parseDuration(text: string): number {
+  try {
+    return durationMs(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidArgumentError('Write a duration such as 90d or 12h.');
+  }
+}

@@ -1,0 +1,173 @@
+import { readFile, stat } from 'node:fs/promises';
+import { Command, InvalidArgumentError } from 'commander';
+import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
+import { MODEL_LIMITS, type RegisteredModel } from './model-manifest.model.js';
+import type { ModelReader } from './model.reader.js';
+import type { ModelService } from './model.service.js';
+import { parseManifest } from './parse-manifest.js';
+
+export interface ModelCommandServices {
+  readonly reader: Pick<ModelReader, 'all'>;
+  readonly service: Pick<ModelService, 'register' | 'promote' | 'retire'>;
+}
+
+export interface ModelCommandDeps extends CommandIo {
+  /** Starts what the command needs, for as long as `use` runs. */
+  withModels<T>(use: (models: ModelCommandServices) => Promise<T>): Promise<T>;
+}
+
+interface Options {
+  readonly json?: true;
+}
+
+const HELP = `
+A model is an ONNX file and a manifest that says what it reads and what its outputs mean. It is registered only if its
+golden vectors come out right, and answers once it is promoted.
+
+Examples:
+  weft model register intent.onnx intent.manifest.yaml --promote
+  weft model list
+  weft model promote purchase_intent 1     (also the way back to an older version)
+
+Exit codes: 0 done, 1 failed (no such version), 2 wrong use, or the model does not fit its manifest or the features.`;
+
+/** `weft model register|list|promote|retire`. */
+export function modelCommand(deps: ModelCommandDeps): Command {
+  const command = new Command('model').description('register models, and put them in and out of service');
+  command.addHelpText('after', HELP);
+  command
+    .command('register <onnx> <manifest>')
+    .description('check a model and keep it as a new version; the same files again give the same version')
+    .option('--promote', 'and let it answer at once')
+    .option('--json', 'the version as JSON')
+    .action((onnx: string, manifest: string, options: Options & { promote?: true }) =>
+      runCommand(deps, () => register(deps, onnx, manifest, options)),
+    );
+  command
+    .command('list')
+    .description('all versions, newest first')
+    .option('--json', 'as JSON')
+    .action((options: Options) => runCommand(deps, () => list(deps, options)));
+  command
+    .command('promote <key>')
+    .argument('<version>', 'its number', parseVersion)
+    .description('let this version answer, instead of the one that does')
+    .option('--json', 'the version as JSON')
+    .action((key: string, version: number, options: Options) =>
+      runCommand(deps, () => move(deps, 'promote', key, version, options)),
+    );
+  command
+    .command('retire <key>')
+    .argument('<version>', 'its number', parseVersion)
+    .description('take this version out of service')
+    .option('--json', 'the version as JSON')
+    .action((key: string, version: number, options: Options) =>
+      runCommand(deps, () => move(deps, 'retire', key, version, options)),
+    );
+  return command;
+}
+
+async function register(
+  deps: ModelCommandDeps,
+  onnxPath: string,
+  manifestPath: string,
+  options: Options & { promote?: true },
+): Promise<number> {
+  const manifest = parseManifest((await readBounded(manifestPath, MODEL_LIMITS.maxManifestBytes)).toString('utf8'));
+  const bytes = await readBounded(onnxPath, MODEL_LIMITS.maxModelBytes);
+  return deps.withModels(async ({ service }) => {
+    const { model, created } = await service.register(bytes, manifest);
+    const standing = options.promote === true ? await service.promote(model.key, model.version) : model;
+    const how = created ? 'Registered' : 'Registered before';
+    deps.stdout.write(options.json === true ? jsonText(toJson(standing)) : `${how}: ${sentence(standing)}\n`);
+    return EXIT_CODES.ok;
+  });
+}
+
+async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
+  return deps.withModels(async ({ reader }) => {
+    const models = await reader.all();
+    if (options.json === true) {
+      deps.stdout.write(jsonText(models.map(toJson)));
+    } else if (models.length === 0) {
+      deps.stdout.write('There are no models yet; weft model register brings them in.\n');
+    } else {
+      const rows = models.map((model) => [
+        model.key,
+        String(model.version),
+        model.stage,
+        model.manifest.featureService.name,
+        new Date(model.createdAt).toISOString(),
+        model.digest.slice(0, 12),
+      ]);
+      deps.stdout.write(textTable([['key', 'version', 'stage', 'feature service', 'registered', 'digest'], ...rows]));
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function move(
+  deps: ModelCommandDeps,
+  what: 'promote' | 'retire',
+  key: string,
+  version: number,
+  options: Options,
+): Promise<number> {
+  return deps.withModels(async ({ service }) => {
+    const model = await service[what](key, version);
+    deps.stdout.write(options.json === true ? jsonText(toJson(model)) : `${capitalised(sentence(model))}\n`);
+    return EXIT_CODES.ok;
+  });
+}
+
+/** The bytes of a file that is no larger than it may be. */
+async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
+  const size = await found(
+    path,
+    stat(path).then((stats) => stats.size),
+  );
+  if (size <= maxBytes) return found(path, readFile(path));
+  throw new WeftError('PAYLOAD_TOO_LARGE', `the file has ${String(size)} bytes`, {
+    where: path,
+    hint: `at most ${String(maxBytes)} are taken`,
+  });
+}
+
+async function found<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    const hint = 'give the ONNX file, then its manifest';
+    throw new WeftError('NOT_FOUND', 'there is no such file that can be read', { where: path, hint, cause: error });
+  }
+}
+
+function parseVersion(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('A version is a whole number from 1.');
+}
+
+function sentence({ key, version, stage }: RegisteredModel): string {
+  const hint = stage === 'shadow' ? `; weft model promote ${key} ${String(version)} lets it answer` : '';
+  return `model ${key} version ${String(version)} is ${stage}${hint}.`;
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Without the golden vectors, which are rows of data. */
+function toJson({ key, version, stage, digest, createdAt, manifest }: RegisteredModel): unknown {
+  const { description, featureService, metrics } = manifest;
+  return {
+    key,
+    version,
+    stage,
+    digest,
+    createdAt: new Date(createdAt).toISOString(),
+    description,
+    featureService,
+    metrics,
+  };
+}

@@ -1,0 +1,133 @@
+import { Command } from 'commander';
+import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
+import { nearestName } from '../platform/near-names.js';
+import type { SegmentReader, StoredSegment } from './segment.reader.js';
+import type { SegmentService } from './segment.service.js';
+
+export interface SegmentCommandServices {
+  readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
+  readonly service: Pick<SegmentService, 'activate' | 'archive'>;
+}
+
+export interface SegmentCommandDeps extends CommandIo {
+  /** Starts what the command needs, for as long as `use` runs. */
+  withSegments<T>(use: (segments: SegmentCommandServices) => Promise<T>): Promise<T>;
+}
+
+interface Options {
+  readonly json?: true;
+}
+
+const HELP = `
+Segments are written in files and applied by weft apply.
+
+Examples:
+  weft segment list
+  weft segment show cart_abandoned --json
+  weft segment archive cart_abandoned
+
+Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use.`;
+
+/** `weft segment list|show|activate|archive`. */
+export function segmentCommand(deps: SegmentCommandDeps): Command {
+  const command = new Command('segment').description('look at segments, and put them in and out of service');
+  command.addHelpText('after', HELP);
+  command
+    .command('list')
+    .description('all segments, with how many people are in them')
+    .option('--json', 'as JSON')
+    .action((options: Options) => runCommand(deps, () => list(deps, options)));
+  command
+    .command('show <key>')
+    .description('one segment with its condition')
+    .option('--json', 'as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => show(deps, key, options)));
+  command
+    .command('activate <key>')
+    .description('let the version that was written last decide who is in')
+    .option('--json', 'the segment as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => change(deps, 'activate', key, options)));
+  command
+    .command('archive <key>')
+    .description('take a segment out of service; its members leave')
+    .option('--json', 'the segment as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => change(deps, 'archive', key, options)));
+  return command;
+}
+
+async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {
+  return deps.withSegments(async ({ reader }) => {
+    const segments = await reader.all();
+    const sizes = await reader.sizes(segments.map((segment) => segment.id));
+    if (options.json === true) {
+      deps.stdout.write(jsonText(segments.map((segment) => toJson(segment, sizes.get(segment.id) ?? 0))));
+    } else if (segments.length === 0) {
+      deps.stdout.write('There are no segments yet; weft apply brings them in.\n');
+    } else {
+      const rows = segments.map((s) => [s.key, s.stage, versionText(s), String(sizes.get(s.id) ?? 0), s.name]);
+      deps.stdout.write(textTable([['key', 'stage', 'version', 'members', 'name'], ...rows]));
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function show(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
+  return deps.withSegments(async ({ reader }) => {
+    const segment = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
+    deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : describe(segment, size));
+    return EXIT_CODES.ok;
+  });
+}
+
+async function change(
+  deps: SegmentCommandDeps,
+  what: 'activate' | 'archive',
+  key: string,
+  options: Options,
+): Promise<number> {
+  return deps.withSegments(async ({ reader, service }) => {
+    if ((await reader.byKey(key)) === null) await missing(reader, key);
+    const segment = await service[what](key);
+    const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
+    const said = what === 'activate' ? `active in version ${String(segment.version)}` : 'archived; its members leave';
+    deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : `Segment ${key} is ${said}.\n`);
+    return EXIT_CODES.ok;
+  });
+}
+
+async function missing(reader: Pick<SegmentReader, 'all'>, key: string): Promise<never> {
+  const near = nearestName(
+    key,
+    (await reader.all()).map((segment) => segment.key),
+  );
+  throw new WeftError('NOT_FOUND', `there is no segment ${key}`, {
+    hint: near === undefined ? 'weft segment list shows all of them' : `did you mean ${near}?`,
+  });
+}
+
+function describe(segment: StoredSegment, size: number): string {
+  const lines = [
+    `${segment.key}: ${segment.name}`,
+    ...(segment.description === '' ? [] : [`  ${segment.description}`]),
+    `  stage    ${segment.stage}, version ${versionText(segment)}`,
+    `  members  ${String(size)}`,
+    ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
+    '',
+    ...segment.expression.split('\n').map((line) => `  ${line}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The version that was written last, and the one that is live where that is another. */
+function versionText({ version, activeVersion }: StoredSegment): string {
+  const other = activeVersion !== null && activeVersion !== version;
+  return other ? `${String(version)} (${String(activeVersion)} is live)` : String(version);
+}
+
+function toJson(segment: StoredSegment, members: number): unknown {
+  const { id: _, createdAt, updatedAt, ...rest } = segment;
+  const times = { createdAt: new Date(createdAt).toISOString(), updatedAt: new Date(updatedAt).toISOString() };
+  return { ...rest, members, ...times };
+}

@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
+import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
+import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import { keysCommand } from '../../src/api/auth/keys.command.js';
+import type { Database } from '../../src/platform/postgres.js';
+import { modelCommand } from '../../src/scoring/model.command.js';
+import { ModelReader } from '../../src/scoring/model.reader.js';
+import { ModelService } from '../../src/scoring/model.service.js';
+import { segmentCommand } from '../../src/segments/segment.command.js';
+import { SegmentReader } from '../../src/segments/segment.reader.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { runWith } from '../support/command-runner.js';
+import { fixtureCatalog } from '../support/model-fixtures.js';
+import { aTrack, createWorld, DAY_MS, type World } from '../support/world.js';
+
+let world: World;
+let db: Database;
+let keys: ApiKeyService;
+let sources: SourceService;
+
+beforeAll(async () => {
+  world = await createWorld();
+  db = await world.test.connect({ entities: [SourceEntity, ApiKeyEntity] });
+  sources = new SourceService(new SourceStore(db.dataSource), world.clock);
+  keys = new ApiKeyService({
+    store: new ApiKeyStore(db.dataSource),
+    clock: world.clock,
+    randomBytes,
+    onLastUsedError: (error) => {
+      throw error as Error;
+    },
+  });
+});
+afterAll(() => world.close());
+
+const weftSegment = (...args: string[]) =>
+  runWith(
+    (io) =>
+      segmentCommand({
+        ...io,
+        withSegments: (use) => use({ reader: new SegmentReader(db), service: world.engine.services.segments }),
+      }),
+    args,
+  );
+
+const weftModel = (...args: string[]) => {
+  const service = new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog) });
+  const folder = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
+  const inFolder = args.map((arg) => (/\.(onnx|yaml)$/.test(arg) ? `${folder}${arg}` : arg));
+  const withModels = <T>(use: (models: { reader: ModelReader; service: ModelService }) => Promise<T>): Promise<T> =>
+    use({ reader: new ModelReader(db), service });
+  return runWith((io) => modelCommand({ ...io, withModels }), inFolder);
+};
+
+const weftKeys = (...args: string[]) =>
+  runWith(
+    (io) =>
+      keysCommand({
+        ...io,
+        clock: world.clock,
+        withKeys: (use) =>
+          use({
+            keys,
+            sourceKeys: async () => new Map((await sources.list()).map(({ id, key }) => [id, key])),
+            ensureSource: async (key) => (await sources.ensure({ key, kind: 'http' })).id,
+          }),
+      }),
+    args,
+  );
+
+describe('weft segment', () => {
+  it('lists, shows, activates and archives', async () => {
+    expect((await weftSegment('list')).stdout).toContain('There are no segments yet');
+    const draft = { name: 'Buyers', description: 'Bought something.', tags: ['shop'] };
+    await world.engine.services.segments.upsert({ key: 'buyers', ...draft, expression: 'performed("purchase")' });
+    expect(await weftSegment('activate', 'buyers')).toMatchObject({
+      code: 0,
+      stdout: 'Segment buyers is active in version 1.\n',
+    });
+    await world.accept([aTrack('purchase', { user_id: 'u1' })]);
+    await world.drain();
+    await world.engine.services.segments.upsert({ key: 'buyers', ...draft, expression: 'performed("order")' });
+    expect((await weftSegment('list')).stdout).toBe(
+      'key     stage   version        members  name\nbuyers  active  2 (1 is live)  1        Buyers\n',
+    );
+    const shown = await weftSegment('show', 'buyers');
+    expect(shown.stdout).toContain('buyers: Buyers\n  Bought something.\n  stage    active, version 2 (1 is live)\n');
+    expect(shown.stdout).toContain('\n\n  performed("order")\n');
+    const archived = await weftSegment('archive', 'buyers', '--json');
+    expect(JSON.parse(archived.stdout)).toMatchObject({ key: 'buyers', stage: 'archived', activeVersion: null });
+  });
+
+  it('says which segment was meant', async () => {
+    for (const what of ['show', 'activate', 'archive']) {
+      const { code, stderr } = await weftSegment(what, 'buyer');
+      expect(code).toBe(1);
+      expect(stderr).toBe('error: there is no segment buyer\n  hint: did you mean buyers?\n');
+    }
+  });
+
+  it('stays while another one refers to it', async () => {
+    await world.defineSegment('base', 'performed("a")');
+    await world.defineSegment('upon', 'segment("base")');
+    const { code, stderr } = await weftSegment('archive', 'base');
+    expect(code).toBe(1);
+    expect(stderr).toContain('archive or change upon first');
+  });
+});
+
+describe('weft model', () => {
+  it('registers once, promotes, lists and retires', async () => {
+    expect((await weftModel('list')).stdout).toContain('There are no models yet');
+    const files = ['iris_named.onnx', 'iris_named.manifest.yaml'];
+    const first = await weftModel('register', ...files);
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(first.stdout).toMatch(/^Registered: model iris_named version 1 is shadow; weft model promote iris_named 1 /);
+    const again = await weftModel('register', ...files, '--promote');
+    expect(again.stdout).toBe('Registered before: model iris_named version 1 is active.\n');
+    const [header, row] = (await weftModel('list')).stdout.split('\n');
+    expect(header).toMatch(/^key {9}version  stage {3}feature service/);
+    expect(row).toMatch(/^iris_named {2}1 {8}active /);
+    expect((await weftModel('retire', 'iris_named', '1')).stdout).toBe('Model iris_named version 1 is retired.\n');
+    const promoted = await weftModel('promote', 'iris_named', '1', '--json');
+    expect(JSON.parse(promoted.stdout)).toMatchObject({ key: 'iris_named', version: 1, stage: 'active' });
+  });
+
+  it('ends with 2 for a model that does not fit, and with 1 for what is not there', async () => {
+    const zipmap = await weftModel('register', 'benign_logistic_zipmap.onnx', 'benign_logistic_zipmap.manifest.yaml');
+    expect(zipmap.code).toBe(2);
+    expect(zipmap.stderr).toContain('zipmap');
+    expect((await weftModel('register', 'none.onnx', 'iris_named.manifest.yaml')).code).toBe(1);
+    expect((await weftModel('promote', 'iris_named', '9')).stderr).toContain('no version 9 of model iris_named');
+    expect((await weftModel('promote', 'iris_named', 'latest')).stderr).toContain('whole number');
+  });
+});
+
+describe('weft keys', () => {
+  it('shows a secret once, alone on standard output, and it works', async () => {
+    const { code, stdout, stderr } = await weftKeys('create', '-s', 'read', '-n', 'shop website');
+    expect(code).toBe(0);
+    expect(stderr).toContain('shop website');
+    expect(await keys.verify(stdout.trim())).toMatchObject({ name: 'shop website', scopes: ['read'] });
+    const listed = await weftKeys('list');
+    expect(listed.stdout).toContain(stdout.slice(0, 11));
+    expect(listed.stdout).not.toContain(stdout.trim());
+  });
+
+  it('makes the source that a sending key belongs to', async () => {
+    const args = ['create', '-s', 'ingest,read', '-n', 'tracking', '--source', 'shop', '--expires-in', '90d', '--json'];
+    const made = JSON.parse((await weftKeys(...args)).stdout) as { secret: string };
+    expect(made).toMatchObject({ source: 'shop', scopes: ['read', 'ingest'], usable: true });
+    const key = await keys.verify(made.secret);
+    expect(key?.sourceId).toBe((await sources.findByKey('shop'))?.id);
+    expect(key?.expiresAt).toBe(world.clock.now() + 90 * DAY_MS);
+    expect((await weftKeys('list')).stdout).toMatch(/read,ingest {2}shop {4}until 20\d\d-/);
+  });
+
+  it('revokes by prefix or id, once', async () => {
+    const secret = (await weftKeys('create', '-s', 'admin', '-n', 'gone')).stdout.trim();
+    const prefix = secret.slice(0, 11);
+    expect((await weftKeys('revoke', prefix)).stdout).toBe(`Key ${prefix} (gone) is revoked.\n`);
+    expect(await keys.verify(secret)).toBeNull();
+    expect(await weftKeys('revoke', prefix)).toMatchObject({ code: 1 });
+    expect((await weftKeys('list')).stdout).toContain('revoked');
+  });
+
+  it('refuses what makes no key', async () => {
+    expect((await weftKeys('create', '-s', 'write', '-n', 'x')).stderr).toContain('Scopes are admin, read, ingest.');
+    const noSource = await weftKeys('create', '-s', 'ingest', '-n', 'x');
+    expect(noSource.code).toBe(2);
+    expect(noSource.stderr).toContain('--source web');
+    expect((await weftKeys('create', '-s', 'read')).stderr).toContain('--name');
+    expect((await weftKeys('create', '-s', 'read', '-n', 'x', '--expires-in', 'soon')).stderr).toContain('90d');
+  });
+});
+
+describe('each of these commands', () => {
+  it.each([
+    ['segment', weftSegment, 'weft segment show cart_abandoned'],
+    ['model', weftModel, 'weft model register intent.onnx'],
+    ['keys', weftKeys, 'weft keys create --scope read'],
+  ])('%s shows an example in its help', async (_, run, example) => {
+    expect((await run('--help')).stdout).toContain(example);
+  });
+});
