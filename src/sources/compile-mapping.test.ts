@@ -109,6 +109,13 @@ context: { origin: { const: { system: crm } } }
     expect(map(yaml, { type: 'page', event: null, user })).toMatchObject({ type: 'page' });
   });
 
+  it('takes a list or an object for its JSON where a text is asked for, and for no truth value', () => {
+    const who = 'identifiers: { user_id: id }\nevent: { type: group, groupId: firm }\n';
+    expect(map(`${JSONL}${who}`, { id: 'u', firm: { a: 1 } })).toMatchObject({ groupId: '{"a":1}' });
+    const yaml = `${JSONL}${WHO}traits: { vip: { column: vip, type: bool } }`;
+    expect(map(yaml, { id: 'u', vip: ['true'] })).toBe('BAD_VALUE: column "vip": "[\\"true\\"]" is not true or false');
+  });
+
   it('does not reach into prototypes', () => {
     expect(
       map(`${JSONL}${WHO}properties: { a: __proto__, b: constructor.name, c: toString }`, { id: 'u' }),

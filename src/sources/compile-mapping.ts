@@ -13,7 +13,6 @@ import { nearestName } from '../platform/near-names.js';
 import {
   columnsOf,
   type Choice,
-  type ColumnType,
   type ColumnValue,
   type FieldValue,
   type Mapping,
@@ -22,18 +21,20 @@ import {
 } from './mapping.model.js';
 import { ExpressionFault, type ExpressionContext, type RowExpression } from './mapping-expression.js';
 import { compileTime, type TimeReader } from './mapping-time.js';
-import { convert, transform, ValueFault } from './mapping-value.js';
+import { convert, transform, ValueFault, type ColumnType } from './mapping-value.js';
 import type { SourceRow } from './row.model.js';
 
 const MAX_MESSAGE_ID_LENGTH = 200;
 const NONE: ReadonlySet<string> = new Set();
 
-/** Why a row becomes no event. Thrown without a stack: refusals are usual and must be cheap. */
-export class RowRefusal {
+/** Why a row becomes no event. */
+export class RowRefusal extends Error {
   constructor(
     readonly code: string,
     readonly reason: string,
-  ) {}
+  ) {
+    super(reason);
+  }
 }
 
 export interface MapperOptions {
@@ -144,7 +145,7 @@ export class RowMapper {
       messageId: this.#messageId(row),
       identifiers: this.#identifiersOf(row),
       ...(timestampMs === undefined ? undefined : { timestampMs }),
-      ...(groupId === undefined ? undefined : { groupId: String(groupId) }),
+      ...(groupId === undefined ? undefined : { groupId: textOf(groupId) }),
       properties: record(this.#properties, row),
       traits: record(this.#traits, row),
       ...(this.#eventContext.length === 0 ? undefined : { context: record(this.#eventContext, row) }),
@@ -169,7 +170,7 @@ export class RowMapper {
     if (this.#readTime === null || this.#timeCell === null) return undefined;
     const cell = this.#timeCell(row);
     if (cell === undefined) throw refusal('TIME_MISSING', `column "${this.#mapping.time?.column ?? ''}" is empty`);
-    const text = String(cell);
+    const text = textOf(cell);
     // Rows that follow each other often carry the same time.
     if (text !== this.#lastTimeText) {
       this.#lastTimeMs = this.#readTime(text);
@@ -194,7 +195,7 @@ export class RowMapper {
   #keyCell(column: string, read: CellReader, row: SourceRow): string {
     const cell = read(row);
     if (cell === undefined) throw refusal('KEY_MISSING', `column "${column}" is empty, and the key needs it`);
-    return typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+    return textOf(cell);
   }
 
   #identifiersOf(row: SourceRow): RawIdentifier[] {
@@ -285,7 +286,7 @@ export class RowMapper {
     return (row) => {
       const cell = read(row);
       if (cell === undefined) return undefined;
-      const found = check(String(cell));
+      const found = check(textOf(cell));
       if (found === undefined) throw refusal('BAD_VALUE', `column "${choice.column}" is no ${what} of an event`);
       return found;
     };
@@ -300,6 +301,11 @@ function converted(cell: JsonValue, type: ColumnType, column: string): JsonValue
   const value = convert(cell, type);
   if (value instanceof ValueFault) throw refusal('BAD_VALUE', `column "${column}": ${value.reason}`);
   return value;
+}
+
+/** A value as text: lists and objects as JSON. */
+function textOf(value: JsonValue): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 function record(fields: readonly (readonly [string, ValueReader])[], row: SourceRow): JsonObject {

@@ -30,7 +30,9 @@ export function createProgressView(stream: ProgressStream & NodeJS.WritableStrea
       }
       write.show(progress, describeProgress(progress, now() - phaseStartedAt));
     },
-    stop: write.stop,
+    stop: () => {
+      write.stop();
+    },
   };
 }
 

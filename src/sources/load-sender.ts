@@ -87,7 +87,7 @@ export class LoadSender {
 
   async #settleFirst(): Promise<void> {
     const done = await this.#inFlight[0];
-    this.#inFlight.shift();
+    void this.#inFlight.shift();
     if (done === undefined) return;
     this.counts = {
       rowsRead: Math.max(this.counts.rowsRead, done.rowsRead),

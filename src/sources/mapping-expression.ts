@@ -1,7 +1,7 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js';
 import type { ASTNode } from '@marcbachmann/cel-js';
 
-import type { ColumnType } from './mapping.model.js';
+import type { ColumnType } from './mapping-value.js';
 
 /** Column values by name; absent where the row has none. `row` holds the same. */
 export type ExpressionContext = Record<string, unknown>;
@@ -17,9 +17,11 @@ export interface RowExpression {
   evaluate(context: ExpressionContext): unknown;
 }
 
-/** An expression that cannot be evaluated on a row, such as one whose column is empty. Without a stack: it is usual. */
-export class ExpressionFault {
-  constructor(readonly reason: string) {}
+/** An expression that cannot be evaluated on a row, such as one whose column is empty. */
+export class ExpressionFault extends Error {
+  constructor(readonly reason: string) {
+    super(reason);
+  }
 }
 
 /** An expression that cannot be used at all, at an offset into its text. */
@@ -71,7 +73,7 @@ export class ExpressionCompiler {
         columns: [...columns],
         evaluate: (context) => {
           try {
-            return evaluate(context);
+            return evaluate(context) as unknown;
           } catch (error) {
             if (error instanceof EvaluationError) throw new ExpressionFault(faultReason(error));
             throw error;

@@ -1,5 +1,10 @@
 import type { JsonValue } from '../events/event.model.js';
-import type { ColumnType, Transform } from './mapping.model.js';
+
+export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'json'] as const;
+export type ColumnType = (typeof COLUMN_TYPES)[number];
+
+export const TRANSFORMS = ['trim', 'lower', 'upper', 'stripDecimal', 'digits'] as const;
+export type Transform = (typeof TRANSFORMS)[number];
 
 const DECIMAL_NUMBER = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*$/;
 const ZERO_FRACTION = /\.0+$/;
@@ -58,6 +63,7 @@ function toNumber(value: JsonValue): number {
 
 function toBool(value: JsonValue): boolean | ValueFault {
   if (typeof value === 'boolean') return value;
+  if (typeof value === 'object') return fault(value, 'true or false');
   const text = String(value).trim().toLowerCase();
   if (TRUE_TEXTS.has(text)) return true;
   return FALSE_TEXTS.has(text) ? false : fault(value, 'true or false');

@@ -2,13 +2,8 @@ import type { EventType, JsonValue } from '../events/event.model.js';
 import type { Encoding } from './decode-text.js';
 import type { RowExpression } from './mapping-expression.js';
 import type { TimeFormat } from './mapping-time.js';
+import type { ColumnType, Transform } from './mapping-value.js';
 import type { FileFormat } from './row.model.js';
-
-export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'json'] as const;
-export type ColumnType = (typeof COLUMN_TYPES)[number];
-
-export const TRANSFORMS = ['trim', 'lower', 'upper', 'stripDecimal', 'digits'] as const;
-export type Transform = (typeof TRANSFORMS)[number];
 
 /** The value of a column, changed and converted. An empty one is absent, unless there is a default. */
 export interface ColumnValue {

@@ -5,11 +5,8 @@ import { WeftError } from '../platform/errors.js';
 import { ENCODINGS } from './decode-text.js';
 import { parseErrorLimit } from './load.model.js';
 import {
-  COLUMN_TYPES,
   MAPPING_LIMITS,
-  TRANSFORMS,
   type Choice,
-  type ColumnType,
   type ColumnValue,
   type FieldValue,
   type Grouping,
@@ -21,6 +18,7 @@ import {
 import { ExpressionCompiler, ExpressionProblem, type RowExpression } from './mapping-expression.js';
 import { MappingText, type MappingNode } from './mapping-node.js';
 import { compileTime } from './mapping-time.js';
+import { COLUMN_TYPES, TRANSFORMS, type ColumnType } from './mapping-value.js';
 import { FILE_FORMATS } from './row.model.js';
 import { isSourceKey } from './source.model.js';
 
@@ -230,7 +228,8 @@ class MappingParser {
 
   #errorLimit(node: MappingNode | undefined): Mapping['errorLimit'] {
     if (node === undefined) return null;
-    const limit = parseErrorLimit(String(node.json()));
+    const value = node.json();
+    const limit = typeof value === 'string' || typeof value === 'number' ? parseErrorLimit(String(value)) : undefined;
     return limit ?? node.problem('must be a count such as 500, or a share such as 30%') ?? null;
   }
 

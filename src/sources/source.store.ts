@@ -51,11 +51,13 @@ export class SourceStore {
 function toSource(row: SourceEntity): Source;
 function toSource(row: SourceEntity | null): Source | null;
 function toSource(row: SourceEntity | null): Source | null {
-  return row === null ? null : { ...row, config: row.config as JsonObject };
+  if (row === null) return null;
+  const { id, key, name, kind, config, createdAt } = row;
+  return { id, key, name, kind, config: config as JsonObject, createdAt };
 }
 
 function isKeyTaken(error: unknown): boolean {
   if (!(error instanceof QueryFailedError)) return false;
-  const driverError: { code?: unknown } = error.driverError;
+  const driverError = error.driverError as { code?: unknown };
   return driverError.code === UNIQUE_VIOLATION;
 }
