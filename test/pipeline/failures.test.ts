@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { faultyDatabase, noFaults } from '../support/faulty-database.js';
+import { faultyDatabase, noFaults, type Faults } from '../support/faulty-database.js';
 import { readFeed, readState } from '../support/pipeline-state.js';
 import { acceptLog, defineSome, randomFrom, randomLog, type LogStep } from '../support/random-log.js';
 import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, type World } from '../support/world.js';
@@ -23,6 +23,8 @@ async function newWorld(): Promise<World> {
   worlds.push(world);
   return world;
 }
+
+const hasFailed = (faults: Faults): boolean => faults.failAtStatement === null;
 
 async function outcome(world: World) {
   const definitions = await world.engine.definitions.current();
@@ -49,9 +51,10 @@ describe('a transaction that fails', () => {
     await acceptLog(world, log, async () => {
       faults.failAtStatement = statement;
       await engine.worker.drain();
-      if (faults.failAtStatement === null) failures++;
       // Beyond the last statement of whatever there was to do: from the first again.
-      statement = faults.failAtStatement === null ? statement + 1 : 1;
+      const failed = hasFailed(faults);
+      if (failed) failures++;
+      statement = failed ? statement + 1 : 1;
     });
     faults.failAtStatement = null;
     world.clock.advance(DAY_MS);

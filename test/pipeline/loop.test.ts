@@ -12,7 +12,8 @@ describe('the loop', () => {
     await world.close();
   });
 
-  const summary = async () => (await world.feed()).map((c) => `${c.segment} ${c.kind} ${c.cause.kind} +${String(c.at - START_MS)}`);
+  const summary = async () =>
+    (await world.feed()).map((c) => `${c.segment} ${c.kind} ${c.cause.kind} +${String(c.at - START_MS)}`);
 
   it('puts a visitor in a segment at the event that makes it true', async () => {
     await world.defineSegment('keen', 'count("product_view", "1h") >= 2');
@@ -41,7 +42,10 @@ describe('the loop', () => {
   });
 
   it('fires a due timer before the event that would have prevented it', async () => {
-    await world.defineSegment('cart_abandoned', 'since("add_to_cart") >= duration("5m") && count("purchase", "24h") == 0');
+    await world.defineSegment(
+      'cart_abandoned',
+      'since("add_to_cart") >= duration("5m") && count("purchase", "24h") == 0',
+    );
     const visitor = { anonymous_id: 'a1' };
     await world.accept([aTrack('add_to_cart', visitor)]);
     await world.drain();
@@ -63,13 +67,17 @@ describe('the loop', () => {
     await world.accept([anIdentify({ user_id: 'u1', anonymous_id: 'a1' })]);
     await world.drain();
     expect(await summary()).toEqual(['keen enter merge +1001']);
-    const profiles = await world.db.query<{ n: number }>('SELECT count(*)::int4 AS n FROM profiles WHERE merged_into IS NULL');
+    const profiles = await world.db.query<{ n: number }>(
+      'SELECT count(*)::int4 AS n FROM profiles WHERE merged_into IS NULL',
+    );
     expect(profiles).toEqual([{ n: 1 }]);
   });
 
   it('loads history without a word in the feed', async () => {
     await world.defineSegment('buyers', 'performed("purchase")');
-    await world.accept([aTrack('purchase', { crm_id: 'c1' }, { timestampMs: START_MS - HOUR_MS })], { historical: true });
+    await world.accept([aTrack('purchase', { crm_id: 'c1' }, { timestampMs: START_MS - HOUR_MS })], {
+      historical: true,
+    });
     await world.drain();
     expect(await summary()).toEqual([]);
     const members = await world.db.query('SELECT since, cause FROM memberships');

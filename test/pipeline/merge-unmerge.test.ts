@@ -164,3 +164,37 @@ describe('a merge that later evidence undoes', () => {
     expect(row).toEqual({ ids: 2 });
   });
 });
+
+describe('an identifier that no profile could take in', () => {
+  it.each([
+    ['in memory', false],
+    ['read anew', true],
+  ])(
+    'is a profile of its own, in no segment until its first event, and then in all that are true (%s)',
+    async (_, anew) => {
+      const world = await createWorld();
+      try {
+        await world.defineSegment('never_bought', '!performed("buy")');
+        await world.defineSegment('viewers', 'performed("view")');
+        await world.drain();
+        const email = 'someone@example.com';
+        await world.accept([anIdentify({ user_id: 'first', email })]);
+        await world.drain();
+        // The address is the first account's: neither it nor what came with it goes to the second one.
+        await world.accept([anIdentify({ user_id: 'second', email, anonymous_id: 'new' })]);
+        await world.drain();
+        expect((await world.feed()).map((change) => change.segment)).toEqual(['never_bought', 'never_bought']);
+        const engine = anew ? await world.another() : world.engine;
+        if (anew) await world.engine.worker.stop();
+        await world.accept([aTrack('view', { anonymous_id: 'new' })]);
+        await engine.worker.drain();
+        expect((await world.feed()).slice(2).map((c) => `${c.kind} ${c.segment}`)).toEqual([
+          'enter never_bought',
+          'enter viewers',
+        ]);
+      } finally {
+        await world.close();
+      }
+    },
+  );
+});

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
-import { applyTraits, encodeTraits, type Traits } from '../../src/profiles/traits.model.js';
+import { applyTraits, encodeTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
 import { readState } from '../support/pipeline-state.js';
 import {
   acceptLog,
@@ -68,7 +68,7 @@ describe('the state of an anchor', () => {
     const rebuilt = new Map<string, { state: AnchorState; traits: Traits }>();
     for (const event of events) {
       const id = event.identifiers[0]?.id ?? '';
-      const anchor = rebuilt.get(id) ?? { state: features.empty(), traits: new Map() };
+      const anchor = rebuilt.get(id) ?? { state: features.empty(), traits: new Map<string, Trait>() };
       rebuilt.set(id, anchor);
       features.apply(anchor.state, event);
       applyTraits(anchor.traits, event.traits, event);
