@@ -96,6 +96,7 @@ export class ProfileView {
   }
 
   features(asked: readonly ReadableFeature[]): FeatureView[] {
+    this.reads.countFeatureValues(asked.length);
     const { features } = this.reads.definitions;
     const state = this.#decoded();
     return asked.map(({ index, definition, version, isReady }) => {

@@ -11,6 +11,7 @@ import { ProfileView } from './profile-view.js';
 const MAX_LOAD = 1_000;
 /** Lists that cost a statement each, as timelines do, in one request. */
 const MAX_SINGLE_READS = 20;
+const MAX_FEATURE_VALUES = 100_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Everything that one request reads: one instant, one version of the definitions, each profile once. */
@@ -20,6 +21,7 @@ export class Reads {
   readonly #profileIds: DataLoader<Uuid, Uuid | null>;
   readonly #sizes: DataLoader<number, number>;
   #singleReads = 0;
+  #featureValues = 0;
 
   /** @param isSwept whether every profile was evaluated with these definitions */
   constructor(
@@ -77,6 +79,16 @@ export class Reads {
     throw new WeftError('BAD_REQUEST', `more than ${String(MAX_SINGLE_READS)} lists are read one by one`, {
       where: what,
       hint: 'ask for fewer items, or in several requests',
+    });
+  }
+
+  /** @throws WeftError BAD_REQUEST past the bound */
+  countFeatureValues(count: number): void {
+    this.#featureValues += count;
+    if (this.#featureValues <= MAX_FEATURE_VALUES) return;
+    throw new WeftError('BAD_REQUEST', `more than ${String(MAX_FEATURE_VALUES)} feature values`, {
+      where: 'features',
+      hint: 'name the features that you need, or ask for fewer profiles',
     });
   }
 }
