@@ -99,7 +99,7 @@ describe('a training set as CSV', () => {
       fc.asyncProperty(fc.array(fc.string({ unit: 'binary' })), async (texts) => {
         const rows = texts.map((text) => aRow([1, 1, text, true, 1, []]));
         await writeTrainingSet(join(folder, 'set.csv'), { plan: PLAN, rows: rowsOf(rows) }, [LABEL], T);
-        const read = parse(await readFile(join(folder, 'set.csv')), { columns: true }) as { country: string }[];
+        const read = parse<{ country: string }>(await readFile(join(folder, 'set.csv')), { columns: true });
         expect(read.map((row) => row.country)).toEqual(texts);
       }),
       { numRuns: 30 },
