@@ -1,6 +1,10 @@
 import { Command } from 'commander';
+import { keysCommand } from './api/auth/keys.command.js';
+import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, type App, type AppOptions } from './app.js';
+import { applyCommand } from './apply.command.js';
 import { readConfig, type Config } from './config.js';
+import { DefinitionApplier } from './definition-applier.js';
 import {
   checkBy,
   checkDataDir,
@@ -10,10 +14,21 @@ import {
   checkPort,
   type CheckResult,
 } from './monitoring/doctor.js';
+import { EventHistoryReader } from './events/event-history.reader.js';
+import { exportCommand } from './features/export.command.js';
+import { TrainingSetService } from './features/training-set.service.js';
+import { IdentityHistoryReader } from './identity/identity-history.reader.js';
+import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
+import { terminalConfirm } from './platform/command-line.js';
+import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
 import { RedisConnection } from './platform/redis.js';
 import { demoCommand } from './demo.command.js';
+import { modelCommand } from './scoring/model.command.js';
+import { ModelReader } from './scoring/model.reader.js';
+import { segmentCommand } from './segments/segment.command.js';
+import { SegmentReader } from './segments/segment.reader.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
 
@@ -33,21 +48,68 @@ export function createProgram(deps: ProgramDeps): Command {
   program.addCommand(demoCommand(deps));
   program.addCommand(serveCommand(deps));
   program.addCommand(workerCommand(deps));
-  program.addCommand(
-    loadCommand({
-      withLoadService: (use) =>
-        withApp({ worker: 'try' }, (app) => loadAndApply(app, deps.signal, () => use(app.loads))),
-      signal: deps.signal,
-      clock: systemClock,
-      stdout: process.stdout,
-      stderr: process.stderr,
-      setExitCode: (code) => {
-        deps.setExitCode(code);
-      },
-    }),
-  );
+  for (const command of dataCommands(deps)) program.addCommand(command);
   program.addCommand(doctorCommand(deps));
   return program;
+}
+
+/** The commands on data and definitions, each with the services that it needs for as long as it runs. */
+function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
+  const io = { stdout: process.stdout, stderr: process.stderr, setExitCode };
+  const idle = <T>(use: (app: App) => Promise<T>): Promise<T> => withApp({ worker: 'no' }, use);
+  return [
+    loadCommand({
+      ...io,
+      withLoadService: (use) => withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
+      signal,
+      clock: systemClock,
+    }),
+    applyCommand({
+      ...io,
+      withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services))),
+      confirm: terminalConfirm(process.stdin, process.stderr),
+    }),
+    exportCommand({
+      ...io,
+      withTrainingSets: (use) => idle((app) => use(trainingSets(app))),
+      signal,
+      clock: systemClock,
+      parseTime: parseTimestamp,
+    }),
+    segmentCommand({
+      ...io,
+      withSegments: (use) =>
+        idle((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
+    }),
+    modelCommand({
+      ...io,
+      withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
+    }),
+    keysCommand({
+      ...io,
+      withKeys: (use) =>
+        idle((app) =>
+          use({
+            keys: app.keys,
+            sourceKeys: async () => new Map((await app.sources.list()).map(({ id, key }) => [id, key])),
+            ensureSource: async (key) =>
+              ((await app.sources.findByKey(key)) ?? (await app.sources.ensure({ key, kind: 'http' }))).id,
+          }),
+        ),
+      clock: systemClock,
+    }),
+  ];
+}
+
+function trainingSets({ db, clock, engine }: App): TrainingSetService {
+  const events = new EventHistoryReader();
+  return new TrainingSetService({
+    db,
+    clock,
+    policy: engine.policy,
+    identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
+    events,
+  });
 }
 
 /** Starts the program without its doors for as long as `use` runs; logs go to standard error. */
@@ -79,6 +141,12 @@ function serveCommand(deps: ProgramDeps): Command {
     .option('--no-worker', 'only the API; other processes apply the events (needs WEFT_REDIS_URL)')
     .action(async (options: { worker: boolean }) => {
       const config = readConfig();
+      if (!options.worker && config.redisUrls.length === 0) {
+        throw new WeftError('CONFIG_INVALID', 'without a worker, reads need an online store that a worker shares', {
+          where: 'WEFT_REDIS_URL',
+          hint: 'Set it, or leave --no-worker out.',
+        });
+      }
       const logger = createLogger({ level: config.logLevel });
       const app = await startApp({ config, logger, worker: options.worker ? 'yes' : 'no' });
       try {
