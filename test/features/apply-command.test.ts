@@ -22,7 +22,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const files = (contents: Readonly<Record<string, string>>): Promise<void[]> =>
+const files = (contents: Readonly<Record<string, string>>): Promise<unknown> =>
   Promise.all(Object.entries(contents).map(([name, content]) => writeFile(join(folder, name), content)));
 
 /** Runs `weft apply`; names of YAML files, and `.`, are those of the test's folder. */
