@@ -141,16 +141,14 @@ async function waitUntilApplied(host: DemoHost): Promise<void> {
     fps: 5,
   });
   const startedAt = performance.now();
-  let isStarted = false;
   await host.applied((done, total) => {
     if (!isTerminal || total === 0) return;
     const speed = (done / (performance.now() - startedAt)) * 1_000;
     const numbers = { speed: Math.round(speed), left: speed === 0 ? '?' : Math.ceil((total - done) / speed) };
-    if (isStarted) bar.update(done, numbers);
+    if (bar.isActive) bar.update(done, numbers);
     else bar.start(total, done, numbers);
-    isStarted = true;
   }, host.signal);
-  if (isStarted) bar.stop();
+  if (bar.isActive) bar.stop();
   say(host, '');
 }
 
@@ -220,7 +218,7 @@ async function allIdentifiers(client: GraphQLClient): Promise<Map<string, string
 
 async function readTruth(path: string): Promise<TruthRow[]> {
   const text = gunzipSync(await readFile(new URL(path, SEEDS))).toString();
-  const rows = parse(text, { columns: true }) as { person_id: string; ns: string; value: string }[];
+  const rows = parse<{ person_id: string; ns: string; value: string }>(text, { columns: true });
   return rows.map(({ person_id: personId, ns, value }) => ({ personId, ns, value }));
 }
 

@@ -35,7 +35,7 @@ beforeAll(async () => {
 }, 60_000);
 
 function parseCsv(text: string): Row[] {
-  return parse(text, { columns: true }) as Row[];
+  return parse<Row>(text, { columns: true });
 }
 
 function peopleByIdentifier(truth: readonly Row[]): Map<string, Set<string>> {

@@ -131,7 +131,7 @@ describe('the demo loaded an hour after its last event', () => {
 
   it('lets identity be nearly always right, and far from complete', async () => {
     const table = gunzipSync(await readFile(new URL(truth, SEEDS))).toString();
-    const rows = (parse(table, { columns: true }) as Record<string, string>[]).map((row) => ({
+    const rows = parse<Record<string, string>>(table, { columns: true }).map((row) => ({
       personId: row['person_id'] ?? '',
       ns: row['ns'] ?? '',
       value: row['value'] ?? '',

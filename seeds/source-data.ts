@@ -181,7 +181,7 @@ export function groupSessions(clicks: readonly Click[]): Map<string, Click[][]> 
   const byUser = new Map<string, Map<string, Click[]>>();
   for (const click of clicks) {
     let sessions = byUser.get(click.userId);
-    if (sessions === undefined) byUser.set(click.userId, (sessions = new Map()));
+    if (sessions === undefined) byUser.set(click.userId, (sessions = new Map<string, Click[]>()));
     const session = sessions.get(click.sessionId);
     if (session === undefined) sessions.set(click.sessionId, [click]);
     else session.push(click);

@@ -105,7 +105,8 @@ function deadLetterOf(source: EventSource, item: IncomingItem, refusal: Refusal,
 /** JSON, cut, of what may be no JSON: undefined, too deep, cyclic, with a BigInt. */
 function jsonOf(item: unknown): string {
   try {
-    return String(JSON.stringify(item)).slice(0, MAX_DEAD_LETTER_BYTES);
+    const text = JSON.stringify(item) as string | undefined;
+    return (text ?? 'null').slice(0, MAX_DEAD_LETTER_BYTES);
   } catch {
     return 'null';
   }

@@ -49,7 +49,7 @@ export class IdentifierGroups {
     this.#size = new Int32Array(nodes.length).fill(1);
     this.#seenIn = new Int32Array(nodes.length);
     this.#hasNonMerging = nodes.some(({ rule }) => !rule.mayMerge);
-    this.#holdings = nodes.map(() => new Map());
+    this.#holdings = nodes.map(() => new Map<string, number[]>());
     for (const [a, b] of cannotLinks) {
       this.#addEnemy(a, b);
       this.#addEnemy(b, a);

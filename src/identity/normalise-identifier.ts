@@ -114,7 +114,7 @@ export class PhoneParser {
 
   #parse(text: string): Normalised {
     const phone = parsePhoneNumberFromString(text.replace(/^tel:/i, ''), this.#options);
-    if (phone === undefined || !phone.isPossible()) return MALFORMED;
+    if (phone?.isPossible() !== true) return MALFORMED;
     if (isZeros(phone.nationalNumber)) return BLOCKED;
     return { value: phone.ext === undefined ? phone.number : `${phone.number};ext=${phone.ext}` };
   }

@@ -7,6 +7,7 @@ import {
   encodeTraits,
   MAX_TRAITS_PER_ANCHOR,
   mergeTraits,
+  type Trait,
   type Traits,
 } from './traits.model.js';
 
@@ -58,9 +59,9 @@ describe('traits', () => {
         fc.uniqueArray(fact, { selector: (f) => `${String(f.occurredAt)} ${f.messageId} ${f.name}`, maxLength: 30 }),
         fc.func(fc.boolean()),
         (facts, repack) => {
-          const anchors: Traits[] = [new Map(), new Map(), new Map()];
+          const anchors: Traits[] = Array.from({ length: 3 }, () => new Map<string, Trait>());
           for (const f of facts) {
-            const anchor = anchors[f.anchor] ?? new Map();
+            const anchor = anchors[f.anchor] ?? new Map<string, Trait>();
             applyTraits(anchor, { [f.name]: f.value }, key(f.occurredAt, f.messageId));
             anchors[f.anchor] = repack(f) ? decodeTraits(encodeTraits(anchor)) : anchor;
           }

@@ -119,7 +119,7 @@ function asNumber(feature: FeatureValue | undefined, fill: number | string): num
 
 function asInteger(feature: FeatureValue | undefined, fill: number | string): bigint {
   const number = asNumber(feature, fill);
-  return BigInt(Number.isSafeInteger(number) ? number : (fill as number));
+  return BigInt(Number.isSafeInteger(number) ? number : fill);
 }
 
 function asText(feature: FeatureValue | undefined, fill: number | string): string {

@@ -58,9 +58,10 @@ export class OnnxSession {
   /** @throws WeftError MODEL_INVALID if the runtime refuses the tensors or a result is not a tensor. */
   async run(feeds: Feeds, outputs: readonly string[]): Promise<Record<string, OutputData>> {
     const tensors: Record<string, Tensor> = {};
-    for (const name of Object.keys(feeds)) tensors[name] = toTensor(feeds[name] as TensorData);
+    for (const [name, tensor] of Object.entries(feeds)) tensors[name] = toTensor(tensor);
     try {
-      return (await this.#session.run(tensors, outputs)) as Record<string, Tensor>;
+      const results: Record<string, OutputData> = await this.#session.run(tensors, outputs);
+      return results;
     } catch (error) {
       throw new WeftError('MODEL_INVALID', `the model cannot be run: ${reasonOf(error)}`, {
         where: 'model',

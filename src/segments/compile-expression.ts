@@ -283,7 +283,7 @@ function isNumericFeature(node: Expression): node is Expression & { kind: 'featu
 function compileIn(node: InExpression, value: (operand: Expression) => CompiledNode): CompiledNode {
   const { container } = node;
   if (container.kind === 'list' && container.items.every((item) => item.kind === 'literal')) {
-    const constants = new Set<Value>(container.items.map((item) => (item.kind === 'literal' ? item.value : ABSENT)));
+    const constants = new Set<Value>(container.items.map((item) => item.value));
     return unary(value(node.item), (item) => (item === ABSENT ? ABSENT : constants.has(item)));
   }
   return binary(value(node.item), value(container), isIn);
@@ -303,7 +303,7 @@ function compileMacro(node: MacroExpression, scope: LeafScope, list: CompiledNod
     const items = itemsOf(list.evaluate(ctx, t));
     if (items === null) return ABSENT;
     return fold(items, (item) => {
-      cell.item = item === null ? ABSENT : item;
+      cell.item = item ?? ABSENT;
       return body.evaluate(ctx, t);
     });
   };

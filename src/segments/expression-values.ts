@@ -12,7 +12,7 @@ export type Value = JsonValue | Absent;
 
 /** A JSON value as CEL sees it; null and undefined are absent. */
 export function valueOf(json: JsonValue | undefined): Value {
-  return json === undefined || json === null ? ABSENT : json;
+  return json ?? ABSENT;
 }
 
 /** Field of a JSON object; only its own, so that `constructor` and the like are absent. */

@@ -15,7 +15,10 @@ describe('API keys', () => {
       fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (bytes) => {
         const secret = makeSecret(['read'], Buffer.from(bytes));
         const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-        const value = [...secret.slice('weft_r_'.length)].reduce((n, c) => n * 62n + BigInt(digits.indexOf(c)), 0n);
+        const value = Array.from(secret.slice('weft_r_'.length)).reduce(
+          (n, c) => n * 62n + BigInt(digits.indexOf(c)),
+          0n,
+        );
         expect(value).toBe(BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
         expect(isSecretShaped(secret)).toBe(true);
       }),
