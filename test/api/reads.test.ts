@@ -54,14 +54,13 @@ async function countingSql<T>(
   work: () => Promise<T>,
 ): Promise<{ result: T; statements: string[]; storeCalls: number }> {
   const statements: string[] = [];
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
   const send: (...args: unknown[]) => unknown = pg.Client.prototype.query;
   const spy = vi.spyOn(pg.Client.prototype, 'query').mockImplementation(function (this: pg.Client, ...args: unknown[]) {
     const [first] = args as [{ text?: string } | string];
     const text = typeof first === 'string' ? first : (first.text ?? '');
     if (!text.includes('definitions_version')) statements.push(text);
     return send.apply(this, args);
-  } as never);
+  });
   const getMany = vi.spyOn(world.store, 'getMany');
   try {
     const result = await work();

@@ -31,7 +31,7 @@ export function createApollo(schema: GraphQLSchema, presenter: ErrorPresenter): 
     persistedQueries: false,
     nodeEnv: 'production',
     documentStore: boundedDocuments(),
-    parseOptions: { maxTokens: QUERY_LIMITS.maxTokens },
+    parseOptions: { maxLexicalTokens: QUERY_LIMITS.maxTokens },
     validationRules: [queryLimitsRule],
     // A browser sends `authorization` across origins only after it has asked; without it nothing is answered anyway.
     csrfPrevention: { requestHeaders: ['authorization'] },

@@ -1,4 +1,4 @@
-import type { FieldNode, GraphQLResolveInfo, SelectionSetNode } from 'graphql';
+import { Kind, type FieldNode, type GraphQLResolveInfo, type SelectionSetNode } from 'graphql';
 import {
   Arg,
   ArgsType,
@@ -218,8 +218,8 @@ async function* eachChange(
 function selects(info: GraphQLResolveInfo, name: string): boolean {
   const within = (set: SelectionSetNode | undefined): boolean =>
     set?.selections.some((selection) => {
-      if (selection.kind === 'Field') return selection.name.value === name;
-      if (selection.kind === 'InlineFragment') return within(selection.selectionSet);
+      if (selection.kind === Kind.FIELD) return selection.name.value === name;
+      if (selection.kind === Kind.INLINE_FRAGMENT) return within(selection.selectionSet);
       return within(info.fragments[selection.name.value]?.selectionSet);
     }) ?? false;
   return info.fieldNodes.some((node: FieldNode) => within(node.selectionSet));

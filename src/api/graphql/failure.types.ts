@@ -85,12 +85,12 @@ export function resultUnion<T extends object>(
   failures: readonly FailureName[],
 ): ResultUnion<T> {
   const types = [success.type, ...failures.map((failure) => FAILURE_TYPES[failure])];
-  const union = createUnionType({
+  const union: object = createUnionType<[ClassType, ...ClassType[]]>({
     name,
     description: `What was done, or why it was not: \`... on ${success.name}\`, \`... on Failure\`.`,
     types: () => types as [ClassType, ...ClassType[]],
     resolveType: (value: unknown) => (value instanceof FailureValue ? value.type : success.name),
-  }) as object;
+  });
   return {
     type: union,
     attempt: async (work) => {

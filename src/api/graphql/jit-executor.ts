@@ -1,6 +1,7 @@
 import {
   BREAK,
   execute,
+  OperationTypeNode,
   visit,
   type DocumentNode,
   type ExecutionResult,
@@ -42,7 +43,7 @@ export class JitExecutor {
 
   async execute(request: ExecutionRequest): Promise<ExecutionResult> {
     const { context, variables } = request;
-    if (request.operation.operation !== 'query') return this.#plain(request);
+    if (request.operation.operation !== OperationTypeNode.QUERY) return this.#plain(request);
     const operation = this.#find(request);
     if (operation.introspects) {
       context.demand(['read']);
@@ -67,7 +68,7 @@ export class JitExecutor {
 
   #find({ document, operationName }: ExecutionRequest): Operation {
     let byName = this.#operations.get(document);
-    if (byName === undefined) this.#operations.set(document, (byName = new Map()));
+    if (byName === undefined) this.#operations.set(document, (byName = new Map<string, Operation>()));
     const name = operationName ?? '';
     let found = byName.get(name);
     if (found === undefined) {

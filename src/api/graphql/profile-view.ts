@@ -9,7 +9,7 @@ import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile
 import type { ChangeCause } from '../../segments/segment.model.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import type { ReadableFeature } from './definitions-index.js';
-import type { Reads } from './reads.js';
+import type { ReadScope } from './read-scope.js';
 import { SnapshotContext } from './snapshot-context.js';
 
 export type EvaluationMode = 'LIVE' | 'NOW';
@@ -53,13 +53,13 @@ export interface ScoreView {
 
 /** A profile as one request sees it: stored by the pipeline, read at the request's instant. */
 export class ProfileView {
-  readonly reads: Reads;
+  readonly reads: ReadScope;
   readonly #snapshot: ProfileSnapshot;
   #state: AnchorState | null = null;
   /** All values are as of this instant, ms: the request's, but after everything that is folded in. */
   readonly #t: number;
 
-  constructor(reads: Reads, snapshot: ProfileSnapshot) {
+  constructor(reads: ReadScope, snapshot: ProfileSnapshot) {
     this.reads = reads;
     this.#snapshot = snapshot;
     this.#t = Math.max(reads.nowMs, snapshot.asOf + 1);

@@ -1,5 +1,6 @@
 import {
   GraphQLError,
+  Kind,
   parse,
   specifiedRules,
   validate,
@@ -49,8 +50,8 @@ export function queryLimitsRule(context: ValidationContext): ASTVisitor {
     let aliases = 0;
     for (const selection of set.selections) {
       let inner = EMPTY;
-      if (selection.kind === 'FragmentSpread') inner = ofFragment(selection.name.value);
-      else if (selection.kind === 'InlineFragment') inner = measure(selection.selectionSet);
+      if (selection.kind === Kind.FRAGMENT_SPREAD) inner = ofFragment(selection.name.value);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) inner = measure(selection.selectionSet);
       else if (!selection.name.value.startsWith('__')) {
         const { depth: below, ...rest } = selection.selectionSet ? measure(selection.selectionSet) : EMPTY;
         inner = { depth: below + 1, fields: rest.fields + 1, aliases: rest.aliases + (selection.alias ? 1 : 0) };
@@ -87,7 +88,7 @@ export function readDocument(
 ): { readonly document: DocumentNode } | { readonly errors: readonly GraphQLError[] } {
   if (typeof query !== 'string') return { errors: [new GraphQLError('there is no query')] };
   try {
-    const document = parse(query, { maxTokens: QUERY_LIMITS.maxTokens });
+    const document = parse(query, { maxLexicalTokens: QUERY_LIMITS.maxTokens });
     const errors = validate(schema, document, RULES);
     return errors.length > 0 ? { errors } : { document };
   } catch (error) {

@@ -6,6 +6,7 @@ import { SegmentReader } from '../../segments/segment.reader.js';
 import type { ApiDefinitions, ApiServices } from '../api-services.js';
 import { DefinitionsIndex } from './definitions-index.js';
 import { ProfileView } from './profile-view.js';
+import type { ReadScope } from './read-scope.js';
 
 /** A page and the one more that tells whether there is a next. */
 const MAX_LOAD = 1_000;
@@ -15,7 +16,7 @@ const MAX_FEATURE_VALUES = 100_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Everything that one request reads: one instant, one version of the definitions, each profile once. */
-export class Reads {
+export class Reads implements ReadScope {
   readonly index: DefinitionsIndex;
   readonly #profiles: DataLoader<Uuid, ProfileView | null>;
   readonly #profileIds: DataLoader<Uuid, Uuid | null>;
@@ -23,7 +24,6 @@ export class Reads {
   #singleReads = 0;
   #featureValues = 0;
 
-  /** @param isSwept whether every profile was evaluated with these definitions */
   constructor(
     readonly services: ApiServices,
     readonly definitions: ApiDefinitions,
@@ -73,7 +73,6 @@ export class Reads {
     return this.#sizes.load(segmentId);
   }
 
-  /** @throws WeftError BAD_REQUEST past the bound */
   countSingleRead(what: string): void {
     if (++this.#singleReads <= MAX_SINGLE_READS) return;
     throw new WeftError('BAD_REQUEST', `more than ${String(MAX_SINGLE_READS)} lists are read one by one`, {
@@ -82,7 +81,6 @@ export class Reads {
     });
   }
 
-  /** @throws WeftError BAD_REQUEST past the bound */
   countFeatureValues(count: number): void {
     this.#featureValues += count;
     if (this.#featureValues <= MAX_FEATURE_VALUES) return;

@@ -119,7 +119,8 @@ export class SegmentResolver {
     @Arg('segment', () => SegmentInput, { description: 'What to write.' }) segment: SegmentInput,
   ): Promise<unknown> {
     return Upserted.attempt(async () => {
-      const written = await services.segments.upsert({ ...segment });
+      const { key, name, description, tags, expression } = segment;
+      const written = await services.segments.upsert({ key, name, description, tags, expression });
       await watch.reload();
       return written;
     });
