@@ -1,0 +1,137 @@
+import autocannon from 'autocannon';
+import { HttpCalls } from './http-calls.js';
+import { figure, percentile, ratio, type Section } from './report.js';
+import type { Ready, ServerProcess } from './server-process.js';
+import { knownCookie, MODEL, PAGE_FEATURES, PAGE_TRAITS } from './shop-workload.js';
+
+const CONNECTIONS = 10;
+
+/** What a page asks of its visitor. */
+const PAGE_QUERY = `query Page($visitor: String!) {
+  profile(identifier: { namespace: "anonymous_id", value: $visitor }) {
+    id
+    traits(names: ${JSON.stringify(PAGE_TRAITS)})
+    features(names: ${JSON.stringify(PAGE_FEATURES)}) { name value status }
+    segments { segment { key } since }
+    score(model: ${JSON.stringify(MODEL)}) { score version }
+  }
+}`;
+
+export interface ReadsOptions {
+  readonly profiles: number;
+  readonly rounds: number;
+  readonly secondsPerRound: number;
+  /** Where the profiles are, as `in the server’s process`. */
+  readonly onlineStore: string;
+  readonly profileTo: string | null;
+}
+
+interface Run {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly cpuUsPerRequest: number;
+}
+
+type Bodies = readonly Buffer[];
+
+/** Profile queries over HTTP, in turns with a bare Fastify route of the same process that answers the same bytes. */
+export async function measureReads(host: Ready & { server: ServerProcess }, options: ReadsOptions): Promise<Section> {
+  const { server, url, readKey } = host;
+  const bodies = Array.from({ length: options.profiles }, (_, visitor) =>
+    Buffer.from(JSON.stringify({ query: PAGE_QUERY, variables: { visitor: knownCookie(visitor) } })),
+  );
+  const answer = await askEach(url, readKey, bodies);
+  const bareUrl = await server.call('startBare', answer);
+  const runOf = (base: string): Promise<Run> => load(server, `${base}/graphql`, readKey, bodies, options);
+  await runOf(url);
+  await runOf(bareUrl);
+  const graphql: Run[] = [];
+  const bare: Run[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    graphql.push(await runOf(url));
+    bare.push(await runOf(bareUrl));
+  }
+  await server.call('startProfile');
+  await runOf(url);
+  const file = options.profileTo === null ? null : `${options.profileTo}/read.cpuprofile`;
+  const { parts } = await server.call('stopProfile', file);
+  const each = (runs: readonly Run[], field: keyof Run): number[] => runs.map((run) => run[field]);
+  return {
+    title: `Reads over HTTP, ${String(options.profiles)} profiles ${options.onlineStore}`,
+    notes: [
+      'GraphQL: by identifier, the id, 4 traits, 10 features, the segments and a score; another profile each time.',
+      `bare: a Fastify route of the same process, which answers ${String(answer.length)} bytes made before.`,
+      `${String(CONNECTIONS)} connections of another process, which wait for one answer before they ask for the next.`,
+    ],
+    figures: [
+      figure('GraphQL', 'req/s', each(graphql, 'perSecond')),
+      figure('bare', 'req/s', each(bare, 'perSecond')),
+      ratio('GraphQL ÷ bare', each(graphql, 'perSecond'), each(bare, 'perSecond'), '≥ 0.15'),
+      figure('GraphQL: p50', 'ms', each(graphql, 'p50Ms')),
+      figure('GraphQL: p99', 'ms', each(graphql, 'p99Ms')),
+      figure('bare: p50', 'ms', each(bare, 'p50Ms')),
+      figure('bare: p99', 'ms', each(bare, 'p99Ms')),
+      figure('GraphQL: server CPU', 'µs/req', each(graphql, 'cpuUsPerRequest')),
+      figure('bare: server CPU', 'µs/req', each(bare, 'cpuUsPerRequest')),
+    ],
+    profile: parts,
+  };
+}
+
+/** Asks for every profile once, so that each is in the online store; the last answer. */
+async function askEach(url: string, key: string, bodies: Bodies): Promise<string> {
+  const http = new HttpCalls(CONNECTIONS, key);
+  let answer = '';
+  for (let from = 0; from < bodies.length; from += CONNECTIONS) {
+    const some = bodies.slice(from, from + CONNECTIONS);
+    const answers = await Promise.all(some.map((body) => http.post(`${url}/graphql`, body)));
+    for (const text of answers) {
+      const { errors, data } = JSON.parse(text) as { errors?: unknown; data?: { profile: unknown } };
+      if (errors !== undefined || !data?.profile) throw new Error(`a query was answered ${text}`);
+      answer = text;
+    }
+  }
+  http.close();
+  return answer;
+}
+
+async function load(
+  server: ServerProcess,
+  url: string,
+  key: string,
+  bodies: Bodies,
+  { secondsPerRound }: ReadsOptions,
+): Promise<Run> {
+  const cpuBefore = await server.call('cpuMs');
+  const latenciesMs: number[] = [];
+  let connection = 0;
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const options: autocannon.Options = {
+      url,
+      method: 'POST',
+      connections: CONNECTIONS,
+      duration: secondsPerRound,
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+      setupClient: (client) => {
+        // Each connection goes through profiles of its own.
+        const own = bodies.filter((_, i) => i % CONNECTIONS === connection % CONNECTIONS);
+        connection++;
+        client.setRequests(own.map((body) => ({ method: 'POST' as const, body })));
+      },
+    };
+    autocannon(options, (error: unknown, done) => {
+      if (error instanceof Error) reject(error);
+      else resolve(done);
+    }).on('response', (_client, _status, _bytes, ms) => latenciesMs.push(ms));
+  });
+  const failures = result.non2xx + result.errors;
+  if (failures > 0) throw new Error(`${String(failures)} requests failed`);
+  const cpuMs = (await server.call('cpuMs')) - cpuBefore;
+  return {
+    perSecond: latenciesMs.length / result.duration,
+    p50Ms: percentile(latenciesMs, 50),
+    p99Ms: percentile(latenciesMs, 99),
+    cpuUsPerRequest: (cpuMs * 1_000) / latenciesMs.length,
+  };
+}

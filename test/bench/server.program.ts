@@ -1,0 +1,157 @@
+/**
+ * The server under measurement, a process of its own, so that what clients cost does not count as the server's.
+ *
+ *     node --import tsx test/bench/server.program.ts '<ServerOptions as JSON>'
+ *
+ * Its parent calls it over IPC (see `server-process.ts`); it ends when the parent does.
+ */
+import type { AddressInfo } from 'node:net';
+import Fastify from 'fastify';
+import { startApp, type App } from '../../src/app.js';
+import { readConfig } from '../../src/config.js';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { createLogger } from '../../src/platform/logger.js';
+import { serve } from '../../src/serve.js';
+import { CpuProfiler } from './cpu-profiler.js';
+import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
+import {
+  ENTERED_SEGMENT,
+  FEATURES,
+  knownVisitors,
+  SCORED_SEGMENT,
+  SEGMENTS,
+  shopEvents,
+  shopModel,
+} from './shop-workload.js';
+
+const BATCH_EVENTS = 500;
+const CONCURRENT_CALLS = 4;
+const DRAINED_POLL_MS = 5;
+
+const options = JSON.parse(process.argv[2] ?? '{}') as ServerOptions;
+
+async function define({ engine, models, db, isWorking }: App): Promise<void> {
+  const { features, segments } = engine.services;
+  await features.apply({ views: [{ name: 'web', description: '', source: null, features: FEATURES }], services: [] });
+  const { bytes, manifest } = await shopModel();
+  const { model } = await models.register(bytes, manifest);
+  await models.promote(model.key, model.version);
+  const conditions = { ...SEGMENTS, [ENTERED_SEGMENT.key]: ENTERED_SEGMENT.expression };
+  if (options.scores) conditions[SCORED_SEGMENT.key] = SCORED_SEGMENT.expression;
+  for (const [key, expression] of Object.entries(conditions)) {
+    await segments.upsert({ key, name: key, description: '', tags: [], expression });
+    await segments.activate(key);
+  }
+  if (!isWorking) await engine.worker.drain();
+  await until(async () => {
+    const [row] = await db.query<{ swept: boolean }>(
+      `SELECT (SELECT min(swept_version) FROM partitions) >= definitions_version AS swept FROM installation`,
+    );
+    return row?.swept === true;
+  });
+}
+
+async function until(isDone: () => Promise<boolean>): Promise<void> {
+  while (!(await isDone())) await new Promise((resolve) => setTimeout(resolve, DRAINED_POLL_MS));
+}
+
+/** The keys that clients of a bench use. */
+async function makeKeys({ sources, keys }: App): Promise<{ writeKey: string; readKey: string }> {
+  const { id } = await sources.ensure({ key: 'web', kind: 'http' });
+  const write = await keys.create({ name: 'bench writer', scopes: ['ingest'], sourceId: id });
+  const read = await keys.create({ name: 'bench reader', scopes: ['read'] });
+  return { writeKey: write.secret, readKey: read.secret };
+}
+
+async function accept({ sources, engine }: App, events: readonly IncomingEvent[]): Promise<void> {
+  const source = await sources.ensure({ key: 'web', kind: 'http' });
+  for (let from = 0; from < events.length; from += BATCH_EVENTS * CONCURRENT_CALLS) {
+    const calls = Array.from({ length: CONCURRENT_CALLS }, (_, i) => {
+      const start = from + i * BATCH_EVENTS;
+      return engine.accept.accept(source, events.slice(start, start + BATCH_EVENTS), { historical: false });
+    });
+    for (const result of (await Promise.all(calls)).flat()) {
+      if (result.status !== 'accepted') throw new Error(`an event was ${result.status}`);
+    }
+  }
+}
+
+async function timed(work: () => Promise<void>): Promise<Timing> {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  await work();
+  const ms = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpu);
+  return { ms, cpuMs: (user + system) / 1_000 };
+}
+
+/** A Fastify of its own beside the program's, in the same process, that answers what it is told to. */
+async function startBare(body: string): Promise<string> {
+  const bare = Fastify();
+  bare.post('/graphql', (_request, reply) => reply.type('application/json; charset=utf-8').send(body));
+  await bare.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = bare.server.address() as AddressInfo;
+  app.lifecycle.start('bare server', () => bare, { drain: (started) => started.close() }).catch(fail);
+  return `http://127.0.0.1:${String(port)}`;
+}
+
+function callsOf(app: App): ServerCalls {
+  const { worker } = app.engine;
+  const profiler = new CpuProfiler();
+  return {
+    accept: (count, round) => {
+      const events = shopEvents({ count, round, nowMs: Date.now() - 1_000 });
+      return timed(() => accept(app, events));
+    },
+    acceptKnown: async (visitors) => {
+      const events = knownVisitors(visitors, Date.now() - 1_000);
+      return timed(() => accept(app, events));
+    },
+    drain: () => timed(() => worker.drain()),
+    applied: async () => app.applied(),
+    cpuMs: async () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000;
+    },
+    startBare,
+    startProfile: () => profiler.start(),
+    stopProfile: (file) => profiler.stop(file),
+  };
+}
+
+function fail(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+  process.disconnect?.();
+}
+
+const app = await startApp({
+  config: readConfig({
+    WEFT_DATABASE_URL: options.databaseUrl,
+    WEFT_REDIS_URL: options.redisUrl ?? '',
+    WEFT_PORT: '0',
+    WEFT_INGEST_EVENTS_PER_SECOND: '1000000',
+  }),
+  logger: createLogger({ level: 'warn', destination: process.stderr }),
+  worker: options.worker ? 'yes' : 'no',
+});
+if (options.define) await define(app);
+const keys = await makeKeys(app);
+const { url } = await serve(app);
+const calls = callsOf(app);
+
+process.on('message', ({ id, name, args }: { id: number; name: keyof ServerCalls; args: unknown[] }) => {
+  (calls[name] as (...given: unknown[]) => Promise<unknown>)(...args)
+    .then((result) => process.send?.({ id, result }))
+    .catch((error: unknown) => process.send?.({ id, error: error instanceof Error ? error.stack : String(error) }));
+});
+// Ctrl-C reaches the whole group of processes; the parent decides when this one goes.
+process.on('SIGINT', () => undefined);
+process.on('disconnect', () => {
+  app.engine.worker
+    .stop()
+    .then(() => app.stop())
+    .catch(fail);
+});
+const ready: Ready = { url, ...keys };
+process.send?.({ id: 0, result: ready });

@@ -1,0 +1,209 @@
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import type { FeatureDefinition } from '../../src/features/feature.model.js';
+import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
+import { readModelFixture } from '../support/model-fixtures.js';
+
+/** A web shop: its events, and the features, segments and the model that are kept fresh for it. */
+
+const DAY_MS = 86_400_000;
+const EVENTS_PER_VISITOR = 15;
+const IDENTIFY_SHARE = 0.05;
+/** Of the reads: what a profile holds beside its identify call. */
+const TRACKS_PER_KNOWN_VISITOR = 5;
+
+const NAMES = ['product_view', 'product_view', 'product_view', 'catalog', 'search', 'add_to_cart', 'purchase', 'home'];
+
+/** The multiplicative generator of Park and Miller, so that every run sees the same events. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
+export interface EventsOptions {
+  readonly count: number;
+  /** Rounds share no visitor and no message. */
+  readonly round: number;
+  /** Events happened within the second before. */
+  readonly nowMs: number;
+}
+
+/** Visitors of fifteen events each; one event in twenty says who the visitor is, and two cookies may be one person. */
+export function shopEvents({ count, round, nowMs }: EventsOptions): IncomingEvent[] {
+  const next = random(42 + round);
+  const visitors = Math.max(1, Math.floor(count / EVENTS_PER_VISITOR));
+  return Array.from({ length: count }, (_, i) => {
+    const visitor = Math.floor(next() * visitors);
+    const messageId = `message-${String(round)}-${String(i)}`;
+    const cookie = `cookie-${String(round)}-${String(visitor)}`;
+    const timestampMs = nowMs - Math.floor(next() * 1_000);
+    return next() < IDENTIFY_SHARE
+      ? anIdentify({ messageId, cookie, user: `user-${String(round)}-${String(visitor >> 1)}`, timestampMs })
+      : aTrack({ messageId, cookie, timestampMs, next });
+  });
+}
+
+/** The cookie of a visitor of {@link knownVisitors}. */
+export function knownCookie(visitor: number): string {
+  return `known-cookie-${String(visitor)}`;
+}
+
+/** One profile a visitor, with every trait. */
+export function knownVisitors(visitors: number, nowMs: number): IncomingEvent[] {
+  const next = random(7);
+  const events: IncomingEvent[] = [];
+  for (let visitor = 0; visitor < visitors; visitor++) {
+    const who = { cookie: knownCookie(visitor), timestampMs: nowMs - Math.floor(next() * 1_000) };
+    events.push(anIdentify({ ...who, messageId: `known-${String(visitor)}`, user: `known-user-${String(visitor)}` }));
+    for (let i = 0; i < TRACKS_PER_KNOWN_VISITOR; i++) {
+      events.push(aTrack({ ...who, messageId: `known-${String(visitor)}-${String(i)}`, next }));
+    }
+  }
+  return events;
+}
+
+interface Visit {
+  readonly messageId: string;
+  readonly cookie: string;
+  readonly timestampMs: number;
+}
+
+function anIdentify({ messageId, cookie, user, timestampMs }: Visit & { readonly user: string }): IncomingEvent {
+  return {
+    type: 'identify',
+    messageId,
+    identifiers: [
+      { ns: 'user_id', value: user },
+      { ns: 'anonymous_id', value: cookie },
+    ],
+    timestampMs,
+    traits: { plan: 'free', city: 'Leeds', language: 'en-GB', newsletter: true },
+    context: CONTEXT,
+  };
+}
+
+function aTrack({ messageId, cookie, timestampMs, next }: Visit & { readonly next: () => number }): IncomingEvent {
+  return {
+    type: 'track',
+    name: NAMES[Math.floor(next() * NAMES.length)] ?? 'home',
+    messageId,
+    identifiers: [{ ns: 'anonymous_id', value: cookie }],
+    timestampMs,
+    properties: {
+      sku: `sku-${String(Math.floor(next() * 200))}`,
+      value: Math.floor(next() * 10_000) / 100,
+      currency: 'GBP',
+    },
+    context: CONTEXT,
+  };
+}
+
+const CONTEXT = { page: { path: '/products/blue-mug', referrer: 'https://search.example.com/' }, locale: 'en-GB' };
+
+/** A call of the tracking API, as an item of a batch. */
+export function asTrackingCall(event: IncomingEvent): Record<string, unknown> {
+  const { type, name, messageId, identifiers, timestampMs = 0, properties, traits, context } = event;
+  const valueOf = (ns: string): string | undefined => identifiers.find((each) => each.ns === ns)?.value;
+  return {
+    type,
+    event: name,
+    messageId,
+    anonymousId: valueOf('anonymous_id'),
+    userId: valueOf('user_id'),
+    timestamp: new Date(timestampMs).toISOString(),
+    properties,
+    traits,
+    context,
+  };
+}
+
+function feature(name: string, more: Partial<FeatureDefinition>): FeatureDefinition {
+  return {
+    name,
+    view: 'web',
+    description: '',
+    aggregate: 'count',
+    events: ['product_view'],
+    source: null,
+    where: null,
+    value: null,
+    windowMs: null,
+    unitMs: null,
+    limit: null,
+    type: 'int',
+    ...more,
+  };
+}
+
+const VALUE = { value: 'properties.value', type: 'double' } as const;
+
+export const FEATURES: readonly FeatureDefinition[] = [
+  ...['product_view', 'add_to_cart', 'purchase', 'search'].flatMap((event) => [
+    feature(`${event}_1h`, { events: [event], windowMs: 3_600_000 }),
+    feature(`${event}_7d`, { events: [event], windowMs: 7 * DAY_MS }),
+    feature(`${event}_30d`, { events: [event], windowMs: 30 * DAY_MS }),
+  ]),
+  feature('spend', { events: ['purchase'], aggregate: 'sum', ...VALUE }),
+  feature('spend_30d', { events: ['purchase'], aggregate: 'sum', ...VALUE, windowMs: 30 * DAY_MS }),
+  feature('avg_price_7d', { aggregate: 'avg', ...VALUE, windowMs: 7 * DAY_MS }),
+  feature('max_price', { aggregate: 'max', ...VALUE }),
+  feature('skus_7d', { aggregate: 'distinct', value: 'properties.sku', windowMs: 7 * DAY_MS }),
+  feature('last_sku', { aggregate: 'last', value: 'properties.sku', type: 'string' }),
+  feature('first_sku', { aggregate: 'first', value: 'properties.sku', type: 'string' }),
+  feature('days_since_visit', { aggregate: 'recency', events: [], unitMs: DAY_MS }),
+];
+
+export const SEGMENTS: Readonly<Record<string, string>> = {
+  viewed_not_bought: 'performed("product_view", "7d") && !performed("purchase", "7d")',
+  cart_abandoned:
+    'since("add_to_cart") >= "5m" && since("add_to_cart") < "24h" && (!performed("purchase") || last("purchase") < last("add_to_cart"))',
+  keen: 'f.product_view_1h >= 3',
+  big_spender: 'f.spend > 200',
+  lapsed: 'f.spend > 50 && since("purchase") > "90d"',
+  browsers: 'f.product_view_30d > 5 && f.purchase_30d == 0',
+  free_plan: 'traits.plan == "free"',
+  explorers: 'f.skus_7d >= 4 && f.search_7d >= 1',
+};
+
+export const MODEL = 'likely_buyer';
+/** Has the model asked at each event of a profile. */
+export const SCORED_SEGMENT = { key: 'likely_buyers', expression: `score("${MODEL}") >= 0.5` };
+/** What a single `signup` makes a visitor a member of. */
+export const ENTERED_SEGMENT = { key: 'signed_up', expression: 'count("signup", "7d") >= 1', event: 'signup' };
+
+/** What a query for a page asks of a profile: the inputs of the model, too. */
+export const PAGE_FEATURES = [
+  'product_view_1h',
+  'product_view_7d',
+  'product_view_30d',
+  'add_to_cart_7d',
+  'purchase_30d',
+  'search_7d',
+  'spend',
+  'spend_30d',
+  'avg_price_7d',
+  'skus_7d',
+];
+export const PAGE_TRAITS = ['plan', 'city', 'language', 'newsletter'];
+
+/** A forest of twenty trees that reads ten features. It was trained on other columns: its cost counts, not its answer. */
+export async function shopModel(): Promise<{ bytes: Uint8Array; manifest: ModelManifest }> {
+  const { bytes, manifest } = await readModelFixture('benign_forest');
+  const names = new Map(manifest.featureService.features.map((name, i) => [name, PAGE_FEATURES[i] ?? name]));
+  const renamed = (name: string): string => names.get(name) ?? name;
+  const renamedKeys = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(record).map(([name, value]) => [renamed(name), value]));
+  return {
+    bytes,
+    manifest: {
+      ...manifest,
+      key: MODEL,
+      featureService: { name: 'likely_buyer_v1', features: PAGE_FEATURES },
+      inputs: manifest.inputs.map((input) => ({ ...input, features: input.features.map(renamed) })),
+      fill: renamedKeys(manifest.fill),
+      goldenVectors: manifest.goldenVectors.map((vector) => ({ ...vector, features: renamedKeys(vector.features) })),
+    },
+  };
+}
