@@ -1,4 +1,6 @@
+import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
+import { EXIT_CODES, exitCodeOf } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { describeError } from './platform/logger.js';
 
@@ -15,7 +17,7 @@ function stopSignal(): AbortSignal {
 }
 
 async function main(): Promise<void> {
-  let exitCode = 0;
+  let exitCode: number = EXIT_CODES.ok;
   const program = createProgram({
     signal: stopSignal(),
     setExitCode: (code) => {
@@ -25,8 +27,13 @@ async function main(): Promise<void> {
   try {
     await program.parseAsync(process.argv);
   } catch (error) {
-    exitCode = 1;
-    process.stderr.write(explain(error));
+    if (error instanceof CommanderError) {
+      // Commander has told it already.
+      exitCode = exitCodeOf(error);
+    } else {
+      exitCode = EXIT_CODES.failed;
+      process.stderr.write(explain(error));
+    }
   }
   process.exit(exitCode);
 }

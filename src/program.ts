@@ -20,7 +20,7 @@ import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
-import { terminalConfirm } from './platform/command-line.js';
+import { terminalConfirm, throwInsteadOfExiting } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
 import { RedisConnection } from './platform/redis.js';
@@ -35,10 +35,13 @@ import { loadCommand } from './sources/load.command.js';
 export interface ProgramDeps {
   /** Aborted by the first signal to stop. */
   readonly signal: AbortSignal;
-  setExitCode(code: number): void;
+  readonly setExitCode: (code: number) => void;
 }
 
-/** The command line. Nothing is opened before a command runs, so that `--help` needs no database. */
+/**
+ * The command line. Nothing is opened before a command runs, so that `--help` needs no database. Parsing throws a
+ * CommanderError for wrong use, and once help or version were printed.
+ */
 export function createProgram(deps: ProgramDeps): Command {
   const program = new Command('weft')
     .description('Customer data platform with a feature store: profiles, features, segments, one GraphQL API.')
@@ -50,7 +53,7 @@ export function createProgram(deps: ProgramDeps): Command {
   program.addCommand(workerCommand(deps));
   for (const command of dataCommands(deps)) program.addCommand(command);
   program.addCommand(doctorCommand(deps));
-  return program;
+  return throwInsteadOfExiting(program);
 }
 
 /** The commands on data and definitions, each with the services that it needs for as long as it runs. */

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import type { Command, CommanderError } from 'commander';
 import { WeftError, type ErrorCode } from './errors.js';
 
 /** What commands end with. 2 says that the command line or a file it names is wrong, so that trying again is no use. */
@@ -53,6 +54,25 @@ export function errorText({ message, where, hint }: WeftError): string {
     ...(hint === undefined || message.includes(hint) ? [] : [`  hint: ${hint}`]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Makes a program's commands throw a CommanderError where commander would end the process, and hands the settings of
+ * the program down to all commands, which commander does not do for those that were built elsewhere.
+ */
+export function throwInsteadOfExiting(program: Command): Command {
+  program.exitOverride();
+  inheritSettings(program);
+  return program;
+}
+
+function inheritSettings(parent: Command): void {
+  for (const command of parent.commands) inheritSettings(command.copyInheritedSettings(parent));
+}
+
+/** What a CommanderError ends the process with: help and version, asked for, are no failure; all else is wrong use. */
+export function exitCodeOf({ exitCode }: CommanderError): number {
+  return exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
 }
 
 /** Columns padded to their widest cell, two spaces apart; the first row is the header. */
