@@ -86,7 +86,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   const { onlineStore, isShared } = await startOnlineStore(lifecycle, config, metrics, clock);
 
   const observers = { ...observeAccepts(metrics, logger), ...createObservers(metrics, logger) };
-  const listeners: ((batch: BatchResult) => void)[] = [observers.committed];
+  const listeners: ((batch: BatchResult) => void)[] = [
+    (batch) => {
+      observers.committed(batch);
+    },
+  ];
   const engine = await lifecycle.start(
     'engine',
     () =>
