@@ -93,8 +93,7 @@ module.exports = {
     },
     {
       name: 'seeds-come-in-through-the-door',
-      comment:
-        'seeds are users of the program: they load files and send requests, they write no table',
+      comment: 'seeds are users of the program: they load files and send requests, they write no table',
       severity: 'error',
       from: { path: '^seeds/', pathNot: UNDER_TEST },
       to: { path: '^src/.*\\.(store|step|entity|postgres|redis|memory)\\.ts$' },

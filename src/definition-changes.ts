@@ -19,7 +19,11 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
     (await new FeatureReader(tx).views()).flatMap((view) => view.features);
   const changed = async (tx: Transaction): Promise<void> => {
     const features = [...(await definedFeatures(tx)), ...(await segments.inlineFeatures(tx))];
-    await store.syncStreams(tx, streamsOf(features).map((stream) => stream.key), clock.now());
+    await store.syncStreams(
+      tx,
+      streamsOf(features).map((stream) => stream.key),
+      clock.now(),
+    );
     await store.touchDefinitions(tx);
   };
   const segments = new SegmentService(db, clock, {

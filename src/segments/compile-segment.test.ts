@@ -166,7 +166,10 @@ describe('values', () => {
   const facts: NaiveFacts = {
     values: { spend_lifetime: 120, orders: 7, category: 'shoes', loyal: true },
     traits: { tags: ['a', 'b', 'Ünï'], n: 2, s: '12', o: { k: 1 } },
-    models: { m: { score: 0.25, label: 3, cluster: 3, validUntil: Infinity }, c: { label: 'champions', validUntil: Infinity } },
+    models: {
+      m: { score: 0.25, label: 3, cluster: 3, validUntil: Infinity },
+      c: { label: 'champions', validUntil: Infinity },
+    },
     segments: ['member'],
   };
 

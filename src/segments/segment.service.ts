@@ -106,7 +106,9 @@ export class SegmentService {
 
   /** The features that active segments define in place. */
   async inlineFeatures(tx: Transaction): Promise<FeatureDefinition[]> {
-    return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(({ parsed }) => parsed.requires.inlineFeatures);
+    return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(
+      ({ parsed }) => parsed.requires.inlineFeatures,
+    );
   }
 
   async #change(work: (tx: Transaction, reader: SegmentReader) => Promise<StoredSegment>): Promise<StoredSegment> {

@@ -126,7 +126,10 @@ describe('weft load', () => {
   });
 
   it('stops on request, and goes on when run again', async () => {
-    const rows = Array.from({ length: 20_000 }, (_, i) => `I${String(i)},a,1,2010-12-01 08:26:00,1,${String(i + 1_000)},UK`);
+    const rows = Array.from(
+      { length: 20_000 },
+      (_, i) => `I${String(i)},a,1,2010-12-01 08:26:00,1,${String(i + 1_000)},UK`,
+    );
     await writeFile(join(folder, 'long.csv'), `${doc.csv.split('\n')[0] ?? ''}\n${rows.join('\n')}\n`);
     const abort = new AbortController();
     const acceptor: EventAcceptor = {
