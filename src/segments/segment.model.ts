@@ -3,18 +3,6 @@ import type { Uuid } from '../platform/ids.js';
 export const SEGMENT_STAGES = ['draft', 'active', 'archived'] as const;
 export type SegmentStage = (typeof SEGMENT_STAGES)[number];
 
-/** One version of a segment's definition. */
-export interface SegmentVersion {
-  readonly segmentId: number;
-  readonly key: string;
-  readonly name: string;
-  readonly description: string;
-  readonly version: number;
-  readonly stage: SegmentStage;
-  /** CEL; see `docs/segments.md`. */
-  readonly expression: string;
-}
-
 export type ChangeKind = 'enter' | 'leave';
 export type CauseKind = 'event' | 'timer' | 'merge' | 'unmerge' | 'model' | 'edit' | 'consent' | 'erasure' | 'load';
 
