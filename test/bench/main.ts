@@ -65,12 +65,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const started = new Date();
   const startMs = performance.now();
   if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
-  const world = await BenchWorld.start();
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => {
       reject(new Error('interrupted'));
     });
   });
+  // It may come when nobody waits for it.
+  interrupted.catch(() => undefined);
+  const world = await BenchWorld.start();
   const sections: Section[] = [];
   try {
     const machine = machineOf(world.postgresVersion);

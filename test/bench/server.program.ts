@@ -122,7 +122,7 @@ function callsOf(app: App): ServerCalls {
 function fail(error: unknown): void {
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exitCode = 1;
-  process.disconnect?.();
+  process.disconnect();
 }
 
 const app = await startApp({
