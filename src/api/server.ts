@@ -43,7 +43,11 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     ...(deps.definitionsPollMs === undefined ? {} : { pollMs: deps.definitionsPollMs }),
   });
   const schema = buildApiSchema();
-  const app = Fastify({ forceCloseConnections: true, genReqId: () => newId(clock.now()), requestIdHeader: false });
+  const app = Fastify({
+    forceCloseConnections: true,
+    genReqId: requestIds(newId(clock.now())),
+    requestIdHeader: false,
+  });
   await watch.start();
   app.addHook('onClose', () => watch.stop());
 
@@ -56,4 +60,10 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
   await app.register(healthRoutes({ db, readiness: deps.readiness, metrics: deps.metrics }));
   return app;
+}
+
+/** Unique over processes; a random id for each request would cost as much as parsing it. */
+function requestIds(processId: string): () => string {
+  let count = 0;
+  return () => `${processId}-${(++count).toString(36)}`;
 }
