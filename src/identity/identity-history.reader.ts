@@ -1,6 +1,6 @@
 import type { EventHistoryReader } from '../events/event-history.reader.js';
 import { compareCanonical, type Identifier } from '../events/event.model.js';
-import { uuidArray } from '../platform/binary-arrays.js';
+import { int4Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { evidenceKey } from './component.model.js';
@@ -32,7 +32,6 @@ interface IdentityHistoryParts {
 
 /** A raw component as it is now: all that was ever seen together, limits ignored. */
 interface HistoryComponent {
-  readonly id: Uuid;
   readonly members: Map<Uuid, Identifier>;
 }
 
@@ -103,7 +102,7 @@ export class IdentityHistoryReader {
       if (component === undefined) continue;
       let groupAt = groupAts.get(component);
       if (groupAt === undefined) {
-        groupAt = await this.#groups(tx, component, evidence.get(component.id) ?? [], latestMs, toPos);
+        groupAt = await this.#groups(tx, component, evidence.get(component) ?? null, latestMs, toPos);
         groupAts.set(component, groupAt);
       }
       const group = await groupAt(identifierId, knownAtMs);
@@ -112,15 +111,18 @@ export class IdentityHistoryReader {
     return answers;
   }
 
-  /** The groups of one component, to be asked for rising instants. */
+  /**
+   * The groups of one component, to be asked for rising instants.
+   * @param rows null: too many to be replayed
+   */
   async #groups(
     tx: Transaction,
     component: HistoryComponent,
-    rows: readonly Evidence[],
+    rows: readonly Evidence[] | null,
     latestMs: number,
     toPos: number,
   ): Promise<GroupAt> {
-    if (rows.length > this.#maxReplayRows) {
+    if (rows === null) {
       return (id, knownAtMs) => this.#assignedGroup(tx, component, id, knownAtMs);
     }
     const counts = new Map<string, number>();
@@ -162,52 +164,40 @@ export class IdentityHistoryReader {
     });
     const components = new Map<Uuid, HistoryComponent>();
     for (const { id, ns, value, component_id: componentId } of rows) {
-      const component = components.get(componentId) ?? { id: componentId, members: new Map<Uuid, Identifier>() };
+      const component = components.get(componentId) ?? { members: new Map<Uuid, Identifier>() };
       components.set(componentId, component);
       component.members.set(id, { id, ns, value });
     }
     return [...components.values()];
   }
 
-  /** What is stored of each component, known by then; at most one row more than may be replayed. */
+  /** What is stored of each component, known by then; components with more than may be replayed are left out. */
   async #evidence(
     db: Queryable,
     components: readonly HistoryComponent[],
     knownAtMs: number,
-  ): Promise<Map<Uuid, Evidence[]>> {
-    const { rows } = await db.run<{
-      component_id: Uuid;
-      anchor_id: Uuid;
-      set_id: Uuid;
-      day: number;
-      occurred_at: number;
-      source_id: number;
-      message_id: string;
-      known_at: number;
-      identifier_ids: Uuid[];
-    }>({
-      name: 'identity-history-evidence',
-      text: `SELECT c.id AS component_id, e.* FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
-               SELECT e.anchor_id, e.set_id, e.day, e.occurred_at, e.source_id, e.message_id, e.known_at, e.identifier_ids
-               FROM identifiers i JOIN evidence e ON e.anchor_id = i.id
-               WHERE i.component_id = c.id AND e.known_at <= $2::int8 LIMIT $3::int4
-             ) e`,
-      values: [uuidArray(components, (c) => c.id), knownAtMs, this.#maxReplayRows + 1],
+  ): Promise<Map<HistoryComponent, Evidence[]>> {
+    const { rows: counts } = await db.run<{ place: number; n: number }>({
+      name: 'identity-history-evidence-count',
+      text: `SELECT m.place, sum(e.n)::int8 AS n FROM ${MEMBERS} CROSS JOIN LATERAL (
+               SELECT count(*) AS n FROM evidence WHERE anchor_id = m.id AND known_at <= $3::int8
+             ) e GROUP BY m.place`,
+      values: memberArrays(components, knownAtMs),
     });
-    const byId = new Map(components.map((component) => [component.id, component]));
-    const evidence = new Map<Uuid, Evidence[]>();
+    const small = counts.filter(({ n }) => n <= this.#maxReplayRows).map(({ place }) => components[place]);
+    const replayed = small.filter((component) => component !== undefined);
+    const { rows } = await db.run<EvidenceRow>({
+      name: 'identity-history-evidence',
+      text: `SELECT m.place, e.* FROM ${MEMBERS} CROSS JOIN LATERAL (
+               SELECT anchor_id, set_id, day, occurred_at, source_id, message_id, known_at, identifier_ids
+               FROM evidence WHERE anchor_id = m.id AND known_at <= $3::int8 OFFSET 0
+             ) e`,
+      values: memberArrays(replayed, knownAtMs),
+    });
+    const evidence = new Map(replayed.map((component) => [component, [] as Evidence[]]));
     for (const row of rows) {
-      const identifiers = row.identifier_ids.map((id) => byId.get(row.component_id)?.members.get(id));
-      const list = evidence.get(row.component_id) ?? [];
-      evidence.set(row.component_id, list);
-      list.push({
-        anchorId: row.anchor_id,
-        setId: row.set_id,
-        day: row.day,
-        key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
-        knownAt: row.known_at,
-        identifiers: identifiers.filter((identifier) => identifier !== undefined),
-      });
+      const component = replayed[row.place];
+      if (component !== undefined) evidence.get(component)?.push(toEvidence(row, component));
     }
     return evidence;
   }
@@ -228,4 +218,35 @@ export class IdentityHistoryReader {
     if (profileId === undefined) return null;
     return rows.filter((row) => row.profile_id === profileId).map((row) => row.identifier_id);
   }
+}
+
+interface EvidenceRow {
+  readonly place: number;
+  readonly anchor_id: Uuid;
+  readonly set_id: Uuid;
+  readonly day: number;
+  readonly occurred_at: number;
+  readonly source_id: number;
+  readonly message_id: string;
+  readonly known_at: number;
+  readonly identifier_ids: readonly Uuid[];
+}
+
+/** Each member with the place of its component. */
+const MEMBERS = 'unnest($1::int4[], $2::uuid[]) AS m (place, id)';
+
+function memberArrays(components: readonly HistoryComponent[], knownAtMs: number): unknown[] {
+  const members = components.flatMap(({ members }, place) => [...members.keys()].map((id) => ({ place, id })));
+  return [int4Array(members, (m) => m.place), uuidArray(members, (m) => m.id), knownAtMs];
+}
+
+function toEvidence(row: EvidenceRow, { members }: HistoryComponent): Evidence {
+  return {
+    anchorId: row.anchor_id,
+    setId: row.set_id,
+    day: row.day,
+    key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
+    knownAt: row.known_at,
+    identifiers: row.identifier_ids.map((id) => members.get(id)).filter((identifier) => identifier !== undefined),
+  };
 }
