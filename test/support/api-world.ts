@@ -75,7 +75,12 @@ export async function createApiWorld(
   let readThroughs = 0;
   const profiles = new ProfileReader();
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
-  const keys = new ApiKeyService({ store: new ApiKeyStore(db.dataSource), clock, randomBytes, onLastUsedError: onDefect });
+  const keys = new ApiKeyService({
+    store: new ApiKeyStore(db.dataSource),
+    clock,
+    randomBytes,
+    onLastUsedError: onDefect,
+  });
   const services: ApiServices = {
     db,
     clock,
@@ -121,7 +126,8 @@ export async function createApiWorld(
   const url = `http://127.0.0.1:${String(port)}`;
   const source = await sources.ensure({ key: 'web', kind: 'http' });
   const secretOf = async (scope: ApiScope): Promise<string> =>
-    (await keys.create({ name: scope, scopes: [scope], ...(scope === 'ingest' ? { sourceId: source.id } : {}) })).secret;
+    (await keys.create({ name: scope, scopes: [scope], ...(scope === 'ingest' ? { sourceId: source.id } : {}) }))
+      .secret;
   const secrets = { admin: await secretOf('admin'), read: await secretOf('read'), ingest: await secretOf('ingest') };
 
   const ask: ApiWorld['ask'] = async (query, variables, { key = secrets.admin } = {}) => {
