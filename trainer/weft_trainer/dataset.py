@@ -99,7 +99,7 @@ def read_training_set(
     table = _read_table(path)
     known = [*entity_columns, time_column] + ([label_column] if label_column is not None else [])
     if service is None:
-        features = [name for name in table.column_names if name not in known and name != "profile_id"]
+        features = [name for name in table.column_names if name not in known and name not in ("profile_id", "entity_status")]
         texts = frozenset(name for name in features if _is_text(table.column(name).type))
         service = FeatureService(service_name, features, texts)
     _check_columns(path, table, [time_column, *service.features] + ([label_column] if label_column is not None else []))
