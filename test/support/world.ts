@@ -4,6 +4,7 @@ import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { BatchResult } from '../../src/pipeline.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import type { Database } from '../../src/platform/postgres.js';
+import { MemoryOnlineStore } from '../../src/profiles/online-store.memory.js';
 import type { OnlineStore, Versioned, VersionedEntry } from '../../src/profiles/online-store.model.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -17,23 +18,38 @@ export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
-class MapStore implements OnlineStore {
+const MAX_STORE_BYTES = 100_000_000;
+
+/** The online store of a process, with what it answers laid open: a test may look through it and lose any of it. */
+class OpenStore implements OnlineStore {
   readonly entries = new Map<string, Versioned>();
+  readonly #store: MemoryOnlineStore;
+
+  constructor(clock: ManualClock) {
+    this.#store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
+  }
 
   async putMany(entries: readonly VersionedEntry[]): Promise<void> {
-    for (const { key, version, bytes } of entries) {
-      if ((this.entries.get(key)?.version ?? 0) < version) this.entries.set(key, { version, bytes });
-    }
-    return Promise.resolve();
+    await this.#store.putMany(entries);
+    await this.#copy(entries.map(({ key }) => key));
   }
 
   async getMany(keys: readonly string[]): Promise<(Versioned | null)[]> {
-    return Promise.resolve(keys.map((key) => this.entries.get(key) ?? null));
+    return keys.map((key) => this.entries.get(key) ?? null);
   }
 
-  async deleteMany(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.entries.delete(key);
-    return Promise.resolve();
+  async deleteMany(keys: readonly string[], version: number): Promise<void> {
+    await this.#store.deleteMany(keys, version);
+    await this.#copy(keys);
+  }
+
+  async #copy(keys: readonly string[]): Promise<void> {
+    const found = await this.#store.getMany(keys);
+    for (const [i, key] of keys.entries()) {
+      const entry = found[i] ?? null;
+      if (entry === null) this.entries.delete(key);
+      else this.entries.set(key, entry);
+    }
   }
 }
 
@@ -55,7 +71,7 @@ export interface World {
   readonly db: Database;
   readonly clock: ManualClock;
   readonly engine: Engine;
-  readonly store: MapStore;
+  readonly store: OpenStore;
   readonly batches: BatchResult[];
   /** Another worker process on the same database. */
   another(limits?: Partial<EngineLimits>): Promise<Engine>;
@@ -79,7 +95,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const { entities = [SourceEntity] } = options;
   const test = await createTestDatabase({ entities });
   const clock = new ManualClock(startMs);
-  const store = new MapStore();
+  const store = new OpenStore(clock);
   const batches: BatchResult[] = [];
   const engines: Engine[] = [];
   const build = async (db: Database, limits: Partial<EngineLimits> = options.limits ?? {}): Promise<Engine> => {
