@@ -107,10 +107,5 @@ export class FoldContext implements EvalContext {
 
 function isFresh(profile: ProfileWork, model: ActiveModel, t: number): boolean {
   const prediction = profile.scores.get(model.key);
-  return (
-    prediction !== undefined &&
-    prediction.version === model.version &&
-    prediction.asOf <= t &&
-    t < prediction.validUntil
-  );
+  return prediction?.version === model.version && prediction.asOf <= t && t < prediction.validUntil;
 }
