@@ -1,6 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { int2Array, int8Array } from '../platform/binary-arrays.js';
 import type { Database, Transaction } from '../platform/postgres.js';
+import { toSqlError } from '../platform/sql-errors.js';
 import { LeaseLost, type Lease } from './partition-lease.model.js';
 
 /*
@@ -123,18 +124,18 @@ export class PartitionLeases {
         return;
       } catch {
         // The session is gone and its lock with it: others may have taken over. Start anew.
-        await this.#session.release().catch(() => undefined);
+        await this.#session.release().catch(ignore);
         this.#session = null;
         this.#held.clear();
       }
     }
     const session = this.#db.dataSource.createQueryRunner();
-    await session.connect();
     try {
+      await session.connect();
       await session.query('SELECT pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
     } catch (error) {
-      await session.release();
-      throw error;
+      await session.release().catch(ignore);
+      throw toSqlError(error);
     }
     this.#session = session;
   }
