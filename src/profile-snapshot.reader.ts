@@ -6,7 +6,7 @@ import type { ProfileReader } from './profiles/profile.reader.js';
 import { decodeTraits } from './profiles/traits.model.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { MembershipStore } from './segments/membership.store.js';
-import { newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import { newAnchorWork, newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
 import {
   identifierKey,
   packProfile,
@@ -194,7 +194,7 @@ function addAnchor(work: ProfileWork, row: ProfileAnchor, features: Definitions[
   if (anchor === null) return;
   const { id, part } = anchor;
   const state = features.decode(anchor.state);
-  work.anchors.set(id, { id, part, traits: decodeTraits(anchor.traits), state, dirty: false });
+  work.anchors.set(id, newAnchorWork({ id, part, traits: decodeTraits(anchor.traits), state }));
 }
 
 /** When the newest event that each partition has applied was accepted, ms. */

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { AnchorStateStore, PackedAnchor } from './features/anchor-state.store.js';
+import { MIN_WINDOW_MS } from './features/stream.model.js';
 import type { EventIdentity } from './identity/identity-outcome.model.js';
 import type { KnownProfile } from './identity/component.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
@@ -9,7 +10,7 @@ import { decodeTraits, encodeTraits } from './profiles/traits.model.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { FoldChange } from './segments/fold-batch.js';
 import type { MembershipStore, ProfileMembership } from './segments/membership.store.js';
-import { newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import { newAnchorWork, newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
 import type { ProfileTimer, TimerStore } from './segments/timer.store.js';
 
 export interface WorkingSetStores {
@@ -20,6 +21,8 @@ export interface WorkingSetStores {
 }
 
 const DEFAULT_MAX_CACHED_PROFILES = 20_000;
+/** The shortest window is one hop long. */
+const SHORTEST_HOP_MS = MIN_WINDOW_MS;
 
 /**
  * The profiles that a micro-batch works on: loaded together, changed in memory, saved together.
@@ -108,7 +111,9 @@ export class WorkingSet {
       if (anchor === null) continue;
       const { id, part } = anchor;
       const state = definitions.features.decode(anchor.state);
-      work.anchors.set(id, { id, part, traits: decodeTraits(anchor.traits), state, dirty: false });
+      const loaded = newAnchorWork({ id, part, traits: decodeTraits(anchor.traits), state });
+      loaded.packedTraits = anchor.traits;
+      work.anchors.set(id, loaded);
     }
     for (const { profileId, ...membership } of memberships) {
       this.profile(profileId).memberships.set(membership.segmentId, membership);
@@ -154,16 +159,21 @@ export class WorkingSet {
     for (const profile of this.#batch.values()) {
       // A timer that is due but not yet fired will still look back from its own instant.
       const beforeT = Math.min(untilT, profile.dueAt);
-      let isMerged = false;
+      const hop = Math.floor(beforeT / SHORTEST_HOP_MS);
       for (const anchor of profile.anchors.values()) {
         if (!anchor.dirty) continue;
-        features.prune(anchor.state, beforeT);
-        const { id, part, traits, state } = anchor;
-        packed.push({ id, part, traits: encodeTraits(traits), state: features.encode(state) });
+        // Tiles fall out of sight at the ends of hops only, and each longer hop is a multiple of the shortest.
+        if (anchor.prunedHop !== hop) {
+          features.prune(anchor.state, beforeT);
+          if (anchor.state !== profile.merged) features.prune(profile.merged, beforeT);
+          anchor.prunedHop = hop;
+        }
+        anchor.packedState = features.encode(anchor.state);
+        anchor.packedTraits ??= encodeTraits(anchor.traits);
+        const { id, part, packedTraits: traits, packedState: state } = anchor;
+        packed.push({ id, part, traits, state });
         anchor.dirty = false;
-        isMerged ||= anchor.state !== profile.merged;
       }
-      if (isMerged) features.prune(profile.merged, beforeT);
     }
     return packed;
   }

@@ -1,3 +1,4 @@
+import type { CanonicalKey } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Evidence } from './evidence.model.js';
 
@@ -41,6 +42,8 @@ export interface Component {
   evidence: Map<string, Evidence> | null;
   /** Least canonical keys already written, so that repetitions cost nothing; a subset of all evidence. */
   readonly written: Map<string, Evidence>;
+  /** The same for members that were seen by themselves, by id: most events are of that kind, and need no hash. */
+  readonly seenAlone: Map<Uuid, CanonicalKey>;
 }
 
 export function newComponent(id: Uuid): Component {
@@ -51,6 +54,7 @@ export function newComponent(id: Uuid): Component {
     profiles: new Map(),
     evidence: null,
     written: new Map(),
+    seenAlone: new Map(),
   };
 }
 
@@ -66,6 +70,7 @@ export function absorb(into: Component, from: Component): void {
   for (const identifier of from.members.values()) addMember(into, identifier);
   for (const profile of from.profiles.values()) into.profiles.set(profile.id, profile);
   for (const [key, evidence] of from.written) into.written.set(key, evidence);
+  for (const [id, key] of from.seenAlone) into.seenAlone.set(id, key);
   if (into.evidence !== null && from.evidence !== null) {
     for (const [key, evidence] of from.evidence) into.evidence.set(key, evidence);
   } else {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Identifier, LoggedEvent } from '../events/event.model.js';
+import { compareCanonical, type Identifier, type LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { partitionOf, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
@@ -151,12 +151,14 @@ export class IdentityStep {
   }
 
   async #resolveEvent(tx: Transaction, batch: IdentityBatch, event: LoggedEvent): Promise<EventIdentity> {
+    const known = this.#knownAlone(event);
+    if (known !== null) return { event, profileId: known, moves: NO_MOVES, merged: NONE };
     const evidence = evidenceOf(event);
     const { component, grown } = this.#componentOf(batch, event);
     const isNews = noteEvidence(batch, component, evidence);
     const lawful = withinLimits(component.counts, this.#options.rules);
     if (!grown && (lawful || !isNews))
-      return { event, profileId: this.#profileOf(component, event), moves: [], merged: NONE };
+      return { event, profileId: this.#profileOf(component, event), moves: NO_MOVES, merged: NONE };
 
     const groups = lawful ? [[...component.members.keys()]] : await this.#replay(tx, batch, component);
     const assignment = assignProfiles({
@@ -174,6 +176,16 @@ export class IdentityStep {
       moves: assignment.moved,
       merged: new Map(assignment.merged.filter((m) => m.previously === null).map((m) => [m.from, m.into])),
     };
+  }
+
+  /** The profile of an event with one identifier that says nothing new; null if it has to be looked at. */
+  #knownAlone(event: LoggedEvent): Uuid | null {
+    const [anchor, second] = event.identifiers;
+    if (anchor === undefined || second !== undefined) return null;
+    const component = this.#byIdentifier.get(anchor.id);
+    const seen = component?.seenAlone.get(anchor.id);
+    if (component === undefined || seen === undefined || compareCanonical(seen, event) > 0) return null;
+    return this.#profileOf(component, event);
   }
 
   /** The one component of the event's identifiers; `grown` if that took joining some or adding new ones. */
@@ -288,6 +300,7 @@ export class IdentityStep {
 }
 
 const NONE: ReadonlyMap<Uuid, Uuid> = new Map();
+const NO_MOVES: EventIdentity['moves'] = [];
 
 function newIdentifier(identifier: Identifier, component: Component, event: LoggedEvent): KnownIdentifier {
   return {
@@ -328,6 +341,7 @@ function noteEvidence(batch: IdentityBatch, component: Component, evidence: Evid
   component.evidence?.set(key, least);
   component.written.delete(key);
   component.written.set(key, least);
+  if (least.identifiers.length === 1) component.seenAlone.set(least.anchorId, least.key);
   if (component.written.size > MAX_WRITTEN_ROWS) {
     for (const oldest of component.written.keys()) {
       component.written.delete(oldest);

@@ -5,7 +5,7 @@ import { applyTraits, mergeTraits } from '../profiles/traits.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { Definitions } from './definitions.model.js';
 import { FoldContext } from './fold-context.js';
-import { remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
+import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
 import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js';
 
 /*
@@ -92,6 +92,7 @@ function compareIds(a: Uuid, b: Uuid): number {
 }
 
 function involvedProfiles(step: EventIdentity): Uuid[] {
+  if (step.moves.length === 0 && step.merged.size === 0) return [step.profileId];
   const involved = new Set<Uuid>([step.profileId]);
   for (const move of step.moves) {
     involved.add(move.to);
@@ -101,8 +102,15 @@ function involvedProfiles(step: EventIdentity): Uuid[] {
   return [...involved];
 }
 
-/** Rounds: of the waiting steps take each whose profiles no earlier one waits for; evaluate those together. */
+/**
+ * Rounds: of the waiting steps take each whose profiles no earlier one waits for; evaluate those together. Without
+ * models there is nothing to gain by that, and the steps run one after the other.
+ */
 async function runAll(context: FoldContext, steps: readonly RunningStep[]): Promise<void> {
+  if (context.definitions.models.size === 0) {
+    for (const { program } of steps) for (const evaluation of program) evaluate(context, evaluation);
+    return;
+  }
   let waiting = steps;
   while (waiting.length > 0) {
     const busy = new Set<Uuid>();
@@ -238,6 +246,7 @@ function applyEvent(context: FoldContext, profile: ProfileWork, event: LoggedEve
   if (profile.traits !== anchor.traits && traits.length > 0) {
     profile.traits = mergeTraits([...profile.anchors.values()].map((a) => a.traits));
   }
+  if (traits.length > 0) anchor.packedTraits = null;
   // An event that no feature and no trait took in leaves the state as it was stored.
   if (traits.length > 0 || touched.length > 0) anchor.dirty = true;
   if (profile.scores.size > 0) context.dropStaleScores(profile, touched);
@@ -249,13 +258,9 @@ function anchorOf(context: FoldContext, profile: ProfileWork, event: LoggedEvent
   if (identifier === undefined) throw new Error(`event at ${String(event.pos)} has no identifier`);
   let anchor = profile.anchors.get(identifier.id);
   if (anchor === undefined) {
-    anchor = {
-      id: identifier.id,
-      part: event.part,
-      traits: new Map(),
-      state: context.definitions.features.empty(),
-      dirty: true,
-    };
+    const state = context.definitions.features.empty();
+    anchor = newAnchorWork({ id: identifier.id, part: event.part, traits: new Map(), state });
+    anchor.dirty = true;
     profile.anchors.set(anchor.id, anchor);
     remerge(profile, context.definitions.features);
   }
@@ -263,9 +268,7 @@ function anchorOf(context: FoldContext, profile: ProfileWork, event: LoggedEvent
 }
 
 async function evaluateAll(context: FoldContext, evaluations: readonly Evaluation[]): Promise<void> {
-  if (context.definitions.models.size > 0) {
-    await context.score(evaluations.map((e) => ({ profile: e.profile, t: e.t, segments: scopeOf(context, e) })));
-  }
+  await context.score(evaluations.map((e) => ({ profile: e.profile, t: e.t, segments: scopeOf(context, e) })));
   for (const evaluation of evaluations) evaluate(context, evaluation);
 }
 

@@ -64,11 +64,21 @@ export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: nu
     asOf,
     [...profile.identifiers.values()].map(({ ns, value }) => [ns, value]),
     [...profile.traits].map(([name, t]) => [name, t.value, t.occurredAt, t.sourceId, t.messageId]),
-    features.encode(profile.merged),
+    packedState(profile, features),
     [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
     [...profile.scores.values()],
   ];
   return packr.pack(packed);
+}
+
+/** Of a profile with one anchor the bytes are those that were saved for it. */
+function packedState({ anchors, merged }: ProfileWork, features: FeatureSet): Buffer {
+  if (anchors.size === 1) {
+    for (const anchor of anchors.values()) {
+      if (anchor.state === merged && !anchor.dirty && anchor.packedState !== null) return anchor.packedState;
+    }
+  }
+  return features.encode(merged);
 }
 
 export function packAlias(survivor: Uuid): Buffer {

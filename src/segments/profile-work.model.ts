@@ -14,6 +14,22 @@ export interface AnchorWork {
   state: AnchorState;
   /** Differs from what the database holds. */
   dirty: boolean;
+  /** `state` as it was packed last; stale while `dirty`. Null: not packed with these features yet. */
+  packedState: Buffer | null;
+  /** `traits`, packed; null where they changed since. */
+  packedTraits: Buffer | null;
+  /** The hop of time for which tiles were dropped last. */
+  prunedHop: number;
+}
+
+/** An anchor as the database holds it. */
+export function newAnchorWork({
+  id,
+  part,
+  traits,
+  state,
+}: Pick<AnchorWork, 'id' | 'part' | 'traits' | 'state'>): AnchorWork {
+  return { id, part, traits, state, dirty: false, packedState: null, packedTraits: null, prunedHop: 0 };
 }
 
 export interface Timer {
