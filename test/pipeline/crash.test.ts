@@ -71,7 +71,7 @@ async function outcome(world: World) {
 }
 
 describe('a process that is killed at random moments and started again', () => {
-  it('ends with what an undisturbed one ends with', async () => {
+  it('ends with what an undisturbed one ends with', { timeout: 150_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'weft-crash-'));
     try {
       const file = join(folder, 'log.json');
