@@ -74,6 +74,7 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
       figure('bare: p99', 'ms', each(bare, 'p99Ms')),
       figure('GraphQL: server CPU', 'µs/req', each(graphql, 'cpuUsPerRequest')),
       figure('bare: server CPU', 'µs/req', each(bare, 'cpuUsPerRequest')),
+      ratio('bare ÷ GraphQL, by server CPU', each(bare, 'cpuUsPerRequest'), each(graphql, 'cpuUsPerRequest')),
     ],
     profile: parts,
   };

@@ -83,6 +83,7 @@ function rounded(value: number): number {
   return Number(value.toPrecision(3));
 }
 
+const QUIET_LOAD_PER_CORE = 0.75;
 const NAME_WIDTH = 50;
 const VALUE_WIDTH = 10;
 const UNIT_WIDTH = 10;
@@ -90,7 +91,9 @@ const SPREAD_WIDTH = 20;
 
 export function formatMachine(machine: Machine): string {
   const { cores, cpu, memoryGb, node, postgres, platform, loadBefore } = machine;
-  return `${String(cores)} cores (${cpu}), ${String(memoryGb)} GiB, ${platform}, Node ${node}, PostgreSQL ${postgres}; load before the run ${String(loadBefore)}\n`;
+  const busy =
+    loadBefore < QUIET_LOAD_PER_CORE * cores ? '' : 'The machine is busy: times are too long, rates too low.\n';
+  return `${String(cores)} cores (${cpu}), ${String(memoryGb)} GiB, ${platform}, Node ${node}, PostgreSQL ${postgres}; load before the run ${String(loadBefore)}\n${busy}`;
 }
 
 export function formatSection({ title, notes, figures, profile }: Section): string {
