@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { ApiScope } from './api/auth/api-key.model.js';
@@ -6,6 +6,7 @@ import { startApp, type App } from './app.js';
 import { readConfig, type Config } from './config.js';
 import { removeEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
+import { makeFolder } from './platform/make-folder.js';
 import { createLogger } from './platform/logger.js';
 import { serve } from './serve.js';
 
@@ -129,7 +130,7 @@ async function readState(app: App, startMs: number): Promise<DemoState> {
     readKey: await makeKey('demo, reading', 'read'),
     writeKey: await makeKey('demo, live traffic', 'ingest', source.id),
   };
-  await mkdir(app.config.dataDir, { recursive: true });
+  await makeFolder(app.config.dataDir);
   await writeFile(path, JSON.stringify(state, null, 2), { mode: 0o600 });
   return state;
 }

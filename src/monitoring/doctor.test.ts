@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { WeftError } from '../platform/errors.js';
-import { checkBy, checkNode, checkPort } from './doctor.js';
+import { checkBy, checkDataDir, checkNode, checkPort } from './doctor.js';
 
 describe('doctor', () => {
   it.each([
@@ -20,6 +20,10 @@ describe('doctor', () => {
     expect((await checkPort('127.0.0.1', port)).outcome).toBe('warning');
     await new Promise((resolve) => server.close(resolve));
     expect((await checkPort('127.0.0.1', port)).outcome).toBe('ok');
+  });
+
+  it('says of a folder that cannot be made that it cannot, and at once', async () => {
+    expect((await checkDataDir('/proc/weft/data')).outcome).toBe('failed');
   });
 
   it('hands on the hint of a failure', async () => {

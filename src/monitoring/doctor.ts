@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { WeftError } from '../platform/errors.js';
+import { makeFolder } from '../platform/make-folder.js';
 import type { Queryable } from '../platform/postgres.js';
 
 export type CheckOutcome = 'ok' | 'warning' | 'failed';
@@ -27,7 +28,7 @@ export function checkNode(version: string): CheckResult {
 export async function checkDataDir(dataDir: string): Promise<CheckResult> {
   const name = 'data folder';
   try {
-    await mkdir(dataDir, { recursive: true });
+    await makeFolder(dataDir);
     await access(dataDir, constants.W_OK);
     return { name, outcome: 'ok', detail: dataDir };
   } catch {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { WeftError } from './errors.js';
+import { makeFolder } from './make-folder.js';
 import { errnoOf, withFileLock } from './file-lock.js';
 import { clusterFolder, findPostgresBinaries, findServerUser, type ServerUser } from './postgres-binaries.js';
 import {
@@ -180,15 +181,6 @@ async function preparePlace(dataDir: string): Promise<Place> {
   }
 }
 
-/** Not `recursive: true`: that never returns on file systems that answer ENOENT, such as /proc. */
-async function makeFolder(path: string): Promise<void> {
-  if (await isFolder(path)) return;
-  if (dirname(path) !== path) await makeFolder(dirname(path));
-  await mkdir(path, { mode: 0o711 }).catch(async (error: unknown) => {
-    if (errnoOf(error) !== 'EEXIST' || !(await isFolder(path))) throw error;
-  });
-}
-
 const FOLDER_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'may not be written',
   EPERM: 'may not be written',
@@ -353,13 +345,6 @@ async function stopIfRunning(cluster: string): Promise<void> {
 
 function urlOf(server: Postmaster, password: string): string {
   return `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${String(server.port)}/${DATABASE}`;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 async function isFile(path: string): Promise<boolean> {
