@@ -114,6 +114,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       return results;
     },
   };
+  const keys = await startKeys(lifecycle, db, clock, logger);
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
   return {
     config,
@@ -125,14 +126,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     engine: { ...engine, accept: accept as Engine['accept'] },
     onlineStore,
     sources,
-    keys: new ApiKeyService({
-      store: new ApiKeyStore(db.dataSource),
-      clock,
-      randomBytes,
-      onLastUsedError: (error) => {
-        logger.warn({ err: error }, 'the last use of a key could not be noted');
-      },
-    }),
+    keys,
     models: new ModelService({
       db,
       clock,
@@ -155,6 +149,16 @@ export async function startApp(options: AppOptions): Promise<App> {
     applied: (onProgress, signal) => waitUntilApplied(db, engine, onProgress, signal),
     stop: () => lifecycle.stop(),
   };
+}
+
+async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, logger: Logger): Promise<ApiKeyService> {
+  const onLastUsedError = (error: unknown): void => {
+    logger.warn({ err: error }, 'the last use of a key could not be noted');
+  };
+  const store = new ApiKeyStore(db.dataSource);
+  return lifecycle.start('keys', () => new ApiKeyService({ store, clock, randomBytes, onLastUsedError }), {
+    drain: (service) => service.drain(),
+  });
 }
 
 async function startDatabase(lifecycle: Lifecycle, config: Config): Promise<Database> {
@@ -210,9 +214,9 @@ async function startWorker(
     const lock = await AdvisoryLock.tryTake(db, SOLE_WORKER_LOCK);
     if (lock === null && wanted === 'try') return false;
     if (lock === null) {
-      throw new WeftError('CONFLICT', 'another Weft process works on this database', {
-        where: 'WEFT_REDIS_URL',
-        hint: 'Stop it, or set WEFT_REDIS_URL for both so that they share one online store.',
+      throw new WeftError('CONFLICT', 'Weft already runs on this database', {
+        where: 'WEFT_DATA_DIR or WEFT_DATABASE_URL',
+        hint: 'Stop it, or use another data folder. Several processes on one database need WEFT_REDIS_URL.',
       });
     }
     await lifecycle.start('sole worker', () => lock, { stop: (held) => held.release() });

@@ -40,10 +40,10 @@ export function demoCommand(deps: DemoCommandDeps): Command {
     )
     .addHelpText(
       'after',
-      '\nData is kept in WEFT_DATA_DIR; a second run goes on with it. WEFT_PORT moves the server to another port.',
+      '\nData is kept in the folder demo of WEFT_DATA_DIR; a second run goes on with it. WEFT_PORT moves the server to another port.',
     )
     .action(async (options: DemoOptions) => {
-      const config = readConfig();
+      const config = demoConfig();
       if (options.fresh === true) await startOver(config);
       const logger = createLogger({
         level: config.logLevel === 'info' ? 'warn' : config.logLevel,
@@ -80,12 +80,21 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
   if (options.exit === true || signal.aborted) return;
   const { runLive, thingsToPaste } = await import('../seeds/demo-live.js');
   process.stdout.write(thingsToPaste(url, state.readKey, { namespace: 'crm_id', value: '12347' }));
-  process.stdout.write('Live traffic goes on; people enter and leave, some by the clock alone. Ctrl-C stops.\n\n');
+  process.stdout.write(
+    '\nLive traffic goes on; people enter and leave, some by the clock alone. A few carts are dated four to five minutes\n' +
+      'back, so that you need not wait for them to be abandoned. Ctrl-C stops.\n\n',
+  );
   const { readKey, writeKey } = state;
   const totals = await runLive({ url, readKey, writeKey, clock: app.clock, signal, stdout: process.stdout });
   process.stdout.write(
     `\n${String(totals.sent)} calls were sent. Run it again to go on, with --fresh to start over.\n`,
   );
+}
+
+/** A folder of the demo's own beside what `weft serve` keeps, so that --fresh can never delete anybody's data. */
+function demoConfig(): Config {
+  const config = readConfig();
+  return { ...config, dataDir: join(config.dataDir, 'demo') };
 }
 
 function firstStartMs(app: App, { startedAt }: DemoOptions): number {

@@ -40,6 +40,8 @@ export interface PublicationObserver {
 
 /** Records found in one look at most. */
 const MAX_LEFTOVERS = 100;
+/** Profiles written through again in one transaction, but for those of a single record. */
+const MAX_LEFTOVER_PROFILES = 2_000;
 /** Written through but still on record, at most; whatever is beyond is written through once more. */
 const MAX_DONE = 10_000;
 
@@ -130,10 +132,18 @@ export class PublicationStore {
    */
   async leftovers(db: Queryable, createdBefore: number): Promise<{ versions: number[]; ids: Uuid[] }> {
     if (!this.#isShared) return { versions: [], ids: [] };
+    // An idle process has no next transaction that would do it, and to others its records look abandoned.
+    const done = [...this.#done];
+    if (done.length > 0) await db.query('DELETE FROM publications WHERE version = ANY ($1::int8[])', [done]);
+    this.#done = this.#done.filter((version) => !done.includes(version));
+    // As many records as one transaction can take on, at least one.
     const rows = await db.query<{ version: number; profile_ids: Uuid[] }>(
-      `SELECT version, profile_ids FROM publications
-       WHERE created_at < $1 AND version <> ALL ($2::int8[]) ORDER BY version LIMIT $3`,
-      [createdBefore, this.#done, MAX_LEFTOVERS],
+      `SELECT version, profile_ids FROM (
+         SELECT version, profile_ids,
+                sum(cardinality(profile_ids)) OVER (ORDER BY version) - cardinality(profile_ids) AS before
+         FROM publications WHERE created_at < $1 ORDER BY version LIMIT $2
+       ) oldest WHERE before < $3 ORDER BY version`,
+      [createdBefore, MAX_LEFTOVERS, MAX_LEFTOVER_PROFILES],
     );
     return { versions: rows.map((row) => row.version), ids: [...new Set(rows.flatMap((row) => row.profile_ids))] };
   }

@@ -7,7 +7,7 @@ import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { DefinitionsChanged, type BatchResult, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
-import { WeftError } from './platform/errors.js';
+import { WeftError, type ErrorCode } from './platform/errors.js';
 import type { Database } from './platform/postgres.js';
 import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
@@ -54,6 +54,9 @@ interface TimerBarrier {
   readonly untilT: number;
 }
 
+/** How long a timer that cannot be fired is put off. */
+const POSTPONE_MS = 60 * 60 * 1000;
+
 /** Applies the log and fires timers, one micro-batch after the other, for as long as it runs. */
 export class Worker {
   readonly #parts: WorkerParts;
@@ -67,10 +70,12 @@ export class Worker {
   #leasesCheckedAt = Number.NEGATIVE_INFINITY;
   #barrier: TimerBarrier | null = null;
   #roundsSinceChore = 0;
+  #timerLimit: number;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#limits = { ...DEFAULT_LIMITS, ...parts.limits };
+    this.#timerLimit = this.#limits.maxBatchTimers;
   }
 
   start(): void {
@@ -229,10 +234,31 @@ export class Worker {
     const { leases, pipeline } = this.#parts;
     const barrier = (this.#barrier ??= await this.#nextBarrier());
     if (barrier === null || (await leases.appliedEverywhere()) < barrier.pos) return false;
-    const { maxBatchTimers } = this.#limits;
-    const result = await this.#attempt((defs) => pipeline.fireTimers(defs, barrier.untilT, maxBatchTimers));
-    if (result.timers < maxBatchTimers) this.#barrier = null;
-    return result.timers > 0;
+    const limit = this.#timerLimit;
+    try {
+      const result = await this.#attempt((defs) => pipeline.fireTimers(defs, barrier.untilT, limit));
+      this.#timerLimit = this.#limits.maxBatchTimers;
+      if (result.timers < limit) this.#barrier = null;
+      return result.timers > 0;
+    } catch (error) {
+      if (!mayBeTheEvents(error, limit)) throw error;
+      await this.#avoidTimers(barrier, limit, error);
+      return true;
+    }
+  }
+
+  /** Fewer timers at a time, down to the one that cannot be fired: that one is put off, so that the others go on. */
+  async #avoidTimers({ untilT }: TimerBarrier, limit: number, error: unknown): Promise<void> {
+    const { db, leases, observer, pipeline, timers } = this.#parts;
+    observer.retrying(error, 1);
+    pipeline.forget();
+    if (limit > 1) {
+      this.#timerLimit = limit >>> 1;
+      return;
+    }
+    const parts = leases.held.map((lease) => lease.part);
+    const [culprit] = await timers.due(db, parts, untilT, 1);
+    if (culprit !== undefined) await timers.postpone(db, culprit.profileId, untilT + POSTPONE_MS);
   }
 
   async #nextBarrier(): Promise<TimerBarrier | null> {
@@ -283,8 +309,25 @@ function mayPass(error: unknown): error is WeftError {
 /** SQLSTATEs of what fewer events at a time may get over: a statement or a transaction that took too long. */
 const TOO_SLOW: ReadonlySet<string> = new Set(['57014', '25P04']);
 
+/**
+ * What no event can cause: a model, an expression or a setting that is broken, as after a bad release. Blaming events for
+ * it would bury the whole stream; the worker waits instead, and says why.
+ */
+const NOT_THE_EVENTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CONFIG_INVALID',
+  'DEFINITION_INVALID',
+  'EXPRESSION_INVALID',
+  'MODEL_INVALID',
+  'NOT_FOUND',
+]);
+
+/** Classes of SQLSTATE likewise: no such table or column, no right, no such role or database, a damaged server. */
+const NOT_THE_EVENTS_SQL: ReadonlySet<string> = new Set(['42', '28', '3D', 'XX']);
+
 function mayBeTheEvents(error: unknown, events: number): boolean {
   if (error instanceof LeaseLost || error instanceof DefinitionsChanged) return false;
+  if (error instanceof WeftError && NOT_THE_EVENTS.has(error.code)) return false;
+  if (error instanceof SqlError && NOT_THE_EVENTS_SQL.has(error.sqlState.slice(0, 2))) return false;
   if (error instanceof SqlError && TOO_SLOW.has(error.sqlState)) return events > 1;
   return !mayPass(error);
 }

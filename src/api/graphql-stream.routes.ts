@@ -69,7 +69,7 @@ export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPlugin
       },
     });
     app.addHook('preClose', async () => {
-      for (const { request } of streams) request.raw.destroy();
+      for (const { request } of streams) request.raw.socket.destroy();
       return Promise.resolve();
     });
     return Promise.resolve();

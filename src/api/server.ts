@@ -44,7 +44,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   });
   const schema = buildApiSchema();
   const app = Fastify({
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
   });

@@ -241,7 +241,8 @@ export class IdentityStep {
 
   async #loadEvidence(tx: Transaction, batch: IdentityBatch, component: Component): Promise<Map<string, Evidence>> {
     const all = new Map<string, Evidence>();
-    for (const row of await this.#options.store.loadEvidence(tx, component)) all.set(evidenceKey(row), row);
+    for (const row of await this.#options.store.loadEvidence(tx, component, MAX_REPLAY_ROWS + 1))
+      all.set(evidenceKey(row), row);
     for (const [key, row] of batch.evidence) {
       if (!component.members.has(row.anchorId)) continue;
       const stored = all.get(key);

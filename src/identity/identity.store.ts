@@ -123,7 +123,7 @@ export class IdentityStore {
   }
 
   /** All evidence whose anchor is one of these identifiers. */
-  async loadEvidence(tx: Transaction, component: Component): Promise<Evidence[]> {
+  async loadEvidence(tx: Transaction, component: Component, limit: number): Promise<Evidence[]> {
     const { rows } = await tx.run<{
       anchor_id: Uuid;
       set_id: Uuid;
@@ -136,8 +136,8 @@ export class IdentityStore {
     }>({
       name: 'identity-evidence',
       text: `SELECT anchor_id, set_id, day, occurred_at, source_id, message_id, known_at, identifier_ids
-             FROM evidence WHERE anchor_id = ANY ($1::uuid[])`,
-      values: [uuidArray([...component.members.keys()], (id) => id)],
+             FROM evidence WHERE anchor_id = ANY ($1::uuid[]) LIMIT $2`,
+      values: [uuidArray([...component.members.keys()], (id) => id), limit],
     });
     return rows.map((row) => ({
       anchorId: row.anchor_id,

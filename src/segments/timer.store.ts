@@ -53,6 +53,11 @@ export class TimerStore {
     return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at }));
   }
 
+  /** Puts one timer off, because it cannot be fired. */
+  async postpone(db: Queryable, profileId: Uuid, dueAt: number): Promise<void> {
+    await db.query('UPDATE timers SET due_at = $2 WHERE profile_id = $1', [profileId, dueAt]);
+  }
+
   /** The earliest due time in these partitions; null if no timer is set. */
   async nextDueAt(db: Queryable, parts: readonly number[]): Promise<number | null> {
     const { rows } = await db.run<{ due_at: number }>({
