@@ -91,4 +91,22 @@ describe('an event that makes the pipeline throw', () => {
     expect((await world.feed()).map((change) => change.segment)).toEqual(['visited', 'frequent']);
     expect(await letters()).toHaveLength(1);
   });
+
+  it('is not what a broken definition is blamed on: the events wait until it is mended', async () => {
+    await world.drain();
+    const spoil = (expression: string) =>
+      world.db.query(
+        `WITH edited AS (UPDATE segment_versions SET expression = $1)
+         UPDATE installation SET definitions_version = definitions_version + 1`,
+        [expression],
+      );
+    await spoil('f.gone > 1');
+    await world.accept([aTrack('visit', { anonymous_id: 'a1' }), aTrack('visit', { anonymous_id: 'a2' })]);
+    await expect(world.drain()).rejects.toThrow(/gone/);
+    expect(await letters()).toEqual([]);
+    await spoil('performed("visit")');
+    await world.drain();
+    expect(await visitors()).toEqual([1, 2]);
+    expect(await letters()).toEqual([]);
+  });
 });
