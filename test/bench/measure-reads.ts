@@ -5,7 +5,7 @@ import type { Ready, ServerProcess } from './server-process.js';
 import { knownCookie, MODEL, PAGE_FEATURES, PAGE_TRAITS } from './shop-workload.js';
 
 const CONNECTIONS = 10;
-/** Below this a server waited for its clients, and its rate says more about them than about it, %. */
+/** Below this the rate of a server is not its own alone: clients or other processes held it up, % of a core. */
 const SATURATED = 85;
 
 /** What a page asks of its visitor. */
@@ -87,12 +87,15 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
   };
 }
 
-/** The dearer route keeps its server busy whatever happens; where the bare one starves, the ratio of rates flatters us. */
+/**
+ * A rate is the share of a core that the server got, over its CPU a request. So where the bare route got less of a core,
+ * the ratio of rates is too good; that by CPU is closer, but a request is dearer, too, on a server that is less busy.
+ */
 function saturationNotes(bare: readonly Run[]): string[] {
   const starved = bare.filter(({ serverBusy }) => serverBusy < SATURATED).length;
   if (starved === 0) return [];
   return [
-    `In ${String(starved)} of ${String(bare.length)} rounds the bare route waited for its clients: the ratio of rates is too good, that of CPU holds.`,
+    `In ${String(starved)} of ${String(bare.length)} rounds the bare route was busy less than ${String(SATURATED)} % of the time: both ratios are too good.`,
   ];
 }
 
