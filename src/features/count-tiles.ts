@@ -1,4 +1,4 @@
-import { compareValue, type CompareOp, type Constant } from './compare-value.js';
+import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
 import type { PackedReader, PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';

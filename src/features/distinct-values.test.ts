@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FeatureSet } from './feature-set.model.js';
 import type { FeatureDefinition, FeatureEvent } from './feature.model.js';
-import { naiveValue } from './naive-features.js';
+import { naiveValue } from '../../test/support/naive-features.js';
 import { streamsOf } from './stream.model.js';
 import { hashValue } from './value-hash.js';
 

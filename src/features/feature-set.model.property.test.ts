@@ -2,10 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
 import type { AnchorState } from './anchor-state.model.js';
-import { COMPARE_OPS, compareValue, type CompareOp } from './compare-value.js';
+import { COMPARE_OPS, compareValue, type CompareOp } from './compare-value.model.js';
 import { FeatureSet } from './feature-set.model.js';
 import type { Aggregate, FeatureDefinition, FeatureEvent, FeatureType, FeatureValue } from './feature.model.js';
-import { naiveHop, naiveInstants, naiveValue, type NaiveValue, type NaiveWorld } from './naive-features.js';
+import {
+  naiveHop,
+  naiveInstants,
+  naiveValue,
+  type NaiveValue,
+  type NaiveWorld,
+} from '../../test/support/naive-features.js';
 import { streamsOf } from './stream.model.js';
 
 const MINUTE = 60_000;

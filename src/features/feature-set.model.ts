@@ -1,6 +1,6 @@
 import { WeftError } from '../platform/errors.js';
 import { AnchorState, packedParts, type StreamSlot } from './anchor-state.model.js';
-import type { CompareOp, Constant } from './compare-value.js';
+import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../events/event.model.js';
-import { compareValue, type CompareOp, type Constant } from './compare-value.js';
+import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import type { PackedWriter } from './packed-bytes.js';
 

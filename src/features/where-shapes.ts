@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import type { JsonValue } from '../events/event.model.js';
-import { COMPARE_OPS, type CompareOp } from './compare-value.js';
+import { COMPARE_OPS, MIRRORED, type CompareOp } from './compare-value.model.js';
 import type { FeatureEvent } from './feature.model.js';
 
 /** CEL's outcome of a condition; an error is absorbed by `&&` and `||` and otherwise passed on. */
@@ -9,8 +9,6 @@ type Condition = (event: FeatureEvent) => Outcome;
 
 type Literal = string | number | boolean | null;
 type Operand = (event: FeatureEvent) => JsonValue | undefined;
-
-const MIRRORED = { '<': '>', '<=': '>=', '>': '<', '>=': '<=', '==': '==', '!=': '!=' } as const;
 
 /**
  * The condition as closures, where it is made of the shapes that nearly all filters are made of: comparisons of a path

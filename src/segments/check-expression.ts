@@ -1,10 +1,10 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
+import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
 import type { FeatureType } from '../features/feature.model.js';
 import { nearestName } from '../platform/near-names.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
 import { durationOf } from './constant-arguments.js';
-import { MIRRORED, type CompareOp } from './eval-context.model.js';
 import { expressionError } from './expression-error.js';
 import { MAX_EXACT_TIMES, timesFeature } from './inline-features.js';
 import type { ArithmeticOp, Expression, ExpressionType, LiteralExpression } from './segment-expression.model.js';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import { compileSegment } from './compile-segment.js';
-import { NaiveProfile } from './naive-profile.js';
+import { NaiveProfile } from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
 
 /*

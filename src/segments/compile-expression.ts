@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import { MIRRORED } from '../features/compare-value.model.js';
 import {
   compileAgeCompare,
   compileCountWithin,
@@ -11,7 +12,6 @@ import {
   type Hold,
   type LeafScope,
 } from './compile-leaf.js';
-import { MIRRORED } from './eval-context.model.js';
 import {
   ABSENT,
   arithmetic,

@@ -1,4 +1,5 @@
-import type { CompareOp, EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
+import type { CompareOp } from '../features/compare-value.model.js';
+import type { EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
 import type {
   AgeCompareExpression,

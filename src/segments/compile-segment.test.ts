@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
-import { NaiveProfile, type NaiveEvent, type NaiveFacts } from './naive-profile.js';
+import { NaiveProfile, type NaiveEvent, type NaiveFacts } from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
 
 const MINUTE = 60_000;

@@ -1,18 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
+import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
-
-export const COMPARE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const;
-export type CompareOp = (typeof COMPARE_OPS)[number];
-
-/** `a op b` is `b MIRRORED[op] a`. */
-export const MIRRORED: Readonly<Record<CompareOp, CompareOp>> = {
-  '<': '>',
-  '<=': '>=',
-  '>': '<',
-  '>=': '<=',
-  '==': '==',
-  '!=': '!=',
-};
 
 /** What a model said about a profile. */
 export interface ModelOutput {

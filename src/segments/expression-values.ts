@@ -1,5 +1,5 @@
 import type { JsonValue } from '../events/event.model.js';
-import type { CompareOp } from './eval-context.model.js';
+import type { CompareOp } from '../features/compare-value.model.js';
 import type { ArithmeticOp, ExpressionType, PureFunction } from './segment-expression.model.js';
 
 /**

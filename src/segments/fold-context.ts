@@ -1,9 +1,10 @@
 import type { JsonValue } from '../events/event.model.js';
+import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
 import type { FeatureRow } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { ActiveModel, Definitions } from './definitions.model.js';
-import type { CompareOp, EvalContext, ModelOutput } from './eval-context.model.js';
+import type { EvalContext, ModelOutput } from './eval-context.model.js';
 import type { ProfileWork } from './profile-work.model.js';
 
 /** A profile to be scored for the models that these segments read. */

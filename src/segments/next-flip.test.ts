@@ -6,7 +6,13 @@ import { streamsOf } from '../features/stream.model.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
 import { MIN_MODEL_HOLD_MS } from './compile-leaf.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
-import { inTiles, NaiveProfile, tileDeparture, type NaiveEvent, type NaiveFacts } from './naive-profile.js';
+import {
+  inTiles,
+  NaiveProfile,
+  tileDeparture,
+  type NaiveEvent,
+  type NaiveFacts,
+} from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
 
 /*

@@ -1,5 +1,5 @@
+import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
-import type { CompareOp } from './eval-context.model.js';
 
 /**
  * A segment's condition after type checking: a small typed tree over JavaScript values. Ints and doubles are both

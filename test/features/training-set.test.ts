@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import type { IncomingEvent, LoggedEvent } from '../../src/events/event.model.js';
 import type { FeatureDefinition, FeatureValue } from '../../src/features/feature.model.js';
-import { naiveValue, type NaiveWorld } from '../../src/features/naive-features.js';
+import { naiveValue, type NaiveWorld } from '../support/naive-features.js';
 import { valuesOf } from '../../src/features/training-set-fold.js';
 import type { KnownAsOf, LabelRow, TrainingRow } from '../../src/features/training-set.model.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';

@@ -1,5 +1,5 @@
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
-import { naiveInstants, naiveValue } from '../../src/features/naive-features.js';
+import { naiveInstants, naiveValue } from './naive-features.js';
 import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
 import { aFeature, NAMES, pick, type Random } from './random-log.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';

@@ -1,8 +1,9 @@
 import type { JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
+import type { CompareOp } from '../../features/compare-value.model.js';
 import type { FeatureValue } from '../../features/feature.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
-import type { CompareOp, EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
+import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-services.js';
 

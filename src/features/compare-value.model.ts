@@ -3,6 +3,16 @@ import type { FeatureValue } from './feature.model.js';
 export const COMPARE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const;
 export type CompareOp = (typeof COMPARE_OPS)[number];
 
+/** `a op b` is `b MIRRORED[op] a`. */
+export const MIRRORED = {
+  '<': '>',
+  '<=': '>=',
+  '>': '<',
+  '>=': '<=',
+  '==': '==',
+  '!=': '!=',
+} as const satisfies Readonly<Record<CompareOp, CompareOp>>;
+
 export type Constant = number | string | boolean;
 
 /**

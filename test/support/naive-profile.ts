@@ -1,9 +1,10 @@
-import type { JsonValue } from '../events/event.model.js';
-import type { FeatureDefinition, FeatureValue } from '../features/feature.model.js';
-import type { CompareOp, EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
+import type { JsonValue } from '../../src/events/event.model.js';
+import type { CompareOp } from '../../src/features/compare-value.model.js';
+import type { FeatureDefinition, FeatureValue } from '../../src/features/feature.model.js';
+import type { EvalContext, FeatureIndexOf, ModelOutput } from '../../src/segments/eval-context.model.js';
 
 /*
- * For tests: a profile as the list of its events, with every feature computed from that list by its definition. Slow
+ * A profile as the list of its events, with every feature computed from that list by its definition. Slow
  * and obvious on purpose.
  */
 

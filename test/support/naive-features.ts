@@ -1,8 +1,8 @@
-import type { FeatureDefinition, FeatureEvent, FeatureStatus } from './feature.model.js';
-import { hashValue } from './value-hash.js';
+import type { FeatureDefinition, FeatureEvent, FeatureStatus } from '../../src/features/feature.model.js';
+import { hashValue } from '../../src/features/value-hash.js';
 
 /*
- * Features by their definition, for tests: every value is computed anew from the list of all events, with no tiles, no
+ * Features by their definition: every value is computed anew from the list of all events, with no tiles, no
  * merging and no packing. It shares with the engine the hash of distinct values only, so that estimates agree, too.
  */
 
