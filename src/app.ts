@@ -4,20 +4,20 @@ import { ApiKeyEntity } from './api/auth/api-key.entity.js';
 import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
-import { createEngine, type Engine } from './engine.js';
+import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { observeAccepts } from './events/observe-accepts.js';
+import { WorkersExclude } from './events/partition-lease.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { createObservers } from './monitoring/observers.js';
 import type { BatchResult } from './pipeline.js';
-import { AdvisoryLock } from './platform/advisory-lock.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { EmbeddedPostgres } from './platform/embedded-postgres.js';
-import { WeftError } from './platform/errors.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
 import { createDataSource, Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
+import { ExclusiveOnlineStore } from './profiles/online-store.exclusive.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { RedisOnlineStore } from './profiles/online-store.redis.js';
@@ -28,9 +28,6 @@ import { LoadStore } from './sources/load.store.js';
 import { SourceEntity } from './sources/source.entity.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
-
-/** Key of the lock that a worker with an online store of its own holds; any number, the same in each release. */
-const SOLE_WORKER_LOCK = 7_729_116;
 
 export interface AppOptions {
   readonly config: Config;
@@ -49,7 +46,7 @@ export interface App {
   readonly lifecycle: Lifecycle;
   readonly db: Database;
   readonly engine: Engine;
-  readonly onlineStore: OnlineStore;
+  readonly onlineStore: () => OnlineStore;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   readonly models: ModelService;
@@ -83,7 +80,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   for (const warning of config.warnings) logger.warn(warning);
   const metrics = new Metrics();
   const db = await startDatabase(lifecycle, config);
-  const { onlineStore, isShared } = await startOnlineStore(lifecycle, config, metrics, clock);
+  const online = await startOnlineStore(lifecycle, config, metrics, clock);
 
   const observers = { ...observeAccepts(metrics, logger), ...createObservers(metrics, logger) };
   const listeners: ((batch: BatchResult) => void)[] = [
@@ -97,8 +94,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       createEngine({
         db,
         clock,
-        onlineStore,
-        onlineStoreIsShared: isShared,
+        ...online,
         observers,
         onCommitted: (batch) => {
           for (const listener of listeners) listener(batch);
@@ -106,7 +102,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       }),
     { stop: (started) => started.scorer.close() },
   );
-  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options.worker, db, engine, isShared));
+  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options.worker, engine));
   const accept: Pick<Engine['accept'], 'accept'> = {
     accept: async (source, items, acceptOptions) => {
       const results = await engine.accept.accept(source, items, acceptOptions);
@@ -124,7 +120,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     lifecycle,
     db,
     engine: { ...engine, accept: accept as Engine['accept'] },
-    onlineStore,
+    onlineStore: online.onlineStore,
     sources,
     keys,
     models: new ModelService({
@@ -182,52 +178,51 @@ async function startDatabase(lifecycle: Lifecycle, config: Config): Promise<Data
   );
 }
 
+/**
+ * Redis where it is configured. Else this process's own memory, which is only right while no other process changes
+ * profiles: so its worker must be alone, and the store is empty while it is not.
+ */
 async function startOnlineStore(
   lifecycle: Lifecycle,
   config: Config,
   metrics: Metrics,
   clock: Clock,
-): Promise<{ onlineStore: OnlineStore; isShared: boolean }> {
+): Promise<Pick<EngineOptions, 'onlineStore' | 'onlineStoreIsShared' | 'onAlone'>> {
   if (config.redisUrls.length === 0) {
-    const store = new MemoryOnlineStore({ maxBytes: config.onlineStoreMaxBytes, clock });
+    const maxBytes = config.onlineStoreMaxBytes;
+    const store = new ExclusiveOnlineStore(() => new MemoryOnlineStore({ maxBytes, clock }));
     metrics.gauge('online_store_bytes', 'Bytes held by the online store in this process.', () => store.bytes);
     metrics.gauge('online_store_evictions', 'Blobs that the online store lost to its bound.', () => store.evictions);
-    return { onlineStore: store, isShared: false };
+    return {
+      onlineStore: () => store.current,
+      onlineStoreIsShared: false,
+      onAlone: (isAlone) => {
+        store.setAlone(isAlone);
+      },
+    };
   }
   const connection = await lifecycle.start('Redis', () => RedisConnection.open(config.redisUrls), {
     stop: (open) => open.close(),
   });
-  return { onlineStore: new RedisOnlineStore(connection), isShared: true };
+  const store = new RedisOnlineStore(connection);
+  return { onlineStore: () => store, onlineStoreIsShared: true };
 }
 
-/**
- * An online store of this process's own is only right while nobody else changes profiles, so its worker must be alone.
- */
-async function startWorker(
-  lifecycle: Lifecycle,
-  wanted: 'yes' | 'try',
-  db: Database,
-  engine: Engine,
-  isShared: boolean,
-): Promise<boolean> {
-  if (!isShared) {
-    const lock = await AdvisoryLock.tryTake(db, SOLE_WORKER_LOCK);
-    if (lock === null && wanted === 'try') return false;
-    if (lock === null) {
-      throw new WeftError('CONFLICT', 'Weft already runs on this database', {
-        where: 'WEFT_DATA_DIR or WEFT_DATABASE_URL',
-        hint: 'Stop it, or use another data folder. Several processes on one database need WEFT_REDIS_URL.',
-      });
-    }
-    await lifecycle.start('sole worker', () => lock, { stop: (held) => held.release() });
+/** False if another process applies the events, and the worker was only to be tried. */
+async function startWorker(lifecycle: Lifecycle, wanted: 'yes' | 'try', { worker }: Engine): Promise<boolean> {
+  try {
+    await worker.join();
+  } catch (error) {
+    if (wanted === 'try' && error instanceof WorkersExclude) return false;
+    throw error;
   }
   await lifecycle.start(
     'worker',
     () => {
-      engine.worker.start();
-      return engine.worker;
+      worker.start();
+      return worker;
     },
-    { drain: (worker) => worker.stop() },
+    { drain: (started) => started.stop() },
   );
   return true;
 }

@@ -29,9 +29,12 @@ import { WorkingSet } from './working-set.js';
 export interface EngineOptions {
   readonly db: Database;
   readonly clock: Clock;
-  readonly onlineStore: OnlineStore;
+  /** Asked for at each use: it may be replaced. */
+  readonly onlineStore: () => OnlineStore;
   /** True where the online store outlives this process and others read it. */
   readonly onlineStoreIsShared: boolean;
+  /** Given where the worker has to be the only one; see `LeaseOptions`. */
+  readonly onAlone?: (isAlone: boolean) => void;
   readonly observers: AcceptObserver & PublicationObserver & WorkerObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
@@ -68,7 +71,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     onRun: observers.onRun,
   });
   const definitions = new DefinitionsLoader(db, scorer);
-  const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1));
+  const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
+    ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
+  });
   const anchors = new AnchorStateStore();
   const timers = new TimerStore();
   const pipeline = new Pipeline({

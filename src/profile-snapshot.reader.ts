@@ -17,7 +17,8 @@ import {
 
 export interface ProfileSnapshotReaderParts {
   readonly db: Database;
-  readonly store: OnlineStore;
+  /** Asked for at the start of each read. */
+  readonly store: () => OnlineStore;
   readonly definitions: () => Promise<Definitions>;
   readonly profiles: ProfileReader;
   readonly anchors: AnchorStateStore;
@@ -52,6 +53,7 @@ export class ProfileSnapshotReader {
 
   /** The profile that each id stands for, through aliases; null where there never was one. In the order asked. */
   async byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> {
+    const store = this.#parts.store();
     const found = new Map<Uuid, ProfileSnapshot>();
     let asked = new Map<Uuid, Uuid[]>();
     for (const id of ids) asked.set(id, [id]);
@@ -59,7 +61,7 @@ export class ProfileSnapshotReader {
     for (let hop = 0; hop <= MAX_ALIAS_HOPS && asked.size > 0; hop++) {
       const next = new Map<Uuid, Uuid[]>();
       const current = [...asked.keys()];
-      const blobs = await this.#get(current.map(profileKey));
+      const blobs = await this.#get(store, current.map(profileKey));
       for (const [i, id] of current.entries()) {
         const origins = asked.get(id) ?? [];
         const blob = blobs[i];
@@ -75,7 +77,7 @@ export class ProfileSnapshotReader {
     }
     for (const [id, origins] of asked) missing.set(id, origins);
     if (missing.size > 0) {
-      const loaded = await this.#readThrough([...missing.keys()]);
+      const loaded = await this.#readThrough(store, [...missing.keys()]);
       for (const [id, origins] of missing) {
         const snapshot = loaded.get(id);
         if (snapshot !== undefined) for (const origin of origins) found.set(origin, snapshot);
@@ -86,7 +88,8 @@ export class ProfileSnapshotReader {
 
   /** The id of the profile that each identifier belongs to; null where the identifier is unknown. In the order asked. */
   async idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]> {
-    const blobs = await this.#get(identifierIds.map(identifierKey));
+    const store = this.#parts.store();
+    const blobs = await this.#get(store, identifierIds.map(identifierKey));
     const missing = identifierIds.filter((_, i) => (blobs[i] ?? null) === null);
     const loaded =
       missing.length === 0
@@ -94,6 +97,7 @@ export class ProfileSnapshotReader {
         : await this.#parts.profiles.byIdentifiers(this.#parts.db, [...new Set(missing)]);
     if (loaded.size > 0) {
       await this.#put(
+        store,
         [...loaded].map(([id, profileId]) => ({
           key: identifierKey(id),
           version: READ_THROUGH_VERSION,
@@ -104,17 +108,17 @@ export class ProfileSnapshotReader {
     return identifierIds.map((id, i) => blobs[i]?.bytes.toString('latin1') ?? loaded.get(id) ?? null);
   }
 
-  async #readThrough(ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
+  async #readThrough(store: OnlineStore, ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
     const loaded = new Map<Uuid, ProfileSnapshot>();
     for (let from = 0; from < ids.length; from += MAX_READ_THROUGH) {
-      const part = await this.#load(ids.slice(from, from + MAX_READ_THROUGH));
+      const part = await this.#load(store, ids.slice(from, from + MAX_READ_THROUGH));
       for (const [id, snapshot] of part) loaded.set(id, snapshot);
     }
     return loaded;
   }
 
   /** Builds what the pipeline would have published, from one state of the database. */
-  async #load(ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
+  async #load(store: OnlineStore, ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
     const { db, definitions, observer } = this.#parts;
     const current = await definitions();
     const { survivors, profiles } = await db.transaction((tx) => this.#rows(tx, current, ids), {
@@ -131,7 +135,7 @@ export class ProfileSnapshotReader {
     }
     if (entries.length > 0) {
       observer.readThrough(entries.length);
-      await this.#put(entries);
+      await this.#put(store, entries);
     }
     const answer = new Map<Uuid, ProfileSnapshot>();
     for (const [id, survivor] of survivors) {
@@ -169,9 +173,9 @@ export class ProfileSnapshotReader {
     };
   }
 
-  async #get(keys: readonly string[]): Promise<readonly (Versioned | null)[]> {
+  async #get(store: OnlineStore, keys: readonly string[]): Promise<readonly (Versioned | null)[]> {
     try {
-      return await this.#parts.store.getMany(keys);
+      return await store.getMany(keys);
     } catch (error) {
       this.#parts.observer.storeFailed(error);
       return keys.map(() => null);
@@ -179,9 +183,9 @@ export class ProfileSnapshotReader {
   }
 
   /** Filling the store is a favour to the next reader; this one has its answer. */
-  async #put(entries: readonly VersionedEntry[]): Promise<void> {
+  async #put(store: OnlineStore, entries: readonly VersionedEntry[]): Promise<void> {
     try {
-      await this.#parts.store.putMany(entries);
+      await store.putMany(entries);
     } catch (error) {
       this.#parts.observer.storeFailed(error);
     }

@@ -54,13 +54,13 @@ const MAX_DONE = 10_000;
  * found by `leftovers`. Where it does not, whatever may differ from the database is taken out, to be read anew.
  */
 export class PublicationStore {
-  readonly #store: OnlineStore;
+  readonly #store: () => OnlineStore;
   readonly #isShared: boolean;
   readonly #observer: PublicationObserver;
   /** Written through, but still on record; taken off it by the next transaction, which costs no round trip more. */
   #done: number[] = [];
 
-  constructor(store: OnlineStore, isShared: boolean, observer: PublicationObserver) {
+  constructor(store: () => OnlineStore, isShared: boolean, observer: PublicationObserver) {
     this.#store = store;
     this.#isShared = isShared;
     this.#observer = observer;
@@ -102,7 +102,7 @@ export class PublicationStore {
     const { version, entries, struck } = publication;
     if (struck.length > 0) this.#done = this.#done.filter((done) => !struck.includes(done));
     try {
-      if (entries.length > 0) await this.#store.putMany(entries);
+      if (entries.length > 0) await this.#store().putMany(entries);
       if (this.#isShared && this.#done.length < MAX_DONE) this.#done.push(version);
     } catch (error) {
       this.#observer.failed(error);
@@ -117,7 +117,7 @@ export class PublicationStore {
   async withdraw({ entries, version }: Publication): Promise<void> {
     if (this.#isShared) return;
     try {
-      await this.#store.deleteMany(
+      await this.#store().deleteMany(
         entries.map((entry) => entry.key),
         version,
       );

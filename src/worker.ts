@@ -78,6 +78,14 @@ export class Worker {
     this.#timerLimit = this.#limits.maxBatchTimers;
   }
 
+  /**
+   * Takes its place among the workers without applying anything yet.
+   * @throws WorkersExclude
+   */
+  async join(): Promise<void> {
+    await this.#parts.leases.join();
+  }
+
   start(): void {
     this.#running ??= this.#run();
   }

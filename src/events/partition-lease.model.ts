@@ -14,3 +14,21 @@ export interface Lease {
   /** Every event of the partition up to this position has been applied. */
   readonly appliedPos: number;
 }
+
+export interface LeaseOptions {
+  /**
+   * Given for a worker that has to be the only one: called with true when it is, with false when that no longer holds.
+   * Called from outside of any transaction of the worker, at any time.
+   */
+  readonly onAlone?: (isAlone: boolean) => void;
+}
+
+/** Thrown where a worker may not start, or go on, beside those that are at work. */
+export class WorkersExclude extends WeftError {
+  constructor() {
+    super('CONFLICT', 'another process applies the events of this database', {
+      where: 'WEFT_DATA_DIR or WEFT_DATABASE_URL',
+      hint: 'Stop it, or use another data folder. Several processes on one database need WEFT_REDIS_URL, each of them.',
+    });
+  }
+}

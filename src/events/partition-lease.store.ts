@@ -1,8 +1,7 @@
-import type { QueryRunner } from 'typeorm';
 import { int2Array, int8Array } from '../platform/binary-arrays.js';
 import type { Database, Transaction } from '../platform/postgres.js';
-import { toSqlError } from '../platform/sql-errors.js';
-import { LeaseLost, type Lease } from './partition-lease.model.js';
+import type { Session } from '../platform/session.js';
+import { LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './partition-lease.model.js';
 
 /*
  * Who may apply which partition of the log.
@@ -15,25 +14,32 @@ import { LeaseLost, type Lease } from './partition-lease.model.js';
  * L3  Whoever holds every partition excludes every other worker: no other lock is needed then, and what is in memory
  *     stays true between batches.
  *
+ * L4  A worker that has to be alone is so while its session lasts: it holds a lock exclusively that all others share.
+ *     It takes no partition without it, and is told as soon as the session is gone.
+ *
  * A worker is alive while its session holds an advisory lock: PostgreSQL frees it when the process dies, however it
  * died, so a takeover waits for no timeout and trusts no clock.
  */
 
 /** Class of the advisory locks that mark live workers; any number, the same in each release. */
 const WORKER_LOCK_CLASS = 7_729_115;
+/** L4; in the other key space of advisory locks, so that it cannot meet those of the class above. */
+const COMPANY_LOCK = 7_729_116;
 
 /** The partitions of one worker. */
 export class PartitionLeases {
   readonly #db: Database;
   readonly #worker: number;
-  #session: QueryRunner | null = null;
+  readonly #options: LeaseOptions;
+  #session: Session | null = null;
   #held = new Map<number, Lease>();
   #partitions = 0;
 
   /** @param worker an id no other live worker has, 1…2^31 − 1 */
-  constructor(db: Database, worker: number) {
+  constructor(db: Database, worker: number, options: LeaseOptions) {
     this.#db = db;
     this.#worker = worker;
+    this.#options = options;
   }
 
   get held(): readonly Lease[] {
@@ -46,11 +52,31 @@ export class PartitionLeases {
   }
 
   /**
+   * Marks this worker alive, and takes no partition yet.
+   * @throws WorkersExclude while another worker is at it and one of the two has to be alone
+   */
+  async join(): Promise<void> {
+    if (await this.#answers()) return;
+    const session = await this.#db.session(() => {
+      this.#left();
+    });
+    try {
+      await this.#takeLocks(session);
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    this.#session = session;
+    this.#options.onAlone?.(true);
+  }
+
+  /**
    * Marks this worker alive, takes free partitions up to a fair share and gives back what is beyond it.
    * Call it between batches. Returns true if the set of held partitions changed.
+   * @throws WorkersExclude
    */
   async refresh(): Promise<boolean> {
-    await this.#markAlive();
+    await this.join();
     const before = [...this.#held.values()].map((l) => `${String(l.part)}@${String(l.epoch)}`).join();
     const { partitions, workers } = await this.#census();
     this.#partitions = partitions;
@@ -63,16 +89,12 @@ export class PartitionLeases {
 
   /** Gives everything back, so that another worker need not notice that this one is gone. */
   async close(): Promise<void> {
-    const session = this.#session;
-    this.#session = null;
     try {
       await this.#giveBack([...this.#held.keys()]);
     } finally {
-      // A session that broke is released already and has no lock left.
-      if (session?.isReleased === false) {
-        await session.query('SELECT pg_advisory_unlock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]).catch(ignore);
-        await session.release();
-      }
+      this.#session?.close();
+      this.#session = null;
+      this.#options.onAlone?.(false);
     }
   }
 
@@ -117,27 +139,34 @@ export class PartitionLeases {
     return row?.pos ?? 0;
   }
 
-  async #markAlive(): Promise<void> {
-    if (this.#session !== null) {
-      try {
-        await this.#session.query('SELECT 1');
-        return;
-      } catch {
-        // The session is gone and its lock with it: others may have taken over. Start anew.
-        await this.#session.release().catch(ignore);
-        this.#session = null;
-        this.#held.clear();
-      }
-    }
-    const session = this.#db.dataSource.createQueryRunner();
+  /** Whether the session stands. One that does not answer is given up: what it held may be free already. */
+  async #answers(): Promise<boolean> {
+    const session = this.#session;
+    if (session === null) return false;
     try {
-      await session.connect();
-      await session.query('SELECT pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
-    } catch (error) {
-      await session.release().catch(ignore);
-      throw toSqlError(error);
+      await session.query('SELECT 1');
+      return true;
+    } catch {
+      session.close();
+      this.#left();
+      return false;
     }
-    this.#session = session;
+  }
+
+  async #takeLocks(session: Session): Promise<void> {
+    const shared = this.#options.onAlone === undefined ? '_shared' : '';
+    const [row] = await session.query<{ taken: boolean }>(
+      `SELECT pg_try_advisory_lock${shared}(${String(COMPANY_LOCK)}) AS taken`,
+    );
+    if (row?.taken !== true) throw new WorkersExclude();
+    await session.query('SELECT pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, this.#worker]);
+  }
+
+  /** The session is gone and its locks with it: others may have taken over. */
+  #left(): void {
+    this.#session = null;
+    this.#held.clear();
+    this.#options.onAlone?.(false);
   }
 
   async #census(): Promise<{ partitions: number; workers: number }> {
@@ -174,10 +203,6 @@ export class PartitionLeases {
     );
     for (const part of parts) this.#held.delete(part);
   }
-}
-
-function ignore(): void {
-  // The session ends anyway.
 }
 
 const LIVE_WORKERS = `

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { WeftError } from './errors.js';
+import { Session } from './session.js';
 import { SqlError, toSqlError } from './sql-errors.js';
 
 const MIN_SERVER_VERSION = 150_000;
@@ -150,6 +151,11 @@ export class Database implements Queryable {
       await lease.rollback();
       throw toSqlError(error);
     }
+  }
+
+  /** Takes a connection out of the pool for as long as the session lasts. */
+  async session(onLost: () => void): Promise<Session> {
+    return new Session(await this.#connect(), onLost);
   }
 
   /** Brings the schema up to date; safe to call from several processes at once. Returns the names of what ran. */

@@ -88,7 +88,7 @@ export async function createApiWorld(
     log: engine.log,
     snapshots: new ProfileSnapshotReader({
       db,
-      store: world.store,
+      store: () => world.store,
       definitions: () => definitions.current(),
       profiles,
       anchors: new AnchorStateStore(),

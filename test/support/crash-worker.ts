@@ -22,11 +22,11 @@ const db = await Database.open(await createDataSource(url, { poolSize: 4 }));
 const engine = await createEngine({
   db,
   clock: new ManualClock(Number(time)),
-  onlineStore: {
+  onlineStore: () => ({
     putMany: () => Promise.resolve(),
     getMany: (keys) => Promise.resolve(keys.map(() => null)),
     deleteMany: () => Promise.resolve(),
-  },
+  }),
   onlineStoreIsShared: true,
   observers: {
     accepted: ignore,

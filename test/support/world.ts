@@ -76,7 +76,7 @@ export interface World {
   /** Another worker process on the same database. */
   another(limits?: Partial<EngineLimits>): Promise<Engine>;
   /** An engine on this pool, with the clock and the observers of the world. */
-  engineOn(db: Database, limits?: Partial<EngineLimits>): Promise<Engine>;
+  engineOn(db: Database, limits?: Partial<EngineLimits>, own?: Partial<EngineOptions>): Promise<Engine>;
   /** Accepts events of the source `web` and says what became of each. */
   accept(
     events: readonly IncomingEvent[],
@@ -98,11 +98,15 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const store = new OpenStore(clock);
   const batches: BatchResult[] = [];
   const engines: Engine[] = [];
-  const build = async (db: Database, limits: Partial<EngineLimits> = options.limits ?? {}): Promise<Engine> => {
+  const build = async (
+    db: Database,
+    limits: Partial<EngineLimits> = options.limits ?? {},
+    own: Partial<EngineOptions> = {},
+  ): Promise<Engine> => {
     const engine = await createEngine({
       db,
       clock,
-      onlineStore: options.sharedStore ?? store,
+      onlineStore: () => options.sharedStore ?? store,
       onlineStoreIsShared: options.sharedStore !== undefined,
       observers: { ...rethrowing, ...options.observers },
       onCommitted: (batch) => {
@@ -110,6 +114,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         options.onCommitted?.(batch);
       },
       limits,
+      ...own,
     });
     engines.push(engine);
     return engine;
