@@ -73,3 +73,9 @@ export interface EventAcceptor {
    */
   accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]>;
 }
+
+/** Says what {@link EventAcceptor.accept} would, and writes nothing. */
+export interface EventChecker {
+  /** The outcome of every item, at its index. Duplicates are not looked for: they count as accepted. */
+  check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[];
+}

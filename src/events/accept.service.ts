@@ -1,18 +1,20 @@
 import type { Clock } from '../platform/clock.js';
 import { newId } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import type { AcceptOptions, EventAcceptor, EventSource, IncomingItem, Refusal } from './accept.model.js';
-import { MAX_DEAD_LETTER_BYTES } from './dead-letter.store.js';
-import type { DeadLetter, DeadLetterStore } from './dead-letter.store.js';
+import type { AcceptOptions, EventAcceptor, EventChecker, EventSource, IncomingItem, Refusal } from './accept.model.js';
+import { deadLetterText, type DeadLetter } from './dead-letter.model.js';
+import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
-import type { AcceptResult, IdentifierPolicy } from './event.model.js';
-import { validateEvent } from './validate-event.js';
+import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
+import { validateEvent, type Validated } from './validate-event.js';
 
 /** Told of every outcome, to count it. */
 export interface AcceptObserver {
   accepted(source: EventSource, count: number): void;
   duplicates(source: EventSource, count: number): void;
   refused(source: EventSource, code: string): void;
+  /** Identifiers that events were taken without; absent where nobody counts them. */
+  identifiersDropped?(source: EventSource, dropped: readonly DroppedIdentifier[]): void;
   /** Dead letters could not be written; the events' outcome stands. */
   deadLettersLost(source: EventSource, count: number, error: unknown): void;
 }
@@ -27,7 +29,7 @@ export interface AcceptDependencies {
 }
 
 /** The one way into the event log: validate, append durably, report each event. */
-export class AcceptService implements EventAcceptor {
+export class AcceptService implements EventAcceptor, EventChecker {
   constructor(private readonly deps: AcceptDependencies) {}
 
   async accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]> {
@@ -38,21 +40,29 @@ export class AcceptService implements EventAcceptor {
     const letters: DeadLetter[] = [];
     for (const [index, item] of items.entries()) {
       const outcome = this.#prepare(source, item, options.historical, receivedAtMs);
-      if ('payload' in outcome) {
-        prepared.push(outcome);
+      if (outcome.ok) {
+        prepared.push(outcome.event);
         preparedAt.push(index);
+        if (outcome.dropped.length === 0) continue;
+        // The status is settled by the log.
+        results[index] = { status: 'accepted', dropped: outcome.dropped };
+        this.deps.observer.identifiersDropped?.(source, outcome.dropped);
         continue;
       }
-      results[index] = { status: 'refused', ...outcome };
-      this.deps.observer.refused(source, outcome.code);
-      if (options.deadLetters !== false) letters.push(deadLetterOf(source, item, outcome, receivedAtMs));
+      const { refusal } = outcome;
+      results[index] = { status: 'refused', ...refusal };
+      this.deps.observer.refused(source, refusal.code);
+      if (options.deadLetters !== false) letters.push(deadLetterOf(source, item, refusal, receivedAtMs));
     }
     const outcomes = await this.deps.log.append(prepared);
     let accepted = 0;
     for (const [i, outcome] of outcomes.entries()) {
       const isNew = outcome === 'appended';
       if (isNew) accepted += 1;
-      results[preparedAt[i] ?? 0] = isNew ? ACCEPTED : DUPLICATE;
+      const index = preparedAt[i] ?? 0;
+      const withDropped = results[index];
+      const result = isNew ? ACCEPTED : DUPLICATE;
+      results[index] = withDropped === undefined ? result : { ...withDropped, ...result };
     }
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
     if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
@@ -60,21 +70,24 @@ export class AcceptService implements EventAcceptor {
     return results;
   }
 
-  #prepare(
-    source: EventSource,
-    item: IncomingItem,
-    historical: boolean,
-    receivedAtMs: number,
-  ): PreparedEvent | Refusal {
-    if ('refusal' in item) return item.refusal;
-    const result = validateEvent(item, {
+  check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[] {
+    const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
+    return items.map((item) => {
+      const outcome = this.#prepare(source, item, options.historical, receivedAtMs);
+      if (!outcome.ok) return { status: 'refused', ...outcome.refusal };
+      return outcome.dropped.length === 0 ? ACCEPTED : { ...ACCEPTED, dropped: outcome.dropped };
+    });
+  }
+
+  #prepare(source: EventSource, item: IncomingItem, historical: boolean, receivedAtMs: number): Validated {
+    if ('refusal' in item) return { ok: false, refusal: item.refusal };
+    return validateEvent(item, {
       sourceId: source.id,
       receivedAtMs,
       historical,
       policy: this.deps.policy,
       newMessageId: () => newId(receivedAtMs),
     });
-    return result.ok ? result.event : result.refusal;
   }
 
   async #keep(source: EventSource, letters: readonly DeadLetter[]): Promise<void> {
@@ -86,8 +99,8 @@ export class AcceptService implements EventAcceptor {
   }
 }
 
-const ACCEPTED: AcceptResult = { status: 'accepted' };
-const DUPLICATE: AcceptResult = { status: 'duplicate' };
+const ACCEPTED = { status: 'accepted' } as const;
+const DUPLICATE = { status: 'duplicate' } as const;
 
 function deadLetterOf(source: EventSource, item: IncomingItem, refusal: Refusal, receivedAt: number): DeadLetter {
   const isUnmapped = 'refusal' in item;
@@ -98,16 +111,6 @@ function deadLetterOf(source: EventSource, item: IncomingItem, refusal: Refusal,
     reason: refusal.reason,
     messageId: !isUnmapped && typeof item.messageId === 'string' ? item.messageId : null,
     receivedAt,
-    payload: jsonOf(isUnmapped ? item.raw : item),
+    payload: deadLetterText(isUnmapped ? item.raw : item),
   };
-}
-
-/** JSON, cut, of what may be no JSON: undefined, too deep, cyclic, with a BigInt. */
-function jsonOf(item: unknown): string {
-  try {
-    const text = JSON.stringify(item) as string | undefined;
-    return (text ?? 'null').slice(0, MAX_DEAD_LETTER_BYTES);
-  } catch {
-    return 'null';
-  }
 }

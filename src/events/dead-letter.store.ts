@@ -1,28 +1,7 @@
 import { byteaArray, int8Array } from '../platform/binary-arrays.js';
 import type { Queryable } from '../platform/postgres.js';
+import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
 
-export type DeadLetterStage = 'accept' | 'load' | 'apply';
-
-/** An input that was not taken, kept so that its sender can find out why. */
-export interface DeadLetter {
-  /** Null where the source is not known. */
-  readonly sourceId: number | null;
-  readonly stage: DeadLetterStage;
-  readonly code: string;
-  /** For people; names fields and limits. */
-  readonly reason: string;
-  readonly messageId?: string | null;
-  /** Log position, for stage `apply`; one letter a position. */
-  readonly pos?: number | null;
-  /** For stage `load`; one letter a load and row. */
-  readonly loadId?: string | null;
-  readonly rowNumber?: number | null;
-  readonly receivedAt: number;
-  /** What was handed in, as text; JSON where it was. Cut to {@link MAX_DEAD_LETTER_BYTES}. */
-  readonly payload: string;
-}
-
-export const MAX_DEAD_LETTER_BYTES = 8 * 1024;
 const MAX_REASON_LENGTH = 1_000;
 const MAX_ROWS_PER_INSERT = 1_000;
 

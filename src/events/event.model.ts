@@ -35,10 +35,13 @@ export interface RawIdentifier {
 export interface ResolvedIdentifiers {
   /** Unique, by falling priority. The first is the anchor. Empty: the event belongs to nobody and is refused. */
   readonly identifiers: readonly Identifier[];
-  readonly dropped: readonly {
-    readonly ns: string;
-    readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace';
-  }[];
+  readonly dropped: readonly DroppedIdentifier[];
+}
+
+/** That an identifier does not count, and why; never its value. */
+export interface DroppedIdentifier {
+  readonly ns: string;
+  readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace';
 }
 
 /** What an adapter (HTTP, GraphQL, batch load) hands to `AcceptService`: parsed, not yet validated. */
@@ -89,8 +92,11 @@ export interface LoggedEvent {
 
 /** The outcome for one event of a batch, at the index it was handed in. */
 export type AcceptResult =
-  | { readonly status: 'accepted' }
-  | { readonly status: 'duplicate' }
+  | {
+      readonly status: 'accepted' | 'duplicate';
+      /** Identifiers that it was taken without; absent: none. */
+      readonly dropped?: readonly DroppedIdentifier[];
+    }
   | {
       readonly status: 'refused';
       readonly code: string;

@@ -2,9 +2,18 @@ import type { Logger } from '../platform/logger.js';
 import type { Metrics } from '../platform/metrics.js';
 import { REFUSAL_CODES } from './accept.model.js';
 import type { AcceptObserver } from './accept.service.js';
+import type { DroppedIdentifier } from './event.model.js';
 
 /** Sources with a series of their own; further ones are counted together. */
 const MAX_SOURCE_LABELS = 100;
+const MAX_NAMESPACE_LABELS = 50;
+const DROP_REASONS: readonly DroppedIdentifier['reason'][] = [
+  'blocked',
+  'malformed',
+  'too_long',
+  'too_many',
+  'unknown_namespace',
+];
 
 /** Counts the outcome of every event handed in, by source, and refusals by code. */
 export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver {
@@ -13,6 +22,10 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
     outcome: ['accepted', 'duplicate', 'refused'],
   });
   const refusals = metrics.counter('events_refused_total', 'Events refused, by code', { code: REFUSAL_CODES });
+  const dropped = metrics.counter('identifiers_dropped_total', 'Identifiers that events were taken without', {
+    namespace: MAX_NAMESPACE_LABELS,
+    reason: DROP_REASONS,
+  });
   const lost = metrics.counter('dead_letters_lost_total', 'Refused events that could not be kept as dead letters');
   return {
     accepted: (source, count) => {
@@ -24,6 +37,12 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
     refused: (source, code) => {
       events.add(1, source.key, 'refused');
       refusals.add(1, code);
+    },
+    identifiersDropped: (_source, identifiers) => {
+      for (const { ns, reason } of identifiers) {
+        // What is sent as an unknown namespace may be anything, even personal data.
+        dropped.add(1, reason === 'unknown_namespace' ? '' : ns, reason);
+      }
     },
     deadLettersLost: (source, count, error) => {
       lost.add(count);

@@ -6,6 +6,7 @@ import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
 import { EVENT_TYPES } from './event.model.js';
 import type {
+  DroppedIdentifier,
   EventType,
   IdentifierPolicy,
   IncomingEvent,
@@ -26,7 +27,8 @@ export interface ValidationContext {
 }
 
 export type Validated =
-  { readonly ok: true; readonly event: PreparedEvent } | { readonly ok: false; readonly refusal: Refusal };
+  | { readonly ok: true; readonly event: PreparedEvent; readonly dropped: readonly DroppedIdentifier[] }
+  | { readonly ok: false; readonly refusal: Refusal };
 
 /**
  * Turns what an adapter hands in into an event fit for the log, or says why not. Never throws on JSON-like input.
@@ -61,6 +63,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if (anchor === undefined) return { ok: false, refusal: noIdentifier(resolved) };
   return {
     ok: true,
+    dropped: resolved.dropped,
     event: {
       sourceId: context.sourceId,
       dedupeId: hashId('dedupe', String(context.sourceId), messageId),

@@ -1,13 +1,15 @@
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AcceptService } from '../../src/events/accept.service.js';
+import type { DeadLetter } from '../../src/events/dead-letter.model.js';
 import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
-import type { DeadLetter } from '../../src/events/dead-letter.store.js';
 import type { EventLog } from '../../src/events/event-log.model.js';
 import { PostgresEventLog } from '../../src/events/event-log.postgres.js';
-import type { IncomingEvent } from '../../src/events/event.model.js';
+import type { IdentifierPolicy, IncomingEvent } from '../../src/events/event.model.js';
 import { observeAccepts } from '../../src/events/observe-accepts.js';
 import { WeftError } from '../../src/platform/errors.js';
+import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { createLogger } from '../../src/platform/logger.js';
 import { Metrics } from '../../src/platform/metrics.js';
 import { createTestDatabase } from '../support/database.js';
@@ -34,7 +36,7 @@ function anEvent(messageId: string, more: Partial<IncomingEvent> = {}): Incoming
 }
 
 /** A service with its metrics and log lines at hand. */
-function newService(more: { deadLetters?: DeadLetterStore; log?: EventLog } = {}) {
+function newService(more: { deadLetters?: DeadLetterStore; log?: EventLog; policy?: IdentifierPolicy } = {}) {
   const metrics = new Metrics({ defaults: false });
   const lines: string[] = [];
   const destination = new Writable({
@@ -76,6 +78,54 @@ describe('AcceptService', () => {
     expect(text).toContain('weft_events_total{source="shop",outcome="duplicate"} 1');
     expect(text).toContain('weft_events_total{source="shop",outcome="refused"} 1');
     expect(text).toContain('weft_events_refused_total{code="NAME_MISSING"} 1');
+  });
+
+  it('says which identifiers an event was taken without, and counts them without the values', async () => {
+    const { accept, metrics } = newService({ policy: new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES) });
+    const whole = anEvent('drop1');
+    const lacking = anEvent('drop2', {
+      identifiers: [
+        { ns: 'user_id', value: 'ann' },
+        { ns: 'email', value: 'ann at home' },
+        { ns: 'crm_id', value: 'N/A' },
+        { ns: 'shoe size', value: '38' },
+      ],
+    });
+    const dropped = [
+      { ns: 'email', reason: 'malformed' },
+      { ns: 'crm_id', reason: 'blocked' },
+      { ns: 'shoe size', reason: 'unknown_namespace' },
+    ];
+    expect(await accept.accept(SHOP, [whole, lacking, lacking], { historical: false })).toEqual([
+      { status: 'accepted' },
+      { status: 'accepted', dropped },
+      { status: 'duplicate', dropped },
+    ]);
+    const text = await metrics.text();
+    expect(text).toContain('weft_identifiers_dropped_total{namespace="email",reason="malformed"} 2');
+    expect(text).toContain('weft_identifiers_dropped_total{namespace="",reason="unknown_namespace"} 2');
+    expect(text).not.toContain('shoe');
+  });
+
+  it('checks without writing, as it would accept', async () => {
+    const { accept, metrics } = newService({ policy: new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES) });
+    const head = await log.head();
+    const letters = await countLetters();
+    const items = [
+      anEvent('c1', { identifiers: [{ ns: 'email', value: 'x' }] }),
+      anEvent('c2'),
+      anEvent('c3', {
+        identifiers: [
+          { ns: 'user_id', value: 'bob' },
+          { ns: 'email', value: 'x' },
+        ],
+      }),
+    ];
+    const found = accept.check(SHOP, items, { historical: true });
+    expect(await log.head()).toEqual(head);
+    expect(await countLetters()).toBe(letters);
+    expect(await metrics.text()).not.toContain('outcome="refused"');
+    expect(await accept.accept(SHOP, items, { historical: true })).toEqual(found);
   });
 
   it('marks history as such and believes the time it was received when told', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DeadLetterStore, MAX_DEAD_LETTER_BYTES } from '../../src/events/dead-letter.store.js';
-import type { DeadLetter } from '../../src/events/dead-letter.store.js';
+import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from '../../src/events/dead-letter.model.js';
+import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
 import { createTestDatabase } from '../support/database.js';
 import type { TestDatabase } from '../support/database.js';
 
