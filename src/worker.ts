@@ -1,5 +1,6 @@
 import type { Chores } from './chores.js';
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions.js';
+import { deadEventText } from './events/dead-letter.model.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
@@ -226,7 +227,7 @@ export class Worker {
           messageId: event.messageId,
           pos: event.pos,
           receivedAt: event.acceptedAt,
-          payload: '',
+          payload: deadEventText(event),
         },
       ]);
     });

@@ -60,6 +60,11 @@ describe('an event that makes the pipeline throw', () => {
     await world.drain();
     expect(poisoned).toEqual([21]);
     expect(await letters()).toEqual([{ pos: 21, stage: 'apply', code: 'INTERNAL' }]);
+    const [kept] = await world.db.query<{ text: string }>(
+      `SELECT convert_from(substr(payload, 2), 'UTF8') AS text FROM dead_letters`,
+    );
+    const event = { type: 'track', name: 'visit', messageId: 'nobody', identifiers: [], timestampMs: START_MS };
+    expect(JSON.parse(kept?.text ?? '')).toEqual(event);
     expect(await visitors()).toEqual([...Array(36).keys()].map((i) => i + 1).filter((pos) => pos !== 21));
     expect(await world.engine.worker.runOnce()).toBe(false);
   });
