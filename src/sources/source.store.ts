@@ -6,6 +6,12 @@ import type { Source } from './source.model.js';
 
 const UNIQUE_VIOLATION = '23505';
 
+const NEW_VERSION = `
+  WITH next AS (
+    UPDATE installation SET definitions_version = definitions_version + 1 RETURNING definitions_version AS version
+  )
+  UPDATE partitions SET swept_version = next.version FROM next WHERE swept_version = next.version - 1`;
+
 /** Rows of `sources`. */
 export class SourceStore {
   readonly #rows: Repository<SourceEntity>;
@@ -16,15 +22,18 @@ export class SourceStore {
 
   /**
    * Features may name a source before it exists, so a new one is a new version of the definitions: nobody folds its
-   * events with definitions that do not know its id.
+   * events with definitions that do not know its id. It has no events yet, so no profile changes by it: partitions that
+   * had been swept for the version before count as swept for this one, too.
    *
    * @returns null when the key is taken.
    */
   async insert(source: Omit<Source, 'id'>): Promise<Source | null> {
     try {
       return await this.#rows.manager.transaction(async (manager) => {
+        // Locked as everywhere: partitions first, and in their order.
+        await manager.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
         const { identifiers } = await manager.insert(SourceEntity, source);
-        await manager.query('UPDATE installation SET definitions_version = definitions_version + 1');
+        await manager.query(NEW_VERSION);
         return { ...source, id: (identifiers[0] as { id: number }).id };
       });
     } catch (error) {
