@@ -3,23 +3,16 @@ import { createProgram } from './program.js';
 import { EXIT_CODES, exitCodeOf } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { describeError } from './platform/logger.js';
-
-/** Ctrl-C and SIGTERM ask for an orderly end; a second one ends at once. */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130);
-      controller.abort(name);
-    });
-  }
-  return controller.signal;
-}
+import { stopSignal } from './platform/stop-signal.js';
 
 async function main(): Promise<void> {
   let exitCode: number = EXIT_CODES.ok;
   const program = createProgram({
-    signal: stopSignal(),
+    signal: stopSignal(
+      process,
+      () => process.exit(EXIT_CODES.interrupted),
+      () => performance.now(),
+    ),
     setExitCode: (code) => {
       exitCode = code;
     },
