@@ -38,6 +38,7 @@ describe('readConfig', () => {
       WEFT_KAFKA_BROKERS: 'localhost:9092',
       WEFT_PORT: '70000',
       WEFT_HOST: 'two words',
+      WEFT_PUBLIC_URL: 'weft.example.org',
       WEFT_LOG_LEVEL: 'loud',
       WEFT_DATABASE_POOL_SIZE: '1',
       WEFT_ONLINE_STORE_MAX_MB: '-5',

@@ -17,6 +17,8 @@ export interface Config {
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
   readonly port: number;
+  /** `WEFT_PUBLIC_URL`: where browsers reach the server, if not where they say that they do; null: as they say. */
+  readonly publicUrl: string | null;
   readonly logLevel: LogLevel;
   /** `WEFT_DATABASE_POOL_SIZE`: connections of this process at most. */
   readonly databasePoolSize: number;
@@ -65,6 +67,7 @@ export function readConfig(env: Environment = process.env): Config {
     dataDir: resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText)),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
+    publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
     logLevel: reader.read('WEFT_LOG_LEVEL', 'info', logLevel),
     databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(2, 200)),
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
@@ -85,6 +88,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_DATA_DIR',
   'WEFT_HOST',
   'WEFT_PORT',
+  'WEFT_PUBLIC_URL',
   'WEFT_LOG_LEVEL',
   'WEFT_DATABASE_POOL_SIZE',
   'WEFT_ONLINE_STORE_MAX_MB',
@@ -141,6 +145,17 @@ function logLevel(text: string, refuse: Refuse): LogLevel {
 function host(text: string, refuse: Refuse): string {
   if (/^[\w.:-]+$/.test(text)) return text;
   return refuse(`is ${quote(text)}, which is no address`, 'Use 127.0.0.1, 0.0.0.0, :: or a host name.');
+}
+
+function publicUrl(text: string, refuse: Refuse): string {
+  const url = parseUrl(text);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '') {
+    return text;
+  }
+  return refuse(
+    'is not the URL of a server',
+    'Its form is https://weft.example.org, with a path where a proxy adds one.',
+  );
 }
 
 function databaseUrl(text: string, refuse: Refuse): string {

@@ -100,6 +100,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           logger.error({ err: error, errorId }, 'a request failed by a defect');
         },
         onError,
+        ...(config.publicUrl === null ? {} : { publicUrl: config.publicUrl }),
       }),
     { drain: (started) => started.close() },
   );

@@ -1,14 +1,15 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import type { EventAcceptor, EventSource, IncomingItem } from '../events/accept.model.js';
+import type { EventAcceptor, IncomingItem } from '../events/accept.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { AcceptResult, EventType } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { hasScope } from './auth/api-key.model.js';
-import type { ApiKey } from './auth/api-key.model.js';
+import { analyticsJsSettings } from './analytics-js-settings.js';
+import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
 import { decodeBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
 import { mapBatch, mapSingleCall } from './map-tracking-call.js';
+import { PIXEL, pixelCall } from './pixel-call.js';
 
 export const TRACKING_LIMITS = {
   /** Of a body, compressed or not, and of what it expands to. */
@@ -16,15 +17,15 @@ export const TRACKING_LIMITS = {
   maxBatchEvents: 2_500,
 } as const;
 
-export interface TrackingDependencies {
+export interface TrackingDependencies extends IngestKeyLookup {
   readonly accept: EventAcceptor;
-  readonly keys: { verify(secret: string): Promise<ApiKey | null> };
-  readonly sources: { findById(id: number): Promise<EventSource | null> };
   /** Takes one token an event; returns 0, or the time in ms after which the tokens will be there. */
   readonly limiter: { take(key: string, tokens: number): number };
   readonly clock: Clock;
   /** Told of errors that are defects of ours; the caller sees only the id. */
   readonly onDefect: (error: unknown, requestId: string) => void;
+  /** Where browsers reach this server, if that is not what they name in their requests; for analytics.js. */
+  readonly publicUrl?: string;
 }
 
 const BATCH_NAMES = ['batch', 'import'] as const;
@@ -32,7 +33,9 @@ const BATCH_NAMES = ['batch', 'import'] as const;
 /**
  * The tracking API, compatible with Segment's HTTP tracking API: `POST /v1/<call>`, by full name or first letter, and
  * `/v1/batch`, also `/v1/import`. JSON whatever the content type, because browsers send `text/plain` to avoid a
- * preflight. A key with the scope `ingest` comes as Basic user, as Bearer token, or as `writeKey` in the body.
+ * preflight. A key with the scope `ingest` comes as Basic user, as Bearer token, or as `writeKey` in the query (beacons cannot
+ * set headers) or the body. Beside it stand `GET /v1/pixel/<call>`, which answers an image, and the settings that
+ * analytics.js asks for.
  *
  * 200 is sent when the events are durable. A client that gets anything else, or nothing, may send all of it again: the
  * message ids keep events from counting twice.
@@ -49,6 +52,10 @@ export function trackingRoutes(deps: TrackingDependencies): FastifyPluginCallbac
     }
     const handler = (request: FastifyRequest): Promise<unknown> => handleBatch(deps, request);
     for (const name of [...BATCH_NAMES, 'b']) addRoute(app, name, handler);
+    for (const type of EVENT_TYPES) {
+      app.get(`/v1/pixel/${type}`, (request, reply) => handlePixel(deps, type, request, reply));
+    }
+    app.get('/v1/projects/:writeKey/settings', (request, reply) => handleSettings(deps, request, reply));
     done();
   };
 }
@@ -95,6 +102,42 @@ async function handleBatch(deps: TrackingDependencies, request: FastifyRequest):
   return batchAnswer(await take(deps, key, items, receivedAtMs));
 }
 
+/** Always an image, for whoever shows it; whether the call was taken is said by the status. */
+async function handlePixel(
+  deps: TrackingDependencies,
+  type: EventType,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const receivedAtMs = deps.clock.now();
+  void reply.header('cache-control', 'no-store, private').type('image/gif');
+  try {
+    const call = pixelCall(request.query as Record<string, unknown>);
+    const key = await verifyIngestKey(deps, call['writeKey']);
+    const [result] = await take(deps, key, [mapSingleCall(call, type)], receivedAtMs);
+    if (result?.status === 'refused') reply.code(400).header('x-weft-refusal', result.code);
+  } catch (error) {
+    const { status, code, retryAfterS, isDefect } = toHttpFailure(error);
+    if (isDefect) deps.onDefect(error, request.id);
+    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+    reply.code(status).header('x-weft-refusal', code);
+  }
+  return reply.send(PIXEL);
+}
+
+/** The browser's own word for where it found us is right for it, but not for a cache between us. */
+async function handleSettings(
+  deps: TrackingDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { writeKey } = request.params as { writeKey: string };
+  await verifyIngestKey(deps, writeKey);
+  const { publicUrl } = deps;
+  reply.header('cache-control', `${publicUrl === undefined ? 'private' : 'public'}, max-age=60`);
+  return analyticsJsSettings(writeKey, new URL(publicUrl ?? `${request.protocol}://${request.host}`));
+}
+
 function take(
   deps: TrackingDependencies,
   key: IngestKey,
@@ -125,49 +168,23 @@ function batchAnswer(results: readonly AcceptResult[]): unknown {
 
 // --- keys -----------------------------------------------------------------------------------------------------------
 
-interface IngestKey {
-  readonly id: string;
-  readonly source: EventSource;
-}
-
-/** A key in the header is checked before the body is looked at; one in the body cannot be. */
+/** A key in the header or the query is checked before the body is looked at; one in the body cannot be. */
 async function authenticatedBody(
   deps: TrackingDependencies,
   request: FastifyRequest,
 ): Promise<{ body: Record<string, unknown>; key: IngestKey }> {
-  const header = request.headers.authorization;
-  const early = header === undefined ? null : await authenticate(deps, secretOfHeader(header));
+  const secret = earlySecret(request);
+  const early = secret === undefined ? null : await verifyIngestKey(deps, secret);
   const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const body = await decodeBody(raw, TRACKING_LIMITS.maxBodyBytes);
-  return { body, key: early ?? (await authenticate(deps, body['writeKey'])) };
+  return { body, key: early ?? (await verifyIngestKey(deps, body['writeKey'])) };
 }
 
-async function authenticate(deps: TrackingDependencies, secret: unknown): Promise<IngestKey> {
-  const key = typeof secret === 'string' ? await deps.keys.verify(secret) : null;
-  if (key === null) {
-    throw new WeftError('UNAUTHENTICATED', 'the write key is missing or not valid', {
-      hint: 'send a key with the scope ingest as Basic user, as Bearer token, or as "writeKey" in the body',
-    });
-  }
-  const source = hasScope(key, 'ingest') && key.sourceId !== null ? await deps.sources.findById(key.sourceId) : null;
-  if (source === null) {
-    throw new WeftError('FORBIDDEN', 'this key may not send events', {
-      hint: 'use a key with the scope ingest that belongs to a source',
-    });
-  }
-  return { id: key.id, source };
-}
-
-/** RFC 7617 (Basic: the key is the user, the password is ignored) and RFC 6750 (Bearer). Null for anything else. */
-function secretOfHeader(header: string): string | null {
-  const space = header.indexOf(' ');
-  const scheme = header.slice(0, space).toLowerCase();
-  const credentials = header.slice(space + 1).trim();
-  if (scheme === 'bearer') return credentials;
-  if (scheme !== 'basic') return null;
-  const userAndPassword = Buffer.from(credentials, 'base64').toString('latin1');
-  const colon = userAndPassword.indexOf(':');
-  return colon === -1 ? userAndPassword : userAndPassword.slice(0, colon);
+/** What the header or the query says; undefined where neither says anything. */
+function earlySecret({ headers, query }: FastifyRequest): unknown {
+  return headers.authorization === undefined
+    ? (query as Record<string, unknown>)['writeKey']
+    : secretOfHeader(headers.authorization);
 }
 
 // --- HTTP -----------------------------------------------------------------------------------------------------------
@@ -188,9 +205,10 @@ function readRawBodies(app: FastifyInstance): void {
 function allowBrowsers(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('access-control-allow-origin', '*');
+    reply.header('access-control-expose-headers', 'retry-after');
     if (request.method === 'OPTIONS') {
-      reply.header('access-control-allow-methods', 'POST');
-      reply.header('access-control-allow-headers', 'authorization, content-type, content-encoding');
+      reply.header('access-control-allow-methods', 'GET, POST');
+      reply.header('access-control-allow-headers', 'authorization, content-type, content-encoding, x-retry-count');
       reply.header('access-control-max-age', '86400');
     }
     done();

@@ -299,10 +299,81 @@ describe('tracking API', () => {
     });
   });
 
+  it('takes a beacon, which can set no header, with the key in the query', async () => {
+    const body = JSON.stringify(aTrack('beacon'));
+    const url = (key: string): string => `${server.url}/v1/t?writeKey=${encodeURIComponent(key)}`;
+    const beacon = { method: 'POST', body, headers: { 'content-type': 'text/plain;charset=UTF-8' } };
+    expect((await fetch(url(writeKey), beacon)).status).toBe(200);
+    expect((await fetch(url('wk_wrong'), beacon)).status).toBe(401);
+    expect(await logged()).toHaveLength(1);
+  });
+
+  describe('pixels', () => {
+    const pixel = (type: string, query: Record<string, string>): Promise<Response> =>
+      fetch(`${server.url}/v1/pixel/${type}?${new URLSearchParams(query).toString()}`);
+
+    it('take a call in base64, or field by field, and answer an image that nobody may keep', async () => {
+      const data = Buffer.from(JSON.stringify(aTrack('px-1', { writeKey, event: 'Email Opened' }))).toString(
+        'base64url',
+      );
+      const answer = await pixel('track', { data });
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-type')).toBe('image/gif');
+      expect(answer.headers.get('cache-control')).toContain('no-store');
+      expect(Buffer.from(await answer.arrayBuffer()).toString('latin1', 0, 6)).toBe('GIF89a');
+      await pixel('page', { writeKey, userId: 'ann', name: 'Newsletter', messageId: 'px-2', 'properties.issue': '7' });
+      const events = await logged();
+      expect(events.map(({ type, name, messageId }) => [type, name, messageId])).toEqual([
+        ['track', 'Email Opened', 'px-1'],
+        ['page', 'page', 'px-2'],
+      ]);
+      expect(events[1]?.properties).toEqual({ issue: '7', name: 'Newsletter' });
+    });
+
+    it('are images also where the call is refused, which the status and a header say', async () => {
+      const cases: [Record<string, string>, number, string][] = [
+        [{ writeKey, userId: 'ann' }, 400, 'NAME_MISSING'],
+        [{ writeKey: 'wrong', userId: 'ann', event: 'x' }, 401, 'UNAUTHENTICATED'],
+        [{ writeKey, data: 'bm8' }, 400, 'BAD_REQUEST'],
+      ];
+      for (const [query, status, code] of cases) {
+        const answer = await pixel('track', query);
+        expect([answer.status, answer.headers.get('x-weft-refusal')]).toEqual([status, code]);
+        expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(0);
+      }
+    });
+  });
+
+  describe('settings of analytics.js', () => {
+    const settings = (key: string, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${server.url}/v1/projects/${encodeURIComponent(key)}/settings`, { headers });
+
+    it('say to send to the server that was asked, and nothing to anybody else', async () => {
+      const answer = await settings(writeKey);
+      expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+      expect(answer.headers.get('cache-control')).toBe('private, max-age=60');
+      const { host } = new URL(server.url);
+      const body = (await answer.json()) as { integrations: Record<string, unknown> };
+      expect(Object.keys(body.integrations)).toEqual(['Segment.io']);
+      expect(body).toMatchObject({
+        integrations: { 'Segment.io': { apiKey: writeKey, apiHost: `${host}/v1`, protocol: 'http' } },
+        metrics: { sampleRate: 0 },
+      });
+    });
+
+    it('are for keys that may send', async () => {
+      expect((await settings('wk_wrong')).status).toBe(401);
+      expect((await settings(readKey)).status).toBe(403);
+    });
+  });
+
   it('lets pages of any origin call it', async () => {
     const preflight = await fetch(`${server.url}/v1/track`, { method: 'OPTIONS' });
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('access-control-allow-origin')).toBe('*');
+    const allowed = preflight.headers.get('access-control-allow-headers');
+    for (const header of ['authorization', 'content-type', 'x-retry-count']) expect(allowed).toContain(header);
+    expect(preflight.headers.get('access-control-expose-headers')).toBe('retry-after');
     expect((await post('track', aTrack('cors'))).headers.get('access-control-allow-origin')).toBe('*');
     const refused = await post('track', aTrack('cors'), { authorization: basic('x') });
     expect(refused.headers.get('access-control-allow-origin')).toBe('*');
