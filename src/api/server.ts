@@ -23,6 +23,8 @@ export interface ApiServerDependencies {
   readonly onDefect: (error: unknown, errorId: string) => void;
   /** Something in the background failed and is tried again. */
   readonly onError: (error: unknown) => void;
+  /** Where browsers reach this server, if that is not what they name in their requests. */
+  readonly publicUrl?: string;
   /** How soon definitions that another process changed are in force here, ms. Default 500. */
   readonly definitionsPollMs?: number;
 }
@@ -55,7 +57,8 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   app.addHook('preClose', () => socket.close());
 
   const { accept, keys, sources, limiter } = services;
-  await app.register(trackingRoutes({ accept, keys, sources, limiter, clock, onDefect }));
+  const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
+  await app.register(trackingRoutes({ accept, keys, sources, limiter, clock, onDefect, ...publicUrl }));
   await app.register(graphqlRoutes({ apollo: createApollo(schema, presenter), services, watch, presenter }));
   await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
   await app.register(healthRoutes({ db, readiness: deps.readiness, metrics: deps.metrics }));
