@@ -6,6 +6,7 @@ import { deadLetterText, type DeadLetter } from './dead-letter.model.js';
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
 import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
+import { SeenNameStore } from './seen-name.store.js';
 import { validateEvent, type Validated } from './validate-event.js';
 
 /** Told of every outcome, to count it. */
@@ -30,7 +31,11 @@ export interface AcceptDependencies {
 
 /** The one way into the event log: validate, append durably, report each event. */
 export class AcceptService implements EventAcceptor, EventChecker {
-  constructor(private readonly deps: AcceptDependencies) {}
+  readonly #names: SeenNameStore;
+
+  constructor(private readonly deps: AcceptDependencies) {
+    this.#names = new SeenNameStore(deps.db);
+  }
 
   async accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]> {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
@@ -43,6 +48,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       if (outcome.ok) {
         prepared.push(outcome.event);
         preparedAt.push(index);
+        if (!('refusal' in item)) this.#names.note(item);
         if (outcome.dropped.length === 0) continue;
         // The status is settled by the log.
         results[index] = { status: 'accepted', dropped: outcome.dropped };
@@ -67,6 +73,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
     if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
     if (letters.length > 0) await this.#keep(source, letters);
+    if (this.#names.hasUnsaved) await this.#names.save();
     return results;
   }
 
