@@ -7,6 +7,7 @@ import { hasScope, type ApiKey } from './auth/api-key.model.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { QUERY_PAGE } from './graphql/query-page.js';
+import { answerWarm, type WarmQueries } from './graphql/warm-queries.js';
 import { toHttpFailure } from './http-errors.js';
 import type { ApiServices } from './api-services.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
@@ -19,6 +20,7 @@ export const GRAPHQL_LIMITS = {
 
 export interface GraphqlRoutesOptions {
   readonly apollo: ApolloServer<ApiContext>;
+  readonly warm: WarmQueries;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
@@ -34,20 +36,33 @@ declare module 'fastify' {
 /** `/graphql` over HTTP. The key is checked before the body is read. */
 export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync {
   return async (app) => {
-    const { apollo, services, watch } = options;
+    const { apollo, warm, services, watch } = options;
+    /** Requests whose compiled query gave errors. */
+    const failed = new WeakSet<FastifyRequest>();
     await apollo.start();
     demandKey(app, services);
     readJson(app);
     answerErrors(app, options.presenter);
     const handler = fastifyApolloHandler(apollo, {
-      context: (request: FastifyRequest) => Promise.resolve(contextOf(request, services, watch)),
+      context: async (request: FastifyRequest) => {
+        const context = contextOf(request, services, watch);
+        return Promise.resolve(failed.has(request) ? context.anew() : context);
+      },
     });
     app.route({
       method: ['GET', 'POST'],
       url: '/graphql',
       handler: async (request, reply) => {
         if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(QUERY_PAGE);
+        const { method, body, headers } = request;
+        const known = warm.find({ method, body, accept: headers.accept });
+        if (known !== null) {
+          const text = await answerWarm(known, contextOf(request, services, watch));
+          if (text !== null) return reply.header('content-type', known.contentType).send(text);
+          failed.add(request);
+        }
         const answer: unknown = await handler.call(app, request, reply);
+        if (reply.statusCode === 200) warm.learnContentType(headers.accept, reply.getHeader('content-type'));
         if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(answer)) reply.code(200);
         return answer;
       },
@@ -72,8 +87,13 @@ export function demandKey(app: FastifyInstance, services: ApiServices): void {
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
   const { apiKey: key } = request;
   if (key === null) throw unauthenticated();
-  const secret = bearerOf(request.headers.authorization) ?? '';
-  return new ApiContext(services, watch, key, async () => (await services.keys.verify(secret)) !== null);
+  const { authorization } = request.headers;
+  return new ApiContext(
+    services,
+    watch,
+    key,
+    async () => (await services.keys.verify(bearerOf(authorization) ?? '')) !== null,
+  );
 }
 
 export function unauthenticated(): WeftError {

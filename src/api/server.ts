@@ -5,6 +5,7 @@ import { DefinitionsWatch } from './definitions-watch.js';
 import { createApollo } from './graphql/apollo.js';
 import { buildApiSchema } from './graphql/build-schema.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
+import { WarmQueries } from './graphql/warm-queries.js';
 import { graphqlRoutes } from './graphql.routes.js';
 import { attachGraphqlSocket } from './graphql-socket.js';
 import { graphqlStreamRoutes } from './graphql-stream.routes.js';
@@ -59,7 +60,9 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const { accept, keys, sources, limiter } = services;
   const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
   await app.register(trackingRoutes({ accept, keys, sources, limiter, clock, onDefect, ...publicUrl }));
-  await app.register(graphqlRoutes({ apollo: createApollo(schema, presenter), services, watch, presenter }));
+  const warm = new WarmQueries();
+  const apollo = createApollo(schema, presenter, warm);
+  await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
   await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
   await app.register(healthRoutes({ db, readiness: deps.readiness, metrics: deps.metrics }));
   return app;

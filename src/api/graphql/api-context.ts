@@ -15,10 +15,17 @@ export class ApiContext {
     readonly key: ApiKey,
     /** False once the key was revoked or has expired; for what outlives a request. */
     readonly isStillValid: () => Promise<boolean>,
+    /** Whether a compiled query has failed on this request: graphql-js is to say with which errors. */
+    readonly hasFailed = false,
   ) {}
 
   get reads(): Reads {
     return (this.requestReads ??= this.freshReads());
+  }
+
+  /** For a second attempt at the request, which starts counting anew. */
+  anew(): ApiContext {
+    return new ApiContext(this.services, this.watch, this.key, this.isStillValid, true);
   }
 
   /** For what lasts longer than a request: reads at the present instant. */

@@ -12,6 +12,7 @@ import type { ApiContext } from './api-context.js';
 import { JitExecutor, type ExecutionRequest } from './jit-executor.js';
 import { presentError, type ErrorPresenter } from './present-error.js';
 import { QUERY_LIMITS, queryLimitsRule } from './query-limits.js';
+import type { WarmQueries } from './warm-queries.js';
 
 type Gateway = NonNullable<Extract<ApolloServerOptions<ApiContext>, { gateway: unknown }>['gateway']>;
 type DocumentStore = NonNullable<ApolloServerOptions<ApiContext>['documentStore']>;
@@ -20,10 +21,14 @@ type DocumentStore = NonNullable<ApolloServerOptions<ApiContext>['documentStore'
 const MAX_CACHED_QUERY_TEXT = 1_000_000;
 const MAX_CACHED_DOCUMENTS = 1_000;
 
-/** Apollo Server over our schema and executor; not started. It reports to nobody. */
-export function createApollo(schema: GraphQLSchema, presenter: ErrorPresenter): ApolloServer<ApiContext> {
+/** Apollo Server over our schema and executor; not started. It reports to nobody. `warm` learns from it. */
+export function createApollo(
+  schema: GraphQLSchema,
+  presenter: ErrorPresenter,
+  warm: WarmQueries,
+): ApolloServer<ApiContext> {
   return new ApolloServer<ApiContext>({
-    gateway: executeBy(new JitExecutor(schema), schema),
+    gateway: executeBy(new JitExecutor(schema, warm), schema),
     introspection: true,
     includeStacktraceInErrorResponses: false,
     allowBatchedHttpRequests: false,
@@ -54,6 +59,7 @@ function executeBy(executor: JitExecutor, schema: GraphQLSchema): Gateway {
       Promise.resolve({
         executor: async ({ document, operation, operationName, request, context }) => {
           const execution: ExecutionRequest = {
+            asked: { text: request.query, operationName: request.operationName ?? null },
             document,
             operation,
             operationName,

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import { JitExecutor } from './jit-executor.js';
+import { WarmQueries } from './warm-queries.js';
 
 interface Calls {
   count: number;
@@ -55,13 +56,16 @@ function aSchema(calls: Calls): GraphQLSchema {
 }
 
 const scopes: string[][] = [];
-const context = { demand: (wanted: string[]) => scopes.push(wanted) } as unknown as ApiContext;
+const context = {
+  demand: (wanted: string[]) => scopes.push(wanted),
+  anew: () => context,
+} as unknown as ApiContext;
 
 function aRequest(query: string, variables: Record<string, unknown> = {}) {
   const document = parse(query);
   const operation = getOperationAST(document);
   if (operation === null || operation === undefined) throw new Error('no operation');
-  return { document, operation, operationName: null, variables, context };
+  return { asked: { text: query, operationName: null }, document, operation, operationName: null, variables, context };
 }
 
 const QUERIES: [string, Record<string, unknown>?][] = [
@@ -79,7 +83,7 @@ const QUERIES: [string, Record<string, unknown>?][] = [
 describe('JitExecutor', () => {
   it.each(QUERIES)('answers %s as graphql-js does, each time', async (query, variables = {}) => {
     const schema = aSchema({ count: 0 });
-    const executor = new JitExecutor(schema);
+    const executor = new JitExecutor(schema, new WarmQueries());
     const request = aRequest(query, variables);
     const expected = await execute({ schema, document: request.document, variableValues: variables });
     for (let run = 0; run < 4; run++) {
@@ -93,7 +97,7 @@ describe('JitExecutor', () => {
 
   it('runs a mutation once, whether it fails or not', async () => {
     const calls = { count: 0 };
-    const executor = new JitExecutor(aSchema(calls));
+    const executor = new JitExecutor(aSchema(calls), new WarmQueries());
     const request = aRequest('mutation { count fail }');
     for (let run = 1; run <= 3; run++) {
       await executor.execute(request);
@@ -102,7 +106,7 @@ describe('JitExecutor', () => {
   });
 
   it('demands the scope to read for questions about the schema', async () => {
-    const executor = new JitExecutor(aSchema({ count: 0 }));
+    const executor = new JitExecutor(aSchema({ count: 0 }), new WarmQueries());
     scopes.length = 0;
     await executor.execute(aRequest('{ ...F } fragment F on Query { __schema { queryType { name } } }'));
     expect(scopes).toEqual([['read']]);

@@ -10,8 +10,11 @@ import {
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import type { ApiContext } from './api-context.js';
+import type { WarmQueries } from './warm-queries.js';
 
 export interface ExecutionRequest {
+  /** The operation's document and name as they were asked for. */
+  readonly asked: { readonly text: string | undefined; readonly operationName: string | null };
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly operationName: string | null;
@@ -39,21 +42,27 @@ const COMPILE_AT_RUN = 2;
 export class JitExecutor {
   readonly #operations = new WeakMap<DocumentNode, Map<string, Operation>>();
 
-  constructor(private readonly schema: GraphQLSchema) {}
+  /** @param warm told of what was compiled */
+  constructor(
+    private readonly schema: GraphQLSchema,
+    private readonly warm: WarmQueries,
+  ) {}
 
   async execute(request: ExecutionRequest): Promise<ExecutionResult> {
-    const { context, variables } = request;
+    const { asked, context, variables } = request;
     if (request.operation.operation !== OperationTypeNode.QUERY) return this.#plain(request);
     const operation = this.#find(request);
     if (operation.introspects) {
       context.demand(['read']);
       return this.#plain(request);
     }
-    if (++operation.runs < COMPILE_AT_RUN) return this.#plain(request);
+    if (context.hasFailed || ++operation.runs < COMPILE_AT_RUN) return this.#plain(request);
     const compiled = this.#compile(operation, request);
     if (compiled === null) return this.#plain(request);
+    if (asked.text !== undefined) this.warm.learnQuery(asked.text, asked.operationName, compiled);
     const result = await compiled.query(undefined, context, variables ?? {});
-    return result.errors === undefined || result.errors.length === 0 ? result : this.#plain(request);
+    if (result.errors === undefined || result.errors.length === 0) return result;
+    return this.#plain({ ...request, context: context.anew() });
   }
 
   async #plain({ document, operationName, variables, context }: ExecutionRequest): Promise<ExecutionResult> {
