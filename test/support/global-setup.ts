@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
+import { findChromium } from './browser.js';
 import { findRunningRedis, startRedisServer } from './redis-server.js';
 
 declare module 'vitest' {
@@ -14,6 +15,8 @@ declare module 'vitest' {
     readonly templateDatabase: string;
     /** Null: no Redis here, its suites are skipped. */
     readonly redisUrl: string | null;
+    /** Null: no Chromium here, its suites are skipped. */
+    readonly chromiumPath: string | null;
   }
 }
 
@@ -36,6 +39,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (redisUrl === null) {
     process.stdout.write('The Redis suites are skipped: there is no redis-server 7 (scripts/setup-test-services.sh)\n');
   }
+  const chromiumPath = findChromium();
+  if (chromiumPath === null) {
+    process.stdout.write('The browser suites are skipped: there is no Chromium (scripts/setup-test-services.sh)\n');
+  }
 
   const templateDatabase = `weft_template_${String(process.pid)}`;
   await withDatabase(postgresUrl, (admin) => admin.execute(`CREATE DATABASE ${templateDatabase}`));
@@ -44,6 +51,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('postgresUrl', postgresUrl);
   project.provide('templateDatabase', templateDatabase);
   project.provide('redisUrl', redisUrl);
+  project.provide('chromiumPath', chromiumPath);
 
   return async () => {
     if (embedded === null) {
