@@ -13,6 +13,7 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer } from './scoring/scorer.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
 import { MembershipStore } from './segments/membership.store.js';
+import { VERSION } from './version.js';
 
 const MAX_RATE_LIMITED_KEYS = 10_000;
 const BURST_SECONDS = 2;
@@ -96,6 +97,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
         definitions,
         readiness: { worker: () => lagProblem(app) },
         metrics: app.metrics,
+        version: VERSION,
         onDefect: (error, errorId) => {
           logger.error({ err: error, errorId }, 'a request failed by a defect');
         },

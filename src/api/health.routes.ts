@@ -8,15 +8,34 @@ export interface HealthRoutesOptions {
   readonly db: Queryable;
   readonly readiness: Readonly<Record<string, ReadinessCheck>>;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly version: string;
   /** A check that takes longer has failed. Default 1,000. */
   readonly checkTimeoutMs?: number;
 }
 
-/** `/healthz`: the process answers. `/readyz`: it can do its work; 503 with what is missing. `/metrics`: Prometheus. */
+/** For somebody who opens the address in a browser; `/graphql` shows there how to ask. */
+const PLACES = {
+  graphql: '/graphql',
+  stream: '/graphql/stream',
+  tracking: '/v1/{identify,track,page,screen,group,alias,batch}',
+  health: '/healthz',
+  readiness: '/readyz',
+  metrics: '/metrics',
+  documentation: 'README.md and docs/ in the folder of the program',
+} as const;
+
+/** What tells a Weft from anything else that may listen on a port. */
+const NAME = 'weft';
+
+/**
+ * `/`: what this is and where to go. `/healthz`: the process answers, whatever it needs. `/readyz`: it can do its work;
+ * 503 with what is missing. `/metrics`: Prometheus.
+ */
 export function healthRoutes({
   db,
   readiness,
   metrics,
+  version,
   checkTimeoutMs = 1_000,
 }: HealthRoutesOptions): FastifyPluginCallback {
   const checks: Readonly<Record<string, ReadinessCheck>> = {
@@ -27,7 +46,8 @@ export function healthRoutes({
     ...readiness,
   };
   return (app, _options, done) => {
-    app.get('/healthz', () => ({ status: 'ok' }));
+    app.get('/', () => ({ name: NAME, version, ...PLACES }));
+    app.get('/healthz', () => ({ status: 'ok', name: NAME, version }));
     app.get('/readyz', async (_request, reply) => {
       const entries = await Promise.all(
         Object.entries(checks).map(async ([name, check]) => [name, await outcomeOf(check, checkTimeoutMs)] as const),

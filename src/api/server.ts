@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { newId } from '../platform/ids.js';
+import type { Metrics } from '../platform/metrics.js';
 import type { ApiServices, DefinitionsSource } from './api-services.js';
 import { DefinitionsWatch } from './definitions-watch.js';
 import { createApollo } from './graphql/apollo.js';
@@ -10,6 +11,7 @@ import { graphqlRoutes } from './graphql.routes.js';
 import { attachGraphqlSocket } from './graphql-socket.js';
 import { graphqlStreamRoutes } from './graphql-stream.routes.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
+import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
 
 /** What the composition root hands to the API. */
@@ -19,7 +21,9 @@ export interface ApiServerDependencies {
   readonly definitions: DefinitionsSource;
   /** What has to be in order for this process to be sent requests, by name; beside the database. */
   readonly readiness: Readonly<Record<string, ReadinessCheck>>;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly metrics: Pick<Metrics, 'contentType' | 'text' | 'counter' | 'histogram'>;
+  /** Of the program, for those who ask what runs here. */
+  readonly version: string;
   /** A defect of ours; the caller sees only the id. */
   readonly onDefect: (error: unknown, errorId: string) => void;
   /** Something in the background failed and is tried again. */
@@ -31,8 +35,8 @@ export interface ApiServerDependencies {
 }
 
 /**
- * The HTTP server with everything on it: `/v1` (tracking), `/graphql` (HTTP and WebSocket), `/graphql/stream`, `/healthz`,
- * `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
+ * `/graphql/stream`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -51,6 +55,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
   });
+  observeRequests(app, deps.metrics);
   await watch.start();
   app.addHook('onClose', () => watch.stop());
 
@@ -64,7 +69,8 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
   await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
-  await app.register(healthRoutes({ db, readiness: deps.readiness, metrics: deps.metrics }));
+  const { readiness, metrics, version } = deps;
+  await app.register(healthRoutes({ db, readiness, metrics, version }));
   return app;
 }
 

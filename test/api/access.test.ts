@@ -182,10 +182,36 @@ describe('the server', () => {
   });
 
   it('says whether it lives and whether it is ready', async () => {
-    expect(await (await fetch(`${world.url}/healthz`)).json()).toEqual({ status: 'ok' });
+    const alive = await fetch(`${world.url}/healthz`);
+    expect(await alive.json()).toEqual({ status: 'ok', name: 'weft', version: '0.0.0' });
     const ready = await fetch(`${world.url}/readyz`);
     expect(await ready.json()).toEqual({ status: 'ok', checks: { database: 'ok' } });
     expect((await fetch(`${world.url}/metrics`)).status).toBe(200);
+  });
+
+  it('says at its root what it is and where to go', async () => {
+    const places = (await (await fetch(world.url)).json()) as Record<string, string>;
+    expect(places).toMatchObject({ name: 'weft', version: '0.0.0', graphql: '/graphql' });
+    for (const place of ['health', 'readiness', 'metrics']) {
+      expect((await fetch(`${world.url}${places[place] ?? ''}`)).status).toBe(200);
+    }
+  });
+
+  it('measures requests by route and counts operations by outcome', async () => {
+    const counts = async (): Promise<number[]> => {
+      const text = await (await fetch(`${world.url}/metrics`)).text();
+      const count = (sample: string): number => Number(text.split(`\nweft_${sample} `)[1]?.split('\n')[0] ?? 0);
+      return [
+        ...['ok', 'client_error', 'defect'].map((outcome) => count(`graphql_operations_total{outcome="${outcome}"}`)),
+        count('http_request_duration_seconds_count{route="/graphql",status="4xx"}'),
+      ];
+    };
+    const before = await counts();
+    await world.ask('{ segments { edges { node { key } } } }');
+    await world.ask('{ nothing }');
+    await world.ask('{ segments { edges { node { key } } } }', {}, { key: null });
+    const after = await counts();
+    expect(after.map((count, i) => count - (before[i] ?? 0))).toEqual([1, 2, 0, 1]);
   });
 
   it('takes tracking calls beside GraphQL', async () => {

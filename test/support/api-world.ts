@@ -12,6 +12,7 @@ import { createApiServer } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { FeatureReader } from '../../src/features/feature.reader.js';
+import { Metrics } from '../../src/platform/metrics.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
@@ -116,7 +117,8 @@ export async function createApiWorld(
     services,
     definitions,
     readiness: {},
-    metrics: { contentType: 'text/plain', text: async () => Promise.resolve('') },
+    metrics: new Metrics({ defaults: false }),
+    version: '0.0.0',
     onDefect,
     onError: onDefect,
     definitionsPollMs: 20,
