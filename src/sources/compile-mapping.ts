@@ -10,6 +10,7 @@ import {
 } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
+import { betterDelimiter, delimiterHint } from './file-misfit.js';
 import {
   columnsOf,
   type Choice,
@@ -367,15 +368,23 @@ function indexColumns(mapping: Mapping, header: readonly string[]): Map<string, 
     if (index.has(column)) repeated.add(column);
     else index.set(column, i);
   }
-  const problems = columnsOf(mapping).flatMap((column) => {
+  const columns = columnsOf(mapping);
+  const problems = columns.flatMap((column) => {
     if (repeated.has(column)) return [`column "${column}" occurs more than once`];
     if (index.has(column)) return [];
     const near = nearestName(column, header);
     return [`no column "${column}"${near === undefined ? '' : `; did you mean "${near}"?`}`];
   });
   if (problems.length === 0) return index;
+  const delimiter = betterDelimiter(header, columns, mapping.delimiter);
+  if (delimiter !== null) {
+    const message = `the mapping splits the header at ${JSON.stringify(mapping.delimiter)}; the file has another delimiter`;
+    throw new WeftError('BAD_REQUEST', message, { where: 'row 1', hint: delimiterHint(delimiter) });
+  }
+  const isForeign = !columns.some((column) => index.has(column));
+  const noHeader = isForeign ? '; if this is a row of data, name the columns in "header" of the mapping' : '';
   throw new WeftError('BAD_REQUEST', `the header does not fit the mapping:\n  ${problems.join('\n  ')}`, {
     where: 'row 1',
-    hint: `the columns are ${header.slice(0, 50).join(', ')}`,
+    hint: `the columns are ${header.slice(0, 50).join(', ')}${noHeader}`,
   });
 }

@@ -13,6 +13,8 @@ export type Encoding = (typeof ENCODINGS)[number];
 
 const LONE_REPLACEMENT = '\uFFFD';
 const NEWLINE = 0x0a;
+/** By which a byte order mark or another kind of file is known. */
+const HEAD_BYTES = 4;
 
 /**
  * Bytes of a stream to text, chunk by chunk. The text does not depend on how the bytes were cut into chunks, except
@@ -31,16 +33,16 @@ export class TextDecoderStream {
     this.#encoding = encoding;
   }
 
-  /** @throws WeftError BAD_REQUEST for a file that opens with a UTF-16 byte order mark. */
+  /** @throws WeftError BAD_REQUEST for a file whose first bytes are not those of a text in this encoding. */
   write(chunk: Buffer): string {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     if (this.#atStart) {
-      if (bytes.length < 3) {
+      if (bytes.length < HEAD_BYTES) {
         this.#rest = bytes;
         return '';
       }
       this.#atStart = false;
-      bytes = withoutByteOrderMark(bytes);
+      bytes = checkHead(bytes, this.#encoding);
     }
     if (this.#encoding === 'windows-1252') {
       this.#rest = Buffer.alloc(0);
@@ -52,7 +54,7 @@ export class TextDecoderStream {
   }
 
   end(): string {
-    const bytes = this.#atStart ? withoutByteOrderMark(this.#rest) : this.#rest;
+    const bytes = this.#atStart ? checkHead(this.#rest, this.#encoding) : this.#rest;
     this.#rest = Buffer.alloc(0);
     return this.#encoding === 'windows-1252' ? decodeWindows1252(bytes) : this.#decode(bytes);
   }
@@ -88,14 +90,28 @@ function decodeWindows1252(bytes: Buffer): string {
     .replace(C1_CONTROLS, (control) => WINDOWS_1252_HIGH.charAt(control.charCodeAt(0) - 0x80));
 }
 
-function withoutByteOrderMark(bytes: Buffer): Buffer {
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
-    throw new WeftError('BAD_REQUEST', 'the file is UTF-16', {
-      where: 'byte 0',
-      hint: 'convert it to UTF-8, for example: iconv -f UTF-16 -t UTF-8',
-    });
+/** Returns the bytes without a byte order mark of UTF-8. */
+function checkHead(bytes: Buffer, encoding: Encoding): Buffer {
+  const [a = -1, b = -1, c = -1, d = -1] = bytes;
+  // A mark, or letters of which every other byte is 0.
+  const isLittle = (a === 0xff && b === 0xfe) || (a > 0 && b === 0 && c > 0 && d === 0);
+  if (isLittle || (a === 0xfe && b === 0xff) || (a === 0 && b > 0 && c === 0 && d > 0)) {
+    const name = isLittle ? 'UTF-16LE' : 'UTF-16BE';
+    throw wrongHead(`the file is ${name}`, `convert it to UTF-8, for example: iconv -f ${name} -t UTF-8`);
   }
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+  const magic = bytes.subarray(0, HEAD_BYTES).toString('latin1');
+  if (magic === 'PK\x03\x04') throw wrongHead('the file is a ZIP archive or a workbook', 'save it as CSV in UTF-8');
+  if (magic === 'PAR1') throw wrongHead('the file is Parquet', 'export it as CSV or JSON lines');
+  if (a !== 0xef || b !== 0xbb || c !== 0xbf) return bytes;
+  if (encoding !== 'utf-8') {
+    const hint = `leave "encoding: ${encoding}" out of the mapping`;
+    throw wrongHead('the file begins with the byte order mark of UTF-8', hint);
+  }
+  return bytes.subarray(3);
+}
+
+function wrongHead(message: string, hint: string): WeftError {
+  return new WeftError('BAD_REQUEST', message, { where: 'byte 0', hint });
 }
 
 /** Length without a multi-byte character that the end of the chunk cut off (RFC 3629 §3). */

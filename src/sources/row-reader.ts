@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib';
 
 import { WeftError } from '../platform/errors.js';
 import { TextDecoderStream, type Encoding } from './decode-text.js';
+import { hintOf, misfitOf } from './file-misfit.js';
 import type { FileFormat, SourceRow } from './row.model.js';
 import { CsvSplitter } from './split-csv.js';
 import { JsonLineSplitter } from './split-json-lines.js';
@@ -36,24 +37,44 @@ export interface OpenRows {
 /**
  * Opens the rows of a file from its first byte, whatever the handle's position. Gzip is recognised by its first bytes.
  * Memory does not grow with the file.
- * @throws WeftError BAD_REQUEST where there is no readable header; while reading: where gzip data is cut off or broken.
+ * @throws WeftError BAD_REQUEST where there is no readable header, or no first row is; while reading: where gzip data is cut off or broken.
  */
 export async function openRows(file: FileHandle, format: RowFormat): Promise<OpenRows> {
   const gzipped = await isGzip(file);
   const chunks = readChunks(file, gzipped, format);
-  if (format.format === 'jsonl' || format.header !== null) return { header: format.header, chunks };
+  try {
+    const first = await firstRows(chunks);
+    const isNamed = format.format === 'jsonl' || format.header !== null;
+    const { header, rows } = isNamed ? { header: format.header, rows: first.rows } : splitHeader(first.rows, format);
+    const misfit = misfitOf(rows, format);
+    if (misfit !== null) throw headerError(misfit.message, misfit.hint, rows[0]?.number);
+    return { header, chunks: withFirst({ rows, bytesRead: first.bytesRead }, chunks) };
+  } catch (error) {
+    await chunks.return();
+    throw error;
+  }
+}
+
+/** The first chunk that has rows; the last one where there are none. */
+async function firstRows(chunks: AsyncGenerator<RowChunk, void, undefined>): Promise<RowChunk> {
+  let last: RowChunk = { rows: [], bytesRead: 0 };
   for (;;) {
     const next = await chunks.next();
-    if (next.done === true) throw headerError('the file is empty', 'the first row must name the columns');
-    const [first, ...rest] = next.value.rows;
-    if (first === undefined) continue;
-    if (first.cells === null) {
-      await chunks.return();
-      throw headerError(`the header cannot be read: ${first.fault?.reason ?? 'no cells'}`, 'mend the first row');
-    }
-    const header = first.cells.map((cell) => cell.trim());
-    return { header, chunks: withFirst({ rows: rest, bytesRead: next.value.bytesRead }, chunks) };
+    if (next.done === true) return last;
+    last = next.value;
+    if (last.rows.length > 0) return last;
   }
+}
+
+function splitHeader(
+  [first, ...rows]: readonly SourceRow[],
+  format: RowFormat,
+): { readonly header: readonly string[]; readonly rows: readonly SourceRow[] } {
+  if (first === undefined) throw headerError('the file is empty', 'the first row must name the columns');
+  if (first.fault !== null) {
+    throw headerError(`the header cannot be read: ${first.fault.reason}`, hintOf(first.fault, format), first.number);
+  }
+  return { header: first.cells?.map((cell) => cell.trim()) ?? [], rows };
 }
 
 async function* withFirst(
@@ -129,6 +150,6 @@ function gzipError(error: unknown): unknown {
   });
 }
 
-function headerError(message: string, hint: string): WeftError {
-  return new WeftError('BAD_REQUEST', message, { where: 'row 1', hint });
+function headerError(message: string, hint: string, rowNumber = 1): WeftError {
+  return new WeftError('BAD_REQUEST', message, { where: `row ${String(rowNumber)}`, hint });
 }
