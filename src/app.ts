@@ -132,6 +132,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       sources,
       loads: new LoadStore(db),
       acceptor: accept,
+      checker: engine.accept,
       deadLetters: engine.deadLetters,
       db,
       clock,

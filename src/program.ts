@@ -64,6 +64,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     loadCommand({
       ...io,
       withLoadService: (use) => withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
+      withDryRun: (use) => idle((app) => use(app.loads)),
       signal,
       clock: systemClock,
     }),

@@ -1,52 +1,57 @@
-import type { LoadUnit } from './group-rows.js';
+import type { EventChecker } from '../events/accept.model.js';
+import type { AcceptResult, IncomingEvent } from '../events/event.model.js';
+import type { Queryable } from '../platform/postgres.js';
 import type { DryRunResult } from './load.model.js';
+import type { EventAcceptor, LoadDeadLetter, LoadDeadLetterStore } from './load-sender.js';
 
 const EXAMPLES = 3;
 
-/** What a load would do, counted from units. */
-export class DryRunCounts {
-  rows = 0;
-  #events = 0;
-  #refused = 0;
+/** Stands for the log and the dead letters in a dry run: checks what would be sent, and keeps the first of it. */
+export class DryRunTarget implements EventAcceptor, LoadDeadLetterStore {
+  readonly #refusedByCode: Record<string, number> = {};
+  readonly #firstEvents: IncomingEvent[] = [];
+  readonly #firstRefusals: DryRunResult['firstRefusals'][number][] = [];
   #firstTimeMs = Number.POSITIVE_INFINITY;
   #lastTimeMs = Number.NEGATIVE_INFINITY;
-  readonly #byCode: Record<string, number> = {};
-  readonly #firstEvents: unknown[] = [];
-  readonly #firstRefusals: { rowNumber: number; code: string; reason: string }[] = [];
 
-  add(units: LoadUnit[]): void {
-    for (const { event, refusal, row } of units) {
-      if (event !== null) {
-        this.#events++;
-        if (this.#firstEvents.length < EXAMPLES) this.#firstEvents.push(event);
-        if (event.timestampMs === undefined) continue;
-        this.#firstTimeMs = Math.min(this.#firstTimeMs, event.timestampMs);
-        this.#lastTimeMs = Math.max(this.#lastTimeMs, event.timestampMs);
-      } else if (refusal !== null) {
-        this.#refused++;
-        this.#byCode[refusal.code] = (this.#byCode[refusal.code] ?? 0) + 1;
-        const { code, reason } = refusal;
-        if (this.#firstRefusals.length < EXAMPLES) this.#firstRefusals.push({ rowNumber: row.number, code, reason });
-      }
+  constructor(private readonly checker: EventChecker) {}
+
+  accept(
+    source: Parameters<EventAcceptor['accept']>[0],
+    events: readonly IncomingEvent[],
+    options: Parameters<EventAcceptor['accept']>[2],
+  ): Promise<AcceptResult[]> {
+    const results = this.checker.check(source, events, options);
+    for (const [i, event] of events.entries()) {
+      if (results[i]?.status === 'refused') continue;
+      if (this.#firstEvents.length < EXAMPLES) this.#firstEvents.push(event);
+      if (event.timestampMs === undefined) continue;
+      this.#firstTimeMs = Math.min(this.#firstTimeMs, event.timestampMs);
+      this.#lastTimeMs = Math.max(this.#lastTimeMs, event.timestampMs);
     }
-    units.length = 0;
+    return Promise.resolve(results);
   }
 
-  result(source: string, skipped: number, complete: boolean, share: number): DryRunResult {
+  insert(_db: Queryable, letters: readonly LoadDeadLetter[]): Promise<void> {
+    const inOrder = this.#firstRefusals.length < EXAMPLES ? letters.toSorted(byRow) : letters;
+    for (const { rowNumber, code, reason } of inOrder) {
+      this.#refusedByCode[code] = (this.#refusedByCode[code] ?? 0) + 1;
+      if (this.#firstRefusals.length < EXAMPLES) this.#firstRefusals.push({ rowNumber, code, reason });
+    }
+    return Promise.resolve();
+  }
+
+  get findings(): Pick<DryRunResult, 'refusedByCode' | 'firstEvents' | 'firstRefusals' | 'firstTimeMs' | 'lastTimeMs'> {
     return {
-      source,
+      refusedByCode: this.#refusedByCode,
       firstEvents: this.#firstEvents,
-      rows: this.rows,
-      events: this.#events,
-      skipped,
-      refused: this.#refused,
-      refusedByCode: this.#byCode,
       firstRefusals: this.#firstRefusals,
-      complete,
-      estimatedRows: Math.round(this.rows / share),
-      estimatedEvents: Math.round(this.#events / share),
       firstTimeMs: Number.isFinite(this.#firstTimeMs) ? this.#firstTimeMs : null,
       lastTimeMs: Number.isFinite(this.#lastTimeMs) ? this.#lastTimeMs : null,
     };
   }
+}
+
+function byRow(a: LoadDeadLetter, b: LoadDeadLetter): number {
+  return a.rowNumber - b.rowNumber;
 }

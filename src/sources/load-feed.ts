@@ -1,10 +1,20 @@
 import type { LoadUnit, UnitMaker } from './group-rows.js';
 import type { LoadSender } from './load-sender.js';
-import { unitsOf, type LoadCounts } from './load.store.js';
+import { unitsOf, type LoadCounts } from './load.model.js';
 
-const MAX_BATCH_UNITS = 500;
-const MAX_BATCH_ROWS = 5_000;
-const CHECKPOINT_EVERY_BATCHES = 20;
+/** How a file is cut up. What comes of it does not depend on these. */
+export interface LoadLimits {
+  readonly maxBatchUnits: number;
+  /** A batch ends with the unit that reaches this. */
+  readonly maxBatchRows: number;
+  readonly checkpointEveryBatches: number;
+}
+
+export const DEFAULT_LOAD_LIMITS: LoadLimits = {
+  maxBatchUnits: 500,
+  maxBatchRows: 5_000,
+  checkpointEveryBatches: 20,
+};
 
 /** Cuts the stream of units into batches, and leaves out those that an earlier run has sent. */
 export class LoadFeed {
@@ -22,6 +32,7 @@ export class LoadFeed {
     private readonly maker: UnitMaker,
     private readonly sender: LoadSender,
     private readonly checkpoint: (counts: LoadCounts) => Promise<void>,
+    private readonly limits: LoadLimits,
   ) {
     this.#toSkip = unitsOf(sender.counts);
   }
@@ -32,16 +43,17 @@ export class LoadFeed {
   }
 
   get isFull(): boolean {
-    return this.pending.length >= MAX_BATCH_UNITS;
+    return this.pending.length >= this.limits.maxBatchUnits;
   }
 
   /** Sends whole batches; with `all`, the rest too. */
   async flush(all: boolean): Promise<void> {
+    const { maxBatchUnits, maxBatchRows } = this.limits;
     let from = 0;
-    while (this.pending.length - from >= MAX_BATCH_UNITS || (all && from < this.pending.length)) {
+    while (this.pending.length - from >= maxBatchUnits || (all && from < this.pending.length)) {
       let to = from;
       let rows = 0;
-      while (to < this.pending.length && to - from < MAX_BATCH_UNITS && rows < MAX_BATCH_ROWS) {
+      while (to < this.pending.length && to - from < maxBatchUnits && rows < maxBatchRows) {
         rows += this.pending[to]?.rows ?? 0;
         to++;
       }
@@ -57,8 +69,9 @@ export class LoadFeed {
     const skipped = Math.min(this.#toSkip, units.length);
     this.#toSkip -= skipped;
     if (skipped === units.length) return;
-    await this.sender.send(skipped === 0 ? units : units.slice(skipped), this.rows);
+    const read = { rowsRead: this.rows, rowsSkipped: this.skipped };
+    await this.sender.send(skipped === 0 ? units : units.slice(skipped), read);
     this.#batches++;
-    if (this.#batches % CHECKPOINT_EVERY_BATCHES === 0) await this.checkpoint(this.sender.counts);
+    if (this.#batches % this.limits.checkpointEveryBatches === 0) await this.checkpoint(this.sender.counts);
   }
 }

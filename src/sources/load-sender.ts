@@ -1,10 +1,11 @@
+import type { DeadLetter } from '../events/dead-letter.model.js';
 import type { AcceptResult, IncomingEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { RowMapper } from './compile-mapping.js';
 import type { LoadUnit } from './group-rows.js';
-import type { LoadCounts } from './load.store.js';
+import { addBatch, type LoadCounts } from './load.model.js';
 
 const MAX_ATTEMPTS = 10;
 const FIRST_DELAY_MS = 100;
@@ -15,22 +16,12 @@ export interface EventAcceptor {
   accept(
     source: { readonly id: number; readonly key: string },
     events: readonly IncomingEvent[],
-    options: { readonly historical: boolean; readonly deadLetters: false },
+    options: { readonly historical: boolean; readonly receivedAtMs: number; readonly deadLetters: false },
   ): Promise<AcceptResult[]>;
 }
 
 /** A refused row or group, kept with its row number. A second letter for the same row is left out. */
-export interface LoadDeadLetter {
-  readonly sourceId: number;
-  readonly stage: 'load';
-  readonly code: string;
-  readonly reason: string;
-  readonly messageId: string | null;
-  readonly loadId: Uuid;
-  readonly rowNumber: number;
-  readonly receivedAt: number;
-  readonly payload: string;
-}
+export type LoadDeadLetter = DeadLetter & { readonly stage: 'load'; readonly rowNumber: number };
 
 export interface LoadDeadLetterStore {
   insert(db: Queryable, letters: readonly LoadDeadLetter[]): Promise<void>;
@@ -40,6 +31,8 @@ export interface SenderOptions {
   readonly source: { readonly id: number; readonly key: string };
   readonly loadId: Uuid;
   readonly historical: boolean;
+  /** When the load began, ms: the time of events that have none, the same in each run. */
+  readonly receivedAtMs: number;
   readonly mapper: RowMapper;
   readonly acceptor: EventAcceptor;
   readonly deadLetters: LoadDeadLetterStore;
@@ -49,6 +42,8 @@ export interface SenderOptions {
   readonly maxInFlight: number;
   readonly startFrom: LoadCounts;
 }
+
+export type RowsRead = Pick<LoadCounts, 'rowsRead' | 'rowsSkipped'>;
 
 /**
  * Sends batches of units, several at a time, and counts them in their order: `counts` always tells of the batches from
@@ -66,10 +61,10 @@ export class LoadSender {
 
   /**
    * Returns once there is room for the next batch.
-   * @param rowsRead rows read so far.
+   * @param read rows read so far.
    */
-  async send(units: readonly LoadUnit[], rowsRead: number): Promise<void> {
-    const sent = this.#send(units, rowsRead);
+  async send(units: readonly LoadUnit[], read: RowsRead): Promise<void> {
+    const sent = this.#send(units, read);
     // A failure is met when its turn comes; until then it must not count as unhandled.
     sent.catch(() => undefined);
     this.#inFlight.push(sent);
@@ -89,16 +84,11 @@ export class LoadSender {
     const done = await this.#inFlight[0];
     void this.#inFlight.shift();
     if (done === undefined) return;
-    this.counts = {
-      rowsRead: Math.max(this.counts.rowsRead, done.rowsRead),
-      accepted: this.counts.accepted + done.accepted,
-      duplicates: this.counts.duplicates + done.duplicates,
-      refused: this.counts.refused + done.refused,
-    };
+    this.counts = addBatch(this.counts, done);
   }
 
-  async #send(units: readonly LoadUnit[], rowsRead: number): Promise<LoadCounts> {
-    const { acceptor, source, historical, deadLetters, db } = this.#options;
+  async #send(units: readonly LoadUnit[], read: RowsRead): Promise<LoadCounts> {
+    const { acceptor, source, historical, receivedAtMs, deadLetters, db } = this.#options;
     const events: IncomingEvent[] = [];
     const eventUnits: LoadUnit[] = [];
     const letters: LoadDeadLetter[] = [];
@@ -113,17 +103,25 @@ export class LoadSender {
     const results =
       events.length === 0
         ? []
-        : await this.#retry(() => acceptor.accept(source, events, { historical, deadLetters: false }));
+        : await this.#retry(() => acceptor.accept(source, events, { historical, receivedAtMs, deadLetters: false }));
     let accepted = 0;
     let duplicates = 0;
+    const dropped: Record<string, number> = {};
     for (const [i, unit] of eventUnits.entries()) {
-      const result = results[i];
-      if (result?.status === 'accepted') accepted++;
-      else if (result?.status === 'duplicate') duplicates++;
-      else letters.push(this.#letter(unit, result?.code ?? 'INTERNAL', result?.reason ?? 'no answer for this event'));
+      const result = results[i] ?? NO_ANSWER;
+      if (result.status === 'refused') {
+        letters.push(this.#letter(unit, result.code, result.reason));
+        continue;
+      }
+      if (result.status === 'accepted') accepted++;
+      else duplicates++;
+      for (const { ns, reason } of result.dropped ?? []) {
+        const key = `${ns}.${reason}`;
+        dropped[key] = (dropped[key] ?? 0) + 1;
+      }
     }
     if (letters.length > 0) await this.#retry(() => deadLetters.insert(db, letters));
-    return { rowsRead, accepted, duplicates, refused: letters.length };
+    return { ...read, accepted, duplicates, refused: letters.length, dropped };
   }
 
   #letter(unit: LoadUnit, code: string, reason: string): LoadDeadLetter {
@@ -153,3 +151,5 @@ export class LoadSender {
     }
   }
 }
+
+const NO_ANSWER: AcceptResult = { status: 'refused', code: 'INTERNAL', reason: 'no answer for this event' };

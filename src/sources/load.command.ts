@@ -4,26 +4,28 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { durationMs } from '../features/duration.model.js';
 import type { Clock } from '../platform/clock.js';
+import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { createProgressView, grouped, type ProgressStream, type ProgressView } from './load-progress.js';
+import { createProgressView, type ProgressStream } from './load-progress.js';
+import { describeDryRun, describeResult } from './load-report.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
 import type { ErrorLimit, Mapping } from './mapping.model.js';
 import { compileTime } from './mapping-time.js';
 import { parseMapping } from './parse-mapping.js';
 
-/** What `weft load` ends with. Wrong use of the command line is 2, like a mapping that is not valid. */
-export const LOAD_EXIT_CODES = { ok: 0, failed: 1, usage: 2, someRefused: 3, interrupted: 130 } as const;
+/** Beside the {@link EXIT_CODES} of all commands: done, and some rows were refused. */
+const SOME_REFUSED = 3;
 
-export interface LoadCommandDeps {
+export interface LoadCommandDeps extends CommandIo {
   /** Starts what a load needs, for as long as `use` runs. */
   withLoadService<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
+  /** The same for a dry run, which sends nothing. */
+  withDryRun<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  readonly stdout: Pick<ProgressStream, 'write'>;
   readonly stderr: ProgressStream & NodeJS.WritableStream;
-  setExitCode(code: number): void;
 }
 
 interface LoadOptions {
@@ -44,7 +46,7 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .description('load a CSV or JSON lines file (gzip too) by a mapping file')
     .argument('<file>', 'the file; - reads standard input')
     .requiredOption('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
-    .option('--dry-run', 'map the first rows, show what would be loaded, write nothing')
+    .option('--dry-run', 'do all that a load does but write: show the first events, and the report')
     .option('--emit', 'emit the segment changes that the events cause; without it they are history')
     .addOption(
       new Option('--shift-to <time>', 'shift all times so that the last one becomes this (ISO 8601)')
@@ -63,41 +65,37 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
     .addHelpText('after', EXIT_HELP)
-    .action(async (file: string, options: LoadOptions) => {
-      deps.setExitCode(await runLoad(deps, file, options));
-    });
+    .action((file: string, options: LoadOptions) => runCommand(deps, () => runLoad(deps, file, options), deps.signal));
 }
 
 const EXIT_HELP = `
-Exit codes: 0 done, 1 failed, 2 wrong use or mapping, 3 done with refused rows, 130 interrupted.
+Exit codes: 0 done, 1 failed or too many rows refused, 2 wrong use, or a mapping or a file that is not right, 3 done
+with refused rows, 130 interrupted. A dry run ends as the load would.
 A load that was stopped goes on when the same command is run again.`;
 
 async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions): Promise<number> {
-  let view: ProgressView | null = null;
+  const mapping = await readMapping(options.mapping);
+  const view = options.quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
+  const request: LoadRequest = {
+    file,
+    mapping,
+    signal: deps.signal,
+    onProgress: (progress) => view?.update(progress),
+    ...requestOf(options),
+  };
   try {
-    const mapping = await readMapping(options.mapping);
-    const request = { file, mapping, signal: deps.signal, ...timesOf(options) };
     if (options.dryRun === true) {
-      const result = await deps.withLoadService((service) => service.dryRun(request));
-      deps.stdout.write(options.json === true ? toJson(result) : describeDryRun(result));
-      return LOAD_EXIT_CODES.ok;
+      const result = await deps.withDryRun((service) => service.dryRun(request));
+      view?.stop();
+      deps.stdout.write(options.json === true ? jsonText(result) : describeDryRun(result));
+      return exitCodeOf(result);
     }
-    if (options.quiet !== true) view = createProgressView(deps.stderr, () => deps.clock.now());
-    const result = await deps.withLoadService((service) =>
-      service.load({ ...request, ...loadOptions(options), onProgress: (progress) => view?.update(progress) }),
-    );
+    const result = await deps.withLoadService((service) => service.load(request));
     view?.stop();
-    deps.stdout.write(options.json === true ? toJson(result) : describeResult(result));
+    deps.stdout.write(options.json === true ? jsonText(result) : describeResult(result));
     return exitCodeOf(result);
-  } catch (error) {
+  } finally {
     view?.stop();
-    if (deps.signal.aborted) {
-      deps.stderr.write('Interrupted before anything was sent.\n');
-      return LOAD_EXIT_CODES.interrupted;
-    }
-    if (!(error instanceof WeftError)) throw error;
-    deps.stderr.write(describeError(error));
-    return error.code === 'DEFINITION_INVALID' ? LOAD_EXIT_CODES.usage : LOAD_EXIT_CODES.failed;
   }
 }
 
@@ -112,90 +110,21 @@ async function readMapping(path: string): Promise<Mapping> {
   return parseMapping(text, basename(path));
 }
 
-function timesOf({ shiftTo, timeShift }: LoadOptions): Pick<LoadRequest, 'shiftToMs' | 'timeShiftMs'> {
+function requestOf(options: LoadOptions): Omit<LoadRequest, 'file' | 'mapping'> {
+  const { emit, again, maxErrors, shiftTo, timeShift } = options;
   return {
+    emit: emit === true,
+    again: again === true,
+    ...(maxErrors === undefined ? undefined : { errorLimit: maxErrors }),
     ...(shiftTo === undefined ? undefined : { shiftToMs: shiftTo }),
     ...(timeShift === undefined ? undefined : { timeShiftMs: timeShift }),
   };
 }
 
-function loadOptions({ emit, again, maxErrors }: LoadOptions): Pick<LoadRequest, 'emit' | 'again' | 'errorLimit'> {
-  return {
-    emit: emit === true,
-    again: again === true,
-    ...(maxErrors === undefined ? undefined : { errorLimit: maxErrors }),
-  };
-}
-
-function exitCodeOf({ outcome, refused }: LoadResult): number {
-  if (outcome === 'interrupted') return LOAD_EXIT_CODES.interrupted;
-  if (outcome === 'too_many_refused') return LOAD_EXIT_CODES.failed;
-  return refused > 0 ? LOAD_EXIT_CODES.someRefused : LOAD_EXIT_CODES.ok;
-}
-
-const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
-  loaded: 'Loaded',
-  already_loaded: 'Already loaded: nothing was sent (--again sends it all the same)',
-  interrupted: 'Interrupted: what was accepted stays; run the same command again to go on from here',
-  too_many_refused:
-    'Stopped: too many rows are refused; mend the mapping or the file, or run again with a larger --max-errors',
-};
-
-/** The result as lines for people. */
-export function describeResult(result: LoadResult): string {
-  const lines = [
-    `${HEADLINES[result.outcome]}.`,
-    `  source      ${result.source}${result.resumed ? ' (went on from an earlier run)' : ''}`,
-    `  rows        ${grouped(result.rows)}${result.skipped > 0 ? `, ${grouped(result.skipped)} left out by "when"` : ''}`,
-    `  events      ${grouped(result.events)}: ${grouped(result.accepted)} accepted, ${grouped(result.duplicates)} duplicates`,
-    `  refused     ${grouped(result.refused)}${codesOf(result.refusedByCode)}`,
-  ];
-  if (result.timeShiftMs !== 0 || result.shiftKept) {
-    const kept = result.shiftKept ? ' (as when this load began; the one given now is not used)' : '';
-    lines.push(`  time shift  ${(result.timeShiftMs / 86_400_000).toFixed(3)} days${kept}`);
-  }
-  const megabytes = (result.bytes / 1_000_000).toFixed(1);
-  lines.push(
-    `  took        ${result.seconds.toFixed(1)} s for ${megabytes} MB, ${grouped(result.rowsPerSecond)} rows/s`,
-  );
-  return `${lines.join('\n')}\n`;
-}
-
-function describeDryRun(result: DryRunResult): string {
-  const events = result.firstEvents.map((event) => JSON.stringify(event, null, 2)).join('\n');
-  const time = (ms: number | null): string => (ms === null ? 'none' : new Date(ms).toISOString());
-  const whole = result.complete
-    ? []
-    : [`  whole file  about ${grouped(result.estimatedRows)} rows, ${grouped(result.estimatedEvents)} events`];
-  const lines = [
-    'Dry run: nothing was written.',
-    `  source      ${result.source}`,
-    `  rows        ${grouped(result.rows)}${result.complete ? '' : ' (the first ones)'}, ${grouped(result.skipped)} left out by "when"`,
-    `  events      ${grouped(result.events)}`,
-    ...whole,
-    `  refused     ${grouped(result.refused)}${codesOf(result.refusedByCode)}`,
-    ...result.firstRefusals.map(({ rowNumber, reason }) => `              row ${String(rowNumber)}: ${reason}`),
-    `  times       ${time(result.firstTimeMs)} to ${time(result.lastTimeMs)}`,
-  ];
-  return `${events}\n${lines.join('\n')}\n`;
-}
-
-function codesOf(byCode: Readonly<Record<string, number>>): string {
-  const codes = Object.entries(byCode).map(([code, count]) => `${grouped(count)} ${code}`);
-  return codes.length === 0 ? '' : ` (${codes.join(', ')}); see dead_letters`;
-}
-
-function describeError({ message, where, hint }: WeftError): string {
-  const lines = [
-    `error: ${message}`,
-    ...(where === undefined ? [] : [`  at: ${where}`]),
-    ...(hint === undefined ? [] : [`  hint: ${hint}`]),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function toJson(result: LoadResult | DryRunResult): string {
-  return `${JSON.stringify(result, null, 2)}\n`;
+function exitCodeOf({ outcome, refused }: Pick<LoadResult | DryRunResult, 'outcome' | 'refused'>): number {
+  if (outcome === 'interrupted') return EXIT_CODES.interrupted;
+  if (outcome === 'too_many_refused') return EXIT_CODES.failed;
+  return refused > 0 ? SOME_REFUSED : EXIT_CODES.ok;
 }
 
 const readIso = compileTime({ format: 'iso', zone: 'UTC' });

@@ -23,52 +23,100 @@ export interface LoadProgress {
  */
 export type LoadOutcome = 'loaded' | 'already_loaded' | 'interrupted' | 'too_many_refused';
 
-export interface LoadResult {
-  readonly outcome: LoadOutcome;
-  readonly loadId: Uuid;
+/** What a load or a dry run came to. */
+interface LoadReport {
   readonly source: string;
-  /** Whether an earlier, unfinished run of this load was continued. */
-  readonly resumed: boolean;
   /** Added to every time, ms. */
   readonly timeShiftMs: number;
-  /** Whether another time shift was asked for than the one that the first run had stored, which stands. */
-  readonly shiftKept: boolean;
-  readonly emit: boolean;
+  /** Read, a CSV header and blank rows not counted. */
   readonly rows: number;
   /** Rows that `when` left out. */
   readonly skipped: number;
-  /** Events made from rows; `accepted + duplicates + refused by validation`. */
+  /** Events that rows or groups became; those refused are not among them. */
   readonly events: number;
-  readonly accepted: number;
-  /** Events that were in the log already. */
-  readonly duplicates: number;
-  /** Dead letters of this load, all runs together. */
+  /** Rows and groups that became none. */
   readonly refused: number;
   readonly refusedByCode: Readonly<Record<string, number>>;
+  /** Identifiers that the events were taken without, by `namespace.reason`. */
+  readonly identifiersDropped: DroppedCounts;
   readonly bytes: number;
   readonly seconds: number;
   readonly rowsPerSecond: number;
 }
 
-export interface DryRunResult {
-  readonly source: string;
+/** Of an `already_loaded` file, the figures are of the load that brought it; its events are duplicates now. */
+export interface LoadResult extends LoadReport {
+  readonly outcome: LoadOutcome;
+  readonly loadId: Uuid;
+  /** Whether an earlier, unfinished run of this load was continued; the figures are of all its runs together. */
+  readonly resumed: boolean;
+  /** Whether another time shift was asked for than the one that the first run had stored, which stands. */
+  readonly shiftKept: boolean;
+  readonly emit: boolean;
+  /** When the whole file was in, ms; null: it is not. */
+  readonly loadedAt: number | null;
+  readonly accepted: number;
+  /** Events that were in the log already. Of a resumed load, also those that a run sent and had no time to count. */
+  readonly duplicates: number;
+}
+
+/** What a load would report, but for duplicates, which a dry run does not look for. */
+export interface DryRunResult extends LoadReport {
+  readonly outcome: Exclude<LoadOutcome, 'already_loaded'>;
+  /** Whether this file is loaded with this mapping, so that a load would send nothing. */
+  readonly alreadyLoaded: boolean;
   /** The first events, as they would be sent. */
   readonly firstEvents: readonly unknown[];
-  readonly rows: number;
-  readonly events: number;
-  readonly skipped: number;
-  readonly refused: number;
-  readonly refusedByCode: Readonly<Record<string, number>>;
   /** The first refusals. */
   readonly firstRefusals: readonly { readonly rowNumber: number; readonly code: string; readonly reason: string }[];
-  /** Whether the counts are of the whole file; else of its first part. */
-  readonly complete: boolean;
-  /** Rows and events of the whole file, by the share of its bytes that was read. */
-  readonly estimatedRows: number;
-  readonly estimatedEvents: number;
   /** Times of the events, ms; null where none has one. */
   readonly firstTimeMs: number | null;
   readonly lastTimeMs: number | null;
+}
+
+/** Counts by `namespace.reason`, such as `email.malformed`. */
+export type DroppedCounts = Readonly<Record<string, number>>;
+
+/**
+ * How far a load has come. Each unit ends as exactly one of accepted, duplicate and refused, and units are counted in
+ * their order, so the sum of the three says which units are durable: the first so many.
+ */
+export interface LoadCounts {
+  /** Rows that had been read when the last of these units was sent. For people; nothing is decided by it. */
+  readonly rowsRead: number;
+  /** Of them those that `when` left out. */
+  readonly rowsSkipped: number;
+  readonly accepted: number;
+  readonly duplicates: number;
+  readonly refused: number;
+  readonly dropped: DroppedCounts;
+}
+
+export const NO_COUNTS: LoadCounts = {
+  rowsRead: 0,
+  rowsSkipped: 0,
+  accepted: 0,
+  duplicates: 0,
+  refused: 0,
+  dropped: {},
+};
+
+export function unitsOf({ accepted, duplicates, refused }: LoadCounts): number {
+  return accepted + duplicates + refused;
+}
+
+/** The counts once a later batch is durable too. */
+export function addBatch(before: LoadCounts, batch: LoadCounts): LoadCounts {
+  const dropped = { ...before.dropped };
+  for (const [key, count] of Object.entries(batch.dropped)) dropped[key] = (dropped[key] ?? 0) + count;
+  return {
+    rowsRead: Math.max(before.rowsRead, batch.rowsRead),
+    rowsSkipped: Math.max(before.rowsSkipped, batch.rowsSkipped),
+    accepted: before.accepted + batch.accepted,
+    duplicates: before.duplicates + batch.duplicates,
+    refused: before.refused + batch.refused,
+    dropped,
+  };
 }
 
 /** `500`: more than 500 refusals stop a load. `30%`: more than 1,000 and more than 30 %. Undefined: neither. */

@@ -1,26 +1,30 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 
+import type { EventChecker } from '../events/accept.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import { RowMapper } from './compile-mapping.js';
-import { createUnitMaker, type LoadUnit, type UnitMaker } from './group-rows.js';
-import { assertUnchanged, hashFile, openLoadFile, type LoadFile } from './load-file.js';
-import { isOverLimit, type DryRunResult, type LoadOutcome, type LoadProgress, type LoadResult } from './load.model.js';
-import { DryRunCounts } from './load-dry-run.js';
-import { LoadFeed } from './load-feed.js';
-import { LoadSender, type EventAcceptor, type LoadDeadLetterStore } from './load-sender.js';
-import { unitsOf, type LoadCounts, type LoadRecord, type LoadStore } from './load.store.js';
+import type { LoadUnit } from './group-rows.js';
+import { DryRunTarget } from './load-dry-run.js';
+import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
+import { hashFile, openLoadFile, type LoadFile } from './load-file.js';
+import {
+  NO_COUNTS,
+  type DryRunResult,
+  type LoadCounts,
+  type LoadOutcome,
+  type LoadProgress,
+  type LoadResult,
+} from './load.model.js';
+import type { EventAcceptor, LoadDeadLetterStore } from './load-sender.js';
+import type { LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
-import { openRows, type OpenRows } from './row-reader.js';
+import { openUnits, sendFile, type FileToSend } from './send-file.js';
 import type { Source } from './source.model.js';
 import type { SourceService } from './source.service.js';
 
 const MAX_IN_FLIGHT = 4;
-const DRY_RUN_ROWS = 100_000;
-const NO_COUNTS: LoadCounts = { rowsRead: 0, accepted: 0, duplicates: 0, refused: 0 };
 
 export interface LoadRequest {
   /** A path, or `-` for standard input. */
@@ -44,12 +48,14 @@ export interface LoadDependencies {
   readonly sources: SourceService;
   readonly loads: LoadStore;
   readonly acceptor: EventAcceptor;
+  readonly checker: EventChecker;
   readonly deadLetters: LoadDeadLetterStore;
   readonly db: Queryable;
   readonly clock: Clock;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
   readonly stdin: Readable;
+  readonly limits?: Partial<LoadLimits>;
 }
 
 /**
@@ -69,12 +75,10 @@ export class LoadService {
     const startedAt = this.deps.clock.now();
     const file = await openLoadFile(request.file, this.deps.stdin);
     try {
-      const { mapping, signal } = request;
+      const { mapping } = request;
       // Before anything is written: a file that does not fit the mapping leaves no trace.
-      await this.#checkHeader(file.handle, mapping);
-      const fileHash = await hashFile(file, signal, (bytesRead) => {
-        request.onProgress?.({ ...NO_PROGRESS, phase: 'hashing', bytesRead, bytesTotal: file.sizeBytes });
-      });
+      await checkFit(file, mapping);
+      const fileHash = await hashed(request, file);
       const source = await this.#source(mapping.source);
       const { load, isNew } = await this.#register(request, file, fileHash, source);
       const run = { request, file, fileHash, source, load, isNew, startedAt };
@@ -85,57 +89,48 @@ export class LoadService {
     }
   }
 
-  /** Maps the first rows and tells what a load would do; writes nothing. Identifier rules are not asked. */
-  async dryRun(request: Pick<LoadRequest, 'file' | 'mapping' | 'timeShiftMs' | 'signal'>): Promise<DryRunResult> {
+  /**
+   * Does everything that a load does, identifiers included, but for writing and for looking for duplicates.
+   * @throws WeftError as {@link load}
+   */
+  async dryRun(request: LoadRequest): Promise<DryRunResult> {
+    const startedAt = this.deps.clock.now();
     const file = await openLoadFile(request.file, this.deps.stdin);
     try {
-      const { maker, opened } = await this.#open(
-        file.handle,
-        request.mapping,
-        '0'.repeat(64),
-        request.timeShiftMs ?? 0,
-      );
-      const counted = new DryRunCounts();
-      const units: LoadUnit[] = [];
-      let bytesRead = 0;
-      let complete = true;
-      for await (const chunk of opened.chunks) {
-        request.signal?.throwIfAborted();
-        for (const row of chunk.rows) maker.push(row, units);
-        counted.rows += chunk.rows.length;
-        counted.add(units);
-        bytesRead = chunk.bytesRead;
-        if (counted.rows >= DRY_RUN_ROWS && bytesRead < file.sizeBytes) {
-          complete = false;
-          break;
-        }
-      }
-      maker.end(units);
-      counted.add(units);
-      return counted.result(request.mapping.source, maker.skipped, complete, complete ? 1 : bytesRead / file.sizeBytes);
+      const { mapping } = request;
+      await checkFit(file, mapping);
+      const fileHash = await hashed(request, file);
+      const source = await this.deps.sources.findByKey(mapping.source);
+      const known =
+        source === null
+          ? null
+          : await this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash: mapping.hash });
+      const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
+      const target = new DryRunTarget(this.deps.checker);
+      const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
+        ...this.deps,
+        acceptor: target,
+        deadLetters: target,
+        source: source ?? { id: 0, key: mapping.source },
+        loadId: known?.id ?? '',
+        historical: request.emit !== true,
+        receivedAtMs: known?.startedAt ?? startedAt,
+        maxInFlight: 1,
+        startFrom: NO_COUNTS,
+        checkpoint: () => Promise.resolve(),
+        failed: () => Promise.resolve(),
+      });
+      return {
+        outcome,
+        alreadyLoaded: known?.status === 'done',
+        source: mapping.source,
+        timeShiftMs,
+        ...this.#figures(counts, file, startedAt),
+        refused: counts.refused,
+        ...target.findings,
+      };
     } finally {
       await file.handle.close();
-    }
-  }
-
-  async #checkHeader(handle: FileHandle, mapping: Mapping): Promise<void> {
-    const { opened } = await this.#open(handle, mapping, '', 0);
-    await opened.chunks.return();
-  }
-
-  async #open(
-    handle: FileHandle,
-    mapping: Mapping,
-    fileHash: string,
-    timeShiftMs: number,
-  ): Promise<{ opened: OpenRows; mapper: RowMapper; maker: UnitMaker }> {
-    const opened = await openRows(handle, mapping);
-    try {
-      const mapper = new RowMapper(mapping, opened.header, { fileHash, timeShiftMs });
-      return { opened, mapper, maker: createUnitMaker(mapping, mapper) };
-    } catch (error) {
-      await opened.chunks.return();
-      throw error;
     }
   }
 
@@ -169,7 +164,7 @@ export class LoadService {
 
   async #timeShift(request: LoadRequest, file: LoadFile): Promise<number> {
     if (request.shiftToMs === undefined) return request.timeShiftMs ?? 0;
-    const { maker, opened } = await this.#open(file.handle, request.mapping, '', 0);
+    const { maker, opened } = await openUnits(file, request.mapping, UNNAMED);
     const units: LoadUnit[] = [];
     let rows = 0;
     let lastMs = Number.NEGATIVE_INFINITY;
@@ -196,90 +191,47 @@ export class LoadService {
 
   async #run(run: Run): Promise<LoadResult> {
     const { request, file, load } = run;
-    const { opened, mapper, maker } = await this.#open(file.handle, request.mapping, run.fileHash, load.timeShiftMs);
-    const sender = new LoadSender({
+    const { outcome, counts } = await sendFile(this.#toSend(request, file, run.fileHash, load.timeShiftMs), {
       ...this.deps,
       source: run.source,
       loadId: load.id,
       historical: !load.emit,
-      mapper,
-      now: () => this.deps.clock.now(),
-      sleep: (ms) => this.deps.sleep(ms, request.signal),
+      receivedAtMs: load.startedAt,
       // One at a time where changes follow from the order of acceptance: it is then the order of the file.
       maxInFlight: load.emit ? 1 : MAX_IN_FLIGHT,
       startFrom: load.status === 'done' ? NO_COUNTS : load,
+      checkpoint: (reached) => this.deps.loads.update(load.id, 'running', reached, null),
+      failed: (reached) => this.#markFailed(load, reached),
     });
-    const feed = new LoadFeed(maker, sender, async (counts) => {
-      await this.deps.loads.update(load.id, 'running', counts, null);
-    });
-    const limit = request.errorLimit ?? request.mapping.errorLimit ?? DEFAULT_ERROR_LIMIT;
-    const isOver = (counts: LoadCounts): boolean => isOverLimit(limit, counts.refused, unitsOf(counts));
-    let outcome: LoadOutcome = 'loaded';
-    try {
-      for await (const chunk of opened.chunks) {
-        if (request.signal?.aborted === true) outcome = 'interrupted';
-        else if (isOver(sender.counts)) outcome = 'too_many_refused';
-        if (outcome !== 'loaded') break;
-        for (const row of chunk.rows) {
-          feed.rows++;
-          maker.push(row, feed.pending);
-          if (!feed.isFull) continue;
-          await feed.flush(false);
-          if (request.signal?.aborted === true) break;
-        }
-        const { rows, units, refused } = feed;
-        const { bytesRead } = chunk;
-        const bytesTotal = file.sizeBytes;
-        request.onProgress?.({ phase: 'loading', rows, events: units - refused, refused, bytesRead, bytesTotal });
-      }
-      if (request.signal?.aborted === true) outcome = 'interrupted';
-      if (outcome === 'loaded') {
-        maker.end(feed.pending);
-        await feed.flush(true);
-      }
-      await sender.drain();
-      await assertUnchanged(file);
-    } catch (error) {
-      await sender.settle();
-      if (request.signal?.aborted !== true) {
-        await this.#markFailed(load, sender.counts);
-        throw error;
-      }
-      outcome = 'interrupted';
-    }
-    if (outcome === 'loaded' && isOver(sender.counts)) outcome = 'too_many_refused';
-    return this.#finish(run, outcome, sender.counts, feed);
+    const status = outcome === 'loaded' ? 'done' : outcome === 'interrupted' ? 'running' : 'failed';
+    const finishedAt = status === 'running' ? null : this.deps.clock.now();
+    await this.deps.loads.update(load.id, status, counts, finishedAt);
+    return this.#result(run, outcome, counts, status === 'done' ? finishedAt : null);
   }
 
-  async #finish(run: Run, outcome: LoadOutcome, counts: LoadCounts, feed: LoadFeed): Promise<LoadResult> {
-    const { load } = run;
-    const isDone = outcome === 'loaded';
-    const status = isDone ? 'done' : outcome === 'interrupted' ? 'running' : 'failed';
-    const reached = isDone ? { ...counts, rowsRead: feed.rows } : counts;
-    await this.deps.loads.update(load.id, status, reached, status === 'running' ? null : this.deps.clock.now());
-    return this.#result(run, outcome, {
-      rows: feed.rows,
-      skipped: feed.skipped,
-      events: feed.units - feed.refused,
-      accepted: counts.accepted,
-      duplicates: counts.duplicates,
-    });
+  #toSend(request: LoadRequest, file: LoadFile, fileHash: string, timeShiftMs: number): FileToSend {
+    const { mapping, signal, onProgress } = request;
+    return {
+      file,
+      fileHash,
+      mapping,
+      timeShiftMs,
+      errorLimit: request.errorLimit ?? mapping.errorLimit ?? DEFAULT_ERROR_LIMIT,
+      limits: { ...DEFAULT_LOAD_LIMITS, ...this.deps.limits },
+      signal,
+      onProgress,
+    };
   }
 
   async #alreadyLoaded(run: Run): Promise<LoadResult> {
-    const { rowsRead, accepted, duplicates } = run.load;
-    const events = accepted + duplicates;
-    return this.#result(run, 'already_loaded', { rows: rowsRead, skipped: 0, events, accepted: 0, duplicates: events });
+    const { accepted, duplicates, finishedAt } = run.load;
+    const counts = { ...run.load, accepted: 0, duplicates: accepted + duplicates };
+    return this.#result(run, 'already_loaded', counts, finishedAt);
   }
 
-  async #result(
-    run: Run,
-    outcome: LoadOutcome,
-    counts: Pick<LoadResult, 'rows' | 'skipped' | 'events' | 'accepted' | 'duplicates'>,
-  ): Promise<LoadResult> {
+  async #result(run: Run, outcome: LoadOutcome, counts: LoadCounts, loadedAt: number | null): Promise<LoadResult> {
     const { load, request } = run;
     const refusedByCode = await this.deps.loads.countRefused(load.id);
-    const seconds = (this.deps.clock.now() - run.startedAt) / 1_000;
     return {
       outcome,
       loadId: load.id,
@@ -290,12 +242,25 @@ export class LoadService {
         !run.isNew &&
         (request.shiftToMs !== undefined || (request.timeShiftMs ?? load.timeShiftMs) !== load.timeShiftMs),
       emit: load.emit,
-      ...counts,
+      loadedAt,
+      ...this.#figures(counts, run.file, run.startedAt),
+      accepted: counts.accepted,
+      duplicates: counts.duplicates,
       refused: Object.values(refusedByCode).reduce((sum, count) => sum + count, 0),
       refusedByCode,
-      bytes: run.file.sizeBytes,
+    };
+  }
+
+  #figures(counts: LoadCounts, file: LoadFile, startedAt: number) {
+    const seconds = (this.deps.clock.now() - startedAt) / 1_000;
+    return {
+      rows: counts.rowsRead,
+      skipped: counts.rowsSkipped,
+      events: counts.accepted + counts.duplicates,
+      identifiersDropped: counts.dropped,
+      bytes: file.sizeBytes,
       seconds,
-      rowsPerSecond: seconds > 0 ? Math.round(counts.rows / seconds) : 0,
+      rowsPerSecond: seconds > 0 ? Math.round(counts.rowsRead / seconds) : 0,
     };
   }
 
@@ -309,6 +274,17 @@ export class LoadService {
   }
 }
 
+async function checkFit(file: LoadFile, mapping: Mapping): Promise<void> {
+  const { opened } = await openUnits(file, mapping, UNNAMED);
+  await opened.chunks.return();
+}
+
+function hashed({ signal, onProgress }: LoadRequest, file: LoadFile): Promise<string> {
+  return hashFile(file, signal, (bytesRead) => {
+    onProgress?.({ ...NO_PROGRESS, phase: 'hashing', bytesRead, bytesTotal: file.sizeBytes });
+  });
+}
+
 interface Run {
   readonly request: LoadRequest;
   readonly file: LoadFile;
@@ -320,3 +296,5 @@ interface Run {
 }
 
 const NO_PROGRESS = { rows: 0, events: 0, refused: 0 } as const;
+/** For readings of which no event is sent. */
+const UNNAMED = { fileHash: '', timeShiftMs: 0 } as const;

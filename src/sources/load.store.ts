@@ -1,5 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { LoadCounts } from './load.model.js';
 
 export interface LoadKey {
   readonly sourceId: number;
@@ -9,27 +10,14 @@ export interface LoadKey {
 
 export type LoadStatus = 'running' | 'done' | 'failed';
 
-/**
- * How far a load has come. Each unit ends as exactly one of accepted, duplicate and refused, and units are counted in
- * their order, so the sum of the three says which units are durable: the first so many.
- */
-export interface LoadCounts {
-  /** Rows that had been read when the last of these units was sent. For people; nothing is decided by it. */
-  readonly rowsRead: number;
-  readonly accepted: number;
-  readonly duplicates: number;
-  readonly refused: number;
-}
-
-export function unitsOf({ accepted, duplicates, refused }: LoadCounts): number {
-  return accepted + duplicates + refused;
-}
-
 export interface LoadRecord extends LoadCounts {
   readonly id: Uuid;
   readonly timeShiftMs: number;
   readonly emit: boolean;
   readonly status: LoadStatus;
+  readonly startedAt: number;
+  /** Null while it is running. */
+  readonly finishedAt: number | null;
 }
 
 export interface NewLoad extends LoadKey {
@@ -40,7 +28,9 @@ export interface NewLoad extends LoadKey {
   readonly startedAt: number;
 }
 
-const FIELDS = `id, time_shift_ms AS "timeShiftMs", emit, status, rows_read AS "rowsRead", accepted, duplicates, refused`;
+const FIELDS = `id, time_shift_ms AS "timeShiftMs", emit, status, started_at AS "startedAt",
+  finished_at AS "finishedAt", rows_read AS "rowsRead", rows_skipped AS "rowsSkipped", accepted, duplicates, refused,
+  identifiers_dropped AS dropped`;
 
 /** Rows of `loads`. */
 export class LoadStore {
@@ -78,9 +68,20 @@ export class LoadStore {
   async update(id: Uuid, status: LoadStatus, counts: LoadCounts, finishedAt: number | null): Promise<void> {
     await this.db.execute(
       `UPDATE loads
-          SET status = $2, rows_read = $3, accepted = $4, duplicates = $5, refused = $6, finished_at = $7
+          SET status = $2, finished_at = $3, rows_read = $4, rows_skipped = $5, accepted = $6, duplicates = $7,
+              refused = $8, identifiers_dropped = $9::jsonb
         WHERE id = $1`,
-      [id, status, counts.rowsRead, counts.accepted, counts.duplicates, counts.refused, finishedAt],
+      [
+        id,
+        status,
+        finishedAt,
+        counts.rowsRead,
+        counts.rowsSkipped,
+        counts.accepted,
+        counts.duplicates,
+        counts.refused,
+        JSON.stringify(counts.dropped),
+      ],
     );
   }
 

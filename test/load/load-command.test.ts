@@ -55,6 +55,7 @@ async function run(
     sources: services.sources,
     loads: new LoadStore(db.database),
     acceptor: acceptor ?? services.accept,
+    checker: services.accept,
     deadLetters: new DeadLetterStore(),
     db: db.database,
     clock,
@@ -63,6 +64,7 @@ async function run(
   });
   const command = loadCommand({
     withLoadService: (use) => use(service),
+    withDryRun: (use) => use(service),
     signal,
     clock,
     stdout: { write: (text) => (outcome.stdout += text) },
@@ -93,7 +95,8 @@ describe('weft load', () => {
     expect(Math.max(...times)).toBe(Date.UTC(2025, 11, 31, 23));
     const second = await run(['orders.csv', '-m', 'orders.yaml', '--time-shift', '-1d12h']);
     expect(second.code).toBe(0);
-    expect(second.stdout).toContain('Already loaded: nothing was sent');
+    expect(second.stdout).toContain('Already loaded, nothing to do');
+    expect(second.stdout).toContain('events      2, all in the log');
     expect(second.stdout).toContain('the one given now is not used');
   });
 
@@ -102,7 +105,56 @@ describe('weft load', () => {
     expect((await run(['bad.csv', '-m', 'orders.yaml', '--max-errors', '0'])).code).toBe(1);
     const { code, stdout } = await run(['bad.csv', '-m', 'orders.yaml', '--max-errors', '50%']);
     expect(code).toBe(3);
-    expect(stdout).toContain('refused     1 (1 BAD_VALUE); see dead_letters');
+    expect(stdout).toContain('refused     1 (1 BAD_VALUE)\n');
+    expect(stdout).toContain('see         weft dead-letters list --source orders --stage load');
+  });
+
+  it('ends a dry run as it would end the load', async () => {
+    const more = `${doc.csv}9,a,x,2010-12-01 08:26:00,1,1,UK\n10,a,1,2010-12-01 08:26:00,1,n/a,UK\n`;
+    await writeFile(join(folder, 'dry.csv'), more);
+    const dry = await run(['dry.csv', '-m', 'orders.yaml', '--dry-run', '--max-errors', '1']);
+    expect(dry.code).toBe(1);
+    expect(dry.stdout).toContain('a load would stop here');
+    const tolerant = await run(['dry.csv', '-m', 'orders.yaml', '--dry-run']);
+    expect(tolerant.code).toBe(3);
+    const report = tolerant.stdout.split('\n').slice(-10).join('\n');
+    expect(report).toContain('  refused     2 (1 BAD_VALUE, 1 NO_IDENTIFIER)\n              row 5: column "Quantity"');
+    const loaded = await run(['dry.csv', '-m', 'orders.yaml']);
+    expect(loaded.code).toBe(3);
+    expect(loaded.stdout).toContain('  refused     2 (1 BAD_VALUE, 1 NO_IDENTIFIER)');
+    const known = await run(['dry.csv', '-m', 'orders.yaml', '--dry-run']);
+    expect(known.stdout).toContain('already, with this mapping: a load would send nothing');
+  });
+
+  it('tells which identifiers were left out, and never their values', async () => {
+    const rows = ['7,ann at home,12345', '8,bob@example.com,12345', '9,n/a,+44 20 7946 0958', '10,carl@example.com,'];
+    await writeFile(join(folder, 'crm.csv'), `id,email,phone\n${rows.join('\n')}\n`);
+    const mapping = `source: crm
+format: csv
+key: '{id}'
+identifiers: { crm_id: id, email: email, phone: phone }
+event: { type: identify }
+`;
+    await writeFile(join(folder, 'crm.yaml'), mapping);
+    const leftOut = 'left out    2 phone malformed, 1 email blocked, 1 email malformed; their events were taken';
+    expect((await run(['crm.csv', '-m', 'crm.yaml', '--dry-run'])).stdout).toContain(leftOut);
+    const { code, stdout } = await run(['crm.csv', '-m', 'crm.yaml']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(leftOut);
+    expect(stdout).not.toMatch(/ann at home|12345/);
+    const again = await run(['crm.csv', '-m', 'crm.yaml', '--json']);
+    const counts = { 'email.blocked': 1, 'email.malformed': 1, 'phone.malformed': 2 };
+    expect(JSON.parse(again.stdout)).toMatchObject({ outcome: 'already_loaded', identifiersDropped: counts });
+  });
+
+  it('ends with 2 for a file that is not what the mapping says, and says what to change', async () => {
+    const semicolons = doc.csv.replaceAll(',', ';');
+    await writeFile(join(folder, 'semicolons.csv'), semicolons);
+    const { code, stderr } = await run(['semicolons.csv', '-m', 'orders.yaml']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('error: the mapping splits the header at ","; the file has another delimiter');
+    expect(stderr).toContain('hint: write delimiter: ";" in the mapping');
+    expect((await run(['none.csv', '-m', 'orders.yaml', '--dry-run'])).code).toBe(2);
   });
 
   it('ends with 2 for a mapping that is not valid, and says where', async () => {

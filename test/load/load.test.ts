@@ -70,6 +70,7 @@ function loadService(
     sources: services.sources,
     loads: new LoadStore(db.database),
     acceptor: overrides.acceptor ?? services.accept,
+    checker: services.accept,
     deadLetters: new DeadLetterStore(),
     db: db.database,
     clock,
@@ -173,7 +174,7 @@ describe('a batch load', () => {
       refused: 75,
       refusedByCode: { BAD_VALUE: 75 },
     });
-    expect(result.rows).toBe(result.skipped + result.accepted + result.refused);
+    expect(result.rows).toBe(result.skipped + result.events + result.refused);
     const events = await readLog(services.log, 0);
     expect(events).toHaveLength(2_865);
     expect(events.every((event) => event.historical)).toBe(true);
@@ -210,6 +211,8 @@ describe('a batch load', () => {
       duplicates: first.accepted,
       refused: first.refused,
     });
+    expect(second).toMatchObject({ rows: 1_500, skipped: first.skipped, events: first.events, loadedAt: NOW });
+    expect(second.rows).toBe(second.skipped + second.events + second.refused);
     const third = await loadService().load({ file: path, mapping: SINGLE, again: true });
     expect(third).toMatchObject({ outcome: 'loaded', accepted: 0, duplicates: first.accepted, refused: first.refused });
     expect(await logged()).toEqual(before);
@@ -254,6 +257,32 @@ describe('a batch load', () => {
     expect(result.duplicates).toBeGreaterThan(0);
     expect(await readLog(services.log, 0)).toHaveLength(3_820);
     expect(await letters()).toHaveLength(100);
+  });
+
+  it('gives events without a time the time when the load began, also after a stop', async () => {
+    const mapping = parseMapping(`
+source: timeless
+format: csv
+identifiers: { user_id: who }
+event: { type: track, name: seen }
+`);
+    const rows = Array.from({ length: 6_000 }, (_, i) => `u${String(i)}`).join('\n');
+    const path = await file('timeless.csv', `who\n${rows}\n`);
+    const own = new ManualClock(NOW);
+    services = trackingServices(db.database, own);
+    const abort = new AbortController();
+    const stopping: EventAcceptor = {
+      accept: async (source, events, options) => {
+        const results = await services.accept.accept(source, events, options);
+        abort.abort();
+        return results;
+      },
+    };
+    const stopped = await loadService({ acceptor: stopping }).load({ file: path, mapping, signal: abort.signal });
+    expect(stopped.outcome).toBe('interrupted');
+    own.advance(86_400_000);
+    expect(await loadService().load({ file: path, mapping })).toMatchObject({ outcome: 'loaded', events: 6_000 });
+    expect(new Set((await readLog(services.log, 0)).map((event) => event.occurredAt))).toEqual(new Set([NOW]));
   });
 
   it('stops where too many rows are refused, and goes on with a wider limit', async () => {
@@ -351,6 +380,10 @@ describe('a batch load', () => {
     await expect(loadService().load({ file: await file('other.csv', 'who,when\n'), mapping: SINGLE })).rejects.toThrow(
       'no column "n"',
     );
+    const latin = Buffer.from('who,at,n,kind,page,Straße\nu1,2024-01-01,1,web,,x\n', 'latin1');
+    await expect(loadService().load({ file: await file('latin.csv', latin), mapping: SINGLE })).rejects.toMatchObject({
+      hint: expect.stringContaining('encoding: windows-1252') as string,
+    });
     expect(await db.database.query('SELECT 1 FROM loads UNION ALL SELECT 1 FROM sources')).toEqual([]);
   });
 
@@ -362,8 +395,8 @@ describe('a batch load', () => {
       events: 2_865,
       skipped: 60,
       refused: 75,
-      complete: true,
-      estimatedEvents: 2_865,
+      outcome: 'loaded',
+      alreadyLoaded: false,
     });
     expect(result.firstEvents).toHaveLength(3);
     expect(result.firstRefusals[0]).toEqual({
@@ -395,7 +428,7 @@ errors: 30%
     expect(result).toMatchObject({
       outcome: 'loaded',
       rows: 541_909,
-      events: 25_900,
+      events: 22_190,
       accepted: 22_190,
       refused: 3_710,
     });

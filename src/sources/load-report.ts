@@ -1,0 +1,113 @@
+import { ENCODING_HINT } from './file-misfit.js';
+import { grouped } from './load-progress.js';
+import type { DryRunResult, LoadResult } from './load.model.js';
+
+const MAX_DROPPED_KINDS = 20;
+
+const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
+  loaded: 'Loaded',
+  already_loaded: 'Already loaded, nothing to do (--again sends it all the same)',
+  interrupted: 'Interrupted: what was accepted stays; run the same command again to go on from here',
+  too_many_refused:
+    'Stopped: too many rows are refused; mend the mapping or the file, or run again with a larger --max-errors',
+};
+
+const DRY_HEADLINES: Readonly<Record<DryRunResult['outcome'], string>> = {
+  loaded: 'Dry run of the whole file: nothing was written',
+  interrupted: 'Dry run, interrupted: nothing was written; the figures are of the rows up to here',
+  too_many_refused: 'Dry run: a load would stop here, because too many rows are refused; nothing was written',
+};
+
+/** The result of a load as lines for people. */
+export function describeResult(result: LoadResult): string {
+  const { outcome, source, accepted, duplicates, refused } = result;
+  const isNew = outcome !== 'already_loaded';
+  const counted = result.resumed ? 'duplicates, or sent before the stop' : 'duplicates';
+  const events = isNew ? `: ${grouped(accepted)} accepted, ${grouped(duplicates)} ${counted}` : ', all in the log';
+  return linesOf([
+    `${HEADLINES[outcome]}.`,
+    line('source', `${source}${result.resumed ? ' (went on from an earlier run)' : ''}`),
+    ...(isNew || result.loadedAt === null ? [] : [line('loaded', timeText(result.loadedAt))]),
+    rowsLine(result),
+    line('events', `${grouped(result.events)}${events}`),
+    refusedLine(result),
+    ...droppedLines(result),
+    ...shiftLines(result),
+    tookLine(result, isNew),
+    ...(refused === 0 ? [] : [line('see', `weft dead-letters list --source ${source} --stage load`)]),
+    ...encodingLines(result),
+  ]);
+}
+
+/** The first events as JSON, then what a load would report. */
+export function describeDryRun(result: DryRunResult): string {
+  const events = result.firstEvents.map((event) => JSON.stringify(event, null, 2)).join('\n');
+  const { firstTimeMs, lastTimeMs } = result;
+  const times =
+    firstTimeMs === null || lastTimeMs === null ? 'none' : [firstTimeMs, lastTimeMs].map(timeText).join(' to ');
+  const report = linesOf([
+    `${DRY_HEADLINES[result.outcome]}.`,
+    line('source', result.source),
+    ...(result.alreadyLoaded ? [line('loaded', 'already, with this mapping: a load would send nothing')] : []),
+    rowsLine(result),
+    line('events', `${grouped(result.events)}, duplicates not looked for`),
+    refusedLine(result),
+    ...result.firstRefusals.map(({ rowNumber, reason }) => line('', `row ${String(rowNumber)}: ${reason}`)),
+    ...droppedLines(result),
+    ...shiftLines(result),
+    line('times', times),
+    tookLine(result, true),
+    ...encodingLines(result),
+  ]);
+  return events === '' ? report : `${events}\n${report}`;
+}
+
+type Report = LoadResult | DryRunResult;
+
+function rowsLine({ rows, skipped }: Report): string {
+  return line('rows', `${grouped(rows)}${skipped > 0 ? `, ${grouped(skipped)} left out by "when"` : ''}`);
+}
+
+function refusedLine({ refused, refusedByCode }: Report): string {
+  const codes = Object.entries(refusedByCode).map(([code, count]) => `${grouped(count)} ${code}`);
+  return line('refused', `${grouped(refused)}${codes.length === 0 ? '' : ` (${codes.join(', ')})`}`);
+}
+
+function droppedLines({ identifiersDropped }: Report): string[] {
+  const kinds = Object.entries(identifiersDropped).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  if (kinds.length === 0) return [];
+  const texts = kinds.slice(0, MAX_DROPPED_KINDS).map(([kind, count]) => {
+    const [namespace = '', reason = ''] = kind.split('.');
+    return `${grouped(count)} ${namespace} ${reason.replaceAll('_', ' ')}`;
+  });
+  const more = kinds.length > texts.length ? ', …' : '';
+  return [line('left out', `${texts.join(', ')}${more}; their events were taken by other identifiers`)];
+}
+
+function shiftLines(result: Report): string[] {
+  const isKept = 'shiftKept' in result && result.shiftKept;
+  if (result.timeShiftMs === 0 && !isKept) return [];
+  const kept = isKept ? ' (as when this load began; the one given now is not used)' : '';
+  return [line('time shift', `${(result.timeShiftMs / 86_400_000).toFixed(3)} days${kept}`)];
+}
+
+function tookLine({ seconds, bytes, rowsPerSecond }: Report, withRate: boolean): string {
+  const rate = withRate ? `, ${grouped(rowsPerSecond)} rows/s` : '';
+  return line('took', `${seconds.toFixed(1)} s for ${(bytes / 1_000_000).toFixed(1)} MB${rate}`);
+}
+
+function encodingLines({ refusedByCode }: Report): string[] {
+  return 'ROW_BAD_UTF8' in refusedByCode ? [line('hint', ENCODING_HINT)] : [];
+}
+
+function line(name: string, text: string): string {
+  return `  ${name.padEnd(11)} ${text}`;
+}
+
+function linesOf(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,120 @@
+import type { Clock } from '../platform/clock.js';
+import type { Queryable } from '../platform/postgres.js';
+import type { Uuid } from '../platform/ids.js';
+import { RowMapper } from './compile-mapping.js';
+import { createUnitMaker, type UnitMaker } from './group-rows.js';
+import { assertUnchanged, type LoadFile } from './load-file.js';
+import { LoadFeed, type LoadLimits } from './load-feed.js';
+import { isOverLimit, unitsOf, type LoadCounts, type LoadProgress } from './load.model.js';
+import { LoadSender, type EventAcceptor, type LoadDeadLetterStore } from './load-sender.js';
+import type { ErrorLimit, Mapping } from './mapping.model.js';
+import { openRows, type OpenRows } from './row-reader.js';
+
+export interface FileToSend {
+  readonly file: LoadFile;
+  readonly fileHash: string;
+  readonly mapping: Mapping;
+  readonly timeShiftMs: number;
+  readonly errorLimit: ErrorLimit;
+  readonly limits: LoadLimits;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** Where the units of a file go: into the log, or nowhere in a dry run. */
+export interface SendTarget {
+  readonly source: { readonly id: number; readonly key: string };
+  readonly loadId: Uuid;
+  readonly historical: boolean;
+  readonly receivedAtMs: number;
+  readonly acceptor: EventAcceptor;
+  readonly deadLetters: LoadDeadLetterStore;
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+  readonly maxInFlight: number;
+  readonly startFrom: LoadCounts;
+  /** Keeps counts of which everything is durable. */
+  checkpoint(counts: LoadCounts): Promise<void>;
+  /** Told before an error is thrown on. */
+  failed(counts: LoadCounts): Promise<void>;
+}
+
+export interface SentFile {
+  readonly outcome: 'loaded' | 'interrupted' | 'too_many_refused';
+  readonly counts: LoadCounts;
+}
+
+/** Opens the rows of a file and what makes units of them. */
+export async function openUnits(
+  { handle }: LoadFile,
+  mapping: Mapping,
+  options: { readonly fileHash: string; readonly timeShiftMs: number },
+): Promise<{ readonly opened: OpenRows; readonly mapper: RowMapper; readonly maker: UnitMaker }> {
+  const opened = await openRows(handle, mapping);
+  try {
+    const mapper = new RowMapper(mapping, opened.header, options);
+    return { opened, mapper, maker: createUnitMaker(mapping, mapper) };
+  } catch (error) {
+    await opened.chunks.return();
+    throw error;
+  }
+}
+
+/**
+ * Reads a file from its start and sends the units that `startFrom` does not cover. Of an outcome other than `loaded`,
+ * the counts are of what is durable.
+ * @throws WeftError what reading or sending throws, unless it was stopped on request
+ */
+export async function sendFile(what: FileToSend, target: SendTarget): Promise<SentFile> {
+  const { file, mapping, signal, limits, errorLimit } = what;
+  const { opened, mapper, maker } = await openUnits(file, mapping, what);
+  const sender = new LoadSender({
+    ...target,
+    mapper,
+    now: () => target.clock.now(),
+    sleep: (ms) => target.sleep(ms, signal),
+  });
+  const feed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits);
+  const isOver = (): boolean => isOverLimit(errorLimit, sender.counts.refused, unitsOf(sender.counts));
+  let outcome: SentFile['outcome'];
+  try {
+    outcome = await readAndSend(what, opened, maker, feed, isOver);
+    await sender.drain();
+    await assertUnchanged(file);
+  } catch (error) {
+    await sender.settle();
+    if (signal?.aborted !== true) {
+      await target.failed(sender.counts);
+      throw error;
+    }
+    outcome = 'interrupted';
+  }
+  if (outcome === 'loaded' && isOver()) outcome = 'too_many_refused';
+  return { outcome, counts: { ...sender.counts, rowsRead: feed.rows, rowsSkipped: feed.skipped } };
+}
+
+async function readAndSend(
+  { file, signal, onProgress }: FileToSend,
+  { chunks }: OpenRows,
+  maker: UnitMaker,
+  feed: LoadFeed,
+  isOver: () => boolean,
+): Promise<SentFile['outcome']> {
+  for await (const { rows, bytesRead } of chunks) {
+    if (isOver()) return 'too_many_refused';
+    for (const row of rows) {
+      if (signal?.aborted === true) return 'interrupted';
+      feed.rows++;
+      maker.push(row, feed.pending);
+      if (feed.isFull) await feed.flush(false);
+    }
+    const { units, refused } = feed;
+    const bytesTotal = file.sizeBytes;
+    onProgress?.({ phase: 'loading', rows: feed.rows, events: units - refused, refused, bytesRead, bytesTotal });
+  }
+  if (signal?.aborted === true) return 'interrupted';
+  maker.end(feed.pending);
+  await feed.flush(true);
+  return 'loaded';
+}
