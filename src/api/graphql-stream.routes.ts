@@ -1,12 +1,13 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { ExecutionResult, GraphQLSchema } from 'graphql';
+import { GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { createHandler, type Handler } from 'graphql-sse';
 import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
+import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readDocument } from './graphql/query-limits.js';
-import { answerErrors, contextOf, demandKey, readJson } from './graphql.routes.js';
+import { answerErrors, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
 
 export interface StreamRoutesOptions {
   readonly schema: GraphQLSchema;
@@ -28,11 +29,14 @@ interface Stream {
   /** Called when `unsent` fell, or the stream ended. */
   wake: (() => void) | null;
   ended: boolean;
+  /** The key was revoked, or has expired, since the stream began. */
+  isKeyGone: boolean;
 }
 
 /**
  * `/graphql/stream`: operations as server-sent events, one connection each (graphql-sse, distinct connections mode).
- * A stream that ends without the event `complete` was cut off: ask again with the cursor of the last change.
+ * A stream that ends without the event `complete` was cut off: ask again with the cursor of the last change. One whose key
+ * was revoked says so in an event `next` with an error before it completes: asking again is no use.
  */
 export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPluginAsync {
   return async (app) => {
@@ -53,7 +57,7 @@ export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPlugin
           });
         }
         if (streams.size >= maxStreams) throw new WeftError('OVERLOADED', 'too many streams', { retryAfterMs: 5_000 });
-        const stream: Stream = { request, unsent: 0, wake: null, ended: false };
+        const stream: Stream = { request, unsent: 0, wake: null, ended: false, isKeyGone: false };
         streams.add(stream);
         try {
           await serve(handler, stream, reply, writeTimeoutMs);
@@ -91,9 +95,11 @@ function sseHandler({ schema, services, watch, presenter }: StreamRoutesOptions)
         document: read.document,
         operationName,
         variableValues: variables as Record<string, unknown>,
-        contextValue: contextOf(stream.request, services, watch),
+        contextValue: contextOfStream(stream, services, watch),
       };
     },
+    onOperation: (_context, { context: stream }, _args, result) =>
+      isSubscription(result) ? withReasonOfEnd(result, stream) : undefined,
     onNext: async (_context, { context: stream }, result) => {
       await sendable(stream);
       const { errors, ...rest } = result as ExecutionResult;
@@ -101,6 +107,42 @@ function sseHandler({ schema, services, watch, presenter }: StreamRoutesOptions)
       return { ...rest, errors: errors.map((error) => maskedError(error, presenter)) };
     },
   });
+}
+
+function contextOfStream(stream: Stream, services: ApiServices, watch: DefinitionsWatch): ApiContext {
+  const context = contextOf(stream.request, services, watch);
+  return new ApiContext(services, watch, context.key, async () => {
+    const isValid = await context.isStillValid();
+    stream.isKeyGone ||= !isValid;
+    return isValid;
+  });
+}
+
+type Results = AsyncGenerator<ExecutionResult, void, undefined>;
+
+/**
+ * A resolver that ends because the key is gone only ends; that all is well would be a false message. Not a generator: the
+ * `return` of one waits for its pending `next`, which is what a client that leaves wants to end.
+ */
+function withReasonOfEnd(results: Results, stream: Stream): Results {
+  let isTold = false;
+  const wrapped: Results = {
+    next: async () => {
+      const step = await results.next();
+      if (step.done !== true || !stream.isKeyGone || isTold) return step;
+      isTold = true;
+      const error = unauthenticated();
+      return { done: false, value: { errors: [new GraphQLError(error.message, { originalError: error })] } };
+    },
+    return: (value) => results.return(value),
+    throw: (error) => results.throw(error),
+    [Symbol.asyncIterator]: () => wrapped,
+  };
+  return wrapped;
+}
+
+function isSubscription(result: object): result is Results {
+  return Symbol.asyncIterator in result;
 }
 
 async function serve(handler: SseHandler, stream: Stream, reply: FastifyReply, writeTimeoutMs: number): Promise<void> {

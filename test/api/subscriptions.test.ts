@@ -334,6 +334,28 @@ describe('the stream', () => {
   });
 });
 
+describe('a stream whose key is revoked', () => {
+  it('says so before it completes, and tells nothing more', async () => {
+    const { key, secret } = await world.services.keys.create({ name: 'short', scopes: ['read'] });
+    const response = await fetch(`${world.url}/graphql/stream`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, accept: 'text/event-stream', 'content-type': 'application/json' },
+      body: JSON.stringify({ query: SUBSCRIPTION }),
+    });
+    await isListening();
+    await world.services.keys.revoke(key.id);
+    world.clock.advance(10_000);
+    await visit(0, 1);
+    const events = (await response.text()).split('\n\n').filter((event) => event.startsWith('event: '));
+    expect(events).toHaveLength(2);
+    expect(JSON.parse(events[0]?.replace('event: next\ndata: ', '') ?? '')).toMatchObject({
+      errors: [{ message: 'the API key is missing or not valid', extensions: { code: 'UNAUTHENTICATED' } }],
+    });
+    expect(events[1]).toContain('event: complete');
+    await isListening(0);
+  });
+});
+
 describe('a slow consumer', () => {
   it('is read for at its own speed, from the table, and misses nothing', async () => {
     await world.close();
