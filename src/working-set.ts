@@ -95,9 +95,11 @@ export class WorkingSet {
     const profiles = await this.#stores.profiles.lock(tx, missing);
     const loadedIds = profiles.map((profile) => profile.id);
     if (loadedIds.length === 0) return;
-    const rows = await this.#stores.anchors.loadByProfiles(tx, loadedIds);
-    const memberships = await this.#stores.memberships.loadByProfiles(tx, loadedIds);
-    const timers = await this.#stores.timers.loadByProfiles(tx, loadedIds);
+    const [rows, memberships, timers] = await Promise.all([
+      this.#stores.anchors.loadByProfiles(tx, loadedIds),
+      this.#stores.memberships.loadByProfiles(tx, loadedIds),
+      this.#stores.timers.loadByProfiles(tx, loadedIds),
+    ]);
     for (const profile of profiles) {
       const work = newProfileWork(profile, definitions.features);
       work.mergedInto = profile.mergedInto;
@@ -127,11 +129,13 @@ export class WorkingSet {
 
   /** Writes what the fold changed. `untilT`: timers due at or before it have fired. */
   async save(tx: Transaction, definitions: Definitions, changes: readonly FoldChange[], untilT: number): Promise<void> {
-    await this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT));
     const { entered, left } = this.#membershipWrites(changes);
-    await this.#stores.memberships.save(tx, entered, left);
     const { set, cleared } = this.#timerWrites(untilT);
-    await this.#stores.timers.save(tx, set, cleared);
+    await Promise.all([
+      this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT)),
+      this.#stores.memberships.save(tx, entered, left),
+      this.#stores.timers.save(tx, set, cleared),
+    ]);
   }
 
   /** After the commit: what is alive may stay cached. */

@@ -16,28 +16,27 @@ export async function appendChanges(
   const {
     rows: [head],
   } = await tx.run<{ seq: number }>({
-    name: 'feed-advance',
-    text: 'UPDATE feed_head SET seq = seq + $1 RETURNING seq',
-    values: [changes.length],
+    name: 'feed-append',
+    text: `WITH head AS (
+             UPDATE feed_head SET seq = seq + $1::int8 RETURNING seq
+           ), appended AS (
+             INSERT INTO changes (seq, profile_id, segment_id, kind, at, version, cause)
+             SELECT head.seq - $1::int8 + n, profile_id, segment_id, kind, at, version, cause::jsonb
+             FROM head, unnest($2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int4[], $7::text[])
+               WITH ORDINALITY AS t (profile_id, segment_id, kind, at, version, cause, n)
+           )
+           SELECT seq FROM head`,
+    values: [
+      changes.length,
+      uuidArray(changes, (c) => c.profileId),
+      int4Array(changes, (c) => c.segmentId),
+      textArray(changes, (c) => c.kind),
+      int8Array(changes, (c) => c.at),
+      int4Array(changes, (c) => c.version),
+      textArray(changes, (c) => JSON.stringify(c.cause)),
+    ],
   });
   if (head === undefined) throw new Error('feed_head has no row');
   const first = head.seq - changes.length + 1;
-  const numbered = changes.map((change, i) => ({ ...change, seq: first + i }));
-  await tx.run({
-    name: 'feed-append',
-    text: `INSERT INTO changes (seq, profile_id, segment_id, kind, at, version, cause)
-           SELECT seq, profile_id, segment_id, kind, at, version, cause::jsonb
-           FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int4[], $7::text[])
-             AS t (seq, profile_id, segment_id, kind, at, version, cause)`,
-    values: [
-      int8Array(numbered, (c) => c.seq),
-      uuidArray(numbered, (c) => c.profileId),
-      int4Array(numbered, (c) => c.segmentId),
-      textArray(numbered, (c) => c.kind),
-      int8Array(numbered, (c) => c.at),
-      int4Array(numbered, (c) => c.version),
-      textArray(numbered, (c) => JSON.stringify(c.cause)),
-    ],
-  });
-  return numbered;
+  return changes.map((change, i) => ({ ...change, seq: first + i }));
 }

@@ -154,10 +154,12 @@ export class IdentityStore {
   }
 
   async save(tx: Transaction, writes: IdentityWrites): Promise<void> {
-    await saveProfiles(tx, writes.profiles);
-    await saveIdentifiers(tx, writes.identifiers);
-    await saveEvidence(tx, writes.evidence);
-    await saveAssignments(tx, writes.assignments);
+    await Promise.all([
+      saveProfiles(tx, writes.profiles),
+      saveIdentifiers(tx, writes.identifiers),
+      saveEvidence(tx, writes.evidence),
+      saveAssignments(tx, writes.assignments),
+    ]);
   }
 }
 

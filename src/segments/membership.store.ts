@@ -34,29 +34,35 @@ export class MembershipStore {
   }
 
   async save(tx: Transaction, entered: readonly ProfileMembership[], left: readonly MembershipKey[]): Promise<void> {
-    if (left.length > 0) {
-      await tx.run({
-        name: 'memberships-delete',
-        text: `DELETE FROM memberships m USING unnest($1::uuid[], $2::int4[]) AS l (profile_id, segment_id)
-               WHERE m.profile_id = l.profile_id AND m.segment_id = l.segment_id`,
-        values: [uuidArray(left, (m) => m.profileId), int4Array(left, (m) => m.segmentId)],
-      });
-    }
-    if (entered.length === 0) return;
-    await tx.run({
-      name: 'memberships-save',
-      text: `INSERT INTO memberships (profile_id, segment_id, since, version, cause)
-             SELECT p, s, since, v, c::jsonb
-             FROM unnest($1::uuid[], $2::int4[], $3::int8[], $4::int4[], $5::text[]) AS t (p, s, since, v, c)
-             ON CONFLICT (profile_id, segment_id) DO UPDATE
-               SET since = excluded.since, version = excluded.version, cause = excluded.cause`,
-      values: [
-        uuidArray(entered, (m) => m.profileId),
-        int4Array(entered, (m) => m.segmentId),
-        int8Array(entered, (m) => m.since),
-        int4Array(entered, (m) => m.version),
-        textArray(entered, (m) => JSON.stringify(m.cause)),
-      ],
-    });
+    await Promise.all([deleteMemberships(tx, left), upsertMemberships(tx, entered)]);
   }
+}
+
+async function deleteMemberships(tx: Transaction, left: readonly MembershipKey[]): Promise<void> {
+  if (left.length === 0) return;
+  await tx.run({
+    name: 'memberships-delete',
+    text: `DELETE FROM memberships m USING unnest($1::uuid[], $2::int4[]) AS l (profile_id, segment_id)
+           WHERE m.profile_id = l.profile_id AND m.segment_id = l.segment_id`,
+    values: [uuidArray(left, (m) => m.profileId), int4Array(left, (m) => m.segmentId)],
+  });
+}
+
+async function upsertMemberships(tx: Transaction, entered: readonly ProfileMembership[]): Promise<void> {
+  if (entered.length === 0) return;
+  await tx.run({
+    name: 'memberships-save',
+    text: `INSERT INTO memberships (profile_id, segment_id, since, version, cause)
+           SELECT p, s, since, v, c::jsonb
+           FROM unnest($1::uuid[], $2::int4[], $3::int8[], $4::int4[], $5::text[]) AS t (p, s, since, v, c)
+           ON CONFLICT (profile_id, segment_id) DO UPDATE
+             SET since = excluded.since, version = excluded.version, cause = excluded.cause`,
+    values: [
+      uuidArray(entered, (m) => m.profileId),
+      int4Array(entered, (m) => m.segmentId),
+      int8Array(entered, (m) => m.since),
+      int4Array(entered, (m) => m.version),
+      textArray(entered, (m) => JSON.stringify(m.cause)),
+    ],
+  });
 }

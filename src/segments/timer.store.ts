@@ -69,20 +69,7 @@ export class TimerStore {
   }
 
   async save(tx: Transaction, set: readonly ProfileTimer[], cleared: readonly Uuid[]): Promise<void> {
-    if (cleared.length > 0) {
-      await tx.run({
-        name: 'timers-delete',
-        text: 'DELETE FROM timers WHERE profile_id = ANY ($1::uuid[])',
-        values: [uuidArray(cleared, (id) => id)],
-      });
-    }
-    if (set.length === 0) return;
-    await tx.run({
-      name: 'timers-save',
-      text: `INSERT INTO timers (profile_id, due_at, part) SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int2[])
-             ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL`,
-      values: [uuidArray(set, (t) => t.profileId), int8Array(set, (t) => t.dueAt), int2Array(set, (t) => t.part)],
-    });
+    await Promise.all([deleteTimers(tx, cleared), upsertTimers(tx, set)]);
   }
 
   /**
@@ -112,4 +99,23 @@ export class TimerStore {
     });
     return rows[0]?.last ?? null;
   }
+}
+
+async function deleteTimers(tx: Transaction, cleared: readonly Uuid[]): Promise<void> {
+  if (cleared.length === 0) return;
+  await tx.run({
+    name: 'timers-delete',
+    text: 'DELETE FROM timers WHERE profile_id = ANY ($1::uuid[])',
+    values: [uuidArray(cleared, (id) => id)],
+  });
+}
+
+async function upsertTimers(tx: Transaction, set: readonly ProfileTimer[]): Promise<void> {
+  if (set.length === 0) return;
+  await tx.run({
+    name: 'timers-save',
+    text: `INSERT INTO timers (profile_id, due_at, part) SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int2[])
+           ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL`,
+    values: [uuidArray(set, (t) => t.profileId), int8Array(set, (t) => t.dueAt), int2Array(set, (t) => t.part)],
+  });
 }

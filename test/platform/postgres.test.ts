@@ -79,6 +79,42 @@ describe('a transaction', () => {
     expect(changed).toBe(3);
   });
 
+  it('runs statements that do not wait for each other in the order they were begun', async () => {
+    const rows = await db.transaction(async (tx) => {
+      const step = { name: 'things-next', text: 'INSERT INTO things SELECT coalesce(max(id), 0) + 1, $1 FROM things' };
+      await Promise.all(['first', 'second', 'third'].map((name) => tx.run({ ...step, values: [name] })));
+      return tx.query<{ name: string }>('SELECT name FROM things ORDER BY id DESC LIMIT 3');
+    });
+    expect(rows.map((row) => row.name)).toEqual(['third', 'second', 'first']);
+  });
+
+  it('fails with the first error of statements begun together, writes nothing, and leaves the connection usable', async () => {
+    const before = await db.query('SELECT id FROM things');
+    const work = db.transaction((tx) =>
+      Promise.all([
+        tx.execute(`INSERT INTO things VALUES (700, 'x')`),
+        tx.run({ name: 'divide', text: 'SELECT 1 / $1::int', values: [0] }),
+        tx.run({ name: 'never-reached', text: 'INSERT INTO things VALUES ($1, NULL)', values: [701] }),
+      ]),
+    );
+    await expect(work).rejects.toMatchObject({ sqlState: '22012' });
+    expect(await db.query('SELECT id FROM things')).toEqual(before);
+    const again = { name: 'never-reached', text: 'INSERT INTO things VALUES ($1, NULL)', values: [702] };
+    expect((await db.run(again)).rowCount).toBe(1);
+    await db.execute('DELETE FROM things WHERE id = 702');
+  });
+
+  it('copies rows in between statements that travel together', async () => {
+    const counted = await db.transaction(async (tx) => {
+      await Promise.all([tx.query('SELECT 1'), tx.query('SELECT 2')]);
+      await tx.copyIn('COPY things FROM STDIN', ['9000\tx\t\\N\n']);
+      const [row] = await tx.query<{ n: number }>('SELECT count(*) AS n FROM things WHERE id = 9000');
+      await tx.execute('DELETE FROM things WHERE id = 9000');
+      return row?.n;
+    });
+    expect(counted).toBe(1);
+  });
+
   it('copies rows in from a stream of chunks', async () => {
     function* lines(): Generator<string> {
       for (let id = 1_000; id < 3_000; id += 1) yield `${String(id)}\tname ${String(id)}\t\\N\n`;
