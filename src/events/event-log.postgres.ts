@@ -40,6 +40,13 @@ interface EventRow {
   readonly payload: Buffer;
 }
 
+/** The head among the events of a read. */
+interface HeadRow {
+  readonly pos: number;
+  readonly accepted_at: number;
+  readonly payload: null;
+}
+
 interface AppendRow {
   readonly first_pos: number;
   /** Positions that were written, separated by commas; null when all were. */
@@ -84,16 +91,16 @@ export class PostgresEventLog implements EventLog {
   async readBatch(options: ReadBatchOptions): Promise<LogBatch> {
     const { afterPos, parts, maxBytes } = options;
     const limit = bounded(options.limit, MAX_READ_EVENTS, 'limit');
-    // The head first: everything up to it was committed before, so the later snapshot shows all of it.
-    const head = await this.head();
-    const toPos = Math.min(options.toPos ?? head.pos, head.pos, afterPos + MAX_SCAN_POSITIONS);
-    if (toPos <= afterPos || parts.length === 0) return { events: [], scannedPos: Math.max(afterPos, toPos), head };
+    const untilPos = Math.min(options.toPos ?? Number.MAX_SAFE_INTEGER, afterPos + MAX_SCAN_POSITIONS);
     const maxRows = Math.min(limit, Math.max(16, Math.ceil((2 * maxBytes) / this.#averageBytes)));
-    const { rows } = await this.db.run<EventRow>({
+    const result = await this.db.run<HeadRow | EventRow>({
       name: 'event_log_read',
       text: READ,
-      values: [afterPos, toPos, int2Array(parts, (part) => part), maxRows],
+      values: [afterPos, untilPos, int2Array(parts, (part) => part), maxRows],
     });
+    const head = headOf(result.rows);
+    const rows = result.rows.filter((row) => row.payload !== null);
+    const toPos = Math.max(afterPos, Math.min(untilPos, head.pos));
     const events = takeUpTo(rows, maxBytes);
     if (rows.length > 0) this.#averageBytes = meanBytes(rows);
     const isComplete = events.length === rows.length && rows.length < maxRows;
@@ -178,10 +185,15 @@ const APPEND = `
 
 const COLUMNS = 'pos, accepted_at, occurred_at, source_id, part, historical, payload';
 
+// The head and the events in one statement, so of one snapshot: it shows every event up to the head, and none after it.
 const READ = `
-  SELECT ${COLUMNS} FROM event_log
-  WHERE pos > $1::int8 AND pos <= $2::int8 AND part = ANY ($3::int2[])
-  ORDER BY pos LIMIT $4::int4`;
+  SELECT pos, accepted_at, NULL::int8 AS occurred_at, NULL::int4 AS source_id, NULL::int2 AS part,
+         NULL::bool AS historical, NULL::bytea AS payload
+  FROM log_head
+  UNION ALL
+  (SELECT ${COLUMNS} FROM event_log
+   WHERE pos > $1::int8 AND pos <= $2::int8 AND part = ANY ($3::int2[])
+   ORDER BY pos LIMIT $4::int4)`;
 
 const HEAD = 'SELECT pos, accepted_at AS "acceptedAt" FROM log_head';
 
@@ -208,6 +220,11 @@ function toEvent(row: EventRow): LoggedEvent {
     acceptedAt: row.accepted_at,
     historical: row.historical,
   });
+}
+
+function headOf(rows: readonly (HeadRow | EventRow)[]): LogHead {
+  const { pos, accepted_at: acceptedAt } = onlyRow(rows.filter((row) => row.payload === null));
+  return { pos, acceptedAt };
 }
 
 /** The leading rows whose payloads fit, at least one. */
