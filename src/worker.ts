@@ -42,6 +42,8 @@ export interface WorkerObserver {
 const DEFAULT_LIMITS: WorkerLimits = { maxBatchEvents: 1_000, maxBatchTimers: 1_000 };
 const MAX_BATCH_BYTES = 1024 * 1024;
 const LEASE_REFRESH_MS = 2_000;
+/** Least time between two looks for due timers while there are events, ms. */
+const TIMER_LOOK_MS = 20;
 const IDLE_POLL_MS = 25;
 const MAX_RETRY_DELAY_MS = 5_000;
 /** Failures of one batch that may pass before the worker starts over with its leases. */
@@ -72,6 +74,7 @@ export class Worker {
   #barrier: TimerBarrier | null = null;
   #roundsSinceChore = 0;
   #timerLimit: number;
+  #timersLookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -112,7 +115,7 @@ export class Worker {
       await this.#refreshLeases();
       if (this.#parts.leases.held.length === 0) return false;
       const applied = await this.#applyNext();
-      const fired = await this.#fireDue();
+      const fired = await this.#fireDue(applied);
       if ((applied || fired) && ++this.#roundsSinceChore < ROUNDS_PER_CHORE) return true;
       this.#roundsSinceChore = 0;
       return (await this.#doChore()) || applied || fired;
@@ -239,9 +242,9 @@ export class Worker {
    * keeps a timer from firing. Raising the log's clock first makes that a statement about all later events too. Where
    * the log is behind, the barrier stays until it is reached: events that keep coming do not move it.
    */
-  async #fireDue(): Promise<boolean> {
+  async #fireDue(applied: boolean): Promise<boolean> {
     const { leases, pipeline } = this.#parts;
-    const barrier = (this.#barrier ??= await this.#nextBarrier());
+    const barrier = (this.#barrier ??= await this.#nextBarrier(applied));
     if (barrier === null || (await leases.appliedEverywhere()) < barrier.pos) return false;
     const limit = this.#timerLimit;
     try {
@@ -270,9 +273,11 @@ export class Worker {
     if (culprit !== undefined) await timers.postpone(db, culprit.profileId, untilT + POSTPONE_MS);
   }
 
-  async #nextBarrier(): Promise<TimerBarrier | null> {
+  async #nextBarrier(isBusy: boolean): Promise<TimerBarrier | null> {
     const { clock, db, leases, log, timers } = this.#parts;
     const untilT = clock.now();
+    if (isBusy && Math.abs(untilT - this.#timersLookedAt) < TIMER_LOOK_MS) return null;
+    this.#timersLookedAt = untilT;
     const parts = leases.held.map((lease) => lease.part);
     const next = await timers.nextDueAt(db, parts);
     if (next === null || next > untilT) return null;
