@@ -9,6 +9,7 @@ import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { createObservers } from './monitoring/observers.js';
+import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { EmbeddedPostgres } from './platform/embedded-postgres.js';
@@ -17,6 +18,7 @@ import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
 import { createDataSource, Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
+import { RepeatedLog } from './platform/repeated-log.js';
 import { ExclusiveOnlineStore } from './profiles/online-store.exclusive.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
@@ -42,6 +44,8 @@ export interface App {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** For what may happen with each event or request. */
+  readonly repeatedLog: RepeatedLog;
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly db: Database;
@@ -53,6 +57,9 @@ export interface App {
   readonly loads: LoadService;
   /** True if this process applies the log. */
   readonly isWorking: boolean;
+  readonly workerHealth: WorkerHealth;
+  /** Rejects when Redis does not answer; null where none is configured. */
+  readonly pingRedis: (() => Promise<void>) | null;
   /** Calls back after each committed batch of this process, in order of commit. */
   onCommitted(listener: (batch: BatchResult) => void): void;
   /** Resolves when everything accepted before the call is applied, by whichever process. */
@@ -80,9 +87,14 @@ export async function startApp(options: AppOptions): Promise<App> {
   for (const warning of config.warnings) logger.warn(warning);
   const metrics = new Metrics();
   const db = await startDatabase(lifecycle, config);
-  const online = await startOnlineStore(lifecycle, config, metrics, clock);
+  const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, metrics, clock);
 
-  const observers = { ...observeAccepts(metrics, logger), ...createObservers(metrics, logger) };
+  const repeatedLog = new RepeatedLog(logger, clock);
+  const workerHealth = new WorkerHealth(clock);
+  const observers = {
+    ...observeAccepts(metrics, logger),
+    ...createObservers(metrics, repeatedLog, workerHealth),
+  };
   const listeners: ((batch: BatchResult) => void)[] = [
     (batch) => {
       observers.committed(batch);
@@ -110,12 +122,13 @@ export async function startApp(options: AppOptions): Promise<App> {
       return results;
     },
   };
-  const keys = await startKeys(lifecycle, db, clock, logger);
+  const keys = await startKeys(lifecycle, db, clock, repeatedLog);
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
   return {
     config,
     clock,
     logger,
+    repeatedLog,
     metrics,
     lifecycle,
     db,
@@ -140,6 +153,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       stdin: process.stdin,
     }),
     isWorking,
+    workerHealth,
+    pingRedis,
     onCommitted: (listener) => {
       listeners.push(listener);
     },
@@ -148,9 +163,9 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
 }
 
-async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, logger: Logger): Promise<ApiKeyService> {
+async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, log: RepeatedLog): Promise<ApiKeyService> {
   const onLastUsedError = (error: unknown): void => {
-    logger.warn({ err: error }, 'the last use of a key could not be noted');
+    log.warn(error, 'the last use of a key could not be noted');
   };
   const store = new ApiKeyStore(db.dataSource);
   return lifecycle.start('keys', () => new ApiKeyService({ store, clock, randomBytes, onLastUsedError }), {
@@ -188,7 +203,7 @@ async function startOnlineStore(
   config: Config,
   metrics: Metrics,
   clock: Clock,
-): Promise<Pick<EngineOptions, 'onlineStore' | 'onlineStoreIsShared' | 'onAlone'>> {
+): Promise<Pick<EngineOptions, 'onlineStore' | 'onlineStoreIsShared' | 'onAlone'> & Pick<App, 'pingRedis'>> {
   if (config.redisUrls.length === 0) {
     const maxBytes = config.onlineStoreMaxBytes;
     const store = new ExclusiveOnlineStore(() => new MemoryOnlineStore({ maxBytes, clock }));
@@ -197,6 +212,7 @@ async function startOnlineStore(
     return {
       onlineStore: () => store.current,
       onlineStoreIsShared: false,
+      pingRedis: null,
       onAlone: (isAlone) => {
         store.setAlone(isAlone);
       },
@@ -206,7 +222,7 @@ async function startOnlineStore(
     stop: (open) => open.close(),
   });
   const store = new RedisOnlineStore(connection);
-  return { onlineStore: () => store, onlineStoreIsShared: true };
+  return { onlineStore: () => store, onlineStoreIsShared: true, pingRedis: () => connection.ping() };
 }
 
 /** False if another process applies the events, and the worker was only to be tried. */

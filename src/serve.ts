@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
+import type { ReadinessCheck } from './api/health.routes.js';
 import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
@@ -25,9 +26,9 @@ const MAX_READY_LAG_EVENTS = 100_000;
  * @throws WeftError CONFIG_INVALID if the port cannot be listened on
  */
 export async function serve(app: App): Promise<{ readonly url: string }> {
-  const { db, clock, engine, lifecycle, logger, config } = app;
+  const { db, clock, engine, lifecycle, logger, repeatedLog, config } = app;
   const onError = (error: unknown): void => {
-    logger.warn({ err: error }, 'work in the background failed and is tried again');
+    repeatedLog.warn(error, 'work in the background failed and is tried again');
   };
   // Its own copy of definitions and sessions: the worker decides by itself when to load anew.
   const scorer = await lifecycle.start(
@@ -95,7 +96,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           ),
         },
         definitions,
-        readiness: { worker: () => lagProblem(app) },
+        readiness: readinessOf(app),
         metrics: app.metrics,
         version: VERSION,
         onDefect: (error, errorId) => {
@@ -112,11 +113,26 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   return { url: `http://${host}:${String(port)}` };
 }
 
-async function lagProblem({ db, engine }: App): Promise<string | null> {
-  const { pos } = await engine.log.head();
+/** What has to be in order beside the database. */
+function readinessOf(app: App): Record<string, ReadinessCheck> {
+  const { pingRedis } = app;
+  const worker = (): Promise<string | null> => workerProblem(app);
+  if (pingRedis === null) return { worker };
+  const redis: ReadinessCheck = async () => {
+    await pingRedis();
+    return null;
+  };
+  return { worker, redis };
+}
+
+/** Of a process without a worker only the lag counts: its answers are as old as that, but it can give them. */
+async function workerProblem({ db, engine, isWorking, workerHealth }: App): Promise<string | null> {
+  const { pos: headPos } = await engine.log.head();
   const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
-  const lag = pos - (row?.pos ?? 0);
-  return lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`;
+  const appliedPos = row?.pos ?? 0;
+  const problem = isWorking ? workerHealth.problem({ headPos, appliedPos }) : null;
+  const lag = headPos - appliedPos;
+  return problem ?? (lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`);
 }
 
 async function listen(server: Awaited<ReturnType<typeof createApiServer>>, host: string, port: number): Promise<void> {

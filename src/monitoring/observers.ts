@@ -1,7 +1,8 @@
 import type { LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
-import type { Logger } from '../platform/logger.js';
 import type { Metrics } from '../platform/metrics.js';
+import type { RepeatedLog } from '../platform/repeated-log.js';
+import type { WorkerHealth } from './worker-health.js';
 
 const MAX_CODES = 50;
 const MAX_MODELS = 100;
@@ -24,8 +25,11 @@ export interface Observers {
   committed(batch: BatchCounts): void;
 }
 
-/** Turns what the write side reports into metrics and log lines. Neither holds an identifier or a payload. */
-export function createObservers(metrics: Metrics, logger: Logger): Observers {
+/**
+ * Turns what the write side reports into metrics, log lines and the health of the worker. None holds an identifier or a
+ * payload. A broken definition fails with every batch, so lines are not repeated for each.
+ */
+export function createObservers(metrics: Metrics, log: RepeatedLog, health: WorkerHealth): Observers {
   const applied = metrics.counter('events_applied_total', 'Events fully applied.');
   const poisoned = metrics.counter('events_poisoned_total', 'Events that could not be applied, now dead letters.');
   const timers = metrics.counter('timers_fired_total', 'Timers fired.');
@@ -43,15 +47,16 @@ export function createObservers(metrics: Metrics, logger: Logger): Observers {
   return {
     failed: (error) => {
       unpublished.add(1);
-      logger.warn({ err: error }, 'the online store could not be written; it is tried again');
+      log.warn(error, 'the online store could not be written; it is tried again');
     },
     retrying: (error, attempt) => {
       retries.add(1, error instanceof WeftError ? error.code : 'INTERNAL');
-      logger.warn({ err: error, attempt }, 'a batch failed and is tried again');
+      health.failed(error);
+      log.warn(error, 'a batch failed and is tried again', { attempt });
     },
     poisoned: (event, error) => {
       poisoned.add(1);
-      logger.error({ pos: event.pos, sourceId: event.sourceId, err: error }, 'an event could not be applied');
+      log.error(error, 'an event could not be applied', { pos: event.pos, sourceId: event.sourceId });
     },
     lagging: (events) => {
       lag = events;
@@ -60,6 +65,7 @@ export function createObservers(metrics: Metrics, logger: Logger): Observers {
       scoring.observe(durationMs / 1_000, modelKey);
     },
     committed: (batch) => {
+      health.progressed();
       applied.add(batch.events);
       timers.add(batch.timers);
       merges.add(batch.merges);
