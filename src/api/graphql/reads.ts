@@ -7,9 +7,8 @@ import type { ApiDefinitions, ApiServices } from '../api-services.js';
 import { DefinitionsIndex } from './definitions-index.js';
 import { ProfileView } from './profile-view.js';
 import type { ReadScope } from './read-scope.js';
+import { SnapshotBatcher } from './snapshot-batcher.js';
 
-/** A page and the one more that tells whether there is a next. */
-const MAX_LOAD = 1_000;
 /** Lists that cost a statement each, as timelines do, in one request. */
 const MAX_SINGLE_READS = 20;
 const MAX_FEATURE_VALUES = 100_000;
@@ -18,9 +17,9 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** Everything that one request reads: one instant, one version of the definitions, each profile once. */
 export class Reads implements ReadScope {
   readonly index: DefinitionsIndex;
-  readonly #profiles: DataLoader<Uuid, ProfileView | null>;
-  readonly #profileIds: DataLoader<Uuid, Uuid | null>;
-  readonly #sizes: DataLoader<number, number>;
+  readonly #snapshots: SnapshotBatcher;
+  readonly #profiles = new Map<Uuid, Promise<ProfileView | null>>();
+  #sizes: DataLoader<number, number> | null = null;
   #singleReads = 0;
   #featureValues = 0;
 
@@ -30,23 +29,13 @@ export class Reads implements ReadScope {
     readonly isSwept: boolean,
     readonly nowMs: number,
   ) {
-    const { snapshots, db } = services;
     this.index = DefinitionsIndex.of(definitions);
-    this.#profiles = new DataLoader(
-      async (ids) =>
-        (await snapshots.byIds(ids)).map((found) => (found === null ? null : new ProfileView(this, found))),
-      { maxBatchSize: MAX_LOAD },
-    );
-    this.#profileIds = new DataLoader((ids) => snapshots.idsOf(ids), { maxBatchSize: MAX_LOAD });
-    this.#sizes = new DataLoader(async (ids) => {
-      const sizes = await new SegmentReader(db).sizes(ids);
-      return ids.map((id) => sizes.get(id) ?? 0);
-    });
+    this.#snapshots = SnapshotBatcher.of(services.snapshots);
   }
 
   /** The profile that this id stands for; null if there is none. */
   async profile(id: string): Promise<ProfileView | null> {
-    return UUID.test(id) ? this.#profiles.load(id.toLowerCase()) : null;
+    return UUID.test(id) ? this.#profile(id.toLowerCase()) : null;
   }
 
   /**
@@ -57,8 +46,8 @@ export class Reads implements ReadScope {
     const { identifiers, dropped } = this.services.policy.resolve([raw]);
     const [identifier] = identifiers;
     if (identifier !== undefined) {
-      const id = await this.#profileIds.load(identifier.id);
-      return id === null ? null : this.#profiles.load(id);
+      const id = await this.#snapshots.idOf(identifier.id, this);
+      return id === null ? null : this.#profile(id);
     }
     if (dropped[0]?.reason === 'unknown_namespace') {
       throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
@@ -70,7 +59,21 @@ export class Reads implements ReadScope {
   }
 
   async segmentSize(segmentId: number): Promise<number> {
+    this.#sizes ??= new DataLoader(async (ids) => {
+      const sizes = await new SegmentReader(this.services.db).sizes(ids);
+      return ids.map((id) => sizes.get(id) ?? 0);
+    });
     return this.#sizes.load(segmentId);
+  }
+
+  /** Once a request, so that all of an answer is of one state. */
+  #profile(id: Uuid): Promise<ProfileView | null> {
+    let view = this.#profiles.get(id);
+    if (view === undefined) {
+      view = this.#snapshots.byId(id, this).then((found) => (found === null ? null : new ProfileView(this, found)));
+      this.#profiles.set(id, view);
+    }
+    return view;
   }
 
   countSingleRead(what: string): void {
