@@ -1,4 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
+import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
 
 /** Resolves to null where all is well, else to what is not; a rejection is not well either. */
@@ -62,7 +63,7 @@ export function healthRoutes({
   };
 }
 
-/** `ok`, or one line that says what is wrong; an error's own message may hold addresses, so it is not shown. */
+/** `ok`, or one line that says what is wrong. Only a WeftError's message is fit for callers: others may hold addresses. */
 async function outcomeOf(check: ReadinessCheck, timeoutMs: number): Promise<string> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<string>((resolve) => {
@@ -72,7 +73,7 @@ async function outcomeOf(check: ReadinessCheck, timeoutMs: number): Promise<stri
   });
   const outcome = check().then(
     (problem) => problem ?? 'ok',
-    () => 'failed',
+    (error: unknown) => (error instanceof WeftError ? error.message : 'failed'),
   );
   try {
     return await Promise.race([outcome, timeout]);
