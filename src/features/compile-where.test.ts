@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
-import { compileWhere, interpretWhere } from './compile-where.js';
+import { compileWhere, fieldsOfWhere, interpretWhere } from './compile-where.js';
 import type { FeatureEvent } from './feature.model.js';
 
 function anEvent(properties: Record<string, JsonValue>, rest: Partial<FeatureEvent> = {}): FeatureEvent {
@@ -109,6 +109,11 @@ describe('filters', () => {
     ['properties.a.exists(x, properties.b.exists(y, x == y))', 'holds another loop'],
     ['"a"', 'a filter must be true or false'],
     [Array.from({ length: 120 }, () => 'name == "a"').join(' || '), 'maxAstNodes'],
+    ['properties.kind = "review"', 'unexpected = column 17 write == for ='],
+    ['properties.total > 5 and name == "a"', 'column 22 write && for and'],
+    ['name == “a”', 'write plain quotation marks "…" for “'],
+    ['(name == "a"', 'add ) to close (name == "a"'],
+    ['name name', 'a filter is CEL over properties, traits, context, type and name'],
     [`name == "${'a'.repeat(4_000)}"`, 'is too long'],
   ])('%s is refused', (text, what) => {
     try {
@@ -119,6 +124,12 @@ describe('filters', () => {
       expect(code).toBe('EXPRESSION_INVALID');
       expect(`${String(message)} ${String(where)} ${String(hint)}`).toContain(what);
     }
+  });
+
+  it('name the fields that they read, each once', () => {
+    const text =
+      'properties.b.c == 1 && (traits["a"] == 2 || has(context.d)) && properties.b != 3 && name == "properties.x"';
+    expect(fieldsOfWhere(text)).toEqual(['context.d', 'properties.b', 'traits.a']);
   });
 
   it('give the column of a fault as it was written', () => {

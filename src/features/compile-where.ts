@@ -7,6 +7,7 @@ import {
 } from '@marcbachmann/cel-js';
 import { WeftError } from '../platform/errors.js';
 import type { FeatureEvent } from './feature.model.js';
+import { explainSyntax } from './syntax-hint.model.js';
 import { compileShape } from './where-shapes.js';
 
 /** Whether an event counts. An error while it is evaluated, such as a missing property, counts as false. */
@@ -16,7 +17,11 @@ const MAX_LENGTH = 4_000;
 const MAX_NODES = 200;
 const MAX_DEPTH = 32;
 
+const LANGUAGE = 'a filter is CEL over properties, traits, context, type and name';
+
 const MACROS = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
+
+const OBJECTS = new Set(['properties', 'traits', 'context']);
 
 /** `type` is a function of CEL, so the variable goes by a name of equal length, which keeps positions as written. */
 const TYPE_VARIABLE = '_typ';
@@ -45,6 +50,21 @@ export function compileWhere(text: string): WhereFilter {
 /** As {@link compileWhere}, by the interpreter alone; the measure that the compiled form is held against. */
 export function interpretWhere(text: string): WhereFilter {
   return interpreted(parseWhere(text));
+}
+
+/**
+ * The fields at the top of an event that a condition reads, as `properties.kind`, each once.
+ *
+ * @throws WeftError as {@link compileWhere}
+ */
+export function fieldsOfWhere(text: string): string[] {
+  const fields = nodesOf(parseWhere(text).ast).map((node) => {
+    if (node.op !== '.' && node.op !== '[]') return null;
+    const [target, key] = node.args;
+    const name = typeof key === 'string' ? key : key.op === 'value' ? key.args : null;
+    return target.op === 'id' && OBJECTS.has(target.args) && typeof name === 'string' ? `${target.args}.${name}` : null;
+  });
+  return [...new Set(fields.filter((field) => field !== null))].sort();
 }
 
 type Parsed = ReturnType<Environment['parse']>;
@@ -92,7 +112,10 @@ function parseWhere(text: string): Parsed {
   } catch (error) {
     if (!(error instanceof ParseError || error instanceof CelTypeError)) throw error;
     const what = error.summary.replaceAll(TYPE_VARIABLE, 'type');
-    throw invalid(error.range?.start ?? 0, what, 'a filter is CEL over properties, traits, context, type and name');
+    const offset = error.range?.start ?? 0;
+    if (!(error instanceof ParseError)) throw invalid(offset, what, LANGUAGE);
+    const fault = explainSyntax(text, offset, what, LANGUAGE);
+    throw invalid(fault.offset, fault.message, fault.hint);
   }
 }
 

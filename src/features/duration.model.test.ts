@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { durationMs, durationText, MAX_DURATION_MS } from './duration.model.js';
+import { durationMs, durationText, nearDuration, MAX_DURATION_MS } from './duration.model.js';
 
 describe('durations', () => {
   it.each([
@@ -26,6 +26,28 @@ describe('durations', () => {
     expect(durationText(3_600_000 * 25)).toBe('25h');
     expect(() => durationText(1_500)).toThrow(RangeError);
     expect(() => durationText(0)).toThrow(RangeError);
+  });
+
+  it.each([
+    ['7 days', '7d'],
+    ['24 Hours', '24h'],
+    ['1 week', '7d'],
+    ['2weeks', '14d'],
+    ['1 month', '30d'],
+    ['1 year', '365d'],
+    ['1.5h', '90m'],
+    ['90 min', '90m'],
+    ['P7D', '7d'],
+    ['PT30M', '30m'],
+    ['last 30 days', '30d'],
+    ['7D', '7d'],
+    ['P1M', undefined],
+    ['0 days', undefined],
+    ['soon', undefined],
+    ['', undefined],
+    ['999999999 years', undefined],
+  ])('takes %j for %j', (text, near) => {
+    expect(nearDuration(text)).toBe(near);
   });
 
   it('reads back what it writes', () => {

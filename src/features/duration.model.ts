@@ -39,3 +39,30 @@ export function durationText(ms: number): string {
     `${String(ms)} ms cannot be written as a duration: it must be a positive whole number of seconds`,
   );
 }
+
+/** Other ways to write units, in seconds, with our unit where there is one. */
+const OTHER_UNITS: readonly (readonly [pattern: RegExp, seconds: number, unit?: string])[] = [
+  [/^s(?:ec(?:ond)?s?)?$/, 1, 's'],
+  [/^m(?:in(?:ute)?s?)?$/, 60, 'm'],
+  [/^h(?:(?:ou)?rs?)?$/, 3_600, 'h'],
+  [/^d(?:ays?)?$/, 86_400, 'd'],
+  [/^w(?:(?:ee)?ks?)?$/, 7 * 86_400],
+  [/^mo(?:nths?|s)?$/, 30 * 86_400],
+  [/^y(?:(?:ea)?rs?)?$/, 365 * 86_400],
+];
+
+/**
+ * The written form of what is probably meant by another text: `7d` for `7 days`, `90m` for `1.5h`, `30d` for `1 month`;
+ * undefined where that cannot be told.
+ */
+export function nearDuration(text: string): string | undefined {
+  // In ISO 8601 the M of P1M is a month, that of PT1M a minute.
+  if (/^P[^T]*M$/i.test(text)) return undefined;
+  const [, number = '', word = ''] = /^(?:P?T?|last\s+)(\d{1,9}(?:\.\d{1,3})?)[\s-]*([a-z]+)$/i.exec(text.trim()) ?? [];
+  const known = OTHER_UNITS.find(([pattern]) => pattern.test(word.toLowerCase()));
+  if (known === undefined) return undefined;
+  const [, unitSeconds, unit] = known;
+  const ms = Math.round(Number(number) * unitSeconds) * 1_000;
+  if (!(ms > 0 && ms <= MAX_DURATION_MS)) return undefined;
+  return unit !== undefined && /^[1-9]\d*$/.test(number) ? `${number}${unit}` : durationText(ms);
+}

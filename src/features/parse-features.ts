@@ -2,7 +2,7 @@ import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { compileWhere } from './compile-where.js';
-import { durationMs, durationText } from './duration.model.js';
+import { durationMs, durationText, nearDuration } from './duration.model.js';
 import {
   AGGREGATES,
   type Aggregate,
@@ -54,6 +54,9 @@ const TYPES: { readonly [A in Aggregate]: FeatureType | undefined } = {
   times: 'times',
 };
 
+/** Fields at the top of a file of features. */
+export const FEATURE_FILE_FIELDS = ['views', 'services'];
+
 interface FeatureFile {
   readonly views: readonly FeatureView[];
   readonly services: readonly FeatureService[];
@@ -64,9 +67,15 @@ interface FeatureFile {
  *
  * @param file how messages call it
  * @param elsewhere names of features that are defined in other files, which services here may list
+ * @param others further fields that the file may have; what they hold is read by somebody else
  * @throws WeftError DEFINITION_INVALID with every problem, one a line: `file:line:column: what; how to fix it`
  */
-export function parseFeatures(text: string, file: string, elsewhere: Iterable<string> = []): FeatureFile {
+export function parseFeatures(
+  text: string,
+  file: string,
+  elsewhere: Iterable<string> = [],
+  others: readonly string[] = [],
+): FeatureFile {
   if (text.length > MAX_FILE_LENGTH) {
     throw new WeftError('DEFINITION_INVALID', `${file} has more than ${String(MAX_FILE_LENGTH)} characters`, {
       where: file,
@@ -76,7 +85,7 @@ export function parseFeatures(text: string, file: string, elsewhere: Iterable<st
   const yaml = new YamlFile(text, file);
   // What follows from broken YAML is no news.
   yaml.throwProblems();
-  const fields = yaml.root.fields('the file', ['views', 'services']);
+  const fields = yaml.root.fields('the file', [...FEATURE_FILE_FIELDS, ...others]);
   const taken = new Set<string>();
   const views = namedItems(fields?.get('views'), 'views', new Set(), (item, seen) => readView(item, seen, taken));
   if (taken.size > MAX_FEATURES) {
@@ -212,7 +221,9 @@ function readDuration(item: YamlValue | undefined, what: string, leastMs: number
     item.problem(`${what} cannot be ${String(text)}`, `choose ${durationText(leastMs)} to ${durationText(mostMs)}`);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    item.problem(`${what} must be a duration`, 'write a whole number and s, m, h or d, as in 5m, 24h, 7d');
+    const near = nearDuration(String(text));
+    const hint = near === undefined ? 'write a whole number and s, m, h or d, as in 5m, 24h, 7d' : `write ${near}`;
+    item.problem(`${what} must be a duration`, hint);
   }
   return null;
 }

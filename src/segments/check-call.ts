@@ -22,7 +22,8 @@ export function checkCall(c: CheckContext, node: ASTNode, name: string, args: re
   if (rule !== undefined) return rule(c, node, args);
   if (name === 'matches') return refuseMatches(c, node);
   const near = nearestName(name, CALLS.keys());
-  return c.fail(node, `unknown function ${name}${near === undefined ? '' : `; did you mean ${near}(…)?`}`);
+  const message = `unknown function ${name}${near === undefined ? '' : `; did you mean ${near}(…)?`}`;
+  return c.fail(node, message, functionHint(name, near));
 }
 
 /** Checks `receiver.name(args)`. */
@@ -38,7 +39,38 @@ export function checkMethod(
   const method = METHODS.get(name);
   if (method !== undefined) return pureCall(c, node, method, [receiver, ...args], name);
   const near = nearestName(name, [...METHODS.keys(), ...MACROS]);
-  return c.fail(node, `unknown function .${name}${near === undefined ? '' : `; did you mean .${near}(…)?`}`);
+  const message = `unknown function .${name}${near === undefined ? '' : `; did you mean .${near}(…)?`}`;
+  return c.fail(
+    node,
+    message,
+    FOREIGN_FUNCTIONS.get(name.toLowerCase()) ?? `texts have ${[...METHODS.keys()].join(', ')}`,
+  );
+}
+
+/** Functions of other languages, in small letters, and what does that here. */
+const FOREIGN_FUNCTIONS: ReadonlyMap<string, string> = new Map([
+  ...['exists', 'isset', 'isnotnull', 'defined'].map((name) => [name, 'write has(traits.name)'] as const),
+  ...['isnull', 'isempty', 'missing'].map((name) => [name, 'write !has(traits.name)'] as const),
+  ...['length', 'len'].map((name) => [name, 'write traits.name.size()'] as const),
+  ...['lower', 'tolower', 'tolowercase', 'lcase'].map((name) => [name, 'write traits.name.lowerAscii()'] as const),
+  ...['upper', 'toupper', 'touppercase', 'ucase'].map((name) => [name, 'write traits.name.upperAscii()'] as const),
+  ...['includes', 'like', 'ilike'].map((name) => [name, 'write traits.name.contains("…")'] as const),
+  ...['now', 'today', 'date_diff', 'datediff', 'days_since', 'time_since', 'ago'].map(
+    (name) => [name, 'to ask how long ago an event was, write since("event") > "7d"'] as const,
+  ),
+  ...['did', 'event', 'happened', 'has_done', 'within'].map(
+    (name) => [name, 'write performed("event", "7d")'] as const,
+  ),
+  ...['trait', 'property', 'attribute'].map((name) => [name, 'write traits.name'] as const),
+  ...['feature', 'metric'].map((name) => [name, 'write f.name'] as const),
+]);
+
+function functionHint(name: string, near: string | undefined): string {
+  const method = near === undefined ? nearestName(name, METHODS.keys()) : undefined;
+  if (method !== undefined) return `write it after the text, as traits.name.${method}(…)`;
+  const foreign = FOREIGN_FUNCTIONS.get(name.toLowerCase());
+  if (foreign !== undefined) return foreign;
+  return near === undefined ? `there are ${[...CALLS.keys()].join(', ')}` : `write ${near}(…)`;
 }
 
 function refuseMatches(c: CheckContext, node: ASTNode): never {
@@ -104,28 +136,39 @@ function since(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expres
 
 // --- models, segments -------------------------------------------------------------------------------------------------
 
-function knownKey(c: CheckContext, node: ASTNode, what: string, known: ReadonlySet<string> | undefined): string {
+function knownKey(
+  c: CheckContext,
+  node: ASTNode,
+  what: string,
+  known: ReadonlySet<string> | undefined,
+  hint: (key: string) => string,
+): string {
   const key = constantText(c, node, `the key of the ${what}`);
   if (known === undefined || known.has(key)) return key;
   const near = nearestName(key, known);
-  return c.fail(node, `unknown ${what} "${key}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+  const message = `unknown ${what} "${key}"${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  return c.fail(node, message, hint(key));
 }
 
 function model(output: ModelExpression['output'], type: ExpressionType): CallRule {
   return (c, node, args) => {
     arity(c, node, args, `${output}("model_key")`, 1);
-    return { kind: 'model', type, ...span(node), key: knownKey(c, at(args, 0), 'model', c.schema.models), output };
+    const { models, waitingModels } = c.schema;
+    const key = knownKey(c, at(args, 0), 'model', models, (unknown) => {
+      const waiting = waitingModels?.get(unknown);
+      if (waiting !== undefined)
+        return `it is registered; let it answer by weft model promote ${unknown} ${String(waiting)}`;
+      return 'register it first: weft model register model.onnx manifest.yaml --promote';
+    });
+    return { kind: 'model', type, ...span(node), key, output };
   };
 }
 
 function segment(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
   arity(c, node, args, 'segment("key")', 1);
-  return {
-    kind: 'membership',
-    type: 'bool',
-    ...span(node),
-    key: knownKey(c, at(args, 0), 'segment', c.schema.segments),
-  };
+  const hint = (): string => 'write that segment first, or both in one file; weft segment list shows those there are';
+  const key = knownKey(c, at(args, 0), 'segment', c.schema.segments, hint);
+  return { kind: 'membership', type: 'bool', ...span(node), key };
 }
 
 // --- values -----------------------------------------------------------------------------------------------------------

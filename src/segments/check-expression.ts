@@ -4,8 +4,9 @@ import type { FeatureType } from '../features/feature.model.js';
 import { nearestName } from '../platform/near-names.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
-import { durationOf } from './constant-arguments.js';
+import { durationHint, durationOf } from './constant-arguments.js';
 import { expressionError } from './expression-error.js';
+import { compareHint, conditionHint, nameHint, SINCE_HINT } from './expression-hints.js';
 import { MAX_EXACT_TIMES, timesFeature } from './inline-features.js';
 import type { ArithmeticOp, Expression, ExpressionType, LiteralExpression } from './segment-expression.model.js';
 import type { SegmentSchema } from './segment-schema.model.js';
@@ -78,13 +79,7 @@ export class ExpressionChecker implements CheckContext {
   #condition(node: ASTNode, what: string): Expression {
     const checked = this.check(node);
     if (checked.type === 'bool' || checked.type === 'dyn') return checked;
-    return this.fail(
-      node,
-      `${what} must be bool, found ${checked.type}`,
-      checked.type === 'int' || checked.type === 'double'
-        ? 'compare it with a number, as in `… > 0`'
-        : 'compare it with a value, as in `… == "text"`',
-    );
+    return this.fail(node, `${what} must be bool, found ${checked.type}`, conditionHint(checked.type, what));
   }
 
   root(node: ASTNode): Expression {
@@ -114,10 +109,11 @@ export class ExpressionChecker implements CheckContext {
     }
     if (this.schema.features.has(name)) return this.fail(node, `unknown name ${name}; did you mean f.${name}?`);
     const near = nearestName(name, ROOTS);
+    const message = `unknown name ${name}${near === undefined ? '' : `; did you mean ${near}?`}`;
     return this.fail(
       node,
-      `unknown name ${name}${near === undefined ? '' : `; did you mean ${near}?`}`,
-      'features are written f.name, traits traits.name, and texts stand in quotes',
+      message,
+      near === undefined ? nameHint(name, this.schema.features.keys()) : `write ${near}.name`,
     );
   }
 
@@ -221,7 +217,8 @@ export class ExpressionChecker implements CheckContext {
     const ordered = op !== '==' && op !== '!=';
     const type = unify(left.type, right.type);
     if (type === null) {
-      return this.fail(rightNode, `cannot compare ${left.type} with ${right.type}: expected ${left.type}`);
+      const message = `cannot compare ${left.type} with ${right.type}: expected ${left.type}`;
+      return this.fail(rightNode, message, compareHint(left, right));
     }
     if (type === 'duration' || (ordered && type === 'list')) {
       return this.fail(node, `${type}s cannot be compared with ${op}`);
@@ -256,16 +253,20 @@ export class ExpressionChecker implements CheckContext {
     other: Expression,
     otherNode: ASTNode,
   ): Expression {
-    if (op === '==' || op === '!=') return this.fail(node, 'since(…) is compared with <, <=, > or >=');
+    if (op === '==' || op === '!=')
+      return this.fail(node, `since(…) is compared with <, <=, > or >=, not ${op}`, SINCE_HINT);
     let ageMs: number;
     if (other.kind === 'literal' && other.type === 'duration') ageMs = other.value as number;
     else if (other.kind === 'literal' && other.type === 'string') {
       ageMs = durationOf(this, otherNode, other.value as string);
     } else {
+      const isNumber = other.kind === 'literal' && typeof other.value === 'number';
       return this.fail(
         otherNode,
         'since(…) is compared with a constant duration',
-        'write since("event") > "90d"; to compare two events use last("a") < last("b")',
+        isNumber
+          ? durationHint(other.value)
+          : 'write since("event") > "90d"; to compare two events use last("a") < last("b")',
       );
     }
     return { kind: 'age-compare', type: 'bool', ...span(node), feature: age.feature, op, ageMs };

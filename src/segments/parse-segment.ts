@@ -1,5 +1,6 @@
 import { Environment, ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { FeatureDefinition } from '../features/feature.model.js';
+import { explainSyntax } from '../features/syntax-hint.model.js';
 import type { WeftError } from '../platform/errors.js';
 import { ExpressionChecker } from './check-expression.js';
 import { expressionError } from './expression-error.js';
@@ -89,18 +90,7 @@ const TOKEN_TEXT: Readonly<Record<string, string>> = {
   BYTES: 'bytes',
 };
 
-const WORD_OPERATORS: Readonly<Record<string, string>> = {
-  and: '&&',
-  or: '||',
-  not: '!',
-  AND: '&&',
-  OR: '||',
-  NOT: '!',
-  '=': '==',
-  '&': '&&',
-  '|': '||',
-  '<>': '!=',
-};
+const EXAMPLE = 'a condition looks like f.orders_30d >= 3 && traits.country == "AT"';
 
 function syntaxError(source: string, error: ParseError): WeftError {
   const offset = error.range?.start ?? 0;
@@ -113,9 +103,8 @@ function syntaxError(source: string, error: ParseError): WeftError {
   const message = error.summary
     .replace(/\b[A-Z]{2,}\b/g, (token) => TOKEN_TEXT[token] ?? token)
     .replace(/^./, (letter) => letter.toLowerCase());
-  const written = /^(?:[A-Za-z]+|<>|.)/s.exec(source.slice(offset))?.[0] ?? '';
-  const meant = WORD_OPERATORS[written];
-  return expressionError(source, offset, message, meant === undefined ? undefined : `write ${meant} for ${written}`);
+  const fault = explainSyntax(source, offset, message, EXAMPLE);
+  return expressionError(source, fault.offset, fault.message, fault.hint);
 }
 
 function requirementsOf(root: Expression): SegmentRequirements {

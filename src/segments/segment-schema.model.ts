@@ -4,5 +4,7 @@ import type { FeatureType } from '../features/feature.model.js';
 export interface SegmentSchema {
   readonly features: ReadonlyMap<string, FeatureType>;
   readonly models?: ReadonlySet<string>;
+  /** Keys of models that are registered and do not answer, each with its newest version. */
+  readonly waitingModels?: ReadonlyMap<string, number>;
   readonly segments?: ReadonlySet<string>;
 }

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import type { FeatureType } from '../features/feature.model.js';
+import { WeftError } from '../platform/errors.js';
+import { parseSegment } from './parse-segment.js';
+
+const schema = {
+  features: new Map<string, FeatureType>([
+    ['orders_30d', 'int'],
+    ['spend', 'double'],
+    ['network', 'string'],
+    ['is_known', 'bool'],
+  ]),
+  models: new Set(['purchase_intent']),
+  segments: new Set(['customers']),
+};
+
+function faultOf(expression: string): WeftError {
+  try {
+    parseSegment(expression, schema);
+  } catch (error) {
+    if (error instanceof WeftError) return error;
+    throw error;
+  }
+  throw new Error(`${expression} is valid`);
+}
+
+describe('the hint of a condition that is not valid', () => {
+  it.each([
+    // Signs of other languages.
+    ['f.orders_30d => 3', '1:14', 'write >= for =>'],
+    ['f.orders_30d =< 3', '1:14', 'write <= for =<'],
+    ['f.orders_30d = 3', '1:14', 'write == for ='],
+    ['f.network === "x"', '1:11', 'write == for ==='],
+    ['f.network !== "x"', '1:11', 'write != for !=='],
+    ['f.orders_30d <> 3', '1:14', 'write != for <>'],
+    ['f.orders_30d ≥ 3', '1:14', 'write >= for ≥'],
+    ['f.orders_30d ≠ 3', '1:14', 'write != for ≠'],
+    ['f.spend > 1.0 & f.spend < 3.0', '1:15', 'write && for &'],
+    ['f.spend > 1.0 | f.spend < 3.0', '1:15', 'write || for |'],
+    ['f.spend > 1.0;', '1:14', 'take ; out; join conditions by && or ||'],
+    ['# new\nf.spend > 1.0', '1:1', 'a comment begins with //'],
+    ['f.spend > 1,000', '1:11', 'write 1000 for 1,000'],
+    ['f.spend > €50', '1:11', 'write the number without €'],
+    ['score("purchase_intent") > 50%', '1:28', 'write 50 for 50%'],
+    ['traits.email ~ "x"', '1:14', 'for a pattern write regex(traits.email, "…") in place of ~'],
+    ['f.spend >\u00a03.0', '1:10', 'write an ordinary space for the invisible character here'],
+    // Words.
+    ['f.spend > 1.0 and f.spend < 3.0', '1:15', 'write && for and'],
+    ['f.spend > 1.0\n  OR f.spend < 3.0', '2:3', 'write || for OR'],
+    ['not performed("purchase")', '1:1', 'write ! for not'],
+    ['f.spend > 1.0 && NOT f.is_known', '1:18', 'write ! for NOT'],
+    ['traits.country is null', '1:16', 'write !has(traits.name) for is null'],
+    ['traits.country is not null', '1:16', 'write has(traits.name) for is not null'],
+    ['traits.city like "L%"', '1:13', 'write traits.name.contains("…") for like'],
+    ['f.orders_30d between 1 and 3', '1:14', 'write x >= 1 && x <= 3 for between'],
+    ['if f.is_known then true', '1:1', 'write condition ? value : other value'],
+    ['WHERE f.is_known', '1:1', 'write the condition alone, without WHERE'],
+    // Quotation marks, brackets, commas, ends.
+    ['performed(“purchase”)', '1:11', 'write plain quotation marks "…" for “'],
+    ['performed(‘purchase’)', '1:11', 'write plain quotation marks "…" for ‘'],
+    ['performed("purchase)', '1:11', 'close the text with the quotation mark that it begins with'],
+    ['(f.is_known || f.spend > 1.0', '1:29', 'add ) to close (f.is_known || f.spe…'],
+    ['performed("purchase"', '1:21', 'add ) to close ("purchase"'],
+    ['f.is_known)', '1:11', 'take this ) out, or open it before'],
+    ['f.network in ["a", "b"', '1:23', 'add ] to close ["a", "b"'],
+    ['f.network in ["a", "b")', '1:23', 'write ] for ), or close the [ before'],
+    ['f.network in ("a", "b")', '1:18', 'write the list in square brackets: x in ["a", "b"]'],
+    ['count("purchase" "24h") > 1', '1:18', 'put a comma between the arguments'],
+    ['f.is_known &&', '1:14', 'write a value or a condition after &&'],
+    ['f.is_known && || f.is_known', '1:15', 'write a value or a condition before this ||'],
+    ['f.is_known ? true', '1:18', 'write what holds otherwise: condition ? value : other value'],
+    ['f.is_known perhaps', '1:12', 'a condition looks like f.orders_30d >= 3 && traits.country == "AT"'],
+    // Durations.
+    ['performed("purchase", "7 days")', '1:23', 'write "7d"'],
+    ['performed("purchase", "2 Weeks")', '1:23', 'write "14d"'],
+    ['since("purchase") > "1.5h"', '1:21', 'write "90m"'],
+    ['since("purchase") > "P30D"', '1:21', 'write "30d"'],
+    ['since("purchase") > "soon"', '1:21', 'durations are written as 30s, 5m, 24h or 90d'],
+    ['performed("purchase", 7d)', '1:23', 'put the duration in quotes: "7d"'],
+    ['since("purchase") > 5m', '1:21', 'put the duration in quotes: "5m"'],
+    ['performed("purchase", 7)', '1:23', 'write the unit, too: "7d" for days, "7h" for hours, "7m" for minutes'],
+    ['since("purchase") > 90', '1:21', 'write the unit, too: "90d" for days, "90h" for hours, "90m" for minutes'],
+    ['since("purchase")', '1:1', 'compare it with a duration, as in `since("event") > "7d"`'],
+    ['last("purchase") > "7d"', '1:20', 'to ask how long ago it was, write since(…) in place of last(…)'],
+    ['last("purchase") > "2026-01-31"', '1:20', 'write timestamp("2026-01-31")'],
+    // Types.
+    ['f.orders_30d == "5"', '1:17', 'write 5 without quotes'],
+    ['f.orders_30d == "many"', '1:17', 'compare it with a number, without quotes'],
+    ['f.network == 5', '1:14', 'write "5" in quotes'],
+    ['5 == f.network', '1:8', 'write "5" in quotes'],
+    ['f.is_known == "true"', '1:15', 'write true without quotes'],
+    ['performed("purchase") == "yes"', '1:26', 'it is true or false: leave the comparison out'],
+    ['f.orders_30d', '1:3', 'compare it with a number, as in `… > 0`'],
+    ['!f.orders_30d > 1', '1:4', 'put the comparison in parentheses: !(… > 0)'],
+    // Names.
+    ['f.network == twitter', '1:14', 'write "twitter" for a text; features are written f.name, traits traits.name'],
+    ['f.is_known == True', '1:15', 'write true'],
+    ['traits.country == NULL', '1:19', 'use has(…) to ask whether a value is known'],
+    ['Traits.country == "AT"', '1:1', 'write traits.name'],
+    ['F.spend > 1.0', '1:1', 'write f.name'],
+    ['count(purchase) > 1', '1:7', 'write "purchase"'],
+    ['score(purchase_intent) > 0.5', '1:7', 'write "purchase_intent"'],
+    ['max("purchase", "total") > 5.0', '1:17', 'write "properties.total"'],
+    ['Count("purchase") > 1', '1:1', 'write count(…)'],
+    ['PERFORMED("purchase")', '1:1', 'write performed(…)'],
+    ['startsWith(traits.email, "a")', '1:1', 'write it after the text, as traits.name.startsWith(…)'],
+    ['lowerascii(traits.city) == "leeds"', '1:1', 'write it after the text, as traits.name.lowerAscii(…)'],
+    ['toLower(traits.city) == "leeds"', '1:1', 'write traits.name.lowerAscii()'],
+    ['exists(traits.city)', '1:1', 'write has(traits.name)'],
+    ['now() > 1', '1:1', 'to ask how long ago an event was, write since("event") > "7d"'],
+    [
+      'score("purchase_intend") > 0.5',
+      '1:7',
+      'register it first: weft model register model.onnx manifest.yaml --promote',
+    ],
+    [
+      'segment("customer")',
+      '1:9',
+      'write that segment first, or both in one file; weft segment list shows those there are',
+    ],
+  ])('%s', (expression, where, hint) => {
+    expect(faultOf(expression)).toMatchObject({ code: 'EXPRESSION_INVALID', where, hint });
+  });
+
+  it.each([
+    ['f.order_30d > 1', 'unknown feature f.order_30d; did you mean f.orders_30d?'],
+    ['orders_30d > 1', 'unknown name orders_30d; did you mean f.orders_30d?'],
+    ['Count("purchase") > 1', 'unknown function Count; did you mean count(…)?'],
+    ['traits.city.startswith("a")', 'unknown function .startswith; did you mean .startsWith(…)?'],
+    ['segment("customer")', 'unknown segment "customer"; did you mean "customers"?'],
+    ['score("purchase_intend") > 0.5', 'unknown model "purchase_intend"; did you mean "purchase_intent"?'],
+    ['f.is_known foo', 'unexpected foo'],
+  ])('comes with what was probably meant: %s', (expression, message) => {
+    expect(faultOf(expression).message).toBe(message);
+  });
+
+  it('is no hint at words that are right where they stand', () => {
+    for (const expression of [
+      'traits.is == "x" && traits.like == "y"',
+      'f.network in ["and", "or", "=>", "“", "1,000"] // not; and = too',
+      'count("purchase", "24h",) > 1',
+      'max("a => b", "properties.not") > 5.0',
+    ]) {
+      expect(() => parseSegment(expression, schema)).not.toThrow();
+      expect(faultOf(`${expression.replace(/ \/\/.*/, '')} = true`).hint).toBe('write == for =');
+    }
+  });
+});
