@@ -3,6 +3,7 @@ import type { DefinitionApplier, DefinitionPlan } from './definition-applier.js'
 import { readDefinitionFiles } from './definition-files.js';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
+import { warningText } from './platform/warning.js';
 
 export interface ApplyCommandDeps extends CommandIo {
   /** Starts what applying needs, for as long as `use` runs. */
@@ -19,8 +20,8 @@ interface ApplyOptions {
 }
 
 const HELP = `
-A file defines features (views, services) or segments; of a folder, the YAML files in it that do either are taken.
-Everything is checked before anything is written. What the files say already is left alone, so that applying twice
+A file defines features (views, services), segments, or both; of a folder, the YAML files in it that do are taken.
+Everything is checked before anything is written: errors stop it, names that nobody has sent so far are warned of. What the files say already is left alone, so that applying twice
 changes nothing. New features see all of history: it is folded in by the worker, meanwhile segments that read them wait.
 
 Examples:
@@ -48,7 +49,10 @@ async function runApply(deps: ApplyCommandDeps, paths: readonly string[], option
   return deps.withApplier(async (applier) => {
     const plan = await applier.plan(files, options.prune === true);
     const isDone = options.dryRun === true || plan.isEmpty;
-    if (options.json !== true) deps.stdout.write(describePlan(plan));
+    if (options.json !== true) {
+      deps.stdout.write(describePlan(plan));
+      deps.stderr.write(warningText(plan.warnings));
+    }
     if (!isDone && options.yes !== true && !(await confirmed(deps))) {
       deps.stderr.write('Nothing was changed.\n');
       return EXIT_CODES.failed;
@@ -69,7 +73,8 @@ async function confirmed({ confirm }: ApplyCommandDeps): Promise<boolean> {
 }
 
 /** The plan as lines for people. */
-export function describePlan({ features, segments, newStreams, isEmpty, defined }: DefinitionPlan): string {
+export function describePlan(plan: DefinitionPlan): string {
+  const { features, segments, newStreams, isEmpty, defined } = plan;
   if (isEmpty) {
     const counts = [
       ...(defined.features === null
@@ -84,12 +89,20 @@ export function describePlan({ features, segments, newStreams, isEmpty, defined 
     ];
     return `Nothing to change: ${counts.join(' and ')} as defined already.\n`;
   }
+  const { unchangedFeatures, unchangedSegments } = unchangedOf(plan);
   const lines = [
-    ...(features === null ? [] : section('Features and services', features.added, features.changed, features.removed)),
-    ...(segments === null ? [] : section('Segments', segments.added, segments.changed, segments.archived)),
+    ...(features === null
+      ? []
+      : section('Features and services', features.added, features.changed, features.removed, unchangedFeatures)),
+    ...(segments === null
+      ? []
+      : section('Segments', segments.added, segments.changed, segments.archived, unchangedSegments)),
     ...(segments === null || segments.activated.length === 0
       ? []
       : [`To be activated: ${segments.activated.join(', ')}.`]),
+    ...(segments === null || segments.archived.length === 0
+      ? []
+      : [`To be archived, so that their members leave: ${segments.archived.join(', ')}.`]),
     ...(newStreams === 0 ? [] : [`History is to be folded into ${counted({ length: newStreams }, 'new stream')}.`]),
   ];
   return `${lines.join('\n')}\n`;
@@ -100,27 +113,69 @@ function section(
   added: readonly string[],
   changed: readonly string[],
   removed: readonly string[],
+  unchanged: readonly string[],
 ): string[] {
-  if (added.length + changed.length + removed.length === 0) return [];
+  const counts = [
+    `${String(added.length)} to create`,
+    `${String(changed.length)} to change`,
+    `${String(unchanged.length)} unchanged`,
+    `${String(removed.length)} to remove`,
+  ];
   return [
-    `${title}: ${String(added.length)} to add, ${String(changed.length)} to change, ${String(removed.length)} to remove`,
+    `${title}: ${counts.join(', ')}`,
     ...added.map((name) => `  + ${name}`),
     ...changed.map((name) => `  ~ ${name}`),
     ...removed.map((name) => `  - ${name}`),
   ];
 }
 
+/** What the files define as it stands. */
+function unchangedOf({ features, segments, defined }: DefinitionPlan): {
+  readonly unchangedFeatures: readonly string[];
+  readonly unchangedSegments: readonly string[];
+} {
+  const given = [
+    ...(defined.features?.views.flatMap((view) => view.features) ?? []),
+    ...(defined.features?.services ?? []),
+  ];
+  const touchedFeatures = new Set([...(features?.added ?? []), ...(features?.changed ?? [])]);
+  const { added = [], changed = [], activated = [], archived = [] } = segments ?? {};
+  const touchedSegments = new Set([...added, ...changed, ...activated, ...archived]);
+  return {
+    unchangedFeatures: given.map(({ name }) => name).filter((name) => !touchedFeatures.has(name)),
+    unchangedSegments: (defined.segments ?? []).map(({ key }) => key).filter((key) => !touchedSegments.has(key)),
+  };
+}
+
 function counted({ length }: { readonly length: number }, what: string): string {
   return `${String(length)} ${what}${length === 1 ? '' : 's'}`;
 }
 
-function toJson({ features, segments, newStreams }: DefinitionPlan, applied: boolean): unknown {
-  const named = (plan: { added: readonly string[]; changed: readonly string[] } | null, removed: readonly string[]) =>
-    plan === null ? null : { added: plan.added, changed: plan.changed, removed };
+function toJson(plan: DefinitionPlan, applied: boolean): unknown {
+  const { features, segments, newStreams, warnings } = plan;
+  const { unchangedFeatures, unchangedSegments } = unchangedOf(plan);
   return {
     applied,
-    features: named(features, features?.removed ?? []),
-    segments: segments === null ? null : { ...named(segments, segments.archived), activated: segments.activated },
+    features:
+      features === null
+        ? null
+        : {
+            added: features.added,
+            changed: features.changed,
+            removed: features.removed,
+            unchanged: unchangedFeatures,
+          },
+    segments:
+      segments === null
+        ? null
+        : {
+            added: segments.added,
+            changed: segments.changed,
+            removed: segments.archived,
+            unchanged: unchangedSegments,
+            activated: segments.activated,
+          },
     newStreams,
+    warnings,
   };
 }

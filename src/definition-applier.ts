@@ -1,11 +1,11 @@
-import type { DefinitionServices } from './definition-changes.js';
+import { knownToSegments, modelNames, type DefinitionServices } from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
-import type { FeatureDefinition, FeatureView } from './features/feature.model.js';
+import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
-import type { ApplyPlan } from './features/feature.service.js';
+import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { Database } from './platform/postgres.js';
-import { ModelReader } from './scoring/model.reader.js';
+import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
 export interface DefinitionPlan {
@@ -14,8 +14,12 @@ export interface DefinitionPlan {
   readonly segments: SegmentPlan | null;
   /** Streams that history has to be folded into, before features and segments that read them are complete. */
   readonly newStreams: number;
+  /** Names in the files that nothing has sent so far. */
+  readonly warnings: readonly Warning[];
   readonly isEmpty: boolean;
   readonly defined: DefinedInFiles;
+  /** Features that go, but not before the segments that read them now have changed. */
+  readonly heldFeatures: readonly FeatureDefinition[];
   readonly prune: boolean;
 }
 
@@ -40,37 +44,67 @@ export class DefinitionApplier {
     const reader = new FeatureReader(this.#db);
     const standing = await reader.views();
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
-    const features =
-      defined.features === null ? null : await this.#services.features.apply(defined.features, { dryRun: true, prune });
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
-    const models = await new ModelReader(this.#db).active();
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
-      features: new Map(after.map((feature) => [feature.name, feature.type])),
-      models: new Set(models.map((model) => model.key)),
+      features: typesOf(after),
+      standingFeatures: typesOf([...after, ...featuresOf(standing)]),
+      ...(await modelNames(this.#db)),
+      known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
+    const features =
+      defined.features === null
+        ? null
+        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses: segments.usesAfter });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
+    const left = typesOf(after);
     return {
       features,
       segments: defined.segments === null ? null : segments,
       newStreams: streams.filter((stream) => !known.has(stream.key)).length,
+      warnings: [...(features?.warnings ?? []), ...segments.warnings],
       isEmpty: changes + segments.steps.length === 0,
       defined,
+      heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
       prune,
     };
   }
 
   /**
-   * Features are applied at once, then segments one after the other. What is done when one fails stays done; applying
-   * the same files again goes on from there.
+   * Features are applied at once, then segments one after the other; features that a segment read until then go last.
+   * What is done when one step fails stays done; applying the same files again goes on from there.
    */
-  async apply({ defined, segments, prune }: DefinitionPlan): Promise<void> {
-    if (defined.features !== null) await this.#services.features.apply(defined.features, { prune });
+  async apply({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
+    const { features } = this.#services;
+    if (defined.features !== null) {
+      if (heldFeatures.length === 0) await features.apply(defined.features, { prune });
+      else await features.apply(await this.#withHeld(defined.features, heldFeatures));
+    }
     if (segments !== null) await this.#segmentFiles.apply(segments);
+    if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune });
   }
+
+  /** The definitions, and in their views what may not go yet. */
+  async #withHeld(given: FeatureDefinitions, held: readonly FeatureDefinition[]): Promise<FeatureDefinitions> {
+    const views = given.views.map((view) => ({
+      ...view,
+      features: [...view.features, ...held.filter((feature) => feature.view === view.name)],
+    }));
+    // Views that the files leave out stay as they are, but for what has moved from them to another.
+    const names = new Set(given.views.map((view) => view.name));
+    const moved = new Set(featuresOf(given.views).map((feature) => feature.name));
+    const others = (await new FeatureReader(this.#db).views())
+      .filter((view) => !names.has(view.name))
+      .map((view) => ({ ...view, features: view.features.filter((feature) => !moved.has(feature.name)) }));
+    return { views: [...views, ...others], services: given.services };
+  }
+}
+
+function typesOf(features: readonly FeatureDefinition[]): Map<string, FeatureType> {
+  return new Map(features.map((feature) => [feature.name, feature.type]));
 }
 
 function featuresOf(views: readonly Pick<FeatureView, 'features'>[]): FeatureDefinition[] {

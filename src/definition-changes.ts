@@ -1,10 +1,14 @@
+import { SeenNameReader } from './events/seen-name.reader.js';
+import type { KnownNames } from './features/feature-questions.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { Clock } from './platform/clock.js';
-import type { Database, Transaction } from './platform/postgres.js';
+import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';
+import type { KnownToSegments } from './segments/question-segment.js';
+import type { SegmentSchema } from './segments/segment-schema.model.js';
 import { SegmentService } from './segments/segment.service.js';
 
 /** The services through which definitions change, tied so that each change is one version of the whole. */
@@ -29,9 +33,34 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
   const segments = new SegmentService(db, clock, {
     lock: (tx) => store.lockDefinitions(tx),
     features: async (tx) => new Map((await definedFeatures(tx)).map((feature) => [feature.name, feature.type])),
-    models: async (tx) => new Set((await new ModelReader(tx).active()).map((model) => model.key)),
+    models: modelNames,
+    known: knownToSegments,
     changed,
   });
-  const features = new FeatureDefinitionService(db, clock, { uses: (tx) => segments.featureUses(tx), changed });
+  const features = new FeatureDefinitionService(db, clock, {
+    uses: (tx) => segments.featureUses(tx),
+    known: knownNames,
+    changed,
+  });
   return { features, segments };
+}
+
+/** The models that segments may ask, and those that would have to be promoted first. */
+export async function modelNames(db: Queryable): Promise<Required<Pick<SegmentSchema, 'models' | 'waitingModels'>>> {
+  const keys = await new ModelReader(db).keys();
+  return {
+    models: new Set(keys.filter(({ isActive }) => isActive).map(({ key }) => key)),
+    waitingModels: new Map(keys.filter(({ isActive }) => !isActive).map(({ key, newest }) => [key, newest])),
+  };
+}
+
+/** What has been sent so far, for definitions to be held against. */
+async function knownNames(db: Queryable): Promise<KnownNames> {
+  const sources = await db.query<{ key: string }>('SELECT key FROM sources');
+  return { seen: await new SeenNameReader(db).all(), sources: new Set(sources.map(({ key }) => key)) };
+}
+
+export async function knownToSegments(db: Queryable): Promise<KnownToSegments> {
+  const models = await new ModelReader(db).active();
+  return { ...(await knownNames(db)), models: new Map(models.map(({ key, manifest }) => [key, manifest.outputs])) };
 }

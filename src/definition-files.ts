@@ -2,14 +2,12 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parse } from 'yaml';
 import type { FeatureDefinitions } from './features/feature.service.js';
-import { parseFeatures } from './features/parse-features.js';
+import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js';
 import { WeftError } from './platform/errors.js';
 import { YamlFile } from './platform/yaml-file.js';
-import { parseSegments, type SegmentDefinition } from './segments/parse-segments.js';
+import { parseSegments, SEGMENT_FILE_FIELDS, type SegmentDefinition } from './segments/parse-segments.js';
 
 const MAX_FILES = 1_000;
-const FEATURE_FIELDS = ['views', 'services'];
-const SEGMENT_FIELDS = ['segments'];
 
 /** A file of definitions as text. */
 export interface DefinitionText {
@@ -65,8 +63,14 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
   const featureFiles = files.filter((file) => kindsOf(file).includes('features'));
   const segmentFiles = files.filter((file) => kindsOf(file).includes('segments'));
   const elsewhere = new Set([...standing, ...featureFiles.flatMap(({ text }) => featureNamesIn(text))]);
-  const parsed = featureFiles.map((file) => ({ file, ...parseFeatures(file.text, file.name, elsewhere) }));
-  const segments = segmentFiles.map((file) => ({ file, segments: parseSegments(file.text, file.name) }));
+  const parsed = featureFiles.map((file) => ({
+    file,
+    ...parseFeatures(file.text, file.name, elsewhere, SEGMENT_FILE_FIELDS),
+  }));
+  const segments = segmentFiles.map((file) => ({
+    file,
+    segments: parseSegments(file.text, file.name, FEATURE_FILE_FIELDS),
+  }));
   checkUnique(
     'view',
     parsed.map(({ file, views }) => [file.name, views.map((view) => view.name)]),
@@ -91,14 +95,14 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
 
 type Kind = 'features' | 'segments';
 
-/** By the fields at its top; a file with fields of both kinds is refused by either parser, with the line. */
+/** By the fields at its top; a file may be of both kinds. */
 function kindsOf({ name, text }: DefinitionText): Kind[] {
   new YamlFile(text, name).throwProblems();
   const root: unknown = parse(text);
   const fields = typeof root === 'object' && root !== null ? Object.keys(root) : [];
   const kinds: Kind[] = [];
-  if (fields.some((field) => FEATURE_FIELDS.includes(field))) kinds.push('features');
-  if (fields.some((field) => SEGMENT_FIELDS.includes(field))) kinds.push('segments');
+  if (fields.some((field) => FEATURE_FILE_FIELDS.includes(field))) kinds.push('features');
+  if (fields.some((field) => SEGMENT_FILE_FIELDS.includes(field))) kinds.push('segments');
   return kinds;
 }
 
@@ -151,6 +155,6 @@ async function found<T>(path: string, reading: Promise<T>): Promise<T> {
 function definesNothing(path: string): WeftError {
   return new WeftError('DEFINITION_INVALID', 'nothing is defined there', {
     where: path,
-    hint: `a file of definitions has ${[...FEATURE_FIELDS, ...SEGMENT_FIELDS].join(', ')} at its top`,
+    hint: `a file of definitions has ${[...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS].join(', ')} at its top`,
   });
 }

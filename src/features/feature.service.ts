@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
+import type { Warning } from '../platform/warning.js';
+import { questionFeatures, type KnownNames } from './feature-questions.model.js';
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
@@ -19,6 +22,8 @@ export interface ApplyPlan {
   readonly removed: readonly string[];
   /** Streams that history has to be folded into before their features are complete. */
   readonly newStreams: number;
+  /** Names in the given definitions that nothing has sent so far. */
+  readonly warnings: readonly Warning[];
 }
 
 export interface ApplyOptions {
@@ -26,12 +31,16 @@ export interface ApplyOptions {
   readonly dryRun?: boolean;
   /** Also removes the views and services that are not in the given definitions. Default: leaves them alone. */
   readonly prune?: boolean;
+  /** In place of what depends on features now: what will, once all of a larger change is made. See {@link DefinitionHooks}. */
+  readonly uses?: ReadonlyMap<string, string>;
 }
 
 /** What other modules have to say about a change, within its transaction. */
 export interface DefinitionHooks {
   /** Names of the features that something outside the feature store depends on, with what that is. */
   uses(tx: Transaction): Promise<ReadonlyMap<string, string>>;
+  /** What has been sent so far. */
+  known(tx: Transaction): Promise<KnownNames>;
   /** Definitions were written: streams are to be registered, and everybody is to load them anew. */
   changed(tx: Transaction): Promise<void>;
 }
@@ -60,8 +69,12 @@ export class FeatureDefinitionService {
       const before = { views: await reader.views(), services: await reader.services() };
       const after = merged(before, definitions, options.prune ?? false);
       checkNames(after);
-      const plan = planOf(before, after, await reader.streamIds());
-      await this.#checkUses(tx, before.views, after.views);
+      const given = definitions.views.flatMap((view) => view.features);
+      const plan = {
+        ...planOf(before, after, await reader.streamIds()),
+        warnings: questionFeatures(given, await this.#hooks.known(tx)),
+      };
+      checkUses(options.uses ?? (await this.#hooks.uses(tx)), before.views, after.views);
       if (options.dryRun !== true && !isEmpty(plan)) await this.#write(tx, before, after);
       return plan;
     });
@@ -74,23 +87,6 @@ export class FeatureDefinitionService {
     await this.#store.dropViews(tx, missingOf(before.views, after.views));
     await this.#store.dropServices(tx, missingOf(before.services, after.services));
     await this.#hooks.changed(tx);
-  }
-
-  async #checkUses(tx: Transaction, before: readonly StoredFeatureView[], after: readonly StoredFeatureView[]) {
-    const uses = await this.#hooks.uses(tx);
-    const left = new Map(featuresOf(after).map((feature) => [feature.name, feature]));
-    for (const feature of featuresOf(before)) {
-      const user = uses.get(feature.name);
-      const now = left.get(feature.name);
-      if (user === undefined || now?.type === feature.type) continue;
-      throw new WeftError('DEFINITION_INVALID', `feature ${feature.name} is used by ${user}`, {
-        where: feature.name,
-        hint:
-          now === undefined
-            ? 'archive or change its user first'
-            : `its type cannot change from ${feature.type} to ${now.type}`,
-      });
-    }
   }
 }
 
@@ -147,7 +143,7 @@ function featuresOf(views: readonly StoredFeatureView[]): FeatureDefinition[] {
   return views.flatMap((view) => view.features);
 }
 
-function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, number>): ApplyPlan {
+function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, number>): Omit<ApplyPlan, 'warnings'> {
   const old = new Map(featuresOf(before.views).map((feature) => [feature.name, feature]));
   const now = new Map(featuresOf(after.views).map((feature) => [feature.name, feature]));
   const added = [...now.keys()].filter((name) => !old.has(name));
@@ -164,6 +160,26 @@ function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, nu
 
 function isEmpty(plan: ApplyPlan): boolean {
   return plan.added.length + plan.changed.length + plan.removed.length === 0;
+}
+
+function checkUses(
+  uses: ReadonlyMap<string, string>,
+  before: readonly StoredFeatureView[],
+  after: readonly StoredFeatureView[],
+): void {
+  const left = new Map(featuresOf(after).map((feature) => [feature.name, feature]));
+  for (const feature of featuresOf(before)) {
+    const user = uses.get(feature.name);
+    const now = left.get(feature.name);
+    if (user === undefined || now?.type === feature.type) continue;
+    throw new WeftError('DEFINITION_INVALID', `feature ${feature.name} is used by ${user}`, {
+      where: feature.name,
+      hint:
+        now === undefined
+          ? 'archive or change its user first'
+          : `its type cannot change from ${feature.type} to ${now.type}`,
+    });
+  }
 }
 
 function checkNames({ views, services }: Stored): void {
@@ -186,10 +202,15 @@ function checkNames({ views, services }: Stored): void {
   }
   for (const service of services) {
     const unknown = service.features.filter((name) => !owner.has(name));
-    if (unknown.length === 0) continue;
+    const [first] = unknown;
+    if (first === undefined) continue;
+    const near = nearestName(first, owner.keys());
     throw new WeftError('DEFINITION_INVALID', `service ${service.name} names unknown features: ${unknown.join(', ')}`, {
       where: service.name,
-      hint: 'define them in a view, or take them out of the service',
+      hint:
+        near === undefined
+          ? 'define them in a view, or take them out of the service'
+          : `did you mean ${near} in place of ${first}?`,
     });
   }
 }

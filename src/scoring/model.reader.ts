@@ -19,6 +19,13 @@ export class ModelReader {
     return (await this.#db.query<ModelRow>(text)).map(modelOfRow);
   }
 
+  /** Every key with its newest version, and whether a version of it is active. */
+  async keys(): Promise<{ key: string; newest: number; isActive: boolean }[]> {
+    return this.#db.query(
+      `SELECT key, max(version) AS newest, bool_or(stage = 'active') AS "isActive" FROM models GROUP BY key ORDER BY key`,
+    );
+  }
+
   /** The latest 1,000 versions, by key, newest version first. */
   async all(): Promise<RegisteredModel[]> {
     const rows = await this.#db.query<ModelRow>(

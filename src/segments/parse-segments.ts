@@ -9,6 +9,9 @@ export interface SegmentDefinition extends SegmentDraft {
   readonly active: boolean;
 }
 
+/** Fields at the top of a file of segments. */
+export const SEGMENT_FILE_FIELDS = ['segments'];
+
 const MAX_FILE_LENGTH = 4_000_000;
 const MAX_NAME_LENGTH = 200;
 const MAX_TEXT_LENGTH = 4_000;
@@ -23,9 +26,10 @@ const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'a
  * Expressions are kept as text, without the white space around them; what they mean is checked elsewhere.
  *
  * @param file how messages call it
+ * @param others further fields that the file may have; what they hold is read by somebody else
  * @throws WeftError DEFINITION_INVALID with every problem, one a line: `file:line:column: what; how to fix it`
  */
-export function parseSegments(text: string, file: string): SegmentDefinition[] {
+export function parseSegments(text: string, file: string, others: readonly string[] = []): SegmentDefinition[] {
   if (text.length > MAX_FILE_LENGTH) {
     throw new WeftError('DEFINITION_INVALID', `${file} has more than ${String(MAX_FILE_LENGTH)} characters`, {
       where: file,
@@ -34,7 +38,11 @@ export function parseSegments(text: string, file: string): SegmentDefinition[] {
   }
   const yaml = new YamlFile(text, file);
   yaml.throwProblems();
-  const items = yaml.root.fields('the file', ['segments'])?.get('segments')?.items('segments') ?? [];
+  const items =
+    yaml.root
+      .fields('the file', [...SEGMENT_FILE_FIELDS, ...others])
+      ?.get('segments')
+      ?.items('segments') ?? [];
   if (items.length > MAX_SEGMENTS) yaml.root.problem('too many segments', `define at most ${String(MAX_SEGMENTS)}`);
   const taken = new Set<string>();
   const segments = items.map((item) => readSegment(item, taken)).filter((segment) => segment !== undefined);

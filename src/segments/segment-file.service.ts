@@ -2,9 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { Warning } from '../platform/warning.js';
 import { parseSegment, type ParsedSegment } from './parse-segment.js';
 import type { SegmentDefinition } from './parse-segments.js';
+import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
+import type { SegmentSchema } from './segment-schema.model.js';
 import { SegmentReader, type StoredSegment } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
 
@@ -19,6 +22,11 @@ export interface SegmentPlan {
   readonly archived: readonly string[];
   /** Features that active segments define in place, once this is applied. */
   readonly inlineFeatures: readonly FeatureDefinition[];
+  /** Names of the features that active segments read, each with a segment that does: now, and once this is applied. */
+  readonly usesBefore: ReadonlyMap<string, string>;
+  readonly usesAfter: ReadonlyMap<string, string>;
+  /** Names in the given definitions that nothing has sent so far. */
+  readonly warnings: readonly Warning[];
   /** What to do, in an order in which each step is valid. */
   readonly steps: readonly SegmentStep[];
 }
@@ -28,18 +36,21 @@ type SegmentStep =
   | { readonly kind: 'archive'; readonly key: string };
 
 /** What expressions may refer to, as it will be when segments are applied. */
-export interface SegmentSurroundings {
+export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'waitingModels'> {
   readonly features: ReadonlyMap<string, FeatureType>;
-  readonly models: ReadonlySet<string>;
+  /** Features that are there now; some of them may go. */
+  readonly standingFeatures: ReadonlyMap<string, FeatureType>;
+  readonly known: KnownToSegments;
   /** Also archives the segments that are not in the files. */
   readonly prune: boolean;
 }
 
 interface Checked {
   readonly key: string;
-  readonly requires: Pick<ParsedSegment['requires'], 'segments' | 'inlineFeatures'>;
+  readonly requires: Pick<ParsedSegment['requires'], 'segments' | 'features' | 'inlineFeatures'>;
   /** Null: stands, and is not in the files. */
   readonly definition: SegmentDefinition | null;
+  readonly warnings: readonly Warning[];
 }
 
 /** Applies files of segments: checks all of them together, then takes one after the other, each whole. */
@@ -66,13 +77,17 @@ export class SegmentFileService {
       definition === null ? stored.get(key)?.stage === 'active' : definition.active,
     );
     checkReferences(active);
-    const archived = archivedKeys(definitions, stored, surroundings);
+    const standing = parseActive(stored, surroundings);
+    const archived = archivedKeys(definitions, stored, standing, surroundings.prune);
     return {
       added: differs.map(({ key }) => key).filter((key) => !stored.has(key)),
       changed: differs.map(({ key }) => key).filter((key) => stored.has(key)),
       activated: activated.map(({ key }) => key),
       archived,
       inlineFeatures: active.flatMap(({ requires }) => requires.inlineFeatures),
+      usesBefore: usesOf([...standing].map(([key, { requires }]) => ({ key, requires }))),
+      usesAfter: usesOf(active),
+      warnings: checked.flatMap(({ warnings }) => warnings),
       steps: [
         ...changes.flatMap((definition): SegmentStep[] => [
           ...(differs.includes(definition) ? [{ kind: 'upsert' as const, definition }] : []),
@@ -97,7 +112,7 @@ export class SegmentFileService {
 function check(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, models, prune }: SegmentSurroundings,
+  { features, standingFeatures, models, waitingModels, known, prune }: SegmentSurroundings,
 ): Checked[] {
   const given = new Set(definitions.map((definition) => definition.key));
   const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
@@ -107,20 +122,31 @@ function check(
       const { key, expression } = definition;
       const others = new Set(segments);
       others.delete(key);
-      const schema = { features, models, segments: others };
-      return { key, definition, requires: named(key, () => parseSegment(expression, schema)).requires };
+      const schema: SegmentSchema = {
+        features,
+        segments: others,
+        ...(models === undefined ? {} : { models }),
+        ...(waitingModels === undefined ? {} : { waitingModels }),
+      };
+      const parsed = named(key, () => parseSegment(expression, schema));
+      const warnings = questionSegment(parsed, known).map((warning) => ({
+        ...warning,
+        where: warning.where === '' ? `segment ${key}` : `segment ${key}, ${warning.where}`,
+      }));
+      return { key, definition, requires: parsed.requires, warnings };
     }),
     ...others.map(({ key, stage, activeExpression }): Checked => {
-      if (stage !== 'active') return { key, definition: null, requires: NOTHING };
+      if (stage !== 'active') return { key, definition: null, requires: NOTHING, warnings: [] };
       // It was valid when it was activated; whether its features may go is decided where features are applied.
-      const { requires } = named(key, () => parseSegment(activeExpression ?? '', { features }));
-      return { key, definition: null, requires };
+      const schema = { features: standingFeatures };
+      const { requires } = named(key, () => parseSegment(activeExpression ?? '', schema));
+      return { key, definition: null, requires, warnings: [] };
     }),
   ];
 }
 
 /** A draft that stands is checked when somebody activates it, and must not keep others from being applied. */
-const NOTHING: Checked['requires'] = { segments: [], inlineFeatures: [] };
+const NOTHING: Checked['requires'] = { segments: [], features: [], inlineFeatures: [] };
 
 /** Says which segment an error is about. */
 function named<T>(key: string, work: () => T): T {
@@ -163,11 +189,31 @@ function checkReferences(active: readonly Checked[]): void {
   }
 }
 
+/** The segments that decide membership now, by key. */
+function parseActive(
+  stored: ReadonlyMap<string, StoredSegment>,
+  { standingFeatures }: SegmentSurroundings,
+): Map<string, ParsedSegment> {
+  const active = [...stored.values()].filter(({ stage }) => stage === 'active');
+  return new Map(
+    active.map(({ key, activeExpression }) => {
+      return [key, named(key, () => parseSegment(activeExpression ?? '', { features: standingFeatures }))];
+    }),
+  );
+}
+
+function usesOf(segments: readonly Pick<Checked, 'key' | 'requires'>[]): Map<string, string> {
+  return new Map(
+    segments.flatMap(({ key, requires }) => requires.features.map((name) => [name, `segment ${key}`] as const)),
+  );
+}
+
 /** Whoever refers to another comes before it, because a segment stays while an active one refers to it. */
 function archivedKeys(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, prune }: SegmentSurroundings,
+  standing: ReadonlyMap<string, ParsedSegment>,
+  prune: boolean,
 ): string[] {
   const given = new Map(definitions.map((definition) => [definition.key, definition]));
   const archived = [...stored.values()].filter(({ key, stage }) => {
@@ -175,9 +221,8 @@ function archivedKeys(
     return definition === undefined ? prune && stage !== 'archived' : !definition.active && stage === 'active';
   });
   const keys = new Set(archived.map((segment) => segment.key));
-  const nodes = archived.map(({ key, stage, activeExpression }) => {
-    const expression = stage === 'active' ? (activeExpression ?? '') : null;
-    const deps = expression === null ? [] : parseSegment(expression, { features }).requires.segments;
+  const nodes = archived.map(({ key }) => {
+    const deps = standing.get(key)?.requires.segments ?? [];
     return { key, segmentDeps: deps.filter((dependency) => keys.has(dependency)) };
   });
   return orderSegments(nodes).reverse();

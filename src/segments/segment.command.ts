@@ -2,12 +2,14 @@ import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
+import { warningText } from '../platform/warning.js';
+import type { SegmentRequirements } from './parse-segment.js';
 import type { SegmentReader, StoredSegment } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
 
 export interface SegmentCommandServices {
   readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
-  readonly service: Pick<SegmentService, 'activate' | 'archive'>;
+  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions'>;
 }
 
 export interface SegmentCommandDeps extends CommandIo {
@@ -23,16 +25,22 @@ const HELP = `
 Segments are written in files and applied by weft apply.
 
 Examples:
+  weft segment check 'f.orders_365d >= 5 && performed("order_completed", "60d")'
   weft segment list
   weft segment show cart_abandoned --json
   weft segment archive cart_abandoned
 
-Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use.`;
+Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment list|show|activate|archive`. */
+/** `weft segment check|list|show|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
+  command
+    .command('check <condition>')
+    .description('say whether a condition is valid, and what it reads; writes nothing')
+    .option('--json', 'as JSON')
+    .action((expression: string, options: Options) => runCommand(deps, () => check(deps, expression, options)));
   command
     .command('list')
     .description('all segments, with how many people are in them')
@@ -56,6 +64,33 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
   return command;
 }
 
+async function check(deps: SegmentCommandDeps, expression: string, options: Options): Promise<number> {
+  return deps.withSegments(async ({ service }) => {
+    const { requires, warnings } = await service.check(expression);
+    const reads = readsOf(requires);
+    if (options.json === true) {
+      deps.stdout.write(jsonText({ reads, warnings }));
+    } else {
+      const lines = Object.entries(reads).filter(([, names]) => names.length > 0);
+      const width = Math.max(0, ...lines.map(([what]) => what.length));
+      deps.stdout.write(
+        [
+          'The condition is valid.',
+          ...lines.map(([what, names]) => `  ${what.padEnd(width)}  ${names.join(', ')}`),
+          '',
+        ].join('\n'),
+      );
+      deps.stderr.write(warningText(warnings));
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+function readsOf({ features, inlineFeatures, traits, models, segments }: SegmentRequirements) {
+  const events = [...new Set(inlineFeatures.flatMap((feature) => feature.events))].sort();
+  return { events, features, traits, models, segments };
+}
+
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {
   return deps.withSegments(async ({ reader }) => {
     const segments = await reader.all();
@@ -73,10 +108,15 @@ async function list(deps: SegmentCommandDeps, options: Options): Promise<number>
 }
 
 async function show(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
-  return deps.withSegments(async ({ reader }) => {
+  return deps.withSegments(async ({ reader, service }) => {
     const segment = (await reader.byKey(key)) ?? (await missing(reader, key));
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
-    deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : describe(segment, size));
+    if (options.json === true) {
+      deps.stdout.write(jsonText(toJson(segment, size)));
+    } else {
+      deps.stdout.write(describe(segment, size));
+      await warn(deps, service, segment);
+    }
     return EXIT_CODES.ok;
   });
 }
@@ -93,8 +133,19 @@ async function change(
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     const said = what === 'activate' ? `active in version ${String(segment.version)}` : 'archived; its members leave';
     deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : `Segment ${key} is ${said}.\n`);
+    if (what === 'activate') await warn(deps, service, segment);
     return EXIT_CODES.ok;
   });
+}
+
+/** Says which names in the condition nothing has sent so far; on standard error, beside any JSON. */
+async function warn(
+  deps: SegmentCommandDeps,
+  service: SegmentCommandServices['service'],
+  segment: StoredSegment,
+): Promise<void> {
+  const [warnings = []] = await service.questions([segment.expression]);
+  deps.stderr.write(warningText(warnings));
 }
 
 async function missing(reader: Pick<SegmentReader, 'all'>, key: string): Promise<never> {

@@ -2,8 +2,11 @@ import type { FeatureDefinition, FeatureType } from '../features/feature.model.j
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import type { Database, Transaction } from '../platform/postgres.js';
-import { parseSegment, type ParsedSegment } from './parse-segment.js';
+import type { Warning } from '../platform/warning.js';
+import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
+import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
+import type { SegmentSchema } from './segment-schema.model.js';
 import { SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore, type SegmentDraft } from './segment.store.js';
 
@@ -12,7 +15,8 @@ export interface SegmentCatalog {
   /** Waits for others that change definitions, and keeps them waiting until the transaction ends. */
   lock(tx: Transaction): Promise<void>;
   features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
-  models(tx: Transaction): Promise<ReadonlySet<string>>;
+  models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels'>>;
+  known(tx: Transaction): Promise<KnownToSegments>;
   /** What is live was changed: streams are to be registered, and everybody is to load the definitions anew. */
   changed(tx: Transaction): Promise<void>;
 }
@@ -95,6 +99,36 @@ export class SegmentService {
     });
   }
 
+  /**
+   * What a segment with this condition would read, and the names in it that nothing has sent so far. Writes nothing.
+   * @throws WeftError EXPRESSION_INVALID
+   */
+  async check(expression: string): Promise<{ requires: SegmentRequirements; warnings: readonly Warning[] }> {
+    return this.#db.transaction(async (tx) => {
+      const parsed = await this.#parse(tx, new SegmentReader(tx), null, expression);
+      return { requires: parsed.requires, warnings: questionSegment(parsed, await this.#catalog.known(tx)) };
+    });
+  }
+
+  /**
+   * For each expression the names in it that nothing has sent so far; none for an expression that is not valid, or is so
+   * no more.
+   */
+  async questions(expressions: readonly string[]): Promise<Warning[][]> {
+    return this.#db.transaction(async (tx) => {
+      const features = await this.#catalog.features(tx);
+      const known = await this.#catalog.known(tx);
+      return expressions.map((expression) => {
+        try {
+          return questionSegment(parseSegment(expression, { features }), known);
+        } catch (error) {
+          if (error instanceof WeftError) return [];
+          throw error;
+        }
+      });
+    });
+  }
+
   /** Names of the features that active segments read, each with a segment that does. */
   async featureUses(tx: Transaction): Promise<Map<string, string>> {
     const uses = new Map<string, string>();
@@ -118,11 +152,11 @@ export class SegmentService {
     });
   }
 
-  async #parse(tx: Transaction, reader: SegmentReader, key: string, expression: string): Promise<ParsedSegment> {
+  async #parse(tx: Transaction, reader: SegmentReader, key: string | null, expression: string): Promise<ParsedSegment> {
     const segments = new Set((await reader.all()).filter((s) => s.stage !== 'archived').map((s) => s.key));
-    segments.delete(key);
+    if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
-    return parseSegment(expression, { features, models: await this.#catalog.models(tx), segments });
+    return parseSegment(expression, { features, ...(await this.#catalog.models(tx)), segments });
   }
 
   async #activeParsed(tx: Transaction, reader: SegmentReader): Promise<{ key: string; parsed: ParsedSegment }[]> {

@@ -199,6 +199,49 @@ describe('mutations', () => {
   });
 });
 
+describe('warnings', () => {
+  it('name what nobody has sent, and hinder nothing', async () => {
+    const upsert = `mutation ($expression: String!) { upsertSegment(segment: { key: "askew", name: "Askew", expression: $expression }) {
+      ... on Segment { stage warnings { message where hint } } ${FAILURE} } }`;
+    const expression = 'count("messured") > 1 || label("iris_clusters") == "secnd"';
+    expect(await world.data(upsert, { expression })).toEqual({
+      upsertSegment: {
+        stage: 'DRAFT',
+        warnings: [
+          { message: 'no event is named "messured" so far', where: '1:8', hint: 'did you mean "measured"?' },
+          {
+            message: 'the model iris_clusters has no label "secnd"',
+            where: '1:53',
+            hint: 'did you mean "second"?',
+          },
+        ],
+      },
+    });
+    expect(await world.data('{ segment(key: "askew") { warnings { where } } }')).toEqual({
+      segment: { warnings: [{ where: '1:8' }, { where: '1:53' }] },
+    });
+    const yaml = FEATURES.replace('properties.sepal_length_cm', 'properties.sepal_lenth_cm');
+    expect(
+      await world.data(
+        `mutation ($yaml: String!) { applyFeatures(yaml: $yaml, dryRun: true) {
+           ... on FeaturePlan { changed warnings { message where hint } } ${FAILURE} } }`,
+        { yaml },
+      ),
+    ).toEqual({
+      applyFeatures: {
+        changed: ['sepal_length_cm'],
+        warnings: [
+          {
+            message: 'no event measured has had properties.sepal_lenth_cm so far',
+            where: 'feature sepal_length_cm',
+            hint: 'did you mean properties.sepal_length_cm?',
+          },
+        ],
+      },
+    });
+  });
+});
+
 describe('scores', () => {
   it('of one request, and of requests at once, are one run of the model', async () => {
     const both = `{ one: ${flower('one')} { score(model: "iris_clusters") { label } } two: ${flower('two')} { score(model: "iris_clusters") { label } } }`;

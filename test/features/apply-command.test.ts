@@ -8,7 +8,7 @@ import type { Confirm } from '../../src/platform/command-line.js';
 import { FeatureReader } from '../../src/features/feature.reader.js';
 import { SegmentReader } from '../../src/segments/segment.reader.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
-import { aTrack, createWorld, type World } from '../support/world.js';
+import { aTrack, anIdentify, createWorld, type World } from '../support/world.js';
 
 let world: World;
 let folder: string;
@@ -62,10 +62,10 @@ describe('weft apply', () => {
     expect(first.stderr).toBe('note: nothing is defined in other.yaml\n');
     expect(first.stdout).toBe(
       [
-        'Features and services: 2 to add, 0 to change, 0 to remove',
+        'Features and services: 2 to create, 0 to change, 0 unchanged, 0 to remove',
         '  + views',
         '  + intent',
-        'Segments: 3 to add, 0 to change, 0 to remove',
+        'Segments: 3 to create, 0 to change, 0 unchanged, 0 to remove',
         '  + keen',
         '  + fans',
         '  + idea',
@@ -121,8 +121,9 @@ describe('weft apply', () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       applied: true,
-      features: { added: [], changed: [], removed: [] },
-      segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], activated: ['keen'] },
+      features: { added: [], changed: [], removed: [], unchanged: ['views'] },
+      segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], unchanged: ['idea'], activated: ['keen'] },
+      warnings: [],
       // A count against 3 keeps more of the latest times than one against 2.
       newStreams: 1,
     });
@@ -147,6 +148,111 @@ describe('weft apply', () => {
     expect(await features()).toEqual(['other']);
   });
 
+  it('drops a feature together with the segments that read it, or read it until now', async () => {
+    const both = VIEWS.replace(/$/, '      - { name: carts, aggregate: count, events: [cart] }\n');
+    const reading = (...expressions: string[]): string =>
+      `segments:\n${expressions.map((expression, i) => `  - { key: s${String(i)}, expression: ${expression} }\n`).join('')}`;
+    await files({ 'views.yaml': both, 'segments.yaml': reading('f.views > 1', 'f.carts > 1', 'segment("s1")') });
+    await run(['.', '--yes']);
+    await files({ 'views.yaml': VIEWS, 'segments.yaml': reading('f.views > 1 && performed("cart")') });
+    const dryRun = await run(['.', '--dry-run', '--prune']);
+    expect(dryRun.stdout).toBe(
+      [
+        'Features and services: 0 to create, 0 to change, 1 unchanged, 1 to remove',
+        '  - carts',
+        'Segments: 0 to create, 1 to change, 0 unchanged, 2 to remove',
+        '  ~ s0',
+        '  - s2',
+        '  - s1',
+        'To be activated: s0.',
+        'To be archived, so that their members leave: s2, s1.',
+        'History is to be folded into 1 new stream.',
+        'Dry run: nothing was changed.',
+        '',
+      ].join('\n'),
+    );
+    expect(await features()).toEqual(['views', 'carts']);
+    expect((await run(['views.yaml', '--yes'])).stderr).toContain('feature carts is used by segment s1');
+    expect(await run(['.', '--yes', '--prune'])).toMatchObject({ code: 0 });
+    expect(await features()).toEqual(['views']);
+    expect(await segments()).toEqual({ s0: 'active 2', s1: 'archived 1', s2: 'archived 1' });
+    expect((await run(['.', '--prune'])).stdout).toContain('Nothing to change');
+  });
+
+  it('drops a whole view with the segments that read it, and moves a feature of it to another view', async () => {
+    await files({
+      'all.yaml': `${VIEWS}      - { name: carts, aggregate: count, events: [cart] }
+segments:
+  - { key: viewers, expression: f.views > 1 }
+  - { key: owners, expression: f.carts > 1 }
+`,
+    });
+    await run(['.', '--yes']);
+    await files({
+      'all.yaml': `
+segments:
+  - { key: viewers, expression: f.views > 2 }
+views:
+  - name: shop
+    features: [{ name: views, aggregate: count, events: [view] }]
+`,
+    });
+    expect(await run(['.', '--yes', '--prune'])).toMatchObject({ code: 0, stderr: '' });
+    expect((await new FeatureReader(world.db).views()).map((view) => [view.name, view.features.length])).toEqual([
+      ['shop', 1],
+    ]);
+    expect(await segments()).toEqual({ owners: 'archived 1', viewers: 'active 2' });
+  });
+
+  it('takes features and the segments that read them from one file, whatever comes first', async () => {
+    await files({ 'all.yaml': `${SEGMENTS}${VIEWS}${SERVICES}` });
+    expect(await run(['all.yaml', '--yes'])).toMatchObject({ code: 0, stderr: '' });
+    expect(await features()).toEqual(['views']);
+    expect(await segments()).toEqual({ fans: 'active 1', idea: 'draft 1', keen: 'active 1' });
+  });
+
+  it('warns of names that nobody has sent, once anything was sent, and applies all the same', async () => {
+    await files({
+      'all.yaml': `
+views:
+  - name: web
+    source: wep
+    features:
+      - { name: views, aggregate: count, events: [View] }
+      - { name: viewed, aggregate: recency, events: [View] }
+      - { name: spend, aggregate: sum, events: [buy], value: properties.totl, where: properties.kind == "x" }
+segments:
+  - { key: buyers, expression: 'performed("buyy") && traits.contry == "AT"' }
+`,
+    });
+    expect(await run(['all.yaml', '--dry-run'])).toMatchObject({ code: 0, stderr: '' });
+    const who = { anonymous_id: 'a1' };
+    await world.accept([aTrack('view', who), aTrack('buy', who, { properties: { total: 1 } })]);
+    await world.accept([anIdentify(who, { country: 'AT' })]);
+    const { code, stderr, stdout } = await run(['all.yaml', '--yes']);
+    expect(stderr).toBe(
+      [
+        'warning: no event is named "View" so far; did you mean "view"?',
+        '  at: features views, viewed',
+        'warning: no source is called wep so far; did you mean web?',
+        '  at: features views, viewed, spend',
+        'warning: no event buy has had properties.totl so far; did you mean properties.total?',
+        '  at: feature spend',
+        'warning: no event buy has had properties.kind so far; known are properties.total',
+        '  at: feature spend',
+        'warning: no event is named "buyy" so far; did you mean "buy"?',
+        '  at: segment buyers, 1:12',
+        'warning: nobody has had a trait contry so far; did you mean traits.country?',
+        '  at: segment buyers, 1:29',
+        '',
+      ].join('\n'),
+    );
+    expect(stdout).toContain('Applied.');
+    expect(code).toBe(0);
+    const again = JSON.parse((await run(['all.yaml', '--json'])).stdout) as { warnings: unknown[] };
+    expect(again.warnings).toHaveLength(6);
+  });
+
   it('checks everything before it writes anything', async () => {
     await files({ 'views.yaml': VIEWS });
     const wrong: [string, string][] = [
@@ -161,7 +267,11 @@ describe('weft apply', () => {
         'segments:\n  - { key: a, expression: segment("b") }\n  - { key: b, expression: f.views > 1, active: false }',
         'segment a refers to b, which would not be active',
       ],
-      ['segments:\n  - { key: a, expression: f.views > 1 }\nviews: []', 'the file has no field'],
+      ['segments:\n  - { key: a, expression: f.views > 1 }\nview: []', 'the file has no field'],
+      [
+        'segments:\n  - { key: a, expression: score("m") > 0.5 }',
+        'weft model register model.onnx manifest.yaml --promote',
+      ],
       ['segments: [', 'segments.yaml:1:12'],
       ['views:\n  - name: web\n    features: []\n', 'view web is defined in segments.yaml and in views.yaml'],
     ];

@@ -95,6 +95,25 @@ describe('weft segment', () => {
     expect(JSON.parse(archived.stdout)).toMatchObject({ key: 'buyers', stage: 'archived', activeVersion: null });
   });
 
+  it('checks a condition, and says what it reads and what nobody has sent', async () => {
+    expect(await weftSegment('check', 'performed("purchase") && !segment("buyers")')).toMatchObject({ code: 2 });
+    const condition = 'performed("purchases", "7d") && traits.country == "AT"';
+    const checked = await weftSegment('check', condition);
+    expect(checked).toEqual({
+      code: 0,
+      stdout: 'The condition is valid.\n  events  purchases\n  traits  country\n',
+      stderr:
+        'warning: no event is named "purchases" so far; did you mean "purchase"?\n  at: 1:12\n' +
+        'warning: nobody has had a trait country so far; there is none yet\n  at: 1:40\n',
+    });
+    const json = JSON.parse((await weftSegment('check', condition, '--json')).stdout) as { warnings: unknown[] };
+    expect(json.warnings).toHaveLength(2);
+    const wrong = await weftSegment('check', 'performed("purchase") and true');
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toContain('at: 1:23');
+    expect((await weftSegment('show', 'buyers')).stderr).toContain('no event is named "order" so far');
+  });
+
   it('says which segment was meant', async () => {
     for (const what of ['show', 'activate', 'archive']) {
       const { code, stderr } = await weftSegment(what, 'buyer');
@@ -136,6 +155,21 @@ describe('weft model', () => {
     expect((await weftModel('register', 'none.onnx', 'iris_named.manifest.yaml')).code).toBe(1);
     expect((await weftModel('promote', 'iris_named', '9')).stderr).toContain('no version 9 of model iris_named');
     expect((await weftModel('promote', 'iris_named', 'latest')).stderr).toContain('whole number');
+  });
+});
+
+describe('a segment that names a model', () => {
+  it('is told how to bring it in, and how to let it answer', async () => {
+    const condition = 'score("benign_forest") > 0.5';
+    expect((await weftSegment('check', condition)).stderr).toContain(
+      'hint: register it first: weft model register model.onnx manifest.yaml --promote',
+    );
+    await weftModel('register', 'benign_forest.onnx', 'benign_forest.manifest.yaml');
+    expect((await weftSegment('check', condition)).stderr).toContain(
+      'hint: it is registered; let it answer by weft model promote benign_forest 1',
+    );
+    await weftModel('promote', 'benign_forest', '1');
+    expect((await weftSegment('check', condition)).code).toBe(0);
   });
 });
 

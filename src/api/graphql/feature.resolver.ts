@@ -3,6 +3,7 @@ import type { FeatureDefinition } from '../../features/feature.model.js';
 import { FeatureReader, type StoredFeatureView } from '../../features/feature.reader.js';
 import type { ApplyPlan } from '../../features/feature.service.js';
 import { parseFeatures } from '../../features/parse-features.js';
+import type { Warning } from '../../platform/warning.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -16,6 +17,7 @@ import {
 import { VIEW_CURSOR } from './cursors.js';
 import { FeatureKind } from './enums.js';
 import { resultUnion } from './failure.types.js';
+import { DefinitionWarning } from './warning.types.js';
 
 @ObjectType('FeatureDefinition', { simpleResolvers: true, description: 'How a feature is computed.' })
 class FeatureDefinitionType {
@@ -78,6 +80,9 @@ class FeaturePlan {
 
   @Field(() => Int, { description: 'Aggregates that history has to be folded into before they are complete.' })
   newStreams!: number;
+
+  @Field(() => [DefinitionWarning], { description: 'Names in the definitions that nothing has sent so far.' })
+  warnings!: readonly Warning[];
 }
 
 const FeatureViewConnection = connectionTypes<StoredFeatureView>(FeatureViewType, 'FeatureView');

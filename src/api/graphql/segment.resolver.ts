@@ -1,3 +1,4 @@
+import DataLoader from 'dataloader';
 import {
   Arg,
   Authorized,
@@ -15,6 +16,7 @@ import { MemberReader } from '../../segments/member.reader.js';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import { WeftError } from '../../platform/errors.js';
+import type { Warning } from '../../platform/warning.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -31,6 +33,7 @@ import { resultUnion } from './failure.types.js';
 import type { ProfileView } from './profile-view.js';
 import { SegmentConnection, SegmentMemberConnection } from './profile.types.js';
 import { Segment } from './segment.types.js';
+import { DefinitionWarning } from './warning.types.js';
 
 @InputType('SegmentInput', { description: 'A segment as its author writes it.' })
 class SegmentInput {
@@ -110,6 +113,13 @@ export class SegmentResolver {
     return connection(edges, limit, after);
   }
 
+  @FieldResolver(() => [DefinitionWarning], {
+    description: 'Names in the condition that was written last which nothing has sent so far.',
+  })
+  warnings(@Root() segment: StoredSegment, @Ctx() context: ApiContext): Promise<readonly Warning[]> {
+    return questionsOf(context).load(segment.expression);
+  }
+
   @Authorized('admin')
   @Mutation(() => Upserted.type, {
     description: 'Creates a segment, or writes a new version of it. What is live stays live until it is activated.',
@@ -151,6 +161,18 @@ export class SegmentResolver {
       return archived;
     });
   }
+}
+
+const questions = new WeakMap<ApiContext, DataLoader<string, readonly Warning[]>>();
+
+/** All the expressions of a request are held against the names at once. */
+function questionsOf(context: ApiContext): DataLoader<string, readonly Warning[]> {
+  let loader = questions.get(context);
+  if (loader === undefined) {
+    loader = new DataLoader((expressions) => context.services.segments.questions(expressions));
+    questions.set(context, loader);
+  }
+  return loader;
 }
 
 /** Ids of the segments with these keys; undefined: all. @throws WeftError NOT_FOUND, BAD_REQUEST */

@@ -12,7 +12,7 @@ export class ChangeCauseType {
   profileId?: string;
 }
 
-/** `size` and `members` are resolved: see `segment.resolver.ts`. */
+/** `size`, `members` and `warnings` are resolved: see `segment.resolver.ts`. */
 @ObjectType('Segment', {
   simpleResolvers: true,
   description: 'A named condition on profiles. Weft keeps its members up to date by itself.',
