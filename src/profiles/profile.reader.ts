@@ -10,6 +10,9 @@ export interface ProfileRow {
   readonly mergedInto: Uuid | null;
 }
 
+/** Before every id that a profile can have. */
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
 interface Row {
   id: Uuid;
   part: number;
@@ -62,9 +65,9 @@ export class ProfileReader {
   async idsAfter(db: Queryable, after: Uuid | null, limit: number): Promise<Uuid[]> {
     const { rows } = await db.run<{ id: Uuid }>({
       name: 'profiles-after',
-      text: `SELECT id FROM profiles WHERE merged_into IS NULL AND ($1::uuid IS NULL OR id > $1)
-             ORDER BY id LIMIT $2`,
-      values: [after, limit],
+      // One shape, so that the plan that is kept for it begins at the right id.
+      text: 'SELECT id FROM profiles WHERE merged_into IS NULL AND id > $1 ORDER BY id LIMIT $2',
+      values: [after ?? LEAST_ID, limit],
     });
     return rows.map((row) => row.id);
   }

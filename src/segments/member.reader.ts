@@ -20,8 +20,13 @@ export class MemberReader {
   async page(segmentId: number, after: MemberPosition | null, limit: number): Promise<SegmentMember[]> {
     const { rows } = await this.#db.run<{ profile_id: Uuid; since: number; version: number; cause: ChangeCause }>({
       name: 'members-page',
-      text: `SELECT profile_id, since, version, cause FROM memberships
-             WHERE segment_id = $1 AND since <= $2 AND (since < $2 OR profile_id > $3::uuid)
+      // Two ranges of one index: activating a segment lets any number in at one instant, which are not to be read again
+      // for each page.
+      text: `(SELECT profile_id, since, version, cause FROM memberships
+              WHERE segment_id = $1 AND since = $2 AND profile_id > $3::uuid ORDER BY profile_id LIMIT $4)
+             UNION ALL
+             (SELECT profile_id, since, version, cause FROM memberships
+              WHERE segment_id = $1 AND since < $2 ORDER BY since DESC, profile_id LIMIT $4)
              ORDER BY since DESC, profile_id LIMIT $4`,
       values: [
         segmentId,
