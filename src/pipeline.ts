@@ -1,4 +1,5 @@
 import { appendChanges } from './activation/change-feed.store.js';
+import { readAppliedAt } from './events/applied-log.reader.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { FeatureSet } from './features/feature-set.model.js';
@@ -8,6 +9,7 @@ import type { Database, Transaction } from './platform/postgres.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
 import type { Definitions } from './segments/definitions.model.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
+import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
 import type { TimerStore } from './segments/timer.store.js';
 import type { WorkingSet } from './working-set.js';
@@ -70,7 +72,10 @@ export class Pipeline {
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
       const changes = await foldEvents(definitions, workingSet.profile, who.outcomes);
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
-      await Promise.all([identity.save(tx, who), this.#save(tx, definitions, work, changes, identities, { asOf })]);
+      await Promise.all([
+        identity.save(tx, who),
+        this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
+      ]);
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
     });
     leases.advanced(toPos);
@@ -89,7 +94,7 @@ export class Pipeline {
       const ids = due.map((timer) => timer.profileId);
       await workingSet.load(tx, definitions, ids);
       const changes = await foldTimers(definitions, workingSet.profile, ids, horizon);
-      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { asOf: horizon });
+      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: horizon });
       work.timers = due.length;
     });
   }
@@ -104,8 +109,11 @@ export class Pipeline {
       const identifiers = [...workingSet.touched].flatMap(({ id: profileId, identifiers: own }) =>
         [...own.keys()].map((id) => ({ id, profileId })),
       );
-      const asOf = clock.now();
-      await this.#save(tx, definitions, work, [], { identifiers, profiles: [] }, { asOf, replaces: versions });
+      // Nothing is applied here: what is published is as of what was applied before.
+      const appliedAt = await readAppliedAt(tx);
+      const asOf = (profile: ProfileWork): number => appliedUntil(profile, appliedAt);
+      const options = { untilT: 0, asOf, replaces: versions };
+      await this.#save(tx, definitions, work, [], { identifiers, profiles: [] }, options);
     });
     return ids.length;
   }
@@ -116,14 +124,14 @@ export class Pipeline {
     work: WorkDone,
     changes: readonly FoldChange[],
     identity: PublishedIdentity,
-    { asOf, replaces = [] }: { readonly asOf: number; readonly replaces?: readonly number[] },
+    { untilT, asOf = () => untilT, replaces = [] }: SaveOptions,
   ): Promise<void> {
     const { clock, workingSet, publications } = this.#parts;
     const options = { asOf, replaces, nowMs: clock.now() };
     // Each begins its statements before its first wait: the server runs them in this order.
     const emitted = changes.filter((change) => change.emit);
     [, work.publication, work.changes] = await Promise.all([
-      workingSet.save(tx, definitions, changes, asOf),
+      workingSet.save(tx, definitions, changes, untilT),
       publications.prepare(tx, definitions, workingSet.touched, identity, options),
       appendChanges(tx, emitted),
     ]);
@@ -164,6 +172,15 @@ export class Pipeline {
     this.#parts.identity.forget();
     this.#parts.workingSet.forget();
   }
+}
+
+interface SaveOptions {
+  /** Events and timers up to it are applied, ms. */
+  readonly untilT: number;
+  /** What each profile is as of, ms; default: `untilT`. */
+  readonly asOf?: (profile: ProfileWork) => number;
+  /** Versions of records that this one stands for. */
+  readonly replaces?: readonly number[];
 }
 
 type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publication: Publication | null };

@@ -1,3 +1,4 @@
+import { readAppliedAt } from './events/applied-log.reader.js';
 import type { AnchorStateStore, ProfileAnchor } from './features/anchor-state.store.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -6,7 +7,13 @@ import type { ProfileReader } from './profiles/profile.reader.js';
 import { decodeTraits } from './profiles/traits.model.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { MembershipStore } from './segments/membership.store.js';
-import { newAnchorWork, newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import {
+  appliedUntil,
+  newAnchorWork,
+  newProfileWork,
+  remerge,
+  type ProfileWork,
+} from './segments/profile-work.model.js';
 import {
   identifierKey,
   packProfile,
@@ -163,12 +170,12 @@ export class ProfileSnapshotReader {
     for (const { profileId, ...membership } of await memberships.loadByProfiles(tx, loadedIds)) {
       works.get(profileId)?.memberships.set(membership.segmentId, membership);
     }
-    const applied = await appliedAt(tx);
+    const applied = await readAppliedAt(tx);
     return {
       survivors,
       profiles: [...works.values()].map((work) => {
         remerge(work, features);
-        return { work, asOf: asOfWork(work, applied) };
+        return { work, asOf: appliedUntil(work, applied) };
       }),
     };
   }
@@ -199,24 +206,4 @@ function addAnchor(work: ProfileWork, row: ProfileAnchor, features: Definitions[
   const { id, part } = anchor;
   const state = features.decode(anchor.state);
   work.anchors.set(id, newAnchorWork({ id, part, traits: decodeTraits(anchor.traits), state }));
-}
-
-/** When the newest event that each partition has applied was accepted, ms. */
-async function appliedAt(tx: Transaction): Promise<Map<number, number>> {
-  const { rows } = await tx.run<{ part: number; at: number }>({
-    name: 'partitions-applied-at',
-    text: `SELECT p.part, coalesce(e.accepted_at, 0)::int8 AS at FROM partitions p
-           LEFT JOIN LATERAL (SELECT accepted_at FROM event_log WHERE pos <= p.applied_pos ORDER BY pos DESC LIMIT 1) e
-             ON true`,
-    values: [],
-  });
-  return new Map(rows.map((row) => [row.part, row.at]));
-}
-
-/** Not before anything that is folded in, nor before a timer that has fired. */
-function asOfWork(work: ProfileWork, applied: ReadonlyMap<number, number>): number {
-  let asOf = Math.max(work.createdAt, applied.get(work.part) ?? 0);
-  for (const anchor of work.anchors.values()) asOf = Math.max(asOf, applied.get(anchor.part) ?? 0);
-  for (const membership of work.memberships.values()) asOf = Math.max(asOf, membership.since);
-  return asOf;
 }

@@ -25,8 +25,8 @@ export interface PublishedIdentity {
 }
 
 export interface PublicationOptions {
-  /** What the profiles' values and memberships are as of, ms. */
-  readonly asOf: number;
+  /** What a profile's values and memberships are as of, ms. */
+  readonly asOf: (profile: ProfileWork) => number;
   /** When the record is made, ms: `leftovers` are sought by it. */
   readonly nowMs: number;
   /** Versions of older records whose profiles are all in this one. */
@@ -88,7 +88,11 @@ export class PublicationStore {
       : await nextVersion(tx);
     const entries: VersionedEntry[] = [];
     for (const profile of living) {
-      entries.push({ key: profileKey(profile.id), version, bytes: packProfile(profile, definitions.features, asOf) });
+      entries.push({
+        key: profileKey(profile.id),
+        version,
+        bytes: packProfile(profile, definitions.features, asOf(profile)),
+      });
     }
     for (const [id, survivor] of aliases) entries.push({ key: profileKey(id), version, bytes: packAlias(survivor) });
     for (const { id, profileId } of identity.identifiers) {

@@ -102,3 +102,14 @@ export function remerge(profile: ProfileWork, features: FeatureSet): void {
   }
   profile.scores.clear();
 }
+
+/**
+ * What a profile is as of, ms, by when the newest event that each partition has applied was accepted: not before anything
+ * that is folded in, nor before a timer that has fired.
+ */
+export function appliedUntil(work: ProfileWork, appliedAt: ReadonlyMap<number, number>): number {
+  let asOf = Math.max(work.createdAt, appliedAt.get(work.part) ?? 0);
+  for (const anchor of work.anchors.values()) asOf = Math.max(asOf, appliedAt.get(anchor.part) ?? 0);
+  for (const membership of work.memberships.values()) asOf = Math.max(asOf, membership.since);
+  return asOf;
+}

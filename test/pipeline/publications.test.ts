@@ -4,7 +4,7 @@ import { identifierKey, profileKey, unpackSnapshot } from '../../src/segments/pr
 import { decodeTraits, mergeTraits } from '../../src/profiles/traits.model.js';
 import { faultyDatabase, noFaults } from '../support/faulty-database.js';
 import { acceptLog, defineSome, randomFrom, randomLog, type Random } from '../support/random-log.js';
-import { createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const log = randomLog(randomFrom(51), {
   steps: 80,
@@ -150,6 +150,24 @@ describe('the online store', () => {
     const engine = await world.another();
     await engine.worker.drain();
     expect(await stored(world, lost.entries)).toEqual(await expected(world));
+  });
+
+  it('says of what is written through late that it is as of what was applied, not of the time of writing', async () => {
+    const store = new FlakyStore(randomFrom(54));
+    const world = await createWorld(START_MS, { sharedStore: store, observers: { failed: () => undefined } });
+    worlds.push(world);
+    store.failureRate = 1;
+    await world.accept([aTrack('visit', { anonymous_id: 'ada' })]);
+    await world.drain();
+    store.entries.clear();
+    store.failureRate = 0;
+    world.clock.advance(HOUR_MS);
+    await world.drain();
+    const asOf = [...store.entries].flatMap(([key, { bytes }]) => {
+      const unpacked = key.startsWith('i:') ? null : unpackSnapshot(bytes);
+      return unpacked !== null && 'profile' in unpacked ? [unpacked.profile.asOf] : [];
+    });
+    expect(asOf).toEqual([START_MS]);
   });
 
   it('that lives in the process never says what the database does not, even if a COMMIT was not confirmed', async () => {

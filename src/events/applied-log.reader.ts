@@ -1,0 +1,13 @@
+import type { Transaction } from '../platform/postgres.js';
+
+/** When the newest event that each partition has applied was accepted, ms; 0 where there is none. */
+export async function readAppliedAt(tx: Transaction): Promise<Map<number, number>> {
+  const { rows } = await tx.run<{ part: number; at: number }>({
+    name: 'partitions-applied-at',
+    text: `SELECT p.part, coalesce(e.accepted_at, 0)::int8 AS at FROM partitions p
+           LEFT JOIN LATERAL (SELECT accepted_at FROM event_log WHERE pos <= p.applied_pos ORDER BY pos DESC LIMIT 1) e
+             ON true`,
+    values: [],
+  });
+  return new Map(rows.map((row) => [row.part, row.at]));
+}
