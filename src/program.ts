@@ -3,17 +3,10 @@ import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
-import { readConfig, type Config } from './config.js';
+import { readConfig } from './config.js';
 import { DefinitionApplier } from './definition-applier.js';
-import {
-  checkBy,
-  checkDataDir,
-  checkDeadLetters,
-  checkLog,
-  checkNode,
-  checkPort,
-  type CheckResult,
-} from './monitoring/doctor.js';
+import { DeadLetterReader } from './events/dead-letter.reader.js';
+import { deadLettersCommand } from './events/dead-letters.command.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { TrainingSetService } from './features/training-set.service.js';
@@ -23,14 +16,16 @@ import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
-import { RedisConnection } from './platform/redis.js';
 import { demoCommand } from './demo.command.js';
+import { doctorCommand } from './doctor.command.js';
 import { modelCommand } from './scoring/model.command.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
+import { LoadReader } from './sources/load.reader.js';
+import { VERSION } from './version.js';
 
 export interface ProgramDeps {
   /** Aborted by the first signal to stop. */
@@ -45,14 +40,14 @@ export interface ProgramDeps {
 export function createProgram(deps: ProgramDeps): Command {
   const program = new Command('weft')
     .description('Customer data platform with a feature store: profiles, features, segments, one GraphQL API.')
-    .version('0.1.0')
+    .version(VERSION)
     .showHelpAfterError('(run with --help for usage)')
     .addHelpText('after', '\nConfiguration is by environment variables; see README.md.');
   program.addCommand(demoCommand(deps));
   program.addCommand(serveCommand(deps));
   program.addCommand(workerCommand(deps));
   for (const command of dataCommands(deps)) program.addCommand(command);
-  program.addCommand(doctorCommand(deps));
+  program.addCommand(doctorCommand({ stdout: process.stdout, setExitCode: deps.setExitCode }));
   return throwInsteadOfExiting(program);
 }
 
@@ -89,13 +84,25 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       ...io,
       withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
     }),
+    deadLettersCommand({
+      ...io,
+      withDeadLetters: (use) =>
+        idle((app) =>
+          use({
+            letters: new DeadLetterReader(app.db),
+            sourceKeys: () => sourceKeys(app),
+            fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
+          }),
+        ),
+      parseTime: parseTimestamp,
+    }),
     keysCommand({
       ...io,
       withKeys: (use) =>
         idle((app) =>
           use({
             keys: app.keys,
-            sourceKeys: async () => new Map((await app.sources.list()).map(({ id, key }) => [id, key])),
+            sourceKeys: () => sourceKeys(app),
             ensureSource: async (key) =>
               ((await app.sources.findByKey(key)) ?? (await app.sources.ensure({ key, kind: 'http' }))).id,
           }),
@@ -103,6 +110,10 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       clock: systemClock,
     }),
   ];
+}
+
+async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {
+  return new Map((await app.sources.list()).map(({ id, key }) => [id, key]));
 }
 
 function trainingSets({ db, clock, engine }: App): TrainingSetService {
@@ -117,11 +128,8 @@ function trainingSets({ db, clock, engine }: App): TrainingSetService {
 }
 
 /** Starts the program without its doors for as long as `use` runs; logs go to standard error. */
-async function withApp<T>(
-  options: Pick<AppOptions, 'worker'>,
-  use: (app: App) => Promise<T>,
-  config: Config = readConfig(),
-): Promise<T> {
+async function withApp<T>(options: Pick<AppOptions, 'worker'>, use: (app: App) => Promise<T>): Promise<T> {
+  const config = readConfig();
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
   const logger = createLogger({ level, destination: process.stderr });
   const app = await startApp({ config, logger, ...options });
@@ -173,54 +181,6 @@ function workerCommand(deps: ProgramDeps): Command {
     await aborted(deps.signal);
     if (!(await app.stop())) deps.setExitCode(1);
   });
-}
-
-function doctorCommand(deps: ProgramDeps): Command {
-  return new Command('doctor')
-    .description('check the configuration and everything it points at')
-    .option('--json', 'the findings as JSON')
-    .action(async (options: { json?: true }) => {
-      const results = await examine(readConfig());
-      process.stdout.write(
-        options.json === true ? `${JSON.stringify(results, null, 2)}\n` : results.map(line).join(''),
-      );
-      if (results.some((result) => result.outcome === 'failed')) deps.setExitCode(1);
-    });
-}
-
-async function examine(config: Config): Promise<CheckResult[]> {
-  const results = [
-    checkNode(process.versions.node),
-    await checkDataDir(config.dataDir),
-    await checkPort(config.host, config.port),
-  ];
-  if (config.redisUrls.length > 0) {
-    results.push(
-      await checkBy('Redis', async () => {
-        const connection = await RedisConnection.open(config.redisUrls);
-        await connection.close();
-        return 'answers';
-      }),
-    );
-  }
-  const database = await checkBy('database', () =>
-    withApp(
-      { worker: 'no' },
-      async ({ db }) => {
-        const [server] = await db.query<{ version: string }>(`SELECT current_setting('server_version') AS version`);
-        results.push(await checkLog(db), await checkDeadLetters(db));
-        return `PostgreSQL ${server?.version ?? '?'}${config.databaseUrl === null ? ', embedded' : ''}`;
-      },
-      config,
-    ),
-  );
-  return [...results.slice(0, 3), database, ...results.slice(3)];
-}
-
-const MARKS = { ok: '✓', warning: '!', failed: '✗' } as const;
-
-function line({ name, outcome, detail, hint }: CheckResult): string {
-  return `${MARKS[outcome]} ${name.padEnd(14)} ${detail}${hint === undefined ? '' : `\n  ${''.padEnd(14)} ${hint}`}\n`;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

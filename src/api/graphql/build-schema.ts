@@ -5,6 +5,7 @@ import { API_SCOPES, type ApiScope } from '../auth/api-key.model.js';
 import { AdminResolver } from './admin.resolver.js';
 import type { ApiContext } from './api-context.js';
 import { ChangeResolver } from './change.resolver.js';
+import { DeadLetterResolver } from './dead-letter.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
@@ -43,6 +44,7 @@ export function buildApiSchema(): GraphQLSchema {
       ModelResolver,
       IngestResolver,
       AdminResolver,
+      DeadLetterResolver,
       StatisticsResolver,
     ],
     validate: false,

@@ -8,6 +8,10 @@ export const TIMELINE_CURSOR = new CursorCodec(
   { occurredAt: 'integer', pos: 'integer' },
 );
 export const MEMBER_CURSOR = new CursorCodec({ kind: 'members', version: 1 }, { since: 'integer', profileId: 'text' });
+export const DEAD_LETTER_CURSOR = new CursorCodec(
+  { kind: 'dead_letters', version: 1 },
+  { receivedAt: 'integer', id: 'integer' },
+);
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { key: 'text' });

@@ -1,4 +1,5 @@
 import { registerEnumType } from 'type-graphql';
+import { DEAD_LETTER_STAGES } from '../../events/dead-letter.model.js';
 import { EVENT_TYPES } from '../../events/event.model.js';
 import { FEATURE_STATUSES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
@@ -102,6 +103,12 @@ export const EventOutcome = enumOf('EventOutcome', 'What became of an event.', [
   accepted: 'It is durable and will be applied.',
   duplicate: 'An event with its message id was accepted before.',
   refused: 'It cannot be taken; `code`, `reason` and `hint` say why.',
+});
+
+export const DeadLetterStageType = enumOf('DeadLetterStage', 'Where an input was given up.', DEAD_LETTER_STAGES, {
+  accept: 'At the door: a tracking call, or an event that was sent.',
+  load: 'As a row of a file.',
+  apply: 'Accepted, and failed when it was applied.',
 });
 
 export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {
