@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
-import { EXIT_CODES, exitCodeOf } from './platform/command-line.js';
+import { argumentsOf, EXIT_CODES, exitCodeOf } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { describeError } from './platform/logger.js';
 import { stopSignal } from './platform/stop-signal.js';
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
     },
   });
   try {
-    await program.parseAsync(process.argv);
+    await program.parseAsync(argumentsOf(process.argv), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has told it already.

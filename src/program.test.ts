@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { exitCodeOf } from './platform/command-line.js';
+import { argumentsOf, exitCodeOf } from './platform/command-line.js';
 import { createProgram } from './program.js';
 
 /** What the program writes and ends with before any command starts. */
@@ -13,9 +14,10 @@ async function run(args: readonly string[]): Promise<{ code: number | null; stdo
     });
   }
   try {
-    await createProgram({ signal: AbortSignal.abort(), setExitCode: () => undefined }).parseAsync(args, {
-      from: 'user',
-    });
+    await createProgram({ signal: AbortSignal.abort(), setExitCode: () => undefined }).parseAsync(
+      argumentsOf(['node', 'weft', ...args]),
+      { from: 'user' },
+    );
     return { code: null, ...written };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -28,6 +30,11 @@ afterEach(() => {
 });
 
 describe('the command line', () => {
+  it('tells the version of the package', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect((await run(['--version'])).stdout).toBe(`${version}\n`);
+  });
+
   it.each([
     [['wave'], "unknown command 'wave'"],
     [['serve', '--wave'], "unknown option '--wave'"],
@@ -43,17 +50,21 @@ describe('the command line', () => {
     expect(stdout).toBe('');
   });
 
-  it.each([[['--help']], [['help']], [['load', '--help']], [['export', 'training-set', '--help']], [['--version']]])(
-    'answers %j on standard output with 0',
-    async (args) => {
-      const { code, stdout, stderr } = await run(args);
-      expect(code).toBe(0);
-      expect(stdout).not.toBe('');
-      expect(stderr).toBe('');
-    },
-  );
+  it.each([
+    [[]],
+    [['--help']],
+    [['help']],
+    [['load', '--help']],
+    [['export', 'training-set', '--help']],
+    [['--version']],
+  ])('answers %j on standard output with 0', async (args) => {
+    const { code, stdout, stderr } = await run(args);
+    expect(code).toBe(0);
+    expect(stdout).not.toBe('');
+    expect(stderr).toBe('');
+  });
 
-  it.each([[[]], [['export']]])('helps where the command is missing: %j', async (args) => {
+  it.each([[['export']], [['segment']]])('helps where the command of a group is missing: %j', async (args) => {
     const { code, stderr } = await run(args);
     expect(code).toBe(2);
     expect(stderr).toContain('Usage: weft');

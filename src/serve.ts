@@ -6,7 +6,7 @@ import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
-import { WeftError } from './platform/errors.js';
+import { listenError } from './platform/listen-error.js';
 import { RateLimiter } from './platform/rate-limiter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
@@ -23,7 +23,7 @@ const MAX_READY_LAG_EVENTS = 100_000;
 
 /**
  * Opens the doors of a started program: HTTP, GraphQL, subscriptions. They close with it, before anything they need.
- * @throws WeftError CONFIG_INVALID if the port cannot be listened on
+ * @throws WeftError CONFIG_INVALID if the address cannot be listened on
  */
 export async function serve(app: App): Promise<{ readonly url: string }> {
   const { db, clock, engine, lifecycle, logger, repeatedLog, config } = app;
@@ -139,13 +139,6 @@ async function listen(server: Awaited<ReturnType<typeof createApiServer>>, host:
   try {
     await server.listen({ host, port });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
-    const what =
-      code === 'EADDRINUSE' ? 'is taken' : code === 'EACCES' ? 'may not be used by this user' : 'cannot be listened on';
-    throw new WeftError('CONFIG_INVALID', `port ${String(port)} of ${host} ${what}`, {
-      where: 'WEFT_PORT',
-      hint: 'Stop what listens there, or set WEFT_PORT to another port.',
-      cause: error,
-    });
+    throw listenError(error, host, port);
   }
 }

@@ -1,8 +1,9 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, mkdtemp, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { WeftError } from '../platform/errors.js';
-import { makeFolder } from '../platform/make-folder.js';
+import { errnoOf } from '../platform/file-lock.js';
+import { listenError } from '../platform/listen-error.js';
 import type { Queryable } from '../platform/postgres.js';
 
 export type CheckOutcome = 'ok' | 'warning' | 'failed';
@@ -25,40 +26,77 @@ export function checkNode(version: string): CheckResult {
   return { name, outcome: 'failed', detail: `${version} is too old`, hint: `Install ${MIN_NODE.join('.')} or newer.` };
 }
 
+/** Leaves nothing behind: whether a folder can be written is tried with one that is removed at once. */
 export async function checkDataDir(dataDir: string): Promise<CheckResult> {
   const name = 'data folder';
+  const hint = 'Set WEFT_DATA_DIR to a folder that this user may write.';
   try {
-    await makeFolder(dataDir);
-    await access(dataDir, constants.W_OK);
-    return { name, outcome: 'ok', detail: dataDir };
-  } catch {
-    return {
-      name,
-      outcome: 'failed',
-      detail: `${dataDir} cannot be written`,
-      hint: 'Set WEFT_DATA_DIR to a folder that this user may write.',
-    };
+    const standing = await nearestFolder(dataDir);
+    await rmdir(await mkdtemp(join(standing, '.weft-doctor-')));
+    return { name, outcome: 'ok', detail: standing === dataDir ? dataDir : `${dataDir}, not made yet` };
+  } catch (error) {
+    const isFile = ['ENOTDIR', 'EEXIST'].includes(errnoOf(error));
+    return { name, outcome: 'failed', detail: `${dataDir} ${isFile ? 'is no folder' : 'cannot be written'}`, hint };
   }
 }
 
-export async function checkPort(host: string, port: number): Promise<CheckResult> {
-  const name = `port ${String(port)}`;
+/** The folder itself, or the nearest one above it that exists. */
+async function nearestFolder(path: string): Promise<string> {
+  try {
+    await access(join(path, '.'));
+    return path;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    return nearestFolder(dirname(path));
+  }
+}
+
+/** Asks what answers at an address: the version of a Weft, or null for anything else. */
+export type AskForWeft = (host: string, port: number) => Promise<string | null>;
+
+/** Whether the server could listen there, or does so already. */
+export async function checkAddress(host: string, port: number, ask: AskForWeft = askForWeft): Promise<CheckResult> {
+  const name = 'address';
+  const address = port === 0 ? host : `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+  const refusal = await tryToListen(host, port);
+  if (refusal === null) {
+    return { name, outcome: 'ok', detail: port === 0 ? `${host}, any free port` : `${address} is free` };
+  }
+  const version = errnoOf(refusal) === 'EADDRINUSE' ? await ask(host, port) : null;
+  if (version !== null) return { name, outcome: 'ok', detail: `${address}: Weft ${version} is running here` };
+  const { message, where = '', hint = '' } = listenError(refusal, host, port);
+  return { name, outcome: 'failed', detail: `${message} (${where})`, hint };
+}
+
+function tryToListen(host: string, port: number): Promise<unknown> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => {
-      resolve({
-        name,
-        outcome: 'warning',
-        detail: 'is taken; that is as it should be while Weft runs here',
-        hint: 'Otherwise set WEFT_PORT to a free one.',
-      });
-    });
+    server.once('error', resolve);
     server.listen(port, host, () => {
       server.close(() => {
-        resolve({ name, outcome: 'ok', detail: 'is free' });
+        resolve(null);
       });
     });
   });
+}
+
+const ASK_TIMEOUT_MS = 2_000;
+/** What stands for all addresses of a machine is no address to connect to. */
+const REACHABLE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+async function askForWeft(host: string, port: number): Promise<string | null> {
+  const reachable = REACHABLE[host] ?? host;
+  const authority = `${reachable.includes(':') ? `[${reachable}]` : reachable}:${String(port)}`;
+  try {
+    const response = await fetch(`http://${authority}/healthz`, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
+    });
+    const answer = (await response.json()) as { name?: unknown; version?: unknown } | null;
+    return answer?.name === 'weft' && typeof answer.version === 'string' ? answer.version : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Runs a check of which any failure is the finding. */
@@ -66,10 +104,34 @@ export async function checkBy(name: string, check: () => Promise<string>): Promi
   try {
     return { name, outcome: 'ok', detail: await check() };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof WeftError ? error.hint : undefined;
-    return { name, outcome: 'failed', detail, ...(hint === undefined ? {} : { hint }) };
+    return failedBy(name, error);
   }
+}
+
+export function failedBy(name: string, error: unknown): CheckResult {
+  if (!(error instanceof WeftError)) {
+    return { name, outcome: 'failed', detail: error instanceof Error ? error.message : String(error) };
+  }
+  const { message, where, hint } = error;
+  const detail = where === undefined ? message : `${message} (${where})`;
+  return { name, outcome: 'failed', detail, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** @see Database.migrationState */
+export function checkMigrations({
+  pending,
+  unknown,
+}: {
+  pending: readonly string[];
+  unknown: readonly string[];
+}): CheckResult {
+  const name = 'migrations';
+  if (unknown.length > 0) {
+    const hint = 'Run the newer Weft that made them.';
+    return { name, outcome: 'failed', detail: `this program does not know ${unknown.join(', ')}`, hint };
+  }
+  if (pending.length === 0) return { name, outcome: 'ok', detail: 'all have run' };
+  return { name, outcome: 'warning', detail: `pending: ${pending.join(', ')}`, hint: '`weft serve` runs them.' };
 }
 
 interface LogState {

@@ -66,6 +66,16 @@ export function throwInsteadOfExiting(program: Command): Command {
   return program;
 }
 
+/**
+ * What was typed after the program's name. Nothing at all asks what there is, which is no wrong use; a group of commands
+ * without one is, for a script that left it out must not go on.
+ * @param argv `process.argv`
+ */
+export function argumentsOf(argv: readonly string[]): string[] {
+  const given = argv.slice(2);
+  return given.length === 0 ? ['--help'] : given;
+}
+
 function inheritSettings(parent: Command): void {
   for (const command of parent.commands) inheritSettings(command.copyInheritedSettings(parent));
 }

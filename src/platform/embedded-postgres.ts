@@ -133,6 +133,23 @@ export class EmbeddedPostgres {
 }
 
 /**
+ * Whether there is a database in a data folder, running or not. Changes nothing.
+ * @throws WeftError CONFIG_INVALID where this user may not look
+ */
+export async function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
+  const wanted = join(resolve(dataDir), 'postgres');
+  try {
+    const home = await realpath(wanted);
+    await stat(join(home, 'password'));
+    await stat(join(await clusterFolder(home, await findServerUser()), 'PG_VERSION'));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
+    throw folderError(error, wanted);
+  }
+}
+
+/**
  * Deletes the database of a data folder for good; a server left behind on it is stopped first.
  * @throws WeftError CONFLICT while another process uses it
  */

@@ -107,7 +107,7 @@ export class Database implements Queryable {
     try {
       if (!dataSource.isInitialized) await dataSource.initialize();
     } catch (error) {
-      throw toConnectError(error);
+      throw toConnectError(error, dataSource);
     }
     const database = new Database(dataSource);
     try {
@@ -178,6 +178,19 @@ export class Database implements Queryable {
     }
   }
 
+  /** Names of migrations, in order: those that have not run here yet, and those that ran but are not of this program. */
+  async migrationState(): Promise<{ pending: string[]; unknown: string[] }> {
+    const [table] = await this.query<{ name: string | null }>(`SELECT to_regclass('migrations')::text AS name`);
+    const rows =
+      table?.name == null ? [] : await this.query<{ name: string }>('SELECT name FROM migrations ORDER BY id');
+    const ran = rows.map(({ name }) => name);
+    const known = this.dataSource.migrations.map((made) => made.name ?? (made.constructor as MigrationClass).name);
+    return {
+      pending: known.filter((name) => !ran.includes(name)),
+      unknown: ran.filter((name) => !known.includes(name)),
+    };
+  }
+
   /** Waits for running statements, then closes every connection. */
   async close(): Promise<void> {
     if (this.dataSource.isInitialized) await this.dataSource.destroy();
@@ -189,15 +202,10 @@ export class Database implements Queryable {
   }
 
   async #checkServer(): Promise<void> {
-    const [row] = await this.query<{ num: number; version: string }>(
+    const [row] = await this.query<ServerVersion>(
       `SELECT current_setting('server_version_num')::int AS num, current_setting('server_version') AS version`,
     );
-    if (row === undefined || row.num < MIN_SERVER_VERSION) {
-      throw new WeftError('CONFIG_INVALID', `PostgreSQL ${row?.version ?? '?'} is too old`, {
-        where: 'WEFT_DATABASE_URL',
-        hint: 'Use PostgreSQL 15 or newer, or unset the variable to use the embedded one.',
-      });
-    }
+    demandServerVersion(row);
   }
 
   async #connect(): Promise<pg.PoolClient> {
@@ -350,14 +358,37 @@ function transactionTimeout(timeoutMs: number): SqlError {
   });
 }
 
-function toConnectError(error: unknown): unknown {
-  const translated = toSqlError(error, 'WEFT_DATABASE_URL');
+interface ServerVersion {
+  /** `server_version_num`: 150004 for 15.4. */
+  readonly num: number;
+  readonly version: string;
+}
+
+/** @throws WeftError CONFIG_INVALID where it is too old */
+export function demandServerVersion(found: ServerVersion | undefined): void {
+  if (found !== undefined && found.num >= MIN_SERVER_VERSION) return;
+  throw new WeftError('CONFIG_INVALID', `PostgreSQL ${found?.version ?? '?'} is too old`, {
+    where: 'WEFT_DATABASE_URL',
+    hint: 'Use PostgreSQL 15 or newer, or unset the variable to use the embedded one.',
+  });
+}
+
+function toConnectError(error: unknown, { options }: DataSource): unknown {
+  const url = 'url' in options && typeof options.url === 'string' ? options.url : '';
+  const translated = toSqlError(error, `WEFT_DATABASE_URL, ${placeOf(url)}`);
   if (translated instanceof WeftError) return translated;
   // No cause: the error of a malformed URL quotes it, password and all.
   return new WeftError('CONFIG_INVALID', 'the database URL cannot be used', {
     where: 'WEFT_DATABASE_URL',
     hint: 'It has the form postgres://user:password@host:5432/database.',
   });
+}
+
+/** `host:port/database` of a database's URL, without user and password. */
+export function placeOf(url: string): string {
+  if (!URL.canParse(url)) return 'a malformed URL';
+  const { hostname, port, pathname } = new URL(url);
+  return `${hostname}:${port === '' ? '5432' : port}${pathname}`;
 }
 
 /** TypeORM types the pool of its driver as `any`. */

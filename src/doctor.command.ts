@@ -1,0 +1,121 @@
+import { Command } from 'commander';
+import { ConfigError, readConfig, type Config } from './config.js';
+import {
+  checkAddress,
+  checkBy,
+  checkDataDir,
+  checkDeadLetters,
+  checkLog,
+  checkMigrations,
+  checkNode,
+  failedBy,
+  type CheckResult,
+} from './monitoring/doctor.js';
+import { EXIT_CODES, jsonText } from './platform/command-line.js';
+import { EmbeddedPostgres, hasEmbeddedPostgres } from './platform/embedded-postgres.js';
+import { createDataSource, Database, placeOf } from './platform/postgres.js';
+import { RedisConnection } from './platform/redis.js';
+
+export interface DoctorCommandDeps {
+  readonly stdout: { write(text: string): unknown };
+  readonly setExitCode: (code: number) => void;
+  readonly readConfig?: () => Config;
+}
+
+/** `weft doctor`: looks at everything that the configuration points at, and changes none of it. */
+export function doctorCommand(deps: DoctorCommandDeps): Command {
+  return new Command('doctor')
+    .description('check the configuration and everything it points at; changes nothing')
+    .option('--json', 'the findings as JSON')
+    .addHelpText('after', '\nEnds with 1 if anything failed; warnings are no failures.')
+    .action(async (options: { json?: true }) => {
+      const results = await examine(deps.readConfig ?? readConfig);
+      deps.stdout.write(options.json === true ? jsonText(results) : results.map(line).join(''));
+      if (results.some((result) => result.outcome === 'failed')) deps.setExitCode(EXIT_CODES.failed);
+    });
+}
+
+async function examine(read: () => Config): Promise<CheckResult[]> {
+  const node = checkNode(process.versions.node);
+  let config: Config;
+  try {
+    config = read();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const name = 'configuration';
+    return [
+      node,
+      ...error.problems.map(({ where, what, hint }): CheckResult => ({
+        name,
+        outcome: 'failed',
+        detail: `${where} ${what}`,
+        hint,
+      })),
+    ];
+  }
+  const { databaseUrl, dataDir, redisUrls } = config;
+  return [
+    node,
+    ...config.warnings.map((detail): CheckResult => ({ name: 'configuration', outcome: 'warning', detail })),
+    ...(databaseUrl === null ? [await checkDataDir(dataDir)] : []),
+    await checkAddress(config.host, config.port),
+    ...(databaseUrl === null
+      ? await examineEmbedded(dataDir)
+      : await examineDatabase(databaseUrl, placeOf(databaseUrl))),
+    ...(redisUrls.length === 0 ? [] : [await checkRedis(redisUrls)]),
+  ];
+}
+
+const DATABASE = 'database';
+
+/** A server that runs is joined; one that does not is started for as long as it takes, which proves that it can be. */
+async function examineEmbedded(dataDir: string): Promise<CheckResult[]> {
+  let server: EmbeddedPostgres;
+  try {
+    if (!(await hasEmbeddedPostgres(dataDir))) {
+      return [{ name: DATABASE, outcome: 'ok', detail: 'none yet; `weft serve` creates one' }];
+    }
+    server = await EmbeddedPostgres.start({ dataDir });
+  } catch (error) {
+    return [failedBy(DATABASE, error)];
+  }
+  try {
+    const state = server.started ? 'started for this check' : `running as process ${String(server.pid)}`;
+    return await examineDatabase(server.url, `embedded, ${state}`);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function examineDatabase(url: string, place: string): Promise<CheckResult[]> {
+  const inside: CheckResult[] = [];
+  const reached = await checkBy(DATABASE, async () => {
+    const db = await Database.open(await createDataSource(url, { poolSize: 2, applicationName: 'weft doctor' }));
+    try {
+      const [server] = await db.query<{ version: string }>(`SELECT current_setting('server_version') AS version`);
+      const migrations = checkMigrations(await db.migrationState());
+      inside.push(migrations);
+      // The tables may not be there, or not as they are read here.
+      if (migrations.outcome === 'ok') inside.push(await checkLog(db), await checkDeadLetters(db));
+      return `PostgreSQL ${server?.version ?? '?'}, ${place}`;
+    } finally {
+      await db.close();
+    }
+  });
+  return [reached, ...inside];
+}
+
+function checkRedis(urls: readonly string[]): Promise<CheckResult> {
+  const places = urls.map((url) => new URL(url).host).join(', ');
+  return checkBy('Redis', async () => {
+    const connection = await RedisConnection.open(urls);
+    await connection.close();
+    return `answers at ${places}`;
+  }).then((result) => (result.outcome === 'ok' ? result : { ...result, detail: `${places}: ${result.detail}` }));
+}
+
+const MARKS = { ok: '✓', warning: '!', failed: '✗' } as const;
+
+function line({ name, outcome, detail, hint }: CheckResult): string {
+  return `${MARKS[outcome]} ${name.padEnd(14)} ${detail}${hint === undefined ? '' : `\n  ${''.padEnd(14)} ${hint}`}\n`;
+}
