@@ -40,8 +40,8 @@ interface Options {
 
 const HELP = `
 A dead letter is an input that was not taken, kept with the reason. Stages: accept (refused at the door), load (a row of
-a file), apply (accepted, and failed when it was applied). What was handed in may hold personal data; only --json shows
-it.
+a file), apply (accepted, and failed when it was applied). What was handed in may hold personal data: only --json shows
+it, but a reason may quote the cell that is wrong.
 
 Examples:
   weft dead-letters count
