@@ -5,7 +5,7 @@ import type { Context, SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { ApiServices } from './api-services.js';
-import { hasScope, type ApiKey } from './auth/api-key.model.js';
+import { hasScope } from './auth/api-key.model.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
@@ -35,7 +35,6 @@ const INTERNAL_ERROR = 4500;
 interface Extra extends Record<PropertyKey, unknown> {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
-  key?: ApiKey;
   secret?: string;
 }
 
@@ -67,11 +66,15 @@ export function attachGraphqlSocket(server: Server, options: GraphqlSocketOption
     keepAliveMs,
   );
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // Node stops listening before it hands the socket over: an unheard 'error' event would end the process.
+    socket.on('error', destroyed);
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/graphql') refuse(socket, '404 Not Found');
     else if (sockets.clients.size >= maxSockets) refuse(socket, '503 Service Unavailable');
     else {
       sockets.handleUpgrade(request, socket, head, (client) => {
+        // From here on the client tells of errors.
+        socket.off('error', destroyed);
         sockets.emit('connection', client, request);
       });
     }
@@ -89,6 +92,10 @@ export function attachGraphqlSocket(server: Server, options: GraphqlSocketOption
   };
 }
 
+function destroyed(this: Duplex): void {
+  this.destroy();
+}
+
 function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
@@ -104,7 +111,6 @@ async function connect(
       extra.socket.close(UNAUTHORIZED, 'Unauthorized');
       return false;
     }
-    extra.key = key;
     extra.secret = secret;
     return hasScope(key, 'read') || hasScope(key, 'ingest');
   } catch (error) {
@@ -121,13 +127,18 @@ function secretOf(params: Readonly<Record<string, unknown>>, { headers }: Incomi
   return typeof authorization === 'string' ? bearerOf(authorization) : null;
 }
 
-function subscribe(
+/** The key is looked at again for each operation: a socket may outlive it by days. */
+async function subscribe(
   { extra, subscriptions }: SocketContext,
   { query, operationName, variables }: SubscribePayload,
   { schema, services, watch }: GraphqlSocketOptions,
-): ExecutionArgs | readonly GraphQLError[] {
-  const { key, secret, socket } = extra;
-  if (key === undefined || secret === undefined) return [new GraphQLError('there is no key')];
+): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  const { secret, socket } = extra;
+  const key = secret === undefined ? null : await services.keys.verify(secret);
+  if (key === null || secret === undefined) {
+    socket.close(UNAUTHORIZED, 'Unauthorized');
+    return [new GraphQLError('the key is not valid any more')];
+  }
   if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
     return [new GraphQLError(`more than ${String(MAX_OPERATIONS_PER_SOCKET)} operations on one connection`)];
   }

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient, type Client, type SubscribePayload } from 'graphql-ws';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -271,6 +272,46 @@ describe('the WebSocket', () => {
     await expect.poll(() => code).toBe(4401);
     await reading;
     expect(seen).toEqual([]);
+  });
+
+  it('does nothing more for a key that was revoked, queries and mutations included', async () => {
+    const { key, secret } = await world.services.keys.create({ name: 'short', scopes: ['admin'] });
+    let code: number | undefined;
+    const client = createClient({
+      url: socketUrl(),
+      webSocketImpl: WebSocket,
+      connectionParams: { apiKey: secret },
+      lazy: false,
+      retryAttempts: 0,
+      on: { closed: (event) => (code = (event as { code: number }).code) },
+    });
+    clients.push(client);
+    const archive = async (): Promise<unknown> => {
+      const query = 'mutation { archiveSegment(key: "buyers") { __typename } }';
+      for await (const result of client.iterate({ query })) return result;
+      return null;
+    };
+    await new Promise<void>((resolve) => client.on('connected', () => resolve()));
+    await world.services.keys.revoke(key.id);
+    await archive().catch(() => undefined);
+    expect(code).toBe(4401);
+    const [row] = await world.db.query<{ stage: string }>(`SELECT stage FROM segments WHERE key = 'buyers'`);
+    expect(row?.stage).toBe('active');
+  });
+
+  it('may be asked for at the wrong place and broken off at any moment; the server goes on', async () => {
+    const { hostname, port } = new URL(world.url);
+    const head = 'GET /nope HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    for (let i = 0; i < 300; i++) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(Number(port), hostname, () => {
+          socket.write(head);
+          setImmediate(() => socket.resetAndDestroy());
+        });
+        socket.on('error', () => undefined).on('close', () => resolve());
+      });
+    }
+    expect((await fetch(`${world.url}/healthz`)).status).toBe(200);
   });
 
   it('is closed with 1001 when the server stops, so that clients come back with their cursor', async () => {
