@@ -16,6 +16,8 @@ export interface AcceptObserver {
   refused(source: EventSource, code: string): void;
   /** Identifiers that events were taken without; absent where nobody counts them. */
   identifiersDropped?(source: EventSource, dropped: readonly DroppedIdentifier[]): void;
+  /** Names that events carried could not be noted; they are when they are met again. */
+  namesLost?(source: EventSource, error: unknown): void;
   /** Dead letters could not be written; the events' outcome stands. */
   deadLettersLost(source: EventSource, count: number, error: unknown): void;
 }
@@ -73,7 +75,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
     if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
     if (letters.length > 0) await this.#keep(source, letters);
-    if (this.#names.hasUnsaved) await this.#names.save();
+    if (this.#names.hasUnsaved) await this.#saveNames(source);
     return results;
   }
 
@@ -95,6 +97,15 @@ export class AcceptService implements EventAcceptor, EventChecker {
       policy: this.deps.policy,
       newMessageId: () => newId(receivedAtMs),
     });
+  }
+
+  /** The events are durable by now: whatever becomes of their names, the sender must not send them again. */
+  async #saveNames(source: EventSource): Promise<void> {
+    try {
+      await this.#names.save();
+    } catch (error) {
+      this.deps.observer.namesLost?.(source, error);
+    }
   }
 
   async #keep(source: EventSource, letters: readonly DeadLetter[]): Promise<void> {

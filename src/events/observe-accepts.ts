@@ -44,6 +44,9 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
         dropped.add(1, reason === 'unknown_namespace' ? '' : ns, reason);
       }
     },
+    namesLost: (source, error) => {
+      logger.warn({ source: source.key, err: error }, 'the names of events could not be noted; they are later');
+    },
     deadLettersLost: (source, count, error) => {
       lost.add(count);
       logger.error({ source: source.key, count, err: error }, 'dead letters could not be written');
