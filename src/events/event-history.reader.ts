@@ -1,8 +1,8 @@
 import { int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import { decodeEvent } from './event-codec.js';
 import type { LoggedEvent } from './event.model.js';
+import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 
 /** Anchors whose events are read as one history. */
 export interface HistoryGroup {
@@ -30,15 +30,8 @@ const PAGE_EVENTS = 2_000;
 /** For the first page, which sorts all of them. */
 const STATEMENT_TIMEOUT = '10min';
 
-interface Row {
+interface HistoryRow extends EventRow {
   readonly grp: number;
-  readonly pos: number;
-  readonly accepted_at: number;
-  readonly occurred_at: number;
-  readonly source_id: number;
-  readonly part: number;
-  readonly historical: boolean;
-  readonly payload: Buffer;
 }
 
 /**
@@ -77,8 +70,8 @@ export class EventHistoryReader {
     ]);
     try {
       for (;;) {
-        const rows = await tx.query<Row>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
-        if (rows.length > 0) yield rows.map((row) => ({ group: row.grp, event: toEvent(row) }));
+        const rows = await tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
+        if (rows.length > 0) yield rows.map((row) => ({ group: row.grp, event: eventOfRow(row) }));
         if (rows.length < PAGE_EVENTS) break;
       }
     } finally {
@@ -93,21 +86,9 @@ const declare = (time: 'e.occurred_at' | 'e.accepted_at'): string => `
   DECLARE event_history NO SCROLL CURSOR FOR
   SELECT a.grp, e.* FROM unnest($1::uuid[], $2::int4[], $3::int8[]) AS a (anchor_id, grp, until_ms)
   CROSS JOIN LATERAL (
-    SELECT l.pos, l.accepted_at, l.occurred_at, l.source_id, l.part, l.historical, l.payload
-    FROM event_log l
+    SELECT ${EVENT_COLUMNS} FROM event_log l
     WHERE l.anchor_id = a.anchor_id AND l.occurred_at <= a.until_ms AND l.pos <= $4::int8 AND l.accepted_at <= $5::int8
     OFFSET 0
   ) e
   WHERE NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
   ORDER BY a.grp, ${time}, e.pos`;
-
-function toEvent(row: Row): LoggedEvent {
-  return decodeEvent(row.payload, {
-    pos: row.pos,
-    part: row.part,
-    sourceId: row.source_id,
-    occurredAt: row.occurred_at,
-    acceptedAt: row.accepted_at,
-    historical: row.historical,
-  });
-}

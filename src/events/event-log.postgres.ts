@@ -6,7 +6,6 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { AppendQueue } from './append-queue.js';
 import type { AppendQueueLimits } from './append-queue.js';
-import { decodeEvent } from './event-codec.js';
 import type {
   AppendOutcome,
   EventLog,
@@ -17,6 +16,7 @@ import type {
   TimelineOptions,
 } from './event-log.model.js';
 import type { LoggedEvent } from './event.model.js';
+import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 
 const DEFAULT_LIMITS: AppendQueueLimits = {
   maxBatchEvents: 1_000,
@@ -29,16 +29,6 @@ const DEFAULT_LIMITS: AppendQueueLimits = {
 const MAX_SCAN_POSITIONS = 100_000;
 const MAX_READ_EVENTS = 10_000;
 const MAX_TIMELINE_EVENTS = 1_000;
-
-interface EventRow {
-  readonly pos: number;
-  readonly accepted_at: number;
-  readonly occurred_at: number;
-  readonly source_id: number;
-  readonly part: number;
-  readonly historical: boolean;
-  readonly payload: Buffer;
-}
 
 /** The head among the events of a read. */
 interface HeadRow {
@@ -132,7 +122,7 @@ export class PostgresEventLog implements EventLog {
         limit,
       ],
     });
-    return rows.map(toEvent);
+    return rows.map(eventOfRow);
   }
 
   async #write(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
@@ -183,15 +173,13 @@ const APPEND = `
          CASE WHEN count(*) < $1::int8 THEN coalesce(string_agg(pos::text, ','), '') END AS positions
   FROM written`;
 
-const COLUMNS = 'pos, accepted_at, occurred_at, source_id, part, historical, payload';
-
 // The head and the events in one statement, so of one snapshot: it shows every event up to the head, and none after it.
 const READ = `
   SELECT pos, accepted_at, NULL::int8 AS occurred_at, NULL::int4 AS source_id, NULL::int2 AS part,
          NULL::bool AS historical, NULL::bytea AS payload
   FROM log_head
   UNION ALL
-  (SELECT ${COLUMNS} FROM event_log
+  (SELECT ${EVENT_COLUMNS} FROM event_log
    WHERE pos > $1::int8 AND pos <= $2::int8 AND part = ANY ($3::int2[])
    ORDER BY pos LIMIT $4::int4)`;
 
@@ -204,23 +192,12 @@ const BUMP = `
 // One index scan of at most `limit` rows for each anchor, whatever the number of its events.
 const TIMELINE = `
   SELECT e.* FROM unnest($1::uuid[]) AS anchor (id) CROSS JOIN LATERAL (
-    SELECT ${COLUMNS} FROM event_log
+    SELECT ${EVENT_COLUMNS} FROM event_log
     WHERE anchor_id = anchor.id AND occurred_at >= $2::int8 AND occurred_at < $3::int8
       AND (occurred_at, pos) < ($4::int8, $5::int8) AND occurred_at <= $4::int8
     ORDER BY occurred_at DESC, pos DESC LIMIT $6::int4
   ) e
   ORDER BY e.occurred_at DESC, e.pos DESC LIMIT $6::int4`;
-
-function toEvent(row: EventRow): LoggedEvent {
-  return decodeEvent(row.payload, {
-    pos: row.pos,
-    part: row.part,
-    sourceId: row.source_id,
-    occurredAt: row.occurred_at,
-    acceptedAt: row.accepted_at,
-    historical: row.historical,
-  });
-}
 
 function headOf(rows: readonly (HeadRow | EventRow)[]): LogHead {
   const { pos, accepted_at: acceptedAt } = onlyRow(rows.filter((row) => row.payload === null));
@@ -234,7 +211,7 @@ function takeUpTo(rows: readonly EventRow[], maxBytes: number): LoggedEvent[] {
   for (const row of rows) {
     bytes += row.payload.length;
     if (bytes > maxBytes && events.length > 0) break;
-    events.push(toEvent(row));
+    events.push(eventOfRow(row));
   }
   return events;
 }
