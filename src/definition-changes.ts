@@ -5,6 +5,7 @@ import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { Clock } from './platform/clock.js';
+import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { KnownToSegments } from './segments/question-segment.js';
@@ -28,10 +29,10 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
       streamsOf(features).map((stream) => stream.key),
       clock.now(),
     );
-    await store.touchDefinitions(tx);
+    await touchDefinitions(tx);
   };
   const segments = new SegmentService(db, clock, {
-    lock: (tx) => store.lockDefinitions(tx),
+    lock: lockDefinitions,
     features: async (tx) => new Map((await definedFeatures(tx)).map((feature) => [feature.name, feature.type])),
     models: modelNames,
     known: knownToSegments,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { lockDefinitions } from '../platform/installation.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
@@ -64,7 +65,7 @@ export class FeatureDefinitionService {
    */
   async apply(definitions: FeatureDefinitions, options: ApplyOptions = {}): Promise<ApplyPlan> {
     return this.#db.transaction(async (tx) => {
-      await this.#store.lockDefinitions(tx);
+      await lockDefinitions(tx);
       const reader = new FeatureReader(tx);
       const before = { views: await reader.views(), services: await reader.services() };
       const after = merged(before, definitions, options.prune ?? false);

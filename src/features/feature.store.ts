@@ -3,20 +3,6 @@ import type { StoredFeatureService, StoredFeatureView } from './feature.reader.j
 
 /** Writes feature definitions and gives streams their ids. */
 export class FeatureStore {
-  /** Keeps others from changing definitions until the transaction ends. */
-  async lockDefinitions(tx: Transaction): Promise<void> {
-    await tx.query('SELECT FROM installation FOR UPDATE');
-  }
-
-  /** Makes every worker and reader load the definitions anew; returns the new version. */
-  async touchDefinitions(tx: Transaction): Promise<number> {
-    const [row] = await tx.query<{ version: number }>(
-      'UPDATE installation SET definitions_version = definitions_version + 1 RETURNING definitions_version AS version',
-    );
-    if (row === undefined) throw new Error('the installation has no row');
-    return row.version;
-  }
-
   async saveView(tx: Transaction, view: StoredFeatureView, nowMs: number): Promise<void> {
     const { name, version, description, source, features } = view;
     await tx.query(

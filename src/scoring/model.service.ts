@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { touchDefinitions } from '../platform/installation.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
 import { ModelStore } from './model.store.js';
@@ -63,7 +64,7 @@ export class ModelService {
       if (model.stage === 'active') return model;
       await this.#store.retireActive(tx, key);
       await this.#store.setStage(tx, key, version, 'active');
-      await this.#store.touchDefinitions(tx);
+      await touchDefinitions(tx);
       return { ...model, stage: 'active' };
     });
   }
@@ -77,7 +78,7 @@ export class ModelService {
       const model = await this.#lock(tx, key, version);
       if (model.stage === 'retired') return model;
       await this.#store.setStage(tx, key, version, 'retired');
-      if (model.stage === 'active') await this.#store.touchDefinitions(tx);
+      if (model.stage === 'active') await touchDefinitions(tx);
       return { ...model, stage: 'retired' };
     });
   }

@@ -49,9 +49,4 @@ export class ModelStore {
   async setStage(tx: Transaction, key: string, version: number, stage: ModelStage): Promise<void> {
     await tx.query('UPDATE models SET stage = $3 WHERE key = $1 AND version = $2', [key, version, stage]);
   }
-
-  /** Tells every process that what it has loaded is out of date. The last statement of its transaction: a hot row. */
-  async touchDefinitions(tx: Transaction): Promise<void> {
-    await tx.query('UPDATE installation SET definitions_version = definitions_version + 1');
-  }
 }

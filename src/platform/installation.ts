@@ -1,0 +1,18 @@
+import type { Transaction } from './postgres.js';
+
+/** Keeps others from changing definitions until the transaction ends. */
+export async function lockDefinitions(tx: Transaction): Promise<void> {
+  await tx.query('SELECT FROM installation FOR UPDATE');
+}
+
+/**
+ * Makes every process load the definitions anew; returns the new version. The last statement of its transaction, unless
+ * the definitions are locked already: every batch reads this row.
+ */
+export async function touchDefinitions(tx: Transaction): Promise<number> {
+  const [row] = await tx.query<{ version: number }>(
+    'UPDATE installation SET definitions_version = definitions_version + 1 RETURNING definitions_version AS version',
+  );
+  if (row === undefined) throw new Error('the installation has no row');
+  return row.version;
+}
