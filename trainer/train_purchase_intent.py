@@ -10,10 +10,7 @@ graph. The same data and seed give the same files.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,9 +25,10 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from weft_trainer.command_line import common_parser, manifest_head, run
 from weft_trainer.dataset import TrainingSet, read_service, read_training_set
 from weft_trainer.errors import TrainerError
-from weft_trainer.manifest import plain, write_model
+from weft_trainer.manifest import plain
 from weft_trainer.metrics import probability_metrics, rounded
 from weft_trainer.onnx_export import export_sklearn, run_onnx
 from weft_trainer.split import TimeSplit, check_positives, split_by_time
@@ -199,13 +197,9 @@ def train(data: TrainingSet, args: argparse.Namespace) -> tuple[onnx.ModelProto,
         "missing": data.missing_shares(),
         "constantFeatures": constant,
     }
-    last = datetime.fromtimestamp(data.times_ms[-1] / 1000, tz=timezone.utc)
     bindings = [("numbers", "float", data.number_names), ("texts", "string", data.text_names)]
     manifest = {
-        "key": args.key,
-        "version": args.version or f"to-{last:%Y-%m-%d}",
-        "description": args.description,
-        "featureService": {"name": data.service.name, "features": data.service.features},
+        **manifest_head(data, args),
         "inputs": [{"tensor": tensor, "type": kind, "features": names} for tensor, kind, names in bindings if names],
         "missing": "nan",
         "fill": dict.fromkeys(data.text_names, MISSING_TEXT),
@@ -228,44 +222,29 @@ def part_summary(data: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="training set, .csv, .csv.gz or .parquet")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the model and its manifest")
-    parser.add_argument("--key", default="purchase_intent", help="key of the model")
-    parser.add_argument("--version", help="label of this version; default: date of the last row")
-    parser.add_argument("--description", default="Probability of a purchase within the next 24 hours.")
-    parser.add_argument("--features-file", type=Path, help="feature definitions that hold the service")
+    parser = common_parser(__doc__, key="purchase_intent", description="Probability of a purchase within the next 24 hours.")
     parser.add_argument("--service", default="purchase_intent_v1", help="feature service; its list fixes the columns")
-    parser.add_argument("--entity-columns", default="ns,value", help="columns that name the entity")
-    parser.add_argument("--time-column", default="time")
     parser.add_argument("--label-column", default="label")
     parser.add_argument("--horizon-hours", type=float, default=24.0, help="how far after T the label looks")
     parser.add_argument("--min-positives", type=int, default=20, help="least positives (and negatives) in training")
     parser.add_argument("--model", choices=["auto", *KINDS], default="auto", help="auto takes the better on validation")
-    parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args(argv)
+
+
+def read_data(args: argparse.Namespace) -> TrainingSet:
+    return read_training_set(
+        args.data,
+        service=None if args.features_file is None else read_service(args.features_file, args.service),
+        service_name=args.service,
+        entity_columns=args.entity_columns.split(","),
+        time_column=args.time_column,
+        label_column=args.label_column,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        service = None if args.features_file is None else read_service(args.features_file, args.service)
-        data = read_training_set(
-            args.data,
-            service=service,
-            service_name=args.service,
-            entity_columns=args.entity_columns.split(","),
-            time_column=args.time_column,
-            label_column=args.label_column,
-        )
-        graph, manifest = train(data, args)
-        written = write_model(args.out, args.key, graph, manifest)
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(manifest["metrics"], indent=2))
-    print(f"wrote {written[0]} and {written[1]}", file=sys.stderr)
-    return 0
+    return run(args, lambda: train(read_data(args), args))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ seed give the same files.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +21,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import StandardScaler
 
+from weft_trainer.command_line import common_parser, manifest_head, run
 from weft_trainer.dataset import FeatureService, TrainingSet, read_service, read_training_set
 from weft_trainer.errors import TrainerError
-from weft_trainer.manifest import plain, write_model
+from weft_trainer.manifest import plain
 from weft_trainer.metrics import rounded
 from weft_trainer.onnx_export import TARGET_OPSET, run_onnx
 
@@ -174,12 +172,8 @@ def train(data: TrainingSet, args: argparse.Namespace) -> tuple[onnx.ModelProto,
             for i, (name, centre) in enumerate(zip(names, model.centres_in_units(), strict=True))
         ],
     }
-    last = datetime.fromtimestamp(data.times_ms[-1] / 1000, tz=timezone.utc)
     manifest = {
-        "key": args.key,
-        "version": args.version or f"to-{last:%Y-%m-%d}",
-        "description": args.description,
-        "featureService": {"name": data.service.name, "features": data.service.features},
+        **manifest_head(data, args),
         # The graph's columns; the feature service may list the three in another order.
         "inputs": [{"tensor": "features", "type": "float", "features": columns}],
         "missing": 0,
@@ -193,53 +187,40 @@ def train(data: TrainingSet, args: argparse.Namespace) -> tuple[onnx.ModelProto,
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="training set, .csv, .csv.gz or .parquet")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the model and its manifest")
-    parser.add_argument("--key", default="rfm_clusters", help="key of the model")
-    parser.add_argument("--version", help="label of this version; default: date of the last row")
-    parser.add_argument("--description", default="Group of customers by recency, frequency and monetary value.")
-    parser.add_argument("--features-file", type=Path, help="feature definitions that hold the service")
+    description = "Group of customers by recency, frequency and monetary value."
+    parser = common_parser(__doc__, key="rfm_clusters", description=description)
     parser.add_argument("--service", default="rfm_v1", help="feature service")
-    parser.add_argument("--entity-columns", default="ns,value", help="columns that name the entity")
-    parser.add_argument("--time-column", default="time")
     parser.add_argument("--recency", default="days_since_order", help="feature: days since the last order")
     parser.add_argument("--frequency", default="orders_365d", help="feature: number of orders")
     parser.add_argument("--monetary", default="spend_365d", help="feature: money spent")
     parser.add_argument("--clusters", type=int, choices=sorted(NAMES), default=4)
     parser.add_argument("--names", help="comma-separated, from best to least")
-    parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args(argv)
+
+
+def read_data(args: argparse.Namespace) -> TrainingSet:
+    columns = [args.recency, args.frequency, args.monetary]
+    service = FeatureService(args.service, columns, frozenset())
+    if args.features_file is not None:
+        service = read_service(args.features_file, args.service)
+    if sorted(service.features) != sorted(columns):
+        raise TrainerError(
+            f"service {service.name} has {', '.join(service.features)}, not {', '.join(columns)}",
+            "name the three with --recency, --frequency and --monetary",
+        )
+    return read_training_set(
+        args.data,
+        service=service,
+        service_name=args.service,
+        entity_columns=args.entity_columns.split(","),
+        time_column=args.time_column,
+        label_column=None,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    columns = [args.recency, args.frequency, args.monetary]
-    try:
-        service = FeatureService(args.service, columns, frozenset())
-        if args.features_file is not None:
-            service = read_service(args.features_file, args.service)
-        if sorted(service.features) != sorted(columns):
-            raise TrainerError(
-                f"service {service.name} has {', '.join(service.features)}, not {', '.join(columns)}",
-                "name the three with --recency, --frequency and --monetary",
-            )
-        data = read_training_set(
-            args.data,
-            service=service,
-            service_name=args.service,
-            entity_columns=args.entity_columns.split(","),
-            time_column=args.time_column,
-            label_column=None,
-        )
-        graph, manifest = train(data, args)
-        written = write_model(args.out, args.key, graph, manifest)
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(manifest["metrics"], indent=2))
-    print(f"wrote {written[0]} and {written[1]}", file=sys.stderr)
-    return 0
+    return run(args, lambda: train(read_data(args), args))
 
 
 if __name__ == "__main__":
