@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiKeyEntity } from './api/auth/api-key.entity.js';
 import { ApiKeyService } from './api/auth/api-key.service.js';
@@ -13,6 +14,7 @@ import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { EmbeddedPostgres } from './platform/embedded-postgres.js';
+import { WeftError } from './platform/errors.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
@@ -31,12 +33,16 @@ import { SourceEntity } from './sources/source.entity.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
 
+const NAME_PREFIX = 'weft process ';
+
 export interface AppOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Applies the log and fires timers. `try`: only if no other process does so already. */
   readonly worker: 'yes' | 'no' | 'try';
+  /** True where the process goes on to listen: others that find it in their way are told the address. */
+  readonly isServing?: boolean;
 }
 
 /** The program without its doors: database, stores, engine and services, started in order. */
@@ -73,20 +79,11 @@ export interface App {
  */
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, logger, clock = systemClock } = options;
-  const lifecycle = new Lifecycle(
-    {
-      started: (name, tookMs) => {
-        logger.debug({ part: name, tookMs: Math.round(tookMs) }, 'started');
-      },
-      departureFailed: (name, phase, error) => {
-        logger.warn({ part: name, phase, err: error }, 'a part did not go cleanly');
-      },
-    },
-    config.shutdownTimeoutMs,
-  );
+  const lifecycle = createLifecycle(config, logger);
   for (const warning of config.warnings) logger.warn(warning);
   const metrics = new Metrics();
-  const db = await startDatabase(lifecycle, config);
+  const name = processName(config, options.isServing ?? false);
+  const db = await startDatabase(lifecycle, config, name);
   const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
@@ -114,7 +111,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       }),
     { stop: (started) => started.scorer.close() },
   );
-  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options.worker, engine));
+  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
   const accept: Pick<Engine['accept'], 'accept'> = {
     accept: async (source, items, acceptOptions) => {
       const results = await engine.accept.accept(source, items, acceptOptions);
@@ -163,6 +160,20 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
 }
 
+function createLifecycle({ shutdownTimeoutMs }: Config, logger: Logger): Lifecycle {
+  return new Lifecycle(
+    {
+      started: (name, tookMs) => {
+        logger.debug({ part: name, tookMs: Math.round(tookMs) }, 'started');
+      },
+      departureFailed: (name, phase, error) => {
+        logger.warn({ part: name, phase, err: error }, 'a part did not go cleanly');
+      },
+    },
+    shutdownTimeoutMs,
+  );
+}
+
 async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, log: RepeatedLog): Promise<ApiKeyService> {
   const onLastUsedError = (error: unknown): void => {
     log.warn(error, 'the last use of a key could not be noted');
@@ -173,7 +184,14 @@ async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, log: 
   });
 }
 
-async function startDatabase(lifecycle: Lifecycle, config: Config): Promise<Database> {
+/** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */
+function processName({ host, port }: Config, isServing: boolean): string {
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+  const place = isServing && port !== 0 ? ` at http://${authority}` : '';
+  return `${NAME_PREFIX}${String(process.pid)}${place} on ${hostname()}`.slice(0, 63);
+}
+
+async function startDatabase(lifecycle: Lifecycle, config: Config, applicationName: string): Promise<Database> {
   const url =
     config.databaseUrl ??
     (
@@ -185,7 +203,11 @@ async function startDatabase(lifecycle: Lifecycle, config: Config): Promise<Data
     'database',
     async () => {
       const database = await Database.open(
-        await createDataSource(url, { entities: [SourceEntity, ApiKeyEntity], poolSize: config.databasePoolSize }),
+        await createDataSource(url, {
+          entities: [SourceEntity, ApiKeyEntity],
+          poolSize: config.databasePoolSize,
+          applicationName,
+        }),
       );
       await database.runMigrations();
       return database;
@@ -226,12 +248,25 @@ async function startOnlineStore(
 }
 
 /** False if another process applies the events, and the worker was only to be tried. */
-async function startWorker(lifecycle: Lifecycle, wanted: 'yes' | 'try', { worker }: Engine): Promise<boolean> {
+async function startWorker(
+  lifecycle: Lifecycle,
+  { worker: wanted, config }: AppOptions,
+  { worker }: Engine,
+  db: Database,
+): Promise<boolean> {
   try {
     await worker.join();
   } catch (error) {
-    if (wanted === 'try' && error instanceof WorkersExclude) return false;
-    throw error;
+    const isExcluded = error instanceof WorkersExclude;
+    if (isExcluded && wanted === 'try') return false;
+    const others = isExcluded ? await otherWorkers(db) : [];
+    await lifecycle.stop();
+    if (!isExcluded || others.length === 0) throw error;
+    throw new WeftError('CONFLICT', `Weft runs on this database already: ${others.join('; ')}`, {
+      where: config.databaseUrl === null ? `WEFT_DATA_DIR, ${config.dataDir}` : 'WEFT_DATABASE_URL',
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      cause: error,
+    });
   }
   await lifecycle.start(
     'worker',
@@ -242,6 +277,18 @@ async function startWorker(lifecycle: Lifecycle, wanted: 'yes' | 'try', { worker
     { drain: (started) => started.stop() },
   );
   return true;
+}
+
+/** Processes that hold a lock as workers do, by the names of their connections. */
+async function otherWorkers(db: Database): Promise<string[]> {
+  const rows = await db.query<{ name: string }>(
+    `SELECT DISTINCT application_name AS name FROM pg_stat_activity JOIN pg_locks USING (pid)
+     WHERE locktype = 'advisory' AND granted AND datname = current_database()
+       AND starts_with(application_name, $1) AND application_name <> current_setting('application_name')
+     ORDER BY name LIMIT 5`,
+    [NAME_PREFIX],
+  );
+  return rows.map(({ name }) => name.replace(/^weft /, ''));
 }
 
 async function catalogOf(reader: FeatureReader): Promise<FeatureCatalog> {

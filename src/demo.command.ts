@@ -50,7 +50,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         destination: process.stderr,
       });
       const startedAt = performance.now();
-      const app = await startApp({ config, logger, worker: 'yes' });
+      const app = await startApp({ config, logger, worker: 'yes', isServing: true });
       try {
         const { url } = await serve(app);
         process.stdout.write(`Weft listens on ${url} (${((performance.now() - startedAt) / 1_000).toFixed(1)} s)\n\n`);

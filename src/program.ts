@@ -160,7 +160,7 @@ function serveCommand(deps: ProgramDeps): Command {
         });
       }
       const logger = createLogger({ level: config.logLevel });
-      const app = await startApp({ config, logger, worker: options.worker ? 'yes' : 'no' });
+      const app = await startApp({ config, logger, worker: options.worker ? 'yes' : 'no', isServing: true });
       try {
         const { url } = await serve(app);
         logger.info({ listening: url }, 'ready');
