@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { FeatureType } from '../features/feature.model.js';
 import { WeftError } from '../platform/errors.js';
@@ -217,22 +216,5 @@ describe('inline aggregates', () => {
     const [feature] = inlineOf(`sum("${long}", "properties.${long.slice(0, 100)}", "30d") > 1.0`);
     expect(feature?.[0].startsWith('_')).toBe(true);
     expect(feature?.[0].length).toBeLessThanOrEqual(63);
-  });
-});
-
-describe('the guide for segments', () => {
-  const guide = readFileSync(new URL('../../docs/segments.md', import.meta.url), 'utf8');
-  const examples = guide
-    .slice(guide.indexOf('## Examples'), guide.indexOf('## What a condition can ask'))
-    .split('\n')
-    .map((line) => /^\| .* \| `(.*)` \|$/.exec(line)?.[1]?.replaceAll('\\|', '|'))
-    .filter((example) => example !== undefined);
-
-  it('has examples', () => {
-    expect(examples.length).toBeGreaterThanOrEqual(9);
-  });
-
-  it.each(examples)('shows a condition that is accepted: %s', (example) => {
-    expect(() => parseSegment(example, { features: SCHEMA.features })).not.toThrow();
   });
 });

@@ -1,13 +1,210 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { parseFeatures } from '../../src/features/parse-features.js';
-import { createApiWorld, type ApiWorld } from '../support/api-world.js';
-import { readModelFixture } from '../support/model-fixtures.js';
-import { aTrack, anIdentify, MINUTE_MS } from '../support/world.js';
+import { parseTimestamp } from '../../src/api/parse-timestamp.js';
+import { applyCommand } from '../../src/apply.command.js';
+import { DefinitionApplier } from '../../src/definition-applier.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { exportCommand } from '../../src/features/export.command.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { WeftError } from '../../src/platform/errors.js';
+import { modelCommand } from '../../src/scoring/model.command.js';
+import { ModelReader } from '../../src/scoring/model.reader.js';
+import { segmentCommand } from '../../src/segments/segment.command.js';
+import { SegmentReader } from '../../src/segments/segment.reader.js';
+import type { ApiWorld } from '../support/api-world.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { createDemoWorld } from '../support/demo-world.js';
+import { aTrack, MINUTE_MS } from '../support/world.js';
 
-const text = await readFile(new URL('../../docs/graphql.md', import.meta.url), 'utf8');
+/*
+ * What the pages show is done here, on the definitions of the demo and part of its data: queries, conditions, files and
+ * commands, with what they print.
+ */
+
+const ROOT = new URL('../../', import.meta.url);
+const page = (name: string): Promise<string> => readFile(new URL(`docs/${name}`, ROOT), 'utf8');
+const [graphql, segments, features, models] = await Promise.all(
+  ['graphql.md', 'segments.md', 'features.md', 'models.md'].map(page) as [
+    Promise<string>,
+    Promise<string>,
+    Promise<string>,
+    Promise<string>,
+  ],
+);
+
+/** In the rows of the demo's files, the people whom the pages name. */
+const PEOPLE = [
+  ...['7c05542a', 'acc-100985', '16255', 'ava-tann', 'a.tanner@'],
+  ...['lina_falk', 'bf603d1e', 'acc-103643', '12480'],
+  ...['oscarormond', 'fd51df45', 'acc-101692', '16985'],
+];
+const AVA = { anonymous_id: '7c05542a-a638-43fd-b185-e15b72e2fa6b' };
+
+let world: ApiWorld;
+let folder: string;
+/** What stands for the placeholders of the pages. */
+let given: Record<string, unknown>;
+
+beforeAll(async () => {
+  world = await createDemoWorld(PEOPLE);
+  folder = await mkdtemp(join(tmpdir(), 'weft-docs-'));
+  const file = (name: string): Promise<Buffer> => readFile(new URL(`seeds/models/purchase_intent.${name}`, ROOT));
+  given = {
+    onnx: (await file('onnx')).toString('base64'),
+    manifest: (await file('manifest.yaml')).toString(),
+    after: Buffer.from('["changes.1",0]').toString('base64url'),
+  };
+});
+
+afterAll(async () => {
+  expect(world.defects).toEqual([]);
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+describe('docs/segments.md', () => {
+  const section = (title: string): string => segments.slice(segments.indexOf(title)).split('\n## ')[0] ?? '';
+  const column = (title: string, index: number): string[] =>
+    section(title)
+      .split('\n')
+      .filter((line) => line.startsWith('| ') && !line.startsWith('| ---'))
+      .flatMap((line) =>
+        [...(line.split(/(?<!\\)\|/)[index] ?? '').matchAll(/`([^`]+)`/g)].map(([, code = '']) => code),
+      )
+      .map((code) => code.replaceAll('\\|', '|'));
+  const conditions = column('## Examples', 2);
+  const questions = column('## What a condition can ask', 1);
+
+  it('has examples', () => {
+    expect(conditions.length).toBeGreaterThanOrEqual(9);
+    expect(questions.length).toBeGreaterThanOrEqual(20);
+  });
+
+  it.each(conditions)('shows a condition that names what the demo has: %s', async (condition) => {
+    expect((await world.services.segments.check(condition)).warnings).toEqual([]);
+  });
+
+  it.each(questions)('shows what a condition can ask of the demo: %s', async (value) => {
+    expect((await world.services.segments.check(await asCondition(value))).warnings).toEqual([]);
+  });
+
+  /** The value compared with one of its kind, where it is no condition by itself. */
+  async function asCondition(value: string): Promise<string> {
+    try {
+      await world.services.segments.check(value);
+      return value;
+    } catch (error) {
+      const type = error instanceof WeftError ? /must be bool, found (\w+)/.exec(error.message)?.[1] : undefined;
+      if (type === 'int' || type === 'double') return `${value} > 0`;
+      // Whatever a model answers is text; one that it gives is in the examples.
+      if (type === 'string') return `${value}.size() > 0`;
+      throw error;
+    }
+  }
+});
+
+describe.each([
+  ['docs/segments.md', segments],
+  ['docs/features.md', features],
+  ['docs/models.md', models],
+])('%s', (_name, text) => {
+  const shown = commandsOf(text);
+
+  it('shows commands with what they print', () => {
+    expect(shown.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it.each(shown.map((each) => [each.command, each] as const))('%s prints what it says', async (_, example) => {
+    for (const { path, content } of example.files) await writeFile(join(folder, path), content);
+    const { stdout, stderr } = await weft(example.command);
+    expect(unvarying(stdout + stderr)).toBe(unvarying(example.output));
+  });
+});
+
+describe('the files of definitions on a page', () => {
+  it.each([
+    ['docs/segments.md', segments],
+    ['docs/features.md', features],
+  ])('of %s can be applied together', async (name, text) => {
+    const blocks = [...text.matchAll(/```yaml\n((?:views|segments):.*?)```/gs)].map(([, content = '']) => content);
+    expect(blocks.length).toBeGreaterThan(0);
+    const paths = blocks.map((_, i) => `${basename(name)}-${String(i)}.yaml`);
+    for (const [i, content] of blocks.entries()) await writeFile(join(folder, paths[i] ?? ''), content);
+    expect(await weft(`apply ${paths.join(' ')} --dry-run`)).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+interface ShownCommand {
+  readonly command: string;
+  readonly output: string;
+  /** Files that the command names, as the block of their kind before it has them. */
+  readonly files: readonly { readonly path: string; readonly content: string }[];
+}
+
+/** Each block of one command that is followed by what it prints. */
+function commandsOf(text: string): ShownCommand[] {
+  return [...text.matchAll(/```sh\n(?:npx )?weft ([^\n]+)\n```\n\n```\n(.*?)```/gs)].map((match) => {
+    const [, command = '', output = ''] = match;
+    const before = text.slice(0, match.index);
+    const files = [...command.matchAll(/(?<=\s)([\w-]+\.(yaml|csv))(?=\s|$)/g)].flatMap(([, path = '', kind = '']) => {
+      const blocks = [...before.matchAll(new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 'gs'))];
+      const content = blocks.at(-1)?.[1];
+      return content === undefined ? [] : [{ path, content }];
+    });
+    return { command, output, files };
+  });
+}
+
+/** Without times and durations. */
+function unvarying(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replace(/( took +).*/g, '$1…');
+}
+
+/** Runs a command in the folder of the test; paths in `seeds/` are those of the repository. */
+async function weft(line: string): Promise<CommandOutcome> {
+  const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+  const [name = '', ...args] = words.map((word) => {
+    if (word.startsWith('seeds/')) return new URL(word, ROOT).pathname;
+    return /^[\w.-]+\.(?:yaml|csv)$/.test(word) ? join(folder, word) : word;
+  });
+  const { engine, db, clock, services } = world;
+  const outcome = await runWith((io) => {
+    switch (name) {
+      case 'apply':
+        return applyCommand({
+          ...io,
+          withApplier: (use) => use(new DefinitionApplier(db, engine.services)),
+          confirm: null,
+        });
+      case 'segment':
+        return segmentCommand({
+          ...io,
+          withSegments: (use) => use({ reader: new SegmentReader(db), service: engine.services.segments }),
+        });
+      case 'model':
+        return modelCommand({
+          ...io,
+          withModels: (use) => use({ reader: new ModelReader(db), service: services.models }),
+        });
+      case 'export': {
+        const events = new EventHistoryReader();
+        const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+        const sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+        const signal = new AbortController().signal;
+        return exportCommand({ ...io, withTrainingSets: (use) => use(sets), signal, clock, parseTime: parseTimestamp });
+      }
+      default:
+        throw new Error(`a page shows weft ${name}, which this test cannot run`);
+    }
+  }, args);
+  return { ...outcome, stdout: outcome.stdout.replaceAll(`${folder}/`, '') };
+}
 
 interface Example {
   readonly name: string;
@@ -16,7 +213,7 @@ interface Example {
 }
 
 /** Each query with the variables in the JSON block right behind it. */
-const examples: Example[] = [...text.matchAll(/```graphql\n(.*?)```(?:\s*```json\n(.*?)```)?/gs)].map(
+const examples: Example[] = [...graphql.matchAll(/```graphql\n(.*?)```(?:\s*```json\n(.*?)```)?/gs)].map(
   ([, query = '', json = '{}']) => ({
     name: /^(?:query|mutation|subscription) (\w+)/.exec(query)?.[1] ?? query,
     query,
@@ -24,52 +221,27 @@ const examples: Example[] = [...text.matchAll(/```graphql\n(.*?)```(?:\s*```json
   }),
 );
 
-let world: ApiWorld;
-/** What stands for the placeholders of the page. */
-let given: Record<string, unknown>;
-
-beforeAll(async () => {
-  world = await createApiWorld();
-  const { bytes } = await readModelFixture('benign_logistic');
-  const fixture = await readFile(new URL('../fixtures/models/benign_logistic.manifest.yaml', import.meta.url), 'utf8');
-  const manifest = fixture.replace('key: benign_logistic', 'key: purchase_intent');
-  const { manifest: parsed } = await readModelFixture('benign_logistic');
-  const { name, features } = parsed.featureService;
-  const view = features.map(
-    (f) => `      - { name: ${f}, aggregate: last, events: [x], value: properties.x, type: double }`,
-  );
-  const yaml = `views:
-  - name: web
-    features:
-      - { name: views_1h, aggregate: count, events: [product_view], window: 1h }
-  - name: measures
-    features:\n${view.join('\n')}
-services:
-  - { name: intent_v1, features: [views_1h] }
-  - { name: ${name}, features: [${features.join(', ')}] }
-`;
-  await world.engine.services.features.apply(parseFeatures(yaml, 'test'));
-  await world.defineSegment('cart_abandoned', 'since("add_to_cart") >= "5m" && count("purchase", "24h") == 0');
-  await world.drain();
-  const ann = { anonymous_id: 'a1', email: 'ann@example.com' };
-  await world.accept([anIdentify(ann, { first_name: 'Ann' }), aTrack('product_view', ann), aTrack('add_to_cart', ann)]);
-  await world.drain();
-  world.clock.advance(5 * MINUTE_MS);
-  await world.drain();
-  given = { onnx: bytes.toString('base64'), manifest, after: Buffer.from('["changes.1",0]').toString('base64url') };
-});
-
-afterAll(async () => {
-  expect(world.defects).toEqual([]);
-  await world.close();
-});
-
 /** Fills placeholders, and takes only the variables that the page names. */
 function variablesOf({ variables }: Example): Record<string, unknown> {
   return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, given[name] ?? value]));
 }
 
+/** Warnings anywhere in an answer. */
+function warningsIn(answer: unknown): unknown[] {
+  if (typeof answer !== 'object' || answer === null) return [];
+  return Object.entries(answer).flatMap(([key, value]) =>
+    key === 'warnings' ? (value as unknown[]) : warningsIn(value),
+  );
+}
+
 describe('docs/graphql.md', () => {
+  beforeAll(async () => {
+    await world.accept([aTrack('add_to_cart', AVA, { properties: { sku: '22423', value: 12.75 } })]);
+    await world.drain();
+    world.clock.advance(5 * MINUTE_MS);
+    await world.drain();
+  });
+
   it('has queries of every kind', () => {
     expect(examples.length).toBeGreaterThanOrEqual(15);
   });
@@ -88,7 +260,7 @@ describe('docs/graphql.md', () => {
         for await (const result of client.iterate({ query, variables })) {
           expect(result).toMatchObject({
             data: {
-              segmentChanges: { kind: 'ENTER', cause: { kind: 'TIMER' }, profile: { traits: { first_name: 'Ann' } } },
+              segmentChanges: { kind: 'ENTER', cause: { kind: 'TIMER' }, profile: { traits: { first_name: 'Ava' } } },
             },
           });
           break;
@@ -101,6 +273,7 @@ describe('docs/graphql.md', () => {
       const values = Object.values(answer.data ?? {});
       expect(values).not.toContain(null);
       for (const value of values) expect(value).not.toHaveProperty('message');
+      expect(warningsIn(answer.data)).toEqual([]);
     },
   );
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -292,15 +292,6 @@ segments:
     expect((await run(['.'])).code).toBe(2);
     expect((await run(['none.yaml'])).stderr).toContain('there is no such file');
     expect((await run(['--help'])).stdout).toContain('weft apply features.yaml segments.yaml --dry-run');
-  });
-
-  it('does with the examples of the documentation what it says there', async () => {
-    const page = await readFile(join(dirname(import.meta.dirname), '..', 'docs', 'features.md'), 'utf8');
-    const [features = '', segments = ''] = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '');
-    await files({ 'features.yaml': features, 'segments.yaml': segments });
-    const dryRun = await run(['features.yaml', '--dry-run']);
-    expect(page).toContain(`\`\`\`\n${dryRun.stdout}\`\`\``);
-    expect(await run(['features.yaml', 'segments.yaml', '--yes'])).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('takes the definitions of the demo', async () => {
