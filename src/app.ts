@@ -15,12 +15,14 @@ import type { BatchResult } from './pipeline.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { EmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
 import { createDataSource, Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
 import { RepeatedLog } from './platform/repeated-log.js';
+import { onlineEpoch } from './profiles/online-epoch.js';
 import { ExclusiveOnlineStore } from './profiles/online-store.exclusive.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
@@ -84,7 +86,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = new Metrics();
   const name = processName(config, options.isServing ?? false);
   const db = await startDatabase(lifecycle, config, name);
-  const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, metrics, clock);
+  const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, db, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
@@ -223,6 +225,7 @@ async function startDatabase(lifecycle: Lifecycle, config: Config, applicationNa
 async function startOnlineStore(
   lifecycle: Lifecycle,
   config: Config,
+  db: Database,
   metrics: Metrics,
   clock: Clock,
 ): Promise<Pick<EngineOptions, 'onlineStore' | 'onlineStoreIsShared' | 'onAlone'> & Pick<App, 'pingRedis'>> {
@@ -243,7 +246,9 @@ async function startOnlineStore(
   const connection = await lifecycle.start('Redis', () => RedisConnection.open(config.redisUrls), {
     stop: (open) => open.close(),
   });
-  const store = new RedisOnlineStore(connection);
+  const prefixOf = (epoch: Uuid): string => `weft:${epoch}:`;
+  const epoch = await onlineEpoch(db, (known) => RedisOnlineStore.newestVersion(connection, prefixOf(known)));
+  const store = new RedisOnlineStore(connection, prefixOf(epoch));
   return { onlineStore: () => store, onlineStoreIsShared: true, pingRedis: () => connection.ping() };
 }
 

@@ -12,6 +12,8 @@ import { TOMBSTONE_MS, type OnlineStore, type Versioned, type VersionedEntry } f
  *
  *   state 0: a blob; 1: a tombstone, which has no blob and expires.
  *
+ * Beside them <prefix>newest, the greatest version that was put; see `online-epoch.ts`.
+ *
  * Key: <prefix>{<bucket>}:<key>. The bucket, 0 … 255, is a hash of the key; as the part in braces it alone decides the
  * slot in a cluster, so that a batch falls into at most 256 groups and not into one a key.
  */
@@ -61,25 +63,43 @@ end
 if #blobs > 0 then redis.call('MSET', unpack(blobs)) end
 `;
 
+/** KEYS 1: where; ARGV 1: a version. Keeps the greatest. */
+const NEWEST_SCRIPT = `
+local stored = redis.call('GET', KEYS[1])
+if not stored or tonumber(stored) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+`;
+
 interface Put {
   readonly key: string;
   readonly value: Buffer;
 }
 
-/** The online store shared by all processes. `prefix` keeps several installations on one server apart. */
+/** The online store shared by all processes. The prefix keeps several installations on one server apart. */
 export class RedisOnlineStore implements OnlineStore {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
-  readonly #script: PutScript;
+  readonly #putScript: Script;
+  readonly #newestScript: Script;
 
-  constructor(connection: RedisConnection, prefix = 'weft:') {
+  constructor(connection: RedisConnection, prefix: string) {
     this.#connection = connection;
     this.#prefix = prefix;
-    this.#script = definePutScript(connection.client);
+    this.#putScript = defineScript(connection.client, 'weftPut', PUT_SCRIPT);
+    this.#newestScript = defineScript(connection.client, 'weftNewest', NEWEST_SCRIPT);
+  }
+
+  /** The greatest version that was put under this prefix; 0 if none was. */
+  static async newestVersion(connection: RedisConnection, prefix: string): Promise<number> {
+    return Number((await connection.run((client) => client.get(newestKey(prefix)))) ?? 0);
   }
 
   async putMany(entries: readonly VersionedEntry[]): Promise<void> {
-    await this.#put(entries.map(({ key, version, bytes }) => ({ key, value: encode(BLOB, version, bytes) })));
+    if (entries.length === 0) return;
+    const newest = entries.reduce((greatest, { version }) => Math.max(greatest, version), 0);
+    await Promise.all([
+      this.#connection.run(() => this.#newestScript([newestKey(this.#prefix)], [newest])),
+      this.#put(entries.map(({ key, version, bytes }) => ({ key, value: encode(BLOB, version, bytes) }))),
+    ]);
   }
 
   async deleteMany(keys: readonly string[], version: number): Promise<void> {
@@ -103,7 +123,7 @@ export class RedisOnlineStore implements OnlineStore {
   async #put(puts: readonly Put[]): Promise<void> {
     await this.#connection.run(async () => {
       const writes = this.#chunks(puts, ({ value }) => value.length).map((chunk) =>
-        this.#script(
+        this.#putScript(
           chunk.map(({ key }) => this.#keyOf(key)),
           [TOMBSTONE_MS, ...chunk.map(({ value }) => value)],
         ),
@@ -123,17 +143,17 @@ export class RedisOnlineStore implements OnlineStore {
   }
 }
 
-type PutScript = (keys: readonly string[], args: readonly (Buffer | number)[]) => Promise<unknown>;
+function newestKey(prefix: string): string {
+  return `${prefix}newest`;
+}
+
+type Script = (keys: readonly string[], args: readonly (Buffer | number)[]) => Promise<unknown>;
 
 /** ioredis sends the digest, and the text only to a server that does not know it yet. */
-function definePutScript(client: Redis | Cluster): PutScript {
-  const name = 'weftPut';
-  client.defineCommand(name, { lua: PUT_SCRIPT });
-  const scripted = client as unknown as Record<
-    typeof name,
-    (...args: (string | number | Buffer)[]) => Promise<unknown>
-  >;
-  return (keys, args) => scripted[name](keys.length, ...keys, ...args);
+function defineScript(client: Redis | Cluster, name: string, lua: string): Script {
+  client.defineCommand(name, { lua });
+  const scripted = client as unknown as Record<string, (...args: (string | number | Buffer)[]) => Promise<unknown>>;
+  return async (keys, args) => scripted[name]?.(keys.length, ...keys, ...args);
 }
 
 function groupByBucket<T extends { readonly key: string }>(items: readonly T[]): T[][] {

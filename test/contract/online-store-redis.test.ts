@@ -23,12 +23,20 @@ describe.skipIf(redisUrl() === null)('the online store in Redis', () => {
     const prefix = redisPrefix();
     const store = new RedisOnlineStore(connection, prefix);
     await store.putMany([{ key: 'a', version: 1, bytes: Buffer.from('a') }]);
-    const [key = ''] = await connection.client.keys(`${prefix}*`);
+    const [key = ''] = await connection.client.keys(`${prefix}{*`);
     expect(await connection.client.pttl(key)).toBe(-1);
     await store.deleteMany(['a'], 1);
     expect(await connection.client.pttl(key)).toBeGreaterThan(TOMBSTONE_MS - 60_000);
     await store.putMany([{ key: 'a', version: 2, bytes: Buffer.from('a') }]);
     expect(await connection.client.pttl(key)).toBe(-1);
+  });
+
+  it('knows the greatest version that was put, whatever the order', async () => {
+    const prefix = redisPrefix();
+    const store = new RedisOnlineStore(connection, prefix);
+    expect(await RedisOnlineStore.newestVersion(connection, prefix)).toBe(0);
+    for (const version of [7, 2 ** 53 - 1, 3]) await store.putMany([{ key: 'a', version, bytes: Buffer.from('a') }]);
+    expect(await RedisOnlineStore.newestVersion(connection, prefix)).toBe(2 ** 53 - 1);
   });
 
   it('keeps installations with different prefixes apart', async () => {
