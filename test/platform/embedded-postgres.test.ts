@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EmbeddedPostgres, removeEmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
+import { EmbeddedPostgres, hasEmbeddedPostgres, removeEmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import { isAlive } from '../../src/platform/file-lock.js';
 
 let folder: string;
@@ -73,6 +73,17 @@ describe('the embedded PostgreSQL', () => {
     expect(await query(second, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
     expect((await stat(join(folder, 'postgres', 'password'))).mode & 0o777).toBe(0o600);
     expect(await query(second, 'SHOW listen_addresses')).toEqual([{ listen_addresses: '127.0.0.1' }]);
+  });
+
+  it('is there from its first start on, running or not, and looking makes nothing', async () => {
+    expect(await hasEmbeddedPostgres(folder)).toBe(false);
+    await expect(stat(join(folder, 'postgres'))).rejects.toThrow(/ENOENT/);
+    const server = await start();
+    expect(await hasEmbeddedPostgres(folder)).toBe(true);
+    await server.stop();
+    expect(await hasEmbeddedPostgres(folder)).toBe(true);
+    await rm(join(folder, 'postgres'), { recursive: true });
+    expect(await hasEmbeddedPostgres(folder)).toBe(false);
   });
 
   it('is joined by a second user of the folder and stops with the last of them', async () => {
