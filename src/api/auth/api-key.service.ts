@@ -74,13 +74,24 @@ export class ApiKeyService {
 
   /** The key that a secret stands for; null when it is unknown, expired or revoked. */
   async verify(secret: string): Promise<ApiKey | null> {
-    if (!isSecretShaped(secret)) return null;
+    const known = this.verifyKnown(secret);
+    if (known !== undefined) return known;
     const nowMs = this.deps.clock.now();
     const keyHash = hashSecret(secret);
-    const cacheKey = keyHash.toString('base64');
-    const cached = this.#cache.get(cacheKey);
-    const isFresh = cached !== undefined && nowMs - cached.loadedAtMs < CACHE_TTL_MS;
-    const entry = isFresh ? cached : await this.#load(cacheKey, keyHash, nowMs);
+    return this.#admit(await this.#load(keyHash.toString('base64'), keyHash, nowMs), nowMs);
+  }
+
+  /** As `verify`, by what is in memory; undefined where the database has to be asked. Most requests need no more. */
+  verifyKnown(secret: string): ApiKey | null | undefined {
+    if (!isSecretShaped(secret)) return null;
+    const nowMs = this.deps.clock.now();
+    const entry = this.#cache.get(hashSecret(secret).toString('base64'));
+    const isFresh = entry !== undefined && nowMs - entry.loadedAtMs < CACHE_TTL_MS;
+    return isFresh ? this.#admit(entry, nowMs) : undefined;
+  }
+
+  /** Null for a key that may not be used now. */
+  #admit(entry: CacheEntry, nowMs: number): ApiKey | null {
     const { key } = entry;
     if (key === null || !isUsable(key, nowMs)) return null;
     if (nowMs - entry.lastUsedWrittenMs >= LAST_USED_EVERY_MS) {
