@@ -86,7 +86,7 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
       return { evaluate: () => cell.item, hold: null };
     }
     case 'model':
-      return compileModel(scope, node);
+      return compileModel(node);
     case 'membership': {
       const { key } = node;
       return { evaluate: (ctx) => ctx.membership(key), hold: null };

@@ -1,6 +1,7 @@
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
+import { scoreHoldsUntil } from './score-steps.model.js';
 import type {
   AgeCompareExpression,
   CountWithinExpression,
@@ -20,24 +21,13 @@ export interface CompiledNode {
   readonly hold: Hold | null;
 }
 
-/**
- * Scores change by time only as finely as this: features that a model reads may change every few minutes, and a
- * timer for each of them would be a timer for everyone at every hop.
- */
-export const MIN_MODEL_HOLD_MS = 5 * 60_000;
-
 /** What the leaves of one segment share. */
 export interface LeafScope {
   indexOf: (feature: FeatureReference) => number;
-  /** Where the search for the next flip began: a model's output holds from there. Set by `compileSegment`. */
-  readonly search: { startMs: number };
 }
 
 export function leafScope(indexOf: FeatureIndexOf, missing: (name: string) => never): LeafScope {
-  return {
-    indexOf: (feature) => indexOf(feature.name) ?? missing(feature.name),
-    search: { startMs: 0 },
-  };
+  return { indexOf: (feature) => indexOf(feature.name) ?? missing(feature.name) };
 }
 
 export function compileFeature(scope: LeafScope, node: FeatureExpression): CompiledNode {
@@ -134,9 +124,8 @@ function modelValue(node: ModelExpression, { score, label, cluster }: ModelOutpu
   return label === undefined ? ABSENT : String(label);
 }
 
-export function compileModel(scope: LeafScope, node: ModelExpression): CompiledNode {
+export function compileModel(node: ModelExpression): CompiledNode {
   const { key } = node;
-  const { search } = scope;
   return {
     evaluate: (ctx) => {
       const output = ctx.model(key);
@@ -144,7 +133,7 @@ export function compileModel(scope: LeafScope, node: ModelExpression): CompiledN
     },
     hold: (ctx) => {
       const output = ctx.model(key);
-      return output === undefined ? Infinity : Math.max(output.validUntil, search.startMs + MIN_MODEL_HOLD_MS);
+      return output === undefined ? Infinity : scoreHoldsUntil(output.validUntil);
     },
   };
 }

@@ -238,14 +238,17 @@ describe('the next flip', () => {
     expect(flipsFrom(chosen, NOW + 1)).toEqual([[NOW + HOUR, false]]);
   });
 
-  it('waits for a score no shorter than 5 minutes, and only where the score matters', () => {
+  it('waits for a score until the next whole 5 minutes after its inputs change, and only where the score matters', () => {
     const model = (validUntil: number): NaiveFacts => ({
       models: { m: { score: 0.7, validUntil } },
       events: [did('purchase', NOW)],
     });
     const alone = 'score("m") >= 0.6';
     expect(world(alone, model(NOW + HOUR)).flip(NOW + 1)).toBe(NOW + HOUR);
-    expect(world(alone, model(NOW + 5)).flip(NOW + 1)).toBe(NOW + 1 + 5 * MINUTE);
+    for (const from of [NOW + 1, NOW + 4, NOW + 5, NOW + 3 * MINUTE]) {
+      expect(world(alone, model(NOW + 5)).flip(from)).toBe(NOW + 5 * MINUTE);
+    }
+    expect(world(alone, model(NOW + 5 * MINUTE + 1)).flip(NOW + 1)).toBe(NOW + 10 * MINUTE);
     expect(world(alone, model(Infinity)).flip(NOW + 1)).toBe(Infinity);
     expect(world(alone, {}).flip(NOW + 1)).toBe(Infinity);
     const hybrid = 'score("m") >= 0.6 && count("purchase", "24h") == 0';

@@ -1,8 +1,9 @@
 import { WeftError } from '../platform/errors.js';
 import { compileCondition } from './compile-expression.js';
-import { leafScope, MIN_MODEL_HOLD_MS } from './compile-leaf.js';
+import { leafScope } from './compile-leaf.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
 import type { ParsedSegment } from './parse-segment.js';
+import { scoreHoldsUntil } from './score-steps.model.js';
 
 /** Candidates that a search for the next flip looks at before it settles for a wake-up that may change nothing. */
 export const MAX_FLIP_CANDIDATES = 8;
@@ -26,9 +27,8 @@ export interface CompiledSegment extends SegmentIdentity {
   evaluate(ctx: EvalContext, t: number): boolean;
   /**
    * The next instant > t at which to evaluate again if no more events come; Infinity if never. `truth` is the outcome
-   * at `t`. The truth does not change before that instant; at it, it usually does. Scores are taken to hold until
-   * their `validUntil`, but at least {@link MIN_MODEL_HOLD_MS}; memberships in other segments are taken to hold, since
-   * those have flips of their own.
+   * at `t`. The truth does not change before that instant; at it, it usually does. Scores hold as `score-steps.model.ts`
+   * says; memberships in other segments are taken to hold, since those have flips of their own.
    */
   nextFlip(ctx: EvalContext, t: number, truth: boolean): number;
 }
@@ -52,8 +52,7 @@ export function compileSegment(
   const evaluate = (ctx: EvalContext, t: number): boolean => condition(ctx, t) === true;
   const nextFlip = (ctx: EvalContext, t: number, truth: boolean): number => {
     if (hold === null) return Infinity;
-    scope.search.startMs = t;
-    const scoresHoldUntil = modelDeps.length === 0 ? Infinity : scoresUntil(ctx, modelDeps, t);
+    const scoresHoldUntil = modelDeps.length === 0 ? Infinity : scoresUntil(ctx, modelDeps);
     let at = t;
     for (let i = 0; i < MAX_FLIP_CANDIDATES; i++) {
       // One millisecond on at least, so that whoever follows the flips always gets ahead.
@@ -75,11 +74,11 @@ export function compileSegment(
 }
 
 /** From here on a score may differ from what the context says, so that no candidate can be judged. */
-function scoresUntil(ctx: EvalContext, models: readonly string[], t: number): number {
+function scoresUntil(ctx: EvalContext, models: readonly string[]): number {
   let until = Infinity;
   for (const key of models) {
     const output = ctx.model(key);
-    if (output !== undefined) until = Math.min(until, Math.max(output.validUntil, t + MIN_MODEL_HOLD_MS));
+    if (output !== undefined) until = Math.min(until, scoreHoldsUntil(output.validUntil));
   }
   return until;
 }

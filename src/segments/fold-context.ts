@@ -6,6 +6,7 @@ import type { CompiledSegment } from './compile-segment.js';
 import type { ActiveModel, Definitions } from './definitions.model.js';
 import type { EvalContext, ModelOutput } from './eval-context.model.js';
 import type { ProfileWork } from './profile-work.model.js';
+import { inputsAsOf, scoreHoldsUntil } from './score-steps.model.js';
 
 /** A profile to be scored for the models that these segments read. */
 export interface ScoreRequest {
@@ -57,9 +58,7 @@ export class FoldContext implements EvalContext {
   }
 
   model(key: string): ModelOutput | undefined {
-    const prediction = this.#bound().scores.get(key);
-    if (prediction === undefined) return undefined;
-    return prediction;
+    return this.#bound().scores.get(key);
   }
 
   membership(segmentKey: string): boolean {
@@ -77,7 +76,7 @@ export class FoldContext implements EvalContext {
     }
   }
 
-  /** Brings the scores that the segments read up to `t`: one batch per model over all requests. */
+  /** Makes the scores that the segments read those of `t`: one batch per model over all requests. */
   async score(requests: readonly ScoreRequest[]): Promise<void> {
     for (const model of this.definitions.models.values()) {
       const due = requests.filter(
@@ -85,9 +84,15 @@ export class FoldContext implements EvalContext {
           segments.some((segment) => segment.modelDeps.includes(model.key)) && !isFresh(profile, model, t),
       );
       if (due.length === 0) continue;
-      const rows = due.map(({ profile, t }) => this.#row(model, profile, t));
-      const times = due.map(({ t }) => t);
-      const predictions = await this.definitions.score(model.key, rows, times);
+      const isFirst = model.featureIndexes.map(
+        (index) => this.definitions.features.definitions[index]?.aggregate === 'first',
+      );
+      const inputs = due.map(({ profile, t }) => this.#inputs(model, isFirst, profile, t));
+      const predictions = await this.definitions.score(
+        model.key,
+        inputs.map(({ row }) => row),
+        inputs.map(({ asOf }) => asOf),
+      );
       due.forEach(({ profile }, i) => {
         const prediction = predictions[i];
         if (prediction !== undefined) profile.scores.set(model.key, prediction);
@@ -95,9 +100,16 @@ export class FoldContext implements EvalContext {
     }
   }
 
-  #row(model: ActiveModel, profile: ProfileWork, t: number): FeatureRow {
+  #inputs(
+    { featureIndexes }: ActiveModel,
+    isFirst: readonly boolean[],
+    profile: ProfileWork,
+    t: number,
+  ): { row: FeatureRow; asOf: number } {
     this.bind(profile, t);
-    return model.featureIndexes.map((index) => this.feature(index, t));
+    const row = featureIndexes.map((index) => this.feature(index, t));
+    const asOf = inputsAsOf(row, isFirst, t);
+    return { asOf, row: asOf === t ? row : featureIndexes.map((index) => this.feature(index, asOf)) };
   }
 
   #bound(): ProfileWork {
@@ -108,5 +120,5 @@ export class FoldContext implements EvalContext {
 
 function isFresh(profile: ProfileWork, model: ActiveModel, t: number): boolean {
   const prediction = profile.scores.get(model.key);
-  return prediction?.version === model.version && prediction.asOf <= t && t < prediction.validUntil;
+  return prediction?.version === model.version && prediction.asOf <= t && t < scoreHoldsUntil(prediction.validUntil);
 }

@@ -4,7 +4,6 @@ import { FeatureSet } from '../features/feature-set.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import { streamsOf } from '../features/stream.model.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
-import { MIN_MODEL_HOLD_MS } from './compile-leaf.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
 import {
   inTiles,
@@ -14,6 +13,7 @@ import {
   type NaiveFacts,
 } from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
+import { SCORE_STEP_MS } from './score-steps.model.js';
 
 /*
  * Random conditions over random histories. Each leaf comes with its text, its truth by definition, and every instant
@@ -314,7 +314,7 @@ function followsTheOracle(makeContext: MakeContext): void {
           const t0 = NOW + 1 + wait;
           const before = { events, models: { m: { score: s0, validUntil: t0 + valid } } };
           const after = { events, models: { m: { score: s1, validUntil: Infinity } } };
-          const expiry = t0 + Math.max(valid, MIN_MODEL_HOLD_MS);
+          const expiry = Math.ceil((t0 + valid) / SCORE_STEP_MS) * SCORE_STEP_MS;
           const truthAt = (t: number): boolean => oracle.truth(t >= expiry ? after : before, t) === true;
           const ctx = makeContext(definitions, before, t0);
           const truth = segment.evaluate(ctx, t0);
