@@ -15,11 +15,18 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * F1  A profile's steps run in the order given. Steps of different profiles are independent and may interleave.
  * F2  A live event is evaluated by itself at `acceptedAt + 1`: how events fell into batches cannot show.
  * F3  A timer due at or before an event's `acceptedAt` fires before that event, at its due time.
- * F4  Loaded history is folded in without a trace in the feed. It is evaluated silently at `acceptedAt + 1`, once for
- *     all events of a profile that were accepted at the same instant: what becomes due between two such instants is
- *     seen, wherever batches end.
+ * F4  Loaded history is folded in like live events, but nothing of it is emitted.
  * F5  A profile that stops being one leaves its segments before its survivor enters any.
  * F6  The order of the changes is that of the steps, whatever order the work was done in.
+ * F7  Whether a segment's condition holds for a profile at `t` is a function of the definitions, of the events folded into
+ *     it so far and of `t`. Nothing that was computed before goes into it: features are read from the state, scores as
+ *     `score-steps.model.ts` says, and what a profile keeps of them only spares work.
+ * F8  `dueAt` lies at or before the next instant at which time alone changes one of these truths, and each evaluation
+ *     flips what differs. So a profile is evaluated at all instants of change, and an evaluation at any other, because
+ *     a timer was merely too early, after a restart or for a sweep, changes nothing and leaves no trace.
+ *
+ * By F2, F3, F7 and F8 the fold is a function of the definitions and the events in acceptance order. Timers are what
+ * finds the instants of change, no input: a row that is too early need not be rewritten.
  *
  * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
  * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
@@ -65,9 +72,7 @@ export async function foldEvents(
     return { involved, out, program: eventProgram(context, profiles, step, involved, out) };
   });
   await runAll(context, running);
-  const settled = settleSteps(profiles, steps);
-  await runAll(context, settled);
-  return [...running, ...settled].flatMap((step) => step.out);
+  return running.flatMap((step) => step.out);
 }
 
 /** Fires timers, each at its due time and again for whatever falls due until `untilT`. */
@@ -141,24 +146,13 @@ function* eventProgram(
   out: FoldChange[],
 ): StepProgram {
   const { event } = step;
-  for (const id of involved) {
-    const profile = profiles(id);
-    if (!event.historical || event.acceptedAt >= (profile.settleAt ?? Infinity)) yield* settle(profile, out);
-    yield* fireDue(profile, event.acceptedAt, out);
-  }
+  for (const id of involved) yield* fireDue(profiles(id), event.acceptedAt, out);
   const structural = step.moves.some((move) => move.from !== null);
   if (step.moves.length > 0) moveAnchors(context, profiles, step);
   for (const [from, into] of step.merged) endProfile(profiles(from), into, event, out);
   const target = profiles(step.profileId);
   const touched = applyEvent(context, target, event);
-
-  if (event.historical) {
-    for (const id of involved) {
-      const profile = profiles(id);
-      if (profile.mergedInto === null) profile.settleAt = event.acceptedAt + 1;
-    }
-    return;
-  }
+  const cause = causeOf(step, structural);
   for (const id of involved) {
     const profile = profiles(id);
     if (profile.mergedInto !== null) continue;
@@ -168,29 +162,23 @@ function* eventProgram(
     yield {
       profile,
       t: event.acceptedAt + 1,
-      cause: structural
-        ? { kind: step.merged.size > 0 ? 'merge' : 'unmerge', pos: event.pos }
-        : { kind: 'event', pos: event.pos },
-      emit: true,
+      cause,
+      emit: !event.historical,
       segments: all ? null : touched,
       out,
     };
   }
 }
 
-/** F4: history loaded earlier is taken account of, silently, before anything later happens to the profile. */
-function* settle(profile: ProfileWork, out: FoldChange[]): StepProgram {
-  if (profile.settleAt === null) return;
-  const t = profile.settleAt;
-  profile.settleAt = null;
-  yield { profile, t, cause: { kind: 'load', pos: null }, emit: false, segments: null, out };
+function causeOf({ event, merged }: EventIdentity, structural: boolean): ChangeCause {
+  const { historical, pos } = event;
+  if (historical) return { kind: 'load', pos: null };
+  return { kind: structural ? (merged.size > 0 ? 'merge' : 'unmerge') : 'event', pos };
 }
 
 /** F3. An evaluation always moves `dueAt` on, so this ends. */
 function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
   while (profile.mergedInto === null && profile.dueAt <= untilT) {
-    yield* settle(profile, out);
-    if (profile.dueAt > untilT) return;
     const edited = profile.timer?.sweep != null && profile.timer.dueAt === profile.dueAt;
     const cause: ChangeCause = { kind: edited ? 'edit' : 'timer', pos: null };
     yield { profile, t: profile.dueAt, cause, emit: true, segments: null, out };
@@ -232,7 +220,6 @@ function endProfile(profile: ProfileWork, survivor: Uuid, event: LoggedEvent, ou
   }
   profile.mergedInto = survivor;
   profile.evaluated = false;
-  profile.settleAt = null;
   profile.dueAt = Number.POSITIVE_INFINITY;
 }
 
@@ -322,21 +309,4 @@ function leaveAllBut(
     const why: ChangeCause = active === null ? cause : { kind: 'edit', pos: null };
     out.push({ profileId: profile.id, segmentId, kind: 'leave', at: t, version: membership.version, cause: why, emit });
   }
-}
-
-/** F4, at the end of a batch. */
-function settleSteps(profiles: ProfileLookup, steps: readonly EventIdentity[]): RunningStep[] {
-  const ids = new Set<Uuid>();
-  for (const step of steps) {
-    if (!step.event.historical) continue;
-    for (const id of involvedProfiles(step)) ids.add(id);
-  }
-  const settling: RunningStep[] = [];
-  for (const id of ids) {
-    const profile = profiles(id);
-    if (profile.mergedInto !== null || profile.settleAt === null) continue;
-    const out: FoldChange[] = [];
-    settling.push({ involved: [id], out, program: settle(profile, out) });
-  }
-  return settling;
 }

@@ -52,14 +52,12 @@ export interface ProfileWork {
   merged: AnchorState;
   traits: Traits;
   readonly memberships: Map<number, Membership>;
-  /** Scores as of the last evaluation, by model key; dropped when an input changes. */
+  /** Scores of earlier evaluations, by model key, as long as no event changes an input: they spare scoring anew. */
   readonly scores: Map<string, Prediction>;
   /** The next instant at which time alone may flip a segment. */
   dueAt: number;
   /** The timer row as the database holds it. */
   timer: Timer | null;
-  /** Set while loaded history waits for its one silent evaluation, at this instant. */
-  settleAt: number | null;
   /** False while it has no anchor, and until all segments were evaluated since it has one: some are true of nothing. */
   evaluated: boolean;
   /** Set for an alias, which is in no segment: the profile that it became part of. */
@@ -82,7 +80,6 @@ export function newProfileWork(
     scores: new Map(),
     dueAt: Number.POSITIVE_INFINITY,
     timer: null,
-    settleAt: null,
     evaluated: false,
     mergedInto: null,
   };
