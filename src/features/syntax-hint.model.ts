@@ -108,7 +108,7 @@ export function explainSyntax(source: string, offset: number, message: string, o
   const hint = bracketHint(source, tokens, message) ?? gapHint(tokens, offset, message) ?? otherwise;
   // The parser may complain about a letter in the middle of a word.
   const around = tokens.find(({ text, start }) => start <= offset && offset < start + text.length && /^\w/.test(text));
-  if (around === undefined || !message.startsWith("unexpected character")) return { offset, message, hint };
+  if (around === undefined || !message.startsWith('unexpected character')) return { offset, message, hint };
   return { offset: around.start, message: `unexpected ${around.text}`, hint };
 }
 
