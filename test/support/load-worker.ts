@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { createEngine } from '../../src/engine.js';
 import { ManualClock } from '../../src/platform/clock.js';
+import { WeftError } from '../../src/platform/errors.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
 import type { LoadLimits } from '../../src/sources/load-feed.js';
 import { loadCommand } from '../../src/sources/load.command.js';
@@ -51,7 +52,10 @@ const engine = await createEngine({
       fail(error);
     },
     failed: fail,
-    retrying: ignore,
+    // What does not pass would be tried again for ever.
+    retrying: (error) => {
+      if (!(error instanceof WeftError && error.code === 'UNAVAILABLE')) fail(error);
+    },
     poisoned: (_, error) => {
       fail(error);
     },
