@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
  * Names of events and of the fields at their top (`properties.total`; '' stands for the event itself), so that a
- * definition can be asked whether anything ever sent what it names. What is in the log already is read once.
+ * definition can be asked whether anything ever sent what it names. Of what is in the log already the newest is read.
  */
 export class SeenNames1700000001000 implements MigrationInterface {
   readonly name = 'SeenNames1700000001000';
@@ -21,7 +21,7 @@ export class SeenNames1700000001000 implements MigrationInterface {
 const FROM_LOG = `
   INSERT INTO seen_names (event, field)
   SELECT DISTINCT body ->> 1, names.field
-  FROM event_log
+  FROM (SELECT payload FROM event_log ORDER BY pos DESC LIMIT 100000) AS newest
   CROSS JOIN LATERAL (SELECT convert_from(substring(payload FROM 2), 'UTF8')::jsonb AS body) AS decoded
   CROSS JOIN LATERAL (
     SELECT '' AS field

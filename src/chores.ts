@@ -11,6 +11,7 @@ import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
 
 export interface ChoreParts {
@@ -33,6 +34,7 @@ const MAX_BACKFILL_BYTES = 8 * 1024 * 1024;
 const MAX_SWEPT_PROFILES = 10_000;
 /** Least time between two looks for publications that were left behind. */
 const REPUBLISH_LOOK_MS = 1_000;
+const FOREIGN_KEY_VIOLATION = '23503';
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
@@ -67,10 +69,16 @@ export class Chores {
     const { db, leases, backfills, invalidate } = this.#parts;
     const key = `${String(definitions.version)} ${leases.held.map((l) => `${String(l.part)}@${String(l.epoch)}`).join()}`;
     if (key === this.#registered) return;
-    await db.transaction(async (tx) => {
-      await this.#lease(tx, definitions);
-      await backfills.register(tx, leases.held, definitions.streamIds);
-    });
+    try {
+      await db.transaction(async (tx) => {
+        await this.#lease(tx, definitions);
+        await backfills.register(tx, leases.held, definitions.streamIds);
+      });
+    } catch (error) {
+      // A stream that these definitions have was retired while this waited.
+      if (error instanceof SqlError && error.sqlState === FOREIGN_KEY_VIOLATION) throw new DefinitionsChanged();
+      throw error;
+    }
     this.#registered = key;
     if (!definitions.complete) invalidate();
   }

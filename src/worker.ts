@@ -121,7 +121,7 @@ export class Worker {
       return (await this.#doChore()) || applied || fired;
     } catch (error) {
       if (error instanceof DefinitionsChanged) this.#parts.definitions.invalidate();
-      else if (!(error instanceof LeaseLost)) throw error;
+      else if (!(error instanceof LeaseLost)) throw error instanceof Unprepared ? error.cause : error;
       this.#parts.pipeline.forget();
       this.#leasesCheckedAt = Number.NEGATIVE_INFINITY;
       return true;
@@ -295,11 +295,10 @@ export class Worker {
   }
 
   async #attempt(work: (definitions: LoadedDefinitions) => Promise<BatchResult>): Promise<BatchResult> {
-    const { chores, definitions, observer, pipeline } = this.#parts;
+    const { definitions, observer, pipeline } = this.#parts;
     for (let attempt = 1; ; attempt++) {
       try {
-        await chores.register(await definitions.current());
-        return await work(await definitions.current());
+        return await work(await this.#prepare());
       } catch (error) {
         if (attempt === MAX_ATTEMPTS) throw error;
         if (error instanceof DefinitionsChanged) {
@@ -313,15 +312,34 @@ export class Worker {
       }
     }
   }
+
+  async #prepare(): Promise<LoadedDefinitions> {
+    const { chores, definitions } = this.#parts;
+    try {
+      await chores.register(await definitions.current());
+      return await definitions.current();
+    } catch (error) {
+      if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
+      throw new Unprepared(error);
+    }
+  }
 }
 
-/** True for failures that the same work may get over if it is done again. */
-function mayPass(error: unknown): error is WeftError {
-  return error instanceof WeftError && error.code === 'UNAVAILABLE';
+/** What went wrong before any event was looked at: none of them can be to blame. */
+class Unprepared extends Error {
+  constructor(override readonly cause: unknown) {
+    super('the definitions could not be made ready');
+  }
 }
 
 /** SQLSTATEs of what fewer events at a time may get over: a statement or a transaction that took too long. */
 const TOO_SLOW: ReadonlySet<string> = new Set(['57014', '25P04']);
+
+/** True for failures that the same work may get over if it is done again. What was too slow would be so again. */
+function mayPass(error: unknown): error is WeftError {
+  if (error instanceof SqlError && TOO_SLOW.has(error.sqlState)) return false;
+  return error instanceof WeftError && error.code === 'UNAVAILABLE';
+}
 
 /**
  * What no event can cause: a model, an expression or a setting that is broken, as after a bad release. Blaming events for
@@ -339,7 +357,7 @@ const NOT_THE_EVENTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const NOT_THE_EVENTS_SQL: ReadonlySet<string> = new Set(['42', '28', '3D', 'XX']);
 
 function mayBeTheEvents(error: unknown, events: number): boolean {
-  if (error instanceof LeaseLost || error instanceof DefinitionsChanged) return false;
+  if (error instanceof LeaseLost || error instanceof DefinitionsChanged || error instanceof Unprepared) return false;
   if (error instanceof WeftError && NOT_THE_EVENTS.has(error.code)) return false;
   if (error instanceof SqlError && NOT_THE_EVENTS_SQL.has(error.sqlState.slice(0, 2))) return false;
   if (error instanceof SqlError && TOO_SLOW.has(error.sqlState)) return events > 1;

@@ -20,6 +20,9 @@ const MIGRATION_LOCK = 7_729_114_203;
 const TRANSACTION_ABORTED = '25P02';
 
 type EntityClass = new () => object;
+type PostgresOptions = Omit<Extract<DataSource['options'], { type: 'postgres' }>, 'extra'> & {
+  readonly extra?: object;
+};
 
 export interface DataSourceOptions {
   readonly entities?: readonly EntityClass[];
@@ -134,13 +137,17 @@ export class Database implements Queryable {
   /**
    * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. When this resolves, the
    * COMMIT was confirmed; when it rejects with UNAVAILABLE, the outcome is unknown, as always with a lost connection.
+   * It never settles before `work` does: what goes on after the time is up could change what the next attempt works with.
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const lease = await this.#lease(options.timeoutMs ?? TRANSACTION_TIMEOUT_MS);
     const tx = new Transaction(lease.client);
+    let working: Promise<unknown> = Promise.resolve();
     try {
       await lease.client.query(beginStatement(options));
-      const result = await Promise.race([work(tx), lease.expired]);
+      const running = work(tx);
+      working = running;
+      const result = await Promise.race([running, lease.expired]);
       tx.close();
       const { command } = await lease.client.query('COMMIT');
       // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error.
@@ -154,6 +161,7 @@ export class Database implements Queryable {
     } catch (error) {
       tx.close();
       await lease.rollback();
+      await working.catch(ignore);
       throw toSqlError(error);
     }
   }
@@ -169,12 +177,24 @@ export class Database implements Queryable {
     try {
       await client.query('SET statement_timeout = 0');
       await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-      return (await this.dataSource.runMigrations()).map((migration) => migration.name);
+      return await this.#migrate();
     } catch (error) {
       throw toSqlError(error, 'migrations');
     } finally {
       // Closing the session frees the lock, whatever happened.
       client.release(true);
+    }
+  }
+
+  /** On connections of its own: what a grown installation has to do once may take longer than any statement may later. */
+  async #migrate(): Promise<string[]> {
+    const options = this.dataSource.options as PostgresOptions;
+    const extra = { ...options.extra, statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
+    const patient = await new DataSource({ ...options, entities: [], poolSize: 1, extra }).initialize();
+    try {
+      return (await patient.runMigrations()).map((migration) => migration.name);
+    } finally {
+      await patient.destroy();
     }
   }
 

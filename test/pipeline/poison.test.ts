@@ -1,6 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodePayload } from '../../src/events/event-codec.js';
+import { StreamBackfillStore } from '../../src/features/stream-backfill.store.js';
 import { hashId } from '../../src/platform/ids.js';
+import { SqlError } from '../../src/platform/sql-errors.js';
 import { aTrack, createWorld, START_MS, type World } from '../support/world.js';
 
 describe('an event that makes the pipeline throw', () => {
@@ -67,6 +69,27 @@ describe('an event that makes the pipeline throw', () => {
     expect(JSON.parse(kept?.text ?? '')).toEqual(event);
     expect(await visitors()).toEqual([...Array(36).keys()].map((i) => i + 1).filter((pos) => pos !== 21));
     expect(await world.engine.worker.runOnce()).toBe(false);
+  });
+
+  it('is never one that was not looked at: a defect while definitions are loaded stops the worker', async () => {
+    await world.accept([aTrack('visit', { anonymous_id: 'a1' }), aTrack('visit', { anonymous_id: 'a2' })]);
+    const broken = vi.spyOn(world.engine.definitions, 'current').mockRejectedValue(new TypeError('a defect'));
+    await expect(world.drain()).rejects.toThrow('a defect');
+    broken.mockRestore();
+    await world.drain();
+    expect(await letters()).toEqual([]);
+    expect(await visitors()).toEqual([1, 2]);
+  });
+
+  it('is not the one that happens to wait when a stream is retired', async () => {
+    await world.accept([aTrack('visit', { anonymous_id: 'a1' })]);
+    const state = { sqlState: '23503', constraint: null, retryable: false };
+    const register = vi.spyOn(StreamBackfillStore.prototype, 'register');
+    register.mockRejectedValueOnce(new SqlError('CONFLICT', 'a row that this one refers to is missing', state));
+    await world.drain();
+    register.mockRestore();
+    expect(await letters()).toEqual([]);
+    expect(await visitors()).toEqual([1]);
   });
 
   it.each([

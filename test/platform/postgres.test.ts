@@ -1,3 +1,4 @@
+import { DataSource, type QueryRunner } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WeftError } from '../../src/platform/errors.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
@@ -25,6 +26,13 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
   const error = await failure(promise);
   return error instanceof WeftError ? error.code : undefined;
+}
+
+/** As of ES2024, which the oldest supported Node lacks. */
+function withResolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((done) => (resolve = done));
+  return { promise, resolve };
 }
 
 describe('values', () => {
@@ -134,17 +142,30 @@ describe('a transaction', () => {
     expect(await db.query('SELECT FROM things WHERE id = 5000')).toHaveLength(0);
   });
 
-  it('is rolled back and its connection closed when it takes too long, even if it waits for something else', async () => {
-    const never = new Promise<never>(() => undefined);
+  it('is rolled back and its connection closed when it takes too long, and fails once its work has ended', async () => {
+    const goesOn = withResolvers();
+    const started = withResolvers<number>();
+    let later: Promise<unknown> | undefined;
+    let isOver = false;
     const work = db.transaction(
       async (tx) => {
         await tx.execute(`INSERT INTO things VALUES (30, 'slow')`);
-        await never;
+        const [row] = await tx.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+        started.resolve(row?.pid ?? 0);
+        await goesOn.promise;
+        later = tx.execute(`INSERT INTO things VALUES (31, 'late')`);
+        await later;
       },
-      { timeoutMs: 50 },
+      { timeoutMs: 500 },
     );
+    void work.catch(() => (isOver = true));
+    const pid = await started.promise;
+    while ((await db.query('SELECT FROM pg_stat_activity WHERE pid = $1', [pid])).length > 0);
+    expect(isOver).toBe(false);
+    goesOn.resolve();
     expect(await codeOf(work)).toBe('UNAVAILABLE');
-    expect(await db.query('SELECT FROM things WHERE id = 30')).toHaveLength(0);
+    await expect(later).rejects.toThrow('over');
+    expect(await db.query('SELECT FROM things WHERE id IN (30, 31)')).toHaveLength(0);
   });
 
   it('survives that the server closes its connection, and says that the database is unavailable', async () => {
@@ -213,6 +234,24 @@ describe('migrations', () => {
       expect((await schemaOf(fresh.database)).filter((line) => !line.startsWith('migrations.'))).toEqual([]);
       expect(await fresh.database.runMigrations()).toHaveLength(count);
       expect(await schemaOf(fresh.database)).toEqual(before);
+    } finally {
+      await fresh.drop();
+    }
+  });
+
+  it('may take longer than any other statement', async () => {
+    class Slow1800000000000 {
+      readonly name = 'Slow1800000000000';
+      up = (runner: QueryRunner): Promise<unknown> => runner.query('SELECT pg_sleep(0.3)');
+      down = (): Promise<void> => Promise.resolve();
+    }
+    const fresh = await createTestDatabase({ empty: true });
+    try {
+      const { options } = await createDataSource(fresh.url, { statementTimeoutMs: 100 });
+      const impatient = await Database.open(new DataSource({ ...options, migrations: [Slow1800000000000] }));
+      await expect(impatient.query('SELECT pg_sleep(0.3)')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      expect(await impatient.runMigrations()).toEqual(['Slow1800000000000']);
+      await impatient.close();
     } finally {
       await fresh.drop();
     }
