@@ -63,7 +63,7 @@ export class PartitionLeases {
     try {
       await this.#takeLocks(session);
     } catch (error) {
-      session.close();
+      await session.close();
       throw error;
     }
     this.#session = session;
@@ -92,7 +92,7 @@ export class PartitionLeases {
     try {
       await this.#giveBack([...this.#held.keys()]);
     } finally {
-      this.#session?.close();
+      await this.#session?.close();
       this.#session = null;
       this.#options.onAlone?.(false);
     }
@@ -147,7 +147,7 @@ export class PartitionLeases {
       await session.query('SELECT 1');
       return true;
     } catch {
-      session.close();
+      session.abandon();
       this.#left();
       return false;
     }

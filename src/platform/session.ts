@@ -3,18 +3,18 @@ import { toSqlError } from './sql-errors.js';
 
 /**
  * A connection of one's own, for what PostgreSQL keeps as long as a session lasts, such as advisory locks. Whether it
- * ends by `close` or is lost, everything that it held is free again.
+ * is closed or lost, everything that it held is free again.
  */
 export class Session {
   readonly #client: pg.PoolClient;
   #isOver = false;
 
-  /** @param onLost called once if the connection ends otherwise than by `close` */
+  /** @param onLost called once if the connection ends by itself */
   constructor(client: pg.PoolClient, onLost: () => void) {
     this.#client = client;
     const lost = (): void => {
       if (this.#isOver) return;
-      this.close();
+      this.abandon();
       onLost();
     };
     // Both: a server that goes in order says so with an error and then ends; a broken connection may only end.
@@ -30,8 +30,19 @@ export class Session {
     }
   }
 
-  /** Ends the connection; it does not go back to the pool, where what it holds would go on being held. */
-  close(): void {
+  /**
+   * Gives back what it holds and ends the connection, which does not go back to the pool. Both, because the server may
+   * take a moment to notice an end, and somebody else may be waiting.
+   */
+  async close(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    await this.#client.query('SELECT pg_advisory_unlock_all()').catch(() => undefined);
+    this.#client.release(true);
+  }
+
+  /** Ends the connection without a word to the server, which may not answer. */
+  abandon(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#client.release(true);
