@@ -14,6 +14,9 @@ import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
 
+/** A request has to be here, body and all, within this time; Fastify takes Node's own bound away. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
 /** What the composition root hands to the API. */
 export interface ApiServerDependencies {
   readonly services: ApiServices;
@@ -52,6 +55,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const schema = buildApiSchema();
   const app = Fastify({
     forceCloseConnections: 'idle',
+    requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
   });
