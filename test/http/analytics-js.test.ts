@@ -122,7 +122,7 @@ describe.skipIf(path === null)('analytics.js in Chromium, unmodified', () => {
   it('sends page, identify and track, and they arrive as one visitor', async () => {
     await arrived(1);
     await page.evaluate(() => {
-      const { analytics } = window as unknown as InPage;
+      const { analytics } = globalThis as unknown as InPage;
       analytics.identify('ann', { email: 'ann@acme.org', plan: 'pro' });
       analytics.track('Product Viewed', { sku: 'A-7', price: 12.5 });
     });
@@ -144,7 +144,7 @@ describe.skipIf(path === null)('analytics.js in Chromium, unmodified', () => {
     let refusals = 0;
     refuse = () => (++refusals <= 3 ? 1_000 : 0);
     await page.evaluate(() => {
-      const { analytics } = window as unknown as InPage;
+      const { analytics } = globalThis as unknown as InPage;
       for (const n of [1, 2, 3]) analytics.track(`Step ${String(n)}`);
     });
     const events = await arrived(4);
@@ -157,7 +157,7 @@ describe.skipIf(path === null)('analytics.js in Chromium, unmodified', () => {
     await weft.app.close();
     const failed = page.waitForEvent('requestfailed');
     await page.evaluate(() => {
-      const { analytics } = window as unknown as InPage;
+      const { analytics } = globalThis as unknown as InPage;
       for (const n of [1, 2, 3]) analytics.track(`Step ${String(n)}`);
     });
     await failed;
