@@ -11,7 +11,8 @@ import { compareByPriority, type IdentityRules } from './identity-rules.model.js
  * 2. A founding identifier never changes and founds one profile at most: so when a group falls apart again, each part
  *    that holds a founding identifier gets its old id back.
  * 3. No profile is ever removed, and aliases point straight at a living profile.
- * 4. The outcome is a function of the input's sets, but for the ids of new profiles; those are drawn in the order of
+ * 4. A group that has not changed gives nothing, so only those that may have are looked at.
+ * 5. The outcome is a function of the input's sets, but for the ids of new profiles; those are drawn in the order of
  *    their founding identifiers.
  */
 
@@ -33,12 +34,13 @@ export interface PlacedIdentifier extends Identifier {
 }
 
 interface AssignmentInput {
-  /** All identifiers of the component. */
-  readonly identifiers: Iterable<PlacedIdentifier>;
-  /** A partition of them, by id; what `resolveComponent` gives. */
-  readonly groups: readonly (readonly Uuid[])[];
-  /** Every profile, living or not, that one of them founded. */
-  readonly profiles: Iterable<FoundedProfile>;
+  /**
+   * The groups that may have changed: whatever else the component has of groups keeps its profiles. Every identifier
+   * that left a group must be in one of these.
+   */
+  readonly groups: readonly (readonly PlacedIdentifier[])[];
+  /** The profile, living or not, that an identifier of these groups founded. */
+  readonly foundedBy: (identifierId: Uuid) => FoundedProfile | undefined;
   readonly rules: IdentityRules;
   /** Log position of the event that is being applied. */
   readonly pos: number;
@@ -46,81 +48,75 @@ interface AssignmentInput {
 }
 
 export interface ProfileAssignment {
-  /** Profile of every identifier. */
-  readonly profileOf: ReadonlyMap<Uuid, Uuid>;
   /** The identifiers whose profile changed, in order of (firstPos, priority). */
   readonly moved: readonly { readonly identifierId: Uuid; readonly from: Uuid | null; readonly to: Uuid }[];
   readonly created: readonly FoundedProfile[];
   /**
-   * Profiles that are aliases of another one than before. `previously` is the one they were aliases of, null if they
-   * were alive: only those are merges that anybody could have noticed.
+   * Profiles that are aliases of another one than before, with the identifiers that founded them. `previously` is the
+   * one they were aliases of, null if they were alive: only those are merges that anybody could have noticed.
    */
-  readonly merged: readonly { readonly from: Uuid; readonly into: Uuid; readonly previously: Uuid | null }[];
+  readonly merged: readonly {
+    readonly from: Uuid;
+    readonly foundingId: Uuid;
+    readonly into: Uuid;
+    readonly previously: Uuid | null;
+  }[];
   /** Former aliases that stand for a group of their own again, and whose alias they were. */
-  readonly revived: readonly { readonly id: Uuid; readonly previously: Uuid }[];
+  readonly revived: readonly { readonly id: Uuid; readonly foundingId: Uuid; readonly previously: Uuid }[];
 }
 
-/** @throws RangeError if a group names an identifier that is not given */
+/** Costs one look at each identifier of the groups. */
 export function assignProfiles(input: AssignmentInput): ProfileAssignment {
   const order = (a: PlacedIdentifier, b: PlacedIdentifier): number =>
     a.firstPos - b.firstPos || compareByPriority(input.rules, a, b);
-  const byId = new Map<Uuid, PlacedIdentifier>();
-  for (const identifier of input.identifiers) byId.set(identifier.id, identifier);
-  const groups = input.groups
-    .filter((ids) => ids.length > 0)
-    .map((ids) => ids.map((id) => placed(byId, id)).sort(order))
-    .sort((a, b) => order(eldest(a), eldest(b)));
-  const foundedBy = new Map<Uuid, FoundedProfile>();
-  for (const profile of input.profiles) foundedBy.set(profile.foundingId, profile);
+  const groups: { eldest: PlacedIdentifier; members: readonly PlacedIdentifier[] }[] = [];
+  for (const members of input.groups) {
+    const [first, ...others] = members;
+    if (first === undefined) continue;
+    groups.push({
+      eldest: others.reduce((eldest, other) => (order(other, eldest) < 0 ? other : eldest), first),
+      members,
+    });
+  }
+  groups.sort((a, b) => order(a.eldest, b.eldest));
 
-  const profileOf = new Map<Uuid, Uuid>();
-  const moved: { identifierId: Uuid; from: Uuid | null; to: Uuid }[] = [];
+  const moved: { identifier: PlacedIdentifier; to: Uuid }[] = [];
   const created: FoundedProfile[] = [];
-  const merged: { from: Uuid; into: Uuid; previously: Uuid | null }[] = [];
-  const revived: { id: Uuid; previously: Uuid }[] = [];
-
-  for (const group of groups) {
-    const claimants = claimantsOf(group, foundedBy);
-    let [survivor] = claimants;
+  const merged: { from: Uuid; foundingId: Uuid; into: Uuid; previously: Uuid | null }[] = [];
+  const revived: { id: Uuid; foundingId: Uuid; previously: Uuid }[] = [];
+  for (const { eldest, members } of groups) {
+    const [oldest, ...younger] = claimantsOf(members, input.foundedBy);
+    let survivor = oldest;
     if (survivor === undefined) {
-      survivor = { id: input.newProfileId(), foundingId: eldest(group).id, foundedPos: input.pos, mergedInto: null };
+      survivor = { id: input.newProfileId(), foundingId: eldest.id, foundedPos: input.pos, mergedInto: null };
       created.push(survivor);
     } else if (survivor.mergedInto !== null) {
-      revived.push({ id: survivor.id, previously: survivor.mergedInto });
+      revived.push({ id: survivor.id, foundingId: survivor.foundingId, previously: survivor.mergedInto });
     }
-    for (const { id, mergedInto } of claimants.slice(1)) {
-      if (mergedInto !== survivor.id) merged.push({ from: id, into: survivor.id, previously: mergedInto });
+    const into = survivor.id;
+    for (const { id: from, foundingId, mergedInto: previously } of younger) {
+      if (previously !== into) merged.push({ from, foundingId, into, previously });
     }
-    for (const { id, profileId } of group) {
-      profileOf.set(id, survivor.id);
-      if (profileId !== survivor.id) moved.push({ identifierId: id, from: profileId, to: survivor.id });
-    }
+    for (const identifier of members) if (identifier.profileId !== into) moved.push({ identifier, to: into });
   }
-  moved.sort((a, b) => order(placed(byId, a.identifierId), placed(byId, b.identifierId)));
-  return { profileOf, moved, created, merged, revived };
+  moved.sort((a, b) => order(a.identifier, b.identifier));
+  return {
+    moved: moved.map(({ identifier, to }) => ({ identifierId: identifier.id, from: identifier.profileId, to })),
+    created,
+    merged,
+    revived,
+  };
 }
 
 /** The profiles founded by members of the group, the one that stands for it first. */
 function claimantsOf(
   group: readonly PlacedIdentifier[],
-  foundedBy: ReadonlyMap<Uuid, FoundedProfile>,
-): FoundedProfile[] {
+  foundedBy: AssignmentInput['foundedBy'],
+): readonly FoundedProfile[] {
   const claimants: FoundedProfile[] = [];
   for (const { id } of group) {
-    const profile = foundedBy.get(id);
+    const profile = foundedBy(id);
     if (profile !== undefined) claimants.push(profile);
   }
   return claimants.sort((a, b) => a.foundedPos - b.foundedPos || (a.foundingId < b.foundingId ? -1 : 1));
-}
-
-function placed(byId: ReadonlyMap<Uuid, PlacedIdentifier>, id: Uuid): PlacedIdentifier {
-  const identifier = byId.get(id);
-  if (identifier === undefined) throw new RangeError(`group names an identifier outside the component: ${id}`);
-  return identifier;
-}
-
-function eldest(group: readonly PlacedIdentifier[]): PlacedIdentifier {
-  const [first] = group;
-  if (first === undefined) throw new RangeError('a group holds at least one identifier');
-  return first;
 }

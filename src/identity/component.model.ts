@@ -1,11 +1,16 @@
 import type { CanonicalKey } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
+import { ComponentReplay } from './component-replay.js';
 import type { Evidence } from './evidence.model.js';
+import type { IdentityRules } from './identity-rules.model.js';
 
 /** Stands where an identifier has been met and locked but not yet resolved; never outlives its transaction. */
 export const NO_PROFILE: Uuid = '00000000-0000-0000-0000-000000000000';
 
-/** An identifier as the database knows it. `componentId` and `profileId` change, the rest never does. */
+/** Rows of evidence remembered per component between batches, to skip writes that would change nothing. */
+const MAX_WRITTEN_ROWS = 256;
+
+/** An identifier as the database knows it. `componentId`, `profileId` and what it founded change, the rest never does. */
 export interface KnownIdentifier {
   readonly id: Uuid;
   readonly ns: string;
@@ -14,6 +19,8 @@ export interface KnownIdentifier {
   profileId: Uuid;
   /** Log position of the first event that carried it. */
   readonly firstPos: number;
+  /** The profile, alive or not, that keeps its id where this identifier is. */
+  founded: KnownProfile | null;
 }
 
 /** A profile, alive (`mergedInto` null) or an alias. */
@@ -29,31 +36,35 @@ export interface KnownProfile {
 
 /**
  * A raw component: every identifier that any chain of evidence joins, limits ignored. While it stays within limits it
- * is one profile; beyond them its evidence decides (`resolve-component.ts`).
+ * is one profile; beyond them its evidence decides (`component-replay.ts`).
  */
 export interface Component {
   readonly id: Uuid;
   readonly members: Map<Uuid, KnownIdentifier>;
   /** Distinct values per namespace. */
   readonly counts: Map<string, number>;
-  /** Profiles founded by a member, alive or not. */
-  readonly profiles: Map<Uuid, KnownProfile>;
-  /** All of its evidence, by {@link evidenceKey}; null while nobody had to know. */
-  evidence: Map<string, Evidence> | null;
-  /** Least canonical keys already written, so that repetitions cost nothing; a subset of all evidence. */
+  /** All of its evidence; null while nobody had to know. */
+  replay: ComponentReplay | null;
+  /** More evidence than is replayed: who is here stays where they are, and whoever comes stands alone. */
+  isContested: boolean;
+  /** Evidence that is written already, so that repetitions cost nothing, by {@link evidenceKey}. */
   readonly written: Map<string, Evidence>;
-  /** The same for members that were seen by themselves, by id: most events are of that kind, and need no hash. */
+  /** Whether `written` is all of its evidence. */
+  isWrittenAll: boolean;
+  /** The least keys of members that were seen by themselves, by id: most events are of that kind, and need no hash. */
   readonly seenAlone: Map<Uuid, CanonicalKey>;
 }
 
-export function newComponent(id: Uuid): Component {
+/** @param isNew true: no evidence of it is stored yet */
+export function newComponent(id: Uuid, isNew: boolean): Component {
   return {
     id,
     members: new Map(),
     counts: new Map(),
-    profiles: new Map(),
-    evidence: null,
+    replay: null,
+    isContested: false,
     written: new Map(),
+    isWrittenAll: isNew,
     seenAlone: new Map(),
   };
 }
@@ -65,20 +76,45 @@ export function addMember(component: Component, identifier: KnownIdentifier): vo
   component.counts.set(identifier.ns, (component.counts.get(identifier.ns) ?? 0) + 1);
 }
 
-/** Moves everything of `from` into `into`. Evidence is known for the union only if it was for both. */
-export function absorb(into: Component, from: Component): void {
+/** Moves everything of `from` into `into`. The evidence is known for the union only if it was for both. */
+export function absorb(into: Component, from: Component, rules: IdentityRules): void {
+  if (into.replay !== null || from.replay !== null) {
+    const [a, b] = [replayOf(into, rules), replayOf(from, rules)];
+    into.replay = a === null || b === null ? null : joined(a, b);
+  }
+  into.isContested ||= from.isContested;
   for (const identifier of from.members.values()) addMember(into, identifier);
-  for (const profile of from.profiles.values()) into.profiles.set(profile.id, profile);
   for (const [key, evidence] of from.written) into.written.set(key, evidence);
+  into.isWrittenAll &&= from.isWrittenAll;
   for (const [id, key] of from.seenAlone) into.seenAlone.set(id, key);
-  if (into.evidence !== null && from.evidence !== null) {
-    for (const [key, evidence] of from.evidence) into.evidence.set(key, evidence);
-  } else {
-    into.evidence = null;
+}
+
+function joined(a: ComponentReplay, b: ComponentReplay): ComponentReplay {
+  const [into, from] = a.size >= b.size ? [a, b] : [b, a];
+  into.absorb(from);
+  return into;
+}
+
+/** All of the component's evidence, made from what is written if that is all; null if it has to be read first. */
+export function replayOf(component: Component, rules: IdentityRules): ComponentReplay | null {
+  if (component.replay !== null || component.isContested || !component.isWrittenAll) return component.replay;
+  component.replay = new ComponentReplay(rules);
+  for (const row of component.written.values()) component.replay.add(row);
+  return component.replay;
+}
+
+/** Forgets what of the written evidence is beyond the bound, the oldest first; between batches only. */
+export function trimWritten(component: Component): void {
+  if (component.written.size <= MAX_WRITTEN_ROWS) return;
+  component.isWrittenAll = false;
+  let excess = component.written.size - MAX_WRITTEN_ROWS;
+  for (const key of component.written.keys()) {
+    if (excess-- === 0) return;
+    component.written.delete(key);
   }
 }
 
-/** One row of the evidence table: a set of identifiers on a day. */
-export function evidenceKey(evidence: Pick<Evidence, 'setId' | 'day'>): string {
-  return `${evidence.setId} ${String(evidence.day)}`;
+/** What the component takes in memory, in identifiers and rows of evidence; each is about a kilobyte at most. */
+export function sizeOf({ members, seenAlone, written, replay }: Component): number {
+  return 1 + members.size + seenAlone.size + written.size + (replay?.size ?? 0);
 }

@@ -1,6 +1,5 @@
 import type { Uuid } from '../platform/ids.js';
-import { evidenceKey } from './component.model.js';
-import { compareEvidence, type Evidence } from './evidence.model.js';
+import { compareEvidence, evidenceKey, type Evidence } from './evidence.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 import { resolveComponent } from './resolve-component.js';
 

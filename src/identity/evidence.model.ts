@@ -56,7 +56,12 @@ export function leastEvidence(a: Evidence, b: Evidence): Evidence {
   return lesser.knownAt === knownAt ? lesser : { ...lesser, knownAt };
 }
 
+/** One row of the evidence table: a set of identifiers on a day. */
+export function evidenceKey(evidence: Pick<Evidence, 'setId' | 'day'>): string {
+  return `${evidence.setId} ${String(evidence.day)}`;
+}
+
 /** The order in which evidence is replayed: canonical, ties by set. Total over rows of different (set, day). */
-export function compareEvidence(a: Evidence, b: Evidence): number {
+export function compareEvidence(a: Pick<Evidence, 'key' | 'setId'>, b: Pick<Evidence, 'key' | 'setId'>): number {
   return compareCanonical(a.key, b.key) || (a.setId < b.setId ? -1 : a.setId > b.setId ? 1 : 0);
 }

@@ -1,69 +1,108 @@
-import type { Identifier } from '../events/event.model.js';
 import type { NamespaceRule } from './identity-rules.model.js';
 
 /** One identifier of a component that is being resolved. */
 export interface GroupNode {
-  readonly identifier: Identifier;
+  readonly ns: string;
   readonly rule: NamespaceRule;
   /** The least `occurredAt` of the evidence that carries it, ms. */
   readonly firstSeen: number;
 }
 
+/** Two nodes that a union was made for, in the order of {@link IdentifierGroups.unite}. */
+export type UnitedPair = readonly [a: number, b: number];
+
 /** Sorted first-seen times of the distinct values that a group holds, by namespace. Owned by one group. */
 type Holdings = Map<string, number[]>;
 
+interface Union {
+  readonly pair: UnitedPair;
+  /** The roots that it joined; `dropped` is none since. */
+  readonly kept: number;
+  readonly dropped: number;
+  /** Other ends of the cannot-links of `kept` before, if that changed. */
+  readonly enemies: readonly number[] | null;
+}
+
 /**
  * Disjoint groups of the identifiers of one component, which know what each group holds and refuse unions that break a
- * rule. Nodes are named by their index.
+ * rule. Nodes are named by their index. Unions can be undone, the last first.
  *
  * Invariants
  * 1. No group holds both ends of a cannot-link.
  * 2. No group holds more distinct values of a namespace than its limit, where values that must-links join (directly or
  *    through others) count once: a human said that they are one person's, so no rule may say otherwise.
  * 3. Under a window of W ms, 2 holds for every interval [t, t + W) of the values' first-seen times.
- * 4. Groups only grow. So a set of nodes that may not be united now may not be united later, nor may any superset.
- *    (The establishment rule of {@link longestMergingPrefix} is the exception: it looks at the set's own members.)
+ * 4. Groups only grow, but for unions undone. So a set of nodes that may not be united now may not be united later, nor
+ *    may any superset. (The establishment rule of {@link longestMergingPrefix} is the exception: it looks at the set's
+ *    own members.)
+ * 5. Undoing leaves everything as it was before: roots are joined by size without shortening paths, what the dropped
+ *    root holds is kept with it, and a list that it lent to the other goes back to it.
  */
 export class IdentifierGroups {
-  readonly #nodes: readonly GroupNode[];
-  readonly #rules: ReadonlyMap<string, NamespaceRule>;
-  readonly #parent: Int32Array;
-  readonly #size: Int32Array;
-  /** By root. */
-  readonly #holdings: Holdings[];
+  readonly #nodes: GroupNode[] = [];
+  readonly #rules = new Map<string, NamespaceRule>();
+  readonly #parent: number[] = [];
+  readonly #size: number[] = [];
+  /** The next node of the same group, round in a circle: exchanging two nodes' joins or parts their circles. */
+  readonly #next: number[] = [];
+  /** By root; of others as it was when they were roots. */
+  readonly #holdings: Holdings[] = [];
   /** By root: the other ends of the cannot-links of the group's nodes; absent if it has none. */
-  readonly #enemies = new Map<number, number[]>();
-  readonly #seenIn: Int32Array;
-  readonly #hasNonMerging: boolean;
+  readonly #enemies = new Map<number, readonly number[]>();
+  readonly #seenIn: number[] = [];
+  readonly #unions: Union[] = [];
+  #hasNonMerging = false;
   #mark = 0;
 
-  /** Must-links are joined at once, in the order given, limits aside; one that contradicts a cannot-link is ignored. */
+  /**
+   * Must-links are joined at once, in the order given, limits aside, and never undone; one that contradicts a
+   * cannot-link is ignored.
+   */
   constructor(
-    nodes: readonly GroupNode[],
-    mustLinks: readonly (readonly [number, number])[],
-    cannotLinks: readonly (readonly [number, number])[],
+    nodes: readonly GroupNode[] = [],
+    mustLinks: readonly UnitedPair[] = [],
+    cannotLinks: readonly UnitedPair[] = [],
   ) {
-    this.#nodes = nodes;
-    this.#rules = new Map(nodes.map(({ identifier, rule }) => [identifier.ns, rule]));
-    this.#parent = Int32Array.from(nodes, (_, i) => i);
-    this.#size = new Int32Array(nodes.length).fill(1);
-    this.#seenIn = new Int32Array(nodes.length);
-    this.#hasNonMerging = nodes.some(({ rule }) => !rule.mayMerge);
-    this.#holdings = nodes.map(() => new Map<string, number[]>());
+    for (const node of nodes) this.add(node);
     for (const [a, b] of cannotLinks) {
       this.#addEnemy(a, b);
       this.#addEnemy(b, a);
     }
-    for (const [a, b] of mustLinks) {
-      const rootA = this.find(a);
-      const rootB = this.find(b);
-      if (rootA !== rootB && !this.#areEnemies(rootA, rootB)) this.#link(rootA, rootB);
+    if (mustLinks.length === 0) return;
+    for (const holdings of this.#holdings) holdings.clear();
+    for (const pair of mustLinks) {
+      const [rootA, rootB] = [this.find(pair[0]), this.find(pair[1])];
+      if (rootA !== rootB && !this.#areEnemies(rootA, rootB)) this.#link(rootA, rootB, pair);
     }
-    nodes.forEach(({ identifier, firstSeen }, i) => {
+    this.#unions.length = 0;
+    nodes.forEach(({ ns, firstSeen }, i) => {
       const holdings = this.#holdingsOf(this.find(i));
-      const [known = firstSeen] = holdings.get(identifier.ns) ?? [];
-      holdings.set(identifier.ns, [Math.min(known, firstSeen)]);
+      const [known = firstSeen] = holdings.get(ns) ?? [];
+      holdings.set(ns, [Math.min(known, firstSeen)]);
     });
+  }
+
+  /** A new group of one; returns the node's index. */
+  add(node: GroupNode): number {
+    const index = this.#nodes.push(node) - 1;
+    this.#rules.set(node.ns, node.rule);
+    this.#hasNonMerging ||= !node.rule.mayMerge;
+    this.#parent.push(index);
+    this.#size.push(1);
+    this.#next.push(index);
+    this.#seenIn.push(0);
+    this.#holdings.push(new Map([[node.ns, [node.firstSeen]]]));
+    return index;
+  }
+
+  /**
+   * A node turns out to have been seen earlier.
+   * @throws RangeError unless it is alone in its group
+   */
+  replace(index: number, node: GroupNode): void {
+    if (this.#size[index] !== 1 || this.find(index) !== index) throw new RangeError('the node is not alone');
+    this.#nodes[index] = node;
+    this.#holdings[index] = new Map([[node.ns, [node.firstSeen]]]);
   }
 
   find(node: number): number {
@@ -72,9 +111,7 @@ export class IdentifierGroups {
     for (;;) {
       const up = parent[at] ?? at;
       if (up === at) return at;
-      const next = parent[up] ?? up;
-      parent[at] = next;
-      at = next;
+      at = up;
     }
   }
 
@@ -116,26 +153,52 @@ export class IdentifierGroups {
 
   /** Unites the first `count` members, which must be lawful. */
   unite(members: readonly number[], count: number): void {
-    let root = this.find(members[0] ?? 0);
+    const [first = 0] = members;
+    let root = this.find(first);
     for (let i = 1; i < count; i++) {
-      const other = this.find(members[i] ?? 0);
-      if (other === root) continue;
-      const holdings = sumOf(this.#holdingsOf(root), this.#holdingsOf(other));
-      root = this.#link(root, other);
-      this.#holdings[root] = holdings;
+      const member = members[i] ?? 0;
+      const other = this.find(member);
+      if (other !== root) root = this.#link(root, other, [first, member]);
     }
   }
 
-  /** The groups as lists of node indices, each and all in the order of their first node. */
-  groups(): number[][] {
-    const byRoot = new Map<number, number[]>();
-    for (let i = 0; i < this.#nodes.length; i++) {
-      const root = this.find(i);
-      const group = byRoot.get(root);
-      if (group === undefined) byRoot.set(root, [i]);
-      else group.push(i);
+  /** How many unions were made; what {@link undo} goes back to. */
+  get unions(): number {
+    return this.#unions.length;
+  }
+
+  /** The pairs of all unions from the `from`-th on, in the order in which they were made. */
+  pairsFrom(from: number): UnitedPair[] {
+    return this.#unions.slice(from).map((union) => union.pair);
+  }
+
+  /** Undoes all unions but the first `unions`. */
+  undo(unions: number): void {
+    while (this.#unions.length > unions) {
+      const union = this.#unions.pop();
+      if (union === undefined) return;
+      const { kept, dropped, enemies } = union;
+      for (const [ns, times] of this.#holdingsOf(dropped)) {
+        const held = this.#holdingsOf(kept).get(ns);
+        if (held === undefined) continue;
+        if (held === times) this.#holdingsOf(kept).delete(ns);
+        else for (const time of times) held.splice(firstAfter(held, time) - 1, 1);
+      }
+      if (enemies !== null) {
+        if (enemies.length === 0) this.#enemies.delete(kept);
+        else this.#enemies.set(kept, enemies);
+      }
+      this.#parent[dropped] = dropped;
+      this.#size[kept] = (this.#size[kept] ?? 1) - (this.#size[dropped] ?? 1);
+      this.#exchangeNext(kept, dropped);
     }
-    return [...byRoot.values()];
+  }
+
+  /** The nodes of the group that this one is in, in no order. */
+  groupOf(node: number): number[] {
+    const group = [node];
+    for (let at = this.#next[node] ?? node; at !== node; at = this.#next[at] ?? node) group.push(at);
+    return group;
   }
 
   #holdingsOf(root: number): Holdings {
@@ -147,25 +210,23 @@ export class IdentifierGroups {
   /** Whether group `root` would break a limit together with groups that break none among themselves. */
   #exceeds(roots: readonly number[], root: number): boolean {
     for (const [ns, times] of this.#holdingsOf(root)) {
-      const others: (readonly number[])[] = [];
+      let others: (readonly number[])[] | null = null;
       let count = times.length;
       for (const other of roots) {
         const held = this.#holdingsOf(other).get(ns);
         if (held === undefined) continue;
-        others.push(held);
+        (others ??= []).push(held);
         count += held.length;
       }
       const rule = this.#rules.get(ns);
-      if (others.length === 0 || rule === undefined || count <= rule.limit) continue;
+      if (others === null || rule === undefined || count <= rule.limit) continue;
       if (rule.windowMs === null || crowdEachOther(times, others, rule.limit, rule.windowMs)) return true;
     }
     return false;
   }
 
   #addEnemy(node: number, enemy: number): void {
-    const enemies = this.#enemies.get(node);
-    if (enemies === undefined) this.#enemies.set(node, [enemy]);
-    else enemies.push(enemy);
+    this.#enemies.set(node, [...(this.#enemies.get(node) ?? []), enemy]);
   }
 
   #areEnemies(rootA: number, rootB: number): boolean {
@@ -176,31 +237,41 @@ export class IdentifierGroups {
     return this.#enemies.get(root)?.some((enemy) => this.#seenIn[this.find(enemy)] === mark) ?? false;
   }
 
-  #link(rootA: number, rootB: number): number {
+  #link(rootA: number, rootB: number, pair: UnitedPair): number {
     const sizeA = this.#size[rootA] ?? 1;
     const sizeB = this.#size[rootB] ?? 1;
-    const [keep, drop] = sizeA >= sizeB ? [rootA, rootB] : [rootB, rootA];
-    this.#parent[drop] = keep;
-    this.#size[keep] = sizeA + sizeB;
-    const dropped = this.#enemies.get(drop);
-    if (dropped !== undefined) {
-      this.#enemies.set(keep, [...(this.#enemies.get(keep) ?? []), ...dropped]);
-      this.#enemies.delete(drop);
+    const [kept, dropped] = sizeA >= sizeB ? [rootA, rootB] : [rootB, rootA];
+    this.#parent[dropped] = kept;
+    this.#size[kept] = sizeA + sizeB;
+    this.#exchangeNext(kept, dropped);
+    addHoldings(this.#holdingsOf(kept), this.#holdingsOf(dropped));
+    const gained = this.#enemies.get(dropped);
+    let enemies: readonly number[] | null = null;
+    if (gained !== undefined) {
+      enemies = this.#enemies.get(kept) ?? [];
+      this.#enemies.set(kept, [...enemies, ...gained]);
     }
-    return keep;
+    this.#unions.push({ pair, kept, dropped, enemies });
+    return kept;
+  }
+
+  #exchangeNext(a: number, b: number): void {
+    const next = this.#next[a] ?? a;
+    this.#next[a] = this.#next[b] ?? b;
+    this.#next[b] = next;
   }
 }
 
-/** What a union holds. Uses up both: the smaller goes into the larger, so that all unions together stay cheap. */
-function sumOf(a: Holdings, b: Holdings): Holdings {
-  const [into, from] = a.size >= b.size ? [a, b] : [b, a];
+/**
+ * Adds the times of the smaller group to those of the larger, so that all unions together stay cheap. A list that the
+ * larger has none of is lent to it: until the union is undone, it changes only with unions that are undone before.
+ */
+function addHoldings(into: Holdings, from: Holdings): void {
   for (const [ns, times] of from) {
-    const held = into.get(ns) ?? [];
-    const [many, few] = held.length >= times.length ? [held, times] : [times, held];
-    for (const time of few) insertSorted(many, time);
-    into.set(ns, many);
+    const held = into.get(ns);
+    if (held === undefined) into.set(ns, times);
+    else for (const time of times) insertSorted(held, time);
   }
-  return into;
 }
 
 /** Mostly at the end, because evidence is replayed in order of time. */

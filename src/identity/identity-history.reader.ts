@@ -3,9 +3,8 @@ import { compareCanonical, type Identifier } from '../events/event.model.js';
 import { int4Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import { evidenceKey } from './component.model.js';
 import { EvidenceTimeline } from './evidence-timeline.js';
-import { evidenceOf, type Evidence } from './evidence.model.js';
+import { evidenceKey, evidenceOf, type Evidence } from './evidence.model.js';
 import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 

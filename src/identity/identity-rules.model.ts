@@ -41,6 +41,13 @@ export function isUnique(rule: NamespaceRule): boolean {
   return rule.limit === 1 && rule.windowMs === null;
 }
 
+/** False if some namespace may attach lone identifiers only. */
+export function mayAllMerge(rules: IdentityRules): boolean {
+  if (!rules.fallback.mayMerge) return false;
+  for (const rule of rules.namespaces.values()) if (!rule.mayMerge) return false;
+  return true;
+}
+
 /** The rule of a namespace; undefined if its name is not allowed. */
 export function ruleOf(rules: IdentityRules, ns: string): NamespaceRule | undefined {
   return rules.namespaces.get(ns) ?? (NAMESPACE_PATTERN.test(ns) ? rules.fallback : undefined);

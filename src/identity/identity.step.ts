@@ -1,24 +1,26 @@
-import { LRUCache } from 'lru-cache';
 import { compareCanonical, type Identifier, type LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { partitionOf, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
-import { assignProfiles, type ProfileAssignment } from './assign-profiles.js';
+import { assignProfiles, type PlacedIdentifier, type ProfileAssignment } from './assign-profiles.js';
+import { ComponentCache } from './component-cache.js';
+import { ComponentReplay } from './component-replay.js';
 import {
   absorb,
   addMember,
-  evidenceKey,
   newComponent,
   NO_PROFILE,
+  replayOf,
   type Component,
   type KnownIdentifier,
   type KnownProfile,
 } from './component.model.js';
-import { compareEvidence, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
-import { withinLimits, type IdentityRules } from './identity-rules.model.js';
+import { compareEvidence, evidenceKey, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
+import { findBeyondLimits } from './find-beyond-limits.js';
+import { mayAllMerge, withinLimits, type IdentityRules } from './identity-rules.model.js';
 import type { Assignment, IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
-import { MAX_REPLAY_ROWS, resolveComponent } from './resolve-component.js';
+import { MAX_REPLAY_ROWS } from './resolve-component.js';
 
 export interface IdentityStepOptions {
   readonly store: IdentityStore;
@@ -26,8 +28,10 @@ export interface IdentityStepOptions {
   readonly partitions: number;
   /** A new profile id for an event accepted at `nowMs`. */
   readonly newProfileId: (nowMs: number) => Uuid;
-  /** Identifiers whose component is kept in memory between batches. */
+  /** Identifiers and rows of their evidence kept in memory between batches. */
   readonly maxCachedIdentifiers?: number;
+  /** Rows of evidence beyond which a component is contested. */
+  readonly maxReplayRows?: number;
 }
 
 /** What a batch changed, to be saved and published once the rest of the batch is known. */
@@ -42,40 +46,28 @@ export interface IdentityBatch {
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
-/** Evidence rows remembered per component, to skip writes that would change nothing. */
-const MAX_WRITTEN_ROWS = 256;
 
 /**
  * Resolves the identities of a micro-batch, event by event in acceptance order.
  *
  * Most events name identifiers that already stand for one profile and cost two look-ups in memory. Where components
- * join, the union is one profile if it is within limits; otherwise all of its evidence is replayed in canonical order.
+ * join, the union is one profile if it is within limits; otherwise the replay of its evidence is continued, and the
+ * groups that changed by that are assigned anew. What a batch reads is read before its first event.
  *
  * The cache may live across batches only while this worker holds every partition; `forget` drops it after a batch that
  * did not commit.
  */
 export class IdentityStep {
   readonly #options: IdentityStepOptions;
-  readonly #byIdentifier = new Map<Uuid, Component>();
-  readonly #components: LRUCache<Uuid, Component>;
-  /** Components of the batch in hand must survive however small the cache is. */
-  readonly #pinned = new Set<Component>();
+  readonly #cache: ComponentCache;
 
   constructor(options: IdentityStepOptions) {
     this.#options = options;
-    this.#components = new LRUCache<Uuid, Component>({
-      maxSize: options.maxCachedIdentifiers ?? DEFAULT_MAX_CACHED_IDENTIFIERS,
-      sizeCalculation: (component) => Math.max(1, component.members.size),
-      dispose: (component, _, reason) => {
-        if (reason === 'evict' && !this.#pinned.has(component)) this.#unindex(component);
-      },
-    });
+    this.#cache = new ComponentCache(options.maxCachedIdentifiers ?? DEFAULT_MAX_CACHED_IDENTIFIERS);
   }
 
   forget(): void {
-    this.#components.clear();
-    this.#byIdentifier.clear();
-    this.#pinned.clear();
+    this.#cache.forget();
   }
 
   /**
@@ -113,7 +105,7 @@ export class IdentityStep {
       contested: 0,
     };
     await this.#load(tx, events);
-    for (const event of events) batch.outcomes.push(await this.#resolveEvent(tx, batch, event));
+    for (const event of events) batch.outcomes.push(this.#resolveEvent(batch, event));
     return batch;
   }
 
@@ -126,45 +118,48 @@ export class IdentityStep {
     });
   }
 
-  /** After the commit: what was pinned may be evicted again. */
+  /** After the commit: what the batch worked on may be evicted again. */
   release(): void {
-    for (const component of this.#pinned) {
-      // Anew, so that its size is measured anew.
-      this.#components.delete(component.id);
-      this.#components.set(component.id, component);
-    }
-    const pinned = [...this.#pinned];
-    this.#pinned.clear();
-    for (const component of pinned) if (!this.#components.has(component.id)) this.#unindex(component);
+    this.#cache.release();
   }
 
   async #load(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
+    const { rules, store } = this.#options;
     const missing = new Set<Uuid>();
     for (const { identifiers } of events) {
       for (const { id } of identifiers) {
-        const component = this.#byIdentifier.get(id);
+        const component = this.#cache.of(id);
         if (component === undefined) missing.add(id);
-        else this.#pinned.add(component);
+        else this.#cache.pin(component);
       }
     }
-    for (const component of await this.#options.store.loadComponents(tx, [...missing])) this.#index(component);
+    for (const component of await store.loadComponents(tx, [...missing])) this.#cache.add(component);
+    const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules);
+    const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
+    const options = { perDay: !mayAllMerge(rules), limit: this.#maxReplayRows + 1 };
+    for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
+      component.replay = new ComponentReplay(rules);
+      for (const row of rows) component.replay.add(row);
+    }
   }
 
-  async #resolveEvent(tx: Transaction, batch: IdentityBatch, event: LoggedEvent): Promise<EventIdentity> {
+  get #maxReplayRows(): number {
+    return this.#options.maxReplayRows ?? MAX_REPLAY_ROWS;
+  }
+
+  #resolveEvent(batch: IdentityBatch, event: LoggedEvent): EventIdentity {
     const known = this.#knownAlone(event);
     if (known !== null) return { event, profileId: known, moves: NO_MOVES, merged: NONE };
     const evidence = evidenceOf(event);
     const { component, grown } = this.#componentOf(batch, event);
     const isNews = noteEvidence(batch, component, evidence);
-    const lawful = withinLimits(component.counts, this.#options.rules);
-    if (!grown && (lawful || !isNews))
+    const groups = grown || isNews ? this.#changedGroups(batch, component, event, grown) : NO_GROUPS;
+    if (groups.length === 0) {
       return { event, profileId: this.#profileOf(component, event), moves: NO_MOVES, merged: NONE };
-
-    const groups = lawful ? [[...component.members.keys()]] : await this.#replay(tx, batch, component);
+    }
     const assignment = assignProfiles({
-      identifiers: placed(component),
-      groups,
-      profiles: component.profiles.values(),
+      groups: groups.map((group) => group.map((id) => placed(memberOf(component, id)))),
+      foundedBy: (id) => memberOf(component, id).founded ?? undefined,
       rules: this.#options.rules,
       pos: event.pos,
       newProfileId: () => this.#options.newProfileId(event.acceptedAt),
@@ -178,11 +173,31 @@ export class IdentityStep {
     };
   }
 
+  /** The groups of the component that may have changed with this event. */
+  #changedGroups(
+    batch: IdentityBatch,
+    component: Component,
+    event: LoggedEvent,
+    grown: boolean,
+  ): readonly (readonly Uuid[])[] {
+    const { rules } = this.#options;
+    if (withinLimits(component.counts, rules)) return grown ? [[...component.members.keys()]] : NO_GROUPS;
+    const replay = replayOf(component, rules);
+    if (replay !== null && replay.rows <= this.#maxReplayRows) return replay.advance();
+    if (replay === null && !component.isContested) throw new Error('a replay needs evidence that was not read');
+    component.replay = null;
+    component.isContested = true;
+    batch.contested++;
+    // Everybody stays where they are, and each newcomer is by itself.
+    const newcomers = event.identifiers.filter(({ id }) => memberOf(component, id).profileId === NO_PROFILE);
+    return newcomers.map(({ id }) => [id]);
+  }
+
   /** The profile of an event with one identifier that says nothing new; null if it has to be looked at. */
   #knownAlone(event: LoggedEvent): Uuid | null {
     const [anchor, second] = event.identifiers;
     if (anchor === undefined || second !== undefined) return null;
-    const component = this.#byIdentifier.get(anchor.id);
+    const component = this.#cache.of(anchor.id);
     const seen = component?.seenAlone.get(anchor.id);
     if (component === undefined || seen === undefined || compareCanonical(seen, event) > 0) return null;
     return this.#profileOf(component, event);
@@ -193,7 +208,7 @@ export class IdentityStep {
     let component: Component | undefined;
     let grown = false;
     for (const { id } of event.identifiers) {
-      const other = this.#byIdentifier.get(id);
+      const other = this.#cache.of(id);
       if (other === undefined || other === component) continue;
       if (component === undefined) {
         component = other;
@@ -204,14 +219,14 @@ export class IdentityStep {
     }
     const [anchor] = event.identifiers;
     if (anchor === undefined) throw new RangeError(`event at ${String(event.pos)} has no identifier`);
-    component ??= this.#index(newComponent(anchor.id));
+    if (component === undefined) this.#cache.add((component = newComponent(anchor.id, true)));
     for (const identifier of event.identifiers) {
       const known = component.members.get(identifier.id);
       if (known !== undefined && known.profileId !== NO_PROFILE) continue;
       grown = true;
       const member = known ?? newIdentifier(identifier, component, event);
       addMember(component, member);
-      this.#byIdentifier.set(identifier.id, component);
+      this.#cache.addMember(component, member);
       batch.identifiers.add(member);
     }
     return { component, grown };
@@ -219,42 +234,15 @@ export class IdentityStep {
 
   #join(batch: IdentityBatch, a: Component, b: Component): Component {
     const [into, from] = a.members.size >= b.members.size ? [a, b] : [b, a];
-    absorb(into, from);
-    for (const id of from.members.keys()) {
-      this.#byIdentifier.set(id, into);
-      const member = into.members.get(id);
-      if (member !== undefined) batch.identifiers.add(member);
-    }
-    this.#components.delete(from.id);
-    this.#pinned.delete(from);
+    absorb(into, from, this.#options.rules);
+    this.#cache.joined(into, from);
+    for (const id of from.members.keys()) batch.identifiers.add(memberOf(into, id));
     return into;
-  }
-
-  async #replay(tx: Transaction, batch: IdentityBatch, component: Component): Promise<readonly (readonly Uuid[])[]> {
-    component.evidence ??= await this.#loadEvidence(tx, batch, component);
-    if (component.evidence.size > MAX_REPLAY_ROWS) {
-      batch.contested++;
-      return groupsAsTheyStand(component);
-    }
-    return resolveComponent([...component.evidence.values()], this.#options.rules).groups;
-  }
-
-  async #loadEvidence(tx: Transaction, batch: IdentityBatch, component: Component): Promise<Map<string, Evidence>> {
-    const all = new Map<string, Evidence>();
-    for (const row of await this.#options.store.loadEvidence(tx, component, MAX_REPLAY_ROWS + 1))
-      all.set(evidenceKey(row), row);
-    for (const [key, row] of batch.evidence) {
-      if (!component.members.has(row.anchorId)) continue;
-      const stored = all.get(key);
-      all.set(key, stored === undefined ? row : leastEvidence(stored, row));
-    }
-    return all;
   }
 
   #assign(batch: IdentityBatch, component: Component, event: LoggedEvent, assignment: ProfileAssignment): void {
     for (const { identifierId, to } of assignment.moved) {
-      const identifier = component.members.get(identifierId);
-      if (identifier === undefined) throw new Error('a moved identifier is not a member of its component');
+      const identifier = memberOf(component, identifierId);
       identifier.profileId = to;
       batch.identifiers.add(identifier);
       batch.assignments.set(`${identifierId} ${String(event.pos)}`, {
@@ -267,41 +255,27 @@ export class IdentityStep {
     for (const { id, foundingId, foundedPos } of assignment.created) {
       const part = partitionOf(foundingId, this.#options.partitions);
       const profile = { id, foundingId, foundedPos, createdAt: event.acceptedAt, part, mergedInto: null };
-      component.profiles.set(id, profile);
+      memberOf(component, foundingId).founded = profile;
       batch.profiles.set(id, profile);
     }
-    for (const { from, into } of assignment.merged) this.#setAlias(batch, component, from, into);
-    for (const { id } of assignment.revived) this.#setAlias(batch, component, id, null);
-  }
-
-  #setAlias(batch: IdentityBatch, component: Component, id: Uuid, into: Uuid | null): void {
-    const profile = component.profiles.get(id);
-    if (profile === undefined) throw new Error('a merged profile was not founded in its component');
-    profile.mergedInto = into;
-    batch.profiles.set(id, profile);
+    for (const { foundingId, into } of assignment.merged) setAlias(batch, memberOf(component, foundingId), into);
+    for (const { foundingId } of assignment.revived) setAlias(batch, memberOf(component, foundingId), null);
   }
 
   #profileOf(component: Component, event: LoggedEvent): Uuid {
-    const anchor = component.members.get(event.identifiers[0]?.id ?? '');
-    if (anchor === undefined) throw new Error('an anchor is not a member of its component');
-    return anchor.profileId;
-  }
-
-  #index(component: Component): Component {
-    this.#pinned.add(component);
-    for (const id of component.members.keys()) this.#byIdentifier.set(id, component);
-    return component;
-  }
-
-  #unindex(component: Component): void {
-    for (const id of component.members.keys()) {
-      if (this.#byIdentifier.get(id) === component) this.#byIdentifier.delete(id);
-    }
+    return memberOf(component, event.identifiers[0]?.id ?? '').profileId;
   }
 }
 
 const NONE: ReadonlyMap<Uuid, Uuid> = new Map();
 const NO_MOVES: EventIdentity['moves'] = [];
+const NO_GROUPS: readonly (readonly Uuid[])[] = [];
+
+function memberOf(component: Component, id: Uuid): KnownIdentifier {
+  const member = component.members.get(id);
+  if (member === undefined) throw new Error('an identifier is not a member of its component');
+  return member;
+}
 
 function newIdentifier(identifier: Identifier, component: Component, event: LoggedEvent): KnownIdentifier {
   return {
@@ -311,44 +285,32 @@ function newIdentifier(identifier: Identifier, component: Component, event: Logg
     componentId: component.id,
     profileId: NO_PROFILE,
     firstPos: event.pos,
+    founded: null,
   };
 }
 
-function* placed(component: Component) {
-  for (const member of component.members.values()) {
-    const { id, ns, value, firstPos, profileId } = member;
-    yield { id, ns, value, firstPos, profileId: profileId === NO_PROFILE ? null : profileId };
-  }
+function placed({ id, ns, value, firstPos, profileId }: KnownIdentifier): PlacedIdentifier {
+  return { id, ns, value, firstPos, profileId: profileId === NO_PROFILE ? null : profileId };
 }
 
-/** Everybody where they are, each new identifier by itself. */
-function groupsAsTheyStand(component: Component): Uuid[][] {
-  const groups = new Map<string, Uuid[]>();
-  for (const { id, profileId } of component.members.values()) {
-    const key = profileId === NO_PROFILE ? id : profileId;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [id]);
-    else group.push(id);
-  }
-  return [...groups.values()];
+function setAlias(batch: IdentityBatch, founder: KnownIdentifier, into: Uuid | null): void {
+  const profile = founder.founded;
+  if (profile === null) throw new Error('a merged profile was not founded in its component');
+  profile.mergedInto = into;
+  batch.profiles.set(profile.id, profile);
 }
 
 /** Records evidence; false if it says nothing that was not known before. */
 function noteEvidence(batch: IdentityBatch, component: Component, evidence: Evidence): boolean {
   const key = evidenceKey(evidence);
-  const known = component.evidence?.get(key) ?? component.written.get(key);
+  const known = component.written.get(key);
   if (known !== undefined && compareEvidence(known, evidence) <= 0) return false;
+  if (component.replay?.knows(evidence) === true) return false;
   const least = known === undefined ? evidence : leastEvidence(known, evidence);
-  component.evidence?.set(key, least);
   component.written.delete(key);
   component.written.set(key, least);
+  component.replay?.add(least);
   if (least.identifiers.length === 1) component.seenAlone.set(least.anchorId, least.key);
-  if (component.written.size > MAX_WRITTEN_ROWS) {
-    for (const oldest of component.written.keys()) {
-      component.written.delete(oldest);
-      break;
-    }
-  }
   const pending = batch.evidence.get(key);
   batch.evidence.set(key, pending === undefined ? least : leastEvidence(pending, least));
   return true;

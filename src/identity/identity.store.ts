@@ -28,7 +28,7 @@ export interface IdentityWrites {
 
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
 export class IdentityStore {
-  /** The components that hold any of these identifiers, complete with members and founded profiles. */
+  /** The components that hold any of these identifiers, complete with members and the profiles that they founded. */
   async loadComponents(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component[]> {
     if (identifierIds.length === 0) return [];
     const { rows } = await tx.run<{
@@ -56,7 +56,10 @@ export class IdentityStore {
     const components = new Map<Uuid, Component>();
     for (const row of rows) {
       let component = components.get(row.component_id);
-      if (component === undefined) components.set(row.component_id, (component = newComponent(row.component_id)));
+      if (component === undefined) {
+        components.set(row.component_id, (component = newComponent(row.component_id, false)));
+      }
+      const { p_id: profileId, founded_pos, created_at, part, merged_into } = row;
       addMember(component, {
         id: row.id,
         ns: row.ns,
@@ -64,17 +67,18 @@ export class IdentityStore {
         componentId: row.component_id,
         profileId: row.profile_id,
         firstPos: row.first_pos,
+        founded:
+          profileId === null
+            ? null
+            : {
+                id: profileId,
+                foundingId: row.id,
+                foundedPos: founded_pos,
+                createdAt: created_at,
+                part,
+                mergedInto: merged_into,
+              },
       });
-      if (row.p_id !== null) {
-        component.profiles.set(row.p_id, {
-          id: row.p_id,
-          foundingId: row.id,
-          foundedPos: row.founded_pos,
-          createdAt: row.created_at,
-          part: row.part,
-          mergedInto: row.merged_into,
-        });
-      }
     }
     return [...components.values()];
   }
@@ -122,9 +126,18 @@ export class IdentityStore {
     });
   }
 
-  /** All evidence whose anchor is one of these identifiers. */
-  async loadEvidence(tx: Transaction, component: Component, limit: number): Promise<Evidence[]> {
+  /**
+   * The evidence of each component, as the database knows them, that a replay needs: of each set the least row, or of
+   * each set and day where `perDay`. At most `limit` rows of each.
+   */
+  async loadEvidence(
+    tx: Transaction,
+    components: readonly Component[],
+    { perDay, limit }: { readonly perDay: boolean; readonly limit: number },
+  ): Promise<Map<Component, Evidence[]>> {
+    if (components.length === 0) return new Map();
     const { rows } = await tx.run<{
+      component_id: Uuid;
       anchor_id: Uuid;
       set_id: Uuid;
       day: number;
@@ -135,22 +148,35 @@ export class IdentityStore {
       identifier_ids: Uuid[];
     }>({
       name: 'identity-evidence',
-      text: `SELECT anchor_id, set_id, day, occurred_at, source_id, message_id, known_at, identifier_ids
-             FROM evidence WHERE anchor_id = ANY ($1::uuid[]) LIMIT $2`,
-      values: [uuidArray([...component.members.keys()], (id) => id), limit],
+      text: `SELECT c.id AS component_id, e.* FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
+               SELECT DISTINCT ON (e.set_id, CASE WHEN $2 THEN e.day END)
+                      e.anchor_id, e.set_id, e.day, e.occurred_at, e.source_id, e.message_id, e.known_at, e.identifier_ids
+               FROM identifiers i JOIN evidence e ON e.anchor_id = i.id
+               WHERE i.component_id = c.id
+               ORDER BY e.set_id, CASE WHEN $2 THEN e.day END, e.occurred_at, e.source_id, e.message_id COLLATE "C"
+               LIMIT $3
+             ) e`,
+      values: [uuidArray(components, (component) => component.id), perDay, limit],
     });
-    return rows.map((row) => ({
-      anchorId: row.anchor_id,
-      setId: row.set_id,
-      day: row.day,
-      key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
-      knownAt: row.known_at,
-      identifiers: row.identifier_ids.map((id) => {
-        const member = component.members.get(id);
-        if (member === undefined) throw new Error(`evidence ${row.set_id} names an identifier outside its component`);
-        return { id: member.id, ns: member.ns, value: member.value };
-      }),
-    }));
+    const byId = new Map(components.map((component) => [component.id, component]));
+    const evidence = new Map(components.map((component) => [component, [] as Evidence[]]));
+    for (const row of rows) {
+      const component = byId.get(row.component_id);
+      if (component === undefined) continue;
+      evidence.get(component)?.push({
+        anchorId: row.anchor_id,
+        setId: row.set_id,
+        day: row.day,
+        key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
+        knownAt: row.known_at,
+        identifiers: row.identifier_ids.map((id) => {
+          const member = component.members.get(id);
+          if (member === undefined) throw new Error(`evidence ${row.set_id} names an identifier outside its component`);
+          return { id: member.id, ns: member.ns, value: member.value };
+        }),
+      });
+    }
+    return evidence;
   }
 
   async save(tx: Transaction, writes: IdentityWrites): Promise<void> {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { anIdentifier, nameOf, readable, seen } from '../../test/support/identity-builders.js';
 import type { Evidence } from './evidence.model.js';
 import { DEFAULT_IDENTITY_RULES, type IdentityRules } from './identity-rules.model.js';
-import { NO_LINKS, resolveComponent, type IdentifierPair, type IdentityLinks } from './resolve-component.js';
+import { NO_LINKS, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
+import { resolveComponent } from './resolve-component.js';
 
 const WEEK_HOURS = 7 * 24;
 
@@ -236,6 +237,13 @@ describe('namespaces that may not merge', () => {
       seen(2, 'user_id:mum', 'smart_tv:1', 'anonymous_id:c'),
     ];
     expect(people(together, {}, rules)).toHaveLength(1);
+  });
+
+  it('may say on another day what it could not say before: the profile is named by one of its own by then', () => {
+    const apart = [seen(0, 'smart_tv:1', 'phone:+1'), seen(1, 'device_id:d', 'anonymous_id:c')];
+    const set = ['user_id:mum', 'smart_tv:1', 'anonymous_id:c'];
+    expect(people([...apart, seen(2, ...set)], {}, rules)).toHaveLength(2);
+    expect(people([...apart, seen(2, ...set), seen(50, ...set)], {}, rules)).toHaveLength(1);
   });
 });
 

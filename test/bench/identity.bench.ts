@@ -94,6 +94,8 @@ const identifiers = new Map(
   thousand.flatMap((row) => row.identifiers.map((identifier) => [identifier.id, identifier])),
 );
 
+const placed = new Map([...identifiers].map(([id, i]) => [id, { ...i, firstPos: 1, profileId: null }]));
+
 const resolveUs = perItemUs(EVENTS, () => {
   for (const raw of rawEvents) policy.resolve(raw);
 });
@@ -126,9 +128,8 @@ console.log(
     assignContestedMs: rounded(
       medianMs(() =>
         assignProfiles({
-          identifiers: [...identifiers.values()].map((i) => ({ ...i, firstPos: 1, profileId: null })),
-          groups: resolution.groups,
-          profiles: [],
+          groups: resolution.groups.map((group) => group.flatMap((id) => placed.get(id) ?? [])),
+          foundedBy: () => undefined,
           rules: RULES,
           pos: 1,
           newProfileId: () => 'p',

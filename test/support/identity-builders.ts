@@ -6,7 +6,7 @@ import {
   ruleOf,
   type IdentityRules,
 } from '../../src/identity/identity-rules.model.js';
-import type { IdentifierPair, IdentityLinks } from '../../src/identity/resolve-component.js';
+import type { IdentifierPair, IdentityLinks } from '../../src/identity/identity-links.model.js';
 import { hashId } from '../../src/platform/ids.js';
 
 export const HOUR_MS = 60 * 60 * 1000;

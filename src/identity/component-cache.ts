@@ -1,0 +1,79 @@
+import { LRUCache } from 'lru-cache';
+import type { Uuid } from '../platform/ids.js';
+import { sizeOf, trimWritten, type Component, type KnownIdentifier } from './component.model.js';
+
+/**
+ * Components in memory, found by any of their identifiers. Those of the batch in hand are pinned: they stay however
+ * small the cache is. What a component takes is counted anew after each batch, with all of its evidence.
+ */
+export class ComponentCache {
+  readonly #byIdentifier = new Map<Uuid, Component>();
+  readonly #components: LRUCache<Uuid, Component>;
+  readonly #pinned = new Set<Component>();
+
+  /** @param maxSize in identifiers and rows of evidence */
+  constructor(maxSize: number) {
+    this.#components = new LRUCache<Uuid, Component>({
+      maxSize,
+      sizeCalculation: sizeOf,
+      dispose: (component, _, reason) => {
+        if (reason === 'evict' && !this.#pinned.has(component)) this.#unindex(component);
+      },
+    });
+  }
+
+  /** Identifiers and rows of evidence that are not pinned. */
+  get size(): number {
+    return this.#components.calculatedSize;
+  }
+
+  of(identifierId: Uuid): Component | undefined {
+    return this.#byIdentifier.get(identifierId);
+  }
+
+  pin(component: Component): void {
+    this.#pinned.add(component);
+  }
+
+  /** A component that was not here before; pinned. */
+  add(component: Component): void {
+    this.#pinned.add(component);
+    for (const id of component.members.keys()) this.#byIdentifier.set(id, component);
+  }
+
+  addMember(component: Component, identifier: KnownIdentifier): void {
+    this.#byIdentifier.set(identifier.id, component);
+  }
+
+  /** After `into` absorbed `from`. */
+  joined(into: Component, from: Component): void {
+    for (const id of from.members.keys()) this.#byIdentifier.set(id, into);
+    this.#components.delete(from.id);
+    this.#pinned.delete(from);
+  }
+
+  /** After the commit: what was pinned may be evicted again. */
+  release(): void {
+    for (const component of this.#pinned) {
+      trimWritten(component);
+      // Anew, so that its size is measured anew.
+      this.#components.delete(component.id);
+      this.#components.set(component.id, component);
+    }
+    const pinned = [...this.#pinned];
+    this.#pinned.clear();
+    for (const component of pinned) if (!this.#components.has(component.id)) this.#unindex(component);
+  }
+
+  forget(): void {
+    this.#components.clear();
+    this.#byIdentifier.clear();
+    this.#pinned.clear();
+  }
+
+  #unindex(component: Component): void {
+    for (const id of component.members.keys()) {
+      if (this.#byIdentifier.get(id) === component) this.#byIdentifier.delete(id);
+    }
+  }
+}
