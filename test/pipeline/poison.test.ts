@@ -85,7 +85,7 @@ describe('an event that makes the pipeline throw', () => {
     await world.accept([aTrack('visit', { anonymous_id: 'a1' })]);
     const state = { sqlState: '23503', constraint: null, retryable: false };
     const register = vi.spyOn(StreamBackfillStore.prototype, 'register');
-    register.mockRejectedValueOnce(new SqlError('CONFLICT', 'a row that this one refers to is missing', state));
+    register.mockRejectedValueOnce(new SqlError('CONFLICT', 'a row that this one refers to is missing', state, {}));
     await world.drain();
     register.mockRestore();
     expect(await letters()).toEqual([]);
