@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSeedSegments } from '../../seeds/seed-definitions.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import type { LoadPlan } from '../support/load-worker.js';
-import { readFeed, readState, withoutPositions } from '../support/pipeline-state.js';
+import { readFeed, readState, withoutEntries, withoutPositions } from '../support/pipeline-state.js';
 import { randomFrom, shuffled } from '../support/random-log.js';
 import { createWorld, DAY_MS, type World } from '../support/world.js';
 
@@ -267,7 +267,8 @@ describe('weft load', () => {
         const plan = await writePlan('shuffled', { limits, commands: shuffled(random, commands) });
         expect((await runLoader(world, plan, null)).isDone).toBe(true);
         const { state, letters, loads, events } = await outcome(world);
-        expect(state).toEqual(expected.state);
+        // What a membership began with follows the order of acceptance.
+        expect(withoutEntries(state)).toEqual(withoutEntries(expected.state));
         expect(events).toBe(expected.events);
         expect(letters.map(withoutRow).sort()).toEqual(expected.letters.map(withoutRow).sort());
         const sum = (of: (load: (typeof loads)[number]) => number, from: typeof loads): Record<string, number> => {
