@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { applyTraits, encodeTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
-import { readState } from '../support/pipeline-state.js';
+import { readState, withoutEntries } from '../support/pipeline-state.js';
 import {
   acceptLog,
   aFeature,
@@ -42,7 +42,7 @@ async function settled(world: World) {
   await world.drain();
   world.clock.advance(1);
   await world.drain();
-  return readState(world.db, await world.engine.definitions.current(), world.clock.now());
+  return withoutEntries(await readState(world.db, await world.engine.definitions.current(), world.clock.now()));
 }
 
 async function definedFirst(log: readonly LogStep[]) {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+import { aFeature } from '../support/random-log.js';
+import { promoteTimedModel, TIMED_FEATURES, TIMED_MODEL } from '../support/timed-model.js';
+import { aTrack, anIdentify, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const CART_AGE_MS = 5 * MINUTE_MS;
 
@@ -55,6 +57,44 @@ describe('timers', () => {
     expect(await enters()).toEqual(Array.from({ length: 20 }, (_, i) => (i + 1) * 1_000));
     const timers = await world.db.query('SELECT FROM timers WHERE due_at <= $1', [world.clock.now()]);
     expect(timers).toEqual([]);
+  });
+
+  it('that are too early after a merge, as a restart finds them, do not renew a score before its time', async () => {
+    const flips = async (restart: boolean): Promise<string[]> => {
+      const own = await createWorld(START_MS);
+      try {
+        await own.accept([], { source: 'web' });
+        const shared = { aggregate: 'last', events: ['seen'], windowMs: 5 * MINUTE_MS, type: 'double' } as const;
+        await own.defineFeatures(
+          TIMED_FEATURES.map(({ name }, i) => aFeature(name, { ...shared, value: `properties.x${String(i)}` })),
+        );
+        await promoteTimedModel(own);
+        await own.defineSegment('third', `label("${TIMED_MODEL}") == "third"`);
+        await own.drain();
+        const properties = { x0: 6.7, x1: 3.1, x2: 5.6, x3: 2.4 };
+        await own.accept([
+          aTrack('seen', { anonymous_id: 'a' }, { properties }),
+          aTrack('home', { anonymous_id: 'b' }),
+        ]);
+        await own.drain();
+        own.clock.advance(200_000);
+        await own.accept(['a', 'b'].map((who) => anIdentify({ anonymous_id: who, user_id: 'u' })));
+        await own.drain();
+        const engine = restart ? await own.engineOn(own.db) : own.engine;
+        if (restart) await own.engine.worker.stop();
+        for (let i = 0; i < 40; i++) {
+          own.clock.advance(10_000);
+          await engine.worker.drain();
+        }
+        return (await own.feed()).map((c) => `${c.kind} ${String(c.at - START_MS)} ${c.cause.kind}`);
+      } finally {
+        await own.close();
+      }
+    };
+    // The values leave their window at a whole hop, 22:20.
+    const expected = ['enter 1 event', 'leave 400000 timer'];
+    expect(await flips(false)).toEqual(expected);
+    expect(await flips(true)).toEqual(expected);
   });
 
   it('fire all, in batches, where thousands are due at once', async () => {

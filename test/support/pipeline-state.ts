@@ -1,4 +1,5 @@
 import type { LoadedDefinitions } from '../../src/definitions.js';
+import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
 import type { Queryable } from '../../src/platform/postgres.js';
 import { decodeTraits, mergeTraits, type Traits } from '../../src/profiles/traits.model.js';
@@ -13,6 +14,10 @@ export interface PipelineState {
   readonly features: Readonly<Record<string, unknown>>;
   /** By profile and segment. */
   readonly memberships: readonly string[];
+  /** The same, with how each came about: `<profile> in <segment> since 170… version 1 by event 12`. */
+  readonly entries: readonly string[];
+  /** By profile and model: what the model says of the features as of the instant asked for. */
+  readonly scores: Readonly<Record<string, unknown>>;
   /** Packed states by anchor, in hex, once pruned to the instant asked for. */
   readonly states: Readonly<Record<string, string>>;
 }
@@ -40,16 +45,20 @@ export async function readState(db: Queryable, definitions: LoadedDefinitions, t
     traits: {},
     features: {},
     memberships: [],
+    entries: [],
+    scores: {},
     states: {},
   };
   const traits: Record<string, unknown> = {};
   const values: Record<string, unknown> = {};
+  const merges = new Map<string, AnchorState>();
   const states: Record<string, string> = {};
   for (const [id, own] of byProfile) {
     const name = nameOf.get(id) ?? '';
     const anchors = own.filter((row) => row.state !== null);
     traits[name] = plainTraits(mergeTraits(anchors.map((row) => decodeTraits(row.traits ?? Buffer.alloc(0)))));
     const merged = features.merge(anchors.map((row) => features.decode(row.state ?? Buffer.alloc(0))));
+    merges.set(name, merged);
     values[name] = Object.fromEntries(
       features.definitions.map((definition, i) => {
         const { status, value, eventTs, approximate } = features.value(merged, i, t);
@@ -62,16 +71,57 @@ export async function readState(db: Queryable, definitions: LoadedDefinitions, t
       states[row.name] = features.encode(single).toString('hex');
     }
   }
-  const members = await db.query<{ profile_id: Uuid; key: string }>(
-    'SELECT m.profile_id, s.key FROM memberships m JOIN segments s ON s.id = m.segment_id',
+  const members = await db.query<{ profile_id: Uuid; key: string; entry: string }>(
+    `SELECT m.profile_id, s.key,
+            concat_ws(' ', 'since', m.since, 'version', m.version, 'by', m.cause->>'kind', m.cause->>'pos') AS entry
+     FROM memberships m JOIN segments s ON s.id = m.segment_id`,
   );
+  const named = members.map(({ profile_id: id, key, entry }) => ({
+    membership: `${nameOf.get(id) ?? `gone ${id}`} in ${key}`,
+    entry,
+  }));
   return {
     ...state,
     traits,
     features: values,
     states,
-    memberships: members.map((m) => `${nameOf.get(m.profile_id) ?? `gone ${m.profile_id}`} in ${m.key}`).sort(),
+    memberships: named.map(({ membership }) => membership).sort(),
+    entries: named.map(({ membership, entry }) => `${membership} ${entry}`).sort(),
+    scores: await scoresOf(definitions, merges, t),
   };
+}
+
+/** What is the same whatever became known when: memberships without how they came about. */
+export function withoutEntries({ entries: _, ...state }: PipelineState): Omit<PipelineState, 'entries'> {
+  return state;
+}
+
+/**
+ * Lines of the feed, or entries, without positions of the log: sent again, an event that was logged takes one and leaves
+ * it empty.
+ */
+export function withoutPositions(lines: readonly string[]): string[] {
+  return lines.map((line) => line.replace(/ (event|merge|unmerge) \d+$/, ' $1'));
+}
+
+async function scoresOf(
+  definitions: LoadedDefinitions,
+  merges: ReadonlyMap<string, AnchorState>,
+  t: number,
+): Promise<Record<string, unknown>> {
+  const scores: Record<string, unknown> = {};
+  for (const { key, featureIndexes } of definitions.models.values()) {
+    const rows = [...merges.values()].map((merged) =>
+      featureIndexes.map((index) => definitions.features.value(merged, index, t)),
+    );
+    const predictions = await definitions.score(
+      key,
+      rows,
+      rows.map(() => t),
+    );
+    for (const [i, name] of [...merges.keys()].entries()) scores[`${name} by ${key}`] = predictions[i];
+  }
+  return scores;
 }
 
 function plainTraits(traits: Traits): Record<string, unknown> {
