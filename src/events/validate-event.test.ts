@@ -120,6 +120,15 @@ describe('validateEvent', () => {
       expect(taken({ timestampMs: sentAtMs - 250, sentAtMs }).occurredAt).toBe(NOW - 250);
     });
 
+    it('takes what a device says that counts from 1970, once corrected', () => {
+      expect(taken({ timestampMs: 60_000, sentAtMs: 90_000 }).occurredAt).toBe(NOW - 30_000);
+      const tooLongAgoMs = NOW - EVENT_LIMITS.minTimeMs + 1;
+      expect(refused({ timestampMs: 0, sentAtMs: tooLongAgoMs })).toMatchObject({
+        code: 'TIME_TOO_OLD',
+        reason: 'timestamp, corrected by sentAt, lies before the year 2000',
+      });
+    });
+
     it('never lies in the future', () => {
       expect(taken({ timestampMs: NOW + 1 }).occurredAt).toBe(NOW);
       expect(taken({ timestampMs: NOW, sentAtMs: NOW - 9000 }).occurredAt).toBe(NOW);

@@ -138,10 +138,11 @@ function occurredAtOf(event: IncomingEvent, receivedAtMs: number): number | Refu
   if (sentAtMs !== undefined && !Number.isFinite(sentAtMs)) return unparsable('sentAt');
   if (timestampMs === undefined) return receivedAtMs;
   if (!Number.isFinite(timestampMs)) return unparsable('timestamp');
-  if (timestampMs < EVENT_LIMITS.minTimeMs) return tooOld('timestamp');
   const correctedMs = sentAtMs === undefined ? timestampMs : receivedAtMs - (sentAtMs - timestampMs);
   const occurredAt = Math.min(Math.floor(correctedMs), receivedAtMs);
-  return occurredAt < EVENT_LIMITS.minTimeMs ? tooOld('timestamp, corrected by sentAt,') : occurredAt;
+  // Only now: a device that does not know the date counts from 1970, and is right about how long ago it was.
+  if (occurredAt >= EVENT_LIMITS.minTimeMs) return occurredAt;
+  return tooOld(sentAtMs === undefined ? 'timestamp' : 'timestamp, corrected by sentAt,');
 }
 
 function unparsable(field: string): Refusal {
