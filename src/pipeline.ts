@@ -30,6 +30,7 @@ export interface BatchResult {
   readonly timers: number;
   readonly merges: number;
   readonly contested: number;
+  readonly droppedTraits: number;
   readonly changes: readonly SegmentChange[];
 }
 
@@ -70,13 +71,13 @@ export class Pipeline {
       if (!leases.holdsAll) await identity.lock(tx, events);
       const who = await identity.resolve(tx, events);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
-      const changes = await foldEvents(definitions, workingSet.profile, who.outcomes);
+      const { changes, droppedTraits } = await foldEvents(definitions, workingSet.profile, who.outcomes);
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
       await Promise.all([
         identity.save(tx, who),
         this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
       ]);
-      Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
+      Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested, droppedTraits });
     });
     leases.advanced(toPos);
     return result;
@@ -188,7 +189,7 @@ type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publi
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
 
 function nothingYet(): WorkDone {
-  return { events: 0, timers: 0, merges: 0, contested: 0, changes: [], publication: null };
+  return { events: 0, timers: 0, merges: 0, contested: 0, droppedTraits: 0, changes: [], publication: null };
 }
 
 function mergesOf(who: IdentityBatch): number {

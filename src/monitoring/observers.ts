@@ -13,6 +13,7 @@ interface BatchCounts {
   readonly timers: number;
   readonly merges: number;
   readonly contested: number;
+  readonly droppedTraits: number;
   readonly changes: readonly { readonly kind: string; readonly cause: { readonly kind: string } }[];
 }
 
@@ -35,6 +36,7 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   const timers = metrics.counter('timers_fired_total', 'Timers fired.');
   const merges = metrics.counter('profile_merges_total', 'Profiles that became part of another.');
   const contested = metrics.counter('identity_contested_total', 'Events of components too large to replay in place.');
+  const droppedTraits = metrics.counter('traits_dropped_total', 'Values of traits left out: their anchor has enough.');
   const changes = metrics.counter('membership_changes_total', 'Membership changes emitted, by kind and cause.', {
     kind: ['enter', 'leave'],
     cause: 12,
@@ -70,6 +72,7 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
       timers.add(batch.timers);
       merges.add(batch.merges);
       contested.add(batch.contested);
+      droppedTraits.add(batch.droppedTraits);
       for (const change of batch.changes) changes.add(1, change.kind, change.cause.kind);
     },
   };

@@ -17,14 +17,14 @@ describe('traits', () => {
   it('keep the most recent value, whatever order the values arrive in', () => {
     const traits: Traits = new Map();
     applyTraits(traits, { plan: 'pro' }, key(20));
-    expect(applyTraits(traits, { plan: 'free' }, key(10))).toEqual([]);
+    expect(applyTraits(traits, { plan: 'free' }, key(10))).toEqual({ changed: [], dropped: 0 });
     expect(traits.get('plan')?.value).toBe('pro');
   });
 
   it('report just the names whose value changed', () => {
     const traits: Traits = new Map();
     applyTraits(traits, { plan: 'pro' }, key(20));
-    expect(applyTraits(traits, { plan: 'free', city: 'Leeds' }, key(10))).toEqual(['city']);
+    expect(applyTraits(traits, { plan: 'free', city: 'Leeds' }, key(10)).changed).toEqual(['city']);
   });
 
   it('treat null as a value that is known to be empty', () => {
@@ -34,11 +34,37 @@ describe('traits', () => {
     expect(traits.get('phone')?.value).toBeNull();
   });
 
-  it('hold a bounded number of names', () => {
+  const named = (i: number): string => `t${String(i).padStart(4, '0')}`;
+
+  it('hold a bounded number of names, and say how many were left out', () => {
     const traits: Traits = new Map();
-    for (let i = 0; i <= MAX_TRAITS_PER_ANCHOR; i++) applyTraits(traits, { [`t${String(i)}`]: i }, key(i));
-    expect(traits.size).toBe(MAX_TRAITS_PER_ANCHOR);
-    expect(applyTraits(traits, { t0: 'newer' }, key(10_000))).toEqual(['t0']);
+    for (let i = 0; i < MAX_TRAITS_PER_ANCHOR; i++) applyTraits(traits, { [named(i)]: i }, key(i));
+    expect(applyTraits(traits, { [named(9998)]: 1, [named(9999)]: 1 }, key(1_000))).toEqual({
+      changed: [],
+      dropped: 2,
+    });
+    expect(applyTraits(traits, { [named(0)]: 'newer' }, key(1_000))).toEqual({ changed: [named(0)], dropped: 0 });
+    const last = named(MAX_TRAITS_PER_ANCHOR - 1);
+    expect(applyTraits(traits, { first: 1 }, key(1_000))).toEqual({ changed: ['first', last], dropped: 1 });
+    expect([traits.size, traits.has(last), traits.has('first')]).toEqual([MAX_TRAITS_PER_ANCHOR, false, true]);
+  });
+
+  it('are the same beyond the bound too, in whatever order the names come', () => {
+    const count = MAX_TRAITS_PER_ANCHOR + 20;
+    const facts = Array.from({ length: 2 * count }, (_, i) => ({ name: named(i % count), at: i }));
+    const expected = encodeTraits(
+      new Map(
+        facts.slice(count, count + MAX_TRAITS_PER_ANCHOR).map(({ name, at }) => [name, { value: at, ...key(at) }]),
+      ),
+    );
+    fc.assert(
+      fc.property(fc.shuffledSubarray(facts, { minLength: facts.length }), (arriving) => {
+        const traits: Traits = new Map();
+        for (const { name, at } of arriving) applyTraits(traits, { [name]: at }, key(at));
+        expect(encodeTraits(traits)).toEqual(expected);
+      }),
+      { numRuns: 50 },
+    );
   });
 
   it('refuse packed bytes of an unknown format', () => {

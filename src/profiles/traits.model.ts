@@ -9,24 +9,42 @@ export interface Trait extends CanonicalKey {
 /** Traits by name. Merging is commutative, associative and idempotent, so neither order nor batching can show. */
 export type Traits = Map<string, Trait>;
 
-/** Most traits that one anchor holds; further names are left out (and counted by the caller). */
+/** Most traits that one anchor holds: of all names it was ever given, the least by UTF-16 code unit. */
 export const MAX_TRAITS_PER_ANCHOR = 500;
 
+export interface AppliedTraits {
+  /** The names whose value changed; a trait that had to give way is among them. */
+  readonly changed: readonly string[];
+  /** Values left out, or that had to give way, because the anchor has enough names that are less. */
+  readonly dropped: number;
+}
+
+const NOTHING: AppliedTraits = Object.freeze({ changed: Object.freeze([]), dropped: 0 });
+
 /**
- * Folds an event's traits in and returns the names whose value changed.
- * A JSON null is a value: it says that the trait is known to be empty.
+ * Folds an event's traits in. A JSON null is a value: it says that the trait is known to be empty.
+ *
+ * Which names stay is a function of all names given, not of their order: a name that is dropped has enough others
+ * before it for ever.
  */
-export function applyTraits(traits: Traits, incoming: JsonObject, key: CanonicalKey): string[] {
-  const changed: string[] = [];
+export function applyTraits(traits: Traits, incoming: JsonObject, key: CanonicalKey): AppliedTraits {
+  let changed: Map<string, 'new' | 'newer'> | null = null;
   for (const name in incoming) {
     const value = incoming[name];
     if (value === undefined) continue;
     const standing = traits.get(name);
-    if (standing === undefined ? traits.size >= MAX_TRAITS_PER_ANCHOR : compareCanonical(key, standing) <= 0) continue;
+    if (standing !== undefined && compareCanonical(key, standing) <= 0) continue;
     traits.set(name, { value, occurredAt: key.occurredAt, sourceId: key.sourceId, messageId: key.messageId });
-    changed.push(name);
+    (changed ??= new Map<string, 'new' | 'newer'>()).set(name, standing === undefined ? 'new' : 'newer');
   }
-  return changed;
+  if (changed === null) return NOTHING;
+  const surplus = traits.size <= MAX_TRAITS_PER_ANCHOR ? [] : [...traits.keys()].sort().slice(MAX_TRAITS_PER_ANCHOR);
+  for (const name of surplus) {
+    traits.delete(name);
+    if (changed.get(name) === 'new') changed.delete(name);
+    else changed.set(name, 'newer');
+  }
+  return { changed: [...changed.keys()], dropped: surplus.length };
 }
 
 /** The traits of a profile: of each name the greatest over its anchors. */

@@ -59,12 +59,20 @@ interface RunningStep {
 /** Profiles of a batch by id; every profile that a step names is there. */
 export type ProfileLookup = (id: Uuid) => ProfileWork;
 
-/** Folds events in; returns what changed, in order. The profiles and anchors are changed in place. */
+/** What folding events in did. */
+interface FoldedEvents {
+  /** In order. */
+  readonly changes: readonly FoldChange[];
+  /** Values of traits that were left out: their anchors have enough of them. */
+  readonly droppedTraits: number;
+}
+
+/** Folds events in. The profiles and anchors are changed in place. */
 export async function foldEvents(
   definitions: Definitions,
   profiles: ProfileLookup,
   steps: readonly EventIdentity[],
-): Promise<FoldChange[]> {
+): Promise<FoldedEvents> {
   const context = new FoldContext(definitions);
   const running = steps.map((step): RunningStep => {
     const involved = involvedProfiles(step);
@@ -72,7 +80,7 @@ export async function foldEvents(
     return { involved, out, program: eventProgram(context, profiles, step, involved, out) };
   });
   await runAll(context, running);
-  return running.flatMap((step) => step.out);
+  return { changes: running.flatMap((step) => step.out), droppedTraits: context.droppedTraits };
 }
 
 /** Fires timers, each at its due time and again for whatever falls due until `untilT`. */
@@ -227,7 +235,8 @@ function endProfile(profile: ProfileWork, survivor: Uuid, event: LoggedEvent, ou
 function applyEvent(context: FoldContext, profile: ProfileWork, event: LoggedEvent): readonly CompiledSegment[] {
   const { features, segments } = context.definitions;
   const anchor = anchorOf(context, profile, event);
-  const traits = applyTraits(anchor.traits, event.traits, event);
+  const { changed: traits, dropped } = applyTraits(anchor.traits, event.traits, event);
+  context.droppedTraits += dropped;
   const touched = features.apply(anchor.state, event);
   if (profile.merged !== anchor.state) features.apply(profile.merged, event);
   if (profile.traits !== anchor.traits && traits.length > 0) {

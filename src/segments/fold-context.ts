@@ -18,6 +18,8 @@ export interface ScoreRequest {
 /** Shows one profile after the other to the segments. Values as of the bound instant are computed once. */
 export class FoldContext implements EvalContext {
   readonly definitions: Definitions;
+  /** Values of traits that were left out so far. */
+  droppedTraits = 0;
   #profile: ProfileWork | null = null;
   #t = 0;
   /** `#values[i]` holds for the present binding iff `#stamps[i] === #stamp`: rebinding costs nothing. */
