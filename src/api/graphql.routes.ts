@@ -6,6 +6,7 @@ import { WeftError } from '../platform/errors.js';
 import { hasScope, type ApiKey } from './auth/api-key.model.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
+import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
 import { QUERY_PAGE } from './graphql/query-page.js';
 import { answerWarm, type WarmQueries } from './graphql/warm-queries.js';
 import { toHttpFailure } from './http-errors.js';
@@ -61,6 +62,7 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
           if (text !== null) return reply.header('content-type', known.contentType).send(text);
           failed.add(request);
         }
+        refuseDeepNesting(method === 'GET' ? request.query : body);
         const answer: unknown = await handler.call(app, request, reply);
         if (reply.statusCode === 200) warm.learnContentType(headers.accept, reply.getHeader('content-type'));
         if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(answer)) reply.code(200);
@@ -71,6 +73,14 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
       await apollo.stop();
     });
   };
+}
+
+/** Apollo would take the exhausted stack of the parser for a defect. */
+function refuseDeepNesting(request: unknown): void {
+  const { query } = (request ?? {}) as { query?: unknown };
+  if (typeof query === 'string' && isNestedTooDeep(query)) {
+    throw new WeftError('BAD_REQUEST', NESTED_TOO_DEEP, { where: 'query', hint: 'ask for less in one request' });
+  }
 }
 
 /** Answers 401 to requests without a valid key, and notes the key on the others. */
@@ -124,7 +134,12 @@ function wantsPage({ method, headers, url }: FastifyRequest): boolean {
   );
 }
 
-const FAULTS_OF_QUERIES = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT'];
+const FAULTS_OF_QUERIES = [
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_USER_INPUT',
+];
 
 /**
  * Whether a well-formed request holds a query that cannot be executed. Where the answer is `application/json`, that is

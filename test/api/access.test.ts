@@ -78,7 +78,9 @@ describe('keys', () => {
       getIntrospectionQuery(),
       '{ ...F } fragment F on Query { ... { __schema { queryType { name } } } }',
     ]) {
-      expect(await codesOf(world.ask(query, {}, { key: ingest }))).toEqual(['FORBIDDEN']);
+      const answer = await world.ask(query, {}, { key: ingest });
+      expect(await codesOf(Promise.resolve(answer))).toEqual(['FORBIDDEN']);
+      expect(answer.status).toBe(200);
     }
   });
 });
@@ -103,9 +105,54 @@ describe('bounds of a query', () => {
       'fields',
     );
     expect(await refused(`{ segment(key: "x") { ${many(10_001, () => 'key')} } }`)).toMatch('10000 tokens');
+    const flood = many(120, (i) => `a${String(i)}: __typename`);
+    expect(await refused(`{ segment(key: "x") { ${flood} } }`)).toMatch('aliases');
+    expect(
+      await refused(`{ segment(key: "x") { ...F } } fragment F on Segment { ${many(2_001, () => '__typename')} }`),
+    ).toMatch('fields');
+    const roots = many(21, (i) => `a${String(i)}: statistics { profiles }`);
+    expect(await refused(`{ ...F } fragment F on Query { ${roots} }`)).toMatch('root fields');
+    expect(await refused(`{ ... { ... { ${roots} } } }`)).toMatch('root fields');
+    expect(await refused(`{ ${many(3, (i) => `a${String(i)}: __schema { queryType { name } }`)} }`)).toMatch(
+      'introspections',
+    );
     expect(
       await refused('{ segment(key: "x") { key name members(first: 1) { edges { node { id } } } } }'),
     ).toBeUndefined();
+  });
+
+  it('count what the answer may hold: a list in a list is as many as both together', async () => {
+    const members = (first: string): string =>
+      `segments(first: 500) { edges { node { members${first} { edges { node { id } } } } } }`;
+    expect(await refused(`{ ${members('(first: 500)')} }`)).toMatch('fields in its answer');
+    expect(await refused(`query ($n: Int!) { ${members('(first: $n)')} }`)).toMatch('fields in its answer');
+    expect(await refused(`{ ${members('(first: 20)')} }`)).toBeUndefined();
+  });
+
+  it('hold before a parser exhausts its stack, but not for brackets in text', async () => {
+    expect(await refused(`{ ${'a { '.repeat(4_000)}`)).toMatch('nested deeper than 200');
+    expect(await refused(`{ segment(key: ${'['.repeat(4_000)}`)).toMatch('nested deeper than 200');
+    const text = '{['.repeat(500);
+    expect(await refused(`# ${text}\n{ segment(key: "${text}\\"${text}") { name } }`)).toBeUndefined();
+    expect(await refused(`{ segment(key: """${text}" ""${text}""") { name } }`)).toBeUndefined();
+  });
+
+  it('quote of what they refuse no more than a little', async () => {
+    const answer = await world.ask('query ($first: Int) { segments(first: $first) { edges { cursor } } }', {
+      first: 'x'.repeat(50_000),
+    });
+    expect(JSON.stringify(answer).length).toBeLessThan(3_000);
+  });
+
+  it('and names of operations that are not there are the caller\u2019s mistake', async () => {
+    const response = await fetch(`${world.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${world.keys.read}` },
+      body: JSON.stringify({ query: 'query A { segment(key: "x") { key } }', operationName: 'B' }),
+    });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ errors: [{ message: 'Unknown operation named "B".' }] });
+    expect(world.defects).toEqual([]);
   });
 
   it('hold for bodies too, except that an admin may send models', async () => {

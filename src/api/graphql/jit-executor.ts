@@ -1,6 +1,7 @@
 import {
   BREAK,
   execute,
+  GraphQLError,
   OperationTypeNode,
   visit,
   type DocumentNode,
@@ -16,7 +17,8 @@ export interface ExecutionRequest {
   /** The operation's document and name as they were asked for. */
   readonly asked: { readonly text: string | undefined; readonly operationName: string | null };
   readonly document: DocumentNode;
-  readonly operation: OperationDefinitionNode;
+  /** Undefined where the document has none of that name. */
+  readonly operation: OperationDefinitionNode | undefined;
   readonly operationName: string | null;
   readonly variables: Readonly<Record<string, unknown>> | undefined;
   readonly context: ApiContext;
@@ -50,12 +52,11 @@ export class JitExecutor {
 
   async execute(request: ExecutionRequest): Promise<ExecutionResult> {
     const { asked, context, variables } = request;
+    // By the name that was asked for: that there is no such operation is for graphql-js to say.
+    if (request.operation === undefined) return this.#plain({ ...request, operationName: asked.operationName });
     if (request.operation.operation !== OperationTypeNode.QUERY) return this.#plain(request);
     const operation = this.#find(request);
-    if (operation.introspects) {
-      context.demand(['read']);
-      return this.#plain(request);
-    }
+    if (operation.introspects) return this.#introspect(request);
     if (context.hasFailed || ++operation.runs < COMPILE_AT_RUN) return this.#plain(request);
     const compiled = this.#compile(operation, request);
     if (compiled === null) return this.#plain(request);
@@ -63,6 +64,15 @@ export class JitExecutor {
     const result = await compiled.query(undefined, context, variables ?? {});
     if (result.errors === undefined || result.errors.length === 0) return result;
     return this.#plain({ ...request, context: context.anew() });
+  }
+
+  async #introspect(request: ExecutionRequest): Promise<ExecutionResult> {
+    try {
+      request.context.demand(['read']);
+    } catch (error) {
+      return { data: null, errors: [toGraphqlError(error)] };
+    }
+    return this.#plain(request);
   }
 
   async #plain({ document, operationName, variables, context }: ExecutionRequest): Promise<ExecutionResult> {
@@ -93,6 +103,11 @@ export class JitExecutor {
     }
     return operation.compiled;
   }
+}
+
+function toGraphqlError(error: unknown): GraphQLError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new GraphQLError(message, error instanceof Error ? { originalError: error } : {});
 }
 
 /** Whether it asks about the schema anywhere; fragments that are not used count too. */

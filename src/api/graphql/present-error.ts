@@ -4,6 +4,8 @@ import { WeftError } from '../../platform/errors.js';
 /** Told of what is masked; the id is all that the caller learns. */
 export type DefectObserver = (error: unknown, errorId: string) => void;
 
+const MAX_MESSAGE_LENGTH = 1_000;
+
 export interface ErrorPresenter {
   readonly onDefect: DefectObserver;
   readonly newErrorId: () => string;
@@ -31,13 +33,18 @@ export function presentError(error: unknown, { onDefect, newErrorId }: ErrorPres
   }
   if (cause instanceof GraphQLError) {
     const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
-    const message = error instanceof GraphQLError ? error.message : cause.message;
+    const message = shortened(error instanceof GraphQLError ? error.message : cause.message);
     const known = typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' ? code : 'BAD_REQUEST';
     return { message, ...place, extensions: { code: known } };
   }
   const errorId = newErrorId();
   onDefect(cause, errorId);
   return { message: 'something went wrong on our side', ...place, extensions: { code: 'INTERNAL', errorId } };
+}
+
+/** GraphQL quotes what it refuses, however long that is. */
+function shortened(message: string): string {
+  return message.length <= MAX_MESSAGE_LENGTH ? message : `${message.slice(0, MAX_MESSAGE_LENGTH)}…`;
 }
 
 /** The same, as an error to be sent on. */

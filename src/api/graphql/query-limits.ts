@@ -1,83 +1,158 @@
 import {
+  getNamedType,
+  getNullableType,
   GraphQLError,
+  isInterfaceType,
+  isListType,
+  isObjectType,
   Kind,
   parse,
   specifiedRules,
   validate,
   type ASTVisitor,
   type DocumentNode,
-  type FragmentDefinitionNode,
+  type FieldNode,
+  type GraphQLField,
+  type GraphQLInterfaceType,
+  type GraphQLNamedType,
+  type GraphQLObjectType,
   type GraphQLSchema,
   type SelectionSetNode,
   type ValidationContext,
 } from 'graphql';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from './connection.types.js';
 
 /** Bounds of one document. What a query costs beyond that is bounded where it is read. */
 export const QUERY_LIMITS = {
   maxTokens: 10_000,
+  /** Braces, brackets and parentheses inside one another: the parser calls itself for each. */
+  maxNesting: 200,
   /** Fields inside one another; those of introspection have GraphQL's own bound. */
   maxDepth: 14,
   maxRootFields: 20,
+  /** `__schema` and `__type`, each of which may list the whole schema. */
+  maxIntrospections: 2,
   maxAliases: 100,
   /** Fields in all, fragments counted wherever they are spread. */
   maxFields: 2_000,
+  /** Fields of the answer: those inside a list count for each item that it may have. */
+  maxAnswerFields: 100_000,
 } as const;
+
+/** Items taken for granted in a list that has no page size. */
+const ITEMS_OF_LIST = 10;
 
 interface Size {
   readonly depth: number;
-  readonly fields: number;
+  readonly roots: number;
+  readonly introspections: number;
   readonly aliases: number;
+  readonly fields: number;
+  readonly answerFields: number;
 }
 
-const EMPTY: Size = { depth: 0, fields: 0, aliases: 0 };
+const EMPTY: Size = { depth: 0, roots: 0, introspections: 0, aliases: 0, fields: 0, answerFields: 0 };
+
+const NAMES: Readonly<Record<keyof Size, readonly [what: string, max: number]>> = {
+  depth: ['levels', QUERY_LIMITS.maxDepth],
+  roots: ['root fields', QUERY_LIMITS.maxRootFields],
+  introspections: ['introspections', QUERY_LIMITS.maxIntrospections],
+  aliases: ['aliases', QUERY_LIMITS.maxAliases],
+  fields: ['fields', QUERY_LIMITS.maxFields],
+  answerFields: ['fields in its answer, if every page is full', QUERY_LIMITS.maxAnswerFields],
+};
+const MEASURES = Object.keys(NAMES) as (keyof Size)[];
 
 /** Measures each operation with its fragments expanded, in time linear in the document. */
 export function queryLimitsRule(context: ValidationContext): ASTVisitor {
+  const schema = context.getSchema();
   const known = new Map<string, Size>();
   const ofFragment = (name: string): Size => {
     const found = known.get(name);
     if (found !== undefined) return found;
     // A fragment within itself is refused by another rule; here it only has to end.
     known.set(name, EMPTY);
-    const fragment: FragmentDefinitionNode | null | undefined = context.getFragment(name);
-    const size = fragment ? measure(fragment.selectionSet) : EMPTY;
+    const fragment = context.getFragment(name);
+    const type = fragment ? schema.getType(fragment.typeCondition.name.value) : undefined;
+    const size = fragment ? measure(fragment.selectionSet, type) : EMPTY;
     known.set(name, size);
     return size;
   };
-  const measure = (set: SelectionSetNode): Size => {
-    let depth = 0;
-    let fields = 0;
-    let aliases = 0;
+  const ofField = (field: FieldNode, parent: GraphQLNamedType | undefined): Size => {
+    const name = field.name.value;
+    const definition = isComposite(parent) ? parent.getFields()[name] : undefined;
+    const type = definition === undefined ? undefined : getNamedType(definition.type);
+    const below = field.selectionSet ? measure(field.selectionSet, type) : EMPTY;
+    const introspects = name === '__schema' || name === '__type';
+    return {
+      depth: name.startsWith('__') ? 0 : below.depth + 1,
+      roots: 1,
+      introspections: below.introspections + (introspects ? 1 : 0),
+      aliases: below.aliases + (field.alias ? 1 : 0),
+      fields: below.fields + 1,
+      answerFields: 1 + below.answerFields * (definition === undefined ? 1 : itemsOf(field, definition)),
+    };
+  };
+  const measure = (set: SelectionSetNode, parent: GraphQLNamedType | undefined): Size => {
+    const sum = { ...EMPTY };
     for (const selection of set.selections) {
-      let inner = EMPTY;
-      if (selection.kind === Kind.FRAGMENT_SPREAD) inner = ofFragment(selection.name.value);
-      else if (selection.kind === Kind.INLINE_FRAGMENT) inner = measure(selection.selectionSet);
-      else if (!selection.name.value.startsWith('__')) {
-        const { depth: below, ...rest } = selection.selectionSet ? measure(selection.selectionSet) : EMPTY;
-        inner = { depth: below + 1, fields: rest.fields + 1, aliases: rest.aliases + (selection.alias ? 1 : 0) };
+      let size: Size;
+      if (selection.kind === Kind.FRAGMENT_SPREAD) size = ofFragment(selection.name.value);
+      else if (selection.kind === Kind.FIELD) size = ofField(selection, parent);
+      else {
+        const narrowed = selection.typeCondition ? schema.getType(selection.typeCondition.name.value) : parent;
+        size = measure(selection.selectionSet, narrowed);
       }
-      depth = Math.max(depth, inner.depth);
-      fields += inner.fields;
-      aliases += inner.aliases;
+      for (const each of MEASURES)
+        sum[each] = each === 'depth' ? Math.max(sum.depth, size.depth) : sum[each] + size[each];
     }
-    return { depth, fields, aliases };
+    return sum;
   };
   return {
     OperationDefinition(operation) {
-      const { depth, fields, aliases } = measure(operation.selectionSet);
-      const roots = operation.selectionSet.selections.length;
-      const report = (what: string, is: number, max: number): void => {
-        if (is <= max) return;
-        const message = `the operation has ${String(is)} ${what}, at most ${String(max)} are allowed`;
+      const size = measure(operation.selectionSet, schema.getRootType(operation.operation) ?? undefined);
+      for (const each of MEASURES) {
+        const [what, max] = NAMES[each];
+        if (size[each] <= max) continue;
+        const message = `the operation has ${String(size[each])} ${what}, at most ${String(max)} are allowed`;
         context.reportError(new GraphQLError(message, { nodes: [operation] }));
-      };
-      report('levels', depth, QUERY_LIMITS.maxDepth);
-      report('root fields', roots, QUERY_LIMITS.maxRootFields);
-      report('aliases', aliases, QUERY_LIMITS.maxAliases);
-      report('fields', fields, QUERY_LIMITS.maxFields);
+      }
     },
   };
 }
+
+function isComposite(type: GraphQLNamedType | undefined): type is GraphQLObjectType | GraphQLInterfaceType {
+  return isObjectType(type) || isInterfaceType(type);
+}
+
+/** How many of what is below a field its answer may hold. */
+function itemsOf(field: FieldNode, { args, type }: GraphQLField<unknown, unknown>): number {
+  const page = args.find(({ name }) => name === 'first');
+  if (page !== undefined) {
+    const given = field.arguments?.find(({ name }) => name.value === 'first')?.value;
+    if (given?.kind === Kind.INT) return Math.min(Math.max(Number(given.value), 1), MAX_PAGE_SIZE);
+    return given === undefined ? DEFAULT_PAGE_SIZE : MAX_PAGE_SIZE;
+  }
+  // The items of a connection are counted by its page size.
+  if (field.name.value === 'edges') return 1;
+  return isListType(getNullableType(type)) ? ITEMS_OF_LIST : 1;
+}
+
+/** True for what would exhaust the parser's stack. */
+export function isNestedTooDeep(query: string): boolean {
+  let depth = 0;
+  for (const [token] of query.matchAll(NESTING)) {
+    if (token === '{' || token === '[' || token === '(') depth++;
+    else if (token === '}' || token === ']' || token === ')') depth--;
+    if (depth > QUERY_LIMITS.maxNesting) return true;
+  }
+  return false;
+}
+
+export const NESTED_TOO_DEEP = `the document is nested deeper than ${String(QUERY_LIMITS.maxNesting)} levels`;
+
+/** Brackets of any kind; comments and strings as a whole, for brackets in them count for nothing. Linear: nothing overlaps. */
+const NESTING = /[{}[\]()]|#[^\n\r]*|"""(?:[^"\\]|\\[^]|"(?!""))*(?:"""|$)|"(?:[^"\\\n\r]|\\.)*/g;
 
 const RULES = [...specifiedRules, queryLimitsRule];
 
@@ -87,6 +162,7 @@ export function readDocument(
   query: unknown,
 ): { readonly document: DocumentNode } | { readonly errors: readonly GraphQLError[] } {
   if (typeof query !== 'string') return { errors: [new GraphQLError('there is no query')] };
+  if (isNestedTooDeep(query)) return { errors: [new GraphQLError(NESTED_TOO_DEEP)] };
   try {
     const document = parse(query, { maxLexicalTokens: QUERY_LIMITS.maxTokens });
     const errors = validate(schema, document, RULES);
