@@ -90,6 +90,7 @@ describe('a running server', () => {
     expect(lines.filter((line) => line.includes('a batch failed'))).toHaveLength(1);
 
     await database.database.execute('ALTER TABLE profiles_away RENAME TO profiles');
-    await expect.poll(async () => (await readiness()).status, { timeout: 15_000 }).toBe(200);
+    await expect.poll(() => app.metrics.text(), { timeout: 15_000 }).toContain('weft_events_applied_total 1');
+    expect((await readiness()).status).toBe(200);
   });
 });
