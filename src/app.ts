@@ -27,6 +27,7 @@ import { ExclusiveOnlineStore } from './profiles/online-store.exclusive.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { RedisOnlineStore } from './profiles/online-store.redis.js';
+import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
 import { LoadService } from './sources/load.service.js';
@@ -248,7 +249,7 @@ async function startOnlineStore(
   });
   const prefixOf = (epoch: Uuid): string => `weft:${epoch}:`;
   const epoch = await onlineEpoch(db, (known) => RedisOnlineStore.newestVersion(connection, prefixOf(known)));
-  const store = new RedisOnlineStore(connection, prefixOf(epoch));
+  const store = new TimedOnlineStore(new RedisOnlineStore(connection, prefixOf(epoch)), clock);
   return { onlineStore: () => store, onlineStoreIsShared: true, pingRedis: () => connection.ping() };
 }
 
