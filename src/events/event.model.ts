@@ -27,6 +27,13 @@ export interface IdentifierPolicy {
   resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers;
 }
 
+const NAMESPACE = /^[a-z][a-z0-9_]{0,31}$/;
+
+/** Whether identifiers may have a namespace of this name. */
+export function isNamespace(name: string): boolean {
+  return NAMESPACE.test(name);
+}
+
 export interface RawIdentifier {
   readonly ns: string;
   readonly value: string;

@@ -1,4 +1,5 @@
 import { WeftError } from '../platform/errors.js';
+import { isKey } from '../platform/key.js';
 import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { compileWhere } from './compile-where.js';
@@ -23,7 +24,6 @@ const MIN_UNIT_MS = 60_000;
 const MAX_UNIT_MS = 366 * 86_400_000;
 const DEFAULT_UNIT_MS = 86_400_000;
 
-const NAME = /^[a-z][a-z0-9_]{0,62}$/;
 const NAME_HINT = 'begin with a small letter and go on with up to 62 small letters, digits and _';
 
 const FEATURE_FIELDS = [
@@ -170,7 +170,7 @@ function readFeature(
 
 function readName(item: YamlValue, what: string, seen: Set<string>): string | undefined {
   const name = item.scalar;
-  if (typeof name !== 'string' || !NAME.test(name)) {
+  if (typeof name !== 'string' || !isKey(name)) {
     return item.problem(`${what} needs a name${typeof name === 'string' ? `, and "${name}" is none` : ''}`, NAME_HINT);
   }
   if (seen.has(name))

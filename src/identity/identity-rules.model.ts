@@ -1,4 +1,4 @@
-import type { Identifier } from '../events/event.model.js';
+import { isNamespace, type Identifier } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
@@ -24,7 +24,7 @@ export interface IdentityRules {
   /** 1…32767; stored with each event. Grows with any change of the rules. */
   readonly version: number;
   readonly namespaces: ReadonlyMap<string, NamespaceRule>;
-  /** For namespaces that are not listed and match {@link NAMESPACE_PATTERN}. */
+  /** For namespaces that are not listed and match {@link isNamespace}. */
   readonly fallback: NamespaceRule;
   /** Values that stand for nobody in any namespace; trimmed, lower case. */
   readonly blockedValues: ReadonlySet<string>;
@@ -33,8 +33,6 @@ export interface IdentityRules {
   /** ISO 3166-1 alpha-2 code for phone numbers without a country code; null: such numbers are malformed. */
   readonly defaultRegion: string | null;
 }
-
-const NAMESPACE_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
 
 /** Two different values of a unique namespace never stand for one profile. */
 export function isUnique(rule: NamespaceRule): boolean {
@@ -50,7 +48,7 @@ export function mayAllMerge(rules: IdentityRules): boolean {
 
 /** The rule of a namespace; undefined if its name is not allowed. */
 export function ruleOf(rules: IdentityRules, ns: string): NamespaceRule | undefined {
-  return rules.namespaces.get(ns) ?? (NAMESPACE_PATTERN.test(ns) ? rules.fallback : undefined);
+  return rules.namespaces.get(ns) ?? (isNamespace(ns) ? rules.fallback : undefined);
 }
 
 /**
@@ -122,7 +120,8 @@ export function checkIdentityRules(rules: IdentityRules): IdentityRules {
     throw invalid('version', 'must be an integer from 1 to 32767');
   }
   for (const [ns, rule] of [...rules.namespaces, ['fallback', rules.fallback] as const]) {
-    if (!NAMESPACE_PATTERN.test(ns)) throw invalid(ns, `a namespace must match ${NAMESPACE_PATTERN.source}`);
+    if (!isNamespace(ns))
+      throw invalid(ns, 'a namespace has 1 to 32 lower-case letters, digits and underscores, a letter first');
     if (!Number.isFinite(rule.priority)) throw invalid(`${ns}.priority`, 'must be a finite number');
     if (!Number.isInteger(rule.limit) || rule.limit < 1) throw invalid(`${ns}.limit`, 'must be an integer ≥ 1');
     if (rule.windowMs !== null && (!Number.isInteger(rule.windowMs) || rule.windowMs < 1)) {

@@ -1,6 +1,5 @@
+import { isKey, KEY_HINT } from '../platform/key.js';
 import type { ModelProblem } from './model-manifest.model.js';
-
-const NAME = /^[a-z][a-z0-9_]{0,62}$/;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -46,9 +45,8 @@ export class FieldChecker {
   }
 
   name(value: unknown, where: string): string {
-    if (typeof value === 'string' && NAME.test(value)) return value;
-    const hint = 'use lower-case letters, digits and underscores, a letter first, at most 63 characters';
-    this.problem(where, value === undefined ? 'is missing' : 'is not a name', hint);
+    if (typeof value === 'string' && isKey(value)) return value;
+    this.problem(where, value === undefined ? 'is missing' : 'is not a name', KEY_HINT);
     return '';
   }
 

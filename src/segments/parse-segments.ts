@@ -1,4 +1,5 @@
 import { WeftError } from '../platform/errors.js';
+import { isKey } from '../platform/key.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { MAX_SEGMENTS } from './segment.reader.js';
 import type { SegmentDraft } from './segment.store.js';
@@ -16,7 +17,6 @@ const MAX_FILE_LENGTH = 4_000_000;
 const MAX_NAME_LENGTH = 200;
 const MAX_TEXT_LENGTH = 4_000;
 const MAX_TAGS = 50;
-const KEY = /^[a-z][a-z0-9_]{0,62}$/;
 /** `applies_to` is for people and for checks of their own: whom the segment is meant to single people out from. */
 const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'applies_to'];
 
@@ -67,7 +67,7 @@ function readSegment(item: YamlValue, taken: Set<string>): SegmentDefinition | u
 
 function readKey(item: YamlValue, taken: Set<string>): string | undefined {
   const key = item.scalar;
-  if (typeof key !== 'string' || !KEY.test(key)) {
+  if (typeof key !== 'string' || !isKey(key)) {
     const hint = 'begin with a small letter and go on with up to 62 small letters, digits and _';
     return item.problem(`a segment needs a key${typeof key === 'string' ? `, and "${key}" is none` : ''}`, hint);
   }

@@ -116,6 +116,12 @@ properties:
     expect(problems(MINIMAL + MINIMAL)[0]).toContain('unique');
   });
 
+  it('tell of a namespace that no identifier may have, whose values would all be dropped', () => {
+    const under = (namespace: string): string => MINIMAL.replace(/(identifiers: \{ ?)\w+/, `$1${namespace}`);
+    expect(problems(under(`n${'s'.repeat(31)}`))).toEqual([]);
+    expect(problems(under(`n${'s'.repeat(32)}`))).toEqual([expect.stringContaining('32 at most')]);
+  });
+
   it('of groups need a key, and tracks a name', () => {
     expect(problems(`${MINIMAL}group: { by: [A] }`)).toEqual([
       'm.yaml:1:1 "key" is missing: the events of groups need one',

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 
-import { EVENT_TYPES } from '../events/event.model.js';
+import { EVENT_TYPES, isNamespace } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
+import { isKey } from '../platform/key.js';
 import { ENCODINGS } from './decode-text.js';
 import { parseErrorLimit } from './load.model.js';
 import {
@@ -20,13 +21,11 @@ import { MappingText, type MappingNode } from './mapping-node.js';
 import { compileTime } from './mapping-time.js';
 import { COLUMN_TYPES, TRANSFORMS, type ColumnType } from './mapping-value.js';
 import { FILE_FORMATS } from './row.model.js';
-import { isSourceKey } from './source.model.js';
 
 /** Grows when the same mapping would make other events or group rows otherwise; part of a mapping's hash. */
 const SEMANTICS_VERSION = 1;
 const DEFAULT_WITHIN_ROWS = 10_000;
 const DEFAULT_LINES = 500;
-const NAMESPACE = /^[a-z][a-z0-9_]{0,62}$/;
 const ROOT_FIELDS = [
   'source',
   'format',
@@ -138,7 +137,7 @@ class MappingParser {
 
   #sourceKey(node: MappingNode | undefined): string {
     const key = node?.string();
-    if (key !== undefined && !isSourceKey(key)) {
+    if (key !== undefined && !isKey(key)) {
       node?.problem('a source key has lower-case letters, digits and underscores, a letter first, 63 at most');
     }
     return key ?? '';
@@ -218,7 +217,9 @@ class MappingParser {
   #identifiers(node: MappingNode | undefined): NamedValue<ColumnValue>[] {
     const found: NamedValue<ColumnValue>[] = [];
     for (const [name, child] of node?.fields() ?? []) {
-      if (!NAMESPACE.test(name)) child.problem('a namespace has lower-case letters, digits and underscores');
+      if (!isNamespace(name)) {
+        child.problem('a namespace has lower-case letters, digits and underscores, a letter first, 32 at most');
+      }
       const value = this.#columnOf(child);
       if (value !== undefined) found.push({ name, value });
     }

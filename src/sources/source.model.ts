@@ -25,9 +25,3 @@ export interface NewSource {
 }
 
 export const MAX_SOURCE_NAME_LENGTH = 200;
-
-const KEY = /^[a-z][a-z0-9_]{0,62}$/;
-
-export function isSourceKey(text: string): boolean {
-  return KEY.test(text);
-}

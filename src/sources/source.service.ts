@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { isSourceKey, MAX_SOURCE_NAME_LENGTH } from './source.model.js';
+import { isKey, KEY_HINT } from '../platform/key.js';
+import { MAX_SOURCE_NAME_LENGTH } from './source.model.js';
 import type { NewSource, Source } from './source.model.js';
 import type { SourceStore } from './source.store.js';
 
@@ -85,10 +86,10 @@ export class SourceService {
 }
 
 function check(key: string, name: string): void {
-  if (!isSourceKey(key)) {
+  if (!isKey(key)) {
     throw new WeftError('BAD_REQUEST', 'the key of a source has the wrong form', {
       where: 'key',
-      hint: 'start with a letter, go on with lower-case letters, digits and underscores; 63 characters at most',
+      hint: KEY_HINT,
     });
   }
   if (name === '' || name.length > MAX_SOURCE_NAME_LENGTH) {
