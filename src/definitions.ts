@@ -2,6 +2,7 @@ import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
+import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
@@ -10,14 +11,14 @@ import { compileSegment, type CompiledSegment } from './segments/compile-segment
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
 import { parseSegment } from './segments/parse-segment.js';
 import { SegmentGraph } from './segments/segment-graph.js';
-import { SegmentReader, type StoredSegment } from './segments/segment.reader.js';
+import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segments/segment.reader.js';
 
 /** The definitions in force, with what only the worker needs to know of them. */
 export interface LoadedDefinitions extends Definitions {
   readonly streamIds: readonly number[];
   /** Sources by id, as features name them. */
   readonly sourceKeys: ReadonlyMap<number, string>;
-  /** Segments by key, active or not. */
+  /** Drafts and active segments, by key; archived ones are looked up where somebody asks for them. */
   readonly stored: ReadonlyMap<string, StoredSegment>;
   /** By name. */
   readonly views: ReadonlyMap<string, StoredFeatureView>;
@@ -120,8 +121,18 @@ async function readRows(tx: Transaction) {
     streamIds: await features.streamIds(),
     ready: await features.readyStreams(),
     models: await new ModelReader(tx).active(),
-    segments: await new SegmentReader(tx).all(),
+    segments: await standingSegments(tx),
   };
+}
+
+/** Members of a segment that is not loaded leave it, so that all are, or none. */
+async function standingSegments(tx: Transaction): Promise<StoredSegment[]> {
+  const segments = await new SegmentReader(tx).standing();
+  if (segments.length <= MAX_SEGMENTS) return segments;
+  throw new WeftError('DEFINITION_INVALID', `there are ${String(segments.length)} segments that are not archived`, {
+    where: 'segments',
+    hint: `archive some of them with weft segment archive: at most ${String(MAX_SEGMENTS)} can be`,
+  });
 }
 
 function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet): Map<string, ActiveModel> {

@@ -22,7 +22,7 @@ import type { ApiKeyService } from './auth/api-key.service.js';
 /** What reads need of the definitions in force; one consistent whole. */
 export interface ApiDefinitions extends Definitions {
   readonly sourceKeys: ReadonlyMap<number, string>;
-  /** By key, active or not. */
+  /** Drafts and active segments, by key. */
   readonly stored: ReadonlyMap<string, StoredSegment>;
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;

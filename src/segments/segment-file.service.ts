@@ -8,8 +8,8 @@ import type { SegmentDefinition } from './parse-segments.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
-import { SegmentReader, type StoredSegment } from './segment.reader.js';
-import type { SegmentService } from './segment.service.js';
+import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
+import { tooManySegments, type SegmentService } from './segment.service.js';
 
 /** What applying would do; keys of segments. */
 export interface SegmentPlan {
@@ -63,9 +63,12 @@ export class SegmentFileService {
     this.#segments = segments;
   }
 
-  /** @throws WeftError EXPRESSION_INVALID naming the segment, for an expression or a reference that is not valid */
+  /**
+   * @throws WeftError EXPRESSION_INVALID naming the segment, for an expression or a reference that is not valid;
+   * DEFINITION_INVALID for more segments than there may be
+   */
   async plan(definitions: readonly SegmentDefinition[], surroundings: SegmentSurroundings): Promise<SegmentPlan> {
-    const stored = new Map((await new SegmentReader(this.#db).all()).map((segment) => [segment.key, segment]));
+    const stored = await this.#stored(definitions);
     const checked = check(definitions, stored, surroundings);
     const order = orderSegments(checked.map(({ key, requires }) => ({ key, segmentDeps: requires.segments })));
     const byKey = new Map(checked.map((segment) => [segment.key, segment]));
@@ -77,6 +80,7 @@ export class SegmentFileService {
       definition === null ? stored.get(key)?.stage === 'active' : definition.active,
     );
     checkReferences(active);
+    checkCount(definitions, stored);
     const standing = parseActive(stored, surroundings);
     const archived = archivedKeys(definitions, stored, standing, surroundings.prune);
     return {
@@ -96,6 +100,13 @@ export class SegmentFileService {
         ...archived.map((key): SegmentStep => ({ kind: 'archive', key })),
       ],
     };
+  }
+
+  /** What stands, and what was archived and would be written anew; by key. */
+  async #stored(definitions: readonly SegmentDefinition[]): Promise<Map<string, StoredSegment>> {
+    const reader = new SegmentReader(this.#db);
+    const named = await reader.byKeys(definitions.map(({ key }) => key));
+    return new Map([...named, ...(await reader.standing())].map((segment) => [segment.key, segment]));
   }
 
   /** What is done when a step fails stays done; planning again goes on from there. */
@@ -187,6 +198,16 @@ function checkReferences(active: readonly Checked[]): void {
       hint: `set ${missing} to active: true, or take the reference out`,
     });
   }
+}
+
+/** What is archived goes last, so that all of the others stand beside it for a moment. */
+function checkCount(definitions: readonly SegmentDefinition[], stored: ReadonlyMap<string, StoredSegment>): void {
+  const standing = [...stored.values()].filter(({ stage }) => stage !== 'archived').length;
+  const joining = definitions.filter(({ key, active }) => {
+    const stage = stored.get(key)?.stage;
+    return stage === undefined || (stage === 'archived' && active);
+  });
+  if (joining.length > 0 && standing + joining.length > MAX_SEGMENTS) throw tooManySegments(standing + joining.length);
 }
 
 /** The segments that decide membership now, by key. */

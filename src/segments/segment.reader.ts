@@ -41,8 +41,10 @@ const SELECT = `
   JOIN segment_versions v ON v.segment_id = s.id AND v.version = s.version
   LEFT JOIN segment_versions a ON a.segment_id = s.id AND a.version = s.active_version`;
 
-/** Most segments that an installation may have. */
+/** Most drafts and active segments that an installation may have; more are refused when they are written. */
 export const MAX_SEGMENTS = 1_000;
+
+const PAGE_SIZE = 500;
 
 /** Reads segment definitions; bound to a pool or to a transaction. */
 export class SegmentReader {
@@ -52,17 +54,52 @@ export class SegmentReader {
     this.#db = db;
   }
 
-  /** All segments by key. */
-  async all(): Promise<StoredSegment[]> {
-    return (await this.#db.query<Row>(`${SELECT} ORDER BY s.key LIMIT $1`, [MAX_SEGMENTS])).map(toSegment);
+  /** Drafts and active segments, by key: all of them, whose number is bounded where they are written. */
+  async standing(): Promise<StoredSegment[]> {
+    return (await this.#db.query<Row>(`${SELECT} WHERE s.stage <> 'archived' ORDER BY s.key`)).map(toSegment);
   }
 
   /** Segments that decide membership, by key. */
   async active(): Promise<StoredSegment[]> {
-    const rows = await this.#db.query<Row>(`${SELECT} WHERE s.stage = 'active' ORDER BY s.key LIMIT $1`, [
-      MAX_SEGMENTS,
-    ]);
+    return (await this.#db.query<Row>(`${SELECT} WHERE s.stage = 'active' ORDER BY s.key`)).map(toSegment);
+  }
+
+  /** How many drafts and active segments there are. */
+  async countStanding(): Promise<number> {
+    const [row] = await this.#db.query<{ count: number }>(
+      "SELECT count(*)::int4 AS count FROM segments WHERE stage <> 'archived'",
+    );
+    return row?.count ?? 0;
+  }
+
+  /** A page of all segments, archived ones too, by key in the order of its characters. */
+  async page(afterKey: string | null, limit: number): Promise<StoredSegment[]> {
+    const rows = await this.#db.query<Row>(
+      `${SELECT} WHERE $1::text IS NULL OR s.key COLLATE "C" > $1 ORDER BY s.key COLLATE "C" LIMIT $2`,
+      [afterKey, limit],
+    );
     return rows.map(toSegment);
+  }
+
+  /** Every segment, archived ones too, by key; for somebody who looks at the whole list. */
+  async all(): Promise<StoredSegment[]> {
+    const all: StoredSegment[] = [];
+    for (let after: string | null = null; ;) {
+      const page: StoredSegment[] = await this.page(after, PAGE_SIZE);
+      all.push(...page);
+      if (page.length < PAGE_SIZE) return all;
+      after = page.at(-1)?.key ?? null;
+    }
+  }
+
+  /** Those with these keys that there are, archived ones too. */
+  async byKeys(keys: readonly string[]): Promise<StoredSegment[]> {
+    return (await this.#db.query<Row>(`${SELECT} WHERE s.key = ANY ($1) ORDER BY s.key`, [keys])).map(toSegment);
+  }
+
+  /** Those with these ids that there are, archived ones too. */
+  async byIds(ids: readonly number[]): Promise<StoredSegment[]> {
+    return (await this.#db.query<Row>(`${SELECT} WHERE s.id = ANY ($1) ORDER BY s.key`, [ids])).map(toSegment);
   }
 
   async byKey(key: string): Promise<StoredSegment | null> {

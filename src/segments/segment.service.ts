@@ -1,13 +1,14 @@
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { isKey, KEY_HINT } from '../platform/key.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
-import { SegmentReader, type StoredSegment } from './segment.reader.js';
+import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore, type SegmentDraft } from './segment.store.js';
 
 /** What segments rest on and what they leave to other modules, all within the same transaction. */
@@ -21,7 +22,6 @@ export interface SegmentCatalog {
   changed(tx: Transaction): Promise<void>;
 }
 
-const KEY = /^[a-z][a-z0-9_]{0,62}$/;
 const MAX_NAME_LENGTH = 200;
 const MAX_TAGS = 50;
 
@@ -41,7 +41,7 @@ export class SegmentService {
   /**
    * Creates a segment or writes a new version of it. What is live stays live until `activate`. Equal text is no new
    * version.
-   * @throws WeftError BAD_REQUEST, EXPRESSION_INVALID (with position and hint)
+   * @throws WeftError BAD_REQUEST, EXPRESSION_INVALID (with position and hint), DEFINITION_INVALID (too many segments)
    */
   async upsert(draft: SegmentDraft): Promise<StoredSegment> {
     checkDraft(draft);
@@ -50,6 +50,7 @@ export class SegmentService {
       await this.#parse(tx, reader, draft.key, draft.expression);
       const standing = await reader.byKey(draft.key);
       if (standing === null) {
+        await checkRoom(reader);
         await this.#store.insert(tx, draft, nowMs);
       } else {
         const edited = standing.expression !== draft.expression;
@@ -63,12 +64,14 @@ export class SegmentService {
 
   /**
    * Makes the version that was written last decide membership.
-   * @throws WeftError NOT_FOUND, EXPRESSION_INVALID if what it refers to is gone or refers back to it
+   * @throws WeftError NOT_FOUND, EXPRESSION_INVALID if what it refers to is gone or refers back to it,
+   * DEFINITION_INVALID if it was archived and there is no room for it any more
    */
   async activate(key: string): Promise<StoredSegment> {
     return this.#change(async (tx, reader) => {
       const segment = found(await reader.byKey(key), key);
       if (segment.stage === 'active' && segment.activeVersion === segment.version) return segment;
+      if (segment.stage === 'archived') await checkRoom(reader);
       const parsed = await this.#parse(tx, reader, key, segment.expression);
       await this.#checkOrder(tx, reader, key, parsed);
       const nowMs = this.#clock.now();
@@ -153,7 +156,7 @@ export class SegmentService {
   }
 
   async #parse(tx: Transaction, reader: SegmentReader, key: string | null, expression: string): Promise<ParsedSegment> {
-    const segments = new Set((await reader.all()).filter((s) => s.stage !== 'archived').map((s) => s.key));
+    const segments = new Set((await reader.standing()).map((segment) => segment.key));
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
     return parseSegment(expression, { features, ...(await this.#catalog.models(tx)), segments });
@@ -173,11 +176,25 @@ export class SegmentService {
   }
 }
 
+/** Before one more stands. The definitions are locked: nobody else takes the place meanwhile. */
+async function checkRoom(reader: SegmentReader): Promise<void> {
+  const count = await reader.countStanding();
+  if (count >= MAX_SEGMENTS) throw tooManySegments(count + 1);
+}
+
+/** @param count how many there would be, archived ones left out */
+export function tooManySegments(count: number): WeftError {
+  return new WeftError('DEFINITION_INVALID', `there would be ${String(count)} segments that are not archived`, {
+    where: 'segments',
+    hint: `at most ${String(MAX_SEGMENTS)} can be: archive some first`,
+  });
+}
+
 function checkDraft({ key, name, tags }: SegmentDraft): void {
-  if (!KEY.test(key)) {
+  if (!isKey(key)) {
     throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, {
       where: 'key',
-      hint: 'use lower-case letters, digits and underscores, starting with a letter, at most 63 characters',
+      hint: KEY_HINT,
     });
   }
   if (name.trim() === '' || name.length > MAX_NAME_LENGTH) {

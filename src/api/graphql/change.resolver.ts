@@ -134,7 +134,7 @@ export class ChangeResolver {
 }
 
 async function filterOf(context: ApiContext, { segments, profile }: ChangesArgs): Promise<ChangeFilter> {
-  const segmentIds = segmentIdsOf(context, segments);
+  const segmentIds = await segmentIdsOf(context, segments);
   const profileIds = typeof profile === 'string' ? await idsOfProfile(context, profile) : undefined;
   return { ...(segmentIds === undefined ? {} : { segmentIds }), ...(profileIds === undefined ? {} : { profileIds }) };
 }
@@ -145,18 +145,18 @@ async function idsOfProfile({ reads, services }: ApiContext, id: string): Promis
   throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'profile', hint: 'ask for it by identifier' });
 }
 
-/** A segment that was made a moment ago, elsewhere, may not be among the loaded ones yet. */
+/** A segment that was made a moment ago, elsewhere, may not be among the loaded ones yet; archived ones never are. */
 async function viewsOf(
   { services }: ApiContext,
   reads: Reads,
   changes: readonly SegmentChange[],
 ): Promise<ChangeView[]> {
-  let segments = reads.index.segmentsById;
-  if (changes.some((change) => !segments.has(change.segmentId))) {
-    segments = new Map((await new SegmentReader(services.db).all()).map((segment) => [segment.id, segment]));
-  }
+  const loaded = reads.index.segmentsById;
+  const ids = new Set(changes.map(({ segmentId }) => segmentId).filter((id) => !loaded.has(id)));
+  const others = ids.size === 0 ? [] : await new SegmentReader(services.db).byIds([...ids]);
+  const looked = new Map(others.map((segment) => [segment.id, segment]));
   return changes.flatMap((change) => {
-    const segment = segments.get(change.segmentId);
+    const segment = loaded.get(change.segmentId) ?? looked.get(change.segmentId);
     return segment === undefined ? [] : [new ChangeView(reads, change, segment)];
   });
 }

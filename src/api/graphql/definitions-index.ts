@@ -17,6 +17,7 @@ export interface ReadableFeature {
 /** What is looked up in the definitions over and over, computed once for each load of them. */
 export class DefinitionsIndex {
   static readonly #built = new WeakMap<ApiDefinitions, DefinitionsIndex>();
+  /** Drafts and active segments. */
   readonly segmentsById: ReadonlyMap<number, StoredSegment>;
   /** Segments that may be evaluated: those that wait for history are not among them. */
   readonly evaluated: ReadonlySet<CompiledSegment>;
@@ -71,12 +72,10 @@ export class DefinitionsIndex {
     throw unknown('feature service', service, 'service', this.#services.keys());
   }
 
-  /** @throws WeftError NOT_FOUND */
-  segment(key: string): StoredSegment {
-    const segment = this.#definitions.stored.get(key);
-    if (segment !== undefined) return segment;
+  /** For a key that no segment has. */
+  unknownSegment(key: string): WeftError {
     const near = nearestName(key, [...this.#definitions.stored.keys()]);
-    throw new WeftError('NOT_FOUND', `there is no segment ${key.slice(0, 100)}`, {
+    return new WeftError('NOT_FOUND', `there is no segment ${key.slice(0, 100)}`, {
       where: 'segment',
       hint: near === undefined ? 'list the segments' : `did you mean ${near}?`,
     });

@@ -122,15 +122,20 @@ export class ProfileView {
     const views: MembershipView[] = [];
     for (const membership of this.#snapshot.memberships) {
       const segment = segmentsById.get(membership.segmentId);
-      // A segment made within the last half second, elsewhere; the next request knows it.
+      // Left out: one made within the last half second, elsewhere, which the next request knows, and one archived as
+      // lately, whose members are leaving.
       if (segment !== undefined) views.push(this.#live(segment, membership));
     }
     return views.sort((a, b) => (a.segment.key < b.segment.key ? -1 : 1));
   }
 
   /** @throws WeftError NOT_FOUND */
-  liveMembership(key: string): MembershipView {
-    const segment = this.reads.index.segment(key);
+  liveMembership(key: string): MembershipView | Promise<MembershipView> {
+    const segment = this.reads.segment(key);
+    return segment instanceof Promise ? segment.then((found) => this.#liveIn(found)) : this.#liveIn(segment);
+  }
+
+  #liveIn(segment: StoredSegment): MembershipView {
     const membership = this.#snapshot.memberships.find(({ segmentId }) => segmentId === segment.id);
     return this.#live(segment, membership);
   }
@@ -141,7 +146,7 @@ export class ProfileView {
    */
   async evaluatedMembership(key: string): Promise<MembershipView> {
     const { definitions, index } = this.reads;
-    const segment = index.segment(key);
+    const segment = await this.reads.segment(key);
     const compiled = definitions.segments.byKey.get(key);
     if (compiled === undefined) {
       throw new WeftError('CONFLICT', `segment ${key} is not active`, { where: 'segment', hint: 'activate it first' });

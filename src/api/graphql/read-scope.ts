@@ -1,3 +1,4 @@
+import type { StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions, ApiServices } from '../api-services.js';
 import type { DefinitionsIndex } from './definitions-index.js';
 
@@ -10,6 +11,8 @@ export interface ReadScope {
   readonly isSwept: boolean;
   /** The instant of the request, ms. */
   readonly nowMs: number;
+  /** The segment with this key, at once unless it has to be looked up. @throws WeftError NOT_FOUND */
+  segment(key: string): StoredSegment | Promise<StoredSegment>;
   /** Counts a list that costs a statement of its own. @throws WeftError BAD_REQUEST past the bound */
   countSingleRead(what: string): void;
   /** @throws WeftError BAD_REQUEST past the bound */

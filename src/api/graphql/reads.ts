@@ -1,8 +1,9 @@
 import DataLoader from 'dataloader';
 import type { RawIdentifier } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
+import { isKey } from '../../platform/key.js';
 import type { Uuid } from '../../platform/ids.js';
-import { SegmentReader } from '../../segments/segment.reader.js';
+import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions, ApiServices } from '../api-services.js';
 import { DefinitionsIndex } from './definitions-index.js';
 import { ProfileView } from './profile-view.js';
@@ -20,6 +21,7 @@ export class Reads implements ReadScope {
   readonly #snapshots: SnapshotBatcher;
   readonly #profiles = new Map<Uuid, Promise<ProfileView | null>>();
   #sizes: DataLoader<number, number> | null = null;
+  #otherSegments: DataLoader<string, StoredSegment | null> | null = null;
   #singleReads = 0;
   #featureValues = 0;
 
@@ -56,6 +58,21 @@ export class Reads implements ReadScope {
       });
     }
     return null;
+  }
+
+  /** Archived segments, and those made a moment ago elsewhere, are looked up. */
+  segment(key: string): StoredSegment | Promise<StoredSegment> {
+    return this.definitions.stored.get(key) ?? this.#otherSegment(key);
+  }
+
+  async #otherSegment(key: string): Promise<StoredSegment> {
+    this.#otherSegments ??= new DataLoader(async (keys) => {
+      const found = await new SegmentReader(this.services.db).byKeys(keys);
+      return keys.map((each) => found.find((segment) => segment.key === each) ?? null);
+    });
+    const segment = isKey(key) ? await this.#otherSegments.load(key) : null;
+    if (segment !== null) return segment;
+    throw this.index.unknownSegment(key);
   }
 
   async segmentSize(segmentId: number): Promise<number> {

@@ -82,9 +82,9 @@ export class SegmentResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<StoredSegment>>> {
-    const all = await new SegmentReader(services.db).all();
-    const sorted = all.sort((a, b) => (a.key < b.key ? -1 : 1));
-    return pageByKey(sorted, (segment) => segment.key, SEGMENT_CURSOR, { first, after });
+    const from = typeof after === 'string' ? SEGMENT_CURSOR.decode(after).key : null;
+    const page = await new SegmentReader(services.db).page(from, pageSize(first) + 1);
+    return pageByKey(page, (segment) => segment.key, SEGMENT_CURSOR, { first, after });
   }
 
   @FieldResolver(() => Int, { description: 'How many profiles belong to it now.' })
@@ -175,10 +175,15 @@ function questionsOf(context: ApiContext): DataLoader<string, readonly Warning[]
   return loader;
 }
 
-/** Ids of the segments with these keys; undefined: all. @throws WeftError NOT_FOUND, BAD_REQUEST */
-export function segmentIdsOf({ reads }: ApiContext, keys: readonly string[] | null | undefined): number[] | undefined {
+/** Ids of the segments with these keys, archived ones too; undefined: all. @throws WeftError NOT_FOUND, BAD_REQUEST */
+export async function segmentIdsOf(
+  { reads }: ApiContext,
+  keys: readonly string[] | null | undefined,
+): Promise<number[] | undefined> {
   if (keys === null || keys === undefined) return undefined;
-  if (keys.length > 0 && keys.length <= 100) return keys.map((key) => reads.index.segment(key).id);
+  if (keys.length > 0 && keys.length <= 100) {
+    return (await Promise.all(keys.map(async (key) => reads.segment(key)))).map(({ id }) => id);
+  }
   throw new WeftError('BAD_REQUEST', 'a list of segments has 1 to 100 keys', {
     where: 'segments',
     hint: 'leave it out for all segments',
