@@ -146,8 +146,8 @@ describe('a replay that is continued', () => {
       for (const event of events) {
         alone.add(evidenceOf(event));
         alone.advance();
-        if (alone.replayed > before + 1) late++;
-        before = alone.replayed;
+        if (alone.decided > before + 1) late++;
+        before = alone.decided;
         if (components.take(event).rows > 2) joins++;
       }
       demoted += alone.demotedRows;
@@ -171,18 +171,26 @@ describe('what a step costs', () => {
 
   it('is one row for evidence that is later than all before, however many came before', () => {
     const replay = replayOf(cookies(2_000));
-    const before = replay.replayed;
+    const before = replay.decided;
     replay.add(seen(3_000, 'email:info@shop.example', 'anonymous_id:new'));
     expect(replay.advance()).toHaveLength(1);
-    expect(replay.replayed).toBe(before + 1);
+    expect(replay.decided).toBe(before + 1);
   });
 
-  it('is the rows after its place for late evidence', () => {
+  it('is one row for late evidence that unites nothing', () => {
     const replay = replayOf(cookies(2_000));
-    const before = replay.replayed;
-    replay.add(seen(1_989.5, 'email:info@shop.example', 'anonymous_id:late'));
+    const before = replay.decided;
+    replay.add(seen(7.5, 'email:info@shop.example', 'anonymous_id:late'));
+    expect(replay.advance()).toEqual([[anIdentifier('anonymous_id:late').id]]);
+    expect(replay.decided).toBe(before + 1);
+  });
+
+  it('is the rows after its place for late evidence that unites something', () => {
+    const replay = replayOf(cookies(2_000));
+    const before = replay.decided;
+    replay.add(seen(1_989.5, 'anonymous_id:c1995', 'anonymous_id:late'));
     replay.advance();
-    expect(replay.replayed).toBe(before + 11);
+    expect(replay.decided).toBe(before + 11);
   });
 
   it('is nothing for a set that was heard, a day later or a year', () => {
@@ -194,10 +202,10 @@ describe('what a step costs', () => {
   it('is what the smaller component knows where two meet', () => {
     const replay = replayOf(cookies(2_000));
     const other = replayOf([seen(5, 'anonymous_id:x'), seen(7, 'anonymous_id:x', 'phone:+1')]);
-    const before = replay.replayed;
+    const before = replay.decided;
     replay.absorb(other);
     replay.add(seen(3_000, 'email:info@shop.example', 'phone:+1'));
     replay.advance();
-    expect(replay.replayed).toBe(before + 2);
+    expect(replay.decided).toBe(before + 2);
   });
 });

@@ -17,7 +17,8 @@ import { compareByPriority, mayAllMerge, ruleOf, type IdentityRules } from './id
  *                 drop the last of R ──only the anchor left────┘
  *
  * Evidence later than all that was replayed, which is the usual case, is one more step of this loop. Late evidence has
- * the rows after its place undone, and replayed with it.
+ * the steps after its place undone. They are done again as they were decided as long as nothing before them has changed,
+ * which is all of them where the late row unites nothing: beyond a limit, that is the usual case too.
  *
  * Invariants
  * 1. After `advance` the groups are a function of the *set* of evidence, the rules and the links: those of a replay in
@@ -45,14 +46,15 @@ interface Row {
   readonly members: readonly number[];
 }
 
-/** A row that was replayed. */
+/** A row that was replayed. Changed in place where it is replayed again. */
 interface Step {
   readonly row: Row;
   /** The greatest row up to this one. */
-  readonly greatest: Row;
+  greatest: Row;
   /** Unions made before it. */
-  readonly unions: number;
-  readonly isDemoted: boolean;
+  unions: number;
+  /** How many of its members are in one group since. */
+  count: number;
 }
 
 interface ReplayNode extends GroupNode {
@@ -70,13 +72,17 @@ export class ComponentReplay {
   readonly #steps: Step[] = [];
   /** Rows that wait for `advance`, in any order. */
   #pending: Row[] = [];
+  /** Steps undone since the last `advance`, in the order in which they were done. */
+  #undoneSteps: Step[] = [];
+  /** Whether they may have to be decided otherwise, whatever the rows that wait do. */
+  #isDisturbed = false;
   /** Pairs whose unions were undone since the last `advance`. */
   #undone: UnitedPair[] = [];
   /** Nodes that no `advance` has spoken of. */
   #fresh: number[] = [];
   /** Null: to be made anew, because must-links come before all evidence. */
   #groups: IdentifierGroups | null = new IdentifierGroups();
-  #replayed = 0;
+  #decided = 0;
 
   constructor(rules: IdentityRules, links: IdentityLinks = NO_LINKS) {
     this.#rules = rules;
@@ -95,14 +101,14 @@ export class ComponentReplay {
     return this.#rows.size + this.#nodes.length;
   }
 
-  /** Rows replayed so far, each time counted. */
-  get replayed(): number {
-    return this.#replayed;
+  /** Rows decided so far, each time counted. */
+  get decided(): number {
+    return this.#decided;
   }
 
   /** Rows that could not join all of their identifiers, as of the last `advance`. */
   get demotedRows(): number {
-    return this.#steps.filter((step) => step.isDemoted).length;
+    return this.#steps.filter(({ row, count }) => count < row.members.length).length;
   }
 
   /** True if just this is known: an earlier row of the same set and day. */
@@ -128,7 +134,7 @@ export class ComponentReplay {
     if (greatest !== undefined && compareEvidence(greatest, row) > 0) {
       this.#rewindTo(this.#steps.findIndex((step) => compareEvidence(step.row, row) > 0));
     }
-    if (standing !== undefined) this.#pending = this.#pending.filter((other) => other !== standing);
+    if (standing !== undefined) this.#drop(standing);
     this.#pending.push(row);
     this.#rows.set(heard, row);
     return true;
@@ -144,10 +150,7 @@ export class ComponentReplay {
       rows.set(row, own);
       this.#rows.set(heard, own);
     }
-    for (const row of [...other.#steps.map((step) => step.row), ...other.#pending]) {
-      const own = rows.get(row);
-      if (own !== undefined) this.#pending.push(own);
-    }
+    for (const own of rows.values()) this.#pending.push(own);
     for (const [a, b] of [...other.#undone, ...(other.#groups?.pairsFrom(0) ?? [])]) {
       this.#undone.push([mapped[a] ?? 0, mapped[b] ?? 0]);
     }
@@ -158,11 +161,9 @@ export class ComponentReplay {
     const isAnew = this.#groups === null;
     const groups = this.#current();
     const before = groups.unions;
-    if (this.#pending.length > 1) this.#pending.sort(compareEvidence);
-    for (const row of this.#pending) this.#play(row);
+    this.#playAll();
     const changed = pairsInOne(this.#undone, groups.pairsFrom(before));
     const seeds = isAnew ? this.#nodes.keys() : [...this.#fresh, ...changed.flat()];
-    this.#pending = [];
     this.#undone = [];
     this.#fresh = [];
     return this.#groupsAround(groups, seeds);
@@ -193,6 +194,7 @@ export class ComponentReplay {
       return true;
     }
     if (known.firstSeen <= firstSeen) return false;
+    this.#isDisturbed = true;
     if (this.#linked.has(identifier.id)) this.#startOver();
     else this.#rewindTo(this.#steps.findIndex((step) => step.row.members.includes(index)));
     const node = { ...known, firstSeen };
@@ -212,9 +214,8 @@ export class ComponentReplay {
   /** Undoes the steps from this one on; -1: none. */
   #rewindTo(index: number): void {
     const first = index < 0 ? undefined : this.#steps[index];
-    if (first === undefined) return;
-    for (const { row } of this.#steps.splice(index)) this.#pending.push(row);
-    if (this.#groups === null) return;
+    if (first === undefined || this.#groups === null) return;
+    this.#undoneSteps = [...this.#steps.splice(index), ...this.#undoneSteps];
     this.#undone.push(...this.#groups.pairsFrom(first.unions));
     this.#groups.undo(first.unions);
   }
@@ -222,6 +223,15 @@ export class ComponentReplay {
   #startOver(): void {
     this.#rewindTo(0);
     this.#groups = null;
+    this.#isDisturbed = true;
+  }
+
+  /** A row that waits, or whose step is undone, is no longer the least of its set. */
+  #drop(row: Row): void {
+    const undone = this.#undoneSteps.findIndex((step) => step.row === row);
+    if (undone === -1) this.#pending = this.#pending.filter((other) => other !== row);
+    else this.#undoneSteps.splice(undone, 1);
+    this.#isDisturbed = true;
   }
 
   #current(): IdentifierGroups {
@@ -232,21 +242,50 @@ export class ComponentReplay {
     ));
   }
 
-  #play(row: Row): void {
-    const groups = this.#current();
-    const unions = groups.unions;
-    const count = groups.longestMergingPrefix(row.members, groups.longestLawfulPrefix(row.members));
-    groups.unite(row.members, count);
-    const last = this.#steps.at(-1)?.greatest;
-    const greatest = last === undefined || compareEvidence(last, row) < 0 ? row : last;
-    this.#steps.push({ row, greatest, unions, isDemoted: count < row.members.length });
-    this.#replayed++;
+  #playAll(): void {
+    const again = this.#undoneSteps;
+    if (again.some((step) => step.greatest !== step.row)) again.sort((a, b) => compareEvidence(a.row, b.row));
+    if (this.#pending.length > 1) this.#pending.sort(compareEvidence);
+    let isAsBefore = !this.#isDisturbed;
+    let next = 0;
+    for (const row of this.#pending) {
+      for (let step = again[next]; step !== undefined && compareEvidence(step.row, row) < 0; step = again[++next]) {
+        this.#play(step, isAsBefore);
+      }
+      const step = { row, greatest: row, unions: 0, count: 0 };
+      if (this.#play(step, false)) isAsBefore = false;
+    }
+    for (let step = again[next]; step !== undefined; step = again[++next]) this.#play(step, isAsBefore);
+    this.#pending = [];
+    this.#undoneSteps = [];
+    this.#isDisturbed = false;
   }
 
+  /** Does the step, as it was decided or to be decided now; true if it united anything. */
+  #play(step: Step, isDecided: boolean): boolean {
+    const groups = this.#current();
+    const { row } = step;
+    step.unions = groups.unions;
+    if (!isDecided) {
+      step.count = groups.longestMergingPrefix(row.members, groups.longestLawfulPrefix(row.members));
+      this.#decided++;
+    }
+    groups.unite(row.members, step.count);
+    const last = this.#steps.at(-1)?.greatest;
+    step.greatest = last === undefined || compareEvidence(last, row) < 0 ? row : last;
+    this.#steps.push(step);
+    return groups.unions > step.unions;
+  }
+
+  /** Evidence names its identifiers in this order already, but for what was written under older rules. */
   #membersOf({ anchorId, identifiers }: Evidence): number[] {
     const order = (a: Identifier, b: Identifier): number =>
       a.id === anchorId ? -1 : b.id === anchorId ? 1 : compareByPriority(this.#rules, a, b);
-    return [...identifiers].sort(order).map(({ id }) => this.#indexOf.get(id) ?? 0);
+    const inOrder = identifiers.every((identifier, i) => {
+      const before = identifiers[i - 1];
+      return before === undefined ? identifier.id === anchorId : order(before, identifier) < 0;
+    });
+    return (inOrder ? identifiers : [...identifiers].sort(order)).map(({ id }) => this.#indexOf.get(id) ?? 0);
   }
 
   /** The pairs that apply here, by falling priority of their ends, in whatever order they were handed in. */

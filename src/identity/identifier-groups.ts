@@ -210,17 +210,14 @@ export class IdentifierGroups {
   /** Whether group `root` would break a limit together with groups that break none among themselves. */
   #exceeds(roots: readonly number[], root: number): boolean {
     for (const [ns, times] of this.#holdingsOf(root)) {
-      let others: (readonly number[])[] | null = null;
       let count = times.length;
-      for (const other of roots) {
-        const held = this.#holdingsOf(other).get(ns);
-        if (held === undefined) continue;
-        (others ??= []).push(held);
-        count += held.length;
-      }
+      for (const other of roots) count += this.#holdingsOf(other).get(ns)?.length ?? 0;
       const rule = this.#rules.get(ns);
-      if (others === null || rule === undefined || count <= rule.limit) continue;
-      if (rule.windowMs === null || crowdEachOther(times, others, rule.limit, rule.windowMs)) return true;
+      if (count === times.length || rule === undefined || count <= rule.limit) continue;
+      if (rule.windowMs === null) return true;
+      const others: (readonly number[])[] = [];
+      for (const other of roots) others.push(this.#holdingsOf(other).get(ns) ?? []);
+      if (crowdEachOther(times, others, rule.limit, rule.windowMs)) return true;
     }
     return false;
   }
@@ -292,6 +289,12 @@ function crowdEachOther(
   limit: number,
   windowMs: number,
 ): boolean {
+  const [time, second] = times;
+  const [held, another] = others;
+  // A newcomer meets one group: what nearly every row of a component beyond its limits is.
+  if (time !== undefined && second === undefined && held !== undefined && another === undefined) {
+    return crowds(time, held, limit, windowMs);
+  }
   const countOfOthers = others.reduce((sum, list) => sum + list.length, 0);
   for (const time of times.length <= countOfOthers ? times : others.flat()) {
     const near: number[] = [];
@@ -306,6 +309,20 @@ function crowdEachOther(
     for (let i = limit; i < near.length; i++) {
       if ((near[i] ?? Infinity) - (near[i - limit] ?? -Infinity) < windowMs) return true;
     }
+  }
+  return false;
+}
+
+/** True if some interval [t, t + windowMs) with this time in it holds more than `limit` of the times and it. */
+function crowds(time: number, times: readonly number[], limit: number, windowMs: number): boolean {
+  const place = firstAfter(times, time);
+  // Of limit + 1 neighbours in a row, the first and the last.
+  for (let first = Math.max(0, place - limit); first <= place; first++) {
+    const last = first + limit - 1;
+    if (last >= times.length && last >= place) return false;
+    const from = first < place ? (times[first] ?? time) : time;
+    const to = last >= place ? (times[last] ?? time) : time;
+    if (to - from < windowMs) return true;
   }
   return false;
 }
