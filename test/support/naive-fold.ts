@@ -16,7 +16,8 @@ export interface NaiveView {
   /** Events whose anchor is one of its identifiers. */
   readonly events: readonly LoggedEvent[];
   readonly traits: ReadonlyMap<string, JsonValue>;
-  readonly segments: ReadonlySet<string>;
+  /** By key. */
+  readonly segments: ReadonlyMap<string, unknown>;
 }
 
 export interface NaiveSegment {
@@ -35,6 +36,8 @@ export interface NaiveWorld {
 export interface NaiveOutcome {
   /** `<profile> in <segment>`, sorted; a profile by its identifiers, as in `readState`. */
   readonly memberships: readonly string[];
+  /** The same with how each came about, as in `readState`. */
+  readonly entries: readonly string[];
   readonly profiles: readonly string[];
   /** By profile, named by the identifier that founded it: `enter keen at 170… event 12`. */
   readonly feed: Readonly<Record<string, readonly string[]>>;
@@ -45,7 +48,8 @@ interface NaiveProfile {
   readonly name: string;
   readonly foundedPos: number;
   members: Set<string>;
-  segments: Set<string>;
+  /** By key: `since 170… version 1 by event 12`. */
+  segments: Map<string, string>;
   evaluatedAt: number;
 }
 
@@ -98,7 +102,8 @@ class NaiveRun {
     const t = event.acceptedAt + 1;
     const emit = !event.historical;
     const structural = ended.length > 0 ? 'merge' : 'unmerge';
-    const cause = { kind: isStructural ? structural : 'event', pos: event.pos, emit };
+    const kind = isStructural ? structural : 'event';
+    const cause = emit ? { kind, pos: event.pos, emit } : { kind: 'load', pos: null, emit };
     for (const profile of ended) this.#leaveAll(profile, t, { kind: 'merge', pos: event.pos, emit });
     for (const profile of involved) {
       if (profile !== target && !isStructural) continue;
@@ -116,7 +121,8 @@ class NaiveRun {
         .join(' ');
     return {
       profiles: alive.map(label).sort(),
-      memberships: alive.flatMap((p) => [...p.segments].map((key) => `${label(p)} in ${key}`)).sort(),
+      memberships: alive.flatMap((p) => [...p.segments.keys()].map((key) => `${label(p)} in ${key}`)).sort(),
+      entries: alive.flatMap((p) => [...p.segments].map(([key, entry]) => `${label(p)} in ${key} ${entry}`)).sort(),
       feed: this.#feed,
     };
   }
@@ -151,7 +157,7 @@ class NaiveRun {
 
   #found(foundingId: string, foundedPos: number): NaiveProfile {
     const name = this.#names.get(foundingId) ?? '';
-    return { foundingId, name, foundedPos, members: new Set(), segments: new Set(), evaluatedAt: 0 };
+    return { foundingId, name, foundedPos, members: new Set(), segments: new Map(), evaluatedAt: 0 };
   }
 
   #view(profile: NaiveProfile): NaiveView {
@@ -183,7 +189,7 @@ class NaiveRun {
     for (const segment of this.#world.segments) {
       const truth = segment.truth(view, t) === true;
       if (truth === profile.segments.has(segment.key)) continue;
-      if (truth) profile.segments.add(segment.key);
+      if (truth) profile.segments.set(segment.key, `since ${String(t)} version 1 by ${causeText(cause)}`);
       else profile.segments.delete(segment.key);
       lines.push(lineOf(truth ? 'enter' : 'leave', segment.key, t, cause));
     }
@@ -192,7 +198,7 @@ class NaiveRun {
   }
 
   #leaveAll(profile: NaiveProfile, t: number, cause: Cause): void {
-    const lines = [...profile.segments].map((key) => lineOf('leave', key, t, cause));
+    const lines = [...profile.segments.keys()].map((key) => lineOf('leave', key, t, cause));
     profile.segments.clear();
     profile.evaluatedAt = t;
     if (cause.emit) this.#emit(profile, lines);
@@ -203,8 +209,12 @@ class NaiveRun {
   }
 }
 
-function lineOf(kind: string, key: string, t: number, { kind: cause, pos }: Cause): string {
-  return [kind, key, 'at', String(t), cause, ...(pos === null ? [] : [String(pos)])].join(' ');
+function lineOf(kind: string, key: string, t: number, cause: Cause): string {
+  return `${kind} ${key} at ${String(t)} ${causeText(cause)}`;
+}
+
+function causeText({ kind, pos }: Cause): string {
+  return pos === null ? kind : `${kind} ${String(pos)}`;
 }
 
 /** Changes of one profile at one instant from one cause in the order of their lines, as the naive fold has them. */

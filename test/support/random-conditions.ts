@@ -1,7 +1,9 @@
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { naiveInstants, naiveValue } from './naive-features.js';
 import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
+import type { NaiveModel } from './naive-model.js';
 import { aFeature, NAMES, pick, type Random } from './random-log.js';
+import { TIMED_LABELS } from './timed-model.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
 
 /** A condition as its text, its truth by definition, and the instants at which time alone could change it. */
@@ -36,13 +38,21 @@ const TILED: readonly [string, number][] = [
   ['13d', 13 * DAY_MS],
 ];
 
-/** A few segments over windows, ages, counts, sums, traits and each other. */
-export function randomDefinitions(random: Random, count: number): RandomDefinitions {
+/** What a condition may refer to. */
+interface Scope {
+  readonly features: readonly FeatureDefinition[];
+  /** Of segments. */
+  readonly keys: readonly string[];
+  readonly model: NaiveModel;
+}
+
+/** A few segments over windows, ages, counts, sums, traits, a model's labels and each other. */
+export function randomDefinitions(random: Random, count: number, model: NaiveModel): RandomDefinitions {
   const features = ['a', 'b', 'c'].map((name) => randomFeature(random, `feature_${name}`));
   const segments: (NaiveSegment & { text: string })[] = [];
   for (let i = 0; i < count; i++) {
     const keys = segments.map((segment) => segment.key);
-    segments.push({ key: `segment_${String(i)}`, ...randomCondition(random, features, keys, 2) });
+    segments.push({ key: `segment_${String(i)}`, ...randomCondition(random, { features, keys, model }, 2) });
   }
   return { features, segments };
 }
@@ -61,15 +71,10 @@ function randomFeature(random: Random, name: string): FeatureDefinition {
   });
 }
 
-function randomCondition(
-  random: Random,
-  features: readonly FeatureDefinition[],
-  keys: readonly string[],
-  depth: number,
-): Condition {
+function randomCondition(random: Random, scope: Scope, depth: number): Condition {
   const roll = random();
-  if (depth === 0 || roll < 0.25) return randomLeaf(random, features, keys);
-  const inner = (): Condition => randomCondition(random, features, keys, depth - 1);
+  if (depth === 0 || roll < 0.25) return randomLeaf(random, scope);
+  const inner = (): Condition => randomCondition(random, scope, depth - 1);
   if (roll < 0.4) return not(inner());
   return random() < 0.5 ? and(inner(), inner()) : or(inner(), inner());
 }
@@ -108,9 +113,10 @@ function or(a: Condition, b: Condition): Condition {
   };
 }
 
-function randomLeaf(random: Random, features: readonly FeatureDefinition[], keys: readonly string[]): Condition {
-  const leaves = [exactCount, performed, since, aggregate, aggregate, trait, ...(keys.length > 0 ? [reference] : [])];
-  return pick(random, leaves)(random, features, keys);
+function randomLeaf(random: Random, scope: Scope): Condition {
+  const references = scope.keys.length > 0 ? [reference] : [];
+  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, ...references];
+  return pick(random, leaves)(random, scope);
 }
 
 const timesOf = (view: NaiveView, name: string): number[] =>
@@ -152,7 +158,7 @@ function since(random: Random): Condition {
 }
 
 /** A feature of the store, or one defined in the condition itself. */
-function aggregate(random: Random, features: readonly FeatureDefinition[]): Condition {
+function aggregate(random: Random, { features }: Scope): Condition {
   const n = Math.floor(random() * 6) * (random() < 0.3 ? 10 : 1);
   const op = pick(
     random,
@@ -181,6 +187,18 @@ function featureCondition(definition: FeatureDefinition, text: string, op: strin
   };
 }
 
+function label(random: Random, { model }: Scope): Condition {
+  const name = pick(random, TIMED_LABELS);
+  return {
+    text: `label("${model.key}") == "${name}"`,
+    truth: (view, t) => {
+      const said = model.label(view, t);
+      return said === null ? null : said === name;
+    },
+    instants: (view, t) => model.instants(view, t),
+  };
+}
+
 function trait(random: Random): Condition {
   const plan = pick(random, ['free', 'pro']);
   if (random() < 0.3) {
@@ -193,7 +211,7 @@ function trait(random: Random): Condition {
   };
 }
 
-function reference(random: Random, _: readonly FeatureDefinition[], keys: readonly string[]): Condition {
+function reference(random: Random, { keys }: Scope): Condition {
   const key = pick(random, keys);
   return { text: `segment("${key}")`, truth: (view) => view.segments.has(key), instants: () => [] };
 }
