@@ -2,7 +2,7 @@ import type { JsonValue } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
 
-/** What a model said about a profile. */
+/** What a model said about a profile; every `Prediction` is one, as it is. */
 export interface ModelOutput {
   readonly score?: number;
   /** Class, by name or number. */

@@ -35,14 +35,7 @@ export class SnapshotContext implements EvalContext {
   }
 
   model(key: string): ModelOutput | undefined {
-    const prediction = this.predictions.get(key);
-    if (prediction === undefined) return undefined;
-    const label = prediction.label ?? prediction.cluster;
-    return {
-      ...(prediction.score === undefined ? {} : { score: prediction.score }),
-      ...(label === undefined ? {} : { label }),
-      validUntil: prediction.validUntil,
-    };
+    return this.predictions.get(key);
   }
 
   /** Evaluated at the same instant, not looked up: the answer is of one moment as a whole. */
