@@ -3,7 +3,6 @@ import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Trait } from '../profiles/traits.model.js';
 import { WeftError } from '../platform/errors.js';
-import type { Prediction } from '../scoring/prediction.model.js';
 import type { ProfileWork } from './profile-work.model.js';
 import type { ChangeCause } from './segment.model.js';
 
@@ -36,7 +35,6 @@ export interface ProfileSnapshot {
   /** Merged state of all anchors; `FeatureSet.decode` reads it. */
   readonly state: Buffer;
   readonly memberships: readonly SnapshotMembership[];
-  readonly scores: readonly Prediction[];
 }
 
 type PackedSnapshot = [
@@ -48,7 +46,6 @@ type PackedSnapshot = [
   traits: [string, Trait['value'], number, number, string][],
   state: Buffer,
   memberships: [number, number, number, ChangeCause][],
-  scores: Prediction[],
 ];
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -66,7 +63,6 @@ export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: nu
     [...profile.traits].map(([name, t]) => [name, t.value, t.occurredAt, t.sourceId, t.messageId]),
     packedState(profile, features),
     [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
-    [...profile.scores.values()],
   ];
   return packr.pack(packed);
 }
@@ -93,7 +89,7 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
   const packed = packr.unpack(bytes) as PackedSnapshot | [number, Uuid];
   if (packed[0] === ALIAS) return { alias: packed[1] };
   if (packed[0] !== FORMAT) throw new WeftError('INTERNAL', `unknown format ${String(packed[0])} of a stored profile`);
-  const [, id, createdAt, asOf, identifiers, traits, state, memberships, scores] = packed as PackedSnapshot;
+  const [, id, createdAt, asOf, identifiers, traits, state, memberships] = packed as PackedSnapshot;
   return {
     profile: {
       id,
@@ -108,7 +104,6 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
       ),
       state,
       memberships: memberships.map(([segmentId, since, version, cause]) => ({ segmentId, since, version, cause })),
-      scores,
     },
   };
 }
