@@ -14,9 +14,11 @@ const log = randomLog(randomFrom(51), {
   people: 5,
 });
 
-/** Keeps the greatest version of each key, and fails as often as it is told to, before or after it wrote. */
+/** Keeps the contract, never loses anything, and fails as often as it is told to, before or after it wrote. */
 class FlakyStore implements OnlineStore {
   readonly entries = new Map<string, Versioned>();
+  /** The greatest version that was deleted, by key. */
+  readonly #deleted = new Map<string, number>();
   failureRate = 0;
   failures = 0;
 
@@ -26,7 +28,8 @@ class FlakyStore implements OnlineStore {
     const fails = this.random() < this.failureRate;
     const written = fails ? Math.floor(this.random() * (entries.length + 1)) : entries.length;
     for (const { key, version, bytes } of entries.slice(0, written)) {
-      if ((this.entries.get(key)?.version ?? 0) < version) this.entries.set(key, { version, bytes });
+      const known = Math.max(this.entries.get(key)?.version ?? 0, this.#deleted.get(key) ?? 0);
+      if (known < version) this.entries.set(key, { version, bytes });
     }
     if (!fails) return Promise.resolve();
     this.failures++;
@@ -37,8 +40,11 @@ class FlakyStore implements OnlineStore {
     return Promise.resolve(keys.map((key) => this.entries.get(key) ?? null));
   }
 
-  deleteMany(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.entries.delete(key);
+  deleteMany(keys: readonly string[], version: number): Promise<void> {
+    for (const key of keys) {
+      this.#deleted.set(key, Math.max(this.#deleted.get(key) ?? 0, version));
+      if ((this.entries.get(key)?.version ?? Infinity) <= version) this.entries.delete(key);
+    }
     return Promise.resolve();
   }
 }
