@@ -200,7 +200,7 @@ export class WorkingSet {
 
   /**
    * A timer row is rewritten where the next due time is earlier, or where it has fired. One that is merely too early
-   * stays: waking up for nothing once is cheaper than a write for each event.
+   * stays: waking up for nothing once is cheaper than a write for each event, and leaves no trace (F8 of `fold-batch`).
    */
   #timerWrites(untilT: number): { set: ProfileTimer[]; cleared: Uuid[] } {
     const set: ProfileTimer[] = [];

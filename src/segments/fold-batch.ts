@@ -13,9 +13,9 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  *
  * Invariants
  * F1  A profile's steps run in the order given. Steps of different profiles are independent and may interleave.
- * F2  A live event is evaluated by itself at `acceptedAt + 1`: how events fell into batches cannot show.
+ * F2  An event is evaluated by itself at `acceptedAt + 1`: how events fell into batches cannot show.
  * F3  A timer due at or before an event's `acceptedAt` fires before that event, at its due time.
- * F4  Loaded history is folded in like live events, but nothing of it is emitted.
+ * F4  Loaded history is folded in like live events, in silence: what its evaluations change is not emitted.
  * F5  A profile that stops being one leaves its segments before its survivor enters any.
  * F6  The order of the changes is that of the steps, whatever order the work was done in.
  * F7  Whether a segment's condition holds for a profile at `t` is a function of the definitions, of the events folded into
