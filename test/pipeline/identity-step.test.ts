@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LoggedEvent } from '../../src/events/event.model.js';
+import { NO_LINKS } from '../../src/identity/identity-links.model.js';
+import { DEFAULT_IDENTITY_RULES, type IdentityRules } from '../../src/identity/identity-rules.model.js';
+import { IdentityStep } from '../../src/identity/identity.step.js';
+import { IdentityStore } from '../../src/identity/identity.store.js';
+import { newId } from '../../src/platform/ids.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import {
+  anEvent,
+  DAY_MS,
+  evidenceRows,
+  HOUR_MS,
+  naiveResolve,
+  sortGroups,
+  START_MS,
+} from '../support/identity-builders.js';
+
+/** Limits so low that random histories meet them all the time. */
+const rule = { windowMs: null, normaliser: 'id', mayMerge: true } as const;
+const TIGHT: IdentityRules = {
+  ...DEFAULT_IDENTITY_RULES,
+  namespaces: new Map([
+    ['user_id', { ...rule, priority: 100, limit: 1 }],
+    ['email', { ...rule, priority: 80, limit: 2 }],
+    ['device_id', { ...rule, priority: 40, limit: 1, windowMs: 2 * DAY_MS }],
+    ['anonymous_id', { ...rule, priority: 20, limit: 2, windowMs: DAY_MS }],
+  ]),
+};
+const DEVICES_MAY_NOT_MERGE: IdentityRules = {
+  ...TIGHT,
+  namespaces: new Map([
+    ...TIGHT.namespaces,
+    ['device_id', { ...rule, priority: 40, limit: 2, windowMs: null, mayMerge: false }],
+  ]),
+};
+
+const NAMES = ['user_id', 'email', 'device_id', 'anonymous_id'].flatMap((ns) =>
+  ['1', '2', '3', '4'].map((value) => `${ns}:${value}`),
+);
+
+/** Batches of events in any order of time, and before each whether the worker has lost its memory. */
+const batches = fc
+  .array(fc.subarray(NAMES, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 })
+  .chain((sets) =>
+    fc.array(
+      fc.record({
+        isCold: fc.boolean(),
+        events: fc.array(fc.record({ hours: fc.integer({ min: 0, max: 96 }), names: fc.constantFrom(...sets) }), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+      }),
+      { minLength: 1, maxLength: 6 },
+    ),
+  );
+
+describe('the identity step', () => {
+  let test: TestDatabase;
+  let histories = 0;
+
+  beforeAll(async () => {
+    test = await createTestDatabase();
+  });
+
+  afterAll(async () => {
+    await test.drop();
+  });
+
+  async function partition(events: readonly LoggedEvent[]): Promise<string[][]> {
+    const ids = [...new Set(events.flatMap((event) => event.identifiers.map(({ id }) => id)))];
+    const rows = await test.database.query<{ id: string; profile_id: string }>(
+      `SELECT i.id, i.profile_id FROM identifiers i JOIN profiles p ON p.id = i.profile_id
+       WHERE i.id = ANY ($1::uuid[]) AND p.merged_into IS NULL`,
+      [ids],
+    );
+    const groups = new Map<string, string[]>();
+    for (const { id, profile_id } of rows) groups.set(profile_id, [...(groups.get(profile_id) ?? []), id]);
+    return sortGroups([...groups.values()]);
+  }
+
+  it.each([
+    ['all may merge', TIGHT, 100_000],
+    ['devices may not merge', DEVICES_MAY_NOT_MERGE, 100_000],
+    ['hardly anything stays in memory', TIGHT, 12],
+  ])(
+    'leaves after each batch what all that is known comes to, whatever of it was in memory (%s)',
+    { timeout: 120_000 },
+    async (_, rules, maxCachedIdentifiers) => {
+      await fc.assert(
+        fc.asyncProperty(batches, async (sketches) => {
+          const history = String(++histories);
+          const step = new IdentityStep({
+            store: new IdentityStore(),
+            rules,
+            partitions: 16,
+            newProfileId: newId,
+            maxCachedIdentifiers,
+          });
+          const known: LoggedEvent[] = [];
+          for (const { isCold, events } of sketches) {
+            const next = events.map(({ hours, names }, i) =>
+              anEvent(
+                {
+                  atMs: START_MS + hours * HOUR_MS,
+                  names: names.map((name) => `${name}-${history}`),
+                  messageId: `m${String(known.length + i)}`,
+                  pos: known.length + i + 1,
+                },
+                rules,
+              ),
+            );
+            known.push(...next);
+            if (isCold) step.forget();
+            await test.database.transaction(async (tx) => {
+              if (isCold) await step.lock(tx, next);
+              await step.save(tx, await step.resolve(tx, next));
+            });
+            step.release();
+            expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, NO_LINKS));
+          }
+        }),
+        { numRuns: 100 },
+      );
+    },
+  );
+});
