@@ -1,14 +1,21 @@
-import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readFile, realpath, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import pg from 'pg';
+import { AttemptBudget } from './attempt-budget.js';
 import { WeftError } from './errors.js';
-import { makeFolder } from './make-folder.js';
 import { errnoOf, withFileLock } from './file-lock.js';
-import { clusterFolder, findPostgresBinaries, findServerUser, type ServerUser } from './postgres-binaries.js';
+import { clusterFolder, findPostgresBinaries, findServerUser } from './postgres-binaries.js';
+import {
+  ensureCluster,
+  folderError,
+  forgetStrayCluster,
+  preparePlace,
+  readOrMakePassword,
+  removeCluster,
+  USER,
+  type Place,
+} from './postgres-cluster.js';
 import {
   findPostmaster,
   launchPostmaster,
@@ -17,31 +24,44 @@ import {
   type LaunchOptions,
   type Postmaster,
 } from './postmaster.js';
+import { identityOf, isRunning } from './process-identity.js';
+import { ProcessRegister } from './process-register.js';
+import { writeFileAtomically } from './write-file-atomically.js';
 
 /**
  * A real PostgreSQL in a data folder, shared by the weft processes that use that folder.
  *
  * 1. At most one server runs on a folder: start and stop happen under a lock file, and PostgreSQL has its own.
- * 2. The server belongs to nobody. Each process that uses it holds one connection named `weft holder`; the last to
- *    leave stops the server. A process that is killed loses its connection and so counts no more; a server that is
- *    left without any is taken over by the next start.
- * 3. A cluster is complete or absent: it is made beside its place and renamed.
- * 4. What is committed is on disk (`fsync` and `synchronous_commit` are on): a kill of either side loses nothing.
+ * 2. The server belongs to nobody. Each process that uses it has a file in `users/`, from before it joins until it has
+ *    left, and counts for as long as it runs, whatever becomes of its connections: a server that drops every session,
+ *    as after the kill of one backend, has no fewer users. The last to leave stops the server. A process that is killed
+ *    counts no more; a server that is left without users is taken over by the next start.
+ * 3. While anybody uses the server its port stays the same, so that pools find it again.
+ * 4. A user that sees the server's process gone starts it again, or finds that another has: the lock decides who. Each
+ *    loss and each failed attempt counts; after {@link MAX_RESTARTS} in {@link RESTART_WINDOW_MS} a user gives up, says
+ *    so, and is to end, for whatever supervises it to see.
+ * 5. A cluster is complete or absent: it is made beside its place and renamed.
+ * 6. What is committed is on disk (`fsync` and `synchronous_commit` are on): a kill of either side loses nothing.
+ *
+ *            start                    process gone                budget spent
+ *   absent ---------> in use (watched) ----------> restarting ------------------> given up
+ *      ^  last leaves   |        ^                     |
+ *      +----------------+        +---------------------+  started again, by us or another user
  *
  * In `<dataDir>/postgres/`: `cluster/` (PGDATA, unless PostgreSQL's user cannot reach it), `password` (mode 0600),
- * `server.log`, `lock`.
+ * `port`, `users/`, `server.log`, `lock`.
  */
 
-const run = promisify(execFile);
-
-const USER = 'weft';
 const DATABASE = 'weft';
-const HOLDER = 'weft holder';
 const LOCK_WAIT_MS = 150_000;
-const MAX_JOINS = 20;
+/** For a server that was found running, to answer: it may be going down just then, or recovering. */
+const JOIN_TIMEOUT_MS = 2_000;
+const RECOVERY_TIMEOUT_MS = 120_000;
 const JOIN_PAUSE_MS = 100;
-/** PostgreSQL's own bound is 1,024 for the longest path inside the folder. */
-const MAX_PATH_LENGTH = 900;
+const WATCH_MS = 250;
+const MAX_RESTARTS = 5;
+const RESTART_WINDOW_MS = 10 * 60_000;
+const MAX_RESTART_PAUSE_MS = 16_000;
 
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
@@ -66,36 +86,57 @@ const SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
 };
 
+/** Told of what happens to a server after its start. */
+export interface EmbeddedPostgresObserver {
+  /** The server's process is gone. */
+  lost(pid: number): void;
+  /** @param byUs false if another process started it */
+  restarted(pid: number, tookMs: number, byUs: boolean): void;
+  /** It did not start; it is tried again. */
+  restartFailed(error: unknown): void;
+  /** It is not tried again: whoever uses the server should end. Called once at most. */
+  gaveUp(error: WeftError): void;
+}
+
 export interface EmbeddedPostgresOptions {
   /** Made if absent. */
   readonly dataDir: string;
   /** Server settings on top of ours; they only count if this process is the one that starts the server. */
   readonly settings?: Readonly<Record<string, string>>;
-}
-
-interface Place {
-  readonly home: string;
-  readonly cluster: string;
-  readonly user: ServerUser | null;
+  readonly observer?: EmbeddedPostgresObserver;
 }
 
 export class EmbeddedPostgres {
+  #server: Postmaster;
   #stopping: Promise<void> | undefined;
+  #watching: Promise<void> | undefined;
+  readonly #stopped = new AbortController();
+  readonly #restarts = new AttemptBudget(MAX_RESTARTS, RESTART_WINDOW_MS);
 
   private constructor(
-    private readonly place: Place,
-    private readonly holder: pg.Client,
+    private readonly membership: Membership,
+    private readonly launch: LaunchOptions,
+    private readonly observer: EmbeddedPostgresObserver | undefined,
+    server: Postmaster,
     /** `postgres://weft:…@127.0.0.1:<port>/weft`; holds the password. */
     readonly url: string,
-    readonly pid: number,
-    readonly port: number,
     /** False if the server ran already, for another process or left behind by one that was killed. */
     readonly started: boolean,
-  ) {}
+  ) {
+    this.#server = server;
+  }
 
   /** PGDATA. */
   get cluster(): string {
-    return this.place.cluster;
+    return this.launch.cluster;
+  }
+
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  get port(): number {
+    return this.#server.port;
   }
 
   /**
@@ -104,31 +145,112 @@ export class EmbeddedPostgres {
    */
   static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
     const place = await preparePlace(options.dataDir);
-    return withFileLock(join(place.home, 'lock'), LOCK_WAIT_MS, async () => {
-      await forgetStrayCluster(place);
-      const password = await readOrMakePassword(place);
-      const binaries = await findPostgresBinaries(place.user, place.home);
-      if (!(await isFile(join(place.cluster, 'PG_VERSION')))) await makeCluster(place, binaries.initdb, password);
-      const launch: LaunchOptions = {
-        postgres: binaries.postgres,
-        cluster: place.cluster,
-        logFile: join(place.home, 'server.log'),
-        user: place.user,
-        settings: { ...SETTINGS, ...options.settings },
-      };
-      const { server, holder, started } = await joinOrLaunch(launch, password);
-      return new EmbeddedPostgres(place, holder, urlOf(server, password), server.pid, server.port, started);
+    return withLock(place.home, async () => {
+      const membership = await Membership.enter(place.home);
+      try {
+        await forgetStrayCluster(place, stopIfRunning);
+        const password = await readOrMakePassword(place);
+        const launch = await prepareLaunch(place, password, options.settings);
+        const { server, started } = await joinOrLaunch(launch, membership, password);
+        const made = new EmbeddedPostgres(
+          membership,
+          launch,
+          options.observer,
+          server,
+          urlOf(server, password),
+          started,
+        );
+        made.#watching = made.#watch();
+        return made;
+      } catch (error) {
+        await membership.leave();
+        throw error;
+      }
     });
   }
 
   /** Leaves the server, and stops it if no other process uses it. Safe to call twice. */
   async stop(): Promise<void> {
-    this.#stopping ??= withFileLock(join(this.place.home, 'lock'), LOCK_WAIT_MS, async () => {
-      const others = await otherHolders(this.holder);
-      await this.holder.end().catch(() => undefined);
-      if (others === 0) await stopIfRunning(this.place.cluster);
-    });
+    this.#stopping ??= this.#leave();
     await this.#stopping;
+  }
+
+  /** From here on the server is not started again; for the time before `stop`, when nobody needs it any more. */
+  async stopWatching(): Promise<void> {
+    this.#stopped.abort();
+    await this.#watching;
+  }
+
+  async #leave(): Promise<void> {
+    await this.stopWatching();
+    await withLock(this.membership.home, async () => {
+      await this.membership.leave();
+      if ((await this.membership.others()) === 0) await stopIfRunning(this.cluster);
+    });
+  }
+
+  /** Until it is stopped or gives up. Never rejects. */
+  async #watch(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      const { pid } = this.#server;
+      const identity = await identityOf(pid);
+      while (identity !== null && (await isRunning(identity))) if (!(await this.#pause(WATCH_MS))) return;
+      this.observer?.lost(pid);
+      if (!(await this.#restart())) return;
+    }
+  }
+
+  /** False once it was stopped or the budget is spent. */
+  async #restart(): Promise<boolean> {
+    const startedMs = performance.now();
+    let lastError: unknown;
+    for (let pauseMs = 1_000; !this.#stopped.signal.aborted; pauseMs = Math.min(2 * pauseMs, MAX_RESTART_PAUSE_MS)) {
+      if (!this.#restarts.take(performance.now())) {
+        this.observer?.gaveUp(goneForGood(this.membership.home, lastError));
+        return false;
+      }
+      try {
+        const { port } = this.#server;
+        const launch = { ...this.launch, port: { wanted: port, isFixed: true } };
+        const { server, started } = await withLock(this.membership.home, () => findOrLaunch(launch));
+        if (server.port !== port) throw movedAway(this.membership.home);
+        this.#server = server;
+        this.observer?.restarted(server.pid, performance.now() - startedMs, started);
+        return true;
+      } catch (error) {
+        lastError = error;
+        this.observer?.restartFailed(error);
+        await this.#pause(pauseMs);
+      }
+    }
+    return false;
+  }
+
+  /** False if it was stopped meanwhile. */
+  async #pause(ms: number): Promise<boolean> {
+    return delay(ms, true, { signal: this.#stopped.signal, ref: false }).catch(() => false);
+  }
+}
+
+/** What this process is to the others on a folder. */
+class Membership {
+  private constructor(
+    readonly home: string,
+    private readonly register: ProcessRegister,
+    private readonly name: string,
+  ) {}
+
+  static async enter(home: string): Promise<Membership> {
+    const register = registerOf(home);
+    return new Membership(home, register, await register.enter());
+  }
+
+  leave(): Promise<void> {
+    return this.register.leave(this.name);
+  }
+
+  others(): Promise<number> {
+    return this.register.others(this.name);
   }
 }
 
@@ -155,20 +277,14 @@ export async function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
  */
 export async function removeEmbeddedPostgres(dataDir: string): Promise<void> {
   const place = await preparePlace(dataDir);
-  await withFileLock(join(place.home, 'lock'), LOCK_WAIT_MS, async () => {
-    const server = await findPostmaster(place.cluster);
-    if (server !== null) {
-      const holder = await hold(server, await readOrMakePassword(place), place.cluster);
-      const others = await otherHolders(holder);
-      await holder.end();
-      if (others > 0) {
-        throw new WeftError('CONFLICT', 'the database is in use by another weft process', {
-          where: place.home,
-          hint: 'Stop that process first.',
-        });
-      }
-      await stopPostmaster(server.pid);
+  await withLock(place.home, async () => {
+    if ((await registerOf(place.home).others(null)) > 0) {
+      throw new WeftError('CONFLICT', 'the database is in use by another weft process', {
+        where: place.home,
+        hint: 'Stop that process first.',
+      });
     }
+    await stopIfRunning(place.cluster);
     await removeCluster(place);
     await rm(join(place.home, 'password'), { force: true });
     await rm(join(place.home, 'server.log'), { force: true });
@@ -176,183 +292,114 @@ export async function removeEmbeddedPostgres(dataDir: string): Promise<void> {
   await rm(place.home, { recursive: true, force: true });
 }
 
-async function preparePlace(dataDir: string): Promise<Place> {
-  const wanted = join(resolve(dataDir), 'postgres');
-  if (wanted.length > MAX_PATH_LENGTH) {
-    throw new WeftError('CONFIG_INVALID', `the path of the data folder is longer than ${String(MAX_PATH_LENGTH)}`, {
-      where: `${wanted.slice(0, 100)}…`,
-      hint: 'Set WEFT_DATA_DIR to a shorter one.',
-    });
-  }
-  try {
-    await makeFolder(wanted);
-    const home = await realpath(wanted);
-    // A folder that exists but may not be written fails here, and not half-way.
-    const probe = join(home, `probe.${randomBytes(6).toString('hex')}`);
-    await writeFile(probe, '');
-    await rm(probe);
-    const user = await findServerUser();
-    return { home, user, cluster: await clusterFolder(home, user) };
-  } catch (error) {
-    throw folderError(error, wanted);
-  }
+function withLock<T>(home: string, work: () => Promise<T>): Promise<T> {
+  return withFileLock(join(home, 'lock'), LOCK_WAIT_MS, work);
 }
 
-const FOLDER_ERRORS: Readonly<Record<string, string>> = {
-  EACCES: 'may not be written',
-  EPERM: 'may not be written',
-  ENOENT: 'cannot be made',
-  EROFS: 'is on a read-only volume',
-  ENOSPC: 'is on a full volume',
-  EDQUOT: 'is on a full volume',
-  ENAMETOOLONG: 'has too long a name',
-  ENOTDIR: 'is inside a file',
-  EEXIST: 'is a file',
-};
-
-function folderError(error: unknown, where: string): unknown {
-  const problem = FOLDER_ERRORS[errnoOf(error)];
-  if (problem === undefined) return error;
-  return new WeftError('CONFIG_INVALID', `the data folder ${problem}`, {
-    where,
-    hint: 'Set WEFT_DATA_DIR to a folder that this user can write, with some 500 MB free.',
-    cause: error,
-  });
+function registerOf(home: string): ProcessRegister {
+  return new ProcessRegister(join(home, 'users'));
 }
 
-async function readOrMakePassword(place: Place): Promise<string> {
-  const path = join(place.home, 'password');
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw folderError(error, path);
-  }
-  if (await isFile(join(place.cluster, 'PG_VERSION'))) {
-    throw new WeftError('CONFIG_INVALID', 'the password file of the database is gone', {
-      where: path,
-      hint: 'Put it back from a copy of the data folder, or start over with a fresh folder.',
-    });
-  }
-  const password = randomBytes(24).toString('base64url');
-  await writeFile(path, `${password}\n`, { mode: 0o600 });
-  return password;
-}
-
-/** A cluster outside the data folder outlives an `rm -r` of that folder, which was meant to start over. */
-async function forgetStrayCluster(place: Place): Promise<void> {
-  if (isInside(place)) return;
-  const left = await Promise.all([isFile(join(place.home, 'password')), isFile(join(place.home, 'server.log'))]);
-  if (left.includes(true)) return;
-  await stopIfRunning(place.cluster);
-  await removeCluster(place);
-}
-
-async function removeCluster(place: Place): Promise<void> {
-  await rm(isInside(place) ? place.cluster : dirname(place.cluster), { recursive: true, force: true });
-}
-
-function isInside(place: Place): boolean {
-  return dirname(place.cluster) === place.home;
-}
-
-async function makeCluster(place: Place, initdb: string, password: string): Promise<void> {
-  const parent = dirname(place.cluster);
-  const partial = `${place.cluster}.partial`;
-  const passwordFile = join(parent, 'initdb-password');
-  try {
-    await makeFolder(parent);
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { mode: 0o700 });
-    await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
-    if (place.user !== null) {
-      await chmod(parent, 0o711);
-      await chown(partial, place.user.uid, place.user.gid);
-      await chown(passwordFile, place.user.uid, place.user.gid);
-    }
-    await runInitdb(initdb, partial, passwordFile, place.user);
-    await rename(partial, place.cluster);
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw folderError(error, place.home);
-  } finally {
-    await rm(passwordFile, { force: true });
-  }
-}
-
-async function runInitdb(initdb: string, folder: string, passwordFile: string, user: ServerUser | null): Promise<void> {
-  const flags = [
-    `--pgdata=${folder}`,
-    `--username=${USER}`,
-    `--pwfile=${passwordFile}`,
-    '--auth=scram-sha-256',
-    // Sorting by code point: the same on every machine, and fast.
-    '--encoding=UTF8',
-    '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-  ];
-  try {
-    await run(initdb, flags, { ...(user ?? {}), cwd: '/', env: { LC_ALL: 'C', TZ: 'UTC' } });
-  } catch (error) {
-    const stderr: unknown = error instanceof Error && 'stderr' in error ? error.stderr : '';
-    const output = typeof stderr === 'string' && stderr !== '' ? stderr : String(error);
-    throw startError(output, folder);
-  }
+async function prepareLaunch(
+  place: Place,
+  password: string,
+  settings: Readonly<Record<string, string>> | undefined,
+): Promise<LaunchOptions> {
+  const binaries = await findPostgresBinaries(place.user, place.home);
+  await ensureCluster(place, binaries.initdb, password);
+  return {
+    postgres: binaries.postgres,
+    cluster: place.cluster,
+    logFile: join(place.home, 'server.log'),
+    user: place.user,
+    settings: { ...SETTINGS, ...settings },
+    port: { wanted: null, isFixed: false },
+  };
 }
 
 interface Joined {
   readonly server: Postmaster;
-  readonly holder: pg.Client;
   readonly started: boolean;
 }
 
+async function findOrLaunch(launch: LaunchOptions): Promise<Joined> {
+  const running = await findPostmaster(launch.cluster);
+  return { server: running ?? (await launchPostmaster(launch)), started: running === null };
+}
+
 /** A server found running may be going down just then: killed, or told to stop by somebody else. */
-async function joinOrLaunch(launch: LaunchOptions, password: string): Promise<Joined> {
-  for (let attempt = 1; ; attempt += 1) {
-    const running = await findPostmaster(launch.cluster);
-    const server = running ?? (await launchPostmaster(launch));
+async function joinOrLaunch(launch: LaunchOptions, membership: Membership, password: string): Promise<Joined> {
+  const portFile = join(membership.home, 'port');
+  const wanted = await readPort(portFile);
+  const port = { wanted, isFixed: wanted !== null && (await membership.others()) > 0 };
+  const startedMs = performance.now();
+  for (;;) {
+    const joined = await findOrLaunch({ ...launch, port });
     try {
-      return { server, holder: await hold(server, password, launch.cluster), started: running === null };
+      await ensureDatabase(joined.server, password);
+      if (joined.server.port !== wanted) await writeFileAtomically(portFile, `${String(joined.server.port)}\n`, 0o644);
+      return joined;
     } catch (error) {
-      if (running === null || attempt === MAX_JOINS) throw error;
+      const patienceMs = isRecovering(error) ? RECOVERY_TIMEOUT_MS : JOIN_TIMEOUT_MS;
+      if (joined.started || performance.now() - startedMs > patienceMs) throw connectError(error, launch.cluster);
       await delay(JOIN_PAUSE_MS);
     }
   }
 }
 
-/** Opens the connection that says "this process uses the server", and makes the database if it is new. */
-async function hold(server: Postmaster, password: string, where: string): Promise<pg.Client> {
-  const holder = new pg.Client({
+/** Null if there is none, or none that can be read. */
+async function readPort(path: string): Promise<number | null> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const port = /^\d{1,5}\s*$/.test(text) ? Number(text) : 0;
+  return port > 0 && port < 65_536 ? port : null;
+}
+
+/** Makes the database if the cluster is new; shows that the server takes connections with this password. */
+async function ensureDatabase(server: Postmaster, password: string): Promise<void> {
+  const client = new pg.Client({
     host: '127.0.0.1',
     port: server.port,
     user: USER,
     password,
     database: 'postgres',
-    application_name: HOLDER,
-    keepAlive: true,
+    application_name: 'weft start',
     connectionTimeoutMillis: 10_000,
   });
-  // If the server dies, the pools of the process notice; this connection only marks our presence.
-  holder.on('error', () => undefined);
+  client.on('error', () => undefined);
   try {
-    await holder.connect();
-    const { rowCount } = await holder.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (rowCount === 0) await holder.query(`CREATE DATABASE ${DATABASE}`);
-    return holder;
-  } catch (error) {
-    await holder.end().catch(() => undefined);
-    throw startError(error instanceof Error ? `error: ${error.message}` : '', where);
+    await client.connect();
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end().catch(() => undefined);
   }
 }
 
-async function otherHolders(holder: pg.Client): Promise<number> {
-  const sql = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()`;
-  try {
-    const { rows } = await holder.query<{ n: number }>(sql, [HOLDER]);
-    return rows[0]?.n ?? 0;
-  } catch {
-    return 0;
-  }
+const CANNOT_CONNECT_NOW = '57P03';
+
+function isRecovering(error: unknown): boolean {
+  return errnoOf(error) === CANNOT_CONNECT_NOW;
+}
+
+function connectError(error: unknown, where: string): WeftError {
+  return startError(error instanceof Error ? `error: ${error.message}` : '', where);
+}
+
+function goneForGood(where: string, cause: unknown): WeftError {
+  const minutes = String(RESTART_WINDOW_MS / 60_000);
+  const why = cause instanceof WeftError ? `; at last: ${cause.message}` : '';
+  return new WeftError(
+    'UNAVAILABLE',
+    `the embedded PostgreSQL is gone, and was started again ${String(MAX_RESTARTS)} times in ${minutes} minutes before${why}`,
+    { where, hint: 'Look into server.log there, then start weft again.', cause },
+  );
+}
+
+function movedAway(where: string): WeftError {
+  return new WeftError('UNAVAILABLE', 'the embedded PostgreSQL was started on another port', {
+    where,
+    hint: 'Start this process again.',
+  });
 }
 
 async function stopIfRunning(cluster: string): Promise<void> {
@@ -362,11 +409,4 @@ async function stopIfRunning(cluster: string): Promise<void> {
 
 function urlOf(server: Postmaster, password: string): string {
   return `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${String(server.port)}/${DATABASE}`;
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  );
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { withFileLock } from './file-lock.js';
+import { ownIdentity } from './process-identity.js';
 
 let folder: string;
 let path: string;
@@ -40,6 +41,14 @@ it('takes over the lock of a process that is gone, and of an earlier process wit
   for (const holder of [pid, process.pid]) {
     await writeFile(path, `${String(holder)}\n`);
     expect(await withFileLock(path, 5_000, () => Promise.resolve(holder))).toBe(holder);
+  }
+});
+
+it('takes over a lock file that names nobody, as a power cut may leave it, and one of an earlier process with a live id', async () => {
+  const [, mark = ''] = (await ownIdentity()).split(' ');
+  for (const text of ['', '\0\0\0\0', 'garbage\n', `${String(process.ppid)} not${mark}\n`]) {
+    await writeFile(path, text);
+    expect(await withFileLock(path, 5_000, () => Promise.resolve(text))).toBe(text);
   }
 });
 

@@ -1,13 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WeftError } from './errors.js';
+import { isRunning, ownIdentity } from './process-identity.js';
 
 const POLL_MS = 50;
-const heldHere = new Set<string>();
+/** Paths that a caller in this process holds, or is just trying to get. */
+const busyHere = new Set<string>();
 
 /**
- * Runs `work` while this process alone holds the file `path`. The file holds the process id; one left by a process
- * that is gone is taken over.
+ * Runs `work` while this process alone holds the file `path`. The file names the process; one left by a process that is
+ * gone is taken over, and so is one that names none: the name is in the file before the file is in its place, so that
+ * nothing but a crash of the machine can have emptied it.
  * @throws WeftError CONFLICT when another live process holds it for longer than `waitMs`
  */
 export async function withFileLock<T>(path: string, waitMs: number, work: () => Promise<T>): Promise<T> {
@@ -21,55 +25,59 @@ export async function withFileLock<T>(path: string, waitMs: number, work: () => 
     }
     await delay(POLL_MS);
   }
-  heldHere.add(path);
   try {
     return await work();
   } finally {
-    heldHere.delete(path);
     await rm(path, { force: true });
+    busyHere.delete(path);
   }
 }
 
+/** One caller of this process at a time gets as far as the file: to the others a name like theirs would look left over. */
 async function acquire(path: string): Promise<boolean> {
+  if (busyHere.has(path)) return false;
+  busyHere.add(path);
+  let isHeld = false;
   try {
-    await writeFile(path, `${String(process.pid)}\n`, { flag: 'wx' });
+    isHeld = await take(path);
+    return isHeld;
+  } finally {
+    if (!isHeld) busyHere.delete(path);
+  }
+}
+
+async function take(path: string): Promise<boolean> {
+  const made = beside(path);
+  try {
+    await writeFile(made, `${await ownIdentity()}\n`);
+    await link(made, path);
     return true;
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(made, { force: true });
   }
-  const holder = await holderOf(path);
-  // No number yet: the holder is between creating and writing the file, or died there; the deadline decides.
-  if (holder === null || heldHere.has(path)) return false;
-  // Process ids repeat after a container restarts, ours among them.
-  if (holder === process.pid || !isAlive(holder)) await discard(path, holder);
+  const holder = await readFile(path, 'utf8').catch(() => null);
+  // Ids repeat after a container restarts. What names ours is left over: nobody else of this process gets here.
+  const isOver = holder !== null && (Number.parseInt(holder, 10) === process.pid || !(await isRunning(holder)));
+  if (isOver) await discard(path, holder);
   return false;
 }
 
 /** Removes the file of a dead holder, but not the one that somebody else may have put in its place meanwhile. */
-async function discard(path: string, deadHolder: number): Promise<void> {
-  const aside = `${path}.${String(process.pid)}`;
+async function discard(path: string, deadHolder: string): Promise<void> {
+  const aside = beside(path);
   try {
     await rename(path, aside);
   } catch {
     return;
   }
-  if ((await holderOf(aside)) !== deadHolder) await link(aside, path).catch(() => undefined);
+  if ((await readFile(aside, 'utf8').catch(() => '')) !== deadHolder) await link(aside, path).catch(() => undefined);
   await rm(aside, { force: true });
 }
 
-async function holderOf(path: string): Promise<number | null> {
-  const pid = Number.parseInt(await readFile(path, 'utf8').catch(() => ''), 10);
-  return Number.isInteger(pid) ? pid : null;
-}
-
-/** True while a process with this id exists, whoever owns it. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errnoOf(error) === 'EPERM';
-  }
+function beside(path: string): string {
+  return `${path}.${String(process.pid)}.${randomBytes(4).toString('hex')}`;
 }
 
 /** `ENOENT` and the like; an empty string if the value carries none. */

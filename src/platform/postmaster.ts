@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
-import { open, readFile, readlink, realpath, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, realpath, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { WeftError } from './errors.js';
-import { isAlive } from './file-lock.js';
 import type { ServerUser } from './postgres-binaries.js';
+import { identityOf, isAlive } from './process-identity.js';
 
 const run = promisify(execFile);
 
@@ -15,6 +15,8 @@ const POLL_MS = 10;
 const START_TIMEOUT_MS = 120_000;
 const FAST_STOP_TIMEOUT_MS = 30_000;
 const IMMEDIATE_STOP_TIMEOUT_MS = 10_000;
+/** As long as a postmaster gives its children; and then as long as the kernel may take. */
+const END_TIMEOUT_MS = 5_000;
 const RELAUNCH_TIMEOUT_MS = 15_000;
 const RELAUNCH_PAUSE_MS = 100;
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
@@ -32,24 +34,36 @@ export interface LaunchOptions {
   readonly logFile: string;
   readonly user: ServerUser | null;
   readonly settings: Readonly<Record<string, string>>;
+  readonly port: PortChoice;
+}
+
+/** The port to listen on, null for any; and whether another will do where that one is taken. */
+export interface PortChoice {
+  readonly wanted: number | null;
+  readonly isFixed: boolean;
 }
 
 type PidFile = Postmaster & { readonly status: string };
 
 /**
  * The live postmaster of this folder, once it accepts connections; null if there is none. One that is stopping is
- * waited for. A pid file that points at nothing, or at a process that is something else by now, is removed.
+ * waited for.
+ *
+ * The pid file may also be missing, empty, garbage, or name a process that is gone or something else by now: after a
+ * power cut, a kill, or a helping hand. It is removed then, and what may still run on the folder is ended: processes
+ * that outlived their postmaster would keep the next one from starting, and a postmaster whose file is lost ends itself
+ * within a minute anyway.
  */
 export async function findPostmaster(cluster: string): Promise<Postmaster | null> {
   const deadline = performance.now() + START_TIMEOUT_MS;
   for (;;) {
     const found = await readPidFile(cluster);
-    if (found === null) return null;
-    if (!isAlive(found.pid) || !(await isPostmasterOf(found.pid, cluster))) {
+    if (found === null || !isAlive(found.pid) || !(await isPostmasterOf(found.pid, cluster))) {
+      await endProcessesOf(cluster);
       await rm(join(cluster, 'postmaster.pid'), { force: true });
       return null;
     }
-    if (found.status === 'ready') return found;
+    if (found.status === 'ready') return { pid: found.pid, port: found.port };
     if (performance.now() > deadline) {
       throw new WeftError('UNAVAILABLE', `PostgreSQL (process ${String(found.pid)}) is stuck in "${found.status}"`, {
         where: cluster,
@@ -60,27 +74,29 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
   }
 }
 
-/** Starts the server on a free port and waits until it accepts connections. It outlives this process. */
+/** Starts the server and waits until it accepts connections. It outlives this process. */
 export async function launchPostmaster(options: LaunchOptions): Promise<Postmaster> {
+  const { cluster, port } = options;
   const deadline = performance.now() + RELAUNCH_TIMEOUT_MS;
-  for (;;) {
-    const port = await freePort();
-    const failure = await tryLaunch(options, port);
+  for (let wanted = port.wanted; ;) {
+    const failure = await tryLaunch(options, wanted ?? (await freePort()));
     if (failure === null) {
-      const found = await findPostmaster(options.cluster);
+      const found = await findPostmaster(cluster);
       if (found !== null) return found;
     }
     const reason = failure ?? 'the server ended';
+    const isTaken = /could not bind|could not create any TCP/i.test(reason);
     // Another program took the port; or a killed server's last children still hold its memory, for an instant.
-    const passes = /could not bind|could not create any TCP|pre-existing shared memory|is still in use/i.test(reason);
-    if (!passes || performance.now() > deadline) throw startError(reason, options.cluster);
+    const passes = isTaken || /pre-existing shared memory|is still in use/i.test(reason);
+    if (!passes || performance.now() > deadline) throw startError(reason, cluster);
+    if (isTaken && !port.isFixed) wanted = null;
     await delay(RELAUNCH_PAUSE_MS);
   }
 }
 
 /** Fast shutdown; after 30 s an immediate one, which loses nothing either: the next start recovers from the log. */
 export async function stopPostmaster(pid: number): Promise<void> {
-  const ended = (ms: number): Promise<boolean> => waitUntil(() => !isAlive(pid), ms);
+  const ended = (ms: number): Promise<boolean> => waitUntil(async () => (await identityOf(pid)) === null, ms);
   signal(pid, 'SIGINT');
   if (await ended(FAST_STOP_TIMEOUT_MS)) return;
   signal(pid, 'SIGQUIT');
@@ -110,6 +126,8 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [/shared librar|dyld|Library not loaded/i, 'Run npm ci again, or set WEFT_DATABASE_URL to a PostgreSQL server.'],
   [/incompatible with server/i, 'The folder was made by another version: move it away, or use that version of weft.'],
+  [/pre-existing shared memory|is still in use/i, 'Stop the PostgreSQL processes that still run on that folder.'],
+  [/could not bind|could not create any TCP/i, 'Another program has the port that the others on this folder know.'],
   [/shared memory|Cannot allocate memory/i, 'Free some memory: the embedded PostgreSQL takes about 300 MB.'],
 ];
 
@@ -148,7 +166,7 @@ async function tryLaunch(options: LaunchOptions, port: number): Promise<string |
 
 /**
  * `postmaster.pid`, by line: 1 pid, 2 data folder, 3 start time, 4 port, 5 socket folder, 6 address, 7 memory key,
- * 8 status. Null if it is absent or not yet written to its end.
+ * 8 status. Null if it is absent or names no process.
  */
 async function readPidFile(cluster: string): Promise<PidFile | null> {
   const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
@@ -171,6 +189,45 @@ async function isPostmasterOf(pid: number, cluster: string): Promise<boolean> {
   if (!command.includes('postgres')) return false;
   if (command.includes(cluster) || command.includes(folder)) return true;
   return (await readlink(`/proc/${String(pid)}/cwd`).catch(() => '')) === folder;
+}
+
+/** @throws WeftError UNAVAILABLE if one does not end */
+async function endProcessesOf(cluster: string): Promise<void> {
+  // SIGQUIT is the immediate shutdown: the next start recovers from the log.
+  for (const name of ['SIGQUIT', 'SIGKILL'] as const) {
+    const pids = await processesOf(cluster);
+    if (pids.length === 0) return;
+    for (const pid of pids) signal(pid, name);
+    await waitUntil(async () => (await processesOf(cluster)).length === 0, END_TIMEOUT_MS);
+  }
+  const [pid] = await processesOf(cluster);
+  if (pid === undefined) return;
+  throw new WeftError('UNAVAILABLE', `PostgreSQL (process ${String(pid)}) does not stop`, {
+    where: cluster,
+    hint: 'Stop it by hand.',
+  });
+}
+
+/**
+ * Processes of PostgreSQL that work on this folder: on Linux all, by their working folder, elsewhere the postmaster, by
+ * its arguments.
+ */
+async function processesOf(cluster: string): Promise<number[]> {
+  const folder = await realpath(cluster).catch(() => null);
+  if (folder === null) return [];
+  if (process.platform !== 'linux') {
+    const { stdout } = await run('ps', ['-axww', '-o', 'pid=,command=']).catch(() => ({ stdout: '' }));
+    const lines = stdout.split('\n').filter((line) => /\bpostgres\b/.test(line) && line.includes(` -D ${cluster} `));
+    return lines.map((line) => Number.parseInt(line, 10));
+  }
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(names.map((name) => worksOn(name, folder)));
+  return names.filter((_, index) => found[index]).map(Number);
+}
+
+async function worksOn(pid: string, folder: string): Promise<boolean> {
+  if ((await readlink(`/proc/${pid}/cwd`).catch(() => '')) !== folder) return false;
+  return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim() === 'postgres';
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -1,13 +1,19 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EmbeddedPostgres, hasEmbeddedPostgres, removeEmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
-import { isAlive } from '../../src/platform/file-lock.js';
+import {
+  EmbeddedPostgres,
+  hasEmbeddedPostgres,
+  removeEmbeddedPostgres,
+  type EmbeddedPostgresObserver,
+} from '../../src/platform/embedded-postgres.js';
+import { identityOf } from '../../src/platform/process-identity.js';
 
 let folder: string;
 const running: EmbeddedPostgres[] = [];
@@ -25,8 +31,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(dataDir = folder): Promise<EmbeddedPostgres> {
-  const server = await EmbeddedPostgres.start({ dataDir, settings: { shared_buffers: '32MB' } });
+async function start(dataDir = folder, observer?: EmbeddedPostgresObserver): Promise<EmbeddedPostgres> {
+  const server = await EmbeddedPostgres.start({
+    dataDir,
+    settings: { shared_buffers: '32MB' },
+    ...(observer === undefined ? {} : { observer }),
+  });
   running.push(server);
   return server;
 }
@@ -39,6 +49,24 @@ async function query(server: EmbeddedPostgres, text: string): Promise<unknown[]>
   } finally {
     await client.end();
   }
+}
+
+/** A connection that stays, with the process that serves it. */
+async function session(server: EmbeddedPostgres): Promise<{ client: pg.Client; pid: number }> {
+  const client = new pg.Client({ connectionString: server.url });
+  client.on('error', () => undefined);
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return { client, pid: rows[0]?.pid ?? 0 };
+}
+
+function tellTo(lines: string[]): EmbeddedPostgresObserver {
+  return {
+    lost: (pid) => lines.push(`lost ${String(pid)}`),
+    restarted: (_pid, _tookMs, byUs) => lines.push(byUs ? 'restarted by us' : 'restarted'),
+    restartFailed: (error) => lines.push(`failed: ${String(error)}`),
+    gaveUp: (error) => lines.push(`gave up: ${error.message}`),
+  };
 }
 
 /** Another process that starts the server of the same folder, tells its process id, and waits to be killed. */
@@ -67,7 +95,7 @@ describe('the embedded PostgreSQL', () => {
     expect(first.started).toBe(true);
     await query(first, 'CREATE TABLE t AS SELECT 42 AS n');
     await first.stop();
-    expect(isAlive(first.pid)).toBe(false);
+    expect(await identityOf(first.pid)).toBeNull();
 
     const second = await start();
     expect(await query(second, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
@@ -93,29 +121,155 @@ describe('the embedded PostgreSQL', () => {
     await first.stop();
     expect(await query(second, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await second.stop();
-    expect(isAlive(first.pid)).toBe(false);
+    expect(await identityOf(first.pid)).toBeNull();
   });
 
   it('is taken over after the process that started it was killed, with nothing lost', async () => {
     const { child, postmasterPid } = await startElsewhere();
     await kill(child);
-    expect(isAlive(postmasterPid)).toBe(true);
+    expect(await identityOf(postmasterPid)).not.toBeNull();
 
     const next = await start();
     expect(next.started).toBe(false);
     expect(next.pid).toBe(postmasterPid);
     expect(await query(next, 'SELECT n FROM written_elsewhere')).toEqual([{ n: 7 }]);
     await next.stop();
-    expect(isAlive(postmasterPid)).toBe(false);
+    expect(await identityOf(postmasterPid)).toBeNull();
   });
 
   it('starts again after the server itself was killed', async () => {
     const first = await start();
     await query(first, 'CREATE TABLE t AS SELECT 1 AS n');
+    await first.stopWatching();
     process.kill(first.pid, 'SIGKILL');
     const second = await start();
     expect(second.started).toBe(true);
     expect(await query(second, 'SELECT n FROM t')).toEqual([{ n: 1 }]);
+  });
+
+  it('stays up for a user whose every session was closed, when another user leaves', async () => {
+    const { child, postmasterPid } = await startElsewhere();
+    const visitor = await start();
+    await query(visitor, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+    await visitor.stop();
+    expect(await identityOf(postmasterPid)).not.toBeNull();
+    await kill(child);
+    await (await start()).stop();
+    expect(await identityOf(postmasterPid)).toBeNull();
+  });
+
+  it('stays up when one of its backends is killed, which ends all sessions', async () => {
+    const first = await start();
+    const [victim, other] = [await session(first), await session(first)];
+    const otherEnded = new Promise<void>((resolve) => other.client.on('end', resolve));
+    process.kill(victim.pid, 'SIGKILL');
+    await otherEnded;
+    // Joining waits for the recovery.
+    const visitor = await start();
+    expect(visitor.pid).toBe(first.pid);
+    await visitor.stop();
+    expect(await query(first, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('comes back by itself on the same port after it was killed, once for all its users', async () => {
+    const told: string[] = [];
+    const first = await start(folder, tellTo(told));
+    const second = await start(folder, tellTo(told));
+    await query(first, 'CREATE TABLE t AS SELECT 1 AS n');
+    const { pid, url } = first;
+    process.kill(pid, 'SIGKILL');
+    await expect.poll(() => told, { timeout: 30_000 }).toHaveLength(4);
+    expect(told.sort()).toEqual([`lost ${String(pid)}`, `lost ${String(pid)}`, 'restarted', 'restarted by us']);
+    expect(second.pid).toBe(first.pid);
+    expect(first.url).toBe(url);
+    expect(await query(first, 'SELECT n FROM t')).toEqual([{ n: 1 }]);
+    await first.stop();
+    expect(await query(second, 'SELECT n FROM t')).toEqual([{ n: 1 }]);
+  });
+
+  it('comes back on the port that its users know, whoever is first to start it again', async () => {
+    const first = await start();
+    await first.stopWatching();
+    process.kill(first.pid, 'SIGKILL');
+    expect((await start()).port).toBe(first.port);
+  });
+
+  it('takes another port where its own is taken, unless somebody knows it by that', async () => {
+    const first = await start();
+    const { port } = first;
+    await first.stop();
+    const taker = createServer().listen(port, '127.0.0.1');
+    await once(taker, 'listening');
+    try {
+      expect((await start()).port).not.toBe(port);
+    } finally {
+      taker.close();
+    }
+  });
+
+  it('is given up after it was killed again and again, with what to do', async () => {
+    const told: string[] = [];
+    const server = await start(folder, tellTo(told));
+    for (let kills = 1; kills <= 6; kills += 1) {
+      process.kill(server.pid, 'SIGKILL');
+      await expect.poll(() => told, { timeout: 30_000 }).toHaveLength(2 * kills);
+    }
+    expect(told.filter((line) => line === 'restarted by us')).toHaveLength(5);
+    expect(told.at(-1)).toMatch(/^gave up: the embedded PostgreSQL is gone, and was started again 5 times/);
+    await server.stop();
+    expect((await start()).started).toBe(true);
+  });
+
+  it('starts over a pid file that is empty, zeros, garbage, or names another process', async () => {
+    const first = await start();
+    await query(first, 'CREATE TABLE t AS SELECT 1 AS n');
+    await first.stop();
+    for (const text of ['', '\0'.repeat(64), 'garbage\nmore\n', '1\n/tmp\n1\n5432\n']) {
+      await writeFile(join(first.cluster, 'postmaster.pid'), text);
+      const next = await start();
+      expect(await query(next, 'SELECT n FROM t')).toEqual([{ n: 1 }]);
+      await next.stop();
+    }
+  });
+
+  it.each(['emptied', 'deleted'])(
+    'starts anew, with nothing lost, where the pid file of a running server was %s',
+    async (how) => {
+      const { postmasterPid } = await startElsewhere();
+      const pidFile = join(folder, 'postgres', 'cluster', 'postmaster.pid');
+      await (how === 'deleted' ? rm(pidFile) : truncate(pidFile));
+      const next = await start();
+      expect(await identityOf(postmasterPid)).toBeNull();
+      expect(await query(next, 'SELECT n FROM written_elsewhere')).toEqual([{ n: 7 }]);
+    },
+  );
+
+  it('is not held up by a process that outlived the server that was killed', async () => {
+    const first = await start();
+    await first.stopWatching();
+    const { client, pid: orphan } = await session(first);
+    // While it counts, it does not look whether the server is still there.
+    client.query('SELECT count(*) FROM generate_series(1, 1e12::int8)').catch(() => undefined);
+    await expect
+      .poll(() => query(first, `SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%1e12%'`))
+      .toHaveLength(2);
+    process.kill(first.pid, 'SIGKILL');
+    expect((await start()).started).toBe(true);
+    expect(await identityOf(orphan)).toBeNull();
+  });
+
+  it('is not misled by broken files beside it', async () => {
+    const first = await start();
+    await first.stop();
+    const home = join(folder, 'postgres');
+    await writeFile(join(home, 'users', '1.empty'), '');
+    await writeFile(join(home, 'users', '1.garbage'), '\0\0');
+    await writeFile(join(home, 'port'), 'garbage');
+    await writeFile(join(home, 'lock'), '');
+    const second = await start();
+    await second.stop();
+    expect(await readdir(join(home, 'users'))).toEqual([]);
+    expect(await identityOf(second.pid)).toBeNull();
   });
 
   it('is not misled by a pid file that names an unrelated process', async () => {
@@ -175,7 +329,7 @@ describe('the embedded PostgreSQL', () => {
     await expect(removeEmbeddedPostgres(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
     await kill(child);
     await removeEmbeddedPostgres(folder);
-    expect(isAlive(postmasterPid)).toBe(false);
+    expect(await identityOf(postmasterPid)).toBeNull();
     await expect(stat(join(folder, 'postgres'))).rejects.toThrow(/ENOENT/);
   });
 });
@@ -219,5 +373,7 @@ describe('a data folder that cannot be used is named in one line, with what to d
     await (await start()).stop();
     await rm(join(folder, 'postgres', 'password'));
     await expect(start()).rejects.toThrow(/password file of the database is gone/);
+    await writeFile(join(folder, 'postgres', 'password'), '\n');
+    await expect(start()).rejects.toThrow(/password file of the database is gone or empty/);
   });
 });
