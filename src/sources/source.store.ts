@@ -1,10 +1,9 @@
-import { QueryFailedError } from 'typeorm';
-import type { DataSource, Repository } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import type { JsonObject } from '../events/event.model.js';
+import { isUniqueViolation } from '../platform/sql-errors.js';
+import { translatedRepository, type TranslatedRepository } from '../platform/translated-repository.js';
 import { SourceEntity } from './source.entity.js';
 import type { Source } from './source.model.js';
-
-const UNIQUE_VIOLATION = '23505';
 
 const NEW_VERSION = `
   WITH next AS (
@@ -14,10 +13,10 @@ const NEW_VERSION = `
 
 /** Rows of `sources`. */
 export class SourceStore {
-  readonly #rows: Repository<SourceEntity>;
+  readonly #sources: TranslatedRepository<SourceEntity>;
 
   constructor(dataSource: DataSource) {
-    this.#rows = dataSource.getRepository(SourceEntity);
+    this.#sources = translatedRepository(dataSource, SourceEntity);
   }
 
   /**
@@ -29,7 +28,7 @@ export class SourceStore {
    */
   async insert(source: Omit<Source, 'id'>): Promise<Source | null> {
     try {
-      return await this.#rows.manager.transaction(async (manager) => {
+      return await this.#sources.transaction(async (manager) => {
         // Locked as everywhere: partitions first, and in their order.
         await manager.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
         const { identifiers } = await manager.insert(SourceEntity, source);
@@ -37,23 +36,23 @@ export class SourceStore {
         return { ...source, id: (identifiers[0] as { id: number }).id };
       });
     } catch (error) {
-      if (isKeyTaken(error)) return null;
+      if (isUniqueViolation(error)) return null;
       throw error;
     }
   }
 
   async findByKey(key: string): Promise<Source | null> {
-    return toSource(await this.#rows.findOneBy({ key }));
+    return toSource(await this.#sources.run((rows) => rows.findOneBy({ key })));
   }
 
   async findById(id: number): Promise<Source | null> {
-    return toSource(await this.#rows.findOneBy({ id }));
+    return toSource(await this.#sources.run((rows) => rows.findOneBy({ id })));
   }
 
   /** All, by id. */
   async list(): Promise<Source[]> {
-    const rows = await this.#rows.find({ order: { id: 'ASC' } });
-    return rows.map((row) => toSource(row));
+    const sources = await this.#sources.run((rows) => rows.find({ order: { id: 'ASC' } }));
+    return sources.map((row) => toSource(row));
   }
 }
 
@@ -63,10 +62,4 @@ function toSource(row: SourceEntity | null): Source | null {
   if (row === null) return null;
   const { id, key, name, kind, config, createdAt } = row;
   return { id, key, name, kind, config: config as JsonObject, createdAt };
-}
-
-function isKeyTaken(error: unknown): boolean {
-  if (!(error instanceof QueryFailedError)) return false;
-  const driverError = error.driverError as { code?: unknown };
-  return driverError.code === UNIQUE_VIOLATION;
 }

@@ -1,6 +1,7 @@
 import { IsNull } from 'typeorm';
-import type { DataSource, Repository } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import type { Uuid } from '../../platform/ids.js';
+import { translatedRepository, type TranslatedRepository } from '../../platform/translated-repository.js';
 import { ApiKeyEntity } from './api-key.entity.js';
 import type { ApiKey } from './api-key.model.js';
 
@@ -10,32 +11,32 @@ export interface StoredApiKey extends ApiKey {
 
 /** Rows of `api_keys`. */
 export class ApiKeyStore {
-  readonly #rows: Repository<ApiKeyEntity>;
+  readonly #keys: TranslatedRepository<ApiKeyEntity>;
 
   constructor(dataSource: DataSource) {
-    this.#rows = dataSource.getRepository(ApiKeyEntity);
+    this.#keys = translatedRepository(dataSource, ApiKeyEntity);
   }
 
   async insert(key: StoredApiKey): Promise<void> {
-    await this.#rows.insert({ ...key, scopes: [...key.scopes] });
+    await this.#keys.run((rows) => rows.insert({ ...key, scopes: [...key.scopes] }));
   }
 
   async findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
-    return this.#rows.findOneBy({ keyHash });
+    return this.#keys.run((rows) => rows.findOneBy({ keyHash }));
   }
 
   /** All, oldest first. */
   async list(): Promise<StoredApiKey[]> {
-    return this.#rows.find({ order: { createdAt: 'ASC', id: 'ASC' } });
+    return this.#keys.run((rows) => rows.find({ order: { createdAt: 'ASC', id: 'ASC' } }));
   }
 
   /** @returns false when there is no such key, or it was revoked before. */
   async revoke(id: Uuid, nowMs: number): Promise<boolean> {
-    const { affected } = await this.#rows.update({ id, revokedAt: IsNull() }, { revokedAt: nowMs });
+    const { affected } = await this.#keys.run((rows) => rows.update({ id, revokedAt: IsNull() }, { revokedAt: nowMs }));
     return affected === 1;
   }
 
   async setLastUsed(id: Uuid, nowMs: number): Promise<void> {
-    await this.#rows.update({ id }, { lastUsedAt: nowMs });
+    await this.#keys.run((rows) => rows.update({ id }, { lastUsedAt: nowMs }));
   }
 }
