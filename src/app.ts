@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiKeyEntity } from './api/auth/api-key.entity.js';
 import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
@@ -13,13 +12,12 @@ import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
 import { systemClock, type Clock } from './platform/clock.js';
-import { EmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
-import { createDataSource, Database } from './platform/postgres.js';
+import type { Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
 import { RepeatedLog } from './platform/repeated-log.js';
 import { onlineEpoch } from './profiles/online-epoch.js';
@@ -32,9 +30,9 @@ import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
-import { SourceEntity } from './sources/source.entity.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
+import { startDatabase } from './start-database.js';
 
 const NAME_PREFIX = 'weft process ';
 
@@ -73,6 +71,8 @@ export interface App {
   onCommitted(listener: (batch: BatchResult) => void): void;
   /** Resolves when everything accepted before the call is applied, by whichever process. */
   applied(onProgress?: (done: number, total: number) => void, signal?: AbortSignal): Promise<void>;
+  /** Resolves with the reason when the process can do no more and should end; else never. */
+  readonly broken: Promise<WeftError>;
   stop(): Promise<boolean>;
 }
 
@@ -86,7 +86,9 @@ export async function startApp(options: AppOptions): Promise<App> {
   for (const warning of config.warnings) logger.warn(warning);
   const metrics = new Metrics();
   const name = processName(config, options.isServing ?? false);
-  const db = await startDatabase(lifecycle, config, name);
+  let onBroken: (error: WeftError) => void = () => undefined;
+  const broken = new Promise<WeftError>((resolve) => (onBroken = resolve));
+  const db = await startDatabase({ lifecycle, config, logger, metrics, applicationName: name, onBroken });
   const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, db, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
@@ -159,8 +161,19 @@ export async function startApp(options: AppOptions): Promise<App> {
       listeners.push(listener);
     },
     applied: (onProgress, signal) => waitUntilApplied(db, engine, onProgress, signal),
+    broken,
     stop: () => lifecycle.stop(),
   };
+}
+
+/** @throws the reason why the process can do no more, if that comes first */
+export async function unlessBroken<T>({ broken }: App, work: Promise<T>): Promise<T> {
+  return Promise.race([
+    work,
+    broken.then((error) => {
+      throw error;
+    }),
+  ]);
 }
 
 function createLifecycle({ shutdownTimeoutMs }: Config, logger: Logger): Lifecycle {
@@ -192,31 +205,6 @@ function processName({ host, port }: Config, isServing: boolean): string {
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
   const place = isServing && port !== 0 ? ` at http://${authority}` : '';
   return `${NAME_PREFIX}${String(process.pid)}${place} on ${hostname()}`.slice(0, 63);
-}
-
-async function startDatabase(lifecycle: Lifecycle, config: Config, applicationName: string): Promise<Database> {
-  const url =
-    config.databaseUrl ??
-    (
-      await lifecycle.start('embedded PostgreSQL', () => EmbeddedPostgres.start({ dataDir: config.dataDir }), {
-        stop: (server) => server.stop(),
-      })
-    ).url;
-  return lifecycle.start(
-    'database',
-    async () => {
-      const database = await Database.open(
-        await createDataSource(url, {
-          entities: [SourceEntity, ApiKeyEntity],
-          poolSize: config.databasePoolSize,
-          applicationName,
-        }),
-      );
-      await database.runMigrations();
-      return database;
-    },
-    { stop: (database) => database.close() },
-  );
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
-import { startApp, type App, type AppOptions } from './app.js';
+import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
 import { readConfig } from './config.js';
 import { DefinitionApplier } from './definition-applier.js';
@@ -134,7 +134,7 @@ async function withApp<T>(options: Pick<AppOptions, 'worker'>, use: (app: App) =
   const logger = createLogger({ level, destination: process.stderr });
   const app = await startApp({ config, logger, ...options });
   try {
-    return await use(app);
+    return await unlessBroken(app, use(app));
   } finally {
     await app.stop();
   }
@@ -164,7 +164,7 @@ function serveCommand(deps: ProgramDeps): Command {
       try {
         const { url } = await serve(app);
         logger.info({ listening: url }, 'ready');
-        await aborted(deps.signal);
+        await unlessBroken(app, aborted(deps.signal));
         logger.info('stopping');
       } finally {
         if (!(await app.stop())) deps.setExitCode(1);
@@ -177,9 +177,12 @@ function workerCommand(deps: ProgramDeps): Command {
     const config = readConfig();
     const logger = createLogger({ level: config.logLevel });
     const app = await startApp({ config, logger, worker: 'yes' });
-    logger.info('working');
-    await aborted(deps.signal);
-    if (!(await app.stop())) deps.setExitCode(1);
+    try {
+      logger.info('working');
+      await unlessBroken(app, aborted(deps.signal));
+    } finally {
+      if (!(await app.stop())) deps.setExitCode(1);
+    }
   });
 }
 
