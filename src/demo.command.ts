@@ -1,13 +1,16 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { z } from 'zod';
 import type { ApiScope } from './api/auth/api-key.model.js';
-import { startApp, type App } from './app.js';
+import { startApp, unlessBroken, type App } from './app.js';
 import { readConfig, type Config } from './config.js';
 import { removeEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
+import { errnoOf } from './platform/file-lock.js';
 import { makeFolder } from './platform/make-folder.js';
 import { createLogger } from './platform/logger.js';
+import { writeFileAtomically } from './platform/write-file-atomically.js';
 import { serve } from './serve.js';
 
 export interface DemoCommandDeps {
@@ -22,12 +25,14 @@ interface DemoOptions {
 }
 
 /** What a second run on the same data folder has to know of the first. Holds keys: readable by its owner alone. */
-interface DemoState {
-  readonly firstStartMs: number;
-  readonly adminKey: string;
-  readonly readKey: string;
-  readonly writeKey: string;
-}
+const DEMO_STATE = z.object({
+  firstStartMs: z.number().int().nonnegative(),
+  adminKey: z.string().min(1),
+  readKey: z.string().min(1),
+  writeKey: z.string().min(1),
+});
+
+type DemoState = Readonly<z.infer<typeof DEMO_STATE>>;
 
 export function demoCommand(deps: DemoCommandDeps): Command {
   return new Command('demo')
@@ -54,7 +59,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
       try {
         const { url } = await serve(app);
         process.stdout.write(`Weft listens on ${url} (${((performance.now() - startedAt) / 1_000).toFixed(1)} s)\n\n`);
-        await runDemo(app, url, options, deps.signal);
+        await unlessBroken(app, runDemo(app, url, options, deps.signal));
       } finally {
         if (!(await app.stop())) deps.setExitCode(1);
       }
@@ -125,10 +130,7 @@ function stateFile(config: Config): string {
 /** The state of the first run; made now if this is it, or if its keys do not fit the database. */
 async function readState(app: App, startMs: number): Promise<DemoState> {
   const path = stateFile(app.config);
-  const stored = await readFile(path, 'utf8').then(
-    (text) => JSON.parse(text) as DemoState,
-    () => null,
-  );
+  const stored = await readDemoState(path, async () => (await app.engine.log.head()).pos === 0);
   if (stored !== null && (await app.keys.verify(stored.adminKey)) !== null) return stored;
   const source = await app.sources.ensure({ key: 'web', name: 'Web shop', kind: 'batch' });
   const makeKey = async (name: string, scope: ApiScope, sourceId: number | null = null): Promise<string> =>
@@ -140,6 +142,38 @@ async function readState(app: App, startMs: number): Promise<DemoState> {
     writeKey: await makeKey('demo, live traffic', 'ingest', source.id),
   };
   await makeFolder(app.config.dataDir);
-  await writeFile(path, JSON.stringify(state, null, 2), { mode: 0o600 });
+  await writeFileAtomically(path, `${JSON.stringify(state, null, 2)}\n`, 0o600);
   return state;
+}
+
+/**
+ * Null where there is no file, or one that cannot be read and no event yet for which it would matter when the first
+ * start was.
+ * @throws WeftError CONFIG_INVALID
+ */
+export async function readDemoState(path: string, isUnused: () => Promise<boolean>): Promise<DemoState | null> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw new WeftError('CONFIG_INVALID', 'what the demo noted of its first start cannot be read', {
+      where: path,
+      hint: 'Make the file readable for this user.',
+      cause: error,
+    });
+  });
+  if (text === null) return null;
+  const state = DEMO_STATE.safeParse(jsonOf(text));
+  if (state.success) return state.data;
+  if (await isUnused()) return null;
+  throw new WeftError('CONFIG_INVALID', 'what the demo noted of its first start is damaged', {
+    where: path,
+    hint: 'Run `weft demo --fresh` to start over; a database of your own has to be made anew and the file deleted.',
+  });
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
