@@ -60,6 +60,23 @@ describe('readConfig', () => {
     expect(`${error.message} ${JSON.stringify(error)}`).not.toContain('canary');
   });
 
+  it.each([
+    ['WEFT_DATABASE_URL', 'postgres://u:canary%zz@host/db'],
+    ['WEFT_DATABASE_URL', 'postgres://u%:canary@host/db'],
+    ['WEFT_DATABASE_URL', 'postgres://u:canary@host/d%b'],
+    ['WEFT_REDIS_URL', 'redis://a:1,redis://u:canary%E4@host'],
+  ])('names %s where an escape in it cannot be decoded, without its value', (name, url) => {
+    const error = problemsOf({ [name]: url });
+    expect(error.problems).toMatchObject([{ where: name, what: 'has a % that begins no escape' }]);
+    expect(error.message).not.toContain('canary');
+    expect(readConfig({ [name]: url.replace(/%\w*/, '%25') }).warnings).toEqual([]);
+  });
+
+  it('asks for the connections that a process needs at once', () => {
+    expect(problemsOf({ WEFT_DATABASE_POOL_SIZE: '2' }).message).toMatch(/^WEFT_DATABASE_POOL_SIZE .* from 3 to 200/);
+    expect(readConfig({ WEFT_DATABASE_POOL_SIZE: '3' }).databasePoolSize).toBe(3);
+  });
+
   it('warns of a variable that is nearly one of ours, by name only', () => {
     const { warnings } = readConfig({
       WEFT_DATABSE_URL: 'postgres://weft:canary@host/db',

@@ -50,6 +50,12 @@ export class ConfigError extends WeftError {
   }
 }
 
+/**
+ * Connections that one process needs at once, else it waits for itself: the session that its worker holds, a batch's
+ * transaction, and a query within that, as when a model is read from the database to score. All others take turns.
+ */
+const MIN_DATABASE_POOL_SIZE = 3;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What follows the variable's name in the message, and how to put it right. */
@@ -69,7 +75,7 @@ export function readConfig(env: Environment = process.env): Config {
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
     logLevel: reader.read('WEFT_LOG_LEVEL', 'info', logLevel),
-    databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(2, 200)),
+    databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(MIN_DATABASE_POOL_SIZE, 200)),
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
     ingestEventsPerSecond: reader.read('WEFT_INGEST_EVENTS_PER_SECOND', 20_000, integer(1, 1_000_000)),
     shutdownTimeoutMs: reader.read('WEFT_SHUTDOWN_TIMEOUT_MS', 15_000, integer(1_000, 300_000)),
@@ -161,14 +167,15 @@ function publicUrl(text: string, refuse: Refuse): string {
 function databaseUrl(text: string, refuse: Refuse): string {
   const url = parseUrl(text);
   const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
-  if (url !== null && isPostgres && url.pathname.length > 1) return text;
+  if (url !== null && isPostgres && url.pathname.length > 1) return isDecodable(url) ? text : refuse(...BAD_ESCAPE);
   return refuse('is not the URL of a PostgreSQL database', 'Its form is postgres://user:password@host:5432/database.');
 }
 
 function redisUrls(text: string, refuse: Refuse): readonly string[] {
   const parts = text.split(',').map((part) => part.trim());
   const areValid = parts.every((part) => ['redis:', 'rediss:'].includes(parseUrl(part)?.protocol ?? ''));
-  if (areValid && parts.length <= 100) return parts;
+  const areDecodable = parts.every((part) => isDecodable(parseUrl(part)));
+  if (areValid && parts.length <= 100) return areDecodable ? parts : refuse(...BAD_ESCAPE);
   return refuse(
     'is not the URL of a Redis server',
     'Its form is redis://user:password@host:6379, for a cluster several of them with commas between.',
@@ -181,6 +188,21 @@ function noKafka(_text: string, refuse: Refuse): null {
 
 function parseUrl(text: string): URL | null {
   return URL.canParse(text) ? new URL(text) : null;
+}
+
+const BAD_ESCAPE: Refusal = [
+  'has a % that begins no escape',
+  'Write %25 for a percent sign in a user, password or name.',
+];
+
+/** The drivers decode these parts, and name no variable where they cannot. */
+function isDecodable(url: URL | null): boolean {
+  try {
+    for (const part of [url?.username, url?.password, url?.hostname, url?.pathname]) decodeURIComponent(part ?? '');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Something pasted into the wrong variable may be a secret: what looks like a URL is not repeated. */
