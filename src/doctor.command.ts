@@ -3,6 +3,7 @@ import { ConfigError, readConfig, type Config } from './config.js';
 import {
   checkAddress,
   checkBy,
+  checkClocks,
   checkDataDir,
   checkDeadLetters,
   checkLog,
@@ -11,6 +12,7 @@ import {
   failedBy,
   type CheckResult,
 } from './monitoring/doctor.js';
+import { systemClock } from './platform/clock.js';
 import { EXIT_CODES, jsonText } from './platform/command-line.js';
 import { EmbeddedPostgres, hasEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { createDataSource, Database, placeOf } from './platform/postgres.js';
@@ -96,7 +98,9 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
       const migrations = checkMigrations(await db.migrationState());
       inside.push(migrations);
       // The tables may not be there, or not as they are read here.
-      if (migrations.outcome === 'ok') inside.push(await checkLog(db), await checkDeadLetters(db));
+      if (migrations.outcome === 'ok') {
+        inside.push(await checkLog(db), await checkDeadLetters(db), await checkClocks(db, systemClock));
+      }
       return `PostgreSQL ${server?.version ?? '?'}, ${place}`;
     } finally {
       await db.close();

@@ -6,6 +6,7 @@ import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
+import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
 import { listenError } from './platform/listen-error.js';
 import { RateLimiter } from './platform/rate-limiter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
@@ -55,7 +56,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   app.metrics.gauge('event_log_queued_events', 'Events that wait to be written.', () => engine.log.queuedEvents);
   const server = await lifecycle.start(
     'server',
-    () =>
+    async () =>
       createApiServer({
         services: {
           db,
@@ -96,7 +97,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           ),
         },
         definitions,
-        readiness: readinessOf(app),
+        readiness: readinessOf(app, await watchClocks(app, onError)),
         metrics: app.metrics,
         version: VERSION,
         onDefect: (error, errorId) => {
@@ -113,10 +114,29 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   return { url: `http://${host}:${String(port)}` };
 }
 
+/** A clock that is wrong is told of and refuses nothing: its events are accepted at times that no other clock shows. */
+async function watchClocks(
+  { db, clock, logger, metrics }: App,
+  onError: (error: unknown) => void,
+): Promise<ClockDifference> {
+  const difference = new ClockDifference(db, clock);
+  const help = "The clock of this process less the database's, as of a look at /readyz at most one minute ago.";
+  metrics.gauge('clock_difference_seconds', help, () => difference.ms / 1_000);
+  try {
+    for (const problem of clockProblems(await difference.measure(performance.now()))) logger.warn(problem);
+  } catch (error) {
+    onError(error);
+  }
+  return difference;
+}
+
 /** What has to be in order beside the database. */
-function readinessOf(app: App): Record<string, ReadinessCheck> {
+function readinessOf(app: App, clocks: ClockDifference): Record<string, ReadinessCheck> {
   const { pingRedis } = app;
-  const worker = (): Promise<string | null> => workerProblem(app);
+  const worker = async (): Promise<string | null> => {
+    await clocks.keepFresh(performance.now());
+    return workerProblem(app);
+  };
   if (pingRedis === null) return { worker };
   const redis: ReadinessCheck = async () => {
     await pingRedis();

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { WeftError } from '../platform/errors.js';
 import { errnoOf } from '../platform/file-lock.js';
 import { listenError } from '../platform/listen-error.js';
+import type { Clock } from '../platform/clock.js';
 import type { Queryable } from '../platform/postgres.js';
+import { clockProblems, readClocks } from './clock-difference.js';
 
 export type CheckOutcome = 'ok' | 'warning' | 'failed';
 
@@ -165,4 +167,12 @@ export async function checkDeadLetters(db: Queryable): Promise<CheckResult> {
   const detail = rows.map((row) => `${String(row.count)} ${row.stage} ${row.code}`).join(', ');
   const outcome = rows.some((row) => row.stage === 'apply') ? 'warning' : 'ok';
   return { name, outcome, detail };
+}
+
+/** Whether the clocks of this machine, of the database and of the log agree; to the minute, which is what matters. */
+export async function checkClocks(db: Queryable, clock: Clock): Promise<CheckResult> {
+  const name = 'clock';
+  const problems = clockProblems(await readClocks(db, clock));
+  if (problems.length === 0) return { name, outcome: 'ok', detail: "agrees with the database's" };
+  return { name, outcome: 'warning', detail: problems.join('; '), hint: 'Let a time server set the clocks.' };
 }

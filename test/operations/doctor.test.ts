@@ -89,6 +89,18 @@ describe('the doctor', () => {
     expect(of).toMatchObject({ migrations: { outcome: 'ok' }, 'event log': { outcome: 'ok' }, 'dead letters': {} });
   });
 
+  it('finds that clocks agree, and a log that was written by a clock that ran ahead', async () => {
+    test = await createTestDatabase();
+    expect((await visit({ WEFT_DATABASE_URL: test.url })).of['clock']).toMatchObject({ outcome: 'ok' });
+    await test.database.execute('UPDATE log_head SET accepted_at = $1', [Date.now() + 600_000]);
+    const { code, of } = await visit({ WEFT_DATABASE_URL: test.url });
+    expect(code).toBe(0);
+    expect(of['clock']).toMatchObject({
+      outcome: 'warning',
+      detail: expect.stringMatching(/^the log's clock is 10 min ahead/) as string,
+    });
+  });
+
   it('fails for a database that a newer program migrated', async () => {
     test = await createTestDatabase();
     await test.database.execute(
