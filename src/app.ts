@@ -7,7 +7,6 @@ import type { Config } from './config.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
-import { FeatureReader } from './features/feature.reader.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
@@ -26,8 +25,7 @@ import type { OnlineStore } from './profiles/online-store.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { RedisOnlineStore } from './profiles/online-store.redis.js';
 import { TimedOnlineStore } from './profiles/online-store.timed.js';
-import { ModelService } from './scoring/model.service.js';
-import type { FeatureCatalog } from './scoring/verify-model.js';
+import type { ModelService } from './scoring/model.service.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
 import { SourceService } from './sources/source.service.js';
@@ -138,11 +136,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     onlineStore: online.onlineStore,
     sources,
     keys,
-    models: new ModelService({
-      db,
-      clock,
-      catalog: async () => catalogOf(new FeatureReader(db)),
-    }),
+    models: engine.services.models,
     loads: new LoadService({
       sources,
       loads: new LoadStore(db),
@@ -283,12 +277,6 @@ async function otherWorkers(db: Database): Promise<string[]> {
     [NAME_PREFIX],
   );
   return rows.map(({ name }) => name.replace(/^weft /, ''));
-}
-
-async function catalogOf(reader: FeatureReader): Promise<FeatureCatalog> {
-  const types = new Map((await reader.views()).flatMap((view) => view.features.map((f) => [f.name, f.type] as const)));
-  const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
-  return { typeOf: (name) => types.get(name), serviceFeatures: (name) => services.get(name) };
 }
 
 const APPLIED_POLL_MS = 50;

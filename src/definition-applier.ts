@@ -1,4 +1,4 @@
-import { knownToSegments, modelNames, type DefinitionServices } from './definition-changes.js';
+import { featuresOfModels, knownToSegments, modelNames, type DefinitionServices } from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
 import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
@@ -53,10 +53,11 @@ export class DefinitionApplier {
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
+    const uses = new Map([...(await featuresOfModels(this.#db)), ...segments.usesAfter]);
     const features =
       defined.features === null
         ? null
-        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses: segments.usesAfter });
+        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;

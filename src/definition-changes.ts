@@ -8,6 +8,8 @@ import type { Clock } from './platform/clock.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { ModelReader } from './scoring/model.reader.js';
+import { ModelService } from './scoring/model.service.js';
+import type { FeatureCatalog } from './scoring/verify-model.js';
 import type { KnownToSegments } from './segments/question-segment.js';
 import type { SegmentSchema } from './segments/segment-schema.model.js';
 import { SegmentService } from './segments/segment.service.js';
@@ -16,6 +18,7 @@ import { SegmentService } from './segments/segment.service.js';
 export interface DefinitionServices {
   readonly features: FeatureDefinitionService;
   readonly segments: SegmentService;
+  readonly models: ModelService;
 }
 
 export function createDefinitionServices(db: Database, clock: Clock): DefinitionServices {
@@ -39,11 +42,28 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
     changed,
   });
   const features = new FeatureDefinitionService(db, clock, {
-    uses: (tx) => segments.featureUses(tx),
+    uses: async (tx) => new Map([...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))]),
     known: knownNames,
     changed,
   });
-  return { features, segments };
+  const models = new ModelService({ db, clock, catalog: featureCatalog, uses: (tx) => segments.modelUses(tx) });
+  return { features, segments, models };
+}
+
+/** Names of the features that active models read, each with a model that does. */
+export async function featuresOfModels(db: Queryable): Promise<Map<string, string>> {
+  const models = await new ModelReader(db).active();
+  return new Map(
+    models.flatMap(({ key, manifest }) => manifest.featureService.features.map((name) => [name, `model ${key}`])),
+  );
+}
+
+async function featureCatalog(db: Queryable): Promise<FeatureCatalog> {
+  const reader = new FeatureReader(db);
+  const features = (await reader.views()).flatMap((view) => view.features);
+  const types = new Map(features.map(({ name, type }) => [name, type]));
+  const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
+  return { typeOf: (name) => types.get(name), serviceFeatures: (name) => services.get(name) };
 }
 
 /** The models that segments may ask, and those that would have to be promoted first. */

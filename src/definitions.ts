@@ -139,8 +139,14 @@ function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet)
   const models = new Map<string, ActiveModel>();
   for (const { key, version, features: names } of faces.values()) {
     const indexes = names.map((name) => features.indexOf(name));
-    // A model whose features were removed cannot be asked; segments that read it see no score.
-    if (indexes.some((index) => index === undefined)) continue;
+    const missing = names.filter((_, i) => indexes[i] === undefined);
+    // Without an answer its segments would lose their members.
+    if (missing.length > 0) {
+      throw new WeftError('MODEL_INVALID', `model ${key} reads features that do not exist: ${missing.join(', ')}`, {
+        where: key,
+        hint: 'apply their definitions again, or promote a version of the model that does not read them',
+      });
+    }
     models.set(key, { key, version, featureIndexes: indexes as number[] });
   }
   return models;

@@ -177,7 +177,7 @@ function checkUses(
       where: feature.name,
       hint:
         now === undefined
-          ? 'archive or change its user first'
+          ? `archive, retire or change the ${user} first`
           : `its type cannot change from ${feature.type} to ${now.type}`,
     });
   }

@@ -30,7 +30,8 @@ Examples:
   weft model list
   weft model promote purchase_intent 1     (also the way back to an older version)
 
-Exit codes: 0 done, 1 failed (no such version), 2 wrong use, or the model does not fit its manifest or the features.`;
+Exit codes: 0 done, 1 failed (no such version, still asked by a segment), 2 wrong use, or the model does not fit its
+manifest or the features.`;
 
 /** `weft model register|list|promote|retire`. */
 export function modelCommand(deps: ModelCommandDeps): Command {

@@ -1,17 +1,21 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { touchDefinitions } from '../platform/installation.js';
-import type { Database, Transaction } from '../platform/postgres.js';
+import { lockDefinitions, touchDefinitions } from '../platform/installation.js';
+import type { Database, Queryable, Transaction } from '../platform/postgres.js';
+import { checkFeatures } from './check-model.js';
 import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
 import { ModelStore } from './model.store.js';
 import { sha256Hex } from './onnx-session.js';
+import { modelInvalid } from './parse-manifest.js';
 import { verifyModel, type FeatureCatalog } from './verify-model.js';
 
 export interface ModelServiceParts {
   readonly db: Database;
   readonly clock: Clock;
-  /** The features as they are defined now. */
-  readonly catalog: () => Promise<FeatureCatalog>;
+  /** The features as they are defined, in the eyes of a pool or of a transaction. */
+  readonly catalog: (db: Queryable) => Promise<FeatureCatalog>;
+  /** Keys of the models that something relies on, with what that is. */
+  readonly uses: (tx: Transaction) => Promise<ReadonlyMap<string, string>>;
 }
 
 export interface Registration {
@@ -44,7 +48,7 @@ export class ModelService {
     const digest = sha256Hex(bytes);
     const known = await this.#store.findSame(this.#parts.db, digest, manifest);
     if (known !== null) return { model: known, created: false };
-    await verifyModel(bytes, manifest, await this.#parts.catalog());
+    await verifyModel(bytes, manifest, await this.#parts.catalog(this.#parts.db));
     const createdAt = this.#parts.clock.now();
     return this.#parts.db.transaction(async (tx) => {
       await this.#store.lockKey(tx, manifest.key);
@@ -56,12 +60,13 @@ export class ModelService {
 
   /**
    * Makes this version the active one of its key; the one that was active is retired. To go back, promote the old one.
-   * @throws WeftError NOT_FOUND
+   * @throws WeftError NOT_FOUND; MODEL_INVALID if features that it reads are gone since, or of a type that does not fit
    */
   async promote(key: string, version: number): Promise<RegisteredModel> {
     return this.#parts.db.transaction(async (tx) => {
       const model = await this.#lock(tx, key, version);
       if (model.stage === 'active') return model;
+      await this.#checkFeatures(tx, model);
       await this.#store.retireActive(tx, key);
       await this.#store.setStage(tx, key, version, 'active');
       await touchDefinitions(tx);
@@ -71,19 +76,38 @@ export class ModelService {
 
   /**
    * Takes this version out of service.
-   * @throws WeftError NOT_FOUND
+   * @throws WeftError NOT_FOUND; CONFLICT while something relies on it
    */
   async retire(key: string, version: number): Promise<RegisteredModel> {
     return this.#parts.db.transaction(async (tx) => {
       const model = await this.#lock(tx, key, version);
       if (model.stage === 'retired') return model;
+      if (model.stage === 'active') await this.#checkUnused(tx, key);
       await this.#store.setStage(tx, key, version, 'retired');
       if (model.stage === 'active') await touchDefinitions(tx);
       return { ...model, stage: 'retired' };
     });
   }
 
+  /** A feature service may have changed since: the model reads the features that it was registered with. */
+  async #checkFeatures(tx: Transaction, { manifest }: RegisteredModel): Promise<void> {
+    const catalog = await this.#parts.catalog(tx);
+    const problems = checkFeatures(manifest, (name) => catalog.typeOf(name), undefined);
+    if (problems.length > 0) throw modelInvalid(problems);
+  }
+
+  async #checkUnused(tx: Transaction, key: string): Promise<void> {
+    const user = (await this.#parts.uses(tx)).get(key);
+    if (user === undefined) return;
+    throw new WeftError('CONFLICT', `${user} asks model ${key}`, {
+      where: key,
+      hint: `archive or change ${user} first, or promote another version of the model`,
+    });
+  }
+
+  /** Nobody changes definitions, nor versions of this key, until the transaction ends. */
   async #lock(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
+    await lockDefinitions(tx);
     await this.#store.lockKey(tx, key);
     const model = await this.#store.find(tx, key, version);
     if (model !== null) return model;

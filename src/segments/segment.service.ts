@@ -141,6 +141,15 @@ export class SegmentService {
     return uses;
   }
 
+  /** Keys of the models that active segments ask, each with a segment that does. */
+  async modelUses(tx: Transaction): Promise<Map<string, string>> {
+    const uses = new Map<string, string>();
+    for (const { key, parsed } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      for (const model of parsed.requires.models) uses.set(model, `segment ${key}`);
+    }
+    return uses;
+  }
+
   /** The features that active segments define in place. */
   async inlineFeatures(tx: Transaction): Promise<FeatureDefinition[]> {
     return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(

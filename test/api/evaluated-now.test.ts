@@ -103,10 +103,10 @@ async function membership(expression: string): Promise<{ live: boolean[]; now: b
 }
 
 describe('a membership that is evaluated now', () => {
-  it.each(Object.entries(CONDITIONS).flatMap(([output, conditions]) => conditions.map((each) => [output, each])))(
+  it.each(Object.entries(CONDITIONS).flatMap(([output, conditions]) => conditions.map((each) => [output, each] as const)))(
     'sees %s as the pipeline does: %s',
     async (_, condition) => {
-      const { live, now } = await membership(condition ?? '');
+      const { live, now } = await membership(condition);
       expect(now).toEqual(live);
       expect(live).toContain(true);
     },

@@ -49,7 +49,8 @@ const weftSegment = (...args: string[]) =>
   );
 
 const weftModel = (...args: string[]) => {
-  const service = new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog) });
+  const uses = () => Promise.resolve(new Map<string, string>());
+  const service = new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog), uses });
   const folder = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
   const inFolder = args.map((arg) => (/\.(onnx|yaml)$/.test(arg) ? `${folder}${arg}` : arg));
   const withModels = <T>(use: (models: { reader: ModelReader; service: ModelService }) => Promise<T>): Promise<T> =>

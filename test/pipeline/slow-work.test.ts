@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Database, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
-import { ModelService } from '../../src/scoring/model.service.js';
 import { ModelSet } from '../../src/scoring/scorer.js';
-import { fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
+import { readModelFixture } from '../support/model-fixtures.js';
 import { readState } from '../support/pipeline-state.js';
 import { aFeature } from '../support/random-log.js';
 import { aTrack, createWorld, type World } from '../support/world.js';
@@ -25,7 +24,7 @@ async function worldWithModel(): Promise<World> {
     aFeature(name, { aggregate: 'last', events: ['flower'], value: `properties.${name}`, type: 'double' });
   await world.accept([]);
   await world.defineFeatures([...IRIS.map(last), aFeature('seen', { events: ['flower'] })]);
-  const models = new ModelService({ db: world.db, clock: world.clock, catalog: async () => fixtureCatalog });
+  const { models } = world.engine.services;
   const { bytes, manifest } = await readModelFixture('iris_clusters');
   const { model } = await models.register(bytes, manifest);
   await models.promote(model.key, model.version);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
+import type { FeatureType } from '../../src/features/feature.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { goldenRow } from '../../src/scoring/bind-features.js';
 import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
@@ -9,11 +10,14 @@ import { ModelReader } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
 import { sha256Hex } from '../../src/scoring/onnx-session.js';
 import { Scorer } from '../../src/scoring/scorer.js';
+import type { FeatureCatalog } from '../../src/scoring/verify-model.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
 
 let db: TestDatabase;
 let clock: ManualClock;
+let catalog: FeatureCatalog;
+let uses: ReadonlyMap<string, string>;
 let models: ModelService;
 let reader: ModelReader;
 
@@ -28,7 +32,14 @@ afterAll(async () => {
 beforeEach(async () => {
   await db.database.execute('TRUNCATE models, model_blobs');
   clock = new ManualClock(1_000);
-  models = new ModelService({ db: db.database, clock, catalog: async () => Promise.resolve(fixtureCatalog) });
+  catalog = fixtureCatalog;
+  uses = new Map();
+  models = new ModelService({
+    db: db.database,
+    clock,
+    catalog: () => Promise.resolve(catalog),
+    uses: () => Promise.resolve(uses),
+  });
   reader = new ModelReader(db.database);
 });
 
@@ -129,6 +140,40 @@ describe('the model registry', () => {
     expect(await stages()).toEqual(['retired', 'active']);
     await models.retire('iris_clusters', 1);
     expect(await reader.active()).toEqual([]);
+  });
+
+  test('promotion is refused where features are gone since, or of a type that does not fit, and names them', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    await models.register(bytes, manifest);
+    const types = new Map<string, FeatureType>([
+      ['sepal_length_cm', 'int'],
+      ['petal_length_cm', 'string'],
+      ['petal_width_cm', 'double'],
+    ]);
+    catalog = { typeOf: (name) => types.get(name), serviceFeatures: () => ['another', 'order'] };
+    const promoting = models.promote('iris_clusters', 1);
+    await expect(promoting).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    await expect(promoting).rejects.toThrow('there is no feature sepal_width_cm');
+    await expect(promoting).rejects.toThrow('petal_length_cm is string, which a float tensor cannot hold');
+    expect(await reader.active()).toEqual([]);
+    // What the registered service lists by now does not matter: the model reads what it was made with.
+    types.set('sepal_width_cm', 'double').set('petal_length_cm', 'double');
+    expect(await models.promote('iris_clusters', 1)).toMatchObject({ stage: 'active' });
+  });
+
+  test('the version that answers is not retired while it is asked, others are', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    for (const label of ['a', 'b']) await models.register(bytes, relabelled(manifest, label));
+    await models.promote('iris_clusters', 1);
+    uses = new Map([['iris_clusters', 'segment keen']]);
+    await expect(models.retire('iris_clusters', 1)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: 'segment keen asks model iris_clusters',
+      hint: 'archive or change segment keen first, or promote another version of the model',
+    });
+    expect(await models.retire('iris_clusters', 2)).toMatchObject({ stage: 'retired' });
+    expect(await models.promote('iris_clusters', 2)).toMatchObject({ stage: 'active' });
+    expect((await reader.all()).map(({ stage }) => stage)).toEqual(['active', 'retired']);
   });
 
   test('concurrent promotions leave one version active', async () => {

@@ -11,11 +11,9 @@ import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { createApiServer } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
-import { FeatureReader } from '../../src/features/feature.reader.js';
 import { Metrics } from '../../src/platform/metrics.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
-import { ModelService } from '../../src/scoring/model.service.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
@@ -110,7 +108,7 @@ export async function createApiWorld(
     keys,
     segments: engine.services.segments,
     features: engine.services.features,
-    models: new ModelService({ db, clock, catalog: () => catalogOf(db) }),
+    models: engine.services.models,
     limiter: { take: () => 0 },
   };
   const app = await createApiServer({
@@ -160,15 +158,5 @@ export async function createApiWorld(
       await hub.close();
       await world.close();
     },
-  };
-}
-
-async function catalogOf(db: World['db']) {
-  const reader = new FeatureReader(db);
-  const types = new Map((await reader.views()).flatMap((view) => view.features.map((f) => [f.name, f.type])));
-  const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
-  return {
-    typeOf: (feature: string) => types.get(feature),
-    serviceFeatures: (service: string) => services.get(service),
   };
 }

@@ -1,6 +1,5 @@
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
-import { ModelService } from '../../src/scoring/model.service.js';
-import { fixtureCatalog, readModelFixture } from './model-fixtures.js';
+import { readModelFixture } from './model-fixtures.js';
 import { aFeature, SOME_FEATURES, SOME_SEGMENTS } from './random-log.js';
 import { HOUR_MS, MINUTE_MS, type World } from './world.js';
 
@@ -26,8 +25,8 @@ export const TIMED_FEATURES: readonly FeatureDefinition[] = [
 ];
 
 /** Makes the model the active one. Its features are to be defined by the caller. */
-export async function promoteTimedModel({ db, clock }: Pick<World, 'db' | 'clock'>): Promise<void> {
-  const models = new ModelService({ db, clock, catalog: () => Promise.resolve(fixtureCatalog) });
+export async function promoteTimedModel({ engine }: Pick<World, 'engine'>): Promise<void> {
+  const { models } = engine.services;
   const { bytes, manifest } = await readModelFixture(TIMED_MODEL);
   const { model } = await models.register(bytes, manifest);
   await models.promote(model.key, model.version);

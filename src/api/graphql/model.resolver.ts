@@ -66,7 +66,10 @@ const Registered = resultUnion<ModelRegistration>(
   { type: ModelRegistration, name: 'ModelRegistration' },
   ['InvalidDefinition', 'PayloadTooLarge', 'BadRequest'],
 );
-const Promoted = resultUnion<Model>('PromoteModelResult', { type: Model, name: 'Model' }, ['NotFound']);
+const Promoted = resultUnion<Model>('PromoteModelResult', { type: Model, name: 'Model' }, [
+  'NotFound',
+  'InvalidDefinition',
+]);
 
 const VERSION_DIGITS = 10;
 
