@@ -64,13 +64,14 @@ export function exportCommand(deps: ExportCommandDeps): Command {
 async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promise<number> {
   const { labels, out, service, features, knownAsOf } = options;
   formatOf(out);
-  const summary = await summariseLabels(labels, deps.parseTime);
   const startedAt = deps.clock.now();
+  const times = { parseTime: deps.parseTime, nowMs: startedAt };
+  const summary = await summariseLabels(labels, times);
   const view = options.quiet === true ? null : new ExportProgress(deps, summary.rows);
   try {
     const manifest = await deps.withTrainingSets(async (sets) => {
       const set = await sets.exportTrainingSet({
-        labels: readLabels(labels, deps.parseTime),
+        labels: readLabels(labels, times),
         ...(service === undefined ? undefined : { service }),
         ...(features === undefined ? undefined : { features }),
         knownAsOf,

@@ -2,12 +2,19 @@ import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { CsvError, parse } from 'csv-parse';
+import { EVENT_LIMITS } from '../events/accept.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { FeatureType } from './feature.model.js';
 import { ENTITY_COLUMNS, OUTCOME_COLUMNS, type LabelRow, type TrainingColumn } from './training-set.model.js';
 
 /** Reads a point in time as ms; NaN for a text that is none. */
 export type ParseTime = (text: string) => number;
+
+export interface LabelTimes {
+  readonly parseTime: ParseTime;
+  /** The present instant, ms. */
+  readonly nowMs: number;
+}
 
 /** What a labels file holds, known before the first row is answered. */
 export interface LabelsSummary {
@@ -18,7 +25,8 @@ export interface LabelsSummary {
 
 const MAX_RECORD_LENGTH = 1_000_000;
 const MAX_COLUMNS = 1_000;
-const WHOLE_MS = /^-?\d{1,16}$/;
+const WHOLE_NUMBER = /^-?\d+$/;
+const DAY_MS = 86_400_000;
 
 interface Header {
   readonly names: readonly string[];
@@ -30,27 +38,42 @@ interface Header {
 
 /**
  * The rows of a labels file: CSV with a header that has `ns`, `value` and `time` (ISO 8601, or ms since the epoch), in
- * any order, and as a rule `label`; `.gz` is unpacked. One row at a time in memory.
+ * any order, and as a rule `label`; `.gz` is unpacked. One row at a time in memory. Times lie between 2000, before which
+ * no event can be, and tomorrow: others are seconds, or dates without dashes, that were taken for milliseconds.
  * @throws WeftError BAD_REQUEST with file and line for a row that cannot be read; NOT_FOUND where there is no file
  */
-export async function* readLabels(path: string, parseTime: ParseTime): AsyncGenerator<LabelRow, void, undefined> {
+export async function* readLabels(path: string, times: LabelTimes): AsyncGenerator<LabelRow, void, undefined> {
   for await (const { header, cells, line } of records(path)) {
     const [ns, value, time] = header.entity.map((place) => cells[place] ?? '') as [string, string, string];
-    const timeMs = WHOLE_MS.test(time.trim()) ? Number(time) : parseTime(time.trim());
-    if (Number.isNaN(timeMs)) {
-      const hint = 'write ISO 8601 such as 2026-01-31T12:00:00Z, or milliseconds since 1970';
-      throw faulty(path, line, `"${time.slice(0, 50)}" is no time`, hint);
-    }
+    const timeMs = timeOf(time.trim(), times, (message, hint) => faulty(path, line, message, hint));
     yield { ns: ns.trim(), value, timeMs, cells: header.passed.map((place) => cells[place] ?? '') };
   }
 }
 
+function timeOf(
+  text: string,
+  { parseTime, nowMs }: LabelTimes,
+  fault: (message: string, hint: string) => WeftError,
+): number {
+  const isNumber = WHOLE_NUMBER.test(text);
+  const ms = isNumber ? Number(text) : parseTime(text);
+  if (ms >= EVENT_LIMITS.minTimeMs && ms <= nowMs + DAY_MS) return ms;
+  const said = `"${text.slice(0, 50)}"`;
+  if (Number.isNaN(ms)) {
+    throw fault(`${said} is no time`, 'write ISO 8601 such as 2026-01-31T12:00:00Z, or milliseconds since 1970');
+  }
+  const hint = isNumber
+    ? 'a number is taken for milliseconds since 1970: are these seconds, or a date? write milliseconds or ISO 8601'
+    : 'write the time as of which the features are wanted, as 2026-01-31T12:00:00Z';
+  throw fault(`the time ${said} is ${ms > nowMs ? 'more than a day ahead' : 'before the year 2000'}`, hint);
+}
+
 /** Reads the file once, so that its faults are known before the work begins, and the types of its columns. */
-export async function summariseLabels(path: string, parseTime: ParseTime): Promise<LabelsSummary> {
+export async function summariseLabels(path: string, times: LabelTimes): Promise<LabelsSummary> {
   const header = await readHeader(path);
   const kinds = header.passed.map(() => new ColumnKind());
   let rows = 0;
-  for await (const { cells } of readLabels(path, parseTime)) {
+  for await (const { cells } of readLabels(path, times)) {
     rows++;
     cells.forEach((cell, i) => kinds[i]?.see(cell));
   }

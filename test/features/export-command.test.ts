@@ -103,7 +103,7 @@ describe('weft export training-set', () => {
     ['no features', ['-l', 'labels.csv', '-o', 'x.csv'], 'name a feature service'],
     ['labels that are wrong', ['-l', 'bad.csv', '-s', 'intent', '-o', 'x.csv'], 'at: bad.csv:3'],
   ])('ends with 2 for %s', async (_, args, message) => {
-    await writeFile(join(folder, 'bad.csv'), 'ns,value,time\na,b,1\na,b,soon\n');
+    await writeFile(join(folder, 'bad.csv'), `ns,value,time\na,b,${String(START_MS)}\na,b,soon\n`);
     const { code, stderr } = await run(args);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
