@@ -8,6 +8,7 @@ import { readConfig, type Config } from './config.js';
 import { removeEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
 import { errnoOf } from './platform/file-lock.js';
+import { parseInstant } from './platform/instant.js';
 import { makeFolder } from './platform/make-folder.js';
 import { createLogger } from './platform/logger.js';
 import { writeFileAtomically } from './platform/write-file-atomically.js';
@@ -104,7 +105,7 @@ function demoConfig(): Config {
 
 function firstStartMs(app: App, { startedAt }: DemoOptions): number {
   if (startedAt === undefined) return app.clock.now();
-  const ms = Date.parse(startedAt);
+  const ms = parseInstant(startedAt, { date: 'utc', time: 'utc' });
   if (!Number.isNaN(ms) && ms <= app.clock.now()) return ms;
   throw new WeftError('BAD_REQUEST', `"${startedAt}" is no time in the past`, {
     where: '--started-at',

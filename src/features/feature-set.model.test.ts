@@ -130,6 +130,8 @@ describe('aggregates', () => {
     ['timestamp', '2024-05-06T07:08:09.010+02:00', Date.UTC(2024, 4, 6, 5, 8, 9, 10)],
     ['timestamp', '2024-05-06', null],
     ['timestamp', '2024-99-06T07:08:09Z', null],
+    ['timestamp', '2024-02-30T07:08:09Z', null],
+    ['timestamp', 8_640_000_000_000_001, null],
   ])('read a last %s from %j as %j', (type, written, value) => {
     expect(after(aFeature('last', { type }), anEvent(NOON, written)).at(NOON + 1)).toMatchObject({
       status: value === null ? 'NULL_VALUE' : 'PRESENT',

@@ -1,5 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import { compareCanonical } from '../events/event.model.js';
+import { isInstant, parseInstant, type InstantPolicy } from '../platform/instant.js';
 import type { FeatureEvent, FeatureType, FeatureValue } from './feature.model.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 import type { FeatureReading } from './stream-state.js';
@@ -19,8 +20,8 @@ export interface Row {
   readonly shortened: boolean;
 }
 
-/** An ISO 8601 instant with its offset; without one, its meaning would depend on the machine. */
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/;
+/** Without an offset, the meaning of a time would depend on who sends it. */
+const POLICY: InstantPolicy = { date: 'refused', time: 'refused' };
 
 const [NULL, FALSE, TRUE, NUMBER, TEXT, SHORTENED_TEXT] = [0, 1, 2, 3, 4, 5];
 
@@ -65,8 +66,8 @@ function typedValue(value: Scalar, type: FeatureType): Scalar {
     case 'int':
       return Number.isSafeInteger(value) ? value : null;
     case 'timestamp': {
-      const ms = typeof value === 'string' && INSTANT.test(value) ? Date.parse(value) : value;
-      return Number.isSafeInteger(ms) ? ms : null;
+      const ms = typeof value === 'string' ? parseInstant(value, POLICY) : value;
+      return isInstant(ms) ? ms : null;
     }
     case 'times':
       return null;

@@ -1,5 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
+import { parseInstant, type InstantPolicy } from '../platform/instant.js';
 import { nearestName } from '../platform/near-names.js';
 import { span, type CheckContext } from './check-context.js';
 import { constantText, durationOf, eventName, tiledWindowOf, valuePath, windowOf } from './constant-arguments.js';
@@ -212,13 +213,14 @@ function duration(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Exp
   return { kind: 'literal', type: 'duration', ...span(node), value: durationOf(c, at(args, 0), text) };
 }
 
-const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/;
+/** A date is its first instant in UTC; a time has to say where it is one. */
+const POLICY: InstantPolicy = { date: 'utc', time: 'refused' };
 
 /** A constant instant, in ms, so that it compares with timestamp features and `last(…)`. */
 function timestamp(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
   arity(c, node, args, 'timestamp("2026-01-31T00:00:00Z")', 1);
   const text = constantText(c, at(args, 0), 'the timestamp');
-  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  const ms = parseInstant(text, POLICY);
   if (Number.isNaN(ms)) return c.fail(at(args, 0), `"${text}" is not a time`, 'write "2026-01-31T00:00:00Z"');
   return { kind: 'literal', type: 'int', ...span(node), value: ms };
 }

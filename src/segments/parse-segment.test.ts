@@ -126,6 +126,8 @@ describe('a segment expression', () => {
     ['99999999999999999999 > f.orders_90d', /too large/],
     ['b"abc" == b"abc"', /bytes and unsigned numbers/],
     ['timestamp("yesterday") < f.first_seen', /"yesterday" is not a time/],
+    ['timestamp("2026-02-30") < f.first_seen', /"2026-02-30" is not a time/],
+    ['timestamp("2026-02-03T12:00") < f.first_seen', /is not a time/],
     ['f.is_loyal and f.is_loyal', /^1:12 .* \(write && for and\)/],
     ['f.spend_90d = 5', /^1:13 unexpected = \(write == for =\)/],
     ['f.spend_90d >', /^1:14 unexpected token: the end of the text/],

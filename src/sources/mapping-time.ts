@@ -1,3 +1,4 @@
+import { parseInstant, type InstantPolicy } from '../platform/instant.js';
 import { ZoneOffsets } from './mapping-zone.js';
 
 /**
@@ -28,7 +29,7 @@ export function compileTime(time: TimeFormat): TimeReader {
   if (time.format === 'epoch_s') return (text) => (NUMBER.test(text) ? Math.round(Number(text) * 1_000) : Number.NaN);
   if (time.format === 'epoch_ms') return (text) => (NUMBER.test(text) ? Math.round(Number(text)) : Number.NaN);
   const zone = new ZoneOffsets(time.zone);
-  if (time.format === 'iso') return (text) => parseIso(text, zone);
+  if (time.format === 'iso') return isoReader(zone);
   const steps = compilePattern(time.format);
   const scan = new Scan();
   return (text) => {
@@ -126,34 +127,12 @@ class Scan {
   }
 }
 
-const isoScan = new Scan();
-
 /** `yyyy-MM-dd`, with `T` or a space and `HH:mm`, `:ss`, a fraction and an offset if there are any. */
-function parseIso(text: string, zone: ZoneOffsets): number {
-  const scan = isoScan;
-  scan.reset(text);
-  scan.year = scan.digits(4, 4);
-  if (text[scan.at++] !== '-') return Number.NaN;
-  scan.month = scan.digits(2, 2);
-  if (text[scan.at++] !== '-') return Number.NaN;
-  scan.day = scan.digits(2, 2);
-  if (scan.at === text.length) return scan.toUtc(zone);
-  const separator = text[scan.at++];
-  if (separator !== 'T' && separator !== ' ' && separator !== 't') return Number.NaN;
-  scan.hour = scan.digits(2, 2);
-  if (scan.hour < 0 || text[scan.at++] !== ':') return Number.NaN;
-  scan.minute = scan.digits(2, 2);
-  if (text[scan.at] === ':') {
-    scan.at++;
-    scan.second = scan.digits(2, 2);
-    if (text[scan.at] === '.' || text[scan.at] === ',') {
-      scan.at++;
-      if (!scan.fraction()) return Number.NaN;
-    }
-  }
-  if (scan.minute < 0 || scan.second < 0) return Number.NaN;
-  if (scan.at < text.length && !scan.offset()) return Number.NaN;
-  return scan.at === text.length ? scan.toUtc(zone) : Number.NaN;
+function isoReader(zone: ZoneOffsets): TimeReader {
+  const toUtc = (wallMs: number): number => zone.toUtc(wallMs);
+  const policy: InstantPolicy = { date: toUtc, time: toUtc };
+  // Years before 1000 are typing errors, here as in patterns.
+  return (text) => (text.startsWith('0') ? Number.NaN : parseInstant(text, policy));
 }
 
 type Step = (scan: Scan) => boolean;

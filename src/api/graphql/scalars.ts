@@ -1,7 +1,8 @@
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import type { JsonValue } from '../../events/event.model.js';
+import { parseInstant, type InstantPolicy } from '../../platform/instant.js';
 
-const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
+const POLICY: InstantPolicy = { date: 'refused', time: 'refused' };
 
 /** In the program a number of ms; on the wire ISO 8601. */
 export const DateTime = new GraphQLScalarType<number, string>({
@@ -15,7 +16,7 @@ export const DateTime = new GraphQLScalarType<number, string>({
 });
 
 function instantOf(value: unknown): number {
-  const ms = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : Number.NaN;
+  const ms = typeof value === 'string' ? parseInstant(value, POLICY) : Number.NaN;
   if (!Number.isNaN(ms)) return ms;
   throw new GraphQLError('a DateTime is a text like 2026-01-31T12:00:00Z, with its offset from UTC');
 }
