@@ -1,11 +1,12 @@
 import { ApiKeyEntity } from './api/auth/api-key.entity.js';
 import type { Config } from './config.js';
-import { EmbeddedPostgres, type EmbeddedPostgresObserver } from './platform/embedded-postgres.js';
+import { EmbeddedPostgres } from './platform/embedded-postgres.js';
 import type { WeftError } from './platform/errors.js';
 import type { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
 import { createDataSource, Database } from './platform/postgres.js';
+import type { PostmasterObserver } from './platform/postmaster-watch.js';
 import { SourceEntity } from './sources/source.entity.js';
 
 export interface DatabaseParts {
@@ -54,7 +55,7 @@ function startEmbedded(parts: DatabaseParts): Promise<EmbeddedPostgres> {
   );
 }
 
-function observerOf({ logger, metrics, onBroken }: DatabaseParts): EmbeddedPostgresObserver {
+function observerOf({ logger, metrics, onBroken }: DatabaseParts): PostmasterObserver {
   const restarts = metrics.counter('embedded_postgres_losses_total', 'Times that the embedded PostgreSQL was gone.');
   return {
     lost: (pid) => {

@@ -2,7 +2,6 @@ import { readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { AttemptBudget } from './attempt-budget.js';
 import { WeftError } from './errors.js';
 import { errnoOf, withFileLock } from './file-lock.js';
 import { clusterFolder, findPostgresBinaries, findServerUser } from './postgres-binaries.js';
@@ -24,7 +23,7 @@ import {
   type LaunchOptions,
   type Postmaster,
 } from './postmaster.js';
-import { identityOf, isRunning } from './process-identity.js';
+import { PostmasterWatch, type Joined, type PostmasterObserver } from './postmaster-watch.js';
 import { ProcessRegister } from './process-register.js';
 import { writeFileAtomically } from './write-file-atomically.js';
 
@@ -37,16 +36,9 @@ import { writeFileAtomically } from './write-file-atomically.js';
  *    as after the kill of one backend, has no fewer users. The last to leave stops the server. A process that is killed
  *    counts no more; a server that is left without users is taken over by the next start.
  * 3. While anybody uses the server its port stays the same, so that pools find it again.
- * 4. A user that sees the server's process gone starts it again, or finds that another has: the lock decides who. Each
- *    loss and each failed attempt counts; after {@link MAX_RESTARTS} in {@link RESTART_WINDOW_MS} a user gives up, says
- *    so, and is to end, for whatever supervises it to see.
+ * 4. A user that sees the server gone starts it again, or finds that another has; see `postmaster-watch.ts`.
  * 5. A cluster is complete or absent: it is made beside its place and renamed.
  * 6. What is committed is on disk (`fsync` and `synchronous_commit` are on): a kill of either side loses nothing.
- *
- *            start                    process gone                budget spent
- *   absent ---------> in use (watched) ----------> restarting ------------------> given up
- *      ^  last leaves   |        ^                     |
- *      +----------------+        +---------------------+  started again, by us or another user
  *
  * In `<dataDir>/postgres/`: `cluster/` (PGDATA, unless PostgreSQL's user cannot reach it), `password` (mode 0600),
  * `port`, `users/`, `server.log`, `lock`.
@@ -58,10 +50,6 @@ const LOCK_WAIT_MS = 150_000;
 const JOIN_TIMEOUT_MS = 2_000;
 const RECOVERY_TIMEOUT_MS = 120_000;
 const JOIN_PAUSE_MS = 100;
-const WATCH_MS = 250;
-const MAX_RESTARTS = 5;
-const RESTART_WINDOW_MS = 10 * 60_000;
-const MAX_RESTART_PAUSE_MS = 16_000;
 
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
@@ -86,57 +74,36 @@ const SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
 };
 
-/** Told of what happens to a server after its start. */
-export interface EmbeddedPostgresObserver {
-  /** The server's process is gone. */
-  lost(pid: number): void;
-  /** @param byUs false if another process started it */
-  restarted(pid: number, tookMs: number, byUs: boolean): void;
-  /** It did not start; it is tried again. */
-  restartFailed(error: unknown): void;
-  /** It is not tried again: whoever uses the server should end. Called once at most. */
-  gaveUp(error: WeftError): void;
-}
-
 export interface EmbeddedPostgresOptions {
   /** Made if absent. */
   readonly dataDir: string;
   /** Server settings on top of ours; they only count if this process is the one that starts the server. */
   readonly settings?: Readonly<Record<string, string>>;
-  readonly observer?: EmbeddedPostgresObserver;
+  readonly observer?: PostmasterObserver;
+  /** How long a server that somebody told to stop may wait for its users before it is started anew. Default 30 s. */
+  readonly stoppingPatienceMs?: number;
 }
 
 export class EmbeddedPostgres {
-  #server: Postmaster;
   #stopping: Promise<void> | undefined;
-  #watching: Promise<void> | undefined;
-  readonly #stopped = new AbortController();
-  readonly #restarts = new AttemptBudget(MAX_RESTARTS, RESTART_WINDOW_MS);
 
   private constructor(
     private readonly membership: Membership,
-    private readonly launch: LaunchOptions,
-    private readonly observer: EmbeddedPostgresObserver | undefined,
-    server: Postmaster,
+    private readonly watch: PostmasterWatch,
+    /** PGDATA. */
+    readonly cluster: string,
     /** `postgres://weft:…@127.0.0.1:<port>/weft`; holds the password. */
     readonly url: string,
     /** False if the server ran already, for another process or left behind by one that was killed. */
     readonly started: boolean,
-  ) {
-    this.#server = server;
-  }
-
-  /** PGDATA. */
-  get cluster(): string {
-    return this.launch.cluster;
-  }
+  ) {}
 
   get pid(): number {
-    return this.#server.pid;
+    return this.watch.server.pid;
   }
 
   get port(): number {
-    return this.#server.port;
+    return this.watch.server.port;
   }
 
   /**
@@ -152,16 +119,13 @@ export class EmbeddedPostgres {
         const password = await readOrMakePassword(place);
         const launch = await prepareLaunch(place, password, options.settings);
         const { server, started } = await joinOrLaunch(launch, membership, password);
-        const made = new EmbeddedPostgres(
-          membership,
-          launch,
-          options.observer,
-          server,
-          urlOf(server, password),
-          started,
-        );
-        made.#watching = made.#watch();
-        return made;
+        const watch = new PostmasterWatch(server, {
+          ...options,
+          ...place,
+          findOrLaunch: (port) =>
+            withLock(place.home, () => findOrLaunch({ ...launch, port: { wanted: port, isFixed: true } })),
+        });
+        return new EmbeddedPostgres(membership, watch, place.cluster, urlOf(server, password), started);
       } catch (error) {
         await membership.leave();
         throw error;
@@ -177,8 +141,7 @@ export class EmbeddedPostgres {
 
   /** From here on the server is not started again; for the time before `stop`, when nobody needs it any more. */
   async stopWatching(): Promise<void> {
-    this.#stopped.abort();
-    await this.#watching;
+    await this.watch.stop();
   }
 
   async #leave(): Promise<void> {
@@ -187,48 +150,6 @@ export class EmbeddedPostgres {
       await this.membership.leave();
       if ((await this.membership.others()) === 0) await stopIfRunning(this.cluster);
     });
-  }
-
-  /** Until it is stopped or gives up. Never rejects. */
-  async #watch(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
-      const { pid } = this.#server;
-      const identity = await identityOf(pid);
-      while (identity !== null && (await isRunning(identity))) if (!(await this.#pause(WATCH_MS))) return;
-      this.observer?.lost(pid);
-      if (!(await this.#restart())) return;
-    }
-  }
-
-  /** False once it was stopped or the budget is spent. */
-  async #restart(): Promise<boolean> {
-    const startedMs = performance.now();
-    let lastError: unknown;
-    for (let pauseMs = 1_000; !this.#stopped.signal.aborted; pauseMs = Math.min(2 * pauseMs, MAX_RESTART_PAUSE_MS)) {
-      if (!this.#restarts.take(performance.now())) {
-        this.observer?.gaveUp(goneForGood(this.membership.home, lastError));
-        return false;
-      }
-      try {
-        const { port } = this.#server;
-        const launch = { ...this.launch, port: { wanted: port, isFixed: true } };
-        const { server, started } = await withLock(this.membership.home, () => findOrLaunch(launch));
-        if (server.port !== port) throw movedAway(this.membership.home);
-        this.#server = server;
-        this.observer?.restarted(server.pid, performance.now() - startedMs, started);
-        return true;
-      } catch (error) {
-        lastError = error;
-        this.observer?.restartFailed(error);
-        await this.#pause(pauseMs);
-      }
-    }
-    return false;
-  }
-
-  /** False if it was stopped meanwhile. */
-  async #pause(ms: number): Promise<boolean> {
-    return delay(ms, true, { signal: this.#stopped.signal, ref: false }).catch(() => false);
   }
 }
 
@@ -317,11 +238,6 @@ async function prepareLaunch(
   };
 }
 
-interface Joined {
-  readonly server: Postmaster;
-  readonly started: boolean;
-}
-
 async function findOrLaunch(launch: LaunchOptions): Promise<Joined> {
   const running = await findPostmaster(launch.cluster);
   return { server: running ?? (await launchPostmaster(launch)), started: running === null };
@@ -383,23 +299,6 @@ function isRecovering(error: unknown): boolean {
 
 function connectError(error: unknown, where: string): WeftError {
   return startError(error instanceof Error ? `error: ${error.message}` : '', where);
-}
-
-function goneForGood(where: string, cause: unknown): WeftError {
-  const minutes = String(RESTART_WINDOW_MS / 60_000);
-  const why = cause instanceof WeftError ? `; at last: ${cause.message}` : '';
-  return new WeftError(
-    'UNAVAILABLE',
-    `the embedded PostgreSQL is gone, and was started again ${String(MAX_RESTARTS)} times in ${minutes} minutes before${why}`,
-    { where, hint: 'Look into server.log there, then start weft again.', cause },
-  );
-}
-
-function movedAway(where: string): WeftError {
-  return new WeftError('UNAVAILABLE', 'the embedded PostgreSQL was started on another port', {
-    where,
-    hint: 'Start this process again.',
-  });
 }
 
 async function stopIfRunning(cluster: string): Promise<void> {

@@ -74,6 +74,11 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
   }
 }
 
+/** Whether the server was told to stop and has not ended yet. */
+export async function isStopping(cluster: string): Promise<boolean> {
+  return (await readPidFile(cluster))?.status === 'stopping';
+}
+
 /** Starts the server and waits until it accepts connections. It outlives this process. */
 export async function launchPostmaster(options: LaunchOptions): Promise<Postmaster> {
   const { cluster, port } = options;

@@ -7,12 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  EmbeddedPostgres,
-  hasEmbeddedPostgres,
-  removeEmbeddedPostgres,
-  type EmbeddedPostgresObserver,
-} from '../../src/platform/embedded-postgres.js';
+import { EmbeddedPostgres, hasEmbeddedPostgres, removeEmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
+import type { PostmasterObserver } from '../../src/platform/postmaster-watch.js';
 import { identityOf } from '../../src/platform/process-identity.js';
 
 let folder: string;
@@ -31,10 +27,15 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(dataDir = folder, observer?: EmbeddedPostgresObserver): Promise<EmbeddedPostgres> {
+async function start(
+  dataDir = folder,
+  observer?: PostmasterObserver,
+  stoppingPatienceMs = 30_000,
+): Promise<EmbeddedPostgres> {
   const server = await EmbeddedPostgres.start({
     dataDir,
     settings: { shared_buffers: '32MB' },
+    stoppingPatienceMs,
     ...(observer === undefined ? {} : { observer }),
   });
   running.push(server);
@@ -60,7 +61,7 @@ async function session(server: EmbeddedPostgres): Promise<{ client: pg.Client; p
   return { client, pid: rows[0]?.pid ?? 0 };
 }
 
-function tellTo(lines: string[]): EmbeddedPostgresObserver {
+function tellTo(lines: string[]): PostmasterObserver {
   return {
     lost: (pid) => lines.push(`lost ${String(pid)}`),
     restarted: (_pid, _tookMs, byUs) => lines.push(byUs ? 'restarted by us' : 'restarted'),
@@ -205,6 +206,17 @@ describe('the embedded PostgreSQL', () => {
     } finally {
       taker.close();
     }
+  });
+
+  it('comes back where it was told to stop and only waits for the sessions of those who use it', async () => {
+    const told: string[] = [];
+    const server = await start(folder, tellTo(told), 100);
+    const { pid } = server;
+    const kept = await session(server);
+    process.kill(pid, 'SIGTERM');
+    await expect.poll(() => told, { timeout: 30_000 }).toEqual([`lost ${String(pid)}`, 'restarted by us']);
+    await kept.client.end().catch(() => undefined);
+    expect(await query(server, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
   it('is given up after it was killed again and again, with what to do', async () => {
