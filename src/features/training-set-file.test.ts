@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -207,6 +207,44 @@ describe('writing a training set', () => {
     const writing = writeTrainingSet(join(folder, 'set.csv'), { plan: PLAN, rows: failing() }, [LABEL], T);
     await expect(writing).rejects.toThrow('lost connection');
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('leaves no file without its manifest', async () => {
+    const path = join(folder, 'set.csv');
+    await mkdir(`${path}.manifest.json`);
+    const writing = writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    await expect(writing).rejects.toMatchObject({ code: 'BAD_REQUEST', where: `${path}.manifest.json` });
+    expect(await readdir(folder)).toEqual(['set.csv.manifest.json']);
+  });
+
+  it('keeps what is there already until all of the new one is', async () => {
+    const path = join(folder, 'set.csv');
+    const manifest = await writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    async function* failing(): AsyncGenerator<TrainingRow, void, undefined> {
+      yield* rowsOf([]);
+      throw new Error('lost connection');
+    }
+    await expect(writeTrainingSet(path, { plan: PLAN, rows: failing() }, [LABEL], T)).rejects.toThrow('lost');
+    const sha256 = createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+    expect(sha256).toBe(manifest.sha256);
+    expect(await readdir(folder)).toEqual(['set.csv', 'set.csv.manifest.json']);
+  });
+
+  it('to a path that another writes to, too, leaves one of the two whole', async () => {
+    const path = join(folder, 'set.csv');
+    const many = (country: string) => Array.from({ length: 5_000 }, () => aRow([1, 1, country, true, 1, []]));
+    const manifests = await Promise.all(
+      ['here', 'elsewhere'].map((country) =>
+        writeTrainingSet(path, { plan: PLAN, rows: rowsOf(many(country)) }, [LABEL], T),
+      ),
+    );
+    const sha256 = createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+    expect(manifests.map((manifest) => manifest.sha256)).toContain(sha256);
+    expect(await readdir(folder)).toEqual(['set.csv', 'set.csv.manifest.json']);
   });
 
   it('refuses another ending, a folder that is not there, and two columns of one name', async () => {

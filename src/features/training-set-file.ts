@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
 import { csvHeader, csvRow } from './training-set-csv.js';
@@ -57,7 +57,8 @@ export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
 const MIN_WRITE_CHARS = 1 << 16;
 
 /**
- * Writes a training set and its manifest. The file appears under its name once it is whole, and not at all on a failure.
+ * Writes a training set and its manifest. Both appear under their names once both are whole and on disk, and neither on
+ * a failure. Of several who write to one path the last one stands; until then each has files of its own.
  * @param passed the columns of the labels file that are handed through; CSV keeps their texts as they are
  * @throws WeftError BAD_REQUEST if two columns have one name, or the file cannot be written
  */
@@ -71,8 +72,12 @@ export async function writeTrainingSet(
   const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
   const columns = columnsOf(set.plan, typed);
   checkNames(columns);
-  const partPath = `${path}.part`;
-  const file = await HashedFile.create(partPath);
+  const ending = `.${randomBytes(6).toString('hex')}.part`;
+  const file = await HashedFile.create(`${path}${ending}`);
+  const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`).catch(async (error: unknown) => {
+    await file.discard();
+    throw error;
+  });
   try {
     const counts = { rows: 0, notFoundRows: 0, invalidRows: 0 };
     const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
@@ -85,13 +90,33 @@ export async function writeTrainingSet(
     }
     await file.write(encode.end());
     const manifest = manifestOf(path, set.plan, { ...counts, ...(await file.finish()) }, nowMs);
-    await rename(partPath, path);
-    await writeFile(manifestPathOf(path), `${JSON.stringify(manifest, null, 2)}\n`);
+    await beside.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+    await beside.finish();
+    await putInPlace(file.path, path);
+    await putInPlace(beside.path, manifestPathOf(path)).catch(async (error: unknown) => {
+      // A file whose manifest cannot be put beside it goes again.
+      await rm(path, { force: true });
+      throw error;
+    });
     return manifest;
   } catch (error) {
     await file.discard();
+    await beside.discard();
     throw error;
   }
+}
+
+async function putInPlace(part: string, path: string): Promise<void> {
+  try {
+    await rename(part, path);
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+function cannotWrite(path: string, cause: unknown): WeftError {
+  const hint = 'give --out a path in a folder that exists and may be written to';
+  return new WeftError('BAD_REQUEST', 'the file cannot be written', { where: path, hint, cause });
 }
 
 interface Encoder {
@@ -169,10 +194,9 @@ class HashedFile {
 
   static async create(path: string): Promise<HashedFile> {
     try {
-      return new HashedFile(path, await open(path, 'w'));
+      return new HashedFile(path, await open(path, 'wx'));
     } catch (error) {
-      const hint = 'give --out a path in a folder that exists and may be written to';
-      throw new WeftError('BAD_REQUEST', 'the file cannot be written', { where: path, hint, cause: error });
+      throw cannotWrite(path, error);
     }
   }
 
@@ -182,7 +206,9 @@ class HashedFile {
     await this.file.writeFile(bytes);
   }
 
+  /** Resolves once the file is on disk. */
   async finish(): Promise<{ sha256: string; bytes: number }> {
+    await this.file.sync();
     await this.file.close();
     return { sha256: this.#hash.digest('hex'), bytes: this.#bytes };
   }
