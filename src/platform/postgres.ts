@@ -1,8 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { WeftError } from './errors.js';
 import { Session } from './session.js';
@@ -10,6 +7,9 @@ import { SqlError, toSqlError } from './sql-errors.js';
 
 const MIN_SERVER_VERSION = 150_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** Beyond its own time-out, for a statement's answer to arrive. */
+const SILENCE_TIMEOUT_MS = 5_000;
+const MIGRATION_LOCK_TIMEOUT_MS = 24 * 60 * 60 * 1_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
 const TRANSACTION_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -90,6 +90,8 @@ export async function createDataSource(url: string, options: DataSourceOptions =
       keepAlive: true,
       statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      // For a server that is gone without a word, which ends no statement; then the driver ends the connection.
+      query_timeout: (options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS) + SILENCE_TIMEOUT_MS,
     },
   });
 }
@@ -176,7 +178,13 @@ export class Database implements Queryable {
     const client = await this.#connect();
     try {
       await client.query('SET statement_timeout = 0');
-      await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+      const lock: pg.QueryConfig & { query_timeout: number } = {
+        text: 'SELECT pg_advisory_lock($1)',
+        values: [MIGRATION_LOCK],
+        // It waits for other processes to migrate.
+        query_timeout: MIGRATION_LOCK_TIMEOUT_MS,
+      };
+      await client.query(lock);
       return await this.#migrate();
     } catch (error) {
       throw toSqlError(error, 'migrations');
@@ -189,7 +197,7 @@ export class Database implements Queryable {
   /** On connections of its own: what a grown installation has to do once may take longer than any statement may later. */
   async #migrate(): Promise<string[]> {
     const options = this.dataSource.options as PostgresOptions;
-    const extra = { ...options.extra, statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
+    const extra = { ...options.extra, statement_timeout: 0, idle_in_transaction_session_timeout: 0, query_timeout: 0 };
     const patient = await new DataSource({ ...options, entities: [], poolSize: 1, extra }).initialize();
     try {
       return (await patient.runMigrations()).map((migration) => migration.name);
@@ -257,6 +265,7 @@ class Lease {
     const { promise, reject } = deferred();
     this.expired = promise;
     this.#timer = setTimeout(() => {
+      cutOff(this.client);
       this.release(true);
       reject(transactionTimeout(timeoutMs));
     }, timeoutMs);
@@ -320,25 +329,6 @@ export class Transaction implements Queryable {
     }
   }
 
-  /**
-   * `COPY … FROM STDIN`: streams chunks of the named format in; returns the number of rows.
-   * An error of `chunks` fails the COPY and with it the transaction.
-   */
-  async copyIn(text: string, chunks: Iterable<Buffer | string> | AsyncIterable<Buffer | string>): Promise<number> {
-    const client: { pipeline: boolean } & pg.PoolClient = this.#live();
-    // A COPY has the connection to itself.
-    client.pipeline = false;
-    try {
-      const sink = client.query(copyFrom(text));
-      await pipeline(Readable.from(chunks), sink);
-      return sink.rowCount;
-    } catch (error) {
-      throw toSqlError(error);
-    } finally {
-      client.pipeline = true;
-    }
-  }
-
   close(): void {
     this.#open = false;
   }
@@ -364,6 +354,12 @@ async function send<Row>(
   } catch (error) {
     throw toSqlError(error);
   }
+}
+
+/** Ends a connection at once: by itself, one that pipelines waits for the answers to all that it has sent. */
+function cutOff(client: pg.PoolClient): void {
+  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
+  connection.stream.destroy();
 }
 
 function beginStatement({ isolation, readOnly }: TransactionOptions): string {

@@ -1,16 +1,18 @@
-import type pg from 'pg';
+import type { PoolClient, QueryConfig } from 'pg';
 import { toSqlError } from './sql-errors.js';
+
+const ANSWER_TIMEOUT_MS = 5_000;
 
 /**
  * A connection of one's own, for what PostgreSQL keeps as long as a session lasts, such as advisory locks. Whether it
  * is closed or lost, everything that it held is free again.
  */
 export class Session {
-  readonly #client: pg.PoolClient;
+  readonly #client: PoolClient;
   #isOver = false;
 
   /** @param onLost called once if the connection ends by itself */
-  constructor(client: pg.PoolClient, onLost: () => void) {
+  constructor(client: PoolClient, onLost: () => void) {
     this.#client = client;
     const lost = (): void => {
       if (this.#isOver) return;
@@ -24,7 +26,7 @@ export class Session {
 
   async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     try {
-      return (await this.#client.query(text, values as unknown[])).rows as Row[];
+      return (await this.#client.query(this.#bounded(text, values))).rows as Row[];
     } catch (error) {
       throw toSqlError(error);
     }
@@ -37,7 +39,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    await this.#client.query('SELECT pg_advisory_unlock_all()').catch(() => undefined);
+    await this.#client.query(this.#bounded('SELECT pg_advisory_unlock_all()', [])).catch(() => undefined);
     this.#client.release(true);
   }
 
@@ -46,5 +48,10 @@ export class Session {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#client.release(true);
+  }
+
+  /** A session that is held for days has to find out soon that nobody answers. */
+  #bounded(text: string, values: readonly unknown[]): QueryConfig & { query_timeout: number } {
+    return { text, values: [...values], query_timeout: ANSWER_TIMEOUT_MS };
   }
 }

@@ -80,7 +80,7 @@ const CONNECTION_ERRNOS: ReadonlySet<string> = new Set([
 
 /** node-postgres gives broken connections no code, only these words. */
 const CONNECTION_MESSAGE =
-  /Connection terminated|connection timeout|Client has encountered a connection error|timeout exceeded when trying to connect|Client was closed|not queryable/i;
+  /Connection terminated|Query read timeout|connection timeout|Client has encountered a connection error|timeout exceeded when trying to connect|Client was closed|not queryable/i;
 
 /**
  * Translates what node-postgres throws. A WeftError passes through, and so does anything that is no database error,
