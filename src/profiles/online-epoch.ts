@@ -13,11 +13,12 @@ export type NewestVersion = (epoch: Uuid) => Promise<number>;
  */
 export async function onlineEpoch(db: Database, newestVersion: NewestVersion): Promise<Uuid> {
   return db.transaction(async (tx) => {
-    const [row] = await tx.query<{ epoch: Uuid; drawn: number }>(
-      `SELECT online_epoch AS epoch, (SELECT last_value FROM publish_version) AS drawn FROM installation FOR UPDATE`,
-    );
+    const [row] = await tx.query<{ epoch: Uuid }>('SELECT online_epoch AS epoch FROM installation FOR UPDATE');
     if (row === undefined) throw new Error('the installation has no row');
-    if ((await newestVersion(row.epoch)) <= row.drawn) return row.epoch;
+    // In this order: others draw and publish all the while, and what was published by now was drawn before.
+    const newest = await newestVersion(row.epoch);
+    const [sequence] = await tx.query<{ drawn: number }>('SELECT last_value AS drawn FROM publish_version');
+    if (newest <= (sequence?.drawn ?? 0)) return row.epoch;
     const [renewed] = await tx.query<{ epoch: Uuid }>(
       'UPDATE installation SET online_epoch = gen_random_uuid() RETURNING online_epoch AS epoch',
     );

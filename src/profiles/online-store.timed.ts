@@ -48,7 +48,8 @@ export class TimedOnlineStore implements OnlineStore {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        reject(unavailable(`did not answer within ${String(maxMs)} ms`));
+        // Timers run before sockets are read: where this process was busy, the answer may be there already.
+        setImmediate(reject, unavailable(`did not answer within ${String(maxMs)} ms`));
       }, maxMs);
     });
     const working = work();

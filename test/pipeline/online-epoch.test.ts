@@ -32,6 +32,11 @@ describe('the epoch of the online store', () => {
     expect(await epoch()).toBe(second);
   });
 
+  it('stays where others draw and publish while it is asked for', async () => {
+    const first = await epoch();
+    expect(await onlineEpoch(test.database, draw)).toBe(first);
+  });
+
   it('is one for processes that start together', async () => {
     newest.set(await epoch(), 1_000);
     const epochs = await Promise.all(Array.from({ length: 5 }, epoch));
