@@ -134,8 +134,15 @@ async function handleSettings(
   const { writeKey } = request.params as { writeKey: string };
   await verifyIngestKey(deps, writeKey);
   const { publicUrl } = deps;
+  const url = publicUrl ?? `${request.protocol}://${request.host}`;
+  if (!URL.canParse(url)) {
+    throw new WeftError('BAD_REQUEST', 'the request does not say where it was sent', {
+      where: 'host',
+      hint: 'send the header Host, or set WEFT_PUBLIC_URL on the server',
+    });
+  }
   reply.header('cache-control', `${publicUrl === undefined ? 'private' : 'public'}, max-age=60`);
-  return analyticsJsSettings(writeKey, new URL(publicUrl ?? `${request.protocol}://${request.host}`));
+  return analyticsJsSettings(writeKey, new URL(url));
 }
 
 function take(
