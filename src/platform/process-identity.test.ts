@@ -24,12 +24,16 @@ it('takes no later process with the same id for the one that was meant', async (
 
 it('takes an ended process that nobody waited for as gone', async () => {
   if (process.platform !== 'linux') return;
-  // The shell becomes a program that waits for no child.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // Before the child ends, the shell has become a program that waits for no child.
+  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     const [line] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
-    await expect.poll(() => spawnSync('ps', ['-o', 'stat=', '-p', String(pid)]).stdout.toString()).toMatch(/^Z/);
+    await expect
+      .poll(() => spawnSync('ps', ['-o', 'stat=', '-p', String(pid)]).stdout.toString(), {
+        timeout: 10_000,
+      })
+      .toMatch(/^Z/);
     expect(await identityOf(pid)).toBeNull();
     expect(await isRunning(String(pid))).toBe(false);
   } finally {
