@@ -89,12 +89,13 @@ describe('bounds of a query', () => {
   const refused = async (query: string): Promise<string | undefined> =>
     (await world.ask(query)).errors?.map(({ message }) => message).join();
 
+  const many = (count: number, field: (i: number) => string): string =>
+    Array.from({ length: count }, (_, i) => field(i)).join(' ');
+
   it('are levels, root fields, aliases, fields and tokens', async () => {
     const nest = (levels: number): string =>
       levels === 0 ? 'key' : `members { edges { node { segments { segment { ${nest(levels - 1)} } } } } }`;
     expect(await refused(`{ segment(key: "x") { ${nest(3)} } }`)).toMatch('levels');
-    const many = (count: number, field: (i: number) => string): string =>
-      Array.from({ length: count }, (_, i) => field(i)).join(' ');
     expect(await refused(`{ ${many(21, (i) => `a${String(i)}: segment(key: "x") { key }`)} }`)).toMatch('root fields');
     expect(await refused(`{ segment(key: "x") { ${many(101, (i) => `a${String(i)}: key`)} } }`)).toMatch('aliases');
     const doubling = many(
@@ -127,6 +128,11 @@ describe('bounds of a query', () => {
     expect(await refused(`{ ${members('(first: 500)')} }`)).toMatch('fields in its answer');
     expect(await refused(`query ($n: Int!) { ${members('(first: $n)')} }`)).toMatch('fields in its answer');
     expect(await refused(`{ ${members('(first: 20)')} }`)).toBeUndefined();
+    const entity = '{ namespace: "user_id", value: "x" }';
+    const values = (aliases: number): string =>
+      `onlineFeatures(entities: [${entity}]) { features { ${many(aliases, (i) => `a${String(i)}: name`)} } }`;
+    expect(await refused(`{ ${values(90)} }`)).toMatch('fields in its answer');
+    expect(await refused(`{ ${values(5)} }`)).toBeUndefined();
   });
 
   it('hold before a parser exhausts its stack, but not for brackets in text', async () => {

@@ -53,13 +53,13 @@ export class DefinitionsIndex {
   }
 
   /**
-   * The features that a query names, in its order; all of them if it names none.
+   * The features that a query names, each once, in its order; all of them if it names none.
    * @throws WeftError BAD_REQUEST for names that do not exist, or a list of names beside a service
    */
   select(names: readonly string[] | null | undefined, service: string | null | undefined): readonly ReadableFeature[] {
     const hasNames = names !== null && names !== undefined;
     if (service === null || service === undefined) {
-      return hasNames ? names.map((name) => this.#feature(name)) : [...this.#features.values()];
+      return hasNames ? [...new Set(names)].map((name) => this.#feature(name)) : [...this.#features.values()];
     }
     if (hasNames) {
       throw new WeftError('BAD_REQUEST', 'both features and a service are named', {

@@ -41,6 +41,8 @@ export const QUERY_LIMITS = {
 
 /** Items taken for granted in a list that has no page size. */
 const ITEMS_OF_LIST = 10;
+/** The same for fields under another name, of which an item has as many as the query says. */
+const ALIASED_ITEMS_OF_LIST = 500;
 
 interface Size {
   readonly depth: number;
@@ -90,7 +92,7 @@ export function queryLimitsRule(context: ValidationContext): ASTVisitor {
       introspections: below.introspections + (introspects ? 1 : 0),
       aliases: below.aliases + (field.alias ? 1 : 0),
       fields: below.fields + 1,
-      answerFields: 1 + below.answerFields * (definition === undefined ? 1 : itemsOf(field, definition)),
+      answerFields: 1 + (definition === undefined ? below.answerFields : inAnswer(field, definition, below)),
     };
   };
   const measure = (set: SelectionSetNode, parent: GraphQLNamedType | undefined): Size => {
@@ -125,17 +127,18 @@ function isComposite(type: GraphQLNamedType | undefined): type is GraphQLObjectT
   return isObjectType(type) || isInterfaceType(type);
 }
 
-/** How many of what is below a field its answer may hold. */
-function itemsOf(field: FieldNode, { args, type }: GraphQLField<unknown, unknown>): number {
+/** How many fields below a field its answer may hold. */
+function inAnswer(field: FieldNode, { args, type }: GraphQLField<unknown, unknown>, below: Size): number {
   const page = args.find(({ name }) => name === 'first');
   if (page !== undefined) {
     const given = field.arguments?.find(({ name }) => name.value === 'first')?.value;
-    if (given?.kind === Kind.INT) return Math.min(Math.max(Number(given.value), 1), MAX_PAGE_SIZE);
-    return given === undefined ? DEFAULT_PAGE_SIZE : MAX_PAGE_SIZE;
+    const literal =
+      given?.kind === Kind.INT ? Math.min(Math.max(Number(given.value), 1), MAX_PAGE_SIZE) : MAX_PAGE_SIZE;
+    return below.answerFields * (given === undefined ? DEFAULT_PAGE_SIZE : literal);
   }
   // The items of a connection are counted by its page size.
-  if (field.name.value === 'edges') return 1;
-  return isListType(getNullableType(type)) ? ITEMS_OF_LIST : 1;
+  if (field.name.value === 'edges' || !isListType(getNullableType(type))) return below.answerFields;
+  return below.answerFields * ITEMS_OF_LIST + below.aliases * (ALIASED_ITEMS_OF_LIST - ITEMS_OF_LIST);
 }
 
 /** True for what would exhaust the parser's stack. */

@@ -12,7 +12,7 @@ import { SnapshotBatcher } from './snapshot-batcher.js';
 
 /** Lists that cost a statement each, as timelines do, in one request. */
 const MAX_SINGLE_READS = 20;
-const MAX_FEATURE_VALUES = 100_000;
+const MAX_FEATURE_VALUES = 25_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Everything that one request reads: one instant, one version of the definitions, each profile once. */
