@@ -15,7 +15,7 @@ import { LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './part
  *     stays true between batches.
  *
  * L4  A worker that has to be alone is so while its session lasts: it holds a lock exclusively that all others share.
- *     It takes no partition without it, and is told as soon as the session is gone.
+ *     It takes no partition without it, is alone once it holds all, and is told as soon as the session is gone.
  *
  * A worker is alive while its session holds an advisory lock: PostgreSQL frees it when the process dies, however it
  * died, so a takeover waits for no timeout and trusts no clock.
@@ -34,6 +34,7 @@ export class PartitionLeases {
   #session: Session | null = null;
   #held = new Map<number, Lease>();
   #partitions = 0;
+  #isAlone = false;
 
   /** @param worker an id no other live worker has, 1…2^31 − 1 */
   constructor(db: Database, worker: number, options: LeaseOptions) {
@@ -67,7 +68,6 @@ export class PartitionLeases {
       throw error;
     }
     this.#session = session;
-    this.#options.onAlone?.(true);
   }
 
   /**
@@ -84,6 +84,8 @@ export class PartitionLeases {
     const surplus = [...this.#held.keys()].slice(share);
     if (surplus.length > 0) await this.#giveBack(surplus);
     await this.#take(share);
+    // Now, not before: with every row seen free under its own lock, nothing that began before can still commit.
+    if (this.holdsAll && !this.#isAlone) this.#setAlone(true);
     return before !== [...this.#held.values()].map((l) => `${String(l.part)}@${String(l.epoch)}`).join();
   }
 
@@ -94,7 +96,7 @@ export class PartitionLeases {
     } finally {
       await this.#session?.close();
       this.#session = null;
-      this.#options.onAlone?.(false);
+      this.#setAlone(false);
     }
   }
 
@@ -166,7 +168,12 @@ export class PartitionLeases {
   #left(): void {
     this.#session = null;
     this.#held.clear();
-    this.#options.onAlone?.(false);
+    this.#setAlone(false);
+  }
+
+  #setAlone(isAlone: boolean): void {
+    this.#isAlone = isAlone;
+    this.#options.onAlone?.(isAlone);
   }
 
   async #census(): Promise<{ partitions: number; workers: number }> {
