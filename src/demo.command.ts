@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { z } from 'zod';
 import type { ApiScope } from './api/auth/api-key.model.js';
@@ -87,6 +88,9 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
   const { runLive, thingsToPaste } = await import('../seeds/demo-live.js');
   process.stdout.write(thingsToPaste(url, state.readKey, { namespace: 'crm_id', value: '12347' }));
   process.stdout.write(
+    `\nFor commands on this data, such as npx weft segment list: export WEFT_DATA_DIR=${relative('.', app.config.dataDir)}\n`,
+  );
+  process.stdout.write(
     '\nLive traffic goes on; people enter and leave, some by the clock alone. A few carts are dated four to five minutes\n' +
       'back, so that you need not wait for them to be abandoned. Ctrl-C stops.\n\n',
   );
@@ -100,7 +104,9 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
 /** A folder of the demo's own beside what `weft serve` keeps, so that --fresh can never delete anybody's data. */
 function demoConfig(): Config {
   const config = readConfig();
-  return { ...config, dataDir: join(config.dataDir, 'demo') };
+  // WEFT_DATA_DIR may name that very folder, as it does for the commands on the demo's data.
+  const isDemo = existsSync(stateFile(config));
+  return isDemo ? config : { ...config, dataDir: join(config.dataDir, 'demo') };
 }
 
 function firstStartMs(app: App, { startedAt }: DemoOptions): number {
