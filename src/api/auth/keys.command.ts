@@ -80,7 +80,8 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
       hint: 'name the source that they belong to, as in --source web',
     });
   }
-  return deps.withKeys(async ({ keys, ensureSource }) => {
+  return deps.withKeys(async ({ keys, sourceKeys, ensureSource }) => {
+    const isNew = source !== undefined && ![...(await sourceKeys()).values()].includes(source);
     const { key, secret } = await keys.create({
       name,
       scopes: scope,
@@ -90,7 +91,8 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
     if (options.json === true) {
       deps.stdout.write(jsonText({ ...toJson(key, source, deps.clock.now()), secret }));
     } else {
-      deps.stderr.write(`Key for ${name} with scope ${key.scopes.join(', ')}. It is shown this once:\n`);
+      const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
+      deps.stderr.write(`Key for ${name} with scope ${key.scopes.join(', ')}${of}. It is shown this once:\n`);
       deps.stdout.write(`${secret}\n`);
     }
     return EXIT_CODES.ok;
