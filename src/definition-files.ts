@@ -1,6 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { parse } from 'yaml';
 import type { FeatureDefinitions } from './features/feature.service.js';
 import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js';
 import { WeftError } from './platform/errors.js';
@@ -62,7 +61,7 @@ export async function readDefinitionFiles(paths: readonly string[]): Promise<Fou
 export function parseDefinitionFiles(files: readonly DefinitionText[], standing: Iterable<string>): DefinedInFiles {
   const featureFiles = files.filter((file) => kindsOf(file).includes('features'));
   const segmentFiles = files.filter((file) => kindsOf(file).includes('segments'));
-  const elsewhere = new Set([...standing, ...featureFiles.flatMap(({ text }) => featureNamesIn(text))]);
+  const elsewhere = new Set([...standing, ...featureFiles.flatMap((file) => featureNamesIn(file))]);
   const parsed = featureFiles.map((file) => ({
     file,
     ...parseFeatures(file.text, file.name, elsewhere, SEGMENT_FILE_FIELDS),
@@ -97,8 +96,9 @@ type Kind = 'features' | 'segments';
 
 /** By the fields at its top; a file may be of both kinds. */
 function kindsOf({ name, text }: DefinitionText): Kind[] {
-  new YamlFile(text, name).throwProblems();
-  const root: unknown = parse(text);
+  const file = new YamlFile(text, name);
+  file.throwProblems();
+  const root = file.toJs();
   const fields = typeof root === 'object' && root !== null ? Object.keys(root) : [];
   const kinds: Kind[] = [];
   if (fields.some((field) => FEATURE_FILE_FIELDS.includes(field))) kinds.push('features');
@@ -107,8 +107,8 @@ function kindsOf({ name, text }: DefinitionText): Kind[] {
 }
 
 /** Names of the features that a file seems to define; whether it does so rightly is told when it is parsed. */
-function featureNamesIn(text: string): string[] {
-  const views = listIn(parse(text), 'views');
+function featureNamesIn({ name, text }: DefinitionText): string[] {
+  const views = listIn(new YamlFile(text, name).toJs(), 'views');
   return views.flatMap((view) => listIn(view, 'features').map((feature) => String(fieldOf(feature, 'name'))));
 }
 

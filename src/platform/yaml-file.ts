@@ -1,6 +1,7 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isScalar, isSeq } from 'yaml';
 import { WeftError } from './errors.js';
 import { nearestName } from './near-names.js';
+import { offsetOf, YamlText } from './yaml-text.js';
 
 /** Problems told at most; the number of the others is told. */
 const MAX_PROBLEMS = 50;
@@ -15,25 +16,29 @@ interface Problem {
 export class YamlFile {
   readonly root: YamlValue;
   readonly #file: string;
-  readonly #lines = new LineCounter();
-  readonly #document: Document;
+  readonly #text: YamlText;
   readonly #problems: Problem[] = [];
 
   /** @param file how messages call it */
   constructor(text: string, file: string) {
     this.#file = file;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of this.#document.errors) this.problem(error.pos[0], error.message, 'write valid YAML 1.2');
-    this.root = new YamlValue(this, this.#document.contents, 0);
+    this.#text = new YamlText(text);
+    for (const { offset, message } of this.#text.faults) this.problem(offset, message, 'write valid YAML 1.2');
+    this.root = new YamlValue(this, this.#text.contents, 0);
+  }
+
+  /** All of the file without its places. */
+  toJs(): unknown {
+    return this.#text.toJs();
   }
 
   problem(offset: number, what: string, hint: string): void {
-    const { line, col } = this.#lines.linePos(offset);
+    const { line, col } = this.#text.position(offset);
     this.#problems.push({ where: `${this.#file}:${String(line)}:${String(col)}`, what, hint });
   }
 
   resolve(node: unknown): unknown {
-    return isAlias(node) ? node.resolve(this.#document) : node;
+    return this.#text.resolve(node);
   }
 
   /** @throws WeftError DEFINITION_INVALID with all problems; its `where` and `hint` are the first one's */
@@ -124,10 +129,4 @@ export class YamlValue {
       near === undefined ? `use one of ${known.join(', ')}` : `did you mean "${near}"?`,
     );
   }
-}
-
-function offsetOf(node: unknown): number | undefined {
-  if (typeof node !== 'object' || node === null || !('range' in node) || !Array.isArray(node.range)) return undefined;
-  const [start] = node.range as unknown[];
-  return typeof start === 'number' ? start : undefined;
 }

@@ -1,7 +1,6 @@
-import { parseDocument } from 'yaml';
-
 import type { JsonObject } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
+import { YamlText } from '../platform/yaml-text.js';
 import { FieldChecker } from './manifest-fields.js';
 import {
   DEFAULT_TOLERANCE,
@@ -32,10 +31,17 @@ const FIELDS = [
   'goldenVectors',
 ];
 
-/** One MODEL_INVALID error that tells all problems; its `where` and `hint` are the first one's. */
+/** Problems told at most; the number of the others is told. */
+const MAX_PROBLEMS = 50;
+
+/** One MODEL_INVALID error that tells the problems; its `where` and `hint` are the first one's. */
 export function modelInvalid(problems: readonly ModelProblem[]): WeftError {
-  const lines = problems.map((problem) => `${problem.where}: ${problem.message} (${problem.hint})`);
-  const message = lines.length > 1 ? `${String(lines.length)} problems:\n  ${lines.join('\n  ')}` : lines.join('');
+  const count = problems.length;
+  const lines = problems
+    .slice(0, MAX_PROBLEMS)
+    .map((problem) => `${problem.where}: ${problem.message} (${problem.hint})`);
+  if (count > MAX_PROBLEMS) lines.push(`and ${String(count - MAX_PROBLEMS)} more`);
+  const message = count > 1 ? `${String(count)} problems:\n  ${lines.join('\n  ')}` : lines.join('');
   const [first] = problems;
   return new WeftError('MODEL_INVALID', message, first === undefined ? {} : { where: first.where, hint: first.hint });
 }
@@ -51,17 +57,16 @@ export function parseManifest(text: string): ModelManifest {
       hint: 'keep fewer golden vectors',
     });
   }
-  const document = parseDocument(text);
-  if (document.errors.length > 0) {
+  const yaml = new YamlText(text);
+  if (yaml.faults.length > 0) {
     throw modelInvalid(
-      document.errors.map((error) => ({
-        where: `line ${String(error.linePos?.[0].line ?? 1)}, column ${String(error.linePos?.[0].col ?? 1)}`,
-        message: error.message.split('\n')[0] ?? error.code,
-        hint: 'write valid YAML or JSON',
-      })),
+      yaml.faults.map(({ offset, message }) => {
+        const { line, col } = yaml.position(offset);
+        return { where: `line ${String(line)}, column ${String(col)}`, message, hint: 'write valid YAML or JSON' };
+      }),
     );
   }
-  return readManifest(document.toJS({ maxAliasCount: 100 }));
+  return readManifest(yaml.toJs());
 }
 
 /**

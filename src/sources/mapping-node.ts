@@ -1,7 +1,8 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isScalar, isSeq } from 'yaml';
 
 import type { JsonValue } from '../events/event.model.js';
 import { nearestName } from '../platform/near-names.js';
+import { offsetOf, YamlText } from '../platform/yaml-text.js';
 
 export interface MappingProblem {
   /** `line:column`, both from 1. */
@@ -15,18 +16,17 @@ export interface MappingProblem {
 export class MappingText {
   readonly problems: MappingProblem[] = [];
   readonly root: MappingNode;
-  readonly #lines = new LineCounter();
-  readonly #document: Document;
+  readonly #text: YamlText;
 
   constructor(text: string) {
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: true });
-    for (const error of this.#document.errors) this.#add(error.pos[0], '', error.message);
-    this.root = new MappingNode(this, this.#document.contents, '', 0);
+    this.#text = new YamlText(text);
+    for (const { offset, message } of this.#text.faults) this.#add(offset, '', message);
+    this.root = new MappingNode(this, this.#text.contents, '', 0);
   }
 
   /** The whole text as JSON. */
   toJson(): JsonValue {
-    return this.#document.toJS({ maxAliasCount: 100 }) as JsonValue;
+    return this.#text.toJs() as JsonValue;
   }
 
   add(node: MappingNode, message: string, offset = 0): void {
@@ -34,11 +34,11 @@ export class MappingText {
   }
 
   resolve(raw: unknown): unknown {
-    return isAlias(raw) ? raw.resolve(this.#document) : raw;
+    return this.#text.resolve(raw);
   }
 
   #add(offset: number, path: string, message: string): void {
-    const { line, col } = this.#lines.linePos(offset);
+    const { line, col } = this.#text.position(offset);
     this.problems.push({ position: `${String(line)}:${String(col)}`, path, message });
   }
 }
@@ -82,7 +82,10 @@ export class MappingNode {
     const found = new Map<string, MappingNode>();
     for (const pair of this.#raw.items) {
       const name = isScalar(pair.key) ? String(pair.key.value) : '';
-      found.set(name, this.#child(pair.value, this.path === '' ? name : `${this.path}.${name}`, offsetOf(pair.key)));
+      found.set(
+        name,
+        this.#child(pair.value, this.path === '' ? name : `${this.path}.${name}`, offsetOf(pair.key) ?? this.offset),
+      );
     }
     return found;
   }
@@ -146,13 +149,6 @@ export class MappingNode {
   }
 
   #child(raw: unknown, path: string, fallback: number): MappingNode {
-    const offset = offsetOf(raw);
-    return new MappingNode(this.text, raw, path, offset === -1 ? fallback : offset);
+    return new MappingNode(this.text, raw, path, offsetOf(raw) ?? fallback);
   }
-}
-
-function offsetOf(raw: unknown): number {
-  if (raw === null || typeof raw !== 'object' || !('range' in raw) || !Array.isArray(raw.range)) return -1;
-  const [start] = raw.range as unknown[];
-  return typeof start === 'number' ? start : -1;
 }
