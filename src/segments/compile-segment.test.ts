@@ -199,6 +199,12 @@ describe('values', () => {
     expect(world(source, facts).truth(NOW)).toBe(true);
   });
 
+  it('a pattern sees the first 1,024 characters of a text', () => {
+    const traits = { long: `${'x'.repeat(1_023)}yz` };
+    expect(world('regex(traits.long, "^x+y$") && !regex(traits.long, "z")', { traits }).truth(NOW)).toBe(true);
+    expect(world('traits.long.contains("z")', { traits }).truth(NOW)).toBe(true);
+  });
+
   it('overflow of an int is an error, not a rounded number', () => {
     expect(world('9007199254740991 + 1 > 0', {}).truth(NOW)).toBe(false);
     expect(world('!(9007199254740991 + 1 > 0)', {}).truth(NOW)).toBe(false);
