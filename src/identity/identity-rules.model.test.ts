@@ -45,6 +45,18 @@ describe('blocked values', () => {
     ...['', '  ', 'null', 'NULL', ' None ', 'nil', 'undefined', 'NaN', 'n/a', 'Unknown', '0', '-1', 'anonymous'],
     ...['Guest', 'TEST', '[object Object]', 'true', 'False', '0000', '---', '00000000-0000-0000-0000-000000000000'],
     ...['00:00:00:00:00:00', '0.0', 'test@test.com', 'Null@null.org', 'noreply@shop.example', 'No-Reply@shop.example'],
+    ...[
+      '\u200b',
+      ' \u200b\ufeff\u2060 ',
+      '\u3164',
+      '\u202enull',
+      'nu\u200bll',
+      '\u00adundefined',
+      'ｎｕｌｌ',
+      '０００',
+      '－１',
+    ],
+    ...['n\u2060ull@null.org', '\u2066noreply\u2069@shop.example'],
   ])('%j stands for nobody', (value) => {
     expect(isBlockedValue(value, RULES)).toBe(true);
   });
@@ -52,6 +64,7 @@ describe('blocked values', () => {
   it.each([
     ...['1', '10', '-10', 'nullable', 'tester', 'guest42', 'ana@example.com', 'test@gmail.com', 'noreplyson@x.org'],
     ...['00000000-0000-0000-0000-000000000001', 'anonymous@x.org', 'test@testing.org', 'x@noreply.com'],
+    ...['نور', 'ａｎａ', 'ana\u200d', '\u202eana', '०१', 'é', '👩\u200d🚀'],
   ])('%j may be somebody', (value) => {
     expect(isBlockedValue(value, RULES)).toBe(false);
   });

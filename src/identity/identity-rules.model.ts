@@ -85,12 +85,18 @@ export function withinLimits(
 
 /**
  * True for values that stand for nobody: placeholders, and values of nothing but zeros and separators such as the zero
- * UUID. `value` may be raw or normalised; case and outer white space do not matter.
+ * UUID. `value` may be raw or normalised; case, outer white space, invisible characters and other forms of the same
+ * characters, such as full-width ones, do not matter.
  */
 export function isBlockedValue(value: string, rules: IdentityRules): boolean {
-  const folded = value.trim().toLowerCase();
+  const seen = ASCII.test(value) ? value : value.normalize('NFKC').replace(INVISIBLE, '');
+  const folded = seen.trim().toLowerCase();
   return rules.blockedValues.has(folded) || isZeros(folded) || isBlockedAddress(folded, rules);
 }
+
+const ASCII = /^[ -~]*$/;
+/** Characters without a shape of their own: zero-width ones, marks of direction, fillers. */
+const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** True for the empty string and for strings of zeros and the separators of UUIDs, MAC addresses and numbers. */
 export function isZeros(value: string): boolean {
