@@ -57,6 +57,9 @@ interface TimerBarrier {
   readonly untilT: number;
 }
 
+/** Events in a row that may be blamed, with none between them that could be applied. Then it is not them. */
+const MAX_BURIED_IN_A_ROW = 20;
+
 /** How long a timer that cannot be fired is put off. */
 const POSTPONE_MS = 60 * 60 * 1000;
 
@@ -73,6 +76,7 @@ export class Worker {
   #leasesCheckedAt = Number.NEGATIVE_INFINITY;
   #barrier: TimerBarrier | null = null;
   #roundsSinceChore = 0;
+  #buriedInARow = 0;
   #timerLimit: number;
   #timersLookedAt = Number.NEGATIVE_INFINITY;
 
@@ -202,10 +206,13 @@ export class Worker {
   async #apply(events: readonly LoggedEvent[], toPos: number): Promise<void> {
     try {
       await this.#attempt((definitions) => this.#parts.pipeline.applyEvents(definitions, events, toPos));
+      if (events.length > 0) this.#buriedInARow = 0;
     } catch (error) {
       const [only] = events;
       if (only === undefined || !mayBeTheEvents(error, events.length)) throw error;
       if (events.length === 1) {
+        if (this.#buriedInARow >= MAX_BURIED_IN_A_ROW) throw error;
+        this.#buriedInARow++;
         await this.#bury(only, error, toPos);
         return;
       }

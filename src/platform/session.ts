@@ -1,4 +1,5 @@
-import type { PoolClient, QueryConfig } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
+import { WeftError } from './errors.js';
 import { toSqlError } from './sql-errors.js';
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -26,7 +27,7 @@ export class Session {
 
   async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     try {
-      return (await this.#client.query(this.#bounded(text, values))).rows as Row[];
+      return (await this.#answer(text, values)).rows as Row[];
     } catch (error) {
       throw toSqlError(error);
     }
@@ -39,7 +40,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    await this.#client.query(this.#bounded('SELECT pg_advisory_unlock_all()', [])).catch(() => undefined);
+    await this.#answer('SELECT pg_advisory_unlock_all()', []).catch(() => undefined);
     this.#client.release(true);
   }
 
@@ -51,7 +52,20 @@ export class Session {
   }
 
   /** A session that is held for days has to find out soon that nobody answers. */
-  #bounded(text: string, values: readonly unknown[]): QueryConfig & { query_timeout: number } {
-    return { text, values: [...values], query_timeout: ANSWER_TIMEOUT_MS };
+  async #answer(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        // Timers run before sockets are read: where this process was busy, the answer may be there already.
+        setImmediate(reject, new WeftError('UNAVAILABLE', 'the database does not answer', { retryAfterMs: 1_000 }));
+      }, ANSWER_TIMEOUT_MS);
+    });
+    const answering = this.#client.query(text, [...values]);
+    answering.catch(() => undefined);
+    try {
+      return await Promise.race([answering, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

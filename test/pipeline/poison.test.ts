@@ -3,6 +3,7 @@ import { encodePayload } from '../../src/events/event-codec.js';
 import { StreamBackfillStore } from '../../src/features/stream-backfill.store.js';
 import { hashId } from '../../src/platform/ids.js';
 import { SqlError } from '../../src/platform/sql-errors.js';
+import { TimerStore } from '../../src/segments/timer.store.js';
 import { aTrack, createWorld, START_MS, type World } from '../support/world.js';
 
 describe('an event that makes the pipeline throw', () => {
@@ -79,6 +80,19 @@ describe('an event that makes the pipeline throw', () => {
     await world.drain();
     expect(await letters()).toEqual([]);
     expect(await visitors()).toEqual([1, 2]);
+  });
+
+  it('is not every one of them: after twenty in a row the worker stops, and goes on where the cause is gone', async () => {
+    const people = Array.from({ length: 50 }, (_, i) => aTrack('visit', { anonymous_id: `a${String(i)}` }));
+    await world.accept(people);
+    const broken = vi.spyOn(TimerStore.prototype, 'save').mockRejectedValue(new TypeError('a defect'));
+    await expect(world.drain()).rejects.toThrow('a defect');
+    await expect(world.drain()).rejects.toThrow('a defect');
+    expect(await letters()).toHaveLength(20);
+    broken.mockRestore();
+    await world.drain();
+    expect(await letters()).toHaveLength(20);
+    expect(await visitors()).toEqual(people.map((_, i) => i + 1).slice(20));
   });
 
   it('is not the one that happens to wait when a stream is retired', async () => {
