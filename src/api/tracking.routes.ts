@@ -53,7 +53,10 @@ export function trackingRoutes(deps: TrackingDependencies): FastifyPluginCallbac
     const handler = (request: FastifyRequest): Promise<unknown> => handleBatch(deps, request);
     for (const name of [...BATCH_NAMES, 'b']) addRoute(app, name, handler);
     for (const type of EVENT_TYPES) {
-      app.get(`/v1/pixel/${type}`, (request, reply) => handlePixel(deps, type, request, reply));
+      // Whoever only asks for the head has not shown the image.
+      app.get(`/v1/pixel/${type}`, { exposeHeadRoute: false }, (request, reply) =>
+        handlePixel(deps, type, request, reply),
+      );
     }
     app.get('/v1/projects/:writeKey/settings', (request, reply) => handleSettings(deps, request, reply));
     done();

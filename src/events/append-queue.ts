@@ -78,9 +78,12 @@ export class AppendQueue {
       const { events, parts } = this.#takeBatch();
       try {
         const outcomes = await this.write(events);
+        // An event whose fate is not known must not be acknowledged.
+        if (outcomes.length !== events.length) throw new Error('the log did not say what became of each event');
         let at = 0;
         for (const { call, count } of parts) {
-          for (const end = at + count; at < end; at += 1) call.outcomes.push(outcomes[at] ?? 'appended');
+          call.outcomes.push(...outcomes.slice(at, at + count));
+          at += count;
           if (call.outcomes.length === call.events.length) call.resolve(call.outcomes);
         }
       } catch (error) {

@@ -2,6 +2,7 @@ import DataLoader from 'dataloader';
 import type { RawIdentifier } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { isKey } from '../../platform/key.js';
+import { StatisticsReader, type Statistics } from '../../monitoring/statistics.reader.js';
 import type { Uuid } from '../../platform/ids.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions, ApiServices } from '../api-services.js';
@@ -22,6 +23,7 @@ export class Reads implements ReadScope {
   readonly #profiles = new Map<Uuid, Promise<ProfileView | null>>();
   #sizes: DataLoader<number, number> | null = null;
   #otherSegments: DataLoader<string, StoredSegment | null> | null = null;
+  #statistics: Promise<Statistics> | null = null;
   #singleReads = 0;
   #featureValues = 0;
 
@@ -81,6 +83,11 @@ export class Reads implements ReadScope {
       return ids.map((id) => sizes.get(id) ?? 0);
     });
     return this.#sizes.load(segmentId);
+  }
+
+  /** Counted once a request, however often it is asked for: it reads whole tables. */
+  statistics(): Promise<Statistics> {
+    return (this.#statistics ??= new StatisticsReader(this.services.db).read());
   }
 
   /** Once a request, so that all of an answer is of one state. */

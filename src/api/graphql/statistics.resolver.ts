@@ -1,5 +1,5 @@
 import { Authorized, Ctx, Field, Float, ObjectType, Query, Resolver } from 'type-graphql';
-import { StatisticsReader, type Statistics as Counts } from '../../monitoring/statistics.reader.js';
+import type { Statistics as Counts } from '../../monitoring/statistics.reader.js';
 import type { ApiContext } from './api-context.js';
 
 @ObjectType('Statistics', { simpleResolvers: true, description: 'How much there is of what.' })
@@ -30,7 +30,7 @@ class Statistics implements Counts {
 export class StatisticsResolver {
   @Authorized('read')
   @Query(() => Statistics, { description: 'Counts over everything; too slow for a page view.' })
-  statistics(@Ctx() { services }: ApiContext): Promise<Counts> {
-    return new StatisticsReader(services.db).read();
+  statistics(@Ctx() { reads }: ApiContext): Promise<Counts> {
+    return reads.statistics();
   }
 }
