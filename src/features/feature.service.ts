@@ -9,6 +9,7 @@ import { questionFeatures, type KnownNames } from './feature-questions.model.js'
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
+import { MAX_FEATURES } from './parse-features.js';
 import { streamsOf } from './stream.model.js';
 
 export interface FeatureDefinitions {
@@ -200,6 +201,12 @@ function checkNames({ views, services }: Stored): void {
       }
       owner.set(name, view.name);
     }
+  }
+  if (owner.size > MAX_FEATURES) {
+    throw new WeftError('DEFINITION_INVALID', `there would be ${String(owner.size)} features`, {
+      where: 'views',
+      hint: `at most ${String(MAX_FEATURES)} can be: remove some that nothing reads`,
+    });
   }
   for (const service of services) {
     const unknown = service.features.filter((name) => !owner.has(name));

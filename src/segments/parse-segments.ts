@@ -1,6 +1,7 @@
 import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { SEGMENT_LIMITS } from './segment.model.js';
 import { MAX_SEGMENTS } from './segment.reader.js';
 import type { SegmentDraft } from './segment.store.js';
 
@@ -14,9 +15,7 @@ export interface SegmentDefinition extends SegmentDraft {
 export const SEGMENT_FILE_FIELDS = ['segments'];
 
 const MAX_FILE_LENGTH = 4_000_000;
-const MAX_NAME_LENGTH = 200;
-const MAX_TEXT_LENGTH = 4_000;
-const MAX_TAGS = 50;
+const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
 /** `applies_to` is for people and for checks of their own: whom the segment is meant to single people out from. */
 const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'applies_to'];
 
@@ -54,13 +53,13 @@ function readSegment(item: YamlValue, taken: Set<string>): SegmentDefinition | u
   const fields = item.fields('a segment', FIELDS);
   if (fields === undefined) return undefined;
   const key = readKey(fields.get('key') ?? item, taken);
-  const name = fields.get('name')?.text('the name', MAX_NAME_LENGTH);
-  const description = fields.get('description')?.text('the description', MAX_TEXT_LENGTH) ?? '';
+  const name = fields.get('name')?.text('the name', maxNameLength);
+  const description = fields.get('description')?.text('the description', maxTextLength) ?? '';
   const tags = readTags(fields.get('tags'));
   const active = fields.get('active')?.bool('active') ?? true;
   const written = fields.get('expression');
   if (written === undefined) item.problem('the segment has no expression', 'add expression: the condition, in CEL');
-  const expression = written?.text('the expression', MAX_TEXT_LENGTH);
+  const expression = written?.text('the expression', maxTextLength);
   if (key === undefined || expression === undefined) return undefined;
   return { key, name: name ?? key, description, tags, expression: expression.trim(), active };
 }
@@ -78,6 +77,6 @@ function readKey(item: YamlValue, taken: Set<string>): string | undefined {
 
 function readTags(list: YamlValue | undefined): string[] {
   const items = list?.items('tags') ?? [];
-  if (items.length > MAX_TAGS) list?.problem('the segment has too many tags', `give it at most ${String(MAX_TAGS)}`);
-  return items.map((item) => item.text('a tag', MAX_NAME_LENGTH)).filter((tag) => tag !== undefined);
+  if (items.length > maxTags) list?.problem('the segment has too many tags', `give it at most ${String(maxTags)}`);
+  return items.map((item) => item.text('a tag', maxTagLength)).filter((tag) => tag !== undefined);
 }

@@ -3,6 +3,15 @@ import type { Uuid } from '../platform/ids.js';
 export const SEGMENT_STAGES = ['draft', 'active', 'archived'] as const;
 export type SegmentStage = (typeof SEGMENT_STAGES)[number];
 
+/** Lengths in UTF-16 units. */
+export const SEGMENT_LIMITS = {
+  maxNameLength: 200,
+  /** Of a description, and of an expression in a file. */
+  maxTextLength: 4_000,
+  maxTags: 50,
+  maxTagLength: 200,
+} as const;
+
 export type ChangeKind = 'enter' | 'leave';
 export type CauseKind = 'event' | 'timer' | 'merge' | 'unmerge' | 'model' | 'edit' | 'consent' | 'erasure' | 'load';
 

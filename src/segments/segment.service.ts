@@ -8,6 +8,7 @@ import { parseSegment, type ParsedSegment, type SegmentRequirements } from './pa
 import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
+import { SEGMENT_LIMITS } from './segment.model.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore, type SegmentDraft } from './segment.store.js';
 
@@ -22,8 +23,7 @@ export interface SegmentCatalog {
   changed(tx: Transaction): Promise<void>;
 }
 
-const MAX_NAME_LENGTH = 200;
-const MAX_TAGS = 50;
+const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
 
 /** Segments as their authors handle them: drafted, activated, archived. Every edit of the condition is a version. */
 export class SegmentService {
@@ -199,23 +199,26 @@ export function tooManySegments(count: number): WeftError {
   });
 }
 
-function checkDraft({ key, name, tags }: SegmentDraft): void {
+function checkDraft({ key, name, description, tags }: SegmentDraft): void {
   if (!isKey(key)) {
-    throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, {
-      where: 'key',
-      hint: KEY_HINT,
-    });
+    throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, { where: 'key', hint: KEY_HINT });
   }
-  if (name.trim() === '' || name.length > MAX_NAME_LENGTH) {
+  if (name.trim() === '' || name.length > maxNameLength) {
     throw new WeftError('BAD_REQUEST', 'the name is empty or too long', {
       where: 'name',
-      hint: `give it 1 to ${String(MAX_NAME_LENGTH)} characters`,
+      hint: `give it 1 to ${String(maxNameLength)} characters`,
     });
   }
-  if (tags.length > MAX_TAGS) {
-    throw new WeftError('BAD_REQUEST', `${String(tags.length)} tags are too many`, {
+  if (description.length > maxTextLength) {
+    throw new WeftError('BAD_REQUEST', 'the description is too long', {
+      where: 'description',
+      hint: `give it at most ${String(maxTextLength)} characters`,
+    });
+  }
+  if (tags.length > maxTags || tags.some((tag) => tag.trim() === '' || tag.length > maxTagLength)) {
+    throw new WeftError('BAD_REQUEST', 'there are too many tags, or one is empty or too long', {
       where: 'tags',
-      hint: `at most ${String(MAX_TAGS)}`,
+      hint: `give at most ${String(maxTags)} tags of 1 to ${String(maxTagLength)} characters`,
     });
   }
 }

@@ -112,6 +112,21 @@ describe('features that an active model reads', () => {
   });
 });
 
+describe('features', () => {
+  it('are refused where they would be too many in all', async () => {
+    const views = ['a', 'b'].map((name) => ({
+      name,
+      description: '',
+      source: null,
+      features: Array.from({ length: 1_001 }, (_, i) => aFeature(`${name}_${String(i)}`)),
+    }));
+    await expect(world.engine.services.features.apply({ views, services: [] })).rejects.toMatchObject({
+      code: 'DEFINITION_INVALID',
+      message: 'there would be 2002 features',
+    });
+  });
+});
+
 describe('a model that an active segment asks', () => {
   it('is not retired, and nobody leaves', async () => {
     await withMember();

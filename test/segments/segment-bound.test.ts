@@ -101,6 +101,21 @@ describe('segments at the bound of their number', () => {
   });
 });
 
+describe('a draft', () => {
+  it.each([
+    ['key', { key: 'No Key' }],
+    ['name', { name: ' ' }],
+    ['name', { name: 'x'.repeat(201) }],
+    ['description', { description: 'x'.repeat(4_001) }],
+    ['tags', { tags: Array.from({ length: 51 }, (_, i) => `t${String(i)}`) }],
+    ['tags', { tags: ['x'.repeat(201)] }],
+    ['tags', { tags: [''] }],
+  ])('is refused for a %s as no file may have it', async (where, wrong) => {
+    const upserting = world.engine.services.segments.upsert({ ...draft('fine'), ...wrong });
+    await expect(upserting).rejects.toMatchObject({ code: 'BAD_REQUEST', where });
+  });
+});
+
 describe('an archived segment', () => {
   it('is still answered for, and its changes are still told', async () => {
     await world.defineSegment('was', 'performed("x")');
