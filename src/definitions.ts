@@ -62,11 +62,6 @@ export class DefinitionsLoader {
     this.#loaded = null;
   }
 
-  /** Loads anew if somebody changed the definitions; for readers, which no transaction tells. */
-  async refresh(): Promise<void> {
-    if (!(await this.isCurrent()) || !(await this.current()).complete) this.invalidate();
-  }
-
   async #load(): Promise<LoadedDefinitions> {
     const rows = await this.#db.transaction(readRows, { isolation: 'REPEATABLE READ', readOnly: true });
     const served = await this.#scorer.reload(rows.models);

@@ -101,6 +101,11 @@ export interface RegisteredModel {
   readonly createdAt: number;
 }
 
+/** A version without its golden vectors, which are most of it, for lists. */
+export type ListedModel = Omit<RegisteredModel, 'manifest'> & {
+  readonly manifest: Omit<ModelManifest, 'goldenVectors'>;
+};
+
 /** The number that stands for a missing value of a feature in a numeric tensor. */
 export function numericFill(manifest: Pick<ModelManifest, 'missing' | 'fill'>, feature: string): number {
   const fill = manifest.fill[feature] ?? manifest.missing;

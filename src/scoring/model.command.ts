@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { MODEL_LIMITS, type RegisteredModel } from './model-manifest.model.js';
+import { MODEL_LIMITS, type ListedModel, type RegisteredModel } from './model-manifest.model.js';
 import type { ModelReader } from './model.reader.js';
 import type { ModelService } from './model.service.js';
 import { parseManifest } from './parse-manifest.js';
@@ -159,7 +159,7 @@ function capitalised(text: string): string {
 }
 
 /** Without the golden vectors, which are rows of data. */
-function toJson({ key, version, stage, digest, createdAt, manifest }: RegisteredModel): unknown {
+function toJson({ key, version, stage, digest, createdAt, manifest }: ListedModel): unknown {
   const { description, featureService, metrics } = manifest;
   return {
     key,

@@ -1,9 +1,12 @@
 import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
-import type { RegisteredModel } from './model-manifest.model.js';
+import type { ListedModel, RegisteredModel } from './model-manifest.model.js';
 import { MODEL_COLUMNS, modelOfRow, type ModelRow } from './model-row.model.js';
 
-const MAX_LISTED_MODELS = 1_000;
+const PAGE_SIZE = 500;
+
+/** Where a page of versions ended. */
+export type ModelPosition = Pick<RegisteredModel, 'key' | 'version'>;
 
 /** Reads the model registry; bound to a pool or to a transaction. */
 export class ModelReader {
@@ -26,14 +29,27 @@ export class ModelReader {
     );
   }
 
-  /** The latest 1,000 versions, by key, newest version first. */
-  async all(): Promise<RegisteredModel[]> {
+  /** A page of all versions of all keys, by key in the order of its characters, and version. */
+  async page(after: ModelPosition | null, limit: number): Promise<ListedModel[]> {
     const rows = await this.#db.query<ModelRow>(
-      `SELECT * FROM (SELECT ${MODEL_COLUMNS} FROM models ORDER BY created_at DESC, key, version DESC LIMIT $1) latest
-       ORDER BY key, version DESC`,
-      [MAX_LISTED_MODELS],
+      `SELECT key, version, digest, stage, manifest - 'goldenVectors' AS manifest, created_at FROM models
+       WHERE $1::text IS NULL OR (key COLLATE "C", version) > ($1, $2::int4)
+       ORDER BY key COLLATE "C", version LIMIT $3`,
+      [after?.key ?? null, after?.version ?? 0, limit],
     );
     return rows.map(modelOfRow);
+  }
+
+  /** Every version by key, newest version first; for somebody who looks at the whole list. */
+  async all(): Promise<ListedModel[]> {
+    const all: ListedModel[] = [];
+    for (let after: ModelPosition | null = null; ;) {
+      const page: ListedModel[] = await this.page(after, PAGE_SIZE);
+      all.push(...page);
+      if (page.length < PAGE_SIZE) break;
+      after = page.at(-1) ?? null;
+    }
+    return all.sort((a, b) => (a.key === b.key ? b.version - a.version : a.key < b.key ? -1 : 1));
   }
 
   /**

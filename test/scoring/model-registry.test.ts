@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { FeatureType } from '../../src/features/feature.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { goldenRow } from '../../src/scoring/bind-features.js';
-import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
-import { ModelReader } from '../../src/scoring/model.reader.js';
+import type { ListedModel, ModelManifest } from '../../src/scoring/model-manifest.model.js';
+import { ModelReader, type ModelPosition } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
 import { sha256Hex } from '../../src/scoring/onnx-session.js';
 import { Scorer } from '../../src/scoring/scorer.js';
@@ -104,6 +104,31 @@ describe('the model registry', () => {
     expect(registered.map(({ model }) => model.version).sort()).toEqual([1, 2, 3, 4]);
     expect(await blobCount()).toBe(1);
     expect((await reader.all()).map((model) => model.version)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('lists all versions, however many there are, on pages that give each once', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    await models.register(bytes, manifest);
+    await db.database.execute(
+      `INSERT INTO models (key, version, digest, stage, manifest, created_at)
+       SELECT CASE WHEN i % 2 = 0 THEN 'iris' ELSE 'iris_clusters_b' END, i, digest, 'shadow', manifest, i
+       FROM models, generate_series(1, 1201) i`,
+    );
+    const all = await reader.all();
+    expect(all).toHaveLength(1_202);
+    expect(all.slice(0, 2).map(({ key, version }) => [key, version])).toEqual([
+      ['iris', 1_200],
+      ['iris', 1_198],
+    ]);
+    expect(all[0]?.manifest).toEqual({ ...manifest, goldenVectors: undefined });
+    const seen: string[] = [];
+    for (let after: ModelPosition | null = null; ;) {
+      const page: ListedModel[] = await reader.page(after, 100);
+      if (page.length === 0) break;
+      seen.push(...page.map(({ key, version }) => `${key} ${String(version).padStart(4, '0')}`));
+      after = page.at(-1) ?? null;
+    }
+    expect(seen).toEqual(all.map(({ key, version }) => `${key} ${String(version).padStart(4, '0')}`).sort());
   });
 
   test('concurrent registrations of one model give one version', async () => {

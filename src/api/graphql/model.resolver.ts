@@ -1,7 +1,7 @@
 import { Arg, Authorized, Ctx, Field, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
-import { ModelReader } from '../../scoring/model.reader.js';
-import type { RegisteredModel } from '../../scoring/model-manifest.model.js';
+import { ModelReader, type ModelPosition } from '../../scoring/model.reader.js';
+import type { ListedModel } from '../../scoring/model-manifest.model.js';
 import { parseManifest } from '../../scoring/parse-manifest.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -10,6 +10,7 @@ import {
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
@@ -72,6 +73,7 @@ const Promoted = resultUnion<Model>('PromoteModelResult', { type: Model, name: '
 ]);
 
 const VERSION_DIGITS = 10;
+const MAX_VERSION = 2_147_483_647;
 
 @Resolver()
 export class ModelResolver {
@@ -82,9 +84,9 @@ export class ModelResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<Model>>> {
-    const models = (await new ModelReader(services.db).all()).map(modelOf);
-    const sorted = models.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
-    return pageByKey(sorted, sortKey, MODEL_CURSOR, { first, after });
+    const from = typeof after === 'string' ? positionOf(MODEL_CURSOR.decode(after).key) : null;
+    const models = await new ModelReader(services.db).page(from, pageSize(first) + 1);
+    return pageByKey(models.map(modelOf), sortKey, MODEL_CURSOR, { first, after });
   }
 
   @Authorized('admin')
@@ -119,7 +121,7 @@ export class ModelResolver {
   }
 }
 
-function modelOf({ key, version, stage, digest, manifest, createdAt }: RegisteredModel): Model {
+function modelOf({ key, version, stage, digest, manifest, createdAt }: ListedModel): Model {
   const { description, featureService, metrics } = manifest;
   return {
     key,
@@ -137,6 +139,17 @@ function modelOf({ key, version, stage, digest, manifest, createdAt }: Registere
 
 function sortKey({ key, version }: Model): string {
   return `${key} ${String(version).padStart(VERSION_DIGITS, '0')}`;
+}
+
+/** Of a sort key. @throws WeftError CURSOR_INVALID */
+function positionOf(text: string): ModelPosition {
+  const [key = '', digits = ''] = text.split(' ');
+  const version = Number(digits);
+  if (digits.length === VERSION_DIGITS && version <= MAX_VERSION) return { key, version };
+  throw new WeftError('CURSOR_INVALID', 'the cursor is damaged', {
+    where: 'after',
+    hint: 'pass it as it was received',
+  });
 }
 
 function base64Bytes(text: string): Buffer {
