@@ -7,12 +7,13 @@ import { stopSignal } from './platform/stop-signal.js';
 
 async function main(): Promise<void> {
   let exitCode: number = EXIT_CODES.ok;
+  const signal = stopSignal(
+    process,
+    () => process.exit(EXIT_CODES.interrupted),
+    () => performance.now(),
+  );
   const program = createProgram({
-    signal: stopSignal(
-      process,
-      () => process.exit(EXIT_CODES.interrupted),
-      () => performance.now(),
-    ),
+    signal,
     setExitCode: (code) => {
       exitCode = code;
     },
@@ -20,7 +21,10 @@ async function main(): Promise<void> {
   try {
     await program.parseAsync(argumentsOf(process.argv), { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) {
+    if (signal.aborted && error === signal.reason) {
+      // It broke off because it was told to.
+      exitCode = EXIT_CODES.interrupted;
+    } else if (error instanceof CommanderError) {
       // Commander has told it already.
       exitCode = exitCodeOf(error);
     } else {
@@ -40,6 +44,10 @@ function explain(error: unknown): string {
   return `weft: a defect of Weft's own, please report it\n${JSON.stringify(describeError(error), null, 2)}\n`;
 }
 
-// Standard output may be a pipe that somebody closed, as `weft … | head` does.
-process.stdout.on('error', () => process.exit(0));
+// Standard output may be a pipe that somebody closed, as `weft … | head` does: then there is nobody left to work for, but
+// what was started has to be stopped.
+process.stdout.once('error', () => {
+  process.stdout.on('error', () => undefined);
+  process.kill(process.pid, 'SIGTERM');
+});
 await main();
