@@ -37,10 +37,6 @@ export class PackedWriter {
     this.#at = 0;
   }
 
-  get length(): number {
-    return this.#at;
-  }
-
   slice(start: number): Buffer {
     return Buffer.from(this.#bytes.subarray(start, this.#at));
   }
