@@ -10,7 +10,7 @@ import {
 } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
-import { betterDelimiter, delimiterHint } from './file-misfit.js';
+import { betterDelimiter, delimiterHint, headerMisfit } from './file-misfit.js';
 import {
   columnsOf,
   type Choice,
@@ -385,6 +385,6 @@ function indexColumns(mapping: Mapping, header: readonly string[]): Map<string, 
   const noHeader = isForeign ? '; if this is a row of data, name the columns in "header" of the mapping' : '';
   throw new WeftError('BAD_REQUEST', `the header does not fit the mapping:\n  ${problems.join('\n  ')}`, {
     where: 'row 1',
-    hint: `the columns are ${header.slice(0, 50).join(', ')}${noHeader}`,
+    hint: headerMisfit(header) ?? `the columns are ${header.slice(0, 50).join(', ')}${noHeader}`,
   });
 }

@@ -69,6 +69,12 @@ describe('a file that is not what its mapping says', () => {
     expect(await told(`${many('ann;Ulm')}ann,Ulm\n`, mapping)).toBe('');
   });
 
+  it('tells CSV and JSON lines apart, also in short files', async () => {
+    expect(await told('{"who":"ann"}\n{"who":"bob"}\n', CSV)).toContain('write "format: jsonl"');
+    expect(await told('who,city\nann,Ulm\n', 'format: jsonl\n')).toContain('write "format: csv"');
+    expect(await told('{"who":"ann"\n', 'format: jsonl\n')).toBe('');
+  });
+
   it('leaves a few faulty rows to the dead letters', async () => {
     expect(await told('who,city\nann\nbob\n', CSV)).toBe('');
   });

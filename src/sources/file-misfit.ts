@@ -6,9 +6,13 @@ const DELIMITERS = [',', ';', '\t', '|'] as const;
 /** So many rows in a row that cannot be read say that it is not the rows. */
 const MIN_TELLING_ROWS = 10;
 const JSON_ARRAY = /^\s*\[/;
+const JSON_OBJECT = /^\s*\{/;
 
 export const ENCODING_HINT =
   'if the file is Latin-1 (ISO 8859-1) or Windows-1252, write "encoding: windows-1252" in the mapping';
+
+const JSON_LINES_HINT =
+  'the mapping says "format: csv"; write "format: jsonl" if each line of the file is a JSON object';
 
 interface Format {
   readonly format: FileFormat;
@@ -27,8 +31,10 @@ export interface Misfit {
 export function misfitOf(rows: readonly SourceRow[], format: Format): Misfit | null {
   const [first] = rows;
   if (first?.fault == null || rows.some((row) => row.fault === null)) return null;
+  // Nothing that even begins like an object: few such rows tell as much as many.
+  const isForeign = format.format === 'jsonl' && rows.every(({ fault }) => !JSON_OBJECT.test(fault?.excerpt ?? '{'));
   const isArray = format.format === 'jsonl' && JSON_ARRAY.test(first.fault.excerpt);
-  if (rows.length < MIN_TELLING_ROWS && !isArray) return null;
+  if (rows.length < MIN_TELLING_ROWS && !isArray && !isForeign) return null;
   const counted = rows.length === 1 ? 'the first row' : `none of the first ${String(rows.length)} rows`;
   const message = `${counted} ${rows.length === 1 ? 'cannot' : 'can'} be read: ${first.fault.reason}`;
   return { message, hint: hintOf(first.fault, format) };
@@ -41,6 +47,7 @@ export function hintOf({ code, excerpt }: RowFault, format: Format): string {
     if (JSON_ARRAY.test(excerpt)) return `write one object a line, for example with: jq -c '.[]'`;
     return 'the mapping says "format: jsonl", one JSON object a line; write "format: csv" if that is what the file is';
   }
+  if (JSON_OBJECT.test(excerpt)) return JSON_LINES_HINT;
   const other = DELIMITERS.filter((each) => each !== format.delimiter).find((each) => excerpt.includes(each));
   if (other !== undefined && !excerpt.includes(format.delimiter)) return delimiterHint(other);
   if (code === 'ROW_RAGGED') {
@@ -49,6 +56,11 @@ export function hintOf({ code, excerpt }: RowFault, format: Format): string {
       : '"header" in the mapping must name each column of the file';
   }
   return other === undefined ? 'mend the row' : `mend its quotes, or ${delimiterHint(other)}`;
+}
+
+/** What to change where this is no header at all; null where it may be one. */
+export function headerMisfit(header: readonly string[]): string | null {
+  return JSON_OBJECT.test(header[0] ?? '') ? JSON_LINES_HINT : null;
 }
 
 /** The delimiter that finds more of the columns in the text of a header than the mapping's does; null: none. */
