@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
-import { readConfig } from './config.js';
+import { readConfig, type Config } from './config.js';
 import { DefinitionApplier } from './definition-applier.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import { deadLettersCommand } from './events/dead-letters.command.js';
@@ -14,6 +15,7 @@ import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting } from './platform/command-line.js';
+import { hasEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
@@ -55,6 +57,10 @@ export function createProgram(deps: ProgramDeps): Command {
 function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
   const io = { stdout: process.stdout, stderr: process.stderr, setExitCode };
   const idle = <T>(use: (app: App) => Promise<T>): Promise<T> => withApp({ worker: 'no' }, use);
+  const looking = async <T>(use: (app: App) => Promise<T>): Promise<T> => {
+    await demandDatabase(readConfig());
+    return idle(use);
+  };
   return [
     loadCommand({
       ...io,
@@ -70,7 +76,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     exportCommand({
       ...io,
-      withTrainingSets: (use) => idle((app) => use(trainingSets(app))),
+      withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
       signal,
       clock: systemClock,
       parseTime: parseTimestamp,
@@ -78,7 +84,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     segmentCommand({
       ...io,
       withSegments: (use) =>
-        idle((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
+        looking((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
     }),
     modelCommand({
       ...io,
@@ -87,7 +93,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     deadLettersCommand({
       ...io,
       withDeadLetters: (use) =>
-        idle((app) =>
+        looking((app) =>
           use({
             letters: new DeadLetterReader(app.db),
             sourceKeys: () => sourceKeys(app),
@@ -124,6 +130,21 @@ function trainingSets({ db, clock, engine }: App): TrainingSetService {
     policy: engine.policy,
     identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
     events,
+  });
+}
+
+/**
+ * For commands that only look: a folder that was mistyped must not look like one whose data is gone.
+ * @throws WeftError CONFIG_INVALID
+ */
+async function demandDatabase({ databaseUrl, dataDir }: Config): Promise<void> {
+  if (databaseUrl !== null || (await hasEmbeddedPostgres(dataDir))) return;
+  const demo = join(dataDir, 'demo');
+  throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}`, {
+    where: 'WEFT_DATA_DIR',
+    hint: (await hasEmbeddedPostgres(demo))
+      ? `the demo keeps its own: export WEFT_DATA_DIR=${demo}`
+      : 'weft serve, load or apply make one',
   });
 }
 

@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+describe('a command that only looks', () => {
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'weft-look-'));
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it.each([
+    ['segment', 'list'],
+    ['dead-letters', 'count'],
+  ])('makes no database where there is none: weft %s %s', (...args) => {
+    const dataDir = join(folder, 'mistyped');
+    const { status, stderr } = spawnSync(process.execPath, ['bin/weft.js', ...args], {
+      env: { ...process.env, WEFT_DATA_DIR: dataDir, WEFT_DATABASE_URL: '' },
+      encoding: 'utf8',
+    });
+    expect(stderr).toContain(`there is no database in ${dataDir}`);
+    expect(status).toBe(2);
+    expect(existsSync(dataDir)).toBe(false);
+  });
+});
