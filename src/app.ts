@@ -5,6 +5,7 @@ import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
+import { readAppliedPos } from './events/applied-log.reader.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
 import { createObservers } from './monitoring/observers.js';
@@ -289,8 +290,7 @@ async function waitUntilApplied(
 ): Promise<void> {
   const { pos: target } = await engine.log.head();
   for (let first: number | null = null; ;) {
-    const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
-    const pos = row?.pos ?? 0;
+    const pos = await readAppliedPos(db);
     first ??= pos;
     onProgress?.(Math.min(pos, target) - first, target - first);
     if (pos >= target) return;

@@ -5,6 +5,7 @@ import type { ReadinessCheck } from './api/health.routes.js';
 import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
+import { readAppliedPos } from './events/applied-log.reader.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
 import { listenError } from './platform/listen-error.js';
@@ -148,8 +149,7 @@ function readinessOf(app: App, clocks: ClockDifference): Record<string, Readines
 /** Of a process without a worker only the lag counts: its answers are as old as that, but it can give them. */
 async function workerProblem({ db, engine, isWorking, workerHealth }: App): Promise<string | null> {
   const { pos: headPos } = await engine.log.head();
-  const [row] = await db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
-  const appliedPos = row?.pos ?? 0;
+  const appliedPos = await readAppliedPos(db);
   const problem = isWorking ? workerHealth.problem({ headPos, appliedPos }) : null;
   const lag = headPos - appliedPos;
   return problem ?? (lag <= MAX_READY_LAG_EVENTS ? null : `${String(lag)} events wait to be applied`);

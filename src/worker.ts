@@ -1,6 +1,7 @@
 import type { Chores } from './chores.js';
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions.js';
 import { deadEventText } from './events/dead-letter.model.js';
+import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
@@ -250,9 +251,9 @@ export class Worker {
    * the log is behind, the barrier stays until it is reached: events that keep coming do not move it.
    */
   async #fireDue(applied: boolean): Promise<boolean> {
-    const { leases, pipeline } = this.#parts;
+    const { db, pipeline } = this.#parts;
     const barrier = (this.#barrier ??= await this.#nextBarrier(applied));
-    if (barrier === null || (await leases.appliedEverywhere()) < barrier.pos) return false;
+    if (barrier === null || (await readAppliedPos(db)) < barrier.pos) return false;
     const limit = this.#timerLimit;
     try {
       const result = await this.#attempt((defs) => pipeline.fireTimers(defs, barrier.untilT, limit));

@@ -1,4 +1,10 @@
-import type { Transaction } from '../platform/postgres.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+
+/** Every event up to here is applied, by whichever worker. */
+export async function readAppliedPos(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ pos: number | null }>('SELECT min(applied_pos) AS pos FROM partitions');
+  return row?.pos ?? 0;
+}
 
 /** When the newest event that each partition has applied was accepted, ms; 0 where there is none. */
 export async function readAppliedAt(tx: Transaction): Promise<Map<number, number>> {

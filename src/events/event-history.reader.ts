@@ -1,6 +1,6 @@
 import { int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
-import type { Queryable, Transaction } from '../platform/postgres.js';
+import type { Transaction } from '../platform/postgres.js';
 import type { LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 
@@ -41,12 +41,6 @@ interface HistoryRow extends EventRow {
  * Events that could not be applied (those with a dead letter) are left out, as they have no effect online either.
  */
 export class EventHistoryReader {
-  /** Everything up to here is applied, in every partition. */
-  async appliedPos(db: Queryable): Promise<number> {
-    const [row] = await db.query<{ pos: number }>('SELECT coalesce(min(applied_pos), 0) AS pos FROM partitions');
-    return row?.pos ?? 0;
-  }
-
   /**
    * Pages of events, one group after the other in the order given. One read at a time in a transaction; a read that is
    * not taken to its end closes its cursor all the same.

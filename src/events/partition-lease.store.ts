@@ -135,12 +135,6 @@ export class PartitionLeases {
     }
   }
 
-  /** Every event up to here has been applied, by whichever worker. */
-  async appliedEverywhere(): Promise<number> {
-    const [row] = await this.#db.query<{ pos: number }>('SELECT min(applied_pos) AS pos FROM partitions');
-    return row?.pos ?? 0;
-  }
-
   /** Whether the session stands. One that does not answer is given up: what it held may be free already. */
   async #answers(): Promise<boolean> {
     const session = this.#session;

@@ -1,3 +1,4 @@
+import { readAppliedPos } from '../events/applied-log.reader.js';
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
@@ -82,7 +83,7 @@ export class TrainingSetService {
 
   /** @throws WeftError NOT_FOUND (no such service or feature), BAD_REQUEST (nothing to export, or from the future) */
   async exportTrainingSet(request: TrainingSetRequest): Promise<TrainingSet> {
-    const { db, events, clock } = this.#parts;
+    const { db, clock } = this.#parts;
     const knownAsOf = request.knownAsOf ?? 'now';
     if (typeof knownAsOf === 'number' && knownAsOf > clock.now()) {
       throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
@@ -91,7 +92,7 @@ export class TrainingSetService {
       });
     }
     const { features, service } = await this.#select(request);
-    const toPos = await events.appliedPos(db);
+    const toPos = await readAppliedPos(db);
     const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
     const plan = { features, service, knownAsOf, toPos, waitingEvents: Math.max(0, (head?.pos ?? toPos) - toPos) };
     const sources = await db.query<{ id: number; key: string }>('SELECT id, key FROM sources');

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, Redis } from 'ioredis';
 import { WeftError } from './errors.js';
+import { within } from './within.js';
 
 const MIN_MAJOR_VERSION = 7;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -42,8 +42,9 @@ export class RedisConnection {
     });
     const connection = new RedisConnection(client, client instanceof Cluster);
     try {
-      await within(OPEN_TIMEOUT_MS, client.connect());
-      await within(OPEN_TIMEOUT_MS, connection.#checkVersion());
+      // A cluster whose nodes do not answer is tried for ever by ioredis.
+      await within(OPEN_TIMEOUT_MS, client.connect(), timedOut);
+      await within(OPEN_TIMEOUT_MS, connection.#checkVersion(), timedOut);
       return connection;
     } catch (error) {
       client.disconnect();
@@ -120,19 +121,8 @@ function clusterClient(urls: readonly string[], options: RedisOptions): Cluster 
   );
 }
 
-/** A cluster whose nodes do not answer is tried for ever by ioredis. */
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = delay(timeoutMs, undefined, { signal: timer.signal }).then(() => {
-    throw new Error('timed out');
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-    late.catch(() => undefined);
-    work.catch(() => undefined);
-  }
+function timedOut(): Error {
+  return new Error('timed out');
 }
 
 function reconnectDelayMs(attempt: number): number {

@@ -1,6 +1,7 @@
 import type { PoolClient, QueryResult } from 'pg';
 import { WeftError } from './errors.js';
 import { toSqlError } from './sql-errors.js';
+import { within } from './within.js';
 
 const ANSWER_TIMEOUT_MS = 5_000;
 
@@ -52,20 +53,8 @@ export class Session {
   }
 
   /** A session that is held for days has to find out soon that nobody answers. */
-  async #answer(text: string, values: readonly unknown[]): Promise<QueryResult> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        // Timers run before sockets are read: where this process was busy, the answer may be there already.
-        setImmediate(reject, new WeftError('UNAVAILABLE', 'the database does not answer', { retryAfterMs: 1_000 }));
-      }, ANSWER_TIMEOUT_MS);
-    });
-    const answering = this.#client.query(text, [...values]);
-    answering.catch(() => undefined);
-    try {
-      return await Promise.race([answering, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #answer(text: string, values: readonly unknown[]): Promise<QueryResult> {
+    const late = (): Error => new WeftError('UNAVAILABLE', 'the database does not answer', { retryAfterMs: 1_000 });
+    return within(ANSWER_TIMEOUT_MS, this.#client.query(text, [...values]), late);
   }
 }

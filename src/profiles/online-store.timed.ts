@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { within } from '../platform/within.js';
 import type { OnlineStore, Versioned, VersionedEntry } from './online-store.model.js';
 
 export interface StorePatience {
@@ -45,22 +46,11 @@ export class TimedOnlineStore implements OnlineStore {
     const waitMs = this.#pausedUntilMs - this.#clock.now();
     // A clock that was set back must not make a pause of a moment one of hours.
     if (waitMs > 0 && waitMs <= this.#patience.pauseMs) throw unavailable('did not answer a moment ago');
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        // Timers run before sockets are read: where this process was busy, the answer may be there already.
-        setImmediate(reject, unavailable(`did not answer within ${String(maxMs)} ms`));
-      }, maxMs);
-    });
-    const working = work();
     try {
-      return await Promise.race([working, late]);
+      return await within(maxMs, work(), () => unavailable(`did not answer within ${String(maxMs)} ms`));
     } catch (error) {
       this.#pausedUntilMs = this.#clock.now() + this.#patience.pauseMs;
-      working.catch(() => undefined);
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FeatureSet } from '../features/feature-set.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import { streamsOf } from '../features/stream.model.js';
-import { aFeature } from '../../test/support/random-log.js';
+import { aFeature } from '../../test/support/a-feature.js';
 import { inputsAsOf, SCORE_STEP_MS, scoreHoldsUntil } from './score-steps.model.js';
 
 const MINUTE = 60_000;

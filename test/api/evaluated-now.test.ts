@@ -3,7 +3,7 @@ import type { FeatureType } from '../../src/features/feature.model.js';
 import type { ModelManifest, OutputMapping } from '../../src/scoring/model-manifest.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { readModelFixture } from '../support/model-fixtures.js';
-import { aFeature } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
 import { aTrack } from '../support/world.js';
 
 const FLOWERS: Readonly<Record<string, readonly number[]>> = {

@@ -1,6 +1,7 @@
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
+import { aFeature } from '../support/a-feature.js';
 import { readModelFixture } from '../support/model-fixtures.js';
 
 /** A web shop: its events, and the features, segments and the model that are kept fresh for it. */
@@ -120,21 +121,7 @@ export function asTrackingCall(event: IncomingEvent): Record<string, unknown> {
 }
 
 function feature(name: string, more: Partial<FeatureDefinition>): FeatureDefinition {
-  return {
-    name,
-    view: 'web',
-    description: '',
-    aggregate: 'count',
-    events: ['product_view'],
-    source: null,
-    where: null,
-    value: null,
-    windowMs: null,
-    unitMs: null,
-    limit: null,
-    type: 'int',
-    ...more,
-  };
+  return aFeature(name, { view: 'web', events: ['product_view'], ...more });
 }
 
 const VALUE = { value: 'properties.value', type: 'double' } as const;

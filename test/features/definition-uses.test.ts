@@ -3,7 +3,7 @@ import { DefinitionApplier } from '../../src/definition-applier.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { readModelFixture } from '../support/model-fixtures.js';
-import { aFeature } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
 import { aTrack, createWorld, type World } from '../support/world.js';
 
 const IRIS = ['sepal_length_cm', 'sepal_width_cm', 'petal_length_cm', 'petal_width_cm'];

@@ -11,50 +11,33 @@ import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { hashId } from '../../src/platform/ids.js';
 import { identifierKey, profileKey, unpackSnapshot } from '../../src/segments/profile-snapshot.model.js';
+import { aFeature } from '../support/a-feature.js';
 import { readLog } from '../support/tracking-server.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, type World } from '../support/world.js';
 
 const WHERE = 'properties.v > 0.0';
 
-function feature(name: string, rest: Partial<FeatureDefinition>): FeatureDefinition {
-  return {
-    name,
-    view: 'test',
-    description: '',
-    aggregate: 'count',
-    events: [],
-    source: null,
-    where: null,
-    value: null,
-    windowMs: null,
-    unitMs: null,
-    limit: null,
-    type: 'int',
-    ...rest,
-  };
-}
-
 const FEATURES: readonly FeatureDefinition[] = [
-  feature('views_1h', { events: ['view'], windowMs: HOUR_MS }),
-  feature('events_1d', { windowMs: DAY_MS }),
-  feature('positive_views', { events: ['view'], where: WHERE }),
-  feature('web_events', { source: 'web' }),
-  feature('spend', { aggregate: 'sum', events: ['buy'], value: 'properties.v', type: 'double' }),
-  feature('spend_30d', {
+  aFeature('views_1h', { events: ['view'], windowMs: HOUR_MS }),
+  aFeature('events_1d', { windowMs: DAY_MS }),
+  aFeature('positive_views', { events: ['view'], where: WHERE }),
+  aFeature('web_events', { source: 'web' }),
+  aFeature('spend', { aggregate: 'sum', events: ['buy'], value: 'properties.v', type: 'double' }),
+  aFeature('spend_30d', {
     aggregate: 'sum',
     events: ['buy'],
     value: 'properties.v',
     type: 'double',
     windowMs: 30 * DAY_MS,
   }),
-  feature('average', { aggregate: 'avg', value: 'properties.v', type: 'double', windowMs: DAY_MS }),
-  feature('least', { aggregate: 'min', value: 'properties.v', type: 'double', windowMs: DAY_MS }),
-  feature('largest', { aggregate: 'max', value: 'properties.v', type: 'double' }),
-  feature('first_page', { aggregate: 'first', value: 'properties.s', type: 'string', windowMs: DAY_MS }),
-  feature('last_page', { aggregate: 'last', value: 'properties.s', type: 'string' }),
-  feature('pages', { aggregate: 'distinct', value: 'properties.s', windowMs: 7 * DAY_MS }),
-  feature('hours_since', { aggregate: 'recency', unitMs: HOUR_MS }),
-  feature('last_times', { aggregate: 'times', limit: 3, windowMs: DAY_MS, type: 'times' }),
+  aFeature('average', { aggregate: 'avg', value: 'properties.v', type: 'double', windowMs: DAY_MS }),
+  aFeature('least', { aggregate: 'min', value: 'properties.v', type: 'double', windowMs: DAY_MS }),
+  aFeature('largest', { aggregate: 'max', value: 'properties.v', type: 'double' }),
+  aFeature('first_page', { aggregate: 'first', value: 'properties.s', type: 'string', windowMs: DAY_MS }),
+  aFeature('last_page', { aggregate: 'last', value: 'properties.s', type: 'string' }),
+  aFeature('pages', { aggregate: 'distinct', value: 'properties.s', windowMs: 7 * DAY_MS }),
+  aFeature('hours_since', { aggregate: 'recency', unitMs: HOUR_MS }),
+  aFeature('last_times', { aggregate: 'times', limit: 3, windowMs: DAY_MS, type: 'times' }),
 ];
 const NAMES = FEATURES.map((definition) => definition.name);
 

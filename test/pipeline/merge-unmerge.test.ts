@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { readState, withoutEntries } from '../support/pipeline-state.js';
-import { aFeature } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 /*

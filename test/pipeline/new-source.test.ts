@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { readFeed, readState, withoutEntries } from '../support/pipeline-state.js';
-import { acceptLog, aFeature, randomFrom, randomLog, SOME_FEATURES, type LogStep } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
+import { acceptLog, randomFrom, randomLog, SOME_FEATURES, type LogStep } from '../support/random-log.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const worlds: World[] = [];

@@ -3,15 +3,8 @@ import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { applyTraits, encodeTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
 import { readState, withoutEntries } from '../support/pipeline-state.js';
-import {
-  acceptLog,
-  aFeature,
-  defineSome,
-  randomFrom,
-  randomLog,
-  SOME_FEATURES,
-  type LogStep,
-} from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
+import { acceptLog, defineSome, randomFrom, randomLog, SOME_FEATURES, type LogStep } from '../support/random-log.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const logOf = (seed: number): LogStep[] =>

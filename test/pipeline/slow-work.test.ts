@@ -3,7 +3,7 @@ import type { Database, Transaction, TransactionOptions } from '../../src/platfo
 import { ModelSet } from '../../src/scoring/scorer.js';
 import { readModelFixture } from '../support/model-fixtures.js';
 import { readState } from '../support/pipeline-state.js';
-import { aFeature } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
 import { aTrack, createWorld, type World } from '../support/world.js';
 
 const IRIS = ['sepal_length_cm', 'sepal_width_cm', 'petal_length_cm', 'petal_width_cm'];

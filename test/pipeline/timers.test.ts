@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import { aFeature } from '../support/random-log.js';
+import { aFeature } from '../support/a-feature.js';
 import { promoteTimedModel, TIMED_FEATURES, TIMED_MODEL } from '../support/timed-model.js';
 import { aTrack, anIdentify, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 

@@ -7,44 +7,18 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { createEngine } from '../../src/engine.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
 import type { LogStep } from './random-log.js';
+import { unattendedEngine } from './unattended-engine.js';
 
 const [url = '', file = '', time = ''] = process.argv.slice(2);
 const steps = JSON.parse(await readFile(file, 'utf8')) as LogStep[];
-const ignore = (): void => undefined;
-const fail = (error: unknown): void => {
-  throw error as Error;
-};
 const db = await Database.open(await createDataSource(url, { poolSize: 4 }));
-const engine = await createEngine({
+const engine = await unattendedEngine({
   db,
   clock: new ManualClock(Number(time)),
-  onlineStore: () => ({
-    putMany: () => Promise.resolve(),
-    getMany: (keys) => Promise.resolve(keys.map(() => null)),
-    deleteMany: () => Promise.resolve(),
-  }),
-  onlineStoreIsShared: true,
-  observers: {
-    accepted: ignore,
-    duplicates: ignore,
-    refused: ignore,
-    deadLettersLost: (_, __, error) => {
-      fail(error);
-    },
-    failed: fail,
-    retrying: ignore,
-    poisoned: (_, error) => {
-      fail(error);
-    },
-    lagging: ignore,
-    onRun: ignore,
-  },
-  onCommitted: ignore,
-  limits: { maxBatchEvents: 3 },
+  maxBatchEvents: 3,
 });
 engine.worker.start();
 process.stdout.write('ready\n');

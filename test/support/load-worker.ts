@@ -9,7 +9,6 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import { createEngine } from '../../src/engine.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
@@ -20,6 +19,7 @@ import { LoadStore } from '../../src/sources/load.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
+import { unattendedEngine } from './unattended-engine.js';
 
 export interface LoadPlan {
   readonly limits: LoadLimits;
@@ -29,41 +29,16 @@ export interface LoadPlan {
 
 const [url = '', planFile = '', time = ''] = process.argv.slice(2);
 const plan = JSON.parse(await readFile(planFile, 'utf8')) as LoadPlan;
-const ignore = (): void => undefined;
-const fail = (error: unknown): void => {
-  throw error as Error;
-};
 const clock = new ManualClock(Number(time));
 const db = await Database.open(await createDataSource(url, { poolSize: 6, entities: [SourceEntity] }));
-const engine = await createEngine({
+const engine = await unattendedEngine({
   db,
   clock,
-  onlineStore: () => ({
-    putMany: () => Promise.resolve(),
-    getMany: (keys) => Promise.resolve(keys.map(() => null)),
-    deleteMany: () => Promise.resolve(),
-  }),
-  onlineStoreIsShared: true,
-  observers: {
-    accepted: ignore,
-    duplicates: ignore,
-    refused: ignore,
-    deadLettersLost: (_, __, error) => {
-      fail(error);
-    },
-    failed: fail,
-    // What does not pass would be tried again for ever.
-    retrying: (error) => {
-      if (!(error instanceof WeftError && error.code === 'UNAVAILABLE')) fail(error);
-    },
-    poisoned: (_, error) => {
-      fail(error);
-    },
-    lagging: ignore,
-    onRun: ignore,
+  maxBatchEvents: 50,
+  // What does not pass would be tried again for ever.
+  retrying: (error) => {
+    if (!(error instanceof WeftError && error.code === 'UNAVAILABLE')) throw error as Error;
   },
-  onCommitted: ignore,
-  limits: { maxBatchEvents: 50 },
 });
 const loads = new LoadService({
   sources: new SourceService(new SourceStore(db.dataSource), clock),
@@ -91,7 +66,7 @@ for (const args of plan.commands) {
     withDryRun: (use) => use(loads),
     signal: new AbortController().signal,
     clock,
-    stdout: { write: ignore },
+    stdout: { write: () => undefined },
     stderr: process.stderr,
     setExitCode: (code) => {
       if (code !== 0 && code !== 3) throw new Error(`weft load ended with ${String(code)}`);

@@ -2,7 +2,8 @@ import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { naiveInstants, naiveValue } from './naive-features.js';
 import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
 import type { NaiveModel } from './naive-model.js';
-import { aFeature, NAMES, pick, type Random } from './random-log.js';
+import { aFeature } from './a-feature.js';
+import { NAMES, pick, type Random } from './random-log.js';
 import { TIMED_LABELS } from './timed-model.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
 

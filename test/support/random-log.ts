@@ -1,5 +1,6 @@
 import type { IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
+import { aFeature } from './a-feature.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from './world.js';
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
@@ -91,24 +92,6 @@ function randomIdentifiers(random: Random, people: number, isIdentify: boolean):
   if (random() < 0.5) identifiers.push({ ns: 'email', value: `p${String(owner)}@example.com` });
   if (random() < 0.2) identifiers.push({ ns: 'crm_id', value: `crm-${String(owner)}` });
   return identifiers;
-}
-
-export function aFeature(name: string, more: Partial<FeatureDefinition> = {}): FeatureDefinition {
-  return {
-    name,
-    view: 'test',
-    description: '',
-    aggregate: 'count',
-    events: [],
-    source: null,
-    where: null,
-    value: null,
-    windowMs: null,
-    unitMs: null,
-    limit: null,
-    type: 'int',
-    ...more,
-  };
 }
 
 /** One feature of each kind, over the events of {@link randomLog}. */

@@ -1,6 +1,7 @@
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { readModelFixture } from './model-fixtures.js';
-import { aFeature, SOME_FEATURES, SOME_SEGMENTS } from './random-log.js';
+import { aFeature } from './a-feature.js';
+import { SOME_FEATURES, SOME_SEGMENTS } from './random-log.js';
 import { HOUR_MS, MINUTE_MS, type World } from './world.js';
 
 /** A clustering by four numbers, here those of {@link TIMED_FEATURES}. */

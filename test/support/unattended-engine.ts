@@ -1,0 +1,43 @@
+import { createEngine, type Engine, type EngineOptions } from '../../src/engine.js';
+
+/** What the processes that are killed differ in. */
+export type UnattendedOptions = Pick<EngineOptions, 'db' | 'clock'> & {
+  readonly maxBatchEvents: number;
+  readonly retrying?: (error: unknown) => void;
+};
+
+const ignore = (): void => undefined;
+const fail = (error: unknown): void => {
+  throw error as Error;
+};
+
+/** An engine in a process of its own, which ends at the first failure; its online store, which it shares, keeps nothing. */
+export function unattendedEngine({ db, clock, maxBatchEvents, retrying = ignore }: UnattendedOptions): Promise<Engine> {
+  return createEngine({
+    db,
+    clock,
+    onlineStore: () => ({
+      putMany: () => Promise.resolve(),
+      getMany: (keys) => Promise.resolve(keys.map(() => null)),
+      deleteMany: () => Promise.resolve(),
+    }),
+    onlineStoreIsShared: true,
+    observers: {
+      accepted: ignore,
+      duplicates: ignore,
+      refused: ignore,
+      deadLettersLost: (_, __, error) => {
+        fail(error);
+      },
+      failed: fail,
+      retrying,
+      poisoned: (_, error) => {
+        fail(error);
+      },
+      lagging: ignore,
+      onRun: ignore,
+    },
+    onCommitted: ignore,
+    limits: { maxBatchEvents },
+  });
+}
