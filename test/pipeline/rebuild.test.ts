@@ -4,6 +4,7 @@ import { SourceEntity } from '../../src/sources/source.entity.js';
 import { applyTraits, encodeTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
 import { readState, withoutEntries } from '../support/pipeline-state.js';
 import { aFeature } from '../support/a-feature.js';
+import { loseSessions } from '../support/lose-sessions.js';
 import { acceptLog, defineSome, randomFrom, randomLog, SOME_FEATURES, type LogStep } from '../support/random-log.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
@@ -113,8 +114,7 @@ describe('features that are defined after the events', () => {
       const engine = await world.engineOn(db, { maxBackfillEvents: 3 });
       for (let round = 0; round < 2 + (worker % 4); round++) await engine.worker.runOnce();
       await world.accept([aTrack('view', { anonymous_id: 'late' }, { messageId: `late-${String(worker)}` })]);
-      await world.db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                            WHERE application_name = 'doomed' AND datname = current_database()`);
+      await loseSessions(world.db, 'doomed');
     }
     const last = await world.another();
     const lateLog: LogStep = {

@@ -10,6 +10,7 @@ import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
+import { loseSessions } from '../support/lose-sessions.js';
 import { anIdentify, createWorld, type World } from '../support/world.js';
 
 /** A process whose online store is its own memory: its worker, and what it would answer. */
@@ -84,14 +85,6 @@ describe('a worker whose online store is its own memory', () => {
 
   const moveTo = (city: string) => world.accept([anIdentify({ user_id: 'ada' }, { city })]);
 
-  async function loseSessions(applicationName: string): Promise<void> {
-    await world.db.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE application_name = $1 AND datname = current_database()`,
-      [applicationName],
-    );
-  }
-
   it('keeps every other worker out, also those that share a store', async () => {
     await expect(second.engine.worker.join()).rejects.toThrow(WorkersExclude);
     await expect(second.engine.worker.runOnce()).rejects.toThrow(WorkersExclude);
@@ -112,7 +105,7 @@ describe('a worker whose online store is its own memory', () => {
   });
 
   it('answers from the database as soon as it lost its session, whatever others did since', async () => {
-    await loseSessions('first');
+    await loseSessions(world.db, 'first');
     while (first.store.bytes > 0) await setImmediate();
     await second.engine.worker.join();
     await moveTo('Basel');
@@ -125,7 +118,7 @@ describe('a worker whose online store is its own memory', () => {
   });
 
   it('waits until the one that took over is gone, and starts over with an empty memory', async () => {
-    await loseSessions('first');
+    await loseSessions(world.db, 'first');
     while (first.store.bytes > 0) await setImmediate();
     await second.engine.worker.join();
     await expect(drainTogether([first.engine.worker])).rejects.toThrow(WorkersExclude);
@@ -141,7 +134,7 @@ describe('a worker whose online store is its own memory', () => {
 
   it('does not take in what was read before it lost its place', async () => {
     const before = first.store.current;
-    await loseSessions('first');
+    await loseSessions(world.db, 'first');
     while (first.store.bytes > 0) await setImmediate();
     await drainTogether([first.engine.worker]);
     await before.putMany([{ key: 'late', version: 1, bytes: Buffer.from('old') }]);

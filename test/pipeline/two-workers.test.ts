@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
+import { loseSessions } from '../support/lose-sessions.js';
 import { readFeed, readState, withoutEntries } from '../support/pipeline-state.js';
 import { acceptLog, defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, START_MS, type World } from '../support/world.js';
@@ -43,9 +44,7 @@ describe('two workers', () => {
     }
   }
 
-  const killSecond = () =>
-    world.db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE application_name = 'second' AND datname = current_database()`);
+  const killSecond = () => loseSessions(world.db, 'second');
 
   it('share the partitions', async () => {
     await settle([8, 8]);
