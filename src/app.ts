@@ -14,6 +14,13 @@ import type { BatchResult } from './pipeline.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
+import {
+  checkSecret,
+  NO_SECRET,
+  RootSecret,
+  secretOfFolder,
+  type InstallationSecret,
+} from './platform/installation-secret.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import { Metrics } from './platform/metrics.js';
@@ -55,6 +62,7 @@ export interface App {
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly db: Database;
+  readonly secret: InstallationSecret;
   readonly engine: Engine;
   readonly onlineStore: () => OnlineStore;
   readonly sources: SourceService;
@@ -88,6 +96,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   let onBroken: (error: WeftError) => void = () => undefined;
   const broken = new Promise<WeftError>((resolve) => (onBroken = resolve));
   const db = await startDatabase({ lifecycle, config, logger, metrics, applicationName: name, onBroken });
+  const secret = await lifecycle.start('secret', () => readSecret(config, db), {});
   const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, db, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
@@ -133,6 +142,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     metrics,
     lifecycle,
     db,
+    secret,
     engine: { ...engine, accept: accept as Engine['accept'] },
     onlineStore: online.onlineStore,
     sources,
@@ -193,6 +203,15 @@ async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, log: 
   return lifecycle.start('keys', () => new ApiKeyService({ store, clock, randomBytes, onLastUsedError }), {
     drain: (service) => service.drain(),
   });
+}
+
+/** @throws WeftError CONFIG_INVALID where it is not the one that this database was used with */
+async function readSecret({ secret, databaseUrl, dataDir }: Config, db: Database): Promise<InstallationSecret> {
+  // A folder that only this process knows would hold another secret than that of the next.
+  if (secret === null && databaseUrl !== null) return NO_SECRET;
+  const root = new RootSecret(secret === null ? await secretOfFolder(dataDir) : Buffer.from(secret));
+  await checkSecret(db, root);
+  return root;
 }
 
 /** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */

@@ -37,6 +37,7 @@ describe('readConfig', () => {
       WEFT_REDIS_URL: 'localhost:6379',
       WEFT_KAFKA_BROKERS: 'localhost:9092',
       WEFT_PORT: '70000',
+      WEFT_SECRET: 'too short',
       WEFT_HOST: 'two words',
       WEFT_PUBLIC_URL: 'weft.example.org',
       WEFT_LOG_LEVEL: 'loud',

@@ -13,6 +13,8 @@ export interface Config {
   readonly redisUrls: readonly string[];
   /** `WEFT_DATA_DIR`, absolute. */
   readonly dataDir: string;
+  /** `WEFT_SECRET`: what keys are derived from; null: the file `secret` in `dataDir` where the database is embedded. */
+  readonly secret: string | null;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -71,6 +73,7 @@ export function readConfig(env: Environment = process.env): Config {
     databaseUrl: reader.read('WEFT_DATABASE_URL', null, databaseUrl),
     redisUrls: Object.freeze(reader.read('WEFT_REDIS_URL', [], redisUrls)),
     dataDir: resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText)),
+    secret: reader.read('WEFT_SECRET', null, secret),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -92,6 +95,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_REDIS_URL',
   'WEFT_KAFKA_BROKERS',
   'WEFT_DATA_DIR',
+  'WEFT_SECRET',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',
@@ -133,6 +137,16 @@ type Refuse = (...refusal: Refusal) => never;
 
 function anyText(text: string): string {
   return text;
+}
+
+const MIN_SECRET_LENGTH = 32;
+
+function secret(text: string, refuse: Refuse): string {
+  if (text.length >= MIN_SECRET_LENGTH) return text;
+  return refuse(
+    `is shorter than ${String(MIN_SECRET_LENGTH)} characters`,
+    'Make one that nobody can guess: openssl rand -base64 32.',
+  );
 }
 
 function integer(min: number, max: number): (text: string, refuse: Refuse) => number {

@@ -62,6 +62,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
         services: {
           db,
           clock,
+          secret: app.secret,
           policy: engine.policy,
           log: engine.log,
           snapshots: new ProfileSnapshotReader({

@@ -7,6 +7,7 @@ import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
 import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
+import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
@@ -46,6 +47,7 @@ export interface SnapshotSource {
 export interface ApiServices {
   readonly db: Database;
   readonly clock: Clock;
+  readonly secret: InstallationSecret;
   readonly policy: IdentifierPolicy;
   readonly log: Pick<EventLog, 'readByAnchors'>;
   readonly snapshots: SnapshotSource;

@@ -11,6 +11,7 @@ import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { createApiServer } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
+import { RootSecret } from '../../src/platform/installation-secret.js';
 import { Metrics } from '../../src/platform/metrics.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
@@ -83,6 +84,7 @@ export async function createApiWorld(
   const services: ApiServices = {
     db,
     clock,
+    secret: new RootSecret(Buffer.from('the secret of a world that ends with its test')),
     policy: engine.policy,
     log: engine.log,
     snapshots: new ProfileSnapshotReader({
