@@ -355,6 +355,7 @@ function mayPass(error: unknown): error is WeftError {
  */
 const NOT_THE_EVENTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CONFIG_INVALID',
+  'NOT_CONFIGURED',
   'DEFINITION_INVALID',
   'EXPRESSION_INVALID',
   'MODEL_INVALID',

@@ -13,6 +13,7 @@ import { graphqlStreamRoutes } from './graphql-stream.routes.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
+import { answerUnknownRoutes } from './unknown-route.js';
 
 /** A request has to be here, body and all, within this time; Fastify takes Node's own bound away. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -60,6 +61,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     requestIdHeader: false,
   });
   observeRequests(app, deps.metrics);
+  answerUnknownRoutes(app);
   await watch.start();
   app.addHook('onClose', () => watch.stop());
 

@@ -17,6 +17,7 @@ export interface CommandIo {
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BAD_REQUEST',
   'CONFIG_INVALID',
+  'NOT_CONFIGURED',
   'DEFINITION_INVALID',
   'EXPRESSION_INVALID',
   'MODEL_INVALID',

@@ -42,7 +42,7 @@ describe('the secret of an installation', () => {
 
   it('is asked for by name where there is none', () => {
     expect(() => NO_SECRET.derive('a')).toThrow(
-      expect.objectContaining({ code: 'CONFIG_INVALID', where: 'WEFT_SECRET' }),
+      expect.objectContaining({ code: 'NOT_CONFIGURED', where: 'WEFT_SECRET' }),
     );
   });
 });

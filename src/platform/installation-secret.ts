@@ -9,13 +9,13 @@ import type { Queryable } from './postgres.js';
 export interface InstallationSecret {
   /**
    * 32 bytes that nobody can tell without the secret: HKDF with SHA-256 (RFC 5869), the purpose as its info.
-   * @throws WeftError CONFIG_INVALID where the installation has no secret
+   * @throws WeftError NOT_CONFIGURED where the installation has no secret
    */
   derive(purpose: string): Buffer;
   /**
    * AES-256-GCM: 1 byte version, 12 bytes nonce, the ciphertext, 16 bytes tag. A nonce is random, which NIST SP 800-38D
    * allows for 2^32 texts a purpose.
-   * @throws WeftError CONFIG_INVALID where the installation has no secret
+   * @throws WeftError NOT_CONFIGURED where the installation has no secret
    */
   seal(purpose: string, plain: Buffer): Buffer;
   /** Null for what was changed, or sealed for another purpose or by another secret. @throws as `seal` */
@@ -63,7 +63,7 @@ export class RootSecret implements InstallationSecret {
 export const NO_SECRET: InstallationSecret = { derive: refuse, seal: refuse, open: refuse };
 
 function refuse(): never {
-  throw new WeftError('CONFIG_INVALID', 'this needs the secret of the installation, which has none', {
+  throw new WeftError('NOT_CONFIGURED', 'this needs the secret of the installation, which has none', {
     where: 'WEFT_SECRET',
     hint: 'set it to the same 32 random characters or more for all processes, as made by: openssl rand -base64 32',
   });
