@@ -132,7 +132,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       return results;
     },
   };
-  const keys = await startKeys(lifecycle, db, clock, repeatedLog);
+  const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
   return {
     config,
@@ -195,12 +195,15 @@ function createLifecycle({ shutdownTimeoutMs }: Config, logger: Logger): Lifecyc
   );
 }
 
-async function startKeys(lifecycle: Lifecycle, db: Database, clock: Clock, log: RepeatedLog): Promise<ApiKeyService> {
+async function startKeys(
+  { lifecycle, db, clock, secret }: Pick<App, 'lifecycle' | 'db' | 'clock' | 'secret'>,
+  log: RepeatedLog,
+): Promise<ApiKeyService> {
   const onLastUsedError = (error: unknown): void => {
     log.warn(error, 'the last use of a key could not be noted');
   };
   const store = new ApiKeyStore(db.dataSource);
-  return lifecycle.start('keys', () => new ApiKeyService({ store, clock, randomBytes, onLastUsedError }), {
+  return lifecycle.start('keys', () => new ApiKeyService({ store, clock, secret, randomBytes, onLastUsedError }), {
     drain: (service) => service.drain(),
   });
 }

@@ -111,7 +111,7 @@ function sseHandler({ schema, services, watch, presenter }: StreamRoutesOptions)
 
 function contextOfStream(stream: Stream, services: ApiServices, watch: DefinitionsWatch): ApiContext {
   const context = contextOf(stream.request, services, watch);
-  return new ApiContext(services, watch, context.key, async () => {
+  return new ApiContext(services, watch, context.principal, async () => {
     const isValid = await context.isStillValid();
     stream.isKeyGone ||= !isValid;
     return isValid;

@@ -3,7 +3,7 @@ import type { ApolloServer } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { WeftError } from '../platform/errors.js';
-import { hasScope, type ApiKey } from './auth/api-key.model.js';
+import { hasScope, type Principal } from './auth/api-key.model.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
@@ -29,8 +29,8 @@ export interface GraphqlRoutesOptions {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set where the routes demand a key. */
-    apiKey: ApiKey | null;
+    /** Who asks; set where the routes demand a key. */
+    principal: Principal | null;
   }
 }
 
@@ -85,15 +85,15 @@ function refuseDeepNesting(request: unknown): void {
 
 /** Answers 401 to requests without a valid key, and notes the key on the others. */
 export function demandKey(app: FastifyInstance, services: ApiServices): void {
-  app.decorateRequest('apiKey', null);
+  app.decorateRequest('principal', null);
   app.addHook('onRequest', (request, _reply, done) => {
     if (wantsPage(request)) {
       done();
       return;
     }
-    const admit = (key: ApiKey | null): void => {
-      request.apiKey = key;
-      done(key === null ? unauthenticated() : undefined);
+    const admit = (principal: Principal | null): void => {
+      request.principal = principal;
+      done(principal === null ? unauthenticated() : undefined);
     };
     const secret = bearerOf(request.headers.authorization);
     const known = secret === null ? null : services.keys.verifyKnown(secret);
@@ -103,13 +103,13 @@ export function demandKey(app: FastifyInstance, services: ApiServices): void {
 }
 
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
-  const { apiKey: key } = request;
-  if (key === null) throw unauthenticated();
+  const { principal } = request;
+  if (principal === null) throw unauthenticated();
   const { authorization } = request.headers;
   return new ApiContext(
     services,
     watch,
-    key,
+    principal,
     async () => (await services.keys.verify(bearerOf(authorization) ?? '')) !== null,
   );
 }
@@ -159,7 +159,7 @@ function acceptsResponseJson({ headers }: FastifyRequest): boolean {
 export function readJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const isAdmin = request.apiKey !== null && hasScope(request.apiKey, 'admin');
+    const isAdmin = request.principal !== null && hasScope(request.principal, 'admin');
     const maxBytes = isAdmin ? GRAPHQL_LIMITS.maxAdminBodyBytes : GRAPHQL_LIMITS.maxBodyBytes;
     const text = await readText(payload, maxBytes);
     try {

@@ -9,6 +9,16 @@ export interface RateLimits {
   readonly maxKeys: number;
 }
 
+const MAX_RATE_PER_SECOND = 1_000_000;
+
+/** How a person is told of a number that can be no rate. */
+export const RATE_HINT = `give a whole number from 1 to ${String(MAX_RATE_PER_SECOND)}, per second`;
+
+/** Whether a rate of a key or of a source may be this. */
+export function isRatePerSecond(value: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= MAX_RATE_PER_SECOND;
+}
+
 interface Bucket {
   tokens: number;
   atMs: number;

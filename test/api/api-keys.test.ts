@@ -4,12 +4,14 @@ import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import type { StoredApiKey } from '../../src/api/auth/api-key.store.js';
 import { ManualClock } from '../../src/platform/clock.js';
+import { RootSecret } from '../../src/platform/installation-secret.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { createTestDatabase } from '../support/database.js';
 import type { TestDatabase } from '../support/database.js';
 import { TRACKING_ENTITIES } from '../support/tracking-server.js';
 
+const SECRET = new RootSecret(Buffer.from('the secret of a test'));
 const NOW = Date.UTC(2026, 0, 31, 12);
 
 /** Counts what reaches the database. */
@@ -43,6 +45,7 @@ function newService(): ApiKeyService {
   const service = new ApiKeyService({
     store,
     clock,
+    secret: SECRET,
     randomBytes,
     onLastUsedError: (error) => lost.push(error),
   });
@@ -147,6 +150,38 @@ describe('ApiKeyService', () => {
     expect(store.lookups).toBe(2);
     expect(store.lastUsed).toHaveLength(1);
     open();
+  });
+
+  it('gives an edge key a signing secret of its own, which it can tell again and the database does not hold', async () => {
+    const first = await keys.create({
+      name: 'a',
+      scopes: ['edge'],
+      origins: ['https://shop.example'],
+      ratePerSecond: 50,
+    });
+    const second = await keys.create({ name: 'b', scopes: ['edge'] });
+    expect(first.signingSecret).toMatch(/^weft_s_[0-9A-Za-z]{43}$/);
+    expect(second.signingSecret).not.toBe(first.signingSecret);
+    expect(await newService().signingSecret(first.key.id)).toBe(first.signingSecret);
+    expect(await keys.verify(first.secret)).toMatchObject({ origins: ['https://shop.example'], ratePerSecond: 50 });
+    const dump = JSON.stringify(await test.database.query<object>('SELECT * FROM api_keys'));
+    expect(dump).not.toContain(first.signingSecret?.slice(8));
+    const { key: reader, signingSecret } = await keys.create({ name: 'c', scopes: ['read'] });
+    expect(signingSecret).toBeNull();
+    await expect(keys.signingSecret(reader.id)).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await keys.revoke(first.key.id);
+    await expect(keys.signingSecret(first.key.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it.each([
+    ['scopes', { scopes: ['edge', 'read'] }],
+    ['origins', { scopes: ['read'], origins: ['https://shop.example'] }],
+    ['origins[1]', { scopes: ['edge'], origins: ['*', 'https://shop.example/page'] }],
+    ['origins', { scopes: ['edge'], origins: Array.from({ length: 51 }, (_, i) => `https://s${String(i)}.example`) }],
+    ['ratePerSecond', { scopes: ['read'], ratePerSecond: 0.5 }],
+    ['expiresAt', { scopes: ['read'], expiresAt: NOW }],
+  ] as const)('refuses to make a key whose %s are wrong', async (where, input) => {
+    await expect(keys.create({ name: 'a', ...input })).rejects.toMatchObject({ code: 'BAD_REQUEST', where });
   });
 
   it('wants a name, a scope, and a source for keys that send events', async () => {

@@ -6,6 +6,7 @@ import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { keysCommand } from '../../src/api/auth/keys.command.js';
 import type { Database } from '../../src/platform/postgres.js';
+import { RootSecret } from '../../src/platform/installation-secret.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
@@ -30,6 +31,7 @@ beforeAll(async () => {
   keys = new ApiKeyService({
     store: new ApiKeyStore(db.dataSource),
     clock: world.clock,
+    secret: new RootSecret(Buffer.from('the secret of a test')),
     randomBytes,
     onLastUsedError: (error) => {
       throw error as Error;
@@ -195,6 +197,20 @@ describe('weft keys', () => {
     expect((await weftKeys('list')).stdout).toMatch(/read,ingest {2}shop {4}until 20\d\d-/);
   });
 
+  it('makes a key for pages, and shows its signing secret again', async () => {
+    const args = ['create', '-s', 'edge', '-n', 'pages', '--origin', 'https://shop.example', '--rate', '50', '--json'];
+    const made = JSON.parse((await weftKeys(...args)).stdout) as Record<string, unknown>;
+    expect(made).toMatchObject({ scopes: ['edge'], origins: ['https://shop.example'], ratePerSecond: 50 });
+    expect(made['secret']).toMatch(/^weft_e_/);
+    const shown = await weftKeys('signing-secret', String(made['id']));
+    expect(shown.stdout).toMatch(/^weft_s_[0-9A-Za-z]{43}\n$/);
+    expect(shown.stdout.trim()).toBe(made['signingSecret']);
+    const refused = await weftKeys('create', '-s', 'edge', '-n', 'pages', '--origin', 'https://Shop.example/');
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain('origins[0]');
+    expect((await weftKeys('create', '-s', 'edge', '-n', 'pages', '--rate', '0')).stderr).toContain('whole number');
+  });
+
   it('revokes by prefix or id, once', async () => {
     const secret = (await weftKeys('create', '-s', 'admin', '-n', 'gone')).stdout.trim();
     const prefix = secret.slice(0, 11);
@@ -205,7 +221,9 @@ describe('weft keys', () => {
   });
 
   it('refuses what makes no key', async () => {
-    expect((await weftKeys('create', '-s', 'write', '-n', 'x')).stderr).toContain('Scopes are admin, read, ingest.');
+    expect((await weftKeys('create', '-s', 'write', '-n', 'x')).stderr).toContain(
+      'Scopes are admin, read, ingest, edge.',
+    );
     const noSource = await weftKeys('create', '-s', 'ingest', '-n', 'x');
     expect(noSource.code).toBe(2);
     expect(noSource.stderr).toContain('--source web');

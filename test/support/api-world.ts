@@ -75,16 +75,18 @@ export async function createApiWorld(
   let readThroughs = 0;
   const profiles = new ProfileReader();
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
+  const secret = new RootSecret(Buffer.from('the secret of a world that ends with its test'));
   const keys = new ApiKeyService({
     store: new ApiKeyStore(db.dataSource),
     clock,
+    secret,
     randomBytes,
     onLastUsedError: onDefect,
   });
   const services: ApiServices = {
     db,
     clock,
-    secret: new RootSecret(Buffer.from('the secret of a world that ends with its test')),
+    secret,
     policy: engine.policy,
     log: engine.log,
     snapshots: new ProfileSnapshotReader({
@@ -130,7 +132,12 @@ export async function createApiWorld(
   const secretOf = async (scope: ApiScope): Promise<string> =>
     (await keys.create({ name: scope, scopes: [scope], ...(scope === 'ingest' ? { sourceId: source.id } : {}) }))
       .secret;
-  const secrets = { admin: await secretOf('admin'), read: await secretOf('read'), ingest: await secretOf('ingest') };
+  const secrets = {
+    admin: await secretOf('admin'),
+    read: await secretOf('read'),
+    ingest: await secretOf('ingest'),
+    edge: await secretOf('edge'),
+  };
 
   const ask: ApiWorld['ask'] = async (query, variables, { key = secrets.admin } = {}) => {
     const response = await fetch(`${url}/graphql`, {

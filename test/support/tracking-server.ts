@@ -14,6 +14,7 @@ import { PostgresEventLog } from '../../src/events/event-log.postgres.js';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { NO_SECRET } from '../../src/platform/installation-secret.js';
 import type { Clock } from '../../src/platform/clock.js';
 import type { Database } from '../../src/platform/postgres.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
@@ -45,6 +46,7 @@ export function trackingServices(db: Database, clock: Clock) {
     keys: new ApiKeyService({
       store: new ApiKeyStore(db.dataSource),
       clock,
+      secret: NO_SECRET,
       randomBytes,
       onLastUsedError: (error) => lost.push(error),
     }),

@@ -23,6 +23,15 @@ export class ApiKeyEntity {
   @Column('int', { name: 'source_id', nullable: true })
   sourceId!: number | null;
 
+  @Column('text', { array: true })
+  origins!: string[];
+
+  @Column('int', { name: 'rate_per_second', nullable: true })
+  ratePerSecond!: number | null;
+
+  @Column('uuid', { name: 'rotated_from', nullable: true })
+  rotatedFrom!: string | null;
+
   @Column('bigint', { name: 'created_at' })
   createdAt!: number;
 

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hashSecret, hasScope, isSecretShaped, isUsable, makeSecret, prefixOf } from './api-key.model.js';
+import { hashSecret, hasScope, isOrigin, isSecretShaped, isUsable, makeSecret, prefixOf } from './api-key.model.js';
 
 describe('API keys', () => {
   it('carry the letter of their widest scope and 43 characters of base 62', () => {
     expect(makeSecret(['read', 'admin'], randomBytes(32))).toMatch(/^weft_a_[0-9A-Za-z]{43}$/);
     expect(makeSecret(['ingest', 'read'], randomBytes(32))).toMatch(/^weft_r_/);
     expect(makeSecret(['ingest'], randomBytes(32))).toMatch(/^weft_i_/);
+    expect(makeSecret(['edge'], randomBytes(32))).toMatch(/^weft_e_/);
   });
 
   it('keep all 256 random bits', () => {
@@ -45,6 +46,29 @@ describe('API keys', () => {
     expect(hasScope({ scopes: ['admin'] }, 'ingest')).toBe(true);
     expect(hasScope({ scopes: ['read'] }, 'ingest')).toBe(false);
     expect(hasScope({ scopes: ['read', 'ingest'] }, 'admin')).toBe(false);
+    for (const scope of ['admin', 'read', 'ingest'] as const) expect(hasScope({ scopes: ['edge'] }, scope)).toBe(false);
+  });
+
+  it.each(['*', 'https://shop.example', 'http://localhost:3000', 'https://xn--shp-tna.example', 'https://[::1]:8443'])(
+    'may be bound to the origin %s',
+    (origin) => {
+      expect(isOrigin(origin)).toBe(true);
+    },
+  );
+
+  it.each([
+    '',
+    'null',
+    'shop.example',
+    'https://',
+    'https://shop.example/',
+    'https://Shop.example',
+    'https://shop.example:443',
+    'https://*.shop.example',
+    'https://user@shop.example',
+    'ftp://shop.example',
+  ])('may not be bound to %j, which no browser sends', (origin) => {
+    expect(isOrigin(origin)).toBe(false);
   });
 
   it('end at their expiry and at their revocation, whichever is first', () => {

@@ -4,24 +4,31 @@ import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { newId } from '../../platform/ids.js';
 import type { Uuid } from '../../platform/ids.js';
-import { API_SCOPES, hashSecret, isSecretShaped, isUsable, makeSecret, prefixOf } from './api-key.model.js';
-import type { ApiKey, ApiScope } from './api-key.model.js';
+import {
+  API_SCOPES,
+  hashSecret,
+  isSecretShaped,
+  isUsable,
+  makeSecret,
+  prefixOf,
+  signingPurpose,
+  signingSecret,
+} from './api-key.model.js';
+import type { ApiKey } from './api-key.model.js';
 import type { ApiKeyStore, StoredApiKey } from './api-key.store.js';
+import { checkNewKey, type NewApiKey } from './check-new-key.js';
 
 /** A revocation takes effect everywhere within this time, and at once in the process that made it. */
 const CACHE_TTL_MS = 10_000;
 const MAX_CACHED_KEYS = 10_000;
 const LAST_USED_EVERY_MS = 60_000;
-const MAX_NAME_LENGTH = 200;
 
-export interface NewApiKey {
-  readonly name: string;
-  /** Not empty. */
-  readonly scopes: readonly ApiScope[];
-  /** Needed for the scope `ingest`. */
-  readonly sourceId?: number;
-  /** ms */
-  readonly expiresAt?: number;
+/** A key as it is shown when it is made; its secret cannot be shown again. */
+export interface CreatedKey {
+  readonly key: ApiKey;
+  readonly secret: string;
+  /** Of keys with the scope `edge`; null for others. */
+  readonly signingSecret: string | null;
 }
 
 interface CacheEntry {
@@ -34,6 +41,8 @@ interface CacheEntry {
 export interface ApiKeyDependencies {
   readonly store: ApiKeyStore;
   readonly clock: Clock;
+  /** The secret of the installation. */
+  readonly secret: { derive(purpose: string): Buffer };
   /** Cryptographically random bytes. */
   readonly randomBytes: (size: number) => Buffer;
   /** Told when `last_used_at` could not be written; the request goes on. */
@@ -51,11 +60,11 @@ export class ApiKeyService {
 
   /**
    * @returns the key and its secret, which cannot be shown again.
-   * @throws WeftError BAD_REQUEST
+   * @throws WeftError BAD_REQUEST, CONFIG_INVALID for an edge key where the installation has no secret
    */
-  async create(input: NewApiKey): Promise<{ key: ApiKey; secret: string }> {
-    check(input);
+  async create(input: NewApiKey): Promise<CreatedKey> {
     const nowMs = this.deps.clock.now();
+    checkNewKey(input, nowMs);
     const secret = makeSecret(input.scopes, this.deps.randomBytes(32));
     const key: ApiKey = {
       id: newId(nowMs),
@@ -63,13 +72,33 @@ export class ApiKeyService {
       prefix: prefixOf(secret),
       scopes: API_SCOPES.filter((scope) => input.scopes.includes(scope)),
       sourceId: input.sourceId ?? null,
+      origins: [...new Set(input.origins)],
+      ratePerSecond: input.ratePerSecond ?? null,
+      rotatedFrom: null,
       createdAt: nowMs,
       expiresAt: input.expiresAt ?? null,
       revokedAt: null,
       lastUsedAt: null,
     };
+    // Before the key is there: an installation without a secret has none to sign with.
+    const signing = this.#signingSecretOf(key);
     await this.deps.store.insert({ ...key, keyHash: hashSecret(secret) });
-    return { key, secret };
+    return { key, secret, signingSecret: signing };
+  }
+
+  /**
+   * What the server of a site signs identifiers with for the pages that ask by this key.
+   * @throws WeftError NOT_FOUND, BAD_REQUEST for a key without the scope `edge`
+   */
+  async signingSecret(id: Uuid): Promise<string> {
+    const key = await this.deps.store.findById(id);
+    if (key === null || !isUsable(key, this.deps.clock.now())) throw noSuchKey();
+    const secret = this.#signingSecretOf(key);
+    if (secret !== null) return secret;
+    throw new WeftError('BAD_REQUEST', 'only keys with the scope edge have a signing secret', {
+      where: 'id',
+      hint: 'make a key with the scope edge',
+    });
   }
 
   /** The key that a secret stands for; null when it is unknown, expired or revoked. */
@@ -109,7 +138,7 @@ export class ApiKeyService {
   /** @throws WeftError NOT_FOUND */
   async revoke(id: Uuid): Promise<void> {
     if (!(await this.deps.store.revoke(id, this.deps.clock.now()))) {
-      throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id', hint: 'list the keys' });
+      throw noSuchKey();
     }
     this.#cache.clear();
   }
@@ -117,6 +146,10 @@ export class ApiKeyService {
   /** Waits for the writes that no request waited for; to be called before the database is closed. */
   async drain(): Promise<void> {
     await Promise.all(this.#writing);
+  }
+
+  #signingSecretOf(key: ApiKey): string | null {
+    return key.scopes.includes('edge') ? signingSecret(this.deps.secret.derive(signingPurpose(key.id))) : null;
   }
 
   #writeLastUsed(id: Uuid, nowMs: number): void {
@@ -152,23 +185,6 @@ function withoutHash(stored: StoredApiKey): ApiKey {
   return key;
 }
 
-function check({ name, scopes, sourceId }: NewApiKey): void {
-  if (name === '' || name.length > MAX_NAME_LENGTH) {
-    throw new WeftError('BAD_REQUEST', 'the name of a key is empty or too long', {
-      where: 'name',
-      hint: `use 1 to ${String(MAX_NAME_LENGTH)} characters`,
-    });
-  }
-  if (scopes.length === 0 || scopes.some((scope) => !API_SCOPES.includes(scope))) {
-    throw new WeftError('BAD_REQUEST', 'a key needs scopes', {
-      where: 'scopes',
-      hint: `give one or more of ${API_SCOPES.join(', ')}`,
-    });
-  }
-  if (scopes.includes('ingest') && sourceId === undefined) {
-    throw new WeftError('BAD_REQUEST', 'a key with the scope ingest needs a source', {
-      where: 'sourceId',
-      hint: 'create a source first; events sent with the key belong to it',
-    });
-  }
+function noSuchKey(): WeftError {
+  return new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id', hint: 'list the keys' });
 }

@@ -18,11 +18,15 @@ export class ApiKeyStore {
   }
 
   async insert(key: StoredApiKey): Promise<void> {
-    await this.#keys.run((rows) => rows.insert({ ...key, scopes: [...key.scopes] }));
+    await this.#keys.run((rows) => rows.insert({ ...key, scopes: [...key.scopes], origins: [...key.origins] }));
   }
 
   async findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
     return this.#keys.run((rows) => rows.findOneBy({ keyHash }));
+  }
+
+  async findById(id: Uuid): Promise<StoredApiKey | null> {
+    return this.#keys.run((rows) => rows.findOneBy({ id }));
   }
 
   /** All, oldest first. */

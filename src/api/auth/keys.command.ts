@@ -4,11 +4,12 @@ import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
 import { nearestName } from '../../platform/near-names.js';
+import { isRatePerSecond, RATE_HINT } from '../../platform/rate-limiter.js';
 import { API_SCOPES, isUsable, type ApiKey, type ApiScope } from './api-key.model.js';
 import type { ApiKeyService } from './api-key.service.js';
 
 export interface KeysCommandServices {
-  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke'>;
+  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke' | 'signingSecret'>;
   /** Keys of sources, by id. */
   readonly sourceKeys: () => Promise<ReadonlyMap<number, string>>;
   /** The id of the source with this key, created as a source of tracking calls if it is not there. */
@@ -29,21 +30,26 @@ interface CreateOptions extends Options {
   readonly name: string;
   readonly scope: readonly ApiScope[];
   readonly source?: string;
+  readonly origin?: readonly string[];
+  readonly rate?: number;
   readonly expiresIn?: number;
 }
 
 const HELP = `
-Scopes: read asks, ingest sends events of one source, admin does everything. Only a hash of a key is kept: it is shown
-once, when it is made.
+Scopes: read asks, ingest sends events of one source, edge may be in a browser and asks for what pages may show, admin
+does everything. Only a hash of a key is kept: it is shown once, when it is made. With an edge key comes a signing secret,
+which stays on the site's server; weft keys signing-secret shows it again.
 
 Examples:
   weft keys create --scope read --name "shop website"
   weft keys create --scope ingest --source web --name "web tracking"
+  weft keys create --scope edge --origin https://shop.example --rate 50 --name "shop pages"
+  weft keys signing-secret weft_e_x7Kp
   weft keys revoke weft_r_x7Kp
 
 Exit codes: 0 done, 1 failed (no such key), 2 wrong use.`;
 
-/** `weft keys create|list|revoke`. */
+/** `weft keys create|list|signing-secret|revoke`. */
 export function keysCommand(deps: KeysCommandDeps): Command {
   const command = new Command('keys').description('make, list and revoke API keys').addHelpText('after', HELP);
   command
@@ -56,6 +62,8 @@ export function keysCommand(deps: KeysCommandDeps): Command {
         .argParser(parseScopes),
     )
     .option('--source <key>', 'the source that events sent with the key belong to; created if it is not there')
+    .option('--origin <origins...>', 'pages that may ask by an edge key, as in https://shop.example; * for all')
+    .addOption(new Option('--rate <n>', 'requests, or events, a second in the long run').argParser(parseRate))
     .addOption(new Option('--expires-in <duration>', 'such as 90d; default: never').argParser(parseDuration))
     .option('--json', 'the key as JSON')
     .action((options: CreateOptions) => runCommand(deps, () => create(deps, options)));
@@ -65,6 +73,12 @@ export function keysCommand(deps: KeysCommandDeps): Command {
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
   command
+    .command('signing-secret')
+    .argument('<key>', 'its id, or the first characters that weft keys list shows')
+    .description("show what a site's server signs identifiers with, for an edge key")
+    .option('--json', 'as JSON')
+    .action((which: string, options: Options) => runCommand(deps, () => showSigningSecret(deps, which, options)));
+  command
     .command('revoke')
     .argument('<key>', 'its id, or the first characters that weft keys list shows')
     .description('end a key; every process knows within 10 s')
@@ -73,7 +87,7 @@ export function keysCommand(deps: KeysCommandDeps): Command {
 }
 
 async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<number> {
-  const { name, scope, source, expiresIn } = options;
+  const { name, scope, source, origin, rate, expiresIn } = options;
   if (scope.includes('ingest') && source === undefined) {
     throw new WeftError('BAD_REQUEST', 'a key that sends events needs a source', {
       where: '--source',
@@ -82,19 +96,33 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
   }
   return deps.withKeys(async ({ keys, sourceKeys, ensureSource }) => {
     const isNew = source !== undefined && ![...(await sourceKeys()).values()].includes(source);
-    const { key, secret } = await keys.create({
+    const { key, secret, signingSecret } = await keys.create({
       name,
       scopes: scope,
       ...(source === undefined ? undefined : { sourceId: await ensureSource(source) }),
+      ...(origin === undefined ? undefined : { origins: origin }),
+      ...(rate === undefined ? undefined : { ratePerSecond: rate }),
       ...(expiresIn === undefined ? undefined : { expiresAt: deps.clock.now() + expiresIn }),
     });
     if (options.json === true) {
-      deps.stdout.write(jsonText({ ...toJson(key, source, deps.clock.now()), secret }));
+      deps.stdout.write(jsonText({ ...toJson(key, source, deps.clock.now()), secret, signingSecret }));
     } else {
       const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
       deps.stderr.write(`Key for ${name} with scope ${key.scopes.join(', ')}${of}. It is shown this once:\n`);
       deps.stdout.write(`${secret}\n`);
+      if (signingSecret !== null) {
+        deps.stderr.write(`Its signing secret, for the site's server only: ${signingSecret}\n`);
+      }
     }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function showSigningSecret(deps: KeysCommandDeps, which: string, options: Options): Promise<number> {
+  return deps.withKeys(async ({ keys }) => {
+    const { id } = find(which, await keys.list(), deps.clock.now());
+    const signingSecret = await keys.signingSecret(id);
+    deps.stdout.write(options.json === true ? jsonText({ id, signingSecret }) : `${signingSecret}\n`);
     return EXIT_CODES.ok;
   });
 }
@@ -170,6 +198,9 @@ function toJson(key: ApiKey, source: string | undefined, nowMs: number): Record<
     prefix: key.prefix,
     scopes: key.scopes,
     source: source ?? null,
+    origins: key.origins,
+    ratePerSecond: key.ratePerSecond,
+    rotatedFrom: key.rotatedFrom,
     usable: isUsable(key, nowMs),
     createdAt: time(key.createdAt),
     expiresAt: time(key.expiresAt),
@@ -184,6 +215,12 @@ function parseScopes(text: string): ApiScope[] {
     if (scope === undefined) throw new InvalidArgumentError(`Scopes are ${API_SCOPES.join(', ')}.`);
     return scope;
   });
+}
+
+function parseRate(text: string): number {
+  const rate = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  if (isRatePerSecond(rate)) return rate;
+  throw new InvalidArgumentError(`To be a rate: ${RATE_HINT}.`);
 }
 
 function parseDuration(text: string): number {

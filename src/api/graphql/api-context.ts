@@ -1,5 +1,5 @@
 import { WeftError } from '../../platform/errors.js';
-import { hasScope, type ApiKey, type ApiScope } from '../auth/api-key.model.js';
+import { hasScope, type ApiScope, type Principal } from '../auth/api-key.model.js';
 import type { ApiServices } from '../api-services.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
 import { Reads } from './reads.js';
@@ -12,8 +12,8 @@ export class ApiContext {
   constructor(
     readonly services: ApiServices,
     readonly watch: DefinitionsWatch,
-    readonly key: ApiKey,
-    /** False once the key was revoked or has expired; for what outlives a request. */
+    readonly principal: Principal,
+    /** False once they may not ask any more, as when a key was revoked or has expired; for what outlives a request. */
     readonly isStillValid: () => Promise<boolean>,
     /** Whether a compiled query has failed on this request: graphql-js is to say with which errors. */
     readonly hasFailed = false,
@@ -25,7 +25,7 @@ export class ApiContext {
 
   /** For a second attempt at the request, which starts counting anew. */
   anew(): ApiContext {
-    return new ApiContext(this.services, this.watch, this.key, this.isStillValid, true);
+    return new ApiContext(this.services, this.watch, this.principal, this.isStillValid, true);
   }
 
   /** For what lasts longer than a request: reads at the present instant. */
@@ -36,7 +36,7 @@ export class ApiContext {
 
   /** @throws WeftError FORBIDDEN */
   demand(scopes: readonly ApiScope[]): void {
-    if (scopes.some((scope) => hasScope(this.key, scope))) return;
+    if (scopes.some((scope) => hasScope(this.principal, scope))) return;
     const wanted = scopes.join(' or ');
     throw new WeftError('FORBIDDEN', `this key lacks the scope ${wanted}`, {
       hint: `use a key with the scope ${wanted}`,

@@ -2,16 +2,17 @@ import 'reflect-metadata';
 import type { GraphQLSchema } from 'graphql';
 import { buildSchemaSync, getMetadataStorage, type PubSub } from 'type-graphql';
 import { API_SCOPES, type ApiScope } from '../auth/api-key.model.js';
-import { AdminResolver } from './admin.resolver.js';
 import type { ApiContext } from './api-context.js';
 import { ChangeResolver } from './change.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
+import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
 
 /** The scope that each root field needs, by `Type.field`. */
@@ -43,7 +44,8 @@ export function buildApiSchema(): GraphQLSchema {
       FeatureResolver,
       ModelResolver,
       IngestResolver,
-      AdminResolver,
+      KeyResolver,
+      SourceResolver,
       DeadLetterResolver,
       StatisticsResolver,
     ],

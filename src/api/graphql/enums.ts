@@ -120,4 +120,5 @@ export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES,
   admin: 'Everything.',
   read: 'Read profiles, segments, features and models.',
   ingest: 'Send events of its source.',
+  edge: 'Ask by stored documents for what pages may show. It may be in a browser.',
 });

@@ -91,7 +91,7 @@ export class IngestResolver {
     sourceKey: string,
     @Arg('events', () => [EventInput], { description: 'The events.' }) events: EventInput[],
   ): Promise<unknown> {
-    const { services, key } = context;
+    const { services, principal } = context;
     return Ingested.attempt(async () => {
       const source = await sourceOf(context, sourceKey);
       if (events.length > MAX_EVENTS) {
@@ -100,7 +100,7 @@ export class IngestResolver {
           hint: 'send fewer at a time',
         });
       }
-      const waitMs = services.limiter.take(key.id, events.length);
+      const waitMs = services.limiter.take(principal.id, events.length);
       if (waitMs > 0) {
         throw new WeftError('RATE_LIMITED', 'this key sends more events than it may', {
           hint: 'wait, then send the same again',
@@ -119,9 +119,9 @@ export class IngestResolver {
 }
 
 /** @throws WeftError NOT_FOUND; FORBIDDEN for the source of another key */
-async function sourceOf({ services, key }: ApiContext, sourceKey: string): Promise<Source> {
+async function sourceOf({ services, principal }: ApiContext, sourceKey: string): Promise<Source> {
   const source = await services.sources.findByKey(sourceKey);
-  if (!hasScope(key, 'admin') && source?.id !== key.sourceId) {
+  if (!hasScope(principal, 'admin') && source?.id !== principal.sourceId) {
     throw new WeftError('FORBIDDEN', 'this key belongs to another source', {
       where: 'source',
       hint: 'send to the source of the key, or use a key of that source',

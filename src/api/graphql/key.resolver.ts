@@ -1,26 +1,11 @@
-import { Arg, Authorized, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Authorized, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
-import type { Source, SourceKind } from '../../sources/source.model.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
+import type { CreatedKey } from '../auth/api-key.service.js';
 import type { ApiContext } from './api-context.js';
-import { ApiScopeType, SourceKindType } from './enums.js';
+import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { DateTime } from './scalars.js';
-
-@ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })
-class SourceType {
-  @Field(() => String, { description: 'What it is called by; never changes.' })
-  key!: string;
-
-  @Field(() => String, { description: 'For people.' })
-  name!: string;
-
-  @Field(() => SourceKindType, { description: 'How it sends its data.' })
-  kind!: SourceKind;
-
-  @Field(() => DateTime, { description: 'When it was made.' })
-  createdAt!: number;
-}
 
 @ObjectType('ApiKey', { simpleResolvers: true, description: 'A key to this API, without its secret.' })
 class ApiKeyType {
@@ -35,6 +20,21 @@ class ApiKeyType {
 
   @Field(() => [ApiScopeType], { description: 'What it may do.' })
   scopes!: readonly ApiScope[];
+
+  @Field(() => [String], {
+    description:
+      'For `EDGE`: origins of the pages that may ask by it, as in `https://shop.example`, or `*` for all. Empty: requests without the header `Origin` only, as servers send them.',
+  })
+  origins!: readonly string[];
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'GraphQL requests, or events, a second in the long run; null: as the installation limits all.',
+  })
+  ratePerSecond!: number | null;
+
+  @Field(() => ID, { nullable: true, description: 'The key that it takes the place of; null if of none.' })
+  rotatedFrom!: string | null;
 
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;
@@ -56,6 +56,13 @@ class CreatedApiKey {
 
   @Field(() => String, { description: 'Its secret. Nobody can show it again.' })
   secret!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'For `EDGE`: what the server of a site signs identifiers with. Not for browsers; `edgeSigningSecret` shows it again.',
+  })
+  signingSecret!: string | null;
 }
 
 @ObjectType('RevokedApiKey', { simpleResolvers: true, description: 'A key that was revoked.' })
@@ -75,15 +82,24 @@ class ApiKeyInput {
   @Field(() => String, { nullable: true, description: 'Key of the source that its events belong to, for `INGEST`.' })
   source?: string | null;
 
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'For `EDGE`: origins of the pages that may ask by it, as in `https://shop.example`, or `*` for all; default: none.',
+  })
+  origins?: string[] | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'GraphQL requests, or events, a second in the long run; default: as the installation limits all.',
+  })
+  ratePerSecond?: number | null;
+
   @Field(() => DateTime, { nullable: true, description: 'When it ends; default: not by itself.' })
   expiresAt?: number | null;
 }
 
-const CreatedSource = resultUnion<Source>('CreateSourceResult', { type: SourceType, name: 'Source' }, [
-  'BadRequest',
-  'Conflict',
-]);
-const CreatedKey = resultUnion<CreatedApiKey>('CreateApiKeyResult', { type: CreatedApiKey, name: 'CreatedApiKey' }, [
+const CreatedKeyResult = resultUnion<CreatedKey>('CreateApiKeyResult', { type: CreatedApiKey, name: 'CreatedApiKey' }, [
   'BadRequest',
   'NotFound',
 ]);
@@ -94,13 +110,7 @@ const RevokedKey = resultUnion<RevokedApiKey>('RevokeApiKeyResult', { type: Revo
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 @Resolver()
-export class AdminResolver {
-  @Authorized('read')
-  @Query(() => [SourceType], { description: 'All sources.' })
-  sources(@Ctx() { services }: ApiContext): Promise<Source[]> {
-    return services.sources.list();
-  }
-
+export class KeyResolver {
   @Authorized('admin')
   @Query(() => [ApiKeyType], { description: 'All keys, expired and revoked ones too, oldest first.' })
   apiKeys(@Ctx() { services }: ApiContext): Promise<ApiKey[]> {
@@ -108,36 +118,33 @@ export class AdminResolver {
   }
 
   @Authorized('admin')
-  @Mutation(() => CreatedSource.type, { description: 'Makes a source.' })
-  createSource(
-    @Ctx() { services, watch }: ApiContext,
-    @Arg('key', () => String, { description: 'Lower-case letters, digits and underscores, starting with a letter.' })
-    key: string,
-    @Arg('name', () => String, { nullable: true, description: 'For people; default: the key.' })
-    name: string | null | undefined,
-    @Arg('kind', () => SourceKindType, { defaultValue: 'http', description: 'How it sends its data.' })
-    kind: SourceKind,
-  ): Promise<unknown> {
-    return CreatedSource.attempt(async () => {
-      const source = await services.sources.create({ key, kind, ...(typeof name === 'string' ? { name } : {}) });
-      await watch.reload();
-      return source;
-    });
+  @Query(() => String, {
+    description:
+      'The signing secret of a key with the scope `EDGE`, `weft_s_` and 43 characters: what the server of a site signs identifiers with.',
+  })
+  async edgeSigningSecret(
+    @Ctx() { services }: ApiContext,
+    @Arg('id', () => ID, { description: 'Id of the key.' }) id: string,
+  ): Promise<string> {
+    demandUuid(id);
+    return services.keys.signingSecret(id);
   }
 
   @Authorized('admin')
-  @Mutation(() => CreatedKey.type, { description: 'Makes a key. Its secret is in the answer and nowhere else.' })
+  @Mutation(() => CreatedKeyResult.type, { description: 'Makes a key. Its secret is in the answer and nowhere else.' })
   createApiKey(
     @Ctx() { services }: ApiContext,
     @Arg('key', () => ApiKeyInput, { description: 'The key to be made.' }) input: ApiKeyInput,
   ): Promise<unknown> {
-    return CreatedKey.attempt(async () => {
-      const { name, scopes, expiresAt } = input;
+    return CreatedKeyResult.attempt(async () => {
+      const { name, scopes, origins, ratePerSecond, expiresAt } = input;
       const sourceId = typeof input.source === 'string' ? await sourceIdOf(services.sources, input.source) : undefined;
       return services.keys.create({
         name,
         scopes,
         ...(sourceId === undefined ? {} : { sourceId }),
+        ...(Array.isArray(origins) ? { origins } : {}),
+        ...(typeof ratePerSecond === 'number' ? { ratePerSecond } : {}),
         ...(typeof expiresAt === 'number' ? { expiresAt } : {}),
       });
     });
@@ -150,11 +157,16 @@ export class AdminResolver {
     @Arg('id', () => ID, { description: 'Its id.' }) id: string,
   ): Promise<unknown> {
     return RevokedKey.attempt(async () => {
-      if (!UUID.test(id)) throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id' });
+      demandUuid(id);
       await services.keys.revoke(id);
       return { id };
     });
   }
+}
+
+/** @throws WeftError NOT_FOUND: no key has an id of another form */
+function demandUuid(id: string): void {
+  if (!UUID.test(id)) throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id' });
 }
 
 async function sourceIdOf(sources: ApiContext['services']['sources'], key: string): Promise<number> {
