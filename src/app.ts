@@ -36,6 +36,8 @@ import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
+import { SourceActivityRecorder } from './sources/source-activity.recorder.js';
+import { SourceActivityStore } from './sources/source-activity.store.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
 import { startDatabase } from './start-database.js';
@@ -104,6 +106,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const observers = {
     ...observeAccepts(metrics, logger),
     ...createObservers(metrics, repeatedLog, workerHealth),
+    settled: (await startActivity(lifecycle, db, clock, metrics, repeatedLog)).settled,
   };
   const listeners: ((batch: BatchResult) => void)[] = [
     (batch) => {
@@ -215,6 +218,35 @@ async function readSecret({ secret, databaseUrl, dataDir }: Config, db: Database
   const root = new RootSecret(secret === null ? await secretOfFolder(dataDir) : Buffer.from(secret));
   await checkSecret(db, root);
   return root;
+}
+
+/** Stops after everything that takes events in, so that what they counted last is written, too. */
+async function startActivity(
+  lifecycle: Lifecycle,
+  db: Database,
+  clock: Clock,
+  metrics: Metrics,
+  log: RepeatedLog,
+): Promise<SourceActivityRecorder> {
+  const lost = metrics.counter('source_activity_lost_total', 'Events missing from the counts of their sources.');
+  const recorder = new SourceActivityRecorder({
+    store: new SourceActivityStore(db),
+    clock,
+    onError: (error) => {
+      log.warn(error, 'the activity of sources could not be written; it is tried again');
+    },
+    onLost: (events) => {
+      lost.add(events);
+    },
+  });
+  return lifecycle.start(
+    'source activity',
+    () => {
+      recorder.start();
+      return recorder;
+    },
+    { drain: (started) => started.stop() },
+  );
 }
 
 /** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */

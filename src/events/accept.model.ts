@@ -79,3 +79,12 @@ export interface EventChecker {
   /** The outcome of every item, at its index. Duplicates are not looked for: they count as accepted. */
   check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[];
 }
+
+/** One call of {@link EventAcceptor.accept} with what became of its items. */
+export interface SettledAccept {
+  readonly source: EventSource;
+  readonly items: readonly IncomingItem[];
+  /** At the index of the item. */
+  readonly results: readonly AcceptResult[];
+  readonly historical: boolean;
+}

@@ -1,7 +1,15 @@
 import type { Clock } from '../platform/clock.js';
 import { newId } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import type { AcceptOptions, EventAcceptor, EventChecker, EventSource, IncomingItem, Refusal } from './accept.model.js';
+import type {
+  AcceptOptions,
+  EventAcceptor,
+  EventChecker,
+  EventSource,
+  IncomingItem,
+  Refusal,
+  SettledAccept,
+} from './accept.model.js';
 import { deadLetterText, type DeadLetter } from './dead-letter.model.js';
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
@@ -18,6 +26,8 @@ export interface AcceptObserver {
   identifiersDropped?(source: EventSource, dropped: readonly DroppedIdentifier[]): void;
   /** Names that events carried could not be noted; they are when they are met again. */
   namesLost?(source: EventSource, error: unknown): void;
+  /** Told of each call once all is settled; absent where nobody looks at single events. */
+  settled?(call: SettledAccept): void;
   /** Dead letters could not be written; the events' outcome stands. */
   deadLettersLost(source: EventSource, count: number, error: unknown): void;
 }
@@ -74,6 +84,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
     }
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
     if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
+    this.deps.observer.settled?.({ source, items, results, historical: options.historical });
     if (letters.length > 0) await this.#keep(source, letters);
     if (this.#names.hasUnsaved) await this.#saveNames(source);
     return results;

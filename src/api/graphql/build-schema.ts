@@ -12,6 +12,7 @@ import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
 
@@ -46,6 +47,7 @@ export function buildApiSchema(): GraphQLSchema {
       IngestResolver,
       KeyResolver,
       SourceResolver,
+      SourceActivityResolver,
       DeadLetterResolver,
       StatisticsResolver,
     ],

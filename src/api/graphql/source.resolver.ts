@@ -6,7 +6,7 @@ import { resultUnion } from './failure.types.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })
-class SourceType {
+export class SourceType {
   @Field(() => String, { description: 'What it is called by; never changes.' })
   key!: string;
 
