@@ -20,7 +20,7 @@ interface ApplyOptions {
 }
 
 const HELP = `
-A file defines features (views, services), segments, or both; of a folder, the YAML files in it that do are taken.
+A file defines features (views, services), segments, traits, or several of these; of a folder, the YAML files in it that do are taken.
 Everything is checked before anything is written: errors stop it, names that nobody has sent so far are warned of. What the files say already is left alone, so that applying twice
 changes nothing. New features see all of history: it is folded in by the worker, meanwhile segments that read them wait.
 
@@ -33,11 +33,11 @@ Exit codes: 0 done or nothing to do, 1 failed or declined, 2 wrong use or defini
 /** `weft apply <file or folder>...`. */
 export function applyCommand(deps: ApplyCommandDeps): Command {
   return new Command('apply')
-    .description('apply definitions of features and segments')
+    .description('apply definitions of features, segments and traits')
     .argument('<file or folder...>', 'YAML files, or folders that hold them')
     .option('--dry-run', 'show what would change and change nothing')
     .option('-y, --yes', 'do not ask')
-    .option('--prune', 'also remove features and archive segments that the files leave out')
+    .option('--prune', 'also remove features and traits, and archive segments, that the files leave out')
     .option('--json', 'the plan as JSON')
     .addHelpText('after', HELP)
     .action((paths: string[], options: ApplyOptions) => runCommand(deps, () => runApply(deps, paths, options)));
@@ -74,7 +74,7 @@ async function confirmed({ confirm }: ApplyCommandDeps): Promise<boolean> {
 
 /** The plan as lines for people. */
 export function describePlan(plan: DefinitionPlan): string {
-  const { features, segments, newStreams, isEmpty, defined } = plan;
+  const { features, segments, traits, newStreams, isEmpty, defined } = plan;
   if (isEmpty) {
     const counts = [
       ...(defined.features === null
@@ -86,10 +86,11 @@ export function describePlan(plan: DefinitionPlan): string {
             ),
           ]),
       ...(defined.segments === null ? [] : [counted(defined.segments, 'segment')]),
+      ...(defined.traits === null ? [] : [counted(defined.traits, 'trait')]),
     ];
-    return `Nothing to change: ${counts.join(' and ')} as defined already.\n`;
+    return `Nothing to change: ${listed(counts)} as defined already.\n`;
   }
-  const { unchangedFeatures, unchangedSegments } = unchangedOf(plan);
+  const { unchangedFeatures, unchangedSegments, unchangedTraits } = unchangedOf(plan);
   const lines = [
     ...(features === null
       ? []
@@ -97,6 +98,7 @@ export function describePlan(plan: DefinitionPlan): string {
     ...(segments === null
       ? []
       : section('Segments', segments.added, segments.changed, segments.archived, unchangedSegments)),
+    ...(traits === null ? [] : section('Traits', traits.added, traits.changed, traits.removed, unchangedTraits)),
     ...(segments === null || segments.activated.length === 0
       ? []
       : [`To be activated: ${segments.activated.join(', ')}.`]),
@@ -130,9 +132,10 @@ function section(
 }
 
 /** What the files define as it stands. */
-function unchangedOf({ features, segments, defined }: DefinitionPlan): {
+function unchangedOf({ features, segments, traits, defined }: DefinitionPlan): {
   readonly unchangedFeatures: readonly string[];
   readonly unchangedSegments: readonly string[];
+  readonly unchangedTraits: readonly string[];
 } {
   const given = [
     ...(defined.features?.views.flatMap((view) => view.features) ?? []),
@@ -141,10 +144,16 @@ function unchangedOf({ features, segments, defined }: DefinitionPlan): {
   const touchedFeatures = new Set([...(features?.added ?? []), ...(features?.changed ?? [])]);
   const { added = [], changed = [], activated = [], archived = [] } = segments ?? {};
   const touchedSegments = new Set([...added, ...changed, ...activated, ...archived]);
+  const touchedTraits = new Set([...(traits?.added ?? []), ...(traits?.changed ?? [])]);
   return {
+    unchangedTraits: (defined.traits ?? []).map(({ name }) => name).filter((name) => !touchedTraits.has(name)),
     unchangedFeatures: given.map(({ name }) => name).filter((name) => !touchedFeatures.has(name)),
     unchangedSegments: (defined.segments ?? []).map(({ key }) => key).filter((key) => !touchedSegments.has(key)),
   };
+}
+
+function listed(items: readonly string[]): string {
+  return items.length < 3 ? items.join(' and ') : `${items.slice(0, -1).join(', ')} and ${items.at(-1) ?? ''}`;
 }
 
 function counted({ length }: { readonly length: number }, what: string): string {
@@ -152,8 +161,8 @@ function counted({ length }: { readonly length: number }, what: string): string 
 }
 
 function toJson(plan: DefinitionPlan, applied: boolean): unknown {
-  const { features, segments, newStreams, warnings } = plan;
-  const { unchangedFeatures, unchangedSegments } = unchangedOf(plan);
+  const { features, segments, traits, newStreams, warnings } = plan;
+  const { unchangedFeatures, unchangedSegments, unchangedTraits } = unchangedOf(plan);
   return {
     applied,
     features:
@@ -175,6 +184,7 @@ function toJson(plan: DefinitionPlan, applied: boolean): unknown {
             unchanged: unchangedSegments,
             activated: segments.activated,
           },
+    traits: traits === null ? null : { ...traits, unchanged: unchangedTraits },
     newStreams,
     warnings,
   };

@@ -5,6 +5,7 @@ import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { Database } from './platform/postgres.js';
+import type { TraitPlan } from './profiles/trait-definition.model.js';
 import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
@@ -12,6 +13,7 @@ export interface DefinitionPlan {
   /** Null: the files are not about that. */
   readonly features: ApplyPlan | null;
   readonly segments: SegmentPlan | null;
+  readonly traits: TraitPlan | null;
   /** Streams that history has to be folded into, before features and segments that read them are complete. */
   readonly newStreams: number;
   /** Names in the files that nothing has sent so far. */
@@ -23,7 +25,7 @@ export interface DefinitionPlan {
   readonly prune: boolean;
 }
 
-/** Applies files of features and segments together: all is checked before anything is written. */
+/** Applies files of features, segments and traits together: all is checked before anything is written. */
 export class DefinitionApplier {
   readonly #db: Database;
   readonly #services: DefinitionServices;
@@ -36,8 +38,8 @@ export class DefinitionApplier {
   }
 
   /**
-   * What applying would do. Pruning removes what the files leave out, features only where the files define features and
-   * segments only where they define segments.
+   * What applying would do. Pruning removes what the files leave out, of each kind only where the files define
+   * something of that kind.
    * @throws WeftError DEFINITION_INVALID, EXPRESSION_INVALID
    */
   async plan(files: readonly DefinitionText[], prune: boolean): Promise<DefinitionPlan> {
@@ -61,13 +63,17 @@ export class DefinitionApplier {
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
+    const traits =
+      defined.traits === null ? null : await this.#services.traits.apply(defined.traits, { dryRun: true, prune });
+    const marks = traits === null ? 0 : traits.added.length + traits.changed.length + traits.removed.length;
     const left = typesOf(after);
     return {
       features,
       segments: defined.segments === null ? null : segments,
+      traits,
       newStreams: streams.filter((stream) => !known.has(stream.key)).length,
       warnings: [...(features?.warnings ?? []), ...segments.warnings],
-      isEmpty: changes + segments.steps.length === 0,
+      isEmpty: changes + segments.steps.length + marks === 0,
       defined,
       heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
       prune,
@@ -84,6 +90,7 @@ export class DefinitionApplier {
       if (heldFeatures.length === 0) await features.apply(defined.features, { prune });
       else await features.apply(await this.#withHeld(defined.features, heldFeatures));
     }
+    if (defined.traits !== null) await this.#services.traits.apply(defined.traits, { prune });
     if (segments !== null) await this.#segmentFiles.apply(segments);
     if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune });
   }

@@ -7,6 +7,7 @@ import { streamsOf } from './features/stream.model.js';
 import type { Clock } from './platform/clock.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
+import { TraitDefinitionService } from './profiles/trait-definition.service.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
@@ -19,6 +20,7 @@ export interface DefinitionServices {
   readonly features: FeatureDefinitionService;
   readonly segments: SegmentService;
   readonly models: ModelService;
+  readonly traits: TraitDefinitionService;
 }
 
 export function createDefinitionServices(db: Database, clock: Clock): DefinitionServices {
@@ -47,7 +49,7 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
     changed,
   });
   const models = new ModelService({ db, clock, catalog: featureCatalog, uses: (tx) => segments.modelUses(tx) });
-  return { features, segments, models };
+  return { features, segments, models, traits: new TraitDefinitionService(db, clock) };
 }
 
 /** Names of the features that active models read, each with a model that does. */

@@ -4,6 +4,8 @@ import type { FeatureDefinitions } from './features/feature.service.js';
 import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js';
 import { WeftError } from './platform/errors.js';
 import { YamlFile } from './platform/yaml-file.js';
+import { parseTraits, TRAIT_FILE_FIELDS } from './profiles/parse-traits.js';
+import type { TraitDefinition } from './profiles/trait-definition.model.js';
 import { parseSegments, SEGMENT_FILE_FIELDS, type SegmentDefinition } from './segments/parse-segments.js';
 
 const MAX_FILES = 1_000;
@@ -19,6 +21,7 @@ export interface DefinitionText {
 export interface DefinedInFiles {
   readonly features: FeatureDefinitions | null;
   readonly segments: readonly SegmentDefinition[] | null;
+  readonly traits: readonly TraitDefinition[] | null;
 }
 
 /** Files of definitions, and those in a named folder that are none. */
@@ -61,14 +64,19 @@ export async function readDefinitionFiles(paths: readonly string[]): Promise<Fou
 export function parseDefinitionFiles(files: readonly DefinitionText[], standing: Iterable<string>): DefinedInFiles {
   const featureFiles = files.filter((file) => kindsOf(file).includes('features'));
   const segmentFiles = files.filter((file) => kindsOf(file).includes('segments'));
+  const traitFiles = files.filter((file) => kindsOf(file).includes('traits'));
   const elsewhere = new Set([...standing, ...featureFiles.flatMap((file) => featureNamesIn(file))]);
   const parsed = featureFiles.map((file) => ({
     file,
-    ...parseFeatures(file.text, file.name, elsewhere, SEGMENT_FILE_FIELDS),
+    ...parseFeatures(file.text, file.name, elsewhere, [...SEGMENT_FILE_FIELDS, ...TRAIT_FILE_FIELDS]),
   }));
   const segments = segmentFiles.map((file) => ({
     file,
-    segments: parseSegments(file.text, file.name, FEATURE_FILE_FIELDS),
+    segments: parseSegments(file.text, file.name, [...FEATURE_FILE_FIELDS, ...TRAIT_FILE_FIELDS]),
+  }));
+  const traits = traitFiles.map((file) => ({
+    file,
+    traits: parseTraits(file.text, file.name, [...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS]),
   }));
   checkUnique(
     'view',
@@ -82,6 +90,10 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     'segment',
     segments.map((each) => [each.file.name, each.segments.map((segment) => segment.key)]),
   );
+  checkUnique(
+    'trait',
+    traits.map((each) => [each.file.name, each.traits.map((trait) => trait.name)]),
+  );
   const features = {
     views: parsed.flatMap((file) => file.views),
     services: parsed.flatMap((file) => file.services),
@@ -89,10 +101,11 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
   return {
     features: featureFiles.length === 0 ? null : features,
     segments: segmentFiles.length === 0 ? null : segments.flatMap((file) => file.segments),
+    traits: traitFiles.length === 0 ? null : traits.flatMap((file) => file.traits),
   };
 }
 
-type Kind = 'features' | 'segments';
+type Kind = 'features' | 'segments' | 'traits';
 
 /** By the fields at its top; a file may be of both kinds. */
 function kindsOf({ name, text }: DefinitionText): Kind[] {
@@ -103,6 +116,7 @@ function kindsOf({ name, text }: DefinitionText): Kind[] {
   const kinds: Kind[] = [];
   if (fields.some((field) => FEATURE_FILE_FIELDS.includes(field))) kinds.push('features');
   if (fields.some((field) => SEGMENT_FILE_FIELDS.includes(field))) kinds.push('segments');
+  if (fields.some((field) => TRAIT_FILE_FIELDS.includes(field))) kinds.push('traits');
   return kinds;
 }
 
@@ -155,6 +169,6 @@ async function found<T>(path: string, reading: Promise<T>): Promise<T> {
 function definesNothing(path: string): WeftError {
   return new WeftError('DEFINITION_INVALID', 'nothing is defined there', {
     where: path,
-    hint: `a file of definitions has ${[...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS].join(', ')} at its top`,
+    hint: `a file of definitions has ${[...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS, ...TRAIT_FILE_FIELDS].join(', ')} at its top`,
   });
 }

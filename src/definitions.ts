@@ -4,6 +4,8 @@ import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
+import type { TraitDefinition } from './profiles/trait-definition.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
@@ -23,6 +25,10 @@ export interface LoadedDefinitions extends Definitions {
   /** By name. */
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
+  /** Defined ones, by name; there may be others. */
+  readonly traits: readonly TraitDefinition[];
+  /** Keys of active models of which edge keys may be told. */
+  readonly edgeModels: readonly string[];
   /** The models that `models` is bound to, whatever is promoted later. */
   readonly scorer: RowScorer;
   /** False while history is still being folded into the stream of the feature at this index. */
@@ -97,6 +103,8 @@ export class DefinitionsLoader {
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
       views: new Map(rows.views.map((view) => [view.name, view])),
       services: new Map(rows.services.map((service) => [service.name, service])),
+      traits: rows.traits,
+      edgeModels: rows.models.filter(({ edge }) => edge).map(({ key }) => key),
       scorer: served,
       isReady,
       complete: streamIds.every((id) => rows.ready.has(id)),
@@ -117,6 +125,7 @@ async function readRows(tx: Transaction) {
     ready: await features.readyStreams(),
     models: await new ModelReader(tx).active(),
     segments: await standingSegments(tx),
+    traits: await new TraitDefinitionReader(tx).all(),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
+import type { TraitDefinition } from '../profiles/trait-definition.model.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { RowScorer } from '../scoring/prediction.model.js';
@@ -27,6 +28,9 @@ export interface ApiDefinitions extends Definitions {
   readonly stored: ReadonlyMap<string, StoredSegment>;
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
+  readonly traits: readonly TraitDefinition[];
+  /** Keys of active models of which edge keys may be told. */
+  readonly edgeModels: readonly string[];
   readonly scorer: RowScorer;
   isReady(featureIndex: number): boolean;
 }

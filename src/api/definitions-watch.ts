@@ -66,15 +66,22 @@ export class DefinitionsWatch {
 
   async #refresh(): Promise<void> {
     const { db, source } = this.#options;
-    const [row] = await db.query<{ version: number; edited: number; streams: number; folding: number; swept: number }>(
-      `SELECT definitions_version AS version,
+    const [row] = await db.query<{
+      version: number;
+      marks: number;
+      edited: number;
+      streams: number;
+      folding: number;
+      swept: number;
+    }>(
+      `SELECT definitions_version AS version, marks_version AS marks,
               (SELECT coalesce(max(updated_at), 0) FROM segments)::int8 AS edited,
               (SELECT count(*) FROM stream_backfills)::int4 AS streams,
               (SELECT count(*) FROM stream_backfills WHERE done_pos < since_pos)::int4 AS folding,
               (SELECT min(swept_version) FROM partitions)::int8 AS swept
        FROM installation`,
     );
-    const mark = JSON.stringify([row?.version, row?.edited, row?.streams, row?.folding]);
+    const mark = JSON.stringify([row?.version, row?.marks, row?.edited, row?.streams, row?.folding]);
     this.#swept = row !== undefined && row.swept >= row.version;
     if (mark === this.#mark && this.#loaded !== null) return;
     source.invalidate();

@@ -78,6 +78,8 @@ export interface ModelManifest {
   /** Greatest allowed `|got − expected| / max(1, |expected|)` of a score in a golden vector. */
   readonly tolerance: number;
   readonly goldenVectors: readonly GoldenVector[];
+  /** Whether edge keys may be told what it says; left out: as of the version before, false for the first. */
+  readonly edge?: boolean;
 }
 
 /** One fault of a manifest or of the model beside it. */
@@ -97,6 +99,8 @@ export interface RegisteredModel {
   readonly digest: string;
   readonly stage: ModelStage;
   readonly manifest: ModelManifest;
+  /** Whether edge keys, which sit in browsers, may be told what it says while it is active. */
+  readonly edge: boolean;
   /** ms */
   readonly createdAt: number;
 }

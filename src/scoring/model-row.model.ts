@@ -7,12 +7,13 @@ export interface ModelRow {
   readonly digest: string;
   readonly stage: ModelStage;
   readonly manifest: ModelManifest;
+  readonly edge: boolean;
   readonly created_at: number;
 }
 
-export const MODEL_COLUMNS = 'key, version, digest, stage, manifest, created_at';
+export const MODEL_COLUMNS = 'key, version, digest, stage, manifest, edge, created_at';
 
 export function modelOfRow(row: ModelRow): RegisteredModel {
-  const { key, version, digest, stage, manifest } = row;
-  return { key, version, digest, stage, manifest, createdAt: row.created_at };
+  const { key, version, digest, stage, manifest, edge } = row;
+  return { key, version, digest, stage, manifest, edge, createdAt: row.created_at };
 }

@@ -9,7 +9,7 @@ import { parseManifest } from './parse-manifest.js';
 
 export interface ModelCommandServices {
   readonly reader: Pick<ModelReader, 'all'>;
-  readonly service: Pick<ModelService, 'register' | 'promote' | 'retire'>;
+  readonly service: Pick<ModelService, 'register' | 'promote' | 'retire' | 'setEdge'>;
 }
 
 export interface ModelCommandDeps extends CommandIo {
@@ -29,11 +29,12 @@ Examples:
   weft model register intent.onnx intent.manifest.yaml --promote
   weft model list
   weft model promote purchase_intent 1     (also the way back to an older version)
+  weft model edge purchase_intent          (browsers may be told its scores; --off takes that back)
 
 Exit codes: 0 done, 1 failed (no such version, still asked by a segment), 2 wrong use, or the model does not fit its
 manifest or the features.`;
 
-/** `weft model register|list|promote|retire`. */
+/** `weft model register|list|promote|retire|edge`. */
 export function modelCommand(deps: ModelCommandDeps): Command {
   const command = new Command('model').description('register models, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -66,7 +67,23 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .action((key: string, version: number, options: Options) =>
       runCommand(deps, () => move(deps, 'retire', key, version, options)),
     );
+  command
+    .command('edge <key>')
+    .description('let edge keys, which sit in browsers, be told what a model says, in all its versions')
+    .option('--off', 'let them not')
+    .option('--json', 'as JSON')
+    .action((key: string, options: Options & { off?: true }) => runCommand(deps, () => edge(deps, key, options)));
   return command;
+}
+
+async function edge(deps: ModelCommandDeps, key: string, options: Options & { off?: true }): Promise<number> {
+  return deps.withModels(async ({ service }) => {
+    const isEdge = options.off !== true;
+    await service.setEdge(key, isEdge);
+    const said = `Edge keys ${isEdge ? 'may' : 'may not'} be told what model ${key} says.\n`;
+    deps.stdout.write(options.json === true ? jsonText({ key, edge: isEdge }) : said);
+    return EXIT_CODES.ok;
+  });
 }
 
 async function register(
@@ -98,11 +115,14 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         model.key,
         String(model.version),
         model.stage,
+        model.edge ? 'edge' : '',
         model.manifest.featureService.name,
         new Date(model.createdAt).toISOString(),
         model.digest.slice(0, 12),
       ]);
-      deps.stdout.write(textTable([['key', 'version', 'stage', 'feature service', 'registered', 'digest'], ...rows]));
+      deps.stdout.write(
+        textTable([['key', 'version', 'stage', 'told to', 'feature service', 'registered', 'digest'], ...rows]),
+      );
     }
     return EXIT_CODES.ok;
   });
@@ -159,12 +179,13 @@ function capitalised(text: string): string {
 }
 
 /** Without the golden vectors, which are rows of data. */
-function toJson({ key, version, stage, digest, createdAt, manifest }: ListedModel): unknown {
+function toJson({ key, version, stage, digest, edge, createdAt, manifest }: ListedModel): unknown {
   const { description, featureService, metrics } = manifest;
   return {
     key,
     version,
     stage,
+    edge,
     digest,
     createdAt: new Date(createdAt).toISOString(),
     description,

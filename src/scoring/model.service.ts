@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { lockDefinitions, touchDefinitions } from '../platform/installation.js';
+import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import { checkFeatures } from './check-model.js';
 import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
@@ -86,6 +86,22 @@ export class ModelService {
       await this.#store.setStage(tx, key, version, 'retired');
       if (model.stage === 'active') await touchDefinitions(tx);
       return { ...model, stage: 'retired' };
+    });
+  }
+
+  /**
+   * Says whether edge keys may be told what the model says: of all its versions, and of those that follow unless their
+   * manifests say otherwise.
+   * @throws WeftError NOT_FOUND
+   */
+  async setEdge(key: string, edge: boolean): Promise<void> {
+    await this.#parts.db.transaction(async (tx) => {
+      await lockDefinitions(tx);
+      await this.#store.lockKey(tx, key);
+      if ((await this.#store.setEdge(tx, key, edge)) === 0) {
+        throw new WeftError('NOT_FOUND', `there is no model ${key}`, { where: 'key', hint: 'list the models' });
+      }
+      await touchMarks(tx);
     });
   }
 

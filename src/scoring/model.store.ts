@@ -32,13 +32,25 @@ export class ModelStore {
       Buffer.from(model.bytes.buffer, model.bytes.byteOffset, model.bytes.byteLength),
     ]);
     const [row] = await tx.query<ModelRow>(
-      `INSERT INTO models (key, version, digest, stage, manifest, created_at)
-       SELECT $1, coalesce(max(version), 0) + 1, $2, 'shadow', $3::jsonb, $4 FROM models WHERE key = $1
+      `INSERT INTO models (key, version, digest, stage, manifest, created_at, edge)
+       SELECT $1, coalesce(max(version), 0) + 1, $2, 'shadow', $3::jsonb, $4,
+              coalesce($5, (SELECT edge FROM models WHERE key = $1 ORDER BY version DESC LIMIT 1), false)
+       FROM models WHERE key = $1
        RETURNING ${MODEL_COLUMNS}`,
-      [model.manifest.key, model.digest, JSON.stringify(model.manifest), model.createdAt],
+      [model.manifest.key, model.digest, JSON.stringify(model.manifest), model.createdAt, model.manifest.edge ?? null],
     );
     if (row === undefined) throw new Error('the insert returned no row');
     return modelOfRow(row);
+  }
+
+  /** Marks all versions of a key. @returns how many there are */
+  async setEdge(tx: Transaction, key: string, edge: boolean): Promise<number> {
+    const [row] = await tx.query<{ count: number }>(
+      `WITH marked AS (UPDATE models SET edge = $2 WHERE key = $1 RETURNING 1)
+       SELECT count(*)::int4 AS count FROM marked`,
+      [key, edge],
+    );
+    return row?.count ?? 0;
   }
 
   /** Retires the version of this key that is active, if any. */

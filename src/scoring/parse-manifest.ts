@@ -29,6 +29,7 @@ const FIELDS = [
   'metrics',
   'tolerance',
   'goldenVectors',
+  'edge',
 ];
 
 /** Problems told at most; the number of the others is told. */
@@ -83,7 +84,9 @@ export function readManifest(value: unknown): ModelManifest {
   const fill = readFill(check, fields['fill'], inputs);
   checkFillsOfInputs(check, inputs, missing, fill);
   const outputs = readOutputs(check, fields['outputs']);
-  const { description, tolerance } = fields;
+  const { description, tolerance, edge } = fields;
+  if (edge !== undefined && typeof edge !== 'boolean')
+    check.problem('edge', 'is not true or false', 'write edge: true');
   const manifest: ModelManifest = {
     key: check.name(fields['key'], 'key'),
     version: check.text(fields['version'], 'version', 100),
@@ -96,6 +99,7 @@ export function readManifest(value: unknown): ModelManifest {
     metrics: readMetrics(check, fields['metrics']),
     tolerance: tolerance === undefined ? DEFAULT_TOLERANCE : readTolerance(check, tolerance),
     goldenVectors: readGoldenVectors(check, fields['goldenVectors'], featureService.features, outputs),
+    ...(typeof edge === 'boolean' ? { edge } : {}),
   };
   if (check.problems.length > 0) throw modelInvalid(check.problems);
   return manifest;

@@ -16,7 +16,7 @@ afterEach(async () => {
 
 async function registered(name: FixtureModel, version = 1): Promise<RegisteredModel & { bytes: Buffer }> {
   const { bytes, manifest } = await readModelFixture(name);
-  return { key: name, version, digest: sha256Hex(bytes), stage: 'active', manifest, createdAt: 0, bytes };
+  return { key: name, version, digest: sha256Hex(bytes), edge: false, stage: 'active', manifest, createdAt: 0, bytes };
 }
 
 async function aScorer(names: readonly FixtureModel[], options: Partial<ScorerOptions> = {}): Promise<Scorer> {

@@ -18,6 +18,7 @@ beforeAll(async () => {
     key: manifest.key,
     version: 1,
     digest: sha256Hex(bytes),
+    edge: false,
     stage: 'active' as const,
     manifest,
     createdAt: 0,

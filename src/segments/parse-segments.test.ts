@@ -11,6 +11,7 @@ segments:
     name: Keen visitors
     description: Viewed a lot.
     tags: [web]
+    edge: true
     applies_to: everybody
     expression: |
       count("view", "1h") >= 3
@@ -24,8 +25,17 @@ segments:
         tags: ['web'],
         expression: 'count("view", "1h") >= 3',
         active: true,
+        edge: true,
       },
-      { key: 'later', name: 'later', description: '', tags: [], expression: 'f.orders > 0', active: false },
+      {
+        key: 'later',
+        name: 'later',
+        description: '',
+        tags: [],
+        expression: 'f.orders > 0',
+        active: false,
+        edge: false,
+      },
     ]);
   });
 

@@ -14,7 +14,7 @@ import { tooManySegments, type SegmentService } from './segment.service.js';
 /** What applying would do; keys of segments. */
 export interface SegmentPlan {
   readonly added: readonly string[];
-  /** Name, description, tags or condition differ. */
+  /** Name, description, tags, edge mark or condition differ. */
   readonly changed: readonly string[];
   /** Begin to decide membership, or do so by a new condition. */
   readonly activated: readonly string[];
@@ -176,10 +176,10 @@ function named<T>(key: string, work: () => T): T {
 
 function isSame(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
   if (standing === undefined) return false;
-  const { name, description, tags, expression } = given;
+  const { name, description, tags, edge, expression } = given;
   return isDeepStrictEqual(
-    [name, description, tags, expression],
-    [standing.name, standing.description, standing.tags, standing.expression],
+    [name, description, tags, edge, expression],
+    [standing.name, standing.description, standing.tags, standing.edge, standing.expression],
   );
 }
 

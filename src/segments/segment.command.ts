@@ -165,6 +165,7 @@ function describe(segment: StoredSegment, size: number): string {
     `  stage    ${segment.stage}, version ${versionText(segment)}`,
     `  members  ${String(size)}`,
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
+    ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
     '',
     ...segment.expression.split('\n').map((line) => `  ${line}`),
   ];

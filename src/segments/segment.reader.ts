@@ -8,6 +8,8 @@ export interface StoredSegment {
   readonly name: string;
   readonly description: string;
   readonly tags: readonly string[];
+  /** Whether edge keys, which sit in browsers, may be told who is in it. */
+  readonly edge: boolean;
   readonly stage: SegmentStage;
   /** The version written last. */
   readonly version: number;
@@ -25,6 +27,7 @@ interface Row {
   name: string;
   description: string;
   tags: string[];
+  edge: boolean;
   stage: SegmentStage;
   version: number;
   expression: string;
@@ -35,7 +38,7 @@ interface Row {
 }
 
 const SELECT = `
-  SELECT s.id, s.key, s.name, s.description, s.tags, s.stage, s.version, v.expression, s.active_version,
+  SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, v.expression, s.active_version,
          a.expression AS active_expression, s.created_at, s.updated_at
   FROM segments s
   JOIN segment_versions v ON v.segment_id = s.id AND v.version = s.version
@@ -124,6 +127,7 @@ function toSegment(row: Row): StoredSegment {
     name: row.name,
     description: row.description,
     tags: row.tags,
+    edge: row.edge,
     stage: row.stage,
     version: row.version,
     expression: row.expression,

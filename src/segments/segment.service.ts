@@ -2,6 +2,7 @@ import type { FeatureDefinition, FeatureType } from '../features/feature.model.j
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
+import { touchMarks } from '../platform/installation.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
@@ -57,6 +58,7 @@ export class SegmentService {
         const version = edited ? standing.version + 1 : standing.version;
         if (edited) await this.#store.insertNextVersion(tx, standing.id, version, draft.expression, nowMs);
         await this.#store.update(tx, standing.id, version, draft, nowMs);
+        if (draft.edge !== undefined && draft.edge !== standing.edge) await touchMarks(tx);
       }
       return found(await reader.byKey(draft.key), draft.key);
     });

@@ -6,15 +6,17 @@ export interface SegmentDraft {
   readonly description: string;
   readonly tags: readonly string[];
   readonly expression: string;
+  /** Whether edge keys may be told who is in it; left out: as it is, false for a new one. */
+  readonly edge?: boolean;
 }
 
 /** Writes segments. A version, once written, never changes. */
 export class SegmentStore {
   async insert(tx: Transaction, draft: SegmentDraft, nowMs: number): Promise<number> {
     const [row] = await tx.query<{ id: number }>(
-      `INSERT INTO segments (key, name, description, tags, stage, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, 'draft', 1, $5, $5) RETURNING id`,
-      [draft.key, draft.name, draft.description, draft.tags, nowMs],
+      `INSERT INTO segments (key, name, description, tags, edge, stage, version, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, 'draft', 1, $6, $6) RETURNING id`,
+      [draft.key, draft.name, draft.description, draft.tags, draft.edge ?? false, nowMs],
     );
     if (row === undefined) throw new Error('an insert returned nothing');
     await this.#insertVersion(tx, row.id, 1, draft.expression, nowMs);
@@ -23,8 +25,9 @@ export class SegmentStore {
 
   async update(tx: Transaction, id: number, version: number, draft: SegmentDraft, nowMs: number): Promise<void> {
     await tx.query(
-      'UPDATE segments SET name = $2, description = $3, tags = $4, version = $5, updated_at = $6 WHERE id = $1',
-      [id, draft.name, draft.description, draft.tags, version, nowMs],
+      `UPDATE segments SET name = $2, description = $3, tags = $4, edge = coalesce($5, edge), version = $6,
+                           updated_at = $7 WHERE id = $1`,
+      [id, draft.name, draft.description, draft.tags, draft.edge ?? null, version, nowMs],
     );
   }
 

@@ -22,7 +22,9 @@ async function medianUs(rounds: number, work: () => Promise<unknown>): Promise<n
 
 const { bytes, manifest } = await readModelFixture(MODEL);
 const scorer = new Scorer({ loadBytes: async () => Promise.resolve(bytes) });
-await scorer.reload([{ key: MODEL, version: 1, digest: sha256Hex(bytes), stage: 'active', manifest, createdAt: 0 }]);
+await scorer.reload([
+  { key: MODEL, version: 1, digest: sha256Hex(bytes), edge: false, stage: 'active', manifest, createdAt: 0 },
+]);
 const golden = manifest.goldenVectors.map((vector) => goldenRow(manifest.featureService.features, vector));
 const rows = Array.from({ length: 1_024 }, (_, i): FeatureRow => golden[i % golden.length] ?? []);
 const times = rows.map(() => 0);

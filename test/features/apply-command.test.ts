@@ -6,6 +6,7 @@ import { applyCommand } from '../../src/apply.command.js';
 import { DefinitionApplier } from '../../src/definition-applier.js';
 import type { Confirm } from '../../src/platform/command-line.js';
 import { FeatureReader } from '../../src/features/feature.reader.js';
+import { TraitDefinitionReader } from '../../src/profiles/trait-definition.reader.js';
 import { SegmentReader } from '../../src/segments/segment.reader.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { aTrack, anIdentify, createWorld, type World } from '../support/world.js';
@@ -123,11 +124,35 @@ describe('weft apply', () => {
       applied: true,
       features: { added: [], changed: [], removed: [], unchanged: ['views'] },
       segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], unchanged: ['idea'], activated: ['keen'] },
+      traits: null,
       warnings: [],
       // A count against 3 keeps more of the latest times than one against 2.
       newStreams: 1,
     });
     expect(await segments()).toEqual({ fans: 'archived 2', idea: 'draft 1', keen: 'active 2' });
+  });
+
+  it('marks what browsers may see, and takes back the mark of what the files leave it out of', async () => {
+    const marked = SEGMENTS.replace('key: keen,', 'key: keen, edge: true,');
+    const traits = 'traits:\n  - { name: country, edge: true }\n  - { name: email, description: Personal. }\n';
+    await files({ 'views.yaml': VIEWS, 'segments.yaml': marked, 'traits.yaml': traits });
+    const first = await run(['.', '--yes']);
+    expect(first.stdout).toContain(
+      'Traits: 2 to create, 0 to change, 0 unchanged, 0 to remove\n  + country\n  + email\n',
+    );
+    const marks = async () => {
+      const stored = (await new SegmentReader(world.db).all()).filter(({ edge }) => edge).map(({ key }) => key);
+      const defined = await new TraitDefinitionReader(world.db).all();
+      return [stored, defined.filter(({ edge }) => edge).map(({ name }) => name), defined.length];
+    };
+    expect(await marks()).toEqual([['keen'], ['country'], 2]);
+    expect((await run(['.', '--yes'])).stdout).toBe(
+      'Nothing to change: 1 feature, 3 segments and 2 traits as defined already.\n',
+    );
+    await files({ 'segments.yaml': SEGMENTS, 'traits.yaml': 'traits: [{ name: country }]\n' });
+    const plan = JSON.parse((await run(['.', '--yes', '--prune', '--json'])).stdout) as object;
+    expect(plan).toMatchObject({ traits: { added: [], changed: ['country'], removed: ['email'], unchanged: [] } });
+    expect(await marks()).toEqual([[], [], 1]);
   });
 
   it('prunes what the files leave out, of the kinds that they define', async () => {
@@ -287,7 +312,7 @@ segments:
   it('wants files that define something', async () => {
     await files({ 'other.yaml': 'x: 1' });
     expect((await run(['other.yaml'])).stderr).toContain(
-      'a file of definitions has views, services, segments at its top',
+      'a file of definitions has views, services, segments, traits at its top',
     );
     expect((await run(['.'])).code).toBe(2);
     expect((await run(['none.yaml'])).stderr).toContain('there is no such file');

@@ -16,7 +16,7 @@ import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { runWith } from '../support/command-runner.js';
-import { fixtureCatalog } from '../support/model-fixtures.js';
+import { fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
 import { aTrack, createWorld, DAY_MS, type World } from '../support/world.js';
 
 let world: World;
@@ -50,9 +50,13 @@ const weftSegment = (...args: string[]) =>
     args,
   );
 
-const weftModel = (...args: string[]) => {
+const modelService = (): ModelService => {
   const uses = () => Promise.resolve(new Map<string, string>());
-  const service = new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog), uses });
+  return new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog), uses });
+};
+
+const weftModel = (...args: string[]) => {
+  const service = modelService();
   const folder = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
   const inFolder = args.map((arg) => (/\.(onnx|yaml)$/.test(arg) ? `${folder}${arg}` : arg));
   const withModels = <T>(use: (models: { reader: ModelReader; service: ModelService }) => Promise<T>): Promise<T> =>
@@ -144,11 +148,27 @@ describe('weft model', () => {
     const again = await weftModel('register', ...files, '--promote');
     expect(again.stdout).toBe('Registered before: model iris_named version 1 is active.\n');
     const [header, row] = (await weftModel('list')).stdout.split('\n');
-    expect(header).toMatch(/^key {9}version {2}stage {3}feature service/);
+    expect(header).toMatch(/^key {9}version {2}stage {3}told to {2}feature service/);
     expect(row).toMatch(/^iris_named {2}1 {8}active /);
     expect((await weftModel('retire', 'iris_named', '1')).stdout).toBe('Model iris_named version 1 is retired.\n');
     const promoted = await weftModel('promote', 'iris_named', '1', '--json');
     expect(JSON.parse(promoted.stdout)).toMatchObject({ key: 'iris_named', version: 1, stage: 'active' });
+  });
+
+  it('says whether browsers may be told what a model says, of later versions too', async () => {
+    expect((await weftModel('edge', 'iris_clusters')).stderr).toContain('there is no model iris_clusters');
+    await weftModel('register', 'iris_clusters.onnx', 'iris_clusters.manifest.yaml');
+    expect((await weftModel('edge', 'iris_clusters')).stdout).toBe(
+      'Edge keys may be told what model iris_clusters says.\n',
+    );
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const later = await modelService().register(bytes, { ...manifest, version: 'later' });
+    expect(later.model).toMatchObject({ version: 2, edge: true });
+    const own = await modelService().register(bytes, { ...manifest, version: 'own', edge: false });
+    expect(own.model).toMatchObject({ version: 3, edge: false });
+    expect((await weftModel('edge', 'iris_clusters', '--off', '--json')).stdout).toContain('"edge": false');
+    const listed = JSON.parse((await weftModel('list', '--json')).stdout) as { key: string; edge: boolean }[];
+    expect(listed.filter(({ key }) => key === 'iris_clusters').map(({ edge }) => edge)).toEqual([false, false, false]);
   });
 
   it('ends with 2 for a model that does not fit, and with 1 for what is not there', async () => {

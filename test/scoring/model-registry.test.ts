@@ -71,6 +71,7 @@ describe('the model registry', () => {
       digest: sha256Hex(bytes),
       stage: 'shadow',
       manifest,
+      edge: false,
       createdAt: 1_000,
     });
     await models.promote(name, 1);

@@ -15,6 +15,7 @@ import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
+import { TraitResolver } from './trait.resolver.js';
 
 /** The scope that each root field needs, by `Type.field`. */
 export function rootScopes(): ReadonlyMap<string, readonly ApiScope[]> {
@@ -50,6 +51,7 @@ export function buildApiSchema(): GraphQLSchema {
       SourceActivityResolver,
       DeadLetterResolver,
       StatisticsResolver,
+      TraitResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.

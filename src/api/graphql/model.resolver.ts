@@ -33,6 +33,11 @@ class Model {
   @Field(() => ModelStage, { description: 'What it is used for.' })
   stage!: string;
 
+  @Field(() => Boolean, {
+    description: 'Whether edge keys, which sit in browsers, may be told what it says while it is active.',
+  })
+  edge!: boolean;
+
   @Field(() => String, { description: 'SHA-256 of its ONNX bytes, hexadecimal.' })
   digest!: string;
 
@@ -121,13 +126,14 @@ export class ModelResolver {
   }
 }
 
-function modelOf({ key, version, stage, digest, manifest, createdAt }: ListedModel): Model {
+function modelOf({ key, version, stage, edge, digest, manifest, createdAt }: ListedModel): Model {
   const { description, featureService, metrics } = manifest;
   return {
     key,
     version,
     label: manifest.version,
     stage,
+    edge,
     digest,
     description,
     featureService: featureService.name,

@@ -51,6 +51,13 @@ class SegmentInput {
 
   @Field(() => [String], { defaultValue: [], description: 'Free labels, at most 50.' })
   tags!: string[];
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'Whether edge keys, which sit in browsers, may be told who is in it. Default: as it is, false for a new segment.',
+  })
+  edge?: boolean | null;
 }
 
 const segmentType = { type: Segment, name: 'Segment' };
@@ -130,7 +137,8 @@ export class SegmentResolver {
   ): Promise<unknown> {
     return Upserted.attempt(async () => {
       const { key, name, description, tags, expression } = segment;
-      const written = await services.segments.upsert({ key, name, description, tags, expression });
+      const edge = typeof segment.edge === 'boolean' ? { edge: segment.edge } : {};
+      const written = await services.segments.upsert({ key, name, description, tags, expression, ...edge });
       await watch.reload();
       return written;
     });

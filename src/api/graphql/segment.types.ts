@@ -30,6 +30,11 @@ export class Segment {
   @Field(() => [String], { description: 'Free labels.' })
   tags!: readonly string[];
 
+  @Field(() => Boolean, {
+    description: 'Whether edge keys, which sit in browsers, may be told who is in it.',
+  })
+  edge!: boolean;
+
   @Field(() => SegmentStageType, { description: 'Where it stands.' })
   stage!: string;
 

@@ -1,0 +1,45 @@
+import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { TRAIT_LIMITS, type TraitDefinition } from './trait-definition.model.js';
+
+/** Fields at the top of a file of traits. */
+export const TRAIT_FILE_FIELDS = ['traits'];
+
+const { maxDefinitions, maxNameLength, maxDescriptionLength } = TRAIT_LIMITS;
+const FIELDS = ['name', 'description', 'edge'];
+
+/**
+ * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description` and `edge`
+ * (default: false), which lets edge keys be told the trait.
+ *
+ * @param file how messages call it
+ * @param others further fields that the file may have; what they hold is read by somebody else
+ * @throws WeftError DEFINITION_INVALID with every problem, one a line: `file:line:column: what; how to fix it`
+ */
+export function parseTraits(text: string, file: string, others: readonly string[] = []): TraitDefinition[] {
+  const yaml = new YamlFile(text, file);
+  yaml.throwProblems();
+  const items =
+    yaml.root
+      .fields('the file', [...TRAIT_FILE_FIELDS, ...others])
+      ?.get('traits')
+      ?.items('traits') ?? [];
+  if (items.length > maxDefinitions) yaml.root.problem('too many traits', `define at most ${String(maxDefinitions)}`);
+  const taken = new Set<string>();
+  const traits = items.map((item) => readTrait(item, taken)).filter((trait) => trait !== undefined);
+  yaml.throwProblems();
+  return traits;
+}
+
+function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undefined {
+  const fields = item.fields('a trait', FIELDS);
+  if (fields === undefined) return undefined;
+  const given = fields.get('name');
+  if (given === undefined) return item.problem('the trait has no name', 'add name: as events carry it');
+  const name = given.text('the name', maxNameLength);
+  const description = fields.get('description')?.text('the description', maxDescriptionLength) ?? '';
+  const edge = fields.get('edge')?.bool('edge') ?? false;
+  if (name === undefined) return undefined;
+  if (taken.has(name)) return given.problem(`the trait ${name} is defined twice`, 'define it once');
+  taken.add(name);
+  return { name, description, edge };
+}
