@@ -13,6 +13,7 @@ import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { systemClock } from '../../src/platform/clock.js';
+import { NO_SECRET } from '../../src/platform/installation-secret.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -44,6 +45,7 @@ beforeEach(async () => {
   const keys = new ApiKeyService({
     store: new ApiKeyStore(test.database.dataSource),
     clock: systemClock,
+    secret: NO_SECRET,
     randomBytes,
     onLastUsedError: () => undefined,
   });
