@@ -238,6 +238,7 @@ export class Worker {
           messageId: event.messageId,
           pos: event.pos,
           receivedAt: event.acceptedAt,
+          form: { kind: 'event' },
           payload: deadEventText(event),
         },
       ]);

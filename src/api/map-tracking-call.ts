@@ -31,7 +31,7 @@ export function mapBatch(body: Call): IncomingItem[] | null {
   return Array.isArray(batch) ? batch.map((item: unknown) => mapBatchItem(item, sentAt)) : null;
 }
 
-function mapBatchItem(item: unknown, batchSentAt: unknown): IncomingItem {
+export function mapBatchItem(item: unknown, batchSentAt: unknown): IncomingItem {
   const call = asObject(item);
   if (call === null) return { refusal: NOT_AN_OBJECT, raw: item };
   const type = EVENT_TYPES.find((known) => known === call['type'] || SHORT_TYPES[known] === call['type']);
@@ -46,6 +46,17 @@ const SHORT_TYPES: Readonly<Record<EventType, string>> = {
   group: 'g',
   alias: 'a',
 };
+
+/**
+ * A call as a dead letter keeps it: without what is not kept of accepted events either, its key and the address it came
+ * from. What is no object is kept as it is.
+ */
+export function rawCall(input: unknown): unknown {
+  const call = asObject(input);
+  if (call === null) return input;
+  const { writeKey: _, ...rest } = call;
+  return 'context' in rest ? { ...rest, context: contextOf(rest['context']) } : rest;
+}
 
 /** The type that a path of the API names, in full or by its first letter. */
 export function typeOfPath(name: string): EventType | null {

@@ -1,14 +1,15 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import type { EventAcceptor, IncomingItem } from '../events/accept.model.js';
+import type { AcceptOptions, EventAcceptor, IncomingItem } from '../events/accept.model.js';
+import type { RawInput } from '../events/dead-letter.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
-import type { AcceptResult, EventType } from '../events/event.model.js';
+import type { AcceptResult, EventType, JsonValue } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { analyticsJsSettings } from './analytics-js-settings.js';
 import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
 import { decodeBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
-import { mapBatch, mapSingleCall } from './map-tracking-call.js';
+import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
 import { PIXEL, pixelCall } from './pixel-call.js';
 
 export const TRACKING_LIMITS = {
@@ -83,7 +84,8 @@ async function handleSingle(
 ): Promise<unknown> {
   const receivedAtMs = deps.clock.now();
   const { body, key } = await authenticatedBody(deps, request);
-  const [result] = await take(deps, key, [mapSingleCall(body, type)], receivedAtMs);
+  const rawOf = (): RawInput => ({ form: { kind: 'call', type }, input: rawCall(body) });
+  const [result] = await take(deps, key, [mapSingleCall(body, type)], { receivedAtMs, rawOf });
   if (result?.status !== 'refused') return SUCCESS;
   const { status: _, ...refusal } = result;
   return reply.code(refusal.code === 'TOO_LARGE' ? 413 : 400).send({ success: false, ...refusal });
@@ -102,7 +104,12 @@ async function handleBatch(deps: TrackingDependencies, request: FastifyRequest):
       hint: 'send fewer events at a time',
     });
   }
-  return batchAnswer(await take(deps, key, items, receivedAtMs));
+  const { batch, sentAt } = body as { batch: unknown[]; sentAt?: JsonValue };
+  const rawOf = (index: number): RawInput => ({
+    form: { kind: 'batch_item', ...(sentAt === undefined ? undefined : { sentAt }) },
+    input: rawCall(batch[index]),
+  });
+  return batchAnswer(await take(deps, key, items, { receivedAtMs, rawOf }));
 }
 
 /** Always an image, for whoever shows it; whether the call was taken is said by the status. */
@@ -117,7 +124,8 @@ async function handlePixel(
   try {
     const call = pixelCall(request.query as Record<string, unknown>);
     const key = await verifyIngestKey(deps, call['writeKey']);
-    const [result] = await take(deps, key, [mapSingleCall(call, type)], receivedAtMs);
+    const rawOf = (): RawInput => ({ form: { kind: 'call', type }, input: rawCall(call) });
+    const [result] = await take(deps, key, [mapSingleCall(call, type)], { receivedAtMs, rawOf });
     if (result?.status === 'refused') reply.code(400).header('x-weft-refusal', result.code);
   } catch (error) {
     const { status, code, retryAfterS, isDefect } = toHttpFailure(error);
@@ -152,7 +160,7 @@ function take(
   deps: TrackingDependencies,
   key: IngestKey,
   items: readonly IncomingItem[],
-  receivedAtMs: number,
+  options: Pick<AcceptOptions, 'receivedAtMs' | 'rawOf'>,
 ): Promise<AcceptResult[]> {
   const waitMs = deps.limiter.take(key.id, items.length);
   if (waitMs > 0) {
@@ -162,7 +170,7 @@ function take(
     });
     return Promise.reject(error);
   }
-  return deps.accept.accept(key.source, items, { historical: false, receivedAtMs });
+  return deps.accept.accept(key.source, items, { historical: false, ...options });
 }
 
 function batchAnswer(results: readonly AcceptResult[]): unknown {

@@ -1,3 +1,5 @@
+import type { Uuid } from '../platform/ids.js';
+import type { RawInput } from './dead-letter.model.js';
 import type { AcceptResult, IncomingEvent } from './event.model.js';
 
 export const EVENT_LIMITS = {
@@ -61,6 +63,13 @@ export interface AcceptOptions {
   readonly receivedAtMs?: number;
   /** False where the adapter keeps refused rows itself, as a batch load does with their row numbers. Default true. */
   readonly deadLetters?: boolean;
+  /**
+   * What came in, of the item at this index: what its dead letter keeps, so that it can be mended where it was wrong.
+   * Asked of refused items only. Default: the item itself.
+   */
+  readonly rawOf?: (index: number) => RawInput;
+  /** The load that the events are of, so that it can be reverted. */
+  readonly loadId?: Uuid;
 }
 
 /** The one way into the event log, as adapters see it. */

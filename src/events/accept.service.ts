@@ -10,7 +10,7 @@ import type {
   Refusal,
   SettledAccept,
 } from './accept.model.js';
-import { deadLetterText, type DeadLetter } from './dead-letter.model.js';
+import { deadLetterText, type DeadLetter, type RawInput } from './dead-letter.model.js';
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
 import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
@@ -58,7 +58,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
     for (const [index, item] of items.entries()) {
       const outcome = this.#prepare(source, item, options.historical, receivedAtMs);
       if (outcome.ok) {
-        prepared.push(outcome.event);
+        prepared.push(options.loadId === undefined ? outcome.event : { ...outcome.event, loadId: options.loadId });
         preparedAt.push(index);
         if (!('refusal' in item)) this.#names.note(item);
         if (outcome.dropped.length === 0) continue;
@@ -70,7 +70,8 @@ export class AcceptService implements EventAcceptor, EventChecker {
       const { refusal } = outcome;
       results[index] = { status: 'refused', ...refusal };
       this.deps.observer.refused(source, refusal.code);
-      if (options.deadLetters !== false) letters.push(deadLetterOf(source, item, refusal, receivedAtMs));
+      if (options.deadLetters === false) continue;
+      letters.push(deadLetterOf(source, item, refusal, receivedAtMs, options.rawOf?.(index)));
     }
     const outcomes = await this.deps.log.append(prepared);
     let accepted = 0;
@@ -131,7 +132,13 @@ export class AcceptService implements EventAcceptor, EventChecker {
 const ACCEPTED = { status: 'accepted' } as const;
 const DUPLICATE = { status: 'duplicate' } as const;
 
-function deadLetterOf(source: EventSource, item: IncomingItem, refusal: Refusal, receivedAt: number): DeadLetter {
+function deadLetterOf(
+  source: EventSource,
+  item: IncomingItem,
+  refusal: Refusal,
+  receivedAt: number,
+  raw: RawInput | undefined,
+): DeadLetter {
   const isUnmapped = 'refusal' in item;
   return {
     sourceId: source.id,
@@ -140,6 +147,7 @@ function deadLetterOf(source: EventSource, item: IncomingItem, refusal: Refusal,
     reason: refusal.reason,
     messageId: !isUnmapped && typeof item.messageId === 'string' ? item.messageId : null,
     receivedAt,
-    payload: deadLetterText(isUnmapped ? item.raw : item),
+    form: raw?.form ?? { kind: 'event' },
+    payload: deadLetterText(raw === undefined ? (isUnmapped ? item.raw : item) : raw.input),
   };
 }

@@ -1,8 +1,33 @@
-import type { JsonObject, LoggedEvent } from './event.model.js';
+import type { EventType, JsonObject, JsonValue, LoggedEvent } from './event.model.js';
 
 /** Where an input was given up: at the door, as a row of a file, or when it was applied. */
 export const DEAD_LETTER_STAGES = ['accept', 'load', 'apply'] as const;
 export type DeadLetterStage = (typeof DEAD_LETTER_STAGES)[number];
+
+/** What became of a letter: nothing yet; its input is in the log after all; nobody wants it. */
+export const DEAD_LETTER_STATES = ['open', 'replayed', 'discarded'] as const;
+export type DeadLetterState = (typeof DEAD_LETTER_STATES)[number];
+
+/** What the input of a letter is, and so how it is mapped again. */
+export type RawForm =
+  /** The body of a single call of the tracking API, without its key. */
+  | { readonly kind: 'call'; readonly type: EventType }
+  /** An item of a batch of the tracking API, and the batch's `sentAt`. */
+  | { readonly kind: 'batch_item'; readonly sentAt?: JsonValue }
+  /** An `EventInput` of GraphQL's `ingest`. */
+  | { readonly kind: 'graphql' }
+  /** What a network sent to a webhook; of the items that the adapter makes of it, this one. */
+  | { readonly kind: 'webhook'; readonly adapter: string; readonly index: number }
+  /** A row of a file, its columns by name; mapped by its load's mapping. */
+  | { readonly kind: 'row' }
+  /** An event as it would be accepted; what letters were before they kept their raw input. */
+  | { readonly kind: 'event' };
+
+/** What came in, as an adapter got it: no keys, and no personal data that is not kept of accepted events either. */
+export interface RawInput {
+  readonly form: RawForm;
+  readonly input: unknown;
+}
 
 /** An input that was not taken, kept so that its sender can find out why. */
 export interface DeadLetter {
@@ -19,11 +44,14 @@ export interface DeadLetter {
   readonly loadId?: string | null;
   readonly rowNumber?: number | null;
   readonly receivedAt: number;
+  /** How the payload is mapped again; default: it is an event. */
+  readonly form?: RawForm;
   /** What was handed in, as text; JSON where it was. Cut to {@link MAX_DEAD_LETTER_BYTES}. */
   readonly payload: string;
 }
 
-export const MAX_DEAD_LETTER_BYTES = 8 * 1024;
+/** Twice what an event may have, so that one that is somewhat too large can still be made smaller. */
+export const MAX_DEAD_LETTER_BYTES = 64 * 1024;
 
 /** JSON, cut, of what may be no JSON: undefined, too deep, cyclic, with a BigInt. */
 export function deadLetterText(input: unknown): string {

@@ -1,8 +1,15 @@
 import type { Queryable } from '../platform/postgres.js';
-import { MAX_DEAD_LETTER_BYTES, type DeadLetterStage } from './dead-letter.model.js';
+import {
+  MAX_DEAD_LETTER_BYTES,
+  type DeadLetterStage,
+  type DeadLetterState,
+  type RawForm,
+} from './dead-letter.model.js';
+import type { JsonValue } from './event.model.js';
 
 /** What is left out is not asked for. */
 export interface DeadLetterFilter {
+  readonly state?: DeadLetterState;
   readonly sourceId?: number;
   readonly stage?: DeadLetterStage;
   readonly code?: string;
@@ -17,6 +24,7 @@ export interface DeadLetterPlace {
 }
 
 export interface StoredDeadLetter extends DeadLetterPlace {
+  readonly state: DeadLetterState;
   readonly sourceId: number | null;
   readonly stage: DeadLetterStage;
   readonly code: string;
@@ -26,6 +34,14 @@ export interface StoredDeadLetter extends DeadLetterPlace {
   readonly pos: number | null;
   readonly loadId: string | null;
   readonly rowNumber: number | null;
+  /** How the payload is mapped again. */
+  readonly form: RawForm;
+  /** A merge patch (RFC 7396) that a replay applies to the payload; null: none. */
+  readonly fix: JsonValue;
+  /** Under which message id it was replayed, or is to be; null: not tried yet. */
+  readonly replayMessageId: string | null;
+  /** When it was replayed or discarded, ms; null while it is open. */
+  readonly settledAt: number | null;
   /** What was handed in, as text. May hold personal data: for administrators only, and never for logs. */
   readonly payload: string;
   /** Whether the payload may lack its end. */
@@ -33,6 +49,7 @@ export interface StoredDeadLetter extends DeadLetterPlace {
 }
 
 export interface DeadLetterCount {
+  readonly state: DeadLetterState;
   readonly sourceId: number | null;
   readonly stage: DeadLetterStage;
   readonly code: string;
@@ -43,13 +60,18 @@ export interface DeadLetterCount {
 }
 
 export const MAX_DEAD_LETTER_PAGE = 1_000;
+/** Of a payload in a page; `byIds` gives all of it. */
+const MAX_PREVIEW_BYTES = 8 * 1024;
 
-type Row = Omit<StoredDeadLetter, 'payload' | 'isCut'> & { readonly payload: Buffer };
+type Row = Omit<StoredDeadLetter, 'payload' | 'isCut' | 'form'> & {
+  readonly payload: Buffer;
+  readonly form: RawForm | null;
+};
 
 /**
  * Reads dead letters, newest first by `(receivedAt, id)`.
  *
- * A group is what has one stage, code and source. There are few groups however many letters there are, and the index
+ * A group is what has one state, stage, code and source. There are few groups however many letters there are, and the index
  * `dead_letters_group` leads from one to the next and to the newest of each, so a page costs a few index rows for each
  * group, whatever the filter and however deep the page.
  */
@@ -75,11 +97,16 @@ export class DeadLetterReader {
         Math.min(limit, MAX_DEAD_LETTER_PAGE),
       ],
     });
-    return rows.map(({ payload, ...row }) => ({
-      ...row,
-      payload: payload.toString('utf8', 1),
-      isCut: payload.length > MAX_DEAD_LETTER_BYTES,
-    }));
+    return rows.map((row) => toLetter(row, MAX_PREVIEW_BYTES));
+  }
+
+  /** These letters with their whole payloads, by rising id; at most {@link MAX_DEAD_LETTER_PAGE}. */
+  async byIds(ids: readonly number[]): Promise<readonly StoredDeadLetter[]> {
+    const rows = await this.db.query<Row>(
+      `SELECT ${COLUMNS}, d.payload FROM dead_letters d WHERE d.id = ANY ($1::int8[]) ORDER BY d.id LIMIT $2`,
+      [ids, MAX_DEAD_LETTER_PAGE],
+    );
+    return rows.map((row) => toLetter(row, MAX_DEAD_LETTER_BYTES));
   }
 
   /** Groups with their sizes, the largest first. Reads the index of all letters that the filter lets through. */
@@ -93,46 +120,61 @@ export class DeadLetterReader {
   }
 }
 
-function filterValues({ sourceId, stage, code, sinceMs }: DeadLetterFilter): (string | number | null)[] {
-  return [stage ?? null, code ?? null, sourceId ?? null, sinceMs ?? Number.MIN_SAFE_INTEGER];
+function filterValues({ state, sourceId, stage, code, sinceMs }: DeadLetterFilter): (string | number | null)[] {
+  return [state ?? null, stage ?? null, code ?? null, sourceId ?? null, sinceMs ?? Number.MIN_SAFE_INTEGER];
 }
+
+/** A form that is not known, as of a letter that a newer version wrote, is left to the mapper to refuse. */
+function toLetter({ payload, form, ...row }: Row, maxBytes: number): StoredDeadLetter {
+  return {
+    ...row,
+    form: form ?? (row.stage === 'load' ? { kind: 'row' } : { kind: 'event' }),
+    payload: payload.toString('utf8', 1),
+    isCut: payload.length > maxBytes,
+  };
+}
+
+const COLUMNS = `d.id, d.source_id AS "sourceId", d.state, d.stage, d.code, d.reason, d.message_id AS "messageId", d.pos,
+  d.load_id AS "loadId", d.row_number AS "rowNumber", d.received_at AS "receivedAt", d.form, d.fix,
+  d.replay_message_id AS "replayMessageId", d.settled_at AS "settledAt"`;
 
 /** From group to group: each step is one look into the index. */
 const GROUPS = `
   WITH RECURSIVE groups AS (
-    (SELECT stage, code, coalesce(source_id, 0) AS source FROM dead_letters
-     ORDER BY stage, code, coalesce(source_id, 0) LIMIT 1)
+    (SELECT state, stage, code, coalesce(source_id, 0) AS source FROM dead_letters
+     ORDER BY state, stage, code, coalesce(source_id, 0) LIMIT 1)
     UNION ALL
     SELECT following.* FROM groups g CROSS JOIN LATERAL (
-      SELECT stage, code, coalesce(source_id, 0) FROM dead_letters
-      WHERE (stage, code, coalesce(source_id, 0)) > (g.stage, g.code, g.source)
-      ORDER BY stage, code, coalesce(source_id, 0) LIMIT 1
+      SELECT state, stage, code, coalesce(source_id, 0) FROM dead_letters
+      WHERE (state, stage, code, coalesce(source_id, 0)) > (g.state, g.stage, g.code, g.source)
+      ORDER BY state, stage, code, coalesce(source_id, 0) LIMIT 1
     ) following
   ), wanted AS (
     SELECT * FROM groups
-    WHERE ($1::text IS NULL OR stage = $1) AND ($2::text IS NULL OR code = $2) AND ($3::int4 IS NULL OR source = $3)
+    WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR stage = $2) AND ($3::text IS NULL OR code = $3)
+      AND ($4::int4 IS NULL OR source = $4)
   )`;
+
+const OF_GROUP = `d.state = g.state AND d.stage = g.stage AND d.code = g.code AND coalesce(d.source_id, 0) = g.source
+        AND d.received_at >= $5::int8`;
 
 const PAGE = `${GROUPS}, newest AS (
     SELECT letter.* FROM wanted g CROSS JOIN LATERAL (
       SELECT received_at, id FROM dead_letters d
-      WHERE d.stage = g.stage AND d.code = g.code AND coalesce(d.source_id, 0) = g.source
-        AND d.received_at >= $4::int8 AND (d.received_at, d.id) < ($5::int8, $6::int8)
-      ORDER BY d.received_at DESC, d.id DESC LIMIT $7::int4
+      WHERE ${OF_GROUP} AND (d.received_at, d.id) < ($6::int8, $7::int8)
+      ORDER BY d.received_at DESC, d.id DESC LIMIT $8::int4
     ) letter
-    ORDER BY letter.received_at DESC, letter.id DESC LIMIT $7::int4
+    ORDER BY letter.received_at DESC, letter.id DESC LIMIT $8::int4
   )
-  SELECT d.id, d.source_id AS "sourceId", d.stage, d.code, d.reason, d.message_id AS "messageId", d.pos,
-         d.load_id AS "loadId", d.row_number AS "rowNumber", d.received_at AS "receivedAt", d.payload
+  SELECT ${COLUMNS}, substring(d.payload FROM 1 FOR ${String(MAX_PREVIEW_BYTES + 1)}) AS payload
   FROM newest JOIN dead_letters d USING (id)
   ORDER BY d.received_at DESC, d.id DESC`;
 
 const COUNTS = `${GROUPS}
-  SELECT g.stage, g.code, nullif(g.source, 0) AS "sourceId", of_group.*
+  SELECT g.state, g.stage, g.code, nullif(g.source, 0) AS "sourceId", of_group.*
   FROM wanted g CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(received_at) AS "firstReceivedAt", max(received_at) AS "lastReceivedAt"
-    FROM dead_letters d
-    WHERE d.stage = g.stage AND d.code = g.code AND coalesce(d.source_id, 0) = g.source AND d.received_at >= $4::int8
+    FROM dead_letters d WHERE ${OF_GROUP}
   ) of_group
   WHERE of_group.count > 0
-  ORDER BY of_group.count DESC, g.stage, g.code, g.source`;
+  ORDER BY of_group.count DESC, g.state, g.stage, g.code, g.source`;

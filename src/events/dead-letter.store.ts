@@ -28,6 +28,7 @@ export class DeadLetterStore {
           chunk.map((l) => l.rowNumber ?? null),
           int8Array(chunk, (l) => l.receivedAt),
           byteaArray(chunk, (l) => deadLetterBytes(l.payload)),
+          chunk.map((l) => (l.form === undefined ? null : JSON.stringify(l.form))),
         ],
       });
     }
@@ -35,9 +36,10 @@ export class DeadLetterStore {
 }
 
 const INSERT = `
-  INSERT INTO dead_letters (source_id, stage, code, reason, message_id, pos, load_id, row_number, received_at, payload)
-  SELECT * FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
-                       $9::int8[], $10::bytea[])
+  INSERT INTO dead_letters (source_id, stage, code, reason, message_id, pos, load_id, row_number, received_at, payload,
+                            form)
+  SELECT s, st, c, r, m, p, l, n, at, b, f::jsonb FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
+                       $9::int8[], $10::bytea[], $11::text[]) AS t (s, st, c, r, m, p, l, n, at, b, f)
   ON CONFLICT DO NOTHING`;
 
 function storableText(text: string, maxLength: number): string {

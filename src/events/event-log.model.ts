@@ -14,6 +14,8 @@ export interface PreparedEvent {
   readonly historical: boolean;
   /** See `event-codec.ts`. */
   readonly payload: Buffer;
+  /** The load that it is of. An event of a load that is being reverted is not written, and counts as a duplicate. */
+  readonly loadId?: Uuid;
 }
 
 /** The newest position and the log's clock. Both never fall. */

@@ -126,9 +126,9 @@ export class PostgresEventLog implements EventLog {
   }
 
   async #write(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
+    const isLoaded = events.some((event) => event.loadId !== undefined);
     const { rows } = await this.db.run<AppendRow>({
-      name: 'event_log_append',
-      text: APPEND,
+      ...(isLoaded ? APPEND_LOADED : APPEND),
       values: [
         events.length,
         this.clock.now(),
@@ -140,6 +140,7 @@ export class PostgresEventLog implements EventLog {
         uuidArray(events, (e) => e.anchorId),
         uuidArray(events, (e) => e.dedupeId),
         byteaArray(events, (e) => e.payload),
+        ...(isLoaded ? [events.map((e) => e.loadId ?? null)] : []),
       ],
     });
     const { first_pos: firstPos, positions } = onlyRow(rows);
@@ -152,19 +153,27 @@ export class PostgresEventLog implements EventLog {
   }
 }
 
-const APPEND = `
+interface AppendText {
+  /** Of the load ids, the last argument. */
+  readonly types: string;
+  readonly column: string;
+  readonly where: string;
+  readonly open: string;
+}
+
+const appendText = ({ types, column, where, open }: AppendText): string => `
   WITH head AS (
     UPDATE log_head SET pos = pos + $1::int8, accepted_at = greatest(accepted_at, $2::int8)
     RETURNING pos, accepted_at
-  ), incoming AS (
-    SELECT * FROM unnest($3::int8[], $4::int4[], $5::int2[], $6::int2[], $7::bool[], $8::uuid[], $9::uuid[], $10::bytea[])
-      WITH ORDINALITY AS t (occurred_at, source_id, part, rules_version, historical, anchor_id, dedupe_id, payload, n)
+  ), ${open}incoming AS (
+    SELECT * FROM unnest($3::int8[], $4::int4[], $5::int2[], $6::int2[], $7::bool[], $8::uuid[], $9::uuid[], $10::bytea[]${types})
+      WITH ORDINALITY AS t (occurred_at, source_id, part, rules_version, historical, anchor_id, dedupe_id, payload${column}, n)
   ), written AS (
     INSERT INTO event_log (pos, accepted_at, occurred_at, source_id, part, rules_version, historical, anchor_id,
-                           dedupe_id, payload)
+                           dedupe_id, payload${column})
     SELECT head.pos - $1::int8 + i.n, head.accepted_at, least(i.occurred_at, head.accepted_at), i.source_id, i.part,
-           i.rules_version, i.historical, i.anchor_id, i.dedupe_id, i.payload
-    FROM head, incoming i
+           i.rules_version, i.historical, i.anchor_id, i.dedupe_id, i.payload${column}
+    FROM head, incoming i${where}
     ORDER BY i.n
     ON CONFLICT (dedupe_id) DO NOTHING
     RETURNING pos
@@ -172,6 +181,21 @@ const APPEND = `
   SELECT (SELECT pos FROM head) - $1::int8 + 1 AS first_pos,
          CASE WHEN count(*) < $1::int8 THEN coalesce(string_agg(pos::text, ','), '') END AS positions
   FROM written`;
+
+const APPEND = { name: 'event_log_append', text: appendText({ types: '', column: '', where: '', open: '' }) };
+
+// The lock on the load's row makes a revert wait for this append, and this append see a revert that began before.
+const APPEND_LOADED = {
+  name: 'event_log_append_loaded',
+  text: appendText({
+    types: ', $11::uuid[]',
+    column: ', load_id',
+    where: ' WHERE i.load_id IS NULL OR i.load_id IN (SELECT id FROM open_loads)',
+    open: `open_loads AS MATERIALIZED (
+    SELECT id FROM loads WHERE id = ANY ($11::uuid[]) AND status NOT IN ('reverting', 'reverted') FOR SHARE
+  ), `,
+  }),
+};
 
 // The head and the events in one statement, so of one snapshot: it shows every event up to the head, and none after it.
 const READ = `

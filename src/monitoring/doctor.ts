@@ -160,7 +160,7 @@ export async function checkLog(db: Queryable): Promise<CheckResult> {
 
 export async function checkDeadLetters(db: Queryable): Promise<CheckResult> {
   const rows = await db.query<{ stage: string; code: string; count: number }>(
-    `SELECT stage, code, count(*)::int4 AS count FROM dead_letters GROUP BY stage, code ORDER BY count DESC LIMIT 5`,
+    `SELECT stage, code, count(*)::int4 AS count FROM dead_letters WHERE state = 'open' GROUP BY stage, code ORDER BY count DESC LIMIT 5`,
   );
   const name = 'dead letters';
   if (rows.length === 0) return { name, outcome: 'ok', detail: 'none' };

@@ -31,7 +31,7 @@ export class StatisticsReader {
               (SELECT count(*) FROM profiles WHERE merged_into IS NULL) AS profiles,
               (SELECT count(*) FROM profiles WHERE merged_into IS NOT NULL) AS merges,
               (SELECT seq FROM feed_head) AS changes,
-              (SELECT count(*) FROM dead_letters) AS "deadLetters"`,
+              (SELECT count(*) FROM dead_letters WHERE state = 'open') AS "deadLetters"`,
     );
     if (row === undefined) throw new Error('no answer to a count');
     return row;

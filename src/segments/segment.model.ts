@@ -13,14 +13,26 @@ export const SEGMENT_LIMITS = {
 } as const;
 
 export type ChangeKind = 'enter' | 'leave';
-export type CauseKind = 'event' | 'timer' | 'merge' | 'unmerge' | 'model' | 'edit' | 'consent' | 'erasure' | 'load';
+export const CAUSE_KINDS = [
+  'event',
+  'timer',
+  'merge',
+  'unmerge',
+  'model',
+  'edit',
+  'consent',
+  'erasure',
+  'load',
+  'revert',
+] as const;
+export type CauseKind = (typeof CAUSE_KINDS)[number];
 
 /** Why a membership changed. */
 export interface ChangeCause {
   readonly kind: CauseKind;
   /** Log position of the event that did it; null for timers and edits. */
   readonly pos: number | null;
-  /** The other profile, for merge and unmerge. */
+  /** The other profile, for merge and unmerge, and where a revert joined two. */
   readonly profileId?: Uuid;
 }
 

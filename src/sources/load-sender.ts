@@ -16,7 +16,12 @@ export interface EventAcceptor {
   accept(
     source: { readonly id: number; readonly key: string },
     events: readonly IncomingEvent[],
-    options: { readonly historical: boolean; readonly receivedAtMs: number; readonly deadLetters: false },
+    options: {
+      readonly historical: boolean;
+      readonly receivedAtMs: number;
+      readonly deadLetters: false;
+      readonly loadId: Uuid;
+    },
   ): Promise<AcceptResult[]>;
 }
 
@@ -88,7 +93,7 @@ export class LoadSender {
   }
 
   async #send(units: readonly LoadUnit[], read: RowsRead): Promise<LoadCounts> {
-    const { acceptor, source, historical, receivedAtMs, deadLetters, db } = this.#options;
+    const { acceptor, source, historical, receivedAtMs, deadLetters, db, loadId } = this.#options;
     const events: IncomingEvent[] = [];
     const eventUnits: LoadUnit[] = [];
     const letters: LoadDeadLetter[] = [];
@@ -103,7 +108,9 @@ export class LoadSender {
     const results =
       events.length === 0
         ? []
-        : await this.#retry(() => acceptor.accept(source, events, { historical, receivedAtMs, deadLetters: false }));
+        : await this.#retry(() =>
+            acceptor.accept(source, events, { historical, receivedAtMs, deadLetters: false, loadId }),
+          );
     let accepted = 0;
     let duplicates = 0;
     const dropped: Record<string, number> = {};
@@ -134,6 +141,7 @@ export class LoadSender {
       loadId: this.#options.loadId,
       rowNumber: unit.row.number,
       receivedAt: this.#options.now(),
+      form: { kind: 'row' },
       payload: this.#options.mapper.describe(unit.row),
     };
   }

@@ -81,6 +81,7 @@ export class LoadService {
       const fileHash = await hashed(request, file);
       const source = await this.#source(mapping.source);
       const { load, isNew } = await this.#register(request, file, fileHash, source);
+      if (load.status === 'reverting') throw beingReverted(load.id);
       const run = { request, file, fileHash, source, load, isNew, startedAt };
       if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
       return await this.#run(run);
@@ -153,6 +154,7 @@ export class LoadService {
       ...key,
       id: newId(startedAt),
       fileName: file.name,
+      mapping: request.mapping.text,
       timeShiftMs: await this.#timeShift(request, file),
       emit: request.emit ?? false,
       startedAt,
@@ -272,6 +274,13 @@ export class LoadService {
       // The error that brought us here is the one to tell.
     }
   }
+}
+
+function beingReverted(id: string): WeftError {
+  return new WeftError('CONFLICT', 'an earlier load of this file is being reverted', {
+    where: id,
+    hint: 'load it again once weft load list shows it reverted',
+  });
 }
 
 async function checkFit(file: LoadFile, mapping: Mapping): Promise<void> {

@@ -1,3 +1,4 @@
+import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadCounts } from './load.model.js';
@@ -8,7 +9,9 @@ export interface LoadKey {
   readonly mappingHash: string;
 }
 
-export type LoadStatus = 'running' | 'done' | 'failed';
+export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverted'] as const;
+/** `running` until it is done, whether a process is at it or not; a load that is `reverted` has left nothing behind. */
+export type LoadStatus = (typeof LOAD_STATUSES)[number];
 
 export interface LoadRecord extends LoadCounts {
   readonly id: Uuid;
@@ -23,6 +26,8 @@ export interface LoadRecord extends LoadCounts {
 export interface NewLoad extends LoadKey {
   readonly id: Uuid;
   readonly fileName: string;
+  /** The text of the mapping, by which refused rows are mapped again. */
+  readonly mapping: string;
   readonly timeShiftMs: number;
   readonly emit: boolean;
   readonly startedAt: number;
@@ -36,9 +41,10 @@ const FIELDS = `id, time_shift_ms AS "timeShiftMs", emit, status, started_at AS 
 export class LoadStore {
   constructor(private readonly db: Queryable) {}
 
+  /** The load of this file with this mapping that stands or is being reverted. */
   async find(key: LoadKey): Promise<LoadRecord | null> {
     const rows = await this.db.query<LoadRecord>(
-      `SELECT ${FIELDS} FROM loads WHERE source_id = $1 AND file_hash = $2 AND mapping_hash = $3`,
+      `SELECT ${FIELDS} FROM loads WHERE source_id = $1 AND file_hash = $2 AND mapping_hash = $3 AND status <> 'reverted'`,
       [key.sourceId, key.fileHash, key.mappingHash],
     );
     return rows[0] ?? null;
@@ -48,9 +54,9 @@ export class LoadStore {
   async insert(load: NewLoad): Promise<void> {
     await this.db.execute(
       `INSERT INTO loads
-         (id, source_id, file_hash, file_name, mapping_hash, time_shift_ms, emit, status, started_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8)
-       ON CONFLICT (source_id, file_hash, mapping_hash) DO NOTHING`,
+         (id, source_id, file_hash, file_name, mapping_hash, time_shift_ms, emit, status, started_at, mapping, is_marked)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, true)
+       ON CONFLICT (source_id, file_hash, mapping_hash) WHERE status <> 'reverted' DO NOTHING`,
       [
         load.id,
         load.sourceId,
@@ -60,17 +66,21 @@ export class LoadStore {
         load.timeShiftMs,
         load.emit,
         load.startedAt,
+        load.mapping,
       ],
     );
   }
 
-  /** @param finishedAt null while it is running. */
+  /**
+   * @param finishedAt null while it is running
+   * @throws WeftError CONFLICT if it is reverted, or about to be: what it sends is not written any more
+   */
   async update(id: Uuid, status: LoadStatus, counts: LoadCounts, finishedAt: number | null): Promise<void> {
-    await this.db.execute(
+    const updated = await this.db.execute(
       `UPDATE loads
           SET status = $2, finished_at = $3, rows_read = $4, rows_skipped = $5, accepted = $6, duplicates = $7,
               refused = $8, identifiers_dropped = $9::jsonb
-        WHERE id = $1`,
+        WHERE id = $1 AND status NOT IN ('reverting', 'reverted')`,
       [
         id,
         status,
@@ -83,6 +93,12 @@ export class LoadStore {
         JSON.stringify(counts.dropped),
       ],
     );
+    if (updated === 0) {
+      throw new WeftError('CONFLICT', 'the load was reverted while it ran', {
+        where: id,
+        hint: 'load the file again once weft load list shows it reverted',
+      });
+    }
   }
 
   /** Dead letters of a load by code, all its runs together. */

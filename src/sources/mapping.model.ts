@@ -100,6 +100,8 @@ export interface Mapping {
   readonly traits: readonly NamedValue<FieldValue>[];
   readonly context: readonly NamedValue<FieldValue>[];
   readonly errorLimit: ErrorLimit | null;
+  /** What the file says, as JSON: without its comments and layout, and parsed to the same mapping again. */
+  readonly text: string;
   /** SHA-256 of what the file says, without its comments and layout. */
   readonly hash: string;
 }

@@ -109,6 +109,7 @@ class MappingParser {
     }
     const identifiers = this.#identifiers(required('identifiers', 'whose event it is'));
     const whenNode = fields.get('when');
+    const content = JSON.stringify(this.#text.toJson());
     const mapping: Mapping = {
       source,
       format,
@@ -129,7 +130,8 @@ class MappingParser {
       traits: this.#fieldValues(fields.get('traits')),
       context: this.#fieldValues(fields.get('context')),
       errorLimit: this.#errorLimit(fields.get('errors')),
-      hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${JSON.stringify(this.#text.toJson())}`, 'hex'),
+      text: content,
+      hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${content}`, 'hex'),
     };
     if (this.#isGrouped && mapping.key === null) root.problem('"key" is missing: the events of groups need one');
     return mapping;

@@ -1,10 +1,10 @@
 import { registerEnumType } from 'type-graphql';
-import { DEAD_LETTER_STAGES } from '../../events/dead-letter.model.js';
+import { DEAD_LETTER_STAGES, DEAD_LETTER_STATES } from '../../events/dead-letter.model.js';
 import { EVENT_TYPES } from '../../events/event.model.js';
 import { FEATURE_STATUSES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
-import { SEGMENT_STAGES } from '../../segments/segment.model.js';
+import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
 import { SOURCE_KINDS } from '../../sources/source.model.js';
 import { API_SCOPES } from '../auth/api-key.model.js';
 
@@ -73,22 +73,18 @@ export const ChangeKindType = enumOf('ChangeKind', 'What a change was.', ['enter
   leave: 'The profile stopped being a member.',
 });
 
-export const CauseKindType = enumOf(
-  'CauseKind',
-  'Why a membership changed.',
-  ['event', 'timer', 'merge', 'unmerge', 'model', 'edit', 'consent', 'erasure', 'load'],
-  {
-    event: 'An event of the profile.',
-    timer: 'Time alone.',
-    merge: 'The profile turned out to be the same person as another.',
-    unmerge: 'The profile was taken apart.',
-    model: 'Another version of a model.',
-    edit: 'The definition was changed.',
-    consent: 'A consent was given or withdrawn.',
-    erasure: 'The profile was erased.',
-    load: 'Loaded history.',
-  },
-);
+export const CauseKindType = enumOf('CauseKind', 'Why a membership changed.', CAUSE_KINDS, {
+  event: 'An event of the profile.',
+  timer: 'Time alone.',
+  merge: 'The profile turned out to be the same person as another.',
+  unmerge: 'The profile was taken apart.',
+  model: 'Another version of a model.',
+  edit: 'The definition was changed.',
+  consent: 'A consent was given or withdrawn.',
+  erasure: 'The profile was erased.',
+  load: 'Loaded history.',
+  revert: 'Events were taken back, as of a load that was reverted.',
+});
 
 export const EventTypeType = enumOf('EventType', 'The kind of an event, as in the tracking API.', EVENT_TYPES, {
   identify: 'Who somebody is: identifiers and traits.',
@@ -109,6 +105,12 @@ export const DeadLetterStageType = enumOf('DeadLetterStage', 'Where an input was
   accept: 'At the door: a tracking call, or an event that was sent.',
   load: 'As a row of a file.',
   apply: 'Accepted, and failed when it was applied.',
+});
+
+export const DeadLetterStateType = enumOf('DeadLetterState', 'What became of a dead letter.', DEAD_LETTER_STATES, {
+  open: 'Nothing yet.',
+  replayed: 'Its input is in the log after all.',
+  discarded: 'Nobody wants it.',
 });
 
 export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {

@@ -1,8 +1,9 @@
 import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Resolver } from 'type-graphql';
-import type { EventType, IncomingEvent, JsonObject } from '../../events/event.model.js';
+import type { EventType, JsonObject } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Source } from '../../sources/source.model.js';
 import { hasScope } from '../auth/api-key.model.js';
+import { mapEventInput, rawEventInput } from '../map-event-input.js';
 import type { ApiContext } from './api-context.js';
 import { EventOutcome, EventTypeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
@@ -107,7 +108,10 @@ export class IngestResolver {
           retryAfterMs: waitMs,
         });
       }
-      const outcomes = await services.accept.accept(source, events.map(incoming), { historical: false });
+      const outcomes = await services.accept.accept(source, events.map(mapEventInput), {
+        historical: false,
+        rawOf: (index) => ({ form: { kind: 'graphql' }, input: rawEventInput(events[index]) }),
+      });
       const results = outcomes.map((outcome): EventResult => {
         if (outcome.status !== 'refused') return { status: outcome.status, code: null, reason: null, hint: null };
         return { status: 'refused', code: outcome.code, reason: outcome.reason, hint: outcome.hint ?? null };
@@ -132,18 +136,4 @@ async function sourceOf({ services, principal }: ApiContext, sourceKey: string):
     where: 'source',
     hint: 'create it with createSource',
   });
-}
-
-/** Null and absent are the same here; the validator looks at the rest. */
-function incoming(input: EventInput): IncomingEvent {
-  const { type, name, messageId, timestamp, sentAt, properties, traits, context, groupId } = input;
-  const event: Record<string, unknown> = {
-    type,
-    identifiers: input.identifiers.map(({ namespace, value }) => ({ ns: namespace, value })),
-  };
-  const optional = { name, messageId, timestampMs: timestamp, sentAtMs: sentAt, properties, traits, context, groupId };
-  for (const [field, value] of Object.entries(optional)) {
-    if (value !== null && value !== undefined) event[field] = value;
-  }
-  return event as unknown as IncomingEvent;
 }
