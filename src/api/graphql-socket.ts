@@ -9,7 +9,7 @@ import { hasScope } from './auth/api-key.model.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
-import { readDocument } from './graphql/query-limits.js';
+import { readOperation } from './graphql/read-document.js';
 import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
 
 export interface GraphqlSocketOptions {
@@ -130,7 +130,7 @@ function secretOf(params: Readonly<Record<string, unknown>>, { headers }: Incomi
 /** The key is looked at again for each operation: a socket may outlive it by days. */
 async function subscribe(
   { extra, subscriptions }: SocketContext,
-  { query, operationName, variables }: SubscribePayload,
+  payload: SubscribePayload,
   { schema, services, watch }: GraphqlSocketOptions,
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const { secret, socket } = extra;
@@ -142,18 +142,11 @@ async function subscribe(
   if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
     return [new GraphQLError(`more than ${String(MAX_OPERATIONS_PER_SOCKET)} operations on one connection`)];
   }
-  const read = readDocument(schema, query);
-  if ('errors' in read) return read.errors;
   const isStillValid = async (): Promise<boolean> => {
     if ((await services.keys.verify(secret)) !== null) return true;
     socket.close(UNAUTHORIZED, 'Unauthorized');
     return false;
   };
-  return {
-    schema,
-    document: read.document,
-    ...(typeof operationName === 'string' ? { operationName } : {}),
-    variableValues: variables ?? {},
-    contextValue: new ApiContext(services, watch, key, isStillValid),
-  };
+  const read = readOperation(schema, payload, new ApiContext(services, watch, key, isStillValid));
+  return 'errors' in read ? read.errors : read;
 }

@@ -6,7 +6,7 @@ import type { ApiServices } from './api-services.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
-import { readDocument } from './graphql/query-limits.js';
+import { readOperation, type Operation } from './graphql/read-document.js';
 import { answerErrors, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
 
 export interface StreamRoutesOptions {
@@ -83,21 +83,11 @@ export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPlugin
 type SseHandler = Handler<FastifyRequest, Stream>;
 
 function sseHandler({ schema, services, watch, presenter }: StreamRoutesOptions): SseHandler {
-  return createHandler<FastifyRequest, Stream>({
+  return createHandler<FastifyRequest, Stream, Operation['contextValue']>({
     // No token: never the single connection mode.
     authenticate: () => null,
     validate: () => [],
-    onSubscribe: ({ context: stream }, { query, operationName, variables }) => {
-      const read = readDocument(schema, query);
-      if ('errors' in read) return { errors: read.errors };
-      return {
-        schema,
-        document: read.document,
-        operationName,
-        variableValues: variables as Record<string, unknown>,
-        contextValue: contextOfStream(stream, services, watch),
-      };
-    },
+    onSubscribe: ({ context: stream }, asked) => readOperation(schema, asked, contextOfStream(stream, services, watch)),
     onOperation: (_context, { context: stream }, _args, result) =>
       isSubscription(result) ? withReasonOfEnd(result, stream) : undefined,
     onNext: async (_context, { context: stream }, result) => {

@@ -1,15 +1,12 @@
 import { request as httpRequest } from 'node:http';
-import { getIntrospectionQuery, type GraphQLSchema } from 'graphql';
+import { getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { buildApiSchema, rootScopes } from '../../src/api/graphql/build-schema.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 
 let world: ApiWorld;
-let schema: GraphQLSchema;
 
 beforeAll(async () => {
   world = await createApiWorld();
-  schema = buildApiSchema();
 });
 
 beforeEach(() => {
@@ -22,22 +19,6 @@ const codesOf = async (answer: Promise<{ errors?: readonly { extensions: Readonl
   (await answer).errors?.map(({ extensions }) => extensions['code']);
 
 describe('keys', () => {
-  it('are wanted by every root field, with a scope that is said in the schema', () => {
-    const scopes = rootScopes();
-    const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
-    const fields = roots.flatMap((type) =>
-      Object.values(type?.getFields() ?? {}).map((field) => ({ name: `${type?.name ?? ''}.${field.name}`, field })),
-    );
-    expect(fields.length).toBeGreaterThan(20);
-    for (const { name, field } of fields) {
-      const needed = scopes.get(name) ?? [];
-      expect(needed, name).not.toEqual([]);
-      expect(field.description, name).toContain(`Scope: \`${needed[0] ?? ''}\``);
-      const expected = name === 'Mutation.ingest' ? ['ingest'] : name.startsWith('Mutation.') ? ['admin'] : null;
-      if (expected !== null) expect(needed, name).toEqual(expected);
-    }
-  });
-
   it('that are missing or wrong are answered with 401 before the body is read', async () => {
     for (const key of [null, 'nonsense', `weft_r_${'0'.repeat(43)}`]) {
       const answer = await world.ask('{ segments { edges { cursor } } }', {}, { key });

@@ -34,9 +34,13 @@ export class ApiContext {
     return new Reads(services, watch.current, watch.swept, services.clock.now());
   }
 
+  has(scope: ApiScope): boolean {
+    return hasScope(this.principal, scope);
+  }
+
   /** @throws WeftError FORBIDDEN */
   demand(scopes: readonly ApiScope[]): void {
-    if (scopes.some((scope) => hasScope(this.principal, scope))) return;
+    if (scopes.some((scope) => this.has(scope))) return;
     const wanted = scopes.join(' or ');
     throw new WeftError('FORBIDDEN', `this key lacks the scope ${wanted}`, {
       hint: `use a key with the scope ${wanted}`,

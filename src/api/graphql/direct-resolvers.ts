@@ -1,12 +1,11 @@
 import { isObjectType, type GraphQLFieldResolver, type GraphQLSchema } from 'graphql';
 import { getMetadataStorage } from 'type-graphql';
-import type { ApiScope } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 
 /*
  * type-graphql calls a method through a chain of middlewares and gathers each argument through a promise, even where
  * there is no middleware and nothing to validate. On a page's query that is a tenth of the time. So the resolvers of
- * reads are called directly, with the same arguments, after the same question for scopes.
+ * reads are called directly, with the same arguments. Scopes are asked for around them: see `scopes.ts`.
  *
  * Left as they are: mutations and subscriptions, and methods that take something else than root, context and single
  * arguments. Inputs reach the methods as plain objects, which is all that input types are here.
@@ -40,7 +39,6 @@ export function resolveReadsDirectly(schema: GraphQLSchema): void {
 /** Null: it has to be called as it is. */
 function directResolver(method: Method, instances: Map<unknown, object>): Resolve | null {
   const { target, methodName, middlewares = [], params = [] } = method;
-  const roles = method.roles as ApiScope[] | undefined;
   const readers = [...params].sort((a, b) => a.index - b.index).map(readerOf);
   if (middlewares.length > 0 || !areAll(readers)) return null;
   let instance = instances.get(target);
@@ -48,10 +46,7 @@ function directResolver(method: Method, instances: Map<unknown, object>): Resolv
   const call = (instance as Readonly<Record<string, unknown>>)[methodName];
   if (typeof call !== 'function') return null;
   const bound = call.bind(instance) as (...values: unknown[]) => unknown;
-  return (root, args, context) => {
-    if (roles !== undefined) context.demand(roles);
-    return bound(...readers.map((read) => read(root, args, context)));
-  };
+  return (root, args, context) => bound(...readers.map((read) => read(root, args, context)));
 }
 
 function readerOf(param: Param): ReadParam | null {

@@ -58,6 +58,7 @@ function aSchema(calls: Calls): GraphQLSchema {
 const scopes: string[][] = [];
 const context = {
   demand: (wanted: string[]) => scopes.push(wanted),
+  has: () => true,
   anew: () => context,
 } as unknown as ApiContext;
 

@@ -1,16 +1,16 @@
 import {
-  BREAK,
   execute,
   GraphQLError,
   OperationTypeNode,
-  visit,
   type DocumentNode,
   type ExecutionResult,
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
+import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
+import { demandIntrospection, introspects } from './introspection.js';
 import type { WarmQueries } from './warm-queries.js';
 
 export interface ExecutionRequest {
@@ -54,6 +54,7 @@ export class JitExecutor {
     const { asked, context, variables } = request;
     // By the name that was asked for: that there is no such operation is for graphql-js to say.
     if (request.operation === undefined) return this.#plain({ ...request, operationName: asked.operationName });
+    if (request.operation.operation === OperationTypeNode.SUBSCRIPTION) return refused(noSubscriptions());
     if (request.operation.operation !== OperationTypeNode.QUERY) return this.#plain(request);
     const operation = this.#find(request);
     if (operation.introspects) return this.#introspect(request);
@@ -68,9 +69,9 @@ export class JitExecutor {
 
   async #introspect(request: ExecutionRequest): Promise<ExecutionResult> {
     try {
-      request.context.demand(['read']);
+      demandIntrospection(request.document, request.context);
     } catch (error) {
-      return { data: null, errors: [toGraphqlError(error)] };
+      return refused(error);
     }
     return this.#plain(request);
   }
@@ -82,6 +83,7 @@ export class JitExecutor {
       operationName,
       variableValues: variables ?? {},
       contextValue: context,
+      hideSuggestions: !context.has('read'),
     });
   }
 
@@ -105,19 +107,15 @@ export class JitExecutor {
   }
 }
 
-function toGraphqlError(error: unknown): GraphQLError {
+function refused(error: unknown): ExecutionResult {
   const message = error instanceof Error ? error.message : String(error);
-  return new GraphQLError(message, error instanceof Error ? { originalError: error } : {});
+  const originalError = error instanceof Error ? { originalError: error } : {};
+  return { data: null, errors: [new GraphQLError(message, originalError)] };
 }
 
-/** Whether it asks about the schema anywhere; fragments that are not used count too. */
-function introspects(document: DocumentNode): boolean {
-  let found = false;
-  visit(document, {
-    Field({ name }) {
-      found ||= name.value === '__schema' || name.value === '__type';
-      return found ? BREAK : undefined;
-    },
+function noSubscriptions(): WeftError {
+  return new WeftError('BAD_REQUEST', 'a subscription does not fit into one answer', {
+    where: 'query',
+    hint: 'open a WebSocket to /graphql, or ask /graphql/stream for server-sent events',
   });
-  return found;
 }

@@ -6,17 +6,12 @@ import {
   isListType,
   isObjectType,
   Kind,
-  parse,
-  specifiedRules,
-  validate,
   type ASTVisitor,
-  type DocumentNode,
   type FieldNode,
   type GraphQLField,
   type GraphQLInterfaceType,
   type GraphQLNamedType,
   type GraphQLObjectType,
-  type GraphQLSchema,
   type SelectionSetNode,
   type ValidationContext,
 } from 'graphql';
@@ -156,22 +151,3 @@ export const NESTED_TOO_DEEP = `the document is nested deeper than ${String(QUER
 
 /** Brackets of any kind; comments and strings as a whole, for brackets in them count for nothing. Linear: nothing overlaps. */
 const NESTING = /[{}[\]()]|#[^\n\r]*|"""(?:[^"\\]|\\[^]|"(?!""))*(?:"""|$)|"(?:[^"\\\n\r]|\\.)*/g;
-
-const RULES = [...specifiedRules, queryLimitsRule];
-
-/** Parses and validates as the HTTP endpoint does. */
-export function readDocument(
-  schema: GraphQLSchema,
-  query: unknown,
-): { readonly document: DocumentNode } | { readonly errors: readonly GraphQLError[] } {
-  if (typeof query !== 'string') return { errors: [new GraphQLError('there is no query')] };
-  if (isNestedTooDeep(query)) return { errors: [new GraphQLError(NESTED_TOO_DEEP)] };
-  try {
-    const document = parse(query, { maxLexicalTokens: QUERY_LIMITS.maxTokens });
-    const errors = validate(schema, document, RULES);
-    return errors.length > 0 ? { errors } : { document };
-  } catch (error) {
-    if (error instanceof GraphQLError) return { errors: [error] };
-    throw error;
-  }
-}

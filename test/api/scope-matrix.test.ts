@@ -1,0 +1,260 @@
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient } from 'graphql-ws';
+import {
+  GraphQLObjectType,
+  GraphQLSchema,
+  GraphQLString,
+  isInterfaceType,
+  isIntrospectionType,
+  isObjectType,
+  OperationTypeNode,
+  type GraphQLError,
+} from 'graphql';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { API_SCOPES, type ApiScope } from '../../src/api/auth/api-key.model.js';
+import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
+import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
+import { enforceScopes, scopesOf } from '../../src/api/graphql/scopes.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { fieldOperations, type FieldOperation } from '../support/schema-operations.js';
+import { aTrack } from '../support/world.js';
+
+/*
+ * Every field of every type × every kind of key × every transport. The rows come from the schema and the scopes that its
+ * fields declare, so a new field has its row by itself; what is expected of a cell is computed from the declaration.
+ */
+
+type Outcome = 'allowed' | 'forbidden' | 'unauthenticated' | 'not on this transport';
+
+interface Answer {
+  readonly status?: number;
+  readonly data?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly errors?: readonly { readonly message?: string; readonly extensions?: unknown }[] | undefined;
+}
+
+interface Transport {
+  readonly carries: readonly OperationTypeNode[];
+  readonly ask: (query: string, secret: string | null) => Promise<Answer>;
+}
+
+interface Principal {
+  readonly name: string;
+  readonly secret: string | null;
+  /** Null: not to be let in at all. */
+  readonly scopes: readonly ApiScope[] | null;
+}
+
+const { QUERY, MUTATION, SUBSCRIPTION } = OperationTypeNode;
+const CONCURRENCY = 16;
+
+/** Where not any value does: what is there, so that fields below a field are reached. */
+const LITERALS = {
+  'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
+  'Query.segment.key': '"keen"',
+  'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',
+  'Profile.membership.segment': '"keen"',
+  'Mutation.ingest.source': '"web"',
+  'Subscription.segmentChanges.after': `"${CHANGE_CURSOR.encode({ seq: 0 })}"`,
+};
+
+let world: ApiWorld;
+let principals: readonly Principal[];
+const sockets = new Map<string | null, ReturnType<typeof createClient>>();
+
+beforeAll(async () => {
+  world = await createApiWorld();
+  await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
+  await world.drain();
+  await world.accept([aTrack('product_view', { user_id: 'ann' })]);
+  await world.drain();
+  const { keys } = world.services;
+  const revoked = await keys.create({ name: 'revoked', scopes: ['admin'] });
+  await keys.revoke(revoked.key.id);
+  const expired = await keys.create({ name: 'expired', scopes: ['admin'], expiresAt: world.clock.now() + 1 });
+  world.clock.advance(2);
+  principals = [
+    ...API_SCOPES.map((scope) => ({ name: scope, secret: world.keys[scope], scopes: [scope] })),
+    { name: 'no key', secret: null, scopes: null },
+    { name: 'a revoked key', secret: revoked.secret, scopes: null },
+    { name: 'an expired key', secret: expired.secret, scopes: null },
+  ];
+});
+
+afterAll(async () => {
+  for (const client of sockets.values()) await client.dispose();
+  await world.close();
+});
+
+const headersOf = (secret: string | null): Record<string, string> =>
+  secret === null ? {} : { authorization: `Bearer ${secret}` };
+
+async function overHttp(url: string, init: RequestInit): Promise<Answer> {
+  const response = await fetch(url, init);
+  return { status: response.status, ...((await response.json()) as object) };
+}
+
+function firstOf(results: AsyncIterableIterator<unknown>): Promise<Answer> {
+  return results.next().then(async ({ value }) => {
+    await results.return?.();
+    return value as Answer;
+  });
+}
+
+/** What a client throws where a connection was refused, as an answer. */
+function refusal(error: unknown): Answer {
+  if (Array.isArray(error)) return { errors: error as GraphQLError[] };
+  const { code, response } = error as { code?: number; response?: { status?: number } };
+  if (code === 4401 || response?.status === 401) return { status: 401 };
+  if (code === 4403) return { errors: [{ extensions: { code: 'FORBIDDEN' } }] };
+  throw error;
+}
+
+const TRANSPORTS: Readonly<Record<string, Transport>> = {
+  'HTTP POST': {
+    carries: [QUERY, MUTATION],
+    ask: (query, secret) =>
+      overHttp(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headersOf(secret) },
+        body: JSON.stringify({ query }),
+      }),
+  },
+  'HTTP GET': {
+    carries: [QUERY],
+    ask: (query, secret) =>
+      overHttp(`${world.url}/graphql?query=${encodeURIComponent(query)}`, { headers: headersOf(secret) }),
+  },
+  WebSocket: {
+    carries: [QUERY, MUTATION, SUBSCRIPTION],
+    ask: (query, secret) => {
+      let client = sockets.get(secret);
+      if (client === undefined) {
+        client = createClient({
+          url: `${world.url.replace('http', 'ws')}/graphql`,
+          webSocketImpl: WebSocket,
+          connectionParams: secret === null ? {} : { apiKey: secret },
+          retryAttempts: 0,
+          lazyCloseTimeout: 10_000,
+        });
+        sockets.set(secret, client);
+      }
+      return firstOf(client.iterate({ query })).catch(refusal);
+    },
+  },
+  'SSE, distinct connections': {
+    carries: [QUERY, MUTATION, SUBSCRIPTION],
+    ask: (query, secret) => {
+      const url = `${world.url}/graphql/stream`;
+      const client = createSseClient({ url, headers: headersOf(secret), retryAttempts: 0 });
+      return firstOf(client.iterate({ query }))
+        .catch(refusal)
+        .finally(() => client.dispose());
+    },
+  },
+};
+
+function expectedOf({ needs, kind }: FieldOperation, { scopes }: Principal, { carries }: Transport): Outcome {
+  if (scopes === null) return 'unauthenticated';
+  if (!carries.includes(kind)) return 'not on this transport';
+  const isMet = needs.every((some) => some.some((scope) => scopes.includes(scope) || scopes.includes('admin')));
+  return isMet ? 'allowed' : 'forbidden';
+}
+
+/** @throws Error for an answer that says neither yes nor no: the operation was no good */
+function outcomeOf(answer: Answer, { root, text }: FieldOperation, carries: boolean): Outcome {
+  const codes = (answer.errors ?? []).map(({ extensions }) => (extensions as { code?: string } | undefined)?.code);
+  const rootValue = answer.data?.[root.split('.')[1] ?? ''] ?? null;
+  if (answer.status === 401 || codes.includes('UNAUTHENTICATED')) return 'unauthenticated';
+  if (!carries && answer.data == null && (answer.status === 405 || codes.includes('BAD_REQUEST'))) {
+    return 'not on this transport';
+  }
+  if (codes.includes('FORBIDDEN')) {
+    if (rootValue !== null && codes.length > 1) throw new Error(`${text} tells something beside being forbidden`);
+    return 'forbidden';
+  }
+  const isRefused = answer.data === undefined || codes.some((code) => code === undefined || isFaultOfTest(code));
+  if (isRefused) throw new Error(`${text} says neither yes nor no: ${JSON.stringify(answer)}`);
+  return 'allowed';
+}
+
+const isFaultOfTest = (code: string): boolean => code.startsWith('GRAPHQL_') || code === 'BAD_USER_INPUT';
+
+async function forEachConcurrently<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const workers = Array.from({ length: CONCURRENCY }, async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  });
+  await Promise.all(workers);
+}
+
+describe('the matrix of scopes', () => {
+  const operations = fieldOperations(buildApiSchema(), LITERALS);
+
+  it('has a row for every field of every type of the schema', () => {
+    const rows = new Set(operations.map(({ field }) => field));
+    const fields = Object.values(buildApiSchema().getTypeMap())
+      .filter((type) => (isObjectType(type) || isInterfaceType(type)) && !isIntrospectionType(type))
+      .flatMap((type) => Object.keys((type as GraphQLObjectType).getFields()).map((field) => `${type.name}.${field}`));
+    expect(fields.filter((field) => !rows.has(field))).toEqual([]);
+    expect(rows.size).toBeGreaterThan(150);
+  });
+
+  for (const [name, transport] of Object.entries(TRANSPORTS)) {
+    it(`holds in each cell over ${name}`, async () => {
+      const cells = principals.flatMap((principal) => operations.map((operation) => ({ principal, operation })));
+      const wrong: string[] = [];
+      const counts: Partial<Record<Outcome, number>> = {};
+      await forEachConcurrently(cells, async ({ principal, operation }) => {
+        const expected = expectedOf(operation, principal, transport);
+        const answer = await transport.ask(operation.text, principal.secret);
+        const outcome = outcomeOf(answer, operation, transport.carries.includes(operation.kind));
+        counts[outcome] = (counts[outcome] ?? 0) + 1;
+        if (outcome !== expected) {
+          wrong.push(`${operation.field} with ${principal.name}: ${outcome}, not ${expected}: ${operation.text}`);
+        }
+      });
+      expect(wrong).toEqual([]);
+      expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(cells.length);
+      expect(counts.allowed).toBeGreaterThan(operations.length / 2);
+      expect(counts.forbidden).toBeGreaterThan(operations.length / 2);
+    });
+  }
+
+  it('asks what a key may do also where the compiled query is known already', async () => {
+    const ask = TRANSPORTS['HTTP POST']?.ask;
+    const queries = operations.filter(({ kind }) => kind === QUERY);
+    for (const operation of queries) {
+      for (let run = 0; run < 3; run++) await ask?.(operation.text, world.keys.admin);
+      const answer = (await ask?.(operation.text, world.keys.ingest)) ?? {};
+      expect(outcomeOf(answer, operation, true), operation.text).toBe('forbidden');
+    }
+  });
+});
+
+describe('a schema', () => {
+  const type = (name: string): GraphQLObjectType =>
+    new GraphQLObjectType({ name, fields: { forgotten: { type: GraphQLString, resolve: () => 'secret' } } });
+
+  it.each(['query', 'mutation', 'subscription'])(
+    'with a root field of %s that declares no scope is not built',
+    (kind) => {
+      const schema = new GraphQLSchema({
+        query: new GraphQLObjectType({ name: 'Q', fields: {} }),
+        [kind]: type('Root'),
+      });
+      expect(() => enforceScopes(schema)).toThrow('Root.forgotten does not say which scope it needs');
+    },
+  );
+
+  it('says the scope of each root field in its description and as an extension', () => {
+    const schema = buildApiSchema();
+    for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+      for (const field of Object.values(root?.getFields() ?? {})) {
+        expect(scopesOf(field).length, field.name).toBeGreaterThan(0);
+        expect(field.description).toContain(`Scope: \`${scopesOf(field).join('` or `')}\`.`);
+        if (root?.name === 'Mutation' && field.name !== 'ingest') expect(scopesOf(field)).toEqual(['admin']);
+      }
+    }
+  });
+});
