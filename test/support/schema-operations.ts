@@ -118,11 +118,9 @@ function* operationsBelow(
   }
 }
 
-/** Members of a union with their interfaces; implementations of an interface. */
+/** Members of a union, implementations of an interface, interfaces of an object. */
 function partsOf(schema: GraphQLSchema, type: GraphQLCompositeType): GraphQLCompositeType[] {
-  if (!isAbstractType(type)) return [];
-  const objects = schema.getPossibleTypes(type);
-  return [...new Set([...objects, ...objects.flatMap((object) => object.getInterfaces())])];
+  return isAbstractType(type) ? [...schema.getPossibleTypes(type)] : [...type.getInterfaces()];
 }
 
 function on(type: GraphQLCompositeType): string {
