@@ -27,6 +27,7 @@ import { SegmentReader } from './segments/segment.reader.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
 import { LoadReader } from './sources/load.reader.js';
+import { sourcesCommand, type SourcesCommandServices } from './sources/sources.command.js';
 import { VERSION } from './version.js';
 
 export interface ProgramDeps {
@@ -102,6 +103,11 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
         ),
       parseTime: parseTimestamp,
     }),
+    sourcesCommand({
+      ...io,
+      withSources: (use) => looking((app) => use(sourcesFor(app))),
+      withNewDatabase: (use) => idle((app) => use(sourcesFor(app))),
+    }),
     keysCommand({
       ...io,
       withKeys: (use) =>
@@ -116,6 +122,10 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       clock: systemClock,
     }),
   ];
+}
+
+function sourcesFor({ sources, keys }: App): SourcesCommandServices {
+  return { sources, keysOf: (id) => keys.ofSource(id) };
 }
 
 async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {

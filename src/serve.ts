@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
 import type { ReadinessCheck } from './api/health.routes.js';
+import { rateOf, RequestLimits } from './api/request-limits.js';
 import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
@@ -19,7 +20,6 @@ import { MembershipStore } from './segments/membership.store.js';
 import { VERSION } from './version.js';
 
 const MAX_RATE_LIMITED_KEYS = 10_000;
-const BURST_SECONDS = 2;
 /** Events that may wait to be applied before this process says that it is not ready. */
 const MAX_READY_LAG_EVENTS = 100_000;
 
@@ -89,14 +89,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           segments: engine.services.segments,
           features: engine.services.features,
           models: app.models,
-          limiter: new RateLimiter(
-            {
-              tokensPerSecond: config.ingestEventsPerSecond,
-              burstTokens: config.ingestEventsPerSecond * BURST_SECONDS,
-              maxKeys: MAX_RATE_LIMITED_KEYS,
-            },
-            clock,
-          ),
+          limits: requestLimits(app),
         },
         definitions,
         readiness: readinessOf(app, await watchClocks(app, onError)),
@@ -114,6 +107,12 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const { port } = server.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${String(port)}` };
+}
+
+function requestLimits({ config, clock, metrics }: App): RequestLimits {
+  const limiter = (): RateLimiter =>
+    new RateLimiter({ ...rateOf(config.ingestEventsPerSecond), maxKeys: MAX_RATE_LIMITED_KEYS }, clock);
+  return new RequestLimits({ events: limiter(), requests: limiter(), sources: limiter(), metrics });
 }
 
 /** A clock that is wrong is told of and refuses nothing: its events are accepted at times that no other clock shows. */

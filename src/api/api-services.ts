@@ -20,6 +20,7 @@ import type { StoredSegment } from '../segments/segment.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
 import type { ApiKeyService } from './auth/api-key.service.js';
+import type { RequestLimits } from './request-limits.js';
 
 /** What reads need of the definitions in force; one consistent whole. */
 export interface ApiDefinitions extends Definitions {
@@ -65,6 +66,5 @@ export interface ApiServices {
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;
   readonly models: ModelService;
-  /** Takes one token an event; returns 0, or the time in ms after which the tokens will be there. */
-  readonly limiter: { take(key: string, tokens: number): number };
+  readonly limits: RequestLimits;
 }

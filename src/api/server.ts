@@ -68,9 +68,9 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const socket = attachGraphqlSocket(app.server, { schema, services, watch, presenter });
   app.addHook('preClose', () => socket.close());
 
-  const { accept, keys, sources, limiter } = services;
+  const { accept, keys, sources, limits } = services;
   const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
-  await app.register(trackingRoutes({ accept, keys, sources, limiter, clock, onDefect, ...publicUrl }));
+  await app.register(trackingRoutes({ accept, keys, sources, limits, clock, onDefect, ...publicUrl }));
   const warm = new WarmQueries();
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));

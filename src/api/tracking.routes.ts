@@ -11,6 +11,7 @@ import { decodeBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
 import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
 import { PIXEL, pixelCall } from './pixel-call.js';
+import type { RequestLimits } from './request-limits.js';
 
 export const TRACKING_LIMITS = {
   /** Of a body, compressed or not, and of what it expands to. */
@@ -20,8 +21,7 @@ export const TRACKING_LIMITS = {
 
 export interface TrackingDependencies extends IngestKeyLookup {
   readonly accept: EventAcceptor;
-  /** Takes one token an event; returns 0, or the time in ms after which the tokens will be there. */
-  readonly limiter: { take(key: string, tokens: number): number };
+  readonly limits: Pick<RequestLimits, 'admitEvents'>;
   readonly clock: Clock;
   /** Told of errors that are defects of ours; the caller sees only the id. */
   readonly onDefect: (error: unknown, requestId: string) => void;
@@ -156,20 +156,13 @@ async function handleSettings(
   return analyticsJsSettings(writeKey, new URL(url));
 }
 
-function take(
+async function take(
   deps: TrackingDependencies,
   key: IngestKey,
   items: readonly IncomingItem[],
   options: Pick<AcceptOptions, 'receivedAtMs' | 'rawOf'>,
 ): Promise<AcceptResult[]> {
-  const waitMs = deps.limiter.take(key.id, items.length);
-  if (waitMs > 0) {
-    const error = new WeftError('RATE_LIMITED', 'this key sends more events than it may', {
-      hint: 'wait as long as Retry-After says, then send the same again',
-      retryAfterMs: waitMs,
-    });
-    return Promise.reject(error);
-  }
+  deps.limits.admitEvents(key, key.source, items.length);
   return deps.accept.accept(key.source, items, { historical: false, ...options });
 }
 

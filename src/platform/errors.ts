@@ -11,6 +11,7 @@ export const ERROR_CODES = [
   'PAYLOAD_TOO_LARGE',
   'RATE_LIMITED',
   'OVERLOADED',
+  'SOURCE_PAUSED',
   'UNAVAILABLE',
   'CONFIG_INVALID',
   'NOT_CONFIGURED',
@@ -29,7 +30,7 @@ export interface ErrorOptions {
   /** How to fix it, one sentence. */
   readonly hint?: string;
   readonly cause?: unknown;
-  /** For RATE_LIMITED, OVERLOADED and UNAVAILABLE: when a retry makes sense. */
+  /** For RATE_LIMITED, OVERLOADED, SOURCE_PAUSED and UNAVAILABLE: when a retry makes sense. */
   readonly retryAfterMs?: number;
 }
 

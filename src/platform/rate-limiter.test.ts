@@ -35,6 +35,29 @@ describe('RateLimiter', () => {
     expect(rates.take('a', 1)).toBe(0);
   });
 
+  it('lets a key have a rate of its own, from when it is given', () => {
+    const { clock, limiter: rates } = limiter();
+    const own = { tokensPerSecond: 1, burstTokens: 2 };
+    expect(rates.take('a', 2, own)).toBe(0);
+    expect(rates.take('a', 1, own)).toBe(1_000);
+    expect(rates.take('b', 20)).toBe(0);
+    clock.advance(60_000);
+    expect(rates.take('a', 20)).toBe(0);
+    clock.advance(60_000);
+    expect(rates.take('a', 2, own)).toBe(0);
+    expect(rates.take('a', 1, own)).toBe(1_000);
+  });
+
+  it('grants again what was given back', () => {
+    const { limiter: rates } = limiter();
+    rates.take('a', 20);
+    rates.giveBack('a', 20);
+    rates.giveBack('nobody', 20);
+    expect(rates.take('a', 20)).toBe(0);
+    expect(rates.take('a', 1)).toBe(100);
+    expect(rates.size).toBe(1);
+  });
+
   it('holds no more keys than its bound, and forgets the one unused for longest', () => {
     const { limiter: rates } = limiter({ maxKeys: 2 });
     rates.take('a', 20);

@@ -1,10 +1,14 @@
 import type { Clock } from './clock.js';
 
-export interface RateLimits {
+export interface Rate {
   /** Tokens that come back each second. */
   readonly tokensPerSecond: number;
   /** Tokens of a full bucket: what may be taken at once after a pause. */
   readonly burstTokens: number;
+}
+
+/** The rate of keys that come without one of their own, and how many there may be. */
+export interface RateLimits extends Rate {
   /** Buckets kept. The one unused for longest goes first, which fills it: by then it is most likely full anyway. */
   readonly maxKeys: number;
 }
@@ -44,22 +48,27 @@ export class RateLimiter {
   /**
    * Takes the tokens and answers 0, or takes none and answers for how many ms to wait. More tokens than a bucket holds
    * are granted to a full one, and owed: else they would never be.
+   * @param rate of this key
    */
-  take(key: string, tokens: number): number {
-    const { tokensPerSecond, burstTokens } = this.#limits;
-    const bucket = this.#refilled(key);
-    const missing = Math.min(tokens, burstTokens) - bucket.tokens;
-    if (missing > 0) return Math.ceil((missing / tokensPerSecond) * 1_000);
+  take(key: string, tokens: number, rate: Rate = this.#limits): number {
+    const bucket = this.#refilled(key, rate);
+    const missing = Math.min(tokens, rate.burstTokens) - bucket.tokens;
+    if (missing > 0) return Math.ceil((missing / rate.tokensPerSecond) * 1_000);
     bucket.tokens -= tokens;
     return 0;
   }
 
-  #refilled(key: string): Bucket {
-    const { tokensPerSecond, burstTokens, maxKeys } = this.#limits;
+  /** For tokens that were granted and then not used. */
+  giveBack(key: string, tokens: number): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.tokens += tokens;
+  }
+
+  #refilled(key: string, { tokensPerSecond, burstTokens }: Rate): Bucket {
     const now = this.#clock.now();
     const found = this.#buckets.get(key);
     if (found === undefined) {
-      if (this.#buckets.size >= maxKeys) this.#forgetOldest();
+      if (this.#buckets.size >= this.#limits.maxKeys) this.#forgetOldest();
       const bucket = { tokens: burstTokens, atMs: now };
       this.#buckets.set(key, bucket);
       return bucket;

@@ -135,9 +135,17 @@ export class LoadService {
     }
   }
 
-  /** History may be loaded into a source of any kind, so that live events go on from it. */
+  /**
+   * History may be loaded into a source of any kind, so that live events go on from it.
+   * @throws WeftError SOURCE_PAUSED
+   */
   async #source(key: string): Promise<Source> {
-    return (await this.deps.sources.findByKey(key)) ?? (await this.deps.sources.ensure({ key, kind: 'batch' }));
+    const source = (await this.deps.sources.findByKey(key)) ?? (await this.deps.sources.ensure({ key, kind: 'batch' }));
+    if (!source.paused) return source;
+    throw new WeftError('SOURCE_PAUSED', `the source ${key} is paused`, {
+      where: 'source',
+      hint: `resume it first: weft sources resume ${key}`,
+    });
   }
 
   async #register(

@@ -19,6 +19,12 @@ export class SourceEntity {
   @Column('jsonb')
   config!: object;
 
+  @Column('boolean')
+  paused!: boolean;
+
+  @Column('int', { name: 'max_events_per_second', nullable: true })
+  maxEventsPerSecond!: number | null;
+
   @Column('bigint', { name: 'created_at' })
   createdAt!: number;
 }

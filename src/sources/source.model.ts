@@ -12,6 +12,10 @@ export interface Source {
   readonly name: string;
   readonly kind: SourceKind;
   readonly config: JsonObject;
+  /** True: nothing of it is taken now. Those who send are told to come again, so nothing is lost. */
+  readonly paused: boolean;
+  /** Events that it may send in the long run, by all of its keys together; null: as its keys may. */
+  readonly maxEventsPerSecond: number | null;
   /** ms */
   readonly createdAt: number;
 }
@@ -22,6 +26,14 @@ export interface NewSource {
   readonly name?: string;
   readonly kind: SourceKind;
   readonly config?: JsonObject;
+  readonly maxEventsPerSecond?: number | null;
+}
+
+/** What is to be otherwise; what is left out stays. */
+export interface SourceChange {
+  readonly name?: string;
+  readonly paused?: boolean;
+  readonly maxEventsPerSecond?: number | null;
 }
 
 export const MAX_SOURCE_NAME_LENGTH = 200;

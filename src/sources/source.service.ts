@@ -1,32 +1,42 @@
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
+import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
+import { ReadThroughCache } from '../platform/read-through-cache.js';
 import { MAX_SOURCE_NAME_LENGTH } from './source.model.js';
-import type { NewSource, Source } from './source.model.js';
+import type { NewSource, Source, SourceChange } from './source.model.js';
 import type { SourceStore } from './source.store.js';
 
+/** A change takes effect everywhere within this time, and at once in the process that made it. */
+const CACHE_TTL_MS = 10_000;
 const MAX_CACHED = 1_000;
 
-/** Creates and finds sources. They never change once created, so what was found once is never asked for again. */
+/** Creates, finds and changes sources. */
 export class SourceService {
-  readonly #byKey = new LRUCache<string, Source>({ max: MAX_CACHED });
-  readonly #byId = new LRUCache<number, Source>({ max: MAX_CACHED });
+  readonly #byKey: ReadThroughCache<Source>;
+  readonly #byId: ReadThroughCache<Source>;
 
   constructor(
     private readonly store: SourceStore,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    const options = { maxAgeMs: CACHE_TTL_MS, maxEntries: MAX_CACHED, clock };
+    this.#byKey = new ReadThroughCache({ ...options, load: (key) => store.findByKey(key) });
+    this.#byId = new ReadThroughCache({ ...options, load: (id) => store.findById(Number(id)) });
+  }
 
-  /** @throws WeftError BAD_REQUEST (key or name), CONFLICT (key is taken) */
+  /** @throws WeftError BAD_REQUEST (key, name or rate), CONFLICT (key is taken) */
   async create(source: NewSource): Promise<Source> {
     const name = source.name ?? source.key;
-    check(source.key, name);
+    checkKey(source.key);
+    checkChange({ ...source, name });
     const created = await this.store.insert({
       key: source.key,
       name,
       kind: source.kind,
       config: source.config ?? {},
+      paused: false,
+      maxEventsPerSecond: source.maxEventsPerSecond ?? null,
       createdAt: this.clock.now(),
     });
     if (created === null) {
@@ -35,7 +45,7 @@ export class SourceService {
         hint: 'choose another key, or use the source that is there',
       });
     }
-    return this.#remember(created);
+    return created;
   }
 
   /** The source with this key, created if it is not there. One of another kind is a CONFLICT. */
@@ -48,18 +58,22 @@ export class SourceService {
     });
   }
 
-  async findByKey(key: string): Promise<Source | null> {
-    const cached = this.#byKey.get(key);
-    if (cached !== undefined) return cached;
-    const found = await this.store.findByKey(key);
-    return found === null ? null : this.#remember(found);
+  /** @throws WeftError NOT_FOUND, BAD_REQUEST (name or rate) */
+  async update(key: string, change: SourceChange): Promise<Source> {
+    checkChange(change);
+    const changed = await this.store.update(key, change);
+    if (changed === null) throw noSuchSource(key);
+    this.#byKey.clear();
+    this.#byId.clear();
+    return changed;
   }
 
-  async findById(id: number): Promise<Source | null> {
-    const cached = this.#byId.get(id);
-    if (cached !== undefined) return cached;
-    const found = await this.store.findById(id);
-    return found === null ? null : this.#remember(found);
+  findByKey(key: string): Promise<Source | null> {
+    return this.#byKey.get(key);
+  }
+
+  findById(id: number): Promise<Source | null> {
+    return this.#byId.get(String(id));
   }
 
   /** All, by id. */
@@ -72,30 +86,33 @@ export class SourceService {
       return await this.create(source);
     } catch (error) {
       const isTaken = error instanceof WeftError && error.code === 'CONFLICT';
-      const found = isTaken ? await this.findByKey(source.key) : null;
+      const found = isTaken ? await this.store.findByKey(source.key) : null;
       if (found === null) throw error;
       return found;
     }
   }
-
-  #remember(source: Source): Source {
-    this.#byKey.set(source.key, source);
-    this.#byId.set(source.id, source);
-    return source;
-  }
 }
 
-function check(key: string, name: string): void {
-  if (!isKey(key)) {
-    throw new WeftError('BAD_REQUEST', 'the key of a source has the wrong form', {
-      where: 'key',
-      hint: KEY_HINT,
-    });
-  }
-  if (name === '' || name.length > MAX_SOURCE_NAME_LENGTH) {
+function noSuchSource(key: string): WeftError {
+  return new WeftError('NOT_FOUND', `there is no source ${key.slice(0, 100)}`, {
+    where: 'key',
+    hint: 'create it first, or list the sources',
+  });
+}
+
+function checkKey(key: string): void {
+  if (isKey(key)) return;
+  throw new WeftError('BAD_REQUEST', 'the key of a source has the wrong form', { where: 'key', hint: KEY_HINT });
+}
+
+function checkChange({ name, maxEventsPerSecond }: SourceChange): void {
+  if (name !== undefined && (name === '' || name.length > MAX_SOURCE_NAME_LENGTH)) {
     throw new WeftError('BAD_REQUEST', 'the name of a source is empty or too long', {
       where: 'name',
       hint: `use 1 to ${String(MAX_SOURCE_NAME_LENGTH)} characters`,
     });
+  }
+  if (maxEventsPerSecond !== undefined && maxEventsPerSecond !== null && !isRatePerSecond(maxEventsPerSecond)) {
+    throw new WeftError('BAD_REQUEST', 'this can be no rate', { where: 'maxEventsPerSecond', hint: RATE_HINT });
   }
 }

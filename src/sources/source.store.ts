@@ -3,7 +3,7 @@ import type { JsonObject } from '../events/event.model.js';
 import { isUniqueViolation } from '../platform/sql-errors.js';
 import { translatedRepository, type TranslatedRepository } from '../platform/translated-repository.js';
 import { SourceEntity } from './source.entity.js';
-import type { Source } from './source.model.js';
+import type { Source, SourceChange } from './source.model.js';
 
 const NEW_VERSION = `
   WITH next AS (
@@ -41,6 +41,13 @@ export class SourceStore {
     }
   }
 
+  /** Nothing of a source that a definition reads can change: they stay as they are. @returns null when there is none. */
+  async update(key: string, change: SourceChange): Promise<Source | null> {
+    const set = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+    if (Object.keys(set).length > 0) await this.#sources.run((rows) => rows.update({ key }, set));
+    return this.findByKey(key);
+  }
+
   async findByKey(key: string): Promise<Source | null> {
     return toSource(await this.#sources.run((rows) => rows.findOneBy({ key })));
   }
@@ -60,6 +67,6 @@ function toSource(row: SourceEntity): Source;
 function toSource(row: SourceEntity | null): Source | null;
 function toSource(row: SourceEntity | null): Source | null {
   if (row === null) return null;
-  const { id, key, name, kind, config, createdAt } = row;
-  return { id, key, name, kind, config: config as JsonObject, createdAt };
+  const { id, key, name, kind, config, paused, maxEventsPerSecond, createdAt } = row;
+  return { id, key, name, kind, config: config as JsonObject, paused, maxEventsPerSecond, createdAt };
 }

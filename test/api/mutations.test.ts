@@ -67,6 +67,46 @@ describe('mutations', () => {
     expect((await world.ask(send, {}, { key })).status).toBe(401);
   });
 
+  it('change, pause and resume sources, whose keys only an admin sees', async () => {
+    const fields = '... on Source { key name paused maxEventsPerSecond }';
+    expect(
+      await world.data(`mutation {
+        made: createSource(key: "kiosk", maxEventsPerSecond: 20) { ${fields} }
+        slow: createSource(key: "slow", maxEventsPerSecond: 0) { ${FAILURE} }
+        renamed: updateSource(key: "kiosk", name: "The kiosk") { ${fields} }
+        free: updateSource(key: "kiosk", maxEventsPerSecond: null) { ${fields} }
+        bad: updateSource(key: "kiosk", name: "") { ${FAILURE} }
+        none: pauseSource(key: "nobody") { ${FAILURE} }
+        paused: pauseSource(key: "kiosk") { ${fields} }
+      }`),
+    ).toEqual({
+      made: { key: 'kiosk', name: 'kiosk', paused: false, maxEventsPerSecond: 20 },
+      slow: expect.objectContaining({ __typename: 'BadRequest', where: 'maxEventsPerSecond' }) as object,
+      renamed: { key: 'kiosk', name: 'The kiosk', paused: false, maxEventsPerSecond: 20 },
+      free: { key: 'kiosk', name: 'The kiosk', paused: false, maxEventsPerSecond: null },
+      bad: expect.objectContaining({ __typename: 'BadRequest', where: 'name' }) as object,
+      none: expect.objectContaining({ __typename: 'NotFound', where: 'key' }) as object,
+      paused: { key: 'kiosk', name: 'The kiosk', paused: true, maxEventsPerSecond: null },
+    });
+    const send = `mutation { ingest(source: "kiosk", events: []) { __typename ${FAILURE} } }`;
+    expect(await world.data(send)).toMatchObject({ ingest: { __typename: 'SourcePaused', code: 'SOURCE_PAUSED' } });
+    await world.data('mutation { resumeSource(key: "kiosk") { __typename } }');
+    expect(await world.data(send)).toEqual({ ingest: { __typename: 'IngestReport' } });
+    await world.data(
+      'mutation { createApiKey(key: { name: "till", scopes: [INGEST], source: "kiosk" }) { __typename } }',
+    );
+    const query = '{ source(key: "kiosk") { key keys { name source scopes } } nobody: source(key: "nobody") { key } }';
+    expect(await world.data(query)).toEqual({
+      source: { key: 'kiosk', keys: [{ name: 'till', source: 'kiosk', scopes: ['INGEST'] }] },
+      nobody: null,
+    });
+    const { errors } = await world.ask(query, {}, { key: world.keys.read });
+    expect(errors).toMatchObject([{ path: ['source', 'keys'], extensions: { code: 'FORBIDDEN' } }]);
+    expect(await world.ask('{ sources { key paused } }', {}, { key: world.keys.read })).toMatchObject({
+      data: { sources: expect.arrayContaining([{ key: 'kiosk', paused: false }]) as unknown },
+    });
+  });
+
   it('take events and say of each what became of it', async () => {
     const ingest = `mutation ($events: [EventInput!]!) { ingest(source: "web", events: $events) {
       ... on IngestReport { accepted duplicates refused results { status code reason hint } } ${FAILURE} } }`;

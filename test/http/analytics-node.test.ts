@@ -121,6 +121,18 @@ describe('@segment/analytics-node, unmodified', () => {
     expect(errors).toEqual([]);
   });
 
+  it('loses and doubles nothing when its source is paused and resumed', async () => {
+    const { client, errors } = newClient((await start()).url);
+    await services.sources.update('backend', { paused: true });
+    const sent = trackMany(client, 0, 12);
+    await new Promise<void>((resolve) => client.once('http_request', () => resolve()));
+    expect(await loggedNames()).toEqual([]);
+    await services.sources.update('backend', { paused: false });
+    await client.closeAndFlush();
+    expect(await loggedNames()).toEqual(sent.sort());
+    expect(errors).toEqual([]);
+  });
+
   it('loses and doubles nothing when answers are lost and the server is restarted', async () => {
     let lossy = { lost: 0 };
     const first = await start({ prepare: (app) => (lossy = loseAnswers(app, 2)) });

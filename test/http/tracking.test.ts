@@ -299,6 +299,41 @@ describe('tracking API', () => {
     });
   });
 
+  describe('limits', () => {
+    const keyOf = async (source: string, ratePerSecond?: number): Promise<string> => {
+      const found = await services.sources.findByKey(source);
+      const rate = ratePerSecond === undefined ? {} : { ratePerSecond };
+      const key = await services.keys.create({ name: source, scopes: ['ingest'], sourceId: found?.id ?? 0, ...rate });
+      return basic(key.secret);
+    };
+
+    it('hold all keys of a source to its rate', async () => {
+      await services.sources.create({ key: 'slow', kind: 'http', maxEventsPerSecond: 2 });
+      const [first, second] = [await keyOf('slow'), await keyOf('slow')];
+      const batch = { batch: ['s1', 's2', 's3'].map((id) => ({ ...aTrack(id), type: 'track' })) };
+      expect(await post('batch', batch, { authorization: first })).toMatchObject({ status: 200 });
+      const refused = await post('batch', batch, { authorization: second });
+      expect(refused).toMatchObject({ status: 429, body: { success: false, code: 'RATE_LIMITED' } });
+      expect(refused.headers.get('retry-after')).toBe('1');
+      clock.advance(1_000);
+      expect(await post('batch', batch, { authorization: second })).toMatchObject({ status: 200 });
+    });
+
+    it('send away what comes to a paused source, with 503 and when to come again, whichever way it came', async () => {
+      await services.sources.create({ key: 'halted', kind: 'http' });
+      const authorization = await keyOf('halted');
+      await services.sources.update('halted', { paused: true });
+      const refused = await post('track', aTrack('h1'), { authorization });
+      expect(refused).toMatchObject({ status: 503, body: { success: false, code: 'SOURCE_PAUSED' } });
+      expect(refused.headers.get('retry-after')).toBe('10');
+      expect(await post('batch', { batch: [aTrack('h1')] }, { authorization })).toMatchObject({ status: 503 });
+      expect(await logged()).toEqual([]);
+      await services.sources.update('halted', { paused: false });
+      expect(await post('track', aTrack('h1'), { authorization })).toMatchObject({ status: 200 });
+      expect((await logged()).map(({ messageId }) => messageId)).toEqual(['h1']);
+    });
+  });
+
   it('takes a beacon, which can set no header, with the key in the query', async () => {
     const body = JSON.stringify(aTrack('beacon'));
     const url = (key: string): string => `${server.url}/v1/t?writeKey=${encodeURIComponent(key)}`;

@@ -181,6 +181,17 @@ describe('a batch load', () => {
     expect(await services.sources.findByKey('visits')).toMatchObject({ kind: 'batch' });
   });
 
+  it('is refused while its source is paused, and leaves no trace', async () => {
+    const mapping = { ...SINGLE, source: 'halted' };
+    await services.sources.create({ key: 'halted', kind: 'batch' });
+    await services.sources.update('halted', { paused: true });
+    const path = await file('halted.csv', visits(10));
+    const refused = { code: 'SOURCE_PAUSED', hint: 'resume it first: weft sources resume halted' };
+    await expect(loadService().load({ file: path, mapping })).rejects.toMatchObject(refused);
+    await services.sources.update('halted', { paused: false });
+    expect(await loadService().load({ file: path, mapping })).toMatchObject({ outcome: 'loaded', resumed: false });
+  });
+
   it('keeps refused rows with their number, column and reason', async () => {
     const text =
       'who,at,n,kind,page\nu1,2024-01-01,1,web,\nu2,2024-01-01,x,web,\nu3,2024-01-01\nu4,soon,1,web,\n,2024-01-01,1,web,\nu6,2024-01-01,1,web,{\n';

@@ -8,6 +8,16 @@ import { SourceStore } from '../../src/sources/source.store.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TRACKING_ENTITIES } from '../support/tracking-server.js';
 
+const SOURCE = {
+  key: 'web',
+  name: 'Web',
+  kind: 'http',
+  config: {},
+  paused: false,
+  maxEventsPerSecond: null,
+  createdAt: 0,
+} as const;
+
 let test: TestDatabase;
 let relay: Relay;
 let db: Database;
@@ -63,12 +73,15 @@ it('says of keys and sources, while the database is away, that it is, and when t
   for (const attempt of [
     () => keys.findByHash(randomBytes(32)),
     () => keys.list(),
+    () => keys.ofSource(1, 10),
+    () => keys.findById(id),
     () => keys.revoke(id, 0),
     () => keys.setLastUsed(id, 0),
     () => sources.findByKey('web'),
     () => sources.findById(1),
     () => sources.list(),
-    () => sources.insert({ key: 'web', name: 'Web', kind: 'http', config: {}, createdAt: 0 }),
+    () => sources.update('web', { paused: true }),
+    () => sources.insert(SOURCE),
   ]) {
     await expect(attempt()).rejects.toMatchObject(AWAY);
   }
@@ -76,9 +89,8 @@ it('says of keys and sources, while the database is away, that it is, and when t
 
 it('tells a key that is taken from a database that refuses', async () => {
   const sources = new SourceStore(db.dataSource);
-  const source = () => ({ key: 'web', name: 'Web', kind: 'http', config: {}, createdAt: 0 }) as const;
-  expect(await sources.insert(source())).toMatchObject({ key: 'web' });
-  expect(await sources.insert(source())).toBeNull();
+  expect(await sources.insert({ ...SOURCE })).toMatchObject({ key: 'web' });
+  expect(await sources.insert({ ...SOURCE })).toBeNull();
   await test.database.execute('ALTER TABLE sources RENAME TO sources_away');
-  await expect(sources.insert({ ...source(), key: 'app' })).rejects.toMatchObject({ code: 'INTERNAL' });
+  await expect(sources.insert({ ...SOURCE, key: 'app' })).rejects.toMatchObject({ code: 'INTERNAL' });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../src/platform/clock.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -15,8 +16,12 @@ beforeAll(async () => {
 
 afterAll(() => test.drop());
 
+function newStore(): SourceStore {
+  return new SourceStore(test.database.dataSource);
+}
+
 function newService(): SourceService {
-  return new SourceService(new SourceStore(test.database.dataSource), { now: () => NOW });
+  return new SourceService(newStore(), { now: () => NOW });
 }
 
 describe('SourceService', () => {
@@ -31,6 +36,40 @@ describe('SourceService', () => {
     expect(await sources.list()).toEqual([created]);
     expect(await sources.findByKey('nobody')).toBeNull();
     expect(await sources.findById(32_000)).toBeNull();
+  });
+
+  it('shows a change at once where it was made and within 10 s elsewhere', async () => {
+    const clock = new ManualClock(NOW);
+    const [here, there] = [new SourceService(newStore(), clock), new SourceService(newStore(), clock)];
+    const { id } = await here.create({ key: 'paused_once', kind: 'http' });
+    expect(await there.findById(id)).toMatchObject({ paused: false, maxEventsPerSecond: null });
+    const changed = await here.update('paused_once', { paused: true, maxEventsPerSecond: 50 });
+    expect(changed).toMatchObject({ id, name: 'paused_once', paused: true, maxEventsPerSecond: 50 });
+    expect(await here.findById(id)).toEqual(changed);
+    clock.advance(9_999);
+    expect(await there.findById(id)).toMatchObject({ paused: false });
+    clock.advance(1);
+    expect(await there.findById(id)).toEqual(changed);
+    expect(await there.update('paused_once', { name: 'Once', maxEventsPerSecond: null })).toEqual({
+      ...changed,
+      name: 'Once',
+      maxEventsPerSecond: null,
+    });
+    await there.update('paused_once', {});
+    clock.advance(10_000);
+    expect(await here.findByKey('paused_once')).toMatchObject({ name: 'Once', paused: true });
+  });
+
+  it('refuses changes that cannot be, and changes of nobody', async () => {
+    const sources = newService();
+    await sources.create({ key: 'kept', kind: 'http', maxEventsPerSecond: 7 });
+    await expect(sources.update('kept', { name: '' })).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'name' });
+    for (const maxEventsPerSecond of [0, 1.5, 1_000_001]) {
+      const refused = { code: 'BAD_REQUEST', where: 'maxEventsPerSecond' };
+      await expect(sources.update('kept', { maxEventsPerSecond })).rejects.toMatchObject(refused);
+    }
+    await expect(sources.update('nobody', { paused: true })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await sources.findByKey('kept')).toMatchObject({ name: 'kept', maxEventsPerSecond: 7 });
   });
 
   it('refuses a taken key and a malformed one', async () => {

@@ -8,11 +8,13 @@ import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import type { ApiScope } from '../../src/api/auth/api-key.model.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
 import { createApiServer } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import { Metrics } from '../../src/platform/metrics.js';
+import { RateLimiter } from '../../src/platform/rate-limiter.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
@@ -53,6 +55,9 @@ export interface ApiWorld extends World {
   data<T>(query: string, variables?: Record<string, unknown>): Promise<T>;
 }
 
+/** For tests that are not about rates; a rate that a key has is kept. */
+const MANY = 1_000_000;
+
 export async function createApiWorld(
   options: WorldOptions & { readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]> } = {},
 ): Promise<ApiWorld> {
@@ -83,6 +88,7 @@ export async function createApiWorld(
     randomBytes,
     onLastUsedError: onDefect,
   });
+  const metrics = new Metrics({ defaults: false });
   const services: ApiServices = {
     db,
     clock,
@@ -113,13 +119,18 @@ export async function createApiWorld(
     segments: engine.services.segments,
     features: engine.services.features,
     models: engine.services.models,
-    limiter: { take: () => 0 },
+    limits: new RequestLimits({
+      events: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
+      requests: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),
+      sources: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),
+      metrics,
+    }),
   };
   const app = await createApiServer({
     services,
     definitions,
     readiness: {},
-    metrics: new Metrics({ defaults: false }),
+    metrics,
     version: '0.0.0',
     onDefect,
     onError: onDefect,

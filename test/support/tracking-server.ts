@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import { rateOf, RequestLimits, type Limiter } from '../../src/api/request-limits.js';
 import { trackingRoutes } from '../../src/api/tracking.routes.js';
 import type { TrackingDependencies } from '../../src/api/tracking.routes.js';
 import { AcceptService } from '../../src/events/accept.service.js';
@@ -16,7 +17,9 @@ import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js'
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { NO_SECRET } from '../../src/platform/installation-secret.js';
 import type { Clock } from '../../src/platform/clock.js';
+import { Metrics } from '../../src/platform/metrics.js';
 import type { Database } from '../../src/platform/postgres.js';
+import { RateLimiter } from '../../src/platform/rate-limiter.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -64,18 +67,21 @@ export interface TrackingServer {
   readonly defects: unknown[];
 }
 
+const UNLIMITED: Limiter = { take: () => 0, giveBack: () => undefined };
+
 export interface TrackingServerOptions {
   /** Default: a free one. */
   readonly port?: number;
   /** ms to wait; default: no limit. */
   readonly limit?: (key: string, tokens: number) => number;
+  readonly metrics?: Metrics;
   /** Before listening. */
   readonly prepare?: (app: FastifyInstance) => void;
 }
 
 /** A Fastify that listens on loopback with the tracking API alone. */
 export async function startTrackingServer(
-  services: Omit<TrackingDependencies, 'limiter' | 'onDefect'>,
+  services: Omit<TrackingDependencies, 'limits' | 'onDefect'>,
   options: TrackingServerOptions = {},
 ): Promise<TrackingServer> {
   const app = Fastify({ forceCloseConnections: true });
@@ -84,7 +90,12 @@ export async function startTrackingServer(
   await app.register(
     trackingRoutes({
       ...services,
-      limiter: { take: options.limit ?? (() => 0) },
+      limits: new RequestLimits({
+        events: { ...UNLIMITED, take: options.limit ?? UNLIMITED.take },
+        requests: UNLIMITED,
+        sources: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, services.clock),
+        metrics: options.metrics ?? new Metrics({ defaults: false }),
+      }),
       onDefect: (error) => defects.push(error),
     }),
   );

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { newId } from '../../platform/ids.js';
 import type { Uuid } from '../../platform/ids.js';
+import { ReadThroughCache } from '../../platform/read-through-cache.js';
 import {
   API_SCOPES,
   hashSecret,
@@ -22,6 +22,7 @@ import { checkNewKey, type NewApiKey } from './check-new-key.js';
 const CACHE_TTL_MS = 10_000;
 const MAX_CACHED_KEYS = 10_000;
 const LAST_USED_EVERY_MS = 60_000;
+const MAX_KEYS_OF_SOURCE = 200;
 
 /** A key as it is shown when it is made; its secret cannot be shown again. */
 export interface CreatedKey {
@@ -34,7 +35,6 @@ export interface CreatedKey {
 interface CacheEntry {
   /** Null: there is no such key. */
   readonly key: StoredApiKey | null;
-  readonly loadedAtMs: number;
   lastUsedWrittenMs: number;
 }
 
@@ -49,14 +49,29 @@ export interface ApiKeyDependencies {
   readonly onLastUsedError: (error: unknown) => void;
 }
 
-/** Makes, checks and revokes API keys. Only a hash of each secret is kept, in the database and in memory. */
+/**
+ * Makes, checks and revokes API keys. Only a hash of each secret is kept, in the database and in memory.
+ *
+ * How long a check takes tells nothing of a secret. Secrets are never compared, their SHA-256 hashes are looked up: how
+ * far a look-up got before it failed tells of the hash of what was sent, and nobody can choose a text by the beginning of
+ * its hash and come closer to a secret by it. What the look-up found is then compared in constant time. A key that is
+ * unknown, one that has expired and one that was revoked cost the same look-up, which is remembered for the same time,
+ * and get the same answer.
+ */
 export class ApiKeyService {
-  readonly #cache = new LRUCache<string, CacheEntry>({ max: MAX_CACHED_KEYS });
-  readonly #loading = new Map<string, Promise<CacheEntry>>();
+  /** By hash of the secret, in base64. */
+  readonly #cache: ReadThroughCache<CacheEntry>;
   /** Writes of `last_used_at` under way; at most one a key and minute. */
   readonly #writing = new Set<Promise<void>>();
 
-  constructor(private readonly deps: ApiKeyDependencies) {}
+  constructor(private readonly deps: ApiKeyDependencies) {
+    this.#cache = new ReadThroughCache({
+      maxAgeMs: CACHE_TTL_MS,
+      maxEntries: MAX_CACHED_KEYS,
+      clock: deps.clock,
+      load: (hash, previous) => this.#find(Buffer.from(hash, 'base64'), previous),
+    });
+  }
 
   /**
    * @returns the key and its secret, which cannot be shown again.
@@ -103,20 +118,16 @@ export class ApiKeyService {
 
   /** The key that a secret stands for; null when it is unknown, expired or revoked. */
   async verify(secret: string): Promise<ApiKey | null> {
-    const known = this.verifyKnown(secret);
-    if (known !== undefined) return known;
-    const nowMs = this.deps.clock.now();
-    const keyHash = hashSecret(secret);
-    return this.#admit(await this.#load(keyHash.toString('base64'), keyHash, nowMs), nowMs);
+    if (!isSecretShaped(secret)) return null;
+    const entry = await this.#cache.get(hashSecret(secret).toString('base64'));
+    return entry === null ? null : this.#admit(entry, this.deps.clock.now());
   }
 
   /** As `verify`, by what is in memory; undefined where the database has to be asked. Most requests need no more. */
   verifyKnown(secret: string): ApiKey | null | undefined {
     if (!isSecretShaped(secret)) return null;
-    const nowMs = this.deps.clock.now();
-    const entry = this.#cache.get(hashSecret(secret).toString('base64'));
-    const isFresh = entry !== undefined && nowMs - entry.loadedAtMs < CACHE_TTL_MS;
-    return isFresh ? this.#admit(entry, nowMs) : undefined;
+    const entry = this.#cache.known(hashSecret(secret).toString('base64'));
+    return entry === undefined ? undefined : this.#admit(entry, this.deps.clock.now());
   }
 
   /** Null for a key that may not be used now. */
@@ -133,6 +144,11 @@ export class ApiKeyService {
   /** All keys, revoked and expired ones too, oldest first. */
   async list(): Promise<ApiKey[]> {
     return (await this.deps.store.list()).map(withoutHash);
+  }
+
+  /** Those of a source, newest first, at most 200. */
+  async ofSource(sourceId: number): Promise<ApiKey[]> {
+    return (await this.deps.store.ofSource(sourceId, MAX_KEYS_OF_SOURCE)).map(withoutHash);
   }
 
   /** @throws WeftError NOT_FOUND */
@@ -160,23 +176,11 @@ export class ApiKeyService {
     this.#writing.add(writing);
   }
 
-  /** Concurrent requests with one key share one query. */
-  #load(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
-    const running = this.#loading.get(cacheKey);
-    if (running !== undefined) return running;
-    const loading = this.#fetch(cacheKey, keyHash, nowMs).finally(() => this.#loading.delete(cacheKey));
-    this.#loading.set(cacheKey, loading);
-    return loading;
-  }
-
-  async #fetch(cacheKey: string, keyHash: Buffer, nowMs: number): Promise<CacheEntry> {
+  async #find(keyHash: Buffer, previous: CacheEntry | undefined): Promise<CacheEntry> {
     const found = await this.deps.store.findByHash(keyHash);
     const key = found !== null && timingSafeEqual(found.keyHash, keyHash) ? found : null;
     // The row may not show yet what was written a moment ago.
-    const writtenMs = this.#cache.peek(cacheKey)?.lastUsedWrittenMs ?? 0;
-    const entry = { key, loadedAtMs: nowMs, lastUsedWrittenMs: Math.max(writtenMs, key?.lastUsedAt ?? 0) };
-    this.#cache.set(cacheKey, entry);
-    return entry;
+    return { key, lastUsedWrittenMs: Math.max(previous?.lastUsedWrittenMs ?? 0, key?.lastUsedAt ?? 0) };
   }
 }
 

@@ -34,6 +34,13 @@ export class ApiKeyStore {
     return this.#keys.run((rows) => rows.find({ order: { createdAt: 'ASC', id: 'ASC' } }));
   }
 
+  /** Newest first. */
+  async ofSource(sourceId: number, limit: number): Promise<StoredApiKey[]> {
+    return this.#keys.run((rows) =>
+      rows.find({ where: { sourceId }, order: { createdAt: 'DESC', id: 'DESC' }, take: limit }),
+    );
+  }
+
   /** @returns false when there is no such key, or it was revoked before. */
   async revoke(id: Uuid, nowMs: number): Promise<boolean> {
     const { affected } = await this.#keys.run((rows) => rows.update({ id, revokedAt: IsNull() }, { revokedAt: nowMs }));

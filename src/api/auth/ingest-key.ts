@@ -1,16 +1,18 @@
 import type { EventSource } from '../../events/accept.model.js';
 import { WeftError } from '../../platform/errors.js';
-import { hasScope, type ApiKey } from './api-key.model.js';
+import type { LimitedSource } from '../request-limits.js';
+import { hasScope, type ApiKey, type Principal } from './api-key.model.js';
 
 /** A key that may send events, and the source that they come from. */
-export interface IngestKey {
-  readonly id: string;
-  readonly source: EventSource;
+export interface IngestKey extends Pick<Principal, 'id' | 'ratePerSecond'> {
+  readonly source: IngestSource;
 }
+
+type IngestSource = EventSource & LimitedSource;
 
 export interface IngestKeyLookup {
   readonly keys: { verify(secret: string): Promise<ApiKey | null> };
-  readonly sources: { findById(id: number): Promise<EventSource | null> };
+  readonly sources: { findById(id: number): Promise<IngestSource | null> };
 }
 
 /** @throws WeftError UNAUTHENTICATED, FORBIDDEN for a key of another kind */
@@ -27,7 +29,7 @@ export async function verifyIngestKey({ keys, sources }: IngestKeyLookup, secret
       hint: 'use a key with the scope ingest that belongs to a source',
     });
   }
-  return { id: key.id, source };
+  return { id: key.id, ratePerSecond: key.ratePerSecond, source };
 }
 
 /** RFC 7617 (Basic: the key is the user, the password is ignored) and RFC 6750 (Bearer). Null for anything else. */

@@ -42,7 +42,14 @@ class InvalidDefinition extends Failure {}
 @ObjectType('PayloadTooLarge', { implements: Failure, simpleResolvers: true, description: 'A bound was exceeded.' })
 class PayloadTooLarge extends Failure {}
 
-const FAILURE_TYPES = { BadRequest, NotFound, Conflict, InvalidDefinition, PayloadTooLarge };
+@ObjectType('SourcePaused', {
+  implements: Failure,
+  simpleResolvers: true,
+  description: 'The source is paused: the same can be sent once it is resumed.',
+})
+class SourcePaused extends Failure {}
+
+const FAILURE_TYPES = { BadRequest, NotFound, Conflict, InvalidDefinition, PayloadTooLarge, SourcePaused };
 export type FailureName = keyof typeof FAILURE_TYPES;
 
 const FAILURE_OF: { readonly [C in ErrorCode]?: FailureName } = {
@@ -53,6 +60,7 @@ const FAILURE_OF: { readonly [C in ErrorCode]?: FailureName } = {
   EXPRESSION_INVALID: 'InvalidDefinition',
   MODEL_INVALID: 'InvalidDefinition',
   PAYLOAD_TOO_LARGE: 'PayloadTooLarge',
+  SOURCE_PAUSED: 'SourcePaused',
 };
 
 class FailureValue implements Failure {

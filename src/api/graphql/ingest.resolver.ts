@@ -78,6 +78,7 @@ class IngestReport {
 const Ingested = resultUnion<IngestReport>('IngestResult', { type: IngestReport, name: 'IngestReport' }, [
   'NotFound',
   'BadRequest',
+  'SourcePaused',
 ]);
 
 @Resolver()
@@ -101,13 +102,7 @@ export class IngestResolver {
           hint: 'send fewer at a time',
         });
       }
-      const waitMs = services.limiter.take(principal.id, events.length);
-      if (waitMs > 0) {
-        throw new WeftError('RATE_LIMITED', 'this key sends more events than it may', {
-          hint: 'wait, then send the same again',
-          retryAfterMs: waitMs,
-        });
-      }
+      services.limits.admitEvents(principal, source, events.length);
       const outcomes = await services.accept.accept(source, events.map(mapEventInput), {
         historical: false,
         rawOf: (index) => ({ form: { kind: 'graphql' }, input: rawEventInput(events[index]) }),

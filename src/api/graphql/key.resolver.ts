@@ -1,53 +1,26 @@
-import { Arg, Authorized, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import {
+  Arg,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  ID,
+  InputType,
+  Int,
+  Mutation,
+  ObjectType,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
 import type { CreatedKey } from '../auth/api-key.service.js';
 import type { ApiContext } from './api-context.js';
 import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
+import { ApiKeyType } from './key.types.js';
 import { DateTime } from './scalars.js';
-
-@ObjectType('ApiKey', { simpleResolvers: true, description: 'A key to this API, without its secret.' })
-class ApiKeyType {
-  @Field(() => ID, { description: 'What it is revoked by.' })
-  id!: string;
-
-  @Field(() => String, { description: 'For people.' })
-  name!: string;
-
-  @Field(() => String, { description: 'The first characters of its secret, to recognise it by.' })
-  prefix!: string;
-
-  @Field(() => [ApiScopeType], { description: 'What it may do.' })
-  scopes!: readonly ApiScope[];
-
-  @Field(() => [String], {
-    description:
-      'For `EDGE`: origins of the pages that may ask by it, as in `https://shop.example`, or `*` for all. Empty: requests without the header `Origin` only, as servers send them.',
-  })
-  origins!: readonly string[];
-
-  @Field(() => Int, {
-    nullable: true,
-    description: 'GraphQL requests, or events, a second in the long run; null: as the installation limits all.',
-  })
-  ratePerSecond!: number | null;
-
-  @Field(() => ID, { nullable: true, description: 'The key that it takes the place of; null if of none.' })
-  rotatedFrom!: string | null;
-
-  @Field(() => DateTime, { description: 'When it was made.' })
-  createdAt!: number;
-
-  @Field(() => DateTime, { nullable: true, description: 'When it ends; null: not by itself.' })
-  expiresAt!: number | null;
-
-  @Field(() => DateTime, { nullable: true, description: 'When it was revoked; null if it was not.' })
-  revokedAt!: number | null;
-
-  @Field(() => DateTime, { nullable: true, description: 'When it was last used, to the minute; null if never.' })
-  lastUsedAt!: number | null;
-}
 
 @ObjectType('CreatedApiKey', { simpleResolvers: true, description: 'A new key.' })
 class CreatedApiKey {
@@ -109,12 +82,20 @@ const RevokedKey = resultUnion<RevokedApiKey>('RevokeApiKeyResult', { type: Revo
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-@Resolver()
+@Resolver(() => ApiKeyType)
 export class KeyResolver {
   @Authorized('admin')
   @Query(() => [ApiKeyType], { description: 'All keys, expired and revoked ones too, oldest first.' })
   apiKeys(@Ctx() { services }: ApiContext): Promise<ApiKey[]> {
     return services.keys.list();
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'Key of the source that its events belong to; null for keys that cannot send events.',
+  })
+  async source(@Root() { sourceId }: ApiKey, @Ctx() { services }: ApiContext): Promise<string | null> {
+    return sourceId === null ? null : ((await services.sources.findById(sourceId))?.key ?? null);
   }
 
   @Authorized('admin')

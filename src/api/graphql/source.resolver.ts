@@ -1,13 +1,27 @@
-import { Arg, Authorized, Ctx, Field, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
-import type { Source, SourceKind } from '../../sources/source.model.js';
+import {
+  Arg,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  Int,
+  Mutation,
+  ObjectType,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
+import type { Source, SourceChange, SourceKind } from '../../sources/source.model.js';
+import type { ApiKey } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 import { SourceKindType } from './enums.js';
 import { resultUnion } from './failure.types.js';
+import { ApiKeyType } from './key.types.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })
 export class SourceType {
-  @Field(() => String, { description: 'What it is called by; never changes.' })
+  @Field(() => String, { description: 'What it is called by, as in `web_shop`; never changes.' })
   key!: string;
 
   @Field(() => String, { description: 'For people.' })
@@ -16,20 +30,54 @@ export class SourceType {
   @Field(() => SourceKindType, { description: 'How it sends its data.' })
   kind!: SourceKind;
 
+  @Field(() => Boolean, {
+    description: 'Whether nothing of it is taken now. Those who send are told to come again, so that nothing is lost.',
+  })
+  paused!: boolean;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Events that it may send a second in the long run, by all of its keys together; null: as each key may.',
+  })
+  maxEventsPerSecond!: number | null;
+
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;
 }
 
-const CreatedSource = resultUnion<Source>('CreateSourceResult', { type: SourceType, name: 'Source' }, [
-  'BadRequest',
-  'Conflict',
-]);
-@Resolver()
+const success = { type: SourceType, name: 'Source' };
+const CreatedSource = resultUnion<Source>('CreateSourceResult', success, ['BadRequest', 'Conflict']);
+const UpdatedSource = resultUnion<Source>('UpdateSourceResult', success, ['BadRequest', 'NotFound']);
+
+const SOURCE_KEY = 'Key of the source, as in `web_shop`.';
+const MAX_EVENTS = 'Events a second in the long run, by all of its keys together, from 1 to 1,000,000.';
+
+@Resolver(() => SourceType)
 export class SourceResolver {
   @Authorized('read')
   @Query(() => [SourceType], { description: 'All sources.' })
   sources(@Ctx() { services }: ApiContext): Promise<Source[]> {
     return services.sources.list();
+  }
+
+  @Authorized('read')
+  @Query(() => SourceType, { nullable: true, description: 'The source with this key; null if there is none.' })
+  source(
+    @Ctx() { services }: ApiContext,
+    @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
+  ): Promise<Source | null> {
+    return services.sources.findByKey(key);
+  }
+
+  @Authorized('admin')
+  @FieldResolver(() => [ApiKeyType], {
+    description:
+      'Its keys, expired and revoked ones too, newest first, at most 200; of at most 20 sources in one request.',
+  })
+  keys(@Root() { id }: Source, @Ctx() { reads, services }: ApiContext): Promise<ApiKey[]> {
+    reads.countSingleRead('keys');
+    return services.keys.ofSource(id);
   }
 
   @Authorized('admin')
@@ -42,11 +90,60 @@ export class SourceResolver {
     name: string | null | undefined,
     @Arg('kind', () => SourceKindType, { defaultValue: 'http', description: 'How it sends its data.' })
     kind: SourceKind,
+    @Arg('maxEventsPerSecond', () => Int, { nullable: true, description: `${MAX_EVENTS} Default: as each key may.` })
+    maxEventsPerSecond: number | null | undefined,
   ): Promise<unknown> {
     return CreatedSource.attempt(async () => {
-      const source = await services.sources.create({ key, kind, ...(typeof name === 'string' ? { name } : {}) });
+      const source = await services.sources.create({
+        key,
+        kind,
+        ...(typeof name === 'string' ? { name } : {}),
+        ...(typeof maxEventsPerSecond === 'number' ? { maxEventsPerSecond } : {}),
+      });
       await watch.reload();
       return source;
     });
   }
+
+  @Authorized('admin')
+  @Mutation(() => UpdatedSource.type, {
+    description: 'Changes a source, everywhere within ten seconds. What is left out stays.',
+  })
+  updateSource(
+    @Ctx() context: ApiContext,
+    @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
+    @Arg('name', () => String, { nullable: true, description: 'For people.' }) name: string | null | undefined,
+    @Arg('maxEventsPerSecond', () => Int, { nullable: true, description: `${MAX_EVENTS} Null takes the bound away.` })
+    maxEventsPerSecond: number | null | undefined,
+  ): Promise<unknown> {
+    return update(context, key, {
+      ...(typeof name === 'string' ? { name } : {}),
+      ...(maxEventsPerSecond === undefined ? {} : { maxEventsPerSecond }),
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => UpdatedSource.type, {
+    description:
+      'Takes nothing of a source any more, everywhere within ten seconds, until it is resumed. Its clients are told to come again (HTTP 503 with `Retry-After`).',
+  })
+  pauseSource(
+    @Ctx() context: ApiContext,
+    @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
+  ): Promise<unknown> {
+    return update(context, key, { paused: true });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => UpdatedSource.type, { description: 'Takes events of a source again, everywhere within ten seconds.' })
+  resumeSource(
+    @Ctx() context: ApiContext,
+    @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
+  ): Promise<unknown> {
+    return update(context, key, { paused: false });
+  }
+}
+
+function update({ services }: ApiContext, key: string, change: SourceChange): Promise<unknown> {
+  return UpdatedSource.attempt(() => services.sources.update(key, change));
 }

@@ -1,0 +1,97 @@
+import { WeftError } from '../platform/errors.js';
+import type { CounterHandle, Metrics } from '../platform/metrics.js';
+import type { Rate } from '../platform/rate-limiter.js';
+import type { Principal } from './auth/api-key.model.js';
+
+/** Of a rate, what may be taken at once after a pause. */
+const BURST_SECONDS = 2;
+const PAUSED_RETRY_AFTER_MS = 10_000;
+
+export const REQUEST_LIMITS = ['key_events', 'key_requests', 'source_events', 'source_paused'] as const;
+
+/** Takes tokens and answers 0, or takes none and answers for how many ms to wait. */
+export interface Limiter {
+  take(key: string, tokens: number, rate?: Rate): number;
+  giveBack(key: string, tokens: number): void;
+}
+
+export interface RequestLimitDependencies {
+  /** Events by key; where a key has no rate of its own, the rate of all. */
+  readonly events: Limiter;
+  /** GraphQL requests by key. */
+  readonly requests: Limiter;
+  /** Events by source. */
+  readonly sources: Limiter;
+  /** A limit that is reached is counted. */
+  readonly metrics: Pick<Metrics, 'counter'>;
+}
+
+/** A source, as far as it limits what is sent to it. */
+export interface LimitedSource {
+  readonly key: string;
+  readonly paused: boolean;
+  readonly maxEventsPerSecond: number | null;
+}
+
+type Sender = Pick<Principal, 'id' | 'ratePerSecond'>;
+
+/** How often those who ask may ask, and those who send may send. Each process counts for itself (docs/adr/0012). */
+export class RequestLimits {
+  readonly #limited: CounterHandle;
+
+  constructor(private readonly deps: RequestLimitDependencies) {
+    this.#limited = deps.metrics.counter(
+      'requests_limited_total',
+      'Requests refused by a limit of a key or a source.',
+      {
+        limit: REQUEST_LIMITS,
+      },
+    );
+  }
+
+  /**
+   * To be asked before events are accepted, whichever way they came.
+   * @throws WeftError SOURCE_PAUSED, RATE_LIMITED: nothing was taken, and sending all again later is right
+   */
+  admitEvents({ id, ratePerSecond }: Sender, source: LimitedSource, events: number): void {
+    if (source.paused) {
+      this.#limited.add(1, 'source_paused');
+      throw new WeftError('SOURCE_PAUSED', `the source ${source.key} is paused`, {
+        where: 'source',
+        hint: 'send the same again later, or have the source resumed',
+        retryAfterMs: PAUSED_RETRY_AFTER_MS,
+      });
+    }
+    const { maxEventsPerSecond } = source;
+    const sourceWaitMs =
+      maxEventsPerSecond === null ? 0 : this.deps.sources.take(source.key, events, rateOf(maxEventsPerSecond));
+    if (sourceWaitMs > 0) this.#refuse('source_events', 'this source sends more events than it may', sourceWaitMs);
+    const keyWaitMs = this.deps.events.take(id, events, ratePerSecond === null ? undefined : rateOf(ratePerSecond));
+    if (keyWaitMs === 0) return;
+    if (maxEventsPerSecond !== null) this.deps.sources.giveBack(source.key, events);
+    this.#refuse('key_events', 'this key sends more events than it may', keyWaitMs);
+  }
+
+  /**
+   * To be asked once a GraphQL request; a subscription is one.
+   * @throws WeftError RATE_LIMITED
+   */
+  admitRequest({ id, ratePerSecond }: Sender): void {
+    if (ratePerSecond === null) return;
+    const waitMs = this.deps.requests.take(id, 1, rateOf(ratePerSecond));
+    if (waitMs > 0) this.#refuse('key_requests', 'this key asks more often than it may', waitMs);
+  }
+
+  #refuse(limit: (typeof REQUEST_LIMITS)[number], message: string, retryAfterMs: number): never {
+    this.#limited.add(1, limit);
+    throw new WeftError('RATE_LIMITED', message, {
+      hint: 'wait as long as Retry-After or retryAfterMs says, then send the same again',
+      retryAfterMs,
+    });
+  }
+}
+
+/** A rate in the long run, with the burst that all rates have. */
+export function rateOf(tokensPerSecond: number): Rate {
+  return { tokensPerSecond, burstTokens: tokensPerSecond * BURST_SECONDS };
+}

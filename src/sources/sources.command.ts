@@ -1,0 +1,236 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
+import { nearestName } from '../platform/near-names.js';
+import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
+import { SOURCE_KINDS, type Source, type SourceChange, type SourceKind } from './source.model.js';
+import type { SourceService } from './source.service.js';
+
+/** A key of a source, as far as it is shown with it. */
+export interface KeyOfSource {
+  readonly prefix: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  readonly lastUsedAt: number | null;
+}
+
+export interface SourcesCommandServices {
+  readonly sources: Pick<SourceService, 'list' | 'findByKey' | 'create' | 'update'>;
+  /** Newest first. */
+  readonly keysOf: (sourceId: number) => Promise<readonly KeyOfSource[]>;
+}
+
+export interface SourcesCommandDeps extends CommandIo {
+  /** Starts what the command needs, for as long as `use` runs. */
+  withSources<T>(use: (services: SourcesCommandServices) => Promise<T>): Promise<T>;
+  /** The same, and makes the database if there is none. */
+  withNewDatabase<T>(use: (services: SourcesCommandServices) => Promise<T>): Promise<T>;
+}
+
+interface Options {
+  readonly json?: true;
+}
+
+interface UpdateOptions extends Options {
+  readonly name?: string;
+  readonly rate?: number | 'none';
+}
+
+const HELP = `
+A source is where data comes from. One that is paused takes nothing: clients of the tracking API are told to come again
+(503 with Retry-After), loads and GraphQL are refused, and nothing is lost. Running servers know of a change within 10 s.
+
+Examples:
+  weft sources create web --name "Web shop" --rate 500
+  weft sources show web
+  weft sources update web --rate none
+  weft sources pause web
+  weft sources resume web
+
+Exit codes: 0 done, 1 failed (no such source), 2 wrong use.`;
+
+/** `weft sources list|show|create|update|pause|resume`. */
+export function sourcesCommand(deps: SourcesCommandDeps): Command {
+  const command = new Command('sources')
+    .description('list, make, change, pause and resume sources')
+    .addHelpText('after', HELP);
+  withJson(command.command('list').description('all sources')).action((options: Options) =>
+    runCommand(deps, () => list(deps, options)),
+  );
+  withJson(onSource(command, 'show').description('one source, with its keys')).action((key: string, options: Options) =>
+    runCommand(deps, () => show(deps, key, options)),
+  );
+  const create = onSource(command, 'create')
+    .description('make a source')
+    .addOption(new Option('--kind <kind>', 'how it sends its data').choices(SOURCE_KINDS).default('http'));
+  withJson(withChange(create)).action((key: string, options: UpdateOptions & { readonly kind: SourceKind }) =>
+    runCommand(deps, () => make(deps, key, options)),
+  );
+  withJson(withChange(onSource(command, 'update').description('change a source; what is left out stays'))).action(
+    (key: string, options: UpdateOptions) => runCommand(deps, () => update(deps, key, options)),
+  );
+  withJson(onSource(command, 'pause').description('take nothing of it until it is resumed')).action(
+    (key: string, options: Options) => runCommand(deps, () => change(deps, key, { paused: true }, options)),
+  );
+  withJson(onSource(command, 'resume').description('take its events again')).action((key: string, options: Options) =>
+    runCommand(deps, () => change(deps, key, { paused: false }, options)),
+  );
+  return command;
+}
+
+function onSource(command: Command, name: string): Command {
+  return command.command(name).argument('<key>', 'key of the source, such as web');
+}
+
+function withChange(command: Command): Command {
+  return command
+    .option('-n, --name <name>', 'what people call it')
+    .addOption(
+      new Option(
+        '--rate <n>',
+        'events a second in the long run, by all of its keys together; none: no bound',
+      ).argParser(parseRate),
+    );
+}
+
+function withJson(command: Command): Command {
+  return command.option('--json', 'as JSON');
+}
+
+async function list(deps: SourcesCommandDeps, options: Options): Promise<number> {
+  return deps.withSources(async ({ sources }) => {
+    const all = await sources.list();
+    if (options.json === true) deps.stdout.write(jsonText(all.map(toJson)));
+    else if (all.length === 0) deps.stdout.write('There are no sources yet; weft sources create makes them.\n');
+    else deps.stdout.write(tableOf(all));
+    return EXIT_CODES.ok;
+  });
+}
+
+async function show(deps: SourcesCommandDeps, key: string, options: Options): Promise<number> {
+  return deps.withSources(async ({ sources, keysOf }) => {
+    const source = await find(sources, key);
+    const keys = await keysOf(source.id);
+    if (options.json === true) {
+      deps.stdout.write(jsonText({ ...toJson(source), keys: keys.map(keyToJson) }));
+      return EXIT_CODES.ok;
+    }
+    deps.stdout.write(tableOf([source]));
+    if (keys.length === 0) {
+      deps.stdout.write(`\nIt has no keys; weft keys create --scope ingest --source ${key} makes one.\n`);
+    } else {
+      const rows = keys.map((each) => [
+        each.prefix,
+        each.scopes.join(','),
+        each.revokedAt === null ? '' : `revoked ${timeText(each.revokedAt)}`,
+        each.expiresAt === null ? '' : timeText(each.expiresAt),
+        each.lastUsedAt === null ? 'never' : timeText(each.lastUsedAt),
+        each.name,
+      ]);
+      deps.stdout.write(`\n${textTable([['key', 'scopes', 'revoked', 'ends', 'last used', 'name'], ...rows])}`);
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function make(
+  deps: SourcesCommandDeps,
+  key: string,
+  { kind, name, rate, ...options }: UpdateOptions & { readonly kind: SourceKind },
+): Promise<number> {
+  return deps.withNewDatabase(async ({ sources }) => {
+    const source = await sources.create({
+      key,
+      kind,
+      ...(name === undefined ? {} : { name }),
+      ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
+    });
+    tell(deps, source, options);
+    return EXIT_CODES.ok;
+  });
+}
+
+async function update(
+  deps: SourcesCommandDeps,
+  key: string,
+  { name, rate, ...options }: UpdateOptions,
+): Promise<number> {
+  if (name === undefined && rate === undefined) {
+    throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
+      where: 'weft sources update',
+      hint: 'give --name, --rate or both',
+    });
+  }
+  const wanted = {
+    ...(name === undefined ? {} : { name }),
+    ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
+  };
+  return change(deps, key, wanted, options);
+}
+
+async function change(deps: SourcesCommandDeps, key: string, wanted: SourceChange, options: Options): Promise<number> {
+  return deps.withSources(async ({ sources }) => {
+    await find(sources, key);
+    tell(deps, await sources.update(key, wanted), options);
+    return EXIT_CODES.ok;
+  });
+}
+
+/** @throws WeftError NOT_FOUND with the nearest key */
+async function find(sources: SourcesCommandServices['sources'], key: string): Promise<Source> {
+  const found = await sources.findByKey(key);
+  if (found !== null) return found;
+  const all = await sources.list();
+  const near = nearestName(
+    key,
+    all.map((source) => source.key),
+  );
+  throw new WeftError('NOT_FOUND', `there is no source ${key}`, {
+    hint: near === undefined ? 'weft sources list shows all of them' : `did you mean ${near}?`,
+  });
+}
+
+function tell({ stdout }: SourcesCommandDeps, source: Source, { json }: Options): void {
+  stdout.write(json === true ? jsonText(toJson(source)) : tableOf([source]));
+}
+
+function tableOf(sources: readonly Source[]): string {
+  const rows = sources.map(({ key, kind, paused, maxEventsPerSecond, createdAt, name }) => [
+    key,
+    kind,
+    paused ? 'paused' : 'open',
+    maxEventsPerSecond === null ? '' : `${String(maxEventsPerSecond)}/s`,
+    timeText(createdAt),
+    name,
+  ]);
+  return textTable([['source', 'kind', 'state', 'limit', 'made', 'name'], ...rows]);
+}
+
+function toJson({ key, name, kind, paused, maxEventsPerSecond, createdAt }: Source): Record<string, unknown> {
+  return { key, name, kind, paused, maxEventsPerSecond, createdAt: new Date(createdAt).toISOString() };
+}
+
+function keyToJson({ prefix, name, scopes, expiresAt, revokedAt, lastUsedAt }: KeyOfSource): Record<string, unknown> {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    prefix,
+    name,
+    scopes,
+    expiresAt: time(expiresAt),
+    revokedAt: time(revokedAt),
+    lastUsedAt: time(lastUsedAt),
+  };
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}
+
+function parseRate(text: string): number | 'none' {
+  if (text === 'none') return text;
+  const rate = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  if (isRatePerSecond(rate)) return rate;
+  throw new InvalidArgumentError(`To be a rate: ${RATE_HINT}; none for no bound.`);
+}

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { sourcesCommand, type KeyOfSource, type SourcesCommandServices } from '../../src/sources/sources.command.js';
+import { runWith } from '../support/command-runner.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+const KEY: KeyOfSource = {
+  prefix: 'weft_i_x7Kp',
+  name: 'till',
+  scopes: ['ingest'],
+  expiresAt: null,
+  revokedAt: null,
+  lastUsedAt: NOW,
+};
+
+let test: TestDatabase;
+let sources: SourceService;
+
+beforeAll(async () => {
+  test = await createTestDatabase({ entities: [SourceEntity] });
+  sources = new SourceService(new SourceStore(test.database.dataSource), { now: () => NOW });
+});
+afterAll(() => test.drop());
+
+const weftSources = (...args: string[]) =>
+  runWith((io) => {
+    const keysOf: SourcesCommandServices['keysOf'] = async (id) =>
+      Promise.resolve((id === 1 ? [KEY] : []) satisfies KeyOfSource[]);
+    const use = <T>(work: (services: SourcesCommandServices) => Promise<T>): Promise<T> => work({ sources, keysOf });
+    return sourcesCommand({ ...io, withSources: use, withNewDatabase: use });
+  }, args);
+
+describe('weft sources', () => {
+  it('makes a source, changes it, pauses it and resumes it', async () => {
+    expect((await weftSources('list')).stdout).toContain('There are no sources yet');
+    const made = await weftSources('create', 'web', '--name', 'Web shop', '--rate', '500');
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(made.stdout).toMatch(/web {5}http {2}open {3}500\/s {2}2026-01-31 12:00 {2}Web shop/);
+    expect((await weftSources('pause', 'web')).stdout).toContain('paused');
+    expect((await weftSources('update', 'web', '--rate', 'none', '--json')).stdout).toBe(
+      `${JSON.stringify(
+        {
+          key: 'web',
+          name: 'Web shop',
+          kind: 'http',
+          paused: true,
+          maxEventsPerSecond: null,
+          createdAt: '2026-01-31T12:00:00.000Z',
+        },
+        null,
+        2,
+      )}\n`,
+    );
+    await weftSources('resume', 'web');
+    expect(await sources.findByKey('web')).toMatchObject({ name: 'Web shop', paused: false, maxEventsPerSecond: null });
+  });
+
+  it('shows a source with its keys', async () => {
+    expect((await weftSources('show', 'web')).stdout).toMatch(/weft_i_x7Kp {2}ingest .* 2026-01-31 12:00 {2}till/);
+    expect(JSON.parse((await weftSources('show', 'web', '--json')).stdout)).toMatchObject({
+      key: 'web',
+      keys: [{ prefix: 'weft_i_x7Kp', lastUsedAt: '2026-01-31T12:00:00.000Z' }],
+    });
+    await weftSources('create', 'crm', '--kind', 'batch');
+    expect((await weftSources('show', 'crm')).stdout).toContain('weft keys create --scope ingest --source crm');
+    expect(JSON.parse((await weftSources('list', '--json')).stdout)).toMatchObject([{ key: 'web' }, { key: 'crm' }]);
+  });
+
+  it('says what was meant where there is no such source', async () => {
+    const wrong = await weftSources('pause', 'wbe');
+    expect(wrong).toMatchObject({ code: 1, stdout: '' });
+    expect(wrong.stderr).toContain('did you mean web?');
+  });
+
+  it('ends with 2 for what cannot be', async () => {
+    expect((await weftSources('create', 'Web')).stderr).toContain('lower-case letters');
+    expect(await weftSources('create', 'Web')).toMatchObject({ code: 2 });
+    expect(await weftSources('update', 'web')).toMatchObject({ code: 2 });
+    expect((await weftSources('update', 'web', '--rate', '0')).stderr).toContain('whole number from 1');
+    expect((await weftSources('create', 'x', '--kind', 'y')).stderr).toContain('http, batch');
+    expect(await weftSources('create', 'web')).toMatchObject({ code: 1 });
+  });
+
+  it('shows an example in its help', async () => {
+    expect((await weftSources('--help')).stdout).toContain('weft sources pause web');
+  });
+});
