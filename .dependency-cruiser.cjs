@@ -99,6 +99,19 @@ module.exports = {
       to: { path: '^src/.*\\.(store|step|entity|postgres|redis|memory)\\.ts$' },
     },
     {
+      name: 'the-client-stands-alone',
+      comment: 'it is published by itself and has no dependencies',
+      severity: 'error',
+      from: { path: '^sdk/js/src/', pathNot: UNDER_TEST },
+      to: { pathNot: ['^sdk/js/src/', '^(node:)?crypto$'] },
+    },
+    {
+      name: 'the-client-for-browsers-knows-no-node',
+      severity: 'error',
+      from: { path: '^sdk/js/src/', pathNot: [UNDER_TEST, '^sdk/js/src/(server|sign-identifier)\\.ts$'] },
+      to: { path: ['^(node:)?crypto$', '^sdk/js/src/(server|sign-identifier|memory-queue)\\.ts$'] },
+    },
+    {
       name: 'no-development-dependency-in-the-program',
       severity: 'error',
       from: { path: '^(src|migrations)/', pathNot: UNDER_TEST },

@@ -16,13 +16,17 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: 'unit', include: ['src/**/*.test.ts', 'seeds/**/*.test.ts'], testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'seeds/**/*.test.ts', 'sdk/js/src/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
       },
       {
         ...shared,
         test: {
           name: 'services',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'sdk/js/test/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,

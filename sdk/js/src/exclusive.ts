@@ -1,0 +1,71 @@
+import type { Runtime } from './runtime.js';
+import type { KeyValueStore } from './storage.js';
+
+/** Runs one task at a time over all tabs of a site. */
+export interface Exclusive {
+  /** @returns false if another tab is at it and could not be waited for: try again in a while. */
+  run(task: () => Promise<void>): Promise<boolean>;
+  /** Keeps the place for another `leaseMs`; to be called before each step that takes long. */
+  renew(): void;
+  /** Gives the place up, as when the page goes away. */
+  release(): void;
+}
+
+export interface ExclusiveOptions extends Pick<Runtime, 'now' | 'sleep'> {
+  readonly locks: LockManager | undefined;
+  readonly store: KeyValueStore;
+  readonly name: string;
+  readonly owner: string;
+  readonly leaseMs: number;
+}
+
+/** Longer than it takes another tab to see what was written. */
+const SETTLE_MS = 50;
+
+/**
+ * By Web Locks where there are any (pages with TLS); else by a lease in the store: whoever has written its name there and
+ * still reads it after a while has the place until a time that is written beside it. Two tabs may in rare cases both
+ * believe that they have it, which costs a request and no event: Weft drops messages that it has.
+ */
+export function createExclusive(options: ExclusiveOptions): Exclusive {
+  const { store, name, owner, now } = options;
+  let { locks } = options;
+  const claim = (): void => store.set(name, `${owner} ${String(now() + options.leaseMs)}`);
+  const holder = (): string | null => {
+    const [who = '', until = ''] = store.get(name)?.split(' ') ?? [];
+    return Number(until) > now() ? who : null;
+  };
+  const release = (): void => {
+    if (holder() === owner) store.remove(name);
+  };
+  const runWithLease = async (task: () => Promise<void>): Promise<boolean> => {
+    const found = holder();
+    if (found !== null && found !== owner) return false;
+    claim();
+    await options.sleep(SETTLE_MS);
+    if (holder() !== owner) return false;
+    try {
+      await task();
+    } finally {
+      release();
+    }
+    return true;
+  };
+  return {
+    run: async (task) => {
+      if (locks === undefined) return runWithLease(task);
+      try {
+        await locks.request(name, task);
+        return true;
+      } catch {
+        // As in a sandboxed frame.
+        locks = undefined;
+        return runWithLease(task);
+      }
+    },
+    renew: () => {
+      if (locks === undefined) claim();
+    },
+    release,
+  };
+}
