@@ -34,7 +34,14 @@ async function main(): Promise<void> {
 }
 
 async function readPages(): Promise<Page[]> {
-  const names = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'seeds/README.md', 'trainer/README.md'];
+  const names = [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'seeds/README.md',
+    'trainer/README.md',
+    'sdk/js/README.md',
+  ];
   const docs = (await readdir(join(ROOT, 'docs'), { recursive: true })).filter((name) => name.endsWith('.md'));
   const paths = [...names, ...docs.map((name) => `docs/${name}`)];
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(ROOT, path), 'utf8') })));
