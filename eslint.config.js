@@ -69,6 +69,17 @@ export default tseslint.config(
       'max-params': ['error', 6],
     },
   },
+  {
+    files: ['src/api/graphiql/page.js'],
+    languageOptions: {
+      sourceType: 'script',
+      globals: Object.fromEntries(
+        'document location sessionStorage fetch AbortController TextDecoderStream React ReactDOM GraphiQL'
+          .split(' ')
+          .map((name) => [name, 'readonly']),
+      ),
+    },
+  },
   { files: ['src/config.ts'], rules: { 'no-restricted-properties': ['error', exit] } },
   { files: ['src/main.ts'], rules: { 'no-restricted-properties': ['error', env] } },
   {

@@ -7,7 +7,7 @@ import { hasScope, type Principal } from './auth/api-key.model.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
-import { QUERY_PAGE } from './graphql/query-page.js';
+import { sendPage, wantsPage } from './graphiql.routes.js';
 import { answerWarm, type WarmQueries } from './graphql/warm-queries.js';
 import { toHttpFailure } from './http-errors.js';
 import type { ApiServices } from './api-services.js';
@@ -54,7 +54,7 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
       method: ['GET', 'POST'],
       url: '/graphql',
       handler: async (request, reply) => {
-        if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(QUERY_PAGE);
+        if (wantsPage(request)) return sendPage(reply);
         const { method, body, headers } = request;
         const known = warm.find({ method, body, accept: headers.accept });
         if (known !== null) {
@@ -124,14 +124,6 @@ export function unauthenticated(): WeftError {
 /** RFC 6750 §2.1. Null for anything else. */
 export function bearerOf(header: string | undefined): string | null {
   return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? null;
-}
-
-/** A browser that was pointed here by hand. */
-function wantsPage({ method, headers, url }: FastifyRequest): boolean {
-  const { accept = '' } = headers;
-  return (
-    method === 'GET' && accept.includes('text/html') && url.split('?', 1)[0] === '/graphql' && !url.includes('query=')
-  );
 }
 
 const FAULTS_OF_QUERIES = [

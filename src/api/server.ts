@@ -7,6 +7,7 @@ import { createApollo } from './graphql/apollo.js';
 import { buildApiSchema } from './graphql/build-schema.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { WarmQueries } from './graphql/warm-queries.js';
+import { graphiqlRoutes } from './graphiql.routes.js';
 import { graphqlRoutes } from './graphql.routes.js';
 import { attachGraphqlSocket } from './graphql-socket.js';
 import { graphqlStreamRoutes } from './graphql-stream.routes.js';
@@ -74,6 +75,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const warm = new WarmQueries();
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
+  await app.register(graphiqlRoutes);
   await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
   const { readiness, metrics, version } = deps;
   await app.register(healthRoutes({ db, readiness, metrics, version }));

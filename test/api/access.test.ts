@@ -207,14 +207,6 @@ describe('errors', () => {
 });
 
 describe('the server', () => {
-  it('shows a browser how to ask, without a key and with nothing from elsewhere', async () => {
-    const response = await fetch(`${world.url}/graphql`, { headers: { accept: 'text/html' } });
-    expect(response.status).toBe(200);
-    const page = await response.text();
-    expect(page).toContain('Weft GraphQL API');
-    expect(page).not.toMatch(/https?:\/\/(?!localhost)/);
-  });
-
   it('says whether it lives and whether it is ready', async () => {
     const alive = await fetch(`${world.url}/healthz`);
     expect(await alive.json()).toEqual({ status: 'ok', name: 'weft', version: '0.0.0' });
