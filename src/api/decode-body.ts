@@ -12,12 +12,20 @@ const gunzipAsync = promisify(gunzip);
  * @throws WeftError PAYLOAD_TOO_LARGE, BAD_REQUEST
  */
 export async function decodeBody(body: Buffer, maxBytes: number): Promise<Record<string, unknown>> {
+  const value = parse(await plainBody(body, maxBytes));
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new WeftError('BAD_REQUEST', 'the body is not a JSON object', { where: 'body', hint: 'send one JSON object' });
+}
+
+/**
+ * The body itself, or what it expands to if it is gzip.
+ * @throws WeftError PAYLOAD_TOO_LARGE, BAD_REQUEST
+ */
+export async function plainBody(body: Buffer, maxBytes: number): Promise<Buffer> {
   const isGzip = body.length > 2 && body[0] === 0x1f && body[1] === 0x8b;
   const plain = isGzip ? await inflate(body, maxBytes) : body;
   if (plain.length > maxBytes) throw tooLarge(maxBytes);
-  const value = parse(plain);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new WeftError('BAD_REQUEST', 'the body is not a JSON object', { where: 'body', hint: 'send one JSON object' });
+  return plain;
 }
 
 async function inflate(body: Buffer, maxBytes: number): Promise<Buffer> {

@@ -11,6 +11,7 @@ import { decodeBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
 import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
 import { PIXEL, pixelCall } from './pixel-call.js';
+import { readRawBodies } from './raw-bodies.js';
 import type { RequestLimits } from './request-limits.js';
 
 export const TRACKING_LIMITS = {
@@ -199,18 +200,6 @@ function earlySecret({ headers, query }: FastifyRequest): unknown {
 }
 
 // --- HTTP -----------------------------------------------------------------------------------------------------------
-
-function readRawBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addHook('onRequest', (request, _reply, done) => {
-    // The framework answers 415 to a malformed type before any parser is asked; here the type means nothing.
-    request.headers['content-type'] = 'application/octet-stream';
-    done();
-  });
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
-  });
-}
 
 /** Any page may call: the write key authorises, no cookie does. */
 function allowBrowsers(app: FastifyInstance): void {

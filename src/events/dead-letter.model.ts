@@ -1,4 +1,4 @@
-import type { EventType, JsonObject, JsonValue, LoggedEvent } from './event.model.js';
+import { withoutPrivate, type EventType, type JsonObject, type JsonValue, type LoggedEvent } from './event.model.js';
 
 /** Where an input was given up: at the door, as a row of a file, or when it was applied. */
 export const DEAD_LETTER_STAGES = ['accept', 'load', 'apply'] as const;
@@ -63,8 +63,12 @@ export function deadLetterText(input: unknown): string {
   }
 }
 
-/** An event of the log in the form in which it was handed in, so that letters of all stages read alike. */
-export function deadEventText(event: LoggedEvent): string {
+/**
+ * An event of the log in the form in which it was handed in, so that letters of all stages read alike; without what is
+ * private.
+ */
+export function deadEventText(logged: LoggedEvent): string {
+  const event = { ...logged, properties: withoutPrivate(logged.properties) };
   const withContent = (name: 'properties' | 'traits' | 'context'): JsonObject | undefined =>
     Object.keys(event[name]).length === 0 ? undefined : { [name]: event[name] };
   return deadLetterText({

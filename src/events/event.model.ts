@@ -6,6 +6,19 @@ export type EventType = (typeof EVENT_TYPES)[number];
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 export type JsonObject = { [key: string]: JsonValue };
 
+/**
+ * The property under which an event keeps what only the two sides of a conversation may know, as the words of a direct
+ * message. Shown to keys with the scope admin alone, left out of dead letters; features and segments cannot name it.
+ */
+export const PRIVATE_PROPERTIES = '$private';
+
+/** The properties of an event as everybody who may read it may see them. */
+export function withoutPrivate(properties: JsonObject): JsonObject {
+  if (!Object.hasOwn(properties, PRIVATE_PROPERTIES)) return properties;
+  const { [PRIVATE_PROPERTIES]: _, ...others } = properties;
+  return others;
+}
+
 /** A namespace and a value, both normalised. `id` is a function of the two: equal identifiers have equal ids everywhere. */
 export interface Identifier {
   readonly id: Uuid;

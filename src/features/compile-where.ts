@@ -5,6 +5,7 @@ import {
   TypeError as CelTypeError,
   type ASTNode,
 } from '@marcbachmann/cel-js';
+import { PRIVATE_PROPERTIES } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { FeatureEvent } from './feature.model.js';
 import { explainSyntax } from './syntax-hint.model.js';
@@ -119,10 +120,21 @@ function parseWhere(text: string): Parsed {
   }
 }
 
+function namesPrivate({ op, args }: ASTNode): boolean {
+  return op === 'value' && args === PRIVATE_PROPERTIES;
+}
+
 function refuse(nodes: readonly ASTNode[]): void {
   for (const node of nodes) {
     if (node.op === 'id' && node.args === TYPE_VARIABLE) {
       throw invalid(node.range.start, `Unknown variable: ${TYPE_VARIABLE}`, 'the type of the event is called type');
+    }
+    if (namesPrivate(node)) {
+      throw invalid(
+        node.range.start,
+        `${PRIVATE_PROPERTIES} is private`,
+        'what messages say can be seen by admins only',
+      );
     }
     const called = calledBy(node);
     if (called === 'matches') {

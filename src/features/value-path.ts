@@ -1,4 +1,4 @@
-import type { JsonValue } from '../events/event.model.js';
+import { PRIVATE_PROPERTIES, type JsonValue } from '../events/event.model.js';
 import type { FeatureEvent } from './feature.model.js';
 
 const ROOTS = ['properties', 'traits', 'context'] as const;
@@ -24,6 +24,9 @@ export function parseValuePath(text: string): ValuePath {
     throw new RangeError(
       `"${text}" is not a path to a value: begin with ${ROOTS.join(', ')} and name the keys, as in properties.total`,
     );
+  }
+  if (keys.includes(PRIVATE_PROPERTIES)) {
+    throw new RangeError(`"${text}" is private: what messages say can be seen by admins and is no feature`);
   }
   return { root, keys };
 }

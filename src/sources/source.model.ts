@@ -1,6 +1,6 @@
 import type { JsonObject } from '../events/event.model.js';
 
-export const SOURCE_KINDS = ['http', 'batch'] as const;
+export const SOURCE_KINDS = ['http', 'batch', 'webhook'] as const;
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
 /** Where data comes from. `id` and `key` never change once given. */

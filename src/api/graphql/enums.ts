@@ -116,6 +116,7 @@ export const DeadLetterStateType = enumOf('DeadLetterState', 'What became of a d
 export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {
   http: 'Events, as they happen.',
   batch: 'Files and tables.',
+  webhook: 'Deliveries of a social network, a helpdesk or another program; see `createWebhook`.',
 });
 
 export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES, {

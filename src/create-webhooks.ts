@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto';
+import type { EventAcceptor } from './events/accept.model.js';
+import type { DeadLetterStore } from './events/dead-letter.store.js';
+import type { Clock } from './platform/clock.js';
+import type { InstallationSecret } from './platform/installation-secret.js';
+import type { Database } from './platform/postgres.js';
+import type { SourceService } from './sources/source.service.js';
+import { loadTextReader } from './sources/webhooks/text-reader.js';
+import { WebhookDeliveryStore } from './sources/webhooks/webhook-delivery.store.js';
+import { WebhookReceiver, type WebhookObserver } from './sources/webhooks/webhook-receiver.js';
+import { WebhookService } from './sources/webhooks/webhook.service.js';
+import { WebhookStore } from './sources/webhooks/webhook.store.js';
+
+export interface WebhookParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly secret: InstallationSecret;
+  readonly sources: SourceService;
+  readonly acceptor: EventAcceptor;
+  readonly deadLetters: DeadLetterStore;
+  readonly observer: WebhookObserver;
+}
+
+export interface Webhooks {
+  readonly service: WebhookService;
+  readonly receiver: WebhookReceiver;
+}
+
+/** Wires what takes webhooks in and what manages them, over one database. */
+export function createWebhooks({ db, clock, secret, sources, acceptor, deadLetters, observer }: WebhookParts): Webhooks {
+  const store = new WebhookStore(db);
+  const deliveries = new WebhookDeliveryStore(db);
+  const receiver = new WebhookReceiver({
+    find: (key) => store.find(key),
+    acceptor,
+    keepDelivery: (delivery) => deliveries.insert(delivery),
+    keepDeadLetters: (letters) => deadLetters.insert(db, letters),
+    secret,
+    clock,
+    textReader: loadTextReader,
+    observer,
+  });
+  return {
+    receiver,
+    service: new WebhookService({ store, deliveries, sources, receiver, secret, clock, randomBytes }),
+  };
+}

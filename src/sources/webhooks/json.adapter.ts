@@ -1,0 +1,104 @@
+import { WeftError } from '../../platform/errors.js';
+import { PRIVATE_PROPERTIES, type IncomingEvent, type JsonObject, type JsonValue } from '../../events/event.model.js';
+import { RowMapper, RowRefusal } from '../compile-mapping.js';
+import type { Mapping } from '../mapping.model.js';
+import { parseMapping } from '../parse-mapping.js';
+import { aboutText, cut } from './interaction-event.js';
+import { dateMs, objectOf, ownField, unixTimeMs } from './payload-reader.js';
+import type { TextReader } from './text-reader.js';
+import { checkAge, checkHmac, headerOf } from './webhook-signature.js';
+import type { HmacOptions, SignatureOutcome, SignedRequest, WebhookOptions } from './webhook.model.js';
+
+const MAX_TEXT_LENGTH = 4_000;
+
+/** Whether a delivery is signed as the options say. */
+export function verifyJson(
+  options: HmacOptions,
+  request: SignedRequest,
+  secrets: readonly Buffer[],
+  nowMs: number,
+): SignatureOutcome {
+  const { algorithm, encoding, prefix, timestampHeader, toleranceS } = options;
+  const timestamp = timestampHeader === null ? '' : (headerOf(request, timestampHeader) ?? '');
+  const parts = options.signedContent
+    .split(/(\{timestamp\}|\{body\})/)
+    .map((part) => (part === '{body}' ? request.raw : part === '{timestamp}' ? timestamp : part));
+  const outcome = checkHmac(headerOf(request, options.header), secrets, { algorithm, encoding, prefix, parts });
+  if (outcome !== 'valid' || timestampHeader === null) return outcome;
+  return checkAge(unixTimeMs(timestamp) ?? dateMs(timestamp), nowMs, toleranceS * 1_000);
+}
+
+/** What becomes of one item of a body. */
+export type MappedItem =
+  | { readonly event: IncomingEvent }
+  | { readonly code: string; readonly reason: string; readonly item: JsonValue }
+  /** Left out by `when`. */
+  | { readonly skipped: true };
+
+/** Items of the body by the same language that files are mapped with. Stateless as seen from outside. */
+export class JsonMapper {
+  readonly #mapper: RowMapper;
+  readonly #options: WebhookOptions;
+
+  /** @throws WeftError DEFINITION_INVALID */
+  constructor(key: string, options: WebhookOptions) {
+    this.#mapper = new RowMapper(readMapping(key, options.mapping ?? ''), null, { fileHash: '', timeShiftMs: 0 });
+    this.#options = options;
+  }
+
+  map(body: JsonValue, reader: TextReader): MappedItem[] {
+    return this.#items(body).map((item, i) => this.#mapOne(item, i + 1, reader));
+  }
+
+  #items(body: JsonValue): readonly JsonValue[] {
+    let at: JsonValue | undefined = body;
+    for (const step of this.#options.items?.split('.') ?? []) at = ownField(objectOf(at), step);
+    if (at === undefined) return [];
+    return Array.isArray(at) ? at : [at];
+  }
+
+  #mapOne(item: JsonValue, number: number, reader: TextReader): MappedItem {
+    const record = objectOf(item);
+    if (record === null) return { code: 'ROW_MALFORMED', reason: `item ${String(number)} is not an object`, item };
+    const row = { number, cells: null, record, fault: null };
+    try {
+      if (!this.#mapper.isWanted(row)) return { skipped: true };
+      this.#mapper.enter(row);
+      return { event: this.#withText(this.#mapper.event(row), reader) };
+    } catch (error) {
+      if (!(error instanceof RowRefusal)) throw error;
+      return { code: error.code, reason: `item ${String(number)}: ${error.reason}`, item };
+    }
+  }
+
+  #withText(event: IncomingEvent, reader: TextReader): IncomingEvent {
+    const { textProperty, isPrivate = false, keepMessages } = this.#options;
+    const { [textProperty ?? '']: text, ...others } = event.properties ?? {};
+    if (textProperty === undefined || typeof text !== 'string' || text === '') return event;
+    const kept = cut(text, MAX_TEXT_LENGTH);
+    const words: JsonObject = isPrivate ? {} : { [textProperty]: kept };
+    const hidden: JsonObject = isPrivate && keepMessages ? { [PRIVATE_PROPERTIES]: { [textProperty]: kept } } : {};
+    return { ...event, properties: { ...others, ...aboutText(text, null, reader), ...words, ...hidden } };
+  }
+}
+
+/** @throws WeftError DEFINITION_INVALID */
+function readMapping(key: string, text: string): Mapping {
+  const mapping = parseMapping(text);
+  const problem = problemOf(mapping, key);
+  if (problem === null) return mapping;
+  throw new WeftError('DEFINITION_INVALID', `the mapping does not fit a webhook: ${problem[0]}`, {
+    where: 'mapping',
+    hint: problem[1],
+  });
+}
+
+function problemOf(mapping: Mapping, key: string): readonly [what: string, hint: string] | null {
+  if (mapping.format !== 'jsonl') return ['its format is csv', 'write "format: jsonl"'];
+  if (mapping.source !== key) return [`its source is ${mapping.source}`, `write "source: ${key}"`];
+  if (mapping.group !== null) return ['it groups rows', 'leave "group" out: each item of a body is one event'];
+  if (mapping.key === null) {
+    return ['it has no key', 'add "key", as in \'{id}\': a delivery that comes again must make the same event'];
+  }
+  return null;
+}

@@ -1,0 +1,148 @@
+import { WeftError } from '../../platform/errors.js';
+import type { InstallationSecret } from '../../platform/installation-secret.js';
+import type { IncomingEvent, JsonValue } from '../../events/event.model.js';
+import { SKIP_REASONS, type SkipReason } from './interaction.model.js';
+import { eventOf } from './interaction-event.js';
+import { JsonMapper, verifyJson } from './json.adapter.js';
+import { metaAdapter } from './meta.adapter.js';
+import { slackAdapter } from './slack.adapter.js';
+import type { TextReader } from './text-reader.js';
+import type {
+  ChallengeAnswer,
+  SecretPurpose,
+  SignatureOutcome,
+  SignedRequest,
+  Webhook,
+  WebhookAdapter,
+  WebhookAdapterKey,
+  WebhookSecret,
+} from './webhook.model.js';
+import type { SealedSecret, StoredWebhook } from './webhook.store.js';
+import { xAdapter } from './x.adapter.js';
+import { zendeskAdapter } from './zendesk.adapter.js';
+
+const NETWORKS: Readonly<Record<Exclude<WebhookAdapterKey, 'json'>, WebhookAdapter>> = {
+  meta: metaAdapter,
+  x: xAdapter,
+  zendesk: zendeskAdapter,
+  slack: slackAdapter,
+};
+
+/** A part of a delivery that could not be mapped. */
+export interface UnmappedPart {
+  readonly code: string;
+  readonly reason: string;
+  readonly item: JsonValue;
+}
+
+/** Why a part became no event; `left_out`: the mapping's `when` does not hold. */
+export const LEFT_OUT_REASONS = [...SKIP_REASONS, 'left_out'] as const;
+export type LeftOutReason = SkipReason | 'left_out';
+
+export interface DeliveredEvents {
+  readonly events: readonly IncomingEvent[];
+  readonly unmapped: readonly UnmappedPart[];
+  readonly leftOut: Readonly<Record<LeftOutReason, number>>;
+}
+
+/** A webhook made ready: its secrets opened, its mapping compiled. */
+export interface OpenWebhook {
+  readonly webhook: Webhook;
+  /** True where nothing signs the deliveries, so that they have to carry a write key of the source. */
+  readonly needsWriteKey: boolean;
+  /** True where a body may hold what only two people should read. */
+  readonly isPrivate: boolean;
+  verify(request: SignedRequest, nowMs: number): SignatureOutcome;
+  /** The answer to a GET; null: refused. */
+  answerGet(query: Readonly<Record<string, unknown>>, nowMs: number): ChallengeAnswer | null;
+  /** The answer to a signed delivery that is a handshake; null: it is none. */
+  answerPost(body: JsonValue): ChallengeAnswer | null;
+  map(body: JsonValue, reader: TextReader): DeliveredEvents;
+}
+
+/** @throws WeftError DEFINITION_INVALID for a mapping that does not fit; CONFIG_INVALID where secrets cannot be opened */
+export function openWebhook(stored: StoredWebhook, secret: InstallationSecret): OpenWebhook {
+  const { secrets: sealed, ...webhook } = stored;
+  const secrets = openSecrets(webhook, sealed, secret);
+  const inForce = (purpose: SecretPurpose, nowMs: number): Buffer[] =>
+    secrets
+      .filter((each) => each.purpose === purpose && (each.expiresAt === null || each.expiresAt > nowMs))
+      .map(({ value }) => value);
+  return webhook.adapter === 'json'
+    ? openJson(webhook, (nowMs) => inForce('signing', nowMs))
+    : openNetwork(webhook, NETWORKS[webhook.adapter], inForce);
+}
+
+function openNetwork(
+  webhook: Webhook,
+  adapter: WebhookAdapter,
+  inForce: (purpose: SecretPurpose, nowMs: number) => Buffer[],
+): OpenWebhook {
+  return {
+    webhook,
+    needsWriteKey: false,
+    isPrivate: true,
+    verify: (request, nowMs) => adapter.verify(request, inForce('signing', nowMs), nowMs),
+    answerGet: (query, nowMs) =>
+      adapter.answerGet?.(query, { signing: inForce('signing', nowMs), verify: inForce('verify', nowMs) }) ?? null,
+    answerPost: (body) => adapter.answerPost?.(body) ?? null,
+    map: (body, reader) => {
+      const { interactions, skipped } = adapter.map(body);
+      return {
+        events: interactions.map((each) => eventOf(each, webhook.options.keepMessages, reader)),
+        unmapped: [],
+        leftOut: { ...skipped, left_out: 0 },
+      };
+    },
+  };
+}
+
+function openJson(webhook: Webhook, signing: (nowMs: number) => Buffer[]): OpenWebhook {
+  const { options, key } = webhook;
+  const mapper = new JsonMapper(key, options);
+  const hmac = options.hmac ?? null;
+  return {
+    webhook,
+    needsWriteKey: hmac === null,
+    isPrivate: options.isPrivate ?? false,
+    verify: (request, nowMs) => (hmac === null ? 'valid' : verifyJson(hmac, request, signing(nowMs), nowMs)),
+    answerGet: () => null,
+    answerPost: () => null,
+    map: (body, reader) => {
+      const items = mapper.map(body, reader);
+      const leftOut = { own: 0, nobody: 0, ignored: 0, unknown: 0, left_out: 0 };
+      const events: IncomingEvent[] = [];
+      const unmapped: UnmappedPart[] = [];
+      for (const item of items) {
+        if ('event' in item) events.push(item.event);
+        else if ('skipped' in item) leftOut.left_out++;
+        else unmapped.push(item);
+      }
+      return { events, unmapped, leftOut };
+    },
+  };
+}
+
+function openSecrets(
+  { key, sourceId }: Webhook,
+  sealed: readonly SealedSecret[],
+  secret: InstallationSecret,
+): WebhookSecret[] {
+  return sealed.map(({ purpose, sealed: bytes, expiresAt }) => {
+    const value = secret.open(secretPurpose(sourceId, purpose), bytes);
+    if (value !== null) return { purpose, value, expiresAt };
+    throw new WeftError('CONFIG_INVALID', `a secret of the webhook ${key} cannot be opened`, {
+      where: 'WEFT_SECRET',
+      hint: `set it again: weft webhooks rotate-secret ${key}`,
+    });
+  });
+}
+
+/** What a webhook's secret is sealed for: it opens nowhere else. */
+export function secretPurpose(sourceId: number, purpose: SecretPurpose): string {
+  return `webhook-secret:${String(sourceId)}:${purpose}`;
+}
+
+export function deliveryPurpose(sourceId: number): string {
+  return `webhook-delivery:${String(sourceId)}`;
+}

@@ -1,0 +1,241 @@
+import { LRUCache } from 'lru-cache';
+import type { EventAcceptor } from '../../events/accept.model.js';
+import { deadLetterText, MAX_DEAD_LETTER_BYTES, type DeadLetter } from '../../events/dead-letter.model.js';
+import { withoutPrivate, type AcceptResult, type IncomingEvent, type JsonValue } from '../../events/event.model.js';
+import type { Clock } from '../../platform/clock.js';
+import type { InstallationSecret } from '../../platform/installation-secret.js';
+import {
+  deliveryPurpose,
+  openWebhook,
+  type DeliveredEvents,
+  type LeftOutReason,
+  type OpenWebhook,
+  type UnmappedPart,
+} from './open-webhook.js';
+import { redactJson, redactText } from './redact-body.js';
+import type { TextReader } from './text-reader.js';
+import type { DeliveryCounts, NewDelivery } from './webhook-delivery.store.js';
+import type { ChallengeAnswer, SignatureOutcome, SignedRequest } from './webhook.model.js';
+import type { StoredWebhook } from './webhook.store.js';
+
+/** How soon what another process changed about a webhook is in force here. */
+const RELOAD_AFTER_MS = 5_000;
+const MAX_CACHED = 1_000;
+
+/** What became of a delivery; see docs/social.md. */
+export type DeliveryOutcome = 'taken' | 'handshake' | 'unreadable' | 'unmappable' | Exclude<SignatureOutcome, 'valid'>;
+
+export interface WebhookObserver {
+  delivered(key: string, outcome: DeliveryOutcome): void;
+  /** Parts of deliveries that became no event. */
+  leftOut(key: string, reason: LeftOutReason, count: number): void;
+  /** An adapter threw: a defect of ours. The delivery is kept. */
+  mappingFailed(key: string, error: unknown): void;
+}
+
+export interface WebhookReceiverDependencies {
+  readonly find: (key: string) => Promise<StoredWebhook | null>;
+  readonly acceptor: EventAcceptor;
+  readonly keepDelivery: (delivery: NewDelivery) => Promise<void>;
+  readonly keepDeadLetters: (letters: readonly DeadLetter[]) => Promise<void>;
+  readonly secret: InstallationSecret;
+  readonly clock: Clock;
+  readonly textReader: () => Promise<TextReader>;
+  readonly observer: WebhookObserver;
+}
+
+/** What to answer to a delivery. */
+export type ReceiveResult =
+  | { readonly kind: 'taken'; readonly counts: DeliveryCounts }
+  | { readonly kind: 'handshake'; readonly answer: ChallengeAnswer }
+  | { readonly kind: 'refused'; readonly reason: Exclude<SignatureOutcome, 'valid'> };
+
+/**
+ * Takes in what webhooks deliver: proves it, maps it, hands the events to the log, and keeps the raw delivery, sealed.
+ * A delivery whose sender is proved is always taken, whatever is in it: networks send again what was refused, and switch
+ * off a webhook that refuses for long. What makes no sense goes to the dead letters.
+ */
+export class WebhookReceiver {
+  readonly #open = new LRUCache<string, { readonly hook: OpenWebhook | null; readonly loadedAt: number }>({
+    max: MAX_CACHED,
+  });
+  #reader: Promise<TextReader> | null = null;
+
+  constructor(private readonly deps: WebhookReceiverDependencies) {}
+
+  /** The webhook of a source; null where there is none. */
+  async open(key: string): Promise<OpenWebhook | null> {
+    const now = this.deps.clock.now();
+    const cached = this.#open.get(key);
+    if (cached !== undefined && Math.abs(now - cached.loadedAt) < RELOAD_AFTER_MS) return cached.hook;
+    const stored = await this.deps.find(key);
+    const hook = stored === null ? null : openWebhook(stored, this.deps.secret);
+    this.#open.set(key, { hook, loadedAt: now });
+    return hook;
+  }
+
+  /** Makes the next delivery load the webhook anew. */
+  forget(key: string): void {
+    this.#open.delete(key);
+  }
+
+  /**
+   * @param plain what `request.raw` expands to if it is compressed, else the same; networks sign either
+   * @throws WeftError OVERLOADED or UNAVAILABLE: the same is to be sent again
+   */
+  async receive(hook: OpenWebhook, request: SignedRequest, plain: Buffer): Promise<ReceiveResult> {
+    const { clock, observer } = this.deps;
+    const { key } = hook.webhook;
+    const receivedAtMs = clock.now();
+    const proof = this.#prove(hook, request, plain, receivedAtMs);
+    if (proof !== 'valid') {
+      observer.delivered(key, proof);
+      return { kind: 'refused', reason: proof };
+    }
+    const body = parseJson(plain);
+    if (body === undefined) {
+      observer.delivered(key, 'unreadable');
+      return { kind: 'taken', counts: await this.#keepUnreadable(hook, plain, receivedAtMs) };
+    }
+    const answer = hook.answerPost(body);
+    if (answer !== null) {
+      observer.delivered(key, 'handshake');
+      return { kind: 'handshake', answer };
+    }
+    return { kind: 'taken', counts: await this.#take(hook, body, plain, receivedAtMs) };
+  }
+
+  /**
+   * Maps a delivery that was kept and hands its events to the log again; those that it has are duplicates. Keeps no
+   * dead letters, for those of the first time are there.
+   */
+  async replay(
+    hook: OpenWebhook,
+    plain: Buffer,
+    receivedAtMs: number,
+    acceptor: EventAcceptor,
+  ): Promise<DeliveryCounts> {
+    const body = parseJson(plain);
+    if (body === undefined || hook.answerPost(body) !== null) return NOTHING;
+    const delivered = hook.map(body, await this.#textReader());
+    const results = await this.#accept(hook, delivered.events, { acceptor, receivedAtMs, historical: true });
+    return countsOf(delivered, results);
+  }
+
+  #prove(hook: OpenWebhook, request: SignedRequest, plain: Buffer, nowMs: number): SignatureOutcome {
+    const outcome = hook.verify(request, nowMs);
+    if (outcome !== 'invalid' || plain === request.raw) return outcome;
+    return hook.verify({ headers: request.headers, raw: plain }, nowMs);
+  }
+
+  async #take(hook: OpenWebhook, body: JsonValue, plain: Buffer, receivedAtMs: number): Promise<DeliveryCounts> {
+    const { observer, acceptor } = this.deps;
+    const { key } = hook.webhook;
+    let delivered: DeliveredEvents;
+    try {
+      delivered = hook.map(body, await this.#textReader());
+    } catch (error) {
+      observer.mappingFailed(key, error);
+      observer.delivered(key, 'unmappable');
+      const part = { code: 'MAPPING_FAILED', reason: 'the delivery could not be mapped, by a defect', item: body };
+      await this.deps.keepDeadLetters([letterOfPart(hook, part, receivedAtMs)]);
+      return this.#keep(hook, plain, receivedAtMs, { ...NOTHING, refused: 1 });
+    }
+    const { events, unmapped, leftOut } = delivered;
+    const results = await this.#accept(hook, events, { acceptor, receivedAtMs, historical: false });
+    const letters = unmapped.map((part) => letterOfPart(hook, part, receivedAtMs));
+    for (const [i, result] of results.entries()) {
+      const event = events[i];
+      if (result.status === 'refused' && event !== undefined) {
+        letters.push(letterOfEvent(hook, event, result, receivedAtMs));
+      }
+    }
+    if (letters.length > 0) await this.deps.keepDeadLetters(letters);
+    observer.delivered(key, 'taken');
+    for (const [reason, count] of Object.entries(leftOut)) {
+      if (count > 0) observer.leftOut(key, reason as LeftOutReason, count);
+    }
+    return this.#keep(hook, plain, receivedAtMs, countsOf(delivered, results));
+  }
+
+  async #accept(
+    hook: OpenWebhook,
+    events: readonly IncomingEvent[],
+    options: { readonly acceptor: EventAcceptor; readonly receivedAtMs: number; readonly historical: boolean },
+  ): Promise<readonly AcceptResult[]> {
+    if (events.length === 0) return [];
+    const { acceptor, receivedAtMs, historical } = options;
+    const { sourceId: id, key } = hook.webhook;
+    return acceptor.accept({ id, key }, events, { historical, receivedAtMs, deadLetters: false });
+  }
+
+  async #keepUnreadable(hook: OpenWebhook, plain: Buffer, receivedAt: number): Promise<DeliveryCounts> {
+    const text = plain.toString('utf8').slice(0, MAX_DEAD_LETTER_BYTES);
+    await this.deps.keepDeadLetters([
+      {
+        sourceId: hook.webhook.sourceId,
+        stage: 'accept',
+        code: 'BODY_UNREADABLE',
+        reason: 'the delivery is signed well and is not JSON',
+        receivedAt,
+        payload: hook.isPrivate ? redactText(text) : text,
+      },
+    ]);
+    return this.#keep(hook, plain, receivedAt, { ...NOTHING, refused: 1 });
+  }
+
+  async #keep(hook: OpenWebhook, plain: Buffer, receivedAt: number, counts: DeliveryCounts): Promise<DeliveryCounts> {
+    const { sourceId } = hook.webhook;
+    const sealed = this.deps.secret.seal(deliveryPurpose(sourceId), plain);
+    await this.deps.keepDelivery({ ...counts, sourceId, receivedAt, sealed });
+    return counts;
+  }
+
+  #textReader(): Promise<TextReader> {
+    this.#reader ??= this.deps.textReader();
+    return this.#reader;
+  }
+}
+
+const NOTHING: DeliveryCounts = { accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
+
+/** Undefined for what is no JSON. */
+function parseJson(plain: Buffer): JsonValue | undefined {
+  try {
+    return JSON.parse(plain.toString('utf8')) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}
+
+function countsOf({ unmapped, leftOut }: DeliveredEvents, results: readonly AcceptResult[]): DeliveryCounts {
+  const count = (status: AcceptResult['status']): number => results.filter((each) => each.status === status).length;
+  return {
+    accepted: count('accepted'),
+    duplicates: count('duplicate'),
+    refused: count('refused') + unmapped.length,
+    skipped: Object.values(leftOut).reduce((sum, each) => sum + each, 0),
+  };
+}
+
+function letterOfPart(hook: OpenWebhook, { code, reason, item }: UnmappedPart, receivedAt: number): DeadLetter {
+  const payload = deadLetterText(hook.isPrivate ? redactJson(item) : item);
+  return { sourceId: hook.webhook.sourceId, stage: 'accept', code, reason, receivedAt, payload };
+}
+
+function letterOfEvent(
+  hook: OpenWebhook,
+  event: IncomingEvent,
+  { code, reason }: { readonly code: string; readonly reason: string },
+  receivedAt: number,
+): DeadLetter {
+  return {
+    sourceId: hook.webhook.sourceId,
+    stage: 'accept',
+    code,
+    reason,
+    messageId: event.messageId ?? null,
+    receivedAt,
+    payload: deadLetterText({ ...event, properties: withoutPrivate(event.properties ?? {}) }),
+  };
+}

@@ -1,0 +1,235 @@
+import type { EventAcceptor } from '../../events/accept.model.js';
+import type { Clock } from '../../platform/clock.js';
+import { WeftError } from '../../platform/errors.js';
+import type { InstallationSecret } from '../../platform/installation-secret.js';
+import type { SourceService } from '../source.service.js';
+import { checkWebhookOptions } from './check-webhook-options.js';
+import { deliveryPurpose, secretPurpose } from './open-webhook.js';
+import type { WebhookDeliveryStore, DeliverySummary } from './webhook-delivery.store.js';
+import type { WebhookReceiver } from './webhook-receiver.js';
+import {
+  WEBHOOK_LIMITS,
+  type SecretPurpose,
+  type Webhook,
+  type WebhookAdapterKey,
+  type WebhookOptions,
+} from './webhook.model.js';
+import type { SealedSecret, StoredWebhook, WebhookStore } from './webhook.store.js';
+
+const VERIFY_TOKEN_BYTES = 24;
+const REPLAY_PAGE = 100;
+const MAX_OVERLAP_MS = 30 * 24 * 60 * 60 * 1_000;
+
+export interface WebhookServiceDependencies {
+  readonly store: WebhookStore;
+  readonly deliveries: WebhookDeliveryStore;
+  readonly sources: Pick<SourceService, 'ensure'>;
+  readonly receiver: WebhookReceiver;
+  readonly secret: InstallationSecret;
+  readonly clock: Clock;
+  readonly randomBytes: (count: number) => Buffer;
+}
+
+export interface NewWebhook {
+  readonly key: string;
+  readonly adapter: WebhookAdapterKey;
+  readonly options: WebhookOptions;
+  /** What the sender signs with; absent only for `json` without a signature. */
+  readonly secret?: string;
+  /** `meta`: what the handshake names; made where it is absent. */
+  readonly verifyToken?: string;
+}
+
+export interface CreatedWebhook {
+  readonly webhook: Webhook;
+  /** `meta`: what to tell the network; null where the caller knows it, or there is none. */
+  readonly verifyToken: string | null;
+}
+
+export interface WebhookDetails {
+  readonly webhook: Webhook;
+  readonly secrets: readonly Pick<SealedSecret, 'purpose' | 'createdAt' | 'expiresAt'>[];
+  /** Of the deliveries that are still kept. */
+  readonly kept: DeliverySummary;
+}
+
+export interface ReplayCounts {
+  deliveries: number;
+  /** Deliveries that can no longer be opened. */
+  unopened: number;
+  accepted: number;
+  duplicates: number;
+  refused: number;
+  skipped: number;
+}
+
+/** Use cases of whoever runs webhooks. Secrets come in and never go out. */
+export class WebhookService {
+  constructor(private readonly deps: WebhookServiceDependencies) {}
+
+  /** @throws WeftError BAD_REQUEST, DEFINITION_INVALID, CONFLICT (key is taken), CONFIG_INVALID (nothing to seal with) */
+  async create(input: NewWebhook): Promise<CreatedWebhook> {
+    const { key, adapter } = input;
+    const { store, sources, clock } = this.deps;
+    const options = checkWebhookOptions(key, adapter, input.options);
+    const needsSecret = adapter !== 'json' || options.hmac != null;
+    if (needsSecret) checkSecret(input.secret);
+    const isMade = adapter === 'meta' && input.verifyToken === undefined;
+    const verifyToken = isMade ? this.deps.randomBytes(VERIFY_TOKEN_BYTES).toString('base64url') : input.verifyToken;
+    // Before anything is written: sealing may be impossible.
+    this.#seal(0, 'signing', '');
+    const source = await sources.ensure({ key, kind: 'webhook' });
+    const createdAt = clock.now();
+    const webhook: Webhook = { sourceId: source.id, key, adapter, options, createdAt };
+    const secrets: SealedSecret[] = [];
+    if (needsSecret && input.secret !== undefined) secrets.push(this.#seal(source.id, 'signing', input.secret));
+    if (adapter === 'meta' && verifyToken !== undefined) secrets.push(this.#seal(source.id, 'verify', verifyToken));
+    if (!(await store.insert(webhook, secrets))) {
+      throw new WeftError('CONFLICT', `the webhook ${key} exists already`, {
+        where: 'key',
+        hint: 'choose another key, or change the one that is there with weft webhooks update or rotate-secret',
+      });
+    }
+    this.deps.receiver.forget(key);
+    return { webhook, verifyToken: isMade ? (verifyToken ?? null) : null };
+  }
+
+  async list(): Promise<Webhook[]> {
+    return this.deps.store.list();
+  }
+
+  /** @throws WeftError NOT_FOUND */
+  async details(key: string): Promise<WebhookDetails> {
+    const { secrets, ...webhook } = await this.#find(key);
+    const now = this.deps.clock.now();
+    return {
+      webhook,
+      secrets: secrets
+        .filter(({ expiresAt }) => expiresAt === null || expiresAt > now)
+        .map(({ purpose, createdAt, expiresAt }) => ({ purpose, createdAt, expiresAt })),
+      kept: await this.deps.deliveries.summary(webhook.sourceId),
+    };
+  }
+
+  /** Changes the options that are given. @throws WeftError NOT_FOUND, BAD_REQUEST, DEFINITION_INVALID */
+  async update(key: string, changes: Partial<WebhookOptions>): Promise<Webhook> {
+    const { secrets: _, ...webhook } = await this.#find(key);
+    const options = checkWebhookOptions(key, webhook.adapter, { ...webhook.options, ...changes });
+    if ((webhook.options.hmac ?? null) === null && (options.hmac ?? null) !== null) {
+      throw new WeftError('BAD_REQUEST', 'this webhook has no secret to check signatures with', {
+        where: 'hmac',
+        hint: 'make another webhook, with a secret',
+      });
+    }
+    await this.deps.store.setOptions(webhook.sourceId, options);
+    this.deps.receiver.forget(key);
+    return { ...webhook, options };
+  }
+
+  /**
+   * Sets a new secret; the one in force is valid beside it for `overlapMs`, so that the sender can be told in peace.
+   * @throws WeftError NOT_FOUND, BAD_REQUEST
+   */
+  async rotateSecret(key: string, purpose: SecretPurpose, secret: string, overlapMs: number): Promise<void> {
+    checkSecret(secret);
+    if (!Number.isSafeInteger(overlapMs) || overlapMs < 0 || overlapMs > MAX_OVERLAP_MS) {
+      throw new WeftError('BAD_REQUEST', 'the overlap is too long', { where: 'overlap', hint: 'use at most 30d' });
+    }
+    const { sourceId, adapter, options } = await this.#find(key);
+    const hasPurpose = purpose === 'verify' ? adapter === 'meta' : adapter !== 'json' || options.hmac != null;
+    if (!hasPurpose) {
+      throw new WeftError('BAD_REQUEST', `the webhook ${key} has no such secret`, {
+        where: 'key',
+        hint: purpose === 'verify' ? 'only the adapter meta has a verify token' : 'its deliveries carry a write key',
+      });
+    }
+    const sealed = this.#seal(sourceId, purpose, secret);
+    await this.deps.store.replaceSecret(sourceId, sealed, sealed.createdAt + overlapMs);
+    this.deps.receiver.forget(key);
+  }
+
+  /**
+   * Maps what was delivered since then anew. Events that are in the log already are duplicates and stay as they are: a
+   * replay adds what is missing, as history.
+   * @throws WeftError NOT_FOUND
+   */
+  async replay(
+    key: string,
+    sinceMs: number,
+    acceptor: EventAcceptor,
+    onProgress?: (counts: Readonly<ReplayCounts>) => void,
+    signal?: AbortSignal,
+  ): Promise<ReplayCounts> {
+    const { deliveries, receiver, secret } = this.deps;
+    const { sourceId } = await this.#find(key);
+    receiver.forget(key);
+    const hook = await receiver.open(key);
+    const counts = { deliveries: 0, unopened: 0, accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
+    if (hook === null) return counts;
+    for (let afterId = 0; ;) {
+      const page = await deliveries.page(sourceId, sinceMs, afterId, REPLAY_PAGE);
+      for (const { id, receivedAt, sealed } of page) {
+        signal?.throwIfAborted();
+        afterId = id;
+        counts.deliveries++;
+        const plain = secret.open(deliveryPurpose(sourceId), sealed);
+        if (plain === null) counts.unopened++;
+        else addCounts(counts, await receiver.replay(hook, plain, receivedAt, acceptor));
+      }
+      onProgress?.(counts);
+      if (page.length < REPLAY_PAGE) return counts;
+    }
+  }
+
+  /** Deletes what is kept too long or is too much. @returns how many deliveries went because there were too many */
+  async sweep(): Promise<number> {
+    const { store, deliveries, clock } = this.deps;
+    const now = clock.now();
+    await store.deleteExpiredSecrets(now);
+    while ((await deliveries.sweepOld(now - WEBHOOK_LIMITS.keepDeliveriesMs)) > 0);
+    let tooMany = 0;
+    for (;;) {
+      const deleted = await deliveries.sweepLarge(WEBHOOK_LIMITS.maxKeptBytes);
+      if (deleted === 0) return tooMany;
+      tooMany += deleted;
+    }
+  }
+
+  async #find(key: string): Promise<StoredWebhook> {
+    const found = await this.deps.store.find(key);
+    if (found !== null) return found;
+    throw new WeftError('NOT_FOUND', `there is no webhook ${key.slice(0, 100)}`, {
+      where: 'key',
+      hint: 'weft webhooks list shows all of them',
+    });
+  }
+
+  #seal(sourceId: number, purpose: SecretPurpose, text: string): SealedSecret {
+    const sealed = this.deps.secret.seal(secretPurpose(sourceId, purpose), Buffer.from(text));
+    return { purpose, sealed, createdAt: this.deps.clock.now(), expiresAt: null };
+  }
+}
+
+function addCounts(sum: ReplayCounts, more: Omit<ReplayCounts, 'deliveries' | 'unopened'>): void {
+  sum.accepted += more.accepted;
+  sum.duplicates += more.duplicates;
+  sum.refused += more.refused;
+  sum.skipped += more.skipped;
+}
+
+const MIN_SECRET_LENGTH = 8;
+
+function checkSecret(secret: string | undefined): void {
+  const { maxSecretBytes } = WEBHOOK_LIMITS;
+  if (secret === undefined || secret === '') {
+    throw new WeftError('BAD_REQUEST', 'a webhook needs the secret that its sender signs with', {
+      where: 'secret',
+      hint: 'give it in a file or on standard input, never on the command line',
+    });
+  }
+  if (secret.length >= MIN_SECRET_LENGTH && Buffer.byteLength(secret) <= maxSecretBytes) return;
+  throw new WeftError('BAD_REQUEST', 'the secret is too short or too long', {
+    where: 'secret',
+    hint: `use ${String(MIN_SECRET_LENGTH)} characters to ${String(maxSecretBytes)} bytes`,
+  });
+}
