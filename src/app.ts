@@ -40,6 +40,8 @@ import { SourceActivityRecorder } from './sources/source-activity.recorder.js';
 import { SourceActivityStore } from './sources/source-activity.store.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
+import { startWebhooks, type Webhooks } from './create-webhooks.js';
+import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
 import { startDatabase } from './start-database.js';
 
 const NAME_PREFIX = 'weft process ';
@@ -71,6 +73,7 @@ export interface App {
   readonly keys: ApiKeyService;
   readonly models: ModelService;
   readonly loads: LoadService;
+  readonly webhooks: Webhooks;
   /** True if this process applies the log. */
   readonly isWorking: boolean;
   readonly workerHealth: WorkerHealth;
@@ -151,17 +154,20 @@ export async function startApp(options: AppOptions): Promise<App> {
     sources,
     keys,
     models: engine.services.models,
-    loads: new LoadService({
-      sources,
-      loads: new LoadStore(db),
-      acceptor: accept,
-      checker: engine.accept,
-      deadLetters: engine.deadLetters,
-      db,
-      clock,
-      sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
-      stdin: process.stdin,
-    }),
+    loads: createLoads(engine, sources, accept, { db, clock }),
+    webhooks: await startWebhooks(
+      {
+        db,
+        clock,
+        secret,
+        sources,
+        acceptor: accept,
+        deadLetters: engine.deadLetters,
+        observer: observeWebhooks(metrics, repeatedLog),
+      },
+      isWorking ? lifecycle : null,
+      repeatedLog,
+    ),
     isWorking,
     workerHealth,
     pingRedis,
@@ -172,6 +178,25 @@ export async function startApp(options: AppOptions): Promise<App> {
     broken,
     stop: () => lifecycle.stop(),
   };
+}
+
+function createLoads(
+  engine: Engine,
+  sources: SourceService,
+  acceptor: Pick<Engine['accept'], 'accept'>,
+  { db, clock }: Pick<App, 'db' | 'clock'>,
+): LoadService {
+  return new LoadService({
+    sources,
+    loads: new LoadStore(db),
+    acceptor,
+    checker: engine.accept,
+    deadLetters: engine.deadLetters,
+    db,
+    clock,
+    sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
+    stdin: process.stdin,
+  });
 }
 
 /** @throws the reason why the process can do no more, if that comes first */

@@ -3,7 +3,10 @@ import type { EventAcceptor } from './events/accept.model.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
 import type { Clock } from './platform/clock.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
+import type { Lifecycle } from './platform/lifecycle.js';
+import { Periodic } from './platform/periodic.js';
 import type { Database } from './platform/postgres.js';
+import type { RepeatedLog } from './platform/repeated-log.js';
 import type { SourceService } from './sources/source.service.js';
 import { loadTextReader } from './sources/webhooks/text-reader.js';
 import { WebhookDeliveryStore } from './sources/webhooks/webhook-delivery.store.js';
@@ -27,7 +30,15 @@ export interface Webhooks {
 }
 
 /** Wires what takes webhooks in and what manages them, over one database. */
-export function createWebhooks({ db, clock, secret, sources, acceptor, deadLetters, observer }: WebhookParts): Webhooks {
+export function createWebhooks({
+  db,
+  clock,
+  secret,
+  sources,
+  acceptor,
+  deadLetters,
+  observer,
+}: WebhookParts): Webhooks {
   const store = new WebhookStore(db);
   const deliveries = new WebhookDeliveryStore(db);
   const receiver = new WebhookReceiver({
@@ -42,6 +53,46 @@ export function createWebhooks({ db, clock, secret, sources, acceptor, deadLette
   });
   return {
     receiver,
-    service: new WebhookService({ store, deliveries, sources, receiver, secret, clock, randomBytes }),
+    service: new WebhookService({
+      store,
+      deliveries,
+      sources,
+      receiver,
+      secret,
+      clock,
+      randomBytes,
+      onSweptEarly: (count) => {
+        observer.sweptEarly(count);
+      },
+    }),
   };
+}
+
+const SWEEP_EVERY_MS = 10 * 60_000;
+
+/** @param sweeps where old deliveries and secrets are deleted for as long as the program runs; null: elsewhere */
+export async function startWebhooks(
+  parts: WebhookParts,
+  sweeps: Lifecycle | null,
+  log: RepeatedLog,
+): Promise<Webhooks> {
+  const webhooks = createWebhooks(parts);
+  if (sweeps !== null) await startSweeping(sweeps, webhooks, log);
+  return webhooks;
+}
+
+async function startSweeping(lifecycle: Lifecycle, { service }: Webhooks, log: RepeatedLog): Promise<void> {
+  const onError = (error: unknown): void => {
+    log.warn(error, 'old deliveries of webhooks could not be deleted, which is tried again');
+  };
+  await lifecycle.start(
+    'webhook sweep',
+    () => {
+      const periodic = new Periodic(() => service.sweep(), SWEEP_EVERY_MS, onError);
+      periodic.start();
+      void periodic.run();
+      return periodic;
+    },
+    { drain: (periodic) => periodic.stop() },
+  );
 }

@@ -19,6 +19,8 @@ import type { ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { StoredSegment } from '../segments/segment.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
+import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
+import type { WebhookService } from '../sources/webhooks/webhook.service.js';
 import type { ApiKeyService } from './auth/api-key.service.js';
 import type { RequestLimits } from './request-limits.js';
 
@@ -63,6 +65,7 @@ export interface ApiServices {
   readonly accept: EventAcceptor;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
+  readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;
   readonly models: ModelService;

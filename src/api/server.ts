@@ -14,6 +14,7 @@ import { graphqlStreamRoutes } from './graphql-stream.routes.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
+import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
 
 /** A request has to be here, body and all, within this time; Fastify takes Node's own bound away. */
@@ -72,6 +73,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const { accept, keys, sources, limits } = services;
   const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
   await app.register(trackingRoutes({ accept, keys, sources, limits, clock, onDefect, ...publicUrl }));
+  await app.register(webhookRoutes({ receiver: services.webhooks.receiver, keys, sources, limits, clock, onDefect }));
   const warm = new WarmQueries();
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));

@@ -10,11 +10,11 @@ import { secretOfHeader, verifyIngestKey, type IngestKeyLookup } from './auth/in
 import { plainBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
 import { readRawBodies } from './raw-bodies.js';
+import type { LimitedSource, RequestLimits } from './request-limits.js';
 
 export interface WebhookDependencies extends IngestKeyLookup {
   readonly receiver: Pick<WebhookReceiver, 'open' | 'receive'>;
-  /** Takes one token a delivery; returns 0, or the time in ms after which the token will be there. */
-  readonly limiter: { take(key: string, tokens: number): number };
+  readonly limits: Pick<RequestLimits, 'admitEvents'>;
   readonly clock: Clock;
   /** Told of errors that are defects of ours; the caller sees only the id. */
   readonly onDefect: (error: unknown, requestId: string) => void;
@@ -57,16 +57,12 @@ async function handleDelivery(
 ): Promise<unknown> {
   const hook = await webhookOf(deps, request);
   if (hook.needsWriteKey) await checkWriteKey(deps, hook, request);
-  const waitMs = deps.limiter.take(`webhook:${hook.webhook.key}`, 1);
-  if (waitMs > 0) {
-    throw new WeftError('RATE_LIMITED', 'this webhook delivers more than it may', {
-      hint: 'wait as long as Retry-After says, then send the same again',
-      retryAfterMs: waitMs,
-    });
-  }
   const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const plain = await plainBody(raw, WEBHOOK_LIMITS.maxBodyBytes);
-  const result = await deps.receiver.receive(hook, { headers: request.headers, raw }, plain);
+  const source = await sourceOf(deps, hook);
+  const result = await deps.receiver.receive(hook, { headers: request.headers, raw }, plain, (events) => {
+    deps.limits.admitEvents({ id: `webhook:${source.key}`, ratePerSecond: null }, source, events);
+  });
   if (result.kind === 'handshake') return sendAnswer(reply, result.answer);
   if (result.kind === 'taken') return { success: true, ...result.counts };
   throw new WeftError('UNAUTHENTICATED', REASONS[result.reason], {
@@ -85,6 +81,12 @@ async function webhookOf({ receiver }: WebhookDependencies, request: FastifyRequ
   const hook = isKey(key) ? await receiver.open(key) : null;
   if (hook !== null) return hook;
   throw new WeftError('NOT_FOUND', 'there is no such webhook', { hint: 'weft webhooks list shows all of them' });
+}
+
+async function sourceOf({ sources }: WebhookDependencies, { webhook }: OpenWebhook): Promise<LimitedSource> {
+  const source = await sources.findById(webhook.sourceId);
+  if (source === null) throw new Error('a webhook without its source');
+  return source;
 }
 
 async function checkWriteKey(deps: WebhookDependencies, hook: OpenWebhook, request: FastifyRequest): Promise<void> {

@@ -10,17 +10,21 @@ import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
 import { createApiServer } from '../../src/api/server.js';
+import { createWebhooks } from '../../src/create-webhooks.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
+import { createLogger } from '../../src/platform/logger.js';
 import { Metrics } from '../../src/platform/metrics.js';
 import { RateLimiter } from '../../src/platform/rate-limiter.js';
+import { RepeatedLog } from '../../src/platform/repeated-log.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
+import { observeWebhooks } from '../../src/sources/webhooks/observe-webhooks.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { createWorld, type World, type WorldOptions } from './world.js';
 
@@ -89,6 +93,15 @@ export async function createApiWorld(
     onLastUsedError: onDefect,
   });
   const metrics = new Metrics({ defaults: false });
+  const webhooks = createWebhooks({
+    db,
+    clock,
+    secret,
+    sources,
+    acceptor: engine.accept,
+    deadLetters: engine.deadLetters,
+    observer: observeWebhooks(metrics, new RepeatedLog(createLogger({ level: 'silent' }), clock)),
+  });
   const services: ApiServices = {
     db,
     clock,
@@ -116,6 +129,7 @@ export async function createApiWorld(
     accept: engine.accept,
     sources,
     keys,
+    webhooks,
     segments: engine.services.segments,
     features: engine.services.features,
     models: engine.services.models,

@@ -1,5 +1,5 @@
 import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
-import type { JsonObject, LoggedEvent } from '../../events/event.model.js';
+import { withoutPrivate, type JsonObject, type LoggedEvent } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -151,6 +151,7 @@ export class ProfileResolver {
   @FieldResolver(() => TimelineConnection, { description: 'The events of the profile, newest first.' })
   async timeline(
     @Root() view: ProfileView,
+    @Ctx() context: ApiContext,
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<TimelineEvent>>> {
@@ -164,13 +165,17 @@ export class ProfileResolver {
     });
     const edges = events.map((event) => ({
       cursor: TIMELINE_CURSOR.encode({ occurredAt: event.occurredAt, pos: event.pos }),
-      node: timelineEvent(event, definitions.sourceKeys),
+      node: timelineEvent(event, definitions.sourceKeys, context.has('admin')),
     }));
     return connection(edges, limit, after);
   }
 }
 
-function timelineEvent(event: LoggedEvent, sourceKeys: ReadonlyMap<number, string>): TimelineEvent {
+function timelineEvent(
+  event: LoggedEvent,
+  sourceKeys: ReadonlyMap<number, string>,
+  showsPrivate: boolean,
+): TimelineEvent {
   const { messageId, type, name, occurredAt, acceptedAt, historical, properties } = event;
   return {
     messageId,
@@ -181,6 +186,6 @@ function timelineEvent(event: LoggedEvent, sourceKeys: ReadonlyMap<number, strin
     acceptedAt,
     historical,
     identifiers: event.identifiers.map(({ ns, value }) => ({ namespace: ns, value })),
-    properties,
+    properties: showsPrivate ? properties : withoutPrivate(properties),
   };
 }

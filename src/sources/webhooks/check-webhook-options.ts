@@ -15,7 +15,7 @@ export function checkWebhookOptions(
   { keepMessages, ...json }: WebhookOptions,
 ): WebhookOptions {
   if (adapter !== 'json') {
-    const [foreign] = Object.entries(json).find(([, value]) => value !== undefined && value !== null) ?? [];
+    const [foreign] = Object.entries(json).find(([, value]) => (value ?? null) !== null) ?? [];
     if (foreign !== undefined) throw bad(foreign, `${adapter} has no such option`, 'it is for the adapter json');
     return { keepMessages };
   }

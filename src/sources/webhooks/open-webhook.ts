@@ -33,6 +33,8 @@ export interface UnmappedPart {
   readonly code: string;
   readonly reason: string;
   readonly item: JsonValue;
+  /** Its place among the items of the delivery, from 0. */
+  readonly index: number;
 }
 
 /** Why a part became no event; `left_out`: the mapping's `when` does not hold. */
@@ -113,10 +115,10 @@ function openJson(webhook: Webhook, signing: (nowMs: number) => Buffer[]): OpenW
       const leftOut = { own: 0, nobody: 0, ignored: 0, unknown: 0, left_out: 0 };
       const events: IncomingEvent[] = [];
       const unmapped: UnmappedPart[] = [];
-      for (const item of items) {
+      for (const [index, item] of items.entries()) {
         if ('event' in item) events.push(item.event);
         else if ('skipped' in item) leftOut.left_out++;
-        else unmapped.push(item);
+        else unmapped.push({ ...item, index });
       }
       return { events, unmapped, leftOut };
     },

@@ -35,7 +35,7 @@ export const slackAdapter: WebhookAdapter = {
     const out = new MappedDelivery();
     const root = objectOf(body);
     const event = objectOf(root?.['event']);
-    if (root === null || root['type'] !== 'event_callback' || event === null) out.skip('unknown');
+    if (root?.['type'] !== 'event_callback' || event === null) out.skip('unknown');
     else mapEvent(root, event, out);
     return out;
   },

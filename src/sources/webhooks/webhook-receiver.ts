@@ -23,7 +23,16 @@ const RELOAD_AFTER_MS = 5_000;
 const MAX_CACHED = 1_000;
 
 /** What became of a delivery; see docs/social.md. */
-export type DeliveryOutcome = 'taken' | 'handshake' | 'unreadable' | 'unmappable' | Exclude<SignatureOutcome, 'valid'>;
+export const DELIVERY_OUTCOMES = [
+  'taken',
+  'handshake',
+  'unreadable',
+  'unmappable',
+  'missing',
+  'invalid',
+  'stale',
+] as const;
+export type DeliveryOutcome = (typeof DELIVERY_OUTCOMES)[number];
 
 export interface WebhookObserver {
   delivered(key: string, outcome: DeliveryOutcome): void;
@@ -31,6 +40,8 @@ export interface WebhookObserver {
   leftOut(key: string, reason: LeftOutReason, count: number): void;
   /** An adapter threw: a defect of ours. The delivery is kept. */
   mappingFailed(key: string, error: unknown): void;
+  /** Deliveries were deleted before their time, because a webhook had too many. */
+  sweptEarly(count: number): void;
 }
 
 export interface WebhookReceiverDependencies {
@@ -81,9 +92,15 @@ export class WebhookReceiver {
 
   /**
    * @param plain what `request.raw` expands to if it is compressed, else the same; networks sign either
-   * @throws WeftError OVERLOADED or UNAVAILABLE: the same is to be sent again
+   * @param admit asked before that many events are accepted; throws where they are too many now
+   * @throws WeftError OVERLOADED or UNAVAILABLE, or as `admit` does: the same is to be sent again
    */
-  async receive(hook: OpenWebhook, request: SignedRequest, plain: Buffer): Promise<ReceiveResult> {
+  async receive(
+    hook: OpenWebhook,
+    request: SignedRequest,
+    plain: Buffer,
+    admit: (events: number) => void,
+  ): Promise<ReceiveResult> {
     const { clock, observer } = this.deps;
     const { key } = hook.webhook;
     const receivedAtMs = clock.now();
@@ -94,6 +111,7 @@ export class WebhookReceiver {
     }
     const body = parseJson(plain);
     if (body === undefined) {
+      admit(1);
       observer.delivered(key, 'unreadable');
       return { kind: 'taken', counts: await this.#keepUnreadable(hook, plain, receivedAtMs) };
     }
@@ -102,7 +120,7 @@ export class WebhookReceiver {
       observer.delivered(key, 'handshake');
       return { kind: 'handshake', answer };
     }
-    return { kind: 'taken', counts: await this.#take(hook, body, plain, receivedAtMs) };
+    return { kind: 'taken', counts: await this.#take(hook, { body, plain, receivedAtMs, admit }) };
   }
 
   /**
@@ -128,7 +146,7 @@ export class WebhookReceiver {
     return hook.verify({ headers: request.headers, raw: plain }, nowMs);
   }
 
-  async #take(hook: OpenWebhook, body: JsonValue, plain: Buffer, receivedAtMs: number): Promise<DeliveryCounts> {
+  async #take(hook: OpenWebhook, { body, plain, receivedAtMs, admit }: ProvedDelivery): Promise<DeliveryCounts> {
     const { observer, acceptor } = this.deps;
     const { key } = hook.webhook;
     let delivered: DeliveredEvents;
@@ -137,11 +155,14 @@ export class WebhookReceiver {
     } catch (error) {
       observer.mappingFailed(key, error);
       observer.delivered(key, 'unmappable');
-      const part = { code: 'MAPPING_FAILED', reason: 'the delivery could not be mapped, by a defect', item: body };
+      const reason = 'the delivery could not be mapped, by a defect';
+      const part = { code: 'MAPPING_FAILED', reason, item: body, index: 0 };
       await this.deps.keepDeadLetters([letterOfPart(hook, part, receivedAtMs)]);
       return this.#keep(hook, plain, receivedAtMs, { ...NOTHING, refused: 1 });
     }
     const { events, unmapped, leftOut } = delivered;
+    // A delivery without an event is written down, too.
+    admit(Math.max(1, events.length + unmapped.length));
     const results = await this.#accept(hook, events, { acceptor, receivedAtMs, historical: false });
     const letters = unmapped.map((part) => letterOfPart(hook, part, receivedAtMs));
     for (const [i, result] of results.entries()) {
@@ -178,6 +199,7 @@ export class WebhookReceiver {
         code: 'BODY_UNREADABLE',
         reason: 'the delivery is signed well and is not JSON',
         receivedAt,
+        form: { kind: 'webhook', adapter: hook.webhook.adapter, index: 0 },
         payload: hook.isPrivate ? redactText(text) : text,
       },
     ]);
@@ -195,6 +217,13 @@ export class WebhookReceiver {
     this.#reader ??= this.deps.textReader();
     return this.#reader;
   }
+}
+
+interface ProvedDelivery {
+  readonly body: JsonValue;
+  readonly plain: Buffer;
+  readonly receivedAtMs: number;
+  readonly admit: (events: number) => void;
 }
 
 const NOTHING: DeliveryCounts = { accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
@@ -218,9 +247,11 @@ function countsOf({ unmapped, leftOut }: DeliveredEvents, results: readonly Acce
   };
 }
 
-function letterOfPart(hook: OpenWebhook, { code, reason, item }: UnmappedPart, receivedAt: number): DeadLetter {
+function letterOfPart(hook: OpenWebhook, part: UnmappedPart, receivedAt: number): DeadLetter {
+  const { code, reason, item, index } = part;
+  const { sourceId, adapter } = hook.webhook;
   const payload = deadLetterText(hook.isPrivate ? redactJson(item) : item);
-  return { sourceId: hook.webhook.sourceId, stage: 'accept', code, reason, receivedAt, payload };
+  return { sourceId, stage: 'accept', code, reason, receivedAt, form: { kind: 'webhook', adapter, index }, payload };
 }
 
 function letterOfEvent(

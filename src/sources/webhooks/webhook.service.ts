@@ -28,6 +28,7 @@ export interface WebhookServiceDependencies {
   readonly secret: InstallationSecret;
   readonly clock: Clock;
   readonly randomBytes: (count: number) => Buffer;
+  readonly onSweptEarly: (deliveries: number) => void;
 }
 
 export interface NewWebhook {
@@ -181,17 +182,16 @@ export class WebhookService {
     }
   }
 
-  /** Deletes what is kept too long or is too much. @returns how many deliveries went because there were too many */
-  async sweep(): Promise<number> {
+  /** Deletes what is kept too long, and the oldest of what is too much. */
+  async sweep(): Promise<void> {
     const { store, deliveries, clock } = this.deps;
     const now = clock.now();
     await store.deleteExpiredSecrets(now);
     while ((await deliveries.sweepOld(now - WEBHOOK_LIMITS.keepDeliveriesMs)) > 0);
-    let tooMany = 0;
     for (;;) {
-      const deleted = await deliveries.sweepLarge(WEBHOOK_LIMITS.maxKeptBytes);
-      if (deleted === 0) return tooMany;
-      tooMany += deleted;
+      const tooMany = await deliveries.sweepLarge(WEBHOOK_LIMITS.maxKeptBytes);
+      if (tooMany === 0) return;
+      this.deps.onSweptEarly(tooMany);
     }
   }
 
