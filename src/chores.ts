@@ -8,6 +8,7 @@ import { FeatureSet } from './features/feature-set.model.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
 import { streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
+import type { RetractionChore } from './retraction-chore.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -23,6 +24,7 @@ export interface ChoreParts {
   readonly backfills: StreamBackfillStore;
   readonly timers: TimerStore;
   readonly pipeline: Pipeline;
+  readonly retractions: RetractionChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -88,8 +90,14 @@ export class Chores {
    * @throws DefinitionsChanged, LeaseLost
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills } = this.#parts;
-    if (definitions.complete) return (await this.#sweep(definitions)) || this.#republish(definitions);
+    const { db, leases, backfills, retractions } = this.#parts;
+    if (definitions.complete) {
+      return (
+        (await this.#sweep(definitions)) ||
+        (await retractions.runOne(definitions)) ||
+        (await this.#republish(definitions))
+      );
+    }
     const parts = leases.held.map((lease) => lease.part);
     const pending = await backfills.next(db, parts, definitions.streamIds);
     if (pending !== null) {

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
 import { DefinitionsLoader } from './definitions.js';
@@ -6,12 +7,16 @@ import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
 import { PartitionLeases } from './events/partition-lease.store.js';
+import { RetractionService } from './events/retraction.service.js';
+import { RetractionStore } from './events/retraction.store.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { IdentityStep } from './identity/identity.step.js';
 import { IdentityStore } from './identity/identity.store.js';
+import { IdentityRetractionStep } from './identity/identity-retraction.step.js';
+import { IdentityRetractionStore } from './identity/identity-retraction.store.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
@@ -21,6 +26,7 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
+import { RetractionChore } from './retraction-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { TimerStore } from './segments/timer.store.js';
 import { Worker, type WorkerLimits, type WorkerObserver } from './worker.js';
@@ -43,6 +49,8 @@ export interface EngineOptions {
 export interface EngineLimits extends WorkerLimits {
   /** Events of one chunk of a backfill. */
   readonly maxBackfillEvents: number;
+  /** Events that the anchors of one step of a retraction have in all. */
+  readonly maxRetractionEvents: number;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -53,6 +61,7 @@ export interface Engine {
   readonly policy: CachedIdentifierPolicy;
   readonly accept: AcceptService;
   readonly deadLetters: DeadLetterStore;
+  readonly retractions: RetractionService;
   readonly definitions: DefinitionsLoader;
   readonly services: DefinitionServices;
   readonly scorer: Scorer;
@@ -76,12 +85,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   });
   const anchors = new AnchorStateStore();
   const timers = new TimerStore();
+  const retractions = new RetractionStore();
+  const identities = new IdentityStore();
   const pipeline = new Pipeline({
     db,
     clock,
     leases,
     identity: new IdentityStep({
-      store: new IdentityStore(),
+      store: identities,
       rules: DEFAULT_IDENTITY_RULES,
       partitions,
       newProfileId: newId,
@@ -93,6 +104,17 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ),
     timers,
     publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
+    retraction: {
+      store: retractions,
+      identity: new IdentityRetractionStep({
+        store: identities,
+        retractions: new IdentityRetractionStore(),
+        rules: DEFAULT_IDENTITY_RULES,
+        partitions,
+        newProfileId: newId,
+      }),
+      anchors,
+    },
     onCommitted: options.onCommitted,
   });
   const chores = new Chores({
@@ -104,6 +126,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     backfills: new StreamBackfillStore(),
     timers,
     pipeline,
+    retractions: new RetractionChore({
+      db,
+      clock,
+      log,
+      leases,
+      retractions,
+      pipeline,
+      ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
+    }),
     invalidate: () => {
       definitions.invalidate();
     },
@@ -127,6 +158,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     policy,
     accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers }),
     deadLetters,
+    retractions: new RetractionService({
+      db,
+      clock,
+      retractions,
+      sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
+    }),
     definitions,
     services: createDefinitionServices(db, clock),
     scorer,

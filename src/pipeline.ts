@@ -8,6 +8,13 @@ import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
 import type { Definitions } from './segments/definitions.model.js';
+import type { RetractionStore } from './events/retraction.store.js';
+import type { Retraction } from './events/retraction.model.js';
+import type { AnchorStateStore } from './features/anchor-state.store.js';
+import type { Evidence } from './identity/evidence.model.js';
+import type { IdentityRetraction, IdentityRetractionStep } from './identity/identity-retraction.step.js';
+import type { Uuid } from './platform/ids.js';
+import { foldRetraction, type RebuiltAnchor } from './segments/fold-retraction.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
 import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
@@ -22,7 +29,25 @@ export interface PipelineParts {
   readonly workingSet: WorkingSet;
   readonly timers: TimerStore;
   readonly publications: PublicationStore;
+  readonly retraction: RetractionParts;
   readonly onCommitted: (result: BatchResult) => void;
+}
+
+/** What takes events back. */
+export interface RetractionParts {
+  readonly store: RetractionStore;
+  readonly identity: IdentityRetractionStep;
+  readonly anchors: AnchorStateStore;
+}
+
+/** Events of a retraction that are to be taken back now, all of some anchors, and what is left of those. */
+export interface TakenBack {
+  readonly retraction: Retraction;
+  readonly anchors: readonly RebuiltAnchor[];
+  readonly evidence: readonly Evidence[];
+  /** The place in acceptance order: after this position, at this instant, ms. */
+  readonly pos: number;
+  readonly acceptedAt: number;
 }
 
 export interface BatchResult {
@@ -94,7 +119,9 @@ export class Pipeline {
     return this.#transact(definitions, null, async (tx, work) => {
       const ids = due.map((timer) => timer.profileId);
       await workingSet.load(tx, definitions, ids);
-      const changes = await foldTimers(definitions, workingSet.profile, ids, horizon);
+      // One whose events another worker took back meanwhile is gone, and its timer with it.
+      const loaded = [...workingSet.touched].map(({ id }) => id);
+      const changes = await foldTimers(definitions, workingSet.profile, loaded, horizon);
       await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: horizon });
       work.timers = due.length;
     });
@@ -103,10 +130,11 @@ export class Pipeline {
   /** Writes profiles through that a crash or a failing online store left behind; the number of them. */
   async republish(definitions: Definitions): Promise<number> {
     const { db, clock, publications, workingSet } = this.#parts;
-    const { versions, ids } = await publications.leftovers(db, clock.now() - REPUBLISH_AFTER_MS);
+    const { versions, ids, identifierIds } = await publications.leftovers(db, clock.now() - REPUBLISH_AFTER_MS);
     if (versions.length === 0) return 0;
     await this.#transact(definitions, null, async (tx, work) => {
       await workingSet.load(tx, definitions, ids);
+      const gone = await this.#parts.retraction.identity.goneOf(tx, ids, identifierIds);
       const identifiers = [...workingSet.touched].flatMap(({ id: profileId, identifiers: own }) =>
         [...own.keys()].map((id) => ({ id, profileId })),
       );
@@ -114,9 +142,40 @@ export class Pipeline {
       const appliedAt = await readAppliedAt(tx);
       const asOf = (profile: ProfileWork): number => appliedUntil(profile, appliedAt);
       const options = { untilT: 0, asOf, replaces: versions };
-      await this.#save(tx, definitions, work, [], { identifiers, profiles: [] }, options);
+      await this.#save(tx, definitions, work, [], { identifiers, profiles: [], gone }, options);
     });
     return ids.length;
+  }
+
+  /**
+   * Takes events of some anchors back with everything that came of them. To be called with nothing in memory, and
+   * followed by `forget`.
+   */
+  async retract(definitions: Definitions, taken: TakenBack): Promise<BatchResult> {
+    const { clock, workingSet, timers, retraction } = this.#parts;
+    const { acceptedAt, anchors } = taken;
+    const left = { anchorIds: anchors.map(({ id }) => id), evidence: taken.evidence, pos: taken.pos, at: acceptedAt };
+    return this.#transact(definitions, null, async (tx, work) => {
+      await retraction.store.remove(tx, taken.retraction, left.anchorIds, clock.now());
+      const who = await retraction.identity.resolve(tx, left);
+      const involved = profilesOf(who);
+      await workingSet.loadWith(tx, definitions, involved, who.profiles);
+      const { moves, merged, gone } = who;
+      const step = { acceptedAt, involved: [...involved], anchors, moves, merged };
+      const changes = await foldRetraction(definitions, workingSet.profile, step);
+      const identity = {
+        identifiers: who.identifiers,
+        profiles: who.profiles.values(),
+        gone: { identifierIds: moves.flatMap((m) => (m.to === null ? [m.identifierId] : [])), profileIds: gone },
+      };
+      const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
+      await Promise.all([
+        retraction.identity.save(tx, who, left),
+        retraction.anchors.remove(tx, emptied),
+        timers.save(tx, [], [...gone]),
+        this.#save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
+      ]);
+    });
   }
 
   async #save(
@@ -190,6 +249,15 @@ const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
 
 function nothingYet(): WorkDone {
   return { events: 0, timers: 0, merges: 0, contested: 0, droppedTraits: 0, changes: [], publication: null };
+}
+
+function profilesOf({ touched, moves, merged, gone }: IdentityRetraction): Set<Uuid> {
+  const ids = new Set([...touched, ...gone, ...merged.keys(), ...merged.values()]);
+  for (const { from, to } of moves) {
+    ids.add(from);
+    if (to !== null) ids.add(to);
+  }
+  return ids;
 }
 
 function mergesOf(who: IdentityBatch): number {

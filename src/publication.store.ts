@@ -12,6 +12,8 @@ export interface Publication {
   readonly entries: readonly VersionedEntry[];
   /** The version of the definitions in force when it was prepared. */
   readonly definitionsVersion: number;
+  /** Keys of what is no more. */
+  readonly removed: readonly string[];
   /** Versions whose records this transaction takes off. */
   readonly struck: readonly number[];
 }
@@ -22,6 +24,8 @@ export interface PublishedIdentity {
   readonly identifiers: Iterable<Pick<KnownIdentifier, 'id' | 'profileId'>>;
   /** Profiles whose alias may have changed, also those that the batch had no other reason to load. */
   readonly profiles: Iterable<Pick<KnownProfile, 'id' | 'mergedInto'>>;
+  /** Identifiers and profiles that are no more; default: none. */
+  readonly gone?: { readonly identifierIds: readonly Uuid[]; readonly profileIds: ReadonlySet<Uuid> };
 }
 
 export interface PublicationOptions {
@@ -81,10 +85,17 @@ export class PublicationStore {
       if (mergedInto === null) aliases.delete(id);
       else aliases.set(id, aliases.get(id) ?? mergedInto);
     }
-    const living = profiles.filter((profile) => profile.mergedInto === null);
+    const gone = identity.gone ?? NOBODY_GONE;
+    for (const id of gone.profileIds) aliases.delete(id);
+    const living = profiles.filter((profile) => profile.mergedInto === null && !gone.profileIds.has(profile.id));
     const struck = [...this.#done, ...replaces];
     const { version, definitionsVersion } = this.#isShared
-      ? await this.#record(tx, [...living.map((profile) => profile.id), ...aliases.keys()], nowMs, struck)
+      ? await this.#record(tx, {
+          profileIds: [...living.map((profile) => profile.id), ...aliases.keys(), ...gone.profileIds],
+          identifierIds: gone.identifierIds,
+          nowMs,
+          struck,
+        })
       : await nextVersion(tx);
     const entries: VersionedEntry[] = [];
     for (const profile of living) {
@@ -98,15 +109,17 @@ export class PublicationStore {
     for (const { id, profileId } of identity.identifiers) {
       entries.push({ key: identifierKey(id), version, bytes: Buffer.from(profileId) });
     }
-    return { version, entries, definitionsVersion, struck };
+    const removed = [...[...gone.profileIds].map(profileKey), ...gone.identifierIds.map(identifierKey)];
+    return { version, entries, removed, definitionsVersion, struck };
   }
 
   /** Never throws: the transaction has committed, and what could not be written is still on record. */
   async publish(publication: Publication): Promise<void> {
-    const { version, entries, struck } = publication;
+    const { version, entries, removed, struck } = publication;
     if (struck.length > 0) this.#done = this.#done.filter((done) => !struck.includes(done));
     try {
       if (entries.length > 0) await this.#store().putMany(entries);
+      if (removed.length > 0) await this.#store().deleteMany(removed, version);
       if (this.#isShared && this.#done.length < MAX_DONE) this.#done.push(version);
     } catch (error) {
       this.#observer.failed(error);
@@ -118,51 +131,68 @@ export class PublicationStore {
    * To be called where it is not known whether the transaction committed, or where the store did not take what it
    * changed. Never throws.
    */
-  async withdraw({ entries, version }: Publication): Promise<void> {
+  async withdraw({ entries, removed, version }: Publication): Promise<void> {
     if (this.#isShared) return;
     try {
-      await this.#store().deleteMany(
-        entries.map((entry) => entry.key),
-        version,
-      );
+      await this.#store().deleteMany([...entries.map((entry) => entry.key), ...removed], version);
     } catch (error) {
       this.#observer.failed(error);
     }
   }
 
   /**
-   * Profiles of transactions that committed before `createdBefore` (ms) and were never written through, with the
-   * versions of their records.
+   * Profiles, and identifiers that went, of transactions that committed before `createdBefore` (ms) and were never
+   * written through, with the versions of their records.
    */
-  async leftovers(db: Queryable, createdBefore: number): Promise<{ versions: number[]; ids: Uuid[] }> {
-    if (!this.#isShared) return { versions: [], ids: [] };
+  async leftovers(db: Queryable, createdBefore: number): Promise<Leftovers> {
+    if (!this.#isShared) return { versions: [], ids: [], identifierIds: [] };
     // An idle process has no next transaction that would do it, and to others its records look abandoned.
     const done = [...this.#done];
     if (done.length > 0) await db.query('DELETE FROM publications WHERE version = ANY ($1::int8[])', [done]);
     this.#done = this.#done.filter((version) => !done.includes(version));
     // As many records as one transaction can take on, at least one.
-    const rows = await db.query<{ version: number; profile_ids: Uuid[] }>(
-      `SELECT version, profile_ids FROM (
-         SELECT version, profile_ids,
+    const rows = await db.query<{ version: number; profile_ids: Uuid[]; identifier_ids: Uuid[] }>(
+      `SELECT version, profile_ids, identifier_ids FROM (
+         SELECT version, profile_ids, identifier_ids,
                 sum(cardinality(profile_ids)) OVER (ORDER BY version) - cardinality(profile_ids) AS before
          FROM publications WHERE created_at < $1 ORDER BY version LIMIT $2
        ) oldest WHERE before < $3 ORDER BY version`,
       [createdBefore, MAX_LEFTOVERS, MAX_LEFTOVER_PROFILES],
     );
-    return { versions: rows.map((row) => row.version), ids: [...new Set(rows.flatMap((row) => row.profile_ids))] };
+    return {
+      versions: rows.map((row) => row.version),
+      ids: [...new Set(rows.flatMap((row) => row.profile_ids))],
+      identifierIds: [...new Set(rows.flatMap((row) => row.identifier_ids))],
+    };
   }
 
-  async #record(tx: Transaction, ids: readonly Uuid[], nowMs: number, struck: readonly number[]): Promise<Drawn> {
+  async #record(tx: Transaction, { profileIds, identifierIds, nowMs, struck }: Recorded): Promise<Drawn> {
     const { rows } = await tx.run<Drawn>({
       name: 'publications-record',
       text: `WITH done AS (DELETE FROM publications WHERE version = ANY ($3::int8[]))
-             INSERT INTO publications (version, created_at, profile_ids)
-             VALUES (nextval('publish_version'), $1, $2::uuid[])
+             INSERT INTO publications (version, created_at, profile_ids, identifier_ids)
+             VALUES (nextval('publish_version'), $1, $2::uuid[], $4::uuid[])
              RETURNING version, (SELECT definitions_version FROM installation) AS "definitionsVersion"`,
-      values: [nowMs, ids, struck],
+      values: [nowMs, profileIds, struck, identifierIds],
     });
     return only(rows);
   }
+}
+
+const NOBODY_GONE: NonNullable<PublishedIdentity['gone']> = { identifierIds: [], profileIds: new Set() };
+
+interface Leftovers {
+  readonly versions: number[];
+  readonly ids: Uuid[];
+  /** Identifiers that may be gone. */
+  readonly identifierIds: Uuid[];
+}
+
+interface Recorded {
+  readonly profileIds: readonly Uuid[];
+  readonly identifierIds: readonly Uuid[];
+  readonly nowMs: number;
+  readonly struck: readonly number[];
 }
 
 interface Drawn {

@@ -72,6 +72,17 @@ export class WorkingSet {
       }
       for (const [from, into] of merged) ids.add(from).add(into);
     }
+    await this.loadWith(tx, definitions, ids, founded);
+    this.#moveIdentifiers(outcomes);
+  }
+
+  /** Loads these profiles; those in `founded` that do not exist yet are new. */
+  async loadWith(
+    tx: Transaction,
+    definitions: Definitions,
+    ids: Iterable<Uuid>,
+    founded: ReadonlyMap<Uuid, KnownProfile>,
+  ): Promise<void> {
     await this.load(tx, definitions, ids);
     for (const id of ids) {
       if (this.#batch.has(id)) continue;
@@ -79,7 +90,6 @@ export class WorkingSet {
       if (profile === undefined) throw new Error('identity names a profile that does not exist');
       this.#batch.set(id, newProfileWork(profile, definitions.features));
     }
-    this.#moveIdentifiers(outcomes);
   }
 
   /** Loads those of these profiles that exist. */

@@ -1,4 +1,4 @@
-import type { Uuid } from '../platform/ids.js';
+import { hashId, type Uuid } from '../platform/ids.js';
 
 export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
@@ -62,6 +62,11 @@ export interface ResolvedIdentifiers {
 export interface DroppedIdentifier {
   readonly ns: string;
   readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace';
+}
+
+/** What the log keeps one event of: a function of the source and the message id. */
+export function dedupeIdOf(sourceId: number, messageId: string): Uuid {
+  return hashId('dedupe', String(sourceId), messageId);
 }
 
 /** What an adapter (HTTP, GraphQL, batch load) hands to `AcceptService`: parsed, not yet validated. */

@@ -1,10 +1,9 @@
-import { hashId } from '../platform/ids.js';
 import { EVENT_LIMITS } from './accept.model.js';
 import type { Refusal, RefusalCode } from './accept.model.js';
 import { payloadBytes, payloadText } from './event-codec.js';
 import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
-import { EVENT_TYPES } from './event.model.js';
+import { dedupeIdOf, EVENT_TYPES } from './event.model.js';
 import type {
   DroppedIdentifier,
   EventType,
@@ -66,7 +65,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     dropped: resolved.dropped,
     event: {
       sourceId: context.sourceId,
-      dedupeId: hashId('dedupe', String(context.sourceId), messageId),
+      dedupeId: dedupeIdOf(context.sourceId, messageId),
       anchorId: anchor.id,
       occurredAt,
       rulesVersion: context.policy.rulesVersion,

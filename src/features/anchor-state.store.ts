@@ -59,6 +59,12 @@ export class AnchorStateStore {
     return rows.map((row) => ({ id: row.anchor_id, part: row.part, traits: row.traits, state: row.state }));
   }
 
+  /** Removes anchors that no event hangs on any more. */
+  async remove(db: Queryable, anchorIds: readonly Uuid[]): Promise<void> {
+    if (anchorIds.length === 0) return;
+    await db.query('DELETE FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])', [uuidArray(anchorIds, (id) => id)]);
+  }
+
   async save(db: Queryable, anchors: readonly PackedAnchor[]): Promise<void> {
     if (anchors.length === 0) return;
     await db.run({

@@ -73,7 +73,7 @@ export class IdentityStep {
   /**
    * Locks the identifiers of a batch with all others of their components, in id order; for a worker that others work
    * beside. Which those are is read before the lock, so it is checked again after.
-   * @throws WeftError UNAVAILABLE if they changed in between: the batch is to be repeated, with the larger lock set
+   * @throws WeftError UNAVAILABLE if they changed in between, or one of them was taken back: the batch is to be repeated, with the larger lock set
    */
   async lock(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
     const { store } = this.#options;
@@ -85,11 +85,11 @@ export class IdentityStep {
     }
     if (wanted.size === 0) return;
     const ids = [...wanted.keys()];
-    const locked = new Set([...ids, ...(await store.membersAround(tx, ids))]);
+    const around = await store.membersAround(tx, ids);
     await store.makeKnown(tx, [...wanted.values()]);
-    await store.lock(tx, [...locked]);
+    const locked = await store.lock(tx, [...new Set([...ids, ...around])]);
     const now = await store.membersAround(tx, ids);
-    if (now.every((id) => locked.has(id))) return;
+    if ([...ids, ...now].every((id) => locked.has(id))) return;
     throw new WeftError('UNAVAILABLE', 'identities of the batch were joined by another worker meanwhile', {
       retryAfterMs: 0,
     });

@@ -118,12 +118,14 @@ export class IdentityStore {
     });
   }
 
-  async lock(tx: Transaction, ids: readonly Uuid[]): Promise<void> {
-    await tx.run({
+  /** Locks these in id order and says which there are: one that was taken back meanwhile is gone. */
+  async lock(tx: Transaction, ids: readonly Uuid[]): Promise<Set<Uuid>> {
+    const { rows } = await tx.run<{ id: Uuid }>({
       name: 'identity-lock',
-      text: 'SELECT FROM identifiers WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE',
+      text: 'SELECT id FROM identifiers WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE',
       values: [uuidArray(ids, (id) => id)],
     });
+    return new Set(rows.map(({ id }) => id));
   }
 
   /**
@@ -225,7 +227,7 @@ async function saveProfiles(tx: Transaction, profiles: readonly KnownProfile[]):
   });
 }
 
-async function saveEvidence(tx: Transaction, evidence: readonly Evidence[]): Promise<void> {
+export async function saveEvidence(tx: Transaction, evidence: readonly Evidence[]): Promise<void> {
   if (evidence.length === 0) return;
   // Arrays of arrays must be rectangular in SQL: the sets travel as text and are cast to uuid[] there.
   await tx.run({

@@ -38,7 +38,8 @@ export interface FoldChange extends Omit<SegmentChange, 'seq'> {
   readonly emit: boolean;
 }
 
-interface Evaluation {
+/** A profile to be evaluated. */
+export interface Evaluation {
   readonly profile: ProfileWork;
   readonly t: number;
   readonly cause: ChangeCause;
@@ -48,9 +49,9 @@ interface Evaluation {
   readonly out: FoldChange[];
 }
 
-type StepProgram = Generator<Evaluation, void, void>;
+export type StepProgram = Generator<Evaluation, void, void>;
 
-interface RunningStep {
+export interface RunningStep {
   readonly involved: readonly Uuid[];
   readonly out: FoldChange[];
   readonly program: StepProgram;
@@ -100,7 +101,7 @@ export async function foldTimers(
   return running.flatMap((step) => step.out).sort((a, b) => a.at - b.at || compareIds(a.profileId, b.profileId));
 }
 
-function compareIds(a: Uuid, b: Uuid): number {
+export function compareIds(a: Uuid, b: Uuid): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
@@ -119,7 +120,7 @@ function involvedProfiles(step: EventIdentity): Uuid[] {
  * Rounds: of the waiting steps take each whose profiles no earlier one waits for; evaluate those together. Without
  * models there is nothing to gain by that, and the steps run one after the other.
  */
-async function runAll(context: FoldContext, steps: readonly RunningStep[]): Promise<void> {
+export async function runAll(context: FoldContext, steps: readonly RunningStep[]): Promise<void> {
   if (context.definitions.models.size === 0) {
     for (const { program } of steps) for (const evaluation of program) evaluate(context, evaluation);
     return;
@@ -157,7 +158,10 @@ function* eventProgram(
   for (const id of involved) yield* fireDue(profiles(id), event.acceptedAt, out);
   const structural = step.moves.some((move) => move.from !== null);
   if (step.moves.length > 0) moveAnchors(context, profiles, step);
-  for (const [from, into] of step.merged) endProfile(profiles(from), into, event, out);
+  for (const [from, into] of step.merged) {
+    const cause: ChangeCause = { kind: 'merge', pos: event.pos, profileId: into };
+    endProfile(profiles(from), into, { at: event.acceptedAt + 1, emit: !event.historical, cause }, out);
+  }
   const target = profiles(step.profileId);
   const touched = applyEvent(context, target, event);
   const cause = causeOf(step, structural);
@@ -184,8 +188,13 @@ function causeOf({ event, merged }: EventIdentity, structural: boolean): ChangeC
   return { kind: structural ? (merged.size > 0 ? 'merge' : 'unmerge') : 'event', pos };
 }
 
+/** One evaluation, unless the profile is an alias by then. */
+export function* evaluateOnce(evaluation: Evaluation): StepProgram {
+  if (evaluation.profile.mergedInto === null) yield evaluation;
+}
+
 /** F3. An evaluation always moves `dueAt` on, so this ends. */
-function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
+export function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
   while (profile.mergedInto === null && profile.dueAt <= untilT) {
     const edited = profile.timer?.sweep != null && profile.timer.dueAt === profile.dueAt;
     const cause: ChangeCause = { kind: edited ? 'edit' : 'timer', pos: null };
@@ -210,21 +219,18 @@ function moveAnchors(context: FoldContext, profiles: ProfileLookup, step: EventI
 }
 
 /** F5. */
-function endProfile(profile: ProfileWork, survivor: Uuid, event: LoggedEvent, out: FoldChange[]): void {
+export function endProfile(
+  profile: ProfileWork,
+  survivor: Uuid,
+  change: Pick<FoldChange, 'at' | 'emit' | 'cause'>,
+  out: FoldChange[],
+): void {
   if (profile.mergedInto !== null) return;
   for (const segmentId of [...profile.memberships.keys()].sort((a, b) => a - b)) {
     const membership = profile.memberships.get(segmentId);
     if (membership === undefined) continue;
     profile.memberships.delete(segmentId);
-    out.push({
-      profileId: profile.id,
-      segmentId,
-      kind: 'leave',
-      at: event.acceptedAt + 1,
-      version: membership.version,
-      cause: { kind: 'merge', pos: event.pos, profileId: survivor },
-      emit: !event.historical,
-    });
+    out.push({ profileId: profile.id, segmentId, kind: 'leave', version: membership.version, ...change });
   }
   profile.mergedInto = survivor;
   profile.evaluated = false;

@@ -1,0 +1,186 @@
+import { int8Array, uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import { dedupeIdOf, type LoggedEvent } from './event.model.js';
+import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import type { Retraction, RetractedAnchor, RetractionExtent } from './retraction.model.js';
+
+const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", status, events, profiles, removed,
+  created_at AS "createdAt", finished_at AS "finishedAt"`;
+
+type Scope = Pick<Retraction, 'id' | 'loadId'>;
+
+/** Whether an event `e` is of the retraction, whose load, or else itself, is the first argument. */
+function inScope({ loadId }: Scope): string {
+  if (loadId !== null) return 'e.load_id = $1';
+  return 'e.pos IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
+}
+
+function outOfScope({ loadId }: Scope): string {
+  if (loadId !== null) return 'e.load_id IS DISTINCT FROM $1';
+  return 'e.pos NOT IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
+}
+
+function scopeId({ id, loadId }: Scope): Uuid {
+  return loadId ?? id;
+}
+
+const PAGE_EVENTS = 2_000;
+/** For the first page, which sorts all of them. */
+const STATEMENT_TIMEOUT = '10min';
+
+/** Rows of `retractions`, and what they take out of the log. */
+export class RetractionStore {
+  async find(db: Queryable, id: Uuid): Promise<Retraction | null> {
+    const [row] = await db.query<Retraction>(`SELECT ${FIELDS} FROM retractions WHERE id = $1`, [id]);
+    return row ?? null;
+  }
+
+  async ofLoads(db: Queryable, loadIds: readonly Uuid[]): Promise<Map<Uuid, Retraction>> {
+    const rows = await db.query<Retraction & { loadId: Uuid }>(
+      `SELECT ${FIELDS} FROM retractions WHERE load_id = ANY ($1::uuid[])`,
+      [loadIds],
+    );
+    return new Map(rows.map((row) => [row.loadId, row]));
+  }
+
+  /** The one to go on with; null if there is none. */
+  async next(db: Queryable): Promise<Retraction | null> {
+    const { rows } = await db.run<Retraction>({
+      name: 'retractions-next',
+      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' ORDER BY created_at, id LIMIT 1`,
+    });
+    return rows[0] ?? null;
+  }
+
+  /** Writes it down; false if its load has one already. */
+  async insert(tx: Queryable, retraction: Omit<Retraction, 'status' | 'removed' | 'finishedAt'>): Promise<boolean> {
+    const inserted = await tx.execute(
+      `INSERT INTO retractions (id, source_id, load_id, status, events, profiles, created_at)
+       VALUES ($1, $2, $3, 'running', $4, $5, $6) ON CONFLICT DO NOTHING`,
+      [
+        retraction.id,
+        retraction.sourceId,
+        retraction.loadId,
+        retraction.events,
+        retraction.profiles,
+        retraction.createdAt,
+      ],
+    );
+    return inserted > 0;
+  }
+
+  /** Notes the events with these message ids as those of the retraction. */
+  async chooseMessages(
+    tx: Transaction,
+    { id, sourceId }: Pick<Retraction, 'id' | 'sourceId'>,
+    messageIds: readonly string[],
+  ): Promise<void> {
+    await tx.query(
+      `INSERT INTO retracted_events (retraction_id, pos)
+       SELECT $1, pos FROM event_log WHERE dedupe_id = ANY ($2::uuid[]) ON CONFLICT DO NOTHING`,
+      [id, messageIds.map((messageId) => dedupeIdOf(sourceId, messageId))],
+    );
+  }
+
+  async extent(db: Queryable, scope: Scope): Promise<RetractionExtent> {
+    const [row] = await db.query<RetractionExtent>(
+      `WITH taken AS (
+         SELECT anchor_id, count(*) AS events FROM event_log e WHERE ${inScope(scope)} GROUP BY anchor_id
+       )
+       SELECT coalesce(sum(t.events), 0)::int8 AS events, count(DISTINCT i.profile_id) AS profiles
+       FROM taken t LEFT JOIN identifiers i ON i.id = t.anchor_id`,
+      [scopeId(scope)],
+    );
+    return row ?? { events: 0, profiles: 0 };
+  }
+
+  async setExtent(tx: Queryable, id: Uuid, { events, profiles }: RetractionExtent): Promise<void> {
+    await tx.query('UPDATE retractions SET events = $2, profiles = $3 WHERE id = $1', [id, events, profiles]);
+  }
+
+  /** Anchors of these partitions, by rising id, that have events of it; those after `afterId`. */
+  async anchors(
+    db: Queryable,
+    scope: Scope,
+    { parts, afterId, limit }: { readonly parts: readonly number[]; readonly afterId: Uuid; readonly limit: number },
+  ): Promise<RetractedAnchor[]> {
+    return db.query<RetractedAnchor>(
+      `SELECT a.anchor_id AS id, a.part, n.events FROM (
+         SELECT DISTINCT ON (e.anchor_id) e.anchor_id, e.part FROM event_log e
+         WHERE ${inScope(scope)} AND e.part = ANY ($2::int2[]) AND e.anchor_id > $3
+         ORDER BY e.anchor_id LIMIT $4
+       ) a CROSS JOIN LATERAL (SELECT count(*) AS events FROM event_log l WHERE l.anchor_id = a.anchor_id) n
+       ORDER BY a.anchor_id`,
+      [scopeId(scope), parts, afterId, limit],
+    );
+  }
+
+  /**
+   * What is left of the anchors' events: those up to the position of each anchor, in pages, one anchor after the other
+   * and by position. Events that could not be applied are left out, as they count nowhere.
+   */
+  async *remaining(
+    tx: Transaction,
+    scope: Scope,
+    anchors: readonly { readonly id: Uuid; readonly toPos: number }[],
+  ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
+    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
+    await tx.query(
+      `DECLARE remaining_events NO SCROLL CURSOR FOR
+       SELECT ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
+         SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
+       ) e
+       WHERE ${outOfScope(scope)}
+         AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
+       ORDER BY a.id, e.pos`,
+      [scopeId(scope), uuidArray(anchors, (a) => a.id), int8Array(anchors, (a) => a.toPos)],
+    );
+    for (;;) {
+      const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
+      if (rows.length > 0) yield rows.map(eventOfRow);
+      if (rows.length < PAGE_EVENTS) return;
+    }
+  }
+
+  /** Takes the events of it that hang on these anchors out of the log; the number of them. */
+  async remove(tx: Transaction, scope: Scope, anchorIds: readonly Uuid[], nowMs: number): Promise<number> {
+    const rows = await tx.query<{ pos: number }>(
+      `DELETE FROM event_log e WHERE ${inScope(scope)} AND e.anchor_id = ANY ($2::uuid[]) RETURNING e.pos`,
+      [scopeId(scope), anchorIds],
+    );
+    const positions = rows.map(({ pos }) => pos);
+    await tx.query(
+      `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE pos = ANY ($1::int8[]) AND state = 'open'`,
+      [positions, nowMs],
+    );
+    if (scope.loadId === null) {
+      await tx.query('DELETE FROM retracted_events WHERE retraction_id = $1 AND pos = ANY ($2::int8[])', [
+        scope.id,
+        positions,
+      ]);
+    }
+    await tx.query('UPDATE retractions SET removed = removed + $2 WHERE id = $1', [scope.id, positions.length]);
+    return positions.length;
+  }
+
+  /** Ends it, and the revert of its load, unless events of it are left; whether it has ended. */
+  async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<boolean> {
+    const [left] = await tx.query(`SELECT FROM event_log e WHERE ${inScope(scope)} LIMIT 1`, [scopeId(scope)]);
+    if (left !== undefined) return false;
+    await tx.query(`UPDATE retractions SET status = 'done', finished_at = $2 WHERE id = $1 AND status = 'running'`, [
+      scope.id,
+      nowMs,
+    ]);
+    if (scope.loadId === null) {
+      await tx.query('DELETE FROM retracted_events WHERE retraction_id = $1', [scope.id]);
+      return true;
+    }
+    await tx.query(
+      `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE load_id = $1 AND state = 'open'`,
+      [scope.loadId, nowMs],
+    );
+    await tx.query(`UPDATE loads SET status = 'reverted', finished_at = $2 WHERE id = $1`, [scope.loadId, nowMs]);
+    return true;
+  }
+}

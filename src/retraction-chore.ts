@@ -1,0 +1,136 @@
+import type { EventLog } from './events/event-log.model.js';
+import type { PartitionLeases } from './events/partition-lease.store.js';
+import type { Retraction, RetractedAnchor } from './events/retraction.model.js';
+import type { RetractionStore } from './events/retraction.store.js';
+import type { AnchorState } from './features/anchor-state.model.js';
+import type { LoadedDefinitions } from './definitions.js';
+import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
+import type { Pipeline, TakenBack } from './pipeline.js';
+import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database } from './platform/postgres.js';
+import { applyTraits, type Traits } from './profiles/traits.model.js';
+
+export interface RetractionChoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly leases: PartitionLeases;
+  readonly retractions: RetractionStore;
+  readonly pipeline: Pipeline;
+  /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
+  readonly maxStepEvents?: number;
+}
+
+const MAX_STEP_ANCHORS = 500;
+const MAX_STEP_EVENTS = 5_000;
+const MAX_ATTEMPTS = 8;
+/** For reading what is left of a single anchor, however long its history is. */
+const READ_TIMEOUT_MS = 10 * 60_000;
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Takes events back, step by step.
+ *
+ * 1. A step is some anchors of this worker's partitions with all events of the retraction that hang on them. What is
+ *    left of the anchors is read from the log before the transaction: nobody else applies events of these partitions
+ *    while the leases stand, and the transaction checks that they do.
+ * 2. One transaction takes the events out of the log and everything that came of them with it. So after each step all
+ *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
+ * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
+ *    of the next event that waits, or now. No evaluation so far is later, and none to come is earlier.
+ * 4. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ */
+export class RetractionChore {
+  readonly #parts: RetractionChoreParts;
+  #reached: { readonly id: Uuid; readonly afterId: Uuid } | null = null;
+
+  constructor(parts: RetractionChoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * One step; false if there is nothing to do here.
+   * @throws DefinitionsChanged, LeaseLost
+   */
+  async runOne(definitions: LoadedDefinitions): Promise<boolean> {
+    const { db, clock, pipeline, retractions } = this.#parts;
+    const retraction = await retractions.next(db);
+    if (retraction === null) return false;
+    const anchors = await this.#nextAnchors(retraction);
+    if (anchors.length === 0) {
+      return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
+    }
+    const left = await this.#readLeft(definitions, retraction, anchors);
+    for (let attempt = 1; ; attempt++) {
+      pipeline.forget();
+      try {
+        await pipeline.retract(definitions, { retraction, ...left, ...(await this.#place()) });
+        break;
+      } catch (error) {
+        const mayPass = error instanceof WeftError && error.code === 'UNAVAILABLE';
+        if (!mayPass || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+    pipeline.forget();
+    this.#reached = { id: retraction.id, afterId: anchors.at(-1)?.id ?? LEAST_ID };
+    return true;
+  }
+
+  /** Those after the last ones first: what was taken out of an index is in the way of a search from its start. */
+  async #nextAnchors(retraction: Retraction): Promise<RetractedAnchor[]> {
+    const { db, leases, retractions, maxStepEvents = MAX_STEP_EVENTS } = this.#parts;
+    const parts = leases.held.map((lease) => lease.part);
+    const afterId = this.#reached?.id === retraction.id ? this.#reached.afterId : LEAST_ID;
+    let found = await retractions.anchors(db, retraction, { parts, afterId, limit: MAX_STEP_ANCHORS });
+    if (found.length === 0 && afterId !== LEAST_ID) {
+      found = await retractions.anchors(db, retraction, { parts, afterId: LEAST_ID, limit: MAX_STEP_ANCHORS });
+    }
+    let events = 0;
+    return found.filter((anchor, i) => (events += anchor.events) <= maxStepEvents || i === 0);
+  }
+
+  /** Folds what is left of the anchors: their events that are applied, but for those that are taken back. */
+  async #readLeft(
+    { features }: LoadedDefinitions,
+    retraction: Retraction,
+    anchors: readonly RetractedAnchor[],
+  ): Promise<Pick<TakenBack, 'anchors' | 'evidence'>> {
+    const { db, leases, retractions } = this.#parts;
+    const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
+    const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
+    const rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
+    const evidence = new Map<string, Evidence>();
+    const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
+      for await (const page of retractions.remaining(tx, retraction, wanted)) {
+        for (const event of page) {
+          const id = event.identifiers[0]?.id ?? '';
+          let anchor = rebuilt.get(id);
+          if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
+          features.apply(anchor.state, event);
+          applyTraits(anchor.traits, event.traits, event);
+          const row = evidenceOf(event);
+          const known = evidence.get(evidenceKey(row));
+          evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
+        }
+      }
+    };
+    await db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
+    return {
+      anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
+      evidence: [...evidence.values()],
+    };
+  }
+
+  /** Where the step stands in acceptance order. */
+  async #place(): Promise<Pick<TakenBack, 'pos' | 'acceptedAt'>> {
+    const { db, clock, log } = this.#parts;
+    const head = await log.bumpTime(clock.now());
+    const [row] = await db.query<{ pos: number; at: number | null }>(
+      `SELECT a.pos, (SELECT accepted_at FROM event_log WHERE pos > a.pos ORDER BY pos LIMIT 1) AS at
+       FROM (SELECT max(applied_pos) AS pos FROM partitions) a`,
+    );
+    return { pos: row?.pos ?? head.pos, acceptedAt: row?.at ?? head.acceptedAt };
+  }
+}

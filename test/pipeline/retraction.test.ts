@@ -1,0 +1,139 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { drainTogether } from '../support/drain-together.js';
+import { loseSessions } from '../support/lose-sessions.js';
+import { readFeed } from '../support/pipeline-state.js';
+import { defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
+import { acceptLoads, knownOf, loadIdOf, strays, type LoadedStep } from '../support/retraction-builders.js';
+import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+const worlds: World[] = [];
+
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+});
+
+async function newWorld(maxRetractionEvents = 40): Promise<World> {
+  const world = await createWorld(START_MS, { limits: { maxRetractionEvents, maxBatchEvents: 50 } });
+  worlds.push(world);
+  await world.accept([], { source: 'web' });
+  await defineSome(world);
+  return world;
+}
+
+/** Steps of which some are of one of two loads, history and news mixed. */
+function loadedLog(seed: number, people = 6): LoadedStep[] {
+  const random = randomFrom(seed);
+  const log = randomLog(random, {
+    steps: 50,
+    maxEventsPerStep: 8,
+    advancesMs: [0, 1, MINUTE_MS, HOUR_MS],
+    historicalShare: 0.3,
+    people,
+  });
+  return log.map((step) => ({ ...step, load: pick(random, [null, null, 'a', 'b']) }));
+}
+
+/** Tells what is known where the loads never were, after some more time. */
+async function without(log: readonly LoadedStep[], loads: readonly string[]) {
+  const world = await newWorld();
+  await acceptLoads(world, log, loads, () => world.drain());
+  return async (laterMs = 0) => {
+    world.clock.advance(laterMs);
+    await world.drain();
+    return knownOf(world);
+  };
+}
+
+describe('events that are taken back', () => {
+  it.each([101, 102, 103, 104, 105, 106])('leave what there is without them (log %i)', async (seed) => {
+    const log = loadedLog(seed, 3 + (seed % 4) * 2);
+    const world = await newWorld();
+    await acceptLoads(world, log, [], (i) => (i % 3 === 0 ? world.drain() : Promise.resolve()));
+    await world.drain();
+    const { id } = await world.engine.retractions.takeBackLoad(loadIdOf('a'));
+    await world.drain();
+    expect((await world.engine.retractions.done(id)).removed).toBeGreaterThan(20);
+    expect(await strays(world.db)).toEqual([]);
+    const never = await without(log, ['a']);
+    expect(await knownOf(world)).toEqual(await never());
+    world.clock.advance(DAY_MS);
+    await world.drain();
+    expect(await knownOf(world)).toEqual(await never(DAY_MS));
+    await readFeed(world.db);
+  });
+
+  it.each([111, 112, 113])('do so also while other events keep coming (log %i)', async (seed) => {
+    const log = loadedLog(seed);
+    const world = await newWorld(15);
+    // Load `a` is taken back in the middle of everything else; what of it comes later is not taken any more.
+    const early = log.map((step, i): LoadedStep => (step.load === 'a' && i > 24 ? { ...step, load: null } : step));
+    await acceptLoads(world, early, [], async (i) => {
+      if (i === 25) await world.engine.retractions.takeBackLoad(loadIdOf('a'));
+      if (i % 2 === 0) await world.engine.worker.runOnce();
+    });
+    await world.drain();
+    expect(await strays(world.db)).toEqual([]);
+    const never = await without(early, ['a']);
+    expect(await knownOf(world)).toEqual(await never());
+    world.clock.advance(DAY_MS);
+    await world.drain();
+    expect(await knownOf(world)).toEqual(await never(DAY_MS));
+  });
+
+  it.each([121, 122])('do so by message ids too, and may be accepted again (log %i)', async (seed) => {
+    const log = loadedLog(seed);
+    const world = await newWorld();
+    await acceptLoads(world, log, [], () => world.drain());
+    const source = { id: 1, key: 'web' };
+    const taken = log.filter((step) => step.load === 'a').flatMap((step) => step.events);
+    const ids = taken.map((event) => event.messageId ?? '');
+    const { id } = await world.engine.retractions.takeBackMessages(source, [...ids, 'never sent']);
+    await world.drain();
+    expect(await world.engine.retractions.done(id)).toMatchObject({ events: ids.length, removed: ids.length });
+    expect(await strays(world.db)).toEqual([]);
+    const { evidence: _, ...never } = await (await without(log, ['a']))();
+    expect(await knownOf(world)).toMatchObject(never);
+    const again = await world.engine.accept.accept(source, taken, { historical: true });
+    expect(new Set(again.map(({ status }) => status))).toEqual(new Set(['accepted']));
+    await world.drain();
+    const { evidence: __, ...all } = await (await without(log, []))();
+    expect(await knownOf(world)).toMatchObject(all);
+  });
+
+  it.each([131, 132])('do so with two workers, of which one is killed again and again (log %i)', async (seed) => {
+    const log = loadedLog(seed, 12);
+    const world = await newWorld(5);
+    const doomed = async () => {
+      const db = await world.test.connect({ entities: [SourceEntity], applicationName: 'doomed' });
+      return world.engineOn(db, { maxRetractionEvents: 5, maxBatchEvents: 5 });
+    };
+    const early = log.map((step, i): LoadedStep => (step.load === 'a' && i > 24 ? { ...step, load: null } : step));
+    let second = await doomed();
+    await acceptLoads(world, early, [], async (i) => {
+      if (i === 25) await world.engine.retractions.takeBackLoad(loadIdOf('a'));
+      if (i % 5 !== 4) return;
+      const draining = drainTogether([world.engine.worker, second.worker]);
+      if (i > 25) {
+        await loseSessions(world.db, 'doomed');
+        await draining;
+        second = await doomed();
+      } else {
+        await draining;
+      }
+    });
+    await drainTogether([world.engine.worker, second.worker]);
+    await second.worker.stop();
+    world.clock.advance(DAY_MS);
+    while ((await openRetractions(world)) > 0) await world.drain();
+    await world.drain();
+    expect(await strays(world.db)).toEqual([]);
+    const never = await without(early, ['a']);
+    expect(await knownOf(world)).toEqual(await never(DAY_MS));
+  });
+});
+
+async function openRetractions({ db }: World): Promise<number> {
+  const [row] = await db.query<{ n: number }>(`SELECT count(*) AS n FROM retractions WHERE status = 'running'`);
+  return row?.n ?? 0;
+}
