@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { build, type BuildOptions } from 'esbuild';
 
 const PACKAGE = new URL('../sdk/js/', import.meta.url).pathname;
@@ -18,20 +19,24 @@ const SHARED: BuildOptions = {
   logLevel: 'warning',
 };
 
-/** The whole package. */
-export async function buildSdk(): Promise<void> {
-  await rm(`${PACKAGE}dist`, { recursive: true, force: true });
-  await build({ ...SHARED, entryPoints: ['src/weft.ts'], format: 'esm', outfile: 'dist/weft.js' });
+/**
+ * The whole package.
+ *
+ * @param dist folder, which is emptied
+ */
+export async function buildSdk(dist = join(PACKAGE, 'dist')): Promise<void> {
+  await rm(dist, { recursive: true, force: true });
+  await build({ ...SHARED, entryPoints: ['src/weft.ts'], format: 'esm', outfile: join(dist, 'weft.js') });
   await build({
     ...SHARED,
     entryPoints: ['src/server.ts'],
     format: 'esm',
     platform: 'node',
-    outfile: 'dist/server.js',
+    outfile: join(dist, 'server.js'),
   });
-  await build({ ...SHARED, ...SCRIPT_TAG, outfile: 'dist/weft.iife.js' });
+  await build({ ...SHARED, ...SCRIPT_TAG, outfile: join(dist, 'weft.iife.js') });
   const compiler = new URL('../node_modules/typescript/bin/tsc', import.meta.url).pathname;
-  const types = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+  const types = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', dist], {
     cwd: PACKAGE,
     encoding: 'utf8',
   });

@@ -140,7 +140,7 @@ export class Delivery {
   /** One round at a time in this page; what is still there after it is tried again when its time has come. */
   #pump(): Promise<void> {
     const { exclusive, queue, isAllowed, flushDelayMs } = this.#options;
-    if (!isAllowed()) return Promise.resolve();
+    if (!isAllowed() || queue.size().events === 0) return Promise.resolve();
     if (this.#waitMs() > 0) {
       this.#schedule(0);
       return Promise.resolve();

@@ -19,10 +19,13 @@ function tabs(owners: readonly string[]) {
     });
   return {
     tabs: owners.map(open),
-    pass: (ms: number): void => {
+    pass: async (ms: number): Promise<void> => {
+      // What was asked for has got as far as to sleep by then.
+      await new Promise(setImmediate);
       nowMs += ms;
       for (const wake of sleepers.splice(0)) wake();
       sleepers = [];
+      await new Promise(setImmediate);
     },
   };
 }
@@ -36,7 +39,7 @@ describe('a lease on the queue, where there are no Web Locks', () => {
         ran.push(String(i));
       }),
     );
-    pass(50);
+    await pass(50);
     expect(await Promise.all(results)).toEqual([true, false]);
     expect(ran).toEqual(['0']);
   });
@@ -45,7 +48,7 @@ describe('a lease on the queue, where there are no Web Locks', () => {
     const { tabs: both, pass } = tabs(['a', 'b']);
     for (const tab of [...both, ...both]) {
       const result = tab.run(async () => undefined);
-      pass(50);
+      await pass(50);
       expect(await result).toBe(true);
     }
   });
@@ -54,15 +57,14 @@ describe('a lease on the queue, where there are no Web Locks', () => {
     const { tabs: both, pass } = tabs(['a', 'b']);
     const [a, b] = both;
     a?.run(() => new Promise<void>(() => undefined)).catch(String);
-    pass(50);
-    await Promise.resolve();
-    pass(9_000);
+    await pass(50);
+    await pass(9_000);
     a?.renew();
-    pass(9_000);
+    await pass(9_000);
     expect(await b?.run(async () => undefined)).toBe(false);
-    pass(1_001);
+    await pass(1_001);
     const result = b?.run(async () => undefined);
-    pass(50);
+    await pass(50);
     expect(await result).toBe(true);
   });
 
@@ -70,12 +72,12 @@ describe('a lease on the queue, where there are no Web Locks', () => {
     const { tabs: both, pass } = tabs(['a', 'b']);
     const [a, b] = both;
     a?.run(() => new Promise<void>(() => undefined)).catch(String);
-    pass(50);
+    await pass(50);
     b?.release();
     expect(await b?.run(async () => undefined)).toBe(false);
     a?.release();
     const result = b?.run(async () => undefined);
-    pass(50);
+    await pass(50);
     expect(await result).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
 import type { Runtime } from './runtime.js';
 import type { KeyValueStore } from './storage.js';
 
-/** Runs one task at a time over all tabs of a site. */
+/** Runs one task at a time over all tabs of a site. Tasks do not fail. */
 export interface Exclusive {
   /** @returns false if another tab is at it and could not be waited for: try again in a while. */
   run(task: () => Promise<void>): Promise<boolean>;
@@ -19,16 +19,17 @@ export interface ExclusiveOptions extends Pick<Runtime, 'now' | 'sleep'> {
   readonly leaseMs: number;
 }
 
-/** Longer than it takes another tab to see what was written. */
+/** Longer than it takes a tab to see what another one wrote to the store, which is a matter of messages between them. */
 const SETTLE_MS = 50;
 
 /**
  * By Web Locks where there are any (pages with TLS); else by a lease in the store: whoever has written its name there and
- * still reads it after a while has the place until a time that is written beside it. Two tabs may in rare cases both
- * believe that they have it, which costs a request and no event: Weft drops messages that it has.
+ * still reads it after a while has the place until a time that is written beside it. Either way the task begins when the
+ * tab can be expected to see what the one before it has done. Where that fails, it costs a request and no event: Weft
+ * drops messages that it has.
  */
 export function createExclusive(options: ExclusiveOptions): Exclusive {
-  const { store, name, owner, now } = options;
+  const { store, name, owner, now, sleep } = options;
   let { locks } = options;
   const claim = (): void => store.set(name, `${owner} ${String(now() + options.leaseMs)}`);
   const holder = (): string | null => {
@@ -42,26 +43,21 @@ export function createExclusive(options: ExclusiveOptions): Exclusive {
     const found = holder();
     if (found !== null && found !== owner) return false;
     claim();
-    await options.sleep(SETTLE_MS);
+    await sleep(SETTLE_MS);
     if (holder() !== owner) return false;
-    try {
-      await task();
-    } finally {
-      release();
-    }
+    await task();
+    release();
     return true;
   };
   return {
     run: async (task) => {
-      if (locks === undefined) return runWithLease(task);
       try {
-        await locks.request(name, task);
-        return true;
+        await locks?.request(name, () => sleep(SETTLE_MS).then(task));
       } catch {
         // As in a sandboxed frame.
         locks = undefined;
-        return runWithLease(task);
       }
+      return locks !== undefined || runWithLease(task);
     },
     renew: () => {
       if (locks === undefined) claim();

@@ -31,7 +31,7 @@ export interface WeftServerOptions {
   readonly deadlineMs?: number;
   /** How many questions are under way at most; the next ones get the default at once. Default 200. */
   readonly maxConcurrent?: number;
-  /** How long an event waits for others to be sent with, ms. Default 250. */
+  /** How long an event waits for others to be sent with, ms. Default 200. */
   readonly flushDelayMs?: number;
   /** How many events wait at most, in memory; the oldest are dropped. Default 10,000. */
   readonly maxQueuedEvents?: number;
@@ -142,7 +142,7 @@ function signed(identifier: EdgeIdentifier, secret: string | undefined): EdgeIde
 }
 
 function deliveryOf(options: WeftServerOptions, url: string, onProblem: (problem: Problem) => void): Delivery | null {
-  const { writeKey, maxQueuedEvents = 10_000, maxQueuedBytes = 10_000_000, flushDelayMs = 250 } = options;
+  const { writeKey, maxQueuedEvents = 10_000, maxQueuedBytes = 10_000_000, flushDelayMs = 200 } = options;
   if (writeKey === undefined) return null;
   return new Delivery({
     url,

@@ -45,7 +45,7 @@ export interface WeftOptions {
   readonly deadlineMs?: number;
   /** How often to ask while somebody listens for changes, ms. Default 30,000; at least 5,000. */
   readonly refreshMs?: number;
-  /** How long an event waits for others to be sent with, ms. Default 250. */
+  /** How long an event waits for others to be sent with, ms. Default 200. */
   readonly flushDelayMs?: number;
   /** How many events wait at most; the oldest are dropped. Default 1,000. */
   readonly maxQueuedEvents?: number;
@@ -182,7 +182,7 @@ function deliveryOf(
   prefix: string,
   hooks: Pick<DeliveryOptions, 'url' | 'isAllowed' | 'onProblem' | 'onToken'>,
 ): Delivery | null {
-  const { writeKey, maxQueuedEvents = 1_000, maxQueuedBytes = 1_000_000, flushDelayMs = 250 } = options;
+  const { writeKey, maxQueuedEvents = 1_000, maxQueuedBytes = 1_000_000, flushDelayMs = 200 } = options;
   if (writeKey === undefined) return null;
   const pageId = newUuid().slice(0, 8);
   return new Delivery({
