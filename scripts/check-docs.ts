@@ -41,6 +41,7 @@ async function readPages(): Promise<Page[]> {
     'seeds/README.md',
     'trainer/README.md',
     'sdk/js/README.md',
+    'integrations/wordpress/README.md',
   ];
   const docs = (await readdir(join(ROOT, 'docs'), { recursive: true })).filter((name) => name.endsWith('.md'));
   const paths = [...names, ...docs.map((name) => `docs/${name}`)];

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes available to the tests what npm does not bring: redis-server (7 or newer) and Chromium.
+# Makes available to the tests what npm does not bring: redis-server (7 or newer), Chromium, and PHP with WordPress and
+# MariaDB.
 #
-# Uses what WEFT_TEST_REDIS_URL and WEFT_TEST_CHROMIUM name, else what is installed or runs, else installs it: with
+# Uses what WEFT_TEST_REDIS_URL, WEFT_TEST_CHROMIUM and WEFT_TEST_WORDPRESS name, else what is installed or runs, else installs it: with
 # apt-get as root on Debian and its kin, with brew on macOS. Where it cannot, says in one line what will not be tested,
 # and succeeds all the same.
 set -uo pipefail
@@ -12,27 +13,29 @@ bounded() {
   if command -v timeout >/dev/null; then timeout "$WAIT_SECONDS" "$@"; else "$@"; fi
 }
 
+# install_with_apt <package>…
 install_with_apt() {
-  local options=(-qq -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1)
+  local options=(-qq -o DPkg::Options::=--force-unsafe-io -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1)
   export DEBIAN_FRONTEND=noninteractive
   # RUNLEVEL keeps a package from starting a service that nobody asked for.
-  local install=(env RUNLEVEL=1 apt-get "${options[@]}" install -y --no-install-recommends "$1")
+  local install=(env RUNLEVEL=1 apt-get "${options[@]}" install -y --no-install-recommends "$@")
   bounded "${install[@]}" >/dev/null 2>&1 && return 0
   bounded apt-get "${options[@]}" update >/dev/null 2>&1 && bounded "${install[@]}" >/dev/null 2>&1
 }
 
-# install <Debian package> <brew arguments…>: succeeds if it was installed, else says why not.
+# install <Debian packages, with spaces> <brew arguments…>: succeeds if they were installed, else says why not.
 install() {
-  local package="$1"
+  local packages
+  read -ra packages <<<"$1"
   shift
   if [[ "$(uname -s)" == Darwin ]]; then
     command -v brew >/dev/null || { echo "there is no brew to install it"; return 1; }
     echo "Installing for the tests: brew install $*" >&2
     bounded brew install --quiet "$@" >/dev/null 2>&1 || { echo "brew could not install it"; return 1; }
   elif command -v apt-get >/dev/null; then
-    [[ "$(id -u)" == 0 ]] || { echo "install it with: sudo apt-get install $package"; return 1; }
-    echo "Installing for the tests: apt-get install $package" >&2
-    install_with_apt "$package" || { echo "apt-get could not install it"; return 1; }
+    [[ "$(id -u)" == 0 ]] || { echo "install it with: sudo apt-get install ${packages[*]}"; return 1; }
+    echo "Installing for the tests: apt-get install ${packages[*]}" >&2
+    install_with_apt "${packages[@]}" || { echo "apt-get could not install it"; return 1; }
   else
     echo "install it and put it on the PATH"
     return 1
@@ -76,6 +79,28 @@ set_up_chromium() {
   why="$(install chromium --cask chromium)" || echo "Skipped for want of Chromium (clients in a browser): $why"
 }
 
+# --- WordPress ----------------------------------------------------------------------------------------------------------
+
+# The core of WordPress, of any version that the plugin works with; servers run from the tests, none is started here.
+# php-cgi and micro-httpd, named first, are what Debian's wordpress takes in place of Apache. 25 MB to load, 210 MB on disk.
+readonly WORDPRESS_PACKAGES="php-cgi micro-httpd php php-cli php-curl php-mysql mariadb-server-core wordpress"
+
+wordpress_is_there() {
+  [[ -f "${WEFT_TEST_WORDPRESS:-/usr/share/wordpress}/wp-load.php" ]] && command -v php mariadbd >/dev/null
+}
+
+set_up_wordpress() {
+  wordpress_is_there && return
+  local why
+  if [[ "$(uname -s)" == Darwin ]]; then
+    command -v php >/dev/null || why="$(install "" php)" || echo "Skipped for want of PHP (the WordPress plugin): $why"
+    echo "Skipped for want of WordPress (the WordPress plugin as a whole): there is no package of it for macOS"
+    return
+  fi
+  why="$(install "$WORDPRESS_PACKAGES" php)" || echo "Skipped for want of WordPress (the WordPress plugin): $why"
+}
+
 set_up_redis
 set_up_chromium
+set_up_wordpress
 exit 0

@@ -90,7 +90,8 @@ final class Visitor {
 	public function identifier(): ?array {
 		$user_id = $this->user_id();
 		$secret  = $this->options->text( 'signing_secret' );
-		if ( null !== $user_id && '' !== $user_id && '' !== $secret ) {
+		// A line break would let one signature stand for two identifiers.
+		if ( null !== $user_id && '' !== $user_id && ! preg_match( '/[\r\n]/', $user_id ) && '' !== $secret ) {
 			return array(
 				'namespace' => 'user_id',
 				'value'     => $user_id,
