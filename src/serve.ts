@@ -86,6 +86,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           accept: engine.accept,
           sources: app.sources,
           keys: app.keys,
+          credentials: app.keys,
           webhooks: app.webhooks,
           segments: engine.services.segments,
           features: engine.services.features,

@@ -22,6 +22,7 @@ import type { SourceService } from '../sources/source.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
 import type { WebhookService } from '../sources/webhooks/webhook.service.js';
 import type { ApiKeyService } from './auth/api-key.service.js';
+import type { Credentials } from './auth/credentials.js';
 import type { RequestLimits } from './request-limits.js';
 
 /** What reads need of the definitions in force; one consistent whole. */
@@ -65,6 +66,8 @@ export interface ApiServices {
   readonly accept: EventAcceptor;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
+  /** Of all who may ask, by key or otherwise. */
+  readonly credentials: Credentials;
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;

@@ -6,6 +6,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { ApiServices } from './api-services.js';
 import { hasScope } from './auth/api-key.model.js';
+import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
@@ -17,6 +18,8 @@ export interface GraphqlSocketOptions {
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
+  /** Closes sockets whose key has ended, in which nothing happens too. */
+  readonly sessions: SessionWatch;
   /** Default 10,000. */
   readonly maxSockets?: number;
   /** Between pings; a client that does not answer one within this time is cut off, ms. Default 12,000. */
@@ -44,8 +47,8 @@ type SocketContext = Context<Record<string, unknown>, Extra>;
  * `/graphql` over WebSocket, protocol graphql-transport-ws. The key comes as `connectionParams: { apiKey }`, or as the
  * header or parameter `Authorization`.
  *
- * Close codes beside the protocol's own (4400, 4406, 4408, 4409, 4429): 4401 for a key that is missing, wrong or was
- * revoked, 4403 for one that may not read, 4500 for a fault of ours.
+ * Close codes beside the protocol's own (4400, 4406, 4408, 4409, 4429): 4401 for a key that is missing, wrong, was
+ * revoked or has expired, 4403 for one that may not read, 4500 for a fault of ours.
  */
 export function attachGraphqlSocket(server: Server, options: GraphqlSocketOptions): GraphqlSocket {
   const { maxSockets = 10_000, keepAliveMs = 12_000 } = options;
@@ -102,16 +105,25 @@ function refuse(socket: Duplex, status: string): void {
 
 async function connect(
   { connectionParams, extra }: SocketContext,
-  { services, presenter }: GraphqlSocketOptions,
+  { services, presenter, sessions }: GraphqlSocketOptions,
 ): Promise<boolean> {
   try {
     const secret = secretOf(connectionParams ?? {}, extra.request);
-    const key = secret === null ? null : await services.keys.verify(secret);
+    const key = secret === null ? null : await services.credentials.verify(secret);
     if (secret === null || key === null) {
       extra.socket.close(UNAUTHORIZED, 'Unauthorized');
       return false;
     }
     extra.secret = secret;
+    const { socket } = extra;
+    const leave = sessions.add({
+      expiresAt: key.expiresAt,
+      isStillValid: async () => (await services.credentials.verify(secret)) !== null,
+      end: () => {
+        socket.close(UNAUTHORIZED, 'Unauthorized');
+      },
+    });
+    socket.once('close', leave);
     return hasScope(key, 'read') || hasScope(key, 'ingest');
   } catch (error) {
     presenter.onDefect(error, presenter.newErrorId());
@@ -134,7 +146,7 @@ async function subscribe(
   { schema, services, watch }: GraphqlSocketOptions,
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const { secret, socket } = extra;
-  const key = secret === undefined ? null : await services.keys.verify(secret);
+  const key = secret === undefined ? null : await services.credentials.verify(secret);
   if (key === null || secret === undefined) {
     socket.close(UNAUTHORIZED, 'Unauthorized');
     return [new GraphQLError('the key is not valid any more')];
@@ -142,8 +154,10 @@ async function subscribe(
   if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
     return [new GraphQLError(`more than ${String(MAX_OPERATIONS_PER_SOCKET)} operations on one connection`)];
   }
+  const refusal = services.limits.refusalOfRequest(key);
+  if (refusal !== undefined) return [new GraphQLError(refusal.message, { originalError: refusal })];
   const isStillValid = async (): Promise<boolean> => {
-    if ((await services.keys.verify(secret)) !== null) return true;
+    if ((await services.credentials.verify(secret)) !== null) return true;
     socket.close(UNAUTHORIZED, 'Unauthorized');
     return false;
   };

@@ -3,17 +3,20 @@ import { GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql'
 import { createHandler, type Handler } from 'graphql-sse';
 import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
+import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation, type Operation } from './graphql/read-document.js';
-import { answerErrors, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
+import { answerErrors, bearerOf, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
 
 export interface StreamRoutesOptions {
   readonly schema: GraphQLSchema;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
+  /** Ends streams whose key has ended, in which nothing happens too. */
+  readonly sessions: SessionWatch;
   /** Default 10,000. */
   readonly maxStreams?: number;
   /** A message that is not taken within this time ends its stream. Default 30,000. */
@@ -31,6 +34,8 @@ interface Stream {
   ended: boolean;
   /** The key was revoked, or has expired, since the stream began. */
   isKeyGone: boolean;
+  /** Called when the stream ended: nobody has to watch its key any more. */
+  unwatch: (() => void) | null;
 }
 
 /**
@@ -57,7 +62,7 @@ export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPlugin
           });
         }
         if (streams.size >= maxStreams) throw new WeftError('OVERLOADED', 'too many streams', { retryAfterMs: 5_000 });
-        const stream: Stream = { request, unsent: 0, wake: null, ended: false, isKeyGone: false };
+        const stream: Stream = { request, unsent: 0, wake: null, ended: false, isKeyGone: false, unwatch: null };
         streams.add(stream);
         try {
           await serve(handler, stream, reply, writeTimeoutMs);
@@ -82,14 +87,14 @@ export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPlugin
 
 type SseHandler = Handler<FastifyRequest, Stream>;
 
-function sseHandler({ schema, services, watch, presenter }: StreamRoutesOptions): SseHandler {
+function sseHandler({ schema, services, watch, presenter, sessions }: StreamRoutesOptions): SseHandler {
   return createHandler<FastifyRequest, Stream, Operation['contextValue']>({
     // No token: never the single connection mode.
     authenticate: () => null,
     validate: () => [],
     onSubscribe: ({ context: stream }, asked) => readOperation(schema, asked, contextOfStream(stream, services, watch)),
     onOperation: (_context, { context: stream }, _args, result) =>
-      isSubscription(result) ? withReasonOfEnd(result, stream) : undefined,
+      isSubscription(result) ? endingWithKey(result, stream, services, sessions) : undefined,
     onNext: async (_context, { context: stream }, result) => {
       await sendable(stream);
       const { errors, ...rest } = result as ExecutionResult;
@@ -106,6 +111,20 @@ function contextOfStream(stream: Stream, services: ApiServices, watch: Definitio
     stream.isKeyGone ||= !isValid;
     return isValid;
   });
+}
+
+/** The same results, that also end when the key does while nothing happens. */
+function endingWithKey(results: Results, stream: Stream, services: ApiServices, sessions: SessionWatch): Results {
+  const { principal, headers } = stream.request;
+  stream.unwatch = sessions.add({
+    expiresAt: principal?.expiresAt ?? null,
+    isStillValid: async () => (await services.credentials.verify(bearerOf(headers.authorization) ?? '')) !== null,
+    end: () => {
+      stream.isKeyGone = true;
+      void results.return();
+    },
+  });
+  return withReasonOfEnd(results, stream);
 }
 
 type Results = AsyncGenerator<ExecutionResult, void, undefined>;
@@ -182,6 +201,7 @@ async function sendable(stream: Stream): Promise<void> {
 
 function end(stream: Stream): void {
   stream.ended = true;
+  stream.unwatch?.();
   stream.wake?.();
 }
 

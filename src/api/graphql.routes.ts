@@ -83,7 +83,7 @@ function refuseDeepNesting(request: unknown): void {
   }
 }
 
-/** Answers 401 to requests without a valid key, and notes the key on the others. */
+/** Answers 401 to requests without a valid key and 429 to those that come too often, and notes who asks on the others. */
 export function demandKey(app: FastifyInstance, services: ApiServices): void {
   app.decorateRequest('principal', null);
   app.addHook('onRequest', (request, _reply, done) => {
@@ -93,12 +93,12 @@ export function demandKey(app: FastifyInstance, services: ApiServices): void {
     }
     const admit = (principal: Principal | null): void => {
       request.principal = principal;
-      done(principal === null ? unauthenticated() : undefined);
+      done(principal === null ? unauthenticated() : services.limits.refusalOfRequest(principal));
     };
     const secret = bearerOf(request.headers.authorization);
-    const known = secret === null ? null : services.keys.verifyKnown(secret);
+    const known = secret === null ? null : services.credentials.verifyKnown(secret);
     if (known !== undefined) admit(known);
-    else services.keys.verify(secret ?? '').then(admit, done);
+    else services.credentials.verify(secret ?? '').then(admit, done);
   });
 }
 
@@ -110,7 +110,7 @@ export function contextOf(request: FastifyRequest, services: ApiServices, watch:
     services,
     watch,
     principal,
-    async () => (await services.keys.verify(bearerOf(authorization) ?? '')) !== null,
+    async () => (await services.credentials.verify(bearerOf(authorization) ?? '')) !== null,
   );
 }
 

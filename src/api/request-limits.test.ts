@@ -8,7 +8,7 @@ let clock: ManualClock;
 let metrics: Metrics;
 let limits: RequestLimits;
 
-type Sender = Parameters<RequestLimits['admitRequest']>[0];
+type Sender = Parameters<RequestLimits['refusalOfRequest']>[0];
 
 const KEY: Sender = { id: 'key', ratePerSecond: 10 };
 const PLAIN: Sender = { id: 'plain', ratePerSecond: null };
@@ -48,13 +48,10 @@ describe('RequestLimits', () => {
   });
 
   it('counts the requests of a key apart from its events, and those of a key without a rate not at all', () => {
-    const ask = (key: Sender) =>
-      refusal(() => {
-        limits.admitRequest(key);
-      });
+    const ask = (key: Sender) => limits.refusalOfRequest(key) ?? null;
     expect(events(20)).toBeNull();
     for (let i = 0; i < 20; i += 1) expect(ask(KEY)).toBeNull();
-    expect(ask(KEY)).toEqual(['RATE_LIMITED', 100]);
+    expect(ask(KEY)).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 100 });
     for (let i = 0; i < 1_000; i += 1) expect(ask(PLAIN)).toBeNull();
   });
 

@@ -65,26 +65,28 @@ export class RequestLimits {
     const { maxEventsPerSecond } = source;
     const sourceWaitMs =
       maxEventsPerSecond === null ? 0 : this.deps.sources.take(source.key, events, rateOf(maxEventsPerSecond));
-    if (sourceWaitMs > 0) this.#refuse('source_events', 'this source sends more events than it may', sourceWaitMs);
+    if (sourceWaitMs > 0) {
+      throw this.#refusal('source_events', 'this source sends more events than it may', sourceWaitMs);
+    }
     const keyWaitMs = this.deps.events.take(id, events, ratePerSecond === null ? undefined : rateOf(ratePerSecond));
     if (keyWaitMs === 0) return;
     if (maxEventsPerSecond !== null) this.deps.sources.giveBack(source.key, events);
-    this.#refuse('key_events', 'this key sends more events than it may', keyWaitMs);
+    throw this.#refusal('key_events', 'this key sends more events than it may', keyWaitMs);
   }
 
   /**
    * To be asked once a GraphQL request; a subscription is one.
-   * @throws WeftError RATE_LIMITED
+   * @returns RATE_LIMITED, to be thrown or told; undefined where the request may go on
    */
-  admitRequest({ id, ratePerSecond }: Sender): void {
-    if (ratePerSecond === null) return;
+  refusalOfRequest({ id, ratePerSecond }: Sender): WeftError | undefined {
+    if (ratePerSecond === null) return undefined;
     const waitMs = this.deps.requests.take(id, 1, rateOf(ratePerSecond));
-    if (waitMs > 0) this.#refuse('key_requests', 'this key asks more often than it may', waitMs);
+    return waitMs === 0 ? undefined : this.#refusal('key_requests', 'this key asks more often than it may', waitMs);
   }
 
-  #refuse(limit: (typeof REQUEST_LIMITS)[number], message: string, retryAfterMs: number): never {
+  #refusal(limit: (typeof REQUEST_LIMITS)[number], message: string, retryAfterMs: number): WeftError {
     this.#limited.add(1, limit);
-    throw new WeftError('RATE_LIMITED', message, {
+    return new WeftError('RATE_LIMITED', message, {
       hint: 'wait as long as Retry-After or retryAfterMs says, then send the same again',
       retryAfterMs,
     });

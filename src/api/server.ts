@@ -11,6 +11,7 @@ import { graphiqlRoutes } from './graphiql.routes.js';
 import { graphqlRoutes } from './graphql.routes.js';
 import { attachGraphqlSocket } from './graphql-socket.js';
 import { graphqlStreamRoutes } from './graphql-stream.routes.js';
+import { SessionWatch } from './auth/session-watch.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
@@ -38,6 +39,8 @@ export interface ApiServerDependencies {
   readonly publicUrl?: string;
   /** How soon definitions that another process changed are in force here, ms. Default 500. */
   readonly definitionsPollMs?: number;
+  /** How late an expired key is noticed in a socket or stream in which nothing happens, ms. Default 1,000. */
+  readonly sessionSweepMs?: number;
 }
 
 /**
@@ -67,18 +70,26 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await watch.start();
   app.addHook('onClose', () => watch.stop());
 
-  const socket = attachGraphqlSocket(app.server, { schema, services, watch, presenter });
+  const { sessionSweepMs: sweepMs } = deps;
+  const sessions = new SessionWatch({ clock, onError, ...(sweepMs === undefined ? {} : { sweepMs }) });
+  app.addHook('onClose', (_app, done) => {
+    sessions.close();
+    done();
+  });
+  const socket = attachGraphqlSocket(app.server, { schema, services, watch, presenter, sessions });
   app.addHook('preClose', () => socket.close());
 
-  const { accept, keys, sources, limits } = services;
+  const { accept, credentials, sources, limits } = services;
   const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
-  await app.register(trackingRoutes({ accept, keys, sources, limits, clock, onDefect, ...publicUrl }));
-  await app.register(webhookRoutes({ receiver: services.webhooks.receiver, keys, sources, limits, clock, onDefect }));
+  await app.register(trackingRoutes({ accept, keys: credentials, sources, limits, clock, onDefect, ...publicUrl }));
+  await app.register(
+    webhookRoutes({ receiver: services.webhooks.receiver, keys: credentials, sources, limits, clock, onDefect }),
+  );
   const warm = new WarmQueries();
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
   await app.register(graphiqlRoutes);
-  await app.register(graphqlStreamRoutes({ schema, services, watch, presenter }));
+  await app.register(graphqlStreamRoutes({ schema, services, watch, presenter, sessions }));
   const { readiness, metrics, version } = deps;
   await app.register(healthRoutes({ db, readiness, metrics, version }));
   return app;

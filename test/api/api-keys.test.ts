@@ -12,6 +12,7 @@ import type { TestDatabase } from '../support/database.js';
 import { TRACKING_ENTITIES } from '../support/tracking-server.js';
 
 const SECRET = new RootSecret(Buffer.from('the secret of a test'));
+const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 0, 31, 12);
 
 /** Counts what reaches the database. */
@@ -182,6 +183,68 @@ describe('ApiKeyService', () => {
     ['expiresAt', { scopes: ['read'], expiresAt: NOW }],
   ] as const)('refuses to make a key whose %s are wrong', async (where, input) => {
     await expect(keys.create({ name: 'a', ...input })).rejects.toMatchObject({ code: 'BAD_REQUEST', where });
+  });
+
+  it('rotates a key: the new one has its rights and lifetime, the old one ends after the overlap', async () => {
+    const old = await keys.create({
+      name: 'pages',
+      scopes: ['edge'],
+      origins: ['https://shop.example'],
+      ratePerSecond: 50,
+      expiresAt: NOW + 30 * DAY_MS,
+    });
+    clock.advance(10 * DAY_MS);
+    const { key, secret, signingSecret } = await keys.rotate(old.key.id, DAY_MS);
+    expect(key).toEqual({
+      ...old.key,
+      id: key.id,
+      prefix: key.prefix,
+      rotatedFrom: old.key.id,
+      createdAt: clock.now(),
+      expiresAt: clock.now() + 30 * DAY_MS,
+    });
+    expect(signingSecret).not.toBe(old.signingSecret);
+    expect(await keys.verify(secret)).toMatchObject({ rotatedFrom: old.key.id });
+    clock.advance(DAY_MS - 1);
+    expect(await keys.verify(old.secret)).not.toBeNull();
+    clock.advance(1);
+    expect(await keys.verify(old.secret)).toBeNull();
+    expect(await keys.verify(secret)).not.toBeNull();
+  });
+
+  it('never lengthens the life of a key by rotating it', async () => {
+    const { key } = await keys.create({ name: 'a', scopes: ['read'], expiresAt: NOW + 1_000 });
+    await keys.rotate(key.id, DAY_MS);
+    expect((await keys.list()).find(({ id }) => id === key.id)?.expiresAt).toBe(NOW + 1_000);
+  });
+
+  it('rotates a key once, however many ask at once, and not one that has ended', async () => {
+    const { key } = await keys.create({ name: 'a', scopes: ['read'] });
+    const attempts = await Promise.allSettled(Array.from({ length: 5 }, () => newService().rotate(key.id, DAY_MS)));
+    expect(attempts.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const attempt of attempts) {
+      if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'CONFLICT' });
+    }
+    clock.advance(DAY_MS);
+    await expect(keys.rotate(key.id, DAY_MS)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const { key: other } = await keys.create({ name: 'b', scopes: ['read'] });
+    await expect(keys.rotate(other.id, 91 * DAY_MS)).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'overlap' });
+  });
+
+  it('asks the database alike for a key that is unknown, that has expired and that was revoked', async () => {
+    const expired = await keys.create({ name: 'a', scopes: ['read'], expiresAt: NOW + 1 });
+    const revoked = await keys.create({ name: 'b', scopes: ['read'] });
+    await keys.revoke(revoked.key.id);
+    clock.advance(1);
+    for (const secret of [`weft_r_${'1'.repeat(43)}`, expired.secret, revoked.secret]) {
+      const before = store.lookups;
+      expect(keys.verifyKnown(secret)).toBeUndefined();
+      expect(await keys.verify(secret)).toBeNull();
+      expect(await keys.verify(secret)).toBeNull();
+      expect(keys.verifyKnown(secret)).toBeNull();
+      expect(store.lookups - before).toBe(1);
+    }
+    expect(store.lastUsed).toEqual([]);
   });
 
   it('wants a name, a scope, and a source for keys that send events', async () => {

@@ -231,6 +231,18 @@ describe('weft keys', () => {
     expect((await weftKeys('create', '-s', 'edge', '-n', 'pages', '--rate', '0')).stderr).toContain('whole number');
   });
 
+  it('rotates a key by prefix or id', async () => {
+    const made = (await weftKeys('create', '-s', 'read', '-n', 'rotated')).stdout.trim();
+    const { code, stdout, stderr } = await weftKeys('rotate', made.slice(0, 11), '--overlap', '2h');
+    expect(code).toBe(0);
+    expect(stderr).toContain(`in the place of ${made.slice(0, 11)}, which ends 20`);
+    expect(await keys.verify(stdout.trim())).toMatchObject({ name: 'rotated', scopes: ['read'] });
+    expect((await keys.verify(made))?.expiresAt).toBe(world.clock.now() + 2 * 3_600_000);
+    const again = await weftKeys('rotate', made.slice(0, 11));
+    expect(again).toMatchObject({ code: 1 });
+    expect(again.stderr).toContain('rotatedFrom');
+  });
+
   it('revokes by prefix or id, once', async () => {
     const secret = (await weftKeys('create', '-s', 'admin', '-n', 'gone')).stdout.trim();
     const prefix = secret.slice(0, 11);

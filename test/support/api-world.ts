@@ -129,6 +129,7 @@ export async function createApiWorld(
     accept: engine.accept,
     sources,
     keys,
+    credentials: keys,
     webhooks,
     segments: engine.services.segments,
     features: engine.services.features,
@@ -149,6 +150,7 @@ export async function createApiWorld(
     onDefect,
     onError: onDefect,
     definitionsPollMs: 20,
+    sessionSweepMs: 20,
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;

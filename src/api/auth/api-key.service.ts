@@ -23,6 +23,9 @@ const CACHE_TTL_MS = 10_000;
 const MAX_CACHED_KEYS = 10_000;
 const LAST_USED_EVERY_MS = 60_000;
 const MAX_KEYS_OF_SOURCE = 200;
+const MAX_OVERLAP_MS = 90 * 86_400_000;
+/** A key that everybody can read is never without a rate. */
+const DEFAULT_EDGE_RATE_PER_SECOND = 1_000;
 
 /** A key as it is shown when it is made; its secret cannot be shown again. */
 export interface CreatedKey {
@@ -78,27 +81,48 @@ export class ApiKeyService {
    * @throws WeftError BAD_REQUEST, CONFIG_INVALID for an edge key where the installation has no secret
    */
   async create(input: NewApiKey): Promise<CreatedKey> {
-    const nowMs = this.deps.clock.now();
-    checkNewKey(input, nowMs);
-    const secret = makeSecret(input.scopes, this.deps.randomBytes(32));
-    const key: ApiKey = {
-      id: newId(nowMs),
+    checkNewKey(input, this.deps.clock.now());
+    const created = this.#make({
       name: input.name,
-      prefix: prefixOf(secret),
       scopes: API_SCOPES.filter((scope) => input.scopes.includes(scope)),
       sourceId: input.sourceId ?? null,
       origins: [...new Set(input.origins)],
-      ratePerSecond: input.ratePerSecond ?? null,
+      ratePerSecond: input.ratePerSecond ?? (input.scopes.includes('edge') ? DEFAULT_EDGE_RATE_PER_SECOND : null),
       rotatedFrom: null,
-      createdAt: nowMs,
       expiresAt: input.expiresAt ?? null,
-      revokedAt: null,
-      lastUsedAt: null,
-    };
-    // Before the key is there: an installation without a secret has none to sign with.
-    const signing = this.#signingSecretOf(key);
-    await this.deps.store.insert({ ...key, keyHash: hashSecret(secret) });
-    return { key, secret, signingSecret: signing };
+    });
+    await this.deps.store.insert({ ...created.key, keyHash: hashSecret(created.secret) });
+    return created;
+  }
+
+  /**
+   * Puts a key with the same rights, of the same lifetime, in the place of another, which ends after the overlap.
+   * @param overlapMs for which both are valid, so that those who have the old one can be given the new one
+   * @throws WeftError NOT_FOUND; CONFLICT if it was rotated before; BAD_REQUEST for an overlap that is too long
+   */
+  async rotate(id: Uuid, overlapMs: number): Promise<CreatedKey> {
+    if (overlapMs > MAX_OVERLAP_MS) {
+      throw new WeftError('BAD_REQUEST', 'the overlap is too long', { where: 'overlap', hint: 'give 90d or less' });
+    }
+    const old = await this.deps.store.findById(id);
+    if (old === null) throw noSuchKey();
+    const nowMs = this.deps.clock.now();
+    const { name, scopes, sourceId, origins, ratePerSecond } = old;
+    const expiresAt = old.expiresAt === null ? null : nowMs + (old.expiresAt - old.createdAt);
+    const created = this.#make({ name, scopes, sourceId, origins, ratePerSecond, rotatedFrom: id, expiresAt });
+    const outcome = await this.deps.store.rotate(
+      { ...created.key, keyHash: hashSecret(created.secret) },
+      nowMs + overlapMs,
+    );
+    if (outcome === 'not_in_use') throw noSuchKey();
+    if (outcome === 'rotated_before') {
+      throw new WeftError('CONFLICT', 'another key is in the place of this one already', {
+        where: 'id',
+        hint: 'rotate that one: it is the key whose rotatedFrom is this id',
+      });
+    }
+    this.#cache.clear();
+    return created;
   }
 
   /**
@@ -162,6 +186,21 @@ export class ApiKeyService {
   /** Waits for the writes that no request waited for; to be called before the database is closed. */
   async drain(): Promise<void> {
     await Promise.all(this.#writing);
+  }
+
+  /** @throws WeftError CONFIG_INVALID for an edge key where the installation has no secret: before the key is there */
+  #make(attributes: Omit<ApiKey, 'id' | 'prefix' | 'createdAt' | 'revokedAt' | 'lastUsedAt'>): CreatedKey {
+    const nowMs = this.deps.clock.now();
+    const secret = makeSecret(attributes.scopes, this.deps.randomBytes(32));
+    const key: ApiKey = {
+      ...attributes,
+      id: newId(nowMs),
+      prefix: prefixOf(secret),
+      createdAt: nowMs,
+      revokedAt: null,
+      lastUsedAt: null,
+    };
+    return { key, secret, signingSecret: this.#signingSecretOf(key) };
   }
 
   #signingSecretOf(key: ApiKey): string | null {

@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import type { Uuid } from '../../platform/ids.js';
 import { translatedRepository, type TranslatedRepository } from '../../platform/translated-repository.js';
 import { ApiKeyEntity } from './api-key.entity.js';
-import type { ApiKey } from './api-key.model.js';
+import { isUsable, type ApiKey } from './api-key.model.js';
 
 export interface StoredApiKey extends ApiKey {
   readonly keyHash: Buffer;
@@ -18,7 +18,7 @@ export class ApiKeyStore {
   }
 
   async insert(key: StoredApiKey): Promise<void> {
-    await this.#keys.run((rows) => rows.insert({ ...key, scopes: [...key.scopes], origins: [...key.origins] }));
+    await this.#keys.run((rows) => rows.insert(rowOf(key)));
   }
 
   async findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
@@ -47,7 +47,29 @@ export class ApiKeyStore {
     return affected === 1;
   }
 
+  /**
+   * Puts a key beside the one that it takes the place of, which then ends at `endsAtMs` or before. Rotations of one key
+   * take turns.
+   * @returns what of it was there: nothing that is in use, or another key in its place already
+   */
+  async rotate(key: StoredApiKey, endsAtMs: number): Promise<'rotated' | 'not_in_use' | 'rotated_before'> {
+    return this.#keys.transaction(async (manager) => {
+      const rows = manager.getRepository(ApiKeyEntity);
+      const id = key.rotatedFrom ?? '';
+      const old = await rows.findOne({ where: { id }, lock: { mode: 'pessimistic_write' } });
+      if (old === null || !isUsable(old, key.createdAt)) return 'not_in_use';
+      if (await rows.existsBy({ rotatedFrom: id })) return 'rotated_before';
+      await rows.update({ id }, { expiresAt: Math.min(old.expiresAt ?? endsAtMs, endsAtMs) });
+      await rows.insert(rowOf(key));
+      return 'rotated';
+    });
+  }
+
   async setLastUsed(id: Uuid, nowMs: number): Promise<void> {
     await this.#keys.run((rows) => rows.update({ id }, { lastUsedAt: nowMs }));
   }
+}
+
+function rowOf(key: StoredApiKey): ApiKeyEntity {
+  return { ...key, scopes: [...key.scopes], origins: [...key.origins] };
 }

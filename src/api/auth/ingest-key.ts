@@ -1,7 +1,8 @@
 import type { EventSource } from '../../events/accept.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { LimitedSource } from '../request-limits.js';
-import { hasScope, type ApiKey, type Principal } from './api-key.model.js';
+import { hasScope, type Principal } from './api-key.model.js';
+import type { Credentials } from './credentials.js';
 
 /** A key that may send events, and the source that they come from. */
 export interface IngestKey extends Pick<Principal, 'id' | 'ratePerSecond'> {
@@ -11,7 +12,7 @@ export interface IngestKey extends Pick<Principal, 'id' | 'ratePerSecond'> {
 type IngestSource = EventSource & LimitedSource;
 
 export interface IngestKeyLookup {
-  readonly keys: { verify(secret: string): Promise<ApiKey | null> };
+  readonly keys: Pick<Credentials, 'verify'>;
   readonly sources: { findById(id: number): Promise<IngestSource | null> };
 }
 

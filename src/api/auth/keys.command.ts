@@ -6,10 +6,10 @@ import { WeftError } from '../../platform/errors.js';
 import { nearestName } from '../../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../../platform/rate-limiter.js';
 import { API_SCOPES, isUsable, type ApiKey, type ApiScope } from './api-key.model.js';
-import type { ApiKeyService } from './api-key.service.js';
+import type { ApiKeyService, CreatedKey } from './api-key.service.js';
 
 export interface KeysCommandServices {
-  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke' | 'signingSecret'>;
+  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke' | 'rotate' | 'signingSecret'>;
   /** Keys of sources, by id. */
   readonly sourceKeys: () => Promise<ReadonlyMap<number, string>>;
   /** The id of the source with this key, created as a source of tracking calls if it is not there. */
@@ -35,6 +35,8 @@ interface CreateOptions extends Options {
   readonly expiresIn?: number;
 }
 
+const DAY_MS = 86_400_000;
+
 const HELP = `
 Scopes: read asks, ingest sends events of one source, edge may be in a browser and asks for what pages may show, admin
 does everything. Only a hash of a key is kept: it is shown once, when it is made. With an edge key comes a signing secret,
@@ -45,11 +47,12 @@ Examples:
   weft keys create --scope ingest --source web --name "web tracking"
   weft keys create --scope edge --origin https://shop.example --rate 50 --name "shop pages"
   weft keys signing-secret weft_e_x7Kp
+  weft keys rotate weft_r_x7Kp --overlap 24h
   weft keys revoke weft_r_x7Kp
 
 Exit codes: 0 done, 1 failed (no such key), 2 wrong use.`;
 
-/** `weft keys create|list|signing-secret|revoke`. */
+/** `weft keys create|list|rotate|signing-secret|revoke`. */
 export function keysCommand(deps: KeysCommandDeps): Command {
   const command = new Command('keys').description('make, list and revoke API keys').addHelpText('after', HELP);
   command
@@ -72,6 +75,19 @@ export function keysCommand(deps: KeysCommandDeps): Command {
     .description('all keys, without their secrets')
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
+  command
+    .command('rotate')
+    .argument('<key>', 'its id, or the first characters that weft keys list shows')
+    .description('make a key with the same rights in the place of another, which ends after the overlap')
+    .addOption(
+      new Option('--overlap <duration>', 'for how long both are valid, at most 90d')
+        .argParser(parseDuration)
+        .default(DAY_MS, '24h'),
+    )
+    .option('--json', 'the new key as JSON')
+    .action((which: string, options: Options & { readonly overlap: number }) =>
+      runCommand(deps, () => rotate(deps, which, options)),
+    );
   command
     .command('signing-secret')
     .argument('<key>', 'its id, or the first characters that weft keys list shows')
@@ -96,7 +112,7 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
   }
   return deps.withKeys(async ({ keys, sourceKeys, ensureSource }) => {
     const isNew = source !== undefined && ![...(await sourceKeys()).values()].includes(source);
-    const { key, secret, signingSecret } = await keys.create({
+    const created = await keys.create({
       name,
       scopes: scope,
       ...(source === undefined ? undefined : { sourceId: await ensureSource(source) }),
@@ -104,18 +120,42 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
       ...(rate === undefined ? undefined : { ratePerSecond: rate }),
       ...(expiresIn === undefined ? undefined : { expiresAt: deps.clock.now() + expiresIn }),
     });
-    if (options.json === true) {
-      deps.stdout.write(jsonText({ ...toJson(key, source, deps.clock.now()), secret, signingSecret }));
-    } else {
-      const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
-      deps.stderr.write(`Key for ${name} with scope ${key.scopes.join(', ')}${of}. It is shown this once:\n`);
-      deps.stdout.write(`${secret}\n`);
-      if (signingSecret !== null) {
-        deps.stderr.write(`Its signing secret, for the site's server only: ${signingSecret}\n`);
-      }
-    }
+    const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
+    showCreated(deps, created, source, options, of);
     return EXIT_CODES.ok;
   });
+}
+
+async function rotate(
+  deps: KeysCommandDeps,
+  which: string,
+  options: Options & { readonly overlap: number },
+): Promise<number> {
+  return deps.withKeys(async ({ keys, sourceKeys }) => {
+    const old = find(which, await keys.list(), deps.clock.now());
+    const created = await keys.rotate(old.id, options.overlap);
+    const source = old.sourceId === null ? undefined : (await sourceKeys()).get(old.sourceId);
+    const endsAt = Math.min(old.expiresAt ?? Infinity, deps.clock.now() + options.overlap);
+    showCreated(deps, created, source, options, `, in the place of ${old.prefix}, which ends ${timeText(endsAt)}`);
+    return EXIT_CODES.ok;
+  });
+}
+
+/** Secrets alone go to standard output, so that a script can read them. */
+function showCreated(
+  { clock, stdout, stderr }: KeysCommandDeps,
+  { key, secret, signingSecret }: CreatedKey,
+  source: string | undefined,
+  { json }: Options,
+  details: string,
+): void {
+  if (json === true) {
+    stdout.write(jsonText({ ...toJson(key, source, clock.now()), secret, signingSecret }));
+    return;
+  }
+  stderr.write(`Key for ${key.name} with scope ${key.scopes.join(', ')}${details}. It is shown this once:\n`);
+  stdout.write(`${secret}\n`);
+  if (signingSecret !== null) stderr.write(`Its signing secret, for the site's server only: ${signingSecret}\n`);
 }
 
 async function showSigningSecret(deps: KeysCommandDeps, which: string, options: Options): Promise<number> {

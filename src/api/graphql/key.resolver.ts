@@ -13,6 +13,7 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
+import { durationMs } from '../../features/duration.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
 import type { CreatedKey } from '../auth/api-key.service.js';
@@ -80,6 +81,12 @@ const RevokedKey = resultUnion<RevokedApiKey>('RevokeApiKeyResult', { type: Revo
   'NotFound',
 ]);
 
+const RotatedKey = resultUnion<CreatedKey>('RotateApiKeyResult', { type: CreatedApiKey, name: 'CreatedApiKey' }, [
+  'BadRequest',
+  'Conflict',
+  'NotFound',
+]);
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 @Resolver(() => ApiKeyType)
@@ -132,6 +139,26 @@ export class KeyResolver {
   }
 
   @Authorized('admin')
+  @Mutation(() => RotatedKey.type, {
+    description:
+      'Puts a key with the same rights, of the same lifetime, in the place of another, which ends after the overlap.',
+  })
+  rotateApiKey(
+    @Ctx() { services }: ApiContext,
+    @Arg('id', () => ID, { description: 'Id of the key whose place is taken.' }) id: string,
+    @Arg('overlap', () => String, {
+      defaultValue: '24h',
+      description: 'For how long both are valid: a number and `s`, `m`, `h` or `d`, as in `24h`, at most `90d`.',
+    })
+    overlap: string,
+  ): Promise<unknown> {
+    return RotatedKey.attempt(async () => {
+      demandUuid(id);
+      return services.keys.rotate(id, overlapMs(overlap));
+    });
+  }
+
+  @Authorized('admin')
   @Mutation(() => RevokedKey.type, { description: 'Ends a key, everywhere within ten seconds.' })
   revokeApiKey(
     @Ctx() { services }: ApiContext,
@@ -142,6 +169,16 @@ export class KeyResolver {
       await services.keys.revoke(id);
       return { id };
     });
+  }
+}
+
+/** @throws WeftError BAD_REQUEST */
+function overlapMs(text: string): number {
+  try {
+    return durationMs(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new WeftError('BAD_REQUEST', 'the overlap is no duration', { where: 'overlap', hint: 'write it as in 24h' });
   }
 }
 

@@ -1,0 +1,130 @@
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient, type Client } from 'graphql-ws';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+
+const SUBSCRIPTION = 'subscription { segmentChanges { cursor } }';
+const READ = '{ segments { edges { cursor } } }';
+
+let world: ApiWorld;
+const clients: { dispose: () => unknown }[] = [];
+
+beforeEach(async () => {
+  world = await createApiWorld();
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.dispose();
+  expect(world.defects).toEqual([]);
+  await world.close();
+});
+
+function wsClient(apiKey: string, onClosed: (code: number) => void = () => undefined): Client {
+  const client = createClient({
+    url: `${world.url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { apiKey },
+    lazy: false,
+    retryAttempts: 0,
+    onNonLazyError: () => undefined,
+    on: {
+      closed: (event) => {
+        onClosed((event as { code: number }).code);
+      },
+    },
+  });
+  clients.push(client);
+  return client;
+}
+
+const sseClient = (key: string) => {
+  const client = createSseClient({
+    url: `${world.url}/graphql/stream`,
+    headers: { authorization: `Bearer ${key}` },
+    retryAttempts: 0,
+  });
+  clients.push(client);
+  return client;
+};
+
+async function first(results: AsyncIterable<unknown>): Promise<unknown> {
+  for await (const result of results) return result;
+  return null;
+}
+
+describe('a key that expires', () => {
+  const shortKey = () =>
+    world.services.keys.create({ name: 'short', scopes: ['read'], expiresAt: world.clock.now() + 5_000 });
+
+  it('closes a socket in which nothing happens, with 4401', async () => {
+    const { secret } = await shortKey();
+    let code: number | undefined;
+    const client = wsClient(secret, (closed) => (code = closed));
+    await new Promise<void>((resolve) => client.on('connected', () => resolve()));
+    world.clock.advance(4_999);
+    expect(await first(client.iterate({ query: READ }))).toMatchObject({ data: { segments: { edges: [] } } });
+    world.clock.advance(1);
+    await expect.poll(() => code).toBe(4401);
+  });
+
+  it('ends a stream in which nothing happens, which says why', async () => {
+    const { secret } = await shortKey();
+    const reading = first(sseClient(secret).iterate({ query: SUBSCRIPTION }));
+    await expect.poll(() => world.hub.subscribers).toBe(1);
+    world.clock.advance(5_000);
+    expect(await reading).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+    await expect.poll(() => world.hub.subscribers).toBe(0);
+  });
+
+  it('ends both when it is revoked, though nothing happens', async () => {
+    const { key, secret } = await world.services.keys.create({ name: 'short', scopes: ['read'] });
+    let code: number | undefined;
+    const client = wsClient(secret, (closed) => (code = closed));
+    await new Promise<void>((resolve) => client.on('connected', () => resolve()));
+    const reading = first(sseClient(secret).iterate({ query: SUBSCRIPTION }));
+    await expect.poll(() => world.hub.subscribers).toBe(1);
+    await world.services.keys.revoke(key.id);
+    world.clock.advance(10_000);
+    await expect.poll(() => code).toBe(4401);
+    expect(await reading).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+  });
+});
+
+describe('a key with a rate', () => {
+  const slowKey = async () =>
+    (await world.services.keys.create({ name: 'slow', scopes: ['read'], ratePerSecond: 1 })).secret;
+
+  it('is answered 429 with Retry-After over HTTP, then served again', async () => {
+    const secret = await slowKey();
+    const ask = () =>
+      fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
+        body: JSON.stringify({ query: READ }),
+      });
+    expect([(await ask()).status, (await ask()).status]).toEqual([200, 200]);
+    const refused = await ask();
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    world.clock.advance(1_000);
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('shares it over HTTP, WebSocket and streams; a socket stays open', async () => {
+    const secret = await slowKey();
+    const client = wsClient(secret);
+    expect(await first(client.iterate({ query: READ }))).toHaveProperty('data.segments');
+    expect(await first(sseClient(secret).iterate({ query: READ }))).toHaveProperty('data.segments');
+    expect(await world.ask(READ, {}, { key: secret })).toMatchObject({ status: 429 });
+    await expect(first(client.iterate({ query: READ }))).rejects.toMatchObject([
+      { extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } },
+    ]);
+    await expect(first(sseClient(secret).iterate({ query: READ }))).rejects.toMatchObject({
+      response: { status: 429 },
+    });
+    world.clock.advance(1_000);
+    expect(await first(client.iterate({ query: READ }))).toHaveProperty('data.segments');
+  });
+});
