@@ -11,6 +11,7 @@ import { WorkersExclude } from './events/partition-lease.model.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
+import { PlanService } from './plans/plan.service.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
@@ -36,13 +37,12 @@ import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
-import { SourceActivityRecorder } from './sources/source-activity.recorder.js';
-import { SourceActivityStore } from './sources/source-activity.store.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
 import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
 import { startDatabase } from './start-database.js';
+import { startIntake } from './start-intake.js';
 
 const NAME_PREFIX = 'weft process ';
 
@@ -74,6 +74,7 @@ export interface App {
   readonly models: ModelService;
   readonly loads: LoadService;
   readonly webhooks: Webhooks;
+  readonly plans: PlanService;
   /** True if this process applies the log. */
   readonly isWorking: boolean;
   readonly workerHealth: WorkerHealth;
@@ -106,10 +107,11 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
+  const intake = await startIntake({ lifecycle, db, clock, metrics, log: repeatedLog });
   const observers = {
     ...observeAccepts(metrics, logger),
     ...createObservers(metrics, repeatedLog, workerHealth),
-    settled: (await startActivity(lifecycle, db, clock, metrics, repeatedLog)).settled,
+    settled: intake.settled,
   };
   const listeners: ((batch: BatchResult) => void)[] = [
     (batch) => {
@@ -124,6 +126,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         clock,
         ...online,
         observers,
+        plans: intake.plans,
         onCommitted: (batch) => {
           for (const listener of listeners) listener(batch);
         },
@@ -168,6 +171,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       isWorking ? lifecycle : null,
       repeatedLog,
     ),
+    plans: new PlanService({ db, clock, sources, onApplied: () => intake.plans.refresh() }),
     isWorking,
     workerHealth,
     pingRedis,
@@ -243,35 +247,6 @@ async function readSecret({ secret, databaseUrl, dataDir }: Config, db: Database
   const root = new RootSecret(secret === null ? await secretOfFolder(dataDir) : Buffer.from(secret));
   await checkSecret(db, root);
   return root;
-}
-
-/** Stops after everything that takes events in, so that what they counted last is written, too. */
-async function startActivity(
-  lifecycle: Lifecycle,
-  db: Database,
-  clock: Clock,
-  metrics: Metrics,
-  log: RepeatedLog,
-): Promise<SourceActivityRecorder> {
-  const lost = metrics.counter('source_activity_lost_total', 'Events missing from the counts of their sources.');
-  const recorder = new SourceActivityRecorder({
-    store: new SourceActivityStore(db),
-    clock,
-    onError: (error) => {
-      log.warn(error, 'the activity of sources could not be written; it is tried again');
-    },
-    onLost: (events) => {
-      lost.add(events);
-    },
-  });
-  return lifecycle.start(
-    'source activity',
-    () => {
-      recorder.start();
-      return recorder;
-    },
-    { drain: (started) => started.stop() },
-  );
 }
 
 /** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */

@@ -5,6 +5,7 @@ import { createDefinitionServices, type DefinitionServices } from './definition-
 import { DefinitionsLoader } from './definitions.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
+import type { EventPlans } from './events/event-plan.model.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
 import { PartitionLeases } from './events/partition-lease.store.js';
 import { RetractionService } from './events/retraction.service.js';
@@ -44,6 +45,8 @@ export interface EngineOptions {
   readonly observers: AcceptObserver & PublicationObserver & WorkerObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
+  /** Default: no source has one. */
+  readonly plans?: EventPlans;
 }
 
 export interface EngineLimits extends WorkerLimits {
@@ -156,7 +159,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   return {
     log,
     policy,
-    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers }),
+    accept: new AcceptService({
+      log,
+      policy,
+      deadLetters,
+      db,
+      clock,
+      observer: observers,
+      ...(options.plans === undefined ? {} : { plans: options.plans }),
+    }),
     deadLetters,
     retractions: new RetractionService({
       db,

@@ -91,6 +91,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           segments: engine.services.segments,
           features: engine.services.features,
           models: app.models,
+          plans: app.plans,
           limits: requestLimits(app),
         },
         definitions,

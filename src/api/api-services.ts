@@ -10,6 +10,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { TraitDefinition } from '../profiles/trait-definition.model.js';
+import type { PlanService } from '../plans/plan.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { RowScorer } from '../scoring/prediction.model.js';
@@ -72,5 +73,6 @@ export interface ApiServices {
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;
   readonly models: ModelService;
+  readonly plans: PlanService;
   readonly limits: RequestLimits;
 }

@@ -30,6 +30,7 @@ export const REFUSAL_CODES = [
   'TOO_LARGE',
   'TOO_MANY_IDENTIFIERS',
   'NO_IDENTIFIER',
+  'SCHEMA',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

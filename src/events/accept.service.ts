@@ -13,6 +13,7 @@ import type {
 import { deadLetterText, type DeadLetter, type RawInput } from './dead-letter.model.js';
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
+import type { EventPlan, EventPlans } from './event-plan.model.js';
 import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
 import { SeenNameStore } from './seen-name.store.js';
 import { validateEvent, type Validated } from './validate-event.js';
@@ -39,6 +40,8 @@ export interface AcceptDependencies {
   readonly db: Queryable;
   readonly clock: Clock;
   readonly observer: AcceptObserver;
+  /** Default: no source has one. */
+  readonly plans?: EventPlans;
 }
 
 /** The one way into the event log: validate, append durably, report each event. */
@@ -55,20 +58,22 @@ export class AcceptService implements EventAcceptor, EventChecker {
     const prepared: PreparedEvent[] = [];
     const preparedAt: number[] = [];
     const letters: DeadLetter[] = [];
+    const plan = this.deps.plans?.of(source) ?? null;
     for (const [index, item] of items.entries()) {
-      const outcome = this.#prepare(source, item, options.historical, receivedAtMs);
+      const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
       if (outcome.ok) {
         prepared.push(options.loadId === undefined ? outcome.event : { ...outcome.event, loadId: options.loadId });
         preparedAt.push(index);
         if (!('refusal' in item)) this.#names.note(item);
-        if (outcome.dropped.length === 0) continue;
+        const { dropped } = outcome;
+        if (dropped.length === 0 && outcome.violations.length === 0) continue;
         // The status is settled by the log.
-        results[index] = { status: 'accepted', dropped: outcome.dropped };
-        this.deps.observer.identifiersDropped?.(source, outcome.dropped);
+        results[index] = acceptedWith(outcome);
+        if (dropped.length > 0) this.deps.observer.identifiersDropped?.(source, dropped);
         continue;
       }
       const { refusal } = outcome;
-      results[index] = { status: 'refused', ...refusal };
+      results[index] = refusedWith(outcome);
       this.deps.observer.refused(source, refusal.code);
       if (options.deadLetters === false) continue;
       letters.push(deadLetterOf(source, item, refusal, receivedAtMs, options.rawOf?.(index)));
@@ -79,9 +84,9 @@ export class AcceptService implements EventAcceptor, EventChecker {
       const isNew = outcome === 'appended';
       if (isNew) accepted += 1;
       const index = preparedAt[i] ?? 0;
-      const withDropped = results[index];
+      const withDetails = results[index];
       const result = isNew ? ACCEPTED : DUPLICATE;
-      results[index] = withDropped === undefined ? result : { ...withDropped, ...result };
+      results[index] = withDetails === undefined ? result : { ...withDetails, ...result };
     }
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
     if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
@@ -93,14 +98,20 @@ export class AcceptService implements EventAcceptor, EventChecker {
 
   check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[] {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
+    const plan = this.deps.plans?.of(source) ?? null;
     return items.map((item) => {
-      const outcome = this.#prepare(source, item, options.historical, receivedAtMs);
-      if (!outcome.ok) return { status: 'refused', ...outcome.refusal };
-      return outcome.dropped.length === 0 ? ACCEPTED : { ...ACCEPTED, dropped: outcome.dropped };
+      const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
+      return outcome.ok ? acceptedWith(outcome) : refusedWith(outcome);
     });
   }
 
-  #prepare(source: EventSource, item: IncomingItem, historical: boolean, receivedAtMs: number): Validated {
+  #prepare(
+    source: EventSource,
+    item: IncomingItem,
+    plan: EventPlan | null,
+    historical: boolean,
+    receivedAtMs: number,
+  ): Validated {
     if ('refusal' in item) return { ok: false, refusal: item.refusal };
     return validateEvent(item, {
       sourceId: source.id,
@@ -108,6 +119,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       historical,
       policy: this.deps.policy,
       newMessageId: () => newId(receivedAtMs),
+      plan,
     });
   }
 
@@ -131,6 +143,19 @@ export class AcceptService implements EventAcceptor, EventChecker {
 
 const ACCEPTED = { status: 'accepted' } as const;
 const DUPLICATE = { status: 'duplicate' } as const;
+
+function acceptedWith({ dropped, violations }: Extract<Validated, { ok: true }>): AcceptResult {
+  if (dropped.length === 0 && violations.length === 0) return ACCEPTED;
+  return {
+    ...ACCEPTED,
+    ...(dropped.length === 0 ? undefined : { dropped }),
+    ...(violations.length === 0 ? undefined : { violations }),
+  };
+}
+
+function refusedWith({ refusal, violations }: Extract<Validated, { ok: false }>): AcceptResult {
+  return { status: 'refused', ...refusal, ...(violations === undefined ? undefined : { violations }) };
+}
 
 function deadLetterOf(
   source: EventSource,

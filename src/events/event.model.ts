@@ -1,4 +1,5 @@
 import { hashId, type Uuid } from '../platform/ids.js';
+import type { PlanViolation } from './plan-violation.model.js';
 
 export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
@@ -121,6 +122,8 @@ export type AcceptResult =
       readonly status: 'accepted' | 'duplicate';
       /** Identifiers that it was taken without; absent: none. */
       readonly dropped?: readonly DroppedIdentifier[];
+      /** What it violates of the tracking plan; absent: nothing. */
+      readonly violations?: readonly PlanViolation[];
     }
   | {
       readonly status: 'refused';
@@ -128,6 +131,8 @@ export type AcceptResult =
       readonly reason: string;
       /** How to fix it, one sentence. */
       readonly hint?: string;
+      /** Where the tracking plan refuses it: what it violates. */
+      readonly violations?: readonly PlanViolation[];
     };
 
 /**

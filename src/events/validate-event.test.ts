@@ -27,6 +27,7 @@ function validate(event: Partial<IncomingEvent>): Validated {
     historical: false,
     policy: plainPolicy,
     newMessageId: () => 'generated',
+    plan: null,
   });
 }
 

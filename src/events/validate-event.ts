@@ -3,6 +3,7 @@ import type { Refusal, RefusalCode } from './accept.model.js';
 import { payloadBytes, payloadText } from './event-codec.js';
 import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
+import type { EventPlan, PlanVerdict } from './event-plan.model.js';
 import { dedupeIdOf, EVENT_TYPES } from './event.model.js';
 import type {
   DroppedIdentifier,
@@ -14,6 +15,7 @@ import type {
   ResolvedIdentifiers,
 } from './event.model.js';
 import { cleanText, inspectJsonObject, repairJson } from './inspect-json.js';
+import { VIOLATIONS_FIELD, violationText, type PlanViolation } from './plan-violation.model.js';
 
 export interface ValidationContext {
   readonly sourceId: number;
@@ -23,11 +25,18 @@ export interface ValidationContext {
   readonly policy: IdentifierPolicy;
   /** For an event that brings none; must never repeat. */
   readonly newMessageId: () => string;
+  /** The tracking plan of the source; null: it has none. */
+  readonly plan: EventPlan | null;
 }
 
 export type Validated =
-  | { readonly ok: true; readonly event: PreparedEvent; readonly dropped: readonly DroppedIdentifier[] }
-  | { readonly ok: false; readonly refusal: Refusal };
+  | {
+      readonly ok: true;
+      readonly event: PreparedEvent;
+      readonly dropped: readonly DroppedIdentifier[];
+      readonly violations: readonly PlanViolation[];
+    }
+  | { readonly ok: false; readonly refusal: Refusal; readonly violations?: readonly PlanViolation[] };
 
 /**
  * Turns what an adapter hands in into an event fit for the log, or says why not. Never throws on JSON-like input.
@@ -46,7 +55,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if ('code' in resolved) return { ok: false, refusal: resolved };
 
   const messageId = text.messageId === '' ? context.newMessageId() : text.messageId;
-  const payload: EventPayload = {
+  const sent: EventPayload = {
     type: incoming.type,
     name: incoming.type === 'track' ? text.name : incoming.type,
     messageId,
@@ -56,6 +65,10 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     context: incoming.context ?? EMPTY,
     groupId: text.groupId === '' ? null : text.groupId,
   };
+  const verdict = context.plan === null ? null : context.plan.check(sent);
+  const violations = verdict === null ? NONE : verdict.violations;
+  if (verdict?.refusal != null) return { ok: false, refusal: verdict.refusal, violations };
+  const payload = context.plan === null ? sent : marked(sent, verdict);
   const bytes = payloadBytes(safeText(payload, shape));
   if (bytes.length - 1 > EVENT_LIMITS.maxBytes) return { ok: false, refusal: TOO_LARGE };
   const anchor = resolved.identifiers[0];
@@ -63,6 +76,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   return {
     ok: true,
     dropped: resolved.dropped,
+    violations,
     event: {
       sourceId: context.sourceId,
       dedupeId: dedupeIdOf(context.sourceId, messageId),
@@ -76,6 +90,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
 }
 
 const EMPTY: JsonObject = Object.freeze({});
+const NONE: readonly PlanViolation[] = [];
 const KNOWN_TYPES: ReadonlySet<string> = new Set(EVENT_TYPES);
 
 const TOO_LARGE: Refusal = {
@@ -208,6 +223,24 @@ function propertiesOf(event: IncomingEvent, name: string): JsonObject {
 
 function isNamedByProperty(type: EventType): boolean {
   return type === 'page' || type === 'screen';
+}
+
+// --- tracking plan --------------------------------------------------------------------------------------------------
+
+/** `context.violations` is ours where there is a plan, so that whoever reads it may rely on it. */
+function marked(payload: EventPayload, verdict: PlanVerdict | null): EventPayload {
+  if (verdict === null) {
+    if (!(VIOLATIONS_FIELD in payload.context)) return payload;
+    const { [VIOLATIONS_FIELD]: _, ...context } = payload.context;
+    return { ...payload, context };
+  }
+  const { properties, traits, violations } = verdict;
+  return {
+    ...payload,
+    properties,
+    traits,
+    context: { ...payload.context, [VIOLATIONS_FIELD]: violations.map(violationText) },
+  };
 }
 
 // --- identifiers ----------------------------------------------------------------------------------------------------

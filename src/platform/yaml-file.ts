@@ -32,6 +32,11 @@ export class YamlFile {
     return this.#text.toJs();
   }
 
+  /** A part of the file without its places. */
+  jsOf(node: unknown): unknown {
+    return this.#text.toJs(node);
+  }
+
   problem(offset: number, what: string, hint: string): void {
     const { line, col } = this.#text.position(offset);
     this.#problems.push({ where: `${this.#file}:${String(line)}:${String(col)}`, what, hint });
@@ -91,6 +96,21 @@ export class YamlValue {
       }
     }
     return fields;
+  }
+
+  /** Names that the file chooses, in its order, with their values, null ones too. */
+  entries(what: string): [name: string, value: YamlValue][] | undefined {
+    if (!isMap(this.#node)) return this.problem(`${what} must be a map`, 'write a name and what it stands for');
+    return this.#node.items.map(({ key, value }) => {
+      const name = this.#file.jsOf(key);
+      const at = offsetOf(key) ?? this.offset;
+      return [typeof name === 'string' ? name : JSON.stringify(name), new YamlValue(this.#file, value, at)];
+    });
+  }
+
+  /** The value as JSON; null for what is none, as a date. */
+  json(): unknown {
+    return this.#file.jsOf(this.#node);
   }
 
   items(what: string): YamlValue[] | undefined {

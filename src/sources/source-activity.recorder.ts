@@ -1,5 +1,6 @@
 import type { IncomingItem, SettledAccept } from '../events/accept.model.js';
 import type { Clock } from '../platform/clock.js';
+import { Periodic } from '../platform/periodic.js';
 import { hourOf, MAX_ACTIVITY_NAMES } from './source-activity.model.js';
 import type { ActivityDelta, SourceActivityStore } from './source-activity.store.js';
 
@@ -47,11 +48,11 @@ export class SourceActivityRecorder {
   /** Of hours that are over, and of writes that failed. */
   #past = new Map<string, Pending>();
   #entries = 0;
-  #timer: NodeJS.Timeout | null = null;
-  #flushing: Promise<void> = Promise.resolve();
+  readonly #flushes: Periodic;
 
   constructor(options: ActivityRecorderOptions) {
     this.#options = options;
+    this.#flushes = new Periodic(() => this.#flush(), options.flushMs ?? FLUSH_MS, options.onError);
   }
 
   /** As part of an `AcceptObserver`. */
@@ -70,27 +71,24 @@ export class SourceActivityRecorder {
       else {
         counts.accepted++;
         if (historical) counts.loaded++;
+        if (result.violations !== undefined) counts.flagged++;
       }
     }
   };
 
   start(): void {
-    this.#timer ??= setInterval(() => {
-      void this.flush();
-    }, this.#options.flushMs ?? FLUSH_MS);
-    this.#timer.unref();
+    this.#flushes.start();
   }
 
   /** Writes what is left. */
   async stop(): Promise<void> {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    await this.#flushes.stop();
     await this.flush();
   }
 
   /** Never rejects; one write at a time. */
   flush(): Promise<void> {
-    return (this.#flushing = this.#flushing.then(() => this.#flush()));
+    return this.#flushes.run();
   }
 
   async #flush(): Promise<void> {
@@ -103,9 +101,8 @@ export class SourceActivityRecorder {
       try {
         await this.#options.store.add(deltas.slice(from, from + MAX_DELTAS));
       } catch (error) {
-        this.#options.onError(error);
         for (const delta of deltas.slice(from)) this.#putBack(delta);
-        return;
+        throw error;
       }
     }
   }

@@ -18,6 +18,7 @@ import { createLogger } from '../../src/platform/logger.js';
 import { Metrics } from '../../src/platform/metrics.js';
 import { RateLimiter } from '../../src/platform/rate-limiter.js';
 import { RepeatedLog } from '../../src/platform/repeated-log.js';
+import { PlanService } from '../../src/plans/plan.service.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
@@ -134,6 +135,7 @@ export async function createApiWorld(
     segments: engine.services.segments,
     features: engine.services.features,
     models: engine.services.models,
+    plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
     limits: new RequestLimits({
       events: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
       requests: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),

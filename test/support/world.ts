@@ -5,6 +5,7 @@ import type { BatchResult } from '../../src/pipeline.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import type { Database } from '../../src/platform/postgres.js';
 import { MemoryOnlineStore } from '../../src/profiles/online-store.memory.js';
+import { PlanWatch } from '../../src/plans/plan-watch.js';
 import type { OnlineStore, Versioned, VersionedEntry } from '../../src/profiles/online-store.model.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -73,6 +74,8 @@ export interface World {
   readonly engine: Engine;
   readonly store: OpenStore;
   readonly batches: BatchResult[];
+  /** The tracking plans in force, as of the last `refresh`. */
+  readonly plans: PlanWatch;
   /** Another worker process on the same database. */
   another(limits?: Partial<EngineLimits>): Promise<Engine>;
   /** An engine on this pool, with the clock and the observers of the world. */
@@ -98,6 +101,12 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const store = new OpenStore(clock);
   const batches: BatchResult[] = [];
   const engines: Engine[] = [];
+  const plans = new PlanWatch({
+    db: test.database,
+    onError: (error) => {
+      throw error as Error;
+    },
+  });
   const build = async (
     db: Database,
     limits: Partial<EngineLimits> = options.limits ?? {},
@@ -109,6 +118,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       onlineStore: () => options.sharedStore ?? store,
       onlineStoreIsShared: options.sharedStore !== undefined,
       observers: { ...rethrowing, ...options.observers },
+      plans,
       onCommitted: (batch) => {
         batches.push(batch);
         options.onCommitted?.(batch);
@@ -128,6 +138,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
     engine,
     store,
     batches,
+    plans,
     another: async (limits) => build(await test.connect({ entities }), limits),
     engineOn: build,
     accept: async (events, { historical = false, source = 'web' } = {}) => {

@@ -8,6 +8,7 @@ import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
+import { PlanResolver } from './plan.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { enforceScopes } from './scopes.js';
 import { SegmentResolver } from './segment.resolver.js';
@@ -32,6 +33,7 @@ export function buildApiSchema(): GraphQLSchema {
       KeyResolver,
       SourceResolver,
       SourceActivityResolver,
+      PlanResolver,
       DeadLetterResolver,
       StatisticsResolver,
       TraitResolver,

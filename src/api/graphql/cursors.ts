@@ -16,6 +16,7 @@ export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, 
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });
 export const DOCUMENT_CURSOR = new CursorCodec({ kind: 'documents', version: 1 }, { key: 'text' });
+export const PLAN_CURSOR = new CursorCodec({ kind: 'plans', version: 1 }, { version: 'integer' });
 export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { key: 'text' });
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -9,7 +9,7 @@ import { SOURCE_KINDS } from '../../sources/source.model.js';
 import { API_SCOPES } from '../auth/api-key.model.js';
 
 /** Values on the wire are upper case; in the program they are as they are stored. */
-function enumOf<T extends string>(
+export function enumOf<T extends string>(
   name: string,
   description: string,
   values: readonly T[],

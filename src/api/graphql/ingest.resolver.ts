@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Resolver } from 'type-graphql';
 import type { EventType, JsonObject } from '../../events/event.model.js';
+import { violationText } from '../../events/plan-violation.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Source } from '../../sources/source.model.js';
 import { hasScope } from '../auth/api-key.model.js';
@@ -58,6 +59,11 @@ class EventResult {
 
   @Field(() => String, { nullable: true, description: 'How to fix it.' })
   hint!: string | null;
+
+  @Field(() => [String], {
+    description: 'What it violates of the tracking plan of its source, as `missing_property properties.total`.',
+  })
+  violations!: readonly string[];
 }
 
 @ObjectType('IngestReport', { simpleResolvers: true, description: 'What became of a list of events.' })
@@ -108,8 +114,17 @@ export class IngestResolver {
         rawOf: (index) => ({ form: { kind: 'graphql' }, input: rawEventInput(events[index]) }),
       });
       const results = outcomes.map((outcome): EventResult => {
-        if (outcome.status !== 'refused') return { status: outcome.status, code: null, reason: null, hint: null };
-        return { status: 'refused', code: outcome.code, reason: outcome.reason, hint: outcome.hint ?? null };
+        const violations = (outcome.violations ?? []).map(violationText);
+        if (outcome.status !== 'refused') {
+          return { status: outcome.status, code: null, reason: null, hint: null, violations };
+        }
+        return {
+          status: 'refused',
+          code: outcome.code,
+          reason: outcome.reason,
+          hint: outcome.hint ?? null,
+          violations,
+        };
       });
       const count = (status: string): number => results.filter((result) => result.status === status).length;
       return { accepted: count('accepted'), duplicates: count('duplicate'), refused: count('refused'), results };

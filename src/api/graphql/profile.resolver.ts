@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
 import { withoutPrivate, type JsonObject, type LoggedEvent } from '../../events/event.model.js';
+import { violationTexts } from '../../events/plan-violation.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -187,5 +188,6 @@ function timelineEvent(
     historical,
     identifiers: event.identifiers.map(({ ns, value }) => ({ namespace: ns, value })),
     properties: showsPrivate ? properties : withoutPrivate(properties),
+    violations: violationTexts(event.context),
   };
 }

@@ -155,6 +155,11 @@ export class TimelineEvent {
 
   @Field(() => Json, { description: 'What was sent along.' })
   properties!: unknown;
+
+  @Field(() => [String], {
+    description: 'What it violates of the tracking plan of its source, as `missing_property properties.total`.',
+  })
+  violations!: readonly string[];
 }
 
 /** Fields with arguments, and all that cost something, are resolved: see `profile.resolver.ts`. */

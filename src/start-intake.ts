@@ -1,0 +1,87 @@
+import type { SettledAccept } from './events/accept.model.js';
+import { VIOLATION_RULES } from './events/plan-violation.model.js';
+import type { Clock } from './platform/clock.js';
+import type { Lifecycle } from './platform/lifecycle.js';
+import type { Metrics } from './platform/metrics.js';
+import type { Database } from './platform/postgres.js';
+import type { RepeatedLog } from './platform/repeated-log.js';
+import { PlanWatch } from './plans/plan-watch.js';
+import { ViolationRecorder } from './plans/violation.recorder.js';
+import { ViolationStore } from './plans/violation.store.js';
+import { SourceActivityRecorder } from './sources/source-activity.recorder.js';
+import { SourceActivityStore } from './sources/source-activity.store.js';
+
+const MAX_SOURCE_LABELS = 100;
+
+export interface IntakeParts {
+  readonly lifecycle: Lifecycle;
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly log: RepeatedLog;
+}
+
+/** What goes along with taking events in. */
+export interface Intake {
+  readonly plans: PlanWatch;
+  /** As part of an `AcceptObserver`. */
+  readonly settled: (call: SettledAccept) => void;
+}
+
+/**
+ * Starts the counts of what sources send and of what that violates, and the plans that it is held against. They stop
+ * after everything that takes events in, so that what was counted last is written, too.
+ */
+export async function startIntake({ lifecycle, db, clock, metrics, log }: IntakeParts): Promise<Intake> {
+  const lost = metrics.counter('source_activity_lost_total', 'Events missing from the counts of their sources.');
+  const violated = metrics.counter('plan_violations_total', 'Violations of tracking plans, by source and rule.', {
+    source: MAX_SOURCE_LABELS,
+    rule: VIOLATION_RULES,
+  });
+  const activity = new SourceActivityRecorder({
+    store: new SourceActivityStore(db),
+    clock,
+    onError: (error) => {
+      log.warn(error, 'the activity of sources could not be written; it is tried again');
+    },
+    onLost: (events) => {
+      lost.add(events);
+    },
+  });
+  const violations = new ViolationRecorder({
+    store: new ViolationStore(db),
+    clock,
+    onError: (error) => {
+      log.warn(error, 'violations of tracking plans could not be counted; it is tried again');
+    },
+    onViolation: (source, rule) => {
+      violated.add(1, source, rule);
+    },
+  });
+  const plans = new PlanWatch({
+    db,
+    onError: (error) => {
+      log.warn(error, 'tracking plans could not be read; those in force stay');
+    },
+  });
+  for (const [name, recorder] of [
+    ['source activity', activity],
+    ['plan violations', violations],
+  ] as const) {
+    await lifecycle.start(
+      name,
+      () => {
+        recorder.start();
+      },
+      { drain: () => recorder.stop() },
+    );
+  }
+  await lifecycle.start('tracking plans', () => plans.start(), { drain: () => plans.stop() });
+  return {
+    plans,
+    settled: (call) => {
+      activity.settled(call);
+      violations.settled(call);
+    },
+  };
+}
