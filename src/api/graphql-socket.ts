@@ -13,17 +13,20 @@ import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation } from './graphql/read-document.js';
 import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
 
-export interface GraphqlSocketOptions {
+export interface SocketLimits {
+  /** Default 10,000. */
+  readonly maxSockets: number;
+  /** Between pings; a client that does not answer one within this time is cut off, ms. Default 12,000. */
+  readonly keepAliveMs: number;
+}
+
+export interface GraphqlSocketOptions extends Partial<SocketLimits> {
   readonly schema: GraphQLSchema;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
   /** Closes sockets whose key has ended, in which nothing happens too. */
   readonly sessions: SessionWatch;
-  /** Default 10,000. */
-  readonly maxSockets?: number;
-  /** Between pings; a client that does not answer one within this time is cut off, ms. Default 12,000. */
-  readonly keepAliveMs?: number;
 }
 
 export interface GraphqlSocket {

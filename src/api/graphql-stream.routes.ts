@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
-import { createHandler, type Handler } from 'graphql-sse';
+import { createHandler, type Handler, type Response } from 'graphql-sse';
 import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
 import type { SessionWatch } from './auth/session-watch.js';
@@ -9,6 +9,19 @@ import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation, type Operation } from './graphql/read-document.js';
 import { answerErrors, bearerOf, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
+import { SseStream } from './sse-stream.js';
+import {
+  RESERVATION_LIMITS,
+  StreamReservations,
+  type Reservation,
+  type ReservationLimits,
+} from './stream-reservations.js';
+
+export interface StreamLimits extends ReservationLimits {
+  readonly maxStreams: number;
+  /** A message that is not taken within this time ends its stream. */
+  readonly writeTimeoutMs: number;
+}
 
 export interface StreamRoutesOptions {
   readonly schema: GraphQLSchema;
@@ -17,95 +30,214 @@ export interface StreamRoutesOptions {
   readonly presenter: ErrorPresenter;
   /** Ends streams whose key has ended, in which nothing happens too. */
   readonly sessions: SessionWatch;
-  /** Default 10,000. */
-  readonly maxStreams?: number;
-  /** A message that is not taken within this time ends its stream. Default 30,000. */
-  readonly writeTimeoutMs?: number;
+  readonly limits?: Partial<StreamLimits>;
 }
 
-/** Messages that wait for a stream at most; a subscription is not read on until they are sent. */
-const MAX_UNSENT = 16;
+const STREAM_LIMITS: StreamLimits = { ...RESERVATION_LIMITS, maxStreams: 10_000, writeTimeoutMs: 30_000 };
+const TOKEN_HEADER = 'x-graphql-event-stream-token';
 
-interface Stream {
-  readonly request: FastifyRequest;
-  unsent: number;
-  /** Called when `unsent` fell, or the stream ended. */
-  wake: (() => void) | null;
-  ended: boolean;
-  /** The key was revoked, or has expired, since the stream began. */
-  isKeyGone: boolean;
-  /** Called when the stream ended: nobody has to watch its key any more. */
-  unwatch: (() => void) | null;
+/** A request as the library hands it back to us. */
+interface Asked {
+  /** Null: nobody asks, we end a stream. */
+  readonly request: FastifyRequest | null;
+  readonly stream: SseStream;
+  /** Of a stream that is shared; null: a connection for this operation alone. */
+  readonly token: string | null;
+  readonly onComplete: () => void;
 }
+
+type SseHandler = Handler<null, Asked>;
+type Shared = Pick<Reservation, 'token' | 'stream'>;
 
 /**
- * `/graphql/stream`: operations as server-sent events, one connection each (graphql-sse, distinct connections mode).
+ * `/graphql/stream`: operations as server-sent events, by the protocol of graphql-sse
+ * (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md), in both its modes: a connection for each operation, or
+ * one, reserved by `PUT`, that they share.
+ *
  * A stream that ends without the event `complete` was cut off: ask again with the cursor of the last change. One whose key
  * was revoked says so in an event `next` with an error before it completes: asking again is no use.
  */
 export function graphqlStreamRoutes(options: StreamRoutesOptions): FastifyPluginAsync {
   return async (app) => {
-    const { services, presenter, maxStreams = 10_000, writeTimeoutMs = 30_000 } = options;
-    const streams = new Set<Stream>();
-    const handler = sseHandler(options);
-    demandKey(app, services);
+    const routes = new StreamRoutes(options);
+    demandKey(app, options.services);
     readJson(app);
-    answerErrors(app, presenter);
+    answerErrors(app, options.presenter);
     app.route({
-      method: ['GET', 'POST'],
+      method: ['GET', 'POST', 'PUT', 'DELETE'],
       url: '/graphql/stream',
-      handler: async (request, reply) => {
-        if (!(request.headers.accept ?? '').includes('text/event-stream')) {
-          throw new WeftError('BAD_REQUEST', 'this address only streams', {
-            where: 'accept',
-            hint: 'send "Accept: text/event-stream", or ask /graphql',
-          });
-        }
-        if (streams.size >= maxStreams) throw new WeftError('OVERLOADED', 'too many streams', { retryAfterMs: 5_000 });
-        const stream: Stream = { request, unsent: 0, wake: null, ended: false, isKeyGone: false, unwatch: null };
-        streams.add(stream);
-        try {
-          await serve(handler, stream, reply, writeTimeoutMs);
-        } catch (error) {
-          // The stream has begun: there is no other way to tell than to cut it off.
-          if (!reply.sent && !reply.raw.headersSent) throw error;
-          presenter.onDefect(error, presenter.newErrorId());
-          reply.raw.destroy();
-        } finally {
-          end(stream);
-          streams.delete(stream);
-        }
-      },
+      handler: (request, reply) => routes.answer(request, reply),
     });
     app.addHook('preClose', async () => {
-      for (const { request } of streams) request.raw.socket.destroy();
+      routes.close();
       return Promise.resolve();
     });
     return Promise.resolve();
   };
 }
 
-type SseHandler = Handler<FastifyRequest, Stream>;
+class StreamRoutes {
+  readonly #limits: StreamLimits;
+  readonly #handler: SseHandler;
+  readonly #reservations: StreamReservations;
+  /** Connections that events are written to. */
+  readonly #open = new Set<FastifyRequest>();
+  /** What is written to shared streams that are connected to, by token. */
+  readonly #messages = new Map<string, AsyncGenerator<string>>();
+
+  constructor(private readonly options: StreamRoutesOptions) {
+    this.#limits = { ...STREAM_LIMITS, ...options.limits };
+    this.#handler = sseHandler(options);
+    this.#reservations = new StreamReservations(this.#limits, (shared) => void this.#abandon(shared));
+  }
+
+  async answer(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const owner = request.principal?.id;
+    if (owner === undefined) throw unauthenticated();
+    const token = tokenOf(request);
+    const streams = (request.headers.accept ?? '').includes('text/event-stream');
+    if (request.method === 'PUT') return this.#reserve(request, reply, owner);
+    if (token === null) return this.#alone(request, reply, streams);
+    const { stream } = this.#reservations.find(token, owner);
+    if (request.method === 'DELETE') return this.#stop(request, reply, { token, stream });
+    return streams
+      ? this.#connect(request, reply, { token, stream })
+      : this.#operate(request, reply, { token, stream });
+  }
+
+  close(): void {
+    for (const request of this.#open) request.raw.socket.destroy();
+    this.#reservations.releaseAll();
+  }
+
+  async #alone(request: FastifyRequest, reply: FastifyReply, streams: boolean): Promise<void> {
+    if (!streams || request.method === 'DELETE') {
+      throw new WeftError('BAD_REQUEST', 'this address only streams', {
+        where: 'accept',
+        hint: `send "Accept: text/event-stream", or ${TOKEN_HEADER} of a stream reserved by PUT, or ask /graphql`,
+      });
+    }
+    this.#demandRoom();
+    await this.#send({ request, stream: new SseStream(), token: null, onComplete: () => undefined }, reply);
+  }
+
+  async #reserve(request: FastifyRequest, reply: FastifyReply, owner: string): Promise<void> {
+    const { token, stream } = this.#reservations.reserve(owner);
+    await relay(reply, await this.#handler(asSse({ request, stream, token, onComplete: () => undefined }, '*/*')));
+  }
+
+  async #connect(request: FastifyRequest, reply: FastifyReply, { token, stream }: Shared): Promise<void> {
+    this.#demandRoom();
+    await this.#send({ request, stream, token, onComplete: () => undefined }, reply);
+  }
+
+  async #operate(request: FastifyRequest, reply: FastifyReply, { token, stream }: Shared): Promise<void> {
+    const operationId = this.#reservations.begin(token, operationIdOf(request));
+    const onComplete = (): void => this.#reservations.complete(token, operationId);
+    try {
+      const answer = await this.#handler(asSse({ request, stream, token, onComplete }, '*/*'));
+      if (answer[1].status >= 400) await this.#forget(request, { token, stream }, operationId);
+      await relay(reply, answer);
+    } catch (error) {
+      await this.#forget(request, { token, stream }, operationId);
+      throw error;
+    }
+  }
+
+  async #stop(request: FastifyRequest, reply: FastifyReply, { token, stream }: Shared): Promise<void> {
+    const { operationId } = request.query as { operationId?: unknown };
+    const answer = await this.#handler(asSse({ request, stream, token, onComplete: () => undefined }, '*/*'));
+    if (typeof operationId === 'string') this.#reservations.complete(token, operationId);
+    await relay(reply, answer);
+  }
+
+  /** The library keeps the ids of operations that it has refused. */
+  async #forget(request: FastifyRequest, { token, stream }: Shared, operationId: string): Promise<void> {
+    const url = `/graphql/stream?operationId=${operationId}`;
+    const asked = asSse({ request, stream, token, onComplete: () => undefined }, '*/*');
+    await this.#handler({ ...asked, method: 'DELETE', url });
+    this.#reservations.complete(token, operationId);
+  }
+
+  async #send(asked: Asked & { readonly request: FastifyRequest }, reply: FastifyReply): Promise<void> {
+    const { request, stream, token } = asked;
+    const { presenter } = this.options;
+    try {
+      const answer = await this.#handler(asSse(asked, 'text/event-stream'));
+      const [messages, { status, statusText, headers }] = answer;
+      if (messages === null || typeof messages === 'string') return await relay(reply, answer);
+      this.#opened(request, token, messages);
+      reply.hijack();
+      reply.raw.writeHead(status, statusText, { ...headers });
+      await stream.pump(messages, reply.raw, this.#limits.writeTimeoutMs);
+    } catch (error) {
+      // The stream has begun: there is no other way to tell than to cut it off.
+      if (!reply.sent && !reply.raw.headersSent) throw error;
+      presenter.onDefect(error, presenter.newErrorId());
+      reply.raw.destroy();
+    } finally {
+      const wasOpened = this.#open.delete(request);
+      if (token === null) stream.end();
+      else if (wasOpened) this.#closed(token);
+    }
+  }
+
+  #opened(request: FastifyRequest, token: string | null, messages: AsyncGenerator<string>): void {
+    this.#open.add(request);
+    if (token === null) return;
+    this.#messages.set(token, messages);
+    this.#reservations.connected(token);
+  }
+
+  #closed(token: string): void {
+    this.#messages.delete(token);
+    this.#reservations.release(token);
+  }
+
+  /** Ends a stream as the library does when its client leaves. One that nobody connected to is connected to for that. */
+  async #abandon({ token, stream }: Shared): Promise<void> {
+    try {
+      this.#reservations.release(token);
+      const asked = asSse({ request: null, stream, token, onComplete: () => undefined }, 'text/event-stream');
+      const messages = this.#messages.get(token) ?? (await this.#handler(asked))[0];
+      if (messages !== null && typeof messages !== 'string') await messages.return(undefined);
+    } catch (error) {
+      this.options.presenter.onDefect(error, this.options.presenter.newErrorId());
+    }
+  }
+
+  #demandRoom(): void {
+    if (this.#open.size < this.#limits.maxStreams) return;
+    throw new WeftError('OVERLOADED', 'too many streams', { retryAfterMs: 5_000 });
+  }
+}
 
 function sseHandler({ schema, services, watch, presenter, sessions }: StreamRoutesOptions): SseHandler {
-  return createHandler<FastifyRequest, Stream, Operation['contextValue']>({
-    // No token: never the single connection mode.
-    authenticate: () => null,
+  return createHandler<null, Asked, Operation['contextValue']>({
+    authenticate: ({ context: { token } }) => token,
     validate: () => [],
-    onSubscribe: ({ context: stream }, asked) => readOperation(schema, asked, contextOfStream(stream, services, watch)),
-    onOperation: (_context, { context: stream }, _args, result) =>
-      isSubscription(result) ? endingWithKey(result, stream, services, sessions) : undefined,
-    onNext: async (_context, { context: stream }, result) => {
-      await sendable(stream);
+    onSubscribe: ({ context: asked }, params) => {
+      const read = readOperation(schema, params, contextOfStream(asked, services, watch));
+      // Without a property of this name the library does not take it for a result.
+      return 'errors' in read ? ({ data: undefined, errors: read.errors } as object as ExecutionResult) : read;
+    },
+    onOperation: (_context, { context: asked }, _args, result) =>
+      isSubscription(result) ? endingWithKey(result, asked, services, sessions) : undefined,
+    onNext: async (_context, { context: { stream } }, result) => {
+      await stream.sendable();
       const { errors, ...rest } = result as ExecutionResult;
       if (errors === undefined) return undefined;
       return { ...rest, errors: errors.map((error) => maskedError(error, presenter)) };
     },
+    onComplete: (_context, { context: { onComplete } }) => {
+      onComplete();
+    },
   });
 }
 
-function contextOfStream(stream: Stream, services: ApiServices, watch: DefinitionsWatch): ApiContext {
-  const context = contextOf(stream.request, services, watch);
+function contextOfStream({ request, stream }: Asked, services: ApiServices, watch: DefinitionsWatch): ApiContext {
+  if (request === null) throw unauthenticated();
+  const context = contextOf(request, services, watch);
   return new ApiContext(services, watch, context.principal, async () => {
     const isValid = await context.isStillValid();
     stream.isKeyGone ||= !isValid;
@@ -113,38 +245,50 @@ function contextOfStream(stream: Stream, services: ApiServices, watch: Definitio
   });
 }
 
+type Results = AsyncGenerator<ExecutionResult, void, undefined>;
+
 /** The same results, that also end when the key does while nothing happens. */
-function endingWithKey(results: Results, stream: Stream, services: ApiServices, sessions: SessionWatch): Results {
-  const { principal, headers } = stream.request;
-  stream.unwatch = sessions.add({
-    expiresAt: principal?.expiresAt ?? null,
-    isStillValid: async () => (await services.credentials.verify(bearerOf(headers.authorization) ?? '')) !== null,
+function endingWithKey(
+  results: Results,
+  { request, stream }: Asked,
+  services: ApiServices,
+  sessions: SessionWatch,
+): Results {
+  const secret = bearerOf(request?.headers.authorization) ?? '';
+  const unwatch = sessions.add({
+    expiresAt: request?.principal?.expiresAt ?? null,
+    isStillValid: async () => (await services.credentials.verify(secret)) !== null,
     end: () => {
       stream.isKeyGone = true;
       void results.return();
     },
   });
-  return withReasonOfEnd(results, stream);
+  return withReasonOfEnd(results, stream, unwatch);
 }
-
-type Results = AsyncGenerator<ExecutionResult, void, undefined>;
 
 /**
  * A resolver that ends because the key is gone only ends; that all is well would be a false message. Not a generator: the
  * `return` of one waits for its pending `next`, which is what a client that leaves wants to end.
  */
-function withReasonOfEnd(results: Results, stream: Stream): Results {
+function withReasonOfEnd(results: Results, stream: SseStream, onEnd: () => void): Results {
   let isTold = false;
   const wrapped: Results = {
     next: async () => {
       const step = await results.next();
+      if (step.done === true) onEnd();
       if (step.done !== true || !stream.isKeyGone || isTold) return step;
       isTold = true;
       const error = unauthenticated();
       return { done: false, value: { errors: [new GraphQLError(error.message, { originalError: error })] } };
     },
-    return: (value) => results.return(value),
-    throw: (error) => results.throw(error),
+    return: (value) => {
+      onEnd();
+      return results.return(value);
+    },
+    throw: (error) => {
+      onEnd();
+      return results.throw(error);
+    },
     [Symbol.asyncIterator]: () => wrapped,
   };
   return wrapped;
@@ -154,71 +298,43 @@ function isSubscription(result: object): result is Results {
   return Symbol.asyncIterator in result;
 }
 
-async function serve(handler: SseHandler, stream: Stream, reply: FastifyReply, writeTimeoutMs: number): Promise<void> {
-  const { request } = stream;
-  const [body, init] = await handler({
-    method: request.method,
-    url: request.url,
-    headers: { get: (name) => (name === 'accept' ? 'text/event-stream' : stringOf(request.headers[name])) },
-    body: () => request.body as string,
-    raw: request,
-    context: stream,
-  });
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(init.status, init.statusText, { ...init.headers });
-  if (body === null || typeof body === 'string') {
-    raw.end(body ?? undefined);
-    return;
-  }
-  const stop = (): void => {
-    end(stream);
-    void body.return(undefined);
+/** @param accept as the library wants it, which reads no lists */
+function asSse(asked: Asked, accept: string): Parameters<SseHandler>[0] {
+  const { request } = asked;
+  return {
+    method: request?.method ?? 'GET',
+    url: request?.url ?? '/graphql/stream',
+    headers: { get: (name) => (name === 'accept' ? accept : stringOf(request?.headers[name])) },
+    body: () => (request?.body ?? null) as string | null,
+    raw: null,
+    context: asked,
   };
-  raw.once('close', stop);
-  raw.setTimeout(0);
-  for await (const message of body) {
-    if (!(await written(raw, message, writeTimeoutMs))) break;
-    if (message.startsWith('event: next')) {
-      stream.unsent--;
-      stream.wake?.();
+}
+
+async function relay(reply: FastifyReply, [body, { status, headers }]: Response): Promise<void> {
+  await reply
+    .code(status)
+    .headers({ ...headers })
+    .send(typeof body === 'string' ? body : undefined);
+}
+
+/** Null: an operation with a connection of its own. */
+function tokenOf({ headers, query }: FastifyRequest): string | null {
+  const given = headers[TOKEN_HEADER] ?? (query as { token?: unknown }).token;
+  return typeof given === 'string' ? given : null;
+}
+
+function operationIdOf({ method, body, query }: FastifyRequest): unknown {
+  const inQuery = (): unknown => {
+    const { extensions } = query as { extensions?: unknown };
+    try {
+      return typeof extensions === 'string' ? JSON.parse(extensions) : undefined;
+    } catch {
+      return undefined;
     }
-  }
-  raw.off('close', stop);
-  raw.end();
-}
-
-/** Waits until the stream may take one more message, and counts it. */
-async function sendable(stream: Stream): Promise<void> {
-  while (stream.unsent >= MAX_UNSENT && !stream.ended) {
-    await new Promise<void>((resolve) => {
-      stream.wake = resolve;
-    });
-    stream.wake = null;
-  }
-  stream.unsent++;
-}
-
-function end(stream: Stream): void {
-  stream.ended = true;
-  stream.unwatch?.();
-  stream.wake?.();
-}
-
-/** False when the client is gone, or takes nothing any more. */
-function written(raw: FastifyReply['raw'], message: string, timeoutMs: number): Promise<boolean> {
-  if (!raw.writable) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      raw.destroy();
-      resolve(false);
-    }, timeoutMs);
-    timer.unref();
-    raw.write(message, (error) => {
-      clearTimeout(timer);
-      resolve(error === null || error === undefined);
-    });
-  });
+  };
+  const extensions = method === 'GET' ? inQuery() : (body as { extensions?: unknown } | null | undefined)?.extensions;
+  return (extensions as { operationId?: unknown } | null | undefined)?.operationId;
 }
 
 function stringOf(header: string | string[] | undefined): string | null {

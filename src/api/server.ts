@@ -9,9 +9,9 @@ import type { ErrorPresenter } from './graphql/present-error.js';
 import { WarmQueries } from './graphql/warm-queries.js';
 import { graphiqlRoutes } from './graphiql.routes.js';
 import { graphqlRoutes } from './graphql.routes.js';
-import { attachGraphqlSocket } from './graphql-socket.js';
-import { graphqlStreamRoutes } from './graphql-stream.routes.js';
 import { SessionWatch } from './auth/session-watch.js';
+import { attachGraphqlSocket, type SocketLimits } from './graphql-socket.js';
+import { graphqlStreamRoutes, type StreamLimits, type StreamRoutesOptions } from './graphql-stream.routes.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { trackingRoutes } from './tracking.routes.js';
@@ -41,6 +41,9 @@ export interface ApiServerDependencies {
   readonly definitionsPollMs?: number;
   /** How late an expired key is noticed in a socket or stream in which nothing happens, ms. Default 1,000. */
   readonly sessionSweepMs?: number;
+  /** Bounds of `/graphql` over WebSocket and of `/graphql/stream`, where not the usual ones. */
+  readonly socketLimits?: Partial<SocketLimits>;
+  readonly streamLimits?: Partial<StreamLimits>;
 }
 
 /**
@@ -76,7 +79,14 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     sessions.close();
     done();
   });
-  const socket = attachGraphqlSocket(app.server, { schema, services, watch, presenter, sessions });
+  const socket = attachGraphqlSocket(app.server, {
+    schema,
+    services,
+    watch,
+    presenter,
+    sessions,
+    ...deps.socketLimits,
+  });
   app.addHook('preClose', () => socket.close());
 
   const { accept, credentials, sources, limits } = services;
@@ -89,7 +99,15 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const apollo = createApollo(schema, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
   await app.register(graphiqlRoutes);
-  await app.register(graphqlStreamRoutes({ schema, services, watch, presenter, sessions }));
+  const streams: StreamRoutesOptions = {
+    schema,
+    services,
+    watch,
+    presenter,
+    sessions,
+    limits: deps.streamLimits ?? {},
+  };
+  await app.register(graphqlStreamRoutes(streams));
   const { readiness, metrics, version } = deps;
   await app.register(healthRoutes({ db, readiness, metrics, version }));
   return app;

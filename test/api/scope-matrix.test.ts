@@ -38,6 +38,8 @@ interface Transport {
   readonly ask: (query: string, secret: string | null) => Promise<Answer>;
 }
 
+type Iterate = (payload: { query: string }) => AsyncIterableIterator<unknown>;
+
 interface Principal {
   readonly name: string;
   readonly secret: string | null;
@@ -61,6 +63,7 @@ const LITERALS = {
 let world: ApiWorld;
 let principals: readonly Principal[];
 const sockets = new Map<string | null, ReturnType<typeof createClient>>();
+const streams = new Map<string | null, { iterate: Iterate; dispose: () => void }>();
 
 beforeAll(async () => {
   world = await createApiWorld();
@@ -83,6 +86,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const client of sockets.values()) await client.dispose();
+  for (const client of streams.values()) client.dispose();
   await world.close();
 });
 
@@ -150,6 +154,19 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
       return firstOf(client.iterate({ query }))
         .catch(refusal)
         .finally(() => client.dispose());
+    },
+  },
+  'SSE, single connection': {
+    carries: [QUERY, MUTATION, SUBSCRIPTION],
+    ask: (query, secret) => {
+      let client = streams.get(secret);
+      if (client === undefined) {
+        const url = `${world.url}/graphql/stream`;
+        const headers = headersOf(secret);
+        client = createSseClient({ singleConnection: true, url, headers, retryAttempts: 0, lazyCloseTimeout: 10_000 });
+        streams.set(secret, client);
+      }
+      return firstOf(client.iterate({ query })).catch(refusal);
     },
   },
 };

@@ -9,8 +9,8 @@ import type { ApiScope } from '../../src/api/auth/api-key.model.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
-import { createApiServer } from '../../src/api/server.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
+import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
@@ -64,7 +64,10 @@ export interface ApiWorld extends World {
 const MANY = 1_000_000;
 
 export async function createApiWorld(
-  options: WorldOptions & { readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]> } = {},
+  options: WorldOptions & {
+    readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]>;
+    readonly server?: Partial<ApiServerDependencies>;
+  } = {},
 ): Promise<ApiWorld> {
   const world = await createWorld(undefined, {
     ...options,
@@ -153,6 +156,7 @@ export async function createApiWorld(
     onError: onDefect,
     definitionsPollMs: 20,
     sessionSweepMs: 20,
+    ...options.server,
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
