@@ -44,6 +44,11 @@ describe('readConfig', () => {
       WEFT_DATABASE_POOL_SIZE: '1',
       WEFT_ONLINE_STORE_MAX_MB: '-5',
       WEFT_INGEST_EVENTS_PER_SECOND: '1e9',
+      WEFT_OIDC_ISSUER: 'http://login.example.org',
+      WEFT_OIDC_AUDIENCE: 'two words',
+      WEFT_OIDC_JWKS_URI: 'keys',
+      WEFT_OIDC_ROLES: 'admin',
+      WEFT_OIDC_ROLES_CLAIM: 'two words',
       WEFT_SHUTDOWN_TIMEOUT_MS: 'soon',
     });
     // Every variable but the one that takes any text.

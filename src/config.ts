@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from './api/auth/oidc.model.js';
 import { WeftError } from './platform/errors.js';
 import { nearestName } from './platform/near-names.js';
 
@@ -28,6 +29,8 @@ export interface Config {
   readonly onlineStoreMaxBytes: number;
   /** `WEFT_INGEST_EVENTS_PER_SECOND`: events that one write key may send, in the long run. */
   readonly ingestEventsPerSecond: number;
+  /** `WEFT_OIDC_…`: whose tokens people may come with, and what their roles allow; null: keys only. */
+  readonly oidc: OidcSettings | null;
   /** `WEFT_SHUTDOWN_TIMEOUT_MS`: time to finish what runs after a signal to stop. */
   readonly shutdownTimeoutMs: number;
   /** For the log, one line each: variables that look like ours but are not. */
@@ -81,6 +84,7 @@ export function readConfig(env: Environment = process.env): Config {
     databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(MIN_DATABASE_POOL_SIZE, 200)),
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
     ingestEventsPerSecond: reader.read('WEFT_INGEST_EVENTS_PER_SECOND', 20_000, integer(1, 1_000_000)),
+    oidc: readOidc(reader),
     shutdownTimeoutMs: reader.read('WEFT_SHUTDOWN_TIMEOUT_MS', 15_000, integer(1_000, 300_000)),
     warnings: Object.freeze(reader.warnings()),
   };
@@ -103,6 +107,11 @@ export const CONFIG_VARIABLES = [
   'WEFT_DATABASE_POOL_SIZE',
   'WEFT_ONLINE_STORE_MAX_MB',
   'WEFT_INGEST_EVENTS_PER_SECOND',
+  'WEFT_OIDC_ISSUER',
+  'WEFT_OIDC_AUDIENCE',
+  'WEFT_OIDC_JWKS_URI',
+  'WEFT_OIDC_ROLES',
+  'WEFT_OIDC_ROLES_CLAIM',
   'WEFT_SHUTDOWN_TIMEOUT_MS',
 ] as const;
 
@@ -130,6 +139,30 @@ class EnvironmentReader {
         return `${name} is set but means nothing${near === undefined ? '' : `; did you mean ${near}?`}`;
       });
   }
+}
+
+/** All of it or nothing: half of it would let nobody in, or anybody. */
+function readOidc(reader: EnvironmentReader): OidcSettings | null {
+  const known = reader.problems.length;
+  const issuer = reader.read('WEFT_OIDC_ISSUER', null, issuerUrl);
+  const audience = reader.read('WEFT_OIDC_AUDIENCE', null, word);
+  const jwksUri = reader.read('WEFT_OIDC_JWKS_URI', null, issuerUrl);
+  const roles = reader.read('WEFT_OIDC_ROLES', null, roleGrants);
+  const rolesClaim = reader.read('WEFT_OIDC_ROLES_CLAIM', 'roles', word);
+  if (issuer !== null && audience !== null && roles !== null) return { issuer, audience, jwksUri, roles, rolesClaim };
+  const isAsked = issuer !== null || audience !== null || jwksUri !== null || roles !== null;
+  if (isAsked && reader.problems.length === known) {
+    const missing = [
+      ...(issuer === null ? ['WEFT_OIDC_ISSUER'] : []),
+      ...(audience === null ? ['WEFT_OIDC_AUDIENCE'] : []),
+      ...(roles === null ? ['WEFT_OIDC_ROLES'] : []),
+    ];
+    for (const where of missing) {
+      const hint = 'Set issuer, audience and roles together; docs/keys.md says how.';
+      reader.problems.push({ where, what: 'is not set, but others of WEFT_OIDC are', hint });
+    }
+  }
+  return null;
 }
 
 /** Notes the problem and stands in for the value, which is then never used. */
@@ -175,6 +208,26 @@ function publicUrl(text: string, refuse: Refuse): string {
   return refuse(
     'is not the URL of a server',
     'Its form is https://weft.example.org, with a path where a proxy adds one.',
+  );
+}
+
+function word(text: string, refuse: Refuse): string {
+  if (/^\S{1,500}$/.test(text)) return text;
+  return refuse('is not one word of at most 500 characters', 'Take blanks out of it.');
+}
+
+function issuerUrl(text: string, refuse: Refuse): string {
+  if (isIssuerUrl(text)) return text;
+  return refuse('is not the URL of an issuer', 'It begins with https://, or with http:// on this very machine.');
+}
+
+function roleGrants(text: string, refuse: Refuse): readonly RoleGrant[] {
+  return (
+    parseRoleGrants(text) ??
+    refuse(
+      'is not a list of roles with what they allow',
+      'Its form is weft-admin=admin,weft-viewer=read, for one source also sender=ingest:web.',
+    )
   );
 }
 

@@ -1,6 +1,9 @@
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
+import { anyOf, type Credentials } from './api/auth/credentials.js';
+import { IssuerKeys } from './api/auth/issuer-keys.js';
+import { TokenVerifier } from './api/auth/token-verifier.js';
 import type { ReadinessCheck } from './api/health.routes.js';
 import { rateOf, RequestLimits } from './api/request-limits.js';
 import { createApiServer } from './api/server.js';
@@ -86,7 +89,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           accept: engine.accept,
           sources: app.sources,
           keys: app.keys,
-          credentials: app.keys,
+          credentials: credentialsOf(app),
           webhooks: app.webhooks,
           segments: engine.services.segments,
           features: engine.services.features,
@@ -110,6 +113,22 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const { port } = server.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${String(port)}` };
+}
+
+/** Keys, and the tokens of people where an issuer is configured. */
+function credentialsOf({ config, keys, sources, clock, metrics, repeatedLog }: App): Credentials {
+  const { oidc: settings } = config;
+  if (settings === null) return keys;
+  const issuerKeys = new IssuerKeys({
+    ...settings,
+    clock,
+    fetch,
+    onError: (error) => {
+      repeatedLog.warn(error, 'the keys that tokens of people are checked with cannot be fetched');
+    },
+  });
+  const sourceIdOf = async (key: string): Promise<number | null> => (await sources.findByKey(key))?.id ?? null;
+  return anyOf([keys, new TokenVerifier({ settings, keys: issuerKeys, sourceIdOf, clock, metrics })]);
 }
 
 function requestLimits({ config, clock, metrics }: App): RequestLimits {

@@ -9,6 +9,7 @@ import type { ApiScope } from '../../src/api/auth/api-key.model.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
+import type { Credentials } from '../../src/api/auth/credentials.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
@@ -60,15 +61,19 @@ export interface ApiWorld extends World {
   data<T>(query: string, variables?: Record<string, unknown>): Promise<T>;
 }
 
+export interface ApiWorldOptions extends WorldOptions {
+  readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]>;
+  readonly server?: Partial<ApiServerDependencies>;
+  /** Default: the keys alone. */
+  readonly credentials?: (
+    made: Pick<ApiServices, 'keys' | 'sources' | 'clock'> & { readonly metrics: Metrics },
+  ) => Credentials;
+}
+
 /** For tests that are not about rates; a rate that a key has is kept. */
 const MANY = 1_000_000;
 
-export async function createApiWorld(
-  options: WorldOptions & {
-    readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]>;
-    readonly server?: Partial<ApiServerDependencies>;
-  } = {},
-): Promise<ApiWorld> {
+export async function createApiWorld(options: ApiWorldOptions = {}): Promise<ApiWorld> {
   const world = await createWorld(undefined, {
     ...options,
     entities: [SourceEntity, ApiKeyEntity],
@@ -133,7 +138,7 @@ export async function createApiWorld(
     accept: engine.accept,
     sources,
     keys,
-    credentials: keys,
+    credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,
     segments: engine.services.segments,
     features: engine.services.features,

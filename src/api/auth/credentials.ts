@@ -10,3 +10,23 @@ export interface Credentials {
   /** The same by what is in memory; undefined where something has to be asked. Most requests need no more. */
   verifyKnown(credential: string): Principal | null | undefined;
 }
+
+/** Whoever knows a credential answers for it: their forms differ, so at most one does. */
+export function anyOf(all: readonly Credentials[]): Credentials {
+  return {
+    verify: async (credential) => {
+      for (const each of all) {
+        const principal = await each.verify(credential);
+        if (principal !== null) return principal;
+      }
+      return null;
+    },
+    verifyKnown: (credential) => {
+      for (const each of all) {
+        const principal = each.verifyKnown(credential);
+        if (principal !== null) return principal;
+      }
+      return null;
+    },
+  };
+}

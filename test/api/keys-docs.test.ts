@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keysCommand } from '../../src/api/auth/keys.command.js';
+import { sourcesCommand } from '../../src/sources/sources.command.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+
+/* What docs/keys.md shows is done here. */
+
+const page = await readFile(new URL('../../docs/keys.md', import.meta.url), 'utf8');
+const commands = [...page.matchAll(/^weft .*$/gm)].map(([line]) => line);
+const queries = [...page.matchAll(/```graphql\n(.*?)```/gs)].map(([, query = '']) => query);
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld();
+});
+afterAll(() => world.close());
+
+async function weft(line: string): Promise<CommandOutcome> {
+  const [, command = '', ...args] = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain);
+  const { keys, sources } = world.services;
+  const sourceKeys = async () => new Map((await sources.list()).map(({ id, key }) => [id, key]));
+  return runWith(
+    (io) => {
+      if (command === 'keys') {
+        const ensureSource = async (key: string) => (await sources.ensure({ key, kind: 'http' })).id;
+        return keysCommand({
+          ...io,
+          clock: world.clock,
+          withKeys: (use) => use({ keys, sourceKeys, ensureSource }),
+        });
+      }
+      const use = { sources, keysOf: (id: number) => keys.ofSource(id) };
+      return sourcesCommand({ ...io, withSources: (run) => run(use), withNewDatabase: (run) => run(use) });
+    },
+    args.filter((arg) => arg !== undefined),
+  );
+}
+
+describe('docs/keys.md', () => {
+  it('shows commands and queries', () => {
+    expect(commands.length).toBeGreaterThanOrEqual(10);
+    expect(queries.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it.each(commands)('%s does what it says', async (command) => {
+    const shown = /weft_([re])_x7Kp/.exec(command);
+    const scope = shown?.[1] === 'e' ? 'edge' : 'read';
+    const prefix =
+      shown === null ? '' : (await world.services.keys.create({ name: 'shown', scopes: [scope] })).key.prefix;
+    // The world has a source of this name already.
+    const line = command.replace(/weft_[re]_x7Kp/, prefix).replace('sources create web', 'sources create site');
+    const { code, stderr } = await weft(line);
+    expect(code, stderr).toBe(0);
+  });
+
+  it.each(queries.map((query) => [query.slice(0, query.indexOf('\n')), query]))('%s is answered', async (_, query) => {
+    const { key } = await world.services.keys.create({ name: 'old', scopes: ['read'] });
+    const { data, errors } = await world.ask(query, { old: key.id });
+    expect(errors).toBeUndefined();
+    for (const value of Object.values(data ?? {})) expect(value).not.toHaveProperty('message');
+    expect(Object.values(data ?? {})).not.toContain(null);
+  });
+});
