@@ -11,7 +11,7 @@ const FLOW = ['events', 'identity', 'profiles', 'features', 'scoring', 'segments
 /** Beside the flow: each of these may know the modules named, and none of the flow knows them. */
 const BESIDE = {
   sources: ['events', 'features'],
-  plans: ['events', 'sources'],
+  plans: ['events', 'features', 'sources'],
   privacy: FLOW,
   monitoring: FLOW,
 };

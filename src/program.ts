@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { keysCommand } from './api/auth/keys.command.js';
@@ -21,6 +22,9 @@ import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { modelCommand } from './scoring/model.command.js';
+import { planCommand } from './plans/plan.command.js';
+import { PlanReader } from './plans/plan.reader.js';
+import { ViolationReader } from './plans/violation.reader.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
@@ -108,6 +112,21 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       withSources: (use) => looking((app) => use(sourcesFor(app))),
       withNewDatabase: (use) => idle((app) => use(sourcesFor(app))),
     }),
+    planCommand({
+      ...io,
+      withPlans: (use) =>
+        looking((app) =>
+          use({
+            service: app.plans,
+            reader: new PlanReader(app.db),
+            violations: new ViolationReader(app.db),
+            sourceKeys: () => sourceKeys(app),
+          }),
+        ),
+      clock: systemClock,
+      parseTime: parseTimestamp,
+      user: userName(),
+    }),
     keysCommand({
       ...io,
       withKeys: (use) =>
@@ -126,6 +145,15 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
 
 function sourcesFor({ sources, keys }: App): SourcesCommandServices {
   return { sources, keysOf: (id) => keys.ofSource(id) };
+}
+
+/** Of whoever runs the command; in a container they may have none. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'command line';
+  }
 }
 
 async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {

@@ -1,6 +1,6 @@
 import type { Refusal } from '../events/accept.model.js';
 import type { EventPlan, PlannedContent, PlanVerdict } from '../events/event-plan.model.js';
-import type { EventType, JsonObject } from '../events/event.model.js';
+import { PRIVATE_PROPERTIES, type EventType, type JsonObject } from '../events/event.model.js';
 import type { PlanViolation, ViolationRule } from '../events/plan-violation.model.js';
 import { FIELD_NAME } from '../events/seen-names.model.js';
 import { SchemaCompiler, type ValueCheck } from './schema-compiler.js';
@@ -122,8 +122,8 @@ class CompiledRule {
     let missing = required.length;
     for (const name of Object.keys(content)) {
       const value = content[name];
-      // The log writes neither.
-      if (value === undefined || isReservedName(name)) continue;
+      // The log writes none of these, or they are Weft's own.
+      if (value === undefined || isReservedName(name) || name === PRIVATE_PROPERTIES) continue;
       const property = planned.get(name);
       if (property === undefined) {
         if (additionalProperties) continue;

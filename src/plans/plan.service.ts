@@ -1,9 +1,11 @@
 import type { EventSource } from '../events/accept.model.js';
+import { EventSampleReader } from '../events/event-sample.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { diffPlans } from './diff-plans.js';
+import { PlanInference, type InferredPlan } from './infer-plan.js';
 import { parsePlan } from './parse-plan.js';
 import { PlanReader } from './plan.reader.js';
 import { PlanStore } from './plan.store.js';
@@ -31,6 +33,15 @@ export interface PlanChange {
   readonly applied: boolean;
 }
 
+/** A draft of a plan, and what of the log it was made of. */
+export interface PlanDraft extends InferredPlan {
+  /** Positions of the log that were looked at, of those that there are since then. */
+  readonly scanned: number;
+  readonly positions: number;
+}
+
+const MAX_SAMPLED_EVENTS = 20_000;
+const MAX_SAMPLED_POSITIONS = 1_000_000;
 const MAX_NAME_LENGTH = 200;
 
 /** Applies tracking plans. Each change of a plan is a version; going back is applying an older one. */
@@ -64,6 +75,27 @@ export class PlanService {
   ): Promise<PlanChange> {
     const source = await this.sourceOf(sourceKey, 'source');
     return this.#apply(source, (await this.versionOf(source, version)).plan, options);
+  }
+
+  /**
+   * Drafts a plan of what a source sent.
+   * @param sinceMs accepted then or later
+   * @throws WeftError NOT_FOUND
+   */
+  async infer(
+    sourceKey: string,
+    { sinceMs, onProgress }: { readonly sinceMs: number; readonly onProgress?: (done: number, parts: number) => void },
+  ): Promise<PlanDraft> {
+    const source = await this.sourceOf(sourceKey, 'source');
+    const inference = new PlanInference();
+    const sample = { sourceId: source.id, sinceMs, maxEvents: MAX_SAMPLED_EVENTS, maxPositions: MAX_SAMPLED_POSITIONS };
+    let [scanned, positions] = [0, 0];
+    for await (const part of new EventSampleReader(this.#options.db).parts(sample)) {
+      for (const event of part.events) inference.add(event);
+      ({ scanned, positions } = part);
+      onProgress?.(part.done, part.parts);
+    }
+    return { ...inference.result(source.key), scanned, positions };
   }
 
   /** @throws WeftError NOT_FOUND */

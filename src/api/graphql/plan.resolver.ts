@@ -25,6 +25,7 @@ import {
   planView,
   TrackingPlanChangeType,
   TrackingPlanConnection,
+  TrackingPlanDraftType,
   TrackingPlanType,
   TrackingPlanViolationType,
   violationView,
@@ -36,6 +37,7 @@ import { SourceType } from './source.resolver.js';
 const SOURCE_KEY = 'Key of the source, as in `web_shop`.';
 const DRY_RUN = 'Whether only to say what would change.';
 const DEFAULT_SINCE_MS = 24 * HOUR_MS;
+const DEFAULT_INFERENCE_MS = 7 * 24 * HOUR_MS;
 /** Versions of one source; more than anybody applies. */
 const MAX_VERSION = 2_147_483_647;
 
@@ -125,6 +127,21 @@ export class PlanResolver {
       limit,
     );
     return counts.map(violationView);
+  }
+
+  @Authorized('admin')
+  @Query(() => TrackingPlanDraftType, {
+    description:
+      'Drafts a tracking plan of a sample of what a source sent: at most 20,000 events. What was sampled fits it; no values are in it but plain words that several people sent. Takes seconds on a long log.',
+  })
+  async inferTrackingPlan(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('source', () => String, { description: SOURCE_KEY }) key: string,
+    @Arg('since', () => DateTime, { nullable: true, description: 'Sent then or later; default: in the last 7 days.' })
+    since: number | null | undefined,
+  ): Promise<TrackingPlanDraftType> {
+    reads.countOnce('inferTrackingPlan');
+    return services.plans.infer(key, { sinceMs: since ?? reads.nowMs - DEFAULT_INFERENCE_MS });
   }
 
   @Authorized('admin')

@@ -96,6 +96,24 @@ export class TrackingPlanViolationType {
   samples!: readonly string[];
 }
 
+@ObjectType('TrackingPlanDraft', { simpleResolvers: true, description: 'A draft of a tracking plan, to be edited.' })
+export class TrackingPlanDraftType {
+  @Field(() => String, { description: 'As YAML, with counts as remarks.' })
+  text!: string;
+
+  @Field(() => Json, { description: 'As JSON: `description`, `policy`, `events`.' })
+  plan!: unknown;
+
+  @Field(() => Int, { description: 'Events that it was made of.' })
+  events!: number;
+
+  @Field(() => Float, { description: 'Positions of the log that were looked at for them.' })
+  scanned!: number;
+
+  @Field(() => Float, { description: 'Positions of the log that there are since then.' })
+  positions!: number;
+}
+
 export function planView(source: string, { version, appliedAt, appliedBy, plan }: PlanVersion): TrackingPlanType {
   return { source, version, appliedAt, appliedBy, text: planYaml(source, plan), plan };
 }

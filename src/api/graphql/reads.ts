@@ -25,6 +25,7 @@ export class Reads implements ReadScope {
   #otherSegments: DataLoader<string, StoredSegment | null> | null = null;
   #statistics: Promise<Statistics> | null = null;
   #singleReads = 0;
+  readonly #asked = new Set<string>();
   #featureValues = 0;
 
   constructor(
@@ -105,6 +106,18 @@ export class Reads implements ReadScope {
     throw new WeftError('BAD_REQUEST', `more than ${String(MAX_SINGLE_READS)} lists are read one by one`, {
       where: what,
       hint: 'ask for fewer items, or in several requests',
+    });
+  }
+
+  /** For what takes seconds. */
+  countOnce(what: string): void {
+    if (!this.#asked.has(what)) {
+      this.#asked.add(what);
+      return;
+    }
+    throw new WeftError('BAD_REQUEST', `${what} is asked for more than once`, {
+      where: what,
+      hint: 'ask in several requests, one after the other',
     });
   }
 
