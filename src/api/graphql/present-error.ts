@@ -4,7 +4,7 @@ import { WeftError } from '../../platform/errors.js';
 /** Told of what is masked; the id is all that the caller learns. */
 export type DefectObserver = (error: unknown, errorId: string) => void;
 
-const MAX_MESSAGE_LENGTH = 1_000;
+const MAX_MESSAGE_LENGTH = 500;
 
 export interface ErrorPresenter {
   readonly onDefect: DefectObserver;
@@ -21,12 +21,12 @@ export function presentError(error: unknown, { onDefect, newErrorId }: ErrorPres
   if (cause instanceof WeftError && cause.code !== 'INTERNAL' && cause.code !== 'CONFIG_INVALID') {
     const { code, message, where, hint, retryAfterMs } = cause;
     return {
-      message,
+      message: shortened(message),
       ...place,
       extensions: {
         code,
-        ...(where === undefined ? {} : { where }),
-        ...(hint === undefined ? {} : { hint }),
+        ...(where === undefined ? {} : { where: shortened(where) }),
+        ...(hint === undefined ? {} : { hint: shortened(hint) }),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       },
     };
@@ -42,7 +42,7 @@ export function presentError(error: unknown, { onDefect, newErrorId }: ErrorPres
   return { message: 'something went wrong on our side', ...place, extensions: { code: 'INTERNAL', errorId } };
 }
 
-/** GraphQL quotes what it refuses, however long that is. */
+/** What is refused is quoted, however long it is, and for each item of a list anew. */
 function shortened(message: string): string {
   return message.length <= MAX_MESSAGE_LENGTH ? message : `${message.slice(0, MAX_MESSAGE_LENGTH)}…`;
 }
