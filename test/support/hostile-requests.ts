@@ -155,7 +155,7 @@ export class HostileRequests {
   }
 
   #wide(): string {
-    const count = 10 + this.#int(3_000);
+    const count = 10 + this.#int(800);
     const field = this.#pick([
       '__typename',
       'statistics { profiles }',
@@ -186,12 +186,12 @@ export class HostileRequests {
       '@include',
       '@include(if: $x)',
     ]);
-    return `query ($x: Boolean = true) { segment(key: "keen") { key ${directive.repeat(1 + this.#int(3_000))} } }`;
+    return `query ($x: Boolean = true) { segment(key: "keen") { key ${directive.repeat(1 + this.#int(1_000))} } }`;
   }
 
   #lists(): string {
     const item = this.#pick(['{ namespace: "user_id", value: "ann" }', '{}', 'null', '1', '[[[]]]']);
-    const count = this.#pick([1, 20, 499, 501, 1_500]);
+    const count = this.#pick([1, 20, 60, 501]);
     return `{ onlineFeatures(entities: [${Array.from({ length: count }, () => item).join(',')}]) { features { ${'value '.repeat(1 + this.#int(3))} } } }`;
   }
 
@@ -208,7 +208,7 @@ export class HostileRequests {
   }
 
   #malformed(): HostileRequest {
-    const text = [...this.#walk(3, 4)];
+    const text = Array.from(this.#walk(3, 4));
     for (let i = 1 + this.#int(6); i > 0; i--) {
       const place = this.#int(text.length);
       const change = this.#random();
