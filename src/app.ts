@@ -6,6 +6,7 @@ import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
+import type { DeadLetterService } from './events/dead-letter.service.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
 import { createObservers } from './monitoring/observers.js';
@@ -35,6 +36,7 @@ import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { RedisOnlineStore } from './profiles/online-store.redis.js';
 import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
+import { createDeadLetters } from './create-dead-letters.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
 import { SourceService } from './sources/source.service.js';
@@ -73,6 +75,7 @@ export interface App {
   readonly keys: ApiKeyService;
   readonly models: ModelService;
   readonly loads: LoadService;
+  readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly plans: PlanService;
   /** True if this process applies the log. */
@@ -172,6 +175,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       repeatedLog,
     ),
     plans: new PlanService({ db, clock, sources, onApplied: () => intake.plans.refresh() }),
+    letters: createDeadLetters(engine, sources, accept, { db, clock }),
     isWorking,
     workerHealth,
     pingRedis,

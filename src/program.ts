@@ -105,6 +105,15 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
             fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
           }),
         ),
+      withRepair: async (use) => {
+        await demandDatabase(readConfig());
+        return withApp({ worker: 'try' }, (app) =>
+          loadAndApply(app, signal, () =>
+            use({ letters: new DeadLetterReader(app.db), repair: app.letters, sourceKeys: () => sourceKeys(app) }),
+          ),
+        );
+      },
+      signal,
       parseTime: parseTimestamp,
     }),
     sourcesCommand({

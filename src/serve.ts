@@ -87,6 +87,8 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           hub,
           batcher: new ScoringBatcher(),
           accept: engine.accept,
+          letters: app.letters,
+          retractions: engine.retractions,
           sources: app.sources,
           keys: app.keys,
           credentials: credentialsOf(app),

@@ -1,6 +1,8 @@
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
 import type { EventAcceptor } from '../events/accept.model.js';
+import type { DeadLetterService } from '../events/dead-letter.service.js';
+import type { RetractionService } from '../events/retraction.service.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
@@ -65,6 +67,8 @@ export interface ApiServices {
   readonly hub: ChangeHub;
   readonly batcher: ScoringBatcher;
   readonly accept: EventAcceptor;
+  readonly letters: DeadLetterService;
+  readonly retractions: RetractionService;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */

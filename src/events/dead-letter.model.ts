@@ -1,4 +1,11 @@
-import { withoutPrivate, type EventType, type JsonObject, type JsonValue, type LoggedEvent } from './event.model.js';
+import {
+  withoutPrivate,
+  type EventType,
+  type IncomingEvent,
+  type JsonObject,
+  type JsonValue,
+  type LoggedEvent,
+} from './event.model.js';
 
 /** Where an input was given up: at the door, as a row of a file, or when it was applied. */
 export const DEAD_LETTER_STAGES = ['accept', 'load', 'apply'] as const;
@@ -16,11 +23,11 @@ export type RawForm =
   | { readonly kind: 'batch_item'; readonly sentAt?: JsonValue }
   /** An `EventInput` of GraphQL's `ingest`. */
   | { readonly kind: 'graphql' }
-  /** What a network sent to a webhook; of the items that the adapter makes of it, this one. */
+  /** What a network sent to a webhook, without what is private; of the parts of the delivery, this one. */
   | { readonly kind: 'webhook'; readonly adapter: string; readonly index: number }
   /** A row of a file, its columns by name; mapped by its load's mapping. */
   | { readonly kind: 'row' }
-  /** An event as it would be accepted; what letters were before they kept their raw input. */
+  /** An event as it would be accepted: one that was in the log, of a webhook, or of a letter from before raw inputs. */
   | { readonly kind: 'event' };
 
 /** What came in, as an adapter got it: no keys, and no personal data that is not kept of accepted events either. */
@@ -68,10 +75,14 @@ export function deadLetterText(input: unknown): string {
  * private.
  */
 export function deadEventText(logged: LoggedEvent): string {
-  const event = { ...logged, properties: withoutPrivate(logged.properties) };
+  return deadLetterText(incomingOf({ ...logged, properties: withoutPrivate(logged.properties) }));
+}
+
+/** An event of the log as it would be accepted again: at the same time, by the same identifiers. */
+export function incomingOf(event: LoggedEvent): IncomingEvent {
   const withContent = (name: 'properties' | 'traits' | 'context'): JsonObject | undefined =>
     Object.keys(event[name]).length === 0 ? undefined : { [name]: event[name] };
-  return deadLetterText({
+  return {
     type: event.type,
     ...(event.type === 'track' ? { name: event.name } : undefined),
     messageId: event.messageId,
@@ -81,5 +92,5 @@ export function deadEventText(logged: LoggedEvent): string {
     ...withContent('properties'),
     ...withContent('traits'),
     ...withContent('context'),
-  });
+  };
 }

@@ -1,12 +1,24 @@
 import { byteaArray, int8Array } from '../platform/binary-arrays.js';
-import type { Queryable } from '../platform/postgres.js';
+import { WeftError } from '../platform/errors.js';
+import { hashId, type Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
 import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
+import type { JsonValue, LoggedEvent } from './event.model.js';
+import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 
 const MAX_REASON_LENGTH = 1_000;
 const MAX_ROWS_PER_INSERT = 1_000;
 
 /** As in the event log: byte 0 is the format of what follows, 0 = UTF-8 text. */
 const FORMAT_PLAIN = 0;
+
+/** An event of the log that could not be applied. */
+interface UnappliedEvent {
+  /** Null where its bytes cannot be read. */
+  readonly event: LoggedEvent | null;
+  readonly historical: boolean;
+  readonly loadId: Uuid | null;
+}
 
 /** Writes dead letters. A letter for a position or a load's row that has one already is left out. */
 export class DeadLetterStore {
@@ -32,6 +44,83 @@ export class DeadLetterStore {
         ],
       });
     }
+  }
+
+  /** False unless it is open. */
+  async setFix(db: Queryable, id: number, fix: JsonValue): Promise<boolean> {
+    const changed = await db.execute(`UPDATE dead_letters SET fix = $2::jsonb WHERE id = $1 AND state = 'open'`, [
+      id,
+      fix === null ? null : JSON.stringify(fix),
+    ]);
+    return changed > 0;
+  }
+
+  /** Why it is refused now. */
+  async setReason(db: Queryable, id: number, code: string, reason: string): Promise<void> {
+    await db.query(`UPDATE dead_letters SET code = $2, reason = $3 WHERE id = $1 AND state = 'open'`, [
+      id,
+      code,
+      storableText(reason, MAX_REASON_LENGTH),
+    ]);
+  }
+
+  /**
+   * Writes down under which message id it is replayed from now on; false if it is not open, or has another. An event of
+   * its own that is in the log at `pos` gives its message id up for that: it has no effect, for it could not be applied.
+   */
+  async claim(tx: Transaction, id: number, messageId: string, pos: number | null): Promise<boolean> {
+    const changed = await tx.execute(
+      `UPDATE dead_letters SET replay_message_id = $2
+       WHERE id = $1 AND state = 'open' AND coalesce(replay_message_id, $2) = $2`,
+      [id, messageId],
+    );
+    if (changed > 0 && pos !== null) {
+      const freed = hashId('given up', String(pos));
+      await tx.query('UPDATE event_log SET dedupe_id = $2 WHERE pos = $1', [pos, freed]);
+    }
+    return changed > 0;
+  }
+
+  /** Takes the event of its own that is in the log at `pos` out of it, too. */
+  async markReplayed(tx: Transaction, id: number, pos: number | null, nowMs: number): Promise<void> {
+    await tx.query(`UPDATE dead_letters SET state = 'replayed', settled_at = $2 WHERE id = $1 AND state = 'open'`, [
+      id,
+      nowMs,
+    ]);
+    if (pos !== null) await tx.query('DELETE FROM event_log WHERE pos = $1', [pos]);
+  }
+
+  /** The number of those that were open. */
+  async discard(db: Queryable, ids: readonly number[], nowMs: number): Promise<number> {
+    return db.execute(
+      `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE id = ANY ($1::int8[]) AND state = 'open'`,
+      [ids, nowMs],
+    );
+  }
+
+  /** Whether the log has an event of this id, at another position than this. */
+  async isLogged(db: Queryable, dedupeId: Uuid, exceptPos: number | null): Promise<boolean> {
+    const rows = await db.query('SELECT FROM event_log WHERE dedupe_id = $1 AND pos IS DISTINCT FROM $2', [
+      dedupeId,
+      exceptPos,
+    ]);
+    return rows.length > 0;
+  }
+
+  /** The event at a position; null where there is none any more. */
+  async loggedAt(db: Queryable, pos: number): Promise<UnappliedEvent | null> {
+    const [row] = await db.query<EventRow & { load_id: Uuid | null }>(
+      `SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE pos = $1`,
+      [pos],
+    );
+    if (row === undefined) return null;
+    let event: LoggedEvent | null = null;
+    try {
+      event = eventOfRow(row);
+    } catch (error) {
+      if (!(error instanceof WeftError)) throw error;
+    }
+    return { event, historical: row.historical, loadId: row.load_id };
   }
 }
 

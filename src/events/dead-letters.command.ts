@@ -1,18 +1,20 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
-import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
-import { DEAD_LETTER_STAGES, type DeadLetterStage } from './dead-letter.model.js';
+import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
 import {
-  MAX_DEAD_LETTER_PAGE,
-  type DeadLetterFilter,
-  type DeadLetterReader,
-  type StoredDeadLetter,
-} from './dead-letter.reader.js';
+  filterOf,
+  MAX_LIMIT,
+  pagesOf,
+  parseLimit,
+  withFilter,
+  withState,
+  type FilterOptions,
+  type StateOption,
+} from './dead-letter-filter.js';
+import { addRepairCommands, type RepairCommandDeps } from './dead-letter-repair.command.js';
+import type { DeadLetterReader, StoredDeadLetter } from './dead-letter.reader.js';
 
 const DEFAULT_LIMIT = 20;
-const MAX_LIMIT = 100_000;
 const MAX_REASON_LENGTH = 100;
 
 export interface DeadLettersCommandServices {
@@ -23,39 +25,40 @@ export interface DeadLettersCommandServices {
   readonly fileNames: (loadIds: readonly string[]) => Promise<ReadonlyMap<string, string>>;
 }
 
-export interface DeadLettersCommandDeps extends CommandIo {
+export interface DeadLettersCommandDeps extends RepairCommandDeps {
   /** Starts what the command needs, for as long as `use` runs. */
   withDeadLetters<T>(use: (services: DeadLettersCommandServices) => Promise<T>): Promise<T>;
-  /** ISO 8601 to ms; NaN for what is none. */
-  readonly parseTime: (text: string) => number;
 }
 
-interface Options {
-  readonly source?: string;
-  readonly stage?: DeadLetterStage;
-  readonly code?: string;
-  readonly since?: number;
+interface Options extends FilterOptions, StateOption {
   readonly json?: true;
 }
 
 const HELP = `
 A dead letter is an input that was not taken, kept with the reason. Stages: accept (refused at the door), load (a row of
-a file), apply (accepted, and failed when it was applied). What was handed in may hold personal data: only --json shows
-it, but a reason may quote the cell that is wrong.
+a file), apply (accepted, and failed when it was applied). What was handed in may hold personal data: only show and --json
+show it, but a reason may quote the cell that is wrong.
+
+A letter is mended by a fix, a JSON merge patch on what was handed in, and replayed: mapped and accepted as it would have
+been when it came, once, however often it is replayed. What is refused again stays open.
 
 Examples:
   weft dead-letters count
   weft dead-letters list --source orders --stage load
   weft dead-letters list --code NO_IDENTIFIER --since 2026-01-31 --limit 1000 --json
+  weft dead-letters fix 12 --set properties.amount=12 --set userId=u7
+  weft dead-letters replay --source shop --code NAME_MISSING --set 'event="order"' --dry-run
+  weft dead-letters replay --source orders --stage load --mapping mended.yaml
+  weft dead-letters discard --code UNKNOWN_TYPE
 
-Exit codes: 0 done, 1 failed (no such source), 2 wrong use.`;
+Exit codes: 0 done, 1 failed (no such source or letter), 2 wrong use, 3 some were refused again, 130 interrupted.`;
 
-/** `weft dead-letters list|count`. */
+/** `weft dead-letters list|count|show|fix|replay|discard`. */
 export function deadLettersCommand(deps: DeadLettersCommandDeps): Command {
   const command = new Command('dead-letters')
     .description('inputs that were not taken, and why')
     .addHelpText('after', HELP);
-  withFilter(command.command('list').description('letters, the newest first'), deps)
+  withState(withFilter(command.command('list').description('letters, the newest first'), deps.parseTime))
     .addOption(
       new Option('--limit <n>', `how many at most, up to ${String(MAX_LIMIT)}`)
         .argParser(parseLimit)
@@ -63,30 +66,20 @@ export function deadLettersCommand(deps: DeadLettersCommandDeps): Command {
     )
     .option('--json', 'as JSON, with what was handed in')
     .action((options: Options & { readonly limit: number }) => runCommand(deps, () => list(deps, options)));
-  withFilter(command.command('count').description('how many there are, by source, stage and code'), deps)
+  withState(
+    withFilter(command.command('count').description('how many there are, by source, stage and code'), deps.parseTime),
+  )
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => count(deps, options)));
+  addRepairCommands(command, deps);
   return command;
-}
-
-function withFilter(command: Command, { parseTime }: DeadLettersCommandDeps): Command {
-  return command
-    .option('--source <key>', 'of this source only')
-    .addOption(new Option('--stage <stage>', 'of this stage only').choices(DEAD_LETTER_STAGES))
-    .option('--code <code>', 'with this code only, such as NO_IDENTIFIER')
-    .addOption(
-      new Option('--since <time>', 'received then or later (ISO 8601)').argParser((text) => {
-        const ms = parseTime(text);
-        if (!Number.isNaN(ms)) return ms;
-        throw new InvalidArgumentError('Write an ISO 8601 time such as 2026-01-31T12:00:00Z.');
-      }),
-    );
 }
 
 async function list(deps: DeadLettersCommandDeps, options: Options & { readonly limit: number }): Promise<number> {
   return deps.withDeadLetters(async ({ letters, sourceKeys, fileNames }) => {
     const sources = await sourceKeys();
-    const found = await readUpTo(letters, filterOf(options, sources), options.limit);
+    const found: StoredDeadLetter[] = [];
+    for await (const page of pagesOf(letters, filterOf(options, sources), options.limit)) found.push(...page);
     const loadIds = new Set(found.flatMap(({ loadId }) => loadId ?? []));
     const files = await fileNames([...loadIds]);
     const sourceOf = ({ sourceId }: StoredDeadLetter): string | null =>
@@ -102,6 +95,7 @@ async function list(deps: DeadLettersCommandDeps, options: Options & { readonly 
       return EXIT_CODES.ok;
     }
     const rows = found.map((letter) => [
+      String(letter.id),
       timeText(letter.receivedAt),
       sourceOf(letter) ?? '',
       letter.stage,
@@ -109,7 +103,7 @@ async function list(deps: DeadLettersCommandDeps, options: Options & { readonly 
       placeText(letter, fileOf(letter)),
       shortened(letter.reason),
     ]);
-    deps.stdout.write(textTable([['received', 'source', 'stage', 'code', 'where', 'reason'], ...rows]));
+    deps.stdout.write(textTable([['id', 'received', 'source', 'stage', 'code', 'where', 'reason'], ...rows]));
     if (found.length === options.limit) deps.stderr.write('There may be more; --limit shows more at once.\n');
     return EXIT_CODES.ok;
   });
@@ -145,40 +139,6 @@ async function count(deps: DeadLettersCommandDeps, options: Options): Promise<nu
   });
 }
 
-function filterOf(options: Options, sources: ReadonlyMap<number, string>): DeadLetterFilter {
-  const { source, stage, code, since } = options;
-  return {
-    ...(source === undefined ? undefined : { sourceId: sourceIdOf(source, sources) }),
-    ...(stage === undefined ? undefined : { stage }),
-    ...(code === undefined ? undefined : { code }),
-    ...(since === undefined ? undefined : { sinceMs: since }),
-  };
-}
-
-function sourceIdOf(key: string, sources: ReadonlyMap<number, string>): number {
-  for (const [id, each] of sources) if (each === key) return id;
-  const near = nearestName(key, [...sources.values()]);
-  throw new WeftError('NOT_FOUND', `there is no source ${key}`, {
-    where: '--source',
-    hint: near === undefined ? 'weft dead-letters count shows which have letters' : `did you mean ${near}?`,
-  });
-}
-
-async function readUpTo(
-  reader: DeadLetterReader,
-  filter: DeadLetterFilter,
-  limit: number,
-): Promise<readonly StoredDeadLetter[]> {
-  const found: StoredDeadLetter[] = [];
-  while (found.length < limit) {
-    const wanted = Math.min(MAX_DEAD_LETTER_PAGE, limit - found.length);
-    const page = await reader.page(filter, found.at(-1) ?? null, wanted);
-    found.push(...page);
-    if (page.length < wanted) break;
-  }
-  return found;
-}
-
 function placeText({ rowNumber, pos, messageId }: StoredDeadLetter, file: string | null): string {
   if (rowNumber !== null) return `${file ?? 'load'} row ${String(rowNumber)}`;
   return pos === null ? (messageId ?? '') : `position ${String(pos)}`;
@@ -190,9 +150,10 @@ function shortened(reason: string): string {
 }
 
 function toJson(letter: StoredDeadLetter, source: string | null, file: string | null): Record<string, unknown> {
-  const { id, stage, code, reason, messageId, pos, loadId, rowNumber, receivedAt, payload, isCut } = letter;
+  const { id, state, stage, code, reason, messageId, pos, loadId, rowNumber, receivedAt, payload, isCut } = letter;
   return {
     id,
+    state,
     source,
     stage,
     code,
@@ -210,10 +171,4 @@ function toJson(letter: StoredDeadLetter, source: string | null, file: string | 
 
 function timeText(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-function parseLimit(text: string): number {
-  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
-  throw new InvalidArgumentError(`Write a number from 1 to ${String(MAX_LIMIT)}.`);
 }

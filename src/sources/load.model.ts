@@ -1,6 +1,10 @@
 import type { Uuid } from '../platform/ids.js';
 import type { ErrorLimit } from './mapping.model.js';
 
+export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverted'] as const;
+/** `running` until it is done, whether a process is at it or not; a load that is `reverted` has left nothing behind. */
+export type LoadStatus = (typeof LOAD_STATUSES)[number];
+
 /** What a load has done so far. */
 export interface LoadProgress {
   readonly phase: 'hashing' | 'scanning' | 'loading';

@@ -1,17 +1,13 @@
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import type { LoadCounts } from './load.model.js';
+import type { LoadCounts, LoadStatus } from './load.model.js';
 
 export interface LoadKey {
   readonly sourceId: number;
   readonly fileHash: string;
   readonly mappingHash: string;
 }
-
-export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverted'] as const;
-/** `running` until it is done, whether a process is at it or not; a load that is `reverted` has left nothing behind. */
-export type LoadStatus = (typeof LOAD_STATUSES)[number];
 
 export interface LoadRecord extends LoadCounts {
   readonly id: Uuid;

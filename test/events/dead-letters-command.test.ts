@@ -53,6 +53,8 @@ function run(...args: string[]): Promise<CommandOutcome> {
             fileNames: (ids) => Promise.resolve(new Map(ids.map((id) => [id, 'orders.csv']))),
           }),
         parseTime: parseTimestamp,
+        signal: new AbortController().signal,
+        withRepair: () => Promise.reject(new Error('not in these tests')),
       }),
     args,
   );
@@ -63,12 +65,12 @@ describe('weft dead-letters', () => {
     const { code, stdout, stderr } = await run('list');
     expect(code).toBe(0);
     expect(stdout.split('\n').map((line) => line.trimEnd())).toEqual([
-      'received                  source  stage   code          where              reason',
-      '2026-01-31T12:00:00.001Z          apply   INTERNAL      position 7         a b',
-      '2026-01-31T12:00:00.000Z  web     accept  NAME_MISSING  m1                 no name',
-      '2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 23  no name',
-      '2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 22  no name',
-      '2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 21  no name',
+      'id  received                  source  stage   code          where              reason',
+      '5   2026-01-31T12:00:00.001Z          apply   INTERNAL      position 7         a b',
+      '1   2026-01-31T12:00:00.000Z  web     accept  NAME_MISSING  m1                 no name',
+      '4   2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 23  no name',
+      '3   2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 22  no name',
+      '2   2026-01-31T11:59:00.000Z  orders  load    BAD_VALUE     orders.csv row 21  no name',
       '',
     ]);
     expect(stderr).toBe('');

@@ -12,6 +12,7 @@ import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
 import type { Credentials } from '../../src/api/auth/credentials.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
+import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
@@ -136,6 +137,8 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     hub,
     batcher: new ScoringBatcher(),
     accept: engine.accept,
+    letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),
+    retractions: engine.retractions,
     sources,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,

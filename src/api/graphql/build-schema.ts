@@ -2,7 +2,9 @@ import 'reflect-metadata';
 import type { GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type PubSub } from 'type-graphql';
 import { ChangeResolver } from './change.resolver.js';
+import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
+import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
@@ -35,6 +37,8 @@ export function buildApiSchema(): GraphQLSchema {
       SourceActivityResolver,
       PlanResolver,
       DeadLetterResolver,
+      DeadLetterRepairResolver,
+      LoadResolver,
       StatisticsResolver,
       TraitResolver,
     ],

@@ -12,6 +12,7 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
   { kind: 'dead_letters', version: 1 },
   { receivedAt: 'integer', id: 'integer' },
 );
+export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });

@@ -1,6 +1,11 @@
 import { Arg, Authorized, Ctx, Field, Float, ID, InputType, Int, ObjectType, Query, Resolver } from 'type-graphql';
-import type { DeadLetterStage } from '../../events/dead-letter.model.js';
-import { DeadLetterReader, type DeadLetterFilter as ReaderFilter } from '../../events/dead-letter.reader.js';
+import type { DeadLetterStage, DeadLetterState } from '../../events/dead-letter.model.js';
+import {
+  DeadLetterReader,
+  type DeadLetterFilter as ReaderFilter,
+  type StoredDeadLetter,
+} from '../../events/dead-letter.reader.js';
+import type { JsonValue } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { LoadReader } from '../../sources/load.reader.js';
 import type { ApiContext } from './api-context.js';
@@ -15,19 +20,22 @@ import {
   type Edge,
 } from './connection.types.js';
 import { DEAD_LETTER_CURSOR } from './cursors.js';
-import { DeadLetterStageType } from './enums.js';
-import { DateTime } from './scalars.js';
+import { DeadLetterStageType, DeadLetterStateType } from './enums.js';
+import { DateTime, Json } from './scalars.js';
 
 @ObjectType('DeadLetter', {
   simpleResolvers: true,
   description: 'An input that was not taken, kept to be looked at. May hold personal data.',
 })
-class DeadLetterType {
+export class DeadLetterType {
   @Field(() => ID, { description: 'Its id.' })
   id!: number;
 
   @Field(() => String, { nullable: true, description: 'Key of the source that it came from; null if not known.' })
   source!: string | null;
+
+  @Field(() => DeadLetterStateType, { description: 'What became of it.' })
+  state!: DeadLetterState;
 
   @Field(() => DeadLetterStageType, { description: 'Where it was given up.' })
   stage!: DeadLetterStage;
@@ -50,7 +58,24 @@ class DeadLetterType {
   @Field(() => Float, { nullable: true, description: 'Of stage `LOAD`: the number of the row, the header being 1.' })
   rowNumber!: number | null;
 
-  @Field(() => String, { description: 'What was handed in, JSON where it was; its first 8 KB.' })
+  @Field(() => String, {
+    description:
+      'How it came in, and so how a replay maps it: `call`, `batch_item`, `graphql`, `webhook`, `row`, `event`.',
+  })
+  form!: string;
+
+  @Field(() => Json, {
+    nullable: true,
+    description: 'The JSON merge patch (RFC 7396) that a replay applies to what was handed in; null: none.',
+  })
+  fix!: JsonValue;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it was replayed or discarded; null while it is open.' })
+  settledAt!: number | null;
+
+  @Field(() => String, {
+    description: 'What was handed in, JSON where it was; its first 8 KB, of `deadLetter` all of it, up to 64 KB.',
+  })
   payload!: string;
 
   @Field(() => Boolean, { description: 'Whether the payload may lack its end.' })
@@ -58,7 +83,10 @@ class DeadLetterType {
 }
 
 @InputType('DeadLetterFilter', { description: 'Which dead letters; what is left out is not asked for.' })
-class DeadLetterFilter {
+export class DeadLetterFilter {
+  @Field(() => DeadLetterStateType, { nullable: true, description: 'What became of them.' })
+  state?: DeadLetterState | null;
+
   @Field(() => String, { nullable: true, description: 'Key of a source.' })
   source?: string | null;
 
@@ -88,31 +116,57 @@ export class DeadLetterResolver {
     const limit = pageSize(first);
     reads.countSingleRead('deadLetters');
     const place = typeof after === 'string' ? DEAD_LETTER_CURSOR.decode(after) : null;
-    const wanted = await readerFilter(services.sources, filter ?? {});
+    const wanted = await readerFilter(services, filter ?? {});
     const letters = await new DeadLetterReader(services.db).page(wanted, place, limit + 1);
-    const loadIds = new Set(letters.flatMap(({ loadId }) => loadId ?? []));
-    const files = await new LoadReader(services.db).fileNames([...loadIds]);
-    const sourceIds = new Set(letters.flatMap(({ sourceId }) => sourceId ?? []));
-    const sources = await Promise.all([...sourceIds].map((id) => services.sources.findById(id)));
-    const sourceKeys = new Map(
-      sources.flatMap((source) => (source === null ? [] : [[source.id, source.key] as const])),
-    );
-    const edges = letters.map(({ sourceId, loadId, isCut, ...letter }) => ({
-      cursor: DEAD_LETTER_CURSOR.encode({ receivedAt: letter.receivedAt, id: letter.id }),
-      node: {
-        ...letter,
-        source: sourceId === null ? null : (sourceKeys.get(sourceId) ?? null),
-        file: loadId === null ? null : (files.get(loadId) ?? null),
-        payloadIsCut: isCut,
-      },
+    const nodes = await lettersShown(services, letters);
+    const edges = nodes.map((node) => ({
+      cursor: DEAD_LETTER_CURSOR.encode({ receivedAt: node.receivedAt, id: node.id }),
+      node,
     }));
     return connection(edges, limit, after);
   }
+
+  @Authorized('admin')
+  @Query(() => DeadLetterType, { nullable: true, description: 'One input that was not taken; null: there is none.' })
+  async deadLetter(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+  ): Promise<DeadLetterType | null> {
+    reads.countSingleRead('deadLetter');
+    const letter = await services.letters.find(letterId(id));
+    if (letter === null) return null;
+    const [shown] = await lettersShown(services, [letter]);
+    return shown ?? null;
+  }
 }
 
-async function readerFilter(
-  sources: ApiContext['services']['sources'],
-  { source, stage, code, since }: DeadLetterFilter,
+/** The number of a letter; of what is none, one that no letter has. */
+export function letterId(id: string): number {
+  return /^\d{1,15}$/.test(id) ? Number(id) : 0;
+}
+
+export async function lettersShown(
+  { db, sources }: ApiContext['services'],
+  letters: readonly StoredDeadLetter[],
+): Promise<DeadLetterType[]> {
+  const loadIds = new Set(letters.flatMap(({ loadId }) => loadId ?? []));
+  const files = await new LoadReader(db).fileNames([...loadIds]);
+  const sourceIds = new Set(letters.flatMap(({ sourceId }) => sourceId ?? []));
+  const found = await Promise.all([...sourceIds].map((id) => sources.findById(id)));
+  const sourceKeys = new Map(found.flatMap((source) => (source === null ? [] : [[source.id, source.key] as const])));
+  return letters.map(({ sourceId, loadId, isCut, form, ...letter }) => ({
+    ...letter,
+    form: form.kind,
+    source: sourceId === null ? null : (sourceKeys.get(sourceId) ?? null),
+    file: loadId === null ? null : (files.get(loadId) ?? null),
+    payloadIsCut: isCut,
+  }));
+}
+
+/** @throws WeftError NOT_FOUND */
+export async function readerFilter(
+  { sources }: ApiContext['services'],
+  { state, source, stage, code, since }: DeadLetterFilter,
 ): Promise<ReaderFilter> {
   const found = typeof source === 'string' ? await sources.findByKey(source) : undefined;
   if (found === null) {
@@ -123,6 +177,7 @@ async function readerFilter(
   }
   return {
     ...(found === undefined ? undefined : { sourceId: found.id }),
+    ...(state == null ? undefined : { state }),
     ...(stage == null ? undefined : { stage }),
     ...(code == null ? undefined : { code }),
     ...(since == null ? undefined : { sinceMs: since }),

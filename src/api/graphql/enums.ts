@@ -1,10 +1,12 @@
 import { registerEnumType } from 'type-graphql';
 import { DEAD_LETTER_STAGES, DEAD_LETTER_STATES } from '../../events/dead-letter.model.js';
+import { REPLAY_STATUSES } from '../../events/remap-letter.model.js';
 import { EVENT_TYPES } from '../../events/event.model.js';
 import { FEATURE_STATUSES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
+import { LOAD_STATUSES } from '../../sources/load.model.js';
 import { SOURCE_KINDS } from '../../sources/source.model.js';
 import { API_SCOPES } from '../auth/api-key.model.js';
 
@@ -111,6 +113,22 @@ export const DeadLetterStateType = enumOf('DeadLetterState', 'What became of a d
   open: 'Nothing yet.',
   replayed: 'Its input is in the log after all.',
   discarded: 'Nobody wants it.',
+});
+
+export const ReplayStatusType = enumOf('ReplayStatus', 'What became of a replay.', REPLAY_STATUSES, {
+  accepted: 'It is in the log now; of a dry run: it would be.',
+  duplicate: 'An event with its message id is in the log already; the letter is done with.',
+  refused: 'It is refused again: it stays open, with the new reason.',
+  settled: 'It was replayed or discarded before.',
+  missing: 'There is no such letter.',
+});
+
+export const LoadStatusType = enumOf('LoadStatus', 'Where a load stands.', LOAD_STATUSES, {
+  running: 'Not complete, whether a process is at it or not; the same load again goes on.',
+  done: 'The whole file is in.',
+  failed: 'Stopped by an error or by too many refused rows; the same load again goes on.',
+  reverting: 'What it brought in is being taken back.',
+  reverted: 'What it brought in is taken back; the file may be loaded again.',
 });
 
 export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {

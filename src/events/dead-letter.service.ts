@@ -1,0 +1,256 @@
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import { applyMergePatch, composeMergePatches } from '../platform/merge-patch.js';
+import type { Database } from '../platform/postgres.js';
+import type { EventAcceptor, EventChecker, EventSource } from './accept.model.js';
+import { deadLetterText, incomingOf, type RawForm } from './dead-letter.model.js';
+import { MAX_DEAD_LETTER_PAGE, type DeadLetterReader, type StoredDeadLetter } from './dead-letter.reader.js';
+import type { DeadLetterStore } from './dead-letter.store.js';
+import { dedupeIdOf, withoutPrivate, type IncomingEvent, type JsonValue, type LoggedEvent } from './event.model.js';
+import {
+  LetterRefusal,
+  type RawMappers,
+  type RemapContext,
+  type RemappedInput,
+  type ReplayOutcome,
+} from './remap-letter.model.js';
+
+export interface DeadLetterDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly reader: DeadLetterReader;
+  readonly store: DeadLetterStore;
+  readonly acceptor: EventAcceptor;
+  readonly checker: EventChecker;
+  readonly mappers: RawMappers;
+  /** Null where there is no such source any more. */
+  readonly sourceOf: (id: number) => Promise<EventSource | null>;
+}
+
+export interface ReplayOptions {
+  /** A merge patch for each of the letters, kept with it, on top of the one that it has. */
+  readonly fix?: JsonValue;
+  /** Says what would become of each, and writes nothing. */
+  readonly dryRun?: boolean;
+  /** The text of a mapping, for rows of a file, in place of that of their load. */
+  readonly mapping?: string;
+}
+
+/** Letters of one call. */
+export const MAX_REPLAYED_LETTERS = MAX_DEAD_LETTER_PAGE;
+/** Of them, those that are under way together. */
+const CHUNK_LETTERS = 100;
+export const MAX_FIX_BYTES = 64 * 1024;
+
+/**
+ * Repairs dead letters: mends their inputs, and sends them the way they came once more.
+ *
+ * Exactly once, whatever is killed and whoever replays at the same time:
+ * 1. Before a letter is replayed, its message id is written down with it and never changes. The log keeps one event of
+ *    a message id, so a replay that was not marked as done is only done again, and finds a duplicate.
+ * 2. Of stage `apply`, the event is in the log already, where it has no effect and its message id is taken. It gives that
+ *    up in the transaction that writes it down with the letter, and goes in the one that marks the letter as replayed.
+ */
+export class DeadLetterService {
+  constructor(private readonly deps: DeadLetterDependencies) {}
+
+  /** The letter with its whole payload; null if there is none. */
+  async find(id: number): Promise<StoredDeadLetter | null> {
+    const [letter] = await this.deps.reader.byIds([id]);
+    return letter ?? null;
+  }
+
+  /** What a replay maps: the letter's input with its fix. @throws LetterRefusal */
+  mended(letter: StoredDeadLetter): unknown {
+    return mendedInput(letter, letter.fix);
+  }
+
+  /**
+   * Adds a merge patch to the letter's fix; null takes the fix off.
+   * @throws WeftError NOT_FOUND; CONFLICT for a letter that is not open; PAYLOAD_TOO_LARGE
+   */
+  async fix(id: number, patch: JsonValue): Promise<StoredDeadLetter> {
+    const letter = await this.find(id);
+    if (letter === null) {
+      throw new WeftError('NOT_FOUND', `there is no dead letter ${String(id)}`, { where: 'id' });
+    }
+    const fix = patch === null ? null : fixWith(letter, patch);
+    if (letter.state !== 'open' || !(await this.deps.store.setFix(this.deps.db, id, fix))) {
+      throw new WeftError('CONFLICT', `dead letter ${String(id)} is ${letter.state}: there is nothing to fix`, {
+        where: 'id',
+      });
+    }
+    return { ...letter, fix };
+  }
+
+  /**
+   * Maps letters again and accepts what comes of them; the outcome of each, in the order asked. At most 1,000.
+   * @throws WeftError PAYLOAD_TOO_LARGE; what accepting throws, after which the same call goes on
+   */
+  async replay(ids: readonly number[], options: ReplayOptions = {}): Promise<ReplayOutcome[]> {
+    checkCount(ids);
+    const outcomes = new Map<number, ReplayOutcome>();
+    for (let from = 0; from < ids.length; from += CHUNK_LETTERS) {
+      const letters = await this.deps.reader.byIds(ids.slice(from, from + CHUNK_LETTERS));
+      for (const outcome of await Promise.all(letters.map((letter) => this.#replay(letter, options)))) {
+        outcomes.set(outcome.id, outcome);
+      }
+    }
+    return ids.map((id) => outcomes.get(id) ?? outcomeOf(id, 'missing'));
+  }
+
+  /** Closes letters that nobody wants; the number of those that were open. At most 1,000. */
+  async discard(ids: readonly number[]): Promise<number> {
+    checkCount(ids);
+    return this.deps.store.discard(this.deps.db, ids, this.deps.clock.now());
+  }
+
+  async #replay(letter: StoredDeadLetter, options: ReplayOptions): Promise<ReplayOutcome> {
+    const { checker, store, db } = this.deps;
+    if (letter.state !== 'open') return outcomeOf(letter.id, 'settled');
+    const isDry = options.dryRun === true;
+    const fix = options.fix === undefined ? letter.fix : fixWith(letter, options.fix);
+    if (!isDry && options.fix !== undefined) await store.setFix(db, letter.id, fix);
+    let ready: ReadyLetter;
+    try {
+      ready = await this.#prepare(letter, fix, options.mapping ?? null);
+    } catch (error) {
+      if (!(error instanceof LetterRefusal)) throw error;
+      return this.#refused(letter, error, null, isDry);
+    }
+    const { source, event, remapped } = ready;
+    const [checked] = checker.check(source, [event], { ...remapped });
+    if (checked?.status === 'refused') return this.#refused(letter, checked, event, isDry);
+    if (isDry) {
+      const isThere = await store.isLogged(db, dedupeIdOf(source.id, event.messageId ?? ''), letter.pos);
+      return { ...outcomeOf(letter.id, isThere ? 'duplicate' : 'accepted'), event: shown(event) };
+    }
+    return this.#accept(letter, ready);
+  }
+
+  async #accept(letter: StoredDeadLetter, { source, event, remapped }: ReadyLetter): Promise<ReplayOutcome> {
+    const { acceptor, clock, db, store } = this.deps;
+    const pos = letter.stage === 'apply' ? letter.pos : null;
+    const isOpen = await db.transaction((tx) => store.claim(tx, letter.id, event.messageId ?? '', pos));
+    // Somebody else has settled it since it was read, or replays it under another message id.
+    if (!isOpen) return outcomeOf(letter.id, 'settled');
+    const { historical, receivedAtMs, loadId } = remapped;
+    const [result] = await acceptor.accept(source, [event], {
+      historical,
+      receivedAtMs,
+      deadLetters: false,
+      ...(loadId === undefined ? undefined : { loadId }),
+    });
+    if (result === undefined || result.status === 'refused') {
+      return this.#refused(letter, result ?? NO_ANSWER, event, false);
+    }
+    await db.transaction((tx) => store.markReplayed(tx, letter.id, pos, clock.now()));
+    return { ...outcomeOf(letter.id, result.status), event: shown(event) };
+  }
+
+  async #refused(
+    letter: StoredDeadLetter,
+    { code, reason, hint }: { readonly code: string; readonly reason: string; readonly hint?: string | undefined },
+    event: IncomingEvent | null,
+    isDry: boolean,
+  ): Promise<ReplayOutcome> {
+    if (!isDry) await this.deps.store.setReason(this.deps.db, letter.id, code, reason);
+    return { id: letter.id, status: 'refused', code, reason, hint: hint ?? null, event: event && shown(event) };
+  }
+
+  /** @throws LetterRefusal */
+  async #prepare(letter: StoredDeadLetter, fix: JsonValue, mapping: string | null): Promise<ReadyLetter> {
+    const source = letter.sourceId === null ? null : await this.deps.sourceOf(letter.sourceId);
+    if (source === null) throw new LetterRefusal('NO_SOURCE', 'it is not known which source it came from');
+    const logged =
+      letter.stage === 'apply' && letter.pos !== null ? await this.deps.store.loggedAt(this.deps.db, letter.pos) : null;
+    // The log has all of an event whose letter may be cut.
+    const whole = logged?.event == null ? letter : withEvent(letter, logged.event);
+    const input = mendedInput(whole, fix);
+    const remapped = await this.#remap(whole.form, input, { letter: whole, mapping });
+    if ('refusal' in remapped.item) {
+      const { code, reason, hint } = remapped.item.refusal;
+      throw new LetterRefusal(code, reason, hint);
+    }
+    const messageId = letter.replayMessageId ?? textOf(remapped.item.messageId) ?? `dead-letter:${String(letter.id)}`;
+    return {
+      source,
+      event: { ...remapped.item, messageId },
+      remapped: logged === null ? remapped : { ...remapped, historical: logged.historical, ...loadOf(logged.loadId) },
+    };
+  }
+
+  #remap(form: RawForm, input: unknown, context: RemapContext): RemappedInput | Promise<RemappedInput> {
+    const mapper = this.deps.mappers[form.kind] as
+      ((form: RawForm, input: unknown, context: RemapContext) => RemappedInput | Promise<RemappedInput>) | undefined;
+    if (mapper !== undefined) return mapper(form, input, context);
+    throw new LetterRefusal('UNKNOWN_FORM', 'a newer version of Weft wrote it');
+  }
+}
+
+interface ReadyLetter {
+  readonly source: EventSource;
+  readonly event: IncomingEvent;
+  readonly remapped: RemappedInput;
+}
+
+function withEvent(letter: StoredDeadLetter, event: LoggedEvent): StoredDeadLetter {
+  return {
+    ...letter,
+    form: { kind: 'event' },
+    payload: deadLetterText(incomingOf(event)),
+    isCut: false,
+  };
+}
+
+/** @throws LetterRefusal */
+function mendedInput({ payload, isCut }: StoredDeadLetter, fix: JsonValue): unknown {
+  const input = parsed(payload);
+  if (fix !== null) return applyMergePatch(input ?? null, fix);
+  if (input !== undefined) return input;
+  throw isCut
+    ? new LetterRefusal('CUT', 'it is too long to be kept whole', 'send it again, in smaller pieces; then discard this')
+    : new LetterRefusal('NOT_JSON', 'it is no JSON', 'give it a fix that says all of it');
+}
+
+function fixWith(letter: StoredDeadLetter, patch: JsonValue): JsonValue {
+  const fix = letter.fix === null ? patch : (composeMergePatches(letter.fix, patch) as JsonValue);
+  if (Buffer.byteLength(JSON.stringify(fix)) <= MAX_FIX_BYTES) return fix;
+  throw new WeftError('PAYLOAD_TOO_LARGE', 'the fix is larger than any input may be', { where: 'fix' });
+}
+
+/** undefined for what is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(messageId: unknown): string | undefined {
+  return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
+}
+
+function loadOf(loadId: string | null): { loadId?: string } {
+  return loadId === null ? {} : { loadId };
+}
+
+/** What is private is accepted, and shown to nobody. */
+function shown(event: IncomingEvent): IncomingEvent {
+  return event.properties === undefined ? event : { ...event, properties: withoutPrivate(event.properties) };
+}
+
+function outcomeOf(id: number, status: ReplayOutcome['status']): ReplayOutcome {
+  return { id, status, code: null, reason: null, hint: null, event: null };
+}
+
+function checkCount(ids: readonly number[]): void {
+  if (ids.length <= MAX_REPLAYED_LETTERS) return;
+  throw new WeftError('PAYLOAD_TOO_LARGE', `more than ${String(MAX_REPLAYED_LETTERS)} dead letters`, {
+    where: 'ids',
+    hint: 'name fewer at a time',
+  });
+}
+
+const NO_ANSWER = { code: 'INTERNAL', reason: 'no answer for this event' };
