@@ -137,7 +137,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     { stop: (started) => started.scorer.close() },
   );
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
-  const accept: Pick<Engine['accept'], 'accept'> = {
+  const accept: Pick<Engine['accept'], 'accept' | 'check'> = {
+    check: (...call) => engine.accept.check(...call),
     accept: async (source, items, acceptOptions) => {
       const results = await engine.accept.accept(source, items, acceptOptions);
       if (isWorking) engine.worker.wake();

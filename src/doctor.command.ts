@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { fetchIssuerKeys, type IssuerAddress } from './api/auth/fetch-issuer-keys.js';
 import { ConfigError, readConfig, type Config } from './config.js';
 import {
   checkAddress,
@@ -56,7 +55,7 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
       })),
     ];
   }
-  const { databaseUrl, dataDir, redisUrls, oidc } = config;
+  const { databaseUrl, dataDir, redisUrls } = config;
   return [
     node,
     ...config.warnings.map((detail): CheckResult => ({ name: 'configuration', outcome: 'warning', detail })),
@@ -66,7 +65,6 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
       ? await examineEmbedded(dataDir)
       : await examineDatabase(databaseUrl, placeOf(databaseUrl))),
     ...(redisUrls.length === 0 ? [] : [await checkRedis(redisUrls)]),
-    ...(oidc === null ? [] : [await checkIssuer(oidc)]),
   ];
 }
 
@@ -118,16 +116,6 @@ function checkRedis(urls: readonly string[]): Promise<CheckResult> {
     await connection.close();
     return `answers at ${places}`;
   }).then((result) => (result.outcome === 'ok' ? result : { ...result, detail: `${places}: ${result.detail}` }));
-}
-
-/** Whether the tokens of people can be checked. */
-async function checkIssuer(address: IssuerAddress): Promise<CheckResult> {
-  const hint = 'Check WEFT_OIDC_ISSUER, and that this machine reaches it; API keys work without it.';
-  const found = await checkBy('issuer', async () => {
-    const { keys } = await fetchIssuerKeys(address, fetch);
-    return `${address.issuer} shows ${String(keys.length)} keys`;
-  });
-  return found.outcome === 'ok' ? found : { ...found, detail: `${address.issuer}: ${found.detail}`, hint };
 }
 
 const MARKS = { ok: '✓', warning: '!', failed: '✗' } as const;

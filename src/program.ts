@@ -7,6 +7,7 @@ import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
 import { readConfig, type Config } from './config.js';
 import { DefinitionApplier } from './definition-applier.js';
+import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import { deadLettersCommand } from './events/dead-letters.command.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
@@ -32,6 +33,7 @@ import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
 import { LoadReader } from './sources/load.reader.js';
 import { sourcesCommand, type SourcesCommandServices } from './sources/sources.command.js';
+import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 
 export interface ProgramDeps {
@@ -136,6 +138,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       parseTime: parseTimestamp,
       user: userName(),
     }),
+    webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
     keysCommand({
       ...io,
       withKeys: (use) =>
@@ -150,6 +153,30 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       clock: systemClock,
     }),
   ];
+}
+
+type Session = <T>(use: (app: App) => Promise<T>) => Promise<T>;
+
+/** How each of the commands on webhooks starts the program. */
+function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {
+  return {
+    withWebhooks: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
+      looking((app) => use(webhooksFor(app))),
+    withNewDatabase: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
+      idle((app) => use(webhooksFor(app))),
+    withReplay: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
+      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(webhooksFor(app)))),
+    stdin: process.stdin,
+    clock: systemClock,
+  };
+}
+
+function webhooksFor({ webhooks, engine }: App): WebhooksCommandServices {
+  const { accept } = engine;
+  const checker: EventAcceptor = {
+    accept: (source, items, options) => Promise.resolve(accept.check(source, items, options)),
+  };
+  return { webhooks: webhooks.service, acceptor: accept, checker };
 }
 
 function sourcesFor({ sources, keys }: App): SourcesCommandServices {

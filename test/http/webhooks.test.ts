@@ -10,7 +10,7 @@ import {
   instagramComment,
   messenger,
   PAGE_ID,
-  post,
+  post as aPost,
   PSID,
   signMeta,
   signSlack,
@@ -23,17 +23,10 @@ import {
   X_BRAND,
   type Sign,
 } from '../support/webhook-deliveries.js';
+import { deliver as deliverTo, post, timelineOf } from '../support/webhook-client.js';
 import { START_MS } from '../support/world.js';
 
 const SECRET = 'a secret of the app';
-
-interface TimelineNode {
-  readonly name: string;
-  readonly source: string;
-  readonly messageId: string;
-  readonly occurredAt: string;
-  readonly properties: Readonly<Record<string, unknown>>;
-}
 
 let world: ApiWorld;
 
@@ -62,33 +55,12 @@ afterAll(async () => {
   await world.close();
 });
 
-const send = async (key: string, body: string | Buffer, headers: Record<string, string>) => {
-  const url = `${world.url}/v1/webhooks/${key}`;
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: new Uint8Array(Buffer.from(body)),
-  });
-  return { status: response.status, body: await response.text() };
-};
+const send = (key: string, body: string | Buffer, headers: Record<string, string>) => post(world, key, body, headers);
 
-/** Signs as the network does, sends, and applies what came of it. */
-const deliver = async (key: string, delivery: object, sign: Sign) => {
-  const text = JSON.stringify(delivery);
-  const answer = await send(key, text, sign(text, SECRET, world.clock.now()));
-  await world.drain();
-  return { status: answer.status, ...(JSON.parse(answer.body) as object) };
-};
+const deliver = (key: string, delivery: object, sign: Sign) =>
+  deliverTo(world, { key, secret: SECRET, sign }, delivery);
 
-const timeline = async (namespace: string, value: string, key?: string): Promise<TimelineNode[]> => {
-  const query = `query ($of: IdentifierInput!) { profile(identifier: $of) { timeline(first: 50) { edges { node {
-    name source messageId occurredAt properties } } } } }`;
-  const { data, errors } = await world.ask<{
-    profile: { timeline: { edges: { node: TimelineNode }[] } } | null;
-  }>(query, { of: { namespace, value } }, key === undefined ? {} : { key });
-  expect(errors).toBeUndefined();
-  return (data?.profile?.timeline.edges ?? []).map(({ node }) => node);
-};
+const timeline = (namespace: string, value: string, key?: string) => timelineOf(world, namespace, value, key);
 
 const databaseHolds = async (text: string): Promise<string[]> => {
   const tables = await world.db.query<{ name: string }>(
@@ -222,7 +194,9 @@ describe('direct messages', () => {
     expect(forReader?.properties).toMatchObject({ network: 'facebook', text_length: 16 });
     expect(JSON.stringify(forReader)).not.toContain('beryl');
     expect(await databaseHolds('beryl')).toEqual(['event_log.payload']);
-    const names = await world.db.query<{ field: string }>(`SELECT DISTINCT field FROM seen_names WHERE field LIKE '%private%'`);
+    const names = await world.db.query<{ field: string }>(
+      `SELECT DISTINCT field FROM seen_names WHERE field LIKE '%private%'`,
+    );
     expect(names).toEqual([{ field: 'properties.is_private' }]);
   });
 
@@ -262,18 +236,18 @@ describe('X', () => {
 
   it('makes replies, likes and follows events of the handle, and tells our own answer to it', async () => {
     const timestamp = 1_699_999_500_000;
-    await deliver('x', accountActivity({ tweet_create_events: [post()] }), signX);
+    await deliver('x', accountActivity({ tweet_create_events: [aPost()] }), signX);
     const like = {
       id: 'a7ba',
       created_at: 'Tue Nov 14 21:58:20 +0000 2023',
       timestamp_ms: timestamp,
-      favorited_status: post({ user: X_BRAND }),
+      favorited_status: aPost({ user: X_BRAND }),
       user: X_ANN,
     };
     await deliver('x', accountActivity({ favorite_events: [like] }), signX);
     const follow = { type: 'follow', created_timestamp: String(timestamp), target: X_BRAND, source: X_ANN };
     await deliver('x', accountActivity({ follow_events: [follow] }), signX);
-    const answer = post({
+    const answer = aPost({
       id_str: '1724500000000000002',
       user: X_BRAND,
       in_reply_to_user_id_str: X_ANN.id_str,
@@ -283,7 +257,7 @@ describe('X', () => {
     await deliver(
       'x',
       accountActivity({
-        tweet_create_events: [answer, post({ id_str: '9', user: X_BRAND, in_reply_to_user_id_str: null })],
+        tweet_create_events: [answer, aPost({ id_str: '9', user: X_BRAND, in_reply_to_user_id_str: null })],
       }),
       signX,
     );
@@ -353,7 +327,7 @@ describe('Zendesk', () => {
     const text = JSON.stringify(ticketEvent('created', {}));
     const late = await send('tickets', text, signZendesk(text, SECRET, START_MS - 301_000));
     expect(late.status).toBe(401);
-    expect(late.body).toContain('too long ago');
+    expect(late.text).toContain('too long ago');
   });
 });
 
@@ -361,7 +335,7 @@ describe('Slack', () => {
   it('shakes hands when signed, and only then', async () => {
     const body = JSON.stringify({ token: 't', challenge: '3eZbrw1a', type: 'url_verification' });
     const signed = await send('workspace', body, signSlack(body, SECRET, world.clock.now()));
-    expect(signed).toEqual({ status: 200, body: '3eZbrw1a' });
+    expect(signed).toEqual({ status: 200, text: '3eZbrw1a' });
     expect((await send('workspace', body, {})).status).toBe(401);
   });
 

@@ -7,7 +7,6 @@ import { readConfig } from '../../src/config.js';
 import { doctorCommand } from '../../src/doctor.command.js';
 import type { CheckResult } from '../../src/monitoring/doctor.js';
 import { demandServerVersion } from '../../src/platform/postgres.js';
-import { aSigningKey, OidcIssuer } from '../support/oidc-issuer.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let folder: string;
@@ -159,20 +158,5 @@ describe('the doctor', () => {
     ]);
     const unknown = await visit({ WEFT_PROT: '80' });
     expect([unknown.code, unknown.of['configuration']?.outcome]).toEqual([0, 'warning']);
-  });
-
-  it('asks whether the keys of the issuer can be had', async () => {
-    const issuer = await OidcIssuer.start(await aSigningKey('first'));
-    const env = { WEFT_OIDC_ISSUER: issuer.url, WEFT_OIDC_AUDIENCE: 'weft', WEFT_OIDC_ROLES: 'boss=admin' };
-    const found = await visit(env);
-    expect(found.of['issuer']).toMatchObject({ outcome: 'ok', detail: `${issuer.url} shows 1 keys` });
-    issuer.answers.set('/keys', { status: 500, body: '' });
-    expect(await visit(env)).toMatchObject({
-      code: 1,
-      of: { issuer: { outcome: 'failed', detail: expect.stringContaining('answers 500') as unknown } },
-    });
-    await issuer.stop();
-    const hint = expect.stringContaining('WEFT_OIDC_ISSUER') as unknown;
-    expect((await visit(env)).of['issuer']).toMatchObject({ outcome: 'failed', hint });
   });
 });

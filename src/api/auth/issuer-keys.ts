@@ -1,18 +1,22 @@
-import { createLocalJWKSet, errors, type FlattenedJWSInput, type JWSHeaderParameters } from 'jose';
+import { createLocalJWKSet, errors, type FlattenedJWSInput, type JSONWebKeySet, type JWSHeaderParameters } from 'jose';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
-import { fetchIssuerKeys, type IssuerAddress } from './fetch-issuer-keys.js';
+import { isIssuerUrl, type OidcSettings } from './oidc.model.js';
 
-const ISSUER_KEY_LIMITS = {
+export const ISSUER_KEY_LIMITS = {
   /** After this, keys are fetched anew while those that are there still count, ms. */
   refreshAfterMs: 600_000,
   /** After this, keys that could not be fetched anew count no more, ms: one that was taken back has to end. */
   maxAgeMs: 86_400_000,
   /** Between two attempts at least, whatever tokens ask for, ms. */
   cooldownMs: 30_000,
+  timeoutMs: 5_000,
+  /** Of each document. */
+  maxBytes: 256 * 1024,
+  maxKeys: 100,
 } as const;
 
-export interface IssuerKeysDependencies extends IssuerAddress {
+export interface IssuerKeysDependencies extends Pick<OidcSettings, 'issuer' | 'jwksUri'> {
   readonly clock: Clock;
   readonly fetch: typeof fetch;
   /** Told why keys could not be fetched; callers learn only that. */
@@ -76,7 +80,7 @@ export class IssuerKeys {
     const nowMs = this.deps.clock.now();
     if (nowMs - this.#attemptedAtMs < ISSUER_KEY_LIMITS.cooldownMs) return Promise.resolve();
     this.#attemptedAtMs = nowMs;
-    this.#fetching = fetchIssuerKeys(this.deps, this.deps.fetch)
+    this.#fetching = this.#fetchKeys()
       .then((keys) => {
         this.#keys = { keyOf: createLocalJWKSet(keys), fetchedAtMs: nowMs };
         this.#hasFailed = false;
@@ -90,6 +94,58 @@ export class IssuerKeys {
       });
     return this.#fetching;
   }
+
+  async #fetchKeys(): Promise<JSONWebKeySet> {
+    const keys = await this.#fetchJson(this.deps.jwksUri ?? (await this.#discover()));
+    const list = keys['keys'];
+    if (!Array.isArray(list) || list.length > ISSUER_KEY_LIMITS.maxKeys) {
+      throw refused('the keys of the issuer are no JSON Web Key Set of at most 100 keys', 'WEFT_OIDC_JWKS_URI');
+    }
+    return keys as unknown as JSONWebKeySet;
+  }
+
+  async #discover(): Promise<string> {
+    const { issuer } = this.deps;
+    const document = await this.#fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+    // OpenID Connect Discovery 1.0 §4.3: else another issuer's keys could be passed off as this one's.
+    if (document['issuer'] !== issuer) {
+      throw refused('the discovery document names another issuer', 'WEFT_OIDC_ISSUER');
+    }
+    const uri = document['jwks_uri'];
+    if (typeof uri === 'string' && isIssuerUrl(uri)) return uri;
+    throw refused('the discovery document names no jwks_uri with https', 'WEFT_OIDC_ISSUER');
+  }
+
+  async #fetchJson(url: string): Promise<Readonly<Record<string, unknown>>> {
+    const response = await this.deps.fetch(url, {
+      headers: { accept: 'application/json' },
+      redirect: 'error',
+      signal: AbortSignal.timeout(ISSUER_KEY_LIMITS.timeoutMs),
+    });
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw refused(`the issuer answers ${String(response.status)}`, url);
+    }
+    const value: unknown = JSON.parse(await readText(response, url));
+    if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
+    throw refused('the issuer answers no JSON object', url);
+  }
+}
+
+async function readText(response: Response, url: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += (chunk as Uint8Array).length;
+    // Leaving the loop cancels what is left of the body.
+    if (bytes > ISSUER_KEY_LIMITS.maxBytes) throw refused('the issuer answers more than 256 KB', url);
+    chunks.push(chunk as Uint8Array);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function refused(message: string, where: string): WeftError {
+  return new WeftError('UNAVAILABLE', message, { where });
 }
 
 function unavailable(): WeftError {

@@ -18,6 +18,7 @@ import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
 import { TraitResolver } from './trait.resolver.js';
+import { WebhookResolver } from './webhook.resolver.js';
 
 /**
  * The schema of the API, with the scopes that its fields declare enforced: see `scopes.ts`.
@@ -41,6 +42,7 @@ export function buildApiSchema(): GraphQLSchema {
       LoadResolver,
       StatisticsResolver,
       TraitResolver,
+      WebhookResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.

@@ -8,6 +8,7 @@ import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
 import { LOAD_STATUSES } from '../../sources/load.model.js';
 import { SOURCE_KINDS } from '../../sources/source.model.js';
+import { WEBHOOK_ADAPTERS } from '../../sources/webhooks/webhook.model.js';
 import { API_SCOPES } from '../auth/api-key.model.js';
 
 /** Values on the wire are upper case; in the program they are as they are stored. */
@@ -142,4 +143,22 @@ export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES,
   read: 'Read profiles, segments, features and models.',
   ingest: 'Send events of its source.',
   edge: 'Ask by stored documents for what pages may show. It may be in a browser.',
+});
+
+export const WebhookAdapterType = enumOf('WebhookAdapter', 'Who delivers to a webhook.', WEBHOOK_ADAPTERS, {
+  meta: 'Facebook pages, Messenger and Instagram.',
+  x: 'X, by its Account Activity API.',
+  zendesk: 'Zendesk: tickets.',
+  slack: 'Slack, by its Events API.',
+  json: 'Any program that sends JSON; a mapping says what becomes of it.',
+});
+
+export const HmacAlgorithmType = enumOf('HmacAlgorithm', 'The hash of a signature.', ['sha256', 'sha512'], {
+  sha256: 'HMAC with SHA-256.',
+  sha512: 'HMAC with SHA-512.',
+});
+
+export const SignatureEncodingType = enumOf('SignatureEncoding', 'How a signature is written.', ['hex', 'base64'], {
+  hex: 'Hexadecimal digits, in either case.',
+  base64: 'Base64 with padding.',
 });

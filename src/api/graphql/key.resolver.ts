@@ -13,7 +13,6 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
-import { durationMs } from '../../features/duration.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
 import type { CreatedKey } from '../auth/api-key.service.js';
@@ -21,6 +20,7 @@ import type { ApiContext } from './api-context.js';
 import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
+import { overlapMs } from './overlap.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('CreatedApiKey', { simpleResolvers: true, description: 'A new key.' })
@@ -169,16 +169,6 @@ export class KeyResolver {
       await services.keys.revoke(id);
       return { id };
     });
-  }
-}
-
-/** @throws WeftError BAD_REQUEST */
-function overlapMs(text: string): number {
-  try {
-    return durationMs(text);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new WeftError('BAD_REQUEST', 'the overlap is no duration', { where: 'overlap', hint: 'write it as in 24h' });
   }
 }
 

@@ -130,13 +130,14 @@ function openSecrets(
   sealed: readonly SealedSecret[],
   secret: InstallationSecret,
 ): WebhookSecret[] {
-  return sealed.map(({ purpose, sealed: bytes, expiresAt }) => {
+  const secrets = sealed.flatMap(({ purpose, sealed: bytes, expiresAt }) => {
     const value = secret.open(secretPurpose(sourceId, purpose), bytes);
-    if (value !== null) return { purpose, value, expiresAt };
-    throw new WeftError('CONFIG_INVALID', `a secret of the webhook ${key} cannot be opened`, {
-      where: 'WEFT_SECRET',
-      hint: `set it again: weft webhooks rotate-secret ${key}`,
-    });
+    return value === null ? [] : [{ purpose, value, expiresAt }];
+  });
+  if (secrets.length > 0 || sealed.length === 0) return secrets;
+  throw new WeftError('CONFIG_INVALID', `the secrets of the webhook ${key} cannot be opened`, {
+    where: 'WEFT_SECRET',
+    hint: `set them again: weft webhooks rotate-secret ${key}`,
   });
 }
 
