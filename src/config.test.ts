@@ -49,6 +49,7 @@ describe('readConfig', () => {
       WEFT_OIDC_JWKS_URI: 'keys',
       WEFT_OIDC_ROLES: 'admin',
       WEFT_OIDC_ROLES_CLAIM: 'two words',
+      WEFT_STORED_DOCUMENTS_ONLY: 'perhaps',
       WEFT_SHUTDOWN_TIMEOUT_MS: 'soon',
     });
     // Every variable but the one that takes any text.

@@ -31,6 +31,8 @@ export interface Config {
   readonly ingestEventsPerSecond: number;
   /** `WEFT_OIDC_…`: whose tokens people may come with, and what their roles allow; null: keys only. */
   readonly oidc: OidcSettings | null;
+  /** `WEFT_STORED_DOCUMENTS_ONLY`: keys without the scope admin may only ask by stored documents. */
+  readonly storedDocumentsOnly: boolean;
   /** `WEFT_SHUTDOWN_TIMEOUT_MS`: time to finish what runs after a signal to stop. */
   readonly shutdownTimeoutMs: number;
   /** For the log, one line each: variables that look like ours but are not. */
@@ -85,6 +87,7 @@ export function readConfig(env: Environment = process.env): Config {
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
     ingestEventsPerSecond: reader.read('WEFT_INGEST_EVENTS_PER_SECOND', 20_000, integer(1, 1_000_000)),
     oidc: readOidc(reader),
+    storedDocumentsOnly: reader.read('WEFT_STORED_DOCUMENTS_ONLY', false, yesOrNo),
     shutdownTimeoutMs: reader.read('WEFT_SHUTDOWN_TIMEOUT_MS', 15_000, integer(1_000, 300_000)),
     warnings: Object.freeze(reader.warnings()),
   };
@@ -112,6 +115,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_OIDC_JWKS_URI',
   'WEFT_OIDC_ROLES',
   'WEFT_OIDC_ROLES_CLAIM',
+  'WEFT_STORED_DOCUMENTS_ONLY',
   'WEFT_SHUTDOWN_TIMEOUT_MS',
 ] as const;
 
@@ -188,6 +192,11 @@ function integer(min: number, max: number): (text: string, refuse: Refuse) => nu
     if (value >= min && value <= max) return value;
     return refuse(`is not a whole number from ${String(min)} to ${String(max)}`, `It is ${quote(text)} now.`);
   };
+}
+
+function yesOrNo(text: string, refuse: Refuse): boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return refuse('is neither true nor false', `It is ${quote(text)} now.`);
 }
 
 function logLevel(text: string, refuse: Refuse): LogLevel {

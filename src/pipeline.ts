@@ -57,6 +57,8 @@ export interface BatchResult {
   readonly contested: number;
   readonly droppedTraits: number;
   readonly changes: readonly SegmentChange[];
+  /** Every event of the log up to here is applied; null where that is not for this process to say. */
+  readonly appliedPos: number | null;
 }
 
 /** Thrown where the definitions are not the ones that the work was prepared with; the caller reloads and repeats. */
@@ -92,6 +94,7 @@ export class Pipeline {
     const { leases, identity, workingSet } = this.#parts;
     const asOf = events.at(-1)?.acceptedAt ?? 0;
     const result = await this.#transact(definitions, toPos, async (tx, work) => {
+      if (leases.holdsAll) work.appliedPos = toPos;
       if (events.length === 0) return;
       if (!leases.holdsAll) await identity.lock(tx, events);
       const who = await identity.resolve(tx, events);
@@ -248,7 +251,7 @@ type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publi
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
 
 function nothingYet(): WorkDone {
-  return { events: 0, timers: 0, merges: 0, contested: 0, droppedTraits: 0, changes: [], publication: null };
+  return { events: 0, timers: 0, merges: 0, contested: 0, droppedTraits: 0, changes: [], appliedPos: null, publication: null };
 }
 
 function profilesOf({ touched, moves, merged, gone }: IdentityRetraction): Set<Uuid> {

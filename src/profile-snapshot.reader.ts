@@ -115,6 +115,35 @@ export class ProfileSnapshotReader {
     return identifierIds.map((id, i) => blobs[i]?.bytes.toString('latin1') ?? loaded.get(id) ?? null);
   }
 
+  /** The profile of each identifier; null where it is unknown. In the order asked. */
+  async byIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> {
+    return this.#ofOwners(await this.idsOf(identifierIds), (ids) => this.byIds(ids));
+  }
+
+  /** The same as it is committed, whatever the online store holds, which may be behind by a moment. */
+  async committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> {
+    const { db, profiles, store } = this.#parts;
+    const owners = await profiles.byIdentifiers(db, [...new Set(identifierIds)]);
+    return this.#ofOwners(
+      identifierIds.map((id) => owners.get(id) ?? null),
+      async (ids) => {
+        const loaded = await this.#readThrough(store(), [...new Set(ids)]);
+        return ids.map((id) => loaded.get(id) ?? null);
+      },
+    );
+  }
+
+  async #ofOwners(
+    owners: readonly (Uuid | null)[],
+    read: (ids: readonly Uuid[]) => Promise<(ProfileSnapshot | null)[]>,
+  ): Promise<(ProfileSnapshot | null)[]> {
+    const known = owners.filter((id) => id !== null);
+    if (known.length === 0) return owners.map(() => null);
+    const snapshots = await read(known);
+    let next = 0;
+    return owners.map((id) => (id === null ? null : (snapshots[next++] ?? null)));
+  }
+
   async #readThrough(store: OnlineStore, ids: readonly Uuid[]): Promise<Map<Uuid, ProfileSnapshot>> {
     const loaded = new Map<Uuid, ProfileSnapshot>();
     for (let from = 0; from < ids.length; from += MAX_READ_THROUGH) {

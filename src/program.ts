@@ -1,6 +1,10 @@
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { documentsCommand } from './api/documents/documents.command.js';
+import { StoredDocumentService } from './api/documents/stored-document.service.js';
+import { buildApiSchema } from './api/graphql/build-schema.js';
+import { problemOfDocument } from './api/graphql/read-document.js';
 import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
@@ -139,6 +143,14 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       user: userName(),
     }),
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
+    documentsCommand({
+      ...io,
+      withDocuments: (use) => {
+        const schema = buildApiSchema();
+        const problemOf = (text: string): string | null => problemOfDocument(schema, text);
+        return idle((app) => use(new StoredDocumentService({ db: app.db, clock: app.clock, problemOf })));
+      },
+    }),
     keysCommand({
       ...io,
       withKeys: (use) =>

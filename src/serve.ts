@@ -9,7 +9,8 @@ import { rateOf, RequestLimits } from './api/request-limits.js';
 import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
-import { readAppliedPos } from './events/applied-log.reader.js';
+import { readAppliedPos, readLogProgress } from './events/applied-log.reader.js';
+import { AppliedWatch } from './events/applied-watch.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
 import { listenError } from './platform/listen-error.js';
@@ -48,8 +49,10 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const hub = await lifecycle.start('change hub', () => new ChangeHub({ feed, onError }), {
     stop: (started) => started.close(),
   });
+  const applied = new AppliedWatch({ read: () => readLogProgress(db), onError });
   app.onCommitted((batch) => {
     hub.notify(batch.changes);
+    if (batch.appliedPos !== null) applied.published(batch.appliedPos);
   });
   const profiles = new ProfileReader();
   const readThrough = app.metrics.counter(
@@ -68,6 +71,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           secret: app.secret,
           policy: engine.policy,
           log: engine.log,
+          applied,
           snapshots: new ProfileSnapshotReader({
             db,
             store: app.onlineStore,
@@ -107,6 +111,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           logger.error({ err: error, errorId }, 'a request failed by a defect');
         },
         onError,
+        storedDocumentsOnly: config.storedDocumentsOnly,
         ...(config.publicUrl === null ? {} : { publicUrl: config.publicUrl }),
       }),
     { drain: (started) => started.close() },

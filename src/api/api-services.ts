@@ -3,6 +3,7 @@ import type { ChangeHub } from '../activation/change-hub.js';
 import type { EventAcceptor } from '../events/accept.model.js';
 import type { DeadLetterService } from '../events/dead-letter.service.js';
 import type { RetractionService } from '../events/retraction.service.js';
+import type { AppliedWatch } from '../events/applied-watch.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
@@ -25,6 +26,9 @@ import type { SourceService } from '../sources/source.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
 import type { WebhookService } from '../sources/webhooks/webhook.service.js';
 import type { ApiKeyService } from './auth/api-key.service.js';
+import type { EdgeSigning } from './auth/edge-signing.js';
+import type { StoredDocumentService } from './documents/stored-document.service.js';
+import type { EdgeProfiles } from './edge/edge-profiles.js';
 import type { Credentials } from './auth/credentials.js';
 import type { RequestLimits } from './request-limits.js';
 
@@ -52,15 +56,19 @@ export interface DefinitionsSource {
 export interface SnapshotSource {
   byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
   idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]>;
+  byIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
+  /** As they are committed, past copies that may be behind by a moment. */
+  committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
 }
 
-/** What the resolvers work with; wired by the composition root. */
-export interface ApiServices {
+/** What the composition root wires for the API. */
+export interface WiredServices {
   readonly db: Database;
   readonly clock: Clock;
   readonly secret: InstallationSecret;
   readonly policy: IdentifierPolicy;
-  readonly log: Pick<EventLog, 'readByAnchors'>;
+  readonly log: Pick<EventLog, 'readByAnchors' | 'appendedPos'>;
+  readonly applied: AppliedWatch;
   readonly snapshots: SnapshotSource;
   readonly profiles: ProfileReader;
   readonly feed: ChangeFeedReader;
@@ -79,4 +87,11 @@ export interface ApiServices {
   readonly models: ModelService;
   readonly plans: PlanService;
   readonly limits: RequestLimits;
+}
+
+/** What the resolvers work with. */
+export interface ApiServices extends WiredServices {
+  readonly documents: StoredDocumentService;
+  readonly edge: EdgeProfiles;
+  readonly edgeSigning: EdgeSigning;
 }

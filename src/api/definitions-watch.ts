@@ -6,6 +6,8 @@ export interface DefinitionsWatchOptions {
   readonly db: Database;
   /** Not shared with a worker, which decides by itself when to load anew. */
   readonly source: DefinitionsSource;
+  /** Told of the version of the stored documents at each look. */
+  readonly documents?: { sync(version: number): Promise<void> };
   /** How soon a change made by another process is seen, ms. Default 500. */
   readonly pollMs?: number;
   readonly onError: (error: unknown) => void;
@@ -69,12 +71,13 @@ export class DefinitionsWatch {
     const [row] = await db.query<{
       version: number;
       marks: number;
+      documents: number;
       edited: number;
       streams: number;
       folding: number;
       swept: number;
     }>(
-      `SELECT definitions_version AS version, marks_version AS marks,
+      `SELECT definitions_version AS version, marks_version AS marks, documents_version AS documents,
               (SELECT coalesce(max(updated_at), 0) FROM segments)::int8 AS edited,
               (SELECT count(*) FROM stream_backfills)::int4 AS streams,
               (SELECT count(*) FROM stream_backfills WHERE done_pos < since_pos)::int4 AS folding,
@@ -83,6 +86,7 @@ export class DefinitionsWatch {
     );
     const mark = JSON.stringify([row?.version, row?.marks, row?.edited, row?.streams, row?.folding]);
     this.#swept = row !== undefined && row.swept >= row.version;
+    if (row !== undefined) await this.#options.documents?.sync(row.documents);
     if (mark === this.#mark && this.#loaded !== null) return;
     source.invalidate();
     this.#loaded = await source.current();

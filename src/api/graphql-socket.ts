@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError, type ExecutionArgs, type GraphQLSchema } from 'graphql';
+import { GraphQLError, type ExecutionArgs } from 'graphql';
 import type { Context, SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -8,7 +8,9 @@ import type { ApiServices } from './api-services.js';
 import { hasScope } from './auth/api-key.model.js';
 import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
+import { isOriginAllowed } from './edge/edge-http.js';
 import { ApiContext } from './graphql/api-context.js';
+import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation } from './graphql/read-document.js';
 import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
@@ -21,7 +23,7 @@ export interface SocketLimits {
 }
 
 export interface GraphqlSocketOptions extends Partial<SocketLimits> {
-  readonly schema: GraphQLSchema;
+  readonly admission: Admission;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
@@ -118,6 +120,7 @@ async function connect(
       return false;
     }
     extra.secret = secret;
+    if (!isOriginAllowed(key, extra.request.headers.origin)) return false;
     const { socket } = extra;
     const leave = sessions.add({
       expiresAt: key.expiresAt,
@@ -127,7 +130,7 @@ async function connect(
       },
     });
     socket.once('close', leave);
-    return hasScope(key, 'read') || hasScope(key, 'ingest');
+    return hasScope(key, 'read') || hasScope(key, 'ingest') || hasScope(key, 'edge');
   } catch (error) {
     presenter.onDefect(error, presenter.newErrorId());
     extra.socket.close(INTERNAL_ERROR, 'Internal server error');
@@ -146,7 +149,7 @@ function secretOf(params: Readonly<Record<string, unknown>>, { headers }: Incomi
 async function subscribe(
   { extra, subscriptions }: SocketContext,
   payload: SubscribePayload,
-  { schema, services, watch }: GraphqlSocketOptions,
+  { admission, services, watch }: GraphqlSocketOptions,
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const { secret, socket } = extra;
   const key = secret === undefined ? null : await services.credentials.verify(secret);
@@ -164,6 +167,6 @@ async function subscribe(
     socket.close(UNAUTHORIZED, 'Unauthorized');
     return false;
   };
-  const read = readOperation(schema, payload, new ApiContext(services, watch, key, isStillValid));
+  const read = readOperation(admission, payload, new ApiContext(services, watch, key, isStillValid));
   return 'errors' in read ? read.errors : read;
 }

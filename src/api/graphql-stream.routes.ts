@@ -1,10 +1,12 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { GraphQLError, type ExecutionResult } from 'graphql';
 import { createHandler, type Handler, type Response } from 'graphql-sse';
 import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
 import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
+import type { Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation, type Operation } from './graphql/read-document.js';
@@ -24,7 +26,7 @@ export interface StreamLimits extends ReservationLimits {
 }
 
 export interface StreamRoutesOptions {
-  readonly schema: GraphQLSchema;
+  readonly admission: Admission;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
@@ -168,7 +170,7 @@ class StreamRoutes {
       if (messages === null || typeof messages === 'string') return await relay(reply, answer);
       this.#opened(request, token, messages);
       reply.hijack();
-      reply.raw.writeHead(status, statusText, { ...headers });
+      reply.raw.writeHead(status, statusText, { ...reply.getHeaders(), ...headers } as OutgoingHttpHeaders);
       await stream.pump(messages, reply.raw, this.#limits.writeTimeoutMs);
     } catch (error) {
       // The stream has begun: there is no other way to tell than to cut it off.
@@ -212,12 +214,12 @@ class StreamRoutes {
   }
 }
 
-function sseHandler({ schema, services, watch, presenter, sessions }: StreamRoutesOptions): SseHandler {
+function sseHandler({ admission, services, watch, presenter, sessions }: StreamRoutesOptions): SseHandler {
   return createHandler<null, Asked, Operation['contextValue']>({
     authenticate: ({ context: { token } }) => token,
     validate: () => [],
     onSubscribe: ({ context: asked }, params) => {
-      const read = readOperation(schema, params, contextOfStream(asked, services, watch));
+      const read = readOperation(admission, params, contextOfStream(asked, services, watch));
       // Without a property of this name the library does not take it for a result.
       return 'errors' in read ? ({ data: undefined, errors: read.errors } as object as ExecutionResult) : read;
     },

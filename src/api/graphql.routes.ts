@@ -1,10 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { ApolloServer } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { GraphQLError } from 'graphql';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
+import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery } from './edge/edge-http.js';
+import { isNamed, NOT_PERSISTED, type Admission, type Asked } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
+import { KEY_SHOWN_HEADER } from './graphql/apollo.js';
+import { askedOverHttp, rewriteForApollo } from './graphql/asked-over-http.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
 import { sendPage, wantsPage } from './graphiql.routes.js';
@@ -22,6 +27,7 @@ export const GRAPHQL_LIMITS = {
 export interface GraphqlRoutesOptions {
   readonly apollo: ApolloServer<ApiContext>;
   readonly warm: WarmQueries;
+  readonly admission: Admission;
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
@@ -34,68 +40,106 @@ declare module 'fastify' {
   }
 }
 
-/** `/graphql` over HTTP. The key is checked before the body is read. */
+/** `/graphql` over HTTP. The key and the origin of the page are checked before the body is read. */
 export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync {
   return async (app) => {
-    const { apollo, warm, services, watch } = options;
-    /** Requests whose compiled query gave errors. */
-    const failed = new WeakSet<FastifyRequest>();
+    const { apollo, services } = options;
     await apollo.start();
     demandKey(app, services);
     readJson(app);
     answerErrors(app, options.presenter);
-    const handler = fastifyApolloHandler(apollo, {
-      context: async (request: FastifyRequest) => {
-        const context = contextOf(request, services, watch);
-        return Promise.resolve(failed.has(request) ? context.anew() : context);
-      },
-    });
+    const answer = answering(options);
     app.route({
       method: ['GET', 'POST'],
       url: '/graphql',
       handler: async (request, reply) => {
         if (wantsPage(request)) return sendPage(reply);
-        const { method, body, headers } = request;
-        const known = warm.find({ method, body, accept: headers.accept });
-        if (known !== null) {
-          const text = await answerWarm(known, contextOf(request, services, watch));
-          if (text !== null) return reply.header('content-type', known.contentType).send(text);
-          failed.add(request);
-        }
-        refuseDeepNesting(method === 'GET' ? request.query : body);
-        const answer: unknown = await handler.call(app, request, reply);
-        if (reply.statusCode === 200) warm.learnContentType(headers.accept, reply.getHeader('content-type'));
-        if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(answer)) reply.code(200);
-        return answer;
+        return answer(request, reply);
       },
     });
+    const origins = new EdgeOrigins(services.keys, () => services.clock.now());
+    app.options('/graphql', (request, reply) => answerPreflight(request, reply, origins));
     app.addHook('onClose', async () => {
       await apollo.stop();
     });
   };
 }
 
+type AnswerRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+/**
+ * The two ways to an answer: by a compiled query, or by Apollo Server. Both take the text that was admitted, and what
+ * ends in an error on the first is answered on the second.
+ */
+function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOptions): AnswerRequest {
+  const contexts = new WeakMap<FastifyRequest, ApiContext>();
+  const byApollo = fastifyApolloHandler(apollo, {
+    context: async (request: FastifyRequest) =>
+      Promise.resolve(contexts.get(request) ?? contextOf(request, services, watch)),
+  });
+  return async (request, reply) => {
+    const context = contextOf(request, services, watch);
+    const { caching } = context;
+    const { accept } = request.headers;
+    contexts.set(request, context);
+    const asked = askedOverHttp(request);
+    const text = asked === null ? undefined : admission.textOf(asked, context.principal);
+    if (asked !== null && text !== undefined) {
+      const known = warm.find({ ...asked, ...(isNamed(asked) ? NO_EXTENSIONS : null), text, accept });
+      if (known !== null) {
+        const body = await answerWarm(known, context);
+        if (body !== null) {
+          reply.header('content-type', known.contentType);
+          return cacheable(request, reply, caching.caching, body);
+        }
+        contexts.set(request, context.anew());
+      }
+      refuseDeepNesting(text);
+      // Apollo takes it from there; what is not valid it refuses itself.
+      admission.documentOf(text, !context.has('read'));
+      if (isNamed(asked)) rewriteForApollo(request, asked, text);
+    }
+    request.headers[KEY_SHOWN_HEADER] = 'yes';
+    const body: unknown = await byApollo.call(request.server, request, reply);
+    if (reply.statusCode === 200) warm.learnContentType(accept, reply.getHeader('content-type'));
+    if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(body)) reply.code(200);
+    return typeof body === 'string' && !hasErrors(body) ? cacheable(request, reply, caching.caching, body) : body;
+  };
+}
+
+/** What named the document is not for Apollo. */
+const NO_EXTENSIONS: Pick<Asked, 'extensions'> = { extensions: null };
+
+/** Answers begin with their errors. */
+function hasErrors(body: string): boolean {
+  return body.startsWith('{"errors":');
+}
+
 /** Apollo would take the exhausted stack of the parser for a defect. */
-function refuseDeepNesting(request: unknown): void {
-  const { query } = (request ?? {}) as { query?: unknown };
-  if (typeof query === 'string' && isNestedTooDeep(query)) {
+function refuseDeepNesting(text: string): void {
+  if (isNestedTooDeep(text)) {
     throw new WeftError('BAD_REQUEST', NESTED_TOO_DEEP, { where: 'query', hint: 'ask for less in one request' });
   }
 }
 
-/** Answers 401 to requests without a valid key and 429 to those that come too often, and notes who asks on the others. */
+/**
+ * Answers 401 to requests without a valid key, 403 to pages of an origin that the key is not for, and 429 to those that
+ * come too often; notes who asks on the others. A preflight comes without a key.
+ */
 export function demandKey(app: FastifyInstance, services: ApiServices): void {
   app.decorateRequest('principal', null);
-  app.addHook('onRequest', (request, _reply, done) => {
-    if (wantsPage(request)) {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (wantsPage(request) || request.method === 'OPTIONS') {
       done();
       return;
     }
     const admit = (principal: Principal | null): void => {
       request.principal = principal;
-      done(principal === null ? unauthenticated() : services.limits.refusalOfRequest(principal));
+      const refusal = principal === null ? unauthenticated() : refusalOfOrigin(request, reply, principal);
+      // Pages of other origins take nothing from the rate of a key.
+      done(refusal ?? (principal === null ? undefined : services.limits.refusalOfRequest(principal)));
     };
-    const secret = bearerOf(request.headers.authorization);
+    const secret = secretOf(request);
     const known = secret === null ? null : services.credentials.verifyKnown(secret);
     if (known !== undefined) admit(known);
     else services.credentials.verify(secret ?? '').then(admit, done);
@@ -105,19 +149,34 @@ export function demandKey(app: FastifyInstance, services: ApiServices): void {
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
   const { principal } = request;
   if (principal === null) throw unauthenticated();
-  const { authorization } = request.headers;
+  const secret = secretOf(request);
   return new ApiContext(
     services,
     watch,
     principal,
-    async () => (await services.credentials.verify(bearerOf(authorization) ?? '')) !== null,
+    async () => (await services.credentials.verify(secret ?? '')) !== null,
   );
+}
+
+/** A header counts before the query string. */
+function secretOf(request: FastifyRequest): string | null {
+  const { authorization } = request.headers;
+  return authorization === undefined ? keyInQuery(request) : bearerOf(authorization);
+}
+
+function refusalOfOrigin(request: FastifyRequest, reply: FastifyReply, principal: Principal): Error | undefined {
+  try {
+    admitOrigin(request, reply, principal);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 export function unauthenticated(): WeftError {
   return new WeftError('UNAUTHENTICATED', 'the API key is missing or not valid', {
     where: 'authorization',
-    hint: 'send the header "Authorization: Bearer <key>"',
+    hint: 'send the header "Authorization: Bearer <key>"; in the query string, as key, only edge keys count',
   });
 }
 
@@ -194,6 +253,9 @@ const RESPONSE_JSON = 'application/graphql-response+json; charset=utf-8';
 /** Refusals that come before GraphQL, in the form that GraphQL clients read. */
 export function answerErrors(app: FastifyInstance, presenter: ErrorPresenter): void {
   app.setErrorHandler((error, request, reply: FastifyReply) => {
+    if (error instanceof GraphQLError && error.extensions['code'] === NOT_PERSISTED) {
+      return answerNotPersisted(error, reply);
+    }
     const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
     const errorId = isDefect ? presenter.newErrorId() : undefined;
     if (errorId !== undefined) presenter.onDefect(error, errorId);
@@ -207,4 +269,13 @@ export function answerErrors(app: FastifyInstance, presenter: ErrorPresenter): v
       .type(acceptsResponseJson(request) ? RESPONSE_JSON : 'application/json; charset=utf-8')
       .send(JSON.stringify({ errors: [{ message: reason, extensions }] }));
   });
+}
+
+/** As Apollo Server answers, whose clients then send the text along. No cache is to remember it. */
+function answerNotPersisted(error: GraphQLError, reply: FastifyReply): FastifyReply {
+  return reply
+    .code(200)
+    .header('cache-control', 'private, no-cache, must-revalidate')
+    .type('application/json; charset=utf-8')
+    .send(JSON.stringify({ errors: [error.toJSON()] }));
 }

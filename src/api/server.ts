@@ -1,11 +1,19 @@
+import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { newId } from '../platform/ids.js';
 import type { Metrics } from '../platform/metrics.js';
-import type { ApiServices, DefinitionsSource } from './api-services.js';
+import type { ApiServices, DefinitionsSource, WiredServices } from './api-services.js';
+import { EdgeSigning } from './auth/edge-signing.js';
 import { DefinitionsWatch } from './definitions-watch.js';
+import { StoredDocumentService } from './documents/stored-document.service.js';
+import { StoredDocuments } from './documents/stored-documents.js';
+import { EdgeProfiles } from './edge/edge-profiles.js';
 import { createApollo } from './graphql/apollo.js';
+import { Admission } from './graphql/admission.js';
 import { buildApiSchema } from './graphql/build-schema.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
+import { problemOfDocument } from './graphql/read-document.js';
+import { SnapshotBatcher } from './graphql/snapshot-batcher.js';
 import { WarmQueries } from './graphql/warm-queries.js';
 import { graphiqlRoutes } from './graphiql.routes.js';
 import { graphqlRoutes } from './graphql.routes.js';
@@ -23,7 +31,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
 
 /** What the composition root hands to the API. */
 export interface ApiServerDependencies {
-  readonly services: ApiServices;
+  readonly services: WiredServices;
   /** Not shared with a worker, which decides by itself when to load anew. */
   readonly definitions: DefinitionsSource;
   /** What has to be in order for this process to be sent requests, by name; beside the database. */
@@ -35,6 +43,8 @@ export interface ApiServerDependencies {
   readonly onDefect: (error: unknown, errorId: string) => void;
   /** Something in the background failed and is tried again. */
   readonly onError: (error: unknown) => void;
+  /** Keys without the scope admin may only ask by stored documents. Default: false. */
+  readonly storedDocumentsOnly?: boolean;
   /** Where browsers reach this server, if that is not what they name in their requests. */
   readonly publicUrl?: string;
   /** How soon definitions that another process changed are in force here, ms. Default 500. */
@@ -52,16 +62,20 @@ export interface ApiServerDependencies {
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
-  const { services, onDefect, onError } = deps;
-  const { clock, db } = services;
+  const { services: wired, onDefect, onError } = deps;
+  const { clock, db } = wired;
   const presenter: ErrorPresenter = { onDefect, newErrorId: () => newId(clock.now()) };
+  const stored = new StoredDocuments(db);
   const watch = new DefinitionsWatch({
     db,
+    documents: stored,
     source: deps.definitions,
     onError,
     ...(deps.definitionsPollMs === undefined ? {} : { pollMs: deps.definitionsPollMs }),
   });
   const schema = buildApiSchema();
+  const admission = new Admission({ schema, stored, storedOnly: deps.storedDocumentsOnly ?? false });
+  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch) };
   const app = Fastify({
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -80,7 +94,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     done();
   });
   const socket = attachGraphqlSocket(app.server, {
-    schema,
+    admission,
     services,
     watch,
     presenter,
@@ -91,16 +105,18 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
 
   const { accept, credentials, sources, limits } = services;
   const publicUrl = deps.publicUrl === undefined ? {} : { publicUrl: deps.publicUrl };
-  await app.register(trackingRoutes({ accept, keys: credentials, sources, limits, clock, onDefect, ...publicUrl }));
+  await app.register(
+    trackingRoutes({ accept, keys: credentials, sources, limits, clock, onDefect, log: wired.log, ...publicUrl }),
+  );
   await app.register(
     webhookRoutes({ receiver: services.webhooks.receiver, keys: credentials, sources, limits, clock, onDefect }),
   );
   const warm = new WarmQueries();
-  const apollo = createApollo(schema, presenter, warm);
-  await app.register(graphqlRoutes({ apollo, warm, services, watch, presenter }));
+  const apollo = createApollo(admission, presenter, warm);
+  await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter }));
   await app.register(graphiqlRoutes);
   const streams: StreamRoutesOptions = {
-    schema,
+    admission,
     services,
     watch,
     presenter,
@@ -111,6 +127,32 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const { readiness, metrics, version } = deps;
   await app.register(healthRoutes({ db, readiness, metrics, version }));
   return app;
+}
+
+function edgeServices(
+  { services: { db, clock, secret, snapshots, applied }, metrics, onError }: ApiServerDependencies,
+  schema: GraphQLSchema,
+  watch: DefinitionsWatch,
+): Pick<ApiServices, 'documents' | 'edge' | 'edgeSigning'> {
+  const batcher = SnapshotBatcher.of(snapshots);
+  return {
+    documents: new StoredDocumentService({
+      db,
+      clock,
+      problemOf: (text) => problemOfDocument(schema, text),
+      changed: () => watch.refresh(),
+    }),
+    edge: new EdgeProfiles({
+      // Nothing else is read with it: each read stands for itself.
+      read: (identifierId) => batcher.ofIdentifier(identifierId, {}),
+      readCommitted: (identifierId) => batcher.committedOfIdentifier(identifierId, {}),
+      applied,
+      metrics,
+      onError,
+      now: () => performance.now(),
+    }),
+    edgeSigning: new EdgeSigning(secret),
+  };
 }
 
 /** Unique over processes; a random id for each request would cost as much as parsing it. */

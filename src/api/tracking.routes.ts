@@ -1,12 +1,14 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { AcceptOptions, EventAcceptor, IncomingItem } from '../events/accept.model.js';
 import type { RawInput } from '../events/dead-letter.model.js';
+import type { EventLog } from '../events/event-log.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { AcceptResult, EventType, JsonValue } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { analyticsJsSettings } from './analytics-js-settings.js';
 import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
+import { APPLIED_CURSOR } from './graphql/cursors.js';
 import { decodeBody } from './decode-body.js';
 import { toHttpFailure } from './http-errors.js';
 import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
@@ -22,6 +24,8 @@ export const TRACKING_LIMITS = {
 
 export interface TrackingDependencies extends IngestKeyLookup {
   readonly accept: EventAcceptor;
+  /** How far the log goes that the acceptor appends to. */
+  readonly log: Pick<EventLog, 'appendedPos'>;
   readonly limits: Pick<RequestLimits, 'admitEvents'>;
   readonly clock: Clock;
   /** Told of errors that are defects of ours; the caller sees only the id. */
@@ -75,7 +79,10 @@ function addRoute(app: FastifyInstance, name: string, handler: Handler): void {
 
 // --- calls ----------------------------------------------------------------------------------------------------------
 
-const SUCCESS = { success: true } as const;
+/** With a token by which a read can wait for the events of the call, and for all before: see `edgeProfile(after)`. */
+function success({ log }: TrackingDependencies): { readonly success: true; readonly token: string } {
+  return { success: true, token: APPLIED_CURSOR.encode({ pos: log.appendedPos }) };
+}
 
 async function handleSingle(
   deps: TrackingDependencies,
@@ -87,7 +94,7 @@ async function handleSingle(
   const { body, key } = await authenticatedBody(deps, request);
   const rawOf = (): RawInput => ({ form: { kind: 'call', type }, input: rawCall(body) });
   const [result] = await take(deps, key, [mapSingleCall(body, type)], { receivedAtMs, rawOf });
-  if (result?.status !== 'refused') return SUCCESS;
+  if (result?.status !== 'refused') return success(deps);
   const { status: _, ...refusal } = result;
   return reply.code(refusal.code === 'TOO_LARGE' ? 413 : 400).send({ success: false, ...refusal });
 }
@@ -110,7 +117,7 @@ async function handleBatch(deps: TrackingDependencies, request: FastifyRequest):
     form: { kind: 'batch_item', ...(sentAt === undefined ? undefined : { sentAt }) },
     input: rawCall(batch[index]),
   });
-  return batchAnswer(await take(deps, key, items, { receivedAtMs, rawOf }));
+  return batchAnswer(deps, await take(deps, key, items, { receivedAtMs, rawOf }));
 }
 
 /** Always an image, for whoever shows it; whether the call was taken is said by the status. */
@@ -167,15 +174,15 @@ async function take(
   return deps.accept.accept(key.source, items, { historical: false, ...options });
 }
 
-function batchAnswer(results: readonly AcceptResult[]): unknown {
+function batchAnswer(deps: TrackingDependencies, results: readonly AcceptResult[]): unknown {
   const rejected: { index: number; code: string; reason: string }[] = [];
   let accepted = 0;
   for (const [index, result] of results.entries()) {
     if (result.status === 'refused') rejected.push({ index, code: result.code, reason: result.reason });
     else if (result.status === 'accepted') accepted += 1;
   }
-  if (rejected.length === 0) return SUCCESS;
-  return { success: true, accepted, duplicates: results.length - accepted - rejected.length, rejected };
+  if (rejected.length === 0) return success(deps);
+  return { ...success(deps), accepted, duplicates: results.length - accepted - rejected.length, rejected };
 }
 
 // --- keys -----------------------------------------------------------------------------------------------------------

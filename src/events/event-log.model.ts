@@ -87,6 +87,11 @@ export interface EventLog {
    * @throws WeftError OVERLOADED (with `retryAfterMs`) when too much is queued, UNAVAILABLE when storage is.
    */
   append(events: readonly PreparedEvent[]): Promise<AppendOutcome[]>;
+  /**
+   * A position that every event of every append that has resolved here is at or before, duplicates by their first
+   * coming; 0 before the first append.
+   */
+  readonly appendedPos: number;
   readBatch(options: ReadBatchOptions): Promise<LogBatch>;
   head(): Promise<LogHead>;
   /** Raises the log's clock to at least `nowMs`, so that no later event is accepted before it; timers fire after this. */

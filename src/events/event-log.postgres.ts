@@ -58,6 +58,7 @@ export class PostgresEventLog implements EventLog {
   readonly #queue: AppendQueue;
   /** Mean payload size of what was read last; keeps a read near its `maxBytes` without a running sum in SQL. */
   #averageBytes = 1024;
+  #appendedPos = 0;
 
   constructor(
     private readonly db: Queryable,
@@ -72,6 +73,10 @@ export class PostgresEventLog implements EventLog {
   /** Events that wait to be written. */
   get queuedEvents(): number {
     return this.#queue.queuedEvents;
+  }
+
+  get appendedPos(): number {
+    return this.#appendedPos;
   }
 
   append(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
@@ -144,6 +149,7 @@ export class PostgresEventLog implements EventLog {
       ],
     });
     const { first_pos: firstPos, positions } = onlyRow(rows);
+    this.#appendedPos = Math.max(this.#appendedPos, firstPos + events.length - 1);
     if (positions === null) return new Array<AppendOutcome>(events.length).fill('appended');
     const outcomes = new Array<AppendOutcome>(events.length).fill('duplicate');
     for (const pos of positions.split(',')) {

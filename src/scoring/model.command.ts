@@ -115,13 +115,13 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         model.key,
         String(model.version),
         model.stage,
-        model.edge ? 'edge' : '',
+        model.edge ? 'yes' : 'no',
         model.manifest.featureService.name,
         new Date(model.createdAt).toISOString(),
         model.digest.slice(0, 12),
       ]);
       deps.stdout.write(
-        textTable([['key', 'version', 'stage', 'told to', 'feature service', 'registered', 'digest'], ...rows]),
+        textTable([['key', 'version', 'stage', 'edge', 'feature service', 'registered', 'digest'], ...rows]),
       );
     }
     return EXIT_CODES.ok;

@@ -246,6 +246,6 @@ describe('the server', () => {
       headers: { authorization: `Bearer ${world.keys.ingest}` },
       body: JSON.stringify({ anonymousId: 'a', event: 'visit' }),
     });
-    expect(await response.json()).toEqual({ success: true });
+    expect(await response.json()).toEqual({ success: true, token: expect.any(String) as string });
   });
 });

@@ -55,6 +55,7 @@ const LITERALS = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
   'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',
+  'Query.edgeProfile.identifier': '{ namespace: "anonymous_id", value: "7c05542a-a638-43fd-b185-e15b72e2fa6b" }',
   'Profile.membership.segment': '"keen"',
   'Mutation.ingest.source': '"web"',
   'Subscription.segmentChanges.after': `"${CHANGE_CURSOR.encode({ seq: 0 })}"`,
@@ -84,6 +85,16 @@ beforeAll(async () => {
   ];
 });
 
+/** All that an edge key may ask but for its being stored. */
+beforeAll(async () => {
+  const texts = fieldOperations(buildApiSchema(), LITERALS)
+    .filter(({ needs }) => needs.every((some) => some.includes('edge')))
+    .map(({ text }) => ({ text }));
+  const query =
+    'mutation ($documents: [StoredDocumentInput!]!) { storeDocuments(documents: $documents) { __typename } }';
+  expect(await world.data(query, { documents: texts })).toEqual({ storeDocuments: { __typename: 'StoredDocuments' } });
+});
+
 afterAll(async () => {
   for (const client of sockets.values()) await client.dispose();
   for (const client of streams.values()) client.dispose();
@@ -110,7 +121,7 @@ function refusal(error: unknown): Answer {
   if (Array.isArray(error)) return { errors: error as GraphQLError[] };
   const { code, response } = error as { code?: number; response?: { status?: number } };
   if (code === 4401 || response?.status === 401) return { status: 401 };
-  if (code === 4403) return { errors: [{ extensions: { code: 'FORBIDDEN' } }] };
+  if (code === 4403 || response?.status === 403) return { errors: [{ extensions: { code: 'FORBIDDEN' } }] };
   throw error;
 }
 
@@ -173,8 +184,10 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
 
 function expectedOf({ needs, kind }: FieldOperation, { scopes }: Principal, { carries }: Transport): Outcome {
   if (scopes === null) return 'unauthenticated';
-  if (!carries.includes(kind)) return 'not on this transport';
   const isMet = needs.every((some) => some.some((scope) => scopes.includes(scope) || scopes.includes('admin')));
+  // Whatever it is, it has to be a stored document first; those that an edge key may ask are.
+  if (scopes.includes('edge') && !isMet) return 'forbidden';
+  if (!carries.includes(kind)) return 'not on this transport';
   return isMet ? 'allowed' : 'forbidden';
 }
 

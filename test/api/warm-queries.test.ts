@@ -49,6 +49,8 @@ const ann = { query: PAGE, variables: { user: 'ann' } };
 const both = 'query A { profiles(first: 1) { edges { node { id } } } } query B { __typename }';
 const WARM = { isWarm: true } as const;
 const COLD = { isWarm: false } as const;
+/** Refused before either way. */
+const NEITHER = { isWarm: true } as const;
 
 const CASES: readonly Case[] = [
   { name: 'a query with variables', body: ann, ...WARM },
@@ -93,7 +95,13 @@ const CASES: readonly Case[] = [
   { name: 'two operations and no name', body: { query: both }, ...COLD },
   { name: 'extensions', body: { ...ann, extensions: {} }, ...COLD },
   { name: 'extensions as text', body: { ...ann, extensions: 'none' }, ...COLD },
-  { name: 'a persisted query', body: { extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } }, ...COLD },
+  {
+    name: 'a persisted query that nobody has sent',
+    body: { extensions: { persistedQuery: { version: 1, sha256Hash: '0'.repeat(64) } } },
+    ...NEITHER,
+  },
+  { name: 'a persisted query without a name', body: { extensions: { persistedQuery: { version: 1 } } }, ...NEITHER },
+  { name: 'a document that is not stored', body: { documentId: `sha256:${'0'.repeat(64)}` }, ...NEITHER },
   { name: 'no query', body: { variables: {} }, ...COLD },
   { name: 'an empty query', body: { query: '' }, ...COLD },
   { name: 'a query that is a number', body: { query: 1 }, ...COLD },

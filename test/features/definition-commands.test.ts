@@ -148,7 +148,7 @@ describe('weft model', () => {
     const again = await weftModel('register', ...files, '--promote');
     expect(again.stdout).toBe('Registered before: model iris_named version 1 is active.\n');
     const [header, row] = (await weftModel('list')).stdout.split('\n');
-    expect(header).toMatch(/^key {9}version {2}stage {3}told to {2}feature service/);
+    expect(header).toMatch(/^key {9}version {2}stage {3}edge {2}feature service/);
     expect(row).toMatch(/^iris_named {2}1 {8}active /);
     expect((await weftModel('retire', 'iris_named', '1')).stdout).toBe('Model iris_named version 1 is retired.\n');
     const promoted = await weftModel('promote', 'iris_named', '1', '--json');

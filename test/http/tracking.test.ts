@@ -146,6 +146,7 @@ describe('tracking API', () => {
     expect(answer.status).toBe(200);
     expect(answer.body).toEqual({
       success: true,
+      token: expect.any(String) as string,
       accepted: 1,
       duplicates: 1,
       rejected: [

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
 import { ChangeHub } from '../../src/activation/change-hub.js';
-import type { ApiServices } from '../../src/api/api-services.js';
+import type { WiredServices } from '../../src/api/api-services.js';
 import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import type { ApiScope } from '../../src/api/auth/api-key.model.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
@@ -14,6 +14,8 @@ import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
+import { AppliedWatch } from '../../src/events/applied-watch.js';
+import { readLogProgress } from '../../src/events/applied-log.reader.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import { createLogger } from '../../src/platform/logger.js';
@@ -45,7 +47,7 @@ export interface GraphqlAnswer<T = Record<string, unknown>> {
 export interface ApiWorld extends World {
   readonly app: FastifyInstance;
   readonly url: string;
-  readonly services: ApiServices;
+  readonly services: WiredServices;
   readonly hub: ChangeHub;
   /** Errors that callers saw only the id of. */
   readonly defects: unknown[];
@@ -67,7 +69,7 @@ export interface ApiWorldOptions extends WorldOptions {
   readonly server?: Partial<ApiServerDependencies>;
   /** Default: the keys alone. */
   readonly credentials?: (
-    made: Pick<ApiServices, 'keys' | 'sources' | 'clock'> & { readonly metrics: Metrics },
+    made: Pick<WiredServices, 'keys' | 'sources' | 'clock'> & { readonly metrics: Metrics },
   ) => Credentials;
 }
 
@@ -80,6 +82,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     entities: [SourceEntity, ApiKeyEntity],
     onCommitted: (batch) => {
       hub.notify(batch.changes);
+      if (batch.appliedPos !== null) applied.published(batch.appliedPos);
       options.onCommitted?.(batch);
     },
   });
@@ -88,6 +91,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const onDefect = (error: unknown): void => {
     defects.push(error);
   };
+  const applied: AppliedWatch = new AppliedWatch({ read: () => readLogProgress(db), onError: onDefect });
   const feed = new ChangeFeedReader(db);
   const hub: ChangeHub = new ChangeHub({ feed, pollMs: 20, onError: onDefect, ...options.hub });
   const definitions = new DefinitionsLoader(db, engine.scorer);
@@ -112,12 +116,13 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     deadLetters: engine.deadLetters,
     observer: observeWebhooks(metrics, new RepeatedLog(createLogger({ level: 'silent' }), clock)),
   });
-  const services: ApiServices = {
+  const services: WiredServices = {
     db,
     clock,
     secret,
     policy: engine.policy,
     log: engine.log,
+    applied,
     snapshots: new ProfileSnapshotReader({
       db,
       store: () => world.store,
@@ -171,8 +176,14 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const url = `http://127.0.0.1:${String(port)}`;
   const source = await sources.ensure({ key: 'web', kind: 'http' });
   const secretOf = async (scope: ApiScope): Promise<string> =>
-    (await keys.create({ name: scope, scopes: [scope], ...(scope === 'ingest' ? { sourceId: source.id } : {}) }))
-      .secret;
+    (
+      await keys.create({
+        name: scope,
+        scopes: [scope],
+        ...(scope === 'ingest' ? { sourceId: source.id } : {}),
+        ...(scope === 'edge' ? { ratePerSecond: 100_000 } : {}),
+      })
+    ).secret;
   const secrets = {
     admin: await secretOf('admin'),
     read: await secretOf('read'),

@@ -2,6 +2,7 @@ import { WeftError } from '../../platform/errors.js';
 import { hasScope, type ApiScope, type Principal } from '../auth/api-key.model.js';
 import type { ApiServices } from '../api-services.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
+import { CachingNotes } from '../edge/caching.model.js';
 import { Reads } from './reads.js';
 
 /** What resolvers get: who asks, and a consistent view to read through. */
@@ -17,6 +18,8 @@ export class ApiContext {
     readonly isStillValid: () => Promise<boolean>,
     /** Whether a compiled query has failed on this request: graphql-js is to say with which errors. */
     readonly hasFailed = false,
+    /** Who may keep the answer. Shared by the copies that Apollo makes. */
+    readonly caching = new CachingNotes(),
   ) {}
 
   get reads(): Reads {
@@ -25,7 +28,8 @@ export class ApiContext {
 
   /** For a second attempt at the request, which starts counting anew. */
   anew(): ApiContext {
-    return new ApiContext(this.services, this.watch, this.principal, this.isStillValid, true);
+    this.caching.clear();
+    return new ApiContext(this.services, this.watch, this.principal, this.isStillValid, true, this.caching);
   }
 
   /** For what lasts longer than a request: reads at the present instant. */

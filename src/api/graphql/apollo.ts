@@ -6,8 +6,7 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import type { DocumentNode, GraphQLSchema } from 'graphql';
-import { LRUCache } from 'lru-cache';
+import type { Admission } from './admission.js';
 import type { ApiContext } from './api-context.js';
 import { JitExecutor, type ExecutionRequest } from './jit-executor.js';
 import { presentError, type ErrorPresenter } from './present-error.js';
@@ -17,16 +16,19 @@ import type { WarmQueries } from './warm-queries.js';
 type Gateway = NonNullable<Extract<ApolloServerOptions<ApiContext>, { gateway: unknown }>['gateway']>;
 type DocumentStore = NonNullable<ApolloServerOptions<ApiContext>['documentStore']>;
 
-/** Parsed and validated documents, by the length of their texts: a document takes about 50 times that. */
-const MAX_CACHED_QUERY_TEXT = 1_000_000;
-const MAX_CACHED_DOCUMENTS = 1_000;
+/** Set on every request that has shown a key; see `graphql.routes.ts`. */
+export const KEY_SHOWN_HEADER = 'x-weft-key-shown';
+
+/** In hexadecimal. */
+const SHA256_LENGTH = 64;
 
 /** Apollo Server over our schema and executor; not started. It reports to nobody. `warm` learns from it. */
 export function createApollo(
-  schema: GraphQLSchema,
+  admission: Admission,
   presenter: ErrorPresenter,
   warm: WarmQueries,
 ): ApolloServer<ApiContext> {
+  const { schema } = admission;
   return new ApolloServer<ApiContext>({
     gateway: executeBy(new JitExecutor(schema, warm), schema),
     introspection: true,
@@ -35,11 +37,11 @@ export function createApollo(
     stopOnTerminationSignals: false,
     persistedQueries: false,
     nodeEnv: 'production',
-    documentStore: boundedDocuments(),
+    documentStore: admittedDocuments(admission),
     parseOptions: { maxLexicalTokens: QUERY_LIMITS.maxTokens },
     validationRules: [queryLimitsRule],
-    // A browser sends `authorization` across origins only after it has asked; without it nothing is answered anyway.
-    csrfPrevention: { requestHeaders: ['authorization'] },
+    // Whoever asks shows a key, which no browser adds by itself as it does a cookie: there is nothing to forge with.
+    csrfPrevention: { requestHeaders: [KEY_SHOWN_HEADER] },
     formatError: (_formatted, error) => presentError(error, presenter),
     logger: { debug: silent, info: silent, warn: silent, error: silent },
     plugins: [
@@ -53,7 +55,7 @@ export function createApollo(
 }
 
 /** The one way to give Apollo another executor is to be its gateway. */
-function executeBy(executor: JitExecutor, schema: GraphQLSchema): Gateway {
+function executeBy(executor: JitExecutor, schema: Admission['schema']): Gateway {
   return {
     load: async () =>
       Promise.resolve({
@@ -77,19 +79,15 @@ function executeBy(executor: JitExecutor, schema: GraphQLSchema): Gateway {
   };
 }
 
-function boundedDocuments(): DocumentStore {
-  const cache = new LRUCache<string, DocumentNode>({
-    max: MAX_CACHED_DOCUMENTS,
-    maxSize: MAX_CACHED_QUERY_TEXT,
-    sizeCalculation: (document) => Math.max(1, document.loc?.end ?? 1),
-  });
+/**
+ * What was admitted is neither parsed nor validated again. Apollo's keys end with the SHA-256 of the text; what it has
+ * parsed itself it keeps to itself, which is only what was not admitted.
+ */
+function admittedDocuments(admission: Admission): DocumentStore {
   return {
-    get: async (key) => Promise.resolve(cache.get(key)),
-    set: async (key, document) => {
-      cache.set(key, document);
-      return Promise.resolve();
-    },
-    delete: async (key) => Promise.resolve(cache.delete(key)),
+    get: async (key) => Promise.resolve(admission.knownDocument(key.slice(-SHA256_LENGTH))),
+    set: async () => Promise.resolve(),
+    delete: async () => Promise.resolve(false),
   };
 }
 

@@ -6,6 +6,8 @@ import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
 import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
+import { DocumentResolver } from './document.resolver.js';
+import { EdgeResolver } from './edge.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
@@ -43,6 +45,8 @@ export function buildApiSchema(): GraphQLSchema {
       StatisticsResolver,
       TraitResolver,
       WebhookResolver,
+      EdgeResolver,
+      DocumentResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.

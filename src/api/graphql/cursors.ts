@@ -15,6 +15,8 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
 export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
+/** How far the log has to be applied; what the tracking API calls a token. */
+export const APPLIED_CURSOR = new CursorCodec({ kind: 'applied', version: 1 }, { pos: 'integer' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });
 export const DOCUMENT_CURSOR = new CursorCodec({ kind: 'documents', version: 1 }, { key: 'text' });
 export const PLAN_CURSOR = new CursorCodec({ kind: 'plans', version: 1 }, { version: 'integer' });

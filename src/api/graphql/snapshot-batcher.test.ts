@@ -7,6 +7,8 @@ function aSource(failing: (id: Uuid) => boolean = () => false) {
   const calls: (readonly Uuid[])[] = [];
   const source: SnapshotSource = {
     byIds: () => Promise.reject(new Error('not asked')),
+    byIdentifiers: () => Promise.reject(new Error('not asked')),
+    committedByIdentifiers: () => Promise.reject(new Error('not asked')),
     idsOf: (ids) => {
       calls.push(ids);
       const bad = ids.find(failing);

@@ -65,10 +65,14 @@ export class SnapshotBatcher {
 
   readonly #profiles: TickBatcher<ProfileSnapshot | null>;
   readonly #profileIds: TickBatcher<Uuid | null>;
+  readonly #owners: TickBatcher<ProfileSnapshot | null>;
+  readonly #committedOwners: TickBatcher<ProfileSnapshot | null>;
 
   private constructor(source: SnapshotSource) {
     this.#profiles = new TickBatcher((ids) => source.byIds(ids));
     this.#profileIds = new TickBatcher((ids) => source.idsOf(ids));
+    this.#owners = new TickBatcher((ids) => source.byIdentifiers(ids));
+    this.#committedOwners = new TickBatcher((ids) => source.committedByIdentifiers(ids));
   }
 
   /** The one that all requests share. */
@@ -84,6 +88,16 @@ export class SnapshotBatcher {
    */
   byId(id: Uuid, owner: object): Promise<ProfileSnapshot | null> {
     return this.#profiles.get(id, owner);
+  }
+
+  /** The profile that an identifier belongs to; null where it is unknown. */
+  ofIdentifier(identifierId: Uuid, owner: object): Promise<ProfileSnapshot | null> {
+    return this.#owners.get(identifierId, owner);
+  }
+
+  /** The same as it is committed. */
+  committedOfIdentifier(identifierId: Uuid, owner: object): Promise<ProfileSnapshot | null> {
+    return this.#committedOwners.get(identifierId, owner);
   }
 
   /** The id of the profile that an identifier belongs to; null where it is unknown. */

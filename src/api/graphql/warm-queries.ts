@@ -7,8 +7,8 @@ import type { ApiContext } from './api-context.js';
  * validated its text, the executor has compiled it; what Apollo would do again for each request costs more than the
  * query. So such a request is answered by the compiled query alone.
  *
- *  1. Only a `POST` whose text, operation name and `accept` header are all known is answered here, and only if its
- *     answer has no errors. Everything else, any doubt included, goes to Apollo, which starts anew: queries only read.
+ *  1. Only a request whose text, operation name and `accept` header are all known is answered here, and only if its
+ *     answer has no errors. The text is the one that it was admitted with (see `admission.ts`), by whatever name. Everything else, any doubt included, goes to Apollo, which starts anew: queries only read.
  *  2. What is known was learned from Apollo: a text when Apollo executed it, the type of the answer for an `accept` header
  *     when Apollo chose it.
  *  3. Key and body limit are checked before, scopes by the resolvers; limits of documents depend on the text alone.
@@ -26,9 +26,13 @@ export interface WarmQuery {
   readonly contentType: string;
 }
 
-interface RequestHead {
-  readonly method: string;
-  readonly body: unknown;
+/** A request with the text that it was admitted with; all else as it came in. */
+interface AdmittedRequest {
+  readonly text: string;
+  readonly operationName?: unknown;
+  readonly variables?: unknown;
+  /** But for what named the document. */
+  readonly extensions?: unknown;
   readonly accept: string | undefined;
 }
 
@@ -59,13 +63,12 @@ export class WarmQueries {
   }
 
   /** Null: it is for Apollo. */
-  find({ method, body, accept }: RequestHead): WarmQuery | null {
-    if (method !== 'POST' || !isRecord(body)) return null;
-    const { query, operationName = null, variables = null, extensions = null } = body;
-    if (typeof query !== 'string' || extensions !== null) return null;
+  find(request: AdmittedRequest): WarmQuery | null {
+    const { text, operationName = null, variables = null, extensions = null, accept } = request;
+    if (extensions !== null) return null;
     if (operationName !== null && typeof operationName !== 'string') return null;
     if (variables !== null && !isRecord(variables)) return null;
-    const compiled = this.#byText.get(query)?.get(operationName);
+    const compiled = this.#byText.get(text)?.get(operationName);
     const contentType = this.#contentTypes.get(accept ?? '');
     if (compiled === undefined || contentType === undefined) return null;
     return { compiled, variables: variables ?? {}, contentType };

@@ -1,0 +1,81 @@
+import type { JsonObject } from '../../events/event.model.js';
+import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ApiDefinitions } from '../api-services.js';
+
+export interface EdgeScoreView {
+  readonly model: string;
+  readonly value: number | null;
+  readonly label: string | null;
+}
+
+/** What a page is told of its visitor. */
+export interface EdgeAnswer {
+  readonly known: boolean;
+  readonly degraded: boolean;
+  /** ms; null where nothing is known, or the caller's default is shown. */
+  readonly asOf: number | null;
+  readonly segments: readonly string[];
+  readonly traits: JsonObject;
+  readonly scores: readonly EdgeScoreView[];
+}
+
+/** What a page shows when nothing can be told in time. */
+export interface EdgeDefault {
+  readonly segments: readonly string[];
+  readonly traits: JsonObject;
+}
+
+/** Nobody is known by that identifier: an answer, not an error. */
+export const UNKNOWN_VISITOR: EdgeAnswer = {
+  known: false,
+  degraded: false,
+  asOf: null,
+  segments: [],
+  traits: {},
+  scores: [],
+};
+
+export function defaultAnswer({ segments, traits }: EdgeDefault): EdgeAnswer {
+  return { known: false, degraded: true, asOf: null, segments, traits, scores: [] };
+}
+
+/** Of the definitions in force what is marked edge-safe: all that may leave by an edge key. */
+export class EdgeMarks {
+  static readonly #built = new WeakMap<ApiDefinitions, EdgeMarks>();
+  /** Keys of segments by id; drafts have no members. */
+  readonly segmentKeys: ReadonlyMap<number, string>;
+  readonly traits: readonly string[];
+  readonly models: readonly string[];
+
+  private constructor({ stored, traits, edgeModels }: ApiDefinitions) {
+    const marked = [...stored.values()].filter(({ edge }) => edge);
+    this.segmentKeys = new Map(marked.map(({ id, key }) => [id, key]));
+    this.traits = traits.filter(({ edge }) => edge).map(({ name }) => name);
+    this.models = edgeModels;
+  }
+
+  static of(definitions: ApiDefinitions): EdgeMarks {
+    let marks = EdgeMarks.#built.get(definitions);
+    if (marks === undefined) EdgeMarks.#built.set(definitions, (marks = new EdgeMarks(definitions)));
+    return marks;
+  }
+
+  /** The live memberships, by key. */
+  segmentsOf({ memberships }: Pick<ProfileSnapshot, 'memberships'>): string[] {
+    const keys: string[] = [];
+    for (const { segmentId } of memberships) {
+      const key = this.segmentKeys.get(segmentId);
+      if (key !== undefined) keys.push(key);
+    }
+    return keys.length < 2 ? keys : keys.sort();
+  }
+
+  traitsOf({ traits }: Pick<ProfileSnapshot, 'traits'>): JsonObject {
+    const entries: [string, JsonObject[string]][] = [];
+    for (const name of this.traits) {
+      const trait = traits.get(name);
+      if (trait !== undefined) entries.push([name, trait.value]);
+    }
+    return Object.fromEntries(entries);
+  }
+}
