@@ -5,7 +5,7 @@ import { documentsCommand } from './api/documents/documents.command.js';
 import { StoredDocumentService } from './api/documents/stored-document.service.js';
 import { buildApiSchema } from './api/graphql/build-schema.js';
 import { problemOfDocument } from './api/graphql/read-document.js';
-import { keysCommand } from './api/auth/keys.command.js';
+import { keysCommand, type KeysCommandServices } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
@@ -151,19 +151,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
         return idle((app) => use(new StoredDocumentService({ db: app.db, clock: app.clock, problemOf })));
       },
     }),
-    keysCommand({
-      ...io,
-      withKeys: (use) =>
-        idle((app) =>
-          use({
-            keys: app.keys,
-            sourceKeys: () => sourceKeys(app),
-            ensureSource: async (key) =>
-              ((await app.sources.findByKey(key)) ?? (await app.sources.ensure({ key, kind: 'http' }))).id,
-          }),
-        ),
-      clock: systemClock,
-    }),
+    keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
 }
 
@@ -189,6 +177,15 @@ function webhooksFor({ webhooks, engine }: App): WebhooksCommandServices {
     accept: (source, items, options) => Promise.resolve(accept.check(source, items, options)),
   };
   return { webhooks: webhooks.service, acceptor: accept, checker };
+}
+
+function keysFor(app: App): KeysCommandServices {
+  const { keys, sources } = app;
+  return {
+    keys,
+    sourceKeys: () => sourceKeys(app),
+    ensureSource: async (key) => ((await sources.findByKey(key)) ?? (await sources.ensure({ key, kind: 'http' }))).id,
+  };
 }
 
 function sourcesFor({ sources, keys }: App): SourcesCommandServices {
