@@ -13,6 +13,8 @@ require_once __DIR__ . '/includes/class-options.php';
 require_once __DIR__ . '/includes/class-breaker.php';
 require_once __DIR__ . '/includes/class-outbox.php';
 require_once __DIR__ . '/includes/class-delivery.php';
+require_once __DIR__ . '/includes/class-recent-writes.php';
+require_once __DIR__ . '/includes/class-shop-tracking.php';
 require_once __DIR__ . '/includes/class-plugin.php';
 
 if ( is_multisite() ) {

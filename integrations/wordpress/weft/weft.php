@@ -27,6 +27,7 @@ require_once __DIR__ . '/includes/class-http.php';
 require_once __DIR__ . '/includes/class-breaker.php';
 require_once __DIR__ . '/includes/class-consent.php';
 require_once __DIR__ . '/includes/class-visitor.php';
+require_once __DIR__ . '/includes/class-recent-writes.php';
 require_once __DIR__ . '/includes/class-edge.php';
 require_once __DIR__ . '/includes/class-outbox.php';
 require_once __DIR__ . '/includes/class-delivery.php';

@@ -18,6 +18,7 @@
       list.append(item);
     }
     results.replaceChildren(list);
+    results.scrollIntoView({ block: 'nearest' });
   }
 
   button.addEventListener('click', async () => {

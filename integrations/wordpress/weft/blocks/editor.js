@@ -50,7 +50,7 @@
             PanelBody,
             { title: __('Weft', 'weft') },
             el(SelectControl, {
-              label: __('Chosen', 'weft'),
+              label: __('Content is chosen', 'weft'),
               value: attributes.mode,
               options: [
                 { value: '', label: __('As set for the site', 'weft') },

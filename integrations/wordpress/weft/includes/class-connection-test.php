@@ -144,7 +144,7 @@ final class Connection_Test {
 				'signature' => $signature,
 			)
 		);
-		return Edge::ask( $this->settings['url'], $this->settings['edge_key'], $identifier, self::TIMEOUT_MS, $headers );
+		return Edge::ask( $this->settings['url'], $this->settings['edge_key'], $identifier, self::TIMEOUT_MS, null, $headers );
 	}
 
 	private static function edge_problem( Answer $answer ): string {

@@ -79,6 +79,10 @@ final class Delivery {
 			// What Weft refused of it is among its dead letters, each with its reason.
 			$this->outbox->delivered( $ids );
 			$this->breaker->succeeded();
+			$token = $answer->body['token'] ?? null;
+			if ( is_string( $token ) ) {
+				Recent_Writes::keep( array_column( $claimed, 'event' ), $token );
+			}
 			return true;
 		}
 		if ( in_array( $answer->status, self::WONT_EVER_DO, true ) ) {

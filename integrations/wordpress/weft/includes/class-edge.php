@@ -72,7 +72,13 @@ final class Edge {
 		if ( ! $this->breaker->allows() ) {
 			return null;
 		}
-		$answer  = self::ask( $this->options->text( 'url' ), $this->options->text( 'edge_key' ), $identifier, $this->options->deadline_ms() );
+		$answer  = self::ask(
+			$this->options->text( 'url' ),
+			$this->options->text( 'edge_key' ),
+			$identifier,
+			$this->options->deadline_ms(),
+			Recent_Writes::token_for( $identifier )
+		);
 		$profile = self::profile_of( $answer );
 		if ( null === $profile ) {
 			$reason = $answer->reason();
@@ -86,18 +92,20 @@ final class Edge {
 	/**
 	 * One request, whatever the breaker says.
 	 *
-	 * @param string $url         Of Weft.
-	 * @param string $edge_key    As `weft_e_…`.
-	 * @param array  $identifier  As of {@see Visitor::identifier()}.
-	 * @param int    $deadline_ms For everything.
-	 * @param array  $headers     More of them, by name.
+	 * @param string      $url         Of Weft.
+	 * @param string      $edge_key    As `weft_e_…`.
+	 * @param array       $identifier  As of {@see Visitor::identifier()}.
+	 * @param int         $deadline_ms For everything.
+	 * @param string|null $after       Token of events that the answer shall count.
+	 * @param array       $headers     More of them, by name.
 	 */
-	public static function ask( string $url, string $edge_key, array $identifier, int $deadline_ms, array $headers = array() ): Answer {
+	public static function ask( string $url, string $edge_key, array $identifier, int $deadline_ms, ?string $after = null, array $headers = array() ): Answer {
 		$body = array(
 			'documentId' => 'sha256:' . hash( 'sha256', self::DOCUMENT ),
 			'variables'  => array(
 				'identifier' => $identifier,
 				'deadlineMs' => max( 1, min( self::MAX_SERVER_MS, (int) floor( $deadline_ms * self::SERVER_SHARE ) ) ),
+				'after'      => $after,
 			),
 		);
 		return Http::post( "{$url}/graphql", $body, $headers + array( 'Authorization' => "Bearer {$edge_key}" ), $deadline_ms );

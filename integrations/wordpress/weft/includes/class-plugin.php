@@ -74,10 +74,24 @@ final class Plugin {
 	public static function forget_site(): void {
 		self::deactivate();
 		Outbox::drop_table();
+		Recent_Writes::forget_all();
+		self::forget_buyers();
 		foreach ( array( 'edge', 'delivery' ) as $name ) {
 			( new Breaker( $name ) )->reset();
 		}
 		delete_option( Options::NAME );
 		delete_option( self::SCHEMA_OPTION );
+	}
+
+	/** The notes on orders, wherever WooCommerce keeps them. */
+	private static function forget_buyers(): void {
+		global $wpdb;
+		delete_post_meta_by_key( Shop_Tracking::IDS_META );
+		$table = $wpdb->prefix . 'wc_orders_meta';
+		// phpcs:disable WordPress.DB -- WooCommerce may be gone by now, and its methods with it.
+		if ( $table === $wpdb->get_var( $wpdb->prepare( 'SHOW TABLES LIKE %s', $wpdb->esc_like( $table ) ) ) ) {
+			$wpdb->delete( $table, array( 'meta_key' => Shop_Tracking::IDS_META ) );
+		}
+		// phpcs:enable
 	}
 }

@@ -75,7 +75,7 @@ final class Settings_Page {
 			__( 'Content by segment', 'weft' ),
 			array(
 				'deadline_ms'  => __( 'Deadline', 'weft' ),
-				'content_mode' => __( 'Chosen', 'weft' ),
+				'content_mode' => __( 'Content is chosen', 'weft' ),
 			)
 		);
 		$this->add_fields(
@@ -246,8 +246,8 @@ final class Settings_Page {
 		$this->show_choice(
 			'content_mode',
 			array(
-				'client' => __( 'In the browser. Works with every page cache. The page\'s source holds all variants: show nothing secret.', 'weft' ),
-				'server' => __( 'On this server. For people who are logged in, and without JavaScript. Pages with such content are kept out of page caches.', 'weft' ),
+				'client' => __( 'in the browser. Works with every page cache. The page\'s source holds all variants: show nothing secret.', 'weft' ),
+				'server' => __( 'on this server. For people who are logged in, and without JavaScript. Pages with such content are kept out of page caches.', 'weft' ),
 			)
 		);
 		$this->describe( __( 'Each block and shortcode may say otherwise.', 'weft' ) );
