@@ -124,7 +124,7 @@ export default tseslint.config(
   },
   {
     // For browsers, as they are.
-    files: ['integrations/wordpress/weft/**/*.js'],
+    files: ['integrations/wordpress/weft/**/*.js', 'test/fixtures/wordpress/*.js'],
     languageOptions: {
       sourceType: 'script',
       globals: { window: 'readonly', document: 'readonly', fetch: 'readonly', FormData: 'readonly' },

@@ -6,6 +6,7 @@ import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
 import { findChromium } from './browser.js';
 import { findRunningRedis, startRedisServer } from './redis-server.js';
+import { findWordPress } from './wordpress.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -17,6 +18,8 @@ declare module 'vitest' {
     readonly redisUrl: string | null;
     /** Null: no Chromium here, its suites are skipped. */
     readonly chromiumPath: string | null;
+    /** Folder of a WordPress core that can be run. Null: there is none, its suite is skipped. */
+    readonly wordpressCore: string | null;
   }
 }
 
@@ -44,6 +47,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     process.stdout.write('The browser suites are skipped: there is no Chromium (scripts/setup-test-services.sh)\n');
   }
 
+  const wordpressCore = findWordPress();
+  if (wordpressCore === null) {
+    process.stdout.write('WordPress is not tried: it, PHP or MariaDB is missing (scripts/setup-test-services.sh)\n');
+  }
   const templateDatabase = `weft_template_${String(process.pid)}`;
   await withDatabase(postgresUrl, (admin) => admin.execute(`CREATE DATABASE ${templateDatabase}`));
   await withDatabase(databaseUrl(postgresUrl, templateDatabase), (template) => template.runMigrations());
@@ -52,6 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('templateDatabase', templateDatabase);
   project.provide('redisUrl', redisUrl);
   project.provide('chromiumPath', chromiumPath);
+  project.provide('wordpressCore', wordpressCore);
 
   return async () => {
     if (embedded === null) {

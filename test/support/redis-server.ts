@@ -1,10 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
+import { freePort } from './free-port.js';
 
 const MIN_MAJOR = 7;
 const START_TIMEOUT_MS = 10_000;
@@ -75,15 +75,4 @@ async function answers(url: string, timeoutMs: number): Promise<boolean> {
   const answered = await Promise.race([answer, delay(timeoutMs, false, { ref: false })]);
   client.disconnect();
   return answered;
-}
-
-/** A port that nobody listens on right now, given by the system. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
