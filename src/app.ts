@@ -201,6 +201,7 @@ function createLoads(
     acceptor,
     checker: engine.accept,
     deadLetters: engine.deadLetters,
+    reverter: engine.retractions,
     db,
     clock,
     sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),

@@ -77,6 +77,14 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       ...io,
       withLoadService: (use) => withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
       withDryRun: (use) => idle((app) => use(app.loads)),
+      withLoads: (use) => looking((app) => use(new LoadReader(app.db))),
+      withReverter: async (use) => {
+        await demandDatabase(readConfig());
+        return withApp({ worker: 'try' }, (app) =>
+          use({ loads: new LoadReader(app.db), reverter: app.engine.retractions }),
+        );
+      },
+      confirm: terminalConfirm(process.stdin, process.stderr),
       signal,
       clock: systemClock,
     }),

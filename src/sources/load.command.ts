@@ -4,9 +4,10 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { durationMs } from '../features/duration.model.js';
 import type { Clock } from '../platform/clock.js';
-import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
+import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { createProgressView, type ProgressStream } from './load-progress.js';
+import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
+import { addRevertCommands, progressTo, type RevertCommandDeps } from './load-revert.command.js';
 import { describeDryRun, describeResult } from './load-report.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
@@ -17,19 +18,18 @@ import { parseMapping } from './parse-mapping.js';
 /** Beside the {@link EXIT_CODES} of all commands: done, and some rows were refused. */
 const SOME_REFUSED = 3;
 
-export interface LoadCommandDeps extends CommandIo {
+export interface LoadCommandDeps extends RevertCommandDeps {
   /** Starts what a load needs, for as long as `use` runs. */
   withLoadService<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
   /** The same for a dry run, which sends nothing. */
   withDryRun<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly stderr: ProgressStream & NodeJS.WritableStream;
 }
 
 interface LoadOptions {
-  readonly mapping: string;
+  readonly mapping?: string;
+  readonly replace?: string;
   readonly dryRun?: true;
   readonly emit?: true;
   readonly again?: true;
@@ -40,12 +40,12 @@ interface LoadOptions {
   readonly json?: true;
 }
 
-/** `weft load <file> --mapping <yaml>`. */
+/** `weft load <file> --mapping <yaml>`, `weft load list|revert`. */
 export function loadCommand(deps: LoadCommandDeps): Command {
-  return new Command('load')
+  const command = new Command('load')
     .description('load a CSV or JSON lines file (gzip too) by a mapping file')
     .argument('<file>', 'the file; - reads standard input')
-    .requiredOption('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
+    .option('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
     .option('--dry-run', 'do all that a load does but write: show the first events, and the report')
     .option('--emit', 'emit the segment changes that the events cause; without it they are history')
     .addOption(
@@ -61,19 +61,28 @@ export function loadCommand(deps: LoadCommandDeps): Command {
         parseLimit,
       ),
     )
+    .option('--replace <load id>', 'revert this load and load the file in its place, once a dry run of it ends well')
     .option('--again', 'send a file again that is loaded completely')
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
     .addHelpText('after', EXIT_HELP)
     .action((file: string, options: LoadOptions) => runCommand(deps, () => runLoad(deps, file, options), deps.signal));
+  addRevertCommands(command, deps);
+  return command;
 }
 
 const EXIT_HELP = `
 Exit codes: 0 done, 1 failed or too many rows refused, 2 wrong use, or a mapping or a file that is not right, 3 done
 with refused rows, 130 interrupted. A dry run ends as the load would.
-A load that was stopped goes on when the same command is run again.`;
+A load that was stopped goes on when the same command is run again. A file that is named as a subcommand is: ./list`;
 
 async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions): Promise<number> {
+  if (options.mapping === undefined) {
+    throw new WeftError('BAD_REQUEST', "required option '-m, --mapping <yaml>' not specified", {
+      where: '--mapping',
+      hint: 'docs/loading.md describes mapping files',
+    });
+  }
   const mapping = await readMapping(options.mapping);
   const view = options.quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
   const request: LoadRequest = {
@@ -90,6 +99,8 @@ async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions
       deps.stdout.write(options.json === true ? jsonText(result) : describeDryRun(result));
       return exitCodeOf(result);
     }
+    if (options.replace !== undefined)
+      return await replaceLoad(deps, request, { ...options, loadId: options.replace }, view);
     const result = await deps.withLoadService((service) => service.load(request));
     view?.stop();
     deps.stdout.write(options.json === true ? jsonText(result) : describeResult(result));
@@ -97,6 +108,31 @@ async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions
   } finally {
     view?.stop();
   }
+}
+
+async function replaceLoad(
+  deps: LoadCommandDeps,
+  request: LoadRequest,
+  { loadId, json }: Pick<LoadOptions, 'json'> & { readonly loadId: string },
+  view: ProgressView | null,
+): Promise<number> {
+  const told = progressTo(deps.stderr);
+  const { checked, loaded } = await deps.withLoadService((service) =>
+    service.replace(request, {
+      loadId,
+      onReverted: (removed, events) => {
+        if (view !== null) told(removed, events);
+      },
+    }),
+  );
+  view?.stop();
+  if (loaded === null) {
+    deps.stdout.write(json === true ? jsonText(checked) : describeDryRun(checked));
+    deps.stderr.write('Nothing was changed: the load that was to be replaced stands.\n');
+    return EXIT_CODES.failed;
+  }
+  deps.stdout.write(json === true ? jsonText(loaded) : describeResult(loaded));
+  return exitCodeOf(loaded);
 }
 
 async function readMapping(path: string): Promise<Mapping> {

@@ -1,3 +1,4 @@
+import type { Retraction, RetractionExtent } from '../events/retraction.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { ErrorLimit } from './mapping.model.js';
 
@@ -134,4 +135,16 @@ export function parseErrorLimit(text: string): ErrorLimit | undefined {
 
 export function isOverLimit(limit: ErrorLimit, refused: number, total: number): boolean {
   return refused > limit.rows && refused > limit.share * total;
+}
+
+/** Takes back what loads brought in, as far as loads need it. */
+export interface LoadReverter {
+  extentOfLoad(loadId: Uuid): Promise<RetractionExtent>;
+  takeBackLoad(loadId: Uuid): Promise<Retraction>;
+  done(id: Uuid, options: RevertOptions): Promise<Retraction>;
+}
+
+interface RevertOptions {
+  readonly onProgress?: (removed: number, events: number) => void;
+  readonly signal?: AbortSignal;
 }

@@ -3,12 +3,12 @@ import type { Readable } from 'node:stream';
 import type { EventChecker } from '../events/accept.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { newId } from '../platform/ids.js';
+import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadUnit } from './group-rows.js';
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
-import { hashFile, openLoadFile, type LoadFile } from './load-file.js';
+import { hashFile, openLoadFile, STDIN, type LoadFile } from './load-file.js';
 import {
   NO_COUNTS,
   type DryRunResult,
@@ -16,6 +16,7 @@ import {
   type LoadOutcome,
   type LoadProgress,
   type LoadResult,
+  type LoadReverter,
 } from './load.model.js';
 import type { EventAcceptor, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadRecord, LoadStore } from './load.store.js';
@@ -44,6 +45,18 @@ export interface LoadRequest {
   readonly signal?: AbortSignal;
 }
 
+export interface Replacement {
+  /** The load that is replaced. */
+  readonly loadId: Uuid;
+  readonly onReverted?: (removed: number, events: number) => void;
+}
+
+export interface ReplaceResult {
+  readonly checked: DryRunResult;
+  /** Null: nothing was changed, because of what the check found. */
+  readonly loaded: LoadResult | null;
+}
+
 export interface LoadDependencies {
   readonly sources: SourceService;
   readonly loads: LoadStore;
@@ -55,6 +68,8 @@ export interface LoadDependencies {
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
   readonly stdin: Readable;
+  /** Takes back what a load brought in. */
+  readonly reverter: LoadReverter;
   readonly limits?: Partial<LoadLimits>;
 }
 
@@ -88,6 +103,30 @@ export class LoadService {
     } finally {
       await file.handle.close();
     }
+  }
+
+  /**
+   * Loads a file in place of an earlier load: checks all of it first, so that a mapping or a file that is not right
+   * changes nothing; then takes the earlier load back, and loads. Stopped anywhere, the same call goes on.
+   * @returns the dry run where that shows that a load would not end well
+   * @throws WeftError as {@link load}; NOT_FOUND, CONFLICT where the earlier load cannot be reverted
+   */
+  async replace(request: LoadRequest, { loadId, onReverted }: Replacement): Promise<ReplaceResult> {
+    if (request.file === STDIN) {
+      throw new WeftError('BAD_REQUEST', 'standard input cannot be read twice', {
+        where: STDIN,
+        hint: 'give the path of a file',
+      });
+    }
+    const checked = await this.dryRun(request);
+    if (checked.outcome !== 'loaded' || checked.events === 0) return { checked, loaded: null };
+    const { signal } = request;
+    const { id } = await this.deps.reverter.takeBackLoad(loadId);
+    await this.deps.reverter.done(id, {
+      ...(signal === undefined ? undefined : { signal }),
+      ...(onReverted === undefined ? undefined : { onProgress: onReverted }),
+    });
+    return { checked, loaded: await this.load(request) };
   }
 
   /**

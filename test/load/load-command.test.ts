@@ -14,6 +14,7 @@ import { LoadService } from '../../src/sources/load.service.js';
 import { LoadStore } from '../../src/sources/load.store.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { readLog, TRACKING_ENTITIES, trackingServices, type TrackingServices } from '../support/tracking-server.js';
+import { NO_REVERTER, NO_REVERTS } from '../support/no-reverter.js';
 
 const clock = new ManualClock(Date.UTC(2026, 0, 1));
 let db: TestDatabase;
@@ -60,10 +61,12 @@ async function run(
     db: db.database,
     clock,
     sleep: () => Promise.resolve(),
+    reverter: NO_REVERTER,
     stdin: Readable.from([]),
   });
   const command = loadCommand({
     withLoadService: (use) => use(service),
+    ...NO_REVERTS,
     withDryRun: (use) => use(service),
     signal,
     clock,

@@ -16,6 +16,7 @@ import type { EventAcceptor } from '../../src/sources/load-sender.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { readLog, TRACKING_ENTITIES, trackingServices, type TrackingServices } from '../support/tracking-server.js';
+import { NO_REVERTER } from '../support/no-reverter.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const ORDER_FILE = fileURLToPath(new URL('../../seeds/data/online-retail.csv.gz', import.meta.url));
@@ -75,6 +76,7 @@ function loadService(
     db: db.database,
     clock,
     sleep: overrides.sleep ?? (() => Promise.resolve()),
+    reverter: NO_REVERTER,
     stdin: overrides.stdin ?? Readable.from([]),
   });
 }

@@ -12,6 +12,7 @@ import { LoadStore } from '../../src/sources/load.store.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { createApiWorld, type ApiWorld } from './api-world.js';
 import { HOUR_MS, START_MS } from './world.js';
+import { NO_REVERTER } from './no-reverter.js';
 
 /** When the demo of this world is first started. */
 export const DEMO_START_MS = Date.UTC(2026, 10, 22, 12);
@@ -74,6 +75,7 @@ async function loadSome(
     db,
     clock,
     sleep: () => Promise.resolve(),
+    reverter: NO_REVERTER,
     stdin: Readable.from([]),
   });
   const { outcome } = await loads.load({

@@ -20,6 +20,7 @@ import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { unattendedEngine } from './unattended-engine.js';
+import { NO_REVERTER, NO_REVERTS } from './no-reverter.js';
 
 export interface LoadPlan {
   readonly limits: LoadLimits;
@@ -55,6 +56,7 @@ const loads = new LoadService({
   db,
   clock,
   sleep: (ms) => setTimeout(ms),
+  reverter: NO_REVERTER,
   stdin: process.stdin,
   limits: plan.limits,
 });
@@ -63,6 +65,7 @@ process.stdout.write('ready\n');
 for (const args of plan.commands) {
   const command = loadCommand({
     withLoadService: (use) => use(loads),
+    ...NO_REVERTS,
     withDryRun: (use) => use(loads),
     signal: new AbortController().signal,
     clock,

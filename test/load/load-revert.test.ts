@@ -1,0 +1,206 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createDeadLetters } from '../../src/create-dead-letters.js';
+import { loadCommand } from '../../src/sources/load.command.js';
+import type { LoadReverter } from '../../src/sources/load.model.js';
+import { LoadReader } from '../../src/sources/load.reader.js';
+import { LoadService } from '../../src/sources/load.service.js';
+import { LoadStore } from '../../src/sources/load.store.js';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { defineSome } from '../support/random-log.js';
+import { knownOf, strays } from '../support/retraction-builders.js';
+import { anIdentify, aTrack, createWorld, DAY_MS, START_MS, type World } from '../support/world.js';
+
+const ROWS = [
+  'order,person,total,day',
+  'o1,u1,10,2023-11-14T00:00:00Z',
+  'o2,u1,15,2023-11-14T00:00:00Z',
+  'o3,u2,7,2023-11-14T00:00:00Z',
+  'o4,u3,many,2023-11-14T00:00:00Z',
+  '',
+].join('\n');
+
+const mapping = (total: string): string => `
+source: shop
+format: csv
+key: "{order}"
+time: day
+event: { type: track, name: buy }
+identifiers: { user_id: person }
+properties: { total: { column: ${total}, type: double } }
+`;
+
+describe('a load', () => {
+  let world: World;
+  let folder: string;
+  let sources: SourceService;
+
+  beforeEach(async () => {
+    world = await createWorld(START_MS);
+    await world.accept([], { source: 'web' });
+    await defineSome(world);
+    folder = await mkdtemp(join(tmpdir(), 'weft-revert-'));
+    await writeFile(join(folder, 'orders.csv'), ROWS);
+    await writeFile(join(folder, 'good.yaml'), mapping('total'));
+    await writeFile(join(folder, 'bad.yaml'), mapping('order'));
+    sources = new SourceService(new SourceStore(world.db.dataSource), world.clock);
+  });
+
+  afterEach(async () => {
+    await world.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const weft = (...args: string[]): Promise<CommandOutcome> => {
+    const { db, clock, engine } = world;
+    const reverter: LoadReverter = {
+      extentOfLoad: (id) => engine.retractions.extentOfLoad(id),
+      takeBackLoad: (id) => engine.retractions.takeBackLoad(id),
+      // Whoever waits lets the worker work.
+      done: async (id, options) => {
+        await world.drain();
+        return engine.retractions.done(id, options);
+      },
+    };
+    const service = new LoadService({
+      sources,
+      loads: new LoadStore(db),
+      acceptor: engine.accept,
+      checker: engine.accept,
+      deadLetters: engine.deadLetters,
+      reverter,
+      db,
+      clock,
+      sleep: () => Promise.resolve(),
+      stdin: Readable.from([]),
+    });
+    const loads = new LoadReader(db);
+    return runWith(
+      (io) =>
+        loadCommand({
+          ...io,
+          stderr: io.stderr as never,
+          clock,
+          signal: new AbortController().signal,
+          withLoadService: (use) => use(service),
+          withDryRun: (use) => use(service),
+          withLoads: (use) => use(loads),
+          withReverter: (use) => use({ loads, reverter }),
+          confirm: null,
+        }),
+      args,
+    );
+  };
+  const load = (file: string, ...more: string[]) =>
+    weft(
+      join(folder, 'orders.csv'),
+      '--mapping',
+      join(folder, file),
+      '--quiet',
+      '--json',
+      '--max-errors',
+      '1',
+      ...more,
+    );
+  const loadId = ({ stdout }: CommandOutcome): string => (JSON.parse(stdout) as { loadId: string }).loadId;
+  const totals = async () =>
+    Object.fromEntries(
+      Object.entries((await knownOf(world)).features).map(([who, features]) => [
+        who,
+        (features as { dearest: { value: unknown } }).dearest.value,
+      ]),
+    );
+
+  it('is reverted as if it had never been, and loaded again', async () => {
+    await world.accept([anIdentify({ user_id: 'u1', anonymous_id: 'a1' }), aTrack('buy', { user_id: 'u2' })]);
+    await world.drain();
+    const before = await knownOf(world);
+    const loaded = await load('good.yaml');
+    expect(loaded.code).toBe(3);
+    await world.drain();
+    expect(await totals()).toEqual({ 'anonymous_id:a1 user_id:u1': 15, 'user_id:u2': 7 });
+    const id = loadId(loaded);
+    const dry = await weft('revert', id, '--dry-run', '--json');
+    expect(JSON.parse(dry.stdout)).toEqual({ load: id, events: 3, profiles: 2 });
+    expect(await weft('revert', id)).toMatchObject({ code: 2 });
+    const feed = (await world.feed()).length;
+    expect(await weft('revert', id, '--yes')).toMatchObject({ code: 0 });
+    expect(await knownOf(world)).toEqual(before);
+    expect(await strays(world.db)).toEqual([]);
+    const told = (await world.feed()).slice(feed);
+    expect(new Set(told.map(({ cause }) => cause.kind))).toEqual(new Set(['revert']));
+    expect((await weft('list')).stdout).toContain('reverted');
+    expect(JSON.parse((await weft('revert', id, '--yes', '--json')).stdout)).toMatchObject({ removed: 3 });
+
+    const again = await load('good.yaml');
+    expect(JSON.parse(again.stdout)).toMatchObject({ outcome: 'loaded', accepted: 3, duplicates: 0 });
+    expect(loadId(again)).not.toBe(id);
+    await world.drain();
+    expect(await totals()).toEqual({ 'anonymous_id:a1 user_id:u1': 15, 'user_id:u2': 7 });
+  });
+
+  it('is replaced by a mended one, and stands where that would not end well', async () => {
+    await writeFile(join(folder, 'wrong.yaml'), mapping('total').replace('user_id: person', 'user_id: order'));
+    const wrong = loadId(await load('wrong.yaml'));
+    await world.drain();
+    const before = await knownOf(world);
+    expect(Object.keys(before.features)).toEqual(['user_id:o1', 'user_id:o2', 'user_id:o3']);
+    const refused = await load('bad.yaml', '--replace', wrong);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toContain('Nothing was changed');
+    await world.drain();
+    expect(await knownOf(world)).toEqual(before);
+
+    const replaced = await load('good.yaml', '--replace', wrong);
+    expect(JSON.parse(replaced.stdout)).toMatchObject({ outcome: 'loaded', accepted: 3, duplicates: 0 });
+    await world.drain();
+    expect(await totals()).toEqual({ 'user_id:u1': 15, 'user_id:u2': 7 });
+    // Run again after a stop, it only finds that all is done.
+    expect(JSON.parse((await load('good.yaml', '--replace', wrong)).stdout)).toMatchObject({
+      outcome: 'already_loaded',
+    });
+  });
+
+  it('takes the rows with it that were fixed and replayed', async () => {
+    const { db, clock, engine } = world;
+    const id = loadId(await load('good.yaml'));
+    const [letter] = await db.query<{ id: number }>('SELECT id FROM dead_letters');
+    const letters = createDeadLetters(engine, sources, engine.accept, { db, clock });
+    world.clock.advance(DAY_MS);
+    const asIs = await letters.replay([letter?.id ?? 0]);
+    expect(asIs).toMatchObject([{ status: 'refused', code: 'BAD_VALUE' }]);
+    expect(await letters.replay([letter?.id ?? 0], { fix: { total: '99' } })).toMatchObject([{ status: 'accepted' }]);
+    await world.drain();
+    expect((await totals())['user_id:u3']).toBe(99);
+    const [event] = await db.query<{ historical: boolean; n: number }>(
+      `SELECT historical, count(*) OVER () AS n FROM event_log WHERE load_id = $1 LIMIT 1`,
+      [id],
+    );
+    expect(event).toEqual({ historical: true, n: 4 });
+    expect(await weft('revert', id, '--yes')).toMatchObject({ code: 0 });
+    expect(await totals()).toEqual({});
+  });
+
+  it('that another process is at is not gone on with once it is reverted', async () => {
+    const id = loadId(await load('good.yaml'));
+    await engineTakesBack(id);
+    const late = await world.engine.accept.accept({ id: 2, key: 'shop' }, [aTrack('buy', { user_id: 'u9' })], {
+      historical: true,
+      loadId: id,
+    });
+    expect(late).toEqual([{ status: 'duplicate' }]);
+    const store = new LoadStore(world.db);
+    const counts = { rowsRead: 1, rowsSkipped: 0, accepted: 1, duplicates: 0, refused: 0, dropped: {} };
+    await expect(store.update(id, 'done', counts, 0)).rejects.toThrow('reverted while it ran');
+    await expect(load('good.yaml')).resolves.toMatchObject({ code: 1 });
+    await world.drain();
+    expect(await totals()).toEqual({});
+  });
+
+  const engineTakesBack = (id: string) => world.engine.retractions.takeBackLoad(id);
+});
