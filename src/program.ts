@@ -13,7 +13,8 @@ import { readConfig, type Config } from './config.js';
 import { DefinitionApplier } from './definition-applier.js';
 import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
-import { deadLettersCommand } from './events/dead-letters.command.js';
+import type { RepairServices } from './events/dead-letter-repair.command.js';
+import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { TrainingSetService } from './features/training-set.service.js';
@@ -35,7 +36,9 @@ import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
+import type { LoadReverter } from './sources/load.model.js';
 import { LoadReader } from './sources/load.reader.js';
+import type { LoadService } from './sources/load.service.js';
 import { sourcesCommand, type SourcesCommandServices } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
@@ -75,15 +78,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
   return [
     loadCommand({
       ...io,
-      withLoadService: (use) => withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
-      withDryRun: (use) => idle((app) => use(app.loads)),
-      withLoads: (use) => looking((app) => use(new LoadReader(app.db))),
-      withReverter: async (use) => {
-        await demandDatabase(readConfig());
-        return withApp({ worker: 'try' }, (app) =>
-          use({ loads: new LoadReader(app.db), reverter: app.engine.retractions }),
-        );
-      },
+      ...loadSessions({ looking, idle, signal }),
       confirm: terminalConfirm(process.stdin, process.stderr),
       signal,
       clock: systemClock,
@@ -111,22 +106,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     deadLettersCommand({
       ...io,
-      withDeadLetters: (use) =>
-        looking((app) =>
-          use({
-            letters: new DeadLetterReader(app.db),
-            sourceKeys: () => sourceKeys(app),
-            fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
-          }),
-        ),
-      withRepair: async (use) => {
-        await demandDatabase(readConfig());
-        return withApp({ worker: 'try' }, (app) =>
-          loadAndApply(app, signal, () =>
-            use({ letters: new DeadLetterReader(app.db), repair: app.letters, sourceKeys: () => sourceKeys(app) }),
-          ),
-        );
-      },
+      ...letterSessions({ looking, signal }),
       signal,
       parseTime: parseTimestamp,
     }),
@@ -164,6 +144,44 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
 }
 
 type Session = <T>(use: (app: App) => Promise<T>) => Promise<T>;
+
+/** How each of the commands on loads starts the program. */
+function loadSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {
+  return {
+    withLoadService: <T>(use: (service: LoadService) => Promise<T>) =>
+      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
+    withDryRun: <T>(use: (service: LoadService) => Promise<T>) => idle((app) => use(app.loads)),
+    withLoads: <T>(use: (loads: LoadReader) => Promise<T>) => looking((app) => use(new LoadReader(app.db))),
+    withReverter: async <T>(use: (services: { loads: LoadReader; reverter: LoadReverter }) => Promise<T>) => {
+      await demandDatabase(readConfig());
+      return withApp({ worker: 'try' }, (app) =>
+        use({ loads: new LoadReader(app.db), reverter: app.engine.retractions }),
+      );
+    },
+  };
+}
+
+/** How each of the commands on dead letters starts the program. */
+function letterSessions({ looking, signal }: { looking: Session; signal: AbortSignal }) {
+  return {
+    withDeadLetters: <T>(use: (services: DeadLettersCommandServices) => Promise<T>) =>
+      looking((app) =>
+        use({
+          letters: new DeadLetterReader(app.db),
+          sourceKeys: () => sourceKeys(app),
+          fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
+        }),
+      ),
+    withRepair: async <T>(use: (services: RepairServices) => Promise<T>) => {
+      await demandDatabase(readConfig());
+      return withApp({ worker: 'try' }, (app) =>
+        loadAndApply(app, signal, () =>
+          use({ letters: new DeadLetterReader(app.db), repair: app.letters, sourceKeys: () => sourceKeys(app) }),
+        ),
+      );
+    },
+  };
+}
 
 /** How each of the commands on webhooks starts the program. */
 function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {

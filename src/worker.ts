@@ -3,7 +3,7 @@ import type { DefinitionsLoader, LoadedDefinitions } from './definitions.js';
 import { deadEventText } from './events/dead-letter.model.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
-import type { EventLog } from './events/event-log.model.js';
+import type { DamagedEvent, EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
@@ -36,7 +36,7 @@ export interface WorkerParts {
 
 export interface WorkerObserver {
   retrying(error: unknown, attempt: number): void;
-  poisoned(event: LoggedEvent, error: unknown): void;
+  poisoned(event: Pick<LoggedEvent, 'pos' | 'sourceId'>, error: unknown): void;
   lagging(events: number): void;
 }
 
@@ -198,8 +198,20 @@ export class Worker {
     if (batch.scannedPos <= afterPos) return false;
     observer.lagging(batch.head.pos - batch.scannedPos);
     const applied = new Map(held.map((lease) => [lease.part, lease.appliedPos]));
-    const events = batch.events.filter((event) => event.pos > (applied.get(event.part) ?? 0));
-    await this.#apply(events, batch.scannedPos);
+    const isNew = ({ pos, part }: { readonly pos: number; readonly part: number }): boolean =>
+      pos > (applied.get(part) ?? 0);
+    const events = batch.events.filter(isNew);
+    const damaged = batch.damaged.find(isNew);
+    if (damaged === undefined) {
+      await this.#apply(events, batch.scannedPos);
+      return true;
+    }
+    // What stands before it, then the one that nobody can read; what stands behind is read again.
+    const before = events.filter(({ pos }) => pos < damaged.pos);
+    if (before.length > 0) await this.#apply(before, damaged.pos - 1);
+    if (this.#buriedInARow >= MAX_BURIED_IN_A_ROW) throw damaged.error;
+    this.#buriedInARow++;
+    await this.#bury(letterOfDamaged(damaged), damaged.error, damaged.pos);
     return true;
   }
 
@@ -214,7 +226,7 @@ export class Worker {
       if (events.length === 1) {
         if (this.#buriedInARow >= MAX_BURIED_IN_A_ROW) throw error;
         this.#buriedInARow++;
-        await this.#bury(only, error, toPos);
+        await this.#bury({ ...only, payload: deadEventText(only) }, error, toPos);
         return;
       }
       const middle = events.length >>> 1;
@@ -224,7 +236,7 @@ export class Worker {
     }
   }
 
-  async #bury(event: LoggedEvent, error: unknown, toPos: number): Promise<void> {
+  async #bury(event: BuriedEvent, error: unknown, toPos: number): Promise<void> {
     const { db, leases, deadLetters, observer } = this.#parts;
     observer.poisoned(event, error);
     await db.transaction(async (tx) => {
@@ -235,11 +247,11 @@ export class Worker {
           stage: 'apply',
           code: error instanceof WeftError ? error.code : 'INTERNAL',
           reason: error instanceof Error ? error.message : String(error),
-          messageId: event.messageId,
+          messageId: event.messageId ?? null,
           pos: event.pos,
           receivedAt: event.acceptedAt,
           form: { kind: 'event' },
-          payload: deadEventText(event),
+          payload: event.payload,
         },
       ]);
     });
@@ -332,6 +344,17 @@ export class Worker {
       throw new Unprepared(error);
     }
   }
+}
+
+/** An event that is given up, and what its letter keeps. */
+type BuriedEvent = Pick<LoggedEvent, 'pos' | 'sourceId' | 'acceptedAt'> & {
+  readonly messageId?: string;
+  readonly payload: string;
+};
+
+/** Its bytes behind the format, as far as they are text. */
+function letterOfDamaged({ pos, sourceId, acceptedAt, payload }: DamagedEvent): BuriedEvent {
+  return { pos, sourceId, acceptedAt, payload: payload.toString('utf8', 1) };
 }
 
 /** What went wrong before any event was looked at: none of them can be to blame. */

@@ -74,7 +74,13 @@ export function encodePayload(payload: EventPayload): Buffer {
   return payloadBytes(payloadText(payload));
 }
 
-/** @throws WeftError INTERNAL when the bytes are not a payload of a known format. */
+/** The bytes of an event are damaged: of a format that is known, and no event in it. */
+export class DamagedPayload extends WeftError {}
+
+/**
+ * @throws DamagedPayload
+ * @throws WeftError INTERNAL for a format that is not known: of a newer version, and no fault of the event's
+ */
 export function decodeEvent(bytes: Buffer, columns: EventColumns): LoggedEvent {
   const [type, name, messageId, flat, properties, traits, context, groupId] = parsePlain(bytes, columns.pos);
   const identifiers: Identifier[] = [];
@@ -111,7 +117,9 @@ function parsePlain(bytes: Buffer, pos: number): PlainForm {
     const form: unknown = JSON.parse(bytes.toString('utf8', 1));
     if (Array.isArray(form) && form.length === 8 && Array.isArray(form[3])) return form as unknown as PlainForm;
   } catch (cause) {
-    throw new WeftError('INTERNAL', 'event payload is not JSON', { where: `event_log.pos ${String(pos)}`, cause });
+    throw new DamagedPayload('INTERNAL', 'event payload is not JSON', { where: `event_log.pos ${String(pos)}`, cause });
   }
-  throw new WeftError('INTERNAL', 'event payload has an unexpected shape', { where: `event_log.pos ${String(pos)}` });
+  throw new DamagedPayload('INTERNAL', 'event payload has an unexpected shape', {
+    where: `event_log.pos ${String(pos)}`,
+  });
 }

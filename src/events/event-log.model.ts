@@ -38,9 +38,22 @@ export interface ReadBatchOptions {
   readonly maxBytes: number;
 }
 
+/** A row of the log that can never be read. */
+export interface DamagedEvent {
+  readonly pos: number;
+  readonly part: number;
+  readonly sourceId: number;
+  readonly acceptedAt: number;
+  readonly historical: boolean;
+  readonly payload: Buffer;
+  readonly error: Error;
+}
+
 export interface LogBatch {
   /** By rising position. */
   readonly events: readonly LoggedEvent[];
+  /** Those among them whose bytes are damaged, by rising position. */
+  readonly damaged: readonly DamagedEvent[];
   /**
    * Every event of the asked partitions up to here (inclusive) has been returned by this or an earlier read, so an
    * offset may advance to it although the last events in between belong to other partitions. At least `afterPos`.

@@ -6,8 +6,10 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { AppendQueue } from './append-queue.js';
 import type { AppendQueueLimits } from './append-queue.js';
+import { DamagedPayload } from './event-codec.js';
 import type {
   AppendOutcome,
+  DamagedEvent,
   EventLog,
   LogBatch,
   LogHead,
@@ -96,10 +98,10 @@ export class PostgresEventLog implements EventLog {
     const head = headOf(result.rows);
     const rows = result.rows.filter((row) => row.payload !== null);
     const toPos = Math.max(afterPos, Math.min(untilPos, head.pos));
-    const events = takeUpTo(rows, maxBytes);
+    const { events, damaged, taken } = takeUpTo(rows, maxBytes);
     if (rows.length > 0) this.#averageBytes = meanBytes(rows);
-    const isComplete = events.length === rows.length && rows.length < maxRows;
-    return { events, scannedPos: isComplete ? toPos : (events.at(-1)?.pos ?? afterPos), head };
+    const isComplete = taken === rows.length && rows.length < maxRows;
+    return { events, damaged, scannedPos: isComplete ? toPos : (rows[taken - 1]?.pos ?? afterPos), head };
   }
 
   async head(): Promise<LogHead> {
@@ -127,7 +129,7 @@ export class PostgresEventLog implements EventLog {
         limit,
       ],
     });
-    return rows.map(eventOfRow);
+    return takeUpTo(rows, Number.POSITIVE_INFINITY).events;
   }
 
   async #write(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
@@ -234,16 +236,28 @@ function headOf(rows: readonly (HeadRow | EventRow)[]): LogHead {
   return { pos, acceptedAt };
 }
 
-/** The leading rows whose payloads fit, at least one. */
-function takeUpTo(rows: readonly EventRow[], maxBytes: number): LoggedEvent[] {
+/** The leading rows whose payloads fit, at least one; `taken` of them. */
+function takeUpTo(
+  rows: readonly EventRow[],
+  maxBytes: number,
+): { events: LoggedEvent[]; damaged: DamagedEvent[]; taken: number } {
   const events: LoggedEvent[] = [];
+  const damaged: DamagedEvent[] = [];
   let bytes = 0;
+  let taken = 0;
   for (const row of rows) {
     bytes += row.payload.length;
-    if (bytes > maxBytes && events.length > 0) break;
-    events.push(eventOfRow(row));
+    if (bytes > maxBytes && taken > 0) break;
+    taken++;
+    try {
+      events.push(eventOfRow(row));
+    } catch (error) {
+      if (!(error instanceof DamagedPayload)) throw error;
+      const { pos, part, source_id: sourceId, accepted_at: acceptedAt, historical, payload } = row;
+      damaged.push({ pos, part, sourceId, acceptedAt, historical, payload, error });
+    }
   }
-  return events;
+  return { events, damaged, taken };
 }
 
 function meanBytes(rows: readonly EventRow[]): number {

@@ -20,7 +20,7 @@ interface BatchCounts {
 export interface Observers {
   failed(error: unknown): void;
   retrying(error: unknown, attempt: number): void;
-  poisoned(event: LoggedEvent, error: unknown): void;
+  poisoned(event: Pick<LoggedEvent, 'pos' | 'sourceId'>, error: unknown): void;
   lagging(events: number): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;

@@ -72,6 +72,33 @@ describe('an event that makes the pipeline throw', () => {
     expect(await world.engine.worker.runOnce()).toBe(false);
   });
 
+  it('may be one whose bytes are damaged: only that one is given up, here and later', async () => {
+    const visit = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) => aTrack('visit', { anonymous_id: `a${String(from + i)}` }));
+    await world.accept(visit(0, 10));
+    await world.db.query(`UPDATE event_log SET payload = '\\x007b' WHERE pos IN (4, 5)`);
+    await world.drain();
+    expect(await letters()).toEqual([
+      { pos: 4, stage: 'apply', code: 'INTERNAL' },
+      { pos: 5, stage: 'apply', code: 'INTERNAL' },
+    ]);
+    expect(await visitors()).toEqual([1, 2, 3, 6, 7, 8, 9, 10]);
+    expect(await world.engine.worker.runOnce()).toBe(false);
+    // Features that are defined later leave them out in the same way.
+    await world.defineSegment('visited_twice', 'count("visit", "1d") >= 1');
+    await world.drain();
+    world.clock.advance(1);
+    await world.drain();
+    expect(await world.db.query('SELECT FROM memberships')).toHaveLength(16);
+  });
+
+  it('is of a newer version where its format is not known: the worker waits for that one', async () => {
+    await world.accept([aTrack('visit', { anonymous_id: 'a1' })]);
+    await world.db.query(`UPDATE event_log SET payload = '\\x077b'`);
+    await expect(world.drain()).rejects.toThrow('unknown format');
+    expect(await letters()).toEqual([]);
+  });
+
   it('is never one that was not looked at: a defect while definitions are loaded stops the worker', async () => {
     await world.accept([aTrack('visit', { anonymous_id: 'a1' }), aTrack('visit', { anonymous_id: 'a2' })]);
     const broken = vi.spyOn(world.engine.definitions, 'current').mockRejectedValue(new TypeError('a defect'));
