@@ -125,11 +125,14 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
       const vip = known(await world.aVisitor('Vip'));
       await world.configure({ deadline_ms: 300 });
       await world.door.set('silent');
-      const startedMs = Date.now();
       for (let i = 0; i < 5; i++) expect((await vip.get(post)).html).toContain('Dear all');
       expect(world.door.takeRequests()).toEqual(['/graphql']);
-      // WordPress alone would have waited for a second at least, each time.
-      expect(Date.now() - startedMs).toBeLessThan(5_000);
+      const elapsedMs = await world.wordpress.run<number>(
+        `return Weft\\Edge::ask( '${world.door.url}', 'weft_e_x', array(), 300 )->elapsed_ms;`,
+      );
+      // WordPress alone would have made a second of it.
+      expect(elapsedMs).toBeGreaterThanOrEqual(299);
+      expect(elapsedMs).toBeLessThan(1_000);
       await world.door.set('open');
       expect((await vip.get(post)).html).toContain('Dear all');
       await minutePasses();
@@ -266,9 +269,7 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
       const visitor = siteVisitor(CONSENT);
       await world.told(0);
       await world.door.set(state);
-      const startedMs = Date.now();
       for (let i = 0; i < 3; i++) await visitor.get(`${world.wordpress.url}/?shop=add`);
-      expect(Date.now() - startedMs).toBeLessThan(5_000);
       expect(await world.wordpress.run('return ( new Weft\\Outbox() )->count();')).toBe(3);
       await world.door.set('open');
       await minutePasses();
