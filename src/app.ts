@@ -44,7 +44,7 @@ import { SourceStore } from './sources/source.store.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
 import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
 import { startDatabase } from './start-database.js';
-import { startIntake } from './start-intake.js';
+import { startIntake, watchSources, type IntakeParts } from './start-intake.js';
 
 const NAME_PREFIX = 'weft process ';
 
@@ -101,16 +101,23 @@ export async function startApp(options: AppOptions): Promise<App> {
   const lifecycle = createLifecycle(config, logger);
   for (const warning of config.warnings) logger.warn(warning);
   const metrics = new Metrics();
-  const name = processName(config, options.isServing ?? false);
   let onBroken: (error: WeftError) => void = () => undefined;
   const broken = new Promise<WeftError>((resolve) => (onBroken = resolve));
-  const db = await startDatabase({ lifecycle, config, logger, metrics, applicationName: name, onBroken });
+  const db = await startDatabase({
+    lifecycle,
+    config,
+    logger,
+    metrics,
+    applicationName: processName(options),
+    onBroken,
+  });
   const secret = await lifecycle.start('secret', () => readSecret(config, db), {});
   const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, db, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
-  const intake = await startIntake({ lifecycle, db, clock, metrics, log: repeatedLog });
+  const intakeParts = { lifecycle, db, clock, metrics, log: repeatedLog };
+  const intake = await startIntake(intakeParts);
   const observers = {
     ...observeAccepts(metrics, logger),
     ...createObservers(metrics, repeatedLog, workerHealth),
@@ -121,32 +128,20 @@ export async function startApp(options: AppOptions): Promise<App> {
       observers.committed(batch);
     },
   ];
-  const engine = await lifecycle.start(
-    'engine',
-    () =>
-      createEngine({
-        db,
-        clock,
-        ...online,
-        observers,
-        plans: intake.plans,
-        onCommitted: (batch) => {
-          for (const listener of listeners) listener(batch);
-        },
-      }),
-    { stop: (started) => started.scorer.close() },
-  );
-  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
-  const accept: Pick<Engine['accept'], 'accept' | 'check'> = {
-    check: (...call) => engine.accept.check(...call),
-    accept: async (source, items, acceptOptions) => {
-      const results = await engine.accept.accept(source, items, acceptOptions);
-      if (isWorking) engine.worker.wake();
-      return results;
+  const engine = await startEngine(lifecycle, {
+    db,
+    clock,
+    ...online,
+    observers,
+    plans: intake.plans,
+    onCommitted: (batch) => {
+      for (const listener of listeners) listener(batch);
     },
-  };
+  });
+  const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
+  const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
-  const sources = new SourceService(new SourceStore(db.dataSource), clock);
+  const sources = await startSources(options, intakeParts, isWorking);
   return {
     config,
     clock,
@@ -255,8 +250,32 @@ async function readSecret({ secret, databaseUrl, dataDir }: Config, db: Database
   return root;
 }
 
+function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promise<Engine> {
+  return lifecycle.start('engine', () => createEngine(options), { stop: (started) => started.scorer.close() });
+}
+
+/** The worker of this process applies at once what this process accepts. */
+function wakingAcceptor({ accept, worker }: Engine): Pick<Engine['accept'], 'accept' | 'check'> {
+  return {
+    check: (...call) => accept.check(...call),
+    accept: async (...call) => {
+      const results = await accept.accept(...call);
+      worker.wake();
+      return results;
+    },
+  };
+}
+
+/** Sources are watched by what runs for long. */
+async function startSources(options: AppOptions, parts: IntakeParts, isWorking: boolean): Promise<SourceService> {
+  const sources = new SourceService(new SourceStore(parts.db.dataSource), parts.clock);
+  const isLasting = options.worker === 'yes' || options.isServing === true;
+  if (isLasting) await watchSources({ ...parts, logger: options.logger, sources, detects: isWorking });
+  return sources;
+}
+
 /** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */
-function processName({ host, port }: Config, isServing: boolean): string {
+function processName({ config: { host, port }, isServing = false }: AppOptions): string {
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
   const place = isServing && port !== 0 ? ` at http://${authority}` : '';
   return `${NAME_PREFIX}${String(process.pid)}${place} on ${hostname()}`.slice(0, 63);

@@ -2,14 +2,18 @@ import type { SettledAccept } from './events/accept.model.js';
 import { VIOLATION_RULES } from './events/plan-violation.model.js';
 import type { Clock } from './platform/clock.js';
 import type { Lifecycle } from './platform/lifecycle.js';
+import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
 import type { Database } from './platform/postgres.js';
 import type { RepeatedLog } from './platform/repeated-log.js';
 import { PlanWatch } from './plans/plan-watch.js';
 import { ViolationRecorder } from './plans/violation.recorder.js';
 import { ViolationStore } from './plans/violation.store.js';
+import { AnomalyWatch } from './sources/anomaly-watch.js';
+import { ACTIVITY_KEPT_HOURS, HOUR_MS, hourOf } from './sources/source-activity.model.js';
 import { SourceActivityRecorder } from './sources/source-activity.recorder.js';
 import { SourceActivityStore } from './sources/source-activity.store.js';
+import type { SourceService } from './sources/source.service.js';
 
 const MAX_SOURCE_LABELS = 100;
 
@@ -84,4 +88,49 @@ export async function startIntake({ lifecycle, db, clock, metrics, log }: Intake
       violations.settled(call);
     },
   };
+}
+
+export interface AnomalyParts extends IntakeParts {
+  readonly logger: Logger;
+  readonly sources: SourceService;
+  /** False: what other processes notice is only shown. */
+  readonly detects: boolean;
+}
+
+/** Starts to look whether sources send what they use to, and to remove counts that are too old. */
+export async function watchSources(parts: AnomalyParts): Promise<void> {
+  const { lifecycle, db, clock, metrics, log, logger, sources, detects } = parts;
+  const [activity, violations] = [new SourceActivityStore(db), new ViolationStore(db)];
+  const watch = new AnomalyWatch({
+    db,
+    clock,
+    sources,
+    detects,
+    observer: {
+      began: (source, kind, expected, seen) => {
+        logger.warn({ source, kind, expected, seen }, 'a source sends what is unusual');
+      },
+      ended: (source, kind) => {
+        logger.info({ source, kind }, 'a source sends what is usual again');
+      },
+    },
+    sweep: async () => {
+      await activity.sweep(clock.now());
+      await violations.sweep(hourOf(clock.now()) - ACTIVITY_KEPT_HOURS * HOUR_MS);
+    },
+    onError: (error) => {
+      log.warn(error, 'it could not be looked whether sources send what is usual; it is tried again');
+    },
+  });
+  const help = 'What is unusual about what a source sends, 1 for each kind; as of a look some minutes ago.';
+  metrics.gauges('source_anomaly', help, ['source', 'kind'], () =>
+    watch.open.map(({ sourceKey, kind }) => [[sourceKey, kind], 1] as const),
+  );
+  await lifecycle.start(
+    'source anomalies',
+    () => {
+      watch.start();
+    },
+    { drain: () => watch.stop() },
+  );
 }

@@ -169,6 +169,21 @@ export async function checkDeadLetters(db: Queryable): Promise<CheckResult> {
   return { name, outcome, detail };
 }
 
+/** Whether the sources send what they use to, as of the last look of a worker. */
+export async function checkSources(db: Queryable): Promise<CheckResult> {
+  const name = 'sources';
+  const rows = await db.query<{ key: string; kind: string; since: number }>(
+    `SELECT s.key, a.kind, a.since FROM source_anomalies a JOIN sources s ON s.id = a.source_id
+     WHERE a.ended_at IS NULL ORDER BY a.since LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'send what they use to' };
+  const detail = rows
+    .map(({ key, kind, since }) => `${key}: ${kind} since ${new Date(since).toISOString()}`)
+    .join(', ');
+  const hint = 'Look at Source.activity and Source.anomalies in GraphQL, and at what sends to them.';
+  return { name, outcome: 'warning', detail, hint };
+}
+
 /** Whether the clocks of this machine, of the database and of the log agree; to the minute, which is what matters. */
 export async function checkClocks(db: Queryable, clock: Clock): Promise<CheckResult> {
   const name = 'clock';

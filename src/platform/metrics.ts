@@ -78,6 +78,28 @@ export class Metrics {
     });
   }
 
+  /**
+   * One gauge for each of some things, read when somebody asks for the metrics; what is not among them is not shown.
+   * @param read values of the labels, in the order in which they were declared, and the value; a bounded number of them
+   */
+  gauges(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => Iterable<readonly [labels: readonly string[], value: number]>,
+  ): void {
+    new Gauge({
+      name: `weft_${name}`,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.labels(...labels).set(value);
+      },
+    });
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SettledAccept } from '../../src/events/accept.model.js';
 import { PlanWatch } from '../../src/plans/plan-watch.js';
@@ -276,5 +277,19 @@ describe('a tracking plan', () => {
     const plans = Array.from({ length: 6 }, (_, i) => `tracking_plan: race\nevents: [{ name: e${String(i)} }]`);
     const changes = await Promise.all(plans.map((plan) => apply(plan)));
     expect(changes.map(({ current }) => current?.version).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+});
+
+describe('docs/tracking-plan.md', () => {
+  it('shows a plan and queries that work', async () => {
+    const text = await readFile(new URL('../../docs/tracking-plan.md', import.meta.url), 'utf8');
+    const blocks = (language: string): string[] =>
+      [...text.matchAll(new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``, 'g'))].map((match) => match[1] ?? '');
+    const [plan = ''] = blocks('yaml');
+    await makeSource('web');
+    expect(await apply(plan)).toMatchObject({ applied: true });
+    const queries = blocks('graphql');
+    expect(queries).toHaveLength(2);
+    for (const query of queries) await world.data(query);
   });
 });

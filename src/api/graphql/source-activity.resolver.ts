@@ -11,9 +11,12 @@ import {
   type ActivityHour,
 } from '../../sources/source-activity.model.js';
 import { SourceActivityReader } from '../../sources/source-activity.reader.js';
+import { ANOMALY_KINDS, type AnomalyKind, type SourceAnomaly } from '../../sources/source-anomaly.model.js';
+import { SourceAnomalyReader } from '../../sources/source-anomaly.reader.js';
 import type { Source } from '../../sources/source.model.js';
 import type { ApiContext } from './api-context.js';
 import { DEFAULT_PAGE_SIZE, FIRST, pageSize } from './connection.types.js';
+import { enumOf } from './enums.js';
 import { DateTime } from './scalars.js';
 import { SourceType } from './source.resolver.js';
 
@@ -62,7 +65,35 @@ class SourceEventActivityType extends Counts {
   event!: string | null;
 }
 
+const AnomalyKindType = enumOf('SourceAnomalyKind', 'What is unusual about what a source sends.', ANOMALY_KINDS, {
+  volume_low: 'Far fewer events than at the same hours of other weeks.',
+  volume_high: 'Far more events than at the same hours of other weeks.',
+  stale: 'No events for so long that many are missing.',
+});
+
+@ObjectType('SourceAnomaly', { simpleResolvers: true, description: 'A time in which a source sent what is unusual.' })
+class SourceAnomalyType {
+  @Field(() => AnomalyKindType, { description: 'What was unusual.' })
+  kind!: AnomalyKind;
+
+  @Field(() => DateTime, { description: 'Since when.' })
+  since!: number;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it was over; null: it is not.' })
+  endedAt!: number | null;
+
+  @Field(() => Float, { description: 'Events that would have been usual in that time, as of the last look.' })
+  expected!: number;
+
+  @Field(() => Float, { description: 'Events that came, as of the last look.' })
+  seen!: number;
+}
+
+/** Of one source. */
+const MAX_ANOMALIES = 50;
+
 interface Loaders {
+  readonly anomalies: DataLoader<number, readonly SourceAnomaly[]>;
   readonly lastSeen: DataLoader<number, number | null>;
   readonly errorRate: DataLoader<{ readonly sourceId: number; readonly hours: number }, number | null, string>;
 }
@@ -88,6 +119,14 @@ export class SourceActivityResolver {
     @Arg('hours', () => Int, { defaultValue: DEFAULT_HOURS, description: HOURS }) hours: number,
   ): Promise<number | null> {
     return loadersOf(context).errorRate.load({ sourceId: source.id, hours: checkedHours(hours) });
+  }
+
+  @FieldResolver(() => [SourceAnomalyType], {
+    description:
+      'When it sent far less or far more than it uses to, the newest first, at most 50; kept for 90 days. A worker looks every two minutes.',
+  })
+  anomalies(@Root() source: Source, @Ctx() context: ApiContext): Promise<readonly SourceAnomaly[]> {
+    return loadersOf(context).anomalies.load(source.id);
   }
 
   @FieldResolver(() => [SourceHourType], {
@@ -142,6 +181,10 @@ function loadersOf(context: ApiContext): Loaders {
   const { services, reads } = context;
   const reader = new SourceActivityReader(services.db);
   const made: Loaders = {
+    anomalies: new DataLoader(async (ids) => {
+      const found = await new SourceAnomalyReader(services.db).ofSources(ids, MAX_ANOMALIES);
+      return ids.map((id) => found.filter(({ sourceId }) => sourceId === id));
+    }),
     lastSeen: new DataLoader(async (ids) => {
       const seen = await reader.lastSeen(ids);
       return ids.map((id) => seen.get(id) ?? null);
