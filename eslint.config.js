@@ -21,6 +21,7 @@ export default tseslint.config(
       'trainer/',
       'seeds/data/',
       'integrations/wordpress/weft/assets/',
+      'integrations/nextjs/',
     ],
   },
   js.configs.recommended,

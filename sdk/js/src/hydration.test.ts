@@ -41,6 +41,10 @@ describe('the state of a page', () => {
     expect(hydrate(state, null)).toBeNull();
   });
 
+  it('is taken where nobody can know whose it is, as while a server renders', () => {
+    expect(hydrate(dehydrate(profileWith({}), newUuid()), undefined)?.segments).toEqual(['vip']);
+  });
+
   it('is taken by everybody where it is of nobody', () => {
     expect(hydrate(dehydrate(profileWith({})), newUuid())?.segments).toEqual(['vip']);
     expect(hydrate(JSON.parse(dehydrate(profileWith({}))) as WeftState, null)?.segments).toEqual(['vip']);

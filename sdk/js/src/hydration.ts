@@ -23,13 +23,20 @@ export function dehydrate(profile: Profile, anonymousId?: string): string {
 }
 
 /**
- * The profile of a state; null if it is none, or of another visitor than `anonymousId`, as in a page that a cache held.
+ * The profile of a state; null if it is none, or of another visitor, as in a page that a cache held.
+ *
+ * @param anonymousId of the visitor; null: has none; undefined: cannot be known here, as while a server renders
  */
-export function hydrate(initial: WeftState | string | null | undefined, anonymousId: string | null): Profile | null {
+export function hydrate(
+  initial: WeftState | string | null | undefined,
+  anonymousId: string | null | undefined,
+): Profile | null {
   try {
     const state = (typeof initial === 'string' ? JSON.parse(initial) : initial) as WeftState | null | undefined;
     if (!Array.isArray(state?.profile.segments)) return null;
-    const isOurs = state.whose == null || (anonymousId !== null && state.whose === fingerprint(anonymousId));
+    const { whose } = state;
+    const isOurs =
+      whose === null || anonymousId === undefined || (anonymousId !== null && whose === fingerprint(anonymousId));
     return isOurs ? state.profile : null;
   } catch {
     return null;

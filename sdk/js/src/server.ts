@@ -20,11 +20,11 @@ export interface WeftServerOptions {
   /** Where Weft is, as `http://127.0.0.1:4000`. */
   readonly url: string;
   /** Key with the scope `edge`. Without it, segments are the default. */
-  readonly edgeKey?: string;
+  readonly edgeKey?: string | undefined;
   /** Of the edge key, `weft_s_…`. With it, identifiers that need a signature get one. */
-  readonly signingSecret?: string;
+  readonly signingSecret?: string | undefined;
   /** Key with the scope `ingest`. Without it, events go nowhere. */
-  readonly writeKey?: string;
+  readonly writeKey?: string | undefined;
   /** What to show where no answer comes in time. Default: no segments. */
   readonly default?: ProfileDefault;
   /** For an answer, with the network, ms. Default 150. */

@@ -29,16 +29,16 @@ export interface WeftOptions {
   /** Where Weft is, as `https://weft.example.org`. */
   readonly url: string;
   /** Key with the scope `ingest`. Without it, events go nowhere. */
-  readonly writeKey?: string;
+  readonly writeKey?: string | undefined;
   /** Key with the scope `edge`, which lists the origin of this site. Without it, segments are the default. */
-  readonly edgeKey?: string;
+  readonly edgeKey?: string | undefined;
   /** Default `granted`. */
   readonly consent?: Consent;
   /** Takes Global Privacy Control and Do Not Track for `denied`, until `setConsent` says otherwise. Default true. */
   readonly honourPrivacySignals?: boolean;
   readonly cookie?: CookieOptions;
   /** What `dehydrate` gave on the server for this page. */
-  readonly initial?: WeftState | string | null;
+  readonly initial?: WeftState | string | null | undefined;
   /** What to show where no answer comes in time. Default: no segments. */
   readonly default?: ProfileDefault;
   /** For an answer, with the network, ms. Default 1,000. */
@@ -105,7 +105,7 @@ export function createWeft(options: WeftOptions): Weft {
     gate,
     store,
     tokenKey: `${prefix}token`,
-    initial: hydrate(options.initial, visitor.known()),
+    initial: hydrate(options.initial, isBrowser() ? visitor.known() : undefined),
     default: options.default,
     deadlineMs: options.deadlineMs ?? 1_000,
     refreshMs: Math.max(MIN_REFRESH_MS, options.refreshMs ?? 30_000),
