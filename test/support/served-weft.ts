@@ -1,0 +1,135 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
+import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
+import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
+import { systemClock } from '../../src/platform/clock.js';
+import { NO_SECRET } from '../../src/platform/installation-secret.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { createTestDatabase } from './database.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** `weft serve` as it is deployed: a process of its own, with its worker, on a database of its own. */
+export interface ServedWeft {
+  readonly url: string;
+  /** Of the source `web`. */
+  readonly writeKey: string;
+  readonly adminKey: string;
+  /** A key for pages of these origins. */
+  createEdgeKey(origins: readonly string[]): Promise<{ readonly secret: string; readonly signingSecret: string }>;
+  /** A segment that pages may be told of. */
+  defineEdgeSegment(key: string, expression: string): Promise<void>;
+  /** The data of an answer that must have no errors. */
+  ask<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T>;
+  /** Stops it as a crash would. */
+  kill(): Promise<void>;
+  /** On the port that it had. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function serveWeft(): Promise<ServedWeft> {
+  const test = await createTestDatabase({ entities: [SourceEntity, ApiKeyEntity] });
+  const port = await freePort();
+  const url = `http://127.0.0.1:${String(port)}`;
+  const secret = randomBytes(32).toString('base64');
+  const keys = new ApiKeyService({
+    store: new ApiKeyStore(test.database.dataSource),
+    clock: systemClock,
+    secret: NO_SECRET,
+    randomBytes,
+    onLastUsedError: () => undefined,
+  });
+  const adminKey = (await keys.create({ name: 'tools', scopes: ['admin'] })).secret;
+  let server: ChildProcess | null = null;
+
+  const start = async (): Promise<void> => {
+    server = await startServer({
+      WEFT_DATABASE_URL: test.url,
+      WEFT_REDIS_URL: '',
+      WEFT_PORT: String(port),
+      WEFT_SECRET: secret,
+    });
+  };
+  const kill = async (): Promise<void> => {
+    if (server?.exitCode !== null || server.signalCode !== null) return;
+    const exited = once(server, 'exit');
+    server.kill('SIGKILL');
+    await exited;
+  };
+  const ask = async <T>(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<T> => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${adminKey}` },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = (await response.json()) as { data: T; errors?: unknown };
+    if (errors !== undefined) throw new Error(JSON.stringify(errors));
+    return data;
+  };
+  const createKey = async (key: object): Promise<{ secret: string; signingSecret: string }> => {
+    const { createApiKey } = await ask<{ createApiKey: { secret: string; signingSecret: string } }>(
+      `mutation ($key: ApiKeyInput!) { createApiKey(key: $key) {
+        ... on CreatedApiKey { secret signingSecret } ... on Failure { message } } }`,
+      { key },
+    );
+    return createApiKey;
+  };
+
+  await start();
+  await ask('mutation { createSource(key: "web") { ... on Source { key } } }');
+  return {
+    url,
+    writeKey: (await createKey({ name: 'site', scopes: ['INGEST'], source: 'web' })).secret,
+    adminKey,
+    createEdgeKey: (origins) => createKey({ name: 'pages', scopes: ['EDGE'], origins }),
+    defineEdgeSegment: async (key, expression) => {
+      await ask(
+        `mutation ($segment: SegmentInput!, $key: String!) {
+          upsertSegment(segment: $segment) { __typename }
+          activateSegment(key: $key) { __typename } }`,
+        { segment: { key, name: key, expression, edge: true }, key },
+      );
+    },
+    ask,
+    kill,
+    start,
+    close: async () => {
+      await kill();
+      await test.drop();
+    },
+  };
+}
+
+/** Once it says that it is ready. */
+async function startServer(environment: Readonly<Record<string, string>>): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(ROOT, 'bin/weft.js'), 'serve'], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise<void>((resolve, reject) => {
+    createInterface(child.stdout)
+      .on('line', (line) => {
+        if (line.includes('"ready"')) resolve();
+      })
+      .on('close', () => {
+        reject(new Error('the server ended before it was ready'));
+      });
+  });
+  return child;
+}
+
+/** One that nobody listens on, for a server that comes back to it. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
