@@ -41,6 +41,7 @@ async function readPages(): Promise<Page[]> {
     'seeds/README.md',
     'trainer/README.md',
     'sdk/js/README.md',
+    'integrations/nextjs/README.md',
     'integrations/wordpress/README.md',
   ];
   const docs = (await readdir(join(ROOT, 'docs'), { recursive: true })).filter((name) => name.endsWith('.md'));
@@ -83,7 +84,7 @@ function unknownCommands({ path, text }: Page, program: Command): string[] {
 
 function variableProblems(pages: readonly Page[]): string[] {
   const known = new Set<string>(CONFIG_VARIABLES);
-  // A plugin reads constants of its own, of the same family.
+  // An integration reads variables or constants of its own, of the same family.
   const ours = pages.filter(({ path }) => !path.startsWith('integrations/'));
   const unknown = ours.flatMap(({ path, text }) =>
     [...text.matchAll(/\bWEFT_[A-Z_]+\b/g)]

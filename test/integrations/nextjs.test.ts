@@ -1,9 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { buildSdk } from '../../scripts/build-sdk.js';
 import { chromiumPath, startBrowser } from '../support/browser.js';
 import { freePort, serveWeft, type ServedWeft } from '../support/served-weft.js';
@@ -32,6 +34,13 @@ const environment = (more: Readonly<Record<string, string>> = {}): NodeJS.Proces
   NEXT_TELEMETRY_DISABLED: '1',
   ...more,
 });
+
+/** Those that its README tells one to apply. */
+async function segmentsOfReadme(): Promise<{ key: string; expression: string }[]> {
+  const readme = await readFile(join(EXAMPLE, 'README.md'), 'utf8');
+  const [, file = ''] = /```yaml\n(.*?)```/s.exec(readme) ?? [];
+  return (parse(file) as { segments: { key: string; expression: string }[] }).segments;
+}
 
 interface Site {
   readonly url: string;
@@ -83,8 +92,7 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     });
     if (build.status !== 0) throw new Error(`the example cannot be built:\n${build.stdout}${build.stderr}`);
     weft = await serveWeft();
-    await weft.defineEdgeSegment('web_visitors', 'performed("page")');
-    await weft.defineEdgeSegment('cart_owners', 'performed("add_to_cart")');
+    for (const { key, expression } of await segmentsOfReadme()) await weft.defineEdgeSegment(key, expression);
     proxy = await startSlowProxy(weft.url);
     const ports = [await freePort(), await freePort()] as const;
     const edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
