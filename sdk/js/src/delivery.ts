@@ -67,12 +67,12 @@ export class Delivery {
   add(event: Readonly<Record<string, unknown>>): void {
     const json = toJson(event);
     if (json === null || byteLength(json) > LIMITS.maxEventBytes) {
-      this.#drop(1, 'NOT_AN_EVENT', 'an event is not JSON or has more than 32 KB');
+      this.#drop(1, 'NOT_AN_EVENT', 'not JSON, or more than 32 KB');
       return;
     }
     const { key, dropped } = this.#options.queue.add(json);
     this.#own.add(key);
-    this.#drop(dropped, 'QUEUE_FULL', 'the queue is full, its oldest events are lost');
+    this.#drop(dropped, 'QUEUE_FULL', 'the queue is full');
     if (this.#callOff === null) this.#schedule(this.#options.flushDelayMs);
   }
 
@@ -175,14 +175,14 @@ export class Delivery {
         this.#failures = 0;
         this.#done(events);
         this.#sent += events.length - outcome.refused;
-        this.#drop(outcome.refused, 'REFUSED', 'Weft refused events; its dead letters say why');
+        this.#drop(outcome.refused, 'REFUSED', "refused events are among Weft's dead letters");
         if (outcome.token !== undefined) onToken(outcome.token);
         return true;
       case 'split': {
         const middle = Math.ceil(events.length / 2);
         if (events.length > 1) return (await this.#send(events.slice(0, middle))) && this.#send(events.slice(middle));
         this.#done(events);
-        this.#drop(1, 'REFUSED', `Weft answered ${String(outcome.status)} to an event`);
+        this.#drop(1, 'REFUSED', `Weft answered ${outcome.status}`);
         return true;
       }
       case 'retry':
@@ -194,7 +194,7 @@ export class Delivery {
         this.#pausedUntil = now() + MISDIRECTED_MS;
         onProblem({
           code: 'KEY_REFUSED',
-          message: `Weft answered ${String(outcome.status)}: put url and writeKey right; events wait`,
+          message: `Weft answered ${outcome.status}: url or writeKey is wrong`,
         });
         return false;
     }

@@ -41,7 +41,7 @@ export interface EdgeClientOptions {
 /** Asks `edgeProfile` by GET, which needs no preflight and may be answered by a cache on the way. Never rejects. */
 export function createEdgeClient({ url, edgeKey, later }: EdgeClientOptions) {
   return async ({ identifier, deadlineMs, after, revalidate }: EdgeQuestion): Promise<EdgeAnswer> => {
-    const serverMs = Math.min(MAX_SERVER_DEADLINE_MS, Math.max(1, Math.floor(deadlineMs * SERVER_SHARE)));
+    const serverMs = Math.min(MAX_SERVER_DEADLINE_MS, Math.ceil(deadlineMs * SERVER_SHARE));
     const query = new URLSearchParams({
       key: edgeKey,
       documentId: EDGE_DOCUMENT_ID,

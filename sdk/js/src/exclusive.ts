@@ -31,7 +31,7 @@ const SETTLE_MS = 50;
 export function createExclusive(options: ExclusiveOptions): Exclusive {
   const { store, name, owner, now, sleep } = options;
   let { locks } = options;
-  const claim = (): void => store.set(name, `${owner} ${String(now() + options.leaseMs)}`);
+  const claim = (): void => store.set(name, `${owner} ${now() + options.leaseMs}`);
   const holder = (): string | null => {
     const [who = '', until = ''] = store.get(name)?.split(' ') ?? [];
     return Number(until) > now() ? who : null;

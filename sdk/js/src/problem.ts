@@ -6,8 +6,21 @@ export interface Problem {
   readonly events?: number;
 }
 
+export type ProblemListener = (problem: Problem) => void;
+
+/** A listener that throws is in nobody's way: what it was told of is in the background, and so stays its error. */
+export function withoutErrors(listener: ProblemListener): ProblemListener {
+  return (problem) => {
+    try {
+      listener(problem);
+    } catch {
+      // Its own.
+    }
+  };
+}
+
 /** Warns on the console, once for each code. */
-export function warnOnce(): (problem: Problem) => void {
+export function warnOnce(): ProblemListener {
   const said = new Set<string>();
   return ({ code, message }) => {
     if (said.has(code)) return;

@@ -3,7 +3,7 @@ import { createEdgeClient, type EdgeIdentifier } from './edge-client.js';
 import { isUnguessable, newUuid } from './ids.js';
 import { createMemoryQueue } from './memory-queue.js';
 import { pageContext } from './page-context.js';
-import { warnOnce, type Problem } from './problem.js';
+import { warnOnce, withoutErrors, type Problem } from './problem.js';
 import { defaultProfile, type Profile, type ProfileDefault } from './profile.model.js';
 import { signIdentifier } from './sign-identifier.js';
 import { systemRuntime } from './runtime.js';
@@ -78,7 +78,8 @@ const SIGNATURE_TTL_S = 300;
 
 /** A client for all visitors of a site, to be made once in a process. */
 export function createWeftServer(options: WeftServerOptions): WeftServer {
-  const { edgeKey, deadlineMs = 150, maxConcurrent = 200, onProblem = warnOnce() } = options;
+  const { edgeKey, deadlineMs = 150, maxConcurrent = 200 } = options;
+  const onProblem = withoutErrors(options.onProblem ?? warnOnce());
   const url = options.url.replace(/\/+$/, '');
   const ask = edgeKey === undefined ? null : createEdgeClient({ url, edgeKey, later: systemRuntime.later });
   const delivery = deliveryOf(options, url, onProblem);
@@ -92,7 +93,7 @@ export function createWeftServer(options: WeftServerOptions): WeftServer {
       const identifier = signed(question.identifier, options.signingSecret);
       const answer = await ask({ identifier, deadlineMs: question.deadlineMs ?? deadlineMs, after: question.after });
       if (answer.profile === null) {
-        onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${String(answer.status)})` });
+        onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${answer.status})` });
       }
       const found = answer.profile;
       return found === null || (found.degraded && found.asOf === null) ? otherwise : found;

@@ -48,6 +48,9 @@ const WATCH_DEADLINE_MS = 2_500;
 export function createVisitorProfile(options: VisitorProfileOptions): VisitorProfile {
   const { ask, visitor, gate, store, tokenKey, now } = options;
   let asking: Promise<Profile> | null = null;
+  let askingAfter: string | undefined;
+  /** How many questions about this visitor there were. */
+  let asked = 0;
 
   /** Kept in the store, so that the next page and the other tabs count the events of this one. */
   const lastToken = (): string | undefined => {
@@ -64,7 +67,7 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
     const answer = await ask({ identifier, deadlineMs, after, revalidate });
     const { profile } = answer;
     if (profile === null) {
-      options.onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${String(answer.status)})` });
+      options.onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${answer.status})` });
     } else if (!profile.degraded && after === lastToken()) {
       store.remove(tokenKey);
     }
@@ -74,11 +77,24 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
   const askOwn = async (deadlineMs: number, revalidate: boolean): Promise<Profile> => {
     if (!gate.isOpen()) return watch.current();
     const value = visitor.anonymousId();
+    const turn = ++asked;
     const answer = await question({ namespace: 'anonymous_id', value }, deadlineMs, revalidate);
     // Meanwhile the visitor may have become somebody else, or have withdrawn the consent.
     if (answer === null || visitor.known() !== value) return { ...watch.current(), degraded: true };
-    watch.adopt(answer);
+    // One that was overtaken may say what was before.
+    if (turn === asked) watch.adopt(answer);
     return answer.degraded ? { ...watch.current(), degraded: true } : answer;
+  };
+
+  /** Who asks at the same time, after the same events, shares the answer. */
+  const shared = (deadlineMs: number): Promise<Profile> => {
+    const after = lastToken();
+    if (asking !== null && askingAfter === after) return asking;
+    const own = askOwn(deadlineMs, false).finally(() => {
+      if (asking === own) asking = null;
+    });
+    askingAfter = after;
+    return (asking = own);
   };
 
   const watch = createProfileWatch({
@@ -91,15 +107,13 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
     watch,
     ask: async (of = {}) => {
       const deadlineMs = of.deadlineMs ?? options.deadlineMs;
-      if (of.identifier !== undefined) {
-        return (await question(of.identifier, deadlineMs, false)) ?? defaultProfile(of.default ?? options.default);
-      }
-      asking ??= askOwn(deadlineMs, false).finally(() => (asking = null));
-      const answer = await asking;
-      return isDefault(answer) ? defaultProfile(of.default ?? options.default) : answer;
+      const answer = await (of.identifier === undefined
+        ? shared(deadlineMs)
+        : question(of.identifier, deadlineMs, false));
+      return answer === null || isDefault(answer) ? defaultProfile(of.default ?? options.default) : answer;
     },
     sent: (token) => {
-      store.set(tokenKey, `${String(now())} ${token}`);
+      store.set(tokenKey, `${now()} ${token}`);
       watch.nudge();
     },
     forget: () => {

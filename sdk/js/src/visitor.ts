@@ -41,7 +41,7 @@ export function createVisitor(store: KeyValueStore, prefix: string, cookie: Cook
     if (!isBrowser()) return;
     const attributes = [
       `path=${path}`,
-      `max-age=${String(days * 86_400)}`,
+      `max-age=${days * 86_400}`,
       'samesite=lax',
       ...(domain === undefined ? [] : [`domain=${domain}`]),
       ...(location.protocol === 'https:' ? ['secure'] : []),

@@ -7,7 +7,7 @@ import { hydrate, type WeftState } from './hydration.js';
 import { newUuid } from './ids.js';
 import { pageContext, pageProperties } from './page-context.js';
 import { hasPrivacySignal, isBrowser, listenToPage } from './page-signals.js';
-import { warnOnce, type Problem } from './problem.js';
+import { warnOnce, withoutErrors, type Problem } from './problem.js';
 import type { SegmentListener } from './profile-watch.js';
 import type { Profile, ProfileDefault } from './profile.model.js';
 import { createStore, localArea, type KeyValueStore } from './storage.js';
@@ -93,7 +93,8 @@ const MIN_REFRESH_MS = 5_000;
 /** A client for one visitor: the one in front of this browser. */
 export function createWeft(options: WeftOptions): Weft {
   const url = options.url.replace(/\/+$/, '');
-  const { name = 'weft', edgeKey, onProblem = warnOnce() } = options;
+  const { name = 'weft', edgeKey } = options;
+  const onProblem = withoutErrors(options.onProblem ?? warnOnce());
   const prefix = `${name}:`;
   const isRefused = options.honourPrivacySignals !== false && hasPrivacySignal();
   const gate = createConsentGate(isRefused ? 'denied' : (options.consent ?? 'granted'));
