@@ -96,7 +96,13 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     proxy = await startSlowProxy(weft.url);
     const ports = [await freePort(), await freePort()] as const;
     const edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
-    const settings = { WEFT_URL: proxy.url, WEFT_EDGE_KEY: edge.secret, WEFT_WRITE_KEY: weft.writeKey };
+    const settings = {
+      WEFT_URL: proxy.url,
+      WEFT_EDGE_KEY: edge.secret,
+      WEFT_WRITE_KEY: weft.writeKey,
+      // Of a machine that is busy with other tests.
+      WEFT_DEADLINE_MS: '1000',
+    };
     site = await startSite(ports[0], settings);
     misconfigured = await startSite(ports[1], { ...settings, WEFT_EDGE_KEY: `${edge.secret.slice(0, -4)}AAAA` });
     browser = await startBrowser(path ?? '');
@@ -177,9 +183,9 @@ describe.skipIf(path === null)('the example of Next.js', () => {
       proxy.setDelay(Infinity);
       const startMs = performance.now();
       expect(await served()).toBe('default');
-      expect(performance.now() - startMs).toBeLessThan(2_000);
+      expect(performance.now() - startMs).toBeLessThan(10_000);
       proxy.setDelay(0);
-      expect(await served()).toBe('cart');
+      await expect.poll(() => served()).toBe('cart');
     });
 
     it('shows the default where the key is wrong', async () => {

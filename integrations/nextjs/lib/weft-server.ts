@@ -4,9 +4,6 @@ import { createWeftServer, dehydrate, type Profile, type WeftServer } from '@wef
 import { COOKIE } from './weft-cookie';
 import { weftSettings } from './weft-settings';
 
-/** How long a page waits for Weft, ms. After that it shows the default. */
-const DEADLINE_MS = 150;
-
 /** One for the whole process: it bounds how many questions are under way. */
 let client: WeftServer | undefined;
 
@@ -14,7 +11,7 @@ let client: WeftServer | undefined;
 export const visitorProfile = cache(async (): Promise<Profile | null> => {
   const value = (await cookies()).get(COOKIE)?.value;
   if (value === undefined) return null;
-  client ??= createWeftServer({ ...weftSettings().server, deadlineMs: DEADLINE_MS });
+  client ??= createWeftServer(weftSettings().server);
   return client.profile({ identifier: { namespace: 'anonymous_id', value } });
 });
 
