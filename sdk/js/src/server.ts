@@ -138,7 +138,8 @@ export const newAnonymousId = newUuid;
 
 function signed(identifier: EdgeIdentifier, secret: string | undefined): EdgeIdentifier {
   const { namespace, value, signature } = identifier;
-  if (secret === undefined || signature !== undefined || namespace === 'anonymous_id') return identifier;
+  if (secret === undefined || signature !== undefined) return identifier;
+  if (namespace === 'anonymous_id' && isUnguessable(value)) return identifier;
   return { namespace, value, signature: signIdentifier(secret, namespace, value, SIGNATURE_TTL_S) };
 }
 
