@@ -103,7 +103,9 @@ function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOp
     const body: unknown = await byApollo.call(request.server, request, reply);
     if (reply.statusCode === 200) warm.learnContentType(accept, reply.getHeader('content-type'));
     if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(body)) reply.code(200);
-    return typeof body === 'string' && !hasErrors(body) ? cacheable(request, reply, caching.caching, body) : body;
+    if (typeof body !== 'string') return body;
+    if (hasErrors(body)) return context.has('read') ? body : withoutSuggestions(body);
+    return cacheable(request, reply, caching.caching, body);
   };
 }
 
@@ -113,6 +115,14 @@ const NO_EXTENSIONS: Pick<Asked, 'extensions'> = { extensions: null };
 /** Answers begin with their errors. */
 function hasErrors(body: string): boolean {
   return body.startsWith('{"errors":');
+}
+
+/** Who may not look at the schema is not told what is in it by way of advice either. Only refusals hold any. */
+function withoutSuggestions(body: string): string {
+  if (!body.includes(' Did you mean ')) return body;
+  const { errors, ...rest } = JSON.parse(body) as { errors: { message: string }[] };
+  const silent = errors.map((error) => ({ ...error, message: error.message.replace(/ Did you mean [^]*\?$/, '') }));
+  return `${JSON.stringify({ errors: silent, ...rest })}\n`;
 }
 
 /** Apollo would take the exhausted stack of the parser for a defect. */
@@ -206,10 +216,11 @@ function acceptsResponseJson({ headers }: FastifyRequest): boolean {
   return (headers.accept ?? '').includes('application/graphql-response+json');
 }
 
-/** JSON bodies only, each within the bound of its key. */
+/** JSON bodies only, uncompressed, each within the bound of its key. */
 export function readJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    refuseEncoded(request);
     const isAdmin = request.principal !== null && hasScope(request.principal, 'admin');
     const maxBytes = isAdmin ? GRAPHQL_LIMITS.maxAdminBodyBytes : GRAPHQL_LIMITS.maxBodyBytes;
     const text = await readText(payload, maxBytes);
@@ -219,6 +230,16 @@ export function readJson(app: FastifyInstance): void {
       // The parser's message quotes the body.
       throw new WeftError('BAD_REQUEST', 'the body is not JSON', { where: 'body', hint: 'send one JSON object' });
     }
+  });
+}
+
+/** Queries are small, and what is never expanded is no bomb. */
+function refuseEncoded({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding === 'identity') return;
+  throw new WeftError('BAD_REQUEST', 'a compressed body is not read here', {
+    where: 'content-encoding',
+    hint: 'send the JSON as it is',
   });
 }
 

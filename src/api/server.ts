@@ -26,7 +26,7 @@ import { trackingRoutes } from './tracking.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
 
-/** A request has to be here, body and all, within this time; Fastify takes Node's own bound away. */
+/** Fastify takes Node's own bound away. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
 /** What the composition root hands to the API. */
@@ -51,6 +51,8 @@ export interface ApiServerDependencies {
   readonly definitionsPollMs?: number;
   /** How late an expired key is noticed in a socket or stream in which nothing happens, ms. Default 1,000. */
   readonly sessionSweepMs?: number;
+  /** A request has to be here, body and all, within this time. Default 60,000. */
+  readonly requestTimeoutMs?: number;
   /** Bounds of `/graphql` over WebSocket and of `/graphql/stream`, where not the usual ones. */
   readonly socketLimits?: Partial<SocketLimits>;
   readonly streamLimits?: Partial<StreamLimits>;
@@ -76,9 +78,16 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const schema = buildApiSchema();
   const admission = new Admission({ schema, stored, storedOnly: deps.storedDocumentsOnly ?? false });
   const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch) };
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
+    http: {
+      // Where this is the longer, Node swaps the two.
+      headersTimeout: requestTimeoutMs,
+      // Node looks every 30 s, which is how much longer a request might drip.
+      connectionsCheckingInterval: Math.min(5_000, Math.ceil(requestTimeoutMs / 4)),
+    },
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
   });

@@ -227,6 +227,24 @@ describe('the WebSocket', () => {
     expect(code).toBe(4409);
   });
 
+  it('pings, keeps who answers, and cuts off who does not', async () => {
+    await world.close();
+    world = await createApiWorld({ server: { socketLimits: { keepAliveMs: 40 } } });
+    const open = (autoPong: boolean): WebSocket => new WebSocket(socketUrl(), 'graphql-transport-ws', { autoPong });
+    const alive = open(true);
+    const silent = open(false);
+    let pings = 0;
+    alive.on('ping', () => pings++);
+    for (const socket of [alive, silent]) socket.on('open', () => socket.send(JSON.stringify(init())));
+    expect(await new Promise((resolve) => silent.on('close', resolve))).toBe(1006);
+    await expect.poll(() => pings).toBeGreaterThan(3);
+    expect(alive.readyState).toBe(WebSocket.OPEN);
+    const pong = new Promise<string>((resolve) => alive.on('message', (data: Buffer) => resolve(data.toString())));
+    alive.send(JSON.stringify({ type: 'ping', payload: { a: 1 } }));
+    expect(JSON.parse(await pong)).toMatchObject({ type: 'pong' });
+    alive.close();
+  });
+
   it('takes the key as a header too, and answers queries', async () => {
     const authorization = `Bearer ${world.keys.read}`;
     const client = wsClient({ authorization });
