@@ -187,22 +187,30 @@ function letterSessions({ looking, signal }: { looking: Session; signal: AbortSi
 function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {
   return {
     withWebhooks: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      looking((app) => use(webhooksFor(app))),
+      looking((app) => use(webhooksFor(app, signal))),
     withNewDatabase: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      idle((app) => use(webhooksFor(app))),
+      idle((app) => use(webhooksFor(app, signal))),
     withReplay: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(webhooksFor(app)))),
+      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(webhooksFor(app, signal)))),
     stdin: process.stdin,
     clock: systemClock,
   };
 }
 
-function webhooksFor({ webhooks, engine }: App): WebhooksCommandServices {
-  const { accept } = engine;
+function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCommandServices {
+  const { accept, retractions } = engine;
   const checker: EventAcceptor = {
     accept: (source, items, options) => Promise.resolve(accept.check(source, items, options)),
   };
-  return { webhooks: webhooks.service, acceptor: accept, checker };
+  return {
+    webhooks: webhooks.service,
+    acceptor: accept,
+    checker,
+    takeBack: async (source, messageIds) => {
+      const { id } = await retractions.takeBackMessages(source, messageIds);
+      await retractions.done(id, { signal });
+    },
+  };
 }
 
 function keysFor(app: App): KeysCommandServices {

@@ -170,9 +170,10 @@ describe('what a webhook delivered', () => {
     const checker = {
       accept: async (...call: Parameters<typeof world.engine.accept.check>) => world.engine.accept.check(...call),
     };
-    const dry = await service.replay('reviews', since, checker);
+    const adding = { acceptor: world.engine.accept, checker, takeBack: null };
+    const dry = await service.replay('reviews', since, { acceptor: checker, checker, takeBack: null });
     expect(dry).toMatchObject({ duplicates: 0, unopened: 0 });
-    const counts = await service.replay('reviews', since, world.engine.accept);
+    const counts = await service.replay('reviews', since, adding);
     expect(counts.accepted + counts.duplicates).toBe(dry.accepted);
     expect(counts.accepted).toBe(2);
     await world.drain();
@@ -185,7 +186,36 @@ describe('what a webhook delivered', () => {
       historical: false,
       properties: { stars: 5 },
     });
-    expect(await service.replay('reviews', since, world.engine.accept)).toMatchObject({ accepted: 0 });
+    expect(await service.replay('reviews', since, adding)).toMatchObject({ accepted: 0 });
+  });
+
+  it('takes the place of what it had become, where that is wanted', async () => {
+    const { service } = world.services.webhooks;
+    const { retractions } = world.services;
+    const checker = {
+      accept: async (...call: Parameters<typeof world.engine.accept.check>) => world.engine.accept.check(...call),
+    };
+    const before = await timelineOf(world, 'email', 'ann@example.com');
+    expect(before.some(({ properties }) => 'stars' in properties)).toBe(true);
+    const counts = await service.replay('reviews', world.clock.now() - 3_600_000, {
+      acceptor: world.engine.accept,
+      checker,
+      takeBack: async (source, messageIds) => {
+        const { id } = await retractions.takeBackMessages(source, messageIds);
+        await world.drain();
+        expect((await retractions.done(id)).status).toBe('done');
+      },
+    });
+    await world.drain();
+    const after = await timelineOf(world, 'email', 'ann@example.com');
+    expect(after.map(({ messageId }) => messageId).sort()).toEqual(before.map(({ messageId }) => messageId).sort());
+    const reviews = after.filter(({ source }) => source === 'reviews');
+    expect(reviews.length).toBeGreaterThan(3);
+    for (const { properties } of reviews) {
+      expect(properties).toHaveProperty('rating');
+      expect(properties).not.toHaveProperty('stars');
+    }
+    expect(counts.accepted).toBeGreaterThan(3);
   });
 
   it('is sealed, and gone after seven days', async () => {

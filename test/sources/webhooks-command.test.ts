@@ -49,7 +49,15 @@ const run = (args: readonly string[], stdin = ''): Promise<CommandOutcome> => {
   const { accept } = world.engine;
   const checker: EventAcceptor = { accept: (...call) => Promise.resolve(accept.check(...call)) };
   const withWebhooks = <T>(use: (services: WebhooksCommandServices) => Promise<T>): Promise<T> =>
-    use({ webhooks: world.services.webhooks.service, acceptor: accept, checker });
+    use({
+      webhooks: world.services.webhooks.service,
+      acceptor: accept,
+      checker,
+      takeBack: async (source, messageIds) => {
+        await world.engine.retractions.takeBackMessages(source, messageIds);
+        await world.drain();
+      },
+    });
   return runWith(
     (io) =>
       webhooksCommand({

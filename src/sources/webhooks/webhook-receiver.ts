@@ -123,19 +123,19 @@ export class WebhookReceiver {
     return { kind: 'taken', counts: await this.#take(hook, { body, plain, receivedAtMs, admit }) };
   }
 
-  /**
-   * Maps a delivery that was kept and hands its events to the log again; those that it has are duplicates. Keeps no
-   * dead letters, for those of the first time are there.
-   */
-  async replay(
+  /** What a delivery that was kept becomes now; null where it becomes nothing, as a handshake. */
+  async mapKept(hook: OpenWebhook, plain: Buffer): Promise<DeliveredEvents | null> {
+    const body = parseJson(plain);
+    return body === undefined || hook.answerPost(body) !== null ? null : hook.map(body, await this.#textReader());
+  }
+
+  /** Hands events of a delivery that was kept to the log, as history; dead letters of the first time are there. */
+  async acceptKept(
     hook: OpenWebhook,
-    plain: Buffer,
+    delivered: DeliveredEvents,
     receivedAtMs: number,
     acceptor: EventAcceptor,
   ): Promise<DeliveryCounts> {
-    const body = parseJson(plain);
-    if (body === undefined || hook.answerPost(body) !== null) return NOTHING;
-    const delivered = hook.map(body, await this.#textReader());
     const results = await this.#accept(hook, delivered.events, { acceptor, receivedAtMs, historical: true });
     return countsOf(delivered, results);
   }

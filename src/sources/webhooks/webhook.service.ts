@@ -1,10 +1,11 @@
-import type { EventAcceptor } from '../../events/accept.model.js';
+import type { EventAcceptor, EventSource } from '../../events/accept.model.js';
+import type { IncomingEvent } from '../../events/event.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
 import type { SourceService } from '../source.service.js';
 import { checkWebhookOptions } from './check-webhook-options.js';
-import { deliveryPurpose, secretPurpose } from './open-webhook.js';
+import { deliveryPurpose, secretPurpose, type DeliveredEvents } from './open-webhook.js';
 import type { WebhookDeliveryStore, DeliverySummary } from './webhook-delivery.store.js';
 import type { WebhookReceiver } from './webhook-receiver.js';
 import {
@@ -62,6 +63,15 @@ export interface ReplayCounts {
   duplicates: number;
   refused: number;
   skipped: number;
+}
+
+/** Where a replay sends what it maps. */
+export interface ReplayTarget {
+  readonly acceptor: EventAcceptor;
+  /** Says what the acceptor would, and writes nothing. */
+  readonly checker: EventAcceptor;
+  /** Takes events back, and resolves once that is done; null: what is in the log stays as it is. */
+  readonly takeBack: ((source: EventSource, messageIds: readonly string[]) => Promise<void>) | null;
 }
 
 /** Use cases of whoever runs webhooks. Secrets come in and never go out. */
@@ -150,17 +160,11 @@ export class WebhookService {
   }
 
   /**
-   * Maps what was delivered since then anew. Events that are in the log already are duplicates and stay as they are: a
-   * replay adds what is missing, as history.
+   * Maps what was delivered since then anew, and hands it to the log as history. Events that are in the log already are
+   * duplicates and stay as they are, unless they are taken back first.
    * @throws WeftError NOT_FOUND
    */
-  async replay(
-    key: string,
-    sinceMs: number,
-    acceptor: EventAcceptor,
-    onProgress?: (counts: Readonly<ReplayCounts>) => void,
-    signal?: AbortSignal,
-  ): Promise<ReplayCounts> {
+  async replay(key: string, sinceMs: number, target: ReplayTarget, signal?: AbortSignal): Promise<ReplayCounts> {
     const { deliveries, receiver, secret } = this.deps;
     const { sourceId } = await this.#find(key);
     receiver.forget(key);
@@ -168,16 +172,24 @@ export class WebhookService {
     const counts = { deliveries: 0, unopened: 0, accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
     if (hook === null) return counts;
     for (let afterId = 0; ;) {
+      signal?.throwIfAborted();
       const page = await deliveries.page(sourceId, sinceMs, afterId, REPLAY_PAGE);
+      const mapped: { readonly receivedAt: number; readonly delivered: DeliveredEvents }[] = [];
       for (const { id, receivedAt, sealed } of page) {
-        signal?.throwIfAborted();
         afterId = id;
         counts.deliveries++;
         const plain = secret.open(deliveryPurpose(sourceId), sealed);
+        const delivered = plain === null ? null : await receiver.mapKept(hook, plain);
         if (plain === null) counts.unopened++;
-        else addCounts(counts, await receiver.replay(hook, plain, receivedAt, acceptor));
+        if (delivered !== null) mapped.push({ receivedAt, delivered });
       }
-      onProgress?.(counts);
+      if (target.takeBack !== null) {
+        const events = mapped.flatMap(({ delivered }) => delivered.events);
+        await takeBackReplaced({ id: sourceId, key }, events, target.checker, target.takeBack);
+      }
+      for (const { receivedAt, delivered } of mapped) {
+        addCounts(counts, await receiver.acceptKept(hook, delivered, receivedAt, target.acceptor));
+      }
       if (page.length < REPLAY_PAGE) return counts;
     }
   }
@@ -207,6 +219,27 @@ export class WebhookService {
   #seal(sourceId: number, purpose: SecretPurpose, text: string): SealedSecret {
     const sealed = this.deps.secret.seal(secretPurpose(sourceId, purpose), Buffer.from(text));
     return { purpose, sealed, createdAt: this.deps.clock.now(), expiresAt: null };
+  }
+}
+
+/** Events of one retraction. */
+const MAX_TAKEN_BACK = 10_000;
+
+/** Takes back those events only that will be taken again: what the mapping or the log refuses now stays as it is. */
+async function takeBackReplaced(
+  source: EventSource,
+  events: readonly IncomingEvent[],
+  checker: EventAcceptor,
+  takeBack: NonNullable<ReplayTarget['takeBack']>,
+): Promise<void> {
+  const results = await checker.accept(source, events, { historical: true, deadLetters: false });
+  const ids = new Set<string>();
+  for (const [i, { messageId }] of events.entries()) {
+    if (messageId !== undefined && results[i]?.status !== 'refused') ids.add(messageId);
+  }
+  const all = [...ids];
+  for (let from = 0; from < all.length; from += MAX_TAKEN_BACK) {
+    await takeBack(source, all.slice(from, from + MAX_TAKEN_BACK));
   }
 }
 

@@ -8,13 +8,15 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { WeftError } from '../../platform/errors.js';
 import { readSecret, type SecretOptions } from './read-secret.js';
 import { WEBHOOK_ADAPTERS, type HmacOptions, type WebhookAdapterKey, type WebhookOptions } from './webhook.model.js';
-import type { ReplayCounts, WebhookDetails, WebhookService } from './webhook.service.js';
+import type { ReplayCounts, ReplayTarget, WebhookDetails, WebhookService } from './webhook.service.js';
 
 export interface WebhooksCommandServices {
   readonly webhooks: WebhookService;
   readonly acceptor: EventAcceptor;
   /** Says what the acceptor would, and writes nothing. */
   readonly checker: EventAcceptor;
+  /** Takes events back, and resolves once that is done. */
+  readonly takeBack: NonNullable<ReplayTarget['takeBack']>;
 }
 
 export interface WebhooksCommandDeps extends CommandIo {
@@ -97,10 +99,13 @@ export function webhooksCommand(deps: WebhooksCommandDeps): Command {
     )
     .action((key: string, options: RotateOptions) => runCommand(deps, () => rotate(deps, key, options)));
   onWebhook(command, 'replay')
-    .description('map what was delivered anew, as after a mapping was mended; adds what is missing')
+    .description(
+      'map what was delivered anew, as after a mapping was mended; without --replace it adds what is missing',
+    )
     .addOption(
       new Option('--since <duration>', 'how far back, at most 7d').argParser(parseDuration).makeOptionMandatory(),
     )
+    .option('--replace', 'take the events of these deliveries back first, so that all are as they are mapped now')
     .option('--dry-run', 'write nothing; events that are in the log already are not told apart')
     .option('--json', 'the counts as JSON')
     .action((key: string, options: ReplayOptions) => runCommand(deps, () => replay(deps, key, options), deps.signal));
@@ -242,14 +247,17 @@ async function rotate(deps: WebhooksCommandDeps, key: string, options: RotateOpt
 
 interface ReplayOptions extends Options {
   readonly since: number;
+  readonly replace?: true;
   readonly dryRun?: true;
 }
 
 async function replay(deps: WebhooksCommandDeps, key: string, options: ReplayOptions): Promise<number> {
   const isDry = options.dryRun === true;
-  const use = async ({ webhooks, acceptor, checker }: WebhooksCommandServices): Promise<number> => {
-    const since = deps.clock.now() - options.since;
-    const counts = await webhooks.replay(key, since, isDry ? checker : acceptor, undefined, deps.signal);
+  const use = async ({ webhooks, acceptor, checker, takeBack }: WebhooksCommandServices): Promise<number> => {
+    const target: ReplayTarget = isDry
+      ? { acceptor: checker, checker, takeBack: null }
+      : { acceptor, checker, takeBack: options.replace === true ? takeBack : null };
+    const counts = await webhooks.replay(key, deps.clock.now() - options.since, target, deps.signal);
     deps.stdout.write(options.json === true ? jsonText(counts) : replayText(counts, isDry));
     return EXIT_CODES.ok;
   };
