@@ -131,14 +131,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       user: userName(),
     }),
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
-    documentsCommand({
-      ...io,
-      withDocuments: (use) => {
-        const schema = buildApiSchema();
-        const problemOf = (text: string): string | null => problemOfDocument(schema, text);
-        return idle((app) => use(new StoredDocumentService({ db: app.db, clock: app.clock, problemOf })));
-      },
-    }),
+    documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
 }
@@ -233,6 +226,11 @@ function userName(): string {
   } catch {
     return 'command line';
   }
+}
+
+function documentService({ db, clock }: App): StoredDocumentService {
+  const schema = buildApiSchema();
+  return new StoredDocumentService({ db, clock, problemOf: (text) => problemOfDocument(schema, text) });
 }
 
 async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {

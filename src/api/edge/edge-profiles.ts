@@ -174,24 +174,18 @@ const NO_SCORES: readonly EdgeScoreView[] = [];
 const WITHOUT_CAUSE: Outcome = { answer: UNKNOWN_VISITOR, cause: null };
 
 /**
- * What `work` comes to, or null if it takes longer. Timers run before sockets are read, so one more look at them is
- * taken: where this process was busy, the answer may be there already.
+ * What `work`, which does not reject, comes to, or null if it takes longer. Timers run before sockets are read, so one more
+ * look at them is taken: where this process was busy, the answer may be there already.
  */
 function firstWithin<T>(timeoutMs: number, work: Promise<T>): Promise<T | null> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const timer = setTimeout(() => {
       setImmediate(resolve, null);
     }, timeoutMs);
-    work.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
+    void work.then((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
   });
 }
 

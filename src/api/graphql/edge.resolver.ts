@@ -169,7 +169,7 @@ function identifierIdOf({ services }: ApiContext, { namespace, value }: EdgeIden
 
 function defaultOf(onMiss: EdgeDefaultInput | null | undefined): EdgeDefault {
   const traits = onMiss?.traits ?? {};
-  if (typeof traits === 'object' && traits !== null && !Array.isArray(traits)) {
+  if (typeof traits === 'object' && !Array.isArray(traits)) {
     return { segments: onMiss?.segments ?? [], traits };
   }
   throw new WeftError('BAD_REQUEST', 'the default of traits is no object', {
