@@ -100,7 +100,12 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
       inside.push(migrations);
       // The tables may not be there, or not as they are read here.
       if (migrations.outcome === 'ok') {
-        inside.push(await checkLog(db), await checkDeadLetters(db), await checkSources(db), await checkClocks(db, systemClock));
+        inside.push(
+          await checkLog(db),
+          await checkDeadLetters(db),
+          await checkSources(db),
+          await checkClocks(db, systemClock),
+        );
       }
       return `PostgreSQL ${server?.version ?? '?'}, ${place}`;
     } finally {

@@ -251,7 +251,16 @@ type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publi
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
 
 function nothingYet(): WorkDone {
-  return { events: 0, timers: 0, merges: 0, contested: 0, droppedTraits: 0, changes: [], appliedPos: null, publication: null };
+  return {
+    events: 0,
+    timers: 0,
+    merges: 0,
+    contested: 0,
+    droppedTraits: 0,
+    changes: [],
+    appliedPos: null,
+    publication: null,
+  };
 }
 
 function profilesOf({ touched, moves, merged, gone }: IdentityRetraction): Set<Uuid> {

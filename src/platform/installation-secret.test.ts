@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -71,5 +71,19 @@ describe('the secret of a data folder', () => {
     await writeFile(join(folder, 'secret'), 'kept elsewhere before\n');
     expect((await secretOfFolder(folder)).toString()).toBe('kept elsewhere before');
     expect(await readFile(join(folder, 'secret'), 'utf8')).toBe('kept elsewhere before\n');
+  });
+
+  it('is asked for where its file is empty or cannot be read', async () => {
+    await writeFile(join(folder, 'secret'), '\n');
+    await expect(secretOfFolder(folder)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('is empty') as string,
+    });
+    await rm(join(folder, 'secret'));
+    await mkdir(join(folder, 'secret'));
+    await expect(secretOfFolder(folder)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('cannot be read') as string,
+    });
   });
 });

@@ -74,13 +74,17 @@ const FILE_BYTES = 32;
 
 /**
  * The secret that is kept in a data folder, made if there is none. Processes that start together find the same one.
- * @throws the error of the file system
+ * @throws WeftError CONFIG_INVALID where the file is there and of no use; the error of the file system
  */
 export async function secretOfFolder(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, FILE);
   for (;;) {
-    const kept = await readFile(path, 'utf8').catch(() => null);
-    if (kept !== null && kept.trim() !== '') return Buffer.from(kept.trim());
+    const kept = await readFile(path, 'utf8').catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw unusable(path, 'cannot be read', error);
+    });
+    if (kept?.trim() === '') throw unusable(path, 'is empty');
+    if (kept !== null) return Buffer.from(kept.trim());
     await makeFolder(dataDir);
     const made = `${path}.${randomBytes(6).toString('hex')}`;
     await writeFile(made, `${randomBytes(FILE_BYTES).toString('base64url')}\n`, {
@@ -97,6 +101,14 @@ export async function secretOfFolder(dataDir: string): Promise<Buffer> {
       await rm(made, { force: true });
     }
   }
+}
+
+function unusable(path: string, what: string, cause?: unknown): WeftError {
+  return new WeftError('CONFIG_INVALID', `the file with the secret of the installation ${what}`, {
+    where: path,
+    hint: 'Put it back as it was, or set WEFT_SECRET. If it was never used, delete it: a new one is made.',
+    cause,
+  });
 }
 
 /**
