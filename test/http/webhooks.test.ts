@@ -234,6 +234,16 @@ describe('X', () => {
     expect([response.status, await response.json()]).toEqual([200, { response_token: `sha256=${sum}` }]);
   });
 
+  it('signs nothing that could be delivered', async () => {
+    const forged = JSON.stringify({ for_user_id: X_BRAND.id_str, tweet_create_events: [{ id_str: '1' }] });
+    const response = await fetch(`${world.url}/v1/webhooks/x?crc_token=${encodeURIComponent(forged)}`);
+    expect(response.status).toBe(403);
+    expect(await response.text()).not.toContain('sha256=');
+    const answered = await fetch(`${world.url}/v1/webhooks/x?crc_token=12345`);
+    const { response_token: signature } = (await answered.json()) as { response_token: string };
+    expect(await send('x', '12345', { 'x-twitter-webhooks-signature': signature })).toMatchObject({ status: 401 });
+  });
+
   it('makes replies, likes and follows events of the handle, and tells our own answer to it', async () => {
     const timestamp = 1_699_999_500_000;
     await deliver('x', accountActivity({ tweet_create_events: [aPost()] }), signX);

@@ -69,7 +69,8 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   },
 };
 
-const body = fc.uint8Array({ minLength: 1, maxLength: 200 }).map((bytes) => Buffer.from(bytes));
+/** As a delivery begins: what could be a token of X's challenge proves nothing, whoever signed it. */
+const body = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from([0x7b, ...bytes]));
 
 describe.each(Object.entries(SCHEMES))('the signature of %s', (_name, { verify, headers }) => {
   it('is believed as it was made, by the secret in force or the one before it', () => {
@@ -141,6 +142,59 @@ describe.each(['zendesk', 'slack', 'json'] as const)('the time in the signature 
     ] as const) {
       expect(verify({ raw, headers: signed }, [SECRET], NOW + awayMs)).toBe(outcome);
     }
+  });
+});
+
+describe('the challenge of X', () => {
+  const secrets = { signing: [SECRET], verify: [] };
+  const answerOf = (token: unknown): string | null => {
+    const body = xAdapter.answerGet?.({ crc_token: token }, secrets)?.body;
+    return body === undefined ? null : (JSON.parse(body) as { response_token: string }).response_token;
+  };
+  const deliver = (token: string, signature: string) =>
+    xAdapter.verify(
+      { raw: Buffer.from(token), headers: { 'x-twitter-webhooks-signature': signature } },
+      secrets.signing,
+      NOW,
+    );
+
+  it('signs no text that could be a delivery', () => {
+    for (const token of [
+      '{"for_user_id":"2"}',
+      '[]',
+      '[{"a":1}]',
+      ' {}',
+      '{}\n',
+      'a\n',
+      '"text"',
+      '',
+      'a'.repeat(201),
+      ['a'],
+    ]) {
+      expect(answerOf(token)).toBe(null);
+    }
+    expect(answerOf('Zm9v+/=_-')).toBe(`sha256=${hmac('sha256', SECRET, 'Zm9v+/=_-').digest('base64')}`);
+  });
+
+  it('gives no signature by which its token is taken as a delivery', () => {
+    const token = fc.oneof(
+      fc.stringMatching(/^[A-Za-z0-9+/=_-]{1,200}$/),
+      fc.json({ maxDepth: 2 }),
+      fc.json().map((text) => ` ${text}\n`),
+      fc.constantFrom('{', '0', 'null', 'true', '-1', '{"for_user_id":"2"}'),
+      fc.string(),
+    );
+    let answered = 0;
+    fc.assert(
+      fc.property(token, (text) => {
+        const signature = answerOf(text);
+        if (signature === null) return;
+        answered++;
+        expect(deliver(text, signature)).toBe('invalid');
+      }),
+      { numRuns: 500 },
+    );
+    expect(answered).toBeGreaterThan(50);
   });
 });
 

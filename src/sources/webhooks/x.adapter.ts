@@ -5,7 +5,12 @@ import { dateMs, objectOf, objectsOf, ownField, present, textOf, unixTimeMs } fr
 import { checkHmac, headerOf } from './webhook-signature.js';
 import type { WebhookAdapter } from './webhook.model.js';
 
-const MAX_TOKEN_LENGTH = 200;
+/**
+ * What may be signed for anybody who asks. The network proves its deliveries by the same HMAC with the same secret, so
+ * that an answered token is a signature of that text: it must be none that could be taken for a delivery.
+ */
+const TOKEN = /^[A-Za-z0-9+/=_-]{1,200}$/;
+const MAX_TOKEN_BYTES = 200;
 
 /**
  * The Account Activity API of X. Challenge-response check and signature, both HMAC-SHA-256 with the consumer secret:
@@ -17,18 +22,19 @@ const MAX_TOKEN_LENGTH = 200;
  * us: what we do is told apart, and counts for the one whom we answer or write to.
  */
 export const xAdapter: WebhookAdapter = {
-  verify: (request, secrets) =>
-    checkHmac(headerOf(request, 'x-twitter-webhooks-signature'), secrets, {
+  verify: (request, secrets) => {
+    const outcome = checkHmac(headerOf(request, 'x-twitter-webhooks-signature'), secrets, {
       algorithm: 'sha256',
       encoding: 'base64',
       prefix: 'sha256=',
       parts: [request.raw],
-    }),
+    });
+    return outcome === 'valid' && isToken(request.raw) ? 'invalid' : outcome;
+  },
   answerGet: (query, { signing }) => {
     const token = query['crc_token'];
     const [newest] = signing;
-    if (typeof token !== 'string' || token === '' || token.length > MAX_TOKEN_LENGTH || newest === undefined)
-      return null;
+    if (typeof token !== 'string' || !TOKEN.test(token) || newest === undefined) return null;
     const digest = createHmac('sha256', newest).update(token).digest('base64');
     return { type: 'application/json', body: JSON.stringify({ response_token: `sha256=${digest}` }) };
   },
@@ -41,6 +47,11 @@ export const xAdapter: WebhookAdapter = {
     return out;
   },
 };
+
+/** Whether the challenge would sign this body: a proof of nothing. */
+function isToken(raw: Buffer): boolean {
+  return raw.length <= MAX_TOKEN_BYTES && TOKEN.test(raw.toString('latin1'));
+}
 
 const IGNORED: ReadonlySet<string> = new Set([
   'direct_message_indicate_typing_events',
