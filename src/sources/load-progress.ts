@@ -53,6 +53,7 @@ function barWriter(stream: NodeJS.WritableStream): Writer {
     },
     stop: () => {
       if (isStarted) bar.stop();
+      isStarted = false;
     },
   };
 }

@@ -102,11 +102,7 @@ async function revert(deps: RevertCommandDeps, id: string, options: RevertComman
   return deps.withReverter(async ({ loads, reverter }) => {
     const load = await found(loads, id);
     if (load.status !== 'reverting' && load.status !== 'reverted' && options.yes !== true) {
-      const question = `${describe(load, await reverter.extentOfLoad(load.id))}. Revert it?`;
-      if (deps.confirm === null) {
-        throw new WeftError('BAD_REQUEST', 'a revert has to be confirmed', { where: id, hint: 'give --yes' });
-      }
-      if (!(await deps.confirm(question))) {
+      if (!(await confirmRevert(deps, load, await reverter.extentOfLoad(load.id)))) {
         deps.stderr.write('Nothing was changed.\n');
         return EXIT_CODES.failed;
       }
@@ -120,6 +116,16 @@ async function revert(deps: RevertCommandDeps, id: string, options: RevertComman
     );
     return EXIT_CODES.ok;
   });
+}
+
+/** @throws WeftError BAD_REQUEST where nobody can be asked */
+export async function confirmRevert(
+  { confirm }: Pick<RevertCommandDeps, 'confirm'>,
+  load: RevertedLoad,
+  extent: RetractionExtent,
+): Promise<boolean> {
+  if (confirm !== null) return confirm(`${describe(load, extent)}. Revert it?`);
+  throw new WeftError('BAD_REQUEST', 'a revert has to be confirmed', { where: load.id, hint: 'give --yes' });
 }
 
 /** A line each time another twentieth is done. */
@@ -139,7 +145,9 @@ async function found(loads: LoadReader, id: string): Promise<LoadSummary> {
   throw new WeftError('NOT_FOUND', 'there is no such load', { where: id, hint: 'weft load list shows them' });
 }
 
-function describe({ fileName, source, startedAt }: LoadSummary, { events, profiles }: RetractionExtent): string {
+type RevertedLoad = Pick<LoadSummary, 'id' | 'fileName' | 'source' | 'startedAt'>;
+
+function describe({ fileName, source, startedAt }: RevertedLoad, { events, profiles }: RetractionExtent): string {
   return `${fileName}, loaded into ${source} from ${timeText(startedAt)} on: ${grouped(events)} events of ${grouped(profiles)} profiles`;
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
-import { addRevertCommands, progressTo, type RevertCommandDeps } from './load-revert.command.js';
+import { addRevertCommands, confirmRevert, progressTo, type RevertCommandDeps } from './load-revert.command.js';
 import { describeDryRun, describeResult } from './load-report.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
@@ -33,6 +33,7 @@ interface LoadOptions {
   readonly dryRun?: true;
   readonly emit?: true;
   readonly again?: true;
+  readonly yes?: true;
   readonly shiftTo?: number;
   readonly timeShift?: number;
   readonly maxErrors?: ErrorLimit;
@@ -62,6 +63,7 @@ export function loadCommand(deps: LoadCommandDeps): Command {
       ),
     )
     .option('--replace <load id>', 'revert this load and load the file in its place, once a dry run of it ends well')
+    .option('--yes', 'with --replace: do not ask')
     .option('--again', 'send a file again that is loaded completely')
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
@@ -113,19 +115,28 @@ async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions
 async function replaceLoad(
   deps: LoadCommandDeps,
   request: LoadRequest,
-  { loadId, json }: Pick<LoadOptions, 'json'> & { readonly loadId: string },
+  { loadId, json, yes }: Pick<LoadOptions, 'json' | 'yes'> & { readonly loadId: string },
   view: ProgressView | null,
 ): Promise<number> {
   const told = progressTo(deps.stderr);
-  const { checked, loaded } = await deps.withLoadService((service) =>
+  const { checked, loaded, isDeclined } = await deps.withLoadService((service) =>
     service.replace(request, {
       loadId,
+      confirm: async (load, extent) => {
+        if (yes === true) return true;
+        view?.stop();
+        return confirmRevert(deps, load, extent);
+      },
       onReverted: (removed, events) => {
         if (view !== null) told(removed, events);
       },
     }),
   );
   view?.stop();
+  if (isDeclined) {
+    deps.stderr.write('Nothing was changed.\n');
+    return EXIT_CODES.failed;
+  }
   if (loaded === null) {
     deps.stdout.write(json === true ? jsonText(checked) : describeDryRun(checked));
     deps.stderr.write('Nothing was changed: the load that was to be replaced stands.\n');

@@ -1,11 +1,13 @@
 import type { Readable } from 'node:stream';
 
 import type { EventChecker } from '../events/accept.model.js';
+import type { RetractionExtent } from '../events/retraction.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadUnit } from './group-rows.js';
+import { beingReverted, changedSince, noSuchLoad, ofAnotherSource, paused } from './load-errors.js';
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
 import { hashFile, openLoadFile, STDIN, type LoadFile } from './load-file.js';
@@ -19,7 +21,7 @@ import {
   type LoadReverter,
 } from './load.model.js';
 import type { EventAcceptor, LoadDeadLetterStore } from './load-sender.js';
-import type { LoadRecord, LoadStore } from './load.store.js';
+import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
 import { openUnits, sendFile, type FileToSend } from './send-file.js';
 import type { Source } from './source.model.js';
@@ -48,13 +50,16 @@ export interface LoadRequest {
 export interface Replacement {
   /** The load that is replaced. */
   readonly loadId: Uuid;
+  /** Asked before anything is taken back, unless that has begun already; false: nothing is changed. */
+  readonly confirm: (load: LoadOrigin, extent: RetractionExtent) => Promise<boolean>;
   readonly onReverted?: (removed: number, events: number) => void;
 }
 
 export interface ReplaceResult {
   readonly checked: DryRunResult;
-  /** Null: nothing was changed, because of what the check found. */
+  /** Null: nothing was changed, because of what the check found or because it was not confirmed. */
   readonly loaded: LoadResult | null;
+  readonly isDeclined: boolean;
 }
 
 export interface LoadDependencies {
@@ -87,46 +92,24 @@ export class LoadService {
 
   /** @throws WeftError where the file cannot be read or does not fit the mapping, or the log stays unavailable. */
   async load(request: LoadRequest): Promise<LoadResult> {
-    const startedAt = this.deps.clock.now();
-    const file = await openLoadFile(request.file, this.deps.stdin);
-    try {
-      const { mapping } = request;
-      // Before anything is written: a file that does not fit the mapping leaves no trace.
-      await checkFit(file, mapping);
-      const fileHash = await hashed(request, file);
-      const source = await this.#source(mapping.source);
-      const { load, isNew } = await this.#register(request, file, fileHash, source);
-      if (load.status === 'reverting') throw beingReverted(load.id);
-      const run = { request, file, fileHash, source, load, isNew, startedAt };
-      if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
-      return await this.#run(run);
-    } finally {
-      await file.handle.close();
-    }
+    return this.#withFile(request, (file) => this.#load(request, file, null));
   }
 
   /**
-   * Loads a file in place of an earlier load: checks all of it first, so that a mapping or a file that is not right
-   * changes nothing; then takes the earlier load back, and loads. Stopped anywhere, the same call goes on.
+   * Loads a file in place of an earlier load: checks all that can be known first, so that a mapping or a file that is not
+   * right changes nothing; then takes the earlier load back, and loads. Stopped anywhere, the same call goes on.
    * @returns the dry run where that shows that a load would not end well
-   * @throws WeftError as {@link load}; NOT_FOUND, CONFLICT where the earlier load cannot be reverted
+   * @throws WeftError as {@link load}; NOT_FOUND, CONFLICT where the earlier load cannot be reverted, is of another
+   *   source, or the file changes meanwhile
    */
-  async replace(request: LoadRequest, { loadId, onReverted }: Replacement): Promise<ReplaceResult> {
+  async replace(request: LoadRequest, replacement: Replacement): Promise<ReplaceResult> {
     if (request.file === STDIN) {
       throw new WeftError('BAD_REQUEST', 'standard input cannot be read twice', {
         where: STDIN,
         hint: 'give the path of a file',
       });
     }
-    const checked = await this.dryRun(request);
-    if (checked.outcome !== 'loaded' || checked.events === 0) return { checked, loaded: null };
-    const { signal } = request;
-    const { id } = await this.deps.reverter.takeBackLoad(loadId);
-    await this.deps.reverter.done(id, {
-      ...(signal === undefined ? undefined : { signal }),
-      ...(onReverted === undefined ? undefined : { onProgress: onReverted }),
-    });
-    return { checked, loaded: await this.load(request) };
+    return this.#withFile(request, (file) => this.#replace(request, file, replacement));
   }
 
   /**
@@ -134,44 +117,102 @@ export class LoadService {
    * @throws WeftError as {@link load}
    */
   async dryRun(request: LoadRequest): Promise<DryRunResult> {
-    const startedAt = this.deps.clock.now();
+    return this.#withFile(request, async (file) => (await this.#check(request, file)).checked);
+  }
+
+  async #withFile<T>(request: LoadRequest, use: (file: LoadFile) => Promise<T>): Promise<T> {
     const file = await openLoadFile(request.file, this.deps.stdin);
     try {
-      const { mapping } = request;
-      await checkFit(file, mapping);
-      const fileHash = await hashed(request, file);
-      const source = await this.deps.sources.findByKey(mapping.source);
-      const known =
-        source === null
-          ? null
-          : await this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash: mapping.hash });
-      const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
-      const target = new DryRunTarget(this.deps.checker);
-      const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
-        ...this.deps,
-        acceptor: target,
-        deadLetters: target,
-        source: source ?? { id: 0, key: mapping.source },
-        loadId: known?.id ?? '',
-        historical: request.emit !== true,
-        receivedAtMs: known?.startedAt ?? startedAt,
-        maxInFlight: 1,
-        startFrom: NO_COUNTS,
-        checkpoint: () => Promise.resolve(),
-        failed: () => Promise.resolve(),
-      });
-      return {
-        outcome,
-        alreadyLoaded: known?.status === 'done',
-        source: mapping.source,
-        timeShiftMs,
-        ...this.#figures(counts, file, startedAt),
-        refused: counts.refused,
-        ...target.findings,
-      };
+      return await use(file);
     } finally {
       await file.handle.close();
     }
+  }
+
+  /** @param expectedHash that of the file when it was checked; null where it was not */
+  async #load(request: LoadRequest, file: LoadFile, expectedHash: string | null): Promise<LoadResult> {
+    const startedAt = this.deps.clock.now();
+    // Before anything is written: a file that does not fit the mapping leaves no trace.
+    await checkFit(file, request.mapping);
+    const fileHash = await hashed(request, file);
+    if (expectedHash !== null && fileHash !== expectedHash) throw changedSince(file);
+    const source = await this.#source(request.mapping.source);
+    const { load, isNew } = await this.#register(request, file, fileHash, source);
+    if (load.status === 'reverting') throw beingReverted(load.id);
+    const run = { request, file, fileHash, source, load, isNew, startedAt };
+    if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
+    return await this.#run(run);
+  }
+
+  async #replace(
+    request: LoadRequest,
+    file: LoadFile,
+    { loadId, confirm, onReverted }: Replacement,
+  ): Promise<ReplaceResult> {
+    const { loads, reverter } = this.deps;
+    const replaced = await loads.origin(loadId);
+    if (replaced === null) throw noSuchLoad(loadId);
+    if (replaced.source !== request.mapping.source) throw ofAnotherSource(replaced, request.mapping.source);
+    await this.#demandReady(request.mapping.source);
+    const { checked, fileHash, known } = await this.#check(request, file, loadId);
+    if (checked.outcome !== 'loaded' || checked.events === 0) return { checked, loaded: null, isDeclined: false };
+    if (known?.status === 'reverting') throw beingReverted(known.id);
+    const hasBegun = replaced.status === 'reverting' || replaced.status === 'reverted';
+    if (!hasBegun && !(await confirm(replaced, await reverter.extentOfLoad(loadId)))) {
+      return { checked, loaded: null, isDeclined: true };
+    }
+    // Time has passed since: what would stop the load now is to stop the revert.
+    await this.#demandReady(request.mapping.source);
+    if ((await hashed(request, file)) !== fileHash) throw changedSince(file);
+    const { signal } = request;
+    const { id } = await reverter.takeBackLoad(loadId);
+    await reverter.done(id, {
+      ...(signal === undefined ? undefined : { signal }),
+      ...(onReverted === undefined ? undefined : { onProgress: onReverted }),
+    });
+    return { checked, loaded: await this.#load(request, file, fileHash), isDeclined: false };
+  }
+
+  /** @param replacedId a load that will be gone by then, and does not count as known */
+  async #check(request: LoadRequest, file: LoadFile, replacedId: Uuid | null = null): Promise<Checked> {
+    const startedAt = this.deps.clock.now();
+    const { mapping } = request;
+    await checkFit(file, mapping);
+    const fileHash = await hashed(request, file);
+    const source = await this.deps.sources.findByKey(mapping.source);
+    const found =
+      source === null ? null : await this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash: mapping.hash });
+    const known = found?.id === replacedId ? null : found;
+    const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
+    const target = new DryRunTarget(this.deps.checker);
+    const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
+      ...this.deps,
+      acceptor: target,
+      deadLetters: target,
+      source: source ?? { id: 0, key: mapping.source },
+      loadId: known?.id ?? '',
+      historical: request.emit !== true,
+      receivedAtMs: known?.startedAt ?? startedAt,
+      maxInFlight: 1,
+      startFrom: NO_COUNTS,
+      checkpoint: () => Promise.resolve(),
+      failed: () => Promise.resolve(),
+    });
+    const checked = {
+      outcome,
+      alreadyLoaded: known?.status === 'done',
+      source: mapping.source,
+      timeShiftMs,
+      ...this.#figures(counts, file, startedAt),
+      refused: counts.refused,
+      ...target.findings,
+    };
+    return { checked, fileHash, known };
+  }
+
+  /** @throws WeftError SOURCE_PAUSED */
+  async #demandReady(sourceKey: string): Promise<void> {
+    if ((await this.deps.sources.findByKey(sourceKey))?.paused === true) throw paused(sourceKey);
   }
 
   /**
@@ -180,11 +221,8 @@ export class LoadService {
    */
   async #source(key: string): Promise<Source> {
     const source = (await this.deps.sources.findByKey(key)) ?? (await this.deps.sources.ensure({ key, kind: 'batch' }));
-    if (!source.paused) return source;
-    throw new WeftError('SOURCE_PAUSED', `the source ${key} is paused`, {
-      where: 'source',
-      hint: `resume it first: weft sources resume ${key}`,
-    });
+    if (source.paused) throw paused(key);
+    return source;
   }
 
   async #register(
@@ -323,13 +361,6 @@ export class LoadService {
   }
 }
 
-function beingReverted(id: string): WeftError {
-  return new WeftError('CONFLICT', 'an earlier load of this file is being reverted', {
-    where: id,
-    hint: 'load it again once weft load list shows it reverted',
-  });
-}
-
 async function checkFit(file: LoadFile, mapping: Mapping): Promise<void> {
   const { opened } = await openUnits(file, mapping, UNNAMED);
   await opened.chunks.return();
@@ -339,6 +370,13 @@ function hashed({ signal, onProgress }: LoadRequest, file: LoadFile): Promise<st
   return hashFile(file, signal, (bytesRead) => {
     onProgress?.({ ...NO_PROGRESS, phase: 'hashing', bytesRead, bytesTotal: file.sizeBytes });
   });
+}
+
+interface Checked {
+  readonly checked: DryRunResult;
+  readonly fileHash: string;
+  /** The load of this file with this mapping. */
+  readonly known: LoadRecord | null;
 }
 
 interface Run {

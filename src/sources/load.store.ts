@@ -29,6 +29,19 @@ export interface NewLoad extends LoadKey {
   readonly startedAt: number;
 }
 
+/** Which load it is, for people. */
+export interface LoadOrigin {
+  readonly id: Uuid;
+  /** Key of its source. */
+  readonly source: string;
+  readonly fileName: string;
+  readonly status: LoadStatus;
+  /** ms */
+  readonly startedAt: number;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 const FIELDS = `id, time_shift_ms AS "timeShiftMs", emit, status, started_at AS "startedAt",
   finished_at AS "finishedAt", rows_read AS "rowsRead", rows_skipped AS "rowsSkipped", accepted, duplicates, refused,
   identifiers_dropped AS dropped`;
@@ -42,6 +55,17 @@ export class LoadStore {
     const rows = await this.db.query<LoadRecord>(
       `SELECT ${FIELDS} FROM loads WHERE source_id = $1 AND file_hash = $2 AND mapping_hash = $3 AND status <> 'reverted'`,
       [key.sourceId, key.fileHash, key.mappingHash],
+    );
+    return rows[0] ?? null;
+  }
+
+  /** Null where there is none with this id. */
+  async origin(id: string): Promise<LoadOrigin | null> {
+    if (!UUID.test(id)) return null;
+    const rows = await this.db.query<LoadOrigin>(
+      `SELECT l.id, s.key AS source, l.file_name AS "fileName", l.status, l.started_at AS "startedAt"
+       FROM loads l JOIN sources s ON s.id = l.source_id WHERE l.id = $1`,
+      [id],
     );
     return rows[0] ?? null;
   }

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
+import type { Confirm } from '../../src/platform/command-line.js';
 import { loadCommand } from '../../src/sources/load.command.js';
 import type { LoadReverter } from '../../src/sources/load.model.js';
 import { LoadReader } from '../../src/sources/load.reader.js';
@@ -39,9 +40,11 @@ describe('a load', () => {
   let world: World;
   let folder: string;
   let sources: SourceService;
+  let confirm: Confirm | null;
 
   beforeEach(async () => {
     world = await createWorld(START_MS);
+    confirm = null;
     await world.accept([], { source: 'web' });
     await defineSome(world);
     folder = await mkdtemp(join(tmpdir(), 'weft-revert-'));
@@ -91,7 +94,7 @@ describe('a load', () => {
           withDryRun: (use) => use(service),
           withLoads: (use) => use(loads),
           withReverter: (use) => use({ loads, reverter }),
-          confirm: null,
+          confirm,
         }),
       args,
     );
@@ -150,19 +153,82 @@ describe('a load', () => {
     await world.drain();
     const before = await knownOf(world);
     expect(Object.keys(before.features)).toEqual(['user_id:o1', 'user_id:o2', 'user_id:o3']);
-    const refused = await load('bad.yaml', '--replace', wrong);
+    const refused = await load('bad.yaml', '--replace', wrong, '--yes');
     expect(refused).toMatchObject({ code: 1 });
     expect(refused.stderr).toContain('Nothing was changed');
     await world.drain();
     expect(await knownOf(world)).toEqual(before);
 
-    const replaced = await load('good.yaml', '--replace', wrong);
+    const replaced = await load('good.yaml', '--replace', wrong, '--yes');
     expect(JSON.parse(replaced.stdout)).toMatchObject({ outcome: 'loaded', accepted: 3, duplicates: 0 });
     await world.drain();
     expect(await totals()).toEqual({ 'user_id:u1': 15, 'user_id:u2': 7 });
     // Run again after a stop, it only finds that all is done.
     expect(JSON.parse((await load('good.yaml', '--replace', wrong)).stdout)).toMatchObject({
       outcome: 'already_loaded',
+    });
+  });
+
+  describe('that is to be replaced stands', () => {
+    let wrong: string;
+
+    beforeEach(async () => {
+      await writeFile(join(folder, 'wrong.yaml'), mapping('total').replace('user_id: person', 'user_id: order'));
+      wrong = loadId(await load('wrong.yaml'));
+      await world.drain();
+    });
+
+    const expectThatItStands = async (): Promise<void> => {
+      await world.drain();
+      const [row] = await world.db.query('SELECT status FROM loads WHERE id = $1', [wrong]);
+      expect(row).toEqual({ status: 'done' });
+      expect(Object.keys((await knownOf(world)).features)).toEqual(['user_id:o1', 'user_id:o2', 'user_id:o3']);
+    };
+
+    it('while its source is paused', async () => {
+      await sources.update('shop', { paused: true });
+      const refused = await load('good.yaml', '--replace', wrong, '--yes');
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain('the source shop is paused');
+      await expectThatItStands();
+    });
+
+    it('where its source is paused while somebody is asked', async () => {
+      confirm = async () => (await sources.update('shop', { paused: true })).paused;
+      expect((await load('good.yaml', '--replace', wrong)).stderr).toContain('the source shop is paused');
+      await expectThatItStands();
+    });
+
+    it('where the mapping is of another source', async () => {
+      await writeFile(join(folder, 'other.yaml'), mapping('total').replace('source: shop', 'source: web'));
+      const refused = await load('other.yaml', '--replace', wrong, '--yes');
+      expect(refused.stderr).toContain('the load is of the source shop, and the mapping is of web');
+      await expectThatItStands();
+    });
+
+    it('where the file changes after it was checked', async () => {
+      confirm = async () => {
+        await appendFile(join(folder, 'orders.csv'), 'o5,u5,1,2023-11-14T00:00:00Z\n');
+        return true;
+      };
+      const refused = await load('good.yaml', '--replace', wrong);
+      expect(refused.stderr).toContain('the file is not what it was when it was checked');
+      await expectThatItStands();
+    });
+
+    it('unless that is confirmed', async () => {
+      expect(await load('good.yaml', '--replace', wrong)).toMatchObject({ code: 2 });
+      await expectThatItStands();
+      const questions: string[] = [];
+      confirm = (question) => {
+        questions.push(question);
+        return Promise.resolve(false);
+      };
+      expect(await load('good.yaml', '--replace', wrong)).toMatchObject({ code: 1, stderr: 'Nothing was changed.\n' });
+      expect(questions).toEqual([expect.stringContaining('3 events of 3 profiles. Revert it?')]);
+      await expectThatItStands();
+      confirm = () => Promise.resolve(true);
+      expect(await load('good.yaml', '--replace', wrong)).toMatchObject({ code: 3 });
     });
   });
 
