@@ -7,20 +7,15 @@ import type { AppliedWatch } from '../events/applied-watch.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
-import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
 import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
-import type { TraitDefinition } from '../profiles/trait-definition.model.js';
 import type { PlanService } from '../plans/plan.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
-import type { RowScorer } from '../scoring/prediction.model.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
-import type { Definitions } from '../segments/definitions.model.js';
 import type { ProfileSnapshot } from '../segments/profile-snapshot.model.js';
-import type { StoredSegment } from '../segments/segment.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
@@ -31,26 +26,6 @@ import type { StoredDocumentService } from './documents/stored-document.service.
 import type { EdgeProfiles } from './edge/edge-profiles.js';
 import type { Credentials } from './auth/credentials.js';
 import type { RequestLimits } from './request-limits.js';
-
-/** What reads need of the definitions in force; one consistent whole. */
-export interface ApiDefinitions extends Definitions {
-  readonly sourceKeys: ReadonlyMap<number, string>;
-  /** Drafts and active segments, by key. */
-  readonly stored: ReadonlyMap<string, StoredSegment>;
-  readonly views: ReadonlyMap<string, StoredFeatureView>;
-  readonly services: ReadonlyMap<string, StoredFeatureService>;
-  readonly traits: readonly TraitDefinition[];
-  /** Keys of active models of which edge keys may be told. */
-  readonly edgeModels: readonly string[];
-  readonly scorer: RowScorer;
-  isReady(featureIndex: number): boolean;
-}
-
-export interface DefinitionsSource {
-  current(): Promise<ApiDefinitions>;
-  /** Makes the next `current` load anew. */
-  invalidate(): void;
-}
 
 /** Profiles by id or identifier, many at once, in the order asked. */
 export interface SnapshotSource {

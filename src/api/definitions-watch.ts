@@ -1,6 +1,6 @@
 import type { Database } from '../platform/postgres.js';
 import { WeftError } from '../platform/errors.js';
-import type { ApiDefinitions, DefinitionsSource } from './api-services.js';
+import type { ApiDefinitions, DefinitionsSource } from './api-definitions.model.js';
 
 export interface DefinitionsWatchOptions {
   readonly db: Database;

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../events/event.model.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 
 export interface EdgeScoreView {
   readonly model: string;

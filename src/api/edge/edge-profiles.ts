@@ -3,7 +3,7 @@ import type { AppliedWatch } from '../../events/applied-watch.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { CounterHandle, Metrics } from '../../platform/metrics.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 import {
   defaultAnswer,
   EdgeMarks,

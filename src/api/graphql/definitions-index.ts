@@ -3,7 +3,7 @@ import { WeftError } from '../../platform/errors.js';
 import { nearestName } from '../../platform/near-names.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 
 /** A feature as a query can ask for it. */
 export interface ReadableFeature {

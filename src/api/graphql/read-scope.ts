@@ -1,5 +1,6 @@
 import type { StoredSegment } from '../../segments/segment.reader.js';
-import type { ApiDefinitions, ApiServices } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
+import type { ApiServices } from '../api-services.js';
 import type { DefinitionsIndex } from './definitions-index.js';
 
 /** What all reads of one request have in common. */

@@ -5,7 +5,7 @@ import type { FeatureValue } from '../../features/feature.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 
 /** A stored profile as a segment sees it at an instant that is not one of the pipeline's. */
 export class SnapshotContext implements EvalContext {

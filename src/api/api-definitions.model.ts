@@ -1,0 +1,25 @@
+import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
+import type { TraitDefinition } from '../profiles/trait-definition.model.js';
+import type { RowScorer } from '../scoring/prediction.model.js';
+import type { Definitions } from '../segments/definitions.model.js';
+import type { StoredSegment } from '../segments/segment.reader.js';
+
+/** What reads need of the definitions in force; one consistent whole. */
+export interface ApiDefinitions extends Definitions {
+  readonly sourceKeys: ReadonlyMap<number, string>;
+  /** Drafts and active segments, by key. */
+  readonly stored: ReadonlyMap<string, StoredSegment>;
+  readonly views: ReadonlyMap<string, StoredFeatureView>;
+  readonly services: ReadonlyMap<string, StoredFeatureService>;
+  readonly traits: readonly TraitDefinition[];
+  /** Keys of active models of which edge keys may be told. */
+  readonly edgeModels: readonly string[];
+  readonly scorer: RowScorer;
+  isReady(featureIndex: number): boolean;
+}
+
+export interface DefinitionsSource {
+  current(): Promise<ApiDefinitions>;
+  /** Makes the next `current` load anew. */
+  invalidate(): void;
+}
