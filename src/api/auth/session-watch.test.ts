@@ -85,4 +85,29 @@ describe('SessionWatch', () => {
     await watch.sweep();
     expect([gone.checks, gone.ends, leaving.ends]).toEqual([0, 0, 0]);
   });
+
+  it('goes on with the others where one cannot be told of', async () => {
+    const unknowable = aSession({ isStillValid: () => Promise.reject(new Error('away')) });
+    const revoked = aSession({ isStillValid: () => Promise.resolve(false) });
+    watch.add(unknowable);
+    watch.add(revoked);
+    clock.advance(10_000);
+    await watch.sweep();
+    expect([unknowable.ends, revoked.ends]).toEqual([0, 1]);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('ends those that have expired while the answer about another is still awaited', async () => {
+    let answer: (isValid: boolean) => void = () => undefined;
+    watch.add(aSession({ isStillValid: () => new Promise((resolve) => (answer = resolve)) }));
+    const expired = aSession({ expiresAt: 20_000 });
+    watch.add(expired);
+    clock.set(11_000);
+    const sweeping = watch.sweep();
+    clock.set(20_000);
+    await watch.sweep();
+    expect(expired).toMatchObject({ ends: 1, checks: 0 });
+    answer(true);
+    await sweeping;
+  });
 });

@@ -43,29 +43,48 @@ export class SessionWatch {
     this.#checkedAtMs.clear();
   }
 
-  /** One after the other, so that many sessions ask the database no more at once than one does. */
+  /**
+   * Those that have expired first, for which nobody has to be asked. The others one after the other, so that many
+   * sessions ask the database no more at once than one does; one that cannot be told of holds up none behind it.
+   */
   async sweep(): Promise<void> {
+    this.#endExpired();
     if (this.#isSweeping) return;
     this.#isSweeping = true;
     try {
-      for (const [session, checkedAtMs] of this.#checkedAtMs) {
-        if (!(await this.#mayGoOn(session, checkedAtMs)) && this.#checkedAtMs.delete(session)) session.end();
-      }
-    } catch (error) {
-      // Nobody is cut off because the database is away; the next sweep asks again.
-      this.deps.onError(error);
+      for (const [session, checkedAtMs] of this.#checkedAtMs) await this.#check(session, checkedAtMs);
     } finally {
       this.#isSweeping = false;
     }
   }
 
-  async #mayGoOn(session: Session, checkedAtMs: number): Promise<boolean> {
-    const { clock, checkMs = 10_000 } = this.deps;
+  #endExpired(): void {
+    const nowMs = this.deps.clock.now();
+    for (const session of this.#checkedAtMs.keys()) {
+      if (session.expiresAt !== null && session.expiresAt <= nowMs) this.#end(session);
+    }
+  }
+
+  async #check(session: Session, checkedAtMs: number): Promise<void> {
+    const { clock, onError, checkMs = 10_000 } = this.deps;
     const nowMs = clock.now();
-    if (session.expiresAt !== null && session.expiresAt <= nowMs) return false;
-    if (nowMs - checkedAtMs < checkMs) return true;
-    if (!(await session.isStillValid())) return false;
-    if (this.#checkedAtMs.has(session)) this.#checkedAtMs.set(session, nowMs);
-    return true;
+    if (nowMs - checkedAtMs < checkMs) return;
+    try {
+      if (!(await session.isStillValid())) this.#end(session);
+      else if (this.#checkedAtMs.has(session)) this.#checkedAtMs.set(session, nowMs);
+    } catch (error) {
+      // Nobody is cut off because the database is away; the next sweep asks again.
+      onError(error);
+    }
+  }
+
+  /** A session that cannot be ended is still taken off the list: it would be tried for ever. */
+  #end(session: Session): void {
+    if (!this.#checkedAtMs.delete(session)) return;
+    try {
+      session.end();
+    } catch (error) {
+      this.deps.onError(error);
+    }
   }
 }
