@@ -12,7 +12,7 @@ import { isOriginAllowed } from './edge/edge-http.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
-import { readOperation } from './graphql/read-document.js';
+import { readOperation } from './graphql/read-operation.js';
 import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
 
 export interface SocketLimits {
@@ -119,9 +119,13 @@ async function connect(
       extra.socket.close(UNAUTHORIZED, 'Unauthorized');
       return false;
     }
+    const { socket } = extra;
+    // One that was closed meanwhile never closes again: nothing would take it off the watch.
+    if (socket.readyState !== socket.OPEN) return false;
     extra.secret = secret;
     if (!isOriginAllowed(key, extra.request.headers.origin)) return false;
-    const { socket } = extra;
+    // Public by nature, and edge keys have nothing to subscribe to: sockets would be anybody's to hold.
+    if (!hasScope(key, 'read') && !hasScope(key, 'ingest')) return false;
     const leave = sessions.add({
       expiresAt: key.expiresAt,
       isStillValid: async () => (await services.credentials.verify(secret)) !== null,
@@ -130,7 +134,7 @@ async function connect(
       },
     });
     socket.once('close', leave);
-    return hasScope(key, 'read') || hasScope(key, 'ingest') || hasScope(key, 'edge');
+    return true;
   } catch (error) {
     presenter.onDefect(error, presenter.newErrorId());
     extra.socket.close(INTERNAL_ERROR, 'Internal server error');

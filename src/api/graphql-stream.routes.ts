@@ -4,12 +4,13 @@ import { GraphQLError, type ExecutionResult } from 'graphql';
 import { createHandler, type Handler, type Response } from 'graphql-sse';
 import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
+import { hasScope, type Principal } from './auth/api-key.model.js';
 import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import type { Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
-import { readOperation, type Operation } from './graphql/read-document.js';
+import { readOperation, type Operation } from './graphql/read-operation.js';
 import { answerErrors, bearerOf, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
 import { SseStream } from './sse-stream.js';
 import {
@@ -94,8 +95,10 @@ class StreamRoutes {
   }
 
   async answer(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const owner = request.principal?.id;
-    if (owner === undefined) throw unauthenticated();
+    const { principal } = request;
+    if (principal === null) throw unauthenticated();
+    refuseEdgeKey(principal);
+    const owner = principal.id;
     const token = tokenOf(request);
     const streams = (request.headers.accept ?? '').includes('text/event-stream');
     if (request.method === 'PUT') return this.#reserve(request, reply, owner);
@@ -212,6 +215,15 @@ class StreamRoutes {
     if (this.#open.size < this.#limits.maxStreams) return;
     throw new WeftError('OVERLOADED', 'too many streams', { retryAfterMs: 5_000 });
   }
+}
+
+/** Public by nature, and edge keys have nothing to subscribe to: streams would be anybody's to hold. */
+function refuseEdgeKey(principal: Principal): void {
+  if (hasScope(principal, 'read') || hasScope(principal, 'ingest')) return;
+  throw new WeftError('FORBIDDEN', 'this key may not stream', {
+    where: 'authorization',
+    hint: 'ask /graphql: there is nothing that an edge key could subscribe to',
+  });
 }
 
 function sseHandler({ admission, services, watch, presenter, sessions }: StreamRoutesOptions): SseHandler {

@@ -1,6 +1,6 @@
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient, type Client } from 'graphql-ws';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 
@@ -126,5 +126,51 @@ describe('a key with a rate', () => {
     });
     world.clock.advance(1_000);
     expect(await first(client.iterate({ query: READ }))).toHaveProperty('data.segments');
+  });
+});
+
+describe('an edge key', () => {
+  it('holds neither sockets nor streams: it has nothing to subscribe to', async () => {
+    let code: number | undefined;
+    wsClient(world.keys.edge, (closed) => (code = closed));
+    await expect.poll(() => code).toBe(4403);
+    for (const method of ['POST', 'PUT']) {
+      const response = await fetch(`${world.url}/graphql/stream`, {
+        method,
+        headers: { authorization: `Bearer ${world.keys.edge}`, accept: 'text/event-stream' },
+      });
+      expect([response.status, await response.json()]).toMatchObject([403, { errors: [{}] }]);
+    }
+  });
+});
+
+describe('a socket that is closed while its key is looked up', () => {
+  const connections = () => new Promise((resolve) => world.app.server.getConnections((_, count) => resolve(count)));
+
+  it('is not watched from then on', async () => {
+    const { keys } = world.services;
+    const verify = keys.verify.bind(keys);
+    const verified: string[] = [];
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    vi.spyOn(keys, 'verify').mockImplementation(async (secret) => {
+      verified.push(secret);
+      if (secret === world.keys.read) await gate;
+      return verify(secret);
+    });
+    const hasty = new WebSocket(`${world.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    hasty.on('open', () =>
+      hasty.send(JSON.stringify({ type: 'connection_init', payload: { apiKey: world.keys.read } })),
+    );
+    await expect.poll(() => verified).toEqual([world.keys.read]);
+    hasty.terminate();
+    await expect.poll(connections).toBe(0);
+    open();
+    const patient = wsClient(world.keys.admin);
+    await new Promise<void>((resolve) => patient.on('connected', () => resolve()));
+    world.clock.advance(10_000);
+    // Those watched are asked about in turn: this one is after the other.
+    await expect.poll(() => verified.filter((secret) => secret === world.keys.admin).length).toBe(2);
+    expect(verified.filter((secret) => secret === world.keys.read)).toHaveLength(1);
   });
 });
