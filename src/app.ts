@@ -235,10 +235,15 @@ async function startKeys(
   const onLastUsedError = (error: unknown): void => {
     log.warn(error, 'the last use of a key could not be noted');
   };
+  const onLookUpError = (error: unknown): void => {
+    log.warn(error, 'an edge key could not be looked up anew; what was known of it counts on');
+  };
   const store = new ApiKeyStore(db.dataSource);
-  return lifecycle.start('keys', () => new ApiKeyService({ store, clock, secret, randomBytes, onLastUsedError }), {
-    drain: (service) => service.drain(),
-  });
+  return lifecycle.start(
+    'keys',
+    () => new ApiKeyService({ store, clock, secret, randomBytes, onLastUsedError, onLookUpError }),
+    { drain: (service) => service.drain() },
+  );
 }
 
 /** @throws WeftError CONFIG_INVALID where it is not the one that this database was used with */

@@ -83,3 +83,84 @@ describe('ReadThroughCache', () => {
     expect([cache.known('a'), cache.known('c')]).toEqual([undefined, { version: 1 }]);
   });
 });
+
+describe('an answer that may stand in for one that is away', () => {
+  let errors: unknown[];
+
+  beforeEach(() => {
+    errors = [];
+    const answer = async (key: string): Promise<Row | null> => {
+      const row = rows.get(key) ?? null;
+      asked.push([key, undefined]);
+      await gate;
+      return row;
+    };
+    cache = new ReadThroughCache({
+      maxAgeMs: 10_000,
+      maxEntries: 2,
+      clock,
+      load: answer,
+      standIn: {
+        refreshAfterMs: 5_000,
+        maxAgeMs: 600_000,
+        patienceMs: 1,
+        mayStandIn: ({ version }) => version < 9,
+        onError: (error) => errors.push(error),
+      },
+    });
+  });
+
+  const isAway = (): void => {
+    gate = Promise.reject(new Error('away'));
+    gate.catch(() => undefined);
+  };
+
+  it('is looked up anew before its age, so that nobody waits', async () => {
+    await cache.get('a');
+    rows.set('a', { version: 2 });
+    clock.advance(5_000);
+    expect(cache.known('a')).toEqual({ version: 1 });
+    await Promise.resolve();
+    await expect.poll(() => cache.known('a')).toEqual({ version: 2 });
+    expect(asked).toHaveLength(2);
+  });
+
+  it('counts past its age where the look-up fails, is tried again each second, and ends with its bound', async () => {
+    await cache.get('a');
+    isAway();
+    clock.advance(10_000);
+    expect(cache.known('a')).toBeUndefined();
+    expect(await cache.get('a')).toEqual({ version: 1 });
+    expect(errors).toHaveLength(1);
+    expect(cache.known('a')).toEqual({ version: 1 });
+    expect(asked).toHaveLength(2);
+    clock.advance(1_000);
+    expect(cache.known('a')).toEqual({ version: 1 });
+    await expect.poll(() => errors.length).toBe(2);
+    clock.advance(589_000);
+    expect(cache.known('a')).toBeUndefined();
+    await expect(cache.get('a')).rejects.toThrow('away');
+  });
+
+  it('counts past its age where the look-up hangs, until that has come to something', async () => {
+    await cache.get('a');
+    let open: () => void = () => undefined;
+    gate = new Promise((resolve) => (open = resolve));
+    rows.set('a', { version: 2 });
+    clock.advance(10_000);
+    expect(await cache.get('a')).toEqual({ version: 1 });
+    expect(cache.known('a')).toEqual({ version: 1 });
+    open();
+    await expect.poll(() => cache.known('a')).toEqual({ version: 2 });
+  });
+
+  it('does not count past its age while the look-up answers, nor where it may not stand in', async () => {
+    await cache.get('a');
+    rows.set('a', { version: 9 });
+    clock.advance(10_000);
+    expect(await cache.get('a')).toEqual({ version: 9 });
+    isAway();
+    clock.advance(10_000);
+    await expect(cache.get('a')).rejects.toThrow('away');
+  });
+});

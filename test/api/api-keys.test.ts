@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import type { StoredApiKey } from '../../src/api/auth/api-key.store.js';
@@ -21,9 +21,12 @@ class CountingStore extends ApiKeyStore {
   readonly lastUsed: [string, number][] = [];
   /** What the write of `last_used_at` waits for. */
   gate: Promise<void> = Promise.resolve();
+  /** What look-ups wait for. */
+  lookupGate: Promise<void> = Promise.resolve();
 
-  override findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
+  override async findByHash(keyHash: Buffer): Promise<StoredApiKey | null> {
     this.lookups += 1;
+    await this.lookupGate;
     return super.findByHash(keyHash);
   }
 
@@ -42,9 +45,10 @@ let keys: ApiKeyService;
 const lost: unknown[] = [];
 const services: ApiKeyService[] = [];
 
-function newService(): ApiKeyService {
+function newService(lookUpTimeoutMs = 60_000): ApiKeyService {
   const service = new ApiKeyService({
     store,
+    lookUpTimeoutMs,
     clock,
     secret: SECRET,
     randomBytes,
@@ -101,6 +105,64 @@ describe('ApiKeyService', () => {
     expect(await keys.verify(unknown)).toBeNull();
     expect(await keys.verify('hello')).toBeNull();
     expect(store.lookups).toBe(1);
+  });
+
+  it('keeps the keys that exist, whatever many secrets that do not are tried', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    await keys.verify(secret);
+    vi.spyOn(store, 'findByHash').mockResolvedValue(null);
+    for (let i = 0; i < 10_001; i += 1) await keys.verify(`weft_r_${String(i).padStart(43, '0')}`);
+    expect(keys.verifyKnown(secret)).not.toBeUndefined();
+    expect(keys.verifyKnown(`weft_r_${'0'.repeat(43)}`)).toBeUndefined();
+    expect(keys.verifyKnown(`weft_r_${'10000'.padStart(43, '0')}`)).toBeNull();
+  });
+
+  it('looks up a hundred secrets at a time, and those that are known besides', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['read'] });
+    await keys.verify(secret);
+    clock.advance(10_000);
+    let open: () => void = () => undefined;
+    store.lookupGate = new Promise((resolve) => (open = resolve));
+    const tried = Array.from({ length: 101 }, (_, i) => keys.verify(`weft_r_${String(i).padStart(43, '0')}`));
+    await expect(tried[100]).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterMs: 1_000 });
+    const known = keys.verify(secret);
+    open();
+    expect(await known).not.toBeNull();
+    expect(await Promise.all(tried.slice(0, 100))).toEqual(Array.from({ length: 100 }, () => null));
+  });
+
+  it('waits for no look-up for longer than its bound', async () => {
+    const { secret } = await keys.create({ name: 'a', scopes: ['edge'] });
+    const impatient = newService(1);
+    store.lookupGate = new Promise(() => undefined);
+    await expect(impatient.verify(secret)).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 1_000 });
+  });
+
+  it('keeps an edge key valid for ten minutes while the database is away, up to its expiry; no other', async () => {
+    const edge = await keys.create({ name: 'a', scopes: ['edge'] });
+    const short = await keys.create({ name: 'b', scopes: ['edge'], expiresAt: NOW + 30_000 });
+    const read = await keys.create({ name: 'c', scopes: ['read'] });
+    for (const { secret } of [edge, short, read]) await keys.verify(secret);
+    store.lookupGate = Promise.reject(new Error('away'));
+    store.lookupGate.catch(() => undefined);
+    clock.advance(30_000);
+    expect(await keys.verify(edge.secret)).not.toBeNull();
+    expect(await keys.verify(short.secret)).toBeNull();
+    await expect(keys.verify(read.secret)).rejects.toThrow('away');
+    clock.advance(569_999);
+    expect(await keys.verify(edge.secret)).not.toBeNull();
+    clock.advance(1);
+    await expect(keys.verify(edge.secret)).rejects.toThrow('away');
+  });
+
+  it('refuses a revoked edge key within 10 s while the database answers', async () => {
+    const { key, secret } = await keys.create({ name: 'a', scopes: ['edge'] });
+    const elsewhere = newService();
+    await elsewhere.verify(secret);
+    await keys.revoke(key.id);
+    clock.advance(10_000);
+    expect(elsewhere.verifyKnown(secret)).toBeUndefined();
+    expect(await elsewhere.verify(secret)).toBeNull();
   });
 
   it('refuses a key from the instant it expires, cached or not', async () => {

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { signIdentifier } from '../../src/api/auth/edge-signature.js';
+import { WeftError } from '../../src/platform/errors.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { askEdge, postEdge, type EdgeCall, type EdgeResponse } from '../support/edge-calls.js';
 import { readModelFixture } from '../support/model-fixtures.js';
@@ -413,5 +415,29 @@ describe('a key in the query string', () => {
       const response = await fetch(`${world.url}/graphql?${search.toString()}`);
       expect(response.status).toBe(403);
     }
+  });
+});
+
+describe('while the database is away', () => {
+  const asking = (secret: string) =>
+    ask(
+      { identifier: anonymous('never-asked-before-and-away'), deadlineMs: 100, onMiss: { segments: ['default'] } },
+      { key: secret },
+    );
+
+  it.each([
+    ['fails', () => Promise.reject(new WeftError('UNAVAILABLE', 'the database is away'))],
+    ['hangs', () => new Promise<never>(() => undefined)],
+  ])('a page is answered with 200 and its default, also where the look-up of its key %s', async (how, away) => {
+    await ask({ identifier: anonymous(ANN) });
+    vi.spyOn(ApiKeyStore.prototype, 'findByHash').mockImplementation(away);
+    vi.spyOn(world.services.snapshots, 'byIdentifiers').mockImplementation(away);
+    for (let i = 0; i < 3; i += 1) {
+      world.clock.advance(10_000);
+      const { status, profile } = await asking(key);
+      expect([status, profile?.degraded, profile?.segments]).toEqual([200, true, ['default']]);
+    }
+    const unknown = await asking(`weft_e_${how.padEnd(43, '0')}`);
+    expect([unknown.status, unknown.code, unknown.headers.has('retry-after')]).toEqual([503, 'UNAVAILABLE', true]);
   });
 });

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { newId } from '../../platform/ids.js';
@@ -20,7 +21,19 @@ import { checkNewKey, type NewApiKey } from './check-new-key.js';
 
 /** A revocation takes effect everywhere within this time, and at once in the process that made it. */
 const CACHE_TTL_MS = 10_000;
+/** From this age on an edge key in use is looked up anew while it still counts: no page view waits for that. */
+const REFRESH_AFTER_MS = 5_000;
+/** How much later the revocation of an edge key may take effect while the database cannot be asked. */
+const STAND_IN_MS = 600_000;
+/** How long a page view waits for the key to be looked up anew before what was known of it counts. */
+const STAND_IN_PATIENCE_MS = 20;
+/** How long anybody waits for a look-up. */
+const LOOK_UP_TIMEOUT_MS = 2_000;
 const MAX_CACHED_KEYS = 10_000;
+/** Secrets that stand for no key, which anybody can make up: they take no room from those that do. */
+const MAX_CACHED_UNKNOWN = 1_000;
+/** Look-ups under way at most of secrets that are new here, and besides as many of keys that are known. */
+const MAX_LOOK_UPS = 100;
 const LAST_USED_EVERY_MS = 60_000;
 const MAX_KEYS_OF_SOURCE = 200;
 const MAX_OVERLAP_MS = 90 * 86_400_000;
@@ -36,8 +49,7 @@ export interface CreatedKey {
 }
 
 interface CacheEntry {
-  /** Null: there is no such key. */
-  readonly key: StoredApiKey | null;
+  readonly key: StoredApiKey;
   lastUsedWrittenMs: number;
 }
 
@@ -50,6 +62,10 @@ export interface ApiKeyDependencies {
   readonly randomBytes: (size: number) => Buffer;
   /** Told when `last_used_at` could not be written; the request goes on. */
   readonly onLastUsedError: (error: unknown) => void;
+  /** Told when a key could not be looked up anew, and what was known of it counted on. */
+  readonly onLookUpError?: (error: unknown) => void;
+  /** Default 2,000. */
+  readonly lookUpTimeoutMs?: number;
 }
 
 /**
@@ -64,6 +80,10 @@ export interface ApiKeyDependencies {
 export class ApiKeyService {
   /** By hash of the secret, in base64. */
   readonly #cache: ReadThroughCache<CacheEntry>;
+  /** When it was found that there is no such key, ms, by the same. */
+  readonly #unknown = new LRUCache<string, number>({ max: MAX_CACHED_UNKNOWN });
+  /** Look-ups under way, those included that nobody waits for any more. */
+  readonly #lookUps = { ofNew: 0, ofKnown: 0 };
   /** Writes of `last_used_at` under way; at most one a key and minute. */
   readonly #writing = new Set<Promise<void>>();
 
@@ -72,7 +92,14 @@ export class ApiKeyService {
       maxAgeMs: CACHE_TTL_MS,
       maxEntries: MAX_CACHED_KEYS,
       clock: deps.clock,
-      load: (hash, previous) => this.#find(Buffer.from(hash, 'base64'), previous),
+      load: (hash, previous) => this.#lookUp(hash, previous),
+      standIn: {
+        refreshAfterMs: REFRESH_AFTER_MS,
+        maxAgeMs: STAND_IN_MS,
+        patienceMs: STAND_IN_PATIENCE_MS,
+        mayStandIn: ({ key }) => key.scopes.length === 1 && key.scopes[0] === 'edge',
+        onError: (error) => deps.onLookUpError?.(error),
+      },
     });
   }
 
@@ -121,7 +148,7 @@ export class ApiKeyService {
         hint: 'rotate that one: it is the key whose rotatedFrom is this id',
       });
     }
-    this.#cache.clear();
+    this.#forget();
     return created;
   }
 
@@ -140,24 +167,39 @@ export class ApiKeyService {
     });
   }
 
-  /** The key that a secret stands for; null when it is unknown, expired or revoked. */
+  /**
+   * The key that a secret stands for; null when it is unknown, expired or revoked.
+   *
+   * A key of pages alone that cannot be looked up anew is as it was last known, for up to ten minutes: a page is answered
+   * also while the database is away.
+   * @throws WeftError UNAVAILABLE, OVERLOADED
+   */
   async verify(secret: string): Promise<ApiKey | null> {
     if (!isSecretShaped(secret)) return null;
-    const entry = await this.#cache.get(hashSecret(secret).toString('base64'));
+    const hash = hashSecret(secret).toString('base64');
+    if (this.#isKnownToBeNone(hash)) return null;
+    const entry = await this.#cache.get(hash);
     return entry === null ? null : this.#admit(entry, this.deps.clock.now());
   }
 
   /** As `verify`, by what is in memory; undefined where the database has to be asked. Most requests need no more. */
   verifyKnown(secret: string): ApiKey | null | undefined {
     if (!isSecretShaped(secret)) return null;
-    const entry = this.#cache.known(hashSecret(secret).toString('base64'));
-    return entry === undefined ? undefined : this.#admit(entry, this.deps.clock.now());
+    const hash = hashSecret(secret).toString('base64');
+    const entry = this.#cache.known(hash);
+    if (entry !== undefined) return this.#admit(entry, this.deps.clock.now());
+    return this.#isKnownToBeNone(hash) ? null : undefined;
+  }
+
+  #isKnownToBeNone(hash: string): boolean {
+    const foundAtMs = this.#unknown.get(hash);
+    return foundAtMs !== undefined && this.deps.clock.now() - foundAtMs < CACHE_TTL_MS;
   }
 
   /** Null for a key that may not be used now. */
   #admit(entry: CacheEntry, nowMs: number): ApiKey | null {
     const { key } = entry;
-    if (key === null || !isUsable(key, nowMs)) return null;
+    if (!isUsable(key, nowMs)) return null;
     if (nowMs - entry.lastUsedWrittenMs >= LAST_USED_EVERY_MS) {
       entry.lastUsedWrittenMs = nowMs;
       this.#writeLastUsed(key.id, nowMs);
@@ -180,7 +222,7 @@ export class ApiKeyService {
     if (!(await this.deps.store.revoke(id, this.deps.clock.now()))) {
       throw noSuchKey();
     }
-    this.#cache.clear();
+    this.#forget();
   }
 
   /** Waits for the writes that no request waited for; to be called before the database is closed. */
@@ -215,12 +257,49 @@ export class ApiKeyService {
     this.#writing.add(writing);
   }
 
-  async #find(keyHash: Buffer, previous: CacheEntry | undefined): Promise<CacheEntry> {
-    const found = await this.deps.store.findByHash(keyHash);
-    const key = found !== null && timingSafeEqual(found.keyHash, keyHash) ? found : null;
-    // The row may not show yet what was written a moment ago.
-    return { key, lastUsedWrittenMs: Math.max(previous?.lastUsedWrittenMs ?? 0, key?.lastUsedAt ?? 0) };
+  #forget(): void {
+    this.#cache.clear();
+    this.#unknown.clear();
   }
+
+  /** A look-up that takes too long goes on, and counts, until it ends. */
+  #lookUp(hash: string, previous: CacheEntry | undefined): Promise<CacheEntry | null> {
+    const kind = previous === undefined ? 'ofNew' : 'ofKnown';
+    if (this.#lookUps[kind] >= MAX_LOOK_UPS) {
+      const hint = 'send the same again in a moment';
+      return Promise.reject(new WeftError('OVERLOADED', 'too many keys are looked up', { hint, retryAfterMs: 1_000 }));
+    }
+    this.#lookUps[kind] += 1;
+    const finding = this.#find(hash, previous).finally(() => {
+      this.#lookUps[kind] -= 1;
+    });
+    return withinTime(finding, this.deps.lookUpTimeoutMs ?? LOOK_UP_TIMEOUT_MS);
+  }
+
+  async #find(hash: string, previous: CacheEntry | undefined): Promise<CacheEntry | null> {
+    const keyHash = Buffer.from(hash, 'base64');
+    const nowMs = this.deps.clock.now();
+    const key = await this.deps.store.findByHash(keyHash);
+    if (key === null || !timingSafeEqual(key.keyHash, keyHash)) {
+      this.#unknown.set(hash, nowMs);
+      return null;
+    }
+    // The row may not show yet what was written a moment ago.
+    return { key, lastUsedWrittenMs: Math.max(previous?.lastUsedWrittenMs ?? 0, key.lastUsedAt ?? 0) };
+  }
+}
+
+/** @throws WeftError UNAVAILABLE if it takes longer */
+function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const hint = 'send the same again in a moment';
+      reject(new WeftError('UNAVAILABLE', 'the key cannot be looked up now', { hint, retryAfterMs: 1_000 }));
+    }, timeoutMs);
+    work.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+    });
+  });
 }
 
 function withoutHash(stored: StoredApiKey): ApiKey {
