@@ -30,6 +30,8 @@ export default defineConfig({
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // What a test waits for comes when it comes; a machine that is busy is no reason to fail.
+          expect: { poll: { timeout: 20_000 } },
         },
       },
     ],
