@@ -93,9 +93,9 @@ export class Chores {
     const { db, leases, backfills, retractions } = this.#parts;
     if (definitions.complete) {
       return (
+        (await this.#republish(definitions)) ||
         (await this.#sweep(definitions)) ||
-        (await retractions.runOne(definitions)) ||
-        (await this.#republish(definitions))
+        (await retractions.runOne(definitions))
       );
     }
     const parts = leases.held.map((lease) => lease.part);

@@ -9,6 +9,7 @@ import {
   checkLog,
   checkMigrations,
   checkNode,
+  checkRetractions,
   checkSources,
   failedBy,
   type CheckResult,
@@ -103,6 +104,7 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
         inside.push(
           await checkLog(db),
           await checkDeadLetters(db),
+          await checkRetractions(db),
           await checkSources(db),
           await checkClocks(db, systemClock),
         );

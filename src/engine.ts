@@ -120,6 +120,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
     onCommitted: options.onCommitted,
   });
+  const retractionChore = new RetractionChore({
+    db,
+    clock,
+    log,
+    leases,
+    retractions,
+    pipeline,
+    observer: observers,
+    ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
+  });
   const chores = new Chores({
     db,
     clock,
@@ -129,15 +139,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     backfills: new StreamBackfillStore(),
     timers,
     pipeline,
-    retractions: new RetractionChore({
-      db,
-      clock,
-      log,
-      leases,
-      retractions,
-      pipeline,
-      ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
-    }),
+    retractions: retractionChore,
     invalidate: () => {
       definitions.invalidate();
     },
@@ -173,6 +175,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       db,
       clock,
       retractions,
+      onRequested: () => {
+        retractionChore.wake();
+        worker.wake();
+      },
       sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
     }),
     definitions,

@@ -1,11 +1,13 @@
 import type { EventLog } from './events/event-log.model.js';
+import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { Retraction, RetractedAnchor } from './events/retraction.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
-import type { Pipeline, TakenBack } from './pipeline.js';
+import { mayPass } from './passing-failure.js';
+import { DefinitionsChanged, type Pipeline, type TakenBack } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
@@ -19,6 +21,7 @@ export interface RetractionChoreParts {
   readonly leases: PartitionLeases;
   readonly retractions: RetractionStore;
   readonly pipeline: Pipeline;
+  readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
   readonly maxStepEvents?: number;
 }
@@ -26,6 +29,8 @@ export interface RetractionChoreParts {
 const MAX_STEP_ANCHORS = 500;
 const MAX_STEP_EVENTS = 5_000;
 const MAX_ATTEMPTS = 8;
+/** Least time between two looks for retractions where there was none. */
+const LOOK_MS = 1_000;
 /** For reading what is left of a single anchor, however long its history is. */
 const READ_TIMEOUT_MS = 10 * 60_000;
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
@@ -40,24 +45,50 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
  * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
  *    of the next event that waits, or now. No evaluation so far is later, and none to come is earlier.
- * 4. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ * 4. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
+ * 5. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
+  #lookAt = Number.NEGATIVE_INFINITY;
   #reached: { readonly id: Uuid; readonly afterId: Uuid } | null = null;
 
   constructor(parts: RetractionChoreParts) {
     this.#parts = parts;
   }
 
+  /** There is something to do that the last look did not show. */
+  wake(): void {
+    this.#lookAt = Number.NEGATIVE_INFINITY;
+  }
+
   /**
-   * One step; false if there is nothing to do here.
-   * @throws DefinitionsChanged, LeaseLost
+   * One step; false if there is nothing to do here. A step that fails is noted and tried again later, so that neither
+   * other retractions nor anything else waits for it.
+   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
+    const { db, clock, retractions, observer, pipeline } = this.#parts;
+    const now = clock.now();
+    if (now < this.#lookAt) return false;
+    const retraction = await retractions.next(db, now);
+    if (retraction === null) {
+      this.#lookAt = now + LOOK_MS;
+      return false;
+    }
+    try {
+      return await this.#step(definitions, retraction);
+    } catch (error) {
+      if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
+      pipeline.forget();
+      await retractions.fail(db, retraction.id, { reason: reasonOf(error), nowMs: clock.now() });
+      observer.retrying(error, retraction.failures + 1);
+      return true;
+    }
+  }
+
+  async #step(definitions: LoadedDefinitions, retraction: Retraction): Promise<boolean> {
     const { db, clock, pipeline, retractions } = this.#parts;
-    const retraction = await retractions.next(db);
-    if (retraction === null) return false;
     const anchors = await this.#nextAnchors(retraction);
     if (anchors.length === 0) {
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
@@ -69,8 +100,7 @@ export class RetractionChore {
         await pipeline.retract(definitions, { retraction, ...left, ...(await this.#place()) });
         break;
       } catch (error) {
-        const mayPass = error instanceof WeftError && error.code === 'UNAVAILABLE';
-        if (!mayPass || attempt === MAX_ATTEMPTS) throw error;
+        if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
       }
     }
     pipeline.forget();
@@ -83,9 +113,11 @@ export class RetractionChore {
     const { db, leases, retractions, maxStepEvents = MAX_STEP_EVENTS } = this.#parts;
     const parts = leases.held.map((lease) => lease.part);
     const afterId = this.#reached?.id === retraction.id ? this.#reached.afterId : LEAST_ID;
-    let found = await retractions.anchors(db, retraction, { parts, afterId, limit: MAX_STEP_ANCHORS });
+    // Fewer after each failure, down to one: what is too much at once gets done, and who is to blame stands alone.
+    const limit = Math.max(1, MAX_STEP_ANCHORS >> (3 * retraction.failures));
+    let found = await retractions.anchors(db, retraction, { parts, afterId, limit });
     if (found.length === 0 && afterId !== LEAST_ID) {
-      found = await retractions.anchors(db, retraction, { parts, afterId: LEAST_ID, limit: MAX_STEP_ANCHORS });
+      found = await retractions.anchors(db, retraction, { parts, afterId: LEAST_ID, limit });
     }
     let events = 0;
     return found.filter((anchor, i) => (events += anchor.events) <= maxStepEvents || i === 0);
@@ -133,4 +165,10 @@ export class RetractionChore {
     );
     return { pos: row?.pos ?? head.pos, acceptedAt: row?.at ?? head.acceptedAt };
   }
+}
+
+/** For people to read: other errors than our own may quote what they were about, and are only in the worker's log. */
+function reasonOf(error: unknown): string {
+  if (error instanceof WeftError) return `${error.code}: ${error.message}`;
+  return `INTERNAL: ${error instanceof Error ? error.name : 'an error'}; the worker's log says more`;
 }

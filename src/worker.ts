@@ -7,6 +7,7 @@ import type { DamagedEvent, EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
+import { mayPass, TOO_SLOW } from './passing-failure.js';
 import { DefinitionsChanged, type BatchResult, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError, type ErrorCode } from './platform/errors.js';
@@ -362,15 +363,6 @@ class Unprepared extends Error {
   constructor(override readonly cause: unknown) {
     super('the definitions could not be made ready');
   }
-}
-
-/** SQLSTATEs of what fewer events at a time may get over: a statement or a transaction that took too long. */
-const TOO_SLOW: ReadonlySet<string> = new Set(['57014', '25P04']);
-
-/** True for failures that the same work may get over if it is done again. What was too slow would be so again. */
-function mayPass(error: unknown): error is WeftError {
-  if (error instanceof SqlError && TOO_SLOW.has(error.sqlState)) return false;
-  return error instanceof WeftError && error.code === 'UNAVAILABLE';
 }
 
 /**

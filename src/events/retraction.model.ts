@@ -9,7 +9,8 @@ export interface Retraction {
   readonly sourceId: number;
   /** Null where it is not of a load. */
   readonly loadId: Uuid | null;
-  readonly status: 'running' | 'done';
+  /** `failed` after so many failures in a row; asked for again, it goes on. */
+  readonly status: 'running' | 'done' | 'failed';
   /** Events when it began. */
   readonly events: number;
   /** Profiles that they belonged to when it began. */
@@ -18,8 +19,12 @@ export interface Retraction {
   readonly removed: number;
   /** ms */
   readonly createdAt: number;
-  /** ms; null while it is running. */
+  /** ms; null before it is done. */
   readonly finishedAt: number | null;
+  /** Failures since the last step that went well. */
+  readonly failures: number;
+  /** Why it last failed, without personal data; null where nothing failed since the last step. */
+  readonly reason: string | null;
 }
 
 /** What a retraction would take back. */
@@ -27,6 +32,12 @@ export interface RetractionExtent {
   readonly events: number;
   readonly profiles: number;
 }
+
+/** Failures in a row after which a retraction is given up until somebody asks for it again. */
+export const MAX_RETRACTION_FAILURES = 5;
+
+/** From the first failure to the next try; twice that after each that follows. Others go on meanwhile. */
+export const FIRST_RETRY_MS = 1_000;
 
 /** Message ids of one retraction. */
 export const MAX_RETRACTED_MESSAGES = 10_000;

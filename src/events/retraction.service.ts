@@ -10,6 +10,8 @@ export interface RetractionDependencies {
   readonly db: Database;
   readonly clock: Clock;
   readonly retractions: RetractionStore;
+  /** Told of each that there is to do. */
+  readonly onRequested: () => void;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -39,7 +41,6 @@ export class RetractionService {
    */
   async takeBackLoad(loadId: Uuid): Promise<Retraction> {
     const { db, clock, retractions } = this.deps;
-    const extent = await this.extentOfLoad(loadId);
     const createdAt = clock.now();
     await db.transaction(async (tx) => {
       // Appends of the load share this lock: those before are counted among its events, those after are not written.
@@ -53,6 +54,7 @@ export class RetractionService {
           hint: 'weft load list shows the loads with their ids',
         });
       }
+      if (load.status === 'reverting') await retractions.retry(tx, loadId);
       if (load.status === 'reverting' || load.status === 'reverted') return;
       if (!load.is_marked && load.accepted > 0) {
         throw new WeftError(
@@ -65,8 +67,11 @@ export class RetractionService {
         );
       }
       await tx.query(`UPDATE loads SET status = 'reverting' WHERE id = $1`, [loadId]);
+      // Under the lock, so that a load that is running adds nothing to it any more.
+      const extent = await retractions.extent(tx, { id: loadId, loadId });
       await retractions.insert(tx, { id: newId(createdAt), sourceId: load.source_id, loadId, ...extent, createdAt });
     });
+    this.deps.onRequested();
     const retraction = (await retractions.ofLoads(db, [loadId])).get(loadId);
     if (retraction === undefined) throw new Error('a load is reverted without a retraction');
     return retraction;
@@ -92,18 +97,20 @@ export class RetractionService {
       await retractions.chooseMessages(tx, { id, sourceId: source.id }, messageIds);
       await retractions.setExtent(tx, id, await retractions.extent(tx, { id, loadId: null }));
     });
+    this.deps.onRequested();
     return this.#get(id);
   }
 
   /**
    * Resolves once it is done, by whichever worker; rejects when the signal is aborted, and goes on all the same.
-   * @throws WeftError NOT_FOUND
+   * @throws WeftError NOT_FOUND; CONFLICT where it failed again and again
    */
   async done(id: Uuid, { onProgress, signal }: WaitOptions = {}): Promise<Retraction> {
     for (;;) {
       const retraction = await this.#get(id);
       onProgress?.(retraction.removed, retraction.events);
       if (retraction.status === 'done') return retraction;
+      if (retraction.status === 'failed') throw failed(retraction);
       await this.deps.sleep(POLL_MS, signal);
     }
   }
@@ -113,4 +120,11 @@ export class RetractionService {
     if (retraction !== null) return retraction;
     throw new WeftError('NOT_FOUND', 'there is no such retraction', { where: id });
   }
+}
+
+function failed({ id, loadId, reason }: Retraction): WeftError {
+  return new WeftError('CONFLICT', `the events could not be taken back: ${reason ?? 'no reason is known'}`, {
+    where: loadId ?? id,
+    hint: 'remove the cause, then ask for it again; what is taken back stays so',
+  });
 }

@@ -3,10 +3,16 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
-import type { Retraction, RetractedAnchor, RetractionExtent } from './retraction.model.js';
+import {
+  FIRST_RETRY_MS,
+  MAX_RETRACTION_FAILURES,
+  type Retraction,
+  type RetractedAnchor,
+  type RetractionExtent,
+} from './retraction.model.js';
 
 const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", status, events, profiles, removed,
-  created_at AS "createdAt", finished_at AS "finishedAt"`;
+  created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
 
 type Scope = Pick<Retraction, 'id' | 'loadId'>;
 
@@ -25,9 +31,12 @@ function scopeId({ id, loadId }: Scope): Uuid {
   return loadId ?? id;
 }
 
+const MAX_REASON_LENGTH = 500;
 const PAGE_EVENTS = 2_000;
 /** For the first page, which sorts all of them. */
 const STATEMENT_TIMEOUT = '10min';
+
+type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'finishedAt' | 'failures' | 'reason'>;
 
 /** Rows of `retractions`, and what they take out of the log. */
 export class RetractionStore {
@@ -44,17 +53,19 @@ export class RetractionStore {
     return new Map(rows.map((row) => [row.loadId, row]));
   }
 
-  /** The one to go on with; null if there is none. */
-  async next(db: Queryable): Promise<Retraction | null> {
+  /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
+  async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({
-      name: 'retractions-next',
-      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' ORDER BY created_at, id LIMIT 1`,
+      name: 'retractions_next',
+      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' AND retry_at <= $1::int8
+             ORDER BY created_at, id LIMIT 1`,
+      values: [nowMs],
     });
     return rows[0] ?? null;
   }
 
   /** Writes it down; false if its load has one already. */
-  async insert(tx: Queryable, retraction: Omit<Retraction, 'status' | 'removed' | 'finishedAt'>): Promise<boolean> {
+  async insert(tx: Queryable, retraction: NewRetraction): Promise<boolean> {
     const inserted = await tx.execute(
       `INSERT INTO retractions (id, source_id, load_id, status, events, profiles, created_at)
        VALUES ($1, $2, $3, 'running', $4, $5, $6) ON CONFLICT DO NOTHING`,
@@ -68,6 +79,25 @@ export class RetractionStore {
       ],
     );
     return inserted > 0;
+  }
+
+  /** Notes that a step of it failed: it is tried again, or given up. */
+  async fail(db: Queryable, id: Uuid, { reason, nowMs }: { reason: string; nowMs: number }): Promise<void> {
+    await db.query(
+      `UPDATE retractions
+       SET failures = failures + 1, reason = $2, retry_at = $3::int8 + $4::int8 * (2 ^ failures)::int8,
+           status = CASE WHEN failures + 1 >= $5::int4 THEN 'failed' ELSE status END
+       WHERE id = $1 AND status = 'running'`,
+      [id, reason.slice(0, MAX_REASON_LENGTH), nowMs, FIRST_RETRY_MS, MAX_RETRACTION_FAILURES],
+    );
+  }
+
+  /** Takes one up again that was given up. */
+  async retry(tx: Queryable, loadId: Uuid): Promise<void> {
+    await tx.query(
+      `UPDATE retractions SET status = 'running', failures = 0, retry_at = 0 WHERE load_id = $1 AND status = 'failed'`,
+      [loadId],
+    );
   }
 
   /** Notes the events with these message ids as those of the retraction. */
@@ -160,7 +190,10 @@ export class RetractionStore {
         positions,
       ]);
     }
-    await tx.query('UPDATE retractions SET removed = removed + $2 WHERE id = $1', [scope.id, positions.length]);
+    await tx.query('UPDATE retractions SET removed = removed + $2, failures = 0, reason = NULL WHERE id = $1', [
+      scope.id,
+      positions.length,
+    ]);
     return positions.length;
   }
 
@@ -168,10 +201,10 @@ export class RetractionStore {
   async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<boolean> {
     const [left] = await tx.query(`SELECT FROM event_log e WHERE ${inScope(scope)} LIMIT 1`, [scopeId(scope)]);
     if (left !== undefined) return false;
-    await tx.query(`UPDATE retractions SET status = 'done', finished_at = $2 WHERE id = $1 AND status = 'running'`, [
-      scope.id,
-      nowMs,
-    ]);
+    await tx.query(
+      `UPDATE retractions SET status = 'done', finished_at = $2, reason = NULL WHERE id = $1 AND status = 'running'`,
+      [scope.id, nowMs],
+    );
     if (scope.loadId === null) {
       await tx.query('DELETE FROM retracted_events WHERE retraction_id = $1', [scope.id]);
       return true;

@@ -169,6 +169,22 @@ export async function checkDeadLetters(db: Queryable): Promise<CheckResult> {
   return { name, outcome, detail };
 }
 
+/** Whether what is to be taken back is, or was given up. */
+export async function checkRetractions(db: Queryable): Promise<CheckResult> {
+  const name = 'reverts';
+  const rows = await db.query<{ load: string | null; reason: string | null }>(
+    `SELECT r.load_id AS load, r.reason FROM retractions r WHERE r.status = 'failed' AND (r.load_id IS NOT NULL OR EXISTS (
+       SELECT FROM retracted_events t JOIN event_log e ON e.pos = t.pos WHERE t.retraction_id = r.id))
+     ORDER BY r.created_at LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'none failed' };
+  const detail = rows
+    .map(({ load, reason }) => `${load === null ? 'of a webhook replay' : `load ${load}`}: ${reason ?? 'failed'}`)
+    .join('; ');
+  const hint = 'Remove the cause, then run `weft load revert` or the replay again.';
+  return { name, outcome: 'warning', detail, hint };
+}
+
 /** Whether the sources send what they use to, as of the last look of a worker. */
 export async function checkSources(db: Queryable): Promise<CheckResult> {
   const name = 'sources';

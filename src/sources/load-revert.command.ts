@@ -31,7 +31,7 @@ const REVERT_HELP = `
 Takes everything back that the load brought in: its events, and what came of them. Profiles, traits and features become
 what they would be had it never been; memberships follow, and the feed tells of them with the cause REVERT. Nothing else
 is touched, and events keep coming in meanwhile. A revert that was stopped goes on by itself wherever a worker runs, and
-asking again waits for it. Afterwards the file can be loaded again.
+asking again waits for it. One that failed again and again is shown so by list; asked again, it goes on. Afterwards the file can be loaded again.
 
 Examples:
   weft load revert 018c…-… --dry-run
@@ -151,7 +151,8 @@ function describe({ fileName, source, startedAt }: RevertedLoad, { events, profi
   return `${fileName}, loaded into ${source} from ${timeText(startedAt)} on: ${grouped(events)} events of ${grouped(profiles)} profiles`;
 }
 
-function stateOf({ status, eventsRemoved, eventsToRemove }: LoadSummary): string {
+function stateOf({ status, eventsRemoved, eventsToRemove, revertFailure }: LoadSummary): string {
+  if (revertFailure !== null) return `revert failed (${revertFailure})`;
   return status === 'reverting'
     ? `reverting (${grouped(eventsRemoved ?? 0)} of ${grouped(eventsToRemove ?? 0)})`
     : status;

@@ -20,6 +20,8 @@ export interface LoadSummary {
   /** Of a load that is or was reverted: events when that began, and how many are taken back; null of others. */
   readonly eventsToRemove: number | null;
   readonly eventsRemoved: number | null;
+  /** Why its revert was given up; null unless it was. Reverting it again goes on. */
+  readonly revertFailure: string | null;
 }
 
 export interface LoadPlace {
@@ -32,7 +34,7 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const SUMMARY = `SELECT l.id, s.key AS source, l.file_name AS "fileName", l.status, l.emit, l.rows_read AS rows, l.accepted,
   l.duplicates, l.refused, l.started_at AS "startedAt", l.finished_at AS "finishedAt", r.events AS "eventsToRemove",
-  r.removed AS "eventsRemoved"
+  r.removed AS "eventsRemoved", CASE WHEN r.status = 'failed' THEN coalesce(r.reason, '') END AS "revertFailure"
   FROM loads l JOIN sources s ON s.id = l.source_id LEFT JOIN retractions r ON r.load_id = l.id`;
 
 /** What the rows of a load were mapped with. */

@@ -1,11 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MAX_RETRACTION_FAILURES } from '../../src/events/retraction.model.js';
+import { RetractionService } from '../../src/events/retraction.service.js';
+import { RetractionStore } from '../../src/events/retraction.store.js';
+import { checkRetractions } from '../../src/monitoring/doctor.js';
+import { LoadReader } from '../../src/sources/load.reader.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
 import { loseSessions } from '../support/lose-sessions.js';
 import { readFeed } from '../support/pipeline-state.js';
 import { defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
-import { acceptLoads, knownOf, loadIdOf, strays, type LoadedStep } from '../support/retraction-builders.js';
-import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+import { acceptLoads, aLoad, knownOf, loadIdOf, strays, type LoadedStep } from '../support/retraction-builders.js';
+import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const worlds: World[] = [];
 
@@ -130,6 +135,81 @@ describe('events that are taken back', () => {
     expect(await strays(world.db)).toEqual([]);
     const never = await without(early, ['a']);
     expect(await knownOf(world)).toEqual(await never(DAY_MS));
+  });
+
+  it('do not keep others waiting where they cannot be, are given up with the reason, and taken back once asked again', async () => {
+    const told: unknown[] = [];
+    const world = await createWorld(START_MS, { observers: { retrying: (error) => told.push(error) } });
+    worlds.push(world);
+    await world.accept([aTrack('buy', { user_id: 'u1' })]);
+    await defineSome(world);
+    for (const [load, who] of [
+      ['a', 'u1'],
+      ['b', 'u2'],
+    ] as const) {
+      const loadId = await aLoad(world.db, load);
+      const event = aTrack('buy', { user_id: who });
+      await world.engine.accept.accept({ id: 1, key: 'web' }, [event], { historical: true, loadId });
+    }
+    await world.drain();
+    const [kept] = await world.db.query<{ payload: Buffer }>('SELECT payload FROM event_log WHERE load_id IS NULL');
+    await world.db.query(`UPDATE event_log SET payload = '\\x0007' WHERE load_id IS NULL`);
+    const { retractions } = world.engine;
+    const { id } = await retractions.takeBackLoad(loadIdOf('a'));
+    const other = await retractions.takeBackLoad(loadIdOf('b'));
+    await world.drain();
+    expect(await retractions.done(other.id)).toMatchObject({ status: 'done', removed: 1 });
+    expect(await checkRetractions(world.db)).toMatchObject({ outcome: 'ok' });
+    for (let i = 0; i < MAX_RETRACTION_FAILURES; i++) {
+      world.clock.advance(MINUTE_MS);
+      await world.drain();
+    }
+    expect(told).toHaveLength(MAX_RETRACTION_FAILURES);
+    await expect(retractions.done(id)).rejects.toMatchObject({ code: 'CONFLICT' });
+    const reader = new LoadReader(world.db);
+    expect(await reader.find(loadIdOf('a'))).toMatchObject({
+      status: 'reverting',
+      revertFailure: expect.stringMatching(/^INTERNAL: /) as string,
+    });
+    expect(await checkRetractions(world.db)).toMatchObject({ outcome: 'warning' });
+
+    await world.db.query('UPDATE event_log SET payload = $1 WHERE load_id IS NULL', [kept?.payload]);
+    expect(await retractions.takeBackLoad(loadIdOf('a'))).toMatchObject({ id, status: 'running', failures: 0 });
+    await world.drain();
+    expect(await retractions.done(id)).toMatchObject({ status: 'done', removed: 1, reason: null });
+    expect(await reader.find(loadIdOf('a'))).toMatchObject({ status: 'reverted', revertFailure: null });
+  });
+
+  it('are counted once nothing more can come of their load', async () => {
+    const world = await newWorld();
+    const loadId = await aLoad(world.db, 'a');
+    const send = (who: string) =>
+      world.engine.accept.accept({ id: 1, key: 'web' }, [aTrack('buy', { user_id: who })], {
+        historical: true,
+        loadId,
+      });
+    await send('u1');
+    // As a batch of a running load that comes in right before the revert has its lock.
+    const { db, clock } = world;
+    const transaction: typeof db.transaction = async (...args) => {
+      await send('u2');
+      return db.transaction(...args);
+    };
+    const late = new Proxy(db, {
+      get: (target, name) => {
+        if (name === 'transaction') return transaction;
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const retractions = new RetractionService({
+      db: late,
+      clock,
+      retractions: new RetractionStore(),
+      onRequested: () => undefined,
+      sleep: () => Promise.resolve(),
+    });
+    expect(await retractions.takeBackLoad(loadId)).toMatchObject({ events: 2 });
   });
 });
 

@@ -61,6 +61,13 @@ class LoadType implements LoadSummary {
     description: 'Of a revert: events taken back so far; null where there is none.',
   })
   eventsRemoved!: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Why its revert was given up, such as `UNAVAILABLE: a statement took longer than it may`; `revertLoad` again goes on. Null unless it was given up.',
+  })
+  revertFailure!: string | null;
 }
 
 @ObjectType('LoadRevert', { simpleResolvers: true, description: 'The revert of a load.' })
