@@ -7,6 +7,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { buildSdk } from '../../scripts/build-sdk.js';
+import { createWeftServer, newAnonymousId, signIdentifier } from '../../sdk/js/src/server.js';
 import { chromiumPath, startBrowser } from '../support/browser.js';
 import { freePort, serveWeft, type ServedWeft } from '../support/served-weft.js';
 import { startSlowProxy, type SlowProxy } from '../support/slow-proxy.js';
@@ -76,6 +77,7 @@ async function startSite(port: number, settings: Readonly<Record<string, string>
 describe.skipIf(path === null)('the example of Next.js', () => {
   let weft: ServedWeft;
   let proxy: SlowProxy;
+  let edge: Awaited<ReturnType<ServedWeft['createEdgeKey']>>;
   let site: Site;
   let misconfigured: Site;
   let browser: Browser;
@@ -95,11 +97,12 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     for (const { key, expression } of await segmentsOfReadme()) await weft.defineEdgeSegment(key, expression);
     proxy = await startSlowProxy(weft.url);
     const ports = [await freePort(), await freePort()] as const;
-    const edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
+    edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
     const settings = {
       WEFT_URL: proxy.url,
       WEFT_EDGE_KEY: edge.secret,
       WEFT_WRITE_KEY: weft.writeKey,
+      WEFT_SIGNING_SECRET: edge.signingSecret,
       // Of a machine that is busy with other tests.
       WEFT_DEADLINE_MS: '1000',
     };
@@ -169,6 +172,19 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     expect(cookie).toMatchObject({ name: 'weft_id', sameSite: 'Lax', httpOnly: false });
     await expect.poll(() => sent.length).toBeGreaterThan(0);
     expect(sent[0]).toContain(`"anonymousId":"${String(cookie?.value)}"`);
+  });
+
+  it('renders nobody by an id that was guessed and put into the cookie', async () => {
+    const client = createWeftServer({ url: weft.url, edgeKey: edge.secret, writeKey: weft.writeKey });
+    client.track({ anonymousId: 'guest-7', event: 'add_to_cart' });
+    const signature = signIdentifier(edge.signingSecret, 'anonymous_id', 'guest-7', 60);
+    const identifier = { namespace: 'anonymous_id', value: 'guest-7', signature };
+    await expect.poll(() => client.segments({ identifier, deadlineMs: 1_000 })).toEqual(['cart_owners']);
+    const own = newAnonymousId();
+    for (const cookie of ['weft_id=guest-7', `weft_id=${own}; weft_id=guest-7`, `weft_id=guest-7; weft_id=${own}`]) {
+      const text = await (await fetch(site.url, { headers: { cookie } })).text();
+      expect(/data-variant="(\w+)"/.exec(text)?.[1]).toBe('default');
+    }
   });
 
   describe('for a visitor with a cart', () => {

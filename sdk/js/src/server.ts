@@ -21,7 +21,7 @@ export interface WeftServerOptions {
   readonly url: string;
   /** Key with the scope `edge`. Without it, segments are the default. */
   readonly edgeKey?: string | undefined;
-  /** Of the edge key, `weft_s_…`. With it, identifiers that need a signature get one. */
+  /** Of the edge key, `weft_s_…`. With it, identifiers get one, all but `anonymous_id`. */
   readonly signingSecret?: string | undefined;
   /** Key with the scope `ingest`. Without it, events go nowhere. */
   readonly writeKey?: string | undefined;
@@ -139,7 +139,8 @@ export const newAnonymousId = newUuid;
 function signed(identifier: EdgeIdentifier, secret: string | undefined): EdgeIdentifier {
   const { namespace, value, signature } = identifier;
   if (secret === undefined || signature !== undefined) return identifier;
-  if (namespace === 'anonymous_id' && isUnguessable(value)) return identifier;
+  // It comes from a cookie, in which anybody can write somebody's id: a signature would vouch for whoever asks.
+  if (namespace === 'anonymous_id') return identifier;
   return { namespace, value, signature: signIdentifier(secret, namespace, value, SIGNATURE_TTL_S) };
 }
 

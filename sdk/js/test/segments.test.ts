@@ -81,6 +81,18 @@ describe('the client of a server', () => {
     expect(await client().segments({ identifier: { ...identifier, signature } })).toEqual(['buyers']);
   });
 
+  it('never vouches for an anonymous id that could be guessed, as a cookie may hold, unless it is told to', async () => {
+    client().track({ anonymousId: 'guest-7', event: 'purchase' });
+    const signing = client({ signingSecret: edge.signingSecret });
+    const signature = signIdentifier(edge.signingSecret, 'anonymous_id', 'guest-7', 60);
+    await expect
+      .poll(() => signing.segments({ identifier: { ...anonymous('guest-7'), signature } }))
+      .toEqual(['buyers']);
+    problems.length = 0;
+    expect(await signing.segments({ identifier: anonymous('guest-7') })).toEqual([]);
+    expect(problems).toMatchObject([{ code: 'NO_PROFILE' }]);
+  });
+
   it.each([
     ['none', undefined],
     ['one that is over', () => signIdentifier(edge.signingSecret, 'user_id', 'ann', 60, Date.now() - 3_600_000)],
