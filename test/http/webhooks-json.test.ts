@@ -133,6 +133,62 @@ describe('a webhook of any program', () => {
     expect(event?.properties).not.toHaveProperty('text');
   });
 
+  it('that says its text is private leaves no word of it anywhere, whatever it is and however it is called', async () => {
+    const { service } = world.services.webhooks;
+    const mapping = MAPPING.replace('source: reviews', 'source: notes').replace('text: comment', 'text: note');
+    const options = {
+      ...OPTIONS,
+      mapping: mapping.replace('{ stars: int', '{ stars: int, pin: int').replace('product: product.sku', 'pin: pin'),
+      isPrivate: true,
+    };
+    await service.create({ key: 'notes', adapter: 'json', options, secret: SECRET });
+    const to = (...items: readonly object[]) =>
+      deliver(
+        world,
+        { key: 'notes', secret: SECRET, sign },
+        bodyOf(...items.map((item) => review({ comment: 0, ...item }))),
+      );
+    const customer = { email: 'cy@example.com' };
+    expect(
+      await to(
+        { id: 'n1', customer, note: ['a canary'] },
+        { id: 'n2', customer, note: { said: 'a canary' } },
+        { id: 'n3', customer, note: 'a canary' },
+        { id: 'n4', customer, note: ['a canary'], stars: 'a canary' },
+        { id: 'n5', customer, note: 'a canary', pin: 'canary' },
+        { id: 'n6', customer: {}, note: ['a canary'] },
+      ),
+    ).toMatchObject({ status: 200, accepted: 3, refused: 3 });
+    const text = '{"data":{"items":[{"note":["a canary"';
+    expect((await post(world, 'notes', text, sign(text, SECRET, world.clock.now()))).status).toBe(200);
+    const events = await timelineOf(world, 'email', 'cy@example.com', world.keys.admin);
+    expect(events).toHaveLength(3);
+    expect(JSON.stringify(events)).not.toContain('canary');
+    for (const { properties } of events) expect(properties).not.toHaveProperty('text');
+    const letters = await world.db.query<{ code: string; reason: string; payload: Buffer }>(
+      `SELECT d.code, d.reason, d.payload FROM dead_letters d JOIN sources s ON s.id = d.source_id
+       WHERE s.key = 'notes' ORDER BY d.id`,
+    );
+    expect(letters).toHaveLength(4);
+    for (const { reason, payload } of letters) expect(`${reason} ${String(payload)}`).not.toContain('canary');
+    expect(letters.map(({ reason }) => reason)).toContain('item 4: column "stars" does not fit the mapping');
+  });
+
+  it.each([[undefined], ['comment']])('is not made private without a property that is: %s', async (textProperty) => {
+    const { service } = world.services.webhooks;
+    const { textProperty: _, ...options } = OPTIONS;
+    const named = textProperty === undefined ? {} : { textProperty };
+    const mapping = MAPPING.replace('source: reviews', 'source: refused');
+    await expect(
+      service.create({
+        key: 'refused',
+        adapter: 'json',
+        options: { ...options, ...named, mapping, isPrivate: true },
+        secret: SECRET,
+      }),
+    ).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'textProperty' });
+  });
+
   it('without a signature wants a write key of its source', async () => {
     const { keys, sources } = world.services;
     const source = await sources.findByKey('unsigned');

@@ -42,7 +42,9 @@ export class JsonMapper {
 
   /** @throws WeftError DEFINITION_INVALID */
   constructor(key: string, options: WebhookOptions) {
-    this.#mapper = new RowMapper(readMapping(key, options.mapping ?? ''), null, { fileHash: '', timeShiftMs: 0 });
+    const mapping = readMapping(key, options.mapping ?? '');
+    checkPrivateText(mapping, options);
+    this.#mapper = new RowMapper(mapping, null, { fileHash: '', timeShiftMs: 0 });
     this.#options = options;
   }
 
@@ -67,19 +69,37 @@ export class JsonMapper {
       return { event: this.#withText(this.#mapper.event(row), reader) };
     } catch (error) {
       if (!(error instanceof RowRefusal)) throw error;
-      return { code: error.code, reason: `item ${String(number)}: ${error.reason}`, item };
+      const reason = this.#options.isPrivate === true ? unquoted(error.reason) : error.reason;
+      return { code: error.code, reason: `item ${String(number)}: ${reason}`, item };
     }
   }
 
   #withText(event: IncomingEvent, reader: TextReader): IncomingEvent {
-    const { textProperty, isPrivate = false, keepMessages } = this.#options;
-    const { [textProperty ?? '']: text, ...others } = event.properties ?? {};
+    const { textProperty, isPrivate = false } = this.#options;
+    if (isPrivate) return this.#withoutWords(event, reader);
+    const text = textProperty === undefined ? undefined : ownField(event.properties ?? {}, textProperty);
     if (textProperty === undefined || typeof text !== 'string' || text === '') return event;
-    const kept = cut(text, MAX_TEXT_LENGTH);
-    const words: JsonObject = isPrivate ? {} : { [textProperty]: kept };
-    const hidden: JsonObject = isPrivate && keepMessages ? { [PRIVATE_PROPERTIES]: { [textProperty]: kept } } : {};
-    return { ...event, properties: { ...others, ...aboutText(text, null, reader), ...words, ...hidden } };
+    const { [textProperty]: _, ...others } = event.properties ?? {};
+    const words = { [textProperty]: cut(text, MAX_TEXT_LENGTH) };
+    return { ...event, properties: { ...others, ...aboutText(text, null, reader), ...words } };
   }
+
+  /** A private text is taken out whatever it is: a list or an object holds words as well. */
+  #withoutWords(event: IncomingEvent, reader: TextReader): IncomingEvent {
+    const { textProperty = '', keepMessages } = this.#options;
+    const { [textProperty]: text, ...properties } = event.properties ?? {};
+    const { [textProperty]: _, ...traits } = event.traits ?? {};
+    if (typeof text !== 'string' || text === '') return { ...event, properties, traits };
+    const hidden: JsonObject = keepMessages
+      ? { [PRIVATE_PROPERTIES]: { [textProperty]: cut(text, MAX_TEXT_LENGTH) } }
+      : {};
+    return { ...event, properties: { ...properties, ...aboutText(text, null, reader), ...hidden }, traits };
+  }
+}
+
+/** Which column or expression of the mapping it was, without the value that it quotes. */
+function unquoted(reason: string): string {
+  return `${/^(?:column )?"[^"]*"/.exec(reason)?.[0] ?? 'a value'} does not fit the mapping`;
 }
 
 /** @throws WeftError DEFINITION_INVALID */
@@ -90,6 +110,16 @@ function readMapping(key: string, text: string): Mapping {
   throw new WeftError('DEFINITION_INVALID', `the mapping does not fit a webhook: ${problem[0]}`, {
     where: 'mapping',
     hint: problem[1],
+  });
+}
+
+/** What is private must be known by name: else nothing would be taken out. @throws WeftError BAD_REQUEST */
+function checkPrivateText({ properties }: Mapping, { isPrivate, textProperty }: WebhookOptions): void {
+  if (isPrivate !== true || properties.some(({ name }) => name === textProperty)) return;
+  const what = textProperty === undefined ? 'is needed for a private text' : 'is no property of the mapping';
+  throw new WeftError('BAD_REQUEST', `textProperty: ${what}`, {
+    where: 'textProperty',
+    hint: `name the property that holds the message: one of ${properties.map(({ name }) => name).join(', ') || '(none)'}`,
   });
 }
 

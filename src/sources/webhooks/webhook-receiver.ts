@@ -12,7 +12,7 @@ import {
   type OpenWebhook,
   type UnmappedPart,
 } from './open-webhook.js';
-import { redactJson, redactText } from './redact-body.js';
+import { redactJson } from './redact-body.js';
 import type { TextReader } from './text-reader.js';
 import type { DeliveryCounts, NewDelivery } from './webhook-delivery.store.js';
 import type { ChallengeAnswer, SignatureOutcome, SignedRequest } from './webhook.model.js';
@@ -191,7 +191,10 @@ export class WebhookReceiver {
   }
 
   async #keepUnreadable(hook: OpenWebhook, plain: Buffer, receivedAt: number): Promise<DeliveryCounts> {
-    const text = plain.toString('utf8').slice(0, MAX_DEAD_LETTER_BYTES);
+    // Of what has no form nothing can be told apart; the delivery itself is kept, sealed.
+    const payload = hook.isPrivate
+      ? deadLetterText({ redacted: true, bytes: plain.length })
+      : plain.toString('utf8').slice(0, MAX_DEAD_LETTER_BYTES);
     await this.deps.keepDeadLetters([
       {
         sourceId: hook.webhook.sourceId,
@@ -200,7 +203,7 @@ export class WebhookReceiver {
         reason: 'the delivery is signed well and is not JSON',
         receivedAt,
         form: { kind: 'webhook', adapter: hook.webhook.adapter, index: 0 },
-        payload: hook.isPrivate ? redactText(text) : text,
+        payload,
       },
     ]);
     return this.#keep(hook, plain, receivedAt, { ...NOTHING, refused: 1 });
