@@ -1,5 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +8,6 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { buildSdk } from '../../scripts/build-sdk.js';
-import { createWeftServer, newAnonymousId, signIdentifier } from '../../sdk/js/src/server.js';
 import { chromiumPath, startBrowser } from '../support/browser.js';
 import { freePort, serveWeft, type ServedWeft } from '../support/served-weft.js';
 import { startSlowProxy, type SlowProxy } from '../support/slow-proxy.js';
@@ -77,7 +77,6 @@ async function startSite(port: number, settings: Readonly<Record<string, string>
 describe.skipIf(path === null)('the example of Next.js', () => {
   let weft: ServedWeft;
   let proxy: SlowProxy;
-  let edge: Awaited<ReturnType<ServedWeft['createEdgeKey']>>;
   let site: Site;
   let misconfigured: Site;
   let browser: Browser;
@@ -97,7 +96,7 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     for (const { key, expression } of await segmentsOfReadme()) await weft.defineEdgeSegment(key, expression);
     proxy = await startSlowProxy(weft.url);
     const ports = [await freePort(), await freePort()] as const;
-    edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
+    const edge = await weft.createEdgeKey(ports.map((port) => `http://127.0.0.1:${String(port)}`));
     const settings = {
       WEFT_URL: proxy.url,
       WEFT_EDGE_KEY: edge.secret,
@@ -175,12 +174,16 @@ describe.skipIf(path === null)('the example of Next.js', () => {
   });
 
   it('renders nobody by an id that was guessed and put into the cookie', async () => {
-    const client = createWeftServer({ url: weft.url, edgeKey: edge.secret, writeKey: weft.writeKey });
-    client.track({ anonymousId: 'guest-7', event: 'add_to_cart' });
-    const signature = signIdentifier(edge.signingSecret, 'anonymous_id', 'guest-7', 60);
-    const identifier = { namespace: 'anonymous_id', value: 'guest-7', signature };
-    await expect.poll(() => client.segments({ identifier, deadlineMs: 1_000 })).toEqual(['cart_owners']);
-    const own = newAnonymousId();
+    const answer = await fetch(`${weft.url}/v1/track`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${weft.writeKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ anonymousId: 'guest-7', event: 'add_to_cart' }),
+    });
+    expect(answer.status).toBe(200);
+    const asked = '{ edgeProfile(identifier: { namespace: "anonymous_id", value: "guest-7" }) { segments } }';
+    const segments = async () => (await weft.ask<{ edgeProfile: { segments: string[] } }>(asked)).edgeProfile.segments;
+    await expect.poll(segments).toEqual(['cart_owners']);
+    const own = randomUUID();
     for (const cookie of ['weft_id=guest-7', `weft_id=${own}; weft_id=guest-7`, `weft_id=guest-7; weft_id=${own}`]) {
       const text = await (await fetch(site.url, { headers: { cookie } })).text();
       expect(/data-variant="(\w+)"/.exec(text)?.[1]).toBe('default');
