@@ -44,7 +44,7 @@ describe('keys', () => {
     const asRead = (query: string) => codesOf(world.ask(query, {}, { key: read }));
     const asIngest = (query: string) => codesOf(world.ask(query, {}, { key: ingest }));
     expect(await asRead('{ segments { edges { cursor } } }')).toBeUndefined();
-    expect(await asRead('{ apiKeys { id } }')).toEqual(['FORBIDDEN']);
+    expect(await asRead('{ apiKeys { edges { cursor } } }')).toEqual(['FORBIDDEN']);
     expect(await asRead('mutation { archiveSegment(key: "x") { __typename } }')).toEqual(['FORBIDDEN']);
     expect(await asRead('mutation { ingest(source: "web", events: []) { __typename } }')).toEqual(['FORBIDDEN']);
     expect(await asIngest('{ segments { edges { cursor } } }')).toEqual(['FORBIDDEN']);

@@ -51,7 +51,9 @@ describe('mutations', () => {
          ... on CreatedApiKey { key { id prefix scopes expiresAt } secret } ${FAILURE} } }`,
     );
     expect(createApiKey).toMatchObject({ key: { scopes: ['INGEST'], expiresAt: null } });
-    expect(JSON.stringify(await world.data('{ apiKeys { id prefix name } }'))).not.toContain(createApiKey.secret);
+    expect(JSON.stringify(await world.data('{ apiKeys { edges { node { id prefix name } } } }'))).not.toContain(
+      createApiKey.secret,
+    );
     expect(
       await world.data(`mutation { createApiKey(key: { name: "x", scopes: [INGEST] }) { ${FAILURE} } }`),
     ).toMatchObject({
@@ -102,8 +104,12 @@ describe('mutations', () => {
     });
     const { errors } = await world.ask(query, {}, { key: world.keys.read });
     expect(errors).toMatchObject([{ path: ['source', 'keys'], extensions: { code: 'FORBIDDEN' } }]);
-    expect(await world.ask('{ sources { key paused } }', {}, { key: world.keys.read })).toMatchObject({
-      data: { sources: expect.arrayContaining([{ key: 'kiosk', paused: false }]) as unknown },
+    expect(
+      await world.ask('{ sources { edges { node { key paused } } } }', {}, { key: world.keys.read }),
+    ).toMatchObject({
+      data: {
+        sources: { edges: expect.arrayContaining([{ node: { key: 'kiosk', paused: false } }]) as unknown },
+      },
     });
   });
 

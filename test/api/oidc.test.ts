@@ -13,7 +13,7 @@ import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aSigningKey, OidcIssuer, sign, type SigningKey } from '../support/oidc-issuer.js';
 
 const READ = '{ segments { edges { cursor } } }';
-const ADMIN = '{ apiKeys { id } }';
+const ADMIN = '{ apiKeys { edges { cursor } } }';
 const AUDIENCE = 'weft';
 
 let issuer: OidcIssuer;

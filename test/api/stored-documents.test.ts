@@ -28,7 +28,7 @@ const DOCUMENTS: readonly { readonly text: string; readonly variables?: Record<s
     variables: { v: ANN },
   },
   { text: 'query T { __typename }' },
-  { text: 'query K { apiKeys { name } }' },
+  { text: 'query K { apiKeys { edges { node { name } } } }' },
   { text: 'query M { a: profile { id } b: segments { edges { node { key } } } }' },
   { text: 'query I { __schema { queryType { name } } }' },
   {

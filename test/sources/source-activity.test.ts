@@ -173,10 +173,11 @@ describe('the activity of sources in GraphQL', () => {
   afterAll(() => world.close());
 
   it('says when a source was seen last, what came in and how much of it was refused', async () => {
-    const { sources } = await world.data<{ sources: { key: string }[] }>(
-      `{ sources { key lastSeenAt errorRate activity(hours: 2) { hour accepted refused }
-                   eventActivity { event accepted refused } } }`,
+    const answer = await world.data<{ sources: { edges: { node: { key: string } }[] } }>(
+      `{ sources { edges { node { key lastSeenAt errorRate activity(hours: 2) { hour accepted refused }
+                   eventActivity { event accepted refused } } } } }`,
     );
+    const sources = answer.sources.edges.map(({ node }) => node);
     const web = sources.find(({ key }) => key === 'web');
     expect(web).toEqual({
       key: 'web',

@@ -47,7 +47,9 @@ const KEY_CHECK_MS = 10_000;
   description: 'A profile entered or left a segment. Changes have one order, that of the feed.',
 })
 class SegmentChangeType {
-  @Field(() => String, { description: 'Its place in the feed; pass it as `after` to go on behind it.' })
+  @Field(() => String, {
+    description: 'Its place in the feed, as `WyJjaGFuZ2VzLjEiLDQyXQ`; pass it as `after` to go on behind it.',
+  })
   cursor!: string;
 
   @Field(() => ChangeKindType, { description: 'Whether it entered or left.' })
@@ -56,16 +58,19 @@ class SegmentChangeType {
   @Field(() => DateTime, { description: 'When that became true.' })
   at!: number;
 
-  @Field(() => Segment, { description: 'The segment.' })
+  @Field(() => Segment, { description: 'The segment that it entered or left.' })
   segment!: StoredSegment;
 
-  @Field(() => ID, { description: 'The profile as it was called then.' })
+  @Field(() => ID, {
+    description:
+      'The id of the profile at that time, as `01900000-0000-7000-8000-000000000000`; after a merge it leads to the survivor.',
+  })
   profileId!: string;
 
   @Field(() => Int, { description: 'The version of the condition that decided.' })
   version!: number;
 
-  @Field(() => ChangeCauseType, { description: 'Why.' })
+  @Field(() => ChangeCauseType, { description: 'What made it enter or leave.' })
   cause!: ChangeCause;
 }
 
@@ -78,11 +83,15 @@ class ChangesArgs {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Only this profile, under every id it has had until now; all profiles if left out.',
+    description:
+      'Only the profile with this id, as `01900000-0000-7000-8000-000000000000`, under every id it has had until now; all profiles if left out.',
   })
   profile?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The cursor of the last change that was dealt with.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The `cursor` of the last change that was dealt with; what comes when it is left out, the field says.',
+  })
   after?: string | null;
 }
 
@@ -95,7 +104,9 @@ interface SubscribeData {
 @Resolver(() => SegmentChangeType)
 export class ChangeResolver {
   @Authorized('read')
-  @Query(() => SegmentChangeConnection, { description: 'The feed of changes, oldest first.' })
+  @Query(() => SegmentChangeConnection, {
+    description: 'The feed of changes, oldest first; without `after` from its start.',
+  })
   async segmentChanges(
     @Ctx() context: ApiContext,
     @Args(() => ChangesArgs) args: ChangesArgs,

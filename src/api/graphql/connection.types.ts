@@ -5,7 +5,7 @@ export const MAX_PAGE_SIZE = 500;
 export const DEFAULT_PAGE_SIZE = 50;
 
 export const FIRST = 'How many at most, 1 to 500.';
-export const AFTER = 'The cursor to go on after: `pageInfo.endCursor` of the page before.';
+export const AFTER = 'The cursor to go on after: `pageInfo.endCursor` of the page before. Default: from the start.';
 
 @ObjectType('PageInfo', { simpleResolvers: true, description: 'Where a page stands in its list.' })
 export class PageInfo {
@@ -15,10 +15,16 @@ export class PageInfo {
   @Field(() => Boolean, { description: 'Whether the page does not begin at the start of the list.' })
   hasPreviousPage!: boolean;
 
-  @Field(() => String, { nullable: true, description: 'Cursor of the first item; null for an empty page.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Cursor of the first item, as `WyJjaGFuZ2VzLjEiLDQyXQ`; null for an empty page.',
+  })
   startCursor!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Cursor of the last item; null for an empty page.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Cursor of the last item, to be passed as `after`; null for an empty page.',
+  })
   endCursor!: string | null;
 }
 
@@ -41,10 +47,12 @@ export function connectionTypes<T>(node: ClassType, name: string, edge?: ClassTy
   if (edgeType === undefined) {
     @ObjectType(`${name}Edge`, { simpleResolvers: true, description: `An item of a \`${name}Connection\`.` })
     class PlainEdge {
-      @Field(() => String, { description: 'Opaque; pass it as `after` to go on behind this item.' })
+      @Field(() => String, {
+        description: 'Opaque, as `WyJjaGFuZ2VzLjEiLDQyXQ`; pass it as `after` to go on behind this item.',
+      })
       cursor!: string;
 
-      @Field(() => node, { description: 'The item.' })
+      @Field(() => node, { description: `What this edge of the list leads to: a \`${name}\`.` })
       node!: T;
     }
     edgeType = PlainEdge;

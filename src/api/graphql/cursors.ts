@@ -18,6 +18,9 @@ export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key:
 /** How far the log has to be applied; what the tracking API calls a token. */
 export const APPLIED_CURSOR = new CursorCodec({ kind: 'applied', version: 1 }, { pos: 'integer' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });
+export const SOURCE_CURSOR = new CursorCodec({ kind: 'sources', version: 1 }, { key: 'text' });
+export const API_KEY_CURSOR = new CursorCodec({ kind: 'api_keys', version: 1 }, { key: 'text' });
+export const WEBHOOK_CURSOR = new CursorCodec({ kind: 'webhooks', version: 1 }, { key: 'text' });
 export const DOCUMENT_CURSOR = new CursorCodec({ kind: 'documents', version: 1 }, { key: 'text' });
 export const PLAN_CURSOR = new CursorCodec({ kind: 'plans', version: 1 }, { version: 'integer' });
 export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { key: 'text' });

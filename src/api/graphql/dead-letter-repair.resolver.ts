@@ -14,7 +14,7 @@ import { Json } from './scalars.js';
 
 @ObjectType('ReplayOutcome', { simpleResolvers: true, description: 'What became of the replay of one dead letter.' })
 class ReplayOutcomeType {
-  @Field(() => ID, { description: 'The id of the letter.' })
+  @Field(() => ID, { description: 'The id of the letter, as `1042`.' })
   id!: number;
 
   @Field(() => ReplayStatusType, { description: 'What became of it.' })
@@ -26,7 +26,7 @@ class ReplayOutcomeType {
   @Field(() => String, { nullable: true, description: 'Why it is refused, for people.' })
   reason!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'How to fix it.' })
+  @Field(() => String, { nullable: true, description: 'How to fix it; null if it was taken, or nothing is known.' })
   hint!: string | null;
 
   @Field(() => Json, {
@@ -38,13 +38,13 @@ class ReplayOutcomeType {
 
 @ObjectType('DeadLetterReplay', { simpleResolvers: true, description: 'What became of a replay of dead letters.' })
 class DeadLetterReplay {
-  @Field(() => Int, { description: 'Those that are in the log now; of a dry run: that would be.' })
+  @Field(() => Int, { description: 'How many are in the log now; of a dry run: would be.' })
   accepted!: number;
 
-  @Field(() => Int, { description: 'Those whose message ids were in the log already.' })
+  @Field(() => Int, { description: 'How many have message ids that were in the log already.' })
   duplicates!: number;
 
-  @Field(() => Int, { description: 'Those that were refused again.' })
+  @Field(() => Int, { description: 'How many were refused again.' })
   refused!: number;
 
   @Field(() => [ReplayOutcomeType], { description: 'Of each letter, the newest first; with `ids`, in their order.' })
@@ -60,7 +60,7 @@ class DeadLetterReplay {
 
 @ObjectType('DiscardedDeadLetters', { simpleResolvers: true, description: 'Dead letters that were discarded.' })
 class DiscardedDeadLetters {
-  @Field(() => Int, { description: 'Those that were open.' })
+  @Field(() => Int, { description: 'How many of them were open and are discarded now.' })
   discarded!: number;
 
   @Field(() => String, {
@@ -114,7 +114,10 @@ class ChoiceArguments {
 
 @ArgsType()
 class ReplayArguments extends ChoiceArguments {
-  @Field(() => Json, { nullable: true, description: 'A JSON merge patch that is added to the fix of each.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'A JSON merge patch that is added to the fix of each; none if left out.',
+  })
   fix?: JsonValue;
 
   @Field(() => Boolean, { defaultValue: false, description: 'Only says what would become of each.' })
@@ -136,7 +139,7 @@ export class DeadLetterRepairResolver {
   })
   fixDeadLetter(
     @Ctx() { services }: ApiContext,
-    @Arg('id', () => ID, { description: 'The id of the letter.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the letter, as `1042`.' }) id: string,
     @Arg('fix', () => Json, {
       nullable: true,
       description: 'Such as `{ "properties": { "amount": 12 } }`; null in it removes a field. Null: no fix at all.',

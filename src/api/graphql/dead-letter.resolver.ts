@@ -28,10 +28,13 @@ import { DateTime, Json } from './scalars.js';
   description: 'An input that was not taken, kept to be looked at. May hold personal data.',
 })
 export class DeadLetterType {
-  @Field(() => ID, { description: 'Its id.' })
+  @Field(() => ID, { description: 'What it is asked for, fixed and replayed by, as `1042`.' })
   id!: number;
 
-  @Field(() => String, { nullable: true, description: 'Key of the source that it came from; null if not known.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Key of the source that it came from, as `web`; null if not known.',
+  })
   source!: string | null;
 
   @Field(() => DeadLetterStateType, { description: 'What became of it.' })
@@ -84,16 +87,16 @@ export class DeadLetterType {
 
 @InputType('DeadLetterFilter', { description: 'Which dead letters; what is left out is not asked for.' })
 export class DeadLetterFilter {
-  @Field(() => DeadLetterStateType, { nullable: true, description: 'What became of them.' })
+  @Field(() => DeadLetterStateType, { nullable: true, description: 'What became of them; any if left out.' })
   state?: DeadLetterState | null;
 
-  @Field(() => String, { nullable: true, description: 'Key of a source.' })
+  @Field(() => String, { nullable: true, description: 'Key of a source, as `web`; all sources if left out.' })
   source?: string | null;
 
-  @Field(() => DeadLetterStageType, { nullable: true, description: 'Where they were given up.' })
+  @Field(() => DeadLetterStageType, { nullable: true, description: 'Where they were given up; anywhere if left out.' })
   stage?: DeadLetterStage | null;
 
-  @Field(() => String, { nullable: true, description: 'A code, such as `NO_IDENTIFIER`.' })
+  @Field(() => String, { nullable: true, description: 'A code, such as `NO_IDENTIFIER`; any if left out.' })
   code?: string | null;
 
   @Field(() => DateTime, { nullable: true, description: 'Received then or later.' })
@@ -130,7 +133,7 @@ export class DeadLetterResolver {
   @Query(() => DeadLetterType, { nullable: true, description: 'One input that was not taken; null: there is none.' })
   async deadLetter(
     @Ctx() { services, reads }: ApiContext,
-    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the letter, as `1042`.' }) id: string,
   ): Promise<DeadLetterType | null> {
     reads.countSingleRead('deadLetter');
     const letter = await services.letters.find(letterId(id));

@@ -57,7 +57,7 @@ class StoredDocumentsType {
 
 @ObjectType('RemovedStoredDocument', { simpleResolvers: true, description: 'A document that was removed.' })
 class RemovedStoredDocument {
-  @Field(() => ID, { description: 'Its id, 64 hexadecimal digits.' })
+  @Field(() => ID, { description: 'Its id: SHA-256 of its text, 64 hexadecimal digits, as `9f86d081…`.' })
   id!: string;
 }
 
@@ -93,7 +93,7 @@ export class DocumentResolver {
   })
   storeDocuments(
     @Ctx() { services }: ApiContext,
-    @Arg('documents', () => [StoredDocumentInput], { description: 'The documents, 1 to 200.' })
+    @Arg('documents', () => [StoredDocumentInput], { description: 'The texts to be stored, 1 to 200.' })
     documents: StoredDocumentInput[],
   ): Promise<unknown> {
     return Stored.attempt(async () => ({

@@ -41,7 +41,10 @@ class EdgeScoreType {
   @Field(() => String, { description: 'Key of the model.' })
   model!: string;
 
-  @Field(() => Float, { nullable: true, description: 'Its score; null where it gives none, or not for this visitor.' })
+  @Field(() => Float, {
+    nullable: true,
+    description: 'A number, as a probability; null where the model gives none, or not for this visitor.',
+  })
   value!: number | null;
 
   @Field(() => String, {
@@ -100,7 +103,10 @@ export class EdgeResolver {
       description: 'When there has to be an answer, in ms from when the server has read the request: 1 to 2000.',
     })
     deadlineMs: number,
-    @Arg('onMiss', () => EdgeDefaultInput, { nullable: true, description: 'What to answer otherwise.' })
+    @Arg('onMiss', () => EdgeDefaultInput, {
+      nullable: true,
+      description: 'What to answer where nothing is known in time; default: that nothing is known.',
+    })
     onMiss: EdgeDefaultInput | null | undefined,
     @Arg('after', () => String, {
       nullable: true,

@@ -40,12 +40,12 @@ export const FeatureStatus = enumOf('FeatureStatus', 'What is known of a feature
 
 export const FeatureKind = enumOf(
   'FeatureType',
-  'The type of a feature.',
+  'Of what type the values of a feature are.',
   ['int', 'double', 'string', 'bool', 'timestamp', 'times'],
   {
     int: 'A whole number.',
-    double: 'A number.',
-    string: 'A text.',
+    double: 'A number, which may have a fraction.',
+    string: 'A text, as it was sent.',
     bool: 'True or false.',
     timestamp: 'An instant, as a DateTime.',
     times: 'A list of instants, newest first.',
@@ -61,7 +61,7 @@ export const InputStatus = enumOf('InputStatus', 'Whether a model saw what it as
 export const ModelStage = enumOf('ModelStage', 'What a version of a model is used for.', MODEL_STAGES, {
   shadow: 'Registered; does not answer.',
   canary: 'Answers for a part of the profiles.',
-  active: 'Answers.',
+  active: 'Answers queries and decides segments.',
   retired: 'Out of service; can be promoted again.',
 });
 
@@ -78,7 +78,7 @@ export const ChangeKindType = enumOf('ChangeKind', 'What a change was.', ['enter
 
 export const CauseKindType = enumOf('CauseKind', 'Why a membership changed.', CAUSE_KINDS, {
   event: 'An event of the profile.',
-  timer: 'Time alone.',
+  timer: 'Time alone: a window that was left, a clock that struck.',
   merge: 'The profile turned out to be the same person as another.',
   unmerge: 'The profile was taken apart.',
   model: 'Another version of a model.',
@@ -139,7 +139,7 @@ export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.
 });
 
 export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES, {
-  admin: 'Everything.',
+  admin: 'Do all that there is to do.',
   read: 'Read profiles, segments, features and models.',
   ingest: 'Send events of its source.',
   edge: 'Ask by stored documents for what pages may show. It may be in a browser.',

@@ -15,7 +15,7 @@ export abstract class Failure {
   })
   where!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'How to fix it.' })
+  @Field(() => String, { nullable: true, description: 'How to fix it; null if nothing more is known.' })
   hint!: string | null;
 }
 

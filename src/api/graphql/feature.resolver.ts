@@ -24,25 +24,31 @@ class FeatureDefinitionType {
   @Field(() => String, { description: 'Its name, unique over all views.' })
   name!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What it says of somebody, in words for people; may be empty.' })
   description!: string;
 
-  @Field(() => FeatureKind, { description: 'Its type.' })
+  @Field(() => FeatureKind, { description: 'Of what type its values are.' })
   type!: FeatureDefinition['type'];
 
   @Field(() => String, { description: 'How events are aggregated: `count`, `sum`, `last`, …' })
   aggregate!: string;
 
-  @Field(() => [String], { description: 'Names of the events that count; empty: all.' })
+  @Field(() => [String], { description: 'Names of the events that count, at most 200; empty: all.' })
   events!: readonly string[];
 
-  @Field(() => String, { nullable: true, description: 'Key of the source that they come from; null: any.' })
+  @Field(() => String, { nullable: true, description: 'Key of the source that they come from, as `web`; null: any.' })
   source!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'A further condition on events.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'A further condition on events, as `properties.value > 10`; null if there is none.',
+  })
   where!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The path of the value that is aggregated.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The path of the value that is aggregated, as `properties.value`; null if events are only counted.',
+  })
   value!: string | null;
 
   @Field(() => Float, { nullable: true, description: 'Length of the window, ms; null: all of the past.' })
@@ -51,16 +57,16 @@ class FeatureDefinitionType {
 
 @ObjectType('FeatureView', { simpleResolvers: true, description: 'Features that are defined together.' })
 class FeatureViewType {
-  @Field(() => String, { description: 'Its name.' })
+  @Field(() => String, { description: 'What it is called by, as `web_activity`.' })
   name!: string;
 
-  @Field(() => Int, { description: 'Grows with each change.' })
+  @Field(() => Int, { description: 'A whole number that grows with each change.' })
   version!: number;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What its features are about, in words for people; may be empty.' })
   description!: string;
 
-  @Field(() => [FeatureDefinitionType], { description: 'Its features.' })
+  @Field(() => [FeatureDefinitionType], { description: 'The features that it defines, at most 2,000.' })
   features!: readonly FeatureDefinition[];
 }
 
@@ -78,7 +84,7 @@ class FeaturePlan {
   @Field(() => [String], { description: 'Features and services that are gone.' })
   removed!: readonly string[];
 
-  @Field(() => Int, { description: 'Aggregates that history has to be folded into before they are complete.' })
+  @Field(() => Int, { description: 'How many aggregates history has to be folded into before they are complete.' })
   newStreams!: number;
 
   @Field(() => [DefinitionWarning], { description: 'Names in the definitions that nothing has sent so far.' })

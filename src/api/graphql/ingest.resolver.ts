@@ -13,15 +13,18 @@ import { DateTime, Json } from './scalars.js';
 
 const MAX_EVENTS = 2_500;
 
-@InputType('EventInput', { description: 'An event.' })
+@InputType('EventInput', { description: 'An event, as it is sent.' })
 class EventInput {
-  @Field(() => EventTypeType, { description: 'Its kind.' })
+  @Field(() => EventTypeType, { description: 'The kind of the event, as in the tracking API.' })
   type!: EventType;
 
   @Field(() => String, { nullable: true, description: 'The name of a `TRACK` event, or of a page or screen.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Unique within the source; sending it again counts once.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Unique within the source; sending it again counts once. Default: one is made.',
+  })
   messageId?: string | null;
 
   @Field(() => [IdentifierInput], { description: 'Whose event it is: at least one.' })
@@ -30,16 +33,28 @@ class EventInput {
   @Field(() => DateTime, { nullable: true, description: "When it happened, by the sender's clock; default: now." })
   timestamp?: number | null;
 
-  @Field(() => DateTime, { nullable: true, description: "When it was sent, by the sender's clock; corrects it." })
+  @Field(() => DateTime, {
+    nullable: true,
+    description: "When it was sent, by the sender's clock; corrects `timestamp`, unless left out.",
+  })
   sentAt?: number | null;
 
-  @Field(() => Json, { nullable: true, description: 'An object: what belongs to the event.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'An object: what belongs to the event, as `{ value: 12.5 }`. Default: empty.',
+  })
   properties?: JsonObject | null;
 
-  @Field(() => Json, { nullable: true, description: 'An object: what is known of the person.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'An object: what is known of the person, as `{ first_name: "Ann" }`. Default: empty.',
+  })
   traits?: JsonObject | null;
 
-  @Field(() => Json, { nullable: true, description: 'An object: where it came from.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'An object: where it came from, as the address of a page. Default: empty.',
+  })
   context?: JsonObject | null;
 
   @Field(() => String, { nullable: true, description: 'For `GROUP`: the group.' })
@@ -57,11 +72,12 @@ class EventResult {
   @Field(() => String, { nullable: true, description: 'Why it was refused, for people.' })
   reason!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'How to fix it.' })
+  @Field(() => String, { nullable: true, description: 'How to fix it; null unless it was refused and that is known.' })
   hint!: string | null;
 
   @Field(() => [String], {
-    description: 'What it violates of the tracking plan of its source, as `missing_property properties.total`.',
+    description:
+      'What it violates of the tracking plan of its source, as `missing_property properties.total`; at most 20.',
   })
   violations!: readonly string[];
 }
@@ -95,9 +111,11 @@ export class IngestResolver {
   })
   ingest(
     @Ctx() context: ApiContext,
-    @Arg('source', () => String, { description: 'Key of the source; a key that is not admin has only its own.' })
+    @Arg('source', () => String, {
+      description: 'Key of the source, as `web`; a key that is not admin has only its own.',
+    })
     sourceKey: string,
-    @Arg('events', () => [EventInput], { description: 'The events.' }) events: EventInput[],
+    @Arg('events', () => [EventInput], { description: 'The events, at most 2,500.' }) events: EventInput[],
   ): Promise<unknown> {
     const { services, principal } = context;
     return Ingested.attempt(async () => {

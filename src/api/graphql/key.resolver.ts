@@ -17,13 +17,23 @@ import { WeftError } from '../../platform/errors.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
 import type { CreatedKey } from '../auth/api-key.service.js';
 import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { API_KEY_CURSOR } from './cursors.js';
 import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
 import { overlapMs } from './overlap.js';
 import { DateTime } from './scalars.js';
 
-@ObjectType('CreatedApiKey', { simpleResolvers: true, description: 'A new key.' })
+@ObjectType('CreatedApiKey', { simpleResolvers: true, description: 'A key that was made, with its secret.' })
 class CreatedApiKey {
   @Field(() => ApiKeyType, { description: 'What is known of it from now on.' })
   key!: ApiKey;
@@ -41,13 +51,13 @@ class CreatedApiKey {
 
 @ObjectType('RevokedApiKey', { simpleResolvers: true, description: 'A key that was revoked.' })
 class RevokedApiKey {
-  @Field(() => ID, { description: 'Its id.' })
+  @Field(() => ID, { description: 'Id of the key, as `01900000-0000-7000-8000-000000000000`.' })
   id!: string;
 }
 
 @InputType('ApiKeyInput', { description: 'A key to be made.' })
 class ApiKeyInput {
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'Whose key it is, in words for people; 1 to 200 characters.' })
   name!: string;
 
   @Field(() => [ApiScopeType], { description: 'What it may do; at least one.' })
@@ -89,17 +99,25 @@ const RotatedKey = resultUnion<CreatedKey>('RotateApiKeyResult', { type: Created
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+const ApiKeyConnection = connectionTypes<ApiKey>(ApiKeyType, 'ApiKey');
+
 @Resolver(() => ApiKeyType)
 export class KeyResolver {
   @Authorized('admin')
-  @Query(() => [ApiKeyType], { description: 'All keys, expired and revoked ones too, oldest first.' })
-  apiKeys(@Ctx() { services }: ApiContext): Promise<ApiKey[]> {
-    return services.keys.list();
+  @Query(() => ApiKeyConnection, { description: 'All keys, expired and revoked ones too, oldest first.' })
+  async apiKeys(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<ApiKey>>> {
+    // Ids grow with time: UUIDs of version 7.
+    const keys = (await services.keys.list()).sort((a, b) => (a.id < b.id ? -1 : 1));
+    return pageByKey(keys, ({ id }) => id, API_KEY_CURSOR, { first, after });
   }
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'Key of the source that its events belong to; null for keys that cannot send events.',
+    description: 'Key of the source that its events belong to, as `web`; null for keys that cannot send events.',
   })
   async source(@Root() { sourceId }: ApiKey, @Ctx() { services }: ApiContext): Promise<string | null> {
     return sourceId === null ? null : ((await services.sources.findById(sourceId))?.key ?? null);
@@ -112,7 +130,7 @@ export class KeyResolver {
   })
   async edgeSigningSecret(
     @Ctx() { services }: ApiContext,
-    @Arg('id', () => ID, { description: 'Id of the key.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the key, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<string> {
     demandUuid(id);
     return services.keys.signingSecret(id);
@@ -145,7 +163,10 @@ export class KeyResolver {
   })
   rotateApiKey(
     @Ctx() { services }: ApiContext,
-    @Arg('id', () => ID, { description: 'Id of the key whose place is taken.' }) id: string,
+    @Arg('id', () => ID, {
+      description: 'Id of the key whose place is taken, as `01900000-0000-7000-8000-000000000000`.',
+    })
+    id: string,
     @Arg('overlap', () => String, {
       defaultValue: '24h',
       description: 'For how long both are valid: a number and `s`, `m`, `h` or `d`, as in `24h`, at most `90d`.',
@@ -162,7 +183,7 @@ export class KeyResolver {
   @Mutation(() => RevokedKey.type, { description: 'Ends a key, everywhere within ten seconds.' })
   revokeApiKey(
     @Ctx() { services }: ApiContext,
-    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the key, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<unknown> {
     return RevokedKey.attempt(async () => {
       demandUuid(id);

@@ -5,16 +5,16 @@ import { DateTime } from './scalars.js';
 
 @ObjectType('ApiKey', { simpleResolvers: true, description: 'A key to this API, without its secret.' })
 export class ApiKeyType {
-  @Field(() => ID, { description: 'What it is revoked by.' })
+  @Field(() => ID, { description: 'What it is rotated and revoked by, as `01900000-0000-7000-8000-000000000000`.' })
   id!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'Whose key it is, in words for people.' })
   name!: string;
 
-  @Field(() => String, { description: 'The first characters of its secret, to recognise it by.' })
+  @Field(() => String, { description: 'The first characters of its secret, to recognise it by, as `weft_r_x7Kp`.' })
   prefix!: string;
 
-  @Field(() => [ApiScopeType], { description: 'What it may do.' })
+  @Field(() => [ApiScopeType], { description: 'What it may do; each scope once.' })
   scopes!: readonly ApiScope[];
 
   @Field(() => [String], {
@@ -29,7 +29,11 @@ export class ApiKeyType {
   })
   ratePerSecond!: number | null;
 
-  @Field(() => ID, { nullable: true, description: 'The key that it takes the place of; null if of none.' })
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Id of the key that it takes the place of, as `01900000-0000-7000-8000-000000000000`; null if of none.',
+  })
   rotatedFrom!: string | null;
 
   @Field(() => DateTime, { description: 'When it was made.' })

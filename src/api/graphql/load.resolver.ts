@@ -20,10 +20,10 @@ import { DateTime } from './scalars.js';
 
 @ObjectType('Load', { simpleResolvers: true, description: 'A file that was loaded by a mapping.' })
 class LoadType implements LoadSummary {
-  @Field(() => ID, { description: 'Its id.' })
+  @Field(() => ID, { description: 'What it is asked for and reverted by, as `01900000-0000-7000-8000-000000000000`.' })
   id!: string;
 
-  @Field(() => String, { description: 'Key of the source that its events are of.' })
+  @Field(() => String, { description: 'Key of the source that its events are of, as `crm`.' })
   source!: string;
 
   @Field(() => String, { description: 'The name of the file, without folders.' })
@@ -35,7 +35,7 @@ class LoadType implements LoadSummary {
   @Field(() => Boolean, { description: 'Whether the changes that its events caused were emitted.' })
   emit!: boolean;
 
-  @Field(() => Float, { description: 'Rows read, as of its last checkpoint.' })
+  @Field(() => Float, { description: 'How many rows were read, as of its last checkpoint.' })
   rows!: number;
 
   @Field(() => Float, { description: 'Events that were accepted.' })
@@ -44,7 +44,7 @@ class LoadType implements LoadSummary {
   @Field(() => Float, { description: 'Events whose message ids were in the log already.' })
   duplicates!: number;
 
-  @Field(() => Float, { description: 'Rows or groups that became none; they are dead letters.' })
+  @Field(() => Float, { description: 'How many rows or groups became none; they are dead letters.' })
   refused!: number;
 
   @Field(() => DateTime, { description: 'When it began.' })
@@ -70,7 +70,7 @@ class LoadType implements LoadSummary {
   revertFailure!: string | null;
 }
 
-@ObjectType('LoadRevert', { simpleResolvers: true, description: 'The revert of a load.' })
+@ObjectType('LoadRevert', { simpleResolvers: true, description: 'A load that is taken back, and how far that is.' })
 class LoadRevert {
   @Field(() => LoadType, { description: 'The load. Workers revert it: ask `load` until it is `REVERTED`.' })
   load!: LoadSummary;
@@ -115,7 +115,7 @@ export class LoadResolver {
   @Query(() => LoadType, { nullable: true, description: 'One load; null: there is none with this id.' })
   async load(
     @Ctx() { services, reads }: ApiContext,
-    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the load, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<LoadSummary | null> {
     reads.countSingleRead('load');
     return UUID.test(id) ? new LoadReader(services.db).find(id) : null;
@@ -128,7 +128,7 @@ export class LoadResolver {
   })
   revertLoad(
     @Ctx() { services }: ApiContext,
-    @Arg('id', () => ID, { description: 'The id of the load.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the load, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
     @Arg('dryRun', () => Boolean, { defaultValue: false, description: 'Only says what would be taken back.' })
     dryRun: boolean,
   ): Promise<unknown> {

@@ -21,7 +21,7 @@ import { DateTime, Json } from './scalars.js';
 
 @ObjectType('Model', { simpleResolvers: true, description: 'A version of a model.' })
 class Model {
-  @Field(() => String, { description: 'What segments and queries call it by.' })
+  @Field(() => String, { description: 'What segments and queries call it by, as `purchase_intent`.' })
   key!: string;
 
   @Field(() => Int, { description: '1, 2, …, for each key.' })
@@ -38,16 +38,16 @@ class Model {
   })
   edge!: boolean;
 
-  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, hexadecimal.' })
+  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, 64 hexadecimal digits, as `9f86d081…`.' })
   digest!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What it predicts, in words for people; may be empty.' })
   description!: string;
 
   @Field(() => String, { description: 'The feature service that it reads.' })
   featureService!: string;
 
-  @Field(() => [String], { description: 'The features of that service, in order.' })
+  @Field(() => [String], { description: 'The features of that service, in the order of the input; at most 2,000.' })
   features!: readonly string[];
 
   @Field(() => Json, { description: 'What its trainer said of it.' })
@@ -115,8 +115,8 @@ export class ModelResolver {
   })
   promoteModel(
     @Ctx() { services, watch }: ApiContext,
-    @Arg('key', () => String, { description: 'Key of the model.' }) key: string,
-    @Arg('version', () => Int, { description: 'Its version.' }) version: number,
+    @Arg('key', () => String, { description: 'Key of the model, as `purchase_intent`.' }) key: string,
+    @Arg('version', () => Int, { description: 'Which version of the model, 1, 2, …' }) version: number,
   ): Promise<unknown> {
     return Promoted.attempt(async () => {
       const promoted = await services.models.promote(key, version);

@@ -25,7 +25,7 @@ export const ViolationRuleType = enumOf(
   description: 'Which events a source sends and what they hold, as of one version.',
 })
 export class TrackingPlanType {
-  @Field(() => String, { description: 'Key of the source.' })
+  @Field(() => String, { description: 'Key of the source that it holds for, as `web`.' })
   source!: string;
 
   @Field(() => Int, { description: 'From 1 on, one more with each change.' })
@@ -83,7 +83,7 @@ export class TrackingPlanViolationType {
   })
   path!: string | null;
 
-  @Field(() => Float, { description: 'How often.' })
+  @Field(() => Float, { description: 'How many times it was violated.' })
   count!: number;
 
   @Field(() => DateTime, { description: 'The beginning of the first hour in which it was.' })

@@ -40,9 +40,16 @@ export class ProfileResolver {
   })
   async profile(
     @Ctx() { reads }: ApiContext,
-    @Arg('id', () => ID, { nullable: true, description: 'Its id, or one that was merged into it.' })
+    @Arg('id', () => ID, {
+      nullable: true,
+      description:
+        'Its id, or one that was merged into it, as `01900000-0000-7000-8000-000000000000`; or else an identifier.',
+    })
     id: string | null | undefined,
-    @Arg('identifier', () => IdentifierInput, { nullable: true, description: 'One of the names it is known by.' })
+    @Arg('identifier', () => IdentifierInput, {
+      nullable: true,
+      description: 'One of the names it is known by; or else an id.',
+    })
     identifier: IdentifierInput | null | undefined,
   ): Promise<ProfileView | null> {
     if (typeof id === 'string' && !identifier) return reads.profile(id);
@@ -79,7 +86,10 @@ export class ProfileResolver {
   async onlineFeatures(
     @Ctx() { reads }: ApiContext,
     @Arg('entities', () => [IdentifierInput], { description: 'Whose features.' }) entities: IdentifierInput[],
-    @Arg('features', () => [String], { nullable: true, description: 'Names of features.' })
+    @Arg('features', () => [String], {
+      nullable: true,
+      description: 'Names of features, as `carts_24h`; all of them if neither these nor a service are given.',
+    })
     names: string[] | null | undefined,
     @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
     service: string | null | undefined,
@@ -104,7 +114,11 @@ export class ProfileResolver {
   })
   traits(
     @Root() view: ProfileView,
-    @Arg('names', () => [String], { nullable: true, description: 'Only these.' }) names: string[] | null | undefined,
+    @Arg('names', () => [String], {
+      nullable: true,
+      description: 'Only the traits of these names, as `first_name`; all of them if left out.',
+    })
+    names: string[] | null | undefined,
   ): JsonObject {
     return view.traits(names);
   }
@@ -114,7 +128,10 @@ export class ProfileResolver {
   })
   features(
     @Root() view: ProfileView,
-    @Arg('names', () => [String], { nullable: true, description: 'Names of features.' })
+    @Arg('names', () => [String], {
+      nullable: true,
+      description: 'Names of features, as `carts_24h`; all of them if neither these nor a service are given.',
+    })
     names: string[] | null | undefined,
     @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
     service: string | null | undefined,
@@ -131,7 +148,8 @@ export class ProfileResolver {
 
   @FieldResolver(() => SegmentMembership, {
     nullable: true,
-    description: 'Whether the profile belongs to a segment: as maintained by the pipeline, or evaluated now.',
+    description:
+      'Whether the profile belongs to a segment: as maintained by the pipeline, or evaluated now. Null if that cannot be told.',
   })
   membership(
     @Root() view: ProfileView,
@@ -141,7 +159,10 @@ export class ProfileResolver {
     return evaluate === 'NOW' ? view.evaluatedMembership(segment) : view.liveMembership(segment);
   }
 
-  @FieldResolver(() => Score, { nullable: true, description: 'What the active version of a model says, asked now.' })
+  @FieldResolver(() => Score, {
+    nullable: true,
+    description: 'What the active version of a model says, asked now; null if no version is active.',
+  })
   score(
     @Root() view: ProfileView,
     @Arg('model', () => String, { description: 'Key of the model.' }) model: string,

@@ -21,7 +21,7 @@ export class IdentifierInput {
   @Field(() => String, { description: 'Its kind: `email`, `user_id`, `anonymous_id`, …' })
   namespace!: string;
 
-  @Field(() => String, { description: 'Its value.' })
+  @Field(() => String, { description: 'What the person is called there, as `a.tanner@example.com`.' })
   value!: string;
 }
 
@@ -30,10 +30,10 @@ export class IdentifierInput {
   description: 'The value of a feature, as of the instant of the request.',
 })
 export class Feature {
-  @Field(() => String, { description: 'Its name.' })
+  @Field(() => String, { description: 'What it is called by, as `carts_24h`.' })
   name!: string;
 
-  @Field(() => FeatureKind, { description: 'Its type.' })
+  @Field(() => FeatureKind, { description: 'Of what type its value is.' })
   type!: FeatureView['type'];
 
   @Field(() => FeatureStatus, { description: 'What is known of it.' })
@@ -42,10 +42,13 @@ export class Feature {
   @Field(() => Json, { nullable: true, description: 'Its value; null unless `PRESENT`.' })
   value!: FeatureView['value'];
 
-  @Field(() => DateTime, { nullable: true, description: 'When the newest event in the value happened.' })
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'When the newest event in the value happened; null if none did.',
+  })
   eventTs!: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'How long ago that was, ms.' })
+  @Field(() => Float, { nullable: true, description: 'How long ago that was, ms; null if nothing happened.' })
   ageMs!: number | null;
 
   @Field(() => DateTime, {
@@ -69,7 +72,7 @@ export class Feature {
   description: 'Whether a profile belongs to a segment, how that was found, and as of when.',
 })
 export class SegmentMembership {
-  @Field(() => Segment, { description: 'The segment.' })
+  @Field(() => Segment, { description: 'The segment that is asked about.' })
   segment!: StoredSegment;
 
   @Field(() => Boolean, { description: 'Whether the profile belongs to it.' })
@@ -78,7 +81,7 @@ export class SegmentMembership {
   @Field(() => DateTime, { nullable: true, description: 'Since when; null unless a member and `LIVE`.' })
   since!: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'The version of the condition that decided.' })
+  @Field(() => Int, { nullable: true, description: 'The version of the condition that decided; null if none did.' })
   version!: number | null;
 
   @Field(() => ChangeCauseType, { nullable: true, description: 'Why it entered; null unless a member and `LIVE`.' })
@@ -96,10 +99,10 @@ export class Score {
   @Field(() => String, { description: 'Key of the model.' })
   model!: string;
 
-  @Field(() => Int, { description: 'Its version.' })
+  @Field(() => Int, { description: 'The version of the model, 1, 2, …' })
   version!: number;
 
-  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, hexadecimal.' })
+  @Field(() => String, { description: 'SHA-256 of its ONNX bytes, 64 hexadecimal digits, as `9f86d081…`.' })
   digest!: string;
 
   @Field(() => Float, { nullable: true, description: 'A number, as a probability; null if the model gives none.' })
@@ -132,13 +135,13 @@ export class TimelineEvent {
   @Field(() => String, { description: 'Unique within its source.' })
   messageId!: string;
 
-  @Field(() => EventTypeType, { description: 'Its kind.' })
+  @Field(() => EventTypeType, { description: 'The kind of the event.' })
   type!: string;
 
   @Field(() => String, { description: 'For `TRACK` the name of the event, else the type.' })
   name!: string;
 
-  @Field(() => String, { description: 'Key of its source.' })
+  @Field(() => String, { description: 'Key of the source that sent it, as `web`.' })
   source!: string;
 
   @Field(() => DateTime, { description: 'When it happened.' })
@@ -150,14 +153,15 @@ export class TimelineEvent {
   @Field(() => Boolean, { description: 'Whether it was loaded as history.' })
   historical!: boolean;
 
-  @Field(() => [IdentifierType], { description: 'The identifiers that it came with.' })
+  @Field(() => [IdentifierType], { description: 'The identifiers that it came with, at most 32.' })
   identifiers!: readonly IdentifierType[];
 
   @Field(() => Json, { description: 'What was sent along.' })
   properties!: unknown;
 
   @Field(() => [String], {
-    description: 'What it violates of the tracking plan of its source, as `missing_property properties.total`.',
+    description:
+      'What it violates of the tracking plan of its source, as `missing_property properties.total`; at most 20.',
   })
   violations!: readonly string[];
 }
@@ -165,7 +169,10 @@ export class TimelineEvent {
 /** Fields with arguments, and all that cost something, are resolved: see `profile.resolver.ts`. */
 @ObjectType('Profile', { simpleResolvers: true, description: 'One person, by all the names they are known by.' })
 export class Profile {
-  @Field(() => ID, { description: 'Never changes; after a merge the id of the other profile leads here too.' })
+  @Field(() => ID, {
+    description:
+      'A UUID, as `01900000-0000-7000-8000-000000000000`. Never changes; after a merge the id of the other profile leads here too.',
+  })
   id!: string;
 
   @Field(() => DateTime, { description: 'When the first event was applied.' })
@@ -174,7 +181,9 @@ export class Profile {
   @Field(() => DateTime, { description: 'The instant of the last evaluation: what live memberships are as of.' })
   asOf!: number;
 
-  @Field(() => [IdentifierType], { description: 'The names that the person is known by.' })
+  @Field(() => [IdentifierType], {
+    description: 'The names that the person is known by, by namespace and value.',
+  })
   identifiers!: readonly IdentifierType[];
 }
 
@@ -183,7 +192,11 @@ export class OnlineFeatures {
   @Field(() => IdentifierType, { description: 'The identifier as it was asked for.' })
   entity!: IdentifierType;
 
-  @Field(() => ID, { nullable: true, description: 'The profile that it belongs to; null if it is not known.' })
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Id of the profile that it belongs to, as `01900000-0000-7000-8000-000000000000`; null if it is not known.',
+  })
   profileId!: string | null;
 
   @Field(() => [Feature], { description: 'In the order asked; empty if the identifier is not known.' })
@@ -193,15 +206,20 @@ export class OnlineFeatures {
 export const ProfileConnection = connectionTypes<ProfileView>(Profile, 'Profile');
 export const TimelineConnection = connectionTypes<TimelineEvent>(TimelineEvent, 'TimelineEvent');
 
-@ObjectType('SegmentMemberEdge', { simpleResolvers: true, description: 'A member of a segment.' })
+@ObjectType('SegmentMemberEdge', {
+  simpleResolvers: true,
+  description: 'A profile that belongs to a segment, since when and why.',
+})
 class SegmentMemberEdge {
-  @Field(() => String, { description: 'Opaque; pass it as `after` to go on behind this item.' })
+  @Field(() => String, {
+    description: 'Opaque, as `WyJjaGFuZ2VzLjEiLDQyXQ`; pass it as `after` to go on behind this item.',
+  })
   cursor!: string;
 
-  @Field(() => Profile, { description: 'The member.' })
+  @Field(() => Profile, { description: 'The profile that belongs to the segment.' })
   node!: ProfileView;
 
-  @Field(() => DateTime, { description: 'Since when.' })
+  @Field(() => DateTime, { description: 'The instant at which it entered.' })
   since!: number;
 
   @Field(() => Int, { description: 'The version of the condition that decided.' })

@@ -37,16 +37,21 @@ import { DefinitionWarning } from './warning.types.js';
 
 @InputType('SegmentInput', { description: 'A segment as its author writes it.' })
 class SegmentInput {
-  @Field(() => String, { description: 'Lower-case letters, digits and underscores, starting with a letter.' })
+  @Field(() => String, {
+    description:
+      'What it will be called by, as `cart_abandoned`: lower-case letters, digits and underscores, starting with a letter.',
+  })
   key!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What people call it, as "Cart abandoned".' })
   name!: string;
 
-  @Field(() => String, { description: 'The condition, in the language of segments.' })
+  @Field(() => String, {
+    description: 'The condition, in the language of segments, as `count("purchase", "24h") == 0`.',
+  })
   expression!: string;
 
-  @Field(() => String, { defaultValue: '', description: 'For people.' })
+  @Field(() => String, { defaultValue: '', description: 'What it is for, in words for people.' })
   description!: string;
 
   @Field(() => [String], { defaultValue: [], description: 'Free labels, at most 50.' })
@@ -77,7 +82,7 @@ export class SegmentResolver {
   @Query(() => Segment, { nullable: true, description: 'The segment with a key; null if there is none.' })
   async segment(
     @Ctx() { services }: ApiContext,
-    @Arg('key', () => String, { description: 'Its key.' }) key: string,
+    @Arg('key', () => String, { description: 'Key of the segment, as `cart_abandoned`.' }) key: string,
   ): Promise<StoredSegment | null> {
     return new SegmentReader(services.db).byKey(key);
   }
@@ -148,7 +153,7 @@ export class SegmentResolver {
   @Mutation(() => Activated.type, { description: 'Makes the version that was written last decide membership.' })
   activateSegment(
     @Ctx() { services, watch }: ApiContext,
-    @Arg('key', () => String, { description: 'Key of the segment.' }) key: string,
+    @Arg('key', () => String, { description: 'Key of the segment, as `cart_abandoned`.' }) key: string,
   ): Promise<unknown> {
     return Activated.attempt(async () => {
       const activated = await services.segments.activate(key);
@@ -161,7 +166,7 @@ export class SegmentResolver {
   @Mutation(() => Archived.type, { description: 'Takes a segment out of service: its members leave.' })
   archiveSegment(
     @Ctx() { services, watch }: ApiContext,
-    @Arg('key', () => String, { description: 'Key of the segment.' }) key: string,
+    @Arg('key', () => String, { description: 'Key of the segment, as `cart_abandoned`.' }) key: string,
   ): Promise<unknown> {
     return Archived.attempt(async () => {
       const archived = await services.segments.archive(key);

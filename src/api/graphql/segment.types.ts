@@ -18,16 +18,16 @@ export class ChangeCauseType {
   description: 'A named condition on profiles. Weft keeps its members up to date by itself.',
 })
 export class Segment {
-  @Field(() => String, { description: 'What it is called by; never changes.' })
+  @Field(() => String, { description: 'What it is called by, as `cart_abandoned`; never changes.' })
   key!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What people call it, as "Cart abandoned".' })
   name!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What it is for, in words for people; may be empty.' })
   description!: string;
 
-  @Field(() => [String], { description: 'Free labels.' })
+  @Field(() => [String], { description: 'Free labels to sort segments by; at most 50.' })
   tags!: readonly string[];
 
   @Field(() => Boolean, {
@@ -41,13 +41,13 @@ export class Segment {
   @Field(() => Int, { description: 'The version of the condition that was written last.' })
   version!: number;
 
-  @Field(() => String, { description: 'The condition that was written last.' })
+  @Field(() => String, { description: 'The condition that was written last, as `count("purchase", "24h") == 0`.' })
   expression!: string;
 
   @Field(() => Int, { nullable: true, description: 'The version that decides membership; null if none does.' })
   activeVersion!: number | null;
 
-  @Field(() => String, { nullable: true, description: 'The condition that decides membership.' })
+  @Field(() => String, { nullable: true, description: 'The condition that decides membership; null if none does.' })
   activeExpression!: string | null;
 
   @Field(() => DateTime, { description: 'When it was made.' })

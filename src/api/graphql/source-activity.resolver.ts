@@ -34,10 +34,12 @@ abstract class Counts implements ActivityCounts {
   @Field(() => Float, { description: 'Events that could not be taken.' })
   refused!: number;
 
-  @Field(() => Float, { description: 'Of those accepted: marked with what they violate of the tracking plan.' })
+  @Field(() => Float, {
+    description: 'How many of those accepted are marked with what they violate of the tracking plan.',
+  })
   flagged!: number;
 
-  @Field(() => Float, { description: 'Of those accepted: loaded history.' })
+  @Field(() => Float, { description: 'How many of those accepted are loaded history.' })
   loaded!: number;
 }
 
@@ -76,7 +78,7 @@ class SourceAnomalyType {
   @Field(() => AnomalyKindType, { description: 'What was unusual.' })
   kind!: AnomalyKind;
 
-  @Field(() => DateTime, { description: 'Since when.' })
+  @Field(() => DateTime, { description: 'The instant at which it began.' })
   since!: number;
 
   @Field(() => DateTime, { nullable: true, description: 'When it was over; null: it is not.' })
@@ -144,7 +146,7 @@ export class SourceActivityResolver {
   }
 
   @FieldResolver(() => [SourceEventActivityType], {
-    description: 'What came in by the name of the event, what came most often first.',
+    description: 'What came in by the name of the event, what came most often first; at most `first` names.',
   })
   async eventActivity(
     @Root() source: Source,

@@ -14,6 +14,16 @@ import {
 import type { Source, SourceChange, SourceKind } from '../../sources/source.model.js';
 import type { ApiKey } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { SOURCE_CURSOR } from './cursors.js';
 import { SourceKindType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
@@ -24,7 +34,7 @@ export class SourceType {
   @Field(() => String, { description: 'What it is called by, as in `web_shop`; never changes.' })
   key!: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'What people call it, as "The shop".' })
   name!: string;
 
   @Field(() => SourceKindType, { description: 'How it sends its data.' })
@@ -53,12 +63,19 @@ const UpdatedSource = resultUnion<Source>('UpdateSourceResult', success, ['BadRe
 const SOURCE_KEY = 'Key of the source, as in `web_shop`.';
 const MAX_EVENTS = 'Events a second in the long run, by all of its keys together, from 1 to 1,000,000.';
 
+const SourceConnection = connectionTypes<Source>(SourceType, 'Source');
+
 @Resolver(() => SourceType)
 export class SourceResolver {
   @Authorized('read')
-  @Query(() => [SourceType], { description: 'All sources.' })
-  sources(@Ctx() { services }: ApiContext): Promise<Source[]> {
-    return services.sources.list();
+  @Query(() => SourceConnection, { description: 'All sources, by key.' })
+  async sources(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<Source>>> {
+    const sources = (await services.sources.list()).sort((a, b) => (a.key < b.key ? -1 : 1));
+    return pageByKey(sources, ({ key }) => key, SOURCE_CURSOR, { first, after });
   }
 
   @Authorized('read')
@@ -84,7 +101,10 @@ export class SourceResolver {
   @Mutation(() => CreatedSource.type, { description: 'Makes a source.' })
   createSource(
     @Ctx() { services, watch }: ApiContext,
-    @Arg('key', () => String, { description: 'Lower-case letters, digits and underscores, starting with a letter.' })
+    @Arg('key', () => String, {
+      description:
+        'What it will be called by, as `web`: lower-case letters, digits and underscores, starting with a letter.',
+    })
     key: string,
     @Arg('name', () => String, { nullable: true, description: 'For people; default: the key.' })
     name: string | null | undefined,
@@ -112,7 +132,8 @@ export class SourceResolver {
   updateSource(
     @Ctx() context: ApiContext,
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
-    @Arg('name', () => String, { nullable: true, description: 'For people.' }) name: string | null | undefined,
+    @Arg('name', () => String, { nullable: true, description: 'What people call it; as it is if left out.' })
+    name: string | null | undefined,
     @Arg('maxEventsPerSecond', () => Int, { nullable: true, description: `${MAX_EVENTS} Null takes the bound away.` })
     maxEventsPerSecond: number | null | undefined,
   ): Promise<unknown> {

@@ -19,10 +19,10 @@ class Statistics implements Counts {
   @Field(() => Float, { description: 'Profiles that became part of another.' })
   merges!: number;
 
-  @Field(() => Float, { description: 'Changes of membership in the feed.' })
+  @Field(() => Float, { description: 'How many changes of membership are in the feed.' })
   changes!: number;
 
-  @Field(() => Float, { description: 'Inputs that were not taken and are kept to be looked at.' })
+  @Field(() => Float, { description: 'How many inputs were not taken and are kept to be looked at.' })
   deadLetters!: number;
 }
 

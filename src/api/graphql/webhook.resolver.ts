@@ -2,6 +2,16 @@ import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Quer
 import type { HmacOptions, Webhook, WebhookAdapterKey, WebhookOptions } from '../../sources/webhooks/webhook.model.js';
 import type { CreatedWebhook } from '../../sources/webhooks/webhook.service.js';
 import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageByKey,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { WEBHOOK_CURSOR } from './cursors.js';
 import { HmacAlgorithmType, SignatureEncodingType, WebhookAdapterType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { overlapMs } from './overlap.js';
@@ -47,7 +57,7 @@ class WebhookSignatureInput {
   @Field(() => String, { description: 'The header that holds the signature, as in `x-signature`.' })
   header!: string;
 
-  @Field(() => HmacAlgorithmType, { defaultValue: 'sha256', description: 'The hash.' })
+  @Field(() => HmacAlgorithmType, { defaultValue: 'sha256', description: 'The hash function of the HMAC.' })
   algorithm!: HmacOptions['algorithm'];
 
   @Field(() => SignatureEncodingType, { defaultValue: 'hex', description: 'How the signature is written.' })
@@ -80,19 +90,22 @@ class WebhookOptionsInput {
   })
   keepMessages?: boolean | null;
 
-  @Field(() => String, { nullable: true, description: '`JSON`: the text of the mapping file, in YAML.' })
+  @Field(() => String, { nullable: true, description: 'Only for `JSON`: the text of the mapping file, in YAML.' })
   mapping?: string | null;
 
-  @Field(() => String, { nullable: true, description: '`JSON`: where the list is in the body, as in `data.events`.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Only for `JSON`: where the list is in the body, as in `data.events`.',
+  })
   items?: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: '`JSON`: the property whose language and sentiment are added.',
+    description: 'Only for `JSON`: the property whose language and sentiment are added.',
   })
   textProperty?: string | null;
 
-  @Field(() => Boolean, { nullable: true, description: '`JSON`: whether that property is a private message.' })
+  @Field(() => Boolean, { nullable: true, description: 'Only for `JSON`: whether that property is a private message.' })
   isPrivate?: boolean | null;
 }
 
@@ -122,7 +135,10 @@ class WebhookInput {
   })
   signature?: WebhookSignatureInput | null;
 
-  @Field(() => WebhookOptionsInput, { nullable: true, description: 'What else is decided.' })
+  @Field(() => WebhookOptionsInput, {
+    nullable: true,
+    description: 'What else is decided; what is left out is by default.',
+  })
   options?: WebhookOptionsInput | null;
 }
 
@@ -144,12 +160,19 @@ const Rotated = resultUnion<WebhookType>('RotateWebhookSecretResult', { type: We
 
 const KEY = 'Key of its source, as in `facebook`.';
 
+const WebhookConnection = connectionTypes<WebhookType>(WebhookType, 'Webhook');
+
 @Resolver()
 export class WebhookResolver {
   @Authorized('admin')
-  @Query(() => [WebhookType], { description: 'All webhooks, by key.' })
-  async webhooks(@Ctx() { services }: ApiContext): Promise<WebhookType[]> {
-    return (await services.webhooks.service.list()).map(viewOf);
+  @Query(() => WebhookConnection, { description: 'All webhooks, by key.' })
+  async webhooks(
+    @Ctx() { services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<WebhookType>>> {
+    const webhooks = (await services.webhooks.service.list()).map(viewOf).sort((a, b) => (a.key < b.key ? -1 : 1));
+    return pageByKey(webhooks, ({ key }) => key, WEBHOOK_CURSOR, { first, after });
   }
 
   @Authorized('admin')
