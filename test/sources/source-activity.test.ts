@@ -196,7 +196,7 @@ describe('the activity of sources in GraphQL', () => {
   });
 
   it('refuses to read more hours than are kept', async () => {
-    const { errors: refused } = await world.ask('{ sources { activity(hours: 3000) { hour } } }');
+    const { errors: refused } = await world.ask('{ sources { edges { node { activity(hours: 3000) { hour } } } } }');
     expect(refused?.[0]?.extensions['code']).toBe('BAD_REQUEST');
   });
 });
