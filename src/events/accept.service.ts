@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
 import { newId } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type {
@@ -79,6 +80,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       letters.push(deadLetterOf(source, item, refusal, receivedAtMs, options.rawOf?.(index)));
     }
     const outcomes = await this.deps.log.append(prepared);
+    if (outcomes.includes('withheld')) throw withheld();
     let accepted = 0;
     for (const [i, outcome] of outcomes.entries()) {
       const isNew = outcome === 'appended';
@@ -139,6 +141,16 @@ export class AcceptService implements EventAcceptor, EventChecker {
       this.deps.observer.deadLettersLost(source, letters.length, error);
     }
   }
+}
+
+const WITHHELD_RETRY_MS = 2_000;
+
+function withheld(): WeftError {
+  return new WeftError('UNAVAILABLE', 'an event with the same message id is being taken back', {
+    where: 'messageId',
+    hint: 'send the same again a little later; what was taken already is not taken twice',
+    retryAfterMs: WITHHELD_RETRY_MS,
+  });
 }
 
 const ACCEPTED = { status: 'accepted' } as const;

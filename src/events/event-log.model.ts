@@ -74,8 +74,11 @@ export interface TimelineOptions {
   readonly before?: { readonly occurredAt: number; readonly pos: number };
 }
 
-/** Whether each event of an append was new, at the index it was handed in. */
-export type AppendOutcome = 'appended' | 'duplicate';
+/**
+ * What became of each event of an append, at the index it was handed in. `withheld`: it is the same as one that is being
+ * taken back, and so is neither; once that is done, it can be appended.
+ */
+export type AppendOutcome = 'appended' | 'duplicate' | 'withheld';
 
 /**
  * The durable, totally ordered log of accepted events.

@@ -157,7 +157,26 @@ export class PostgresEventLog implements EventLog {
     for (const pos of positions.split(',')) {
       if (pos !== '') outcomes[Number(pos) - firstPos] = 'appended';
     }
+    await this.#withhold(events, outcomes);
     return outcomes;
+  }
+
+  /**
+   * A duplicate of what is being taken back, or was since, would be lost with it. Those of a load are left as they are:
+   * a load is told that it is being reverted.
+   */
+  async #withhold(events: readonly PreparedEvent[], outcomes: AppendOutcome[]): Promise<void> {
+    const duplicates = events.filter(({ loadId }, i) => outcomes[i] === 'duplicate' && loadId === undefined);
+    if (duplicates.length === 0) return;
+    const { rows } = await this.db.run<{ dedupe_id: Uuid }>({
+      name: 'event_log_standing',
+      text: STANDING,
+      values: [uuidArray(duplicates, (e) => e.dedupeId)],
+    });
+    const standing = new Set(rows.map((row) => row.dedupe_id));
+    for (const [i, { dedupeId, loadId }] of events.entries()) {
+      if (outcomes[i] === 'duplicate' && loadId === undefined && !standing.has(dedupeId)) outcomes[i] = 'withheld';
+    }
   }
 }
 
@@ -204,6 +223,17 @@ const APPEND_LOADED = {
   ), `,
   }),
 };
+
+// Of these events, those that are there to stay.
+const STANDING = `
+  SELECT e.dedupe_id FROM event_log e
+  WHERE e.dedupe_id = ANY ($1::uuid[])
+    AND (e.load_id IS NULL OR e.load_id NOT IN (
+      SELECT r.load_id FROM retractions r WHERE r.status = 'running' AND r.load_id IS NOT NULL
+    ))
+    AND e.pos NOT IN (
+      SELECT t.pos FROM retracted_events t JOIN retractions r ON r.id = t.retraction_id WHERE r.status = 'running'
+    )`;
 
 // The head and the events in one statement, so of one snapshot: it shows every event up to the head, and none after it.
 const READ = `
