@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { WeftError } from '../../platform/errors.js';
 import { PRIVATE_PROPERTIES, type IncomingEvent, type JsonObject, type JsonValue } from '../../events/event.model.js';
 import { RowMapper, RowRefusal } from '../compile-mapping.js';
@@ -28,6 +29,9 @@ export function verifyJson(
   return checkAge(unixTimeMs(timestamp) ?? dateMs(timestamp), nowMs, toleranceS * 1_000);
 }
 
+/** Items that are mapped before others get their turn; a text takes up to some 2 ms to read. */
+export const ITEMS_PER_TURN = 20;
+
 /** What becomes of one item of a body. */
 export type MappedItem =
   | { readonly event: IncomingEvent }
@@ -35,7 +39,10 @@ export type MappedItem =
   /** Left out by `when`. */
   | { readonly skipped: true };
 
-/** Items of the body by the same language that files are mapped with. Stateless as seen from outside. */
+/**
+ * Items of the body by the same language that files are mapped with. Stateless as seen from outside: each item is mapped
+ * within one turn, so that bodies may be mapped beside each other.
+ */
 export class JsonMapper {
   readonly #mapper: RowMapper;
   readonly #options: WebhookOptions;
@@ -48,8 +55,17 @@ export class JsonMapper {
     this.#options = options;
   }
 
-  map(body: JsonValue, reader: TextReader): MappedItem[] {
-    return this.#items(body).map((item, i) => this.#mapOne(item, i + 1, reader));
+  countItems(body: JsonValue): number {
+    return Math.max(1, this.#items(body).length);
+  }
+
+  async map(body: JsonValue, reader: TextReader): Promise<MappedItem[]> {
+    const mapped: MappedItem[] = [];
+    for (const [i, item] of this.#items(body).entries()) {
+      if (i > 0 && i % ITEMS_PER_TURN === 0) await setImmediate();
+      mapped.push(this.#mapOne(item, i + 1, reader));
+    }
+    return mapped;
   }
 
   #items(body: JsonValue): readonly JsonValue[] {

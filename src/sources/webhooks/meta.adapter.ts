@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue, RawIdentifier } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction, type InteractionName } from './interaction.model.js';
-import { objectOf, objectsOf, present, textOf, unixTimeMs } from './payload-reader.js';
+import { lengthOf, objectOf, objectsOf, present, textOf, unixTimeMs } from './payload-reader.js';
 import { checkHmac, headerOf, isEqualSecret } from './webhook-signature.js';
 import type { WebhookAdapter } from './webhook.model.js';
 
@@ -33,6 +33,12 @@ export const metaAdapter: WebhookAdapter = {
     if (typeof challenge !== 'string' || challenge.length > MAX_CHALLENGE_LENGTH) return null;
     return { type: 'text/plain', body: challenge };
   },
+  countItems: (body) => {
+    const entries = objectOf(body)?.['entry'];
+    let count = 0;
+    if (Array.isArray(entries)) for (const entry of entries) count += itemsOf(objectOf(entry));
+    return Math.max(1, count);
+  },
   map: (body) => {
     const out = new MappedDelivery();
     const root = objectOf(body);
@@ -43,6 +49,11 @@ export const metaAdapter: WebhookAdapter = {
     return out;
   },
 };
+
+function itemsOf(entry: JsonObject | null): number {
+  const items = lengthOf(entry?.['changes']) + lengthOf(entry?.['messaging']) + lengthOf(entry?.['standby']);
+  return Math.max(1, items);
+}
 
 function networkOf(object: string | null): MetaNetwork | null {
   if (object === 'page') return 'facebook';

@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import { WeftError } from '../../platform/errors.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
 import type { IncomingEvent, JsonValue } from '../../events/event.model.js';
 import { SKIP_REASONS, type SkipReason } from './interaction.model.js';
 import { eventOf } from './interaction-event.js';
-import { JsonMapper, verifyJson } from './json.adapter.js';
+import { ITEMS_PER_TURN, JsonMapper, verifyJson } from './json.adapter.js';
 import { metaAdapter } from './meta.adapter.js';
 import { slackAdapter } from './slack.adapter.js';
 import type { TextReader } from './text-reader.js';
@@ -59,7 +60,10 @@ export interface OpenWebhook {
   answerGet(query: Readonly<Record<string, unknown>>, nowMs: number): ChallengeAnswer | null;
   /** The answer to a signed delivery that is a handshake; null: it is none. */
   answerPost(body: JsonValue): ChallengeAnswer | null;
-  map(body: JsonValue, reader: TextReader): DeliveredEvents;
+  /** How much `map` would look at; at least 1. */
+  countItems(body: JsonValue): number;
+  /** Lets others have their turn between the items. */
+  map(body: JsonValue, reader: TextReader): Promise<DeliveredEvents>;
 }
 
 /** @throws WeftError DEFINITION_INVALID for a mapping that does not fit; CONFIG_INVALID where secrets cannot be opened */
@@ -88,13 +92,15 @@ function openNetwork(
     answerGet: (query, nowMs) =>
       adapter.answerGet?.(query, { signing: inForce('signing', nowMs), verify: inForce('verify', nowMs) }) ?? null,
     answerPost: (body) => adapter.answerPost?.(body) ?? null,
-    map: (body, reader) => {
+    countItems: (body) => adapter.countItems(body),
+    map: async (body, reader) => {
       const { interactions, skipped } = adapter.map(body);
-      return {
-        events: interactions.map((each) => eventOf(each, webhook.options.keepMessages, reader)),
-        unmapped: [],
-        leftOut: { ...skipped, left_out: 0 },
-      };
+      const events: IncomingEvent[] = [];
+      for (const [i, each] of interactions.entries()) {
+        if (i > 0 && i % ITEMS_PER_TURN === 0) await setImmediate();
+        events.push(eventOf(each, webhook.options.keepMessages, reader));
+      }
+      return { events, unmapped: [], leftOut: { ...skipped, left_out: 0 } };
     },
   };
 }
@@ -110,8 +116,9 @@ function openJson(webhook: Webhook, signing: (nowMs: number) => Buffer[]): OpenW
     verify: (request, nowMs) => (hmac === null ? 'valid' : verifyJson(hmac, request, signing(nowMs), nowMs)),
     answerGet: () => null,
     answerPost: () => null,
-    map: (body, reader) => {
-      const items = mapper.map(body, reader);
+    countItems: (body) => mapper.countItems(body),
+    map: async (body, reader) => {
+      const items = await mapper.map(body, reader);
       const leftOut = { own: 0, nobody: 0, ignored: 0, unknown: 0, left_out: 0 };
       const events: IncomingEvent[] = [];
       const unmapped: UnmappedPart[] = [];

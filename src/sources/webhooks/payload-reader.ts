@@ -10,6 +10,11 @@ export function objectsOf(value: JsonValue | undefined): JsonObject[] {
   return Array.isArray(value) ? value.map((item) => objectOf(item)).filter((item) => item !== null) : [];
 }
 
+/** Items of a list, objects or not; 0 for anything else. */
+export function lengthOf(value: JsonValue | undefined): number {
+  return Array.isArray(value) ? value.length : 0;
+}
+
 /** A text that is not empty, or a number as text, as some networks write ids; null for anything else. */
 export function textOf(value: JsonValue | undefined): string | null {
   if (typeof value === 'string') return value === '' ? null : value;

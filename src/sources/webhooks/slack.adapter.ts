@@ -31,6 +31,7 @@ export const slackAdapter: WebhookAdapter = {
     if (root?.['type'] !== 'url_verification' || challenge === null) return null;
     return { type: 'text/plain', body: challenge.slice(0, MAX_CHALLENGE_LENGTH) };
   },
+  countItems: () => 1,
   map: (body) => {
     const out = new MappedDelivery();
     const root = objectOf(body);

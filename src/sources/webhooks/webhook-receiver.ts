@@ -1,21 +1,21 @@
 import { LRUCache } from 'lru-cache';
 import type { EventAcceptor } from '../../events/accept.model.js';
 import { deadLetterText, MAX_DEAD_LETTER_BYTES, type DeadLetter } from '../../events/dead-letter.model.js';
-import { withoutPrivate, type AcceptResult, type IncomingEvent, type JsonValue } from '../../events/event.model.js';
+import type { AcceptResult, IncomingEvent, JsonValue } from '../../events/event.model.js';
 import type { Clock } from '../../platform/clock.js';
+import { WeftError } from '../../platform/errors.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
+import { letterOfPart, lettersOf } from './delivery-letters.js';
 import {
   deliveryPurpose,
   openWebhook,
   type DeliveredEvents,
   type LeftOutReason,
   type OpenWebhook,
-  type UnmappedPart,
 } from './open-webhook.js';
-import { redactJson } from './redact-body.js';
 import type { TextReader } from './text-reader.js';
 import type { DeliveryCounts, NewDelivery } from './webhook-delivery.store.js';
-import type { ChallengeAnswer, SignatureOutcome, SignedRequest } from './webhook.model.js';
+import { WEBHOOK_LIMITS, type ChallengeAnswer, type SignatureOutcome, type SignedRequest } from './webhook.model.js';
 import type { StoredWebhook } from './webhook.store.js';
 
 /** How soon what another process changed about a webhook is in force here. */
@@ -28,6 +28,7 @@ export const DELIVERY_OUTCOMES = [
   'handshake',
   'unreadable',
   'unmappable',
+  'too_large',
   'missing',
   'invalid',
   'stale',
@@ -63,8 +64,9 @@ export type ReceiveResult =
 
 /**
  * Takes in what webhooks deliver: proves it, maps it, hands the events to the log, and keeps the raw delivery, sealed.
- * A delivery whose sender is proved is always taken, whatever is in it: networks send again what was refused, and switch
- * off a webhook that refuses for long. What makes no sense goes to the dead letters.
+ * A delivery whose sender is proved is taken, whatever is in it: networks send again what was refused, and switch off a
+ * webhook that refuses for long. What makes no sense goes to the dead letters. The one exception has more items than any
+ * network sends at once: nothing of it is looked at.
  */
 export class WebhookReceiver {
   readonly #open = new LRUCache<string, { readonly hook: OpenWebhook | null; readonly loadedAt: number }>({
@@ -92,7 +94,8 @@ export class WebhookReceiver {
 
   /**
    * @param plain what `request.raw` expands to if it is compressed, else the same; networks sign either
-   * @param admit asked before that many events are accepted; throws where they are too many now
+   * @param admit asked before that many items are mapped; throws where they are too many now
+   * @throws WeftError PAYLOAD_TOO_LARGE: it has more items than a delivery may have, and nothing of it is kept
    * @throws WeftError OVERLOADED or UNAVAILABLE, or as `admit` does: the same is to be sent again
    */
   async receive(
@@ -120,7 +123,14 @@ export class WebhookReceiver {
       observer.delivered(key, 'handshake');
       return { kind: 'handshake', answer };
     }
-    return { kind: 'taken', counts: await this.#take(hook, { body, plain, receivedAtMs, admit }) };
+    // Before anything is mapped: the work of a delivery has to be bounded, and counts for its source.
+    const items = hook.countItems(body);
+    if (items > WEBHOOK_LIMITS.maxItems) {
+      observer.delivered(key, 'too_large');
+      throw tooManyItems(items);
+    }
+    admit(items);
+    return { kind: 'taken', counts: await this.#take(hook, { body, plain, receivedAtMs }) };
   }
 
   /** What a delivery that was kept becomes now; null where it becomes nothing, as a handshake. */
@@ -146,12 +156,12 @@ export class WebhookReceiver {
     return hook.verify({ headers: request.headers, raw: plain }, nowMs);
   }
 
-  async #take(hook: OpenWebhook, { body, plain, receivedAtMs, admit }: ProvedDelivery): Promise<DeliveryCounts> {
+  async #take(hook: OpenWebhook, { body, plain, receivedAtMs }: ProvedDelivery): Promise<DeliveryCounts> {
     const { observer, acceptor } = this.deps;
     const { key } = hook.webhook;
     let delivered: DeliveredEvents;
     try {
-      delivered = hook.map(body, await this.#textReader());
+      delivered = await hook.map(body, await this.#textReader());
     } catch (error) {
       observer.mappingFailed(key, error);
       observer.delivered(key, 'unmappable');
@@ -160,17 +170,9 @@ export class WebhookReceiver {
       await this.deps.keepDeadLetters([letterOfPart(hook, part, receivedAtMs)]);
       return this.#keep(hook, plain, receivedAtMs, { ...NOTHING, refused: 1 });
     }
-    const { events, unmapped, leftOut } = delivered;
-    // A delivery without an event is written down, too.
-    admit(Math.max(1, events.length + unmapped.length));
+    const { events, leftOut } = delivered;
     const results = await this.#accept(hook, events, { acceptor, receivedAtMs, historical: false });
-    const letters = unmapped.map((part) => letterOfPart(hook, part, receivedAtMs));
-    for (const [i, result] of results.entries()) {
-      const event = events[i];
-      if (result.status === 'refused' && event !== undefined) {
-        letters.push(letterOfEvent(hook, event, result, receivedAtMs));
-      }
-    }
+    const letters = lettersOf(hook, delivered, results, receivedAtMs);
     if (letters.length > 0) await this.deps.keepDeadLetters(letters);
     observer.delivered(key, 'taken');
     for (const [reason, count] of Object.entries(leftOut)) {
@@ -226,7 +228,6 @@ interface ProvedDelivery {
   readonly body: JsonValue;
   readonly plain: Buffer;
   readonly receivedAtMs: number;
-  readonly admit: (events: number) => void;
 }
 
 const NOTHING: DeliveryCounts = { accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
@@ -250,26 +251,10 @@ function countsOf({ unmapped, leftOut }: DeliveredEvents, results: readonly Acce
   };
 }
 
-function letterOfPart(hook: OpenWebhook, part: UnmappedPart, receivedAt: number): DeadLetter {
-  const { code, reason, item, index } = part;
-  const { sourceId, adapter } = hook.webhook;
-  const payload = deadLetterText(hook.isPrivate ? redactJson(item) : item);
-  return { sourceId, stage: 'accept', code, reason, receivedAt, form: { kind: 'webhook', adapter, index }, payload };
-}
-
-function letterOfEvent(
-  hook: OpenWebhook,
-  event: IncomingEvent,
-  { code, reason }: { readonly code: string; readonly reason: string },
-  receivedAt: number,
-): DeadLetter {
-  return {
-    sourceId: hook.webhook.sourceId,
-    stage: 'accept',
-    code,
-    reason,
-    messageId: event.messageId ?? null,
-    receivedAt,
-    payload: deadLetterText({ ...event, properties: withoutPrivate(event.properties ?? {}) }),
-  };
+function tooManyItems(items: number): WeftError {
+  const { maxItems } = WEBHOOK_LIMITS;
+  return new WeftError('PAYLOAD_TOO_LARGE', `the delivery has ${String(items)} items, more than ${String(maxItems)}`, {
+    where: 'body',
+    hint: `send at most ${String(maxItems)} items in one delivery; of this one nothing was kept`,
+  });
 }

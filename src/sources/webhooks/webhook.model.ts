@@ -8,6 +8,10 @@ export const WEBHOOK_LIMITS = {
   /** Of a delivery as it comes and, if compressed, of what it expands to. */
   maxBodyBytes: 1_048_576,
   maxSecretBytes: 1_024,
+  /** Of a delivery; more are refused with all of it. As many as a batch of the tracking API may have. */
+  maxItems: 2_500,
+  /** Of a delivery; what is refused beyond is counted in one more. */
+  maxDeadLetters: 100,
   /** Raw deliveries are kept this long, … */
   keepDeliveriesMs: 7 * 24 * 60 * 60 * 1_000,
   /** … and of one webhook no more than this. */
@@ -95,6 +99,11 @@ export interface WebhookAdapter {
   ) => ChallengeAnswer | null;
   /** The answer to a signed delivery that is a handshake; null: it is none. Absent: there is none. */
   readonly answerPost?: (body: JsonValue) => ChallengeAnswer | null;
+  /**
+   * How much `map` would look at: of all lists that it goes through, the items, whatever they are. At least 1, and cheap:
+   * asked before a body of any size is mapped.
+   */
+  countItems(body: JsonValue): number;
   /** What happened, by the signed body. Unknown kinds are counted in it, and are no errors. */
   map(body: JsonValue): MappedDelivery;
 }

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { JsonObject, RawIdentifier } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction, type InteractionName } from './interaction.model.js';
-import { dateMs, objectOf, objectsOf, ownField, present, textOf, unixTimeMs } from './payload-reader.js';
+import { dateMs, lengthOf, objectOf, objectsOf, ownField, present, textOf, unixTimeMs } from './payload-reader.js';
 import { checkHmac, headerOf } from './webhook-signature.js';
 import type { WebhookAdapter } from './webhook.model.js';
 
@@ -37,6 +37,12 @@ export const xAdapter: WebhookAdapter = {
     if (typeof token !== 'string' || !TOKEN.test(token) || newest === undefined) return null;
     const digest = createHmac('sha256', newest).update(token).digest('base64');
     return { type: 'application/json', body: JSON.stringify({ response_token: `sha256=${digest}` }) };
+  },
+  countItems: (body) => {
+    let count = 0;
+    // A field that is no list is passed over, but looked at as well.
+    for (const value of Object.values(objectOf(body) ?? {})) count += Math.max(1, lengthOf(value));
+    return Math.max(1, count);
   },
   map: (body) => {
     const out = new MappedDelivery();

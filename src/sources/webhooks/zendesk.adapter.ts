@@ -27,6 +27,7 @@ export const zendeskAdapter: WebhookAdapter = {
     });
     return outcome === 'valid' ? checkAge(dateMs(timestamp ?? undefined), nowMs, TOLERANCE_MS) : outcome;
   },
+  countItems: () => 1,
   map: (body) => {
     const out = new MappedDelivery();
     const root = objectOf(body);
