@@ -34,6 +34,8 @@ interface Answer {
 }
 
 interface Transport {
+  /** Whether connections stay open, which edge keys may not hold. */
+  readonly isHeld?: true;
   readonly carries: readonly OperationTypeNode[];
   readonly ask: (query: string, secret: string | null) => Promise<Answer>;
 }
@@ -141,6 +143,7 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
       overHttp(`${world.url}/graphql?query=${encodeURIComponent(query)}`, { headers: headersOf(secret) }),
   },
   WebSocket: {
+    isHeld: true,
     carries: [QUERY, MUTATION, SUBSCRIPTION],
     ask: (query, secret) => {
       let client = sockets.get(secret);
@@ -158,6 +161,7 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
     },
   },
   'SSE, distinct connections': {
+    isHeld: true,
     carries: [QUERY, MUTATION, SUBSCRIPTION],
     ask: (query, secret) => {
       const url = `${world.url}/graphql/stream`;
@@ -168,6 +172,7 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
     },
   },
   'SSE, single connection': {
+    isHeld: true,
     carries: [QUERY, MUTATION, SUBSCRIPTION],
     ask: (query, secret) => {
       let client = streams.get(secret);
@@ -182,11 +187,11 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
   },
 };
 
-function expectedOf({ needs, kind }: FieldOperation, { scopes }: Principal, { carries }: Transport): Outcome {
+function expectedOf({ needs, kind }: FieldOperation, { scopes }: Principal, { carries, isHeld }: Transport): Outcome {
   if (scopes === null) return 'unauthenticated';
   const isMet = needs.every((some) => some.some((scope) => scopes.includes(scope) || scopes.includes('admin')));
   // Whatever it is, it has to be a stored document first; those that an edge key may ask are.
-  if (scopes.includes('edge') && !isMet) return 'forbidden';
+  if (scopes.includes('edge') && (!isMet || isHeld === true)) return 'forbidden';
   if (!carries.includes(kind)) return 'not on this transport';
   return isMet ? 'allowed' : 'forbidden';
 }
