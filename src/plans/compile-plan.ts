@@ -9,6 +9,7 @@ import {
   isReservedName,
   ruleName,
   type EventRule,
+  type JsonSchema,
   type PlanAction,
   type PlanPolicy,
   type TrackingPlan,
@@ -29,7 +30,8 @@ interface RulesOfType {
  * A plan as a check of events. Kinds of calls that it does not mention are none of its business, but for `track`: a plan
  * for events that is silent about page views does not make each of them a violation. Null: it never has anything to say.
  *
- * Schemas are compiled at the first event that needs them, at about a millisecond each.
+ * A schema is compiled at the first event that needs it. That takes up to 50 ms for the largest one that a plan may have,
+ * half a second for an event with all that an event may hold (`SCHEMA_LIMITS`, `PLAN_LIMITS`), once in a process.
  */
 export function compilePlan(plan: TrackingPlan): EventPlan | null {
   const compiler = new SchemaCompiler({ isNew: false });
@@ -76,9 +78,11 @@ function unplannedVerdict(action: PlanAction): (event: PlannedContent) => PlanVe
   };
 }
 
-interface CompiledProperty {
-  readonly check: ValueCheck;
+/** Compiled when an event first has it: most events have few of the properties that are planned. */
+interface PlannedProperty {
+  readonly schema: JsonSchema;
   readonly isRequired: boolean;
+  check: ValueCheck | null;
 }
 
 class CompiledRule {
@@ -88,8 +92,8 @@ class CompiledRule {
   readonly #rule: EventRule;
   readonly #compiler: SchemaCompiler;
   readonly #content: 'properties' | 'traits';
-  #properties: ReadonlyMap<string, CompiledProperty> | null = null;
-  #conditions: readonly ValueCheck[] = [];
+  #properties: ReadonlyMap<string, PlannedProperty> | null = null;
+  #conditions: readonly ValueCheck[] | null = null;
 
   constructor(rule: EventRule, policy: PlanPolicy, compiler: SchemaCompiler) {
     this.#rule = rule;
@@ -100,18 +104,21 @@ class CompiledRule {
     this.#content = contentOf(rule.type);
   }
 
-  #prepare(): ReadonlyMap<string, CompiledProperty> {
-    const { properties, required, allOf } = this.#rule;
+  #prepare(): ReadonlyMap<string, PlannedProperty> {
+    const { properties, required } = this.#rule;
     const isRequired = new Set(required);
-    const compiled = new Map<string, CompiledProperty>();
+    const planned = new Map<string, PlannedProperty>();
     for (const [name, schema] of Object.entries(properties)) {
-      compiled.set(name, { check: this.#compiler.compile(schema), isRequired: isRequired.has(name) });
+      planned.set(name, { schema, isRequired: isRequired.has(name), check: null });
     }
     for (const name of required) {
-      if (!compiled.has(name)) compiled.set(name, { check: this.#compiler.compile(true), isRequired: true });
+      if (!planned.has(name)) planned.set(name, { schema: true, isRequired: true, check: null });
     }
-    this.#conditions = allOf.map((schema) => this.#compiler.compile(schema));
-    return (this.#properties = compiled);
+    return (this.#properties = planned);
+  }
+
+  #compileConditions(): readonly ValueCheck[] {
+    return (this.#conditions = this.#rule.allOf.map((schema) => this.#compiler.compile(schema)));
   }
 
   check(event: PlannedContent): PlanVerdict | null {
@@ -132,7 +139,8 @@ class CompiledRule {
         continue;
       }
       if (property.isRequired) missing--;
-      const wrong = property.check(value);
+      const check = (property.check ??= this.#compiler.compile(property.schema));
+      const wrong = check(value);
       if (wrong !== null) (findings ??= new Findings(this.policy)).add('invalid_value', name, name, wrong);
     }
     if (missing > 0) {
@@ -143,7 +151,7 @@ class CompiledRule {
         }
       }
     }
-    for (const condition of this.#conditions) {
+    for (const condition of this.#conditions ?? this.#compileConditions()) {
       const wrong = condition(content);
       if (wrong !== null) (findings ??= new Findings(this.policy)).add('invalid_value', null, '', wrong);
     }

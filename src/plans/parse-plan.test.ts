@@ -5,6 +5,7 @@ import { WeftError } from '../platform/errors.js';
 import { diffPlans } from './diff-plans.js';
 import { parsePlan } from './parse-plan.js';
 import { planYaml } from './plan-yaml.js';
+import { checkStoredPlan } from './schema-budget.js';
 import {
   DEFAULT_POLICY,
   PLAN_ACTIONS,
@@ -48,6 +49,24 @@ async function problemsOf(text: string): Promise<string> {
 
 const withProperty = (schema: string): string =>
   `tracking_plan: shop\nevents:\n  - name: a\n    properties:\n      p: ${schema}\n`;
+
+/** Events with properties that refer to a definition, which stands for 21 schemas, as often as told. */
+function planOf(events: number, properties: number, references: number): string {
+  const lines = ['tracking_plan: shop', 'events:'];
+  for (let e = 0; e < events; e++) {
+    lines.push(`  - name: e${String(e)}`, '    properties:');
+    for (let p = 0; p < properties; p++) {
+      const definition = `d${String(e)}_${String(p)}`;
+      const fields = Array.from({ length: 20 }, (_, i) => `f${String(i)}: { type: string }`).join(', ');
+      const refers = Array.from({ length: references }, (_, i) => `r${String(i)}: { $ref: "#/$defs/${definition}" }`);
+      lines.push(
+        `      p${String(p)}: { type: object, $defs: { ${definition}: { type: object, properties: { ${fields} } } }, ` +
+          `properties: { ${refers.join(', ')} } }`,
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
 
 describe('parsePlan', () => {
   it('reads events, traits, policies and schemas', async () => {
@@ -119,7 +138,61 @@ describe('parsePlan', () => {
       return `d${String(i)}: { allOf: [${next}, ${next}, ${next}] }`;
     });
     const bomb = `{ $ref: "#/$defs/d0", $defs: { ${levels.join(', ')}, d9: { type: string } } }`;
-    expect(await problemsOf(withProperty(bomb))).toContain('more than 500 schemas');
+    expect(await problemsOf(withProperty(bomb))).toContain('more than 100 schemas');
+  });
+
+  it('refuses a property that refers to many schemas many times', async () => {
+    expect(await problemsOf(planOf(1, 1, 20))).toContain('the schema holds more than 100 schemas');
+  });
+
+  it('counts the schemas of an event and of a plan, those behind each $ref too, and names the event', async () => {
+    expect(await problemsOf(planOf(1, 11, 4))).toBe('');
+    expect(await problemsOf(planOf(1, 20, 4))).toContain('track e0 holds more than 1000 schemas in all');
+    expect(await problemsOf(planOf(12, 11, 4))).toContain('the plan holds more than 10000 schemas in all');
+  });
+
+  it('counts long lists of names and large patterns, which take as long to compile or to match', async () => {
+    const listOf = (count: number) => `[${Array.from({ length: count }, (_, i) => `n${String(i)}`).join(', ')}]`;
+    expect(await problemsOf(withProperty(`{ type: object, dependentRequired: { a: ${listOf(10)} } }`))).toBe('');
+    for (const schema of [
+      `{ type: object, dependentRequired: { a: ${listOf(200)} } }`,
+      `{ allOf: [${Array.from({ length: 12 }, (_, i) => `{ type: string, pattern: "a{${String(180 + i)}}" }`).join(', ')}] }`,
+    ]) {
+      expect(await problemsOf(withProperty(schema))).toContain('more than 100 schemas');
+    }
+    const large = withProperty('{ type: string, pattern: "(a?){900}(a?){900}" }');
+    expect(await problemsOf(large)).toContain('pattern is a pattern that repeats too much');
+  });
+
+  it('refuses definitions that are nested too deep together, in whatever order they stand', async () => {
+    const chain = Array.from({ length: 13 }, (_, i) =>
+      i === 0 ? 'd0: { type: string }' : `d${String(i)}: { items: { $ref: "#/$defs/d${String(i - 1)}" }, type: array }`,
+    );
+    for (const definitions of [chain, [...chain].reverse()]) {
+      const schema = (last: number) => `{ $defs: { ${definitions.join(', ')} }, $ref: "#/$defs/d${String(last)}" }`;
+      expect(await problemsOf(withProperty(schema(12)))).toContain('is nested deeper than 12 levels');
+    }
+    const flat = `{ $defs: { ${chain.slice(0, 4).join(', ')} }, $ref: "#/$defs/d3" }`;
+    expect(await problemsOf(withProperty(flat))).toBe('');
+  });
+
+  it('refuses a plan that takes long to compile, and names the event and the property', async () => {
+    let ms = 0;
+    const slow = parsePlan(withProperty('{ type: string }'), 'plan.yaml', () => (ms += 600));
+    await expect(slow).rejects.toThrow(/plan\.yaml:5:10: property p of track a takes more than 500 ms to compile/);
+    const many = parsePlan(planOf(1, 60, 0), 'plan.yaml', () => (ms += 400));
+    await expect(many).rejects.toThrow('the plan up to property p50 of track e0 takes more than 20000 ms to compile');
+    await expect(parsePlan(planOf(1, 40, 0), 'plan.yaml', () => (ms += 400))).resolves.toBeDefined();
+  });
+
+  it('holds stored plans, which may be older than the limits, against them', async () => {
+    const { plan } = await parsePlan(planOf(1, 11, 4), 'plan.yaml');
+    await expect(checkStoredPlan(plan)).resolves.toBeUndefined();
+    const [rule] = plan.events;
+    if (rule === undefined) throw new Error('the plan has an event');
+    const wide = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`p${String(i)}`, { const: i }]));
+    const larger = { ...plan, events: [{ ...rule, properties: wide }] };
+    await expect(checkStoredPlan(larger)).rejects.toThrow('track e0 holds more than 1000 schemas in all');
   });
 
   it('reads back what it is written as, with remarks or without', async () => {

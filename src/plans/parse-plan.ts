@@ -1,10 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
 import { EVENT_TYPES, type EventType } from '../events/event.model.js';
 import { VIOLATION_RULES, type ViolationRule } from '../events/plan-violation.model.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
-import { schemaProblems } from './check-schema.js';
+import { checkSchema } from './check-schema.js';
+import { SchemaBudget, Turns } from './schema-budget.js';
 import { SchemaCompiler } from './schema-compiler.js';
 import {
   contentOf,
@@ -43,17 +43,24 @@ export interface ParsedPlan {
 interface PlacedSchema {
   readonly schema: JsonSchema;
   readonly value: YamlValue;
+  /** As messages call it. */
+  readonly event: string;
+  readonly property: string;
 }
 
-/** Compiled between two breaths, at about a millisecond each, so that requests in the same process go on. */
-const SCHEMAS_PER_TURN = 10;
+/** Time that this process has had of its processors, ms. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
 
 /**
  * Reads a plan as its author writes it: YAML 1.2, or JSON.
  * @param file how messages call it
+ * @param nowMs what compiling is measured by
  * @throws WeftError DEFINITION_INVALID with every problem and its place; PAYLOAD_TOO_LARGE
  */
-export async function parsePlan(text: string, file: string): Promise<ParsedPlan> {
+export async function parsePlan(text: string, file: string, nowMs: () => number = processorMs): Promise<ParsedPlan> {
   if (Buffer.byteLength(text) > PLAN_LIMITS.maxBytes) {
     throw new WeftError('PAYLOAD_TOO_LARGE', `${file} is larger than ${String(PLAN_LIMITS.maxBytes)} bytes`, {
       where: file,
@@ -64,7 +71,9 @@ export async function parsePlan(text: string, file: string): Promise<ParsedPlan>
   const schemas: PlacedSchema[] = [];
   const parsed = readPlan(yaml.root, schemas);
   yaml.throwProblems();
-  await compileAll(schemas);
+  await checkAll(schemas);
+  yaml.throwProblems();
+  await compileAll(schemas, nowMs);
   yaml.throwProblems();
   if (parsed === undefined) throw new Error('a plan without problems could not be read');
   return parsed;
@@ -127,8 +136,9 @@ function readEvent(item: YamlValue, schemas: PlacedSchema[]): EventRule | undefi
   if (name !== null && type !== 'track' && type !== 'page' && type !== 'screen') {
     return item.problem(`an event of type ${type} has no name`, 'leave the name out');
   }
+  const rule = ruleName({ type, name });
   const additional = fields.get('additionalProperties')?.bool('additionalProperties');
-  const properties = readProperties(fields, type, schemas);
+  const properties = readProperties(fields, type, rule, schemas);
   return {
     type,
     name,
@@ -137,7 +147,7 @@ function readEvent(item: YamlValue, schemas: PlacedSchema[]): EventRule | undefi
     required: readRequired(fields.get('required')),
     properties,
     additionalProperties: additional ?? false,
-    allOf: readConditions(fields.get('allOf'), schemas),
+    allOf: readConditions(fields.get('allOf'), rule, schemas),
   };
 }
 
@@ -145,6 +155,7 @@ function readEvent(item: YamlValue, schemas: PlacedSchema[]): EventRule | undefi
 function readProperties(
   fields: ReadonlyMap<string, YamlValue>,
   type: EventType,
+  event: string,
   schemas: PlacedSchema[],
 ): Record<string, JsonSchema> {
   const wanted = contentOf(type);
@@ -161,7 +172,7 @@ function readProperties(
     return {};
   }
   const named = entries.filter(([name, each]) => checkName(each, name));
-  return Object.fromEntries(named.map(([name, each]) => [name, readSchema(each, schemas)]));
+  return Object.fromEntries(named.map(([name, each]) => [name, readSchema(each, event, name, schemas)]));
 }
 
 function checkName(value: YamlValue, name: string): boolean {
@@ -171,12 +182,9 @@ function checkName(value: YamlValue, name: string): boolean {
 }
 
 /** `name:` with nothing behind it plans a property of any kind. */
-function readSchema(value: YamlValue, schemas: PlacedSchema[]): JsonSchema {
+function readSchema(value: YamlValue, event: string, property: string, schemas: PlacedSchema[]): JsonSchema {
   const schema = (value.json() ?? true) as JsonSchema;
-  schemas.push({ schema, value });
-  for (const { path, what, hint } of schemaProblems(schema)) {
-    value.problem(path === '' ? `the schema ${what}` : `${path} ${what}`, hint);
-  }
+  schemas.push({ schema, value, event, property });
   return schema;
 }
 
@@ -191,34 +199,63 @@ function readRequired(value: YamlValue | undefined): string[] {
   return [...new Set(names)];
 }
 
-function readConditions(value: YamlValue | undefined, schemas: PlacedSchema[]): JsonSchema[] {
+function readConditions(value: YamlValue | undefined, event: string, schemas: PlacedSchema[]): JsonSchema[] {
   const items = value?.items('allOf') ?? [];
   if (items.length > PLAN_LIMITS.maxConditions) {
     value?.problem('allOf has too many schemas', `write at most ${String(PLAN_LIMITS.maxConditions)}`);
     return [];
   }
-  return items.map((item) => readSchema(item, schemas));
+  return items.map((item) => readSchema(item, event, 'allOf', schemas));
 }
 
-/** Notes what only the compiler can tell: keywords with values that they cannot have, or for another type. */
-async function compileAll(schemas: readonly PlacedSchema[]): Promise<void> {
+/** Notes what is wrong with the structure of schemas, and where they are too many. */
+async function checkAll(schemas: readonly PlacedSchema[]): Promise<void> {
+  const budget = new SchemaBudget();
+  const turns = new Turns();
+  let faulty = 0;
+  for (const { schema, value, event } of schemas) {
+    await turns.breathe();
+    const { problems, size } = checkSchema(schema);
+    for (const { path, what, hint } of problems)
+      value.problem(path === '' ? `the schema ${what}` : `${path} ${what}`, hint);
+    if (problems.length > 0 && ++faulty >= MAX_FAULTY_SCHEMAS) return;
+    const beyond = problems.length > 0 ? null : budget.add(event, schema, size);
+    if (beyond === null) continue;
+    value.problem(beyond.what, beyond.hint);
+    return;
+  }
+}
+
+/** Notes what only the compiler can tell: keywords with values that they cannot have, or for another type; and how long it took. */
+async function compileAll(schemas: readonly PlacedSchema[], nowMs: () => number): Promise<void> {
   const compiler = new SchemaCompiler({ isNew: true });
-  for (const [i, { schema, value }] of schemas.entries()) {
-    if (i % SCHEMAS_PER_TURN === 0) await setImmediate();
-    if (compiler.size >= PLAN_LIMITS.maxDifferentSchemas) {
-      value.problem(
-        `there are more than ${String(PLAN_LIMITS.maxDifferentSchemas)} different schemas`,
-        'describe fewer properties, or more of them alike',
-      );
-      return;
-    }
+  // Gets JSON Schema's own schema ready, which is no property's fault.
+  compiler.compile({});
+  const turns = new Turns();
+  let totalMs = 0;
+  for (const { schema, value, event, property } of schemas) {
+    await turns.breathe();
+    const beganMs = nowMs();
     try {
       compiler.compile(schema);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       value.problem(`the schema cannot be: ${message.slice(0, MAX_MESSAGE_LENGTH)}`, 'mend it');
     }
+    const tookMs = nowMs() - beganMs;
+    totalMs += tookMs;
+    const { maxCompileMs, maxPlanCompileMs } = PLAN_LIMITS;
+    if (tookMs <= maxCompileMs && totalMs <= maxPlanCompileMs) continue;
+    const what =
+      tookMs > maxCompileMs
+        ? `property ${property} of ${event} takes`
+        : `the plan up to property ${property} of ${event} takes`;
+    const limitMs = tookMs > maxCompileMs ? maxCompileMs : maxPlanCompileMs;
+    value.problem(`${what} more than ${String(limitMs)} ms to compile`, 'ask for less, or refer to less with $ref');
+    return;
   }
 }
 
 const MAX_MESSAGE_LENGTH = 300;
+/** After these the others are not looked at: more problems would not be told. */
+const MAX_FAULTY_SCHEMAS = 50;

@@ -4,6 +4,7 @@ import { Periodic } from '../platform/periodic.js';
 import type { Queryable } from '../platform/postgres.js';
 import { compilePlan } from './compile-plan.js';
 import { PlanReader } from './plan.reader.js';
+import { checkStoredPlan } from './schema-budget.js';
 
 export interface PlanWatchOptions {
   readonly db: Queryable;
@@ -60,8 +61,11 @@ export class PlanWatch implements EventPlans {
     const plans = new Map([...this.#plans].filter(([id]) => versions.has(id)));
     for (const [id, { version, plan }] of loaded) {
       try {
+        await checkStoredPlan(plan);
         plans.set(id, { version, plan: compilePlan(plan) });
       } catch (error) {
+        // Told once; the plan before it stays, if there is one.
+        plans.set(id, { version, plan: this.#plans.get(id)?.plan ?? null });
         this.#options.onError(error);
       }
     }

@@ -9,6 +9,7 @@ import { PlanInference, type InferredPlan } from './infer-plan.js';
 import { parsePlan } from './parse-plan.js';
 import { PlanReader } from './plan.reader.js';
 import { PlanStore } from './plan.store.js';
+import { checkStoredPlan } from './schema-budget.js';
 import type { PlanVersion, TrackingPlan } from './tracking-plan.model.js';
 
 export interface PlanServiceOptions {
@@ -67,14 +68,16 @@ export class PlanService {
     return this.#apply(await this.sourceOf(key, 'tracking_plan'), plan, options);
   }
 
-  /** Makes an older version the newest one. @throws WeftError NOT_FOUND */
+  /** Makes an older version the newest one. @throws WeftError NOT_FOUND, DEFINITION_INVALID (it is too large by now) */
   async restore(
     sourceKey: string,
     version: number,
     options: { readonly by: string; readonly isDryRun: boolean },
   ): Promise<PlanChange> {
     const source = await this.sourceOf(sourceKey, 'source');
-    return this.#apply(source, (await this.versionOf(source, version)).plan, options);
+    const { plan } = await this.versionOf(source, version);
+    await checkStoredPlan(plan);
+    return this.#apply(source, plan, options);
   }
 
   /**

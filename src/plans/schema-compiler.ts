@@ -47,13 +47,8 @@ export class SchemaCompiler {
     this.#ajv = ajv;
   }
 
-  /** Different schemas so far. */
-  get size(): number {
-    return this.#checks.size;
-  }
-
   /**
-   * @param schema one without `schemaProblems`
+   * @param schema one in which `checkSchema` finds no problems
    * @throws Error where a keyword has a value that it cannot have, or cannot apply to the type
    */
   compile(schema: JsonSchema): ValueCheck {

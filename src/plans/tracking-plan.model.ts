@@ -71,6 +71,14 @@ export const PLAN_LIMITS = {
   maxConditions: 20,
   /** Schemas of properties that differ, in all of the plan. */
   maxDifferentSchemas: 1_000,
+  /** In all the schemas of one event that differ, those within them and behind each `$ref` counted. */
+  maxSchemasOfEvent: 1_000,
+  /** In all the schemas of the plan that differ, counted alike. */
+  maxSchemas: 10_000,
+  /** Of the processor, for one schema; ten times what the largest one takes on a machine of its own. */
+  maxCompileMs: 500,
+  /** For all of the plan. */
+  maxPlanCompileMs: 20_000,
 } as const;
 
 /** Where the content of an event lies that a rule is about. */
