@@ -70,7 +70,10 @@ export function createProgram(deps: ProgramDeps): Command {
 /** The commands on data and definitions, each with the services that it needs for as long as it runs. */
 function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
   const io = { stdout: process.stdout, stderr: process.stderr, setExitCode };
-  const idle = <T>(use: (app: App) => Promise<T>): Promise<T> => withApp({ worker: 'no' }, use);
+  const idle = async <T>(use: (app: App) => Promise<T>): Promise<T> => {
+    await refuseBesideDemo(readConfig());
+    return withApp({ worker: 'no' }, use);
+  };
   const looking = async <T>(use: (app: App) => Promise<T>): Promise<T> => {
     await demandDatabase(readConfig());
     return idle(use);
@@ -260,6 +263,20 @@ async function demandDatabase({ databaseUrl, dataDir }: Config): Promise<void> {
     hint: (await hasEmbeddedPostgres(demo))
       ? `the demo keeps its own: export WEFT_DATA_DIR=${demo}`
       : 'weft serve, load or apply make one',
+  });
+}
+
+/**
+ * A key that is made in a new database beside the demo's is no key of the demo, and nothing would say so.
+ * @throws WeftError CONFIG_INVALID
+ */
+async function refuseBesideDemo({ databaseUrl, dataDir }: Config): Promise<void> {
+  if (databaseUrl !== null || (await hasEmbeddedPostgres(dataDir))) return;
+  const demo = join(dataDir, 'demo');
+  if (!(await hasEmbeddedPostgres(demo))) return;
+  throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}, but the demo's is in ${demo}`, {
+    where: 'WEFT_DATA_DIR',
+    hint: `for the demo: export WEFT_DATA_DIR=${demo}; for a database of its own: start weft serve first`,
   });
 }
 

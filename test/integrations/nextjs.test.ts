@@ -182,7 +182,7 @@ describe.skipIf(path === null)('the example of Next.js', () => {
     expect(answer.status).toBe(200);
     const asked = '{ edgeProfile(identifier: { namespace: "anonymous_id", value: "guest-7" }) { segments } }';
     const segments = async () => (await weft.ask<{ edgeProfile: { segments: string[] } }>(asked)).edgeProfile.segments;
-    await expect.poll(segments).toEqual(['cart_owners']);
+    await expect.poll(segments).toEqual(['site_cart']);
     const own = randomUUID();
     for (const cookie of ['weft_id=guest-7', `weft_id=${own}; weft_id=guest-7`, `weft_id=guest-7; weft_id=${own}`]) {
       const text = await (await fetch(site.url, { headers: { cookie } })).text();

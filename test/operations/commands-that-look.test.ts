@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 
 describe('a command that only looks', () => {
   let folder: string;
@@ -27,5 +28,19 @@ describe('a command that only looks', () => {
     expect(stderr).toContain(`there is no database in ${dataDir}`);
     expect(status).toBe(2);
     expect(existsSync(dataDir)).toBe(false);
+  });
+
+  it('or makes keys does not take a new database for that of the demo', async () => {
+    const dataDir = join(folder, 'data');
+    const demo = await EmbeddedPostgres.start({ dataDir: join(dataDir, 'demo') });
+    await demo.stop();
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['bin/weft.js', 'keys', 'create', '--scope', 'read', '--name', 'site'],
+      { env: { ...process.env, WEFT_DATA_DIR: dataDir, WEFT_DATABASE_URL: '' }, encoding: 'utf8' },
+    );
+    expect(stderr).toContain(`export WEFT_DATA_DIR=${join(dataDir, 'demo')}`);
+    expect(status).toBe(2);
+    expect(existsSync(join(dataDir, 'postgres'))).toBe(false);
   });
 });

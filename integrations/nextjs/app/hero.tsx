@@ -5,8 +5,12 @@ import { useSegments } from '../lib/weft-provider';
 
 /** What is said to whom: the first segment that the visitor is in decides. */
 const VARIANTS = {
-  cart_owners: { key: 'cart', title: 'Your cart is waiting', text: 'Order today and delivery is free.' },
-  web_visitors: { key: 'visitor', title: 'Good to see you again', text: 'Here is what is new since your last visit.' },
+  site_cart: { key: 'cart', title: 'Your cart is waiting', text: 'Order today and delivery is free.' },
+  site_returning: {
+    key: 'visitor',
+    title: 'Good to see you again',
+    text: 'Here is what is new since your last visit.',
+  },
 };
 const DEFAULT = { key: 'default', title: 'Welcome to the shop', text: 'Everything for your home.' };
 

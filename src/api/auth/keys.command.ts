@@ -122,6 +122,9 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
     });
     const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
     showCreated(deps, created, source, options, of);
+    if (scope.includes('edge') && origin === undefined) {
+      deps.stderr.write('It names no origin, so only servers can use it; for pages make one with --origin.\n');
+    }
     return EXIT_CODES.ok;
   });
 }
