@@ -4,6 +4,7 @@ import type { Engine } from '../../src/engine.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
 import { loseSessions } from '../support/lose-sessions.js';
+import { partitionShares } from '../support/partition-shares.js';
 import { readFeed, readState, withoutEntries } from '../support/pipeline-state.js';
 import { acceptLog, defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, START_MS, type World } from '../support/world.js';
@@ -28,12 +29,7 @@ describe('two workers', () => {
 
   const bothDrain = () => drainTogether([world.engine.worker, second.worker]);
 
-  async function shares(): Promise<number[]> {
-    const rows = await world.db.query<{ n: number }>(
-      'SELECT count(*)::int4 AS n FROM partitions WHERE holder IS NOT NULL GROUP BY holder ORDER BY n',
-    );
-    return rows.map((row) => row.n);
-  }
+  const shares = () => partitionShares(world.db);
 
   /** The first worker notices the second one at its next look, which it takes every two seconds. */
   async function settle(expected: readonly number[]): Promise<void> {
