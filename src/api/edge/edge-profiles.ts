@@ -19,6 +19,8 @@ export type DegradedCause = (typeof DEGRADED_CAUSES)[number];
 
 /** Reads under way at most, of all visitors; those that nobody waits for any more count, too. */
 const MAX_READS = 1_000;
+/** Questions at most that wait for events to be applied, and read nothing yet. */
+const MAX_WAITS = 1_000;
 /** Visitors whose last answer is remembered. */
 const MAX_REMEMBERED = 10_000;
 /** In UTF-16 units of their traits and keys, of all of them together. */
@@ -53,6 +55,7 @@ export interface EdgeProfilesOptions {
   /** ms, of any origin. */
   readonly now: () => number;
   readonly maxReads?: number;
+  readonly maxWaits?: number;
 }
 
 /** Null: nothing is amiss. */
@@ -74,7 +77,7 @@ interface Remembered {
  *  1. A question is answered by its deadline: with what is known, with what was known of this visitor a moment ago, or
  *     with the caller's default. The last two are marked `degraded`, and counted by cause.
  *  2. A read that is late goes on, because others may share it; its outcome is remembered, not answered. Reads under way
- *     are bounded; beyond the bound nothing is read.
+ *     are bounded; beyond the bound nothing is read. So are, apart from them, questions that wait for events.
  *  3. Nothing leaves that is not marked edge-safe in the definitions of the request, remembered or not.
  */
 export class EdgeProfiles {
@@ -86,6 +89,7 @@ export class EdgeProfiles {
     sizeCalculation: ({ answer }) => sizeOf(answer),
   });
   #reads = 0;
+  #waits = 0;
 
   constructor(options: EdgeProfilesOptions) {
     this.#options = options;
@@ -104,18 +108,10 @@ export class EdgeProfiles {
   async answer(question: EdgeQuestion): Promise<EdgeAnswer> {
     const { identifierId, deadlineMs } = question;
     if (identifierId === null) return UNKNOWN_VISITOR;
-    if (this.#reads >= (this.#options.maxReads ?? MAX_READS)) {
-      return this.#given(this.#fallback(question, identifierId, 'overloaded'));
-    }
-    this.#reads++;
-    const reading = this.#read(question, identifierId)
-      .catch((error: unknown) => {
-        this.#options.onError(error);
-        return this.#fallback(question, identifierId, 'store');
-      })
-      .finally(() => {
-        this.#reads--;
-      });
+    const reading = this.#read(question, identifierId).catch((error: unknown) => {
+      this.#options.onError(error);
+      return this.#fallback(question, identifierId, 'store');
+    });
     const inTime = await firstWithin(deadlineMs, reading);
     return this.#given(inTime ?? this.#fallback(question, identifierId, 'deadline'));
   }
@@ -128,11 +124,37 @@ export class EdgeProfiles {
   }
 
   async #read(question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
-    const { afterPos, deadlineMs } = question;
-    const { applied, read, readCommitted } = this.#options;
-    // What is known at the deadline is worth more than a default, and has to be read before it.
-    const waitMs = Math.max(deadlineMs / 2, deadlineMs - READ_RESERVE_MS);
-    const awaited = afterPos === null ? 'published' : await applied.until(afterPos, waitMs);
+    const { maxReads = MAX_READS, maxWaits = MAX_WAITS } = this.#options;
+    if (question.afterPos !== null && this.#waits >= maxWaits) {
+      return this.#fallback(question, identifierId, 'overloaded');
+    }
+    const awaited = await this.#awaited(question);
+    if (this.#reads >= maxReads) return this.#fallback(question, identifierId, 'overloaded');
+    this.#reads++;
+    try {
+      return await this.#readAfter(awaited, question, identifierId);
+    } finally {
+      this.#reads--;
+    }
+  }
+
+  async #awaited({ afterPos, deadlineMs }: EdgeQuestion): Promise<Awaited<ReturnType<AppliedWatch['until']>>> {
+    if (afterPos === null) return 'published';
+    this.#waits++;
+    try {
+      // What is known at the deadline is worth more than a default, and has to be read before it.
+      return await this.#options.applied.until(afterPos, Math.max(deadlineMs / 2, deadlineMs - READ_RESERVE_MS));
+    } finally {
+      this.#waits--;
+    }
+  }
+
+  async #readAfter(
+    awaited: Awaited<ReturnType<AppliedWatch['until']>>,
+    question: EdgeQuestion,
+    identifierId: Uuid,
+  ): Promise<Outcome> {
+    const { read, readCommitted } = this.#options;
     const snapshot = await (awaited === 'committed' ? readCommitted : read)(identifierId);
     const known = snapshot === null ? WITHOUT_CAUSE : await this.#answerOf(question, snapshot);
     if (snapshot !== null && known.cause === null) this.#remember(identifierId, known.answer, question.definitions);
