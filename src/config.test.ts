@@ -44,6 +44,7 @@ describe('readConfig', () => {
       WEFT_DATABASE_POOL_SIZE: '1',
       WEFT_ONLINE_STORE_MAX_MB: '-5',
       WEFT_INGEST_EVENTS_PER_SECOND: '1e9',
+      WEFT_GRAPHQL_REQUESTS_PER_SECOND: '0',
       WEFT_OIDC_ISSUER: 'http://login.example.org',
       WEFT_OIDC_AUDIENCE: 'two words',
       WEFT_OIDC_JWKS_URI: 'keys',

@@ -139,9 +139,14 @@ function credentialsOf({ config, keys, sources, clock, metrics, repeatedLog }: A
 }
 
 function requestLimits({ config, clock, metrics }: App): RequestLimits {
-  const limiter = (): RateLimiter =>
-    new RateLimiter({ ...rateOf(config.ingestEventsPerSecond), maxKeys: MAX_RATE_LIMITED_KEYS }, clock);
-  return new RequestLimits({ events: limiter(), requests: limiter(), sources: limiter(), metrics });
+  const limiter = (tokensPerSecond: number): RateLimiter =>
+    new RateLimiter({ ...rateOf(tokensPerSecond), maxKeys: MAX_RATE_LIMITED_KEYS }, clock);
+  return new RequestLimits({
+    events: limiter(config.ingestEventsPerSecond),
+    requests: limiter(config.graphqlRequestsPerSecond),
+    sources: limiter(config.ingestEventsPerSecond),
+    metrics,
+  });
 }
 
 /** A clock that is wrong is told of and refuses nothing: its events are accepted at times that no other clock shows. */

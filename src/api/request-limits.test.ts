@@ -18,7 +18,7 @@ beforeEach(() => {
   clock = new ManualClock(0);
   metrics = new Metrics({ defaults: false });
   const limiter = (tokensPerSecond: number) => new RateLimiter({ ...rateOf(tokensPerSecond), maxKeys: 10 }, clock);
-  limits = new RequestLimits({ events: limiter(100), requests: limiter(1), sources: limiter(1), metrics });
+  limits = new RequestLimits({ events: limiter(100), requests: limiter(50), sources: limiter(1), metrics });
 });
 
 /** The code and the wait of the refusal; null where it was admitted. */
@@ -47,12 +47,15 @@ describe('RequestLimits', () => {
     expect(events(1)).toBeNull();
   });
 
-  it('counts the requests of a key apart from its events, and those of a key without a rate not at all', () => {
+  it('counts the requests of a key apart from its events, and holds one without a rate to the rate of all', () => {
     const ask = (key: Sender) => limits.refusalOfRequest(key) ?? null;
     expect(events(20)).toBeNull();
     for (let i = 0; i < 20; i += 1) expect(ask(KEY)).toBeNull();
     expect(ask(KEY)).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 100 });
-    for (let i = 0; i < 1_000; i += 1) expect(ask(PLAIN)).toBeNull();
+    for (let i = 0; i < 100; i += 1) expect(ask(PLAIN)).toBeNull();
+    expect(ask(PLAIN)).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 20 });
+    clock.advance(20);
+    expect(ask(PLAIN)).toBeNull();
   });
 
   it('holds all keys of a source together to the rate of the source', () => {

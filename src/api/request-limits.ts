@@ -18,7 +18,7 @@ export interface Limiter {
 export interface RequestLimitDependencies {
   /** Events by key; where a key has no rate of its own, the rate of all. */
   readonly events: Limiter;
-  /** GraphQL requests by key. */
+  /** GraphQL requests by key; where a key has no rate of its own, the rate of all. */
   readonly requests: Limiter;
   /** Events by source. */
   readonly sources: Limiter;
@@ -79,8 +79,7 @@ export class RequestLimits {
    * @returns RATE_LIMITED, to be thrown or told; undefined where the request may go on
    */
   refusalOfRequest({ id, ratePerSecond }: Sender): WeftError | undefined {
-    if (ratePerSecond === null) return undefined;
-    const waitMs = this.deps.requests.take(id, 1, rateOf(ratePerSecond));
+    const waitMs = this.deps.requests.take(id, 1, ratePerSecond === null ? undefined : rateOf(ratePerSecond));
     return waitMs === 0 ? undefined : this.#refusal('key_requests', 'this key asks more often than it may', waitMs);
   }
 

@@ -131,6 +131,7 @@ const app = await startApp({
     WEFT_REDIS_URL: options.redisUrl ?? '',
     WEFT_PORT: '0',
     WEFT_INGEST_EVENTS_PER_SECOND: '1000000',
+    WEFT_GRAPHQL_REQUESTS_PER_SECOND: '1000000',
   }),
   logger: createLogger({ level: 'warn', destination: process.stderr }),
   worker: options.worker ? 'yes' : 'no',

@@ -154,7 +154,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
     limits: new RequestLimits({
       events: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
-      requests: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),
+      requests: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
       sources: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),
       metrics,
     }),
