@@ -1,5 +1,5 @@
 import type { Queryable } from '../platform/postgres.js';
-import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { EVENT_COLUMNS, readableOf, type EventRow } from './event-row.model.js';
 import type { LoggedEvent } from './event.model.js';
 
 export interface SampleOptions {
@@ -14,6 +14,7 @@ export interface SampleOptions {
 
 /** A part of a sample, in the order of the log. */
 export interface SamplePart {
+  /** Without those whose bytes are damaged. */
   readonly events: readonly LoggedEvent[];
   /** Positions looked at so far, and positions there are since then. */
   readonly scanned: number;
@@ -48,7 +49,7 @@ export class EventSampleReader {
          ORDER BY pos LIMIT $4::int4`,
         [afterPos, untilPos, sourceId, Math.ceil(maxEvents / parts)],
       );
-      yield { events: rows.map(eventOfRow), scanned, positions, done: done + 1, parts };
+      yield { events: readableOf(rows), scanned, positions, done: done + 1, parts };
     }
   }
 

@@ -98,6 +98,15 @@ describe('weft plan', () => {
     expect((await run('show', 'web', '--version', '2', '--json')).stdout).toContain('"appliedBy": "ann"');
   });
 
+  it('drafts of the events that can be read where one is damaged', async () => {
+    const newest = 'pos = (SELECT max(pos) FROM event_log)';
+    const [kept] = await world.db.query<{ payload: Buffer }>(`SELECT payload FROM event_log WHERE ${newest}`);
+    await world.db.query(`UPDATE event_log SET payload = '\\x0007' WHERE ${newest}`);
+    const drafted = await run('infer', 'web');
+    await world.db.query(`UPDATE event_log SET payload = $1 WHERE ${newest}`, [kept?.payload]);
+    expect(drafted).toMatchObject({ code: 0, stderr: expect.stringContaining('Drafted of 399 events') as string });
+  });
+
   it('shows what was violated, and of what event', async () => {
     await world.accept([
       aTrack('order', { user_id: 'u1' }, { messageId: 'bad', properties: { id: 'o-1', total: 'x' } }),
