@@ -68,7 +68,12 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
     .addHelpText('after', EXIT_HELP)
-    .action((file: string, options: LoadOptions) => runCommand(deps, () => runLoad(deps, file, options), deps.signal));
+    .action((file: string, options: LoadOptions) => {
+      const { mapping } = options;
+      // Not `requiredOption`: that would be asked of the subcommands too.
+      if (mapping === undefined) return command.error("error: required option '-m, --mapping <yaml>' not specified");
+      return runCommand(deps, () => runLoad(deps, file, { ...options, mapping }), deps.signal);
+    });
   addRevertCommands(command, deps);
   return command;
 }
@@ -78,13 +83,11 @@ Exit codes: 0 done, 1 failed or too many rows refused, 2 wrong use, or a mapping
 with refused rows, 130 interrupted. A dry run ends as the load would.
 A load that was stopped goes on when the same command is run again. A file that is named as a subcommand is: ./list`;
 
-async function runLoad(deps: LoadCommandDeps, file: string, options: LoadOptions): Promise<number> {
-  if (options.mapping === undefined) {
-    throw new WeftError('BAD_REQUEST', "required option '-m, --mapping <yaml>' not specified", {
-      where: '--mapping',
-      hint: 'docs/loading.md describes mapping files',
-    });
-  }
+async function runLoad(
+  deps: LoadCommandDeps,
+  file: string,
+  options: LoadOptions & { readonly mapping: string },
+): Promise<number> {
   const mapping = await readMapping(options.mapping);
   const view = options.quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
   const request: LoadRequest = {

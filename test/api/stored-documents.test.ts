@@ -142,11 +142,11 @@ describe('a document that is stored', () => {
     const socket = createClient({
       url: `${world.url.replace('http', 'ws')}/graphql`,
       webSocketImpl: WebSocket,
-      connectionParams: { apiKey: world.keys.edge },
+      connectionParams: { apiKey: world.keys.read },
     });
     expect(await first(socket.iterate(payload))).toMatchObject(expected);
     await socket.dispose();
-    const headers = { authorization: `Bearer ${world.keys.edge}` };
+    const headers = { authorization: `Bearer ${world.keys.read}` };
     const stream = createSseClient({ url: `${world.url}/graphql/stream`, headers });
     expect(await first(stream.iterate(payload))).toMatchObject(expected);
     stream.dispose();
