@@ -11,14 +11,14 @@ import { isReservedName, isSchemaObject, type JsonSchema } from './tracking-plan
  *     mistyped keyword would silently check nothing.
  *  2. `$ref` leads to the `$defs` of the same schema and never in a circle, and what it leads to counts wherever it is
  *     referred to: a few lines that refer to each other could stand for billions of checks.
- *     What counts are schemas and the code that checking them takes, because compiling it is what costs: 0.2 to 0.5 ms for
+ *     What counts are schemas and the code that checking them takes, because compiling it is what costs: 0.2 to 1.2 ms for
  *     each, once in a process, at the first event that needs it.
  *  3. Patterns are RE2, which is linear in the text, and bounded, as the texts are that they look at.
  */
 
 export const SCHEMA_LIMITS = {
   maxDepth: 12,
-  /** Schemas within one, those behind `$ref` counted at each place. Compiled in 10 to 50 ms. */
+  /** Schemas within one, those behind `$ref` counted at each place. Compiled in 10 to 120 ms. */
   maxSchemas: 100,
   /** Of JSON. */
   maxBytes: 32 * 1024,

@@ -75,7 +75,7 @@ export const PLAN_LIMITS = {
   maxSchemasOfEvent: 1_000,
   /** In all the schemas of the plan that differ, counted alike. */
   maxSchemas: 10_000,
-  /** Of the processor, for one schema; ten times what the largest one takes on a machine of its own. */
+  /** Of the processor, for one schema; four times what the worst of those that are small enough took. */
   maxCompileMs: 500,
   /** For all of the plan. */
   maxPlanCompileMs: 20_000,
