@@ -253,7 +253,7 @@ describe('the matrix of scopes', () => {
       expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(cells.length);
       expect(counts.allowed).toBeGreaterThan(operations.length / 2);
       expect(counts.forbidden).toBeGreaterThan(operations.length / 2);
-    });
+    }, 240_000);
   }
 
   it('asks what a key may do also where the compiled query is known already', async () => {
