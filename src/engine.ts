@@ -86,90 +86,37 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
-  const anchors = new AnchorStateStore();
-  const timers = new TimerStore();
-  const retractions = new RetractionStore();
-  const identities = new IdentityStore();
-  const pipeline = new Pipeline({
-    db,
-    clock,
-    leases,
-    identity: new IdentityStep({
-      store: identities,
-      rules: DEFAULT_IDENTITY_RULES,
-      partitions,
-      newProfileId: newId,
-      ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
-    }),
-    workingSet: new WorkingSet(
-      { profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers },
-      limits.maxCachedProfiles,
-    ),
-    timers,
-    publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
-    retraction: {
-      store: retractions,
-      identity: new IdentityRetractionStep({
-        store: identities,
-        retractions: new IdentityRetractionStore(),
-        rules: DEFAULT_IDENTITY_RULES,
-        partitions,
-        newProfileId: newId,
-      }),
-      anchors,
-    },
-    onCommitted: options.onCommitted,
-  });
+  const stores: Stores = {
+    anchors: new AnchorStateStore(),
+    timers: new TimerStore(),
+    retractions: new RetractionStore(),
+  };
+  const { timers, retractions } = stores;
+  const pipeline = createPipeline(options, { partitions, leases, ...stores });
+  const applying = { db, clock, log, leases, pipeline };
   const retractionChore = new RetractionChore({
-    db,
-    clock,
-    log,
-    leases,
+    ...applying,
     retractions,
-    pipeline,
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
   const chores = new Chores({
-    db,
-    clock,
-    log,
-    leases,
-    anchors,
+    ...applying,
+    anchors: stores.anchors,
     backfills: new StreamBackfillStore(),
     timers,
-    pipeline,
     retractions: retractionChore,
     invalidate: () => {
       definitions.invalidate();
     },
     ...(limits.maxBackfillEvents === undefined ? {} : { maxBackfillEvents: limits.maxBackfillEvents }),
   });
-  const worker = new Worker({
-    db,
-    clock,
-    log,
-    leases,
-    pipeline,
-    timers,
-    deadLetters,
-    definitions,
-    chores,
-    observer: observers,
-    limits,
-  });
+  const worker = new Worker({ ...applying, timers, deadLetters, definitions, chores, observer: observers, limits });
+  const plans = options.plans === undefined ? {} : { plans: options.plans };
   return {
     log,
     policy,
-    accept: new AcceptService({
-      log,
-      policy,
-      deadLetters,
-      db,
-      clock,
-      observer: observers,
-      ...(options.plans === undefined ? {} : { plans: options.plans }),
-    }),
+    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
     deadLetters,
     retractions: new RetractionService({
       db,
@@ -186,6 +133,46 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     scorer,
     worker,
   };
+}
+
+interface Stores {
+  readonly anchors: AnchorStateStore;
+  readonly timers: TimerStore;
+  readonly retractions: RetractionStore;
+}
+
+/** All stages of the micro-batch. */
+function createPipeline(
+  { db, clock, observers, limits = {}, ...options }: EngineOptions,
+  { partitions, leases, anchors, timers, retractions }: Stores & { partitions: number; leases: PartitionLeases },
+): Pipeline {
+  const identities = {
+    store: new IdentityStore(),
+    rules: DEFAULT_IDENTITY_RULES,
+    partitions,
+    newProfileId: newId,
+  };
+  return new Pipeline({
+    db,
+    clock,
+    leases,
+    identity: new IdentityStep({
+      ...identities,
+      ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
+    }),
+    workingSet: new WorkingSet(
+      { profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers },
+      limits.maxCachedProfiles,
+    ),
+    timers,
+    publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
+    retraction: {
+      store: retractions,
+      identity: new IdentityRetractionStep({ ...identities, retractions: new IdentityRetractionStore() }),
+      anchors,
+    },
+    onCommitted: options.onCommitted,
+  });
 }
 
 async function partitionCount(db: Database): Promise<number> {
