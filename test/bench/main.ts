@@ -7,13 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { BenchWorld } from './bench-world.js';
 import { measureCosts } from './measure-costs.js';
+import { measureEdge } from './measure-edge.js';
 import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
 import { measureReads } from './measure-reads.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'latency', 'costs'] as const;
+const PARTS = ['ingest', 'reads', 'edge', 'latency', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -40,13 +41,19 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     yield await measureIngest(world, { events, rounds: 3, scores: false, profileTo });
     yield await measureIngest(world, { events, rounds: 2, scores: true, profileTo });
   }
-  if (only.includes('reads') || only.includes('latency')) {
+  if (only.includes('reads') || only.includes('edge') || only.includes('latency')) {
     const databaseUrl = await world.createDatabase('reads');
     const server = { databaseUrl, scores: false };
     const local = await world.startServer({ ...server, worker: true, define: true });
-    if (only.includes('reads')) {
+    if (only.includes('reads') || only.includes('edge')) {
       await local.server.call('acceptKnown', PROFILES);
       await local.server.call('applied');
+    }
+    if (only.includes('edge')) {
+      yield await measureEdge(local, { ...READS, scores: false, profileTo });
+      yield await measureEdge(local, { ...READS, scores: true, profileTo });
+    }
+    if (only.includes('reads')) {
       yield await measureReads(local, { ...READS, onlineStore: 'in the server’s process', profileTo });
     }
     if (only.includes('latency')) yield await measureLatency(local, LATENCY);

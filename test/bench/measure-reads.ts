@@ -1,10 +1,9 @@
-import autocannon from 'autocannon';
 import { HttpCalls } from './http-calls.js';
-import { figure, percentile, ratio, type Section } from './report.js';
+import { CONNECTIONS, loadHttp, type HttpRun } from './load-http.js';
+import { figure, ratio, type Section } from './report.js';
 import type { Ready, ServerProcess } from './server-process.js';
 import { knownCookie, MODEL, PAGE_FEATURES, PAGE_TRAITS } from './shop-workload.js';
 
-const CONNECTIONS = 10;
 /** Below this the rate of a server is not its own alone: clients or other processes held it up, % of a core. */
 const SATURATED = 85;
 
@@ -28,15 +27,6 @@ export interface ReadsOptions {
   readonly profileTo: string | null;
 }
 
-interface Run {
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly cpuUsPerRequest: number;
-  /** CPU time of the server over wall time, %. */
-  readonly serverBusy: number;
-}
-
 type Bodies = readonly Buffer[];
 
 /** Profile queries over HTTP, in turns with a bare Fastify route of the same process that answers the same bytes. */
@@ -47,11 +37,14 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
   );
   const answer = await askEach(url, readKey, bodies);
   const bareUrl = await server.call('startBare', answer);
-  const runOf = (base: string): Promise<Run> => load(server, `${base}/graphql`, readKey, bodies, options);
+  const requests = bodies.map((body) => ({ method: 'POST' as const, body }));
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${readKey}` };
+  const runOf = (base: string): Promise<HttpRun> =>
+    loadHttp(server, { url: `${base}/graphql`, headers, requests, seconds: options.secondsPerRound });
   await runOf(url);
   await runOf(bareUrl);
-  const graphql: Run[] = [];
-  const bare: Run[] = [];
+  const graphql: HttpRun[] = [];
+  const bare: HttpRun[] = [];
   for (let round = 0; round < options.rounds; round++) {
     graphql.push(await runOf(url));
     bare.push(await runOf(bareUrl));
@@ -60,7 +53,7 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
   await runOf(url);
   const file = options.profileTo === null ? null : `${options.profileTo}/read.cpuprofile`;
   const { parts } = await server.call('stopProfile', file);
-  const each = (runs: readonly Run[], field: keyof Run): number[] => runs.map((run) => run[field]);
+  const each = (runs: readonly HttpRun[], field: keyof HttpRun): number[] => runs.map((run) => run[field]);
   return {
     title: `Reads over HTTP, ${String(options.profiles)} profiles ${options.onlineStore}`,
     notes: [
@@ -91,7 +84,7 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
  * A rate is the share of a core that the server got, over its CPU a request. So where the bare route got less of a core,
  * the ratio of rates is too good; that by CPU is closer, but a request is dearer, too, on a server that is less busy.
  */
-function saturationNotes(bare: readonly Run[]): string[] {
+export function saturationNotes(bare: readonly HttpRun[]): string[] {
   const starved = bare.filter(({ serverBusy }) => serverBusy < SATURATED).length;
   if (starved === 0) return [];
   return [
@@ -114,45 +107,4 @@ async function askEach(url: string, key: string, bodies: Bodies): Promise<string
   }
   http.close();
   return answer;
-}
-
-async function load(
-  server: ServerProcess,
-  url: string,
-  key: string,
-  bodies: Bodies,
-  { secondsPerRound }: ReadsOptions,
-): Promise<Run> {
-  const cpuBefore = await server.call('cpuMs');
-  const latenciesMs: number[] = [];
-  let connection = 0;
-  const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const options: autocannon.Options = {
-      url,
-      method: 'POST',
-      connections: CONNECTIONS,
-      duration: secondsPerRound,
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
-      setupClient: (client) => {
-        // Each connection goes through profiles of its own.
-        const own = bodies.filter((_, i) => i % CONNECTIONS === connection % CONNECTIONS);
-        connection++;
-        client.setRequests(own.map((body) => ({ method: 'POST' as const, body })));
-      },
-    };
-    autocannon(options, (error: unknown, done) => {
-      if (error instanceof Error) reject(error);
-      else resolve(done);
-    }).on('response', (_client, _status, _bytes, ms) => latenciesMs.push(ms));
-  });
-  const failures = result.non2xx + result.errors;
-  if (failures > 0) throw new Error(`${String(failures)} requests failed`);
-  const cpuMs = (await server.call('cpuMs')) - cpuBefore;
-  return {
-    perSecond: latenciesMs.length / result.duration,
-    p50Ms: percentile(latenciesMs, 50),
-    p99Ms: percentile(latenciesMs, 99),
-    cpuUsPerRequest: (cpuMs * 1_000) / latenciesMs.length,
-    serverBusy: cpuMs / result.duration / 10,
-  };
 }

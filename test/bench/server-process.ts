@@ -25,6 +25,7 @@ export interface Ready {
   readonly url: string;
   readonly writeKey: string;
   readonly readKey: string;
+  readonly edgeKey: string;
 }
 
 /** What a bench asks of the server beside HTTP. */
@@ -36,8 +37,10 @@ export interface ServerCalls {
   /** Resolves when everything accepted is applied. */
   applied(): Promise<void>;
   cpuMs(): Promise<number>;
-  /** A bare route that answers `body` to `POST /graphql`; its URL. */
+  /** A bare route that answers `body` to `GET` and `POST /graphql`; its URL. */
   startBare(body: string): Promise<string>;
+  /** Whether page views are told what the model says. */
+  markScores(isMarked: boolean): Promise<void>;
   startProfile(): Promise<void>;
   /** Writes a `.cpuprofile` if a file is named. */
   stopProfile(file: string | null): Promise<ProfileSummary>;

@@ -16,8 +16,10 @@ import { CpuProfiler } from './cpu-profiler.js';
 import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
 import {
   ENTERED_SEGMENT,
+  EDGE_TRAITS,
   FEATURES,
   knownVisitors,
+  MODEL,
   SCORED_SEGMENT,
   SEGMENTS,
   shopEvents,
@@ -39,9 +41,10 @@ async function define({ engine, models, db, isWorking }: App): Promise<void> {
   const conditions = { ...SEGMENTS, [ENTERED_SEGMENT.key]: ENTERED_SEGMENT.expression };
   if (options.scores) conditions[SCORED_SEGMENT.key] = SCORED_SEGMENT.expression;
   for (const [key, expression] of Object.entries(conditions)) {
-    await segments.upsert({ key, name: key, description: '', tags: [], expression });
+    await segments.upsert({ key, name: key, description: '', tags: [], edge: true, expression });
     await segments.activate(key);
   }
+  await engine.services.traits.apply(EDGE_TRAITS.map((name) => ({ name, description: '', edge: true })));
   if (!isWorking) await engine.worker.drain();
   await until(async () => {
     const [row] = await db.query<{ swept: boolean }>(
@@ -56,11 +59,12 @@ async function until(isDone: () => Promise<boolean>): Promise<void> {
 }
 
 /** The keys that clients of a bench use. */
-async function makeKeys({ sources, keys }: App): Promise<{ writeKey: string; readKey: string }> {
+async function makeKeys({ sources, keys }: App): Promise<Omit<Ready, 'url'>> {
   const { id } = await sources.ensure({ key: 'web', kind: 'http' });
   const write = await keys.create({ name: 'bench writer', scopes: ['ingest'], sourceId: id });
   const read = await keys.create({ name: 'bench reader', scopes: ['read'] });
-  return { writeKey: write.secret, readKey: read.secret };
+  const edge = await keys.create({ name: 'bench pages', scopes: ['edge'], ratePerSecond: 1_000_000 });
+  return { writeKey: write.secret, readKey: read.secret, edgeKey: edge.secret };
 }
 
 async function accept({ sources, engine }: App, events: readonly IncomingEvent[]): Promise<void> {
@@ -88,7 +92,11 @@ async function timed(work: () => Promise<void>): Promise<Timing> {
 /** A Fastify of its own beside the program's, in the same process, that answers what it is told to. */
 async function startBare(body: string): Promise<string> {
   const bare = Fastify();
-  bare.post('/graphql', (_request, reply) => reply.type('application/json; charset=utf-8').send(body));
+  bare.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    handler: (_request, reply) => reply.type('application/json; charset=utf-8').send(body),
+  });
   await bare.listen({ host: '127.0.0.1', port: 0 });
   const { port } = bare.server.address() as AddressInfo;
   app.lifecycle.start('bare server', () => bare, { drain: (started) => started.close() }).catch(fail);
@@ -114,6 +122,11 @@ function callsOf(app: App): ServerCalls {
       return (user + system) / 1_000;
     },
     startBare,
+    markScores: async (isMarked) => {
+      await app.models.setEdge(MODEL, isMarked);
+      // Longer than the server takes to look at the marks.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+    },
     startProfile: () => profiler.start(),
     stopProfile: (file) => profiler.stop(file),
   };
@@ -130,6 +143,7 @@ const app = await startApp({
     WEFT_DATABASE_URL: options.databaseUrl,
     WEFT_REDIS_URL: options.redisUrl ?? '',
     WEFT_PORT: '0',
+    WEFT_SECRET: 'the secret of a bench, which ends with it',
     WEFT_INGEST_EVENTS_PER_SECOND: '1000000',
     WEFT_GRAPHQL_REQUESTS_PER_SECOND: '1000000',
   }),

@@ -48,7 +48,7 @@ export function shopEvents({ count, round, nowMs }: EventsOptions): IncomingEven
 
 /** The cookie of a visitor of {@link knownVisitors}. */
 export function knownCookie(visitor: number): string {
-  return `known-cookie-${String(visitor)}`;
+  return `known-cookie-of-visitor-${String(visitor)}`;
 }
 
 /** One profile a visitor, with every trait. */
@@ -173,6 +173,8 @@ export const PAGE_FEATURES = [
   'avg_price_7d',
   'skus_7d',
 ];
+/** Traits that page views are told. */
+export const EDGE_TRAITS = ['plan', 'city'];
 export const PAGE_TRAITS = ['plan', 'city', 'language', 'newsletter'];
 
 /** A forest of twenty trees that reads ten features. It was trained on other columns: its cost counts, not its answer. */

@@ -1,0 +1,59 @@
+import autocannon from 'autocannon';
+import { percentile } from './report.js';
+import type { ServerProcess } from './server-process.js';
+
+export const CONNECTIONS = 10;
+
+export interface HttpLoad {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Each connection goes through some of them, again and again. */
+  readonly requests: readonly { readonly method: 'GET' | 'POST'; readonly path?: string; readonly body?: Buffer }[];
+  readonly seconds: number;
+  /** Requests a second, of all connections; default: as many as are answered. */
+  readonly perSecond?: number;
+}
+
+export interface HttpRun {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly cpuUsPerRequest: number;
+  /** CPU time of the server over wall time, %. */
+  readonly serverBusy: number;
+}
+
+/** Asks over HTTP from this process, and says what it cost the server. @throws Error if any request fails */
+export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<HttpRun> {
+  const cpuBefore = await server.call('cpuMs');
+  const latenciesMs: number[] = [];
+  let connection = 0;
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const options: autocannon.Options = {
+      url: load.url,
+      connections: CONNECTIONS,
+      duration: load.seconds,
+      headers: load.headers,
+      ...(load.perSecond === undefined ? {} : { overallRate: Math.round(load.perSecond) }),
+      setupClient: (client) => {
+        const own = load.requests.filter((_, i) => i % CONNECTIONS === connection % CONNECTIONS);
+        connection++;
+        client.setRequests([...own]);
+      },
+    };
+    autocannon(options, (error: unknown, done) => {
+      if (error instanceof Error) reject(error);
+      else resolve(done);
+    }).on('response', (_client, _status, _bytes, ms) => latenciesMs.push(ms));
+  });
+  const failures = result.non2xx + result.errors;
+  if (failures > 0) throw new Error(`${String(failures)} requests failed`);
+  const cpuMs = (await server.call('cpuMs')) - cpuBefore;
+  return {
+    perSecond: latenciesMs.length / result.duration,
+    p50Ms: percentile(latenciesMs, 50),
+    p99Ms: percentile(latenciesMs, 99),
+    cpuUsPerRequest: (cpuMs * 1_000) / latenciesMs.length,
+    serverBusy: cpuMs / result.duration / 10,
+  };
+}

@@ -1,0 +1,95 @@
+import { EDGE_DOCUMENT_ID, edgeUrl, type EdgeProfileAnswer } from '../support/edge-calls.js';
+import { CONNECTIONS, loadHttp, type HttpRun } from './load-http.js';
+import { saturationNotes } from './measure-reads.js';
+import { figure, ratio, type Section } from './report.js';
+import type { Ready, ServerProcess } from './server-process.js';
+import { knownCookie } from './shop-workload.js';
+
+/** Of the highest rate, at which the answer times are measured. */
+const LOAD_SHARE = 0.7;
+
+export interface EdgeOptions {
+  readonly profiles: number;
+  readonly rounds: number;
+  readonly secondsPerRound: number;
+  /** Whether a model is marked, so that each answer holds a score. */
+  readonly scores: boolean;
+  readonly profileTo: string | null;
+}
+
+/** Page views as browsers ask, in turns with a bare Fastify route of the same process that answers the same bytes. */
+export async function measureEdge(host: Ready & { server: ServerProcess }, options: EdgeOptions): Promise<Section> {
+  const { server, url, edgeKey } = host;
+  await server.call('markScores', options.scores);
+  const requests = Array.from({ length: options.profiles }, (_, visitor) => ({
+    method: 'GET' as const,
+    path: edgeUrl('', { key: edgeKey, variables: variablesOf(visitor) }),
+  }));
+  const answer = await askEach(url, requests, options.scores);
+  const bareUrl = await server.call('startBare', answer);
+  const headers = { accept: '*/*' };
+  const runOf = (base: string, perSecond?: number): Promise<HttpRun> => {
+    const load = { url: base, headers, requests, seconds: options.secondsPerRound };
+    return loadHttp(server, perSecond === undefined ? load : { ...load, perSecond });
+  };
+  await runOf(url);
+  await runOf(bareUrl);
+  const edge: HttpRun[] = [];
+  const bare: HttpRun[] = [];
+  const loaded: HttpRun[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    const highest = await runOf(url);
+    edge.push(highest);
+    bare.push(await runOf(bareUrl));
+    loaded.push(await runOf(url, highest.perSecond * LOAD_SHARE));
+  }
+  await server.call('startProfile');
+  await runOf(url);
+  const name = options.scores ? 'edge-scores' : 'edge';
+  const file = options.profileTo === null ? null : `${options.profileTo}/${name}.cpuprofile`;
+  const { parts } = await server.call('stopProfile', file);
+  const each = (runs: readonly HttpRun[], field: keyof HttpRun): number[] => runs.map((run) => run[field]);
+  return {
+    title: `Page views: edgeProfile over HTTP, ${String(options.profiles)} visitors${options.scores ? ', with a score' : ''}`,
+    notes: [
+      `GET with the key and ${EDGE_DOCUMENT_ID.slice(0, 15)}… in the address, another visitor each time; segments, 2 traits${options.scores ? ', a score' : ''}.`,
+      `bare: a Fastify route of the same process, which answers ${String(answer.length)} bytes made before to the same address.`,
+      `${String(CONNECTIONS)} connections of another process, which wait for one answer before they ask for the next.`,
+      ...saturationNotes(bare),
+    ],
+    figures: [
+      figure('edgeProfile: highest rate', 'req/s', each(edge, 'perSecond')),
+      figure('bare: highest rate', 'req/s', each(bare, 'perSecond')),
+      ratio('edgeProfile ÷ bare', each(edge, 'perSecond'), each(bare, 'perSecond'), '≥ 0.5'),
+      ratio('edgeProfile ÷ bare, by CPU a request', each(bare, 'cpuUsPerRequest'), each(edge, 'cpuUsPerRequest')),
+      figure('edgeProfile: at 70 % of it, p50', 'ms', each(loaded, 'p50Ms')),
+      figure('edgeProfile: at 70 % of it, p99', 'ms', each(loaded, 'p99Ms'), '≤ 10'),
+      figure('edgeProfile: server busy', '%', each(edge, 'serverBusy')),
+      figure('bare: server busy', '%', each(bare, 'serverBusy')),
+      figure('edgeProfile: server CPU', 'µs/req', each(edge, 'cpuUsPerRequest')),
+      figure('bare: server CPU', 'µs/req', each(bare, 'cpuUsPerRequest')),
+    ],
+    profile: parts,
+  };
+}
+
+function variablesOf(visitor: number): Record<string, unknown> {
+  return { identifier: { namespace: 'anonymous_id', value: knownCookie(visitor) } };
+}
+
+/** Asks for every visitor once, so that each is in the online store; the last answer. */
+async function askEach(url: string, requests: readonly { readonly path: string }[], scores: boolean): Promise<string> {
+  let text = '';
+  for (let from = 0; from < requests.length; from += CONNECTIONS) {
+    const some = requests.slice(from, from + CONNECTIONS);
+    const answers = await Promise.all(some.map(async ({ path }) => (await fetch(`${url}${path}`)).text()));
+    for (const answer of answers) {
+      const { data } = JSON.parse(answer) as { data?: { edgeProfile: EdgeProfileAnswer } };
+      const profile = data?.edgeProfile;
+      const isWhole = profile?.known === true && !profile.degraded && profile.scores.length === (scores ? 1 : 0);
+      if (!isWhole && from > 0) throw new Error(`a page view was answered ${answer}`);
+      text = answer;
+    }
+  }
+  return text;
+}
