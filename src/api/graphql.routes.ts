@@ -6,9 +6,10 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
 import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery } from './edge/edge-http.js';
-import { isNamed, NOT_PERSISTED, type Admission, type Asked } from './graphql/admission.js';
+import { NOT_PERSISTED, type Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { KEY_SHOWN_HEADER } from './graphql/apollo.js';
+import { isNamed } from './graphql/asked.model.js';
 import { askedOverHttp, rewriteForApollo } from './graphql/asked-over-http.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
@@ -52,10 +53,7 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
     app.route({
       method: ['GET', 'POST'],
       url: '/graphql',
-      handler: async (request, reply) => {
-        if (wantsPage(request)) return sendPage(reply);
-        return answer(request, reply);
-      },
+      handler: (request, reply) => (wantsPage(request) ? sendPage(reply) : answer(request, reply)),
     });
     const origins = new EdgeOrigins(services.keys, () => services.clock.now());
     app.options('/graphql', (request, reply) => answerPreflight(request, reply, origins));
@@ -78,27 +76,27 @@ function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOp
       Promise.resolve(contexts.get(request) ?? contextOf(request, services, watch)),
   });
   return async (request, reply) => {
-    const context = contextOf(request, services, watch);
+    const asked = askedOverHttp(request);
+    let context = contextOf(request, services, watch);
     const { caching } = context;
     const { accept } = request.headers;
-    contexts.set(request, context);
-    const asked = askedOverHttp(request);
     const text = asked === null ? undefined : admission.textOf(asked, context.principal);
     if (asked !== null && text !== undefined) {
-      const known = warm.find({ ...asked, ...(isNamed(asked) ? NO_EXTENSIONS : null), text, accept });
+      const known = warm.find(text, asked, accept);
       if (known !== null) {
         const body = await answerWarm(known, context);
         if (body !== null) {
           reply.header('content-type', known.contentType);
           return cacheable(request, reply, caching.caching, body);
         }
-        contexts.set(request, context.anew());
+        context = context.anew();
       }
       refuseDeepNesting(text);
       // Apollo takes it from there; what is not valid it refuses itself.
       admission.documentOf(text, !context.has('read'));
       if (isNamed(asked)) rewriteForApollo(request, asked, text);
     }
+    contexts.set(request, context);
     request.headers[KEY_SHOWN_HEADER] = 'yes';
     const body: unknown = await byApollo.call(request.server, request, reply);
     if (reply.statusCode === 200) warm.learnContentType(accept, reply.getHeader('content-type'));
@@ -108,9 +106,6 @@ function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOp
     return cacheable(request, reply, caching.caching, body);
   };
 }
-
-/** What named the document is not for Apollo. */
-const NO_EXTENSIONS: Pick<Asked, 'extensions'> = { extensions: null };
 
 /** Answers begin with their errors. */
 function hasErrors(body: string): boolean {
@@ -143,17 +138,33 @@ export function demandKey(app: FastifyInstance, services: ApiServices): void {
       done();
       return;
     }
-    const admit = (principal: Principal | null): void => {
-      request.principal = principal;
-      const refusal = principal === null ? unauthenticated() : refusalOfOrigin(request, reply, principal);
-      // Pages of other origins take nothing from the rate of a key.
-      done(refusal ?? (principal === null ? undefined : services.limits.refusalOfRequest(principal)));
-    };
     const secret = secretOf(request);
     const known = secret === null ? null : services.credentials.verifyKnown(secret);
-    if (known !== undefined) admit(known);
-    else services.credentials.verify(secret ?? '').then(admit, done);
+    if (known !== undefined) done(refusalOf(request, reply, known, services));
+    else verify(secret ?? '', request, reply, services).then(done, done);
   });
+}
+
+async function verify(
+  secret: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  services: ApiServices,
+): Promise<Error | undefined> {
+  return refusalOf(request, reply, await services.credentials.verify(secret), services);
+}
+
+/** Undefined: let in. */
+function refusalOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  principal: Principal | null,
+  services: ApiServices,
+): Error | undefined {
+  request.principal = principal;
+  if (principal === null) return unauthenticated();
+  // Pages of other origins take nothing from the rate of a key.
+  return refusalOfOrigin(request, reply, principal) ?? services.limits.refusalOfRequest(principal);
 }
 
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {

@@ -10,7 +10,7 @@ export interface LogProgress {
  * - `committed`: they are applied in the database; a copy elsewhere may not show them yet;
  * - `late`: they are not applied, as far as is known.
  */
-export type Awaited = 'published' | 'committed' | 'late';
+export type AppliedOutcome = 'published' | 'committed' | 'late';
 
 export interface AppliedWatchOptions {
   /** Asks the database. */
@@ -25,7 +25,7 @@ export interface AppliedWatchOptions {
 interface Waiting {
   readonly pos: number;
   readonly expiresAtMs: number;
-  readonly resolve: (outcome: Awaited) => void;
+  readonly resolve: (outcome: AppliedOutcome) => void;
 }
 
 /**
@@ -58,7 +58,7 @@ export class AppliedWatch {
   }
 
   /** @param timeoutMs after which the answer is `late` */
-  until(pos: number, timeoutMs: number): Promise<Awaited> {
+  until(pos: number, timeoutMs: number): Promise<AppliedOutcome> {
     const known = this.#known(pos);
     if (known !== null) return Promise.resolve(known);
     if (this.#waiting.length >= (this.#options.maxWaiting ?? 10_000)) return Promise.resolve('late');
@@ -96,7 +96,7 @@ export class AppliedWatch {
     });
   }
 
-  #known(pos: number): Awaited | null {
+  #known(pos: number): AppliedOutcome | null {
     if (pos <= this.#publishedPos) return 'published';
     return pos <= this.#committedPos ? 'committed' : null;
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isInstant, parseInstant, type InstantPolicy } from './instant.js';
+import { formatInstant, isInstant, parseInstant, type InstantPolicy } from './instant.js';
 
 const UTC: InstantPolicy = { date: 'utc', time: 'utc' };
 const STRICT: InstantPolicy = { date: 'refused', time: 'refused' };
@@ -98,5 +98,21 @@ describe('an instant', () => {
     for (const ms of [0.5, 8.64e15 + 1, Number.MAX_SAFE_INTEGER, Number.NaN, Infinity, '5', null]) {
       expect(isInstant(ms)).toBe(false);
     }
+  });
+});
+
+describe('an instant that is shown', () => {
+  it('is as Date shows it, in whatever order days come', () => {
+    const anyMs = fc.integer({ min: -8_640_000_000_000_000, max: 8_640_000_000_000_000 });
+    const ofOneDay = fc.integer({ min: NOON - 24 * HOUR_MS, max: NOON + 24 * HOUR_MS });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(anyMs, ofOneDay), { minLength: 1 }), (all) => {
+        for (const ms of all) expect(formatInstant(ms)).toBe(new Date(ms).toISOString());
+      }),
+    );
+  });
+
+  it('is one', () => {
+    expect(() => formatInstant(Number.NaN)).toThrow(RangeError);
   });
 });

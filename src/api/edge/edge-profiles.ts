@@ -1,5 +1,4 @@
-import { LRUCache } from 'lru-cache';
-import type { AppliedWatch } from '../../events/applied-watch.js';
+import type { AppliedOutcome, AppliedWatch } from '../../events/applied-watch.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { CounterHandle, Metrics } from '../../platform/metrics.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
@@ -12,6 +11,7 @@ import {
   type EdgeDefault,
   type EdgeScoreView,
 } from './edge-answer.model.js';
+import { RememberedAnswers } from './remembered-answers.js';
 
 /** Why an answer was not what it should have been. */
 export const DEGRADED_CAUSES = ['deadline', 'not_applied', 'store', 'scoring', 'overloaded'] as const;
@@ -21,12 +21,6 @@ export type DegradedCause = (typeof DEGRADED_CAUSES)[number];
 const MAX_READS = 1_000;
 /** Questions at most that wait for events to be applied, and read nothing yet. */
 const MAX_WAITS = 1_000;
-/** Visitors whose last answer is remembered. */
-const MAX_REMEMBERED = 10_000;
-/** In UTF-16 units of their traits and keys, of all of them together. */
-const MAX_REMEMBERED_TEXT = 10_000_000;
-/** How old a remembered answer may be to stand in for one that is late, ms. */
-const REMEMBERED_MS = 60_000;
 /** Of the deadline, kept for reading once events have been waited for, ms. */
 const READ_RESERVE_MS = 10;
 
@@ -64,13 +58,6 @@ interface Outcome {
   readonly cause: DegradedCause | null;
 }
 
-interface Remembered {
-  readonly answer: EdgeAnswer;
-  /** What is marked may have changed since. */
-  readonly definitions: ApiDefinitions;
-  readonly atMs: number;
-}
-
 /**
  * Answers for page views: within the deadline, whatever happens.
  *
@@ -83,11 +70,7 @@ interface Remembered {
 export class EdgeProfiles {
   readonly #options: EdgeProfilesOptions;
   readonly #degraded: CounterHandle;
-  readonly #remembered = new LRUCache<Uuid, Remembered>({
-    max: MAX_REMEMBERED,
-    maxSize: MAX_REMEMBERED_TEXT,
-    sizeCalculation: ({ answer }) => sizeOf(answer),
-  });
+  readonly #remembered = new RememberedAnswers();
   #reads = 0;
   #waits = 0;
 
@@ -105,15 +88,26 @@ export class EdgeProfiles {
     return this.#reads;
   }
 
-  async answer(question: EdgeQuestion): Promise<EdgeAnswer> {
-    const { identifierId, deadlineMs } = question;
-    if (identifierId === null) return UNKNOWN_VISITOR;
-    const reading = this.#read(question, identifierId).catch((error: unknown) => {
-      this.#options.onError(error);
-      return this.#fallback(question, identifierId, 'store');
+  answer(question: EdgeQuestion): Promise<EdgeAnswer> {
+    const { identifierId } = question;
+    if (identifierId === null) return Promise.resolve(UNKNOWN_VISITOR);
+    return new Promise((resolve) => {
+      let isGiven = false;
+      const give = (outcome: Outcome | null): void => {
+        if (isGiven) return;
+        isGiven = true;
+        clearTimeout(timer);
+        resolve(this.#given(outcome ?? this.#fallback(question, identifierId, 'deadline')));
+      };
+      const timer = setTimeout(() => {
+        // Timers run before sockets are read: where this process was busy, the answer may be there already.
+        setImmediate(give, null);
+      }, question.deadlineMs);
+      this.#read(question, identifierId).then(give, (error: unknown) => {
+        this.#options.onError(error);
+        give(this.#fallback(question, identifierId, 'store'));
+      });
     });
-    const inTime = await firstWithin(deadlineMs, reading);
-    return this.#given(inTime ?? this.#fallback(question, identifierId, 'deadline'));
   }
 
   /** Only what is given is counted: a read that was late may fail besides. */
@@ -124,94 +118,87 @@ export class EdgeProfiles {
   }
 
   async #read(question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
-    const { maxReads = MAX_READS, maxWaits = MAX_WAITS } = this.#options;
+    const { read, readCommitted, maxReads = MAX_READS, maxWaits = MAX_WAITS } = this.#options;
     if (question.afterPos !== null && this.#waits >= maxWaits) {
       return this.#fallback(question, identifierId, 'overloaded');
     }
-    const awaited = await this.#awaited(question);
+    const awaited =
+      question.afterPos === null ? 'published' : await this.#untilApplied(question.afterPos, question.deadlineMs);
     if (this.#reads >= maxReads) return this.#fallback(question, identifierId, 'overloaded');
     this.#reads++;
     try {
-      return await this.#readAfter(awaited, question, identifierId);
+      return await this.#readAfter(awaited, awaited === 'committed' ? readCommitted : read, question, identifierId);
     } finally {
       this.#reads--;
     }
   }
 
-  async #awaited({ afterPos, deadlineMs }: EdgeQuestion): Promise<Awaited<ReturnType<AppliedWatch['until']>>> {
-    if (afterPos === null) return 'published';
+  async #readAfter(
+    awaited: AppliedOutcome,
+    read: EdgeProfilesOptions['read'],
+    question: EdgeQuestion,
+    identifierId: Uuid,
+  ): Promise<Outcome> {
+    const snapshot = await read(identifierId);
+    if (snapshot === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
+    const known = outcomeOf(question, snapshot);
+    const outcome = known instanceof Promise ? await this.#orWithoutScores(known, question, snapshot) : known;
+    if (outcome.cause === null) {
+      this.#remembered.set(identifierId, outcome.answer, question.definitions, this.#options.now());
+    }
+    return awaited === 'late' ? { answer: outcome.answer, cause: 'not_applied' } : outcome;
+  }
+
+  async #untilApplied(pos: number, deadlineMs: number): Promise<AppliedOutcome> {
     this.#waits++;
     try {
       // What is known at the deadline is worth more than a default, and has to be read before it.
-      return await this.#options.applied.until(afterPos, Math.max(deadlineMs / 2, deadlineMs - READ_RESERVE_MS));
+      return await this.#options.applied.until(pos, Math.max(deadlineMs / 2, deadlineMs - READ_RESERVE_MS));
     } finally {
       this.#waits--;
     }
   }
 
-  async #readAfter(
-    awaited: Awaited<ReturnType<AppliedWatch['until']>>,
-    question: EdgeQuestion,
-    identifierId: Uuid,
-  ): Promise<Outcome> {
-    const { read, readCommitted } = this.#options;
-    const snapshot = await (awaited === 'committed' ? readCommitted : read)(identifierId);
-    const known = snapshot === null ? WITHOUT_CAUSE : await this.#answerOf(question, snapshot);
-    if (snapshot !== null && known.cause === null) this.#remember(identifierId, known.answer, question.definitions);
-    return awaited === 'late' ? { answer: known.answer, cause: 'not_applied' } : known;
-  }
-
-  async #answerOf({ definitions, score }: EdgeQuestion, snapshot: ProfileSnapshot): Promise<Outcome> {
-    const marks = EdgeMarks.of(definitions);
-    const answer: EdgeAnswer = {
-      known: true,
-      degraded: false,
-      asOf: snapshot.asOf,
-      segments: marks.segmentsOf(snapshot),
-      traits: marks.traitsOf(snapshot),
-      scores: NO_SCORES,
-    };
-    if (marks.models.length === 0) return { answer, cause: null };
+  async #orWithoutScores(known: Promise<Outcome>, question: EdgeQuestion, snapshot: ProfileSnapshot): Promise<Outcome> {
     try {
-      const scores = await Promise.all(marks.models.map((model) => score(snapshot, model)));
-      return { answer: { ...answer, scores }, cause: null };
+      return await known;
     } catch (error) {
       this.#options.onError(error);
-      return { answer, cause: 'scoring' };
+      return { answer: answerOf(question, snapshot, NO_SCORES), cause: 'scoring' };
     }
   }
 
   #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
-    const remembered = this.#remembered.get(identifierId);
-    const isUsable = remembered?.definitions === definitions && this.#options.now() - remembered.atMs <= REMEMBERED_MS;
-    return { answer: isUsable ? remembered.answer : defaultAnswer(onMiss), cause };
-  }
-
-  #remember(identifierId: Uuid, answer: EdgeAnswer, definitions: ApiDefinitions): void {
-    this.#remembered.set(identifierId, { answer, definitions, atMs: this.#options.now() });
+    const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
+    return { answer: remembered ?? defaultAnswer(onMiss), cause };
   }
 }
 
 const NO_SCORES: readonly EdgeScoreView[] = [];
-const WITHOUT_CAUSE: Outcome = { answer: UNKNOWN_VISITOR, cause: null };
+const NOBODY: Outcome = { answer: UNKNOWN_VISITOR, cause: null };
 
-/**
- * What `work`, which does not reject, comes to, or null if it takes longer. Timers run before sockets are read, so one more
- * look at them is taken: where this process was busy, the answer may be there already.
- */
-function firstWithin<T>(timeoutMs: number, work: Promise<T>): Promise<T | null> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      setImmediate(resolve, null);
-    }, timeoutMs);
-    void work.then((value) => {
-      clearTimeout(timer);
-      resolve(value);
-    });
-  });
+/** At once where no model is marked. */
+function outcomeOf(question: EdgeQuestion, snapshot: ProfileSnapshot): Outcome | Promise<Outcome> {
+  const { models } = EdgeMarks.of(question.definitions);
+  if (models.length === 0) return { answer: answerOf(question, snapshot, NO_SCORES), cause: null };
+  return Promise.all(models.map((model) => question.score(snapshot, model))).then((scores) => ({
+    answer: answerOf(question, snapshot, scores),
+    cause: null,
+  }));
 }
 
-/** In UTF-16 units, roughly. */
-function sizeOf({ segments, traits }: EdgeAnswer): number {
-  return 100 + segments.length * 32 + JSON.stringify(traits).length;
+function answerOf(
+  { definitions }: EdgeQuestion,
+  snapshot: ProfileSnapshot,
+  scores: readonly EdgeScoreView[],
+): EdgeAnswer {
+  const marks = EdgeMarks.of(definitions);
+  return {
+    known: true,
+    degraded: false,
+    asOf: snapshot.asOf,
+    segments: marks.segmentsOf(snapshot),
+    traits: marks.traitsOf(snapshot),
+    scores,
+  };
 }

@@ -3,7 +3,8 @@ import { buildSchema } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import type { ApiScope, Principal } from '../auth/api-key.model.js';
 import { documentId } from '../documents/stored-document.model.js';
-import { Admission, type Asked } from './admission.js';
+import { Admission } from './admission.js';
+import type { Asked } from './asked.model.js';
 
 const STORED = 'query S { a }';
 const OTHER = 'query O { a }';

@@ -2,7 +2,8 @@ import { GraphQLError, type DocumentNode, type GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { WeftError } from '../../platform/errors.js';
 import { hasScope, type Principal } from '../auth/api-key.model.js';
-import { documentId, parseDocumentId } from '../documents/stored-document.model.js';
+import { documentId } from '../documents/stored-document.model.js';
+import { nameOf, type Asked, type DocumentName } from './asked.model.js';
 import { readDocument } from './read-document.js';
 
 /*
@@ -21,15 +22,6 @@ import { readDocument } from './read-document.js';
 const MAX_ADMITTED_TEXT = 1_000_000;
 const MAX_ADMITTED = 1_000;
 
-/** A request as it came in; nothing of it is checked yet. */
-export interface Asked {
-  readonly query?: unknown;
-  readonly operationName?: unknown;
-  readonly variables?: unknown;
-  readonly extensions?: unknown;
-  readonly documentId?: unknown;
-}
-
 interface AdmittedDocument {
   readonly text: string;
   readonly document: DocumentNode;
@@ -40,11 +32,6 @@ export interface AdmissionOptions {
   readonly stored: { textOf(id: string): string | undefined };
   /** Keys without the scope admin may only ask by stored documents. */
   readonly storedOnly: boolean;
-}
-
-/** Whether the document is named, rather than sent. */
-export function isNamed({ documentId: given, extensions }: Asked): boolean {
-  return (given ?? null) !== null || (isRecord(extensions) && (extensions['persistedQuery'] ?? null) !== null);
 }
 
 /** The code by which clients know that they have to send the text along. */
@@ -121,37 +108,6 @@ export class Admission {
   }
 }
 
-interface DocumentName {
-  readonly id: string;
-  readonly where: string;
-  /** Whether the client sends the text along when it is told that the name is unknown. */
-  readonly isAutomatic: boolean;
-}
-
-/** @throws WeftError BAD_REQUEST */
-function nameOf({ documentId: given, extensions }: Asked): DocumentName | null {
-  if (given !== undefined && given !== null) return namedBy(given, 'documentId', false);
-  const persisted = isRecord(extensions) ? extensions['persistedQuery'] : undefined;
-  if (persisted === undefined || persisted === null) return null;
-  const where = 'extensions.persistedQuery';
-  if (!isRecord(persisted) || persisted['version'] !== 1) {
-    throw new WeftError('BAD_REQUEST', 'Unsupported persisted query version', {
-      where,
-      hint: 'send { "version": 1, "sha256Hash": "<hex>" }',
-    });
-  }
-  return namedBy(persisted['sha256Hash'], `${where}.sha256Hash`, true);
-}
-
-function namedBy(value: unknown, where: string, isAutomatic: boolean): DocumentName {
-  const id = typeof value === 'string' ? parseDocumentId(value) : null;
-  if (id !== null) return { id, where, isAutomatic };
-  throw new WeftError('BAD_REQUEST', 'this names no document', {
-    where,
-    hint: 'send the SHA-256 of its text, 64 hexadecimal digits',
-  });
-}
-
 function storedOnly(): WeftError {
   return new WeftError('FORBIDDEN', 'this key may only ask by stored documents', {
     where: 'query',
@@ -173,8 +129,4 @@ function notPersisted(): GraphQLError {
 
 function refuse(error: Error): never {
   throw error;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { WeftError } from '../../platform/errors.js';
-import type { Asked } from './admission.js';
+import type { Asked } from './asked.model.js';
 
 /**
  * What a request asks for, by its body or its query string (GraphQL over HTTP, "Request"). Null for a body that is no

@@ -3,6 +3,7 @@ import { isNamespace, type JsonObject, type JsonValue } from '../../events/event
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
 import { isSignedBy, isUnguessable } from '../auth/edge-signature.js';
+import type { EdgeQuestion } from '../edge/edge-profiles.js';
 import type { EdgeAnswer, EdgeDefault, EdgeScoreView } from '../edge/edge-answer.model.js';
 import type { ApiContext } from './api-context.js';
 import { APPLIED_CURSOR } from './cursors.js';
@@ -123,22 +124,30 @@ export class EdgeResolver {
       });
     }
     const afterPos = typeof after === 'string' ? APPLIED_CURSOR.decode(after).pos : null;
-    const { reads } = context;
+    const definitions = context.watch.current;
     const answer = await services.edge.answer({
       identifierId: identifierIdOf(context, identifier),
       deadlineMs,
       onMiss: defaultOf(onMiss),
       afterPos,
-      definitions: reads.definitions,
-      score: async (snapshot, model) => {
-        const { score, label, cluster } = await new ProfileView(reads, snapshot).score(model);
-        return { model, value: score, label: label ?? (cluster === null ? null : String(cluster)) };
-      },
+      definitions,
+      score: definitions.edgeModels.length === 0 ? neverAsked : scoringIn(context),
     });
     if (answer.degraded) context.caching.note('none');
     else context.caching.note(isSigned || afterPos !== null || context.has('read') ? 'private' : 'shared');
     return answer;
   }
+}
+
+type Score = EdgeQuestion['score'];
+
+const neverAsked: Score = () => Promise.reject(new Error('no model is marked'));
+
+function scoringIn({ reads }: ApiContext): Score {
+  return async (snapshot, model) => {
+    const { score, label, cluster } = await new ProfileView(reads, snapshot).score(model);
+    return { model, value: score, label: label ?? (cluster === null ? null : String(cluster)) };
+  };
 }
 
 /**

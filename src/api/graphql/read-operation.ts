@@ -1,5 +1,6 @@
 import { GraphQLError, type DocumentNode, type ExecutionArgs } from 'graphql';
-import type { Admission, Asked } from './admission.js';
+import type { Admission } from './admission.js';
+import type { Asked } from './asked.model.js';
 import type { ApiContext } from './api-context.js';
 import { demandIntrospection } from './introspection.js';
 

@@ -1,6 +1,6 @@
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import type { JsonValue } from '../../events/event.model.js';
-import { parseInstant, type InstantPolicy } from '../../platform/instant.js';
+import { formatInstant, parseInstant, type InstantPolicy } from '../../platform/instant.js';
 
 const POLICY: InstantPolicy = { date: 'refused', time: 'refused' };
 
@@ -10,7 +10,7 @@ export const DateTime = new GraphQLScalarType<number, string>({
   description:
     'An instant, ISO 8601 with milliseconds, in UTC: `2026-01-31T12:00:00.000Z`. Input may have another offset, but must have one.',
   specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time',
-  serialize: (value) => new Date(value as number).toISOString(),
+  serialize: (value) => formatInstant(value as number),
   parseValue: (value) => instantOf(value),
   parseLiteral: (node) => instantOf(node.kind === Kind.STRING ? node.value : null),
 });

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { CompiledQuery } from 'graphql-jit';
+import { isNamed, type Asked } from './asked.model.js';
 import type { ApiContext } from './api-context.js';
 
 /*
@@ -24,16 +25,6 @@ export interface WarmQuery {
   readonly compiled: CompiledQuery;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly contentType: string;
-}
-
-/** A request with the text that it was admitted with; all else as it came in. */
-interface AdmittedRequest {
-  readonly text: string;
-  readonly operationName?: unknown;
-  readonly variables?: unknown;
-  /** But for what named the document. */
-  readonly extensions?: unknown;
-  readonly accept: string | undefined;
 }
 
 /** By operation name, null for none; a text has at most as many as operations. */
@@ -62,10 +53,13 @@ export class WarmQueries {
     }
   }
 
-  /** Null: it is for Apollo. */
-  find(request: AdmittedRequest): WarmQuery | null {
-    const { text, operationName = null, variables = null, extensions = null, accept } = request;
-    if (extensions !== null) return null;
+  /**
+   * Null: it is for Apollo.
+   * @param text what the request was admitted with, by whatever name
+   */
+  find(text: string, asked: Asked, accept: string | undefined): WarmQuery | null {
+    const { operationName = null, variables = null, extensions = null } = asked;
+    if (extensions !== null && !isNamed(asked)) return null;
     if (operationName !== null && typeof operationName !== 'string') return null;
     if (variables !== null && !isRecord(variables)) return null;
     const compiled = this.#byText.get(text)?.get(operationName);
