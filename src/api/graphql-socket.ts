@@ -8,7 +8,6 @@ import type { ApiServices } from './api-services.js';
 import { hasScope } from './auth/api-key.model.js';
 import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
-import { isOriginAllowed } from './edge/edge-http.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
@@ -123,7 +122,6 @@ async function connect(
     // One that was closed meanwhile never closes again: nothing would take it off the watch.
     if (socket.readyState !== socket.OPEN) return false;
     extra.secret = secret;
-    if (!isOriginAllowed(key, extra.request.headers.origin)) return false;
     // Public by nature, and edge keys have nothing to subscribe to: sockets would be anybody's to hold.
     if (!hasScope(key, 'read') && !hasScope(key, 'ingest')) return false;
     const leave = sessions.add({

@@ -44,7 +44,7 @@ export function admitOrigin(request: FastifyRequest, reply: FastifyReply, princi
 }
 
 /** @param origin undefined: of no page of another origin */
-export function isOriginAllowed({ scopes, origins }: Principal, origin: string | undefined): boolean {
+function isOriginAllowed({ scopes, origins }: Principal, origin: string | undefined): boolean {
   return !scopes.includes('edge') || origin === undefined || origins.includes(origin) || origins.includes('*');
 }
 

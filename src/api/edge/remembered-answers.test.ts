@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../events/event.model.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 import { UNKNOWN_VISITOR, type EdgeAnswer } from './edge-answer.model.js';
 import { RememberedAnswers } from './remembered-answers.js';
 

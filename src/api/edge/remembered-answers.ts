@@ -1,6 +1,6 @@
 import type { JsonValue } from '../../events/event.model.js';
 import type { Uuid } from '../../platform/ids.js';
-import type { ApiDefinitions } from '../api-services.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { EdgeAnswer } from './edge-answer.model.js';
 
 /** Of the newer and of the older half, each. */
