@@ -191,12 +191,7 @@ function expectedOf({ needs, kind }: FieldOperation, { scopes }: Principal, { ca
   if (scopes === null) return 'unauthenticated';
   const isMet = needs.every((some) => some.some((scope) => scopes.includes(scope) || scopes.includes('admin')));
   // Whatever it is, it has to be a stored document first; those that an edge key may ask are.
-<<<<<<< HEAD
   if (scopes.includes('edge') && (!isMet || isHeld === true)) return 'forbidden';
-=======
-  // Sockets and streams are not for keys that anybody can read.
-  if (scopes.includes('edge') && (!isMet || carries.includes(SUBSCRIPTION))) return 'forbidden';
->>>>>>> 66dc8cc (Tests of edge keys know that these hold no sockets; what only sockets asked for is gone)
   if (!carries.includes(kind)) return 'not on this transport';
   return isMet ? 'allowed' : 'forbidden';
 }
