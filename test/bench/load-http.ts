@@ -2,6 +2,7 @@ import autocannon from 'autocannon';
 import { percentile } from './report.js';
 import type { ServerProcess } from './server-process.js';
 
+/** Each waits for one answer before it asks for the next. */
 export const CONNECTIONS = 10;
 
 export interface HttpLoad {
@@ -10,6 +11,8 @@ export interface HttpLoad {
   /** Each connection goes through some of them, again and again. */
   readonly requests: readonly { readonly method: 'GET' | 'POST'; readonly path?: string; readonly body?: Buffer }[];
   readonly seconds: number;
+  /** Default: {@link CONNECTIONS}. */
+  readonly connections?: number;
   /** Requests a second, of all connections; default: as many as are answered. */
   readonly perSecond?: number;
 }
@@ -25,18 +28,19 @@ export interface HttpRun {
 
 /** Asks over HTTP from this process, and says what it cost the server. @throws Error if any request fails */
 export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<HttpRun> {
+  const { connections = CONNECTIONS } = load;
   const cpuBefore = await server.call('cpuMs');
   const latenciesMs: number[] = [];
   let connection = 0;
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const options: autocannon.Options = {
       url: load.url,
-      connections: CONNECTIONS,
+      connections,
       duration: load.seconds,
       headers: load.headers,
       ...(load.perSecond === undefined ? {} : { overallRate: Math.round(load.perSecond) }),
       setupClient: (client) => {
-        const own = load.requests.filter((_, i) => i % CONNECTIONS === connection % CONNECTIONS);
+        const own = load.requests.filter((_, i) => i % connections === connection % connections);
         connection++;
         client.setRequests([...own]);
       },
