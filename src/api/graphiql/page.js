@@ -101,6 +101,25 @@ function refuse() {
   say('This key is not valid: it is wrong, has expired or was revoked.', true);
 }
 
+let isForgotten = false;
+
+/** What GraphiQL notes down, some of it a moment later: once all is to be forgotten, nothing more. */
+const notes = {
+  get length() {
+    return sessionStorage.length;
+  },
+  getItem: (name) => sessionStorage.getItem(name),
+  setItem: (name, value) => {
+    if (!isForgotten) sessionStorage.setItem(name, value);
+  },
+  removeItem: (name) => {
+    sessionStorage.removeItem(name);
+  },
+  clear: () => {
+    sessionStorage.clear();
+  },
+};
+
 function show(key) {
   element('key').value = '';
   element('key').placeholder = `${key.slice(0, 11)}…`;
@@ -112,7 +131,7 @@ function show(key) {
   root.render(
     React.createElement(
       GraphiQL,
-      { fetcher, defaultQuery: FIRST_QUERY, storage: sessionStorage, isHeadersEditorEnabled: false },
+      { fetcher, defaultQuery: FIRST_QUERY, storage: notes, isHeadersEditorEnabled: false },
       React.createElement(GraphiQL.Logo, null, 'Weft'),
     ),
   );
@@ -127,6 +146,7 @@ element('key-form').addEventListener('submit', (event) => {
 });
 
 element('forget').addEventListener('click', () => {
+  isForgotten = true;
   sessionStorage.clear();
   location.reload();
 });
