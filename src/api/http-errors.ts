@@ -44,7 +44,8 @@ const DEFECT: HttpFailure = {
 /** What to answer for a thrown value. Only a WeftError and the framework's own refusals tell the caller anything. */
 export function toHttpFailure(error: unknown): HttpFailure {
   if (error instanceof WeftError) return ofWeftError(error);
-  if (hasBrokenOff(error)) return { status: 400, code: 'BAD_REQUEST', reason: 'the request broke off', isDefect: false };
+  if (hasBrokenOff(error))
+    return { status: 400, code: 'BAD_REQUEST', reason: 'the request broke off', isDefect: false };
   const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
   if (status === 413) return { status, code: 'PAYLOAD_TOO_LARGE', reason: 'the body is too large', isDefect: false };
   if (typeof status === 'number' && status >= 400 && status < 500) {
@@ -55,7 +56,9 @@ export function toHttpFailure(error: unknown): HttpFailure {
 
 /** As Node says of a request whose sender is gone, or took too long, before all of it was here. */
 function hasBrokenOff(error: unknown): boolean {
-  return error instanceof Error && error.message === 'aborted' && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+  return (
+    error instanceof Error && error.message === 'aborted' && (error as NodeJS.ErrnoException).code === 'ECONNRESET'
+  );
 }
 
 function ofWeftError({ code, message, hint, retryAfterMs }: WeftError): HttpFailure {
