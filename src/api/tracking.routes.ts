@@ -6,6 +6,7 @@ import { EVENT_TYPES } from '../events/event.model.js';
 import type { AcceptResult, EventType, JsonValue } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { answerErrors } from './answer-errors.js';
 import { analyticsJsSettings } from './analytics-js-settings.js';
 import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
 import { APPLIED_CURSOR } from './graphql/cursors.js';
@@ -49,7 +50,7 @@ const BATCH_NAMES = ['batch', 'import'] as const;
 export function trackingRoutes(deps: TrackingDependencies): FastifyPluginCallback {
   return (app, _options, done) => {
     readRawBodies(app);
-    answerErrors(app, deps);
+    answerErrors(app, deps.onDefect);
     allowBrowsers(app);
     for (const type of EVENT_TYPES) {
       const handler = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> =>
@@ -219,15 +220,5 @@ function allowBrowsers(app: FastifyInstance): void {
       reply.header('access-control-max-age', '86400');
     }
     done();
-  });
-}
-
-function answerErrors(app: FastifyInstance, deps: TrackingDependencies): void {
-  app.setErrorHandler((error, request, reply) => {
-    const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
-    if (isDefect) deps.onDefect(error, request.id);
-    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-    const id = isDefect ? { requestId: request.id } : {};
-    return reply.code(status).send({ success: false, code, reason, ...(hint === undefined ? {} : { hint }), ...id });
   });
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
 import type { OpenWebhook } from '../sources/webhooks/open-webhook.js';
 import { WEBHOOK_LIMITS } from '../sources/webhooks/webhook.model.js';
@@ -6,9 +6,9 @@ import type { ChallengeAnswer } from '../sources/webhooks/webhook.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
+import { answerErrors } from './answer-errors.js';
 import { secretOfHeader, verifyIngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
 import { plainBody } from './decode-body.js';
-import { toHttpFailure } from './http-errors.js';
 import { readRawBodies } from './raw-bodies.js';
 import type { LimitedSource, RequestLimits } from './request-limits.js';
 
@@ -28,7 +28,7 @@ export interface WebhookDependencies extends IngestKeyLookup {
 export function webhookRoutes(deps: WebhookDependencies): FastifyPluginCallback {
   return (app, _options, done) => {
     readRawBodies(app);
-    answerErrors(app, deps);
+    answerErrors(app, deps.onDefect);
     app.get('/v1/webhooks/:key', { exposeHeadRoute: false }, (request, reply) => handleChallenge(deps, request, reply));
     app.post('/v1/webhooks/:key', { bodyLimit: WEBHOOK_LIMITS.maxBodyBytes }, (request, reply) =>
       handleDelivery(deps, request, reply),
@@ -109,14 +109,4 @@ function sendAnswer(reply: FastifyReply, { type, body }: ChallengeAnswer): Fasti
     .header('cache-control', 'no-store')
     .type(`${type}; charset=utf-8`)
     .send(body);
-}
-
-function answerErrors(app: FastifyInstance, deps: WebhookDependencies): void {
-  app.setErrorHandler((error, request, reply) => {
-    const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
-    if (isDefect) deps.onDefect(error, request.id);
-    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-    const id = isDefect ? { requestId: request.id } : {};
-    return reply.code(status).send({ success: false, code, reason, ...(hint === undefined ? {} : { hint }), ...id });
-  });
 }
