@@ -1,27 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { randomBytes } from 'node:crypto';
 import { Analytics } from '@segment/analytics-node';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
-import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
-import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
-import { systemClock } from '../../src/platform/clock.js';
-import { NO_SECRET } from '../../src/platform/installation-secret.js';
-import { SourceEntity } from '../../src/sources/source.entity.js';
-import { SourceService } from '../../src/sources/source.service.js';
-import { SourceStore } from '../../src/sources/source.store.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { serveWeft, type ServedWeft } from '../support/served-weft.js';
 
 const VISITORS_BEFORE = 40;
 const VISITORS_AFTER = 40;
-const ROOT = join(import.meta.dirname, '../..');
 
 const SUBSCRIPTION = `subscription ($after: String) {
   segmentChanges(after: $after) { cursor kind profile { identifiers { namespace value } } } }`;
@@ -32,69 +17,17 @@ interface Change {
   readonly profile: { readonly identifiers: readonly { readonly value: string }[] } | null;
 }
 
-let test: TestDatabase;
-let port: number;
-let adminKey: string;
-let writeKey: string;
-let server: ChildProcess;
+let weft: ServedWeft;
 const closing: (() => unknown)[] = [];
 
 beforeEach(async () => {
-  test = await createTestDatabase({ entities: [SourceEntity, ApiKeyEntity] });
-  port = await freePort();
-  const keys = new ApiKeyService({
-    store: new ApiKeyStore(test.database.dataSource),
-    clock: systemClock,
-    secret: NO_SECRET,
-    randomBytes,
-    onLastUsedError: () => undefined,
-  });
-  const sources = new SourceService(new SourceStore(test.database.dataSource), systemClock);
-  const source = await sources.create({ key: 'web', kind: 'http' });
-  adminKey = (await keys.create({ name: 'tools', scopes: ['admin'] })).secret;
-  writeKey = (await keys.create({ name: 'site', scopes: ['ingest'], sourceId: source.id })).secret;
-  server = await startServer();
+  weft = await serveWeft();
 });
 
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
-  await kill();
-  await test.drop();
+  await weft.close();
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port: found } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return found;
-}
-
-/** `weft serve` as a process of its own, once it says that it is ready. */
-async function startServer(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(ROOT, 'bin/weft.js'), 'serve'], {
-    cwd: ROOT,
-    env: { ...process.env, WEFT_DATABASE_URL: test.url, WEFT_REDIS_URL: '', WEFT_PORT: String(port) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await new Promise<void>((resolve, reject) => {
-    createInterface(child.stdout)
-      .on('line', (line) => {
-        if (line.includes('"ready"')) resolve();
-      })
-      .on('close', () => {
-        reject(new Error('the server ended before it was ready'));
-      });
-  });
-  return child;
-}
-
-async function kill(): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const exited = once(server, 'exit');
-  server.kill('SIGKILL');
-  await exited;
-}
 
 /** What a subscriber has been told, as the visitor of each change. */
 class Told {
@@ -113,9 +46,9 @@ class Told {
 /** As graphql-ws does by itself when its connection is lost: it subscribes again with the variables as they are then. */
 function subscribeOverSocket(told: Told): void {
   const client = createWsClient({
-    url: `ws://127.0.0.1:${String(port)}/graphql`,
+    url: `${weft.url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
-    connectionParams: { apiKey: adminKey },
+    connectionParams: { apiKey: weft.adminKey },
     retryAttempts: 100,
     retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
     shouldRetry: () => true,
@@ -129,8 +62,8 @@ function subscribeOverSocket(told: Told): void {
 
 function subscribeOverSse(told: Told): void {
   const client = createSseClient({
-    url: `http://127.0.0.1:${String(port)}/graphql/stream`,
-    headers: { authorization: `Bearer ${adminKey}` },
+    url: `${weft.url}/graphql/stream`,
+    headers: { authorization: `Bearer ${weft.adminKey}` },
     retryAttempts: 100,
     retry: () => new Promise((resolve) => setTimeout(resolve, 50)),
   });
@@ -143,32 +76,17 @@ function subscribeOverSse(told: Told): void {
   );
 }
 
-async function mutate(mutation: string): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${String(port)}/graphql`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ query: mutation }),
-  });
-  const { data, errors } = (await response.json()) as {
-    data?: Record<string, { __typename: string }>;
-    errors?: unknown;
-  };
-  expect(errors).toBeUndefined();
-  for (const { __typename } of Object.values(data ?? {})) expect(__typename).toBe('Segment');
-}
-
 const names = (from: number, count: number): string[] =>
   Array.from({ length: count }, (_, i) => `visitor-${String(from + i)}`);
 
 it('clients that people already run lose and double nothing when the server is killed and started again', async () => {
-  await mutate(`mutation { upsertSegment(segment: { key: "keen", name: "Keen", expression: "performed('Product Viewed')" }) { __typename }
-             activateSegment(key: "keen") { __typename } }`);
+  await weft.defineEdgeSegment('keen', "performed('Product Viewed')");
   const [socket, stream] = [new Told(), new Told()];
   subscribeOverSocket(socket);
   subscribeOverSse(stream);
   const analytics = new Analytics({
-    writeKey,
-    host: `http://127.0.0.1:${String(port)}`,
+    writeKey: weft.writeKey,
+    host: weft.url,
     flushAt: 5,
     flushInterval: 50,
     maxRetries: 30,
@@ -190,10 +108,10 @@ it('clients that people already run lose and double nothing when the server is k
   const before = names(0, VISITORS_BEFORE);
   visit(before);
   await expect.poll(() => socket.visitors.length, { timeout: 20_000 }).toBeGreaterThan(VISITORS_BEFORE / 4);
-  await kill();
+  await weft.kill();
   const after = names(VISITORS_BEFORE, VISITORS_AFTER);
   visit(after);
-  server = await startServer();
+  await weft.start();
   await analytics.closeAndFlush();
 
   expect(lost).toEqual([]);

@@ -89,12 +89,14 @@ export async function serveWeft(): Promise<ServedWeft> {
     adminKey,
     createEdgeKey: (origins) => createKey({ name: 'pages', scopes: ['EDGE'], origins }),
     defineEdgeSegment: async (key, expression) => {
-      await ask(
+      const outcomes = await ask<Record<string, { readonly __typename: string }>>(
         `mutation ($segment: SegmentInput!, $key: String!) {
           upsertSegment(segment: $segment) { __typename }
           activateSegment(key: $key) { __typename } }`,
         { segment: { key, name: key, expression, edge: true }, key },
       );
+      const failed = Object.entries(outcomes).find(([, { __typename }]) => __typename !== 'Segment');
+      if (failed !== undefined) throw new Error(`${failed[0]} ${key}: ${failed[1].__typename}`);
     },
     ask,
     kill,
