@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { toHttpFailure } from './http-errors.js';
+import { retryAfterSeconds, toHttpFailure } from './http-errors.js';
 
 /**
  * Answers errors in the form of the tracking API: `{ success: false, code, reason, hint?, requestId? }`, with
@@ -7,9 +7,9 @@ import { toHttpFailure } from './http-errors.js';
  */
 export function answerErrors(app: FastifyInstance, onDefect: (error: unknown, requestId: string) => void): void {
   app.setErrorHandler((error, request, reply) => {
-    const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
+    const { status, code, reason, hint, retryAfterMs, isDefect } = toHttpFailure(error);
     if (isDefect) onDefect(error, request.id);
-    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+    if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs));
     const id = isDefect ? { requestId: request.id } : {};
     return reply.code(status).send({ success: false, code, reason, ...(hint === undefined ? {} : { hint }), ...id });
   });

@@ -6,12 +6,13 @@ import { WeftError } from '../platform/errors.js';
 import type { ApiServices } from './api-services.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
 import type { SessionWatch } from './auth/session-watch.js';
+import { unauthenticated } from './auth/unauthenticated.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import type { Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation, type Operation } from './graphql/read-operation.js';
-import { answerErrors, bearerOf, contextOf, demandKey, readJson, unauthenticated } from './graphql.routes.js';
+import { answerErrors, bearerOf, contextOf, demandKey, readJson } from './graphql.routes.js';
 import { SseStream } from './sse-stream.js';
 import {
   RESERVATION_LIMITS,

@@ -5,7 +5,8 @@ import { GraphQLError } from 'graphql';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
-import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery } from './edge/edge-http.js';
+import { unauthenticated } from './auth/unauthenticated.js';
+import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery, letPagesRead } from './edge/edge-http.js';
 import { NOT_PERSISTED, type Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { KEY_SHOWN_HEADER } from './graphql/apollo.js';
@@ -15,7 +16,7 @@ import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
 import { sendPage, wantsPage } from './graphiql.routes.js';
 import { answerWarm, type WarmQueries } from './graphql/warm-queries.js';
-import { toHttpFailure } from './http-errors.js';
+import { retryAfterSeconds, toHttpFailure } from './http-errors.js';
 import type { ApiServices } from './api-services.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 
@@ -32,6 +33,8 @@ export interface GraphqlRoutesOptions {
   readonly services: ApiServices;
   readonly watch: DefinitionsWatch;
   readonly presenter: ErrorPresenter;
+  /** Something in the background failed and is tried again. */
+  readonly onError: (error: unknown) => void;
 }
 
 declare module 'fastify' {
@@ -55,7 +58,7 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
       url: '/graphql',
       handler: (request, reply) => (wantsPage(request) ? sendPage(reply) : answer(request, reply)),
     });
-    const origins = new EdgeOrigins(services.keys, () => services.clock.now());
+    const origins = new EdgeOrigins(services.keys, services.clock, options.onError);
     app.options('/graphql', (request, reply) => answerPreflight(request, reply, origins));
     app.addHook('onClose', async () => {
       await apollo.stop();
@@ -162,9 +165,14 @@ function refusalOf(
   services: ApiServices,
 ): Error | undefined {
   request.principal = principal;
-  if (principal === null) return unauthenticated();
+  if (principal === null) return refusalOfCredential(request);
   // Pages of other origins take nothing from the rate of a key.
   return refusalOfOrigin(request, reply, principal) ?? services.limits.refusalOfRequest(principal);
+}
+
+/** A header counts before the query string, and is what was wrong where there is one. */
+function refusalOfCredential({ headers, query }: FastifyRequest): WeftError {
+  return unauthenticated(headers.authorization === undefined ? (query as { readonly key?: unknown }).key : undefined);
 }
 
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
@@ -192,13 +200,6 @@ function refusalOfOrigin(request: FastifyRequest, reply: FastifyReply, principal
   } catch (error) {
     return error as Error;
   }
-}
-
-export function unauthenticated(): WeftError {
-  return new WeftError('UNAUTHENTICATED', 'the API key is missing or not valid', {
-    where: 'authorization',
-    hint: 'send the header "Authorization: Bearer <key>"; in the query string, as key, only edge keys count',
-  });
 }
 
 /** RFC 6750 §2.1. Null for anything else. */
@@ -288,14 +289,16 @@ export function answerErrors(app: FastifyInstance, presenter: ErrorPresenter): v
     if (error instanceof GraphQLError && error.extensions['code'] === NOT_PERSISTED) {
       return answerNotPersisted(error, reply);
     }
-    const { status, code, reason, hint, retryAfterS, isDefect } = toHttpFailure(error);
+    const { status, code, reason, where, hint, retryAfterMs, isDefect } = toHttpFailure(error);
     const errorId = isDefect ? presenter.newErrorId() : undefined;
     if (errorId !== undefined) presenter.onDefect(error, errorId);
     if (status === 401) reply.header('www-authenticate', 'Bearer');
     // What is left of a body that is too large is not read.
     if (status === 413) reply.header('connection', 'close');
-    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-    const extensions = { code, ...(hint === undefined ? {} : { hint }), ...(errorId === undefined ? {} : { errorId }) };
+    if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs));
+    letPagesRead(request, reply, status);
+    // What is undefined does not appear.
+    const extensions = { code, where, hint, retryAfterMs, errorId };
     return reply
       .code(status)
       .type(acceptsResponseJson(request) ? RESPONSE_JSON : 'application/json; charset=utf-8')

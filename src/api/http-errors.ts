@@ -27,12 +27,15 @@ export interface HttpFailure {
   readonly code: ErrorCode;
   /** Fit for the caller: what is not deliberate is masked. */
   readonly reason: string;
+  readonly where?: string;
   readonly hint?: string;
-  /** For the header `Retry-After` of 429 and 503: whole seconds, at least 1. */
-  readonly retryAfterS?: number;
+  /** Of 429 and 503. */
+  readonly retryAfterMs?: number;
   /** True where the error is a defect of ours, to be logged. */
   readonly isDefect: boolean;
 }
+
+const DEFAULT_RETRY_AFTER_MS = 1_000;
 
 const DEFECT: HttpFailure = {
   status: 500,
@@ -61,7 +64,7 @@ function hasBrokenOff(error: unknown): boolean {
   );
 }
 
-function ofWeftError({ code, message, hint, retryAfterMs }: WeftError): HttpFailure {
+function ofWeftError({ code, message, where, hint, retryAfterMs }: WeftError): HttpFailure {
   const status = STATUS[code];
   if (status === 500) return DEFECT;
   return {
@@ -69,7 +72,13 @@ function ofWeftError({ code, message, hint, retryAfterMs }: WeftError): HttpFail
     code,
     reason: message,
     isDefect: false,
+    ...(where === undefined ? {} : { where }),
     ...(hint === undefined ? {} : { hint }),
-    ...(status === 429 || status === 503 ? { retryAfterS: Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1000)) } : {}),
+    ...(status === 429 || status === 503 ? { retryAfterMs: retryAfterMs ?? DEFAULT_RETRY_AFTER_MS } : {}),
   };
+}
+
+/** For the header `Retry-After`: whole seconds, at least 1. */
+export function retryAfterSeconds(retryAfterMs: number): string {
+  return String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
 }

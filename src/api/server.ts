@@ -123,7 +123,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   );
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
-  await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter }));
+  await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter, onError }));
   await app.register(graphiqlRoutes);
   const streams: StreamRoutesOptions = {
     admission,

@@ -11,7 +11,7 @@ import { analyticsJsSettings } from './analytics-js-settings.js';
 import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup } from './auth/ingest-key.js';
 import { APPLIED_CURSOR } from './graphql/cursors.js';
 import { decodeBody } from './decode-body.js';
-import { toHttpFailure } from './http-errors.js';
+import { retryAfterSeconds, toHttpFailure } from './http-errors.js';
 import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
 import { PIXEL, pixelCall } from './pixel-call.js';
 import { readRawBodies } from './raw-bodies.js';
@@ -137,9 +137,9 @@ async function handlePixel(
     const [result] = await take(deps, key, [mapSingleCall(call, type)], { receivedAtMs, rawOf });
     if (result?.status === 'refused') reply.code(400).header('x-weft-refusal', result.code);
   } catch (error) {
-    const { status, code, retryAfterS, isDefect } = toHttpFailure(error);
+    const { status, code, retryAfterMs, isDefect } = toHttpFailure(error);
     if (isDefect) deps.onDefect(error, request.id);
-    if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+    if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs));
     reply.code(status).header('x-weft-refusal', code);
   }
   return reply.send(PIXEL);

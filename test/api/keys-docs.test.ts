@@ -64,3 +64,30 @@ describe('docs/keys.md', () => {
     expect(Object.values(data ?? {})).not.toContain(null);
   });
 });
+
+describe('weft keys origins', () => {
+  it('changes the origins of a key in use and shows them, and refuses what is none', async () => {
+    const { key } = await world.services.keys.create({
+      name: 'bound',
+      scopes: ['edge'],
+      origins: ['https://a.example', 'https://b.example'],
+    });
+    const changed = await weft(`weft keys origins ${key.id} --add https://c.example --remove https://a.example`);
+    expect(changed).toMatchObject({ code: 0, stdout: 'https://b.example\nhttps://c.example\n' });
+    const refused = await weft(`weft keys origins ${key.id} --add https://c.example/`);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('this is no origin');
+    const shown = await weft(`weft keys origins ${key.id} --json`);
+    expect(JSON.parse(shown.stdout)).toMatchObject({ origins: ['https://b.example', 'https://c.example'] });
+    const none = await weft(`weft keys origins ${key.id} --remove https://b.example https://c.example`);
+    expect(none).toMatchObject({ code: 0, stdout: '' });
+    expect(none.stderr).toContain('only servers can use it');
+  });
+
+  it('is for edge keys', async () => {
+    const { key } = await world.services.keys.create({ name: 'server', scopes: ['read'] });
+    const refused = await weft(`weft keys origins ${key.id} --add https://c.example`);
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain('only keys with the scope edge are bound to origins');
+  });
+});

@@ -17,7 +17,7 @@ import {
 } from './api-key.model.js';
 import type { ApiKey } from './api-key.model.js';
 import type { ApiKeyStore, StoredApiKey } from './api-key.store.js';
-import { checkNewKey, type NewApiKey } from './check-new-key.js';
+import { checkNewKey, checkOrigins, type NewApiKey } from './check-new-key.js';
 
 /** A revocation takes effect everywhere within this time, and at once in the process that made it. */
 const CACHE_TTL_MS = 10_000;
@@ -150,6 +150,32 @@ export class ApiKeyService {
     }
     this.#forget();
     return created;
+  }
+
+  /**
+   * Lets pages of other origins ask by an edge key. The secret stays, so that pages need not change.
+   * @param change those of both lists are not among them afterwards
+   * @throws WeftError NOT_FOUND; BAD_REQUEST for what is no origin, for too many, or for a key without the scope `edge`
+   */
+  async changeOrigins(
+    id: Uuid,
+    { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
+  ): Promise<ApiKey> {
+    const change = ({ scopes, origins }: ApiKey): readonly string[] => {
+      const changed = [...new Set([...origins, ...add])].filter((origin) => !remove.includes(origin));
+      checkOrigins(scopes, add);
+      checkOrigins(scopes, changed);
+      return changed;
+    };
+    const changed = await this.deps.store.changeOrigins(id, change, this.deps.clock.now());
+    if (changed === null) throw noSuchKey();
+    this.#forget();
+    return withoutHash(changed);
+  }
+
+  /** The origins of all keys that may be used now, in no order. */
+  originsInUse(limit: number): Promise<readonly string[]> {
+    return this.deps.store.originsInUse(this.deps.clock.now(), limit);
   }
 
   /**

@@ -34,6 +34,39 @@ export class ApiKeyStore {
     return this.#keys.run((rows) => rows.find({ order: { createdAt: 'ASC', id: 'ASC' } }));
   }
 
+  /** The origins of all keys that may be used now. */
+  async originsInUse(nowMs: number, limit: number): Promise<string[]> {
+    const found = await this.#keys.run((rows): Promise<{ origin: string }[]> =>
+      rows.query(
+        `SELECT DISTINCT unnest(origins) AS origin FROM api_keys
+           WHERE 'edge' = ANY (scopes) AND (revoked_at IS NULL OR revoked_at > $1) AND (expires_at IS NULL OR expires_at > $1)
+           LIMIT $2`,
+        [nowMs, limit],
+      ),
+    );
+    return found.map(({ origin }) => origin);
+  }
+
+  /**
+   * Changes the origins of a key that may be used now; changes of one key take turns.
+   * @param change throws to leave them as they are
+   * @returns null when there is no such key
+   */
+  async changeOrigins(
+    id: Uuid,
+    change: (key: ApiKey) => readonly string[],
+    nowMs: number,
+  ): Promise<StoredApiKey | null> {
+    return this.#keys.transaction(async (manager) => {
+      const rows = manager.getRepository(ApiKeyEntity);
+      const key = await rows.findOne({ where: { id }, lock: { mode: 'pessimistic_write' } });
+      if (key === null || !isUsable(key, nowMs)) return null;
+      key.origins = [...change(key)];
+      await rows.update({ id }, { origins: key.origins });
+      return key;
+    });
+  }
+
   /** Newest first. */
   async ofSource(sourceId: number, limit: number): Promise<StoredApiKey[]> {
     return this.#keys.run((rows) =>

@@ -50,7 +50,8 @@ export function checkNewKey(
   }
 }
 
-function checkOrigins(scopes: readonly ApiScope[], origins: readonly string[]): void {
+/** @throws WeftError BAD_REQUEST */
+export function checkOrigins(scopes: readonly ApiScope[], origins: readonly string[]): void {
   if (origins.length > 0 && !scopes.includes('edge')) {
     throw refused('origins', 'only keys with the scope edge are bound to origins', 'leave the origins out');
   }

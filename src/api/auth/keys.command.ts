@@ -9,7 +9,7 @@ import { API_SCOPES, isUsable, type ApiKey, type ApiScope } from './api-key.mode
 import type { ApiKeyService, CreatedKey } from './api-key.service.js';
 
 export interface KeysCommandServices {
-  readonly keys: Pick<ApiKeyService, 'create' | 'list' | 'revoke' | 'rotate' | 'signingSecret'>;
+  readonly keys: Pick<ApiKeyService, 'changeOrigins' | 'create' | 'list' | 'revoke' | 'rotate' | 'signingSecret'>;
   /** Keys of sources, by id. */
   readonly sourceKeys: () => Promise<ReadonlyMap<number, string>>;
   /** The id of the source with this key, created as a source of tracking calls if it is not there. */
@@ -35,6 +35,11 @@ interface CreateOptions extends Options {
   readonly expiresIn?: number;
 }
 
+interface OriginsOptions extends Options {
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
+}
+
 const DAY_MS = 86_400_000;
 
 const HELP = `
@@ -46,13 +51,14 @@ Examples:
   weft keys create --scope read --name "shop website"
   weft keys create --scope ingest --source web --name "web tracking"
   weft keys create --scope edge --origin https://shop.example --rate 50 --name "shop pages"
+  weft keys origins weft_e_x7Kp --add https://www.shop.example
   weft keys signing-secret weft_e_x7Kp
   weft keys rotate weft_r_x7Kp --overlap 24h
   weft keys revoke weft_r_x7Kp
 
 Exit codes: 0 done, 1 failed (no such key), 2 wrong use.`;
 
-/** `weft keys create|list|rotate|signing-secret|revoke`. */
+/** `weft keys create|list|origins|rotate|signing-secret|revoke`. */
 export function keysCommand(deps: KeysCommandDeps): Command {
   const command = new Command('keys').description('make, list and revoke API keys').addHelpText('after', HELP);
   command
@@ -88,6 +94,14 @@ export function keysCommand(deps: KeysCommandDeps): Command {
     .action((which: string, options: Options & { readonly overlap: number }) =>
       runCommand(deps, () => rotate(deps, which, options)),
     );
+  command
+    .command('origins')
+    .argument('<key>', 'its id, or the first characters that weft keys list shows')
+    .description('show or change which pages may ask by an edge key; other processes know within 10 s')
+    .option('--add <origins...>', 'as in https://shop.example; * for all')
+    .option('--remove <origins...>', 'those that may no more')
+    .option('--json', 'the key as JSON')
+    .action((which: string, options: OriginsOptions) => runCommand(deps, () => origins(deps, which, options)));
   command
     .command('signing-secret')
     .argument('<key>', 'its id, or the first characters that weft keys list shows')
@@ -159,6 +173,19 @@ function showCreated(
   stderr.write(`Key for ${key.name} with scope ${key.scopes.join(', ')}${details}. It is shown this once:\n`);
   stdout.write(`${secret}\n`);
   if (signingSecret !== null) stderr.write(`Its signing secret, for the site's server only: ${signingSecret}\n`);
+}
+
+async function origins(deps: KeysCommandDeps, which: string, options: OriginsOptions): Promise<number> {
+  const { add = [], remove = [], json } = options;
+  return deps.withKeys(async ({ keys }) => {
+    const found = find(which, await keys.list(), deps.clock.now());
+    const isChange = add.length + remove.length > 0;
+    const key = isChange ? await keys.changeOrigins(found.id, { add, remove }) : found;
+    if (json === true) deps.stdout.write(jsonText(toJson(key, undefined, deps.clock.now())));
+    else deps.stdout.write(key.origins.map((origin) => `${origin}\n`).join(''));
+    if (key.origins.length === 0) deps.stderr.write(`${key.prefix} names no origin: only servers can use it.\n`);
+    return EXIT_CODES.ok;
+  });
 }
 
 async function showSigningSecret(deps: KeysCommandDeps, which: string, options: Options): Promise<number> {

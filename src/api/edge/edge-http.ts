@@ -1,25 +1,39 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
-import type { ApiKey, Principal } from '../auth/api-key.model.js';
-import { isUsable } from '../auth/api-key.model.js';
+import { ReadThroughCache } from '../../platform/read-through-cache.js';
+import { isOrigin, prefixOf, type Principal } from '../auth/api-key.model.js';
 import { cacheControl, entityTag, namesTag, type Caching } from './caching.model.js';
 
 /*
  * What HTTP adds for pages that ask across origins (https://fetch.spec.whatwg.org/#http-cors-protocol):
  *
- *  1. Only edge keys are for pages of other origins. The answers to all others carry nothing that lets a page read them.
+ *  1. Only edge keys are for pages of other origins. The answers to all others carry nothing that lets a page read them,
+ *     but for what rule 5 says.
  *  2. An edge key says which origins may ask. A request of another is refused before its body is read. One without
  *     `Origin` is no page's of another origin, and passes.
  *  3. A preflight carries no key. It is allowed to the origins of any edge key in use, which tells nobody anything but
  *     that; the request that follows is held against its own key.
  *  4. Nothing is ever sent by cookie, so credentials are never allowed.
+ *  5. Any page may read why it was refused before anything was looked up (401, 403, 429, 503): code, message and hint, and
+ *     how long to wait. There is no data in them, and a page that is told nothing takes them for a broken network.
  */
 
 /** How long a browser need not ask again whether it may, s. */
 const PREFLIGHT_MAX_AGE_S = 600;
 /** How old the list of all origins may be, ms. */
 const ORIGINS_TTL_MS = 10_000;
+/** How old it may be while the database is away, ms. */
+const ORIGINS_STAND_IN_MS = 600_000;
+/** How long a preflight waits for the database before the list that was is good enough, ms. */
+const ORIGINS_PATIENCE_MS = 100;
+/** Of more than these nobody is told apart in a preflight: all may then send, and each is held against its key. */
+const MAX_ORIGINS = 10_000;
 const EDGE_KEY = 'weft_e_';
+const EXPOSED_HEADERS = 'etag, retry-after';
+const VARY = 'Origin, Accept, Authorization';
+const READABLE_REFUSALS: ReadonlySet<number> = new Set([401, 403, 429, 503]);
+const MAX_SHOWN_ORIGIN = 200;
 
 /** The key in the query string, where only keys of pages may be: those are public by nature, others end up in logs. */
 export function keyInQuery({ query }: FastifyRequest): string | null {
@@ -32,15 +46,30 @@ export function admitOrigin(request: FastifyRequest, reply: FastifyReply, princi
   if (!principal.scopes.includes('edge')) return;
   const { origin } = request.headers;
   // What is said of an answer later takes the place of it; errors stay with it.
-  reply.header('vary', 'Origin, Accept, Authorization').header('cache-control', cacheControl('none'));
+  reply.header('vary', VARY).header('cache-control', cacheControl('none'));
   if (origin === undefined) return;
   if (!isOriginAllowed(principal, origin)) {
-    throw new WeftError('FORBIDDEN', 'this key is not for pages of this origin', {
-      where: 'origin',
-      hint: 'make a key with the origin of the page, as in weft keys create --scope edge --origin https://shop.example',
-    });
+    throw notForOrigin(origin.slice(0, MAX_SHOWN_ORIGIN), prefixOf(keyInQuery(request) ?? 'weft_e_x7Kp'));
   }
-  reply.header('access-control-allow-origin', principal.origins.includes(origin) ? origin : '*');
+  const allowed = principal.origins.includes(origin) ? origin : '*';
+  reply.header('access-control-allow-origin', allowed).header('access-control-expose-headers', EXPOSED_HEADERS);
+}
+
+function notForOrigin(shown: string, keyPrefix: string): WeftError {
+  const wanted = isOrigin(shown) ? shown : 'https://shop.example';
+  return new WeftError('FORBIDDEN', `this key is not allowed for pages of ${shown}`, {
+    where: 'origin',
+    hint: `add the origin with weft keys origins ${keyPrefix} --add ${wanted}`,
+  });
+}
+
+/** Lets the page that asked read a refusal, and has no cache keep it. Where the origin was admitted it may already. */
+export function letPagesRead({ headers: { origin } }: FastifyRequest, reply: FastifyReply, status: number): void {
+  reply.header('cache-control', cacheControl('none'));
+  if (origin === undefined || !READABLE_REFUSALS.has(status)) return;
+  reply.header('vary', VARY);
+  if (reply.hasHeader('access-control-allow-origin')) return;
+  reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', EXPOSED_HEADERS);
 }
 
 /** @param origin undefined: of no page of another origin */
@@ -65,37 +94,37 @@ export async function answerPreflight(
   return reply.code(204).send();
 }
 
+interface OriginSource {
+  /** The origins of the keys that may be used now, at most so many. */
+  originsInUse(limit: number): Promise<readonly string[]>;
+}
+
 /** The origins of all edge keys in use, from a moment ago. */
 export class EdgeOrigins {
-  readonly #keys: { list(): Promise<readonly ApiKey[]> };
-  readonly #now: () => number;
-  #origins: Promise<ReadonlySet<string>> | null = null;
-  #loadedAtMs = 0;
+  /** Of one entry. */
+  readonly #origins: ReadThroughCache<ReadonlySet<string>>;
 
-  /** @param now ms */
-  constructor(keys: { list(): Promise<readonly ApiKey[]> }, now: () => number) {
-    this.#keys = keys;
-    this.#now = now;
+  constructor(keys: OriginSource, clock: Clock, onError: (error: unknown) => void) {
+    this.#origins = new ReadThroughCache<ReadonlySet<string>>({
+      maxAgeMs: ORIGINS_TTL_MS,
+      maxEntries: 1,
+      clock,
+      load: async () => new Set(await keys.originsInUse(MAX_ORIGINS)),
+      standIn: {
+        refreshAfterMs: ORIGINS_TTL_MS,
+        maxAgeMs: ORIGINS_STAND_IN_MS,
+        patienceMs: ORIGINS_PATIENCE_MS,
+        mayStandIn: () => true,
+        onError,
+      },
+    });
   }
 
   async allow(origin: string): Promise<boolean> {
     if (origin === '') return false;
-    const nowMs = this.#now();
-    if (this.#origins === null || nowMs - this.#loadedAtMs >= ORIGINS_TTL_MS) {
-      this.#loadedAtMs = nowMs;
-      const loading = this.#load(nowMs);
-      this.#origins = loading;
-      loading.catch(() => {
-        if (this.#origins === loading) this.#origins = null;
-      });
-    }
-    const origins = await this.#origins;
-    return origins.has(origin) || origins.has('*');
-  }
-
-  async #load(nowMs: number): Promise<ReadonlySet<string>> {
-    const keys = await this.#keys.list();
-    return new Set(keys.filter((key) => isUsable(key, nowMs)).flatMap(({ origins }) => origins));
+    const origins = await this.#origins.get('');
+    if (origins === null) return false;
+    return origins.has(origin) || origins.has('*') || origins.size >= MAX_ORIGINS;
   }
 }
 

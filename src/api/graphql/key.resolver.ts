@@ -49,6 +49,12 @@ class CreatedApiKey {
   signingSecret!: string | null;
 }
 
+@ObjectType('ChangedApiKey', { simpleResolvers: true, description: 'A key that was changed; its secret is the same.' })
+class ChangedApiKey {
+  @Field(() => ApiKeyType, { description: 'As it is now.' })
+  key!: ApiKey;
+}
+
 @ObjectType('RevokedApiKey', { simpleResolvers: true, description: 'A key that was revoked.' })
 class RevokedApiKey {
   @Field(() => ID, { description: 'Id of the key, as `01900000-0000-7000-8000-000000000000`.' })
@@ -87,6 +93,11 @@ const CreatedKeyResult = resultUnion<CreatedKey>('CreateApiKeyResult', { type: C
   'BadRequest',
   'NotFound',
 ]);
+const ChangedKey = resultUnion<{ readonly key: ApiKey }>(
+  'ChangeApiKeyOriginsResult',
+  { type: ChangedApiKey, name: 'ChangedApiKey' },
+  ['BadRequest', 'NotFound'],
+);
 const RevokedKey = resultUnion<RevokedApiKey>('RevokeApiKeyResult', { type: RevokedApiKey, name: 'RevokedApiKey' }, [
   'NotFound',
 ]);
@@ -176,6 +187,30 @@ export class KeyResolver {
     return RotatedKey.attempt(async () => {
       demandUuid(id);
       return services.keys.rotate(id, overlapMs(overlap));
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => ChangedKey.type, {
+    description: 'Says which pages may ask by a key with the scope `EDGE`; everywhere within ten seconds.',
+  })
+  changeApiKeyOrigins(
+    @Ctx() { services }: ApiContext,
+    @Arg('id', () => ID, { description: 'Id of the key, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
+    @Arg('add', () => [String], {
+      defaultValue: [],
+      description: 'Origins of pages that may ask from now on, as `https://shop.example`; `*` for all.',
+    })
+    add: string[],
+    @Arg('remove', () => [String], {
+      defaultValue: [],
+      description: 'Those that may no more, as `https://shop.example`; they count before `add`.',
+    })
+    remove: string[],
+  ): Promise<unknown> {
+    return ChangedKey.attempt(async () => {
+      demandUuid(id);
+      return { key: await services.keys.changeOrigins(id, { add, remove }) };
     });
   }
 
