@@ -22,6 +22,8 @@ export interface WebhookParts {
   readonly acceptor: EventAcceptor;
   readonly deadLetters: DeadLetterStore;
   readonly observer: WebhookObserver;
+  /** Deliveries that are replayed together. */
+  readonly replayPageSize?: number;
 }
 
 export interface Webhooks {
@@ -38,6 +40,7 @@ export function createWebhooks({
   acceptor,
   deadLetters,
   observer,
+  replayPageSize,
 }: WebhookParts): Webhooks {
   const store = new WebhookStore(db);
   const deliveries = new WebhookDeliveryStore(db);
@@ -54,6 +57,7 @@ export function createWebhooks({
   return {
     receiver,
     service: new WebhookService({
+      db,
       store,
       deliveries,
       sources,
@@ -64,6 +68,7 @@ export function createWebhooks({
       onSweptEarly: (count) => {
         observer.sweptEarly(count);
       },
+      ...(replayPageSize === undefined ? undefined : { replayPageSize }),
     }),
   };
 }

@@ -9,6 +9,7 @@ import {
   checkLog,
   checkMigrations,
   checkNode,
+  checkReplays,
   checkRetractions,
   checkSources,
   failedBy,
@@ -105,6 +106,7 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
           await checkLog(db),
           await checkDeadLetters(db),
           await checkRetractions(db),
+          await checkReplays(db),
           await checkSources(db),
           await checkClocks(db, systemClock),
         );

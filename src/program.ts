@@ -190,6 +190,7 @@ function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Se
       withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(webhooksFor(app, signal)))),
     stdin: process.stdin,
     clock: systemClock,
+    parseTime: parseTimestamp,
   };
 }
 
@@ -200,11 +201,14 @@ function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCo
   };
   return {
     webhooks: webhooks.service,
-    acceptor: accept,
-    checker,
-    takeBack: async (source, messageIds) => {
-      const { id } = await retractions.takeBackMessages(source, messageIds);
-      await retractions.done(id, { signal });
+    doors: {
+      acceptor: accept,
+      checker,
+      takeBack: async (source, messageIds) => {
+        const { id } = await retractions.takeBackMessages(source, messageIds);
+        await retractions.done(id, { signal });
+      },
+      settled: (source) => retractions.settled(source, { signal }),
     },
   };
 }

@@ -115,6 +115,15 @@ export class RetractionService {
     }
   }
 
+  /** Resolves once no single events of the source are being taken back; rejects when the signal is aborted. */
+  async settled(source: EventSource, { signal }: Pick<WaitOptions, 'signal'> = {}): Promise<void> {
+    const { db, retractions, sleep, onRequested } = this.deps;
+    if (!(await retractions.isTakingMessages(db, source.id))) return;
+    onRequested();
+    do await sleep(POLL_MS, signal);
+    while (await retractions.isTakingMessages(db, source.id));
+  }
+
   async #get(id: Uuid): Promise<Retraction> {
     const retraction = await this.deps.retractions.find(this.deps.db, id);
     if (retraction !== null) return retraction;

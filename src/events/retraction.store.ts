@@ -53,6 +53,15 @@ export class RetractionStore {
     return new Map(rows.map((row) => [row.loadId, row]));
   }
 
+  /** Whether there is one of single events of the source that has not ended. */
+  async isTakingMessages(db: Queryable, sourceId: number): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM retractions WHERE source_id = $1 AND load_id IS NULL AND status = 'running' LIMIT 1`,
+      [sourceId],
+    );
+    return rows.length > 0;
+  }
+
   /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
   async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({

@@ -185,6 +185,23 @@ export async function checkRetractions(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint };
 }
 
+/** Whether events of webhooks are missing because a replay that took them back was interrupted. */
+export async function checkReplays(db: Queryable): Promise<CheckResult> {
+  const name = 'webhook replays';
+  const rows = await db.query<{ key: string; count: number }>(
+    `SELECT s.key, count(*) AS count FROM webhook_deliveries d JOIN sources s ON s.id = d.source_id
+     WHERE d.taken_back_by IS NOT NULL GROUP BY s.key ORDER BY s.key LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'none interrupted' };
+  const detail = `interrupted; deliveries that wait: ${rows.map(({ key, count }) => `${key} ${String(count)}`).join(', ')}`;
+  return {
+    name,
+    outcome: 'warning',
+    detail,
+    hint: 'Run `weft webhooks replay <key> --since 1h`, unless one is running.',
+  };
+}
+
 /** Whether the sources send what they use to, as of the last look of a worker. */
 export async function checkSources(db: Queryable): Promise<CheckResult> {
   const name = 'sources';

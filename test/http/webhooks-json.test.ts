@@ -226,10 +226,12 @@ describe('what a webhook delivered', () => {
     const checker = {
       accept: async (...call: Parameters<typeof world.engine.accept.check>) => world.engine.accept.check(...call),
     };
-    const adding = { acceptor: world.engine.accept, checker, takeBack: null };
-    const dry = await service.replay('reviews', since, { acceptor: checker, checker, takeBack: null });
+    const nothing = () => Promise.resolve();
+    const doors = { acceptor: world.engine.accept, checker, takeBack: nothing, settled: nothing };
+    const adding = { mode: 'add', sinceMs: since, doors } as const;
+    const dry = await service.replay('reviews', { ...adding, mode: 'check' });
     expect(dry).toMatchObject({ duplicates: 0, unopened: 0 });
-    const counts = await service.replay('reviews', since, adding);
+    const counts = await service.replay('reviews', adding);
     expect(counts.accepted + counts.duplicates).toBe(dry.accepted);
     expect(counts.accepted).toBe(2);
     await world.drain();
@@ -242,7 +244,7 @@ describe('what a webhook delivered', () => {
       historical: false,
       properties: { stars: 5 },
     });
-    expect(await service.replay('reviews', since, adding)).toMatchObject({ accepted: 0 });
+    expect(await service.replay('reviews', adding)).toMatchObject({ accepted: 0 });
   });
 
   it('takes the place of what it had become, where that is wanted', async () => {
@@ -253,13 +255,18 @@ describe('what a webhook delivered', () => {
     };
     const before = await timelineOf(world, 'email', 'ann@example.com');
     expect(before.some(({ properties }) => 'stars' in properties)).toBe(true);
-    const counts = await service.replay('reviews', world.clock.now() - 3_600_000, {
-      acceptor: world.engine.accept,
-      checker,
-      takeBack: async (source, messageIds) => {
-        const { id } = await retractions.takeBackMessages(source, messageIds);
-        await world.drain();
-        expect((await retractions.done(id)).status).toBe('done');
+    const counts = await service.replay('reviews', {
+      mode: 'replace',
+      sinceMs: world.clock.now() - 3_600_000,
+      doors: {
+        acceptor: world.engine.accept,
+        checker,
+        takeBack: async (source, messageIds) => {
+          const { id } = await retractions.takeBackMessages(source, messageIds);
+          await world.drain();
+          expect((await retractions.done(id)).status).toBe('done');
+        },
+        settled: (source) => retractions.settled(source),
       },
     });
     await world.drain();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import type { EventAcceptor } from '../../src/events/accept.model.js';
 import { webhooksCommand, type WebhooksCommandServices } from '../../src/sources/webhooks/webhooks.command.js';
@@ -51,11 +52,14 @@ const run = (args: readonly string[], stdin = ''): Promise<CommandOutcome> => {
   const withWebhooks = <T>(use: (services: WebhooksCommandServices) => Promise<T>): Promise<T> =>
     use({
       webhooks: world.services.webhooks.service,
-      acceptor: accept,
-      checker,
-      takeBack: async (source, messageIds) => {
-        await world.engine.retractions.takeBackMessages(source, messageIds);
-        await world.drain();
+      doors: {
+        acceptor: accept,
+        checker,
+        takeBack: async (source, messageIds) => {
+          await world.engine.retractions.takeBackMessages(source, messageIds);
+          await world.drain();
+        },
+        settled: (source) => world.engine.retractions.settled(source),
       },
     });
   return runWith(
@@ -67,6 +71,7 @@ const run = (args: readonly string[], stdin = ''): Promise<CommandOutcome> => {
         withReplay: withWebhooks,
         stdin: Readable.from([Buffer.from(stdin)]),
         clock: world.clock,
+        parseTime: parseTimestamp,
         signal: new AbortController().signal,
       }),
     args.map((arg) => (/\.(txt|yaml)$/.test(arg) ? join(folder, arg) : arg)),
@@ -119,6 +124,22 @@ describe('weft webhooks', () => {
     });
     expect((await run(['show', 'page'])).stdout).toContain('1 kept, 0.0 MB');
     expect((await run(['replay', 'page', '--since', '1h'])).stdout).toContain('0 events added, 1 were there already');
+  });
+
+  it('says which replays were interrupted, here and in GraphQL, and goes on with them', async () => {
+    await world.db.query('UPDATE webhook_deliveries SET taken_back_by = gen_random_uuid()');
+    const text = 'interrupted: 1 delivery waits to be replayed, run weft webhooks replay page --since 1h\n';
+    expect((await run(['show', 'page'])).stdout).toContain(text);
+    expect((await run(['list'])).stdout).toContain(`page: ${text}`);
+    expect(JSON.parse((await run(['list', '--json'])).stdout)).toContainEqual(
+      expect.objectContaining({ key: 'page', interruptedDeliveries: 1 }),
+    );
+    const QUERY = '{ webhooks { edges { node { key interruptedDeliveries } } } }';
+    const asked = () => world.data<{ webhooks: { edges: { node: object }[] } }>(QUERY);
+    expect((await asked()).webhooks.edges).toContainEqual({ node: { key: 'page', interruptedDeliveries: 1 } });
+    const later = new Date(world.clock.now() + 1).toISOString();
+    expect((await run(['replay', 'page', '--since', later])).stdout).toContain('1 deliveries: 0 events added, 1 were');
+    expect((await run(['show', 'page'])).stdout).not.toContain('interrupted');
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { HmacOptions, Webhook, WebhookAdapterKey, WebhookOptions } from '../../sources/webhooks/webhook.model.js';
-import type { CreatedWebhook } from '../../sources/webhooks/webhook.service.js';
+import type { CreatedWebhook, WebhookDetails } from '../../sources/webhooks/webhook.service.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -38,6 +38,12 @@ class WebhookType {
 
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;
+
+  @Field(() => Int, {
+    description:
+      'Deliveries whose replay was interrupted, so that their events may be missing: the next `weft webhooks replay` begins with them. Until then they are kept, whatever their age.',
+  })
+  interruptedDeliveries!: number;
 }
 
 @ObjectType('CreatedWebhook', { simpleResolvers: true, description: 'A new webhook.' })
@@ -171,7 +177,9 @@ export class WebhookResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<WebhookType>>> {
-    const webhooks = (await services.webhooks.service.list()).map(viewOf).sort((a, b) => (a.key < b.key ? -1 : 1));
+    const webhooks = (await services.webhooks.service.list())
+      .map((webhook) => viewOf(webhook, webhook.interruptedDeliveries))
+      .sort((a, b) => (a.key < b.key ? -1 : 1));
     return pageByKey(webhooks, ({ key }) => key, WEBHOOK_CURSOR, { first, after });
   }
 
@@ -207,7 +215,11 @@ export class WebhookResolver {
     @Arg('options', () => WebhookOptionsInput, { description: 'What is to be otherwise.' })
     options: WebhookOptionsInput,
   ): Promise<unknown> {
-    return Updated.attempt(async () => viewOf(await services.webhooks.service.update(key, optionsOf(options))));
+    return Updated.attempt(async () => {
+      const { service } = services.webhooks;
+      await service.update(key, optionsOf(options));
+      return detailsView(await service.details(key));
+    });
   }
 
   @Authorized('admin')
@@ -233,17 +245,22 @@ export class WebhookResolver {
     return Rotated.attempt(async () => {
       const { service } = services.webhooks;
       await service.rotateSecret(key, isVerifyToken ? 'verify' : 'signing', secret, overlapMs(overlap));
-      return viewOf((await service.details(key)).webhook);
+      return detailsView(await service.details(key));
     });
   }
 }
 
-function viewOf({ key, adapter, options, createdAt }: Webhook): WebhookType {
-  return { key, adapter, path: `/v1/webhooks/${key}`, keepMessages: options.keepMessages, createdAt };
+function viewOf({ key, adapter, options, createdAt }: Webhook, interruptedDeliveries: number): WebhookType {
+  const { keepMessages } = options;
+  return { key, adapter, path: `/v1/webhooks/${key}`, keepMessages, createdAt, interruptedDeliveries };
+}
+
+function detailsView({ webhook, kept }: WebhookDetails): WebhookType {
+  return viewOf(webhook, kept.interrupted);
 }
 
 function createdView({ webhook, verifyToken }: CreatedWebhook): CreatedWebhookType {
-  return { webhook: viewOf(webhook), verifyToken };
+  return { webhook: viewOf(webhook, 0), verifyToken };
 }
 
 function optionsOf(input: WebhookOptionsInput): Partial<WebhookOptions> {

@@ -1,3 +1,4 @@
+import type { Uuid } from '../../platform/ids.js';
 import type { Queryable } from '../../platform/postgres.js';
 
 /** What became of a delivery. */
@@ -17,6 +18,8 @@ export interface NewDelivery extends DeliveryCounts {
 export interface StoredDelivery {
   readonly id: number;
   readonly receivedAt: number;
+  /** Items that were refused when it came. */
+  readonly refused: number;
   readonly sealed: Buffer;
 }
 
@@ -25,12 +28,21 @@ export interface DeliverySummary extends DeliveryCounts {
   readonly bytes: number;
   readonly firstReceivedAt: number | null;
   readonly lastReceivedAt: number | null;
+  /** Deliveries whose replay was interrupted: they wait to be replayed. */
+  readonly interrupted: number;
 }
 
 /** Rows deleted in one statement. */
 const MAX_SWEPT = 10_000;
 
-/** Rows of `webhook_deliveries`: what webhooks sent lately, sealed. */
+const FIELDS = 'id, received_at AS "receivedAt", refused, sealed';
+
+/**
+ * Rows of `webhook_deliveries`: what webhooks sent lately, sealed.
+ *
+ * A delivery is marked (`taken_back_by`: by which replay) before its events are taken out of the log, and until they are
+ * in it again. While it is marked it may be the only place where they are, and nothing here deletes it.
+ */
 export class WebhookDeliveryStore {
   constructor(private readonly db: Queryable) {}
 
@@ -46,10 +58,44 @@ export class WebhookDeliveryStore {
   /** Those received at `sinceMs` or later, after the one with this id, in the order in which they came. */
   async page(sourceId: number, sinceMs: number, afterId: number, limit: number): Promise<StoredDelivery[]> {
     return this.db.query<StoredDelivery>(
-      `SELECT id, received_at AS "receivedAt", sealed FROM webhook_deliveries
+      `SELECT ${FIELDS} FROM webhook_deliveries
        WHERE source_id = $1 AND received_at >= $2 AND id > $3 ORDER BY id LIMIT $4`,
       [sourceId, sinceMs, afterId, limit],
     );
+  }
+
+  /** Those that are marked, whenever they came, after the one with this id. */
+  async markedPage(sourceId: number, afterId: number, limit: number): Promise<StoredDelivery[]> {
+    return this.db.query<StoredDelivery>(
+      `SELECT ${FIELDS} FROM webhook_deliveries
+       WHERE source_id = $1 AND taken_back_by IS NOT NULL AND id > $2 ORDER BY id LIMIT $3`,
+      [sourceId, afterId, limit],
+    );
+  }
+
+  /** Marks deliveries for a replay, from now on this one. @returns the ids of those that are still there */
+  async mark(ids: readonly number[], replayId: Uuid): Promise<ReadonlySet<number>> {
+    const rows = await this.db.query<{ id: number }>(
+      'UPDATE webhook_deliveries SET taken_back_by = $2 WHERE id = ANY ($1::int8[]) RETURNING id',
+      [ids, replayId],
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Takes the mark off those that another replay has not marked since. */
+  async unmark(ids: readonly number[], replayId: Uuid): Promise<void> {
+    await this.db.execute(
+      'UPDATE webhook_deliveries SET taken_back_by = NULL WHERE id = ANY ($1::int8[]) AND taken_back_by = $2',
+      [ids, replayId],
+    );
+  }
+
+  async countMarked(sourceId: number): Promise<number> {
+    const [row] = await this.db.query<{ count: number }>(
+      'SELECT count(*) AS count FROM webhook_deliveries WHERE source_id = $1 AND taken_back_by IS NOT NULL',
+      [sourceId],
+    );
+    return row?.count ?? 0;
   }
 
   async summary(sourceId: number): Promise<DeliverySummary> {
@@ -57,7 +103,8 @@ export class WebhookDeliveryStore {
       `SELECT count(*) AS deliveries, coalesce(sum(bytes), 0)::int8 AS bytes,
               coalesce(sum(accepted), 0)::int8 AS accepted, coalesce(sum(duplicates), 0)::int8 AS duplicates,
               coalesce(sum(refused), 0)::int8 AS refused, coalesce(sum(skipped), 0)::int8 AS skipped,
-              min(received_at) AS "firstReceivedAt", max(received_at) AS "lastReceivedAt"
+              min(received_at) AS "firstReceivedAt", max(received_at) AS "lastReceivedAt",
+              count(taken_back_by) AS interrupted
        FROM webhook_deliveries WHERE source_id = $1`,
       [sourceId],
     );
@@ -65,25 +112,31 @@ export class WebhookDeliveryStore {
     return row;
   }
 
-  /** Deletes what is older than `beforeMs`, some of it at a time. @returns how many */
+  /** Deletes what is older than `beforeMs` and not marked, some of it at a time. @returns how many */
   async sweepOld(beforeMs: number): Promise<number> {
-    return this.db.execute(
-      `DELETE FROM webhook_deliveries WHERE id IN (
-         SELECT id FROM webhook_deliveries WHERE received_at < $1 ORDER BY received_at LIMIT ${String(MAX_SWEPT)}
-       )`,
-      [beforeMs],
+    return this.#sweep(
+      `SELECT id FROM webhook_deliveries WHERE received_at < $1 AND taken_back_by IS NULL
+       ORDER BY received_at LIMIT ${String(MAX_SWEPT)}`,
+      beforeMs,
     );
   }
 
-  /** Deletes the oldest of each webhook that keeps more than `maxBytes`, some at a time. @returns how many */
+  /**
+   * Deletes the oldest that are not marked of each webhook that keeps more than `maxBytes`, some at a time.
+   * @returns how many
+   */
   async sweepLarge(maxBytes: number): Promise<number> {
-    return this.db.execute(
-      `DELETE FROM webhook_deliveries WHERE id IN (
-         SELECT id FROM (
-           SELECT id, sum(bytes) OVER (PARTITION BY source_id ORDER BY id DESC) AS total FROM webhook_deliveries
-         ) sized WHERE total > $1 LIMIT ${String(MAX_SWEPT)}
-       )`,
-      [maxBytes],
+    return this.#sweep(
+      `SELECT id FROM (
+         SELECT id, taken_back_by, sum(bytes) OVER (PARTITION BY source_id ORDER BY id DESC) AS total
+         FROM webhook_deliveries
+       ) sized WHERE total > $1 AND taken_back_by IS NULL LIMIT ${String(MAX_SWEPT)}`,
+      maxBytes,
     );
+  }
+
+  /** The mark is looked at twice: a replay may set it between the choice and the deletion. */
+  #sweep(chosen: string, bound: number): Promise<number> {
+    return this.db.execute(`DELETE FROM webhook_deliveries WHERE id IN (${chosen}) AND taken_back_by IS NULL`, [bound]);
   }
 }

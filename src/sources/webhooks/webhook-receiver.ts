@@ -133,10 +133,17 @@ export class WebhookReceiver {
     return { kind: 'taken', counts: await this.#take(hook, { body, plain, receivedAtMs }) };
   }
 
-  /** What a delivery that was kept becomes now; null where it becomes nothing, as a handshake. */
+  /** What a delivery that was kept becomes now, which may be nothing; null where it cannot be mapped, by a defect. */
   async mapKept(hook: OpenWebhook, plain: Buffer): Promise<DeliveredEvents | null> {
     const body = parseJson(plain);
-    return body === undefined || hook.answerPost(body) !== null ? null : hook.map(body, await this.#textReader());
+    if (body === undefined || hook.answerPost(body) !== null) return NO_EVENTS;
+    const reader = await this.#textReader();
+    try {
+      return await hook.map(body, reader);
+    } catch (error) {
+      this.deps.observer.mappingFailed(hook.webhook.key, error);
+      return null;
+    }
   }
 
   /** Hands events of a delivery that was kept to the log, as history; dead letters of the first time are there. */
@@ -229,6 +236,12 @@ interface ProvedDelivery {
   readonly plain: Buffer;
   readonly receivedAtMs: number;
 }
+
+const NO_EVENTS: DeliveredEvents = {
+  events: [],
+  unmapped: [],
+  leftOut: { own: 0, nobody: 0, ignored: 0, unknown: 0, left_out: 0 },
+};
 
 const NOTHING: DeliveryCounts = { accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
 

@@ -1,11 +1,13 @@
-import type { EventAcceptor, EventSource } from '../../events/accept.model.js';
-import type { IncomingEvent } from '../../events/event.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
+import { newId } from '../../platform/ids.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
+import type { Database } from '../../platform/postgres.js';
 import type { SourceService } from '../source.service.js';
 import { checkWebhookOptions } from './check-webhook-options.js';
-import { deliveryPurpose, secretPurpose, type DeliveredEvents } from './open-webhook.js';
+import { secretPurpose } from './open-webhook.js';
+import { replayDeliveries, type DeliveryReplay, type ReplayCounts } from './replay-deliveries.js';
+import { withReplayLock } from './replay-lock.js';
 import type { WebhookDeliveryStore, DeliverySummary } from './webhook-delivery.store.js';
 import type { WebhookReceiver } from './webhook-receiver.js';
 import {
@@ -15,13 +17,14 @@ import {
   type WebhookAdapterKey,
   type WebhookOptions,
 } from './webhook.model.js';
-import type { SealedSecret, StoredWebhook, WebhookStore } from './webhook.store.js';
+import type { ListedWebhook, SealedSecret, StoredWebhook, WebhookStore } from './webhook.store.js';
 
 const VERIFY_TOKEN_BYTES = 24;
 const REPLAY_PAGE = 100;
 const MAX_OVERLAP_MS = 30 * 24 * 60 * 60 * 1_000;
 
 export interface WebhookServiceDependencies {
+  readonly db: Pick<Database, 'session'>;
   readonly store: WebhookStore;
   readonly deliveries: WebhookDeliveryStore;
   readonly sources: Pick<SourceService, 'ensure'>;
@@ -30,6 +33,8 @@ export interface WebhookServiceDependencies {
   readonly clock: Clock;
   readonly randomBytes: (count: number) => Buffer;
   readonly onSweptEarly: (deliveries: number) => void;
+  /** Deliveries that are replayed together; default 100. */
+  readonly replayPageSize?: number;
 }
 
 export interface NewWebhook {
@@ -55,24 +60,7 @@ export interface WebhookDetails {
   readonly kept: DeliverySummary;
 }
 
-export interface ReplayCounts {
-  deliveries: number;
-  /** Deliveries that can no longer be opened. */
-  unopened: number;
-  accepted: number;
-  duplicates: number;
-  refused: number;
-  skipped: number;
-}
-
-/** Where a replay sends what it maps. */
-export interface ReplayTarget {
-  readonly acceptor: EventAcceptor;
-  /** Says what the acceptor would, and writes nothing. */
-  readonly checker: EventAcceptor;
-  /** Takes events back, and resolves once that is done; null: what is in the log stays as it is. */
-  readonly takeBack: ((source: EventSource, messageIds: readonly string[]) => Promise<void>) | null;
-}
+export type ReplayRequest = Pick<DeliveryReplay, 'mode' | 'sinceMs' | 'doors'> & { readonly signal?: AbortSignal };
 
 /** Use cases of whoever runs webhooks. Secrets come in and never go out. */
 export class WebhookService {
@@ -105,7 +93,7 @@ export class WebhookService {
     return { webhook, verifyToken: isMade ? (verifyToken ?? null) : null };
   }
 
-  async list(): Promise<Webhook[]> {
+  async list(): Promise<ListedWebhook[]> {
     return this.deps.store.list();
   }
 
@@ -160,38 +148,22 @@ export class WebhookService {
   }
 
   /**
-   * Maps what was delivered since then anew, and hands it to the log as history. Events that are in the log already are
-   * duplicates and stay as they are, unless they are taken back first.
-   * @throws WeftError NOT_FOUND
+   * Maps what was delivered since then anew, and hands it to the log as history; first of all, whenever it came, what a
+   * replay was at that was interrupted. One at a time of a webhook.
+   * @throws WeftError NOT_FOUND; CONFLICT where another replay of it is under way
    */
-  async replay(key: string, sinceMs: number, target: ReplayTarget, signal?: AbortSignal): Promise<ReplayCounts> {
-    const { deliveries, receiver, secret } = this.deps;
-    const { sourceId } = await this.#find(key);
-    receiver.forget(key);
-    const hook = await receiver.open(key);
-    const counts = { deliveries: 0, unopened: 0, accepted: 0, duplicates: 0, refused: 0, skipped: 0 };
-    if (hook === null) return counts;
-    for (let afterId = 0; ;) {
-      signal?.throwIfAborted();
-      const page = await deliveries.page(sourceId, sinceMs, afterId, REPLAY_PAGE);
-      const mapped: { readonly receivedAt: number; readonly delivered: DeliveredEvents }[] = [];
-      for (const { id, receivedAt, sealed } of page) {
-        afterId = id;
-        counts.deliveries++;
-        const plain = secret.open(deliveryPurpose(sourceId), sealed);
-        const delivered = plain === null ? null : await receiver.mapKept(hook, plain);
-        if (plain === null) counts.unopened++;
-        if (delivered !== null) mapped.push({ receivedAt, delivered });
-      }
-      if (target.takeBack !== null) {
-        const events = mapped.flatMap(({ delivered }) => delivered.events);
-        await takeBackReplaced({ id: sourceId, key }, events, target.checker, target.takeBack);
-      }
-      for (const { receivedAt, delivered } of mapped) {
-        addCounts(counts, await receiver.acceptKept(hook, delivered, receivedAt, target.acceptor));
-      }
-      if (page.length < REPLAY_PAGE) return counts;
-    }
+  async replay(key: string, { mode, sinceMs, doors, signal }: ReplayRequest): Promise<ReplayCounts> {
+    const { db, deliveries, receiver, secret, clock, replayPageSize: pageSize = REPLAY_PAGE } = this.deps;
+    const webhook = await this.#find(key);
+    const run = async (ended: AbortSignal | undefined): Promise<ReplayCounts> => {
+      receiver.forget(key);
+      const hook = await receiver.open(key);
+      if (hook === null) throw noWebhook(key);
+      const replay = { hook, mode, sinceMs, doors, replayId: newId(clock.now()), signal: ended };
+      return replayDeliveries(replay, { deliveries, receiver, secret, pageSize });
+    };
+    if (mode === 'check') return run(signal);
+    return withReplayLock(db, webhook, (lost) => run(signal === undefined ? lost : AbortSignal.any([signal, lost])));
   }
 
   /** Deletes what is kept too long, and the oldest of what is too much. */
@@ -210,10 +182,7 @@ export class WebhookService {
   async #find(key: string): Promise<StoredWebhook> {
     const found = await this.deps.store.find(key);
     if (found !== null) return found;
-    throw new WeftError('NOT_FOUND', `there is no webhook ${key.slice(0, 100)}`, {
-      where: 'key',
-      hint: 'weft webhooks list shows all of them',
-    });
+    throw noWebhook(key);
   }
 
   #seal(sourceId: number, purpose: SecretPurpose, text: string): SealedSecret {
@@ -222,32 +191,11 @@ export class WebhookService {
   }
 }
 
-/** Events of one retraction. */
-const MAX_TAKEN_BACK = 10_000;
-
-/** Takes back those events only that will be taken again: what the mapping or the log refuses now stays as it is. */
-async function takeBackReplaced(
-  source: EventSource,
-  events: readonly IncomingEvent[],
-  checker: EventAcceptor,
-  takeBack: NonNullable<ReplayTarget['takeBack']>,
-): Promise<void> {
-  const results = await checker.accept(source, events, { historical: true, deadLetters: false });
-  const ids = new Set<string>();
-  for (const [i, { messageId }] of events.entries()) {
-    if (messageId !== undefined && results[i]?.status !== 'refused') ids.add(messageId);
-  }
-  const all = [...ids];
-  for (let from = 0; from < all.length; from += MAX_TAKEN_BACK) {
-    await takeBack(source, all.slice(from, from + MAX_TAKEN_BACK));
-  }
-}
-
-function addCounts(sum: ReplayCounts, more: Omit<ReplayCounts, 'deliveries' | 'unopened'>): void {
-  sum.accepted += more.accepted;
-  sum.duplicates += more.duplicates;
-  sum.refused += more.refused;
-  sum.skipped += more.skipped;
+function noWebhook(key: string): WeftError {
+  return new WeftError('NOT_FOUND', `there is no webhook ${key.slice(0, 100)}`, {
+    where: 'key',
+    hint: 'weft webhooks list shows all of them',
+  });
 }
 
 const MIN_SECRET_LENGTH = 8;

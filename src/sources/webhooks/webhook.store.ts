@@ -14,6 +14,11 @@ export interface StoredWebhook extends Webhook {
   readonly secrets: readonly SealedSecret[];
 }
 
+export interface ListedWebhook extends Webhook {
+  /** Deliveries whose replay was interrupted: they wait to be replayed. */
+  readonly interruptedDeliveries: number;
+}
+
 const FIELDS = `s.id AS "sourceId", s.key, w.adapter, w.options, w.created_at AS "createdAt"`;
 
 /** Rows of `webhooks` and `webhook_secrets`. */
@@ -50,9 +55,12 @@ export class WebhookStore {
   }
 
   /** All, by key. */
-  async list(): Promise<Webhook[]> {
-    return this.db.query<Webhook>(
-      `SELECT ${FIELDS} FROM webhooks w JOIN sources s ON s.id = w.source_id ORDER BY s.key`,
+  async list(): Promise<ListedWebhook[]> {
+    return this.db.query<ListedWebhook>(
+      `SELECT ${FIELDS}, (
+         SELECT count(*) FROM webhook_deliveries d WHERE d.source_id = w.source_id AND d.taken_back_by IS NOT NULL
+       ) AS "interruptedDeliveries"
+       FROM webhooks w JOIN sources s ON s.id = w.source_id ORDER BY s.key`,
     );
   }
 

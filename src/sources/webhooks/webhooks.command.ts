@@ -2,21 +2,17 @@ import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { durationMs } from '../../features/duration.model.js';
-import type { EventAcceptor } from '../../events/accept.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
 import { readSecret, type SecretOptions } from './read-secret.js';
 import { WEBHOOK_ADAPTERS, type HmacOptions, type WebhookAdapterKey, type WebhookOptions } from './webhook.model.js';
-import type { ReplayCounts, ReplayTarget, WebhookDetails, WebhookService } from './webhook.service.js';
+import type { ReplayCounts, ReplayDoors, ReplayMode } from './replay-deliveries.js';
+import type { WebhookDetails, WebhookService } from './webhook.service.js';
 
 export interface WebhooksCommandServices {
   readonly webhooks: WebhookService;
-  readonly acceptor: EventAcceptor;
-  /** Says what the acceptor would, and writes nothing. */
-  readonly checker: EventAcceptor;
-  /** Takes events back, and resolves once that is done. */
-  readonly takeBack: NonNullable<ReplayTarget['takeBack']>;
+  readonly doors: ReplayDoors;
 }
 
 export interface WebhooksCommandDeps extends CommandIo {
@@ -28,6 +24,8 @@ export interface WebhooksCommandDeps extends CommandIo {
   withReplay<T>(use: (services: WebhooksCommandServices) => Promise<T>): Promise<T>;
   readonly stdin: Readable;
   readonly clock: Clock;
+  /** ISO 8601 to ms; NaN for what is none. */
+  readonly parseTime: (text: string) => number;
   readonly signal: AbortSignal;
 }
 
@@ -103,7 +101,9 @@ export function webhooksCommand(deps: WebhooksCommandDeps): Command {
       'map what was delivered anew, as after a mapping was mended; without --replace it adds what is missing',
     )
     .addOption(
-      new Option('--since <duration>', 'how far back, at most 7d').argParser(parseDuration).makeOptionMandatory(),
+      new Option('--since <duration|time>', 'how far back, at most 7d, or from when on (ISO 8601)')
+        .argParser((text) => parseSince(text, deps))
+        .makeOptionMandatory(),
     )
     .option('--replace', 'take the events of these deliveries back first, so that all are as they are mapped now')
     .option('--dry-run', 'write nothing; events that are in the log already are not told apart')
@@ -186,12 +186,13 @@ async function list(deps: WebhooksCommandDeps, options: Options): Promise<number
   return deps.withWebhooks(async ({ webhooks }) => {
     const all = await webhooks.list();
     if (options.json === true) {
-      const items = all.map(({ key, adapter, options: { keepMessages }, createdAt }) => ({
+      const items = all.map(({ key, adapter, options: { keepMessages }, createdAt, interruptedDeliveries }) => ({
         key,
         adapter,
         path: pathOf(key),
         keepMessages,
         createdAt: timeText(createdAt),
+        interruptedDeliveries,
       }));
       deps.stdout.write(jsonText(items));
     } else if (all.length === 0) {
@@ -204,6 +205,9 @@ async function list(deps: WebhooksCommandDeps, options: Options): Promise<number
         pathOf(key),
       ]);
       deps.stdout.write(textTable([['key', 'adapter', 'messages', 'path'], ...rows]));
+      for (const { key, interruptedDeliveries: count } of all) {
+        if (count > 0) deps.stdout.write(`${key}: ${interruptedText(key, count)}\n`);
+      }
     }
     return EXIT_CODES.ok;
   });
@@ -246,22 +250,24 @@ async function rotate(deps: WebhooksCommandDeps, key: string, options: RotateOpt
 }
 
 interface ReplayOptions extends Options {
+  /** An instant, ms: the same for all of a replay, however long it takes. */
   readonly since: number;
   readonly replace?: true;
   readonly dryRun?: true;
 }
 
 async function replay(deps: WebhooksCommandDeps, key: string, options: ReplayOptions): Promise<number> {
-  const isDry = options.dryRun === true;
-  const use = async ({ webhooks, acceptor, checker, takeBack }: WebhooksCommandServices): Promise<number> => {
-    const target: ReplayTarget = isDry
-      ? { acceptor: checker, checker, takeBack: null }
-      : { acceptor, checker, takeBack: options.replace === true ? takeBack : null };
-    const counts = await webhooks.replay(key, deps.clock.now() - options.since, target, deps.signal);
-    deps.stdout.write(options.json === true ? jsonText(counts) : replayText(counts, isDry));
+  const mode: ReplayMode = options.dryRun === true ? 'check' : options.replace === true ? 'replace' : 'add';
+  const { since: sinceMs } = options;
+  const use = async ({ webhooks, doors }: WebhooksCommandServices): Promise<number> => {
+    if (mode === 'replace') {
+      deps.stderr.write(`Stopped anywhere, it is gone on with by --since ${timeText(sinceMs)}, and nothing is lost.\n`);
+    }
+    const counts = await webhooks.replay(key, { mode, sinceMs, doors, signal: deps.signal });
+    deps.stdout.write(options.json === true ? jsonText(counts) : replayText(key, counts, mode));
     return EXIT_CODES.ok;
   };
-  return isDry ? deps.withWebhooks(use) : deps.withReplay(use);
+  return mode === 'check' ? deps.withWebhooks(use) : deps.withReplay(use);
 }
 
 // --- input and output -----------------------------------------------------------------------------------------------
@@ -342,24 +348,43 @@ function detailsText({ webhook, secrets, kept }: WebhookDetails): string {
     ['of them', `${events}, ${String(kept.skipped)} left out`],
     ['last', kept.lastReceivedAt === null ? 'never' : timeText(kept.lastReceivedAt)],
   ];
-  return textTable(rows);
+  const { interrupted } = kept;
+  return `${textTable(rows)}${interrupted === 0 ? '' : `${interruptedText(key, interrupted)}\n`}`;
 }
 
-function replayText(counts: ReplayCounts, isDry: boolean): string {
-  const { deliveries, unopened, accepted, duplicates, refused, skipped } = counts;
+function replayText(key: string, counts: ReplayCounts, mode: ReplayMode): string {
+  const { deliveries, accepted, duplicates, refused, skipped } = counts;
   const parts = [`${String(refused)} refused`, `${String(skipped)} left out`];
-  const lost = unopened === 0 ? '' : `${String(unopened)} deliveries cannot be opened with this secret.\n`;
-  if (isDry) {
-    return `${String(deliveries)} deliveries make ${String(accepted)} events, ${parts.join(', ')}. Nothing was written.\n${lost}`;
-  }
-  return (
-    `${String(deliveries)} deliveries: ${String(accepted)} events added, ${String(duplicates)} were there already, ` +
-    `${parts.join(', ')}.\n${lost}`
-  );
+  const became =
+    mode === 'check'
+      ? `${String(deliveries)} deliveries make ${String(accepted)} events, ${parts.join(', ')}. Nothing was written.`
+      : `${String(deliveries)} deliveries: ${String(accepted)} events added, ${String(duplicates)} were there already, ${parts.join(', ')}.`;
+  return `${[became, ...remarksOn(key, counts, mode)].join('\n')}\n`;
+}
+
+function remarksOn(key: string, { unopened, unmappable, waiting }: ReplayCounts, mode: ReplayMode): string[] {
+  return [
+    ...(unopened === 0 ? [] : [`${String(unopened)} deliveries cannot be opened with this secret.`]),
+    ...(unmappable === 0 ? [] : [`${String(unmappable)} deliveries could not be mapped, by a defect.`]),
+    ...(waiting === 0 ? [] : [interruptedText(key, waiting)]),
+    ...(waiting === 0 || mode === 'check'
+      ? []
+      : ['They cannot be taken as the webhook is now: mend its mapping first.']),
+  ];
+}
+
+function interruptedText(key: string, deliveries: number): string {
+  const wait = deliveries === 1 ? 'delivery waits' : 'deliveries wait';
+  return `interrupted: ${String(deliveries)} ${wait} to be replayed, run weft webhooks replay ${key} --since 1h`;
 }
 
 function timeText(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+function parseSince(text: string, { clock, parseTime }: WebhooksCommandDeps): number {
+  const ms = parseTime(text);
+  return Number.isNaN(ms) ? clock.now() - parseDuration(text) : ms;
 }
 
 function parseDuration(text: string): number {
