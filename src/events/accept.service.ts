@@ -26,6 +26,8 @@ export interface AcceptObserver {
   refused(source: EventSource, code: string): void;
   /** Identifiers that events were taken without; absent where nobody counts them. */
   identifiersDropped?(source: EventSource, dropped: readonly DroppedIdentifier[]): void;
+  /** Traits under reserved names that events were taken without; absent where nobody counts them. */
+  traitsStripped?(source: EventSource, count: number): void;
   /** Names that events carried could not be noted; they are when they are met again. */
   namesLost?(source: EventSource, error: unknown): void;
   /** Told of each call once all is settled; absent where nobody looks at single events. */
@@ -66,7 +68,8 @@ export class AcceptService implements EventAcceptor, EventChecker {
         prepared.push(options.loadId === undefined ? outcome.event : { ...outcome.event, loadId: options.loadId });
         preparedAt.push(index);
         if (!('refusal' in item)) this.#names.note(item);
-        const { dropped } = outcome;
+        const { dropped, strippedTraits } = outcome;
+        if (strippedTraits > 0) this.deps.observer.traitsStripped?.(source, strippedTraits);
         if (dropped.length === 0 && outcome.violations.length === 0) continue;
         // The status is settled by the log.
         results[index] = acceptedWith(outcome);

@@ -20,6 +20,16 @@ export function withoutPrivate(properties: JsonObject): JsonObject {
   return others;
 }
 
+/**
+ * Whether a name of a trait is Weft's own. Under names that begin with `$` a profile keeps state that is no trait, as
+ * what its consents are: such names are taken out of what comes in, and no list of traits shows them.
+ */
+export function isReservedTrait(name: string): boolean {
+  return name.charCodeAt(0) === DOLLAR;
+}
+
+const DOLLAR = 0x24;
+
 /** A namespace and a value, both normalised. `id` is a function of the two: equal identifiers have equal ids everywhere. */
 export interface Identifier {
   readonly id: Uuid;
@@ -86,6 +96,8 @@ export interface IncomingEvent {
   readonly traits?: JsonObject;
   readonly context?: JsonObject;
   readonly groupId?: string;
+  /** State under names of Weft's own, see {@link isReservedTrait}. Set by Weft alone: no adapter copies it from input. */
+  readonly reserved?: JsonObject;
 }
 
 /** An event as it stands in the log: validated, deduplicated, anchored, positioned. */

@@ -26,6 +26,11 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
     namespace: MAX_NAMESPACE_LABELS,
     reason: DROP_REASONS,
   });
+  const stripped = metrics.counter(
+    'traits_stripped_total',
+    'Traits that events were taken without, because their names begin with $ and are reserved',
+    { source: MAX_SOURCE_LABELS },
+  );
   const lost = metrics.counter('dead_letters_lost_total', 'Refused events that could not be kept as dead letters');
   return {
     accepted: (source, count) => {
@@ -43,6 +48,9 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
         // What is sent as an unknown namespace may be anything, even personal data.
         dropped.add(1, reason === 'unknown_namespace' ? '' : ns, reason);
       }
+    },
+    traitsStripped: (source, count) => {
+      stripped.add(count, source.key);
     },
     namesLost: (source, error) => {
       logger.warn({ source: source.key, err: error }, 'the names of events could not be noted; they are later');

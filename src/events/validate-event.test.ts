@@ -49,6 +49,13 @@ function nested(levels: number): JsonObject {
 }
 
 describe('validateEvent', () => {
+  it('takes out traits under reserved names, counts them, and keeps those that Weft sets itself', () => {
+    const event = { traits: { plan: 'pro', '$consent.ads': true, $x: 1 }, reserved: { '$consent.mail': false } };
+    expect(taken(event).traits).toEqual({ plan: 'pro', '$consent.mail': false });
+    expect(validate(event)).toMatchObject({ ok: true, strippedTraits: 2 });
+    expect(validate({ traits: { a$: 1 } })).toMatchObject({ ok: true, strippedTraits: 0 });
+  });
+
   it('keeps everything a good event says', () => {
     const event = taken({
       messageId: 'm1',

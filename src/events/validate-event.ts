@@ -4,7 +4,7 @@ import { payloadBytes, payloadText } from './event-codec.js';
 import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
 import type { EventPlan, PlanVerdict } from './event-plan.model.js';
-import { dedupeIdOf, EVENT_TYPES } from './event.model.js';
+import { dedupeIdOf, EVENT_TYPES, isReservedTrait } from './event.model.js';
 import type {
   DroppedIdentifier,
   EventType,
@@ -35,6 +35,8 @@ export type Validated =
       readonly event: PreparedEvent;
       readonly dropped: readonly DroppedIdentifier[];
       readonly violations: readonly PlanViolation[];
+      /** Traits that it was taken without: their names are reserved. */
+      readonly strippedTraits: number;
     }
   | { readonly ok: false; readonly refusal: Refusal; readonly violations?: readonly PlanViolation[] };
 
@@ -42,7 +44,8 @@ export type Validated =
  * Turns what an adapter hands in into an event fit for the log, or says why not. Never throws on JSON-like input.
  *
  * Repairs: `__proto__`, `constructor` and `prototype` keys are dropped; U+0000 (which PostgreSQL cannot store in text)
- * and lone surrogates become U+FFFD; a missing message id is generated; times in the future become the time received.
+ * and lone surrogates become U+FFFD; a missing message id is generated; times in the future become the time received;
+ * traits under reserved names are left out.
  */
 export function validateEvent(incoming: IncomingEvent, context: ValidationContext): Validated {
   const text = checkTexts(incoming);
@@ -54,6 +57,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   const resolved = resolveIdentifiers(incoming.identifiers, context.policy);
   if ('code' in resolved) return { ok: false, refusal: resolved };
 
+  const strippedTraits = countReserved(incoming.traits);
   const messageId = text.messageId === '' ? context.newMessageId() : text.messageId;
   const sent: EventPayload = {
     type: incoming.type,
@@ -61,14 +65,16 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     messageId,
     identifiers: resolved.identifiers,
     properties: propertiesOf(incoming, text.name),
-    traits: incoming.traits ?? EMPTY,
+    traits: strippedTraits === 0 ? (incoming.traits ?? EMPTY) : withoutReserved(incoming.traits),
     context: incoming.context ?? EMPTY,
     groupId: text.groupId === '' ? null : text.groupId,
   };
   const verdict = context.plan === null ? null : context.plan.check(sent);
   const violations = verdict === null ? NONE : verdict.violations;
   if (verdict?.refusal != null) return { ok: false, refusal: verdict.refusal, violations };
-  const payload = context.plan === null ? sent : marked(sent, verdict);
+  const checked = context.plan === null ? sent : marked(sent, verdict);
+  const { reserved } = incoming;
+  const payload = reserved === undefined ? checked : { ...checked, traits: { ...checked.traits, ...reserved } };
   const bytes = payloadBytes(safeText(payload, shape));
   if (bytes.length - 1 > EVENT_LIMITS.maxBytes) return { ok: false, refusal: TOO_LARGE };
   const anchor = resolved.identifiers[0];
@@ -77,6 +83,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     ok: true,
     dropped: resolved.dropped,
     violations,
+    strippedTraits,
     event: {
       sourceId: context.sourceId,
       dedupeId: dedupeIdOf(context.sourceId, messageId),
@@ -223,6 +230,18 @@ function propertiesOf(event: IncomingEvent, name: string): JsonObject {
 
 function isNamedByProperty(type: EventType): boolean {
   return type === 'page' || type === 'screen';
+}
+
+// --- reserved traits ------------------------------------------------------------------------------------------------
+
+function countReserved(traits: JsonObject | undefined): number {
+  let count = 0;
+  for (const name in traits) if (isReservedTrait(name)) count++;
+  return count;
+}
+
+function withoutReserved(traits: JsonObject = EMPTY): JsonObject {
+  return Object.fromEntries(Object.entries(traits).filter(([name]) => !isReservedTrait(name)));
 }
 
 // --- tracking plan --------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ traits:
     ['traits: [{ name: a }, { name: a }]', 'the trait a is defined twice'],
     ['traits: [{ name: a, edge: "yes" }]', 'edge must be true or false'],
     ['traits: [{ name: a, edgy: true }]', 'did you mean "edge"?'],
+    ['traits: [{ name: $consent.ads }]', 'the name $consent.ads is reserved'],
     ['traits: 7', 'traits must be a list'],
   ])('says where it is wrong: %s', (text, message) => {
     expect(() => parseTraits(text, 'traits.yaml')).toThrow(message);

@@ -1,3 +1,4 @@
+import { isReservedTrait } from '../events/event.model.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { TRAIT_LIMITS, type TraitDefinition } from './trait-definition.model.js';
 
@@ -39,6 +40,9 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   const description = fields.get('description')?.text('the description', maxDescriptionLength) ?? '';
   const edge = fields.get('edge')?.bool('edge') ?? false;
   if (name === undefined) return undefined;
+  if (isReservedTrait(name)) {
+    return given.problem(`the name ${name} is reserved`, 'names that begin with $ are those of Weft itself');
+  }
   if (taken.has(name)) return given.problem(`the trait ${name} is defined twice`, 'define it once');
   taken.add(name);
   return { name, description, edge };

@@ -49,6 +49,14 @@ describe('traits', () => {
     expect([traits.size, traits.has(last), traits.has('first')]).toEqual([MAX_TRAITS_PER_ANCHOR, false, true]);
   });
 
+  it('never give way to others where their names are reserved', () => {
+    const traits: Traits = new Map();
+    for (let i = 0; i < MAX_TRAITS_PER_ANCHOR; i++) applyTraits(traits, { [`!${String(i)}`]: i }, key(i));
+    applyTraits(traits, { '$consent.ads': true }, key(1));
+    expect(traits.get('$consent.ads')?.value).toBe(true);
+    expect(traits.size).toBe(MAX_TRAITS_PER_ANCHOR);
+  });
+
   it('are the same beyond the bound too, in whatever order the names come', () => {
     const count = MAX_TRAITS_PER_ANCHOR + 20;
     const facts = Array.from({ length: 2 * count }, (_, i) => ({ name: named(i % count), at: i }));

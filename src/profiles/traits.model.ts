@@ -1,4 +1,10 @@
-import { compareCanonical, type CanonicalKey, type JsonObject, type JsonValue } from '../events/event.model.js';
+import {
+  compareCanonical,
+  isReservedTrait,
+  type CanonicalKey,
+  type JsonObject,
+  type JsonValue,
+} from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 
 /** A trait's value and the event it came from. Of two values the one with the greater canonical key stands. */
@@ -9,7 +15,7 @@ export interface Trait extends CanonicalKey {
 /** Traits by name. Merging is commutative, associative and idempotent, so neither order nor batching can show. */
 export type Traits = Map<string, Trait>;
 
-/** Most traits that one anchor holds: of all names it was ever given, the least by UTF-16 code unit. */
+/** Most traits that one anchor holds: of all names it was ever given, reserved ones, then the least by UTF-16 code unit. */
 export const MAX_TRAITS_PER_ANCHOR = 500;
 
 export interface AppliedTraits {
@@ -38,13 +44,20 @@ export function applyTraits(traits: Traits, incoming: JsonObject, key: Canonical
     (changed ??= new Map<string, 'new' | 'newer'>()).set(name, standing === undefined ? 'new' : 'newer');
   }
   if (changed === null) return NOTHING;
-  const surplus = traits.size <= MAX_TRAITS_PER_ANCHOR ? [] : [...traits.keys()].sort().slice(MAX_TRAITS_PER_ANCHOR);
+  const surplus =
+    traits.size <= MAX_TRAITS_PER_ANCHOR ? [] : [...traits.keys()].sort(reservedFirst).slice(MAX_TRAITS_PER_ANCHOR);
   for (const name of surplus) {
     traits.delete(name);
     if (changed.get(name) === 'new') changed.delete(name);
     else changed.set(name, 'newer');
   }
   return { changed: [...changed.keys()], dropped: surplus.length };
+}
+
+function reservedFirst(a: string, b: string): number {
+  const [x, y] = [isReservedTrait(a), isReservedTrait(b)];
+  if (x !== y) return x ? -1 : 1;
+  return a < b ? -1 : 1;
 }
 
 /** The traits of a profile: of each name the greatest over its anchors. */

@@ -1,4 +1,5 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
+import { isReservedTrait } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
 import type { FeatureType } from '../features/feature.model.js';
 import { nearestName } from '../platform/near-names.js';
@@ -121,6 +122,9 @@ export class ExpressionChecker implements CheckContext {
   #access(node: ASTNode, target: ASTNode, key: string, keyNode: { readonly pos: number }): Expression {
     if (target.op === 'id' && target.args !== this.local) {
       if (target.args === 'f') return this.#feature(node, key, keyNode);
+      if (target.args === 'traits' && isReservedTrait(key)) {
+        return this.fail(keyNode, `${key} is no trait`, 'names that begin with $ are those of Weft itself');
+      }
       if (target.args === 'traits') return { kind: 'trait', type: 'dyn', ...span(node), name: key };
     }
     const checked = this.check(target);

@@ -78,6 +78,7 @@ describe('a segment expression', () => {
     ['f.is_loyal &&\n  f.spnd_90d > 1', /^2:5 unknown feature f\.spnd_90d; did you mean/],
     ['f.zzzzzzz > 1', /^1:3 unknown feature f\.zzzzzzz \(features are defined/],
     ['spend_90d > 1', /^1:1 unknown name spend_90d; did you mean f\.spend_90d\?/],
+    ['traits["$consent.ads"] == true', /\$consent.ads is no trait/],
     ['trait.x == 1', /^1:1 unknown name trait; did you mean traits\?/],
     ['f.recent_orders == 1', /^1:3 f\.recent_orders is a list of times .*use count\(/],
     ['f.last_category == 5', /^1:20 cannot compare string with int: expected string/],

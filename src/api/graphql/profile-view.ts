@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../events/event.model.js';
+import { isReservedTrait, type JsonObject } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
@@ -90,7 +90,7 @@ export class ProfileView {
     const entries: [string, JsonObject[string]][] = [];
     for (const name of names ?? all.keys()) {
       const trait = all.get(name);
-      if (trait !== undefined) entries.push([name, trait.value]);
+      if (trait !== undefined && !isReservedTrait(name)) entries.push([name, trait.value]);
     }
     return Object.fromEntries(entries);
   }
