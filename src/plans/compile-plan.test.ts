@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { PlannedContent } from '../events/event-plan.model.js';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { compilePlan } from './compile-plan.js';
 import { parsePlan } from './parse-plan.js';
+import { SchemaCompiler } from './schema-compiler.js';
 import { DEFAULT_POLICY, type TrackingPlan } from './tracking-plan.model.js';
 
 async function aPlan(text: string): Promise<TrackingPlan> {
@@ -28,6 +29,19 @@ describe('a compiled plan', () => {
   it('has nothing to say of an event that is as planned', async () => {
     const plan = compilePlan(await aPlan(ORDER));
     expect(plan?.check(anEvent({ id: 'a', total: 3, when: '2026-01-31T12:00:00Z' }))).toBeNull();
+  });
+
+  it('compiles nothing when an event comes that it is prepared for', async () => {
+    const plan = compilePlan(await aPlan(`${ORDER}    allOf: [{ type: object, minProperties: 1 }]\n`));
+    const steps = [...(plan?.prepare() ?? [])].length;
+    const compile = vi.spyOn(SchemaCompiler.prototype, 'compile');
+    try {
+      expect(plan?.check(anEvent({ id: 'a', total: -1 }))?.violations).toHaveLength(1);
+      expect(compile).not.toHaveBeenCalled();
+      expect(steps).toBe(4);
+    } finally {
+      compile.mockRestore();
+    }
   });
 
   it('names each violation by rule and place, and takes the event', async () => {

@@ -20,6 +20,12 @@ const MAX_VIOLATIONS = 20;
 /** Of these, in words. */
 const MAX_TOLD = 5;
 
+/** A plan as a check of events. */
+export interface CompiledPlan extends EventPlan {
+  /** Compiles what is not yet compiled, one schema a step, so that others may go on in between. */
+  prepare(): Generator<void>;
+}
+
 interface RulesOfType {
   readonly byName: ReadonlyMap<string, CompiledRule>;
   /** For those without a rule by name; null: they are not planned. */
@@ -30,10 +36,11 @@ interface RulesOfType {
  * A plan as a check of events. Kinds of calls that it does not mention are none of its business, but for `track`: a plan
  * for events that is silent about page views does not make each of them a violation. Null: it never has anything to say.
  *
- * A schema is compiled at the first event that needs it. That takes 0.12 s at worst for the largest one that a plan may
- * have, about a second for an event with all that an event may hold (`SCHEMA_LIMITS`, `PLAN_LIMITS`), once in a process.
+ * A schema is compiled at the first event that needs it, unless `prepare` was run through. That takes 0.12 s at worst for
+ * the largest one that a plan may have, and more than a second for an event with all that an event may hold
+ * (`SCHEMA_LIMITS`, `PLAN_LIMITS`): for plans whose authors are not known, prepare.
  */
-export function compilePlan(plan: TrackingPlan): EventPlan | null {
+export function compilePlan(plan: TrackingPlan): CompiledPlan | null {
   const compiler = new SchemaCompiler({ isNew: false });
   const rules = plan.events.map((rule) => new CompiledRule(rule, { ...plan.policy, ...rule.policy }, compiler));
   const isSilent = ({ policy }: { readonly policy: PlanPolicy }): boolean =>
@@ -54,6 +61,9 @@ export function compilePlan(plan: TrackingPlan): EventPlan | null {
       if (ofType === undefined) return null;
       const rule = ofType.byName.get(nameOf(event)) ?? ofType.other;
       return rule === null ? unplanned(event) : rule.check(event);
+    },
+    *prepare() {
+      for (const rule of rules) yield* rule.prepare();
     },
   };
 }
@@ -78,7 +88,7 @@ function unplannedVerdict(action: PlanAction): (event: PlannedContent) => PlanVe
   };
 }
 
-/** Compiled when an event first has it: most events have few of the properties that are planned. */
+/** Its check is compiled when an event first has it, or ahead. */
 interface PlannedProperty {
   readonly schema: JsonSchema;
   readonly isRequired: boolean;
@@ -104,7 +114,21 @@ class CompiledRule {
     this.#content = contentOf(rule.type);
   }
 
-  #prepare(): ReadonlyMap<string, PlannedProperty> {
+  *prepare(): Generator<void> {
+    const planned = this.#properties ?? this.#indexProperties();
+    for (const property of planned.values()) {
+      property.check ??= this.#compiler.compile(property.schema);
+      // A function is compiled by the engine when it is first called.
+      property.check(null);
+      yield;
+    }
+    for (const condition of this.#conditions ?? this.#compileConditions()) {
+      condition({});
+      yield;
+    }
+  }
+
+  #indexProperties(): ReadonlyMap<string, PlannedProperty> {
     const { properties, required } = this.#rule;
     const isRequired = new Set(required);
     const planned = new Map<string, PlannedProperty>();
@@ -122,7 +146,7 @@ class CompiledRule {
   }
 
   check(event: PlannedContent): PlanVerdict | null {
-    const planned = this.#properties ?? this.#prepare();
+    const planned = this.#properties ?? this.#indexProperties();
     const content = event[this.#content];
     const { required, additionalProperties } = this.#rule;
     let findings: Findings | null = null;

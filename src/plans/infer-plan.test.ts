@@ -133,6 +133,92 @@ describe('PlanInference', () => {
   });
 });
 
+describe('a draft of more than a plan may hold', () => {
+  /** Each property of each event has names of its own; the first ones come in each event, the last ones seldom. */
+  function wideTraffic({ names, properties, fields, inner, nameLength }: Width): LoggedEvent[] {
+    const padded = (name: string): string => name.padEnd(nameLength, 'x');
+    const value = (prefix: string): JsonValue => ({
+      ...Object.fromEntries(
+        many(fields, (f) => [
+          padded(`${prefix}f${String(f)}`),
+          inner === 0 ? f : Object.fromEntries(many(inner, (g) => [padded(`${prefix}g${String(g)}`), 'x'])),
+        ]),
+      ),
+    });
+    return many(2, (round) =>
+      many(names, (n) => {
+        const sent = round === 0 ? properties : Math.ceil(properties / 2);
+        const prefix = (p: number): string => `a${String(n)}b${String(p)}`;
+        const content = Object.fromEntries(many(sent, (p) => [padded(prefix(p)), value(prefix(p))]));
+        return anEvent(content, { name: `n${String(n)}` });
+      }),
+    ).flat();
+  }
+
+  interface Width {
+    readonly names: number;
+    readonly properties: number;
+    readonly fields: number;
+    readonly inner: number;
+    readonly nameLength: number;
+  }
+
+  const widths: fc.Arbitrary<Width> = fc
+    .record({
+      names: fc.integer({ min: 1, max: 200 }),
+      properties: fc.integer({ min: 1, max: 120 }),
+      fields: fc.integer({ min: 0, max: 32 }),
+      inner: fc.integer({ min: 0, max: 32 }),
+      nameLength: fc.integer({ min: 1, max: 90 }),
+    })
+    // Of what is wide in all ways at once there is too much to send.
+    .filter(({ names, properties, fields, inner }) => names * properties * (1 + fields * (1 + inner)) < 60_000);
+
+  it('can be applied, and all that it was made of fits it', async () => {
+    await fc.assert(
+      fc.asyncProperty(widths, async (width) => {
+        const events = wideTraffic(width);
+        const { text, plan } = inferred(events);
+        expect((await parsePlan(text, 'draft.yaml', () => 0)).plan).toEqual(plan);
+        const compiled = compilePlan(plan);
+        for (const event of events) expect(compiled?.check(event) ?? null).toBeNull();
+      }),
+      {
+        numRuns: 12,
+        examples: [
+          [{ names: 1, properties: 1, fields: 30, inner: 30, nameLength: 90 }],
+          [{ names: 2, properties: 100, fields: 20, inner: 0, nameLength: 9 }],
+          [{ names: 20, properties: 60, fields: 12, inner: 0, nameLength: 9 }],
+          [{ names: 200, properties: 100, fields: 0, inner: 0, nameLength: 90 }],
+        ],
+      },
+    );
+  }, 120_000);
+
+  it('describes what came most often, and says what it leaves out of the rest', () => {
+    const { text, plan } = inferred(wideTraffic({ names: 1, properties: 100, fields: 20, inner: 0, nameLength: 9 }));
+    const properties = plan.events[0]?.properties ?? {};
+    expect(properties['a0b0xxxxx']).toHaveProperty('properties');
+    expect(properties['a0b99xxxx']).toEqual({ type: 'object' });
+    expect(text).toContain('its kind alone is described, since a plan has no room for more');
+  });
+
+  it('lets properties pass that it has no room for, and names some of them', () => {
+    const { text, plan } = inferred(wideTraffic({ names: 200, properties: 100, fields: 0, inner: 0, nameLength: 90 }));
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(512 * 1024);
+    expect(text).toMatch(/# 2 times; \w+(, \w+){4} and \d+ more left out, since a plan has no room for more/);
+    expect(plan.events[0]?.additionalProperties).toBe(true);
+  });
+
+  it('has every kind of call, however many events there are', () => {
+    const events = [
+      ...many(250, (i) => anEvent({}, { name: `n${i.toString(36)}` })),
+      anEvent({}, { type: 'page', name: 'page' }),
+    ];
+    expect(inferred(events).plan.events.map(({ type }) => type)).toContain('page');
+  });
+});
+
 const aText = fc.oneof(
   fc.string({ maxLength: 8 }),
   fc.constantFrom('red', 'blue', '2026-01-31T12:00:00Z', '2026-01-31', 'ann@example.com', 'https://a.example/b'),

@@ -1,33 +1,14 @@
-import { PRIVATE_PROPERTIES, type EventType, type JsonObject, type LoggedEvent } from '../events/event.model.js';
+import { PRIVATE_PROPERTIES, type JsonObject, type LoggedEvent } from '../events/event.model.js';
+import { draftRules, MAX_PROPERTIES, type SeenEvent } from './draft-rules.js';
 import { planYaml } from './plan-yaml.js';
-import {
-  contentOf,
-  DEFAULT_POLICY,
-  PLAN_LIMITS,
-  ruleName,
-  type EventRule,
-  type TrackingPlan,
-} from './tracking-plan.model.js';
+import { contentOf, DEFAULT_POLICY, PLAN_LIMITS, ruleName, type TrackingPlan } from './tracking-plan.model.js';
 import { isPlainName, ValueShape } from './value-shape.js';
 
 /** Events that are described; further ones are left to be added by hand. */
 const MAX_EVENTS = 200;
-/** Properties of an event that are described. */
-const MAX_PROPERTIES = 100;
-/** Where a property was in each of as many events, it is taken to be required. */
-const MIN_EVENTS_FOR_REQUIRED = 20;
 /** Names with an address, a number as ids have, or of a length that names do not have. */
 const UNLIKE_A_NAME = /@|\d{5}|[0-9a-f]{8}-[0-9a-f]{4}-/i;
 const MAX_NAME_LENGTH = 100;
-
-interface SeenEvent {
-  readonly type: EventType;
-  readonly name: string | null;
-  count: number;
-  readonly properties: Map<string, ValueShape>;
-  /** Properties were left out: too many, or with names that may be data. */
-  hasOthers: boolean;
-}
 
 export interface InferredPlan {
   readonly plan: TrackingPlan;
@@ -60,12 +41,15 @@ export class PlanInference {
 
   /** @param source its key */
   result(source: string): InferredPlan {
-    const remarks = new Map<string, string>();
     const seen = [...this.#seen.values()].sort((a, b) => b.count - a.count || (ruleName(a) < ruleName(b) ? -1 : 1));
-    const events = seen.map((each) => ruleOf(each, remarks));
     const policy = this.#leftOut === 0 ? DEFAULT_POLICY : { ...DEFAULT_POLICY, unplanned_event: 'ignore' as const };
-    const plan: TrackingPlan = { description: '', policy, events };
-    return { plan, text: planYaml(source, plan, remarks, this.#head()), events: this.#events };
+    // How long YAML is shows once it is written.
+    for (let maxBytes: number = PLAN_LIMITS.maxBytes; ; maxBytes = Math.floor(0.8 * maxBytes)) {
+      const { rules, remarks } = draftRules(seen, maxBytes);
+      const plan: TrackingPlan = { description: '', policy, events: rules };
+      const text = planYaml(source, plan, remarks, this.#head());
+      if (Buffer.byteLength(text) <= PLAN_LIMITS.maxBytes) return { plan, text, events: this.#events };
+    }
   }
 
   #head(): string {
@@ -88,7 +72,8 @@ export class PlanInference {
     const known = this.#seen.get(key);
     if (known !== undefined) return known;
     const isName = name === null || (name.length <= MAX_NAME_LENGTH && !UNLIKE_A_NAME.test(name) && name.trim() !== '');
-    if (!isName || this.#seen.size >= MAX_EVENTS) return null;
+    // There are a few kinds of calls only: all of them are described, however many events there are.
+    if (!isName || (name !== null && this.#seen.size >= MAX_EVENTS)) return null;
     const seen = { type, name, count: 0, properties: new Map<string, ValueShape>(), hasOthers: false };
     this.#seen.set(key, seen);
     return seen;
@@ -109,27 +94,4 @@ export class PlanInference {
       shape.add(value, person, identifiers);
     }
   }
-}
-
-function ruleOf({ type, name, count, properties, hasOthers }: SeenEvent, remarks: Map<string, string>): EventRule {
-  const rule = ruleName({ type, name });
-  remarks.set(rule, `${String(count)} times`);
-  const required: string[] = [];
-  const schemas: Record<string, EventRule['properties'][string]> = {};
-  for (const [property, shape] of [...properties].sort(([, a], [, b]) => b.count - a.count)) {
-    if (shape.count === count && count >= MIN_EVENTS_FOR_REQUIRED) required.push(property);
-    schemas[property] = shape.schema();
-    const percent = (100 * shape.count) / count;
-    remarks.set(`${rule}.${property}`, `in ${percent < 1 ? '<1' : String(Math.floor(percent))} % of them`);
-  }
-  return {
-    type,
-    name,
-    description: '',
-    policy: {},
-    required,
-    properties: schemas,
-    additionalProperties: hasOthers,
-    allOf: [],
-  };
 }

@@ -4,7 +4,8 @@ import { Periodic } from '../platform/periodic.js';
 import type { Queryable } from '../platform/postgres.js';
 import { compilePlan } from './compile-plan.js';
 import { PlanReader } from './plan.reader.js';
-import { checkStoredPlan } from './schema-budget.js';
+import { checkStoredPlan, Turns } from './schema-budget.js';
+import type { TrackingPlan } from './tracking-plan.model.js';
 
 export interface PlanWatchOptions {
   readonly db: Queryable;
@@ -22,11 +23,15 @@ interface WatchedPlan {
   readonly plan: EventPlan | null;
 }
 
-/** The tracking plans in force, compiled, and renewed in the background when somebody applied another. */
+/**
+ * The tracking plans in force, and renewed in the background when somebody applied another. A plan is in force once all of
+ * it is compiled, which lets events through in between: no event waits for the compiler, whatever its plan holds.
+ */
 export class PlanWatch implements EventPlans {
   readonly #options: PlanWatchOptions;
   readonly #polls: Periodic;
   #plans: ReadonlyMap<number, WatchedPlan> = new Map();
+  #isStopped = false;
 
   constructor(options: PlanWatchOptions) {
     this.#options = options;
@@ -44,6 +49,7 @@ export class PlanWatch implements EventPlans {
   }
 
   stop(): Promise<void> {
+    this.#isStopped = true;
     return this.#polls.stop();
   }
 
@@ -58,17 +64,28 @@ export class PlanWatch implements EventPlans {
     const changed = [...versions].filter(([id, version]) => this.#plans.get(id)?.version !== version);
     if (changed.length === 0 && versions.size === this.#plans.size) return;
     const loaded = await reader.currentOf(changed.map(([id]) => id));
-    const plans = new Map([...this.#plans].filter(([id]) => versions.has(id)));
+    this.#plans = new Map([...this.#plans].filter(([id]) => versions.has(id)));
     for (const [id, { version, plan }] of loaded) {
-      try {
-        await checkStoredPlan(plan);
-        plans.set(id, { version, plan: compilePlan(plan) });
-      } catch (error) {
-        // Told once; the plan before it stays, if there is one.
-        plans.set(id, { version, plan: this.#plans.get(id)?.plan ?? null });
-        this.#options.onError(error);
-      }
+      const compiled = await this.#compile(id, plan);
+      if (this.#isStopped) return;
+      this.#plans = new Map(this.#plans).set(id, { version, plan: compiled });
     }
-    this.#plans = plans;
+  }
+
+  /** The plan before it, if there is one, where it cannot be used. That is told once. */
+  async #compile(sourceId: number, plan: TrackingPlan): Promise<EventPlan | null> {
+    try {
+      await checkStoredPlan(plan);
+      const compiled = compilePlan(plan);
+      const turns = new Turns();
+      for (const _step of compiled?.prepare() ?? []) {
+        await turns.breathe();
+        if (this.#isStopped) break;
+      }
+      return compiled;
+    } catch (error) {
+      this.#options.onError(error);
+      return this.#plans.get(sourceId)?.plan ?? null;
+    }
   }
 }

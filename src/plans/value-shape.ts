@@ -17,6 +17,11 @@ const MIN_EVENTS_PER_VALUE = 10;
 const INFERRED_FORMATS = ['uuid', 'date-time', 'date', 'email', 'uri'] as const;
 const TYPES = ['string', 'integer', 'number', 'boolean', 'array', 'object', 'null'] as const;
 type TypeName = (typeof TYPES)[number];
+/**
+ * Schemas that `kind` can answer: any of 5 types with `integer`, `number` or neither, but for none at all; half of these
+ * have texts, in one of 5 formats or in none.
+ */
+export const KINDS = 48 * 6 + 47;
 
 /** Words, as programs send them for one of a few cases. */
 const PLAIN_WORD = /^[A-Za-z][A-Za-z0-9 _.-]{0,39}$/;
@@ -24,6 +29,14 @@ const MANY_DIGITS = /\d{5}/;
 /** Names of what belongs to a person, or may: never a list of values, however few there are. */
 const PERSONAL_NAME =
   /name|mail|phone|tel|mobile|address|street|city|town|zip|post|birth|age|gender|sex|ip|lat|lon|lng|geo|user|customer|person|member|login|token|secret|pass|iban|card|account|tax|ssn|health|relig|party|id$/i;
+
+export interface InferredSchema {
+  readonly schema: JsonSchema;
+  /** Schemas that it holds, itself included, as `checkSchema` counts them. */
+  readonly size: number;
+  /** False: for want of room, not all of what was seen in the values is described. */
+  readonly isWhole: boolean;
+}
 
 /** What the values of one property have in common. */
 export class ValueShape {
@@ -54,23 +67,55 @@ export class ValueShape {
     else if (typeof value === 'object' && value !== null) this.#addFields(value, person, identifiers);
   }
 
-  /** A schema that every value fits. */
-  schema(): JsonSchema {
+  /** A schema that every value fits and that says no more than their kind: one of `KINDS`. */
+  kind(): JsonObject {
     const types = TYPES.filter((type) => this.#types.has(type) && !(type === 'integer' && this.#types.has('number')));
     const [only] = types;
-    const values = this.#listed();
-    if (values !== null) return { enum: types.includes('null') ? [...values, null] : values };
     const [format] = this.#types.has('string') ? this.#formats : [];
-    const items = this.#items?.schema();
-    const fields = this.#levels > 0 && types.includes('object') ? [...(this.#fields ?? [])] : [];
     return {
       type: types.length === 1 && only !== undefined ? only : types,
       ...(format === undefined ? {} : { format }),
-      ...(items === undefined ? {} : { items }),
-      ...(fields.length === 0
-        ? {}
-        : { properties: Object.fromEntries(fields.map(([name, each]) => [name, each.schema()])) }),
     };
+  }
+
+  /**
+   * A schema that every value fits.
+   * @param maxSchemas how many it may hold, itself included, at least one: of fields, the rarest are left out
+   */
+  schema(maxSchemas: number): InferredSchema {
+    const values = this.#listed();
+    if (values !== null) {
+      return { schema: { enum: this.#types.has('null') ? [...values, null] : values }, size: 1, isWhole: true };
+    }
+    const items = maxSchemas > 1 ? this.#items?.schema(maxSchemas - 1) : undefined;
+    const { fields, size, isWhole } = this.#describedFields(maxSchemas - 1 - (items?.size ?? 0));
+    return {
+      schema: {
+        ...this.kind(),
+        ...(items === undefined ? {} : { items: items.schema }),
+        ...(size === 0 ? {} : { properties: fields }),
+      },
+      size: 1 + (items?.size ?? 0) + size,
+      isWhole: isWhole && (items === undefined ? this.#items === null : items.isWhole),
+    };
+  }
+
+  /** What came most often first, for as long as there is room. */
+  #describedFields(maxSchemas: number): {
+    readonly fields: Record<string, JsonSchema>;
+    readonly size: number;
+    readonly isWhole: boolean;
+  } {
+    const fields: Record<string, JsonSchema> = {};
+    let [size, isWhole] = [0, true];
+    for (const [name, shape] of [...(this.#fields ?? [])].sort(([, a], [, b]) => b.count - a.count)) {
+      if (size >= maxSchemas) return { fields, size, isWhole: false };
+      const field = shape.schema(maxSchemas - size);
+      fields[name] = field.schema;
+      size += field.size;
+      isWhole &&= field.isWhole;
+    }
+    return { fields, size, isWhole };
   }
 
   #addText(text: string, person: string, identifiers: ReadonlySet<string>): void {
