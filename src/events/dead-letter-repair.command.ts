@@ -5,11 +5,11 @@ import { WeftError } from '../platform/errors.js';
 import { composeMergePatches } from '../platform/merge-patch.js';
 import { filterOf, MAX_LIMIT, pagesOf, parseLimit, withFilter, type FilterOptions } from './dead-letter-filter.js';
 import type { DeadLetterReader, StoredDeadLetter } from './dead-letter.reader.js';
-import type { DeadLetterService, ReplayOptions } from './dead-letter.service.js';
+import type { DeadLetterService, DiscardOutcome, ReplayOptions } from './dead-letter.service.js';
 import type { JsonValue } from './event.model.js';
 import { LetterRefusal, type ReplayOutcome, type ReplayStatus } from './remap-letter.model.js';
 
-/** Beside the {@link EXIT_CODES} of all commands: done, and some letters were refused again. */
+/** Beside the {@link EXIT_CODES} of all commands: done, and some letters were refused again, or not discarded. */
 const SOME_REFUSED = 3;
 const DEFAULT_LIMIT = 1_000;
 const LETTERS_PER_CALL = 100;
@@ -168,11 +168,27 @@ async function replay(deps: RepairCommandDeps, ids: readonly number[], options: 
 
 async function discard(deps: RepairCommandDeps, ids: readonly number[], options: ChoiceOptions): Promise<number> {
   return deps.withRepair(async (services) => {
-    let discarded = 0;
-    for await (const chunk of chosen(deps, services, ids, options)) discarded += await services.repair.discard(chunk);
-    deps.stdout.write(options.json === true ? jsonText({ discarded }) : `Discarded ${String(discarded)}.\n`);
-    return EXIT_CODES.ok;
+    const sum = { discarded: 0, replaying: 0, replayed: 0 };
+    for await (const chunk of chosen(deps, services, ids, options)) {
+      const { discarded, replaying, replayed } = await services.repair.discard(chunk);
+      sum.discarded += discarded;
+      sum.replaying += replaying;
+      sum.replayed += replayed;
+    }
+    deps.stdout.write(options.json === true ? jsonText(sum) : discardText(sum));
+    return sum.replaying > 0 ? SOME_REFUSED : EXIT_CODES.ok;
   });
+}
+
+function discardText({ discarded, replaying, replayed }: DiscardOutcome): string {
+  const lines = [
+    `Discarded ${String(discarded)}.`,
+    ...(replaying === 0
+      ? []
+      : [`${String(replaying)} being replayed, and left as they are: try again in two minutes.`]),
+    ...(replayed === 0 ? [] : [`${String(replayed)} found replayed: their events are in the log.`]),
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
 /** The ids that are given, or those of open letters, in pieces. */

@@ -1,11 +1,12 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { applyMergePatch, composeMergePatches } from '../platform/merge-patch.js';
+import type { Uuid } from '../platform/ids.js';
 import type { Database } from '../platform/postgres.js';
 import type { EventAcceptor, EventChecker, EventSource } from './accept.model.js';
 import { deadLetterText, incomingOf, type RawForm } from './dead-letter.model.js';
 import { MAX_DEAD_LETTER_PAGE, type DeadLetterReader, type StoredDeadLetter } from './dead-letter.reader.js';
-import type { DeadLetterStore } from './dead-letter.store.js';
+import type { DeadLetterStore, OpenLetter } from './dead-letter.store.js';
 import { dedupeIdOf, withoutPrivate, type IncomingEvent, type JsonValue, type LoggedEvent } from './event.model.js';
 import {
   LetterRefusal,
@@ -36,11 +37,22 @@ export interface ReplayOptions {
   readonly mapping?: string;
 }
 
+/** What became of letters that were to be discarded. Others were not open. */
+export interface DiscardOutcome {
+  readonly discarded: number;
+  /** Left as they are: a replay is at them, or was, and died less than two minutes ago. */
+  readonly replaying: number;
+  /** An earlier replay had brought their events into the log and could not say so: they count as replayed now. */
+  readonly replayed: number;
+}
+
 /** Letters of one call. */
 export const MAX_REPLAYED_LETTERS = MAX_DEAD_LETTER_PAGE;
 /** Of them, those that are under way together. */
 const CHUNK_LETTERS = 100;
 export const MAX_FIX_BYTES = 64 * 1024;
+/** For how long a letter is not discarded once a replay has begun: much longer than it takes to accept an event. */
+export const CLAIM_MS = 2 * 60_000;
 
 /**
  * Repairs dead letters: mends their inputs, and sends them the way they came once more.
@@ -50,6 +62,8 @@ export const MAX_FIX_BYTES = 64 * 1024;
  *    a message id, so a replay that was not marked as done is only done again, and finds a duplicate.
  * 2. Of stage `apply`, the event is in the log already, where it has no effect and its message id is taken. It gives that
  *    up in the transaction that writes it down with the letter, and goes in the one that marks the letter as replayed.
+ * 3. What is being replayed is not discarded: from 1. on the letter is claimed. A claim ends with the replay; one that died
+ *    ends by itself, and then the log says whether the letter was replayed. Other replays need no claim to end.
  */
 export class DeadLetterService {
   constructor(private readonly deps: DeadLetterDependencies) {}
@@ -99,10 +113,34 @@ export class DeadLetterService {
     return ids.map((id) => outcomes.get(id) ?? outcomeOf(id, 'missing'));
   }
 
-  /** Closes letters that nobody wants; the number of those that were open. At most 1,000. */
-  async discard(ids: readonly number[]): Promise<number> {
+  /**
+   * Closes letters that nobody wants, but for those that are being replayed. At most 1,000.
+   * @throws WeftError PAYLOAD_TOO_LARGE
+   */
+  async discard(ids: readonly number[]): Promise<DiscardOutcome> {
     checkCount(ids);
-    return this.deps.store.discard(this.deps.db, ids, this.deps.clock.now());
+    const { db, store, clock } = this.deps;
+    return db.transaction(async (tx) => {
+      const nowMs = clock.now();
+      const open = await store.lockOpen(tx, ids);
+      const free = open.filter(({ claimedUntil }) => claimedUntil === null || claimedUntil <= nowMs);
+      const logged = await store.loggedOf(tx, free.flatMap(replayIdsOf));
+      const replayed = free.filter((letter) => replayIdsOf(letter).some((id) => logged.has(id)));
+      for (const letter of replayed) {
+        const [dedupeId = ''] = replayIdsOf(letter);
+        await store.markReplayed(tx, letter.id, { dedupeId, pos: letter.pos, nowMs });
+      }
+      await store.discard(
+        tx,
+        free.map(({ id }) => id),
+        nowMs,
+      );
+      return {
+        discarded: free.length - replayed.length,
+        replaying: open.length - free.length,
+        replayed: replayed.length,
+      };
+    });
   }
 
   async #replay(letter: StoredDeadLetter, options: ReplayOptions): Promise<ReplayOutcome> {
@@ -116,11 +154,11 @@ export class DeadLetterService {
       ready = await this.#prepare(letter, fix, options.mapping ?? null);
     } catch (error) {
       if (!(error instanceof LetterRefusal)) throw error;
-      return this.#refused(letter, error, null, isDry);
+      return this.#refused(letter, error, { event: null, isDry, claimedUntil: null });
     }
     const { source, event, remapped } = ready;
     const [checked] = checker.check(source, [event], { ...remapped });
-    if (checked?.status === 'refused') return this.#refused(letter, checked, event, isDry);
+    if (checked?.status === 'refused') return this.#refused(letter, checked, { event, isDry, claimedUntil: null });
     if (isDry) {
       const isThere = await store.isLogged(db, dedupeIdOf(source.id, event.messageId ?? ''), letter.pos);
       return { ...outcomeOf(letter.id, isThere ? 'duplicate' : 'accepted'), event: shown(event) };
@@ -131,7 +169,9 @@ export class DeadLetterService {
   async #accept(letter: StoredDeadLetter, { source, event, remapped }: ReadyLetter): Promise<ReplayOutcome> {
     const { acceptor, clock, db, store } = this.deps;
     const pos = letter.stage === 'apply' ? letter.pos : null;
-    const isOpen = await db.transaction((tx) => store.claim(tx, letter.id, event.messageId ?? '', pos));
+    const messageId = event.messageId ?? '';
+    const claimedUntil = clock.now() + CLAIM_MS;
+    const isOpen = await db.transaction((tx) => store.claim(tx, letter.id, { messageId, pos, untilMs: claimedUntil }));
     // Somebody else has settled it since it was read, or replays it under another message id.
     if (!isOpen) return outcomeOf(letter.id, 'settled');
     const { historical, receivedAtMs, loadId } = remapped;
@@ -142,19 +182,20 @@ export class DeadLetterService {
       ...(loadId === undefined ? undefined : { loadId }),
     });
     if (result === undefined || result.status === 'refused') {
-      return this.#refused(letter, result ?? NO_ANSWER, event, false);
+      return this.#refused(letter, result ?? NO_ANSWER, { event, isDry: false, claimedUntil });
     }
-    await db.transaction((tx) => store.markReplayed(tx, letter.id, pos, clock.now()));
+    const dedupeId = dedupeIdOf(source.id, messageId);
+    await db.transaction((tx) => store.markReplayed(tx, letter.id, { dedupeId, pos, nowMs: clock.now() }));
     return { ...outcomeOf(letter.id, result.status), event: shown(event) };
   }
 
   async #refused(
     letter: StoredDeadLetter,
-    { code, reason, hint }: { readonly code: string; readonly reason: string; readonly hint?: string | undefined },
-    event: IncomingEvent | null,
-    isDry: boolean,
+    refusal: { readonly code: string; readonly reason: string; readonly hint?: string | undefined },
+    { event, isDry, claimedUntil }: Attempt,
   ): Promise<ReplayOutcome> {
-    if (!isDry) await this.deps.store.setReason(this.deps.db, letter.id, code, reason);
+    const { code, reason, hint } = refusal;
+    if (!isDry) await this.deps.store.setReason(this.deps.db, letter.id, refusal, claimedUntil);
     return { id: letter.id, status: 'refused', code, reason, hint: hint ?? null, event: event && shown(event) };
   }
 
@@ -186,6 +227,15 @@ export class DeadLetterService {
     if (mapper !== undefined) return mapper(form, input, context);
     throw new LetterRefusal('UNKNOWN_FORM', 'a newer version of Weft wrote it');
   }
+}
+
+/** An attempt at a replay that came to nothing. */
+interface Attempt {
+  /** Null where the input could not be mapped. */
+  readonly event: IncomingEvent | null;
+  readonly isDry: boolean;
+  /** Of the claim that it made, ms; null: none. */
+  readonly claimedUntil: number | null;
 }
 
 interface ReadyLetter {
@@ -230,6 +280,11 @@ function parsed(text: string): unknown {
 
 function textOf(messageId: unknown): string | undefined {
   return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
+}
+
+/** What the log keeps the event under that a replay of the letter made, or would have: one, or none if none was begun. */
+function replayIdsOf({ sourceId, replayMessageId }: OpenLetter): Uuid[] {
+  return sourceId === null || replayMessageId === null ? [] : [dedupeIdOf(sourceId, replayMessageId)];
 }
 
 function loadOf(loadId: string | null): { loadId?: string } {

@@ -20,6 +20,17 @@ interface UnappliedEvent {
   readonly loadId: Uuid | null;
 }
 
+/** What settling an open letter asks of it. */
+export interface OpenLetter {
+  readonly id: number;
+  readonly sourceId: number | null;
+  /** Of its own event in the log, which could not be applied; null where there is none. */
+  readonly pos: number | null;
+  readonly replayMessageId: string | null;
+  /** Until when a replay has it, ms; null or past: none has. */
+  readonly claimedUntil: number | null;
+}
+
 /** Writes dead letters. A letter for a position or a load's row that has one already is left out. */
 export class DeadLetterStore {
   /** @param tx the transaction to write in, or the pool. */
@@ -55,24 +66,37 @@ export class DeadLetterStore {
     return changed > 0;
   }
 
-  /** Why it is refused now. */
-  async setReason(db: Queryable, id: number, code: string, reason: string): Promise<void> {
-    await db.query(`UPDATE dead_letters SET code = $2, reason = $3 WHERE id = $1 AND state = 'open'`, [
-      id,
-      code,
-      storableText(reason, MAX_REASON_LENGTH),
-    ]);
+  /**
+   * Why it is refused now.
+   * @param claimedUntil of the claim that ends with it, which may have been renewed by somebody else; null: there is none
+   */
+  async setReason(
+    db: Queryable,
+    id: number,
+    { code, reason }: { readonly code: string; readonly reason: string },
+    claimedUntil: number | null,
+  ): Promise<void> {
+    await db.query(
+      `UPDATE dead_letters SET code = $2, reason = $3, claimed_until = nullif(claimed_until, $4::int8)
+       WHERE id = $1 AND state = 'open'`,
+      [id, code, storableText(reason, MAX_REASON_LENGTH), claimedUntil],
+    );
   }
 
   /**
-   * Writes down under which message id it is replayed from now on; false if it is not open, or has another. An event of
-   * its own that is in the log at `pos` gives its message id up for that: it has no effect, for it could not be applied.
+   * Writes down under which message id it is replayed from now on, and that nobody else should settle it before
+   * `untilMs`; false if it is not open, or has another id. An event of its own that is in the log at `pos` gives its
+   * message id up for that: it has no effect, for it could not be applied.
    */
-  async claim(tx: Transaction, id: number, messageId: string, pos: number | null): Promise<boolean> {
+  async claim(
+    tx: Transaction,
+    id: number,
+    { messageId, pos, untilMs }: { readonly messageId: string; readonly pos: number | null; readonly untilMs: number },
+  ): Promise<boolean> {
     const changed = await tx.execute(
-      `UPDATE dead_letters SET replay_message_id = $2
+      `UPDATE dead_letters SET replay_message_id = $2, claimed_until = greatest(claimed_until, $3::int8)
        WHERE id = $1 AND state = 'open' AND coalesce(replay_message_id, $2) = $2`,
-      [id, messageId],
+      [id, messageId, untilMs],
     );
     if (changed > 0 && pos !== null) {
       const freed = hashId('given up', String(pos));
@@ -81,21 +105,50 @@ export class DeadLetterStore {
     return changed > 0;
   }
 
-  /** Takes the event of its own that is in the log at `pos` out of it, too. */
-  async markReplayed(tx: Transaction, id: number, pos: number | null, nowMs: number): Promise<void> {
-    await tx.query(`UPDATE dead_letters SET state = 'replayed', settled_at = $2 WHERE id = $1 AND state = 'open'`, [
-      id,
-      nowMs,
-    ]);
+  /**
+   * Its event is in the log: under `dedupeId`, while the one of its own at `pos`, which could not be applied, goes.
+   * A letter that was discarded meanwhile is replayed all the same, unless its event was taken back since.
+   */
+  async markReplayed(
+    tx: Transaction,
+    id: number,
+    { dedupeId, pos, nowMs }: { readonly dedupeId: Uuid; readonly pos: number | null; readonly nowMs: number },
+  ): Promise<void> {
+    await tx.query(
+      `UPDATE dead_letters SET state = 'replayed', settled_at = $2, claimed_until = NULL
+       WHERE id = $1
+         AND (state = 'open' OR state = 'discarded' AND EXISTS (SELECT FROM event_log WHERE dedupe_id = $3))`,
+      [id, nowMs, dedupeId],
+    );
     if (pos !== null) await tx.query('DELETE FROM event_log WHERE pos = $1', [pos]);
   }
 
-  /** The number of those that were open. */
-  async discard(db: Queryable, ids: readonly number[], nowMs: number): Promise<number> {
-    return db.execute(
-      `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE id = ANY ($1::int8[]) AND state = 'open'`,
+  /** Of these, those that are open; nobody claims or settles one before the transaction ends. */
+  async lockOpen(tx: Transaction, ids: readonly number[]): Promise<OpenLetter[]> {
+    return tx.query<OpenLetter>(
+      `SELECT id, source_id AS "sourceId", CASE WHEN stage = 'apply' THEN pos END AS pos,
+              replay_message_id AS "replayMessageId", claimed_until AS "claimedUntil"
+       FROM dead_letters WHERE id = ANY ($1::int8[]) AND state = 'open' ORDER BY id FOR UPDATE`,
+      [ids],
+    );
+  }
+
+  async discard(tx: Transaction, ids: readonly number[], nowMs: number): Promise<void> {
+    await tx.execute(
+      `UPDATE dead_letters SET state = 'discarded', settled_at = $2, claimed_until = NULL
+       WHERE id = ANY ($1::int8[]) AND state = 'open'`,
       [ids, nowMs],
     );
+  }
+
+  /** Of these ids, those of which the log has an event. */
+  async loggedOf(db: Queryable, dedupeIds: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
+    if (dedupeIds.length === 0) return new Set();
+    const rows = await db.query<{ id: Uuid }>(
+      'SELECT dedupe_id AS id FROM event_log WHERE dedupe_id = ANY ($1::uuid[])',
+      [dedupeIds],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Whether the log has an event of this id, at another position than this. */

@@ -51,7 +51,8 @@ Examples:
   weft dead-letters replay --source orders --stage load --mapping mended.yaml
   weft dead-letters discard --code UNKNOWN_TYPE
 
-Exit codes: 0 done, 1 failed (no such source or letter), 2 wrong use, 3 some were refused again, 130 interrupted.`;
+Exit codes: 0 done, 1 failed (no such source or letter), 2 wrong use, 3 some were refused again, or
+not discarded because they are being replayed, 130 interrupted.`;
 
 /** `weft dead-letters list|count|show|fix|replay|discard`. */
 export function deadLettersCommand(deps: DeadLettersCommandDeps): Command {

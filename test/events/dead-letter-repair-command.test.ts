@@ -97,8 +97,16 @@ describe('weft dead-letters show, fix, replay and discard', () => {
   it('discards by filter, and tells letters that are gone from those that never were', async () => {
     expect(await run('discard', '--code', 'NO_IDENTIFIER')).toMatchObject({ code: 0, stdout: 'Discarded 1.\n' });
     expect(await states()).toEqual(['open', 'discarded']);
-    expect(JSON.parse((await run('discard', '--all', '--json')).stdout)).toEqual({ discarded: 1 });
-    expect(JSON.parse((await run('discard', '--all', '--json')).stdout)).toEqual({ discarded: 0 });
+    expect(JSON.parse((await run('discard', '--all', '--json')).stdout)).toEqual({
+      discarded: 1,
+      replaying: 0,
+      replayed: 0,
+    });
+    expect(JSON.parse((await run('discard', '--all', '--json')).stdout)).toEqual({
+      discarded: 0,
+      replaying: 0,
+      replayed: 0,
+    });
     const missing = await run('show', '999');
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('no dead letter 999') as string });
   });

@@ -63,6 +63,17 @@ class DiscardedDeadLetters {
   @Field(() => Int, { description: 'How many of them were open and are discarded now.' })
   discarded!: number;
 
+  @Field(() => Int, {
+    description:
+      'How many are being replayed, or were by a process that died within two minutes: they stay as they are.',
+  })
+  replaying!: number;
+
+  @Field(() => Int, {
+    description: 'How many turned out to be in the log, by a replay that could not say so: they are replayed now.',
+  })
+  replayed!: number;
+
   @Field(() => String, {
     nullable: true,
     description:
@@ -188,7 +199,7 @@ export class DeadLetterRepairResolver {
   ): Promise<unknown> {
     return Discarded.attempt(async () => {
       const chosen = await choose(services, choice);
-      return { discarded: await services.letters.discard(chosen.ids), next: chosen.next };
+      return { ...(await services.letters.discard(chosen.ids)), next: chosen.next };
     });
   }
 }
