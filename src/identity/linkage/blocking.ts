@@ -1,0 +1,211 @@
+import { compileConditions, TRUE, type Test } from './compile-condition.js';
+import { columnsOf, type Operand } from './condition.model.js';
+import type { BlockingRule } from './linkage-model.model.js';
+import type { RecordTable } from './record-table.js';
+import { compileSteps } from './value-steps.js';
+import { MISSING, type ValueStore } from './value-store.js';
+
+/** Columns that the rules read. */
+export function blockingColumns(rules: readonly BlockingRule[]): string[] {
+  const columns = rules.flatMap(({ keys, filter }) => [
+    ...keys.map(({ column }) => column),
+    ...(filter === null ? [] : columnsOf(filter)),
+  ]);
+  return [...new Set(columns)].sort();
+}
+
+/**
+ * One rule on the records of a table: which records are in one block. A record may be in several blocks where a key is a
+ * list, and is in none where a key is missing.
+ */
+export class RuleBlocks {
+  readonly rule: BlockingRule;
+  /** Blocks of record `i`: `blocks[starts[i]]` up to `blocks[starts[i + 1]]`, ascending. */
+  readonly #starts: Int32Array;
+  readonly #blocks: Int32Array;
+  /** Records of block `b`, ascending, likewise. */
+  readonly #memberStarts: Int32Array;
+  readonly #members: Int32Array;
+  readonly #filter: Test | null;
+  /** By block: the values of the keys. */
+  readonly #values: readonly (readonly number[])[];
+
+  constructor(rule: BlockingRule, table: RecordTable) {
+    this.rule = rule;
+    const { starts, blocks, values } = blocksOf(rule, table);
+    this.#starts = starts;
+    this.#blocks = blocks;
+    [this.#memberStarts, this.#members] = inverted(starts, blocks, values.length);
+    this.#values = values;
+    this.#filter = rule.filter === null ? null : filterOf(rule, table);
+  }
+
+  /** How many pairs the rule makes before its filter; where records share two blocks, twice. */
+  countPairs(): number {
+    let pairs = 0;
+    for (let block = 0; block < this.#memberStarts.length - 1; block++) {
+      const size = (this.#memberStarts[block + 1] as number) - (this.#memberStarts[block] as number);
+      pairs += (size * (size - 1)) / 2;
+    }
+    return pairs;
+  }
+
+  /** Records in the greatest block. */
+  largestBlock(): number {
+    let most = 0;
+    for (let block = 0; block < this.#memberStarts.length - 1; block++) {
+      most = Math.max(most, (this.#memberStarts[block + 1] as number) - (this.#memberStarts[block] as number));
+    }
+    return most;
+  }
+
+  /** Whether the rule makes a pair of these records, the left one having the lower number. */
+  makes(left: number, right: number): boolean {
+    return this.#firstCommon(left, right) !== MISSING && this.#passes(left, right);
+  }
+
+  /** The values of the rule's keys in each block of a record. */
+  keysOf(record: number, store: ValueStore): string[][] {
+    const blocks = this.#blocks.subarray(this.#starts[record], this.#starts[record + 1]);
+    return Array.from(blocks, (block) => (this.#values[block] ?? []).map((id) => store.text(id)));
+  }
+
+  /** Calls back with each pair once, the lower number first. */
+  forEachPair(visit: (left: number, right: number) => void): void {
+    const members = this.#members;
+    for (let block = 0; block < this.#memberStarts.length - 1; block++) {
+      const from = this.#memberStarts[block] as number;
+      const to = this.#memberStarts[block + 1] as number;
+      for (let a = from; a < to; a++) {
+        const left = members[a] as number;
+        const isSingle = (this.#starts[left + 1] as number) - (this.#starts[left] as number) === 1;
+        for (let b = a + 1; b < to; b++) {
+          const right = members[b] as number;
+          if (!isSingle && this.#firstCommon(left, right) !== block) continue;
+          if (this.#passes(left, right)) visit(left, right);
+        }
+      }
+    }
+  }
+
+  #passes(left: number, right: number): boolean {
+    return this.#filter === null || this.#filter(left, right) === TRUE;
+  }
+
+  /** The first block of both; -1 if there is none. */
+  #firstCommon(left: number, right: number): number {
+    const blocks = this.#blocks;
+    let a = this.#starts[left] as number;
+    let b = this.#starts[right] as number;
+    const endA = this.#starts[left + 1] as number;
+    const endB = this.#starts[right + 1] as number;
+    while (a < endA && b < endB) {
+      const [blockA, blockB] = [blocks[a] as number, blocks[b] as number];
+      if (blockA === blockB) return blockA;
+      if (blockA < blockB) a++;
+      else b++;
+    }
+    return MISSING;
+  }
+}
+
+/**
+ * Calls back with each pair of candidates once, that of the first rule that makes it, without keeping any.
+ */
+export function forEachCandidate(
+  rules: readonly RuleBlocks[],
+  visit: (left: number, right: number, rule: number) => void,
+): void {
+  rules.forEach((rule, index) => {
+    const earlier = rules.slice(0, index);
+    rule.forEachPair((left, right) => {
+      for (const other of earlier) if (other.makes(left, right)) return;
+      visit(left, right, index);
+    });
+  });
+}
+
+interface Blocks {
+  readonly starts: Int32Array;
+  readonly blocks: Int32Array;
+  readonly values: readonly (readonly number[])[];
+}
+
+function blocksOf(rule: BlockingRule, table: RecordTable): Blocks {
+  const parts = rule.keys.map((key) => ({
+    values: table.column(key.column),
+    steps: compileSteps(key, table.store),
+    isList: rule.listColumns.includes(key.column),
+  }));
+  const numbers = new Map<string, number>();
+  const values: (readonly number[])[] = [];
+  const starts = new Int32Array(table.size + 1);
+  const blocks: number[] = [];
+  for (let record = 0; record < table.size; record++) {
+    let keys: (readonly number[])[] = [[]];
+    for (const part of parts) {
+      const value = part.values[record] as number;
+      const choices = (part.isList ? itemsOf(value, table) : [value]).map(part.steps).filter((id) => id !== MISSING);
+      keys = keys.flatMap((key) => choices.map((id) => [...key, id]));
+    }
+    const own = new Set<number>();
+    for (const key of keys) {
+      const text = key.join();
+      let number = numbers.get(text);
+      if (number === undefined) {
+        number = numbers.size;
+        numbers.set(text, number);
+        values.push(key);
+      }
+      own.add(number);
+    }
+    blocks.push(...[...own].sort((a, b) => a - b));
+    starts[record + 1] = blocks.length;
+  }
+  return { starts, blocks: Int32Array.from(blocks), values };
+}
+
+function itemsOf(value: number, table: RecordTable): readonly number[] {
+  return value === MISSING ? [] : (table.store.list(value) ?? [value]);
+}
+
+/** Records by block, from blocks by record. */
+function inverted(starts: Int32Array, blocks: Int32Array, count: number): [starts: Int32Array, members: Int32Array] {
+  const memberStarts = new Int32Array(count + 1);
+  for (const block of blocks) memberStarts[block + 1] = (memberStarts[block + 1] as number) + 1;
+  for (let block = 0; block < count; block++) {
+    memberStarts[block + 1] = (memberStarts[block + 1] as number) + (memberStarts[block] as number);
+  }
+  const next = memberStarts.slice();
+  const members = new Int32Array(blocks.length);
+  for (let record = 0; record < starts.length - 1; record++) {
+    for (let i = starts[record] as number; i < (starts[record + 1] as number); i++) {
+      const block = blocks[i] as number;
+      const at = next[block] as number;
+      members[at] = record;
+      next[block] = at + 1;
+    }
+  }
+  return [memberStarts, members];
+}
+
+function filterOf({ filter }: BlockingRule, table: RecordTable): Test | null {
+  if (filter === null) return null;
+  const known = new Map<string, Int32Array>();
+  const rows = ({ expression }: Exclude<Operand, { side: 'none' }>): Int32Array => {
+    const name = JSON.stringify(expression);
+    let values = known.get(name);
+    if (values === undefined) {
+      values = table.column(expression.column).map(compileSteps(expression, table.store));
+      known.set(name, values);
+    }
+    return values;
+  };
+  const { tests, memo } = compileConditions([filter], table.store, rows);
+  const [test] = tests;
+  if (test === undefined) return null;
+  return (left, right) => {
+    memo.next();
+    return test(left, right);
+  };
+}

@@ -1,0 +1,33 @@
+import type { TermFrequencies } from './linkage-model.model.js';
+import type { RecordTable } from './record-table.js';
+import { MISSING } from './value-store.js';
+
+/** How often each value of the column occurs. */
+export function countTerms(table: RecordTable, column: string): TermFrequencies {
+  const counts = new Map<number, number>();
+  let total = 0;
+  for (const value of table.column(column)) {
+    if (value === MISSING) continue;
+    total++;
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  const frequent = [...counts]
+    .filter(([, count]) => count > 1)
+    .map(([value, count]) => [table.store.text(value), count] as const);
+  frequent.sort(([a], [b]) => (a < b ? -1 : 1));
+  return { total, counts: new Map(frequent) };
+}
+
+/** log2 of the frequency of each record's value; -Infinity where it is missing. */
+export function logFrequencies(table: RecordTable, column: string, { total, counts }: TermFrequencies): Float64Array {
+  const byValue = new Map<number, number>();
+  return Float64Array.from(table.column(column), (value) => {
+    if (value === MISSING || total === 0) return -Infinity;
+    let log = byValue.get(value);
+    if (log === undefined) {
+      log = Math.log2((counts.get(table.store.text(value)) ?? 1) / total);
+      byValue.set(value, log);
+    }
+    return log;
+  });
+}

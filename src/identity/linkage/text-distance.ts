@@ -1,0 +1,242 @@
+/**
+ * Distances and similarities of texts, each text as an array of its units (code points, or bytes as DuckDB counts).
+ *
+ * Where a measure has variants, it is the one that DuckDB computes, so that models trained there keep their meaning:
+ * Damerau–Levenshtein is the full one (a transposition may be edited further), and Winkler's bonus is given only above
+ * a similarity of 0.7.
+ */
+
+/** A text as the numbers of its units. */
+export type Units = Int32Array;
+
+/** Code points of a text. */
+export function codePointsOf(text: string): Units {
+  const units = new Int32Array(text.length);
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.codePointAt(i) ?? 0;
+    if (code > 0xffff) i++;
+    units[length++] = code;
+  }
+  return length === text.length ? units : units.slice(0, length);
+}
+
+/** Bytes of a text in UTF-8. */
+export function bytesOf(text: string): Units {
+  return Int32Array.from(Buffer.from(text, 'utf8'));
+}
+
+const WORD_BITS = 32;
+const ASCII = 128;
+/** For each unit the positions at which it stands, as bits; all zero between calls. */
+const positions = new Int32Array(ASCII);
+
+function mark(unit: number, bit: number): void {
+  positions[unit] = (positions[unit] as number) | bit;
+}
+
+/** Whether bit-parallel forms apply: one machine word, one small table. */
+function fitsWord(a: Units): boolean {
+  if (a.length > WORD_BITS) return false;
+  for (const unit of a) if (unit >= ASCII) return false;
+  return true;
+}
+
+/**
+ * Jaro's similarity, from 0 to 1. Units match when they are equal and no further apart than half of the longer text;
+ * half of those out of order, rounded down, are transpositions. An empty text is like none, not even another.
+ * Source: M. A. Jaro, Advances in record-linkage methodology, JASA 84 (1989).
+ */
+export function jaro(a: Units, b: Units): number {
+  if (a.length === 0 || b.length === 0) return 0;
+  const reach = Math.max(0, (Math.max(a.length, b.length) >> 1) - 1);
+  return fitsWord(a) && fitsWord(b) ? jaroInWords(a, b, reach) : jaroByScan(a, b, reach);
+}
+
+function jaroInWords(a: Units, b: Units, reach: number): number {
+  for (let j = 0; j < b.length; j++) mark(b[j] as number, 1 << j);
+  let takenA = 0;
+  let takenB = 0;
+  let matches = 0;
+  for (let i = 0; i < a.length; i++) {
+    const from = Math.max(0, i - reach);
+    const to = Math.min(b.length - 1, i + reach);
+    if (from > to) break;
+    const span = to - from + 1;
+    const window = (span === WORD_BITS ? -1 : (1 << span) - 1) << from;
+    const free = (positions[a[i] as number] as number) & window & ~takenB;
+    if (free === 0) continue;
+    takenB |= free & -free;
+    takenA |= 1 << i;
+    matches++;
+  }
+  for (const unit of b) positions[unit] = 0;
+  if (matches === 0) return 0;
+  let misplaced = 0;
+  for (let restA = takenA, restB = takenB; restA !== 0; restA &= restA - 1, restB &= restB - 1) {
+    const i = 31 - Math.clz32(restA & -restA);
+    const j = 31 - Math.clz32(restB & -restB);
+    if (a[i] !== b[j]) misplaced++;
+  }
+  return jaroOf(a.length, b.length, matches, misplaced);
+}
+
+function jaroByScan(a: Units, b: Units, reach: number): number {
+  const takenB = new Uint8Array(b.length);
+  const matchedA: number[] = [];
+  for (let i = 0; i < a.length; i++) {
+    const to = Math.min(b.length - 1, i + reach);
+    for (let j = Math.max(0, i - reach); j <= to; j++) {
+      if (takenB[j] === 1 || a[i] !== b[j]) continue;
+      takenB[j] = 1;
+      matchedA.push(a[i] as number);
+      break;
+    }
+  }
+  if (matchedA.length === 0) return 0;
+  let misplaced = 0;
+  let next = 0;
+  for (let j = 0; j < b.length; j++) {
+    if (takenB[j] === 1 && matchedA[next++] !== b[j]) misplaced++;
+  }
+  return jaroOf(a.length, b.length, matchedA.length, misplaced);
+}
+
+function jaroOf(lengthA: number, lengthB: number, matches: number, misplaced: number): number {
+  const inOrder = matches - (misplaced >> 1);
+  // In one order of addition, so that the texts may change places to the last bit.
+  const [shorter, longer] = lengthA < lengthB ? [lengthA, lengthB] : [lengthB, lengthA];
+  return (matches / shorter + matches / longer + inOrder / matches) / 3;
+}
+
+const WINKLER_FLOOR = 0.7;
+const WINKLER_PREFIX = 4;
+const WINKLER_SCALE = 0.1;
+
+/**
+ * Jaro's similarity with Winkler's bonus for up to four equal first units, from 0 to 1.
+ * Source: W. E. Winkler, String comparator metrics and enhanced decision rules (1990).
+ */
+export function jaroWinkler(a: Units, b: Units): number {
+  const similarity = jaro(a, b);
+  if (similarity <= WINKLER_FLOOR) return similarity;
+  const most = Math.min(WINKLER_PREFIX, a.length, b.length);
+  let prefix = 0;
+  while (prefix < most && a[prefix] === b[prefix]) prefix++;
+  return similarity + prefix * WINKLER_SCALE * (1 - similarity);
+}
+
+/**
+ * Levenshtein's distance: the least number of insertions, deletions and substitutions.
+ * @param limit from here on the exact distance does not matter: anything above may be told as `limit + 1`
+ */
+export function levenshtein(a: Units, b: Units, limit = Infinity): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  if (a.length === 0 || b.length === 0) return Math.max(a.length, b.length);
+  const [long, short] = a.length < b.length ? [b, a] : [a, b];
+  return fitsWord(short) && isAscii(long) ? levenshteinInWords(long, short) : levenshteinByRows(long, short);
+}
+
+function isAscii(a: Units): boolean {
+  for (const unit of a) if (unit >= ASCII) return false;
+  return true;
+}
+
+/** Source: G. Myers, A fast bit-vector algorithm for approximate string matching, JACM 46 (1999). */
+function levenshteinInWords(long: Units, short: Units): number {
+  for (let i = 0; i < short.length; i++) mark(short[i] as number, 1 << i);
+  const last = 1 << (short.length - 1);
+  let rises = -1;
+  let falls = 0;
+  let distance = short.length;
+  for (const unit of long) {
+    const equal = positions[unit] as number;
+    const vertical = equal | falls;
+    const diagonal = (((equal & rises) + rises) ^ rises) | equal;
+    let risesAcross = falls | ~(diagonal | rises);
+    const fallsAcross = rises & diagonal;
+    if ((risesAcross & last) !== 0) distance++;
+    if ((fallsAcross & last) !== 0) distance--;
+    risesAcross = (risesAcross << 1) | 1;
+    rises = (fallsAcross << 1) | ~(vertical | risesAcross);
+    falls = risesAcross & vertical;
+  }
+  for (const unit of short) positions[unit] = 0;
+  return distance;
+}
+
+function levenshteinByRows(long: Units, short: Units): number {
+  const row = Int32Array.from({ length: short.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= long.length; i++) {
+    let diagonal = row[0] as number;
+    row[0] = i;
+    for (let j = 1; j <= short.length; j++) {
+      const substitution = diagonal + (long[i - 1] === short[j - 1] ? 0 : 1);
+      diagonal = row[j] as number;
+      row[j] = Math.min(substitution, diagonal + 1, (row[j - 1] as number) + 1);
+    }
+  }
+  return row[short.length] as number;
+}
+
+/**
+ * Damerau's distance: Levenshtein's with transpositions of neighbours, between which there may be edits ("ca" to "abc"
+ * is 2). Source: R. Lowrance, R. A. Wagner, An extension of the string-to-string correction problem, JACM 22 (1975).
+ * @param limit as that of {@link levenshtein}
+ */
+export function damerauLevenshtein(a: Units, b: Units, limit = Infinity): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  let endA = a.length;
+  let endB = b.length;
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) {
+    endA--;
+    endB--;
+  }
+  return damerauOf(a.subarray(start, endA), b.subarray(start, endB));
+}
+
+function damerauOf(a: Units, b: Units): number {
+  if (a.length === 0 || b.length === 0) return Math.max(a.length, b.length);
+  const far = a.length + b.length;
+  const width = b.length + 2;
+  const cost = new Int32Array((a.length + 2) * width);
+  cost[0] = far;
+  for (let i = 0; i <= a.length; i++) {
+    cost[(i + 1) * width] = far;
+    cost[(i + 1) * width + 1] = i;
+  }
+  for (let j = 0; j <= b.length; j++) {
+    cost[j + 1] = far;
+    cost[width + j + 1] = j;
+  }
+  const lastRowOf = new Map<number, number>();
+  for (let i = 1; i <= a.length; i++) {
+    let lastColumn = 0;
+    for (let j = 1; j <= b.length; j++) {
+      const row = lastRowOf.get(b[j - 1] as number) ?? 0;
+      const column = lastColumn;
+      const isEqual = a[i - 1] === b[j - 1];
+      if (isEqual) lastColumn = j;
+      cost[(i + 1) * width + j + 1] = Math.min(
+        (cost[i * width + j] as number) + (isEqual ? 0 : 1),
+        (cost[(i + 1) * width + j] as number) + 1,
+        (cost[i * width + j + 1] as number) + 1,
+        (cost[row * width + column] as number) + (i - row - 1) + 1 + (j - column - 1),
+      );
+    }
+    lastRowOf.set(a[i - 1] as number, i);
+  }
+  return cost[(a.length + 1) * width + b.length + 1] as number;
+}
+
+/** Jaccard's index of the sets of units, from 0 to 1. */
+export function jaccard(a: Units, b: Units): number {
+  const setA = new Set(a);
+  const setB = new Set(b);
+  if (setA.size === 0 && setB.size === 0) return 1;
+  let common = 0;
+  for (const unit of setA) if (setB.has(unit)) common++;
+  return common / (setA.size + setB.size - common);
+}
