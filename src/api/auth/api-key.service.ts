@@ -32,6 +32,8 @@ const LOOK_UP_TIMEOUT_MS = 2_000;
 const MAX_CACHED_KEYS = 10_000;
 /** Secrets that stand for no key, which anybody can make up: they take no room from those that do. */
 const MAX_CACHED_UNKNOWN = 1_000;
+/** Edge keys whose hashes are remembered by their secrets, which are in pages for everybody to read. */
+const MAX_EDGE_HASHES = 1_000;
 /** Look-ups under way at most of secrets that are new here, and besides as many of keys that are known. */
 const MAX_LOOK_UPS = 100;
 const LAST_USED_EVERY_MS = 60_000;
@@ -69,7 +71,8 @@ export interface ApiKeyDependencies {
 }
 
 /**
- * Makes, checks and revokes API keys. Only a hash of each secret is kept, in the database and in memory.
+ * Makes, checks and revokes API keys. Only a hash of each secret is kept, in the database and in memory; but for edge keys
+ * in use, which are no secrets: what makes hashing all others worth while would cost a page view more than its look-up.
  *
  * How long a check takes tells nothing of a secret. Secrets are never compared, their SHA-256 hashes are looked up: how
  * far a look-up got before it failed tells of the hash of what was sent, and nobody can choose a text by the beginning of
@@ -82,6 +85,7 @@ export class ApiKeyService {
   readonly #cache: ReadThroughCache<CacheEntry>;
   /** When it was found that there is no such key, ms, by the same. */
   readonly #unknown = new LRUCache<string, number>({ max: MAX_CACHED_UNKNOWN });
+  readonly #edgeHashes = new LRUCache<string, string>({ max: MAX_EDGE_HASHES });
   /** Look-ups under way, those included that nobody waits for any more. */
   readonly #lookUps = { ofNew: 0, ofKnown: 0 };
   /** Writes of `last_used_at` under way; at most one a key and minute. */
@@ -97,7 +101,7 @@ export class ApiKeyService {
         refreshAfterMs: REFRESH_AFTER_MS,
         maxAgeMs: STAND_IN_MS,
         patienceMs: STAND_IN_PATIENCE_MS,
-        mayStandIn: ({ key }) => key.scopes.length === 1 && key.scopes[0] === 'edge',
+        mayStandIn: ({ key }) => isForPagesAlone(key),
         onError: (error) => deps.onLookUpError?.(error),
       },
     });
@@ -210,10 +214,14 @@ export class ApiKeyService {
 
   /** As `verify`, by what is in memory; undefined where the database has to be asked. Most requests need no more. */
   verifyKnown(secret: string): ApiKey | null | undefined {
-    if (!isSecretShaped(secret)) return null;
-    const hash = hashSecret(secret).toString('base64');
+    const edgeHash = this.#edgeHashes.get(secret);
+    if (edgeHash === undefined && !isSecretShaped(secret)) return null;
+    const hash = edgeHash ?? hashSecret(secret).toString('base64');
     const entry = this.#cache.known(hash);
-    if (entry !== undefined) return this.#admit(entry, this.deps.clock.now());
+    if (entry !== undefined) {
+      if (edgeHash === undefined && isForPagesAlone(entry.key)) this.#edgeHashes.set(secret, hash);
+      return this.#admit(entry, this.deps.clock.now());
+    }
     return this.#isKnownToBeNone(hash) ? null : undefined;
   }
 
@@ -286,6 +294,7 @@ export class ApiKeyService {
   #forget(): void {
     this.#cache.clear();
     this.#unknown.clear();
+    this.#edgeHashes.clear();
   }
 
   /** A look-up that takes too long goes on, and counts, until it ends. */
@@ -326,6 +335,10 @@ function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
       clearTimeout(timer);
     });
   });
+}
+
+function isForPagesAlone({ scopes }: ApiKey): boolean {
+  return scopes.length === 1 && scopes[0] === 'edge';
 }
 
 function withoutHash(stored: StoredApiKey): ApiKey {
