@@ -36,12 +36,15 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   readonly #rules: IdentityRules;
   readonly #phones: PhoneParser;
   readonly #cache: LRUCache<string, Entry>;
+  /** Up to so many nothing is about to go, so that the order of use need not be kept, which takes longer than to find. */
+  readonly #orderedFrom: number;
 
   constructor(rules: IdentityRules, { cacheEntries = 50_000 }: IdentifierPolicyOptions = {}) {
     this.rulesVersion = rules.version;
     this.#rules = rules;
     this.#phones = new PhoneParser(rules.defaultRegion);
     this.#cache = new LRUCache({ max: cacheEntries });
+    this.#orderedFrom = cacheEntries / 2;
   }
 
   resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers {
@@ -91,7 +94,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     if (ns.length > MAX_NAMESPACE_LENGTH) return dropEntry(ns, 'unknown_namespace');
     if (value.length > MAX_RAW_LENGTH) return dropEntry(ns, 'too_long');
     const key = `${ns}\0${value}`;
-    let entry = this.#cache.get(key);
+    let entry = this.#cache.size < this.#orderedFrom ? this.#cache.peek(key) : this.#cache.get(key);
     if (entry === undefined) {
       entry = this.#evaluate(ns, value);
       this.#cache.set(key, entry);
