@@ -120,6 +120,23 @@ export class ProfileSnapshotReader {
     return this.#ofOwners(await this.idsOf(identifierIds), (ids) => this.byIds(ids));
   }
 
+  /**
+   * The profile of an identifier where the memory of this process holds it; undefined where somebody has to be asked,
+   * which is also how one that is unknown shows.
+   */
+  atHand(identifierId: Uuid): ProfileSnapshot | undefined {
+    const store = this.#parts.store();
+    let owner = store.getNow?.(identifierKey(identifierId))?.bytes.toString('latin1');
+    for (let hop = 0; owner !== undefined && hop <= MAX_ALIAS_HOPS; hop++) {
+      const blob = store.getNow?.(profileKey(owner));
+      if (blob === null || blob === undefined) return undefined;
+      const unpacked = unpackSnapshot(blob.bytes);
+      if ('profile' in unpacked) return unpacked.profile;
+      owner = unpacked.alias;
+    }
+    return undefined;
+  }
+
   /** The same as it is committed, whatever the online store holds, which may be behind by a moment. */
   async committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> {
     const { db, profiles, store } = this.#parts;

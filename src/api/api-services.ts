@@ -32,6 +32,8 @@ export interface SnapshotSource {
   byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
   idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]>;
   byIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
+  /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
+  atHand(identifierId: Uuid): ProfileSnapshot | undefined;
   /** As they are committed, past copies that may be behind by a moment. */
   committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
 }

@@ -10,12 +10,13 @@ import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery, letPa
 import { NOT_PERSISTED, type Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { KEY_SHOWN_HEADER } from './graphql/apollo.js';
-import { isNamed } from './graphql/asked.model.js';
+import { isNamed, type Asked } from './graphql/asked.model.js';
 import { askedOverHttp, rewriteForApollo } from './graphql/asked-over-http.js';
 import type { ErrorPresenter } from './graphql/present-error.js';
 import { isNestedTooDeep, NESTED_TOO_DEEP } from './graphql/query-limits.js';
+import { ReplyTurn } from './reply-turn.js';
 import { sendPage, wantsPage } from './graphiql.routes.js';
-import { answerWarm, type WarmQueries } from './graphql/warm-queries.js';
+import { answerWarm, type WarmQueries, type WarmQuery } from './graphql/warm-queries.js';
 import { retryAfterSeconds, toHttpFailure } from './http-errors.js';
 import type { ApiServices } from './api-services.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
@@ -66,34 +67,71 @@ export function graphqlRoutes(options: GraphqlRoutesOptions): FastifyPluginAsync
   };
 }
 
-type AnswerRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+/** A promise of what is to be sent; undefined where the answer is there already, and is sent with others. */
+type AnswerRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown> | undefined;
+
+/** A request whose document was admitted, or that names none. */
+interface Admitted {
+  readonly asked: Asked | null;
+  readonly text: string | undefined;
+  readonly context: ApiContext;
+}
 
 /**
  * The two ways to an answer: by a compiled query, or by Apollo Server. Both take the text that was admitted, and what
  * ends in an error on the first is answered on the second.
  */
-function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOptions): AnswerRequest {
+function answering(options: GraphqlRoutesOptions): AnswerRequest {
+  const { warm, admission, services, watch } = options;
+  const byApollo = answeringByApollo(options);
+  const turn = new ReplyTurn();
+  return (request, reply) => {
+    const asked = askedOverHttp(request);
+    const context = contextOf(request, services, watch);
+    const text = asked === null ? undefined : admission.textOf(asked, context.principal);
+    const admitted = { asked, text, context };
+    const known = asked === null || text === undefined ? null : warm.find(text, asked, request.headers.accept);
+    if (known === null) return byApollo(request, reply, admitted);
+    const body = answerWarm(known, context);
+    if (typeof body === 'string') {
+      turn.add(reply, asWarm(request, reply, context, known, body));
+      return undefined;
+    }
+    return Promise.resolve(body).then((late) =>
+      late === null
+        ? byApollo(request, reply, { ...admitted, context: context.anew() })
+        : asWarm(request, reply, context, known, late),
+    );
+  };
+}
+
+/** The body to be sent, by a compiled query. */
+function asWarm(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { caching }: ApiContext,
+  { contentType }: WarmQuery,
+  body: string,
+): string {
+  reply.header('content-type', contentType);
+  return cacheable(request, reply, caching.caching, body);
+}
+
+function answeringByApollo({
+  apollo,
+  warm,
+  admission,
+  services,
+  watch,
+}: GraphqlRoutesOptions): (request: FastifyRequest, reply: FastifyReply, admitted: Admitted) => Promise<unknown> {
   const contexts = new WeakMap<FastifyRequest, ApiContext>();
-  const byApollo = fastifyApolloHandler(apollo, {
+  const handle = fastifyApolloHandler(apollo, {
     context: async (request: FastifyRequest) =>
       Promise.resolve(contexts.get(request) ?? contextOf(request, services, watch)),
   });
-  return async (request, reply) => {
-    const asked = askedOverHttp(request);
-    let context = contextOf(request, services, watch);
-    const { caching } = context;
+  return async (request, reply, { asked, text, context }) => {
     const { accept } = request.headers;
-    const text = asked === null ? undefined : admission.textOf(asked, context.principal);
     if (asked !== null && text !== undefined) {
-      const known = warm.find(text, asked, accept);
-      if (known !== null) {
-        const body = await answerWarm(known, context);
-        if (body !== null) {
-          reply.header('content-type', known.contentType);
-          return cacheable(request, reply, caching.caching, body);
-        }
-        context = context.anew();
-      }
       refuseDeepNesting(text);
       // Apollo takes it from there; what is not valid it refuses itself.
       admission.documentOf(text, !context.has('read'));
@@ -101,12 +139,12 @@ function answering({ apollo, warm, admission, services, watch }: GraphqlRoutesOp
     }
     contexts.set(request, context);
     request.headers[KEY_SHOWN_HEADER] = 'yes';
-    const body: unknown = await byApollo.call(request.server, request, reply);
+    const body: unknown = await handle.call(request.server, request, reply);
     if (reply.statusCode === 200) warm.learnContentType(accept, reply.getHeader('content-type'));
     if (reply.statusCode === 400 && !acceptsResponseJson(request) && isFaultOfQuery(body)) reply.code(200);
     if (typeof body !== 'string') return body;
     if (hasErrors(body)) return context.has('read') ? body : withoutSuggestions(body);
-    return cacheable(request, reply, caching.caching, body);
+    return cacheable(request, reply, context.caching.caching, body);
   };
 }
 
@@ -178,12 +216,11 @@ function refusalOfCredential({ headers, query }: FastifyRequest): WeftError {
 export function contextOf(request: FastifyRequest, services: ApiServices, watch: DefinitionsWatch): ApiContext {
   const { principal } = request;
   if (principal === null) throw unauthenticated();
-  const secret = secretOf(request);
   return new ApiContext(
     services,
     watch,
     principal,
-    async () => (await services.credentials.verify(secret ?? '')) !== null,
+    async () => (await services.credentials.verify(secretOf(request) ?? '')) !== null,
   );
 }
 

@@ -9,6 +9,7 @@ import { DefinitionsWatch } from './definitions-watch.js';
 import { StoredDocumentService } from './documents/stored-document.service.js';
 import { StoredDocuments } from './documents/stored-documents.js';
 import { EdgeProfiles } from './edge/edge-profiles.js';
+import { EdgeScores } from './edge/edge-scores.js';
 import { createApollo } from './graphql/apollo.js';
 import { Admission } from './graphql/admission.js';
 import { buildApiSchema } from './graphql/build-schema.js';
@@ -140,7 +141,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
 }
 
 function edgeServices(
-  { services: { db, clock, secret, snapshots, applied }, metrics, onError }: ApiServerDependencies,
+  { services: { db, clock, secret, snapshots, applied, batcher: scoring }, metrics, onError }: ApiServerDependencies,
   schema: GraphQLSchema,
   watch: DefinitionsWatch,
 ): Pick<ApiServices, 'documents' | 'edge' | 'edgeSigning'> {
@@ -153,10 +154,12 @@ function edgeServices(
       changed: () => watch.refresh(),
     }),
     edge: new EdgeProfiles({
+      atHand: (identifierId) => snapshots.atHand(identifierId),
       // Nothing else is read with it: each read stands for itself.
       read: (identifierId) => batcher.ofIdentifier(identifierId, {}),
       readCommitted: (identifierId) => batcher.committedOfIdentifier(identifierId, {}),
       applied,
+      scores: new EdgeScores({ batcher: scoring, clock }),
       metrics,
       onError,
       now: () => performance.now(),

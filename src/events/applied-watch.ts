@@ -57,6 +57,11 @@ export class AppliedWatch {
     if (this.#waiting.length > 0) this.#settle();
   }
 
+  /** Whether this process has applied every event up to `pos` itself, so that nobody has to wait. */
+  isPublished(pos: number): boolean {
+    return pos <= this.#publishedPos;
+  }
+
   /** @param timeoutMs after which the answer is `late` */
   until(pos: number, timeoutMs: number): Promise<AppliedOutcome> {
     const known = this.#known(pos);

@@ -21,6 +21,8 @@ export interface OnlineStore {
   putMany(entries: readonly VersionedEntry[]): Promise<void>;
   /** The blob of each key, null where there is none. */
   getMany(keys: readonly string[]): Promise<(Versioned | null)[]>;
+  /** As `getMany`, at once; only where blobs are in the memory of this process. */
+  getNow?(key: string): Versioned | null;
   /** Takes the keys out; entries of this version or an older one do not come back. */
   deleteMany(keys: readonly string[], version: number): Promise<void>;
 }

@@ -129,7 +129,8 @@ describe('what a page is told of its visitor', () => {
       score: 0.25,
       label: 'setosa',
       asOf: 0,
-      validUntil: Infinity,
+      // Nothing is to be remembered.
+      validUntil: 0,
       inputs: 'COMPLETE',
     });
     const { bytes, manifest } = await readModelFixture('iris_named');

@@ -9,16 +9,17 @@ const QUESTION: EdgeQuestion = {
   onMiss: { segments: [], traits: {} },
   afterPos: null,
   definitions: {} as ApiDefinitions,
-  score: () => Promise.reject(new Error('there are no models')),
 };
 
 it('questions that wait for events take no room from reads, and have a bound of their own', async () => {
   let apply: () => void = () => undefined;
   const applied = new Promise<'published'>((resolve) => (apply = () => resolve('published')));
   const profiles = new EdgeProfiles({
+    atHand: () => undefined,
     read: () => Promise.resolve(null),
     readCommitted: () => Promise.resolve(null),
-    applied: { until: () => applied },
+    applied: { isPublished: () => false, until: () => applied },
+    scores: { known: () => [], ask: () => Promise.reject(new Error('not asked')) },
     metrics: new Metrics({ defaults: false }),
     onError: () => undefined,
     now: () => 0,

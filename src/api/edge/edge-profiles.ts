@@ -11,6 +11,7 @@ import {
   type EdgeDefault,
   type EdgeScoreView,
 } from './edge-answer.model.js';
+import type { EdgeScores } from './edge-scores.js';
 import { RememberedAnswers } from './remembered-answers.js';
 
 /** Why an answer was not what it should have been. */
@@ -34,16 +35,17 @@ export interface EdgeQuestion {
   readonly afterPos: number | null;
   /** The request's; ends with it. */
   readonly definitions: ApiDefinitions;
-  /** What a model says of a profile. */
-  readonly score: (snapshot: ProfileSnapshot, model: string) => Promise<EdgeScoreView>;
 }
 
 export interface EdgeProfilesOptions {
+  /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
+  readonly atHand: (identifierId: Uuid) => ProfileSnapshot | undefined;
   /** The profile of an identifier; null where it is unknown. */
   readonly read: (identifierId: Uuid) => Promise<ProfileSnapshot | null>;
   /** The same as it is committed, past any copy. */
   readonly readCommitted: (identifierId: Uuid) => Promise<ProfileSnapshot | null>;
-  readonly applied: Pick<AppliedWatch, 'until'>;
+  readonly applied: Pick<AppliedWatch, 'isPublished' | 'until'>;
+  readonly scores: Pick<EdgeScores, 'known' | 'ask'>;
   readonly metrics: Pick<Metrics, 'counter'>;
   readonly onError: (error: unknown) => void;
   /** ms, of any origin. */
@@ -88,9 +90,26 @@ export class EdgeProfiles {
     return this.#reads;
   }
 
-  answer(question: EdgeQuestion): Promise<EdgeAnswer> {
+  /** At once where all of it is in the memory of this process. */
+  answer(question: EdgeQuestion): EdgeAnswer | Promise<EdgeAnswer> {
     const { identifierId } = question;
-    if (identifierId === null) return Promise.resolve(UNKNOWN_VISITOR);
+    if (identifierId === null) return UNKNOWN_VISITOR;
+    return this.#atHand(question, identifierId) ?? this.#byDeadline(question, identifierId);
+  }
+
+  #atHand(question: EdgeQuestion, identifierId: Uuid): EdgeAnswer | undefined {
+    const { afterPos } = question;
+    if (afterPos !== null && !this.#options.applied.isPublished(afterPos)) return undefined;
+    try {
+      const snapshot = this.#options.atHand(identifierId);
+      return snapshot === undefined ? undefined : this.#known(question, identifierId, snapshot);
+    } catch {
+      // The one that waits meets it again, and says so.
+      return undefined;
+    }
+  }
+
+  #byDeadline(question: EdgeQuestion, identifierId: Uuid): Promise<EdgeAnswer> {
     return new Promise((resolve) => {
       let isGiven = false;
       const give = (outcome: Outcome | null): void => {
@@ -141,12 +160,38 @@ export class EdgeProfiles {
   ): Promise<Outcome> {
     const snapshot = await read(identifierId);
     if (snapshot === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
-    const known = outcomeOf(question, snapshot);
-    const outcome = known instanceof Promise ? await this.#orWithoutScores(known, question, snapshot) : known;
-    if (outcome.cause === null) {
-      this.#remembered.set(identifierId, outcome.answer, question.definitions, this.#options.now());
-    }
+    const answer = this.#known(question, identifierId, snapshot);
+    const outcome = answer === undefined ? await this.#scored(question, identifierId, snapshot) : wholly(answer);
     return awaited === 'late' ? { answer: outcome.answer, cause: 'not_applied' } : outcome;
+  }
+
+  /** Undefined where a model has to be asked. */
+  #known(question: EdgeQuestion, identifierId: Uuid, snapshot: ProfileSnapshot): EdgeAnswer | undefined {
+    const { definitions } = question;
+    const scores = this.#options.scores.known(snapshot, definitions);
+    return scores === undefined ? undefined : this.#remembering(question, identifierId, snapshot, scores);
+  }
+
+  async #scored(question: EdgeQuestion, identifierId: Uuid, snapshot: ProfileSnapshot): Promise<Outcome> {
+    const { definitions } = question;
+    try {
+      const scores = await this.#options.scores.ask(snapshot, definitions);
+      return wholly(this.#remembering(question, identifierId, snapshot, scores));
+    } catch (error) {
+      this.#options.onError(error);
+      return { answer: answerOf(definitions, snapshot, NO_SCORES), cause: 'scoring' };
+    }
+  }
+
+  #remembering(
+    { definitions }: EdgeQuestion,
+    identifierId: Uuid,
+    snapshot: ProfileSnapshot,
+    scores: readonly EdgeScoreView[],
+  ): EdgeAnswer {
+    const answer = answerOf(definitions, snapshot, scores);
+    this.#remembered.set(identifierId, answer, definitions, this.#options.now());
+    return answer;
   }
 
   async #untilApplied(pos: number, deadlineMs: number): Promise<AppliedOutcome> {
@@ -159,15 +204,6 @@ export class EdgeProfiles {
     }
   }
 
-  async #orWithoutScores(known: Promise<Outcome>, question: EdgeQuestion, snapshot: ProfileSnapshot): Promise<Outcome> {
-    try {
-      return await known;
-    } catch (error) {
-      this.#options.onError(error);
-      return { answer: answerOf(question, snapshot, NO_SCORES), cause: 'scoring' };
-    }
-  }
-
   #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
     const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
     return { answer: remembered ?? defaultAnswer(onMiss), cause };
@@ -177,18 +213,12 @@ export class EdgeProfiles {
 const NO_SCORES: readonly EdgeScoreView[] = [];
 const NOBODY: Outcome = { answer: UNKNOWN_VISITOR, cause: null };
 
-/** At once where no model is marked. */
-function outcomeOf(question: EdgeQuestion, snapshot: ProfileSnapshot): Outcome | Promise<Outcome> {
-  const { models } = EdgeMarks.of(question.definitions);
-  if (models.length === 0) return { answer: answerOf(question, snapshot, NO_SCORES), cause: null };
-  return Promise.all(models.map((model) => question.score(snapshot, model))).then((scores) => ({
-    answer: answerOf(question, snapshot, scores),
-    cause: null,
-  }));
+function wholly(answer: EdgeAnswer): Outcome {
+  return { answer, cause: null };
 }
 
 function answerOf(
-  { definitions }: EdgeQuestion,
+  definitions: ApiDefinitions,
   snapshot: ProfileSnapshot,
   scores: readonly EdgeScoreView[],
 ): EdgeAnswer {

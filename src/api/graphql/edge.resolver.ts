@@ -3,11 +3,10 @@ import { isNamespace, type JsonObject, type JsonValue } from '../../events/event
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
 import { isSignedBy, isUnguessable } from '../auth/edge-signature.js';
-import type { EdgeQuestion } from '../edge/edge-profiles.js';
+import type { Caching } from '../edge/caching.model.js';
 import type { EdgeAnswer, EdgeDefault, EdgeScoreView } from '../edge/edge-answer.model.js';
 import type { ApiContext } from './api-context.js';
 import { APPLIED_CURSOR } from './cursors.js';
-import { ProfileView } from './profile-view.js';
 import { DateTime, Json } from './scalars.js';
 
 @InputType('EdgeIdentifierInput', { description: 'Whom a page asks for.' })
@@ -95,7 +94,7 @@ export class EdgeResolver {
     description:
       'What a page view may know of its visitor, within a deadline: else the default of the caller, marked `degraded`.',
   })
-  async edgeProfile(
+  edgeProfile(
     @Ctx() context: ApiContext,
     @Arg('identifier', () => EdgeIdentifierInput, { description: 'Who looks at the page.' })
     identifier: EdgeIdentifierInput,
@@ -114,7 +113,7 @@ export class EdgeResolver {
       description: 'The `token` that the tracking API answered: the events of that call, and all before, are to count.',
     })
     after: string | null | undefined,
-  ): Promise<EdgeAnswer> {
+  ): EdgeAnswer | Promise<EdgeAnswer> {
     const { services } = context;
     const isSigned = demandIdentifier(context, identifier);
     if (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS) {
@@ -124,30 +123,23 @@ export class EdgeResolver {
       });
     }
     const afterPos = typeof after === 'string' ? APPLIED_CURSOR.decode(after).pos : null;
-    const definitions = context.watch.current;
-    const answer = await services.edge.answer({
+    const answer = services.edge.answer({
       identifierId: identifierIdOf(context, identifier),
       deadlineMs,
       onMiss: defaultOf(onMiss),
       afterPos,
-      definitions,
-      score: definitions.edgeModels.length === 0 ? neverAsked : scoringIn(context),
+      definitions: context.watch.current,
     });
-    if (answer.degraded) context.caching.note('none');
-    else context.caching.note(isSigned || afterPos !== null || context.has('read') ? 'private' : 'shared');
-    return answer;
+    const caching = isSigned || afterPos !== null || context.has('read') ? 'private' : 'shared';
+    return answer instanceof Promise
+      ? answer.then((late) => noted(context, late, caching))
+      : noted(context, answer, caching);
   }
 }
 
-type Score = EdgeQuestion['score'];
-
-const neverAsked: Score = () => Promise.reject(new Error('no model is marked'));
-
-function scoringIn({ reads }: ApiContext): Score {
-  return async (snapshot, model) => {
-    const { score, label, cluster } = await new ProfileView(reads, snapshot).score(model);
-    return { model, value: score, label: label ?? (cluster === null ? null : String(cluster)) };
-  };
+function noted({ caching }: ApiContext, answer: EdgeAnswer, ifWhole: Caching): EdgeAnswer {
+  caching.note(answer.degraded ? 'none' : ifWhole);
+  return answer;
 }
 
 /**

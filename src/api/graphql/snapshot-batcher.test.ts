@@ -9,6 +9,7 @@ function aSource(failing: (id: Uuid) => boolean = () => false) {
     byIds: () => Promise.reject(new Error('not asked')),
     byIdentifiers: () => Promise.reject(new Error('not asked')),
     committedByIdentifiers: () => Promise.reject(new Error('not asked')),
+    atHand: () => undefined,
     idsOf: (ids) => {
       calls.push(ids);
       const bad = ids.find(failing);

@@ -1,3 +1,4 @@
+import type { ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { CompiledQuery } from 'graphql-jit';
 import { isNamed, type Asked } from './asked.model.js';
@@ -69,14 +70,21 @@ export class WarmQueries {
   }
 }
 
-/** The body of the answer, to the byte as Apollo writes it. Null: Apollo has to answer, with the errors that there are. */
-export async function answerWarm(query: WarmQuery, context: ApiContext): Promise<string | null> {
+/**
+ * The body of the answer, to the byte as Apollo writes it; at once where no resolver waits. Null: Apollo has to answer,
+ * with the errors that there are.
+ */
+export function answerWarm(query: WarmQuery, context: ApiContext): string | null | Promise<string | null> {
   try {
-    const { data, errors } = await query.compiled.query(undefined, context, query.variables);
-    return errors === undefined || errors.length === 0 ? `${JSON.stringify({ data })}\n` : null;
+    const result = query.compiled.query(undefined, context, query.variables);
+    return result instanceof Promise ? result.then(bodyOf, () => null) : bodyOf(result);
   } catch {
     return null;
   }
+}
+
+function bodyOf({ data, errors }: ExecutionResult): string | null {
+  return errors === undefined || errors.length === 0 ? `${JSON.stringify({ data })}\n` : null;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,0 +1,102 @@
+import type { Clock } from '../../platform/clock.js';
+import type { Uuid } from '../../platform/ids.js';
+import type { FeatureRow, Prediction, RowScorer } from '../../scoring/prediction.model.js';
+import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
+import { EdgeMarks, type EdgeScoreView } from './edge-answer.model.js';
+
+/** Of the newer and of the older half, each. */
+const MAX_HALF = 5_000;
+/** The scores of a profile with more packed features are not remembered. */
+const MAX_STATE_BYTES = 4_096;
+
+export interface EdgeScoresOptions {
+  readonly batcher: {
+    predict(scorer: RowScorer, modelKey: string, row: FeatureRow, asOf: number): Promise<Prediction>;
+  };
+  readonly clock: Clock;
+}
+
+interface Remembered {
+  readonly state: Buffer;
+  /** They hold from when they were asked for to, not including, the instant at which time changes an input, ms. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+  readonly scores: readonly EdgeScoreView[];
+}
+
+/**
+ * What the models that are marked edge-safe say of a profile, asked now, by key of the model.
+ *
+ * What a model says is a function of its inputs, and those of the packed features, the definitions and the instant; each
+ * input says until when it is the same. So what was said of the very same features within that time is not asked again.
+ * Remembered are 10,000 profiles of at most 4 KB, in two halves of which the older one goes as a whole.
+ */
+export class EdgeScores {
+  readonly #options: EdgeScoresOptions;
+  #newer = new Map<Uuid, Remembered>();
+  #older = new Map<Uuid, Remembered>();
+  /** What everything that is remembered was said under. */
+  #definitions: ApiDefinitions | null = null;
+
+  constructor(options: EdgeScoresOptions) {
+    this.#options = options;
+  }
+
+  /** What is known without asking a model; undefined where one has to be asked. */
+  known(snapshot: ProfileSnapshot, definitions: ApiDefinitions): readonly EdgeScoreView[] | undefined {
+    if (EdgeMarks.of(definitions).models.length === 0) return NONE;
+    if (this.#definitions !== definitions) return undefined;
+    const found = this.#newer.get(snapshot.id) ?? this.#older.get(snapshot.id);
+    if (found === undefined) return undefined;
+    const t = this.#instantOf(snapshot);
+    if (t < found.fromMs || t >= found.untilMs || !found.state.equals(snapshot.state)) return undefined;
+    return found.scores;
+  }
+
+  /** @throws WeftError NOT_FOUND, OVERLOADED, MODEL_INVALID */
+  async ask(snapshot: ProfileSnapshot, definitions: ApiDefinitions): Promise<readonly EdgeScoreView[]> {
+    const { features, models, scorer } = definitions;
+    const t = this.#instantOf(snapshot);
+    const state = features.decode(snapshot.state);
+    const predictions = await Promise.all(
+      EdgeMarks.of(definitions).models.map((model) => {
+        const row = models.get(model)?.featureIndexes.map((index) => features.value(state, index, t));
+        // Without a binding the scorer is asked all the same: it says which models there are.
+        return this.#options.batcher.predict(scorer, model, row ?? [], t);
+      }),
+    );
+    const scores = predictions.map(viewOf);
+    this.#remember(snapshot, definitions, { state: snapshot.state, fromMs: t, untilMs: leastOf(predictions), scores });
+    return scores;
+  }
+
+  /** Now, but after everything that is folded in. */
+  #instantOf({ asOf }: ProfileSnapshot): number {
+    return Math.max(this.#options.clock.now(), asOf + 1);
+  }
+
+  #remember({ id, state }: ProfileSnapshot, definitions: ApiDefinitions, remembered: Remembered): void {
+    if (state.length > MAX_STATE_BYTES) return;
+    const isNew = this.#definitions !== definitions;
+    if (isNew || this.#newer.size >= MAX_HALF) {
+      this.#older = isNew ? new Map<Uuid, Remembered>() : this.#newer;
+      this.#newer = new Map();
+      this.#definitions = definitions;
+    }
+    this.#newer.set(id, remembered);
+  }
+}
+
+const NONE: readonly EdgeScoreView[] = [];
+
+function viewOf({ modelKey, score, label, cluster }: Prediction): EdgeScoreView {
+  const told = label ?? cluster;
+  return { model: modelKey, value: score ?? null, label: told === undefined ? null : String(told) };
+}
+
+function leastOf(predictions: readonly Prediction[]): number {
+  let least = Infinity;
+  for (const { validUntil } of predictions) if (validUntil < least) least = validUntil;
+  return least;
+}
