@@ -79,7 +79,8 @@ export interface EventAcceptor {
    * The outcome of every item, at its index. One bad event is refused and kept as a dead letter; the others are taken.
    * When this resolves, the events it calls accepted are durable.
    *
-   * @throws WeftError OVERLOADED or UNAVAILABLE: nothing is known to be accepted; sending all again is right.
+   * @throws WeftError OVERLOADED or UNAVAILABLE: nothing is known to be accepted; sending all again is right. CONFLICT:
+   *   nothing is accepted, because the load that the events are of is being reverted, or was.
    */
   accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]>;
 }

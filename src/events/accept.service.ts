@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { newId } from '../platform/ids.js';
+import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type {
   AcceptOptions,
@@ -83,6 +83,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       letters.push(deadLetterOf(source, item, refusal, receivedAtMs, options.rawOf?.(index)));
     }
     const outcomes = await this.deps.log.append(prepared);
+    if (outcomes.includes('load_reverted')) throw loadReverted(options.loadId);
     if (outcomes.includes('withheld')) throw withheld();
     let accepted = 0;
     for (const [i, outcome] of outcomes.entries()) {
@@ -153,6 +154,13 @@ function withheld(): WeftError {
     where: 'messageId',
     hint: 'send the same again a little later; what was taken already is not taken twice',
     retryAfterMs: WITHHELD_RETRY_MS,
+  });
+}
+
+function loadReverted(loadId: Uuid | undefined): WeftError {
+  return new WeftError('CONFLICT', 'the load is being reverted, or was: nothing of it is taken any more', {
+    ...(loadId === undefined ? undefined : { where: loadId }),
+    hint: 'load the file again once weft load list shows it reverted',
   });
 }
 

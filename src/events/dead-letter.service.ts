@@ -7,7 +7,14 @@ import type { EventAcceptor, EventChecker, EventSource } from './accept.model.js
 import { deadLetterText, incomingOf, type RawForm } from './dead-letter.model.js';
 import { MAX_DEAD_LETTER_PAGE, type DeadLetterReader, type StoredDeadLetter } from './dead-letter.reader.js';
 import type { DeadLetterStore, OpenLetter } from './dead-letter.store.js';
-import { dedupeIdOf, withoutPrivate, type IncomingEvent, type JsonValue, type LoggedEvent } from './event.model.js';
+import {
+  dedupeIdOf,
+  withoutPrivate,
+  type AcceptResult,
+  type IncomingEvent,
+  type JsonValue,
+  type LoggedEvent,
+} from './event.model.js';
 import {
   LetterRefusal,
   type RawMappers,
@@ -167,26 +174,31 @@ export class DeadLetterService {
   }
 
   async #accept(letter: StoredDeadLetter, { source, event, remapped }: ReadyLetter): Promise<ReplayOutcome> {
-    const { acceptor, clock, db, store } = this.deps;
+    const { clock, db, store } = this.deps;
     const pos = letter.stage === 'apply' ? letter.pos : null;
     const messageId = event.messageId ?? '';
     const claimedUntil = clock.now() + CLAIM_MS;
     const isOpen = await db.transaction((tx) => store.claim(tx, letter.id, { messageId, pos, untilMs: claimedUntil }));
     // Somebody else has settled it since it was read, or replays it under another message id.
     if (!isOpen) return outcomeOf(letter.id, 'settled');
-    const { historical, receivedAtMs, loadId } = remapped;
-    const [result] = await acceptor.accept(source, [event], {
-      historical,
-      receivedAtMs,
-      deadLetters: false,
-      ...(loadId === undefined ? undefined : { loadId }),
-    });
-    if (result === undefined || result.status === 'refused') {
-      return this.#refused(letter, result ?? NO_ANSWER, { event, isDry: false, claimedUntil });
-    }
+    const result = await this.#sent({ source, event, remapped });
+    if (result.status === 'refused') return this.#refused(letter, result, { event, isDry: false, claimedUntil });
     const dedupeId = dedupeIdOf(source.id, messageId);
     await db.transaction((tx) => store.markReplayed(tx, letter.id, { dedupeId, pos, nowMs: clock.now() }));
     return { ...outcomeOf(letter.id, result.status), event: shown(event) };
+  }
+
+  async #sent({ source, event, remapped }: ReadyLetter): Promise<AcceptResult> {
+    const { historical, receivedAtMs, loadId } = remapped;
+    const options = { historical, receivedAtMs, deadLetters: false, ...loadOf(loadId ?? null) };
+    try {
+      const [result] = await this.deps.acceptor.accept(source, [event], options);
+      return result ?? NO_ANSWER;
+    } catch (error) {
+      // A revert that began since the letter was mapped.
+      if (error instanceof WeftError && error.code === 'CONFLICT') return LOAD_REVERTED;
+      throw error;
+    }
   }
 
   async #refused(
@@ -308,4 +320,10 @@ function checkCount(ids: readonly number[]): void {
   });
 }
 
-const NO_ANSWER = { code: 'INTERNAL', reason: 'no answer for this event' };
+const NO_ANSWER: AcceptResult = { status: 'refused', code: 'INTERNAL', reason: 'no answer for this event' };
+const LOAD_REVERTED: AcceptResult = {
+  status: 'refused',
+  code: 'LOAD_REVERTED',
+  reason: 'its load was reverted',
+  hint: 'load the file again',
+};

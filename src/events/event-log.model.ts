@@ -14,7 +14,7 @@ export interface PreparedEvent {
   readonly historical: boolean;
   /** See `event-codec.ts`. */
   readonly payload: Buffer;
-  /** The load that it is of. An event of a load that is being reverted is not written, and counts as a duplicate. */
+  /** The load that it is of. An event of a load that is being reverted, or was, is not written. */
   readonly loadId?: Uuid;
 }
 
@@ -76,9 +76,10 @@ export interface TimelineOptions {
 
 /**
  * What became of each event of an append, at the index it was handed in. `withheld`: it is the same as one that is being
- * taken back, and so is neither; once that is done, it can be appended.
+ * taken back, and so is neither; once that is done, it can be appended. `load_reverted`: it is of a load that is being
+ * reverted, or was, and is never appended.
  */
-export type AppendOutcome = 'appended' | 'duplicate' | 'withheld';
+export type AppendOutcome = 'appended' | 'duplicate' | 'withheld' | 'load_reverted';
 
 /**
  * The durable, totally ordered log of accepted events.

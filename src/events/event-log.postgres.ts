@@ -157,16 +157,28 @@ export class PostgresEventLog implements EventLog {
     for (const pos of positions.split(',')) {
       if (pos !== '') outcomes[Number(pos) - firstPos] = 'appended';
     }
+    if (isLoaded) await this.#refuseReverted(events, outcomes);
     await this.#withhold(events, outcomes);
     return outcomes;
   }
 
-  /**
-   * A duplicate of what is being taken back, or was since, would be lost with it. Those of a load are left as they are:
-   * a load is told that it is being reverted.
-   */
+  /** What is of a load that is not open was not looked at, whether it is there or not. */
+  async #refuseReverted(events: readonly PreparedEvent[], outcomes: AppendOutcome[]): Promise<void> {
+    const loadIds = new Set(events.flatMap(({ loadId }) => loadId ?? []));
+    const { rows } = await this.db.run<{ id: Uuid }>({
+      name: 'event_log_open_loads',
+      text: `SELECT id FROM loads WHERE id = ANY ($1::uuid[]) AND ${LOAD_IS_OPEN}`,
+      values: [uuidArray([...loadIds], (id) => id)],
+    });
+    const open = new Set(rows.map(({ id }) => id));
+    for (const [i, { loadId }] of events.entries()) {
+      if (outcomes[i] === 'duplicate' && loadId !== undefined && !open.has(loadId)) outcomes[i] = 'load_reverted';
+    }
+  }
+
+  /** A duplicate of what is being taken back, or was since, would be lost with it. */
   async #withhold(events: readonly PreparedEvent[], outcomes: AppendOutcome[]): Promise<void> {
-    const duplicates = events.filter(({ loadId }, i) => outcomes[i] === 'duplicate' && loadId === undefined);
+    const duplicates = events.filter((_, i) => outcomes[i] === 'duplicate');
     if (duplicates.length === 0) return;
     const { rows } = await this.db.run<{ dedupe_id: Uuid }>({
       name: 'event_log_standing',
@@ -174,8 +186,8 @@ export class PostgresEventLog implements EventLog {
       values: [uuidArray(duplicates, (e) => e.dedupeId)],
     });
     const standing = new Set(rows.map((row) => row.dedupe_id));
-    for (const [i, { dedupeId, loadId }] of events.entries()) {
-      if (outcomes[i] === 'duplicate' && loadId === undefined && !standing.has(dedupeId)) outcomes[i] = 'withheld';
+    for (const [i, { dedupeId }] of events.entries()) {
+      if (outcomes[i] === 'duplicate' && !standing.has(dedupeId)) outcomes[i] = 'withheld';
     }
   }
 }
@@ -211,6 +223,8 @@ const appendText = ({ types, column, where, open }: AppendText): string => `
 
 const APPEND = { name: 'event_log_append', text: appendText({ types: '', column: '', where: '', open: '' }) };
 
+const LOAD_IS_OPEN = `status NOT IN ('reverting', 'reverted')`;
+
 // The lock on the load's row makes a revert wait for this append, and this append see a revert that began before.
 const APPEND_LOADED = {
   name: 'event_log_append_loaded',
@@ -219,7 +233,7 @@ const APPEND_LOADED = {
     column: ', load_id',
     where: ' WHERE i.load_id IS NULL OR i.load_id IN (SELECT id FROM open_loads)',
     open: `open_loads AS MATERIALIZED (
-    SELECT id FROM loads WHERE id = ANY ($11::uuid[]) AND status NOT IN ('reverting', 'reverted') FOR SHARE
+    SELECT id FROM loads WHERE id = ANY ($11::uuid[]) AND ${LOAD_IS_OPEN} FOR SHARE
   ), `,
   }),
 };

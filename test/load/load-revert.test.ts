@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
+import type { EventAcceptor } from '../../src/events/accept.model.js';
+import type { IncomingEvent } from '../../src/events/event.model.js';
 import type { Confirm } from '../../src/platform/command-line.js';
 import { loadCommand } from '../../src/sources/load.command.js';
 import type { LoadReverter } from '../../src/sources/load.model.js';
@@ -41,10 +43,12 @@ describe('a load', () => {
   let folder: string;
   let sources: SourceService;
   let confirm: Confirm | null;
+  let beforeBatch: (events: readonly IncomingEvent[], loadId: string) => Promise<void>;
 
   beforeEach(async () => {
     world = await createWorld(START_MS);
     confirm = null;
+    beforeBatch = () => Promise.resolve();
     await world.accept([], { source: 'web' });
     await defineSome(world);
     folder = await mkdtemp(join(tmpdir(), 'weft-revert-'));
@@ -73,7 +77,12 @@ describe('a load', () => {
     const service = new LoadService({
       sources,
       loads: new LoadStore(db),
-      acceptor: engine.accept,
+      acceptor: {
+        accept: async (source, events, options) => {
+          await beforeBatch(events, options.loadId);
+          return engine.accept.accept(source, events, options);
+        },
+      },
       checker: engine.accept,
       deadLetters: engine.deadLetters,
       reverter,
@@ -252,14 +261,53 @@ describe('a load', () => {
     expect(await totals()).toEqual({});
   });
 
+  it('that is reverted while it runs stops there, says so, and reports nothing as loaded', async () => {
+    let events: readonly unknown[] = [];
+    beforeBatch = async (batch, id) => {
+      events = batch;
+      beforeBatch = () => Promise.resolve();
+      await world.engine.accept.accept({ id: 2, key: 'shop' }, batch.slice(0, 1), { historical: true, loadId: id });
+      await engineTakesBack(id);
+    };
+    const stopped = await load('good.yaml');
+    expect(stopped).toMatchObject({ code: 1, stdout: '' });
+    expect(stopped.stderr).toContain('the load is being reverted');
+    expect(events).toHaveLength(3);
+    expect(await world.db.query('SELECT status, accepted, duplicates FROM loads')).toEqual([
+      { status: 'reverting', accepted: 0, duplicates: 0 },
+    ]);
+    await world.drain();
+    expect(await totals()).toEqual({});
+    expect(JSON.parse((await load('good.yaml')).stdout)).toMatchObject({ accepted: 3, duplicates: 0 });
+  });
+
+  it('takes no row that is fixed and replayed while it is being reverted', async () => {
+    const { db, clock, engine } = world;
+    const id = loadId(await load('good.yaml'));
+    const [letter] = await db.query<{ id: number }>('SELECT id FROM dead_letters');
+    const acceptor: EventAcceptor = {
+      accept: async (...call) => {
+        await engineTakesBack(id);
+        return engine.accept.accept(...call);
+      },
+    };
+    const letters = createDeadLetters(engine, sources, acceptor, { db, clock });
+    expect(await letters.replay([letter?.id ?? 0], { fix: { total: '99' } })).toMatchObject([
+      { status: 'refused', code: 'LOAD_REVERTED' },
+    ]);
+    await world.drain();
+    expect(await db.query('SELECT state FROM dead_letters')).toEqual([{ state: 'discarded' }]);
+    expect(await totals()).toEqual({});
+  });
+
   it('that another process is at is not gone on with once it is reverted', async () => {
     const id = loadId(await load('good.yaml'));
     await engineTakesBack(id);
-    const late = await world.engine.accept.accept({ id: 2, key: 'shop' }, [aTrack('buy', { user_id: 'u9' })], {
+    const late = world.engine.accept.accept({ id: 2, key: 'shop' }, [aTrack('buy', { user_id: 'u9' })], {
       historical: true,
       loadId: id,
     });
-    expect(late).toEqual([{ status: 'duplicate' }]);
+    await expect(late).rejects.toMatchObject({ code: 'CONFLICT', where: id });
     const store = new LoadStore(world.db);
     const counts = { rowsRead: 1, rowsSkipped: 0, accepted: 1, duplicates: 0, refused: 0, dropped: {} };
     await expect(store.update(id, 'done', counts, 0)).rejects.toThrow('reverted while it ran');
