@@ -21,7 +21,10 @@ export interface ServedWeft {
   readonly writeKey: string;
   readonly adminKey: string;
   /** A key for pages of these origins. */
-  createEdgeKey(origins: readonly string[]): Promise<{ readonly secret: string; readonly signingSecret: string }>;
+  createEdgeKey(
+    origins: readonly string[],
+    ratePerSecond?: number,
+  ): Promise<{ readonly secret: string; readonly signingSecret: string }>;
   /** A segment that pages may be told of. */
   defineEdgeSegment(key: string, expression: string): Promise<void>;
   /** The data of an answer that must have no errors. */
@@ -87,7 +90,7 @@ export async function serveWeft(): Promise<ServedWeft> {
     url,
     writeKey: (await createKey({ name: 'site', scopes: ['INGEST'], source: 'web' })).secret,
     adminKey,
-    createEdgeKey: (origins) => createKey({ name: 'pages', scopes: ['EDGE'], origins }),
+    createEdgeKey: (origins, ratePerSecond) => createKey({ name: 'pages', scopes: ['EDGE'], origins, ratePerSecond }),
     defineEdgeSegment: async (key, expression) => {
       const outcomes = await ask<Record<string, { readonly __typename: string }>>(
         `mutation ($segment: SegmentInput!, $key: String!) {

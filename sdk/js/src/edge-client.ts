@@ -1,5 +1,8 @@
+import { askWithin } from './ask-within.js';
+import { createPace } from './pace.js';
+import type { Problem } from './problem.js';
 import type { Profile } from './profile.model.js';
-import type { Later } from './runtime.js';
+import type { Runtime } from './runtime.js';
 
 /**
  * The id of the stored document `EdgeProfile`, which every Weft has: the SHA-256 of its text. A key for browsers may ask
@@ -29,41 +32,70 @@ export interface EdgeQuestion {
   readonly revalidate?: boolean | undefined;
 }
 
-/** Why there is no answer: the time was over or the network down (0), or the status that Weft answered with. */
-export type EdgeAnswer = { readonly profile: Profile } | { readonly profile: null; readonly status: number };
-
-export interface EdgeClientOptions {
+export interface EdgeClientOptions extends Pick<Runtime, 'later' | 'now' | 'random'> {
   readonly url: string;
   readonly edgeKey: string;
-  readonly later: Later;
+  /** Told why there is no profile; not where nothing was asked, because the last answer said to wait. */
+  readonly onProblem: (problem: Problem) => void;
 }
 
-/** Asks `edgeProfile` by GET, which needs no preflight and may be answered by a cache on the way. Never rejects. */
-export function createEdgeClient({ url, edgeKey, later }: EdgeClientOptions) {
-  return async ({ identifier, deadlineMs, after, revalidate }: EdgeQuestion): Promise<EdgeAnswer> => {
+/** As much of an answer as is read. */
+interface Answer {
+  readonly data?: { readonly edgeProfile?: Profile | null } | null;
+  readonly errors?: readonly { readonly message: string; readonly extensions?: { code?: string; hint?: string } }[];
+}
+
+/**
+ * Asks `edgeProfile` by GET, which needs no preflight and may be answered by a cache on the way. Never
+ * rejects; null where there is no answer.
+ *
+ * Where Weft refuses, nothing is asked for a while: five minutes where the key is wrong, or not for this page; else as long
+ * as `Retry-After` says, and longer each time. A network that is down does not answer, and is tried each time.
+ */
+export function createEdgeClient({ url, edgeKey, later, now, random, onProblem }: EdgeClientOptions) {
+  const pace = createPace({ now, random });
+
+  return async ({ identifier, deadlineMs, after, revalidate }: EdgeQuestion): Promise<Profile | null> => {
+    if (pace.waitMs() > 0) return null;
     const serverMs = Math.min(MAX_SERVER_DEADLINE_MS, Math.ceil(deadlineMs * SERVER_SHARE));
     const query = new URLSearchParams({
       key: edgeKey,
       documentId: EDGE_DOCUMENT_ID,
       variables: JSON.stringify({ identifier, deadlineMs: serverMs, after }),
     });
-    const abort = new AbortController();
-    const callOff = later(() => abort.abort(), deadlineMs);
-    try {
-      const response = await fetch(`${url}/graphql?${query.toString()}`, {
-        credentials: 'omit',
-        signal: abort.signal,
-        ...(revalidate === true ? { cache: 'no-cache' } : {}),
-      });
-      const { data } = (await response.json()) as { data?: { edgeProfile?: Profile | null } | null };
-      const profile = data?.edgeProfile;
-      return profile == null ? { profile: null, status: response.status } : { profile };
-    } catch {
-      return { profile: null, status: 0 };
-    } finally {
-      callOff();
-    }
+    let status = 0;
+    return askWithin(
+      `${url}/graphql?${query.toString()}`,
+      revalidate === true ? { cache: 'no-cache' } : {},
+      deadlineMs,
+      later,
+      async (response) => {
+        ({ status } = response);
+        // Answers that were under way together are one failure.
+        if (!response.ok && pace.waitMs() <= 0) pace.refused(response);
+        const { data, errors } = (await response.json()) as Answer;
+        const profile = data?.edgeProfile;
+        if (profile == null) {
+          onProblem(refusal(status, errors?.[0]));
+          return null;
+        }
+        pace.taken();
+        return profile;
+      },
+      (isLate) => {
+        onProblem(isLate ? LATE : status > 0 ? refusal(status) : UNREACHABLE);
+        return null;
+      },
+    );
   };
+}
+
+const LATE: Problem = { code: 'PROFILE_LATE', message: 'no profile in time' };
+const UNREACHABLE: Problem = { code: 'PROFILE_UNREACHABLE', message: 'offline, or the url is wrong' };
+
+function refusal(status: number, error?: NonNullable<Answer['errors']>[0]): Problem {
+  const { code: cause, hint } = error?.extensions ?? {};
+  return { code: 'PROFILE_REFUSED', message: error?.message ?? `Weft answered ${status}`, cause, hint };
 }
 
 export type EdgeClient = ReturnType<typeof createEdgeClient>;

@@ -20,7 +20,8 @@ export interface EventQueue {
   /** The oldest, as many as fit the limits, but at least one if there is any; without those that `skips` names. */
   peek(limits: BatchLimits, skips: (key: string) => boolean): QueuedEvent[];
   remove(events: readonly { readonly key: string }[]): void;
-  size(): { readonly events: number; readonly bytes: number };
+  /** How many events wait. */
+  size(): number;
   clear(): void;
 }
 
@@ -28,8 +29,8 @@ export interface EventQueueOptions {
   readonly store: KeyValueStore;
   /** Of the keys in the store. */
   readonly prefix: string;
-  readonly maxEvents: number;
-  readonly maxBytes: number;
+  readonly maxQueuedEvents: number;
+  readonly maxQueuedBytes: number;
   readonly now: () => number;
   /** Of this page among the tabs. */
   readonly pageId: string;
@@ -49,7 +50,6 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
       .keys(prefix)
       .sort()
       .map((key) => ({ key, bytes: parseInt(key.slice(prefix.length).split('.')[2] ?? '', 36) || 0 }));
-  const total = (of: readonly { bytes: number }[]): number => of.reduce((sum, { bytes }) => sum + bytes, 0);
   const remove: EventQueue['remove'] = (events) => {
     for (const { key } of events) store.remove(key);
   };
@@ -59,9 +59,12 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
       const bytes = byteLength(json);
       const key = prefix + [base36(now(), 9), base36(count++, 6), bytes.toString(36), pageId].join('.');
       const waiting = entries();
-      let sum = total(waiting) + bytes;
+      let sum = waiting.reduce((total, each) => total + each.bytes, bytes);
       let dropped = 0;
-      while (dropped < waiting.length && (waiting.length - dropped >= options.maxEvents || sum > options.maxBytes)) {
+      while (
+        dropped < waiting.length &&
+        (waiting.length - dropped >= options.maxQueuedEvents || sum > options.maxQueuedBytes)
+      ) {
         sum -= waiting[dropped++]?.bytes ?? 0;
       }
       remove(waiting.slice(0, dropped));
@@ -83,10 +86,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
       return batch;
     },
     remove,
-    size: () => {
-      const waiting = entries();
-      return { events: waiting.length, bytes: total(waiting) };
-    },
+    size: () => entries().length,
     clear: () => remove(entries()),
   };
 }

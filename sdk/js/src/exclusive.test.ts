@@ -7,12 +7,12 @@ function tabs(owners: readonly string[]) {
   const store = createStore(null);
   let nowMs = 0;
   let sleepers: (() => void)[] = [];
-  const open = (owner: string): Exclusive =>
+  const open = (pageId: string): Exclusive =>
     createExclusive({
       locks: undefined,
       store,
       name: 'sender',
-      owner,
+      pageId,
       leaseMs: 10_000,
       now: () => nowMs,
       sleep: () => new Promise((resolve) => sleepers.push(resolve)),
@@ -89,7 +89,7 @@ describe('Web Locks that cannot be used, as in a sandboxed frame', () => {
       locks: { request, query: request },
       store: createStore(null),
       name: 'sender',
-      owner: 'a',
+      pageId: 'a',
       leaseMs: 10_000,
       now: () => 0,
       sleep: () => Promise.resolve(),

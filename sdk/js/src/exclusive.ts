@@ -15,7 +15,7 @@ export interface ExclusiveOptions extends Pick<Runtime, 'now' | 'sleep'> {
   readonly locks: LockManager | undefined;
   readonly store: KeyValueStore;
   readonly name: string;
-  readonly owner: string;
+  readonly pageId: string;
   readonly leaseMs: number;
 }
 
@@ -29,22 +29,22 @@ const SETTLE_MS = 50;
  * drops messages that it has.
  */
 export function createExclusive(options: ExclusiveOptions): Exclusive {
-  const { store, name, owner, now, sleep } = options;
+  const { store, name, pageId, now, sleep } = options;
   let { locks } = options;
-  const claim = (): void => store.set(name, `${owner} ${now() + options.leaseMs}`);
+  const claim = (): void => store.set(name, `${pageId} ${now() + options.leaseMs}`);
   const holder = (): string | null => {
     const [who = '', until = ''] = store.get(name)?.split(' ') ?? [];
     return Number(until) > now() ? who : null;
   };
   const release = (): void => {
-    if (holder() === owner) store.remove(name);
+    if (holder() === pageId) store.remove(name);
   };
   const runWithLease = async (task: () => Promise<void>): Promise<boolean> => {
     const found = holder();
-    if (found !== null && found !== owner) return false;
+    if (found !== null && found !== pageId) return false;
     claim();
     await sleep(SETTLE_MS);
-    if (holder() !== owner) return false;
+    if (holder() !== pageId) return false;
     await task();
     release();
     return true;

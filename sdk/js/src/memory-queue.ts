@@ -38,7 +38,7 @@ export function createMemoryQueue(maxEvents: number, maxBytes: number): EventQue
       return batch;
     },
     remove,
-    size: () => ({ events: waiting.size, bytes: bytesWaiting }),
+    size: () => waiting.size,
     clear: () => {
       waiting.clear();
       bytesWaiting = 0;

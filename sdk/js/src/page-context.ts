@@ -6,14 +6,12 @@ const LIBRARY = { name: '@weft/js', version: VERSION };
 /** Where an event happened, in the form of Segment's `context`; beyond the library nothing outside a browser. */
 export function pageContext(): Record<string, unknown> {
   if (!isBrowser()) return { library: LIBRARY };
-  const { search } = location;
-  const campaign = campaignOf(search);
   return {
     library: LIBRARY,
     locale: navigator.language,
     userAgent: navigator.userAgent,
     page: pageProperties(),
-    ...(campaign === null ? {} : { campaign }),
+    campaign: campaignOf(location.search),
   };
 }
 
@@ -31,10 +29,10 @@ export function pageProperties(): Record<string, string> {
 }
 
 /** `utm_source=mail` becomes `{ source: 'mail' }`; `utm_campaign` is the `name`. */
-function campaignOf(search: string): Record<string, string> | null {
-  const campaign: Record<string, string> = {};
+function campaignOf(search: string): Record<string, string> | undefined {
+  let campaign: Record<string, string> | undefined;
   for (const [name, value] of new URLSearchParams(search)) {
-    if (name.startsWith('utm_')) campaign[name === 'utm_campaign' ? 'name' : name.slice(4)] = value;
+    if (name.startsWith('utm_')) (campaign ??= {})[name === 'utm_campaign' ? 'name' : name.slice(4)] = value;
   }
-  return Object.keys(campaign).length > 0 ? campaign : null;
+  return campaign;
 }

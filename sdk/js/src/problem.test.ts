@@ -12,6 +12,18 @@ it('a problem is on the console once for each code', () => {
   expect(warn.mock.calls).toEqual([['weft: what (REFUSED)'], ['weft: what (QUEUE_FULL)']]);
 });
 
+it('a refusal is on the console with what Weft says of it, once for each of its codes', () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const tell = warnOnce();
+  for (const cause of ['FORBIDDEN', 'FORBIDDEN', 'RATE_LIMITED']) {
+    tell({ code: 'PROFILE_REFUSED', message: 'not here', cause, hint: 'ask elsewhere' });
+  }
+  expect(warn.mock.calls).toEqual([
+    ['weft: not here (FORBIDDEN) ask elsewhere'],
+    ['weft: not here (RATE_LIMITED) ask elsewhere'],
+  ]);
+});
+
 it('a listener that throws stops nothing', () => {
   const tell = withoutErrors(() => {
     throw new Error('of the page');

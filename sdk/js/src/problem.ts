@@ -1,7 +1,17 @@
 /** Something that went wrong in the background; the client itself never throws at a page. Holds no personal data. */
 export interface Problem {
-  readonly code: 'NOT_AN_EVENT' | 'REFUSED' | 'QUEUE_FULL' | 'KEY_REFUSED' | 'NO_PROFILE';
+  readonly code:
+    | 'NOT_AN_EVENT'
+    | 'REFUSED'
+    | 'QUEUE_FULL'
+    | 'KEY_REFUSED'
+    | 'PROFILE_LATE'
+    | 'PROFILE_UNREACHABLE'
+    | 'PROFILE_REFUSED';
   readonly message: string;
+  /** The code of Weft's answer, as `FORBIDDEN`, and what it says can be done. */
+  readonly cause?: string | undefined;
+  readonly hint?: string | undefined;
   /** How many events were lost by it. */
   readonly events?: number;
 }
@@ -22,9 +32,10 @@ export function withoutErrors(listener: ProblemListener): ProblemListener {
 /** Warns on the console, once for each code. */
 export function warnOnce(): ProblemListener {
   const said = new Set<string>();
-  return ({ code, message }) => {
+  return ({ message, hint = '', ...problem }) => {
+    const code = problem.cause ?? problem.code;
     if (said.has(code)) return;
     said.add(code);
-    console.warn(`weft: ${message} (${code})`);
+    console.warn(`weft: ${message} (${code}) ${hint}`.trim());
   };
 }

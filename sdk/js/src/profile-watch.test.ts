@@ -83,16 +83,21 @@ describe('who listens for changes of segments', () => {
     expect(known.delays()).toEqual([30_000]);
   });
 
-  it('asks a few times more, each time later, where the answer does not count the last events', async () => {
+  it('asks again, each time later up to the interval, where no answer came or one without the last events', async () => {
     const { answers, listen, elapse, delays } = world();
     listen();
     const seen: number[] = [];
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 8; i++) {
       answers.push(aProfile([], { degraded: true }));
       await elapse();
       seen.push(...delays());
     }
-    expect(seen).toEqual([500, 1_000, 2_000, 4_000, 30_000, 500]);
+    expect(seen).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    await elapse();
+    expect(delays()).toEqual([30_000]);
+    answers.push(aProfile([], { degraded: true }));
+    await elapse();
+    expect(delays()).toEqual([500]);
   });
 
   it('asks again soon after events were sent, and once for several', async () => {

@@ -33,9 +33,8 @@ export interface ProfileWatchOptions extends Pick<Runtime, 'later' | 'random'> {
 
 /** Between a nudge and the question, so that several are one. */
 const NUDGE_MS = 50;
-/** Until an answer that did not count the visitor's last events is asked for again; it doubles. */
+/** Until it is asked again where no answer came, or one without the visitor's last events; doubles up to the interval. */
 const AGAIN_MS = 500;
-const MAX_AGAIN = 4;
 
 /** Asks as long as somebody listens: at once where nothing is known, when nudged, and at an interval while visible. */
 export function createProfileWatch(options: ProfileWatchOptions): ProfileWatch {
@@ -57,10 +56,10 @@ export function createProfileWatch(options: ProfileWatchOptions): ProfileWatch {
     const seen = nudges;
     const isFresh = !options.isVisible() || (await options.refresh());
     isAsking = false;
-    attempts = isFresh || attempts >= MAX_AGAIN ? 0 : attempts + 1;
-    if (nudges !== seen) schedule(NUDGE_MS);
-    else if (attempts > 0) schedule(AGAIN_MS * 2 ** (attempts - 1));
-    else schedule(options.refreshMs * (0.9 + options.random() / 5));
+    const usualMs = options.refreshMs * (0.9 + options.random() / 5);
+    const againMs = isFresh ? usualMs : AGAIN_MS * 2 ** attempts;
+    attempts = isFresh ? 0 : attempts + 1;
+    schedule(nudges === seen ? Math.min(usualMs, againMs) : NUDGE_MS);
   };
   const replace = (profile: Profile): void => {
     const before = current.segments;

@@ -15,11 +15,12 @@ export function backoffMs(failures: number, random: number): number {
 }
 
 /**
- * The wait that `Retry-After` asks for, in seconds or as a date (RFC 9110, section 10.2.3), at most an hour; null where
- * it says nothing that can be understood.
+ * The wait that `Retry-After` asks for, in seconds or as a date (RFC 9110, section 10.2.3), at most an hour; 0 where it
+ * says nothing that can be understood.
  */
-export function retryAfterMs(header: string | null, nowMs: number): number | null {
-  if (header === null) return null;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
-  return Number.isNaN(ms) ? null : Math.min(MOST_ASKED_MS, Math.max(0, ms));
+export function retryAfterMs(answer: Pick<Response, 'headers'> | null, nowMs: number): number {
+  const text = answer?.headers.get('retry-after') ?? '';
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  // Not a number: 0.
+  return Math.min(MOST_ASKED_MS, Math.max(0, ms || 0));
 }

@@ -1,4 +1,5 @@
-import { Delivery, type DeliveryStats } from './delivery.js';
+import { createDelivery } from './delivery.js';
+import type { Delivery, DeliveryStats } from './delivery.model.js';
 import { createEdgeClient, type EdgeIdentifier } from './edge-client.js';
 import { isUnguessable, newUuid } from './ids.js';
 import { createMemoryQueue } from './memory-queue.js';
@@ -9,7 +10,7 @@ import { signIdentifier } from './sign-identifier.js';
 import { systemRuntime } from './runtime.js';
 import { COOKIE_NAME, readCookie } from './visitor.js';
 
-export type { DeliveryStats } from './delivery.js';
+export type { DeliveryStats } from './delivery.model.js';
 export type { EdgeIdentifier } from './edge-client.js';
 export { dehydrate, type WeftState } from './hydration.js';
 export type { Problem } from './problem.js';
@@ -81,7 +82,7 @@ export function createWeftServer(options: WeftServerOptions): WeftServer {
   const { edgeKey, deadlineMs = 150, maxConcurrent = 200 } = options;
   const onProblem = withoutErrors(options.onProblem ?? warnOnce());
   const url = options.url.replace(/\/+$/, '');
-  const ask = edgeKey === undefined ? null : createEdgeClient({ url, edgeKey, later: systemRuntime.later });
+  const ask = edgeKey === undefined ? null : createEdgeClient({ url, edgeKey, ...systemRuntime, onProblem });
   const delivery = deliveryOf(options, url, onProblem);
   let asking = 0;
 
@@ -91,11 +92,7 @@ export function createWeftServer(options: WeftServerOptions): WeftServer {
     asking += 1;
     try {
       const identifier = signed(question.identifier, options.signingSecret);
-      const answer = await ask({ identifier, deadlineMs: question.deadlineMs ?? deadlineMs, after: question.after });
-      if (answer.profile === null) {
-        onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${answer.status})` });
-      }
-      const found = answer.profile;
+      const found = await ask({ identifier, deadlineMs: question.deadlineMs ?? deadlineMs, after: question.after });
       return found === null || (found.degraded && found.asOf === null) ? otherwise : found;
     } catch {
       // An identifier that cannot be signed.
@@ -147,7 +144,7 @@ function signed(identifier: EdgeIdentifier, secret: string | undefined): EdgeIde
 function deliveryOf(options: WeftServerOptions, url: string, onProblem: (problem: Problem) => void): Delivery | null {
   const { writeKey, maxQueuedEvents = 10_000, maxQueuedBytes = 10_000_000, flushDelayMs = 200 } = options;
   if (writeKey === undefined) return null;
-  return new Delivery({
+  return createDelivery({
     url,
     writeKey,
     flushDelayMs,

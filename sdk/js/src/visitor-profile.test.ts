@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createConsentGate } from './consent-gate.js';
-import type { EdgeAnswer, EdgeQuestion } from './edge-client.js';
-import type { Problem } from './problem.js';
+import type { EdgeQuestion } from './edge-client.js';
 import type { Profile } from './profile.model.js';
 import { createStore } from './storage.js';
 import { createVisitor } from './visitor.js';
@@ -22,8 +21,7 @@ function world() {
   const store = createStore(null);
   const visitor = createVisitor(store, 'weft:');
   const gate = createConsentGate('granted');
-  const questions: (EdgeQuestion & { answer: (answer: EdgeAnswer) => void })[] = [];
-  const problems: Problem[] = [];
+  const questions: (EdgeQuestion & { answer: (answer: Profile | null) => void })[] = [];
   const clock = { nowMs: 1_000_000 };
   const profile = createVisitorProfile({
     ask: (question) =>
@@ -43,9 +41,8 @@ function world() {
     random: () => 0,
     later: () => () => undefined,
     sleep: () => Promise.resolve(),
-    onProblem: (problem) => problems.push(problem),
   });
-  return { profile, questions, problems, gate, clock };
+  return { profile, questions, gate, clock };
 }
 
 describe('what is asked about a visitor', () => {
@@ -58,7 +55,7 @@ describe('what is asked about a visitor', () => {
     const { profile, questions } = made;
     const answers = [profile.ask(), profile.ask()];
     expect(questions).toHaveLength(1);
-    questions[0]?.answer({ profile: aProfile(['vip']) });
+    questions[0]?.answer(aProfile(['vip']));
     expect((await Promise.all(answers)).map(({ segments }) => segments)).toEqual([['vip'], ['vip']]);
     void profile.ask();
     expect(questions).toHaveLength(2);
@@ -70,9 +67,9 @@ describe('what is asked about a visitor', () => {
     profile.sent('token-1');
     const after = profile.ask();
     expect(questions.map((question) => question.after)).toEqual([undefined, 'token-1']);
-    questions[1]?.answer({ profile: aProfile(['cart_owners']) });
+    questions[1]?.answer(aProfile(['cart_owners']));
     await after;
-    questions[0]?.answer({ profile: aProfile([]) });
+    questions[0]?.answer(aProfile([]));
     await before;
     expect(profile.watch.current().segments).toEqual(['cart_owners']);
   });
@@ -81,11 +78,11 @@ describe('what is asked about a visitor', () => {
     const { profile, questions, clock } = made;
     profile.sent('token-1');
     const first = profile.ask();
-    questions[0]?.answer({ profile: aProfile([], { degraded: true }) });
+    questions[0]?.answer(aProfile([], { degraded: true }));
     await first;
     const second = profile.ask();
     expect(questions[1]?.after).toBe('token-1');
-    questions[1]?.answer({ profile: aProfile([]) });
+    questions[1]?.answer(aProfile([]));
     await second;
     void profile.ask();
     expect(questions[2]?.after).toBeUndefined();
@@ -96,18 +93,17 @@ describe('what is asked about a visitor', () => {
   });
 
   it('is the default of the caller, else of the client, where no answer comes', async () => {
-    const { profile, questions, problems } = made;
+    const { profile, questions } = made;
     const answers = [profile.ask(), profile.ask({ default: { segments: ['nobody'] } })];
-    questions[0]?.answer({ profile: null, status: 503 });
+    questions[0]?.answer(null);
     expect((await Promise.all(answers)).map(({ segments }) => segments)).toEqual([['everybody'], ['nobody']]);
-    expect(problems).toEqual([{ code: 'NO_PROFILE', message: 'no profile came (status 503)' }]);
   });
 
   it('is forgotten with the visitor: an answer that was under way is nobody’s', async () => {
     const { profile, questions } = made;
     const answer = profile.ask();
     profile.forget();
-    questions[0]?.answer({ profile: aProfile(['vip']) });
+    questions[0]?.answer(aProfile(['vip']));
     expect(await answer).toMatchObject({ segments: ['everybody'], degraded: true });
     expect(profile.watch.current().segments).toEqual(['everybody']);
   });

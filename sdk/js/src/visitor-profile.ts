@@ -1,6 +1,5 @@
 import type { ConsentGate } from './consent-gate.js';
 import type { EdgeClient, EdgeIdentifier } from './edge-client.js';
-import type { Problem } from './problem.js';
 import { createProfileWatch, type ProfileWatch } from './profile-watch.js';
 import { defaultProfile, type Profile, type ProfileDefault } from './profile.model.js';
 import type { KeyValueStore } from './storage.js';
@@ -37,7 +36,6 @@ export interface VisitorProfileOptions extends Runtime {
   readonly deadlineMs: number;
   readonly refreshMs: number;
   readonly isVisible: () => boolean;
-  readonly onProblem: (problem: Problem) => void;
 }
 
 /** A token for longer than this says nothing new: the events have been counted long ago. */
@@ -64,13 +62,8 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
   ): Promise<Profile | null> => {
     if (ask === null || !gate.isOpen()) return null;
     const after = lastToken();
-    const answer = await ask({ identifier, deadlineMs, after, revalidate });
-    const { profile } = answer;
-    if (profile === null) {
-      options.onProblem({ code: 'NO_PROFILE', message: `no profile came (status ${answer.status})` });
-    } else if (!profile.degraded && after === lastToken()) {
-      store.remove(tokenKey);
-    }
+    const profile = await ask({ identifier, deadlineMs, after, revalidate });
+    if (profile?.degraded === false && after === lastToken()) store.remove(tokenKey);
     return profile === null || isDefault(profile) ? null : profile;
   };
 
@@ -80,10 +73,10 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
     const turn = ++asked;
     const answer = await question({ namespace: 'anonymous_id', value }, deadlineMs, revalidate);
     // Meanwhile the visitor may have become somebody else, or have withdrawn the consent.
-    if (answer === null || visitor.known() !== value) return { ...watch.current(), degraded: true };
+    const isOurs = answer !== null && visitor.known() === value;
     // One that was overtaken may say what was before.
-    if (turn === asked) watch.adopt(answer);
-    return answer.degraded ? { ...watch.current(), degraded: true } : answer;
+    if (isOurs && turn === asked) watch.adopt(answer);
+    return isOurs && !answer.degraded ? answer : { ...watch.current(), degraded: true };
   };
 
   /** Who asks at the same time, after the same events, shares the answer. */

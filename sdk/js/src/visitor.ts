@@ -39,14 +39,9 @@ export function createVisitor(store: KeyValueStore, prefix: string, cookie: Cook
 
   const writeCookie = (value: string, days: number): void => {
     if (!isBrowser()) return;
-    const attributes = [
-      `path=${path}`,
-      `max-age=${days * 86_400}`,
-      'samesite=lax',
-      ...(domain === undefined ? [] : [`domain=${domain}`]),
-      ...(location.protocol === 'https:' ? ['secure'] : []),
-    ];
-    document.cookie = `${name}=${value}; ${attributes.join('; ')}`;
+    const shared = domain === undefined ? '' : `; domain=${domain}`;
+    const secure = location.protocol === 'https:' ? '; secure' : '';
+    document.cookie = `${name}=${value}; path=${path}; max-age=${days * 86_400}; samesite=lax${shared}${secure}`;
   };
   const read = (): string | null => {
     const found = readCookie(isBrowser() ? document.cookie : null, name) ?? store.get(idKey);

@@ -1,5 +1,6 @@
 import { createConsentGate, type Consent } from './consent-gate.js';
-import { Delivery, LEASE_MS, type DeliveryOptions, type DeliveryStats } from './delivery.js';
+import { createDelivery, LEASE_MS } from './delivery.js';
+import type { Delivery, DeliveryOptions, DeliveryStats } from './delivery.model.js';
 import { createEdgeClient } from './edge-client.js';
 import { createEventQueue } from './event-queue.js';
 import { createExclusive } from './exclusive.js';
@@ -16,7 +17,7 @@ import { createVisitor, type CookieOptions } from './visitor.js';
 import { createVisitorProfile, type ProfileOptions } from './visitor-profile.js';
 
 export type { Consent } from './consent-gate.js';
-export type { DeliveryStats } from './delivery.js';
+export type { DeliveryStats } from './delivery.model.js';
 export type { EdgeIdentifier } from './edge-client.js';
 export type { WeftState } from './hydration.js';
 export type { Problem } from './problem.js';
@@ -101,7 +102,7 @@ export function createWeft(options: WeftOptions): Weft {
   const store = createStore(localArea());
   const visitor = createVisitor(store, prefix, options.cookie);
   const { watch, ask, sent, forget } = createVisitorProfile({
-    ask: edgeKey === undefined ? null : createEdgeClient({ url, edgeKey, later: systemRuntime.later }),
+    ask: edgeKey === undefined ? null : createEdgeClient({ url, edgeKey, ...systemRuntime, onProblem }),
     visitor,
     gate,
     store,
@@ -112,7 +113,6 @@ export function createWeft(options: WeftOptions): Weft {
     refreshMs: Math.max(MIN_REFRESH_MS, options.refreshMs ?? 30_000),
     isVisible: () => !isBrowser() || document.visibilityState === 'visible',
     ...systemRuntime,
-    onProblem,
   });
   const delivery = deliveryOf(options, store, prefix, { url, isAllowed: gate.isOpen, onProblem, onToken: sent });
 
@@ -141,10 +141,10 @@ export function createWeft(options: WeftOptions): Weft {
   listenToPage({
     hidden: () => delivery?.leave(),
     visible: watch.nudge,
-    online: () => delivery?.wake(),
+    online: () => void delivery?.flush(),
   });
   // What an earlier page left.
-  delivery?.wake();
+  void delivery?.flush();
 
   return {
     identify: (userId, traits = {}) => {
@@ -186,23 +186,23 @@ function deliveryOf(
   const { writeKey, maxQueuedEvents = 1_000, maxQueuedBytes = 1_000_000, flushDelayMs = 200 } = options;
   if (writeKey === undefined) return null;
   const pageId = newUuid().slice(0, 8);
-  return new Delivery({
+  return createDelivery({
     ...hooks,
     writeKey,
     flushDelayMs,
     queue: createEventQueue({
       store,
       prefix: `${prefix}event:`,
-      maxEvents: maxQueuedEvents,
-      maxBytes: maxQueuedBytes,
-      now: systemRuntime.now,
+      maxQueuedEvents,
+      maxQueuedBytes,
       pageId,
+      ...systemRuntime,
     }),
     exclusive: createExclusive({
       locks: isBrowser() ? navigator.locks : undefined,
       store,
       name: `${prefix}sender`,
-      owner: pageId,
+      pageId,
       leaseMs: LEASE_MS,
       ...systemRuntime,
     }),

@@ -13,7 +13,7 @@ import {
   type Problem,
   type WeftServer,
 } from '../src/server.js';
-import type { SegmentChange, WeftOptions } from '../src/weft.js';
+import type { SegmentChange, Weft, WeftOptions } from '../src/weft.js';
 import { startShop, type InPage, type Shop } from './support/shop.js';
 
 /* Both clients ask a Weft that runs as it is deployed; a proxy makes it slow. */
@@ -90,7 +90,7 @@ describe('the client of a server', () => {
       .toEqual(['buyers']);
     problems.length = 0;
     expect(await signing.segments({ identifier: anonymous('guest-7') })).toEqual([]);
-    expect(problems).toMatchObject([{ code: 'NO_PROFILE' }]);
+    expect(problems).toMatchObject([{ code: 'PROFILE_REFUSED', cause: 'FORBIDDEN' }]);
   });
 
   it.each([
@@ -112,7 +112,7 @@ describe('the client of a server', () => {
       traits: { country: 'AT' },
       scores: [],
     });
-    expect(problems).toMatchObject([{ code: 'NO_PROFILE' }]);
+    expect(problems).toMatchObject([{ code: 'PROFILE_REFUSED', cause: 'FORBIDDEN' }]);
   });
 
   it('answers with the default within the deadline where Weft is slow', async () => {
@@ -133,6 +133,24 @@ describe('the client of a server', () => {
       const profile = await client(more).profile({ identifier: anonymous(newAnonymousId()) });
       expect(profile).toMatchObject({ degraded: true, asOf: null, segments: [] });
     }
+  });
+
+  it('tells a deadline, a network that is down, and each refusal of Weft apart', async () => {
+    const nobody = `http://127.0.0.1:${String(await freePort())}`;
+    const identifier = anonymous(newAnonymousId());
+    await client({ url: nobody }).segments({ identifier });
+    await client({ edgeKey: weft.writeKey }).segments({ identifier });
+    await client({ edgeKey: edge.secret.slice(0, -1) }).segments({ identifier });
+    proxy.setDelay(Infinity);
+    await client().segments({ identifier, deadlineMs: 50 });
+    expect(problems).toMatchObject([
+      { code: 'PROFILE_UNREACHABLE' },
+      { code: 'PROFILE_REFUSED', cause: 'UNAUTHENTICATED', message: 'the API key is missing or not valid' },
+      { code: 'PROFILE_REFUSED', cause: 'UNAUTHENTICATED' },
+      { code: 'PROFILE_LATE' },
+    ]);
+    expect(problems[1]?.hint).toBe('this looks like a write key; page views take an edge key, weft_e_…');
+    expect(problems[2]?.hint).toContain('weft_e_ and 43 letters and digits');
   });
 
   it('asks no more at once than it may', async () => {
@@ -214,6 +232,7 @@ describe.skipIf(path === null)('the client in a browser', () => {
     page.evaluate((name) => (globalThis as unknown as InPage).weft.track(name), event);
   const segments = (): Promise<readonly string[]> =>
     page.evaluate(() => (globalThis as unknown as InPage).weft.segments());
+  const profileNow = () => page.evaluate(() => (globalThis as unknown as InPage).weft.profile());
   /** What is known at present, once it is not the default. */
   const ready = () => page.evaluate(() => (globalThis as unknown as InPage).weft.ready);
 
@@ -288,16 +307,58 @@ describe.skipIf(path === null)('the client in a browser', () => {
     expect(await profile()).toMatchObject({ segments: ['everybody'], degraded: true, asOf: null });
   });
 
-  it('shows the default on a page of an origin that the key does not name', async () => {
+  it.each([
+    [
+      'of an origin that the key does not name',
+      () => edge.secret,
+      'is not allowed for pages of',
+      'weft keys origins weft_e_',
+    ],
+    ['with a key of another kind', () => weft.writeKey, 'is missing or not valid', 'this looks like a write key'],
+    ['with a key that is none', () => `weft_e_${'0'.repeat(43)}`, 'is missing or not valid', 'weft keys list'],
+  ])('shows the default on a page %s, says why, and asks no more', async (_name, edgeKey, message, hint) => {
     const stranger = await startShop({
-      client: () => ({ url: proxy.url, edgeKey: edge.secret, default: { segments: ['everybody'] } }),
+      client: () => ({ url: proxy.url, edgeKey: edgeKey(), default: { segments: ['everybody'] } }),
     });
+    const warnings: string[] = [];
+    page.on('console', (said) => said.type() === 'warning' && warnings.push(said.text()));
     try {
       await page.goto(stranger.url);
-      expect(await segments()).toEqual(['everybody']);
+      proxy.methods.length = 0;
+      for (let i = 0; i < 3; i += 1) expect(await segments()).toEqual(['everybody']);
+      expect(proxy.methods).toEqual(['GET']);
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain(message);
+      expect(warnings[0]).toContain(hint);
     } finally {
       await stranger.close();
     }
+  });
+
+  it('asks nothing for a while after 429, and then again', async () => {
+    const slow = await weft.createEdgeKey([shop.url], 1);
+    await page.goto(`${shop.url}/plain`);
+    await page.addScriptTag({ url: `${shop.url}/weft.js` });
+    await page.evaluate(
+      (client) => {
+        const problems: Problem[] = [];
+        const { Weft } = globalThis as unknown as { Weft: { createWeft(of: WeftOptions): Weft } };
+        const made = Weft.createWeft({ ...client, onProblem: (problem) => problems.push(problem) });
+        Object.assign(globalThis, { problems, weft: made });
+      },
+      { url: proxy.url, edgeKey: slow.secret },
+    );
+    const problems = () => page.evaluate(() => (globalThis as unknown as { problems: Problem[] }).problems);
+    const others = { headers: { authorization: `Bearer ${slow.secret}` } };
+    while ((await fetch(`${weft.url}/graphql`, others)).status !== 429);
+    proxy.methods.length = 0;
+    await page.evaluate(async () => {
+      for (let i = 0; i < 5; i += 1) await (globalThis as unknown as InPage).weft.segments();
+    });
+    expect(proxy.methods).toEqual(['GET']);
+    expect(await problems()).toMatchObject([{ code: 'PROFILE_REFUSED', cause: 'RATE_LIMITED' }]);
+    await expect.poll(async () => (await profileNow()).degraded, { timeout: 10_000 }).toBe(false);
+    expect(await problems()).toHaveLength(1);
   });
 
   it('asks for a user by the signature that the server of the site made', async () => {

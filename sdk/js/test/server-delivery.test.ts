@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Delivery } from '../src/delivery.js';
+import { createDelivery } from '../src/delivery.js';
+import type { Delivery } from '../src/delivery.model.js';
 import { createMemoryQueue } from '../src/memory-queue.js';
 import type { Problem } from '../src/problem.js';
 import { createWeftServer, type WeftServer, type WeftServerOptions } from '../src/server.js';
@@ -231,7 +232,7 @@ describe('whatever happens on the way', () => {
   /** A delivery for which a second is two milliseconds. */
   function hurriedDelivery(): Delivery {
     const factor = 500;
-    return new Delivery({
+    return createDelivery({
       url: site.url,
       writeKey: site.writeKey,
       queue: createMemoryQueue(1_000, 1_000_000),
