@@ -15,10 +15,12 @@ import {
   type ProfileWork,
 } from './segments/profile-work.model.js';
 import {
+  glanceAt,
   identifierKey,
   packProfile,
   profileKey,
   unpackSnapshot,
+  type ProfileGlance,
   type ProfileSnapshot,
 } from './segments/profile-snapshot.model.js';
 
@@ -124,15 +126,15 @@ export class ProfileSnapshotReader {
    * The profile of an identifier where the memory of this process holds it; undefined where somebody has to be asked,
    * which is also how one that is unknown shows.
    */
-  atHand(identifierId: Uuid): ProfileSnapshot | undefined {
+  atHand(identifierId: Uuid): ProfileGlance | undefined {
     const store = this.#parts.store();
     let owner = store.getNow?.(identifierKey(identifierId))?.bytes.toString('latin1');
     for (let hop = 0; owner !== undefined && hop <= MAX_ALIAS_HOPS; hop++) {
       const blob = store.getNow?.(profileKey(owner));
       if (blob === null || blob === undefined) return undefined;
-      const unpacked = unpackSnapshot(blob.bytes);
-      if ('profile' in unpacked) return unpacked.profile;
-      owner = unpacked.alias;
+      const found = glanceAt(blob.bytes);
+      if (!('alias' in found)) return found;
+      owner = found.alias;
     }
     return undefined;
   }

@@ -15,7 +15,7 @@ import type { PlanService } from '../plans/plan.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
-import type { ProfileSnapshot } from '../segments/profile-snapshot.model.js';
+import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
@@ -33,7 +33,7 @@ export interface SnapshotSource {
   idsOf(identifierIds: readonly Uuid[]): Promise<(Uuid | null)[]>;
   byIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
   /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
-  atHand(identifierId: Uuid): ProfileSnapshot | undefined;
+  atHand(identifierId: Uuid): ProfileGlance | undefined;
   /** As they are committed, past copies that may be behind by a moment. */
   committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
 }

@@ -1,6 +1,8 @@
 import { Packr } from 'msgpackr';
+import type { JsonValue } from '../events/event.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
+import { MsgpackReader } from '../platform/msgpack-reader.js';
 import type { Trait } from '../profiles/traits.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { ProfileWork } from './profile-work.model.js';
@@ -106,4 +108,107 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
       memberships: memberships.map(([segmentId, since, version, cause]) => ({ segmentId, since, version, cause })),
     },
   };
+}
+
+/** What a page view needs of a stored profile. */
+export interface ProfileGlance {
+  readonly id: Uuid;
+  readonly asOf: number;
+  readonly state: Buffer;
+  segmentIds(): readonly number[];
+  /** The value of each trait, in the order asked; undefined where there is none. */
+  traitValues(asked: TraitNames): readonly (JsonValue | undefined)[];
+}
+
+/** Names of traits, and beside them the same in UTF-8. */
+export interface TraitNames {
+  readonly names: readonly string[];
+  readonly utf8: readonly Buffer[];
+}
+
+export function glanceOf({ id, asOf, state, memberships, traits }: ProfileSnapshot): ProfileGlance {
+  return {
+    id,
+    asOf,
+    state,
+    segmentIds: () => memberships.map(({ segmentId }) => segmentId),
+    traitValues: ({ names }) => names.map((name) => traits.get(name)?.value),
+  };
+}
+
+/**
+ * The same of a blob that is not unpacked but for what is asked, or the id of the profile that it became part of.
+ * @throws RangeError, WeftError INTERNAL for bytes that are damaged or of another format
+ */
+export function glanceAt(bytes: Buffer): ProfileGlance | { readonly alias: Uuid } {
+  const reader = new MsgpackReader(bytes);
+  reader.arrayLength();
+  const format = reader.number();
+  if (format === ALIAS) return { alias: reader.text() };
+  if (format !== FORMAT) throw new WeftError('INTERNAL', `unknown format ${String(format)} of a stored profile`);
+  return new PackedGlance(bytes, reader);
+}
+
+/** Values lie in the order of {@link PackedSnapshot}; where a part begins is known once all before it was gone past. */
+class PackedGlance implements ProfileGlance {
+  readonly asOf: number;
+  readonly #bytes: Buffer;
+  readonly #idAt: number;
+  readonly #traitsAt: number;
+  #stateAt = -1;
+
+  /** @param reader before the id */
+  constructor(bytes: Buffer, reader: MsgpackReader) {
+    this.#bytes = bytes;
+    this.#idAt = reader.at;
+    reader.skip(2);
+    this.asOf = reader.number();
+    reader.skip();
+    this.#traitsAt = reader.at;
+  }
+
+  get id(): Uuid {
+    return new MsgpackReader(this.#bytes, this.#idAt).text();
+  }
+
+  get state(): Buffer {
+    return this.#atState().binary();
+  }
+
+  traitValues({ utf8 }: TraitNames): (JsonValue | undefined)[] {
+    const reader = new MsgpackReader(this.#bytes, this.#traitsAt);
+    const values = new Array<JsonValue | undefined>(utf8.length).fill(undefined);
+    for (let left = reader.arrayLength(); left > 0; left--) {
+      const fields = reader.arrayLength();
+      const index = reader.textAmong(utf8);
+      if (index < 0) reader.skip(fields - 1);
+      else {
+        values[index] = reader.any() as JsonValue;
+        reader.skip(fields - 2);
+      }
+    }
+    this.#stateAt = reader.at;
+    return values;
+  }
+
+  segmentIds(): number[] {
+    const reader = this.#atState();
+    reader.skip();
+    const ids: number[] = [];
+    for (let left = reader.arrayLength(); left > 0; left--) {
+      const fields = reader.arrayLength();
+      ids.push(reader.number());
+      reader.skip(fields - 1);
+    }
+    return ids;
+  }
+
+  #atState(): MsgpackReader {
+    const reader = new MsgpackReader(this.#bytes, this.#stateAt < 0 ? this.#traitsAt : this.#stateAt);
+    if (this.#stateAt < 0) {
+      reader.skip();
+      this.#stateAt = reader.at;
+    }
+    return reader;
+  }
 }

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../events/event.model.js';
-import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ProfileGlance, TraitNames } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 
 export interface EdgeScoreView {
@@ -44,13 +44,14 @@ export class EdgeMarks {
   static readonly #built = new WeakMap<ApiDefinitions, EdgeMarks>();
   /** Keys of segments by id; drafts have no members. */
   readonly segmentKeys: ReadonlyMap<number, string>;
-  readonly traits: readonly string[];
+  readonly #traits: TraitNames;
   readonly models: readonly string[];
 
   private constructor({ stored, traits, edgeModels }: ApiDefinitions) {
     const marked = [...stored.values()].filter(({ edge }) => edge);
     this.segmentKeys = new Map(marked.map(({ id, key }) => [id, key]));
-    this.traits = traits.filter(({ edge }) => edge).map(({ name }) => name);
+    const names = traits.filter(({ edge }) => edge).map(({ name }) => name);
+    this.#traits = { names, utf8: names.map((name) => Buffer.from(name)) };
     this.models = edgeModels;
   }
 
@@ -61,20 +62,22 @@ export class EdgeMarks {
   }
 
   /** The live memberships, by key. */
-  segmentsOf({ memberships }: Pick<ProfileSnapshot, 'memberships'>): string[] {
+  segmentsOf(profile: ProfileGlance): string[] {
     const keys: string[] = [];
-    for (const { segmentId } of memberships) {
+    for (const segmentId of profile.segmentIds()) {
       const key = this.segmentKeys.get(segmentId);
       if (key !== undefined) keys.push(key);
     }
     return keys.length < 2 ? keys : keys.sort();
   }
 
-  traitsOf({ traits }: Pick<ProfileSnapshot, 'traits'>): JsonObject {
+  traitsOf(profile: ProfileGlance): JsonObject {
+    const { names } = this.#traits;
+    const values = profile.traitValues(this.#traits);
     const entries: [string, JsonObject[string]][] = [];
-    for (const name of this.traits) {
-      const trait = traits.get(name);
-      if (trait !== undefined) entries.push([name, trait.value]);
+    for (const [i, name] of names.entries()) {
+      const value = values[i];
+      if (value !== undefined) entries.push([name, value]);
     }
     return Object.fromEntries(entries);
   }

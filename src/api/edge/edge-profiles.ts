@@ -1,7 +1,7 @@
 import type { AppliedOutcome, AppliedWatch } from '../../events/applied-watch.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { CounterHandle, Metrics } from '../../platform/metrics.js';
-import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import { glanceOf, type ProfileGlance, type ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import {
   defaultAnswer,
@@ -39,7 +39,7 @@ export interface EdgeQuestion {
 
 export interface EdgeProfilesOptions {
   /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
-  readonly atHand: (identifierId: Uuid) => ProfileSnapshot | undefined;
+  readonly atHand: (identifierId: Uuid) => ProfileGlance | undefined;
   /** The profile of an identifier; null where it is unknown. */
   readonly read: (identifierId: Uuid) => Promise<ProfileSnapshot | null>;
   /** The same as it is committed, past any copy. */
@@ -101,8 +101,8 @@ export class EdgeProfiles {
     const { afterPos } = question;
     if (afterPos !== null && !this.#options.applied.isPublished(afterPos)) return undefined;
     try {
-      const snapshot = this.#options.atHand(identifierId);
-      return snapshot === undefined ? undefined : this.#known(question, identifierId, snapshot);
+      const profile = this.#options.atHand(identifierId);
+      return profile === undefined ? undefined : this.#known(question, identifierId, profile);
     } catch {
       // The one that waits meets it again, and says so.
       return undefined;
@@ -160,36 +160,37 @@ export class EdgeProfiles {
   ): Promise<Outcome> {
     const snapshot = await read(identifierId);
     if (snapshot === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
-    const answer = this.#known(question, identifierId, snapshot);
-    const outcome = answer === undefined ? await this.#scored(question, identifierId, snapshot) : wholly(answer);
+    const profile = glanceOf(snapshot);
+    const answer = this.#known(question, identifierId, profile);
+    const outcome = answer === undefined ? await this.#scored(question, identifierId, profile) : wholly(answer);
     return awaited === 'late' ? { answer: outcome.answer, cause: 'not_applied' } : outcome;
   }
 
   /** Undefined where a model has to be asked. */
-  #known(question: EdgeQuestion, identifierId: Uuid, snapshot: ProfileSnapshot): EdgeAnswer | undefined {
+  #known(question: EdgeQuestion, identifierId: Uuid, profile: ProfileGlance): EdgeAnswer | undefined {
     const { definitions } = question;
-    const scores = this.#options.scores.known(snapshot, definitions);
-    return scores === undefined ? undefined : this.#remembering(question, identifierId, snapshot, scores);
+    const scores = this.#options.scores.known(profile, definitions);
+    return scores === undefined ? undefined : this.#remembering(question, identifierId, profile, scores);
   }
 
-  async #scored(question: EdgeQuestion, identifierId: Uuid, snapshot: ProfileSnapshot): Promise<Outcome> {
+  async #scored(question: EdgeQuestion, identifierId: Uuid, profile: ProfileGlance): Promise<Outcome> {
     const { definitions } = question;
     try {
-      const scores = await this.#options.scores.ask(snapshot, definitions);
-      return wholly(this.#remembering(question, identifierId, snapshot, scores));
+      const scores = await this.#options.scores.ask(profile, definitions);
+      return wholly(this.#remembering(question, identifierId, profile, scores));
     } catch (error) {
       this.#options.onError(error);
-      return { answer: answerOf(definitions, snapshot, NO_SCORES), cause: 'scoring' };
+      return { answer: answerOf(definitions, profile, NO_SCORES), cause: 'scoring' };
     }
   }
 
   #remembering(
     { definitions }: EdgeQuestion,
     identifierId: Uuid,
-    snapshot: ProfileSnapshot,
+    profile: ProfileGlance,
     scores: readonly EdgeScoreView[],
   ): EdgeAnswer {
-    const answer = answerOf(definitions, snapshot, scores);
+    const answer = answerOf(definitions, profile, scores);
     this.#remembered.set(identifierId, answer, definitions, this.#options.now());
     return answer;
   }
@@ -217,18 +218,14 @@ function wholly(answer: EdgeAnswer): Outcome {
   return { answer, cause: null };
 }
 
-function answerOf(
-  definitions: ApiDefinitions,
-  snapshot: ProfileSnapshot,
-  scores: readonly EdgeScoreView[],
-): EdgeAnswer {
+function answerOf(definitions: ApiDefinitions, profile: ProfileGlance, scores: readonly EdgeScoreView[]): EdgeAnswer {
   const marks = EdgeMarks.of(definitions);
   return {
     known: true,
     degraded: false,
-    asOf: snapshot.asOf,
-    segments: marks.segmentsOf(snapshot),
-    traits: marks.traitsOf(snapshot),
+    asOf: profile.asOf,
+    segments: marks.segmentsOf(profile),
+    traits: marks.traitsOf(profile),
     scores,
   };
 }

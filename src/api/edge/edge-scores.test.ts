@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ManualClock } from '../../platform/clock.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
-import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ProfileGlance } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import { EdgeScores } from './edge-scores.js';
 
@@ -29,8 +29,8 @@ function predict(_scorer: unknown, modelKey: string, row: Prediction[] | readonl
   return Promise.resolve({ modelKey, score: value, validUntil } as Prediction);
 }
 
-const snapshotOf = (id: string, state: number, asOf: number): ProfileSnapshot =>
-  ({ id, asOf, state: Buffer.from([state]) }) as unknown as ProfileSnapshot;
+const snapshotOf = (id: string, state: number, asOf: number): ProfileGlance =>
+  ({ id, asOf, state: Buffer.from([state]) }) as unknown as ProfileGlance;
 
 it('what is remembered of a profile is what its models say now, whatever happened to it, to them and to the clock', async () => {
   const versions = [definitionsOf(1), definitionsOf(2)] as const;

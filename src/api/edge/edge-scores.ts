@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { FeatureRow, Prediction, RowScorer } from '../../scoring/prediction.model.js';
-import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
+import type { ProfileGlance } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import { EdgeMarks, type EdgeScoreView } from './edge-answer.model.js';
 
@@ -44,21 +44,22 @@ export class EdgeScores {
   }
 
   /** What is known without asking a model; undefined where one has to be asked. */
-  known(snapshot: ProfileSnapshot, definitions: ApiDefinitions): readonly EdgeScoreView[] | undefined {
+  known(profile: ProfileGlance, definitions: ApiDefinitions): readonly EdgeScoreView[] | undefined {
     if (EdgeMarks.of(definitions).models.length === 0) return NONE;
     if (this.#definitions !== definitions) return undefined;
-    const found = this.#newer.get(snapshot.id) ?? this.#older.get(snapshot.id);
+    const found = this.#newer.get(profile.id) ?? this.#older.get(profile.id);
     if (found === undefined) return undefined;
-    const t = this.#instantOf(snapshot);
-    if (t < found.fromMs || t >= found.untilMs || !found.state.equals(snapshot.state)) return undefined;
+    const t = this.#instantOf(profile);
+    if (t < found.fromMs || t >= found.untilMs || !found.state.equals(profile.state)) return undefined;
     return found.scores;
   }
 
   /** @throws WeftError NOT_FOUND, OVERLOADED, MODEL_INVALID */
-  async ask(snapshot: ProfileSnapshot, definitions: ApiDefinitions): Promise<readonly EdgeScoreView[]> {
+  async ask(profile: ProfileGlance, definitions: ApiDefinitions): Promise<readonly EdgeScoreView[]> {
     const { features, models, scorer } = definitions;
-    const t = this.#instantOf(snapshot);
-    const state = features.decode(snapshot.state);
+    const t = this.#instantOf(profile);
+    const { state: packed } = profile;
+    const state = features.decode(packed);
     const predictions = await Promise.all(
       EdgeMarks.of(definitions).models.map((model) => {
         const row = models.get(model)?.featureIndexes.map((index) => features.value(state, index, t));
@@ -67,17 +68,17 @@ export class EdgeScores {
       }),
     );
     const scores = predictions.map(viewOf);
-    this.#remember(snapshot, definitions, { state: snapshot.state, fromMs: t, untilMs: leastOf(predictions), scores });
+    this.#remember(profile.id, definitions, { state: packed, fromMs: t, untilMs: leastOf(predictions), scores });
     return scores;
   }
 
   /** Now, but after everything that is folded in. */
-  #instantOf({ asOf }: ProfileSnapshot): number {
+  #instantOf({ asOf }: ProfileGlance): number {
     return Math.max(this.#options.clock.now(), asOf + 1);
   }
 
-  #remember({ id, state }: ProfileSnapshot, definitions: ApiDefinitions, remembered: Remembered): void {
-    if (state.length > MAX_STATE_BYTES) return;
+  #remember(id: Uuid, definitions: ApiDefinitions, remembered: Remembered): void {
+    if (remembered.state.length > MAX_STATE_BYTES) return;
     const isNew = this.#definitions !== definitions;
     if (isNew || this.#newer.size >= MAX_HALF) {
       this.#older = isNew ? new Map<Uuid, Remembered>() : this.#newer;
