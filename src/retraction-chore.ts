@@ -2,7 +2,7 @@ import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { Retraction, RetractedAnchor } from './events/retraction.model.js';
-import type { RetractionStore } from './events/retraction.store.js';
+import { DamagedHistory, type RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
@@ -29,6 +29,7 @@ export interface RetractionChoreParts {
 const MAX_STEP_ANCHORS = 500;
 const MAX_STEP_EVENTS = 5_000;
 const MAX_ATTEMPTS = 8;
+const MAX_PASSED_OVER = 1_000;
 /** Least time between two looks for retractions where there was none. */
 const LOOK_MS = 1_000;
 /** For reading what is left of a single anchor, however long its history is. */
@@ -45,13 +46,16 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
  * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
  *    of the next event that waits, or now. No evaluation so far is later, and none to come is earlier.
- * 4. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
- * 5. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
+ * 5. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
+ * 6. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
   #lookAt = Number.NEGATIVE_INFINITY;
   #reached: { readonly id: Uuid; readonly afterId: Uuid } | null = null;
+  /** Anchors that one retraction, at which it is, passes over until its next failure, and why. */
+  #passedOver: { readonly id: Uuid; readonly damage: Map<Uuid, DamagedHistory> } | null = null;
 
   constructor(parts: RetractionChoreParts) {
     this.#parts = parts;
@@ -80,6 +84,8 @@ export class RetractionChore {
       return await this.#step(definitions, retraction);
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
+      if (error instanceof DamagedHistory && this.#passOver(retraction, error)) return true;
+      this.#passedOver = null;
       pipeline.forget();
       await retractions.fail(db, retraction.id, { reason: reasonOf(error), nowMs: clock.now() });
       observer.retrying(error, retraction.failures + 1);
@@ -91,6 +97,8 @@ export class RetractionChore {
     const { db, clock, pipeline, retractions } = this.#parts;
     const anchors = await this.#nextAnchors(retraction);
     if (anchors.length === 0) {
+      const [damage] = this.#damageTo(retraction).values();
+      if (damage !== undefined) throw damage;
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
     }
     const left = await this.#readLeft(definitions, retraction, anchors);
@@ -108,6 +116,19 @@ export class RetractionChore {
     return true;
   }
 
+  #damageTo({ id }: Retraction): ReadonlyMap<Uuid, DamagedHistory> {
+    return this.#passedOver?.id === id ? this.#passedOver.damage : new Map();
+  }
+
+  /** False where it was passed over already and is all that is left, or where there are too many. */
+  #passOver({ id }: Retraction, error: DamagedHistory): boolean {
+    if (this.#passedOver?.id !== id) this.#passedOver = { id, damage: new Map() };
+    const { damage } = this.#passedOver;
+    if (damage.has(error.anchorId) || damage.size === MAX_PASSED_OVER) return false;
+    damage.set(error.anchorId, error);
+    return true;
+  }
+
   /** Those after the last ones first: what was taken out of an index is in the way of a search from its start. */
   async #nextAnchors(retraction: Retraction): Promise<RetractedAnchor[]> {
     const { db, leases, retractions, maxStepEvents = MAX_STEP_EVENTS } = this.#parts;
@@ -115,9 +136,10 @@ export class RetractionChore {
     const afterId = this.#reached?.id === retraction.id ? this.#reached.afterId : LEAST_ID;
     // Fewer after each failure, down to one: what is too much at once gets done, and who is to blame stands alone.
     const limit = Math.max(1, MAX_STEP_ANCHORS >> (3 * retraction.failures));
-    let found = await retractions.anchors(db, retraction, { parts, afterId, limit });
+    const except = [...this.#damageTo(retraction).keys()];
+    let found = await retractions.anchors(db, retraction, { parts, afterId, limit, except });
     if (found.length === 0 && afterId !== LEAST_ID) {
-      found = await retractions.anchors(db, retraction, { parts, afterId: LEAST_ID, limit });
+      found = await retractions.anchors(db, retraction, { parts, afterId: LEAST_ID, limit, except });
     }
     let events = 0;
     return found.filter((anchor, i) => (events += anchor.events) <= maxStepEvents || i === 0);
@@ -169,6 +191,9 @@ export class RetractionChore {
 
 /** For people to read: other errors than our own may quote what they were about, and are only in the worker's log. */
 function reasonOf(error: unknown): string {
-  if (error instanceof WeftError) return `${error.code}: ${error.message}`;
+  if (error instanceof WeftError) {
+    const { code, message, where } = error;
+    return `${code}: ${message}${where === undefined ? '' : ` (${where})`}`;
+  }
   return `INTERNAL: ${error instanceof Error ? error.name : 'an error'}; the worker's log says more`;
 }

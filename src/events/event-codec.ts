@@ -82,7 +82,7 @@ export class DamagedPayload extends WeftError {}
  * @throws WeftError INTERNAL for a format that is not known: of a newer version, and no fault of the event's
  */
 export function decodeEvent(bytes: Buffer, columns: EventColumns): LoggedEvent {
-  const [type, name, messageId, flat, properties, traits, context, groupId] = parsePlain(bytes, columns.pos);
+  const [type, name, messageId, flat, properties, traits, context, groupId] = parsePlain(bytes, columns);
   const identifiers: Identifier[] = [];
   for (let i = 0; i + 2 < flat.length; i += 3) {
     identifiers.push({ id: flat[i + 2] as Uuid, ns: flat[i] as string, value: flat[i + 1] as string });
@@ -105,11 +105,12 @@ export function decodeEvent(bytes: Buffer, columns: EventColumns): LoggedEvent {
   };
 }
 
-function parsePlain(bytes: Buffer, pos: number): PlainForm {
+function parsePlain(bytes: Buffer, { pos, part }: EventColumns): PlainForm {
+  const where = `event_log.pos ${String(pos)}, partition ${String(part)}`;
   const format = bytes[0];
   if (format !== FORMAT_PLAIN) {
     throw new WeftError('INTERNAL', `event payload has the unknown format ${String(format)}`, {
-      where: `event_log.pos ${String(pos)}`,
+      where,
       hint: 'run a version of Weft at least as new as the one that wrote the event',
     });
   }
@@ -117,9 +118,9 @@ function parsePlain(bytes: Buffer, pos: number): PlainForm {
     const form: unknown = JSON.parse(bytes.toString('utf8', 1));
     if (Array.isArray(form) && form.length === 8 && Array.isArray(form[3])) return form as unknown as PlainForm;
   } catch (cause) {
-    throw new DamagedPayload('INTERNAL', 'event payload is not JSON', { where: `event_log.pos ${String(pos)}`, cause });
+    throw new DamagedPayload('INTERNAL', 'event payload is not JSON', { where, cause });
   }
   throw new DamagedPayload('INTERNAL', 'event payload has an unexpected shape', {
-    where: `event_log.pos ${String(pos)}`,
+    where,
   });
 }

@@ -1,8 +1,9 @@
 import { int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
+import { eventUnlessDamaged, type DamagedRow } from './damaged-rows.model.js';
 import type { LoggedEvent } from './event.model.js';
-import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 
 /** Anchors whose events are read as one history. */
 export interface HistoryGroup {
@@ -18,6 +19,8 @@ export interface HistoryOptions {
   readonly acceptedUntilMs?: number;
   /** Within a group: by time of occurrence, or by acceptance; ties by position. */
   readonly order: 'occurred' | 'accepted';
+  /** Told of each row whose bytes cannot be read, and which is left out. */
+  readonly onDamaged: (row: DamagedRow) => void;
 }
 
 export interface HistoryEvent {
@@ -39,6 +42,7 @@ interface HistoryRow extends EventRow {
  *
  * The database sorts and a cursor hands out pages, so that memory here is bounded however long the histories are.
  * Events that could not be applied (those with a dead letter) are left out, as they have no effect online either.
+ * So is a row whose bytes were damaged since: the histories of all others are right without it.
  */
 export class EventHistoryReader {
   /**
@@ -48,7 +52,7 @@ export class EventHistoryReader {
   async *read(
     tx: Transaction,
     groups: readonly HistoryGroup[],
-    { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order }: HistoryOptions,
+    { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order, onDamaged }: HistoryOptions,
   ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
     const asked = groups.flatMap(({ anchorIds, untilMs }, group) =>
       anchorIds.map((anchorId) => ({ anchorId, group, untilMs })),
@@ -65,7 +69,11 @@ export class EventHistoryReader {
     try {
       for (;;) {
         const rows = await tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
-        if (rows.length > 0) yield rows.map((row) => ({ group: row.grp, event: eventOfRow(row) }));
+        const events = rows.flatMap((row) => {
+          const event = eventUnlessDamaged(row, onDamaged);
+          return event === null ? [] : [{ group: row.grp, event }];
+        });
+        if (events.length > 0) yield events;
         if (rows.length < PAGE_EVENTS) break;
       }
     } finally {

@@ -1,4 +1,4 @@
-import { DamagedPayload, decodeEvent } from './event-codec.js';
+import { decodeEvent } from './event-codec.js';
 import type { LoggedEvent } from './event.model.js';
 
 /** A row of the log, as far as applying or replaying it needs. */
@@ -23,20 +23,5 @@ export function eventOfRow(row: EventRow): LoggedEvent {
     occurredAt: row.occurred_at,
     acceptedAt: row.accepted_at,
     historical: row.historical,
-  });
-}
-
-/**
- * The events whose bytes are not damaged.
- * @throws WeftError INTERNAL for a format that is not known
- */
-export function readableOf(rows: readonly EventRow[]): LoggedEvent[] {
-  return rows.flatMap((row) => {
-    try {
-      return [eventOfRow(row)];
-    } catch (error) {
-      if (error instanceof DamagedPayload) return [];
-      throw error;
-    }
   });
 }

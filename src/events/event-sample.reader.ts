@@ -1,5 +1,6 @@
 import type { Queryable } from '../platform/postgres.js';
-import { EVENT_COLUMNS, readableOf, type EventRow } from './event-row.model.js';
+import { readableOf } from './damaged-rows.model.js';
+import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import type { LoggedEvent } from './event.model.js';
 
 export interface SampleOptions {

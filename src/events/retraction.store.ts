@@ -1,7 +1,9 @@
 import { int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
+import { DamagedPayload } from './event-codec.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 import {
   FIRST_RETRY_MS,
@@ -37,6 +39,40 @@ const PAGE_EVENTS = 2_000;
 const STATEMENT_TIMEOUT = '10min';
 
 type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'finishedAt' | 'failures' | 'reason'>;
+
+interface AnchorsAsk {
+  readonly parts: readonly number[];
+  readonly afterId: Uuid;
+  readonly limit: number;
+  /** Left out. */
+  readonly except: readonly Uuid[];
+}
+
+interface RemainingRow extends EventRow {
+  readonly anchor_id: Uuid;
+}
+
+/** An event that stays cannot be read: what is left of its anchor cannot be worked out. */
+export class DamagedHistory extends WeftError {
+  constructor(
+    readonly anchorId: Uuid,
+    damaged: DamagedPayload,
+  ) {
+    super('INTERNAL', damaged.message, {
+      ...(damaged.where === undefined ? undefined : { where: damaged.where }),
+      hint: 'put the row back from a backup, then ask for it again',
+      cause: damaged,
+    });
+  }
+}
+
+function remainingOf(row: RemainingRow): LoggedEvent {
+  try {
+    return eventOfRow(row);
+  } catch (error) {
+    throw error instanceof DamagedPayload ? new DamagedHistory(row.anchor_id, error) : error;
+  }
+}
 
 /** Rows of `retractions`, and what they take out of the log. */
 export class RetractionStore {
@@ -138,26 +174,27 @@ export class RetractionStore {
     await tx.query('UPDATE retractions SET events = $2, profiles = $3 WHERE id = $1', [id, events, profiles]);
   }
 
-  /** Anchors of these partitions, by rising id, that have events of it; those after `afterId`. */
+  /** Anchors of these partitions, by rising id, that have events of it; those after `afterId`, but for some. */
   async anchors(
     db: Queryable,
     scope: Scope,
-    { parts, afterId, limit }: { readonly parts: readonly number[]; readonly afterId: Uuid; readonly limit: number },
+    { parts, afterId, limit, except }: AnchorsAsk,
   ): Promise<RetractedAnchor[]> {
     return db.query<RetractedAnchor>(
       `SELECT a.anchor_id AS id, a.part, n.events FROM (
          SELECT DISTINCT ON (e.anchor_id) e.anchor_id, e.part FROM event_log e
-         WHERE ${inScope(scope)} AND e.part = ANY ($2::int2[]) AND e.anchor_id > $3
+         WHERE ${inScope(scope)} AND e.part = ANY ($2::int2[]) AND e.anchor_id > $3 AND e.anchor_id <> ALL ($5::uuid[])
          ORDER BY e.anchor_id LIMIT $4
        ) a CROSS JOIN LATERAL (SELECT count(*) AS events FROM event_log l WHERE l.anchor_id = a.anchor_id) n
        ORDER BY a.anchor_id`,
-      [scopeId(scope), parts, afterId, limit],
+      [scopeId(scope), parts, afterId, limit, except],
     );
   }
 
   /**
    * What is left of the anchors' events: those up to the position of each anchor, in pages, one anchor after the other
    * and by position. Events that could not be applied are left out, as they count nowhere.
+   * @throws DamagedHistory where one of the events cannot be read
    */
   async *remaining(
     tx: Transaction,
@@ -167,7 +204,7 @@ export class RetractionStore {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
     await tx.query(
       `DECLARE remaining_events NO SCROLL CURSOR FOR
-       SELECT ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
+       SELECT a.id AS anchor_id, ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
          SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
        ) e
        WHERE ${outOfScope(scope)}
@@ -176,8 +213,8 @@ export class RetractionStore {
       [scopeId(scope), uuidArray(anchors, (a) => a.id), int8Array(anchors, (a) => a.toPos)],
     );
     for (;;) {
-      const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
-      if (rows.length > 0) yield rows.map(eventOfRow);
+      const rows = await tx.query<RemainingRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
+      if (rows.length > 0) yield rows.map(remainingOf);
       if (rows.length < PAGE_EVENTS) return;
     }
   }

@@ -6,7 +6,7 @@ import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/co
 import { formatOf, manifestPathOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
 import { summariseLabels, readLabels, type ParseTime } from './training-set-labels.js';
 import type { KnownAsOf } from './training-set.model.js';
-import type { TrainingSetProgress, TrainingSetService } from './training-set.service.js';
+import type { TrainingSet, TrainingSetProgress, TrainingSetService } from './training-set.service.js';
 
 export interface ExportCommandDeps extends CommandIo {
   /** Starts what an export needs, for as long as `use` runs. */
@@ -80,7 +80,13 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
       });
       const { waitingEvents } = set.plan;
       if (waitingEvents > 0) view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
-      return writeTrainingSet(out, set, summary.passed, deps.clock.now());
+      const written = await writeTrainingSet(out, set, summary.passed, deps.clock.now());
+      const damage = damageNote(set.damaged);
+      if (damage !== null) {
+        view?.stop();
+        deps.stderr.write(damage);
+      }
+      return written;
     });
     view?.stop();
     const seconds = (deps.clock.now() - startedAt) / 1_000;
@@ -91,6 +97,13 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   } finally {
     view?.stop();
   }
+}
+
+function damageNote({ count, first }: TrainingSet['damaged']): string | null {
+  if (first === null) return null;
+  const place = `position ${String(first.pos)}, partition ${String(first.part)}`;
+  const events = count === 1 ? 'event of the log cannot be read and is' : 'events of the log cannot be read and are';
+  return `note: ${grouped(count)} ${events} left out, the first at ${place}\n`;
 }
 
 function describe(

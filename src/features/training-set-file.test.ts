@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { parse } from 'csv-parse/sync';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { DamagedRows } from '../events/damaged-rows.model.js';
 import type { FeatureDefinition, FeatureType, FeatureValue } from './feature.model.js';
 import { writeTrainingSet } from './training-set-file.js';
 import { ParquetRows } from './training-set-parquet.js';
@@ -54,6 +55,7 @@ const PLAN: TrainingSetPlan = {
   toPos: 77,
   waitingEvents: 0,
 };
+const SET = { plan: PLAN, damaged: new DamagedRows() };
 const LABEL: TrainingColumn = { name: 'label', type: 'int' };
 const T = Date.UTC(2026, 0, 1);
 
@@ -82,7 +84,7 @@ const ROWS = [
 describe('a training set as CSV', () => {
   it('is as RFC 4180 has it, with empty cells for null and quoted ones for the empty text', async () => {
     const path = join(folder, 'set.csv');
-    await writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    await writeTrainingSet(path, { ...SET, rows: rowsOf(ROWS) }, [LABEL], T);
     expect(await readFile(path, 'utf8')).toBe(
       [
         'ns,value,time,label,profile_id,entity_status,orders,spend,country,opted_in,seen_at,visits',
@@ -98,7 +100,7 @@ describe('a training set as CSV', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.string({ unit: 'binary' })), async (texts) => {
         const rows = texts.map((text) => aRow([1, 1, text, true, 1, []]));
-        await writeTrainingSet(join(folder, 'set.csv'), { plan: PLAN, rows: rowsOf(rows) }, [LABEL], T);
+        await writeTrainingSet(join(folder, 'set.csv'), { ...SET, rows: rowsOf(rows) }, [LABEL], T);
         const read = parse<{ country: string }>(await readFile(join(folder, 'set.csv')), { columns: true });
         expect(read.map((row) => row.country)).toEqual(texts);
       }),
@@ -115,7 +117,7 @@ describe('a training set as Parquet', () => {
 
   it('has typed columns and nulls', async () => {
     const path = join(folder, 'set.parquet');
-    await writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    await writeTrainingSet(path, { ...SET, rows: rowsOf(ROWS) }, [LABEL], T);
     const { rows, metadata } = await read(await readFile(path));
     expect(rows).toEqual([
       {
@@ -164,7 +166,7 @@ describe('a training set as Parquet', () => {
 
   it('may have no rows', async () => {
     const path = join(folder, 'set.parquet');
-    await writeTrainingSet(path, { plan: PLAN, rows: rowsOf([]) }, [LABEL], T);
+    await writeTrainingSet(path, { ...SET, rows: rowsOf([]) }, [LABEL], T);
     expect((await read(await readFile(path))).rows).toEqual([]);
   });
 });
@@ -172,7 +174,7 @@ describe('a training set as Parquet', () => {
 describe('the manifest of a training set', () => {
   it('says what the file is and what it rests on', async () => {
     const path = join(folder, 'set.csv');
-    const manifest = await writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    const manifest = await writeTrainingSet(path, { ...SET, rows: rowsOf(ROWS) }, [LABEL], T);
     const bytes = await readFile(path);
     expect(JSON.parse(await readFile(`${path}.manifest.json`, 'utf8'))).toEqual(manifest);
     expect(manifest).toMatchObject({
@@ -181,6 +183,7 @@ describe('the manifest of a training set', () => {
       bytes: bytes.length,
       rows: 3,
       notFoundRows: 1,
+      damagedEvents: 0,
       createdAt: '2026-01-01T00:00:00.000Z',
       knownAsOf: '2026-01-02T00:00:00.000Z',
       logPosition: 77,
@@ -204,7 +207,7 @@ describe('writing a training set', () => {
       yield* rowsOf(ROWS);
       throw new Error('lost connection');
     }
-    const writing = writeTrainingSet(join(folder, 'set.csv'), { plan: PLAN, rows: failing() }, [LABEL], T);
+    const writing = writeTrainingSet(join(folder, 'set.csv'), { ...SET, rows: failing() }, [LABEL], T);
     await expect(writing).rejects.toThrow('lost connection');
     expect(await readdir(folder)).toEqual([]);
   });
@@ -212,19 +215,19 @@ describe('writing a training set', () => {
   it('leaves no file without its manifest', async () => {
     const path = join(folder, 'set.csv');
     await mkdir(`${path}.manifest.json`);
-    const writing = writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    const writing = writeTrainingSet(path, { ...SET, rows: rowsOf(ROWS) }, [LABEL], T);
     await expect(writing).rejects.toMatchObject({ code: 'BAD_REQUEST', where: `${path}.manifest.json` });
     expect(await readdir(folder)).toEqual(['set.csv.manifest.json']);
   });
 
   it('keeps what is there already until all of the new one is', async () => {
     const path = join(folder, 'set.csv');
-    const manifest = await writeTrainingSet(path, { plan: PLAN, rows: rowsOf(ROWS) }, [LABEL], T);
+    const manifest = await writeTrainingSet(path, { ...SET, rows: rowsOf(ROWS) }, [LABEL], T);
     async function* failing(): AsyncGenerator<TrainingRow, void, undefined> {
       yield* rowsOf([]);
       throw new Error('lost connection');
     }
-    await expect(writeTrainingSet(path, { plan: PLAN, rows: failing() }, [LABEL], T)).rejects.toThrow('lost');
+    await expect(writeTrainingSet(path, { ...SET, rows: failing() }, [LABEL], T)).rejects.toThrow('lost');
     const sha256 = createHash('sha256')
       .update(await readFile(path))
       .digest('hex');
@@ -237,7 +240,7 @@ describe('writing a training set', () => {
     const many = (country: string) => Array.from({ length: 5_000 }, () => aRow([1, 1, country, true, 1, []]));
     const manifests = await Promise.all(
       ['here', 'elsewhere'].map((country) =>
-        writeTrainingSet(path, { plan: PLAN, rows: rowsOf(many(country)) }, [LABEL], T),
+        writeTrainingSet(path, { ...SET, rows: rowsOf(many(country)) }, [LABEL], T),
       ),
     );
     const sha256 = createHash('sha256')
@@ -249,7 +252,7 @@ describe('writing a training set', () => {
 
   it('refuses another ending, a folder that is not there, and two columns of one name', async () => {
     const write = (path: string, passed = LABEL) =>
-      writeTrainingSet(join(folder, path), { plan: PLAN, rows: rowsOf(ROWS) }, [passed], T);
+      writeTrainingSet(join(folder, path), { ...SET, rows: rowsOf(ROWS) }, [passed], T);
     await expect(write('set.json')).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'out' });
     await expect(write('none/set.csv')).rejects.toMatchObject({ code: 'BAD_REQUEST' });
     await expect(write('set.csv', { name: 'spend', type: 'int' })).rejects.toMatchObject({ where: 'spend' });

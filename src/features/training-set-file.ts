@@ -25,6 +25,8 @@ export interface TrainingSetManifest {
   /** Rows about whom nothing was known, and rows whose identifier can stand for nobody. */
   readonly notFoundRows: number;
   readonly invalidRows: number;
+  /** Events of the log that cannot be read, and that the features are without. */
+  readonly damagedEvents: number;
   readonly createdAt: string;
   /** `now`, `event-time` or an instant; see `KnownAsOf`. */
   readonly knownAsOf: string;
@@ -89,7 +91,12 @@ export async function writeTrainingSet(
       if (bytes !== null) await file.write(bytes);
     }
     await file.write(encode.end());
-    const manifest = manifestOf(path, set.plan, { ...counts, ...(await file.finish()) }, nowMs);
+    const manifest = manifestOf(
+      path,
+      set.plan,
+      { ...counts, damagedEvents: set.damaged.count, ...(await file.finish()) },
+      nowMs,
+    );
     await beside.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
     await beside.finish();
     await putInPlace(file.path, path);
@@ -162,7 +169,7 @@ function checkNames(columns: readonly TrainingColumn[]): void {
 function manifestOf(
   path: string,
   plan: TrainingSetPlan,
-  written: Pick<TrainingSetManifest, 'rows' | 'notFoundRows' | 'invalidRows' | 'bytes' | 'sha256'>,
+  written: Pick<TrainingSetManifest, 'rows' | 'notFoundRows' | 'invalidRows' | 'damagedEvents' | 'bytes' | 'sha256'>,
   nowMs: number,
 ): TrainingSetManifest {
   const { knownAsOf, toPos, service, features } = plan;

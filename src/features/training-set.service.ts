@@ -1,4 +1,5 @@
 import { readAppliedPos } from '../events/applied-log.reader.js';
+import { DamagedRows } from '../events/damaged-rows.model.js';
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
@@ -49,6 +50,8 @@ export interface TrainingSetProgress {
 
 export interface TrainingSet {
   readonly plan: TrainingSetPlan;
+  /** Rows of the log that cannot be read, among those that were needed so far: the features are without them. */
+  readonly damaged: DamagedRows;
   /** One for each label row, in their order. To be read once. */
   readonly rows: AsyncGenerator<TrainingRow, void, undefined>;
 }
@@ -57,6 +60,13 @@ const DEFAULT_CHUNK_ROWS = 2_000;
 /** Histories are read in a transaction that changes nothing; a chunk takes seconds, one of very busy people minutes. */
 const CHUNK_TIMEOUT_MS = 15 * 60_000;
 const MAX_FEATURES = 2_000;
+
+/** What an export needs throughout. */
+interface Work {
+  readonly plan: TrainingSetPlan;
+  readonly set: FeatureSet;
+  readonly damaged: DamagedRows;
+}
 
 /** People of a chunk who share a fold, and the rows about them. */
 interface Person {
@@ -102,7 +112,8 @@ export class TrainingSetService {
       new Map(streamsOf(definitions).map(({ key }, i) => [key, i + 1])),
       new Map(sources.map(({ id, key }) => [key, id])),
     );
-    return { plan, rows: this.#rows(request, plan, set) };
+    const damaged = new DamagedRows();
+    return { plan, damaged, rows: this.#rows(request, { plan, set, damaged }) };
   }
 
   async #select({ service: name, features: more = [] }: TrainingSetRequest) {
@@ -131,14 +142,13 @@ export class TrainingSetService {
 
   async *#rows(
     { labels, onProgress, signal }: TrainingSetRequest,
-    plan: TrainingSetPlan,
-    set: FeatureSet,
+    work: Work,
   ): AsyncGenerator<TrainingRow, void, undefined> {
     const counts = { rows: 0, events: 0, notFound: 0, invalid: 0, future: 0 };
     const nowMs = this.#parts.clock.now();
     for await (const chunk of chunksOf(labels, this.#parts.chunkRows ?? DEFAULT_CHUNK_ROWS)) {
       signal?.throwIfAborted();
-      const { rows, events } = await this.#answer(chunk, plan, set, signal);
+      const { rows, events } = await this.#answer(chunk, work, signal);
       for (const row of rows) {
         counts.rows++;
         if (row.status === 'NOT_FOUND') counts.notFound++;
@@ -151,16 +161,17 @@ export class TrainingSetService {
     }
   }
 
-  async #answer(labels: readonly LabelRow[], plan: TrainingSetPlan, set: FeatureSet, signal: AbortSignal | undefined) {
+  async #answer(labels: readonly LabelRow[], work: Work, signal: AbortSignal | undefined) {
+    const { set } = work;
     const ids = labels.map(({ ns, value }) => this.#parts.policy.resolve([{ ns, value }]).identifiers[0]?.id ?? null);
     const empty = valuesOf(set, set.empty(), 0);
     return this.#parts.db.transaction(
       async (tx) => {
         const known = ids.filter((id) => id !== null);
         const profiles = await this.#parts.identity.profilesOf(tx, known);
-        const standings = await this.#standings(tx, labels, ids, plan);
+        const standings = await this.#standings(tx, labels, ids, work);
         const values = new Map<number, readonly FeatureValue[]>();
-        const events = await this.#fold(tx, peopleOf(labels, standings), plan, set, values, signal);
+        const events = await this.#fold(tx, peopleOf(labels, standings), work, values, signal);
         const rows = labels.map((label, i): TrainingRow => {
           const id = ids[i] ?? null;
           const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : 'FOUND';
@@ -178,7 +189,7 @@ export class TrainingSetService {
     tx: Transaction,
     labels: readonly LabelRow[],
     ids: readonly (Uuid | null)[],
-    { knownAsOf, toPos }: TrainingSetPlan,
+    { plan: { knownAsOf, toPos }, damaged }: Work,
   ): Promise<(Standing | null)[]> {
     const asked = labels.flatMap(({ timeMs }, index) => {
       const identifierId = ids[index];
@@ -193,7 +204,7 @@ export class TrainingSetService {
       );
       for (const { index, identifierId } of asked) standings[index] = now.get(identifierId) ?? null;
     } else {
-      const then = await this.#parts.identity.knownAt(tx, asked, toPos);
+      const then = await this.#parts.identity.knownAt(tx, asked, { toPos, onDamaged: damaged.note });
       asked.forEach(({ index }, i) => (standings[index] = then[i] ?? null));
     }
     return standings;
@@ -202,17 +213,17 @@ export class TrainingSetService {
   async #fold(
     tx: Transaction,
     people: readonly Person[],
-    { knownAsOf, toPos }: TrainingSetPlan,
-    set: FeatureSet,
+    { plan: { knownAsOf, toPos }, set, damaged }: Work,
     values: Map<number, readonly FeatureValue[]>,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     const groups = people.map(({ anchorIds, rows }) => ({ anchorIds, untilMs: latestOf(rows) }));
+    const log = { toPos, onDamaged: damaged.note };
     const options: HistoryOptions =
       knownAsOf === 'event-time'
         ? // What is accepted has occurred: by the time it is known it counts.
-          { toPos, order: 'accepted', acceptedUntilMs: latestOf(groups.map((g) => ({ timeMs: g.untilMs }))) }
-        : { toPos, order: 'occurred', ...(knownAsOf === 'now' ? undefined : { acceptedUntilMs: knownAsOf }) };
+          { ...log, order: 'accepted', acceptedUntilMs: latestOf(groups.map((g) => ({ timeMs: g.untilMs }))) }
+        : { ...log, order: 'occurred', ...(knownAsOf === 'now' ? undefined : { acceptedUntilMs: knownAsOf }) };
     const foldOf = ({ rows }: Person): HistoryFold =>
       new HistoryFold(set, rows, (index, answer) => values.set(index, answer));
     let current = -1;

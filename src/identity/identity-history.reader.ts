@@ -1,4 +1,4 @@
-import type { EventHistoryReader } from '../events/event-history.reader.js';
+import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import { compareCanonical, type Identifier } from '../events/event.model.js';
 import { int4Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
@@ -82,10 +82,14 @@ export class IdentityHistoryReader {
 
   /**
    * Whom each identifier stood for as far as was known at its instant, at the index it was asked at; null where it was
-   * not known by then. A function of the log up to `toPos`, except for components of more than 10,000 rows of evidence:
+   * not known by then. A function of the log up to `log.toPos`, except for components of more than 10,000 rows of evidence:
    * those stand as the pipeline left them at the time.
    */
-  async knownAt(tx: Transaction, asks: readonly StandingAsk[], toPos: number): Promise<(Standing | null)[]> {
+  async knownAt(
+    tx: Transaction,
+    asks: readonly StandingAsk[],
+    log: Pick<HistoryOptions, 'toPos' | 'onDamaged'>,
+  ): Promise<(Standing | null)[]> {
     if (asks.length === 0) return [];
     const ids = asks.map((ask) => ask.identifierId);
     const latestMs = asks.reduce((latest, ask) => Math.max(latest, ask.knownAtMs), -Infinity);
@@ -101,7 +105,7 @@ export class IdentityHistoryReader {
       if (component === undefined) continue;
       let groupAt = groupAts.get(component);
       if (groupAt === undefined) {
-        groupAt = await this.#groups(tx, component, evidence.get(component) ?? null, latestMs, toPos);
+        groupAt = await this.#groups(tx, component, evidence.get(component) ?? null, latestMs, log);
         groupAts.set(component, groupAt);
       }
       const group = await groupAt(identifierId, knownAtMs);
@@ -119,7 +123,7 @@ export class IdentityHistoryReader {
     component: HistoryComponent,
     rows: readonly Evidence[] | null,
     latestMs: number,
-    toPos: number,
+    log: Pick<HistoryOptions, 'toPos' | 'onDamaged'>,
   ): Promise<GroupAt> {
     if (rows === null) {
       return (id, knownAtMs) => this.#assignedGroup(tx, component, id, knownAtMs);
@@ -129,17 +133,22 @@ export class IdentityHistoryReader {
     for (const ns of seen.values()) counts.set(ns, (counts.get(ns) ?? 0) + 1);
     // Within limits only who was seen together matters. Beyond them so does when, and a row of evidence may have got
     // its time from an event that came later.
-    const exact = withinLimits(counts, this.#rules) ? rows : await this.#newsOf(tx, component, latestMs, toPos);
+    const exact = withinLimits(counts, this.#rules) ? rows : await this.#newsOf(tx, component, latestMs, log);
     const timeline = new EvidenceTimeline(exact, this.#rules);
     return (id, knownAtMs) => Promise.resolve(timeline.groupAt(id, knownAtMs));
   }
 
   /** Every event that was news when it was accepted, as evidence. */
-  async #newsOf(tx: Transaction, component: HistoryComponent, latestMs: number, toPos: number): Promise<Evidence[]> {
+  async #newsOf(
+    tx: Transaction,
+    component: HistoryComponent,
+    latestMs: number,
+    log: Pick<HistoryOptions, 'toPos' | 'onDamaged'>,
+  ): Promise<Evidence[]> {
     const news: Evidence[] = [];
     const least = new Map<string, Evidence>();
     const group = { anchorIds: [...component.members.keys()], untilMs: latestMs };
-    const options = { toPos, acceptedUntilMs: latestMs, order: 'accepted' } as const;
+    const options = { ...log, acceptedUntilMs: latestMs, order: 'accepted' } as const;
     for await (const page of this.#events.read(tx, [group], options)) {
       for (const { event } of page) {
         const evidence = evidenceOf(event);

@@ -10,7 +10,7 @@ import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
-import { aTrack, createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
+import { anIdentify, aTrack, createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
 
 const FEATURES = `
 views:
@@ -97,6 +97,42 @@ describe('weft export training-set', () => {
     const { stdout } = await run(args);
     expect(JSON.parse(stdout)).toMatchObject({ knownAsOf: time, notFoundRows: 3 });
   });
+
+  it.each(['now', 'event-time'])(
+    'leaves out events that cannot be read, and says which (known as of %s)',
+    async (known) => {
+      // Two users of one cookie: who is who is told from the log, too.
+      const who = { anonymous_id: `b-${known}` };
+      await world.accept([
+        anIdentify({ ...who, user_id: `u1-${known}` }),
+        anIdentify({ ...who, user_id: `u2-${known}` }),
+      ]);
+      await world.accept(['one', 'two', 'three'].map((page) => aTrack('view', who, { properties: { page } })));
+      await world.drain();
+      const [row] = await world.db.query<{ pos: number; part: number; payload: Buffer }>(
+        'SELECT pos, part, payload FROM event_log ORDER BY pos DESC LIMIT 1',
+      );
+      await world.db.query(`UPDATE event_log SET payload = '\\x0007' WHERE pos = $1`, [row?.pos]);
+      const time = new Date(world.clock.now()).toISOString();
+      const rowsOf = [who.anonymous_id, 'a1'].map((id) => `anonymous_id,${id},${time},1`);
+      await writeFile(join(folder, 'b.csv'), ['ns,value,time,label', ...rowsOf].join('\n'));
+      const args = ['-l', 'b.csv', '-f', 'views,last_page', '-o', 'b-set.csv', '--known-as-of', known];
+      const { code, stderr } = await run(args);
+      expect(code).toBe(0);
+      expect(stderr).toContain(
+        `note: 1 event of the log cannot be read and is left out, the first at position ${String(row?.pos)}, partition ${String(row?.part)}\n`,
+      );
+      const [, ...rows] = (await readFile(join(folder, 'b-set.csv'), 'utf8')).trimEnd().split('\r\n');
+      expect(rows.map((each) => each.split(',').slice(5))).toEqual([
+        ['FOUND', '2', 'two'],
+        ['FOUND', '1', 'home'],
+      ]);
+      const manifest = JSON.parse(await readFile(join(folder, 'b-set.csv.manifest.json'), 'utf8')) as unknown;
+      expect(manifest).toMatchObject({ damagedEvents: 1 });
+      await world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [row?.pos, row?.payload]);
+      expect((await run(args)).stderr).not.toContain('cannot be read');
+    },
+  );
 
   it.each([
     ['an ending that says no format', ['-l', 'labels.csv', '-s', 'intent', '-o', 'intent.json'], '.csv or .parquet'],

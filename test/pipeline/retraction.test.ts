@@ -185,6 +185,49 @@ describe('events that are taken back', () => {
     expect(await reader.find(loadIdOf('a'))).toMatchObject({ status: 'reverted', revertFailure: null });
   });
 
+  it('are taken back but for those of anchors whose other events are damaged, which the reason names', async () => {
+    const told: unknown[] = [];
+    const world = await createWorld(START_MS, { observers: { retrying: (error) => told.push(error) } });
+    worlds.push(world);
+    await world.accept([], { source: 'web' });
+    await defineSome(world);
+    const people = Array.from({ length: 12 }, (_, i) => ({ user_id: `u${String(i)}` }));
+    await world.accept(people.map((who) => aTrack('view', who)));
+    const loadId = await aLoad(world.db, 'a');
+    const bought = people.map((who) => aTrack('buy', who));
+    await world.engine.accept.accept({ id: 1, key: 'web' }, bought, { historical: true, loadId });
+    await world.drain();
+    const damaged = await world.db.query<{ pos: number; part: number; payload: Buffer }>(
+      'SELECT pos, part, payload FROM event_log WHERE load_id IS NULL AND pos % 4 = 0 ORDER BY anchor_id',
+    );
+    expect(damaged).toHaveLength(3);
+    await world.db.query(`UPDATE event_log SET payload = '\\x0007' WHERE load_id IS NULL AND pos % 4 = 0`);
+    const { retractions } = world.engine;
+    const { id } = await retractions.takeBackLoad(loadId);
+    await world.drain();
+    // Of what can be done nothing waits for what cannot.
+    expect(await new RetractionStore().find(world.db, id)).toMatchObject({
+      status: 'running',
+      removed: 9,
+      failures: 1,
+    });
+    for (let i = 0; i < MAX_RETRACTION_FAILURES; i++) {
+      world.clock.advance(MINUTE_MS);
+      await world.drain();
+    }
+    expect(told).toHaveLength(MAX_RETRACTION_FAILURES);
+    const places = damaged.map(({ pos, part }) => `(event_log.pos ${String(pos)}, partition ${String(part)})`);
+    const { revertFailure } = (await new LoadReader(world.db).find(loadId)) ?? {};
+    expect(places.map((place) => `INTERNAL: event payload is not JSON ${place}`)).toContain(revertFailure);
+    for (const { pos, payload } of damaged) {
+      await world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [pos, payload]);
+    }
+    await retractions.takeBackLoad(loadId);
+    await world.drain();
+    expect(await retractions.done(id)).toMatchObject({ removed: 12, reason: null });
+    expect(await strays(world.db)).toEqual([]);
+  });
+
   it('are counted once nothing more can come of their load', async () => {
     const world = await newWorld();
     const loadId = await aLoad(world.db, 'a');

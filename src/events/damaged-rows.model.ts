@@ -1,0 +1,53 @@
+import { DamagedPayload } from './event-codec.js';
+import type { LoggedEvent } from './event.model.js';
+import { eventOfRow, type EventRow } from './event-row.model.js';
+
+/** Where a row of the log is whose bytes cannot be read. */
+export interface DamagedRow {
+  readonly pos: number;
+  readonly part: number;
+}
+
+const MAX_TOLD_APART = 10_000;
+
+/** Counts rows that were left out, each once however often it is met; beyond 10,000 of them every time. */
+export class DamagedRows {
+  readonly #positions = new Set<number>();
+  #count = 0;
+  #first: DamagedRow | null = null;
+
+  readonly note = (row: DamagedRow): void => {
+    if (this.#positions.has(row.pos)) return;
+    if (this.#positions.size < MAX_TOLD_APART) this.#positions.add(row.pos);
+    this.#count++;
+    if (this.#first === null || row.pos < this.#first.pos) this.#first = row;
+  };
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The one at the lowest position; null: there is none. */
+  get first(): DamagedRow | null {
+    return this.#first;
+  }
+}
+
+/**
+ * The event of a row; null, and `onDamaged` is told, where its bytes are damaged.
+ * @throws WeftError INTERNAL for a format that is not known
+ */
+export function eventUnlessDamaged(row: EventRow, onDamaged: (row: DamagedRow) => void): LoggedEvent | null {
+  try {
+    return eventOfRow(row);
+  } catch (error) {
+    if (!(error instanceof DamagedPayload)) throw error;
+    onDamaged({ pos: row.pos, part: row.part });
+    return null;
+  }
+}
+
+/** The events whose bytes are not damaged. @throws WeftError INTERNAL for a format that is not known */
+export function readableOf(rows: readonly EventRow[]): LoggedEvent[] {
+  return rows.flatMap((row) => eventUnlessDamaged(row, () => undefined) ?? []);
+}
