@@ -94,6 +94,7 @@ export class DefinitionsLoader {
     };
     return {
       version: rows.version,
+      hasIdentityLinks: rows.hasIdentityLinks,
       features,
       models,
       segments: indexSegments(compiled, models, isReady),
@@ -114,10 +115,13 @@ export class DefinitionsLoader {
 
 async function readRows(tx: Transaction) {
   const features = new FeatureReader(tx);
-  const [installation] = await tx.query<{ version: number }>('SELECT definitions_version AS version FROM installation');
+  const [installation] = await tx.query<{ version: number; hasIdentityLinks: boolean }>(
+    'SELECT definitions_version AS version, has_identity_links AS "hasIdentityLinks" FROM installation',
+  );
   const sources = await tx.query<{ id: number; key: string }>('SELECT id, key FROM sources');
   return {
     version: installation?.version ?? 0,
+    hasIdentityLinks: installation?.hasIdentityLinks ?? false,
     sources: new Map(sources.map((source) => [source.key, source.id])),
     views: await features.views(),
     services: await features.services(),

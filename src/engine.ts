@@ -16,7 +16,12 @@ import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { IdentityStep } from './identity/identity.step.js';
 import { IdentityStore } from './identity/identity.store.js';
-import { IdentityRetractionStep } from './identity/identity-retraction.step.js';
+import { IdentityLinkStore } from './identity/identity-link.store.js';
+import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
+import { IdentityRevisionService } from './identity/identity-revision.service.js';
+import { IdentityRevisionStore } from './identity/identity-revision.store.js';
+import { RevisionDecider } from './identity/revision-decider.js';
+import { IdentityRevisionStep } from './identity/identity-revision.step.js';
 import { IdentityRetractionStore } from './identity/identity-retraction.store.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -28,6 +33,7 @@ import { PublicationStore, type PublicationObserver } from './publication.store.
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { RetractionChore } from './retraction-chore.js';
+import { RevisionChore } from './revision-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { TimerStore } from './segments/timer.store.js';
 import { Worker, type WorkerLimits, type WorkerObserver } from './worker.js';
@@ -65,6 +71,7 @@ export interface Engine {
   readonly accept: AcceptService;
   readonly deadLetters: DeadLetterStore;
   readonly retractions: RetractionService;
+  readonly revisions: IdentityRevisionService;
   readonly definitions: DefinitionsLoader;
   readonly services: DefinitionServices;
   readonly scorer: Scorer;
@@ -100,12 +107,23 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
+  const revising = {
+    revisions: new IdentityRevisionStore(),
+    decider: new RevisionDecider({
+      reader: new IdentityDecisionReader(),
+      policy,
+      rules: DEFAULT_IDENTITY_RULES,
+      newId,
+    }),
+  };
+  const revisionChore = new RevisionChore({ ...applying, ...revising, observer: observers });
   const chores = new Chores({
     ...applying,
     anchors: stores.anchors,
     backfills: new StreamBackfillStore(),
     timers,
     retractions: retractionChore,
+    revisions: revisionChore,
     invalidate: () => {
       definitions.invalidate();
     },
@@ -126,13 +144,27 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         retractionChore.wake();
         worker.wake();
       },
-      sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
+      sleep: sleeping,
+    }),
+    revisions: new IdentityRevisionService({
+      db,
+      clock,
+      ...revising,
+      onRequested: () => {
+        revisionChore.wake();
+        worker.wake();
+      },
+      sleep: sleeping,
     }),
     definitions,
     services: createDefinitionServices(db, clock),
     scorer,
     worker,
   };
+}
+
+function sleeping(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return sleep(ms, undefined, signal === undefined ? {} : { signal });
 }
 
 interface Stores {
@@ -148,9 +180,10 @@ function createPipeline(
 ): Pipeline {
   const identities = {
     store: new IdentityStore(),
+    links: new IdentityLinkStore(),
     rules: DEFAULT_IDENTITY_RULES,
     partitions,
-    newProfileId: newId,
+    newId,
   };
   return new Pipeline({
     db,
@@ -166,9 +199,9 @@ function createPipeline(
     ),
     timers,
     publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
-    retraction: {
-      store: retractions,
-      identity: new IdentityRetractionStep({ ...identities, retractions: new IdentityRetractionStore() }),
+    revision: {
+      retractions,
+      identity: new IdentityRevisionStep({ ...identities, retractions: new IdentityRetractionStore() }),
       anchors,
     },
     onCommitted: options.onCommitted,

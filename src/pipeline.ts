@@ -12,9 +12,10 @@ import type { RetractionStore } from './events/retraction.store.js';
 import type { Retraction } from './events/retraction.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
 import type { Evidence } from './identity/evidence.model.js';
-import type { IdentityRetraction, IdentityRetractionStep } from './identity/identity-retraction.step.js';
+import type { LinkDecision } from './identity/identity-decision.model.js';
+import type { IdentityRevision, IdentityRevisionStep, RevisionInput } from './identity/identity-revision.step.js';
 import type { Uuid } from './platform/ids.js';
-import { foldRetraction, type RebuiltAnchor } from './segments/fold-retraction.js';
+import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
 import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
@@ -29,25 +30,42 @@ export interface PipelineParts {
   readonly workingSet: WorkingSet;
   readonly timers: TimerStore;
   readonly publications: PublicationStore;
-  readonly retraction: RetractionParts;
+  readonly revision: RevisionParts;
   readonly onCommitted: (result: BatchResult) => void;
 }
 
-/** What takes events back. */
-export interface RetractionParts {
-  readonly store: RetractionStore;
-  readonly identity: IdentityRetractionStep;
+/** What changes without an event. */
+export interface RevisionParts {
+  readonly retractions: RetractionStore;
+  readonly identity: IdentityRevisionStep;
   readonly anchors: AnchorStateStore;
 }
 
+/** The place of a step in acceptance order: after this position, at this instant, ms. */
+export interface Place {
+  readonly pos: number;
+  readonly acceptedAt: number;
+}
+
 /** Events of a retraction that are to be taken back now, all of some anchors, and what is left of those. */
-export interface TakenBack {
+export interface TakenBack extends Place {
   readonly retraction: Retraction;
   readonly anchors: readonly RebuiltAnchor[];
   readonly evidence: readonly Evidence[];
-  /** The place in acceptance order: after this position, at this instant, ms. */
-  readonly pos: number;
-  readonly acceptedAt: number;
+}
+
+/** Components to be resolved anew. */
+export interface RevisionWork extends Place {
+  readonly revisionId: Uuid;
+  /** With nobody else at work: which components, and what changes. */
+  readonly decide: (tx: Transaction) => Promise<RevisionTask>;
+  /** Notes what came of it. */
+  readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
+}
+
+interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend'> {
+  /** Null where nobody decided anything: no link changes. */
+  readonly decision: LinkDecision | null;
 }
 
 export interface BatchResult {
@@ -96,8 +114,9 @@ export class Pipeline {
     const result = await this.#transact(definitions, toPos, async (tx, work) => {
       if (leases.holdsAll) work.appliedPos = toPos;
       if (events.length === 0) return;
-      if (!leases.holdsAll) await identity.lock(tx, events);
-      const who = await identity.resolve(tx, events);
+      const { hasIdentityLinks } = definitions;
+      if (!leases.holdsAll) await identity.lock(tx, events, hasIdentityLinks);
+      const who = await identity.resolve(tx, events, hasIdentityLinks);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
       const { changes, droppedTraits } = await foldEvents(definitions, workingSet.profile, who.outcomes);
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
@@ -137,7 +156,7 @@ export class Pipeline {
     if (versions.length === 0) return 0;
     await this.#transact(definitions, null, async (tx, work) => {
       await workingSet.load(tx, definitions, ids);
-      const gone = await this.#parts.retraction.identity.goneOf(tx, ids, identifierIds);
+      const gone = await this.#parts.revision.identity.goneOf(tx, ids, identifierIds);
       const identifiers = [...workingSet.touched].flatMap(({ id: profileId, identifiers: own }) =>
         [...own.keys()].map((id) => ({ id, profileId })),
       );
@@ -154,31 +173,66 @@ export class Pipeline {
    * Takes events of some anchors back with everything that came of them. To be called with nothing in memory, and
    * followed by `forget`.
    */
-  async retract(definitions: Definitions, taken: TakenBack): Promise<BatchResult> {
-    const { clock, workingSet, timers, retraction } = this.#parts;
-    const { acceptedAt, anchors } = taken;
-    const left = { anchorIds: anchors.map(({ id }) => id), evidence: taken.evidence, pos: taken.pos, at: acceptedAt };
+  async retract(
+    definitions: Definitions,
+    { anchors, evidence, pos, acceptedAt, retraction }: TakenBack,
+  ): Promise<BatchResult> {
+    const { clock, revision } = this.#parts;
+    const left = { anchorIds: anchors.map(({ id }) => id), evidence };
+    const input = { ids: [], left, pos, at: acceptedAt, revisionId: null };
     return this.#transact(definitions, null, async (tx, work) => {
-      await retraction.store.remove(tx, taken.retraction, left.anchorIds, clock.now());
-      const who = await retraction.identity.resolve(tx, left);
-      const involved = profilesOf(who);
-      await workingSet.loadWith(tx, definitions, involved, who.profiles);
-      const { moves, merged, gone } = who;
-      const step = { acceptedAt, involved: [...involved], anchors, moves, merged };
-      const changes = await foldRetraction(definitions, workingSet.profile, step);
-      const identity = {
-        identifiers: who.identifiers,
-        profiles: who.profiles.values(),
-        gone: { identifierIds: moves.flatMap((m) => (m.to === null ? [m.identifierId] : [])), profileIds: gone },
-      };
+      await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
+      const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
-      await Promise.all([
-        retraction.identity.save(tx, who, left),
-        retraction.anchors.remove(tx, emptied),
-        timers.save(tx, [], [...gone]),
-        this.#save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, cause: 'revert' }, () => [
+        revision.identity.save(tx, who, input),
+        revision.anchors.remove(tx, emptied),
       ]);
     });
+  }
+
+  /**
+   * Resolves components anew. To be called with nothing in memory, and followed by `forget`; by the holder of the first
+   * partition, so that never two workers are at it.
+   */
+  async revise(
+    definitions: Definitions,
+    { pos, acceptedAt, revisionId, decide, note }: RevisionWork,
+  ): Promise<BatchResult> {
+    const { leases, revision } = this.#parts;
+    return this.#transact(definitions, null, async (tx, work) => {
+      await leases.lockAll(tx);
+      const { decision, ...task } = await decide(tx);
+      const input = { ...task, pos, at: acceptedAt, revisionId };
+      await revision.identity.lock(tx, task.ids);
+      const who = await revision.identity.resolve(tx, input);
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], cause: 'identity' }, () => [
+        revision.identity.save(tx, who, input, decision),
+        note(tx, who),
+      ]);
+    });
+  }
+
+  /** Folds what was resolved anew, and writes it with all else. */
+  async #revised(tx: Transaction, revised: Revised, saveElse: () => readonly Promise<unknown>[]): Promise<void> {
+    const { workingSet, timers } = this.#parts;
+    const { definitions, work, who, acceptedAt, anchors, cause } = revised;
+    const { moves, merged, gone } = who;
+    const involved = profilesOf(who);
+    await workingSet.loadWith(tx, definitions, involved, who.profiles);
+    const step = { acceptedAt, involved: [...involved], anchors, cause, moves, merged };
+    const changes = await foldRevision(definitions, workingSet.profile, step);
+    const identity = {
+      identifiers: who.identifiers,
+      profiles: who.profiles.values(),
+      gone: { identifierIds: moves.flatMap((m) => (m.to === null ? [m.identifierId] : [])), profileIds: gone },
+    };
+    work.merges = merged.size;
+    await Promise.all([
+      ...saveElse(),
+      timers.save(tx, [], [...gone]),
+      this.#save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
+    ]);
   }
 
   async #save(
@@ -246,6 +300,16 @@ interface SaveOptions {
   readonly replaces?: readonly number[];
 }
 
+/** What was resolved anew, and how it is to be folded. */
+interface Revised {
+  readonly definitions: Definitions;
+  readonly work: WorkDone;
+  readonly who: IdentityRevision;
+  readonly acceptedAt: number;
+  readonly anchors: readonly RebuiltAnchor[];
+  readonly cause: 'revert' | 'identity';
+}
+
 type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publication: Publication | null };
 
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
@@ -263,7 +327,7 @@ function nothingYet(): WorkDone {
   };
 }
 
-function profilesOf({ touched, moves, merged, gone }: IdentityRetraction): Set<Uuid> {
+export function profilesOf({ touched, moves, merged, gone }: IdentityRevision): Set<Uuid> {
   const ids = new Set([...touched, ...gone, ...merged.keys(), ...merged.values()]);
   for (const { from, to } of moves) {
     ids.add(from);

@@ -6,6 +6,7 @@ import { DamagedHistory, type RetractionStore } from './events/retraction.store.
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
+import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged, type Pipeline, type TakenBack } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -105,7 +106,7 @@ export class RetractionChore {
     for (let attempt = 1; ; attempt++) {
       pipeline.forget();
       try {
-        await pipeline.retract(definitions, { retraction, ...left, ...(await this.#place()) });
+        await pipeline.retract(definitions, { retraction, ...left, ...(await nextPlace(this.#parts)) });
         break;
       } catch (error) {
         if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
@@ -175,17 +176,6 @@ export class RetractionChore {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       evidence: [...evidence.values()],
     };
-  }
-
-  /** Where the step stands in acceptance order. */
-  async #place(): Promise<Pick<TakenBack, 'pos' | 'acceptedAt'>> {
-    const { db, clock, log } = this.#parts;
-    const head = await log.bumpTime(clock.now());
-    const [row] = await db.query<{ pos: number; at: number | null }>(
-      `SELECT a.pos, (SELECT accepted_at FROM event_log WHERE pos > a.pos ORDER BY pos LIMIT 1) AS at
-       FROM (SELECT max(applied_pos) AS pos FROM partitions) a`,
-    );
-    return { pos: row?.pos ?? head.pos, acceptedAt: row?.at ?? head.acceptedAt };
   }
 }
 

@@ -128,6 +128,14 @@ export class PartitionLeases {
     return row.version;
   }
 
+  /**
+   * After `advance`: keeps every other worker from applying anything until the transaction ends. Waits for what is under
+   * way. Of two workers that do this at once one fails and repeats; so only one should.
+   */
+  async lockAll(tx: Transaction): Promise<void> {
+    if (!this.holdsAll) await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+  }
+
   /** To be told after the commit of a transaction that called `advance`. */
   advanced(toPos: number): void {
     for (const lease of this.#held.values()) {

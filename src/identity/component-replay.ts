@@ -63,8 +63,8 @@ interface ReplayNode extends GroupNode {
 
 export class ComponentReplay {
   readonly #rules: IdentityRules;
-  readonly #links: IdentityLinks;
-  readonly #linked: ReadonlySet<Uuid>;
+  #links: IdentityLinks;
+  #linked: ReadonlySet<Uuid>;
   readonly #isHeardOnce: boolean;
   readonly #nodes: ReplayNode[] = [];
   readonly #indexOf = new Map<Uuid, number>();
@@ -87,8 +87,15 @@ export class ComponentReplay {
   constructor(rules: IdentityRules, links: IdentityLinks = NO_LINKS) {
     this.#rules = rules;
     this.#links = links;
-    this.#linked = new Set([...links.mustLinks, ...links.cannotLinks].flat());
+    this.#linked = endsOf(links);
     this.#isHeardOnce = mayAllMerge(rules);
+  }
+
+  /** Puts these links in the place of those that it was made with: what is known is replayed anew. */
+  relink(links: IdentityLinks): void {
+    this.#links = links;
+    this.#linked = endsOf(links);
+    this.#startOver();
   }
 
   /** Rows that matter: see invariants 7 and 8. */
@@ -320,6 +327,10 @@ export class ComponentReplay {
   #idOf(index: number): Uuid {
     return this.#identifierOf(index).id;
   }
+}
+
+function endsOf({ mustLinks, cannotLinks }: IdentityLinks): ReadonlySet<Uuid> {
+  return new Set([...mustLinks, ...cannotLinks].flat());
 }
 
 /**

@@ -2,6 +2,7 @@ import type { CanonicalKey } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { ComponentReplay } from './component-replay.js';
 import type { Evidence } from './evidence.model.js';
+import { hasLinks, NO_LINKS, unionOfLinks, type IdentityLinks } from './identity-links.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 
 /** Stands where an identifier has been met and locked but not yet resolved; never outlives its transaction. */
@@ -35,14 +36,19 @@ export interface KnownProfile {
 }
 
 /**
- * A raw component: every identifier that any chain of evidence joins, limits ignored. While it stays within limits it
- * is one profile; beyond them its evidence decides (`component-replay.ts`).
+ * A raw component: every identifier that any chain of evidence and must-links joins, limits ignored. While it stays
+ * within limits it is one profile; beyond them, and where people said who is not who, its evidence decides
+ * (`component-replay.ts`).
  */
 export interface Component {
   readonly id: Uuid;
   readonly members: Map<Uuid, KnownIdentifier>;
   /** Distinct values per namespace. */
   readonly counts: Map<string, number>;
+  /** Links by hand with an end among its members. */
+  links: IdentityLinks;
+  /** Whether they were looked for. */
+  areLinksKnown: boolean;
   /** All of its evidence; null while nobody had to know. */
   replay: ComponentReplay | null;
   /** More evidence than is replayed: who is here stays where they are, and whoever comes stands alone. */
@@ -61,6 +67,8 @@ export function newComponent(id: Uuid, isNew: boolean): Component {
     id,
     members: new Map(),
     counts: new Map(),
+    links: NO_LINKS,
+    areLinksKnown: isNew,
     replay: null,
     isContested: false,
     written: new Map(),
@@ -78,15 +86,27 @@ export function addMember(component: Component, identifier: KnownIdentifier): vo
 
 /** Moves everything of `from` into `into`. The evidence is known for the union only if it was for both. */
 export function absorb(into: Component, from: Component, rules: IdentityRules): void {
+  const links = unionOfLinks(into.links, from.links);
   if (into.replay !== null || from.replay !== null) {
     const [a, b] = [replayOf(into, rules), replayOf(from, rules)];
     into.replay = a === null || b === null ? null : joined(a, b);
+    if (hasLinks(links)) into.replay?.relink(links);
   }
+  into.links = links;
+  into.areLinksKnown &&= from.areLinksKnown;
   into.isContested ||= from.isContested;
   for (const identifier of from.members.values()) addMember(into, identifier);
   for (const [key, evidence] of from.written) into.written.set(key, evidence);
   into.isWrittenAll &&= from.isWrittenAll;
   for (const [id, key] of from.seenAlone) into.seenAlone.set(id, key);
+}
+
+/** Adds links to those that the component has. */
+export function linkComponent(component: Component, links: IdentityLinks): void {
+  const all = unionOfLinks(component.links, links);
+  if (all === component.links) return;
+  component.links = all;
+  component.replay?.relink(all);
 }
 
 function joined(a: ComponentReplay, b: ComponentReplay): ComponentReplay {
@@ -98,7 +118,7 @@ function joined(a: ComponentReplay, b: ComponentReplay): ComponentReplay {
 /** All of the component's evidence, made from what is written if that is all; null if it has to be read first. */
 export function replayOf(component: Component, rules: IdentityRules): ComponentReplay | null {
   if (component.replay !== null || component.isContested || !component.isWrittenAll) return component.replay;
-  component.replay = new ComponentReplay(rules);
+  component.replay = new ComponentReplay(rules, component.links);
   for (const row of component.written.values()) component.replay.add(row);
   return component.replay;
 }

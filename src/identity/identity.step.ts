@@ -8,6 +8,7 @@ import { ComponentReplay } from './component-replay.js';
 import {
   absorb,
   addMember,
+  linkComponent,
   newComponent,
   NO_PROFILE,
   replayOf,
@@ -17,6 +18,9 @@ import {
 } from './component.model.js';
 import { compareEvidence, evidenceKey, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
 import { findBeyondLimits } from './find-beyond-limits.js';
+import type { IdentityLinkStore } from './identity-link.store.js';
+import { LinkIndex, NO_LINKS } from './identity-links.model.js';
+import { movesOf, type IdentifierMove } from './identity-move.model.js';
 import { mayAllMerge, withinLimits, type IdentityRules } from './identity-rules.model.js';
 import type { Assignment, IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
@@ -24,10 +28,11 @@ import { MAX_REPLAY_ROWS } from './resolve-component.js';
 
 export interface IdentityStepOptions {
   readonly store: IdentityStore;
+  readonly links: IdentityLinkStore;
   readonly rules: IdentityRules;
   readonly partitions: number;
-  /** A new profile id for an event accepted at `nowMs`. */
-  readonly newProfileId: (nowMs: number) => Uuid;
+  /** A new id, of a profile or a move, for an event accepted at `nowMs`. */
+  readonly newId: (nowMs: number) => Uuid;
   /** Identifiers and rows of their evidence kept in memory between batches. */
   readonly maxCachedIdentifiers?: number;
   /** Rows of evidence beyond which a component is contested. */
@@ -41,6 +46,9 @@ export interface IdentityBatch {
   readonly profiles: Map<Uuid, KnownProfile>;
   readonly evidence: Map<string, Evidence>;
   readonly assignments: Map<string, Assignment>;
+  readonly moves: IdentifierMove[];
+  /** Links by hand of all that the batch touches; null where there are none at all. */
+  readonly links: LinkIndex | null;
   /** Components too large to be replayed in place: their new identifiers stand alone. */
   contested: number;
 }
@@ -53,6 +61,9 @@ const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
  * Most events name identifiers that already stand for one profile and cost two look-ups in memory. Where components
  * join, the union is one profile if it is within limits; otherwise the replay of its evidence is continued, and the
  * groups that changed by that are assigned anew. What a batch reads is read before its first event.
+ *
+ * Links by hand are looked for only where the installation has any (`hasLinks`). One whose ends are both known is part
+ * of their component already; one that a new identifier brings into play joins the components of its ends.
  *
  * The cache may live across batches only while this worker holds every partition; `forget` drops it after a batch that
  * did not commit.
@@ -75,8 +86,8 @@ export class IdentityStep {
    * beside. Which those are is read before the lock, so it is checked again after.
    * @throws WeftError UNAVAILABLE if they changed in between, or one of them was taken back: the batch is to be repeated, with the larger lock set
    */
-  async lock(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
-    const { store } = this.#options;
+  async lock(tx: Transaction, events: readonly LoggedEvent[], hasLinks: boolean): Promise<void> {
+    const { links, store } = this.#options;
     const wanted = new Map<Uuid, { identifier: Identifier; firstPos: number }>();
     for (const { identifiers, pos } of events) {
       for (const identifier of identifiers) {
@@ -85,26 +96,32 @@ export class IdentityStep {
     }
     if (wanted.size === 0) return;
     const ids = [...wanted.keys()];
-    const around = await store.membersAround(tx, ids);
+    const linked = hasLinks ? (await links.around(tx, ids)).mustLinks.flat() : [];
+    const around = await store.membersAround(tx, [...ids, ...linked]);
     await store.makeKnown(tx, [...wanted.values()]);
     const locked = await store.lock(tx, [...new Set([...ids, ...around])]);
-    const now = await store.membersAround(tx, ids);
+    const now = await store.membersAround(tx, [...ids, ...linked]);
     if ([...ids, ...now].every((id) => locked.has(id))) return;
     throw new WeftError('UNAVAILABLE', 'identities of the batch were joined by another worker meanwhile', {
       retryAfterMs: 0,
     });
   }
 
-  async resolve(tx: Transaction, events: readonly LoggedEvent[]): Promise<IdentityBatch> {
+  /** @param hasLinks whether there may be links by hand */
+  async resolve(tx: Transaction, events: readonly LoggedEvent[], hasLinks: boolean): Promise<IdentityBatch> {
+    await this.#loadComponents(tx, events);
+    const links = hasLinks ? await this.#loadLinks(tx, events) : null;
+    await this.#loadEvidence(tx, events, links);
     const batch: IdentityBatch = {
       outcomes: [],
       identifiers: new Set(),
       profiles: new Map(),
       evidence: new Map(),
       assignments: new Map(),
+      moves: [],
+      links,
       contested: 0,
     };
-    await this.#load(tx, events);
     for (const event of events) batch.outcomes.push(this.#resolveEvent(batch, event));
     return batch;
   }
@@ -115,6 +132,7 @@ export class IdentityStep {
       profiles: [...batch.profiles.values()],
       evidence: [...batch.evidence.values()],
       assignments: [...batch.assignments.values()],
+      moves: batch.moves,
     });
   }
 
@@ -123,8 +141,7 @@ export class IdentityStep {
     this.#cache.release();
   }
 
-  async #load(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
-    const { rules, store } = this.#options;
+  async #loadComponents(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
     const missing = new Set<Uuid>();
     for (const { identifiers } of events) {
       for (const { id } of identifiers) {
@@ -133,12 +150,49 @@ export class IdentityStep {
         else this.#cache.pin(component);
       }
     }
-    for (const component of await store.loadComponents(tx, [...missing])) this.#cache.add(component);
-    const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules);
+    for (const component of await this.#options.store.loadComponents(tx, [...missing])) this.#cache.add(component);
+  }
+
+  /** The links of everybody concerned, with the components that those of new identifiers lead to. */
+  async #loadLinks(tx: Transaction, events: readonly LoggedEvent[]): Promise<LinkIndex> {
+    const { links, store } = this.#options;
+    const index = new LinkIndex();
+    let ids = this.#withUnknownLinks(events.flatMap(({ identifiers }) => identifiers.map(({ id }) => id)));
+    while (ids.length > 0) {
+      const found = await links.around(tx, ids);
+      index.add(found);
+      const looked = new Set(ids.flatMap((id) => this.#cache.of(id) ?? []));
+      for (const component of looked) {
+        linkComponent(component, index.around(component.members.keys()));
+        component.areLinksKnown = true;
+      }
+      const ends = found.mustLinks.flat();
+      for (const component of ends.flatMap((id) => this.#cache.of(id) ?? [])) this.#cache.pin(component);
+      const missing = ends.filter((id) => this.#cache.of(id) === undefined);
+      for (const component of await store.loadComponents(tx, missing)) this.#cache.add(component);
+      ids = this.#withUnknownLinks(ends.filter((id) => this.#cache.of(id) !== undefined));
+    }
+    return index;
+  }
+
+  /** Of these, the new identifiers, and all members of components whose links were not looked for. */
+  #withUnknownLinks(ids: readonly Uuid[]): Uuid[] {
+    const unknown = new Set<Uuid>();
+    for (const id of ids) {
+      const component = this.#cache.of(id);
+      if (component === undefined) unknown.add(id);
+      else if (!component.areLinksKnown) for (const member of component.members.keys()) unknown.add(member);
+    }
+    return [...unknown];
+  }
+
+  async #loadEvidence(tx: Transaction, events: readonly LoggedEvent[], links: LinkIndex | null): Promise<void> {
+    const { rules, store } = this.#options;
+    const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules, links);
     const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
     const options = { perDay: !mayAllMerge(rules), limit: this.#maxReplayRows + 1 };
     for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
-      component.replay = new ComponentReplay(rules);
+      component.replay = new ComponentReplay(rules, component.links);
       for (const row of rows) component.replay.add(row);
     }
   }
@@ -162,7 +216,7 @@ export class IdentityStep {
       foundedBy: (id) => memberOf(component, id).founded ?? undefined,
       rules: this.#options.rules,
       pos: event.pos,
-      newProfileId: () => this.#options.newProfileId(event.acceptedAt),
+      newProfileId: () => this.#options.newId(event.acceptedAt),
     });
     this.#assign(batch, component, event, assignment);
     return {
@@ -181,7 +235,9 @@ export class IdentityStep {
     grown: boolean,
   ): readonly (readonly Uuid[])[] {
     const { rules } = this.#options;
-    if (withinLimits(component.counts, rules)) return grown ? [[...component.members.keys()]] : NO_GROUPS;
+    const hasCannotLinks = component.links.cannotLinks.length > 0;
+    if (withinLimits(component.counts, rules, hasCannotLinks))
+      return grown ? [[...component.members.keys()]] : NO_GROUPS;
     const replay = replayOf(component, rules);
     if (replay !== null && replay.rows <= this.#maxReplayRows) return replay.advance();
     if (replay === null && !component.isContested) throw new Error('a replay needs evidence that was not read');
@@ -228,8 +284,21 @@ export class IdentityStep {
       addMember(component, member);
       this.#cache.addMember(component, member);
       batch.identifiers.add(member);
+      if (batch.links !== null) component = this.#joinLinked(batch, component, identifier.id);
     }
     return { component, grown };
+  }
+
+  /** What the links of a new member bring with them: those of their other ends that were seen before. */
+  #joinLinked(batch: IdentityBatch, component: Component, id: Uuid): Component {
+    let joined = component;
+    linkComponent(joined, batch.links?.of(id) ?? NO_LINKS);
+    for (const end of batch.links?.mustWith(id) ?? []) {
+      const other = this.#cache.of(end);
+      if (other === undefined || other === joined || memberOf(other, end).profileId === NO_PROFILE) continue;
+      joined = this.#join(batch, joined, other);
+    }
+    return joined;
   }
 
   #join(batch: IdentityBatch, a: Component, b: Component): Component {
@@ -252,6 +321,9 @@ export class IdentityStep {
         fromAt: event.acceptedAt,
       });
     }
+    const ended = new Set(assignment.merged.map(({ from }) => from));
+    const place = { at: event.acceptedAt, pos: event.pos, cause: 'event', revisionId: null } as const;
+    batch.moves.push(...movesOf(assignment.moved, ended, place, this.#options.newId));
     for (const { id, foundingId, foundedPos } of assignment.created) {
       const part = partitionOf(foundingId, this.#options.partitions);
       const profile = { id, foundingId, foundedPos, createdAt: event.acceptedAt, part, mergedInto: null };

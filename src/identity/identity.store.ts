@@ -11,6 +11,7 @@ import {
   type KnownProfile,
 } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
+import type { IdentifierMove } from './identity-move.model.js';
 
 export interface Assignment {
   readonly identifierId: Uuid;
@@ -24,6 +25,7 @@ export interface IdentityWrites {
   readonly profiles: readonly KnownProfile[];
   readonly evidence: readonly Evidence[];
   readonly assignments: readonly Assignment[];
+  readonly moves: readonly IdentifierMove[];
 }
 
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
@@ -187,6 +189,7 @@ export class IdentityStore {
       saveIdentifiers(tx, writes.identifiers),
       saveEvidence(tx, writes.evidence),
       saveAssignments(tx, writes.assignments),
+      saveMoves(tx, writes.moves),
     ]);
   }
 }
@@ -266,6 +269,28 @@ async function saveAssignments(tx: Transaction, assignments: readonly Assignment
       int8Array(assignments, (a) => a.fromPos),
       int8Array(assignments, (a) => a.fromAt),
       uuidArray(assignments, (a) => a.profileId),
+    ],
+  });
+}
+
+async function saveMoves(tx: Transaction, moves: readonly IdentifierMove[]): Promise<void> {
+  if (moves.length === 0) return;
+  await tx.run({
+    name: 'identity-save-moves',
+    text: `INSERT INTO identity_moves (id, kind, from_profile, to_profile, identifier_ids, at, pos, cause, revision_id)
+           SELECT id, kind, f, t, ids::uuid[], at, pos, cause, revision
+           FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::int8[], $7::int8[], $8::text[],
+                       $9::uuid[]) AS m (id, kind, f, t, ids, at, pos, cause, revision)`,
+    values: [
+      uuidArray(moves, (m) => m.id),
+      textArray(moves, (m) => m.kind),
+      uuidArray(moves, (m) => m.from),
+      uuidArray(moves, (m) => m.to),
+      textArray(moves, (m) => `{${m.identifierIds.join(',')}}`),
+      int8Array(moves, (m) => m.at),
+      int8Array(moves, (m) => m.pos),
+      textArray(moves, (m) => m.cause),
+      moves.map((m) => m.revisionId),
     ],
   });
 }

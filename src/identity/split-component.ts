@@ -1,9 +1,10 @@
 import type { Uuid } from '../platform/ids.js';
 import { ComponentReplay } from './component-replay.js';
 import type { Evidence } from './evidence.model.js';
+import { NO_LINKS, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
 import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 
-/** A raw component that is left of one from which evidence was taken away. */
+/** A raw component that is left of one from which evidence or links were taken away. */
 export interface ComponentPart {
   /** Its id from now on, which is that of one of its members. */
   readonly id: Uuid;
@@ -24,16 +25,18 @@ interface SplitInput {
   readonly members: ReadonlyMap<Uuid, { readonly ns: string }>;
   /** All that is left, in any order. */
   readonly evidence: readonly Evidence[];
+  readonly links?: IdentityLinks;
   readonly rules: IdentityRules;
   readonly maxReplayRows: number;
 }
 
 /**
- * What a raw component falls into once evidence was taken away: its connected parts, each resolved as if the rest had
- * never been. A part keeps the component's id where it has the member that gave it; so no two parts, nor a component
+ * What a raw component falls into once evidence or links were taken away: its parts that evidence and must-links still
+ * connect, each resolved as if the rest had never been. A part keeps the component's id where it has the member that gave it; so no two parts, nor a component
  * that an identifier which vanished may found later, share one.
  */
-export function splitComponent({ id, members, evidence, rules, maxReplayRows }: SplitInput): SplitComponent {
+export function splitComponent(input: SplitInput): SplitComponent {
+  const { id, members, evidence, links = NO_LINKS, rules, maxReplayRows } = input;
   const rootOf = new Map<Uuid, Uuid>();
   const find = (member: Uuid): Uuid => {
     let root = member;
@@ -50,6 +53,7 @@ export function splitComponent({ id, members, evidence, rules, maxReplayRows }: 
       else rootOf.set(other, root);
     }
   }
+  for (const [a, b] of links.mustLinks) if (rootOf.has(a) && rootOf.has(b)) rootOf.set(find(a), find(b));
   const membersOf = new Map<Uuid, Uuid[]>();
   for (const member of rootOf.keys()) push(membersOf, find(member), member);
   const evidenceOf = new Map<Uuid, Evidence[]>();
@@ -64,14 +68,20 @@ export function splitComponent({ id, members, evidence, rules, maxReplayRows }: 
     return {
       id: own.includes(id) ? id : (own[0] ?? id),
       members: own,
-      groups: withinLimits(counts, rules) ? [own] : replayed(evidenceOf.get(root) ?? [], rules, maxReplayRows),
+      groups: withinLimits(counts, rules, links.cannotLinks.some(isWithin(new Set(own))))
+        ? [own]
+        : replayed(new ComponentReplay(rules, links), evidenceOf.get(root) ?? [], maxReplayRows),
     };
   });
   return { parts, vanished: [...members.keys()].filter((member) => !rootOf.has(member)) };
 }
 
-function replayed(evidence: readonly Evidence[], rules: IdentityRules, maxRows: number): readonly Uuid[][] | null {
-  const replay = new ComponentReplay(rules);
+/** Whether both ends of a pair are among these. */
+function isWithin(ids: ReadonlySet<Uuid>): (pair: IdentifierPair) => boolean {
+  return ([a, b]) => ids.has(a) && ids.has(b);
+}
+
+function replayed(replay: ComponentReplay, evidence: readonly Evidence[], maxRows: number): readonly Uuid[][] | null {
   for (const row of evidence) replay.add(row);
   return replay.rows <= maxRows ? replay.advance() : null;
 }

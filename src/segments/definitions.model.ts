@@ -37,4 +37,6 @@ export interface Definitions {
   readonly models: ReadonlyMap<string, ActiveModel>;
   readonly segments: SegmentIndex;
   readonly score: ScoreRows;
+  /** False: nobody has ever said who is, or is not, the same person, so nobody need look for it. */
+  readonly hasIdentityLinks: boolean;
 }

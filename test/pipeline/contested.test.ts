@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
+import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -25,16 +26,17 @@ describe('a component with more evidence than is replayed', () => {
   const aStep = (): IdentityStep =>
     new IdentityStep({
       store: new IdentityStore(),
+      links: new IdentityLinkStore(),
       rules: DEFAULT_IDENTITY_RULES,
       partitions: 16,
-      newProfileId: newId,
+      newId,
       maxReplayRows: MAX_REPLAY_ROWS,
     });
 
   /** Applies events as one batch; how many found their component contested. */
   async function apply(step: IdentityStep, events: readonly LoggedEvent[]): Promise<number> {
     const contested = await test.database.transaction(async (tx) => {
-      const batch = await step.resolve(tx, events);
+      const batch = await step.resolve(tx, events, false);
       await step.save(tx, batch);
       return batch.contested;
     });

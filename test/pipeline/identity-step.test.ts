@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/events/event.model.js';
-import { NO_LINKS } from '../../src/identity/identity-links.model.js';
+import { newLink } from '../../src/identity/identity-decision.model.js';
+import { NO_LINKS, sortedPair, type IdentityLinks } from '../../src/identity/identity-links.model.js';
 import { DEFAULT_IDENTITY_RULES, type IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
+import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import {
   anEvent,
+  anIdentifier,
   DAY_MS,
   evidenceRows,
   HOUR_MS,
@@ -56,6 +59,23 @@ const batches = fc
     ),
   );
 
+/** Pairs of names, each with whether they are one person's. */
+const linkedNames = fc.array(
+  fc.record({ names: fc.subarray(NAMES, { minLength: 2, maxLength: 2 }), isMust: fc.boolean() }),
+  { maxLength: 4 },
+);
+
+function linksOf(linked: readonly { names: readonly string[]; isMust: boolean }[], history: string): IdentityLinks {
+  const pairs = linked.map(({ names, isMust }) => {
+    const [a = '', b = ''] = names.map((name) => anIdentifier(`${name}-${history}`).id);
+    return { isMust, pair: sortedPair(a, b) };
+  });
+  return {
+    mustLinks: pairs.filter(({ isMust }) => isMust).map(({ pair }) => pair),
+    cannotLinks: pairs.filter(({ isMust }) => !isMust).map(({ pair }) => pair),
+  };
+}
+
 describe('the identity step', () => {
   let test: TestDatabase;
   let histories = 0;
@@ -67,6 +87,20 @@ describe('the identity step', () => {
   afterAll(async () => {
     await test.drop();
   });
+
+  /** Written down before anybody was seen. */
+  async function standing({ mustLinks, cannotLinks }: IdentityLinks, history: string): Promise<void> {
+    const named = new Map(NAMES.map((name) => anIdentifier(`${name}-${history}`)).map((each) => [each.id, each]));
+    const linked = (kind: 'must' | 'cannot', pairs: IdentityLinks['mustLinks']) =>
+      pairs.flatMap(([x, y]) => {
+        const [a, b] = [named.get(x), named.get(y)];
+        return a === undefined || b === undefined ? [] : [newLink(kind, a, b, newId(START_MS))];
+      });
+    const decision = { revisionId: newId(START_MS), actor: 'test', reason: '', at: START_MS };
+    await test.database.transaction((tx) =>
+      new IdentityLinkStore().insert(tx, [...linked('must', mustLinks), ...linked('cannot', cannotLinks)], decision),
+    );
+  }
 
   async function partition(events: readonly LoggedEvent[]): Promise<string[][]> {
     const ids = [...new Set(events.flatMap((event) => event.identifiers.map(({ id }) => id)))];
@@ -81,21 +115,27 @@ describe('the identity step', () => {
   }
 
   it.each([
-    ['all may merge', TIGHT, 100_000],
-    ['devices may not merge', DEVICES_MAY_NOT_MERGE, 100_000],
-    ['hardly anything stays in memory', TIGHT, 12],
+    ['all may merge', TIGHT, 100_000, false],
+    ['devices may not merge', DEVICES_MAY_NOT_MERGE, 100_000, false],
+    ['hardly anything stays in memory', TIGHT, 12, false],
+    ['people have said who is who', TIGHT, 100_000, true],
+    ['people have said who is who, within limits', DEFAULT_IDENTITY_RULES, 100_000, true],
+    ['people have said who is who, and hardly anything stays in memory', DEVICES_MAY_NOT_MERGE, 12, true],
   ])(
     'leaves after each batch what all that is known comes to, whatever of it was in memory (%s)',
     { timeout: 120_000 },
-    async (_, rules, maxCachedIdentifiers) => {
+    async (_, rules, maxCachedIdentifiers, hasLinks) => {
       await fc.assert(
-        fc.asyncProperty(batches, async (sketches) => {
+        fc.asyncProperty(batches, linkedNames, async (sketches, linked) => {
           const history = String(++histories);
+          const links = hasLinks ? linksOf(linked, history) : NO_LINKS;
+          await standing(links, history);
           const step = new IdentityStep({
             store: new IdentityStore(),
+            links: new IdentityLinkStore(),
             rules,
             partitions: 16,
-            newProfileId: newId,
+            newId,
             maxCachedIdentifiers,
           });
           const known: LoggedEvent[] = [];
@@ -114,11 +154,11 @@ describe('the identity step', () => {
             known.push(...next);
             if (isCold) step.forget();
             await test.database.transaction(async (tx) => {
-              if (isCold) await step.lock(tx, next);
-              await step.save(tx, await step.resolve(tx, next));
+              if (isCold) await step.lock(tx, next, hasLinks);
+              await step.save(tx, await step.resolve(tx, next, hasLinks));
             });
             step.release();
-            expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, NO_LINKS));
+            expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, links));
           }
         }),
         { numRuns: 100 },

@@ -23,13 +23,15 @@ export interface RebuiltAnchor {
   readonly rebuilt: { readonly traits: Traits; readonly state: AnchorState } | null;
 }
 
-/** Events that were taken back, as a step of the fold. */
-export interface RetractionStep {
+/** Something that no event brought and that changed who is who, or what is known of them, as a step of the fold. */
+export interface RevisionStep {
   /** The step's place in acceptance order, ms: after all that is applied, before all that is not. */
   readonly acceptedAt: number;
   /** Every profile that the rest names. */
   readonly involved: readonly Uuid[];
   readonly anchors: readonly RebuiltAnchor[];
+  /** What the feed says of it: that events were taken back, or that profiles were merged and taken apart. */
+  readonly cause: 'revert' | 'identity';
   /** Identifiers that stand for another profile than before; to null: for nobody. */
   readonly moves: readonly { readonly identifierId: Uuid; readonly from: Uuid; readonly to: Uuid | null }[];
   /** Profiles that ended and live on as part of another. */
@@ -37,15 +39,15 @@ export interface RetractionStep {
 }
 
 /**
- * Takes events back: a step like an event's (`fold-batch.ts`), with all profiles concerned at once. Timers that are due
- * fire before it; then the anchors are what is left of them, stand where they belong, and every profile concerned is
- * evaluated at `acceptedAt + 1`. What that changes is always emitted: nothing of the feed's past is rewritten, so whoever
- * was told, or has read, that somebody is in a segment has to be told that they are not.
+ * A step like an event's (`fold-batch.ts`), with all profiles concerned at once. Timers that are due fire before it; then
+ * the anchors are what is left of them, stand where they belong, and every profile concerned is evaluated at
+ * `acceptedAt + 1`. What that changes is always emitted: nothing of the feed's past is rewritten, so whoever was told, or
+ * has read, that somebody is in a segment has to be told that they are not.
  */
-export async function foldRetraction(
+export async function foldRevision(
   definitions: Definitions,
   profiles: ProfileLookup,
-  step: RetractionStep,
+  step: RevisionStep,
 ): Promise<FoldChange[]> {
   const context = new FoldContext(definitions);
   const { acceptedAt, merged } = step;
@@ -59,15 +61,17 @@ export async function foldRetraction(
   await runAll(context, due);
 
   const ended: FoldChange[] = [];
+  const causeOf = causesOf(step);
   replaceAnchors(profiles, involved, step);
   moveIdentifiers(profiles, step);
   for (const [from, into] of merged) {
-    endProfile(profiles(from), into, { at: acceptedAt + 1, emit: true, cause: { ...REVERT, profileId: into } }, ended);
+    const cause = { ...causeOf(from), profileId: into };
+    endProfile(profiles(from), into, { at: acceptedAt + 1, emit: true, cause }, ended);
   }
   for (const id of involved) remerge(profiles(id), definitions.features);
 
   const evaluated = running((profile, out) =>
-    evaluateOnce({ profile, t: acceptedAt + 1, cause: REVERT, emit: true, segments: null, out }),
+    evaluateOnce({ profile, t: acceptedAt + 1, cause: causeOf(profile.id), emit: true, segments: null, out }),
   );
   await runAll(context, evaluated);
   return [...due.flatMap(({ out }) => out), ...ended, ...evaluated.flatMap(({ out }) => out)];
@@ -75,7 +79,35 @@ export async function foldRetraction(
 
 const REVERT: ChangeCause = { kind: 'revert', pos: null };
 
-function replaceAnchors(profiles: ProfileLookup, involved: readonly Uuid[], { anchors }: RetractionStep): void {
+/**
+ * By profile: a merge where it ended or took in one that did, else an unmerge, each with the other profile. Of several
+ * others the one with the least id is named.
+ */
+function causesOf({ cause, moves, merged }: RevisionStep): (profileId: Uuid) => ChangeCause {
+  if (cause === 'revert') return () => REVERT;
+  const causes = new Map<Uuid, ChangeCause>();
+  const note = (profileId: Uuid, kind: 'merge' | 'unmerge', other: Uuid): void => {
+    const known = causes.get(profileId);
+    if (known?.kind === 'merge' && kind === 'unmerge') return;
+    if (known?.kind === kind && (known.profileId ?? '') <= other) return;
+    causes.set(profileId, { kind, pos: null, profileId: other });
+  };
+  for (const [from, into] of merged) {
+    note(from, 'merge', into);
+    note(into, 'merge', from);
+  }
+  for (const { from, to } of moves) {
+    if (to === null) continue;
+    note(from, 'unmerge', to);
+    note(to, 'unmerge', from);
+  }
+  return (profileId) => causes.get(profileId) ?? UNMERGE;
+}
+
+/** Of a profile that nobody left and nobody joined: time alone may have changed it. */
+const UNMERGE: ChangeCause = { kind: 'unmerge', pos: null };
+
+function replaceAnchors(profiles: ProfileLookup, involved: readonly Uuid[], { anchors }: RevisionStep): void {
   const ownerOf = new Map<Uuid, ProfileWork>();
   for (const id of involved) {
     const profile = profiles(id);
@@ -94,7 +126,7 @@ function replaceAnchors(profiles: ProfileLookup, involved: readonly Uuid[], { an
   }
 }
 
-function moveIdentifiers(profiles: ProfileLookup, { moves }: RetractionStep): void {
+function moveIdentifiers(profiles: ProfileLookup, { moves }: RevisionStep): void {
   for (const { identifierId, from: fromId, to: toId } of moves) {
     const from = profiles(fromId);
     const identifier = from.identifiers.get(identifierId);

@@ -1,0 +1,46 @@
+import type { Identifier } from '../events/event.model.js';
+import type { Uuid } from '../platform/ids.js';
+
+export const LINK_KINDS = ['must', 'cannot'] as const;
+export type LinkKind = (typeof LINK_KINDS)[number];
+
+/** That two identifiers are, or are not, the same person's; `a.id < b.id`. */
+export interface NewLink {
+  readonly id: Uuid;
+  readonly kind: LinkKind;
+  readonly a: Identifier;
+  readonly b: Identifier;
+}
+
+/** A link as it is stored, standing or removed. */
+export interface IdentityLink extends NewLink {
+  readonly revisionId: Uuid;
+  readonly createdBy: string;
+  /** From when on it counts, ms. */
+  readonly createdAt: number;
+  readonly reason: string;
+  readonly removedBy: string | null;
+  /** ms; null while it stands. */
+  readonly removedAt: number | null;
+}
+
+/** Who decided something, in which revision. */
+export interface LinkDecision {
+  readonly revisionId: Uuid;
+  readonly actor: string;
+  readonly reason: string;
+  /** The revision's place in acceptance order, ms. */
+  readonly at: number;
+}
+
+/** What a revision does to the links by hand. */
+export interface LinkChange {
+  readonly added: readonly NewLink[];
+  readonly removed: readonly NewLink[];
+}
+
+export const NO_CHANGE: LinkChange = { added: [], removed: [] };
+
+export function newLink(kind: LinkKind, x: Identifier, y: Identifier, id: Uuid): NewLink {
+  return x.id < y.id ? { id, kind, a: x, b: y } : { id, kind, a: y, b: x };
+}

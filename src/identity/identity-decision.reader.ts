@@ -1,0 +1,115 @@
+import type { Identifier } from '../events/event.model.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable } from '../platform/postgres.js';
+import type { IdentityLink } from './identity-decision.model.js';
+
+/** An identifier, and whom it stands for. */
+export interface StandingIdentifier extends Identifier {
+  readonly profileId: Uuid;
+}
+
+/** Identifiers that went over, as they are stored. */
+export interface StoredMove {
+  readonly id: Uuid;
+  readonly kind: 'merge' | 'split';
+  readonly from: Uuid;
+  readonly to: Uuid;
+  readonly identifierIds: readonly Uuid[];
+  readonly at: number;
+  readonly pos: number;
+  readonly cause: 'event' | 'retraction' | 'revision';
+  readonly revisionId: Uuid | null;
+}
+
+const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+const LINK = `id, kind, json_build_object('id', a_id, 'ns', a_ns, 'value', a_value) AS a,
+  json_build_object('id', b_id, 'ns', b_ns, 'value', b_value) AS b, revision_id AS "revisionId", created_by AS "createdBy",
+  created_at AS "createdAt", reason, removed_by AS "removedBy", removed_at AS "removedAt"`;
+
+const MOVE = `id, kind, from_profile AS "from", to_profile AS "to", identifier_ids AS "identifierIds", at, pos, cause,
+  revision_id AS "revisionId"`;
+
+/** Reads what decisions about who is who rest on, and what came of them. */
+export class IdentityDecisionReader {
+  /** The living profile that each id stands for; ids that never were are left out. */
+  async living(db: Queryable, ids: readonly Uuid[]): Promise<Map<Uuid, Uuid>> {
+    const rows = await db.query<{ asked: Uuid; id: Uuid }>(
+      `WITH RECURSIVE chain (asked, id, merged_into) AS (
+         SELECT id, id, merged_into FROM profiles WHERE id = ANY ($1::uuid[])
+         UNION
+         SELECT c.asked, p.id, p.merged_into FROM chain c JOIN profiles p ON p.id = c.merged_into
+       )
+       SELECT asked, id FROM chain WHERE merged_into IS NULL`,
+      [ids],
+    );
+    return new Map(rows.map(({ asked, id }) => [asked, id]));
+  }
+
+  async identifiersOf(db: Queryable, profileIds: readonly Uuid[]): Promise<StandingIdentifier[]> {
+    return db.query<StandingIdentifier>(
+      'SELECT id, ns, value, profile_id AS "profileId" FROM identifiers WHERE profile_id = ANY ($1::uuid[]) ORDER BY id',
+      [profileIds],
+    );
+  }
+
+  async identifiers(db: Queryable, ids: readonly Uuid[]): Promise<StandingIdentifier[]> {
+    return db.query<StandingIdentifier>(
+      'SELECT id, ns, value, profile_id AS "profileId" FROM identifiers WHERE id = ANY ($1::uuid[]) ORDER BY id',
+      [ids],
+    );
+  }
+
+  /** Of these identifiers, those that stood for the profile at the place of the move, and were not brought by it. */
+  async stoodBefore(
+    db: Queryable,
+    { to, pos, cause, identifierIds }: StoredMove,
+    ids: readonly Uuid[],
+  ): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid; profile_id: Uuid }>(
+      `SELECT DISTINCT ON (identifier_id) identifier_id AS id, profile_id FROM assignments
+       WHERE identifier_id = ANY ($1::uuid[]) AND from_pos <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
+      [ids, cause === 'event' ? pos - 1 : pos],
+    );
+    return rows.flatMap((row) => (row.profile_id === to && !identifierIds.includes(row.id) ? [row.id] : []));
+  }
+
+  async link(db: Queryable, id: Uuid): Promise<IdentityLink | null> {
+    const [row] = await db.query<IdentityLink>(`SELECT ${LINK} FROM identity_links WHERE id = $1`, [id]);
+    return row ?? null;
+  }
+
+  /** Standing links that have an end among these. */
+  async linksAround(db: Queryable, ids: readonly Uuid[]): Promise<IdentityLink[]> {
+    return db.query<IdentityLink>(
+      `SELECT ${LINK} FROM identity_links WHERE removed_at IS NULL AND (a_id = ANY ($1::uuid[]) OR b_id = ANY ($1::uuid[]))
+       ORDER BY created_at, id`,
+      [ids],
+    );
+  }
+
+  /** The newest first, removed ones too if asked for; those before a place. */
+  async links(
+    db: Queryable,
+    {
+      before,
+      limit,
+      withRemoved,
+    }: {
+      readonly before: Pick<IdentityLink, 'createdAt' | 'id'> | null;
+      readonly limit: number;
+      readonly withRemoved: boolean;
+    },
+  ): Promise<IdentityLink[]> {
+    return db.query<IdentityLink>(
+      `SELECT ${LINK} FROM identity_links WHERE (created_at, id) < ($1::int8, $2::uuid) AND ($4 OR removed_at IS NULL)
+       ORDER BY created_at DESC, id DESC LIMIT $3`,
+      [before?.createdAt ?? Number.MAX_SAFE_INTEGER, before?.id ?? GREATEST_ID, limit, withRemoved],
+    );
+  }
+
+  async move(db: Queryable, id: Uuid): Promise<StoredMove | null> {
+    const [row] = await db.query<StoredMove>(`SELECT ${MOVE} FROM identity_moves WHERE id = $1`, [id]);
+    return row ?? null;
+  }
+}

@@ -1,0 +1,136 @@
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import { newId, type Uuid } from '../platform/ids.js';
+import type { Database } from '../platform/postgres.js';
+import {
+  MAX_MERGED,
+  MAX_OPEN_REVISIONS,
+  MAX_REASON_LENGTH,
+  type IdentityRevisionRecord,
+  type RevisionInputOf,
+} from './identity-revision.model.js';
+import type { IdentityRevisionStore } from './identity-revision.store.js';
+import type { RevisionDecider } from './revision-decider.js';
+
+export interface IdentityRevisionDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly revisions: IdentityRevisionStore;
+  readonly decider: RevisionDecider;
+  /** Told of each that there is to do. */
+  readonly onRequested: () => void;
+  /** Rejects when the signal is aborted. */
+  readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+}
+
+/** Who asks for something, and why. */
+export interface Asker {
+  readonly actor: string;
+  readonly reason: string;
+}
+
+export interface RevisionWait {
+  /** How long to wait for it, ms; then it is answered as it stands. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+const POLL_MS = 20;
+
+/**
+ * Takes down what people decide about who is who: whoever asks is answered once that is on record, or once a worker has
+ * done it if that does not take long.
+ */
+export class IdentityRevisionService {
+  constructor(private readonly deps: IdentityRevisionDependencies) {}
+
+  /**
+   * Writes it down, after a look whether it can be done as things are.
+   * @throws WeftError NOT_FOUND, CONFLICT, BAD_REQUEST, PAYLOAD_TOO_LARGE, OVERLOADED
+   */
+  async request(revision: RevisionInputOf, { actor, reason }: Asker): Promise<IdentityRevisionRecord> {
+    const { db, clock, decider, revisions } = this.deps;
+    const checked = this.#checked(revision);
+    if (reason.length > MAX_REASON_LENGTH) {
+      throw new WeftError('BAD_REQUEST', `a reason has at most ${String(MAX_REASON_LENGTH)} characters`, {
+        where: 'reason',
+      });
+    }
+    const createdAt = clock.now();
+    if (checked.kind === 'merge' || checked.kind === 'unmerge' || checked.kind === 'unlink') {
+      await decider.decide(db, checked, createdAt);
+    }
+    if ((await revisions.countOpen(db)) >= MAX_OPEN_REVISIONS) {
+      throw new WeftError('OVERLOADED', `more than ${String(MAX_OPEN_REVISIONS)} revisions wait for the workers`, {
+        hint: 'try again later, and see that a worker runs',
+        retryAfterMs: 10_000,
+      });
+    }
+    const id = newId(createdAt);
+    await db.transaction(async (tx) => {
+      await revisions.insert(tx, { ...checked, id, actor, reason, createdAt });
+      if (checked.kind !== 'rules' && checked.kind !== 'generic') await revisions.expectLinks(tx);
+    });
+    this.deps.onRequested();
+    return this.get(id);
+  }
+
+  /**
+   * As it is once it is done, or once the time is up.
+   * @throws WeftError what it failed with; NOT_FOUND
+   */
+  async settled(id: Uuid, { timeoutMs, signal }: RevisionWait): Promise<IdentityRevisionRecord> {
+    for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+      const revision = await this.get(id);
+      if (revision.status === 'failed') throw toError(revision);
+      if (revision.status === 'done' || waitedMs >= timeoutMs) return revision;
+      await this.deps.sleep(POLL_MS, signal);
+    }
+  }
+
+  /** @throws WeftError NOT_FOUND */
+  async get(id: Uuid): Promise<IdentityRevisionRecord> {
+    const revision = await this.deps.revisions.find(this.deps.db, id);
+    if (revision !== null) return revision;
+    throw new WeftError('NOT_FOUND', 'there is no such revision', {
+      where: 'id',
+      hint: 'identityRevisions lists them',
+    });
+  }
+
+  page(
+    before: Pick<IdentityRevisionRecord, 'createdAt' | 'id'> | null,
+    limit: number,
+  ): Promise<IdentityRevisionRecord[]> {
+    return this.deps.revisions.page(this.deps.db, before, limit);
+  }
+
+  /** With identifiers normalised. */
+  #checked(revision: RevisionInputOf): RevisionInputOf {
+    const { decider } = this.deps;
+    if (revision.kind !== 'merge' && revision.kind !== 'unmerge') return revision;
+    if (!('identifiers' in revision.input)) {
+      if ('profiles' in revision.input) demandCount(revision.input.profiles.length, 'profiles');
+      return revision;
+    }
+    const identifiers = decider.resolved(revision.input.identifiers).map(({ ns, value }) => ({ ns, value }));
+    if (revision.kind === 'unmerge') return { kind: 'unmerge', input: { ...revision.input, identifiers } };
+    demandCount(new Set(identifiers.map(({ ns, value }) => `${ns} ${value}`)).size, 'identifiers');
+    return { kind: 'merge', input: { identifiers } };
+  }
+}
+
+function demandCount(count: number, where: string): void {
+  if (count >= 2 && count <= MAX_MERGED) return;
+  throw new WeftError('BAD_REQUEST', `a merge joins 2 to ${String(MAX_MERGED)} of them`, {
+    where,
+    hint: 'name each once',
+  });
+}
+
+function toError({ failure }: IdentityRevisionRecord): WeftError {
+  return new WeftError(failure?.code ?? 'INTERNAL', failure?.message ?? 'it failed', {
+    ...(typeof failure?.where === 'string' ? { where: failure.where } : {}),
+    ...(typeof failure?.hint === 'string' ? { hint: failure.hint } : {}),
+  });
+}

@@ -1,0 +1,122 @@
+import type { Uuid } from '../platform/ids.js';
+import { touchDefinitions } from '../platform/installation.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import {
+  FIRST_RETRY_MS,
+  MAX_REVISION_FAILURES,
+  type IdentityRevisionRecord,
+  type RevisionFailure,
+  type RevisionInputOf,
+  type RevisionResult,
+} from './identity-revision.model.js';
+
+const FIELDS = `id, kind, input, actor, reason, created_at AS "createdAt", status, failures, failure, result,
+  steps_done AS "stepsDone", steps_total AS "stepsTotal", place, finished_at AS "finishedAt"`;
+
+const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+type NewRevision = RevisionInputOf & Pick<IdentityRevisionRecord, 'id' | 'actor' | 'reason' | 'createdAt'>;
+
+/** Rows of `identity_revisions`. */
+export class IdentityRevisionStore {
+  async insert(tx: Transaction, { id, kind, input, actor, reason, createdAt }: NewRevision): Promise<void> {
+    await tx.query(
+      `INSERT INTO identity_revisions (id, kind, input, actor, reason, created_at, status)
+       VALUES ($1, $2, $3, $4, $5, $6, 'waiting')`,
+      [id, kind, JSON.stringify(input), actor, reason, createdAt],
+    );
+  }
+
+  async countOpen(db: Queryable): Promise<number> {
+    const [row] = await db.query<{ n: number }>(
+      `SELECT count(*) AS n FROM identity_revisions WHERE status IN ('waiting', 'running')`,
+    );
+    return row?.n ?? 0;
+  }
+
+  /**
+   * Makes every worker look for links from now on. Profiles need not be evaluated anew because of that: those that are
+   * as the definitions before say are as these say.
+   */
+  async expectLinks(tx: Transaction): Promise<void> {
+    const [row] = await tx.query<{ isExpected: boolean; version: number }>(
+      `SELECT has_identity_links AS "isExpected", definitions_version AS version FROM installation`,
+    );
+    if (row === undefined || row.isExpected) return;
+    await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+    await tx.query('UPDATE installation SET has_identity_links = true');
+    const version = await touchDefinitions(tx);
+    await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
+  }
+
+  async find(db: Queryable, id: Uuid): Promise<IdentityRevisionRecord | null> {
+    const [row] = await db.query<IdentityRevisionRecord>(`SELECT ${FIELDS} FROM identity_revisions WHERE id = $1`, [
+      id,
+    ]);
+    return row ?? null;
+  }
+
+  /** The newest first; those before a place. */
+  async page(
+    db: Queryable,
+    before: Pick<IdentityRevisionRecord, 'createdAt' | 'id'> | null,
+    limit: number,
+  ): Promise<IdentityRevisionRecord[]> {
+    return db.query<IdentityRevisionRecord>(
+      `SELECT ${FIELDS} FROM identity_revisions WHERE (created_at, id) < ($1::int8, $2::uuid)
+       ORDER BY created_at DESC, id DESC LIMIT $3`,
+      [before?.createdAt ?? Number.MAX_SAFE_INTEGER, before?.id ?? GREATEST_ID, limit],
+    );
+  }
+
+  /**
+   * The one to go on with now; null if there is none. The oldest first, but those of whole installations after all
+   * others; one that failed waits, and lets others go first.
+   */
+  async next(db: Queryable, nowMs: number): Promise<IdentityRevisionRecord | null> {
+    const { rows } = await db.run<IdentityRevisionRecord>({
+      name: 'identity-revisions-next',
+      text: `SELECT ${FIELDS} FROM identity_revisions WHERE status IN ('waiting', 'running') AND retry_at <= $1::int8
+             ORDER BY kind = 'rules', created_at, id LIMIT 1`,
+      values: [nowMs],
+    });
+    return rows[0] ?? null;
+  }
+
+  /** Notes a step that went well. @param place where the next one goes on; null: it is done */
+  async advance(
+    tx: Transaction,
+    id: Uuid,
+    step: {
+      readonly result: RevisionResult;
+      readonly stepsDone: number;
+      readonly stepsTotal: number | null;
+      readonly place: string | null;
+      readonly nowMs: number;
+    },
+  ): Promise<void> {
+    await tx.query(
+      `UPDATE identity_revisions
+       SET status = CASE WHEN $5::text IS NULL THEN 'done' ELSE 'running' END, result = $2, steps_done = $3, steps_total = $4,
+           place = $5, finished_at = CASE WHEN $5::text IS NULL THEN $6::int8 END, failures = 0, failure = NULL
+       WHERE id = $1`,
+      [id, JSON.stringify(step.result), step.stepsDone, step.stepsTotal, step.place, step.nowMs],
+    );
+  }
+
+  /** Notes that a step failed: it is tried again a few times where that may help, or given up. */
+  async fail(
+    db: Queryable,
+    id: Uuid,
+    { failure, isFinal, nowMs }: { failure: RevisionFailure; isFinal: boolean; nowMs: number },
+  ): Promise<void> {
+    await db.query(
+      `UPDATE identity_revisions
+       SET failures = failures + 1, failure = $2, retry_at = $3::int8 + $4::int8 * (2 ^ failures)::int8,
+           status = CASE WHEN $6 OR failures + 1 >= $5::int4 THEN 'failed' ELSE status END,
+           finished_at = CASE WHEN $6 OR failures + 1 >= $5::int4 THEN $3::int8 END
+       WHERE id = $1 AND status IN ('waiting', 'running')`,
+      [id, JSON.stringify(failure), nowMs, FIRST_RETRY_MS, MAX_REVISION_FAILURES, isFinal],
+    );
+  }
+}

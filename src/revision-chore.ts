@@ -1,0 +1,214 @@
+import type { LoadedDefinitions } from './definitions.js';
+import type { EventLog } from './events/event-log.model.js';
+import { LeaseLost } from './events/partition-lease.model.js';
+import type { PartitionLeases } from './events/partition-lease.store.js';
+import {
+  NO_RESULT,
+  type IdentityRevisionRecord,
+  type RevisionFailure,
+  type RevisionResult,
+} from './identity/identity-revision.model.js';
+import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
+import type { IdentityRevision } from './identity/identity-revision.step.js';
+import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
+import { nextPlace } from './next-place.js';
+import { mayPass } from './passing-failure.js';
+import { DefinitionsChanged, type Pipeline, type RevisionWork } from './pipeline.js';
+import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database, Queryable, Transaction } from './platform/postgres.js';
+
+export interface RevisionChoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly leases: PartitionLeases;
+  readonly revisions: IdentityRevisionStore;
+  readonly decider: RevisionDecider;
+  readonly pipeline: Pipeline;
+  readonly observer: { retrying(error: unknown, attempt: number): void };
+  /** Components of one step, at most. */
+  readonly maxStepComponents?: number;
+}
+
+const MAX_STEP_COMPONENTS = 200;
+const MAX_ATTEMPTS = 8;
+/** Least time between two looks for revisions where there was none. */
+const LOOK_MS = 1_000;
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Resolves components anew where somebody decided something about who is who, step by step between batches.
+ *
+ * 1. The holder of the first partition does it, so that never two workers are at it; in its transaction every other
+ *    worker stands still (`PartitionLeases.lockAll`). So what it finds is what holds, and nothing written later was
+ *    worked out without the links that it makes.
+ * 2. One transaction makes the links, with everything that comes of them and the note that it is done. A process that
+ *    dies leaves whole steps behind.
+ * 3. Its place in acceptance order is that of `next-place.ts`.
+ * 4. A decision is one step. A revision of many components goes by pages of them, in the order of their ids, and says
+ *    how far it is.
+ * 5. What cannot be done, as when a profile is not there, ends as `failed` at once; what may pass is tried again a
+ *    bounded number of times. Neither holds up the others.
+ */
+export class RevisionChore {
+  readonly #parts: RevisionChoreParts;
+  #lookAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: RevisionChoreParts) {
+    this.#parts = parts;
+  }
+
+  /** There is something to do that the last look did not show. */
+  wake(): void {
+    this.#lookAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /**
+   * One step; false if there is nothing to do here.
+   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
+   */
+  async runOne(definitions: LoadedDefinitions): Promise<boolean> {
+    const { db, clock, leases, revisions, observer, pipeline } = this.#parts;
+    const now = clock.now();
+    if (now < this.#lookAt || !leases.held.some(({ part }) => part === 0)) return false;
+    const revision = await revisions.next(db, now);
+    if (revision === null) {
+      this.#lookAt = now + LOOK_MS;
+      return false;
+    }
+    try {
+      await this.#step(definitions, revision);
+    } catch (error) {
+      if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
+      pipeline.forget();
+      const isFinal = isRefusal(error);
+      await revisions.fail(db, revision.id, { failure: failureOf(error), isFinal, nowMs: clock.now() });
+      if (!isFinal) observer.retrying(error, revision.failures + 1);
+    }
+    return true;
+  }
+
+  async #step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<void> {
+    const { pipeline } = this.#parts;
+    for (let attempt = 1; ; attempt++) {
+      pipeline.forget();
+      try {
+        await pipeline.revise(definitions, await this.#workOf(definitions, revision));
+        break;
+      } catch (error) {
+        if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+    pipeline.forget();
+  }
+
+  async #workOf(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<RevisionWork> {
+    const place = await nextPlace(this.#parts);
+    const work = { ...place, revisionId: revision.id };
+    if (revision.kind === 'rules') return { ...work, ...this.#pageOf(revision) };
+    if (revision.kind === 'generic') {
+      const { ids } = revision.input;
+      return { ...work, ...this.#noting(revision, () => Promise.resolve({ ids, resultOf })) };
+    }
+    // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
+    if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
+    const { actor, reason } = revision;
+    const decision = { revisionId: revision.id, actor, reason, at: place.acceptedAt };
+    const { decide, note } = this.#noting(revision, (tx) => this.#parts.decider.decide(tx, revision, place.acceptedAt));
+    return { ...work, note, decide: async (tx) => ({ ...(await decide(tx)), decision }) };
+  }
+
+  /** One step that is all of it. */
+  #noting(
+    { id }: IdentityRevisionRecord,
+    plan: (tx: Transaction) => Promise<Pick<RevisionPlan, 'ids' | 'resultOf'> & Partial<RevisionPlan>>,
+  ): Pick<RevisionWork, 'decide' | 'note'> {
+    const { clock, revisions } = this.#parts;
+    let toResult = resultOf;
+    return {
+      decide: async (tx) => {
+        const { resultOf: planned, ...task } = await plan(tx);
+        toResult = planned;
+        return { ...task, decision: null };
+      },
+      note: (tx, found) =>
+        revisions.advance(tx, id, {
+          result: toResult(found),
+          stepsDone: 1,
+          stepsTotal: 1,
+          place: null,
+          nowMs: clock.now(),
+        }),
+    };
+  }
+
+  /** The next page of all components. */
+  #pageOf(revision: IdentityRevisionRecord): Pick<RevisionWork, 'decide' | 'note'> {
+    const { clock, revisions, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
+    // Fewer after each failure, down to one.
+    const limit = Math.max(1, maxStepComponents >> (2 * revision.failures));
+    let ids: readonly Uuid[] = [];
+    return {
+      decide: async (tx) => {
+        ids = await componentsAfter(tx, revision.place ?? LEAST_ID, limit);
+        return { ids, decision: null };
+      },
+      note: async (tx, found) => {
+        const stepsDone = revision.stepsDone + ids.length;
+        const isLast = ids.length < limit;
+        await revisions.advance(tx, revision.id, {
+          result: sumOf(revision.result ?? NO_RESULT, found),
+          stepsDone,
+          stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
+          place: isLast ? null : (ids.at(-1) ?? null),
+          nowMs: clock.now(),
+        });
+      },
+    };
+  }
+}
+
+/** By rising id. A component bears the id of one of its members. */
+async function componentsAfter(db: Queryable, afterId: Uuid, limit: number): Promise<Uuid[]> {
+  const rows = await db.query<{ id: Uuid }>(
+    'SELECT id FROM identifiers WHERE id > $1 AND component_id = id ORDER BY id LIMIT $2',
+    [afterId, limit],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** About how many there are: one for each profile, which is nearly true, by the statistics of the database. */
+async function estimateComponents(db: Queryable): Promise<number | null> {
+  const [row] = await db.query<{ n: number }>(
+    `SELECT greatest(reltuples, 0)::int8 AS n FROM pg_class WHERE oid = 'profiles'::regclass`,
+  );
+  return row === undefined || row.n === 0 ? null : row.n;
+}
+
+function sumOf(standing: RevisionResult, found: IdentityRevision): RevisionResult {
+  const { merged: _, ...step } = resultOf(found);
+  return {
+    ...standing,
+    moved: standing.moved + step.moved,
+    contested: standing.contested + step.contested,
+  };
+}
+
+/** That somebody asked for what cannot be; any other failure is ours. */
+function isRefusal(error: unknown): error is WeftError {
+  return (
+    error instanceof WeftError && ['NOT_FOUND', 'CONFLICT', 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE'].includes(error.code)
+  );
+}
+
+/** For people to read: other errors than our own may quote what they were about, and are only in the worker's log. */
+function failureOf(error: unknown): RevisionFailure {
+  if (error instanceof WeftError) {
+    const { code, message, where = null, hint = null } = error;
+    return { code, message, where, hint };
+  }
+  const name = error instanceof Error ? error.name : 'an error';
+  return { code: 'INTERNAL', message: name, where: null, hint: "the worker's log says more" };
+}
