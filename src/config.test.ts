@@ -45,6 +45,7 @@ describe('readConfig', () => {
       WEFT_ONLINE_STORE_MAX_MB: '-5',
       WEFT_INGEST_EVENTS_PER_SECOND: '1e9',
       WEFT_GRAPHQL_REQUESTS_PER_SECOND: '0',
+      WEFT_GRAPHQL_CONNECTIONS_PER_KEY: 'many',
       WEFT_OIDC_ISSUER: 'http://login.example.org',
       WEFT_OIDC_AUDIENCE: 'two words',
       WEFT_OIDC_JWKS_URI: 'keys',

@@ -31,6 +31,8 @@ export interface Config {
   readonly ingestEventsPerSecond: number;
   /** `WEFT_GRAPHQL_REQUESTS_PER_SECOND`: GraphQL requests of one key or person without a rate, in the long run. */
   readonly graphqlRequestsPerSecond: number;
+  /** `WEFT_GRAPHQL_CONNECTIONS_PER_KEY`: WebSockets and event streams that one key or person may hold open. */
+  readonly graphqlConnectionsPerKey: number;
   /** `WEFT_OIDC_…`: whose tokens people may come with, and what their roles allow; null: keys only. */
   readonly oidc: OidcSettings | null;
   /** `WEFT_STORED_DOCUMENTS_ONLY`: keys without the scope admin may only ask by stored documents. */
@@ -89,6 +91,7 @@ export function readConfig(env: Environment = process.env): Config {
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
     ingestEventsPerSecond: reader.read('WEFT_INGEST_EVENTS_PER_SECOND', 20_000, integer(1, 1_000_000)),
     graphqlRequestsPerSecond: reader.read('WEFT_GRAPHQL_REQUESTS_PER_SECOND', 2_000, integer(1, 1_000_000)),
+    graphqlConnectionsPerKey: reader.read('WEFT_GRAPHQL_CONNECTIONS_PER_KEY', 1_000, integer(1, 100_000)),
     oidc: readOidc(reader),
     storedDocumentsOnly: reader.read('WEFT_STORED_DOCUMENTS_ONLY', false, yesOrNo),
     shutdownTimeoutMs: reader.read('WEFT_SHUTDOWN_TIMEOUT_MS', 15_000, integer(1_000, 300_000)),
@@ -114,6 +117,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_ONLINE_STORE_MAX_MB',
   'WEFT_INGEST_EVENTS_PER_SECOND',
   'WEFT_GRAPHQL_REQUESTS_PER_SECOND',
+  'WEFT_GRAPHQL_CONNECTIONS_PER_KEY',
   'WEFT_OIDC_ISSUER',
   'WEFT_OIDC_AUDIENCE',
   'WEFT_OIDC_JWKS_URI',

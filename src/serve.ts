@@ -145,6 +145,7 @@ function requestLimits({ config, clock, metrics }: App): RequestLimits {
     events: limiter(config.ingestEventsPerSecond),
     requests: limiter(config.graphqlRequestsPerSecond),
     sources: limiter(config.ingestEventsPerSecond),
+    connectionsPerKey: config.graphqlConnectionsPerKey,
     metrics,
   });
 }

@@ -5,7 +5,8 @@ import type { Context, SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { ApiServices } from './api-services.js';
-import { hasScope } from './auth/api-key.model.js';
+import { WeftError } from '../platform/errors.js';
+import { hasScope, type Principal } from './auth/api-key.model.js';
 import type { SessionWatch } from './auth/session-watch.js';
 import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
@@ -38,6 +39,8 @@ export interface GraphqlSocket {
 const MAX_OPERATIONS_PER_SOCKET = 100;
 const UNAUTHORIZED = 4401;
 const INTERNAL_ERROR = 4500;
+/** Registered for servers that are overloaded (https://www.iana.org/assignments/websocket); clients come back. */
+const TRY_AGAIN_LATER = 1013;
 
 interface Extra extends Record<PropertyKey, unknown> {
   readonly socket: WebSocket;
@@ -52,7 +55,8 @@ type SocketContext = Context<Record<string, unknown>, Extra>;
  * header or parameter `Authorization`.
  *
  * Close codes beside the protocol's own (4400, 4406, 4408, 4409, 4429): 4401 for a key that is missing, wrong, was
- * revoked or has expired, 4403 for one that may not read, 4500 for a fault of ours.
+ * revoked or has expired, 4403 for one that may not read, 1013 for one that holds as many connections open as it may, 4500 for
+ * a fault of ours.
  */
 export function attachGraphqlSocket(server: Server, options: GraphqlSocketOptions): GraphqlSocket {
   const { maxSockets = 10_000, keepAliveMs = 12_000 } = options;
@@ -124,6 +128,8 @@ async function connect(
     extra.secret = secret;
     // Public by nature, and edge keys have nothing to subscribe to: sockets would be anybody's to hold.
     if (!hasScope(key, 'read') && !hasScope(key, 'ingest')) return false;
+    const closed = openConnection(socket, key, services);
+    if (closed === null) return false;
     const leave = sessions.add({
       expiresAt: key.expiresAt,
       isStillValid: async () => (await services.credentials.verify(secret)) !== null,
@@ -131,12 +137,26 @@ async function connect(
         socket.close(UNAUTHORIZED, 'Unauthorized');
       },
     });
-    socket.once('close', leave);
+    socket.once('close', () => {
+      leave();
+      closed();
+    });
     return true;
   } catch (error) {
     presenter.onDefect(error, presenter.newErrorId());
     extra.socket.close(INTERNAL_ERROR, 'Internal server error');
     return false;
+  }
+}
+
+/** Null where the key holds as many as it may: the socket is closed. */
+function openConnection(socket: WebSocket, key: Principal, { limits }: ApiServices): (() => void) | null {
+  try {
+    return limits.openConnection(key);
+  } catch (error) {
+    if (!(error instanceof WeftError)) throw error;
+    socket.close(TRY_AGAIN_LATER, error.message);
+    return null;
   }
 }
 

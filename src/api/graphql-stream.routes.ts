@@ -103,11 +103,11 @@ class StreamRoutes {
     const token = tokenOf(request);
     const streams = (request.headers.accept ?? '').includes('text/event-stream');
     if (request.method === 'PUT') return this.#reserve(request, reply, owner);
-    if (token === null) return this.#alone(request, reply, streams);
+    if (token === null) return this.#alone(request, reply, owner, streams);
     const { stream } = this.#reservations.find(token, owner);
     if (request.method === 'DELETE') return this.#stop(request, reply, { token, stream });
     return streams
-      ? this.#connect(request, reply, { token, stream })
+      ? this.#connect(request, reply, owner, { token, stream })
       : this.#operate(request, reply, { token, stream });
   }
 
@@ -116,7 +116,7 @@ class StreamRoutes {
     this.#reservations.releaseAll();
   }
 
-  async #alone(request: FastifyRequest, reply: FastifyReply, streams: boolean): Promise<void> {
+  async #alone(request: FastifyRequest, reply: FastifyReply, owner: string, streams: boolean): Promise<void> {
     if (!streams || request.method === 'DELETE') {
       throw new WeftError('BAD_REQUEST', 'this address only streams', {
         where: 'accept',
@@ -124,7 +124,7 @@ class StreamRoutes {
       });
     }
     this.#demandRoom();
-    await this.#send({ request, stream: new SseStream(), token: null, onComplete: () => undefined }, reply);
+    await this.#send({ request, stream: new SseStream(), token: null, onComplete: () => undefined }, reply, owner);
   }
 
   async #reserve(request: FastifyRequest, reply: FastifyReply, owner: string): Promise<void> {
@@ -132,9 +132,14 @@ class StreamRoutes {
     await relay(reply, await this.#handler(asSse({ request, stream, token, onComplete: () => undefined }, '*/*')));
   }
 
-  async #connect(request: FastifyRequest, reply: FastifyReply, { token, stream }: Shared): Promise<void> {
+  async #connect(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    owner: string,
+    { token, stream }: Shared,
+  ): Promise<void> {
     this.#demandRoom();
-    await this.#send({ request, stream, token, onComplete: () => undefined }, reply);
+    await this.#send({ request, stream, token, onComplete: () => undefined }, reply, owner);
   }
 
   async #operate(request: FastifyRequest, reply: FastifyReply, { token, stream }: Shared): Promise<void> {
@@ -165,9 +170,10 @@ class StreamRoutes {
     this.#reservations.complete(token, operationId);
   }
 
-  async #send(asked: Asked & { readonly request: FastifyRequest }, reply: FastifyReply): Promise<void> {
+  async #send(asked: Asked & { readonly request: FastifyRequest }, reply: FastifyReply, owner: string): Promise<void> {
     const { request, stream, token } = asked;
-    const { presenter } = this.options;
+    const { presenter, services } = this.options;
+    const close = services.limits.openConnection({ id: owner });
     try {
       const answer = await this.#handler(asSse(asked, 'text/event-stream'));
       const [messages, { status, statusText, headers }] = answer;
@@ -182,6 +188,7 @@ class StreamRoutes {
       presenter.onDefect(error, presenter.newErrorId());
       reply.raw.destroy();
     } finally {
+      close();
       const wasOpened = this.#open.delete(request);
       if (token === null) stream.end();
       else if (wasOpened) this.#closed(token);

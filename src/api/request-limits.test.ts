@@ -86,4 +86,24 @@ describe('RequestLimits', () => {
     expect(text).toContain('weft_requests_limited_total{limit="key_events"} 2');
     expect(text).toContain('weft_requests_limited_total{limit="source_paused"} 1');
   });
+
+  it('lets a key hold so many connections open, and another in the place of each that is closed', async () => {
+    limits = new RequestLimits({
+      events: new RateLimiter({ ...rateOf(1), maxKeys: 1 }, clock),
+      requests: new RateLimiter({ ...rateOf(1), maxKeys: 1 }, clock),
+      sources: new RateLimiter({ ...rateOf(1), maxKeys: 1 }, clock),
+      connectionsPerKey: 2,
+      metrics,
+    });
+    const open = (key: Sender) => refusal(() => limits.openConnection(key));
+    const close = limits.openConnection(KEY);
+    expect(open(KEY)).toBeNull();
+    expect(open(KEY)).toEqual(['RATE_LIMITED', 5_000]);
+    expect(open(PLAIN)).toBeNull();
+    close();
+    close();
+    expect(open(KEY)).toBeNull();
+    expect(open(KEY)).toEqual(['RATE_LIMITED', 5_000]);
+    expect(await metrics.text()).toContain('weft_requests_limited_total{limit="key_connections"} 2');
+  });
 });

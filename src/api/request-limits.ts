@@ -6,8 +6,16 @@ import type { Principal } from './auth/api-key.model.js';
 /** Of a rate, what may be taken at once after a pause. */
 const BURST_SECONDS = 2;
 const PAUSED_RETRY_AFTER_MS = 10_000;
+const CONNECTIONS_RETRY_AFTER_MS = 5_000;
+const DEFAULT_CONNECTIONS_PER_KEY = 1_000;
 
-export const REQUEST_LIMITS = ['key_events', 'key_requests', 'source_events', 'source_paused'] as const;
+export const REQUEST_LIMITS = [
+  'key_events',
+  'key_requests',
+  'key_connections',
+  'source_events',
+  'source_paused',
+] as const;
 
 /** Takes tokens and answers 0, or takes none and answers for how many ms to wait. */
 export interface Limiter {
@@ -22,6 +30,8 @@ export interface RequestLimitDependencies {
   readonly requests: Limiter;
   /** Events by source. */
   readonly sources: Limiter;
+  /** WebSockets and event streams that one key or person may hold open. Default 1,000. */
+  readonly connectionsPerKey?: number;
   /** A limit that is reached is counted. */
   readonly metrics: Pick<Metrics, 'counter'>;
 }
@@ -38,6 +48,8 @@ type Sender = Pick<Principal, 'id' | 'ratePerSecond'>;
 /** How often those who ask may ask, and those who send may send. Each process counts for itself (docs/adr/0012). */
 export class RequestLimits {
   readonly #limited: CounterHandle;
+  /** Open WebSockets and event streams by who holds them; nobody who holds none. */
+  readonly #connections = new Map<string, number>();
 
   constructor(private readonly deps: RequestLimitDependencies) {
     this.#limited = deps.metrics.counter(
@@ -81,6 +93,32 @@ export class RequestLimits {
   refusalOfRequest({ id, ratePerSecond }: Sender): WeftError | undefined {
     const waitMs = this.deps.requests.take(id, 1, ratePerSecond === null ? undefined : rateOf(ratePerSecond));
     return waitMs === 0 ? undefined : this.#refusal('key_requests', 'this key asks more often than it may', waitMs);
+  }
+
+  /**
+   * To be asked before a WebSocket or an event stream is opened.
+   * @returns to be called once it is closed
+   * @throws WeftError RATE_LIMITED
+   */
+  openConnection({ id }: Pick<Sender, 'id'>): () => void {
+    const { connectionsPerKey = DEFAULT_CONNECTIONS_PER_KEY } = this.deps;
+    const open = this.#connections.get(id) ?? 0;
+    if (open >= connectionsPerKey) {
+      this.#limited.add(1, 'key_connections');
+      throw new WeftError('RATE_LIMITED', `this key holds ${String(open)} connections open`, {
+        hint: 'close those that are not needed: one carries up to 100 operations',
+        retryAfterMs: CONNECTIONS_RETRY_AFTER_MS,
+      });
+    }
+    this.#connections.set(id, open + 1);
+    let isOpen = true;
+    return () => {
+      if (!isOpen) return;
+      isOpen = false;
+      const left = (this.#connections.get(id) ?? 1) - 1;
+      if (left === 0) this.#connections.delete(id);
+      else this.#connections.set(id, left);
+    };
   }
 
   #refusal(limit: (typeof REQUEST_LIMITS)[number], message: string, retryAfterMs: number): WeftError {

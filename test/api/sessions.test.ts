@@ -174,3 +174,80 @@ describe('a socket that is closed while its key is looked up', () => {
     expect(verified.filter((secret) => secret === world.keys.read)).toHaveLength(1);
   });
 });
+
+describe('a key that holds as many connections open as it may', () => {
+  let small: ApiWorld;
+
+  beforeEach(async () => {
+    small = await createApiWorld({ connectionsPerKey: 2 });
+  });
+
+  afterEach(async () => {
+    expect(small.defects).toEqual([]);
+    await small.close();
+  });
+
+  const connect = (apiKey: string, retryAttempts = 0): { client: Client; codes: number[] } => {
+    const codes: number[] = [];
+    const client = createClient({
+      url: `${small.url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      connectionParams: { apiKey },
+      lazy: false,
+      retryAttempts,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
+      onNonLazyError: () => undefined,
+      on: { closed: (event) => codes.push((event as { code: number }).code) },
+    });
+    clients.push(client);
+    return { client, codes };
+  };
+  const connected = ({ client }: { client: Client }): Promise<void> =>
+    new Promise((resolve) => client.on('connected', () => resolve()));
+  const stream = (secret: string, leaving: AbortController): Promise<Response> =>
+    fetch(`${small.url}/graphql/stream`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'text/event-stream',
+        authorization: `Bearer ${secret}`,
+      },
+      body: JSON.stringify({ query: SUBSCRIPTION }),
+      signal: leaving.signal,
+    });
+
+  it('is refused another, of either kind; a client comes back by itself once there is room', async () => {
+    const { read, admin } = small.keys;
+    const leaving = new AbortController();
+    expect((await stream(read, leaving)).status).toBe(200);
+    await connected(connect(read));
+    const late = connect(read, 500);
+    await expect.poll(() => late.codes[0]).toBe(1013);
+    const refused = await stream(read, leaving);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '5']);
+    expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    await connected(connect(admin));
+    const back = connected(late);
+    leaving.abort();
+    await back;
+  });
+
+  it('is refused to connect to a stream that it reserved, too, which stays reserved', async () => {
+    const { read } = small.keys;
+    const headers = { authorization: `Bearer ${read}` };
+    const reserved = await fetch(`${small.url}/graphql/stream`, { method: 'PUT', headers });
+    const token = await reserved.text();
+    const sockets = [connect(read), connect(read)];
+    await Promise.all(sockets.map(connected));
+    const leaving = new AbortController();
+    const join = (): Promise<Response> =>
+      fetch(`${small.url}/graphql/stream?token=${token}`, {
+        headers: { ...headers, accept: 'text/event-stream' },
+        signal: leaving.signal,
+      });
+    expect((await join()).status).toBe(429);
+    await sockets[0]?.client.dispose();
+    await expect.poll(async () => (await join()).status).toBe(200);
+    leaving.abort();
+  });
+});

@@ -67,6 +67,8 @@ export interface ApiWorld extends World {
 export interface ApiWorldOptions extends WorldOptions {
   readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]>;
   readonly server?: Partial<ApiServerDependencies>;
+  /** WebSockets and event streams of one key. Default: the usual bound. */
+  readonly connectionsPerKey?: number;
   /** Default: the keys alone. */
   readonly credentials?: (
     made: Pick<WiredServices, 'keys' | 'sources' | 'clock'> & { readonly metrics: Metrics },
@@ -153,6 +155,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     models: engine.services.models,
     plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
     limits: new RequestLimits({
+      ...(options.connectionsPerKey === undefined ? {} : { connectionsPerKey: options.connectionsPerKey }),
       events: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
       requests: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
       sources: new RateLimiter({ ...rateOf(1), maxKeys: 100 }, clock),
