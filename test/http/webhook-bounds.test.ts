@@ -1,5 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { encodePayload } from '../../src/events/event-codec.js';
+import { hashId } from '../../src/platform/ids.js';
 import type { WebhookAdapterKey, WebhookOptions } from '../../src/sources/webhooks/webhook.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { deliver } from '../support/webhook-client.js';
@@ -172,6 +175,59 @@ describe('a delivery with much that cannot be taken', () => {
     );
     expect(letters).toHaveLength(101);
     for (const { reason, payload } of letters) expect(`${reason} ${String(payload)}`).not.toContain('canary');
+  });
+});
+
+describe('a delivery that comes while the log cannot write all that arrives', () => {
+  it('is told to come again, keeps nothing, and is taken then', async () => {
+    const body = JSON.stringify([review(5_000), review(5_001, { stars: 'many' })]);
+    const send = () =>
+      fetch(`${world.url}/v1/webhooks/list`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...signJson(body, SECRET, 0) },
+        body,
+      });
+    // The queue holds 20,000 events beside the 1,000 that are being written.
+    const filling: Promise<unknown>[] = [];
+    const event = {
+      sourceId: 1,
+      dedupeId: hashId('one'),
+      anchorId: hashId('one'),
+      occurredAt: world.clock.now(),
+      rulesVersion: 1,
+      historical: true,
+      payload: encodePayload({
+        type: 'track',
+        name: 'filling',
+        messageId: 'one',
+        identifiers: [{ ns: 'user_id', value: 'one', id: hashId('user_id', 'one') }],
+        properties: {},
+        traits: {},
+        context: {},
+        groupId: null,
+      }),
+    };
+    await world.db.transaction(async (tx) => {
+      await tx.query('SELECT FROM log_head FOR UPDATE');
+      filling.push(world.engine.log.append(many(1_000, () => event)));
+      while (world.engine.log.queuedEvents > 0) await setImmediate();
+      filling.push(world.engine.log.append(many(20_000, () => event)));
+      const refused = await send();
+      expect(refused.status).toBe(503);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await refused.json()).toMatchObject({ success: false, code: 'OVERLOADED' });
+      expect(await countOf('webhook_deliveries')).toBe(0);
+      expect(await countOf('dead_letters')).toBe(0);
+    });
+    await Promise.all(filling);
+    const events = await countOf('event_log');
+    const taken = await send();
+    expect(taken.status).toBe(200);
+    expect(await taken.json()).toMatchObject({ success: true, accepted: 1, refused: 1 });
+    expect(await countOf('event_log')).toBe(events + 1);
+    expect(await countOf('webhook_deliveries')).toBe(1);
+    expect(await countOf('dead_letters')).toBe(1);
+    await world.drain();
   });
 });
 

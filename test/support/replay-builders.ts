@@ -1,4 +1,4 @@
-import { createWebhooks, type Webhooks } from '../../src/create-webhooks.js';
+import { createWebhooks, type WebhookParts, type Webhooks } from '../../src/create-webhooks.js';
 import type { Engine } from '../../src/engine.js';
 import type { Clock } from '../../src/platform/clock.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
@@ -12,15 +12,27 @@ export const REPLAY_PAGE = 5;
 
 const ignore = (): void => undefined;
 
-/** Webhooks on a database, as one of several processes has them: all with the same secret. */
-export function webhooksOn(db: Database, clock: Clock, engine: Pick<Engine, 'accept' | 'deadLetters'>): Webhooks {
-  return createWebhooks({
+/** What webhooks are made of, as one of several processes has them: all with the same secret. */
+export function partsOfWebhooks(
+  db: Database,
+  clock: Clock,
+  engine: Pick<Engine, 'accept' | 'deadLetters'>,
+): Omit<WebhookParts, 'observer'> {
+  return {
     db,
     clock,
     secret: new RootSecret(Buffer.from('the secret of all processes of a test')),
     sources: new SourceService(new SourceStore(db.dataSource), clock),
     acceptor: engine.accept,
     deadLetters: engine.deadLetters,
+    replayPageSize: REPLAY_PAGE,
+  };
+}
+
+/** Webhooks that no defect is expected of. */
+export function webhooksOn(...of: Parameters<typeof partsOfWebhooks>): Webhooks {
+  return createWebhooks({
+    ...partsOfWebhooks(...of),
     observer: {
       delivered: ignore,
       leftOut: ignore,
@@ -29,7 +41,6 @@ export function webhooksOn(db: Database, clock: Clock, engine: Pick<Engine, 'acc
       },
       sweptEarly: ignore,
     },
-    replayPageSize: REPLAY_PAGE,
   });
 }
 
