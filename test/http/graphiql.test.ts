@@ -142,6 +142,14 @@ describe.skipIf(path === null)('GraphiQL in Chromium', () => {
     expect(complaints.splice(0)).toEqual([]);
   });
 
+  it('goes on to the editor once a key was entered, so that one can write at once', async () => {
+    await page.fill('#key', world.keys.read);
+    await page.press('#key', 'Enter');
+    await page.waitForSelector('.graphiql-query-editor .CodeMirror-focused');
+    await page.keyboard.type('# here');
+    await expect.poll(() => page.innerText('.graphiql-query-editor .CodeMirror-code')).toContain('# here');
+  });
+
   it('says of a key that is wrong that it is', async () => {
     await useKey(`weft_r_${'0'.repeat(43)}`);
     await expect.poll(() => page.innerText('#state')).toContain('not valid');

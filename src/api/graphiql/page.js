@@ -137,12 +137,25 @@ function show(key) {
   );
 }
 
+/** Once it is there: whoever has entered a key goes on to write. */
+function focusEditor() {
+  const place = element('graphiql');
+  const observer = new MutationObserver(() => {
+    const editor = place.querySelector('.graphiql-query-editor .CodeMirror');
+    if (editor === null) return;
+    observer.disconnect();
+    editor.CodeMirror.focus();
+  });
+  observer.observe(place, { childList: true, subtree: true });
+}
+
 element('key-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const key = element('key').value.trim();
   if (key === '') return;
   sessionStorage.setItem(STORED_KEY, key);
   show(key);
+  focusEditor();
 });
 
 element('forget').addEventListener('click', () => {
