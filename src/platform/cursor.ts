@@ -39,13 +39,18 @@ export class CursorCodec<const S extends CursorShape> {
     const result: Record<string, CursorValue> = {};
     for (const [i, [name, type]] of this.#fields.entries()) {
       const value = values[i];
-      const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === 'string';
+      const fits = type === 'integer' ? Number.isSafeInteger(value) : isStorable(value);
       if (!fits) throw invalid('is damaged', where);
       result[name] = value as CursorValue;
     }
     if (values.length !== this.#fields.length) throw invalid('is damaged', where);
     return result as CursorValues<S>;
   }
+}
+
+/** No database text holds U+0000, or half of a surrogate pair: nothing that was read from one has them. */
+function isStorable(value: unknown): boolean {
+  return typeof value === 'string' && !/[\0\p{Surrogate}]/u.test(value);
 }
 
 function parseList(cursor: string): unknown[] | null {

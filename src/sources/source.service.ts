@@ -81,6 +81,11 @@ export class SourceService {
     return this.store.list();
   }
 
+  /** By key, those after one. */
+  page(afterKey: string | null, limit: number): Promise<Source[]> {
+    return this.store.page(afterKey, limit);
+  }
+
   async #createOrFind(source: NewSource): Promise<Source> {
     try {
       return await this.create(source);

@@ -56,6 +56,15 @@ export class SourceStore {
     return toSource(await this.#sources.run((rows) => rows.findOneBy({ id })));
   }
 
+  /** By key. */
+  async page(afterKey: string | null, limit: number): Promise<Source[]> {
+    const sources = await this.#sources.run((rows) => {
+      const query = rows.createQueryBuilder('s').orderBy('s.key COLLATE "C"').limit(limit);
+      return (afterKey === null ? query : query.where('s.key COLLATE "C" > :afterKey', { afterKey })).getMany();
+    });
+    return sources.map((row) => toSource(row));
+  }
+
   /** All, by id. */
   async list(): Promise<Source[]> {
     const sources = await this.#sources.run((rows) => rows.find({ order: { id: 'ASC' } }));

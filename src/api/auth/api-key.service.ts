@@ -246,6 +246,11 @@ export class ApiKeyService {
     return (await this.deps.store.list()).map(withoutHash);
   }
 
+  /** As `list`, those after one. */
+  async page(afterId: Uuid | null, limit: number): Promise<ApiKey[]> {
+    return (await this.deps.store.page(afterId, limit)).map(withoutHash);
+  }
+
   /** Those of a source, newest first, at most 200. */
   async ofSource(sourceId: number): Promise<ApiKey[]> {
     return (await this.deps.store.ofSource(sourceId, MAX_KEYS_OF_SOURCE)).map(withoutHash);

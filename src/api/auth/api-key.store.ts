@@ -1,4 +1,4 @@
-import { IsNull } from 'typeorm';
+import { IsNull, MoreThan } from 'typeorm';
 import type { DataSource } from 'typeorm';
 import type { Uuid } from '../../platform/ids.js';
 import { translatedRepository, type TranslatedRepository } from '../../platform/translated-repository.js';
@@ -65,6 +65,13 @@ export class ApiKeyStore {
       await rows.update({ id }, { origins: key.origins });
       return key;
     });
+  }
+
+  /** Oldest first: ids grow with time. */
+  async page(afterId: Uuid | null, limit: number): Promise<StoredApiKey[]> {
+    return this.#keys.run((rows) =>
+      rows.find({ where: afterId === null ? {} : { id: MoreThan(afterId) }, order: { id: 'ASC' }, take: limit }),
+    );
   }
 
   /** Newest first. */

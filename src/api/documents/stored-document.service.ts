@@ -50,6 +50,14 @@ export class StoredDocumentService {
     return [...this.#standard, ...stored].sort(byId).map((document) => this.#checked(document));
   }
 
+  /** As `list`, those after an id; only these are looked at. */
+  async page(afterId: string | null, limit: number): Promise<CheckedDocument[]> {
+    const standard = this.#standard.filter(({ id }) => afterId === null || id > afterId);
+    const stored = await this.#store.page(this.#parts.db, afterId, limit);
+    const page = [...standard, ...stored].sort(byId).slice(0, limit);
+    return page.map((document) => this.#checked(document));
+  }
+
   /**
    * Stores documents, all or none; those that are stored already stay as they are. In the order given.
    * @throws WeftError BAD_REQUEST naming the first that is not valid, or too many

@@ -5,8 +5,15 @@ import type { StoredDocument } from './stored-document.model.js';
 export class StoredDocumentStore {
   /** All, by id. */
   async list(db: Queryable): Promise<StoredDocument[]> {
+    return this.page(db, null, null);
+  }
+
+  /** By id, those after one. @param limit null: all */
+  async page(db: Queryable, afterId: string | null, limit: number | null): Promise<StoredDocument[]> {
     const rows = await db.query<{ id: string; name: string; text: string; created_at: number }>(
-      `SELECT encode(id, 'hex') AS id, name, text, created_at FROM stored_documents ORDER BY id`,
+      `SELECT encode(id, 'hex') AS id, name, text, created_at FROM stored_documents
+       WHERE $1::text IS NULL OR id > decode($1, 'hex') ORDER BY id LIMIT $2`,
+      [afterId, limit],
     );
     return rows.map((row) => ({
       id: row.id,

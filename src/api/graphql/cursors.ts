@@ -27,10 +27,25 @@ export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { ke
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+const SHA256 = /^[0-9a-f]{64}$/;
+
 /** An id that came in a cursor. @throws WeftError CURSOR_INVALID */
 export function cursorId(id: string): string {
-  if (UUID.test(id)) return id;
-  throw new WeftError('CURSOR_INVALID', 'the cursor is damaged', {
+  return matching(id, UUID);
+}
+
+/** The id of a document that came in a cursor. @throws WeftError CURSOR_INVALID */
+export function cursorDocumentId(id: string): string {
+  return matching(id, SHA256);
+}
+
+function matching(text: string, form: RegExp): string {
+  if (form.test(text)) return text;
+  throw damagedCursor();
+}
+
+export function damagedCursor(): WeftError {
+  return new WeftError('CURSOR_INVALID', 'the cursor is damaged', {
     where: 'after',
     hint: 'pass it as it was received',
   });

@@ -7,10 +7,11 @@ import {
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { DOCUMENT_CURSOR } from './cursors.js';
+import { cursorDocumentId, DOCUMENT_CURSOR } from './cursors.js';
 import { resultUnion } from './failure.types.js';
 import { DateTime } from './scalars.js';
 
@@ -82,7 +83,9 @@ export class DocumentResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<CheckedDocument>>> {
-    return pageByKey(await services.documents.list(), ({ id }) => id, DOCUMENT_CURSOR, { first, after });
+    const from = typeof after === 'string' ? cursorDocumentId(DOCUMENT_CURSOR.decode(after).key) : null;
+    const documents = await services.documents.page(from, pageSize(first) + 1);
+    return pageByKey(documents, ({ id }) => id, DOCUMENT_CURSOR, { first, after });
   }
 
   @Authorized('admin')

@@ -23,10 +23,11 @@ import {
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { API_KEY_CURSOR } from './cursors.js';
+import { API_KEY_CURSOR, cursorId } from './cursors.js';
 import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
@@ -121,8 +122,8 @@ export class KeyResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<ApiKey>>> {
-    // Ids grow with time: UUIDs of version 7.
-    const keys = (await services.keys.list()).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const from = typeof after === 'string' ? cursorId(API_KEY_CURSOR.decode(after).key) : null;
+    const keys = await services.keys.page(from, pageSize(first) + 1);
     return pageByKey(keys, ({ id }) => id, API_KEY_CURSOR, { first, after });
   }
 

@@ -14,7 +14,7 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { MODEL_CURSOR } from './cursors.js';
+import { damagedCursor, MODEL_CURSOR } from './cursors.js';
 import { ModelStage } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { DateTime, Json } from './scalars.js';
@@ -151,11 +151,8 @@ function sortKey({ key, version }: Model): string {
 function positionOf(text: string): ModelPosition {
   const [key = '', digits = ''] = text.split(' ');
   const version = Number(digits);
-  if (digits.length === VERSION_DIGITS && version <= MAX_VERSION) return { key, version };
-  throw new WeftError('CURSOR_INVALID', 'the cursor is damaged', {
-    where: 'after',
-    hint: 'pass it as it was received',
-  });
+  if (/^\d{10}$/.test(digits) && version <= MAX_VERSION) return { key, version };
+  throw damagedCursor();
 }
 
 function base64Bytes(text: string): Buffer {

@@ -18,7 +18,7 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { PLAN_CURSOR } from './cursors.js';
+import { damagedCursor, PLAN_CURSOR } from './cursors.js';
 import { resultUnion } from './failure.types.js';
 import {
   changeView,
@@ -89,6 +89,7 @@ export class PlanResolver {
     const limit = pageSize(first);
     reads.countSingleRead('trackingPlanVersions');
     const before = typeof after === 'string' ? PLAN_CURSOR.decode(after).version : MAX_VERSION;
+    if (before < 1 || before > MAX_VERSION) throw damagedCursor();
     const source = await services.plans.sourceOf(key, 'source');
     const versions = await new PlanReader(services.db).versions(source.id, before, limit + 1);
     const edges = versions.map((each) => ({

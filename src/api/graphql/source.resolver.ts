@@ -20,6 +20,7 @@ import {
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
@@ -74,7 +75,8 @@ export class SourceResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<Source>>> {
-    const sources = (await services.sources.list()).sort((a, b) => (a.key < b.key ? -1 : 1));
+    const from = typeof after === 'string' ? SOURCE_CURSOR.decode(after).key : null;
+    const sources = await services.sources.page(from, pageSize(first) + 1);
     return pageByKey(sources, ({ key }) => key, SOURCE_CURSOR, { first, after });
   }
 

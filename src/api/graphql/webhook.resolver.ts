@@ -8,6 +8,7 @@ import {
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
@@ -177,9 +178,10 @@ export class WebhookResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<WebhookType>>> {
-    const webhooks = (await services.webhooks.service.list())
-      .map((webhook) => viewOf(webhook, webhook.interruptedDeliveries))
-      .sort((a, b) => (a.key < b.key ? -1 : 1));
+    const from = typeof after === 'string' ? WEBHOOK_CURSOR.decode(after).key : null;
+    const webhooks = (await services.webhooks.service.page(from, pageSize(first) + 1)).map((webhook) =>
+      viewOf(webhook, webhook.interruptedDeliveries),
+    );
     return pageByKey(webhooks, ({ key }) => key, WEBHOOK_CURSOR, { first, after });
   }
 

@@ -93,8 +93,14 @@ export class WebhookService {
     return { webhook, verifyToken: isMade ? (verifyToken ?? null) : null };
   }
 
+  /** All, by key. */
   async list(): Promise<ListedWebhook[]> {
-    return this.deps.store.list();
+    return this.deps.store.page(null, null);
+  }
+
+  /** By key, those after one. */
+  async page(afterKey: string | null, limit: number): Promise<ListedWebhook[]> {
+    return this.deps.store.page(afterKey, limit);
   }
 
   /** @throws WeftError NOT_FOUND */

@@ -54,13 +54,15 @@ export class WebhookStore {
     return { ...webhook, secrets };
   }
 
-  /** All, by key. */
-  async list(): Promise<ListedWebhook[]> {
+  /** By key, those after one. @param limit null: all */
+  async page(afterKey: string | null, limit: number | null): Promise<ListedWebhook[]> {
     return this.db.query<ListedWebhook>(
       `SELECT ${FIELDS}, (
          SELECT count(*) FROM webhook_deliveries d WHERE d.source_id = w.source_id AND d.taken_back_by IS NOT NULL
        ) AS "interruptedDeliveries"
-       FROM webhooks w JOIN sources s ON s.id = w.source_id ORDER BY s.key`,
+       FROM webhooks w JOIN sources s ON s.id = w.source_id
+       WHERE $1::text IS NULL OR s.key COLLATE "C" > $1 ORDER BY s.key COLLATE "C" LIMIT $2`,
+      [afterKey, limit],
     );
   }
 
