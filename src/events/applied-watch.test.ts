@@ -67,7 +67,31 @@ describe('waiting until events are applied', () => {
 
   it('does not wait for a position that the log has not handed out', async () => {
     const { watch } = aWatch({ appliedPos: 9, headPos: 9 });
-    expect(await watch.until(1_000_000, 60_000)).toBe('committed');
+    expect(await watch.until(10, 60_000)).toBe('never');
+    expect(await watch.until(9, 60_000)).toBe('committed');
+  });
+
+  it('waits for one that was handed out while the end of the log was asked for', async () => {
+    const answers: ((progress: LogProgress) => void)[] = [];
+    const read = () => new Promise<LogProgress>((resolve) => answers.push(resolve));
+    const watch = new AppliedWatch({ read, onError: () => undefined, pollMs: 1 });
+    const before = watch.until(9, 60_000);
+    const during = watch.until(10, 60_000);
+    answers[0]?.({ appliedPos: 0, headPos: 9 });
+    await vi.waitFor(() => expect(answers).toHaveLength(2));
+    answers[1]?.({ appliedPos: 10, headPos: 10 });
+    expect(await Promise.all([before, during])).toEqual(['committed', 'committed']);
+  });
+
+  it('asks nobody about a position that is far beyond the end as it was a moment ago', async () => {
+    const { watch, state } = aWatch({ appliedPos: 9, headPos: 9 });
+    expect(await watch.until(1_000_000_000, 60_000)).toBe('never');
+    const { asked } = state;
+    expect(await watch.until(1_000_000_000, 60_000)).toBe('never');
+    expect(state.asked).toBe(asked);
+    state.headPos = 1_000;
+    expect(await watch.until(1_001, 60_000)).toBe('never');
+    expect(state.asked).toBeGreaterThan(asked);
   });
 
   it('goes on asking when the database fails', async () => {

@@ -8,9 +8,10 @@ export interface LogProgress {
 /**
  * - `published`: this process applied the events itself, and whatever it reads from shows them;
  * - `committed`: they are applied in the database; a copy elsewhere may not show them yet;
- * - `late`: they are not applied, as far as is known.
+ * - `late`: they are not applied, as far as is known;
+ * - `never`: this log has not handed the position out, so there is nothing to wait for.
  */
-export type AppliedOutcome = 'published' | 'committed' | 'late';
+export type AppliedOutcome = 'published' | 'committed' | 'late' | 'never';
 
 export interface AppliedWatchOptions {
   /** Asks the database. */
@@ -22,8 +23,14 @@ export interface AppliedWatchOptions {
   readonly maxWaiting?: number;
 }
 
+/** More events than a log takes in a minute. */
+const FAR_EVENTS = 100_000_000;
+const HEAD_TTL_MS = 60_000;
+
 interface Waiting {
   readonly pos: number;
+  /** Number of the first question that was asked after the wait began: what an earlier one shows may be older. */
+  readonly firstQuestion: number;
   readonly expiresAtMs: number;
   readonly resolve: (outcome: AppliedOutcome) => void;
 }
@@ -38,8 +45,11 @@ export class AppliedWatch {
   readonly #options: AppliedWatchOptions;
   #publishedPos = 0;
   #committedPos = 0;
+  /** The end of the log when it was last asked for, and when that was, ms of `performance.now`. */
+  #head = { pos: 0, atMs: Number.NEGATIVE_INFINITY };
   #waiting: Waiting[] = [];
   #isPolling = false;
+  #questions = 0;
 
   constructor(options: AppliedWatchOptions) {
     this.#options = options;
@@ -66,9 +76,15 @@ export class AppliedWatch {
   until(pos: number, timeoutMs: number): Promise<AppliedOutcome> {
     const known = this.#known(pos);
     if (known !== null) return Promise.resolve(known);
+    if (this.#isFarBeyond(pos)) return Promise.resolve('never');
     if (this.#waiting.length >= (this.#options.maxWaiting ?? 10_000)) return Promise.resolve('late');
     return new Promise((resolve) => {
-      this.#waiting.push({ pos, expiresAtMs: performance.now() + timeoutMs, resolve });
+      this.#waiting.push({
+        pos,
+        firstQuestion: this.#questions + 1,
+        expiresAtMs: performance.now() + timeoutMs,
+        resolve,
+      });
       if (this.#isPolling) return;
       this.#isPolling = true;
       void this.#poll();
@@ -77,12 +93,17 @@ export class AppliedWatch {
 
   async #poll(): Promise<void> {
     while (this.#waiting.length > 0) {
+      const question = ++this.#questions;
       try {
         const { appliedPos, headPos } = await this.#options.read();
-        // Whatever was handed out is in the log: a position beyond its end is of another log, and never comes.
         this.#committedPos = Math.max(this.#committedPos, appliedPos);
-        for (const { pos, resolve } of this.#waiting) if (pos > headPos) resolve('committed');
-        this.#waiting = this.#waiting.filter(({ pos }) => pos <= headPos);
+        this.#head = { pos: headPos, atMs: performance.now() };
+        // Whatever was handed out is in the log: a position beyond its end is of another log, or made up.
+        this.#waiting = this.#waiting.filter(({ pos, firstQuestion, resolve }) => {
+          const isBeyond = pos > headPos && firstQuestion <= question;
+          if (isBeyond) resolve('never');
+          return !isBeyond;
+        });
       } catch (error) {
         this.#options.onError(error);
       }
@@ -99,6 +120,11 @@ export class AppliedWatch {
       if (outcome !== null) resolve(outcome);
       return outcome === null;
     });
+  }
+
+  /** Without a question to the database, which anybody could ask for by making up a position. */
+  #isFarBeyond(pos: number): boolean {
+    return pos > this.#head.pos + FAR_EVENTS && performance.now() - this.#head.atMs < HEAD_TTL_MS;
   }
 
   #known(pos: number): AppliedOutcome | null {

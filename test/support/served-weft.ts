@@ -14,9 +14,17 @@ import { createTestDatabase } from './database.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** `weft serve` as it is deployed: a process of its own, with its worker, on a database of its own. */
-export interface ServedWeft {
+/** A process of `weft serve`. */
+export interface ServedProcess {
   readonly url: string;
+  /** Stops it as a crash would. */
+  kill(): Promise<void>;
+  /** On the port that it had. */
+  start(): Promise<void>;
+}
+
+/** `weft serve` as it is deployed: a process of its own, with its worker, on a database of its own. */
+export interface ServedWeft extends ServedProcess {
   /** Of the source `web`. */
   readonly writeKey: string;
   readonly adminKey: string;
@@ -29,18 +37,21 @@ export interface ServedWeft {
   defineEdgeSegment(key: string, expression: string): Promise<void>;
   /** The data of an answer that must have no errors. */
   ask<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T>;
-  /** Stops it as a crash would. */
-  kill(): Promise<void>;
-  /** On the port that it had. */
-  start(): Promise<void>;
+  /** Another process of the same installation, which applies no events itself. */
+  join(): Promise<ServedProcess>;
   close(): Promise<void>;
 }
 
-export async function serveWeft(): Promise<ServedWeft> {
+/** @param redisUrl of the online store; default: in the memory of the process, which no other can join then */
+export async function serveWeft(redisUrl = ''): Promise<ServedWeft> {
   const test = await createTestDatabase({ entities: [SourceEntity, ApiKeyEntity] });
-  const port = await freePort();
-  const url = `http://127.0.0.1:${String(port)}`;
-  const secret = randomBytes(32).toString('base64');
+  const environment = {
+    WEFT_DATABASE_URL: test.url,
+    WEFT_REDIS_URL: redisUrl,
+    WEFT_SECRET: randomBytes(32).toString('base64'),
+  };
+  const { url, kill, start } = await newProcess(environment, []);
+  const joined: ServedProcess[] = [];
   const keys = new ApiKeyService({
     store: new ApiKeyStore(test.database.dataSource),
     clock: systemClock,
@@ -49,22 +60,7 @@ export async function serveWeft(): Promise<ServedWeft> {
     onLastUsedError: () => undefined,
   });
   const adminKey = (await keys.create({ name: 'tools', scopes: ['admin'] })).secret;
-  let server: ChildProcess | null = null;
 
-  const start = async (): Promise<void> => {
-    server = await startServer({
-      WEFT_DATABASE_URL: test.url,
-      WEFT_REDIS_URL: '',
-      WEFT_PORT: String(port),
-      WEFT_SECRET: secret,
-    });
-  };
-  const kill = async (): Promise<void> => {
-    if (server?.exitCode !== null || server.signalCode !== null) return;
-    const exited = once(server, 'exit');
-    server.kill('SIGKILL');
-    await exited;
-  };
   const ask = async <T>(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<T> => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
@@ -104,16 +100,47 @@ export async function serveWeft(): Promise<ServedWeft> {
     ask,
     kill,
     start,
+    join: async () => {
+      const other = await newProcess(environment, ['--no-worker']);
+      joined.push(other);
+      await other.start();
+      return other;
+    },
     close: async () => {
+      for (const other of joined) await other.kill();
       await kill();
       await test.drop();
     },
   };
 }
 
+/** Not started yet. */
+async function newProcess(
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[],
+): Promise<ServedProcess> {
+  const port = String(await freePort());
+  let server: ChildProcess | null = null;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    start: async () => {
+      server = await startServer({ ...environment, WEFT_PORT: port }, flags);
+    },
+    kill: async () => {
+      if (server?.exitCode !== null || server.signalCode !== null) return;
+      const exited = once(server, 'exit');
+      server.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
 /** Once it says that it is ready. */
-async function startServer(environment: Readonly<Record<string, string>>): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(ROOT, 'bin/weft.js'), 'serve'], {
+async function startServer(
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[],
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(ROOT, 'bin/weft.js'), 'serve', ...flags], {
     cwd: ROOT,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
