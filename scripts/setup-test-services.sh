@@ -66,6 +66,14 @@ set_up_redis() {
   [[ "$(redis_major)" -ge 7 ]] || echo "Skipped for want of redis-server 7 (online store, connection): $why"
 }
 
+# --- curl and openssl, which the documentation shows --------------------------------------------------------------------
+
+set_up_curl() {
+  command -v curl >/dev/null && command -v openssl >/dev/null && return
+  local why
+  why="$(install "curl openssl" curl openssl)" || echo "Skipped for want of curl or openssl (a delivery as documented): $why"
+}
+
 # --- Chromium ---------------------------------------------------------------------------------------------------------
 
 chromium_is_there() {
@@ -115,6 +123,7 @@ set_up_nextjs() {
 }
 
 set_up_redis
+set_up_curl
 set_up_chromium
 set_up_wordpress
 set_up_nextjs

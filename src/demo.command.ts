@@ -97,7 +97,7 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
   const { readKey, writeKey } = state;
   const totals = await runLive({ url, readKey, writeKey, clock: app.clock, signal, stdout: process.stdout });
   process.stdout.write(
-    `\n${String(totals.sent)} calls were sent. Run it again to go on, with --fresh to start over.\n`,
+    `\n${String(totals.sent)} calls were sent. Run it again to go on, with --fresh (npm run demo -- --fresh) to start over.\n`,
   );
 }
 

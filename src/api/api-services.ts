@@ -7,6 +7,7 @@ import type { AppliedWatch } from '../events/applied-watch.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
+import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
@@ -71,4 +72,5 @@ export interface ApiServices extends WiredServices {
   readonly documents: StoredDocumentService;
   readonly edge: EdgeProfiles;
   readonly edgeSigning: EdgeSigning;
+  readonly namespaces: NamespaceReader;
 }

@@ -1,5 +1,8 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { DEFAULT_IDENTITY_RULES } from '../identity/identity-rules.model.js';
+import { NamespaceReader } from '../identity/namespace.reader.js';
+import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
 import { newId } from '../platform/ids.js';
 import type { Metrics } from '../platform/metrics.js';
 import type { DefinitionsSource } from './api-definitions.model.js';
@@ -79,7 +82,12 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   });
   const schema = buildApiSchema();
   const admission = new Admission({ schema, stored, storedOnly: deps.storedDocumentsOnly ?? false });
-  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch) };
+  const namespaces = new NamespaceReader({
+    db,
+    clock,
+    declared: [...DEFAULT_IDENTITY_RULES.namespaces.keys(), ...NETWORK_NAMESPACES],
+  });
+  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch), namespaces };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',

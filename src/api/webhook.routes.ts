@@ -2,7 +2,8 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
 import type { OpenWebhook } from '../sources/webhooks/open-webhook.js';
 import { WEBHOOK_LIMITS } from '../sources/webhooks/webhook.model.js';
-import type { ChallengeAnswer } from '../sources/webhooks/webhook.model.js';
+import type { ChallengeAnswer, HmacOptions } from '../sources/webhooks/webhook.model.js';
+import { describeSigning } from '../sources/webhooks/webhook-signature.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
@@ -66,8 +67,14 @@ async function handleDelivery(
   if (result.kind === 'handshake') return sendAnswer(reply, result.answer);
   if (result.kind === 'taken') return { success: true, ...result.counts };
   throw new WeftError('UNAUTHENTICATED', REASONS[result.reason], {
-    hint: 'sign the body as it is sent, with the secret that the webhook was given, by a clock that is right',
+    where: `/v1/webhooks/${hook.webhook.key}`,
+    hint: hook.signature === null ? 'send a write key' : signingHint(hook.signature),
   });
+}
+
+/** What to sign is no secret: it is in the documentation of each network. What a signature should have been, is. */
+function signingHint(signature: HmacOptions): string {
+  return `sign with the secret that the webhook was given: ${describeSigning(signature).join('; ')}`;
 }
 
 const REASONS = {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint } from '../platform/near-names.js';
 import {
   DEAD_LETTER_STAGES,
   DEAD_LETTER_STATES,
@@ -61,10 +61,9 @@ export function filterOf(options: FilterOptions & StateOption, sources: Readonly
 
 function sourceIdOf(key: string, sources: ReadonlyMap<number, string>): number {
   for (const [id, each] of sources) if (each === key) return id;
-  const near = nearestName(key, [...sources.values()]);
   throw new WeftError('NOT_FOUND', `there is no source ${key}`, {
     where: '--source',
-    hint: near === undefined ? 'weft dead-letters count shows which have letters' : `did you mean ${near}?`,
+    hint: nameHint(key, sources.values(), 'weft dead-letters count shows which have letters'),
   });
 }
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { unreadableFile } from '../platform/file-errors.js';
 import { composeMergePatches } from '../platform/merge-patch.js';
 import { filterOf, MAX_LIMIT, pagesOf, parseLimit, withFilter, type FilterOptions } from './dead-letter-filter.js';
 import type { DeadLetterReader, StoredDeadLetter } from './dead-letter.reader.js';
@@ -234,11 +235,7 @@ async function fileText(path: string, option: string): Promise<string> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new WeftError('BAD_REQUEST', 'the file cannot be read', {
-      where: path,
-      hint: `give ${option} a file`,
-      cause,
-    });
+    throw unreadableFile(`the file of ${option}`, path, cause);
   }
   if (Buffer.byteLength(text) <= MAX_FILE_BYTES) return text;
   throw new WeftError('BAD_REQUEST', `the file is larger than ${String(MAX_FILE_BYTES)} bytes`, { where: path });

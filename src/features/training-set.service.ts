@@ -6,7 +6,7 @@ import type { IdentityHistoryReader, Standing } from '../identity/identity-histo
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
@@ -276,11 +276,8 @@ async function* chunksOf<T>(items: AsyncIterable<T> | Iterable<T>, size: number)
 }
 
 function notFound(what: string, name: string, known: readonly string[]): never {
-  const near = nearestName(name, known);
-  const names = known.slice(0, 10).join(', ');
   throw new WeftError('NOT_FOUND', `there is no ${what} ${name}`, {
     where: what.replace(' ', '-'),
-    hint:
-      near !== undefined ? `did you mean ${near}?` : names === '' ? 'apply a feature file first' : `there are ${names}`,
+    hint: nameHint(name, known, known.length === 0 ? 'apply a feature file first' : 'see the feature files'),
   });
 }

@@ -2,7 +2,7 @@ import type { EventSource } from '../events/accept.model.js';
 import { EventSampleReader } from '../events/event-sample.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { diffPlans } from './diff-plans.js';
 import { PlanInference, type InferredPlan } from './infer-plan.js';
@@ -116,13 +116,10 @@ export class PlanService {
     const { sources } = this.#options;
     const found = await sources.findByKey(key);
     if (found !== null) return found;
-    const near = nearestName(
-      key,
-      (await sources.list()).map((source) => source.key),
-    );
+    const keys = (await sources.list()).map((source) => source.key);
     throw new WeftError('NOT_FOUND', `there is no source ${key.slice(0, MAX_NAME_LENGTH)}`, {
       where,
-      hint: near === undefined ? 'make the source first' : `did you mean ${near}?`,
+      hint: nameHint(key, keys, 'weft sources list shows all of them; weft sources create makes one'),
     });
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { editDistance, nearestName } from './near-names.js';
+import { editDistance, nameHint, nearestName } from './near-names.js';
 
 describe('the nearest name', () => {
   it.each([
@@ -22,5 +22,15 @@ describe('the nearest name', () => {
   it('is none where all are far', () => {
     expect(nearestName('zzz', ['spend_90d', 'abc'])).toBeUndefined();
     expect(nearestName('x'.repeat(100), ['x'.repeat(99)])).toBeUndefined();
+  });
+});
+
+describe('a hint about a name that there is not', () => {
+  it('is the name that was meant, or else the few that there are, or else what to do', () => {
+    expect(nameHint('wbe', ['web', 'app'], 'make one')).toBe('did you mean web?');
+    expect(nameHint('till', ['web', 'app'], 'make one')).toBe('use one of those that there are: app, web');
+    expect(nameHint('till', [], 'make one')).toBe('make one');
+    const many = Array.from({ length: 9 }, (_, i) => `source-${String(i)}`);
+    expect(nameHint('till', many, 'make one')).toBe('make one');
   });
 });

@@ -41,3 +41,18 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   }
   return best;
 }
+
+/** Names that a message lists; of more, none, and where to find them. */
+const MAX_LISTED = 8;
+
+/**
+ * What to do about a name that there is not: the one that was meant, or those that there are where they are few.
+ * @param otherwise what to do where there are none, or many
+ */
+export function nameHint(name: string, known: Iterable<string>, otherwise: string): string {
+  const names = [...known];
+  const near = nearestName(name, names);
+  if (near !== undefined) return `did you mean ${near}?`;
+  const isListed = names.length > 0 && names.length <= MAX_LISTED;
+  return isListed ? `use one of those that there are: ${names.sort().join(', ')}` : otherwise;
+}

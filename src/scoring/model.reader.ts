@@ -29,6 +29,15 @@ export class ModelReader {
     );
   }
 
+  /** The newest versions of a key, at most ten, the newest first. */
+  async versionsOf(key: string): Promise<number[]> {
+    const rows = await this.#db.query<{ version: number }>(
+      'SELECT version FROM models WHERE key = $1 ORDER BY version DESC LIMIT 10',
+      [key],
+    );
+    return rows.map(({ version }) => version);
+  }
+
   /** A page of all versions of all keys, by key in the order of its characters, and version. */
   async page(after: ModelPosition | null, limit: number): Promise<ListedModel[]> {
     const rows = await this.#db.query<ModelRow>(

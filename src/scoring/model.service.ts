@@ -1,9 +1,11 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
+import { nameHint } from '../platform/near-names.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import { checkFeatures } from './check-model.js';
 import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
+import { ModelReader } from './model.reader.js';
 import { ModelStore } from './model.store.js';
 import { sha256Hex } from './onnx-session.js';
 import { modelInvalid } from './parse-manifest.js';
@@ -99,7 +101,7 @@ export class ModelService {
       await lockDefinitions(tx);
       await this.#store.lockKey(tx, key);
       if ((await this.#store.setEdge(tx, key, edge)) === 0) {
-        throw new WeftError('NOT_FOUND', `there is no model ${key}`, { where: 'key', hint: 'list the models' });
+        throw await noSuchModel(tx, key);
       }
       await touchMarks(tx);
     });
@@ -127,9 +129,19 @@ export class ModelService {
     await this.#store.lockKey(tx, key);
     const model = await this.#store.find(tx, key, version);
     if (model !== null) return model;
+    const versions = await new ModelReader(tx).versionsOf(key);
+    if (versions.length === 0) throw await noSuchModel(tx, key);
     throw new WeftError('NOT_FOUND', `there is no version ${String(version)} of model ${key}`, {
       where: 'version',
-      hint: 'list the models to see their versions',
+      hint: `it has ${versions.map(String).join(', ')}`,
     });
   }
+}
+
+async function noSuchModel(tx: Transaction, key: string): Promise<WeftError> {
+  const keys = (await new ModelReader(tx).keys()).map((model) => model.key);
+  return new WeftError('NOT_FOUND', `there is no model ${key.slice(0, 100)}`, {
+    where: 'key',
+    hint: nameHint(key, keys, 'models, or weft model list, shows those that there are'),
+  });
 }

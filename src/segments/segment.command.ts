@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint } from '../platform/near-names.js';
 import { warningText } from '../platform/warning.js';
 import type { SegmentRequirements } from './parse-segment.js';
 import type { SegmentReader, StoredSegment } from './segment.reader.js';
@@ -149,12 +149,9 @@ async function warn(
 }
 
 async function missing(reader: Pick<SegmentReader, 'all'>, key: string): Promise<never> {
-  const near = nearestName(
-    key,
-    (await reader.all()).map((segment) => segment.key),
-  );
+  const keys = (await reader.all()).map((segment) => segment.key);
   throw new WeftError('NOT_FOUND', `there is no segment ${key}`, {
-    hint: near === undefined ? 'weft segment list shows all of them' : `did you mean ${near}?`,
+    hint: nameHint(key, keys, 'weft segment list shows all of them'),
   });
 }
 

@@ -46,8 +46,8 @@ export class LoadFeed {
     return this.pending.length >= this.limits.maxBatchUnits;
   }
 
-  /** Sends whole batches; with `all`, the rest too. */
-  async flush(all: boolean): Promise<void> {
+  /** Sends whole batches; with `all`, the rest too. `onSent` is told after each. */
+  async flush(all: boolean, onSent?: () => void): Promise<void> {
     const { maxBatchUnits, maxBatchRows } = this.limits;
     let from = 0;
     while (this.pending.length - from >= maxBatchUnits || (all && from < this.pending.length)) {
@@ -58,6 +58,7 @@ export class LoadFeed {
         to++;
       }
       await this.#send(this.pending.slice(from, to));
+      onSent?.();
       from = to;
     }
     this.pending.splice(0, from);

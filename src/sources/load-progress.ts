@@ -15,7 +15,14 @@ export interface ProgressView {
 
 const LINE_EVERY_MS = 5_000;
 const BAR_WIDTH = 30;
-const PHASES = { hashing: 'reading the file', scanning: 'finding the last time', loading: 'loading' } as const;
+const PHASES = {
+  hashing: 'reading the file',
+  scanning: 'finding the last time',
+  loading: 'loading',
+  finishing: 'the file is read, writing the last events',
+} as const;
+/** Rates and times left of less are chance. */
+const MIN_RATED_MS = 1_000;
 
 /** A bar on a terminal, else a line every 5 s. Rates and time left are of the current phase. */
 export function createProgressView(stream: ProgressStream & NodeJS.WritableStream, now: () => number): ProgressView {
@@ -71,14 +78,16 @@ function lineWriter(stream: ProgressStream, now: () => number): Writer {
   };
 }
 
-/** `elapsedMs`: since the phase began. Time left is by bytes, which are known from the start. */
+/** `elapsedMs`: since the phase began. Time left is by bytes, which are known from the start; of events there is no telling. */
 export function describeProgress(progress: LoadProgress, elapsedMs: number): string {
   const { phase, rows, refused, bytesRead, bytesTotal } = progress;
   const parts: string[] = [PHASES[phase]];
   if (rows > 0) parts.push(`${grouped(rows)} rows`);
-  if (rows > 0 && elapsedMs > 0) parts.push(`${grouped(Math.round((rows / elapsedMs) * 1_000))} rows/s`);
+  const isRated = elapsedMs >= MIN_RATED_MS && phase !== 'finishing';
+  if (phase === 'finishing') parts.push(`${grouped(progress.events)} events`);
+  if (rows > 0 && isRated) parts.push(`${grouped(Math.round((rows / elapsedMs) * 1_000))} rows/s`);
   if (refused > 0) parts.push(`${grouped(refused)} refused`);
-  if (bytesRead > 0 && bytesRead < bytesTotal && elapsedMs > 0) {
+  if (bytesRead > 0 && bytesRead < bytesTotal && isRated) {
     parts.push(`${durationOf((elapsedMs * (bytesTotal - bytesRead)) / bytesRead)} left`);
   }
   return parts.join(', ');

@@ -1,6 +1,6 @@
 import { ENCODING_HINT } from './file-misfit.js';
 import { grouped } from './load-progress.js';
-import type { DryRunResult, LoadResult } from './load.model.js';
+import type { DryRunResult, LoadResult, NewSourceNote } from './load.model.js';
 
 const MAX_DROPPED_KINDS = 20;
 
@@ -18,6 +18,12 @@ const DRY_HEADLINES: Readonly<Record<DryRunResult['outcome'], string>> = {
   too_many_refused: 'Dry run: a load would stop here, because too many rows are refused; nothing was written',
 };
 
+/** Behind the key of a source; '' where it was there before. */
+export function newSourceText(note: NewSourceNote | null): string {
+  if (note === null) return '';
+  return note.near === null ? ' (new)' : ` (new; did you mean ${note.near}?)`;
+}
+
 /** The result of a load as lines for people. */
 export function describeResult(result: LoadResult): string {
   const { outcome, source, accepted, duplicates, refused } = result;
@@ -26,7 +32,7 @@ export function describeResult(result: LoadResult): string {
   const events = isNew ? `: ${grouped(accepted)} accepted, ${grouped(duplicates)} ${counted}` : ', all in the log';
   return linesOf([
     `${HEADLINES[outcome]}.`,
-    line('source', `${source}${result.resumed ? ' (went on from an earlier run)' : ''}`),
+    line('source', `${source}${result.resumed ? ' (went on from an earlier run)' : newSourceText(result.newSource)}`),
     ...(isNew || result.loadedAt === null ? [] : [line('loaded', timeText(result.loadedAt))]),
     rowsLine(result),
     line('events', `${grouped(result.events)}${events}`),
@@ -47,7 +53,7 @@ export function describeDryRun(result: DryRunResult): string {
     firstTimeMs === null || lastTimeMs === null ? 'none' : [firstTimeMs, lastTimeMs].map(timeText).join(' to ');
   const report = linesOf([
     `${DRY_HEADLINES[result.outcome]}.`,
-    line('source', result.source),
+    line('source', `${result.source}${newSourceText(result.newSource)}`),
     ...(result.alreadyLoaded ? [line('loaded', 'already, with this mapping: a load would send nothing')] : []),
     rowsLine(result),
     line('events', `${grouped(result.events)}, duplicates not looked for`),

@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { durationMs } from '../features/duration.model.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
-import { WeftError } from '../platform/errors.js';
+import { unreadableFile } from '../platform/file-errors.js';
 import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
 import { addRevertCommands, confirmRevert, progressTo, type RevertCommandDeps } from './load-revert.command.js';
 import { describeDryRun, describeResult } from './load-report.js';
@@ -95,6 +95,10 @@ async function runLoad(
     mapping,
     signal: deps.signal,
     onProgress: (progress) => view?.update(progress),
+    onNewSource: (key, { near }) => {
+      if (near !== null)
+        deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes it back.\n`);
+    },
     ...requestOf(options),
   };
   try {
@@ -154,8 +158,7 @@ async function readMapping(path: string): Promise<Mapping> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const hint = 'give --mapping the path of a YAML file';
-    throw new WeftError('DEFINITION_INVALID', 'the mapping cannot be read', { where: path, hint, cause: error });
+    throw unreadableFile('the mapping', path, error);
   }
   return parseMapping(text, basename(path));
 }

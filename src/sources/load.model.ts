@@ -6,9 +6,9 @@ export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverte
 /** `running` until it is done, whether a process is at it or not; a load that is `reverted` has left nothing behind. */
 export type LoadStatus = (typeof LOAD_STATUSES)[number];
 
-/** What a load has done so far. */
+/** What a load has done so far. `finishing`: the file is read, and what it became is still on its way into the log. */
 export interface LoadProgress {
-  readonly phase: 'hashing' | 'scanning' | 'loading';
+  readonly phase: 'hashing' | 'scanning' | 'loading' | 'finishing';
   /** Rows read, a CSV header and blank rows not counted. */
   readonly rows: number;
   /** Events that the rows became. */
@@ -28,9 +28,16 @@ export interface LoadProgress {
  */
 export type LoadOutcome = 'loaded' | 'already_loaded' | 'interrupted' | 'too_many_refused';
 
+export interface NewSourceNote {
+  /** The key of a source that there was, and that this one is like; null: there is none. */
+  readonly near: string | null;
+}
+
 /** What a load or a dry run came to. */
 interface LoadReport {
   readonly source: string;
+  /** Given where the source was made by this load, or would be: whether another one may have been meant. */
+  readonly newSource: NewSourceNote | null;
   /** Added to every time, ms. */
   readonly timeShiftMs: number;
   /** Read, a CSV header and blank rows not counted. */

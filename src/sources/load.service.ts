@@ -19,6 +19,7 @@ import {
   type LoadProgress,
   type LoadResult,
   type LoadReverter,
+  type NewSourceNote,
 } from './load.model.js';
 import type { EventAcceptor, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
@@ -44,6 +45,8 @@ export interface LoadRequest {
   /** Send a file again that is loaded completely. */
   readonly again?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told before anything is sent, where the load makes its source. */
+  readonly onNewSource?: (key: string, note: NewSourceNote) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -136,10 +139,10 @@ export class LoadService {
     await checkFit(file, request.mapping);
     const fileHash = await hashed(request, file);
     if (expectedHash !== null && fileHash !== expectedHash) throw changedSince(file);
-    const source = await this.#source(request.mapping.source);
+    const { source, newSource } = await this.#source(request);
     const { load, isNew } = await this.#register(request, file, fileHash, source);
     if (load.status === 'reverting') throw beingReverted(load.id);
-    const run = { request, file, fileHash, source, load, isNew, startedAt };
+    const run = { request, file, fileHash, source, newSource, load, isNew, startedAt };
     if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
     return await this.#run(run);
   }
@@ -202,6 +205,7 @@ export class LoadService {
       outcome,
       alreadyLoaded: known?.status === 'done',
       source: mapping.source,
+      newSource: source === null ? { near: await this.deps.sources.nearest(mapping.source) } : null,
       timeShiftMs,
       ...this.#figures(counts, file, startedAt),
       refused: counts.refused,
@@ -219,10 +223,16 @@ export class LoadService {
    * History may be loaded into a source of any kind, so that live events go on from it.
    * @throws WeftError SOURCE_PAUSED
    */
-  async #source(key: string): Promise<Source> {
-    const source = (await this.deps.sources.findByKey(key)) ?? (await this.deps.sources.ensure({ key, kind: 'batch' }));
-    if (source.paused) throw paused(key);
-    return source;
+  async #source({ mapping, onNewSource }: LoadRequest): Promise<Pick<Run, 'source' | 'newSource'>> {
+    const { sources } = this.deps;
+    const key = mapping.source;
+    const found = await sources.findByKey(key);
+    if (found?.paused === true) throw paused(key);
+    if (found !== null) return { source: found, newSource: null };
+    const newSource = { near: await sources.nearest(key) };
+    const source = await sources.ensure({ key, kind: 'batch' });
+    onNewSource?.(key, newSource);
+    return { source, newSource };
   }
 
   async #register(
@@ -323,6 +333,7 @@ export class LoadService {
       outcome,
       loadId: load.id,
       source: request.mapping.source,
+      newSource: run.newSource,
       resumed: !run.isNew && load.status !== 'done',
       timeShiftMs: load.timeShiftMs,
       shiftKept:
@@ -384,6 +395,7 @@ interface Run {
   readonly file: LoadFile;
   readonly fileHash: string;
   readonly source: Source;
+  readonly newSource: NewSourceNote | null;
   readonly load: LoadRecord;
   readonly isNew: boolean;
   readonly startedAt: number;

@@ -67,7 +67,7 @@ export async function openUnits(
  * @throws WeftError what reading or sending throws, unless it was stopped on request
  */
 export async function sendFile(what: FileToSend, target: SendTarget): Promise<SentFile> {
-  const { file, mapping, signal, limits, errorLimit } = what;
+  const { file, mapping, signal, limits, errorLimit, onProgress } = what;
   const { opened, mapper, maker } = await openUnits(file, mapping, what);
   const sender = new LoadSender({
     ...target,
@@ -75,11 +75,15 @@ export async function sendFile(what: FileToSend, target: SendTarget): Promise<Se
     now: () => target.clock.now(),
     sleep: (ms) => target.sleep(ms, signal),
   });
-  const feed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits);
+  const tell = (phase: LoadProgress['phase'], bytesRead: number): void => {
+    const { rows, units, refused } = feed;
+    onProgress?.({ phase, rows, events: units - refused, refused, bytesRead, bytesTotal: file.sizeBytes });
+  };
+  const feed: LoadFeed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits);
   const isOver = (): boolean => isOverLimit(errorLimit, sender.counts.refused, unitsOf(sender.counts));
   let outcome: SentFile['outcome'];
   try {
-    outcome = await readAndSend(what, opened, maker, feed, isOver);
+    outcome = await readAndSend({ ...what, tell, isOver }, opened, maker, feed);
     await sender.drain();
     await assertUnchanged(file);
   } catch (error) {
@@ -94,12 +98,16 @@ export async function sendFile(what: FileToSend, target: SendTarget): Promise<Se
   return { outcome, counts: { ...sender.counts, rowsRead: feed.rows, rowsSkipped: feed.skipped } };
 }
 
+interface Reading extends Pick<FileToSend, 'file' | 'signal'> {
+  readonly tell: (phase: LoadProgress['phase'], bytesRead: number) => void;
+  readonly isOver: () => boolean;
+}
+
 async function readAndSend(
-  { file, signal, onProgress }: FileToSend,
+  { file, signal, tell, isOver }: Reading,
   { chunks }: OpenRows,
   maker: UnitMaker,
   feed: LoadFeed,
-  isOver: () => boolean,
 ): Promise<SentFile['outcome']> {
   for await (const { rows, bytesRead } of chunks) {
     if (isOver()) return 'too_many_refused';
@@ -109,12 +117,14 @@ async function readAndSend(
       maker.push(row, feed.pending);
       if (feed.isFull) await feed.flush(false);
     }
-    const { units, refused } = feed;
-    const bytesTotal = file.sizeBytes;
-    onProgress?.({ phase: 'loading', rows: feed.rows, events: units - refused, refused, bytesRead, bytesTotal });
+    tell('loading', bytesRead);
   }
   if (signal?.aborted === true) return 'interrupted';
   maker.end(feed.pending);
-  await feed.flush(true);
+  const tellFinishing = (): void => {
+    tell('finishing', file.sizeBytes);
+  };
+  tellFinishing();
+  await feed.flush(true, tellFinishing);
   return 'loaded';
 }

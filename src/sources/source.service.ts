@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
+import { nameHint, nearestName } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
 import { ReadThroughCache } from '../platform/read-through-cache.js';
 import { MAX_SOURCE_NAME_LENGTH } from './source.model.js';
@@ -62,7 +63,7 @@ export class SourceService {
   async update(key: string, change: SourceChange): Promise<Source> {
     checkChange(change);
     const changed = await this.store.update(key, change);
-    if (changed === null) throw noSuchSource(key);
+    if (changed === null) throw await this.missing(key, 'key');
     this.#byKey.clear();
     this.#byId.clear();
     return changed;
@@ -86,6 +87,21 @@ export class SourceService {
     return this.store.page(afterKey, limit);
   }
 
+  /** For a key that no source has. */
+  async missing(key: string, where: string): Promise<WeftError> {
+    const keys = (await this.list()).map((source) => source.key);
+    return new WeftError('NOT_FOUND', `there is no source ${key.slice(0, 100)}`, {
+      where,
+      hint: nameHint(key, keys, 'sources, or weft sources list, shows those that there are'),
+    });
+  }
+
+  /** The source that may be meant by a key that no source has; null where none is like it. */
+  async nearest(key: string): Promise<string | null> {
+    const others = (await this.list()).map((source) => source.key).filter((each) => each !== key);
+    return nearestName(key, others) ?? null;
+  }
+
   async #createOrFind(source: NewSource): Promise<Source> {
     try {
       return await this.create(source);
@@ -96,13 +112,6 @@ export class SourceService {
       return found;
     }
   }
-}
-
-function noSuchSource(key: string): WeftError {
-  return new WeftError('NOT_FOUND', `there is no source ${key.slice(0, 100)}`, {
-    where: 'key',
-    hint: 'create it first, or list the sources',
-  });
 }
 
 function checkKey(key: string): void {

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
 import { SOURCE_KINDS, type Source, type SourceChange, type SourceKind } from './source.model.js';
 import type { SourceService } from './source.service.js';
@@ -182,13 +182,9 @@ async function change(deps: SourcesCommandDeps, key: string, wanted: SourceChang
 async function find(sources: SourcesCommandServices['sources'], key: string): Promise<Source> {
   const found = await sources.findByKey(key);
   if (found !== null) return found;
-  const all = await sources.list();
-  const near = nearestName(
-    key,
-    all.map((source) => source.key),
-  );
+  const keys = (await sources.list()).map((source) => source.key);
   throw new WeftError('NOT_FOUND', `there is no source ${key}`, {
-    hint: near === undefined ? 'weft sources list shows all of them' : `did you mean ${near}?`,
+    hint: nameHint(key, keys, 'weft sources list shows all of them'),
   });
 }
 

@@ -33,7 +33,9 @@ beforeAll(async () => {
     anIdentify(ann, { first_name: 'Ann', city: 'Graz', empty: null }),
     aTrack('product_view', ann, { messageId: 'v1' }),
     aTrack('product_view', ann, { messageId: 'v2', properties: { sku: 'a' } }),
-    ...Array.from({ length: MANY }, (_, i) => aTrack('product_view', { anonymous_id: `a${String(i)}` })),
+    ...Array.from({ length: MANY }, (_, i) =>
+      aTrack('product_view', { anonymous_id: `a${String(i)}`, ...(i === 0 ? { loyalty_no: '7' } : {}) }),
+    ),
   ]);
   await world.drain();
   await vi.waitFor(async () => {
@@ -100,6 +102,25 @@ describe('profile', () => {
     ).toEqual({
       profile: { id, traits: { city: 'Graz' } },
     });
+  });
+
+  it('tells a namespace that nobody can be known in from somebody who is not known', async () => {
+    const ask = (namespace: string) =>
+      world.ask('query ($ns: String!) { profile(identifier: { namespace: $ns, value: "nobody" }) { id } }', {
+        ns: namespace,
+      });
+    const mistyped = await ask('user_ids');
+    expect(mistyped.errors?.[0]).toMatchObject({
+      message: 'nobody is known by the namespace user_ids',
+      extensions: { code: 'BAD_REQUEST', where: 'identifier.namespace', hint: 'did you mean user_id?' },
+    });
+    expect((await ask('User_ID')).errors?.[0]?.extensions).toMatchObject({ hint: 'did you mean user_id?' });
+    // Named by a rule, or by an adapter, and carried by nobody so far; or free, and not like any of them.
+    const nobody = { status: 200, data: { profile: null } };
+    for (const namespace of ['mastodon', 'twitter_id', 'shoe_size']) expect(await ask(namespace)).toEqual(nobody);
+    // Named by no rule, and carried by somebody.
+    expect(await ask('loyalty_no')).toEqual(nobody);
+    expect((await ask('loyalty_n')).errors?.[0]?.extensions).toMatchObject({ hint: 'did you mean loyalty_no?' });
   });
 
   it('wants exactly one of id and identifier, and a namespace that can be', async () => {

@@ -161,6 +161,9 @@ describe('weft model', () => {
     expect((await weftModel('edge', 'iris_clusters')).stdout).toBe(
       'Edge keys may be told what model iris_clusters says.\n',
     );
+    expect((await weftModel('edge', 'iris_cluster')).stderr).toContain('did you mean iris_clusters?');
+    expect((await weftModel('promote', 'iris_cluster', '1')).stderr).toContain('did you mean iris_clusters?');
+    expect((await weftModel('promote', 'iris_clusters', '7')).stderr).toContain('it has 1');
     const { bytes, manifest } = await readModelFixture('iris_clusters');
     const later = await modelService().register(bytes, { ...manifest, version: 'later' });
     expect(later.model).toMatchObject({ version: 2, edge: true });

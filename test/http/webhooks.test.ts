@@ -366,7 +366,11 @@ describe('a delivery', () => {
     const text = JSON.stringify(feedComment({ comment_id: 'forged' }));
     const before = await world.db.query('SELECT id FROM webhook_deliveries');
     for (const headers of [{}, signMeta(text, 'another secret', 0), signMeta(`${text} `, SECRET, 0)]) {
-      expect((await send('facebook', text, headers)).status).toBe(401);
+      const refused = await send('facebook', text, headers);
+      expect(refused.status).toBe(401);
+      // What is to be signed is told, and never what would have been right.
+      expect(refused.text).toContain('header x-hub-signature-256: sha256=<hex of HMAC-SHA-256>');
+      expect(refused.text).not.toContain(signMeta(text, SECRET, 0)['x-hub-signature-256']?.slice(7));
     }
     expect(await world.db.query('SELECT id FROM webhook_deliveries')).toHaveLength(before.length);
     expect(await databaseHolds('forged')).toEqual([]);

@@ -208,4 +208,24 @@ event: { type: identify }
       'loading, 2 h 45 min left',
     );
   });
+
+  it('tells no rate of the first moments, and what it is at once the file is read', () => {
+    const progress = { phase: 'loading', rows: 500, events: 20, refused: 0, bytesRead: 25, bytesTotal: 100 } as const;
+    expect(describeProgress(progress, 3)).toBe('loading, 500 rows');
+    expect(describeProgress({ ...progress, phase: 'finishing', bytesRead: 100 }, 9_000)).toBe(
+      'the file is read, writing the last events, 500 rows, 20 events',
+    );
+  });
+
+  it('says which source was meant, perhaps, where it makes a new one', async () => {
+    await services.sources.ensure({ key: 'webshop', kind: 'http' });
+    await writeFile(join(folder, 'mistyped.yaml'), doc.yaml.replace(/^source: .*$/m, 'source: webshpo'));
+    const dry = await run(['orders.csv', '-m', 'mistyped.yaml', '--dry-run']);
+    expect(dry.stdout).toContain('webshpo (new; did you mean webshop?)');
+    expect(await services.sources.findByKey('webshpo')).toBeNull();
+    const loaded = await run(['orders.csv', '-m', 'mistyped.yaml', '--quiet']);
+    expect(loaded.stderr).toContain('Made the source webshpo; did you mean webshop?');
+    expect(loaded.stdout).toContain('webshpo (new; did you mean webshop?)');
+    expect((await run(['orders.csv', '-m', 'mistyped.yaml', '--quiet'])).stderr).toBe('');
+  });
 });

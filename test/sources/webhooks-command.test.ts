@@ -1,7 +1,9 @@
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
@@ -14,6 +16,8 @@ import { post } from '../support/webhook-client.js';
 
 const page = await readFile(new URL('../../docs/social.md', import.meta.url), 'utf8');
 const SECRET = 'the secret of the app';
+/** `scripts/setup-test-services.sh` says what is missing. */
+const hasTools = ['curl', 'openssl'].every((tool) => spawnSync(tool, ['version']).error === undefined);
 
 let world: ApiWorld;
 let folder: string;
@@ -102,6 +106,21 @@ describe('docs/social.md', () => {
     ]);
   });
 
+  it.skipIf(!hasTools)('shows a delivery by openssl and curl that is taken', async () => {
+    await run([
+      'create',
+      'reviews',
+      ...(shown.find((each) => each.startsWith('create reviews')) ?? '').split(' ').slice(2),
+    ]);
+    const block = /```sh\nBODY=[^]*?```/.exec(page)?.[0].replaceAll('```', '').replace(/^sh/, '') ?? '';
+    // The clock of the world stands still.
+    const script = block
+      .replace('https://weft.example.org', world.url)
+      .replace('$(date +%s)', String(world.clock.now() / 1_000));
+    const { stdout } = await promisify(execFile)('bash', ['-euc', script], { cwd: folder });
+    expect(JSON.parse(stdout)).toEqual({ success: true, accepted: 1, duplicates: 0, refused: 0, skipped: 0 });
+  });
+
   it('shows a feature that is one', () => {
     expect(() => parseFeatures(yamlOf('sentiment_30d'), 'social.yaml')).not.toThrow();
   });
@@ -122,7 +141,10 @@ describe('weft webhooks', () => {
       secrets: [{ purpose: 'verify' }, { purpose: 'signing', expiresAt: null }],
       kept: { deliveries: 1, accepted: 1, duplicates: 0, refused: 0, skipped: 0 },
     });
-    expect((await run(['show', 'page'])).stdout).toContain('1 kept, 0.0 MB');
+    const shown = (await run(['show', 'page'])).stdout;
+    expect(shown).toContain('1 kept, 0.0 MB');
+    expect(shown).toMatch(/signed +header x-hub-signature-256: sha256=<hex of HMAC-SHA-256>/);
+    expect(shown).toContain('signed is the bytes of the body as they are sent');
     expect((await run(['replay', 'page', '--since', '1h'])).stdout).toContain('0 events added, 1 were there already');
   });
 
@@ -144,7 +166,7 @@ describe('weft webhooks', () => {
 
   it.each([
     [['create', 'a', '--adapter', 'x'], 2, 'needs the secret'],
-    [['create', 'a', '--adapter', 'x', '--secret-file', 'none.txt'], 2, 'ENOENT'],
+    [['create', 'a', '--adapter', 'x', '--secret-file', 'none.txt'], 2, 'there is no such file'],
     [['create', 'a', '--adapter', 'x', '--secret-file', 'shared.txt', '--secret-stdin'], 2, 'two secrets'],
     [['create', 'a', '--adapter', 'fax'], 2, 'Allowed choices are meta'],
     [['create', 'a', '--adapter', 'json', '--mapping', 'reviews.yaml'], 2, 'its source is reviews'],

@@ -3,7 +3,7 @@ import { durationMs } from '../../features/duration.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
-import { nearestName } from '../../platform/near-names.js';
+import { nameHint, nearestName } from '../../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../../platform/rate-limiter.js';
 import { API_SCOPES, isUsable, type ApiKey, type ApiScope } from './api-key.model.js';
 import type { ApiKeyService, CreatedKey } from './api-key.service.js';
@@ -125,7 +125,9 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
     });
   }
   return deps.withKeys(async ({ keys, sourceKeys, ensureSource }) => {
-    const isNew = source !== undefined && ![...(await sourceKeys()).values()].includes(source);
+    const sources = [...(await sourceKeys()).values()];
+    const isNew = source !== undefined && !sources.includes(source);
+    const near = isNew ? nearestName(source, sources) : undefined;
     const created = await keys.create({
       name,
       scopes: scope,
@@ -134,7 +136,10 @@ async function create(deps: KeysCommandDeps, options: CreateOptions): Promise<nu
       ...(rate === undefined ? undefined : { ratePerSecond: rate }),
       ...(expiresIn === undefined ? undefined : { expiresAt: deps.clock.now() + expiresIn }),
     });
-    const of = source === undefined ? '' : `, of the source ${source}${isNew ? ', which is new' : ''}`;
+    const of =
+      source === undefined
+        ? ''
+        : `, of the source ${source}${isNew ? `, which is new${near === undefined ? '' : `; did you mean ${near}?`}` : ''}`;
     showCreated(deps, created, source, options, of);
     if (scope.includes('edge') && origin === undefined) {
       deps.stderr.write('It names no origin, so only servers can use it; for pages make one with --origin.\n');
@@ -241,12 +246,9 @@ function find(which: string, all: readonly ApiKey[], nowMs: number): ApiKey {
       hint: 'name it by its id; weft keys list --json shows them',
     });
   }
-  const near = nearestName(
-    which,
-    usable.map(({ prefix }) => prefix),
-  );
+  const prefixes = usable.map(({ prefix }) => prefix);
   throw new WeftError('NOT_FOUND', 'there is no such key in use', {
-    hint: near === undefined ? 'weft keys list shows all of them' : `did you mean ${near}?`,
+    hint: nameHint(which, prefixes, 'weft keys list shows all of them'),
   });
 }
 

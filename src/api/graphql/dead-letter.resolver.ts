@@ -6,7 +6,6 @@ import {
   type StoredDeadLetter,
 } from '../../events/dead-letter.reader.js';
 import type { JsonValue } from '../../events/event.model.js';
-import { WeftError } from '../../platform/errors.js';
 import { LoadReader } from '../../sources/load.reader.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -172,12 +171,7 @@ export async function readerFilter(
   { state, source, stage, code, since }: DeadLetterFilter,
 ): Promise<ReaderFilter> {
   const found = typeof source === 'string' ? await sources.findByKey(source) : undefined;
-  if (found === null) {
-    throw new WeftError('NOT_FOUND', `there is no source ${source?.slice(0, 100) ?? ''}`, {
-      where: 'filter.source',
-      hint: 'list the sources',
-    });
-  }
+  if (found === null) throw await sources.missing(source ?? '', 'filter.source');
   return {
     ...(found === undefined ? undefined : { sourceId: found.id }),
     ...(state == null ? undefined : { state }),

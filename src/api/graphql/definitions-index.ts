@@ -1,6 +1,6 @@
 import type { FeatureDefinition } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
-import { nearestName } from '../../platform/near-names.js';
+import { nameHint } from '../../platform/near-names.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
@@ -74,10 +74,9 @@ export class DefinitionsIndex {
 
   /** For a key that no segment has. */
   unknownSegment(key: string): WeftError {
-    const near = nearestName(key, [...this.#definitions.stored.keys()]);
     return new WeftError('NOT_FOUND', `there is no segment ${key.slice(0, 100)}`, {
       where: 'segment',
-      hint: near === undefined ? 'list the segments' : `did you mean ${near}?`,
+      hint: nameHint(key, this.#definitions.stored.keys(), 'segments lists those that there are'),
     });
   }
 
@@ -89,9 +88,8 @@ export class DefinitionsIndex {
 }
 
 function unknown(what: string, name: string, where: string, known: Iterable<string>): WeftError {
-  const near = nearestName(name, [...known]);
   return new WeftError('BAD_REQUEST', `there is no ${what} ${name.slice(0, 100)}`, {
     where,
-    hint: near === undefined ? 'list the feature views' : `did you mean ${near}?`,
+    hint: nameHint(name, known, 'featureViews lists those that there are'),
   });
 }

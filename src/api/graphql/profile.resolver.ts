@@ -36,7 +36,8 @@ export class ProfileResolver {
   @Authorized('read')
   @Query(() => Profile, {
     nullable: true,
-    description: 'The profile with an id or an identifier; null if there is none.',
+    description:
+      'The profile with an id or an identifier; null if there is none. A namespace in which nobody is known, and that is like one that there is, is refused with what may be meant (`BAD_REQUEST`).',
   })
   async profile(
     @Ctx() { reads }: ApiContext,
@@ -54,7 +55,10 @@ export class ProfileResolver {
   ): Promise<ProfileView | null> {
     if (typeof id === 'string' && !identifier) return reads.profile(id);
     if (typeof id !== 'string' && identifier) {
-      return reads.profileOf({ ns: identifier.namespace, value: identifier.value });
+      const { namespace, value } = identifier;
+      const view = await reads.profileOf({ ns: namespace, value });
+      if (view === null) await demandNamespace(reads, namespace);
+      return view;
     }
     throw new WeftError('BAD_REQUEST', 'a profile is asked for by id or by identifier', {
       where: 'profile',
@@ -191,6 +195,16 @@ export class ProfileResolver {
     }));
     return connection(edges, limit, after);
   }
+}
+
+/** Somebody who is not known is an answer; a mistyped namespace is not. */
+async function demandNamespace({ services }: ProfileView['reads'], namespace: string): Promise<void> {
+  const near = await services.namespaces.nearest(namespace);
+  if (near === null) return;
+  throw new WeftError('BAD_REQUEST', `nobody is known by the namespace ${namespace.slice(0, 100)}`, {
+    where: 'identifier.namespace',
+    hint: `did you mean ${near}?`,
+  });
 }
 
 function timelineEvent(

@@ -58,7 +58,7 @@ export class Reads implements ReadScope {
     if (dropped[0]?.reason === 'unknown_namespace') {
       throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
         where: 'identifier.namespace',
-        hint: 'namespaces are lower-case words such as email, user_id, anonymous_id',
+        hint: this.services.namespaces.formHint(raw.ns),
       });
     }
     return null;

@@ -1,5 +1,8 @@
 import type { JsonObject, RawIdentifier } from '../../events/event.model.js';
 
+/** Namespaces of identifiers that networks give, beside those that identity rules name. */
+export const NETWORK_NAMESPACES = ['twitter_id', 'instagram_id', 'facebook_id', 'zendesk', 'slack'] as const;
+
 /** Names of events made of interactions: the same for every network, so that features and segments need not know it. */
 export const INTERACTION_NAMES = [
   'Comment Posted',

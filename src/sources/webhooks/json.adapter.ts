@@ -5,29 +5,11 @@ import { RowMapper, RowRefusal } from '../compile-mapping.js';
 import type { Mapping } from '../mapping.model.js';
 import { parseMapping } from '../parse-mapping.js';
 import { aboutText, cut } from './interaction-event.js';
-import { dateMs, objectOf, ownField, unixTimeMs } from './payload-reader.js';
+import { objectOf, ownField } from './payload-reader.js';
 import type { TextReader } from './text-reader.js';
-import { checkAge, checkHmac, headerOf } from './webhook-signature.js';
-import type { HmacOptions, SignatureOutcome, SignedRequest, WebhookOptions } from './webhook.model.js';
+import type { WebhookOptions } from './webhook.model.js';
 
 const MAX_TEXT_LENGTH = 4_000;
-
-/** Whether a delivery is signed as the options say. */
-export function verifyJson(
-  options: HmacOptions,
-  request: SignedRequest,
-  secrets: readonly Buffer[],
-  nowMs: number,
-): SignatureOutcome {
-  const { algorithm, encoding, prefix, timestampHeader, toleranceS } = options;
-  const timestamp = timestampHeader === null ? '' : (headerOf(request, timestampHeader) ?? '');
-  const parts = options.signedContent
-    .split(/(\{timestamp\}|\{body\})/)
-    .map((part) => (part === '{body}' ? request.raw : part === '{timestamp}' ? timestamp : part));
-  const outcome = checkHmac(headerOf(request, options.header), secrets, { algorithm, encoding, prefix, parts });
-  if (outcome !== 'valid' || timestampHeader === null) return outcome;
-  return checkAge(unixTimeMs(timestamp) ?? dateMs(timestamp), nowMs, toleranceS * 1_000);
-}
 
 /** Items that are mapped before others get their turn; a text takes up to some 2 ms to read. */
 export const ITEMS_PER_TURN = 20;

@@ -1,12 +1,22 @@
 import type { JsonObject, JsonValue, RawIdentifier } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction, type InteractionName } from './interaction.model.js';
 import { lengthOf, objectOf, objectsOf, present, textOf, unixTimeMs } from './payload-reader.js';
-import { checkHmac, headerOf, isEqualSecret } from './webhook-signature.js';
-import type { WebhookAdapter } from './webhook.model.js';
+import { isEqualSecret, verifySigned } from './webhook-signature.js';
+import type { HmacOptions, WebhookAdapter } from './webhook.model.js';
 
 type MetaNetwork = 'facebook' | 'instagram';
 
 const MAX_CHALLENGE_LENGTH = 200;
+
+const SIGNATURE: HmacOptions = {
+  header: 'x-hub-signature-256',
+  algorithm: 'sha256',
+  encoding: 'hex',
+  prefix: 'sha256=',
+  timestampHeader: null,
+  signedContent: '{body}',
+  toleranceS: 0,
+};
 
 /**
  * Webhooks of Meta's Graph API: the object `page` (field `feed`, `mention` and Messenger) and the object `instagram`
@@ -20,13 +30,8 @@ const MAX_CHALLENGE_LENGTH = 200;
  * Instagram names the handle with comments: `instagram`. Its notice of a mention names nobody, and is counted as such.
  */
 export const metaAdapter: WebhookAdapter = {
-  verify: (request, secrets) =>
-    checkHmac(headerOf(request, 'x-hub-signature-256'), secrets, {
-      algorithm: 'sha256',
-      encoding: 'hex',
-      prefix: 'sha256=',
-      parts: [request.raw],
-    }),
+  signature: SIGNATURE,
+  verify: (request, secrets, nowMs) => verifySigned(SIGNATURE, request, secrets, nowMs),
   answerGet: (query, { verify }) => {
     const challenge = query['hub.challenge'];
     if (query['hub.mode'] !== 'subscribe' || !isEqualSecret(query['hub.verify_token'], verify)) return null;

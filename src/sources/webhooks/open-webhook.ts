@@ -4,12 +4,14 @@ import type { InstallationSecret } from '../../platform/installation-secret.js';
 import type { IncomingEvent, JsonValue } from '../../events/event.model.js';
 import { SKIP_REASONS, type SkipReason } from './interaction.model.js';
 import { eventOf } from './interaction-event.js';
-import { ITEMS_PER_TURN, JsonMapper, verifyJson } from './json.adapter.js';
+import { ITEMS_PER_TURN, JsonMapper } from './json.adapter.js';
 import { metaAdapter } from './meta.adapter.js';
 import { slackAdapter } from './slack.adapter.js';
 import type { TextReader } from './text-reader.js';
+import { verifySigned } from './webhook-signature.js';
 import type {
   ChallengeAnswer,
+  HmacOptions,
   SecretPurpose,
   SignatureOutcome,
   SignedRequest,
@@ -51,6 +53,8 @@ export interface DeliveredEvents {
 /** A webhook made ready: its secrets opened, its mapping compiled. */
 export interface OpenWebhook {
   readonly webhook: Webhook;
+  /** Null where nothing signs the deliveries. */
+  readonly signature: HmacOptions | null;
   /** True where nothing signs the deliveries, so that they have to carry a write key of the source. */
   readonly needsWriteKey: boolean;
   /** True where a body may hold what only two people should read. */
@@ -79,6 +83,11 @@ export function openWebhook(stored: StoredWebhook, secret: InstallationSecret): 
     : openNetwork(webhook, NETWORKS[webhook.adapter], inForce);
 }
 
+/** How deliveries of a webhook have to be signed; null: not at all, they carry a write key. */
+export function signatureOf({ adapter, options }: Pick<Webhook, 'adapter' | 'options'>): HmacOptions | null {
+  return adapter === 'json' ? (options.hmac ?? null) : NETWORKS[adapter].signature;
+}
+
 function openNetwork(
   webhook: Webhook,
   adapter: WebhookAdapter,
@@ -86,6 +95,7 @@ function openNetwork(
 ): OpenWebhook {
   return {
     webhook,
+    signature: adapter.signature,
     needsWriteKey: false,
     isPrivate: true,
     verify: (request, nowMs) => adapter.verify(request, inForce('signing', nowMs), nowMs),
@@ -111,9 +121,10 @@ function openJson(webhook: Webhook, signing: (nowMs: number) => Buffer[]): OpenW
   const hmac = options.hmac ?? null;
   return {
     webhook,
+    signature: hmac,
     needsWriteKey: hmac === null,
     isPrivate: options.isPrivate ?? false,
-    verify: (request, nowMs) => (hmac === null ? 'valid' : verifyJson(hmac, request, signing(nowMs), nowMs)),
+    verify: (request, nowMs) => (hmac === null ? 'valid' : verifySigned(hmac, request, signing(nowMs), nowMs)),
     answerGet: () => null,
     answerPost: () => null,
     countItems: (body) => mapper.countItems(body),

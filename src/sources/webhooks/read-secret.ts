@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { WeftError } from '../../platform/errors.js';
+import { unreadableFile } from '../../platform/file-errors.js';
 import { WEBHOOK_LIMITS } from './webhook.model.js';
 
 export interface SecretOptions {
@@ -30,11 +31,7 @@ async function readSecretFile(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new WeftError('BAD_REQUEST', `the secret cannot be read (${code ?? 'unknown'})`, {
-      where: path,
-      cause: error,
-    });
+    throw unreadableFile('the secret', path, error);
   }
 }
 

@@ -1,11 +1,21 @@
 import type { JsonObject } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction } from './interaction.model.js';
 import { objectOf, present, textOf, unixTimeMs } from './payload-reader.js';
-import { checkAge, checkHmac, headerOf } from './webhook-signature.js';
-import type { WebhookAdapter } from './webhook.model.js';
+import { verifySigned } from './webhook-signature.js';
+import type { HmacOptions, WebhookAdapter } from './webhook.model.js';
 
-const TOLERANCE_MS = 5 * 60_000;
+const TOLERANCE_S = 5 * 60;
 const MAX_CHALLENGE_LENGTH = 200;
+
+const SIGNATURE: HmacOptions = {
+  header: 'x-slack-signature',
+  algorithm: 'sha256',
+  encoding: 'hex',
+  prefix: 'v0=',
+  timestampHeader: 'x-slack-request-timestamp',
+  signedContent: 'v0:{timestamp}:{body}',
+  toleranceS: TOLERANCE_S,
+};
 
 /**
  * The Events API of Slack. Signature with a replay window: https://docs.slack.dev/authentication/verifying-requests-from-slack.
@@ -15,16 +25,8 @@ const MAX_CHALLENGE_LENGTH = 200;
  * included. Bots, ours among them, are nobody's customer.
  */
 export const slackAdapter: WebhookAdapter = {
-  verify: (request, secrets, nowMs) => {
-    const timestamp = headerOf(request, 'x-slack-request-timestamp') ?? '';
-    const outcome = checkHmac(headerOf(request, 'x-slack-signature'), secrets, {
-      algorithm: 'sha256',
-      encoding: 'hex',
-      prefix: 'v0=',
-      parts: ['v0:', timestamp, ':', request.raw],
-    });
-    return outcome === 'valid' ? checkAge(unixTimeMs(timestamp), nowMs, TOLERANCE_MS) : outcome;
-  },
+  signature: SIGNATURE,
+  verify: (request, secrets, nowMs) => verifySigned(SIGNATURE, request, secrets, nowMs),
   answerPost: (body) => {
     const root = objectOf(body);
     const challenge = textOf(root?.['challenge']);

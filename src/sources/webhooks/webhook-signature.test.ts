@@ -1,10 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { verifyJson } from './json.adapter.js';
 import { metaAdapter } from './meta.adapter.js';
 import { slackAdapter } from './slack.adapter.js';
-import { isEqualSecret } from './webhook-signature.js';
+import { describeSigning, isEqualSecret, verifySigned } from './webhook-signature.js';
 import type { HmacOptions, SignatureOutcome, SignedRequest } from './webhook.model.js';
 import { xAdapter } from './x.adapter.js';
 import { zendeskAdapter } from './zendesk.adapter.js';
@@ -61,7 +60,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
     },
   },
   json: {
-    verify: (request, secrets, nowMs) => verifyJson(STRIPE_LIKE, request, secrets, nowMs),
+    verify: (request, secrets, nowMs) => verifySigned(STRIPE_LIKE, request, secrets, nowMs),
     headers: (body, secret, nowMs) => {
       const time = String(nowMs / 1_000);
       return { 'x-signature': `v1=${hmac('sha512', secret, `${time}.`, body).digest('base64')}`, 'x-time': time };
@@ -206,5 +205,19 @@ describe('a token', () => {
       expect(isEqualSecret(given, [Buffer.from('token')])).toBe(false);
     }
     expect(isEqualSecret('', [Buffer.from('')])).toBe(false);
+  });
+});
+
+describe('what is said of a signature', () => {
+  it('names the header, what stands in it, and each byte that is signed', () => {
+    expect(describeSigning(slackAdapter.signature)).toEqual([
+      'header x-slack-signature: v0=<hex of HMAC-SHA-256>',
+      'signed is v0:{timestamp}:{body}, where {body} is the bytes of the body as they are sent and {timestamp} is the header x-slack-request-timestamp as it is sent',
+      'x-slack-request-timestamp (Unix time or ISO 8601) is at most 300 s off the time at which it comes',
+    ]);
+    expect(describeSigning(xAdapter.signature)).toEqual([
+      'header x-twitter-webhooks-signature: sha256=<base64 of HMAC-SHA-256>',
+      'signed is the bytes of the body as they are sent',
+    ]);
   });
 });

@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { SignatureOutcome, SignedRequest } from './webhook.model.js';
+import { dateMs, unixTimeMs } from './payload-reader.js';
+import type { HmacOptions, SignatureOutcome, SignedRequest } from './webhook.model.js';
 
 export type HmacAlgorithm = 'sha256' | 'sha512';
 export type HmacEncoding = 'hex' | 'base64';
@@ -36,6 +37,42 @@ export function checkHmac(header: string | null, secrets: readonly Buffer[], che
     if (timingSafeEqual(hmac.digest(), comparable)) isValid = true;
   }
   return isValid && isText ? 'valid' : 'invalid';
+}
+
+/** Whether a delivery is signed as the options say. */
+export function verifySigned(
+  { header, algorithm, encoding, prefix, timestampHeader, signedContent, toleranceS }: HmacOptions,
+  request: SignedRequest,
+  secrets: readonly Buffer[],
+  nowMs: number,
+): SignatureOutcome {
+  const timestamp = timestampHeader === null ? '' : (headerOf(request, timestampHeader) ?? '');
+  const parts = signedContent
+    .split(/(\{timestamp\}|\{body\})/)
+    .map((part) => (part === '{body}' ? request.raw : part === '{timestamp}' ? timestamp : part));
+  const outcome = checkHmac(headerOf(request, header), secrets, { algorithm, encoding, prefix, parts });
+  if (outcome !== 'valid' || timestampHeader === null) return outcome;
+  return checkAge(unixTimeMs(timestamp) ?? dateMs(timestamp), nowMs, toleranceS * 1_000);
+}
+
+/** What a sender has to do, in words; one sentence for each part, without a secret. */
+export function describeSigning(options: HmacOptions): readonly string[] {
+  const { header, algorithm, encoding, prefix, timestampHeader, signedContent, toleranceS } = options;
+  const hash = algorithm === 'sha256' ? 'SHA-256' : 'SHA-512';
+  const signed =
+    signedContent === '{body}'
+      ? 'the bytes of the body as they are sent'
+      : `${signedContent}, where {body} is the bytes of the body as they are sent`;
+  const time = timestampHeader === null ? '' : ` and {timestamp} is the header ${timestampHeader} as it is sent`;
+  return [
+    `header ${header}: ${prefix}<${encoding} of HMAC-${hash}>`,
+    `signed is ${signed}${time}`,
+    ...(timestampHeader === null
+      ? []
+      : [
+          `${timestampHeader} (Unix time or ISO 8601) is at most ${String(toleranceS)} s off the time at which it comes`,
+        ]),
+  ];
 }
 
 /** A signature that counts is no older than this, and no further ahead; null: whenever. */

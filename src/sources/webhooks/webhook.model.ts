@@ -22,7 +22,7 @@ export const WEBHOOK_LIMITS = {
 export const SECRET_PURPOSES = ['signing', 'verify'] as const;
 export type SecretPurpose = (typeof SECRET_PURPOSES)[number];
 
-/** How deliveries of the adapter `json` are signed; networks have their own ways. */
+/** How deliveries are signed: as a network does it, or as was decided for the adapter `json`. */
 export interface HmacOptions {
   /** Name of the header that holds the signature; lower case. */
   readonly header: string;
@@ -90,6 +90,7 @@ export interface ChallengeAnswer {
 
 /** How one network proves, shakes hands and describes what happened. Pure. */
 export interface WebhookAdapter {
+  readonly signature: HmacOptions;
   /** Whether the request was signed with one of the secrets, in time that does not tell how much of it fits. */
   verify(request: SignedRequest, secrets: readonly Buffer[], nowMs: number): SignatureOutcome;
   /** The answer to a GET that asks whether we are who the network was told; null: refused. Absent: there is none. */

@@ -5,8 +5,17 @@ import { durationMs } from '../../features/duration.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
+import { unreadableFile } from '../../platform/file-errors.js';
 import { readSecret, type SecretOptions } from './read-secret.js';
-import { WEBHOOK_ADAPTERS, type HmacOptions, type WebhookAdapterKey, type WebhookOptions } from './webhook.model.js';
+import { signatureOf } from './open-webhook.js';
+import { describeSigning } from './webhook-signature.js';
+import {
+  WEBHOOK_ADAPTERS,
+  type HmacOptions,
+  type Webhook,
+  type WebhookAdapterKey,
+  type WebhookOptions,
+} from './webhook.model.js';
 import type { ReplayCounts, ReplayDoors, ReplayMode } from './replay-deliveries.js';
 import type { WebhookDetails, WebhookService } from './webhook.service.js';
 
@@ -302,8 +311,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new WeftError('BAD_REQUEST', `the file cannot be read (${code ?? 'unknown'})`, { where: path, cause: error });
+    throw unreadableFile('the mapping', path, error);
   }
 }
 
@@ -318,6 +326,7 @@ function detailsJson({ webhook, secrets, kept }: WebhookDetails): object {
     adapter,
     path: pathOf(key),
     options,
+    signature: signatureOf(webhook),
     createdAt: timeText(createdAt),
     secrets: secrets.map(({ purpose, createdAt: since, expiresAt }) => ({
       purpose,
@@ -340,6 +349,7 @@ function detailsText({ webhook, secrets, kept }: WebhookDetails): string {
     ['adapter', adapter],
     ['path', pathOf(key)],
     ['messages', options.keepMessages ? 'kept for admins' : 'not kept'],
+    ...signingRows(webhook),
     ...secrets.map(({ purpose, createdAt, expiresAt }) => [
       `secret (${purpose})`,
       `since ${timeText(createdAt)}${expiresAt === null ? '' : `, until ${timeText(expiresAt)}`}`,
@@ -350,6 +360,12 @@ function detailsText({ webhook, secrets, kept }: WebhookDetails): string {
   ];
   const { interrupted } = kept;
   return `${textTable(rows)}${interrupted === 0 ? '' : `${interruptedText(key, interrupted)}\n`}`;
+}
+
+function signingRows(webhook: Webhook): string[][] {
+  const signature = signatureOf(webhook);
+  if (signature === null) return [['signed', 'not at all; deliveries carry a write key of the source']];
+  return describeSigning(signature).map((line, i) => [i === 0 ? 'signed' : '', line]);
 }
 
 function replayText(key: string, counts: ReplayCounts, mode: ReplayMode): string {

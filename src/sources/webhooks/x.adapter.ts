@@ -2,8 +2,8 @@ import { createHmac } from 'node:crypto';
 import type { JsonObject, RawIdentifier } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction, type InteractionName } from './interaction.model.js';
 import { dateMs, lengthOf, objectOf, objectsOf, ownField, present, textOf, unixTimeMs } from './payload-reader.js';
-import { checkHmac, headerOf } from './webhook-signature.js';
-import type { WebhookAdapter } from './webhook.model.js';
+import { verifySigned } from './webhook-signature.js';
+import type { HmacOptions, WebhookAdapter } from './webhook.model.js';
 
 /**
  * What may be signed for anybody who asks. The network proves its deliveries by the same HMAC with the same secret, so
@@ -11,6 +11,16 @@ import type { WebhookAdapter } from './webhook.model.js';
  */
 const TOKEN = /^[A-Za-z0-9+/=_-]{1,200}$/;
 const MAX_TOKEN_BYTES = 200;
+
+const SIGNATURE: HmacOptions = {
+  header: 'x-twitter-webhooks-signature',
+  algorithm: 'sha256',
+  encoding: 'base64',
+  prefix: 'sha256=',
+  timestampHeader: null,
+  signedContent: '{body}',
+  toleranceS: 0,
+};
 
 /**
  * The Account Activity API of X. Challenge-response check and signature, both HMAC-SHA-256 with the consumer secret:
@@ -22,13 +32,9 @@ const MAX_TOKEN_BYTES = 200;
  * us: what we do is told apart, and counts for the one whom we answer or write to.
  */
 export const xAdapter: WebhookAdapter = {
-  verify: (request, secrets) => {
-    const outcome = checkHmac(headerOf(request, 'x-twitter-webhooks-signature'), secrets, {
-      algorithm: 'sha256',
-      encoding: 'base64',
-      prefix: 'sha256=',
-      parts: [request.raw],
-    });
+  signature: SIGNATURE,
+  verify: (request, secrets, nowMs) => {
+    const outcome = verifySigned(SIGNATURE, request, secrets, nowMs);
     return outcome === 'valid' && isToken(request.raw) ? 'invalid' : outcome;
   },
   answerGet: (query, { signing }) => {

@@ -1,12 +1,22 @@
 import type { JsonObject } from '../../events/event.model.js';
 import { MappedDelivery, type Interaction } from './interaction.model.js';
 import { dateMs, objectOf, present, textOf } from './payload-reader.js';
-import { checkAge, checkHmac, headerOf } from './webhook-signature.js';
-import type { WebhookAdapter } from './webhook.model.js';
+import { verifySigned } from './webhook-signature.js';
+import type { HmacOptions, WebhookAdapter } from './webhook.model.js';
 
 /** Zendesk sends again for some time after a failure, with a new signature each time. */
-const TOLERANCE_MS = 5 * 60_000;
+const TOLERANCE_S = 5 * 60;
 const PREFIX = 'zen:event-type:ticket.';
+
+const SIGNATURE: HmacOptions = {
+  header: 'x-zendesk-webhook-signature',
+  algorithm: 'sha256',
+  encoding: 'base64',
+  prefix: '',
+  timestampHeader: 'x-zendesk-webhook-signature-timestamp',
+  signedContent: '{timestamp}{body}',
+  toleranceS: TOLERANCE_S,
+};
 
 /**
  * Ticket events of Zendesk, version 2022-11-06. Signature (base64 of HMAC-SHA-256 over timestamp and body):
@@ -17,16 +27,8 @@ const PREFIX = 'zen:event-type:ticket.';
  * What tickets say is private as messages are. Internal notes are nobody's interaction and are not kept at all.
  */
 export const zendeskAdapter: WebhookAdapter = {
-  verify: (request, secrets, nowMs) => {
-    const timestamp = headerOf(request, 'x-zendesk-webhook-signature-timestamp');
-    const outcome = checkHmac(headerOf(request, 'x-zendesk-webhook-signature'), secrets, {
-      algorithm: 'sha256',
-      encoding: 'base64',
-      prefix: '',
-      parts: [timestamp ?? '', request.raw],
-    });
-    return outcome === 'valid' ? checkAge(dateMs(timestamp ?? undefined), nowMs, TOLERANCE_MS) : outcome;
-  },
+  signature: SIGNATURE,
+  verify: (request, secrets, nowMs) => verifySigned(SIGNATURE, request, secrets, nowMs),
   countItems: () => 1,
   map: (body) => {
     const out = new MappedDelivery();
