@@ -5,7 +5,8 @@ import { streamOf } from './features/stream.model.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
-import type { TraitDefinition } from './profiles/trait-definition.model.js';
+import { ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
+import { compileTraitRules } from './profiles/trait-rule.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
@@ -25,6 +26,8 @@ export interface LoadedDefinitions extends Definitions {
   /** By name. */
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
+  /** Grows with each change of how values of traits are taken in; 0: there never was one. */
+  readonly traitRulesVersion: number;
   /** Defined ones, by name; there may be others. */
   readonly traits: readonly TraitDefinition[];
   /** Keys of active models of which edge keys may be told. */
@@ -99,11 +102,16 @@ export class DefinitionsLoader {
       models,
       segments: indexSegments(compiled, models, isReady),
       score: (modelKey, featureRows, asOf): Promise<Prediction[]> => served.predict(modelKey, featureRows, asOf),
+      traitRules: compileTraitRules(
+        rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
+        rows.sources,
+      ),
       streamIds,
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
       views: new Map(rows.views.map((view) => [view.name, view])),
       services: new Map(rows.services.map((service) => [service.name, service])),
+      traitRulesVersion: rows.traitRulesVersion,
       traits: rows.traits,
       edgeModels: rows.models.filter(({ edge }) => edge).map(({ key }) => key),
       scorer: served,
@@ -115,13 +123,15 @@ export class DefinitionsLoader {
 
 async function readRows(tx: Transaction) {
   const features = new FeatureReader(tx);
-  const [installation] = await tx.query<{ version: number; hasIdentityLinks: boolean }>(
-    'SELECT definitions_version AS version, has_identity_links AS "hasIdentityLinks" FROM installation',
+  const [installation] = await tx.query<{ version: number; hasIdentityLinks: boolean; traitRulesVersion: number }>(
+    `SELECT definitions_version AS version, has_identity_links AS "hasIdentityLinks",
+            trait_rules_version AS "traitRulesVersion" FROM installation`,
   );
   const sources = await tx.query<{ id: number; key: string }>('SELECT id, key FROM sources');
   return {
     version: installation?.version ?? 0,
     hasIdentityLinks: installation?.hasIdentityLinks ?? false,
+    traitRulesVersion: installation?.traitRulesVersion ?? 0,
     sources: new Map(sources.map((source) => [source.key, source.id])),
     views: await features.views(),
     services: await features.services(),

@@ -28,6 +28,8 @@ import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
+import { TraitConflictStore } from './profiles/trait-conflict.store.js';
+import { TraitRefoldStore } from './profiles/trait-refold.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
 import { ModelReader } from './scoring/model.reader.js';
@@ -36,6 +38,7 @@ import { RetractionChore } from './retraction-chore.js';
 import { RevisionChore } from './revision-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { TimerStore } from './segments/timer.store.js';
+import { TraitRefoldChore } from './trait-refold-chore.js';
 import { Worker, type WorkerLimits, type WorkerObserver } from './worker.js';
 import { WorkingSet } from './working-set.js';
 
@@ -60,6 +63,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxBackfillEvents: number;
   /** Events that the anchors of one step of a retraction have in all. */
   readonly maxRetractionEvents: number;
+  /** Anchors that one step folds anew after rules of traits changed. */
+  readonly maxRefoldAnchors: number;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -117,6 +122,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }),
   };
   const revisionChore = new RevisionChore({ ...applying, ...revising, observer: observers });
+  const traitRefolds = new TraitRefoldChore({
+    ...applying,
+    refolds: new TraitRefoldStore(),
+    ...(limits.maxRefoldAnchors === undefined ? {} : { maxStepAnchors: limits.maxRefoldAnchors }),
+  });
   const chores = new Chores({
     ...applying,
     anchors: stores.anchors,
@@ -124,6 +134,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     timers,
     retractions: retractionChore,
     revisions: revisionChore,
+    traitRefolds,
     invalidate: () => {
       definitions.invalidate();
     },
@@ -199,6 +210,7 @@ function createPipeline(
     ),
     timers,
     publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
+    traitConflicts: new TraitConflictStore(),
     revision: {
       retractions,
       identity: new IdentityRevisionStep({ ...identities, retractions: new IdentityRetractionStore() }),

@@ -16,6 +16,10 @@ import type { LinkDecision } from './identity/identity-decision.model.js';
 import type { IdentityRevision, IdentityRevisionStep, RevisionInput } from './identity/identity-revision.step.js';
 import type { Uuid } from './platform/ids.js';
 import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
+import type { TraitConflictStore } from './profiles/trait-conflict.store.js';
+import type { TraitConflict } from './profiles/trait-rule.model.js';
+import type { Traits } from './profiles/traits.model.js';
+import { foldTraitChange } from './segments/fold-trait-change.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
 import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
@@ -30,6 +34,7 @@ export interface PipelineParts {
   readonly workingSet: WorkingSet;
   readonly timers: TimerStore;
   readonly publications: PublicationStore;
+  readonly traitConflicts: TraitConflictStore;
   readonly revision: RevisionParts;
   readonly onCommitted: (result: BatchResult) => void;
 }
@@ -68,12 +73,25 @@ interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend'> {
   readonly decision: LinkDecision | null;
 }
 
+/** Anchors whose traits are others by the rules as they are now. */
+export interface RefoldedTraits {
+  /** By anchor. */
+  readonly traits: ReadonlyMap<Uuid, Traits>;
+  /** The place in acceptance order, ms. */
+  readonly acceptedAt: number;
+  /** Notes in the transaction that this is done. */
+  readonly note: (tx: Transaction) => Promise<void>;
+  readonly owners: (tx: Transaction, anchorIds: readonly Uuid[]) => Promise<readonly Uuid[]>;
+}
+
 export interface BatchResult {
   readonly events: number;
   readonly timers: number;
   readonly merges: number;
   readonly contested: number;
   readonly droppedTraits: number;
+  /** Values of traits of another type than declared. */
+  readonly traitConflicts: readonly TraitConflict[];
   readonly changes: readonly SegmentChange[];
   /** Every event of the log up to here is applied; null where that is not for this process to say. */
   readonly appliedPos: number | null;
@@ -118,13 +136,19 @@ export class Pipeline {
       if (!leases.holdsAll) await identity.lock(tx, events, hasIdentityLinks);
       const who = await identity.resolve(tx, events, hasIdentityLinks);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
-      const { changes, droppedTraits } = await foldEvents(definitions, workingSet.profile, who.outcomes);
+      const { changes, droppedTraits, traitConflicts } = await foldEvents(
+        definitions,
+        workingSet.profile,
+        who.outcomes,
+      );
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
       await Promise.all([
         identity.save(tx, who),
+        traitConflicts.length === 0 ? null : this.#parts.traitConflicts.count(tx, traitConflicts, asOf),
         this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
       ]);
-      Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested, droppedTraits });
+      Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
+      Object.assign(work, { droppedTraits, traitConflicts });
     });
     leases.advanced(toPos);
     return result;
@@ -235,6 +259,26 @@ export class Pipeline {
     ]);
   }
 
+  /**
+   * Gives anchors other traits, because rules changed. To be called with nothing in memory, and followed by `forget`.
+   */
+  async refoldTraits(definitions: Definitions, { traits, acceptedAt, note, owners }: RefoldedTraits): Promise<void> {
+    const { workingSet } = this.#parts;
+    await this.#transact(definitions, null, async (tx, work) => {
+      await note(tx);
+      if (traits.size === 0) return;
+      const anchorIds = [...traits.keys()];
+      await workingSet.load(tx, definitions, await owners(tx, anchorIds));
+      const loaded = [...workingSet.touched];
+      const found = new Set(loaded.flatMap(({ anchors }) => [...anchors.keys()]));
+      // Another worker has joined profiles between the two looks.
+      if (!anchorIds.every((id) => found.has(id))) throw new DefinitionsChanged();
+      const involved = loaded.map(({ id }) => id);
+      const changes = await foldTraitChange(definitions, workingSet.profile, { acceptedAt, involved, traits });
+      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
+    });
+  }
+
   async #save(
     tx: Transaction,
     definitions: Definitions,
@@ -321,6 +365,7 @@ function nothingYet(): WorkDone {
     merges: 0,
     contested: 0,
     droppedTraits: 0,
+    traitConflicts: [],
     changes: [],
     appliedPos: null,
     publication: null,

@@ -4,7 +4,7 @@ import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { OnlineStore, Versioned, VersionedEntry } from './profiles/online-store.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
-import { decodeTraits } from './profiles/traits.model.js';
+import { decodeTraits } from './profiles/trait-codec.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { MembershipStore } from './segments/membership.store.js';
 import {

@@ -13,7 +13,7 @@ import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
-import { applyTraits, type Traits } from './profiles/traits.model.js';
+import { foldTraits, type Traits } from './profiles/traits.model.js';
 
 export interface RetractionChoreParts {
   readonly db: Database;
@@ -148,7 +148,7 @@ export class RetractionChore {
 
   /** Folds what is left of the anchors: their events that are applied, but for those that are taken back. */
   async #readLeft(
-    { features }: LoadedDefinitions,
+    { features, traitRules }: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
   ): Promise<Pick<TakenBack, 'anchors' | 'evidence'>> {
@@ -164,7 +164,7 @@ export class RetractionChore {
           let anchor = rebuilt.get(id);
           if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
           features.apply(anchor.state, event);
-          applyTraits(anchor.traits, event.traits, event);
+          foldTraits(anchor.traits, event, traitRules);
           const row = evidenceOf(event);
           const known = evidence.get(evidenceKey(row));
           evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));

@@ -6,7 +6,7 @@ import type { KnownProfile } from './identity/component.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
-import { decodeTraits, encodeTraits } from './profiles/traits.model.js';
+import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { FoldChange } from './segments/fold-batch.js';
 import type { MembershipStore, ProfileMembership } from './segments/membership.store.js';

@@ -14,6 +14,7 @@ interface BatchCounts {
   readonly merges: number;
   readonly contested: number;
   readonly droppedTraits: number;
+  readonly traitConflicts: readonly { readonly outcome: string }[];
   readonly changes: readonly { readonly kind: string; readonly cause: { readonly kind: string } }[];
 }
 
@@ -37,6 +38,9 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   const merges = metrics.counter('profile_merges_total', 'Profiles that became part of another.');
   const contested = metrics.counter('identity_contested_total', 'Events of components too large to replay in place.');
   const droppedTraits = metrics.counter('traits_dropped_total', 'Values of traits left out: their anchor has enough.');
+  const conflicts = metrics.counter('trait_conflicts_total', 'Values of traits of another type than declared.', {
+    outcome: ['kept', 'coerced', 'refused'],
+  });
   const changes = metrics.counter('membership_changes_total', 'Membership changes emitted, by kind and cause.', {
     kind: ['enter', 'leave'],
     cause: 12,
@@ -73,6 +77,7 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
       merges.add(batch.merges);
       contested.add(batch.contested);
       droppedTraits.add(batch.droppedTraits);
+      for (const { outcome } of batch.traitConflicts) conflicts.add(1, outcome);
       for (const change of batch.changes) changes.add(1, change.kind, change.cause.kind);
     },
   };

@@ -1,16 +1,18 @@
 import { isReservedTrait } from '../events/event.model.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { parseTraitRule, TRAIT_RULE_FIELDS } from './parse-trait-rule.js';
 import { TRAIT_LIMITS, type TraitDefinition } from './trait-definition.model.js';
+import { DEFAULT_TRAIT_RULE, isSameRule } from './trait-rule.model.js';
 
 /** Fields at the top of a file of traits. */
 export const TRAIT_FILE_FIELDS = ['traits'];
 
 const { maxDefinitions, maxNameLength, maxDescriptionLength } = TRAIT_LIMITS;
-const FIELDS = ['name', 'description', 'edge'];
+const FIELDS = ['name', 'description', 'edge', ...TRAIT_RULE_FIELDS];
 
 /**
  * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description` and `edge`
- * (default: false), which lets edge keys be told the trait.
+ * (default: false), which lets edge keys be told the trait, and how its values are taken in (`parseTraitRule`).
  *
  * @param file how messages call it
  * @param others further fields that the file may have; what they hold is read by somebody else
@@ -39,11 +41,12 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   const name = given.text('the name', maxNameLength);
   const description = fields.get('description')?.text('the description', maxDescriptionLength) ?? '';
   const edge = fields.get('edge')?.bool('edge') ?? false;
+  const rule = parseTraitRule(item, fields);
   if (name === undefined) return undefined;
   if (isReservedTrait(name)) {
     return given.problem(`the name ${name} is reserved`, 'names that begin with $ are those of Weft itself');
   }
   if (taken.has(name)) return given.problem(`the trait ${name} is defined twice`, 'define it once');
   taken.add(name);
-  return { name, description, edge };
+  return isSameRule(rule, DEFAULT_TRAIT_RULE) ? { name, description, edge } : { name, description, edge, rule };
 }

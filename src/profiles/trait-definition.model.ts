@@ -1,3 +1,5 @@
+import { DEFAULT_TRAIT_RULE, isSameRule, type TraitRule } from './trait-rule.model.js';
+
 /** What is known of a trait beside its values. Traits need no definition. */
 export interface TraitDefinition {
   readonly name: string;
@@ -5,6 +7,8 @@ export interface TraitDefinition {
   readonly description: string;
   /** Whether edge keys, which sit in browsers, may be told it. */
   readonly edge: boolean;
+  /** How its values are taken in; default: as those of traits that are not defined. */
+  readonly rule?: TraitRule;
 }
 
 /** Lengths in UTF-16 units. */
@@ -37,6 +41,34 @@ export function planTraits(
   };
 }
 
+/** The traits whose values are taken in another way than before. */
+export function changedRules(standing: readonly TraitDefinition[], after: readonly TraitDefinition[]): RuleChange[] {
+  const before = new Map(standing.map((trait) => [trait.name, ruleOf(trait)]));
+  const now = new Map(after.map((trait) => [trait.name, ruleOf(trait)]));
+  return [...new Set([...before.keys(), ...now.keys()])].flatMap((name) => {
+    const [from, to] = [before.get(name) ?? DEFAULT_TRAIT_RULE, now.get(name) ?? DEFAULT_TRAIT_RULE];
+    if (isSameRule(from, to)) return [];
+    // What was refused, or comes from events of another kind, left no trace in the anchors.
+    const findsMore = from.onConflict === 'refuse' || from.onConflict === 'coerce' || to.answers.length > 0;
+    return [{ name, isTraced: !findsMore }];
+  });
+}
+
+/** That the values of a trait are taken in another way. */
+export interface RuleChange {
+  readonly name: string;
+  /** False: anchors that do not have the trait may be concerned too. */
+  readonly isTraced: boolean;
+}
+
+export function ruleOf({ rule }: Pick<TraitDefinition, 'rule'>): TraitRule {
+  return rule ?? DEFAULT_TRAIT_RULE;
+}
+
 function isSame(given: TraitDefinition, standing: TraitDefinition | undefined): boolean {
-  return standing?.edge === given.edge && standing.description === given.description;
+  return (
+    standing?.edge === given.edge &&
+    standing.description === given.description &&
+    isSameRule(ruleOf(given), ruleOf(standing))
+  );
 }

@@ -1,5 +1,6 @@
 import type { Queryable } from '../platform/postgres.js';
 import type { TraitDefinition } from './trait-definition.model.js';
+import { DEFAULT_TRAIT_RULE, type TraitRule } from './trait-rule.model.js';
 
 /** Reads definitions of traits, whose number is bounded where they are written; bound to a pool or to a transaction. */
 export class TraitDefinitionReader {
@@ -11,8 +12,9 @@ export class TraitDefinitionReader {
 
   /** All, by name in the order of its characters. */
   async all(): Promise<TraitDefinition[]> {
-    return this.#db.query<TraitDefinition>(
-      'SELECT name, description, edge FROM trait_definitions ORDER BY name COLLATE "C"',
+    const rows = await this.#db.query<TraitDefinition & { rule: Partial<TraitRule> }>(
+      'SELECT name, description, edge, rule FROM trait_definitions ORDER BY name COLLATE "C"',
     );
+    return rows.map((row) => ({ ...row, rule: { ...DEFAULT_TRAIT_RULE, ...row.rule } }));
   }
 }

@@ -1,8 +1,14 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { lockDefinitions, touchMarks } from '../platform/installation.js';
+import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
 import type { Database } from '../platform/postgres.js';
-import { planTraits, TRAIT_LIMITS, type TraitDefinition, type TraitPlan } from './trait-definition.model.js';
+import {
+  changedRules,
+  planTraits,
+  TRAIT_LIMITS,
+  type TraitDefinition,
+  type TraitPlan,
+} from './trait-definition.model.js';
 import { TraitDefinitionReader } from './trait-definition.reader.js';
 import { TraitDefinitionStore } from './trait-definition.store.js';
 
@@ -42,7 +48,12 @@ export class TraitDefinitionService {
       const nowMs = this.#clock.now();
       for (const trait of given) if (written.has(trait.name)) await this.#store.save(tx, trait, nowMs);
       await this.#store.remove(tx, plan.removed);
-      await touchMarks(tx);
+      const changes = changedRules(standing, await new TraitDefinitionReader(tx).all());
+      if (changes.length === 0) await touchMarks(tx);
+      else {
+        await this.#store.noteRuleChange(tx, changes, nowMs);
+        await touchDefinitions(tx);
+      }
       return plan;
     });
   }

@@ -1,15 +1,30 @@
 import type { Transaction } from '../platform/postgres.js';
-import type { TraitDefinition } from './trait-definition.model.js';
+import { ruleOf, type RuleChange, type TraitDefinition } from './trait-definition.model.js';
+import { storedRule } from './trait-rule.model.js';
 
 /** Writes definitions of traits. */
 export class TraitDefinitionStore {
-  async save(tx: Transaction, { name, description, edge }: TraitDefinition, nowMs: number): Promise<void> {
+  async save(tx: Transaction, { name, description, edge, ...rest }: TraitDefinition, nowMs: number): Promise<void> {
     await tx.query(
-      `INSERT INTO trait_definitions (name, description, edge, updated_at) VALUES ($1, $2, $3, $4)
+      `INSERT INTO trait_definitions (name, description, edge, updated_at, rule) VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT (name) DO UPDATE
-         SET description = excluded.description, edge = excluded.edge, updated_at = excluded.updated_at`,
-      [name, description, edge, nowMs],
+         SET description = excluded.description, edge = excluded.edge, updated_at = excluded.updated_at,
+             rule = excluded.rule`,
+      [name, description, edge, nowMs, JSON.stringify(storedRule(ruleOf(rest)))],
     );
+  }
+
+  /** Has the anchors that are concerned folded anew; see `trait-refold.store.ts`. */
+  async noteRuleChange(tx: Transaction, changes: readonly RuleChange[], nowMs: number): Promise<void> {
+    const names = changes.map(({ name }) => name);
+    await tx.query(
+      `WITH counted AS (
+         UPDATE installation SET trait_rules_version = trait_rules_version + 1 RETURNING trait_rules_version AS version
+       )
+       INSERT INTO trait_rule_changes (version, names, created_at) SELECT version, $1, $2 FROM counted`,
+      [changes.every(({ isTraced }) => isTraced) ? names : null, nowMs],
+    );
+    await tx.query('DELETE FROM trait_conflicts WHERE name = ANY ($1)', [names]);
   }
 
   async remove(tx: Transaction, names: readonly string[]): Promise<void> {

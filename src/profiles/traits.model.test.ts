@@ -1,15 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareCanonical } from '../events/event.model.js';
-import {
-  applyTraits,
-  decodeTraits,
-  encodeTraits,
-  MAX_TRAITS_PER_ANCHOR,
-  mergeTraits,
-  type Trait,
-  type Traits,
-} from './traits.model.js';
+import { applyTraits, MAX_TRAITS_PER_ANCHOR, mergeTraits, type Trait, type Traits } from './traits.model.js';
+import { decodeTraits, encodeTraits } from './trait-codec.js';
 
 const key = (occurredAt: number, messageId = 'm') => ({ occurredAt, sourceId: 1, messageId });
 
@@ -17,7 +10,7 @@ describe('traits', () => {
   it('keep the most recent value, whatever order the values arrive in', () => {
     const traits: Traits = new Map();
     applyTraits(traits, { plan: 'pro' }, key(20));
-    expect(applyTraits(traits, { plan: 'free' }, key(10))).toEqual({ changed: [], dropped: 0 });
+    expect(applyTraits(traits, { plan: 'free' }, key(10))).toMatchObject({ changed: [], dropped: 0 });
     expect(traits.get('plan')?.value).toBe('pro');
   });
 
@@ -39,13 +32,13 @@ describe('traits', () => {
   it('hold a bounded number of names, and say how many were left out', () => {
     const traits: Traits = new Map();
     for (let i = 0; i < MAX_TRAITS_PER_ANCHOR; i++) applyTraits(traits, { [named(i)]: i }, key(i));
-    expect(applyTraits(traits, { [named(9998)]: 1, [named(9999)]: 1 }, key(1_000))).toEqual({
+    expect(applyTraits(traits, { [named(9998)]: 1, [named(9999)]: 1 }, key(1_000))).toMatchObject({
       changed: [],
       dropped: 2,
     });
-    expect(applyTraits(traits, { [named(0)]: 'newer' }, key(1_000))).toEqual({ changed: [named(0)], dropped: 0 });
+    expect(applyTraits(traits, { [named(0)]: 'newer' }, key(1_000))).toMatchObject({ changed: [named(0)], dropped: 0 });
     const last = named(MAX_TRAITS_PER_ANCHOR - 1);
-    expect(applyTraits(traits, { first: 1 }, key(1_000))).toEqual({ changed: ['first', last], dropped: 1 });
+    expect(applyTraits(traits, { first: 1 }, key(1_000))).toMatchObject({ changed: ['first', last], dropped: 1 });
     expect([traits.size, traits.has(last), traits.has('first')]).toEqual([MAX_TRAITS_PER_ANCHOR, false, true]);
   });
 
@@ -62,7 +55,9 @@ describe('traits', () => {
     const facts = Array.from({ length: 2 * count }, (_, i) => ({ name: named(i % count), at: i }));
     const expected = encodeTraits(
       new Map(
-        facts.slice(count, count + MAX_TRAITS_PER_ANCHOR).map(({ name, at }) => [name, { value: at, ...key(at) }]),
+        facts
+          .slice(count, count + MAX_TRAITS_PER_ANCHOR)
+          .map(({ name, at }) => [name, { value: at, ...key(at), held: null }]),
       ),
     );
     fc.assert(

@@ -4,12 +4,28 @@ import {
   type CanonicalKey,
   type JsonObject,
   type JsonValue,
+  type LoggedEvent,
 } from '../events/event.model.js';
-import { WeftError } from '../platform/errors.js';
+import { hold, join, shown, type HeldValues, type Observation } from './held-values.js';
+import {
+  NO_TRAIT_RULES,
+  PROVENANCES,
+  type AnswerMatcher,
+  type CompiledTraitRule,
+  type Provenance,
+  type TraitConflict,
+  type TraitRules,
+} from './trait-rule.model.js';
 
-/** A trait's value and the event it came from. Of two values the one with the greater canonical key stands. */
+/**
+ * A trait's value and the event it came from. Of two values the one with the greater canonical key stands, unless the
+ * trait has a rule, or how the values came to be known decides: then `held` says what there is to choose from.
+ */
 export interface Trait extends CanonicalKey {
-  readonly value: JsonValue;
+  /** Undefined: it was deleted. */
+  readonly value: JsonValue | undefined;
+  /** Null: a single value that was observed. */
+  readonly held: HeldValues | null;
 }
 
 /** Traits by name. Merging is commutative, associative and idempotent, so neither order nor batching can show. */
@@ -18,78 +34,255 @@ export type Traits = Map<string, Trait>;
 /** Most traits that one anchor holds: of all names it was ever given, reserved ones, then the least by UTF-16 code unit. */
 export const MAX_TRAITS_PER_ANCHOR = 500;
 
+/** The reserved trait by which an event deletes others: a list of their names. Not kept itself. */
+export const DELETE_TRAITS = '$delete';
+/** The field of an event's context that says how its traits came to be known: one of `PROVENANCES`. */
+export const PROVENANCE_FIELD = 'provenance';
+
 export interface AppliedTraits {
-  /** The names whose value changed; a trait that had to give way is among them. */
+  /** The names whose value may have changed; a trait that had to give way is among them. */
   readonly changed: readonly string[];
   /** Values left out, or that had to give way, because the anchor has enough names that are less. */
   readonly dropped: number;
+  /** Values of another type than declared. */
+  readonly conflicts: readonly TraitConflict[];
 }
 
-const NOTHING: AppliedTraits = Object.freeze({ changed: Object.freeze([]), dropped: 0 });
+/** What an event has to say of itself for its traits to be taken in. */
+export type TraitEvent = Pick<
+  LoggedEvent,
+  'type' | 'name' | 'traits' | 'properties' | 'context' | 'occurredAt' | 'acceptedAt' | 'sourceId' | 'messageId'
+>;
+
+type Changes = Map<string, 'new' | 'newer'>;
+
+const NOTHING: AppliedTraits = Object.freeze({
+  changed: Object.freeze([]),
+  dropped: 0,
+  conflicts: Object.freeze([]),
+});
+const OBSERVED = PROVENANCES.indexOf('observed');
+const DECLARED = PROVENANCES.indexOf('declared');
+/** As `compileTraitRules` would make it for a trait without a rule. */
+const PLAIN_RULE: CompiledTraitRule = {
+  survivorship: 'most_recent',
+  ranks: new Map(),
+  othersRank: 0,
+  byTime: false,
+  declaredBy: new Set(),
+  fit: null,
+};
 
 /**
- * Folds an event's traits in. A JSON null is a value: it says that the trait is known to be empty.
+ * Folds an event in: the traits that it has, those that it answers by the rules, and those that it deletes. The traits of
+ * a group are not those of its members.
+ */
+export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules): AppliedTraits {
+  if (event.type === 'group') return NOTHING;
+  const provenance = event.context[PROVENANCE_FIELD] === undefined ? OBSERVED : provenanceOf(event.context);
+  const given = applyTraits(traits, event.traits, event, rules, provenance);
+  if (rules.answers === null || event.type !== 'track') return given;
+  const matchers = rules.answers.get(event.name);
+  const answers = matchers === undefined ? null : answersOf(event, matchers);
+  if (answers === null) return given;
+  const answered = applyTraits(traits, answers, event, rules, DECLARED);
+  return {
+    changed: [...new Set([...given.changed, ...answered.changed])],
+    dropped: given.dropped + answered.dropped,
+    conflicts: [...given.conflicts, ...answered.conflicts],
+  };
+}
+
+function provenanceOf(context: JsonObject): number {
+  const index = PROVENANCES.indexOf(context[PROVENANCE_FIELD] as Provenance);
+  return index === -1 ? OBSERVED : index;
+}
+
+function answersOf({ properties }: TraitEvent, matchers: readonly AnswerMatcher[]): JsonObject | null {
+  let answers: JsonObject | null = null;
+  for (const { name, property, where } of matchers) {
+    const value = Object.hasOwn(properties, property) ? properties[property] : undefined;
+    if (value === undefined || !where.every(([field, wanted]) => properties[field] === wanted)) continue;
+    (answers ??= {})[name] = value;
+  }
+  return answers;
+}
+
+/**
+ * Folds values in. A JSON null is a value: it says that the trait is known to be empty.
  *
  * Which names stay is a function of all names given, not of their order: a name that is dropped has enough others
  * before it for ever.
+ *
+ * @param provenance index into `PROVENANCES`
  */
-export function applyTraits(traits: Traits, incoming: JsonObject, key: CanonicalKey): AppliedTraits {
-  let changed: Map<string, 'new' | 'newer'> | null = null;
+export function applyTraits(
+  traits: Traits,
+  incoming: JsonObject,
+  key: CanonicalKey & { readonly acceptedAt?: number },
+  { byName }: TraitRules = NO_TRAIT_RULES,
+  provenance: number = OBSERVED,
+): AppliedTraits {
+  let changed: Changes | null = null;
+  let conflicts: TraitConflict[] | null = null;
+  const isPlain = byName.size === 0 && provenance === OBSERVED;
   for (const name in incoming) {
     const value = incoming[name];
     if (value === undefined) continue;
+    if (name === DELETE_TRAITS) {
+      for (const deleted of deleteNames(traits, value, key)) (changed ??= new Map()).set(deleted, 'newer');
+      continue;
+    }
     const standing = traits.get(name);
-    if (standing !== undefined && compareCanonical(key, standing) <= 0) continue;
-    traits.set(name, { value, occurredAt: key.occurredAt, sourceId: key.sourceId, messageId: key.messageId });
-    (changed ??= new Map<string, 'new' | 'newer'>()).set(name, standing === undefined ? 'new' : 'newer');
+    if (isPlain && (standing === undefined || standing.held === null)) {
+      if (standing !== undefined && compareCanonical(key, standing) <= 0) continue;
+      traits.set(name, {
+        value,
+        occurredAt: key.occurredAt,
+        sourceId: key.sourceId,
+        messageId: key.messageId,
+        held: null,
+      });
+    } else {
+      const rule = byName.get(name) ?? PLAIN_RULE;
+      const fitted = rule.fit === null ? null : rule.fit(value);
+      if (fitted !== null && fitted.conflict !== null) (conflicts ??= []).push({ name, outcome: fitted.conflict });
+      const fit = fitted === null ? value : fitted.value;
+      const next = fit === undefined ? null : observe(standing, fit, key, provenance, rule);
+      if (next === null) continue;
+      traits.set(name, next);
+    }
+    (changed ??= new Map()).set(name, standing === undefined ? 'new' : 'newer');
   }
-  if (changed === null) return NOTHING;
-  const surplus =
-    traits.size <= MAX_TRAITS_PER_ANCHOR ? [] : [...traits.keys()].sort(reservedFirst).slice(MAX_TRAITS_PER_ANCHOR);
+  if (changed === null) return conflicts === null ? NOTHING : { ...NOTHING, conflicts };
+  const dropped = dropSurplus(traits, changed);
+  return { changed: [...changed.keys()], dropped, conflicts: conflicts ?? NOTHING.conflicts };
+}
+
+/** Lets those go that there are too many of; the number of them. */
+function dropSurplus(traits: Traits, changed: Changes): number {
+  if (traits.size <= MAX_TRAITS_PER_ANCHOR) return 0;
+  const surplus = reservedFirst([...traits.keys()].sort()).slice(MAX_TRAITS_PER_ANCHOR);
   for (const name of surplus) {
     traits.delete(name);
     if (changed.get(name) === 'new') changed.delete(name);
     else changed.set(name, 'newer');
   }
-  return { changed: [...changed.keys()], dropped: surplus.length };
+  return surplus.length;
 }
 
-function reservedFirst(a: string, b: string): number {
-  const [x, y] = [isReservedTrait(a), isReservedTrait(b)];
-  if (x !== y) return x ? -1 : 1;
-  return a < b ? -1 : 1;
+function reservedFirst(sorted: readonly string[]): string[] {
+  return [...sorted.filter(isReservedTrait), ...sorted.filter((name) => !isReservedTrait(name))];
 }
 
-/** The traits of a profile: of each name the greatest over its anchors. */
+/** The trait with one value more; null where that changes nothing. */
+function observe(
+  standing: Trait | undefined,
+  value: JsonValue,
+  key: CanonicalKey,
+  given: number,
+  rule: CompiledTraitRule,
+): Trait | null {
+  const deletedAt = standing?.held?.deletedAt ?? 0;
+  if (key.occurredAt <= deletedAt) return null;
+  const { survivorship } = rule;
+  const provenance = rule.declaredBy.has(key.sourceId) ? DECLARED : given;
+  const held = hold(survivorship, bind({ ...pick(key), value, provenance, weight: 0, rank: 0 }, rule));
+  if (standing === undefined) return traitOf(held);
+  const before = heldOf(standing);
+  const after = join(before.kind === survivorship ? before : rebind(before, rule), held);
+  return isSameHeld(before, after) ? null : traitOf(after);
+}
+
+/** Weight and rank by the rule. */
+function bind(observation: Observation, rule: CompiledTraitRule): Observation {
+  const { sourceId, provenance } = observation;
+  return {
+    ...observation,
+    weight: rule.byTime ? OBSERVED : provenance,
+    rank: rule.survivorship === 'source_priority' ? (rule.ranks.get(sourceId) ?? rule.othersRank) : 0,
+  };
+}
+
+/** What was held by another rule, until the anchor is folded anew by this one. */
+function rebind({ kept, deletedAt }: HeldValues, rule: CompiledTraitRule): HeldValues {
+  const empty: HeldValues = { kind: rule.survivorship, kept: [], overflow: false, deletedAt };
+  return kept.reduce((held, each) => join(held, hold(rule.survivorship, bind(each, rule))), empty);
+}
+
+function isSameHeld(a: HeldValues, b: HeldValues): boolean {
+  if (a.kind !== b.kind || a.overflow !== b.overflow || a.deletedAt !== b.deletedAt) return false;
+  return a.kept.length === b.kept.length && a.kept.every((each, i) => isSameObservation(each, b.kept[i]));
+}
+
+function isSameObservation(a: Observation, b: Observation | undefined): boolean {
+  return (
+    b !== undefined &&
+    compareCanonical(a, b) === 0 &&
+    a.provenance === b.provenance &&
+    JSON.stringify(a.value) === JSON.stringify(b.value)
+  );
+}
+
+function heldOf(trait: Trait): HeldValues {
+  if (trait.held !== null) return trait.held;
+  const value = trait.value ?? null;
+  const only = { ...pick(trait), value, provenance: OBSERVED, weight: OBSERVED, rank: 0 };
+  return { kind: 'most_recent', kept: [only], overflow: false, deletedAt: 0 };
+}
+
+/** In its plain form where nothing is lost by that: one value has one form, whatever it was joined with. */
+export function traitOf(held: HeldValues): Trait {
+  const best = shown(held);
+  if (best === null) return { value: undefined, occurredAt: held.deletedAt, sourceId: 0, messageId: '', held };
+  const isPlain =
+    held.kind === 'most_recent' &&
+    held.deletedAt === 0 &&
+    best.provenance === OBSERVED &&
+    best.weight === OBSERVED &&
+    !held.overflow;
+  return { ...pick(best), value: best.value, held: isPlain ? null : held };
+}
+
+function pick({ occurredAt, sourceId, messageId }: CanonicalKey): CanonicalKey {
+  return { occurredAt, sourceId, messageId };
+}
+
+/** Takes back what was given before the event was accepted; the names of which there was something. */
+function deleteNames(
+  traits: Traits,
+  names: JsonValue,
+  { occurredAt, acceptedAt = occurredAt }: { readonly occurredAt: number; readonly acceptedAt?: number },
+): string[] {
+  const deleted: string[] = [];
+  for (const name of Array.isArray(names) ? names : []) {
+    if (typeof name !== 'string' || isReservedTrait(name)) continue;
+    const held = traits.get(name)?.held ?? null;
+    if (held !== null && held.deletedAt >= acceptedAt) continue;
+    const kind = held?.kind ?? 'most_recent';
+    traits.set(name, traitOf({ kind, kept: [], overflow: false, deletedAt: acceptedAt }));
+    deleted.push(name);
+  }
+  return deleted;
+}
+
+/** The traits of a profile: of each name what its anchors hold, joined. */
 export function mergeTraits(all: Iterable<Traits>): Traits {
   const merged: Traits = new Map();
   for (const traits of all) {
     for (const [name, trait] of traits) {
       const standing = merged.get(name);
-      if (standing === undefined || compareCanonical(trait, standing) > 0) merged.set(name, trait);
+      if (standing === undefined) merged.set(name, trait);
+      else if (standing.held !== null || trait.held !== null) {
+        merged.set(name, traitOf(join(heldOf(standing), heldOf(trait))));
+      } else if (compareCanonical(trait, standing) > 0) merged.set(name, trait);
     }
   }
   return merged;
 }
 
-type PackedTrait = [name: string, value: JsonValue, occurredAt: number, sourceId: number, messageId: string];
-
-/** One format byte (0), then JSON rows sorted by name: equal traits give equal bytes. Empty traits give no bytes. */
-export function encodeTraits(traits: Traits): Buffer {
-  if (traits.size === 0) return Buffer.alloc(0);
-  const rows: PackedTrait[] = [];
-  for (const [name, t] of traits) rows.push([name, t.value, t.occurredAt, t.sourceId, t.messageId]);
-  rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
-  return Buffer.from(`\0${JSON.stringify(rows)}`);
-}
-
-/** @throws WeftError INTERNAL on a format this version does not know. */
-export function decodeTraits(bytes: Buffer): Traits {
-  const traits: Traits = new Map();
-  if (bytes.length === 0) return traits;
-  if (bytes[0] !== 0) throw new WeftError('INTERNAL', `unknown format ${String(bytes[0])} of packed traits`);
-  for (const [name, value, occurredAt, sourceId, messageId] of JSON.parse(bytes.toString('utf8', 1)) as PackedTrait[]) {
-    traits.set(name, { value, occurredAt, sourceId, messageId });
-  }
-  return traits;
+/** How the value that is shown came to be known. */
+export function provenanceOfTrait({ held }: Pick<Trait, 'held'>): Provenance {
+  const best = held === null ? null : shown(held);
+  return PROVENANCES[best?.provenance ?? OBSERVED] ?? 'observed';
 }

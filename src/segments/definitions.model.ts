@@ -1,4 +1,5 @@
 import type { FeatureSet } from '../features/feature-set.model.js';
+import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 
@@ -39,4 +40,6 @@ export interface Definitions {
   readonly score: ScoreRows;
   /** False: nobody has ever said who is, or is not, the same person, so nobody need look for it. */
   readonly hasIdentityLinks: boolean;
+  /** How values of traits are taken in. */
+  readonly traitRules: TraitRules;
 }

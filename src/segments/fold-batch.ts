@@ -1,7 +1,8 @@
 import type { LoggedEvent } from '../events/event.model.js';
 import type { EventIdentity } from '../identity/identity-outcome.model.js';
 import type { Uuid } from '../platform/ids.js';
-import { applyTraits, mergeTraits } from '../profiles/traits.model.js';
+import { foldTraits, mergeTraits } from '../profiles/traits.model.js';
+import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { Definitions } from './definitions.model.js';
 import { FoldContext } from './fold-context.js';
@@ -66,6 +67,8 @@ interface FoldedEvents {
   readonly changes: readonly FoldChange[];
   /** Values of traits that were left out: their anchors have enough of them. */
   readonly droppedTraits: number;
+  /** Values of traits of another type than declared. */
+  readonly traitConflicts: readonly TraitConflict[];
 }
 
 /** Folds events in. The profiles and anchors are changed in place. */
@@ -81,7 +84,8 @@ export async function foldEvents(
     return { involved, out, program: eventProgram(context, profiles, step, involved, out) };
   });
   await runAll(context, running);
-  return { changes: running.flatMap((step) => step.out), droppedTraits: context.droppedTraits };
+  const { droppedTraits, traitConflicts } = context;
+  return { changes: running.flatMap((step) => step.out), droppedTraits, traitConflicts };
 }
 
 /** Fires timers, each at its due time and again for whatever falls due until `untilT`. */
@@ -239,10 +243,11 @@ export function endProfile(
 
 /** Folds the event into its anchor and so into the profile; returns the segments whose truth it may have changed. */
 function applyEvent(context: FoldContext, profile: ProfileWork, event: LoggedEvent): readonly CompiledSegment[] {
-  const { features, segments } = context.definitions;
+  const { features, segments, traitRules } = context.definitions;
   const anchor = anchorOf(context, profile, event);
-  const { changed: traits, dropped } = applyTraits(anchor.traits, event.traits, event);
+  const { changed: traits, dropped, conflicts } = foldTraits(anchor.traits, event, traitRules);
   context.droppedTraits += dropped;
+  if (conflicts.length > 0) context.traitConflicts.push(...conflicts);
   const touched = features.apply(anchor.state, event);
   if (profile.merged !== anchor.state) features.apply(profile.merged, event);
   if (profile.traits !== anchor.traits && traits.length > 0) {

@@ -1,6 +1,7 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
+import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { FeatureRow } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { ActiveModel, Definitions } from './definitions.model.js';
@@ -20,6 +21,8 @@ export class FoldContext implements EvalContext {
   readonly definitions: Definitions;
   /** Values of traits that were left out so far. */
   droppedTraits = 0;
+  /** Values of traits of another type than declared, so far. */
+  readonly traitConflicts: TraitConflict[] = [];
   #profile: ProfileWork | null = null;
   #t = 0;
   /** `#values[i]` holds for the present binding iff `#stamps[i] === #stamp`: rebinding costs nothing. */

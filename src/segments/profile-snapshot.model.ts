@@ -1,9 +1,10 @@
 import { Packr } from 'msgpackr';
-import type { JsonValue } from '../events/event.model.js';
+import type { CanonicalKey, JsonValue } from '../events/event.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { MsgpackReader } from '../platform/msgpack-reader.js';
-import type { Trait } from '../profiles/traits.model.js';
+import { PROVENANCES, type Provenance } from '../profiles/trait-rule.model.js';
+import { provenanceOfTrait, type Trait, type Traits } from '../profiles/traits.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { ProfileWork } from './profile-work.model.js';
 import type { ChangeCause } from './segment.model.js';
@@ -27,17 +28,36 @@ export interface SnapshotMembership {
   readonly cause: ChangeCause;
 }
 
+/** A trait that has a value. */
+export interface SnapshotTrait extends CanonicalKey {
+  readonly value: JsonValue;
+  readonly provenance: Provenance;
+  /** Whether values that count were left out, because there were too many. */
+  readonly approximate: boolean;
+}
+
 export interface ProfileSnapshot {
   readonly id: Uuid;
   readonly createdAt: number;
   /** The instant of its newest evaluation, ms: what `memberships` are as of. */
   readonly asOf: number;
   readonly identifiers: readonly (readonly [ns: string, value: string])[];
-  readonly traits: ReadonlyMap<string, Trait>;
+  readonly traits: ReadonlyMap<string, SnapshotTrait>;
   /** Merged state of all anchors; `FeatureSet.decode` reads it. */
   readonly state: Buffer;
   readonly memberships: readonly SnapshotMembership[];
 }
+
+type PackedTrait = [
+  name: string,
+  value: JsonValue,
+  occurredAt: number,
+  sourceId: number,
+  messageId: string,
+  /** Index into `PROVENANCES` and 1 for an approximate value; left out of what was merely observed. */
+  provenance?: number,
+  approximate?: number,
+];
 
 type PackedSnapshot = [
   format: number,
@@ -45,11 +65,12 @@ type PackedSnapshot = [
   createdAt: number,
   asOf: number,
   identifiers: [string, string][],
-  traits: [string, Trait['value'], number, number, string][],
+  traits: PackedTrait[],
   state: Buffer,
   memberships: [number, number, number, ChangeCause][],
 ];
 
+const OBSERVED = PROVENANCES.indexOf('observed');
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 export const profileKey = (id: Uuid): string => `p:${id}`;
@@ -62,11 +83,27 @@ export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: nu
     profile.createdAt,
     asOf,
     [...profile.identifiers.values()].map(({ ns, value }) => [ns, value]),
-    [...profile.traits].map(([name, t]) => [name, t.value, t.occurredAt, t.sourceId, t.messageId]),
+    packTraits(profile.traits),
     packedState(profile, features),
     [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
   ];
   return packr.pack(packed);
+}
+
+function packTraits(traits: Traits): PackedTrait[] {
+  const packed: PackedTrait[] = [];
+  for (const [name, trait] of traits) {
+    const { value, occurredAt, sourceId, messageId } = trait;
+    // What is left of one that was deleted is for its anchor to know.
+    if (value === undefined) continue;
+    if (trait.held === null) packed.push([name, value, occurredAt, sourceId, messageId]);
+    else packed.push([name, value, occurredAt, sourceId, messageId, ...classOf(trait)]);
+  }
+  return packed;
+}
+
+function classOf(trait: Trait): [provenance: number, approximate: number] {
+  return [PROVENANCES.indexOf(provenanceOfTrait(trait)), trait.held?.overflow === true ? 1 : 0];
 }
 
 /** Of a profile with one anchor the bytes are those that were saved for it. */
@@ -99,9 +136,16 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
       asOf,
       identifiers,
       traits: new Map(
-        traits.map(([name, value, occurredAt, sourceId, messageId]) => [
+        traits.map(([name, value, occurredAt, sourceId, messageId, provenance = OBSERVED, approximate = 0]) => [
           name,
-          { value, occurredAt, sourceId, messageId },
+          {
+            value,
+            occurredAt,
+            sourceId,
+            messageId,
+            provenance: PROVENANCES[provenance] ?? 'observed',
+            approximate: approximate === 1,
+          },
         ]),
       ),
       state,

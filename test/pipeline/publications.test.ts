@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OnlineStore, Versioned, VersionedEntry } from '../../src/profiles/online-store.model.js';
 import { identifierKey, profileKey, unpackSnapshot } from '../../src/segments/profile-snapshot.model.js';
-import { decodeTraits, mergeTraits } from '../../src/profiles/traits.model.js';
+import { decodeTraits } from '../../src/profiles/trait-codec.js';
+import { mergeTraits, provenanceOfTrait } from '../../src/profiles/traits.model.js';
 import { faultyDatabase, noFaults } from '../support/faulty-database.js';
 import { acceptLog, defineSome, randomFrom, randomLog, type Random } from '../support/random-log.js';
 import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -88,7 +89,12 @@ async function expected(world: World) {
       alias === null
         ? {
             identifiers: own.map((row) => `${row.ns}:${row.value}`).sort(),
-            traits: [...mergeTraits(anchors.map((row) => decodeTraits(row.traits ?? Buffer.alloc(0))))].sort(byText),
+            traits: [...mergeTraits(anchors.map((row) => decodeTraits(row.traits ?? Buffer.alloc(0))))]
+              .map(([name, { held, ...trait }]): [string, unknown] => [
+                name,
+                { ...trait, provenance: provenanceOfTrait({ held }), approximate: held?.overflow ?? false },
+              ])
+              .sort(byText),
             state: features.encode(merged).toString('hex'),
             memberships: memberships
               .filter((m) => m.profile_id === id)

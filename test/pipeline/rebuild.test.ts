@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
-import { applyTraits, encodeTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
+import { encodeTraits } from '../../src/profiles/trait-codec.js';
+import { applyTraits, type Trait, type Traits } from '../../src/profiles/traits.model.js';
 import { readState, withoutEntries } from '../support/pipeline-state.js';
 import { aFeature } from '../support/a-feature.js';
 import { loseSessions } from '../support/lose-sessions.js';

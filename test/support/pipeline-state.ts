@@ -2,7 +2,8 @@ import type { LoadedDefinitions } from '../../src/definitions.js';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
 import type { Queryable } from '../../src/platform/postgres.js';
-import { decodeTraits, mergeTraits, type Traits } from '../../src/profiles/traits.model.js';
+import { decodeTraits } from '../../src/profiles/trait-codec.js';
+import { mergeTraits, type Traits } from '../../src/profiles/traits.model.js';
 
 /** All that the pipeline knows, without the ids that differ from run to run. */
 export interface PipelineState {

@@ -1,0 +1,118 @@
+import type { LoadedDefinitions } from './definitions.js';
+import { readAnchorHistories } from './events/anchor-history.reader.js';
+import type { EventLog } from './events/event-log.model.js';
+import type { PartitionLeases } from './events/partition-lease.store.js';
+import { nextPlace } from './next-place.js';
+import type { Pipeline } from './pipeline.js';
+import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database } from './platform/postgres.js';
+import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
+import type { StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
+import { foldTraits, type Traits } from './profiles/traits.model.js';
+
+export interface TraitRefoldChoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly leases: PartitionLeases;
+  readonly refolds: TraitRefoldStore;
+  readonly pipeline: Pipeline;
+  /** Anchors that one step folds anew, at most. */
+  readonly maxStepAnchors?: number;
+}
+
+/** Anchors looked at in one step, most of which may not have the traits concerned. */
+const MAX_STEP_PAGE = 2_000;
+const MAX_STEP_ANCHORS = 200;
+/** For reading all of a single anchor, however long its history is. */
+const READ_TIMEOUT_MS = 10 * 60_000;
+
+/**
+ * Folds traits anew where the rules by which their values are taken in changed.
+ *
+ * 1. From the version of the definitions with the new rules on, every event is taken in by them. An anchor that is not
+ *    folded anew yet makes the best of what it holds; then it is what its events give by the new rules alone.
+ * 2. A step is some anchors of this worker's partitions. Their events are read before the transaction: nobody else
+ *    applies events of these partitions while the leases stand, and the transaction checks that they do.
+ *    Its place in acceptance order is that of `next-place.ts`.
+ * 3. Each step notes how far it went in its transaction: a process that dies leaves whole steps behind.
+ */
+export class TraitRefoldChore {
+  readonly #parts: TraitRefoldChoreParts;
+  /** For which rules and partitions nothing is left to do. */
+  #settled = '';
+
+  constructor(parts: TraitRefoldChoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * One step; false if there is nothing to do here.
+   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
+   */
+  async runOne(definitions: LoadedDefinitions): Promise<boolean> {
+    const { db, clock, leases, refolds, pipeline, maxStepAnchors = MAX_STEP_ANCHORS } = this.#parts;
+    const { traitRulesVersion: version } = definitions;
+    if (version === 0) return false;
+    const key = `${String(version)} ${leases.held.map((l) => `${String(l.part)}@${String(l.epoch)}`).join()}`;
+    if (key === this.#settled) return false;
+    const parts = leases.held.map((lease) => lease.part);
+    const stretch = await refolds.next(db, parts, version);
+    if (stretch === null) {
+      this.#settled = key;
+      return false;
+    }
+    const page = await refolds.anchors(db, stretch, MAX_STEP_PAGE);
+    const concerned = page.filter((anchor) => isConcerned(anchor, stretch.names));
+    const chosen = concerned.slice(0, maxStepAnchors);
+    const afterId = chosen.length < concerned.length ? chosen.at(-1)?.id : page.at(-1)?.id;
+    pipeline.forget();
+    await pipeline.refoldTraits(definitions, {
+      traits: await this.#foldAnew(definitions, chosen),
+      acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
+      note: (tx) =>
+        afterId === undefined
+          ? refolds.finish(tx, stretch.parts, version, clock.now())
+          : refolds.advance(tx, stretch.parts, version, afterId),
+      owners: (tx, anchorIds) => refolds.owners(tx, anchorIds),
+    });
+    pipeline.forget();
+    return true;
+  }
+
+  /** The traits of those anchors that have others now. */
+  async #foldAnew(
+    { traitRules }: LoadedDefinitions,
+    anchors: readonly StoredTraits[],
+  ): Promise<ReadonlyMap<Uuid, Traits>> {
+    const { db, leases } = this.#parts;
+    if (anchors.length === 0) return new Map();
+    const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
+    const folded = new Map<Uuid, Traits>(anchors.map(({ id }) => [id, new Map()]));
+    const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
+    await db.transaction(
+      async (tx) => {
+        for await (const page of readAnchorHistories(tx, wanted)) {
+          for (const event of page) {
+            const traits = folded.get(event.identifiers[0]?.id ?? '');
+            if (traits !== undefined) foldTraits(traits, event, traitRules);
+          }
+        }
+      },
+      { readOnly: true, timeoutMs: READ_TIMEOUT_MS },
+    );
+    for (const { id, traits } of anchors) {
+      const anew = folded.get(id);
+      if (anew !== undefined && encodeTraits(anew).equals(traits)) folded.delete(id);
+    }
+    return folded;
+  }
+}
+
+function isConcerned({ traits }: StoredTraits, names: readonly string[] | null): boolean {
+  if (names === null) return true;
+  if (traits.length === 0) return false;
+  const held = decodeTraits(traits);
+  return names.some((name) => held.has(name));
+}
