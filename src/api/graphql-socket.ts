@@ -4,6 +4,7 @@ import { GraphQLError, type ExecutionArgs } from 'graphql';
 import type { Context, SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
+import type { Metrics } from '../platform/metrics.js';
 import type { ApiServices } from './api-services.js';
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
@@ -14,6 +15,7 @@ import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation } from './graphql/read-operation.js';
 import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
+import { SocketGuard } from './socket-guard.js';
 
 export interface SocketLimits {
   /** Default 10,000. */
@@ -29,6 +31,7 @@ export interface GraphqlSocketOptions extends Partial<SocketLimits> {
   readonly presenter: ErrorPresenter;
   /** Closes sockets whose key has ended, in which nothing happens too. */
   readonly sessions: SessionWatch;
+  readonly metrics: Pick<Metrics, 'counter'>;
 }
 
 export interface GraphqlSocket {
@@ -76,6 +79,7 @@ export function attachGraphqlSocket(server: Server, options: GraphqlSocketOption
     sockets,
     keepAliveMs,
   );
+  const guard = new SocketGuard(options.metrics);
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // Node stops listening before it hands the socket over: an unheard 'error' event would end the process.
     socket.on('error', destroyed);
@@ -86,6 +90,7 @@ export function attachGraphqlSocket(server: Server, options: GraphqlSocketOption
       sockets.handleUpgrade(request, socket, head, (client) => {
         // From here on the client tells of errors.
         socket.off('error', destroyed);
+        guard.watch(client, socket);
         sockets.emit('connection', client, request);
       });
     }

@@ -118,6 +118,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     watch,
     presenter,
     sessions,
+    metrics: deps.metrics,
     ...deps.socketLimits,
   });
   app.addHook('preClose', () => socket.close());
