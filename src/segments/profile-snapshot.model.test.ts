@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonValue } from '../events/event.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
+import type { Trait } from '../profiles/traits.model.js';
 import type { ProfileWork } from './profile-work.model.js';
 import { glanceAt, glanceOf, packAlias, packProfile, unpackSnapshot } from './profile-snapshot.model.js';
 
@@ -8,11 +10,26 @@ const ID = '018bcfe5-687b-7000-8000-000000000001';
 
 const profile = fc.record({
   identifiers: fc.array(fc.record({ ns: fc.string(), value: fc.string({ maxLength: 300 }) }), { maxLength: 20 }),
-  traits: fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 20 }),
+  traits: fc.dictionary(
+    fc.string({ unit: 'binary' }),
+    fc.jsonValue({ maxDepth: 3 }).map((value) => value as JsonValue),
+    { maxKeys: 20 },
+  ),
   state: fc.uint8Array({ maxLength: 70_000 }),
   segments: fc.uniqueArray(fc.nat(), { maxLength: 40 }),
   asOf: fc.integer({ min: 0, max: 2 ** 45 }),
 });
+
+const KEY = { occurredAt: 1_700_000_000_001, sourceId: 3, messageId: 'm' };
+
+function plainTrait(value: JsonValue): Trait {
+  return { value, ...KEY, held: null };
+}
+
+function declaredTrait(value: JsonValue): Trait {
+  const kept = [{ value, ...KEY, provenance: 2, weight: 2, rank: 0 }];
+  return { value, ...KEY, held: { kind: 'most_recent', kept, overflow: true, deletedAt: 0 } };
+}
 
 function packed({
   identifiers,
@@ -26,10 +43,7 @@ function packed({
     createdAt: 1_700_000_000_000,
     identifiers: new Map(identifiers.map((identifier, i) => [String(i), identifier])),
     traits: new Map(
-      Object.entries(traits).map(([name, value]) => [
-        name,
-        { value, occurredAt: 1_700_000_000_001, sourceId: 3, messageId: 'm' },
-      ]),
+      Object.entries(traits).map(([name, value], i) => [name, i % 2 === 0 ? plainTrait(value) : declaredTrait(value)]),
     ),
     anchors: new Map(),
     memberships: new Map(segments.map((segmentId) => [segmentId, { segmentId, since: 5, version: 1, cause: 'EVENT' }])),
