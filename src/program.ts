@@ -18,6 +18,7 @@ import { deadLettersCommand, type DeadLettersCommandServices } from './events/de
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { TrainingSetService } from './features/training-set.service.js';
+import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
@@ -135,6 +136,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
+    linkageCommand({ ...io, signal }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
 }

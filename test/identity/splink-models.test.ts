@@ -64,10 +64,10 @@ describe('a model that Splink saved', () => {
   const scorer = new PairScorer(model, table);
   const numberOf = new Map(table.ids.map((id, i) => [id, i]));
 
-  it('makes the same pairs, by the same rules', () => {
+  it('makes the same pairs, by the same rules', async () => {
     const rules = model.blockingRules.map((rule) => new RuleBlocks(rule, table));
     const ruleOf = new Map<string, string>();
-    forEachCandidate(rules, (left, right, rule) => {
+    await forEachCandidate(rules, (left, right, rule) => {
       const key = [table.ids[left], table.ids[right]].sort().join(' ');
       expect(ruleOf.has(key)).toBe(false);
       ruleOf.set(key, String(rule));

@@ -49,12 +49,12 @@ function rulesFor(a: Person, b: Person): number[] {
 }
 
 describe('candidates', () => {
-  it('are each pair that a rule makes, once, under the first rule that makes it', () => {
-    fc.assert(
-      fc.property(fc.array(aPerson, { maxLength: 12 }), (people) => {
+  it('are each pair that a rule makes, once, under the first rule that makes it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(aPerson, { maxLength: 12 }), async (people) => {
         const table = RecordTable.of(recordsOf(people), model, blockingColumns(model.blockingRules));
         const found: string[] = [];
-        forEachCandidate(
+        await forEachCandidate(
           model.blockingRules.map((rule) => new RuleBlocks(rule, table)),
           (left, right, rule) => found.push(`${table.ids[left] ?? ''} ${table.ids[right] ?? ''} ${rule}`),
         );

@@ -70,10 +70,29 @@ export class RuleBlocks {
     return Array.from(blocks, (block) => (this.#values[block] ?? []).map((id) => store.text(id)));
   }
 
-  /** Calls back with each pair once, the lower number first. */
-  forEachPair(visit: (left: number, right: number) => void): void {
+  /** Ranges of blocks, each of about so many pairs and at least one block, one behind the other. */
+  *ranges(pairs: number): Generator<readonly [from: number, to: number]> {
+    const blocks = this.#memberStarts.length - 1;
+    let from = 0;
+    let sum = 0;
+    for (let block = 0; block < blocks; block++) {
+      const size = (this.#memberStarts[block + 1] as number) - (this.#memberStarts[block] as number);
+      sum += (size * (size - 1)) / 2;
+      if (sum < pairs && block < blocks - 1) continue;
+      yield [from, block + 1];
+      from = block + 1;
+      sum = 0;
+    }
+  }
+
+  /** Calls back with each pair of some blocks once, the lower number first. */
+  forEachPair(
+    visit: (left: number, right: number) => void,
+    fromBlock = 0,
+    toBlock = this.#memberStarts.length - 1,
+  ): void {
     const members = this.#members;
-    for (let block = 0; block < this.#memberStarts.length - 1; block++) {
+    for (let block = fromBlock; block < toBlock; block++) {
       const from = this.#memberStarts[block] as number;
       const to = this.#memberStarts[block + 1] as number;
       for (let a = from; a < to; a++) {
@@ -109,20 +128,35 @@ export class RuleBlocks {
   }
 }
 
+/** Pairs between two breaths of what goes through them all. */
+const PAIRS_A_BREATH = 1_000_000;
+
 /**
- * Calls back with each pair of candidates once, that of the first rule that makes it, without keeping any.
+ * Calls back with each pair of candidates once, under the first rule that makes it, without keeping any.
+ * @param breathe awaited from time to time; what it throws ends the walk
  */
-export function forEachCandidate(
+export async function forEachCandidate(
   rules: readonly RuleBlocks[],
   visit: (left: number, right: number, rule: number) => void,
-): void {
-  rules.forEach((rule, index) => {
+  breathe?: () => Promise<void>,
+): Promise<void> {
+  for (const [index, rule] of rules.entries()) {
     const earlier = rules.slice(0, index);
-    rule.forEachPair((left, right) => {
-      for (const other of earlier) if (other.makes(left, right)) return;
-      visit(left, right, index);
-    });
-  });
+    const isNew = (left: number, right: number): boolean => {
+      for (const other of earlier) if (other.makes(left, right)) return false;
+      return true;
+    };
+    for (const [from, to] of rule.ranges(PAIRS_A_BREATH)) {
+      rule.forEachPair(
+        (left, right) => {
+          if (isNew(left, right)) visit(left, right, index);
+        },
+        from,
+        to,
+      );
+      await breathe?.();
+    }
+  }
 }
 
 interface Blocks {

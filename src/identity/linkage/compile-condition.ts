@@ -1,5 +1,5 @@
 import type { ComparisonSign, Condition, Measure, Operand } from './condition.model.js';
-import { kmApart, pairMeasure } from './measure-values.js';
+import { kmApart, pairMeasure, type MeasureBounds } from './measure-values.js';
 import { MISSING, type ValueStore } from './value-store.js';
 
 /** As in SQL: true, false, or neither for want of a value. */
@@ -48,8 +48,8 @@ export interface CompileContext {
   readonly store: ValueStore;
   readonly rows: Rows;
   readonly memo: MeasureMemo;
-  /** The greatest distance that any level asks for, by measure and operands. */
-  readonly limits: ReadonlyMap<string, number>;
+  /** What the levels ask for, by measure and operands. */
+  readonly bounds: ReadonlyMap<string, MeasureBounds>;
 }
 
 /** The conditions of one comparison as functions of rows. */
@@ -59,9 +59,9 @@ export function compileConditions(
   rows: Rows,
 ): { tests: Test[]; memo: MeasureMemo } {
   const memo = new MeasureMemo();
-  const limits = new Map<string, number>();
-  for (const condition of conditions) collectLimits(condition, limits);
-  const tests = conditions.map((condition) => compile(condition, { store, rows, memo, limits }));
+  const bounds = new Map<string, MeasureBounds>();
+  for (const condition of conditions) collectBounds(condition, bounds);
+  const tests = conditions.map((condition) => compile(condition, { store, rows, memo, bounds }));
   return { tests, memo };
 }
 
@@ -181,24 +181,30 @@ function measured(
   }
   const [a, b] = readers;
   if (a === undefined || b === undefined) throw new Error(`${measure} has two operands`);
-  const compare = pairMeasure(measure, context.store, context.limits.get(key) ?? Infinity);
+  const compare = pairMeasure(measure, context.store, context.bounds.get(key) ?? EXACT);
   return (left, right) => {
     const [idA, idB] = [a(left, right), b(left, right)];
     return idA === MISSING || idB === MISSING ? NaN : compare(idA, idB);
   };
 }
 
-/** Distances that are only asked to be small need not be told beyond that. */
-function collectLimits(condition: Condition, limits: Map<string, number>): void {
-  if (condition.kind === 'all' || condition.kind === 'any')
-    for (const part of condition.of) collectLimits(part, limits);
-  if (condition.kind === 'not') collectLimits(condition.of, limits);
+const EXACT: MeasureBounds = { most: Infinity, least: 0 };
+
+/** A distance that is only asked to be small need not be told beyond that, nor a similarity below what is asked. */
+function collectBounds(condition: Condition, bounds: Map<string, MeasureBounds>): void {
+  if (condition.kind === 'all' || condition.kind === 'any') {
+    for (const part of condition.of) collectBounds(part, bounds);
+  }
+  if (condition.kind === 'not') collectBounds(condition.of, bounds);
   if (condition.kind !== 'measure') return;
+  const { sign, bound } = condition;
   const key = measureKey(condition.measure, condition.operands);
-  const limit = condition.sign === '<=' || condition.sign === '<' ? Math.floor(condition.bound) : Infinity;
-  limits.set(key, Math.max(limits.get(key) ?? 0, limit));
+  const most = sign === '<=' || sign === '<' ? Math.max(0, Math.floor(bound)) : Infinity;
+  const least = sign === '>=' || sign === '>' ? bound : 0;
+  const known = bounds.get(key);
+  bounds.set(key, { most: Math.max(known?.most ?? most, most), least: Math.min(known?.least ?? least, least) });
 }
 
-export function measureKey(measure: Measure, operands: readonly Operand[]): string {
+function measureKey(measure: Measure, operands: readonly Operand[]): string {
   return JSON.stringify([measure, operands]);
 }

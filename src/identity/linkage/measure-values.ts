@@ -1,23 +1,41 @@
 import type { Measure, TextMeasure } from './condition.model.js';
-import { damerauLevenshtein, jaccard, jaro, jaroWinkler, levenshtein } from './text-distance.js';
+import {
+  bitCount,
+  damerauLevenshtein,
+  jaccard,
+  jaro,
+  jaroWinkler,
+  leastJaro,
+  levenshtein,
+  type Units,
+} from './text-distance.js';
 import type { ValueStore } from './value-store.js';
 
 /** A measure of two values that are there; NaN where it says nothing of them, as of texts that are no numbers. */
 export type PairMeasure = (left: number, right: number) => number;
 
-/**
- * @param limit distances above it need not be exact
- */
-export function pairMeasure(measure: Exclude<Measure, 'km_apart'>, store: ValueStore, limit: number): PairMeasure {
+/** What is asked of a measure: beyond these it need not be exact, only beyond. */
+export interface MeasureBounds {
+  /** The greatest distance of interest. */
+  readonly most: number;
+  /** The least similarity of interest. */
+  readonly least: number;
+}
+
+export function pairMeasure(
+  measure: Exclude<Measure, 'km_apart'>,
+  store: ValueStore,
+  bounds: MeasureBounds,
+): PairMeasure {
   switch (measure) {
     case 'nearest_levenshtein':
-      return nearest(textMeasure('levenshtein', store, limit), Math.min, store);
+      return nearest(textMeasure('levenshtein', store, bounds), Math.min, store);
     case 'nearest_damerau_levenshtein':
-      return nearest(textMeasure('damerau_levenshtein', store, limit), Math.min, store);
+      return nearest(textMeasure('damerau_levenshtein', store, bounds), Math.min, store);
     case 'nearest_jaro':
-      return nearest(textMeasure('jaro', store, limit), Math.max, store);
+      return nearest(textMeasure('jaro', store, bounds), Math.max, store);
     case 'nearest_jaro_winkler':
-      return nearest(textMeasure('jaro_winkler', store, limit), Math.max, store);
+      return nearest(textMeasure('jaro_winkler', store, bounds), Math.max, store);
     case 'common':
       return ofLists(store, common);
     case 'uncommon':
@@ -32,23 +50,45 @@ export function pairMeasure(measure: Exclude<Measure, 'km_apart'>, store: ValueS
     case 'relative_difference':
       return ofNumbers(store, (a, b) => Math.abs(a - b) / Math.max(a, b));
     default:
-      return textMeasure(measure, store, limit);
+      return textMeasure(measure, store, bounds);
   }
 }
 
-function textMeasure(measure: TextMeasure, store: ValueStore, limit: number): PairMeasure {
+function textMeasure(measure: TextMeasure, store: ValueStore, { most, least }: MeasureBounds): PairMeasure {
   switch (measure) {
     case 'levenshtein':
-      return (a, b) => levenshtein(store.units(a), store.units(b), limit);
+      return distance((a, b) => levenshtein(a, b, most), store, most);
     case 'damerau_levenshtein':
-      return (a, b) => damerauLevenshtein(store.units(a), store.units(b), limit);
+      return distance((a, b) => damerauLevenshtein(a, b, most), store, most);
     case 'jaro':
-      return (a, b) => jaro(store.units(a), store.units(b));
+      return similarity(jaro, store, least);
     case 'jaro_winkler':
-      return (a, b) => jaroWinkler(store.units(a), store.units(b));
+      return similarity(jaroWinkler, store, leastJaro(least));
     case 'jaccard':
       return (a, b) => jaccard(store.units(a), store.units(b));
   }
+}
+
+/** Each edit brings in at most one unit that was not there, so that texts of other units are told apart at once. */
+function distance(measure: (a: Units, b: Units) => number, store: ValueStore, most: number): PairMeasure {
+  return (left, right) => {
+    const [a, b] = [store.units(left), store.units(right)];
+    if (Math.abs(a.length - b.length) > most) return most + 1;
+    const [maskA, maskB] = [store.mask(left), store.mask(right)];
+    if (bitCount(maskA & ~maskB) > most || bitCount(maskB & ~maskA) > most) return most + 1;
+    return measure(a, b);
+  };
+}
+
+/** Matching units are at most those that both texts have, which bounds Jaro's similarity from above. */
+function similarity(measure: (a: Units, b: Units) => number, store: ValueStore, least: number): PairMeasure {
+  return (left, right) => {
+    const [a, b] = [store.units(left), store.units(right)];
+    const [maskA, maskB] = [store.mask(left), store.mask(right)];
+    const matches = Math.min(a.length - bitCount(maskA & ~maskB), b.length - bitCount(maskB & ~maskA));
+    if (matches / a.length + matches / b.length + 1 < 3 * least) return 0;
+    return measure(a, b);
+  };
 }
 
 function ofNumbers(store: ValueStore, measure: (a: number, b: number) => number): PairMeasure {
@@ -98,14 +138,25 @@ const ALIKE = 0.88;
  * P. Ravikumar, S. E. Fienberg, A comparison of string distance metrics for name-matching tasks, 2003).
  */
 function tokenOverlap(store: ValueStore): PairMeasure {
+  const likeness = similarity(jaroWinkler, store, leastJaro(ALIKE));
+  const isNumber = new Map<number, boolean>();
+  const isWord = (id: number): boolean => {
+    let known = isNumber.get(id);
+    if (known === undefined) {
+      known = /^\d+$/.test(store.text(id));
+      isNumber.set(id, known);
+    }
+    return !known;
+  };
   return ofLists(store, (a, b) => {
-    const restA = a.filter((word) => !b.includes(word));
-    const restB = b.filter((word) => !a.includes(word));
-    let sum = a.length - restA.length;
+    const same = common(a, b);
+    const restA = a.filter((word) => isWord(word) && !b.includes(word));
+    const restB = b.filter((word) => isWord(word) && !a.includes(word));
+    let sum = same;
     while (restA.length > 0 && restB.length > 0) {
-      const best = mostAlike(restA, restB, store);
+      const best = mostAlike(restA, restB, store, likeness);
       if (best === null) break;
-      sum += best.similarity;
+      sum += best.likeness;
       restA.splice(best.inA, 1);
       restB.splice(best.inB, 1);
     }
@@ -113,32 +164,25 @@ function tokenOverlap(store: ValueStore): PairMeasure {
   });
 }
 
-interface Likeness {
-  readonly similarity: number;
+interface Alike {
+  readonly likeness: number;
   readonly inA: number;
   readonly inB: number;
   /** Both words in alphabetical order: what decides between pairs that are equally alike. */
   readonly words: string;
 }
 
-function mostAlike(a: readonly number[], b: readonly number[], store: ValueStore): Likeness | null {
-  let best: Likeness | null = null;
-  for (const [inA, wordA] of a.entries()) {
-    const textA = store.text(wordA);
-    if (isNumber(textA)) continue;
-    for (const [inB, wordB] of b.entries()) {
-      const similarity = jaroWinkler(store.units(wordA), store.units(wordB));
-      if (similarity < ALIKE || similarity < (best?.similarity ?? 0)) continue;
-      const textB = store.text(wordB);
-      const words = textA < textB ? `${textA} ${textB}` : `${textB} ${textA}`;
-      if (best === null || similarity > best.similarity || words < best.words) best = { similarity, inA, inB, words };
+function mostAlike(a: readonly number[], b: readonly number[], store: ValueStore, measure: PairMeasure): Alike | null {
+  let best: Alike | null = null;
+  for (let inA = 0; inA < a.length; inA++) {
+    for (let inB = 0; inB < b.length; inB++) {
+      const likeness = measure(a[inA] as number, b[inB] as number);
+      if (likeness < ALIKE || likeness < (best?.likeness ?? 0)) continue;
+      const words = [store.text(a[inA] as number), store.text(b[inB] as number)].sort().join(' ');
+      if (best === null || likeness > best.likeness || words < best.words) best = { likeness, inA, inB, words };
     }
   }
   return best;
-}
-
-function isNumber(text: string): boolean {
-  return /^\d+$/.test(text);
 }
 
 const EARTH_RADIUS_KM = 6371;

@@ -74,6 +74,22 @@ export class PairScorer {
     return weight;
   }
 
+  /**
+   * Puts the level of each comparison into `levels`, -1 for none.
+   * @returns what term frequencies add to the weight
+   */
+  levels(left: number, right: number, levels: Int8Array): number {
+    let sum = 0;
+    for (let c = 0; c < this.#comparisons.length; c++) {
+      const { finder, adjusts } = this.#comparisons[c] as CompiledComparison;
+      const level = finder.levelOf(left, right);
+      levels[c] = level;
+      const adjust = adjusts[level];
+      if (adjust !== null && adjust !== undefined) sum += adjustment(adjust, left, right);
+    }
+    return sum;
+  }
+
   /** In the order of the model's comparisons. */
   parts(left: number, right: number): ComparisonPart[] {
     return this.#comparisons.map(({ finder, weights, adjusts }) => {

@@ -194,14 +194,29 @@ export function damerauLevenshtein(a: Units, b: Units, limit = Infinity): number
     endA--;
     endB--;
   }
+  const [restA, restB] = [endA - start, endB - start];
+  if (restA === 0 || restB === 0) return Math.max(restA, restB);
+  if (restA === 1 && restB === 1) return 1;
+  if (restA === 2 && restB === 2 && a[start] === b[start + 1] && a[start + 1] === b[start]) return 1;
+  // What is left differs at both ends and is no transposition.
+  if (limit < 2) return 2;
+  // A transposition is two of Levenshtein's edits, every other edit is one.
+  if (limit < Infinity && levenshtein(a, b) > 2 * limit) return limit + 1;
   return damerauOf(a.subarray(start, endA), b.subarray(start, endB));
 }
 
+/** Reused from call to call; grows to the longest texts. */
+let costs = new Int32Array(1_024);
+/** The last row in which each ASCII unit stood; all zero between calls. */
+const lastRows = new Int32Array(ASCII);
+
 function damerauOf(a: Units, b: Units): number {
-  if (a.length === 0 || b.length === 0) return Math.max(a.length, b.length);
   const far = a.length + b.length;
   const width = b.length + 2;
-  const cost = new Int32Array((a.length + 2) * width);
+  const size = (a.length + 2) * width;
+  if (costs.length < size) costs = new Int32Array(size);
+  const cost = costs;
+  const others = new Map<number, number>();
   cost[0] = far;
   for (let i = 0; i <= a.length; i++) {
     cost[(i + 1) * width] = far;
@@ -211,24 +226,51 @@ function damerauOf(a: Units, b: Units): number {
     cost[j + 1] = far;
     cost[width + j + 1] = j;
   }
-  const lastRowOf = new Map<number, number>();
   for (let i = 1; i <= a.length; i++) {
+    const unitA = a[i - 1] as number;
     let lastColumn = 0;
     for (let j = 1; j <= b.length; j++) {
-      const row = lastRowOf.get(b[j - 1] as number) ?? 0;
-      const column = lastColumn;
-      const isEqual = a[i - 1] === b[j - 1];
-      if (isEqual) lastColumn = j;
-      cost[(i + 1) * width + j + 1] = Math.min(
-        (cost[i * width + j] as number) + (isEqual ? 0 : 1),
-        (cost[(i + 1) * width + j] as number) + 1,
-        (cost[i * width + j + 1] as number) + 1,
-        (cost[row * width + column] as number) + (i - row - 1) + 1 + (j - column - 1),
-      );
+      const unitB = b[j - 1] as number;
+      const row = unitB < ASCII ? (lastRows[unitB] as number) : (others.get(unitB) ?? 0);
+      const above = i * width + j;
+      let least = (cost[above] as number) + (unitA === unitB ? 0 : 1);
+      const deletion = (cost[above + 1] as number) + 1;
+      if (deletion < least) least = deletion;
+      const insertion = (cost[above + width] as number) + 1;
+      if (insertion < least) least = insertion;
+      const transposition = (cost[row * width + lastColumn] as number) + i - row - 1 + j - lastColumn;
+      if (transposition < least) least = transposition;
+      cost[above + width + 1] = least;
+      if (unitA === unitB) lastColumn = j;
     }
-    lastRowOf.set(a[i - 1] as number, i);
+    if (unitA < ASCII) lastRows[unitA] = i;
+    else others.set(unitA, i);
   }
+  for (const unit of a) if (unit < ASCII) lastRows[unit] = 0;
   return cost[(a.length + 1) * width + b.length + 1] as number;
+}
+
+/**
+ * Which units a text has, as 32 bits that each stand for several: two texts differ by at least as many units as one has
+ * bits that the other has not.
+ */
+export function unitMask(a: Units): number {
+  let mask = 0;
+  for (const unit of a) mask |= 1 << (unit & 31);
+  return mask;
+}
+
+/** How many bits are set. */
+export function bitCount(bits: number): number {
+  let rest = bits - ((bits >>> 1) & 0x55555555);
+  rest = (rest & 0x33333333) + ((rest >>> 2) & 0x33333333);
+  return Math.imul((rest + (rest >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+/** The least similarity of Jaro that Winkler's bonus can bring to `least`, if it is above his floor. */
+export function leastJaro(least: number): number {
+  const most = WINKLER_PREFIX * WINKLER_SCALE;
+  return least <= WINKLER_FLOOR ? least : Math.max(WINKLER_FLOOR, (least - most) / (1 - most));
 }
 
 /** Jaccard's index of the sets of units, from 0 to 1. */

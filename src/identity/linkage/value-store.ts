@@ -1,5 +1,5 @@
 import type { LinkageModel, LinkageValue } from './linkage-model.model.js';
-import { bytesOf, codePointsOf, type Units } from './text-distance.js';
+import { bytesOf, codePointsOf, unitMask, type Units } from './text-distance.js';
 
 /** Of a missing value. */
 export const MISSING = -1;
@@ -14,6 +14,7 @@ export class ValueStore {
   readonly #texts: string[] = [];
   readonly #lists: (readonly number[] | null)[] = [];
   readonly #units: (Units | undefined)[] = [];
+  readonly #masks: number[] = [];
 
   constructor(textUnits: LinkageModel['textUnits']) {
     this.#unitsOf = textUnits === 'bytes' ? bytesOf : codePointsOf;
@@ -45,11 +46,6 @@ export class ValueStore {
     return this.#add(key, distinct.join(' '), list);
   }
 
-  /** The number of a value that is here already; undefined of any other. */
-  find(text: string): number | undefined {
-    return this.#ids.get(text);
-  }
-
   /** The text; of a list its items with spaces between. */
   text(id: number): string {
     return this.#texts[id] as string;
@@ -66,8 +62,14 @@ export class ValueStore {
     if (units === undefined) {
       units = this.#unitsOf(this.text(id));
       this.#units[id] = units;
+      this.#masks[id] = unitMask(units);
     }
     return units;
+  }
+
+  /** Which units the text has, roughly: see {@link unitMask}. Those of the text must have been asked for. */
+  mask(id: number): number {
+    return this.#masks[id] as number;
   }
 
   #add(key: string, text: string, list: readonly number[] | null): number {
@@ -76,6 +78,7 @@ export class ValueStore {
     this.#texts.push(text);
     this.#lists.push(list);
     this.#units.push(undefined);
+    this.#masks.push(0);
     return id;
   }
 }
