@@ -180,6 +180,25 @@ describe.skipIf(!hasPhp())('the settings of the WordPress plugin', () => {
     });
   });
 
+  it('tell accounts of different sites apart by the address of the site', async () => {
+    const addresses = [
+      'https://Shop.Example/',
+      'http://127.0.0.1:8080',
+      'https://shop.example/blog/',
+      'https://shop.example:443/b?c',
+    ];
+    const found = await callPlugin(addresses.map((address) => ['Weft\\Options::prefix_of', [address]]));
+    expect(found).toEqual(['shop.example:', '127.0.0.1:8080:', 'shop.example/blog:', 'shop.example:443/b:']);
+    const long = await call<string>('Weft\\Options::prefix_of', `https://${'a'.repeat(200)}.example`);
+    expect(long).toHaveLength(100);
+    for (const prefix of [...found, long, '']) {
+      const { values, problems } = await check({ ...form, user_id_prefix: prefix });
+      expect([values['user_id_prefix'], Object.keys(problems)]).toEqual([prefix, []]);
+    }
+    expect((await check(form, {})).values['user_id_prefix']).toBe('shop.example:');
+    expect((await check(form, { user_id_prefix: '' })).values['user_id_prefix']).toBe('');
+  });
+
   it('keep the signing secret when the field is left empty, and forget it when told to', async () => {
     expect((await check({ ...form, signing_secret: '' })).values['signing_secret']).toBe(saved.signing_secret);
     expect((await check({ ...form, signing_secret: key('s', 'B') })).values['signing_secret']).toBe(key('s', 'B'));
@@ -195,11 +214,13 @@ describe.skipIf(!hasPhp())('the settings of the WordPress plugin', () => {
     ['signing_secret', key('e'), 'This is an edge key. What belongs here begins with weft_s_'],
     ['deadline_ms', '5', 'from 10 to 2000'],
     ['deadline_ms', 'fast', 'from 10 to 2000'],
+    ['user_id_prefix', 'my shop', 'letters, digits'],
+    ['user_id_prefix', 'x'.repeat(101), 'up to 100'],
   ])('refuse %s = %s and keep what was', async (field, value, said) => {
     const { values, problems } = await check({ ...form, [field]: value });
     expect(Object.keys(problems)).toEqual([field]);
     expect(problems[field]).toContain(said);
     expect(problems[field]).not.toContain('AAAA');
-    expect(values[field]).toBe({ write_key: '', edge_key: '', ...saved }[field]);
+    expect(values[field]).toBe({ write_key: '', edge_key: '', user_id_prefix: 'shop.example:', ...saved }[field]);
   });
 });

@@ -39,6 +39,9 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
   const identifiersOf = ({ identifiers }: LoggedEvent): Record<string, string> =>
     Object.fromEntries(identifiers.map(({ ns, value }) => [ns, value]));
 
+  /** Of the account 1: behind the address of the site, as where nobody has set anything. */
+  const adminId = (): string => `${new URL(world.wordpress.url).host}:1`;
+
   async function logIn(visitor: SiteVisitor): Promise<void> {
     const login = `${world.wordpress.url}/wp-login.php`;
     await visitor.get(login);
@@ -85,7 +88,7 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
       await logIn(visitor);
       const accepted = await world.weft.engine.accept.accept(
         { ...(await world.weft.sources.ensure({ key: 'crm', kind: 'http' })) },
-        [{ type: 'track', name: 'Vip', messageId: 'crm 1', identifiers: [{ ns: 'user_id', value: '1' }] }],
+        [{ type: 'track', name: 'Vip', messageId: 'crm 1', identifiers: [{ ns: 'user_id', value: adminId() }] }],
         { historical: false },
       );
       expect(accepted).toMatchObject([{ status: 'accepted' }]);
@@ -199,7 +202,7 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
       const cookie = visitor.cookies.get('weft_id');
       expect(cookie).toMatch(/^[\da-f-]{36}$/);
       expect(event).toMatchObject({ type: 'identify', traits: { created_at: expect.any(String) as string } });
-      expect(identifiersOf(event!)).toEqual({ anonymous_id: cookie, user_id: '1' });
+      expect(identifiersOf(event!)).toEqual({ anonymous_id: cookie, user_id: adminId() });
       const { html } = await visitor.get(`${world.wordpress.url}/wp-admin/profile.php`);
       const logout = /href=['"]([^'"]*action=logout[^'"]*)['"]/.exec(html)?.[1]?.replaceAll('&#038;', '&') ?? '';
       await visitor.get(logout);
@@ -306,6 +309,63 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
         $wpdb->query( "DELETE FROM {$table}" );
         return $answer;`);
       expect([kept, first]).toEqual([2000, '{"n":11}']);
+    });
+  });
+
+  describe('telling accounts apart', () => {
+    const prefixAfter = (code: string): Promise<string> =>
+      world.wordpress.run(`
+        remove_all_filters( 'sanitize_option_weft_options' );
+        ${code}
+        Weft\\Plugin::prepare_database();
+        return get_option( 'weft_options' )['user_id_prefix'];`);
+
+    it('begins with the address of the site, and stays with it', async () => {
+      const prefix = adminId().slice(0, -1);
+      expect(await prefixAfter("delete_option( 'weft_options' ); delete_option( 'weft_schema' );")).toBe(prefix);
+      const moved = "add_filter( 'network_home_url', static fn () => 'https://moved.example' );";
+      expect(await prefixAfter(`${moved} delete_option( 'weft_schema' );`)).toBe(prefix);
+    });
+
+    it('stays without a prefix where a site has sent events without one', async () => {
+      const before = `$saved = get_option( 'weft_options' ); unset( $saved['user_id_prefix'] );`;
+      const saved = `${before} update_option( 'weft_options', $saved ); update_option( 'weft_schema', 1 );`;
+      expect(await prefixAfter(saved)).toBe('');
+      const visitor = siteVisitor(CONSENT);
+      await world.told(0);
+      await world.configure({ user_id_prefix: '' });
+      await logIn(visitor);
+      const [event] = await world.told(1);
+      expect(identifiersOf(event!)).toMatchObject({ user_id: '1' });
+    });
+
+    it('exports and erases what the site holds of an account, and says what Weft keeps', async () => {
+      const [exported, erased, left] = await world.wordpress.run<[object, object, number]>(`
+        $outbox = new Weft\\Outbox();
+        $id     = Weft\\Visitor::id_of_user( get_user_by( 'id', 1 ) );
+        $outbox->add( array( 'type' => 'track', 'event' => 'Mine', 'userId' => $id, 'properties' => array( 'a' => 1 ) ) );
+        $outbox->add( array( 'type' => 'track', 'event' => 'Another\u2019s', 'userId' => $id . '0', 'properties' => array( 'of' => '"userId":"' . $id . '"' ) ) );
+        $email    = get_user_by( 'id', 1 )->user_email;
+        $exporter = apply_filters( 'wp_privacy_personal_data_exporters', array() )['weft'];
+        $eraser   = apply_filters( 'wp_privacy_personal_data_erasers', array() )['weft'];
+        $answer   = array( call_user_func( $exporter['callback'], $email, 1 ), call_user_func( $eraser['callback'], $email, 1 ), $outbox->count() );
+        global $wpdb;
+        $wpdb->query( 'DELETE FROM ' . Weft\\Outbox::table() );
+        return $answer;`);
+      expect(exported).toMatchObject({
+        done: true,
+        data: [
+          {
+            data: [
+              { name: 'Known to Weft as', value: adminId() },
+              { name: 'Not delivered yet', value: expect.stringContaining('"event":"Mine"') as string },
+            ],
+          },
+        ],
+      });
+      expect(erased).toMatchObject({ items_removed: 1, items_retained: true, done: true });
+      expect(JSON.stringify(erased)).toContain('is not erased by WordPress');
+      expect(left).toBe(1);
     });
   });
 

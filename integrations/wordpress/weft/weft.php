@@ -43,6 +43,7 @@ require_once __DIR__ . '/includes/class-browser.php';
 require_once __DIR__ . '/includes/class-connection-test.php';
 require_once __DIR__ . '/includes/class-settings-page.php';
 require_once __DIR__ . '/includes/class-privacy.php';
+require_once __DIR__ . '/includes/class-personal-data.php';
 require_once __DIR__ . '/includes/class-plugin.php';
 
 register_activation_hook( __FILE__, array( Plugin::class, 'activate' ) );

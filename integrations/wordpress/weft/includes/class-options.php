@@ -21,6 +21,7 @@ final class Options {
 		'write_key'      => 'WEFT_WRITE_KEY',
 		'edge_key'       => 'WEFT_EDGE_KEY',
 		'signing_secret' => 'WEFT_SIGNING_SECRET',
+		'user_id_prefix' => 'WEFT_USER_ID_PREFIX',
 	);
 
 	/** What a key begins with, by what it is for. */
@@ -41,6 +42,8 @@ final class Options {
 	public const MIN_DEADLINE_MS = 10;
 	public const MAX_DEADLINE_MS = 2000;
 
+	public const MAX_PREFIX_LENGTH = 100;
+
 	/**
 	 * What is set where nothing was saved. Nothing is tracked before a consent plugin, or the owner, says that it may be.
 	 */
@@ -56,7 +59,40 @@ final class Options {
 			'consent_category' => 'marketing',
 			'track'            => self::TRACKABLE,
 			'send_email'       => false,
+			'user_id_prefix'   => self::prefix_of( network_home_url() ),
 		);
+	}
+
+	/**
+	 * What a site's accounts are told apart by: account 1 of two sites on one Weft are two people. The sites of a network
+	 * have their accounts in common, and so the prefix.
+	 *
+	 * @param string $address Of the site, or of the network.
+	 */
+	public static function prefix_of( string $address ): string {
+		$parts = wp_parse_url( $address );
+		$parts = is_array( $parts ) ? $parts : array();
+		$port  = isset( $parts['port'] ) ? ":{$parts['port']}" : '';
+		$place = strtolower( $parts['host'] ?? '' ) . $port . rtrim( $parts['path'] ?? '', '/' );
+		$place = (string) preg_replace( '/[^A-Za-z0-9._:\/-]/', '', $place );
+		return '' === $place ? '' : substr( $place, 0, self::MAX_PREFIX_LENGTH - 1 ) . ':';
+	}
+
+	/**
+	 * Saves the prefix once: who an account is must not change when the site moves to another address, nor for a site that
+	 * has sent events without one.
+	 *
+	 * @param bool $was_installed Before there were prefixes.
+	 */
+	public static function settle_prefix( bool $was_installed ): void {
+		$saved = get_option( self::NAME, array() );
+		$saved = is_array( $saved ) ? $saved : array();
+		if ( isset( $saved['user_id_prefix'] ) ) {
+			return;
+		}
+		$has_sent                = $was_installed && ( new self() )->can_send();
+		$saved['user_id_prefix'] = $has_sent ? '' : self::prefix_of( network_home_url() );
+		update_option( self::NAME, $saved );
 	}
 
 	/** All settings, by name. */
@@ -149,6 +185,19 @@ final class Options {
 				self::MIN_DEADLINE_MS,
 				self::MAX_DEADLINE_MS
 			);
+		}
+
+		if ( isset( $input['user_id_prefix'] ) ) {
+			$prefix = trim( self::scalar( $input['user_id_prefix'] ) );
+			if ( preg_match( '/^[A-Za-z0-9._:\/@#+-]*$/D', $prefix ) && strlen( $prefix ) <= self::MAX_PREFIX_LENGTH ) {
+				$values['user_id_prefix'] = $prefix;
+			} else {
+				$problems['user_id_prefix'] = sprintf(
+					/* translators: %d: greatest number of characters. */
+					__( 'The prefix may have up to %d letters, digits and . _ : / @ # + -', 'weft' ),
+					self::MAX_PREFIX_LENGTH
+				);
+			}
 		}
 
 		$values['content_mode']     = self::one_of( self::CONTENT_MODES, $input['content_mode'] ?? '' );

@@ -105,6 +105,27 @@ final class Outbox {
 		return $events;
 	}
 
+	/**
+	 * The events of an account that wait.
+	 *
+	 * @return array<int, array> Events by id, the oldest first.
+	 */
+	public function of_user( string $user_id ): array {
+		global $wpdb;
+		$like   = '%' . $wpdb->esc_like( '"userId":' . wp_json_encode( $user_id ) ) . '%';
+		$events = array();
+		// phpcs:ignore WordPress.DB -- the name of the table is ours.
+		$rows = $wpdb->get_results( $wpdb->prepare( 'SELECT id, event FROM ' . self::table() . ' WHERE event LIKE %s ORDER BY id', $like ), ARRAY_A );
+		foreach ( (array) $rows as $row ) {
+			$event = json_decode( $row['event'], true );
+			// The text may have stood in a property.
+			if ( is_array( $event ) && ( $event['userId'] ?? null ) === $user_id ) {
+				$events[ (int) $row['id'] ] = $event;
+			}
+		}
+		return $events;
+	}
+
 	/** @param int[] $ids Of events that Weft has. */
 	public function delivered( array $ids ): void {
 		global $wpdb;

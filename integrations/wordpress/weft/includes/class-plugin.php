@@ -15,7 +15,7 @@ defined( 'ABSPATH' ) || exit;
 final class Plugin {
 
 	private const SCHEMA_OPTION  = 'weft_schema';
-	private const SCHEMA_VERSION = 1;
+	private const SCHEMA_VERSION = 2;
 
 	private static ?Edge $edge = null;
 
@@ -40,6 +40,7 @@ final class Plugin {
 		( new Shortcode( $content ) )->register();
 		( new Browser( $options ) )->register();
 		( new Privacy( $options ) )->register();
+		( new Personal_Data( $outbox ) )->register();
 		if ( is_admin() ) {
 			( new Settings_Page( $options, $outbox, $consent ) )->register();
 		}
@@ -52,8 +53,10 @@ final class Plugin {
 
 	/** Also after an update, and on each site of a network. */
 	public static function prepare_database(): void {
-		if ( self::SCHEMA_VERSION !== (int) get_option( self::SCHEMA_OPTION, 0 ) ) {
+		$schema = (int) get_option( self::SCHEMA_OPTION, 0 );
+		if ( self::SCHEMA_VERSION !== $schema ) {
 			Outbox::create_table();
+			Options::settle_prefix( $schema > 0 );
 			update_option( self::SCHEMA_OPTION, self::SCHEMA_VERSION );
 		}
 	}

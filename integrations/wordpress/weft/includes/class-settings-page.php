@@ -90,8 +90,9 @@ final class Settings_Page {
 			'tracking',
 			__( 'What Weft is told', 'weft' ),
 			array(
-				'track'      => __( 'Events', 'weft' ),
-				'send_email' => __( 'E-mail addresses', 'weft' ),
+				'track'          => __( 'Events', 'weft' ),
+				'send_email'     => __( 'E-mail addresses', 'weft' ),
+				'user_id_prefix' => __( 'Prefix of user ids', 'weft' ),
 			)
 		);
 	}
@@ -112,7 +113,7 @@ final class Settings_Page {
 		$input    = is_array( $input ) ? $input : array();
 		foreach ( array_keys( Options::CONSTANTS ) as $name ) {
 			if ( null !== Options::of_constant( $name ) ) {
-				$input[ $name ] = $previous[ $name ] ?? '';
+				$input[ $name ] = $previous[ $name ] ?? Options::defaults()[ $name ];
 			}
 		}
 		[ 'values' => $values, 'problems' => $problems ] = Options::check( $input, $previous );
@@ -303,6 +304,13 @@ final class Settings_Page {
 			checked( $this->options->sends_email(), true, false ),
 			esc_html__( 'Send the e-mail addresses of accounts and orders, so that Weft can match them with your other data', 'weft' )
 		);
+	}
+
+	public function show_user_id_prefix(): void {
+		$prefix = $this->options->text( 'user_id_prefix' );
+		$this->show_text( 'user_id_prefix', 'text', $prefix, __( 'none: the bare number of the account', 'weft' ) );
+		/* translators: %s: an example, as shop.example:7. */
+		$this->describe( sprintf( __( 'Account 7 is known to Weft as %s. Two sites on one Weft need different prefixes, or their accounts become one person. With another prefix everybody is somebody new from then on: change it only at the beginning.', 'weft' ), "{$prefix}7" ) );
 	}
 
 	/** A field that wp-config.php may have decided. */

@@ -76,10 +76,10 @@ final class Visitor {
 		/**
 		 * Filters the `user_id` by which Weft knows an account, as where your CRM has numbers of its own.
 		 *
-		 * @param string   $id   The number of the account.
+		 * @param string   $id   The number of the account, behind the prefix of the settings.
 		 * @param \WP_User $user The account.
 		 */
-		return (string) apply_filters( 'weft_user_id', (string) $user->ID, $user );
+		return (string) apply_filters( 'weft_user_id', ( new Options() )->text( 'user_id_prefix' ) . $user->ID, $user );
 	}
 
 	/**
