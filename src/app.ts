@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
+import type { ErasingOptions } from './create-erasing.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
@@ -134,6 +135,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...online,
     observers,
     plans: intake.plans,
+    erasing: erasingOptions(config, secret, repeatedLog),
     onCommitted: (batch) => {
       for (const listener of listeners) listener(batch);
     },
@@ -255,8 +257,20 @@ async function readSecret({ secret, databaseUrl, dataDir }: Config, db: Database
   return root;
 }
 
-function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promise<Engine> {
-  return lifecycle.start('engine', () => createEngine(options), { stop: (started) => started.scorer.close() });
+async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promise<Engine> {
+  const engine = await lifecycle.start('engine', () => createEngine(options), {
+    stop: (started) => started.scorer.close(),
+  });
+  const { suppressions } = engine;
+  await lifecycle.start('suppressions', () => suppressions.start(), { drain: () => suppressions.stop() });
+  return engine;
+}
+
+function erasingOptions(config: Config, secret: InstallationSecret, log: RepeatedLog): ErasingOptions {
+  const onError = (error: unknown): void => {
+    log.warn(error, 'the list of those who were erased could not be read; it is tried again');
+  };
+  return { secret, ledgerPath: config.erasureLedger, onError };
 }
 
 /** The worker of this process applies at once what this process accepts. */

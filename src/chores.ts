@@ -8,6 +8,7 @@ import { FeatureSet } from './features/feature-set.model.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
 import { streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
+import type { ErasureChore } from './erasure-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
 import type { RevisionChore } from './revision-chore.js';
 import type { Clock } from './platform/clock.js';
@@ -29,6 +30,7 @@ export interface ChoreParts {
   readonly retractions: RetractionChore;
   readonly revisions: RevisionChore;
   readonly traitRefolds: TraitRefoldChore;
+  readonly erasures: ErasureChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -107,14 +109,15 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, traitRefolds } = this.#parts;
+    const { db, leases, backfills, retractions, traitRefolds, erasures } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
         (await this.#republish(definitions)) ||
         (await this.#sweep(definitions)) ||
         (await traitRefolds.runOne(definitions)) ||
-        (await retractions.runOne(definitions))
+        (await retractions.runOne(definitions)) ||
+        (await erasures.runOne())
       );
     }
     const parts = leases.held.map((lease) => lease.part);

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from './api/auth/oidc.model.js';
 import { WeftError } from './platform/errors.js';
 import { nearestName } from './platform/near-names.js';
@@ -16,6 +16,8 @@ export interface Config {
   readonly dataDir: string;
   /** `WEFT_SECRET`: what keys are derived from; null: the file `secret` in `dataDir` where the database is embedded. */
   readonly secret: string | null;
+  /** `WEFT_ERASURE_LEDGER`: the file that erasures are recorded in outside the database; default: in `dataDir`. */
+  readonly erasureLedger: string;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -78,11 +80,13 @@ type Refusal = readonly [what: string, hint: string];
  */
 export function readConfig(env: Environment = process.env): Config {
   const reader = new EnvironmentReader(env);
+  const dataDir = resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText));
   const config: Config = {
     databaseUrl: reader.read('WEFT_DATABASE_URL', null, databaseUrl),
     redisUrls: Object.freeze(reader.read('WEFT_REDIS_URL', [], redisUrls)),
-    dataDir: resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText)),
+    dataDir,
     secret: reader.read('WEFT_SECRET', null, secret),
+    erasureLedger: resolve(reader.read('WEFT_ERASURE_LEDGER', join(dataDir, 'erasures.jsonl'), anyText)),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -109,6 +113,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_KAFKA_BROKERS',
   'WEFT_DATA_DIR',
   'WEFT_SECRET',
+  'WEFT_ERASURE_LEDGER',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',

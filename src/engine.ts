@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
+import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
@@ -30,6 +31,8 @@ import type { Database } from './platform/postgres.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import { TraitRefoldStore } from './profiles/trait-refold.store.js';
+import type { ErasureService } from './privacy/erasure.service.js';
+import type { SuppressionList } from './privacy/suppression-list.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
 import { ModelReader } from './scoring/model.reader.js';
@@ -56,6 +59,8 @@ export interface EngineOptions {
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
   readonly plans?: EventPlans;
+  /** Default: nobody can be erased. */
+  readonly erasing?: ErasingOptions;
 }
 
 export interface EngineLimits extends WorkerLimits {
@@ -77,6 +82,9 @@ export interface Engine {
   readonly deadLetters: DeadLetterStore;
   readonly retractions: RetractionService;
   readonly revisions: IdentityRevisionService;
+  readonly erasures: ErasureService;
+  /** Those who were erased; to be started before anything is accepted. */
+  readonly suppressions: SuppressionList;
   readonly definitions: DefinitionsLoader;
   readonly services: DefinitionServices;
   readonly scorer: Scorer;
@@ -87,9 +95,11 @@ export interface Engine {
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { db, clock, observers, limits = {} } = options;
   const partitions = await partitionCount(db);
-  const log = new PostgresEventLog(db, clock, partitions);
   const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
-  const deadLetters = new DeadLetterStore();
+  const erasing = options.erasing ?? NO_ERASING;
+  const suppressions = createSuppressions(erasing, { db, policy });
+  const log = new PostgresEventLog(db, clock, partitions, {}, suppressions);
+  const deadLetters = new DeadLetterStore(suppressions);
   const scorer = new Scorer({
     loadBytes: (digest) => new ModelReader(db).bytes(digest),
     onRun: observers.onRun,
@@ -103,15 +113,51 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     timers: new TimerStore(),
     retractions: new RetractionStore(),
   };
-  const { timers, retractions } = stores;
+  const { timers } = stores;
   const pipeline = createPipeline(options, { partitions, leases, ...stores });
   const applying = { db, clock, log, leases, pipeline };
-  const retractionChore = new RetractionChore({
+  const aside = createAside(options, {
     ...applying,
-    retractions,
-    observer: observers,
-    ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
+    ...stores,
+    erasing,
+    policy,
+    definitions,
+    wakeWorker: () => {
+      worker.wake();
+    },
   });
+  const { chores } = aside;
+  const worker = new Worker({ ...applying, timers, deadLetters, definitions, chores, observer: observers, limits });
+  const plans = options.plans === undefined ? {} : { plans: options.plans };
+  return {
+    log,
+    policy,
+    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
+    deadLetters,
+    ...aside.services,
+    suppressions,
+    definitions,
+    services: createDefinitionServices(db, clock),
+    scorer,
+    worker,
+  };
+}
+
+interface AsideParts extends Stores {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: PostgresEventLog;
+  readonly leases: PartitionLeases;
+  readonly pipeline: Pipeline;
+  readonly erasing: ErasingOptions;
+  readonly policy: CachedIdentifierPolicy;
+  readonly definitions: DefinitionsLoader;
+  readonly wakeWorker: () => void;
+}
+
+/** What workers do between batches, and the services by which it is asked for. */
+function createAside({ observers, limits = {} }: EngineOptions, parts: AsideParts) {
+  const { db, clock, policy, retractions, timers, anchors, definitions, wakeWorker } = parts;
   const revising = {
     revisions: new IdentityRevisionStore(),
     decider: new RevisionDecider({
@@ -121,57 +167,65 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       newId,
     }),
   };
-  const revisionChore = new RevisionChore({ ...applying, ...revising, observer: observers });
+  const erasures = createErasing({
+    ...parts.erasing,
+    db,
+    clock,
+    policy,
+    retractions,
+    onRetraction: () => {
+      retractionChore.wake();
+    },
+    wakeWorker,
+  });
+  const retractionChore = new RetractionChore({
+    ...parts,
+    personOf: (id) => erasures.chore.personOf(id),
+    observer: observers,
+    ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
+  });
+  const revisionChore = new RevisionChore({ ...parts, ...revising, observer: observers });
   const traitRefolds = new TraitRefoldChore({
-    ...applying,
+    ...parts,
     refolds: new TraitRefoldStore(),
     ...(limits.maxRefoldAnchors === undefined ? {} : { maxStepAnchors: limits.maxRefoldAnchors }),
   });
   const chores = new Chores({
-    ...applying,
-    anchors: stores.anchors,
+    ...parts,
+    anchors,
     backfills: new StreamBackfillStore(),
     timers,
     retractions: retractionChore,
     revisions: revisionChore,
     traitRefolds,
+    erasures: erasures.chore,
     invalidate: () => {
       definitions.invalidate();
     },
     ...(limits.maxBackfillEvents === undefined ? {} : { maxBackfillEvents: limits.maxBackfillEvents }),
   });
-  const worker = new Worker({ ...applying, timers, deadLetters, definitions, chores, observer: observers, limits });
-  const plans = options.plans === undefined ? {} : { plans: options.plans };
-  return {
-    log,
-    policy,
-    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
-    deadLetters,
+  const waking = (chore: { wake(): void }) => (): void => {
+    chore.wake();
+    wakeWorker();
+  };
+  const services = {
     retractions: new RetractionService({
       db,
       clock,
       retractions,
-      onRequested: () => {
-        retractionChore.wake();
-        worker.wake();
-      },
+      onRequested: waking(retractionChore),
       sleep: sleeping,
     }),
     revisions: new IdentityRevisionService({
       db,
       clock,
       ...revising,
-      onRequested: () => {
-        revisionChore.wake();
-        worker.wake();
-      },
+      onRequested: waking(revisionChore),
       sleep: sleeping,
     }),
-    definitions,
-    services: createDefinitionServices(db, clock),
-    scorer,
-    worker,
+    erasures: erasures.service,
   };
+  return { chores, services };
 }
 
 function sleeping(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -9,7 +9,7 @@ import type { Database, Transaction } from './platform/postgres.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
-import type { Retraction } from './events/retraction.model.js';
+import type { Retraction, RewrittenEvent } from './events/retraction.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
 import type { Evidence } from './identity/evidence.model.js';
 import type { LinkDecision } from './identity/identity-decision.model.js';
@@ -57,6 +57,8 @@ export interface TakenBack extends Place {
   readonly retraction: Retraction;
   readonly anchors: readonly RebuiltAnchor[];
   readonly evidence: readonly Evidence[];
+  /** Events of the anchors that stay and say less. */
+  readonly rewritten: readonly RewrittenEvent[];
 }
 
 /** Components to be resolved anew. */
@@ -199,16 +201,18 @@ export class Pipeline {
    */
   async retract(
     definitions: Definitions,
-    { anchors, evidence, pos, acceptedAt, retraction }: TakenBack,
+    { anchors, evidence, rewritten, pos, acceptedAt, retraction }: TakenBack,
   ): Promise<BatchResult> {
     const { clock, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
     const input = { ids: [], left, pos, at: acceptedAt, revisionId: null };
     return this.#transact(definitions, null, async (tx, work) => {
       await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
+      await revision.retractions.rewrite(tx, retraction, rewritten);
       const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
-      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, cause: 'revert' }, () => [
+      const cause = retraction.erasureId === null ? 'revert' : 'erasure';
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, cause }, () => [
         revision.identity.save(tx, who, input),
         revision.anchors.remove(tx, emptied),
       ]);
@@ -351,7 +355,7 @@ interface Revised {
   readonly who: IdentityRevision;
   readonly acceptedAt: number;
   readonly anchors: readonly RebuiltAnchor[];
-  readonly cause: 'revert' | 'identity';
+  readonly cause: 'revert' | 'erasure' | 'identity';
 }
 
 type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publication: Publication | null };

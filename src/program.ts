@@ -22,7 +22,7 @@ import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
-import { terminalConfirm, throwInsteadOfExiting } from './platform/command-line.js';
+import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { hasEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
@@ -32,6 +32,9 @@ import { modelCommand } from './scoring/model.command.js';
 import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
+import { addEraseCommand } from './privacy/erase.command.js';
+import type { ErasureService } from './privacy/erasure.service.js';
+import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
@@ -135,10 +138,38 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       user: userName(),
     }),
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
+    ...personalDataCommands({ io, looking, signal }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
     linkageCommand({ ...io, signal }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
+}
+
+/** What is done with all that is known of a person. */
+function personalDataCommands({
+  io,
+  looking,
+  signal,
+}: {
+  io: CommandIo;
+  looking: Session;
+  signal: AbortSignal;
+}): Command[] {
+  const erasing = {
+    ...io,
+    withErasures: <T>(use: (erasures: ErasureService) => Promise<T>) => looking((app) => use(app.engine.erasures)),
+    withErasing: async <T>(use: (erasures: ErasureService) => Promise<T>) => {
+      await demandDatabase(readConfig());
+      return withApp({ worker: 'try' }, (app) => use(app.engine.erasures));
+    },
+    confirm: terminalConfirm(process.stdin, process.stderr),
+    ledgerPath: () => readConfig().erasureLedger,
+    signal,
+    user: userName(),
+  };
+  const profiles = new Command('profiles').description('people, one at a time');
+  addEraseCommand(profiles, erasing);
+  return [profiles, privacyCommand(erasing)];
 }
 
 type Session = <T>(use: (app: App) => Promise<T>) => Promise<T>;

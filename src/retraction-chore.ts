@@ -1,7 +1,8 @@
 import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import type { Retraction, RetractedAnchor } from './events/retraction.model.js';
+import { encodePayload } from './events/event-codec.js';
+import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from './events/retraction.model.js';
 import { DamagedHistory, type RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
@@ -22,6 +23,8 @@ export interface RetractionChoreParts {
   readonly leases: PartitionLeases;
   readonly retractions: RetractionStore;
   readonly pipeline: Pipeline;
+  /** Whom an erasure is of. */
+  readonly personOf: (erasureId: Uuid) => Promise<ErasedPerson>;
   readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
   readonly maxStepEvents?: number;
@@ -151,15 +154,19 @@ export class RetractionChore {
     { features, traitRules }: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
-  ): Promise<Pick<TakenBack, 'anchors' | 'evidence'>> {
-    const { db, leases, retractions } = this.#parts;
+  ): Promise<Pick<TakenBack, 'anchors' | 'evidence' | 'rewritten'>> {
+    const { db, leases, retractions, personOf } = this.#parts;
+    const person = retraction.erasureId === null ? null : await personOf(retraction.erasureId);
+    const rewritten: RewrittenEvent[] = [];
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
     const rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
     const evidence = new Map<string, Evidence>();
     const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
-        for (const event of page) {
+        for (const logged of page) {
+          const event = person === null ? logged : person.without(logged);
+          if (event !== logged) rewritten.push({ pos: event.pos, payload: encodePayload(event) });
           const id = event.identifiers[0]?.id ?? '';
           let anchor = rebuilt.get(id);
           if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
@@ -175,6 +182,7 @@ export class RetractionChore {
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       evidence: [...evidence.values()],
+      rewritten,
     };
   }
 }

@@ -93,6 +93,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           accept: engine.accept,
           letters: app.letters,
           retractions: engine.retractions,
+          erasures: engine.erasures,
           sources: app.sources,
           keys: app.keys,
           credentials: credentialsOf(app),

@@ -13,6 +13,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { PlanService } from '../plans/plan.service.js';
+import type { ErasureService } from '../privacy/erasure.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
@@ -55,6 +56,7 @@ export interface WiredServices {
   readonly accept: EventAcceptor;
   readonly letters: DeadLetterService;
   readonly retractions: RetractionService;
+  readonly erasures: ErasureService;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */

@@ -31,6 +31,7 @@ export const REFUSAL_CODES = [
   'TOO_MANY_IDENTIFIERS',
   'NO_IDENTIFIER',
   'SCHEMA',
+  'SUPPRESSED',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

@@ -17,6 +17,7 @@ import type { EventLog, PreparedEvent } from './event-log.model.js';
 import type { EventPlan, EventPlans } from './event-plan.model.js';
 import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
 import { SeenNameStore } from './seen-name.store.js';
+import { SUPPRESSED } from './suppression.model.js';
 import { validateEvent, type Validated } from './validate-event.js';
 
 /** Told of every outcome, to count it. */
@@ -86,16 +87,24 @@ export class AcceptService implements EventAcceptor, EventChecker {
     if (outcomes.includes('load_reverted')) throw loadReverted(options.loadId);
     if (outcomes.includes('withheld')) throw withheld();
     let accepted = 0;
+    let suppressed = 0;
     for (const [i, outcome] of outcomes.entries()) {
       const isNew = outcome === 'appended';
-      if (isNew) accepted += 1;
       const index = preparedAt[i] ?? 0;
+      if (outcome === 'suppressed') {
+        results[index] = { status: 'refused', ...SUPPRESSED };
+        this.deps.observer.refused(source, SUPPRESSED.code);
+        suppressed += 1;
+        continue;
+      }
+      if (isNew) accepted += 1;
       const withDetails = results[index];
       const result = isNew ? ACCEPTED : DUPLICATE;
       results[index] = withDetails === undefined ? result : { ...withDetails, ...result };
     }
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
-    if (accepted < outcomes.length) this.deps.observer.duplicates(source, outcomes.length - accepted);
+    const duplicates = outcomes.length - accepted - suppressed;
+    if (duplicates > 0) this.deps.observer.duplicates(source, duplicates);
     this.deps.observer.settled?.({ source, items, results, historical: options.historical });
     if (letters.length > 0) await this.#keep(source, letters);
     if (this.#names.hasUnsaved) await this.#saveNames(source);

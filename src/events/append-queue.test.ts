@@ -16,6 +16,7 @@ function anEvent(key: string, bytes = 10): PreparedEvent {
     sourceId: 1,
     dedupeId: key,
     anchorId: 'anchor',
+    identifiers: [],
     occurredAt: 0,
     rulesVersion: 1,
     historical: false,

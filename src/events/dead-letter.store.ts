@@ -5,6 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
 import type { JsonValue, LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { NO_SUPPRESSIONS, SUPPRESSED, type EventSuppressions } from './suppression.model.js';
 
 const MAX_REASON_LENGTH = 1_000;
 const MAX_ROWS_PER_INSERT = 1_000;
@@ -31,10 +32,16 @@ export interface OpenLetter {
   readonly claimedUntil: number | null;
 }
 
-/** Writes dead letters. A letter for a position or a load's row that has one already is left out. */
+/**
+ * Writes dead letters. A letter for a position or a load's row that has one already is left out; one that names somebody
+ * who was erased is kept without what it says.
+ */
 export class DeadLetterStore {
+  constructor(private readonly suppressions: EventSuppressions = NO_SUPPRESSIONS) {}
+
   /** @param tx the transaction to write in, or the pool. */
-  async insert(tx: Queryable, letters: readonly DeadLetter[]): Promise<void> {
+  async insert(tx: Queryable, all: readonly DeadLetter[]): Promise<void> {
+    const letters = this.suppressions.isEmpty ? all : all.map((letter) => this.#withoutErased(letter));
     for (let from = 0; from < letters.length; from += MAX_ROWS_PER_INSERT) {
       const chunk = letters.slice(from, from + MAX_ROWS_PER_INSERT);
       await tx.run({
@@ -55,6 +62,11 @@ export class DeadLetterStore {
         ],
       });
     }
+  }
+
+  #withoutErased(letter: DeadLetter): DeadLetter {
+    if (letter.code !== SUPPRESSED.code && !this.suppressions.isNamedIn(letter.payload)) return letter;
+    return { ...letter, reason: SUPPRESSED.reason, messageId: null, payload: 'null' };
   }
 
   /** False unless it is open. */

@@ -1,5 +1,5 @@
 import type { Uuid } from '../platform/ids.js';
-import type { LoggedEvent } from './event.model.js';
+import type { Identifier, LoggedEvent } from './event.model.js';
 
 /** A validated event on its way into the log: encoded, anchored, without a position yet. */
 export interface PreparedEvent {
@@ -8,6 +8,8 @@ export interface PreparedEvent {
   readonly dedupeId: Uuid;
   /** The event's highest-priority identifier; decides its partition. */
   readonly anchorId: Uuid;
+  /** All of the event's, the anchor first: whom it is of. */
+  readonly identifiers: readonly Identifier[];
   /** Corrected client time, ms, not after the time it was received. The log lowers it to its own accepted time. */
   readonly occurredAt: number;
   readonly rulesVersion: number;
@@ -77,9 +79,9 @@ export interface TimelineOptions {
 /**
  * What became of each event of an append, at the index it was handed in. `withheld`: it is the same as one that is being
  * taken back, and so is neither; once that is done, it can be appended. `load_reverted`: it is of a load that is being
- * reverted, or was, and is never appended.
+ * reverted, or was, and is never appended. `suppressed`: it is of somebody who was erased.
  */
-export type AppendOutcome = 'appended' | 'duplicate' | 'withheld' | 'load_reverted';
+export type AppendOutcome = 'appended' | 'duplicate' | 'withheld' | 'load_reverted' | 'suppressed';
 
 /**
  * The durable, totally ordered log of accepted events.

@@ -1,14 +1,19 @@
 import type { Uuid } from '../platform/ids.js';
+import type { Identifier, LoggedEvent } from './event.model.js';
 
 /**
- * Events of one source that are being taken back, or were: those of a load, or those with certain message ids. Workers do
+ * Events that are being taken back, or were: those of a load, those of one source with certain message ids, or those of
+ * a person who is to be erased. Workers do
  * it step by step; once it is done, everything that is known is as if they had never been accepted.
  */
 export interface Retraction {
   readonly id: Uuid;
-  readonly sourceId: number;
+  /** Null where a person is erased: what they did may be of any source. */
+  readonly sourceId: number | null;
   /** Null where it is not of a load. */
   readonly loadId: Uuid | null;
+  /** Null where nobody is erased. */
+  readonly erasureId: Uuid | null;
   /** `failed` after so many failures in a row; asked for again, it goes on. */
   readonly status: 'running' | 'done' | 'failed';
   /** Events when it began. */
@@ -48,4 +53,17 @@ export interface RetractedAnchor {
   readonly part: number;
   /** All events that hang on it. */
   readonly events: number;
+}
+
+/** A person who is being erased, as far as taking events back goes. */
+export interface ErasedPerson {
+  isOf(identifier: Pick<Identifier, 'id'>): boolean;
+  /** The event of somebody else without the person; itself where they are not in it. */
+  without(event: LoggedEvent): LoggedEvent;
+}
+
+/** An event that stays in the log, and says less than it did. */
+export interface RewrittenEvent {
+  readonly pos: number;
+  readonly payload: Buffer;
 }

@@ -32,7 +32,7 @@ export class RetractionService {
 
   /** What taking a load back would touch. */
   extentOfLoad(loadId: Uuid): Promise<RetractionExtent> {
-    return this.deps.retractions.extent(this.deps.db, { id: loadId, loadId });
+    return this.deps.retractions.extent(this.deps.db, { id: loadId, loadId, erasureId: null });
   }
 
   /**
@@ -68,8 +68,9 @@ export class RetractionService {
       }
       await tx.query(`UPDATE loads SET status = 'reverting' WHERE id = $1`, [loadId]);
       // Under the lock, so that a load that is running adds nothing to it any more.
-      const extent = await retractions.extent(tx, { id: loadId, loadId });
-      await retractions.insert(tx, { id: newId(createdAt), sourceId: load.source_id, loadId, ...extent, createdAt });
+      const scope = { id: newId(createdAt), loadId, erasureId: null };
+      const extent = await retractions.extent(tx, scope);
+      await retractions.insert(tx, { sourceId: load.source_id, ...scope, ...extent, createdAt });
     });
     this.deps.onRequested();
     const retraction = (await retractions.ofLoads(db, [loadId])).get(loadId);
@@ -93,9 +94,10 @@ export class RetractionService {
     const createdAt = clock.now();
     const id = newId(createdAt);
     await db.transaction(async (tx) => {
-      await retractions.insert(tx, { id, sourceId: source.id, loadId: null, events: 0, profiles: 0, createdAt });
+      const scope = { id, loadId: null, erasureId: null };
+      await retractions.insert(tx, { ...scope, sourceId: source.id, events: 0, profiles: 0, createdAt });
       await retractions.chooseMessages(tx, { id, sourceId: source.id }, messageIds);
-      await retractions.setExtent(tx, id, await retractions.extent(tx, { id, loadId: null }));
+      await retractions.setExtent(tx, id, await retractions.extent(tx, scope));
     });
     this.deps.onRequested();
     return this.#get(id);

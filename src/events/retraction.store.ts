@@ -1,4 +1,4 @@
-import { int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { byteaArray, int8Array, uuidArray } from '../platform/binary-arrays.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
@@ -11,27 +11,50 @@ import {
   type Retraction,
   type RetractedAnchor,
   type RetractionExtent,
+  type RewrittenEvent,
 } from './retraction.model.js';
 
-const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", status, events, profiles, removed,
-  created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
+const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", erasure_id AS "erasureId", status, events, profiles,
+  removed, created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
 
-type Scope = Pick<Retraction, 'id' | 'loadId'>;
+type Scope = Pick<Retraction, 'id' | 'loadId' | 'erasureId'>;
 
-/** Whether an event `e` is of the retraction, whose load, or else itself, is the first argument. */
-function inScope({ loadId }: Scope): string {
+/** Whether an event `e` is of the retraction, whose load, or erasure, or else itself, is the first argument. */
+function inScope({ loadId, erasureId }: Scope): string {
   if (loadId !== null) return 'e.load_id = $1';
+  if (erasureId !== null) return `e.anchor_id IN (${SUBJECTS})`;
   return 'e.pos IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
 }
 
-function outOfScope({ loadId }: Scope): string {
+function outOfScope({ loadId, erasureId }: Scope): string {
   if (loadId !== null) return 'e.load_id IS DISTINCT FROM $1';
+  if (erasureId !== null) return `e.anchor_id NOT IN (${SUBJECTS})`;
   return 'e.pos NOT IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
 }
 
-function scopeId({ id, loadId }: Scope): Uuid {
-  return loadId ?? id;
+function scopeId({ id, loadId, erasureId }: Scope): Uuid {
+  return loadId ?? erasureId ?? id;
 }
+
+const SUBJECTS = 'SELECT s.identifier_id FROM erasure_subjects s WHERE s.erasure_id = $1';
+
+// Anchors of the person of which anything is left, and those of others whose events name the person.
+const ANCHORS_OF_ERASURE = `
+  SELECT s.identifier_id AS anchor_id FROM erasure_subjects s
+  WHERE s.erasure_id = $1 AND (
+    EXISTS (SELECT FROM event_log l WHERE l.anchor_id = s.identifier_id)
+    OR EXISTS (SELECT FROM evidence v WHERE v.anchor_id = s.identifier_id)
+    OR EXISTS (SELECT FROM anchor_states a WHERE a.anchor_id = s.identifier_id)
+  )
+  UNION
+  SELECT v.anchor_id FROM erasure_subjects s
+  JOIN identifiers i ON i.id = s.identifier_id
+  JOIN identifiers m ON m.component_id = i.component_id
+  JOIN evidence v ON v.anchor_id = m.id
+  WHERE s.erasure_id = $1 AND s.identifier_id = ANY (v.identifier_ids)`;
+
+// As `partitionOf`.
+const PART_OF_ANCHOR = `(('x' || left(o.anchor_id::text, 8))::bit(32)::int8 % (SELECT partitions FROM installation))::int2`;
 
 const MAX_REASON_LENGTH = 500;
 const PAGE_EVENTS = 2_000;
@@ -98,6 +121,11 @@ export class RetractionStore {
     return rows.length > 0;
   }
 
+  async ofErasure(db: Queryable, erasureId: Uuid): Promise<Retraction | null> {
+    const [row] = await db.query<Retraction>(`SELECT ${FIELDS} FROM retractions WHERE erasure_id = $1`, [erasureId]);
+    return row ?? null;
+  }
+
   /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
   async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({
@@ -112,8 +140,8 @@ export class RetractionStore {
   /** Writes it down; false if its load has one already. */
   async insert(tx: Queryable, retraction: NewRetraction): Promise<boolean> {
     const inserted = await tx.execute(
-      `INSERT INTO retractions (id, source_id, load_id, status, events, profiles, created_at)
-       VALUES ($1, $2, $3, 'running', $4, $5, $6) ON CONFLICT DO NOTHING`,
+      `INSERT INTO retractions (id, source_id, load_id, erasure_id, status, events, profiles, created_at)
+       VALUES ($1, $2, $3, $7, 'running', $4, $5, $6) ON CONFLICT DO NOTHING`,
       [
         retraction.id,
         retraction.sourceId,
@@ -121,6 +149,7 @@ export class RetractionStore {
         retraction.events,
         retraction.profiles,
         retraction.createdAt,
+        retraction.erasureId,
       ],
     );
     return inserted > 0;
@@ -148,7 +177,7 @@ export class RetractionStore {
   /** Notes the events with these message ids as those of the retraction. */
   async chooseMessages(
     tx: Transaction,
-    { id, sourceId }: Pick<Retraction, 'id' | 'sourceId'>,
+    { id, sourceId }: { readonly id: Uuid; readonly sourceId: number },
     messageIds: readonly string[],
   ): Promise<void> {
     await tx.query(
@@ -180,6 +209,15 @@ export class RetractionStore {
     scope: Scope,
     { parts, afterId, limit, except }: AnchorsAsk,
   ): Promise<RetractedAnchor[]> {
+    if (scope.erasureId !== null) {
+      return db.query<RetractedAnchor>(
+        `SELECT a.anchor_id AS id, a.part, n.events FROM (
+           SELECT o.anchor_id, ${PART_OF_ANCHOR} AS part FROM (${ANCHORS_OF_ERASURE}) o WHERE o.anchor_id > $3
+         ) a CROSS JOIN LATERAL (SELECT count(*) AS events FROM event_log l WHERE l.anchor_id = a.anchor_id) n
+         WHERE a.part = ANY ($2::int2[]) AND a.anchor_id <> ALL ($5::uuid[]) ORDER BY a.anchor_id LIMIT $4`,
+        [scope.erasureId, parts, afterId, limit, except],
+      );
+    }
     return db.query<RetractedAnchor>(
       `SELECT a.anchor_id AS id, a.part, n.events FROM (
          SELECT DISTINCT ON (e.anchor_id) e.anchor_id, e.part FROM event_log e
@@ -205,7 +243,7 @@ export class RetractionStore {
     await tx.query(
       `DECLARE remaining_events NO SCROLL CURSOR FOR
        SELECT a.id AS anchor_id, ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
-         SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
+         SELECT ${EVENT_COLUMNS}, load_id, anchor_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
        ) e
        WHERE ${outOfScope(scope)}
          AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
@@ -219,6 +257,17 @@ export class RetractionStore {
     }
   }
 
+  /** Gives events of the log that name somebody who is erased other payloads. */
+  async rewrite(tx: Transaction, { erasureId }: Scope, events: readonly RewrittenEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    await tx.query('UPDATE erasures SET rewritten = rewritten + $2 WHERE id = $1', [erasureId, events.length]);
+    await tx.query(
+      `UPDATE event_log l SET payload = r.payload FROM unnest($1::int8[], $2::bytea[]) AS r (pos, payload)
+       WHERE l.pos = r.pos`,
+      [int8Array(events, (e) => e.pos), byteaArray(events, (e) => e.payload)],
+    );
+  }
+
   /** Takes the events of it that hang on these anchors out of the log; the number of them. */
   async remove(tx: Transaction, scope: Scope, anchorIds: readonly Uuid[], nowMs: number): Promise<number> {
     const rows = await tx.query<{ pos: number }>(
@@ -226,11 +275,14 @@ export class RetractionStore {
       [scopeId(scope), anchorIds],
     );
     const positions = rows.map(({ pos }) => pos);
-    await tx.query(
-      `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE pos = ANY ($1::int8[]) AND state = 'open'`,
-      [positions, nowMs],
-    );
-    if (scope.loadId === null) {
+    if (scope.erasureId !== null) await tx.query('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [positions]);
+    else {
+      await tx.query(
+        `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE pos = ANY ($1::int8[]) AND state = 'open'`,
+        [positions, nowMs],
+      );
+    }
+    if (scope.loadId === null && scope.erasureId === null) {
       await tx.query('DELETE FROM retracted_events WHERE retraction_id = $1 AND pos = ANY ($2::int8[])', [
         scope.id,
         positions,
@@ -245,7 +297,8 @@ export class RetractionStore {
 
   /** Ends it, and the revert of its load, unless events of it are left; whether it has ended. */
   async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<boolean> {
-    const [left] = await tx.query(`SELECT FROM event_log e WHERE ${inScope(scope)} LIMIT 1`, [scopeId(scope)]);
+    const remains = scope.erasureId === null ? `SELECT FROM event_log e WHERE ${inScope(scope)}` : ANCHORS_OF_ERASURE;
+    const [left] = await tx.query(`${remains} LIMIT 1`, [scopeId(scope)]);
     if (left !== undefined) return false;
     await tx.query(
       `UPDATE retractions SET status = 'done', finished_at = $2, reason = NULL WHERE id = $1 AND status = 'running'`,

@@ -88,6 +88,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
       sourceId: context.sourceId,
       dedupeId: dedupeIdOf(context.sourceId, messageId),
       anchorId: anchor.id,
+      identifiers: resolved.identifiers,
       occurredAt,
       rulesVersion: context.policy.rulesVersion,
       historical: context.historical,

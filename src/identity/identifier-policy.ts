@@ -47,6 +47,12 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     this.#orderedFrom = cacheEntries / 2;
   }
 
+  /** Forgets what it has seen so far. */
+  forget(): void {
+    this.#cache.clear();
+    this.#phones.forget();
+  }
+
   resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers {
     const [only] = raw;
     if (only === undefined) return NONE;

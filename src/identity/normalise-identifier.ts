@@ -101,6 +101,10 @@ export class PhoneParser {
     this.#options = { extract: false, defaultCountry: defaultRegion };
   }
 
+  forget(): void {
+    this.#cache.clear();
+  }
+
   parse(raw: string): Normalised {
     const text = raw.trim();
     if (text.length > MAX_PHONE_LENGTH) return TOO_LONG;

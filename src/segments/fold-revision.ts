@@ -30,8 +30,8 @@ export interface RevisionStep {
   /** Every profile that the rest names. */
   readonly involved: readonly Uuid[];
   readonly anchors: readonly RebuiltAnchor[];
-  /** What the feed says of it: that events were taken back, or that profiles were merged and taken apart. */
-  readonly cause: 'revert' | 'identity';
+  /** What the feed says of it: that events were taken back, that somebody was erased, that profiles were merged or split. */
+  readonly cause: 'revert' | 'erasure' | 'identity';
   /** Identifiers that stand for another profile than before; to null: for nobody. */
   readonly moves: readonly { readonly identifierId: Uuid; readonly from: Uuid; readonly to: Uuid | null }[];
   /** Profiles that ended and live on as part of another. */
@@ -77,14 +77,12 @@ export async function foldRevision(
   return [...due.flatMap(({ out }) => out), ...ended, ...evaluated.flatMap(({ out }) => out)];
 }
 
-const REVERT: ChangeCause = { kind: 'revert', pos: null };
-
 /**
  * By profile: a merge where it ended or took in one that did, else an unmerge, each with the other profile. Of several
  * others the one with the least id is named.
  */
 function causesOf({ cause, moves, merged }: RevisionStep): (profileId: Uuid) => ChangeCause {
-  if (cause === 'revert') return () => REVERT;
+  if (cause !== 'identity') return () => ({ kind: cause, pos: null });
   const causes = new Map<Uuid, ChangeCause>();
   const note = (profileId: Uuid, kind: 'merge' | 'unmerge', other: Uuid): void => {
     const known = causes.get(profileId);

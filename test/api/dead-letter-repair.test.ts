@@ -144,7 +144,15 @@ describe('a dead letter', () => {
       groupId: null,
     });
     const dedupeId = hashId('dedupe', '1', 'm1');
-    const event = { sourceId: 1, dedupeId, anchorId, occurredAt: START_MS - 1, rulesVersion: 1, historical: true };
+    const event = {
+      sourceId: 1,
+      dedupeId,
+      anchorId,
+      identifiers: [],
+      occurredAt: START_MS - 1,
+      rulesVersion: 1,
+      historical: true,
+    };
     await world.engine.log.append([{ ...event, payload }]);
     await world.drain();
     const [letter] = await letters();

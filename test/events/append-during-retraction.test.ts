@@ -83,6 +83,7 @@ describe('an event with the message id of one that is being taken back', () => {
       sourceId: 1,
       dedupeId: hashId(messageId),
       anchorId: hashId('ann'),
+      identifiers: [],
       occurredAt: world.clock.now(),
       rulesVersion: 1,
       historical: true,

@@ -193,6 +193,7 @@ describe('a delivery that comes while the log cannot write all that arrives', ()
       sourceId: 1,
       dedupeId: hashId('one'),
       anchorId: hashId('one'),
+      identifiers: [],
       occurredAt: world.clock.now(),
       rulesVersion: 1,
       historical: true,

@@ -37,6 +37,7 @@ describe('an event that makes the pipeline throw', () => {
         sourceId: 1,
         dedupeId: hashId('dedupe', 'nobody'),
         anchorId,
+        identifiers: [],
         occurredAt: START_MS,
         rulesVersion: 1,
         historical: false,

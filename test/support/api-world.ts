@@ -146,6 +146,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     accept: engine.accept,
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),
     retractions: engine.retractions,
+    erasures: engine.erasures,
     sources,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,

@@ -31,6 +31,7 @@ export function aPreparedEvent(spec: PreparedEventSpec): PreparedEvent {
     sourceId,
     dedupeId: hashId('dedupe', String(sourceId), messageId),
     anchorId: id,
+    identifiers: [{ id, ns: 'user_id', value: user }],
     occurredAt,
     rulesVersion: 1,
     historical: false,

@@ -1,8 +1,13 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
 import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { BatchResult } from '../../src/pipeline.js';
 import { ManualClock } from '../../src/platform/clock.js';
+import { RootSecret } from '../../src/platform/installation-secret.js';
 import type { Database } from '../../src/platform/postgres.js';
 import { MemoryOnlineStore } from '../../src/profiles/online-store.memory.js';
 import { PlanWatch } from '../../src/plans/plan-watch.js';
@@ -74,6 +79,9 @@ export interface World {
   readonly engine: Engine;
   readonly store: OpenStore;
   readonly batches: BatchResult[];
+  readonly secret: RootSecret;
+  /** The file that erasures are recorded in. */
+  readonly ledgerPath: string;
   /** The tracking plans in force, as of the last `refresh`. */
   readonly plans: PlanWatch;
   /** Another worker process on the same database. */
@@ -101,6 +109,8 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const store = new OpenStore(clock);
   const batches: BatchResult[] = [];
   const engines: Engine[] = [];
+  const secret = new RootSecret(Buffer.from('the secret of a test, of thirty-two characters'));
+  const ledgerPath = join(tmpdir(), `weft-erasures-${randomBytes(6).toString('hex')}.jsonl`);
   const plans = new PlanWatch({
     db: test.database,
     onError: (error) => {
@@ -119,6 +129,13 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       onlineStoreIsShared: options.sharedStore !== undefined,
       observers: { ...rethrowing, ...options.observers },
       plans,
+      erasing: {
+        secret,
+        ledgerPath,
+        onError: (error) => {
+          throw error as Error;
+        },
+      },
       onCommitted: (batch) => {
         batches.push(batch);
         options.onCommitted?.(batch);
@@ -138,6 +155,8 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
     engine,
     store,
     batches,
+    secret,
+    ledgerPath,
     plans,
     another: async (limits) => build(await test.connect({ entities }), limits),
     engineOn: build,
@@ -169,6 +188,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         await each.scorer.close();
       }
       await test.drop();
+      await rm(ledgerPath, { force: true });
     },
   };
   return world;

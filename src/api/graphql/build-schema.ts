@@ -8,6 +8,7 @@ import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
+import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
@@ -47,6 +48,7 @@ export function buildApiSchema(): GraphQLSchema {
       WebhookResolver,
       EdgeResolver,
       DocumentResolver,
+      ErasureResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.

@@ -13,6 +13,7 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
   { receivedAt: 'integer', id: 'integer' },
 );
 export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
+export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 /** How far the log has to be applied; what the tracking API calls a token. */

@@ -1,0 +1,105 @@
+import { Arg, Authorized, Ctx, ID, Int, Mutation, Query, Resolver } from 'type-graphql';
+import { WeftError } from '../../platform/errors.js';
+import type { Erasure } from '../../privacy/erasure.model.js';
+import type { ErasureTarget } from '../../privacy/erasure.service.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connection,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { cursorId, ERASURE_CURSOR } from './cursors.js';
+import { EraseProfileInput, ErasureConnection, ErasureReceiptType, SuppressionLifted } from './erasure.types.js';
+import { resultUnion } from './failure.types.js';
+import { IdentifierInput } from './profile.types.js';
+
+const Erased = resultUnion<Erasure>('EraseProfileResult', { type: ErasureReceiptType, name: 'ErasureReceipt' }, [
+  'NotFound',
+  'BadRequest',
+]);
+const Lifted = resultUnion<SuppressionLifted>(
+  'LiftSuppressionResult',
+  { type: SuppressionLifted, name: 'SuppressionLifted' },
+  ['NotFound', 'BadRequest'],
+);
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+@Resolver()
+export class ErasureResolver {
+  @Authorized('admin')
+  @Query(() => ErasureReceiptType, { nullable: true, description: 'One erasure; null: there is none with this id.' })
+  async erasureReceipt(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('id', () => ID, { description: 'Its id, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
+  ): Promise<Erasure | null> {
+    reads.countSingleRead('erasureReceipt');
+    return UUID.test(id) ? services.erasures.find(id) : null;
+  }
+
+  @Authorized('admin')
+  @Query(() => ErasureConnection, { description: 'Erasures, the newest first.' })
+  async erasureReceipts(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<ErasureReceiptType>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('erasureReceipts');
+    const place = typeof after === 'string' ? ERASURE_CURSOR.decode(after) : null;
+    const before = place === null ? null : { requestedAt: place.requestedAt, id: cursorId(place.id) };
+    const erasures = await services.erasures.page(before, limit + 1);
+    const edges = erasures.map((node) => ({
+      cursor: ERASURE_CURSOR.encode({ requestedAt: node.requestedAt, id: node.id }),
+      node,
+    }));
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Erased.type, {
+    description:
+      'Erases a person for good: every event of theirs, and everything that came of it. From the answer on nothing more of them is accepted; workers do the rest, mostly within seconds: ask `erasureReceipt` until it is `LOGICAL`. Asked again meanwhile, the same receipt.',
+  })
+  eraseProfile(
+    @Ctx() { services, principal }: ApiContext,
+    @Arg('input', () => EraseProfileInput, { description: 'Whom, and why.' }) input: EraseProfileInput,
+  ): Promise<unknown> {
+    const actor = 'name' in principal && typeof principal.name === 'string' ? principal.name : principal.id;
+    return Erased.attempt(() => services.erasures.request(targetOf(input), { reason: input.reason, actor }));
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Lifted.type, {
+    description:
+      'Lets an identifier of somebody who was erased be accepted again, as where they become a customer anew. What was erased stays so.',
+  })
+  liftSuppression(
+    @Ctx() { services }: ApiContext,
+    @Arg('identifier', () => IdentifierInput, { description: 'The identifier, as events carry it.' })
+    { namespace, value }: IdentifierInput,
+  ): Promise<unknown> {
+    return Lifted.attempt(async () => {
+      await services.erasures.unsuppress({ ns: namespace, value });
+      return { namespace };
+    });
+  }
+}
+
+function targetOf({ profile, identifier }: EraseProfileInput): ErasureTarget {
+  if (typeof profile === 'string' && (identifier === null || identifier === undefined)) {
+    if (UUID.test(profile)) return { profileId: profile };
+    throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'input.profile', hint: 'an id is a UUID' });
+  }
+  if ((profile === null || profile === undefined) && identifier !== null && identifier !== undefined) {
+    return { identifier: { ns: identifier.namespace, value: identifier.value } };
+  }
+  throw new WeftError('BAD_REQUEST', 'whom to erase is not said once', {
+    where: 'input',
+    hint: 'give either profile or identifier',
+  });
+}

@@ -1,0 +1,90 @@
+import { Field, Float, ID, InputType, ObjectType } from 'type-graphql';
+import { ERASURE_STATUSES, type Erasure, type ErasureStatus } from '../../privacy/erasure.model.js';
+import { connectionTypes } from './connection.types.js';
+import { enumOf } from './enums.js';
+import { IdentifierInput } from './profile.types.js';
+import { DateTime } from './scalars.js';
+
+const ErasureStatusType = enumOf('ErasureStatus', 'Where an erasure stands.', ERASURE_STATUSES, {
+  waiting: 'What was accepted before it is applied first. Nothing more of the person is accepted.',
+  running: 'Workers take back everything that came of the person.',
+  logical: 'No answer, copy or feed has the person in it, and nothing new will.',
+  physical: 'Neither have the files of the database, nor its backups.',
+  failed: 'It could not be brought to an end, and the log of the workers says why. Ask for it again.',
+});
+
+@ObjectType('ErasureReceipt', {
+  simpleResolvers: true,
+  description: 'That a person was erased, or is being. It names nobody.',
+})
+export class ErasureReceiptType implements Erasure {
+  @Field(() => ID, { description: 'What `erasureReceipt` asks by, as `01900000-0000-7000-8000-000000000000`.' })
+  id!: string;
+
+  @Field(() => ID, {
+    description:
+      'The id that the profile had. The feed keeps it, so that receivers know whom to delete; it is of nobody.',
+  })
+  profileId!: string;
+
+  @Field(() => String, { description: 'Why, as whoever asked for it said.' })
+  reason!: string;
+
+  @Field(() => String, {
+    description: 'Who asked for it: the name of a key, the id of a person, a user of the command.',
+  })
+  actor!: string;
+
+  @Field(() => ErasureStatusType, { description: 'Where it stands.' })
+  status!: ErasureStatus;
+
+  @Field(() => Float, { description: 'Events that were deleted from the log.' })
+  events!: number;
+
+  @Field(() => Float, { description: 'Events of others that named the person and do no more.' })
+  rewritten!: number;
+
+  @Field(() => Float, { description: 'Dead letters that named the person and are deleted.' })
+  letters!: number;
+
+  @Field(() => Float, { description: 'Kept deliveries of webhooks that named the person and are deleted.' })
+  deliveries!: number;
+
+  @Field(() => DateTime, { description: 'Since when nothing of the person is accepted any more.' })
+  requestedAt!: number;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it was `LOGICAL`; null before.' })
+  logicalAt!: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When the tables were written anew; null before.' })
+  compactedAt!: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it was `PHYSICAL`; null before.' })
+  physicalAt!: number | null;
+}
+
+export const ErasureConnection = connectionTypes<ErasureReceiptType>(ErasureReceiptType, 'ErasureReceipt');
+
+@InputType('EraseProfileInput', { description: 'Whom to erase: give `profile` or `identifier`.' })
+export class EraseProfileInput {
+  @Field(() => ID, { nullable: true, description: 'Id of the profile, or one that it had before a merge.' })
+  profile?: string | null;
+
+  @Field(() => IdentifierInput, { nullable: true, description: 'Anything that the person is known by.' })
+  identifier?: IdentifierInput | null;
+
+  @Field(() => String, {
+    description:
+      'Why, at most 500 characters, such as `asked by letter, case 4711`. It is kept, so it should name nobody.',
+  })
+  reason!: string;
+}
+
+@ObjectType('SuppressionLifted', {
+  simpleResolvers: true,
+  description: 'Events with the identifier are accepted again.',
+})
+export class SuppressionLifted {
+  @Field(() => String, { description: 'The namespace of the identifier, such as `email`.' })
+  namespace!: string;
+}

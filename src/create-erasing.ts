@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ErasureChore } from './erasure-chore.js';
+import { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
+import type { RetractionStore } from './events/retraction.store.js';
+import type { CachedIdentifierPolicy } from './identity/identifier-policy.js';
+import type { Clock } from './platform/clock.js';
+import { IdentityErasureStore } from './identity/identity-erasure.store.js';
+import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
+import type { Database } from './platform/postgres.js';
+import { ErasureLedger } from './privacy/erasure-ledger.js';
+import { ErasureService } from './privacy/erasure.service.js';
+import { ErasureStore } from './privacy/erasure.store.js';
+import { SuppressionList } from './privacy/suppression-list.js';
+import { ProfileReader } from './profiles/profile.reader.js';
+import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
+
+/** What erasing people needs. */
+export interface ErasingOptions {
+  readonly secret: InstallationSecret;
+  /** The file that the ledger of erasures is in. */
+  readonly ledgerPath: string;
+  /** The list of those who must not come back could not be read; it is tried again. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Where nobody can be erased, for there is no secret. */
+export const NO_ERASING: ErasingOptions = { secret: NO_SECRET, ledgerPath: '', onError: () => undefined };
+
+export interface ErasingParts extends ErasingOptions {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly policy: CachedIdentifierPolicy;
+  readonly retractions: RetractionStore;
+  /** Told when there are events to be taken back. */
+  readonly onRetraction: () => void;
+  readonly wakeWorker: () => void;
+}
+
+export interface Erasing {
+  readonly service: ErasureService;
+  readonly chore: ErasureChore;
+}
+
+/** Those who were erased, as the way in asks for them. */
+export function createSuppressions(
+  { secret, onError }: ErasingOptions,
+  { db, policy }: Pick<ErasingParts, 'db' | 'policy'>,
+): SuppressionList {
+  // What is remembered of raw identifiers is remembered of those who are erased, too.
+  const onChanged = (): void => {
+    policy.forget();
+  };
+  return new SuppressionList({ db, secret, policy, onChanged, onError });
+}
+
+/** Wires what erases people. */
+export function createErasing(parts: ErasingParts): Erasing {
+  const { secret, ledgerPath, wakeWorker } = parts;
+  const profiles = new ProfileReader();
+  const store = new ErasureStore();
+  const chore = new ErasureChore({
+    ...parts,
+    profiles,
+    erasures: store,
+    letters: new DeadLetterErasureStore(),
+    deliveries: new DeliveryEraser(secret),
+    decisions: new IdentityErasureStore(),
+    ledger: new ErasureLedger(ledgerPath),
+  });
+  const service = new ErasureService({
+    ...parts,
+    profiles,
+    store,
+    onRequested: () => {
+      chore.wake();
+      wakeWorker();
+    },
+    sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
+  });
+  return { service, chore };
+}

@@ -1,0 +1,156 @@
+import { readAppliedPos } from './events/applied-log.reader.js';
+import type { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
+import type { IdentifierPolicy } from './events/event.model.js';
+import type { RetractionStore } from './events/retraction.store.js';
+import type { IdentityErasureStore } from './identity/identity-erasure.store.js';
+import type { Clock } from './platform/clock.js';
+import { newId, type Uuid } from './platform/ids.js';
+import type { InstallationSecret } from './platform/installation-secret.js';
+import type { Database } from './platform/postgres.js';
+import type { ErasureLedger } from './privacy/erasure-ledger.js';
+import type { ErasureStore, OpenErasure } from './privacy/erasure.store.js';
+import { PersonMatcher } from './privacy/person-matcher.js';
+import { SuppressionHash } from './privacy/suppression-list.js';
+import type { ProfileReader } from './profiles/profile.reader.js';
+import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
+
+export interface ErasureChoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly secret: InstallationSecret;
+  readonly policy: IdentifierPolicy;
+  readonly profiles: ProfileReader;
+  readonly erasures: ErasureStore;
+  readonly retractions: RetractionStore;
+  readonly letters: DeadLetterErasureStore;
+  readonly deliveries: DeliveryEraser;
+  readonly decisions: IdentityErasureStore;
+  readonly ledger: ErasureLedger;
+  /** There are events to be taken back. */
+  readonly onRetraction: () => void;
+}
+
+/** Least time between two looks for erasures where there was none, or where one has to wait. */
+const LOOK_MS = 1_000;
+const LETTERS_PER_PAGE = 500;
+
+/** Where the look through dead letters and deliveries stands. */
+interface Sweep {
+  readonly erasureId: Uuid;
+  letterId: number;
+  deliveryId: number;
+}
+
+/**
+ * Erases people, step by step, between batches.
+ *
+ * 1. Once everything is applied that was accepted before the person was put on the list of those who must not come back,
+ *    all that they are known by is collected anew: events on their way may have added to it. What is new goes on the list,
+ *    and it is waited again. So in the end nothing is in the log, and nothing comes, that is not collected.
+ * 2. The ledger outside the database has the erasure before anything is taken away.
+ * 3. Events are taken back by the engine that takes back loads (`retraction-chore.ts`): those that hang on the person are
+ *    deleted, those of others that name the person are rewritten without them.
+ * 4. Dead letters and deliveries of webhooks are looked through page by page, and those that name the person are deleted.
+ * 5. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
+ *    forgotten with it, and it begins anew.
+ */
+export class ErasureChore {
+  readonly #parts: ErasureChoreParts;
+  #lookAt = Number.NEGATIVE_INFINITY;
+  #sweep: Sweep | null = null;
+
+  constructor(parts: ErasureChoreParts) {
+    this.#parts = parts;
+  }
+
+  /** There is something to do that the last look did not show. */
+  wake(): void {
+    this.#lookAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whom an erasure is of. */
+  async personOf(erasureId: Uuid): Promise<PersonMatcher> {
+    const { db, erasures, policy } = this.#parts;
+    return new PersonMatcher(policy, await erasures.subjects(db, erasureId));
+  }
+
+  /** One step; false if there is nothing to do now. */
+  async runOne(): Promise<boolean> {
+    const { db, clock, erasures } = this.#parts;
+    const now = clock.now();
+    if (now < this.#lookAt) return false;
+    const erasure = await erasures.next(db);
+    const isBusy =
+      erasure !== null && (await (erasure.status === 'waiting' ? this.#begin(erasure) : this.#goOn(erasure)));
+    if (!isBusy) this.#lookAt = now + LOOK_MS;
+    return isBusy;
+  }
+
+  async #begin(erasure: OpenErasure): Promise<boolean> {
+    const { db, clock, secret, profiles, erasures, retractions, ledger, onRetraction } = this.#parts;
+    const { id, profileId, barrierPos, requestedAt, reason, actor } = erasure;
+    if ((await readAppliedPos(db)) < barrierPos) return false;
+    const hash = new SuppressionHash(secret);
+    const hasMore = await db.transaction(async (tx) => {
+      const survivor = (await profiles.survivors(tx, [profileId])).get(profileId);
+      const found = survivor === undefined ? [] : await erasures.collect(tx, id, [survivor]);
+      if (found.length > 0) await erasures.setBarrier(tx, id, await erasures.suppress(tx, hash, found, clock.now()));
+      return found.length > 0;
+    });
+    if (hasMore) return true;
+    const subjects = await erasures.subjects(db, id);
+    const suppressed = subjects.map((subject) => ({ ns: subject.ns, hash: hash.of(subject.id) }));
+    await ledger.append({ erasureId: id, requestedAt, reason, actor, suppressed });
+    await db.transaction(async (tx) => {
+      if (!(await erasures.setStatus(tx, id, 'waiting', 'running'))) return;
+      const createdAt = clock.now();
+      const retraction = { id: newId(createdAt), sourceId: null, loadId: null, erasureId: id, createdAt };
+      const extent = await retractions.extent(tx, retraction);
+      await retractions.insert(tx, { ...retraction, ...extent });
+    });
+    onRetraction();
+    return true;
+  }
+
+  async #goOn(erasure: OpenErasure): Promise<boolean> {
+    const { db, clock, erasures, retractions, decisions } = this.#parts;
+    const retraction = await retractions.ofErasure(db, erasure.id);
+    if (retraction === null || retraction.status === 'running') return false;
+    if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
+    if (await this.#sweepOn(erasure.id)) return true;
+    await erasures.forgetSamples(db);
+    const subjects = await erasures.subjects(db, erasure.id);
+    const person = await this.personOf(erasure.id);
+    await db.transaction(async (tx) => {
+      await decisions.forget(tx, subjects, (text) => person.isNamedIn(text));
+      await erasures.finish(tx, erasure.id, retraction.removed, clock.now());
+    });
+    return true;
+  }
+
+  /** A page of letters, or one of deliveries; false once there are no more. */
+  async #sweepOn(erasureId: Uuid): Promise<boolean> {
+    const { db, erasures, letters, deliveries } = this.#parts;
+    if (this.#sweep?.erasureId !== erasureId) this.#sweep = { erasureId, letterId: 0, deliveryId: 0 };
+    const sweep = this.#sweep;
+    const person = await this.personOf(erasureId);
+    const page = await letters.page(db, sweep.letterId, LETTERS_PER_PAGE);
+    const last = page.at(-1);
+    if (last !== undefined) {
+      const theirs = page.filter(({ text, notes }) => person.isNamedIn(text) || person.isNamedIn(notes));
+      if (theirs.length > 0) {
+        await db.transaction(async (tx) => {
+          await letters.remove(tx, theirs);
+          await erasures.count(tx, erasureId, { letters: theirs.length });
+        });
+      }
+      sweep.letterId = last.id;
+      return true;
+    }
+    const looked = await deliveries.remove(db, sweep.deliveryId, (text) => person.isNamedIn(text));
+    if (looked === null) return false;
+    if (looked.removed > 0) await erasures.count(db, erasureId, { deliveries: looked.removed });
+    sweep.deliveryId = looked.lastId;
+    return true;
+  }
+}

@@ -1,0 +1,44 @@
+import type { Uuid } from '../platform/ids.js';
+
+/**
+ * Where an erasure stands. `waiting`: for what was accepted before it; `running`: workers take everything back;
+ * `logical`: nothing that Weft answers, keeps in memory or writes from now on has the person in it; `physical`: neither
+ * have the files of the database, its log of writes and its backups; `failed`: given up until somebody asks again.
+ */
+export const ERASURE_STATUSES = ['waiting', 'running', 'logical', 'physical', 'failed'] as const;
+export type ErasureStatus = (typeof ERASURE_STATUSES)[number];
+
+/** A person who was erased, or is being: the receipt. Names nobody. */
+export interface Erasure {
+  readonly id: Uuid;
+  /** The id that the profile had; once it is done, of nobody. */
+  readonly profileId: Uuid;
+  /** Why, as whoever asked for it said. */
+  readonly reason: string;
+  /** Who asked for it. */
+  readonly actor: string;
+  readonly status: ErasureStatus;
+  /** Events that were taken out of the log. */
+  readonly events: number;
+  /** Events of others that named the person, and do no more. */
+  readonly rewritten: number;
+  /** Dead letters that were deleted. */
+  readonly letters: number;
+  /** Deliveries of webhooks that were deleted. */
+  readonly deliveries: number;
+  /** ms */
+  readonly requestedAt: number;
+  /** ms; null before. */
+  readonly logicalAt: number | null;
+  /** When the tables were written anew, ms; null before. */
+  readonly compactedAt: number | null;
+  /** ms; null before. */
+  readonly physicalAt: number | null;
+}
+
+/** Of a reason, in UTF-16 units. */
+export const MAX_REASON_LENGTH = 500;
+
+export function isUnderWay({ status }: Pick<Erasure, 'status'>): boolean {
+  return status === 'waiting' || status === 'running';
+}

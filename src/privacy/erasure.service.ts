@@ -1,0 +1,193 @@
+import type { RawIdentifier, IdentifierPolicy } from '../events/event.model.js';
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import { newId, type Uuid } from '../platform/ids.js';
+import type { InstallationSecret } from '../platform/installation-secret.js';
+import type { Database } from '../platform/postgres.js';
+import type { ProfileReader } from '../profiles/profile.reader.js';
+import type { ErasureLedger, LedgerEntry } from './erasure-ledger.js';
+import { isUnderWay, MAX_REASON_LENGTH, type Erasure } from './erasure.model.js';
+import type { ErasurePlace, ErasureStore } from './erasure.store.js';
+import { SuppressionHash } from './suppression-list.js';
+
+export interface ErasureDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly secret: InstallationSecret;
+  readonly policy: IdentifierPolicy;
+  readonly profiles: ProfileReader;
+  readonly store: ErasureStore;
+  /** Told of each that there is to do. */
+  readonly onRequested: () => void;
+  /** Rejects when the signal is aborted. */
+  readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+}
+
+/** Whom to erase: by the id of their profile, or by anything that they are known by. */
+export type ErasureTarget = { readonly profileId: Uuid } | { readonly identifier: RawIdentifier };
+
+export interface ErasureRequest {
+  /** Why: kept with the receipt, so without personal data. */
+  readonly reason: string;
+  /** Who asks. */
+  readonly actor: string;
+}
+
+export interface ReplayedLedger {
+  readonly entries: number;
+  /** Erasures that were begun anew, for the person was in the database again. */
+  readonly begun: readonly Erasure[];
+}
+
+const POLL_MS = 50;
+const IDENTIFIERS_PER_PAGE = 10_000;
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Erases people: whoever asks has a receipt once it is on record that the person must be gone, and workers do it. From
+ * that moment nothing more is accepted of them.
+ */
+export class ErasureService {
+  constructor(private readonly deps: ErasureDependencies) {}
+
+  /**
+   * The receipt; asked again while it is under way, the same.
+   * @throws WeftError NOT_FOUND; BAD_REQUEST; NOT_CONFIGURED where the installation has no secret
+   */
+  async request(target: ErasureTarget, { reason, actor }: ErasureRequest): Promise<Erasure> {
+    const { db, clock, secret, profiles, store } = this.deps;
+    if (reason.length > MAX_REASON_LENGTH) {
+      throw new WeftError('BAD_REQUEST', `the reason is longer than ${String(MAX_REASON_LENGTH)} characters`, {
+        where: 'reason',
+        hint: 'shorten it; it should name nobody',
+      });
+    }
+    const hash = new SuppressionHash(secret);
+    const asked = await this.#profileOf(target);
+    const requestedAt = clock.now();
+    const erasure = await db.transaction(async (tx) => {
+      const profileId = (await profiles.survivors(tx, [asked])).get(asked);
+      if (profileId === undefined) throw noSuchProfile();
+      // Of two who ask at once, one comes second and finds the first one's.
+      await profiles.lock(tx, [profileId]);
+      const standing = await store.underWay(tx, profileId);
+      if (standing !== null) return standing;
+      const id = newId(requestedAt);
+      await store.insert(tx, { id, profileId, reason, actor, requestedAt });
+      const subjects = await store.collect(tx, id, [profileId]);
+      await store.setBarrier(tx, id, await store.suppress(tx, hash, subjects, requestedAt));
+      return found(await store.find(tx, id));
+    });
+    this.deps.onRequested();
+    return erasure;
+  }
+
+  async find(id: Uuid): Promise<Erasure | null> {
+    return this.deps.store.find(this.deps.db, id);
+  }
+
+  async page(before: ErasurePlace | null, limit: number): Promise<Erasure[]> {
+    return this.deps.store.page(this.deps.db, before, limit);
+  }
+
+  /**
+   * Resolves once nothing answers with the person any more; rejects when the signal is aborted, and goes on all the same.
+   * @throws WeftError NOT_FOUND; CONFLICT where it failed again and again
+   */
+  async done(id: Uuid, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Erasure> {
+    for (;;) {
+      const erasure = await this.find(id);
+      if (erasure === null) throw new WeftError('NOT_FOUND', 'there is no such erasure', { where: id });
+      if (erasure.status === 'failed') {
+        throw new WeftError('CONFLICT', 'the erasure could not be brought to an end', {
+          where: id,
+          hint: 'the worker says why in its log; ask for the erasure again once that is mended',
+        });
+      }
+      if (!isUnderWay(erasure)) return erasure;
+      await this.deps.sleep(POLL_MS, signal);
+    }
+  }
+
+  /**
+   * Lets an identifier of somebody who was erased be accepted again.
+   * @throws WeftError NOT_FOUND where it is not on the list; BAD_REQUEST
+   */
+  async unsuppress(identifier: RawIdentifier): Promise<void> {
+    const { db, secret, store } = this.deps;
+    const hash = new SuppressionHash(secret).of(this.#identifierId(identifier));
+    const isLifted = await db.transaction((tx) => store.lift(tx, hash));
+    if (!isLifted) throw new WeftError('NOT_FOUND', 'this identifier is not suppressed', { where: 'identifier' });
+  }
+
+  /** Erases everybody in the ledger who is in the database again, as after a backup was restored. */
+  async replay(ledger: ErasureLedger, actor: string): Promise<ReplayedLedger> {
+    const { db, clock, store } = this.deps;
+    const entries = await ledger.read();
+    const suppressed = entries.flatMap((entry) => entry.suppressed);
+    if (suppressed.length > 0) {
+      await db.transaction((tx) => store.suppressHashes(tx, suppressed, clock.now()));
+    }
+    const begun: Erasure[] = [];
+    for await (const { profileId, entry } of this.#stillKnown(entries)) {
+      const receipt = await this.request(
+        { profileId },
+        { reason: `again: ${entry.reason}`.slice(0, MAX_REASON_LENGTH), actor },
+      );
+      if (begun.every(({ id }) => id !== receipt.id)) begun.push(receipt);
+    }
+    return { entries: entries.length, begun };
+  }
+
+  async *#stillKnown(entries: readonly LedgerEntry[]): AsyncGenerator<{ profileId: Uuid; entry: LedgerEntry }> {
+    const { db, secret } = this.deps;
+    const hash = new SuppressionHash(secret);
+    const entryOf = new Map(
+      entries.flatMap((entry) => entry.suppressed.map((each) => [each.hash.toString('latin1'), entry] as const)),
+    );
+    for (let afterId = LEAST_ID; ;) {
+      const rows = await db.query<{ id: Uuid; profileId: Uuid }>(
+        'SELECT id, profile_id AS "profileId" FROM identifiers WHERE id > $1 ORDER BY id LIMIT $2',
+        [afterId, IDENTIFIERS_PER_PAGE],
+      );
+      for (const { id, profileId } of rows) {
+        const entry = entryOf.get(hash.of(id).toString('latin1'));
+        if (entry !== undefined) yield { profileId, entry };
+      }
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      afterId = last.id;
+    }
+  }
+
+  async #profileOf(target: ErasureTarget): Promise<Uuid> {
+    if ('profileId' in target) return target.profileId;
+    const { db, profiles } = this.deps;
+    const id = this.#identifierId(target.identifier);
+    const profileId = (await profiles.byIdentifiers(db, [id])).get(id);
+    if (profileId === undefined) throw noSuchProfile();
+    return profileId;
+  }
+
+  #identifierId(raw: RawIdentifier): Uuid {
+    const { identifiers, dropped } = this.deps.policy.resolve([raw]);
+    const [identifier] = identifiers;
+    if (identifier !== undefined) return identifier.id;
+    throw new WeftError('BAD_REQUEST', `the identifier is ${dropped[0]?.reason.replaceAll('_', ' ') ?? 'of no use'}`, {
+      where: 'identifier',
+      hint: 'give namespace and value as an event would, such as email and anna@example.com',
+    });
+  }
+}
+
+function found(erasure: Erasure | null): Erasure {
+  if (erasure === null) throw new Error('an erasure that was written is not there');
+  return erasure;
+}
+
+function noSuchProfile(): WeftError {
+  return new WeftError('NOT_FOUND', 'there is no such profile', {
+    where: 'profile',
+    hint: 'name one by its id, or by an identifier that events have carried',
+  });
+}

@@ -1,0 +1,164 @@
+import type { Identifier } from '../events/event.model.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import type { Erasure, ErasureStatus } from './erasure.model.js';
+import type { SuppressionHash } from './suppression-list.js';
+
+const FIELDS = `id, profile_id AS "profileId", reason, actor, status, events, rewritten, letters, deliveries,
+  requested_at AS "requestedAt", logical_at AS "logicalAt", compacted_at AS "compactedAt", physical_at AS "physicalAt"`;
+
+/** An erasure that workers are at. */
+export interface OpenErasure extends Erasure {
+  /** What was accepted up to here has to be applied before it goes on. */
+  readonly barrierPos: number;
+}
+
+export interface ErasurePlace {
+  readonly requestedAt: number;
+  readonly id: Uuid;
+}
+
+/** Rows of `erasures`, of whom they are, and of the list of those who must not come back. */
+export class ErasureStore {
+  async find(db: Queryable, id: Uuid): Promise<Erasure | null> {
+    const [row] = await db.query<Erasure>(`SELECT ${FIELDS} FROM erasures WHERE id = $1`, [id]);
+    return row ?? null;
+  }
+
+  /** The newest first, those before a place. */
+  async page(db: Queryable, before: ErasurePlace | null, limit: number): Promise<Erasure[]> {
+    return db.query<Erasure>(
+      `SELECT ${FIELDS} FROM erasures
+       WHERE $1::int8 IS NULL OR (requested_at, id) < ($1::int8, $2::uuid) ORDER BY requested_at DESC, id DESC LIMIT $3`,
+      [before?.requestedAt ?? null, before?.id ?? null, limit],
+    );
+  }
+
+  /** One of this profile that is under way; null if there is none. */
+  async underWay(db: Queryable, profileId: Uuid): Promise<Erasure | null> {
+    const [row] = await db.query<Erasure>(
+      `SELECT ${FIELDS} FROM erasures WHERE profile_id = $1 AND status IN ('waiting', 'running')`,
+      [profileId],
+    );
+    return row ?? null;
+  }
+
+  /** The eldest that workers have to go on with; null if there is none. */
+  async next(db: Queryable): Promise<OpenErasure | null> {
+    const { rows } = await db.run<OpenErasure>({
+      name: 'erasures_next',
+      text: `SELECT ${FIELDS}, barrier_pos AS "barrierPos" FROM erasures WHERE status IN ('waiting', 'running')
+             ORDER BY requested_at, id LIMIT 1`,
+      values: [],
+    });
+    return rows[0] ?? null;
+  }
+
+  async insert(tx: Transaction, erasure: Pick<Erasure, 'id' | 'profileId' | 'reason' | 'actor' | 'requestedAt'>) {
+    await tx.query(
+      `INSERT INTO erasures (id, profile_id, reason, actor, status, barrier_pos, requested_at)
+       VALUES ($1, $2, $3, $4, 'waiting', 0, $5)`,
+      [erasure.id, erasure.profileId, erasure.reason, erasure.actor, erasure.requestedAt],
+    );
+  }
+
+  /** Adds what the profile is known by now; those that are new. */
+  async collect(tx: Transaction, id: Uuid, profileIds: readonly Uuid[]): Promise<Identifier[]> {
+    return tx.query<Identifier>(
+      `INSERT INTO erasure_subjects (erasure_id, identifier_id, ns, value)
+       SELECT $1, i.id, i.ns, i.value FROM identifiers i WHERE i.profile_id = ANY ($2::uuid[])
+       ON CONFLICT DO NOTHING RETURNING identifier_id AS id, ns, value`,
+      [id, profileIds],
+    );
+  }
+
+  async subjects(db: Queryable, id: Uuid): Promise<Identifier[]> {
+    return db.query<Identifier>(
+      'SELECT identifier_id AS id, ns, value FROM erasure_subjects WHERE erasure_id = $1 ORDER BY identifier_id',
+      [id],
+    );
+  }
+
+  /**
+   * Puts identifiers on the list of those who must not come back. No event of them is appended after the transaction; what
+   * was before it is in the log at the position returned, or earlier.
+   */
+  async suppress(
+    tx: Transaction,
+    hash: SuppressionHash,
+    identifiers: readonly Pick<Identifier, 'id' | 'ns'>[],
+    nowMs: number,
+  ): Promise<number> {
+    return this.suppressHashes(
+      tx,
+      identifiers.map(({ id, ns }) => ({ hash: hash.of(id), ns })),
+      nowMs,
+    );
+  }
+
+  async suppressHashes(
+    tx: Transaction,
+    entries: readonly { readonly hash: Buffer; readonly ns: string }[],
+    nowMs: number,
+  ): Promise<number> {
+    await tx.query(
+      `INSERT INTO suppressions (hash, ns, created_at) SELECT hash, ns, $3 FROM unnest($1::bytea[], $2::text[]) AS t (hash, ns)
+       ON CONFLICT DO NOTHING`,
+      [entries.map(({ hash }) => hash), entries.map(({ ns }) => ns), nowMs],
+    );
+    const [head] = await tx.query<{ pos: number }>('UPDATE log_head SET suppressions = suppressions + 1 RETURNING pos');
+    if (head === undefined) throw new Error('log_head is empty');
+    return head.pos;
+  }
+
+  /** Takes one off the list again; false if it is not on it. */
+  async lift(tx: Transaction, hash: Buffer): Promise<boolean> {
+    const lifted = await tx.execute('DELETE FROM suppressions WHERE hash = $1', [hash]);
+    if (lifted > 0) await tx.query('UPDATE log_head SET suppressions = suppressions + 1');
+    return lifted > 0;
+  }
+
+  async setBarrier(tx: Transaction, id: Uuid, pos: number): Promise<void> {
+    await tx.query('UPDATE erasures SET barrier_pos = $2 WHERE id = $1', [id, pos]);
+  }
+
+  async setStatus(tx: Queryable, id: Uuid, from: ErasureStatus, to: ErasureStatus): Promise<boolean> {
+    const changed = await tx.execute('UPDATE erasures SET status = $3 WHERE id = $1 AND status = $2', [id, from, to]);
+    return changed > 0;
+  }
+
+  async count(tx: Queryable, id: Uuid, found: Partial<Pick<Erasure, 'letters' | 'deliveries'>>) {
+    await tx.query('UPDATE erasures SET letters = letters + $2, deliveries = deliveries + $3 WHERE id = $1', [
+      id,
+      found.letters ?? 0,
+      found.deliveries ?? 0,
+    ]);
+  }
+
+  /** Done, as far as anybody can ask: whom it was of is forgotten. */
+  async finish(tx: Transaction, id: Uuid, events: number, nowMs: number): Promise<boolean> {
+    const changed = await tx.execute(
+      `UPDATE erasures SET status = 'logical', events = $2, logical_at = $3 WHERE id = $1 AND status = 'running'`,
+      [id, events, nowMs],
+    );
+    if (changed > 0) await tx.query('DELETE FROM erasure_subjects WHERE erasure_id = $1', [id]);
+    return changed > 0;
+  }
+
+  /** Takes out of the samples of violations what is not in the log any more: their message ids may name somebody. */
+  async forgetSamples(db: Queryable): Promise<void> {
+    await db.query(
+      `UPDATE plan_violations v SET samples = ARRAY(
+         SELECT m FROM unnest(v.samples) AS m JOIN event_log e ON e.dedupe_id = ${DEDUPE_ID}
+       )
+       WHERE EXISTS (
+         SELECT FROM unnest(v.samples) AS m WHERE NOT EXISTS (SELECT FROM event_log e WHERE e.dedupe_id = ${DEDUPE_ID})
+       )`,
+    );
+  }
+}
+
+// As `dedupeIdOf` has it.
+const DEDUPE_ID = `encode(substring(sha256(
+  'dedupe'::bytea || '\\x00'::bytea || convert_to(v.source_id::text, 'UTF8') || '\\x00'::bytea || convert_to(m, 'UTF8')
+) FOR 16), 'hex')::uuid`;

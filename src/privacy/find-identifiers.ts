@@ -1,0 +1,43 @@
+import type { IdentifierPolicy } from '../events/event.model.js';
+import type { Uuid } from '../platform/ids.js';
+
+/** Values of one text that are looked at; what is beyond is not. */
+const MAX_VALUES = 5_000;
+
+/** Ids of all identifiers of these namespaces that the values of a JSON text could be, or the text where it is no JSON. */
+export function identifiersIn(text: string, policy: IdentifierPolicy, namespaces: readonly string[]): Uuid[] {
+  return valuesIn(text).flatMap((value) => identifiersOf(value, policy, namespaces));
+}
+
+/** Ids of the identifiers of these namespaces that a value could be. */
+export function identifiersOf(value: string, policy: IdentifierPolicy, namespaces: readonly string[]): Uuid[] {
+  return namespaces.flatMap((ns) => policy.resolve([{ ns, value }]).identifiers.map(({ id }) => id));
+}
+
+/** Every text and number of a JSON text, keys too; of a text that is no JSON, itself. */
+function valuesIn(text: string): string[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // Cut short, or never JSON: what stands in quotes, and the whole of it.
+    return [
+      text,
+      ...(text.match(/"(?:[^"\\]|\\.)*"/g) ?? []).slice(0, MAX_VALUES).map((quoted) => quoted.slice(1, -1)),
+    ];
+  }
+  const values: string[] = [];
+  const open: unknown[] = [json];
+  for (let value = open.pop(); value !== undefined && values.length < MAX_VALUES; value = open.pop()) {
+    if (typeof value === 'string') values.push(value);
+    else if (typeof value === 'number') values.push(String(value));
+    else if (Array.isArray(value)) open.push(...(value as unknown[]));
+    else if (typeof value === 'object' && value !== null) {
+      for (const [key, inner] of Object.entries(value)) {
+        values.push(key);
+        open.push(inner);
+      }
+    }
+  }
+  return values;
+}

@@ -1,0 +1,261 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { dedupeIdOf } from '../../src/events/event.model.js';
+import { hashId } from '../../src/platform/ids.js';
+import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
+import { aFeature } from '../support/a-feature.js';
+import { findTexts } from '../support/find-texts.js';
+import { knownOf, strays } from '../support/retraction-builders.js';
+import { aTrack, anIdentify, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+/*
+ * One person, whose every text is found nowhere else: she comes in by every door, is merged with visitors that she was
+ * before, and shares an address with somebody else.
+ */
+const ANNA = {
+  user_id: 'canary-user-51f3',
+  email: 'canary.mail.51f3@example.org',
+  anonymous_id: 'canary-cookie-51f3',
+  phone: '+14155550151',
+};
+const OLD_COOKIE = 'canary-oldcookie-51f3';
+const DECIDED_COOKIE = 'canary-decided-51f3';
+const SECRETS = [
+  DECIDED_COOKIE,
+  'canary-why-51f3',
+  ...Object.values(ANNA),
+  OLD_COOKIE,
+  'canary-name-51f3',
+  'canary-page-51f3',
+  'canary-message-51f3',
+  'canary-words-51f3',
+  'canary-agent-51f3',
+  'canary-group-51f3',
+  'canary-letter-51f3',
+];
+const IDS = [...Object.entries(ANNA), ['anonymous_id', OLD_COOKIE] as const].map(([ns, value]) => hashId(ns, value));
+const BOB = { user_id: 'bob' };
+
+describe('a person who is erased', () => {
+  const worlds: World[] = [];
+  let world: World;
+
+  beforeEach(async () => {
+    world = await newWorld();
+  });
+
+  afterEach(async () => {
+    await Promise.all(worlds.splice(0).map((each) => each.close()));
+  });
+
+  async function newWorld(): Promise<World> {
+    const created = await createWorld(START_MS, {
+      limits: { maxRetractionEvents: 3 },
+      observers: {
+        retrying: (error) => {
+          throw error as Error;
+        },
+      },
+    });
+    worlds.push(created);
+    await created.accept([], { source: 'web' });
+    await created.accept([], { source: 'crm' });
+    await created.defineFeatures([
+      aFeature('views', { events: ['view'], windowMs: HOUR_MS }),
+      aFeature('last_page', { aggregate: 'last', events: ['view'], value: 'properties.page', type: 'string' }),
+    ]);
+    await created.defineSegment('keen', 'count("view", "1h") >= 1');
+    await created.defineSegment('no_cart', '!performed("cart")');
+    await created.drain();
+    return created;
+  }
+
+  const hers = (): IncomingEvent[] => [
+    aTrack('view', { anonymous_id: OLD_COOKIE }, { properties: { page: 'canary-page-51f3' } }),
+    aTrack('view', { anonymous_id: ANNA.anonymous_id }, { messageId: 'canary-message-51f3' }),
+    anIdentify(ANNA, { name: 'canary-name-51f3', address: { of: ANNA.email } }),
+    anIdentify({ user_id: ANNA.user_id, anonymous_id: OLD_COOKIE }, { phone: ANNA.phone }),
+    aTrack('view', { user_id: ANNA.user_id }, { context: { userAgent: 'canary-agent-51f3' } }),
+    aTrack('mention', { user_id: ANNA.user_id }, { properties: { $private: { text: 'canary-words-51f3' } } }),
+    { type: 'group', identifiers: [{ ns: 'user_id', value: ANNA.user_id }], groupId: 'canary-group-51f3' },
+  ];
+  /** Bob gives her address for his, and cannot have it: she was there first. */
+  const bobs = (email: readonly string[]): IncomingEvent[] => [
+    aTrack('view', BOB, { messageId: 'b1', properties: { page: 'home' } }),
+    anIdentify(
+      email[0] === undefined ? BOB : { ...BOB, email: email[0] },
+      email[0] === undefined ? {} : { mail: 'CANARY.mail.51F3@example.org' },
+      {
+        messageId: 'b2',
+      },
+    ),
+    aTrack('cart', BOB, { messageId: 'b3' }),
+  ];
+  const refused: IncomingEvent = {
+    type: 'track',
+    messageId: 'canary-letter-51f3',
+    identifiers: [{ ns: 'email', value: ANNA.email.toUpperCase() }],
+  };
+
+  async function live(on: World, steps: readonly (readonly IncomingEvent[])[]): Promise<void> {
+    for (const events of steps) {
+      on.clock.advance(MINUTE_MS);
+      await on.accept(events);
+      await on.drain();
+    }
+  }
+
+  const profileOf = async (ns: string, value: string): Promise<string> => {
+    const [row] = await world.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE id = $1', [
+      hashId(ns, value),
+    ]);
+    return row?.id ?? '';
+  };
+
+  /** By hand: another cookie is hers, too, whether it was seen or not. */
+  const decide = async () => {
+    const identifiers = [
+      { ns: 'user_id', value: ANNA.user_id },
+      { ns: 'anonymous_id', value: DECIDED_COOKIE },
+    ];
+    await world.accept([aTrack('view', { anonymous_id: DECIDED_COOKIE })]);
+    await world.engine.revisions.request(
+      { kind: 'merge', input: { identifiers } },
+      { actor: 'test', reason: 'canary-why-51f3: canary.mail.51f3@example.org called' },
+    );
+    await world.drain();
+  };
+
+  const erase = async (reason = 'she asked for it') => {
+    const profileId = await profileOf('user_id', ANNA.user_id);
+    const { id } = await world.engine.erasures.request({ profileId }, { reason, actor: 'test' });
+    await world.drain();
+    return { id, profileId, receipt: await world.engine.erasures.done(id, { signal: AbortSignal.timeout(5_000) }) };
+  };
+
+  const inStore = (): string[] =>
+    [...world.store.entries].flatMap(([key, { bytes }]) => {
+      const all = `${key} ${bytes.toString('latin1')}`.toLowerCase();
+      return [...SECRETS, ...IDS].filter((text) => all.includes(text.toLowerCase()));
+    });
+
+  it('is in no table, column, statistic or copy, and others are as if she had never been', async () => {
+    await live(world, [...hers().map((event) => [event]), bobs([ANNA.email]), [refused]]);
+    await decide();
+    await world.db.query('ANALYZE');
+    const before = await findTexts(world.db, [...SECRETS, ...IDS]);
+    // All that is planted is there before, or its absence afterwards would say nothing.
+    expect(new Set(before.map(({ text }) => text))).toEqual(new Set([...SECRETS, ...IDS]));
+    expect(new Set(before.map(({ place }) => place))).toContain('public.dead_letters');
+    expect(inStore()).not.toEqual([]);
+
+    const { receipt, profileId } = await erase();
+    expect(receipt).toMatchObject({
+      status: 'logical',
+      events: 8,
+      rewritten: 1,
+      letters: 1,
+      logicalAt: world.clock.now(),
+    });
+    await world.db.query('ANALYZE');
+    expect(await findTexts(world.db, [...SECRETS, ...IDS])).toEqual([]);
+    expect(inStore()).toEqual([]);
+    expect(await strays(world.db)).toEqual([]);
+    const told = (await world.feed()).filter((change) => change.profileId === profileId && change.kind === 'leave');
+    expect(told.at(-1)?.cause.kind).toBe('erasure');
+
+    const other = await newWorld();
+    other.clock.advance(hers().length * MINUTE_MS);
+    await live(other, [bobs([])]);
+    other.clock.advance(MINUTE_MS);
+    await other.drain();
+    const { evidence: _, ...known } = await knownOf(other);
+    expect(await knownOf(world)).toMatchObject(known);
+    world.clock.advance(DAY_MS);
+    other.clock.advance(DAY_MS);
+    await Promise.all([world.drain(), other.drain()]);
+    const { evidence: __, ...later } = await knownOf(other);
+    expect(await knownOf(world)).toMatchObject(later);
+  });
+
+  it('leaves the feed as long as it was, with the positions that its readers know', async () => {
+    await live(world, [hers(), bobs([])]);
+    const before = await world.feed();
+    await erase();
+    const after = await world.feed();
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after.map(({ seq }) => seq)).toEqual(after.map((_, i) => i + 1));
+  });
+
+  it('does not come back by events, by what she is refused for, or by another process', async () => {
+    await live(world, [hers()]);
+    const other = await world.another();
+    await other.accept.accept({ id: 1, key: 'web' }, [aTrack('view', BOB)], { historical: false });
+    await erase();
+    const again = [aTrack('view', { user_id: 'new-account', email: ANNA.email }), aTrack('view', BOB), refused];
+    const results = await other.accept.accept({ id: 1, key: 'web' }, again, { historical: false });
+    expect(results).toMatchObject([
+      { status: 'refused', code: 'SUPPRESSED' },
+      { status: 'accepted' },
+      { status: 'refused', code: 'NAME_MISSING' },
+    ]);
+    await world.drain();
+    expect(await findTexts(world.db, [...SECRETS, ...IDS, 'new-account'])).toEqual([]);
+    await world.engine.erasures.unsuppress({ ns: 'email', value: ANNA.email });
+    const lifted = await other.accept.accept({ id: 1, key: 'web' }, again.slice(0, 1), { historical: false });
+    expect(lifted).toMatchObject([{ status: 'accepted' }]);
+  });
+
+  it('is gone with what was on its way when that was asked for', async () => {
+    await live(world, [hers()]);
+    // Accepted, not applied: it ties another account's cookie to her, which ties in one more.
+    await world.accept([
+      anIdentify({ user_id: ANNA.user_id, anonymous_id: 'canary-late-51f3' }),
+      anIdentify({ anonymous_id: 'canary-late-51f3', device_id: 'canary-device-51f3' }),
+    ]);
+    const { receipt } = await erase();
+    expect(receipt.events).toBe(9);
+    expect(await findTexts(world.db, [...SECRETS, ...IDS, 'canary-late-51f3', 'canary-device-51f3'])).toEqual([]);
+    const again = await world.accept([aTrack('view', { device_id: 'canary-device-51f3' })]);
+    expect(again).toMatchObject([{ status: 'refused', code: 'SUPPRESSED' }]);
+  });
+
+  it('is erased again by the ledger where a backup of the database brings her back', async () => {
+    await live(world, [hers(), bobs([])]);
+    await erase();
+    const ledger = new ErasureLedger(world.ledgerPath);
+    expect(JSON.stringify(await ledger.read())).not.toContain('canary');
+    // What a restored backup looks like: her events are there, and nobody knows of an erasure.
+    await world.db.query('DELETE FROM suppressions');
+    await world.db.query('UPDATE log_head SET suppressions = suppressions + 1');
+    await live(world, [hers()]);
+    expect(await findTexts(world.db, SECRETS)).not.toEqual([]);
+    const { entries, begun } = await world.engine.erasures.replay(ledger, 'test');
+    expect({ entries, begun: begun.length }).toEqual({ entries: 1, begun: 1 });
+    await world.drain();
+    expect(await findTexts(world.db, [...SECRETS, ...IDS])).toEqual([]);
+    expect((await world.engine.erasures.replay(ledger, 'test')).begun).toEqual([]);
+  });
+
+  it('is asked for once, however often it is asked while it is under way, and names nobody in its receipt', async () => {
+    await live(world, [hers()]);
+    const identifier = { ns: 'email', value: ANNA.email.toUpperCase() };
+    const request = () => world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
+    const [first, second] = await Promise.all([request(), request()]);
+    expect(second.id).toBe(first.id);
+    await world.drain();
+    await expect(request()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(JSON.stringify(await world.engine.erasures.page(null, 10))).not.toContain('canary');
+  });
+
+  it('takes her message ids out of what tracking plans keep to look at', async () => {
+    await live(world, [hers(), bobs([])]);
+    await world.db.query(
+      `INSERT INTO plan_violations (source_id, hour, event, rule, path, count, samples)
+       VALUES (1, 0, 'view', 'required', 'properties.page', 2, '{canary-message-51f3,b1}')`,
+    );
+    expect(dedupeIdOf(1, 'b1')).not.toBe(dedupeIdOf(1, 'canary-message-51f3'));
+    await erase();
+    expect(await world.db.query('SELECT samples FROM plan_violations')).toEqual([{ samples: ['b1'] }]);
+  });
+});
