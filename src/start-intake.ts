@@ -68,16 +68,16 @@ export async function startIntake({ lifecycle, db, clock, metrics, log }: Intake
       log.warn(error, 'tracking plans could not be read; those in force stay');
     },
   });
-  for (const [name, recorder] of [
-    ['source activity', activity],
-    ['plan violations', violations],
+  for (const [name, writes] of [
+    ['source activity', activity.writes],
+    ['plan violations', violations.writes],
   ] as const) {
     await lifecycle.start(
       name,
       () => {
-        recorder.start();
+        writes.start();
       },
-      { drain: () => recorder.stop() },
+      { drain: () => writes.stop() },
     );
   }
   await lifecycle.start('tracking plans', () => plans.start(), { drain: () => plans.stop() });

@@ -12,7 +12,7 @@ import { isReservedName, isSchemaObject, type JsonSchema } from './tracking-plan
  *  2. `$ref` leads to the `$defs` of the same schema and never in a circle, and what it leads to counts wherever it is
  *     referred to: a few lines that refer to each other could stand for billions of checks.
  *     What counts are schemas and the code that checking them takes, because compiling it is what costs: 0.2 to 1.2 ms for
- *     each, once in a process, at the first event that needs it.
+ *     each, once in a process, ahead of the events that need it.
  *  3. Patterns are RE2, which is linear in the text, and bounded, as the texts are that they look at.
  */
 

@@ -1,7 +1,7 @@
 import type { IncomingItem, SettledAccept } from '../events/accept.model.js';
 import type { PlanViolation } from '../events/plan-violation.model.js';
 import type { Clock } from '../platform/clock.js';
-import { Periodic } from '../platform/periodic.js';
+import { DeltaWriter } from '../platform/delta-writer.js';
 import { hourOf } from '../sources/source-activity.model.js';
 import { ruleName } from './tracking-plan.model.js';
 import { MAX_VIOLATION_SAMPLES, type ViolationDelta } from './violation.model.js';
@@ -18,7 +18,6 @@ export interface ViolationRecorderOptions {
   readonly onViolation: (sourceKey: string, rule: string) => void;
 }
 
-const FLUSH_MS = 5_000;
 /** Groups that may wait to be written; further violations are counted by source, hour and rule. */
 const MAX_WAITING = 5_000;
 /** Of one statement. */
@@ -33,12 +32,25 @@ type Waiting = { -readonly [K in keyof ViolationDelta]: ViolationDelta[K] } & { 
  */
 export class ViolationRecorder {
   readonly #options: ViolationRecorderOptions;
-  readonly #flushes: Periodic;
+  readonly writes: DeltaWriter<ViolationDelta>;
   #waiting = new Map<string, Waiting>();
 
   constructor(options: ViolationRecorderOptions) {
     this.#options = options;
-    this.#flushes = new Periodic(() => this.#flush(), options.flushMs ?? FLUSH_MS, options.onError);
+    this.writes = new DeltaWriter<ViolationDelta>({
+      take: () => {
+        const deltas = [...this.#waiting.values()];
+        this.#waiting = new Map();
+        return deltas;
+      },
+      putBack: (delta) => {
+        this.#add(delta);
+      },
+      write: (deltas) => options.store.add(deltas),
+      maxDeltas: MAX_DELTAS,
+      flushMs: options.flushMs,
+      onError: options.onError,
+    });
   }
 
   /** As part of an `AcceptObserver`. */
@@ -54,34 +66,6 @@ export class ViolationRecorder {
       }
     }
   };
-
-  start(): void {
-    this.#flushes.start();
-  }
-
-  /** Writes what is left. */
-  async stop(): Promise<void> {
-    await this.#flushes.stop();
-    await this.flush();
-  }
-
-  /** Never rejects. */
-  flush(): Promise<void> {
-    return this.#flushes.run();
-  }
-
-  async #flush(): Promise<void> {
-    const deltas = [...this.#waiting.values()];
-    this.#waiting = new Map();
-    for (let from = 0; from < deltas.length; from += MAX_DELTAS) {
-      try {
-        await this.#options.store.add(deltas.slice(from, from + MAX_DELTAS));
-      } catch (error) {
-        for (const delta of deltas.slice(from)) this.#add(delta);
-        throw error;
-      }
-    }
-  }
 
   #add(delta: ViolationDelta): void {
     const { sourceId, hour, event, rule, path, count, samples } = delta;

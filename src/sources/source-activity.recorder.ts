@@ -1,6 +1,6 @@
 import type { IncomingItem, SettledAccept } from '../events/accept.model.js';
 import type { Clock } from '../platform/clock.js';
-import { Periodic } from '../platform/periodic.js';
+import { DeltaWriter } from '../platform/delta-writer.js';
 import { hourOf, MAX_ACTIVITY_NAMES } from './source-activity.model.js';
 import type { ActivityDelta, SourceActivityStore } from './source-activity.store.js';
 
@@ -15,7 +15,6 @@ export interface ActivityRecorderOptions {
   readonly onLost: (events: number) => void;
 }
 
-const FLUSH_MS = 5_000;
 /** Names and hours that may wait to be written, of all sources together. */
 const MAX_ENTRIES = 20_000;
 /** Of one statement. */
@@ -39,20 +38,28 @@ interface Pending {
 
 /**
  * Counts in memory what each source sends, and adds it to the stored counts every few seconds: an event costs a look-up
- * and an increment. A stop writes what is left; a crash loses the counts of one interval at most, never events. Where the
- * connection is lost during a write, nobody knows whether it was done; it is repeated, so these counts may stand twice.
+ * and an increment.
  */
 export class SourceActivityRecorder {
+  readonly writes: DeltaWriter<ActivityDelta>;
   readonly #options: ActivityRecorderOptions;
   #pending = new Map<number, Pending>();
   /** Of hours that are over, and of writes that failed. */
   #past = new Map<string, Pending>();
   #entries = 0;
-  readonly #flushes: Periodic;
 
   constructor(options: ActivityRecorderOptions) {
     this.#options = options;
-    this.#flushes = new Periodic(() => this.#flush(), options.flushMs ?? FLUSH_MS, options.onError);
+    this.writes = new DeltaWriter({
+      take: () => this.#take(),
+      putBack: (delta) => {
+        this.#putBack(delta);
+      },
+      write: (deltas) => options.store.add(deltas),
+      maxDeltas: MAX_DELTAS,
+      flushMs: options.flushMs,
+      onError: options.onError,
+    });
   }
 
   /** As part of an `AcceptObserver`. */
@@ -76,35 +83,12 @@ export class SourceActivityRecorder {
     }
   };
 
-  start(): void {
-    this.#flushes.start();
-  }
-
-  /** Writes what is left. */
-  async stop(): Promise<void> {
-    await this.#flushes.stop();
-    await this.flush();
-  }
-
-  /** Never rejects; one write at a time. */
-  flush(): Promise<void> {
-    return this.#flushes.run();
-  }
-
-  async #flush(): Promise<void> {
+  #take(): ActivityDelta[] {
     const taken = [...this.#past.values(), ...this.#pending.values()];
     this.#pending = new Map();
     this.#past = new Map();
     this.#entries = 0;
-    const deltas = taken.flatMap(deltasOf);
-    for (let from = 0; from < deltas.length; from += MAX_DELTAS) {
-      try {
-        await this.#options.store.add(deltas.slice(from, from + MAX_DELTAS));
-      } catch (error) {
-        for (const delta of deltas.slice(from)) this.#putBack(delta);
-        throw error;
-      }
-    }
+    return taken.flatMap(deltasOf);
   }
 
   #putBack({ sourceId, hour, event, lastSeenAt, ...delta }: ActivityDelta): void {

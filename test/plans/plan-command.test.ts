@@ -111,7 +111,7 @@ describe('weft plan', () => {
     await world.accept([
       aTrack('order', { user_id: 'u1' }, { messageId: 'bad', properties: { id: 'o-1', total: 'x' } }),
     ]);
-    await recorder?.flush();
+    await recorder?.writes.flush();
     const { stdout } = await run('violations', 'web', '--since', '1h');
     expect(stdout).toMatch(/track order +invalid_value +properties.total +1 +\S+ +bad/);
     expect((await run('violations', 'web', '--rule', 'unplanned_event')).stdout).toBe(

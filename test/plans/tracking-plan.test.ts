@@ -206,9 +206,9 @@ describe('a tracking plan', () => {
     await world.accept([bad, aTrack('order', { user_id: 'ann' }, { messageId: 'c2', properties: { id: 2 } })], {
       source: 'counts',
     });
-    await recorder.flush();
+    await recorder.writes.flush();
     await world.accept([bad, aTrack('nope', { user_id: 'ann' }, { messageId: 'c3' })], { source: 'counts' });
-    await recorder.flush();
+    await recorder.writes.flush();
     const query = `query ($event: String, $rule: ViolationRule, $since: DateTime) {
       trackingPlanViolations(source: "counts", event: $event, rule: $rule, since: $since) {
         event rule path count firstHour samples } }`;
@@ -235,7 +235,7 @@ describe('a tracking plan', () => {
         Array.from({ length: 300 }, (_, i) => aTrack(`name ${String(round * 300 + i)}`, { user_id: 'ann' })),
         { source: 'crowd' },
       );
-      await recorder.flush();
+      await recorder.writes.flush();
     }
     const rows = await world.db.query<{ event: string; count: number; samples: string[] }>(
       `SELECT event, count, samples FROM plan_violations JOIN sources s ON s.id = source_id WHERE s.key = 'crowd'

@@ -55,12 +55,12 @@ describe('the activity of sources', () => {
     const [here, there] = [newRecorder(), newRecorder()];
     here.settled(aCall(['a', 'a', 'b']));
     there.settled(aCall(['a'], 'duplicate'));
-    await Promise.all([here.flush(), there.flush()]);
+    await Promise.all([here.writes.flush(), there.writes.flush()]);
     here.settled(aCall(['a'], 'refused'));
     here.settled({ ...aCall(['c']), historical: true });
     clock.advance(HOUR_MS);
     here.settled(aCall(['a']));
-    await here.flush();
+    await here.writes.flush();
 
     const counts = { duplicates: 0, refused: 0, flagged: 0, loaded: 0 };
     expect(await reader().hours(SHOP.id, HOUR)).toEqual([
@@ -86,12 +86,12 @@ describe('the activity of sources', () => {
       },
     });
     recorder.settled(aCall(['a', 'b']));
-    await recorder.flush();
+    await recorder.writes.flush();
     recorder.settled(aCall(['a']));
-    await recorder.flush();
+    await recorder.writes.flush();
     expect(errors).toHaveLength(2);
     fails = false;
-    await recorder.stop();
+    await recorder.writes.stop();
     const total = (event: string) =>
       written.filter((d) => d.event === event).reduce((sum, { accepted }) => sum + accepted, 0);
     expect([total('a'), total('b')]).toEqual([2, 1]);
@@ -101,7 +101,7 @@ describe('the activity of sources', () => {
     const recorder = newRecorder();
     for (let round = 0; round < 3; round++) {
       recorder.settled(aCall(Array.from({ length: 150 }, (_, i) => `name ${String(round * 150 + i)}`)));
-      await recorder.flush();
+      await recorder.writes.flush();
     }
     const events = await reader().events(SHOP.id, HOUR, 500);
     expect(events).toHaveLength(201);
@@ -124,13 +124,13 @@ describe('the activity of sources', () => {
     for (let source = 1_000; source < 41_000; source++)
       recorder.settled(aCall(['x'], 'accepted', { id: source, key: 's' }));
     expect(lost).toBeGreaterThan(0);
-    await recorder.flush();
+    await recorder.writes.flush();
   });
 
   it('takes names that a database cannot store', async () => {
     const recorder = newRecorder();
     recorder.settled(aCall(['a\0b', '\ud800', 'x'.repeat(201)], 'refused'));
-    await recorder.flush();
+    await recorder.writes.flush();
     expect(errors).toEqual([]);
     const events = await reader().events(SHOP.id, HOUR, 10);
     expect(events.map(({ event }) => event).sort()).toEqual(['', 'a\ufffdb', '\ufffd']);
@@ -139,7 +139,7 @@ describe('the activity of sources', () => {
   it('is removed after ninety days', async () => {
     const recorder = newRecorder();
     recorder.settled(aCall(['old']));
-    await recorder.flush();
+    await recorder.writes.flush();
     clock.advance(90 * 24 * HOUR_MS);
     const store = new SourceActivityStore(test.database);
     await store.sweep(clock.now());
@@ -167,7 +167,7 @@ describe('the activity of sources in GraphQL', () => {
     });
     await world.accept([aTrack('order', { user_id: 'ann' }), aTrack('', { user_id: 'ann' })]);
     await world.accept([aTrack('order', { user_id: 'ann' })], { source: 'app' });
-    await recorder.current.flush();
+    await recorder.current.writes.flush();
   });
 
   afterAll(() => world.close());

@@ -7,17 +7,10 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { WeftError } from '../../platform/errors.js';
 import { unreadableFile } from '../../platform/file-errors.js';
 import { readSecret, type SecretOptions } from './read-secret.js';
-import { signatureOf } from './open-webhook.js';
-import { describeSigning } from './webhook-signature.js';
-import {
-  WEBHOOK_ADAPTERS,
-  type HmacOptions,
-  type Webhook,
-  type WebhookAdapterKey,
-  type WebhookOptions,
-} from './webhook.model.js';
-import type { ReplayCounts, ReplayDoors, ReplayMode } from './replay-deliveries.js';
-import type { WebhookDetails, WebhookService } from './webhook.service.js';
+import { WEBHOOK_ADAPTERS, type HmacOptions, type WebhookAdapterKey, type WebhookOptions } from './webhook.model.js';
+import type { ReplayDoors, ReplayMode } from './replay-deliveries.js';
+import { detailsJson, detailsText, interruptedText, pathOf, replayText, timeText } from './webhook-report.js';
+import type { WebhookService } from './webhook.service.js';
 
 export interface WebhooksCommandServices {
   readonly webhooks: WebhookService;
@@ -313,89 +306,6 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw unreadableFile('the mapping', path, error);
   }
-}
-
-function pathOf(key: string): string {
-  return `/v1/webhooks/${key}`;
-}
-
-function detailsJson({ webhook, secrets, kept }: WebhookDetails): object {
-  const { key, adapter, options, createdAt } = webhook;
-  return {
-    key,
-    adapter,
-    path: pathOf(key),
-    options,
-    signature: signatureOf(webhook),
-    createdAt: timeText(createdAt),
-    secrets: secrets.map(({ purpose, createdAt: since, expiresAt }) => ({
-      purpose,
-      createdAt: timeText(since),
-      expiresAt: expiresAt === null ? null : timeText(expiresAt),
-    })),
-    kept: {
-      ...kept,
-      firstReceivedAt: kept.firstReceivedAt === null ? null : timeText(kept.firstReceivedAt),
-      lastReceivedAt: kept.lastReceivedAt === null ? null : timeText(kept.lastReceivedAt),
-    },
-  };
-}
-
-function detailsText({ webhook, secrets, kept }: WebhookDetails): string {
-  const { key, adapter, options } = webhook;
-  const events = `${String(kept.accepted)} events, ${String(kept.duplicates)} duplicates, ${String(kept.refused)} refused`;
-  const rows = [
-    ['key', key],
-    ['adapter', adapter],
-    ['path', pathOf(key)],
-    ['messages', options.keepMessages ? 'kept for admins' : 'not kept'],
-    ...signingRows(webhook),
-    ...secrets.map(({ purpose, createdAt, expiresAt }) => [
-      `secret (${purpose})`,
-      `since ${timeText(createdAt)}${expiresAt === null ? '' : `, until ${timeText(expiresAt)}`}`,
-    ]),
-    ['deliveries', `${String(kept.deliveries)} kept, ${(kept.bytes / 1_048_576).toFixed(1)} MB`],
-    ['of them', `${events}, ${String(kept.skipped)} left out`],
-    ['last', kept.lastReceivedAt === null ? 'never' : timeText(kept.lastReceivedAt)],
-  ];
-  const { interrupted } = kept;
-  return `${textTable(rows)}${interrupted === 0 ? '' : `${interruptedText(key, interrupted)}\n`}`;
-}
-
-function signingRows(webhook: Webhook): string[][] {
-  const signature = signatureOf(webhook);
-  if (signature === null) return [['signed', 'not at all; deliveries carry a write key of the source']];
-  return describeSigning(signature).map((line, i) => [i === 0 ? 'signed' : '', line]);
-}
-
-function replayText(key: string, counts: ReplayCounts, mode: ReplayMode): string {
-  const { deliveries, accepted, duplicates, refused, skipped } = counts;
-  const parts = [`${String(refused)} refused`, `${String(skipped)} left out`];
-  const became =
-    mode === 'check'
-      ? `${String(deliveries)} deliveries make ${String(accepted)} events, ${parts.join(', ')}. Nothing was written.`
-      : `${String(deliveries)} deliveries: ${String(accepted)} events added, ${String(duplicates)} were there already, ${parts.join(', ')}.`;
-  return `${[became, ...remarksOn(key, counts, mode)].join('\n')}\n`;
-}
-
-function remarksOn(key: string, { unopened, unmappable, waiting }: ReplayCounts, mode: ReplayMode): string[] {
-  return [
-    ...(unopened === 0 ? [] : [`${String(unopened)} deliveries cannot be opened with this secret.`]),
-    ...(unmappable === 0 ? [] : [`${String(unmappable)} deliveries could not be mapped, by a defect.`]),
-    ...(waiting === 0 ? [] : [interruptedText(key, waiting)]),
-    ...(waiting === 0 || mode === 'check'
-      ? []
-      : ['They cannot be taken as the webhook is now: mend its mapping first.']),
-  ];
-}
-
-function interruptedText(key: string, deliveries: number): string {
-  const wait = deliveries === 1 ? 'delivery waits' : 'deliveries wait';
-  return `interrupted: ${String(deliveries)} ${wait} to be replayed, run weft webhooks replay ${key} --since 1h`;
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 function parseSince(text: string, { clock, parseTime }: WebhooksCommandDeps): number {
