@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
+import { createIdentity, type IdentityParts, type IdentityServices } from './create-identity.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
@@ -16,17 +17,8 @@ import { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { IdentityStep } from './identity/identity.step.js';
-import { IdentityStore } from './identity/identity.store.js';
-import { IdentityLinkStore } from './identity/identity-link.store.js';
-import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
-import { IdentityRevisionService } from './identity/identity-revision.service.js';
-import { IdentityRevisionStore } from './identity/identity-revision.store.js';
-import { RevisionDecider } from './identity/revision-decider.js';
-import { IdentityRevisionStep } from './identity/identity-revision.step.js';
-import { IdentityRetractionStore } from './identity/identity-retraction.store.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
-import { newId } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
@@ -81,7 +73,7 @@ export interface Engine {
   readonly accept: AcceptService;
   readonly deadLetters: DeadLetterStore;
   readonly retractions: RetractionService;
-  readonly revisions: IdentityRevisionService;
+  readonly identity: IdentityServices;
   readonly erasures: ErasureService;
   /** Those who were erased; to be started before anything is accepted. */
   readonly suppressions: SuppressionList;
@@ -114,11 +106,22 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     retractions: new RetractionStore(),
   };
   const { timers } = stores;
-  const pipeline = createPipeline(options, { partitions, leases, ...stores });
+  const identity = createIdentity({
+    ...stores,
+    ...{ db, clock, policy, partitions },
+    rules: DEFAULT_IDENTITY_RULES,
+    onRequested: () => {
+      aside.revisionChore.wake();
+      worker.wake();
+    },
+    sleep: sleeping,
+  });
+  const pipeline = createPipeline(options, { identity, leases, ...stores });
   const applying = { db, clock, log, leases, pipeline };
   const aside = createAside(options, {
     ...applying,
     ...stores,
+    identity,
     erasing,
     policy,
     definitions,
@@ -135,6 +138,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
     deadLetters,
     ...aside.services,
+    identity: identity.services,
     suppressions,
     definitions,
     services: createDefinitionServices(db, clock),
@@ -149,6 +153,7 @@ interface AsideParts extends Stores {
   readonly log: PostgresEventLog;
   readonly leases: PartitionLeases;
   readonly pipeline: Pipeline;
+  readonly identity: IdentityParts;
   readonly erasing: ErasingOptions;
   readonly policy: CachedIdentifierPolicy;
   readonly definitions: DefinitionsLoader;
@@ -158,15 +163,6 @@ interface AsideParts extends Stores {
 /** What workers do between batches, and the services by which it is asked for. */
 function createAside({ observers, limits = {} }: EngineOptions, parts: AsideParts) {
   const { db, clock, policy, retractions, timers, anchors, definitions, wakeWorker } = parts;
-  const revising = {
-    revisions: new IdentityRevisionStore(),
-    decider: new RevisionDecider({
-      reader: new IdentityDecisionReader(),
-      policy,
-      rules: DEFAULT_IDENTITY_RULES,
-      newId,
-    }),
-  };
   const erasures = createErasing({
     ...parts.erasing,
     db,
@@ -184,7 +180,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const revisionChore = new RevisionChore({ ...parts, ...revising, observer: observers });
+  const revisionChore = new RevisionChore({ ...parts, ...parts.identity, observer: observers });
   const traitRefolds = new TraitRefoldChore({
     ...parts,
     refolds: new TraitRefoldStore(),
@@ -204,28 +200,20 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     },
     ...(limits.maxBackfillEvents === undefined ? {} : { maxBackfillEvents: limits.maxBackfillEvents }),
   });
-  const waking = (chore: { wake(): void }) => (): void => {
-    chore.wake();
-    wakeWorker();
-  };
   const services = {
     retractions: new RetractionService({
       db,
       clock,
       retractions,
-      onRequested: waking(retractionChore),
-      sleep: sleeping,
-    }),
-    revisions: new IdentityRevisionService({
-      db,
-      clock,
-      ...revising,
-      onRequested: waking(revisionChore),
+      onRequested: () => {
+        retractionChore.wake();
+        wakeWorker();
+      },
       sleep: sleeping,
     }),
     erasures: erasures.service,
   };
-  return { chores, services };
+  return { chores, services, revisionChore };
 }
 
 function sleeping(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -241,21 +229,14 @@ interface Stores {
 /** All stages of the micro-batch. */
 function createPipeline(
   { db, clock, observers, limits = {}, ...options }: EngineOptions,
-  { partitions, leases, anchors, timers, retractions }: Stores & { partitions: number; leases: PartitionLeases },
+  { identity, leases, anchors, timers, retractions }: Stores & { identity: IdentityParts; leases: PartitionLeases },
 ): Pipeline {
-  const identities = {
-    store: new IdentityStore(),
-    links: new IdentityLinkStore(),
-    rules: DEFAULT_IDENTITY_RULES,
-    partitions,
-    newId,
-  };
   return new Pipeline({
     db,
     clock,
     leases,
     identity: new IdentityStep({
-      ...identities,
+      ...identity.resolving,
       ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
     }),
     workingSet: new WorkingSet(
@@ -267,7 +248,7 @@ function createPipeline(
     traitConflicts: new TraitConflictStore(),
     revision: {
       retractions,
-      identity: new IdentityRevisionStep({ ...identities, retractions: new IdentityRetractionStore() }),
+      identity: identity.revision,
       anchors,
     },
     onCommitted: options.onCommitted,

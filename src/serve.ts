@@ -94,6 +94,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           letters: app.letters,
           retractions: engine.retractions,
           erasures: engine.erasures,
+          identity: engine.identity,
           sources: app.sources,
           keys: app.keys,
           credentials: credentialsOf(app),

@@ -14,7 +14,7 @@ import { newAnchorWork, newProfileWork, remerge, type ProfileWork } from './segm
 import type { ProfileTimer, TimerStore } from './segments/timer.store.js';
 
 export interface WorkingSetStores {
-  readonly profiles: ProfileReader;
+  readonly profiles: Pick<ProfileReader, 'lock'>;
   readonly anchors: AnchorStateStore;
   readonly memberships: MembershipStore;
   readonly timers: TimerStore;

@@ -8,6 +8,8 @@ import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
+import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
+import type { IdentityRevisionService } from '../identity/identity-revision.service.js';
 import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
@@ -18,6 +20,7 @@ import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
+import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
@@ -40,6 +43,13 @@ export interface SnapshotSource {
   committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
 }
 
+/** What people ask of identities. */
+interface IdentityAnswers {
+  readonly revisions: IdentityRevisionService;
+  readonly previews: IdentityPreviewer;
+  readonly explanations: IdentityExplanationReader;
+}
+
 /** What the composition root wires for the API. */
 export interface WiredServices {
   readonly db: Database;
@@ -57,6 +67,7 @@ export interface WiredServices {
   readonly letters: DeadLetterService;
   readonly retractions: RetractionService;
   readonly erasures: ErasureService;
+  readonly identity: IdentityAnswers;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */

@@ -2,6 +2,9 @@ import type { RawIdentifier } from '../events/event.model.js';
 import type { ErrorCode } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 
+export const REVISION_KINDS = ['merge', 'unmerge', 'unlink', 'rules', 'generic'] as const;
+export type RevisionKind = (typeof REVISION_KINDS)[number];
+
 export const REVISION_STATUSES = ['waiting', 'running', 'done', 'failed'] as const;
 export type RevisionStatus = (typeof REVISION_STATUSES)[number];
 

@@ -50,7 +50,7 @@ export class IdentityRevisionService {
    */
   async request(revision: RevisionInputOf, { actor, reason }: Asker): Promise<IdentityRevisionRecord> {
     const { db, clock, decider, revisions } = this.deps;
-    const checked = this.#checked(revision);
+    const checked = this.checked(revision);
     if (reason.length > MAX_REASON_LENGTH) {
       throw new WeftError('BAD_REQUEST', `a reason has at most ${String(MAX_REASON_LENGTH)} characters`, {
         where: 'reason',
@@ -88,9 +88,13 @@ export class IdentityRevisionService {
     }
   }
 
+  find(id: Uuid): Promise<IdentityRevisionRecord | null> {
+    return this.deps.revisions.find(this.deps.db, id);
+  }
+
   /** @throws WeftError NOT_FOUND */
   async get(id: Uuid): Promise<IdentityRevisionRecord> {
-    const revision = await this.deps.revisions.find(this.deps.db, id);
+    const revision = await this.find(id);
     if (revision !== null) return revision;
     throw new WeftError('NOT_FOUND', 'there is no such revision', {
       where: 'id',
@@ -105,8 +109,11 @@ export class IdentityRevisionService {
     return this.deps.revisions.page(this.deps.db, before, limit);
   }
 
-  /** With identifiers normalised. */
-  #checked(revision: RevisionInputOf): RevisionInputOf {
+  /**
+   * With identifiers normalised.
+   * @throws WeftError BAD_REQUEST
+   */
+  checked(revision: RevisionInputOf): RevisionInputOf {
     const { decider } = this.deps;
     if (revision.kind !== 'merge' && revision.kind !== 'unmerge') return revision;
     if (!('identifiers' in revision.input)) {

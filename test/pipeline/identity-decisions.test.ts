@@ -27,9 +27,9 @@ async function newWorld(): Promise<World> {
 const who = { actor: 'a test', reason: 'they called' };
 
 async function decide(world: World, revision: RevisionInputOf): Promise<IdentityRevisionRecord> {
-  const { id } = await world.engine.revisions.request(revision, who);
+  const { id } = await world.engine.identity.revisions.request(revision, who);
   await world.drain();
-  return world.engine.revisions.settled(id, { timeoutMs: 0 });
+  return world.engine.identity.revisions.settled(id, { timeoutMs: 0 });
 }
 
 const merge = (world: World, ...identifiers: RawIdentifier[]) =>
@@ -164,7 +164,7 @@ describe('a link that is removed', () => {
     const unlink = { kind: 'unlink', input: { link: link?.id ?? '' } } as const;
     await decide(world, unlink);
     expect(await knownOf(world)).toEqual(before);
-    await expect(world.engine.revisions.request(unlink, who)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(world.engine.identity.revisions.request(unlink, who)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 });
 
@@ -208,7 +208,7 @@ describe('what cannot be decided', () => {
         .replaceAll('"profiles":["ann"', `"profiles":["${ann}"`)
         .replaceAll('"profile":"ann"', `"profile":"${ann}"`),
     ) as RevisionInputOf;
-    await expect(world.engine.revisions.request(named, who)).rejects.toMatchObject({
+    await expect(world.engine.identity.revisions.request(named, who)).rejects.toMatchObject({
       code,
       message: expect.stringContaining(message) as unknown,
     });
@@ -286,7 +286,7 @@ describe('decisions at random', () => {
         const decision = i % 3 === 0 ? await someDecision(world, random) : null;
         if (decision === null) continue;
         // Asked while events wait; by its turn it may no longer be possible.
-        await world.engine.revisions.request(decision, who).then(
+        await world.engine.identity.revisions.request(decision, who).then(
           () => decided++,
           () => undefined,
         );
@@ -320,7 +320,7 @@ describe('decisions at random', () => {
       world.clock.advance(advanceMs);
       await world.accept(events, { historical });
       const decision = i % 3 === 2 ? await someDecision(world, random) : null;
-      if (decision !== null) await world.engine.revisions.request(decision, who).catch(() => undefined);
+      if (decision !== null) await world.engine.identity.revisions.request(decision, who).catch(() => undefined);
       if (i % 5 !== 4) continue;
       const draining = drainTogether([world.engine.worker, second.worker]);
       if (i > 15) await loseSessions(world.db, 'doomed');

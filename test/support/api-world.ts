@@ -147,6 +147,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),
     retractions: engine.retractions,
     erasures: engine.erasures,
+    identity: engine.identity,
     sources,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,

@@ -10,6 +10,8 @@ import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
+import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
+import { IdentityResolver } from './identity.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
@@ -45,6 +47,8 @@ export function buildApiSchema(): GraphQLSchema {
       LoadResolver,
       StatisticsResolver,
       TraitResolver,
+      IdentityResolver,
+      IdentityExplanationResolver,
       WebhookResolver,
       EdgeResolver,
       DocumentResolver,

@@ -14,6 +14,9 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
 );
 export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
 export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
+export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });
+export const LINK_CURSOR = new CursorCodec({ kind: 'identity_links', version: 1 }, { at: 'integer', id: 'text' });
+export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 /** How far the log has to be applied; what the tracking API calls a token. */

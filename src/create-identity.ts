@@ -1,0 +1,81 @@
+import type { IdentifierPolicy } from './events/event.model.js';
+import type { AnchorStateStore } from './features/anchor-state.store.js';
+import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
+import { IdentityExplanationReader } from './identity/identity-explanation.reader.js';
+import { IdentityLinkStore } from './identity/identity-link.store.js';
+import { IdentityRetractionStore } from './identity/identity-retraction.store.js';
+import { IdentityRevisionService } from './identity/identity-revision.service.js';
+import { IdentityRevisionStep, type IdentityRevisionOptions } from './identity/identity-revision.step.js';
+import { IdentityRevisionStore } from './identity/identity-revision.store.js';
+import type { IdentityRules } from './identity/identity-rules.model.js';
+import { IdentityStore } from './identity/identity.store.js';
+import { RevisionDecider } from './identity/revision-decider.js';
+import { IdentityPreviews } from './identity-preview.js';
+import type { Clock } from './platform/clock.js';
+import { newId } from './platform/ids.js';
+import type { Database } from './platform/postgres.js';
+import { ProfileReader } from './profiles/profile.reader.js';
+import { MembershipStore } from './segments/membership.store.js';
+import type { TimerStore } from './segments/timer.store.js';
+
+/** What people ask of identities. */
+export interface IdentityServices {
+  readonly revisions: IdentityRevisionService;
+  readonly previews: IdentityPreviews;
+  readonly explanations: IdentityExplanationReader;
+}
+
+interface IdentityDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly policy: IdentifierPolicy;
+  readonly rules: IdentityRules;
+  readonly partitions: number;
+  readonly anchors: AnchorStateStore;
+  readonly timers: TimerStore;
+  /** Told of each revision that there is to do. */
+  readonly onRequested: () => void;
+  /** Rejects when the signal is aborted. */
+  readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+}
+
+/** How identities are resolved, live and anew, and what decides on them. */
+export interface IdentityParts {
+  readonly resolving: Pick<IdentityRevisionOptions, 'store' | 'links' | 'rules' | 'partitions' | 'newId'>;
+  readonly revision: IdentityRevisionStep;
+  readonly decider: RevisionDecider;
+  readonly revisions: IdentityRevisionStore;
+  readonly services: IdentityServices;
+}
+
+export function createIdentity(options: IdentityDependencies): IdentityParts {
+  const { db, clock, policy, rules, partitions, anchors, timers, onRequested, sleep } = options;
+  const resolving = { store: new IdentityStore(), links: new IdentityLinkStore(), rules, partitions, newId };
+  const revision = new IdentityRevisionStep({ ...resolving, retractions: new IdentityRetractionStore() });
+  const decisions = new IdentityDecisionReader();
+  const decider = new RevisionDecider({ reader: decisions, policy, rules, newId });
+  const revisions = new IdentityRevisionStore();
+  const service = new IdentityRevisionService({ db, clock, revisions, decider, onRequested, sleep });
+  return {
+    resolving,
+    revision,
+    decider,
+    revisions,
+    services: {
+      revisions: service,
+      previews: new IdentityPreviews({
+        db,
+        clock,
+        rules,
+        decider,
+        identity: revision,
+        revisions: service,
+        profiles: new ProfileReader(),
+        anchors,
+        memberships: new MembershipStore(),
+        timers,
+      }),
+      explanations: new IdentityExplanationReader({ db, decisions, rules }),
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import type { Identifier } from '../events/event.model.js';
+import { eventOfRow, EVENT_COLUMNS, type EventRow } from '../events/event-row.model.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable } from '../platform/postgres.js';
+import type { StoredMove } from './identity-decision.reader.js';
+import type { ExplainedEvidence } from './identity-explanation.reader.js';
+
+/** Identifiers that went over from one profile to another: when, and because of what. */
+export interface MergeHistoryEntry extends Omit<StoredMove, 'identifierIds'> {
+  /** Those that are still known, at most 500. */
+  readonly identifiers: readonly Identifier[];
+  /** Who decided it, and why; null where nobody did. */
+  readonly actor: string | null;
+  readonly reason: string | null;
+  /** The event that brought it; null where none did, or where it is not in the log any more. */
+  readonly event: ExplainedEvidence | null;
+}
+
+/** Of one entry that are told. */
+const MAX_IDENTIFIERS = 500;
+const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+type Row = Omit<StoredMove, 'identifierIds'> & {
+  readonly identifiers: readonly Identifier[] | null;
+  readonly actor: string | null;
+  readonly reason: string | null;
+};
+
+/** Reads what a profile took in and gave away. */
+export class MergeHistoryReader {
+  /**
+   * Of a person, under every id that they have had; the newest first, those before a place.
+   * @param profileIds all of these ids
+   */
+  async page(
+    db: Queryable,
+    profileIds: readonly Uuid[],
+    before: { readonly at: number; readonly id: Uuid } | null,
+    limit: number,
+  ): Promise<MergeHistoryEntry[]> {
+    const rows = await db.query<Row>(
+      `SELECT m.id, m.kind, m.from_profile AS "from", m.to_profile AS "to", m.at, m.pos, m.cause,
+              m.revision_id AS "revisionId", r.actor, r.reason,
+              (SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY i.ns, i.value)
+               FROM identifiers i WHERE i.id = ANY (m.identifier_ids[1:${String(MAX_IDENTIFIERS)}])) AS identifiers
+       FROM (
+         (SELECT * FROM identity_moves WHERE from_profile = ANY ($1::uuid[]) AND (at, id) < ($2::int8, $3::uuid)
+          ORDER BY at DESC, id DESC LIMIT $4)
+         UNION
+         (SELECT * FROM identity_moves WHERE to_profile = ANY ($1::uuid[]) AND (at, id) < ($2::int8, $3::uuid)
+          ORDER BY at DESC, id DESC LIMIT $4)
+       ) m LEFT JOIN identity_revisions r ON r.id = m.revision_id
+       ORDER BY m.at DESC, m.id DESC LIMIT $4`,
+      [profileIds, before?.at ?? Number.MAX_SAFE_INTEGER, before?.id ?? GREATEST_ID, limit],
+    );
+    const positions = rows.filter(({ cause }) => cause === 'event').map(({ pos }) => pos);
+    const events = new Map<number, MergeHistoryEntry['event']>();
+    if (positions.length > 0) {
+      const logged = await db.query<EventRow>(`SELECT ${EVENT_COLUMNS} FROM event_log WHERE pos = ANY ($1::int8[])`, [
+        positions,
+      ]);
+      for (const row of logged) {
+        const { pos, sourceId, messageId, occurredAt, identifiers } = eventOfRow(row);
+        events.set(pos, { sourceId, messageId, occurredAt, identifiers });
+      }
+    }
+    return rows.map(({ identifiers, ...row }) => ({
+      ...row,
+      identifiers: identifiers ?? [],
+      event: row.cause === 'event' ? (events.get(row.pos) ?? null) : null,
+    }));
+  }
+}
