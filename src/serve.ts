@@ -55,10 +55,6 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     if (batch.appliedPos !== null) applied.published(batch.appliedPos);
   });
   const profiles = new ProfileReader();
-  const readThrough = app.metrics.counter(
-    'profiles_read_through_total',
-    'Profiles read from the database because the online store lacked them.',
-  );
   app.metrics.gauge('subscribers', 'Subscribers to the change feed.', () => hub.subscribers);
   app.metrics.gauge('event_log_queued_events', 'Events that wait to be written.', () => engine.log.queuedEvents);
   const server = await lifecycle.start(
@@ -72,20 +68,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           policy: engine.policy,
           log: engine.log,
           applied,
-          snapshots: new ProfileSnapshotReader({
-            db,
-            store: app.onlineStore,
-            profiles,
-            anchors: new AnchorStateStore(),
-            memberships: new MembershipStore(),
-            definitions: () => definitions.current(),
-            observer: {
-              readThrough: (count) => {
-                readThrough.add(count);
-              },
-              storeFailed: onError,
-            },
-          }),
+          snapshots: snapshotsOf(app, definitions, onError),
           profiles,
           feed,
           hub,
@@ -122,6 +105,32 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const { port } = server.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${String(port)}` };
+}
+
+/** Profiles as they are published, read from the database where the online store lacks them. */
+function snapshotsOf(
+  { db, metrics, onlineStore }: App,
+  definitions: DefinitionsLoader,
+  onError: (error: unknown) => void,
+): ProfileSnapshotReader {
+  const readThrough = metrics.counter(
+    'profiles_read_through_total',
+    'Profiles read from the database because the online store lacked them.',
+  );
+  return new ProfileSnapshotReader({
+    db,
+    store: onlineStore,
+    profiles: new ProfileReader(),
+    anchors: new AnchorStateStore(),
+    memberships: new MembershipStore(),
+    definitions: () => definitions.current(),
+    observer: {
+      readThrough: (count) => {
+        readThrough.add(count);
+      },
+      storeFailed: onError,
+    },
+  });
 }
 
 /** Keys, and the tokens of people where an issuer is configured. */

@@ -119,7 +119,7 @@ describe('a person who is erased', () => {
       { ns: 'anonymous_id', value: DECIDED_COOKIE },
     ];
     await world.accept([aTrack('view', { anonymous_id: DECIDED_COOKIE })]);
-    await world.engine.revisions.request(
+    await world.engine.identity.revisions.request(
       { kind: 'merge', input: { identifiers } },
       { actor: 'test', reason: 'canary-why-51f3: canary.mail.51f3@example.org called' },
     );
