@@ -10,6 +10,7 @@ import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
 import { readConfig, type Config } from './config.js';
+import { createProfileExports } from './create-profile-exports.js';
 import { DefinitionApplier } from './definition-applier.js';
 import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
@@ -33,6 +34,7 @@ import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
 import { addEraseCommand } from './privacy/erase.command.js';
+import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
@@ -169,6 +171,17 @@ function personalDataCommands({
   };
   const profiles = new Command('profiles').description('people, one at a time');
   addEraseCommand(profiles, erasing);
+  addExportCommand(profiles, {
+    ...io,
+    withProfileExports: (use) =>
+      looking(({ db, clock, engine }) =>
+        use({
+          exports: createProfileExports({ db, clock, log: engine.log, definitions: engine.definitions }),
+          profileOf: (target) => engine.erasures.profileOf(target),
+        }),
+      ),
+    signal,
+  });
   return [profiles, privacyCommand(erasing)];
 }
 

@@ -10,6 +10,7 @@ import { createApiServer } from './api/server.js';
 import type { App } from './app.js';
 import { DefinitionsLoader } from './definitions.js';
 import { readAppliedPos, readLogProgress } from './events/applied-log.reader.js';
+import { createProfileExports } from './create-profile-exports.js';
 import { AppliedWatch } from './events/applied-watch.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
@@ -40,9 +41,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const scorer = await lifecycle.start(
     'scorer',
     () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
-    {
-      stop: (started) => started.close(),
-    },
+    { stop: (started) => started.close() },
   );
   const definitions = new DefinitionsLoader(db, scorer);
   const feed = new ChangeFeedReader(db);
@@ -78,6 +77,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           retractions: engine.retractions,
           erasures: engine.erasures,
           identity: engine.identity,
+          profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,
           keys: app.keys,
           credentials: credentialsOf(app),

@@ -16,6 +16,7 @@ import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { PlanService } from '../plans/plan.service.js';
 import type { ErasureService } from '../privacy/erasure.service.js';
+import type { ProfileExports } from '../privacy/profile-export.model.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
@@ -68,6 +69,7 @@ export interface WiredServices {
   readonly retractions: RetractionService;
   readonly erasures: ErasureService;
   readonly identity: IdentityAnswers;
+  readonly profileExports: ProfileExports;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */

@@ -27,6 +27,7 @@ import { attachGraphqlSocket, type SocketLimits } from './graphql-socket.js';
 import { graphqlStreamRoutes, type StreamLimits, type StreamRoutesOptions } from './graphql-stream.routes.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
+import { profileExportRoutes } from './profile-export.routes.js';
 import { trackingRoutes } from './tracking.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
@@ -65,7 +66,7 @@ export interface ApiServerDependencies {
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -131,6 +132,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await app.register(
     webhookRoutes({ receiver: services.webhooks.receiver, keys: credentials, sources, limits, clock, onDefect }),
   );
+  await app.register(profileExportRoutes({ exports: services.profileExports, credentials, onDefect }));
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter, onError }));

@@ -50,7 +50,7 @@ export function addEraseCommand(profiles: Command, deps: EraseCommandDeps): void
 }
 
 async function erase(deps: EraseCommandDeps, whom: string, { reason, yes, json }: EraseOptions): Promise<number> {
-  const target = targetOf(whom);
+  const target = parseTarget(whom, 'weft profiles erase');
   if (yes !== true && !(await isConfirmed(deps))) {
     deps.stderr.write('Nothing was changed.\n');
     return EXIT_CODES.failed;
@@ -71,12 +71,13 @@ async function isConfirmed({ confirm }: EraseCommandDeps): Promise<boolean> {
   });
 }
 
-function targetOf(whom: string): ErasureTarget {
+/** Whom an argument names: the id of a profile, or `<namespace>:<value>`. @throws WeftError BAD_REQUEST */
+export function parseTarget(whom: string, where: string): ErasureTarget {
   if (UUID.test(whom)) return { profileId: whom };
   const colon = whom.indexOf(':');
   if (colon > 0) return { identifier: { ns: whom.slice(0, colon), value: whom.slice(colon + 1) } };
   throw new WeftError('BAD_REQUEST', 'this is neither the id of a profile nor an identifier', {
-    where: 'weft profiles erase',
+    where,
     hint: 'write an identifier with its namespace, as in email:anna@example.com',
   });
 }

@@ -63,7 +63,7 @@ export class ErasureService {
       });
     }
     const hash = new SuppressionHash(secret);
-    const asked = await this.#profileOf(target);
+    const asked = await this.#namedBy(target);
     const requestedAt = clock.now();
     const erasure = await db.transaction(async (tx) => {
       const profileId = (await profiles.survivors(tx, [asked])).get(asked);
@@ -160,7 +160,15 @@ export class ErasureService {
     }
   }
 
-  async #profileOf(target: ErasureTarget): Promise<Uuid> {
+  /** The living profile. @throws WeftError NOT_FOUND; BAD_REQUEST */
+  async profileOf(target: ErasureTarget): Promise<Uuid> {
+    const asked = await this.#namedBy(target);
+    const profileId = (await this.deps.profiles.survivors(this.deps.db, [asked])).get(asked);
+    if (profileId === undefined) throw noSuchProfile();
+    return profileId;
+  }
+
+  async #namedBy(target: ErasureTarget): Promise<Uuid> {
     if ('profileId' in target) return target.profileId;
     const { db, profiles } = this.deps;
     const id = this.#identifierId(target.identifier);

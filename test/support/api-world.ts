@@ -10,6 +10,7 @@ import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
 import type { Credentials } from '../../src/api/auth/credentials.js';
+import { createProfileExports } from '../../src/create-profile-exports.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
@@ -148,6 +149,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     retractions: engine.retractions,
     erasures: engine.erasures,
     identity: engine.identity,
+    profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
     sources,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,

@@ -2,6 +2,7 @@ import { Arg, Authorized, Ctx, ID, Int, Mutation, Query, Resolver } from 'type-g
 import { WeftError } from '../../platform/errors.js';
 import type { Erasure } from '../../privacy/erasure.model.js';
 import type { ErasureTarget } from '../../privacy/erasure.service.js';
+import { profileExportPath } from '../profile-export.routes.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -13,7 +14,14 @@ import {
   type Edge,
 } from './connection.types.js';
 import { cursorId, ERASURE_CURSOR } from './cursors.js';
-import { EraseProfileInput, ErasureConnection, ErasureReceiptType, SuppressionLifted } from './erasure.types.js';
+import {
+  EraseProfileInput,
+  ErasureConnection,
+  ErasureReceiptType,
+  ExportProfileInput,
+  ProfileExportType,
+  SuppressionLifted,
+} from './erasure.types.js';
 import { resultUnion } from './failure.types.js';
 import { IdentifierInput } from './profile.types.js';
 
@@ -24,6 +32,12 @@ const Erased = resultUnion<Erasure>('EraseProfileResult', { type: ErasureReceipt
 const Lifted = resultUnion<SuppressionLifted>(
   'LiftSuppressionResult',
   { type: SuppressionLifted, name: 'SuppressionLifted' },
+  ['NotFound', 'BadRequest'],
+);
+
+const Exported = resultUnion<ProfileExportType>(
+  'ExportProfileResult',
+  { type: ProfileExportType, name: 'ProfileExport' },
   ['NotFound', 'BadRequest'],
 );
 
@@ -74,6 +88,21 @@ export class ErasureResolver {
   }
 
   @Authorized('admin')
+  @Mutation(() => Exported.type, {
+    description:
+      'Says where all that is known of a person can be fetched as one JSON file: identifiers, traits with where they come from, features, memberships, changes, merges and events. Changes nothing.',
+  })
+  exportProfile(
+    @Ctx() { services }: ApiContext,
+    @Arg('input', () => ExportProfileInput, { description: 'Whose.' }) input: ExportProfileInput,
+  ): Promise<unknown> {
+    return Exported.attempt(async () => {
+      const profileId = await services.erasures.profileOf(targetOf(input));
+      return { profileId, path: profileExportPath(profileId) };
+    });
+  }
+
+  @Authorized('admin')
   @Mutation(() => Lifted.type, {
     description:
       'Lets an identifier of somebody who was erased be accepted again, as where they become a customer anew. What was erased stays so.',
@@ -90,7 +119,7 @@ export class ErasureResolver {
   }
 }
 
-function targetOf({ profile, identifier }: EraseProfileInput): ErasureTarget {
+function targetOf({ profile, identifier }: ExportProfileInput): ErasureTarget {
   if (typeof profile === 'string' && (identifier === null || identifier === undefined)) {
     if (UUID.test(profile)) return { profileId: profile };
     throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'input.profile', hint: 'an id is a UUID' });
@@ -98,7 +127,7 @@ function targetOf({ profile, identifier }: EraseProfileInput): ErasureTarget {
   if ((profile === null || profile === undefined) && identifier !== null && identifier !== undefined) {
     return { identifier: { ns: identifier.namespace, value: identifier.value } };
   }
-  throw new WeftError('BAD_REQUEST', 'whom to erase is not said once', {
+  throw new WeftError('BAD_REQUEST', 'the person is not named exactly once', {
     where: 'input',
     hint: 'give either profile or identifier',
   });

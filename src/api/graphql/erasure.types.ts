@@ -88,3 +88,27 @@ export class SuppressionLifted {
   @Field(() => String, { description: 'The namespace of the identifier, such as `email`.' })
   namespace!: string;
 }
+
+@InputType('ExportProfileInput', { description: 'Whose data to export: give `profile` or `identifier`.' })
+export class ExportProfileInput {
+  @Field(() => ID, { nullable: true, description: 'Id of the profile, or one that it had before a merge.' })
+  profile?: string | null;
+
+  @Field(() => IdentifierInput, { nullable: true, description: 'Anything that the person is known by.' })
+  identifier?: IdentifierInput | null;
+}
+
+@ObjectType('ProfileExport', {
+  simpleResolvers: true,
+  description: 'Where all that is known of a person can be fetched.',
+})
+export class ProfileExportType {
+  @Field(() => ID, { description: 'The id of the profile.' })
+  profileId!: string;
+
+  @Field(() => String, {
+    description:
+      'Where to get the file, by GET and with the same Bearer token: `/exports/profiles/01900000-0000-7000-8000-000000000000`. It is made as it is read, so it is as of then.',
+  })
+  path!: string;
+}
