@@ -10,7 +10,8 @@ export interface HttpLoad {
   readonly headers: Readonly<Record<string, string>>;
   /** Each connection goes through some of them, again and again. */
   readonly requests: readonly { readonly method: 'GET' | 'POST'; readonly path?: string; readonly body?: Buffer }[];
-  readonly seconds: number;
+  /** Null: each request once. */
+  readonly seconds: number | null;
   /** Default: {@link CONNECTIONS}. */
   readonly connections?: number;
   /** Requests a second, of all connections; default: as many as are answered. */
@@ -36,7 +37,7 @@ export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<H
     const options: autocannon.Options = {
       url: load.url,
       connections,
-      duration: load.seconds,
+      ...(load.seconds === null ? { amount: load.requests.length } : { duration: load.seconds }),
       headers: load.headers,
       ...(load.perSecond === undefined ? {} : { overallRate: Math.round(load.perSecond) }),
       setupClient: (client) => {

@@ -50,8 +50,9 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
       await local.server.call('applied');
     }
     if (only.includes('edge')) {
-      yield await measureEdge(local, { ...READS, scores: false, profileTo });
-      yield await measureEdge(local, { ...READS, scores: true, profileTo });
+      yield await measureEdge(local, { ...READS, scores: 'none', profileTo });
+      yield await measureEdge(local, { ...READS, scores: 'new', profileTo });
+      yield await measureEdge(local, { ...READS, scores: 'known', profileTo });
     }
     if (only.includes('reads')) {
       yield await measureReads(local, { ...READS, onlineStore: 'in the server’s process', profileTo });

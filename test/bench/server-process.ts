@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ProfileSummary } from './cpu-profiler.js';
+import type { LoopPauses } from './loop-watch.js';
 
 export interface ServerOptions {
   readonly databaseUrl: string;
@@ -37,6 +38,8 @@ export interface ServerCalls {
   /** Resolves when everything accepted is applied. */
   applied(): Promise<void>;
   cpuMs(): Promise<number>;
+  /** What held up the server's thread since the last call. */
+  loopPauses(): Promise<LoopPauses>;
   /** A bare route that answers `body` to `GET` and `POST /graphql`; its URL. */
   startBare(body: string): Promise<string>;
   /** Whether page views are told what the model says. */

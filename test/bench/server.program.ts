@@ -13,6 +13,7 @@ import type { IncomingEvent } from '../../src/events/event.model.js';
 import { createLogger } from '../../src/platform/logger.js';
 import { serve } from '../../src/serve.js';
 import { CpuProfiler } from './cpu-profiler.js';
+import { LoopWatch } from './loop-watch.js';
 import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
 import {
   ENTERED_SEGMENT,
@@ -106,6 +107,7 @@ async function startBare(body: string): Promise<string> {
 function callsOf(app: App): ServerCalls {
   const { worker } = app.engine;
   const profiler = new CpuProfiler();
+  const loop = new LoopWatch();
   return {
     accept: (count, round) => {
       const events = shopEvents({ count, round, nowMs: Date.now() - 1_000 });
@@ -121,6 +123,7 @@ function callsOf(app: App): ServerCalls {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1_000;
     },
+    loopPauses: () => Promise.resolve(loop.read()),
     startBare,
     markScores: (isMarked) => app.models.setEdge(MODEL, isMarked),
     startProfile: () => profiler.start(),
