@@ -128,15 +128,13 @@ export class ProfileSnapshotReader {
    */
   atHand(identifierId: Uuid): ProfileGlance | undefined {
     const store = this.#parts.store();
-    let owner = store.getNow?.(identifierKey(identifierId))?.bytes.toString('latin1');
-    for (let hop = 0; owner !== undefined && hop <= MAX_ALIAS_HOPS; hop++) {
-      const blob = store.getNow?.(profileKey(owner));
-      if (blob === null || blob === undefined) return undefined;
-      const found = glanceAt(blob.bytes);
-      if (!('alias' in found)) return found;
-      owner = found.alias;
-    }
-    return undefined;
+    return store.getNow === undefined ? undefined : glanceBy((key) => store.getNow?.(key), identifierId);
+  }
+
+  /** The same, or as it was a moment ago where the memory of this process does not count any more. */
+  lastAtHand(identifierId: Uuid): ProfileGlance | undefined {
+    const store = this.#parts.store();
+    return glanceBy((key) => store.getNow?.(key) ?? store.getPast?.(key), identifierId);
   }
 
   /** The same as it is committed, whatever the online store holds, which may be behind by a moment. */
@@ -245,6 +243,18 @@ export class ProfileSnapshotReader {
       this.#parts.observer.storeFailed(error);
     }
   }
+}
+
+function glanceBy(find: (key: string) => Versioned | null | undefined, identifierId: Uuid): ProfileGlance | undefined {
+  let owner = find(identifierKey(identifierId))?.bytes.toString('latin1');
+  for (let hop = 0; owner !== undefined && hop <= MAX_ALIAS_HOPS; hop++) {
+    const blob = find(profileKey(owner));
+    if (blob === null || blob === undefined) return undefined;
+    const found = glanceAt(blob.bytes);
+    if (!('alias' in found)) return found;
+    owner = found.alias;
+  }
+  return undefined;
 }
 
 function addAnchor(work: ProfileWork, row: ProfileAnchor, features: Definitions['features']): void {

@@ -40,6 +40,8 @@ export interface SnapshotSource {
   byIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
   /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
   atHand(identifierId: Uuid): ProfileGlance | undefined;
+  /** The same, or as it was a moment ago where that memory does not count any more. */
+  lastAtHand(identifierId: Uuid): ProfileGlance | undefined;
   /** As they are committed, past copies that may be behind by a moment. */
   committedByIdentifiers(identifierIds: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]>;
 }

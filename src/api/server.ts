@@ -166,6 +166,7 @@ function edgeServices(
     }),
     edge: new EdgeProfiles({
       atHand: (identifierId) => snapshots.atHand(identifierId),
+      lastAtHand: (identifierId) => snapshots.lastAtHand(identifierId),
       // Nothing else is read with it: each read stands for itself.
       read: (identifierId) => batcher.ofIdentifier(identifierId, {}),
       readCommitted: (identifierId) => batcher.committedOfIdentifier(identifierId, {}),

@@ -23,6 +23,8 @@ export interface OnlineStore {
   getMany(keys: readonly string[]): Promise<(Versioned | null)[]>;
   /** As `getMany`, at once; only where blobs are in the memory of this process. */
   getNow?(key: string): Versioned | null;
+  /** What it held a moment ago, while it may hold nothing: for whoever would else have nothing at all. */
+  getPast?(key: string): Versioned | null;
   /** Takes the keys out; entries of this version or an older one do not come back. */
   deleteMany(keys: readonly string[], version: number): Promise<void>;
 }

@@ -39,6 +39,7 @@ afterAll(() => world.close());
 beforeEach(() => {
   vi.restoreAllMocks();
   delete (world.store as OnlineStore).getNow;
+  delete (world.store as OnlineStore).getPast;
 });
 
 function putAtHand(): void {
@@ -105,6 +106,17 @@ describe('a profile in the memory of the process', () => {
     await world.drain();
     const { profile } = await askEdge(world.url, { key, variables: { ...variables(BEN), after: token } });
     expect(profile).toMatchObject({ degraded: false, segments: ['viewers'] });
+  });
+
+  it('is told as it was, marked, while nobody can be asked for what it is', async () => {
+    putAtHand();
+    const whole = await ask(ANN);
+    delete (world.store as OnlineStore).getNow;
+    (world.store as OnlineStore).getPast = (name) => world.store.entries.get(name) ?? null;
+    vi.spyOn(world.services.snapshots, 'byIdentifiers').mockRejectedValue(new Error('the database is away'));
+    expect((await ask(ANN)).profile).toEqual({ ...whole.profile, degraded: true });
+    expect((await ask(NOBODY)).profile).toMatchObject({ known: false, degraded: true });
+    world.defects.length = 0;
   });
 
   it('is refused as before to whoever may not ask for it', async () => {

@@ -16,6 +16,7 @@ it('questions that wait for events take no room from reads, and have a bound of 
   const applied = new Promise<'published'>((resolve) => (apply = () => resolve('published')));
   const profiles = new EdgeProfiles({
     atHand: () => undefined,
+    lastAtHand: () => undefined,
     read: () => Promise.resolve(null),
     readCommitted: () => Promise.resolve(null),
     applied: { isPublished: () => false, until: () => applied },

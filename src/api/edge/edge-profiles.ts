@@ -40,6 +40,8 @@ export interface EdgeQuestion {
 export interface EdgeProfilesOptions {
   /** The profile of an identifier where it is in memory; undefined where somebody has to be asked. */
   readonly atHand: (identifierId: Uuid) => ProfileGlance | undefined;
+  /** The same, or as it was a moment ago. */
+  readonly lastAtHand: (identifierId: Uuid) => ProfileGlance | undefined;
   /** The profile of an identifier; null where it is unknown. */
   readonly read: (identifierId: Uuid) => Promise<ProfileSnapshot | null>;
   /** The same as it is committed, past any copy. */
@@ -102,7 +104,7 @@ export class EdgeProfiles {
     if (afterPos !== null && !this.#options.applied.isPublished(afterPos)) return undefined;
     try {
       const profile = this.#options.atHand(identifierId);
-      return profile === undefined ? undefined : this.#known(question, identifierId, profile);
+      return profile === undefined ? undefined : this.#known(question, profile);
     } catch {
       // The one that waits meets it again, and says so.
       return undefined;
@@ -137,7 +139,7 @@ export class EdgeProfiles {
   }
 
   async #read(question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
-    const { read, readCommitted, maxReads = MAX_READS, maxWaits = MAX_WAITS } = this.#options;
+    const { maxReads = MAX_READS, maxWaits = MAX_WAITS } = this.#options;
     if (question.afterPos !== null && this.#waits >= maxWaits) {
       return this.#fallback(question, identifierId, 'overloaded');
     }
@@ -146,53 +148,45 @@ export class EdgeProfiles {
     if (this.#reads >= maxReads) return this.#fallback(question, identifierId, 'overloaded');
     this.#reads++;
     try {
-      return await this.#readAfter(awaited, awaited === 'committed' ? readCommitted : read, question, identifierId);
+      return await this.#readAfter(awaited, question, identifierId);
     } finally {
       this.#reads--;
     }
   }
 
-  async #readAfter(
-    awaited: AppliedOutcome,
-    read: EdgeProfilesOptions['read'],
-    question: EdgeQuestion,
-    identifierId: Uuid,
-  ): Promise<Outcome> {
-    const snapshot = await read(identifierId);
-    if (snapshot === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
-    const profile = glanceOf(snapshot);
-    const answer = this.#known(question, identifierId, profile);
-    const outcome = answer === undefined ? await this.#scored(question, identifierId, profile) : wholly(answer);
+  async #readAfter(awaited: AppliedOutcome, question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
+    const profile = await this.#profileAfter(awaited, identifierId);
+    if (profile === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
+    const answer = this.#known(question, profile);
+    const outcome = answer === undefined ? await this.#scored(question, profile) : wholly(answer);
+    if (outcome.cause === null) {
+      this.#remembered.set(identifierId, outcome.answer, question.definitions, this.#options.now());
+    }
     return awaited === 'late' ? { answer: outcome.answer, cause: 'not_applied' } : outcome;
   }
 
-  /** Undefined where a model has to be asked. */
-  #known(question: EdgeQuestion, identifierId: Uuid, profile: ProfileGlance): EdgeAnswer | undefined {
-    const { definitions } = question;
-    const scores = this.#options.scores.known(profile, definitions);
-    return scores === undefined ? undefined : this.#remembering(question, identifierId, profile, scores);
+  async #profileAfter(awaited: AppliedOutcome, identifierId: Uuid): Promise<ProfileGlance | null> {
+    const { atHand, read, readCommitted } = this.#options;
+    const isCopyEnough = awaited !== 'committed';
+    const profile = isCopyEnough ? atHand(identifierId) : undefined;
+    if (profile !== undefined) return profile;
+    const snapshot = await (isCopyEnough ? read(identifierId) : readCommitted(identifierId));
+    return snapshot === null ? null : glanceOf(snapshot);
   }
 
-  async #scored(question: EdgeQuestion, identifierId: Uuid, profile: ProfileGlance): Promise<Outcome> {
-    const { definitions } = question;
+  /** Undefined where a model has to be asked. */
+  #known({ definitions }: EdgeQuestion, profile: ProfileGlance): EdgeAnswer | undefined {
+    const scores = this.#options.scores.known(profile, definitions);
+    return scores === undefined ? undefined : answerOf(definitions, profile, scores);
+  }
+
+  async #scored({ definitions }: EdgeQuestion, profile: ProfileGlance): Promise<Outcome> {
     try {
-      const scores = await this.#options.scores.ask(profile, definitions);
-      return wholly(this.#remembering(question, identifierId, profile, scores));
+      return wholly(answerOf(definitions, profile, await this.#options.scores.ask(profile, definitions)));
     } catch (error) {
       this.#options.onError(error);
       return { answer: answerOf(definitions, profile, NO_SCORES), cause: 'scoring' };
     }
-  }
-
-  #remembering(
-    { definitions }: EdgeQuestion,
-    identifierId: Uuid,
-    profile: ProfileGlance,
-    scores: readonly EdgeScoreView[],
-  ): EdgeAnswer {
-    const answer = answerOf(definitions, profile, scores);
-    this.#remembered.set(identifierId, answer, definitions, this.#options.now());
-    return answer;
   }
 
   async #untilApplied(pos: number, deadlineMs: number): Promise<AppliedOutcome> {
@@ -207,7 +201,19 @@ export class EdgeProfiles {
 
   #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
     const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
-    return { answer: remembered ?? defaultAnswer(onMiss), cause };
+    return { answer: remembered ?? this.#lastKnown(definitions, identifierId) ?? defaultAnswer(onMiss), cause };
+  }
+
+  /** What was at hand was not remembered: to keep an answer for each page view costs more than to find it. */
+  #lastKnown(definitions: ApiDefinitions, identifierId: Uuid): EdgeAnswer | undefined {
+    try {
+      const profile = this.#options.lastAtHand(identifierId);
+      if (profile === undefined) return undefined;
+      return answerOf(definitions, profile, this.#options.scores.known(profile, definitions) ?? NO_SCORES);
+    } catch (error) {
+      this.#options.onError(error);
+      return undefined;
+    }
   }
 }
 

@@ -10,6 +10,7 @@ function aSource(failing: (id: Uuid) => boolean = () => false) {
     byIdentifiers: () => Promise.reject(new Error('not asked')),
     committedByIdentifiers: () => Promise.reject(new Error('not asked')),
     atHand: () => undefined,
+    lastAtHand: () => undefined,
     idsOf: (ids) => {
       calls.push(ids);
       const bad = ids.find(failing);
