@@ -8,6 +8,7 @@ import type { Metrics } from '../platform/metrics.js';
 import type { DefinitionsSource } from './api-definitions.model.js';
 import type { ApiServices, WiredServices } from './api-services.js';
 import { EdgeSigning } from './auth/edge-signing.js';
+import { answerBrokenRequest } from './broken-request.js';
 import { DefinitionsWatch } from './definitions-watch.js';
 import { StoredDocumentService } from './documents/stored-document.service.js';
 import { StoredDocuments } from './documents/stored-documents.js';
@@ -101,6 +102,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     },
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
+    clientErrorHandler: answerBrokenRequest,
   });
   observeRequests(app, deps.metrics);
   answerUnknownRoutes(app);
