@@ -19,6 +19,8 @@ import { deadLettersCommand, type DeadLettersCommandServices } from './events/de
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { TrainingSetService } from './features/training-set.service.js';
+import { createDecisionServices } from './decision-services.js';
+import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
@@ -142,9 +144,26 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
     ...personalDataCommands({ io, looking, signal }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
-    linkageCommand({ ...io, signal }),
+    identityCommand({ io, looking, signal }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
+}
+
+/** What is decided about who is who, by people and by models. */
+function identityCommand({ io, looking, signal }: { io: CommandIo; looking: Session; signal: AbortSignal }): Command {
+  const servicesOf = (app: App): DecisionServices =>
+    createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
+  const command = linkageCommand({ ...io, signal });
+  addDecisionCommands(command, {
+    ...io,
+    signal,
+    withReader: (use) => looking((app) => use(servicesOf(app))),
+    withDecider: async (use) => {
+      await demandDatabase(readConfig());
+      return withApp({ worker: 'try' }, (app) => use(servicesOf(app)));
+    },
+  });
+  return command;
 }
 
 /** What is done with all that is known of a person. */

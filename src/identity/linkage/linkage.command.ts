@@ -66,7 +66,7 @@ interface EvaluateOptions extends FileOptions {
 /** `weft identity train|evaluate`. */
 export function linkageCommand(deps: LinkageCommandDeps): Command {
   const command = new Command('identity')
-    .description('find records of one person that no identifier connects: train and judge models')
+    .description('who is who: what people decide, and records of one person that no identifier connects')
     .addHelpText('after', HELP);
   withFiles(command.command('train').description('train a model on records, without knowing who is who'))
     .option('--settings <json>', 'what to train, ours or Splink’s; default: the recipe for people')

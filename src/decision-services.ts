@@ -1,0 +1,47 @@
+import type { Identifier, RawIdentifier } from './events/event.model.js';
+import type { Engine } from './engine.js';
+import type { DecisionServices } from './identity-decisions.command.js';
+import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
+import { WeftError } from './platform/errors.js';
+import type { Database } from './platform/postgres.js';
+import { SegmentReader } from './segments/segment.reader.js';
+
+/** How long a command waits for a worker. */
+const WAIT_MS = 60_000;
+
+interface DecisionServiceParts {
+  readonly db: Database;
+  readonly engine: Engine;
+  readonly sourceKeys: DecisionServices['sourceKeys'];
+  readonly actor: string;
+  readonly signal: AbortSignal;
+}
+
+/** What the commands on decisions about who is who work with. */
+export function createDecisionServices(parts: DecisionServiceParts): DecisionServices {
+  const { db, engine, sourceKeys, actor, signal } = parts;
+  const { revisions, previews, explanations } = engine.identity;
+  return {
+    preview: async (asked) => previews.preview(await engine.definitions.current(), asked),
+    decide: async (revision, reason) => {
+      const { id } = await revisions.request(revision, { actor, reason });
+      return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
+    },
+    explain: (from, to) => explanations.explain(identifierIn(engine, from), identifierIn(engine, to)),
+    links: ({ limit, withRemoved }) => new IdentityDecisionReader().links(db, { before: null, limit, withRemoved }),
+    revisions: (limit) => revisions.page(null, limit),
+    sourceKeys,
+    segmentKeys: async (ids) =>
+      new Map((await new SegmentReader(db).byIds([...ids])).map((segment) => [segment.id, segment.key])),
+  };
+}
+
+/** @throws WeftError BAD_REQUEST */
+function identifierIn({ policy }: Engine, { ns, value }: RawIdentifier): Identifier {
+  const [identifier] = policy.resolve([{ ns, value }]).identifiers;
+  if (identifier !== undefined) return identifier;
+  throw new WeftError('BAD_REQUEST', 'an identifier stands for nobody: it is a placeholder or malformed', {
+    where: ns,
+    hint: 'name what events name people by, as user_id:ann',
+  });
+}

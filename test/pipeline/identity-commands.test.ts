@@ -1,0 +1,128 @@
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDecisionServices } from '../../src/decision-services.js';
+import { addDecisionCommands, type DecisionServices } from '../../src/identity-decisions.command.js';
+import { runWith } from '../support/command-runner.js';
+import { aTrack, anIdentify, createWorld, MINUTE_MS, type World } from '../support/world.js';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld();
+  await world.defineSegment('viewers', 'performed("view")');
+  await world.drain();
+  await world.accept([aTrack('view', { user_id: 'ann' })]);
+  await world.drain();
+  world.clock.advance(MINUTE_MS);
+  await world.accept([anIdentify({ email: 'ann@example.com', anonymous_id: 'c1' }, {}, { messageId: 'first' })]);
+  await world.drain();
+});
+
+afterAll(async () => {
+  await world.close();
+});
+
+async function weft(...args: string[]) {
+  world.clock.advance(MINUTE_MS);
+  const services = createDecisionServices({
+    db: world.db,
+    engine: world.engine,
+    sourceKeys: () => Promise.resolve(new Map([[1, 'web']])),
+    actor: 'tester',
+    signal: new AbortController().signal,
+  });
+  const use = <T>(work: (given: DecisionServices) => Promise<T>): Promise<T> =>
+    work({
+      ...services,
+      decide: async (revision, reason) => {
+        const asked = services.decide(revision, reason);
+        await Promise.race([asked.catch(() => undefined), drained()]);
+        return asked;
+      },
+    });
+  return runWith((io) => {
+    const command = new Command('identity');
+    addDecisionCommands(command, {
+      ...io,
+      signal: new AbortController().signal,
+      withReader: use,
+      withDecider: use,
+    });
+    return command;
+  }, args);
+}
+
+/** Once there is something to do. */
+async function drained(): Promise<void> {
+  for (;;) {
+    const [open] = await world.db.query(`SELECT FROM identity_revisions WHERE status = 'waiting'`);
+    await world.drain();
+    if (open !== undefined) return;
+  }
+}
+
+const profileOf = async (value: string) =>
+  (await world.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE value = $1', [value]))[0]?.id ??
+  '';
+
+describe('weft identity', () => {
+  it('merges, explains, lists and takes apart again', async () => {
+    const [ann, other] = [await profileOf('ann'), await profileOf('c1')];
+    const dry = await weft('merge', 'user_id:ann', 'anonymous_id:c1', '--dry-run');
+    expect(dry).toMatchObject({ code: 0, stderr: '' });
+    expect(dry.stdout).toBe(
+      [
+        `${ann}: 3 identifiers`,
+        `${other}: becomes part of ${ann}`,
+        '1 links would be made, 0 removed. Nothing was changed.',
+        '',
+      ].join('\n'),
+    );
+    expect(await profileOf('c1')).toBe(other);
+
+    const merged = await weft('merge', ann, other, '--reason', 'she called', '--json');
+    expect(merged.code).toBe(0);
+    expect(JSON.parse(merged.stdout)).toMatchObject({ status: 'done', profileId: ann, merged: [other], moved: 2 });
+
+    const explained = await weft('explain', 'user_id:ann', 'anonymous_id:c1');
+    expect(explained.stdout.split('\n')).toEqual([
+      'One profile.',
+      expect.stringMatching(/^ {2}user_id:ann - email:ann@example.com by tester at 20.*Z: she called$/) as unknown,
+      expect.stringMatching(/^ {2}email:ann@example.com - anonymous_id:c1 by web first at 20.*Z$/) as unknown,
+      '',
+    ]);
+
+    const apart = await weft('unmerge', ann, 'email:ann@example.com', 'anonymous_id:c1');
+    expect(apart).toMatchObject({
+      code: 0,
+      stdout: `profile ${ann}\napart: profile ${other}\n2 identifiers moved.\n`,
+    });
+    const why = await weft('explain', 'user_id:ann', 'email:ann@example.com');
+    expect(why.stdout).toContain('Not one profile.\n');
+    expect(why.stdout).toContain('tester decided so at');
+
+    const listed = JSON.parse((await weft('links', '--json')).stdout) as { id: string; kind: string }[];
+    expect(listed.map(({ kind }) => kind)).toEqual(['cannot', 'cannot']);
+    expect((await weft('links', '--removed')).stdout.split('\n')).toHaveLength(5);
+    expect((await weft('unlink', listed[0]?.id ?? '')).code).toBe(0);
+    expect(JSON.parse((await weft('links', '--json')).stdout)).toHaveLength(1);
+    const revisions = JSON.parse((await weft('revisions', '--json')).stdout) as { kind: string; status: string }[];
+    expect(revisions.map(({ kind, status }) => `${kind} ${status}`)).toEqual([
+      'unlink done',
+      'unmerge done',
+      'merge done',
+    ]);
+  });
+
+  it.each([
+    ['an identifier of no form', ['merge', 'ann', 'bob'], 2, 'written as namespace:value'],
+    ['both kinds', ['merge', 'user_id:ann', '01900000-0000-7000-8000-000000000000'], 2, 'not of both'],
+    ['nobody there', ['unmerge', '01900000-0000-7000-8000-000000000000', 'user_id:x'], 1, 'no such profile'],
+    ['nothing to take out', ['unmerge'], 2, 'by a profile and identifiers of it, or by --merge'],
+    ['no id', ['unlink', 'x'], 1, 'It is an id such as'],
+    ['a placeholder', ['explain', 'user_id:null', 'user_id:ann'], 2, 'stands for nobody'],
+  ])('says what is wrong: %s', async (_, args, code, message) => {
+    const outcome = await weft(...args);
+    expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) as unknown, stdout: '' });
+  });
+});
