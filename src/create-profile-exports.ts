@@ -3,8 +3,13 @@ import type { DefinitionsLoader } from './definitions.js';
 import type { Engine } from './engine.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { IdentityMoveReader } from './identity/identity-move.reader.js';
+import type { JsonValue } from './events/event.model.js';
 import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
+import type { Table } from './privacy/anonymise.js';
+import type { ProfileColumns } from './privacy/export-anonymised.command.js';
 import type { ProfileExports } from './privacy/profile-export.model.js';
 import { ProfileExporter } from './profile-exporter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
@@ -22,27 +27,81 @@ export interface ProfileExportParts {
 /** Wires exports of people. What they say is read from the database, whatever copies say. */
 export function createProfileExports({ db, clock, log, definitions }: ProfileExportParts): ProfileExports {
   const profiles = new ProfileReader();
-  const current = () => definitions.current();
-  const parts = {
-    db,
-    profiles,
-    definitions: current,
-    anchors: new AnchorStateStore(),
-    memberships: new MembershipStore(),
-  };
   return {
     open: (profileId) => {
-      // Of its own, so that nothing in it is of before.
       const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
-      const observer = { readThrough: () => undefined, storeFailed: () => undefined };
-      const snapshots = new ProfileSnapshotReader({ ...parts, store: () => store, observer });
-      const feed = new ChangeFeedReader(db);
-      const moves = new IdentityMoveReader();
-      return new ProfileExporter({ db, clock, definitions: current, snapshots, profiles, moves, log, feed }).open(
-        profileId,
-      );
+      return new ProfileExporter({
+        db,
+        clock,
+        definitions: () => definitions.current(),
+        snapshots: snapshotsIn(store, { db, profiles, definitions }),
+        profiles,
+        moves: new IdentityMoveReader(),
+        log,
+        feed: new ChangeFeedReader(db),
+      }).open(profileId);
     },
   };
+}
+
+const PROFILES_PER_PAGE = 500;
+const MAX_TABLE_ROWS = 500_000;
+const PROGRESS_EVERY_ROWS = 50_000;
+
+/**
+ * A row for each living profile: traits, null where there is none, and whether it is in segments.
+ * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment that there is not
+ */
+export async function readProfileTable(
+  { db, clock, definitions }: Pick<ProfileExportParts, 'db' | 'clock' | 'definitions'>,
+  { traits, segments }: ProfileColumns,
+  onProgress: (profiles: number) => void,
+): Promise<Table> {
+  const { stored } = await definitions.current();
+  const segmentIds = segments.map((key) => {
+    const id = stored.get(key)?.id;
+    if (id !== undefined) return id;
+    throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where: '--segments', hint: 'weft segment list' });
+  });
+  const profiles = new ProfileReader();
+  const rows: JsonValue[][] = [];
+  for (let after: Uuid | null = null; ;) {
+    const ids: Uuid[] = await profiles.idsAfter(db, after, PROFILES_PER_PAGE);
+    const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
+    for (const snapshot of await snapshotsIn(store, { db, profiles, definitions }).byIds(ids)) {
+      if (snapshot === null) continue;
+      const isIn = new Set(snapshot.memberships.map(({ segmentId }) => segmentId));
+      rows.push([
+        ...traits.map((name) => snapshot.traits.get(name)?.value ?? null),
+        ...segmentIds.map((id) => isIn.has(id)),
+      ]);
+      if (rows.length % PROGRESS_EVERY_ROWS === 0) onProgress(rows.length);
+    }
+    if (rows.length > MAX_TABLE_ROWS) {
+      throw new WeftError('PAYLOAD_TOO_LARGE', `there are more than ${String(MAX_TABLE_ROWS)} profiles`, {
+        where: 'weft export profiles',
+        hint: 'export training sets of a sample of them: weft export training-set',
+      });
+    }
+    after = ids.at(-1) ?? null;
+    if (after === null) return { columns: [...traits, ...segments], rows };
+  }
+}
+
+/** Reads of the database: what is in a store that is new is of now. */
+function snapshotsIn(
+  store: MemoryOnlineStore,
+  { db, profiles, definitions }: { readonly profiles: ProfileReader } & Pick<ProfileExportParts, 'db' | 'definitions'>,
+): ProfileSnapshotReader {
+  return new ProfileSnapshotReader({
+    db,
+    profiles,
+    store: () => store,
+    definitions: () => definitions.current(),
+    anchors: new AnchorStateStore(),
+    memberships: new MembershipStore(),
+    observer: { readThrough: () => undefined, storeFailed: () => undefined },
+  });
 }
 
 const MAX_STORE_BYTES = 64 * 1024 * 1024;

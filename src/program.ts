@@ -10,7 +10,7 @@ import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
 import { readConfig, type Config } from './config.js';
-import { createProfileExports } from './create-profile-exports.js';
+import { createProfileExports, readProfileTable } from './create-profile-exports.js';
 import { DefinitionApplier } from './definition-applier.js';
 import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
@@ -36,6 +36,7 @@ import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
 import { addEraseCommand } from './privacy/erase.command.js';
+import { addAnonymisedExport } from './privacy/export-anonymised.command.js';
 import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
@@ -99,13 +100,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    exportCommand({
-      ...io,
-      withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
-      signal,
-      clock: systemClock,
-      parseTime: parseTimestamp,
-    }),
+    exportsCommand({ io, looking, signal }),
     segmentCommand({
       ...io,
       withSegments: (use) =>
@@ -164,6 +159,33 @@ function identityCommand({ io, looking, signal }: { io: CommandIo; looking: Sess
     },
   });
   return command;
+}
+
+function exportsCommand({
+  io,
+  looking,
+  signal,
+}: {
+  io: CommandIo & { stderr: NodeJS.WriteStream };
+  looking: Session;
+  signal: AbortSignal;
+}): Command {
+  const exported = exportCommand({
+    ...io,
+    withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
+    signal,
+    clock: systemClock,
+    parseTime: parseTimestamp,
+  });
+  addAnonymisedExport(exported, {
+    ...io,
+    readTable: (columns, onProgress) =>
+      looking(({ db, clock, engine }) =>
+        readProfileTable({ db, clock, definitions: engine.definitions }, columns, onProgress),
+      ),
+    signal,
+  });
+  return exported;
 }
 
 /** What is done with all that is known of a person. */

@@ -1,0 +1,80 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readProfileTable } from '../../src/create-profile-exports.js';
+import { addAnonymisedExport } from '../../src/privacy/export-anonymised.command.js';
+import { anIdentify, createWorld, type World } from '../support/world.js';
+
+describe('weft export profiles', () => {
+  let world: World;
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'weft-anonymised-'));
+    world = await createWorld();
+    await world.defineSegment('pro', 'traits.plan == "pro"');
+    await world.accept(
+      Array.from({ length: 40 }, (_, i) =>
+        anIdentify(
+          { user_id: `u${String(i)}` },
+          {
+            age: 20 + i,
+            postcode: `1011${String(i % 10)}`,
+            plan: i % 2 === 0 ? 'pro' : 'free',
+            email: `m${String(i)}@x.org`,
+          },
+        ),
+      ),
+    );
+    await world.drain();
+  });
+
+  afterAll(async () => {
+    await world.close();
+    await rm(folder, { recursive: true });
+  });
+
+  async function run(...args: readonly string[]) {
+    let [code, stdout, stderr] = [-1, '', ''];
+    const exported = new Command('export');
+    addAnonymisedExport(exported, {
+      stdout: { write: (text) => (stdout += text) },
+      stderr: { write: (text) => (stderr += text) },
+      setExitCode: (found) => (code = found),
+      readTable: (columns, onProgress) =>
+        readProfileTable(
+          { db: world.db, clock: world.clock, definitions: world.engine.definitions },
+          columns,
+          onProgress,
+        ),
+      signal: new AbortController().signal,
+    });
+    await exported.parseAsync(['profiles', ...args], { from: 'user' });
+    return { code, stdout, stderr };
+  }
+
+  it('writes who is like whom and not who they are, and says what that cost', async () => {
+    const out = join(folder, 'people.csv');
+    const traits = ['--traits', 'age,postcode,plan,email', '--segments', 'pro', '--drop', 'email'];
+    const ran = await run(...traits, '--anonymise', 'k=5', '--quasi', 'age,postcode', '--out', out, '--json');
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    const report = JSON.parse(ran.stdout) as { rows: number; suppressedRows: number; smallestGroup: number };
+    expect(report.rows + report.suppressedRows).toBe(40);
+    expect(report.suppressedRows).toBeLessThanOrEqual(2);
+    expect(report.smallestGroup).toBeGreaterThanOrEqual(5);
+    const [header, ...lines] = (await readFile(out, 'utf8')).trim().split('\r\n');
+    expect(header).toBe('age,postcode,plan,pro');
+    expect(lines).toHaveLength(report.rows);
+    for (const line of lines) expect(line).toMatch(/^(\d+\.\.\d+|\*),(1011\d|1011\*|[\d*]+),(pro,true|free,false)$/);
+  });
+
+  it('refuses what it does not know, and leaves nothing behind', async () => {
+    const out = join(folder, 'none.csv');
+    const ran = await run('--traits', 'age', '--anonymise', '5', '--quasi', 'ages', '--out', out);
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toContain('there is no column ages');
+    await expect(readFile(out)).rejects.toThrow('ENOENT');
+  });
+});
