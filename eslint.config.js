@@ -86,7 +86,7 @@ export default tseslint.config(
     languageOptions: {
       sourceType: 'script',
       globals: Object.fromEntries(
-        'document location sessionStorage fetch AbortController TextDecoderStream React ReactDOM GraphiQL'
+        'document location sessionStorage fetch AbortController MutationObserver TextDecoderStream React ReactDOM GraphiQL'
           .split(' ')
           .map((name) => [name, 'readonly']),
       ),
