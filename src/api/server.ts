@@ -5,6 +5,7 @@ import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
 import { newId } from '../platform/ids.js';
 import type { Metrics } from '../platform/metrics.js';
+import { parseQueryString } from '../platform/query-string.js';
 import type { DefinitionsSource } from './api-definitions.model.js';
 import type { ApiServices, WiredServices } from './api-services.js';
 import { EdgeSigning } from './auth/edge-signing.js';
@@ -103,6 +104,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     genReqId: requestIds(newId(clock.now())),
     requestIdHeader: false,
     clientErrorHandler: answerBrokenRequest,
+    routerOptions: { querystringParser: parseQueryString },
   });
   observeRequests(app, deps.metrics);
   answerUnknownRoutes(app);
