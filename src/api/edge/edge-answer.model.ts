@@ -74,11 +74,17 @@ export class EdgeMarks {
   traitsOf(profile: ProfileGlance): JsonObject {
     const { names } = this.#traits;
     const values = profile.traitValues(this.#traits);
-    const entries: [string, JsonObject[string]][] = [];
-    for (const [i, name] of names.entries()) {
+    const traits: JsonObject = {};
+    for (let i = 0; i < names.length; i++) {
       const value = values[i];
-      if (value !== undefined) entries.push([name, value]);
+      if (value !== undefined) put(traits, names[i] as string, value);
     }
-    return Object.fromEntries(entries);
+    return traits;
   }
+}
+
+/** A property of this name alone is not made by assigning to it. */
+function put(traits: JsonObject, name: string, value: JsonObject[string]): void {
+  if (name !== '__proto__') traits[name] = value;
+  else Object.defineProperty(traits, name, { value, enumerable: true, configurable: true, writable: true });
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { ManualClock } from '../../platform/clock.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { ProfileGlance } from '../../segments/profile-snapshot.model.js';
@@ -76,4 +76,32 @@ it('nothing is remembered of profiles that are large, and of not more than 10,00
 it('without a marked model there is nothing to ask', () => {
   const scores = new EdgeScores({ batcher: { predict }, clock: new ManualClock(0) });
   expect(scores.known(snapshotOf('a', 1, 0), { ...definitionsOf(1), edgeModels: [] })).toEqual([]);
+});
+
+it('nobody is remembered for longer than ten minutes, also where nobody else comes', async () => {
+  vi.useFakeTimers();
+  try {
+    const scores = new EdgeScores({ batcher: { predict }, clock: new ManualClock(0) });
+    const definitions = definitionsOf(1);
+    const [first, second] = [snapshotOf('first', 1, 0), snapshotOf('second', 1, 0)];
+    await scores.ask(first, definitions);
+    vi.advanceTimersByTime(299_999);
+    await scores.ask(second, definitions);
+    vi.advanceTimersByTime(300_000);
+    expect([scores.known(first, definitions), scores.known(second, definitions)]).toEqual([
+      expect.any(Array),
+      expect.any(Array),
+    ]);
+    vi.advanceTimersByTime(1);
+    expect([scores.known(first, definitions), scores.known(second, definitions)]).toEqual([undefined, undefined]);
+    expect(vi.getTimerCount()).toBe(0);
+    await scores.ask(second, definitions);
+    vi.advanceTimersByTime(299_000);
+    await scores.ask(first, definitions);
+    vi.advanceTimersByTime(301_000);
+    expect(scores.known(second, definitions)).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -7,6 +7,8 @@ import { EdgeMarks, type EdgeScoreView } from './edge-answer.model.js';
 
 /** Of the newer and of the older half, each. */
 const MAX_HALF = 5_000;
+/** How long a half is the newer one at most, ms: nobody is remembered for twice as long, whether or not they come back. */
+const HALF_MS = 300_000;
 /** The scores of a profile with more packed features are not remembered. */
 const MAX_STATE_BYTES = 4_096;
 
@@ -30,12 +32,14 @@ interface Remembered {
  *
  * What a model says is a function of its inputs, and those of the packed features, the definitions and the instant; each
  * input says until when it is the same. So what was said of the very same features within that time is not asked again.
- * Remembered are 10,000 profiles of at most 4 KB, in two halves of which the older one goes as a whole.
+ * Remembered are 10,000 profiles of at most 4 KB for up to ten minutes, in two halves of which the older one goes as a whole.
  */
 export class EdgeScores {
   readonly #options: EdgeScoresOptions;
   #newer = new Map<Uuid, Remembered>();
   #older = new Map<Uuid, Remembered>();
+  /** Whether the halves turn by themselves at some time. */
+  #isTurning = false;
   /** What everything that is remembered was said under. */
   #definitions: ApiDefinitions | null = null;
 
@@ -79,13 +83,28 @@ export class EdgeScores {
 
   #remember(id: Uuid, definitions: ApiDefinitions, remembered: Remembered): void {
     if (remembered.state.length > MAX_STATE_BYTES) return;
-    const isNew = this.#definitions !== definitions;
-    if (isNew || this.#newer.size >= MAX_HALF) {
-      this.#older = isNew ? new Map<Uuid, Remembered>() : this.#newer;
-      this.#newer = new Map();
+    if (this.#definitions !== definitions) {
       this.#definitions = definitions;
+      this.#newer.clear();
+      this.#older.clear();
     }
+    if (this.#newer.size >= MAX_HALF) this.#turn();
     this.#newer.set(id, remembered);
+    if (!this.#isTurning) this.#turnLater();
+  }
+
+  #turn(): void {
+    this.#older = this.#newer;
+    this.#newer = new Map();
+  }
+
+  #turnLater(): void {
+    this.#isTurning = true;
+    setTimeout(() => {
+      this.#turn();
+      this.#isTurning = false;
+      if (this.#older.size > 0) this.#turnLater();
+    }, HALF_MS).unref();
   }
 }
 
