@@ -1,5 +1,6 @@
 import { compileConditions, TRUE, type Test } from './compile-condition.js';
 import { columnsOf, type Operand } from './condition.model.js';
+import { keySpaceOf } from './key-space.js';
 import type { BlockingRule } from './linkage-model.model.js';
 import type { RecordTable } from './record-table.js';
 import { compileSteps } from './value-steps.js';
@@ -166,6 +167,28 @@ interface Blocks {
 }
 
 function blocksOf(rule: BlockingRule, table: RecordTable): Blocks {
+  const hasLists = rule.keys.some(({ column }) => rule.listColumns.includes(column));
+  return hasLists ? blocksOfLists(rule, table) : blocksOfSingles(rule, table);
+}
+
+/** Where no key is a list, a record is in one block or in none. */
+function blocksOfSingles({ keys }: BlockingRule, table: RecordTable): Blocks {
+  const columns = keys.map((key) => table.column(key.column).map(compileSteps(key, table.store)));
+  const { keyOf, size, columns: byKey } = keySpaceOf(columns, table.size);
+  const values = Array.from({ length: size }, (_, key) => byKey.map((column) => column[key] as number));
+  const isWhole = Uint8Array.from(values, (each) => (each.includes(MISSING) ? 0 : 1));
+  const starts = new Int32Array(table.size + 1);
+  const blocks = new Int32Array(table.size);
+  let count = 0;
+  for (let record = 0; record < table.size; record++) {
+    const key = keyOf[record] as number;
+    if (isWhole[key] === 1) blocks[count++] = key;
+    starts[record + 1] = count;
+  }
+  return { starts, blocks: blocks.subarray(0, count), values };
+}
+
+function blocksOfLists(rule: BlockingRule, table: RecordTable): Blocks {
   const parts = rule.keys.map((key) => ({
     values: table.column(key.column),
     steps: compileSteps(key, table.store),

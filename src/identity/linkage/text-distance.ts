@@ -50,7 +50,7 @@ function fitsWord(a: Units): boolean {
 export function jaro(a: Units, b: Units): number {
   if (a.length === 0 || b.length === 0) return 0;
   const reach = Math.max(0, (Math.max(a.length, b.length) >> 1) - 1);
-  return fitsWord(a) && fitsWord(b) ? jaroInWords(a, b, reach) : jaroByScan(a, b, reach);
+  return fitsWord(a) && fitsWord(b) ? jaroInWords(a, b, reach) : jaroByLists(a, b, reach);
 }
 
 function jaroInWords(a: Units, b: Units, reach: number): number {
@@ -81,25 +81,48 @@ function jaroInWords(a: Units, b: Units, reach: number): number {
   return jaroOf(a.length, b.length, matches, misplaced);
 }
 
-function jaroByScan(a: Units, b: Units, reach: number): number {
-  const takenB = new Uint8Array(b.length);
-  const matchedA: number[] = [];
-  for (let i = 0; i < a.length; i++) {
-    const to = Math.min(b.length - 1, i + reach);
-    for (let j = Math.max(0, i - reach); j <= to; j++) {
-      if (takenB[j] === 1 || a[i] !== b[j]) continue;
-      takenB[j] = 1;
-      matchedA.push(a[i] as number);
-      break;
-    }
+const BYTES = 256;
+/** For each unit below 256, one more than the first position in `b` that it may still match at; zero between calls. */
+const firstAt = new Int32Array(BYTES);
+/** For each position in `b`, one more than the next one of the same unit. Both grow to the longest texts. */
+let nextAt = new Int32Array(256);
+let matchedA = new Int32Array(256);
+
+/**
+ * In linear time: the window of positions moves on with `i`, so that of each unit only the first position that is left
+ * can be the next match, and one that fell out of the window never comes back.
+ */
+function jaroByLists(a: Units, b: Units, reach: number): number {
+  if (nextAt.length < b.length) [nextAt, matchedA] = [new Int32Array(2 * b.length), new Int32Array(2 * b.length)];
+  const others = new Map<number, number>();
+  for (let j = b.length - 1; j >= 0; j--) {
+    const unit = b[j] as number;
+    nextAt[j] = unit < BYTES ? (firstAt[unit] as number) : (others.get(unit) ?? 0);
+    if (unit < BYTES) firstAt[unit] = j + 1;
+    else others.set(unit, j + 1);
   }
-  if (matchedA.length === 0) return 0;
+  const takenB = new Uint8Array(b.length);
+  let matches = 0;
+  for (let i = 0; i < a.length; i++) {
+    const unit = a[i] as number;
+    let at = unit < BYTES ? (firstAt[unit] as number) : (others.get(unit) ?? 0);
+    while (at !== 0 && at - 1 < i - reach) at = nextAt[at - 1] as number;
+    if (at !== 0 && at - 1 <= i + reach) {
+      takenB[at - 1] = 1;
+      matchedA[matches++] = unit;
+      at = nextAt[at - 1] as number;
+    }
+    if (unit < BYTES) firstAt[unit] = at;
+    else others.set(unit, at);
+  }
+  for (const unit of b) if (unit < BYTES) firstAt[unit] = 0;
+  if (matches === 0) return 0;
   let misplaced = 0;
   let next = 0;
   for (let j = 0; j < b.length; j++) {
     if (takenB[j] === 1 && matchedA[next++] !== b[j]) misplaced++;
   }
-  return jaroOf(a.length, b.length, matchedA.length, misplaced);
+  return jaroOf(a.length, b.length, matches, misplaced);
 }
 
 function jaroOf(lengthA: number, lengthB: number, matches: number, misplaced: number): number {

@@ -1,6 +1,7 @@
 import { WeftError } from '../../platform/errors.js';
 import { blockingColumns, forEachCandidate, RuleBlocks } from './blocking.js';
 import { columnsOf, exactColumnsOf } from './condition.model.js';
+import { compileComparison } from './compile-comparison.js';
 import { PatternCounter } from './count-patterns.js';
 import { estimateM, withM } from './estimate-m.js';
 import {
@@ -37,6 +38,8 @@ const MAX_ITERATIONS = 50;
 const CONVERGENCE = 1e-4;
 /** A level that the sample does not have is taken to be in it half a time. */
 const UNSEEN_COUNT = 0.5;
+
+const PAIRS_A_BATCH = 50_000;
 
 /** What has just been estimated. */
 export type TrainingStep =
@@ -114,40 +117,45 @@ class Training {
 
   /** By comparison and level: how many random pairs are on it. */
   async #sample(): Promise<Float64Array[]> {
-    const { comparisons } = this.#settings;
-    const plain = comparisons.map((comparison) => ({
-      ...comparison,
-      levels: comparison.levels.map((level) => ({ ...level, termFrequency: null })),
-    }));
-    const scorer = new PairScorer({ ...this.#settings, comparisons: plain }, this.#table);
-    const counts = comparisons.map(({ levels }) => new Float64Array(levels.length));
-    const found = new Int8Array(comparisons.length);
+    const finders = this.#settings.comparisons.map((comparison) => compileComparison(comparison, this.#table));
+    const counts = this.#settings.comparisons.map(({ levels }) => new Float64Array(levels.length));
     let pairs = 0;
-    for (const [left, right] of this.#randomPairs()) {
-      scorer.levels(left, right, found);
-      for (let c = 0; c < counts.length; c++) {
-        const level = found[c] as number;
+    for (const { left, right } of this.#randomPairs()) {
+      // One comparison after the other: what it reads of the values stays at hand.
+      finders.forEach((finder, c) => {
         const ofComparison = counts[c] as Float64Array;
-        if (level >= 0) ofComparison[level] = (ofComparison[level] as number) + 1;
-      }
-      if (++pairs % 250_000 === 0) await this.#options.breathe?.();
+        for (let i = 0; i < left.length; i++) {
+          const level = finder.levelOf(left[i] as number, right[i] as number);
+          if (level >= 0) ofComparison[level] = (ofComparison[level] as number) + 1;
+        }
+      });
+      pairs += left.length;
+      await this.#options.breathe?.();
     }
     this.#options.onProgress?.({ kind: 'u', pairs });
     return counts;
   }
 
-  /** Pairs of different records, drawn at random; all of them where there are no more than are wanted. */
-  *#randomPairs(): Generator<readonly [left: number, right: number]> {
+  /**
+   * Pairs of different records in batches: each record in turn with one drawn at random; all pairs where there are no
+   * more than are wanted.
+   */
+  *#randomPairs(): Generator<{ readonly left: Int32Array; readonly right: Int32Array }> {
     const { size } = this.#table;
-    const { maxSampledPairs } = this.#options;
-    if ((size * (size - 1)) / 2 <= maxSampledPairs) {
-      for (let left = 0; left < size; left++) for (let right = left + 1; right < size; right++) yield [left, right];
-      return;
-    }
-    for (let i = 0; i < maxSampledPairs; i++) {
-      const a = Math.floor(this.#random() * size);
-      const b = (a + 1 + Math.floor(this.#random() * (size - 1))) % size;
-      yield a < b ? [a, b] : [b, a];
+    const all = (size * (size - 1)) / 2;
+    const wanted = Math.min(all, this.#options.maxSampledPairs);
+    let [a, b] = [0, 0];
+    for (let done = 0; done < wanted; done += PAIRS_A_BATCH) {
+      const left = new Int32Array(Math.min(PAIRS_A_BATCH, wanted - done));
+      const right = new Int32Array(left.length);
+      for (let i = 0; i < left.length; i++) {
+        if (wanted === all) [a, b] = b + 1 < size ? [a, b + 1] : [a + 1, a + 2];
+        else [a, b] = [(done + i) % size, Math.floor(this.#random() * (size - 1))];
+        const other = wanted < all && b >= a ? b + 1 : b;
+        left[i] = Math.min(a, other);
+        right[i] = Math.max(a, other);
+      }
+      yield { left, right };
     }
   }
 
