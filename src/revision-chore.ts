@@ -9,7 +9,7 @@ import {
   type RevisionResult,
 } from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
-import type { IdentityRevision } from './identity/identity-revision.step.js';
+import type { IdentityRevision } from './identity/revised-identity.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';

@@ -1,7 +1,9 @@
 import type { Identifier } from '../events/event.model.js';
+import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { IdentityLink } from './identity-decision.model.js';
+import type { DatedLink } from './link-epochs.js';
 
 /** An identifier, and whom it stands for. */
 export interface StandingIdentifier extends Identifier {
@@ -86,6 +88,17 @@ export class IdentityDecisionReader {
        ORDER BY created_at, id`,
       [ids],
     );
+  }
+
+  /** All links that ever had an end among these, without who they are. */
+  async linksEverAround(db: Queryable, ids: readonly Uuid[]): Promise<DatedLink[]> {
+    const { rows } = await db.run<DatedLink>({
+      name: 'identity-links-ever',
+      text: `SELECT kind, a_id AS a, b_id AS b, created_at AS "createdAt", removed_at AS "removedAt" FROM identity_links
+             WHERE a_id = ANY ($1::uuid[]) OR b_id = ANY ($1::uuid[])`,
+      values: [uuidArray(ids, (id) => id)],
+    });
+    return rows;
   }
 
   /** The newest first, removed ones too if asked for; those before a place. */

@@ -5,6 +5,8 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { EvidenceTimeline } from './evidence-timeline.js';
 import { evidenceKey, evidenceOf, type Evidence } from './evidence.model.js';
+import { IdentityDecisionReader } from './identity-decision.reader.js';
+import { linkEpochs, type DatedLink } from './link-epochs.js';
 import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 
@@ -29,9 +31,11 @@ interface IdentityHistoryParts {
   readonly maxReplayRows?: number;
 }
 
-/** A raw component as it is now: all that was ever seen together, limits ignored. */
+/** A raw component as it is now, with those that must-links ever joined it to: all that was seen together, limits ignored. */
 interface HistoryComponent {
   readonly members: Map<Uuid, Identifier>;
+  /** Links by hand with an end in it, those of the past too. */
+  links: readonly DatedLink[];
 }
 
 type GroupAt = (identifierId: Uuid, knownAtMs: number) => Promise<readonly Uuid[] | null>;
@@ -41,6 +45,7 @@ export class IdentityHistoryReader {
   readonly #rules: IdentityRules;
   readonly #events: EventHistoryReader;
   readonly #maxReplayRows: number;
+  readonly #decisions = new IdentityDecisionReader();
 
   constructor({ rules, events, maxReplayRows = MAX_REPLAY_ROWS }: IdentityHistoryParts) {
     this.#rules = rules;
@@ -93,7 +98,7 @@ export class IdentityHistoryReader {
     if (asks.length === 0) return [];
     const ids = asks.map((ask) => ask.identifierId);
     const latestMs = asks.reduce((latest, ask) => Math.max(latest, ask.knownAtMs), -Infinity);
-    const components = await this.#components(tx, ids);
+    const components = await this.#linkedComponents(tx, ids);
     const evidence = await this.#evidence(tx, components, latestMs);
     const componentOf = new Map<Uuid, HistoryComponent>();
     for (const component of components) for (const id of component.members.keys()) componentOf.set(id, component);
@@ -133,8 +138,11 @@ export class IdentityHistoryReader {
     for (const ns of seen.values()) counts.set(ns, (counts.get(ns) ?? 0) + 1);
     // Within limits only who was seen together matters. Beyond them so does when, and a row of evidence may have got
     // its time from an event that came later.
-    const exact = withinLimits(counts, this.#rules) ? rows : await this.#newsOf(tx, component, latestMs, log);
-    const timeline = new EvidenceTimeline(exact, this.#rules);
+    const hasCannotLinks = component.links.some(({ kind }) => kind === 'cannot');
+    const exact = withinLimits(counts, this.#rules, hasCannotLinks)
+      ? rows
+      : await this.#newsOf(tx, component, latestMs, log);
+    const timeline = new EvidenceTimeline(exact, this.#rules, linkEpochs(component.links));
     return (id, knownAtMs) => Promise.resolve(timeline.groupAt(id, knownAtMs));
   }
 
@@ -162,6 +170,33 @@ export class IdentityHistoryReader {
     return news;
   }
 
+  /** The components of these, as one where a link ever said that they are. */
+  async #linkedComponents(db: Queryable, identifierIds: readonly Uuid[]): Promise<HistoryComponent[]> {
+    const all = new Map<Uuid, HistoryComponent>();
+    let ids = identifierIds;
+    while (ids.length > 0) {
+      const found = await this.#components(db, ids);
+      for (const component of found) for (const id of component.members.keys()) all.set(id, component);
+      const members = found.flatMap((component) => [...component.members.keys()]);
+      const links = members.length === 0 ? [] : await this.#decisions.linksEverAround(db, members);
+      for (const link of links) for (const id of [link.a, link.b]) addLink(all.get(id), link);
+      ids = links.flatMap(({ kind, a, b }) => (kind === 'must' ? [a, b].filter((id) => !all.has(id)) : []));
+      // Ends that nobody has seen have no component, and lead nowhere.
+      ids = ids.length === 0 ? ids : await this.#known(db, ids);
+    }
+    for (const component of new Set(all.values())) {
+      for (const { kind, a, b } of component.links) {
+        const [x, y] = [all.get(a), all.get(b)];
+        if (kind === 'must' && x !== undefined && y !== undefined && x !== y) joinInto(x, y, all);
+      }
+    }
+    return [...new Set(all.values())];
+  }
+
+  async #known(db: Queryable, ids: readonly Uuid[]): Promise<Uuid[]> {
+    return [...(await this.profilesOf(db, ids)).keys()];
+  }
+
   async #components(db: Queryable, identifierIds: readonly Uuid[]): Promise<HistoryComponent[]> {
     const { rows } = await db.run<{ id: Uuid; ns: string; value: string; component_id: Uuid }>({
       name: 'identity-history-components',
@@ -172,7 +207,7 @@ export class IdentityHistoryReader {
     });
     const components = new Map<Uuid, HistoryComponent>();
     for (const { id, ns, value, component_id: componentId } of rows) {
-      const component = components.get(componentId) ?? { members: new Map<Uuid, Identifier>() };
+      const component = components.get(componentId) ?? { members: new Map<Uuid, Identifier>(), links: [] };
       components.set(componentId, component);
       component.members.set(id, { id, ns, value });
     }
@@ -226,6 +261,18 @@ export class IdentityHistoryReader {
     if (profileId === undefined) return null;
     return rows.filter((row) => row.profile_id === profileId).map((row) => row.identifier_id);
   }
+}
+
+function addLink(component: HistoryComponent | undefined, link: DatedLink): void {
+  if (component !== undefined && !component.links.includes(link)) component.links = [...component.links, link];
+}
+
+function joinInto(into: HistoryComponent, from: HistoryComponent, all: Map<Uuid, HistoryComponent>): void {
+  for (const [id, identifier] of from.members) {
+    into.members.set(id, identifier);
+    all.set(id, into);
+  }
+  into.links = [...new Set([...into.links, ...from.links])];
 }
 
 interface EvidenceRow {

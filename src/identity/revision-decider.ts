@@ -13,7 +13,7 @@ import {
   type RevisionResult,
   type UnmergeInput,
 } from './identity-revision.model.js';
-import type { IdentityRevision, RevisionInput } from './identity-revision.step.js';
+import type { IdentityRevision, RevisionInput } from './revised-identity.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 
 export interface RevisionDeciderOptions {

@@ -8,6 +8,7 @@ import { valuesOf } from '../../src/features/training-set-fold.js';
 import type { KnownAsOf, LabelRow, TrainingRow } from '../../src/features/training-set.model.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import type { RevisionInputOf } from '../../src/identity/identity-revision.model.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { hashId } from '../../src/platform/ids.js';
 import { identifierKey, profileKey, unpackSnapshot } from '../../src/segments/profile-snapshot.model.js';
@@ -280,6 +281,47 @@ describe('a training set', () => {
     expect((await exported([ask(visited), ask(joined)], 'event-time')).map(views)).toEqual([1, 3]);
     expect((await exported([ask(visited), ask(joined)], 'now')).map(views)).toEqual([2, 3]);
     expect((await exported([ask(visited), ask(joined)], visited)).map(views)).toEqual([1, 1]);
+  });
+
+  it('counts what somebody decided from then on, and no longer than it stood', async () => {
+    const decide = async (revision: RevisionInputOf): Promise<number> => {
+      world.clock.advance(HOUR_MS);
+      const { revisions } = world.engine.identity;
+      const { id } = await revisions.request(revision, { actor: 'test', reason: '' });
+      await world.drain();
+      expect((await revisions.settled(id, { timeoutMs: 0 })).status).toBe('done');
+      return world.clock.now();
+    };
+    const identifiers = [
+      { ns: 'user_id', value: 'by-hand' },
+      { ns: 'anonymous_id', value: 'by-hand' },
+    ];
+    const visited = await apply(aView({ user_id: 'by-hand' }), aView({ anonymous_id: 'by-hand' }));
+    const merged = await decide({ kind: 'merge', input: { identifiers } });
+    const [row] = await world.db.query<{ id: string }>(
+      `SELECT id FROM identity_links WHERE removed_at IS NULL AND a_value = 'by-hand'`,
+    );
+    const unlinked = await decide({ kind: 'unlink', input: { link: row?.id ?? '' } });
+    const ask = (timeMs: number): Ask => ({ ns: 'user_id', value: 'by-hand', timeMs });
+    const viewsOf = async (knownAsOf: KnownAsOf) =>
+      (await exported([ask(visited), ask(merged), ask(unlinked)], knownAsOf)).map(views);
+    expect(await viewsOf('event-time')).toEqual([1, 2, 1]);
+    expect(await viewsOf('now')).toEqual([1, 1, 1]);
+    expect(await viewsOf(merged)).toEqual([2, 2, 2]);
+    expect(await viewsOf(visited)).toEqual([1, 1, 1]);
+
+    const joined = await apply(aView({ user_id: 'by-hand', anonymous_id: 'by-hand' }));
+    const profile = (
+      await world.db.query<{ id: string }>(
+        `SELECT profile_id AS id FROM identifiers WHERE ns = 'user_id' AND value = 'by-hand'`,
+      )
+    )[0]?.id;
+    const apart = await decide({
+      kind: 'unmerge',
+      input: { profile: profile ?? '', identifiers: [{ ns: 'anonymous_id', value: 'by-hand' }] },
+    });
+    const later = await exported([ask(joined), ask(apart)], 'event-time');
+    expect(later.map(views)).toEqual([3, 2]);
   });
 
   it('does not let a late event change who was who before it came', async () => {

@@ -1,0 +1,47 @@
+import type { Uuid } from '../platform/ids.js';
+import type { KnownIdentifier, KnownProfile } from './component.model.js';
+import type { Evidence } from './evidence.model.js';
+import type { LinkChange, NewLink } from './identity-decision.model.js';
+
+/** What is resolved anew, and because of what. */
+export interface RevisionInput {
+  /** Identifiers whose components are looked at; the ends of all links that change are among them. */
+  readonly ids: readonly Uuid[];
+  /** Anchors whose evidence changed, with all that is left of it; default: none. */
+  readonly left?: { readonly anchorIds: readonly Uuid[]; readonly evidence: readonly Evidence[] };
+  /** Links that change; default: none. */
+  readonly links?: LinkChange;
+  /** What else has to be linked, given what the links so far come to; asked again until that is nothing. */
+  readonly amend?: (groups: readonly (readonly Uuid[])[]) => readonly NewLink[];
+  /** Log position and instant, ms, from which the new assignments count. */
+  readonly pos: number;
+  readonly at: number;
+  /** The revision that this is; null where it is none. */
+  readonly revisionId: Uuid | null;
+}
+
+interface RevisedMove {
+  readonly identifierId: Uuid;
+  readonly from: Uuid;
+  /** Null: the identifier is gone. */
+  readonly to: Uuid | null;
+}
+
+/** What resolving anew changed. */
+export interface IdentityRevision {
+  /** In no two of them the same identifier. */
+  readonly moves: RevisedMove[];
+  /** Profiles that ended and live on as part of another. */
+  readonly merged: Map<Uuid, Uuid>;
+  /** Profiles of which nobody is left. */
+  readonly gone: Set<Uuid>;
+  /** Profiles of anchors whose evidence changed, as of before. */
+  readonly touched: Set<Uuid>;
+  /** Created, or changed. */
+  readonly profiles: Map<Uuid, KnownProfile>;
+  readonly identifiers: Set<KnownIdentifier>;
+  /** Components with more evidence than is replayed: their members stay where they are. */
+  contested: number;
+  /** All links that changed, amendments among them. */
+  links: LinkChange;
+}
