@@ -1,0 +1,135 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import type { AcceptResult } from '../../src/events/event.model.js';
+import { WeftError } from '../../src/platform/errors.js';
+import type { EventAcceptor } from '../../src/sources/load-sender.js';
+import { parseMapping } from '../../src/sources/parse-mapping.js';
+import { readLog } from '../support/tracking-server.js';
+import { createLoadWorld, GROUPED, NOW, orders, SINGLE, visits, type LoadWorld } from '../support/load-world.js';
+
+let world: LoadWorld;
+
+beforeEach(async () => {
+  world = await createLoadWorld();
+});
+afterEach(() => world.close());
+
+describe('a batch load that does not go through at once', () => {
+  it('changes nothing when it is run again, and says so', async () => {
+    const path = await world.file('again.csv', visits(1_500));
+    const first = await world.loadService().load({ file: path, mapping: SINGLE });
+    const [before, lettersBefore] = [await world.logged(), await world.letters()];
+    const second = await world.loadService().load({ file: path, mapping: SINGLE });
+    expect(second).toMatchObject({
+      outcome: 'already_loaded',
+      accepted: 0,
+      duplicates: first.accepted,
+      refused: first.refused,
+    });
+    expect(second).toMatchObject({ rows: 1_500, skipped: first.skipped, events: first.events, loadedAt: NOW });
+    expect(second.rows).toBe(second.skipped + second.events + second.refused);
+    const third = await world.loadService().load({ file: path, mapping: SINGLE, again: true });
+    expect(third).toMatchObject({ outcome: 'loaded', accepted: 0, duplicates: first.accepted, refused: first.refused });
+    expect(await world.logged()).toEqual(before);
+    expect(await world.letters()).toEqual(lettersBefore);
+  });
+
+  it.each([0, 3, 12, 23])(
+    'ends the same when it is stopped after %i batches and run again by a new process',
+    async (batches) => {
+      const path = await world.file('stopped.csv', orders(24_000));
+      expect(await world.loadUntil(batches, { file: path, mapping: GROUPED, timeShiftMs: 1_000 })).toBe('interrupted');
+      const result = await world.loadService().load({ file: path, mapping: GROUPED, timeShiftMs: 999 });
+      expect(result).toMatchObject({ outcome: 'loaded', resumed: true, timeShiftMs: 1_000, shiftKept: true });
+      expect(result.accepted + result.duplicates).toBe(result.events);
+      expect(result).toMatchObject({ rows: 72_000, events: 23_200, refused: 800 });
+      const [stopped, stoppedLetters] = [await world.logged(), await world.letters()];
+
+      await world.close();
+      world = await createLoadWorld();
+      const same = await world.file('stopped.csv', orders(24_000));
+      const undisturbed = await world.loadService().load({ file: same, mapping: GROUPED, timeShiftMs: 1_000 });
+      expect(undisturbed).toMatchObject({ accepted: 23_200, refused: 800, resumed: false });
+      expect(await world.logged()).toEqual(stopped);
+      expect(await world.letters()).toEqual(stoppedLetters);
+    },
+  );
+
+  it('ends the same when the process dies between the log and the checkpoint', async () => {
+    const path = await world.file('dies.csv', visits(4_000));
+    let calls = 0;
+    const dying: EventAcceptor = {
+      accept: async (source, events, options) => {
+        calls++;
+        const results = await world.services.accept.accept(source, events, options);
+        if (calls === 4) throw new Error('killed');
+        return results;
+      },
+    };
+    await expect(world.loadService({ acceptor: dying }).load({ file: path, mapping: SINGLE })).rejects.toThrow(
+      'killed',
+    );
+    const result = await world.loadService().load({ file: path, mapping: SINGLE });
+    expect(result).toMatchObject({ outcome: 'loaded', resumed: true, events: 3_820, refused: 100 });
+    expect(result.duplicates).toBeGreaterThan(0);
+    expect(await readLog(world.services.log, 0)).toHaveLength(3_820);
+    expect(await world.letters()).toHaveLength(100);
+  });
+
+  it('gives events without a time the time when the load began, also after a stop', async () => {
+    const mapping = parseMapping(`
+source: timeless
+format: csv
+identifiers: { user_id: who }
+event: { type: track, name: seen }
+`);
+    const rows = Array.from({ length: 6_000 }, (_, i) => `u${String(i)}`).join('\n');
+    const path = await world.file('timeless.csv', `who\n${rows}\n`);
+    const abort = new AbortController();
+    const stopping: EventAcceptor = {
+      accept: async (source, events, options) => {
+        const results = await world.services.accept.accept(source, events, options);
+        abort.abort();
+        return results;
+      },
+    };
+    const stopped = await world.loadService({ acceptor: stopping }).load({ file: path, mapping, signal: abort.signal });
+    expect(stopped.outcome).toBe('interrupted');
+    world.clock.advance(86_400_000);
+    expect(await world.loadService().load({ file: path, mapping })).toMatchObject({ outcome: 'loaded', events: 6_000 });
+    expect(new Set((await readLog(world.services.log, 0)).map((event) => event.occurredAt))).toEqual(new Set([NOW]));
+  });
+
+  it('stops where too many rows are refused, and goes on with a wider limit', async () => {
+    const bad = Array.from({ length: 60_000 }, (_, i) => `u${String(i)},2024-01-01,${i % 5 === 0 ? 'x' : '1'},web,`);
+    const path = await world.file('bad.csv', `who,at,n,kind,page\n${bad.join('\n')}\n`);
+    const result = await world.loadService().load({ file: path, mapping: SINGLE });
+    expect(result.outcome).toBe('too_many_refused');
+    expect(result.rows).toBeLessThan(60_000);
+    expect(result.refused).toBeGreaterThan(1_000);
+    const wider = await world.loadService().load({ file: path, mapping: SINGLE, errorLimit: { rows: 0, share: 0.25 } });
+    expect(wider).toMatchObject({ outcome: 'loaded', resumed: true, rows: 60_000, events: 48_000, refused: 12_000 });
+    expect(await readLog(world.services.log, 0)).toHaveLength(48_000);
+  });
+
+  it('waits and tries again when the log is overloaded', async () => {
+    const path = await world.file('busy.csv', visits(1_000));
+    const delays: number[] = [];
+    let calls = 0;
+    const busy: EventAcceptor = {
+      accept: async (source, events, options): Promise<AcceptResult[]> => {
+        calls++;
+        if (calls % 2 === 1) throw new WeftError('OVERLOADED', 'queue full', { retryAfterMs: 30 });
+        return world.services.accept.accept(source, events, options);
+      },
+    };
+    const sleep = (ms: number): Promise<void> => {
+      delays.push(ms);
+      return Promise.resolve();
+    };
+    const result = await world.loadService({ acceptor: busy, sleep }).load({ file: path, mapping: SINGLE });
+    expect(result).toMatchObject({ outcome: 'loaded', accepted: 955 });
+    expect(delays.length).toBeGreaterThan(0);
+    expect(new Set(delays)).toEqual(new Set([30]));
+  });
+});
