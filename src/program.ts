@@ -291,8 +291,8 @@ function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCo
     doors: {
       acceptor: accept,
       checker,
-      takeBack: async (source, messageIds) => {
-        const { id } = await retractions.takeBackMessages(source, messageIds);
+      takeBack: async (source, messageIds, guard) => {
+        const { id } = await retractions.takeBackMessages(source, messageIds, guard);
         await retractions.done(id, { signal });
       },
       settled: (source) => retractions.settled(source, { signal }),

@@ -1,7 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
-import type { Database } from '../platform/postgres.js';
+import type { Database, Queryable } from '../platform/postgres.js';
 import type { EventSource } from './accept.model.js';
 import { MAX_RETRACTED_MESSAGES, type Retraction, type RetractionExtent } from './retraction.model.js';
 import type { RetractionStore } from './retraction.store.js';
@@ -22,6 +22,8 @@ export interface WaitOptions {
 }
 
 const POLL_MS = 50;
+
+const unguarded = (): Promise<void> => Promise.resolve();
 
 /**
  * Takes events back: whoever asks is answered once that is on record, and workers do it. Once it is done, profiles,
@@ -81,9 +83,14 @@ export class RetractionService {
   /**
    * Takes back the events of a source with these message ids; those that are not in the log are passed over. At most
    * 10,000. Not before it is `done` may they be accepted again.
-   * @throws WeftError PAYLOAD_TOO_LARGE
+   * @param guard runs first in the transaction that puts it on record, which is not if this rejects
+   * @throws WeftError PAYLOAD_TOO_LARGE; what the guard throws
    */
-  async takeBackMessages(source: EventSource, messageIds: readonly string[]): Promise<Retraction> {
+  async takeBackMessages(
+    source: EventSource,
+    messageIds: readonly string[],
+    guard: (tx: Queryable) => Promise<void> = unguarded,
+  ): Promise<Retraction> {
     const { db, clock, retractions } = this.deps;
     if (messageIds.length > MAX_RETRACTED_MESSAGES) {
       throw new WeftError('PAYLOAD_TOO_LARGE', `more than ${String(MAX_RETRACTED_MESSAGES)} message ids`, {
@@ -94,6 +101,7 @@ export class RetractionService {
     const createdAt = clock.now();
     const id = newId(createdAt);
     await db.transaction(async (tx) => {
+      await guard(tx);
       const scope = { id, loadId: null, erasureId: null };
       await retractions.insert(tx, { ...scope, sourceId: source.id, events: 0, profiles: 0, createdAt });
       await retractions.chooseMessages(tx, { id, sourceId: source.id }, messageIds);

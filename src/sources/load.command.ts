@@ -97,7 +97,7 @@ async function runLoad(
     onProgress: (progress) => view?.update(progress),
     onNewSource: (key, { near }) => {
       if (near !== null)
-        deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes it back.\n`);
+        deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes its events back.\n`);
     },
     ...requestOf(options),
   };

@@ -261,8 +261,8 @@ describe('what a webhook delivered', () => {
       doors: {
         acceptor: world.engine.accept,
         checker,
-        takeBack: async (source, messageIds) => {
-          const { id } = await retractions.takeBackMessages(source, messageIds);
+        takeBack: async (source, messageIds, guard) => {
+          const { id } = await retractions.takeBackMessages(source, messageIds, guard);
           await world.drain();
           expect((await retractions.done(id)).status).toBe('done');
         },

@@ -59,8 +59,8 @@ const run = (args: readonly string[], stdin = ''): Promise<CommandOutcome> => {
       doors: {
         acceptor: accept,
         checker,
-        takeBack: async (source, messageIds) => {
-          await world.engine.retractions.takeBackMessages(source, messageIds);
+        takeBack: async (source, messageIds, guard) => {
+          await world.engine.retractions.takeBackMessages(source, messageIds, guard);
           await world.drain();
         },
         settled: (source) => world.engine.retractions.settled(source),

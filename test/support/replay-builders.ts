@@ -49,8 +49,8 @@ export function replayDoors({ accept, retractions }: Pick<Engine, 'accept' | 're
   return {
     acceptor: accept,
     checker: { accept: (...call) => Promise.resolve(accept.check(...call)) },
-    takeBack: async (source, messageIds) => {
-      const { id } = await retractions.takeBackMessages(source, messageIds);
+    takeBack: async (source, messageIds, guard) => {
+      const { id } = await retractions.takeBackMessages(source, messageIds, guard);
       await retractions.done(id);
     },
     settled: (source) => retractions.settled(source),

@@ -24,8 +24,8 @@ const services: WebhooksCommandServices = {
   webhooks: webhooksOn(db, clock, engine).service,
   doors: {
     ...doors,
-    takeBack: async (source, messageIds) => {
-      await doors.takeBack(source, messageIds);
+    takeBack: async (source, messageIds, guard) => {
+      await doors.takeBack(source, messageIds, guard);
       process.stdout.write('.');
       while (stop === 'yes') await setTimeout(1_000);
     },

@@ -205,7 +205,7 @@ export class KeyResolver {
     add: string[],
     @Arg('remove', () => [String], {
       defaultValue: [],
-      description: 'Those that may no more, as `https://shop.example`; they count before `add`.',
+      description: 'Those that may no more, as `https://shop.example`; an origin in both lists is removed.',
     })
     remove: string[],
   ): Promise<unknown> {

@@ -1,9 +1,13 @@
 import type { EventAcceptor, EventSource } from '../../events/accept.model.js';
+import { dedupeIdOf } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
 import type { Uuid } from '../../platform/ids.js';
+import type { Queryable } from '../../platform/postgres.js';
 import { deliveryPurpose, type DeliveredEvents, type OpenWebhook } from './open-webhook.js';
-import type { StoredDelivery, WebhookDeliveryStore } from './webhook-delivery.store.js';
-import type { WebhookReceiver } from './webhook-receiver.js';
+import { missingOf } from './settle-delivery.js';
+import type { DeliveryCounts, DeliveryMark, StoredDelivery, WebhookDeliveryStore } from './webhook-delivery.store.js';
+import { countsOf, type WebhookReceiver } from './webhook-receiver.js';
 
 /** `check`: writes nothing; `add`: what is in the log stays as it is; `replace`: it is taken back first. */
 export type ReplayMode = 'check' | 'add' | 'replace';
@@ -18,6 +22,8 @@ export interface ReplayCounts {
   duplicates: number;
   refused: number;
   skipped: number;
+  /** Deliveries that stay marked because something that may have been taken back is refused now, or not found. */
+  unsettled: number;
   /** Deliveries that are marked in the end: their events may be in no log. */
   waiting: number;
 }
@@ -27,8 +33,12 @@ export interface ReplayDoors {
   readonly acceptor: EventAcceptor;
   /** Says what the acceptor would, and writes nothing. */
   readonly checker: EventAcceptor;
-  /** Takes events back, and resolves once that is done. */
-  readonly takeBack: (source: EventSource, messageIds: readonly string[]) => Promise<void>;
+  /** Takes events back, and resolves once that is done. Nothing is, where the guard rejects in the same transaction. */
+  readonly takeBack: (
+    source: EventSource,
+    messageIds: readonly string[],
+    guard: (tx: Queryable) => Promise<void>,
+  ) => Promise<void>;
   /** Resolves once nothing of the source is being taken back any more. */
   readonly settled: (source: EventSource) => Promise<void>;
 }
@@ -63,13 +73,14 @@ interface MappedDelivery {
  *
  * Nothing is lost, wherever it is killed. Between being taken back and being accepted anew, an event is in its delivery
  * and nowhere else. So:
- * 1. A delivery is marked, durably, before an event of it is taken back; one that is gone by then is left out.
- * 2. The mark is taken off once its events are in the log again. If some that may have been taken back are refused now,
- *    or it cannot be mapped, the mark stays.
+ * 1. A delivery is marked, durably and with the ids of those events, before an event of it is taken back; one that is gone
+ *    by then is left out. The ids of all replays that marked it add up.
+ * 2. The mark is taken off once each of these events is in the log again, or left out on purpose. If it may be that one of
+ *    them is refused now, or the delivery cannot be mapped, the mark stays, with the ids of those that are missing.
  * 3. What is marked is not swept, and every replay begins with it, after what an earlier one began to take back is gone.
- *
- * A replay that another one has overtaken does no harm: it takes off its own marks only.
- * @throws what the doors throw; the reason of the signal
+ * 4. Events are taken back in a transaction that holds the marks of this replay: one that another one has overtaken takes
+ *    nothing back, and takes off its own marks only.
+ * @throws what the doors throw; the reason of the signal; WeftError CONFLICT where it has been overtaken
  */
 export async function replayDeliveries(replay: DeliveryReplay, stores: ReplayStores): Promise<ReplayCounts> {
   const { hook, mode, sinceMs, doors, signal } = replay;
@@ -104,32 +115,34 @@ interface PageOfReplay {
 }
 
 async function replayPage(
-  { hook, mode, doors, replayId }: DeliveryReplay,
+  replay: DeliveryReplay,
   stores: ReplayStores,
   { page, isMarked, counts }: PageOfReplay,
 ): Promise<void> {
+  const { hook, mode, doors, replayId } = replay;
   const { deliveries, receiver } = stores;
-  const { sourceId: id, key } = hook.webhook;
-  let mapped = await mapPage(hook, stores, page, counts);
+  const { sourceId } = hook.webhook;
+  const mapped = await mapPage(hook, stores, page, counts);
   const marks = mode === 'replace' || (mode === 'add' && isMarked);
-  if (marks && mapped.length > 0) {
-    const standing = await deliveries.mark(
-      mapped.map(({ stored }) => stored.id),
-      replayId,
-    );
-    mapped = mapped.filter(({ stored }) => standing.has(stored.id));
-  }
-  const kept = mode === 'replace' ? await takeBackReplaced({ id, key }, mapped, doors) : [];
+  const marked = marks ? await takeBackMarked(replay, deliveries, mapped) : null;
   const settled: number[] = [];
-  for (const [i, { stored, delivered }] of mapped.entries()) {
+  const unsettled: DeliveryMark[] = [];
+  for (const { stored, delivered } of mapped) {
+    const takenBack = marked?.get(stored.id);
+    if (marked !== null && takenBack === undefined) continue;
     const acceptor = mode === 'check' ? doors.checker : doors.acceptor;
-    const became = await receiver.acceptKept(hook, delivered, stored.receivedAt, acceptor);
-    addCounts(counts, became);
-    // What an earlier replay took back is not known: anything that was not refused when it came.
-    const neverTaken = isMarked ? stored.refused : (kept[i] ?? 0);
-    if (became.refused <= neverTaken) settled.push(stored.id);
+    const results = await receiver.acceptKept(hook, delivered, stored.receivedAt, acceptor);
+    addCounts(counts, countsOf(delivered, results));
+    if (takenBack === undefined) continue;
+    const missing = missingOf(takenBack, { sourceId, delivered, results });
+    if (missing?.length === 0) settled.push(stored.id);
+    else {
+      counts.unsettled++;
+      if (missing !== null) unsettled.push({ id: stored.id, takenBack: missing });
+    }
   }
-  if (marks && settled.length > 0) await deliveries.unmark(settled, replayId);
+  if (settled.length > 0) await deliveries.unmark(settled, replayId);
+  if (unsettled.length > 0) await deliveries.narrowMarks(unsettled, replayId);
 }
 
 async function mapPage(
@@ -157,29 +170,52 @@ async function mapPage(
 const MAX_TAKEN_BACK = 10_000;
 
 /**
- * Takes back those events only that will be taken again: what the mapping or the log refuses now stays as it is.
- * @returns how many that is, of each delivery
+ * Marks the deliveries and takes their events back, where they are to be replaced.
+ * @returns dedupe ids of what may have been taken back of those that are still there, by delivery; null: not known
  */
-async function takeBackReplaced(
-  source: EventSource,
+async function takeBackMarked(
+  { hook, mode, doors, replayId, signal }: DeliveryReplay,
+  deliveries: WebhookDeliveryStore,
   mapped: readonly MappedDelivery[],
-  { checker, takeBack }: ReplayDoors,
-): Promise<number[]> {
-  const ids = new Set<string>();
-  const refused: number[] = [];
-  for (const { delivered } of mapped) {
-    const { events, unmapped } = delivered;
-    const results = await checker.accept(source, events, { historical: true, deadLetters: false });
-    const isTaken = events.map((_, i) => results[i]?.status !== 'refused');
-    for (const [i, { messageId }] of events.entries())
-      if (isTaken[i] === true && messageId !== undefined) ids.add(messageId);
-    refused.push(unmapped.length + isTaken.filter((taken) => !taken).length);
+): Promise<ReadonlyMap<number, ReadonlySet<Uuid> | null>> {
+  const source = { id: hook.webhook.sourceId, key: hook.webhook.key };
+  const replaced = new Map<number, readonly string[]>();
+  for (const { stored, delivered } of mapped) {
+    replaced.set(stored.id, mode === 'replace' ? await messagesTakenAgain(source, delivered, doors) : []);
   }
-  const all = [...ids];
-  for (let from = 0; from < all.length; from += MAX_TAKEN_BACK) {
-    await takeBack(source, all.slice(from, from + MAX_TAKEN_BACK));
+  const marks = [...replaced].map(([id, messageIds]) => ({
+    id,
+    takenBack: messageIds.map((messageId) => dedupeIdOf(source.id, messageId)),
+  }));
+  const marked = marks.length === 0 ? new Map<number, null>() : await deliveries.mark(marks, replayId);
+  const standing = [...marked.keys()];
+  const messageIds = [...new Set(standing.flatMap((id) => replaced.get(id) ?? []))];
+  for (let from = 0; from < messageIds.length; from += MAX_TAKEN_BACK) {
+    signal?.throwIfAborted();
+    await doors.takeBack(source, messageIds.slice(from, from + MAX_TAKEN_BACK), async (tx) => {
+      if (!(await deliveries.holdMarks(tx, standing, replayId))) throw overtaken(source.key);
+    });
   }
-  return refused;
+  return marked;
+}
+
+/** Those events only that will be taken again: what the mapping or the log refuses now stays as it is. */
+async function messagesTakenAgain(
+  source: EventSource,
+  { events }: DeliveredEvents,
+  { checker }: ReplayDoors,
+): Promise<string[]> {
+  const results = await checker.accept(source, events, { historical: true, deadLetters: false });
+  return events.flatMap(({ messageId }, i) =>
+    messageId === undefined || results[i]?.status === 'refused' ? [] : [messageId],
+  );
+}
+
+function overtaken(key: string): WeftError {
+  return new WeftError('CONFLICT', `deliveries of the webhook ${key} were marked by another replay, or deleted`, {
+    where: key,
+    hint: 'run the replay again once no other one is under way; it goes on',
+  });
 }
 
 const NOTHING: ReplayCounts = {
@@ -190,12 +226,11 @@ const NOTHING: ReplayCounts = {
   duplicates: 0,
   refused: 0,
   skipped: 0,
+  unsettled: 0,
   waiting: 0,
 };
 
-type AcceptCounts = Pick<ReplayCounts, 'accepted' | 'duplicates' | 'refused' | 'skipped'>;
-
-function addCounts(sum: ReplayCounts, more: Readonly<AcceptCounts>): void {
+function addCounts(sum: ReplayCounts, more: DeliveryCounts): void {
   sum.accepted += more.accepted;
   sum.duplicates += more.duplicates;
   sum.refused += more.refused;

@@ -18,9 +18,13 @@ export interface NewDelivery extends DeliveryCounts {
 export interface StoredDelivery {
   readonly id: number;
   readonly receivedAt: number;
-  /** Items that were refused when it came. */
-  readonly refused: number;
   readonly sealed: Buffer;
+}
+
+export interface DeliveryMark {
+  readonly id: number;
+  /** Dedupe ids of its events that are to be taken back now, or were and are missing. */
+  readonly takenBack: readonly Uuid[];
 }
 
 export interface DeliverySummary extends DeliveryCounts {
@@ -35,13 +39,24 @@ export interface DeliverySummary extends DeliveryCounts {
 /** Rows deleted in one statement. */
 const MAX_SWEPT = 10_000;
 
-const FIELDS = 'id, received_at AS "receivedAt", refused, sealed';
+const FIELDS = 'id, received_at AS "receivedAt", sealed';
+
+const TAKEN = 'SELECT * FROM unnest($2::int8[], $3::uuid[]) AS t (delivery_id, dedupe_id)';
+
+function columnsOf(marks: readonly DeliveryMark[]): { ids: number[]; owners: number[]; takenBack: Uuid[] } {
+  return {
+    ids: marks.map(({ id }) => id),
+    owners: marks.flatMap(({ id, takenBack }) => takenBack.map(() => id)),
+    takenBack: marks.flatMap(({ takenBack }) => takenBack),
+  };
+}
 
 /**
  * Rows of `webhook_deliveries`: what webhooks sent lately, sealed.
  *
- * A delivery is marked (`taken_back_by`: by which replay) before its events are taken out of the log, and until they are
- * in it again. While it is marked it may be the only place where they are, and nothing here deletes it.
+ * A delivery is marked before events of it are taken out of the log, and until they are in it again. `taken_back_by` says
+ * by which replay, the last one; `taken_back_ids` which events that may be, whichever replay took them back. While it is
+ * marked it may be the only place where they are, and nothing here deletes it.
  */
 export class WebhookDeliveryStore {
   constructor(private readonly db: Queryable) {}
@@ -73,19 +88,57 @@ export class WebhookDeliveryStore {
     );
   }
 
-  /** Marks deliveries for a replay, from now on this one. @returns the ids of those that are still there */
-  async mark(ids: readonly number[], replayId: Uuid): Promise<ReadonlySet<number>> {
-    const rows = await this.db.query<{ id: number }>(
-      'UPDATE webhook_deliveries SET taken_back_by = $2 WHERE id = ANY ($1::int8[]) RETURNING id',
+  /**
+   * Marks deliveries for a replay, from now on this one, beside what earlier ones may have taken back of them.
+   * @returns what may have been taken back by now of those that are still there, dedupe ids by delivery; null: not known
+   */
+  async mark(marks: readonly DeliveryMark[], replayId: Uuid): Promise<ReadonlyMap<number, ReadonlySet<Uuid> | null>> {
+    const { ids, owners, takenBack } = columnsOf(marks);
+    const rows = await this.db.query<{ id: number; takenBack: Uuid[] | null }>(
+      `WITH taken AS (${TAKEN})
+       UPDATE webhook_deliveries d SET
+         taken_back_by = $4,
+         taken_back_ids = CASE
+           WHEN taken_back_by IS NOT NULL AND taken_back_ids IS NULL THEN NULL
+           ELSE ARRAY (
+             SELECT unnest(d.taken_back_ids) UNION SELECT t.dedupe_id FROM taken t WHERE t.delivery_id = d.id
+           )
+         END
+       WHERE id = ANY ($1::int8[]) RETURNING id, taken_back_ids AS "takenBack"`,
+      [ids, owners, takenBack, replayId],
+    );
+    return new Map(rows.map((row) => [row.id, row.takenBack === null ? null : new Set(row.takenBack)]));
+  }
+
+  /**
+   * Keeps the marks of a replay as they are until the transaction ends.
+   * @returns whether all of these deliveries are still there and marked by this replay
+   */
+  async holdMarks(tx: Queryable, ids: readonly number[], replayId: Uuid): Promise<boolean> {
+    const rows = await tx.query(
+      'SELECT FROM webhook_deliveries WHERE id = ANY ($1::int8[]) AND taken_back_by = $2 ORDER BY id FOR SHARE',
       [ids, replayId],
     );
-    return new Set(rows.map(({ id }) => id));
+    return rows.length === new Set(ids).size;
+  }
+
+  /** Leaves in the marks of a replay only what is still missing. */
+  async narrowMarks(marks: readonly DeliveryMark[], replayId: Uuid): Promise<void> {
+    const { ids, owners, takenBack } = columnsOf(marks);
+    await this.db.execute(
+      `WITH taken AS (${TAKEN})
+       UPDATE webhook_deliveries d
+       SET taken_back_ids = ARRAY (SELECT t.dedupe_id FROM taken t WHERE t.delivery_id = d.id)
+       WHERE id = ANY ($1::int8[]) AND taken_back_by = $4`,
+      [ids, owners, takenBack, replayId],
+    );
   }
 
   /** Takes the mark off those that another replay has not marked since. */
   async unmark(ids: readonly number[], replayId: Uuid): Promise<void> {
     await this.db.execute(
-      'UPDATE webhook_deliveries SET taken_back_by = NULL WHERE id = ANY ($1::int8[]) AND taken_back_by = $2',
+      `UPDATE webhook_deliveries SET taken_back_by = NULL, taken_back_ids = NULL
+       WHERE id = ANY ($1::int8[]) AND taken_back_by = $2`,
       [ids, replayId],
     );
   }

@@ -152,9 +152,8 @@ export class WebhookReceiver {
     delivered: DeliveredEvents,
     receivedAtMs: number,
     acceptor: EventAcceptor,
-  ): Promise<DeliveryCounts> {
-    const results = await this.#accept(hook, delivered.events, { acceptor, receivedAtMs, historical: true });
-    return countsOf(delivered, results);
+  ): Promise<readonly AcceptResult[]> {
+    return this.#accept(hook, delivered.events, { acceptor, receivedAtMs, historical: true });
   }
 
   #prove(hook: OpenWebhook, request: SignedRequest, plain: Buffer, nowMs: number): SignatureOutcome {
@@ -254,7 +253,8 @@ function parseJson(plain: Buffer): JsonValue | undefined {
   }
 }
 
-function countsOf({ unmapped, leftOut }: DeliveredEvents, results: readonly AcceptResult[]): DeliveryCounts {
+/** What became of all items of a delivery. @param results of its events, in their order */
+export function countsOf({ unmapped, leftOut }: DeliveredEvents, results: readonly AcceptResult[]): DeliveryCounts {
   const count = (status: AcceptResult['status']): number => results.filter((each) => each.status === status).length;
   return {
     accepted: count('accepted'),

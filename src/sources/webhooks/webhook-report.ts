@@ -65,18 +65,21 @@ export function replayText(key: string, counts: ReplayCounts, mode: ReplayMode):
     mode === 'check'
       ? `${String(deliveries)} deliveries make ${String(accepted)} events, ${parts.join(', ')}. Nothing was written.`
       : `${String(deliveries)} deliveries: ${String(accepted)} events added, ${String(duplicates)} were there already, ${parts.join(', ')}.`;
-  return `${[became, ...remarksOn(key, counts, mode)].join('\n')}\n`;
+  return `${[became, ...remarksOn(key, counts)].join('\n')}\n`;
 }
 
-function remarksOn(key: string, { unopened, unmappable, waiting }: ReplayCounts, mode: ReplayMode): string[] {
+function remarksOn(key: string, { unopened, unmappable, unsettled, waiting }: ReplayCounts): string[] {
   return [
     ...(unopened === 0 ? [] : [`${String(unopened)} deliveries cannot be opened with this secret.`]),
     ...(unmappable === 0 ? [] : [`${String(unmappable)} deliveries could not be mapped, by a defect.`]),
     ...(waiting === 0 ? [] : [interruptedText(key, waiting)]),
-    ...(waiting === 0 || mode === 'check'
-      ? []
-      : ['They cannot be taken as the webhook is now: mend its mapping first.']),
+    ...(unsettled === 0 ? [] : [unsettledText(unsettled)]),
   ];
+}
+
+function unsettledText(deliveries: number): string {
+  const hold = deliveries === 1 ? 'delivery holds' : 'deliveries hold';
+  return `${String(deliveries)} ${hold} events that were taken back and are refused now: mend the mapping first.`;
 }
 
 export function interruptedText(key: string, deliveries: number): string {
