@@ -237,7 +237,10 @@ describe('a replay that takes the place of what there was', () => {
       },
     };
     let asked = 0;
-    const takeBack = (): Promise<void> => Promise.resolve(void asked++);
+    const takeBack = (): Promise<void> => {
+      asked++;
+      return Promise.resolve();
+    };
     const request = {
       mode: 'replace',
       sinceMs: 0,
