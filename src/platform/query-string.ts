@@ -1,6 +1,12 @@
 /** By name; a list where a name occurs more than once. */
 export type QueryString = Record<string, string | string[]>;
 
+/** Without a prototype, as `Object.create(null)`, but V8 keeps such objects in the form that is quick to read. */
+const Nothing = function (): void {
+  // An empty object.
+} as unknown as new () => QueryString;
+Nothing.prototype = Object.freeze(Object.create(null) as object);
+
 /**
  * Reads `a=1&b=2`, as browsers write forms (https://url.spec.whatwg.org/#urlencoded-parsing): `+` is a space. What is not
  * well-formed, such as `%zz`, stays as it is.
@@ -8,7 +14,7 @@ export type QueryString = Record<string, string | string[]>;
  * In half the time of Fastify's own, for the long values in which page views carry JSON.
  */
 export function parseQueryString(text: string): QueryString {
-  const found = Object.create(null) as QueryString;
+  const found = new Nothing();
   const { length } = text;
   for (let from = 0; from < length;) {
     let to = text.indexOf('&', from);

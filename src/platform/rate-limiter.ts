@@ -34,6 +34,8 @@ export class RateLimiter {
   readonly #clock: Clock;
   /** In order of last use. */
   readonly #buckets = new Map<string, Bucket>();
+  /** The last in it: most requests are of the key of the one before. */
+  #newest = '';
 
   constructor(limits: RateLimits, clock: Clock) {
     this.#limits = limits;
@@ -71,14 +73,18 @@ export class RateLimiter {
       if (this.#buckets.size >= this.#limits.maxKeys) this.#forgetOldest();
       const bucket = { tokens: burstTokens, atMs: now };
       this.#buckets.set(key, bucket);
+      this.#newest = key;
       return bucket;
     }
     // A system clock can be set back; time that runs backwards refills nothing.
     const elapsedMs = Math.max(0, now - found.atMs);
     found.tokens = Math.min(burstTokens, found.tokens + (elapsedMs / 1_000) * tokensPerSecond);
     found.atMs = now;
-    this.#buckets.delete(key);
-    this.#buckets.set(key, found);
+    if (key !== this.#newest) {
+      this.#buckets.delete(key);
+      this.#buckets.set(key, found);
+      this.#newest = key;
+    }
     return found;
   }
 

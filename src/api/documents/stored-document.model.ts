@@ -30,10 +30,19 @@ export function documentId(text: string): string {
   return hash('sha256', text, 'hex');
 }
 
-/** The id that a text names, with or without `sha256:` before it; null where it names none. */
+let lastName = '';
+let lastId: string | null = null;
+
+/**
+ * The id that a text names, with or without `sha256:` before it; null where it names none. Most requests name what the one
+ * before them did.
+ */
 export function parseDocumentId(text: string): string | null {
+  if (text === lastName) return lastId;
   const id = (text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text).toLowerCase();
-  return ID.test(id) ? id : null;
+  lastName = text;
+  lastId = ID.test(id) ? id : null;
+  return lastId;
 }
 
 /** The names of a document's operations; `anonymous` where they have none. */
