@@ -48,6 +48,7 @@ import { loadCommand } from './sources/load.command.js';
 import type { LoadReverter } from './sources/load.model.js';
 import { LoadReader } from './sources/load.reader.js';
 import type { LoadService } from './sources/load.service.js';
+import { SourceActivityReader } from './sources/source-activity.reader.js';
 import { sourcesCommand, type SourcesCommandServices } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
@@ -118,6 +119,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     sourcesCommand({
       ...io,
+      clock: systemClock,
       withSources: (use) => looking((app) => use(sourcesFor(app))),
       withNewDatabase: (use) => idle((app) => use(sourcesFor(app))),
     }),
@@ -309,8 +311,8 @@ function keysFor(app: App): KeysCommandServices {
   };
 }
 
-function sourcesFor({ sources, keys }: App): SourcesCommandServices {
-  return { sources, keysOf: (id) => keys.ofSource(id) };
+function sourcesFor({ db, sources, keys }: App): SourcesCommandServices {
+  return { sources, activity: new SourceActivityReader(db), keysOf: (id) => keys.ofSource(id) };
 }
 
 /** Of whoever runs the command; in a container they may have none. */

@@ -24,6 +24,11 @@ export function hourOf(ms: number): number {
   return Math.floor(ms / HOUR_MS) * HOUR_MS;
 }
 
+/** The beginning of the first of the last hours, the present one included; ms. */
+export function firstHourOf(nowMs: number, hours: number): number {
+  return hourOf(nowMs) - (hours - 1) * HOUR_MS;
+}
+
 export interface ActivityHour extends ActivityCounts {
   /** Its beginning, ms. */
   readonly hour: number;

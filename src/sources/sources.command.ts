@@ -1,8 +1,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
+import { errorRateOf, firstHourOf, NO_ACTIVITY } from './source-activity.model.js';
+import type { SourceActivityReader } from './source-activity.reader.js';
 import { SOURCE_KINDS, type Source, type SourceChange, type SourceKind } from './source.model.js';
 import type { SourceService } from './source.service.js';
 
@@ -18,11 +21,13 @@ export interface KeyOfSource {
 
 export interface SourcesCommandServices {
   readonly sources: Pick<SourceService, 'list' | 'findByKey' | 'create' | 'update'>;
+  readonly activity: Pick<SourceActivityReader, 'lastSeen' | 'sums'>;
   /** Newest first. */
   readonly keysOf: (sourceId: number) => Promise<readonly KeyOfSource[]>;
 }
 
 export interface SourcesCommandDeps extends CommandIo {
+  readonly clock: Clock;
   /** Starts what the command needs, for as long as `use` runs. */
   withSources<T>(use: (services: SourcesCommandServices) => Promise<T>): Promise<T>;
   /** The same, and makes the database if there is none. */
@@ -41,6 +46,9 @@ interface UpdateOptions extends Options {
 const HELP = `
 A source is where data comes from. One that is paused takes nothing: clients of the tracking API are told to come again
 (503 with Retry-After), loads and GraphQL are refused, and nothing is lost. Running servers know of a change within 10 s.
+
+list and show say when anything came in last, and the share of what came in within 24 hours that was refused; both are
+some seconds behind.
 
 Examples:
   weft sources create web --name "Web shop" --rate 500
@@ -100,24 +108,25 @@ function withJson(command: Command): Command {
 }
 
 async function list(deps: SourcesCommandDeps, options: Options): Promise<number> {
-  return deps.withSources(async ({ sources }) => {
-    const all = await sources.list();
-    if (options.json === true) deps.stdout.write(jsonText(all.map(toJson)));
+  return deps.withSources(async ({ sources, activity }) => {
+    const all = await withActivity(await sources.list(), activity, deps.clock.now());
+    if (options.json === true) deps.stdout.write(jsonText(all.map(activeToJson)));
     else if (all.length === 0) deps.stdout.write('There are no sources yet; weft sources create makes them.\n');
-    else deps.stdout.write(tableOf(all));
+    else deps.stdout.write(activityTableOf(all));
     return EXIT_CODES.ok;
   });
 }
 
 async function show(deps: SourcesCommandDeps, key: string, options: Options): Promise<number> {
-  return deps.withSources(async ({ sources, keysOf }) => {
+  return deps.withSources(async ({ sources, activity, keysOf }) => {
     const source = await find(sources, key);
+    const shown = await withActivity([source], activity, deps.clock.now());
     const keys = await keysOf(source.id);
     if (options.json === true) {
-      deps.stdout.write(jsonText({ ...toJson(source), keys: keys.map(keyToJson) }));
+      deps.stdout.write(jsonText({ ...shown.map(activeToJson)[0], keys: keys.map(keyToJson) }));
       return EXIT_CODES.ok;
     }
-    deps.stdout.write(tableOf([source]));
+    deps.stdout.write(activityTableOf(shown));
     if (keys.length === 0) {
       deps.stdout.write(`\nIt has no keys; weft keys create --scope ingest --source ${key} makes one.\n`);
     } else {
@@ -192,16 +201,56 @@ function tell({ stdout }: SourcesCommandDeps, source: Source, { json }: Options)
   stdout.write(json === true ? jsonText(toJson(source)) : tableOf([source]));
 }
 
+const SOURCE_COLUMNS = ['source', 'kind', 'state', 'limit', 'made', 'name'] as const;
+
 function tableOf(sources: readonly Source[]): string {
-  const rows = sources.map(({ key, kind, paused, maxEventsPerSecond, createdAt, name }) => [
-    key,
-    kind,
-    paused ? 'paused' : 'open',
-    maxEventsPerSecond === null ? '' : `${String(maxEventsPerSecond)}/s`,
-    timeText(createdAt),
-    name,
+  return textTable([SOURCE_COLUMNS, ...sources.map(rowOf)]);
+}
+
+function activityTableOf(sources: readonly ActiveSource[]): string {
+  const rows = sources.map(({ source, lastSeenAt, errorRate }) => [
+    ...rowOf(source).slice(0, -1),
+    lastSeenAt === null ? 'never' : timeText(lastSeenAt),
+    errorRate === null ? '' : `${(errorRate * 100).toFixed(1)} %`,
+    source.name,
   ]);
-  return textTable([['source', 'kind', 'state', 'limit', 'made', 'name'], ...rows]);
+  return textTable([[...SOURCE_COLUMNS.slice(0, -1), 'last seen', 'refused (24h)', 'name'], ...rows]);
+}
+
+function rowOf({ key, kind, paused, maxEventsPerSecond, createdAt, name }: Source): string[] {
+  const limit = maxEventsPerSecond === null ? '' : `${String(maxEventsPerSecond)}/s`;
+  return [key, kind, paused ? 'paused' : 'open', limit, timeText(createdAt), name];
+}
+
+/** Of which the error rate is told, the present one included; as GraphQL does unless it is asked for another. */
+const ERROR_RATE_HOURS = 24;
+
+interface ActiveSource {
+  readonly source: Source;
+  /** ms; null: never. */
+  readonly lastSeenAt: number | null;
+  /** 0 … 1; null where nothing came in. */
+  readonly errorRate: number | null;
+}
+
+async function withActivity(
+  sources: readonly Source[],
+  activity: SourcesCommandServices['activity'],
+  nowMs: number,
+): Promise<ActiveSource[]> {
+  const ids = sources.map(({ id }) => id);
+  const seen = await activity.lastSeen(ids);
+  const sums = await activity.sums(ids, firstHourOf(nowMs, ERROR_RATE_HOURS));
+  return sources.map((source) => ({
+    source,
+    lastSeenAt: seen.get(source.id) ?? null,
+    errorRate: errorRateOf(sums.get(source.id) ?? NO_ACTIVITY),
+  }));
+}
+
+function activeToJson({ source, lastSeenAt, errorRate }: ActiveSource): Record<string, unknown> {
+  const seen = lastSeenAt === null ? null : new Date(lastSeenAt).toISOString();
+  return { ...toJson(source), lastSeenAt: seen, errorRate };
 }
 
 function toJson({ key, name, kind, paused, maxEventsPerSecond, createdAt }: Source): Record<string, unknown> {

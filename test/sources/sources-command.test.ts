@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HOUR_MS, hourOf } from '../../src/sources/source-activity.model.js';
+import { SourceActivityReader } from '../../src/sources/source-activity.reader.js';
+import { SourceActivityStore } from '../../src/sources/source-activity.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -29,8 +32,9 @@ const weftSources = (...args: string[]) =>
   runWith((io) => {
     const keysOf: SourcesCommandServices['keysOf'] = async (id) =>
       Promise.resolve((id === 1 ? [KEY] : []) satisfies KeyOfSource[]);
-    const use = <T>(work: (services: SourcesCommandServices) => Promise<T>): Promise<T> => work({ sources, keysOf });
-    return sourcesCommand({ ...io, withSources: use, withNewDatabase: use });
+    const use = <T>(work: (services: SourcesCommandServices) => Promise<T>): Promise<T> =>
+      work({ sources, activity: new SourceActivityReader(test.database), keysOf });
+    return sourcesCommand({ ...io, clock: { now: () => NOW }, withSources: use, withNewDatabase: use });
   }, args);
 
 describe('weft sources', () => {
@@ -67,6 +71,25 @@ describe('weft sources', () => {
     await weftSources('create', 'crm', '--kind', 'batch');
     expect((await weftSources('show', 'crm')).stdout).toContain('weft keys create --scope ingest --source crm');
     expect(JSON.parse((await weftSources('list', '--json')).stdout)).toMatchObject([{ key: 'web' }, { key: 'crm' }]);
+  });
+
+  it('says when anything came in last, and how much of it was refused within a day', async () => {
+    const { id } = (await sources.findByKey('web')) ?? { id: 0 };
+    const hour = hourOf(NOW);
+    const counts = { duplicates: 1, flagged: 0, loaded: 0 };
+    await new SourceActivityStore(test.database).add([
+      { sourceId: id, hour, event: 'Order', lastSeenAt: NOW - 60_000, accepted: 6, refused: 1, ...counts },
+      { sourceId: id, hour: hour - 24 * HOUR_MS, event: 'Order', lastSeenAt: 0, accepted: 0, refused: 90, ...counts },
+    ]);
+    const web = { key: 'web', lastSeenAt: '2026-01-31T11:59:00.000Z', errorRate: 0.125 };
+    const crm = { key: 'crm', lastSeenAt: null, errorRate: null };
+    expect(JSON.parse((await weftSources('list', '--json')).stdout)).toMatchObject([web, crm]);
+    expect(JSON.parse((await weftSources('show', 'web', '--json')).stdout)).toMatchObject(web);
+    const listed = (await weftSources('list')).stdout;
+    expect(listed).toMatch(/made +last seen +refused \(24h\) +name/);
+    expect(listed).toMatch(/web .* 2026-01-31 11:59 {2}12\.5 % +Web shop/);
+    expect(listed).toMatch(/crm .* never/);
+    expect((await weftSources('show', 'web')).stdout).toContain('12.5 %');
   });
 
   it('says what was meant where there is no such source', async () => {

@@ -4,8 +4,7 @@ import { WeftError } from '../../platform/errors.js';
 import {
   ACTIVITY_KEPT_HOURS,
   errorRateOf,
-  HOUR_MS,
-  hourOf,
+  firstHourOf,
   lastHours,
   type ActivityCounts,
   type ActivityHour,
@@ -141,7 +140,7 @@ export class SourceActivityResolver {
   ): Promise<readonly ActivityHour[]> {
     checkedHours(hours);
     reads.countSingleRead('activity');
-    const counted = await new SourceActivityReader(services.db).hours(source.id, firstHour(reads.nowMs, hours));
+    const counted = await new SourceActivityReader(services.db).hours(source.id, firstHourOf(reads.nowMs, hours));
     return lastHours(counted, reads.nowMs, hours);
   }
 
@@ -154,15 +153,11 @@ export class SourceActivityResolver {
     @Arg('hours', () => Int, { defaultValue: DEFAULT_HOURS, description: HOURS }) hours: number,
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
   ): Promise<readonly SourceEventActivityType[]> {
-    const from = firstHour(reads.nowMs, checkedHours(hours));
+    const from = firstHourOf(reads.nowMs, checkedHours(hours));
     reads.countSingleRead('eventActivity');
     const events = await new SourceActivityReader(services.db).events(source.id, from, pageSize(first));
     return events.map(({ event, ...counts }) => ({ event: event === '' ? null : event, ...counts }));
   }
-}
-
-function firstHour(nowMs: number, hours: number): number {
-  return hourOf(nowMs) - (hours - 1) * HOUR_MS;
 }
 
 /** @throws WeftError BAD_REQUEST */
@@ -196,7 +191,7 @@ function loadersOf(context: ApiContext): Loaders {
         const rates = new Map<string, number | null>();
         for (const hours of new Set(keys.map((key) => key.hours))) {
           const ids = keys.filter((key) => key.hours === hours).map((key) => key.sourceId);
-          const sums = await reader.sums(ids, firstHour(reads.nowMs, hours));
+          const sums = await reader.sums(ids, firstHourOf(reads.nowMs, hours));
           for (const [id, counts] of sums) rates.set(rateKey({ sourceId: id, hours }), errorRateOf(counts));
         }
         return keys.map((key) => rates.get(rateKey(key)) ?? null);
