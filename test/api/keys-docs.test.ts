@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keysCommand } from '../../src/api/auth/keys.command.js';
+import { SourceActivityReader } from '../../src/sources/source-activity.reader.js';
 import { sourcesCommand } from '../../src/sources/sources.command.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
@@ -32,8 +33,14 @@ async function weft(line: string): Promise<CommandOutcome> {
           withKeys: (use) => use({ keys, sourceKeys, ensureSource }),
         });
       }
-      const use = { sources, keysOf: (id: number) => keys.ofSource(id) };
-      return sourcesCommand({ ...io, withSources: (run) => run(use), withNewDatabase: (run) => run(use) });
+      const activity = new SourceActivityReader(world.db);
+      const use = { sources, activity, keysOf: (id: number) => keys.ofSource(id) };
+      return sourcesCommand({
+        ...io,
+        clock: world.clock,
+        withSources: (run) => run(use),
+        withNewDatabase: (run) => run(use),
+      });
     },
     args.filter((arg) => arg !== undefined),
   );
@@ -48,8 +55,9 @@ describe('docs/keys.md', () => {
   it.each(commands)('%s does what it says', async (command) => {
     const shown = /weft_([re])_x7Kp/.exec(command);
     const scope = shown?.[1] === 'e' ? 'edge' : 'read';
+    const origins = scope === 'edge' ? ['https://old.example'] : [];
     const prefix =
-      shown === null ? '' : (await world.services.keys.create({ name: 'shown', scopes: [scope] })).key.prefix;
+      shown === null ? '' : (await world.services.keys.create({ name: 'shown', scopes: [scope], origins })).key.prefix;
     // The world has a source of this name already.
     const line = command.replace(/weft_[re]_x7Kp/, prefix).replace('sources create web', 'sources create site');
     const { code, stderr } = await weft(line);
@@ -84,10 +92,24 @@ describe('weft keys origins', () => {
     expect(none.stderr).toContain('only servers can use it');
   });
 
-  it('is for edge keys', async () => {
+  it.each(['add', 'remove'])('--%s is for edge keys', async (change) => {
     const { key } = await world.services.keys.create({ name: 'server', scopes: ['read'] });
-    const refused = await weft(`weft keys origins ${key.id} --add https://c.example`);
+    const refused = await weft(`weft keys origins ${key.id} --${change} https://c.example`);
     expect(refused).toMatchObject({ code: 2 });
     expect(refused.stderr).toContain('only keys with the scope edge are bound to origins');
+    expect((await weft(`weft keys origins ${key.id}`)).stderr).toContain('is no edge key');
+  });
+
+  it.each([
+    ['https://a.example/', 'this is no origin', 'did you mean https://a.example?'],
+    ['https://b.example', 'the key does not name this origin', 'did you mean https://a.example?'],
+    ['https://elsewhere.test:8443', 'the key does not name this origin', 'https://a.example'],
+  ])('refuses to remove %s, which is not there, and changes nothing', async (origin, message, hint) => {
+    const { key } = await world.services.keys.create({ name: 'a', scopes: ['edge'], origins: ['https://a.example'] });
+    const refused = await weft(`weft keys origins ${key.id} --add https://new.example --remove ${origin}`);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain(message);
+    expect(refused.stderr).toContain(hint);
+    expect((await weft(`weft keys origins ${key.id}`)).stdout).toBe('https://a.example\n');
   });
 });

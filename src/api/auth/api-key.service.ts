@@ -17,7 +17,7 @@ import {
 } from './api-key.model.js';
 import type { ApiKey } from './api-key.model.js';
 import type { ApiKeyStore, StoredApiKey } from './api-key.store.js';
-import { checkNewKey, checkOrigins, type NewApiKey } from './check-new-key.js';
+import { checkHasOrigins, checkNewKey, checkOrigins, checkRemovedOrigins, type NewApiKey } from './check-new-key.js';
 
 /** A revocation takes effect everywhere within this time, and at once in the process that made it. */
 const CACHE_TTL_MS = 10_000;
@@ -159,15 +159,19 @@ export class ApiKeyService {
   /**
    * Lets pages of other origins ask by an edge key. The secret stays, so that pages need not change.
    * @param change those of both lists are not among them afterwards
-   * @throws WeftError NOT_FOUND; BAD_REQUEST for what is no origin, for too many, or for a key without the scope `edge`
+   * @throws WeftError NOT_FOUND; BAD_REQUEST for a key without the scope `edge`, for what is no origin, for too many, and
+   * for one to remove that is not there
    */
   async changeOrigins(
     id: Uuid,
     { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
   ): Promise<ApiKey> {
     const change = ({ scopes, origins }: ApiKey): readonly string[] => {
-      const changed = [...new Set([...origins, ...add])].filter((origin) => !remove.includes(origin));
+      checkHasOrigins(scopes);
       checkOrigins(scopes, add);
+      const named = [...new Set([...origins, ...add])];
+      checkRemovedOrigins(remove, named);
+      const changed = named.filter((origin) => !remove.includes(origin));
       checkOrigins(scopes, changed);
       return changed;
     };

@@ -1,4 +1,5 @@
 import { WeftError } from '../../platform/errors.js';
+import { nameHint } from '../../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../../platform/rate-limiter.js';
 import { API_SCOPES, isOrigin, type ApiScope } from './api-key.model.js';
 
@@ -52,9 +53,7 @@ export function checkNewKey(
 
 /** @throws WeftError BAD_REQUEST */
 export function checkOrigins(scopes: readonly ApiScope[], origins: readonly string[]): void {
-  if (origins.length > 0 && !scopes.includes('edge')) {
-    throw refused('origins', 'only keys with the scope edge are bound to origins', 'leave the origins out');
-  }
+  if (origins.length > 0) checkHasOrigins(scopes);
   if (origins.length > MAX_ORIGINS) {
     throw refused('origins', `more than ${String(MAX_ORIGINS)} origins`, 'make several keys');
   }
@@ -64,6 +63,27 @@ export function checkOrigins(scopes: readonly ApiScope[], origins: readonly stri
       `origins[${String(index)}]`,
       'this is no origin',
       'write scheme and host in lower case, and the port unless it is the usual one, as in https://shop.example; * for all',
+    );
+  }
+}
+
+/** @throws WeftError BAD_REQUEST */
+export function checkHasOrigins(scopes: readonly ApiScope[]): void {
+  if (scopes.includes('edge')) return;
+  throw refused('origins', 'only keys with the scope edge are bound to origins', 'leave the origins out');
+}
+
+/**
+ * Whoever takes off what is not there means something else, which would stay.
+ * @throws WeftError BAD_REQUEST
+ */
+export function checkRemovedOrigins(remove: readonly string[], origins: readonly string[]): void {
+  for (const [index, origin] of remove.entries()) {
+    if (origins.includes(origin)) continue;
+    throw refused(
+      `remove[${String(index)}]`,
+      isOrigin(origin) ? 'the key does not name this origin' : 'this is no origin',
+      nameHint(origin, origins, 'look up the origins that the key names'),
     );
   }
 }

@@ -188,7 +188,10 @@ async function origins(deps: KeysCommandDeps, which: string, options: OriginsOpt
     const key = isChange ? await keys.changeOrigins(found.id, { add, remove }) : found;
     if (json === true) deps.stdout.write(jsonText(toJson(key, undefined, deps.clock.now())));
     else deps.stdout.write(key.origins.map((origin) => `${origin}\n`).join(''));
-    if (key.origins.length === 0) deps.stderr.write(`${key.prefix} names no origin: only servers can use it.\n`);
+    if (!key.scopes.includes('edge')) deps.stderr.write(`${key.prefix} is no edge key: only those name origins.\n`);
+    else if (key.origins.length === 0) {
+      deps.stderr.write(`${key.prefix} names no origin: only servers can use it.\n`);
+    }
     return EXIT_CODES.ok;
   });
 }

@@ -205,7 +205,8 @@ export class KeyResolver {
     add: string[],
     @Arg('remove', () => [String], {
       defaultValue: [],
-      description: 'Those that may no more, as `https://shop.example`; an origin in both lists is removed.',
+      description:
+        'Those that may no more, as `https://shop.example`; one that the key does not name is refused; an origin in both lists is removed.',
     })
     remove: string[],
   ): Promise<unknown> {
