@@ -49,6 +49,8 @@ interface Extra extends Record<PropertyKey, unknown> {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
   secret?: string;
+  /** Whether an operation has been admitted, which closing the socket could cut off. */
+  isInUse?: boolean;
 }
 
 type SocketContext = Context<Record<string, unknown>, Extra>;
@@ -58,8 +60,8 @@ type SocketContext = Context<Record<string, unknown>, Extra>;
  * header or parameter `Authorization`.
  *
  * Close codes beside the protocol's own (4400, 4406, 4408, 4409, 4429): 4401 for a key that is missing, wrong, was
- * revoked or has expired, 4403 for one that may not read, 1013 for one that holds as many connections open as it may, 4500 for
- * a fault of ours.
+ * revoked or has expired, 4403 for one that may not read, 1013 for one that holds as many connections open as it may or
+ * whose rate does not admit the first operation, 4500 for a fault of ours.
  */
 export function attachGraphqlSocket(server: Server, options: GraphqlSocketOptions): GraphqlSocket {
   const { maxSockets = 10_000, keepAliveMs = 12_000 } = options;
@@ -188,7 +190,13 @@ async function subscribe(
     return [new GraphQLError(`more than ${String(MAX_OPERATIONS_PER_SOCKET)} operations on one connection`)];
   }
   const refusal = services.limits.refusalOfRequest(key);
-  if (refusal !== undefined) return [new GraphQLError(refusal.message, { originalError: refusal })];
+  if (refusal !== undefined) {
+    // Clients come back by themselves after a close, and never after an error of an operation. One that connects anew has
+    // nothing to lose by it; elsewhere it would cut off what is under way.
+    if (extra.isInUse !== true) socket.close(TRY_AGAIN_LATER, refusal.message);
+    return [new GraphQLError(refusal.message, { originalError: refusal })];
+  }
+  extra.isInUse = true;
   const isStillValid = async (): Promise<boolean> => {
     if ((await services.credentials.verify(secret)) !== null) return true;
     socket.close(UNAUTHORIZED, 'Unauthorized');
