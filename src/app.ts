@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
-import type { ErasingOptions } from './create-erasing.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
@@ -45,6 +44,8 @@ import { SourceStore } from './sources/source.store.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
 import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
 import { startDatabase } from './start-database.js';
+import { startPrivacy } from './start-privacy.js';
+import type { Compactor } from './privacy/compactor.js';
 import { startIntake, watchSources, type IntakeParts } from './start-intake.js';
 
 const NAME_PREFIX = 'weft process ';
@@ -76,6 +77,7 @@ export interface App {
   readonly keys: ApiKeyService;
   readonly models: ModelService;
   readonly loads: LoadService;
+  readonly compactor: Compactor;
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly plans: PlanService;
@@ -117,6 +119,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
+  const privacy = await startPrivacy({ lifecycle, config, db, clock, secret, log: repeatedLog });
   const intakeParts = { lifecycle, db, clock, metrics, log: repeatedLog };
   const intake = await startIntake(intakeParts);
   const observers = {
@@ -135,12 +138,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...online,
     observers,
     plans: intake.plans,
-    erasing: erasingOptions(config, secret, repeatedLog),
+    erasing: privacy.erasing,
     onCommitted: (batch) => {
       for (const listener of listeners) listener(batch);
     },
   });
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
+  if (isWorking) await privacy.compactInTime();
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
   const sources = await startSources(options, intakeParts, isWorking);
@@ -172,7 +176,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       isWorking ? lifecycle : null,
       repeatedLog,
     ),
-    plans: new PlanService({ db, clock, sources, onApplied: () => intake.plans.refresh() }),
+    plans: new PlanService({ db, clock, sealer: engine.sealer, sources, onApplied: () => intake.plans.refresh() }),
+    compactor: privacy.compactor,
     letters: createDeadLetters(engine, sources, accept, { db, clock }),
     isWorking,
     workerHealth,
@@ -264,13 +269,6 @@ async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promis
   const { suppressions } = engine;
   await lifecycle.start('suppressions', () => suppressions.start(), { drain: () => suppressions.stop() });
   return engine;
-}
-
-function erasingOptions(config: Config, secret: InstallationSecret, log: RepeatedLog): ErasingOptions {
-  const onError = (error: unknown): void => {
-    log.warn(error, 'the list of those who were erased could not be read; it is tried again');
-  };
-  return { secret, ledgerPath: config.erasureLedger, onError };
 }
 
 /** The worker of this process applies at once what this process accepts. */

@@ -10,6 +10,7 @@ import { streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
+import type { SealingChore } from './sealing-chore.js';
 import type { RevisionChore } from './revision-chore.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
@@ -31,6 +32,7 @@ export interface ChoreParts {
   readonly revisions: RevisionChore;
   readonly traitRefolds: TraitRefoldChore;
   readonly erasures: ErasureChore;
+  readonly sealing: SealingChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -109,7 +111,7 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, traitRefolds, erasures } = this.#parts;
+    const { db, leases, backfills, retractions, traitRefolds, erasures, sealing } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
@@ -117,7 +119,8 @@ export class Chores {
         (await this.#sweep(definitions)) ||
         (await traitRefolds.runOne(definitions)) ||
         (await retractions.runOne(definitions)) ||
-        (await erasures.runOne())
+        (await erasures.runOne()) ||
+        (await sealing.runOne())
       );
     }
     const parts = leases.held.map((lease) => lease.part);

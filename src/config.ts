@@ -16,6 +16,12 @@ export interface Config {
   readonly dataDir: string;
   /** `WEFT_SECRET`: what keys are derived from; null: the file `secret` in `dataDir` where the database is embedded. */
   readonly secret: string | null;
+  /** `WEFT_KEYS_DATABASE_URL`: where the keys of sealed events are; `none`: nothing is sealed; null: beside the database. */
+  readonly keysDatabaseUrl: string | null;
+  /** `WEFT_BACKUP_HORIZON_DAYS`, in ms: how long backups of the database are kept. */
+  readonly backupHorizonMs: number;
+  /** `WEFT_COMPACT_AFTER_HOURS`, in ms: how long an erasure waits at most for tables to be written anew. */
+  readonly compactAfterMs: number;
   /** `WEFT_ERASURE_LEDGER`: the file that erasures are recorded in outside the database; default: in `dataDir`. */
   readonly erasureLedger: string;
   /** `WEFT_HOST`: the address that the server listens on. */
@@ -86,6 +92,9 @@ export function readConfig(env: Environment = process.env): Config {
     redisUrls: Object.freeze(reader.read('WEFT_REDIS_URL', [], redisUrls)),
     dataDir,
     secret: reader.read('WEFT_SECRET', null, secret),
+    keysDatabaseUrl: reader.read('WEFT_KEYS_DATABASE_URL', null, keysDatabaseUrl),
+    backupHorizonMs: reader.read('WEFT_BACKUP_HORIZON_DAYS', 30, integer(0, 3_650)) * 86_400_000,
+    compactAfterMs: reader.read('WEFT_COMPACT_AFTER_HOURS', 24, integer(0, 8_760)) * 3_600_000,
     erasureLedger: resolve(reader.read('WEFT_ERASURE_LEDGER', join(dataDir, 'erasures.jsonl'), anyText)),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
@@ -113,6 +122,9 @@ export const CONFIG_VARIABLES = [
   'WEFT_KAFKA_BROKERS',
   'WEFT_DATA_DIR',
   'WEFT_SECRET',
+  'WEFT_KEYS_DATABASE_URL',
+  'WEFT_BACKUP_HORIZON_DAYS',
+  'WEFT_COMPACT_AFTER_HOURS',
   'WEFT_ERASURE_LEDGER',
   'WEFT_HOST',
   'WEFT_PORT',
@@ -251,6 +263,10 @@ function roleGrants(text: string, refuse: Refuse): readonly RoleGrant[] {
       'Its form is weft-admin=admin,weft-viewer=read, for one source also sender=ingest:web.',
     )
   );
+}
+
+function keysDatabaseUrl(text: string, refuse: Refuse): string {
+  return text === 'none' ? text : databaseUrl(text, refuse);
 }
 
 function databaseUrl(text: string, refuse: Refuse): string {

@@ -10,6 +10,7 @@ import type { Database } from './platform/postgres.js';
 import { ErasureLedger } from './privacy/erasure-ledger.js';
 import { ErasureService } from './privacy/erasure.service.js';
 import { ErasureStore } from './privacy/erasure.store.js';
+import type { KeyVault } from './privacy/key-vault.js';
 import { SuppressionList } from './privacy/suppression-list.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
@@ -17,6 +18,8 @@ import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 /** What erasing people needs. */
 export interface ErasingOptions {
   readonly secret: InstallationSecret;
+  /** What the log is sealed with; null: it is not. */
+  readonly vault: KeyVault | null;
   /** The file that the ledger of erasures is in. */
   readonly ledgerPath: string;
   /** The list of those who must not come back could not be read; it is tried again. */
@@ -24,7 +27,7 @@ export interface ErasingOptions {
 }
 
 /** Where nobody can be erased, for there is no secret. */
-export const NO_ERASING: ErasingOptions = { secret: NO_SECRET, ledgerPath: '', onError: () => undefined };
+export const NO_ERASING: ErasingOptions = { secret: NO_SECRET, vault: null, ledgerPath: '', onError: () => undefined };
 
 export interface ErasingParts extends ErasingOptions {
   readonly db: Database;
@@ -43,12 +46,13 @@ export interface Erasing {
 
 /** Those who were erased, as the way in asks for them. */
 export function createSuppressions(
-  { secret, onError }: ErasingOptions,
+  { secret, vault, onError }: ErasingOptions,
   { db, policy }: Pick<ErasingParts, 'db' | 'policy'>,
 ): SuppressionList {
-  // What is remembered of raw identifiers is remembered of those who are erased, too.
+  // What is remembered of raw identifiers is remembered of those who are erased, too, and so are their keys.
   const onChanged = (): void => {
     policy.forget();
+    vault?.forget();
   };
   return new SuppressionList({ db, secret, policy, onChanged, onError });
 }

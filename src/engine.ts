@@ -9,6 +9,7 @@ import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventPlans } from './events/event-plan.model.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
+import { NO_SEALER, type EventSealer } from './events/event-seal.model.js';
 import { PartitionLeases } from './events/partition-lease.store.js';
 import { RetractionService } from './events/retraction.service.js';
 import { RetractionStore } from './events/retraction.store.js';
@@ -29,6 +30,7 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
+import { SealingChore } from './sealing-chore.js';
 import { RetractionChore } from './retraction-chore.js';
 import { RevisionChore } from './revision-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
@@ -77,6 +79,8 @@ export interface Engine {
   readonly erasures: ErasureService;
   /** Those who were erased; to be started before anything is accepted. */
   readonly suppressions: SuppressionList;
+  /** What payloads of the log are sealed with. */
+  readonly sealer: EventSealer;
   readonly definitions: DefinitionsLoader;
   readonly services: DefinitionServices;
   readonly scorer: Scorer;
@@ -89,9 +93,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const partitions = await partitionCount(db);
   const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
   const erasing = options.erasing ?? NO_ERASING;
+  const sealer = erasing.vault ?? NO_SEALER;
   const suppressions = createSuppressions(erasing, { db, policy });
-  const log = new PostgresEventLog(db, clock, partitions, {}, suppressions);
-  const deadLetters = new DeadLetterStore(suppressions);
+  const log = new PostgresEventLog(db, clock, partitions, {}, { suppressions, sealer });
+  const deadLetters = new DeadLetterStore(suppressions, sealer);
   const scorer = new Scorer({
     loadBytes: (digest) => new ModelReader(db).bytes(digest),
     onRun: observers.onRun,
@@ -103,7 +108,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const stores: Stores = {
     anchors: new AnchorStateStore(),
     timers: new TimerStore(),
-    retractions: new RetractionStore(),
+    retractions: new RetractionStore(sealer),
   };
   const { timers } = stores;
   const identity = createIdentity({
@@ -123,6 +128,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...stores,
     identity,
     erasing,
+    sealer,
     policy,
     definitions,
     wakeWorker: () => {
@@ -140,6 +146,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...aside.services,
     identity: identity.services,
     suppressions,
+    sealer,
     definitions,
     services: createDefinitionServices(db, clock),
     scorer,
@@ -155,6 +162,7 @@ interface AsideParts extends Stores {
   readonly pipeline: Pipeline;
   readonly identity: IdentityParts;
   readonly erasing: ErasingOptions;
+  readonly sealer: EventSealer;
   readonly policy: CachedIdentifierPolicy;
   readonly definitions: DefinitionsLoader;
   readonly wakeWorker: () => void;
@@ -195,6 +203,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     revisions: revisionChore,
     traitRefolds,
     erasures: erasures.chore,
+    sealing: new SealingChore({ db, sealer: parts.sealer }),
     invalidate: () => {
       definitions.invalidate();
     },

@@ -8,6 +8,7 @@ import { newId, type Uuid } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
 import type { ErasureLedger } from './privacy/erasure-ledger.js';
+import type { KeyVault } from './privacy/key-vault.js';
 import type { ErasureStore, OpenErasure } from './privacy/erasure.store.js';
 import { PersonMatcher } from './privacy/person-matcher.js';
 import { SuppressionHash } from './privacy/suppression-list.js';
@@ -18,6 +19,7 @@ export interface ErasureChoreParts {
   readonly db: Database;
   readonly clock: Clock;
   readonly secret: InstallationSecret;
+  readonly vault: KeyVault | null;
   readonly policy: IdentifierPolicy;
   readonly profiles: ProfileReader;
   readonly erasures: ErasureStore;
@@ -51,7 +53,8 @@ interface Sweep {
  * 3. Events are taken back by the engine that takes back loads (`retraction-chore.ts`): those that hang on the person are
  *    deleted, those of others that name the person are rewritten without them.
  * 4. Dead letters and deliveries of webhooks are looked through page by page, and those that name the person are deleted.
- * 5. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
+ * 5. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
+ * 6. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  */
 export class ErasureChore {
@@ -113,7 +116,7 @@ export class ErasureChore {
   }
 
   async #goOn(erasure: OpenErasure): Promise<boolean> {
-    const { db, clock, erasures, retractions, decisions } = this.#parts;
+    const { db, clock, vault, erasures, retractions, decisions } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
@@ -121,6 +124,7 @@ export class ErasureChore {
     await erasures.forgetSamples(db);
     const subjects = await erasures.subjects(db, erasure.id);
     const person = await this.personOf(erasure.id);
+    await vault?.destroy(subjects.map(({ id }) => id));
     await db.transaction(async (tx) => {
       await decisions.forget(tx, subjects, (text) => person.isNamedIn(text));
       await erasures.finish(tx, erasure.id, retraction.removed, clock.now());

@@ -35,6 +35,7 @@ import { modelCommand } from './scoring/model.command.js';
 import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
+import type { Compactor } from './privacy/compactor.js';
 import { addEraseCommand } from './privacy/erase.command.js';
 import { addAnonymisedExport } from './privacy/export-anonymised.command.js';
 import { addExportCommand } from './privacy/export-profile.command.js';
@@ -203,6 +204,7 @@ function personalDataCommands({
   const erasing = {
     ...io,
     withErasures: <T>(use: (erasures: ErasureService) => Promise<T>) => looking((app) => use(app.engine.erasures)),
+    withCompactor: <T>(use: (compactor: Compactor) => Promise<T>) => looking((app) => use(app.compactor)),
     withErasing: async <T>(use: (erasures: ErasureService) => Promise<T>) => {
       await demandDatabase(readConfig());
       return withApp({ worker: 'try' }, (app) => use(app.engine.erasures));
@@ -334,7 +336,7 @@ async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {
 }
 
 function trainingSets({ db, clock, engine }: App): TrainingSetService {
-  const events = new EventHistoryReader();
+  const events = new EventHistoryReader(engine.sealer);
   return new TrainingSetService({
     db,
     clock,

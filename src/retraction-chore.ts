@@ -166,8 +166,8 @@ export class RetractionChore {
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
         for (const logged of page) {
           const event = person === null ? logged : person.without(logged);
-          if (event !== logged) rewritten.push({ pos: event.pos, payload: encodePayload(event) });
           const id = event.identifiers[0]?.id ?? '';
+          if (event !== logged) rewritten.push({ pos: event.pos, anchorId: id, payload: encodePayload(event) });
           let anchor = rebuilt.get(id);
           if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
           features.apply(anchor.state, event);

@@ -76,6 +76,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           letters: app.letters,
           retractions: engine.retractions,
           erasures: engine.erasures,
+          sealer: engine.sealer,
           identity: engine.identity,
           profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,

@@ -1,3 +1,4 @@
+import type { EventSealer } from './events/event-seal.model.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { readAnchorHistories } from './events/anchor-history.reader.js';
 import type { EventLog } from './events/event-log.model.js';
@@ -18,6 +19,7 @@ export interface TraitRefoldChoreParts {
   readonly leases: PartitionLeases;
   readonly refolds: TraitRefoldStore;
   readonly pipeline: Pipeline;
+  readonly sealer: EventSealer;
   /** Anchors that one step folds anew, at most. */
   readonly maxStepAnchors?: number;
 }
@@ -93,7 +95,7 @@ export class TraitRefoldChore {
     const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
     await db.transaction(
       async (tx) => {
-        for await (const page of readAnchorHistories(tx, wanted)) {
+        for await (const page of readAnchorHistories(tx, this.#parts.sealer, wanted)) {
           for (const event of page) {
             const traits = folded.get(event.identifiers[0]?.id ?? '');
             if (traits !== undefined) foldTraits(traits, event, traitRules);

@@ -4,6 +4,7 @@ import type { EventAcceptor } from '../events/accept.model.js';
 import type { DeadLetterService } from '../events/dead-letter.service.js';
 import type { RetractionService } from '../events/retraction.service.js';
 import type { AppliedWatch } from '../events/applied-watch.js';
+import type { EventSealer } from '../events/event-seal.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
@@ -70,6 +71,7 @@ export interface WiredServices {
   readonly letters: DeadLetterService;
   readonly retractions: RetractionService;
   readonly erasures: ErasureService;
+  readonly sealer: EventSealer;
   readonly identity: IdentityAnswers;
   readonly profileExports: ProfileExports;
   readonly sources: SourceService;

@@ -2,6 +2,7 @@ import { int8Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import type { EventSealer } from './event-seal.model.js';
 import type { LoggedEvent } from './event.model.js';
 
 const PAGE_EVENTS = 1_000;
@@ -14,6 +15,7 @@ const STATEMENT_TIMEOUT = '600000';
  */
 export async function* readAnchorHistories(
   tx: Transaction,
+  sealer: EventSealer,
   anchors: readonly { readonly id: Uuid; readonly toPos: number }[],
 ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
   await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
@@ -28,7 +30,7 @@ export async function* readAnchorHistories(
   );
   for (;;) {
     const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM anchor_histories`);
-    if (rows.length > 0) yield rows.map(eventOfRow);
+    if (rows.length > 0) yield (await sealer.open(rows)).map(eventOfRow);
     if (rows.length < PAGE_EVENTS) return;
   }
 }

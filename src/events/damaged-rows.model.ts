@@ -1,6 +1,7 @@
 import { DamagedPayload } from './event-codec.js';
 import type { LoggedEvent } from './event.model.js';
 import { eventOfRow, type EventRow } from './event-row.model.js';
+import type { Opened } from './event-seal.model.js';
 
 /** Where a row of the log is whose bytes cannot be read. */
 export interface DamagedRow {
@@ -37,7 +38,7 @@ export class DamagedRows {
  * The event of a row; null, and `onDamaged` is told, where its bytes are damaged.
  * @throws WeftError INTERNAL for a format that is not known
  */
-export function eventUnlessDamaged(row: EventRow, onDamaged: (row: DamagedRow) => void): LoggedEvent | null {
+export function eventUnlessDamaged(row: Opened<EventRow>, onDamaged: (row: DamagedRow) => void): LoggedEvent | null {
   try {
     return eventOfRow(row);
   } catch (error) {
@@ -48,6 +49,6 @@ export function eventUnlessDamaged(row: EventRow, onDamaged: (row: DamagedRow) =
 }
 
 /** The events whose bytes are not damaged. @throws WeftError INTERNAL for a format that is not known */
-export function readableOf(rows: readonly EventRow[]): LoggedEvent[] {
+export function readableOf(rows: readonly Opened<EventRow>[]): LoggedEvent[] {
   return rows.flatMap((row) => eventUnlessDamaged(row, () => undefined) ?? []);
 }

@@ -5,6 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
 import type { JsonValue, LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { NO_SEALER, type EventSealer } from './event-seal.model.js';
 import { NO_SUPPRESSIONS, SUPPRESSED, type EventSuppressions } from './suppression.model.js';
 
 const MAX_REASON_LENGTH = 1_000;
@@ -37,7 +38,10 @@ export interface OpenLetter {
  * who was erased is kept without what it says.
  */
 export class DeadLetterStore {
-  constructor(private readonly suppressions: EventSuppressions = NO_SUPPRESSIONS) {}
+  constructor(
+    private readonly suppressions: EventSuppressions = NO_SUPPRESSIONS,
+    private readonly sealer: EventSealer = NO_SEALER,
+  ) {}
 
   /** @param tx the transaction to write in, or the pool. */
   async insert(tx: Queryable, all: readonly DeadLetter[]): Promise<void> {
@@ -181,7 +185,8 @@ export class DeadLetterStore {
     if (row === undefined) return null;
     let event: LoggedEvent | null = null;
     try {
-      event = eventOfRow(row);
+      const [opened] = await this.sealer.open([row]);
+      if (opened !== undefined) event = eventOfRow(opened);
     } catch (error) {
       if (!(error instanceof WeftError)) throw error;
     }

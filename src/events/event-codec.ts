@@ -1,11 +1,12 @@
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
+import { FORMAT_SEALED } from './event-seal.model.js';
 import type { EventType, Identifier, JsonObject, LoggedEvent } from './event.model.js';
 
 /**
  * The bytes of an event in the log's `payload` column: what is not in columns of their own.
  *
- *     byte 0   format; 0 = plain
+ *     byte 0   format; 0 = plain, 1 = sealed (`event-seal.model.ts`): whoever reads opens it first
  *     byte 1…  format 0: UTF-8 JSON, one array:
  *              [ type, name, messageId, [ns, value, id, ns, value, id, …], properties, traits, context, groupId|null ]
  *
@@ -108,6 +109,11 @@ export function decodeEvent(bytes: Buffer, columns: EventColumns): LoggedEvent {
 function parsePlain(bytes: Buffer, { pos, part }: EventColumns): PlainForm {
   const where = `event_log.pos ${String(pos)}, partition ${String(part)}`;
   const format = bytes[0];
+  if (format === FORMAT_SEALED) {
+    throw new DamagedPayload('INTERNAL', 'event payload is sealed, and its key does not open it', {
+      where: `event_log.pos ${String(pos)}`,
+    });
+  }
   if (format !== FORMAT_PLAIN) {
     throw new WeftError('INTERNAL', `event payload has the unknown format ${String(format)}`, {
       where,

@@ -4,6 +4,7 @@ import type { Transaction } from '../platform/postgres.js';
 import { eventUnlessDamaged, type DamagedRow } from './damaged-rows.model.js';
 import type { LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
+import { NO_SEALER, type EventSealer } from './event-seal.model.js';
 
 /** Anchors whose events are read as one history. */
 export interface HistoryGroup {
@@ -45,6 +46,8 @@ interface HistoryRow extends EventRow {
  * So is a row whose bytes were damaged since: the histories of all others are right without it.
  */
 export class EventHistoryReader {
+  constructor(private readonly sealer: EventSealer = NO_SEALER) {}
+
   /**
    * Pages of events, one group after the other in the order given. One read at a time in a transaction; a read that is
    * not taken to its end closes its cursor all the same.
@@ -69,7 +72,7 @@ export class EventHistoryReader {
     try {
       for (;;) {
         const rows = await tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
-        const events = rows.flatMap((row) => {
+        const events = (await this.sealer.open(rows)).flatMap((row) => {
           const event = eventUnlessDamaged(row, onDamaged);
           return event === null ? [] : [{ group: row.grp, event }];
         });

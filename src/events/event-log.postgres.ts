@@ -19,6 +19,7 @@ import type {
 } from './event-log.model.js';
 import type { LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
 import { NO_SUPPRESSIONS, type EventSuppressions } from './suppression.model.js';
 
 const DEFAULT_LIMITS: AppendQueueLimits = {
@@ -32,6 +33,12 @@ const DEFAULT_LIMITS: AppendQueueLimits = {
 const MAX_SCAN_POSITIONS = 100_000;
 const MAX_READ_EVENTS = 10_000;
 const MAX_TIMELINE_EVENTS = 1_000;
+
+/** What else decides over events: who is kept out, and what is sealed. */
+export interface LogGuards {
+  readonly suppressions?: EventSuppressions;
+  readonly sealer?: EventSealer;
+}
 
 /** The head among the events of a read. */
 interface HeadRow {
@@ -62,6 +69,8 @@ interface AppendRow {
  */
 export class PostgresEventLog implements EventLog {
   readonly #queue: AppendQueue;
+  readonly #suppressions: EventSuppressions;
+  readonly #sealer: EventSealer;
   /** Mean payload size of what was read last; keeps a read near its `maxBytes` without a running sum in SQL. */
   #averageBytes = 1024;
   #appendedPos = 0;
@@ -72,8 +81,10 @@ export class PostgresEventLog implements EventLog {
     /** `installation.partitions`; fixed for the life of the database. */
     private readonly partitions: number,
     limits: Partial<AppendQueueLimits> = {},
-    private readonly suppressions: EventSuppressions = NO_SUPPRESSIONS,
+    { suppressions = NO_SUPPRESSIONS, sealer = NO_SEALER }: LogGuards = {},
   ) {
+    this.#suppressions = suppressions;
+    this.#sealer = sealer;
     this.#queue = new AppendQueue((events) => this.#write(events), { ...DEFAULT_LIMITS, ...limits });
   }
 
@@ -103,7 +114,8 @@ export class PostgresEventLog implements EventLog {
     const head = headOf(result.rows);
     const rows = result.rows.filter((row) => row.payload !== null);
     const toPos = Math.max(afterPos, Math.min(untilPos, head.pos));
-    const { events, damaged, taken } = takeUpTo(rows, maxBytes);
+    const taken = countUpTo(rows, maxBytes);
+    const { events, damaged } = decode(await this.#sealer.open(rows.slice(0, taken)));
     if (rows.length > 0) this.#averageBytes = meanBytes(rows);
     const isComplete = taken === rows.length && rows.length < maxRows;
     return { events, damaged, scannedPos: isComplete ? toPos : (rows[taken - 1]?.pos ?? afterPos), head };
@@ -134,11 +146,11 @@ export class PostgresEventLog implements EventLog {
         limit,
       ],
     });
-    return takeUpTo(rows, Number.POSITIVE_INFINITY).events;
+    return decode(await this.#sealer.open(rows)).events;
   }
 
   async #write(events: readonly PreparedEvent[]): Promise<AppendOutcome[]> {
-    const { suppressions } = this;
+    const suppressions = this.#suppressions;
     for (;;) {
       const { version } = suppressions;
       const kept = suppressions.isEmpty ? events : events.filter((e) => !suppressions.isSuppressed(e.identifiers));
@@ -155,6 +167,7 @@ export class PostgresEventLog implements EventLog {
   /** Null where that is not the version of the list of the erased. */
   async #writeUnder(version: number | null, events: readonly PreparedEvent[]): Promise<AppendOutcome[] | null> {
     const isLoaded = events.some((event) => event.loadId !== undefined);
+    const payloads = await this.#sealed(events);
     const { rows } = await this.db.run<AppendRow>({
       ...(isLoaded ? APPEND_LOADED : APPEND),
       values: [
@@ -167,7 +180,7 @@ export class PostgresEventLog implements EventLog {
         boolArray(events, (e) => e.historical),
         uuidArray(events, (e) => e.anchorId),
         uuidArray(events, (e) => e.dedupeId),
-        byteaArray(events, (e) => e.payload),
+        byteaArray(payloads, (payload) => payload),
         version,
         ...(isLoaded ? [events.map((e) => e.loadId ?? null)] : []),
       ],
@@ -200,6 +213,11 @@ export class PostgresEventLog implements EventLog {
   }
 
   /** A duplicate of what is being taken back, or was since, would be lost with it. */
+  async #sealed(events: readonly PreparedEvent[]): Promise<readonly Buffer[]> {
+    if (!this.#sealer.isSealing) return events.map(({ payload }) => payload);
+    return this.#sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
+  }
+
   async #withhold(events: readonly PreparedEvent[], outcomes: AppendOutcome[]): Promise<void> {
     const duplicates = events.filter((_, i) => outcomes[i] === 'duplicate');
     if (duplicates.length === 0) return;
@@ -276,7 +294,7 @@ const STANDING = `
 // The head and the events in one statement, so of one snapshot: it shows every event up to the head, and none after it.
 const READ = `
   SELECT pos, accepted_at, NULL::int8 AS occurred_at, NULL::int4 AS source_id, NULL::int2 AS part,
-         NULL::bool AS historical, NULL::bytea AS payload
+         NULL::bool AS historical, NULL::uuid AS anchor_id, NULL::bytea AS payload
   FROM log_head
   UNION ALL
   (SELECT ${EVENT_COLUMNS} FROM event_log
@@ -313,19 +331,22 @@ function headOf(rows: readonly (HeadRow | EventRow)[]): LogHead {
   return { pos, acceptedAt };
 }
 
-/** The leading rows whose payloads fit, at least one; `taken` of them. */
-function takeUpTo(
-  rows: readonly EventRow[],
-  maxBytes: number,
-): { events: LoggedEvent[]; damaged: DamagedEvent[]; taken: number } {
+/** The number of leading rows whose payloads fit, at least one. */
+function countUpTo(rows: readonly EventRow[], maxBytes: number): number {
+  let bytes = 0;
+  let count = 0;
+  for (const { payload } of rows) {
+    bytes += payload.length;
+    if (bytes > maxBytes && count > 0) break;
+    count++;
+  }
+  return count;
+}
+
+function decode(rows: readonly Opened<EventRow>[]): { events: LoggedEvent[]; damaged: DamagedEvent[] } {
   const events: LoggedEvent[] = [];
   const damaged: DamagedEvent[] = [];
-  let bytes = 0;
-  let taken = 0;
   for (const row of rows) {
-    bytes += row.payload.length;
-    if (bytes > maxBytes && taken > 0) break;
-    taken++;
     try {
       events.push(eventOfRow(row));
     } catch (error) {
@@ -334,7 +355,7 @@ function takeUpTo(
       damaged.push({ pos, part, sourceId, acceptedAt, historical, payload, error });
     }
   }
-  return { events, damaged, taken };
+  return { events, damaged };
 }
 
 function meanBytes(rows: readonly EventRow[]): number {

@@ -1,6 +1,7 @@
 import type { Queryable } from '../platform/postgres.js';
 import { readableOf } from './damaged-rows.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
+import type { EventSealer } from './event-seal.model.js';
 import type { LoggedEvent } from './event.model.js';
 
 export interface SampleOptions {
@@ -32,7 +33,10 @@ const PARTS = 100;
  * first events of the source. What is short enough is read as a whole.
  */
 export class EventSampleReader {
-  constructor(private readonly db: Queryable) {}
+  constructor(
+    private readonly db: Queryable,
+    private readonly sealer: EventSealer,
+  ) {}
 
   async *parts({ sourceId, sinceMs, maxEvents, maxPositions }: SampleOptions): AsyncGenerator<SamplePart> {
     const toPos = await this.#head();
@@ -50,7 +54,7 @@ export class EventSampleReader {
          ORDER BY pos LIMIT $4::int4`,
         [afterPos, untilPos, sourceId, Math.ceil(maxEvents / parts)],
       );
-      yield { events: readableOf(rows), scanned, positions, done: done + 1, parts };
+      yield { events: readableOf(await this.sealer.open(rows)), scanned, positions, done: done + 1, parts };
     }
   }
 

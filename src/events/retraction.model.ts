@@ -65,5 +65,7 @@ export interface ErasedPerson {
 /** An event that stays in the log, and says less than it did. */
 export interface RewrittenEvent {
   readonly pos: number;
+  readonly anchorId: Uuid;
+  /** Plain. */
   readonly payload: Buffer;
 }

@@ -5,6 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
 import { DamagedPayload } from './event-codec.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
 import {
   FIRST_RETRY_MS,
   MAX_RETRACTION_FAILURES,
@@ -71,10 +72,6 @@ interface AnchorsAsk {
   readonly except: readonly Uuid[];
 }
 
-interface RemainingRow extends EventRow {
-  readonly anchor_id: Uuid;
-}
-
 /** An event that stays cannot be read: what is left of its anchor cannot be worked out. */
 export class DamagedHistory extends WeftError {
   constructor(
@@ -89,7 +86,7 @@ export class DamagedHistory extends WeftError {
   }
 }
 
-function remainingOf(row: RemainingRow): LoggedEvent {
+function remainingOf(row: Opened<EventRow>): LoggedEvent {
   try {
     return eventOfRow(row);
   } catch (error) {
@@ -99,6 +96,8 @@ function remainingOf(row: RemainingRow): LoggedEvent {
 
 /** Rows of `retractions`, and what they take out of the log. */
 export class RetractionStore {
+  constructor(private readonly sealer: EventSealer = NO_SEALER) {}
+
   async find(db: Queryable, id: Uuid): Promise<Retraction | null> {
     const [row] = await db.query<Retraction>(`SELECT ${FIELDS} FROM retractions WHERE id = $1`, [id]);
     return row ?? null;
@@ -242,8 +241,8 @@ export class RetractionStore {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
     await tx.query(
       `DECLARE remaining_events NO SCROLL CURSOR FOR
-       SELECT a.id AS anchor_id, ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
-         SELECT ${EVENT_COLUMNS}, load_id, anchor_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
+       SELECT ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
+         SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
        ) e
        WHERE ${outOfScope(scope)}
          AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
@@ -251,8 +250,8 @@ export class RetractionStore {
       [scopeId(scope), uuidArray(anchors, (a) => a.id), int8Array(anchors, (a) => a.toPos)],
     );
     for (;;) {
-      const rows = await tx.query<RemainingRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
-      if (rows.length > 0) yield rows.map(remainingOf);
+      const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
+      if (rows.length > 0) yield (await this.sealer.open(rows)).map(remainingOf);
       if (rows.length < PAGE_EVENTS) return;
     }
   }
@@ -261,10 +260,11 @@ export class RetractionStore {
   async rewrite(tx: Transaction, { erasureId }: Scope, events: readonly RewrittenEvent[]): Promise<void> {
     if (events.length === 0) return;
     await tx.query('UPDATE erasures SET rewritten = rewritten + $2 WHERE id = $1', [erasureId, events.length]);
+    const payloads = await this.sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
     await tx.query(
       `UPDATE event_log l SET payload = r.payload FROM unnest($1::int8[], $2::bytea[]) AS r (pos, payload)
        WHERE l.pos = r.pos`,
-      [int8Array(events, (e) => e.pos), byteaArray(events, (e) => e.payload)],
+      [int8Array(events, (e) => e.pos), byteaArray(payloads, (payload) => payload)],
     );
   }
 

@@ -1,3 +1,4 @@
+import type { EventSealer } from '../events/event-seal.model.js';
 import type { Identifier } from '../events/event.model.js';
 import { eventOfRow, EVENT_COLUMNS, type EventRow } from '../events/event-row.model.js';
 import type { Uuid } from '../platform/ids.js';
@@ -28,6 +29,8 @@ type Row = Omit<StoredMove, 'identifierIds'> & {
 
 /** Reads what a profile took in and gave away. */
 export class MergeHistoryReader {
+  constructor(private readonly sealer: EventSealer) {}
+
   /**
    * Of a person, under every id that they have had; the newest first, those before a place.
    * @param profileIds all of these ids
@@ -59,7 +62,7 @@ export class MergeHistoryReader {
       const logged = await db.query<EventRow>(`SELECT ${EVENT_COLUMNS} FROM event_log WHERE pos = ANY ($1::int8[])`, [
         positions,
       ]);
-      for (const row of logged) {
+      for (const row of await this.sealer.open(logged)) {
         const { pos, sourceId, messageId, occurredAt, identifiers } = eventOfRow(row);
         events.set(pos, { sourceId, messageId, occurredAt, identifiers });
       }

@@ -1,5 +1,6 @@
 import type { EventSource } from '../events/accept.model.js';
 import { EventSampleReader } from '../events/event-sample.reader.js';
+import { NO_SEALER, type EventSealer } from '../events/event-seal.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
@@ -15,6 +16,8 @@ import type { PlanVersion, TrackingPlan } from './tracking-plan.model.js';
 export interface PlanServiceOptions {
   readonly db: Database;
   readonly clock: Clock;
+  /** Default: the log is not sealed. */
+  readonly sealer?: EventSealer;
   readonly sources: {
     findByKey(key: string): Promise<EventSource | null>;
     list(): Promise<readonly EventSource[]>;
@@ -93,7 +96,7 @@ export class PlanService {
     const inference = new PlanInference();
     const sample = { sourceId: source.id, sinceMs, maxEvents: MAX_SAMPLED_EVENTS, maxPositions: MAX_SAMPLED_POSITIONS };
     let [scanned, positions] = [0, 0];
-    for await (const part of new EventSampleReader(this.#options.db).parts(sample)) {
+    for await (const part of new EventSampleReader(this.#options.db, this.#options.sealer ?? NO_SEALER).parts(sample)) {
       for (const event of part.events) inference.add(event);
       ({ scanned, positions } = part);
       onProgress?.(part.done, part.parts);

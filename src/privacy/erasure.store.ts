@@ -141,7 +141,11 @@ export class ErasureStore {
       `UPDATE erasures SET status = 'logical', events = $2, logical_at = $3 WHERE id = $1 AND status = 'running'`,
       [id, events, nowMs],
     );
-    if (changed > 0) await tx.query('DELETE FROM erasure_subjects WHERE erasure_id = $1', [id]);
+    if (changed > 0) {
+      await tx.query('DELETE FROM erasure_subjects WHERE erasure_id = $1', [id]);
+      // Processes that remember anything of the person, as their keys, hear of this.
+      await tx.query('UPDATE log_head SET suppressions = suppressions + 1');
+    }
     return changed > 0;
   }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import type { Compactor } from './compactor.js';
 import { receiptJson } from './erase.command.js';
 import { ErasureLedger } from './erasure-ledger.js';
 import type { Erasure } from './erasure.model.js';
@@ -9,6 +10,7 @@ import type { ErasureService } from './erasure.service.js';
 export interface PrivacyCommandDeps extends CommandIo {
   /** For commands that only look, or that change the list. */
   withErasures<T>(use: (erasures: ErasureService) => Promise<T>): Promise<T>;
+  withCompactor<T>(use: (compactor: Compactor) => Promise<T>): Promise<T>;
   /** With a worker, unless another process has one. */
   withErasing<T>(use: (erasures: ErasureService) => Promise<T>): Promise<T>;
   /** Where the ledger of erasures is by default. */
@@ -32,7 +34,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed (no such receipt, nobody suppressed by that), 2 wrong use, 130 interrupted.`;
 
-/** `weft privacy receipts|receipt|unsuppress|replay-erasures`. */
+/** `weft privacy receipts|receipt|unsuppress|replay-erasures|compact`. */
 export function privacyCommand(deps: PrivacyCommandDeps): Command {
   const privacy = new Command('privacy')
     .description('who was erased, and who must not come back')
@@ -63,6 +65,13 @@ export function privacyCommand(deps: PrivacyCommandDeps): Command {
     .action((options: JsonOption & { readonly ledger?: string }) =>
       runCommand(deps, () => replay(deps, options), deps.signal),
     );
+  privacy
+    .command('compact')
+    .description(
+      'take the last traces of those who were erased out of the files of the database; locks tables meanwhile',
+    )
+    .option('--json', 'as JSON')
+    .action((options: JsonOption) => runCommand(deps, () => compact(deps, options)));
   return privacy;
 }
 
@@ -116,6 +125,13 @@ async function replay(deps: PrivacyCommandDeps, options: JsonOption & { readonly
       ? jsonText({ entries: result.entries, erased: result.done.map(receiptJson) })
       : `${String(result.entries)} erasures in the ledger; ${String(result.done.length)} people were here and are erased again.\n`,
   );
+  return EXIT_CODES.ok;
+}
+
+async function compact(deps: PrivacyCommandDeps, { json }: JsonOption): Promise<number> {
+  const done = await deps.withCompactor((compactor) => compactor.run());
+  const text = `${String(done.compacted)} erasures are out of the files of the tables; ${String(done.physical)} are physical now.\n`;
+  deps.stdout.write(json === true ? jsonText(done) : text);
   return EXIT_CODES.ok;
 }
 

@@ -1,7 +1,12 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
+import { FORMAT_SEALED, type AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { dedupeIdOf } from '../../src/events/event.model.js';
 import { hashId } from '../../src/platform/ids.js';
+import { Compactor } from '../../src/privacy/compactor.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
 import { aFeature } from '../support/a-feature.js';
 import { findTexts } from '../support/find-texts.js';
@@ -50,6 +55,7 @@ describe('a person who is erased', () => {
 
   async function newWorld(): Promise<World> {
     const created = await createWorld(START_MS, {
+      sealed: true,
       limits: { maxRetractionEvents: 3 },
       observers: {
         retrying: (error) => {
@@ -133,6 +139,14 @@ describe('a person who is erased', () => {
     return { id, profileId, receipt: await world.engine.erasures.done(id, { signal: AbortSignal.timeout(5_000) }) };
   };
 
+  /** What of some rows can be opened with any of the keys that there are. */
+  const unsealed = async (rows: readonly AnchoredPayload[]): Promise<AnchoredPayload[]> => {
+    const keys = await world.keyDatabase?.query<{ anchor_id: string }>('SELECT anchor_id FROM data_keys');
+    const tried = (keys ?? []).flatMap(({ anchor_id }) => rows.map(({ payload }) => ({ anchor_id, payload })));
+    expect(tried.length).toBeGreaterThan(0);
+    return ((await world.vault?.open(tried)) ?? []).filter(({ payload }) => payload[0] !== FORMAT_SEALED);
+  };
+
   const inStore = (): string[] =>
     [...world.store.entries].flatMap(([key, { bytes }]) => {
       const all = `${key} ${bytes.toString('latin1')}`.toLowerCase();
@@ -145,8 +159,13 @@ describe('a person who is erased', () => {
     await world.db.query('ANALYZE');
     const before = await findTexts(world.db, [...SECRETS, ...IDS]);
     // All that is planted is there before, or its absence afterwards would say nothing.
-    expect(new Set(before.map(({ text }) => text))).toEqual(new Set([...SECRETS, ...IDS]));
-    expect(new Set(before.map(({ place }) => place))).toContain('public.dead_letters');
+    const copies = await world.db.query<AnchoredPayload>('SELECT anchor_id, payload FROM event_log');
+    const said = ((await world.vault?.open(copies)) ?? []).map(({ payload }) => payload.toString()).join();
+    const isThere = (text: string) => before.some((found) => found.text === text) || said.includes(text);
+    expect([...SECRETS, ...IDS].filter((text) => !isThere(text))).toEqual([]);
+    const places = new Set(before.filter(({ text }) => SECRETS.includes(text)).map(({ place }) => place));
+    expect(places).not.toContain('public.event_log');
+    expect(places).toContain('public.dead_letters');
     expect(inStore()).not.toEqual([]);
 
     const { receipt, profileId } = await erase();
@@ -160,6 +179,10 @@ describe('a person who is erased', () => {
     await world.db.query('ANALYZE');
     expect(await findTexts(world.db, [...SECRETS, ...IDS])).toEqual([]);
     expect(inStore()).toEqual([]);
+    // What is left of the copies is Bob's.
+    const readable = (await unsealed(copies)).map(({ payload }) => payload.toString());
+    expect(readable).toHaveLength(copies.length - receipt.events);
+    for (const text of readable) expect(text).toContain('"bob"');
     expect(await strays(world.db)).toEqual([]);
     const told = (await world.feed()).filter((change) => change.profileId === profileId && change.kind === 'leave');
     expect(told.at(-1)?.cause.kind).toBe('erasure');
@@ -177,6 +200,38 @@ describe('a person who is erased', () => {
     const { evidence: __, ...later } = await knownOf(other);
     expect(await knownOf(world)).toMatchObject(later);
   });
+
+  it('is in no file of the database once its tables were written anew', async () => {
+    await live(world, [...hers().map((event) => [event]), bobs([ANNA.email]), [refused]]);
+    await decide();
+    await world.db.query('CHECKPOINT');
+    expect(new Set(await inFiles())).toContain(ANNA.email);
+    const { id } = await erase();
+    const compactor = (backupHorizonMs: number) =>
+      new Compactor({ db: world.db, clock: world.clock, sleep, vault: world.vault, backupHorizonMs });
+    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 1, physical: 0 });
+    await world.db.query('CHECKPOINT');
+    expect(await inFiles()).toEqual([]);
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', compactedAt: world.clock.now() });
+    world.clock.advance(DAY_MS);
+    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 0, physical: 1 });
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'physical', physicalAt: world.clock.now() });
+  });
+
+  /** Which of the texts are in the files of the database's tables and indexes. */
+  const inFiles = async (): Promise<string[]> => {
+    const [place] = await world.db.query<{ folder: string }>(
+      `SELECT current_setting('data_directory') || '/base/' || oid AS folder FROM pg_database
+       WHERE datname = current_database()`,
+    );
+    const folder = place?.folder ?? '';
+    const found = new Set<string>();
+    for (const name of await readdir(folder)) {
+      const bytes = (await readFile(join(folder, name)).catch(() => Buffer.alloc(0))).toString('latin1').toLowerCase();
+      for (const text of SECRETS) if (bytes.includes(text.toLowerCase())) found.add(text);
+    }
+    return [...found];
+  };
 
   it('leaves the feed as long as it was, with the positions that its readers know', async () => {
     await live(world, [hers(), bobs([])]);

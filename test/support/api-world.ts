@@ -148,6 +148,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),
     retractions: engine.retractions,
     erasures: engine.erasures,
+    sealer: engine.sealer,
     identity: engine.identity,
     profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
     sources,

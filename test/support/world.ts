@@ -9,6 +9,7 @@ import type { BatchResult } from '../../src/pipeline.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import type { Database } from '../../src/platform/postgres.js';
+import { KeyVault, prepareKeys } from '../../src/privacy/key-vault.js';
 import { MemoryOnlineStore } from '../../src/profiles/online-store.memory.js';
 import { PlanWatch } from '../../src/plans/plan-watch.js';
 import type { OnlineStore, Versioned, VersionedEntry } from '../../src/profiles/online-store.model.js';
@@ -67,6 +68,8 @@ export interface WorldOptions {
   readonly limits?: Partial<EngineLimits>;
   /** In place of the defaults, which throw whatever they are told of. */
   readonly observers?: Partial<EngineOptions['observers']>;
+  /** Whether payloads of the log are sealed, by keys in a database of their own. */
+  readonly sealed?: boolean;
   /** An online store that outlives the process, as far as the engine can tell. Default: one that does not. */
   readonly sharedStore?: OnlineStore;
 }
@@ -80,6 +83,9 @@ export interface World {
   readonly store: OpenStore;
   readonly batches: BatchResult[];
   readonly secret: RootSecret;
+  /** What payloads are sealed with, and where the keys are; null: they are not. */
+  readonly vault: KeyVault | null;
+  readonly keyDatabase: Database | null;
   /** The file that erasures are recorded in. */
   readonly ledgerPath: string;
   /** The tracking plans in force, as of the last `refresh`. */
@@ -111,6 +117,9 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const engines: Engine[] = [];
   const secret = new RootSecret(Buffer.from('the secret of a test, of thirty-two characters'));
   const ledgerPath = join(tmpdir(), `weft-erasures-${randomBytes(6).toString('hex')}.jsonl`);
+  const sealing = options.sealed === true ? await createTestDatabase({ empty: true }) : null;
+  if (sealing !== null) await prepareKeys(sealing.database);
+  const vault = sealing === null ? null : new KeyVault(sealing.database, secret);
   const plans = new PlanWatch({
     db: test.database,
     onError: (error) => {
@@ -131,6 +140,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       plans,
       erasing: {
         secret,
+        vault,
         ledgerPath,
         onError: (error) => {
           throw error as Error;
@@ -156,6 +166,8 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
     store,
     batches,
     secret,
+    vault,
+    keyDatabase: sealing?.database ?? null,
     ledgerPath,
     plans,
     another: async (limits) => build(await test.connect({ entities }), limits),
@@ -188,6 +200,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         await each.scorer.close();
       }
       await test.drop();
+      await sealing?.drop();
       await rm(ledgerPath, { force: true });
     },
   };

@@ -70,7 +70,7 @@ export class IdentityExplanationResolver {
     const place = typeof after === 'string' ? MERGE_CURSOR.decode(after) : null;
     const before = place === null ? null : { at: place.at, id: cursorId(place.id) };
     const ids = await services.profiles.allIdsOf(services.db, view.id);
-    const entries = await new MergeHistoryReader().page(services.db, ids, before, limit + 1);
+    const entries = await new MergeHistoryReader(services.sealer).page(services.db, ids, before, limit + 1);
     const { sourceKeys } = view.reads.definitions;
     const edges = entries.map(({ identifiers, event, ...entry }) => ({
       cursor: MERGE_CURSOR.encode({ at: entry.at, id: entry.id }),

@@ -1,0 +1,114 @@
+import type { Clock } from '../platform/clock.js';
+import { maintain } from '../platform/maintain.js';
+import { WeftError } from '../platform/errors.js';
+import type { Database } from '../platform/postgres.js';
+import type { KeyVault } from './key-vault.js';
+
+export interface CompactorParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** Null: the log is not sealed, and has to be written anew like other tables. */
+  readonly vault: KeyVault | null;
+  /** For how long backups and the archived log of writes are kept, ms. */
+  readonly backupHorizonMs: number;
+}
+
+/** What a compaction came to. */
+export interface Compaction {
+  /** Erasures whose last traces in the files of the tables are gone by it. */
+  readonly compacted: number;
+  /** Erasures that are physical now: backups of before are gone, too. */
+  readonly physical: number;
+}
+
+const POLL_MS = 100;
+/** For transactions of others, which end after half a minute where they are Weft's. */
+const MAX_WAIT_MS = 60_000;
+
+/** Large, and without anything about anybody but ids that are of nobody after an erasure. */
+const SPARED: readonly string[] = ['changes', 'model_blobs', 'migrations'];
+
+/**
+ * Takes the last traces of those who were erased out of the files of the database. Deleted rows stay in the pages of a
+ * table until it is written anew, which locks it meanwhile: so it is done seldom, for all erasures since the last time.
+ * The sealed log is only vacuumed: what is left in its pages is noise, its keys being destroyed.
+ */
+export class Compactor {
+  constructor(private readonly parts: CompactorParts) {}
+
+  /** When the eldest erasure became logical that waits for this, ms; null: none does. */
+  async waitingSince(): Promise<number | null> {
+    const [row] = await this.parts.db.query<{ at: number | null }>(
+      `SELECT min(logical_at) AS at FROM erasures WHERE status = 'logical' AND compacted_at IS NULL`,
+    );
+    return row?.at ?? null;
+  }
+
+  async run(): Promise<Compaction> {
+    const { db, vault, clock } = this.parts;
+    const waiting = await db.query<{ id: string }>(
+      `SELECT id FROM erasures WHERE status = 'logical' AND compacted_at IS NULL`,
+    );
+    if (waiting.length > 0) {
+      const tables = await db.query<{ name: string }>(
+        `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE relkind = 'r' AND nspname = current_schema() AND relname <> ALL ($1::text[]) ORDER BY relname`,
+        [SPARED],
+      );
+      await this.#outlast();
+      await maintain(db, [
+        ...tables.map(({ name }) =>
+          name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
+        ),
+        // With samples of columns; skipped with a warning where the user may not.
+        'VACUUM pg_catalog.pg_statistic',
+      ]);
+      await vault?.compact();
+      await db.query('UPDATE erasures SET compacted_at = $2 WHERE id = ANY ($1::uuid[])', [
+        waiting.map(({ id }) => id),
+        clock.now(),
+      ]);
+    }
+    return { compacted: waiting.length, physical: await this.settle() };
+  }
+
+  /**
+   * Resolves once nobody can see any more what is deleted by now: as long as anybody can, tables that are written anew keep
+   * it. @throws WeftError UNAVAILABLE where somebody's transaction does not end
+   */
+  async #outlast(): Promise<void> {
+    const { db, sleep } = this.parts;
+    const [now] = await db.query<{ xid: string }>('SELECT pg_current_xact_id()::xid::text AS xid');
+    for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+      const held = await db.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+           AND backend_xmin IS NOT NULL AND age(backend_xmin) >= age($1::xid)
+         UNION ALL
+         SELECT FROM pg_replication_slots WHERE age(xmin) >= age($1::xid)
+         UNION ALL
+         SELECT FROM pg_prepared_xacts WHERE database = current_database() AND age(transaction) >= age($1::xid)`,
+        [now?.xid ?? '0'],
+      );
+      if (held.length === 0) return;
+      if (waitedMs >= MAX_WAIT_MS) {
+        throw new WeftError('UNAVAILABLE', 'a transaction of somebody else keeps what is deleted in the tables', {
+          where: 'pg_stat_activity, pg_replication_slots, pg_prepared_xacts',
+          hint: 'end it, then run weft privacy compact',
+          retryAfterMs: MAX_WAIT_MS,
+        });
+      }
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** Marks those as physical whose backups are gone. */
+  async settle(): Promise<number> {
+    const { db, clock, backupHorizonMs } = this.parts;
+    const now = clock.now();
+    return db.execute(
+      `UPDATE erasures SET status = 'physical', physical_at = $1 WHERE status = 'logical' AND compacted_at <= $2`,
+      [now, now - backupHorizonMs],
+    );
+  }
+}

@@ -1,0 +1,123 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { FORMAT_SEALED } from '../../src/events/event-seal.model.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { NO_ERASING } from '../../src/create-erasing.js';
+import { hashId } from '../../src/platform/ids.js';
+import { KeyVault } from '../../src/privacy/key-vault.js';
+import { readFeed } from '../support/pipeline-state.js';
+import { knownOf } from '../support/retraction-builders.js';
+import { defineSome, randomFrom, randomLog } from '../support/random-log.js';
+import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+describe('a log that is sealed', () => {
+  const worlds: World[] = [];
+
+  afterEach(async () => {
+    await Promise.all(worlds.splice(0).map((world) => world.close()));
+  });
+
+  async function newWorld(sealed: boolean): Promise<World> {
+    const world = await createWorld(START_MS, { sealed });
+    worlds.push(world);
+    await world.accept([], { source: 'web' });
+    return world;
+  }
+
+  const formats = async ({ db }: World): Promise<number[]> =>
+    (await db.query<{ format: number }>('SELECT DISTINCT get_byte(payload, 0) AS format FROM event_log')).map(
+      ({ format }) => format,
+    );
+
+  it('gives what a plain one gives, live, by backfill and by reading it', async () => {
+    const log = randomLog(randomFrom(77), {
+      steps: 25,
+      maxEventsPerStep: 8,
+      advancesMs: [0, MINUTE_MS, HOUR_MS],
+      historicalShare: 0.2,
+      people: 6,
+    });
+    const [sealed, plain] = [await newWorld(true), await newWorld(false)];
+    for (const world of [sealed, plain]) {
+      for (const [i, { advanceMs, historical, events }] of log.entries()) {
+        world.clock.advance(advanceMs);
+        await world.accept(events, { historical });
+        if (i % 4 === 0) await world.drain();
+      }
+      await world.drain();
+      await defineSome(world);
+      await world.drain();
+    }
+    expect(await knownOf(sealed)).toEqual(await knownOf(plain));
+    expect(await readFeed(sealed.db)).toEqual(await readFeed(plain.db));
+    expect(await formats(sealed)).toEqual([FORMAT_SEALED]);
+    expect(await formats(plain)).toEqual([0]);
+  });
+
+  it('is read by other processes with the keys, and stops those without them', async () => {
+    const world = await newWorld(true);
+    await world.accept([aTrack('view', { user_id: 'u1' }, { messageId: 'm1' })]);
+    const readBy = (vault: KeyVault | null) =>
+      world.db.transaction(async (tx) => {
+        const found: string[] = [];
+        const groups = [{ anchorIds: [hashId('user_id', 'u1')], untilMs: Number.MAX_SAFE_INTEGER }];
+        const options = { toPos: 10, order: 'occurred' as const, onDamaged: () => found.push('damaged') };
+        for await (const page of new EventHistoryReader(vault ?? undefined).read(tx, groups, options)) {
+          found.push(...page.map(({ event }) => event.messageId));
+        }
+        return found;
+      });
+    const another = world.keyDatabase === null ? null : new KeyVault(world.keyDatabase, world.secret);
+    expect(await readBy(another)).toEqual(['m1']);
+    await expect(readBy(null)).rejects.toMatchObject({ code: 'NOT_CONFIGURED' });
+    await world.db.query('UPDATE event_log SET payload = set_byte(payload, 20, get_byte(payload, 20) # 255)');
+    expect(await readBy(another)).toEqual(['damaged']);
+  });
+
+  it('goes on without what was sealed by keys that are destroyed', async () => {
+    const world = await newWorld(true);
+    const { vault } = world;
+    await world.accept([aTrack('view', { user_id: 'u1' }), aTrack('view', { user_id: 'u2' })]);
+    await vault?.destroy([hashId('user_id', 'u1')]);
+    await world.drain();
+    expect(await world.db.query('SELECT value FROM identifiers')).toEqual([{ value: 'u2' }]);
+    expect(await world.db.query('SELECT FROM dead_letters')).toEqual([]);
+    await world.accept([aTrack('view', { user_id: 'u1' })]);
+    await world.drain();
+    expect(await world.db.query('SELECT value FROM identifiers ORDER BY 1')).toEqual([
+      { value: 'u1' },
+      { value: 'u2' },
+    ]);
+  });
+
+  it('is sealed afterwards where it was not', async () => {
+    const world = await newWorld(true);
+    const plain = await world.engineOn(world.db, {}, { erasing: NO_ERASING });
+    const events = Array.from({ length: 1_100 }, (_, i) => aTrack('view', { user_id: `u${String(i % 50)}` }));
+    await plain.accept.accept({ id: 1, key: 'web' }, events, { historical: false });
+    expect(await formats(world)).toEqual([0]);
+    await world.drain();
+    expect(await formats(world)).toEqual([FORMAT_SEALED]);
+    const found = await world.engine.log.readByAnchors([hashId('user_id', 'u7')], { limit: 100 });
+    expect(found).toHaveLength(22);
+  });
+
+  it('has one key for each anchor, whoever comes first', async () => {
+    const world = await newWorld(true);
+    const { keyDatabase, secret } = world;
+    if (keyDatabase === null) throw new Error('a sealed world has keys');
+    const vaults = Array.from({ length: 4 }, () => new KeyVault(keyDatabase, secret));
+    const payloads = Array.from({ length: 300 }, (_, i) => ({
+      anchor_id: hashId('user_id', String(i)),
+      payload: Buffer.from(`\0${String(i)}`),
+    }));
+    const sealed = await Promise.all(vaults.map((vault) => vault.seal(payloads)));
+    for (const each of sealed) {
+      const rows = payloads.map(({ anchor_id }, i) => ({ anchor_id, payload: each[i] ?? Buffer.alloc(0) }));
+      const opened = await (vaults[0] as KeyVault).open(rows);
+      expect(opened.map(({ payload }) => payload.toString())).toEqual(
+        payloads.map(({ payload }) => payload.toString()),
+      );
+    }
+    expect(await keyDatabase.query('SELECT FROM data_keys')).toHaveLength(300);
+  });
+});
