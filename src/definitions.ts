@@ -105,6 +105,7 @@ export class DefinitionsLoader {
       traitRules: compileTraitRules(
         rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
         rows.sources,
+        rows.traitDeletions,
       ),
       streamIds,
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
@@ -140,6 +141,7 @@ async function readRows(tx: Transaction) {
     models: await new ModelReader(tx).active(),
     segments: await standingSegments(tx),
     traits: await new TraitDefinitionReader(tx).all(),
+    traitDeletions: await new TraitDefinitionReader(tx).deletions(),
   };
 }
 

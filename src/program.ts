@@ -16,6 +16,7 @@ import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
+import { EventSampleReader } from './events/event-sample.reader.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { TrainingSetService } from './features/training-set.service.js';
@@ -32,6 +33,8 @@ import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { modelCommand } from './scoring/model.command.js';
+import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
+import { traitsCommand } from './profiles/traits.command.js';
 import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
@@ -138,6 +141,20 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       clock: systemClock,
       parseTime: parseTimestamp,
       user: userName(),
+    }),
+    traitsCommand({
+      ...io,
+      withTraits: (use) =>
+        looking((app) =>
+          use({
+            reader: new TraitDefinitionReader(app.db),
+            service: app.engine.services.traits,
+            samples: new EventSampleReader(app.db),
+            sourceKeys: () => sourceKeys(app),
+          }),
+        ),
+      clock: systemClock,
+      confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
     ...personalDataCommands({ io, looking, signal }),

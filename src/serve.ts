@@ -86,6 +86,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           segments: engine.services.segments,
           features: engine.services.features,
           models: app.models,
+          traits: app.engine.services.traits,
           plans: app.plans,
           limits: requestLimits(app),
         },

@@ -1,6 +1,6 @@
 import type { EventSealer } from './events/event-seal.model.js';
 import type { LoadedDefinitions } from './definitions.js';
-import { readAnchorHistories } from './events/anchor-history.reader.js';
+import { EventHistoryReader } from './events/event-history.reader.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { nextPlace } from './next-place.js';
@@ -70,13 +70,15 @@ export class TraitRefoldChore {
     const chosen = concerned.slice(0, maxStepAnchors);
     const afterId = chosen.length < concerned.length ? chosen.at(-1)?.id : page.at(-1)?.id;
     pipeline.forget();
+    const traits = await this.#foldAnew(definitions, chosen);
     await pipeline.refoldTraits(definitions, {
-      traits: await this.#foldAnew(definitions, chosen),
+      traits,
       acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
-      note: (tx) =>
-        afterId === undefined
-          ? refolds.finish(tx, stretch.parts, version, clock.now())
-          : refolds.advance(tx, stretch.parts, version, afterId),
+      note: async (tx) => {
+        if (traits.size > 0) await refolds.count(tx, version, traits.size);
+        if (afterId === undefined) await refolds.finish(tx, stretch.parts, version, clock.now());
+        else await refolds.advance(tx, stretch.parts, version, afterId);
+      },
       owners: (tx, anchorIds) => refolds.owners(tx, anchorIds),
     });
     pipeline.forget();
@@ -92,13 +94,17 @@ export class TraitRefoldChore {
     if (anchors.length === 0) return new Map();
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const folded = new Map<Uuid, Traits>(anchors.map(({ id }) => [id, new Map()]));
-    const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
+    const groups = anchors.map(({ id }) => ({ anchorIds: [id], untilMs: Number.MAX_SAFE_INTEGER }));
+    const toPos = Math.max(...appliedPos.values());
+    // A row that is damaged has no effect: neither here nor when it was applied.
+    const options = { toPos, order: 'accepted', onDamaged: () => undefined } as const;
     await db.transaction(
       async (tx) => {
-        for await (const page of readAnchorHistories(tx, this.#parts.sealer, wanted)) {
-          for (const event of page) {
+        for await (const page of new EventHistoryReader(this.#parts.sealer).read(tx, groups, options)) {
+          for (const { event } of page) {
             const traits = folded.get(event.identifiers[0]?.id ?? '');
-            if (traits !== undefined) foldTraits(traits, event, traitRules);
+            const isApplied = event.pos <= (appliedPos.get(event.part) ?? 0);
+            if (isApplied && traits !== undefined) foldTraits(traits, event, traitRules);
           }
         }
       },

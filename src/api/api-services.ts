@@ -19,12 +19,14 @@ import type { PlanService } from '../plans/plan.service.js';
 import type { ErasureService } from '../privacy/erasure.service.js';
 import type { ProfileExports } from '../privacy/profile-export.model.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
+import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SourceService } from '../sources/source.service.js';
+import type { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
 import type { WebhookService } from '../sources/webhooks/webhook.service.js';
 import type { ApiKeyService } from './auth/api-key.service.js';
@@ -82,6 +84,7 @@ export interface WiredServices {
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;
   readonly models: ModelService;
+  readonly traits: TraitDefinitionService;
   readonly plans: PlanService;
   readonly limits: RequestLimits;
 }
@@ -92,4 +95,5 @@ export interface ApiServices extends WiredServices {
   readonly edge: EdgeProfiles;
   readonly edgeSigning: EdgeSigning;
   readonly namespaces: NamespaceReader;
+  readonly traitDeletion: TraitDeletionService;
 }

@@ -33,6 +33,7 @@ import { profileExportRoutes } from './profile-export.routes.js';
 import { trackingRoutes } from './tracking.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
+import { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 
 /** Fastify takes Node's own bound away. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -90,7 +91,8 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     clock,
     declared: [...DEFAULT_IDENTITY_RULES.namespaces.keys(), ...NETWORK_NAMESPACES],
   });
-  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch), namespaces };
+  const traitDeletion = new TraitDeletionService(wired);
+  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch), namespaces, traitDeletion };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',

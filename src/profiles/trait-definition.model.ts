@@ -16,6 +16,8 @@ export const TRAIT_LIMITS = {
   maxDefinitions: 1_000,
   maxNameLength: 200,
   maxDescriptionLength: 4_000,
+  /** Traits that are deleted everywhere. */
+  maxDeletions: 1_000,
 } as const;
 
 /** What applying definitions of traits would do; names. */

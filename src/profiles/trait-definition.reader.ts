@@ -17,4 +17,49 @@ export class TraitDefinitionReader {
     );
     return rows.map((row) => ({ ...row, rule: { ...DEFAULT_TRAIT_RULE, ...row.rule } }));
   }
+
+  /** When traits were deleted everywhere, ms, by name. */
+  async deletions(): Promise<Map<string, number>> {
+    const rows = await this.#db.query<{ name: string; at: number }>(
+      'SELECT name, deleted_at AS at FROM trait_deletions',
+    );
+    return new Map(rows.map(({ name, at }) => [name, at]));
+  }
+
+  /** Values of another type than declared, by trait, since its rule changed last. */
+  async conflicts(): Promise<Map<string, TraitConflictCounts>> {
+    const rows = await this.#db.query<TraitConflictCounts & { name: string }>(
+      'SELECT name, kept, coerced, refused, last_at AS "lastAt" FROM trait_conflicts',
+    );
+    return new Map(rows.map(({ name, ...counts }) => [name, counts]));
+  }
+
+  /** The newest changes of rules, the newest first; so many. */
+  async changes(limit: number): Promise<TraitRuleChange[]> {
+    return this.#db.query<TraitRuleChange>(
+      `SELECT version, names, created_at AS "createdAt", finished_at AS "finishedAt", anchors
+       FROM trait_rule_changes ORDER BY version DESC LIMIT $1`,
+      [limit],
+    );
+  }
+}
+
+export interface TraitConflictCounts {
+  readonly kept: number;
+  readonly coerced: number;
+  readonly refused: number;
+  /** When the last of them was accepted, ms. */
+  readonly lastAt: number;
+}
+
+/** A change of rules, and how far it is carried out. */
+export interface TraitRuleChange {
+  readonly version: number;
+  /** Traits whose anchors are looked at; null: all anchors are. */
+  readonly names: readonly string[] | null;
+  readonly createdAt: number;
+  /** Null: not yet. */
+  readonly finishedAt: number | null;
+  /** Anchors whose traits are others now. */
+  readonly anchors: number;
 }

@@ -1,3 +1,4 @@
+import { isReservedTrait } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
@@ -5,11 +6,13 @@ import type { Database } from '../platform/postgres.js';
 import {
   changedRules,
   planTraits,
+  ruleOf,
   TRAIT_LIMITS,
   type TraitDefinition,
   type TraitPlan,
 } from './trait-definition.model.js';
 import { TraitDefinitionReader } from './trait-definition.reader.js';
+import type { TraitRule } from './trait-rule.model.js';
 import { TraitDefinitionStore } from './trait-definition.store.js';
 
 export interface TraitApplyOptions {
@@ -56,5 +59,43 @@ export class TraitDefinitionService {
       }
       return plan;
     });
+  }
+
+  /**
+   * Deletes a trait everywhere: what was given for it until now counts no more. Anchors that have it lose it, some at a
+   * time; the version of the rules tells how far that is.
+   * @throws WeftError BAD_REQUEST (no name that a trait can have), CONFLICT (too many names are deleted)
+   */
+  async deleteEverywhere(name: string): Promise<void> {
+    if (name === '' || name.length > TRAIT_LIMITS.maxNameLength || isReservedTrait(name)) {
+      throw new WeftError('BAD_REQUEST', 'no trait can have that name', {
+        where: 'name',
+        hint: 'name a trait as events carry it; names that begin with $ are those of Weft itself',
+      });
+    }
+    await this.#db.transaction(async (tx) => {
+      await lockDefinitions(tx);
+      const deleted = await new TraitDefinitionReader(tx).deletions();
+      if (!deleted.has(name) && deleted.size >= TRAIT_LIMITS.maxDeletions) {
+        throw new WeftError('CONFLICT', `${String(deleted.size)} traits are deleted already`, {
+          where: 'name',
+          hint: 'have those who send the others stop sending them',
+        });
+      }
+      const nowMs = this.#clock.now();
+      await this.#store.delete(tx, name, nowMs);
+      await this.#store.noteRuleChange(tx, [{ name, isTraced: true }], nowMs);
+      await touchDefinitions(tx);
+    });
+  }
+
+  /**
+   * Sets the rule of one trait, and leaves all else of it as it is.
+   * @throws WeftError DEFINITION_INVALID
+   */
+  async setRule(name: string, change: (rule: TraitRule) => TraitRule): Promise<TraitPlan> {
+    const standing = (await new TraitDefinitionReader(this.#db).all()).find((trait) => trait.name === name);
+    const base = standing ?? { name, description: '', edge: false };
+    return this.apply([{ ...base, rule: change(ruleOf(base)) }]);
   }
 }

@@ -27,6 +27,15 @@ export class TraitDefinitionStore {
     await tx.query('DELETE FROM trait_conflicts WHERE name = ANY ($1)', [names]);
   }
 
+  /** What was given for it until now does not count any more, from now on and however late it comes. */
+  async delete(tx: Transaction, name: string, nowMs: number): Promise<void> {
+    await tx.query(
+      `INSERT INTO trait_deletions (name, deleted_at) VALUES ($1, $2)
+       ON CONFLICT (name) DO UPDATE SET deleted_at = greatest(trait_deletions.deleted_at, excluded.deleted_at)`,
+      [name, nowMs],
+    );
+  }
+
   async remove(tx: Transaction, names: readonly string[]): Promise<void> {
     if (names.length > 0) await tx.query('DELETE FROM trait_definitions WHERE name = ANY ($1)', [names]);
   }

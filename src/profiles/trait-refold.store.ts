@@ -65,6 +65,11 @@ export class TraitRefoldStore {
     return rows.map(({ id }) => id);
   }
 
+  /** Counts anchors that a change of rules changed. */
+  async count(tx: Transaction, version: number, anchors: number): Promise<void> {
+    await tx.query('UPDATE trait_rule_changes SET anchors = anchors + $2 WHERE version = $1', [version, anchors]);
+  }
+
   /** Notes that the anchors up to this one are done. */
   async advance(tx: Transaction, parts: readonly number[], version: number, afterId: Uuid): Promise<void> {
     await tx.query(

@@ -102,6 +102,8 @@ export interface CompiledTraitRule {
   readonly declaredBy: ReadonlySet<number>;
   /** The value that is taken in, and whether it had another type than it should. */
   readonly fit: ((value: JsonValue) => FittedValue) | null;
+  /** What was given until then does not count: the trait was deleted everywhere, ms; 0: never. */
+  readonly deletedAt: number;
 }
 
 /** A value of another type than the trait's, and what became of it. */
@@ -127,16 +129,23 @@ export interface TraitRules {
 /** For installations in which no trait has a rule. */
 export const NO_TRAIT_RULES: TraitRules = { byName: new Map(), answers: null };
 
-/** @param sourceIds ids of sources by key; sources that are not there are waited for */
+/**
+ * @param sourceIds ids of sources by key; sources that are not there are waited for
+ * @param deletions when traits were deleted everywhere, ms, by name
+ */
 export function compileTraitRules(
   rules: Iterable<readonly [name: string, rule: TraitRule]>,
   sourceIds: ReadonlyMap<string, number>,
+  deletions: ReadonlyMap<string, number> = new Map(),
 ): TraitRules {
   const byName = new Map<string, CompiledTraitRule>();
   const answers = new Map<string, AnswerMatcher[]>();
+  for (const [name, deletedAt] of deletions) {
+    byName.set(name, { ...compileRule(DEFAULT_TRAIT_RULE, sourceIds), deletedAt });
+  }
   for (const [name, rule] of rules) {
     if (isSameRule(rule, DEFAULT_TRAIT_RULE)) continue;
-    byName.set(name, compileRule(rule, sourceIds));
+    byName.set(name, { ...compileRule(rule, sourceIds), deletedAt: deletions.get(name) ?? 0 });
     for (const { event, property, where } of rule.answers) {
       answers.set(event, [...(answers.get(event) ?? []), { name, property, where: Object.entries(where) }]);
     }
@@ -158,5 +167,6 @@ function compileRule(rule: TraitRule, sourceIds: ReadonlyMap<string, number>): C
     byTime: precedence === 'time',
     declaredBy: new Set(declaredBy.flatMap((key) => sourceIds.get(key) ?? [])),
     fit: type === null ? null : (value) => fitValue(value, type, onConflict),
+    deletedAt: 0,
   };
 }

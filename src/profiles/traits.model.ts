@@ -37,7 +37,7 @@ export const MAX_TRAITS_PER_ANCHOR = 500;
 /** The reserved trait by which an event deletes others: a list of their names. Not kept itself. */
 export const DELETE_TRAITS = '$delete';
 /** The field of an event's context that says how its traits came to be known: one of `PROVENANCES`. */
-export const PROVENANCE_FIELD = 'provenance';
+const PROVENANCE_FIELD = 'provenance';
 
 export interface AppliedTraits {
   /** The names whose value may have changed; a trait that had to give way is among them. */
@@ -71,6 +71,7 @@ const PLAIN_RULE: CompiledTraitRule = {
   byTime: false,
   declaredBy: new Set(),
   fit: null,
+  deletedAt: 0,
 };
 
 /**
@@ -79,7 +80,7 @@ const PLAIN_RULE: CompiledTraitRule = {
  */
 export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules): AppliedTraits {
   if (event.type === 'group') return NOTHING;
-  const provenance = event.context[PROVENANCE_FIELD] === undefined ? OBSERVED : provenanceOf(event.context);
+  const provenance = provenanceIn(event);
   const given = applyTraits(traits, event.traits, event, rules, provenance);
   if (rules.answers === null || event.type !== 'track') return given;
   const matchers = rules.answers.get(event.name);
@@ -93,12 +94,18 @@ export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules)
   };
 }
 
-function provenanceOf(context: JsonObject): number {
+/** Index into `PROVENANCES`: what an event says of its traits. */
+export function provenanceIn({ context }: Pick<TraitEvent, 'context'>): number {
+  if (context[PROVENANCE_FIELD] === undefined) return OBSERVED;
   const index = PROVENANCES.indexOf(context[PROVENANCE_FIELD] as Provenance);
   return index === -1 ? OBSERVED : index;
 }
 
-function answersOf({ properties }: TraitEvent, matchers: readonly AnswerMatcher[]): JsonObject | null {
+/** The values of the traits that an event answers; null: it answers none. */
+export function answersOf(
+  { properties }: Pick<TraitEvent, 'properties'>,
+  matchers: readonly AnswerMatcher[],
+): JsonObject | null {
   let answers: JsonObject | null = null;
   for (const { name, property, where } of matchers) {
     const value = Object.hasOwn(properties, property) ? properties[property] : undefined;
@@ -125,7 +132,7 @@ export function applyTraits(
 ): AppliedTraits {
   let changed: Changes | null = null;
   let conflicts: TraitConflict[] | null = null;
-  const isPlain = byName.size === 0 && provenance === OBSERVED;
+  const hasRules = byName.size > 0;
   for (const name in incoming) {
     const value = incoming[name];
     if (value === undefined) continue;
@@ -134,7 +141,8 @@ export function applyTraits(
       continue;
     }
     const standing = traits.get(name);
-    if (isPlain && (standing === undefined || standing.held === null)) {
+    const rule = hasRules ? byName.get(name) : undefined;
+    if (rule === undefined && provenance === OBSERVED && (standing === undefined || standing.held === null)) {
       if (standing !== undefined && compareCanonical(key, standing) <= 0) continue;
       traits.set(name, {
         value,
@@ -144,11 +152,10 @@ export function applyTraits(
         held: null,
       });
     } else {
-      const rule = byName.get(name) ?? PLAIN_RULE;
-      const fitted = rule.fit === null ? null : rule.fit(value);
+      const fitted = rule === undefined || rule.fit === null ? null : rule.fit(value);
       if (fitted !== null && fitted.conflict !== null) (conflicts ??= []).push({ name, outcome: fitted.conflict });
       const fit = fitted === null ? value : fitted.value;
-      const next = fit === undefined ? null : observe(standing, fit, key, provenance, rule);
+      const next = fit === undefined ? null : observe(standing, fit, key, provenance, rule ?? PLAIN_RULE);
       if (next === null) continue;
       traits.set(name, next);
     }
@@ -183,7 +190,7 @@ function observe(
   given: number,
   rule: CompiledTraitRule,
 ): Trait | null {
-  const deletedAt = standing?.held?.deletedAt ?? 0;
+  const deletedAt = Math.max(standing?.held?.deletedAt ?? 0, rule.deletedAt);
   if (key.occurredAt <= deletedAt) return null;
   const { survivorship } = rule;
   const provenance = rule.declaredBy.has(key.sourceId) ? DECLARED : given;

@@ -158,6 +158,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     segments: engine.services.segments,
     features: engine.services.features,
     models: engine.services.models,
+    traits: engine.services.traits,
     plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
     limits: new RequestLimits({
       ...(options.connectionsPerKey === undefined ? {} : { connectionsPerKey: options.connectionsPerKey }),

@@ -22,6 +22,7 @@ import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
+import { TraitDetailsResolver, TraitHistoryResolver } from './trait-details.resolver.js';
 import { TraitResolver } from './trait.resolver.js';
 import { WebhookResolver } from './webhook.resolver.js';
 
@@ -49,6 +50,8 @@ export function buildApiSchema(): GraphQLSchema {
       TraitResolver,
       IdentityResolver,
       IdentityExplanationResolver,
+      TraitDetailsResolver,
+      TraitHistoryResolver,
       WebhookResolver,
       EdgeResolver,
       DocumentResolver,

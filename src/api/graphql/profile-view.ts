@@ -1,8 +1,9 @@
-import { isReservedTrait, type JsonObject } from '../../events/event.model.js';
+import { isReservedTrait, type JsonObject, type JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
+import type { Provenance } from '../../profiles/trait-rule.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile-snapshot.model.js';
@@ -51,6 +52,18 @@ export interface ScoreView {
   readonly evaluation: 'NOW';
 }
 
+/** A trait with where its value is from, in the form of the API. */
+export interface TraitView {
+  readonly name: string;
+  readonly value: JsonValue;
+  readonly source: string;
+  readonly messageId: string;
+  readonly occurredAt: number;
+  readonly provenance: Provenance;
+  readonly approximate: boolean;
+  readonly profile: ProfileView;
+}
+
 /** A profile as one request sees it: stored by the pipeline, read at the request's instant. */
 export class ProfileView {
   readonly reads: ReadScope;
@@ -93,6 +106,19 @@ export class ProfileView {
       if (trait !== undefined && !isReservedTrait(name)) entries.push([name, trait.value]);
     }
     return Object.fromEntries(entries);
+  }
+
+  /** By name in the order of its characters; reserved ones are left out. */
+  traitDetails(names: readonly string[] | null | undefined): TraitView[] {
+    const { sourceKeys } = this.reads.definitions;
+    const wanted = names === null || names === undefined ? null : new Set(names);
+    const views: TraitView[] = [];
+    for (const [name, { value, occurredAt, sourceId, messageId, provenance, approximate }] of this.#snapshot.traits) {
+      if (isReservedTrait(name) || wanted?.has(name) === false) continue;
+      const source = sourceKeys.get(sourceId) ?? '';
+      views.push({ name, value, occurredAt, messageId, provenance, approximate, source, profile: this });
+    }
+    return views.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   features(asked: readonly ReadableFeature[]): FeatureView[] {

@@ -4,6 +4,7 @@ import { WeftError } from '../../platform/errors.js';
 import { isKey } from '../../platform/key.js';
 import { StatisticsReader, type Statistics } from '../../monitoring/statistics.reader.js';
 import type { Uuid } from '../../platform/ids.js';
+import { TraitDefinitionReader, type TraitConflictCounts } from '../../profiles/trait-definition.reader.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { ApiServices } from '../api-services.js';
@@ -25,6 +26,7 @@ export class Reads implements ReadScope {
   #sizes: DataLoader<number, number> | null = null;
   #otherSegments: DataLoader<string, StoredSegment | null> | null = null;
   #statistics: Promise<Statistics> | null = null;
+  #traitConflicts: Promise<ReadonlyMap<string, TraitConflictCounts>> | null = null;
   #singleReads = 0;
   readonly #asked = new Set<string>();
   #featureValues = 0;
@@ -90,6 +92,11 @@ export class Reads implements ReadScope {
   /** Counted once a request, however often it is asked for: it reads whole tables. */
   statistics(): Promise<Statistics> {
     return (this.#statistics ??= new StatisticsReader(this.services.db).read());
+  }
+
+  /** By trait, read once a request. */
+  traitConflicts(): Promise<ReadonlyMap<string, TraitConflictCounts>> {
+    return (this.#traitConflicts ??= new TraitDefinitionReader(this.services.db).conflicts());
   }
 
   /** Once a request, so that all of an answer is of one state. */
