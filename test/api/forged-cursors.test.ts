@@ -5,7 +5,7 @@ import * as cursors from '../../src/api/graphql/cursors.js';
 import { CursorCodec } from '../../src/platform/cursor.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations } from '../support/schema-operations.js';
-import { aTrack } from '../support/world.js';
+import { anIdentify, aTrack } from '../support/world.js';
 
 /* Every field with `after`, as the schema has them: a new one is tested by itself. */
 
@@ -50,7 +50,7 @@ let world: ApiWorld;
 beforeAll(async () => {
   world = await createApiWorld();
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
-  await world.accept([aTrack('product_view', { user_id: 'ann' })]);
+  await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);
   await world.drain();
 });
 

@@ -129,7 +129,8 @@ function inAnswer(field: FieldNode, { args, type }: GraphQLField<unknown, unknow
     const given = field.arguments?.find(({ name }) => name.value === 'first')?.value;
     const literal =
       given?.kind === Kind.INT ? Math.min(Math.max(Number(given.value), 1), MAX_PAGE_SIZE) : MAX_PAGE_SIZE;
-    return below.answerFields * (given === undefined ? DEFAULT_PAGE_SIZE : literal);
+    const standard = typeof page.defaultValue === 'number' ? page.defaultValue : DEFAULT_PAGE_SIZE;
+    return below.answerFields * (given === undefined ? standard : literal);
   }
   // The items of a connection are counted by its page size.
   if (field.name.value === 'edges' || !isListType(getNullableType(type))) return below.answerFields;
