@@ -1,30 +1,30 @@
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { documentsCommand } from './api/documents/documents.command.js';
-import { StoredDocumentService } from './api/documents/stored-document.service.js';
-import { buildApiSchema } from './api/graphql/build-schema.js';
-import { problemOfDocument } from './api/graphql/read-document.js';
-import { keysCommand, type KeysCommandServices } from './api/auth/keys.command.js';
+import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
 import { applyCommand } from './apply.command.js';
+import {
+  webhooksFor,
+  keysFor,
+  sourcesFor,
+  userName,
+  documentService,
+  sourceKeys,
+  trainingSets,
+} from './command-services.js';
 import { readConfig, type Config } from './config.js';
 import { createProfileExports, readProfileTable } from './create-profile-exports.js';
 import { DefinitionApplier } from './definition-applier.js';
-import type { EventAcceptor } from './events/accept.model.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
-import { EventHistoryReader } from './events/event-history.reader.js';
 import { exportCommand } from './features/export.command.js';
-import { TrainingSetService } from './features/training-set.service.js';
 import { createDecisionServices } from './decision-services.js';
 import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
-import { IdentityHistoryReader } from './identity/identity-history.reader.js';
-import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { hasEmbeddedPostgres } from './platform/embedded-postgres.js';
@@ -52,8 +52,7 @@ import { loadCommand } from './sources/load.command.js';
 import type { LoadReverter } from './sources/load.model.js';
 import { LoadReader } from './sources/load.reader.js';
 import type { LoadService } from './sources/load.service.js';
-import { SourceActivityReader } from './sources/source-activity.reader.js';
-import { sourcesCommand, type SourcesCommandServices } from './sources/sources.command.js';
+import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 
@@ -149,7 +148,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
           use({
             reader: new TraitDefinitionReader(app.db),
             service: app.engine.services.traits,
-            samples: new EventSampleReader(app.db),
+            samples: new EventSampleReader(app.db, app.engine.sealer),
             sourceKeys: () => sourceKeys(app),
           }),
         ),
@@ -300,67 +299,6 @@ function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Se
     clock: systemClock,
     parseTime: parseTimestamp,
   };
-}
-
-function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCommandServices {
-  const { accept, retractions } = engine;
-  const checker: EventAcceptor = {
-    accept: (source, items, options) => Promise.resolve(accept.check(source, items, options)),
-  };
-  return {
-    webhooks: webhooks.service,
-    doors: {
-      acceptor: accept,
-      checker,
-      takeBack: async (source, messageIds, guard) => {
-        const { id } = await retractions.takeBackMessages(source, messageIds, guard);
-        await retractions.done(id, { signal });
-      },
-      settled: (source) => retractions.settled(source, { signal }),
-    },
-  };
-}
-
-function keysFor(app: App): KeysCommandServices {
-  const { keys, sources } = app;
-  return {
-    keys,
-    sourceKeys: () => sourceKeys(app),
-    ensureSource: async (key) => ((await sources.findByKey(key)) ?? (await sources.ensure({ key, kind: 'http' }))).id,
-  };
-}
-
-function sourcesFor({ db, sources, keys }: App): SourcesCommandServices {
-  return { sources, activity: new SourceActivityReader(db), keysOf: (id) => keys.ofSource(id) };
-}
-
-/** Of whoever runs the command; in a container they may have none. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return 'command line';
-  }
-}
-
-function documentService({ db, clock }: App): StoredDocumentService {
-  const schema = buildApiSchema();
-  return new StoredDocumentService({ db, clock, problemOf: (text) => problemOfDocument(schema, text) });
-}
-
-async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {
-  return new Map((await app.sources.list()).map(({ id, key }) => [id, key]));
-}
-
-function trainingSets({ db, clock, engine }: App): TrainingSetService {
-  const events = new EventHistoryReader(engine.sealer);
-  return new TrainingSetService({
-    db,
-    clock,
-    policy: engine.policy,
-    identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
-    events,
-  });
 }
 
 /**

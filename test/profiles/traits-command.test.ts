@@ -31,7 +31,7 @@ function run(...args: string[]): Promise<CommandOutcome> {
           use({
             reader: new TraitDefinitionReader(db),
             service: engine.services.traits,
-            samples: new EventSampleReader(db),
+            samples: new EventSampleReader(db, engine.sealer),
             sourceKeys: async () => new Map((await engine.definitions.current()).sourceKeys),
           }),
         clock,

@@ -19,8 +19,7 @@ import {
 const READ_EVENTS = 500;
 const MAX_READ_EVENTS = 2_500;
 /** Fewer than in other lists: these stand within one another, and within lists of profiles. */
-const DEFAULT_TRAITS = 20;
-const DEFAULT_VALUES = 10;
+const DEFAULT_SIZES = { traits: 20, values: 10 };
 
 @Resolver(() => Profile)
 export class TraitDetailsResolver {
@@ -34,7 +33,7 @@ export class TraitDetailsResolver {
       description: 'Only the traits of these names, as `first_name`; all of them if left out.',
     })
     names: string[] | null | undefined,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_TRAITS, description: FIRST }) first: number,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_SIZES.traits, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Connection<Edge<TraitView>> {
     return pageByKey(view.traitDetails(names), ({ name }) => name, TRAIT_CURSOR, { first, after });
@@ -93,7 +92,7 @@ export class TraitHistoryResolver {
   })
   async history(
     @Root() { name, profile }: TraitView,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_VALUES, description: FIRST }) first: number,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_SIZES.values, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<TraitValueView>>> {
     const limit = pageSize(first);

@@ -1,0 +1,75 @@
+import { userInfo } from 'node:os';
+import { StoredDocumentService } from './api/documents/stored-document.service.js';
+import { buildApiSchema } from './api/graphql/build-schema.js';
+import { problemOfDocument } from './api/graphql/read-document.js';
+import type { KeysCommandServices } from './api/auth/keys.command.js';
+import type { App } from './app.js';
+import type { EventAcceptor } from './events/accept.model.js';
+import { EventHistoryReader } from './events/event-history.reader.js';
+import { TrainingSetService } from './features/training-set.service.js';
+import { IdentityHistoryReader } from './identity/identity-history.reader.js';
+import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
+import { SourceActivityReader } from './sources/source-activity.reader.js';
+import type { SourcesCommandServices } from './sources/sources.command.js';
+import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
+
+export function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCommandServices {
+  const { accept, retractions } = engine;
+  const checker: EventAcceptor = {
+    accept: (source, items, options) => Promise.resolve(accept.check(source, items, options)),
+  };
+  return {
+    webhooks: webhooks.service,
+    doors: {
+      acceptor: accept,
+      checker,
+      takeBack: async (source, messageIds, guard) => {
+        const { id } = await retractions.takeBackMessages(source, messageIds, guard);
+        await retractions.done(id, { signal });
+      },
+      settled: (source) => retractions.settled(source, { signal }),
+    },
+  };
+}
+
+export function keysFor(app: App): KeysCommandServices {
+  const { keys, sources } = app;
+  return {
+    keys,
+    sourceKeys: () => sourceKeys(app),
+    ensureSource: async (key) => ((await sources.findByKey(key)) ?? (await sources.ensure({ key, kind: 'http' }))).id,
+  };
+}
+
+export function sourcesFor({ db, sources, keys }: App): SourcesCommandServices {
+  return { sources, activity: new SourceActivityReader(db), keysOf: (id) => keys.ofSource(id) };
+}
+
+/** Of whoever runs the command; in a container they may have none. */
+export function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'command line';
+  }
+}
+
+export function documentService({ db, clock }: App): StoredDocumentService {
+  const schema = buildApiSchema();
+  return new StoredDocumentService({ db, clock, problemOf: (text) => problemOfDocument(schema, text) });
+}
+
+export async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>> {
+  return new Map((await app.sources.list()).map(({ id, key }) => [id, key]));
+}
+
+export function trainingSets({ db, clock, engine }: App): TrainingSetService {
+  const events = new EventHistoryReader(engine.sealer);
+  return new TrainingSetService({
+    db,
+    clock,
+    policy: engine.policy,
+    identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
+    events,
+  });
+}
