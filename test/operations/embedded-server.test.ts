@@ -73,7 +73,7 @@ describe('a server on the embedded database', () => {
     expect([...tracked.keys()].filter((status) => ![200, 503].includes(status))).toEqual([]);
     expect([...lookedUp.keys()].filter((status) => ![401, 503].includes(status))).toEqual([]);
     await app.applied();
-    const people = await app.db.query(`SELECT FROM identifiers WHERE value IN ('before', 'after')`);
+    const people = await app.db.query(`SELECT FROM identifiers WHERE value IN ('user before', 'user after')`);
     expect(people).toHaveLength(2);
     expect(await counted('embedded_postgres_losses_total')).toBe(1);
     expect(lines.filter((line) => line.includes('INTERNAL'))).toEqual([]);
