@@ -14,7 +14,8 @@ import { ApiContext } from './graphql/api-context.js';
 import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation } from './graphql/read-operation.js';
-import { bearerOf, GRAPHQL_LIMITS } from './graphql.routes.js';
+import { bearerOf } from './auth/secret-of-request.js';
+import { GRAPHQL_LIMITS } from './graphql.routes.js';
 import { SocketGuard } from './socket-guard.js';
 
 export interface SocketLimits {

@@ -12,7 +12,8 @@ import type { Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
 import { readOperation, type Operation } from './graphql/read-operation.js';
-import { answerErrors, bearerOf, contextOf, demandKey, readJson } from './graphql.routes.js';
+import { bearerOf } from './auth/secret-of-request.js';
+import { answerErrors, contextOf, demandKey, readJson } from './graphql.routes.js';
 import { SseStream } from './sse-stream.js';
 import {
   RESERVATION_LIMITS,

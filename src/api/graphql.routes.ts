@@ -6,7 +6,8 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
 import { unauthenticated } from './auth/unauthenticated.js';
-import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, keyInQuery, letPagesRead } from './edge/edge-http.js';
+import { admitOrigin, answerPreflight, cacheable, EdgeOrigins, letPagesRead } from './edge/edge-http.js';
+import { secretOf } from './auth/secret-of-request.js';
 import { NOT_PERSISTED, type Admission } from './graphql/admission.js';
 import { ApiContext } from './graphql/api-context.js';
 import { KEY_SHOWN_HEADER } from './graphql/apollo.js';
@@ -224,12 +225,6 @@ export function contextOf(request: FastifyRequest, services: ApiServices, watch:
   );
 }
 
-/** A header counts before the query string. */
-function secretOf(request: FastifyRequest): string | null {
-  const { authorization } = request.headers;
-  return authorization === undefined ? keyInQuery(request) : bearerOf(authorization);
-}
-
 function refusalOfOrigin(request: FastifyRequest, reply: FastifyReply, principal: Principal): Error | undefined {
   try {
     admitOrigin(request, reply, principal);
@@ -237,11 +232,6 @@ function refusalOfOrigin(request: FastifyRequest, reply: FastifyReply, principal
   } catch (error) {
     return error as Error;
   }
-}
-
-/** RFC 6750 §2.1. Null for anything else. */
-export function bearerOf(header: string | undefined): string | null {
-  return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? null;
 }
 
 const FAULTS_OF_QUERIES = [

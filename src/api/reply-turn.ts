@@ -21,6 +21,14 @@ export class ReplyTurn {
   readonly #send = (): void => {
     const ready = this.#ready;
     this.#ready = [];
-    for (const { reply, payload } of ready) reply.send(payload);
+    for (const { reply, payload } of ready) {
+      try {
+        reply.send(payload);
+      } catch (error) {
+        // The others of the turn have nothing to do with it.
+        reply.log.error({ err: error }, 'an answer could not be sent');
+        reply.raw.destroy();
+      }
+    }
   };
 }

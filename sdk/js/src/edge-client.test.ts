@@ -97,6 +97,15 @@ describe('what is asked after Weft has refused', () => {
     expect(await made.waitsMs()).toBe(0);
   });
 
+  it.each([400, 413, 414, 431])(
+    'is asked all the same after %i, which is the fault of one question',
+    async (status) => {
+      made.state.answer = () => refused(status);
+      expect(await made.ask()).toBeNull();
+      expect(await made.waitsMs()).toBe(0);
+    },
+  );
+
   it('is told of once, with what Weft says', async () => {
     made.state.answer = () => refused(403, 'FORBIDDEN');
     for (let i = 0; i < 3; i += 1) await made.ask();

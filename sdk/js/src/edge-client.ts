@@ -28,15 +28,28 @@ export interface EdgeQuestion {
   readonly deadlineMs: number;
   /** Token of the visitor's last events, which the answer shall count. */
   readonly after?: string | undefined;
-  /** Asks Weft whether an answer that the browser holds is still right. */
-  readonly revalidate?: boolean | undefined;
+  /** `no-cache` asks Weft whether an answer that the browser holds is still right. */
+  readonly cache?: RequestCache | undefined;
 }
+
+/**
+ * How a question is sent.
+ *
+ * @param url with the key in it
+ */
+export type RequestMaker = (
+  url: string,
+  variables: { readonly identifier: EdgeIdentifier },
+  init: RequestInit,
+) => [url: string, init: RequestInit];
 
 export interface EdgeClientOptions extends Pick<Runtime, 'later' | 'now' | 'random'> {
   readonly url: string;
   readonly edgeKey: string;
   /** Told why there is no profile; not where nothing was asked, because the last answer said to wait. */
   readonly onProblem: (problem: Problem) => void;
+  /** Default: by GET, all of it in the address. */
+  readonly byWay?: RequestMaker;
 }
 
 /** As much of an answer as is read. */
@@ -45,28 +58,37 @@ interface Answer {
   readonly errors?: readonly { readonly message: string; readonly extensions?: { code?: string; hint?: string } }[];
 }
 
+/** By GET, which needs no preflight and may be answered by a cache on the way. */
+export const byAddress: RequestMaker = (url, variables, init) => [
+  `${url}&documentId=${EDGE_DOCUMENT_ID}&variables=${encodeURIComponent(JSON.stringify(variables))}`,
+  init,
+];
+
 /**
- * Asks `edgeProfile` by GET, which needs no preflight and may be answered by a cache on the way. Never
- * rejects; null where there is no answer.
+ * Asks `edgeProfile`. Never rejects; null where there is no answer.
  *
- * Where Weft refuses, nothing is asked for a while: five minutes where the key is wrong, or not for this page; else as long
- * as `Retry-After` says, and longer each time. A network that is down does not answer, and is tried each time.
+ * Where Weft refuses, nothing is asked for a while: five minutes where the key or the url is wrong, or the key not for this
+ * page; else as long as `Retry-After` says, and longer each time. A network that is down does not answer, and is tried each
+ * time, as is whatever was wrong with one question alone.
  */
-export function createEdgeClient({ url, edgeKey, later, now, random, onProblem }: EdgeClientOptions) {
+export function createEdgeClient({
+  url,
+  edgeKey,
+  later,
+  now,
+  random,
+  onProblem,
+  byWay = byAddress,
+}: EdgeClientOptions) {
   const pace = createPace({ now, random });
 
-  return async ({ identifier, deadlineMs, after, revalidate }: EdgeQuestion): Promise<Profile | null> => {
+  return async ({ identifier, deadlineMs, after, cache }: EdgeQuestion): Promise<Profile | null> => {
     if (pace.waitMs() > 0) return null;
     const serverMs = Math.min(MAX_SERVER_DEADLINE_MS, Math.ceil(deadlineMs * SERVER_SHARE));
-    const query = new URLSearchParams({
-      key: edgeKey,
-      documentId: EDGE_DOCUMENT_ID,
-      variables: JSON.stringify({ identifier, deadlineMs: serverMs, after }),
-    });
+    const variables = { identifier, deadlineMs: serverMs, after };
     let status = 0;
     return askWithin(
-      `${url}/graphql?${query.toString()}`,
-      revalidate === true ? { cache: 'no-cache' } : {},
+      ...byWay(`${url}/graphql?key=${edgeKey}`, variables, { cache } as RequestInit),
       deadlineMs,
       later,
       async (response) => {
@@ -90,8 +112,8 @@ export function createEdgeClient({ url, edgeKey, later, now, random, onProblem }
   };
 }
 
-const LATE: Problem = { code: 'PROFILE_LATE', message: 'no profile in time' };
-const UNREACHABLE: Problem = { code: 'PROFILE_UNREACHABLE', message: 'offline, or the url is wrong' };
+const LATE: Problem = { code: 'PROFILE_LATE', message: 'none in time' };
+const UNREACHABLE: Problem = { code: 'PROFILE_UNREACHABLE', message: 'offline, or url is wrong' };
 
 function refusal(status: number, error?: NonNullable<Answer['errors']>[0]): Problem {
   const { code: cause, hint } = error?.extensions ?? {};

@@ -4,6 +4,9 @@ import type { Runtime } from './runtime.js';
 /** Until a key that Weft does not know, or not for this page, or an address that is not its, is tried again. */
 const MISDIRECTED_MS = 300_000;
 
+/** Unreadable, or too long: another question may do better, and one client may ask for all visitors of a site. */
+const FAULT_OF_QUESTION = /400|41[34]|431/;
+
 /** When Weft may be asked again after it has refused, or was not there. */
 export interface Pace {
   /** At most 0: now. */
@@ -31,8 +34,9 @@ export function createPace({ now, random }: Pick<Runtime, 'now' | 'random'>): Pa
       failures = 0;
     },
     refused: (answer) => {
-      const status = answer?.status ?? 0;
-      const isMisdirected = status >= 400 && status < 500 && status !== 408 && status !== 429;
+      const status = `${answer?.status}`;
+      if (FAULT_OF_QUESTION.test(status)) return false;
+      const isMisdirected = /^4(?!08|29)/.test(status);
       if (!isMisdirected) backOffUntil = now() + backoffMs(++failures, random());
       pausedUntil = now() + (isMisdirected ? MISDIRECTED_MS : retryAfterMs(answer, now()));
       return isMisdirected;

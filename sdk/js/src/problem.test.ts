@@ -9,7 +9,10 @@ it('a problem is on the console once for each code', () => {
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   const tell = warnOnce();
   for (const code of ['REFUSED', 'REFUSED', 'QUEUE_FULL'] as const) tell({ code, message: 'what' });
-  expect(warn.mock.calls).toEqual([['weft: what (REFUSED)'], ['weft: what (QUEUE_FULL)']]);
+  expect(warn.mock.calls).toEqual([
+    ['weft: what (REFUSED)', ''],
+    ['weft: what (QUEUE_FULL)', ''],
+  ]);
 });
 
 it('a refusal is on the console with what Weft says of it, once for each of its codes', () => {
@@ -19,8 +22,8 @@ it('a refusal is on the console with what Weft says of it, once for each of its 
     tell({ code: 'PROFILE_REFUSED', message: 'not here', cause, hint: 'ask elsewhere' });
   }
   expect(warn.mock.calls).toEqual([
-    ['weft: not here (FORBIDDEN) ask elsewhere'],
-    ['weft: not here (RATE_LIMITED) ask elsewhere'],
+    ['weft: not here (FORBIDDEN)', 'ask elsewhere'],
+    ['weft: not here (RATE_LIMITED)', 'ask elsewhere'],
   ]);
 });
 

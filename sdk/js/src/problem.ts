@@ -36,6 +36,6 @@ export function warnOnce(): ProblemListener {
     const code = problem.cause ?? problem.code;
     if (said.has(code)) return;
     said.add(code);
-    console.warn(`weft: ${message} (${code}) ${hint}`.trim());
+    console.warn(`weft: ${message} (${code})`, hint);
   };
 }

@@ -1,4 +1,4 @@
 /** The client as the global `Weft`, for pages that load it by a script tag. */
 import { choose, createWeft } from './weft.js';
 
-Object.assign(globalThis, { Weft: { choose, createWeft } });
+(globalThis as { Weft?: object }).Weft = { choose, createWeft };

@@ -45,7 +45,7 @@ export function createSender(options: DeliveryOptions, pace: Pace): Sender {
         pace.taken();
         done(events);
         sent += events.length - outcome.refused;
-        drop(outcome.refused, 'REFUSED', "see Weft's dead letters");
+        drop(outcome.refused, 'REFUSED', 'see dead letters');
         if (outcome.token !== undefined) options.onToken(outcome.token);
         return true;
       case 'split': {
@@ -77,12 +77,12 @@ export function createSender(options: DeliveryOptions, pace: Pace): Sender {
     add: (event) => {
       const json = toJson(event);
       if (json === null || byteLength(json) > MAX_EVENT_BYTES) {
-        drop(1, 'NOT_AN_EVENT', 'not JSON, or more than 32 KB');
+        drop(1, 'NOT_AN_EVENT', 'not JSON, or over 32 KB');
         return;
       }
       const added = queue.add(json);
       own.add(added.key);
-      drop(added.dropped, 'QUEUE_FULL', 'the queue is full');
+      drop(added.dropped, 'QUEUE_FULL', 'queue is full');
     },
     leave: () => {
       exclusive.release();

@@ -58,20 +58,20 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
   const question = async (
     identifier: EdgeIdentifier,
     deadlineMs: number,
-    revalidate: boolean,
+    cache?: RequestCache,
   ): Promise<Profile | null> => {
     if (ask === null || !gate.isOpen()) return null;
     const after = lastToken();
-    const profile = await ask({ identifier, deadlineMs, after, revalidate });
+    const profile = await ask({ identifier, deadlineMs, after, cache });
     if (profile?.degraded === false && after === lastToken()) store.remove(tokenKey);
     return profile === null || isDefault(profile) ? null : profile;
   };
 
-  const askOwn = async (deadlineMs: number, revalidate: boolean): Promise<Profile> => {
+  const askOwn = async (deadlineMs: number, cache?: RequestCache): Promise<Profile> => {
     if (!gate.isOpen()) return watch.current();
     const value = visitor.anonymousId();
     const turn = ++asked;
-    const answer = await question({ namespace: 'anonymous_id', value }, deadlineMs, revalidate);
+    const answer = await question({ namespace: 'anonymous_id', value }, deadlineMs, cache);
     // Meanwhile the visitor may have become somebody else, or have withdrawn the consent.
     const isOurs = answer !== null && visitor.known() === value;
     // One that was overtaken may say what was before.
@@ -83,7 +83,7 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
   const shared = (deadlineMs: number): Promise<Profile> => {
     const after = lastToken();
     if (asking !== null && askingAfter === after) return asking;
-    const own = askOwn(deadlineMs, false).finally(() => {
+    const own = askOwn(deadlineMs).finally(() => {
       if (asking === own) asking = null;
     });
     askingAfter = after;
@@ -93,16 +93,14 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
   const watch = createProfileWatch({
     ...options,
     initial: options.initial ?? defaultProfile(options.default),
-    refresh: async () => !(await askOwn(WATCH_DEADLINE_MS, true)).degraded,
+    refresh: async () => !(await askOwn(WATCH_DEADLINE_MS, 'no-cache')).degraded,
   });
 
   return {
     watch,
     ask: async (of = {}) => {
       const deadlineMs = of.deadlineMs ?? options.deadlineMs;
-      const answer = await (of.identifier === undefined
-        ? shared(deadlineMs)
-        : question(of.identifier, deadlineMs, false));
+      const answer = await (of.identifier === undefined ? shared(deadlineMs) : question(of.identifier, deadlineMs));
       return answer === null || isDefault(answer) ? defaultProfile(of.default ?? options.default) : answer;
     },
     sent: (token) => {

@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { ReadThroughCache } from '../../platform/read-through-cache.js';
 import { isOrigin, prefixOf, type Principal } from '../auth/api-key.model.js';
+import { secretOf } from '../auth/secret-of-request.js';
 import { cacheControl, entityTag, namesTag, type Caching } from './caching.model.js';
 
 /*
@@ -29,17 +30,10 @@ const ORIGINS_STAND_IN_MS = 600_000;
 const ORIGINS_PATIENCE_MS = 100;
 /** Of more than these nobody is told apart in a preflight: all may then send, and each is held against its key. */
 const MAX_ORIGINS = 10_000;
-const EDGE_KEY = 'weft_e_';
 const EXPOSED_HEADERS = 'etag, retry-after';
 const VARY = 'Origin, Accept, Authorization';
 const READABLE_REFUSALS: ReadonlySet<number> = new Set([401, 403, 429, 503]);
 const MAX_SHOWN_ORIGIN = 200;
-
-/** The key in the query string, where only keys of pages may be: those are public by nature, others end up in logs. */
-export function keyInQuery({ query }: FastifyRequest): string | null {
-  const { key } = query as { readonly key?: unknown };
-  return typeof key === 'string' && key.startsWith(EDGE_KEY) ? key : null;
-}
 
 /** @throws WeftError FORBIDDEN for a page of an origin that the key does not list */
 export function admitOrigin(request: FastifyRequest, reply: FastifyReply, principal: Principal): void {
@@ -49,7 +43,7 @@ export function admitOrigin(request: FastifyRequest, reply: FastifyReply, princi
   reply.header('vary', VARY).header('cache-control', cacheControl('none'));
   if (origin === undefined) return;
   if (!isOriginAllowed(principal, origin)) {
-    throw notForOrigin(origin.slice(0, MAX_SHOWN_ORIGIN), prefixOf(keyInQuery(request) ?? 'weft_e_x7Kp'));
+    throw notForOrigin(origin.slice(0, MAX_SHOWN_ORIGIN), prefixOf(secretOf(request) ?? ''));
   }
   const allowed = principal.origins.includes(origin) ? origin : '*';
   reply.header('access-control-allow-origin', allowed).header('access-control-expose-headers', EXPOSED_HEADERS);
