@@ -33,6 +33,8 @@ export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<H
   const cpuBefore = await server.call('cpuMs');
   const latenciesMs: number[] = [];
   let connection = 0;
+  const startMs = performance.now();
+  let lastMs = startMs;
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const options: autocannon.Options = {
       url: load.url,
@@ -49,16 +51,21 @@ export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<H
     autocannon(options, (error: unknown, done) => {
       if (error instanceof Error) reject(error);
       else resolve(done);
-    }).on('response', (_client, _status, _bytes, ms) => latenciesMs.push(ms));
+    }).on('response', (_client, _status, _bytes, ms) => {
+      latenciesMs.push(ms);
+      lastMs = performance.now();
+    });
   });
   const failures = result.non2xx + result.errors;
   if (failures > 0) throw new Error(`${String(failures)} requests failed`);
   const cpuMs = (await server.call('cpuMs')) - cpuBefore;
+  // Autocannon's own duration is in whole seconds where requests are counted.
+  const seconds = load.seconds === null ? (lastMs - startMs) / 1_000 : result.duration;
   return {
-    perSecond: latenciesMs.length / result.duration,
+    perSecond: latenciesMs.length / seconds,
     p50Ms: percentile(latenciesMs, 50),
     p99Ms: percentile(latenciesMs, 99),
     cpuUsPerRequest: (cpuMs * 1_000) / latenciesMs.length,
-    serverBusy: cpuMs / result.duration / 10,
+    serverBusy: cpuMs / seconds / 10,
   };
 }
