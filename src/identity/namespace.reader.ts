@@ -8,6 +8,8 @@ const MAX_IDENTIFIERS = 1_000_000;
 const MAX_NAMESPACES = 1_000;
 /** How long a look holds: nobody makes the database go through all identifiers more often. */
 const MAX_AGE_MS = 30_000;
+/** How long nothing is looked at once there were too many identifiers for a look to tell anything. */
+const BLIND_MS = 6 * 60 * 60_000;
 const ALL = 'all';
 
 interface SeenNamespaces {
@@ -27,8 +29,11 @@ export interface NamespaceReaderOptions {
 export class NamespaceReader {
   readonly #declared: ReadonlySet<string>;
   readonly #seen: ReadThroughCache<SeenNamespaces>;
+  readonly #clock: Clock;
+  #blindUntil = Number.NEGATIVE_INFINITY;
 
   constructor({ db, clock, declared }: NamespaceReaderOptions) {
+    this.#clock = clock;
     this.#declared = new Set(declared);
     this.#seen = new ReadThroughCache({ maxAgeMs: MAX_AGE_MS, maxEntries: 1, clock, load: () => seenNamespaces(db) });
   }
@@ -41,10 +46,12 @@ export class NamespaceReader {
   /**
    * What to write in place of a namespace that is mistyped: neither declared nor carried by any identifier, as of at most
    * half a minute ago, and like one that is. Else null: whatever is well formed may be sent, and perhaps has not been yet.
+   * Among a million identifiers or more it does not look.
    */
   async nearest(namespace: string): Promise<string | null> {
-    if (this.#declared.has(namespace)) return null;
+    if (this.#declared.has(namespace) || this.#clock.now() < this.#blindUntil) return null;
     const seen = await this.#seen.get(ALL);
+    if (seen?.isComplete === false) this.#blindUntil = this.#clock.now() + BLIND_MS;
     if (seen?.isComplete !== true || seen.names.has(namespace)) return null;
     return nearestName(namespace, [...this.#declared, ...seen.names]) ?? null;
   }

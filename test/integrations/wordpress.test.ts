@@ -367,6 +367,26 @@ describe.skipIf(core === null)('a WordPress site with the plugin', () => {
       expect(JSON.stringify(erased)).toContain('is not erased by WordPress');
       expect(left).toBe(1);
     });
+
+    it('exports and erases the orders of guests that wait, whose address no account has', async () => {
+      const [exported, erased, left] = await world.wordpress.run<[object, object, number]>(`
+        $outbox = new Weft\\Outbox();
+        $order  = static fn ( $email ) => array( 'type' => 'track', 'event' => 'Order Completed', 'anonymousId' => 'a', 'traits' => array( 'email' => $email ) );
+        $outbox->add( $order( 'guest@example.com' ) );
+        $outbox->add( $order( 'other.guest@example.com' ) );
+        $exporter = apply_filters( 'wp_privacy_personal_data_exporters', array() )['weft'];
+        $eraser   = apply_filters( 'wp_privacy_personal_data_erasers', array() )['weft'];
+        $answer   = array( call_user_func( $exporter['callback'], 'guest@example.com', 1 ), call_user_func( $eraser['callback'], 'guest@example.com', 1 ), $outbox->count() );
+        global $wpdb;
+        $wpdb->query( 'DELETE FROM ' . Weft\\Outbox::table() );
+        return $answer;`);
+      expect(exported).toMatchObject({
+        data: [{ data: [{ value: expect.stringContaining('guest@example.com') as string }] }],
+      });
+      expect(JSON.stringify(exported)).not.toContain('other.guest');
+      expect(erased).toMatchObject({ items_removed: 1, items_retained: false, done: true });
+      expect(left).toBe(1);
+    });
   });
 
   it('leaves nothing behind when it is deleted', async () => {

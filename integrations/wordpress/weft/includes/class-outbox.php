@@ -106,20 +106,23 @@ final class Outbox {
 	}
 
 	/**
-	 * The events of an account that wait.
+	 * The events of an account that wait, and those that name an address, as orders of guests do.
 	 *
+	 * @param string $user_id '': none.
 	 * @return array<int, array> Events by id, the oldest first.
 	 */
-	public function of_user( string $user_id ): array {
+	public function of_person( string $user_id, string $email ): array {
 		global $wpdb;
-		$like   = '%' . $wpdb->esc_like( '"userId":' . wp_json_encode( $user_id ) ) . '%';
+		$like   = static fn ( string $key, string $value ): string => '%' . $wpdb->esc_like( "\"{$key}\":" . wp_json_encode( $value ) ) . '%';
 		$events = array();
 		// phpcs:ignore WordPress.DB -- the name of the table is ours.
-		$rows = $wpdb->get_results( $wpdb->prepare( 'SELECT id, event FROM ' . self::table() . ' WHERE event LIKE %s ORDER BY id', $like ), ARRAY_A );
+		$rows = $wpdb->get_results( $wpdb->prepare( 'SELECT id, event FROM ' . self::table() . ' WHERE event LIKE %s OR event LIKE %s ORDER BY id', $like( 'userId', $user_id ), $like( 'email', $email ) ), ARRAY_A );
 		foreach ( (array) $rows as $row ) {
 			$event = json_decode( $row['event'], true );
 			// The text may have stood in a property.
-			if ( is_array( $event ) && ( $event['userId'] ?? null ) === $user_id ) {
+			$is_of_account = '' !== $user_id && ( $event['userId'] ?? null ) === $user_id;
+			$named         = $event['traits']['email'] ?? null;
+			if ( $is_of_account || ( is_string( $named ) && 0 === strcasecmp( $named, $email ) ) ) {
 				$events[ (int) $row['id'] ] = $event;
 			}
 		}

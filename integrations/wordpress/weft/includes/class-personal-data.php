@@ -51,7 +51,7 @@ final class Personal_Data {
 		);
 	}
 
-	/** @param string $email Of the account. */
+	/** @param string $email Of an account, or of a guest who has ordered. */
 	public function export( $email ): array {
 		$user_id = self::user_id_of( (string) $email );
 		$values  = array();
@@ -60,19 +60,19 @@ final class Personal_Data {
 				'name'  => __( 'Known to Weft as', 'weft' ),
 				'value' => $user_id,
 			);
-			foreach ( $this->outbox->of_user( $user_id ) as $event ) {
-				$values[] = array(
-					'name'  => __( 'Not delivered yet', 'weft' ),
-					'value' => (string) wp_json_encode( $event ),
-				);
-			}
+		}
+		foreach ( $this->outbox->of_person( $user_id, (string) $email ) as $event ) {
+			$values[] = array(
+				'name'  => __( 'Not delivered yet', 'weft' ),
+				'value' => (string) wp_json_encode( $event ),
+			);
 		}
 		return array(
 			'data' => array() === $values ? array() : array(
 				array(
 					'group_id'    => self::ID,
 					'group_label' => __( 'Weft', 'weft' ),
-					'item_id'     => "weft-{$user_id}",
+					'item_id'     => '' !== $user_id ? "weft-{$user_id}" : 'weft-guest',
 					'data'        => $values,
 				),
 			),
@@ -80,10 +80,10 @@ final class Personal_Data {
 		);
 	}
 
-	/** @param string $email Of the account. */
+	/** @param string $email Of an account, or of a guest who has ordered. */
 	public function erase( $email ): array {
 		$user_id = self::user_id_of( (string) $email );
-		$waiting = '' === $user_id ? array() : array_keys( $this->outbox->of_user( $user_id ) );
+		$waiting = array_keys( $this->outbox->of_person( $user_id, (string) $email ) );
 		$this->outbox->delivered( $waiting );
 		$messages = array();
 		if ( '' !== $user_id ) {
