@@ -94,7 +94,10 @@ export class ErasureResolver {
   })
   exportProfile(
     @Ctx() { services }: ApiContext,
-    @Arg('input', () => ExportProfileInput, { description: 'Whose.' }) input: ExportProfileInput,
+    @Arg('input', () => ExportProfileInput, {
+      description: 'Whose data is to be exported: by profile or by identifier.',
+    })
+    input: ExportProfileInput,
   ): Promise<unknown> {
     return Exported.attempt(async () => {
       const profileId = await services.erasures.profileOf(targetOf(input));

@@ -23,7 +23,7 @@ export class ErasureReceiptType implements Erasure {
 
   @Field(() => ID, {
     description:
-      'The id that the profile had. The feed keeps it, so that receivers know whom to delete; it is of nobody.',
+      'The id that the profile had, as `01900000-0000-7000-8000-000000000000`. The feed keeps it, so that receivers know whom to delete; it is of nobody.',
   })
   profileId!: string;
 
@@ -44,10 +44,10 @@ export class ErasureReceiptType implements Erasure {
   @Field(() => Float, { description: 'Events of others that named the person and do no more.' })
   rewritten!: number;
 
-  @Field(() => Float, { description: 'Dead letters that named the person and are deleted.' })
+  @Field(() => Float, { description: 'How many dead letters named the person and are deleted.' })
   letters!: number;
 
-  @Field(() => Float, { description: 'Kept deliveries of webhooks that named the person and are deleted.' })
+  @Field(() => Float, { description: 'How many kept deliveries of webhooks named the person and are deleted.' })
   deliveries!: number;
 
   @Field(() => DateTime, { description: 'Since when nothing of the person is accepted any more.' })
@@ -67,10 +67,17 @@ export const ErasureConnection = connectionTypes<ErasureReceiptType>(ErasureRece
 
 @InputType('EraseProfileInput', { description: 'Whom to erase: give `profile` or `identifier`.' })
 export class EraseProfileInput {
-  @Field(() => ID, { nullable: true, description: 'Id of the profile, or one that it had before a merge.' })
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Id of the profile, as `01900000-0000-7000-8000-000000000000`, or one that it had before a merge; instead of an identifier.',
+  })
   profile?: string | null;
 
-  @Field(() => IdentifierInput, { nullable: true, description: 'Anything that the person is known by.' })
+  @Field(() => IdentifierInput, {
+    nullable: true,
+    description: 'Anything that the person is known by; instead of a profile.',
+  })
   identifier?: IdentifierInput | null;
 
   @Field(() => String, {
@@ -91,10 +98,17 @@ export class SuppressionLifted {
 
 @InputType('ExportProfileInput', { description: 'Whose data to export: give `profile` or `identifier`.' })
 export class ExportProfileInput {
-  @Field(() => ID, { nullable: true, description: 'Id of the profile, or one that it had before a merge.' })
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Id of the profile, as `01900000-0000-7000-8000-000000000000`, or one that it had before a merge; instead of an identifier.',
+  })
   profile?: string | null;
 
-  @Field(() => IdentifierInput, { nullable: true, description: 'Anything that the person is known by.' })
+  @Field(() => IdentifierInput, {
+    nullable: true,
+    description: 'Anything that the person is known by; instead of a profile.',
+  })
   identifier?: IdentifierInput | null;
 }
 
@@ -103,7 +117,9 @@ export class ExportProfileInput {
   description: 'Where all that is known of a person can be fetched.',
 })
 export class ProfileExportType {
-  @Field(() => ID, { description: 'The id of the profile.' })
+  @Field(() => ID, {
+    description: 'Whose file it is: the id that the profile has now, as `01900000-0000-7000-8000-000000000000`.',
+  })
   profileId!: string;
 
   @Field(() => String, {
