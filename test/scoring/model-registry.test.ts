@@ -223,7 +223,7 @@ describe('the model registry', () => {
   });
 
   test('versions and digests that do not exist are said to', async () => {
-    await expect(models.promote('nothing', 1)).rejects.toMatchObject({ code: 'NOT_FOUND', where: 'version' });
+    await expect(models.promote('nothing', 1)).rejects.toMatchObject({ code: 'NOT_FOUND', where: 'key' });
     await expect(models.retire('nothing', 1)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(reader.bytes(randomBytes(32).toString('hex'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
