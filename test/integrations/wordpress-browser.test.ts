@@ -182,7 +182,8 @@ describe.skipIf(core === null || path === null)('pages of a WordPress site in Ch
       expect(await page.inputValue('#weft-deadline_ms')).toBe('321');
       expect(await page.content()).not.toContain(secret);
       const saved = await world.wordpress.run<Record<string, unknown>>("return get_option( 'weft_options' );");
-      expect(saved).toEqual({ ...world.settings, deadline_ms: 321 });
+      const userIdPrefix: unknown = expect.stringMatching(/^127\.0\.0\.1:\d+:$/);
+      expect(saved).toEqual({ ...world.settings, deadline_ms: 321, user_id_prefix: userIdPrefix });
     });
 
     it('the test of the connection says plainly what is wrong', async () => {
