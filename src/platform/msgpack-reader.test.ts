@@ -37,7 +37,8 @@ it('reads what was packed', () => {
     fc.property(number, fc.string({ unit: 'binary' }), value, bytes, (some, text, any, binary) => {
       const reader = new MsgpackReader(packr.pack([some, text, any, binary, text]));
       reader.arrayLength();
-      expect(reader.number()).toBe(some);
+      // Packed as 0, as msgpackr does with -0.
+      expect(reader.number()).toBe(some + 0);
       // What is no Unicode text, such as half of a pair, packs to its replacement.
       expect(reader.text()).toBe(Buffer.from(text).toString());
       expect(reader.any()).toEqual(packr.unpack(packr.pack(any)));

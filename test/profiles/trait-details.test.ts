@@ -59,6 +59,8 @@ describe('traits with where their values are from', () => {
     );
     await give('crm', anIdentify({ user_id: 'ann' }, { city: 'Bath' }, { messageId: 'a-3' }));
     await world.drain();
+    // A source is known by its key with the next look at the definitions.
+    await expect.poll(async () => (await detailsOf('ann')).details.map(({ source }) => source)).toEqual(['web', 'crm']);
     const { details } = await detailsOf('ann');
     expect(details).toMatchObject([
       { name: 'city', value: 'York', source: 'web', messageId: 'a-2', provenance: 'DECLARED', approximate: false },
