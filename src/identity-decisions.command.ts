@@ -5,6 +5,7 @@ import type { ExplainedStep, Explanation, Obstacle } from './identity/identity-e
 import type { IdentityRevisionRecord, RevisionInputOf } from './identity/identity-revision.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
+import { isUuid } from './platform/ids.js';
 import type { IdentityPreview, PreviewedDecision } from './segments/identity-preview.model.js';
 
 export interface DecisionServices {
@@ -36,7 +37,6 @@ interface DecisionOptions {
 }
 
 const MAX_LISTED = 500;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const HELP = `
 People may know better than the evidence who is who. What they decide is kept as links between identifiers, which no event
@@ -276,7 +276,7 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
 }
 
 function mergeOf(who: readonly string[]) {
-  const profiles = who.filter((each) => UUID.test(each));
+  const profiles = who.filter((each) => isUuid(each));
   if (profiles.length === who.length) return { profiles: profiles.map((id) => id.toLowerCase()) };
   if (profiles.length === 0) return { identifiers: who.map(identifierOf) };
   throw new WeftError('BAD_REQUEST', 'a merge is of profiles or of identifiers, not of both', {
@@ -287,7 +287,7 @@ function mergeOf(who: readonly string[]) {
 
 function unmergeOf(profile: string | undefined, identifiers: readonly string[], merge: string | undefined) {
   if (merge !== undefined && profile === undefined) return { move: merge };
-  if (merge === undefined && profile !== undefined && UUID.test(profile) && identifiers.length > 0) {
+  if (merge === undefined && profile !== undefined && isUuid(profile) && identifiers.length > 0) {
     return { profile: profile.toLowerCase(), identifiers: identifiers.map(identifierOf) };
   }
   throw new WeftError('BAD_REQUEST', 'who is taken out is said by a profile and identifiers of it, or by --merge', {
@@ -307,7 +307,7 @@ function identifierOf(text: string): RawIdentifier {
 }
 
 function parseUuid(text: string): string {
-  if (UUID.test(text)) return text.toLowerCase();
+  if (isUuid(text)) return text.toLowerCase();
   throw new InvalidArgumentError('It is an id such as 01900000-0000-7000-8000-000000000000.');
 }
 

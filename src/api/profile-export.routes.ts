@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { WeftError } from '../platform/errors.js';
+import { isUuid } from '../platform/ids.js';
 import type { ProfileExports } from '../privacy/profile-export.model.js';
 import { answerErrors } from './answer-errors.js';
 import { hasScope } from './auth/api-key.model.js';
@@ -19,8 +20,6 @@ export interface ProfileExportDependencies {
 export function profileExportPath(profileId: string): string {
   return `/exports/profiles/${profileId}`;
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * `GET /exports/profiles/<id>`: all that is known of one person, streamed as a JSON file, for a key with the scope `admin`
@@ -46,7 +45,7 @@ async function send(
     throw new WeftError('FORBIDDEN', 'this key may not export profiles', { hint: 'use a key with the scope admin' });
   }
   const { id } = request.params as { readonly id: string };
-  const found = UUID.test(id) ? await exports.open(id) : null;
+  const found = isUuid(id) ? await exports.open(id) : null;
   if (found === null) {
     throw new WeftError('NOT_FOUND', 'there is no such profile', { hint: 'exportProfile says where its export is' });
   }

@@ -3,6 +3,13 @@ import { hash, randomBytes } from 'node:crypto';
 /** A UUID in its 36-character text form. */
 export type Uuid = string;
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Whether a text is a UUID of any version, in either case. What is none cannot be asked of the database as one. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}
+
 function formatUuid(hex: string): Uuid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { isUuid } from '../platform/ids.js';
 import type { Erasure } from './erasure.model.js';
 import type { ErasureService, ErasureTarget } from './erasure.service.js';
 
@@ -19,8 +20,6 @@ interface EraseOptions {
   readonly yes?: true;
   readonly json?: true;
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const HELP = `
 Deletes every event of the person and everything that came of it: traits, features, memberships, identifiers, dead
@@ -73,7 +72,7 @@ async function isConfirmed({ confirm }: EraseCommandDeps): Promise<boolean> {
 
 /** Whom an argument names: the id of a profile, or `<namespace>:<value>`. @throws WeftError BAD_REQUEST */
 export function parseTarget(whom: string, where: string): ErasureTarget {
-  if (UUID.test(whom)) return { profileId: whom };
+  if (isUuid(whom)) return { profileId: whom };
   const colon = whom.indexOf(':');
   if (colon > 0) return { identifier: { ns: whom.slice(0, colon), value: whom.slice(colon + 1) } };
   throw new WeftError('BAD_REQUEST', 'this is neither the id of a profile nor an identifier', {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { isUuid } from '../platform/ids.js';
 import type { Compactor } from './compactor.js';
 import { receiptJson } from './erase.command.js';
 import { ErasureLedger } from './erasure-ledger.js';
@@ -84,7 +85,7 @@ async function receipts(deps: PrivacyCommandDeps, { json }: JsonOption): Promise
 }
 
 async function receipt(deps: PrivacyCommandDeps, id: string, { json }: JsonOption): Promise<number> {
-  const found = UUID.test(id) ? await deps.withErasures((erasures) => erasures.find(id)) : null;
+  const found = isUuid(id) ? await deps.withErasures((erasures) => erasures.find(id)) : null;
   if (found === null) {
     throw new WeftError('NOT_FOUND', 'there is no such erasure', {
       where: id,
@@ -134,8 +135,6 @@ async function compact(deps: PrivacyCommandDeps, { json }: JsonOption): Promise<
   deps.stdout.write(json === true ? jsonText(done) : text);
   return EXIT_CODES.ok;
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 function tableOf(erasures: readonly Erasure[]): string {
   const time = (ms: number | null): string => (ms === null ? '' : new Date(ms).toISOString());

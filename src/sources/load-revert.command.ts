@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { RetractionExtent } from '../events/retraction.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { isUuid } from '../platform/ids.js';
 import { grouped } from './load-progress.js';
 import type { LoadReverter } from './load.model.js';
 import { MAX_LOAD_PAGE, type LoadReader, type LoadSummary } from './load.reader.js';
@@ -24,7 +25,6 @@ interface RevertCommandOptions {
   readonly json?: true;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const PROGRESS_STEPS = 20;
 
 const REVERT_HELP = `
@@ -140,7 +140,7 @@ export function progressTo(stream: CommandIo['stderr']): (removed: number, event
 }
 
 async function found(loads: LoadReader, id: string): Promise<LoadSummary> {
-  const load = UUID.test(id) ? await loads.find(id) : null;
+  const load = isUuid(id) ? await loads.find(id) : null;
   if (load !== null) return load;
   throw new WeftError('NOT_FOUND', 'there is no such load', { where: id, hint: 'weft load list shows them' });
 }

@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import type { Uuid } from '../platform/ids.js';
+import { isUuid, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadCounts, LoadStatus } from './load.model.js';
 
@@ -40,8 +40,6 @@ export interface LoadOrigin {
   readonly startedAt: number;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 const FIELDS = `id, time_shift_ms AS "timeShiftMs", emit, status, started_at AS "startedAt",
   finished_at AS "finishedAt", rows_read AS "rowsRead", rows_skipped AS "rowsSkipped", accepted, duplicates, refused,
   identifiers_dropped AS dropped`;
@@ -61,7 +59,7 @@ export class LoadStore {
 
   /** Null where there is none with this id. */
   async origin(id: string): Promise<LoadOrigin | null> {
-    if (!UUID.test(id)) return null;
+    if (!isUuid(id)) return null;
     const rows = await this.db.query<LoadOrigin>(
       `SELECT l.id, s.key AS source, l.file_name AS "fileName", l.status, l.started_at AS "startedAt"
        FROM loads l JOIN sources s ON s.id = l.source_id WHERE l.id = $1`,

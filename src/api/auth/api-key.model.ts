@@ -81,6 +81,11 @@ export function isSecretShaped(text: string): boolean {
   return SECRET.test(text);
 }
 
+/** Who asked, for people to read: keys have a name; who came with a token is known by their id. */
+export function nameOf(principal: Principal): string {
+  return 'name' in principal && typeof principal.name === 'string' ? principal.name : principal.id;
+}
+
 export function prefixOf(secret: string): string {
   return secret.slice(0, PREFIX_LENGTH);
 }

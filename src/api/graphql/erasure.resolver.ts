@@ -1,5 +1,7 @@
 import { Arg, Authorized, Ctx, ID, Int, Mutation, Query, Resolver } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
+import { isUuid } from '../../platform/ids.js';
+import { nameOf } from '../auth/api-key.model.js';
 import type { Erasure } from '../../privacy/erasure.model.js';
 import type { ErasureTarget } from '../../privacy/erasure.service.js';
 import { profileExportPath } from '../profile-export.routes.js';
@@ -21,6 +23,7 @@ import {
   ExportProfileInput,
   ProfileExportType,
   SuppressionLifted,
+  type PersonInput,
 } from './erasure.types.js';
 import { resultUnion } from './failure.types.js';
 import { IdentifierInput } from './profile.types.js';
@@ -41,8 +44,6 @@ const Exported = resultUnion<ProfileExportType>(
   ['NotFound', 'BadRequest'],
 );
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 @Resolver()
 export class ErasureResolver {
   @Authorized('admin')
@@ -52,7 +53,7 @@ export class ErasureResolver {
     @Arg('id', () => ID, { description: 'Its id, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<Erasure | null> {
     reads.countSingleRead('erasureReceipt');
-    return UUID.test(id) ? services.erasures.find(id) : null;
+    return isUuid(id) ? services.erasures.find(id) : null;
   }
 
   @Authorized('admin')
@@ -83,7 +84,7 @@ export class ErasureResolver {
     @Ctx() { services, principal }: ApiContext,
     @Arg('input', () => EraseProfileInput, { description: 'Whom, and why.' }) input: EraseProfileInput,
   ): Promise<unknown> {
-    const actor = 'name' in principal && typeof principal.name === 'string' ? principal.name : principal.id;
+    const actor = nameOf(principal);
     return Erased.attempt(() => services.erasures.request(targetOf(input), { reason: input.reason, actor }));
   }
 
@@ -122,9 +123,9 @@ export class ErasureResolver {
   }
 }
 
-function targetOf({ profile, identifier }: ExportProfileInput): ErasureTarget {
+function targetOf({ profile, identifier }: PersonInput): ErasureTarget {
   if (typeof profile === 'string' && (identifier === null || identifier === undefined)) {
-    if (UUID.test(profile)) return { profileId: profile };
+    if (isUuid(profile)) return { profileId: profile };
     throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'input.profile', hint: 'an id is a UUID' });
   }
   if ((profile === null || profile === undefined) && identifier !== null && identifier !== undefined) {

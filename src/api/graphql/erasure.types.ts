@@ -65,8 +65,9 @@ export class ErasureReceiptType implements Erasure {
 
 export const ErasureConnection = connectionTypes<ErasureReceiptType>(ErasureReceiptType, 'ErasureReceipt');
 
-@InputType('EraseProfileInput', { description: 'Whom to erase: give `profile` or `identifier`.' })
-export class EraseProfileInput {
+/** Somebody, by profile or by identifier. */
+@InputType()
+export abstract class PersonInput {
   @Field(() => ID, {
     nullable: true,
     description:
@@ -79,7 +80,10 @@ export class EraseProfileInput {
     description: 'Anything that the person is known by; instead of a profile.',
   })
   identifier?: IdentifierInput | null;
+}
 
+@InputType('EraseProfileInput', { description: 'Whom to erase: give `profile` or `identifier`.' })
+export class EraseProfileInput extends PersonInput {
   @Field(() => String, {
     description:
       'Why, at most 500 characters, such as `asked by letter, case 4711`. It is kept, so it should name nobody.',
@@ -97,20 +101,7 @@ export class SuppressionLifted {
 }
 
 @InputType('ExportProfileInput', { description: 'Whose data to export: give `profile` or `identifier`.' })
-export class ExportProfileInput {
-  @Field(() => ID, {
-    nullable: true,
-    description:
-      'Id of the profile, as `01900000-0000-7000-8000-000000000000`, or one that it had before a merge; instead of an identifier.',
-  })
-  profile?: string | null;
-
-  @Field(() => IdentifierInput, {
-    nullable: true,
-    description: 'Anything that the person is known by; instead of a profile.',
-  })
-  identifier?: IdentifierInput | null;
-}
+export class ExportProfileInput extends PersonInput {}
 
 @ObjectType('ProfileExport', {
   simpleResolvers: true,

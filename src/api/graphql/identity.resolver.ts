@@ -8,10 +8,10 @@ import type {
   UnmergeInput,
 } from '../../identity/identity-revision.model.js';
 import { WeftError } from '../../platform/errors.js';
-import type { Uuid } from '../../platform/ids.js';
+import { isUuid, type Uuid } from '../../platform/ids.js';
 import type { IdentityPreview } from '../../segments/identity-preview.model.js';
 import { SegmentReader } from '../../segments/segment.reader.js';
-import type { Principal } from '../auth/api-key.model.js';
+import { nameOf, type Principal } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -48,7 +48,6 @@ const WAIT_MS = 5_000;
 /** Of each list of a preview. */
 const MAX_TOLD = 500;
 const DAY_MS = 24 * 60 * 60 * 1_000;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const Merged = resultUnion<ProfileMergeType>('MergeProfilesResult', { type: ProfileMergeType, name: 'ProfileMerge' }, [
   'BadRequest',
@@ -163,7 +162,7 @@ export class IdentityResolver {
     @Arg('id', () => ID, { description: 'Id of the revision, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<IdentityRevisionType | null> {
     reads.countSingleRead('identityRevision');
-    const found = UUID.test(id) ? await services.identity.revisions.find(id) : null;
+    const found = isUuid(id) ? await services.identity.revisions.find(id) : null;
     return found === null ? null : revisionView(found);
   }
 
@@ -220,11 +219,10 @@ async function decide(
   return revisions.settled(id, { timeoutMs: WAIT_MS });
 }
 
-/** Who asks, for people to read: a key has a name. */
+/** Who asks, for people to read and to look up. */
 function actorOf(principal: Principal): string {
-  return 'name' in principal && typeof principal.name === 'string'
-    ? `${principal.name} (${principal.id})`
-    : principal.id;
+  const name = nameOf(principal);
+  return name === principal.id ? name : `${name} (${principal.id})`;
 }
 
 async function profileOf(
@@ -268,7 +266,7 @@ function rawOf(identifiers: readonly IdentifierInput[]): RawIdentifier[] {
 
 /** @throws WeftError NOT_FOUND: nothing has an id of another form */
 function demandUuid(id: string, where: string, message: string): Uuid {
-  if (UUID.test(id)) return id.toLowerCase();
+  if (isUuid(id)) return id.toLowerCase();
   throw new WeftError('NOT_FOUND', message, { where });
 }
 

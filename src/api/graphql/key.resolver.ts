@@ -14,6 +14,7 @@ import {
   Root,
 } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
+import { isUuid } from '../../platform/ids.js';
 import type { ApiKey, ApiScope } from '../auth/api-key.model.js';
 import type { CreatedKey } from '../auth/api-key.service.js';
 import type { ApiContext } from './api-context.js';
@@ -108,8 +109,6 @@ const RotatedKey = resultUnion<CreatedKey>('RotateApiKeyResult', { type: Created
   'Conflict',
   'NotFound',
 ]);
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const ApiKeyConnection = connectionTypes<ApiKey>(ApiKeyType, 'ApiKey');
 
@@ -232,7 +231,7 @@ export class KeyResolver {
 
 /** @throws WeftError NOT_FOUND: no key has an id of another form */
 function demandUuid(id: string): void {
-  if (!UUID.test(id)) throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id' });
+  if (!isUuid(id)) throw new WeftError('NOT_FOUND', 'there is no such key in use', { where: 'id' });
 }
 
 async function sourceIdOf(sources: ApiContext['services']['sources'], key: string): Promise<number> {

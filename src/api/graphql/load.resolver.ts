@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, Field, Float, ID, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
+import { isUuid } from '../../platform/ids.js';
 import type { LoadStatus } from '../../sources/load.model.js';
 import { LoadReader, type LoadSummary } from '../../sources/load.reader.js';
 import type { ApiContext } from './api-context.js';
@@ -88,8 +89,6 @@ const Reverted = resultUnion<LoadRevert>('RevertLoadResult', { type: LoadRevert,
   'Conflict',
 ]);
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 @Resolver()
 export class LoadResolver {
   @Authorized('admin')
@@ -118,7 +117,7 @@ export class LoadResolver {
     @Arg('id', () => ID, { description: 'Id of the load, as `01900000-0000-7000-8000-000000000000`.' }) id: string,
   ): Promise<LoadSummary | null> {
     reads.countSingleRead('load');
-    return UUID.test(id) ? new LoadReader(services.db).find(id) : null;
+    return isUuid(id) ? new LoadReader(services.db).find(id) : null;
   }
 
   @Authorized('admin')
@@ -134,7 +133,7 @@ export class LoadResolver {
   ): Promise<unknown> {
     return Reverted.attempt(async () => {
       const reader = new LoadReader(services.db);
-      const found = UUID.test(id) ? await reader.find(id) : null;
+      const found = isUuid(id) ? await reader.find(id) : null;
       if (found === null) {
         throw new WeftError('NOT_FOUND', 'there is no such load', { where: 'id', hint: 'loads lists them' });
       }

@@ -7,7 +7,7 @@ import type { PlanVersion } from '../../plans/tracking-plan.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { HOUR_MS, hourOf } from '../../sources/source-activity.model.js';
 import type { Source } from '../../sources/source.model.js';
-import type { Principal } from '../auth/api-key.model.js';
+import { nameOf } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -178,11 +178,6 @@ export class PlanResolver {
       return changeView(await services.plans.restore(key, version, { by: nameOf(principal), isDryRun }));
     });
   }
-}
-
-/** Keys have a name for people; who came with a token is known by their id. */
-function nameOf(principal: Principal): string {
-  return 'name' in principal && typeof principal.name === 'string' ? principal.name : principal.id;
 }
 
 const plans = new WeakMap<ApiContext, DataLoader<number, PlanVersion | null>>();

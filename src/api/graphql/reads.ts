@@ -3,7 +3,7 @@ import type { RawIdentifier } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { isKey } from '../../platform/key.js';
 import { StatisticsReader, type Statistics } from '../../monitoring/statistics.reader.js';
-import type { Uuid } from '../../platform/ids.js';
+import { isUuid, type Uuid } from '../../platform/ids.js';
 import { TraitDefinitionReader, type TraitConflictCounts } from '../../profiles/trait-definition.reader.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
@@ -16,7 +16,6 @@ import { SnapshotBatcher } from './snapshot-batcher.js';
 /** Lists that cost a statement each, as timelines do, in one request. */
 const MAX_SINGLE_READS = 20;
 const MAX_FEATURE_VALUES = 25_000;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Everything that one request reads: one instant, one version of the definitions, each profile once. */
 export class Reads implements ReadScope {
@@ -43,7 +42,7 @@ export class Reads implements ReadScope {
 
   /** The profile that this id stands for; null if there is none. */
   async profile(id: string): Promise<ProfileView | null> {
-    return UUID.test(id) ? this.#profile(id.toLowerCase()) : null;
+    return isUuid(id) ? this.#profile(id.toLowerCase()) : null;
   }
 
   /**
