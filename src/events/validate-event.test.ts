@@ -56,6 +56,16 @@ describe('validateEvent', () => {
     expect(validate({ traits: { a$: 1 } })).toMatchObject({ ok: true, strippedTraits: 0 });
   });
 
+  it('takes the traits of a group for its properties, whatever door they come in by', () => {
+    const event = taken({
+      type: 'group',
+      groupId: 'acme',
+      traits: { plan: 'pro', seats: 3 },
+      properties: { seats: 4 },
+    });
+    expect([event.groupId, event.properties, event.traits]).toEqual(['acme', { plan: 'pro', seats: 4 }, {}]);
+  });
+
   it('keeps everything a good event says', () => {
     const event = taken({
       messageId: 'm1',

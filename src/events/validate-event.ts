@@ -65,7 +65,12 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     messageId,
     identifiers: resolved.identifiers,
     properties: propertiesOf(incoming, text.name),
-    traits: strippedTraits === 0 ? (incoming.traits ?? EMPTY) : withoutReserved(incoming.traits),
+    traits:
+      incoming.type === 'group'
+        ? EMPTY
+        : strippedTraits === 0
+          ? (incoming.traits ?? EMPTY)
+          : withoutReserved(incoming.traits),
     context: incoming.context ?? EMPTY,
     groupId: text.groupId === '' ? null : text.groupId,
   };
@@ -222,9 +227,13 @@ function safeText(payload: EventPayload, mustRepair: boolean): string {
   });
 }
 
-/** A page's and a screen's name is a property; one that the sender put there stands. */
+/**
+ * A page's and a screen's name is a property; one that the sender put there stands. So are the traits of a group, which
+ * are not those of the person who belongs to it.
+ */
 function propertiesOf(event: IncomingEvent, name: string): JsonObject {
   const properties = event.properties ?? EMPTY;
+  if (event.type === 'group' && event.traits !== undefined) return { ...event.traits, ...properties };
   if (name === '' || !isNamedByProperty(event.type) || properties['name'] !== undefined) return properties;
   return { ...properties, name };
 }

@@ -49,6 +49,7 @@ function eventOf(given: Omit<Given, 'anchor'>, acceptedAt = given.occurredAt): T
     traits: { x: value },
     properties: {},
     context: provenance === 'observed' ? {} : { provenance },
+    groupId: null,
     occurredAt,
     acceptedAt,
     sourceId,

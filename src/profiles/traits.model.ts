@@ -36,6 +36,8 @@ export const MAX_TRAITS_PER_ANCHOR = 500;
 
 /** The reserved trait by which an event deletes others: a list of their names. Not kept itself. */
 export const DELETE_TRAITS = '$delete';
+/** The reserved trait that lists the groups somebody belongs to, as `[{ "id": "acme" }]`: those named last at the end. */
+export const GROUPS = '$groups';
 /** The field of an event's context that says how its traits came to be known: one of `PROVENANCES`. */
 const PROVENANCE_FIELD = 'provenance';
 
@@ -51,7 +53,16 @@ export interface AppliedTraits {
 /** What an event has to say of itself for its traits to be taken in. */
 export type TraitEvent = Pick<
   LoggedEvent,
-  'type' | 'name' | 'traits' | 'properties' | 'context' | 'occurredAt' | 'acceptedAt' | 'sourceId' | 'messageId'
+  | 'type'
+  | 'name'
+  | 'traits'
+  | 'properties'
+  | 'context'
+  | 'groupId'
+  | 'occurredAt'
+  | 'acceptedAt'
+  | 'sourceId'
+  | 'messageId'
 >;
 
 type Changes = Map<string, 'new' | 'newer'>;
@@ -75,11 +86,11 @@ const PLAIN_RULE: CompiledTraitRule = {
 };
 
 /**
- * Folds an event in: the traits that it has, those that it answers by the rules, and those that it deletes. The traits of
- * a group are not those of its members.
+ * Folds an event in: the traits that it has, those that it answers by the rules, those that it deletes, and the group that
+ * somebody belongs to. The traits of a group are not those of its members.
  */
 export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules): AppliedTraits {
-  if (event.type === 'group') return NOTHING;
+  if (event.type === 'group') return joinGroup(traits, event);
   const provenance = provenanceIn(event);
   const given = applyTraits(traits, event.traits, event, rules, provenance);
   if (rules.answers === null || event.type !== 'track') return given;
@@ -92,6 +103,16 @@ export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules)
     dropped: given.dropped + answered.dropped,
     conflicts: [...given.conflicts, ...answered.conflicts],
   };
+}
+
+const GROUP_RULES: TraitRules = {
+  byName: new Map([[GROUPS, { ...PLAIN_RULE, survivorship: 'union', byTime: true }]]),
+  answers: null,
+};
+
+function joinGroup(traits: Traits, event: TraitEvent): AppliedTraits {
+  if (event.groupId === null) return NOTHING;
+  return applyTraits(traits, { [GROUPS]: [{ id: event.groupId }] }, event, GROUP_RULES);
 }
 
 /** Index into `PROVENANCES`: what an event says of its traits. */

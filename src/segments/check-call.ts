@@ -323,7 +323,7 @@ function checkMacro(
   const walkable = list.type === 'dyn' || (list.type === 'list' && list.kind === 'macro');
   if (!walkable) return c.fail(receiver, `.${name}() walks a list trait, found ${list.type}`);
   const variable = at(args, 0);
-  if (variable.op !== 'id' || variable.args === 'f' || variable.args === 'traits') {
+  if (variable.op !== 'id' || ['f', 'traits', 'groups'].includes(variable.args)) {
     return c.fail(variable, 'the first argument names the item', `write .${name}(x, x == "a")`);
   }
   c.local = variable.args;

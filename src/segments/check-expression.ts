@@ -2,6 +2,7 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { isReservedTrait } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
 import type { FeatureType } from '../features/feature.model.js';
+import { GROUPS } from '../profiles/traits.model.js';
 import { nearestName } from '../platform/near-names.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
@@ -105,11 +106,13 @@ export class ExpressionChecker implements CheckContext {
 
   #identifier(node: ASTNode, name: string): Expression {
     if (name === this.local) return { kind: 'local', type: 'dyn', ...span(node), name };
+    if (name === 'groups') return { kind: 'trait', type: 'dyn', ...span(node), name: GROUPS };
     if (ROOTS.includes(name)) {
       return this.fail(node, `${name} cannot stand alone`, `name one of its values, as in ${name}.country`);
     }
     if (this.schema.features.has(name)) return this.fail(node, `unknown name ${name}; did you mean f.${name}?`);
     const near = nearestName(name, ROOTS);
+    if (name === 'group') return this.fail(node, 'unknown name group', 'write groups.exists(g, g.id == "acme")');
     const message = `unknown name ${name}${near === undefined ? '' : `; did you mean ${near}?`}`;
     return this.fail(
       node,

@@ -1,3 +1,4 @@
+import { GROUPS } from '../profiles/traits.model.js';
 import {
   questionAboutTrait,
   questionsAbout,
@@ -33,7 +34,7 @@ export function questionSegment({ source, expression }: ParsedSegment, known: Kn
   const visit = (node: Expression): void => {
     if ('feature' in node && node.feature.inline !== null) {
       for (const question of questionsAbout(node.feature.inline, known)) ask(node, question);
-    } else if (node.kind === 'trait') {
+    } else if (node.kind === 'trait' && node.name !== GROUPS) {
       ask(node, questionAboutTrait(node.name, known));
     } else if (node.kind === 'model') {
       ask(node, questionAboutOutput(node, known.models));

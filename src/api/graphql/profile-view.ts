@@ -3,6 +3,7 @@ import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
+import { GROUPS } from '../../profiles/traits.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
@@ -119,6 +120,11 @@ export class ProfileView {
       views.push({ name, value, occurredAt, messageId, provenance, approximate, source, profile: this });
     }
     return views.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  get groups(): { id: string }[] {
+    const value = this.#snapshot.traits.get(GROUPS)?.value;
+    return Array.isArray(value) ? (value as { id: string }[]) : [];
   }
 
   features(asked: readonly ReadableFeature[]): FeatureView[] {

@@ -166,6 +166,15 @@ export class TimelineEvent {
   violations!: readonly string[];
 }
 
+@ObjectType('ProfileGroup', {
+  simpleResolvers: true,
+  description: 'A group that somebody belongs to, as a company or a household.',
+})
+class ProfileGroup {
+  @Field(() => String, { description: 'Its id, as `group` calls have it: `acme`.' })
+  id!: string;
+}
+
 /** Fields with arguments, and all that cost something, are resolved: see `profile.resolver.ts`. */
 @ObjectType('Profile', { simpleResolvers: true, description: 'One person, by all the names they are known by.' })
 export class Profile {
@@ -185,6 +194,11 @@ export class Profile {
     description: 'The names that the person is known by, by namespace and value.',
   })
   identifiers!: readonly IdentifierType[];
+
+  @Field(() => [ProfileGroup], {
+    description: 'The groups that they belong to, as `group` calls said, those named last at the end; at most 100.',
+  })
+  groups!: readonly ProfileGroup[];
 }
 
 @ObjectType('OnlineFeatures', { simpleResolvers: true, description: 'Features of one entity of `onlineFeatures`.' })

@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { anIdentify, MINUTE_MS } from '../support/world.js';
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld();
+  await world.defineSegment('of_acme', 'groups.exists(g, g.id == "acme")');
+  await world.defineSegment('in_several', 'size(groups) > 1');
+  await world.drain();
+});
+
+afterAll(async () => {
+  await world.close();
+});
+
+function aGroup(who: Readonly<Record<string, string>>, groupId: string): IncomingEvent {
+  return { ...anIdentify(who, { plan: 'pro' }), type: 'group', groupId };
+}
+
+async function profileOf(value: string) {
+  const { profile } = await world.data<{ profile: { groups: { id: string }[]; traits: unknown; segments: unknown[] } }>(
+    `query ($value: String!) { profile(identifier: { namespace: "anonymous_id", value: $value }) {
+      groups { id } traits segments { segment { key } }
+    } }`,
+    { value },
+  );
+  return profile;
+}
+
+describe('groups', () => {
+  it('have those as members of whom group calls say so, and of whom these become part', async () => {
+    await world.accept([aGroup({ anonymous_id: 'cookie-1' }, 'acme')]);
+    world.clock.advance(MINUTE_MS);
+    await world.accept([
+      aGroup({ anonymous_id: 'cookie-2' }, 'globex'),
+      aGroup({ anonymous_id: 'cookie-2' }, 'globex'),
+    ]);
+    await world.drain();
+    expect(await profileOf('cookie-1')).toEqual({
+      groups: [{ id: 'acme' }],
+      traits: {},
+      segments: [{ segment: { key: 'of_acme' } }],
+    });
+    expect((await profileOf('cookie-2')).groups).toEqual([{ id: 'globex' }]);
+    world.clock.advance(MINUTE_MS);
+    await world.accept([
+      anIdentify({ user_id: 'ann', anonymous_id: 'cookie-1' }),
+      anIdentify({ user_id: 'ann', anonymous_id: 'cookie-2' }),
+    ]);
+    await world.drain();
+    expect(await profileOf('cookie-2')).toEqual({
+      groups: [{ id: 'acme' }, { id: 'globex' }],
+      traits: {},
+      segments: [{ segment: { key: 'in_several' } }, { segment: { key: 'of_acme' } }],
+    });
+  });
+
+  it('lose those of whom all such calls are taken back', async () => {
+    const joining = aGroup({ anonymous_id: 'cookie-3' }, 'acme');
+    await world.accept([joining, anIdentify({ anonymous_id: 'cookie-3' }, { city: 'York' })]);
+    await world.drain();
+    expect((await profileOf('cookie-3')).groups).toEqual([{ id: 'acme' }]);
+    const source = await world.services.sources.findByKey('web');
+    if (source === null) throw new Error('there is no source');
+    await world.engine.retractions.takeBackMessages(source, [joining.messageId ?? '']);
+    await world.drain();
+    expect(await profileOf('cookie-3')).toEqual({ groups: [], traits: { city: 'York' }, segments: [] });
+  });
+});
