@@ -102,6 +102,7 @@ export class Database implements Queryable {
 
   private constructor(readonly dataSource: DataSource) {
     this.#pool = poolOf(dataSource);
+    listenWhileTaken(this.#pool);
   }
 
   /**
@@ -260,8 +261,6 @@ class Lease {
     readonly client: pg.PoolClient,
     timeoutMs: number,
   ) {
-    // While checked out, the pool does not listen: an unheard 'error' event would end the process.
-    client.on('error', ignore);
     const { promise, reject } = deferred();
     this.expired = promise;
     this.#timer = setTimeout(() => {
@@ -276,7 +275,6 @@ class Lease {
     this.#released = true;
     clearTimeout(this.#timer);
     this.client.release(destroy);
-    if (!destroy) this.client.removeListener('error', ignore);
   }
 
   async rollback(): Promise<void> {
@@ -412,6 +410,15 @@ function poolOf(dataSource: DataSource): pg.Pool {
   const { master } = dataSource.driver as unknown as { master: unknown };
   if (master instanceof pg.Pool) return master;
   throw new WeftError('INTERNAL', 'the DataSource has no PostgreSQL pool');
+}
+
+/**
+ * The pool hears the errors of its idle connections alone, and an unheard 'error' event would end the process. Whoever
+ * takes a connection listens too late: the server's farewell may be in the very packet that made the connection ready.
+ */
+function listenWhileTaken(pool: pg.Pool): void {
+  pool.on('acquire', (client) => client.on('error', ignore));
+  pool.on('release', (_error, client) => client.removeListener('error', ignore));
 }
 
 function ignore(): void {

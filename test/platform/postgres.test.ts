@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WeftError } from '../../src/platform/errors.js';
@@ -143,6 +144,13 @@ describe('a transaction', () => {
     const work = db.transaction((tx) => tx.query('SELECT pg_sleep(20)'), { timeoutMs: 100 });
     expect(await codeOf(work)).toBe('UNAVAILABLE');
     expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  it('survives an error that comes with the very packet that made its connection ready', async () => {
+    const { master: pool } = db.dataSource.driver as unknown as { master: pg.Pool };
+    // Microtasks of the pool's event come before those of who asked for the connection.
+    pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('farewell'))));
+    await expect(db.transaction((tx) => tx.query('SELECT 1 AS one'))).resolves.toEqual([{ one: 1 }]);
   });
 
   it('survives that the server closes its connection, and says that the database is unavailable', async () => {
