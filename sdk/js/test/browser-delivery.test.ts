@@ -154,10 +154,13 @@ describe.skipIf(path === null)('the client in a browser', () => {
   it('takes the events of a page with it that is left at once', async () => {
     options = { flushDelayMs: 60_000 };
     await open();
+    // A browser that is closed while it is on its way from page to page may not end.
+    const isLeft = page.waitForURL('**/plain');
     await page.evaluate(() => {
       (globalThis as unknown as InPage).weft.track('clicked a link');
       location.href = '/plain';
     });
+    await isLeft;
     await site.arrived(1);
     expect(await names()).toEqual(['clicked a link']);
   });
