@@ -17,8 +17,9 @@ import {
 } from './monitoring/doctor.js';
 import { systemClock } from './platform/clock.js';
 import { EXIT_CODES, jsonText } from './platform/command-line.js';
+import { placeOf } from './platform/connect-errors.js';
 import { EmbeddedPostgres, hasEmbeddedPostgres } from './platform/embedded-postgres.js';
-import { createDataSource, Database, placeOf } from './platform/postgres.js';
+import { createDataSource, Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
 
 export interface DoctorCommandDeps {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { doctorCommand } from '../../src/doctor.command.js';
 import type { CheckResult } from '../../src/monitoring/doctor.js';
-import { demandServerVersion } from '../../src/platform/postgres.js';
+import { demandServerVersion } from '../../src/platform/connect-errors.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let folder: string;

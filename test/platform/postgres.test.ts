@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type pg from 'pg';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -149,7 +150,9 @@ describe('a transaction', () => {
   it('survives an error that comes with the very packet that made its connection ready', async () => {
     const { master: pool } = db.dataSource.driver as unknown as { master: pg.Pool };
     // Microtasks of the pool's event come before those of who asked for the connection.
-    pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('farewell'))));
+    pool.once('acquire', (client: EventEmitter) => {
+      queueMicrotask(() => client.emit('error', new Error('farewell')));
+    });
     await expect(db.transaction((tx) => tx.query('SELECT 1 AS one'))).resolves.toEqual([{ one: 1 }]);
   });
 
