@@ -118,4 +118,25 @@ describe('weft identity', () => {
     expect((await run(['train', PEOPLE, '--out', out, '--quiet'], interrupted)).code).toBe(130);
     await expect(stat(out)).rejects.toThrow('ENOENT');
   });
+
+  it('links a file, and writes for each record the least of its cluster', async () => {
+    const output = join(folder, 'clusters.csv');
+    const linked = await run(['link', '--input', PEOPLE, '--model', model, '--output', output, '--json', '--quiet']);
+    expect(linked.code).toBe(0);
+    const { records, clusters } = JSON.parse(linked.out) as { records: number; clusters: number };
+    const lines = (await readFile(output, 'utf8')).trimEnd().split('\r\n');
+    expect(lines[0]).toBe('unique_id,cluster_id');
+    expect(lines).toHaveLength(1_001);
+    expect(records).toBe(1_000);
+    const rows = lines.slice(1).map((line) => line.split(','));
+    expect(new Set(rows.map(([, cluster]) => cluster)).size).toBe(clusters);
+    for (const [id, cluster] of rows) expect(Number(cluster)).toBeLessThanOrEqual(Number(id));
+    expect((await stat(output)).mode & 0o777).toBe(0o600);
+  });
+
+  it('says what a linkage of files lacks', async () => {
+    const { code, err } = await run(['link', '--input', PEOPLE]);
+    expect(code).toBe(2);
+    expect(err).toContain('--output, --model');
+  });
 });

@@ -1,11 +1,20 @@
-import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { RE2JS } from 're2js';
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
+import { EXIT_CODES, jsonText, runCommand, textTable } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
 import { writeFileAtomically } from '../../platform/write-file-atomically.js';
+import {
+  breathing,
+  parseShare,
+  progress,
+  readModelFile,
+  withFiles,
+  type FileOptions,
+  type LinkageCommandDeps,
+} from './command-files.js';
 import type { Quality } from './evaluate-clusters.js';
 import { evaluateLinkage, type Evaluation } from './evaluate-linkage.js';
+import { addLinkCommand } from './link.command.js';
 import { estimatePairs, MAX_RULE_PAIRS } from './link-records.js';
 import type { LinkageModel } from './linkage-model.model.js';
 import {
@@ -15,14 +24,9 @@ import {
   type PersonColumns,
   type PersonRole,
 } from './people-recipe.js';
-import { readLinkageModel, writeLinkageModel } from './read-linkage-model.js';
+import { writeLinkageModel } from './read-linkage-model.js';
 import { readRecordFiles, type RecordFiles } from './read-record-files.js';
 import { DEFAULT_TRAINING, trainLinkage, type TrainingStep } from './train-linkage.js';
-
-export interface LinkageCommandDeps extends CommandIo {
-  /** Aborted by the first signal to stop. */
-  readonly signal: AbortSignal;
-}
 
 const HELP = `
 Records of one person are found by what they have in common and by how rare that is (Fellegi and Sunter). A model is
@@ -41,12 +45,6 @@ Exit codes: 0 done, 1 failed or below --min-f1, 2 wrong use or a file that is no
 /** It holds values of people's records. */
 const MODEL_FILE_MODE = 0o600;
 
-interface FileOptions {
-  readonly id?: string;
-  readonly json?: true;
-  readonly quiet?: true;
-}
-
 interface TrainOptions extends FileOptions {
   readonly settings?: string;
   readonly out: string;
@@ -63,7 +61,7 @@ interface EvaluateOptions extends FileOptions {
   readonly minF1?: number;
 }
 
-/** `weft identity train|evaluate`. */
+/** `weft identity train|evaluate|link`. */
 export function linkageCommand(deps: LinkageCommandDeps): Command {
   const command = new Command('identity')
     .description('who is who: what people decide, and records of one person that no identifier connects')
@@ -92,18 +90,8 @@ export function linkageCommand(deps: LinkageCommandDeps): Command {
     .action((files: string[], options: EvaluateOptions) =>
       runCommand(deps, () => evaluate(deps, files, options), deps.signal),
     );
+  addLinkCommand(command, deps);
   return command;
-}
-
-function withFiles(command: Command): Command {
-  return command
-    .argument('<files...>', 'CSV files with the same header')
-    .option(
-      '--id <column>',
-      'the column of the ids; default: unique_id, record_id, rec_id or id, else rows are numbered',
-    )
-    .option('--json', 'the result as JSON')
-    .option('--quiet', 'no progress');
 }
 
 async function train(deps: LinkageCommandDeps, paths: readonly string[], options: TrainOptions): Promise<number> {
@@ -138,7 +126,7 @@ async function train(deps: LinkageCommandDeps, paths: readonly string[], options
 }
 
 async function settingsFor({ columns }: RecordFiles, { settings, column = {} }: TrainOptions): Promise<LinkageModel> {
-  if (settings !== undefined) return readModel(settings);
+  if (settings !== undefined) return readModelFile(settings);
   const missing = Object.values(column)
     .flat()
     .filter((name) => !columns.includes(name));
@@ -151,18 +139,9 @@ async function settingsFor({ columns }: RecordFiles, { settings, column = {} }: 
   return peopleRecipe({ ...inferPersonColumns(columns), ...column });
 }
 
-async function readModel(path: string): Promise<LinkageModel> {
-  try {
-    return readLinkageModel(await readFile(path, 'utf8'), path);
-  } catch (error) {
-    if (error instanceof WeftError || !(error instanceof Error && 'code' in error)) throw error;
-    throw new WeftError('BAD_REQUEST', `cannot read the file: ${String(error.code)}`, { where: path, cause: error });
-  }
-}
-
 async function evaluate(deps: LinkageCommandDeps, paths: readonly string[], options: EvaluateOptions): Promise<number> {
   const tell = progress(deps, options);
-  const read = await readModel(options.model);
+  const read = await readModelFile(options.model);
   const { threshold } = options;
   const model = threshold === undefined ? read : { ...read, thresholds: { link: threshold, review: threshold } };
   const files = await readRecordFiles(paths, options.id ?? null);
@@ -213,22 +192,6 @@ function firstGroup(pattern: string): (value: string) => string | null {
       cause: error,
     });
   }
-}
-
-function progress({ stderr }: LinkageCommandDeps, { quiet }: FileOptions): (text: string) => void {
-  return (text) => {
-    if (quiet !== true) stderr.write(`${text}\n`);
-  };
-}
-
-/** Lets the signal through between long stretches of work. */
-function breathing(signal: AbortSignal): () => Promise<void> {
-  return async () => {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-    signal.throwIfAborted();
-  };
 }
 
 function stepText(step: TrainingStep): string {
@@ -293,10 +256,4 @@ function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d{1,9}$/.test(text) || count < 1) throw new InvalidArgumentError('Write a whole number from 1 to 999999999.');
   return count;
-}
-
-function parseShare(text: string): number {
-  const share = Number(text);
-  if (!/^(?:0|1|0?\.\d+|1\.0+)$/.test(text) || share > 1) throw new InvalidArgumentError('Write a number from 0 to 1.');
-  return share;
 }

@@ -1,4 +1,4 @@
-import type { TermFrequencies } from './linkage-model.model.js';
+import type { LinkageModel, TermFrequencies } from './linkage-model.model.js';
 import type { RecordTable } from './record-table.js';
 import { MISSING } from './value-store.js';
 
@@ -16,6 +16,17 @@ export function countTerms(table: RecordTable, column: string): TermFrequencies 
     .map(([value, count]) => [table.store.text(value), count] as const);
   frequent.sort(([a], [b]) => (a < b ? -1 : 1));
   return { total, counts: new Map(frequent) };
+}
+
+/** Columns whose frequencies correct weights, and that the model has none of: those of the records at hand would count. */
+export function untrainedColumns({
+  comparisons,
+  termFrequencies,
+}: Pick<LinkageModel, 'comparisons' | 'termFrequencies'>): string[] {
+  const adjusted = comparisons.flatMap(({ levels }) =>
+    levels.flatMap(({ termFrequency }) => (termFrequency === null ? [] : [termFrequency.column])),
+  );
+  return [...new Set(adjusted)].filter((column) => !termFrequencies.has(column)).sort();
 }
 
 /** log2 of the frequency of each record's value; -Infinity where it is missing. */
