@@ -8,11 +8,11 @@ import { DEFAULT_TRAIT_RULE, isSameRule } from './trait-rule.model.js';
 export const TRAIT_FILE_FIELDS = ['traits'];
 
 const { maxDefinitions, maxNameLength, maxDescriptionLength } = TRAIT_LIMITS;
-const FIELDS = ['name', 'description', 'edge', ...TRAIT_RULE_FIELDS];
+const FIELDS = ['name', 'description', 'edge', 'pii', ...TRAIT_RULE_FIELDS];
 
 /**
  * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description` and `edge`
- * (default: false), which lets edge keys be told the trait, and how its values are taken in (`parseTraitRule`).
+ * (default: false), which lets edge keys be told the trait, `pii` (default: false), which masks it, and how its values are taken in (`parseTraitRule`).
  *
  * @param file how messages call it
  * @param others further fields that the file may have; what they hold is read by somebody else
@@ -41,6 +41,7 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   const name = given.text('the name', maxNameLength);
   const description = fields.get('description')?.text('the description', maxDescriptionLength) ?? '';
   const edge = fields.get('edge')?.bool('edge') ?? false;
+  const pii = fields.get('pii')?.bool('pii') ?? false;
   const rule = parseTraitRule(item, fields);
   if (name === undefined) return undefined;
   if (isReservedTrait(name)) {
@@ -48,5 +49,12 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   }
   if (taken.has(name)) return given.problem(`the trait ${name} is defined twice`, 'define it once');
   taken.add(name);
-  return isSameRule(rule, DEFAULT_TRAIT_RULE) ? { name, description, edge } : { name, description, edge, rule };
+  if (edge && pii) {
+    return item.problem(`the trait ${name} is personal data and for pages`, 'say either edge: true or pii: true');
+  }
+  return {
+    ...{ name, description, edge },
+    ...(pii ? { pii } : {}),
+    ...(isSameRule(rule, DEFAULT_TRAIT_RULE) ? {} : { rule }),
+  };
 }

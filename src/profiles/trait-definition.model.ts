@@ -7,6 +7,8 @@ export interface TraitDefinition {
   readonly description: string;
   /** Whether edge keys, which sit in browsers, may be told it. */
   readonly edge: boolean;
+  /** Whether it is personal data: masked for those who lack the scope `pii`. Default: no. */
+  readonly pii?: boolean;
   /** How its values are taken in; default: as those of traits that are not defined. */
   readonly rule?: TraitRule;
 }
@@ -70,6 +72,7 @@ export function ruleOf({ rule }: Pick<TraitDefinition, 'rule'>): TraitRule {
 function isSame(given: TraitDefinition, standing: TraitDefinition | undefined): boolean {
   return (
     standing?.edge === given.edge &&
+    (standing.pii ?? false) === (given.pii ?? false) &&
     standing.description === given.description &&
     isSameRule(ruleOf(given), ruleOf(standing))
   );

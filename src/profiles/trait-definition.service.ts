@@ -93,9 +93,15 @@ export class TraitDefinitionService {
    * Sets the rule of one trait, and leaves all else of it as it is.
    * @throws WeftError DEFINITION_INVALID
    */
-  async setRule(name: string, change: (rule: TraitRule) => TraitRule): Promise<TraitPlan> {
+  async setRule(name: string, change: (rule: TraitRule) => TraitRule, pii?: boolean): Promise<TraitPlan> {
     const standing = (await new TraitDefinitionReader(this.#db).all()).find((trait) => trait.name === name);
     const base = standing ?? { name, description: '', edge: false };
-    return this.apply([{ ...base, rule: change(ruleOf(base)) }]);
+    if (base.edge && pii === true) {
+      throw new WeftError('CONFLICT', `the trait ${name} is for pages`, {
+        where: 'pii',
+        hint: 'define it with edge: false first: pages would show what is to be masked',
+      });
+    }
+    return this.apply([{ ...base, ...(pii === undefined ? {} : { pii }), rule: change(ruleOf(base)) }]);
   }
 }

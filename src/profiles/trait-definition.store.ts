@@ -4,13 +4,17 @@ import { storedRule } from './trait-rule.model.js';
 
 /** Writes definitions of traits. */
 export class TraitDefinitionStore {
-  async save(tx: Transaction, { name, description, edge, ...rest }: TraitDefinition, nowMs: number): Promise<void> {
+  async save(
+    tx: Transaction,
+    { name, description, edge, pii = false, ...rest }: TraitDefinition,
+    nowMs: number,
+  ): Promise<void> {
     await tx.query(
-      `INSERT INTO trait_definitions (name, description, edge, updated_at, rule) VALUES ($1, $2, $3, $4, $5)
+      `INSERT INTO trait_definitions (name, description, edge, updated_at, rule, pii) VALUES ($1, $2, $3, $4, $5, $6)
        ON CONFLICT (name) DO UPDATE
          SET description = excluded.description, edge = excluded.edge, updated_at = excluded.updated_at,
-             rule = excluded.rule`,
-      [name, description, edge, nowMs, JSON.stringify(storedRule(ruleOf(rest)))],
+             rule = excluded.rule, pii = excluded.pii`,
+      [name, description, edge, nowMs, JSON.stringify(storedRule(ruleOf(rest))), pii],
     );
   }
 

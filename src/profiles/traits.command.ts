@@ -8,7 +8,7 @@ import { ruleOf, type TraitDefinition } from './trait-definition.model.js';
 import type { TraitConflictCounts, TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitDefinitionService } from './trait-definition.service.js';
 import { TraitInference, type InferredTrait } from './trait-inference.js';
-import { PRECEDENCES, SURVIVORSHIPS, type Precedence, type Survivorship } from './trait-rule.model.js';
+import { PRECEDENCES, SURVIVORSHIPS, type Precedence, type Survivorship, type TraitRule } from './trait-rule.model.js';
 import { CONFLICT_POLICIES, TRAIT_TYPES, type ConflictPolicy, type TraitType } from './trait-type.model.js';
 
 export interface TraitsCommandServices {
@@ -37,6 +37,7 @@ interface RuleOptions {
   readonly survivorship?: Survivorship;
   readonly sources?: readonly string[];
   readonly precedence?: Precedence;
+  readonly pii?: 'yes' | 'no';
 }
 
 const DAY_MS = 86_400_000;
@@ -54,6 +55,7 @@ Examples:
   weft traits infer > traits.yaml
   weft traits set age --type number --on-conflict coerce
   weft traits set phone --survivorship source_priority --sources crm,shop
+  weft traits set birthday --pii yes
   weft traits delete shoe_size --yes
   weft traits changes
 
@@ -86,6 +88,9 @@ export function traitsCommand(deps: TraitsCommandDeps): Command {
     .addOption(new Option('--survivorship <rule>', 'which value is shown').choices(SURVIVORSHIPS))
     .addOption(new Option('--sources <keys>', 'for source_priority: as crm,shop').argParser(parseSources))
     .addOption(new Option('--precedence <what>', 'what goes before the rule').choices(PRECEDENCES))
+    .addOption(
+      new Option('--pii <answer>', 'whether it is personal data, masked without the scope pii').choices(['yes', 'no']),
+    )
     .action((name: string, options: RuleOptions) => runCommand(deps, () => set(deps, name, options)));
   command
     .command('delete <name>')
@@ -125,7 +130,9 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
       deps.stdout.write('No trait is defined; weft traits infer drafts definitions of what was sent.\n');
     } else {
       const rows = traits.map((trait) => rowOf(trait, conflicts.get(trait.name)));
-      deps.stdout.write(textTable([['name', 'type', 'on conflict', 'survivorship', 'edge', 'other types'], ...rows]));
+      deps.stdout.write(
+        textTable([['name', 'type', 'on conflict', 'survivorship', 'edge', 'pii', 'other types'], ...rows]),
+      );
     }
     return EXIT_CODES.ok;
   });
@@ -144,6 +151,7 @@ function rowOf(trait: TraitDefinition, conflicts: TraitConflictCounts | undefine
     type === null ? '' : onConflict,
     `${survivorship}${priority}`,
     trait.edge ? 'yes' : '',
+    trait.pii === true ? 'yes' : '',
     counts,
   ];
 }
@@ -198,7 +206,7 @@ function countsOf(counts: InferredTrait['counts']): string {
 }
 
 async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions): Promise<number> {
-  const { type, onConflict, survivorship, sources, precedence } = options;
+  const { type, onConflict, survivorship, sources, precedence, pii } = options;
   if ((survivorship === 'source_priority') !== (sources !== undefined)) {
     throw new WeftError('BAD_REQUEST', '--sources goes with --survivorship source_priority', {
       where: '--sources',
@@ -206,13 +214,14 @@ async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions):
     });
   }
   return deps.withTraits(async ({ service }) => {
-    const { added, changed } = await service.setRule(name, (rule) => ({
+    const change = (rule: TraitRule): TraitRule => ({
       ...rule,
       ...(type === undefined ? {} : { type: type === 'any' ? null : type }),
       ...(onConflict === undefined ? {} : { onConflict }),
       ...(survivorship === undefined ? {} : { survivorship, sourcePriority: sources ?? [] }),
       ...(precedence === undefined ? {} : { precedence }),
-    }));
+    });
+    const { added, changed } = await service.setRule(name, change, pii === undefined ? undefined : pii === 'yes');
     deps.stdout.write(added.length + changed.length === 0 ? 'Nothing to change.\n' : 'Changed.\n');
     return EXIT_CODES.ok;
   });

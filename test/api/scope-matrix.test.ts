@@ -80,7 +80,11 @@ beforeAll(async () => {
   const expired = await keys.create({ name: 'expired', scopes: ['admin'], expiresAt: world.clock.now() + 1 });
   world.clock.advance(2);
   principals = [
-    ...API_SCOPES.map((scope) => ({ name: scope, secret: world.keys[scope], scopes: [scope] })),
+    ...API_SCOPES.map((scope) => ({
+      name: scope,
+      secret: world.keys[scope],
+      scopes: scope === 'pii' ? (['read', 'pii'] as const) : [scope],
+    })),
     { name: 'no key', secret: null, scopes: null },
     { name: 'a revoked key', secret: revoked.secret, scopes: null },
     { name: 'an expired key', secret: expired.secret, scopes: null },

@@ -49,7 +49,7 @@ const nameOf = (change: Change): string | undefined => change.profile?.identifie
 
 const socketUrl = (): string => `${world.url.replace('http', 'ws')}/graphql`;
 
-function wsClient(params: Record<string, unknown> = { apiKey: world.keys.read }): Client {
+function wsClient(params: Record<string, unknown> = { apiKey: world.keys.pii }): Client {
   const client = createClient({
     url: socketUrl(),
     webSocketImpl: WebSocket,
@@ -67,7 +67,7 @@ const overSocket: Subscribe = (payload) => wsClient().iterate(payload) as Return
 const overSse: Subscribe = (payload) => {
   const client = createSseClient({
     url: `${world.url}/graphql/stream`,
-    headers: { authorization: `Bearer ${world.keys.read}` },
+    headers: { authorization: `Bearer ${world.keys.pii}` },
     retryAttempts: 0,
   });
   clients.push(client);
@@ -194,7 +194,7 @@ describe('the WebSocket', () => {
       });
     });
 
-  const init = (payload: Record<string, unknown> = { apiKey: world.keys.read }) => ({
+  const init = (payload: Record<string, unknown> = { apiKey: world.keys.pii }) => ({
     type: 'connection_init',
     payload,
   });
@@ -246,7 +246,7 @@ describe('the WebSocket', () => {
   });
 
   it('takes the key as a header too, and answers queries', async () => {
-    const authorization = `Bearer ${world.keys.read}`;
+    const authorization = `Bearer ${world.keys.pii}`;
     const client = wsClient({ authorization });
     for await (const { data } of client.iterate({ query: '{ segments { edges { node { key } } } }' })) {
       expect(data).toEqual({ segments: { edges: [{ node: { key: 'buyers' } }, { node: { key: 'keen' } }] } });
@@ -263,7 +263,7 @@ describe('the WebSocket', () => {
       errors: [{ extensions: { code: 'FORBIDDEN' } }],
     });
     const aliases = Array.from({ length: 101 }, (_, i) => `a${String(i)}: cursor`).join(' ');
-    await expect(first(world.keys.read, `subscription { segmentChanges { ${aliases} } }`)).rejects.toMatchObject([
+    await expect(first(world.keys.pii, `subscription { segmentChanges { ${aliases} } }`)).rejects.toMatchObject([
       { message: expect.stringContaining('aliases') as unknown },
     ]);
   });
@@ -337,7 +337,7 @@ describe('the WebSocket', () => {
     const client = createClient({
       url: socketUrl(),
       webSocketImpl: WebSocket,
-      connectionParams: { apiKey: world.keys.read },
+      connectionParams: { apiKey: world.keys.pii },
       retryAttempts: 0,
       on: { closed: (event) => (code = (event as { code: number }).code) },
     });
@@ -356,7 +356,7 @@ describe('the WebSocket', () => {
 describe('the stream', () => {
   const open = (init: RequestInit): Promise<Response> => fetch(`${world.url}/graphql/stream`, init);
   const headers = (): Record<string, string> => ({
-    authorization: `Bearer ${world.keys.read}`,
+    authorization: `Bearer ${world.keys.pii}`,
     accept: 'text/event-stream',
     'content-type': 'application/json',
   });

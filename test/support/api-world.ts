@@ -188,7 +188,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     (
       await keys.create({
         name: scope,
-        scopes: [scope],
+        scopes: scope === 'pii' ? ['read', 'pii'] : [scope],
         ...(scope === 'ingest' ? { sourceId: source.id } : {}),
         ...(scope === 'edge' ? { ratePerSecond: 100_000 } : {}),
       })
@@ -196,6 +196,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const secrets = {
     admin: await secretOf('admin'),
     read: await secretOf('read'),
+    pii: await secretOf('pii'),
     ingest: await secretOf('ingest'),
     edge: await secretOf('edge'),
   };

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import type { Uuid } from '../../platform/ids.js';
 
-/** From the widest to the narrowest. */
-export const API_SCOPES = ['admin', 'read', 'ingest', 'edge'] as const;
+/** From the widest to the narrowest. `pii` alone allows nothing: what `read` shows, it shows unmasked. */
+export const API_SCOPES = ['admin', 'read', 'pii', 'ingest', 'edge'] as const;
 export type ApiScope = (typeof API_SCOPES)[number];
 
 /** Who asks: what a request may do and how often. */

@@ -38,6 +38,9 @@ export function checkNewKey(
       'create a source first; events sent with the key belong to it',
     );
   }
+  if (scopes.includes('pii') && !scopes.includes('read') && !scopes.includes('admin')) {
+    throw refused('scopes', 'the scope pii alone allows nothing', 'give read,pii: what read shows is then not masked');
+  }
   // A page shows its key to everybody.
   if (scopes.includes('edge') && new Set(scopes).size > 1) {
     throw refused('scopes', 'the scope edge goes with no other', 'make a key of its own for pages');

@@ -17,6 +17,7 @@ import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { PlanResolver } from './plan.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
+import { maskPersonalData } from './personal.js';
 import { enforceScopes } from './scopes.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
@@ -64,6 +65,7 @@ export function buildApiSchema(): GraphQLSchema {
     authChecker: () => true,
   });
   resolveReadsDirectly(schema);
+  maskPersonalData(schema);
   enforceScopes(schema);
   return schema;
 }

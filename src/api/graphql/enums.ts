@@ -140,7 +140,8 @@ export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.
 
 export const ApiScopeType = enumOf('ApiScope', 'What a key may do.', API_SCOPES, {
   admin: 'Do all that there is to do.',
-  read: 'Read profiles, segments, features and models.',
+  read: 'Read profiles, segments, features and models; personal data masked.',
+  pii: 'Read personal data as it is. Goes with `READ`; `ADMIN` includes it.',
   ingest: 'Send events of its source.',
   edge: 'Ask by stored documents for what pages may show. It may be in a browser.',
 });

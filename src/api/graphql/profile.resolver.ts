@@ -108,7 +108,11 @@ export class ProfileResolver {
     return Promise.all(
       entities.map(async ({ namespace, value }) => {
         const view = await reads.profileOf({ ns: namespace, value });
-        return { entity: { namespace, value }, profileId: view?.id ?? null, features: view?.features(asked) ?? [] };
+        return {
+          entity: { namespace, value, isAsked: true },
+          profileId: view?.id ?? null,
+          features: view?.features(asked) ?? [],
+        };
       }),
     );
   }

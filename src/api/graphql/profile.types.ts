@@ -14,6 +14,9 @@ export class IdentifierType {
 
   @Field(() => String, { description: 'Its normalised value.' })
   value!: string;
+
+  /** That whoever asks named it, so that it tells them nothing: not masked, and no field of the API. */
+  readonly isAsked?: boolean;
 }
 
 @InputType('IdentifierInput', { description: 'A name that somebody is known by; normalised as those of events are.' })

@@ -112,6 +112,7 @@ export class TraitHistoryResolver {
           const { messageId, occurredAt, acceptedAt, sourceId } = event;
           const source = definitions.sourceKeys.get(sourceId) ?? '';
           const node = {
+            name,
             value: value ?? null,
             deleted: value === undefined,
             source,

@@ -47,6 +47,8 @@ export class ProfileTrait {
 
 /** One value that was given. */
 export interface TraitValueView {
+  /** Of the trait. */
+  readonly name: string;
   readonly value: unknown;
   readonly deleted: boolean;
   readonly source: string;

@@ -75,6 +75,9 @@ class TraitDefinitionType {
 
   @Field(() => Boolean, { description: 'Whether edge keys, which sit in browsers, may be told it.' })
   edge!: boolean;
+
+  @Field(() => Boolean, { description: 'Whether it is personal data: masked without the scope `pii`.' })
+  pii!: boolean;
 }
 
 @ObjectType('TraitRule', { simpleResolvers: true, description: 'How the values of a trait are taken in.' })

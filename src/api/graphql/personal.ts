@@ -1,0 +1,90 @@
+import { defaultFieldResolver, isObjectType, type GraphQLField, type GraphQLSchema } from 'graphql';
+import type { JsonObject, JsonValue } from '../../events/event.model.js';
+import { maskPayload, maskText, maskTraits, maskValue } from '../../privacy/mask.model.js';
+import type { TraitDefinition } from '../../profiles/trait-definition.model.js';
+import type { ApiContext } from './api-context.js';
+import type { IdentifierType } from './profile.types.js';
+
+/*
+ * What of the API is personal data, and what those see of it who lack the scope `pii`. This is the one place: masks are
+ * put around the resolvers of the fields, so that it does not matter through which list, type or transport they are
+ * reached. A test holds every field whose value may be anything against this list.
+ */
+
+type Field = GraphQLField<unknown, ApiContext>;
+
+/**
+ * What is shown instead of a value.
+ * @param parent the object that the field is of
+ * @param personal names of traits that are personal
+ */
+type Mask = (value: unknown, parent: unknown, personal: ReadonlySet<string>) => unknown;
+
+const identifier: Mask = (value, parent) =>
+  (parent as IdentifierType).isAsked === true ? value : maskText(value as string);
+const traits: Mask = (value, _parent, personal) => maskTraits(value as JsonObject, personal);
+const ofTrait: Mask = (value, parent, personal) =>
+  personal.has((parent as { readonly name: string }).name) ? maskValue((value ?? null) as JsonValue) : value;
+const payload: Mask = (value, parent, personal) => {
+  const { identifiers } = parent as { readonly identifiers: readonly { readonly value: string }[] };
+  return maskPayload(value as JsonValue, personal, new Set(identifiers.map(({ value: known }) => known)));
+};
+
+/** By `Type.field`. */
+const MASKS: Readonly<Record<string, Mask>> = {
+  'Identifier.value': identifier,
+  'PreviewedTrait.valueNow': ofTrait,
+  'PreviewedTrait.valueThen': ofTrait,
+  'Profile.traits': traits,
+  'ProfileTrait.value': ofTrait,
+  'TimelineEvent.properties': payload,
+  'TraitValue.value': ofTrait,
+};
+
+/** Personal data that only admins are shown, who see all of it: input as it was sent. */
+export const UNMASKED_FOR_ADMINS: readonly string[] = ['DeadLetter.fix', 'DeadLetter.payload', 'ReplayOutcome.event'];
+
+/** Whether a field, by `Type.field`, tells personal data. */
+export function isPersonal(name: string): boolean {
+  return Object.hasOwn(MASKS, name) || UNMASKED_FOR_ADMINS.includes(name);
+}
+
+/**
+ * Puts the masks around the fields and into their descriptions.
+ * @throws Error for a mask of a field that there is not
+ */
+export function maskPersonalData(schema: GraphQLSchema): void {
+  for (const [name, mask] of Object.entries(MASKS)) {
+    const [typeName = '', fieldName = ''] = name.split('.');
+    const type = schema.getType(typeName);
+    const field = isObjectType(type) ? type.getFields()[fieldName] : undefined;
+    if (field === undefined) throw new Error(`${name} is to be masked, but there is no such field`);
+    putAround(field as Field, mask);
+  }
+}
+
+function putAround(field: Field, mask: Mask): void {
+  const resolve = field.resolve ?? defaultFieldResolver;
+  const show = (value: unknown, parent: unknown, context: ApiContext): unknown =>
+    value === undefined || value === null ? value : mask(value, parent, personalTraits(context.watch.current.traits));
+  field.description = `${field.description ?? ''} Masked without the scope \`pii\`.`.trim();
+  field.resolve = (parent, args, context, info): unknown => {
+    const value = resolve(parent, args, context, info);
+    if (context.has('pii')) return value;
+    return value instanceof Promise
+      ? value.then((late: unknown) => show(late, parent, context))
+      : show(value, parent, context);
+  };
+}
+
+const namesOf = new WeakMap<readonly TraitDefinition[], ReadonlySet<string>>();
+
+/** The names of the traits that are personal data. */
+function personalTraits(definitions: readonly TraitDefinition[]): ReadonlySet<string> {
+  let names = namesOf.get(definitions);
+  if (names === undefined) {
+    names = new Set(definitions.filter(({ pii }) => pii === true).map(({ name }) => name));
+    namesOf.set(definitions, names);
+  }
+  return names;
+}

@@ -1,0 +1,117 @@
+import { createClient } from 'graphql-ws';
+import { getNamedType, isObjectType, isScalarType } from 'graphql';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
+import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
+import { isPersonal } from '../../src/api/graphql/personal.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { anIdentify, aTrack } from '../support/world.js';
+
+const EMAIL = 'anna.canary@example.com';
+const BIRTHDAY = '1984-02-03';
+/** No part of it may be told. */
+const SECRETS = ['anna.canary', 'example.com', BIRTHDAY, '4711'];
+
+/** Fields whose value may be anything, and is no personal data by what it is for. */
+const NOT_PERSONAL = [
+  // Of traits that are marked as edge-safe, which no personal one can be.
+  'EdgeProfile.traits',
+  // What it is computed of, its definition says.
+  'Feature.value',
+  'Model.metrics',
+  'TrackingPlan.plan',
+  'TrackingPlanDraft.plan',
+  'TraitRule.answers',
+];
+
+const ALL_OF_A_PROFILE = `id traits identifiers { namespace value }
+  traitDetails { edges { node { name value history { edges { node { value } } } } } }
+  timeline { edges { node { properties identifiers { value } } } }
+  mergeHistory { edges { node { identifiers { value } event { identifiers { value } } } } }
+  identityExplanation(from: { namespace: "email", value: "${EMAIL}" }, to: { namespace: "user_id", value: "crm-4711" }) {
+    steps { from { value } to { value } evidence { identifiers { value } } }
+  }`;
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld();
+  await world.engine.services.traits.apply([{ name: 'birthday', description: '', edge: false, pii: true }]);
+  await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
+  await world.accept([
+    anIdentify({ email: EMAIL, user_id: 'crm-4711' }, { birthday: BIRTHDAY, plan: 'gold' }),
+    aTrack('product_view', { user_id: 'crm-4711' }, { properties: { note: `mail ${EMAIL} on monday` } }),
+    aTrack('survey', { user_id: 'crm-4711' }, { properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' } }),
+  ]);
+  await world.drain();
+});
+
+afterAll(async () => {
+  expect(world.defects).toEqual([]);
+  await world.close();
+});
+
+const ask = async (key: string): Promise<string> => {
+  const query = `{ profile(identifier: { namespace: "email", value: "${EMAIL}" }) { ${ALL_OF_A_PROFILE} } }`;
+  const { data, errors } = await world.ask<{ profile: object }>(query, {}, { key });
+  expect(errors).toBeUndefined();
+  return JSON.stringify(data);
+};
+
+describe('personal data', () => {
+  it('is shown to keys with the scope pii, and to admins', async () => {
+    for (const key of [world.keys.pii, world.keys.admin]) {
+      const shown = await ask(key);
+      for (const secret of SECRETS) expect(shown).toContain(secret);
+    }
+  });
+
+  it('is masked for others, wherever a profile shows it, also where the compiled query is known', async () => {
+    for (let run = 0; run < 4; run++) {
+      const shown = await ask(world.keys.read);
+      for (const secret of SECRETS) expect(shown).not.toContain(secret);
+      expect(shown).toContain('a***@***.com');
+      expect(shown).toContain('"plan":"gold"');
+      expect(shown).toContain('"sku":"a-1"');
+      expect(shown).toContain('"birthday":"1***"');
+      expect(await ask(world.keys.pii)).toContain(EMAIL);
+    }
+  });
+
+  it('is masked for subscribers, too', async () => {
+    const of = async (apiKey: string): Promise<string> => {
+      const url = `${world.url.replace('http', 'ws')}/graphql`;
+      const client = createClient({ url, webSocketImpl: WebSocket, connectionParams: { apiKey }, retryAttempts: 0 });
+      const query = `subscription { segmentChanges(after: "${CHANGE_CURSOR.encode({ seq: 0 })}") { profile { ${ALL_OF_A_PROFILE} } } }`;
+      const results = client.iterate({ query });
+      const { value } = (await results.next()) as { value: unknown };
+      await client.dispose();
+      return JSON.stringify(value);
+    };
+    expect(await of(world.keys.pii)).toContain(EMAIL);
+    const shown = await of(world.keys.read);
+    expect(shown).toContain('a***@***.com');
+    for (const secret of SECRETS) expect(shown).not.toContain(secret);
+  });
+
+  it('that whoever asks named is told back as it was given', async () => {
+    const query = `{ onlineFeatures(entities: [{ namespace: "email", value: "${EMAIL}" }]) { entity { value } profileId } }`;
+    const { data } = await world.ask(query, {}, { key: world.keys.read });
+    expect(data).toMatchObject({ onlineFeatures: [{ entity: { value: EMAIL } }] });
+  });
+});
+
+describe('the schema', () => {
+  it('has no field for any value that is neither masked nor known to be impersonal', () => {
+    const anything = Object.values(buildApiSchema().getTypeMap()).flatMap((type) =>
+      isObjectType(type)
+        ? Object.values(type.getFields())
+            .filter((field) => isScalarType(getNamedType(field.type)) && getNamedType(field.type).name === 'JSON')
+            .map((field) => `${type.name}.${field.name}`)
+        : [],
+    );
+    expect(anything.filter((name) => !isPersonal(name)).sort()).toEqual(NOT_PERSONAL);
+    expect(isPersonal('Identifier.value')).toBe(true);
+  });
+});
