@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Identifier, RawIdentifier } from './events/event.model.js';
 import type { Engine } from './engine.js';
 import type { DecisionServices } from './identity-decisions.command.js';
@@ -8,6 +9,8 @@ import { SegmentReader } from './segments/segment.reader.js';
 
 /** How long a command waits for a worker. */
 const WAIT_MS = 60_000;
+/** Between two looks how far something is. */
+const POLL_MS = 200;
 
 interface DecisionServiceParts {
   readonly db: Database;
@@ -26,6 +29,15 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
     decide: async (revision, reason) => {
       const { id } = await revisions.request(revision, { actor, reason });
       return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
+    },
+    reresolve: async (reason, onProgress) => {
+      let revision = await revisions.request({ kind: 'rules', input: {} }, { actor, reason });
+      while (revision.status === 'waiting' || revision.status === 'running') {
+        onProgress(revision);
+        await sleep(POLL_MS, undefined, { signal });
+        revision = await revisions.get(revision.id);
+      }
+      return revision;
     },
     explain: (from, to) => explanations.explain(identifierIn(engine, from), identifierIn(engine, to)),
     links: ({ limit, withRemoved }) => new IdentityDecisionReader().links(db, { before: null, limit, withRemoved }),

@@ -62,6 +62,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxBackfillEvents: number;
   /** Events that the anchors of one step of a retraction have in all. */
   readonly maxRetractionEvents: number;
+  /** Components that one step of a revision of all resolves anew. */
+  readonly maxRevisionComponents: number;
   /** Anchors that one step folds anew after rules of traits changed. */
   readonly maxRefoldAnchors: number;
   readonly maxCachedProfiles: number;
@@ -188,7 +190,12 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const revisionChore = new RevisionChore({ ...parts, ...parts.identity, observer: observers });
+  const revisionChore = new RevisionChore({
+    ...parts,
+    ...parts.identity,
+    observer: observers,
+    ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
+  });
   const traitRefolds = new TraitRefoldChore({
     ...parts,
     refolds: new TraitRefoldStore(),

@@ -12,6 +12,8 @@ export interface DecisionServices {
   preview(asked: PreviewedDecision): Promise<IdentityPreview>;
   /** Has it done; as it is then, or once it took too long. */
   decide(revision: RevisionInputOf, reason: string): Promise<IdentityRevisionRecord>;
+  /** Has all identities resolved anew; as it is once that is done or was given up. */
+  reresolve(reason: string, onProgress: (revision: IdentityRevisionRecord) => void): Promise<IdentityRevisionRecord>;
   explain(from: RawIdentifier, to: RawIdentifier): Promise<Explanation>;
   /** The newest first. */
   links(options: { readonly limit: number; readonly withRemoved: boolean }): Promise<readonly IdentityLink[]>;

@@ -24,6 +24,7 @@ import { EventSampleReader } from './events/event-sample.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { createDecisionServices } from './decision-services.js';
 import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
+import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
@@ -164,11 +165,19 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
 }
 
 /** What is decided about who is who, by people and by models. */
-function identityCommand({ io, looking, signal }: { io: CommandIo; looking: Session; signal: AbortSignal }): Command {
+function identityCommand({
+  io,
+  looking,
+  signal,
+}: {
+  io: CommandIo & { stderr: NodeJS.WriteStream };
+  looking: Session;
+  signal: AbortSignal;
+}): Command {
   const servicesOf = (app: App): DecisionServices =>
     createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
   const command = linkageCommand({ ...io, signal });
-  addDecisionCommands(command, {
+  const deps: UpkeepCommandDeps = {
     ...io,
     signal,
     withReader: (use) => looking((app) => use(servicesOf(app))),
@@ -176,7 +185,9 @@ function identityCommand({ io, looking, signal }: { io: CommandIo; looking: Sess
       await demandDatabase(readConfig());
       return withApp({ worker: 'try' }, (app) => use(servicesOf(app)));
     },
-  });
+  };
+  addDecisionCommands(command, deps);
+  addUpkeepCommands(command, deps);
   return command;
 }
 

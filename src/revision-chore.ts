@@ -3,6 +3,7 @@ import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import {
+  MAX_REVISION_FAILURES,
   NO_RESULT,
   type IdentityRevisionRecord,
   type RevisionFailure,
@@ -37,6 +38,7 @@ const MAX_ATTEMPTS = 8;
 /** Least time between two looks for revisions where there was none. */
 const LOOK_MS = 1_000;
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
  * Resolves components anew where somebody decided something about who is who, step by step between batches.
@@ -51,6 +53,8 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    how far it is.
  * 5. What cannot be done, as when a profile is not there, ends as `failed` at once; what may pass is tried again a
  *    bounded number of times. Neither holds up the others.
+ * 6. Of a revision of many, a component that fails again and again is passed over: it stays as it is, all others are
+ *    resolved, and the revision ends as `failed` and says how many there were.
  */
 export class RevisionChore {
   readonly #parts: RevisionChoreParts;
@@ -83,6 +87,10 @@ export class RevisionChore {
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
+      if (revision.kind === 'rules' && revision.failures + 1 === MAX_REVISION_FAILURES) {
+        await this.#passOver(revision, error);
+        return true;
+      }
       const isFinal = isRefusal(error);
       await revisions.fail(db, revision.id, { failure: failureOf(error), isFinal, nowMs: clock.now() });
       if (!isFinal) observer.retrying(error, revision.failures + 1);
@@ -147,8 +155,7 @@ export class RevisionChore {
   /** The next page of all components. */
   #pageOf(revision: IdentityRevisionRecord): Pick<RevisionWork, 'decide' | 'note'> {
     const { clock, revisions, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
-    // Fewer after each failure, down to one.
-    const limit = Math.max(1, maxStepComponents >> (2 * revision.failures));
+    const limit = stepSize(revision, maxStepComponents);
     let ids: readonly Uuid[] = [];
     return {
       decide: async (tx) => {
@@ -158,16 +165,48 @@ export class RevisionChore {
       note: async (tx, found) => {
         const stepsDone = revision.stepsDone + ids.length;
         const isLast = ids.length < limit;
+        const result = sumOf(revision.result ?? NO_RESULT, found);
         await revisions.advance(tx, revision.id, {
-          result: sumOf(revision.result ?? NO_RESULT, found),
+          result,
           stepsDone,
           stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
           place: isLast ? null : (ids.at(-1) ?? null),
           nowMs: clock.now(),
+          failure: isLast ? failureOfSome(result) : null,
         });
       },
     };
   }
+
+  /** The one component that the last try was about. */
+  async #passOver(revision: IdentityRevisionRecord, error: unknown): Promise<void> {
+    const { db, clock, revisions, observer } = this.#parts;
+    const [id] = await componentsAfter(db, revision.place ?? LEAST_ID, 1);
+    const standing = revision.result ?? NO_RESULT;
+    await revisions.advance(db, revision.id, {
+      result: { ...standing, failed: (standing.failed ?? 0) + 1 },
+      stepsDone: revision.stepsDone + 1,
+      stepsTotal: revision.stepsTotal,
+      place: id ?? GREATEST_ID,
+      nowMs: clock.now(),
+    });
+    observer.retrying(error, revision.failures + 1);
+  }
+}
+
+/** Components of the next step: fewer after each failure, down to the one that is to blame. */
+function stepSize({ failures }: IdentityRevisionRecord, most: number): number {
+  return failures + 1 >= MAX_REVISION_FAILURES ? 1 : Math.max(1, most >> (2 * failures));
+}
+
+function failureOfSome({ failed = 0 }: RevisionResult): RevisionFailure | null {
+  if (failed === 0) return null;
+  return {
+    code: 'INTERNAL',
+    message: `${String(failed)} components could not be resolved and are as they were`,
+    where: null,
+    hint: "the worker's log says why; ask for it again once that is mended",
+  };
 }
 
 /** By rising id. A component bears the id of one of its members. */

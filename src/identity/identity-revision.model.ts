@@ -40,6 +40,8 @@ export interface RevisionResult {
   readonly linksRemoved: number;
   /** Components that have too much evidence to be resolved. */
   readonly contested: number;
+  /** Components that could not be resolved, and are as they were; absent in results of before. */
+  readonly failed?: number;
 }
 
 export interface RevisionFailure {
@@ -80,6 +82,7 @@ export const NO_RESULT: RevisionResult = {
   linksAdded: 0,
   linksRemoved: 0,
   contested: 0,
+  failed: 0,
 };
 
 /** Failures in a row after which a revision is given up. */

@@ -83,9 +83,13 @@ export class IdentityRevisionStore {
     return rows[0] ?? null;
   }
 
-  /** Notes a step that went well. @param place where the next one goes on; null: it is done */
+  /**
+   * Notes that a step is behind it.
+   * @param step.place where the next one goes on; null: there is none
+   * @param step.failure where that was the last one: why not all went well; default: all did
+   */
   async advance(
-    tx: Transaction,
+    tx: Queryable,
     id: Uuid,
     step: {
       readonly result: RevisionResult;
@@ -93,14 +97,24 @@ export class IdentityRevisionStore {
       readonly stepsTotal: number | null;
       readonly place: string | null;
       readonly nowMs: number;
+      readonly failure?: RevisionFailure | null;
     },
   ): Promise<void> {
+    const { failure = null } = step;
     await tx.query(
       `UPDATE identity_revisions
-       SET status = CASE WHEN $5::text IS NULL THEN 'done' ELSE 'running' END, result = $2, steps_done = $3, steps_total = $4,
-           place = $5, finished_at = CASE WHEN $5::text IS NULL THEN $6::int8 END, failures = 0, failure = NULL
+       SET status = CASE WHEN $5::text IS NOT NULL THEN 'running' WHEN $7::jsonb IS NULL THEN 'done' ELSE 'failed' END, result = $2, steps_done = $3, steps_total = $4,
+           place = $5, finished_at = CASE WHEN $5::text IS NULL THEN $6::int8 END, failures = 0, retry_at = 0, failure = $7
        WHERE id = $1`,
-      [id, JSON.stringify(step.result), step.stepsDone, step.stepsTotal, step.place, step.nowMs],
+      [
+        id,
+        JSON.stringify(step.result),
+        step.stepsDone,
+        step.stepsTotal,
+        step.place,
+        step.nowMs,
+        failure === null ? null : JSON.stringify(failure),
+      ],
     );
   }
 

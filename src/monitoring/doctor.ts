@@ -185,6 +185,23 @@ export async function checkRetractions(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint };
 }
 
+/** Whether what was to change who is who is done, or was given up; as of the newest of each kind. */
+export async function checkRevisions(db: Queryable): Promise<CheckResult> {
+  const name = 'identities';
+  const rows = await db.query<{ id: string; kind: string; code: string | null; message: string | null }>(
+    `SELECT r.id, r.kind, r.failure ->> 'code' AS code, r.failure ->> 'message' AS message FROM identity_revisions r
+     WHERE r.status = 'failed' AND NOT (r.kind = 'rules' AND EXISTS (
+       SELECT FROM identity_revisions n WHERE n.kind = 'rules' AND n.status = 'done' AND n.created_at > r.created_at))
+       AND r.failure ->> 'code' NOT IN ('NOT_FOUND', 'CONFLICT', 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE')
+     ORDER BY r.created_at DESC LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'no revision failed' };
+  const detail = rows.map(({ id, kind, code, message }) => `${kind} ${id}: ${code ?? ''} ${message ?? ''}`).join('; ');
+  const hint =
+    "The worker's log says why. Remove the cause, then ask for it again: `weft identity reresolve` for rules.";
+  return { name, outcome: 'warning', detail, hint };
+}
+
 /** Whether events of webhooks are missing because a replay that took them back was interrupted. */
 export async function checkReplays(db: Queryable): Promise<CheckResult> {
   const name = 'webhook replays';

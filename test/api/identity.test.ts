@@ -175,6 +175,25 @@ describe('mergeProfiles', () => {
     expect(mergeProfiles).toMatchObject({ code, message: expect.stringContaining(message) as unknown });
   });
 
+  it('are resolved anew, all of them, when somebody asks for it', async () => {
+    const { reresolveIdentities } = await decided<{ reresolveIdentities: { revision: { id: string } } }>(
+      'mutation { reresolveIdentities(reason: "other rules") { ... on IdentityReresolution { revision { id kind } } } }',
+      {},
+    );
+    expect(reresolveIdentities).toMatchObject({ revision: { kind: 'RULES' } });
+    await world.drain();
+    const { identityRevision } = await world.data<{ identityRevision: unknown }>(
+      'query ($id: ID!) { identityRevision(id: $id) { status reason componentsFailed movedIdentifiers } }',
+      { id: reresolveIdentities.revision.id },
+    );
+    expect(identityRevision).toEqual({
+      status: 'DONE',
+      reason: 'other rules',
+      componentsFailed: 0,
+      movedIdentifiers: 0,
+    });
+  });
+
   it('is not for keys that may only read', async () => {
     const { errors } = await world.ask(MERGE, { input: {} }, { key: world.keys.read });
     expect(errors?.[0]?.extensions.code).toBe('FORBIDDEN');

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDecisionServices } from '../../src/decision-services.js';
 import { addDecisionCommands, type DecisionServices } from '../../src/identity-decisions.command.js';
+import { addUpkeepCommands } from '../../src/identity-upkeep.command.js';
 import { runWith } from '../support/command-runner.js';
 import { aTrack, anIdentify, createWorld, MINUTE_MS, type World } from '../support/world.js';
 
@@ -39,15 +40,17 @@ async function weft(...args: string[]) {
         await Promise.race([asked.catch(() => undefined), drained()]);
         return asked;
       },
+      reresolve: async (reason, onProgress) => {
+        const asked = services.reresolve(reason, onProgress);
+        await Promise.race([asked.catch(() => undefined), drained()]);
+        return asked;
+      },
     });
   return runWith((io) => {
     const command = new Command('identity');
-    addDecisionCommands(command, {
-      ...io,
-      signal: new AbortController().signal,
-      withReader: use,
-      withDecider: use,
-    });
+    const deps = { ...io, signal: new AbortController().signal, withReader: use, withDecider: use };
+    addDecisionCommands(command, deps);
+    addUpkeepCommands(command, deps);
     return command;
   }, args);
 }
@@ -124,5 +127,12 @@ describe('weft identity', () => {
   ])('says what is wrong: %s', async (_, args, code, message) => {
     const outcome = await weft(...args);
     expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) as unknown, stdout: '' });
+  });
+
+  it('resolves all identities anew', async () => {
+    const { code, stdout } = await weft('reresolve', '--reason', 'other rules');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\d+ components resolved, 0 identifiers moved, 0 contested, 0 failed\.\n$/);
+    expect(JSON.parse((await weft('reresolve', '--json')).stdout)).toMatchObject({ status: 'done', moved: 0 });
   });
 });

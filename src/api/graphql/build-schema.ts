@@ -12,6 +12,7 @@ import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityResolver } from './identity.resolver.js';
+import { IdentityUpkeepResolver } from './identity-upkeep.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
@@ -50,6 +51,7 @@ export function buildApiSchema(): GraphQLSchema {
       StatisticsResolver,
       TraitResolver,
       IdentityResolver,
+      IdentityUpkeepResolver,
       IdentityExplanationResolver,
       TraitDetailsResolver,
       TraitHistoryResolver,

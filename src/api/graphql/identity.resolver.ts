@@ -220,7 +220,7 @@ async function decide(
 }
 
 /** Who asks, for people to read and to look up. */
-function actorOf(principal: Principal): string {
+export function actorOf(principal: Principal): string {
   const name = nameOf(principal);
   return name === principal.id ? name : `${name} (${principal.id})`;
 }

@@ -119,6 +119,9 @@ export class IdentityRevisionType {
   @Field(() => Int, { description: 'How many components it left as they were: they have too much evidence.' })
   contested!: number;
 
+  @Field(() => Int, { description: 'How many components could not be resolved, and are as they were.' })
+  componentsFailed!: number;
+
   @Field(() => Int, { description: 'How many components are done.' })
   componentsDone!: number;
 
@@ -135,6 +138,7 @@ export function revisionView(revision: IdentityRevisionRecord): IdentityRevision
     linksAdded: result?.linksAdded ?? 0,
     linksRemoved: result?.linksRemoved ?? 0,
     contested: result?.contested ?? 0,
+    componentsFailed: result?.failed ?? 0,
     componentsDone: stepsDone,
     componentsTotal: stepsTotal,
   };
