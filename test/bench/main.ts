@@ -8,13 +8,14 @@ import { Command, InvalidArgumentError } from 'commander';
 import { BenchWorld } from './bench-world.js';
 import { measureCosts } from './measure-costs.js';
 import { measureEdge } from './measure-edge.js';
+import { measureIdentity } from './measure-identity.js';
 import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
 import { measureReads } from './measure-reads.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'edge', 'latency', 'costs'] as const;
+const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -22,6 +23,7 @@ interface Options {
   readonly only?: readonly Part[];
   readonly profile?: string;
   readonly events: number;
+  readonly profiles: number;
 }
 
 const PROFILES = 10_000;
@@ -65,6 +67,9 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
       yield await measureReads(remote, { ...READS, rounds: 2, onlineStore: 'in Redis', profileTo: null });
       await remote.server.stop();
     }
+  }
+  if (only.includes('identity')) {
+    yield await measureIdentity(world, { profiles: options.profiles, events: 5_000 });
   }
   if (only.includes('costs')) yield await measureCosts(signal);
 }
@@ -133,6 +138,7 @@ await new Command('bench')
   .option('--only <parts>', `some of ${PARTS.join(', ')}, with commas between`, parts)
   .option('--profile <folder>', 'writes .cpuprofile files of the server there')
   .option('--events <number>', 'events of a round of ingest', positive, 40_000)
+  .option('--profiles <number>', 'profiles among which identities are resolved one by one', positive, 1_000_000)
   .action(async (options: Options) => {
     await run(options, interrupt.signal).catch((error: unknown) => {
       if (!interrupt.signal.aborted) throw error;
