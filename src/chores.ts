@@ -15,6 +15,7 @@ import type { RevisionChore } from './revision-chore.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import type { SearchIndexChore } from './search-index-chore.js';
 import type { TraitRefoldChore } from './trait-refold-chore.js';
 import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
@@ -31,6 +32,7 @@ export interface ChoreParts {
   readonly retractions: RetractionChore;
   readonly revisions: RevisionChore;
   readonly traitRefolds: TraitRefoldChore;
+  readonly searchIndex: SearchIndexChore;
   readonly erasures: ErasureChore;
   readonly sealing: SealingChore;
   /** Definitions are to be loaded anew. */
@@ -57,8 +59,8 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    workers agree from when on segments that waited are evaluated.
  * 3. Then each partition's profiles are evaluated anew (`sweep`), by giving each a timer that is due now. Before the
  *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
- * 4. Traits are folded anew where their rules changed (`trait-refold-chore.ts`), and events taken back
- *    (`retraction-chore.ts`).
+ * 4. Traits are folded anew where their rules changed (`trait-refold-chore.ts`), profiles indexed by what became
+ *    searchable (`search-index-chore.ts`), and events taken back (`retraction-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
  */
 export class Chores {
@@ -111,13 +113,14 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, traitRefolds, erasures, sealing } = this.#parts;
+    const { db, leases, backfills, retractions, traitRefolds, searchIndex, erasures, sealing } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
         (await this.#republish(definitions)) ||
         (await this.#sweep(definitions)) ||
         (await traitRefolds.runOne(definitions)) ||
+        (await searchIndex.runOne(definitions)) ||
         (await retractions.runOne(definitions)) ||
         (await erasures.runOne()) ||
         (await sealing.runOne())

@@ -4,6 +4,7 @@ import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { SearchFieldReader } from './profiles/search-field.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
 import { compileTraitRules } from './profiles/trait-rule.model.js';
@@ -28,6 +29,8 @@ export interface LoadedDefinitions extends Definitions {
   readonly services: ReadonlyMap<string, StoredFeatureService>;
   /** Grows with each change of how values of traits are taken in; 0: there never was one. */
   readonly traitRulesVersion: number;
+  /** Grows with each trait that becomes searchable; 0: none is. */
+  readonly searchVersion: number;
   /** Defined ones, by name; there may be others. */
   readonly traits: readonly TraitDefinition[];
   /** Keys of active models of which edge keys may be told. */
@@ -112,6 +115,8 @@ export class DefinitionsLoader {
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
       views: new Map(rows.views.map((view) => [view.name, view])),
       services: new Map(rows.services.map((service) => [service.name, service])),
+      search: rows.search.fields,
+      searchVersion: rows.search.version,
       traitRulesVersion: rows.traitRulesVersion,
       traits: rows.traits,
       edgeModels: rows.models.filter(({ edge }) => edge).map(({ key }) => key),
@@ -140,6 +145,7 @@ async function readRows(tx: Transaction) {
     ready: await features.readyStreams(),
     models: await new ModelReader(tx).active(),
     segments: await standingSegments(tx),
+    search: await new SearchFieldReader(tx).written(),
     traits: await new TraitDefinitionReader(tx).all(),
     traitDeletions: await new TraitDefinitionReader(tx).deletions(),
   };

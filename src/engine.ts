@@ -22,6 +22,7 @@ import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
+import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import { TraitRefoldStore } from './profiles/trait-refold.store.js';
 import type { ErasureService } from './privacy/erasure.service.js';
@@ -30,6 +31,7 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
+import { SearchIndexChore } from './search-index-chore.js';
 import { SealingChore } from './sealing-chore.js';
 import { RetractionChore } from './retraction-chore.js';
 import { RevisionChore } from './revision-chore.js';
@@ -66,6 +68,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRevisionComponents: number;
   /** Anchors that one step folds anew after rules of traits changed. */
   readonly maxRefoldAnchors: number;
+  /** Profiles that one step writes into the index after a trait became searchable. */
+  readonly maxIndexedProfiles: number;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -209,6 +213,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     retractions: retractionChore,
     revisions: revisionChore,
     traitRefolds,
+    searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
     erasures: erasures.chore,
     sealing: new SealingChore({ db, sealer: parts.sealer }),
     invalidate: () => {
@@ -256,7 +261,13 @@ function createPipeline(
       ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
     }),
     workingSet: new WorkingSet(
-      { profiles: new ProfileReader(), anchors, memberships: new MembershipStore(), timers },
+      {
+        profiles: new ProfileReader(),
+        anchors,
+        memberships: new MembershipStore(),
+        timers,
+        search: new ProfileSearchStore(),
+      },
       limits.maxCachedProfiles,
     ),
     timers,

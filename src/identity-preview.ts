@@ -10,6 +10,7 @@ import type { RevisionDecider } from './identity/revision-decider.js';
 import { profilesOf } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import type { Trait } from './profiles/traits.model.js';
 import type { Definitions } from './segments/definitions.model.js';
@@ -95,6 +96,7 @@ export class IdentityPreviews implements IdentityPreviewer {
       anchors,
       memberships,
       timers,
+      search: new ProfileSearchStore(),
     });
   }
 

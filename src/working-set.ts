@@ -4,13 +4,29 @@ import { MIN_WINDOW_MS } from './features/stream.model.js';
 import type { EventIdentity } from './identity/identity-outcome.model.js';
 import type { KnownProfile } from './identity/component.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
+import type { ProfileSearchStore } from './profiles/profile-search.store.js';
+import {
+  isSameSearched,
+  searchedTraits,
+  traitEntries,
+  updatedHop,
+  updatedKey,
+  type SearchEntry,
+  type SearchFields,
+} from './profiles/search-field.model.js';
 import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { Definitions } from './segments/definitions.model.js';
 import type { FoldChange } from './segments/fold-batch.js';
 import type { MembershipStore, ProfileMembership } from './segments/membership.store.js';
-import { newAnchorWork, newProfileWork, remerge, type ProfileWork } from './segments/profile-work.model.js';
+import {
+  newAnchorWork,
+  newProfileWork,
+  remerge,
+  type AnchorWork,
+  type ProfileWork,
+} from './segments/profile-work.model.js';
 import type { ProfileTimer, TimerStore } from './segments/timer.store.js';
 
 export interface WorkingSetStores {
@@ -18,6 +34,7 @@ export interface WorkingSetStores {
   readonly anchors: AnchorStateStore;
   readonly memberships: MembershipStore;
   readonly timers: TimerStore;
+  readonly search: ProfileSearchStore;
 }
 
 const DEFAULT_MAX_CACHED_PROFILES = 20_000;
@@ -134,6 +151,9 @@ export class WorkingSet {
       const work = this.profile(id);
       work.evaluated = work.mergedInto === null && work.anchors.size > 0;
       remerge(work, definitions.features);
+      if (definitions.search !== null && work.evaluated) {
+        work.indexed = { traits: searchedTraits(definitions.search, work.traits), hop: -1 };
+      }
     }
   }
 
@@ -141,7 +161,9 @@ export class WorkingSet {
   async save(tx: Transaction, definitions: Definitions, changes: readonly FoldChange[], untilT: number): Promise<void> {
     const { entered, left } = this.#membershipWrites(changes);
     const { set, cleared } = this.#timerWrites(untilT);
+    const found = definitions.search === null ? null : this.#searchWrites(definitions.search, untilT);
     await Promise.all([
+      found === null ? null : this.#stores.search.replace(tx, found.profileIds, found.entries),
       this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT)),
       this.#stores.memberships.save(tx, entered, left),
       this.#stores.timers.save(tx, set, cleared),
@@ -192,6 +214,31 @@ export class WorkingSet {
     return packed;
   }
 
+  /** Of the profiles that are to be found otherwise than before: they alone are written, as a whole. */
+  #searchWrites(fields: SearchFields, untilT: number): { profileIds: Uuid[]; entries: SearchEntry[] } {
+    const profileIds: Uuid[] = [];
+    const entries: SearchEntry[] = [];
+    for (const profile of this.#batch.values()) {
+      const { id, indexed, mergedInto, anchors, traits: all } = profile;
+      // An alias, or one of which nothing is left.
+      if (mergedInto !== null || anchors.size === 0) {
+        profileIds.push(id);
+        profile.indexed = null;
+        continue;
+      }
+      const traits = searchedTraits(fields, all);
+      const isOther = indexed === null || !isSameSearched(indexed.traits, traits);
+      const hop = isOther || isAnyDirty(anchors.values()) ? updatedHop(untilT) : indexed.hop;
+      if (!isOther && hop === indexed.hop) continue;
+      profileIds.push(id);
+      entries.push(...traitEntries(fields, id, traits));
+      if (fields.updatedId !== null)
+        entries.push({ profileId: id, fieldId: fields.updatedId, key: updatedKey(untilT) });
+      profile.indexed = { traits, hop };
+    }
+    return { profileIds, entries };
+  }
+
   #membershipWrites(changes: readonly FoldChange[]): {
     entered: ProfileMembership[];
     left: { profileId: Uuid; segmentId: number }[];
@@ -229,4 +276,9 @@ export class WorkingSet {
     }
     return { set, cleared };
   }
+}
+
+function isAnyDirty(anchors: Iterable<AnchorWork>): boolean {
+  for (const anchor of anchors) if (anchor.dirty) return true;
+  return false;
 }

@@ -8,11 +8,12 @@ import { DEFAULT_TRAIT_RULE, isSameRule } from './trait-rule.model.js';
 export const TRAIT_FILE_FIELDS = ['traits'];
 
 const { maxDefinitions, maxNameLength, maxDescriptionLength } = TRAIT_LIMITS;
-const FIELDS = ['name', 'description', 'edge', 'pii', ...TRAIT_RULE_FIELDS];
+const FIELDS = ['name', 'description', 'edge', 'pii', 'searchable', ...TRAIT_RULE_FIELDS];
 
 /**
- * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description` and `edge`
- * (default: false), which lets edge keys be told the trait, `pii` (default: false), which masks it, and how its values are taken in (`parseTraitRule`).
+ * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description`, `edge`, which lets
+ * edge keys be told the trait, `pii`, which masks it, `searchable`, which lets profiles be found by it (default of all
+ * three: false), and how its values are taken in (`parseTraitRule`).
  *
  * @param file how messages call it
  * @param others further fields that the file may have; what they hold is read by somebody else
@@ -42,6 +43,7 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   const description = fields.get('description')?.text('the description', maxDescriptionLength) ?? '';
   const edge = fields.get('edge')?.bool('edge') ?? false;
   const pii = fields.get('pii')?.bool('pii') ?? false;
+  const searchable = fields.get('searchable')?.bool('searchable') ?? false;
   const rule = parseTraitRule(item, fields);
   if (name === undefined) return undefined;
   if (isReservedTrait(name)) {
@@ -55,6 +57,7 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   return {
     ...{ name, description, edge },
     ...(pii ? { pii } : {}),
+    ...(searchable ? { searchable } : {}),
     ...(isSameRule(rule, DEFAULT_TRAIT_RULE) ? {} : { rule }),
   };
 }

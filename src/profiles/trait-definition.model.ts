@@ -9,6 +9,8 @@ export interface TraitDefinition {
   readonly edge: boolean;
   /** Whether it is personal data: masked for those who lack the scope `pii`. Default: no. */
   readonly pii?: boolean;
+  /** Whether profiles can be found by it, which keeps its values in an index in plain text; default: false. */
+  readonly searchable?: boolean;
   /** How its values are taken in; default: as those of traits that are not defined. */
   readonly rule?: TraitRule;
 }
@@ -69,10 +71,15 @@ export function ruleOf({ rule }: Pick<TraitDefinition, 'rule'>): TraitRule {
   return rule ?? DEFAULT_TRAIT_RULE;
 }
 
+export function isSearchable({ searchable }: Pick<TraitDefinition, 'searchable'>): boolean {
+  return searchable === true;
+}
+
 function isSame(given: TraitDefinition, standing: TraitDefinition | undefined): boolean {
   return (
     standing?.edge === given.edge &&
     (standing.pii ?? false) === (given.pii ?? false) &&
+    isSearchable(standing) === isSearchable(given) &&
     standing.description === given.description &&
     isSameRule(ruleOf(given), ruleOf(standing))
   );

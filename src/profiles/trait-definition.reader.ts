@@ -13,7 +13,7 @@ export class TraitDefinitionReader {
   /** All, by name in the order of its characters. */
   async all(): Promise<TraitDefinition[]> {
     const rows = await this.#db.query<TraitDefinition & { rule: Partial<TraitRule> }>(
-      'SELECT name, description, edge, pii, rule FROM trait_definitions ORDER BY name COLLATE "C"',
+      'SELECT name, description, edge, pii, searchable, rule FROM trait_definitions ORDER BY name COLLATE "C"',
     );
     return rows.map((row) => ({ ...row, rule: { ...DEFAULT_TRAIT_RULE, ...row.rule } }));
   }

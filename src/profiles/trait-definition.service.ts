@@ -5,6 +5,7 @@ import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/insta
 import type { Database } from '../platform/postgres.js';
 import {
   changedRules,
+  isSearchable,
   planTraits,
   ruleOf,
   TRAIT_LIMITS,
@@ -13,6 +14,8 @@ import {
 } from './trait-definition.model.js';
 import { TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitRule } from './trait-rule.model.js';
+import { ProfileSearchStore } from './profile-search.store.js';
+import { MAX_SEARCHABLE_TRAITS } from './search-field.model.js';
 import { TraitDefinitionStore } from './trait-definition.store.js';
 
 export interface TraitApplyOptions {
@@ -22,11 +25,15 @@ export interface TraitApplyOptions {
   readonly prune?: boolean;
 }
 
+/** What is said of a trait beside its rule; what is left out stays. */
+export type TraitMarks = Pick<TraitDefinition, 'pii' | 'searchable'>;
+
 /** Definitions of traits, as files declare them. */
 export class TraitDefinitionService {
   readonly #db: Database;
   readonly #clock: Clock;
   readonly #store = new TraitDefinitionStore();
+  readonly #search = new ProfileSearchStore();
 
   constructor(db: Database, clock: Clock) {
     this.#db = db;
@@ -51,12 +58,11 @@ export class TraitDefinitionService {
       const nowMs = this.#clock.now();
       for (const trait of given) if (written.has(trait.name)) await this.#store.save(tx, trait, nowMs);
       await this.#store.remove(tx, plan.removed);
-      const changes = changedRules(standing, await new TraitDefinitionReader(tx).all());
-      if (changes.length === 0) await touchMarks(tx);
-      else {
-        await this.#store.noteRuleChange(tx, changes, nowMs);
-        await touchDefinitions(tx);
-      }
+      const after = await new TraitDefinitionReader(tx).all();
+      const searchChanged = await this.#search.declare(tx, searchedNames(after), nowMs);
+      const changes = changedRules(standing, after);
+      if (changes.length > 0) await this.#store.noteRuleChange(tx, changes, nowMs);
+      await (changes.length > 0 || searchChanged ? touchDefinitions(tx) : touchMarks(tx));
       return plan;
     });
   }
@@ -90,18 +96,28 @@ export class TraitDefinitionService {
   }
 
   /**
-   * Sets the rule of one trait, and leaves all else of it as it is.
+   * Sets the rule of one trait, and the marks that are given, and leaves all else of it as it is.
    * @throws WeftError DEFINITION_INVALID
    */
-  async setRule(name: string, change: (rule: TraitRule) => TraitRule, pii?: boolean): Promise<TraitPlan> {
+  async setRule(name: string, change: (rule: TraitRule) => TraitRule, marks: TraitMarks = {}): Promise<TraitPlan> {
     const standing = (await new TraitDefinitionReader(this.#db).all()).find((trait) => trait.name === name);
     const base = standing ?? { name, description: '', edge: false };
-    if (base.edge && pii === true) {
+    if (base.edge && marks.pii === true) {
       throw new WeftError('CONFLICT', `the trait ${name} is for pages`, {
         where: 'pii',
         hint: 'define it with edge: false first: pages would show what is to be masked',
       });
     }
-    return this.apply([{ ...base, ...(pii === undefined ? {} : { pii }), rule: change(ruleOf(base)) }]);
+    return this.apply([{ ...base, ...marks, rule: change(ruleOf(base)) }]);
   }
+}
+
+/** @throws WeftError DEFINITION_INVALID */
+function searchedNames(traits: readonly TraitDefinition[]): string[] {
+  const names = traits.filter(isSearchable).map(({ name }) => name);
+  if (names.length <= MAX_SEARCHABLE_TRAITS) return names;
+  throw new WeftError('DEFINITION_INVALID', `${String(names.length)} traits would be searchable`, {
+    where: 'traits',
+    hint: `at most ${String(MAX_SEARCHABLE_TRAITS)} can be; the others are found by segments`,
+  });
 }

@@ -1,5 +1,5 @@
 import type { Transaction } from '../platform/postgres.js';
-import { ruleOf, type RuleChange, type TraitDefinition } from './trait-definition.model.js';
+import { isSearchable, ruleOf, type RuleChange, type TraitDefinition } from './trait-definition.model.js';
 import { storedRule } from './trait-rule.model.js';
 
 /** Writes definitions of traits. */
@@ -10,11 +10,12 @@ export class TraitDefinitionStore {
     nowMs: number,
   ): Promise<void> {
     await tx.query(
-      `INSERT INTO trait_definitions (name, description, edge, updated_at, rule, pii) VALUES ($1, $2, $3, $4, $5, $6)
+      `INSERT INTO trait_definitions (name, description, edge, updated_at, rule, pii, searchable)
+       VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (name) DO UPDATE
          SET description = excluded.description, edge = excluded.edge, updated_at = excluded.updated_at,
-             rule = excluded.rule, pii = excluded.pii`,
-      [name, description, edge, nowMs, JSON.stringify(storedRule(ruleOf(rest))), pii],
+             rule = excluded.rule, pii = excluded.pii, searchable = excluded.searchable`,
+      [name, description, edge, nowMs, JSON.stringify(storedRule(ruleOf(rest))), pii, isSearchable(rest)],
     );
   }
 

@@ -99,7 +99,8 @@ function dateTimeOf(value: JsonValue): string | undefined {
 /** Shorter texts are no date and time; most texts are told by their first character. */
 const LEAST_LENGTH = 16;
 
-function instantOf(text: string): number | null {
+/** The instant that a text is in ISO 8601 with its offset, ms; null for other texts. */
+export function instantOf(text: string): number | null {
   const first = text.charCodeAt(0);
   if (text.length < LEAST_LENGTH || first < 0x30 || first > 0x39) return null;
   const ms = parseInstant(text, { date: 'refused', time: 'refused' });

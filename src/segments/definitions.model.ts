@@ -1,4 +1,5 @@
 import type { FeatureSet } from '../features/feature-set.model.js';
+import type { SearchFields } from '../profiles/search-field.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -42,4 +43,6 @@ export interface Definitions {
   readonly hasIdentityLinks: boolean;
   /** How values of traits are taken in. */
   readonly traitRules: TraitRules;
+  /** By what profiles are found; null: nothing is kept of that. */
+  readonly search: SearchFields | null;
 }

@@ -2,6 +2,7 @@ import type { Identifier } from '../events/event.model.js';
 import type { AnchorState } from '../features/anchor-state.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
+import type { SearchedTrait } from '../profiles/search-field.model.js';
 import { mergeTraits, type Traits } from '../profiles/traits.model.js';
 import type { Prediction } from '../scoring/prediction.model.js';
 import type { Membership } from './segment.model.js';
@@ -20,6 +21,14 @@ export interface AnchorWork {
   packedTraits: Buffer | null;
   /** The hop of time for which tiles were dropped last. */
   prunedHop: number;
+}
+
+/** A profile as it can be found. */
+export interface IndexedProfile {
+  /** In the order of the fields. */
+  readonly traits: readonly SearchedTrait[];
+  /** `updatedHop` of its last change; -1: not known. */
+  readonly hop: number;
 }
 
 /** An anchor as the database holds it. */
@@ -60,6 +69,8 @@ export interface ProfileWork {
   timer: Timer | null;
   /** False while it has no anchor, and until all segments were evaluated since it has one: some are true of nothing. */
   evaluated: boolean;
+  /** What the index has of it; null: nothing. */
+  indexed: IndexedProfile | null;
   /** Set for an alias, which is in no segment: the profile that it became part of. */
   mergedInto: Uuid | null;
 }
@@ -81,6 +92,7 @@ export function newProfileWork(
     dueAt: Number.POSITIVE_INFINITY,
     timer: null,
     evaluated: false,
+    indexed: null,
     mergedInto: null,
   };
 }

@@ -1,0 +1,61 @@
+import type { Queryable } from '../platform/postgres.js';
+import { UPDATED_FIELD, type SearchField, type SearchFields } from './search-field.model.js';
+
+/** A field that can be asked for, once every profile is in the index by it. */
+export interface StandingField extends SearchField {
+  readonly isReady: boolean;
+}
+
+/** How far the index is built, the newest first. */
+export interface SearchBuild {
+  readonly version: number;
+  readonly profilesTotal: number;
+  readonly profilesDone: number;
+  readonly createdAt: number;
+  /** Null: not yet. */
+  readonly finishedAt: number | null;
+}
+
+/** Reads by what profiles are found; bound to a pool or to a transaction. */
+export class SearchFieldReader {
+  readonly #db: Queryable;
+
+  constructor(db: Queryable) {
+    this.#db = db;
+  }
+
+  /** What the pipeline has to write; null if there is nothing, and nothing to delete either. */
+  async written(): Promise<{ readonly version: number; readonly fields: SearchFields | null }> {
+    const rows = await this.#db.query<SearchField & { retired: boolean; version: number }>(
+      `SELECT id, name, retired, search_version AS version FROM search_fields, installation ORDER BY id`,
+    );
+    const standing = rows.filter(({ retired }) => !retired).map(({ id, name }) => ({ id, name }));
+    const [first] = rows;
+    if (first === undefined) return { version: 0, fields: null };
+    return {
+      version: standing.length === 0 ? 0 : first.version,
+      fields: {
+        traits: standing.filter(({ name }) => name !== UPDATED_FIELD),
+        updatedId: standing.find(({ name }) => name === UPDATED_FIELD)?.id ?? null,
+      },
+    };
+  }
+
+  /** What can be asked for, by name. */
+  async standing(): Promise<Map<string, StandingField>> {
+    const rows = await this.#db.query<StandingField>(
+      `SELECT id, name, since_version <= (SELECT min(search_version) FROM partitions) AS "isReady"
+       FROM search_fields WHERE NOT retired`,
+    );
+    return new Map(rows.map((row) => [row.name, row]));
+  }
+
+  async builds(limit: number): Promise<SearchBuild[]> {
+    return this.#db.query<SearchBuild>(
+      `SELECT version, profiles_total AS "profilesTotal", profiles_done AS "profilesDone", created_at AS "createdAt",
+              finished_at AS "finishedAt"
+       FROM search_builds ORDER BY version DESC LIMIT $1`,
+      [limit],
+    );
+  }
+}
