@@ -34,6 +34,7 @@ import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { modelCommand } from './scoring/model.command.js';
+import { SearchFieldReader } from './profiles/search-field.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { traitsCommand } from './profiles/traits.command.js';
 import { planCommand } from './plans/plan.command.js';
@@ -148,6 +149,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
         looking((app) =>
           use({
             reader: new TraitDefinitionReader(app.db),
+            search: new SearchFieldReader(app.db),
             service: app.engine.services.traits,
             samples: new EventSampleReader(app.db, app.engine.sealer),
             sourceKeys: () => sourceKeys(app),

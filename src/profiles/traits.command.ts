@@ -4,7 +4,8 @@ import type { EventSampleReader } from '../events/event-sample.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { ruleOf, type TraitDefinition } from './trait-definition.model.js';
+import type { SearchFieldReader } from './search-field.reader.js';
+import { isSearchable, ruleOf, type TraitDefinition } from './trait-definition.model.js';
 import type { TraitConflictCounts, TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitDefinitionService } from './trait-definition.service.js';
 import { TraitInference, type InferredTrait } from './trait-inference.js';
@@ -13,6 +14,7 @@ import { CONFLICT_POLICIES, TRAIT_TYPES, type ConflictPolicy, type TraitType } f
 
 export interface TraitsCommandServices {
   readonly reader: Pick<TraitDefinitionReader, 'all' | 'conflicts' | 'changes' | 'deletions'>;
+  readonly search: Pick<SearchFieldReader, 'standing' | 'builds'>;
   readonly service: Pick<TraitDefinitionService, 'setRule' | 'deleteEverywhere'>;
   readonly samples: Pick<EventSampleReader, 'parts'>;
   /** Keys of all sources, by id. */
@@ -38,6 +40,7 @@ interface RuleOptions {
   readonly sources?: readonly string[];
   readonly precedence?: Precedence;
   readonly pii?: 'yes' | 'no';
+  readonly searchable?: 'yes' | 'no';
 }
 
 const DAY_MS = 86_400_000;
@@ -47,8 +50,8 @@ const MAX_POSITIONS = 200_000;
 const MAX_CHANGES = 20;
 
 const HELP = `
-Traits need no definition. One says which of several values is shown, of what type they are, and whether pages may see it;
-files for weft apply say the same. A change takes effect on what was sent before: profiles are folded anew by the worker.
+Traits need no definition. One says which of several values is shown, of what type they are, whether profiles can be found by
+it and whether pages may see it; files for weft apply say the same. A change takes effect on what was sent before: profiles are folded anew by the worker.
 
 Examples:
   weft traits list
@@ -56,6 +59,7 @@ Examples:
   weft traits set age --type number --on-conflict coerce
   weft traits set phone --survivorship source_priority --sources crm,shop
   weft traits set birthday --pii yes
+  weft traits set country --searchable yes
   weft traits delete shoe_size --yes
   weft traits changes
 
@@ -91,6 +95,7 @@ export function traitsCommand(deps: TraitsCommandDeps): Command {
     .addOption(
       new Option('--pii <answer>', 'whether it is personal data, masked without the scope pii').choices(['yes', 'no']),
     )
+    .addOption(new Option('--searchable <yes|no>', 'whether profiles can be found by it').choices(['yes', 'no']))
     .action((name: string, options: RuleOptions) => runCommand(deps, () => set(deps, name, options)));
   command
     .command('delete <name>')
@@ -116,11 +121,20 @@ function parseSources(text: string): string[] {
 }
 
 async function list(deps: TraitsCommandDeps, options: Options): Promise<number> {
-  return deps.withTraits(async ({ reader }) => {
+  return deps.withTraits(async ({ reader, search }) => {
     const [traits, conflicts, deletions] = [await reader.all(), await reader.conflicts(), await reader.deletions()];
+    const [standing, builds] = [await search.standing(), await search.builds(MAX_CHANGES)];
+    const total = Math.max(0, ...builds.map(({ profilesTotal }) => profilesTotal));
+    const done = Math.min(...builds.filter(({ finishedAt }) => finishedAt === null).map((build) => build.profilesDone));
+    const searchableOf = (trait: TraitDefinition): string => {
+      if (!isSearchable(trait)) return '';
+      return standing.get(trait.name)?.isReady === true ? 'yes' : `${String(done)} of ${String(total)} profiles`;
+    };
     if (options.json === true) {
       const items = traits.map((trait) => ({
         ...trait,
+        searchable: isSearchable(trait),
+        isIndexed: standing.get(trait.name)?.isReady ?? false,
         rule: ruleOf(trait),
         conflicts: conflicts.get(trait.name) ?? null,
         deletedAt: deletions.get(trait.name) ?? null,
@@ -129,16 +143,15 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
     } else if (traits.length === 0) {
       deps.stdout.write('No trait is defined; weft traits infer drafts definitions of what was sent.\n');
     } else {
-      const rows = traits.map((trait) => rowOf(trait, conflicts.get(trait.name)));
-      deps.stdout.write(
-        textTable([['name', 'type', 'on conflict', 'survivorship', 'edge', 'pii', 'other types'], ...rows]),
-      );
+      const rows = traits.map((trait) => rowOf(trait, searchableOf(trait), conflicts.get(trait.name)));
+      const head = ['name', 'type', 'on conflict', 'survivorship', 'searchable', 'edge', 'pii', 'other types'];
+      deps.stdout.write(textTable([head, ...rows]));
     }
     return EXIT_CODES.ok;
   });
 }
 
-function rowOf(trait: TraitDefinition, conflicts: TraitConflictCounts | undefined): string[] {
+function rowOf(trait: TraitDefinition, searchable: string, conflicts: TraitConflictCounts | undefined): string[] {
   const { type, onConflict, survivorship, sourcePriority } = ruleOf(trait);
   const priority = survivorship === 'source_priority' ? ` ${sourcePriority.join(',')}` : '';
   const counts =
@@ -150,6 +163,7 @@ function rowOf(trait: TraitDefinition, conflicts: TraitConflictCounts | undefine
     type ?? 'any',
     type === null ? '' : onConflict,
     `${survivorship}${priority}`,
+    searchable,
     trait.edge ? 'yes' : '',
     trait.pii === true ? 'yes' : '',
     counts,
@@ -206,7 +220,7 @@ function countsOf(counts: InferredTrait['counts']): string {
 }
 
 async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions): Promise<number> {
-  const { type, onConflict, survivorship, sources, precedence, pii } = options;
+  const { type, onConflict, survivorship, sources, precedence, pii, searchable } = options;
   if ((survivorship === 'source_priority') !== (sources !== undefined)) {
     throw new WeftError('BAD_REQUEST', '--sources goes with --survivorship source_priority', {
       where: '--sources',
@@ -221,7 +235,10 @@ async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions):
       ...(survivorship === undefined ? {} : { survivorship, sourcePriority: sources ?? [] }),
       ...(precedence === undefined ? {} : { precedence }),
     });
-    const { added, changed } = await service.setRule(name, change, pii === undefined ? undefined : pii === 'yes');
+    const { added, changed } = await service.setRule(name, change, {
+      ...(pii === undefined ? {} : { pii: pii === 'yes' }),
+      ...(searchable === undefined ? {} : { searchable: searchable === 'yes' }),
+    });
     deps.stdout.write(added.length + changed.length === 0 ? 'Nothing to change.\n' : 'Changed.\n');
     return EXIT_CODES.ok;
   });

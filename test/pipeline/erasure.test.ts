@@ -70,6 +70,9 @@ describe('a person who is erased', () => {
       aFeature('views', { events: ['view'], windowMs: HOUR_MS }),
       aFeature('last_page', { aggregate: 'last', events: ['view'], value: 'properties.page', type: 'string' }),
     ]);
+    await created.engine.services.traits.apply(
+      ['name', 'phone', 'mail'].map((name) => ({ name, description: '', edge: false, searchable: true })),
+    );
     await created.defineSegment('keen', 'count("view", "1h") >= 1');
     await created.defineSegment('no_cart', '!performed("cart")');
     await created.drain();
@@ -166,6 +169,7 @@ describe('a person who is erased', () => {
     const places = new Set(before.filter(({ text }) => SECRETS.includes(text)).map(({ place }) => place));
     expect(places).not.toContain('public.event_log');
     expect(places).toContain('public.dead_letters');
+    expect(places).toContain('public.profile_search');
     expect(inStore()).not.toEqual([]);
 
     const { receipt, profileId } = await erase();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventSampleReader } from '../../src/events/event-sample.reader.js';
 import { parseTraits } from '../../src/profiles/parse-traits.js';
+import { SearchFieldReader } from '../../src/profiles/search-field.reader.js';
 import { TraitDefinitionReader } from '../../src/profiles/trait-definition.reader.js';
 import { traitsCommand } from '../../src/profiles/traits.command.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
@@ -30,6 +31,7 @@ function run(...args: string[]): Promise<CommandOutcome> {
         withTraits: (use) =>
           use({
             reader: new TraitDefinitionReader(db),
+            search: new SearchFieldReader(db),
             service: engine.services.traits,
             samples: new EventSampleReader(db, engine.sealer),
             sourceKeys: async () => new Map((await engine.definitions.current()).sourceKeys),
@@ -62,6 +64,15 @@ describe('weft traits', () => {
     const { stdout } = await run('list');
     expect(stdout).toMatch(/age +number +refuse +source_priority crm,web +0 kept, 0 coerced, 1 refused/);
     expect(await run('set', 'age', '--sources', 'crm')).toMatchObject({ code: 2 });
+  });
+
+  it('makes a trait searchable, and tells how far the index is', async () => {
+    expect(await run('set', 'age', '--searchable', 'yes')).toMatchObject({ code: 0, stdout: 'Changed.\n' });
+    expect((await run('list')).stdout).toMatch(/age .* 0 of 40 profiles/);
+    await world.drain();
+    expect((await run('list')).stdout).toMatch(/age .* crm,web +yes/);
+    expect(await run('set', 'age', '--searchable', 'no')).toMatchObject({ code: 0 });
+    expect((await run('list')).stdout).not.toContain('yes');
   });
 
   it('deletes a trait of everybody, and tells when that is done', async () => {

@@ -12,7 +12,7 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
-import { ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import { isSearchable, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
 import {
   PRECEDENCES,
   SURVIVORSHIPS,
@@ -149,6 +149,13 @@ export class TraitResolver {
   @FieldResolver(() => TraitRuleType, { description: 'How its values are taken in.' })
   rule(@Root() trait: TraitDefinition): TraitRule {
     return ruleOf(trait);
+  }
+
+  @FieldResolver(() => Boolean, {
+    description: 'Whether profiles can be found by it, which keeps its values in an index in plain text.',
+  })
+  searchable(@Root() trait: TraitDefinition): boolean {
+    return isSearchable(trait);
   }
 
   @FieldResolver(() => TraitConflicts, { description: 'Values that were of another type.' })
