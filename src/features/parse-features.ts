@@ -3,7 +3,7 @@ import { isKey } from '../platform/key.js';
 import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { compileWhere } from './compile-where.js';
-import { durationMs, durationText, nearDuration } from './duration.model.js';
+import { durationMs, durationText, nearDuration } from '../platform/duration.js';
 import {
   AGGREGATES,
   type Aggregate,

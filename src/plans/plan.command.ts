@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { VIOLATION_RULES, type ViolationRule } from '../events/plan-violation.model.js';
-import { durationMs } from '../features/duration.model.js';
+import { durationMs } from '../platform/duration.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';

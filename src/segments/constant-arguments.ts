@@ -1,5 +1,5 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
-import { durationMs, durationText, nearDuration } from '../features/duration.model.js';
+import { durationMs, durationText, nearDuration } from '../platform/duration.js';
 import { MAX_WINDOW_MS, MIN_WINDOW_MS } from '../features/stream.model.js';
 import type { CheckContext } from './check-context.js';
 

@@ -1,4 +1,4 @@
-import { nearDuration } from '../features/duration.model.js';
+import { nearDuration } from '../platform/duration.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Expression, ExpressionType } from './segment-expression.model.js';
 

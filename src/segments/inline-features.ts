@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { durationText } from '../features/duration.model.js';
+import { durationText } from '../platform/duration.js';
 import type { Aggregate, FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import type { FeatureReference } from './segment-expression.model.js';
 

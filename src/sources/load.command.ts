@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-import { durationMs } from '../features/duration.model.js';
+import { durationMs } from '../platform/duration.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { unreadableFile } from '../platform/file-errors.js';

@@ -1,4 +1,4 @@
-import { durationMs } from '../../features/duration.model.js';
+import { durationMs } from '../../platform/duration.js';
 import { WeftError } from '../../platform/errors.js';
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { durationMs } from '../../features/duration.model.js';
+import { durationMs } from '../../platform/duration.js';
 import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';

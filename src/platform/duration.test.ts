@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { durationMs, durationText, nearDuration, MAX_DURATION_MS } from './duration.model.js';
+import { durationMs, durationText, nearDuration, MAX_DURATION_MS } from './duration.js';
 
 describe('durations', () => {
   it.each([
