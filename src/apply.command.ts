@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { DefinitionApplier, DefinitionPlan } from './definition-applier.js';
 import { readDefinitionFiles } from './definition-files.js';
+import type { IdentityRulesChange } from './identity/identity-rules.service.js';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { warningText } from './platform/warning.js';
@@ -20,20 +21,21 @@ interface ApplyOptions {
 }
 
 const HELP = `
-A file defines features (views, services), segments, traits, or several of these; of a folder, the YAML files in it that do are taken.
+A file defines features (views, services), segments, traits, rules of who is who (identity), or several of these; of a folder, the YAML files in it that do are taken.
 Everything is checked before anything is written: errors stop it, names that nobody has sent so far are warned of. What the files say already is left alone, so that applying twice
-changes nothing. New features see all of history: it is folded in by the worker, meanwhile segments that read them wait.
+changes nothing. Rules of who is who hold for what is accepted from then on. New features see all of history: it is folded in by the worker, meanwhile segments that read them wait.
 
 Examples:
   weft apply features.yaml segments.yaml --dry-run
   weft apply definitions/ --prune --yes
+  weft apply identity.yaml --dry-run
 
 Exit codes: 0 done or nothing to do, 1 failed or declined, 2 wrong use or definitions.`;
 
 /** `weft apply <file or folder>...`. */
 export function applyCommand(deps: ApplyCommandDeps): Command {
   return new Command('apply')
-    .description('apply definitions of features, segments and traits')
+    .description('apply definitions of features, segments, traits and rules of who is who')
     .argument('<file or folder...>', 'YAML files, or folders that hold them')
     .option('--dry-run', 'show what would change and change nothing')
     .option('-y, --yes', 'do not ask')
@@ -74,7 +76,7 @@ async function confirmed({ confirm }: ApplyCommandDeps): Promise<boolean> {
 
 /** The plan as lines for people. */
 export function describePlan(plan: DefinitionPlan): string {
-  const { features, segments, traits, newStreams, isEmpty, defined } = plan;
+  const { features, segments, traits, identity, newStreams, isEmpty, defined } = plan;
   if (isEmpty) {
     const counts = [
       ...(defined.features === null
@@ -87,6 +89,7 @@ export function describePlan(plan: DefinitionPlan): string {
           ]),
       ...(defined.segments === null ? [] : [counted(defined.segments, 'segment')]),
       ...(defined.traits === null ? [] : [counted(defined.traits, 'trait')]),
+      ...(defined.identity === null ? [] : ['rules of who is who']),
     ];
     return `Nothing to change: ${listed(counts)} as defined already.\n`;
   }
@@ -99,6 +102,7 @@ export function describePlan(plan: DefinitionPlan): string {
       ? []
       : section('Segments', segments.added, segments.changed, segments.archived, unchangedSegments)),
     ...(traits === null ? [] : section('Traits', traits.added, traits.changed, traits.removed, unchangedTraits)),
+    ...(identity === null ? [] : identityLines(identity)),
     ...(segments === null || segments.activated.length === 0
       ? []
       : [`To be activated: ${segments.activated.join(', ')}.`]),
@@ -128,6 +132,15 @@ function section(
     ...added.map((name) => `  + ${name}`),
     ...changed.map((name) => `  ~ ${name}`),
     ...removed.map((name) => `  - ${name}`),
+  ];
+}
+
+function identityLines({ changes, current }: IdentityRulesChange): string[] {
+  const { version } = current.rules;
+  if (changes.length === 0) return [`Rules of who is who: unchanged (version ${String(version)})`];
+  return [
+    `Rules of who is who: version ${String(version)} to ${String(version + 1)}, for what is accepted from then on`,
+    ...changes.map((line) => `  ${line}`),
   ];
 }
 
@@ -161,7 +174,7 @@ function counted({ length }: { readonly length: number }, what: string): string 
 }
 
 function toJson(plan: DefinitionPlan, applied: boolean): unknown {
-  const { features, segments, traits, newStreams, warnings } = plan;
+  const { features, segments, traits, identity, newStreams, warnings } = plan;
   const { unchangedFeatures, unchangedSegments, unchangedTraits } = unchangedOf(plan);
   return {
     applied,
@@ -185,6 +198,7 @@ function toJson(plan: DefinitionPlan, applied: boolean): unknown {
             activated: segments.activated,
           },
     traits: traits === null ? null : { ...traits, unchanged: unchangedTraits },
+    identity: identity === null ? null : { version: identity.current.rules.version, changes: identity.changes },
     newStreams,
     warnings,
   };

@@ -8,7 +8,6 @@ import type { EventAcceptor } from './events/accept.model.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
-import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
 import { SourceActivityReader } from './sources/source-activity.reader.js';
 import type { SourcesCommandServices } from './sources/sources.command.js';
 import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
@@ -69,7 +68,7 @@ export function trainingSets({ db, clock, engine }: App): TrainingSetService {
     db,
     clock,
     policy: engine.policy,
-    identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
+    identity: new IdentityHistoryReader({ rules: engine.policy.rules, events }),
     events,
   });
 }

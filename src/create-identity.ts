@@ -29,7 +29,8 @@ interface IdentityDependencies {
   readonly db: Database;
   readonly clock: Clock;
   readonly policy: IdentifierPolicy;
-  readonly rules: IdentityRules;
+  /** Those in force, as far as this process knows. */
+  readonly rules: () => IdentityRules;
   readonly partitions: number;
   readonly anchors: AnchorStateStore;
   readonly timers: TimerStore;
@@ -41,7 +42,8 @@ interface IdentityDependencies {
 
 /** How identities are resolved, live and anew, and what decides on them. */
 export interface IdentityParts {
-  readonly resolving: Pick<IdentityRevisionOptions, 'store' | 'links' | 'rules' | 'partitions' | 'newId'>;
+  readonly resolving: Pick<IdentityRevisionOptions, 'store' | 'links' | 'partitions' | 'newId'>;
+  readonly rules: () => IdentityRules;
   readonly revision: IdentityRevisionStep;
   readonly decider: RevisionDecider;
   readonly revisions: IdentityRevisionStore;
@@ -50,7 +52,7 @@ export interface IdentityParts {
 
 export function createIdentity(options: IdentityDependencies): IdentityParts {
   const { db, clock, policy, rules, partitions, anchors, timers, onRequested, sleep } = options;
-  const resolving = { store: new IdentityStore(), links: new IdentityLinkStore(), rules, partitions, newId };
+  const resolving = { store: new IdentityStore(), links: new IdentityLinkStore(), partitions, newId };
   const revision = new IdentityRevisionStep({ ...resolving, retractions: new IdentityRetractionStore() });
   const decisions = new IdentityDecisionReader();
   const decider = new RevisionDecider({ reader: decisions, policy, rules, newId });
@@ -58,6 +60,7 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
   const service = new IdentityRevisionService({ db, clock, revisions, decider, onRequested, sleep });
   return {
     resolving,
+    rules,
     revision,
     decider,
     revisions,
@@ -66,7 +69,6 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
       previews: new IdentityPreviews({
         db,
         clock,
-        rules,
         decider,
         identity: revision,
         revisions: service,

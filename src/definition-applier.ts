@@ -4,6 +4,7 @@ import type { FeatureDefinition, FeatureType, FeatureView } from './features/fea
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
+import type { IdentityRulesChange } from './identity/identity-rules.service.js';
 import type { Database } from './platform/postgres.js';
 import type { TraitPlan } from './profiles/trait-definition.model.js';
 import type { Warning } from './platform/warning.js';
@@ -14,6 +15,7 @@ export interface DefinitionPlan {
   readonly features: ApplyPlan | null;
   readonly segments: SegmentPlan | null;
   readonly traits: TraitPlan | null;
+  readonly identity: IdentityRulesChange | null;
   /** Streams that history has to be folded into, before features and segments that read them are complete. */
   readonly newStreams: number;
   /** Names in the files that nothing has sent so far. */
@@ -25,15 +27,18 @@ export interface DefinitionPlan {
   readonly prune: boolean;
 }
 
-/** Applies files of features, segments and traits together: all is checked before anything is written. */
+/** Applies files of features, segments, traits and rules of identity together: all is checked before anything is written. */
 export class DefinitionApplier {
   readonly #db: Database;
   readonly #services: DefinitionServices;
   readonly #segmentFiles: SegmentFileService;
+  readonly #by: string;
 
-  constructor(db: Database, services: DefinitionServices) {
+  /** @param by who applies them, for people */
+  constructor(db: Database, services: DefinitionServices, by = 'command line') {
     this.#db = db;
     this.#services = services;
+    this.#by = by;
     this.#segmentFiles = new SegmentFileService(db, services.segments);
   }
 
@@ -66,14 +71,19 @@ export class DefinitionApplier {
     const traits =
       defined.traits === null ? null : await this.#services.traits.apply(defined.traits, { dryRun: true, prune });
     const marks = traits === null ? 0 : traits.added.length + traits.changed.length + traits.removed.length;
+    const identity =
+      defined.identity === null
+        ? null
+        : await this.#services.identityRules.apply(defined.identity.rules, { by: this.#by, isDryRun: true });
     const left = typesOf(after);
     return {
       features,
       segments: defined.segments === null ? null : segments,
       traits,
+      identity,
       newStreams: streams.filter((stream) => !known.has(stream.key)).length,
-      warnings: [...(features?.warnings ?? []), ...segments.warnings],
-      isEmpty: changes + segments.steps.length + marks === 0,
+      warnings: [...(features?.warnings ?? []), ...segments.warnings, ...(defined.identity?.warnings ?? [])],
+      isEmpty: changes + segments.steps.length + marks + (identity?.changes.length ?? 0) === 0,
       defined,
       heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
       prune,
@@ -81,11 +91,12 @@ export class DefinitionApplier {
   }
 
   /**
-   * Features are applied at once, then segments one after the other; features that a segment read until then go last.
+   * Rules of identity are applied first, then features at once, then segments one after the other; features that a segment read until then go last.
    * What is done when one step fails stays done; applying the same files again goes on from there.
    */
   async apply({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
-    const { features } = this.#services;
+    const { features, identityRules } = this.#services;
+    if (defined.identity !== null) await identityRules.apply(defined.identity.rules, { by: this.#by, isDryRun: false });
     if (defined.features !== null) {
       if (heldFeatures.length === 0) await features.apply(defined.features, { prune });
       else await features.apply(await this.#withHeld(defined.features, heldFeatures));

@@ -4,6 +4,8 @@ import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
+import type { IdentityRules } from './identity/identity-rules.model.js';
+import { IdentityRulesService } from './identity/identity-rules.service.js';
 import type { Clock } from './platform/clock.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
@@ -21,9 +23,15 @@ export interface DefinitionServices {
   readonly segments: SegmentService;
   readonly models: ModelService;
   readonly traits: TraitDefinitionService;
+  readonly identityRules: IdentityRulesService;
 }
 
-export function createDefinitionServices(db: Database, clock: Clock): DefinitionServices {
+/** @param onRules told of rules of identity that were applied here */
+export function createDefinitionServices(
+  db: Database,
+  clock: Clock,
+  onRules: (rules: IdentityRules) => void = () => undefined,
+): DefinitionServices {
   const store = new FeatureStore();
   const definedFeatures = async (tx: Transaction) =>
     (await new FeatureReader(tx).views()).flatMap((view) => view.features);
@@ -49,7 +57,8 @@ export function createDefinitionServices(db: Database, clock: Clock): Definition
     changed,
   });
   const models = new ModelService({ db, clock, catalog: featureCatalog, uses: (tx) => segments.modelUses(tx) });
-  return { features, segments, models, traits: new TraitDefinitionService(db, clock) };
+  const identityRules = new IdentityRulesService({ db, clock, onApplied: onRules });
+  return { features, segments, models, traits: new TraitDefinitionService(db, clock), identityRules };
 }
 
 /** Names of the features that active models read, each with a model that does. */

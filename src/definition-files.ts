@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { FeatureDefinitions } from './features/feature.service.js';
 import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js';
+import { IDENTITY_FILE_FIELDS, parseIdentityRules, type ParsedIdentityRules } from './identity/parse-identity-rules.js';
 import { WeftError } from './platform/errors.js';
 import { YamlFile } from './platform/yaml-file.js';
 import { parseTraits, TRAIT_FILE_FIELDS } from './profiles/parse-traits.js';
@@ -22,6 +23,7 @@ export interface DefinedInFiles {
   readonly features: FeatureDefinitions | null;
   readonly segments: readonly SegmentDefinition[] | null;
   readonly traits: readonly TraitDefinition[] | null;
+  readonly identity: ParsedIdentityRules | null;
 }
 
 /** Files of definitions, and those in a named folder that are none. */
@@ -62,22 +64,31 @@ export async function readDefinitionFiles(paths: readonly string[]): Promise<Fou
  * @throws WeftError DEFINITION_INVALID with every problem of the first file that has one
  */
 export function parseDefinitionFiles(files: readonly DefinitionText[], standing: Iterable<string>): DefinedInFiles {
-  const featureFiles = files.filter((file) => kindsOf(file).includes('features'));
-  const segmentFiles = files.filter((file) => kindsOf(file).includes('segments'));
-  const traitFiles = files.filter((file) => kindsOf(file).includes('traits'));
+  const filesOf = (kind: Kind): readonly DefinitionText[] => files.filter((file) => kindsOf(file).includes(kind));
+  const featureFiles = filesOf('features');
+  const segmentFiles = filesOf('segments');
+  const traitFiles = filesOf('traits');
   const elsewhere = new Set([...standing, ...featureFiles.flatMap((file) => featureNamesIn(file))]);
   const parsed = featureFiles.map((file) => ({
     file,
-    ...parseFeatures(file.text, file.name, elsewhere, [...SEGMENT_FILE_FIELDS, ...TRAIT_FILE_FIELDS]),
+    ...parseFeatures(file.text, file.name, elsewhere, fieldsBut('features')),
   }));
   const segments = segmentFiles.map((file) => ({
     file,
-    segments: parseSegments(file.text, file.name, [...FEATURE_FILE_FIELDS, ...TRAIT_FILE_FIELDS]),
+    segments: parseSegments(file.text, file.name, fieldsBut('segments')),
   }));
   const traits = traitFiles.map((file) => ({
     file,
-    traits: parseTraits(file.text, file.name, [...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS]),
+    traits: parseTraits(file.text, file.name, fieldsBut('traits')),
   }));
+  const rules = filesOf('identity').map((file) => ({
+    file,
+    rules: parseIdentityRules(file.text, file.name, fieldsBut('identity')),
+  }));
+  checkUnique(
+    'identity',
+    rules.map((each) => [each.file.name, ['']]),
+  );
   checkUnique(
     'view',
     parsed.map(({ file, views }) => [file.name, views.map((view) => view.name)]),
@@ -102,22 +113,31 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     features: featureFiles.length === 0 ? null : features,
     segments: segmentFiles.length === 0 ? null : segments.flatMap((file) => file.segments),
     traits: traitFiles.length === 0 ? null : traits.flatMap((file) => file.traits),
+    identity: rules[0]?.rules ?? null,
   };
 }
 
-type Kind = 'features' | 'segments' | 'traits';
+/** Fields at the top of a file, by what they define. */
+const TOP_FIELDS = {
+  features: FEATURE_FILE_FIELDS,
+  segments: SEGMENT_FILE_FIELDS,
+  traits: TRAIT_FILE_FIELDS,
+  identity: IDENTITY_FILE_FIELDS,
+} as const;
+type Kind = keyof typeof TOP_FIELDS;
+const KINDS = Object.keys(TOP_FIELDS) as Kind[];
 
-/** By the fields at its top; a file may be of both kinds. */
+function fieldsBut(kind: Kind): string[] {
+  return KINDS.filter((other) => other !== kind).flatMap((other) => TOP_FIELDS[other]);
+}
+
+/** By the fields at its top; a file may be of several kinds. */
 function kindsOf({ name, text }: DefinitionText): Kind[] {
   const file = new YamlFile(text, name);
   file.throwProblems();
   const root = file.toJs();
   const fields = typeof root === 'object' && root !== null ? Object.keys(root) : [];
-  const kinds: Kind[] = [];
-  if (fields.some((field) => FEATURE_FILE_FIELDS.includes(field))) kinds.push('features');
-  if (fields.some((field) => SEGMENT_FILE_FIELDS.includes(field))) kinds.push('segments');
-  if (fields.some((field) => TRAIT_FILE_FIELDS.includes(field))) kinds.push('traits');
-  return kinds;
+  return KINDS.filter((kind) => fields.some((field) => TOP_FIELDS[kind].includes(field)));
 }
 
 /** Names of the features that a file seems to define; whether it does so rightly is told when it is parsed. */
@@ -141,7 +161,7 @@ function checkUnique(what: string, names: readonly (readonly [file: string, name
     for (const name of defined) {
       const other = fileOf.get(name);
       if (other !== undefined) {
-        throw new WeftError('DEFINITION_INVALID', `${what} ${name} is defined in ${other} and in ${file}`, {
+        throw new WeftError('DEFINITION_INVALID', `${`${what} ${name}`.trim()} is defined in ${other} and in ${file}`, {
           where: file,
           hint: 'define it once',
         });
@@ -169,6 +189,6 @@ async function found<T>(path: string, reading: Promise<T>): Promise<T> {
 function definesNothing(path: string): WeftError {
   return new WeftError('DEFINITION_INVALID', 'nothing is defined there', {
     where: path,
-    hint: `a file of definitions has ${[...FEATURE_FILE_FIELDS, ...SEGMENT_FILE_FIELDS, ...TRAIT_FILE_FIELDS].join(', ')} at its top`,
+    hint: `a file of definitions has ${KINDS.flatMap((kind) => TOP_FIELDS[kind]).join(', ')} at its top`,
   });
 }

@@ -2,6 +2,8 @@ import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
+import type { IdentityRules } from './identity/identity-rules.model.js';
+import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
@@ -47,11 +49,14 @@ export interface LoadedDefinitions extends Definitions {
 export class DefinitionsLoader {
   readonly #db: Database;
   readonly #scorer: Scorer;
+  readonly #onRules: (rules: IdentityRules) => void;
   #loaded: Promise<LoadedDefinitions> | null = null;
 
-  constructor(db: Database, scorer: Scorer) {
+  /** @param onRules told of the rules of identity with each load, before anybody works with them */
+  constructor(db: Database, scorer: Scorer, onRules: (rules: IdentityRules) => void = () => undefined) {
     this.#db = db;
     this.#scorer = scorer;
+    this.#onRules = onRules;
   }
 
   async current(): Promise<LoadedDefinitions> {
@@ -76,6 +81,7 @@ export class DefinitionsLoader {
 
   async #load(): Promise<LoadedDefinitions> {
     const rows = await this.#db.transaction(readRows, { isolation: 'REPEATABLE READ', readOnly: true });
+    this.#onRules(rows.identityRules);
     const served = await this.#scorer.reload(rows.models);
     const defined = rows.views.flatMap((view) => view.features);
     const types = new Map(defined.map((feature) => [feature.name, feature.type]));
@@ -101,6 +107,7 @@ export class DefinitionsLoader {
     return {
       version: rows.version,
       hasIdentityLinks: rows.hasIdentityLinks,
+      identityRules: rows.identityRules,
       features,
       models,
       segments: indexSegments(compiled, models, isReady),
@@ -137,6 +144,7 @@ async function readRows(tx: Transaction) {
   return {
     version: installation?.version ?? 0,
     hasIdentityLinks: installation?.hasIdentityLinks ?? false,
+    identityRules: (await new IdentityRulesReader(tx).current()).rules,
     traitRulesVersion: installation?.traitRulesVersion ?? 0,
     sources: new Map(sources.map((source) => [source.key, source.id])),
     views: await features.views(),

@@ -5,7 +5,7 @@ import { createDefinitionServices, type DefinitionServices } from './definition-
 import { createIdentity, type IdentityParts, type IdentityServices } from './create-identity.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
-import { AcceptService, type AcceptObserver } from './events/accept.service.js';
+import { AcceptService, type AcceptDependencies, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventPlans } from './events/event-plan.model.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
@@ -16,7 +16,7 @@ import { RetractionStore } from './events/retraction.store.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
-import { DEFAULT_IDENTITY_RULES } from './identity/identity-rules.model.js';
+import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { IdentityStep } from './identity/identity.step.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -97,7 +97,8 @@ export interface Engine {
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { db, clock, observers, limits = {} } = options;
   const partitions = await partitionCount(db);
-  const policy = new CachedIdentifierPolicy(DEFAULT_IDENTITY_RULES);
+  const { rules } = await new IdentityRulesReader(db).current();
+  const policy = new CachedIdentifierPolicy(rules);
   const erasing = options.erasing ?? NO_ERASING;
   const sealer = erasing.vault ?? NO_SEALER;
   const suppressions = createSuppressions(erasing, { db, policy });
@@ -107,7 +108,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     loadBytes: (digest) => new ModelReader(db).bytes(digest),
     onRun: observers.onRun,
   });
-  const definitions = new DefinitionsLoader(db, scorer);
+  const definitions = new DefinitionsLoader(db, scorer, (inForce) => {
+    policy.use(inForce);
+  });
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
@@ -120,7 +123,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const identity = createIdentity({
     ...stores,
     ...{ db, clock, policy, partitions },
-    rules: DEFAULT_IDENTITY_RULES,
+    rules: () => policy.rules,
     onRequested: () => {
       aside.revisionChore.wake();
       worker.wake();
@@ -147,17 +150,29 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   return {
     log,
     policy,
-    accept: new AcceptService({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
+    accept: createAccept({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
     deadLetters,
     ...aside.services,
     identity: identity.services,
     suppressions,
     sealer,
     definitions,
-    services: createDefinitionServices(db, clock),
+    services: createDefinitionServices(db, clock, (rulesApplied) => {
+      policy.use(rulesApplied);
+    }),
     scorer,
     worker,
   };
+}
+
+/** The way in, whose rules of identity are renewed where the log has others. */
+function createAccept(
+  parts: Omit<AcceptDependencies, 'policy' | 'db'> & { policy: CachedIdentifierPolicy; db: Database },
+): AcceptService {
+  const renewPolicy = async (): Promise<void> => {
+    parts.policy.use((await new IdentityRulesReader(parts.db).current()).rules);
+  };
+  return new AcceptService({ ...parts, renewPolicy });
 }
 
 interface AsideParts extends Stores {
@@ -258,6 +273,7 @@ function createPipeline(
     leases,
     identity: new IdentityStep({
       ...identity.resolving,
+      rules: identity.rules(),
       ...(limits.maxCachedIdentifiers === undefined ? {} : { maxCachedIdentifiers: limits.maxCachedIdentifiers }),
     }),
     workingSet: new WorkingSet(

@@ -30,7 +30,6 @@ import { WorkingSet } from './working-set.js';
 export interface IdentityPreviewParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly rules: IdentityRules;
   readonly decider: RevisionDecider;
   readonly identity: IdentityRevisionStep;
   readonly revisions: Pick<IdentityRevisionService, 'checked'>;
@@ -57,7 +56,7 @@ export class IdentityPreviews implements IdentityPreviewer {
     const { clock, decider, identity } = this.parts;
     const at = Math.max(clock.now(), ...(await readAppliedAt(tx)).values());
     const { resultOf, ...plan } = await decider.decide(tx, revision, at);
-    const who = await identity.resolve(tx, { ...plan, pos: 0, at, revisionId: null });
+    const who = await identity.resolve(tx, { ...plan, rules: definitions.identityRules, pos: 0, at, revisionId: null });
     const workingSet = this.#workingSet();
     const involved = profilesOf(who);
     await workingSet.loadWith(tx, definitions, involved, who.profiles);
@@ -84,7 +83,7 @@ export class IdentityPreviews implements IdentityPreviewer {
       changes: changes
         .filter(({ cause }) => cause.kind === 'merge' || cause.kind === 'unmerge')
         .map(({ profileId, segmentId, kind }) => ({ profileId, segmentId, kind })),
-      brokenLimits: this.#brokenLimits(who, profiles),
+      brokenLimits: brokenLimits(definitions.identityRules, who, profiles),
     };
   }
 
@@ -99,22 +98,26 @@ export class IdentityPreviews implements IdentityPreviewer {
       search: new ProfileSearchStore(),
     });
   }
+}
 
-  /** Those that must-links override: of the values that these join, more than a profile may hold by itself. */
-  #brokenLimits({ links }: IdentityRevision, profiles: readonly PreviewedProfile[]): BrokenLimit[] {
-    const linked = new Set(links.added.filter(({ kind }) => kind === 'must').flatMap(({ a, b }) => [a.id, b.id]));
-    const broken = new Map<string, BrokenLimit>();
-    for (const { identifiers } of profiles) {
-      const namespaces = new Set(identifiers.filter(({ id }) => linked.has(id)).map(({ ns }) => ns));
-      for (const namespace of namespaces) {
-        const count = identifiers.filter(({ ns }) => ns === namespace).length;
-        const rule = ruleOf(this.parts.rules, namespace);
-        if (rule === undefined || count <= rule.limit) continue;
-        broken.set(namespace, { namespace, limit: rule.limit, windowMs: rule.windowMs, count });
-      }
+/** Those that must-links override: of the values that these join, more than a profile may hold by itself. */
+function brokenLimits(
+  rules: IdentityRules,
+  { links }: IdentityRevision,
+  profiles: readonly PreviewedProfile[],
+): BrokenLimit[] {
+  const linked = new Set(links.added.filter(({ kind }) => kind === 'must').flatMap(({ a, b }) => [a.id, b.id]));
+  const broken = new Map<string, BrokenLimit>();
+  for (const { identifiers } of profiles) {
+    const namespaces = new Set(identifiers.filter(({ id }) => linked.has(id)).map(({ ns }) => ns));
+    for (const namespace of namespaces) {
+      const count = identifiers.filter(({ ns }) => ns === namespace).length;
+      const rule = ruleOf(rules, namespace);
+      if (rule === undefined || count <= rule.limit) continue;
+      broken.set(namespace, { namespace, limit: rule.limit, windowMs: rule.windowMs, count });
     }
-    return [...broken.values()];
   }
+  return [...broken.values()];
 }
 
 function changedTraits(before: ReadonlyMap<string, Trait>, after: ReadonlyMap<string, Trait>): PreviewedTrait[] {

@@ -206,7 +206,8 @@ export class Pipeline {
   ): Promise<BatchResult> {
     const { clock, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
-    const input = { ids: [], left, pos, at: acceptedAt, revisionId: null };
+    const rules = definitions.identityRules;
+    const input = { rules, ids: [], left, pos, at: acceptedAt, revisionId: null };
     return this.#transact(definitions, null, async (tx, work) => {
       await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
       await revision.retractions.rewrite(tx, retraction, rewritten);
@@ -232,7 +233,7 @@ export class Pipeline {
     return this.#transact(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
       const { decision, ...task } = await decide(tx);
-      const input = { ...task, pos, at: acceptedAt, revisionId };
+      const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
       await revision.identity.lock(tx, task.ids);
       const who = await revision.identity.resolve(tx, input);
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], cause: 'identity' }, () => [
@@ -312,6 +313,7 @@ export class Pipeline {
     const { db, leases, identity, workingSet, publications, onCommitted } = this.#parts;
     if (!leases.holdsAll || definitions.features !== this.#features) this.forget();
     this.#features = definitions.features;
+    identity.use(definitions.identityRules);
     const work = nothingYet();
     try {
       await db.transaction(async (tx) => {

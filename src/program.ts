@@ -103,7 +103,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     applyCommand({
       ...io,
-      withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services))),
+      withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services, userName()))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, looking, signal }),

@@ -43,7 +43,9 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
     { stop: (started) => started.close() },
   );
-  const definitions = new DefinitionsLoader(db, scorer);
+  const definitions = new DefinitionsLoader(db, scorer, (rules) => {
+    engine.policy.use(rules);
+  });
   const feed = new ChangeFeedReader(db);
   const hub = await lifecycle.start('change hub', () => new ChangeHub({ feed, onError }), {
     stop: (started) => started.close(),
@@ -87,6 +89,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           features: engine.services.features,
           models: app.models,
           traits: app.engine.services.traits,
+          identityRules: app.engine.services.identityRules,
           plans: app.plans,
           limits: requestLimits(app),
         },

@@ -9,6 +9,7 @@ import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
+import type { IdentityRulesService } from '../identity/identity-rules.service.js';
 import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
 import type { IdentityRevisionService } from '../identity/identity-revision.service.js';
 import type { Clock } from '../platform/clock.js';
@@ -85,6 +86,7 @@ export interface WiredServices {
   readonly features: FeatureDefinitionService;
   readonly models: ModelService;
   readonly traits: TraitDefinitionService;
+  readonly identityRules: IdentityRulesService;
   readonly plans: PlanService;
   readonly limits: RequestLimits;
 }

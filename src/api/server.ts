@@ -1,6 +1,5 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { DEFAULT_IDENTITY_RULES } from '../identity/identity-rules.model.js';
 import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
 import { newId } from '../platform/ids.js';
@@ -89,7 +88,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const namespaces = new NamespaceReader({
     db,
     clock,
-    declared: [...DEFAULT_IDENTITY_RULES.namespaces.keys(), ...NETWORK_NAMESPACES],
+    declared: () => [...watch.current.identityRules.namespaces.keys(), ...NETWORK_NAMESPACES],
   });
   const traitDeletion = new TraitDeletionService(wired);
   const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch), namespaces, traitDeletion };

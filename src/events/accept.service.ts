@@ -40,6 +40,8 @@ export interface AcceptObserver {
 export interface AcceptDependencies {
   readonly log: EventLog;
   readonly policy: IdentifierPolicy;
+  /** Brings the policy up to the rules in force; default: they never change. */
+  readonly renewPolicy?: () => Promise<void>;
   readonly deadLetters: DeadLetterStore;
   readonly db: Queryable;
   readonly clock: Clock;
@@ -56,7 +58,16 @@ export class AcceptService implements EventAcceptor, EventChecker {
     this.#names = new SeenNameStore(deps.db);
   }
 
-  async accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]> {
+  accept(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): Promise<AcceptResult[]> {
+    return this.#accept(source, items, options, MAX_RENEWALS);
+  }
+
+  async #accept(
+    source: EventSource,
+    items: readonly IncomingItem[],
+    options: AcceptOptions,
+    renewals: number,
+  ): Promise<AcceptResult[]> {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
     const results = new Array<AcceptResult>(items.length);
     const prepared: PreparedEvent[] = [];
@@ -86,11 +97,20 @@ export class AcceptService implements EventAcceptor, EventChecker {
     const outcomes = await this.deps.log.append(prepared);
     if (outcomes.includes('load_reverted')) throw loadReverted(options.loadId);
     if (outcomes.includes('withheld')) throw withheld();
+    if (outcomes.includes('outdated')) {
+      const outdated = preparedAt.filter((_, i) => outcomes[i] === 'outdated');
+      await this.#acceptAnew(source, items, { ...options, receivedAtMs }, { outdated, results, renewals });
+    }
     let accepted = 0;
     let suppressed = 0;
+    let outdated = 0;
     for (const [i, outcome] of outcomes.entries()) {
       const isNew = outcome === 'appended';
       const index = preparedAt[i] ?? 0;
+      if (outcome === 'outdated') {
+        outdated += 1;
+        continue;
+      }
       if (outcome === 'suppressed') {
         results[index] = { status: 'refused', ...SUPPRESSED };
         this.deps.observer.refused(source, SUPPRESSED.code);
@@ -103,9 +123,11 @@ export class AcceptService implements EventAcceptor, EventChecker {
       results[index] = withDetails === undefined ? result : { ...withDetails, ...result };
     }
     if (accepted > 0) this.deps.observer.accepted(source, accepted);
-    const duplicates = outcomes.length - accepted - suppressed;
+    const duplicates = outcomes.length - accepted - suppressed - outdated;
     if (duplicates > 0) this.deps.observer.duplicates(source, duplicates);
-    this.deps.observer.settled?.({ source, items, results, historical: options.historical });
+    if (renewals === MAX_RENEWALS) {
+      this.deps.observer.settled?.({ source, items, results, historical: options.historical });
+    }
     if (letters.length > 0) await this.#keep(source, letters);
     if (this.#names.hasUnsaved) await this.#saveNames(source);
     return results;
@@ -118,6 +140,29 @@ export class AcceptService implements EventAcceptor, EventChecker {
       const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
       return outcome.ok ? acceptedWith(outcome) : refusedWith(outcome);
     });
+  }
+
+  /** Those whose identifiers were resolved by rules that are not in force any more, resolved by those that are. */
+  async #acceptAnew(
+    source: EventSource,
+    items: readonly IncomingItem[],
+    options: AcceptOptions,
+    { outdated, results, renewals }: Outdated,
+  ): Promise<void> {
+    if (renewals === 0 || this.deps.renewPolicy === undefined) throw rulesChange();
+    await this.deps.renewPolicy();
+    const indexes = [...outdated];
+    const { rawOf } = options;
+    const anew = await this.#accept(
+      source,
+      indexes.flatMap((index) => items[index] ?? []),
+      { ...options, ...(rawOf === undefined ? undefined : { rawOf: (i: number) => rawOf(indexes[i] ?? 0) }) },
+      renewals - 1,
+    );
+    for (const [i, index] of indexes.entries()) {
+      const result = anew[i];
+      if (result !== undefined) results[index] = result;
+    }
   }
 
   #prepare(
@@ -156,7 +201,24 @@ export class AcceptService implements EventAcceptor, EventChecker {
   }
 }
 
+/** Times that one call resolves identifiers anew because rules changed meanwhile. */
+const MAX_RENEWALS = 5;
+const RENEWAL_RETRY_MS = 500;
 const WITHHELD_RETRY_MS = 2_000;
+
+interface Outdated {
+  /** Indexes of the items concerned. */
+  readonly outdated: readonly number[];
+  readonly results: AcceptResult[];
+  readonly renewals: number;
+}
+
+function rulesChange(): WeftError {
+  return new WeftError('UNAVAILABLE', 'the rules of identity are changing', {
+    hint: 'send the same again a little later',
+    retryAfterMs: RENEWAL_RETRY_MS,
+  });
+}
 
 function withheld(): WeftError {
   return new WeftError('UNAVAILABLE', 'an event with the same message id is being taken back', {

@@ -79,9 +79,10 @@ export interface TimelineOptions {
 /**
  * What became of each event of an append, at the index it was handed in. `withheld`: it is the same as one that is being
  * taken back, and so is neither; once that is done, it can be appended. `load_reverted`: it is of a load that is being
- * reverted, or was, and is never appended. `suppressed`: it is of somebody who was erased.
+ * reverted, or was, and is never appended. `suppressed`: it is of somebody who was erased. `outdated`: its identifiers are
+ * those of other rules than are in force; resolved anew, it can be appended.
  */
-export type AppendOutcome = 'appended' | 'duplicate' | 'withheld' | 'load_reverted' | 'suppressed';
+export type AppendOutcome = 'appended' | 'duplicate' | 'withheld' | 'load_reverted' | 'suppressed' | 'outdated';
 
 /**
  * The durable, totally ordered log of accepted events.

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Identifier, IdentifierPolicy, RawIdentifier, ResolvedIdentifiers } from '../events/event.model.js';
 import { hashId } from '../platform/ids.js';
+import { BlockedPatterns } from './blocked-patterns.js';
 import { compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
 
@@ -32,19 +33,36 @@ interface IdentifierPolicyOptions {
  * spare work. Answers may be shared between calls and are frozen where they are.
  */
 export class CachedIdentifierPolicy implements IdentifierPolicy {
-  readonly rulesVersion: number;
-  readonly #rules: IdentityRules;
-  readonly #phones: PhoneParser;
+  #rules: IdentityRules;
+  #phones: PhoneParser;
+  #patterns: BlockedPatterns;
   readonly #cache: LRUCache<string, Entry>;
   /** Up to so many nothing is about to go, so that the order of use need not be kept, which takes longer than to find. */
   readonly #orderedFrom: number;
 
   constructor(rules: IdentityRules, { cacheEntries = 50_000 }: IdentifierPolicyOptions = {}) {
-    this.rulesVersion = rules.version;
     this.#rules = rules;
     this.#phones = new PhoneParser(rules.defaultRegion);
+    this.#patterns = new BlockedPatterns(rules.blockedPatterns);
     this.#cache = new LRUCache({ max: cacheEntries });
     this.#orderedFrom = cacheEntries / 2;
+  }
+
+  get rules(): IdentityRules {
+    return this.#rules;
+  }
+
+  get rulesVersion(): number {
+    return this.#rules.version;
+  }
+
+  /** Puts other rules in force; older ones than those in force are not. */
+  use(rules: IdentityRules): void {
+    if (rules.version <= this.#rules.version) return;
+    this.#rules = rules;
+    this.#phones = new PhoneParser(rules.defaultRegion);
+    this.#patterns = new BlockedPatterns(rules.blockedPatterns);
+    this.#cache.clear();
   }
 
   /** Forgets what it has seen so far. */
@@ -112,13 +130,17 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const rule = ruleOf(this.#rules, ns);
     if (rule === undefined) return dropEntry(ns, 'unknown_namespace');
     // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
-    if (isBlockedValue(raw, this.#rules)) return dropEntry(ns, 'blocked');
-    const { value, reason } = normaliseIdentifier(rule.normaliser, raw, this.#phones);
+    if (this.#isBlocked(ns, raw)) return dropEntry(ns, 'blocked');
+    const { value, reason } = normaliseIdentifier(rule.normaliser, raw, this.#phones, this.#rules.emails);
     if (value === undefined) return dropEntry(ns, reason);
-    if (isBlockedValue(value, this.#rules)) return dropEntry(ns, 'blocked');
+    if (this.#isBlocked(ns, value)) return dropEntry(ns, 'blocked');
     const identifier = Object.freeze({ id: hashId(ns, value), ns, value });
     const alone = Object.freeze({ identifiers: Object.freeze([identifier]), dropped: NONE.dropped });
     return { identifier, priority: rule.priority, alone };
+  }
+
+  #isBlocked(ns: string, value: string): boolean {
+    return isBlockedValue(value, this.#rules) || this.#patterns.block(ns, value);
   }
 }
 

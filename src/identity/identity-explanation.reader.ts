@@ -68,7 +68,7 @@ interface EvidenceRow {
 interface Parts {
   readonly db: Database;
   readonly decisions: IdentityDecisionReader;
-  readonly rules: IdentityRules;
+  readonly rules: () => IdentityRules;
 }
 
 /** Tells why two identifiers stand for one profile, or why not. */
@@ -124,7 +124,7 @@ export class IdentityExplanationReader {
     links: readonly IdentityLink[],
     areConnected: boolean,
   ): Obstacle[] {
-    const { rules } = this.parts;
+    const rules = this.parts.rules();
     const sideOf = (id: Uuid): Uuid | undefined => members.get(id)?.profileId;
     const barring = links.filter(({ kind, a: x, b: y }) => {
       const sides = [sideOf(x.id), sideOf(y.id)];

@@ -34,7 +34,6 @@ export interface IdentityRevisionOptions {
   readonly store: IdentityStore;
   readonly links: IdentityLinkStore;
   readonly retractions: IdentityRetractionStore;
-  readonly rules: IdentityRules;
   readonly partitions: number;
   /** A new id, of a profile or a move, as of `nowMs`. */
   readonly newId: (nowMs: number) => Uuid;
@@ -92,7 +91,8 @@ export class IdentityRevisionStep {
     };
     const anchors = new Set(input.left?.anchorIds);
     const standing = await this.#options.store.loadComponents(tx, input.ids);
-    const evidence = await this.#loadEvidence(tx, standing);
+    const { rules } = input;
+    const evidence = await this.#loadEvidence(tx, rules, standing);
     const links = await this.#linksOf(tx, standing);
     let loaded = standing.map((component): Loaded => {
       const rows = evidence.get(component) ?? [];
@@ -101,9 +101,9 @@ export class IdentityRevisionStep {
     const splits: SplitComponent[] = [];
     for (let round = 0; ; round++) {
       const now = applied(links, found.links);
-      loaded = this.#joined(loaded, now, found);
+      loaded = this.#joined(rules, loaded, now, found);
       splits.length = 0;
-      for (const each of loaded) splits.push(await this.#split(tx, each, now));
+      for (const each of loaded) splits.push(await this.#split(tx, rules, each, now));
       const missing = round === MAX_AMENDMENTS ? [] : (input.amend?.(splits.flatMap(groupsOf)) ?? []);
       if (missing.length === 0) break;
       found.links = { ...found.links, added: [...found.links.added, ...missing] };
@@ -112,7 +112,7 @@ export class IdentityRevisionStep {
       for (const { id, profileId } of component.members.values()) if (anchors.has(id)) found.touched.add(profileId);
       const { parts, vanished } = splits[i] ?? { parts: [], vanished: [] };
       found.contested += parts.filter(({ groups }) => groups === null).length;
-      new Reassignment(component, found, input, this.#options).run(parts, vanished);
+      new Reassignment(component, found, input, { ...this.#options, rules }).run(parts, vanished);
     }
     return found;
   }
@@ -176,8 +176,12 @@ export class IdentityRevisionStep {
     return this.#options.maxReplayRows ?? MAX_REPLAY_ROWS;
   }
 
-  async #loadEvidence(tx: Transaction, components: readonly Component[]): Promise<Map<Component, Evidence[]>> {
-    const { rules, store } = this.#options;
+  async #loadEvidence(
+    tx: Transaction,
+    rules: IdentityRules,
+    components: readonly Component[],
+  ): Promise<Map<Component, Evidence[]>> {
+    const { store } = this.#options;
     return store.loadEvidence(tx, components, { perDay: !mayAllMerge(rules), limit: MAX_SPLIT_ROWS + 1 });
   }
 
@@ -189,7 +193,12 @@ export class IdentityRevisionStep {
   }
 
   /** Those as one that must-links join. */
-  #joined(parts: readonly Loaded[], { mustLinks }: IdentityLinks, found: IdentityRevision): Loaded[] {
+  #joined(
+    rules: IdentityRules,
+    parts: readonly Loaded[],
+    { mustLinks }: IdentityLinks,
+    found: IdentityRevision,
+  ): Loaded[] {
     const partOf = new Map<Uuid, Loaded>();
     for (const part of parts) for (const id of part.component.members.keys()) partOf.set(id, part);
     for (const [a, b] of mustLinks) {
@@ -197,7 +206,7 @@ export class IdentityRevisionStep {
       if (x === undefined || y === undefined || x === y) continue;
       const [into, from] = x.component.members.size >= y.component.members.size ? [x, y] : [y, x];
       for (const member of from.component.members.values()) found.identifiers.add(member);
-      absorb(into.component, from.component, this.#options.rules);
+      absorb(into.component, from.component, rules);
       const evidence = into.evidence === null || from.evidence === null ? null : [...into.evidence, ...from.evidence];
       const joined = { component: into.component, evidence };
       for (const id of joined.component.members.keys()) partOf.set(id, joined);
@@ -206,8 +215,12 @@ export class IdentityRevisionStep {
   }
 
   /** What the component falls into; only who is gone, for one with more evidence than is looked at. */
-  async #split(tx: Transaction, { component, evidence }: Loaded, links: IdentityLinks): Promise<SplitComponent> {
-    const { rules } = this.#options;
+  async #split(
+    tx: Transaction,
+    rules: IdentityRules,
+    { component, evidence }: Loaded,
+    links: IdentityLinks,
+  ): Promise<SplitComponent> {
     if (evidence !== null) {
       return splitComponent({ ...component, evidence, links, rules, maxReplayRows: this.#maxReplayRows });
     }

@@ -4,7 +4,8 @@ import { WeftError } from '../platform/errors.js';
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** How raw values of a namespace are brought to the one form that is compared; see `normalise-identifier.ts`. */
-export type NormaliserName = 'email' | 'phone' | 'handle' | 'id';
+export const NORMALISERS = ['email', 'phone', 'handle', 'id', 'device'] as const;
+export type NormaliserName = (typeof NORMALISERS)[number];
 
 /** What identity resolution knows about one namespace. */
 export interface NamespaceRule {
@@ -19,6 +20,22 @@ export interface NamespaceRule {
   readonly mayMerge: boolean;
 }
 
+/** What one mailbox is called by: addresses that differ in this only are one identifier. */
+export interface EmailRules {
+  /** Of gmail.com, also known as googlemail.com: dots in the mailbox, and what follows a `+`, are left out. */
+  readonly gmail: boolean;
+  /** Domains of whose mailboxes what follows a `+` is left out; lower case. */
+  readonly plusTagDomains: ReadonlySet<string>;
+}
+
+/** Values that stand for nobody, as an RE2 expression that the whole value matches. */
+export interface BlockedPattern {
+  /** Null: in any namespace. */
+  readonly ns: string | null;
+  /** Compared with the value trimmed and in lower case. */
+  readonly pattern: string;
+}
+
 /** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */
 export interface IdentityRules {
   /** 1…32767; stored with each event. Grows with any change of the rules. */
@@ -30,9 +47,30 @@ export interface IdentityRules {
   readonly blockedValues: ReadonlySet<string>;
   /** Mailboxes (the part before the `@`) that no person reads; lower case. */
   readonly blockedMailboxes: ReadonlySet<string>;
+  readonly blockedPatterns: readonly BlockedPattern[];
+  readonly emails: EmailRules;
   /** ISO 3166-1 alpha-2 code for phone numbers without a country code; null: such numbers are malformed. */
   readonly defaultRegion: string | null;
 }
+
+/** The rules without the version that they get when they are applied. */
+export type IdentityRuleSet = Omit<IdentityRules, 'version'>;
+
+export const IDENTITY_RULE_LIMITS = {
+  maxNamespaces: 200,
+  maxPriority: 1_000,
+  /** Of values of one namespace that a profile may hold. */
+  maxLimit: 1_000,
+  /** Of blocked values, and of blocked mailboxes, beyond the built-in ones. */
+  maxBlocked: 2_000,
+  maxPatterns: 50,
+  maxPatternLength: 200,
+  /** Of domains whose plus tags are left out. */
+  maxDomains: 200,
+  maxTextLength: 256,
+  /** As many as the log can tell apart. */
+  maxVersion: 32_767,
+} as const;
 
 /** Two different values of a unique namespace never stand for one profile. */
 export function isUnique(rule: NamespaceRule): boolean {
@@ -89,9 +127,14 @@ export function withinLimits(
  * characters, such as full-width ones, do not matter.
  */
 export function isBlockedValue(value: string, rules: IdentityRules): boolean {
-  const seen = ASCII.test(value) ? value : value.normalize('NFKC').replace(INVISIBLE, '');
-  const folded = seen.trim().toLowerCase();
+  const folded = foldedValue(value);
   return rules.blockedValues.has(folded) || isZeros(folded) || isBlockedAddress(folded, rules);
+}
+
+/** The form of a value in which blocked ones are told. */
+export function foldedValue(value: string): string {
+  const seen = ASCII.test(value) ? value : value.normalize('NFKC').replace(INVISIBLE, '');
+  return seen.trim().toLowerCase();
 }
 
 const ASCII = /^[ -~]*$/;
@@ -122,7 +165,7 @@ function isBlockedAddress(folded: string, rules: IdentityRules): boolean {
  * @throws WeftError DEFINITION_INVALID naming the namespace and field at fault
  */
 export function checkIdentityRules(rules: IdentityRules): IdentityRules {
-  if (!Number.isInteger(rules.version) || rules.version < 1 || rules.version > 32_767) {
+  if (!Number.isInteger(rules.version) || rules.version < 1 || rules.version > IDENTITY_RULE_LIMITS.maxVersion) {
     throw invalid('version', 'must be an integer from 1 to 32767');
   }
   for (const [ns, rule] of [...rules.namespaces, ['fallback', rules.fallback] as const]) {
@@ -206,5 +249,7 @@ export const DEFAULT_IDENTITY_RULES: IdentityRules = checkIdentityRules({
   fallback: { priority: 50, limit: 5, windowMs: null, normaliser: 'id', mayMerge: true },
   blockedValues: new Set(BLOCKED_VALUES),
   blockedMailboxes: new Set(BLOCKED_MAILBOXES),
+  blockedPatterns: [],
+  emails: { gmail: false, plusTagDomains: new Set() },
   defaultRegion: null,
 });

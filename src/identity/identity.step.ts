@@ -29,6 +29,7 @@ import { MAX_REPLAY_ROWS } from './resolve-component.js';
 export interface IdentityStepOptions {
   readonly store: IdentityStore;
   readonly links: IdentityLinkStore;
+  /** Until others are put in their place. */
   readonly rules: IdentityRules;
   readonly partitions: number;
   /** A new id, of a profile or a move, for an event accepted at `nowMs`. */
@@ -71,10 +72,19 @@ const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
 export class IdentityStep {
   readonly #options: IdentityStepOptions;
   readonly #cache: ComponentCache;
+  #rules: IdentityRules;
 
   constructor(options: IdentityStepOptions) {
     this.#options = options;
+    this.#rules = options.rules;
     this.#cache = new ComponentCache(options.maxCachedIdentifiers ?? DEFAULT_MAX_CACHED_IDENTIFIERS);
+  }
+
+  /** Resolves by these rules from now on; to be called between batches. */
+  use(rules: IdentityRules): void {
+    if (rules.version === this.#rules.version) return;
+    this.#rules = rules;
+    this.forget();
   }
 
   forget(): void {
@@ -187,7 +197,8 @@ export class IdentityStep {
   }
 
   async #loadEvidence(tx: Transaction, events: readonly LoggedEvent[], links: LinkIndex | null): Promise<void> {
-    const { rules, store } = this.#options;
+    const { store } = this.#options;
+    const rules = this.#rules;
     const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules, links);
     const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
     const options = { perDay: !mayAllMerge(rules), limit: this.#maxReplayRows + 1 };
@@ -214,7 +225,7 @@ export class IdentityStep {
     const assignment = assignProfiles({
       groups: groups.map((group) => group.map((id) => placed(memberOf(component, id)))),
       foundedBy: (id) => memberOf(component, id).founded ?? undefined,
-      rules: this.#options.rules,
+      rules: this.#rules,
       pos: event.pos,
       newProfileId: () => this.#options.newId(event.acceptedAt),
     });
@@ -234,7 +245,7 @@ export class IdentityStep {
     event: LoggedEvent,
     grown: boolean,
   ): readonly (readonly Uuid[])[] {
-    const { rules } = this.#options;
+    const rules = this.#rules;
     const hasCannotLinks = component.links.cannotLinks.length > 0;
     if (withinLimits(component.counts, rules, hasCannotLinks))
       return grown ? [[...component.members.keys()]] : NO_GROUPS;
@@ -303,7 +314,7 @@ export class IdentityStep {
 
   #join(batch: IdentityBatch, a: Component, b: Component): Component {
     const [into, from] = a.members.size >= b.members.size ? [a, b] : [b, a];
-    absorb(into, from, this.#options.rules);
+    absorb(into, from, this.#rules);
     this.#cache.joined(into, from);
     for (const id of from.members.keys()) batch.identifiers.add(memberOf(into, id));
     return into;

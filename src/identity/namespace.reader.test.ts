@@ -6,7 +6,11 @@ import { NamespaceReader } from './namespace.reader.js';
 function world(rows: readonly { ns: string; count: number }[]) {
   const clock = new ManualClock(1_000_000);
   const query = vi.fn(() => Promise.resolve(rows));
-  const reader = new NamespaceReader({ db: { query } as unknown as Queryable, clock, declared: ['email', 'user_id'] });
+  const reader = new NamespaceReader({
+    db: { query } as unknown as Queryable,
+    clock,
+    declared: () => ['email', 'user_id'],
+  });
   return { clock, query, reader };
 }
 

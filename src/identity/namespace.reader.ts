@@ -22,25 +22,29 @@ export interface NamespaceReaderOptions {
   readonly db: Queryable;
   readonly clock: Clock;
   /** Those that are known before an event carries them; any other well formed one may be sent, too. */
-  readonly declared: Iterable<string>;
+  readonly declared: () => Iterable<string>;
 }
 
 /** Tells a mistyped namespace from one in which somebody is not known. */
 export class NamespaceReader {
-  readonly #declared: ReadonlySet<string>;
+  readonly #declared: () => Iterable<string>;
   readonly #seen: ReadThroughCache<SeenNamespaces>;
   readonly #clock: Clock;
   #blindUntil = Number.NEGATIVE_INFINITY;
 
   constructor({ db, clock, declared }: NamespaceReaderOptions) {
     this.#clock = clock;
-    this.#declared = new Set(declared);
+    this.#declared = declared;
     this.#seen = new ReadThroughCache({ maxAgeMs: MAX_AGE_MS, maxEntries: 1, clock, load: () => seenNamespaces(db) });
   }
 
   /** What to write in place of what has not the form of a namespace. */
   formHint(namespace: string): string {
-    return nameHint(namespace, this.#declared, 'namespaces are lower-case words such as email, user_id, anonymous_id');
+    return nameHint(
+      namespace,
+      this.#declared(),
+      'namespaces are lower-case words such as email, user_id, anonymous_id',
+    );
   }
 
   /**
@@ -49,11 +53,12 @@ export class NamespaceReader {
    * Among a million identifiers or more it does not look.
    */
   async nearest(namespace: string): Promise<string | null> {
-    if (this.#declared.has(namespace) || this.#clock.now() < this.#blindUntil) return null;
+    const declared = new Set(this.#declared());
+    if (declared.has(namespace) || this.#clock.now() < this.#blindUntil) return null;
     const seen = await this.#seen.get(ALL);
     if (seen?.isComplete === false) this.#blindUntil = this.#clock.now() + BLIND_MS;
     if (seen?.isComplete !== true || seen.names.has(namespace)) return null;
-    return nearestName(namespace, [...this.#declared, ...seen.names]) ?? null;
+    return nearestName(namespace, [...declared, ...seen.names]) ?? null;
   }
 }
 

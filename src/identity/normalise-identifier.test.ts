@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WeftError } from '../platform/errors.js';
-import type { NormaliserName } from './identity-rules.model.js';
+import { NORMALISERS, type NormaliserName } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser } from './normalise-identifier.js';
 
 const ABROAD = new PhoneParser(null);
@@ -103,7 +103,7 @@ describe('handles and ids', () => {
 });
 
 describe('every normaliser', () => {
-  const normalisers = fc.constantFrom<NormaliserName>('id', 'email', 'handle', 'phone');
+  const normalisers = fc.constantFrom<NormaliserName>(...NORMALISERS);
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 40 }),
     fc.string({ unit: 'grapheme', maxLength: 40 }),

@@ -2,7 +2,7 @@ import { isSupportedCountry, parsePhoneNumberFromString, type CountryCode } from
 import { LRUCache } from 'lru-cache';
 import type { ResolvedIdentifiers } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
-import { isZeros, type NormaliserName } from './identity-rules.model.js';
+import { isZeros, type EmailRules, type NormaliserName } from './identity-rules.model.js';
 
 export type DropReason = ResolvedIdentifiers['dropped'][number]['reason'];
 
@@ -27,12 +27,19 @@ const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Cf}\p{Z}]/u;
 const NOT_IN_ADDRESS = /[()<>,;:"\\[\]]/;
 
-export function normaliseIdentifier(normaliser: NormaliserName, raw: string, phones: PhoneParser): Normalised {
+export function normaliseIdentifier(
+  normaliser: NormaliserName,
+  raw: string,
+  phones: PhoneParser,
+  emails: EmailRules = EMAILS_AS_WRITTEN,
+): Normalised {
   switch (normaliser) {
     case 'id':
       return normaliseId(raw);
+    case 'device':
+      return normaliseDevice(raw);
     case 'email':
-      return normaliseEmail(raw);
+      return normaliseEmail(raw, emails);
     case 'handle':
       return normaliseHandle(raw);
     case 'phone':
@@ -51,7 +58,7 @@ function normaliseId(raw: string): Normalised {
  * Trim, lower case, NFC. The check is for what cannot be an address, not a proof that it is one: one `@`, a domain with
  * a dot inside, no quoted or bracketed parts. The mailbox is lower-cased too: case-sensitive ones exist on paper only.
  */
-function normaliseEmail(raw: string): Normalised {
+function normaliseEmail(raw: string, rules: EmailRules): Normalised {
   const value = foldCase(raw);
   if (value.length > MAX_EMAIL_LENGTH) return TOO_LONG;
   const at = value.indexOf('@');
@@ -59,7 +66,29 @@ function normaliseEmail(raw: string): Normalised {
   const domain = value.slice(at + 1);
   const lastDot = domain.lastIndexOf('.');
   if (lastDot < 1 || lastDot === domain.length - 1 || domain.startsWith('.') || domain.includes('..')) return MALFORMED;
-  return UNPRINTABLE.test(value) || NOT_IN_ADDRESS.test(value) ? MALFORMED : { value };
+  if (UNPRINTABLE.test(value) || NOT_IN_ADDRESS.test(value)) return MALFORMED;
+  return oneMailbox(value, value.slice(0, at), domain, rules);
+}
+
+const EMAILS_AS_WRITTEN: EmailRules = { gmail: false, plusTagDomains: new Set() };
+const GMAIL = 'gmail.com';
+const GMAIL_DOMAINS: ReadonlySet<string> = new Set([GMAIL, 'googlemail.com']);
+
+/** The one address of a mailbox that its provider delivers to by several. */
+function oneMailbox(value: string, mailbox: string, domain: string, rules: EmailRules): Normalised {
+  const isGmail = rules.gmail && GMAIL_DOMAINS.has(domain);
+  if (!isGmail && !rules.plusTagDomains.has(domain)) return { value };
+  const plus = mailbox.indexOf('+');
+  const untagged = plus === -1 ? mailbox : mailbox.slice(0, plus);
+  const bare = isGmail ? untagged.replaceAll('.', '') : untagged;
+  return bare === '' ? MALFORMED : { value: `${bare}@${isGmail ? GMAIL : domain}` };
+}
+
+/** Trim, braces off, lower case: the advertising ids of phones are UUIDs, which some report in upper case. */
+function normaliseDevice(raw: string): Normalised {
+  const value = foldCase(raw.replace(/^[\s{]+|[\s}]+$/g, ''));
+  if (value.length > MAX_ID_LENGTH) return TOO_LONG;
+  return value === '' || UNSTORABLE.test(value) ? MALFORMED : { value };
 }
 
 /** Trim, leading `@` off, lower case, NFC: social networks compare handles without regard to case. */

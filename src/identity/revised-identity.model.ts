@@ -1,10 +1,13 @@
 import type { Uuid } from '../platform/ids.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
+import type { IdentityRules } from './identity-rules.model.js';
 import type { LinkChange, NewLink } from './identity-decision.model.js';
 
 /** What is resolved anew, and because of what. */
 export interface RevisionInput {
+  /** Who is who by these. */
+  readonly rules: IdentityRules;
   /** Identifiers whose components are looked at; the ends of all links that change are among them. */
   readonly ids: readonly Uuid[];
   /** Anchors whose evidence changed, with all that is left of it; default: none. */

@@ -19,7 +19,8 @@ import type { IdentityRules } from './identity-rules.model.js';
 export interface RevisionDeciderOptions {
   readonly reader: IdentityDecisionReader;
   readonly policy: IdentifierPolicy;
-  readonly rules: IdentityRules;
+  /** Those in force. */
+  readonly rules: () => IdentityRules;
   readonly newId: (nowMs: number) => Uuid;
 }
 
@@ -59,7 +60,7 @@ export class RevisionDecider {
     const sides = 'profiles' in input ? await this.#sidesOf(db, input.profiles) : await this.#namedSides(db, input);
     const everybody = sides.flatMap(({ named, identifiers }) => [...identifiers, ...(named === null ? [] : [named])]);
     const standing = await reader.linksAround(db, [...new Set(everybody.map(({ id }) => id))]);
-    const { center, ...decision } = decideMerge(sides, standing, { rules, newId: () => newId(nowMs) });
+    const { center, ...decision } = decideMerge(sides, standing, { rules: rules(), newId: () => newId(nowMs) });
     const before = new Map(sides.flatMap((side) => side.identifiers.map(({ id, profileId }) => [id, profileId])));
     return {
       ...decision,

@@ -1,5 +1,6 @@
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { SearchFields } from '../profiles/search-field.model.js';
+import type { IdentityRules } from '../identity/identity-rules.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -41,6 +42,8 @@ export interface Definitions {
   readonly score: ScoreRows;
   /** False: nobody has ever said who is, or is not, the same person, so nobody need look for it. */
   readonly hasIdentityLinks: boolean;
+  /** Who is who. */
+  readonly identityRules: IdentityRules;
   /** How values of traits are taken in. */
   readonly traitRules: TraitRules;
   /** By what profiles are found; null: nothing is kept of that. */

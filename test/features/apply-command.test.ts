@@ -126,6 +126,7 @@ describe('weft apply', () => {
       segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], unchanged: ['idea'], activated: ['keen'] },
       traits: null,
       warnings: [],
+      identity: null,
       // A count against 3 keeps more of the latest times than one against 2.
       newStreams: 1,
     });
@@ -312,7 +313,7 @@ segments:
   it('wants files that define something', async () => {
     await files({ 'other.yaml': 'x: 1' });
     expect((await run(['other.yaml'])).stderr).toContain(
-      'a file of definitions has views, services, segments, traits at its top',
+      'a file of definitions has views, services, segments, traits, identity at its top',
     );
     expect((await run(['.'])).code).toBe(2);
     expect((await run(['none.yaml'])).stderr).toContain('there is no such file');

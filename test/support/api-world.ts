@@ -97,7 +97,9 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const applied: AppliedWatch = new AppliedWatch({ read: () => readLogProgress(db), onError: onDefect });
   const feed = new ChangeFeedReader(db);
   const hub: ChangeHub = new ChangeHub({ feed, pollMs: 20, onError: onDefect, ...options.hub });
-  const definitions = new DefinitionsLoader(db, engine.scorer);
+  const definitions = new DefinitionsLoader(db, engine.scorer, (rules) => {
+    engine.policy.use(rules);
+  });
   let readThroughs = 0;
   const profiles = new ProfileReader();
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
@@ -159,6 +161,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     features: engine.services.features,
     models: engine.services.models,
     traits: engine.services.traits,
+    identityRules: engine.services.identityRules,
     plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
     limits: new RequestLimits({
       ...(options.connectionsPerKey === undefined ? {} : { connectionsPerKey: options.connectionsPerKey }),

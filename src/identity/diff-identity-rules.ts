@@ -1,0 +1,57 @@
+import { ruleFields } from './identity-rules-yaml.js';
+import type { IdentityRuleSet, NamespaceRule } from './identity-rules.model.js';
+
+/** What other rules change, in lines that say it to people: `+` more, `-` less, `~` otherwise. Empty: nothing. */
+export function diffIdentityRules(before: IdentityRuleSet, after: IdentityRuleSet): readonly string[] {
+  const lines: string[] = [];
+  if (before.defaultRegion !== after.defaultRegion) {
+    lines.push(`~ default_region: ${before.defaultRegion ?? 'none'} -> ${after.defaultRegion ?? 'none'}`);
+  }
+  for (const [ns, rule] of after.namespaces) {
+    const was = before.namespaces.get(ns);
+    if (was === undefined) lines.push(`+ ${ns}: ${fieldsText(ruleFields(rule))}`);
+    else lines.push(...diffRules(ns, was, rule));
+  }
+  for (const ns of before.namespaces.keys()) if (!after.namespaces.has(ns)) lines.push(`- ${ns}`);
+  lines.push(...diffRules('fallback', before.fallback, after.fallback));
+  lines.push(...diffLists('blocked value', [...before.blockedValues], [...after.blockedValues]));
+  lines.push(...diffLists('blocked mailbox', [...before.blockedMailboxes], [...after.blockedMailboxes]));
+  lines.push(...diffLists('blocked pattern', patternsOf(before), patternsOf(after)));
+  if (before.emails.gmail !== after.emails.gmail) {
+    lines.push(`~ email: gmail ${String(before.emails.gmail)} -> ${String(after.emails.gmail)}`);
+  }
+  lines.push(...diffLists('plus tags of', [...before.emails.plusTagDomains], [...after.emails.plusTagDomains]));
+  return lines;
+}
+
+function diffRules(ns: string, before: NamespaceRule, after: NamespaceRule): string[] {
+  const [was, is] = [ruleFields(before), ruleFields(after)];
+  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((name) => was[name] !== is[name]);
+  if (names.length === 0) return [];
+  const told = names.map((name) => `${name} ${valueText(was[name])} -> ${valueText(is[name])}`);
+  return [`~ ${ns}: ${told.join(', ')}`];
+}
+
+function diffLists(what: string, before: readonly string[], after: readonly string[]): string[] {
+  const [was, is] = [new Set(before), new Set(after)];
+  return [
+    ...[...is].filter((value) => !was.has(value)).map((value) => `+ ${what} "${value}"`),
+    ...[...was].filter((value) => !is.has(value)).map((value) => `- ${what} "${value}"`),
+  ];
+}
+
+function patternsOf({ blockedPatterns }: IdentityRuleSet): string[] {
+  return blockedPatterns.map(({ ns, pattern }) => (ns === null ? pattern : `${ns}: ${pattern}`));
+}
+
+function fieldsText(fields: Readonly<Record<string, FieldValue>>): string {
+  return Object.entries(fields)
+    .map(([name, value]) => `${name} ${valueText(value)}`)
+    .join(', ');
+}
+
+type FieldValue = string | number | boolean;
+
+function valueText(value: FieldValue | undefined): string {
+  return value === undefined ? 'none' : String(value);
+}

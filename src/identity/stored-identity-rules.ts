@@ -1,0 +1,58 @@
+import {
+  checkIdentityRules,
+  DEFAULT_IDENTITY_RULES,
+  type BlockedPattern,
+  type IdentityRules,
+  type IdentityRuleSet,
+  type NamespaceRule,
+} from './identity-rules.model.js';
+
+/** Rules as JSON, complete: what the built-in ones become in later versions of the program does not change them. */
+interface StoredRules {
+  readonly namespaces: Readonly<Record<string, Partial<NamespaceRule>>>;
+  readonly fallback: Partial<NamespaceRule>;
+  readonly blockedValues: readonly string[];
+  readonly blockedMailboxes: readonly string[];
+  readonly blockedPatterns: readonly BlockedPattern[];
+  readonly emails: { readonly gmail: boolean; readonly plusTagDomains: readonly string[] };
+  readonly defaultRegion: string | null;
+}
+
+/** Equal for equal rules: namespaces and values are sorted. */
+export function storedRulesText(rules: IdentityRuleSet): string {
+  const stored: StoredRules = {
+    namespaces: Object.fromEntries([...rules.namespaces].sort(([a], [b]) => (a < b ? -1 : 1)).map(inOrder)),
+    fallback: fieldsInOrder(rules.fallback),
+    blockedValues: [...rules.blockedValues].sort(),
+    blockedMailboxes: [...rules.blockedMailboxes].sort(),
+    blockedPatterns: rules.blockedPatterns.map(({ ns, pattern }) => ({ ns, pattern })),
+    emails: { gmail: rules.emails.gmail, plusTagDomains: [...rules.emails.plusTagDomains].sort() },
+    defaultRegion: rules.defaultRegion,
+  };
+  return JSON.stringify(stored);
+}
+
+/** @throws WeftError DEFINITION_INVALID */
+export function rulesOfStored(version: number, text: string): IdentityRules {
+  const stored = JSON.parse(text) as StoredRules;
+  const { fallback } = DEFAULT_IDENTITY_RULES;
+  return checkIdentityRules({
+    version,
+    // A field that was added to the rules since is as it was before there was one.
+    namespaces: new Map(Object.entries(stored.namespaces).map(([ns, rule]) => [ns, { ...fallback, ...rule }])),
+    fallback: { ...fallback, ...stored.fallback },
+    blockedValues: new Set(stored.blockedValues),
+    blockedMailboxes: new Set(stored.blockedMailboxes),
+    blockedPatterns: stored.blockedPatterns,
+    emails: { gmail: stored.emails.gmail, plusTagDomains: new Set(stored.emails.plusTagDomains) },
+    defaultRegion: stored.defaultRegion,
+  });
+}
+
+function inOrder([ns, rule]: readonly [string, NamespaceRule]): [string, NamespaceRule] {
+  return [ns, fieldsInOrder(rule)];
+}
+
+function fieldsInOrder({ priority, limit, windowMs, normaliser, mayMerge }: NamespaceRule): NamespaceRule {
+  return { priority, limit, windowMs, normaliser, mayMerge };
+}

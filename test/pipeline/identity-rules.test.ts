@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/engine.js';
+import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
+import { IdentityRulesReader } from '../../src/identity/identity-rules.reader.js';
+import { anIdentify, aTrack, createWorld, type World } from '../support/world.js';
+
+const BY = { by: 'a test', isDryRun: false } as const;
+
+function rulesOf(text: string) {
+  return parseIdentityRules(`identity: ${text}`, 'identity.yaml').rules;
+}
+
+describe('rules of who is who that change', () => {
+  let world: World;
+  let other: Engine;
+
+  beforeAll(async () => {
+    world = await createWorld();
+    other = await world.another();
+  });
+  afterAll(() => world.close());
+
+  /** Identifiers, by the profile that they stand for now. */
+  async function people(...values: string[]): Promise<string[][]> {
+    const rows = await world.db.query<{ value: string; id: string }>(
+      'SELECT value, profile_id AS id FROM identifiers WHERE value = ANY ($1) ORDER BY value',
+      [values],
+    );
+    const groups = new Map<string, string[]>();
+    for (const { value, id } of rows) groups.set(id, [...(groups.get(id) ?? []), value]);
+    return [...groups.values()].sort((a, b) => (a.join() < b.join() ? -1 : 1));
+  }
+
+  it('are the built-in ones, version 1, until somebody applies others', async () => {
+    const versions = await new IdentityRulesReader(world.db).versions(null, 10);
+    expect(versions).toMatchObject([{ rules: { version: 1 }, appliedAt: null, appliedBy: null }]);
+  });
+
+  it('change nothing in a dry run, and nothing where they say what holds already', async () => {
+    const service = world.engine.services.identityRules;
+    const gmail = rulesOf('{ email: { gmail: true } }');
+    const dry = await service.apply(gmail, { by: 'a test', isDryRun: true });
+    expect(dry).toMatchObject({
+      changes: ['~ email: gmail false -> true'],
+      applied: false,
+      current: { rules: { version: 1 } },
+    });
+    expect(await service.apply(rulesOf('{}'), BY)).toMatchObject({ changes: [], applied: false });
+    expect(await new IdentityRulesReader(world.db).current()).toMatchObject({ rules: { version: 1 } });
+  });
+
+  it('hold for the next event of another process, which has not heard of them', async () => {
+    await world.accept([anIdentify({ user_id: 'ann', email: 'a.nn@gmail.com' })]);
+    await other.services.identityRules.apply(rulesOf('{ email: { gmail: true } }'), BY);
+    const results = await world.accept([
+      anIdentify({ user_id: 'ann', email: 'A.N.N@googlemail.com' }),
+      aTrack('seen', { email: 'info' }),
+    ]);
+    expect(results).toMatchObject([{ status: 'accepted' }, { status: 'refused', code: 'NO_IDENTIFIER' }]);
+    await world.drain();
+    expect(await people('a.nn@gmail.com', 'ann@gmail.com', 'ann')).toEqual([
+      ['a.nn@gmail.com', 'ann', 'ann@gmail.com'],
+    ]);
+  });
+
+  it('take what is sent twice as sent twice, whichever rules it was resolved by', async () => {
+    const event = anIdentify({ email: 'b.ob@gmail.com' });
+    expect(await world.accept([event])).toMatchObject([{ status: 'accepted' }]);
+    await other.services.identityRules.apply(rulesOf('{}'), BY);
+    expect(await world.accept([event])).toMatchObject([{ status: 'duplicate' }]);
+  });
+
+  it('tell each caller of its own events, though the log takes those of many at once', async () => {
+    await other.services.identityRules.apply(rulesOf('{ blocked: { values: [shared] } }'), BY);
+    const answers = await Promise.all([
+      world.accept([aTrack('seen', { user_id: 'one' }), aTrack('seen', { user_id: 'shared' })]),
+      world.accept([aTrack('seen', { user_id: 'shared', email: 'two@example.org' })]),
+    ]);
+    expect(answers).toMatchObject([
+      [{ status: 'accepted' }, { status: 'refused', code: 'NO_IDENTIFIER' }],
+      [{ status: 'accepted', dropped: [{ ns: 'user_id', reason: 'blocked' }] }],
+    ]);
+  });
+
+  it('begin at one place in the log, whoever appends while they change', async () => {
+    const sending = Array.from({ length: 30 }, async (_, i) => {
+      const engine = i % 2 === 0 ? world.engine : other;
+      const events = Array.from({ length: 5 }, (_, j) => aTrack('seen', { user_id: `r${String(i)}-${String(j)}` }));
+      if (i % 10 === 5) {
+        const region = ['GB', 'FR', 'DE'][Math.floor(i / 10)] ?? 'GB';
+        await world.engine.services.identityRules.apply(rulesOf(`{ default_region: ${region} }`), BY);
+      }
+      const [source] = await world.db.query<{ id: number }>(`SELECT id FROM sources WHERE key = 'web'`);
+      return engine.accept.accept({ id: source?.id ?? 0, key: 'web' }, events, { historical: false });
+    });
+    const results = (await Promise.all(sending)).flat();
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['accepted']));
+    const versions = await world.db.query<{ version: number }>(
+      'SELECT rules_version AS version FROM event_log ORDER BY pos',
+    );
+    const sorted = versions.map(({ version }) => version);
+    expect(sorted).toEqual([...sorted].sort((a, b) => a - b));
+    expect(sorted.at(-1)).toBeGreaterThan(3);
+  });
+
+  it('decide on what new events touch as a whole, and leave alone what nothing touches', async () => {
+    await world.engine.services.identityRules.apply(rulesOf('{}'), BY);
+    const emails = ['c1@example.org', 'c2@example.org', 'c3@example.org'];
+    for (const email of emails) await world.accept([anIdentify({ user_id: 'carla', email })]);
+    for (const email of ['d1@example.org', 'd2@example.org'])
+      await world.accept([anIdentify({ user_id: 'dora', email })]);
+    await world.drain();
+    await other.services.identityRules.apply(rulesOf('{ namespaces: { email: { limit: 1 } } }'), BY);
+    await world.accept([anIdentify({ user_id: 'carla', anonymous_id: 'cookie' })]);
+    await world.drain();
+    expect(await people('carla', 'cookie', ...emails)).toEqual([
+      ['c1@example.org', 'carla', 'cookie'],
+      ['c2@example.org'],
+      ['c3@example.org'],
+    ]);
+    expect(await people('dora', 'd1@example.org', 'd2@example.org')).toEqual([
+      ['d1@example.org', 'd2@example.org', 'dora'],
+    ]);
+  });
+
+  it('are kept with who applied them and when, the newest first', async () => {
+    const reader = new IdentityRulesReader(world.db);
+    const versions = await reader.versions(null, 100);
+    expect(versions.map(({ rules }) => rules.version)).toEqual(versions.map((_, i) => versions.length - i));
+    expect(versions[0]).toMatchObject({ appliedBy: 'a test', appliedAt: world.clock.now() });
+    expect(await reader.version(2)).toMatchObject({ rules: { version: 2, emails: { gmail: true } } });
+    expect(await reader.version(999)).toBeNull();
+  });
+});
