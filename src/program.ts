@@ -25,6 +25,8 @@ import { exportCommand } from './features/export.command.js';
 import { createDecisionServices } from './decision-services.js';
 import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
 import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
+import { addRulesCommand } from './identity/identity-rules.command.js';
+import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
@@ -190,6 +192,7 @@ function identityCommand({
   };
   addDecisionCommands(command, deps);
   addUpkeepCommands(command, deps);
+  addRulesCommand(command, { ...io, withRules: (use) => looking((app) => use(new IdentityRulesReader(app.db))) });
   return command;
 }
 

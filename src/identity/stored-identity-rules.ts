@@ -20,7 +20,11 @@ interface StoredRules {
 
 /** Equal for equal rules: namespaces and values are sorted. */
 export function storedRulesText(rules: IdentityRuleSet): string {
-  const stored: StoredRules = {
+  return JSON.stringify(storedRules(rules));
+}
+
+export function storedRules(rules: IdentityRuleSet): StoredRules {
+  return {
     namespaces: Object.fromEntries([...rules.namespaces].sort(([a], [b]) => (a < b ? -1 : 1)).map(inOrder)),
     fallback: fieldsInOrder(rules.fallback),
     blockedValues: [...rules.blockedValues].sort(),
@@ -29,7 +33,6 @@ export function storedRulesText(rules: IdentityRuleSet): string {
     emails: { gmail: rules.emails.gmail, plusTagDomains: [...rules.emails.plusTagDomains].sort() },
     defaultRegion: rules.defaultRegion,
   };
-  return JSON.stringify(stored);
 }
 
 /** @throws WeftError DEFINITION_INVALID */

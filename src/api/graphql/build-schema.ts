@@ -12,6 +12,7 @@ import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityResolver } from './identity.resolver.js';
+import { IdentityRulesResolver } from './identity-rules.resolver.js';
 import { IdentityUpkeepResolver } from './identity-upkeep.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
@@ -52,6 +53,7 @@ export function buildApiSchema(): GraphQLSchema {
       TraitResolver,
       IdentityResolver,
       IdentityUpkeepResolver,
+      IdentityRulesResolver,
       IdentityExplanationResolver,
       TraitDetailsResolver,
       TraitHistoryResolver,

@@ -3,13 +3,15 @@ import type { Warning } from '../../platform/warning.js';
 
 @ObjectType('DefinitionWarning', {
   simpleResolvers: true,
-  description: 'A name that is allowed and yet probably not what was meant: nothing has sent it so far.',
+  description: 'What is allowed and yet probably not what was meant, as a name that nothing has sent so far.',
 })
 export class DefinitionWarning implements Warning {
   @Field(() => String, { description: 'What is questioned.' })
   message!: string;
 
-  @Field(() => String, { description: 'Where: `line:column` of an expression, or the features that name it.' })
+  @Field(() => String, {
+    description: 'Where: `line:column` of an expression, the features that name it, or the name itself.',
+  })
   where!: string;
 
   @Field(() => String, { description: 'What may have been meant.' })
