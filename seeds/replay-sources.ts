@@ -150,6 +150,7 @@ export function contextOf(
     flipAt: (index, t, op, constant) => features.flipAt(state, index, t, op, constant),
     lastTimes: (index) => features.lastTimes(state, index),
     trait: (name): JsonValue | undefined => traits[name],
+    groups: () => [],
     model: modelOf,
     membership: isMember,
   };

@@ -9,6 +9,7 @@ import type { PendingBackfill, StreamBackfillStore } from './features/stream-bac
 import { streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { ErasureChore } from './erasure-chore.js';
+import type { GroupChore } from './group-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
 import type { SealingChore } from './sealing-chore.js';
 import type { RevisionChore } from './revision-chore.js';
@@ -33,6 +34,7 @@ export interface ChoreParts {
   readonly revisions: RevisionChore;
   readonly traitRefolds: TraitRefoldChore;
   readonly searchIndex: SearchIndexChore;
+  readonly groups: GroupChore;
   readonly erasures: ErasureChore;
   readonly sealing: SealingChore;
   /** Definitions are to be loaded anew. */
@@ -59,8 +61,9 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    workers agree from when on segments that waited are evaluated.
  * 3. Then each partition's profiles are evaluated anew (`sweep`), by giving each a timer that is due now. Before the
  *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
- * 4. Traits are folded anew where their rules changed (`trait-refold-chore.ts`), profiles indexed by what became
- *    searchable (`search-index-chore.ts`), and events taken back (`retraction-chore.ts`).
+ * 4. Members are told of their groups (`group-chore.ts`), traits folded anew where their rules changed
+ *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), and events taken
+ *    back (`retraction-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
  */
 export class Chores {
@@ -113,12 +116,13 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, traitRefolds, searchIndex, erasures, sealing } = this.#parts;
+    const { db, leases, backfills, retractions, traitRefolds, groups, searchIndex, erasures, sealing } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
         (await this.#republish(definitions)) ||
         (await this.#sweep(definitions)) ||
+        (await groups.runOne(definitions)) ||
         (await traitRefolds.runOne(definitions)) ||
         (await searchIndex.runOne(definitions)) ||
         (await retractions.runOne(definitions)) ||

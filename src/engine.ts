@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
+import { GroupChore } from './group-chore.js';
+import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
 import { createIdentity, type IdentityParts, type IdentityServices } from './create-identity.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
@@ -21,6 +23,7 @@ import { IdentityStep } from './identity/identity.step.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
+import { GroupStore } from './profiles/group.store.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
@@ -70,6 +73,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRefoldAnchors: number;
   /** Profiles that one step writes into the index after a trait became searchable. */
   readonly maxIndexedProfiles: number;
+  /** Members of groups that one step tells of these. */
+  readonly maxToldMembers: number;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -118,6 +123,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     anchors: new AnchorStateStore(),
     timers: new TimerStore(),
     retractions: new RetractionStore(sealer),
+    groups: new GroupStore(),
   };
   const { timers } = stores;
   const identity = createIdentity({
@@ -130,7 +136,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
     sleep: sleeping,
   });
-  const pipeline = createPipeline(options, { identity, leases, ...stores });
+  const pipeline = createPipeline(options, {
+    identity,
+    leases,
+    ...stores,
+    onNews: () => {
+      aside.groupChore.wake();
+    },
+  });
   const applying = { db, clock, log, leases, pipeline };
   const aside = createAside(options, {
     ...applying,
@@ -220,6 +233,11 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     refolds: new TraitRefoldStore(),
     ...(limits.maxRefoldAnchors === undefined ? {} : { maxStepAnchors: limits.maxRefoldAnchors }),
   });
+  const groupChore = new GroupChore({
+    ...parts,
+    refolds: new TraitRefoldStore(),
+    ...(limits.maxToldMembers === undefined ? {} : { maxStepMembers: limits.maxToldMembers }),
+  });
   const chores = new Chores({
     ...parts,
     anchors,
@@ -229,6 +247,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     revisions: revisionChore,
     traitRefolds,
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
+    groups: groupChore,
     erasures: erasures.chore,
     sealing: new SealingChore({ db, sealer: parts.sealer }),
     invalidate: () => {
@@ -249,7 +268,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     }),
     erasures: erasures.service,
   };
-  return { chores, services, revisionChore };
+  return { chores, services, revisionChore, groupChore };
 }
 
 function sleeping(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -260,12 +279,19 @@ interface Stores {
   readonly anchors: AnchorStateStore;
   readonly timers: TimerStore;
   readonly retractions: RetractionStore;
+  readonly groups: GroupStore;
+}
+
+interface PipelineWiring {
+  readonly identity: IdentityParts;
+  readonly leases: PartitionLeases;
+  readonly onNews: () => void;
 }
 
 /** All stages of the micro-batch. */
 function createPipeline(
   { db, clock, observers, limits = {}, ...options }: EngineOptions,
-  { identity, leases, anchors, timers, retractions }: Stores & { identity: IdentityParts; leases: PartitionLeases },
+  { identity, leases, anchors, timers, retractions, groups, onNews }: Stores & PipelineWiring,
 ): Pipeline {
   return new Pipeline({
     db,
@@ -289,6 +315,7 @@ function createPipeline(
     timers,
     publications: new PublicationStore(options.onlineStore, options.onlineStoreIsShared, observers),
     traitConflicts: new TraitConflictStore(),
+    groups: new GroupKnowledge(groups, onNews),
     revision: {
       retractions,
       identity: identity.revision,

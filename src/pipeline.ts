@@ -4,6 +4,7 @@ import type { LoggedEvent } from './events/event.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import type { IdentityBatch, IdentityStep } from './identity/identity.step.js';
+import type { GroupKnowledge } from './group-knowledge.js';
 import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
@@ -19,6 +20,7 @@ import type { Uuid } from './platform/ids.js';
 import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
 import type { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import type { TraitConflict } from './profiles/trait-rule.model.js';
+import type { AnchorGiven, GroupDelivery } from './profiles/group.store.js';
 import type { Traits } from './profiles/traits.model.js';
 import { foldTraitChange } from './segments/fold-trait-change.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
@@ -36,6 +38,7 @@ export interface PipelineParts {
   readonly timers: TimerStore;
   readonly publications: PublicationStore;
   readonly traitConflicts: TraitConflictStore;
+  readonly groups: GroupKnowledge;
   readonly revision: RevisionParts;
   readonly onCommitted: (result: BatchResult) => void;
 }
@@ -57,6 +60,8 @@ export interface Place {
 export interface TakenBack extends Place {
   readonly retraction: Retraction;
   readonly anchors: readonly RebuiltAnchor[];
+  /** What the anchors give groups, with what is left of them. */
+  readonly given: readonly AnchorGiven[];
   readonly evidence: readonly Evidence[];
   /** Events of the anchors that stay and say less. */
   readonly rewritten: readonly RewrittenEvent[];
@@ -80,12 +85,17 @@ interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend'> {
 export interface RefoldedTraits {
   /** By anchor. */
   readonly traits: ReadonlyMap<Uuid, Traits>;
+  /** What these anchors give groups. */
+  readonly given: readonly AnchorGiven[];
   /** The place in acceptance order, ms. */
   readonly acceptedAt: number;
   /** Notes in the transaction that this is done. */
   readonly note: (tx: Transaction) => Promise<void>;
   readonly owners: (tx: Transaction, anchorIds: readonly Uuid[]) => Promise<readonly Uuid[]>;
 }
+
+/** Members of groups that are to know what the traits of these are. */
+export interface ToldGroups extends GroupDelivery, Pick<RefoldedTraits, 'acceptedAt' | 'owners'> {}
 
 export interface BatchResult {
   readonly events: number;
@@ -130,7 +140,7 @@ export class Pipeline {
 
   /** Applies events, which are all of the held partitions' events up to `toPos`, in order of position. */
   async applyEvents(definitions: Definitions, events: readonly LoggedEvent[], toPos: number): Promise<BatchResult> {
-    const { leases, identity, workingSet } = this.#parts;
+    const { leases, identity, workingSet, groups } = this.#parts;
     const asOf = events.at(-1)?.acceptedAt ?? 0;
     const result = await this.#transact(definitions, toPos, async (tx, work) => {
       if (leases.holdsAll) work.appliedPos = toPos;
@@ -139,11 +149,12 @@ export class Pipeline {
       if (!leases.holdsAll) await identity.lock(tx, events, hasIdentityLinks);
       const who = await identity.resolve(tx, events, hasIdentityLinks);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
-      const { changes, droppedTraits, traitConflicts } = await foldEvents(
+      const { changes, droppedTraits, traitConflicts, groupEvents } = await foldEvents(
         definitions,
         workingSet.profile,
         who.outcomes,
       );
+      if (groupEvents.length > 0) await groups.record(tx, groupEvents, workingSet.touched);
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
       await Promise.all([
         identity.save(tx, who),
@@ -202,7 +213,7 @@ export class Pipeline {
    */
   async retract(
     definitions: Definitions,
-    { anchors, evidence, rewritten, pos, acceptedAt, retraction }: TakenBack,
+    { anchors, given, evidence, rewritten, pos, acceptedAt, retraction }: TakenBack,
   ): Promise<BatchResult> {
     const { clock, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
@@ -214,7 +225,7 @@ export class Pipeline {
       const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
       const cause = retraction.erasureId === null ? 'revert' : 'erasure';
-      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, cause }, () => [
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, given, cause }, () => [
         revision.identity.save(tx, who, input),
         revision.anchors.remove(tx, emptied),
       ]);
@@ -236,7 +247,7 @@ export class Pipeline {
       const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
       await revision.identity.lock(tx, task.ids);
       const who = await revision.identity.resolve(tx, input);
-      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], cause: 'identity' }, () => [
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
         revision.identity.save(tx, who, input, decision),
         note(tx, who),
       ]);
@@ -245,11 +256,12 @@ export class Pipeline {
 
   /** Folds what was resolved anew, and writes it with all else. */
   async #revised(tx: Transaction, revised: Revised, saveElse: () => readonly Promise<unknown>[]): Promise<void> {
-    const { workingSet, timers } = this.#parts;
-    const { definitions, work, who, acceptedAt, anchors, cause } = revised;
+    const { workingSet, timers, groups } = this.#parts;
+    const { definitions, work, who, acceptedAt, given, cause } = revised;
     const { moves, merged, gone } = who;
     const involved = profilesOf(who);
     await workingSet.loadWith(tx, definitions, involved, who.profiles);
+    const anchors = await groups.renewRebuilt(tx, revised.anchors, given);
     const step = { acceptedAt, involved: [...involved], anchors, cause, moves, merged };
     const changes = await foldRevision(definitions, workingSet.profile, step);
     const identity = {
@@ -268,21 +280,54 @@ export class Pipeline {
   /**
    * Gives anchors other traits, because rules changed. To be called with nothing in memory, and followed by `forget`.
    */
-  async refoldTraits(definitions: Definitions, { traits, acceptedAt, note, owners }: RefoldedTraits): Promise<void> {
-    const { workingSet } = this.#parts;
+  async refoldTraits(
+    definitions: Definitions,
+    { traits: folded, given, acceptedAt, note, owners }: RefoldedTraits,
+  ): Promise<void> {
+    const { workingSet, groups } = this.#parts;
     await this.#transact(definitions, null, async (tx, work) => {
       await note(tx);
-      if (traits.size === 0) return;
-      const anchorIds = [...traits.keys()];
-      await workingSet.load(tx, definitions, await owners(tx, anchorIds));
-      const loaded = [...workingSet.touched];
-      const found = new Set(loaded.flatMap(({ anchors }) => [...anchors.keys()]));
-      // Another worker has joined profiles between the two looks.
-      if (!anchorIds.every((id) => found.has(id))) throw new DefinitionsChanged();
-      const involved = loaded.map(({ id }) => id);
-      const changes = await foldTraitChange(definitions, workingSet.profile, { acceptedAt, involved, traits });
+      if (folded.size === 0) return;
+      const involved = await this.#loadOwners(tx, definitions, [...folded.keys()], owners);
+      const traits = await groups.renew(tx, folded, given);
+      const step = { acceptedAt, involved, traits, cause: 'edit' } as const;
+      const changes = await foldTraitChange(definitions, workingSet.profile, step);
       await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
     });
+  }
+
+  /** Tells members of groups what the traits of these are by now. */
+  async tellGroups(definitions: Definitions, { members, note, acceptedAt, owners }: ToldGroups): Promise<void> {
+    const { workingSet, groups } = this.#parts;
+    await this.#transact(definitions, null, async (tx, work) => {
+      const anchorIds = [...new Set(members.map(({ anchorId }) => anchorId))];
+      await this.#loadOwners(tx, definitions, anchorIds, owners);
+      const traits = await groups.news(tx, members, workingSet.touched);
+      await note(tx);
+      const concerned = [...workingSet.touched].filter(({ anchors: own }) =>
+        [...own.keys()].some((id) => traits.has(id)),
+      );
+      if (concerned.length === 0) return;
+      const step = { acceptedAt, involved: concerned.map(({ id }) => id), traits, cause: 'group' } as const;
+      const changes = await foldTraitChange(definitions, workingSet.profile, step);
+      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
+    });
+  }
+
+  /** Loads the profiles that anchors belong to; their ids. */
+  async #loadOwners(
+    tx: Transaction,
+    definitions: Definitions,
+    anchorIds: readonly Uuid[],
+    owners: RefoldedTraits['owners'],
+  ): Promise<Uuid[]> {
+    const { workingSet } = this.#parts;
+    await workingSet.load(tx, definitions, await owners(tx, anchorIds));
+    const loaded = [...workingSet.touched];
+    const found = new Set(loaded.flatMap(({ anchors }) => [...anchors.keys()]));
+    // Another worker has joined profiles between the two looks.
+    if (!anchorIds.every((id) => found.has(id))) throw new DefinitionsChanged();
+    return loaded.map(({ id }) => id);
   }
 
   async #save(
@@ -358,6 +403,7 @@ interface Revised {
   readonly who: IdentityRevision;
   readonly acceptedAt: number;
   readonly anchors: readonly RebuiltAnchor[];
+  readonly given: readonly AnchorGiven[];
   readonly cause: 'revert' | 'erasure' | 'identity';
 }
 

@@ -13,6 +13,7 @@ import {
   type ProfileExport,
   type ProfileExports,
 } from './privacy/profile-export.model.js';
+import { groupsOf, isOfGroups } from './profiles/groups.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
@@ -60,6 +61,7 @@ export class ProfileExporter implements ProfileExports {
       },
       identifiers: { value: snapshot.identifiers.map(([namespace, value]) => ({ namespace, value })) },
       traits: { value: traitsOf(snapshot, names) },
+      groups: { value: groupsOf(snapshot.traits) },
       features: { value: featuresOf(snapshot, loaded, Math.max(nowMs, snapshot.asOf + 1)) },
       memberships: { value: membershipsOf(snapshot, names) },
       changes: { items: this.#changes(allIds, names) },
@@ -117,7 +119,8 @@ function timeText(ms: number): string {
 }
 
 function traitsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] {
-  return [...traits].map(([name, { value, sourceId, occurredAt, messageId, provenance, approximate }]) => ({
+  const own = [...traits].filter(([name]) => !isOfGroups(name));
+  return own.map(([name, { value, sourceId, occurredAt, messageId, provenance, approximate }]) => ({
     name,
     value,
     source: sources.get(sourceId) ?? null,

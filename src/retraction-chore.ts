@@ -14,6 +14,7 @@ import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
+import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits, type Traits } from './profiles/traits.model.js';
 
 export interface RetractionChoreParts {
@@ -154,13 +155,15 @@ export class RetractionChore {
     { features, traitRules }: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
-  ): Promise<Pick<TakenBack, 'anchors' | 'evidence' | 'rewritten'>> {
+  ): Promise<Pick<TakenBack, 'anchors' | 'given' | 'evidence' | 'rewritten'>> {
     const { db, leases, retractions, personOf } = this.#parts;
     const person = retraction.erasureId === null ? null : await personOf(retraction.erasureId);
     const rewritten: RewrittenEvent[] = [];
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
     const rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
+    const given = new Map(anchors.map(({ id }) => [id, new Map<string, Traits>()]));
+    const givenOf = (id: Uuid): Map<string, Traits> => given.get(id) ?? new Map<string, Traits>();
     const evidence = new Map<string, Evidence>();
     const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
@@ -172,6 +175,7 @@ export class RetractionChore {
           if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
           features.apply(anchor.state, event);
           foldTraits(anchor.traits, event, traitRules);
+          foldGiven(givenOf(id), event);
           const row = evidenceOf(event);
           const known = evidence.get(evidenceKey(row));
           evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
@@ -181,6 +185,7 @@ export class RetractionChore {
     await db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
+      given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),
       evidence: [...evidence.values()],
       rewritten,
     };

@@ -4,12 +4,13 @@ import { EventHistoryReader } from './events/event-history.reader.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { nextPlace } from './next-place.js';
-import type { Pipeline } from './pipeline.js';
+import type { Pipeline, RefoldedTraits } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
+import { foldGiven, keepKnown } from './profiles/groups.model.js';
 import { foldTraits, type Traits } from './profiles/traits.model.js';
 
 export interface TraitRefoldChoreParts {
@@ -70,9 +71,10 @@ export class TraitRefoldChore {
     const chosen = concerned.slice(0, maxStepAnchors);
     const afterId = chosen.length < concerned.length ? chosen.at(-1)?.id : page.at(-1)?.id;
     pipeline.forget();
-    const traits = await this.#foldAnew(definitions, chosen);
+    const { traits, given } = await this.#foldAnew(definitions, chosen);
     await pipeline.refoldTraits(definitions, {
       traits,
+      given,
       acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
       note: async (tx) => {
         if (traits.size > 0) await refolds.count(tx, version, traits.size);
@@ -89,11 +91,13 @@ export class TraitRefoldChore {
   async #foldAnew(
     { traitRules }: LoadedDefinitions,
     anchors: readonly StoredTraits[],
-  ): Promise<ReadonlyMap<Uuid, Traits>> {
+  ): Promise<Pick<RefoldedTraits, 'traits' | 'given'>> {
     const { db, leases } = this.#parts;
-    if (anchors.length === 0) return new Map();
+    if (anchors.length === 0) return { traits: new Map(), given: [] };
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const folded = new Map<Uuid, Traits>(anchors.map(({ id }) => [id, new Map()]));
+    const given = new Map<Uuid, Map<string, Traits>>(anchors.map(({ id }) => [id, new Map()]));
+    const givenOf = (id: Uuid): Map<string, Traits> => given.get(id) ?? new Map<string, Traits>();
     const groups = anchors.map(({ id }) => ({ anchorIds: [id], untilMs: Number.MAX_SAFE_INTEGER }));
     const toPos = Math.max(...appliedPos.values());
     // A row that is damaged has no effect: neither here nor when it was applied.
@@ -102,9 +106,12 @@ export class TraitRefoldChore {
       async (tx) => {
         for await (const page of new EventHistoryReader(this.#parts.sealer).read(tx, groups, options)) {
           for (const { event } of page) {
-            const traits = folded.get(event.identifiers[0]?.id ?? '');
+            const id = event.identifiers[0]?.id ?? '';
+            const traits = folded.get(id);
             const isApplied = event.pos <= (appliedPos.get(event.part) ?? 0);
-            if (isApplied && traits !== undefined) foldTraits(traits, event, traitRules);
+            if (!isApplied || traits === undefined) continue;
+            foldTraits(traits, event, traitRules);
+            foldGiven(givenOf(id), event);
           }
         }
       },
@@ -112,9 +119,15 @@ export class TraitRefoldChore {
     );
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);
-      if (anew !== undefined && encodeTraits(anew).equals(traits)) folded.delete(id);
+      if (anew === undefined) continue;
+      keepKnown(anew, decodeTraits(traits));
+      if (encodeTraits(anew).equals(traits)) folded.delete(id);
     }
-    return folded;
+    const changed = anchors.filter(({ id }) => folded.has(id));
+    return {
+      traits: folded,
+      given: changed.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),
+    };
   }
 }
 

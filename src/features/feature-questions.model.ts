@@ -73,6 +73,15 @@ export function questionAboutTrait(name: string, known: KnownNames): Question | 
   return { name, message: `nobody has had a trait ${name} so far`, hint };
 }
 
+/** The question about a trait of a group; undefined: some group was given it. */
+export function questionAboutGroupTrait(name: string, known: KnownNames): Question | undefined {
+  if (!canQuestion(known)) return undefined;
+  const fields = [...(known.seen.events.get('group') ?? [])].filter((field) => field.startsWith('properties.'));
+  const traits = fields.map((field) => field.slice('properties.'.length));
+  if (traits.includes(name)) return undefined;
+  return { name, message: `no group has had a trait ${name} so far`, hint: offer(name, traits, plain) };
+}
+
 /** Questions about features; those that are the same are one, with the names of the features. */
 export function questionFeatures(features: readonly FeatureDefinition[], known: KnownNames): Warning[] {
   const asked = new Map<string, { readonly question: Question; readonly features: string[] }>();

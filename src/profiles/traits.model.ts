@@ -6,6 +6,7 @@ import {
   type JsonValue,
   type LoggedEvent,
 } from '../events/event.model.js';
+import { forgetOthers, givenBy, GROUPS, isKnownOfGroup, isMember, learn } from './groups.model.js';
 import { hold, join, shown, type HeldValues, type Observation } from './held-values.js';
 import {
   NO_TRAIT_RULES,
@@ -36,8 +37,6 @@ export const MAX_TRAITS_PER_ANCHOR = 500;
 
 /** The reserved trait by which an event deletes others: a list of their names. Not kept itself. */
 export const DELETE_TRAITS = '$delete';
-/** The reserved trait that lists the groups somebody belongs to, as `[{ "id": "acme" }]`: those named last at the end. */
-export const GROUPS = '$groups';
 /** The field of an event's context that says how its traits came to be known: one of `PROVENANCES`. */
 const PROVENANCE_FIELD = 'provenance';
 
@@ -111,8 +110,14 @@ const GROUP_RULES: TraitRules = {
 };
 
 function joinGroup(traits: Traits, event: TraitEvent): AppliedTraits {
-  if (event.groupId === null) return NOTHING;
-  return applyTraits(traits, { [GROUPS]: [{ id: event.groupId }] }, event, GROUP_RULES);
+  const { groupId } = event;
+  if (groupId === null) return NOTHING;
+  const joined = applyTraits(traits, { [GROUPS]: [{ id: groupId }] }, event, GROUP_RULES);
+  if (traits.get(GROUPS)?.held?.overflow === true) forgetOthers(traits);
+  if (!isMember(traits, groupId)) return joined;
+  const { given, dropped } = givenBy(event);
+  const hasLearnt = learn(traits, groupId, given);
+  return { changed: hasLearnt ? [GROUPS] : joined.changed, dropped: joined.dropped + dropped, conflicts: [] };
 }
 
 /** Index into `PROVENANCES`: what an event says of its traits. */
@@ -190,7 +195,9 @@ export function applyTraits(
 /** Lets those go that there are too many of; the number of them. */
 function dropSurplus(traits: Traits, changed: Changes): number {
   if (traits.size <= MAX_TRAITS_PER_ANCHOR) return 0;
-  const surplus = reservedFirst([...traits.keys()].sort()).slice(MAX_TRAITS_PER_ANCHOR);
+  // What is known of groups has bounds of its own, and costs nobody a trait.
+  const names = [...traits.keys()].filter((name) => !isKnownOfGroup(name)).sort();
+  const surplus = reservedFirst(names).slice(MAX_TRAITS_PER_ANCHOR);
   for (const name of surplus) {
     traits.delete(name);
     if (changed.get(name) === 'new') changed.delete(name);

@@ -303,6 +303,10 @@ function isMacro(name: string): name is MacroName {
   return (MACROS as readonly string[]).includes(name);
 }
 
+function walksGroups(list: Expression): boolean {
+  return list.kind === 'groups' || (list.kind === 'macro' && list.name === 'filter' && walksGroups(list.list));
+}
+
 /** Macros may follow one another but not stand inside one another: work stays linear in the size of the list. */
 function checkMacro(
   c: CheckContext,
@@ -320,18 +324,21 @@ function checkMacro(
   }
   arity(c, node, args, `.${name}(x, x == "a")`, 2);
   const list = c.check(receiver);
-  const walkable = list.type === 'dyn' || (list.type === 'list' && list.kind === 'macro');
+  const isOfGroups = walksGroups(list);
+  const walkable = list.type === 'dyn' || isOfGroups || (list.type === 'list' && list.kind === 'macro');
   if (!walkable) return c.fail(receiver, `.${name}() walks a list trait, found ${list.type}`);
   const variable = at(args, 0);
   if (variable.op !== 'id' || ['f', 'traits', 'groups'].includes(variable.args)) {
     return c.fail(variable, 'the first argument names the item', `write .${name}(x, x == "a")`);
   }
   c.local = variable.args;
+  c.localIsGroup = isOfGroups;
   let body: Expression;
   try {
     body = c.check(at(args, 1));
   } finally {
     c.local = null;
+    c.localIsGroup = false;
   }
   if (name !== 'map' && body.type !== 'bool' && body.type !== 'dyn') {
     return c.fail(at(args, 1), `the condition of .${name}() must be bool, found ${body.type}`);

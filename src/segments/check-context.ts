@@ -7,6 +7,8 @@ export interface CheckContext {
   readonly schema: SegmentSchema;
   /** The variable of the macro that is being checked. */
   local: string | null;
+  /** Whether that variable is a group. */
+  localIsGroup: boolean;
   check(node: ASTNode): Expression;
   /** Throws EXPRESSION_INVALID at the node. */
   fail(node: { readonly pos: number }, message: string, hint?: string): never;

@@ -2,7 +2,6 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { isReservedTrait } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
 import type { FeatureType } from '../features/feature.model.js';
-import { GROUPS } from '../profiles/traits.model.js';
 import { nearestName } from '../platform/near-names.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
@@ -19,6 +18,7 @@ const ROOTS = ['f', 'traits'];
 export class ExpressionChecker implements CheckContext {
   /** The variable of the macro that is being checked. */
   local: string | null = null;
+  localIsGroup = false;
 
   constructor(
     readonly source: string,
@@ -105,8 +105,11 @@ export class ExpressionChecker implements CheckContext {
   }
 
   #identifier(node: ASTNode, name: string): Expression {
-    if (name === this.local) return { kind: 'local', type: 'dyn', ...span(node), name };
-    if (name === 'groups') return { kind: 'trait', type: 'dyn', ...span(node), name: GROUPS };
+    if (name === this.local) {
+      if (this.localIsGroup) this.fail(node, `${name} is a group`, `write ${name}.id or ${name}.traits.plan`);
+      return { kind: 'local', type: 'dyn', ...span(node), name };
+    }
+    if (name === 'groups') return { kind: 'groups', type: 'list', ...span(node) };
     if (ROOTS.includes(name)) {
       return this.fail(node, `${name} cannot stand alone`, `name one of its values, as in ${name}.country`);
     }
@@ -130,9 +133,30 @@ export class ExpressionChecker implements CheckContext {
       }
       if (target.args === 'traits') return { kind: 'trait', type: 'dyn', ...span(node), name: key };
     }
+    if (target.op === 'id' && target.args === this.local && this.localIsGroup) {
+      return this.#groupField(node, target, key, keyNode);
+    }
+    if (target.op === 'id' && target.args === 'groups' && this.local !== 'groups') {
+      const hint = `write groups.exists(g, g.${key === 'id' ? 'id == "acme"' : 'traits.plan == "pro"'})`;
+      return this.fail(keyNode, 'groups is a list', hint);
+    }
     const checked = this.check(target);
     if (checked.type !== 'dyn') return this.fail(keyNode, `${checked.type} has no field ${key}`);
     return { kind: 'member', type: 'dyn', ...span(node), target: checked, key };
+  }
+
+  /** `g.id` and `g.traits`, which the names of traits follow. */
+  #groupField(
+    node: ASTNode,
+    target: ASTNode & { op: 'id' },
+    key: string,
+    keyNode: { readonly pos: number },
+  ): Expression {
+    const local: Expression = { kind: 'local', type: 'dyn', ...span(target), name: target.args };
+    if (key === 'id') return { kind: 'member', type: 'string', ...span(node), target: local, key };
+    if (key === 'traits')
+      return { kind: 'member', type: 'dyn', ...span(node), target: local, key, isGroupTraits: true };
+    return this.fail(keyNode, `a group has id and traits, not ${key}`, `write ${target.args}.traits.${key}`);
   }
 
   #feature(node: ASTNode, name: string, keyNode: { readonly pos: number }): Expression {
@@ -299,6 +323,9 @@ export class ExpressionChecker implements CheckContext {
     const container = this.check(containerNode);
     if (container.type !== 'list' && container.type !== 'dyn') {
       return this.fail(containerNode, `expected a list after in, found ${container.type}`, 'write x in ["a", "b"]');
+    }
+    if (container.kind === 'groups') {
+      return this.fail(containerNode, 'groups is a list of groups', 'write groups.exists(g, g.id == "acme")');
     }
     const wrong =
       container.kind === 'list' ? container.items.find((i) => unify(item.type, i.type) === null) : undefined;

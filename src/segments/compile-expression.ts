@@ -81,6 +81,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
       const { name } = node;
       return { evaluate: (ctx) => valueOf(ctx.trait(name)), hold: null };
     }
+    case 'groups':
+      return { evaluate: (ctx) => ctx.groups(), hold: null };
     case 'member': {
       const { key } = node;
       return unary(value(node.target), (target) => fieldOf(target, key));

@@ -24,6 +24,8 @@ export interface EvalContext {
   /** Times of the latest matching events of a `times` feature, ms, newest first. */
   lastTimes(index: number): readonly number[];
   trait(name: string): JsonValue | undefined;
+  /** The groups that the profile belongs to, each `{ id, traits }`. */
+  groups(): JsonValue;
   /** Undefined: not scored. */
   model(key: string): ModelOutput | undefined;
   membership(segmentKey: string): boolean;

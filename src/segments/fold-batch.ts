@@ -69,6 +69,8 @@ interface FoldedEvents {
   readonly droppedTraits: number;
   /** Values of traits of another type than declared. */
   readonly traitConflicts: readonly TraitConflict[];
+  /** Those that name a group. */
+  readonly groupEvents: readonly LoggedEvent[];
 }
 
 /** Folds events in. The profiles and anchors are changed in place. */
@@ -84,8 +86,8 @@ export async function foldEvents(
     return { involved, out, program: eventProgram(context, profiles, step, involved, out) };
   });
   await runAll(context, running);
-  const { droppedTraits, traitConflicts } = context;
-  return { changes: running.flatMap((step) => step.out), droppedTraits, traitConflicts };
+  const { droppedTraits, traitConflicts, groupEvents } = context;
+  return { changes: running.flatMap((step) => step.out), droppedTraits, traitConflicts, groupEvents };
 }
 
 /** Fires timers, each at its due time and again for whatever falls due until `untilT`. */
@@ -248,6 +250,7 @@ function applyEvent(context: FoldContext, profile: ProfileWork, event: LoggedEve
   const { changed: traits, dropped, conflicts } = foldTraits(anchor.traits, event, traitRules);
   context.droppedTraits += dropped;
   if (conflicts.length > 0) context.traitConflicts.push(...conflicts);
+  if (event.groupId !== null) context.groupEvents.push(event);
   const touched = features.apply(anchor.state, event);
   if (profile.merged !== anchor.state) features.apply(profile.merged, event);
   if (profile.traits !== anchor.traits && traits.length > 0) {

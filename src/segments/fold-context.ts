@@ -1,6 +1,7 @@
-import type { JsonValue } from '../events/event.model.js';
+import type { JsonValue, LoggedEvent } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
+import { groupsOf } from '../profiles/groups.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { FeatureRow } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -23,6 +24,8 @@ export class FoldContext implements EvalContext {
   droppedTraits = 0;
   /** Values of traits of another type than declared, so far. */
   readonly traitConflicts: TraitConflict[] = [];
+  /** Events that name a group, so far. */
+  readonly groupEvents: LoggedEvent[] = [];
   #profile: ProfileWork | null = null;
   #t = 0;
   /** `#values[i]` holds for the present binding iff `#stamps[i] === #stamp`: rebinding costs nothing. */
@@ -60,6 +63,10 @@ export class FoldContext implements EvalContext {
 
   trait(name: string): JsonValue | undefined {
     return this.#bound().traits.get(name)?.value;
+  }
+
+  groups(): JsonValue {
+    return groupsOf(this.#bound().traits) as unknown as JsonValue;
   }
 
   model(key: string): ModelOutput | undefined {

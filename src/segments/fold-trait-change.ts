@@ -14,7 +14,7 @@ import { FoldContext } from './fold-context.js';
 import { remerge, type ProfileWork } from './profile-work.model.js';
 import type { ChangeCause } from './segment.model.js';
 
-/** Anchors whose traits are to be others, because rules changed, as a step of the fold. */
+/** Anchors whose traits are to be others, because of no event of theirs, as a step of the fold. */
 export interface TraitChangeStep {
   /** The step's place in acceptance order, ms: after all that is applied, before all that is not. */
   readonly acceptedAt: number;
@@ -22,23 +22,24 @@ export interface TraitChangeStep {
   readonly involved: readonly Uuid[];
   /** By anchor. */
   readonly traits: ReadonlyMap<Uuid, Traits>;
+  /** What the feed says of it: that rules changed, or that a group did. */
+  readonly cause: 'edit' | 'group';
 }
-
-const EDIT: ChangeCause = { kind: 'edit', pos: null };
 
 /**
  * Gives anchors other traits: a step like an event's (`fold-batch.ts`). Timers that are due fire before it; then every
- * profile concerned is evaluated at `acceptedAt + 1`, and what changes is emitted as that of an edit.
+ * profile concerned is evaluated at `acceptedAt + 1`, and what changes is emitted with the cause.
  */
 export async function foldTraitChange(
   definitions: Definitions,
   profiles: ProfileLookup,
-  { acceptedAt, involved, traits }: TraitChangeStep,
+  { acceptedAt, involved, traits, cause: kind }: TraitChangeStep,
 ): Promise<FoldChange[]> {
   const context = new FoldContext(definitions);
+  const cause: ChangeCause = { kind, pos: null };
   const running = [...involved].sort(compareIds).map((id) => {
     const out: FoldChange[] = [];
-    return { involved: [id], out, program: program(definitions, profiles(id), { acceptedAt, traits }, out) };
+    return { involved: [id], out, program: program(definitions, profiles(id), { acceptedAt, traits, cause }, out) };
   });
   await runAll(context, running);
   return running.flatMap(({ out }) => out);
@@ -47,7 +48,7 @@ export async function foldTraitChange(
 function* program(
   definitions: Definitions,
   profile: ProfileWork,
-  { acceptedAt, traits }: Pick<TraitChangeStep, 'acceptedAt' | 'traits'>,
+  { acceptedAt, traits, cause }: Pick<TraitChangeStep, 'acceptedAt' | 'traits'> & { readonly cause: ChangeCause },
   out: FoldChange[],
 ): StepProgram {
   yield* fireDue(profile, acceptedAt, out);
@@ -59,5 +60,5 @@ function* program(
     anchor.dirty = true;
   }
   remerge(profile, definitions.features);
-  yield* evaluateOnce({ profile, t: acceptedAt + 1, cause: EDIT, emit: true, segments: null, out });
+  yield* evaluateOnce({ profile, t: acceptedAt + 1, cause, emit: true, segments: null, out });
 }

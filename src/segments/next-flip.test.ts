@@ -349,6 +349,7 @@ function storeContext(definitions: readonly FeatureDefinition[], facts: NaiveFac
     flipAt: (index, t, op, constant) => set.flipAt(state, index, t, op, constant),
     lastTimes: (index) => set.lastTimes(state, index),
     trait: (name) => facts.traits?.[name],
+    groups: () => [],
     model: (key) => facts.models?.[key],
     membership: () => false,
   };

@@ -54,6 +54,7 @@ describe('a segment expression', () => {
     'traits.tags.exists(tag, tag == f.last_category)',
     'traits.tags.filter(tag, tag != "x").map(tag, tag.lowerAscii()).all(tag, tag.startsWith("a"))',
     'groups.exists(g, g.id == "acme") && size(groups) > 1',
+    'groups.filter(g, g.traits.plan == "pro").exists(g, g.id.startsWith("a")) && !groups.all(g, has(g.traits.seats))',
     'size(traits.tags) > 2 && traits.name.size() > 0',
     'traits.tags[0] == "a" && "b" in traits.tags',
     'segment("big_spenders") && !segment("newcomers")',
@@ -80,6 +81,11 @@ describe('a segment expression', () => {
     ['f.zzzzzzz > 1', /^1:3 unknown feature f\.zzzzzzz \(features are defined/],
     ['spend_90d > 1', /^1:1 unknown name spend_90d; did you mean f\.spend_90d\?/],
     ['traits["$consent.ads"] == true', /\$consent.ads is no trait/],
+    ['groups.exists(g, g.plan == "pro")', /^1:20 a group has id and traits, not plan \(write g\.traits\.plan\)/],
+    ['groups.exists(g, g == "acme")', /^1:18 g is a group \(write g\.id or g\.traits\.plan\)/],
+    ['groups.exists(g, g.id == 5)', /cannot compare string with int/],
+    ['groups.traits.plan == "pro"', /groups is a list \(write groups\.exists\(g, g\.traits\.plan == "pro"\)\)/],
+    ['"acme" in groups', /groups is a list of groups \(write groups\.exists\(g, g\.id == "acme"\)\)/],
     ['group.plan == "pro"', /^1:1 unknown name group \(write groups\.exists/],
     ['trait.x == 1', /^1:1 unknown name trait; did you mean traits\?/],
     ['f.recent_orders == 1', /^1:3 f\.recent_orders is a list of times .*use count\(/],
@@ -156,6 +162,7 @@ describe('a segment expression', () => {
     );
     expect(requires).toEqual({
       features: ['orders_90d', 'spend_90d'],
+      groupTraits: [],
       inlineFeatures: [],
       traits: ['a', 'b', 'tags'],
       models: ['purchase_intent'],

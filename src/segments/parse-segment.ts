@@ -2,9 +2,10 @@ import { Environment, ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import { explainSyntax } from '../features/syntax-hint.model.js';
 import type { WeftError } from '../platform/errors.js';
+import { GROUPS } from '../profiles/groups.model.js';
 import { ExpressionChecker } from './check-expression.js';
 import { expressionError } from './expression-error.js';
-import { childrenOf, type Expression, type FeatureReference } from './segment-expression.model.js';
+import { childrenOf, isGroupTrait, type Expression, type FeatureReference } from './segment-expression.model.js';
 import type { SegmentSchema } from './segment-schema.model.js';
 
 export const MAX_EXPRESSION_LENGTH = 4000;
@@ -17,7 +18,10 @@ export interface SegmentRequirements {
   readonly features: readonly string[];
   /** Features that the expression defines itself; to be kept like registered ones for as long as the segment stands. */
   readonly inlineFeatures: readonly FeatureDefinition[];
+  /** {@link GROUPS} among them where it reads groups. */
   readonly traits: readonly string[];
+  /** Traits of groups. */
+  readonly groupTraits: readonly string[];
   readonly models: readonly string[];
   readonly segments: readonly string[];
 }
@@ -111,6 +115,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
   const features = new Set<string>();
   const inline = new Map<string, FeatureDefinition>();
   const traits = new Set<string>();
+  const groupTraits = new Set<string>();
   const models = new Set<string>();
   const segments = new Set<string>();
   const addFeature = (reference: FeatureReference): void => {
@@ -120,6 +125,8 @@ function requirementsOf(root: Expression): SegmentRequirements {
   const visit = (node: Expression): void => {
     if ('feature' in node) addFeature(node.feature);
     else if (node.kind === 'trait') traits.add(node.name);
+    else if (node.kind === 'groups') traits.add(GROUPS);
+    else if (isGroupTrait(node)) groupTraits.add(node.key);
     else if (node.kind === 'model') models.add(node.key);
     else if (node.kind === 'membership') segments.add(node.key);
     childrenOf(node).forEach(visit);
@@ -129,6 +136,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
     features: [...features].sort(),
     inlineFeatures: [...inline.keys()].sort().map((name) => inline.get(name) as FeatureDefinition),
     traits: [...traits].sort(),
+    groupTraits: [...groupTraits].sort(),
     models: [...models].sort(),
     segments: [...segments].sort(),
   };

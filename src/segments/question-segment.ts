@@ -1,5 +1,5 @@
-import { GROUPS } from '../profiles/traits.model.js';
 import {
+  questionAboutGroupTrait,
   questionAboutTrait,
   questionsAbout,
   type KnownNames,
@@ -10,7 +10,7 @@ import type { Warning } from '../platform/warning.js';
 import type { OutputMapping } from '../scoring/model-manifest.model.js';
 import { positionOf } from './expression-error.js';
 import type { ParsedSegment } from './parse-segment.js';
-import { childrenOf, type Expression, type ModelExpression } from './segment-expression.model.js';
+import { childrenOf, isGroupTrait, type Expression, type ModelExpression } from './segment-expression.model.js';
 
 /** What has been sent so far, and what models can say. */
 export interface KnownToSegments extends KnownNames {
@@ -34,8 +34,10 @@ export function questionSegment({ source, expression }: ParsedSegment, known: Kn
   const visit = (node: Expression): void => {
     if ('feature' in node && node.feature.inline !== null) {
       for (const question of questionsAbout(node.feature.inline, known)) ask(node, question);
-    } else if (node.kind === 'trait' && node.name !== GROUPS) {
+    } else if (node.kind === 'trait') {
       ask(node, questionAboutTrait(node.name, known));
+    } else if (isGroupTrait(node)) {
+      ask(node, questionAboutGroupTrait(node.key, known));
     } else if (node.kind === 'model') {
       ask(node, questionAboutOutput(node, known.models));
     }

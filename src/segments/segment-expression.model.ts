@@ -11,6 +11,7 @@ export type Expression =
   | ListExpression
   | FeatureExpression
   | TraitExpression
+  | GroupsExpression
   | MemberExpression
   | IndexExpression
   | LocalExpression
@@ -60,9 +61,13 @@ export interface FeatureExpression extends Spanned<'feature'> {
 export interface TraitExpression extends Spanned<'trait', 'dyn'> {
   readonly name: string;
 }
-export interface MemberExpression extends Spanned<'member', 'dyn'> {
+/** The groups that the profile belongs to: a list of `{ id, traits }`. */
+export type GroupsExpression = Spanned<'groups', 'list'>;
+export interface MemberExpression extends Spanned<'member', 'dyn' | 'string'> {
   readonly target: Expression;
   readonly key: string;
+  /** Of a group: what follows is the name of one of its traits. */
+  readonly isGroupTraits?: true;
 }
 export interface IndexExpression extends Spanned<'index', 'dyn'> {
   readonly target: Expression;
@@ -161,6 +166,11 @@ export interface MacroExpression extends Spanned<'macro'> {
   readonly list: Expression;
   readonly variable: string;
   readonly body: Expression;
+}
+
+/** Whether a node reads a trait of a group, as `g.traits.plan`. */
+export function isGroupTrait(node: Expression): node is MemberExpression {
+  return node.kind === 'member' && node.target.kind === 'member' && node.target.isGroupTraits === true;
 }
 
 /** The operands of a node, for walks over the whole tree. */

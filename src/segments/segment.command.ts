@@ -1,3 +1,4 @@
+import { isReservedTrait } from '../events/event.model.js';
 import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
@@ -86,9 +87,10 @@ async function check(deps: SegmentCommandDeps, expression: string, options: Opti
   });
 }
 
-function readsOf({ features, inlineFeatures, traits, models, segments }: SegmentRequirements) {
+function readsOf({ features, inlineFeatures, traits, groupTraits, models, segments }: SegmentRequirements) {
   const events = [...new Set(inlineFeatures.flatMap((feature) => feature.events))].sort();
-  return { events, features, traits, models, segments };
+  const own = traits.filter((name) => !isReservedTrait(name));
+  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments };
 }
 
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {

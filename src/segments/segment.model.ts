@@ -24,6 +24,7 @@ export const CAUSE_KINDS = [
   'erasure',
   'load',
   'revert',
+  'group',
 ] as const;
 export type CauseKind = (typeof CAUSE_KINDS)[number];
 

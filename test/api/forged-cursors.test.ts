@@ -5,7 +5,7 @@ import * as cursors from '../../src/api/graphql/cursors.js';
 import { CursorCodec } from '../../src/platform/cursor.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations } from '../support/schema-operations.js';
-import { anIdentify, aTrack } from '../support/world.js';
+import { aGroup, anIdentify, aTrack } from '../support/world.js';
 
 /* Every field with `after`, as the schema has them: a new one is tested by itself. */
 
@@ -13,6 +13,7 @@ import { anIdentify, aTrack } from '../support/world.js';
 const THERE = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
+  'Query.group.id': '"acme"',
   'Query.source.key': '"web"',
   'Query.trackingPlan.source': '"web"',
   'Query.trackingPlanVersions.source': '"web"',
@@ -51,6 +52,7 @@ beforeAll(async () => {
   world = await createApiWorld();
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);
+  await world.accept([aGroup({ user_id: 'ann' }, 'acme', { plan: 'pro' })]);
   await world.drain();
 });
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations } from '../support/schema-operations.js';
-import { anIdentify, aTrack } from '../support/world.js';
+import { aGroup, anIdentify, aTrack } from '../support/world.js';
 
 /* Every field with `first`, as the schema has them: a new one is tested by itself. */
 
@@ -11,6 +11,7 @@ import { anIdentify, aTrack } from '../support/world.js';
 const THERE = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
+  'Query.group.id': '"acme"',
   'Query.source.key': '"web"',
   'Query.trackingPlan.source': '"web"',
   'Mutation.replayDeadLetters.filter': '{ code: "X" }',
@@ -24,6 +25,7 @@ beforeAll(async () => {
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.drain();
   await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);
+  await world.accept([aGroup({ user_id: 'ann' }, 'acme', { plan: 'pro' })]);
   await world.drain();
 });
 

@@ -18,7 +18,7 @@ import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { enforceScopes, scopesOf } from '../../src/api/graphql/scopes.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations, type FieldOperation } from '../support/schema-operations.js';
-import { aTrack } from '../support/world.js';
+import { aGroup, aTrack } from '../support/world.js';
 
 /*
  * Every field of every type × every kind of key × every transport. The rows come from the schema and the scopes that its
@@ -56,6 +56,7 @@ const CONCURRENCY = 16;
 const LITERALS = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
+  'Query.group.id': '"acme"',
   'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',
   'Query.edgeProfile.identifier': '{ namespace: "anonymous_id", value: "7c05542a-a638-43fd-b185-e15b72e2fa6b" }',
   'Profile.membership.segment': '"keen"',
@@ -72,7 +73,7 @@ beforeAll(async () => {
   world = await createApiWorld();
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.drain();
-  await world.accept([aTrack('product_view', { user_id: 'ann' })]);
+  await world.accept([aTrack('product_view', { user_id: 'ann' }), aGroup({ user_id: 'ann' }, 'acme')]);
   await world.drain();
   const { keys } = world.services;
   const revoked = await keys.create({ name: 'revoked', scopes: ['admin'] });

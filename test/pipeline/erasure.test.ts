@@ -36,6 +36,7 @@ const SECRETS = [
   'canary-words-51f3',
   'canary-agent-51f3',
   'canary-group-51f3',
+  'canary-motto-51f3',
   'canary-letter-51f3',
 ];
 const IDS = [...Object.entries(ANNA), ['anonymous_id', OLD_COOKIE] as const].map(([ns, value]) => hashId(ns, value));
@@ -86,7 +87,12 @@ describe('a person who is erased', () => {
     anIdentify({ user_id: ANNA.user_id, anonymous_id: OLD_COOKIE }, { phone: ANNA.phone }),
     aTrack('view', { user_id: ANNA.user_id }, { context: { userAgent: 'canary-agent-51f3' } }),
     aTrack('mention', { user_id: ANNA.user_id }, { properties: { $private: { text: 'canary-words-51f3' } } }),
-    { type: 'group', identifiers: [{ ns: 'user_id', value: ANNA.user_id }], groupId: 'canary-group-51f3' },
+    {
+      type: 'group',
+      identifiers: [{ ns: 'user_id', value: ANNA.user_id }],
+      groupId: 'canary-group-51f3',
+      traits: { motto: 'canary-motto-51f3' },
+    },
   ];
   /** Bob gives her address for his, and cannot have it: she was there first. */
   const bobs = (email: readonly string[]): IncomingEvent[] => [

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { IncomingEvent } from '../../src/events/event.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
-import { anIdentify, MINUTE_MS } from '../support/world.js';
+import { aGroup, anIdentify, MINUTE_MS } from '../support/world.js';
 
 let world: ApiWorld;
 
@@ -15,10 +14,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await world.close();
 });
-
-function aGroup(who: Readonly<Record<string, string>>, groupId: string): IncomingEvent {
-  return { ...anIdentify(who, { plan: 'pro' }), type: 'group', groupId };
-}
 
 async function profileOf(value: string) {
   const { profile } = await world.data<{ profile: { groups: { id: string }[]; traits: unknown; segments: unknown[] } }>(
@@ -68,5 +63,55 @@ describe('groups', () => {
     await world.engine.retractions.takeBackMessages(source, [joining.messageId ?? '']);
     await world.drain();
     expect(await profileOf('cookie-3')).toEqual({ groups: [], traits: { city: 'York' }, segments: [] });
+  });
+});
+
+describe('group(id)', () => {
+  interface Asked {
+    readonly group: {
+      readonly id: string;
+      readonly traits: unknown;
+      readonly members: {
+        readonly edges: readonly { readonly node: { readonly identifiers: readonly { readonly value: string }[] } }[];
+        readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+      };
+    } | null;
+  }
+  const ask = async (id: string, first = 50, after: string | null = null): Promise<Asked['group']> => {
+    const { group } = await world.data<Asked>(
+      `query ($id: String!, $first: Int!, $after: String) { group(id: $id) { id traits members(first: $first, after: $after) {
+        edges { node { identifiers { value } } } pageInfo { hasNextPage endCursor } } } }`,
+      { id, first, after },
+    );
+    return group;
+  };
+
+  it('shows the traits and every member once, from page to page', async () => {
+    const cookies = ['m1', 'm2', 'm3', 'm4', 'm5'];
+    await world.accept([
+      ...cookies.map((cookie) => aGroup({ anonymous_id: cookie }, 'initech', { plan: 'pro' })),
+      anIdentify({ user_id: 'bea', anonymous_id: 'm1' }),
+      anIdentify({ user_id: 'bea', anonymous_id: 'm2' }),
+    ]);
+    await world.drain();
+    for (const size of [1, 2, 50]) {
+      const found: string[] = [];
+      for (let after: string | null = null, more = true; more;) {
+        const group = await ask('initech', size, after);
+        expect(group).toMatchObject({ id: 'initech', traits: { plan: 'pro' } });
+        for (const { node } of group?.members.edges ?? []) {
+          found.push(
+            node.identifiers
+              .map(({ value }) => value)
+              .sort()
+              .join(' '),
+          );
+        }
+        more = group?.members.pageInfo.hasNextPage ?? false;
+        after = group?.members.pageInfo.endCursor ?? null;
+      }
+      expect(found.sort()).toEqual(['bea m1 m2', 'm3', 'm4', 'm5']);
+    }
+    expect(await ask('Initech')).toBeNull();
   });
 });

@@ -18,6 +18,7 @@ export interface NaiveEvent {
 export interface NaiveFacts {
   readonly events?: readonly NaiveEvent[];
   readonly traits?: Readonly<Record<string, JsonValue>>;
+  readonly groups?: readonly { readonly id: string; readonly traits: Readonly<Record<string, JsonValue>> }[];
   readonly models?: Readonly<Record<string, ModelOutput>>;
   readonly segments?: readonly string[];
   /** Values that stand whatever the events are, by feature name. */
@@ -116,6 +117,10 @@ export class NaiveProfile implements EvalContext {
 
   trait(name: string): JsonValue | undefined {
     return this.#facts.traits?.[name];
+  }
+
+  groups(): JsonValue {
+    return (this.#facts.groups ?? []).map(({ id, traits }) => ({ id, traits: { ...traits } }));
   }
 
   model(key: string): ModelOutput | undefined {

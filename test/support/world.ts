@@ -256,3 +256,13 @@ export function anIdentify(
     ...more,
   };
 }
+
+/** A `group` call that makes somebody belong to a group, with traits of that group. */
+export function aGroup(
+  who: Readonly<Record<string, string>>,
+  groupId: string,
+  traits: JsonObject = {},
+  more: Partial<IncomingEvent> = {},
+): IncomingEvent {
+  return { ...anIdentify(who, traits, more), type: 'group', groupId };
+}

@@ -10,6 +10,7 @@ import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
+import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityResolver } from './identity.resolver.js';
 import { IdentityRulesResolver } from './identity-rules.resolver.js';
@@ -37,6 +38,7 @@ export function buildApiSchema(): GraphQLSchema {
   const schema = buildSchemaSync({
     resolvers: [
       ProfileResolver,
+      GroupResolver,
       SegmentResolver,
       ChangeResolver,
       FeatureResolver,

@@ -8,6 +8,10 @@ export const TIMELINE_CURSOR = new CursorCodec(
   { occurredAt: 'integer', pos: 'integer' },
 );
 export const MEMBER_CURSOR = new CursorCodec({ kind: 'members', version: 1 }, { since: 'integer', profileId: 'text' });
+export const GROUP_MEMBER_CURSOR = new CursorCodec(
+  { kind: 'group_members', version: 1 },
+  { part: 'integer', anchorId: 'text' },
+);
 export const DEAD_LETTER_CURSOR = new CursorCodec(
   { kind: 'dead_letters', version: 1 },
   { receivedAt: 'integer', id: 'integer' },

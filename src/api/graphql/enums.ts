@@ -87,6 +87,7 @@ export const CauseKindType = enumOf('CauseKind', 'Why a membership changed.', CA
   erasure: 'The profile was erased.',
   load: 'Loaded history.',
   revert: 'Events were taken back, as of a load that was reverted.',
+  group: 'The traits of a group that the profile belongs to changed, or became known to it.',
 });
 
 export const EventTypeType = enumOf('EventType', 'The kind of an event, as in the tracking API.', EVENT_TYPES, {

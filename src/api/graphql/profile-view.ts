@@ -3,7 +3,7 @@ import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
-import { GROUPS } from '../../profiles/traits.model.js';
+import { groupsOf, type KnownGroup } from '../../profiles/groups.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
@@ -122,9 +122,9 @@ export class ProfileView {
     return views.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  get groups(): { id: string }[] {
-    const value = this.#snapshot.traits.get(GROUPS)?.value;
-    return Array.isArray(value) ? (value as { id: string }[]) : [];
+  /** Those named last at the end. */
+  get groups(): KnownGroup[] {
+    return groupsOf(this.#snapshot.traits);
   }
 
   features(asked: readonly ReadableFeature[]): FeatureView[] {

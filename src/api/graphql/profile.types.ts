@@ -176,6 +176,12 @@ export class TimelineEvent {
 class ProfileGroup {
   @Field(() => String, { description: 'Its id, as `group` calls have it: `acme`.' })
   id!: string;
+
+  @Field(() => Json, {
+    description:
+      'Its traits by name, as `{"plan": "pro"}`, as far as the profile was told: segments go by these. What others said of the group reaches it a moment later.',
+  })
+  traits!: unknown;
 }
 
 /** Fields with arguments, and all that cost something, are resolved: see `profile.resolver.ts`. */

@@ -4,6 +4,7 @@ import type { CompareOp } from '../../features/compare-value.model.js';
 import type { FeatureValue } from '../../features/feature.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
+import { groupsOf } from '../../profiles/groups.model.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 
@@ -32,6 +33,10 @@ export class SnapshotContext implements EvalContext {
 
   trait(name: string): JsonValue | undefined {
     return this.snapshot.traits.get(name)?.value;
+  }
+
+  groups(): JsonValue {
+    return groupsOf(this.snapshot.traits) as unknown as JsonValue;
   }
 
   model(key: string): ModelOutput | undefined {
