@@ -6,7 +6,7 @@ import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { isPersonal } from '../../src/api/graphql/personal.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
-import { anIdentify, aTrack } from '../support/world.js';
+import { aGroup, anIdentify, aTrack } from '../support/world.js';
 
 const EMAIL = 'anna.canary@example.com';
 const BIRTHDAY = '1984-02-03';
@@ -25,7 +25,7 @@ const NOT_PERSONAL = [
   'TraitRule.answers',
 ];
 
-const ALL_OF_A_PROFILE = `id traits identifiers { namespace value }
+const ALL_OF_A_PROFILE = `id traits groups { id traits } identifiers { namespace value }
   traitDetails { edges { node { name value history { edges { node { value } } } } } }
   timeline { edges { node { properties identifiers { value } } } }
   mergeHistory { edges { node { identifiers { value } event { identifiers { value } } } } }
@@ -42,6 +42,7 @@ beforeAll(async () => {
   await world.accept([
     anIdentify({ email: EMAIL, user_id: 'crm-4711' }, { birthday: BIRTHDAY, plan: 'gold' }),
     aTrack('product_view', { user_id: 'crm-4711' }, { properties: { note: `mail ${EMAIL} on monday` } }),
+    aGroup({ user_id: 'crm-4711' }, `household of ${EMAIL}`, { birthday: BIRTHDAY, contact: EMAIL, seats: 4 }),
     aTrack('survey', { user_id: 'crm-4711' }, { properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' } }),
   ]);
   await world.drain();

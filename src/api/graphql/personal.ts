@@ -30,12 +30,19 @@ const payload: Mask = (value, parent, personal) => {
   return maskPayload(value as JsonValue, personal, new Set(identifiers.map(({ value: known }) => known)));
 };
 
+/** Not personal by itself, unless somebody put a person into it. */
+const ofGroup: Mask = (value, _parent, personal) => maskPayload(value as JsonValue, personal, NOBODY);
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** By `Type.field`. */
 const MASKS: Readonly<Record<string, Mask>> = {
+  'Group.traits': ofGroup,
   'Identifier.value': identifier,
   'PreviewedTrait.valueNow': ofTrait,
   'PreviewedTrait.valueThen': ofTrait,
   'Profile.traits': traits,
+  'ProfileGroup.id': ofGroup,
+  'ProfileGroup.traits': ofGroup,
   'ProfileTrait.value': ofTrait,
   'TimelineEvent.properties': payload,
   'TraitValue.value': ofTrait,
