@@ -3,7 +3,7 @@ import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import type { AnchorGiven, GroupDelivery, GroupStore } from './profiles/group.store.js';
 import { foldGiven, knownOf, told } from './profiles/groups.model.js';
-import type { Traits } from './profiles/traits.model.js';
+import type { Traits } from './profiles/trait.model.js';
 import type { RebuiltAnchor } from './segments/fold-revision.js';
 import type { ProfileWork } from './segments/profile-work.model.js';
 

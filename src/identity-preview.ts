@@ -12,7 +12,7 @@ import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
-import type { Trait } from './profiles/traits.model.js';
+import type { Trait } from './profiles/trait.model.js';
 import type { Definitions } from './segments/definitions.model.js';
 import { foldRevision } from './segments/fold-revision.js';
 import type { MembershipStore } from './segments/membership.store.js';

@@ -21,7 +21,7 @@ import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
 import type { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import type { TraitConflict } from './profiles/trait-rule.model.js';
 import type { AnchorGiven, GroupDelivery } from './profiles/group.store.js';
-import type { Traits } from './profiles/traits.model.js';
+import type { Traits } from './profiles/trait.model.js';
 import { foldTraitChange } from './segments/fold-trait-change.js';
 import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
 import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';

@@ -15,7 +15,8 @@ import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
-import { foldTraits, type Traits } from './profiles/traits.model.js';
+import { foldTraits } from './profiles/traits.model.js';
+import type { Traits } from './profiles/trait.model.js';
 
 export interface RetractionChoreParts {
   readonly db: Database;

@@ -11,7 +11,8 @@ import type { Database } from './platform/postgres.js';
 import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
 import { foldGiven, keepKnown } from './profiles/groups.model.js';
-import { foldTraits, type Traits } from './profiles/traits.model.js';
+import { foldTraits } from './profiles/traits.model.js';
+import type { Traits } from './profiles/trait.model.js';
 
 export interface TraitRefoldChoreParts {
   readonly db: Database;

@@ -4,7 +4,7 @@ import { hashId, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { areSameValues, joinGiven, MAX_GROUP_TRAITS } from './groups.model.js';
 import { decodeTraits, encodeTraits } from './trait-codec.js';
-import type { Traits } from './traits.model.js';
+import type { Traits } from './trait.model.js';
 
 /** What an anchor's events gave groups, by what events call them. */
 export interface AnchorGiven {

@@ -5,7 +5,7 @@ import {
   type JsonValue,
   type LoggedEvent,
 } from '../events/event.model.js';
-import type { Trait, Traits } from './traits.model.js';
+import type { Trait, Traits } from './trait.model.js';
 
 /*
  * Groups, as companies and households, and what their members know of them.

@@ -12,15 +12,8 @@ import {
   type TraitRule,
   type TraitRules,
 } from './trait-rule.model.js';
-import {
-  DELETE_TRAITS,
-  foldTraits,
-  mergeTraits,
-  provenanceOfTrait,
-  type Trait,
-  type TraitEvent,
-  type Traits,
-} from './traits.model.js';
+import { DELETE_TRAITS, foldTraits, mergeTraits, provenanceOfTrait, type TraitEvent } from './traits.model.js';
+import type { Trait, Traits } from './trait.model.js';
 
 const SOURCES = new Map([
   ['web', 1],

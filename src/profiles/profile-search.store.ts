@@ -2,7 +2,8 @@ import { byteaArray, int4Array, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { decodeTraits } from './trait-codec.js';
-import { mergeTraits, type Traits } from './traits.model.js';
+import { mergeTraits } from './traits.model.js';
+import type { Traits } from './trait.model.js';
 import {
   searchedTraits,
   traitEntries,

@@ -2,7 +2,8 @@ import type { JsonValue } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { HeldValues, Observation } from './held-values.js';
 import { SURVIVORSHIPS, type Survivorship } from './trait-rule.model.js';
-import { traitOf, type Trait, type Traits } from './traits.model.js';
+import { traitOf } from './traits.model.js';
+import type { Trait, Traits } from './trait.model.js';
 
 /*
  * The traits of an anchor, packed.

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareCanonical } from '../events/event.model.js';
-import { applyTraits, MAX_TRAITS_PER_ANCHOR, mergeTraits, type Trait, type Traits } from './traits.model.js';
+import { applyTraits, MAX_TRAITS_PER_ANCHOR, mergeTraits } from './traits.model.js';
+import type { Trait, Traits } from './trait.model.js';
 import { decodeTraits, encodeTraits } from './trait-codec.js';
 
 const key = (occurredAt: number, messageId = 'm') => ({ occurredAt, sourceId: 1, messageId });

@@ -8,6 +8,7 @@ import {
 } from '../events/event.model.js';
 import { forgetOthers, givenBy, GROUPS, isKnownOfGroup, isMember, learn } from './groups.model.js';
 import { hold, join, shown, type HeldValues, type Observation } from './held-values.js';
+import type { Trait, Traits } from './trait.model.js';
 import {
   NO_TRAIT_RULES,
   PROVENANCES,
@@ -17,20 +18,6 @@ import {
   type TraitConflict,
   type TraitRules,
 } from './trait-rule.model.js';
-
-/**
- * A trait's value and the event it came from. Of two values the one with the greater canonical key stands, unless the
- * trait has a rule, or how the values came to be known decides: then `held` says what there is to choose from.
- */
-export interface Trait extends CanonicalKey {
-  /** Undefined: it was deleted. */
-  readonly value: JsonValue | undefined;
-  /** Null: a single value that was observed. */
-  readonly held: HeldValues | null;
-}
-
-/** Traits by name. Merging is commutative, associative and idempotent, so neither order nor batching can show. */
-export type Traits = Map<string, Trait>;
 
 /** Most traits that one anchor holds: of all names it was ever given, reserved ones, then the least by UTF-16 code unit. */
 export const MAX_TRAITS_PER_ANCHOR = 500;

@@ -1,5 +1,5 @@
 import type { Uuid } from '../platform/ids.js';
-import type { Traits } from '../profiles/traits.model.js';
+import type { Traits } from '../profiles/trait.model.js';
 import type { Definitions } from './definitions.model.js';
 import {
   compareIds,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
-import type { Trait } from '../profiles/traits.model.js';
+import type { Trait } from '../profiles/trait.model.js';
 import type { ProfileWork } from './profile-work.model.js';
 import { glanceAt, glanceOf, packAlias, packProfile, unpackSnapshot } from './profile-snapshot.model.js';
 

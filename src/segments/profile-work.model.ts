@@ -3,7 +3,8 @@ import type { AnchorState } from '../features/anchor-state.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { SearchedTrait } from '../profiles/search-field.model.js';
-import { mergeTraits, type Traits } from '../profiles/traits.model.js';
+import { mergeTraits } from '../profiles/traits.model.js';
+import type { Traits } from '../profiles/trait.model.js';
 import type { Prediction } from '../scoring/prediction.model.js';
 import type { Membership } from './segment.model.js';
 

@@ -3,7 +3,8 @@ import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
 import type { Queryable } from '../../src/platform/postgres.js';
 import { decodeTraits } from '../../src/profiles/trait-codec.js';
-import { mergeTraits, type Traits } from '../../src/profiles/traits.model.js';
+import { mergeTraits } from '../../src/profiles/traits.model.js';
+import type { Traits } from '../../src/profiles/trait.model.js';
 
 /** All that the pipeline knows, without the ids that differ from run to run. */
 export interface PipelineState {
