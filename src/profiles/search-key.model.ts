@@ -37,6 +37,8 @@ export interface KeyRange {
 
 /** Where the keys lie by which profiles can be put in order: all but those of lists and objects. */
 export const ORDERED_KEYS: KeyRange = { from: Buffer.from([0]), to: Buffer.from([LIST_ITEM]) };
+/** Every key. */
+export const ALL_KEYS: KeyRange = { from: Buffer.from([0]), to: Buffer.from([0xff]) };
 
 /**
  * A text as it is compared: without regard to case and to the several ways in which Unicode writes the same (NFKC).

@@ -19,6 +19,7 @@ import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { PlanResolver } from './plan.resolver.js';
+import { ProfileSearchResolver } from './profile-search.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { maskPersonalData } from './personal.js';
 import { enforceScopes } from './scopes.js';
@@ -39,6 +40,7 @@ export function buildApiSchema(): GraphQLSchema {
     resolvers: [
       ProfileResolver,
       GroupResolver,
+      ProfileSearchResolver,
       SegmentResolver,
       ChangeResolver,
       FeatureResolver,

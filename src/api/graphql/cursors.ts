@@ -2,7 +2,11 @@ import { CursorCodec } from '../../platform/cursor.js';
 import { WeftError } from '../../platform/errors.js';
 
 export const CHANGE_CURSOR = new CursorCodec({ kind: 'changes', version: 1 }, { seq: 'integer' });
-export const PROFILE_CURSOR = new CursorCodec({ kind: 'profiles', version: 1 }, { id: 'text' });
+/** `key`: what the profile is in order by; an instant, or bytes in base64url. */
+export const PROFILE_CURSOR = new CursorCodec(
+  { kind: 'profiles', version: 2 },
+  { order: 'text', key: 'text', id: 'text' },
+);
 export const TIMELINE_CURSOR = new CursorCodec(
   { kind: 'timeline', version: 1 },
   { occurredAt: 'integer', pos: 'integer' },

@@ -12,7 +12,7 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { cursorId, PROFILE_CURSOR, TIMELINE_CURSOR } from './cursors.js';
+import { TIMELINE_CURSOR } from './cursors.js';
 import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import {
@@ -20,7 +20,6 @@ import {
   IdentifierInput,
   OnlineFeatures,
   Profile,
-  ProfileConnection,
   Score,
   SegmentMembership,
   TimelineConnection,
@@ -64,23 +63,6 @@ export class ProfileResolver {
       where: 'profile',
       hint: 'give exactly one of the two',
     });
-  }
-
-  @Authorized('read')
-  @Query(() => ProfileConnection, { description: 'All profiles, by id.' })
-  async profiles(
-    @Ctx() { reads, services }: ApiContext,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
-    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
-  ): Promise<Connection<Edge<ProfileView>>> {
-    const limit = pageSize(first);
-    const from = typeof after === 'string' ? cursorId(PROFILE_CURSOR.decode(after).id) : null;
-    const ids = await services.profiles.idsAfter(services.db, from, limit + 1);
-    const views = await Promise.all(ids.map((id) => reads.profile(id)));
-    const edges = views.flatMap((node, i) =>
-      node === null ? [] : [{ cursor: PROFILE_CURSOR.encode({ id: ids[i] ?? node.id }), node }],
-    );
-    return connection(edges, limit, after);
   }
 
   @Authorized('read')

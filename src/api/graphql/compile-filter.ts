@@ -1,0 +1,254 @@
+import type { JsonValue } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
+import { parseInstant, isInstant } from '../../platform/instant.js';
+import { nameHint } from '../../platform/near-names.js';
+import type { StandingField } from '../../profiles/search-field.reader.js';
+import { UPDATED_FIELD } from '../../profiles/search-field.model.js';
+import {
+  ALL_KEYS,
+  instantKey,
+  keyRange,
+  listItemKey,
+  prefixRange,
+  scalarKey,
+  typeRange,
+  type KeyRange,
+} from '../../profiles/search-key.model.js';
+import { ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import { termOf, type ProfileFilter } from '../../segments/profile-filter.model.js';
+import type {
+  IdentifierFilterInput,
+  ProfileFilterInput,
+  SegmentFilterInput,
+  TimeRangeInput,
+  TraitFilterInput,
+} from './profile-search.types.js';
+
+const MAX_DEPTH = 5;
+const MAX_TERMS = 20;
+const MAX_VALUES = 100;
+const MAX_PREFIX_LENGTH = 200;
+
+/** What filters are held against. */
+export interface FilterContext {
+  /** By name. */
+  readonly fields: ReadonlyMap<string, StandingField>;
+  readonly traits: readonly TraitDefinition[];
+  /** Whether whoever asks may see personal data. */
+  readonly seesPersonal: boolean;
+  /** The id of an identifier, or null where nobody can be known by it. @throws WeftError BAD_REQUEST */
+  readonly identifierId: (namespace: string, value: string) => string | null;
+  /** @throws WeftError BAD_REQUEST for what is no namespace */
+  readonly checkNamespace: (namespace: string) => Promise<void>;
+  /** @throws WeftError NOT_FOUND */
+  readonly segmentId: (key: string) => Promise<number>;
+}
+
+/**
+ * A filter as it can be asked of the database.
+ * @throws WeftError BAD_REQUEST, NOT_FOUND (no such segment), FORBIDDEN, UNAVAILABLE (the index is being built)
+ */
+export async function compileFilter(input: ProfileFilterInput, context: FilterContext): Promise<ProfileFilter> {
+  let terms = 0;
+  const compile = async (part: ProfileFilterInput, where: string, depth: number): Promise<ProfileFilter> => {
+    if (depth > MAX_DEPTH) throw refused(where, `more than ${String(MAX_DEPTH)} levels`, 'ask in fewer levels');
+    const all: Promise<readonly ProfileFilter[]>[] = [];
+    const below = (parts: readonly ProfileFilterInput[], name: string): Promise<ProfileFilter[]> => {
+      if (parts.length === 0)
+        throw refused(`${where}.${name}`, 'the list is empty', 'leave it out, or add a condition');
+      return Promise.all(parts.map((each, i) => compile(each, `${where}.${name}[${String(i)}]`, depth + 1)));
+    };
+    if (part.and) all.push(below(part.and, 'and'));
+    if (part.or) all.push(below(part.or, 'or').then((parts) => [{ kind: 'or', all: parts }]));
+    if (part.not) all.push(compile(part.not, `${where}.not`, depth + 1).then((of) => [{ kind: 'not', of }]));
+    if (part.trait) all.push(Promise.resolve(traitFilter(part.trait, context, `${where}.trait`)));
+    if (part.identifier) all.push(identifierFilter(part.identifier, context, `${where}.identifier`));
+    if (part.segment) all.push(segmentFilter(part.segment, context, `${where}.segment`));
+    if (part.created) all.push(Promise.resolve([termOf({ kind: 'created', ...rangeOf(part.created) })]));
+    if (part.updated) all.push(Promise.resolve([updatedFilter(part.updated, context, `${where}.updated`)]));
+    if (all.length === 0) throw refused(where, 'nothing is asked for', 'add a condition, or leave it out');
+    const parts = (await Promise.all(all)).flat();
+    terms += parts.filter(({ kind }) => kind === 'term' || kind === 'not').length;
+    if (terms > MAX_TERMS) throw refused('filter', `more than ${String(MAX_TERMS)} conditions`, 'ask for less at once');
+    const [only] = parts;
+    return only !== undefined && parts.length === 1 ? only : { kind: 'and', all: parts };
+  };
+  return compile(input, 'filter', 1);
+}
+
+/**
+ * A field that can be asked for.
+ * @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE
+ */
+export function fieldOf(
+  name: string,
+  { fields, traits, seesPersonal }: Pick<FilterContext, 'fields' | 'traits' | 'seesPersonal'>,
+  where: string,
+): StandingField {
+  const field = name.startsWith('$') && name !== UPDATED_FIELD ? undefined : fields.get(name);
+  if (field === undefined) {
+    const searchable = [...fields.keys()].filter((each) => each !== UPDATED_FIELD);
+    if (name === UPDATED_FIELD) {
+      throw refused(where, 'no time of change is kept', 'it is, while any trait is declared searchable: true');
+    }
+    const declare = `declare it with searchable: true, or by weft traits set ${name} --searchable yes`;
+    throw refused(where, `the trait ${name} is not searchable`, nameHint(name, searchable, declare));
+  }
+  if (!seesPersonal && traits.find((trait) => trait.name === name)?.pii === true) {
+    throw new WeftError('FORBIDDEN', `the trait ${name} is personal data`, {
+      where,
+      hint: 'finding people by it takes the scope pii',
+    });
+  }
+  if (field.isReady) return field;
+  throw new WeftError('UNAVAILABLE', `not everybody is in the index of ${name} yet`, {
+    where,
+    hint: 'weft traits list tells how far that is; ask again later',
+    retryAfterMs: 5_000,
+  });
+}
+
+function traitFilter(input: TraitFilterInput, context: FilterContext, where: string): ProfileFilter[] {
+  const { name, exists, prefix } = input;
+  const { id: fieldId } = fieldOf(name, context, `${where}.name`);
+  const type = ruleOf(context.traits.find((trait) => trait.name === name) ?? {}).type;
+  const keyOf = (value: JsonValue, field: string): Buffer => {
+    const key = operandKey(value, type);
+    if (typeof key !== 'string') return key;
+    throw refused(
+      `${where}.${field}`,
+      `the value ${key}`,
+      'give a text, a number, true or false; exists: false finds null',
+    );
+  };
+  const inRange = (range: KeyRange): ProfileFilter => termOf({ kind: 'range', fieldId, range });
+  const among = (values: readonly JsonValue[], field: string): ProfileFilter => {
+    checkValues(values, `${where}.${field}`);
+    return termOf({ kind: 'keys', fieldId, keys: distinct(values.map((value) => keyOf(value, field))) });
+  };
+  const parts: ProfileFilter[] = [];
+  if (input.eq !== undefined) parts.push(among([input.eq], 'eq'));
+  if (input.in !== undefined && input.in !== null) parts.push(among(input.in, 'in'));
+  if (input.contains !== undefined) {
+    const key = listItemKey(keyOf(input.contains, 'contains'));
+    parts.push(termOf({ kind: 'keys', fieldId, keys: [key] }));
+  }
+  if (typeof prefix === 'string') {
+    const range = prefixRange(prefix);
+    if (range === null) throw refused(`${where}.prefix`, 'the text is too long', 'give the first 50 characters');
+    parts.push(inRange(range));
+  }
+  const bounds = boundsOf(input, keyOf, where);
+  if (bounds !== null) parts.push(inRange(bounds));
+  if (typeof exists === 'boolean') parts.push(exists ? inRange(ALL_KEYS) : { kind: 'not', of: inRange(ALL_KEYS) });
+  if (parts.length === 0) throw refused(where, 'nothing is asked of the trait', 'add eq, in, prefix, gte, exists …');
+  return parts;
+}
+
+/** The stretch between what is not less and what is not greater; null: neither is asked for. */
+function boundsOf(
+  { gt, gte, lt, lte }: Pick<TraitFilterInput, 'gt' | 'gte' | 'lt' | 'lte'>,
+  keyOf: (value: JsonValue, field: string) => Buffer,
+  where: string,
+): KeyRange | null {
+  const keys = Object.entries({ gt, gte, lt, lte }).flatMap(([field, value]) =>
+    value === undefined ? [] : [{ field, key: keyOf(value, field) }],
+  );
+  const [first] = keys;
+  if (first === undefined) return null;
+  let { from, to } = typeRange(first.key);
+  for (const { field, key } of keys) {
+    const isOfType = Buffer.compare(typeRange(key).from, typeRange(first.key).from) === 0;
+    if (!isOfType) throw refused(`${where}.${field}`, 'the bounds are of different types', 'give both of one type');
+    const bound = field === 'gte' || field === 'lt' ? key : keyRange(key).to;
+    if (field.startsWith('g')) from = Buffer.compare(bound, from) > 0 ? bound : from;
+    else to = Buffer.compare(bound, to) < 0 ? bound : to;
+  }
+  return { from, to };
+}
+
+/** The key of a value as the trait's type has it, or what is wrong with it. */
+function operandKey(value: JsonValue, type: string | null): Buffer | string {
+  if (type === 'date-time' && typeof value === 'string') {
+    const ms = parseInstant(value, { date: 'utc', time: 'utc' });
+    return isInstant(ms) ? instantKey(ms) : 'is no date and time';
+  }
+  if (type === 'number' && typeof value !== 'number') return 'is no number';
+  if (type === 'boolean' && typeof value !== 'boolean') return 'is neither true nor false';
+  return scalarKey(value) ?? 'cannot be compared';
+}
+
+async function identifierFilter(
+  { namespace, eq, in: among, prefix, exists }: IdentifierFilterInput,
+  context: FilterContext,
+  where: string,
+): Promise<ProfileFilter[]> {
+  await context.checkNamespace(namespace);
+  const oneOf = (values: readonly string[], field: string): ProfileFilter => {
+    checkValues(values, `${where}.${field}`);
+    const ids = values.map((value) => context.identifierId(namespace, value)).filter((id) => id !== null);
+    return termOf({ kind: 'identifiers', ids: [...new Set(ids)] });
+  };
+  const beginning = (text: string): ProfileFilter => termOf({ kind: 'identifier_prefix', namespace, prefix: text });
+  const parts: ProfileFilter[] = [];
+  if (typeof eq === 'string') parts.push(oneOf([eq], 'eq'));
+  if (among) parts.push(oneOf(among, 'in'));
+  if (typeof prefix === 'string') {
+    if (!context.seesPersonal) {
+      throw new WeftError('FORBIDDEN', 'identifiers are personal data', {
+        where: `${where}.prefix`,
+        hint: 'finding people by a part of one takes the scope pii; eq does not',
+      });
+    }
+    if (prefix.length > MAX_PREFIX_LENGTH || /[\0\p{Surrogate}]/u.test(prefix)) {
+      throw refused(`${where}.prefix`, 'no identifier begins with that', 'give the first characters of one');
+    }
+    parts.push(beginning(prefix));
+  }
+  if (typeof exists === 'boolean') parts.push(exists ? beginning('') : { kind: 'not', of: beginning('') });
+  if (parts.length === 0) throw refused(where, 'nothing is asked of the identifier', 'add eq, in, prefix or exists');
+  return parts;
+}
+
+async function segmentFilter(
+  { in: among, notIn, since }: SegmentFilterInput,
+  { segmentId }: FilterContext,
+  where: string,
+): Promise<ProfileFilter[]> {
+  const idsOf = async (keys: readonly string[], field: string): Promise<number[]> => {
+    checkValues(keys, `${where}.${field}`);
+    return Promise.all([...new Set(keys)].map(segmentId));
+  };
+  const parts: ProfileFilter[] = [];
+  if (among) parts.push(termOf({ kind: 'segments', ids: await idsOf(among, 'in'), ...rangeOf(since ?? {}) }));
+  else if (since) throw refused(`${where}.since`, 'of no segment it can be told since when', 'add in');
+  if (notIn) {
+    const ids = await idsOf(notIn, 'notIn');
+    parts.push({ kind: 'not', of: termOf({ kind: 'segments', ids, ...rangeOf({}) }) });
+  }
+  if (parts.length === 0) throw refused(where, 'no segment is named', 'add in or notIn');
+  return parts;
+}
+
+function updatedFilter(range: TimeRangeInput, context: FilterContext, where: string): ProfileFilter {
+  const { id: fieldId } = fieldOf(UPDATED_FIELD, context, where);
+  const { fromMs, toMs } = rangeOf(range);
+  return termOf({ kind: 'range', fieldId, range: { from: instantKey(fromMs), to: instantKey(toMs) } });
+}
+
+function rangeOf({ from, to }: TimeRangeInput): { readonly fromMs: number; readonly toMs: number } {
+  return { fromMs: from ?? 0, toMs: to ?? Number.MAX_SAFE_INTEGER };
+}
+
+function checkValues(values: readonly unknown[], where: string): void {
+  if (values.length >= 1 && values.length <= MAX_VALUES) return;
+  throw refused(where, `${String(values.length)} values are given`, `give 1 to ${String(MAX_VALUES)}`);
+}
+
+function distinct(keys: readonly Buffer[]): Buffer[] {
+  return [...new Map(keys.map((key) => [key.toString('hex'), key])).values()];
+}
+
+function refused(where: string, problem: string, hint: string): WeftError {
+  return new WeftError('BAD_REQUEST', problem, { where, hint });
+}

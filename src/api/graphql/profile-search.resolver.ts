@@ -1,0 +1,150 @@
+import { Arg, Authorized, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
+import { WeftError } from '../../platform/errors.js';
+import { SearchFieldReader } from '../../profiles/search-field.reader.js';
+import { UPDATED_FIELD } from '../../profiles/search-field.model.js';
+import {
+  EVERYBODY,
+  type ProfileCount,
+  type ProfileFilter,
+  type SearchOrder,
+  type SearchPlace,
+} from '../../segments/profile-filter.model.js';
+import { ProfileSearchReader } from '../../segments/profile-search.reader.js';
+import type { ApiContext } from './api-context.js';
+import { compileFilter, fieldOf, type FilterContext } from './compile-filter.js';
+import {
+  AFTER,
+  connection,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { cursorId, damagedCursor, PROFILE_CURSOR } from './cursors.js';
+import { ProfileCountType, ProfileFilterInput, ProfileOrderInput } from './profile-search.types.js';
+import { ProfileConnection } from './profile.types.js';
+import type { ProfileView } from './profile-view.js';
+
+interface ProfilePage extends Connection<Edge<ProfileView>> {
+  readonly filter: ProfileFilter;
+}
+
+const BY_ID: SearchOrder = { by: 'id', descending: false };
+
+@Resolver(() => ProfileConnection)
+export class ProfileSearchResolver {
+  @Authorized('read')
+  @Query(() => ProfileConnection, {
+    description:
+      'Profiles, all of them or those that a filter is true of. What is asked for is found by indexes: where it is rare together though common apart, a page looks at 10,000 profiles, may have fewer items than asked for, even none, and a next page all the same.',
+  })
+  async profiles(
+    @Ctx() context: ApiContext,
+    @Arg('filter', () => ProfileFilterInput, {
+      nullable: true,
+      description: 'What they have to be; default: anything.',
+    })
+    input: ProfileFilterInput | null | undefined,
+    @Arg('orderBy', () => ProfileOrderInput, { nullable: true, description: 'Their order; default: by id.' })
+    orderBy: ProfileOrderInput | null | undefined,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<ProfilePage> {
+    const limit = pageSize(first);
+    const { reads, services } = context;
+    const isPlain = !input && (!orderBy || orderBy.by === 'id' || orderBy.by === 'created');
+    const fields = isPlain ? new Map<string, never>() : await new SearchFieldReader(services.db).standing();
+    const asked = filterContext(context, fields);
+    const order = orderBy ? orderOf(orderBy, asked) : BY_ID;
+    const place = typeof after === 'string' ? placeOf(order, after) : null;
+    const filter = input ? await compileFilter(input, asked) : EVERYBODY;
+    if (filter !== EVERYBODY) reads.countSingleRead('profiles');
+    const found = await new ProfileSearchReader(services.db).page({ filter, order, after: place, limit });
+    const views = await Promise.all(found.places.map(({ id }) => reads.profile(id)));
+    const edges = found.places.flatMap((at, i) => {
+      const node = views[i];
+      return node === null || node === undefined ? [] : [{ cursor: cursorOf(order, at), node }];
+    });
+    const page = connection(edges, limit, after);
+    // The last of those that were found is one more than asked for, also where it went meanwhile.
+    const hasNextPage = found.places.length > limit || found.stoppedAt !== null;
+    const { startCursor, hasPreviousPage, ...at } = page.pageInfo;
+    const endCursor = found.stoppedAt === null ? at.endCursor : cursorOf(order, found.stoppedAt);
+    return { edges: page.edges, pageInfo: { startCursor, endCursor, hasNextPage, hasPreviousPage }, filter };
+  }
+
+  @FieldResolver(() => ProfileCountType, {
+    description: 'How many there are on all pages: exactly where that is cheap, else at least or about how many.',
+  })
+  totalCount(@Root() { filter }: ProfilePage, @Ctx() { reads, services }: ApiContext): Promise<ProfileCount> {
+    reads.countSingleRead('totalCount');
+    return new ProfileSearchReader(services.db).count(filter);
+  }
+}
+
+function filterContext(context: ApiContext, fields: FilterContext['fields']): FilterContext {
+  const { reads, services } = context;
+  const { policy, namespaces } = services;
+  return {
+    fields,
+    traits: reads.definitions.traits,
+    seesPersonal: context.has('pii'),
+    identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
+    checkNamespace: async (namespace) => {
+      const near = await namespaces.nearest(namespace);
+      if (near === null) return;
+      throw new WeftError('BAD_REQUEST', `nobody is known by the namespace ${namespace.slice(0, 100)}`, {
+        where: 'filter.identifier.namespace',
+        hint: `did you mean ${near}?`,
+      });
+    },
+    segmentId: async (key) => (await reads.segment(key)).id,
+  };
+}
+
+/** @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE */
+function orderOf({ by, trait, direction }: ProfileOrderInput, context: FilterContext): SearchOrder {
+  const descending = direction === 'desc';
+  if ((by === 'trait') !== (typeof trait === 'string')) {
+    throw new WeftError('BAD_REQUEST', 'the name of a trait goes with the order TRAIT', {
+      where: 'orderBy.trait',
+      hint: 'give both, or neither',
+    });
+  }
+  if (by === 'id' || by === 'created') return { by, descending };
+  const { id: fieldId } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
+  return { by: 'field', fieldId, descending };
+}
+
+/** What a cursor of this order begins with: it is a place in no other. */
+function nameOf(order: SearchOrder): string {
+  const by = order.by === 'field' ? `field${String(order.fieldId)}` : order.by;
+  return order.descending ? `${by} desc` : by;
+}
+
+function cursorOf(order: SearchOrder, { id, key }: SearchPlace): string {
+  const text = Buffer.isBuffer(key) ? key.toString('base64url') : String(key ?? '');
+  return PROFILE_CURSOR.encode({ order: nameOf(order), key: text, id });
+}
+
+/** @throws WeftError CURSOR_INVALID */
+function placeOf(order: SearchOrder, cursor: string): SearchPlace {
+  const { order: name, key, id: text } = PROFILE_CURSOR.decode(cursor);
+  const id = cursorId(text);
+  if (name !== nameOf(order)) {
+    throw new WeftError('CURSOR_INVALID', 'the cursor belongs to another list, or to another version', {
+      where: 'after',
+      hint: 'pass it with the order that it was received in',
+    });
+  }
+  if (order.by === 'id') return { id, key: null };
+  if (order.by === 'created') {
+    const ms = Number(key);
+    if (!Number.isSafeInteger(ms) || String(ms) !== key) throw damagedCursor();
+    return { id, key: ms };
+  }
+  const bytes = Buffer.from(key, 'base64url');
+  if (bytes.length === 0 || bytes.toString('base64url') !== key) throw damagedCursor();
+  return { id, key: bytes };
+}
