@@ -51,7 +51,7 @@ export function profilesOf(term: FilterTerm, values: SqlValues, limit: number | 
       return `SELECT profile_id AS id FROM identifiers WHERE id = ANY (${values.add(
         uuidArray(term.ids, (id) => id),
         'uuid[]',
-      )})`;
+      )})${most}`;
     case 'identifier_prefix':
       return `SELECT profile_id AS id FROM identifiers WHERE ${isPrefixed('identifiers', term, values)}
         ORDER BY value COLLATE "C"${most}`;

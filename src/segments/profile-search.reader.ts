@@ -12,12 +12,16 @@ import {
   type SearchPlace,
 } from './profile-filter.model.js';
 
-/** Profiles that are gone through to put them in order, at most. */
-const MAX_COLLECTED = 5_000;
-/** Profiles that are looked at for one page, at most. */
-const MAX_LOOKED_AT = 10_000;
-/** Up to here all are counted, of what one index tells by itself, and of what it does not. */
-const MAX_COUNTED = { alone: 100_000, together: 10_000 };
+export interface SearchBounds {
+  /** Profiles that are gone through to put them in order, at most. */
+  readonly maxCollected: number;
+  /** Profiles that are looked at for one page, at most. */
+  readonly maxLookedAt: number;
+  /** Up to here all are counted of what one index tells by itself. */
+  readonly maxCounted: number;
+}
+
+const BOUNDS: SearchBounds = { maxCollected: 5_000, maxLookedAt: 10_000, maxCounted: 100_000 };
 
 const COLLECTED: PlaceSql = { id: 'c.id', key: 'o.key' };
 const WINDOW: PlaceSql = { id: 'w.id', key: 'w.key' };
@@ -30,17 +34,19 @@ interface PlaceRow {
 /**
  * Finds profiles by indexes alone.
  *
- * 1. What a filter asks for is counted term by term, up to `MAX_COLLECTED`: one look at an index each.
+ * 1. What a filter asks for is counted term by term, up to `maxCollected`: one look at an index each.
  * 2. If few enough profiles can be meant, they are all gone through, and put in order.
  * 3. Else there are many, and one goes along the index of the order and looks at each profile, which soon finds a page;
- *    where it does not, for what is asked is rare together though common apart, it stops after `MAX_LOOKED_AT` and says
+ *    where it does not, for what is asked is rare together though common apart, it stops after `maxLookedAt` and says
  *    where. So the cost of a page is bounded, whatever is asked.
  */
 export class ProfileSearchReader {
   readonly #db: Queryable;
+  readonly #bounds: SearchBounds;
 
-  constructor(db: Queryable) {
+  constructor(db: Queryable, bounds: SearchBounds = BOUNDS) {
     this.#db = db;
+    this.#bounds = bounds;
   }
 
   /** A page: those behind a place. Everybody on it is there once, and as of one moment. */
@@ -56,13 +62,17 @@ export class ProfileSearchReader {
     if (few !== null) return { value: await this.#countAmong(filter, few), relation: 'exact' };
     if (filter.kind === 'term') return this.#countAlone(filter.term);
     const values = new SqlValues();
-    const among = window({ filter, order: { by: 'id', descending: false }, after: null }, values, MAX_COUNTED.together);
+    const among = window(
+      { filter, order: { by: 'id', descending: false }, after: null },
+      values,
+      this.#bounds.maxLookedAt,
+    );
     const [row] = await this.#db.query<{ value: number; seen: number }>(
       `SELECT count(*) FILTER (WHERE ${isTrueOf(filter, 'w.id', values)}) AS value, count(*) AS seen FROM (${among}) w`,
       values.values,
     );
     const { value = 0, seen = 0 } = row ?? {};
-    return { value, relation: seen < MAX_COUNTED.together ? 'exact' : 'at_least' };
+    return { value, relation: seen < this.#bounds.maxLookedAt ? 'exact' : 'at_least' };
   }
 
   /** Terms by which all that can be meant are found, if these are few; null: they are many. */
@@ -71,11 +81,12 @@ export class ProfileSearchReader {
     if (terms.length === 0) return null;
     const values = new SqlValues();
     const counts = terms.map(
-      (term, i) => `(SELECT count(*) FROM (${profilesOf(term, values, MAX_COLLECTED + 1)}) c) AS "${String(i)}"`,
+      (term, i) =>
+        `(SELECT count(*) FROM (${profilesOf(term, values, this.#bounds.maxCollected + 1)}) c) AS "${String(i)}"`,
     );
     const [sizes] = await this.#db.query<Record<string, number>>(`SELECT ${counts.join(', ')}`, values.values);
     const found = narrowest(filter, (term) => sizes?.[String(terms.indexOf(term))] ?? 0);
-    return found === null || found.size > MAX_COLLECTED ? null : found.terms;
+    return found === null || found.size > this.#bounds.maxCollected ? null : found.terms;
   }
 
   async #collect({ filter, order, after, limit }: ProfileSearch, few: readonly FilterTerm[]): Promise<SearchPlace[]> {
@@ -93,15 +104,15 @@ export class ProfileSearchReader {
     const { filter, order, limit } = search;
     const values = new SqlValues();
     const places = await this.#db.query<PlaceRow>(
-      `SELECT w.id, w.key FROM (${window(search, values, MAX_LOOKED_AT)}) w WHERE ${isTrueOf(filter, 'w.id', values)}
+      `SELECT w.id, w.key FROM (${window(search, values, this.#bounds.maxLookedAt)}) w WHERE ${isTrueOf(filter, 'w.id', values)}
        ORDER BY ${inOrder(order, WINDOW)} LIMIT ${values.add(limit + 1, 'int8')}`,
       values.values,
     );
     if (places.length > limit) return { places, stoppedAt: null };
     const last = new SqlValues();
     const [stoppedAt] = await this.#db.query<PlaceRow>(
-      `SELECT w.id, w.key FROM (${window(search, last, MAX_LOOKED_AT)}) w ORDER BY ${inOrder(order, WINDOW)}
-       OFFSET ${last.add(MAX_LOOKED_AT - 1, 'int8')} LIMIT 1`,
+      `SELECT w.id, w.key FROM (${window(search, last, this.#bounds.maxLookedAt)}) w ORDER BY ${inOrder(order, WINDOW)}
+       OFFSET ${last.add(this.#bounds.maxLookedAt - 1, 'int8')} LIMIT 1`,
       last.values,
     );
     return { places, stoppedAt: stoppedAt ?? null };
@@ -120,11 +131,11 @@ export class ProfileSearchReader {
   async #countAlone(term: FilterTerm): Promise<ProfileCount> {
     const values = new SqlValues();
     const [row] = await this.#db.query<{ value: number; seen: number }>(
-      `SELECT count(DISTINCT c.id) AS value, count(*) AS seen FROM (${profilesOf(term, values, MAX_COUNTED.alone)}) c`,
+      `SELECT count(DISTINCT c.id) AS value, count(*) AS seen FROM (${profilesOf(term, values, this.#bounds.maxCounted)}) c`,
       values.values,
     );
     const { value = 0, seen = 0 } = row ?? {};
-    return { value, relation: seen < MAX_COUNTED.alone ? 'exact' : 'at_least' };
+    return { value, relation: seen < this.#bounds.maxCounted ? 'exact' : 'at_least' };
   }
 
   /** Of many, what the index of those who are there holds, as of the last time that the database cleaned it up. */
@@ -133,7 +144,7 @@ export class ProfileSearchReader {
       `SELECT greatest(reltuples, 0)::int8 AS estimate FROM pg_class WHERE oid = 'profiles_created'::regclass`,
     );
     const estimate = row?.estimate ?? 0;
-    if (estimate > MAX_COUNTED.alone) return { value: estimate, relation: 'estimate' };
+    if (estimate > this.#bounds.maxCounted) return { value: estimate, relation: 'estimate' };
     return this.#countAlone({ kind: 'created', fromMs: 0, toMs: Number.MAX_SAFE_INTEGER });
   }
 }
