@@ -80,7 +80,7 @@ describe('profiles that a filter is true of', () => {
     ['the beginning of one', { identifier: { namespace: 'user_id', prefix: 'c' } }, ['cleo']],
     ['a segment', { segment: { in: ['keen'] } }, ['cleo', 'dan']],
     ['a segment that it is not in', { segment: { notIn: ['keen'] } }, ['ann', 'bob']],
-    ['since when', { segment: { in: ['keen'], since: since(START_MS + DAY_MS) } }, []],
+    ['since when', { segment: { in: ['keen'], entered: since(START_MS + DAY_MS) } }, []],
     ['when it was made', { created: since(START_MS + 1_000) }, ['dan']],
     ['when it changed last', { updated: since(START_MS + HOUR_MS / 2) }, ['cleo', 'dan']],
     [

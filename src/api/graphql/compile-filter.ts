@@ -211,7 +211,7 @@ async function identifierFilter(
 }
 
 async function segmentFilter(
-  { in: among, notIn, since }: SegmentFilterInput,
+  { in: among, notIn, entered }: SegmentFilterInput,
   { segmentId }: FilterContext,
   where: string,
 ): Promise<ProfileFilter[]> {
@@ -220,8 +220,8 @@ async function segmentFilter(
     return Promise.all([...new Set(keys)].map(segmentId));
   };
   const parts: ProfileFilter[] = [];
-  if (among) parts.push(termOf({ kind: 'segments', ids: await idsOf(among, 'in'), ...rangeOf(since ?? {}) }));
-  else if (since) throw refused(`${where}.since`, 'of no segment it can be told since when', 'add in');
+  if (among) parts.push(termOf({ kind: 'segments', ids: await idsOf(among, 'in'), ...rangeOf(entered ?? {}) }));
+  else if (entered) throw refused(`${where}.entered`, 'of no segment it can be told when it was entered', 'add in');
   if (notIn) {
     const ids = await idsOf(notIn, 'notIn');
     parts.push({ kind: 'not', of: termOf({ kind: 'segments', ids, ...rangeOf({}) }) });

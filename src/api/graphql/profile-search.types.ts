@@ -23,28 +23,40 @@ export class TraitFilterInput {
   @Field(() => String, { description: 'Name of the trait, as `country`.' })
   name!: string;
 
-  @Field(() => Json, { nullable: true, description: 'It is this text, number, boolean or instant, as `"DE"`.' })
+  @Field(() => Json, { nullable: true, description: 'Only if it is this text, number, boolean or instant, as `"DE"`.' })
   eq?: JsonValue;
 
-  @Field(() => [Json], { nullable: true, description: 'It is one of these, at most 100, as `["DE", "AT"]`.' })
+  @Field(() => [Json], { nullable: true, description: 'Only if it is one of these, at most 100, as `["DE", "AT"]`.' })
   in?: readonly JsonValue[] | null;
 
-  @Field(() => Json, { nullable: true, description: 'It is a list that has this item among its first 100.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'Only if it is a list that has this item among its first 100, as `tea`.',
+  })
   contains?: JsonValue;
 
-  @Field(() => String, { nullable: true, description: 'It is a text that begins with this one, as `Ann`.' })
+  @Field(() => String, { nullable: true, description: 'Only if it is a text that begins with this one, as `Ann`.' })
   prefix?: string | null;
 
-  @Field(() => Json, { nullable: true, description: 'It is of the type of this value and greater, or later, as `18`.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'Only if it is of the type of this value and greater, or later, as `18`.',
+  })
   gt?: JsonValue;
 
-  @Field(() => Json, { nullable: true, description: 'It is of the type of this value and not less, as `18`.' })
+  @Field(() => Json, { nullable: true, description: 'Only if it is of the type of this value and not less, as `18`.' })
   gte?: JsonValue;
 
-  @Field(() => Json, { nullable: true, description: 'It is of the type of this value and less, or earlier, as `65`.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'Only if it is of the type of this value and less, or earlier, as `65`.',
+  })
   lt?: JsonValue;
 
-  @Field(() => Json, { nullable: true, description: 'It is of the type of this value and not greater, as `65`.' })
+  @Field(() => Json, {
+    nullable: true,
+    description: 'Only if it is of the type of this value and not greater, as `65`.',
+  })
   lte?: JsonValue;
 
   @Field(() => Boolean, { nullable: true, description: 'Whether there is a value; null is none.' })
@@ -58,19 +70,22 @@ export class IdentifierFilterInput {
   @Field(() => String, { description: 'Kind of the identifier: `email`, `user_id`, `anonymous_id`, …' })
   namespace!: string;
 
-  @Field(() => String, { nullable: true, description: 'By this one, normalised as those of events are.' })
+  @Field(() => String, { nullable: true, description: 'Only by this one, normalised as those of events are.' })
   eq?: string | null;
 
-  @Field(() => [String], { nullable: true, description: 'By one of these, at most 100.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Only by one of these, at most 100, normalised in the same way.',
+  })
   in?: readonly string[] | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'By one that begins with this text, as `anna@`, in its normalised form.',
+    description: 'Only by one that begins with this text, as `anna@`, in its normalised form.',
   })
   prefix?: string | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether by any of this kind.' })
+  @Field(() => Boolean, { nullable: true, description: 'Whether by any of this kind; default: that does not matter.' })
   exists?: boolean | null;
 }
 
@@ -79,14 +94,20 @@ export class IdentifierFilterInput {
     'In which segments profiles have to be, as the pipeline maintains that. All that is given has to be true.',
 })
 export class SegmentFilterInput {
-  @Field(() => [String], { nullable: true, description: 'In any of these, by key, at most 100, as `["keen"]`.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Only those in any of these, by key, at most 100, as `["keen"]`.',
+  })
   in?: readonly string[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'In none of these, by key, at most 100.' })
+  @Field(() => [String], { nullable: true, description: 'Only those in none of these, by key, at most 100.' })
   notIn?: readonly string[] | null;
 
-  @Field(() => TimeRangeInput, { nullable: true, description: 'When they entered one of those in `in`.' })
-  since?: TimeRangeInput | null;
+  @Field(() => TimeRangeInput, {
+    nullable: true,
+    description: 'When they entered one of those in `in`; default: that does not matter.',
+  })
+  entered?: TimeRangeInput | null;
 }
 
 @InputType('ProfileFilter', {
@@ -94,31 +115,31 @@ export class SegmentFilterInput {
     'What profiles have to be. All that is given has to be true; at most 20 conditions, 5 levels of `and`, `or` and `not`.',
 })
 export class ProfileFilterInput {
-  @Field(() => [ProfileFilterInput], { nullable: true, description: 'All of these are true.' })
+  @Field(() => [ProfileFilterInput], { nullable: true, description: 'Only if all of these are true.' })
   and?: readonly ProfileFilterInput[] | null;
 
-  @Field(() => [ProfileFilterInput], { nullable: true, description: 'At least one of these is true.' })
+  @Field(() => [ProfileFilterInput], { nullable: true, description: 'Only if at least one of these is true.' })
   or?: readonly ProfileFilterInput[] | null;
 
-  @Field(() => ProfileFilterInput, { nullable: true, description: 'This is not true.' })
+  @Field(() => ProfileFilterInput, { nullable: true, description: 'Only if this is not true.' })
   not?: ProfileFilterInput | null;
 
-  @Field(() => TraitFilterInput, { nullable: true, description: 'By what is known of them.' })
+  @Field(() => TraitFilterInput, { nullable: true, description: 'Only if a trait is as asked.' })
   trait?: TraitFilterInput | null;
 
-  @Field(() => IdentifierFilterInput, { nullable: true, description: 'By what they are known by.' })
+  @Field(() => IdentifierFilterInput, { nullable: true, description: 'Only if they are known by such an identifier.' })
   identifier?: IdentifierFilterInput | null;
 
-  @Field(() => SegmentFilterInput, { nullable: true, description: 'By their segments.' })
+  @Field(() => SegmentFilterInput, { nullable: true, description: 'Only if they are in such segments.' })
   segment?: SegmentFilterInput | null;
 
-  @Field(() => TimeRangeInput, { nullable: true, description: 'When their first event was applied.' })
+  @Field(() => TimeRangeInput, { nullable: true, description: 'Only if their first event was applied in this time.' })
   created?: TimeRangeInput | null;
 
   @Field(() => TimeRangeInput, {
     nullable: true,
     description:
-      'When their traits, features or identifiers changed last, to five minutes. Kept while any trait is searchable.',
+      'Only if their traits, features or identifiers changed last in this time, to five minutes. Kept while any trait is searchable.',
   })
   updated?: TimeRangeInput | null;
 }
@@ -127,7 +148,7 @@ export const ORDERS = ['id', 'created', 'updated', 'trait'] as const;
 export type OrderBy = (typeof ORDERS)[number];
 
 const ProfileOrderField = enumOf('ProfileOrderField', 'What profiles are in order by; ties go by id.', ORDERS, {
-  id: 'Their ids.',
+  id: 'Nothing but their ids, which is the cheapest.',
   created: 'When their first event was applied.',
   updated: 'When their traits, features or identifiers changed last, to five minutes.',
   trait:
@@ -159,7 +180,7 @@ const CountRelation = enumOf('CountRelation', 'What a number of profiles says.',
 
 @ObjectType('ProfileCount', { simpleResolvers: true, description: 'How many profiles there are.' })
 export class ProfileCountType {
-  @Field(() => Int, { description: 'The number.' })
+  @Field(() => Int, { description: 'How many profiles, by `relation` exactly, at least or about.' })
   value!: number;
 
   @Field(() => CountRelation, { description: 'What the number says.' })
