@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_TRAIT_RULE, type TraitRule } from '../../src/profiles/trait-rule.model.js';
+import type { TraitType } from '../../src/profiles/trait-type.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { anIdentify, aTrack, DAY_MS, HOUR_MS, START_MS } from '../support/world.js';
 
@@ -40,11 +42,8 @@ beforeAll(async () => {
 
 afterAll(() => world.close());
 
-function rule(type: 'number' | 'date-time') {
-  return {
-    ...{ type, onConflict: 'keep', survivorship: 'most_recent', sourcePriority: [] },
-    ...{ precedence: 'provenance', declaredBy: [], answers: [] },
-  } as const;
+function rule(type: TraitType): TraitRule {
+  return { ...DEFAULT_TRAIT_RULE, type };
 }
 
 async function page(filter: unknown, more: Record<string, unknown> = {}): Promise<Page> {
