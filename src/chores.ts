@@ -8,6 +8,7 @@ import { FeatureSet } from './features/feature-set.model.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
 import { streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
+import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
@@ -32,6 +33,7 @@ export interface ChoreParts {
   readonly pipeline: Pipeline;
   readonly retractions: RetractionChore;
   readonly revisions: RevisionChore;
+  readonly contested: ContestedChore;
   readonly traitRefolds: TraitRefoldChore;
   readonly searchIndex: SearchIndexChore;
   readonly groups: GroupChore;
@@ -116,7 +118,8 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, traitRefolds, groups, searchIndex, erasures, sealing } = this.#parts;
+    const { db, leases, backfills, retractions, contested, traitRefolds, groups, searchIndex, erasures, sealing } =
+      this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
@@ -126,6 +129,7 @@ export class Chores {
         (await traitRefolds.runOne(definitions)) ||
         (await searchIndex.runOne(definitions)) ||
         (await retractions.runOne(definitions)) ||
+        (await contested.runOne(definitions)) ||
         (await erasures.runOne()) ||
         (await sealing.runOne())
       );

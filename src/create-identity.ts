@@ -1,5 +1,6 @@
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
+import { ContestedComponentStore } from './identity/contested-component.store.js';
 import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
 import { IdentityExplanationReader } from './identity/identity-explanation.reader.js';
 import { IdentityLinkStore } from './identity/identity-link.store.js';
@@ -34,6 +35,8 @@ interface IdentityDependencies {
   readonly partitions: number;
   readonly anchors: AnchorStateStore;
   readonly timers: TimerStore;
+  /** Rows of evidence beyond which a component is contested; default: that of the pipeline. */
+  readonly maxReplayRows?: number | undefined;
   /** Told of each revision that there is to do. */
   readonly onRequested: () => void;
   /** Rejects when the signal is aborted. */
@@ -42,7 +45,10 @@ interface IdentityDependencies {
 
 /** How identities are resolved, live and anew, and what decides on them. */
 export interface IdentityParts {
-  readonly resolving: Pick<IdentityRevisionOptions, 'store' | 'links' | 'partitions' | 'newId'>;
+  readonly resolving: Pick<
+    IdentityRevisionOptions,
+    'store' | 'links' | 'contested' | 'partitions' | 'newId' | 'maxReplayRows'
+  >;
   readonly rules: () => IdentityRules;
   readonly revision: IdentityRevisionStep;
   readonly decider: RevisionDecider;
@@ -52,7 +58,13 @@ export interface IdentityParts {
 
 export function createIdentity(options: IdentityDependencies): IdentityParts {
   const { db, clock, policy, rules, partitions, anchors, timers, onRequested, sleep } = options;
-  const resolving = { store: new IdentityStore(), links: new IdentityLinkStore(), partitions, newId };
+  const stores = {
+    store: new IdentityStore(),
+    links: new IdentityLinkStore(),
+    contested: new ContestedComponentStore(),
+  };
+  const bounds = options.maxReplayRows === undefined ? {} : { maxReplayRows: options.maxReplayRows };
+  const resolving = { ...stores, partitions, newId, ...bounds };
   const revision = new IdentityRevisionStep({ ...resolving, retractions: new IdentityRetractionStore() });
   const decisions = new IdentityDecisionReader();
   const decider = new RevisionDecider({ reader: decisions, policy, rules, newId });

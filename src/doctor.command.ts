@@ -3,6 +3,7 @@ import { ConfigError, readConfig, type Config } from './config.js';
 import {
   checkAddress,
   checkBy,
+  checkContested,
   checkClocks,
   checkDataDir,
   checkDeadLetters,
@@ -109,6 +110,7 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
           await checkDeadLetters(db),
           await checkRetractions(db),
           await checkRevisions(db),
+          await checkContested(db),
           await checkReplays(db),
           await checkSources(db),
           await checkClocks(db, systemClock),

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
+import { ContestedChore, type ContestedObserver } from './contested-chore.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
@@ -53,7 +54,10 @@ export interface EngineOptions {
   readonly onlineStoreIsShared: boolean;
   /** Given where the worker has to be the only one; see `LeaseOptions`. */
   readonly onAlone?: (isAlone: boolean) => void;
-  readonly observers: AcceptObserver & PublicationObserver & WorkerObserver & { readonly onRun: RunObserver };
+  readonly observers: AcceptObserver &
+    PublicationObserver &
+    WorkerObserver &
+    ContestedObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
@@ -69,6 +73,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRetractionEvents: number;
   /** Components that one step of a revision of all resolves anew. */
   readonly maxRevisionComponents: number;
+  /** Rows of evidence, each set counted once, beyond which a component is resolved by the way. */
+  readonly maxReplayRows: number;
   /** Anchors that one step folds anew after rules of traits changed. */
   readonly maxRefoldAnchors: number;
   /** Profiles that one step writes into the index after a trait became searchable. */
@@ -130,6 +136,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...stores,
     ...{ db, clock, policy, partitions },
     rules: () => policy.rules,
+    maxReplayRows: options.limits?.maxReplayRows,
     onRequested: () => {
       aside.revisionChore.wake();
       worker.wake();
@@ -228,6 +235,12 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
   });
+  const contested = new ContestedChore({
+    ...parts,
+    ...parts.identity.resolving,
+    observer: observers,
+    ...(limits.maxReplayRows === undefined ? {} : { maxReplayRows: limits.maxReplayRows }),
+  });
   const traitRefolds = new TraitRefoldChore({
     ...parts,
     refolds: new TraitRefoldStore(),
@@ -245,6 +258,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     timers,
     retractions: retractionChore,
     revisions: revisionChore,
+    contested,
     traitRefolds,
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
     groups: groupChore,

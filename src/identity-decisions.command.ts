@@ -270,6 +270,8 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
       return `${link?.createdBy ?? 'somebody'} decided so at ${timeText(link?.createdAt ?? 0)}: ${link?.reason ?? ''}`;
     case 'limit':
       return `the two hold ${String(count)} values of ${namespace ?? ''}, one profile at most ${String(limit)}`;
+    case 'too_many_identifiers':
+      return `the two hold ${String(count)} identifiers, one profile at most ${String(limit)}`;
     case 'may_not_merge':
       return `${namespace ?? ''} joins nobody who has a profile already`;
     case 'contested':

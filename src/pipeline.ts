@@ -69,14 +69,17 @@ export interface TakenBack extends Place {
 
 /** Components to be resolved anew. */
 export interface RevisionWork extends Place {
-  readonly revisionId: Uuid;
+  /** Null: it is none of those that are on record. */
+  readonly revisionId: Uuid | null;
   /** With nobody else at work: which components, and what changes. */
   readonly decide: (tx: Transaction) => Promise<RevisionTask>;
   /** Notes what came of it. */
   readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }
 
-interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend'> {
+interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend' | 'cause'> {
+  /** Groups that stand already, of a component that is contested; then `ids` counts not. */
+  readonly groups?: readonly (readonly Uuid[])[];
   /** Null where nobody decided anything: no link changes. */
   readonly decision: LinkDecision | null;
 }
@@ -243,10 +246,12 @@ export class Pipeline {
     const { leases, revision } = this.#parts;
     return this.#transact(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
-      const { decision, ...task } = await decide(tx);
+      const { decision, groups, ...task } = await decide(tx);
       const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
-      await revision.identity.lock(tx, task.ids);
-      const who = await revision.identity.resolve(tx, input);
+      if (groups === undefined) await revision.identity.lock(tx, task.ids);
+      const who = await (groups === undefined
+        ? revision.identity.resolve(tx, input)
+        : revision.identity.regroup(tx, groups, input));
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
         revision.identity.save(tx, who, input, decision),
         note(tx, who),

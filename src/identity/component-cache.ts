@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Uuid } from '../platform/ids.js';
-import { sizeOf, trimWritten, type Component, type KnownIdentifier } from './component.model.js';
+import { addMember, sizeOf, trimWritten, type Component, type KnownIdentifier } from './component.model.js';
 
 /**
  * Components in memory, found by any of their identifiers. Those of the batch in hand are pinned: they stay however
@@ -10,6 +10,8 @@ export class ComponentCache {
   readonly #byIdentifier = new Map<Uuid, Component>();
   readonly #components: LRUCache<Uuid, Component>;
   readonly #pinned = new Set<Component>();
+  /** Of the batch in hand, by id: of these only the members that it names are here. */
+  readonly #contested = new Map<Uuid, Component>();
 
   /** @param maxSize in identifiers and rows of evidence */
   constructor(maxSize: number) {
@@ -35,8 +37,15 @@ export class ComponentCache {
     this.#pinned.add(component);
   }
 
-  /** A component that was not here before; pinned. */
+  /** A component that was not here before, or more members of a contested one; pinned. */
   add(component: Component): void {
+    const standing = this.#contested.get(component.id);
+    if (standing !== undefined) {
+      for (const member of component.members.values()) addMember(standing, member);
+      for (const id of component.members.keys()) this.#byIdentifier.set(id, standing);
+      return;
+    }
+    if (component.isContested) this.#contested.set(component.id, component);
     this.#pinned.add(component);
     for (const id of component.members.keys()) this.#byIdentifier.set(id, component);
   }
@@ -50,18 +59,21 @@ export class ComponentCache {
     for (const id of from.members.keys()) this.#byIdentifier.set(id, into);
     this.#components.delete(from.id);
     this.#pinned.delete(from);
+    this.#contested.delete(from.id);
+    if (into.isContested) this.#contested.set(into.id, into);
   }
 
-  /** After the commit: what was pinned may be evicted again. */
+  /** After the commit: what was pinned may be evicted again, and what is contested goes. */
   release(): void {
     for (const component of this.#pinned) {
       trimWritten(component);
       // Anew, so that its size is measured anew.
       this.#components.delete(component.id);
-      this.#components.set(component.id, component);
+      if (!component.isContested) this.#components.set(component.id, component);
     }
     const pinned = [...this.#pinned];
     this.#pinned.clear();
+    this.#contested.clear();
     for (const component of pinned) if (!this.#components.has(component.id)) this.#unindex(component);
   }
 
@@ -69,6 +81,7 @@ export class ComponentCache {
     this.#components.clear();
     this.#byIdentifier.clear();
     this.#pinned.clear();
+    this.#contested.clear();
   }
 
   #unindex(component: Component): void {

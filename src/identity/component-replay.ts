@@ -3,7 +3,13 @@ import type { Uuid } from '../platform/ids.js';
 import { compareEvidence, evidenceKey, type Evidence } from './evidence.model.js';
 import { IdentifierGroups, type GroupNode, type UnitedPair } from './identifier-groups.js';
 import { NO_LINKS, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
-import { compareByPriority, mayAllMerge, ruleOf, type IdentityRules } from './identity-rules.model.js';
+import {
+  compareByPriority,
+  maxIdentifiersOf,
+  mayAllMerge,
+  ruleOf,
+  type IdentityRules,
+} from './identity-rules.model.js';
 
 /*
  * The canonical replay of one raw component, kept so that it can be continued.
@@ -26,7 +32,7 @@ import { compareByPriority, mayAllMerge, ruleOf, type IdentityRules } from './id
  * 2. The result is a partition: every identifier stands in exactly one group. One that was dropped from a row keeps the
  *    group it had, alone if it had none.
  * 3. An anchor is never dropped from its row, so that a row's events always stand where their anchor stands.
- * 4. No group breaks a limit, save by must-links, and none holds both ends of a cannot-link (`identifier-groups.ts`).
+ * 4. No group breaks a limit or has more identifiers than a profile may hold, save by must-links, and none holds both ends of a cannot-link (`identifier-groups.ts`).
  * 5. Where no union can break a rule (`withinLimits`), nothing is dropped and the groups are the connected parts of the
  *    evidence and the must-links; for a raw component that is one group.
  * 6. Rows that share no identifier, link or chain of such do not influence each other: resolving components one by one
@@ -81,7 +87,7 @@ export class ComponentReplay {
   /** Nodes that no `advance` has spoken of. */
   #fresh: number[] = [];
   /** Null: to be made anew, because must-links come before all evidence. */
-  #groups: IdentifierGroups | null = new IdentifierGroups();
+  #groups: IdentifierGroups | null;
   #decided = 0;
 
   constructor(rules: IdentityRules, links: IdentityLinks = NO_LINKS) {
@@ -89,6 +95,7 @@ export class ComponentReplay {
     this.#links = links;
     this.#linked = endsOf(links);
     this.#isHeardOnce = mayAllMerge(rules);
+    this.#groups = new IdentifierGroups([], [], [], maxIdentifiersOf(rules));
   }
 
   /** Puts these links in the place of those that it was made with: what is known is replayed anew. */
@@ -246,6 +253,7 @@ export class ComponentReplay {
       this.#nodes,
       this.#pairsOf(this.#links.mustLinks),
       this.#pairsOf(this.#links.cannotLinks),
+      maxIdentifiersOf(this.#rules),
     ));
   }
 

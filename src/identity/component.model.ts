@@ -51,7 +51,10 @@ export interface Component {
   areLinksKnown: boolean;
   /** All of its evidence; null while nobody had to know. */
   replay: ComponentReplay | null;
-  /** More evidence than is replayed: who is here stays where they are, and whoever comes stands alone. */
+  /**
+   * More evidence than is replayed between two events: who is here stays where they are, and whoever comes stands alone,
+   * until it is resolved by the way (`contested-chore`). Read anew, `members` are those alone that a batch names.
+   */
   isContested: boolean;
   /** Evidence that is written already, so that repetitions cost nothing, by {@link evidenceKey}. */
   readonly written: Map<string, Evidence>;

@@ -32,10 +32,11 @@ interface Union {
  * 2. No group holds more distinct values of a namespace than its limit, where values that must-links join (directly or
  *    through others) count once: a human said that they are one person's, so no rule may say otherwise.
  * 3. Under a window of W ms, 2 holds for every interval [t, t + W) of the values' first-seen times.
- * 4. Groups only grow, but for unions undone. So a set of nodes that may not be united now may not be united later, nor
+ * 4. No union makes a group larger than `maxSize`, however many must-links are in it.
+ * 5. Groups only grow, but for unions undone. So a set of nodes that may not be united now may not be united later, nor
  *    may any superset. (The establishment rule of {@link longestMergingPrefix} is the exception: it looks at the set's
  *    own members.)
- * 5. Undoing leaves everything as it was before: roots are joined by size without shortening paths, what the dropped
+ * 6. Undoing leaves everything as it was before: roots are joined by size without shortening paths, what the dropped
  *    root holds is kept with it, and a list that it lent to the other goes back to it.
  */
 export class IdentifierGroups {
@@ -62,6 +63,7 @@ export class IdentifierGroups {
     nodes: readonly GroupNode[] = [],
     mustLinks: readonly UnitedPair[] = [],
     cannotLinks: readonly UnitedPair[] = [],
+    private readonly maxSize = Number.POSITIVE_INFINITY,
   ) {
     for (const node of nodes) this.add(node);
     for (const [a, b] of cannotLinks) {
@@ -116,16 +118,20 @@ export class IdentifierGroups {
   }
 
   /**
-   * How many leading members may be united without breaking invariants 1 to 3; at least 1. Because of invariant 4 this
+   * How many leading members may be united without breaking invariants 1 to 4; at least 1. Because of invariant 5 this
    * is where dropping the last member, again and again until nothing is broken, would end too.
    */
   longestLawfulPrefix(members: readonly number[]): number {
     const mark = ++this.#mark;
     const roots: number[] = [];
+    let size = 0;
     for (let i = 0; i < members.length; i++) {
       const root = this.find(members[i] ?? 0);
       if (this.#seenIn[root] === mark) continue;
-      if (roots.length > 0 && (this.#hasMarkedEnemy(root, mark) || this.#exceeds(roots, root))) return i;
+      size += this.#size[root] ?? 1;
+      if (roots.length > 0 && (size > this.maxSize || this.#hasMarkedEnemy(root, mark) || this.#exceeds(roots, root))) {
+        return i;
+      }
       this.#seenIn[root] = mark;
       roots.push(root);
     }

@@ -3,7 +3,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import type { IdentityLink } from './identity-decision.model.js';
 import type { IdentityDecisionReader, StandingIdentifier } from './identity-decision.reader.js';
-import { ruleOf, type IdentityRules } from './identity-rules.model.js';
+import { maxIdentifiersOf, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 import { shortestChain } from './shortest-chain.js';
 
@@ -26,7 +26,15 @@ export interface ExplainedStep {
   readonly joins: boolean;
 }
 
-export const OBSTACLES = ['not_seen', 'not_connected', 'cannot_link', 'limit', 'may_not_merge', 'contested'] as const;
+export const OBSTACLES = [
+  'not_seen',
+  'not_connected',
+  'cannot_link',
+  'limit',
+  'too_many_identifiers',
+  'may_not_merge',
+  'contested',
+] as const;
 
 /** Why two identifiers do not stand for one profile. */
 export interface Obstacle {
@@ -147,6 +155,9 @@ export class IdentityExplanationReader {
       }
       if (!rule.mayMerge) obstacles.push({ ...obstacle('may_not_merge'), namespace });
     }
+    const identifiers = [...counts.values()].reduce((sum, [ofA, ofB]) => sum + ofA + ofB, 0);
+    const limit = maxIdentifiersOf(rules);
+    if (identifiers > limit) obstacles.push({ ...obstacle('too_many_identifiers'), limit, count: identifiers });
     return areConnected ? obstacles : [obstacle('not_connected'), ...obstacles];
   }
 

@@ -1,5 +1,7 @@
 import type { Uuid } from '../platform/ids.js';
 
+export const MOVE_CAUSES = ['event', 'retraction', 'revision', 'contested'] as const;
+
 /** Identifiers that went over from one profile to another, together. */
 export interface IdentifierMove extends MovePlace {
   readonly id: Uuid;
@@ -15,7 +17,7 @@ interface MovePlace {
   readonly at: number;
   /** Log position of the event that did it; of others their place in acceptance order: after that position. */
   readonly pos: number;
-  readonly cause: 'event' | 'retraction' | 'revision';
+  readonly cause: (typeof MOVE_CAUSES)[number];
   /** Null unless a revision did it. */
   readonly revisionId: Uuid | null;
 }

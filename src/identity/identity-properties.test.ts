@@ -44,6 +44,8 @@ const WIDE: IdentityRules = {
   namespaces: new Map([...TIGHT.namespaces].map(([ns, rule]) => [ns, { ...rule, limit: 1000 }])),
 };
 
+const SMALL: IdentityRules = { ...WIDE, maxIdentifiers: 3 };
+
 const NAMES = [
   ...['user_id:1', 'user_id:2', 'user_id:3', 'email:1', 'email:2', 'email:3', 'email:4'],
   ...[
@@ -78,7 +80,7 @@ const links: fc.Arbitrary<IdentityLinks> = fc.record({ mustLinks: pairs, cannotL
   mustLinks: byName.mustLinks.map(([a, b]) => [anIdentifier(a).id, anIdentifier(b).id] as const),
   cannotLinks: byName.cannotLinks.map(([a, b]) => [anIdentifier(a).id, anIdentifier(b).id] as const),
 }));
-const anyRules = fc.constantFrom(TIGHT, DEVICES_MAY_NOT_MERGE, WIDE);
+const anyRules = fc.constantFrom(TIGHT, DEVICES_MAY_NOT_MERGE, WIDE, SMALL, { ...TIGHT, maxIdentifiers: 4 });
 
 function shuffled<T>(items: T[]): fc.Arbitrary<T[]> {
   return fc.shuffledSubarray(items, { minLength: items.length });

@@ -2,6 +2,7 @@ import type { Uuid } from '../platform/ids.js';
 import { WeftError } from '../platform/errors.js';
 import type { Transaction } from '../platform/postgres.js';
 import { absorb, type Component } from './component.model.js';
+import type { ContestedComponentStore } from './contested-component.store.js';
 import type { Evidence } from './evidence.model.js';
 import { NO_CHANGE, type LinkChange, type LinkDecision, type NewLink } from './identity-decision.model.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
@@ -34,6 +35,7 @@ export interface IdentityRevisionOptions {
   readonly store: IdentityStore;
   readonly links: IdentityLinkStore;
   readonly retractions: IdentityRetractionStore;
+  readonly contested: ContestedComponentStore;
   readonly partitions: number;
   /** A new id, of a profile or a move, as of `nowMs`. */
   readonly newId: (nowMs: number) => Uuid;
@@ -79,18 +81,10 @@ export class IdentityRevisionStep {
 
   /** Finds out what follows, and writes nothing. To be called with all locked, or in a snapshot. */
   async resolve(tx: Transaction, input: RevisionInput): Promise<IdentityRevision> {
-    const found: IdentityRevision = {
-      moves: [],
-      merged: new Map(),
-      gone: new Set(),
-      touched: new Set(),
-      profiles: new Map(),
-      identifiers: new Set(),
-      contested: 0,
-      links: input.links ?? NO_CHANGE,
-    };
+    const found = nothingFound(input.links);
     const anchors = new Set(input.left?.anchorIds);
     const standing = await this.#options.store.loadComponents(tx, input.ids);
+    for (const { id } of standing) found.settledIds.add(id);
     const { rules } = input;
     const evidence = await this.#loadEvidence(tx, rules, standing);
     const links = await this.#linksOf(tx, standing);
@@ -111,9 +105,35 @@ export class IdentityRevisionStep {
     for (const [i, { component }] of loaded.entries()) {
       for (const { id, profileId } of component.members.values()) if (anchors.has(id)) found.touched.add(profileId);
       const { parts, vanished } = splits[i] ?? { parts: [], vanished: [] };
-      found.contested += parts.filter(({ groups }) => groups === null).length;
+      noteContested(found, component.id, parts);
       new Reassignment(component, found, input, { ...this.#options, rules }).run(parts, vanished);
     }
+    return found;
+  }
+
+  /**
+   * Gives identifiers of a contested component the groups that its evidence was found to make. Whoever else is of their
+   * profiles, and is in none of these groups, stays together.
+   */
+  async regroup(
+    tx: Transaction,
+    groups: readonly (readonly Uuid[])[],
+    input: Pick<RevisionInput, 'pos' | 'at' | 'rules'>,
+  ): Promise<IdentityRevision> {
+    const found = nothingFound();
+    const component = await this.#options.store.loadProfilesOf(tx, groups.flat());
+    if (component === null) return found;
+    const { id, members } = component;
+    // Somebody may be gone since.
+    const wanted = groups.map((group) => group.filter((each) => members.has(each))).filter(({ length }) => length > 0);
+    const placed = new Set(wanted.flat());
+    const rest = new Map<Uuid, Uuid[]>();
+    for (const member of members.values()) {
+      if (placed.has(member.id)) continue;
+      rest.set(member.profileId, [...(rest.get(member.profileId) ?? []), member.id]);
+    }
+    const part = { id, members: [...members.keys()], groups: [...wanted, ...rest.values()] };
+    new Reassignment(component, found, input, { ...this.#options, rules: input.rules }).run([part], []);
     return found;
   }
 
@@ -134,7 +154,10 @@ export class IdentityRevisionStep {
       const removed = found.links.removed.map(({ id }) => id);
       await Promise.all([links.remove(tx, removed, decision), links.insert(tx, found.links.added, decision)]);
     }
+    const { contested } = this.#options;
     await Promise.all([
+      contested.unmark(tx, [...found.settledIds]),
+      contested.mark(tx, [...found.contestedIds], at),
       retractions.removeIdentifiers(tx, vanished),
       retractions.saveFounders(tx, [...found.profiles.values()]),
       store.save(tx, {
@@ -148,8 +171,8 @@ export class IdentityRevisionStep {
     ]);
   }
 
-  movesOf(found: IdentityRevision, { pos, at, revisionId }: RevisionInput): IdentifierMove[] {
-    const cause = revisionId === null ? 'retraction' : 'revision';
+  movesOf(found: IdentityRevision, { pos, at, revisionId, ...input }: RevisionInput): IdentifierMove[] {
+    const cause = input.cause ?? (revisionId === null ? 'retraction' : 'revision');
     return movesOf(found.moves, new Set(found.merged.keys()), { pos, at, cause, revisionId }, this.#options.newId);
   }
 
@@ -231,6 +254,31 @@ export class IdentityRevisionStep {
       parts: members.length === 0 ? [] : [{ id, members, groups: null }],
       vanished: [...component.members.keys()].filter((member) => !named.has(member)),
     };
+  }
+}
+
+function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {
+  return {
+    moves: [],
+    merged: new Map(),
+    gone: new Set(),
+    touched: new Set(),
+    profiles: new Map(),
+    identifiers: new Set(),
+    contested: 0,
+    contestedIds: new Set(),
+    settledIds: new Set(),
+    links,
+  };
+}
+
+function noteContested(found: IdentityRevision, id: Uuid, parts: SplitComponent['parts']): void {
+  found.settledIds.add(id);
+  for (const part of parts) {
+    if (part.groups !== null) continue;
+    found.contested++;
+    found.contestedIds.add(part.id);
+    found.settledIds.delete(part.id);
   }
 }
 

@@ -51,7 +51,12 @@ export interface IdentityRules {
   readonly emails: EmailRules;
   /** ISO 3166-1 alpha-2 code for phone numbers without a country code; null: such numbers are malformed. */
   readonly defaultRegion: string | null;
+  /** Most identifiers one profile may hold, of all namespaces together, ≥ 1; default: {@link MAX_PROFILE_IDENTIFIERS}. */
+  readonly maxIdentifiers?: number;
 }
+
+/** More identifiers than one person has, and as many as one profile can be told in an answer. */
+export const MAX_PROFILE_IDENTIFIERS = 1_000;
 
 /** The rules without the version that they get when they are applied. */
 export type IdentityRuleSet = Omit<IdentityRules, 'version'>;
@@ -84,6 +89,10 @@ export function mayAllMerge(rules: IdentityRules): boolean {
   return true;
 }
 
+export function maxIdentifiersOf({ maxIdentifiers = MAX_PROFILE_IDENTIFIERS }: IdentityRules): number {
+  return maxIdentifiers;
+}
+
 /** The rule of a namespace; undefined if its name is not allowed. */
 export function ruleOf(rules: IdentityRules, ns: string): NamespaceRule | undefined {
   return rules.namespaces.get(ns) ?? (isNamespace(ns) ? rules.fallback : undefined);
@@ -114,11 +123,13 @@ export function withinLimits(
   hasCannotLinks = false,
 ): boolean {
   if (hasCannotLinks) return false;
+  let identifiers = 0;
   for (const [ns, count] of countsPerNamespace) {
     const rule = ruleOf(rules, ns);
     if (rule === undefined || count > rule.limit || !rule.mayMerge) return false;
+    identifiers += count;
   }
-  return true;
+  return identifiers <= maxIdentifiersOf(rules);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Transaction } from '../platform/postgres.js';
 import { assignProfiles, type PlacedIdentifier, type ProfileAssignment } from './assign-profiles.js';
 import { ComponentCache } from './component-cache.js';
 import { ComponentReplay } from './component-replay.js';
+import type { ContestedComponentStore } from './contested-component.store.js';
 import {
   absorb,
   addMember,
@@ -29,6 +30,7 @@ import { MAX_REPLAY_ROWS } from './resolve-component.js';
 export interface IdentityStepOptions {
   readonly store: IdentityStore;
   readonly links: IdentityLinkStore;
+  readonly contested: ContestedComponentStore;
   /** Until others are put in their place. */
   readonly rules: IdentityRules;
   readonly partitions: number;
@@ -50,8 +52,12 @@ export interface IdentityBatch {
   readonly moves: IdentifierMove[];
   /** Links by hand of all that the batch touches; null where there are none at all. */
   readonly links: LinkIndex | null;
-  /** Components too large to be replayed in place: their new identifiers stand alone. */
+  /** Events of components too large to be replayed in place: their new identifiers stand alone. */
   contested: number;
+  /** Those components, as far as they have anything new. */
+  readonly contestedIds: Set<Uuid>;
+  /** Contested components that became part of others. */
+  readonly rejoined: { readonly from: Uuid; readonly into: Uuid }[];
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
@@ -107,10 +113,10 @@ export class IdentityStep {
     if (wanted.size === 0) return;
     const ids = [...wanted.keys()];
     const linked = hasLinks ? (await links.around(tx, ids)).mustLinks.flat() : [];
-    const around = await store.membersAround(tx, [...ids, ...linked]);
+    const around = await store.standingMembersAround(tx, [...ids, ...linked]);
     await store.makeKnown(tx, [...wanted.values()]);
     const locked = await store.lock(tx, [...new Set([...ids, ...around])]);
-    const now = await store.membersAround(tx, [...ids, ...linked]);
+    const now = await store.standingMembersAround(tx, [...ids, ...linked]);
     if ([...ids, ...now].every((id) => locked.has(id))) return;
     throw new WeftError('UNAVAILABLE', 'identities of the batch were joined by another worker meanwhile', {
       retryAfterMs: 0,
@@ -131,13 +137,19 @@ export class IdentityStep {
       moves: [],
       links,
       contested: 0,
+      contestedIds: new Set(),
+      rejoined: [],
     };
     for (const event of events) batch.outcomes.push(this.#resolveEvent(batch, event));
     return batch;
   }
 
   async save(tx: Transaction, batch: IdentityBatch): Promise<void> {
-    await this.#options.store.save(tx, {
+    const { contested, store } = this.#options;
+    if (batch.rejoined.length > 0) await contested.rejoin(tx, batch.rejoined);
+    const asOf = batch.outcomes.at(-1)?.event.acceptedAt ?? 0;
+    if (batch.contestedIds.size > 0) await contested.mark(tx, [...batch.contestedIds], asOf);
+    await store.save(tx, {
       identifiers: [...batch.identifiers],
       profiles: [...batch.profiles.values()],
       evidence: [...batch.evidence.values()],
@@ -160,7 +172,8 @@ export class IdentityStep {
         else this.#cache.pin(component);
       }
     }
-    for (const component of await this.#options.store.loadComponents(tx, [...missing])) this.#cache.add(component);
+    const { store } = this.#options;
+    for (const component of await store.loadStandingComponents(tx, [...missing])) this.#cache.add(component);
   }
 
   /** The links of everybody concerned, with the components that those of new identifiers lead to. */
@@ -179,7 +192,7 @@ export class IdentityStep {
       const ends = found.mustLinks.flat();
       for (const component of ends.flatMap((id) => this.#cache.of(id) ?? [])) this.#cache.pin(component);
       const missing = ends.filter((id) => this.#cache.of(id) === undefined);
-      for (const component of await store.loadComponents(tx, missing)) this.#cache.add(component);
+      for (const component of await store.loadStandingComponents(tx, missing)) this.#cache.add(component);
       ids = this.#withUnknownLinks(ends.filter((id) => this.#cache.of(id) !== undefined));
     }
     return index;
@@ -205,6 +218,15 @@ export class IdentityStep {
     for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
       component.replay = new ComponentReplay(rules, component.links);
       for (const row of rows) component.replay.add(row);
+    }
+    await this.#loadWritten(tx, events);
+  }
+
+  /** What is known already of contested components' evidence, for those do not stay in memory. */
+  async #loadWritten(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
+    const said = events.filter(({ identifiers }) => identifiers.some(({ id }) => this.#cache.of(id)?.isContested));
+    for (const row of await this.#options.store.loadWritten(tx, said.map(evidenceOf))) {
+      this.#cache.of(row.anchorId)?.written.set(evidenceKey(row), row);
     }
   }
 
@@ -245,16 +267,19 @@ export class IdentityStep {
     event: LoggedEvent,
     grown: boolean,
   ): readonly (readonly Uuid[])[] {
-    const rules = this.#rules;
-    const hasCannotLinks = component.links.cannotLinks.length > 0;
-    if (withinLimits(component.counts, rules, hasCannotLinks))
-      return grown ? [[...component.members.keys()]] : NO_GROUPS;
-    const replay = replayOf(component, rules);
-    if (replay !== null && replay.rows <= this.#maxReplayRows) return replay.advance();
-    if (replay === null && !component.isContested) throw new Error('a replay needs evidence that was not read');
+    if (!component.isContested) {
+      const rules = this.#rules;
+      const hasCannotLinks = component.links.cannotLinks.length > 0;
+      if (withinLimits(component.counts, rules, hasCannotLinks))
+        return grown ? [[...component.members.keys()]] : NO_GROUPS;
+      const replay = replayOf(component, rules);
+      if (replay === null) throw new Error('a replay needs evidence that was not read');
+      if (replay.rows <= this.#maxReplayRows) return replay.advance();
+    }
     component.replay = null;
     component.isContested = true;
     batch.contested++;
+    batch.contestedIds.add(component.id);
     // Everybody stays where they are, and each newcomer is by itself.
     const newcomers = event.identifiers.filter(({ id }) => memberOf(component, id).profileId === NO_PROFILE);
     return newcomers.map(({ id }) => [id]);
@@ -313,9 +338,13 @@ export class IdentityStep {
   }
 
   #join(batch: IdentityBatch, a: Component, b: Component): Component {
-    const [into, from] = a.members.size >= b.members.size ? [a, b] : [b, a];
+    // Of a contested component only some members are here.
+    const isInto = a.isContested === b.isContested ? a.members.size >= b.members.size : a.isContested;
+    const [into, from] = isInto ? [a, b] : [b, a];
+    if (from.isContested) batch.rejoined.push({ from: from.id, into: into.id });
     absorb(into, from, this.#rules);
     this.#cache.joined(into, from);
+    batch.contestedIds.delete(from.id);
     for (const id of from.members.keys()) batch.identifiers.add(memberOf(into, id));
     return into;
   }

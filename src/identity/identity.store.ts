@@ -28,61 +28,73 @@ export interface IdentityWrites {
   readonly moves: readonly IdentifierMove[];
 }
 
+interface ComponentRow {
+  readonly id: Uuid;
+  readonly ns: string;
+  readonly value: string;
+  readonly component_id: Uuid;
+  readonly profile_id: Uuid;
+  readonly first_pos: number;
+  readonly p_id: Uuid | null;
+  readonly founded_pos: number;
+  readonly created_at: number;
+  readonly part: number;
+  readonly merged_into: Uuid | null;
+  readonly is_contested: boolean;
+}
+
+const COMPONENT_FIELDS = `i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos,
+  p.id AS p_id, p.founded_pos, p.created_at, p.part, p.merged_into`;
+
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
 export class IdentityStore {
   /** The components that hold any of these identifiers, complete with members and the profiles that they founded. */
   async loadComponents(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component[]> {
     if (identifierIds.length === 0) return [];
-    const { rows } = await tx.run<{
-      id: Uuid;
-      ns: string;
-      value: string;
-      component_id: Uuid;
-      profile_id: Uuid;
-      first_pos: number;
-      p_id: Uuid | null;
-      founded_pos: number;
-      created_at: number;
-      part: number;
-      merged_into: Uuid | null;
-    }>({
+    const { rows } = await tx.run<ComponentRow>({
       name: 'identity-components',
       // OFFSET 0 keeps the planner from turning two index look-ups into a scan of all identifiers.
-      text: `SELECT i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos,
-                    p.id AS p_id, p.founded_pos, p.created_at, p.part, p.merged_into
+      text: `SELECT ${COMPONENT_FIELDS}, false AS is_contested
              FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
              JOIN identifiers i ON i.component_id = c.component_id
              LEFT JOIN profiles p ON p.founding_id = i.id`,
       values: [uuidArray(identifierIds, (id) => id)],
     });
-    const components = new Map<Uuid, Component>();
-    for (const row of rows) {
-      let component = components.get(row.component_id);
-      if (component === undefined) {
-        components.set(row.component_id, (component = newComponent(row.component_id, false)));
-      }
-      const { p_id: profileId, founded_pos, created_at, part, merged_into } = row;
-      addMember(component, {
-        id: row.id,
-        ns: row.ns,
-        value: row.value,
-        componentId: row.component_id,
-        profileId: row.profile_id,
-        firstPos: row.first_pos,
-        founded:
-          profileId === null
-            ? null
-            : {
-                id: profileId,
-                foundingId: row.id,
-                foundedPos: founded_pos,
-                createdAt: created_at,
-                part,
-                mergedInto: merged_into,
-              },
-      });
-    }
-    return [...components.values()];
+    return componentsOf(rows);
+  }
+
+  /** The same, but that of contested components nobody is read but these identifiers. */
+  async loadStandingComponents(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component[]> {
+    if (identifierIds.length === 0) return [];
+    const { rows } = await tx.run<ComponentRow>({
+      name: 'identity-standing-components',
+      text: `WITH named AS MATERIALIZED (
+               SELECT n.id, n.component_id, k.component_id IS NOT NULL AS is_contested
+               FROM identifiers n LEFT JOIN contested_components k ON k.component_id = n.component_id
+               WHERE n.id = ANY ($1::uuid[])
+             )
+             SELECT ${COMPONENT_FIELDS}, false AS is_contested
+             FROM (SELECT DISTINCT component_id FROM named WHERE NOT is_contested OFFSET 0) c
+             JOIN identifiers i ON i.component_id = c.component_id
+             LEFT JOIN profiles p ON p.founding_id = i.id
+             UNION ALL
+             SELECT ${COMPONENT_FIELDS}, true FROM named n JOIN identifiers i ON i.id = n.id
+             LEFT JOIN profiles p ON p.founding_id = i.id WHERE n.is_contested`,
+      values: [uuidArray(identifierIds, (id) => id)],
+    });
+    return componentsOf(rows);
+  }
+
+  /** All identifiers of the profiles that these stand for, as a component; null where none of these is known. */
+  async loadProfilesOf(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component | null> {
+    const rows = await tx.query<ComponentRow>(
+      `SELECT ${COMPONENT_FIELDS}, true AS is_contested
+       FROM (SELECT DISTINCT profile_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+       JOIN identifiers i ON i.profile_id = c.profile_id
+       LEFT JOIN profiles p ON p.founding_id = i.id`,
+      [uuidArray(identifierIds, (id) => id)],
+    );
+    return componentsOf(rows)[0] ?? null;
   }
 
   /** The ids of all identifiers in the components of these. */
@@ -94,6 +106,41 @@ export class IdentityStore {
       values: [uuidArray(ids, (id) => id)],
     });
     return rows.map((row) => row.id);
+  }
+
+  /** The same, but that of contested components nobody is told: their members stay where they are. */
+  async standingMembersAround(tx: Transaction, ids: readonly Uuid[]): Promise<Uuid[]> {
+    const { rows } = await tx.run<{ id: Uuid }>({
+      name: 'identity-standing-members-around',
+      text: `SELECT i.id FROM (
+               SELECT DISTINCT component_id FROM identifiers n WHERE id = ANY ($1::uuid[])
+                 AND NOT EXISTS (SELECT FROM contested_components k WHERE k.component_id = n.component_id) OFFSET 0
+             ) c JOIN identifiers i ON i.component_id = c.component_id`,
+      values: [uuidArray(ids, (id) => id)],
+    });
+    return rows.map((row) => row.id);
+  }
+
+  /** Of these rows of evidence, those that stand already, with their keys. */
+  async loadWritten(tx: Transaction, evidence: readonly Evidence[]): Promise<Evidence[]> {
+    if (evidence.length === 0) return [];
+    const rows = await tx.query<{
+      n: number;
+      occurredAt: number;
+      sourceId: number;
+      messageId: string;
+      knownAt: number;
+    }>(
+      `SELECT t.n::int4 AS n, e.occurred_at AS "occurredAt", e.source_id AS "sourceId", e.message_id AS "messageId",
+              e.known_at AS "knownAt"
+       FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) WITH ORDINALITY AS t (anchor_id, set_id, day, n)
+       JOIN evidence e ON e.anchor_id = t.anchor_id AND e.set_id = t.set_id AND e.day = t.day`,
+      [uuidArray(evidence, (e) => e.anchorId), uuidArray(evidence, (e) => e.setId), int4Array(evidence, (e) => e.day)],
+    );
+    return rows.flatMap(({ n, knownAt, ...key }): Evidence[] => {
+      const row = evidence[n - 1];
+      return row === undefined ? [] : [{ ...row, key, knownAt }];
+    });
   }
 
   /**
@@ -192,6 +239,39 @@ export class IdentityStore {
       saveMoves(tx, writes.moves),
     ]);
   }
+}
+
+function componentsOf(rows: readonly ComponentRow[]): Component[] {
+  const components = new Map<Uuid, Component>();
+  for (const row of rows) {
+    let component = components.get(row.component_id);
+    if (component === undefined) {
+      components.set(row.component_id, (component = newComponent(row.component_id, false)));
+      component.isContested = row.is_contested;
+    }
+    addMember(component, {
+      id: row.id,
+      ns: row.ns,
+      value: row.value,
+      componentId: row.component_id,
+      profileId: row.profile_id,
+      firstPos: row.first_pos,
+      founded: foundedIn(row),
+    });
+  }
+  return [...components.values()];
+}
+
+function foundedIn(row: ComponentRow): KnownProfile | null {
+  if (row.p_id === null) return null;
+  return {
+    id: row.p_id,
+    foundingId: row.id,
+    foundedPos: row.founded_pos,
+    createdAt: row.created_at,
+    part: row.part,
+    mergedInto: row.merged_into,
+  };
 }
 
 async function saveIdentifiers(tx: Transaction, identifiers: readonly KnownIdentifier[]): Promise<void> {

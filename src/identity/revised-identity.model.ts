@@ -3,6 +3,7 @@ import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 import type { LinkChange, NewLink } from './identity-decision.model.js';
+import type { IdentifierMove } from './identity-move.model.js';
 
 /** What is resolved anew, and because of what. */
 export interface RevisionInput {
@@ -21,6 +22,8 @@ export interface RevisionInput {
   readonly at: number;
   /** The revision that this is; null where it is none. */
   readonly revisionId: Uuid | null;
+  /** What moves are told to be because of; default: the revision, or else that events were taken back. */
+  readonly cause?: IdentifierMove['cause'];
 }
 
 interface RevisedMove {
@@ -45,6 +48,9 @@ export interface IdentityRevision {
   readonly identifiers: Set<KnownIdentifier>;
   /** Components with more evidence than is replayed: their members stay where they are. */
   contested: number;
+  /** Those components, and others that are, or whose ids are, contested no more. */
+  readonly contestedIds: Set<Uuid>;
+  readonly settledIds: Set<Uuid>;
   /** All links that changed, amendments among them. */
   links: LinkChange;
 }

@@ -202,6 +202,26 @@ export async function checkRevisions(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint };
 }
 
+/** Whether components are contested that are not resolved by the way. */
+export async function checkContested(db: Queryable): Promise<CheckResult> {
+  const name = 'contested';
+  const [row] = await db.query<{ all: number; beyond: number; failing: number; failure: string | null }>(
+    `SELECT count(*) AS all, count(*) FILTER (WHERE is_beyond) AS beyond, count(*) FILTER (WHERE failures > 0) AS failing,
+            min(failure) AS failure FROM contested_components`,
+  );
+  const { all = 0, beyond = 0, failing = 0, failure = null } = row ?? {};
+  if (beyond === 0 && failing === 0) {
+    return { name, outcome: 'ok', detail: all === 0 ? 'none' : `${String(all)} components, resolved by the way` };
+  }
+  const reason = failure === null ? '' : ` (${failure})`;
+  return {
+    name,
+    outcome: 'warning',
+    detail: `${String(all)} components: ${String(beyond)} have too much evidence, ${String(failing)} fail${reason}`,
+    hint: 'Block the values that many people share, or lower the limits of their namespaces.',
+  };
+}
+
 /** Whether events of webhooks are missing because a replay that took them back was interrupted. */
 export async function checkReplays(db: Queryable): Promise<CheckResult> {
   const name = 'webhook replays';

@@ -23,6 +23,7 @@ export interface Observers {
   retrying(error: unknown, attempt: number): void;
   poisoned(event: Pick<LoggedEvent, 'pos' | 'sourceId'>, error: unknown): void;
   lagging(events: number): void;
+  contested(components: number): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;
 }
@@ -49,6 +50,8 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   const unpublished = metrics.counter('publications_failed_total', 'Writes to the online store that failed.');
   const scoring = metrics.histogram('model_run_seconds', 'Duration of model runs, by model.', { model: MAX_MODELS });
   let lag = 0;
+  let components = 0;
+  metrics.gauge('identity_contested_components', 'Components too large to replay in place.', () => components);
   metrics.gauge('log_lag_events', 'Events accepted and not yet applied, as of the last batch.', () => lag);
   return {
     failed: (error) => {
@@ -66,6 +69,9 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
     },
     lagging: (events) => {
       lag = events;
+    },
+    contested: (count) => {
+      components = count;
     },
     onRun: (modelKey, _rows, durationMs) => {
       scoring.observe(durationMs / 1_000, modelKey);

@@ -200,6 +200,26 @@ describe('mergeProfiles', () => {
   });
 });
 
+describe('Profile.isContested', () => {
+  it('is true of those of a component that has too much evidence to be replayed at once', async () => {
+    const ask = async () =>
+      (
+        await world.data<{ profile: { isContested: boolean } }>(
+          'query ($i: IdentifierInput!) { profile(identifier: $i) { isContested } }',
+          { i: id('ann') },
+        )
+      ).profile.isContested;
+    expect(await ask()).toBe(false);
+    await world.db.query(
+      `INSERT INTO contested_components (component_id, since, due_at)
+       SELECT component_id, 0, $1 FROM identifiers WHERE value = 'ann'`,
+      [Number.MAX_SAFE_INTEGER],
+    );
+    expect(await ask()).toBe(true);
+    await world.db.query('DELETE FROM contested_components');
+  });
+});
+
 describe('Profile.identityExplanation', () => {
   const explain = async (at: unknown, to: unknown) =>
     (await world.data<Explained>(EXPLAIN, { at, from: at, to })).profile.identityExplanation;

@@ -1,5 +1,6 @@
 import type { LoggedEvent, RawIdentifier } from '../../src/events/event.model.js';
 import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
+import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { DEFAULT_IDENTITY_RULES as RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
@@ -98,7 +99,11 @@ class Resolver {
     private readonly db: Database,
     private readonly postgresCpuMs: () => Promise<number | null>,
   ) {
-    const stores = { store: new IdentityStore(), links: new IdentityLinkStore() };
+    const stores = {
+      store: new IdentityStore(),
+      links: new IdentityLinkStore(),
+      contested: new ContestedComponentStore(),
+    };
     this.#step = new IdentityStep({ ...stores, rules: RULES, partitions: PARTITIONS, newId });
   }
 

@@ -5,6 +5,7 @@ import { newLink } from '../../src/identity/identity-decision.model.js';
 import { NO_LINKS, sortedPair, type IdentityLinks } from '../../src/identity/identity-links.model.js';
 import { DEFAULT_IDENTITY_RULES, type IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
+import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
@@ -133,6 +134,7 @@ describe('the identity step', () => {
           const step = new IdentityStep({
             store: new IdentityStore(),
             links: new IdentityLinkStore(),
+            contested: new ContestedComponentStore(),
             rules,
             partitions: 16,
             newId,

@@ -137,6 +137,7 @@ export function naiveResolve(evidence: readonly Evidence[], rules: IdentityRules
       if (windowMs === null) return times.length > limit;
       return times.some((start) => times.filter((t) => t >= start && t < start + windowMs).length > limit);
     });
+  const tooLarge = (ids: ReadonlySet<string>): boolean => ids.size > (rules.maxIdentifiers ?? Infinity);
   const bridges = (ids: readonly string[]): boolean => {
     const established = [...new Set(ids.map(groupOf))].filter((group) => group.size > 1);
     const named = (group: Set<string>): boolean =>
@@ -149,7 +150,7 @@ export function naiveResolve(evidence: readonly Evidence[], rules: IdentityRules
     const ids = [row.anchorId, ...others.sort((a, b) => compareByPriority(rules, a, b)).map(({ id }) => id)];
     for (;;) {
       const union = new Set(ids.flatMap((id) => [...groupOf(id)]));
-      if (ids.length === 1 || !(tooMany(union) || forbidden(union) || bridges(ids))) break;
+      if (ids.length === 1 || !(tooLarge(union) || tooMany(union) || forbidden(union) || bridges(ids))) break;
       ids.pop();
     }
     unite(ids);

@@ -35,6 +35,7 @@ export function unattendedEngine({ db, clock, maxBatchEvents, retrying = ignore 
         fail(error);
       },
       lagging: ignore,
+      contested: ignore,
       onRun: ignore,
     },
     onCommitted: ignore,

@@ -222,6 +222,7 @@ const rethrowing = {
     throw error as Error;
   },
   lagging: () => undefined,
+  contested: () => undefined,
   onRun: () => undefined,
 };
 

@@ -1,6 +1,7 @@
 import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
 import type { Identifier } from '../../events/event.model.js';
 import type { ExplainedEvidence, Explanation } from '../../identity/identity-explanation.reader.js';
+import { ContestedComponentReader } from '../../identity/contested-component.reader.js';
 import { MergeHistoryReader } from '../../identity/merge-history.reader.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
@@ -53,6 +54,15 @@ export class IdentityExplanationResolver {
     const end = resolved(services, to);
     const explanation = end === null ? NOBODY : await services.identity.explanations.explain(start, end);
     return explanationView(explanation, view.reads.definitions.sourceKeys);
+  }
+
+  @FieldResolver(() => Boolean, {
+    description:
+      'Whether so much leads to the profile that it is not worked out at once who belongs to it: who is new to it stands alone until workers have done so, by the way.',
+  })
+  isContested(@Root() view: ProfileView, @Ctx() { services }: ApiContext): Promise<boolean> {
+    view.reads.countSingleRead('isContested');
+    return new ContestedComponentReader(services.db).isContested(view.id);
   }
 
   @FieldResolver(() => MergeHistoryConnection, {

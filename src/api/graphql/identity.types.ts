@@ -8,6 +8,7 @@ import {
   type RevisionKind,
   type RevisionStatus,
 } from '../../identity/identity-revision.model.js';
+import { MOVE_CAUSES } from '../../identity/identity-move.model.js';
 import { connectionTypes } from './connection.types.js';
 import { enumOf } from './enums.js';
 import { IdentifierType } from './profile.types.js';
@@ -47,6 +48,7 @@ const ObstacleKindType = enumOf(
     not_connected: 'No evidence leads from one to the other.',
     cannot_link: 'Somebody said that they are not the same person.',
     limit: 'One profile may not hold as many values of a namespace as the two do together.',
+    too_many_identifiers: 'One profile may not hold as many identifiers as the two do together.',
     may_not_merge: 'Identifiers of a namespace join nobody who has a profile already.',
     contested: 'There is too much evidence to be resolved at once.',
   },
@@ -62,16 +64,12 @@ const MoveKindType = enumOf(
   },
 );
 
-const MoveCauseType = enumOf(
-  'IdentityMoveCause',
-  'What made identifiers go over to another profile.',
-  ['event', 'retraction', 'revision'],
-  {
-    event: 'An event that came with them.',
-    retraction: 'Events that were taken back.',
-    revision: 'A revision: somebody decided it, or the rules changed.',
-  },
-);
+const MoveCauseType = enumOf('IdentityMoveCause', 'What made identifiers go over to another profile.', MOVE_CAUSES, {
+  event: 'An event that came with them.',
+  retraction: 'Events that were taken back.',
+  revision: 'A revision: somebody decided it, or the rules changed.',
+  contested: 'Much evidence, which is resolved by the way.',
+});
 
 @ObjectType('IdentityRevision', {
   simpleResolvers: true,
