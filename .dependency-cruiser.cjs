@@ -13,6 +13,7 @@ const BESIDE = {
   sources: ['events', 'features'],
   plans: ['events', 'features', 'sources'],
   privacy: FLOW,
+  audit: [],
   monitoring: FLOW,
 };
 

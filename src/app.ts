@@ -9,6 +9,7 @@ import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
+import type { AuditRecorder } from './audit/audit-recorder.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
 import type { BatchResult } from './pipeline.js';
@@ -43,6 +44,7 @@ import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
 import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
+import { startAudit } from './start-audit.js';
 import { startDatabase } from './start-database.js';
 import { startPrivacy } from './start-privacy.js';
 import type { Compactor } from './privacy/compactor.js';
@@ -81,6 +83,7 @@ export interface App {
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly plans: PlanService;
+  readonly audit: AuditRecorder;
   /** True if this process applies the log. */
   readonly isWorking: boolean;
   readonly workerHealth: WorkerHealth;
@@ -119,6 +122,10 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
+  const audit = await startAudit({
+    ...{ lifecycle, db, clock, secret, metrics, log: repeatedLog },
+    retentionMs: config.auditRetentionMs,
+  });
   const privacy = await startPrivacy({ lifecycle, config, db, clock, secret, log: repeatedLog });
   const intakeParts = { lifecycle, db, clock, metrics, log: repeatedLog };
   const intake = await startIntake(intakeParts);
@@ -144,7 +151,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     },
   });
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
-  if (isWorking) await privacy.compactInTime();
+  if (isWorking) await Promise.all([privacy.compactInTime(), audit.expireInTime()]);
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
   const sources = await startSources(options, intakeParts, isWorking);
@@ -176,6 +183,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       isWorking ? lifecycle : null,
       repeatedLog,
     ),
+    audit: audit.recorder,
     plans: new PlanService({ db, clock, sealer: engine.sealer, sources, onApplied: () => intake.plans.refresh() }),
     compactor: privacy.compactor,
     letters: createDeadLetters(engine, sources, accept, { db, clock }),

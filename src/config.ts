@@ -24,6 +24,8 @@ export interface Config {
   readonly compactAfterMs: number;
   /** `WEFT_ERASURE_LEDGER`: the file that erasures are recorded in outside the database; default: in `dataDir`. */
   readonly erasureLedger: string;
+  /** `WEFT_AUDIT_RETENTION_DAYS`, in ms: how long entries of the audit log are kept; 0: for ever. */
+  readonly auditRetentionMs: number;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -96,6 +98,7 @@ export function readConfig(env: Environment = process.env): Config {
     backupHorizonMs: reader.read('WEFT_BACKUP_HORIZON_DAYS', 30, integer(0, 3_650)) * 86_400_000,
     compactAfterMs: reader.read('WEFT_COMPACT_AFTER_HOURS', 24, integer(0, 8_760)) * 3_600_000,
     erasureLedger: resolve(reader.read('WEFT_ERASURE_LEDGER', join(dataDir, 'erasures.jsonl'), anyText)),
+    auditRetentionMs: reader.read('WEFT_AUDIT_RETENTION_DAYS', 730, integer(0, 36_500)) * 86_400_000,
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -126,6 +129,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_BACKUP_HORIZON_DAYS',
   'WEFT_COMPACT_AFTER_HOURS',
   'WEFT_ERASURE_LEDGER',
+  'WEFT_AUDIT_RETENTION_DAYS',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',

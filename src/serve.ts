@@ -13,6 +13,7 @@ import { readAppliedPos, readLogProgress } from './events/applied-log.reader.js'
 import { createProfileExports } from './create-profile-exports.js';
 import { AppliedWatch } from './events/applied-watch.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
+import { AuditLogReader } from './audit/audit-log.reader.js';
 import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
 import { listenError } from './platform/listen-error.js';
 import { RateLimiter } from './platform/rate-limiter.js';
@@ -91,6 +92,8 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           traits: app.engine.services.traits,
           identityRules: app.engine.services.identityRules,
           plans: app.plans,
+          audit: app.audit,
+          auditLog: new AuditLogReader(db),
           limits: requestLimits(app),
         },
         definitions,

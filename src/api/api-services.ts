@@ -12,6 +12,8 @@ import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { IdentityRulesService } from '../identity/identity-rules.service.js';
 import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
 import type { IdentityRevisionService } from '../identity/identity-revision.service.js';
+import type { AuditLogReader } from '../audit/audit-log.reader.js';
+import type { AuditRecorder } from '../audit/audit-recorder.js';
 import type { Clock } from '../platform/clock.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
@@ -88,6 +90,8 @@ export interface WiredServices {
   readonly traits: TraitDefinitionService;
   readonly identityRules: IdentityRulesService;
   readonly plans: PlanService;
+  readonly audit: AuditRecorder;
+  readonly auditLog: AuditLogReader;
   readonly limits: RequestLimits;
 }
 

@@ -3,7 +3,9 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import { WeftError } from '../platform/errors.js';
 import { isUuid } from '../platform/ids.js';
 import type { ProfileExports } from '../privacy/profile-export.model.js';
+import type { AuditRecorder } from '../audit/audit-recorder.js';
 import { answerErrors } from './answer-errors.js';
+import { auditActorOf } from './auth/audit-actor.js';
 import { hasScope } from './auth/api-key.model.js';
 import type { Credentials } from './auth/credentials.js';
 import { secretOfHeader } from './auth/ingest-key.js';
@@ -12,6 +14,7 @@ import { unauthenticated } from './auth/unauthenticated.js';
 export interface ProfileExportDependencies {
   readonly exports: ProfileExports;
   readonly credentials: Pick<Credentials, 'verify'>;
+  readonly audit: Pick<AuditRecorder, 'seen'>;
   /** Told of errors that are defects of ours; the caller sees only the id. */
   readonly onDefect: (error: unknown, requestId: string) => void;
 }
@@ -34,7 +37,7 @@ export function profileExportRoutes(deps: ProfileExportDependencies): FastifyPlu
 }
 
 async function send(
-  { exports, credentials }: ProfileExportDependencies,
+  { exports, credentials, audit }: ProfileExportDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -49,6 +52,8 @@ async function send(
   if (found === null) {
     throw new WeftError('NOT_FOUND', 'there is no such profile', { hint: 'exportProfile says where its export is' });
   }
+  const access = { actor: auditActorOf(principal), operation: 'GET /exports/profiles', fields: ['*'], outcome: 'OK' };
+  audit.seen(access, found.profileId);
   return reply
     .type('application/json; charset=utf-8')
     .header('cache-control', 'no-store')

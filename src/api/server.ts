@@ -137,7 +137,9 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await app.register(
     webhookRoutes({ receiver: services.webhooks.receiver, keys: credentials, sources, limits, clock, onDefect }),
   );
-  await app.register(profileExportRoutes({ exports: services.profileExports, credentials, onDefect }));
+  await app.register(
+    profileExportRoutes({ exports: services.profileExports, credentials, audit: services.audit, onDefect }),
+  );
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter, onError }));

@@ -4,6 +4,10 @@ import type { FastifyInstance } from 'fastify';
 import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
 import { ChangeHub } from '../../src/activation/change-hub.js';
 import type { WiredServices } from '../../src/api/api-services.js';
+import { AuditLogReader } from '../../src/audit/audit-log.reader.js';
+import { AuditLogStore } from '../../src/audit/audit-log.store.js';
+import { AuditRecorder } from '../../src/audit/audit-recorder.js';
+import { auditChainKey } from '../../src/start-audit.js';
 import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import type { ApiScope } from '../../src/api/auth/api-key.model.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
@@ -163,6 +167,13 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     traits: engine.services.traits,
     identityRules: engine.services.identityRules,
     plans: new PlanService({ db, clock, sources, onApplied: () => world.plans.refresh() }),
+    audit: new AuditRecorder({
+      store: new AuditLogStore(db, clock, auditChainKey(secret)),
+      clock,
+      onError: onDefect,
+      onLost: (events) => onDefect(new Error(`${String(events)} audit events are lost`)),
+    }),
+    auditLog: new AuditLogReader(db),
     limits: new RequestLimits({
       ...(options.connectionsPerKey === undefined ? {} : { connectionsPerKey: options.connectionsPerKey }),
       events: new RateLimiter({ ...rateOf(MANY), maxKeys: 100 }, clock),
@@ -229,6 +240,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     },
     close: async () => {
       await app.close();
+      await services.audit.stop();
       await hub.close();
       await world.close();
     },

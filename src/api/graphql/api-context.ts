@@ -1,8 +1,11 @@
+import type { AuditActor } from '../../audit/audit-entry.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hasScope, type ApiScope, type Principal } from '../auth/api-key.model.js';
 import type { ApiServices } from '../api-services.js';
+import { auditActorOf } from '../auth/audit-actor.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
 import { CachingNotes } from '../edge/caching.model.js';
+import { AccessNote, type SelectedData } from './access-note.js';
 import { Reads } from './reads.js';
 
 /** What resolvers get: who asks, and a consistent view to read through. */
@@ -20,6 +23,8 @@ export class ApiContext {
     readonly hasFailed = false,
     /** Who may keep the answer. Shared by the copies that Apollo makes. */
     readonly caching = new CachingNotes(),
+    /** What it shows of people. Shared likewise. */
+    readonly access = new AccessNote(),
   ) {}
 
   get reads(): Reads {
@@ -29,13 +34,33 @@ export class ApiContext {
   /** For a second attempt at the request, which starts counting anew. */
   anew(): ApiContext {
     this.caching.clear();
-    return new ApiContext(this.services, this.watch, this.principal, this.isStillValid, true, this.caching);
+    return new ApiContext(
+      this.services,
+      this.watch,
+      this.principal,
+      this.isStillValid,
+      true,
+      this.caching,
+      this.access,
+    );
   }
 
   /** For what lasts longer than a request: reads at the present instant. */
   freshReads(): Reads {
     const { watch, services } = this;
-    return new Reads(services, watch.current, watch.swept, services.clock.now());
+    return new Reads(services, watch.current, watch.swept, services.clock.now(), (id) => {
+      this.access.read(services.audit, () => this.who(), id);
+    });
+  }
+
+  /** Personal data is shown that is not of one profile. */
+  noteAccess(selected: SelectedData): void {
+    this.services.audit.seen({ ...selected, ...this.who() }, null);
+  }
+
+  // Not a `#` method: see above.
+  private who(): { actor: AuditActor; outcome: string } {
+    return { actor: auditActorOf(this.principal), outcome: this.has('pii') ? 'OK' : 'MASKED' };
   }
 
   has(scope: ApiScope): boolean {

@@ -1,6 +1,8 @@
 import 'reflect-metadata';
 import type { GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type PubSub } from 'type-graphql';
+import { auditOperations } from './auditing.js';
+import { AuditResolver } from './audit.resolver.js';
 import { ChangeResolver } from './change.resolver.js';
 import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
@@ -65,6 +67,7 @@ export function buildApiSchema(): GraphQLSchema {
       EdgeResolver,
       DocumentResolver,
       ErasureResolver,
+      AuditResolver,
     ],
     validate: false,
     // Wanted by the library; every subscription here brings its own source.
@@ -75,6 +78,7 @@ export function buildApiSchema(): GraphQLSchema {
   resolveReadsDirectly(schema);
   maskPersonalData(schema);
   enforceScopes(schema);
+  auditOperations(schema);
   return schema;
 }
 

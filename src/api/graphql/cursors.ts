@@ -22,6 +22,7 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
 );
 export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
 export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
+export const AUDIT_CURSOR = new CursorCodec({ kind: 'audit', version: 1 }, { seq: 'integer' });
 export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });
 export const LINK_CURSOR = new CursorCodec({ kind: 'identity_links', version: 1 }, { at: 'integer', id: 'text' });
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });

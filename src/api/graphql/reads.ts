@@ -5,6 +5,7 @@ import { isKey } from '../../platform/key.js';
 import { StatisticsReader, type Statistics } from '../../monitoring/statistics.reader.js';
 import { isUuid, type Uuid } from '../../platform/ids.js';
 import { TraitDefinitionReader, type TraitConflictCounts } from '../../profiles/trait-definition.reader.js';
+import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { ApiServices } from '../api-services.js';
@@ -35,6 +36,8 @@ export class Reads implements ReadScope {
     readonly definitions: ApiDefinitions,
     readonly isSwept: boolean,
     readonly nowMs: number,
+    /** Told of each profile that is found, once. */
+    private readonly onProfile: (id: Uuid) => void,
   ) {
     this.index = DefinitionsIndex.of(definitions);
     this.#snapshots = SnapshotBatcher.of(services.snapshots);
@@ -102,10 +105,15 @@ export class Reads implements ReadScope {
   #profile(id: Uuid): Promise<ProfileView | null> {
     let view = this.#profiles.get(id);
     if (view === undefined) {
-      view = this.#snapshots.byId(id, this).then((found) => (found === null ? null : new ProfileView(this, found)));
+      view = this.#snapshots.byId(id, this).then((found) => (found === null ? null : this.#shown(found)));
       this.#profiles.set(id, view);
     }
     return view;
+  }
+
+  #shown(found: ProfileSnapshot): ProfileView {
+    this.onProfile(found.id);
+    return new ProfileView(this, found);
   }
 
   countSingleRead(what: string): void {
