@@ -109,25 +109,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = new Metrics();
   let onBroken: (error: WeftError) => void = () => undefined;
   const broken = new Promise<WeftError>((resolve) => (onBroken = resolve));
-  const db = await startDatabase({
-    lifecycle,
-    config,
-    logger,
-    metrics,
-    applicationName: processName(options),
-    onBroken,
-  });
+  const applicationName = processName(options);
+  const db = await startDatabase({ lifecycle, config, logger, metrics, applicationName, onBroken });
   const secret = await lifecycle.start('secret', () => readSecret(config, db), {});
   const { pingRedis, ...online } = await startOnlineStore(lifecycle, config, db, metrics, clock);
 
   const repeatedLog = new RepeatedLog(logger, clock);
   const workerHealth = new WorkerHealth(clock);
-  const audit = await startAudit({
-    ...{ lifecycle, db, clock, secret, metrics, log: repeatedLog },
-    retentionMs: config.auditRetentionMs,
-  });
-  const privacy = await startPrivacy({ lifecycle, config, db, clock, secret, log: repeatedLog });
   const intakeParts = { lifecycle, db, clock, metrics, log: repeatedLog };
+  const audit = await startAudit({ ...intakeParts, secret, retentionMs: config.auditRetentionMs });
+  const privacy = await startPrivacy({ lifecycle, config, db, clock, secret, log: repeatedLog });
   const intake = await startIntake(intakeParts);
   const observers = {
     ...observeAccepts(metrics, logger),

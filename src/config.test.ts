@@ -41,6 +41,7 @@ describe('readConfig', () => {
       WEFT_KEYS_DATABASE_URL: 'nowhere',
       WEFT_BACKUP_HORIZON_DAYS: 'long',
       WEFT_COMPACT_AFTER_HOURS: '-1',
+      WEFT_AUDIT_RETENTION_DAYS: 'always',
       WEFT_HOST: 'two words',
       WEFT_PUBLIC_URL: 'weft.example.org',
       WEFT_LOG_LEVEL: 'loud',

@@ -1,10 +1,13 @@
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { documentsCommand } from './api/documents/documents.command.js';
 import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
-import { startApp, unlessBroken, type App, type AppOptions } from './app.js';
+import { startApp, unlessBroken, type App } from './app.js';
+import { auditCommand } from './audit/audit.command.js';
+import { AuditLogReader } from './audit/audit-log.reader.js';
 import { applyCommand } from './apply.command.js';
+import { CommandAudit } from './command-audit.js';
+import { commandSessions, untilApplied, type CommandSessions } from './command-sessions.js';
 import {
   webhooksFor,
   keysFor,
@@ -14,7 +17,7 @@ import {
   sourceKeys,
   trainingSets,
 } from './command-services.js';
-import { readConfig, type Config } from './config.js';
+import { readConfig } from './config.js';
 import { createProfileExports, readProfileTable } from './create-profile-exports.js';
 import { DefinitionApplier } from './definition-applier.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
@@ -30,7 +33,6 @@ import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
-import { hasEmbeddedPostgres } from './platform/embedded-postgres.js';
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
@@ -43,6 +45,7 @@ import { planCommand } from './plans/plan.command.js';
 import { PlanReader } from './plans/plan.reader.js';
 import { ViolationReader } from './plans/violation.reader.js';
 import type { Compactor } from './privacy/compactor.js';
+import type { Erasure } from './privacy/erasure.model.js';
 import { addEraseCommand } from './privacy/erase.command.js';
 import { addAnonymisedExport } from './privacy/export-anonymised.command.js';
 import { addExportCommand } from './privacy/export-profile.command.js';
@@ -51,6 +54,7 @@ import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
+import { auditChainKey } from './start-audit.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
 import type { LoadReverter } from './sources/load.model.js';
@@ -79,26 +83,24 @@ export function createProgram(deps: ProgramDeps): Command {
   program.addCommand(demoCommand(deps));
   program.addCommand(serveCommand(deps));
   program.addCommand(workerCommand(deps));
-  for (const command of dataCommands(deps)) program.addCommand(command);
+  const audit = new CommandAudit(userName());
+  program.hook('preAction', (_program, command) => {
+    audit.begin(command);
+  });
+  for (const command of dataCommands(deps, audit)) program.addCommand(command);
   program.addCommand(doctorCommand({ stdout: process.stdout, setExitCode: deps.setExitCode }));
   return throwInsteadOfExiting(program);
 }
 
 /** The commands on data and definitions, each with the services that it needs for as long as it runs. */
-function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
+function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit): Command[] {
   const io = { stdout: process.stdout, stderr: process.stderr, setExitCode };
-  const idle = async <T>(use: (app: App) => Promise<T>): Promise<T> => {
-    await refuseBesideDemo(readConfig());
-    return withApp({ worker: 'no' }, use);
-  };
-  const looking = async <T>(use: (app: App) => Promise<T>): Promise<T> => {
-    await demandDatabase(readConfig());
-    return idle(use);
-  };
+  const sessions = commandSessions(audit, signal);
+  const { idle, looking } = sessions;
   return [
     loadCommand({
       ...io,
-      ...loadSessions({ looking, idle, signal }),
+      ...loadSessions(sessions),
       confirm: terminalConfirm(process.stdin, process.stderr),
       signal,
       clock: systemClock,
@@ -108,7 +110,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services, userName()))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    exportsCommand({ io, looking, signal }),
+    exportsCommand({ io, sessions, signal }),
     segmentCommand({
       ...io,
       withSegments: (use) =>
@@ -120,7 +122,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
     }),
     deadLettersCommand({
       ...io,
-      ...letterSessions({ looking, signal }),
+      ...letterSessions(sessions, signal),
       signal,
       parseTime: parseTimestamp,
     }),
@@ -160,10 +162,17 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
       clock: systemClock,
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    webhooksCommand({ ...io, ...webhookSessions({ looking, idle, signal }), signal }),
-    ...personalDataCommands({ io, looking, signal }),
+    webhooksCommand({ ...io, ...webhookSessions(sessions, signal), signal }),
+    ...personalDataCommands({ io, sessions, signal, audit }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
-    identityCommand({ io, looking, signal }),
+    identityCommand({ io, sessions, signal }),
+    auditCommand({
+      ...io,
+      withAuditLog: (use) =>
+        looking(({ db, secret }) => use({ log: new AuditLogReader(db), chainKey: auditChainKey(secret) })),
+      parseTime: parseTimestamp,
+      signal,
+    }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
 }
@@ -171,11 +180,11 @@ function dataCommands({ signal, setExitCode }: ProgramDeps): Command[] {
 /** What is decided about who is who, by people and by models. */
 function identityCommand({
   io,
-  looking,
+  sessions: { looking, working },
   signal,
 }: {
   io: CommandIo & { stderr: NodeJS.WriteStream };
-  looking: Session;
+  sessions: CommandSessions;
   signal: AbortSignal;
 }): Command {
   const servicesOf = (app: App): DecisionServices =>
@@ -185,10 +194,7 @@ function identityCommand({
     ...io,
     signal,
     withReader: (use) => looking((app) => use(servicesOf(app))),
-    withDecider: async (use) => {
-      await demandDatabase(readConfig());
-      return withApp({ worker: 'try' }, (app) => use(servicesOf(app)));
-    },
+    withDecider: (use) => working((app) => use(servicesOf(app))),
   };
   addDecisionCommands(command, deps);
   addUpkeepCommands(command, deps);
@@ -198,11 +204,11 @@ function identityCommand({
 
 function exportsCommand({
   io,
-  looking,
+  sessions: { looking },
   signal,
 }: {
   io: CommandIo & { stderr: NodeJS.WriteStream };
-  looking: Session;
+  sessions: CommandSessions;
   signal: AbortSignal;
 }): Command {
   const exported = exportCommand({
@@ -226,25 +232,28 @@ function exportsCommand({
 /** What is done with all that is known of a person. */
 function personalDataCommands({
   io,
-  looking,
+  sessions: { looking, working },
   signal,
+  audit,
 }: {
   io: CommandIo;
-  looking: Session;
+  sessions: CommandSessions;
   signal: AbortSignal;
+  audit: CommandAudit;
 }): Command[] {
   const erasing = {
     ...io,
     withErasures: <T>(use: (erasures: ErasureService) => Promise<T>) => looking((app) => use(app.engine.erasures)),
     withCompactor: <T>(use: (compactor: Compactor) => Promise<T>) => looking((app) => use(app.compactor)),
-    withErasing: async <T>(use: (erasures: ErasureService) => Promise<T>) => {
-      await demandDatabase(readConfig());
-      return withApp({ worker: 'try' }, (app) => use(app.engine.erasures));
-    },
+    withErasing: <T>(use: (erasures: ErasureService) => Promise<T>) => working((app) => use(app.engine.erasures)),
     confirm: terminalConfirm(process.stdin, process.stderr),
     ledgerPath: () => readConfig().erasureLedger,
     signal,
     user: userName(),
+    onReceipt: ({ id, profileId }: Erasure) => {
+      audit.concerns(id);
+      audit.concerns(profileId);
+    },
   };
   const profiles = new Command('profiles').description('people, one at a time');
   addEraseCommand(profiles, erasing);
@@ -254,7 +263,11 @@ function personalDataCommands({
       looking(({ db, clock, engine }) =>
         use({
           exports: createProfileExports({ db, clock, log: engine.log, definitions: engine.definitions }),
-          profileOf: (target) => engine.erasures.profileOf(target),
+          profileOf: async (target) => {
+            const id = await engine.erasures.profileOf(target);
+            audit.concerns(id);
+            return id;
+          },
         }),
       ),
     signal,
@@ -262,26 +275,19 @@ function personalDataCommands({
   return [profiles, privacyCommand(erasing)];
 }
 
-type Session = <T>(use: (app: App) => Promise<T>) => Promise<T>;
-
 /** How each of the commands on loads starts the program. */
-function loadSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {
+function loadSessions({ looking, idle, working, loading }: CommandSessions) {
   return {
-    withLoadService: <T>(use: (service: LoadService) => Promise<T>) =>
-      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(app.loads))),
+    withLoadService: <T>(use: (service: LoadService) => Promise<T>) => loading((app) => use(app.loads)),
     withDryRun: <T>(use: (service: LoadService) => Promise<T>) => idle((app) => use(app.loads)),
     withLoads: <T>(use: (loads: LoadReader) => Promise<T>) => looking((app) => use(new LoadReader(app.db))),
-    withReverter: async <T>(use: (services: { loads: LoadReader; reverter: LoadReverter }) => Promise<T>) => {
-      await demandDatabase(readConfig());
-      return withApp({ worker: 'try' }, (app) =>
-        use({ loads: new LoadReader(app.db), reverter: app.engine.retractions }),
-      );
-    },
+    withReverter: <T>(use: (services: { loads: LoadReader; reverter: LoadReverter }) => Promise<T>) =>
+      working((app) => use({ loads: new LoadReader(app.db), reverter: app.engine.retractions })),
   };
 }
 
 /** How each of the commands on dead letters starts the program. */
-function letterSessions({ looking, signal }: { looking: Session; signal: AbortSignal }) {
+function letterSessions({ looking, working }: CommandSessions, signal: AbortSignal) {
   return {
     withDeadLetters: <T>(use: (services: DeadLettersCommandServices) => Promise<T>) =>
       looking((app) =>
@@ -291,79 +297,28 @@ function letterSessions({ looking, signal }: { looking: Session; signal: AbortSi
           fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
         }),
       ),
-    withRepair: async <T>(use: (services: RepairServices) => Promise<T>) => {
-      await demandDatabase(readConfig());
-      return withApp({ worker: 'try' }, (app) =>
-        loadAndApply(app, signal, () =>
+    withRepair: <T>(use: (services: RepairServices) => Promise<T>) =>
+      working((app) =>
+        untilApplied(app, signal, () =>
           use({ letters: new DeadLetterReader(app.db), repair: app.letters, sourceKeys: () => sourceKeys(app) }),
         ),
-      );
-    },
+      ),
   };
 }
 
 /** How each of the commands on webhooks starts the program. */
-function webhookSessions({ looking, idle, signal }: { looking: Session; idle: Session; signal: AbortSignal }) {
+function webhookSessions({ looking, idle, loading }: CommandSessions, signal: AbortSignal) {
   return {
     withWebhooks: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
       looking((app) => use(webhooksFor(app, signal))),
     withNewDatabase: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
       idle((app) => use(webhooksFor(app, signal))),
     withReplay: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      withApp({ worker: 'try' }, (app) => loadAndApply(app, signal, () => use(webhooksFor(app, signal)))),
+      loading((app) => use(webhooksFor(app, signal))),
     stdin: process.stdin,
     clock: systemClock,
     parseTime: parseTimestamp,
   };
-}
-
-/**
- * For commands that only look: a folder that was mistyped must not look like one whose data is gone.
- * @throws WeftError CONFIG_INVALID
- */
-async function demandDatabase({ databaseUrl, dataDir }: Config): Promise<void> {
-  if (databaseUrl !== null || (await hasEmbeddedPostgres(dataDir))) return;
-  const demo = join(dataDir, 'demo');
-  throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}`, {
-    where: 'WEFT_DATA_DIR',
-    hint: (await hasEmbeddedPostgres(demo))
-      ? `the demo keeps its own: export WEFT_DATA_DIR=${demo}`
-      : 'weft serve, load or apply make one',
-  });
-}
-
-/**
- * A key that is made in a new database beside the demo's is no key of the demo, and nothing would say so.
- * @throws WeftError CONFIG_INVALID
- */
-async function refuseBesideDemo({ databaseUrl, dataDir }: Config): Promise<void> {
-  if (databaseUrl !== null || (await hasEmbeddedPostgres(dataDir))) return;
-  const demo = join(dataDir, 'demo');
-  if (!(await hasEmbeddedPostgres(demo))) return;
-  throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}, but the demo's is in ${demo}`, {
-    where: 'WEFT_DATA_DIR',
-    hint: `for the demo: export WEFT_DATA_DIR=${demo}; for a database of its own: start weft serve first`,
-  });
-}
-
-/** Starts the program without its doors for as long as `use` runs; logs go to standard error. */
-async function withApp<T>(options: Pick<AppOptions, 'worker'>, use: (app: App) => Promise<T>): Promise<T> {
-  const config = readConfig();
-  const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
-  const logger = createLogger({ level, destination: process.stderr });
-  const app = await startApp({ config, logger, ...options });
-  try {
-    return await unlessBroken(app, use(app));
-  } finally {
-    await app.stop();
-  }
-}
-
-/** A load is done when its events count, whether this process applies them or a server beside it. */
-async function loadAndApply<T>(app: App, signal: AbortSignal, load: () => Promise<T>): Promise<T> {
-  const result = await load();
-  if (!signal.aborted && app.isWorking) await app.applied(undefined, signal).catch(() => undefined);
-  return result;
 }
 
 function serveCommand(deps: ProgramDeps): Command {

@@ -13,6 +13,8 @@ export interface EraseCommandDeps extends CommandIo {
   readonly signal: AbortSignal;
   /** Who runs the command. */
   readonly user: string;
+  /** The erasure is on record. */
+  readonly onReceipt: (receipt: Erasure) => void;
 }
 
 interface EraseOptions {
@@ -55,8 +57,9 @@ async function erase(deps: EraseCommandDeps, whom: string, { reason, yes, json }
     return EXIT_CODES.failed;
   }
   const receipt = await deps.withErasing(async (erasures) => {
-    const { id } = await erasures.request(target, { reason, actor: deps.user });
-    return erasures.done(id, { signal: deps.signal });
+    const requested = await erasures.request(target, { reason, actor: deps.user });
+    deps.onReceipt(requested);
+    return erasures.done(requested.id, { signal: deps.signal });
   });
   deps.stdout.write(json === true ? jsonText(receiptJson(receipt)) : describe(receipt));
   return EXIT_CODES.ok;

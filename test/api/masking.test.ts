@@ -19,6 +19,7 @@ const NOT_PERSONAL = [
   'EdgeProfile.traits',
   // What it is computed of, its definition says.
   'Feature.value',
+  'IdentityRules.rules',
   'Model.metrics',
   'TrackingPlan.plan',
   'TrackingPlanDraft.plan',

@@ -146,7 +146,7 @@ describe('the recorder of the audit log', () => {
       [51, 50, 'OK'],
       [1, 1, 'MASKED'],
     ]);
-    gathered = recorder.seen(access, 'p1', gathered);
+    recorder.seen(access, 'p1', gathered);
     await recorder.writes.flush();
     expect(written.at(-1)).toMatchObject({ count: 1, targets: ['p1'] });
   });

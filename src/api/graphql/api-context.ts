@@ -21,11 +21,19 @@ export class ApiContext {
     readonly isStillValid: () => Promise<boolean>,
     /** Whether a compiled query has failed on this request: graphql-js is to say with which errors. */
     readonly hasFailed = false,
-    /** Who may keep the answer. Shared by the copies that Apollo makes. */
-    readonly caching = new CachingNotes(),
-    /** What it shows of people. Shared likewise. */
-    readonly access = new AccessNote(),
+    /** Shared by the copies that Apollo makes. */
+    private readonly notes = { caching: new CachingNotes(), access: new AccessNote() },
   ) {}
+
+  /** Who may keep the answer. */
+  get caching(): CachingNotes {
+    return this.notes.caching;
+  }
+
+  /** What it shows of people. */
+  get access(): AccessNote {
+    return this.notes.access;
+  }
 
   get reads(): Reads {
     return (this.requestReads ??= this.freshReads());
@@ -34,15 +42,7 @@ export class ApiContext {
   /** For a second attempt at the request, which starts counting anew. */
   anew(): ApiContext {
     this.caching.clear();
-    return new ApiContext(
-      this.services,
-      this.watch,
-      this.principal,
-      this.isStillValid,
-      true,
-      this.caching,
-      this.access,
-    );
+    return new ApiContext(this.services, this.watch, this.principal, this.isStillValid, true, this.notes);
   }
 
   /** For what lasts longer than a request: reads at the present instant. */

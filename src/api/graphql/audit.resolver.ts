@@ -56,7 +56,7 @@ class AuditEntryType {
   @Field(() => AuditKindType, { description: 'Whether something was shown or changed.' })
   kind!: AuditKind;
 
-  @Field(() => AuditActorType, { description: 'Who did it.' })
+  @Field(() => AuditActorType, { description: 'Who did it: a key, a person or a user.' })
   actor!: AuditActorType;
 
   @Field(() => String, {
@@ -64,7 +64,9 @@ class AuditEntryType {
   })
   operation!: string;
 
-  @Field(() => [String], { description: 'Fields of personal data that were asked for, as `Profile.traits`.' })
+  @Field(() => [String], {
+    description: 'Fields of personal data that were asked for, each once, as `Profile.traits`.',
+  })
   fields!: readonly string[];
 
   @Field(() => [String], {
@@ -109,7 +111,7 @@ class AuditLogFilter {
   @Field(() => DateTime, { nullable: true, description: 'Written then or later.' })
   since?: number | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'Written before.' })
+  @Field(() => DateTime, { nullable: true, description: 'Written before; up to now if left out.' })
   until?: number | null;
 }
 

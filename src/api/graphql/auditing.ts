@@ -92,7 +92,7 @@ function changing(field: Field, resolve: Resolve): Resolve {
         outcome,
       });
     try {
-      const result = (await resolve(root, args, context, info)) as unknown;
+      const result = await resolve(root, args, context, info);
       await note(outcomeOf(result), result);
       return result;
     } catch (error) {
