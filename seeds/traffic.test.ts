@@ -102,7 +102,15 @@ describe('planned traffic', () => {
     items.forEach((item, index) => {
       if ('refusal' in item) throw new Error(item.refusal.reason);
       const receivedAtMs = calls[index]?.atMs ?? 0;
-      const context = { sourceId: 1, receivedAtMs, historical: false, policy, newMessageId: () => 'none', plan: null };
+      const context = {
+        sourceId: 1,
+        receivedAtMs,
+        historical: false,
+        policy,
+        newMessageId: () => 'none',
+        origin: {},
+        plan: null,
+      };
       expect(validateEvent(item, context)).toMatchObject({ ok: true });
       expect(item.identifiers).toContainEqual({ ns: 'anonymous_id', value: calls[index]?.call.anonymousId });
       for (const { ns } of item.identifiers) namespaces.add(ns);

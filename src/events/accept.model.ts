@@ -1,6 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { RawInput } from './dead-letter.model.js';
-import type { AcceptResult, IncomingEvent } from './event.model.js';
+import type { AcceptResult, IdentifierOrigin, IncomingEvent } from './event.model.js';
 
 export const EVENT_LIMITS = {
   /** Of the JSON that is stored. */
@@ -44,7 +44,7 @@ export interface Refusal {
 }
 
 /** Where events come from, as far as accepting them goes. A `Source` of `sources/` is one. */
-export interface EventSource {
+export interface EventSource extends IdentifierOrigin {
   readonly id: number;
   readonly key: string;
 }

@@ -178,6 +178,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       receivedAtMs,
       historical,
       policy: this.deps.policy,
+      origin: source,
       newMessageId: () => newId(receivedAtMs),
       plan,
     });

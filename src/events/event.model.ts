@@ -47,8 +47,18 @@ export interface IdentifierPolicy {
   /**
    * Normalises and filters raw identifiers, and sorts them by falling priority (ties by namespace, then value).
    * Blocked and malformed values are left out and reported.
+   *
+   * @param origin where they come from; default: from Weft itself, which may name anybody
    */
-  resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers;
+  resolve(raw: readonly RawIdentifier[], origin?: IdentifierOrigin): ResolvedIdentifiers;
+}
+
+/** What is known of where identifiers come from. */
+export interface IdentifierOrigin {
+  /** Whether it is sure of whom it names, as a server is and a page in a browser is not; default: no. */
+  readonly authenticated?: boolean;
+  /** ISO 3166-1 alpha-2 code for its phone numbers without a country code; default: as the rules say. */
+  readonly region?: string | null;
 }
 
 const NAMESPACE = /^[a-z][a-z0-9_]{0,31}$/;
@@ -72,7 +82,7 @@ export interface ResolvedIdentifiers {
 /** That an identifier does not count, and why; never its value. */
 export interface DroppedIdentifier {
   readonly ns: string;
-  readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace';
+  readonly reason: 'blocked' | 'malformed' | 'too_long' | 'too_many' | 'unknown_namespace' | 'unauthenticated';
 }
 
 /** What the log keeps one event of: a function of the source and the message id. */

@@ -13,6 +13,7 @@ const DROP_REASONS: readonly DroppedIdentifier['reason'][] = [
   'too_long',
   'too_many',
   'unknown_namespace',
+  'unauthenticated',
 ];
 
 /** Counts the outcome of every event handed in, by source, and refusals by code. */

@@ -22,6 +22,7 @@ const plainPolicy: IdentifierPolicy = {
 function validate(event: Partial<IncomingEvent>): Validated {
   const whole = { type: 'track', name: 'x', identifiers: [{ ns: 'user_id', value: 'ann' }], ...event } as IncomingEvent;
   return validateEvent(whole, {
+    origin: {},
     sourceId: 3,
     receivedAtMs: NOW,
     historical: false,

@@ -8,6 +8,7 @@ import { dedupeIdOf, EVENT_TYPES, isReservedTrait } from './event.model.js';
 import type {
   DroppedIdentifier,
   EventType,
+  IdentifierOrigin,
   IdentifierPolicy,
   IncomingEvent,
   JsonObject,
@@ -23,6 +24,8 @@ export interface ValidationContext {
   readonly receivedAtMs: number;
   readonly historical: boolean;
   readonly policy: IdentifierPolicy;
+  /** Where its identifiers come from. */
+  readonly origin: IdentifierOrigin;
   /** For an event that brings none; must never repeat. */
   readonly newMessageId: () => string;
   /** The tracking plan of the source; null: it has none. */
@@ -54,7 +57,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if (typeof occurredAt !== 'number') return { ok: false, refusal: occurredAt };
   const shape = checkShape(incoming);
   if (typeof shape !== 'boolean') return { ok: false, refusal: shape };
-  const resolved = resolveIdentifiers(incoming.identifiers, context.policy);
+  const resolved = resolveIdentifiers(incoming.identifiers, context);
   if ('code' in resolved) return { ok: false, refusal: resolved };
 
   const strippedTraits = countReserved(incoming.traits);
@@ -274,7 +277,10 @@ function marked(payload: EventPayload, verdict: PlanVerdict | null): EventPayloa
 
 // --- identifiers ----------------------------------------------------------------------------------------------------
 
-function resolveIdentifiers(raw: unknown, policy: IdentifierPolicy): ResolvedIdentifiers | Refusal {
+function resolveIdentifiers(
+  raw: unknown,
+  { policy, origin }: Pick<ValidationContext, 'policy' | 'origin'>,
+): ResolvedIdentifiers | Refusal {
   if (!Array.isArray(raw)) return refusal('MALFORMED', 'identifiers are not a list', 'send a list of identifiers');
   if (raw.length > EVENT_LIMITS.maxIdentifiers) {
     const reason = `more than ${String(EVENT_LIMITS.maxIdentifiers)} identifiers`;
@@ -288,7 +294,7 @@ function resolveIdentifiers(raw: unknown, policy: IdentifierPolicy): ResolvedIde
     }
     clean.push({ ns: cleanText(ns), value: cleanText(value) });
   }
-  const resolved = policy.resolve(clean);
+  const resolved = policy.resolve(clean, origin);
   return resolved.identifiers.length === 0 ? noIdentifier(resolved) : resolved;
 }
 

@@ -1,5 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import type { Identifier, IdentifierPolicy, RawIdentifier, ResolvedIdentifiers } from '../events/event.model.js';
+import type {
+  Identifier,
+  IdentifierOrigin,
+  IdentifierPolicy,
+  RawIdentifier,
+  ResolvedIdentifiers,
+} from '../events/event.model.js';
 import { hashId } from '../platform/ids.js';
 import { BlockedPatterns } from './blocked-patterns.js';
 import { compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
@@ -17,14 +23,27 @@ interface Entry {
   readonly identifier: Identifier | null;
   readonly priority: number;
   readonly alone: ResolvedIdentifiers;
+  /** The same for an origin that is not sure of whom it names. */
+  readonly unauthenticated: ResolvedIdentifiers;
+}
+
+/** What raw identifiers come to, where phone numbers without a country code are of one region. */
+interface Regional {
+  readonly phones: PhoneParser;
+  readonly cache: LRUCache<string, Entry>;
 }
 
 type Dropped = ResolvedIdentifiers['dropped'][number];
 
 const NONE: ResolvedIdentifiers = Object.freeze({ identifiers: Object.freeze([]), dropped: Object.freeze([]) });
 
+/** Regions of sources, other than that of the rules, of which anything is remembered. */
+const MAX_REGIONS = 20;
+/** Weft itself. */
+const TRUSTED: IdentifierOrigin = { authenticated: true };
+
 interface IdentifierPolicyOptions {
-  /** Raw identifiers remembered with their outcome; about 0.5 KB each. */
+  /** Raw identifiers remembered with their outcome, for each region; about 0.5 KB each. */
   readonly cacheEntries?: number;
 }
 
@@ -34,17 +53,19 @@ interface IdentifierPolicyOptions {
  */
 export class CachedIdentifierPolicy implements IdentifierPolicy {
   #rules: IdentityRules;
-  #phones: PhoneParser;
+  #main: Regional;
+  readonly #regions: LRUCache<string, Regional>;
   #patterns: BlockedPatterns;
-  readonly #cache: LRUCache<string, Entry>;
   /** Up to so many nothing is about to go, so that the order of use need not be kept, which takes longer than to find. */
   readonly #orderedFrom: number;
+  readonly #cacheEntries: number;
 
   constructor(rules: IdentityRules, { cacheEntries = 50_000 }: IdentifierPolicyOptions = {}) {
     this.#rules = rules;
-    this.#phones = new PhoneParser(rules.defaultRegion);
+    this.#cacheEntries = cacheEntries;
+    this.#main = this.#regional(rules.defaultRegion);
+    this.#regions = new LRUCache({ max: MAX_REGIONS });
     this.#patterns = new BlockedPatterns(rules.blockedPatterns);
-    this.#cache = new LRUCache({ max: cacheEntries });
     this.#orderedFrom = cacheEntries / 2;
   }
 
@@ -60,28 +81,30 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   use(rules: IdentityRules): void {
     if (rules.version <= this.#rules.version) return;
     this.#rules = rules;
-    this.#phones = new PhoneParser(rules.defaultRegion);
     this.#patterns = new BlockedPatterns(rules.blockedPatterns);
-    this.#cache.clear();
+    this.forget();
   }
 
   /** Forgets what it has seen so far. */
   forget(): void {
-    this.#cache.clear();
-    this.#phones.forget();
+    this.#main = this.#regional(this.#rules.defaultRegion);
+    this.#regions.clear();
   }
 
-  resolve(raw: readonly RawIdentifier[]): ResolvedIdentifiers {
+  resolve(raw: readonly RawIdentifier[], origin: IdentifierOrigin = TRUSTED): ResolvedIdentifiers {
     const [only] = raw;
     if (only === undefined) return NONE;
-    if (raw.length === 1) return this.#entryOf(only).alone;
+    const regional = this.#regionalOf(origin);
+    const isTrusted = origin.authenticated === true;
+    if (raw.length === 1) return outcomeOf(this.#entryOf(only, regional), isTrusted);
 
     const kept: Entry[] = [];
     let dropped: Dropped[] | null = null;
     for (const item of raw) {
-      const entry = this.#entryOf(item);
-      if (entry.identifier === null) {
-        (dropped ??= []).push(...entry.alone.dropped);
+      const entry = this.#entryOf(item, regional);
+      const { dropped: left } = outcomeOf(entry, isTrusted);
+      if (left.length > 0) {
+        (dropped ??= []).push(...left);
       } else {
         this.#insert(kept, entry);
         const excess = kept.length > MAX_IDENTIFIERS_PER_EVENT ? kept.pop()?.identifier : null;
@@ -113,30 +136,42 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     return compareByPriority(this.#rules, a.identifier, b.identifier);
   }
 
-  #entryOf(item: RawIdentifier): Entry {
+  #regional(region: string | null): Regional {
+    return { phones: new PhoneParser(region), cache: new LRUCache({ max: this.#cacheEntries }) };
+  }
+
+  #regionalOf({ region }: IdentifierOrigin): Regional {
+    if (region == null || region === this.#rules.defaultRegion) return this.#main;
+    let regional = this.#regions.get(region);
+    if (regional === undefined) this.#regions.set(region, (regional = this.#regional(region)));
+    return regional;
+  }
+
+  #entryOf(item: RawIdentifier, { cache, phones }: Regional): Entry {
     const { ns, value } = item;
     if (ns.length > MAX_NAMESPACE_LENGTH) return dropEntry(ns, 'unknown_namespace');
     if (value.length > MAX_RAW_LENGTH) return dropEntry(ns, 'too_long');
     const key = `${ns}\0${value}`;
-    let entry = this.#cache.size < this.#orderedFrom ? this.#cache.peek(key) : this.#cache.get(key);
+    let entry = cache.size < this.#orderedFrom ? cache.peek(key) : cache.get(key);
     if (entry === undefined) {
-      entry = this.#evaluate(ns, value);
-      this.#cache.set(key, entry);
+      entry = this.#evaluate(ns, value, phones);
+      cache.set(key, entry);
     }
     return entry;
   }
 
-  #evaluate(ns: string, raw: string): Entry {
+  #evaluate(ns: string, raw: string, phones: PhoneParser): Entry {
     const rule = ruleOf(this.#rules, ns);
     if (rule === undefined) return dropEntry(ns, 'unknown_namespace');
     // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
     if (this.#isBlocked(ns, raw)) return dropEntry(ns, 'blocked');
-    const { value, reason } = normaliseIdentifier(rule.normaliser, raw, this.#phones, this.#rules.emails);
+    const { value, reason } = normaliseIdentifier(rule.normaliser, raw, phones, this.#rules.emails);
     if (value === undefined) return dropEntry(ns, reason);
     if (this.#isBlocked(ns, value)) return dropEntry(ns, 'blocked');
     const identifier = Object.freeze({ id: hashId(ns, value), ns, value });
     const alone = Object.freeze({ identifiers: Object.freeze([identifier]), dropped: NONE.dropped });
-    return { identifier, priority: rule.priority, alone };
+    const unauthenticated = rule.onlyFromAuthenticated === true ? droppedAs(ns, 'unauthenticated') : alone;
+    return { identifier, priority: rule.priority, alone, unauthenticated };
   }
 
   #isBlocked(ns: string, value: string): boolean {
@@ -144,7 +179,15 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   }
 }
 
+function outcomeOf({ alone, unauthenticated }: Entry, isTrusted: boolean): ResolvedIdentifiers {
+  return isTrusted ? alone : unauthenticated;
+}
+
 function dropEntry(ns: string, reason: DropReason): Entry {
-  const dropped = Object.freeze([Object.freeze({ ns, reason })]);
-  return { identifier: null, priority: -Infinity, alone: Object.freeze({ identifiers: NONE.identifiers, dropped }) };
+  const alone = droppedAs(ns, reason);
+  return { identifier: null, priority: -Infinity, alone, unauthenticated: alone };
+}
+
+function droppedAs(ns: string, reason: DropReason): ResolvedIdentifiers {
+  return Object.freeze({ identifiers: NONE.identifiers, dropped: Object.freeze([Object.freeze({ ns, reason })]) });
 }

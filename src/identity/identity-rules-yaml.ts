@@ -29,12 +29,13 @@ export function identityRulesYaml(rules: IdentityRuleSet): string {
 
 /** The fields of a namespace as a file has them. */
 export function ruleFields(rule: NamespaceRule): Record<string, string | number | boolean> {
-  const { priority, limit, windowMs, normaliser, mayMerge } = rule;
+  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false } = rule;
   return {
     priority,
     ...(isUnique(rule) ? { unique: true } : { limit, window: windowMs === null ? 'ever' : durationText(windowMs) }),
     normaliser,
     may_merge: mayMerge,
+    ...(onlyFromAuthenticated ? { only_from_authenticated: true } : {}),
   };
 }
 

@@ -18,6 +18,8 @@ export interface NamespaceRule {
   readonly normaliser: NormaliserName;
   /** False: may attach a lone identifier to a profile, but never brings two established profiles together. */
   readonly mayMerge: boolean;
+  /** True: counts only where the source is sure of whom it names, see `IdentifierOrigin`; default: false. */
+  readonly onlyFromAuthenticated?: boolean;
 }
 
 /** What one mailbox is called by: addresses that differ in this only are one identifier. */
@@ -195,7 +197,9 @@ function invalid(where: string, hint: string): WeftError {
   return new WeftError('DEFINITION_INVALID', 'an identity rule is not usable', { where: `identity.${where}`, hint });
 }
 
-const HANDLE: NamespaceRule = { priority: 60, limit: 5, windowMs: null, normaliser: 'handle', mayMerge: true };
+/** What the built-in rules of all namespaces have in common. */
+const COMMON = { limit: 5, windowMs: null, mayMerge: true } as const;
+const HANDLE: NamespaceRule = { ...COMMON, priority: 60, normaliser: 'handle' };
 
 const HANDLE_NAMESPACES = [
   'twitter',
@@ -249,15 +253,15 @@ const BLOCKED_MAILBOXES = [
 export const DEFAULT_IDENTITY_RULES: IdentityRules = checkIdentityRules({
   version: 1,
   namespaces: new Map<string, NamespaceRule>([
-    ['user_id', { priority: 100, limit: 1, windowMs: null, normaliser: 'id', mayMerge: true }],
-    ['crm_id', { priority: 90, limit: 1, windowMs: null, normaliser: 'id', mayMerge: true }],
-    ['email', { priority: 80, limit: 5, windowMs: null, normaliser: 'email', mayMerge: true }],
-    ['phone', { priority: 70, limit: 5, windowMs: null, normaliser: 'phone', mayMerge: true }],
+    ['user_id', { ...COMMON, priority: 100, limit: 1, normaliser: 'id' }],
+    ['crm_id', { ...COMMON, priority: 90, limit: 1, normaliser: 'id' }],
+    ['email', { ...COMMON, priority: 80, normaliser: 'email' }],
+    ['phone', { ...COMMON, priority: 70, normaliser: 'phone' }],
     ...HANDLE_NAMESPACES.map((ns): [string, NamespaceRule] => [ns, HANDLE]),
-    ['device_id', { priority: 40, limit: 10, windowMs: WEEK_MS, normaliser: 'id', mayMerge: true }],
-    ['anonymous_id', { priority: 20, limit: 5, windowMs: WEEK_MS, normaliser: 'id', mayMerge: true }],
+    ['device_id', { ...COMMON, priority: 40, limit: 10, windowMs: WEEK_MS, normaliser: 'id' }],
+    ['anonymous_id', { ...COMMON, priority: 20, windowMs: WEEK_MS, normaliser: 'id' }],
   ]),
-  fallback: { priority: 50, limit: 5, windowMs: null, normaliser: 'id', mayMerge: true },
+  fallback: { ...COMMON, priority: 50, normaliser: 'id' },
   blockedValues: new Set(BLOCKED_VALUES),
   blockedMailboxes: new Set(BLOCKED_MAILBOXES),
   blockedPatterns: [],

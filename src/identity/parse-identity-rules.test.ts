@@ -12,7 +12,7 @@ identity:
   default_region: GB
   namespaces:
     email: { limit: 3, window: 30d }
-    loyalty_card: { priority: 85, unique: true, may_merge: false }
+    loyalty_card: { priority: 85, unique: true, may_merge: false, only_from_authenticated: true }
     device_id: { normaliser: device }
   fallback: { limit: 2 }
   blocked:
@@ -50,7 +50,7 @@ describe('a file of identity rules', () => {
       '~ default_region: none -> GB',
       '~ email: limit 5 -> 3, window ever -> 30d',
       '~ device_id: normaliser id -> device',
-      '+ loyalty_card: priority 85, unique true, normaliser id, may_merge false',
+      '+ loyalty_card: priority 85, unique true, normaliser id, may_merge false, only_from_authenticated true',
       '~ fallback: limit 5 -> 2',
       '+ blocked value "demo user"',
       '+ blocked value "12345"',
@@ -148,5 +148,30 @@ describe('a policy by the rules of a file', () => {
   it('reads telephone numbers as those of the region, and device ids without braces and case', () => {
     expect(valueOf('phone', '020 7183 8750')).toBe('+442071838750');
     expect(valueOf('device_id', '{0B5F0A52-7E6C-4E7B-9A3C-6D2F5C1A9E10}')).toBe('0b5f0a52-7e6c-4e7b-9a3c-6d2f5c1a9e10');
+  });
+
+  it('takes what counts only from authenticated sources from these, and tells the others', () => {
+    const raw = [
+      { ns: 'user_id', value: 'ann' },
+      { ns: 'loyalty_card', value: 'L-1' },
+    ];
+    const whole = ['user_id', 'loyalty_card'];
+    const namespacesOf = (origin?: { authenticated?: boolean }) =>
+      policy.resolve(raw, origin).identifiers.map(({ ns }) => ns);
+    expect(namespacesOf({ authenticated: true })).toEqual(whole);
+    expect(namespacesOf()).toEqual(whole);
+    expect(namespacesOf({})).toEqual(['user_id']);
+    expect(policy.resolve(raw, { authenticated: false }).dropped).toEqual([
+      { ns: 'loyalty_card', reason: 'unauthenticated' },
+    ]);
+    const alone = policy.resolve(raw.slice(1), {});
+    expect(alone).toEqual({ identifiers: [], dropped: [{ ns: 'loyalty_card', reason: 'unauthenticated' }] });
+  });
+
+  it('reads telephone numbers of a source as those of its region', () => {
+    const raw = [{ ns: 'phone', value: '01 42 68 53 00' }];
+    expect(policy.resolve(raw, { region: 'FR' }).identifiers[0]?.value).toBe('+33142685300');
+    expect(policy.resolve(raw, { region: null }).identifiers[0]?.value).not.toBe('+33142685300');
+    expect(policy.resolve(raw, { region: 'FR' }).identifiers[0]?.value).toBe('+33142685300');
   });
 });

@@ -19,7 +19,7 @@ import {
 export const IDENTITY_FILE_FIELDS = ['identity'];
 
 const FIELDS = ['default_region', 'namespaces', 'fallback', 'blocked', 'email'];
-const RULE_FIELDS = ['priority', 'limit', 'window', 'unique', 'normaliser', 'may_merge'];
+const RULE_FIELDS = ['priority', 'limit', 'window', 'unique', 'normaliser', 'may_merge', 'only_from_authenticated'];
 const BLOCKED_FIELDS = ['values', 'except', 'patterns', 'mailboxes'];
 const EMAIL_FIELDS = ['gmail', 'plus_tags'];
 
@@ -100,11 +100,14 @@ function readRule(value: YamlValue | undefined, what: string, base: NamespaceRul
   if (value === undefined || value.scalar === null) return base;
   const fields = value.fields(what, RULE_FIELDS);
   if (fields === undefined) return base;
+  const isGuarded =
+    fields.get('only_from_authenticated')?.bool(`only_from_authenticated of ${what}`) ?? base.onlyFromAuthenticated;
   return {
     priority: fields.get('priority')?.integer(`priority of ${what}`, 0, maxPriority) ?? base.priority,
     ...readLimit(fields, what, base),
     normaliser: fields.get('normaliser')?.oneOf(`the normaliser of ${what}`, NORMALISERS) ?? base.normaliser,
     mayMerge: fields.get('may_merge')?.bool(`may_merge of ${what}`) ?? base.mayMerge,
+    ...(isGuarded === true ? { onlyFromAuthenticated: true } : {}),
   };
 }
 

@@ -56,6 +56,14 @@ function inOrder([ns, rule]: readonly [string, NamespaceRule]): [string, Namespa
   return [ns, fieldsInOrder(rule)];
 }
 
-function fieldsInOrder({ priority, limit, windowMs, normaliser, mayMerge }: NamespaceRule): NamespaceRule {
-  return { priority, limit, windowMs, normaliser, mayMerge };
+function fieldsInOrder(rule: NamespaceRule): NamespaceRule {
+  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false } = rule;
+  return {
+    priority,
+    limit,
+    windowMs,
+    normaliser,
+    mayMerge,
+    ...(onlyFromAuthenticated ? { onlyFromAuthenticated } : {}),
+  };
 }

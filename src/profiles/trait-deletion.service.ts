@@ -33,7 +33,7 @@ export class TraitDeletionService {
         hint: `traits of profiles with at most ${String(MAX_IDENTIFIERS)} can be deleted`,
       });
     }
-    const source = await this.parts.sources.ensure(OWN_SOURCE);
+    const source = { ...(await this.parts.sources.ensure(OWN_SOURCE)), authenticated: true };
     const events = identifiers.map((identifier) => ({
       type: 'identify' as const,
       identifiers: [identifier],

@@ -25,6 +25,12 @@ export class SourceEntity {
   @Column('int', { name: 'max_events_per_second', nullable: true })
   maxEventsPerSecond!: number | null;
 
+  @Column('boolean')
+  authenticated!: boolean;
+
+  @Column('text', { nullable: true })
+  region!: string | null;
+
   @Column('bigint', { name: 'created_at' })
   createdAt!: number;
 }

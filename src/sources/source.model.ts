@@ -16,6 +16,13 @@ export interface Source {
   readonly paused: boolean;
   /** Events that it may send in the long run, by all of its keys together; null: as its keys may. */
   readonly maxEventsPerSecond: number | null;
+  /**
+   * Whether it is sure of whom it names, as a server is and a page in a browser is not: namespaces that count only from
+   * such sources count from it.
+   */
+  readonly authenticated: boolean;
+  /** ISO 3166-1 alpha-2 code for its phone numbers without a country code; null: as the rules of identity say. */
+  readonly region: string | null;
   /** ms */
   readonly createdAt: number;
 }
@@ -27,6 +34,9 @@ export interface NewSource {
   readonly kind: SourceKind;
   readonly config?: JsonObject;
   readonly maxEventsPerSecond?: number | null;
+  /** Default: all but those of the tracking API are. */
+  readonly authenticated?: boolean;
+  readonly region?: string | null;
 }
 
 /** What is to be otherwise; what is left out stays. */
@@ -34,6 +44,8 @@ export interface SourceChange {
   readonly name?: string;
   readonly paused?: boolean;
   readonly maxEventsPerSecond?: number | null;
+  readonly authenticated?: boolean;
+  readonly region?: string | null;
 }
 
 export const MAX_SOURCE_NAME_LENGTH = 200;

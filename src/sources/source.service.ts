@@ -1,3 +1,4 @@
+import { isSupportedCountry } from 'libphonenumber-js/min';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
@@ -26,7 +27,7 @@ export class SourceService {
     this.#byId = new ReadThroughCache({ ...options, load: (id) => store.findById(Number(id)) });
   }
 
-  /** @throws WeftError BAD_REQUEST (key, name or rate), CONFLICT (key is taken) */
+  /** @throws WeftError BAD_REQUEST (key, name, rate or region), CONFLICT (key is taken) */
   async create(source: NewSource): Promise<Source> {
     const name = source.name ?? source.key;
     checkKey(source.key);
@@ -38,6 +39,8 @@ export class SourceService {
       config: source.config ?? {},
       paused: false,
       maxEventsPerSecond: source.maxEventsPerSecond ?? null,
+      authenticated: source.authenticated ?? source.kind !== 'http',
+      region: source.region ?? null,
       createdAt: this.clock.now(),
     });
     if (created === null) {
@@ -59,7 +62,7 @@ export class SourceService {
     });
   }
 
-  /** @throws WeftError NOT_FOUND, BAD_REQUEST (name or rate) */
+  /** @throws WeftError NOT_FOUND, BAD_REQUEST (name, rate or region) */
   async update(key: string, change: SourceChange): Promise<Source> {
     checkChange(change);
     const changed = await this.store.update(key, change);
@@ -119,7 +122,7 @@ function checkKey(key: string): void {
   throw new WeftError('BAD_REQUEST', 'the key of a source has the wrong form', { where: 'key', hint: KEY_HINT });
 }
 
-function checkChange({ name, maxEventsPerSecond }: SourceChange): void {
+function checkChange({ name, maxEventsPerSecond, region }: SourceChange): void {
   if (name !== undefined && (name === '' || name.length > MAX_SOURCE_NAME_LENGTH)) {
     throw new WeftError('BAD_REQUEST', 'the name of a source is empty or too long', {
       where: 'name',
@@ -128,5 +131,11 @@ function checkChange({ name, maxEventsPerSecond }: SourceChange): void {
   }
   if (maxEventsPerSecond !== undefined && maxEventsPerSecond !== null && !isRatePerSecond(maxEventsPerSecond)) {
     throw new WeftError('BAD_REQUEST', 'this can be no rate', { where: 'maxEventsPerSecond', hint: RATE_HINT });
+  }
+  if (region !== undefined && region !== null && !isSupportedCountry(region)) {
+    throw new WeftError('BAD_REQUEST', 'there are no telephone numbers of this region', {
+      where: 'region',
+      hint: 'use an ISO 3166-1 code of two upper-case letters, as GB',
+    });
   }
 }

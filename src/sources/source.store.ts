@@ -76,6 +76,6 @@ function toSource(row: SourceEntity): Source;
 function toSource(row: SourceEntity | null): Source | null;
 function toSource(row: SourceEntity | null): Source | null {
   if (row === null) return null;
-  const { id, key, name, kind, config, paused, maxEventsPerSecond, createdAt } = row;
-  return { id, key, name, kind, config: config as JsonObject, paused, maxEventsPerSecond, createdAt };
+  const { config, ...source } = row;
+  return { ...source, config: config as JsonObject };
 }

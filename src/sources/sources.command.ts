@@ -41,6 +41,8 @@ interface Options {
 interface UpdateOptions extends Options {
   readonly name?: string;
   readonly rate?: number | 'none';
+  readonly authenticated?: boolean;
+  readonly region?: string;
 }
 
 const HELP = `
@@ -54,6 +56,7 @@ Examples:
   weft sources create web --name "Web shop" --rate 500
   weft sources show web
   weft sources update web --rate none
+  weft sources update shop_backend --authenticated --region GB
   weft sources pause web
   weft sources resume web
 
@@ -100,7 +103,20 @@ function withChange(command: Command): Command {
         '--rate <n>',
         'events a second in the long run, by all of its keys together; none: no bound',
       ).argParser(parseRate),
-    );
+    )
+    .option('--authenticated', 'it is sure of whom it names, as a server is: all namespaces count from it')
+    .option('--no-authenticated', 'it is not, as a page in a browser is not')
+    .option('--region <code>', 'of its phone numbers without a country code, as GB; none: as the identity rules say');
+}
+
+/** What the options of {@link withChange} ask for. */
+function changeOf({ name, rate, authenticated, region }: UpdateOptions): SourceChange {
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
+    ...(authenticated === undefined ? {} : { authenticated }),
+    ...(region === undefined ? {} : { region: region === 'none' ? null : region }),
+  };
 }
 
 function withJson(command: Command): Command {
@@ -147,35 +163,27 @@ async function show(deps: SourcesCommandDeps, key: string, options: Options): Pr
 async function make(
   deps: SourcesCommandDeps,
   key: string,
-  { kind, name, rate, ...options }: UpdateOptions & { readonly kind: SourceKind },
+  { kind, ...options }: UpdateOptions & { readonly kind: SourceKind },
 ): Promise<number> {
   return deps.withNewDatabase(async ({ sources }) => {
     const source = await sources.create({
       key,
       kind,
-      ...(name === undefined ? {} : { name }),
-      ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
+      ...changeOf(options),
     });
     tell(deps, source, options);
     return EXIT_CODES.ok;
   });
 }
 
-async function update(
-  deps: SourcesCommandDeps,
-  key: string,
-  { name, rate, ...options }: UpdateOptions,
-): Promise<number> {
-  if (name === undefined && rate === undefined) {
+async function update(deps: SourcesCommandDeps, key: string, options: UpdateOptions): Promise<number> {
+  const wanted = changeOf(options);
+  if (Object.keys(wanted).length === 0) {
     throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
       where: 'weft sources update',
-      hint: 'give --name, --rate or both',
+      hint: 'give --name, --rate, --authenticated, --no-authenticated or --region',
     });
   }
-  const wanted = {
-    ...(name === undefined ? {} : { name }),
-    ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
-  };
   return change(deps, key, wanted, options);
 }
 
@@ -201,7 +209,7 @@ function tell({ stdout }: SourcesCommandDeps, source: Source, { json }: Options)
   stdout.write(json === true ? jsonText(toJson(source)) : tableOf([source]));
 }
 
-const SOURCE_COLUMNS = ['source', 'kind', 'state', 'limit', 'made', 'name'] as const;
+const SOURCE_COLUMNS = ['source', 'kind', 'state', 'limit', 'authenticated', 'region', 'made', 'name'] as const;
 
 function tableOf(sources: readonly Source[]): string {
   return textTable([SOURCE_COLUMNS, ...sources.map(rowOf)]);
@@ -217,9 +225,19 @@ function activityTableOf(sources: readonly ActiveSource[]): string {
   return textTable([[...SOURCE_COLUMNS.slice(0, -1), 'last seen', 'refused (24h)', 'name'], ...rows]);
 }
 
-function rowOf({ key, kind, paused, maxEventsPerSecond, createdAt, name }: Source): string[] {
+function rowOf(source: Source): string[] {
+  const { key, kind, paused, maxEventsPerSecond, authenticated, region, createdAt, name } = source;
   const limit = maxEventsPerSecond === null ? '' : `${String(maxEventsPerSecond)}/s`;
-  return [key, kind, paused ? 'paused' : 'open', limit, timeText(createdAt), name];
+  return [
+    key,
+    kind,
+    paused ? 'paused' : 'open',
+    limit,
+    authenticated ? 'yes' : 'no',
+    region ?? '',
+    timeText(createdAt),
+    name,
+  ];
 }
 
 /** Of which the error rate is told, the present one included; as GraphQL does unless it is asked for another. */
@@ -253,8 +271,8 @@ function activeToJson({ source, lastSeenAt, errorRate }: ActiveSource): Record<s
   return { ...toJson(source), lastSeenAt: seen, errorRate };
 }
 
-function toJson({ key, name, kind, paused, maxEventsPerSecond, createdAt }: Source): Record<string, unknown> {
-  return { key, name, kind, paused, maxEventsPerSecond, createdAt: new Date(createdAt).toISOString() };
+function toJson({ id: _, config: __, createdAt, ...source }: Source): Record<string, unknown> {
+  return { ...source, createdAt: new Date(createdAt).toISOString() };
 }
 
 function keyToJson({ prefix, name, scopes, expiresAt, revokedAt, lastUsedAt }: KeyOfSource): Record<string, unknown> {

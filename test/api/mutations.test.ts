@@ -77,6 +77,9 @@ describe('mutations', () => {
         slow: createSource(key: "slow", maxEventsPerSecond: 0) { ${FAILURE} }
         renamed: updateSource(key: "kiosk", name: "The kiosk") { ${fields} }
         free: updateSource(key: "kiosk", maxEventsPerSecond: null) { ${fields} }
+        server: updateSource(key: "kiosk", authenticated: true, region: "GB") { ... on Source { authenticated region } }
+        same: updateSource(key: "kiosk") { ... on Source { maxEventsPerSecond authenticated region } }
+        away: updateSource(key: "kiosk", authenticated: false, region: null) { ... on Source { authenticated region } }
         bad: updateSource(key: "kiosk", name: "") { ${FAILURE} }
         none: pauseSource(key: "nobody") { ${FAILURE} }
         paused: pauseSource(key: "kiosk") { ${fields} }
@@ -86,6 +89,9 @@ describe('mutations', () => {
       slow: expect.objectContaining({ __typename: 'BadRequest', where: 'maxEventsPerSecond' }) as object,
       renamed: { key: 'kiosk', name: 'The kiosk', paused: false, maxEventsPerSecond: 20 },
       free: { key: 'kiosk', name: 'The kiosk', paused: false, maxEventsPerSecond: null },
+      server: { authenticated: true, region: 'GB' },
+      same: { maxEventsPerSecond: null, authenticated: true, region: 'GB' },
+      away: { authenticated: false, region: null },
       bad: expect.objectContaining({ __typename: 'BadRequest', where: 'name' }) as object,
       none: expect.objectContaining({ __typename: 'NotFound', where: 'key' }) as object,
       paused: { key: 'kiosk', name: 'The kiosk', paused: true, maxEventsPerSecond: null },

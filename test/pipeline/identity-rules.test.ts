@@ -123,6 +123,24 @@ describe('rules of who is who that change', () => {
     ]);
   });
 
+  it('let a namespace count only from sources that are sure of whom they name, down to every identifier of an event', async () => {
+    await world.engine.services.identityRules.apply(
+      rulesOf('{ namespaces: { user_id: { only_from_authenticated: true } } }'),
+      BY,
+    );
+    const event = () => anIdentify({ user_id: 'vera', anonymous_id: 'browser' });
+    expect(await world.accept([event(), aTrack('seen', { user_id: 'vera' })])).toMatchObject([
+      { status: 'accepted', dropped: [{ ns: 'user_id', reason: 'unauthenticated' }] },
+      { status: 'refused', code: 'NO_IDENTIFIER' },
+    ]);
+    await world.drain();
+    expect(await people('vera', 'browser')).toEqual([['browser']]);
+    const source = { id: (await world.db.query<{ id: number }>('SELECT id FROM sources'))[0]?.id ?? 0, key: 'web' };
+    await other.accept.accept({ ...source, authenticated: true }, [event()], { historical: false });
+    await world.drain();
+    expect(await people('vera', 'browser')).toEqual([['browser', 'vera']]);
+  });
+
   it('are kept with who applied them and when, the newest first', async () => {
     const reader = new IdentityRulesReader(world.db);
     const versions = await reader.versions(null, 100);

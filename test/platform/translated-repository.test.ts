@@ -15,6 +15,8 @@ const SOURCE = {
   config: {},
   paused: false,
   maxEventsPerSecond: null,
+  authenticated: false,
+  region: null,
   createdAt: 0,
 } as const;
 

@@ -42,7 +42,7 @@ describe('weft sources', () => {
     expect((await weftSources('list')).stdout).toContain('There are no sources yet');
     const made = await weftSources('create', 'web', '--name', 'Web shop', '--rate', '500');
     expect(made).toMatchObject({ code: 0, stderr: '' });
-    expect(made.stdout).toMatch(/web {5}http {2}open {3}500\/s {2}2026-01-31 12:00 {2}Web shop/);
+    expect(made.stdout).toMatch(/web {5}http {2}open {3}500\/s {2}no +2026-01-31 12:00 {2}Web shop/);
     expect((await weftSources('pause', 'web')).stdout).toContain('paused');
     expect((await weftSources('update', 'web', '--rate', 'none', '--json')).stdout).toBe(
       `${JSON.stringify(
@@ -52,6 +52,8 @@ describe('weft sources', () => {
           kind: 'http',
           paused: true,
           maxEventsPerSecond: null,
+          authenticated: false,
+          region: null,
           createdAt: '2026-01-31T12:00:00.000Z',
         },
         null,
@@ -59,6 +61,10 @@ describe('weft sources', () => {
       )}\n`,
     );
     await weftSources('resume', 'web');
+    expect((await weftSources('update', 'web', '--authenticated', '--region', 'GB')).stdout).toMatch(/yes {12}GB/);
+    expect(await sources.findByKey('web')).toMatchObject({ authenticated: true, region: 'GB' });
+    await weftSources('update', 'web', '--no-authenticated', '--region', 'none');
+    expect(await sources.findByKey('web')).toMatchObject({ authenticated: false, region: null });
     expect(await sources.findByKey('web')).toMatchObject({ name: 'Web shop', paused: false, maxEventsPerSecond: null });
   });
 
@@ -103,6 +109,7 @@ describe('weft sources', () => {
     expect(await weftSources('create', 'Web')).toMatchObject({ code: 2 });
     expect(await weftSources('update', 'web')).toMatchObject({ code: 2 });
     expect((await weftSources('update', 'web', '--rate', '0')).stderr).toContain('whole number from 1');
+    expect((await weftSources('update', 'web', '--region', 'gb')).stderr).toContain('two upper-case letters');
     expect((await weftSources('create', 'x', '--kind', 'y')).stderr).toContain('http, batch');
     expect(await weftSources('create', 'web')).toMatchObject({ code: 1 });
   });

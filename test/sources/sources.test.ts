@@ -29,6 +29,7 @@ describe('SourceService', () => {
     const sources = newService();
     const created = await sources.create({ key: 'web_shop', kind: 'http', config: { site: 'a', tags: ['b'] } });
     expect(created).toMatchObject({ key: 'web_shop', name: 'web_shop', kind: 'http', createdAt: NOW });
+    expect(created).toMatchObject({ authenticated: false, region: null });
     for (const service of [sources, newService()]) {
       expect(await service.findByKey('web_shop')).toEqual(created);
       expect(await service.findById(created.id)).toEqual(created);

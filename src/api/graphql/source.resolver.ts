@@ -1,5 +1,7 @@
 import {
   Arg,
+  Args,
+  ArgsType,
   Authorized,
   Ctx,
   Field,
@@ -53,6 +55,19 @@ export class SourceType {
   })
   maxEventsPerSecond!: number | null;
 
+  @Field(() => Boolean, {
+    description:
+      'Whether it is sure of whom it names, as a server is and a page in a browser is not: namespaces that count only from such sources (`only_from_authenticated` in the rules of identity) count from it.',
+  })
+  authenticated!: boolean;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'ISO 3166-1 code of its phone numbers without a country code, as `GB`; null: as the rules of identity say.',
+  })
+  region!: string | null;
+
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;
 }
@@ -62,7 +77,45 @@ const CreatedSource = resultUnion<Source>('CreateSourceResult', success, ['BadRe
 const UpdatedSource = resultUnion<Source>('UpdateSourceResult', success, ['BadRequest', 'NotFound']);
 
 const SOURCE_KEY = 'Key of the source, as in `web_shop`.';
+const AUTHENTICATED = 'Whether it is sure of whom it names, as a server is and a page in a browser is not.';
+const REGION = 'ISO 3166-1 code of its phone numbers without a country code, as `GB`.';
 const MAX_EVENTS = 'Events a second in the long run, by all of its keys together, from 1 to 1,000,000.';
+
+@ArgsType()
+class NewSourceArguments {
+  @Field(() => String, { nullable: true, description: 'For people; default: the key.' })
+  name?: string | null;
+
+  @Field(() => SourceKindType, { defaultValue: 'http', description: 'How it sends its data.' })
+  kind!: SourceKind;
+
+  @Field(() => Int, { nullable: true, description: `${MAX_EVENTS} Default: as each key may.` })
+  maxEventsPerSecond?: number | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description: `${AUTHENTICATED} Default: all but those of kind \`HTTP\` are.`,
+  })
+  authenticated?: boolean | null;
+
+  @Field(() => String, { nullable: true, description: `${REGION} Default: as the rules of identity say.` })
+  region?: string | null;
+}
+
+@ArgsType()
+class SourceChangeArguments {
+  @Field(() => String, { nullable: true, description: 'What people call it; as it is if left out.' })
+  name?: string | null;
+
+  @Field(() => Int, { nullable: true, description: `${MAX_EVENTS} Null takes the bound away.` })
+  maxEventsPerSecond?: number | null;
+
+  @Field(() => Boolean, { nullable: true, description: `${AUTHENTICATED} As it is if left out.` })
+  authenticated?: boolean | null;
+
+  @Field(() => String, { nullable: true, description: `${REGION} Null: as the rules of identity say.` })
+  region?: string | null;
+}
 
 const SourceConnection = connectionTypes<Source>(SourceType, 'Source');
 
@@ -108,12 +161,7 @@ export class SourceResolver {
         'What it will be called by, as `web`: lower-case letters, digits and underscores, starting with a letter.',
     })
     key: string,
-    @Arg('name', () => String, { nullable: true, description: 'For people; default: the key.' })
-    name: string | null | undefined,
-    @Arg('kind', () => SourceKindType, { defaultValue: 'http', description: 'How it sends its data.' })
-    kind: SourceKind,
-    @Arg('maxEventsPerSecond', () => Int, { nullable: true, description: `${MAX_EVENTS} Default: as each key may.` })
-    maxEventsPerSecond: number | null | undefined,
+    @Args(() => NewSourceArguments) { name, kind, maxEventsPerSecond, authenticated, region }: NewSourceArguments,
   ): Promise<unknown> {
     return CreatedSource.attempt(async () => {
       const source = await services.sources.create({
@@ -121,6 +169,8 @@ export class SourceResolver {
         kind,
         ...(typeof name === 'string' ? { name } : {}),
         ...(typeof maxEventsPerSecond === 'number' ? { maxEventsPerSecond } : {}),
+        ...(typeof authenticated === 'boolean' ? { authenticated } : {}),
+        ...(typeof region === 'string' ? { region } : {}),
       });
       await watch.reload();
       return source;
@@ -134,14 +184,13 @@ export class SourceResolver {
   updateSource(
     @Ctx() context: ApiContext,
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
-    @Arg('name', () => String, { nullable: true, description: 'What people call it; as it is if left out.' })
-    name: string | null | undefined,
-    @Arg('maxEventsPerSecond', () => Int, { nullable: true, description: `${MAX_EVENTS} Null takes the bound away.` })
-    maxEventsPerSecond: number | null | undefined,
+    @Args(() => SourceChangeArguments) { name, maxEventsPerSecond, authenticated, region }: SourceChangeArguments,
   ): Promise<unknown> {
     return update(context, key, {
       ...(typeof name === 'string' ? { name } : {}),
       ...(maxEventsPerSecond === undefined ? {} : { maxEventsPerSecond }),
+      ...(typeof authenticated === 'boolean' ? { authenticated } : {}),
+      ...(region === undefined ? {} : { region }),
     });
   }
 

@@ -178,7 +178,7 @@ async function takeBackMarked(
   deliveries: WebhookDeliveryStore,
   mapped: readonly MappedDelivery[],
 ): Promise<ReadonlyMap<number, ReadonlySet<Uuid> | null>> {
-  const source = { id: hook.webhook.sourceId, key: hook.webhook.key };
+  const source = { id: hook.webhook.sourceId, key: hook.webhook.key, authenticated: true };
   const replaced = new Map<number, readonly string[]>();
   for (const { stored, delivered } of mapped) {
     replaced.set(stored.id, mode === 'replace' ? await messagesTakenAgain(source, delivered, doors) : []);
