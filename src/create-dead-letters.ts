@@ -14,7 +14,7 @@ import { remapRow } from './sources/remap-row.js';
 
 /** Wires the repair of dead letters. @param acceptor the way in that also wakes the worker, where there is one */
 export function createDeadLetters(
-  { accept, deadLetters }: Pick<Engine, 'accept' | 'deadLetters'>,
+  { accept, deadLetters, sealer }: Pick<Engine, 'accept' | 'deadLetters' | 'sealer'>,
   sources: SourceService,
   acceptor: EventAcceptor,
   { db, clock }: { readonly db: Database; readonly clock: Clock },
@@ -22,7 +22,7 @@ export function createDeadLetters(
   return new DeadLetterService({
     db,
     clock,
-    reader: new DeadLetterReader(db),
+    reader: new DeadLetterReader(db, sealer),
     store: deadLetters,
     acceptor,
     checker: accept,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ErasureChore } from './erasure-chore.js';
 import { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
+import { NO_SEALER } from './events/event-seal.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import type { Clock } from './platform/clock.js';
@@ -66,7 +67,7 @@ export function createErasing(parts: ErasingParts): Erasing {
     ...parts,
     profiles,
     erasures: store,
-    letters: new DeadLetterErasureStore(),
+    letters: new DeadLetterErasureStore(parts.vault ?? NO_SEALER),
     deliveries: new DeliveryEraser(secret),
     decisions: new IdentityErasureStore(),
     ledger: new ErasureLedger(ledgerPath),

@@ -263,7 +263,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
     groups: groupChore,
     erasures: erasures.chore,
-    sealing: new SealingChore({ db, sealer: parts.sealer }),
+    sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     invalidate: () => {
       definitions.invalidate();
     },

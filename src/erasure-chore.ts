@@ -134,15 +134,20 @@ export class ErasureChore {
 
   /** A page of letters, or one of deliveries; false once there are no more. */
   async #sweepOn(erasureId: Uuid): Promise<boolean> {
-    const { db, erasures, letters, deliveries } = this.#parts;
+    const { db, vault, erasures, letters, deliveries } = this.#parts;
     if (this.#sweep?.erasureId !== erasureId) this.#sweep = { erasureId, letterId: 0, deliveryId: 0 };
     const sweep = this.#sweep;
     const person = await this.personOf(erasureId);
     const page = await letters.page(db, sweep.letterId, LETTERS_PER_PAGE);
     const last = page.at(-1);
     if (last !== undefined) {
-      const theirs = page.filter(({ text, notes }) => person.isNamedIn(text) || person.isNamedIn(notes));
+      const theirs = page.filter(
+        ({ text, notes }) => text === null || person.isNamedIn(text) || person.isNamedIn(notes),
+      );
       if (theirs.length > 0) {
+        // First the keys: where the process dies before the letters are gone, nobody can read them any more, and that is
+        // by what the next look knows them.
+        await vault?.destroy(theirs.flatMap(({ ownKey }) => ownKey ?? []));
         await db.transaction(async (tx) => {
           await letters.remove(tx, theirs);
           await erasures.count(tx, erasureId, { letters: theirs.length });

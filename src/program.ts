@@ -292,7 +292,7 @@ function letterSessions({ looking, working }: CommandSessions, signal: AbortSign
     withDeadLetters: <T>(use: (services: DeadLettersCommandServices) => Promise<T>) =>
       looking((app) =>
         use({
-          letters: new DeadLetterReader(app.db),
+          letters: new DeadLetterReader(app.db, app.engine.sealer),
           sourceKeys: () => sourceKeys(app),
           fileNames: (loadIds) => new LoadReader(app.db).fileNames(loadIds),
         }),
@@ -300,7 +300,11 @@ function letterSessions({ looking, working }: CommandSessions, signal: AbortSign
     withRepair: <T>(use: (services: RepairServices) => Promise<T>) =>
       working((app) =>
         untilApplied(app, signal, () =>
-          use({ letters: new DeadLetterReader(app.db), repair: app.letters, sourceKeys: () => sourceKeys(app) }),
+          use({
+            letters: new DeadLetterReader(app.db, app.engine.sealer),
+            repair: app.letters,
+            sourceKeys: () => sourceKeys(app),
+          }),
         ),
       ),
   };

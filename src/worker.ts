@@ -11,6 +11,7 @@ import { mayPass, TOO_SLOW } from './passing-failure.js';
 import { DefinitionsChanged, type BatchResult, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError, type ErrorCode } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
@@ -227,7 +228,8 @@ export class Worker {
       if (events.length === 1) {
         if (this.#buriedInARow >= MAX_BURIED_IN_A_ROW) throw error;
         this.#buriedInARow++;
-        await this.#bury({ ...only, payload: deadEventText(only) }, error, toPos);
+        const anchorId = only.identifiers[0]?.id ?? null;
+        await this.#bury({ ...only, anchorId, payload: deadEventText(only) }, error, toPos);
         return;
       }
       const middle = events.length >>> 1;
@@ -250,6 +252,7 @@ export class Worker {
           reason: error instanceof Error ? error.message : String(error),
           messageId: event.messageId ?? null,
           pos: event.pos,
+          anchorId: event.anchorId,
           receivedAt: event.acceptedAt,
           form: { kind: 'event' },
           payload: event.payload,
@@ -350,12 +353,13 @@ export class Worker {
 /** An event that is given up, and what its letter keeps. */
 type BuriedEvent = Pick<LoggedEvent, 'pos' | 'sourceId' | 'acceptedAt'> & {
   readonly messageId?: string;
+  readonly anchorId: Uuid | null;
   readonly payload: string;
 };
 
 /** Its bytes behind the format, as far as they are text. */
-function letterOfDamaged({ pos, sourceId, acceptedAt, payload }: DamagedEvent): BuriedEvent {
-  return { pos, sourceId, acceptedAt, payload: payload.toString('utf8', 1) };
+function letterOfDamaged({ pos, sourceId, anchorId, acceptedAt, payload }: DamagedEvent): BuriedEvent {
+  return { pos, sourceId, anchorId, acceptedAt, payload: payload.toString('utf8', 1) };
 }
 
 /** What went wrong before any event was looked at: none of them can be to blame. */

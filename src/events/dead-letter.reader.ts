@@ -1,4 +1,6 @@
+import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import { openInputs } from './dead-letter-seal.js';
 import {
   MAX_DEAD_LETTER_BYTES,
   type DeadLetterStage,
@@ -6,6 +8,7 @@ import {
   type RawForm,
 } from './dead-letter.model.js';
 import type { JsonValue } from './event.model.js';
+import { NO_SEALER, type EventSealer } from './event-seal.model.js';
 
 /** What is left out is not asked for. */
 export interface DeadLetterFilter {
@@ -60,11 +63,14 @@ export interface DeadLetterCount {
 }
 
 export const MAX_DEAD_LETTER_PAGE = 1_000;
+/** What is shown of an input that can be read no more. */
+const NOTHING = Buffer.from('null');
 /** Of a payload in a page; `byIds` gives all of it. */
 const MAX_PREVIEW_BYTES = 8 * 1024;
 
 type Row = Omit<StoredDeadLetter, 'payload' | 'isCut' | 'form'> & {
   readonly payload: Buffer;
+  readonly sealId: Uuid | null;
   readonly form: RawForm | null;
 };
 
@@ -76,7 +82,10 @@ type Row = Omit<StoredDeadLetter, 'payload' | 'isCut' | 'form'> & {
  * group, whatever the filter and however deep the page.
  */
 export class DeadLetterReader {
-  constructor(private readonly db: Queryable) {}
+  constructor(
+    private readonly db: Queryable,
+    private readonly sealer: EventSealer = NO_SEALER,
+  ) {}
 
   /**
    * @param before only letters that come after this one in the order of pages; null: from the newest on
@@ -97,7 +106,7 @@ export class DeadLetterReader {
         Math.min(limit, MAX_DEAD_LETTER_PAGE),
       ],
     });
-    return rows.map((row) => toLetter(row, MAX_PREVIEW_BYTES));
+    return this.#opened(rows, MAX_PREVIEW_BYTES);
   }
 
   /** These letters with their whole payloads, by rising id; at most {@link MAX_DEAD_LETTER_PAGE}. */
@@ -106,7 +115,12 @@ export class DeadLetterReader {
       `SELECT ${COLUMNS}, d.payload FROM dead_letters d WHERE d.id = ANY ($1::int8[]) ORDER BY d.id LIMIT $2`,
       [ids, MAX_DEAD_LETTER_PAGE],
     );
-    return rows.map((row) => toLetter(row, MAX_DEAD_LETTER_BYTES));
+    return this.#opened(rows, MAX_DEAD_LETTER_BYTES);
+  }
+
+  async #opened(rows: readonly Row[], maxBytes: number): Promise<StoredDeadLetter[]> {
+    const inputs = await openInputs(this.sealer, rows);
+    return rows.map((row, i) => toLetter(row, inputs[i] ?? NOTHING, maxBytes));
   }
 
   /** Groups with their sizes, the largest first. Reads the index of all letters that the filter lets through. */
@@ -125,18 +139,18 @@ function filterValues({ state, sourceId, stage, code, sinceMs }: DeadLetterFilte
 }
 
 /** A form that is not known, as of a letter that a newer version wrote, is left to the mapper to refuse. */
-function toLetter({ payload, form, ...row }: Row, maxBytes: number): StoredDeadLetter {
+function toLetter({ payload: _, sealId: __, form, ...row }: Row, input: Buffer, maxBytes: number): StoredDeadLetter {
   return {
     ...row,
     form: form ?? (row.stage === 'load' ? { kind: 'row' } : { kind: 'event' }),
-    payload: payload.toString('utf8', 1),
-    isCut: payload.length > maxBytes,
+    payload: input.toString('utf8', 0, maxBytes),
+    isCut: input.length >= maxBytes,
   };
 }
 
 const COLUMNS = `d.id, d.source_id AS "sourceId", d.state, d.stage, d.code, d.reason, d.message_id AS "messageId", d.pos,
   d.load_id AS "loadId", d.row_number AS "rowNumber", d.received_at AS "receivedAt", d.form, d.fix,
-  d.replay_message_id AS "replayMessageId", d.settled_at AS "settledAt"`;
+  d.seal_id AS "sealId", d.replay_message_id AS "replayMessageId", d.settled_at AS "settledAt"`;
 
 /** From group to group: each step is one look into the index. */
 const GROUPS = `
@@ -166,7 +180,9 @@ const PAGE = `${GROUPS}, newest AS (
     ) letter
     ORDER BY letter.received_at DESC, letter.id DESC LIMIT $8::int4
   )
-  SELECT ${COLUMNS}, substring(d.payload FROM 1 FOR ${String(MAX_PREVIEW_BYTES + 1)}) AS payload
+  SELECT ${COLUMNS},
+    CASE WHEN d.seal_id IS NULL THEN substring(d.payload FROM 1 FOR ${String(MAX_PREVIEW_BYTES + 1)}) ELSE d.payload END
+      AS payload
   FROM newest JOIN dead_letters d USING (id)
   ORDER BY d.received_at DESC, d.id DESC`;
 

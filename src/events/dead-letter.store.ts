@@ -1,7 +1,8 @@
 import { byteaArray, int8Array } from '../platform/binary-arrays.js';
 import { WeftError } from '../platform/errors.js';
-import { hashId, type Uuid } from '../platform/ids.js';
+import { hashId, newId, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
+import { plainInput } from './dead-letter-seal.js';
 import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
 import type { JsonValue, LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
@@ -10,9 +11,6 @@ import { NO_SUPPRESSIONS, SUPPRESSED, type EventSuppressions } from './suppressi
 
 const MAX_REASON_LENGTH = 1_000;
 const MAX_ROWS_PER_INSERT = 1_000;
-
-/** As in the event log: byte 0 is the format of what follows, 0 = UTF-8 text. */
-const FORMAT_PLAIN = 0;
 
 /** An event of the log that could not be applied. */
 interface UnappliedEvent {
@@ -35,7 +33,7 @@ export interface OpenLetter {
 
 /**
  * Writes dead letters. A letter for a position or a load's row that has one already is left out; one that names somebody
- * who was erased is kept without what it says.
+ * who was erased is kept without what it says. Inputs are sealed where the log is.
  */
 export class DeadLetterStore {
   constructor(
@@ -48,6 +46,12 @@ export class DeadLetterStore {
     const letters = this.suppressions.isEmpty ? all : all.map((letter) => this.#withoutErased(letter));
     for (let from = 0; from < letters.length; from += MAX_ROWS_PER_INSERT) {
       const chunk = letters.slice(from, from + MAX_ROWS_PER_INSERT);
+      const inputs = chunk.map(({ payload }) => plainInput(payload, MAX_DEAD_LETTER_BYTES));
+      const sealIds = this.sealer.isSealing ? chunk.map((l) => l.anchorId ?? newId(l.receivedAt)) : null;
+      const payloads =
+        sealIds === null
+          ? inputs
+          : await this.sealer.seal(inputs.map((payload, i) => ({ anchor_id: sealIds[i] ?? '', payload })));
       await tx.run({
         name: 'dead_letters_insert',
         text: INSERT,
@@ -61,8 +65,9 @@ export class DeadLetterStore {
           chunk.map((l) => l.loadId ?? null),
           chunk.map((l) => l.rowNumber ?? null),
           int8Array(chunk, (l) => l.receivedAt),
-          byteaArray(chunk, (l) => deadLetterBytes(l.payload)),
+          byteaArray(payloads, (payload) => payload),
           chunk.map((l) => (l.form === undefined ? null : JSON.stringify(l.form))),
+          sealIds ?? chunk.map(() => null),
         ],
       });
     }
@@ -196,20 +201,11 @@ export class DeadLetterStore {
 
 const INSERT = `
   INSERT INTO dead_letters (source_id, stage, code, reason, message_id, pos, load_id, row_number, received_at, payload,
-                            form)
-  SELECT s, st, c, r, m, p, l, n, at, b, f::jsonb FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
-                       $9::int8[], $10::bytea[], $11::text[]) AS t (s, st, c, r, m, p, l, n, at, b, f)
+                            form, seal_id)
+  SELECT s, st, c, r, m, p, l, n, at, b, f::jsonb, k FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
+                       $9::int8[], $10::bytea[], $11::text[], $12::uuid[]) AS t (s, st, c, r, m, p, l, n, at, b, f, k)
   ON CONFLICT DO NOTHING`;
 
 function storableText(text: string, maxLength: number): string {
   return text.slice(0, maxLength).replaceAll('\0', '\ufffd');
-}
-
-function deadLetterBytes(text: string): Buffer {
-  // The text is cut first, so that a huge one is never encoded whole.
-  const body = Buffer.from(text.slice(0, MAX_DEAD_LETTER_BYTES));
-  const bytes = Buffer.allocUnsafe(1 + Math.min(body.length, MAX_DEAD_LETTER_BYTES));
-  bytes[0] = FORMAT_PLAIN;
-  body.copy(bytes, 1);
-  return bytes;
 }

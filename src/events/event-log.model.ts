@@ -45,6 +45,7 @@ export interface DamagedEvent {
   readonly pos: number;
   readonly part: number;
   readonly sourceId: number;
+  readonly anchorId: Uuid;
   readonly acceptedAt: number;
   readonly historical: boolean;
   readonly payload: Buffer;

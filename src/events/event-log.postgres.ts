@@ -359,7 +359,7 @@ function decode(rows: readonly Opened<EventRow>[]): { events: LoggedEvent[]; dam
     } catch (error) {
       if (!(error instanceof DamagedPayload)) throw error;
       const { pos, part, source_id: sourceId, accepted_at: acceptedAt, historical, payload } = row;
-      damaged.push({ pos, part, sourceId, acceptedAt, historical, payload, error });
+      damaged.push({ pos, part, sourceId, anchorId: row.anchor_id, acceptedAt, historical, payload, error });
     }
   }
   return { events, damaged };

@@ -169,6 +169,8 @@ describe('a person who is erased', () => {
     const before = await findTexts(world.db, [...SECRETS, ...IDS]);
     // All that is planted is there before, or its absence afterwards would say nothing.
     const copies = await world.db.query<AnchoredPayload>('SELECT anchor_id, payload FROM event_log');
+    const letters = await world.db.query<AnchoredPayload>('SELECT seal_id AS anchor_id, payload FROM dead_letters');
+    expect(await unsealed(letters)).toHaveLength(1);
     const said = ((await world.vault?.open(copies)) ?? []).map(({ payload }) => payload.toString()).join();
     const isThere = (text: string) => before.some((found) => found.text === text) || said.includes(text);
     expect([...SECRETS, ...IDS].filter((text) => !isThere(text))).toEqual([]);
@@ -193,6 +195,7 @@ describe('a person who is erased', () => {
     const readable = (await unsealed(copies)).map(({ payload }) => payload.toString());
     expect(readable).toHaveLength(copies.length - receipt.events);
     for (const text of readable) expect(text).toContain('"bob"');
+    expect(await unsealed(letters)).toEqual([]);
     expect(await strays(world.db)).toEqual([]);
     const told = (await world.feed()).filter((change) => change.profileId === profileId && change.kind === 'leave');
     expect(told.at(-1)?.cause.kind).toBe('erasure');

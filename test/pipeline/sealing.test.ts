@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { FORMAT_SEALED } from '../../src/events/event-seal.model.js';
+import { DeadLetterReader } from '../../src/events/dead-letter.reader.js';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { FORMAT_SEALED, NO_SEALER } from '../../src/events/event-seal.model.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { NO_ERASING } from '../../src/create-erasing.js';
 import { hashId } from '../../src/platform/ids.js';
@@ -99,6 +101,41 @@ describe('a log that is sealed', () => {
     expect(await formats(world)).toEqual([FORMAT_SEALED]);
     const found = await world.engine.log.readByAnchors([hashId('user_id', 'u7')], { limit: 100 });
     expect(found).toHaveLength(22);
+  });
+
+  it('has the inputs of dead letters sealed, too, and of those from before', async () => {
+    const world = await newWorld(true);
+    const nobody = (words: string): IncomingEvent => ({ ...aTrack(words, {}), messageId: `of ${words}` });
+    const lettersOf = async (sealer = world.engine.sealer) =>
+      (await new DeadLetterReader(world.db, sealer).page({}, null, 10)).map(({ payload }) => payload);
+    const stored = async () =>
+      world.db.query<{ id: number; anchor_id: string | null; payload: Buffer }>(
+        'SELECT id, seal_id AS anchor_id, payload FROM dead_letters ORDER BY id',
+      );
+    const plain = await world.engineOn(world.db, {}, { erasing: NO_ERASING });
+    await plain.accept.accept({ id: 1, key: 'web' }, [nobody('before')], { historical: false });
+    await world.accept([nobody('later'), nobody('last')]);
+    expect((await stored()).map(({ anchor_id: id }) => id === null)).toEqual([true, false, false]);
+    await world.drain();
+    const rows = await stored();
+    expect(rows.map(({ payload }) => payload[0])).toEqual([FORMAT_SEALED, FORMAT_SEALED, FORMAT_SEALED]);
+    expect(new Set(rows.map(({ anchor_id: id }) => id)).size).toBe(3);
+    expect(Buffer.concat(rows.map(({ payload }) => payload)).toString('latin1')).not.toMatch(/before|later|last/);
+    const texts = await lettersOf();
+    for (const [i, words] of ['last', 'later', 'before'].entries()) expect(texts[i]).toContain(`"name":"${words}"`);
+    await expect(lettersOf(NO_SEALER)).rejects.toMatchObject({ code: 'NOT_CONFIGURED' });
+    await world.vault?.destroy([rows[1]?.anchor_id ?? '']);
+    expect((await lettersOf())[1]).toBe('null');
+  });
+
+  it('seals the letter of an event with the key of its anchor', async () => {
+    const world = await createWorld(START_MS, { sealed: true, observers: { poisoned: () => undefined } });
+    worlds.push(world);
+    await world.accept([aTrack('view', { user_id: 'u1' })]);
+    await world.db.query(`UPDATE event_log SET payload = '\\x00ff'`);
+    await world.drain();
+    const [letter] = await world.db.query<{ id: string }>('SELECT seal_id AS id FROM dead_letters');
+    expect(letter?.id).toBe(hashId('user_id', 'u1'));
   });
 
   it('has one key for each anchor, whoever comes first', async () => {

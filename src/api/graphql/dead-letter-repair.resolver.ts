@@ -223,7 +223,7 @@ async function choose(
   }
   const wanted = { ...(await readerFilter(services, filter ?? {})), state: 'open' } as const;
   const place = typeof after === 'string' ? DEAD_LETTER_CURSOR.decode(after) : null;
-  const letters = await new DeadLetterReader(services.db).page(wanted, place, first);
+  const letters = await new DeadLetterReader(services.db, services.sealer).page(wanted, place, first);
   const last = letters.at(-1);
   return {
     ids: letters.map(({ id }) => id),

@@ -119,7 +119,7 @@ export class DeadLetterResolver {
     reads.countSingleRead('deadLetters');
     const place = typeof after === 'string' ? DEAD_LETTER_CURSOR.decode(after) : null;
     const wanted = await readerFilter(services, filter ?? {});
-    const letters = await new DeadLetterReader(services.db).page(wanted, place, limit + 1);
+    const letters = await new DeadLetterReader(services.db, services.sealer).page(wanted, place, limit + 1);
     const nodes = await lettersShown(services, letters);
     const edges = nodes.map((node) => ({
       cursor: DEAD_LETTER_CURSOR.encode({ receivedAt: node.receivedAt, id: node.id }),
