@@ -11,6 +11,7 @@ import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
+import type { MatchingChore } from './matching-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
 import type { SealingChore } from './sealing-chore.js';
 import type { RevisionChore } from './revision-chore.js';
@@ -37,6 +38,7 @@ export interface ChoreParts {
   readonly traitRefolds: TraitRefoldChore;
   readonly searchIndex: SearchIndexChore;
   readonly groups: GroupChore;
+  readonly matching: MatchingChore;
   readonly erasures: ErasureChore;
   readonly sealing: SealingChore;
   /** Definitions are to be loaded anew. */
@@ -64,8 +66,8 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  * 3. Then each partition's profiles are evaluated anew (`sweep`), by giving each a timer that is due now. Before the
  *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
  * 4. Members are told of their groups (`group-chore.ts`), traits folded anew where their rules changed
- *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), and events taken
- *    back (`retraction-chore.ts`).
+ *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), events taken back
+ *    (`retraction-chore.ts`), and people compared by the active model of record linkage (`matching-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
  */
 export class Chores {
@@ -118,8 +120,8 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, contested, traitRefolds, groups, searchIndex, erasures, sealing } =
-      this.#parts;
+    const { db, leases, backfills, retractions, contested, traitRefolds, groups, searchIndex, matching } = this.#parts;
+    const { erasures, sealing } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
@@ -131,7 +133,8 @@ export class Chores {
         (await retractions.runOne(definitions)) ||
         (await contested.runOne(definitions)) ||
         (await erasures.runOne()) ||
-        (await sealing.runOne())
+        (await sealing.runOne()) ||
+        (await matching.runOne(definitions))
       );
     }
     const parts = leases.held.map((lease) => lease.part);

@@ -12,6 +12,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'audit verify',
   'dead-letters count',
   'documents list',
+  'identity models list',
   'identity revisions',
   'keys list',
   'load list',

@@ -5,6 +5,7 @@ import { NO_SEALER } from './events/event-seal.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import type { Clock } from './platform/clock.js';
+import type { MatchingStore } from './identity/matching/matching.store.js';
 import { IdentityErasureStore } from './identity/identity-erasure.store.js';
 import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
@@ -35,6 +36,7 @@ export interface ErasingParts extends ErasingOptions {
   readonly clock: Clock;
   readonly policy: CachedIdentifierPolicy;
   readonly retractions: RetractionStore;
+  readonly matching: MatchingStore;
   /** Told when there are events to be taken back. */
   readonly onRetraction: () => void;
   readonly wakeWorker: () => void;
@@ -69,7 +71,7 @@ export function createErasing(parts: ErasingParts): Erasing {
     erasures: store,
     letters: new DeadLetterErasureStore(parts.vault ?? NO_SEALER),
     deliveries: new DeliveryEraser(secret),
-    decisions: new IdentityErasureStore(),
+    decisions: new IdentityErasureStore(parts.matching),
     ledger: new ErasureLedger(ledgerPath),
   });
   const service = new ErasureService({

@@ -4,6 +4,7 @@ import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
+import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
@@ -108,6 +109,7 @@ export class DefinitionsLoader {
       version: rows.version,
       hasIdentityLinks: rows.hasIdentityLinks,
       identityRules: rows.identityRules,
+      matching: rows.matching,
       features,
       models,
       segments: indexSegments(compiled, models, isReady),
@@ -146,6 +148,7 @@ async function readRows(tx: Transaction) {
     hasIdentityLinks: installation?.hasIdentityLinks ?? false,
     identityRules: (await new IdentityRulesReader(tx).current()).rules,
     traitRulesVersion: installation?.traitRulesVersion ?? 0,
+    matching: await new LinkageModelReader(tx).activeInputs(),
     sources: new Map(sources.map((source) => [source.key, source.id])),
     views: await features.views(),
     services: await features.services(),

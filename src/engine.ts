@@ -6,6 +6,7 @@ import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
 import { createIdentity, type IdentityParts, type IdentityServices } from './create-identity.js';
+import { createMatching, type Matching, type MatchingServices } from './create-matching.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
 import { AcceptService, type AcceptDependencies, type AcceptObserver } from './events/accept.service.js';
@@ -81,6 +82,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxIndexedProfiles: number;
   /** Members of groups that one step tells of these. */
   readonly maxToldMembers: number;
+  /** Records of one block beyond which its pairs are not compared. */
+  readonly maxBlockRecords: number;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -93,6 +96,7 @@ export interface Engine {
   readonly deadLetters: DeadLetterStore;
   readonly retractions: RetractionService;
   readonly identity: IdentityServices;
+  readonly matching: MatchingServices;
   readonly erasures: ErasureService;
   /** Those who were erased; to be started before anything is accepted. */
   readonly suppressions: SuppressionList;
@@ -143,8 +147,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
     sleep: sleeping,
   });
+  const matching = createMatching({
+    ...{ db, clock, identity },
+    ...(limits.maxBlockRecords === undefined ? {} : { maxBlockRecords: limits.maxBlockRecords }),
+    wakeWorker: () => {
+      worker.wake();
+    },
+  });
   const pipeline = createPipeline(options, {
     identity,
+    matching,
     leases,
     ...stores,
     onNews: () => {
@@ -156,6 +168,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...applying,
     ...stores,
     identity,
+    matching,
     erasing,
     sealer,
     policy,
@@ -174,6 +187,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     deadLetters,
     ...aside.services,
     identity: identity.services,
+    matching: matching.services,
     suppressions,
     sealer,
     definitions,
@@ -202,6 +216,7 @@ interface AsideParts extends Stores {
   readonly leases: PartitionLeases;
   readonly pipeline: Pipeline;
   readonly identity: IdentityParts;
+  readonly matching: Matching;
   readonly erasing: ErasingOptions;
   readonly sealer: EventSealer;
   readonly policy: CachedIdentifierPolicy;
@@ -218,6 +233,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     clock,
     policy,
     retractions,
+    matching: parts.matching.store,
     onRetraction: () => {
       retractionChore.wake();
     },
@@ -262,6 +278,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     traitRefolds,
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
     groups: groupChore,
+    matching: parts.matching.createChore({ ...parts, observer: observers }),
     erasures: erasures.chore,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     invalidate: () => {
@@ -298,6 +315,7 @@ interface Stores {
 
 interface PipelineWiring {
   readonly identity: IdentityParts;
+  readonly matching: Matching;
   readonly leases: PartitionLeases;
   readonly onNews: () => void;
 }
@@ -305,7 +323,7 @@ interface PipelineWiring {
 /** All stages of the micro-batch. */
 function createPipeline(
   { db, clock, observers, limits = {}, ...options }: EngineOptions,
-  { identity, leases, anchors, timers, retractions, groups, onNews }: Stores & PipelineWiring,
+  { identity, matching, leases, anchors, timers, retractions, groups, onNews }: Stores & PipelineWiring,
 ): Pipeline {
   return new Pipeline({
     db,
@@ -335,6 +353,7 @@ function createPipeline(
       identity: identity.revision,
       anchors,
     },
+    matching: matching.marks,
     onCommitted: options.onCommitted,
   });
 }

@@ -5,6 +5,7 @@ import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import type { IdentityBatch, IdentityStep } from './identity/identity.step.js';
 import type { GroupKnowledge } from './group-knowledge.js';
+import type { MatchingMarks } from './matching-marks.js';
 import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
@@ -40,6 +41,7 @@ export interface PipelineParts {
   readonly traitConflicts: TraitConflictStore;
   readonly groups: GroupKnowledge;
   readonly revision: RevisionParts;
+  readonly matching: MatchingMarks;
   readonly onCommitted: (result: BatchResult) => void;
 }
 
@@ -73,6 +75,8 @@ export interface RevisionWork extends Place {
   readonly revisionId: Uuid | null;
   /** With nobody else at work: which components, and what changes. */
   readonly decide: (tx: Transaction) => Promise<RevisionTask>;
+  /** True: the links of a model change, and nothing else. */
+  readonly isOfModel?: boolean;
   /** Notes what came of it. */
   readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }
@@ -162,6 +166,7 @@ export class Pipeline {
       await Promise.all([
         identity.save(tx, who),
         traitConflicts.length === 0 ? null : this.#parts.traitConflicts.count(tx, traitConflicts, asOf),
+        this.#parts.matching.ofEvents(tx, definitions, who.outcomes),
         this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
       ]);
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
@@ -228,6 +233,7 @@ export class Pipeline {
       const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
       const cause = retraction.erasureId === null ? 'revert' : 'erasure';
+      await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, given, cause }, () => [
         revision.identity.save(tx, who, input),
         revision.anchors.remove(tx, emptied),
@@ -241,7 +247,7 @@ export class Pipeline {
    */
   async revise(
     definitions: Definitions,
-    { pos, acceptedAt, revisionId, decide, note }: RevisionWork,
+    { pos, acceptedAt, revisionId, decide, note, isOfModel = false }: RevisionWork,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
     return this.#transact(definitions, null, async (tx, work) => {
@@ -252,6 +258,8 @@ export class Pipeline {
       const who = await (groups === undefined
         ? revision.identity.resolve(tx, input)
         : revision.identity.regroup(tx, groups, input));
+      // What models link is no part of what they compare.
+      if (!isOfModel) await this.#parts.matching.ofRevision(tx, definitions, who, task.ids);
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
         revision.identity.save(tx, who, input, decision),
         note(tx, who),
@@ -297,7 +305,10 @@ export class Pipeline {
       const traits = await groups.renew(tx, folded, given);
       const step = { acceptedAt, involved, traits, cause: 'edit' } as const;
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
-      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
+      await Promise.all([
+        this.#parts.matching.ofTraits(tx, definitions, [...folded.keys()]),
+        this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt }),
+      ]);
     });
   }
 

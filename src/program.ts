@@ -31,6 +31,8 @@ import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.com
 import { addRulesCommand } from './identity/identity-rules.command.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
+import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
+import { addModelsCommands } from './identity/matching/models.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
@@ -190,6 +192,12 @@ function identityCommand({
   const servicesOf = (app: App): DecisionServices =>
     createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
   const command = linkageCommand({ ...io, signal });
+  addModelsCommands(command, {
+    ...io,
+    withModels: (use) =>
+      looking(({ db, engine }) => use({ models: engine.matching.models, reader: new LinkageModelReader(db) })),
+    user: userName(),
+  });
   const deps: UpkeepCommandDeps = {
     ...io,
     signal,

@@ -2,6 +2,7 @@ import type { LoadedDefinitions } from './definitions.js';
 import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
+import { componentsAfter, estimateComponents } from './identity/component-page.reader.js';
 import {
   MAX_REVISION_FAILURES,
   NO_RESULT,
@@ -18,7 +19,7 @@ import { DefinitionsChanged, type Pipeline, type RevisionWork } from './pipeline
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
-import type { Database, Queryable, Transaction } from './platform/postgres.js';
+import type { Database, Transaction } from './platform/postgres.js';
 
 export interface RevisionChoreParts {
   readonly db: Database;
@@ -37,7 +38,6 @@ const MAX_STEP_COMPONENTS = 200;
 const MAX_ATTEMPTS = 8;
 /** Least time between two looks for revisions where there was none. */
 const LOOK_MS = 1_000;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
@@ -159,7 +159,7 @@ export class RevisionChore {
     let ids: readonly Uuid[] = [];
     return {
       decide: async (tx) => {
-        ids = await componentsAfter(tx, revision.place ?? LEAST_ID, limit);
+        ids = await componentsAfter(tx, revision.place, limit);
         return { ids, decision: null };
       },
       note: async (tx, found) => {
@@ -181,7 +181,7 @@ export class RevisionChore {
   /** The one component that the last try was about. */
   async #passOver(revision: IdentityRevisionRecord, error: unknown): Promise<void> {
     const { db, clock, revisions, observer } = this.#parts;
-    const [id] = await componentsAfter(db, revision.place ?? LEAST_ID, 1);
+    const [id] = await componentsAfter(db, revision.place, 1);
     const standing = revision.result ?? NO_RESULT;
     await revisions.advance(db, revision.id, {
       result: { ...standing, failed: (standing.failed ?? 0) + 1 },
@@ -207,23 +207,6 @@ function failureOfSome({ failed = 0 }: RevisionResult): RevisionFailure | null {
     where: null,
     hint: "the worker's log says why; ask for it again once that is mended",
   };
-}
-
-/** By rising id. A component bears the id of one of its members. */
-async function componentsAfter(db: Queryable, afterId: Uuid, limit: number): Promise<Uuid[]> {
-  const rows = await db.query<{ id: Uuid }>(
-    'SELECT id FROM identifiers WHERE id > $1 AND component_id = id ORDER BY id LIMIT $2',
-    [afterId, limit],
-  );
-  return rows.map(({ id }) => id);
-}
-
-/** About how many there are: one for each profile, which is nearly true, by the statistics of the database. */
-async function estimateComponents(db: Queryable): Promise<number | null> {
-  const [row] = await db.query<{ n: number }>(
-    `SELECT greatest(reltuples, 0)::int8 AS n FROM pg_class WHERE oid = 'profiles'::regclass`,
-  );
-  return row === undefined || row.n === 0 ? null : row.n;
 }
 
 function sumOf(standing: RevisionResult, found: IdentityRevision): RevisionResult {

@@ -46,7 +46,11 @@ export function decideMerge(
   });
   const representatives = sides.map((side) => representativeOf(side, rules));
   const has = (link: Pick<NewLink, 'kind' | 'a' | 'b'>): boolean =>
-    standing.some(({ kind, a, b }) => kind === link.kind && a.id === link.a.id && b.id === link.b.id);
+    standing.some(
+      ({ kind, a, b, model }) =>
+        // What a model linked it may take back.
+        model === null && kind === link.kind && a.id === link.a.id && b.id === link.b.id,
+    );
   const removed = standing.filter(({ kind, a, b }) => {
     const [x, y] = [sideOf.get(a.id), sideOf.get(b.id)];
     return kind === 'cannot' && x !== undefined && y !== undefined;

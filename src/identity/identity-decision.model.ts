@@ -4,16 +4,30 @@ import type { Uuid } from '../platform/ids.js';
 export const LINK_KINDS = ['must', 'cannot'] as const;
 export type LinkKind = (typeof LINK_KINDS)[number];
 
+/** Whose a link is. */
+export type LinkOrigin = 'person' | 'model';
+
+/** By which model a link was made, and how much it weighed. */
+export interface LinkModel {
+  readonly version: string;
+  /** log2 of the odds that both ends are of one person. */
+  readonly weight: number;
+}
+
 /** That two identifiers are, or are not, the same person's; `a.id < b.id`. */
 export interface NewLink {
   readonly id: Uuid;
   readonly kind: LinkKind;
   readonly a: Identifier;
   readonly b: Identifier;
+  /** Default: people made it. */
+  readonly model?: LinkModel | null;
 }
 
 /** A link as it is stored, standing or removed. */
 export interface IdentityLink extends NewLink {
+  /** Null: people made it. */
+  readonly model: LinkModel | null;
   readonly revisionId: Uuid;
   readonly createdBy: string;
   /** From when on it counts, ms. */

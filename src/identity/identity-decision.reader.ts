@@ -27,6 +27,7 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const LINK = `id, kind, json_build_object('id', a_id, 'ns', a_ns, 'value', a_value) AS a,
   json_build_object('id', b_id, 'ns', b_ns, 'value', b_value) AS b, revision_id AS "revisionId", created_by AS "createdBy",
+  CASE WHEN origin = 'model' THEN json_build_object('version', model_version, 'weight', weight) END AS model,
   created_at AS "createdAt", reason, removed_by AS "removedBy", removed_at AS "removedAt"`;
 
 const MOVE = `id, kind, from_profile AS "from", to_profile AS "to", identifier_ids AS "identifierIds", at, pos, cause,

@@ -1,6 +1,7 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
+import type { MatchingStore } from './matching/matching.store.js';
 
 const REVISIONS_PER_PAGE = 500;
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
@@ -10,13 +11,20 @@ interface RevisionText {
   readonly id: Uuid;
   readonly input: {
     readonly identifiers?: readonly { readonly ns: string; readonly value: string }[];
+    readonly others?: readonly { readonly ns: string; readonly value: string }[];
     readonly ids?: readonly Uuid[];
   };
   readonly reason: string;
 }
 
-/** Takes a person who is erased out of what was decided about who is who, and of what moved. */
+/** Takes a person who is erased out of what was decided about who is who, of what is compared, and of what moved. */
 export class IdentityErasureStore {
+  readonly #matching: Pick<MatchingStore, 'forget'>;
+
+  constructor(matching: Pick<MatchingStore, 'forget'>) {
+    this.#matching = matching;
+  }
+
   /** @param isNamedIn whether a text for people names the person */
   async forget(tx: Transaction, subjects: readonly Identifier[], isNamedIn: (text: string) => boolean): Promise<void> {
     const ids = subjects.map(({ id }) => id);
@@ -28,6 +36,7 @@ export class IdentityErasureStore {
       [ids],
     );
     await tx.query(`DELETE FROM identity_moves WHERE identifier_ids = '{}'`);
+    await this.#matching.forget(tx, ids);
     await this.#forgetRevisions(tx, subjects, isNamedIn);
   }
 
@@ -49,6 +58,9 @@ export class IdentityErasureStore {
           ...(input.identifiers === undefined
             ? undefined
             : { identifiers: input.identifiers.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
+          ...(input.others === undefined
+            ? undefined
+            : { others: input.others.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
           ...(input.ids === undefined ? undefined : { ids: input.ids.filter((each) => !ids.has(each)) }),
         };
         const hasNames = JSON.stringify(clean) !== JSON.stringify(input) || isNamedIn(reason);

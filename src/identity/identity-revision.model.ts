@@ -2,7 +2,7 @@ import type { RawIdentifier } from '../events/event.model.js';
 import type { ErrorCode } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 
-export const REVISION_KINDS = ['merge', 'unmerge', 'unlink', 'rules', 'generic'] as const;
+export const REVISION_KINDS = ['merge', 'unmerge', 'unlink', 'apart', 'rules', 'generic', 'model'] as const;
 export type RevisionKind = (typeof REVISION_KINDS)[number];
 
 export const REVISION_STATUSES = ['waiting', 'running', 'done', 'failed'] as const;
@@ -15,11 +15,21 @@ export type MergeInput = { readonly profiles: readonly Uuid[] } | { readonly ide
 export type UnmergeInput =
   { readonly profile: Uuid; readonly identifiers: readonly RawIdentifier[] } | { readonly move: Uuid };
 
+/** Two sides that are not one person, each by all of its identifiers. */
+export interface ApartInput {
+  readonly identifiers: readonly RawIdentifier[];
+  readonly others: readonly RawIdentifier[];
+}
+
 /** What a revision is about, by its kind. Identifiers are normalised. */
 export type RevisionInputOf =
   | ({ readonly kind: 'merge' } & { readonly input: MergeInput })
   | ({ readonly kind: 'unmerge' } & { readonly input: UnmergeInput })
   | { readonly kind: 'unlink'; readonly input: { readonly link: Uuid } }
+  /** That those of one side are nobody of the other. */
+  | ({ readonly kind: 'apart' } & { readonly input: ApartInput })
+  /** Links that a model made and took back; done at once. */
+  | { readonly kind: 'model'; readonly input: { readonly version: string | null } }
   /** All components. */
   | { readonly kind: 'rules'; readonly input: Readonly<Record<string, never>> }
   /** Components of these identifiers. */

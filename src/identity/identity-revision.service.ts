@@ -57,7 +57,7 @@ export class IdentityRevisionService {
       });
     }
     const createdAt = clock.now();
-    if (checked.kind === 'merge' || checked.kind === 'unmerge' || checked.kind === 'unlink') {
+    if (isDecision(checked)) {
       await decider.decide(db, checked, createdAt);
     }
     if ((await revisions.countOpen(db)) >= MAX_OPEN_REVISIONS) {
@@ -69,7 +69,7 @@ export class IdentityRevisionService {
     const id = newId(createdAt);
     await db.transaction(async (tx) => {
       await revisions.insert(tx, { ...checked, id, actor, reason, createdAt });
-      if (checked.kind !== 'rules' && checked.kind !== 'generic') await revisions.expectLinks(tx);
+      if (isDecision(checked)) await revisions.expectLinks(tx);
     });
     this.deps.onRequested();
     return this.get(id);
@@ -125,6 +125,10 @@ export class IdentityRevisionService {
     demandCount(new Set(identifiers.map(({ ns, value }) => `${ns} ${value}`)).size, 'identifiers');
     return { kind: 'merge', input: { identifiers } };
   }
+}
+
+function isDecision({ kind }: RevisionInputOf): boolean {
+  return kind === 'merge' || kind === 'unmerge' || kind === 'unlink' || kind === 'apart';
 }
 
 function demandCount(count: number, where: string): void {

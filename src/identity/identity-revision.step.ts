@@ -14,7 +14,7 @@ import type { Assignment, IdentityStore } from './identity.store.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 import type { IdentityRevision, RevisionInput } from './revised-identity.model.js';
 import { Reassignment } from './reassign-profiles.js';
-import { splitComponent, type SplitComponent } from './split-component.js';
+import { MAX_SPLIT_ROWS, splitComponent, type SplitComponent } from './split-component.js';
 
 /*
  * Who is who once something changed that no event brought: events were taken back, or somebody decided who is, or is
@@ -43,8 +43,6 @@ export interface IdentityRevisionOptions {
   readonly maxReplayRows?: number;
 }
 
-/** Rows of evidence of a component that are looked at to see what it falls into; one that has more stays whole. */
-const MAX_SPLIT_ROWS = 100_000;
 /** More are not needed: what is linked once stays together, or cannot. */
 const MAX_AMENDMENTS = 3;
 
@@ -92,9 +90,10 @@ export class IdentityRevisionStep {
       const rows = evidence.get(component) ?? [];
       return { component, evidence: rows.length <= MAX_SPLIT_ROWS ? rows : null };
     });
+    const gone = await this.#options.links.withoutOthers(tx, found.links.removed);
     const splits: SplitComponent[] = [];
     for (let round = 0; ; round++) {
-      const now = applied(links, found.links);
+      const now = applied(links, { added: found.links.added, removed: gone });
       loaded = this.#joined(rules, loaded, now, found);
       splits.length = 0;
       for (const each of loaded) splits.push(await this.#split(tx, rules, each, now));

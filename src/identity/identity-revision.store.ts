@@ -27,6 +27,24 @@ export class IdentityRevisionStore {
     );
   }
 
+  /** Takes down what was done in the same transaction. */
+  async insertDone(tx: Transaction, revision: NewRevision, result: RevisionResult): Promise<void> {
+    await tx.query(
+      `INSERT INTO identity_revisions
+         (id, kind, input, actor, reason, created_at, status, result, steps_done, steps_total, finished_at)
+       VALUES ($1, $2, $3, $4, $5, $6, 'done', $7, 1, 1, $6)`,
+      [
+        revision.id,
+        revision.kind,
+        JSON.stringify(revision.input),
+        revision.actor,
+        revision.reason,
+        revision.createdAt,
+        JSON.stringify(result),
+      ],
+    );
+  }
+
   async countOpen(db: Queryable): Promise<number> {
     const [row] = await db.query<{ n: number }>(
       `SELECT count(*) AS n FROM identity_revisions WHERE status IN ('waiting', 'running')`,

@@ -8,6 +8,7 @@ import { NO_CHANGE } from './identity-decision.model.js';
 import type { IdentityDecisionReader, StandingIdentifier } from './identity-decision.reader.js';
 import {
   NO_RESULT,
+  type ApartInput,
   type MergeInput,
   type RevisionInputOf,
   type RevisionResult,
@@ -48,6 +49,8 @@ export class RevisionDecider {
         return this.#merge(db, revision.input, nowMs);
       case 'unmerge':
         return this.#unmerge(db, revision.input, nowMs);
+      case 'apart':
+        return this.#apart(db, revision.input, nowMs);
       case 'unlink':
         return this.#unlink(db, revision.input.link);
       default:
@@ -89,6 +92,16 @@ export class RevisionDecider {
         apart: [...new Set(taken.map(({ id }) => standsFor(id, found, before)))],
       }),
     };
+  }
+
+  async #apart(db: Queryable, { identifiers, others }: ApartInput, nowMs: number): Promise<RevisionPlan> {
+    const { reader, newId } = this.#options;
+    const [taken, left] = [this.resolved(identifiers), this.resolved(others)];
+    const standing = await reader.linksAround(
+      db,
+      [...taken, ...left].map(({ id }) => id),
+    );
+    return { ...decideUnmerge(taken, left, standing, () => newId(nowMs)), resultOf };
   }
 
   async #unlink(db: Queryable, id: Uuid): Promise<RevisionPlan> {

@@ -4,6 +4,9 @@ import type { Evidence } from './evidence.model.js';
 import { NO_LINKS, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
 import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 
+/** Rows of evidence of a component that are looked at to see what it falls into; one that has more stays whole. */
+export const MAX_SPLIT_ROWS = 100_000;
+
 /** A raw component that is left of one from which evidence or links were taken away. */
 export interface ComponentPart {
   /** Its id from now on, which is that of one of its members. */

@@ -1,6 +1,7 @@
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { SearchFields } from '../profiles/search-field.model.js';
 import type { IdentityRules } from '../identity/identity-rules.model.js';
+import type { MatchedInputs } from '../identity/matching/matching.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -44,6 +45,8 @@ export interface Definitions {
   readonly hasIdentityLinks: boolean;
   /** Who is who. */
   readonly identityRules: IdentityRules;
+  /** What the active model of record linkage reads; null: none is active, and nobody need note what changes. */
+  readonly matching: MatchedInputs | null;
   /** How values of traits are taken in. */
   readonly traitRules: TraitRules;
   /** By what profiles are found; null: nothing is kept of that. */

@@ -5,11 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { FORMAT_SEALED, type AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { dedupeIdOf } from '../../src/events/event.model.js';
+import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
 import { hashId } from '../../src/platform/ids.js';
 import { Compactor } from '../../src/privacy/compactor.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
 import { aFeature } from '../support/a-feature.js';
 import { findTexts } from '../support/find-texts.js';
+import { activate } from '../support/matching-world.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { aTrack, anIdentify, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
@@ -41,6 +43,23 @@ const SECRETS = [
 ];
 const IDS = [...Object.entries(ANNA), ['anonymous_id', OLD_COOKIE] as const].map(([ns, value]) => hashId(ns, value));
 const BOB = { user_id: 'bob' };
+/** By which whoever lives in one town may be one person. */
+const TOWNS = readLinkageModel(
+  JSON.stringify({
+    format: 'weft-linkage-1',
+    prior: 0.3,
+    comparisons: ['town', 'name'].map((name) => ({
+      name,
+      levels: [
+        { when: `${name}_l IS NULL OR ${name}_r IS NULL`, isNull: true },
+        { when: `${name}_l = ${name}_r`, m: 0.9, u: 0.3 },
+        { when: 'ELSE', m: 0.1, u: 0.7 },
+      ],
+    })),
+    blocking: [{ on: ['town'] }],
+  }),
+  'towns',
+);
 
 describe('a person who is erased', () => {
   const worlds: World[] = [];
@@ -76,6 +95,7 @@ describe('a person who is erased', () => {
     );
     await created.defineSegment('keen', 'count("view", "1h") >= 1');
     await created.defineSegment('no_cart', '!performed("cart")');
+    await activate(created, TOWNS, { name: { kind: 'trait', name: 'name' }, town: { kind: 'trait', name: 'town' } });
     await created.drain();
     return created;
   }
@@ -83,7 +103,7 @@ describe('a person who is erased', () => {
   const hers = (): IncomingEvent[] => [
     aTrack('view', { anonymous_id: OLD_COOKIE }, { properties: { page: 'canary-page-51f3' } }),
     aTrack('view', { anonymous_id: ANNA.anonymous_id }, { messageId: 'canary-message-51f3' }),
-    anIdentify(ANNA, { name: 'canary-name-51f3', address: { of: ANNA.email } }),
+    anIdentify(ANNA, { name: 'canary-name-51f3', town: 'Hull', address: { of: ANNA.email } }),
     anIdentify({ user_id: ANNA.user_id, anonymous_id: OLD_COOKIE }, { phone: ANNA.phone }),
     aTrack('view', { user_id: ANNA.user_id }, { context: { userAgent: 'canary-agent-51f3' } }),
     aTrack('mention', { user_id: ANNA.user_id }, { properties: { $private: { text: 'canary-words-51f3' } } }),
@@ -99,7 +119,7 @@ describe('a person who is erased', () => {
     aTrack('view', BOB, { messageId: 'b1', properties: { page: 'home' } }),
     anIdentify(
       email[0] === undefined ? BOB : { ...BOB, email: email[0] },
-      email[0] === undefined ? {} : { mail: 'CANARY.mail.51F3@example.org' },
+      { town: 'Hull', ...(email[0] === undefined ? {} : { mail: 'CANARY.mail.51F3@example.org' }) },
       {
         messageId: 'b2',
       },
@@ -178,6 +198,11 @@ describe('a person who is erased', () => {
     expect(places).not.toContain('public.event_log');
     expect(places).toContain('public.dead_letters');
     expect(places).toContain('public.profile_search');
+    expect(places).toContain('public.matching_records');
+    const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
+    for (const table of ['matching_members', 'matching_keys', 'matching_pairs', 'identity_reviews']) {
+      expect(ofHers).toContain(`public.${table}`);
+    }
     expect(inStore()).not.toEqual([]);
 
     const { receipt, profileId } = await erase();

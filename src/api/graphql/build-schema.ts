@@ -14,6 +14,7 @@ import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureResolver } from './feature.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
+import { IdentityModelResolver } from './identity-model.resolver.js';
 import { IdentityResolver } from './identity.resolver.js';
 import { IdentityRulesResolver } from './identity-rules.resolver.js';
 import { IdentityUpkeepResolver } from './identity-upkeep.resolver.js';
@@ -61,6 +62,7 @@ export function buildApiSchema(): GraphQLSchema {
       IdentityUpkeepResolver,
       IdentityRulesResolver,
       IdentityExplanationResolver,
+      IdentityModelResolver,
       TraitDetailsResolver,
       TraitHistoryResolver,
       WebhookResolver,

@@ -25,6 +25,10 @@ export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, 
 export const AUDIT_CURSOR = new CursorCodec({ kind: 'audit', version: 1 }, { seq: 'integer' });
 export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });
 export const LINK_CURSOR = new CursorCodec({ kind: 'identity_links', version: 1 }, { at: 'integer', id: 'text' });
+export const LINKAGE_MODEL_CURSOR = new CursorCodec(
+  { kind: 'identity_models', version: 1 },
+  { at: 'integer', version: 'text' },
+);
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
@@ -51,6 +55,11 @@ export function cursorId(id: string): string {
 /** The id of a document that came in a cursor. @throws WeftError CURSOR_INVALID */
 export function cursorDocumentId(id: string): string {
   return matching(id, SHA256);
+}
+
+/** The version of a model of record linkage that came in a cursor. @throws WeftError CURSOR_INVALID */
+export function cursorVersion(version: string): string {
+  return matching(version, SHA256);
 }
 
 function matching(text: string, form: RegExp): string {

@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType } from 'type-graphql';
+import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import { LINK_KINDS, type IdentityLink, type LinkKind } from '../../identity/identity-decision.model.js';
 import { OBSTACLES, type Obstacle } from '../../identity/identity-explanation.reader.js';
 import {
@@ -22,8 +22,10 @@ const RevisionKindType = enumOf(
     merge: 'Somebody said that profiles are one.',
     unmerge: 'Somebody said that a profile is two.',
     unlink: 'Somebody took back what had been said.',
+    apart: 'Somebody said of two profiles that they are not one.',
     rules: 'The rules of identity changed.',
     generic: 'A value turned out to be of many people.',
+    model: 'A model of record linkage linked records, or took links back.',
   },
 );
 
@@ -145,7 +147,7 @@ export function revisionView(revision: IdentityRevisionRecord): IdentityRevision
 @ObjectType('IdentityLink', {
   simpleResolvers: true,
   description:
-    'That somebody said of two identifiers that they are, or are not, the same person. Stronger than evidence.',
+    'That people, or a model of record linkage, said of two identifiers that they are, or are not, the same person. Stronger than evidence.',
 })
 export class IdentityLinkType {
   @Field(() => ID, { description: 'What it is removed by, as `01900000-0000-7000-8000-000000000000`.' })
@@ -169,6 +171,19 @@ export class IdentityLinkType {
   @Field(() => String, { description: 'Why, in the words of whoever made it; may be empty.' })
   reason!: string;
 
+  @Field(() => String, {
+    nullable: true,
+    description: 'The version of the model of record linkage that made it, 64 hexadecimal digits; null: people did.',
+  })
+  modelVersion!: string | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Match weight by that model, in bits, of which each doubles the odds (0: even odds) that both are of one person; null where people made it.',
+  })
+  matchWeight!: number | null;
+
   @Field(() => ID, { description: 'The revision that made it, as `01900000-0000-7000-8000-000000000000`.' })
   revisionId!: string;
 
@@ -179,8 +194,14 @@ export class IdentityLinkType {
   removedAt!: number | null;
 }
 
-export function linkView({ a, b, ...link }: IdentityLink): IdentityLinkType {
-  return { ...link, a: identifierView(a), b: identifierView(b) };
+export function linkView({ a, b, model, ...link }: IdentityLink): IdentityLinkType {
+  return {
+    ...link,
+    modelVersion: model?.version ?? null,
+    matchWeight: model?.weight ?? null,
+    a: identifierView(a),
+    b: identifierView(b),
+  };
 }
 
 export function identifierView({ ns, value }: { readonly ns: string; readonly value: string }): IdentifierType {

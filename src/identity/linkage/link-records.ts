@@ -40,6 +40,11 @@ export interface RuleEstimate {
   readonly largestBlock: number;
 }
 
+/** Columns of the model that blocking and scoring read. */
+export function columnsRead(model: LinkageModel): string[] {
+  return [...new Set([...scoredColumns(model), ...blockingColumns(model.blockingRules)])];
+}
+
 /** How many pairs each rule makes, by counting and without making them. */
 export function estimatePairs(
   rules: readonly BlockingRule[],
@@ -63,8 +68,7 @@ export async function linkRecords(
   records: readonly LinkageRecord[],
   options: LinkOptions,
 ): Promise<LinkedRecords> {
-  const columns = [...new Set([...scoredColumns(model), ...blockingColumns(model.blockingRules)])];
-  const table = RecordTable.of(records, model, columns);
+  const table = RecordTable.of(records, model, columnsRead(model));
   const rules = model.blockingRules.map((rule) => new RuleBlocks(rule, table));
   for (const rule of rules) refuseTooMany(estimateOf(rule), options.maxRulePairs ?? MAX_RULE_PAIRS);
   const scorer = new PairScorer(model, table);

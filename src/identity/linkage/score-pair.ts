@@ -44,20 +44,38 @@ export function scorePair(model: LinkageModel, a: LinkageRecord, b: LinkageRecor
 /** Bytes of a blocking key: so many that keys of different values do not meet. */
 const KEY_BYTES = 16;
 
+/** A block that a record is in. */
+export interface BlockingKey {
+  /** Hex; a hash, which keeps it short but hides nothing from whoever can guess the values. */
+  readonly key: string;
+  /** The number of the rule in the model. */
+  readonly rule: number;
+}
+
 /**
- * The blocks that a record is in, so that a stream can look up whom to compare it with: records of which a rule of the
- * model makes a pair have a key in common. A key is of the rule and the values alone, in no order; it is a hash, which
- * keeps it short but hides nothing from whoever can guess the values.
+ * The blocks that records are in, so that a stream can look up whom to compare them with: records of which a rule of the
+ * model makes a pair have a key in common. A key is of the rule and the values alone, in no order.
+ * @returns by id, each key once
  */
+export function blockingKeysOf(model: LinkageModel, records: readonly LinkageRecord[]): Map<string, BlockingKey[]> {
+  const table = RecordTable.of(records, model, blockingColumns(model.blockingRules));
+  const keys = new Map(table.ids.map((id) => [id, new Map<string, BlockingKey>()]));
+  for (const [number, rule] of model.blockingRules.entries()) {
+    const blocks = new RuleBlocks(rule, table);
+    for (const [record, id] of table.ids.entries()) {
+      for (const values of blocks.keysOf(record, table.store)) {
+        const text = JSON.stringify([rule.source, values]);
+        const key = createHash('sha256').update(text).digest().subarray(0, KEY_BYTES).toString('hex');
+        keys.get(id)?.set(key, { key, rule: number });
+      }
+    }
+  }
+  return new Map([...keys].map(([id, own]) => [id, [...own.values()].sort((a, b) => (a.key < b.key ? -1 : 1))]));
+}
+
+/** The keys of one record; see {@link blockingKeysOf}. */
 export function blockingKeys(model: LinkageModel, record: LinkageRecord): string[] {
-  const table = RecordTable.of([record], model, blockingColumns(model.blockingRules));
-  const keys = model.blockingRules.flatMap((rule) =>
-    new RuleBlocks(rule, table).keysOf(0, table.store).map((values) => {
-      const text = JSON.stringify([rule.source, values]);
-      return createHash('sha256').update(text).digest().subarray(0, KEY_BYTES).toString('hex');
-    }),
-  );
-  return [...new Set(keys)].sort();
+  return (blockingKeysOf(model, [record]).get(record.id) ?? []).map(({ key }) => key);
 }
 
 /** Whether a rule of the model makes a pair of these records: whether they are to be scored at all. */
