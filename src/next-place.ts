@@ -1,5 +1,5 @@
 import type { EventLog } from './events/event-log.model.js';
-import type { Place } from './pipeline.js';
+import type { Place } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
 

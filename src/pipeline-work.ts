@@ -1,0 +1,61 @@
+import type { Transaction } from './platform/postgres.js';
+import type { Retraction, RewrittenEvent } from './events/retraction.model.js';
+import type { Evidence } from './identity/evidence.model.js';
+import type { LinkDecision } from './identity/identity-decision.model.js';
+import type { IdentityRevision, RevisionInput } from './identity/revised-identity.model.js';
+import type { Uuid } from './platform/ids.js';
+import type { RebuiltAnchor } from './segments/fold-revision.js';
+import type { AnchorGiven, GroupDelivery } from './profiles/group.store.js';
+import type { Traits } from './profiles/trait.model.js';
+
+/** The place of a step in acceptance order: after this position, at this instant, ms. */
+export interface Place {
+  readonly pos: number;
+  readonly acceptedAt: number;
+}
+
+/** Events of a retraction that are to be taken back now, all of some anchors, and what is left of those. */
+export interface TakenBack extends Place {
+  readonly retraction: Retraction;
+  readonly anchors: readonly RebuiltAnchor[];
+  /** What the anchors give groups, with what is left of them. */
+  readonly given: readonly AnchorGiven[];
+  readonly evidence: readonly Evidence[];
+  /** Events of the anchors that stay and say less. */
+  readonly rewritten: readonly RewrittenEvent[];
+}
+
+/** Components to be resolved anew. */
+export interface RevisionWork extends Place {
+  /** Null: it is none of those that are on record. */
+  readonly revisionId: Uuid | null;
+  /** With nobody else at work: which components, and what changes. */
+  readonly decide: (tx: Transaction) => Promise<RevisionTask>;
+  /** True: the links of a model change, and nothing else. */
+  readonly isOfModel?: boolean;
+  /** Notes what came of it. */
+  readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
+}
+
+interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend' | 'cause'> {
+  /** Groups that stand already, of a component that is contested; then `ids` counts not. */
+  readonly groups?: readonly (readonly Uuid[])[];
+  /** Null where nobody decided anything: no link changes. */
+  readonly decision: LinkDecision | null;
+}
+
+/** Anchors whose traits are others by the rules as they are now. */
+export interface RefoldedTraits {
+  /** By anchor. */
+  readonly traits: ReadonlyMap<Uuid, Traits>;
+  /** What these anchors give groups. */
+  readonly given: readonly AnchorGiven[];
+  /** The place in acceptance order, ms. */
+  readonly acceptedAt: number;
+  /** Notes in the transaction that this is done. */
+  readonly note: (tx: Transaction) => Promise<void>;
+  readonly owners: (tx: Transaction, anchorIds: readonly Uuid[]) => Promise<readonly Uuid[]>;
+}
+
+/** Members of groups that are to know what the traits of these are. */
+export interface ToldGroups extends GroupDelivery, Pick<RefoldedTraits, 'acceptedAt' | 'owners'> {}
