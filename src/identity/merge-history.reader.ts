@@ -21,6 +21,26 @@ export interface MergeHistoryEntry extends Omit<StoredMove, 'identifierIds'> {
 const MAX_IDENTIFIERS = 500;
 const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+const SELECTED = `
+  SELECT m.id, m.kind, m.from_profile AS "from", m.to_profile AS "to", m.at, m.pos, m.cause,
+         m.revision_id AS "revisionId", r.actor, r.reason,
+         (SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY i.ns, i.value)
+          FROM identifiers i WHERE i.id = ANY (m.identifier_ids[1:${String(MAX_IDENTIFIERS)}])) AS identifiers`;
+
+export interface MovesAround {
+  /** Null: before those of this instant and position. */
+  readonly from: { readonly at: number; readonly pos: number; readonly id: Uuid | null };
+  readonly isNewer: boolean;
+  readonly kinds: readonly StoredMove['kind'][];
+  /** Inclusive, ms. */
+  readonly fromMs: number;
+  /** Exclusive, ms. */
+  readonly toMs: number;
+  readonly limit: number;
+}
+
 type Row = Omit<StoredMove, 'identifierIds'> & {
   readonly identifiers: readonly Identifier[] | null;
   readonly actor: string | null;
@@ -42,11 +62,7 @@ export class MergeHistoryReader {
     limit: number,
   ): Promise<MergeHistoryEntry[]> {
     const rows = await db.query<Row>(
-      `SELECT m.id, m.kind, m.from_profile AS "from", m.to_profile AS "to", m.at, m.pos, m.cause,
-              m.revision_id AS "revisionId", r.actor, r.reason,
-              (SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY i.ns, i.value)
-               FROM identifiers i WHERE i.id = ANY (m.identifier_ids[1:${String(MAX_IDENTIFIERS)}])) AS identifiers
-       FROM (
+      `${SELECTED} FROM (
          (SELECT * FROM identity_moves WHERE from_profile = ANY ($1::uuid[]) AND (at, id) < ($2::int8, $3::uuid)
           ORDER BY at DESC, id DESC LIMIT $4)
          UNION
@@ -56,6 +72,34 @@ export class MergeHistoryReader {
        ORDER BY m.at DESC, m.id DESC LIMIT $4`,
       [profileIds, before?.at ?? Number.MAX_SAFE_INTEGER, before?.id ?? GREATEST_ID, limit],
     );
+    return this.#entries(db, rows);
+  }
+
+  /**
+   * The same in the order of a timeline: by instant and by position in the log, the nearest to a place first.
+   * @param isNewer towards those that came later
+   */
+  async around(
+    db: Queryable,
+    profileIds: readonly Uuid[],
+    { from, isNewer, ...asked }: MovesAround,
+  ): Promise<MergeHistoryEntry[]> {
+    const [than, way] = isNewer ? ['>', ''] : ['<', 'DESC'];
+    const side = `(at, pos, id) ${than} ($2::int8, $3::int8, $4::uuid) AND at >= $5 AND at < $6 AND kind = ANY ($8)
+                  ORDER BY at ${way}, pos ${way}, id ${way} LIMIT $7`;
+    const rows = await db.query<Row>(
+      `${SELECTED} FROM (
+         (SELECT * FROM identity_moves WHERE from_profile = ANY ($1::uuid[]) AND ${side})
+         UNION
+         (SELECT * FROM identity_moves WHERE to_profile = ANY ($1::uuid[]) AND ${side})
+       ) m LEFT JOIN identity_revisions r ON r.id = m.revision_id
+       ORDER BY m.at ${way}, m.pos ${way}, m.id ${way} LIMIT $7`,
+      [profileIds, from.at, from.pos, from.id ?? LEAST_ID, asked.fromMs, asked.toMs, asked.limit, asked.kinds],
+    );
+    return this.#entries(db, rows);
+  }
+
+  async #entries(db: Queryable, rows: readonly Row[]): Promise<MergeHistoryEntry[]> {
     const positions = rows.filter(({ cause }) => cause === 'event').map(({ pos }) => pos);
     const events = new Map<number, MergeHistoryEntry['event']>();
     if (positions.length > 0) {

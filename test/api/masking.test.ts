@@ -28,7 +28,7 @@ const NOT_PERSONAL = [
 
 const ALL_OF_A_PROFILE = `id traits groups { id traits } identifiers { namespace value }
   traitDetails { edges { node { name value history { edges { node { value } } } } } }
-  timeline { edges { node { properties identifiers { value } } } }
+  timeline { edges { node { ... on TimelineEvent { properties identifiers { value } } ... on TimelineMerge { merge { identifiers { value } event { identifiers { value } } } } } } }
   mergeHistory { edges { node { identifiers { value } event { identifiers { value } } } } }
   identityExplanation(from: { namespace: "email", value: "${EMAIL}" }, to: { namespace: "user_id", value: "crm-4711" }) {
     steps { from { value } to { value } evidence { identifiers { value } } }

@@ -201,7 +201,7 @@ describe('profile', () => {
   it('has a timeline in pages, newest first', async () => {
     const query = `query ($after: String) { profile(identifier: { namespace: "user_id", value: "ann" }) {
       timeline(first: 2, after: $after) {
-        edges { node { messageId type name source occurredAt historical properties identifiers { namespace } } }
+        edges { node { ... on TimelineEvent { messageId type name source occurredAt historical properties identifiers { namespace } } } }
         pageInfo { hasNextPage hasPreviousPage endCursor } } } }`;
     type Page = {
       profile: { timeline: { edges: { node: { messageId: string } }[]; pageInfo: { endCursor: string } } };

@@ -148,7 +148,7 @@ describe('a tracking plan', () => {
     await world.drain();
     const { profile } = await world.data<{ profile: { timeline: { edges: { node: object }[] } } }>(
       `{ profile(identifier: { namespace: "user_id", value: "ann" }) {
-           timeline { edges { node { messageId violations } } } } }`,
+           timeline { edges { node { ... on TimelineEvent { messageId violations } } } } } }`,
     );
     expect(profile.timeline.edges.map(({ node }) => node)).toContainEqual({
       messageId: 'bad',

@@ -16,7 +16,7 @@ export interface DeliveryAnswer {
 }
 
 const TIMELINE = `query ($of: IdentifierInput!) { profile(identifier: $of) { timeline(first: 50) { edges { node {
-  name source messageId occurredAt historical properties } } } } }`;
+  ... on TimelineEvent { name source messageId occurredAt historical properties } } } } } }`;
 
 /** Posts to a webhook as it is. */
 export async function post(

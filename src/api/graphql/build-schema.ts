@@ -31,6 +31,7 @@ import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
 import { TraitDetailsResolver, TraitHistoryResolver } from './trait-details.resolver.js';
+import { TimelineResolver } from './timeline.resolver.js';
 import { TraitResolver } from './trait.resolver.js';
 import { WebhookResolver } from './webhook.resolver.js';
 
@@ -44,6 +45,7 @@ export function buildApiSchema(): GraphQLSchema {
       ProfileResolver,
       GroupResolver,
       ProfileSearchResolver,
+      TimelineResolver,
       SegmentResolver,
       ChangeResolver,
       FeatureResolver,

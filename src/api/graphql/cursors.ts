@@ -11,6 +11,11 @@ export const TIMELINE_CURSOR = new CursorCodec(
   { kind: 'timeline', version: 1 },
   { occurredAt: 'integer', pos: 'integer' },
 );
+/** `move`: of the merge or split; empty for an event. */
+export const TIMELINE_ENTRY_CURSOR = new CursorCodec(
+  { kind: 'timeline', version: 2 },
+  { occurredAt: 'integer', pos: 'integer', move: 'text' },
+);
 export const MEMBER_CURSOR = new CursorCodec({ kind: 'members', version: 1 }, { since: 'integer', profileId: 'text' });
 export const GROUP_MEMBER_CURSOR = new CursorCodec(
   { kind: 'group_members', version: 1 },

@@ -2,7 +2,7 @@ import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
 import type { Identifier } from '../../events/event.model.js';
 import type { ExplainedEvidence, Explanation } from '../../identity/identity-explanation.reader.js';
 import { ContestedComponentReader } from '../../identity/contested-component.reader.js';
-import { MergeHistoryReader } from '../../identity/merge-history.reader.js';
+import { MergeHistoryReader, type MergeHistoryEntry } from '../../identity/merge-history.reader.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -82,13 +82,9 @@ export class IdentityExplanationResolver {
     const ids = await services.profiles.allIdsOf(services.db, view.id);
     const entries = await new MergeHistoryReader(services.sealer).page(services.db, ids, before, limit + 1);
     const { sourceKeys } = view.reads.definitions;
-    const edges = entries.map(({ identifiers, event, ...entry }) => ({
+    const edges = entries.map((entry) => ({
       cursor: MERGE_CURSOR.encode({ at: entry.at, id: entry.id }),
-      node: {
-        ...entry,
-        identifiers: identifiers.map(identifierView),
-        event: event === null ? null : evidenceView(event, sourceKeys),
-      },
+      node: mergeView(entry, sourceKeys),
     }));
     return connection(edges, limit, after);
   }
@@ -125,6 +121,17 @@ function explanationView(
       link: link === null ? null : linkView(link),
     })),
     isComplete,
+  };
+}
+
+export function mergeView(
+  { identifiers, event, ...entry }: MergeHistoryEntry,
+  sourceKeys: SourceKeys,
+): MergeHistoryEntryType {
+  return {
+    ...entry,
+    identifiers: identifiers.map(identifierView),
+    event: event === null ? null : evidenceView(event, sourceKeys),
   };
 }
 

@@ -1,30 +1,10 @@
-import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
-import { withoutPrivate, type JsonObject, type LoggedEvent } from '../../events/event.model.js';
-import { violationTexts } from '../../events/plan-violation.model.js';
+import { Arg, Authorized, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
+import type { JsonObject } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
-import {
-  AFTER,
-  connection,
-  DEFAULT_PAGE_SIZE,
-  FIRST,
-  pageSize,
-  type Connection,
-  type Edge,
-} from './connection.types.js';
-import { TIMELINE_CURSOR } from './cursors.js';
 import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
-import {
-  Feature,
-  IdentifierInput,
-  OnlineFeatures,
-  Profile,
-  Score,
-  SegmentMembership,
-  TimelineConnection,
-  type TimelineEvent,
-} from './profile.types.js';
+import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMembership } from './profile.types.js';
 import { Json } from './scalars.js';
 
 const MAX_ENTITIES = 500;
@@ -159,28 +139,6 @@ export class ProfileResolver {
   ): Promise<ScoreView> {
     return view.score(model);
   }
-
-  @FieldResolver(() => TimelineConnection, { description: 'The events of the profile, newest first.' })
-  async timeline(
-    @Root() view: ProfileView,
-    @Ctx() context: ApiContext,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
-    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
-  ): Promise<Connection<Edge<TimelineEvent>>> {
-    const limit = pageSize(first);
-    const before = typeof after === 'string' ? TIMELINE_CURSOR.decode(after) : null;
-    view.reads.countSingleRead('timeline');
-    const { services, definitions } = view.reads;
-    const events = await services.log.readByAnchors(view.identifierIds, {
-      limit: limit + 1,
-      ...(before === null ? {} : { before }),
-    });
-    const edges = events.map((event) => ({
-      cursor: TIMELINE_CURSOR.encode({ occurredAt: event.occurredAt, pos: event.pos }),
-      node: timelineEvent(event, definitions.sourceKeys, context.has('admin')),
-    }));
-    return connection(edges, limit, after);
-  }
 }
 
 /** Somebody who is not known is an answer; a mistyped namespace is not. */
@@ -191,24 +149,4 @@ async function demandNamespace({ services }: ProfileView['reads'], namespace: st
     where: 'identifier.namespace',
     hint: `did you mean ${near}?`,
   });
-}
-
-function timelineEvent(
-  event: LoggedEvent,
-  sourceKeys: ReadonlyMap<number, string>,
-  showsPrivate: boolean,
-): TimelineEvent {
-  const { messageId, type, name, occurredAt, acceptedAt, historical, properties } = event;
-  return {
-    messageId,
-    type,
-    name,
-    source: sourceKeys.get(event.sourceId) ?? '',
-    occurredAt,
-    acceptedAt,
-    historical,
-    identifiers: event.identifiers.map(({ ns, value }) => ({ namespace: ns, value })),
-    properties: showsPrivate ? properties : withoutPrivate(properties),
-    violations: violationTexts(event.context),
-  };
 }

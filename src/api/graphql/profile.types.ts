@@ -2,7 +2,7 @@ import { Field, Float, ID, InputType, Int, ObjectType } from 'type-graphql';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import { connectionTypes } from './connection.types.js';
-import { Evaluation, EventTypeType, FeatureKind, FeatureStatus, InputStatus } from './enums.js';
+import { Evaluation, FeatureKind, FeatureStatus, InputStatus } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import { DateTime, Json } from './scalars.js';
 import { ChangeCauseType, Segment } from './segment.types.js';
@@ -133,42 +133,6 @@ export class Score {
   evaluation!: 'NOW';
 }
 
-@ObjectType('TimelineEvent', { simpleResolvers: true, description: 'An event of a profile.' })
-export class TimelineEvent {
-  @Field(() => String, { description: 'Unique within its source.' })
-  messageId!: string;
-
-  @Field(() => EventTypeType, { description: 'The kind of the event.' })
-  type!: string;
-
-  @Field(() => String, { description: 'For `TRACK` the name of the event, else the type.' })
-  name!: string;
-
-  @Field(() => String, { description: 'Key of the source that sent it, as `web`.' })
-  source!: string;
-
-  @Field(() => DateTime, { description: 'When it happened.' })
-  occurredAt!: number;
-
-  @Field(() => DateTime, { description: 'When it was accepted.' })
-  acceptedAt!: number;
-
-  @Field(() => Boolean, { description: 'Whether it was loaded as history.' })
-  historical!: boolean;
-
-  @Field(() => [IdentifierType], { description: 'The identifiers that it came with, at most 32.' })
-  identifiers!: readonly IdentifierType[];
-
-  @Field(() => Json, { description: 'What was sent along.' })
-  properties!: unknown;
-
-  @Field(() => [String], {
-    description:
-      'What it violates of the tracking plan of its source, as `missing_property properties.total`; at most 20.',
-  })
-  violations!: readonly string[];
-}
-
 @ObjectType('ProfileGroup', {
   simpleResolvers: true,
   description: 'A group that somebody belongs to, as a company or a household.',
@@ -227,7 +191,6 @@ export class OnlineFeatures {
 }
 
 export const ProfileConnection = connectionTypes<ProfileView>(Profile, 'Profile');
-export const TimelineConnection = connectionTypes<TimelineEvent>(TimelineEvent, 'TimelineEvent');
 
 @ObjectType('SegmentMemberEdge', {
   simpleResolvers: true,
