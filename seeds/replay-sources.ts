@@ -151,6 +151,7 @@ export function contextOf(
     lastTimes: (index) => features.lastTimes(state, index),
     trait: (name): JsonValue | undefined => traits[name],
     groups: () => [],
+    consent: () => undefined,
     model: modelOf,
     membership: isMember,
   };

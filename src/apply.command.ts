@@ -21,7 +21,7 @@ interface ApplyOptions {
 }
 
 const HELP = `
-A file defines features (views, services), segments, traits, rules of who is who (identity), or several of these; of a folder, the YAML files in it that do are taken.
+A file defines features (views, services), segments, traits, purposes, rules of who is who (identity), or several of these; of a folder, the YAML files in it that do are taken.
 Everything is checked before anything is written: errors stop it, names that nobody has sent so far are warned of. What the files say already is left alone, so that applying twice
 changes nothing. Rules of who is who hold for what is accepted from then on. New features see all of history: it is folded in by the worker, meanwhile segments that read them wait.
 
@@ -35,11 +35,11 @@ Exit codes: 0 done or nothing to do, 1 failed or declined, 2 wrong use or defini
 /** `weft apply <file or folder>...`. */
 export function applyCommand(deps: ApplyCommandDeps): Command {
   return new Command('apply')
-    .description('apply definitions of features, segments, traits and rules of who is who')
+    .description('apply definitions of features, segments, traits, purposes and rules of who is who')
     .argument('<file or folder...>', 'YAML files, or folders that hold them')
     .option('--dry-run', 'show what would change and change nothing')
     .option('-y, --yes', 'do not ask')
-    .option('--prune', 'also remove features and traits, and archive segments, that the files leave out')
+    .option('--prune', 'also remove features, traits and purposes, and archive segments, that the files leave out')
     .option('--json', 'the plan as JSON')
     .addHelpText('after', HELP)
     .action((paths: string[], options: ApplyOptions) => runCommand(deps, () => runApply(deps, paths, options)));
@@ -76,7 +76,7 @@ async function confirmed({ confirm }: ApplyCommandDeps): Promise<boolean> {
 
 /** The plan as lines for people. */
 export function describePlan(plan: DefinitionPlan): string {
-  const { features, segments, traits, identity, newStreams, isEmpty, defined } = plan;
+  const { features, segments, traits, purposes, identity, newStreams, isEmpty, defined } = plan;
   if (isEmpty) {
     const counts = [
       ...(defined.features === null
@@ -90,11 +90,15 @@ export function describePlan(plan: DefinitionPlan): string {
       ...(defined.segments === null ? [] : [counted(defined.segments, 'segment')]),
       ...(defined.traits === null ? [] : [counted(defined.traits, 'trait')]),
       ...(defined.identity === null ? [] : ['rules of who is who']),
+      ...(defined.purposes === null ? [] : [counted(defined.purposes, 'purpose')]),
     ];
     return `Nothing to change: ${listed(counts)} as defined already.\n`;
   }
-  const { unchangedFeatures, unchangedSegments, unchangedTraits } = unchangedOf(plan);
+  const { unchangedFeatures, unchangedSegments, unchangedTraits, unchangedPurposes } = unchangedOf(plan);
   const lines = [
+    ...(purposes === null
+      ? []
+      : section('Purposes', purposes.added, purposes.changed, purposes.removed, unchangedPurposes)),
     ...(features === null
       ? []
       : section('Features and services', features.added, features.changed, features.removed, unchangedFeatures)),
@@ -145,10 +149,11 @@ function identityLines({ changes, current }: IdentityRulesChange): string[] {
 }
 
 /** What the files define as it stands. */
-function unchangedOf({ features, segments, traits, defined }: DefinitionPlan): {
+function unchangedOf({ features, segments, traits, purposes, defined }: DefinitionPlan): {
   readonly unchangedFeatures: readonly string[];
   readonly unchangedSegments: readonly string[];
   readonly unchangedTraits: readonly string[];
+  readonly unchangedPurposes: readonly string[];
 } {
   const given = [
     ...(defined.features?.views.flatMap((view) => view.features) ?? []),
@@ -158,7 +163,9 @@ function unchangedOf({ features, segments, traits, defined }: DefinitionPlan): {
   const { added = [], changed = [], activated = [], archived = [] } = segments ?? {};
   const touchedSegments = new Set([...added, ...changed, ...activated, ...archived]);
   const touchedTraits = new Set([...(traits?.added ?? []), ...(traits?.changed ?? [])]);
+  const touchedPurposes = new Set([...(purposes?.added ?? []), ...(purposes?.changed ?? [])]);
   return {
+    unchangedPurposes: (defined.purposes ?? []).map(({ key }) => key).filter((key) => !touchedPurposes.has(key)),
     unchangedTraits: (defined.traits ?? []).map(({ name }) => name).filter((name) => !touchedTraits.has(name)),
     unchangedFeatures: given.map(({ name }) => name).filter((name) => !touchedFeatures.has(name)),
     unchangedSegments: (defined.segments ?? []).map(({ key }) => key).filter((key) => !touchedSegments.has(key)),
@@ -174,8 +181,8 @@ function counted({ length }: { readonly length: number }, what: string): string 
 }
 
 function toJson(plan: DefinitionPlan, applied: boolean): unknown {
-  const { features, segments, traits, identity, newStreams, warnings } = plan;
-  const { unchangedFeatures, unchangedSegments, unchangedTraits } = unchangedOf(plan);
+  const { features, segments, traits, purposes, identity, newStreams, warnings } = plan;
+  const { unchangedFeatures, unchangedSegments, unchangedTraits, unchangedPurposes } = unchangedOf(plan);
   return {
     applied,
     features:
@@ -199,6 +206,7 @@ function toJson(plan: DefinitionPlan, applied: boolean): unknown {
           },
     traits: traits === null ? null : { ...traits, unchanged: unchangedTraits },
     identity: identity === null ? null : { version: identity.current.rules.version, changes: identity.changes },
+    purposes: purposes === null ? null : { ...purposes, unchanged: unchangedPurposes },
     newStreams,
     warnings,
   };

@@ -1,11 +1,21 @@
-import { featuresOfModels, knownToSegments, modelNames, type DefinitionServices } from './definition-changes.js';
+import {
+  featuresOfModels,
+  knownToSegments,
+  modelNames,
+  purposesOfInputs,
+  purposesOfModels,
+  type DefinitionServices,
+} from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
 import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { IdentityRulesChange } from './identity/identity-rules.service.js';
+import { WeftError } from './platform/errors.js';
 import type { Database } from './platform/postgres.js';
+import type { PurposePlan } from './profiles/purpose.model.js';
+import { PurposeReader } from './profiles/purpose.reader.js';
 import type { TraitPlan } from './profiles/trait-definition.model.js';
 import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
@@ -16,6 +26,7 @@ export interface DefinitionPlan {
   readonly segments: SegmentPlan | null;
   readonly traits: TraitPlan | null;
   readonly identity: IdentityRulesChange | null;
+  readonly purposes: PurposePlan | null;
   /** Streams that history has to be folded into, before features and segments that read them are complete. */
   readonly newStreams: number;
   /** Names in the files that nothing has sent so far. */
@@ -27,7 +38,7 @@ export interface DefinitionPlan {
   readonly prune: boolean;
 }
 
-/** Applies files of features, segments, traits and rules of identity together: all is checked before anything is written. */
+/** Applies files of features, segments, traits, purposes and rules of identity together: all is checked before anything is written. */
 export class DefinitionApplier {
   readonly #db: Database;
   readonly #services: DefinitionServices;
@@ -52,11 +63,13 @@ export class DefinitionApplier {
     const standing = await reader.views();
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
+    const purposes = await this.#purposesAfter(defined, prune);
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
       features: typesOf(after),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db)),
+      purposes,
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
@@ -64,13 +77,17 @@ export class DefinitionApplier {
     const features =
       defined.features === null
         ? null
-        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses });
+        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses, purposes });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
     const traits =
       defined.traits === null ? null : await this.#services.traits.apply(defined.traits, { dryRun: true, prune });
-    const marks = traits === null ? 0 : traits.added.length + traits.changed.length + traits.removed.length;
+    const purposePlan =
+      defined.purposes === null ? null : await this.#services.purposes.apply(defined.purposes, { dryRun: true, prune });
+    const others = [traits, purposePlan].flatMap((plan) =>
+      plan === null ? [] : [...plan.added, ...plan.changed, ...plan.removed],
+    );
     const identity =
       defined.identity === null
         ? null
@@ -80,10 +97,11 @@ export class DefinitionApplier {
       features,
       segments: defined.segments === null ? null : segments,
       traits,
+      purposes: purposePlan,
       identity,
       newStreams: streams.filter((stream) => !known.has(stream.key)).length,
       warnings: [...(features?.warnings ?? []), ...segments.warnings, ...(defined.identity?.warnings ?? [])],
-      isEmpty: changes + segments.steps.length + marks + (identity?.changes.length ?? 0) === 0,
+      isEmpty: changes + segments.steps.length + others.length + (identity?.changes.length ?? 0) === 0,
       defined,
       heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
       prune,
@@ -91,12 +109,14 @@ export class DefinitionApplier {
   }
 
   /**
-   * Rules of identity are applied first, then features at once, then segments one after the other; features that a segment read until then go last.
+   * Rules of identity are applied first, then purposes, then features at once, then segments one after the other; features
+   * that a segment read until then go last, and so do purposes that are needed no more.
    * What is done when one step fails stays done; applying the same files again goes on from there.
    */
   async apply({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
-    const { features, identityRules } = this.#services;
+    const { features, purposes, identityRules } = this.#services;
     if (defined.identity !== null) await identityRules.apply(defined.identity.rules, { by: this.#by, isDryRun: false });
+    if (defined.purposes !== null) await purposes.apply(defined.purposes);
     if (defined.features !== null) {
       if (heldFeatures.length === 0) await features.apply(defined.features, { prune });
       else await features.apply(await this.#withHeld(defined.features, heldFeatures));
@@ -104,6 +124,25 @@ export class DefinitionApplier {
     if (defined.traits !== null) await this.#services.traits.apply(defined.traits, { prune });
     if (segments !== null) await this.#segmentFiles.apply(segments);
     if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune });
+    if (defined.purposes !== null && prune) await purposes.apply(defined.purposes, { prune });
+  }
+
+  /** @throws WeftError DEFINITION_INVALID for one that would go while a model, or a view that stays, needs it */
+  async #purposesAfter({ purposes, features }: DefinedInFiles, prune: boolean): Promise<Set<string>> {
+    const standing = await new PurposeReader(this.#db).keys();
+    if (purposes === null) return standing;
+    const given = purposes.map(({ key }) => key);
+    const after = new Set(prune ? given : [...standing, ...given]);
+    // Views in the files are checked against what will be; so are segments.
+    const users = features === null ? await purposesOfInputs(this.#db) : await purposesOfModels(this.#db);
+    for (const [key, user] of users) {
+      if (after.has(key)) continue;
+      throw new WeftError('DEFINITION_INVALID', `the purpose ${key} is needed by ${user}`, {
+        where: key,
+        hint: `keep it in the files, or change the ${user} first`,
+      });
+    }
+    return after;
   }
 
   /** The definitions, and in their views what may not go yet. */

@@ -9,6 +9,8 @@ import { IdentityRulesService } from './identity/identity-rules.service.js';
 import type { Clock } from './platform/clock.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
+import { PurposeReader } from './profiles/purpose.reader.js';
+import { PurposeService } from './profiles/purpose.service.js';
 import { TraitDefinitionService } from './profiles/trait-definition.service.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { ModelService } from './scoring/model.service.js';
@@ -24,6 +26,7 @@ export interface DefinitionServices {
   readonly models: ModelService;
   readonly traits: TraitDefinitionService;
   readonly identityRules: IdentityRulesService;
+  readonly purposes: PurposeService;
 }
 
 /** @param onRules told of rules of identity that were applied here */
@@ -48,17 +51,49 @@ export function createDefinitionServices(
     lock: lockDefinitions,
     features: async (tx) => new Map((await definedFeatures(tx)).map((feature) => [feature.name, feature.type])),
     models: modelNames,
+    purposes: purposeKeys,
     known: knownToSegments,
     changed,
   });
   const features = new FeatureDefinitionService(db, clock, {
     uses: async (tx) => new Map([...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))]),
+    purposes: purposeKeys,
     known: knownNames,
     changed,
   });
-  const models = new ModelService({ db, clock, catalog: featureCatalog, uses: (tx) => segments.modelUses(tx) });
+  const models = new ModelService({
+    db,
+    clock,
+    catalog: featureCatalog,
+    uses: (tx) => segments.modelUses(tx),
+    purposes: purposeKeys,
+  });
   const identityRules = new IdentityRulesService({ db, clock, onApplied: onRules });
-  return { features, segments, models, traits: new TraitDefinitionService(db, clock), identityRules };
+  const purposes = new PurposeService(db, clock, {
+    uses: async (tx) => new Map([...(await purposesOfInputs(tx)), ...(await segments.purposeUses(tx))]),
+  });
+  return { features, segments, models, traits: new TraitDefinitionService(db, clock), purposes, identityRules };
+}
+
+export async function purposeKeys(db: Queryable): Promise<Set<string>> {
+  return new PurposeReader(db).keys();
+}
+
+/** Keys of the purposes that feature views and active models need, each with one that does. */
+export async function purposesOfInputs(db: Queryable): Promise<Map<string, string>> {
+  const views = await new FeatureReader(db).views();
+  return new Map([
+    ...views.flatMap(({ name, purposes = [] }) => purposes.map((purpose) => [purpose, `view ${name}`] as const)),
+    ...(await purposesOfModels(db)),
+  ]);
+}
+
+/** Keys of the purposes that active models need, each with a model that does. */
+export async function purposesOfModels(db: Queryable): Promise<Map<string, string>> {
+  const models = await new ModelReader(db).active();
+  return new Map(
+    models.flatMap(({ key, manifest }) => (manifest.purposes ?? []).map((purpose) => [purpose, `model ${key}`])),
+  );
 }
 
 /** Names of the features that active models read, each with a model that does. */

@@ -5,7 +5,9 @@ import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js
 import { IDENTITY_FILE_FIELDS, parseIdentityRules, type ParsedIdentityRules } from './identity/parse-identity-rules.js';
 import { WeftError } from './platform/errors.js';
 import { YamlFile } from './platform/yaml-file.js';
+import { parsePurposes, PURPOSE_FILE_FIELDS } from './profiles/parse-purposes.js';
 import { parseTraits, TRAIT_FILE_FIELDS } from './profiles/parse-traits.js';
+import type { PurposeDefinition } from './profiles/purpose.model.js';
 import type { TraitDefinition } from './profiles/trait-definition.model.js';
 import { parseSegments, SEGMENT_FILE_FIELDS, type SegmentDefinition } from './segments/parse-segments.js';
 
@@ -24,6 +26,7 @@ export interface DefinedInFiles {
   readonly segments: readonly SegmentDefinition[] | null;
   readonly traits: readonly TraitDefinition[] | null;
   readonly identity: ParsedIdentityRules | null;
+  readonly purposes: readonly PurposeDefinition[] | null;
 }
 
 /** Files of definitions, and those in a named folder that are none. */
@@ -85,6 +88,10 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     file,
     rules: parseIdentityRules(file.text, file.name, fieldsBut('identity')),
   }));
+  const purposes = filesOf('purposes').map((file) => ({
+    file,
+    purposes: parsePurposes(file.text, file.name, fieldsBut('purposes')),
+  }));
   checkUnique(
     'identity',
     rules.map((each) => [each.file.name, ['']]),
@@ -105,6 +112,10 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     'trait',
     traits.map((each) => [each.file.name, each.traits.map((trait) => trait.name)]),
   );
+  checkUnique(
+    'purpose',
+    purposes.map((each) => [each.file.name, each.purposes.map((purpose) => purpose.key)]),
+  );
   const features = {
     views: parsed.flatMap((file) => file.views),
     services: parsed.flatMap((file) => file.services),
@@ -114,6 +125,7 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     segments: segmentFiles.length === 0 ? null : segments.flatMap((file) => file.segments),
     traits: traitFiles.length === 0 ? null : traits.flatMap((file) => file.traits),
     identity: rules[0]?.rules ?? null,
+    purposes: purposes.length === 0 ? null : purposes.flatMap((file) => file.purposes),
   };
 }
 
@@ -122,6 +134,7 @@ const TOP_FIELDS = {
   features: FEATURE_FILE_FIELDS,
   segments: SEGMENT_FILE_FIELDS,
   traits: TRAIT_FILE_FIELDS,
+  purposes: PURPOSE_FILE_FIELDS,
   identity: IDENTITY_FILE_FIELDS,
 } as const;
 type Kind = keyof typeof TOP_FIELDS;

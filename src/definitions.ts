@@ -8,6 +8,9 @@ import { LinkageModelReader } from './identity/matching/linkage-model.reader.js'
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
+import { compileConsents } from './profiles/consent.model.js';
+import type { PurposeDefinition } from './profiles/purpose.model.js';
+import { PurposeReader } from './profiles/purpose.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
 import { compileTraitRules } from './profiles/trait-rule.model.js';
@@ -16,7 +19,7 @@ import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.mode
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
-import { parseSegment } from './segments/parse-segment.js';
+import { parseSegment, type SegmentRequirements } from './segments/parse-segment.js';
 import { SegmentGraph } from './segments/segment-graph.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segments/segment.reader.js';
 
@@ -36,6 +39,11 @@ export interface LoadedDefinitions extends Definitions {
   readonly searchVersion: number;
   /** Defined ones, by name; there may be others. */
   readonly traits: readonly TraitDefinition[];
+  /** By key. */
+  readonly purposes: ReadonlyMap<string, PurposeDefinition>;
+  /** What somebody has to allow for a feature to be used, by its name, and to be asked a model about, by its key. */
+  readonly featurePurposes: ReadonlyMap<string, readonly string[]>;
+  readonly modelPurposes: ReadonlyMap<string, readonly string[]>;
   /** Keys of active models of which edge keys may be told. */
   readonly edgeModels: readonly string[];
   /** The models that `models` is bound to, whatever is promoted later. */
@@ -92,11 +100,14 @@ export class DefinitionsLoader {
     const all = new Map<string, FeatureDefinition>(defined.map((feature) => [feature.name, feature]));
     for (const { parsed: p } of parsed) for (const inline of p.requires.inlineFeatures) all.set(inline.name, inline);
     const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources);
+    const purposes = new Map(rows.purposes.map((purpose) => [purpose.key, purpose]));
+    const inputs = purposesOfInputs(rows);
     const compiled = parsed.map(({ segment, parsed: p }) =>
       compileSegment(
         p,
         { key: segment.key, segmentId: segment.id, version: segment.activeVersion ?? segment.version },
         (name) => features.indexOf(name),
+        { needed: purposesOfSegment(segment.activePurposes ?? [], p.requires, inputs), purposes },
       ),
     );
     const models = bindModels(served.models, features);
@@ -118,7 +129,10 @@ export class DefinitionsLoader {
         rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
         rows.sources,
         rows.traitDeletions,
+        compileConsents(rows.purposes, rows.sources),
       ),
+      purposes,
+      ...inputs,
       streamIds,
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
@@ -157,9 +171,49 @@ async function readRows(tx: Transaction) {
     models: await new ModelReader(tx).active(),
     segments: await standingSegments(tx),
     search: await new SearchFieldReader(tx).written(),
+    purposes: await new PurposeReader(tx).all(),
     traits: await new TraitDefinitionReader(tx).all(),
     traitDeletions: await new TraitDefinitionReader(tx).deletions(),
   };
+}
+
+type InputPurposes = Pick<LoadedDefinitions, 'featurePurposes' | 'modelPurposes'>;
+
+/** A model needs what its manifest says, and what the views of its features do. */
+function purposesOfInputs({
+  views,
+  models,
+}: Pick<Awaited<ReturnType<typeof readRows>>, 'views' | 'models'>): InputPurposes {
+  const featurePurposes = new Map(
+    views.flatMap(({ features, purposes = [] }) =>
+      purposes.length === 0 ? [] : features.map(({ name }) => [name, purposes] as const),
+    ),
+  );
+  const modelPurposes = new Map(
+    models.flatMap(({ key, manifest }) => {
+      const ofFeatures = manifest.featureService.features.flatMap((name) => featurePurposes.get(name) ?? []);
+      const needed = sortedOnce([...(manifest.purposes ?? []), ...ofFeatures]);
+      return needed.length === 0 ? [] : [[key, needed] as const];
+    }),
+  );
+  return { featurePurposes, modelPurposes };
+}
+
+/** Its own, and those of the features and models that it reads. A segment that it refers to has its own gate. */
+function purposesOfSegment(
+  own: readonly string[],
+  { features, models }: SegmentRequirements,
+  { featurePurposes, modelPurposes }: InputPurposes,
+): string[] {
+  return sortedOnce([
+    ...own,
+    ...features.flatMap((name) => featurePurposes.get(name) ?? []),
+    ...models.flatMap((key) => modelPurposes.get(key) ?? []),
+  ]);
+}
+
+function sortedOnce(keys: readonly string[]): string[] {
+  return [...new Set(keys)].sort();
 }
 
 /** Members of a segment that is not loaded leave it, so that all are, or none. */

@@ -1,4 +1,5 @@
 import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
+import type { PurposeDefinition } from '../profiles/purpose.model.js';
 import type { TraitDefinition } from '../profiles/trait-definition.model.js';
 import type { RowScorer } from '../scoring/prediction.model.js';
 import type { Definitions } from '../segments/definitions.model.js';
@@ -12,6 +13,10 @@ export interface ApiDefinitions extends Definitions {
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
   readonly traits: readonly TraitDefinition[];
+  /** By key. */
+  readonly purposes: ReadonlyMap<string, PurposeDefinition>;
+  /** What somebody has to allow to be scored by a model, by its key; models that need nothing are left out. */
+  readonly modelPurposes: ReadonlyMap<string, readonly string[]>;
   /** Keys of active models of which edge keys may be told. */
   readonly edgeModels: readonly string[];
   readonly scorer: RowScorer;

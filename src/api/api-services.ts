@@ -21,6 +21,7 @@ import type { Database } from '../platform/postgres.js';
 import type { PlanService } from '../plans/plan.service.js';
 import type { ErasureService } from '../privacy/erasure.service.js';
 import type { ProfileExports } from '../privacy/profile-export.model.js';
+import type { ConsentService } from '../profiles/consent.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
 import type { ModelService } from '../scoring/model.service.js';
@@ -102,4 +103,5 @@ export interface ApiServices extends WiredServices {
   readonly edgeSigning: EdgeSigning;
   readonly namespaces: NamespaceReader;
   readonly traitDeletion: TraitDeletionService;
+  readonly consents: ConsentService;
 }

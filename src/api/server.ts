@@ -32,6 +32,7 @@ import { profileExportRoutes } from './profile-export.routes.js';
 import { trackingRoutes } from './tracking.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
+import { ConsentService } from '../profiles/consent.service.js';
 import { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 
 /** Fastify takes Node's own bound away. */
@@ -90,8 +91,13 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     clock,
     declared: () => [...watch.current.identityRules.namespaces.keys(), ...NETWORK_NAMESPACES],
   });
-  const traitDeletion = new TraitDeletionService(wired);
-  const services: ApiServices = { ...wired, ...edgeServices(deps, schema, watch), namespaces, traitDeletion };
+  const services: ApiServices = {
+    ...wired,
+    ...edgeServices(deps, schema, watch),
+    namespaces,
+    traitDeletion: new TraitDeletionService(wired),
+    consents: new ConsentService(wired),
+  };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',
@@ -182,6 +188,7 @@ function edgeServices(
       metrics,
       onError,
       now: () => performance.now(),
+      wallClock: () => clock.now(),
     }),
     edgeSigning: new EdgeSigning(secret),
   };

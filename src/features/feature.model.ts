@@ -78,6 +78,8 @@ export interface FeatureView {
   /** Key of the source that the events of its features must come from; null: any. */
   readonly source: string | null;
   readonly features: readonly FeatureDefinition[];
+  /** What somebody has to allow for these features to be used; left out: nothing. */
+  readonly purposes?: readonly string[];
 }
 
 /** The ordered list of features that one model or consumer reads. */

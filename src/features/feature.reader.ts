@@ -7,13 +7,15 @@ export interface StoredFeatureView {
   readonly description: string;
   readonly source: string | null;
   readonly features: readonly FeatureDefinition[];
+  /** What somebody has to allow for these features to be used; left out: nothing. */
+  readonly purposes?: readonly string[];
 }
 
 export interface StoredFeatureService extends FeatureService {
   readonly version: number;
 }
 
-type ViewBody = Pick<StoredFeatureView, 'description' | 'source' | 'features'>;
+type ViewBody = Pick<StoredFeatureView, 'description' | 'source' | 'features' | 'purposes'>;
 type ServiceBody = Pick<FeatureService, 'description' | 'features'>;
 
 /** Reads feature definitions; bound to a pool or to a transaction. */

@@ -5,6 +5,7 @@ import { lockDefinitions } from '../platform/installation.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
+import { unknownPurpose } from '../profiles/purpose.model.js';
 import { questionFeatures, type KnownNames } from './feature-questions.model.js';
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './feature.reader.js';
@@ -35,12 +36,15 @@ export interface ApplyOptions {
   readonly prune?: boolean;
   /** In place of what depends on features now: what will, once all of a larger change is made. See {@link DefinitionHooks}. */
   readonly uses?: ReadonlyMap<string, string>;
+  /** In place of the purposes that there are: those that there will be. */
+  readonly purposes?: ReadonlySet<string>;
 }
 
 /** What other modules have to say about a change, within its transaction. */
 export interface DefinitionHooks {
   /** Names of the features that something outside the feature store depends on, with what that is. */
   uses(tx: Transaction): Promise<ReadonlyMap<string, string>>;
+  purposes(tx: Transaction): Promise<ReadonlySet<string>>;
   /** What has been sent so far. */
   known(tx: Transaction): Promise<KnownNames>;
   /** Definitions were written: streams are to be registered, and everybody is to load them anew. */
@@ -71,6 +75,7 @@ export class FeatureDefinitionService {
       const before = { views: await reader.views(), services: await reader.services() };
       const after = merged(before, definitions, options.prune ?? false);
       checkNames(after);
+      checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       const given = definitions.views.flatMap((view) => view.features);
       const plan = {
         ...planOf(before, after, await reader.streamIds()),
@@ -146,8 +151,8 @@ function featuresOf(views: readonly StoredFeatureView[]): FeatureDefinition[] {
 }
 
 function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, number>): Omit<ApplyPlan, 'warnings'> {
-  const old = new Map(featuresOf(before.views).map((feature) => [feature.name, feature]));
-  const now = new Map(featuresOf(after.views).map((feature) => [feature.name, feature]));
+  const old = gatedFeatures(before.views);
+  const now = gatedFeatures(after.views);
   const added = [...now.keys()].filter((name) => !old.has(name));
   const changed = [...now].filter(([name, f]) => old.has(name) && !isDeepStrictEqual(plain(f), plain(old.get(name))));
   const services = changedOf(before.services, after.services).map((service) => service.name);
@@ -156,8 +161,21 @@ function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, nu
     added: [...added, ...services.filter((name) => !known.has(name))],
     changed: [...changed.map(([name]) => name), ...services.filter((name) => known.has(name))],
     removed: [...[...old.keys()].filter((name) => !now.has(name)), ...missingOf(before.services, after.services)],
-    newStreams: streamsOf([...now.values()]).filter((stream) => !streamIds.has(stream.key)).length,
+    newStreams: streamsOf(featuresOf(after.views)).filter((stream) => !streamIds.has(stream.key)).length,
   };
+}
+
+/** Each with what its view asks to be allowed, by name. */
+function gatedFeatures(views: readonly StoredFeatureView[]): Map<string, unknown> {
+  return new Map(views.flatMap(({ features, purposes = [] }) => features.map((f) => [f.name, { ...f, purposes }])));
+}
+
+function checkPurposes(views: readonly StoredFeatureView[], known: ReadonlySet<string>): void {
+  for (const { name, purposes = [] } of views) {
+    const unknown = unknownPurpose(purposes, known);
+    if (unknown === null) continue;
+    throw new WeftError('DEFINITION_INVALID', `view ${name}: ${unknown.message}`, { where: name, hint: unknown.hint });
+  }
 }
 
 function isEmpty(plan: ApplyPlan): boolean {

@@ -4,12 +4,12 @@ import type { StoredFeatureService, StoredFeatureView } from './feature.reader.j
 /** Writes feature definitions and gives streams their ids. */
 export class FeatureStore {
   async saveView(tx: Transaction, view: StoredFeatureView, nowMs: number): Promise<void> {
-    const { name, version, description, source, features } = view;
+    const { name, version, ...definition } = view;
     await tx.query(
       `INSERT INTO feature_views (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
        ON CONFLICT (name) DO UPDATE
          SET version = excluded.version, definition = excluded.definition, updated_at = excluded.updated_at`,
-      [name, version, JSON.stringify({ description, source, features }), nowMs],
+      [name, version, JSON.stringify(definition), nowMs],
     );
   }
 

@@ -2,6 +2,7 @@ import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
 import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { readNeededPurposes } from '../profiles/purpose.model.js';
 import { compileWhere } from './compile-where.js';
 import { durationMs, durationText, nearDuration } from '../platform/duration.js';
 import {
@@ -109,17 +110,20 @@ function namedItems<T>(
 }
 
 function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): FeatureView | undefined {
-  const fields = item.fields('a view', ['name', 'description', 'source', 'features']);
+  const fields = item.fields('a view', ['name', 'description', 'source', 'purposes', 'features']);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item, 'a view', seen);
   const source = fields.get('source')?.text('the source', MAX_NAME_LENGTH) ?? null;
   const description = readDescription(fields);
+  const purposes = readNeededPurposes(fields.get('purposes'));
   const listed = fields.get('features');
   if (listed === undefined) item.problem('the view has no features', 'list them under features');
   const features = namedItems(listed, 'features', taken, (feature, names) =>
     readFeature(feature, names, name ?? '', source),
   );
-  return name === undefined ? undefined : { name, description, source, features };
+  if (name === undefined) return undefined;
+  const view = { name, description, source, features };
+  return purposes.length === 0 ? view : { ...view, purposes };
 }
 
 function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<string>): FeatureService | undefined {

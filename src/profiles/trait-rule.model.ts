@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
+import type { ConsentMapping } from './consent.model.js';
 import {
   fitValue,
   type ConflictOutcome,
@@ -124,10 +125,12 @@ export interface TraitRules {
   readonly byName: ReadonlyMap<string, CompiledTraitRule>;
   /** By name of the event; null: no trait has any. */
   readonly answers: ReadonlyMap<string, readonly AnswerMatcher[]> | null;
+  /** Where events say what somebody consents to; null: no purpose is declared. */
+  readonly consents: ConsentMapping | null;
 }
 
 /** For installations in which no trait has a rule. */
-export const NO_TRAIT_RULES: TraitRules = { byName: new Map(), answers: null };
+export const NO_TRAIT_RULES: TraitRules = { byName: new Map(), answers: null, consents: null };
 
 /**
  * @param sourceIds ids of sources by key; sources that are not there are waited for
@@ -137,6 +140,7 @@ export function compileTraitRules(
   rules: Iterable<readonly [name: string, rule: TraitRule]>,
   sourceIds: ReadonlyMap<string, number>,
   deletions: ReadonlyMap<string, number> = new Map(),
+  consents: ConsentMapping | null = null,
 ): TraitRules {
   const byName = new Map<string, CompiledTraitRule>();
   const answers = new Map<string, AnswerMatcher[]>();
@@ -150,7 +154,8 @@ export function compileTraitRules(
       answers.set(event, [...(answers.get(event) ?? []), { name, property, where: Object.entries(where) }]);
     }
   }
-  return byName.size === 0 ? NO_TRAIT_RULES : { byName, answers: answers.size === 0 ? null : answers };
+  if (byName.size === 0 && consents === null) return NO_TRAIT_RULES;
+  return { byName, answers: answers.size === 0 ? null : answers, consents };
 }
 
 function compileRule(rule: TraitRule, sourceIds: ReadonlyMap<string, number>): CompiledTraitRule {

@@ -1,3 +1,4 @@
+import { CONSENT_FIELD } from '../events/consent-context.model.js';
 import {
   compareCanonical,
   isReservedTrait,
@@ -7,6 +8,7 @@ import {
   type LoggedEvent,
 } from '../events/event.model.js';
 import { forgetOthers, givenBy, GROUPS, isKnownOfGroup, isMember, learn } from './groups.model.js';
+import { consentsIn, type ConsentMapping } from './consent.model.js';
 import { hold, join, shown, type HeldValues, type Observation } from './held-values.js';
 import type { Trait, Traits } from './trait.model.js';
 import {
@@ -72,10 +74,27 @@ const PLAIN_RULE: CompiledTraitRule = {
 };
 
 /**
- * Folds an event in: the traits that it has, those that it answers by the rules, those that it deletes, and the group that
- * somebody belongs to. The traits of a group are not those of its members.
+ * Folds an event in: the traits that it has, those that it answers by the rules, those that it deletes, the group that
+ * somebody belongs to, and the consents that it brings. The traits of a group are not those of its members.
  */
 export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules): AppliedTraits {
+  const folded = foldGiven(traits, event, rules);
+  if (rules.consents === null || event.context[CONSENT_FIELD] === undefined) return folded;
+  return foldConsents(traits, event, rules.consents, folded);
+}
+
+function foldConsents(
+  traits: Traits,
+  event: TraitEvent,
+  mapping: ConsentMapping,
+  folded: AppliedTraits,
+): AppliedTraits {
+  const words = consentsIn(event, mapping);
+  // However the other traits came to be known, a word on a purpose is the person's own.
+  return words === null ? folded : both(folded, applyTraits(traits, words, event));
+}
+
+function foldGiven(traits: Traits, event: TraitEvent, rules: TraitRules): AppliedTraits {
   if (event.type === 'group') return joinGroup(traits, event);
   const provenance = provenanceIn(event);
   const given = applyTraits(traits, event.traits, event, rules, provenance);
@@ -83,17 +102,21 @@ export function foldTraits(traits: Traits, event: TraitEvent, rules: TraitRules)
   const matchers = rules.answers.get(event.name);
   const answers = matchers === undefined ? null : answersOf(event, matchers);
   if (answers === null) return given;
-  const answered = applyTraits(traits, answers, event, rules, DECLARED);
+  return both(given, applyTraits(traits, answers, event, rules, DECLARED));
+}
+
+function both(a: AppliedTraits, b: AppliedTraits): AppliedTraits {
   return {
-    changed: [...new Set([...given.changed, ...answered.changed])],
-    dropped: given.dropped + answered.dropped,
-    conflicts: [...given.conflicts, ...answered.conflicts],
+    changed: [...new Set([...a.changed, ...b.changed])],
+    dropped: a.dropped + b.dropped,
+    conflicts: [...a.conflicts, ...b.conflicts],
   };
 }
 
 const GROUP_RULES: TraitRules = {
   byName: new Map([[GROUPS, { ...PLAIN_RULE, survivorship: 'union', byTime: true }]]),
   answers: null,
+  consents: null,
 };
 
 function joinGroup(traits: Traits, event: TraitEvent): AppliedTraits {

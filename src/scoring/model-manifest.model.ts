@@ -80,6 +80,8 @@ export interface ModelManifest {
   readonly goldenVectors: readonly GoldenVector[];
   /** Whether edge keys may be told what it says; left out: as of the version before, false for the first. */
   readonly edge?: boolean;
+  /** What somebody has to allow to be scored; left out: nothing. Views of its features may ask for more. */
+  readonly purposes?: readonly string[];
 }
 
 /** One fault of a manifest or of the model beside it. */

@@ -3,6 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
+import { unknownPurpose } from '../profiles/purpose.model.js';
 import { checkFeatures } from './check-model.js';
 import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
 import { ModelReader } from './model.reader.js';
@@ -18,6 +19,7 @@ export interface ModelServiceParts {
   readonly catalog: (db: Queryable) => Promise<FeatureCatalog>;
   /** Keys of the models that something relies on, with what that is. */
   readonly uses: (tx: Transaction) => Promise<ReadonlyMap<string, string>>;
+  readonly purposes: (db: Queryable) => Promise<ReadonlySet<string>>;
 }
 
 export interface Registration {
@@ -51,6 +53,7 @@ export class ModelService {
     const known = await this.#store.findSame(this.#parts.db, digest, manifest);
     if (known !== null) return { model: known, created: false };
     await verifyModel(bytes, manifest, await this.#parts.catalog(this.#parts.db));
+    await this.#checkPurposes(this.#parts.db, manifest);
     const createdAt = this.#parts.clock.now();
     return this.#parts.db.transaction(async (tx) => {
       await this.#store.lockKey(tx, manifest.key);
@@ -69,6 +72,7 @@ export class ModelService {
       const model = await this.#lock(tx, key, version);
       if (model.stage === 'active') return model;
       await this.#checkFeatures(tx, model);
+      await this.#checkPurposes(tx, model.manifest);
       await this.#store.retireActive(tx, key);
       await this.#store.setStage(tx, key, version, 'active');
       await touchDefinitions(tx);
@@ -105,6 +109,11 @@ export class ModelService {
       }
       await touchMarks(tx);
     });
+  }
+
+  async #checkPurposes(db: Queryable, { purposes = [] }: ModelManifest): Promise<void> {
+    const unknown = purposes.length === 0 ? null : unknownPurpose(purposes, await this.#parts.purposes(db));
+    if (unknown !== null) throw modelInvalid([{ where: 'purposes', ...unknown }]);
   }
 
   /** A feature service may have changed since: the model reads the features that it was registered with. */

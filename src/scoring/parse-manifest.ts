@@ -1,6 +1,7 @@
 import type { JsonObject } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { YamlText } from '../platform/yaml-text.js';
+import { MAX_NEEDED_PURPOSES } from '../profiles/purpose.model.js';
 import { FieldChecker } from './manifest-fields.js';
 import {
   DEFAULT_TOLERANCE,
@@ -30,6 +31,7 @@ const FIELDS = [
   'tolerance',
   'goldenVectors',
   'edge',
+  'purposes',
 ];
 
 /** Problems told at most; the number of the others is told. */
@@ -84,7 +86,7 @@ export function readManifest(value: unknown): ModelManifest {
   const fill = readFill(check, fields['fill'], inputs);
   checkFillsOfInputs(check, inputs, missing, fill);
   const outputs = readOutputs(check, fields['outputs']);
-  const { description, tolerance, edge } = fields;
+  const { description, tolerance, edge, purposes } = fields;
   if (edge !== undefined && typeof edge !== 'boolean')
     check.problem('edge', 'is not true or false', 'write edge: true');
   const manifest: ModelManifest = {
@@ -100,6 +102,7 @@ export function readManifest(value: unknown): ModelManifest {
     tolerance: tolerance === undefined ? DEFAULT_TOLERANCE : readTolerance(check, tolerance),
     goldenVectors: readGoldenVectors(check, fields['goldenVectors'], featureService.features, outputs),
     ...(typeof edge === 'boolean' ? { edge } : {}),
+    ...(purposes === undefined ? {} : { purposes: check.names(purposes, 'purposes', MAX_NEEDED_PURPOSES) }),
   };
   if (check.problems.length > 0) throw modelInvalid(check.problems);
   return manifest;

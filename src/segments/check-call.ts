@@ -172,6 +172,13 @@ function segment(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expr
   return { kind: 'membership', type: 'bool', ...span(node), key };
 }
 
+function consent(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
+  arity(c, node, args, 'consent("purpose")', 1);
+  const hint = (): string => 'declare it first, under purposes in a file that weft apply takes';
+  const purpose = knownKey(c, at(args, 0), 'purpose', c.schema.purposes, hint);
+  return { kind: 'consent', type: 'bool', ...span(node), purpose };
+}
+
 // --- values -----------------------------------------------------------------------------------------------------------
 
 function has(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
@@ -285,6 +292,7 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['cluster', model('cluster', 'int')],
   ['label', model('label', 'string')],
   ['segment', segment],
+  ['consent', consent],
   ['has', has],
   ['regex', regex],
   ['duration', duration],

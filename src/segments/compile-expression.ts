@@ -2,6 +2,7 @@ import { RE2JS } from 're2js';
 import { MIRRORED } from '../features/compare-value.model.js';
 import {
   compileAgeCompare,
+  compileConsent,
   compileCountWithin,
   compileFeature,
   compileFeatureCompare,
@@ -99,6 +100,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
       const { key } = node;
       return { evaluate: (ctx) => ctx.membership(key), hold: null };
     }
+    case 'consent':
+      return compileConsent(scope, node.purpose);
     case 'last-time':
       return compileLastTime(scope, node.feature);
     case 'age':

@@ -1,4 +1,5 @@
 import type { CompareOp } from '../features/compare-value.model.js';
+import { allowedUntil, consentTrait, isAllowed, UNDECLARED, type ConsentTerms } from '../profiles/consent.model.js';
 import type { EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
 import { scoreHoldsUntil } from './score-steps.model.js';
@@ -24,10 +25,15 @@ export interface CompiledNode {
 /** What the leaves of one segment share. */
 export interface LeafScope {
   indexOf: (feature: FeatureReference) => number;
+  readonly purposes: ReadonlyMap<string, ConsentTerms>;
 }
 
-export function leafScope(indexOf: FeatureIndexOf, missing: (name: string) => never): LeafScope {
-  return { indexOf: (feature) => indexOf(feature.name) ?? missing(feature.name) };
+export function leafScope(
+  indexOf: FeatureIndexOf,
+  purposes: ReadonlyMap<string, ConsentTerms>,
+  missing: (name: string) => never,
+): LeafScope {
+  return { indexOf: (feature) => indexOf(feature.name) ?? missing(feature.name), purposes };
 }
 
 export function compileFeature(scope: LeafScope, node: FeatureExpression): CompiledNode {
@@ -136,4 +142,19 @@ export function compileModel(node: ModelExpression): CompiledNode {
       return output === undefined ? Infinity : scoreHoldsUntil(output.validUntil);
     },
   };
+}
+
+/** Whether the profile may be used for a purpose; flips when the word on it runs out, to the millisecond. */
+export function compileConsent({ purposes }: Pick<LeafScope, 'purposes'>, purpose: string): ConsentNode {
+  const terms = purposes.get(purpose) ?? UNDECLARED;
+  const trait = consentTrait(purpose);
+  return {
+    evaluate: (ctx, t) => isAllowed(terms, ctx.consent(trait), t),
+    hold: (ctx, t) => allowedUntil(terms, ctx.consent(trait), t),
+  };
+}
+
+interface ConsentNode {
+  evaluate(ctx: EvalContext, t: number): boolean;
+  hold(ctx: EvalContext, t: number): number;
 }

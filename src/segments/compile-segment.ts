@@ -1,6 +1,8 @@
 import { WeftError } from '../platform/errors.js';
+import { consentTrait, type ConsentTerms } from '../profiles/consent.model.js';
 import { compileCondition } from './compile-expression.js';
-import { leafScope } from './compile-leaf.js';
+import { leafScope, type CompiledNode } from './compile-leaf.js';
+import { consentGate, type ConsentGate } from './consent-gate.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
 import type { ParsedSegment } from './parse-segment.js';
 import { scoreHoldsUntil } from './score-steps.model.js';
@@ -14,6 +16,14 @@ export interface SegmentIdentity {
   readonly version: number;
 }
 
+/** What the members of a segment have to allow, and the terms of all purposes by key. */
+export interface SegmentConsents {
+  readonly needed: readonly string[];
+  readonly purposes: ReadonlyMap<string, ConsentTerms>;
+}
+
+const NO_CONSENTS: SegmentConsents = { needed: [], purposes: new Map() };
+
 /** A segment ready to be evaluated, any number of times and for any profile. */
 export interface CompiledSegment extends SegmentIdentity {
   /** Indexes of the features that it reads, inline ones included; ascending. */
@@ -23,6 +33,8 @@ export interface CompiledSegment extends SegmentIdentity {
   readonly segmentDeps: readonly string[];
   /** False: its truth never changes by time alone, given its features' values hold. */
   readonly timeDependent: boolean;
+  /** Closed for those who do not allow what the segment needs: they are not in it. Null: it needs nothing. */
+  readonly gate: ConsentGate | null;
   /** True where the condition is true at `t`; false where it is false, or an absent value leaves it open. */
   evaluate(ctx: EvalContext, t: number): boolean;
   /**
@@ -41,35 +53,59 @@ export function compileSegment(
   parsed: ParsedSegment,
   identity: SegmentIdentity,
   featureIndexOf: FeatureIndexOf,
+  { needed, purposes }: SegmentConsents = NO_CONSENTS,
 ): CompiledSegment {
   const { requires } = parsed;
-  const scope = leafScope(featureIndexOf, (name) => missingFeature(identity.key, name));
+  const scope = leafScope(featureIndexOf, purposes, (name) => missingFeature(identity.key, name));
   const names = [...requires.features, ...requires.inlineFeatures.map((definition) => definition.name)];
   const featureDeps = names.map((name) => scope.indexOf({ name, inline: null })).sort((a, b) => a - b);
-  const { evaluate: condition, hold } = compileCondition(parsed.expression, scope);
-  const modelDeps = requires.models;
-
-  const evaluate = (ctx: EvalContext, t: number): boolean => condition(ctx, t) === true;
-  const nextFlip = (ctx: EvalContext, t: number, truth: boolean): number => {
-    if (hold === null) return Infinity;
-    const scoresHoldUntil = modelDeps.length === 0 ? Infinity : scoresUntil(ctx, modelDeps);
-    let at = t;
-    for (let i = 0; i < MAX_FLIP_CANDIDATES; i++) {
-      // One millisecond on at least, so that whoever follows the flips always gets ahead.
-      at = Math.max(hold(ctx, at), at + 1);
-      if (at >= scoresHoldUntil || at === Infinity || evaluate(ctx, at) !== truth) return at;
-    }
-    return at;
-  };
+  const condition = compileCondition(parsed.expression, scope);
+  const gate = consentGate(needed, purposes);
+  const consents = [...new Set([...requires.purposes, ...needed])].map(consentTrait);
+  const flips = { condition, gate, modelDeps: requires.models };
+  const evaluate = evaluation(flips);
   return {
     ...identity,
     featureDeps,
-    traitDeps: requires.traits,
-    modelDeps,
+    traitDeps: consents.length === 0 ? requires.traits : [...requires.traits, ...consents],
+    modelDeps: requires.models,
     segmentDeps: requires.segments,
-    timeDependent: hold !== null,
+    timeDependent: condition.hold !== null || gate !== null,
+    gate,
     evaluate,
-    nextFlip,
+    nextFlip: flipSearch(flips, evaluate),
+  };
+}
+
+interface Flips {
+  readonly condition: CompiledNode;
+  readonly gate: ConsentGate | null;
+  readonly modelDeps: readonly string[];
+}
+
+function evaluation({ condition, gate }: Flips): CompiledSegment['evaluate'] {
+  if (gate === null) return (ctx, t) => condition.evaluate(ctx, t) === true;
+  return (ctx, t) => gate.isOpen(ctx, t) && condition.evaluate(ctx, t) === true;
+}
+
+function flipSearch(
+  { condition: { hold }, gate, modelDeps }: Flips,
+  evaluate: CompiledSegment['evaluate'],
+): CompiledSegment['nextFlip'] {
+  if (hold === null && gate === null) return () => Infinity;
+  return (ctx, t, truth) => {
+    // Nobody is scored for what they do not allow: what follows once they do cannot be judged before.
+    if (gate !== null && modelDeps.length > 0 && !gate.isOpen(ctx, t)) return gate.holdsUntil(ctx, t);
+    const scoresHoldUntil = modelDeps.length === 0 ? Infinity : scoresUntil(ctx, modelDeps);
+    let at = t;
+    for (let i = 0; i < MAX_FLIP_CANDIDATES; i++) {
+      let until = gate === null ? Infinity : gate.holdsUntil(ctx, at);
+      if (hold !== null && (gate === null || gate.isOpen(ctx, at))) until = Math.min(until, hold(ctx, at));
+      // One millisecond on at least, so that whoever follows the flips always gets ahead.
+      at = Math.max(until, at + 1);
+      if (at >= scoresHoldUntil || at === Infinity || evaluate(ctx, at) !== truth) return at;
+    }
+    return at;
   };
 }
 

@@ -2,6 +2,7 @@ import type { FeatureSet } from '../features/feature-set.model.js';
 import type { SearchFields } from '../profiles/search-field.model.js';
 import type { IdentityRules } from '../identity/identity-rules.model.js';
 import type { MatchedInputs } from '../identity/matching/matching.model.js';
+import type { ConsentTerms } from '../profiles/consent.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -51,4 +52,6 @@ export interface Definitions {
   readonly traitRules: TraitRules;
   /** By what profiles are found; null: nothing is kept of that. */
   readonly search: SearchFields | null;
+  /** What profiles may be used for, by key. */
+  readonly purposes: ReadonlyMap<string, ConsentTerms>;
 }

@@ -1,6 +1,7 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
+import type { HeldConsent } from '../profiles/consent.model.js';
 
 /** What a model said about a profile; every `Prediction` is one, as it is. */
 export interface ModelOutput {
@@ -26,6 +27,8 @@ export interface EvalContext {
   trait(name: string): JsonValue | undefined;
   /** The groups that the profile belongs to, each `{ id, traits }`. */
   groups(): JsonValue;
+  /** What was said last of a purpose. @param trait the reserved trait that it is kept under */
+  consent(trait: string): HeldConsent | undefined;
   /** Undefined: not scored. */
   model(key: string): ModelOutput | undefined;
   membership(segmentKey: string): boolean;

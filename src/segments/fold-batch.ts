@@ -29,6 +29,8 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * By F2, F3, F7 and F8 the fold is a function of the definitions and the events in acceptance order. Timers are what
  * finds the instants of change, no input: a row that is too early need not be rewritten.
  *
+ * F9  Where consent is what a segment lost a member by, the cause says so: its gate is closed at that very instant.
+ *
  * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
  * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
  * per model, evaluates, and resumes them.
@@ -299,7 +301,8 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
   for (const segment of scope) {
     const truth = segment.evaluate(context, t);
     if (truth !== profile.memberships.has(segment.segmentId)) {
-      flip(profile, segment, truth ? 'enter' : 'leave', evaluation);
+      if (truth) flip(profile, segment, 'enter', evaluation);
+      else flip(profile, segment, 'leave', { ...evaluation, cause: causeOfLeaving(context, segment, evaluation) });
     }
     dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth));
   }
@@ -319,6 +322,12 @@ function flip(profile: ProfileWork, segment: CompiledSegment, kind: ChangeKind, 
   if (kind === 'enter') profile.memberships.set(segmentId, { segmentId, since: t, version, cause });
   else profile.memberships.delete(segmentId);
   out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit });
+}
+
+/** F9. What merges, loads and edits do is told as theirs, whatever consent has to do with it. */
+function causeOfLeaving(context: FoldContext, { gate }: CompiledSegment, { t, cause }: Evaluation): ChangeCause {
+  if (gate === null || (cause.kind !== 'event' && cause.kind !== 'timer') || gate.isOpen(context, t)) return cause;
+  return { kind: 'consent', pos: cause.pos };
 }
 
 /** A segment that is no longer active has no members, and a profile without anchors is in no segment. */

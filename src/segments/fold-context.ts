@@ -2,6 +2,7 @@ import type { JsonValue, LoggedEvent } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
 import { groupsOf } from '../profiles/groups.model.js';
+import type { HeldConsent } from '../profiles/consent.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { FeatureRow } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -69,6 +70,10 @@ export class FoldContext implements EvalContext {
     return groupsOf(this.#bound().traits) as unknown as JsonValue;
   }
 
+  consent(trait: string): HeldConsent | undefined {
+    return this.#bound().traits.get(trait);
+  }
+
   model(key: string): ModelOutput | undefined {
     return this.#bound().scores.get(key);
   }
@@ -93,7 +98,7 @@ export class FoldContext implements EvalContext {
     for (const model of this.definitions.models.values()) {
       const due = requests.filter(
         ({ profile, t, segments }) =>
-          segments.some((segment) => segment.modelDeps.includes(model.key)) && !isFresh(profile, model, t),
+          !isFresh(profile, model, t) && segments.some((segment) => this.#asks(segment, model.key, profile, t)),
       );
       if (due.length === 0) continue;
       const isFirst = model.featureIndexes.map(
@@ -110,6 +115,14 @@ export class FoldContext implements EvalContext {
         if (prediction !== undefined) profile.scores.set(model.key, prediction);
       });
     }
+  }
+
+  /** Nobody is scored for a segment whose purposes they do not allow. */
+  #asks({ modelDeps, gate }: CompiledSegment, model: string, profile: ProfileWork, t: number): boolean {
+    if (!modelDeps.includes(model)) return false;
+    if (gate === null) return true;
+    this.bind(profile, t);
+    return gate.isOpen(this, t);
   }
 
   #inputs(

@@ -350,6 +350,7 @@ function storeContext(definitions: readonly FeatureDefinition[], facts: NaiveFac
     lastTimes: (index) => set.lastTimes(state, index),
     trait: (name) => facts.traits?.[name],
     groups: () => [],
+    consent: (trait) => facts.consents?.[trait],
     model: (key) => facts.models?.[key],
     membership: () => false,
   };

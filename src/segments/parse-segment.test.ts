@@ -158,7 +158,8 @@ describe('a segment expression', () => {
   it('lists what it reads, each name once', () => {
     const { requires } = parse(
       'f.spend_90d > 1 && f.orders_90d > 1 && f.spend_90d < 9 && traits.b.c == 1 && has(traits.a) && ' +
-        'score("purchase_intent") > 0.5 && segment("newcomers") && traits.tags.exists(x, x == traits.a)',
+        'score("purchase_intent") > 0.5 && segment("newcomers") && traits.tags.exists(x, x == traits.a) && ' +
+        '(consent("mail") || consent("ads") || consent("mail"))',
     );
     expect(requires).toEqual({
       features: ['orders_90d', 'spend_90d'],
@@ -167,6 +168,7 @@ describe('a segment expression', () => {
       traits: ['a', 'b', 'tags'],
       models: ['purchase_intent'],
       segments: ['newcomers'],
+      purposes: ['ads', 'mail'],
     });
   });
 

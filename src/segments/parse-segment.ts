@@ -24,6 +24,8 @@ export interface SegmentRequirements {
   readonly groupTraits: readonly string[];
   readonly models: readonly string[];
   readonly segments: readonly string[];
+  /** Whose consent it asks about. */
+  readonly purposes: readonly string[];
 }
 
 /** A segment's expression, parsed and type-checked. */
@@ -118,6 +120,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
   const groupTraits = new Set<string>();
   const models = new Set<string>();
   const segments = new Set<string>();
+  const purposes = new Set<string>();
   const addFeature = (reference: FeatureReference): void => {
     if (reference.inline === null) features.add(reference.name);
     else inline.set(reference.name, reference.inline);
@@ -129,6 +132,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
     else if (isGroupTrait(node)) groupTraits.add(node.key);
     else if (node.kind === 'model') models.add(node.key);
     else if (node.kind === 'membership') segments.add(node.key);
+    else if (node.kind === 'consent') purposes.add(node.purpose);
     childrenOf(node).forEach(visit);
   };
   visit(root);
@@ -139,5 +143,6 @@ function requirementsOf(root: Expression): SegmentRequirements {
     groupTraits: [...groupTraits].sort(),
     models: [...models].sort(),
     segments: [...segments].sort(),
+    purposes: [...purposes].sort(),
   };
 }

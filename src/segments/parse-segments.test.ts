@@ -12,6 +12,7 @@ segments:
     description: Viewed a lot.
     tags: [web]
     edge: true
+    purposes: [mail, ads, mail]
     applies_to: everybody
     expression: |
       count("view", "1h") >= 3
@@ -26,6 +27,7 @@ segments:
         expression: 'count("view", "1h") >= 3',
         active: true,
         edge: true,
+        purposes: ['ads', 'mail'],
       },
       {
         key: 'later',
@@ -35,6 +37,7 @@ segments:
         expression: 'f.orders > 0',
         active: false,
         edge: false,
+        purposes: [],
       },
     ]);
   });

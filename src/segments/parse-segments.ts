@@ -1,6 +1,7 @@
 import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
+import { readNeededPurposes } from '../profiles/purpose.model.js';
 import { SEGMENT_LIMITS } from './segment.model.js';
 import { MAX_SEGMENTS } from './segment.reader.js';
 import type { SegmentDraft } from './segment.store.js';
@@ -10,6 +11,7 @@ export interface SegmentDefinition extends SegmentDraft {
   /** Whether it decides membership; false: kept as a draft, or archived if it is active. */
   readonly active: boolean;
   readonly edge: boolean;
+  readonly purposes: readonly string[];
 }
 
 /** Fields at the top of a file of segments. */
@@ -18,11 +20,12 @@ export const SEGMENT_FILE_FIELDS = ['segments'];
 const MAX_FILE_LENGTH = 4_000_000;
 const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
 /** `applies_to` is for people and for checks of their own: whom the segment is meant to single people out from. */
-const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'edge', 'applies_to'];
+const FIELDS = ['key', 'name', 'description', 'tags', 'expression', 'active', 'edge', 'purposes', 'applies_to'];
 
 /**
  * Reads a file of segment definitions: `segments`, a list of `key`, `expression` and, if wanted, `name` (default: the
- * key), `description`, `tags`, `active` (default: true) and `edge` (default: false). `applies_to` is accepted and has no effect.
+ * key), `description`, `tags`, `active` (default: true), `edge` (default: false) and `purposes` (default: none), which its
+ * members have to allow. `applies_to` is accepted and has no effect.
  * Expressions are kept as text, without the white space around them; what they mean is checked elsewhere.
  *
  * @param file how messages call it
@@ -59,11 +62,12 @@ function readSegment(item: YamlValue, taken: Set<string>): SegmentDefinition | u
   const tags = readTags(fields.get('tags'));
   const active = fields.get('active')?.bool('active') ?? true;
   const edge = fields.get('edge')?.bool('edge') ?? false;
+  const purposes = readNeededPurposes(fields.get('purposes'));
   const written = fields.get('expression');
   if (written === undefined) item.problem('the segment has no expression', 'add expression: the condition, in CEL');
   const expression = written?.text('the expression', maxTextLength);
   if (key === undefined || expression === undefined) return undefined;
-  return { key, name: name ?? key, description, tags, expression: expression.trim(), active, edge };
+  return { key, name: name ?? key, description, tags, expression: expression.trim(), active, edge, purposes };
 }
 
 function readKey(item: YamlValue, taken: Set<string>): string | undefined {

@@ -3,6 +3,7 @@ import type { CanonicalKey, JsonValue } from '../events/event.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { MsgpackReader } from '../platform/msgpack-reader.js';
+import type { HeldConsent } from '../profiles/consent.model.js';
 import { PROVENANCES, type Provenance } from '../profiles/trait-rule.model.js';
 import { provenanceOfTrait } from '../profiles/traits.model.js';
 import type { Trait, Traits } from '../profiles/trait.model.js';
@@ -163,6 +164,8 @@ export interface ProfileGlance {
   segmentIds(): readonly number[];
   /** The value of each trait, in the order asked; undefined where there is none. */
   traitValues(asked: TraitNames): readonly (JsonValue | undefined)[];
+  /** The word on each purpose, by the reserved traits that they are kept under, in the order asked. */
+  consents(asked: TraitNames): readonly (HeldConsent | undefined)[];
 }
 
 /** Names of traits, and beside them the same in UTF-8. */
@@ -178,6 +181,7 @@ export function glanceOf({ id, asOf, state, memberships, traits }: ProfileSnapsh
     state,
     segmentIds: () => memberships.map(({ segmentId }) => segmentId),
     traitValues: ({ names }) => names.map((name) => traits.get(name)?.value),
+    consents: ({ names }) => names.map((name) => traits.get(name)),
   };
 }
 
@@ -221,19 +225,32 @@ class PackedGlance implements ProfileGlance {
   }
 
   traitValues({ utf8 }: TraitNames): (JsonValue | undefined)[] {
-    const reader = new MsgpackReader(this.#bytes, this.#traitsAt);
     const values = new Array<JsonValue | undefined>(utf8.length).fill(undefined);
+    this.#eachTrait(utf8, (index, reader) => {
+      values[index] = reader.any() as JsonValue;
+      return 1;
+    });
+    return values;
+  }
+
+  consents({ utf8 }: TraitNames): (HeldConsent | undefined)[] {
+    const held = new Array<HeldConsent | undefined>(utf8.length).fill(undefined);
+    this.#eachTrait(utf8, (index, reader) => {
+      held[index] = { value: reader.any() as JsonValue, occurredAt: reader.number() };
+      return 2;
+    });
+    return held;
+  }
+
+  /** @param read what stands behind the name of a trait that is asked for; how many fields it has read */
+  #eachTrait(utf8: readonly Buffer[], read: (index: number, reader: MsgpackReader) => number): void {
+    const reader = new MsgpackReader(this.#bytes, this.#traitsAt);
     for (let left = reader.arrayLength(); left > 0; left--) {
       const fields = reader.arrayLength();
       const index = reader.textAmong(utf8);
-      if (index < 0) reader.skip(fields - 1);
-      else {
-        values[index] = reader.any() as JsonValue;
-        reader.skip(fields - 2);
-      }
+      reader.skip(fields - 1 - (index < 0 ? 0 : read(index, reader)));
     }
     this.#stateAt = reader.at;
-    return values;
   }
 
   segmentIds(): number[] {

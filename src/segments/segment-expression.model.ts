@@ -17,6 +17,7 @@ export type Expression =
   | LocalExpression
   | ModelExpression
   | MembershipExpression
+  | ConsentExpression
   | LastTimeExpression
   | AgeExpression
   | CountWithinExpression
@@ -83,6 +84,10 @@ export interface ModelExpression extends Spanned<'model'> {
 }
 export interface MembershipExpression extends Spanned<'membership', 'bool'> {
   readonly key: string;
+}
+/** Whether the profile may be used for a purpose. */
+export interface ConsentExpression extends Spanned<'consent', 'bool'> {
+  readonly purpose: string;
 }
 /** Time of the latest matching event, ms. */
 export interface LastTimeExpression extends Spanned<'last-time', 'int'> {

@@ -3,6 +3,7 @@ import type { FeatureDefinition, FeatureType } from '../features/feature.model.j
 import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
+import { unknownPurpose } from '../profiles/purpose.model.js';
 import { parseSegment, type ParsedSegment } from './parse-segment.js';
 import type { SegmentDefinition } from './parse-segments.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
@@ -14,7 +15,7 @@ import { tooManySegments, type SegmentService } from './segment.service.js';
 /** What applying would do; keys of segments. */
 export interface SegmentPlan {
   readonly added: readonly string[];
-  /** Name, description, tags, edge mark or condition differ. */
+  /** Name, description, tags, edge mark, purposes or condition differ. */
   readonly changed: readonly string[];
   /** Begin to decide membership, or do so by a new condition. */
   readonly activated: readonly string[];
@@ -40,6 +41,7 @@ export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'wai
   readonly features: ReadonlyMap<string, FeatureType>;
   /** Features that are there now; some of them may go. */
   readonly standingFeatures: ReadonlyMap<string, FeatureType>;
+  readonly purposes: ReadonlySet<string>;
   readonly known: KnownToSegments;
   /** Also archives the segments that are not in the files. */
   readonly prune: boolean;
@@ -123,7 +125,7 @@ export class SegmentFileService {
 function check(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, standingFeatures, models, waitingModels, known, prune }: SegmentSurroundings,
+  { features, standingFeatures, models, waitingModels, purposes, known, prune }: SegmentSurroundings,
 ): Checked[] {
   const given = new Set(definitions.map((definition) => definition.key));
   const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
@@ -138,22 +140,31 @@ function check(
         segments: others,
         ...(models === undefined ? {} : { models }),
         ...(waitingModels === undefined ? {} : { waitingModels }),
+        purposes,
       };
       const parsed = named(key, () => parseSegment(expression, schema));
+      named(key, () => demandPurposes(definition.purposes, purposes));
       const warnings = questionSegment(parsed, known).map((warning) => ({
         ...warning,
         where: warning.where === '' ? `segment ${key}` : `segment ${key}, ${warning.where}`,
       }));
       return { key, definition, requires: parsed.requires, warnings };
     }),
-    ...others.map(({ key, stage, activeExpression }): Checked => {
+    ...others.map(({ key, stage, activeExpression, activePurposes }): Checked => {
       if (stage !== 'active') return { key, definition: null, requires: NOTHING, warnings: [] };
       // It was valid when it was activated; whether its features may go is decided where features are applied.
       const schema = { features: standingFeatures };
       const { requires } = named(key, () => parseSegment(activeExpression ?? '', schema));
+      named(key, () => demandPurposes([...requires.purposes, ...(activePurposes ?? [])], purposes));
       return { key, definition: null, requires, warnings: [] };
     }),
   ];
+}
+
+/** @throws WeftError DEFINITION_INVALID */
+function demandPurposes(needed: readonly string[], known: ReadonlySet<string>): void {
+  const unknown = unknownPurpose(needed, known);
+  if (unknown !== null) throw new WeftError('DEFINITION_INVALID', unknown.message, { hint: unknown.hint });
 }
 
 /** A draft that stands is checked when somebody activates it, and must not keep others from being applied. */
@@ -176,16 +187,17 @@ function named<T>(key: string, work: () => T): T {
 
 function isSame(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
   if (standing === undefined) return false;
-  const { name, description, tags, edge, expression } = given;
+  const { name, description, tags, edge, expression, purposes } = given;
   return isDeepStrictEqual(
-    [name, description, tags, edge, expression],
-    [standing.name, standing.description, standing.tags, standing.edge, standing.expression],
+    [name, description, tags, edge, expression, purposes],
+    [standing.name, standing.description, standing.tags, standing.edge, standing.expression, standing.purposes],
   );
 }
 
 function isActivated(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
   if (!given.active) return false;
-  return standing?.stage !== 'active' || standing.activeExpression !== given.expression;
+  if (standing?.stage !== 'active' || standing.activeExpression !== given.expression) return true;
+  return !isDeepStrictEqual(standing.activePurposes, given.purposes);
 }
 
 function checkReferences(active: readonly Checked[]): void {

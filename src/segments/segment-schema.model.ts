@@ -7,4 +7,5 @@ export interface SegmentSchema {
   /** Keys of models that are registered and do not answer, each with its newest version. */
   readonly waitingModels?: ReadonlyMap<string, number>;
   readonly segments?: ReadonlySet<string>;
+  readonly purposes?: ReadonlySet<string>;
 }

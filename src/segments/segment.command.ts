@@ -87,10 +87,10 @@ async function check(deps: SegmentCommandDeps, expression: string, options: Opti
   });
 }
 
-function readsOf({ features, inlineFeatures, traits, groupTraits, models, segments }: SegmentRequirements) {
+function readsOf({ features, inlineFeatures, traits, groupTraits, models, segments, purposes }: SegmentRequirements) {
   const events = [...new Set(inlineFeatures.flatMap((feature) => feature.events))].sort();
   const own = traits.filter((name) => !isReservedTrait(name));
-  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments };
+  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments, purposes };
 }
 
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {
@@ -165,6 +165,7 @@ function describe(segment: StoredSegment, size: number): string {
     `  members  ${String(size)}`,
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
     ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
+    ...(segment.purposes.length === 0 ? [] : [`  needs    consent for ${segment.purposes.join(', ')}`]),
     '',
     ...segment.expression.split('\n').map((line) => `  ${line}`),
   ];

@@ -14,9 +14,13 @@ export interface StoredSegment {
   /** The version written last. */
   readonly version: number;
   readonly expression: string;
+  /** What its members have to allow, by the version written last. */
+  readonly purposes: readonly string[];
   /** The version that decides membership; null while there is none. */
   readonly activeVersion: number | null;
   readonly activeExpression: string | null;
+  /** What its members have to allow; null while there are none. */
+  readonly activePurposes: readonly string[] | null;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -31,15 +35,17 @@ interface Row {
   stage: SegmentStage;
   version: number;
   expression: string;
+  purposes: string[];
   active_version: number | null;
   active_expression: string | null;
+  active_purposes: string[] | null;
   created_at: number;
   updated_at: number;
 }
 
 const SELECT = `
-  SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, v.expression, s.active_version,
-         a.expression AS active_expression, s.created_at, s.updated_at
+  SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, v.expression, v.purposes,
+         s.active_version, a.expression AS active_expression, a.purposes AS active_purposes, s.created_at, s.updated_at
   FROM segments s
   JOIN segment_versions v ON v.segment_id = s.id AND v.version = s.version
   LEFT JOIN segment_versions a ON a.segment_id = s.id AND a.version = s.active_version`;
@@ -131,8 +137,10 @@ function toSegment(row: Row): StoredSegment {
     stage: row.stage,
     version: row.version,
     expression: row.expression,
+    purposes: row.purposes,
     activeVersion: row.active_version,
     activeExpression: row.active_expression,
+    activePurposes: row.active_purposes,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

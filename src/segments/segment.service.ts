@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
@@ -5,6 +6,7 @@ import { isKey, KEY_HINT } from '../platform/key.js';
 import { touchMarks } from '../platform/installation.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
+import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../profiles/purpose.model.js';
 import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
@@ -19,6 +21,7 @@ export interface SegmentCatalog {
   lock(tx: Transaction): Promise<void>;
   features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
   models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels'>>;
+  purposes(tx: Transaction): Promise<ReadonlySet<string>>;
   known(tx: Transaction): Promise<KnownToSegments>;
   /** What is live was changed: streams are to be registered, and everybody is to load the definitions anew. */
   changed(tx: Transaction): Promise<void>;
@@ -50,13 +53,17 @@ export class SegmentService {
       const nowMs = this.#clock.now();
       await this.#parse(tx, reader, draft.key, draft.expression);
       const standing = await reader.byKey(draft.key);
+      const purposes = draft.purposes ?? standing?.purposes ?? [];
+      checkPurposes(purposes, await this.#catalog.purposes(tx));
       if (standing === null) {
         await checkRoom(reader);
         await this.#store.insert(tx, draft, nowMs);
       } else {
-        const edited = standing.expression !== draft.expression;
+        const { id } = standing;
+        const { expression } = draft;
+        const edited = standing.expression !== expression || !isDeepStrictEqual(standing.purposes, purposes);
         const version = edited ? standing.version + 1 : standing.version;
-        if (edited) await this.#store.insertNextVersion(tx, standing.id, version, draft.expression, nowMs);
+        if (edited) await this.#store.insertVersion(tx, { id, version, expression, purposes }, nowMs);
         await this.#store.update(tx, standing.id, version, draft, nowMs);
         if (draft.edge !== undefined && draft.edge !== standing.edge) await touchMarks(tx);
       }
@@ -75,6 +82,7 @@ export class SegmentService {
       if (segment.stage === 'active' && segment.activeVersion === segment.version) return segment;
       if (segment.stage === 'archived') await checkRoom(reader);
       const parsed = await this.#parse(tx, reader, key, segment.expression);
+      checkPurposes(segment.purposes, await this.#catalog.purposes(tx));
       await this.#checkOrder(tx, reader, key, parsed);
       const nowMs = this.#clock.now();
       await this.#store.activate(tx, segment.id, segment.version, nowMs);
@@ -152,6 +160,15 @@ export class SegmentService {
     return uses;
   }
 
+  /** Keys of the purposes that active segments need or ask about, each with a segment that does. */
+  async purposeUses(tx: Transaction): Promise<Map<string, string>> {
+    const uses = new Map<string, string>();
+    for (const { key, parsed, purposes } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      for (const purpose of [...parsed.requires.purposes, ...purposes]) uses.set(purpose, `segment ${key}`);
+    }
+    return uses;
+  }
+
   /** The features that active segments define in place. */
   async inlineFeatures(tx: Transaction): Promise<FeatureDefinition[]> {
     return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(
@@ -170,14 +187,19 @@ export class SegmentService {
     const segments = new Set((await reader.standing()).map((segment) => segment.key));
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
-    return parseSegment(expression, { features, ...(await this.#catalog.models(tx)), segments });
+    const purposes = await this.#catalog.purposes(tx);
+    return parseSegment(expression, { features, ...(await this.#catalog.models(tx)), segments, purposes });
   }
 
-  async #activeParsed(tx: Transaction, reader: SegmentReader): Promise<{ key: string; parsed: ParsedSegment }[]> {
+  async #activeParsed(
+    tx: Transaction,
+    reader: SegmentReader,
+  ): Promise<{ key: string; parsed: ParsedSegment; purposes: readonly string[] }[]> {
     const features = await this.#catalog.features(tx);
-    return (await reader.active()).map(({ key, activeExpression }) => ({
+    return (await reader.active()).map(({ key, activeExpression, activePurposes }) => ({
       key,
       parsed: parseSegment(activeExpression ?? '', { features }),
+      purposes: activePurposes ?? [],
     }));
   }
 
@@ -199,6 +221,18 @@ export function tooManySegments(count: number): WeftError {
     where: 'segments',
     hint: `at most ${String(MAX_SEGMENTS)} can be: archive some first`,
   });
+}
+
+/** @throws WeftError BAD_REQUEST */
+function checkPurposes(needed: readonly string[], known: ReadonlySet<string>): void {
+  if (needed.length > MAX_NEEDED_PURPOSES) {
+    throw new WeftError('BAD_REQUEST', `the segment needs ${String(needed.length)} purposes`, {
+      where: 'purposes',
+      hint: `name at most ${String(MAX_NEEDED_PURPOSES)}`,
+    });
+  }
+  const unknown = unknownPurpose(needed, known);
+  if (unknown !== null) throw new WeftError('BAD_REQUEST', unknown.message, { where: 'purposes', hint: unknown.hint });
 }
 
 function checkDraft({ key, name, description, tags }: SegmentDraft): void {

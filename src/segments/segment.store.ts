@@ -8,6 +8,17 @@ export interface SegmentDraft {
   readonly expression: string;
   /** Whether edge keys may be told who is in it; left out: as it is, false for a new one. */
   readonly edge?: boolean;
+  /** What its members have to allow; left out: as it is, nothing for a new one. */
+  readonly purposes?: readonly string[];
+}
+
+/** What decides membership. */
+export interface SegmentVersion {
+  /** Of the segment. */
+  readonly id: number;
+  readonly version: number;
+  readonly expression: string;
+  readonly purposes: readonly string[];
 }
 
 /** Writes segments. A version, once written, never changes. */
@@ -19,7 +30,7 @@ export class SegmentStore {
       [draft.key, draft.name, draft.description, draft.tags, draft.edge ?? false, nowMs],
     );
     if (row === undefined) throw new Error('an insert returned nothing');
-    await this.#insertVersion(tx, row.id, 1, draft.expression, nowMs);
+    await this.insertVersion(tx, { id: row.id, version: 1, purposes: [], ...draft }, nowMs);
     return row.id;
   }
 
@@ -31,14 +42,15 @@ export class SegmentStore {
     );
   }
 
-  async insertNextVersion(
+  async insertVersion(
     tx: Transaction,
-    id: number,
-    version: number,
-    expression: string,
+    { id, version, expression, purposes }: SegmentVersion,
     nowMs: number,
   ): Promise<void> {
-    await this.#insertVersion(tx, id, version, expression, nowMs);
+    await tx.query(
+      'INSERT INTO segment_versions (segment_id, version, expression, purposes, created_at) VALUES ($1, $2, $3, $4, $5)',
+      [id, version, expression, purposes, nowMs],
+    );
   }
 
   async activate(tx: Transaction, id: number, version: number, nowMs: number): Promise<void> {
@@ -54,12 +66,5 @@ export class SegmentStore {
       id,
       nowMs,
     ]);
-  }
-
-  async #insertVersion(tx: Transaction, id: number, version: number, expression: string, nowMs: number): Promise<void> {
-    await tx.query(
-      'INSERT INTO segment_versions (segment_id, version, expression, created_at) VALUES ($1, $2, $3, $4)',
-      [id, version, expression, nowMs],
-    );
   }
 }

@@ -32,6 +32,21 @@ function map(yaml: string, values: Record<string, unknown>, timeShiftMs = 0): In
 }
 
 describe('mapping a row', () => {
+  it('makes what it says of purposes consents of the event, and refuses what says neither yes nor no', () => {
+    const yaml = `${CSV}${WHO}consents: { mail: opt_in, post: { column: post, default: denied }, ads: ads }\n`;
+    const row = { id: 'u', opt_in: 'Yes', post: '', ads: '' };
+    expect(map(yaml, row)).toMatchObject({ context: { consent: { purposes: { mail: 'granted', post: 'denied' } } } });
+    expect(map(yaml, { ...row, ads: 'denied' })).toMatchObject({
+      context: { consent: { purposes: { ads: 'denied' } } },
+    });
+    expect(map(yaml, { ...row, ads: 'maybe' })).toBe('BAD_VALUE: the consent to "ads" is neither granted nor denied');
+    const timed = `${JSONL}${WHO}consents: { mail: mail }\n`;
+    const mail = { status: 'granted', expiresAt: '2027-01-01' };
+    expect(map(timed, { id: 'u', mail })).toMatchObject({
+      context: { consent: { purposes: { mail: { status: 'granted', expiresAt: Date.UTC(2027, 0, 1) } } } },
+    });
+  });
+
   it('makes an event of its columns', () => {
     const yaml = `${CSV}time: { column: at, zone: Europe/Paris }
 identifiers: { crm_id: { column: customer, transforms: [trim, stripDecimal] }, email: { column: mail, transforms: [trim, lower] } }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 
+import { CONSENT_FIELD, PURPOSES_FIELD } from '../events/consent-context.model.js';
 import {
   EVENT_TYPES,
   type EventType,
@@ -20,6 +21,7 @@ import {
   type NamedValue,
   type RowValue,
 } from './mapping.model.js';
+import { consentWords } from './mapping-consents.js';
 import { ExpressionFault, type ExpressionContext, type RowExpression } from './mapping-expression.js';
 import { compileTime, type TimeReader } from './mapping-time.js';
 import { convert, transform, ValueFault, type ColumnType } from './mapping-value.js';
@@ -73,6 +75,7 @@ export class RowMapper {
   readonly #properties: readonly (readonly [string, ValueReader])[];
   readonly #traits: readonly (readonly [string, ValueReader])[];
   readonly #eventContext: readonly (readonly [string, ValueReader])[];
+  readonly #consents: readonly (readonly [string, ValueReader])[];
   readonly #lineFields: readonly (readonly [string, ValueReader])[];
 
   /**
@@ -101,6 +104,7 @@ export class RowMapper {
     this.#properties = this.#readers(mapping.properties);
     this.#traits = this.#readers(mapping.traits);
     this.#eventContext = this.#readers(mapping.context);
+    this.#consents = this.#readers(mapping.consents);
     this.#lineFields = this.#readers(mapping.group?.lines?.fields ?? []);
   }
 
@@ -149,8 +153,17 @@ export class RowMapper {
       ...(groupId === undefined ? undefined : { groupId: textOf(groupId) }),
       properties: record(this.#properties, row),
       traits: record(this.#traits, row),
-      ...(this.#eventContext.length === 0 ? undefined : { context: record(this.#eventContext, row) }),
+      ...this.#contextOf(row),
     };
+  }
+
+  #contextOf(row: SourceRow): { context: JsonObject } | undefined {
+    if (this.#eventContext.length === 0 && this.#consents.length === 0) return undefined;
+    const context = record(this.#eventContext, row);
+    if (this.#consents.length === 0) return { context };
+    const words = consentWords(record(this.#consents, row));
+    if (words instanceof ValueFault) throw refusal('BAD_VALUE', words.reason);
+    return { context: { ...context, [CONSENT_FIELD]: { [PURPOSES_FIELD]: words } } };
   }
 
   /** One line of a group. */
@@ -351,7 +364,13 @@ function expressionColumns(mapping: Mapping): Set<string> {
     for (const column of expression?.columns ?? []) columns.add(column);
   };
   const lineFields = mapping.group?.lines?.fields ?? [];
-  for (const { value } of [...mapping.properties, ...mapping.traits, ...mapping.context, ...lineFields]) {
+  for (const { value } of [
+    ...mapping.properties,
+    ...mapping.traits,
+    ...mapping.context,
+    ...mapping.consents,
+    ...lineFields,
+  ]) {
     if (value.kind === 'computed' || value.kind === 'sum') add(value.expression);
     if (value.kind === 'count') add(value.condition);
   }

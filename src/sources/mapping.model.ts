@@ -99,6 +99,8 @@ export interface Mapping {
   readonly properties: readonly NamedValue<FieldValue>[];
   readonly traits: readonly NamedValue<FieldValue>[];
   readonly context: readonly NamedValue<FieldValue>[];
+  /** What the person says of purposes, by their keys. */
+  readonly consents: readonly NamedValue<RowValue>[];
   readonly errorLimit: ErrorLimit | null;
   /** What the file says, as JSON: without its comments and layout, and parsed to the same mapping again. */
   readonly text: string;
@@ -137,7 +139,7 @@ export function columnsOf(mapping: Mapping): string[] {
   if (mapping.groupId !== null) value(mapping.groupId);
   choice(mapping.type);
   choice(mapping.name);
-  for (const list of [mapping.identifiers, mapping.properties, mapping.traits, mapping.context]) {
+  for (const list of [mapping.identifiers, mapping.properties, mapping.traits, mapping.context, mapping.consents]) {
     for (const field of list) value(field.value);
   }
   for (const column of mapping.columnTypes.keys()) columns.add(column);

@@ -43,6 +43,7 @@ const ROOT_FIELDS = [
   'properties',
   'traits',
   'context',
+  'consents',
   'errors',
 ];
 const ANY_SCALAR = ['bool', 'int', 'uint', 'double', 'string', 'null'];
@@ -129,6 +130,7 @@ class MappingParser {
       properties: this.#fieldValues(fields.get('properties')),
       traits: this.#fieldValues(fields.get('traits')),
       context: this.#fieldValues(fields.get('context')),
+      consents: this.#rowValues(fields.get('consents')),
       errorLimit: this.#errorLimit(fields.get('errors')),
       text: content,
       hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${content}`, 'hex'),

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import * as cursors from '../../src/api/graphql/cursors.js';
 import { CursorCodec } from '../../src/platform/cursor.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations } from '../support/schema-operations.js';
 import { aGroup, anIdentify, aTrack } from '../support/world.js';
@@ -50,6 +51,7 @@ let world: ApiWorld;
 
 beforeAll(async () => {
   world = await createApiWorld();
+  await world.engine.services.purposes.apply([aPurpose('ads')]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);
   await world.accept([aGroup({ user_id: 'ann' }, 'acme', { plan: 'pro' })]);

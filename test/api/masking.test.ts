@@ -21,6 +21,7 @@ const NOT_PERSONAL = [
   'Feature.value',
   'IdentityRules.rules',
   'Model.metrics',
+  'Purpose.categories',
   'TrackingPlan.plan',
   'TrackingPlanDraft.plan',
   'TraitRule.answers',

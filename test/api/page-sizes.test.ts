@@ -1,6 +1,7 @@
 import { isObjectType } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { fieldOperations } from '../support/schema-operations.js';
 import { aGroup, anIdentify, aTrack } from '../support/world.js';
@@ -22,6 +23,7 @@ let world: ApiWorld;
 
 beforeAll(async () => {
   world = await createApiWorld();
+  await world.engine.services.purposes.apply([aPurpose('ads')]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.drain();
   await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);

@@ -125,12 +125,38 @@ describe('weft apply', () => {
       features: { added: [], changed: [], removed: [], unchanged: ['views'] },
       segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], unchanged: ['idea'], activated: ['keen'] },
       traits: null,
+      purposes: null,
       warnings: [],
       identity: null,
       // A count against 3 keeps more of the latest times than one against 2.
       newStreams: 1,
     });
     expect(await segments()).toEqual({ fans: 'archived 2', idea: 'draft 1', keen: 'active 2' });
+  });
+
+  it('takes purposes before what needs them, and lets go of them after it', async () => {
+    const viewed = `views:
+  - name: web
+    purposes: [ads]
+    features: [{ name: views, aggregate: count, events: [view] }]
+segments:
+  - { key: keen, expression: 'f.views > 9 && consent("mail")', purposes: [ads] }
+`;
+    await files({ 'purposes.yaml': 'purposes: [{ key: ads, default: granted }, { key: mail }]', 'web.yaml': viewed });
+    expect((await run(['.', '--dry-run'])).stdout).toContain(
+      'Purposes: 2 to create, 0 to change, 0 unchanged, 0 to remove\n  + ads\n  + mail\n',
+    );
+    expect(await run(['web.yaml', '--yes'])).toMatchObject({ code: 2 });
+    expect(await run(['.', '--yes'])).toMatchObject({ code: 0 });
+    expect((await run(['.', '--yes'])).stdout).toMatch(/^Nothing to change: .* and 2 purposes as defined already/);
+    await files({ 'purposes.yaml': 'purposes: [{ key: ads, default: granted }]' });
+    expect((await run(['purposes.yaml', '--prune', '--yes'])).stderr).toMatch(/segment keen: there is no purpose mail/);
+    await files({
+      'web.yaml': viewed.replaceAll('purposes: [ads]', 'purposes: []').replace(' && consent("mail")', ''),
+    });
+    await files({ 'purposes.yaml': 'purposes: [{ key: other }]' });
+    expect((await run(['.', '--prune', '--yes'])).stdout).toContain('Purposes: 1 to create, 0 to change');
+    expect(await world.db.query('SELECT key FROM purposes')).toEqual([{ key: 'other' }]);
   });
 
   it('marks what browsers may see, and takes back the mark of what the files leave it out of', async () => {
@@ -313,7 +339,7 @@ segments:
   it('wants files that define something', async () => {
     await files({ 'other.yaml': 'x: 1' });
     expect((await run(['other.yaml'])).stderr).toContain(
-      'a file of definitions has views, services, segments, traits, identity at its top',
+      'a file of definitions has views, services, segments, traits, purposes, identity at its top',
     );
     expect((await run(['.'])).code).toBe(2);
     expect((await run(['none.yaml'])).stderr).toContain('there is no such file');

@@ -52,7 +52,8 @@ const weftSegment = (...args: string[]) =>
 
 const modelService = (): ModelService => {
   const uses = () => Promise.resolve(new Map<string, string>());
-  return new ModelService({ db, clock: world.clock, catalog: () => Promise.resolve(fixtureCatalog), uses });
+  const catalog = () => Promise.resolve(fixtureCatalog);
+  return new ModelService({ db, clock: world.clock, catalog, uses, purposes: () => Promise.resolve(new Set()) });
 };
 
 const weftModel = (...args: string[]) => {

@@ -39,6 +39,7 @@ beforeEach(async () => {
     clock,
     catalog: () => Promise.resolve(catalog),
     uses: () => Promise.resolve(uses),
+    purposes: () => Promise.resolve(new Set(['ads'])),
   });
   reader = new ModelReader(db.database);
 });

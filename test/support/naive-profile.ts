@@ -1,6 +1,7 @@
 import type { JsonValue } from '../../src/events/event.model.js';
 import type { CompareOp } from '../../src/features/compare-value.model.js';
 import type { FeatureDefinition, FeatureValue } from '../../src/features/feature.model.js';
+import type { HeldConsent } from '../../src/profiles/consent.model.js';
 import type { EvalContext, FeatureIndexOf, ModelOutput } from '../../src/segments/eval-context.model.js';
 
 /*
@@ -21,6 +22,8 @@ export interface NaiveFacts {
   readonly groups?: readonly { readonly id: string; readonly traits: Readonly<Record<string, JsonValue>> }[];
   readonly models?: Readonly<Record<string, ModelOutput>>;
   readonly segments?: readonly string[];
+  /** By the reserved trait. */
+  readonly consents?: Readonly<Record<string, HeldConsent>>;
   /** Values that stand whatever the events are, by feature name. */
   readonly values?: Readonly<Record<string, number | string | boolean>>;
 }
@@ -121,6 +124,10 @@ export class NaiveProfile implements EvalContext {
 
   groups(): JsonValue {
     return (this.#facts.groups ?? []).map(({ id, traits }) => ({ id, traits: { ...traits } }));
+  }
+
+  consent(trait: string): HeldConsent | undefined {
+    return this.#facts.consents?.[trait];
   }
 
   model(key: string): ModelOutput | undefined {

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../events/event.model.js';
 import type { ProfileGlance, TraitNames } from '../../segments/profile-snapshot.model.js';
+import { consentTrait, isAllowed, UNDECLARED, type ConsentTerms } from '../../profiles/consent.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 
 export interface EdgeScoreView {
@@ -46,13 +47,41 @@ export class EdgeMarks {
   readonly segmentKeys: ReadonlyMap<number, string>;
   readonly #traits: TraitNames;
   readonly models: readonly string[];
+  /** What visitors have to allow to be known to edge keys; null: nothing. */
+  readonly #needed: NeededPurposes | null;
+  /** What they have to allow for models to be asked; null: no model needs anything. */
+  readonly #modelNeeds: NeededPurposes | null;
+  readonly #modelPurposes: ApiDefinitions['modelPurposes'];
 
-  private constructor({ stored, traits, edgeModels }: ApiDefinitions) {
+  private constructor({ stored, traits, edgeModels, purposes, modelPurposes }: ApiDefinitions) {
     const marked = [...stored.values()].filter(({ edge }) => edge);
     this.segmentKeys = new Map(marked.map(({ id, key }) => [id, key]));
     const names = traits.filter(({ edge }) => edge).map(({ name }) => name);
     this.#traits = { names, utf8: names.map((name) => Buffer.from(name)) };
     this.models = edgeModels;
+    this.#modelPurposes = modelPurposes;
+    const needed = [...purposes.values()].filter(({ edge }) => edge).map(({ key }) => key);
+    this.#needed = neededOf(needed, purposes);
+    this.#modelNeeds = neededOf([...new Set(edgeModels.flatMap((key) => modelPurposes.get(key) ?? []))], purposes);
+  }
+
+  /** Whether visitors have to allow something to be known to edge keys. */
+  get needsConsent(): boolean {
+    return this.#needed !== null;
+  }
+
+  /** Whether the visitor may be known to edge keys at `t`, ms. */
+  allows(profile: ProfileGlance, t: number): boolean {
+    const needed = this.#needed;
+    return needed === null || allowedOf(needed, profile, t).size === needed.keys.length;
+  }
+
+  /** Of `models` those that may be asked about the profile at `t`, ms; the very same list where that is all of them. */
+  modelsFor(profile: ProfileGlance, t: number): readonly string[] {
+    if (this.#modelNeeds === null) return this.models;
+    const allowed = allowedOf(this.#modelNeeds, profile, t);
+    if (allowed.size === this.#modelNeeds.keys.length) return this.models;
+    return this.models.filter((key) => this.#modelPurposes.get(key)?.every((purpose) => allowed.has(purpose)) ?? true);
   }
 
   static of(definitions: ApiDefinitions): EdgeMarks {
@@ -81,6 +110,27 @@ export class EdgeMarks {
     }
     return traits;
   }
+}
+
+interface NeededPurposes {
+  readonly keys: readonly string[];
+  readonly terms: readonly ConsentTerms[];
+  readonly traits: TraitNames;
+}
+
+function neededOf(keys: readonly string[], purposes: ReadonlyMap<string, ConsentTerms>): NeededPurposes | null {
+  if (keys.length === 0) return null;
+  const names = keys.map(consentTrait);
+  return {
+    keys,
+    terms: keys.map((key) => purposes.get(key) ?? UNDECLARED),
+    traits: { names, utf8: names.map((name) => Buffer.from(name)) },
+  };
+}
+
+function allowedOf({ keys, terms, traits }: NeededPurposes, profile: ProfileGlance, t: number): Set<string> {
+  const held = profile.consents(traits);
+  return new Set(keys.filter((_, i) => isAllowed(terms[i] ?? UNDECLARED, held[i], t)));
 }
 
 /** A property of this name alone is not made by assigning to it. */

@@ -8,7 +8,13 @@ const QUESTION: EdgeQuestion = {
   deadlineMs: 2_000,
   onMiss: { segments: [], traits: {} },
   afterPos: null,
-  definitions: {} as ApiDefinitions,
+  definitions: {
+    stored: new Map(),
+    traits: [],
+    edgeModels: [],
+    purposes: new Map(),
+    modelPurposes: new Map(),
+  } as unknown as ApiDefinitions,
 };
 
 it('questions that wait for events take no room from reads, and have a bound of their own', async () => {
@@ -24,6 +30,7 @@ it('questions that wait for events take no room from reads, and have a bound of 
     metrics: new Metrics({ defaults: false }),
     onError: () => undefined,
     now: () => 0,
+    wallClock: () => 0,
     maxReads: 1,
     maxWaits: 2,
   });

@@ -52,6 +52,8 @@ export interface EdgeProfilesOptions {
   readonly onError: (error: unknown) => void;
   /** ms, of any origin. */
   readonly now: () => number;
+  /** ms UTC; what consents are held against. */
+  readonly wallClock: () => number;
   readonly maxReads?: number;
   readonly maxWaits?: number;
 }
@@ -70,6 +72,8 @@ interface Outcome {
  *  2. A read that is late goes on, because others may share it; its outcome is remembered, not answered. Reads under way
  *     are bounded; beyond the bound nothing is read. So are, apart from them, questions that wait for events.
  *  3. Nothing leaves that is not marked edge-safe in the definitions of the request, remembered or not.
+ *  4. Where visitors have to allow it, those who do not are answered as if nobody knew them. What was known a moment ago,
+ *     or before the events that were waited for, may be older than their word, and is not told.
  */
 export class EdgeProfiles {
   readonly #options: EdgeProfilesOptions;
@@ -156,6 +160,9 @@ export class EdgeProfiles {
 
   async #readAfter(awaited: AppliedOutcome, question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
     const profile = await this.#profileAfter(awaited, identifierId);
+    if (awaited === 'late' && EdgeMarks.of(question.definitions).needsConsent) {
+      return { answer: defaultAnswer(question.onMiss), cause: 'not_applied' };
+    }
     if (profile === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
     const answer = this.#known(question, profile);
     const outcome = answer === undefined ? await this.#scored(question, profile) : wholly(answer);
@@ -176,6 +183,8 @@ export class EdgeProfiles {
 
   /** Undefined where a model has to be asked. */
   #known({ definitions }: EdgeQuestion, profile: ProfileGlance): EdgeAnswer | undefined {
+    const marks = EdgeMarks.of(definitions);
+    if (marks.needsConsent && !marks.allows(profile, this.#options.wallClock())) return UNKNOWN_VISITOR;
     const scores = this.#options.scores.known(profile, definitions);
     return scores === undefined ? undefined : answerOf(definitions, profile, scores);
   }
@@ -200,6 +209,7 @@ export class EdgeProfiles {
   }
 
   #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
+    if (EdgeMarks.of(definitions).needsConsent) return { answer: defaultAnswer(onMiss), cause };
     const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
     return { answer: remembered ?? this.#lastKnown(definitions, identifierId) ?? defaultAnswer(onMiss), cause };
   }

@@ -12,6 +12,8 @@ function definitionsOf(version: number): ApiDefinitions {
     stored: new Map(),
     traits: [],
     edgeModels: ['buyer'],
+    purposes: new Map([['ads', { default: 'denied', expiresAfterDays: null }]]),
+    modelPurposes: new Map([['buyer', ['ads']]]),
     models: new Map([['buyer', { featureIndexes: [0] }]]),
     scorer: { version },
     features: {
@@ -29,8 +31,13 @@ function predict(_scorer: unknown, modelKey: string, row: Prediction[] | readonl
   return Promise.resolve({ modelKey, score: value, validUntil } as Prediction);
 }
 
-const snapshotOf = (id: string, state: number, asOf: number): ProfileGlance =>
-  ({ id, asOf, state: Buffer.from([state]) }) as unknown as ProfileGlance;
+const snapshotOf = (id: string, state: number, asOf: number, status = 'granted'): ProfileGlance =>
+  ({
+    id,
+    asOf,
+    state: Buffer.from([state]),
+    consents: () => [{ value: { status, expiresAt: null }, occurredAt: 0 }],
+  }) as unknown as ProfileGlance;
 
 it('what is remembered of a profile is what its models say now, whatever happened to it, to them and to the clock', async () => {
   const versions = [definitionsOf(1), definitionsOf(2)] as const;
@@ -40,24 +47,27 @@ it('what is remembered of a profile is what its models say now, whatever happene
     asOf: fc.integer({ min: 0, max: 25 }),
     nowMs: fc.integer({ min: 0, max: 25 }),
     version: fc.constantFrom(0, 1),
+    status: fc.constantFrom('granted', 'granted', 'granted', 'granted', 'granted', 'denied'),
   });
   let hits = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
       let nowMs = 0;
       const scores = new EdgeScores({ batcher: { predict }, clock: { now: () => nowMs } });
-      for (const { profile, state, asOf, version, nowMs: then } of steps) {
+      for (const { profile, state, asOf, version, status, nowMs: then } of steps) {
         nowMs = then;
         const definitions = versions[version];
         const fresh = new EdgeScores({ batcher: { predict }, clock: { now: () => nowMs } });
-        const snapshot = snapshotOf(profile, state, asOf);
+        const snapshot = snapshotOf(profile, state, asOf, status);
         const expected = await fresh.ask(snapshot, definitions);
+        expect(expected).toHaveLength(status === 'granted' ? 1 : 0);
         const known = scores.known(snapshot, definitions);
         if (known === undefined) expect(await scores.ask(snapshot, definitions)).toEqual(expected);
         else expect(known).toEqual(expected);
         if (known !== undefined) hits++;
       }
     }),
+    { numRuns: 300 },
   );
   expect(hits).toBeGreaterThan(50);
 });

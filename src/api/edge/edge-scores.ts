@@ -24,6 +24,8 @@ interface Remembered {
   /** They hold from when they were asked for to, not including, the instant at which time changes an input, ms. */
   readonly fromMs: number;
   readonly untilMs: number;
+  /** Those that were asked. */
+  readonly models: readonly string[];
   readonly scores: readonly EdgeScoreView[];
 }
 
@@ -31,7 +33,8 @@ interface Remembered {
  * What the models that are marked edge-safe say of a profile, asked now, by key of the model.
  *
  * What a model says is a function of its inputs, and those of the packed features, the definitions and the instant; each
- * input says until when it is the same. So what was said of the very same features within that time is not asked again.
+ * input says until when it is the same. So what was said of the very same features within that time is not asked again,
+ * unless the visitor allows other models to be asked.
  * Remembered are 10,000 profiles of at most 4 KB for up to ten minutes, in two halves of which the older one goes as a whole.
  */
 export class EdgeScores {
@@ -49,13 +52,14 @@ export class EdgeScores {
 
   /** What is known without asking a model; undefined where one has to be asked. */
   known(profile: ProfileGlance, definitions: ApiDefinitions): readonly EdgeScoreView[] | undefined {
-    if (EdgeMarks.of(definitions).models.length === 0) return NONE;
+    const marks = EdgeMarks.of(definitions);
+    if (marks.models.length === 0) return NONE;
     if (this.#definitions !== definitions) return undefined;
     const found = this.#newer.get(profile.id) ?? this.#older.get(profile.id);
     if (found === undefined) return undefined;
     const t = this.#instantOf(profile);
     if (t < found.fromMs || t >= found.untilMs || !found.state.equals(profile.state)) return undefined;
-    return found.scores;
+    return isSameList(found.models, marks.modelsFor(profile, t)) ? found.scores : undefined;
   }
 
   /** @throws WeftError NOT_FOUND, OVERLOADED, MODEL_INVALID */
@@ -64,15 +68,17 @@ export class EdgeScores {
     const t = this.#instantOf(profile);
     const { state: packed } = profile;
     const state = features.decode(packed);
+    const asked = EdgeMarks.of(definitions).modelsFor(profile, t);
     const predictions = await Promise.all(
-      EdgeMarks.of(definitions).models.map((model) => {
+      asked.map((model) => {
         const row = models.get(model)?.featureIndexes.map((index) => features.value(state, index, t));
         // Without a binding the scorer is asked all the same: it says which models there are.
         return this.#options.batcher.predict(scorer, model, row ?? [], t);
       }),
     );
     const scores = predictions.map(viewOf);
-    this.#remember(profile.id, definitions, { state: packed, fromMs: t, untilMs: leastOf(predictions), scores });
+    const untilMs = leastOf(predictions);
+    this.#remember(profile.id, definitions, { state: packed, fromMs: t, untilMs, models: asked, scores });
     return scores;
   }
 
@@ -109,6 +115,10 @@ export class EdgeScores {
 }
 
 const NONE: readonly EdgeScoreView[] = [];
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((each, i) => each === b[i]));
+}
 
 function viewOf({ modelKey, score, label, cluster }: Prediction): EdgeScoreView {
   const told = label ?? cluster;

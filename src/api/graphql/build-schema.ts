@@ -4,6 +4,7 @@ import { buildSchemaSync, type PubSub } from 'type-graphql';
 import { auditOperations } from './auditing.js';
 import { AuditResolver } from './audit.resolver.js';
 import { ChangeResolver } from './change.resolver.js';
+import { ConsentHistoryResolver, ConsentResolver } from './consent.resolver.js';
 import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
 import { LoadResolver } from './load.resolver.js';
@@ -67,6 +68,8 @@ export function buildApiSchema(): GraphQLSchema {
       IdentityModelResolver,
       TraitDetailsResolver,
       TraitHistoryResolver,
+      ConsentResolver,
+      ConsentHistoryResolver,
       WebhookResolver,
       EdgeResolver,
       DocumentResolver,

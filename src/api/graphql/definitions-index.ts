@@ -12,6 +12,8 @@ export interface ReadableFeature {
   /** Of its view. */
   readonly version: number;
   readonly isReady: boolean;
+  /** What somebody has to allow for its value to be told. */
+  readonly purposes: readonly string[];
 }
 
 /** What is looked up in the definitions over and over, computed once for each load of them. */
@@ -34,7 +36,8 @@ export class DefinitionsIndex {
         const index = definitions.features.indexOf(definition.name);
         if (index === undefined) continue;
         const isReady = definitions.isReady(index);
-        this.#features.set(definition.name, { index, definition, version: view.version, isReady });
+        const { version, purposes = [] } = view;
+        this.#features.set(definition.name, { index, definition, version, isReady, purposes });
       }
     }
     for (const service of definitions.services.values()) {

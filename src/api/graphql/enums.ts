@@ -26,16 +26,20 @@ export function enumOf<T extends string>(
   return type;
 }
 
+/** What is not told, because the person does not allow it. */
+export const WITHHELD = 'WITHHELD' as const;
+
 export const Evaluation = enumOf('Evaluation', 'How an answer came about.', ['LIVE', 'NOW'], {
   LIVE: 'Maintained by the pipeline, event by event and by the clock; what the feed of changes tells.',
   NOW: 'Computed for this request, as of its instant; models are asked anew.',
 });
 
-export const FeatureStatus = enumOf('FeatureStatus', 'What is known of a feature.', FEATURE_STATUSES, {
+export const FeatureStatus = enumOf('FeatureStatus', 'What is known of a feature.', [...FEATURE_STATUSES, WITHHELD], {
   PRESENT: 'It has a value.',
   NULL_VALUE: 'It is known to be null.',
   NOT_FOUND: 'Nothing that it is computed from has happened.',
   OUTSIDE_MAX_AGE: 'What it is computed from is too old.',
+  WITHHELD: 'The person does not allow what it, or the question, is for.',
 });
 
 export const FeatureKind = enumOf(
@@ -52,11 +56,17 @@ export const FeatureKind = enumOf(
   },
 );
 
-export const InputStatus = enumOf('InputStatus', 'Whether a model saw what it asked for.', INPUT_STATUSES, {
-  COMPLETE: 'All features were present.',
-  PARTIAL: 'Some were missing and filled as the manifest says.',
-  ABSENT: 'All were missing and filled.',
-});
+export const InputStatus = enumOf(
+  'InputStatus',
+  'Whether a model saw what it asked for.',
+  [...INPUT_STATUSES, WITHHELD],
+  {
+    COMPLETE: 'All features were present.',
+    PARTIAL: 'Some were missing and filled as the manifest says.',
+    ABSENT: 'All were missing and filled.',
+    WITHHELD: 'It was not asked: the person does not allow what it is for.',
+  },
+);
 
 export const ModelStage = enumOf('ModelStage', 'What a version of a model is used for.', MODEL_STAGES, {
   shadow: 'Registered; does not answer.',

@@ -1,4 +1,17 @@
-import { Arg, Authorized, Ctx, Field, Float, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import {
+  Arg,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  Float,
+  Int,
+  Mutation,
+  ObjectType,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import type { FeatureDefinition } from '../../features/feature.model.js';
 import { FeatureReader, type StoredFeatureView } from '../../features/feature.reader.js';
 import type { ApplyPlan } from '../../features/feature.service.js';
@@ -98,8 +111,15 @@ const Applied = resultUnion<ApplyPlan & { dryRun: boolean }>(
   ['InvalidDefinition'],
 );
 
-@Resolver()
+@Resolver(() => FeatureViewType)
 export class FeatureResolver {
+  @FieldResolver(() => [String], {
+    description: 'Keys of the purposes that somebody has to allow for its features to be used; at most 10.',
+  })
+  purposes(@Root() view: StoredFeatureView): readonly string[] {
+    return view.purposes ?? [];
+  }
+
   @Authorized('read')
   @Query(() => FeatureViewConnection, { description: 'The features that there are, by view.' })
   async featureViews(

@@ -151,7 +151,7 @@ export class IngestResolver {
 }
 
 /** @throws WeftError NOT_FOUND; FORBIDDEN for the source of another key */
-async function sourceOf({ services, principal }: ApiContext, sourceKey: string): Promise<Source> {
+export async function sourceOf({ services, principal }: ApiContext, sourceKey: string): Promise<Source> {
   const source = await services.sources.findByKey(sourceKey);
   if (!hasScope(principal, 'admin') && source?.id !== principal.sourceId) {
     throw new WeftError('FORBIDDEN', 'this key belongs to another source', {

@@ -38,6 +38,13 @@ class Model {
   })
   edge!: boolean;
 
+  @Field(() => [String], {
+    description:
+      'Keys of the purposes that somebody has to allow to be scored, by its manifest; at most 10. Views of its features ' +
+      'may need more.',
+  })
+  purposes!: readonly string[];
+
   @Field(() => String, { description: 'SHA-256 of its ONNX bytes, 64 hexadecimal digits, as `9f86d081…`.' })
   digest!: string;
 
@@ -127,13 +134,14 @@ export class ModelResolver {
 }
 
 function modelOf({ key, version, stage, edge, digest, manifest, createdAt }: ListedModel): Model {
-  const { description, featureService, metrics } = manifest;
+  const { description, featureService, metrics, purposes = [] } = manifest;
   return {
     key,
     version,
     label: manifest.version,
     stage,
     edge,
+    purposes,
     digest,
     description,
     featureService: featureService.name,

@@ -1,8 +1,10 @@
+import type { ConsentStatus } from '../../events/consent-context.model.js';
 import { isReservedTrait, type JsonObject, type JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
+import { consentTrait, expiryOf, isAllowed, UNDECLARED, wordIn } from '../../profiles/consent.model.js';
 import { groupsOf, type KnownGroup } from '../../profiles/groups.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
@@ -10,9 +12,12 @@ import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile-snapshot.model.js';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
+import { WITHHELD } from './enums.js';
 import type { ReadableFeature } from './definitions-index.js';
 import type { ReadScope } from './read-scope.js';
 import { SnapshotContext } from './snapshot-context.js';
+
+const NOTHING: readonly string[] = [];
 
 export type EvaluationMode = 'LIVE' | 'NOW';
 
@@ -20,7 +25,7 @@ export type EvaluationMode = 'LIVE' | 'NOW';
 export interface FeatureView {
   readonly name: string;
   readonly type: FeatureType;
-  readonly status: FeatureValue['status'];
+  readonly status: FeatureValue['status'] | typeof WITHHELD;
   readonly value: number | string | boolean | readonly string[] | null;
   readonly eventTs: number | null;
   readonly ageMs: number | null;
@@ -49,7 +54,7 @@ export interface ScoreView {
   readonly cluster: number | null;
   readonly asOf: number;
   readonly validUntil: number | null;
-  readonly inputs: Prediction['inputs'];
+  readonly inputs: Prediction['inputs'] | typeof WITHHELD;
   readonly evaluation: 'NOW';
 }
 
@@ -62,6 +67,18 @@ export interface TraitView {
   readonly occurredAt: number;
   readonly provenance: Provenance;
   readonly approximate: boolean;
+  readonly profile: ProfileView;
+}
+
+/** The word on one purpose as a profile holds it. */
+export interface ConsentView {
+  readonly purpose: string;
+  readonly allowed: boolean;
+  readonly status: ConsentStatus | null;
+  readonly expiresAt: number | null;
+  readonly source: string | null;
+  readonly messageId: string | null;
+  readonly occurredAt: number | null;
   readonly profile: ProfileView;
 }
 
@@ -127,11 +144,43 @@ export class ProfileView {
     return groupsOf(this.#snapshot.traits);
   }
 
-  features(asked: readonly ReadableFeature[]): FeatureView[] {
+  /** What the person allows, of every purpose that is declared, by key. */
+  consents(): ConsentView[] {
+    const { purposes, sourceKeys } = this.reads.definitions;
+    return [...purposes.values()].map((terms): ConsentView => {
+      const held = this.#snapshot.traits.get(consentTrait(terms.key));
+      const word = wordIn(held?.value);
+      const expiresAt = held === undefined || word === null ? Infinity : expiryOf(terms, held);
+      return {
+        purpose: terms.key,
+        allowed: isAllowed(terms, held, this.#t),
+        status: word?.status ?? null,
+        expiresAt: expiresAt === Infinity ? null : expiresAt,
+        source: held === undefined ? null : (sourceKeys.get(held.sourceId) ?? ''),
+        messageId: held?.messageId ?? null,
+        occurredAt: held?.occurredAt ?? null,
+        profile: this,
+      };
+    });
+  }
+
+  /** Whether the person allows all of these. A purpose that is not declared is not allowed. */
+  allows(needed: readonly string[]): boolean {
+    const { purposes } = this.reads.definitions;
+    return needed.every((key) =>
+      isAllowed(purposes.get(key) ?? UNDECLARED, this.#snapshot.traits.get(consentTrait(key)), this.#t),
+    );
+  }
+
+  /** @param needed what somebody has to allow beside what the features' views ask for */
+  features(asked: readonly ReadableFeature[], needed: readonly string[] = NOTHING): FeatureView[] {
     this.reads.countFeatureValues(asked.length);
     const { features } = this.reads.definitions;
+    if (!this.allows(needed)) return asked.map((feature) => this.#withheld(feature));
     const state = this.#decoded();
-    return asked.map(({ index, definition, version, isReady }) => {
+    return asked.map((feature) => {
+      const { index, definition, version, isReady, purposes } = feature;
+      if (purposes.length > 0 && !this.allows(purposes)) return this.#withheld(feature);
       const value = features.value(state, index, this.#t);
       return {
         name: definition.name,
@@ -146,6 +195,12 @@ export class ProfileView {
         complete: isReady && this.reads.isSwept,
       };
     });
+  }
+
+  #withheld({ definition, version, isReady }: ReadableFeature): FeatureView {
+    const { name, type } = definition;
+    const nothing = { value: null, eventTs: null, ageMs: null, validUntil: null, approximate: false };
+    return { name, type, status: WITHHELD, ...nothing, version, complete: isReady && this.reads.isSwept };
   }
 
   /** The memberships that the pipeline maintains. */
@@ -193,7 +248,8 @@ export class ProfileView {
     const predictions = new Map<string, Prediction>();
     await Promise.all(
       [...this.#modelsOf(compiled)].map(async (model) => {
-        if (definitions.models.has(model)) predictions.set(model, await this.#predict(model));
+        const isAsked = definitions.models.has(model) && this.#allowsModel(model);
+        if (isAsked) predictions.set(model, await this.#predict(model));
       }),
     );
     const context = new SnapshotContext(definitions, this.#snapshot, this.#decoded(), predictions, this.#t);
@@ -210,6 +266,12 @@ export class ProfileView {
 
   /** @throws WeftError NOT_FOUND if no version of the model is active; OVERLOADED */
   async score(model: string): Promise<ScoreView> {
+    const face = this.#allowsModel(model) ? undefined : this.reads.definitions.scorer.models.get(model);
+    if (face !== undefined) {
+      const nothing = { score: null, label: null, cluster: null, validUntil: null, inputs: WITHHELD } as const;
+      const { version, digest } = face;
+      return { model, version, digest, ...nothing, asOf: this.#t, evaluation: 'NOW' };
+    }
     const { modelKey, version, digest, score, label, cluster, asOf, validUntil, inputs } = await this.#predict(model);
     return {
       model: modelKey,
@@ -223,6 +285,11 @@ export class ProfileView {
       inputs,
       evaluation: 'NOW',
     };
+  }
+
+  #allowsModel(key: string): boolean {
+    const needed = this.reads.definitions.modelPurposes.get(key);
+    return needed === undefined || this.allows(needed);
   }
 
   async #predict(key: string): Promise<Prediction> {

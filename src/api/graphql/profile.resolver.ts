@@ -1,12 +1,15 @@
 import { Arg, Authorized, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
 import type { JsonObject } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
+import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../../profiles/purpose.model.js';
 import type { ApiContext } from './api-context.js';
 import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMembership } from './profile.types.js';
 import { Json } from './scalars.js';
 
+const PURPOSES =
+  'What the answer is for, by keys of purposes, as `personalisation`; at most 10. Default: nothing is asked for.';
 const MAX_ENTITIES = 500;
 const MAX_ONLINE_VALUES = 50_000;
 
@@ -16,7 +19,7 @@ export class ProfileResolver {
   @Query(() => Profile, {
     nullable: true,
     description:
-      'The profile with an id or an identifier; null if there is none. A namespace in which nobody is known, and that is like one that there is, is refused with what may be meant (`BAD_REQUEST`).',
+      'The profile with an id or an identifier; null if there is none, or if the person does not allow all `purposes`. A namespace in which nobody is known, and that is like one that there is, is refused with what may be meant (`BAD_REQUEST`).',
   })
   async profile(
     @Ctx() { reads }: ApiContext,
@@ -31,13 +34,17 @@ export class ProfileResolver {
       description: 'One of the names it is known by; or else an id.',
     })
     identifier: IdentifierInput | null | undefined,
+    @Arg('purposes', () => [String], { nullable: true, description: PURPOSES })
+    purposes: string[] | null | undefined,
   ): Promise<ProfileView | null> {
-    if (typeof id === 'string' && !identifier) return reads.profile(id);
+    const needed = neededPurposes(reads, purposes);
+    const allowed = (view: ProfileView | null): ProfileView | null => (view?.allows(needed) === true ? view : null);
+    if (typeof id === 'string' && !identifier) return allowed(await reads.profile(id));
     if (typeof id !== 'string' && identifier) {
       const { namespace, value } = identifier;
       const view = await reads.profileOf({ ns: namespace, value });
       if (view === null) await demandNamespace(reads, namespace);
-      return view;
+      return allowed(view);
     }
     throw new WeftError('BAD_REQUEST', 'a profile is asked for by id or by identifier', {
       where: 'profile',
@@ -47,7 +54,9 @@ export class ProfileResolver {
 
   @Authorized('read')
   @Query(() => [OnlineFeatures], {
-    description: 'Features of many entities at once, as models read them; in the order asked. At most 500 entities.',
+    description:
+      'Features of many entities at once, as models read them; in the order asked. At most 500 entities. Of those who do ' +
+      'not allow all `purposes` every feature is `WITHHELD`.',
   })
   async onlineFeatures(
     @Ctx() { reads }: ApiContext,
@@ -59,8 +68,11 @@ export class ProfileResolver {
     names: string[] | null | undefined,
     @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
     service: string | null | undefined,
+    @Arg('purposes', () => [String], { nullable: true, description: PURPOSES })
+    purposes: string[] | null | undefined,
   ): Promise<OnlineFeatures[]> {
     const asked = reads.index.select(names, service);
+    const needed = neededPurposes(reads, purposes);
     if (entities.length > MAX_ENTITIES || entities.length * asked.length > MAX_ONLINE_VALUES) {
       throw new WeftError('BAD_REQUEST', 'too many values are asked for', {
         where: 'entities',
@@ -73,7 +85,7 @@ export class ProfileResolver {
         return {
           entity: { namespace, value, isAsked: true },
           profileId: view?.id ?? null,
-          features: view?.features(asked) ?? [],
+          features: view?.features(asked, needed) ?? [],
         };
       }),
     );
@@ -139,6 +151,23 @@ export class ProfileResolver {
   ): Promise<ScoreView> {
     return view.score(model);
   }
+}
+
+/** @throws WeftError BAD_REQUEST for a purpose that there is not */
+export function neededPurposes(
+  { definitions }: ProfileView['reads'],
+  given: readonly string[] | null | undefined,
+): readonly string[] {
+  if (given === null || given === undefined || given.length === 0) return [];
+  if (given.length > MAX_NEEDED_PURPOSES) {
+    throw new WeftError('BAD_REQUEST', `${String(given.length)} purposes are named`, {
+      where: 'purposes',
+      hint: `name at most ${String(MAX_NEEDED_PURPOSES)}`,
+    });
+  }
+  const unknown = unknownPurpose(given, new Set(definitions.purposes.keys()));
+  if (unknown === null) return given;
+  throw new WeftError('BAD_REQUEST', unknown.message, { where: 'purposes', hint: unknown.hint });
 }
 
 /** Somebody who is not known is an answer; a mistyped namespace is not. */

@@ -63,6 +63,14 @@ class SegmentInput {
       'Whether edge keys, which sit in browsers, may be told who is in it. Default: as it is, false for a new segment.',
   })
   edge?: boolean | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'Keys of the purposes that its members have to allow, as `personalisation`; at most 10. Default: as it is, none ' +
+      'for a new segment.',
+  })
+  purposes?: string[] | null;
 }
 
 const segmentType = { type: Segment, name: 'Segment' };
@@ -143,7 +151,9 @@ export class SegmentResolver {
     return Upserted.attempt(async () => {
       const { key, name, description, tags, expression } = segment;
       const edge = typeof segment.edge === 'boolean' ? { edge: segment.edge } : {};
-      const written = await services.segments.upsert({ key, name, description, tags, expression, ...edge });
+      const purposes = segment.purposes == null ? {} : { purposes: [...new Set(segment.purposes)].sort() };
+      const draft = { key, name, description, tags, expression, ...edge, ...purposes };
+      const written = await services.segments.upsert(draft);
       await watch.reload();
       return written;
     });

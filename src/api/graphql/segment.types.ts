@@ -44,6 +44,13 @@ export class Segment {
   @Field(() => String, { description: 'The condition that was written last, as `count("purchase", "24h") == 0`.' })
   expression!: string;
 
+  @Field(() => [String], {
+    description:
+      'Keys of the purposes that its members have to allow, by the version that was written last; at most 10. Features ' +
+      'and models that it reads may need more.',
+  })
+  purposes!: readonly string[];
+
   @Field(() => Int, { nullable: true, description: 'The version that decides membership; null if none does.' })
   activeVersion!: number | null;
 

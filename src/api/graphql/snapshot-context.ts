@@ -2,6 +2,7 @@ import type { JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { CompareOp } from '../../features/compare-value.model.js';
 import type { FeatureValue } from '../../features/feature.model.js';
+import type { HeldConsent } from '../../profiles/consent.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
 import { groupsOf } from '../../profiles/groups.model.js';
@@ -37,6 +38,10 @@ export class SnapshotContext implements EvalContext {
 
   groups(): JsonValue {
     return groupsOf(this.snapshot.traits) as unknown as JsonValue;
+  }
+
+  consent(trait: string): HeldConsent | undefined {
+    return this.snapshot.traits.get(trait);
   }
 
   model(key: string): ModelOutput | undefined {

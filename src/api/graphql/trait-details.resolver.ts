@@ -1,10 +1,10 @@
 import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Mutation, Resolver, Root } from 'type-graphql';
-import type { LoggedEvent } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { valuesGiven } from '../../profiles/trait-history.js';
 import type { ApiContext } from './api-context.js';
-import { AFTER, connection, FIRST, pageByKey, pageSize, type Connection, type Edge } from './connection.types.js';
-import { TIMELINE_CURSOR, TRAIT_CURSOR } from './cursors.js';
+import { AFTER, FIRST, pageByKey, type Connection, type Edge } from './connection.types.js';
+import { TRAIT_CURSOR } from './cursors.js';
+import { pageOfHistory } from './event-history.js';
 import type { ProfileView, TraitView } from './profile-view.js';
 import { IdentifierInput, Profile } from './profile.types.js';
 import {
@@ -15,9 +15,6 @@ import {
   type TraitValueView,
 } from './trait-details.types.js';
 
-/** Events read at a time, and in one page of a history at most, most of which may not be about the trait. */
-const READ_EVENTS = 500;
-const MAX_READ_EVENTS = 2_500;
 /** Fewer than in other lists: these stand within one another, and within lists of profiles. */
 const DEFAULT_SIZES = { traits: 20, values: 10 };
 
@@ -90,53 +87,19 @@ export class TraitHistoryResolver {
       'kept any longer, are not there. A page looks at no more than 2,500 events of the profile, so it may have fewer ' +
       'items than asked for, even none, and a next page all the same.',
   })
-  async history(
+  history(
     @Root() { name, profile }: TraitView,
     @Arg('first', () => Int, { defaultValue: DEFAULT_SIZES.values, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<TraitValueView>>> {
-    const limit = pageSize(first);
-    const { services, definitions } = profile.reads;
-    let before = typeof after === 'string' ? TIMELINE_CURSOR.decode(after) : null;
-    const edges: Edge<TraitValueView>[] = [];
-    let read = 0;
-    let isWhole = false;
-    while (!isWhole && edges.length <= limit && read < MAX_READ_EVENTS) {
-      profile.reads.countSingleRead('history');
-      const events = await services.log.readByAnchors(profile.identifierIds, {
-        limit: READ_EVENTS,
-        ...(before === null ? {} : { before }),
-      });
-      for (const event of events) {
-        for (const { value, provenance } of valuesGiven(event, name, definitions.traitRules)) {
-          const { messageId, occurredAt, acceptedAt, sourceId } = event;
-          const source = definitions.sourceKeys.get(sourceId) ?? '';
-          const node = {
-            name,
-            value: value ?? null,
-            deleted: value === undefined,
-            source,
-            messageId,
-            occurredAt,
-            acceptedAt,
-            provenance,
-          };
-          edges.push({ cursor: cursorOf(event), node });
-        }
-      }
-      read += events.length;
-      isWhole = events.length < READ_EVENTS;
-      before = events.at(-1) ?? before;
-    }
-    const page = connection(edges, limit, after);
-    if (isWhole || edges.length > limit) return page;
-    // The next page goes on behind what was looked at, not behind the last item.
-    const endCursor = before === null ? page.pageInfo.endCursor : TIMELINE_CURSOR.encode(before);
-    const { hasPreviousPage, startCursor } = page.pageInfo;
-    return { edges: page.edges, pageInfo: { hasNextPage: true, hasPreviousPage, startCursor, endCursor } };
+    const { traitRules, sourceKeys } = profile.reads.definitions;
+    return pageOfHistory(profile, { first, after }, (event) =>
+      valuesGiven(event, name, traitRules).map(({ value, provenance }) => {
+        const { messageId, occurredAt, acceptedAt, sourceId } = event;
+        const source = sourceKeys.get(sourceId) ?? '';
+        const deleted = value === undefined;
+        return { name, value: value ?? null, deleted, source, messageId, occurredAt, acceptedAt, provenance };
+      }),
+    );
   }
-}
-
-function cursorOf({ occurredAt, pos }: Pick<LoggedEvent, 'occurredAt' | 'pos'>): string {
-  return TIMELINE_CURSOR.encode({ occurredAt, pos });
 }

@@ -1,0 +1,60 @@
+import type { EventAcceptor, EventSource } from '../events/accept.model.js';
+import type { ConsentWord } from '../events/consent-context.model.js';
+import type { RawIdentifier } from '../events/event.model.js';
+import { WeftError } from '../platform/errors.js';
+import { consentTrait } from './consent.model.js';
+
+const MAX_IDENTIFIERS = 1_000;
+
+/** Somebody's word on a purpose. */
+export interface ConsentGiven extends ConsentWord {
+  readonly purpose: string;
+  /** Names of the person, the one that the word is to hang on first; at least one. */
+  readonly identifiers: readonly RawIdentifier[];
+}
+
+/** Writes consents, by events: so they take part in merges, unmerges and rebuilds as all else does. */
+export class ConsentService {
+  readonly #accept: EventAcceptor;
+
+  constructor({ accept }: { readonly accept: EventAcceptor }) {
+    this.#accept = accept;
+  }
+
+  /** Events that it takes. A no hangs on every identifier, so that no unmerge brings a yes back; a yes on the first. */
+  static eventCount({ status, identifiers }: Pick<ConsentGiven, 'status' | 'identifiers'>): number {
+    return status === 'denied' ? identifiers.length : Math.min(1, identifiers.length);
+  }
+
+  /**
+   * @returns how many events were accepted
+   * @throws WeftError BAD_REQUEST (the events are refused), CONFLICT (the person has more identifiers than one call writes to)
+   */
+  async give(source: EventSource, given: ConsentGiven): Promise<number> {
+    const { purpose, status, expiresAt, identifiers } = given;
+    const targets = identifiers.slice(0, ConsentService.eventCount(given));
+    if (targets.length > MAX_IDENTIFIERS) {
+      throw new WeftError('CONFLICT', `the profile has ${String(targets.length)} identifiers`, {
+        where: 'identifier',
+        hint: `consents of profiles with at most ${String(MAX_IDENTIFIERS)} can be taken back at once`,
+      });
+    }
+    const results = await this.#accept.accept(
+      source,
+      targets.map((identifier) => ({
+        type: 'identify' as const,
+        identifiers: [identifier],
+        reserved: { [consentTrait(purpose)]: { status, expiresAt } },
+      })),
+      { historical: false },
+    );
+    const [first] = results;
+    if (first?.status === 'refused') {
+      throw new WeftError('BAD_REQUEST', `the consent is refused: ${first.reason}`, {
+        where: 'identifier',
+        ...(first.hint === undefined ? {} : { hint: first.hint }),
+      });
+    }
+    return results.filter((result) => result.status === 'accepted').length;
+  }
+}
