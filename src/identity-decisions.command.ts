@@ -272,6 +272,8 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
       return `the two hold ${String(count)} values of ${namespace ?? ''}, one profile at most ${String(limit)}`;
     case 'too_many_identifiers':
       return `the two hold ${String(count)} identifiers, one profile at most ${String(limit)}`;
+    case 'shared':
+      return `an identifier of ${namespace ?? ''} between them is of several people`;
     case 'may_not_merge':
       return `${namespace ?? ''} joins nobody who has a profile already`;
     case 'contested':

@@ -10,6 +10,7 @@ import {
   seen,
   sortGroups,
   START_MS,
+  whereShared,
 } from '../../test/support/identity-builders.js';
 import type { LoggedEvent } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
@@ -40,7 +41,10 @@ const DEVICES_MAY_NOT_MERGE: IdentityRules = {
   ...TIGHT,
   namespaces: new Map([...TIGHT.namespaces, ['device_id', rule(40, 2, null, false)]]),
 };
-const anyRules = fc.constantFrom(TIGHT, DEVICES_MAY_NOT_MERGE);
+const ISOLATED = whereShared(TIGHT, { anonymous_id: 'isolate', device_id: 'isolate', email: 'isolate' });
+const OF_LAST_USERS = whereShared(DEVICES_MAY_NOT_MERGE, { anonymous_id: 'last_user', device_id: 'last_user' });
+const SHARED_BOTH_WAYS = whereShared(TIGHT, { anonymous_id: 'last_user', device_id: 'isolate' });
+const anyRules = fc.constantFrom(ISOLATED, OF_LAST_USERS, SHARED_BOTH_WAYS, TIGHT, DEVICES_MAY_NOT_MERGE);
 
 const NAMES = ['user_id', 'email', 'device_id', 'anonymous_id'].flatMap((ns) =>
   ['1', '2', '3', '4'].map((value) => `${ns}:${value}`),

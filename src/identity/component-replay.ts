@@ -4,12 +4,14 @@ import { compareEvidence, evidenceKey, type Evidence } from './evidence.model.js
 import { IdentifierGroups, type GroupNode, type UnitedPair } from './identifier-groups.js';
 import { NO_LINKS, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
 import {
+  caresForSharing,
   compareByPriority,
   maxIdentifiersOf,
-  mayAllMerge,
+  isHeardOnce,
   ruleOf,
   type IdentityRules,
 } from './identity-rules.model.js';
+import { SharedIdentifiers } from './shared-identifiers.js';
 
 /*
  * The canonical replay of one raw component, kept so that it can be continued.
@@ -40,7 +42,10 @@ import {
  *    stands before a lesser one, no row up to the greater one joins the two.
  * 7. A set that was heard has nothing new to say: only its least row is kept. Where some namespace may not merge this is
  *    not so, because to be named by a group's own member makes a difference; there the least row of each day is kept.
+ *    The same where who was there last decides on a shared identifier.
  * 8. A single identifier joins nothing: of its row only the time matters, which counts towards windows.
+ * 9. An identifier that several people share is left out of rows by which it may not be joined (`shared-identifiers.ts`);
+ *    who that is follows from all rows, so that one more may have those before it decided anew.
  */
 
 interface Row {
@@ -72,6 +77,8 @@ export class ComponentReplay {
   #links: IdentityLinks;
   #linked: ReadonlySet<Uuid>;
   readonly #isHeardOnce: boolean;
+  /** Null: the rules do not care who shares an identifier. */
+  #shared: SharedIdentifiers | null;
   readonly #nodes: ReplayNode[] = [];
   readonly #indexOf = new Map<Uuid, number>();
   readonly #rows = new Map<string, Row>();
@@ -94,7 +101,8 @@ export class ComponentReplay {
     this.#rules = rules;
     this.#links = links;
     this.#linked = endsOf(links);
-    this.#isHeardOnce = mayAllMerge(rules);
+    this.#isHeardOnce = isHeardOnce(rules);
+    this.#shared = caresForSharing(rules) ? new SharedIdentifiers(rules, links.mustLinks) : null;
     this.#groups = new IdentifierGroups([], [], [], maxIdentifiersOf(rules));
   }
 
@@ -102,6 +110,10 @@ export class ComponentReplay {
   relink(links: IdentityLinks): void {
     this.#links = links;
     this.#linked = endsOf(links);
+    if (this.#shared !== null) {
+      this.#shared = new SharedIdentifiers(this.#rules, links.mustLinks);
+      for (const row of this.#rows.values()) this.#shared.hear(this.#identified(row));
+    }
     this.#startOver();
   }
 
@@ -151,13 +163,29 @@ export class ComponentReplay {
     if (standing !== undefined) this.#drop(standing);
     this.#pending.push(row);
     this.#rows.set(heard, row);
+    this.foresee(evidence);
     return true;
+  }
+
+  /**
+   * Hears who is named with whom, ahead of `add`: that several people share an identifier changes what came before, and
+   * who knows all rows spares doing it again.
+   */
+  foresee(evidence: Evidence): void {
+    if (this.#shared === null || evidence.identifiers.length === 1) return;
+    for (const id of this.#shared.hear(evidence)) {
+      const index = this.#indexOf.get(id);
+      if (index === undefined) continue;
+      this.#isDisturbed = true;
+      this.#rewindTo(this.#steps.findIndex((step) => step.row.members.includes(index)));
+    }
   }
 
   /** Takes over what another component's replay knows, which costs what is known there. They share no identifier. */
   absorb(other: ComponentReplay): void {
     const mapped = other.#nodes.map((node) => this.#addNode(node));
     for (const node of other.#fresh) this.#fresh.push(mapped[node] ?? 0);
+    if (other.#shared !== null) this.#shared?.absorb(other.#shared);
     const rows = new Map<Row, Row>();
     for (const [heard, row] of other.#rows) {
       const own = { ...row, members: row.members.map((node) => mapped[node] ?? 0) };
@@ -280,16 +308,29 @@ export class ComponentReplay {
   #play(step: Step, isDecided: boolean): boolean {
     const groups = this.#current();
     const { row } = step;
+    const members = this.#shared === null ? row.members : this.#joinable(row, this.#shared);
     step.unions = groups.unions;
     if (!isDecided) {
-      step.count = groups.longestMergingPrefix(row.members, groups.longestLawfulPrefix(row.members));
+      step.count = groups.longestMergingPrefix(members, groups.longestLawfulPrefix(members));
       this.#decided++;
     }
-    groups.unite(row.members, step.count);
+    groups.unite(members, step.count);
     const last = this.#steps.at(-1)?.greatest;
     step.greatest = last === undefined || compareEvidence(last, row) < 0 ? row : last;
     this.#steps.push(step);
     return groups.unions > step.unions;
+  }
+
+  /** Of a row's members those that it may join; the anchor alone where it may not be joined to anybody. */
+  #joinable(row: Row, shared: SharedIdentifiers): readonly number[] {
+    const { identifiers } = this.#identified(row);
+    const [anchor] = row.members;
+    if (anchor === undefined || !shared.mayJoin(this.#idOf(anchor), identifiers)) return row.members.slice(0, 1);
+    return row.members.filter((member) => shared.mayJoin(this.#idOf(member), identifiers));
+  }
+
+  #identified(row: Row): Row & Pick<Evidence, 'identifiers'> {
+    return { ...row, identifiers: row.members.map((member) => this.#identifierOf(member)) };
   }
 
   /** Evidence names its identifiers in this order already, but for what was written under older rules. */

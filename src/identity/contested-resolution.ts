@@ -7,7 +7,7 @@ import type { ContestedComponentStore } from './contested-component.store.js';
 import { compareEvidence, evidenceKey, type Evidence } from './evidence.model.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
 import { NO_LINKS, unionOfLinks, type IdentityLinks } from './identity-links.model.js';
-import { mayAllMerge, type IdentityRules } from './identity-rules.model.js';
+import { isHeardOnce, type IdentityRules } from './identity-rules.model.js';
 
 /*
  * The resolution of one contested component, a bit at a time, so that events are applied in between:
@@ -122,12 +122,12 @@ export class ContestedResolution {
   async #readEvidence(db: Queryable, ids: readonly Uuid[]): Promise<void> {
     const anchors = ids.slice(this.#readUpTo, this.#readUpTo + MAX_ANCHORS_PER_PAGE);
     const { rows, next } = await this.#parts.contested.evidence(db, anchors, this.#place, this.#sliceRows);
-    const isHeardOnce = mayAllMerge(this.rules);
+    const heardOnce = isHeardOnce(this.rules);
     for (const { identifierIds, ...row } of rows) {
       const identifiers = identifierIds.flatMap((id) => this.#members.get(id) ?? []);
       // One of them came since: so there is news.
       if (identifiers.length < identifierIds.length) continue;
-      const heard = isHeardOnce ? row.setId : evidenceKey(row);
+      const heard = heardOnce ? row.setId : evidenceKey(row);
       const known = this.#rows.get(heard);
       if (known === undefined || compareEvidence(row, known) < 0) this.#rows.set(heard, { ...row, identifiers });
     }
@@ -137,10 +137,16 @@ export class ContestedResolution {
   }
 
   #replaySome(ordered: readonly Evidence[]): void {
-    const replay = (this.#replay ??= new ComponentReplay(this.rules, this.#links));
+    const replay = (this.#replay ??= this.#newReplay(ordered));
     for (const row of ordered.slice(this.#replayedUpTo, this.#replayedUpTo + this.#sliceRows)) replay.add(row);
     replay.advance();
     this.#replayedUpTo += this.#sliceRows;
+  }
+
+  #newReplay(ordered: readonly Evidence[]): ComponentReplay {
+    const replay = new ComponentReplay(this.rules, this.#links);
+    for (const row of ordered) replay.foresee(row);
+    return replay;
   }
 
   /** Which groups are not what a profile is. */

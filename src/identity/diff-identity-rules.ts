@@ -1,11 +1,14 @@
 import { ruleFields } from './identity-rules-yaml.js';
-import type { IdentityRuleSet, NamespaceRule } from './identity-rules.model.js';
+import { maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
 
 /** What other rules change, in lines that say it to people: `+` more, `-` less, `~` otherwise. Empty: nothing. */
 export function diffIdentityRules(before: IdentityRuleSet, after: IdentityRuleSet): readonly string[] {
   const lines: string[] = [];
   if (before.defaultRegion !== after.defaultRegion) {
     lines.push(`~ default_region: ${before.defaultRegion ?? 'none'} -> ${after.defaultRegion ?? 'none'}`);
+  }
+  if (maxIdentifiersOf(before) !== maxIdentifiersOf(after)) {
+    lines.push(`~ max_identifiers: ${String(maxIdentifiersOf(before))} -> ${String(maxIdentifiersOf(after))}`);
   }
   for (const [ns, rule] of after.namespaces) {
     const was = before.namespaces.get(ns);

@@ -3,8 +3,10 @@ import type { Uuid } from '../platform/ids.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import type { IdentityLink } from './identity-decision.model.js';
 import type { IdentityDecisionReader, StandingIdentifier } from './identity-decision.reader.js';
-import { maxIdentifiersOf, ruleOf, type IdentityRules } from './identity-rules.model.js';
+import { setIdOf } from './evidence.model.js';
+import { caresForSharing, maxIdentifiersOf, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
+import { SharedIdentifiers } from './shared-identifiers.js';
 import { shortestChain } from './shortest-chain.js';
 
 /** The set of identifiers that an event came with. */
@@ -32,6 +34,7 @@ export const OBSTACLES = [
   'cannot_link',
   'limit',
   'too_many_identifiers',
+  'shared',
   'may_not_merge',
   'contested',
 ] as const;
@@ -39,7 +42,7 @@ export const OBSTACLES = [
 /** Why two identifiers do not stand for one profile. */
 export interface Obstacle {
   readonly kind: (typeof OBSTACLES)[number];
-  /** Of `limit` and `may_not_merge`. */
+  /** Of `limit`, `may_not_merge` and `shared`. */
   readonly namespace: string | null;
   /** Of `limit`: how many distinct values one profile may hold, and how many the two hold together. */
   readonly limit: number | null;
@@ -63,6 +66,7 @@ export interface Explanation {
 
 /** Rows of evidence of one component that are looked at. */
 const MAX_ROWS = 20_000;
+const DAY_MS = 24 * 60 * 60 * 1000;
 /** Links by hand that are named as obstacles. */
 const MAX_NAMED_LINKS = 10;
 
@@ -121,6 +125,7 @@ export class IdentityExplanationReader {
     }));
     if (isOne) return { isOne, steps, obstacles: [], isComplete };
     const obstacles = this.#obstacles(a, b, members, links, steps.length > 0);
+    obstacles.push(...this.#sharedOn(steps, evidence, members, links));
     if (evidence.length > MAX_REPLAY_ROWS) obstacles.push(obstacle('contested'));
     return { isOne, steps, obstacles, isComplete };
   }
@@ -159,6 +164,29 @@ export class IdentityExplanationReader {
     const limit = maxIdentifiersOf(rules);
     if (identifiers > limit) obstacles.push({ ...obstacle('too_many_identifiers'), limit, count: identifiers });
     return areConnected ? obstacles : [obstacle('not_connected'), ...obstacles];
+  }
+
+  /** Identifiers of the chain that several people share, so that it does not hold there. */
+  #sharedOn(
+    steps: readonly ExplainedStep[],
+    evidence: readonly EvidenceRow[],
+    members: ReadonlyMap<Uuid, StandingIdentifier>,
+    links: readonly IdentityLink[],
+  ): Obstacle[] {
+    const rules = this.parts.rules();
+    if (!caresForSharing(rules)) return [];
+    const mustLinks = links.filter(({ kind }) => kind === 'must').map(({ a, b }): [Uuid, Uuid] => [a.id, b.id]);
+    const shared = new SharedIdentifiers(rules, mustLinks);
+    for (const row of evidence) {
+      const identifiers = row.identifier_ids.flatMap((id) => members.get(id) ?? []);
+      const day = Math.floor(row.occurred_at / DAY_MS);
+      const key = { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id };
+      shared.hear({ key, day, setId: setIdOf(identifiers), identifiers });
+    }
+    const named = steps.flatMap(({ from, to, evidence: row }) =>
+      row === null ? [] : [from, to].filter(({ id }) => !shared.mayJoin(id, row.identifiers)),
+    );
+    return [...new Set(named.map(({ ns }) => ns))].map((namespace) => ({ ...obstacle('shared'), namespace }));
   }
 
   /** The members of the components of these, and their evidence in canonical order. */

@@ -10,6 +10,7 @@ import {
   naiveResolve,
   sortGroups,
   START_MS,
+  whereShared,
 } from '../../test/support/identity-builders.js';
 import type { Identifier, LoggedEvent } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
@@ -80,7 +81,13 @@ const links: fc.Arbitrary<IdentityLinks> = fc.record({ mustLinks: pairs, cannotL
   mustLinks: byName.mustLinks.map(([a, b]) => [anIdentifier(a).id, anIdentifier(b).id] as const),
   cannotLinks: byName.cannotLinks.map(([a, b]) => [anIdentifier(a).id, anIdentifier(b).id] as const),
 }));
-const anyRules = fc.constantFrom(TIGHT, DEVICES_MAY_NOT_MERGE, WIDE, SMALL, { ...TIGHT, maxIdentifiers: 4 });
+const ISOLATED = whereShared(TIGHT, { anonymous_id: 'isolate', device_id: 'isolate', email: 'isolate' });
+const OF_LAST_USERS = whereShared(DEVICES_MAY_NOT_MERGE, { anonymous_id: 'last_user', device_id: 'last_user' });
+const SHARED_BOTH_WAYS = whereShared(TIGHT, { anonymous_id: 'last_user', device_id: 'isolate' });
+const anyRules = fc.constantFrom(ISOLATED, OF_LAST_USERS, SHARED_BOTH_WAYS, TIGHT, DEVICES_MAY_NOT_MERGE, WIDE, SMALL, {
+  ...TIGHT,
+  maxIdentifiers: 4,
+});
 
 function shuffled<T>(items: T[]): fc.Arbitrary<T[]> {
   return fc.shuffledSubarray(items, { minLength: items.length });
@@ -140,6 +147,17 @@ describe('replay of a component', () => {
       return resolveComponent(evidenceRows(events), TIGHT).demotedRows > 0;
     });
     expect(demoted.length).toBeGreaterThan(200);
+  });
+
+  it('meets shared identifiers in these histories, and decides otherwise because of them', () => {
+    const changed = fc.sample(history, { numRuns: 500, seed: 1 }).filter((events) => {
+      const rows = evidenceRows(events);
+      const [isolated, ofLast, limited] = [ISOLATED, OF_LAST_USERS, TIGHT].map((rules) =>
+        JSON.stringify(resolveComponent(rows, rules).groups),
+      );
+      return isolated !== limited && ofLast !== limited && isolated !== ofLast;
+    });
+    expect(changed.length).toBeGreaterThan(100);
   });
 
   it('does not depend on the order of events, rows, identifiers or links', () => {

@@ -9,7 +9,7 @@ import type { IdentityLinkStore } from './identity-link.store.js';
 import { unionOfLinks, type IdentityLinks } from './identity-links.model.js';
 import { movesOf, type IdentifierMove } from './identity-move.model.js';
 import type { IdentityRetractionStore } from './identity-retraction.store.js';
-import { mayAllMerge, type IdentityRules } from './identity-rules.model.js';
+import { isHeardOnce, type IdentityRules } from './identity-rules.model.js';
 import type { Assignment, IdentityStore } from './identity.store.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 import type { IdentityRevision, RevisionInput } from './revised-identity.model.js';
@@ -204,7 +204,7 @@ export class IdentityRevisionStep {
     components: readonly Component[],
   ): Promise<Map<Component, Evidence[]>> {
     const { store } = this.#options;
-    return store.loadEvidence(tx, components, { perDay: !mayAllMerge(rules), limit: MAX_SPLIT_ROWS + 1 });
+    return store.loadEvidence(tx, components, { perDay: !isHeardOnce(rules), limit: MAX_SPLIT_ROWS + 1 });
   }
 
   async #linksOf(tx: Transaction, components: readonly Component[]): Promise<IdentityLinks> {

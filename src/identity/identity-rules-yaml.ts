@@ -16,6 +16,7 @@ export function identityRulesYaml(rules: IdentityRuleSet): string {
   const document = new Document({
     identity: {
       ...(rules.defaultRegion === null ? {} : { default_region: rules.defaultRegion }),
+      ...(rules.maxIdentifiers === undefined ? {} : { max_identifiers: rules.maxIdentifiers }),
       namespaces: Object.fromEntries([...rules.namespaces].map(([ns, rule]) => [ns, ruleFields(rule)])),
       fallback: ruleFields(rules.fallback),
       ...nonEmpty('blocked', listed(blocked)),
@@ -29,13 +30,14 @@ export function identityRulesYaml(rules: IdentityRuleSet): string {
 
 /** The fields of a namespace as a file has them. */
 export function ruleFields(rule: NamespaceRule): Record<string, string | number | boolean> {
-  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false } = rule;
+  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false, shared = 'link' } = rule;
   return {
     priority,
     ...(isUnique(rule) ? { unique: true } : { limit, window: windowMs === null ? 'ever' : durationText(windowMs) }),
     normaliser,
     may_merge: mayMerge,
     ...(onlyFromAuthenticated ? { only_from_authenticated: true } : {}),
+    ...(shared === 'link' ? {} : { shared }),
   };
 }
 

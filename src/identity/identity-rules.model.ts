@@ -7,6 +7,10 @@ const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 export const NORMALISERS = ['email', 'phone', 'handle', 'id', 'device'] as const;
 export type NormaliserName = (typeof NORMALISERS)[number];
 
+/** What becomes of an identifier that several people sign in with; see `shared-identifiers.ts`. */
+export const SHARED_POLICIES = ['link', 'isolate', 'last_user'] as const;
+export type SharedPolicy = (typeof SHARED_POLICIES)[number];
+
 /** What identity resolution knows about one namespace. */
 export interface NamespaceRule {
   /** Higher wins: the identifier of highest priority is the anchor, the one of lowest priority is demoted first. */
@@ -20,6 +24,8 @@ export interface NamespaceRule {
   readonly mayMerge: boolean;
   /** True: counts only where the source is sure of whom it names, see `IdentifierOrigin`; default: false. */
   readonly onlyFromAuthenticated?: boolean;
+  /** Of its identifiers that are seen with two values of a unique namespace; default: `link`. */
+  readonly shared?: SharedPolicy;
 }
 
 /** What one mailbox is called by: addresses that differ in this only are one identifier. */
@@ -85,13 +91,30 @@ export function isUnique(rule: NamespaceRule): boolean {
 }
 
 /** False if some namespace may attach lone identifiers only. */
-export function mayAllMerge(rules: IdentityRules): boolean {
-  if (!rules.fallback.mayMerge) return false;
-  for (const rule of rules.namespaces.values()) if (!rule.mayMerge) return false;
-  return true;
+function mayAllMerge(rules: IdentityRules): boolean {
+  return !someRule(rules, ({ mayMerge }) => !mayMerge);
 }
 
-export function maxIdentifiersOf({ maxIdentifiers = MAX_PROFILE_IDENTIFIERS }: IdentityRules): number {
+/**
+ * True if a set of identifiers that was seen once has nothing new to say: of its evidence the least row will do. Not so
+ * where it matters by whom a group is named, or who was there last.
+ */
+export function isHeardOnce(rules: IdentityRules): boolean {
+  return mayAllMerge(rules) && !someRule(rules, ({ shared }) => shared === 'last_user');
+}
+
+/** Whether identifiers that several people share are looked for. */
+export function caresForSharing(rules: IdentityRules): boolean {
+  return someRule(rules, ({ shared = 'link' }) => shared !== 'link');
+}
+
+function someRule({ namespaces, fallback }: IdentityRules, is: (rule: NamespaceRule) => boolean): boolean {
+  if (is(fallback)) return true;
+  for (const rule of namespaces.values()) if (is(rule)) return true;
+  return false;
+}
+
+export function maxIdentifiersOf({ maxIdentifiers = MAX_PROFILE_IDENTIFIERS }: IdentityRuleSet): number {
   return maxIdentifiers;
 }
 

@@ -22,7 +22,7 @@ import { findBeyondLimits } from './find-beyond-limits.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
 import { LinkIndex, NO_LINKS } from './identity-links.model.js';
 import { movesOf, type IdentifierMove } from './identity-move.model.js';
-import { mayAllMerge, withinLimits, type IdentityRules } from './identity-rules.model.js';
+import { isHeardOnce, withinLimits, type IdentityRules } from './identity-rules.model.js';
 import type { Assignment, IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
@@ -214,7 +214,7 @@ export class IdentityStep {
     const rules = this.#rules;
     const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules, links);
     const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
-    const options = { perDay: !mayAllMerge(rules), limit: this.#maxReplayRows + 1 };
+    const options = { perDay: !isHeardOnce(rules), limit: this.#maxReplayRows + 1 };
     for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
       component.replay = new ComponentReplay(rules, component.links);
       for (const row of rows) component.replay.add(row);

@@ -10,10 +10,11 @@ import { rulesOfStored, storedRulesText } from './stored-identity-rules.js';
 const FULL = `
 identity:
   default_region: GB
+  max_identifiers: 200
   namespaces:
     email: { limit: 3, window: 30d }
     loyalty_card: { priority: 85, unique: true, may_merge: false, only_from_authenticated: true }
-    device_id: { normaliser: device }
+    device_id: { normaliser: device, shared: last_user }
   fallback: { limit: 2 }
   blocked:
     values: [Demo User, 12345]
@@ -48,8 +49,9 @@ describe('a file of identity rules', () => {
     const { rules } = parseIdentityRules(FULL, 'identity.yaml');
     expect(diffIdentityRules(DEFAULT_IDENTITY_RULES, rules)).toEqual([
       '~ default_region: none -> GB',
+      '~ max_identifiers: 1000 -> 200',
       '~ email: limit 5 -> 3, window ever -> 30d',
-      '~ device_id: normaliser id -> device',
+      '~ device_id: normaliser id -> device, shared none -> last_user',
       '+ loyalty_card: priority 85, unique true, normaliser id, may_merge false, only_from_authenticated true',
       '~ fallback: limit 5 -> 2',
       '+ blocked value "demo user"',

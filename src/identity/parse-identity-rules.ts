@@ -8,8 +8,10 @@ import { problemOfPattern } from './blocked-patterns.js';
 import {
   DEFAULT_IDENTITY_RULES,
   IDENTITY_RULE_LIMITS,
+  MAX_PROFILE_IDENTIFIERS,
   isUnique,
   NORMALISERS,
+  SHARED_POLICIES,
   type BlockedPattern,
   type IdentityRuleSet,
   type NamespaceRule,
@@ -18,8 +20,17 @@ import {
 /** Fields at the top of a file of identity rules. */
 export const IDENTITY_FILE_FIELDS = ['identity'];
 
-const FIELDS = ['default_region', 'namespaces', 'fallback', 'blocked', 'email'];
-const RULE_FIELDS = ['priority', 'limit', 'window', 'unique', 'normaliser', 'may_merge', 'only_from_authenticated'];
+const FIELDS = ['default_region', 'max_identifiers', 'namespaces', 'fallback', 'blocked', 'email'];
+const RULE_FIELDS = [
+  'priority',
+  'limit',
+  'window',
+  'unique',
+  'normaliser',
+  'may_merge',
+  'only_from_authenticated',
+  'shared',
+];
 const BLOCKED_FIELDS = ['values', 'except', 'patterns', 'mailboxes'];
 const EMAIL_FIELDS = ['gmail', 'plus_tags'];
 
@@ -49,6 +60,7 @@ export function parseIdentityRules(text: string, file: string, others: readonly 
   const fallback = readRule(fields.get('fallback'), 'fallback', DEFAULT_IDENTITY_RULES.fallback);
   const rules = {
     defaultRegion: readRegion(fields.get('default_region')),
+    ...readMaxIdentifiers(fields.get('max_identifiers')),
     fallback,
     namespaces: readNamespaces(fields.get('namespaces'), fallback, warnings),
     ...readBlocked(fields.get('blocked')),
@@ -65,6 +77,12 @@ function readRegion(value: YamlValue | undefined): string | null {
   const hint = isSupportedCountry(upper) ? `did you mean ${upper}?` : 'use an ISO 3166-1 code of two letters, as GB';
   value?.problem(`there are no telephone numbers of region ${region}`, hint);
   return null;
+}
+
+/** Of all namespaces together, of one profile. */
+function readMaxIdentifiers(value: YamlValue | undefined): Pick<IdentityRuleSet, 'maxIdentifiers'> {
+  const maxIdentifiers = value?.integer('max_identifiers', 2, MAX_PROFILE_IDENTIFIERS);
+  return maxIdentifiers === undefined ? {} : { maxIdentifiers };
 }
 
 // --- namespaces -----------------------------------------------------------------------------------------------------
@@ -102,12 +120,14 @@ function readRule(value: YamlValue | undefined, what: string, base: NamespaceRul
   if (fields === undefined) return base;
   const isGuarded =
     fields.get('only_from_authenticated')?.bool(`only_from_authenticated of ${what}`) ?? base.onlyFromAuthenticated;
+  const shared = fields.get('shared')?.oneOf(`shared of ${what}`, SHARED_POLICIES) ?? base.shared ?? 'link';
   return {
     priority: fields.get('priority')?.integer(`priority of ${what}`, 0, maxPriority) ?? base.priority,
     ...readLimit(fields, what, base),
     normaliser: fields.get('normaliser')?.oneOf(`the normaliser of ${what}`, NORMALISERS) ?? base.normaliser,
     mayMerge: fields.get('may_merge')?.bool(`may_merge of ${what}`) ?? base.mayMerge,
     ...(isGuarded === true ? { onlyFromAuthenticated: true } : {}),
+    ...(shared === 'link' ? {} : { shared }),
   };
 }
 

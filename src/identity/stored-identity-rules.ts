@@ -16,6 +16,7 @@ interface StoredRules {
   readonly blockedPatterns: readonly BlockedPattern[];
   readonly emails: { readonly gmail: boolean; readonly plusTagDomains: readonly string[] };
   readonly defaultRegion: string | null;
+  readonly maxIdentifiers?: number;
 }
 
 /** Equal for equal rules: namespaces and values are sorted. */
@@ -32,6 +33,7 @@ export function storedRules(rules: IdentityRuleSet): StoredRules {
     blockedPatterns: rules.blockedPatterns.map(({ ns, pattern }) => ({ ns, pattern })),
     emails: { gmail: rules.emails.gmail, plusTagDomains: [...rules.emails.plusTagDomains].sort() },
     defaultRegion: rules.defaultRegion,
+    ...(rules.maxIdentifiers === undefined ? {} : { maxIdentifiers: rules.maxIdentifiers }),
   };
 }
 
@@ -49,6 +51,7 @@ export function rulesOfStored(version: number, text: string): IdentityRules {
     blockedPatterns: stored.blockedPatterns,
     emails: { gmail: stored.emails.gmail, plusTagDomains: new Set(stored.emails.plusTagDomains) },
     defaultRegion: stored.defaultRegion,
+    ...(stored.maxIdentifiers === undefined ? {} : { maxIdentifiers: stored.maxIdentifiers }),
   });
 }
 
@@ -57,7 +60,7 @@ function inOrder([ns, rule]: readonly [string, NamespaceRule]): [string, Namespa
 }
 
 function fieldsInOrder(rule: NamespaceRule): NamespaceRule {
-  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false } = rule;
+  const { priority, limit, windowMs, normaliser, mayMerge, onlyFromAuthenticated = false, shared = 'link' } = rule;
   return {
     priority,
     limit,
@@ -65,5 +68,6 @@ function fieldsInOrder(rule: NamespaceRule): NamespaceRule {
     normaliser,
     mayMerge,
     ...(onlyFromAuthenticated ? { onlyFromAuthenticated } : {}),
+    ...(shared === 'link' ? {} : { shared }),
   };
 }

@@ -31,6 +31,20 @@ describe('rules of who is who that change', () => {
     return [...groups.values()].sort((a, b) => (a.join() < b.join() ? -1 : 1));
   }
 
+  async function web() {
+    const [source] = await world.db.query<{ id: number }>(`SELECT id FROM sources WHERE key = 'web'`);
+    return { id: source?.id ?? 0, key: 'web' };
+  }
+
+  /** Message ids of the events that name this value. */
+  async function messagesOf(value: string): Promise<string[]> {
+    const rows = await world.db.query<{ id: string }>(
+      `SELECT e.message_id AS id FROM evidence e JOIN identifiers i ON i.id = e.anchor_id WHERE i.value = $1`,
+      [value],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   it('are the built-in ones, version 1, until somebody applies others', async () => {
     const versions = await new IdentityRulesReader(world.db).versions(null, 10);
     expect(versions).toMatchObject([{ rules: { version: 1 }, appliedAt: null, appliedBy: null }]);
@@ -90,8 +104,7 @@ describe('rules of who is who that change', () => {
         const region = ['GB', 'FR', 'DE'][Math.floor(i / 10)] ?? 'GB';
         await world.engine.services.identityRules.apply(rulesOf(`{ default_region: ${region} }`), BY);
       }
-      const [source] = await world.db.query<{ id: number }>(`SELECT id FROM sources WHERE key = 'web'`);
-      return engine.accept.accept({ id: source?.id ?? 0, key: 'web' }, events, { historical: false });
+      return engine.accept.accept(await web(), events, { historical: false });
     });
     const results = (await Promise.all(sending)).flat();
     expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['accepted']));
@@ -141,8 +154,43 @@ describe('rules of who is who that change', () => {
     expect(await people('vera', 'browser')).toEqual([['browser', 'vera']]);
   });
 
+  it('take a browser from those who share it, with what was done in it by nobody in particular, and give it to the last', async () => {
+    const service = world.engine.services.identityRules;
+    await service.apply(rulesOf('{ namespaces: { anonymous_id: { shared: isolate } } }'), BY);
+    const visit = async (...who: Parameters<typeof aTrack>[1][]) => {
+      for (const each of who) {
+        world.clock.advance(60_000);
+        await world.accept([aTrack('view', each)]);
+      }
+      await world.drain();
+    };
+    const browser = { anonymous_id: 'family' };
+    await visit(browser, { user_id: 'gail', ...browser }, browser);
+    expect(await people('family', 'gail')).toEqual([['family', 'gail']]);
+    await visit({ user_id: 'hugo', ...browser });
+    expect(await people('family', 'gail', 'hugo')).toEqual([['family'], ['gail'], ['hugo']]);
+    const [cookie, gail] = world.engine.policy.resolve([
+      { ns: 'anonymous_id', value: 'family' },
+      { ns: 'user_id', value: 'gail' },
+    ]).identifiers;
+    if (cookie === undefined || gail === undefined) throw new Error('an identifier is missing');
+    expect(await world.engine.identity.explanations.explain(cookie, gail)).toMatchObject({
+      isOne: false,
+      obstacles: [{ kind: 'shared', namespace: 'anonymous_id' }],
+    });
+    await service.apply(rulesOf('{ namespaces: { anonymous_id: { shared: last_user } } }'), BY);
+    await visit({ user_id: 'ida', ...browser });
+    expect(await people('family', 'gail', 'hugo', 'ida')).toEqual([['family', 'ida'], ['gail'], ['hugo']]);
+    const retract = world.engine.retractions;
+    const { id } = await retract.takeBackMessages(await web(), await messagesOf('ida'));
+    await world.drain();
+    await retract.done(id, { signal: new AbortController().signal });
+    expect(await people('family', 'gail', 'hugo')).toEqual([['family', 'hugo'], ['gail']]);
+  });
+
   it('are kept with who applied them and when, the newest first', async () => {
     const reader = new IdentityRulesReader(world.db);
+    await other.services.identityRules.apply(rulesOf('{}'), BY);
     const versions = await reader.versions(null, 100);
     expect(versions.map(({ rules }) => rules.version)).toEqual(versions.map((_, i) => versions.length - i));
     expect(versions[0]).toMatchObject({ appliedBy: 'a test', appliedAt: world.clock.now() });

@@ -19,6 +19,7 @@ import {
   naiveResolve,
   sortGroups,
   START_MS,
+  whereShared,
 } from '../support/identity-builders.js';
 
 /** Limits so low that random histories meet them all the time. */
@@ -119,6 +120,13 @@ describe('the identity step', () => {
     ['all may merge', TIGHT, 100_000, false],
     ['devices may not merge', DEVICES_MAY_NOT_MERGE, 100_000, false],
     ['hardly anything stays in memory', TIGHT, 12, false],
+    ['browsers are isolated where they are shared', whereShared(TIGHT, { anonymous_id: 'isolate' }), 100_000, false],
+    [
+      "devices are their last users'",
+      whereShared(TIGHT, { device_id: 'last_user', anonymous_id: 'last_user' }),
+      12,
+      true,
+    ],
     ['people have said who is who', TIGHT, 100_000, true],
     ['people have said who is who, within limits', DEFAULT_IDENTITY_RULES, 100_000, true],
     ['people have said who is who, and hardly anything stays in memory', DEVICES_MAY_NOT_MERGE, 12, true],

@@ -5,6 +5,8 @@ import {
   DEFAULT_IDENTITY_RULES,
   ruleOf,
   type IdentityRules,
+  type NamespaceRule,
+  type SharedPolicy,
 } from '../../src/identity/identity-rules.model.js';
 import type { IdentifierPair, IdentityLinks } from '../../src/identity/identity-links.model.js';
 import { hashId } from '../../src/platform/ids.js';
@@ -14,6 +16,15 @@ export const DAY_MS = 24 * HOUR_MS;
 
 /** Noon of 2024-01-01, UTC. */
 export const START_MS = Date.UTC(2024, 0, 1, 12);
+
+/** The rules with these policies for identifiers that several people share. */
+export function whereShared(rules: IdentityRules, policies: Readonly<Record<string, SharedPolicy>>): IdentityRules {
+  const namespaces = [...rules.namespaces].map(([ns, rule]): [string, NamespaceRule] => {
+    const shared = policies[ns];
+    return [ns, shared === undefined ? rule : { ...rule, shared }];
+  });
+  return { ...rules, namespaces: new Map(namespaces) };
+}
 
 /** `email:ana@example.com` as an identifier. */
 export function anIdentifier(name: string): Identifier {
@@ -92,6 +103,38 @@ export function naiveComponents(sets: readonly (readonly string[])[]): string[][
   return sortGroups(parts.map((part) => [...part]));
 }
 
+/** Whether a row may join an identifier, which several people may share: the definition at the head of `shared-identifiers.ts`. */
+function naiveSharing(
+  rows: readonly Evidence[],
+  rules: IdentityRules,
+  { mustLinks }: IdentityLinks,
+): (id: string, row: Evidence) => boolean {
+  const oneByDecision = naiveComponents(mustLinks.map(([a, b]) => [a, b]));
+  const personOf = (id: string): string => oneByDecision.find((ids) => ids.includes(id))?.[0] ?? id;
+  const valuesOf = (row: Evidence, ns: string, besides: string): string[] =>
+    row.identifiers
+      .filter((i) => i.ns === ns && i.id !== besides)
+      .sort((a, b) => (a.value < b.value ? -1 : 1))
+      .map(({ id }) => personOf(id));
+  const uniqueNamespaces = [...new Set(rows.flatMap((row) => row.identifiers.map(({ ns }) => ns)))]
+    .filter((ns) => ruleOf(rules, ns)?.limit === 1 && ruleOf(rules, ns)?.windowMs === null)
+    .sort((a, b) => (ruleOf(rules, b)?.priority ?? 0) - (ruleOf(rules, a)?.priority ?? 0) || (a < b ? -1 : 1));
+  return (id, row) => {
+    const ns = row.identifiers.find((i) => i.id === id)?.ns ?? '';
+    const policy = ruleOf(rules, ns)?.shared ?? 'link';
+    if (policy === 'link') return true;
+    const naming = rows.filter((other) => other.identifiers.some((i) => i.id === id));
+    for (const unique of uniqueNamespaces) {
+      const people = new Set(naming.flatMap((other) => valuesOf(other, unique, id)));
+      if (people.size < 2) continue;
+      if (policy === 'isolate' || people.size > 10) return false;
+      const last = naming.flatMap((other) => valuesOf(other, unique, id).slice(0, 1)).at(-1);
+      return valuesOf(row, unique, id).includes(last ?? '');
+    }
+    return true;
+  };
+}
+
 /**
  * The oracle of `resolve-component.ts`: the definition, step by step, with sets of ids and no cleverness. After each
  * refusal it drops the last identifier and judges the whole union again, looking at every window.
@@ -145,9 +188,11 @@ export function naiveResolve(evidence: readonly Evidence[], rules: IdentityRules
     return established.length > 1 && !established.every(named);
   };
 
+  const mayJoin = naiveSharing(rows, rules, links);
   for (const row of rows) {
     const others = row.identifiers.filter(({ id }) => id !== row.anchorId);
-    const ids = [row.anchorId, ...others.sort((a, b) => compareByPriority(rules, a, b)).map(({ id }) => id)];
+    const inTurn = [row.anchorId, ...others.sort((a, b) => compareByPriority(rules, a, b)).map(({ id }) => id)];
+    const ids = mayJoin(row.anchorId, row) ? inTurn.filter((id) => mayJoin(id, row)) : [row.anchorId];
     for (;;) {
       const union = new Set(ids.flatMap((id) => [...groupOf(id)]));
       if (ids.length === 1 || !(tooLarge(union) || tooMany(union) || forbidden(union) || bridges(ids))) break;

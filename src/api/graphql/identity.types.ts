@@ -51,6 +51,8 @@ const ObstacleKindType = enumOf(
     cannot_link: 'Somebody said that they are not the same person.',
     limit: 'One profile may not hold as many values of a namespace as the two do together.',
     too_many_identifiers: 'One profile may not hold as many identifiers as the two do together.',
+    shared:
+      'An identifier between them is of several people, and the rules of its namespace keep it from joining them.',
     may_not_merge: 'Identifiers of a namespace join nobody who has a profile already.',
     contested: 'There is too much evidence to be resolved at once.',
   },

@@ -2,7 +2,7 @@ import type { Identifier } from '../../events/event.model.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { Transaction } from '../../platform/postgres.js';
 import type { IdentityLinkStore } from '../identity-link.store.js';
-import { compareByPriority, mayAllMerge, type IdentityRules } from '../identity-rules.model.js';
+import { compareByPriority, isHeardOnce, type IdentityRules } from '../identity-rules.model.js';
 import type { IdentityStore } from '../identity.store.js';
 import { MAX_REPLAY_ROWS } from '../resolve-component.js';
 import { MAX_SPLIT_ROWS, splitComponent } from '../split-component.js';
@@ -41,7 +41,7 @@ export class GroupReader {
     const { store, links, maxReplayRows = MAX_REPLAY_ROWS } = this.#options;
     const components = await store.loadComponents(tx, ids);
     const limit = MAX_SPLIT_ROWS + 1;
-    const evidence = await store.loadEvidence(tx, components, { perDay: !mayAllMerge(rules), limit });
+    const evidence = await store.loadEvidence(tx, components, { perDay: !isHeardOnce(rules), limit });
     const members = components.flatMap((component) => [...component.members.keys()]);
     const byHand = await links.around(tx, members, 'person');
     const groups: IdentityGroup[] = [];
