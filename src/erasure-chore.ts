@@ -52,7 +52,8 @@ interface Sweep {
  * 2. The ledger outside the database has the erasure before anything is taken away.
  * 3. Events are taken back by the engine that takes back loads (`retraction-chore.ts`): those that hang on the person are
  *    deleted, those of others that name the person are rewritten without them.
- * 4. Dead letters and deliveries of webhooks are looked through page by page, and those that name the person are deleted.
+ * 4. Dead letters and deliveries of webhooks are looked through page by page. Letters that name the person are deleted;
+ *    of deliveries their items are.
  * 5. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
  * 6. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.

@@ -9,6 +9,7 @@ import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.
 import { hashId } from '../../src/platform/ids.js';
 import { Compactor } from '../../src/privacy/compactor.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
+import { deliveryPurpose } from '../../src/sources/webhooks/open-webhook.js';
 import { aFeature } from '../support/a-feature.js';
 import { findTexts } from '../support/find-texts.js';
 import { activate } from '../support/matching-world.js';
@@ -339,6 +340,33 @@ describe('a person who is erased', () => {
     await world.drain();
     await expect(request()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(JSON.stringify(await world.engine.erasures.page(null, 10))).not.toContain('canary');
+  });
+
+  it('takes her items out of kept deliveries of webhooks, and leaves those of others', async () => {
+    await live(world, [hers()]);
+    const purpose = deliveryPurpose(1);
+    await world.db.query(`INSERT INTO webhooks (source_id, adapter, options, created_at) VALUES (1, 'json', '{}', 0)`);
+    const keep = async (body: unknown) =>
+      world.db.query(
+        `INSERT INTO webhook_deliveries (source_id, received_at, bytes, accepted, duplicates, refused, skipped, sealed)
+         VALUES (1, 0, 1, 0, 0, 0, 0, $1)`,
+        [world.secret.seal(purpose, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)))],
+      );
+    const bo = { from: 'bo', text: 'hello' };
+    await keep({ items: [{ from: ANNA.email.toUpperCase() }, bo, { from: ANNA.user_id }] });
+    await keep({ items: [bo] });
+    await keep({ items: [{ from: ANNA.phone }] });
+    await keep(`from=${ANNA.email}&text=hi`);
+    const { receipt } = await erase();
+    expect(receipt.deliveries).toBe(3);
+    const kept = await world.db.query<{ sealed: Buffer; isSized: boolean }>(
+      'SELECT sealed, bytes = length(sealed) AS "isSized" FROM webhook_deliveries ORDER BY id',
+    );
+    const bodies = kept.map(
+      ({ sealed }) => JSON.parse(world.secret.open(purpose, sealed)?.toString() ?? '') as unknown,
+    );
+    expect(bodies).toEqual([{ items: [bo] }, { items: [bo] }]);
+    expect(kept[0]?.isSized).toBe(true);
   });
 
   it('takes her message ids out of what tracking plans keep to look at', async () => {

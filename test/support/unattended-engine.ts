@@ -1,8 +1,9 @@
 import { createEngine, type Engine, type EngineOptions } from '../../src/engine.js';
 
 /** What the processes that are killed differ in. */
-export type UnattendedOptions = Pick<EngineOptions, 'db' | 'clock'> & {
+export type UnattendedOptions = Pick<EngineOptions, 'db' | 'clock' | 'erasing'> & {
   readonly maxBatchEvents: number;
+  readonly maxRetractionEvents?: number;
   readonly retrying?: (error: unknown) => void;
 };
 
@@ -12,10 +13,18 @@ const fail = (error: unknown): void => {
 };
 
 /** An engine in a process of its own, which ends at the first failure; its online store, which it shares, keeps nothing. */
-export function unattendedEngine({ db, clock, maxBatchEvents, retrying = ignore }: UnattendedOptions): Promise<Engine> {
+export function unattendedEngine({
+  db,
+  clock,
+  erasing,
+  maxBatchEvents,
+  maxRetractionEvents,
+  retrying = ignore,
+}: UnattendedOptions): Promise<Engine> {
   return createEngine({
     db,
     clock,
+    ...(erasing === undefined ? {} : { erasing }),
     onlineStore: () => ({
       putMany: () => Promise.resolve(),
       getMany: (keys) => Promise.resolve(keys.map(() => null)),
@@ -39,6 +48,6 @@ export function unattendedEngine({ db, clock, maxBatchEvents, retrying = ignore 
       onRun: ignore,
     },
     onCommitted: ignore,
-    limits: { maxBatchEvents },
+    limits: { maxBatchEvents, ...(maxRetractionEvents === undefined ? {} : { maxRetractionEvents }) },
   });
 }
