@@ -109,6 +109,7 @@ describe('planned traffic', () => {
         policy,
         newMessageId: () => 'none',
         origin: {},
+        earliestMs: 0,
         plan: null,
       };
       expect(validateEvent(item, context)).toMatchObject({ ok: true });

@@ -12,6 +12,7 @@ import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
 import type { MatchingChore } from './matching-chore.js';
+import type { RetentionChore } from './retention-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
 import type { SealingChore } from './sealing-chore.js';
 import type { RevisionChore } from './revision-chore.js';
@@ -41,6 +42,7 @@ export interface ChoreParts {
   readonly matching: MatchingChore;
   readonly erasures: ErasureChore;
   readonly sealing: SealingChore;
+  readonly retention: RetentionChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -121,7 +123,7 @@ export class Chores {
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, leases, backfills, retractions, contested, traitRefolds, groups, searchIndex, matching } = this.#parts;
-    const { erasures, sealing } = this.#parts;
+    const { erasures, sealing, retention } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
@@ -134,6 +136,7 @@ export class Chores {
         (await contested.runOne(definitions)) ||
         (await erasures.runOne()) ||
         (await sealing.runOne()) ||
+        (await retention.runOne()) ||
         (await matching.runOne(definitions))
       );
     }

@@ -5,6 +5,7 @@ import { problemOfDocument } from './api/graphql/read-document.js';
 import type { KeysCommandServices } from './api/auth/keys.command.js';
 import type { App } from './app.js';
 import type { EventAcceptor } from './events/accept.model.js';
+import { RetentionReader } from './events/retention.reader.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
@@ -41,7 +42,12 @@ export function keysFor(app: App): KeysCommandServices {
 }
 
 export function sourcesFor({ db, sources, keys }: App): SourcesCommandServices {
-  return { sources, activity: new SourceActivityReader(db), keysOf: (id) => keys.ofSource(id) };
+  return {
+    sources,
+    activity: new SourceActivityReader(db),
+    retention: new RetentionReader(db),
+    keysOf: (id) => keys.ofSource(id),
+  };
 }
 
 /** Of whoever runs the command; in a container they may have none. */

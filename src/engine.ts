@@ -37,6 +37,8 @@ import { PublicationStore, type PublicationObserver } from './publication.store.
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { SearchIndexChore } from './search-index-chore.js';
+import type { StretchBounds } from './events/retention.store.js';
+import { RetentionChore } from './retention-chore.js';
 import { SealingChore } from './sealing-chore.js';
 import { RetractionChore } from './retraction-chore.js';
 import { RevisionChore } from './revision-chore.js';
@@ -84,6 +86,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxToldMembers: number;
   /** Records of one block beyond which its pairs are not compared. */
   readonly maxBlockRecords: number;
+  /** Of the log, looked at in one step of a retention. */
+  readonly maxRetentionStep: Partial<StretchBounds>;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
 }
@@ -281,6 +285,13 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     matching: parts.matching.createChore({ ...parts, observer: observers }),
     erasures: erasures.chore,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
+    retention: new RetentionChore({
+      ...{ db, clock, retractions },
+      onRetraction: () => {
+        retractionChore.wake();
+      },
+      ...(limits.maxRetentionStep === undefined ? {} : { maxStep: limits.maxRetentionStep }),
+    }),
     invalidate: () => {
       definitions.invalidate();
     },

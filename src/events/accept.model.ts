@@ -32,6 +32,7 @@ export const REFUSAL_CODES = [
   'NO_IDENTIFIER',
   'SCHEMA',
   'SUPPRESSED',
+  'PAST_RETENTION',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
@@ -47,6 +48,8 @@ export interface Refusal {
 export interface EventSource extends IdentifierOrigin {
   readonly id: number;
   readonly key: string;
+  /** Events that happened longer ago are not taken, ms; null or absent: all are. */
+  readonly retentionMs?: number | null;
 }
 
 /** An item of which an adapter could make no event; it is refused and kept as a dead letter like any other. */

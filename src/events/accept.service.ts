@@ -177,6 +177,7 @@ export class AcceptService implements EventAcceptor, EventChecker {
       sourceId: source.id,
       receivedAtMs,
       historical,
+      earliestMs: source.retentionMs == null ? 0 : receivedAtMs - source.retentionMs,
       policy: this.deps.policy,
       origin: source,
       newMessageId: () => newId(receivedAtMs),

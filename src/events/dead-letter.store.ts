@@ -7,6 +7,7 @@ import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
 import type { JsonValue, LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 import { NO_SEALER, type EventSealer } from './event-seal.model.js';
+import { PAST_RETENTION } from './retention.model.js';
 import { NO_SUPPRESSIONS, SUPPRESSED, type EventSuppressions } from './suppression.model.js';
 
 const MAX_REASON_LENGTH = 1_000;
@@ -33,7 +34,7 @@ export interface OpenLetter {
 
 /**
  * Writes dead letters. A letter for a position or a load's row that has one already is left out; one that names somebody
- * who was erased is kept without what it says. Inputs are sealed where the log is.
+ * who was erased, or is of before what its source keeps, is kept without what it says. Inputs are sealed where the log is.
  */
 export class DeadLetterStore {
   constructor(
@@ -43,7 +44,7 @@ export class DeadLetterStore {
 
   /** @param tx the transaction to write in, or the pool. */
   async insert(tx: Queryable, all: readonly DeadLetter[]): Promise<void> {
-    const letters = this.suppressions.isEmpty ? all : all.map((letter) => this.#withoutErased(letter));
+    const letters = all.map((letter) => this.#kept(letter));
     for (let from = 0; from < letters.length; from += MAX_ROWS_PER_INSERT) {
       const chunk = letters.slice(from, from + MAX_ROWS_PER_INSERT);
       const inputs = chunk.map(({ payload }) => plainInput(payload, MAX_DEAD_LETTER_BYTES));
@@ -73,8 +74,11 @@ export class DeadLetterStore {
     }
   }
 
-  #withoutErased(letter: DeadLetter): DeadLetter {
-    if (letter.code !== SUPPRESSED.code && !this.suppressions.isNamedIn(letter.payload)) return letter;
+  #kept(letter: DeadLetter): DeadLetter {
+    if (letter.code === PAST_RETENTION.code) return { ...letter, messageId: null, payload: 'null' };
+    const { suppressions } = this;
+    if (suppressions.isEmpty) return letter;
+    if (letter.code !== SUPPRESSED.code && !suppressions.isNamedIn(letter.payload)) return letter;
     return { ...letter, reason: SUPPRESSED.reason, messageId: null, payload: 'null' };
   }
 

@@ -186,6 +186,14 @@ export class RetractionStore {
     );
   }
 
+  /** Notes the events at these positions as those of the retraction. */
+  async choosePositions(tx: Transaction, id: Uuid, positions: readonly number[]): Promise<void> {
+    await tx.query(
+      'INSERT INTO retracted_events (retraction_id, pos) SELECT $1, unnest($2::int8[]) ON CONFLICT DO NOTHING',
+      [id, int8Array(positions, (pos) => pos)],
+    );
+  }
+
   async extent(db: Queryable, scope: Scope): Promise<RetractionExtent> {
     const [row] = await db.query<RetractionExtent>(
       `WITH taken AS (

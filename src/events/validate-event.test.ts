@@ -23,6 +23,7 @@ function validate(event: Partial<IncomingEvent>): Validated {
   const whole = { type: 'track', name: 'x', identifiers: [{ ns: 'user_id', value: 'ann' }], ...event } as IncomingEvent;
   return validateEvent(whole, {
     origin: {},
+    earliestMs: 0,
     sourceId: 3,
     receivedAtMs: NOW,
     historical: false,

@@ -16,6 +16,7 @@ import type {
   ResolvedIdentifiers,
 } from './event.model.js';
 import { cleanText, inspectJsonObject, repairJson } from './inspect-json.js';
+import { PAST_RETENTION } from './retention.model.js';
 import { VIOLATIONS_FIELD, violationText, type PlanViolation } from './plan-violation.model.js';
 
 export interface ValidationContext {
@@ -23,6 +24,8 @@ export interface ValidationContext {
   /** When the event was received by our clock, integer ms. */
   readonly receivedAtMs: number;
   readonly historical: boolean;
+  /** Events of before are not taken, ms. */
+  readonly earliestMs: number;
   readonly policy: IdentifierPolicy;
   /** Where its identifiers come from. */
   readonly origin: IdentifierOrigin;
@@ -55,6 +58,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if ('code' in text) return { ok: false, refusal: text };
   const occurredAt = occurredAtOf(incoming, context.receivedAtMs);
   if (typeof occurredAt !== 'number') return { ok: false, refusal: occurredAt };
+  if (occurredAt < context.earliestMs) return { ok: false, refusal: PAST_RETENTION };
   const shape = checkShape(incoming);
   if (typeof shape !== 'boolean') return { ok: false, refusal: shape };
   const resolved = resolveIdentifiers(incoming.identifiers, context);

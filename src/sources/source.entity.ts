@@ -31,6 +31,12 @@ export class SourceEntity {
   @Column('text', { nullable: true })
   region!: string | null;
 
+  @Column('bigint', { name: 'retention_ms', nullable: true })
+  retentionMs!: number | null;
+
+  @Column('boolean', { name: 'retention_strict' })
+  retentionStrict!: boolean;
+
   @Column('bigint', { name: 'created_at' })
   createdAt!: number;
 }

@@ -23,6 +23,10 @@ export interface Source {
   readonly authenticated: boolean;
   /** ISO 3166-1 alpha-2 code for its phone numbers without a country code; null: as the rules of identity say. */
   readonly region: string | null;
+  /** How long its events are kept, from when they happened, ms; null: for ever. */
+  readonly retentionMs: number | null;
+  /** Whether what came of events goes with them once they are too old. */
+  readonly retentionStrict: boolean;
   /** ms */
   readonly createdAt: number;
 }
@@ -37,6 +41,8 @@ export interface NewSource {
   /** Default: all but those of the tracking API are. */
   readonly authenticated?: boolean;
   readonly region?: string | null;
+  readonly retentionMs?: number | null;
+  readonly retentionStrict?: boolean;
 }
 
 /** What is to be otherwise; what is left out stays. */
@@ -46,6 +52,8 @@ export interface SourceChange {
   readonly maxEventsPerSecond?: number | null;
   readonly authenticated?: boolean;
   readonly region?: string | null;
+  readonly retentionMs?: number | null;
+  readonly retentionStrict?: boolean;
 }
 
 export const MAX_SOURCE_NAME_LENGTH = 200;

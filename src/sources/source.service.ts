@@ -5,6 +5,7 @@ import { isKey, KEY_HINT } from '../platform/key.js';
 import { nameHint, nearestName } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
 import { ReadThroughCache } from '../platform/read-through-cache.js';
+import { RETENTION_LIMITS } from '../events/retention.model.js';
 import { MAX_SOURCE_NAME_LENGTH } from './source.model.js';
 import type { NewSource, Source, SourceChange } from './source.model.js';
 import type { SourceStore } from './source.store.js';
@@ -41,6 +42,8 @@ export class SourceService {
       maxEventsPerSecond: source.maxEventsPerSecond ?? null,
       authenticated: source.authenticated ?? source.kind !== 'http',
       region: source.region ?? null,
+      retentionMs: source.retentionMs ?? null,
+      retentionStrict: source.retentionStrict ?? false,
       createdAt: this.clock.now(),
     });
     if (created === null) {
@@ -122,7 +125,7 @@ function checkKey(key: string): void {
   throw new WeftError('BAD_REQUEST', 'the key of a source has the wrong form', { where: 'key', hint: KEY_HINT });
 }
 
-function checkChange({ name, maxEventsPerSecond, region }: SourceChange): void {
+function checkChange({ name, maxEventsPerSecond, region, retentionMs }: SourceChange): void {
   if (name !== undefined && (name === '' || name.length > MAX_SOURCE_NAME_LENGTH)) {
     throw new WeftError('BAD_REQUEST', 'the name of a source is empty or too long', {
       where: 'name',
@@ -131,6 +134,12 @@ function checkChange({ name, maxEventsPerSecond, region }: SourceChange): void {
   }
   if (maxEventsPerSecond !== undefined && maxEventsPerSecond !== null && !isRatePerSecond(maxEventsPerSecond)) {
     throw new WeftError('BAD_REQUEST', 'this can be no rate', { where: 'maxEventsPerSecond', hint: RATE_HINT });
+  }
+  if (
+    typeof retentionMs === 'number' &&
+    !(retentionMs >= RETENTION_LIMITS.minMs && retentionMs <= RETENTION_LIMITS.maxMs)
+  ) {
+    throw new WeftError('BAD_REQUEST', 'this can be no retention', { where: 'retention', hint: 'use 1d to 36500d' });
   }
   if (region !== undefined && region !== null && !isSupportedCountry(region)) {
     throw new WeftError('BAD_REQUEST', 'there are no telephone numbers of this region', {

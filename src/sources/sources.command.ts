@@ -4,6 +4,9 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
+import type { RetentionProgress } from '../events/retention.model.js';
+import type { RetentionReader } from '../events/retention.reader.js';
+import { durationMs, durationText } from '../platform/duration.js';
 import { errorRateOf, firstHourOf, NO_ACTIVITY } from './source-activity.model.js';
 import type { SourceActivityReader } from './source-activity.reader.js';
 import { SOURCE_KINDS, type Source, type SourceChange, type SourceKind } from './source.model.js';
@@ -22,6 +25,7 @@ export interface KeyOfSource {
 export interface SourcesCommandServices {
   readonly sources: Pick<SourceService, 'list' | 'findByKey' | 'create' | 'update'>;
   readonly activity: Pick<SourceActivityReader, 'lastSeen' | 'sums'>;
+  readonly retention: Pick<RetentionReader, 'progress'>;
   /** Newest first. */
   readonly keysOf: (sourceId: number) => Promise<readonly KeyOfSource[]>;
 }
@@ -43,6 +47,8 @@ interface UpdateOptions extends Options {
   readonly rate?: number | 'none';
   readonly authenticated?: boolean;
   readonly region?: string;
+  readonly retention?: number | 'none';
+  readonly strict?: boolean;
 }
 
 const HELP = `
@@ -57,6 +63,7 @@ Examples:
   weft sources show web
   weft sources update web --rate none
   weft sources update shop_backend --authenticated --region GB
+  weft sources update web --retention 400d
   weft sources pause web
   weft sources resume web
 
@@ -106,16 +113,26 @@ function withChange(command: Command): Command {
     )
     .option('--authenticated', 'it is sure of whom it names, as a server is: all namespaces count from it')
     .option('--no-authenticated', 'it is not, as a page in a browser is not')
+    .addOption(
+      new Option(
+        '--retention <duration>',
+        'how long events are kept from when they happened, as 400d; none: for ever',
+      ).argParser(parseRetention),
+    )
+    .option('--strict', 'what came of events goes with them, as if they had never been; a profile may, too')
+    .option('--no-strict', 'it stays')
     .option('--region <code>', 'of its phone numbers without a country code, as GB; none: as the identity rules say');
 }
 
 /** What the options of {@link withChange} ask for. */
-function changeOf({ name, rate, authenticated, region }: UpdateOptions): SourceChange {
+function changeOf({ name, rate, authenticated, region, retention, strict }: UpdateOptions): SourceChange {
   return {
     ...(name === undefined ? {} : { name }),
     ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
     ...(authenticated === undefined ? {} : { authenticated }),
     ...(region === undefined ? {} : { region: region === 'none' ? null : region }),
+    ...(retention === undefined ? {} : { retentionMs: retention === 'none' ? null : retention }),
+    ...(strict === undefined ? {} : { retentionStrict: strict }),
   };
 }
 
@@ -134,15 +151,18 @@ async function list(deps: SourcesCommandDeps, options: Options): Promise<number>
 }
 
 async function show(deps: SourcesCommandDeps, key: string, options: Options): Promise<number> {
-  return deps.withSources(async ({ sources, activity, keysOf }) => {
+  return deps.withSources(async ({ sources, activity, keysOf, retention }) => {
     const source = await find(sources, key);
+    const removed = (await retention.progress([source.id])).get(source.id) ?? null;
     const shown = await withActivity([source], activity, deps.clock.now());
     const keys = await keysOf(source.id);
     if (options.json === true) {
-      deps.stdout.write(jsonText({ ...shown.map(activeToJson)[0], keys: keys.map(keyToJson) }));
+      deps.stdout.write(
+        jsonText({ ...shown.map(activeToJson)[0], removed: removedJson(removed), keys: keys.map(keyToJson) }),
+      );
       return EXIT_CODES.ok;
     }
-    deps.stdout.write(activityTableOf(shown));
+    deps.stdout.write(`${activityTableOf(shown)}${retentionText(source, removed)}`);
     if (keys.length === 0) {
       deps.stdout.write(`\nIt has no keys; weft keys create --scope ingest --source ${key} makes one.\n`);
     } else {
@@ -181,7 +201,7 @@ async function update(deps: SourcesCommandDeps, key: string, options: UpdateOpti
   if (Object.keys(wanted).length === 0) {
     throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
       where: 'weft sources update',
-      hint: 'give --name, --rate, --authenticated, --no-authenticated or --region',
+      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated or --region',
     });
   }
   return change(deps, key, wanted, options);
@@ -207,6 +227,25 @@ async function find(sources: SourcesCommandServices['sources'], key: string): Pr
 
 function tell({ stdout }: SourcesCommandDeps, source: Source, { json }: Options): void {
   stdout.write(json === true ? jsonText(toJson(source)) : tableOf([source]));
+}
+
+function retentionText({ retentionMs, retentionStrict }: Source, removed: RetentionProgress | null): string {
+  if (retentionMs === null && removed === null) return '';
+  const rule =
+    retentionMs === null
+      ? 'Its events are kept for ever'
+      : `Its events are kept for ${durationText(retentionMs)}, ${retentionStrict ? 'and what came of them goes with them' : 'and what came of them stays'}`;
+  if (removed === null) return `\n${rule}. A worker has not looked for older ones yet.\n`;
+  const { removedEvents, removedLetters, progress, finishedAt } = removed;
+  const now = progress === null ? '' : ` It is being looked through, ${String(Math.floor(progress * 100))} %.`;
+  const last = finishedAt === null ? '' : ` Looked through last at ${timeText(finishedAt)}.`;
+  return `\n${rule}. Removed so far: ${String(removedEvents)} events, ${String(removedLetters)} dead letters.${now}${last}\n`;
+}
+
+function removedJson(removed: RetentionProgress | null): object | null {
+  if (removed === null) return null;
+  const { finishedAt, removedEvents: events, removedLetters: letters, progress } = removed;
+  return { events, letters, progress, finishedAt: finishedAt === null ? null : new Date(finishedAt).toISOString() };
 }
 
 const SOURCE_COLUMNS = ['source', 'kind', 'state', 'limit', 'authenticated', 'region', 'made', 'name'] as const;
@@ -271,8 +310,12 @@ function activeToJson({ source, lastSeenAt, errorRate }: ActiveSource): Record<s
   return { ...toJson(source), lastSeenAt: seen, errorRate };
 }
 
-function toJson({ id: _, config: __, createdAt, ...source }: Source): Record<string, unknown> {
-  return { ...source, createdAt: new Date(createdAt).toISOString() };
+function toJson({ id: _, config: __, createdAt, retentionMs, ...source }: Source): Record<string, unknown> {
+  return {
+    ...source,
+    retention: retentionMs === null ? null : durationText(retentionMs),
+    createdAt: new Date(createdAt).toISOString(),
+  };
 }
 
 function keyToJson({ prefix, name, scopes, expiresAt, revokedAt, lastUsedAt }: KeyOfSource): Record<string, unknown> {
@@ -296,4 +339,14 @@ function parseRate(text: string): number | 'none' {
   const rate = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (isRatePerSecond(rate)) return rate;
   throw new InvalidArgumentError(`To be a rate: ${RATE_HINT}; none for no bound.`);
+}
+
+function parseRetention(text: string): number | 'none' {
+  if (text === 'none') return text;
+  try {
+    return durationMs(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidArgumentError('Write it like 400d; none for ever.');
+  }
 }

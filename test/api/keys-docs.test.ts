@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keysCommand } from '../../src/api/auth/keys.command.js';
+import { RetentionReader } from '../../src/events/retention.reader.js';
 import { SourceActivityReader } from '../../src/sources/source-activity.reader.js';
 import { sourcesCommand } from '../../src/sources/sources.command.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -34,7 +35,8 @@ async function weft(line: string): Promise<CommandOutcome> {
         });
       }
       const activity = new SourceActivityReader(world.db);
-      const use = { sources, activity, keysOf: (id: number) => keys.ofSource(id) };
+      const retention = new RetentionReader(world.db);
+      const use = { sources, activity, retention, keysOf: (id: number) => keys.ofSource(id) };
       return sourcesCommand({
         ...io,
         clock: world.clock,

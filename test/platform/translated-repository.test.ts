@@ -17,6 +17,8 @@ const SOURCE = {
   maxEventsPerSecond: null,
   authenticated: false,
   region: null,
+  retentionMs: null,
+  retentionStrict: false,
   createdAt: 0,
 } as const;
 

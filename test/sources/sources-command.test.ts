@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOUR_MS, hourOf } from '../../src/sources/source-activity.model.js';
+import { RetentionReader } from '../../src/events/retention.reader.js';
 import { SourceActivityReader } from '../../src/sources/source-activity.reader.js';
 import { SourceActivityStore } from '../../src/sources/source-activity.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
@@ -33,7 +34,12 @@ const weftSources = (...args: string[]) =>
     const keysOf: SourcesCommandServices['keysOf'] = async (id) =>
       Promise.resolve((id === 1 ? [KEY] : []) satisfies KeyOfSource[]);
     const use = <T>(work: (services: SourcesCommandServices) => Promise<T>): Promise<T> =>
-      work({ sources, activity: new SourceActivityReader(test.database), keysOf });
+      work({
+        sources,
+        activity: new SourceActivityReader(test.database),
+        retention: new RetentionReader(test.database),
+        keysOf,
+      });
     return sourcesCommand({ ...io, clock: { now: () => NOW }, withSources: use, withNewDatabase: use });
   }, args);
 
@@ -54,6 +60,8 @@ describe('weft sources', () => {
           maxEventsPerSecond: null,
           authenticated: false,
           region: null,
+          retentionStrict: false,
+          retention: null,
           createdAt: '2026-01-31T12:00:00.000Z',
         },
         null,
@@ -65,6 +73,11 @@ describe('weft sources', () => {
     expect(await sources.findByKey('web')).toMatchObject({ authenticated: true, region: 'GB' });
     await weftSources('update', 'web', '--no-authenticated', '--region', 'none');
     expect(await sources.findByKey('web')).toMatchObject({ authenticated: false, region: null });
+    await weftSources('update', 'web', '--retention', '400d', '--strict');
+    expect((await weftSources('show', 'web')).stdout).toContain('kept for 400d, and what came of them goes with them');
+    await weftSources('update', 'web', '--retention', 'none', '--no-strict');
+    expect((await weftSources('show', 'web')).stdout).not.toContain('kept for');
+    expect((await weftSources('update', 'web', '--retention', '400 days')).code).not.toBe(0);
     expect(await sources.findByKey('web')).toMatchObject({ name: 'Web shop', paused: false, maxEventsPerSecond: null });
   });
 

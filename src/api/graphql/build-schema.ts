@@ -30,6 +30,7 @@ import { enforceScopes } from './scopes.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
+import { SourceRetentionResolver } from './source-retention.resolver.js';
 import { StatisticsResolver } from './statistics.resolver.js';
 import { TraitDetailsResolver, TraitHistoryResolver } from './trait-details.resolver.js';
 import { TimelineResolver } from './timeline.resolver.js';
@@ -55,6 +56,7 @@ export function buildApiSchema(): GraphQLSchema {
       KeyResolver,
       SourceResolver,
       SourceActivityResolver,
+      SourceRetentionResolver,
       PlanResolver,
       DeadLetterResolver,
       DeadLetterRepairResolver,

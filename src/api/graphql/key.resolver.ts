@@ -32,7 +32,7 @@ import { API_KEY_CURSOR, cursorId } from './cursors.js';
 import { ApiScopeType } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
-import { overlapMs } from './overlap.js';
+import { overlapMs } from './duration-arguments.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('CreatedApiKey', { simpleResolvers: true, description: 'A key that was made, with its secret.' })

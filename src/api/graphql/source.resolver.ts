@@ -28,6 +28,7 @@ import {
 } from './connection.types.js';
 import { SOURCE_CURSOR } from './cursors.js';
 import { SourceKindType } from './enums.js';
+import { retentionMsOf } from './duration-arguments.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
 import { DateTime } from './scalars.js';
@@ -79,6 +80,10 @@ const UpdatedSource = resultUnion<Source>('UpdateSourceResult', success, ['BadRe
 const SOURCE_KEY = 'Key of the source, as in `web_shop`.';
 const AUTHENTICATED = 'Whether it is sure of whom it names, as a server is and a page in a browser is not.';
 const REGION = 'ISO 3166-1 code of its phone numbers without a country code, as `GB`.';
+const RETENTION =
+  'How long its events are kept from when they happened, as `400d`: older ones are removed, and refused (`PAST_RETENTION`).';
+const STRICT =
+  'Whether what came of events goes with them once they are too old, as if they had never been: traits, features, profiles.';
 const MAX_EVENTS = 'Events a second in the long run, by all of its keys together, from 1 to 1,000,000.';
 
 @ArgsType()
@@ -100,6 +105,12 @@ class NewSourceArguments {
 
   @Field(() => String, { nullable: true, description: `${REGION} Default: as the rules of identity say.` })
   region?: string | null;
+
+  @Field(() => String, { nullable: true, description: `${RETENTION} Default: for ever.` })
+  retention?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: `${STRICT} Default: it stays.` })
+  strictRetention?: boolean | null;
 }
 
 @ArgsType()
@@ -115,6 +126,12 @@ class SourceChangeArguments {
 
   @Field(() => String, { nullable: true, description: `${REGION} Null: as the rules of identity say.` })
   region?: string | null;
+
+  @Field(() => String, { nullable: true, description: `${RETENTION} Null: for ever.` })
+  retention?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: `${STRICT} As it is if left out.` })
+  strictRetention?: boolean | null;
 }
 
 const SourceConnection = connectionTypes<Source>(SourceType, 'Source');
@@ -161,9 +178,10 @@ export class SourceResolver {
         'What it will be called by, as `web`: lower-case letters, digits and underscores, starting with a letter.',
     })
     key: string,
-    @Args(() => NewSourceArguments) { name, kind, maxEventsPerSecond, authenticated, region }: NewSourceArguments,
+    @Args(() => NewSourceArguments) given: NewSourceArguments,
   ): Promise<unknown> {
     return CreatedSource.attempt(async () => {
+      const { name, kind, maxEventsPerSecond, authenticated, region, retention, strictRetention } = given;
       const source = await services.sources.create({
         key,
         kind,
@@ -171,6 +189,8 @@ export class SourceResolver {
         ...(typeof maxEventsPerSecond === 'number' ? { maxEventsPerSecond } : {}),
         ...(typeof authenticated === 'boolean' ? { authenticated } : {}),
         ...(typeof region === 'string' ? { region } : {}),
+        ...(typeof retention === 'string' ? { retentionMs: retentionMsOf(retention) } : {}),
+        ...(typeof strictRetention === 'boolean' ? { retentionStrict: strictRetention } : {}),
       });
       await watch.reload();
       return source;
@@ -184,14 +204,17 @@ export class SourceResolver {
   updateSource(
     @Ctx() context: ApiContext,
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
-    @Args(() => SourceChangeArguments) { name, maxEventsPerSecond, authenticated, region }: SourceChangeArguments,
+    @Args(() => SourceChangeArguments) given: SourceChangeArguments,
   ): Promise<unknown> {
-    return update(context, key, {
+    const { name, maxEventsPerSecond, authenticated, region, retention, strictRetention } = given;
+    return update(context, key, () => ({
       ...(typeof name === 'string' ? { name } : {}),
       ...(maxEventsPerSecond === undefined ? {} : { maxEventsPerSecond }),
       ...(typeof authenticated === 'boolean' ? { authenticated } : {}),
       ...(region === undefined ? {} : { region }),
-    });
+      ...(retention === undefined ? {} : { retentionMs: retention === null ? null : retentionMsOf(retention) }),
+      ...(typeof strictRetention === 'boolean' ? { retentionStrict: strictRetention } : {}),
+    }));
   }
 
   @Authorized('admin')
@@ -203,7 +226,7 @@ export class SourceResolver {
     @Ctx() context: ApiContext,
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
   ): Promise<unknown> {
-    return update(context, key, { paused: true });
+    return update(context, key, () => ({ paused: true }));
   }
 
   @Authorized('admin')
@@ -212,10 +235,10 @@ export class SourceResolver {
     @Ctx() context: ApiContext,
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
   ): Promise<unknown> {
-    return update(context, key, { paused: false });
+    return update(context, key, () => ({ paused: false }));
   }
 }
 
-function update({ services }: ApiContext, key: string, change: SourceChange): Promise<unknown> {
-  return UpdatedSource.attempt(() => services.sources.update(key, change));
+function update({ services }: ApiContext, key: string, change: () => SourceChange): Promise<unknown> {
+  return UpdatedSource.attempt(async () => services.sources.update(key, change()));
 }

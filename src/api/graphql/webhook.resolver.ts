@@ -15,7 +15,7 @@ import {
 import { WEBHOOK_CURSOR } from './cursors.js';
 import { HmacAlgorithmType, SignatureEncodingType, WebhookAdapterType } from './enums.js';
 import { resultUnion } from './failure.types.js';
-import { overlapMs } from './overlap.js';
+import { overlapMs } from './duration-arguments.js';
 import { DateTime } from './scalars.js';
 
 const DEFAULT_TOLERANCE_S = 300;

@@ -1,4 +1,5 @@
 import { dedupeIdOf, type AcceptResult } from '../../events/event.model.js';
+import { PAST_RETENTION } from '../../events/retention.model.js';
 import { SUPPRESSED } from '../../events/suppression.model.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { DeliveredEvents } from './open-webhook.js';
@@ -37,7 +38,9 @@ export function missingOf(takenBack: ReadonlySet<Uuid> | null, accepted: Accepte
   return missing.length <= renamed + leftOutCount ? [] : missing;
 }
 
-/** Nobody wants the events back of a person who was erased. */
+const GONE: ReadonlySet<string> = new Set([SUPPRESSED.code, PAST_RETENTION.code]);
+
+/** Nobody wants the events back of a person who was erased, or those that are not kept any longer. */
 function isAccountedFor(result: AcceptResult | undefined): boolean {
-  return result !== undefined && (result.status !== 'refused' || result.code === SUPPRESSED.code);
+  return result !== undefined && (result.status !== 'refused' || GONE.has(result.code));
 }

@@ -1,0 +1,100 @@
+import { readAppliedPos } from './events/applied-log.reader.js';
+import type { RetentionPass } from './events/retention.model.js';
+import { RetentionStore, type StretchBounds } from './events/retention.store.js';
+import type { RetractionStore } from './events/retraction.store.js';
+import type { Clock } from './platform/clock.js';
+import { newId } from './platform/ids.js';
+import type { Database, Transaction } from './platform/postgres.js';
+
+export interface RetentionChoreParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly retractions: RetractionStore;
+  /** There are events to be taken back. */
+  readonly onRetraction: () => void;
+  /** Of the log, looked at in one step. */
+  readonly maxStep?: Partial<StretchBounds>;
+}
+
+/** Positions looked at, and events removed, in one step. */
+const MAX_STEP: StretchBounds = { maxPositions: 50_000, maxEvents: 5_000 };
+const MAX_STEP_LETTERS = 5_000;
+/** Least time between two looks where there was nothing to do, or where events are being taken back. */
+const LOOK_MS = { idle: 60_000, waiting: 1_000 } as const;
+
+/**
+ * Removes what is older than the retention of its source, step by step, between batches.
+ *
+ * 1. A pass goes through the log by position, up to where everything was applied when it began, and then through the dead
+ *    letters of the source. What becomes too old meanwhile is for the next pass, six hours later.
+ * 2. A step looks at a bounded stretch and moves the pass on in the transaction that removes what it found: a process that
+ *    dies leaves whole steps behind.
+ * 3. What came of removed events stays, unless the retention is strict: then they are taken back by the engine that
+ *    reverts loads (`retraction-chore.ts`), and the pass goes on once that is done.
+ */
+export class RetentionChore {
+  readonly #parts: RetentionChoreParts;
+  readonly #store = new RetentionStore();
+  #lookAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: RetentionChoreParts) {
+    this.#parts = parts;
+  }
+
+  /** One step; false if there is nothing to do now. */
+  async runOne(): Promise<boolean> {
+    const { db, clock } = this.#parts;
+    const now = clock.now();
+    if (now < this.#lookAt) return false;
+    await this.#store.begin(db, await readAppliedPos(db), now);
+    const passes = await this.#store.passes(db);
+    for (const { sourceId } of passes) {
+      if (await db.transaction((tx) => this.#step(tx, sourceId))) return true;
+    }
+    this.#lookAt = now + (passes.length === 0 ? LOOK_MS.idle : LOOK_MS.waiting);
+    return false;
+  }
+
+  /** False where others are at it, or events are still being taken back. */
+  async #step(tx: Transaction, sourceId: number): Promise<boolean> {
+    const pass = await this.#store.lock(tx, sourceId);
+    if (pass === null) return false;
+    if (pass.retractionId !== null) return this.#settle(tx, pass, pass.retractionId);
+    if (pass.donePos < pass.untilPos) {
+      await this.#goOn(tx, pass);
+      return true;
+    }
+    const now = this.#parts.clock.now();
+    const removed = await this.#store.removeLetters(tx, pass, now, MAX_STEP_LETTERS);
+    if (removed < MAX_STEP_LETTERS) await this.#store.finish(tx, sourceId, now);
+    return true;
+  }
+
+  async #goOn(tx: Transaction, pass: RetentionPass): Promise<void> {
+    const { sourceId } = pass;
+    const { positions, toPos } = await this.#store.due(tx, pass, { ...MAX_STEP, ...this.#parts.maxStep });
+    const takesBack = pass.isStrict && positions.length > 0;
+    if (positions.length > 0 && !takesBack) await this.#store.remove(tx, sourceId, positions);
+    await this.#store.advance(tx, sourceId, toPos, takesBack ? await this.#takeBack(tx, pass, positions) : null);
+  }
+
+  async #takeBack(tx: Transaction, { sourceId }: RetentionPass, positions: readonly number[]): Promise<string> {
+    const { clock, retractions, onRetraction } = this.#parts;
+    const createdAt = clock.now();
+    const scope = { id: newId(createdAt), loadId: null, erasureId: null };
+    await retractions.insert(tx, { ...scope, sourceId, events: 0, profiles: 0, createdAt });
+    await retractions.choosePositions(tx, scope.id, positions);
+    await retractions.setExtent(tx, scope.id, await retractions.extent(tx, scope));
+    onRetraction();
+    return scope.id;
+  }
+
+  async #settle(tx: Transaction, { sourceId, donePos }: RetentionPass, retractionId: string): Promise<boolean> {
+    const retraction = await this.#parts.retractions.find(tx, retractionId);
+    if (retraction?.status === 'running') return false;
+    await this.#store.count(tx, sourceId, { events: retraction?.removed ?? 0, letters: 0 });
+    // What could not be taken back is looked at again by the next pass.
+    await this.#store.advance(tx, sourceId, donePos, null);
+    return true;
+  }
+}
