@@ -43,6 +43,8 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'export training-set',
   'identity explain',
   'identity links',
+  'identity review list',
+  'identity review show',
   'profiles export',
 ]);
 

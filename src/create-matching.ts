@@ -4,6 +4,8 @@ import { SeenNameReader } from './events/seen-name.reader.js';
 import type { IdentityParts } from './create-identity.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import { GroupReader } from './identity/matching/group-reader.js';
+import { IdentityReviewReader } from './identity/matching/identity-review.reader.js';
+import { IdentityReviewService } from './identity/matching/identity-review.service.js';
 import { IdentityReviewStore } from './identity/matching/identity-review.store.js';
 import type { KnownSources } from './identity/matching/column-mapping.js';
 import { LinkageModelService } from './identity/matching/linkage-model.service.js';
@@ -23,6 +25,7 @@ import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 /** What is asked of models of record linkage. */
 export interface MatchingServices {
   readonly models: LinkageModelService;
+  readonly reviews: IdentityReviewService;
   /** People as a model compares them. */
   readonly records: MatchedRecords;
 }
@@ -57,6 +60,7 @@ export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorke
   const models = new LinkageModelStore();
   const { resolving, revisions, revision } = identity;
   const records = new MatchedRecords(new GroupReader(resolving), new AnchorTraitsReader());
+  const reviews = new IdentityReviewStore();
   let chore: MatchingChore | null = null;
   const onChanged = (): void => {
     chore?.wake();
@@ -70,11 +74,17 @@ export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorke
     }),
     services: {
       models: new LinkageModelService({ db, clock, store: models, revisions, known, onChanged }),
+      reviews: new IdentityReviewService({
+        ...{ db, clock },
+        reader: new IdentityReviewReader(),
+        store: reviews,
+        records: store,
+        revisions: identity.services.revisions,
+      }),
       records,
     },
     createChore: (deps) => {
       const links = new ModelLinks(store, newId);
-      const reviews = new IdentityReviewStore();
       chore = new MatchingChore({ ...deps, db, clock, store, models, links, reviews, revisions, revision, records });
       return chore;
     },

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { documentsCommand } from './api/documents/documents.command.js';
 import { keysCommand } from './api/auth/keys.command.js';
 import { parseTimestamp } from './api/parse-timestamp.js';
-import { startApp, unlessBroken, type App } from './app.js';
+import { startApp, unlessBroken } from './app.js';
 import { auditCommand } from './audit/audit.command.js';
 import { AuditLogReader } from './audit/audit-log.reader.js';
 import { applyCommand } from './apply.command.js';
@@ -25,14 +25,6 @@ import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
 import { exportCommand } from './features/export.command.js';
-import { createDecisionServices } from './decision-services.js';
-import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
-import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
-import { addRulesCommand } from './identity/identity-rules.command.js';
-import { IdentityRulesReader } from './identity/identity-rules.reader.js';
-import { linkageCommand } from './identity/linkage/linkage.command.js';
-import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
-import { addModelsCommands } from './identity/matching/models.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
@@ -65,6 +57,7 @@ import type { LoadService } from './sources/load.service.js';
 import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
+import { createIdentityCommand } from './create-identity-command.js';
 
 export interface ProgramDeps {
   /** Aborted by the first signal to stop. */
@@ -167,7 +160,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     webhooksCommand({ ...io, ...webhookSessions(sessions, signal), signal }),
     ...personalDataCommands({ io, sessions, signal, audit }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
-    identityCommand({ io, sessions, signal }),
+    createIdentityCommand({ io, sessions, signal }),
     auditCommand({
       ...io,
       withAuditLog: (use) =>
@@ -177,37 +170,6 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     }),
     keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
   ];
-}
-
-/** What is decided about who is who, by people and by models. */
-function identityCommand({
-  io,
-  sessions: { looking, working },
-  signal,
-}: {
-  io: CommandIo & { stderr: NodeJS.WriteStream };
-  sessions: CommandSessions;
-  signal: AbortSignal;
-}): Command {
-  const servicesOf = (app: App): DecisionServices =>
-    createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
-  const command = linkageCommand({ ...io, signal });
-  addModelsCommands(command, {
-    ...io,
-    withModels: (use) =>
-      looking(({ db, engine }) => use({ models: engine.matching.models, reader: new LinkageModelReader(db) })),
-    user: userName(),
-  });
-  const deps: UpkeepCommandDeps = {
-    ...io,
-    signal,
-    withReader: (use) => looking((app) => use(servicesOf(app))),
-    withDecider: (use) => working((app) => use(servicesOf(app))),
-  };
-  addDecisionCommands(command, deps);
-  addUpkeepCommands(command, deps);
-  addRulesCommand(command, { ...io, withRules: (use) => looking((app) => use(new IdentityRulesReader(app.db))) });
-  return command;
 }
 
 function exportsCommand({

@@ -81,6 +81,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           erasures: engine.erasures,
           sealer: engine.sealer,
           identity: engine.identity,
+          matching: engine.matching,
           profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,
           keys: app.keys,

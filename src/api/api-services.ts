@@ -11,6 +11,7 @@ import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { IdentityRulesService } from '../identity/identity-rules.service.js';
 import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
+import type { IdentityReviewService } from '../identity/matching/identity-review.service.js';
 import type { IdentityRevisionService } from '../identity/identity-revision.service.js';
 import type { AuditLogReader } from '../audit/audit-log.reader.js';
 import type { AuditRecorder } from '../audit/audit-recorder.js';
@@ -60,6 +61,11 @@ interface IdentityAnswers {
   readonly explanations: IdentityExplanationReader;
 }
 
+/** What is asked of pairs that a model of record linkage cannot tell. */
+interface MatchingAnswers {
+  readonly reviews: IdentityReviewService;
+}
+
 /** What the composition root wires for the API. */
 export interface WiredServices {
   readonly db: Database;
@@ -79,6 +85,7 @@ export interface WiredServices {
   readonly erasures: ErasureService;
   readonly sealer: EventSealer;
   readonly identity: IdentityAnswers;
+  readonly matching: MatchingAnswers;
   readonly profileExports: ProfileExports;
   readonly sources: SourceService;
   readonly keys: ApiKeyService;

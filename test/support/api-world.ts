@@ -156,6 +156,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     erasures: engine.erasures,
     sealer: engine.sealer,
     identity: engine.identity,
+    matching: engine.matching,
     profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
     sources,
     keys,

@@ -16,6 +16,7 @@ import { FeatureResolver } from './feature.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityModelResolver } from './identity-model.resolver.js';
+import { IdentityReviewResolver } from './identity-review.resolver.js';
 import { IdentityResolver } from './identity.resolver.js';
 import { IdentityRulesResolver } from './identity-rules.resolver.js';
 import { IdentityUpkeepResolver } from './identity-upkeep.resolver.js';
@@ -68,6 +69,7 @@ export function buildApiSchema(): GraphQLSchema {
       IdentityRulesResolver,
       IdentityExplanationResolver,
       IdentityModelResolver,
+      IdentityReviewResolver,
       TraitDetailsResolver,
       TraitHistoryResolver,
       ConsentResolver,

@@ -34,6 +34,7 @@ export const LINKAGE_MODEL_CURSOR = new CursorCodec(
   { kind: 'identity_models', version: 1 },
   { at: 'integer', version: 'text' },
 );
+export const REVIEW_CURSOR = new CursorCodec({ kind: 'identity_reviews', version: 1 }, { weight: 'text', id: 'text' });
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
@@ -51,6 +52,8 @@ export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { ke
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+/** As `String` writes finite numbers. */
+const NUMBER = /^-?\d{1,22}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /** An id that came in a cursor. @throws WeftError CURSOR_INVALID */
@@ -66,6 +69,11 @@ export function cursorDocumentId(id: string): string {
 /** The version of a model of record linkage that came in a cursor. @throws WeftError CURSOR_INVALID */
 export function cursorVersion(version: string): string {
   return matching(version, SHA256);
+}
+
+/** A number that came in a cursor. @throws WeftError CURSOR_INVALID */
+export function cursorNumber(text: string): number {
+  return Number(matching(text, NUMBER));
 }
 
 function matching(text: string, form: RegExp): string {

@@ -34,10 +34,14 @@ const payload: Mask = (value, parent, personal) => {
 const ofGroup: Mask = (value, _parent, personal) => maskPayload(value as JsonValue, personal, NOBODY);
 const NOBODY: ReadonlySet<string> = new Set();
 
+const ofReview: Mask = (value) => maskText(value as string);
+
 /** By `Type.field`. */
 const MASKS: Readonly<Record<string, Mask>> = {
   'Group.traits': ofGroup,
   'Identifier.value': identifier,
+  'IdentityReviewColumn.left': ofReview,
+  'IdentityReviewColumn.right': ofReview,
   'PreviewedTrait.valueNow': ofTrait,
   'PreviewedTrait.valueThen': ofTrait,
   'Profile.traits': traits,

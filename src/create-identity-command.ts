@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import type { App } from './app.js';
+import type { CommandSessions } from './command-sessions.js';
+import { userName, sourceKeys } from './command-services.js';
+import { createDecisionServices } from './decision-services.js';
+import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
+import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
+import { addRulesCommand } from './identity/identity-rules.command.js';
+import { IdentityRulesReader } from './identity/identity-rules.reader.js';
+import { linkageCommand } from './identity/linkage/linkage.command.js';
+import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
+import { addModelsCommands } from './identity/matching/models.command.js';
+import { addReviewCommands, type ReviewCommandServices } from './identity/matching/review.command.js';
+import type { CommandIo } from './platform/command-line.js';
+
+/** How long a command waits for a worker. */
+const REVIEW_WAIT_MS = 60_000;
+
+/** What is decided about who is who, by people and by models. */
+export function createIdentityCommand({
+  io,
+  sessions: { looking, working },
+  signal,
+}: {
+  io: CommandIo & { stderr: NodeJS.WriteStream };
+  sessions: CommandSessions;
+  signal: AbortSignal;
+}): Command {
+  const servicesOf = (app: App): DecisionServices =>
+    createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
+  const command = linkageCommand({ ...io, signal });
+  addModelsCommands(command, {
+    ...io,
+    withModels: (use) =>
+      looking(({ db, engine }) => use({ models: engine.matching.models, reader: new LinkageModelReader(db) })),
+    user: userName(),
+  });
+  const reviewing = ({ engine }: App): ReviewCommandServices => ({
+    reviews: engine.matching.reviews,
+    settled: async (id) => {
+      const { status } = await engine.identity.revisions.settled(id, { timeoutMs: REVIEW_WAIT_MS, signal });
+      return status === 'done';
+    },
+  });
+  const deps: UpkeepCommandDeps = {
+    ...io,
+    signal,
+    withReader: (use) => looking((app) => use(servicesOf(app))),
+    withDecider: (use) => working((app) => use(servicesOf(app))),
+  };
+  addReviewCommands(command, {
+    ...io,
+    signal,
+    withReviews: (use) => looking((app) => use(reviewing(app))),
+    withReviewer: (use) => working((app) => use(reviewing(app))),
+    user: userName(),
+  });
+  addDecisionCommands(command, deps);
+  addUpkeepCommands(command, deps);
+  addRulesCommand(command, { ...io, withRules: (use) => looking((app) => use(new IdentityRulesReader(app.db))) });
+  return command;
+}
