@@ -99,7 +99,8 @@ async function defineSegments(
 
 async function loadSource(host: DemoHost, source: SeedSource): Promise<LoadResult> {
   const mapping = parseMapping(await read(source.mapping), source.mapping);
-  const view = createProgressView(host.stderr, () => performance.now());
+  // In a file or a pipe a line of progress would stand between those of the log.
+  const view = host.stderr.isTTY ? createProgressView(host.stderr, () => performance.now()) : null;
   try {
     say(host, `Loading ${source.name} (${source.licence})`);
     const result = await host.load({
@@ -107,16 +108,16 @@ async function loadSource(host: DemoHost, source: SeedSource): Promise<LoadResul
       mapping,
       timeShiftMs: host.firstStartMs - HISTORY_ENDS_BEFORE_START_MS - source.lastEventMs,
       onProgress: (progress) => {
-        view.update(progress);
+        view?.update(progress);
       },
       signal: host.signal,
     });
-    view.stop();
+    view?.stop();
     if (result.outcome === 'interrupted') throw interrupted();
     say(host, `  ${describeLoad(result)}`);
     return result;
   } finally {
-    view.stop();
+    view?.stop();
   }
 }
 

@@ -35,7 +35,9 @@ export function commandSessions(audit: CommandAudit, signal: AbortSignal): Comma
     }
   };
   const idle: Session = async (use) => {
-    await refuseBesideDemo(readConfig());
+    const config = readConfig();
+    await refuseBesideDemo(config);
+    await refuseElsewhere(config);
     return withApp('no', use);
   };
   return {
@@ -63,8 +65,10 @@ export async function untilApplied<T>(app: App, signal: AbortSignal, load: () =>
  * For commands that only look: a folder that was mistyped must not look like one whose data is gone.
  * @throws WeftError CONFIG_INVALID
  */
-async function demandDatabase({ databaseUrl, dataDir }: Config): Promise<void> {
+async function demandDatabase(config: Config): Promise<void> {
+  const { databaseUrl, dataDir } = config;
   if (databaseUrl !== null || (await hasEmbeddedPostgres(dataDir))) return;
+  await refuseElsewhere(config);
   const demo = join(dataDir, 'demo');
   throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}`, {
     where: 'WEFT_DATA_DIR',
@@ -85,5 +89,17 @@ async function refuseBesideDemo({ databaseUrl, dataDir }: Config): Promise<void>
   throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}, but the demo's is in ${demo}`, {
     where: 'WEFT_DATA_DIR',
     hint: `for the demo: export WEFT_DATA_DIR=${demo}; for a database of its own: start weft serve first`,
+  });
+}
+
+/**
+ * A relative folder is another one in another place: a new database there would look like one whose data is gone.
+ * @throws WeftError CONFIG_INVALID
+ */
+async function refuseElsewhere({ databaseUrl, dataDir, relativeDataDir }: Config): Promise<void> {
+  if (databaseUrl !== null || relativeDataDir === null || (await hasEmbeddedPostgres(dataDir))) return;
+  throw new WeftError('CONFIG_INVALID', `there is no database in ${dataDir}`, {
+    where: `WEFT_DATA_DIR=${relativeDataDir}`,
+    hint: 'it is looked for in the folder that the command is given in: give it as an absolute path; weft serve, load and demo make a database',
   });
 }

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from './api/auth/oidc.model.js';
 import { WeftError } from './platform/errors.js';
 import { nearestName } from './platform/near-names.js';
@@ -14,6 +14,8 @@ export interface Config {
   readonly redisUrls: readonly string[];
   /** `WEFT_DATA_DIR`, absolute. */
   readonly dataDir: string;
+  /** `WEFT_DATA_DIR` as it is given, where what it leads to depends on the folder that this runs in; else null. */
+  readonly relativeDataDir: string | null;
   /** `WEFT_SECRET`: what keys are derived from; null: the file `secret` in `dataDir` where the database is embedded. */
   readonly secret: string | null;
   /** `WEFT_KEYS_DATABASE_URL`: where the keys of sealed events are; `none`: nothing is sealed; null: beside the database. */
@@ -88,11 +90,13 @@ type Refusal = readonly [what: string, hint: string];
  */
 export function readConfig(env: Environment = process.env): Config {
   const reader = new EnvironmentReader(env);
-  const dataDir = resolve(reader.read('WEFT_DATA_DIR', '.weft', anyText));
+  const givenDataDir = reader.read('WEFT_DATA_DIR', null, anyText);
+  const dataDir = resolve(givenDataDir ?? '.weft');
   const config: Config = {
     databaseUrl: reader.read('WEFT_DATABASE_URL', null, databaseUrl),
     redisUrls: Object.freeze(reader.read('WEFT_REDIS_URL', [], redisUrls)),
     dataDir,
+    relativeDataDir: givenDataDir === null || isAbsolute(givenDataDir) ? null : givenDataDir,
     secret: reader.read('WEFT_SECRET', null, secret),
     keysDatabaseUrl: reader.read('WEFT_KEYS_DATABASE_URL', null, keysDatabaseUrl),
     backupHorizonMs: reader.read('WEFT_BACKUP_HORIZON_DAYS', 30, integer(0, 3_650)) * 86_400_000,

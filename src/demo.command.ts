@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { z } from 'zod';
 import type { ApiScope } from './api/auth/api-key.model.js';
@@ -88,7 +88,7 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
   const { runLive, thingsToPaste } = await import('../seeds/demo-live.js');
   process.stdout.write(thingsToPaste(url, state.readKey, { namespace: 'crm_id', value: '12347' }));
   process.stdout.write(
-    `\nFor commands on this data, such as npx weft segment list: export WEFT_DATA_DIR=${relative('.', app.config.dataDir)}\n`,
+    `\nFor commands on this data, such as npx weft segment list: export WEFT_DATA_DIR=${app.config.dataDir}\n`,
   );
   process.stdout.write(
     '\nLive traffic goes on; people enter and leave, some by the clock alone. A few carts are dated four to five minutes\n' +

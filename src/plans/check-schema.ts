@@ -39,6 +39,7 @@ export interface SchemaProblem {
 
 type Shape =
   | 'any'
+  | 'type'
   | 'names'
   | 'nameMap'
   | 'schema'
@@ -51,7 +52,8 @@ type Shape =
   | 'enum';
 
 const KEYWORDS: Readonly<Record<string, Shape>> = {
-  ...every('any', 'type', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'),
+  type: 'type',
+  ...every('any', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'),
   ...every('any', 'minLength', 'maxLength', 'minItems', 'maxItems', 'uniqueItems', 'minContains', 'maxContains'),
   ...every('any', 'minProperties', 'maxProperties'),
   ...every('any', 'title', 'description', 'default', 'deprecated', 'examples', '$comment'),
@@ -70,6 +72,8 @@ const KEYWORDS: Readonly<Record<string, Shape>> = {
 function every(shape: Shape, ...names: string[]): Record<string, Shape> {
   return Object.fromEntries(names.map((name) => [name, shape]));
 }
+
+const TYPES: readonly string[] = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null'];
 
 const LOCAL_REF = /^#\/\$defs\/([^/~%]+)$/;
 
@@ -141,6 +145,15 @@ class SchemaChecker {
     return size;
   }
 
+  #type(value: JsonValue, path: string): number {
+    const names = Array.isArray(value) ? value : [value];
+    const wrong = names.find((name) => typeof name !== 'string' || !TYPES.includes(name));
+    if (names.length > 0 && wrong === undefined) return 0;
+    const near = typeof wrong === 'string' ? nearestName(wrong, TYPES) : undefined;
+    const hint = near === undefined ? `write one of ${TYPES.join(', ')}, or a list of them` : `did you mean ${near}?`;
+    return this.#problem(path, typeof wrong === 'string' ? `is no type: ${wrong.slice(0, 50)}` : 'is no type', hint);
+  }
+
   #keyword(keyword: string, value: JsonValue, path: string, levels: number): number {
     const shape = Object.hasOwn(KEYWORDS, keyword) ? KEYWORDS[keyword] : undefined;
     switch (shape) {
@@ -158,6 +171,8 @@ class SchemaChecker {
         );
       case 'pattern':
         return this.#pattern(value, path);
+      case 'type':
+        return this.#type(value, path);
       case 'format':
         return this.#format(value, path);
       case 'ref':

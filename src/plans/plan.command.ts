@@ -301,7 +301,7 @@ async function violations(deps: PlanCommandDeps, key: string, options: Violation
         each.path,
         String(each.count),
         timeText(each.lastHour).slice(0, 13),
-        each.samples[0] ?? '',
+        each.samples[0] ?? '(sent without message ids)',
       ]);
       deps.stdout.write(textTable([['event', 'rule', 'where', 'count', 'last hour', 'such as message'], ...rows]));
     }

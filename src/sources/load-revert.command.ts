@@ -107,12 +107,13 @@ async function revert(deps: RevertCommandDeps, id: string, options: RevertComman
         return EXIT_CODES.failed;
       }
     }
+    const wasReverted = load.status === 'reverted';
     const { id: retractionId } = await reverter.takeBackLoad(load.id);
     const done = await reverter.done(retractionId, { signal: deps.signal, onProgress: progressTo(deps.stderr) });
     deps.stdout.write(
       options.json === true
-        ? jsonText({ load: load.id, removed: done.removed, profiles: done.profiles })
-        : `Reverted: ${grouped(done.removed)} events of ${grouped(done.profiles)} profiles are taken back.\n`,
+        ? jsonText({ load: load.id, removed: done.removed, profiles: done.profiles, wasReverted })
+        : `${wasReverted ? 'Nothing to do: it was reverted already, and' : 'Reverted:'} ${grouped(done.removed)} events of ${grouped(done.profiles)} profiles ${wasReverted ? 'were' : 'are'} taken back.\n`,
     );
     return EXIT_CODES.ok;
   });

@@ -87,6 +87,7 @@ describe('weft keys origins', () => {
     const refused = await weft(`weft keys origins ${key.id} --add https://c.example/`);
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toContain('this is no origin');
+    expect(refused.stderr).toContain('write https://c.example, without path or slash behind it');
     const shown = await weft(`weft keys origins ${key.id} --json`);
     expect(JSON.parse(shown.stdout)).toMatchObject({ origins: ['https://b.example', 'https://c.example'] });
     const none = await weft(`weft keys origins ${key.id} --remove https://b.example https://c.example`);

@@ -147,7 +147,11 @@ describe('a load', () => {
     const told = (await world.feed()).slice(feed);
     expect(new Set(told.map(({ cause }) => cause.kind))).toEqual(new Set(['revert']));
     expect((await weft('list')).stdout).toContain('reverted');
-    expect(JSON.parse((await weft('revert', id, '--yes', '--json')).stdout)).toMatchObject({ removed: 3 });
+    expect(JSON.parse((await weft('revert', id, '--yes', '--json')).stdout)).toMatchObject({
+      removed: 3,
+      wasReverted: true,
+    });
+    expect((await weft('revert', id)).stdout).toContain('it was reverted already, and 3 events');
 
     const again = await load('good.yaml');
     expect(JSON.parse(again.stdout)).toMatchObject({ outcome: 'loaded', accepted: 3, duplicates: 0 });

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 
@@ -28,6 +28,24 @@ describe('a command that only looks', () => {
     expect(stderr).toContain(`there is no database in ${dataDir}`);
     expect(status).toBe(2);
     expect(existsSync(dataDir)).toBe(false);
+  });
+
+  it.each([
+    ['segment', 'list'],
+    ['keys', 'create', '--scope', 'read', '--name', 'site'],
+    ['apply', 'a.yaml', '--dry-run'],
+  ])('or writes makes none where a relative folder is another one here: weft %s %s', async (...args) => {
+    const cwd = await mkdtemp(join(folder, 'elsewhere-'));
+    await writeFile(join(cwd, 'a.yaml'), 'segments: []\n');
+    const { status, stderr } = spawnSync(process.execPath, [resolve('bin/weft.js'), ...args], {
+      cwd,
+      env: { ...process.env, WEFT_DATA_DIR: '.weft/demo', WEFT_DATABASE_URL: '' },
+      encoding: 'utf8',
+    });
+    expect(stderr).toContain('WEFT_DATA_DIR=.weft/demo');
+    expect(stderr).toContain('absolute path');
+    expect(status).toBe(2);
+    expect(existsSync(join(cwd, '.weft'))).toBe(false);
   });
 
   it('or makes keys does not take a new database for that of the demo', async () => {

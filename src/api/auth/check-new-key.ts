@@ -62,12 +62,15 @@ export function checkOrigins(scopes: readonly ApiScope[], origins: readonly stri
   }
   for (const [index, origin] of origins.entries()) {
     if (isOrigin(origin)) continue;
-    throw refused(
-      `origins[${String(index)}]`,
-      'this is no origin',
-      'write scheme and host in lower case, and the port unless it is the usual one, as in https://shop.example; * for all',
-    );
+    throw refused(`origins[${String(index)}]`, 'this is no origin', originHint(origin));
   }
+}
+
+/** The origin of an address, where that is what was given. */
+function originHint(text: string): string {
+  const origin = URL.canParse(text) ? new URL(text).origin : '';
+  if (isOrigin(origin)) return `write ${origin}, without path or slash behind it`;
+  return 'write scheme and host in lower case, and the port unless it is the usual one, as in https://shop.example; * for all';
 }
 
 /** @throws WeftError BAD_REQUEST */
