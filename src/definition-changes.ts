@@ -4,7 +4,6 @@ import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
-import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityRulesService } from './identity/identity-rules.service.js';
 import type { Clock } from './platform/clock.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
@@ -29,11 +28,11 @@ export interface DefinitionServices {
   readonly purposes: PurposeService;
 }
 
-/** @param onRules told of rules of identity that were applied here */
+/** @param onRules told that rules of identity were applied here */
 export function createDefinitionServices(
   db: Database,
   clock: Clock,
-  onRules: (rules: IdentityRules) => void = () => undefined,
+  onRules: () => Promise<void> = () => Promise.resolve(),
 ): DefinitionServices {
   const store = new FeatureStore();
   const definedFeatures = async (tx: Transaction) =>

@@ -2,8 +2,7 @@ import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import { streamOf } from './features/stream.model.js';
-import type { IdentityRules } from './identity/identity-rules.model.js';
-import { IdentityRulesReader } from './identity/identity-rules.reader.js';
+import { IdentityRulesReader, type RulesInForce } from './identity/identity-rules.reader.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -58,11 +57,11 @@ export interface LoadedDefinitions extends Definitions {
 export class DefinitionsLoader {
   readonly #db: Database;
   readonly #scorer: Scorer;
-  readonly #onRules: (rules: IdentityRules) => void;
+  readonly #onRules: (inForce: RulesInForce) => void;
   #loaded: Promise<LoadedDefinitions> | null = null;
 
   /** @param onRules told of the rules of identity with each load, before anybody works with them */
-  constructor(db: Database, scorer: Scorer, onRules: (rules: IdentityRules) => void = () => undefined) {
+  constructor(db: Database, scorer: Scorer, onRules: (inForce: RulesInForce) => void = () => undefined) {
     this.#db = db;
     this.#scorer = scorer;
     this.#onRules = onRules;
@@ -90,7 +89,7 @@ export class DefinitionsLoader {
 
   async #load(): Promise<LoadedDefinitions> {
     const rows = await this.#db.transaction(readRows, { isolation: 'REPEATABLE READ', readOnly: true });
-    this.#onRules(rows.identityRules);
+    this.#onRules(rows.identity);
     const served = await this.#scorer.reload(rows.models);
     const defined = rows.views.flatMap((view) => view.features);
     const types = new Map(defined.map((feature) => [feature.name, feature.type]));
@@ -119,7 +118,7 @@ export class DefinitionsLoader {
     return {
       version: rows.version,
       hasIdentityLinks: rows.hasIdentityLinks,
-      identityRules: rows.identityRules,
+      identityRules: rows.identity.rules,
       matching: rows.matching,
       features,
       models,
@@ -160,7 +159,7 @@ async function readRows(tx: Transaction) {
   return {
     version: installation?.version ?? 0,
     hasIdentityLinks: installation?.hasIdentityLinks ?? false,
-    identityRules: (await new IdentityRulesReader(tx).current()).rules,
+    identity: await new IdentityRulesReader(tx).inForce(),
     traitRulesVersion: installation?.traitRulesVersion ?? 0,
     matching: await new LinkageModelReader(tx).activeInputs(),
     sources: new Map(sources.map((source) => [source.key, source.id])),

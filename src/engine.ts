@@ -9,7 +9,7 @@ import { createIdentity, type IdentityParts, type IdentityServices } from './cre
 import { createMatching, type Matching, type MatchingServices } from './create-matching.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
-import { AcceptService, type AcceptDependencies, type AcceptObserver } from './events/accept.service.js';
+import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventPlans } from './events/event-plan.model.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
@@ -116,8 +116,7 @@ export interface Engine {
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { db, clock, observers, limits = {} } = options;
   const partitions = await partitionCount(db);
-  const { rules } = await new IdentityRulesReader(db).current();
-  const policy = new CachedIdentifierPolicy(rules);
+  const { policy, renewPolicy } = await createPolicy(db);
   const erasing = options.erasing ?? NO_ERASING;
   const sealer = erasing.vault ?? NO_SEALER;
   const suppressions = createSuppressions(erasing, { db, policy });
@@ -128,7 +127,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     onRun: observers.onRun,
   });
   const definitions = new DefinitionsLoader(db, scorer, (inForce) => {
-    policy.use(inForce);
+    policy.use(inForce.rules, inForce.former);
   });
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
@@ -187,7 +186,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   return {
     log,
     policy,
-    accept: createAccept({ log, policy, deadLetters, db, clock, observer: observers, ...plans }),
+    accept: new AcceptService({ renewPolicy, log, policy, deadLetters, db, clock, observer: observers, ...plans }),
     deadLetters,
     ...aside.services,
     identity: identity.services,
@@ -195,22 +194,21 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     suppressions,
     sealer,
     definitions,
-    services: createDefinitionServices(db, clock, (rulesApplied) => {
-      policy.use(rulesApplied);
-    }),
+    services: createDefinitionServices(db, clock, renewPolicy),
     scorer,
     worker,
   };
 }
 
-/** The way in, whose rules of identity are renewed where the log has others. */
-function createAccept(
-  parts: Omit<AcceptDependencies, 'policy' | 'db'> & { policy: CachedIdentifierPolicy; db: Database },
-): AcceptService {
+/** By the rules in force, and what brings it up to those that are in force later. */
+async function createPolicy(db: Database) {
+  const { rules, former } = await new IdentityRulesReader(db).inForce();
+  const policy = new CachedIdentifierPolicy(rules, { former });
   const renewPolicy = async (): Promise<void> => {
-    parts.policy.use((await new IdentityRulesReader(parts.db).current()).rules);
+    const inForce = await new IdentityRulesReader(db).inForce();
+    policy.use(inForce.rules, inForce.former);
   };
-  return new AcceptService({ ...parts, renewPolicy });
+  return { policy, renewPolicy };
 }
 
 interface AsideParts extends Stores {

@@ -44,8 +44,8 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
     { stop: (started) => started.close() },
   );
-  const definitions = new DefinitionsLoader(db, scorer, (rules) => {
-    engine.policy.use(rules);
+  const definitions = new DefinitionsLoader(db, scorer, ({ rules, former }) => {
+    engine.policy.use(rules, former);
   });
   const feed = new ChangeFeedReader(db);
   const hub = await lifecycle.start('change hub', () => new ChangeHub({ feed, onError }), {

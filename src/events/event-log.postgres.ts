@@ -158,7 +158,9 @@ export class PostgresEventLog implements EventLog {
     const suppressions = this.#suppressions;
     for (;;) {
       const { version } = suppressions;
-      const kept = suppressions.isEmpty ? events : events.filter((e) => !suppressions.isSuppressed(e.identifiers));
+      const kept = suppressions.isEmpty
+        ? events
+        : events.filter((e) => !suppressions.isSuppressed(e.identifiers, e.formerIds));
       // With nothing to write nobody would say that there is another list.
       const outcomes = kept.length === 0 ? null : await this.#writeUnder(version, kept);
       if (outcomes !== null) {

@@ -77,6 +77,8 @@ export interface ResolvedIdentifiers {
   /** Unique, by falling priority. The first is the anchor. Empty: the event belongs to nobody and is refused. */
   readonly identifiers: readonly Identifier[];
   readonly dropped: readonly DroppedIdentifier[];
+  /** What the same raw identifiers came to by former rules, where that is otherwise; absent: nothing. */
+  readonly formerIds?: readonly Uuid[];
 }
 
 /** That an identifier does not count, and why; never its value. */

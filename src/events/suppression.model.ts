@@ -1,3 +1,4 @@
+import type { Uuid } from '../platform/ids.js';
 import type { Identifier } from './event.model.js';
 
 /**
@@ -12,7 +13,8 @@ export interface EventSuppressions {
   readonly version: number | null;
   /** True: nobody is on it, and nothing needs to be looked at. */
   readonly isEmpty: boolean;
-  isSuppressed(identifiers: readonly Identifier[]): boolean;
+  /** @param formerIds ids that the identifiers had by former rules of identity */
+  isSuppressed(identifiers: readonly Identifier[], formerIds?: readonly Uuid[]): boolean;
   /** Whether a text names somebody on the list: JSON anywhere in it, another text as a whole. */
   isNamedIn(text: string): boolean;
   /** Resolves with the list of the database at hand. */

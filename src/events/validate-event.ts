@@ -105,6 +105,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
       rulesVersion: context.policy.rulesVersion,
       historical: context.historical,
       payload: bytes,
+      ...(resolved.formerIds === undefined ? undefined : { formerIds: resolved.formerIds }),
     },
   };
 }

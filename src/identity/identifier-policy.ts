@@ -6,7 +6,7 @@ import type {
   RawIdentifier,
   ResolvedIdentifiers,
 } from '../events/event.model.js';
-import { hashId } from '../platform/ids.js';
+import { hashId, type Uuid } from '../platform/ids.js';
 import { BlockedPatterns } from './blocked-patterns.js';
 import { compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
@@ -45,6 +45,14 @@ const TRUSTED: IdentifierOrigin = { authenticated: true };
 interface IdentifierPolicyOptions {
   /** Raw identifiers remembered with their outcome, for each region; about 0.5 KB each. */
   readonly cacheEntries?: number;
+  /** By which values had other normal forms; default: none. */
+  readonly former?: readonly IdentityRules[];
+}
+
+/** Former rules, with what reads telephone numbers by them. */
+interface Former {
+  readonly rules: IdentityRules;
+  readonly phones: PhoneParser;
 }
 
 /**
@@ -53,6 +61,7 @@ interface IdentifierPolicyOptions {
  */
 export class CachedIdentifierPolicy implements IdentifierPolicy {
   #rules: IdentityRules;
+  #former: readonly Former[];
   #main: Regional;
   readonly #regions: LRUCache<string, Regional>;
   #patterns: BlockedPatterns;
@@ -60,8 +69,9 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   readonly #orderedFrom: number;
   readonly #cacheEntries: number;
 
-  constructor(rules: IdentityRules, { cacheEntries = 50_000 }: IdentifierPolicyOptions = {}) {
+  constructor(rules: IdentityRules, { cacheEntries = 50_000, former = [] }: IdentifierPolicyOptions = {}) {
     this.#rules = rules;
+    this.#former = formerOf(former);
     this.#cacheEntries = cacheEntries;
     this.#main = this.#regional(rules.defaultRegion);
     this.#regions = new LRUCache({ max: MAX_REGIONS });
@@ -77,10 +87,14 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     return this.#rules.version;
   }
 
-  /** Puts other rules in force; older ones than those in force are not. */
-  use(rules: IdentityRules): void {
+  /**
+   * Puts other rules in force; older ones than those in force are not.
+   * @param former by which values had other normal forms
+   */
+  use(rules: IdentityRules, former: readonly IdentityRules[] = []): void {
     if (rules.version <= this.#rules.version) return;
     this.#rules = rules;
+    this.#former = formerOf(former);
     this.#patterns = new BlockedPatterns(rules.blockedPatterns);
     this.forget();
   }
@@ -100,9 +114,11 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
 
     const kept: Entry[] = [];
     let dropped: Dropped[] | null = null;
+    let former: Uuid[] | null = null;
     for (const item of raw) {
       const entry = this.#entryOf(item, regional);
-      const { dropped: left } = outcomeOf(entry, isTrusted);
+      const { dropped: left, formerIds } = outcomeOf(entry, isTrusted);
+      if (formerIds !== undefined) (former ??= []).push(...formerIds);
       if (left.length > 0) {
         (dropped ??= []).push(...left);
       } else {
@@ -113,7 +129,8 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     }
     const identifiers: Identifier[] = [];
     for (const { identifier } of kept) if (identifier !== null) identifiers.push(identifier);
-    return { identifiers, dropped: dropped ?? NONE.dropped };
+    const resolved = { identifiers, dropped: dropped ?? NONE.dropped };
+    return former === null ? resolved : { ...resolved, formerIds: former };
   }
 
   /** Insertion by priority: events carry two or three identifiers, mostly in order already. Equal ones go in once. */
@@ -154,7 +171,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const key = `${ns}\0${value}`;
     let entry = cache.size < this.#orderedFrom ? cache.peek(key) : cache.get(key);
     if (entry === undefined) {
-      entry = this.#evaluate(ns, value, phones);
+      entry = this.#withFormer(this.#evaluate(ns, value, phones), ns, value);
       cache.set(key, entry);
     }
     return entry;
@@ -174,9 +191,29 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     return { identifier, priority: rule.priority, alone, unauthenticated };
   }
 
+  /** The ids that former rules give where they are others. */
+  #withFormer(entry: Entry, ns: string, raw: string): Entry {
+    if (this.#former.length === 0) return entry;
+    const ids = new Set<Uuid>();
+    for (const { rules, phones } of this.#former) {
+      const rule = ruleOf(rules, ns);
+      const value = rule && normaliseIdentifier(rule.normaliser, raw, phones, rules.emails).value;
+      if (value !== undefined) ids.add(hashId(ns, value));
+    }
+    if (entry.identifier !== null) ids.delete(entry.identifier.id);
+    if (ids.size === 0) return entry;
+    const formerIds = Object.freeze([...ids]);
+    const withIds = (resolved: ResolvedIdentifiers): ResolvedIdentifiers => Object.freeze({ ...resolved, formerIds });
+    return { ...entry, alone: withIds(entry.alone), unauthenticated: withIds(entry.unauthenticated) };
+  }
+
   #isBlocked(ns: string, value: string): boolean {
     return isBlockedValue(value, this.#rules) || this.#patterns.block(ns, value);
   }
+}
+
+function formerOf(rules: readonly IdentityRules[]): Former[] {
+  return rules.map((each) => ({ rules: each, phones: new PhoneParser(each.defaultRegion) }));
 }
 
 function outcomeOf({ alone, unauthenticated }: Entry, isTrusted: boolean): ResolvedIdentifiers {

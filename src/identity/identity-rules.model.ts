@@ -85,6 +85,18 @@ export const IDENTITY_RULE_LIMITS = {
   maxVersion: 32_767,
 } as const;
 
+/** Equal for rules by which raw values have the same normal forms. */
+export function normalFormKey({ namespaces, fallback, emails, defaultRegion }: IdentityRuleSet): string {
+  const normalisers = [...namespaces].map(([ns, { normaliser }]) => `${ns} ${normaliser}`).sort();
+  return JSON.stringify([
+    normalisers,
+    fallback.normaliser,
+    emails.gmail,
+    [...emails.plusTagDomains].sort(),
+    defaultRegion,
+  ]);
+}
+
 /** Two different values of a unique namespace never stand for one profile. */
 export function isUnique(rule: NamespaceRule): boolean {
   return rule.limit === 1 && rule.windowMs === null;

@@ -1,5 +1,5 @@
 import type { Queryable } from '../platform/postgres.js';
-import { DEFAULT_IDENTITY_RULES, type IdentityRules } from './identity-rules.model.js';
+import { DEFAULT_IDENTITY_RULES, normalFormKey, type IdentityRules } from './identity-rules.model.js';
 import { rulesOfStored } from './stored-identity-rules.js';
 
 /** Rules that were applied, who did it and when. */
@@ -18,6 +18,15 @@ interface Row {
   readonly appliedBy: string;
 }
 
+export interface RulesInForce {
+  readonly rules: IdentityRules;
+  readonly former: readonly IdentityRules[];
+}
+
+/** Versions that are looked at for other normal forms, and how many such are known. */
+const MAX_FORMER_VERSIONS = 200;
+const MAX_FORMER_RULES = 10;
+
 const COLUMNS = `version, rules, applied_at AS "appliedAt", applied_by AS "appliedBy"`;
 
 const BUILT_IN: IdentityRulesVersion = { rules: DEFAULT_IDENTITY_RULES, appliedAt: null, appliedBy: null };
@@ -30,6 +39,19 @@ export class IdentityRulesReader {
   async current(): Promise<IdentityRulesVersion> {
     const [newest = BUILT_IN] = await this.versions(null, 1);
     return newest;
+  }
+
+  /** Those in force, and of those before them the ones by which values had other normal forms, the newest first. */
+  async inForce(): Promise<RulesInForce> {
+    const versions = await this.versions(null, MAX_FORMER_VERSIONS);
+    const [{ rules } = BUILT_IN, ...before] = versions;
+    const former = new Map<string, IdentityRules>();
+    for (const each of [...before, BUILT_IN]) {
+      const key = normalFormKey(each.rules);
+      if (!former.has(key) && former.size < MAX_FORMER_RULES) former.set(key, each.rules);
+    }
+    former.delete(normalFormKey(rules));
+    return { rules, former: [...former.values()] };
   }
 
   /** Null: there is none. */

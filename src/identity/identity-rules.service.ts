@@ -3,7 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions } from '../platform/installation.js';
 import type { Database } from '../platform/postgres.js';
 import { diffIdentityRules } from './diff-identity-rules.js';
-import { IDENTITY_RULE_LIMITS, type IdentityRules, type IdentityRuleSet } from './identity-rules.model.js';
+import { IDENTITY_RULE_LIMITS, type IdentityRuleSet } from './identity-rules.model.js';
 import { IdentityRulesReader, type IdentityRulesVersion } from './identity-rules.reader.js';
 import { IdentityRulesStore } from './identity-rules.store.js';
 
@@ -26,8 +26,8 @@ export interface IdentityRulesChange {
 export interface IdentityRulesServiceOptions {
   readonly db: Database;
   readonly clock: Clock;
-  /** Called with rules that were applied, so that they are in force here at once. */
-  readonly onApplied: (rules: IdentityRules) => void;
+  /** Called once rules were applied, so that they are in force here at once. */
+  readonly onApplied: () => Promise<void>;
 }
 
 const MAX_NAME_LENGTH = 200;
@@ -63,7 +63,7 @@ export class IdentityRulesService {
       await touchDefinitions(tx);
       return { changes, current: await new IdentityRulesReader(tx).current(), applied: true };
     });
-    if (change.applied) onApplied(change.current.rules);
+    if (change.applied) await onApplied();
     return change;
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WeftError } from '../platform/errors.js';
+import { hashId } from '../platform/ids.js';
 import { CachedIdentifierPolicy } from './identifier-policy.js';
 import { diffIdentityRules } from './diff-identity-rules.js';
 import { identityRulesYaml } from './identity-rules-yaml.js';
@@ -168,6 +169,23 @@ describe('a policy by the rules of a file', () => {
     ]);
     const alone = policy.resolve(raw.slice(1), {});
     expect(alone).toEqual({ identifiers: [], dropped: [{ ns: 'loyalty_card', reason: 'unauthenticated' }] });
+  });
+
+  it('knows what values came to by former rules, where that is otherwise', () => {
+    const now = new CachedIdentifierPolicy({ ...DEFAULT_IDENTITY_RULES, version: 2 });
+    now.use({ ...rules, version: 3 }, [DEFAULT_IDENTITY_RULES]);
+    const formerOf = (...values: string[]) => now.resolve(values.map((value) => ({ ns: 'email', value }))).formerIds;
+    const idOf = (value: string) => hashId('email', value);
+    expect(formerOf('A.nn+x@gmail.com')).toEqual([idOf('a.nn+x@gmail.com')]);
+    expect(formerOf('ann@gmail.com', 'bob@shop.example')).toBeUndefined();
+    expect(formerOf('ann@gmail.com', 'a.nn@gmail.com')).toEqual([idOf('a.nn@gmail.com')]);
+    expect(now.resolve([{ ns: 'email', value: 'info@shop.example' }])).toEqual({
+      identifiers: [],
+      dropped: [{ ns: 'email', reason: 'blocked' }],
+      formerIds: [idOf('info@shop.example')],
+    });
+    now.use({ ...rules, version: 4 });
+    expect(formerOf('A.nn+x@gmail.com')).toBeUndefined();
   });
 
   it('reads telephone numbers of a source as those of its region', () => {

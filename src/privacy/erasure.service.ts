@@ -115,8 +115,11 @@ export class ErasureService {
    */
   async unsuppress(identifier: RawIdentifier): Promise<void> {
     const { db, secret, store } = this.deps;
-    const hash = new SuppressionHash(secret).of(this.#identifierId(identifier));
-    const isLifted = await db.transaction((tx) => store.lift(tx, hash));
+    const hash = new SuppressionHash(secret);
+    let isLifted = false;
+    for (const id of this.#identifierIds(identifier)) {
+      if (await db.transaction((tx) => store.lift(tx, hash.of(id)))) isLifted = true;
+    }
     if (!isLifted) throw new WeftError('NOT_FOUND', 'this identifier is not suppressed', { where: 'identifier' });
   }
 
@@ -171,16 +174,18 @@ export class ErasureService {
   async #namedBy(target: ErasureTarget): Promise<Uuid> {
     if ('profileId' in target) return target.profileId;
     const { db, profiles } = this.deps;
-    const id = this.#identifierId(target.identifier);
-    const profileId = (await profiles.byIdentifiers(db, [id])).get(id);
+    const ids = this.#identifierIds(target.identifier);
+    const found = await profiles.byIdentifiers(db, ids);
+    const profileId = ids.map((id) => found.get(id)).find((id) => id !== undefined);
     if (profileId === undefined) throw noSuchProfile();
     return profileId;
   }
 
-  #identifierId(raw: RawIdentifier): Uuid {
-    const { identifiers, dropped } = this.deps.policy.resolve([raw]);
-    const [identifier] = identifiers;
-    if (identifier !== undefined) return identifier.id;
+  /** As it is normalised, and as it was by former rules; at least one. */
+  #identifierIds(raw: RawIdentifier): Uuid[] {
+    const { identifiers, dropped, formerIds = [] } = this.deps.policy.resolve([raw]);
+    const ids = [...identifiers.map(({ id }) => id), ...formerIds];
+    if (ids.length > 0) return ids;
     throw new WeftError('BAD_REQUEST', `the identifier is ${dropped[0]?.reason.replaceAll('_', ' ') ?? 'of no use'}`, {
       where: 'identifier',
       hint: 'give namespace and value as an event would, such as email and anna@example.com',

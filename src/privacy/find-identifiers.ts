@@ -9,9 +9,12 @@ export function identifiersIn(text: string, policy: IdentifierPolicy, namespaces
   return valuesIn(text).flatMap((value) => identifiersOf(value, policy, namespaces));
 }
 
-/** Ids of the identifiers of these namespaces that a value could be. */
+/** Ids of the identifiers of these namespaces that a value could be, or could have been by former rules. */
 export function identifiersOf(value: string, policy: IdentifierPolicy, namespaces: readonly string[]): Uuid[] {
-  return namespaces.flatMap((ns) => policy.resolve([{ ns, value }]).identifiers.map(({ id }) => id));
+  return namespaces.flatMap((ns) => {
+    const { identifiers, formerIds = [] } = policy.resolve([{ ns, value }]);
+    return [...identifiers.map(({ id }) => id), ...formerIds];
+  });
 }
 
 /** Every text and number of a JSON text, keys too; of a text that is no JSON, itself. */

@@ -80,8 +80,8 @@ export class SuppressionList implements EventSuppressions {
     return this.#load();
   }
 
-  isSuppressed(identifiers: readonly Identifier[]): boolean {
-    return !this.isEmpty && identifiers.some(({ id }) => this.#has(id));
+  isSuppressed(identifiers: readonly Identifier[], formerIds: readonly Uuid[] = []): boolean {
+    return !this.isEmpty && (identifiers.some(({ id }) => this.#has(id)) || formerIds.some((id) => this.#has(id)));
   }
 
   isNamedIn(text: string): boolean {

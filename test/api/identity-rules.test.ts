@@ -62,6 +62,7 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
   });
 
   it('hold at once for what the same process accepts and is asked', async () => {
+    await world.accept([aTrack('view', { email: 'b.ob@gmail.com' })]);
     await apply('identity: { email: { gmail: true } }');
     await world.accept([aTrack('view', { email: 'a.n.n+x@googlemail.com' })]);
     await world.drain();
@@ -69,6 +70,10 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
       '{ profile(identifier: { namespace: "email", value: "ann@gmail.com" }) { identifiers { value } } }',
     );
     expect(profile).toEqual({ identifiers: [{ value: 'ann@gmail.com' }] });
+    const { former } = await world.data<{ former: unknown }>(
+      '{ former: profile(identifier: { namespace: "email", value: "B.ob@gmail.com" }) { identifiers { value } } }',
+    );
+    expect(former).toEqual({ identifiers: [{ value: 'b.ob@gmail.com' }] });
   });
 
   it('are listed version by version, and any of them can be put in force again', async () => {

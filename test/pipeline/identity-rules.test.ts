@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
+import type { RawIdentifier } from '../../src/events/event.model.js';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { IdentityRulesReader } from '../../src/identity/identity-rules.reader.js';
 import { anIdentify, aTrack, createWorld, type World } from '../support/world.js';
@@ -34,6 +35,13 @@ describe('rules of who is who that change', () => {
   async function web() {
     const [source] = await world.db.query<{ id: number }>(`SELECT id FROM sources WHERE key = 'web'`);
     return { id: source?.id ?? 0, key: 'web' };
+  }
+
+  async function erase(identifier: RawIdentifier): Promise<void> {
+    const { erasures } = world.engine;
+    const { id } = await erasures.request({ identifier }, { reason: '', actor: 'a test' });
+    await world.drain();
+    await erasures.done(id, { signal: AbortSignal.timeout(60_000) });
   }
 
   /** Message ids of the events that name this value. */
@@ -186,6 +194,21 @@ describe('rules of who is who that change', () => {
     await world.drain();
     await retract.done(id, { signal: new AbortController().signal });
     expect(await people('family', 'gail', 'hugo')).toEqual([['family', 'hugo'], ['gail']]);
+  });
+
+  it('keep those out who were erased under what their identifiers were by former rules', async () => {
+    const service = world.engine.services.identityRules;
+    await service.apply(rulesOf('{}'), BY);
+    await world.accept([aTrack('view', { email: 'er.in@gmail.com' })]);
+    await world.drain();
+    await erase({ ns: 'email', value: 'er.in@gmail.com' });
+    await other.services.identityRules.apply(rulesOf('{ email: { gmail: true } }'), BY);
+    expect(
+      await world.accept([
+        aTrack('view', { email: 'Er.In@googlemail.com' }),
+        aTrack('view', { email: 'er.in@gmail.com' }),
+      ]),
+    ).toMatchObject([{ status: 'accepted' }, { status: 'refused', code: 'SUPPRESSED' }]);
   });
 
   it('are kept with who applied them and when, the newest first', async () => {

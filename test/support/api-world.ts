@@ -101,8 +101,8 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const applied: AppliedWatch = new AppliedWatch({ read: () => readLogProgress(db), onError: onDefect });
   const feed = new ChangeFeedReader(db);
   const hub: ChangeHub = new ChangeHub({ feed, pollMs: 20, onError: onDefect, ...options.hub });
-  const definitions = new DefinitionsLoader(db, engine.scorer, (rules) => {
-    engine.policy.use(rules);
+  const definitions = new DefinitionsLoader(db, engine.scorer, ({ rules, former }) => {
+    engine.policy.use(rules, former);
   });
   let readThroughs = 0;
   const profiles = new ProfileReader();

@@ -49,16 +49,17 @@ export class Reads implements ReadScope {
   }
 
   /**
-   * The profile of an identifier, normalised as those of events are; null if it is not known.
+   * The profile of an identifier, normalised as those of events are, else as they were by former rules; null if it is not
+   * known.
    * @throws WeftError BAD_REQUEST for a namespace that cannot be
    */
   async profileOf(raw: RawIdentifier): Promise<ProfileView | null> {
-    const { identifiers, dropped } = this.services.policy.resolve([raw]);
-    const [identifier] = identifiers;
-    if (identifier !== undefined) {
-      const id = await this.#snapshots.idOf(identifier.id, this);
-      return id === null ? null : this.#profile(id);
+    const { identifiers, dropped, formerIds = [] } = this.services.policy.resolve([raw]);
+    for (const identifierId of [...identifiers.map(({ id }) => id), ...formerIds]) {
+      const id = await this.#snapshots.idOf(identifierId, this);
+      if (id !== null) return this.#profile(id);
     }
+    if (identifiers.length > 0) return null;
     if (dropped[0]?.reason === 'unknown_namespace') {
       throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
         where: 'identifier.namespace',
