@@ -12,10 +12,11 @@ import { measureIdentity } from './measure-identity.js';
 import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
 import { measureReads } from './measure-reads.js';
+import { measureSearch } from './measure-search.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'costs'] as const;
+const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'search', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -71,6 +72,7 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
   if (only.includes('identity')) {
     yield await measureIdentity(world, { profiles: options.profiles, events: 5_000 });
   }
+  if (only.includes('search')) yield await measureSearch(world, { profiles: options.profiles, questions: 100 });
   if (only.includes('costs')) yield await measureCosts(signal);
 }
 
@@ -138,7 +140,12 @@ await new Command('bench')
   .option('--only <parts>', `some of ${PARTS.join(', ')}, with commas between`, parts)
   .option('--profile <folder>', 'writes .cpuprofile files of the server there')
   .option('--events <number>', 'events of a round of ingest', positive, 40_000)
-  .option('--profiles <number>', 'profiles among which identities are resolved one by one', positive, 1_000_000)
+  .option(
+    '--profiles <number>',
+    'profiles among which identities are resolved one by one, and people found',
+    positive,
+    1_000_000,
+  )
   .action(async (options: Options) => {
     await run(options, interrupt.signal).catch((error: unknown) => {
       if (!interrupt.signal.aborted) throw error;

@@ -63,7 +63,7 @@ async function until(isDone: () => Promise<boolean>): Promise<void> {
 async function makeKeys({ sources, keys }: App): Promise<Omit<Ready, 'url'>> {
   const { id } = await sources.ensure({ key: 'web', kind: 'http' });
   const write = await keys.create({ name: 'bench writer', scopes: ['ingest'], sourceId: id });
-  const read = await keys.create({ name: 'bench reader', scopes: ['read'] });
+  const read = await keys.create({ name: 'bench reader', scopes: ['read', 'pii'] });
   const edge = await keys.create({ name: 'bench pages', scopes: ['edge'], ratePerSecond: 1_000_000 });
   return { writeKey: write.secret, readKey: read.secret, edgeKey: edge.secret };
 }
