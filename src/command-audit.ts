@@ -46,6 +46,8 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'identity review list',
   'identity review show',
   'profiles export',
+  'profiles find',
+  'profiles show',
 ]);
 
 /** Arguments and options that name something which is no person, by how commands call them. */

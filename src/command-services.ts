@@ -5,13 +5,22 @@ import { problemOfDocument } from './api/graphql/read-document.js';
 import type { KeysCommandServices } from './api/auth/keys.command.js';
 import type { App } from './app.js';
 import type { EventAcceptor } from './events/accept.model.js';
+import { snapshotsIn } from './create-profile-exports.js';
 import { RetentionReader } from './events/retention.reader.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
+import { NamespaceReader } from './identity/namespace.reader.js';
+import { PeopleFinder } from './people-finder.js';
+import type { Uuid } from './platform/ids.js';
+import { MemoryOnlineStore } from './profiles/online-store.memory.js';
+import { ProfileReader } from './profiles/profile.reader.js';
 import { SourceActivityReader } from './sources/source-activity.reader.js';
 import type { SourcesCommandServices } from './sources/sources.command.js';
 import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
+
+/** Of what one command looks at. */
+const MAX_STORE_BYTES = 64 * 1024 * 1024;
 
 export function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): WebhooksCommandServices {
   const { accept, retractions } = engine;
@@ -48,6 +57,25 @@ export function sourcesFor({ db, sources, keys }: App): SourcesCommandServices {
     retention: new RetentionReader(db),
     keysOf: (id) => keys.ofSource(id),
   };
+}
+
+/** @param onShown told of everybody of whom something is shown */
+export function peopleFinder({ db, clock, engine }: App, onShown: (profileId: Uuid) => void): PeopleFinder {
+  const { definitions, policy, sealer, erasures } = engine;
+  const profiles = new ProfileReader();
+  const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
+  return new PeopleFinder({
+    db,
+    definitions: () => definitions.current(),
+    snapshots: snapshotsIn(store, { db, profiles, definitions }),
+    profiles,
+    policy,
+    namespaces: new NamespaceReader({ db, clock, declared: () => policy.rules.namespaces.keys() }),
+    sealer,
+    profileOf: (target) => erasures.profileOf(target),
+    schema: buildApiSchema,
+    onShown,
+  });
 }
 
 /** Of whoever runs the command; in a container they may have none. */

@@ -89,7 +89,7 @@ export async function readProfileTable(
 }
 
 /** Reads of the database: what is in a store that is new is of now. */
-function snapshotsIn(
+export function snapshotsIn(
   store: MemoryOnlineStore,
   { db, profiles, definitions }: { readonly profiles: ProfileReader } & Pick<ProfileExportParts, 'db' | 'definitions'>,
 ): ProfileSnapshotReader {

@@ -14,6 +14,7 @@ import {
   sourcesFor,
   userName,
   documentService,
+  peopleFinder,
   sourceKeys,
   trainingSets,
 } from './command-services.js';
@@ -30,6 +31,7 @@ import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platfo
 import { WeftError } from './platform/errors.js';
 import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
+import { addFindCommands } from './find-profiles.command.js';
 import { doctorCommand } from './doctor.command.js';
 import { modelCommand } from './scoring/model.command.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
@@ -241,6 +243,18 @@ function personalDataCommands({
         }),
       ),
     signal,
+  });
+  addFindCommands(profiles, {
+    ...io,
+    withPeople: (use) =>
+      looking((app) =>
+        use(
+          peopleFinder(app, (id) => {
+            audit.concerns(id);
+          }),
+        ),
+      ),
+    parseTime: parseTimestamp,
   });
   return [profiles, privacyCommand(erasing)];
 }

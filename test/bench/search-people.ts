@@ -14,7 +14,7 @@ const STEP_MS = 20_000;
 /** By the number `n` of a profile, as the tables hold them. */
 const ID = `(lpad(to_hex(${String(FIRST_MS)} + n * ${String(STEP_MS)}), 12, '0') || '7000' || lpad(to_hex(n), 16, '8'))::uuid`;
 const AGE = '(18 + n % 60)';
-const COUNTRY = `(ARRAY['de', 'de', 'de', 'at', 'fr', 'fr', 'gb', 'es', 'it', 'lu'])[1 + n * 7919 % 10]`;
+const COUNTRY = `(ARRAY['de', 'de', 'de', 'at', 'fr', 'fr', 'gb', 'es', 'it', 'lu'])[(1 + n * 7919 % 10)::int]`;
 const LAST_NAME = `('name' || substr(md5(n::text), 1, 5))`;
 const CREATED = `(${String(FIRST_MS)} + n * ${String(STEP_MS)})`;
 
@@ -30,7 +30,7 @@ export async function makePeople(db: Database, profiles: number): Promise<void> 
   await db.query(`INSERT INTO sources (key, name, kind, created_at) VALUES ('crm', 'crm', 'http', 0)`);
   const chunk = 100_000;
   for (let from = 0; from < profiles; from += chunk) {
-    const series = `generate_series(${String(from)}, ${String(Math.min(profiles, from + chunk) - 1)}) AS s (n)`;
+    const series = `generate_series(${String(from)}::int8, ${String(Math.min(profiles, from + chunk) - 1)}) AS s (n)`;
     for (const statement of statementsOf(series)) {
       await db.transaction((tx) => tx.query(statement), { timeoutMs: 300_000 });
     }
@@ -48,7 +48,7 @@ export async function makePeople(db: Database, profiles: number): Promise<void> 
     await db.query(
       `INSERT INTO memberships (profile_id, segment_id, since, version, cause)
        SELECT ${ID}, $1, ${CREATED}, 1, '{"kind":"event","pos":null}'
-       FROM generate_series(0, $2::bigint - 1, $3::bigint) AS s (n)`,
+       FROM generate_series(0, $2::int8 - 1, $3::int8) AS s (n)`,
       [row?.id, profiles, share],
     );
   }

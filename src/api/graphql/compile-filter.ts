@@ -15,10 +15,11 @@ import {
   type KeyRange,
 } from '../../profiles/search-key.model.js';
 import { ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
-import { termOf, type ProfileFilter } from '../../segments/profile-filter.model.js';
+import { termOf, type ProfileFilter, type SearchOrder } from '../../segments/profile-filter.model.js';
 import type {
   IdentifierFilterInput,
   ProfileFilterInput,
+  ProfileOrderInput,
   SegmentFilterInput,
   TimeRangeInput,
   TraitFilterInput,
@@ -38,8 +39,8 @@ export interface FilterContext {
   readonly seesPersonal: boolean;
   /** The id of an identifier, or null where nobody can be known by it. @throws WeftError BAD_REQUEST */
   readonly identifierId: (namespace: string, value: string) => string | null;
-  /** @throws WeftError BAD_REQUEST for what is no namespace */
-  readonly checkNamespace: (namespace: string) => Promise<void>;
+  /** What may be meant by a namespace that is mistyped; null: it is not. */
+  readonly nearNamespace: (namespace: string) => Promise<string | null>;
   /** @throws WeftError NOT_FOUND */
   readonly segmentId: (key: string) => Promise<number>;
 }
@@ -77,10 +78,27 @@ export async function compileFilter(input: ProfileFilterInput, context: FilterCo
 }
 
 /**
+ * An order as it can be asked of the database.
+ * @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE
+ */
+export function compileOrder({ by, trait, direction }: ProfileOrderInput, context: FilterContext): SearchOrder {
+  const descending = direction === 'desc';
+  if ((by === 'trait') !== (typeof trait === 'string')) {
+    throw new WeftError('BAD_REQUEST', 'the name of a trait goes with the order TRAIT', {
+      where: 'orderBy.trait',
+      hint: 'give both, or neither',
+    });
+  }
+  if (by === 'id' || by === 'created') return { by, descending };
+  const { id: fieldId } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
+  return { by: 'field', fieldId, descending };
+}
+
+/**
  * A field that can be asked for.
  * @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE
  */
-export function fieldOf(
+function fieldOf(
   name: string,
   { fields, traits, seesPersonal }: Pick<FilterContext, 'fields' | 'traits' | 'seesPersonal'>,
   where: string,
@@ -183,7 +201,11 @@ async function identifierFilter(
   context: FilterContext,
   where: string,
 ): Promise<ProfileFilter[]> {
-  await context.checkNamespace(namespace);
+  const near = await context.nearNamespace(namespace);
+  if (near !== null) {
+    const problem = `nobody is known by the namespace ${namespace.slice(0, 100)}`;
+    throw refused(`${where}.namespace`, problem, `did you mean ${near}?`);
+  }
   const oneOf = (values: readonly string[], field: string): ProfileFilter => {
     checkValues(values, `${where}.${field}`);
     const ids = values.map((value) => context.identifierId(namespace, value)).filter((id) => id !== null);

@@ -1,7 +1,6 @@
 import { Arg, Authorized, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
 import { SearchFieldReader } from '../../profiles/search-field.reader.js';
-import { UPDATED_FIELD } from '../../profiles/search-field.model.js';
 import {
   EVERYBODY,
   type ProfileCount,
@@ -11,7 +10,7 @@ import {
 } from '../../segments/profile-filter.model.js';
 import { ProfileSearchReader } from '../../segments/profile-search.reader.js';
 import type { ApiContext } from './api-context.js';
-import { compileFilter, fieldOf, type FilterContext } from './compile-filter.js';
+import { compileFilter, compileOrder, type FilterContext } from './compile-filter.js';
 import {
   AFTER,
   connection,
@@ -56,7 +55,7 @@ export class ProfileSearchResolver {
     const isPlain = !input && (!orderBy || orderBy.by === 'id' || orderBy.by === 'created');
     const fields = isPlain ? new Map<string, never>() : await new SearchFieldReader(services.db).standing();
     const asked = filterContext(context, fields);
-    const order = orderBy ? orderOf(orderBy, asked) : BY_ID;
+    const order = orderBy ? compileOrder(orderBy, asked) : BY_ID;
     const place = typeof after === 'string' ? placeOf(order, after) : null;
     const filter = input ? await compileFilter(input, asked) : EVERYBODY;
     if (filter !== EVERYBODY) reads.countSingleRead('profiles');
@@ -91,30 +90,9 @@ function filterContext(context: ApiContext, fields: FilterContext['fields']): Fi
     traits: reads.definitions.traits,
     seesPersonal: context.has('pii'),
     identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
-    checkNamespace: async (namespace) => {
-      const near = await namespaces.nearest(namespace);
-      if (near === null) return;
-      throw new WeftError('BAD_REQUEST', `nobody is known by the namespace ${namespace.slice(0, 100)}`, {
-        where: 'filter.identifier.namespace',
-        hint: `did you mean ${near}?`,
-      });
-    },
+    nearNamespace: (namespace) => namespaces.nearest(namespace),
     segmentId: async (key) => (await reads.segment(key)).id,
   };
-}
-
-/** @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE */
-function orderOf({ by, trait, direction }: ProfileOrderInput, context: FilterContext): SearchOrder {
-  const descending = direction === 'desc';
-  if ((by === 'trait') !== (typeof trait === 'string')) {
-    throw new WeftError('BAD_REQUEST', 'the name of a trait goes with the order TRAIT', {
-      where: 'orderBy.trait',
-      hint: 'give both, or neither',
-    });
-  }
-  if (by === 'id' || by === 'created') return { by, descending };
-  const { id: fieldId } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
-  return { by: 'field', fieldId, descending };
 }
 
 /** What a cursor of this order begins with: it is a place in no other. */
