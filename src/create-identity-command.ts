@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { App } from './app.js';
 import type { CommandSessions } from './command-sessions.js';
@@ -7,10 +8,12 @@ import { addDecisionCommands, type DecisionServices } from './identity-decisions
 import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
 import { addRulesCommand } from './identity/identity-rules.command.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
+import { breathing } from './identity/linkage/command-files.js';
 import { linkageCommand } from './identity/linkage/linkage.command.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import { addModelsCommands } from './identity/matching/models.command.js';
 import { addReviewCommands, type ReviewCommandServices } from './identity/matching/review.command.js';
+import { ProfileLinker } from './profile-linker.js';
 import type { CommandIo } from './platform/command-line.js';
 
 /** How long a command waits for a worker. */
@@ -28,7 +31,18 @@ export function createIdentityCommand({
 }): Command {
   const servicesOf = (app: App): DecisionServices =>
     createDecisionServices({ ...app, sourceKeys: () => sourceKeys(app), actor: userName(), signal });
-  const command = linkageCommand({ ...io, signal });
+  const linker = ({ db, engine }: App): ProfileLinker =>
+    new ProfileLinker({
+      ...{ db, definitions: engine.definitions, ...engine.matching, actor: userName() },
+      sleep: (ms) => sleep(ms, undefined, { signal }),
+      breathe: breathing(signal),
+    });
+  const command = linkageCommand({
+    ...io,
+    signal,
+    withPreview: (use) => looking((app) => use(linker(app))),
+    withLinking: (use) => working((app) => use(linker(app))),
+  });
   addModelsCommands(command, {
     ...io,
     withModels: (use) =>

@@ -21,6 +21,8 @@ async function run(args: readonly string[], signal = new AbortController().signa
     stderr: { write: (text) => (err += text) },
     setExitCode: (ended) => (code = ended),
     signal,
+    withPreview: () => Promise.reject(new Error('files need no database')),
+    withLinking: () => Promise.reject(new Error('files need no database')),
   });
   await throwInsteadOfExiting(command).parseAsync(args, { from: 'user' });
   return { code, out, err };

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LinkageModelReader } from '../../src/identity/matching/linkage-model.reader.js';
 import { addModelsCommands } from '../../src/identity/matching/models.command.js';
+import { ProfileLinker } from '../../src/profile-linker.js';
 import { throwInsteadOfExiting } from '../../src/platform/command-line.js';
 import { settle } from '../support/matching-world.js';
 import { anIdentify, createWorld, type World } from '../support/world.js';
@@ -103,5 +104,25 @@ describe('weft identity models', () => {
     const people = join(folder, 'people.csv');
     await writeFile(people, 'id,surname,dob\n1,Tanner,19800131\n2,Tanner,19800131\n3,Baker,19810201\n');
     expect((await run('add', path, '--frequencies', people)).code).toBe(0);
+  });
+
+  it('says what linking everybody would come to, and does it', async () => {
+    const { version } = JSON.parse((await run('add', await modelFile('l.json'), '--json')).out) as { version: string };
+    await run('activate', version, '--map', 'dob=trait:birthday');
+    const linker = new ProfileLinker({
+      ...{ db: world.db, definitions: world.engine.definitions, ...world.engine.matching, actor: 'a test' },
+      sleep: () => settle(world),
+      breathe: () => Promise.resolve(),
+    });
+    const told: string[] = [];
+    const preview = await linker.preview({}, (text) => told.push(text));
+    expect(preview).toMatchObject({ model: version, records: 3, links: 1, reviews: 0, people: 2 });
+    expect(preview.rules).toEqual([{ rule: 'dob', pairs: 1, newPairs: 1, largestBlock: 2, hasLargeBlocks: false }]);
+    expect(told).toContain('3 records read');
+    const linked = await linker.link({ model: version.slice(0, 8), threshold: 0.8 }, () => undefined);
+    expect(linked).toMatchObject({ phase: 'live', records: 3, waiting: 0, links: 1, reviews: 0 });
+    expect((await linker.preview({ threshold: 0.999999 }, () => undefined)).links).toBe(0);
+    await run('retire');
+    await expect(linker.preview({}, () => undefined)).rejects.toMatchObject({ message: 'no model is active' });
   });
 });

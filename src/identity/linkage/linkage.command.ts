@@ -14,7 +14,7 @@ import {
 } from './command-files.js';
 import type { Quality } from './evaluate-clusters.js';
 import { evaluateLinkage, type Evaluation } from './evaluate-linkage.js';
-import { addLinkCommand } from './link.command.js';
+import { addLinkCommand, type LinkCommandDeps } from './link.command.js';
 import { estimatePairs, MAX_RULE_PAIRS } from './link-records.js';
 import type { LinkageModel } from './linkage-model.model.js';
 import {
@@ -62,7 +62,7 @@ interface EvaluateOptions extends FileOptions {
 }
 
 /** `weft identity train|evaluate|link`. */
-export function linkageCommand(deps: LinkageCommandDeps): Command {
+export function linkageCommand(deps: LinkCommandDeps): Command {
   const command = new Command('identity')
     .description('who is who: what people decide, and records of one person that no identifier connects')
     .addHelpText('after', HELP);

@@ -3,14 +3,14 @@ import { WeftError } from '../../platform/errors.js';
 import { touchDefinitions } from '../../platform/installation.js';
 import type { Database, Transaction } from '../../platform/postgres.js';
 import type { IdentityRevisionStore } from '../identity-revision.store.js';
-import type { LinkageModel, LinkageRecord } from '../linkage/linkage-model.model.js';
+import { weightOfProbability, type LinkageModel, type LinkageRecord } from '../linkage/linkage-model.model.js';
 import { readLinkageModel, withVersion, writeLinkageModel } from '../linkage/read-linkage-model.js';
 import { RecordTable } from '../linkage/record-table.js';
 import { countTerms, untrainedColumns } from '../linkage/term-frequencies.js';
 import { mapColumns, type KnownSources } from './column-mapping.js';
 import { LinkageModelReader } from './linkage-model.reader.js';
 import type { LinkageModelStore } from './linkage-model.store.js';
-import type { ColumnMapping, StoredLinkageModel } from './matching.model.js';
+import type { AppliedModel, ColumnMapping, StoredLinkageModel } from './matching.model.js';
 
 export interface LinkageModelDependencies {
   readonly db: Database;
@@ -99,8 +99,29 @@ export class LinkageModelService {
    * @throws WeftError NOT_FOUND, BAD_REQUEST
    */
   async activate(version: string, activation: ModelActivation, actor: string): Promise<StoredLinkageModel> {
-    const { db, clock, store, revisions, known, onChanged } = this.#deps;
+    const { clock, store, revisions, onChanged } = this.#deps;
     const stored = await this.find(version);
+    const { mapping, linkThreshold, reviewThreshold } = await this.#planned(stored, activation);
+    await this.#change(async (tx) => {
+      await store.activate(tx, stored.version, { mapping, linkThreshold, reviewThreshold, actor, at: clock.now() });
+      await revisions.expectLinks(tx);
+    });
+    onChanged();
+    return this.find(stored.version);
+  }
+
+  /** As `activate` would have it applied. @throws WeftError NOT_FOUND, BAD_REQUEST */
+  async asActivated(version: string, activation: ModelActivation): Promise<AppliedModel> {
+    const { model, mapping, linkThreshold, reviewThreshold } = await this.#planned(
+      await this.find(version),
+      activation,
+    );
+    const link = weightOfProbability(linkThreshold);
+    return { model, mapping, link, review: reviewThreshold <= 0 ? -Infinity : weightOfProbability(reviewThreshold) };
+  }
+
+  async #planned(stored: StoredLinkageModel, activation: ModelActivation) {
+    const { db, known } = this.#deps;
     const content = (await new LinkageModelReader(db).content(stored.version)) ?? '';
     const model = readLinkageModel(content, stored.version.slice(0, 12));
     const asked = { ...stored.mapping, ...activation.mapping };
@@ -113,12 +134,7 @@ export class LinkageModelService {
         hint: 'let that of review be at most that of links',
       });
     }
-    await this.#change(async (tx) => {
-      await store.activate(tx, stored.version, { mapping, linkThreshold, reviewThreshold, actor, at: clock.now() });
-      await revisions.expectLinks(tx);
-    });
-    onChanged();
-    return this.find(stored.version);
+    return { model, mapping, linkThreshold, reviewThreshold };
   }
 
   /** No model is applied any more. @param isUnlinking whether the links that models made are taken back */
