@@ -12,12 +12,14 @@ export async function measureCosts(signal: AbortSignal): Promise<Section> {
   const features = await costsOf('feature-state.bench.ts', signal);
   const identity = await costsOf('identity.bench.ts', signal);
   const scoring = await costsOf('scoring.bench.ts', signal);
+  const sealing = await costsOf('sealing.bench.ts', signal);
   const of = (costs: Costs, field: string, name: string, unit = 'µs') => figure(name, unit, [Number(costs[field])]);
   return {
     title: 'Single steps, on one thread',
     notes: [
       `features: a profile of ${String(features['events'])} events, ${String(features['features'])} features in ${String(features['streams'])} streams;`,
-      `the model: ${String(scoring['model'])}. Medians of many repeats within one process.`,
+      `the model: ${String(scoring['model'])}. Medians of many repeats within one process;`,
+      `events that are sealed: ${String(sealing['events'])}, their keys in memory.`,
     ],
     figures: [
       of(features, 'bytes', 'features: packed state', 'bytes'),
@@ -35,6 +37,8 @@ export async function measureCosts(signal: AbortSignal): Promise<Section> {
       of(scoring, 'predict100Us', 'scoring: 100 rows in a call'),
       of(scoring, 'coalesced100Us', 'scoring: 100 callers in a tick'),
       of(scoring, 'predict1024Us', 'scoring: 1,024 rows in a call'),
+      of(sealing, 'sealUs', 'sealing: an event, by CPU'),
+      of(sealing, 'openUs', 'opening: an event, by CPU'),
     ],
   };
 }
