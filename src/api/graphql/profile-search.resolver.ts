@@ -36,7 +36,7 @@ export class ProfileSearchResolver {
   @Authorized('read')
   @Query(() => ProfileConnection, {
     description:
-      'Profiles, all of them or those that a filter is true of. What is asked for is found by indexes: where it is rare together though common apart, a page looks at 10,000 profiles, may have fewer items than asked for, even none, and a next page all the same.',
+      'Profiles, all of them or those that a filter is true of. What is asked for is found by indexes: where it is rare together though common apart, a page looks at 4,000 profiles, may have fewer items than asked for, even none, and a next page all the same.',
   })
   async profiles(
     @Ctx() context: ApiContext,
