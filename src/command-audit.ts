@@ -13,7 +13,11 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'dead-letters count',
   'documents list',
   'identity models list',
+  'identity models list',
   'identity revisions',
+  'identity rules diff',
+  'identity rules history',
+  'identity rules show',
   'keys list',
   'load list',
   'model list',
@@ -86,9 +90,9 @@ export class CommandAudit {
   }
 
   /** Something that the command turned out to be about, by id. */
-  concerns(id: string): void {
+  readonly concerns = (id: string): void => {
     this.#targets.push(id);
-  }
+  };
 
   /** Notes how the work of the command ended; alike ends of one command once. */
   async around<T>(audit: AuditRecorder, work: Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import { StoredDocumentService } from './api/documents/stored-document.service.js';
 import { buildApiSchema } from './api/graphql/build-schema.js';
 import { problemOfDocument } from './api/graphql/read-document.js';
+import type { CreatedKey } from './api/auth/api-key.service.js';
 import type { KeysCommandServices } from './api/auth/keys.command.js';
 import type { App } from './app.js';
 import type { EventAcceptor } from './events/accept.model.js';
@@ -41,10 +42,22 @@ export function webhooksFor({ webhooks, engine }: App, signal: AbortSignal): Web
   };
 }
 
-export function keysFor(app: App): KeysCommandServices {
+/** @param onMade told the id of each key that is made */
+export function keysFor(app: App, onMade: (id: string) => void): KeysCommandServices {
   const { keys, sources } = app;
+  const noted = async (made: Promise<CreatedKey>): Promise<CreatedKey> => {
+    onMade((await made).key.id);
+    return made;
+  };
   return {
-    keys,
+    keys: {
+      create: (input) => noted(keys.create(input)),
+      rotate: (id, overlapMs) => noted(keys.rotate(id, overlapMs)),
+      changeOrigins: (id, change) => keys.changeOrigins(id, change),
+      list: () => keys.list(),
+      revoke: (id) => keys.revoke(id),
+      signingSecret: (id) => keys.signingSecret(id),
+    },
     sourceKeys: () => sourceKeys(app),
     ensureSource: async (key) => ((await sources.findByKey(key)) ?? (await sources.ensure({ key, kind: 'http' }))).id,
   };

@@ -170,7 +170,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       parseTime: parseTimestamp,
       signal,
     }),
-    keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app))), clock: systemClock }),
+    keysCommand({ ...io, withKeys: (use) => idle((app) => use(keysFor(app, audit.concerns))), clock: systemClock }),
   ];
 }
 
