@@ -31,7 +31,9 @@ function diffRules(ns: string, before: NamespaceRule, after: NamespaceRule): str
   const [was, is] = [ruleFields(before), ruleFields(after)];
   const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((name) => was[name] !== is[name]);
   if (names.length === 0) return [];
-  const told = names.map((name) => `${name} ${valueText(was[name])} -> ${valueText(is[name])}`);
+  const told = names.map(
+    (name) => `${name} ${valueText(was[name] ?? UNSAID[name])} -> ${valueText(is[name] ?? UNSAID[name])}`,
+  );
   return [`~ ${ns}: ${told.join(', ')}`];
 }
 
@@ -52,6 +54,9 @@ function fieldsText(fields: Readonly<Record<string, FieldValue>>): string {
     .map(([name, value]) => `${name} ${valueText(value)}`)
     .join(', ');
 }
+
+/** What fields mean that are left out because of what they say. */
+const UNSAID: Readonly<Record<string, FieldValue>> = { shared: 'link', only_from_authenticated: false, unique: false };
 
 type FieldValue = string | number | boolean;
 

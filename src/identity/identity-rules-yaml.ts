@@ -1,4 +1,4 @@
-import { Document } from 'yaml';
+import { Document, isMap } from 'yaml';
 import { durationText } from '../platform/duration.js';
 import { DEFAULT_IDENTITY_RULES, isUnique, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
 
@@ -56,5 +56,5 @@ function nonEmpty(name: string, fields: Readonly<Record<string, unknown>>): Reco
 
 function flow(document: Document, path: readonly string[]): void {
   const node: unknown = document.getIn(path);
-  if (typeof node === 'object' && node !== null && 'flow' in node) node.flow = true;
+  if (isMap(node)) node.flow = true;
 }

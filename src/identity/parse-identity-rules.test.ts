@@ -52,7 +52,7 @@ describe('a file of identity rules', () => {
       '~ default_region: none -> GB',
       '~ max_identifiers: 1000 -> 200',
       '~ email: limit 5 -> 3, window ever -> 30d',
-      '~ device_id: normaliser id -> device, shared none -> last_user',
+      '~ device_id: normaliser id -> device, shared link -> last_user',
       '+ loyalty_card: priority 85, unique true, normaliser id, may_merge false, only_from_authenticated true',
       '~ fallback: limit 5 -> 2',
       '+ blocked value "demo user"',

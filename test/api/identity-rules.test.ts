@@ -96,7 +96,9 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
 
   it('are shown as the file that they are applied by, with their history and what differs', async () => {
     const shown = await weft('show');
-    expect(shown.stdout).toMatch(/^# version 4, applied 20[\d:.T-]+Z by .+\nidentity:\n {2}namespaces:\n/);
+    expect(shown.stdout).toMatch(
+      /^# version 4, applied 20[\d:.T-]+Z by .+\nidentity:\n {2}namespaces:\n {4}\w+: \{ priority: /,
+    );
     expect(await apply(shown.stdout)).toMatchObject({ applied: false, changes: [] });
     expect(JSON.parse((await weft('show', '--version', '1', '--json')).stdout)).toMatchObject({
       version: 1,
