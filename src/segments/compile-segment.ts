@@ -33,6 +33,8 @@ export interface CompiledSegment extends SegmentIdentity {
   readonly segmentDeps: readonly string[];
   /** False: its truth never changes by time alone, given its features' values hold. */
   readonly timeDependent: boolean;
+  /** What members have to allow, by key: for the segment, and for the features and models that it reads. */
+  readonly purposes: readonly string[];
   /** Closed for those who do not allow what the segment needs: they are not in it. Null: it needs nothing. */
   readonly gate: ConsentGate | null;
   /** True where the condition is true at `t`; false where it is false, or an absent value leaves it open. */
@@ -71,6 +73,7 @@ export function compileSegment(
     modelDeps: requires.models,
     segmentDeps: requires.segments,
     timeDependent: condition.hold !== null || gate !== null,
+    purposes: needed,
     gate,
     evaluate,
     nextFlip: flipSearch(flips, evaluate),

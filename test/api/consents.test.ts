@@ -1,4 +1,6 @@
+import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -226,5 +228,79 @@ describe('what somebody does not allow', () => {
     world.clock.advance(MINUTE_MS);
     await world.drain();
     expect(await both('fay')).toMatchObject({ profile: { live: { isMember: false }, now: { isMember: false } } });
+  });
+});
+
+describe('changes that are asked for with what they are for', () => {
+  const QUERY = `query ($segments: [String!], $purposes: [String!]) {
+    segmentChanges(segments: $segments, purposes: $purposes, first: 500) {
+      edges { node { kind cause { kind } segment { key } } }
+    }
+  }`;
+
+  it('are those of segments whose members have to allow it, and no others can be named', async () => {
+    await world.defineSegment('anybody', 'performed("view")');
+    await world.drain();
+    await vi.waitFor(async () => {
+      const { errors } = await world.ask(QUERY, { segments: ['anybody'], purposes: ['ads'] });
+      expect(errors?.[0]).toMatchObject({
+        message: 'the members of segment anybody need not allow ads',
+        extensions: { code: 'BAD_REQUEST', hint: 'let it need them by purposes: [ads] in its definition' },
+      });
+    });
+    await setConsent({ purpose: 'ads', status: 'GRANTED', ...named('gus') });
+    await world.accept([aTrack('view', { user_id: 'gus' })]);
+    world.clock.advance(1);
+    await setConsent({ purpose: 'ads', status: 'DENIED', ...named('gus') });
+    const changes = async (variables: object) => {
+      const data = await world.data<{ segmentChanges: { edges: { node: { segment: { key: string } } }[] } }>(QUERY, {
+        ...variables,
+      });
+      return data.segmentChanges.edges.map(({ node }) => node);
+    };
+    const consented = await changes({ purposes: ['ads'] });
+    expect(new Set(consented.map(({ segment }) => segment.key))).toEqual(new Set(['gated']));
+    expect(consented.slice(-2)).toMatchObject([
+      { kind: 'ENTER', cause: { kind: 'EVENT' } },
+      { kind: 'LEAVE', cause: { kind: 'CONSENT' } },
+    ]);
+    expect(await changes({ purposes: ['ads'], segments: ['gated'] })).toEqual(consented);
+    const { errors } = await world.ask(QUERY, { purposes: ['mail'] });
+    expect(errors?.[0]).toMatchObject({ message: 'there is no segment whose members have to allow mail' });
+  });
+
+  it('end for subscribers once a segment needs it no more', async () => {
+    const client = createClient({
+      url: `${world.url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      connectionParams: { apiKey: world.keys.read },
+      retryAttempts: 0,
+    });
+    const query = 'subscription { segmentChanges(segments: ["gated"], purposes: ["ads"]) { kind segment { key } } }';
+    const changes = client.iterate({ query });
+    const first = changes.next();
+    await vi.waitFor(async () => {
+      world.clock.advance(1);
+      await setConsent({ purpose: 'ads', status: 'GRANTED', ...named('hal') });
+      await world.accept([aTrack('view', { user_id: 'hal' })]);
+      world.clock.advance(1);
+      await setConsent({ purpose: 'ads', status: 'DENIED', ...named('hal') });
+      await expect(Promise.race([first, Promise.resolve('none yet')])).resolves.toMatchObject({
+        value: { data: { segmentChanges: { kind: 'ENTER', segment: { key: 'gated' } } } },
+      });
+    });
+    const draft = { key: 'gated', name: 'gated', description: '', tags: [], expression: 'performed("view")' };
+    await world.data(
+      `mutation ($segment: SegmentInput!) { upsertSegment(segment: $segment) { __typename } activateSegment(key: "gated") { __typename } }`,
+      { segment: { ...draft, purposes: [] } },
+    );
+    await world.accept([aTrack('view', { user_id: 'ida' })]);
+    await world.drain();
+    const rest = async (): Promise<unknown> => {
+      for await (const { errors } of changes) if (errors !== undefined) return errors;
+      return 'no error';
+    };
+    expect(await rest().catch((errors: unknown) => errors)).toMatchObject([{ extensions: { code: 'CONFLICT' } }]);
+    await client.dispose();
   });
 });

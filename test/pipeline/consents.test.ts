@@ -15,21 +15,16 @@ beforeAll(async () => {
     aPurpose('contract', { default: 'not_required' }),
     aPurpose('yearly', { expiresAfterDays: 365 }),
   ]);
-  await defineGated('viewers', 'performed("view")', ['ads']);
-  await defineGated('mailed', 'performed("view")', ['mail']);
-  await defineGated('served', 'performed("view")', ['contract']);
-  await defineGated('renewed', 'performed("view")', ['yearly']);
-  await defineGated('both', 'performed("view")', ['ads', 'mail']);
+  await world.defineSegment('viewers', 'performed("view")', ['ads']);
+  await world.defineSegment('mailed', 'performed("view")', ['mail']);
+  await world.defineSegment('served', 'performed("view")', ['contract']);
+  await world.defineSegment('renewed', 'performed("view")', ['yearly']);
+  await world.defineSegment('both', 'performed("view")', ['ads', 'mail']);
   await world.defineSegment('asked', 'performed("view") && consent("ads")');
   await world.defineSegment('refusing', 'performed("view") && !segment("viewers")');
 });
 
 afterAll(() => world.close());
-
-async function defineGated(key: string, expression: string, purposes: readonly string[]): Promise<void> {
-  await world.engine.services.segments.upsert({ key, name: key, description: '', tags: [], expression, purposes });
-  await world.engine.services.segments.activate(key);
-}
 
 const says = (purposes: JsonObject): { context: JsonObject } => ({ context: { consent: { purposes } } });
 
@@ -196,7 +191,7 @@ describe('purposes', () => {
     await world.drain();
     const { purposes } = world.engine.services;
     await purposes.apply([aPurpose('research')]);
-    await defineGated('researched', 'performed("view")', ['research']);
+    await world.defineSegment('researched', 'performed("view")', ['research']);
     await world.drain();
     expect(await segmentsOf(who)).toContain('researched');
     await purposes.apply([aPurpose('research', { categories: { '*': ['Statistics'] } })]);
@@ -255,11 +250,11 @@ describe('purposes', () => {
   it('that a segment needs only from its next version on let go of those who do not allow them', async () => {
     const [yes, no] = [await aViewer(), await aViewer()];
     await world.accept([aTrack('agree', yes, says({ ads: true }))]);
-    await defineGated('edited', 'performed("view")', []);
+    await world.defineSegment('edited', 'performed("view")', []);
     await world.drain();
     expect([await segmentsOf(yes), await segmentsOf(no)].map((keys) => keys.includes('edited'))).toEqual([true, true]);
     const seq = await head();
-    await defineGated('edited', 'performed("view")', ['ads']);
+    await world.defineSegment('edited', 'performed("view")', ['ads']);
     await world.drain();
     world.clock.advance(1);
     await world.drain();

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { PURPOSES, withConsents } from '../support/naive-consents.js';
 import { naiveFold, withStepsSorted } from '../support/naive-fold.js';
 import { NaiveModel } from '../support/naive-model.js';
 import { byProfile, readFeed, readState } from '../support/pipeline-state.js';
@@ -38,7 +39,8 @@ async function play(run: Run) {
   const random = randomFrom(run.seed);
   const model = new NaiveModel(TIMED_MODEL, TIMED_FEATURES);
   const { features, segments } = randomDefinitions(random, run.segments, model);
-  const log = randomLog(random, { ...run, maxEventsPerStep: 4, advancesMs: ADVANCES_MS, people: 3 });
+  const plain = randomLog(random, { ...run, maxEventsPerStep: 4, advancesMs: ADVANCES_MS, people: 3 });
+  const log = withConsents(random, plain);
   const caches = random() < 0.3 ? { maxCachedProfiles: 1, maxCachedIdentifiers: 1 } : {};
   const limits = { maxBatchEvents: run.maxBatchEvents, ...caches };
   const world = await createWorld(START_MS, { limits });
@@ -46,7 +48,8 @@ async function play(run: Run) {
     for (const source of SOURCES) await world.accept([], { source });
     await world.defineFeatures([...features, ...TIMED_FEATURES]);
     await promoteTimedModel(world);
-    for (const { key, text } of segments) await world.defineSegment(key, text);
+    await world.engine.services.purposes.apply(PURPOSES);
+    for (const { key, text, purposes } of segments) await world.defineSegment(key, text, purposes);
     await world.drain();
     let { engine } = world;
     await acceptLog(world, log, async () => {

@@ -25,6 +25,8 @@ export interface NaiveSegment {
   truth(view: NaiveView, t: number): Truth;
   /** Every instant after `t` at which time alone could change it. */
   instants(view: NaiveView, t: number): readonly number[];
+  /** Whether somebody may be in it at all, by what they consent to. */
+  isOpen(view: NaiveView, t: number): boolean;
 }
 
 export interface NaiveWorld {
@@ -187,11 +189,15 @@ class NaiveRun {
     }
     const lines: string[] = [];
     for (const segment of this.#world.segments) {
-      const truth = segment.truth(view, t) === true;
+      const isOpen = segment.isOpen(view, t);
+      const truth = isOpen && segment.truth(view, t) === true;
       if (truth === profile.segments.has(segment.key)) continue;
       if (truth) profile.segments.set(segment.key, `since ${String(t)} version 1 by ${causeText(cause)}`);
       else profile.segments.delete(segment.key);
-      lines.push(lineOf(truth ? 'enter' : 'leave', segment.key, t, cause));
+      const isWithdrawn = !isOpen && (cause.kind === 'event' || cause.kind === 'timer');
+      lines.push(
+        lineOf(truth ? 'enter' : 'leave', segment.key, t, isWithdrawn ? { ...cause, kind: 'consent' } : cause),
+      );
     }
     profile.evaluatedAt = t;
     if (cause.emit) this.#emit(profile, lines);
@@ -220,7 +226,9 @@ function causeText({ kind, pos }: Cause): string {
 /** Changes of one profile at one instant from one cause in the order of their lines, as the naive fold has them. */
 export function withStepsSorted(lines: readonly string[]): string[] {
   const sorted: string[] = [];
-  const stepOf = (line: string | undefined): string => line?.split(' ').slice(2).join(' ') ?? '';
+  // What closes a gate is an event or a timer.
+  const stepOf = (line: string | undefined): string =>
+    (line?.split(' ').slice(2).join(' ') ?? '').replace(/consent (?=\d)/, 'event ').replace(/consent$/, 'timer');
   for (let i = 0; i < lines.length;) {
     let end = i + 1;
     while (end < lines.length && stepOf(lines[end]) === stepOf(lines[i])) end++;

@@ -3,6 +3,7 @@ import { naiveInstants, naiveValue } from './naive-features.js';
 import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
 import type { NaiveModel } from './naive-model.js';
 import { aFeature } from './a-feature.js';
+import { naiveAllowed, naiveExpiries, PURPOSE_KEYS } from './naive-consents.js';
 import { NAMES, pick, type Random } from './random-log.js';
 import { TIMED_LABELS } from './timed-model.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
@@ -16,8 +17,10 @@ interface Condition {
 
 export interface RandomDefinitions {
   readonly features: readonly FeatureDefinition[];
-  readonly segments: readonly (NaiveSegment & { readonly text: string })[];
+  readonly segments: readonly RandomSegment[];
 }
+
+type RandomSegment = NaiveSegment & { readonly text: string; readonly purposes: readonly string[] };
 
 const OPS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
   '<': (a, b) => a < b,
@@ -47,13 +50,21 @@ interface Scope {
   readonly model: NaiveModel;
 }
 
-/** A few segments over windows, ages, counts, sums, traits, a model's labels and each other. */
+/** A few segments over windows, ages, counts, sums, traits, consents, a model's labels and each other. */
 export function randomDefinitions(random: Random, count: number, model: NaiveModel): RandomDefinitions {
   const features = ['a', 'b', 'c'].map((name) => randomFeature(random, `feature_${name}`));
-  const segments: (NaiveSegment & { text: string })[] = [];
+  const segments: RandomSegment[] = [];
   for (let i = 0; i < count; i++) {
     const keys = segments.map((segment) => segment.key);
-    segments.push({ key: `segment_${String(i)}`, ...randomCondition(random, { features, keys, model }, 2) });
+    const condition = randomCondition(random, { features, keys, model }, 2);
+    const purposes = random() < 0.5 ? [] : PURPOSE_KEYS.filter(() => random() < 0.6);
+    segments.push({
+      key: `segment_${String(i)}`,
+      ...condition,
+      purposes,
+      isOpen: (view, t) => purposes.every((purpose) => naiveAllowed(view, purpose, t)),
+      instants: (view, t) => [...condition.instants(view, t), ...(purposes.length === 0 ? [] : naiveExpiries(view))],
+    });
   }
   return { features, segments };
 }
@@ -116,7 +127,7 @@ function or(a: Condition, b: Condition): Condition {
 
 function randomLeaf(random: Random, scope: Scope): Condition {
   const references = scope.keys.length > 0 ? [reference] : [];
-  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, ...references];
+  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, consent, ...references];
   return pick(random, leaves)(random, scope);
 }
 
@@ -209,6 +220,15 @@ function trait(random: Random): Condition {
     text: `traits.plan == "${plan}"`,
     truth: (view) => (view.traits.has('plan') ? view.traits.get('plan') === plan : null),
     instants: () => [],
+  };
+}
+
+function consent(random: Random): Condition {
+  const purpose = pick(random, PURPOSE_KEYS);
+  return {
+    text: `consent("${purpose}")`,
+    truth: (view, t) => naiveAllowed(view, purpose, t),
+    instants: (view) => naiveExpiries(view),
   };
 }
 

@@ -102,7 +102,8 @@ export interface World {
   /** Applies everything there is. */
   drain(): Promise<void>;
   defineFeatures(features: readonly FeatureDefinition[]): Promise<void>;
-  defineSegment(key: string, expression: string): Promise<void>;
+  /** @param purposes what its members have to allow; default: nothing */
+  defineSegment(key: string, expression: string, purposes?: readonly string[]): Promise<void>;
   /** The feed, with segment keys. */
   feed(): Promise<(SegmentChange & { readonly segment: string })[]>;
   close(): Promise<void>;
@@ -183,8 +184,8 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         services: [],
       });
     },
-    defineSegment: async (key, expression) => {
-      await engine.services.segments.upsert({ key, name: key, description: '', tags: [], expression });
+    defineSegment: async (key, expression, purposes = []) => {
+      await engine.services.segments.upsert({ key, name: key, description: '', tags: [], expression, purposes });
       await engine.services.segments.activate(key);
     },
     feed: async () => {

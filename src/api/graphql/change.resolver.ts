@@ -33,6 +33,7 @@ import {
 import { CHANGE_CURSOR } from './cursors.js';
 import { ChangeKindType } from './enums.js';
 import type { ProfileView } from './profile-view.js';
+import { neededPurposes } from './profile.resolver.js';
 import { Profile } from './profile.types.js';
 import type { Reads } from './reads.js';
 import { DateTime } from './scalars.js';
@@ -78,6 +79,15 @@ const SegmentChangeConnection = connectionTypes<ChangeView>(SegmentChangeType, '
 
 @ArgsType()
 class ChangesArgs {
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'What the changes are for, by keys of purposes, as `personalisation`; at most 10. Only segments whose members have ' +
+      'to allow all of these are told of: whoever enters has consented, and whoever withdraws that leaves. A segment that ' +
+      'is named and does not need them is refused. Default: nothing is asked for.',
+  })
+  purposes?: string[] | null;
+
   @Field(() => [String], { nullable: true, description: 'Keys of segments, at most 100; all segments if left out.' })
   segments?: string[] | null;
 
@@ -144,10 +154,47 @@ export class ChangeResolver {
   }
 }
 
-async function filterOf(context: ApiContext, { segments, profile }: ChangesArgs): Promise<ChangeFilter> {
-  const segmentIds = await segmentIdsOf(context, segments);
+async function filterOf(context: ApiContext, { segments, profile, purposes }: ChangesArgs): Promise<ChangeFilter> {
+  const needed = neededPurposes(context.reads, purposes);
+  const segmentIds =
+    needed.length === 0
+      ? await segmentIdsOf(context, segments)
+      : await consentedSegmentIds(context, segments ?? null, needed);
   const profileIds = typeof profile === 'string' ? await idsOfProfile(context, profile) : undefined;
   return { ...(segmentIds === undefined ? {} : { segmentIds }), ...(profileIds === undefined ? {} : { profileIds }) };
+}
+
+/** @throws WeftError BAD_REQUEST for a segment whose members need not allow all of these, and where there is no other */
+async function consentedSegmentIds(
+  context: ApiContext,
+  keys: readonly string[] | null,
+  needed: readonly string[],
+): Promise<number[]> {
+  const { reads } = context;
+  const hint = `let it need them by purposes: [${needed.join(', ')}] in its definition`;
+  if (keys === null) {
+    const all = [...reads.definitions.stored.values()].filter((segment) => isFor(reads, segment, needed));
+    if (all.length > 0) return all.map(({ id }) => id);
+    const message = `there is no segment whose members have to allow ${needed.join(', ')}`;
+    throw new WeftError('BAD_REQUEST', message, { where: 'purposes', hint });
+  }
+  const ids = (await segmentIdsOf(context, keys)) ?? [];
+  for (const key of keys) {
+    if (isFor(reads, await reads.segment(key), needed)) continue;
+    const message = `the members of segment ${key} need not allow ${needed.join(', ')}`;
+    throw new WeftError('BAD_REQUEST', message, { where: 'segments', hint });
+  }
+  return ids;
+}
+
+/** Whether all members have to allow these. An archived segment has none any more: what it asked for last counts. */
+function isFor(
+  { definitions }: Pick<Reads, 'definitions'>,
+  segment: StoredSegment,
+  needed: readonly string[],
+): boolean {
+  const purposes = definitions.segments.byKey.get(segment.key)?.purposes ?? segment.purposes;
+  return needed.every((purpose) => purposes.includes(purpose));
 }
 
 async function idsOfProfile({ reads, services }: ApiContext, id: string): Promise<string[]> {
@@ -190,7 +237,8 @@ async function subscribeToChanges(
   const filter = await filterOf(context, args);
   const pages = services.hub.subscribe({ filter, ...(after === undefined ? {} : { after }) });
   const wantsProfile = selects(info, 'profile');
-  const changes = eachChange(context, pages, wantsProfile);
+  const needed = neededPurposes(context.reads, args.purposes);
+  const changes = eachChange(context, pages, { wantsProfile, needed });
   const end = async (): Promise<IteratorReturnResult<void>> => {
     // The generator waits within a page; ending the source lets it hear its own return.
     await pages.return?.();
@@ -209,7 +257,7 @@ async function subscribeToChanges(
 async function* eachChange(
   context: ApiContext,
   pages: AsyncIterable<readonly SegmentChange[]>,
-  wantsProfile: boolean,
+  { wantsProfile, needed }: { readonly wantsProfile: boolean; readonly needed: readonly string[] },
 ): AsyncGenerator<ChangeView, void, undefined> {
   let checkedAtMs = context.services.clock.now();
   for await (const page of pages) {
@@ -219,10 +267,25 @@ async function* eachChange(
       checkedAtMs = reads.nowMs;
     }
     const views = await viewsOf(context, reads, page);
+    demandPurposes(reads, views, needed);
     // One round trip for the page; each change is then executed by itself.
     if (wantsProfile) await Promise.all(views.map((view) => view.profile()));
     yield* views;
   }
+}
+
+/** A definition may have changed since. @throws WeftError CONFLICT */
+function demandPurposes(reads: Reads, views: readonly ChangeView[], needed: readonly string[]): void {
+  const other = views.find(({ kind, segment }) => kind === 'enter' && !isFor(reads, segment, needed));
+  if (other === undefined) return;
+  throw new WeftError(
+    'CONFLICT',
+    `the members of segment ${other.segment.key} need not allow ${needed.join(', ')} any more`,
+    {
+      where: 'purposes',
+      hint: 'go on from the last cursor, without the segment or without the purpose',
+    },
+  );
 }
 
 /** Whether the subscription's field selects a field of this name, directly or by a fragment. */
