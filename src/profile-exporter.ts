@@ -13,6 +13,7 @@ import {
   type ProfileExport,
   type ProfileExports,
 } from './privacy/profile-export.model.js';
+import { purposeOf, wordIn } from './profiles/consent.model.js';
 import { groupsOf, isOfGroups } from './profiles/groups.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
@@ -62,6 +63,7 @@ export class ProfileExporter implements ProfileExports {
       identifiers: { value: snapshot.identifiers.map(([namespace, value]) => ({ namespace, value })) },
       traits: { value: traitsOf(snapshot, names) },
       groups: { value: groupsOf(snapshot.traits) },
+      consents: { value: consentsOf(snapshot, names) },
       features: { value: featuresOf(snapshot, loaded, Math.max(nowMs, snapshot.asOf + 1)) },
       memberships: { value: membershipsOf(snapshot, names) },
       changes: { items: this.#changes(allIds, names) },
@@ -119,7 +121,7 @@ function timeText(ms: number): string {
 }
 
 function traitsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] {
-  const own = [...traits].filter(([name]) => !isOfGroups(name));
+  const own = [...traits].filter(([name]) => !isOfGroups(name) && purposeOf(name) === null);
   return own.map(([name, { value, sourceId, occurredAt, messageId, provenance, approximate }]) => ({
     name,
     value,
@@ -129,6 +131,25 @@ function traitsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] {
     provenance,
     ...(approximate ? { approximate } : {}),
   }));
+}
+
+/** What was said last of each purpose, declared or not. */
+function consentsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] {
+  return [...traits].flatMap(([name, { value, sourceId, occurredAt, messageId }]) => {
+    const [purpose, word] = [purposeOf(name), wordIn(value)];
+    if (purpose === null || word === null) return [];
+    const { status, expiresAt } = word;
+    return [
+      {
+        purpose,
+        status,
+        expiresAt: expiresAt === null ? null : timeText(expiresAt),
+        source: sources.get(sourceId) ?? null,
+        at: timeText(occurredAt),
+        messageId,
+      },
+    ];
+  });
 }
 
 /** Those that are defined; what segments count by themselves is in their memberships. */

@@ -38,6 +38,11 @@ export function consentTrait(purpose: string): string {
   return `${PREFIX}${purpose}`;
 }
 
+/** The purpose whose word a trait of this name is; null: it is none. */
+export function purposeOf(trait: string): string | null {
+  return trait.startsWith(PREFIX) ? trait.slice(PREFIX.length) : null;
+}
+
 /** The value of a reserved trait as a word; null: it is none. */
 export function wordIn(value: JsonValue | undefined): ConsentWord | null {
   if (!isJsonObject(value)) return null;

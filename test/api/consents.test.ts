@@ -167,6 +167,22 @@ describe('setConsent', () => {
   });
 });
 
+it('the export of a person has what they said last of each purpose, and no reserved trait', async () => {
+  const { exportProfile } = await world.data<{ exportProfile: { path: string } }>(
+    'mutation ($input: ExportProfileInput!) { exportProfile(input: $input) { ... on ProfileExport { path } } }',
+    { input: named('new') },
+  );
+  const headers = { authorization: `Bearer ${world.keys.admin}` };
+  const file = (await (await fetch(`${world.url}${exportProfile.path}`, { headers })).json()) as Record<
+    string,
+    unknown
+  >;
+  expect(file).toMatchObject({
+    consents: [{ purpose: 'ads', status: 'denied', expiresAt: null, source: 'web' }],
+    traits: [],
+  });
+});
+
 describe('what somebody does not allow', () => {
   const QUERY = `query ($value: String!, $purposes: [String!]) {
     profile(identifier: { namespace: "user_id", value: $value }) { features { name status value } }

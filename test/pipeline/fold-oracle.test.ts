@@ -91,7 +91,7 @@ async function play(run: Run) {
 }
 
 describe('live membership', () => {
-  it('is what recomputing everything after each event and at each instant gives', { timeout: 150_000 }, async () => {
+  it('is what recomputing everything after each event and at each instant gives', { timeout: 300_000 }, async () => {
     let changes = 0;
     await fc.assert(
       fc.asyncProperty(aRun, async (run) => {
