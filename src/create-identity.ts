@@ -1,6 +1,8 @@
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
 import { ContestedComponentStore } from './identity/contested-component.store.js';
+import { GenericValueService } from './identity/generic-value.service.js';
+import { GenericValueStore } from './identity/generic-value.store.js';
 import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
 import { IdentityExplanationReader } from './identity/identity-explanation.reader.js';
 import { IdentityLinkStore } from './identity/identity-link.store.js';
@@ -22,6 +24,7 @@ import type { TimerStore } from './segments/timer.store.js';
 /** What people ask of identities. */
 export interface IdentityServices {
   readonly revisions: IdentityRevisionService;
+  readonly generics: GenericValueService;
   readonly previews: IdentityPreviews;
   readonly explanations: IdentityExplanationReader;
 }
@@ -47,7 +50,7 @@ interface IdentityDependencies {
 export interface IdentityParts {
   readonly resolving: Pick<
     IdentityRevisionOptions,
-    'store' | 'links' | 'contested' | 'partitions' | 'newId' | 'maxReplayRows'
+    'store' | 'links' | 'contested' | 'generics' | 'partitions' | 'newId' | 'maxReplayRows'
   >;
   readonly rules: () => IdentityRules;
   readonly revision: IdentityRevisionStep;
@@ -62,6 +65,7 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
     store: new IdentityStore(),
     links: new IdentityLinkStore(),
     contested: new ContestedComponentStore(),
+    generics: new GenericValueStore(),
   };
   const bounds = options.maxReplayRows === undefined ? {} : { maxReplayRows: options.maxReplayRows };
   const resolving = { ...stores, partitions, newId, ...bounds };
@@ -78,6 +82,7 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
     revisions,
     services: {
       revisions: service,
+      generics: new GenericValueService({ db, clock, policy, generics: stores.generics, revisions: service }),
       previews: new IdentityPreviews({
         db,
         clock,

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
 import { ContestedChore, type ContestedObserver } from './contested-chore.js';
+import { GenericRevision } from './generic-revision.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
@@ -250,6 +251,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
   const revisionChore = new RevisionChore({
     ...parts,
     ...parts.identity,
+    generic: new GenericRevision({ ...parts, ...parts.identity, ...parts.identity.resolving }),
     observer: observers,
     ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
   });

@@ -1,5 +1,5 @@
 import type { Transaction } from './platform/postgres.js';
-import type { Retraction, RewrittenEvent } from './events/retraction.model.js';
+import type { ReanchoredEvent, Retraction, RewrittenEvent } from './events/retraction.model.js';
 import type { Evidence } from './identity/evidence.model.js';
 import type { LinkDecision } from './identity/identity-decision.model.js';
 import type { IdentityRevision, RevisionInput } from './identity/revised-identity.model.js';
@@ -23,6 +23,25 @@ export interface TakenBack extends Place {
   readonly evidence: readonly Evidence[];
   /** Events of the anchors that stay and say less. */
   readonly rewritten: readonly RewrittenEvent[];
+}
+
+/** Events that hang on other anchors from now on, with those anchors folded anew. */
+export interface Reanchored {
+  /** Who is resolved anew, beside whom the evidence names. */
+  readonly ids: readonly Uuid[];
+  readonly moved: readonly ReanchoredEvent[];
+  readonly anchors: readonly RebuiltAnchor[];
+  readonly given: readonly AnchorGiven[];
+  /** All that the anchors have; rows of others are added to what these have. */
+  readonly evidence: readonly Evidence[];
+}
+
+export interface Reanchoring extends Place {
+  readonly revisionId: Uuid;
+  /** With nobody else at work. */
+  readonly find: (tx: Transaction) => Promise<Reanchored>;
+  /** Notes what came of it. */
+  readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }
 
 /** Components to be resolved anew. */

@@ -25,7 +25,7 @@ import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js
 import type { SegmentChange } from './segments/segment.model.js';
 import type { TimerStore } from './segments/timer.store.js';
 import type { WorkingSet } from './working-set.js';
-import type { TakenBack, RevisionWork, RefoldedTraits, ToldGroups } from './pipeline-work.js';
+import type { Reanchoring, TakenBack, RevisionWork, RefoldedTraits, ToldGroups } from './pipeline-work.js';
 
 export interface PipelineParts {
   readonly db: Database;
@@ -207,6 +207,29 @@ export class Pipeline {
       if (!isOfModel) await this.#parts.matching.ofRevision(tx, definitions, who, task.ids);
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
         revision.identity.save(tx, who, input, decision),
+        note(tx, who),
+      ]);
+    });
+  }
+
+  /** Moves events to other anchors, and resolves whom they name anew. To be called as {@link revise}. */
+  async reanchor(
+    definitions: Definitions,
+    { pos, acceptedAt, revisionId, find, note }: Reanchoring,
+  ): Promise<BatchResult> {
+    const { leases, revision } = this.#parts;
+    return this.#transact(definitions, null, async (tx, work) => {
+      await leases.lockAll(tx);
+      const { ids, moved, anchors, given, evidence } = await find(tx);
+      await revision.retractions.reanchor(tx, moved);
+      const left = { anchorIds: anchors.map(({ id }) => id), evidence };
+      const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId };
+      const who = await revision.identity.reanchor(tx, input);
+      await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);
+      const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
+      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, given, cause: 'identity' }, () => [
+        revision.identity.save(tx, who, input),
+        revision.anchors.remove(tx, emptied),
         note(tx, who),
       ]);
     });

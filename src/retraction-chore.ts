@@ -154,7 +154,7 @@ export class RetractionChore {
 
   /** Folds what is left of the anchors: their events that are applied, but for those that are taken back. */
   async #readLeft(
-    { features, traitRules }: LoadedDefinitions,
+    { features, traitRules, identityRules }: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
   ): Promise<Pick<TakenBack, 'anchors' | 'given' | 'evidence' | 'rewritten'>> {
@@ -178,7 +178,7 @@ export class RetractionChore {
           features.apply(anchor.state, event);
           foldTraits(anchor.traits, event, traitRules);
           foldGiven(givenOf(id), event);
-          const row = evidenceOf(event);
+          const row = evidenceOf(event, identityRules);
           const known = evidence.get(evidenceKey(row));
           evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
         }

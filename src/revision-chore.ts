@@ -13,6 +13,7 @@ import {
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
+import type { GenericRevision } from './generic-revision.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
@@ -29,6 +30,7 @@ export interface RevisionChoreParts {
   readonly leases: PartitionLeases;
   readonly revisions: IdentityRevisionStore;
   readonly decider: RevisionDecider;
+  readonly generic: GenericRevision;
   readonly pipeline: Pipeline;
   readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Components of one step, at most. */
@@ -80,11 +82,13 @@ export class RevisionChore {
     if (now < this.#lookAt || !leases.held.some(({ part }) => part === 0)) return false;
     const revision = await revisions.next(db, now);
     if (revision === null) {
+      if (await this.#parts.generic.look(definitions)) return true;
       this.#lookAt = now + LOOK_MS;
       return false;
     }
     try {
-      await this.#step(definitions, revision);
+      if (revision.kind === 'generic') await this.#parts.generic.step(definitions, revision);
+      else await this.#step(definitions, revision);
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
@@ -117,10 +121,6 @@ export class RevisionChore {
     const place = await nextPlace(this.#parts);
     const work = { ...place, revisionId: revision.id };
     if (revision.kind === 'rules') return { ...work, ...this.#pageOf(revision) };
-    if (revision.kind === 'generic') {
-      const { ids } = revision.input;
-      return { ...work, ...this.#noting(revision, () => Promise.resolve({ ids, resultOf })) };
-    }
     // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
     if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
     const { actor, reason } = revision;

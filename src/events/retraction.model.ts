@@ -69,3 +69,9 @@ export interface RewrittenEvent {
   /** Plain. */
   readonly payload: Buffer;
 }
+
+/** An event that hangs on another anchor from now on, with its identifiers in that order. */
+export interface ReanchoredEvent extends RewrittenEvent {
+  /** That of the anchor. */
+  readonly part: number;
+}

@@ -1,4 +1,4 @@
-import { byteaArray, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { byteaArray, int2Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
@@ -9,6 +9,7 @@ import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js'
 import {
   FIRST_RETRY_MS,
   MAX_RETRACTION_FAILURES,
+  type ReanchoredEvent,
   type Retraction,
   type RetractedAnchor,
   type RetractionExtent,
@@ -52,7 +53,10 @@ const ANCHORS_OF_ERASURE = `
   JOIN identifiers i ON i.id = s.identifier_id
   JOIN identifiers m ON m.component_id = i.component_id
   JOIN evidence v ON v.anchor_id = m.id
-  WHERE s.erasure_id = $1 AND s.identifier_id = ANY (v.identifier_ids)`;
+  WHERE s.erasure_id = $1 AND s.identifier_id = ANY (v.identifier_ids)
+  UNION
+  SELECT g.anchor_id FROM erasure_subjects s JOIN generic_mentions g ON g.value_id = s.identifier_id
+  WHERE s.erasure_id = $1`;
 
 // As `partitionOf`.
 const PART_OF_ANCHOR = `(('x' || left(o.anchor_id::text, 8))::bit(32)::int8 % (SELECT partitions FROM installation))::int2`;
@@ -260,8 +264,26 @@ export class RetractionStore {
     for (;;) {
       const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
       if (rows.length > 0) yield (await this.sealer.open(rows)).map(remainingOf);
-      if (rows.length < PAGE_EVENTS) return;
+      if (rows.length < PAGE_EVENTS) break;
     }
+    await tx.query('CLOSE remaining_events');
+  }
+
+  /** Hangs events of the log on other anchors, sealed with the keys of these. */
+  async reanchor(tx: Transaction, events: readonly ReanchoredEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const payloads = await this.sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
+    await tx.query(
+      `UPDATE event_log l SET anchor_id = r.anchor_id, part = r.part, payload = r.payload
+       FROM unnest($1::int8[], $2::uuid[], $3::int2[], $4::bytea[]) AS r (pos, anchor_id, part, payload)
+       WHERE l.pos = r.pos`,
+      [
+        int8Array(events, (e) => e.pos),
+        uuidArray(events, (e) => e.anchorId),
+        int2Array(events, (e) => e.part),
+        byteaArray(payloads, (payload) => payload),
+      ],
+    );
   }
 
   /** Gives events of the log that name somebody who is erased other payloads. */

@@ -124,9 +124,11 @@ export class ContestedResolution {
     const { rows, next } = await this.#parts.contested.evidence(db, anchors, this.#place, this.#sliceRows);
     const heardOnce = isHeardOnce(this.rules);
     for (const { identifierIds, ...row } of rows) {
-      const identifiers = identifierIds.flatMap((id) => this.#members.get(id) ?? []);
+      const counted = identifierIds.filter((id) => id === row.anchorId || this.rules.generics?.ids.has(id) !== true);
+      const all = this.rules.generics?.ids.has(row.anchorId) === true ? [row.anchorId] : counted;
+      const identifiers = all.flatMap((id) => this.#members.get(id) ?? []);
       // One of them came since: so there is news.
-      if (identifiers.length < identifierIds.length) continue;
+      if (identifiers.length < all.length) continue;
       const heard = heardOnce ? row.setId : evidenceKey(row);
       const known = this.#rows.get(heard);
       if (known === undefined || compareEvidence(row, known) < 0) this.#rows.set(heard, { ...row, identifiers });

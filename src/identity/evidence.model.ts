@@ -1,5 +1,7 @@
 import { compareCanonical, type CanonicalKey, type Identifier, type LoggedEvent } from '../events/event.model.js';
 import { hashId, type Uuid } from '../platform/ids.js';
+import { countedOf } from './generic-value.model.js';
+import type { IdentityRules } from './identity-rules.model.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -20,13 +22,19 @@ export interface Evidence {
   readonly key: CanonicalKey;
   /** When this was first known: the least `acceptedAt` of those events, ms. */
   readonly knownAt: number;
-  /** By falling priority; never empty. */
+  /** Those that count, by falling priority; never empty. */
   readonly identifiers: readonly Identifier[];
+  /** Those that count not, because they are generic (`generic-value.model.ts`); undefined: there are none. */
+  readonly uncounted?: readonly Identifier[];
 }
 
-export function evidenceOf(event: LoggedEvent): Evidence {
+const ALL_COUNT: Pick<IdentityRules, 'generics'> = {};
+
+/** @param rules which generic values count not; default: none */
+export function evidenceOf(event: LoggedEvent, rules: Pick<IdentityRules, 'generics'> = ALL_COUNT): Evidence {
   const { identifiers, occurredAt, sourceId, messageId } = event;
   const [anchor] = identifiers;
+  const { counted, uncounted } = countedOf(identifiers, rules);
   if (anchor === undefined) throw new RangeError('an event without identifiers is no evidence');
   return {
     anchorId: anchor.id,
@@ -34,7 +42,8 @@ export function evidenceOf(event: LoggedEvent): Evidence {
     day: identifiers.length === 1 ? 0 : Math.floor(occurredAt / DAY_MS),
     key: { occurredAt, sourceId, messageId },
     knownAt: event.acceptedAt,
-    identifiers,
+    identifiers: counted,
+    ...(uncounted === undefined ? undefined : { uncounted }),
   };
 }
 

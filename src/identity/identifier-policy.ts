@@ -8,7 +8,8 @@ import type {
 } from '../events/event.model.js';
 import { hashId, type Uuid } from '../platform/ids.js';
 import { BlockedPatterns } from './blocked-patterns.js';
-import { compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
+import { inAnchorOrder } from './generic-value.model.js';
+import { areNewer, compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
 
 /** Identifiers one event may carry; those of lowest priority beyond it are dropped, which bounds a replay's cost. */
@@ -92,8 +93,11 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
    * @param former by which values had other normal forms
    */
   use(rules: IdentityRules, former: readonly IdentityRules[] = []): void {
-    if (rules.version <= this.#rules.version) return;
+    if (!areNewer(this.#rules, rules)) return;
+    const isSame = rules.version === this.#rules.version;
     this.#rules = rules;
+    // What a raw value comes to does not depend on which are generic.
+    if (isSame) return;
     this.#former = formerOf(former);
     this.#patterns = new BlockedPatterns(rules.blockedPatterns);
     this.forget();
@@ -129,7 +133,9 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     }
     const identifiers: Identifier[] = [];
     for (const { identifier } of kept) if (identifier !== null) identifiers.push(identifier);
-    const resolved = { identifiers, dropped: dropped ?? NONE.dropped };
+    const hasGenerics = (this.#rules.generics?.ids.size ?? 0) > 0;
+    const ordered = hasGenerics ? inAnchorOrder(identifiers, this.#rules) : identifiers;
+    const resolved = { identifiers: ordered, dropped: dropped ?? NONE.dropped };
     return former === null ? resolved : { ...resolved, formerIds: former };
   }
 

@@ -35,6 +35,10 @@ export class IdentityErasureStore {
        ) WHERE identifier_ids && $1::uuid[]`,
       [ids],
     );
+    await tx.query('DELETE FROM generic_values WHERE value_id = ANY ($1::uuid[])', [ids]);
+    await tx.query('DELETE FROM generic_mentions WHERE value_id = ANY ($1::uuid[]) OR anchor_id = ANY ($1::uuid[])', [
+      ids,
+    ]);
     await tx.query(`DELETE FROM identity_moves WHERE identifier_ids = '{}'`);
     await this.#matching.forget(tx, ids);
     await this.#forgetRevisions(tx, subjects, isNamedIn);

@@ -159,7 +159,7 @@ export class IdentityHistoryReader {
     const options = { ...log, acceptedUntilMs: latestMs, order: 'accepted' } as const;
     for await (const page of this.#events.read(tx, [group], options)) {
       for (const { event } of page) {
-        const evidence = evidenceOf(event);
+        const evidence = evidenceOf(event, this.#rules);
         const key = evidenceKey(evidence);
         const standing = least.get(key);
         if (standing !== undefined && compareCanonical(standing.key, evidence.key) <= 0) continue;

@@ -3,6 +3,7 @@ import { hashId, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
+import { GenericValueStore } from './generic-value.store.js';
 import { saveEvidence } from './identity.store.js';
 
 /** What founds a profile whose founding identifier is gone: nothing that anybody can be known by. */
@@ -34,6 +35,7 @@ export class IdentityRetractionStore {
   /** Makes these rows all of the anchors' evidence. */
   async replaceEvidence(tx: Transaction, anchorIds: readonly Uuid[], evidence: readonly Evidence[]): Promise<void> {
     await tx.query('DELETE FROM evidence WHERE anchor_id = ANY ($1::uuid[])', [anchorIds]);
+    await new GenericValueStore().replaceMentions(tx, anchorIds);
     await saveEvidence(tx, evidence);
   }
 

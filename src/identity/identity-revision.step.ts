@@ -1,8 +1,9 @@
-import type { Uuid } from '../platform/ids.js';
+import { partitionOf, type Uuid } from '../platform/ids.js';
 import { WeftError } from '../platform/errors.js';
 import type { Transaction } from '../platform/postgres.js';
-import { absorb, type Component } from './component.model.js';
+import { absorb, type Component, type KnownIdentifier, type KnownProfile } from './component.model.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
+import type { GenericValueStore } from './generic-value.store.js';
 import type { Evidence } from './evidence.model.js';
 import { NO_CHANGE, type LinkChange, type LinkDecision, type NewLink } from './identity-decision.model.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
@@ -36,6 +37,7 @@ export interface IdentityRevisionOptions {
   readonly links: IdentityLinkStore;
   readonly retractions: IdentityRetractionStore;
   readonly contested: ContestedComponentStore;
+  readonly generics: GenericValueStore;
   readonly partitions: number;
   /** A new id, of a profile or a move, as of `nowMs`. */
   readonly newId: (nowMs: number) => Uuid;
@@ -74,7 +76,43 @@ export class IdentityRevisionStep {
     const named = await this.#options.retractions.namedBy(tx, anchorIds);
     await this.lock(tx, named);
     await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence);
-    return this.resolve(tx, { ...input, ids: named });
+    return this.resolve(tx, { ...input, ids: [...named, ...input.ids] });
+  }
+
+  /**
+   * The same where events hang on other anchors than before: whoever they name, and was not known or of another
+   * component, is of the component of those they are named with. To be called with nobody else at work.
+   */
+  async reanchor(
+    tx: Transaction,
+    input: RevisionInput & Required<Pick<RevisionInput, 'left'>>,
+  ): Promise<IdentityRevision> {
+    const { anchorIds, evidence } = input.left;
+    const named = await this.#options.retractions.namedBy(tx, anchorIds);
+    await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence);
+    await this.#connect(tx, evidence, input);
+    const names = evidence.flatMap(({ identifiers }) => identifiers.map(({ id }) => id));
+    return this.resolve(tx, { ...input, ids: [...new Set([...named, ...names, ...input.ids])] });
+  }
+
+  async #connect(tx: Transaction, evidence: readonly Evidence[], { pos, at }: RevisionInput): Promise<void> {
+    const { contested, store, newId, partitions } = this.#options;
+    const named = new Map(evidence.flatMap(({ identifiers }) => identifiers.map((each) => [each.id, each])));
+    const componentOf = await store.componentsOf(tx, [...named.keys()]);
+    const added = [...named.values()]
+      .filter(({ id }) => !componentOf.has(id))
+      .map(({ id, ns, value }): KnownIdentifier => {
+        componentOf.set(id, id);
+        return { id, ns, value, componentId: id, profileId: newId(at), firstPos: pos, founded: null };
+      });
+    const founded = added.map(({ id, profileId }): KnownProfile => {
+      const part = partitionOf(id, partitions);
+      return { id: profileId, foundingId: id, foundedPos: pos, createdAt: at, part, mergedInto: null };
+    });
+    const assignments = added.map(({ id, profileId }) => ({ identifierId: id, profileId, fromPos: pos, fromAt: at }));
+    await store.save(tx, { identifiers: added, profiles: founded, evidence: [], assignments, moves: [] });
+    const joined = joinedBy(evidence, componentOf);
+    if (joined.length > 0) await contested.rejoin(tx, joined);
   }
 
   /** Finds out what follows, and writes nothing. To be called with all locked, or in a snapshot. */
@@ -204,7 +242,7 @@ export class IdentityRevisionStep {
     components: readonly Component[],
   ): Promise<Map<Component, Evidence[]>> {
     const { store } = this.#options;
-    return store.loadEvidence(tx, components, { perDay: !isHeardOnce(rules), limit: MAX_SPLIT_ROWS + 1 });
+    return store.loadEvidence(tx, components, { rules, perDay: !isHeardOnce(rules), limit: MAX_SPLIT_ROWS + 1 });
   }
 
   async #linksOf(tx: Transaction, components: readonly Component[]): Promise<IdentityLinks> {
@@ -254,6 +292,27 @@ export class IdentityRevisionStep {
       vanished: [...component.members.keys()].filter((member) => !named.has(member)),
     };
   }
+}
+
+/** Which components evidence makes part of others. */
+function joinedBy(
+  evidence: readonly Evidence[],
+  componentOf: ReadonlyMap<Uuid, Uuid>,
+): readonly { readonly from: Uuid; readonly into: Uuid }[] {
+  const upOf = new Map<Uuid, Uuid>();
+  const find = (id: Uuid): Uuid => {
+    let root = id;
+    for (let up = upOf.get(root); up !== undefined; up = upOf.get(root)) root = up;
+    return root;
+  };
+  for (const { identifiers } of evidence) {
+    const [first = '', ...others] = identifiers.map(({ id }) => componentOf.get(id) ?? id);
+    for (const other of others) {
+      const [into, from] = [find(first), find(other)];
+      if (into !== from) upOf.set(from, into);
+    }
+  }
+  return [...upOf.keys()].map((from) => ({ from, into: find(from) }));
 }
 
 function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {

@@ -19,7 +19,7 @@ type NewRevision = RevisionInputOf & Pick<IdentityRevisionRecord, 'id' | 'actor'
 
 /** Rows of `identity_revisions`. */
 export class IdentityRevisionStore {
-  async insert(tx: Transaction, { id, kind, input, actor, reason, createdAt }: NewRevision): Promise<void> {
+  async insert(tx: Queryable, { id, kind, input, actor, reason, createdAt }: NewRevision): Promise<void> {
     await tx.query(
       `INSERT INTO identity_revisions (id, kind, input, actor, reason, created_at, status)
        VALUES ($1, $2, $3, $4, $5, $6, 'waiting')`,
@@ -43,6 +43,16 @@ export class IdentityRevisionStore {
         JSON.stringify(result),
       ],
     );
+  }
+
+  /** Whether one of a value waits or runs. */
+  async isOpenFor(db: Queryable, valueId: Uuid): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM identity_revisions WHERE kind = 'generic' AND status IN ('waiting', 'running')
+         AND input -> 'ids' ? $1::text LIMIT 1`,
+      [valueId],
+    );
+    return rows.length > 0;
   }
 
   async countOpen(db: Queryable): Promise<number> {

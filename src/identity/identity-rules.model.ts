@@ -1,5 +1,6 @@
 import { isNamespace, type Identifier } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
+import type { Uuid } from '../platform/ids.js';
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
@@ -44,6 +45,13 @@ export interface BlockedPattern {
   readonly pattern: string;
 }
 
+/** The values that stand for many people; see `generic-value.model.ts`. */
+export interface GenericValues {
+  /** Grows with each change. */
+  readonly version: number;
+  readonly ids: ReadonlySet<Uuid>;
+}
+
 /** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */
 export interface IdentityRules {
   /** 1…32767; stored with each event. Grows with any change of the rules. */
@@ -61,13 +69,23 @@ export interface IdentityRules {
   readonly defaultRegion: string | null;
   /** Most identifiers one profile may hold, of all namespaces together, ≥ 1; default: {@link MAX_PROFILE_IDENTIFIERS}. */
   readonly maxIdentifiers?: number;
+  /** Neighbours of unique namespaces beyond which a value is generic, ≥ 1; default: `GENERIC_BOUND`. */
+  readonly genericBound?: number;
+  /** Values that stand for many people, as the evidence says; default: none. */
+  readonly generics?: GenericValues;
+}
+
+/** Whether the second are newer, be it by the rules or by the generic values. */
+export function areNewer(standing: IdentityRules, other: IdentityRules): boolean {
+  if (other.version !== standing.version) return other.version > standing.version;
+  return (other.generics?.version ?? 0) > (standing.generics?.version ?? 0);
 }
 
 /** More identifiers than one person has, and as many as one profile can be told in an answer. */
 export const MAX_PROFILE_IDENTIFIERS = 1_000;
 
 /** The rules without the version that they get when they are applied. */
-export type IdentityRuleSet = Omit<IdentityRules, 'version'>;
+export type IdentityRuleSet = Omit<IdentityRules, 'version' | 'generics'>;
 
 export const IDENTITY_RULE_LIMITS = {
   maxNamespaces: 200,

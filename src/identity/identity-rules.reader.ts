@@ -1,4 +1,5 @@
 import type { Queryable } from '../platform/postgres.js';
+import { GenericValueReader } from './generic-value.reader.js';
 import { DEFAULT_IDENTITY_RULES, normalFormKey, type IdentityRules } from './identity-rules.model.js';
 import { rulesOfStored } from './stored-identity-rules.js';
 
@@ -38,7 +39,8 @@ export class IdentityRulesReader {
   /** Those in force: the newest; the built-in ones, version 1, where nobody ever applied any. */
   async current(): Promise<IdentityRulesVersion> {
     const [newest = BUILT_IN] = await this.versions(null, 1);
-    return newest;
+    const generics = await new GenericValueReader(this.db).inForce();
+    return { ...newest, rules: { ...newest.rules, generics } };
   }
 
   /** Those in force, and of those before them the ones by which values had other normal forms, the newest first. */
@@ -51,7 +53,8 @@ export class IdentityRulesReader {
       if (!former.has(key) && former.size < MAX_FORMER_RULES) former.set(key, each.rules);
     }
     former.delete(normalFormKey(rules));
-    return { rules, former: [...former.values()] };
+    const generics = await new GenericValueReader(this.db).inForce();
+    return { rules: { ...rules, generics }, former: [...former.values()] };
   }
 
   /** Null: there is none. */

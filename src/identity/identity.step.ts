@@ -18,6 +18,8 @@ import {
   type KnownProfile,
 } from './component.model.js';
 import { compareEvidence, evidenceKey, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
+import { countedOf, genericBoundOf, isSuspicious } from './generic-value.model.js';
+import type { GenericValueStore } from './generic-value.store.js';
 import { findBeyondLimits } from './find-beyond-limits.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
 import { LinkIndex, NO_LINKS } from './identity-links.model.js';
@@ -31,6 +33,7 @@ export interface IdentityStepOptions {
   readonly store: IdentityStore;
   readonly links: IdentityLinkStore;
   readonly contested: ContestedComponentStore;
+  readonly generics: GenericValueStore;
   /** Until others are put in their place. */
   readonly rules: IdentityRules;
   readonly partitions: number;
@@ -58,6 +61,10 @@ export interface IdentityBatch {
   readonly contestedIds: Set<Uuid>;
   /** Contested components that became part of others. */
   readonly rejoined: { readonly from: Uuid; readonly into: Uuid }[];
+  /** Components that may have generic values that are not known yet. */
+  readonly suspects: Set<Uuid>;
+  /** Generic values that events hang on which carry others: accepted where that was not known yet. */
+  readonly misplaced: Set<Uuid>;
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
@@ -88,7 +95,7 @@ export class IdentityStep {
 
   /** Resolves by these rules from now on; to be called between batches. */
   use(rules: IdentityRules): void {
-    if (rules.version === this.#rules.version) return;
+    if (rules.version === this.#rules.version && rules.generics?.version === this.#rules.generics?.version) return;
     this.#rules = rules;
     this.forget();
   }
@@ -102,8 +109,9 @@ export class IdentityStep {
    * beside. Which those are is read before the lock, so it is checked again after.
    * @throws WeftError UNAVAILABLE if they changed in between, or one of them was taken back: the batch is to be repeated, with the larger lock set
    */
-  async lock(tx: Transaction, events: readonly LoggedEvent[], hasLinks: boolean): Promise<void> {
+  async lock(tx: Transaction, logged: readonly LoggedEvent[], hasLinks: boolean): Promise<void> {
     const { links, store } = this.#options;
+    const events = this.#counted(logged);
     const wanted = new Map<Uuid, { identifier: Identifier; firstPos: number }>();
     for (const { identifiers, pos } of events) {
       for (const identifier of identifiers) {
@@ -124,10 +132,11 @@ export class IdentityStep {
   }
 
   /** @param hasLinks whether there may be links by hand */
-  async resolve(tx: Transaction, events: readonly LoggedEvent[], hasLinks: boolean): Promise<IdentityBatch> {
+  async resolve(tx: Transaction, logged: readonly LoggedEvent[], hasLinks: boolean): Promise<IdentityBatch> {
+    const events = this.#counted(logged);
     await this.#loadComponents(tx, events);
     const links = hasLinks ? await this.#loadLinks(tx, events) : null;
-    await this.#loadEvidence(tx, events, links);
+    await this.#loadEvidence(tx, events, logged, links);
     const batch: IdentityBatch = {
       outcomes: [],
       identifiers: new Set(),
@@ -139,16 +148,22 @@ export class IdentityStep {
       contested: 0,
       contestedIds: new Set(),
       rejoined: [],
+      suspects: new Set(),
+      misplaced: new Set(),
     };
-    for (const event of events) batch.outcomes.push(this.#resolveEvent(batch, event));
+    for (const [i, event] of events.entries()) {
+      batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
+    }
     return batch;
   }
 
   async save(tx: Transaction, batch: IdentityBatch): Promise<void> {
-    const { contested, store } = this.#options;
+    const { contested, generics, store } = this.#options;
     if (batch.rejoined.length > 0) await contested.rejoin(tx, batch.rejoined);
     const asOf = batch.outcomes.at(-1)?.event.acceptedAt ?? 0;
     if (batch.contestedIds.size > 0) await contested.mark(tx, [...batch.contestedIds], asOf);
+    if (batch.suspects.size > 0) await generics.suspect(tx, [...batch.suspects]);
+    if (batch.misplaced.size > 0) await generics.markStale(tx, [...batch.misplaced]);
     await store.save(tx, {
       identifiers: [...batch.identifiers],
       profiles: [...batch.profiles.values()],
@@ -161,6 +176,16 @@ export class IdentityStep {
   /** After the commit: what the batch worked on may be evicted again. */
   release(): void {
     this.#cache.release();
+  }
+
+  /** The events with those identifiers alone that count; themselves where all do. */
+  #counted(events: readonly LoggedEvent[]): readonly LoggedEvent[] {
+    const rules = this.#rules;
+    if (rules.generics === undefined || rules.generics.ids.size === 0) return events;
+    return events.map((event) => {
+      const { counted, uncounted } = countedOf(event.identifiers, rules);
+      return uncounted === undefined ? event : { ...event, identifiers: counted };
+    });
   }
 
   async #loadComponents(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
@@ -209,23 +234,31 @@ export class IdentityStep {
     return [...unknown];
   }
 
-  async #loadEvidence(tx: Transaction, events: readonly LoggedEvent[], links: LinkIndex | null): Promise<void> {
+  async #loadEvidence(
+    tx: Transaction,
+    events: readonly LoggedEvent[],
+    logged: readonly LoggedEvent[],
+    links: LinkIndex | null,
+  ): Promise<void> {
     const { store } = this.#options;
     const rules = this.#rules;
     const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules, links);
     const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
-    const options = { perDay: !isHeardOnce(rules), limit: this.#maxReplayRows + 1 };
+    const options = { rules, perDay: !isHeardOnce(rules), limit: this.#maxReplayRows + 1 };
     for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
       component.replay = new ComponentReplay(rules, component.links);
       for (const row of rows) component.replay.add(row);
     }
-    await this.#loadWritten(tx, events);
+    await this.#loadWritten(tx, logged);
   }
 
   /** What is known already of contested components' evidence, for those do not stay in memory. */
   async #loadWritten(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
     const said = events.filter(({ identifiers }) => identifiers.some(({ id }) => this.#cache.of(id)?.isContested));
-    for (const row of await this.#options.store.loadWritten(tx, said.map(evidenceOf))) {
+    for (const row of await this.#options.store.loadWritten(
+      tx,
+      said.map((event) => evidenceOf(event, this.#rules)),
+    )) {
       this.#cache.of(row.anchorId)?.written.set(evidenceKey(row), row);
     }
   }
@@ -234,12 +267,14 @@ export class IdentityStep {
     return this.#options.maxReplayRows ?? MAX_REPLAY_ROWS;
   }
 
-  #resolveEvent(batch: IdentityBatch, event: LoggedEvent): EventIdentity {
-    const known = this.#knownAlone(event);
+  /** @param logged the event with all of its identifiers */
+  #resolveEvent(batch: IdentityBatch, event: LoggedEvent, logged: LoggedEvent): EventIdentity {
+    const known = event === logged ? this.#knownAlone(event) : null;
     if (known !== null) return { event, profileId: known, moves: NO_MOVES, merged: NONE };
-    const evidence = evidenceOf(event);
+    const evidence = evidenceOf(logged, this.#rules);
     const { component, grown } = this.#componentOf(batch, event);
     const isNews = noteEvidence(batch, component, evidence);
+    if (isNews) this.#noteGenerics(batch, component, evidence);
     const groups = grown || isNews ? this.#changedGroups(batch, component, event, grown) : NO_GROUPS;
     if (groups.length === 0) {
       return { event, profileId: this.#profileOf(component, event), moves: NO_MOVES, merged: NONE };
@@ -258,6 +293,18 @@ export class IdentityStep {
       moves: assignment.moved,
       merged: new Map(assignment.merged.filter((m) => m.previously === null).map((m) => [m.from, m.into])),
     };
+  }
+
+  /** That there may be generic values that are not known, or events that hang on one though they carry others. */
+  #noteGenerics(batch: IdentityBatch, component: Component, { identifiers, uncounted }: Evidence): void {
+    const rules = this.#rules;
+    const isOfMany = component.isContested || component.members.size > genericBoundOf(rules);
+    if (isOfMany && identifiers.length > 1 && (component.isContested || isSuspicious(component.counts, rules))) {
+      batch.suspects.add(component.id);
+    }
+    const [anchor] = identifiers;
+    if (uncounted === undefined || anchor === undefined || rules.generics?.ids.has(anchor.id) !== true) return;
+    if (uncounted.some(({ id }) => rules.generics?.ids.has(id) !== true)) batch.misplaced.add(anchor.id);
   }
 
   /** The groups of the component that may have changed with this event. */
@@ -422,7 +469,8 @@ function noteEvidence(batch: IdentityBatch, component: Component, evidence: Evid
   component.written.delete(key);
   component.written.set(key, least);
   component.replay?.add(least);
-  if (least.identifiers.length === 1) component.seenAlone.set(least.anchorId, least.key);
+  if (least.identifiers.length === 1 && least.uncounted === undefined)
+    component.seenAlone.set(least.anchorId, least.key);
   const pending = batch.evidence.get(key);
   batch.evidence.set(key, pending === undefined ? least : leastEvidence(pending, least));
   return true;

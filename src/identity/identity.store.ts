@@ -11,7 +11,10 @@ import {
   type KnownProfile,
 } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
+import { countedOf } from './generic-value.model.js';
+import { saveMentions } from './generic-value.store.js';
 import type { IdentifierMove } from './identity-move.model.js';
+import type { IdentityRules } from './identity-rules.model.js';
 
 export interface Assignment {
   readonly identifierId: Uuid;
@@ -95,6 +98,15 @@ export class IdentityStore {
       [uuidArray(identifierIds, (id) => id)],
     );
     return componentsOf(rows)[0] ?? null;
+  }
+
+  /** The components of those that are known. */
+  async componentsOf(tx: Transaction, ids: readonly Uuid[]): Promise<Map<Uuid, Uuid>> {
+    const rows = await tx.query<{ id: Uuid; componentId: Uuid }>(
+      'SELECT id, component_id AS "componentId" FROM identifiers WHERE id = ANY ($1::uuid[])',
+      [uuidArray(ids, (id) => id)],
+    );
+    return new Map(rows.map(({ id, componentId }) => [id, componentId]));
   }
 
   /** The ids of all identifiers in the components of these. */
@@ -184,7 +196,7 @@ export class IdentityStore {
   async loadEvidence(
     tx: Transaction,
     components: readonly Component[],
-    { perDay, limit }: { readonly perDay: boolean; readonly limit: number },
+    { rules, perDay, limit }: { readonly rules: IdentityRules; readonly perDay: boolean; readonly limit: number },
   ): Promise<Map<Component, Evidence[]>> {
     if (components.length === 0) return new Map();
     const { rows } = await tx.run<{
@@ -220,11 +232,7 @@ export class IdentityStore {
         day: row.day,
         key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
         knownAt: row.known_at,
-        identifiers: row.identifier_ids.map((id) => {
-          const member = component.members.get(id);
-          if (member === undefined) throw new Error(`evidence ${row.set_id} names an identifier outside its component`);
-          return { id: member.id, ns: member.ns, value: member.value };
-        }),
+        ...countedIn(row.identifier_ids, component.members, rules),
       });
     }
     return evidence;
@@ -274,6 +282,19 @@ function foundedIn(row: ComponentRow): KnownProfile | null {
   };
 }
 
+/** Whom a row of evidence counts for; those that count not need not be of the component, and have no names here. */
+export function countedIn(
+  ids: readonly Uuid[],
+  members: ReadonlyMap<Uuid, Identifier>,
+  rules: IdentityRules,
+): Pick<Evidence, 'identifiers' | 'uncounted'> {
+  const named = ids.map((id) => members.get(id) ?? { id, ns: '', value: '' });
+  const { counted, uncounted } = countedOf(named, rules);
+  if (counted.some(({ ns }) => ns === '')) throw new Error('evidence names an identifier outside its component');
+  const identifiers = counted.map(({ id, ns, value }) => ({ id, ns, value }));
+  return uncounted === undefined ? { identifiers } : { identifiers, uncounted };
+}
+
 async function saveIdentifiers(tx: Transaction, identifiers: readonly KnownIdentifier[]): Promise<void> {
   if (identifiers.length === 0) return;
   await tx.run({
@@ -310,8 +331,13 @@ async function saveProfiles(tx: Transaction, profiles: readonly KnownProfile[]):
   });
 }
 
+function idsOf({ identifiers, uncounted = [] }: Evidence): Uuid[] {
+  return [...identifiers, ...uncounted].map(({ id }) => id);
+}
+
 export async function saveEvidence(tx: Transaction, evidence: readonly Evidence[]): Promise<void> {
   if (evidence.length === 0) return;
+  await saveMentions(tx, evidence);
   // Arrays of arrays must be rectangular in SQL: the sets travel as text and are cast to uuid[] there.
   await tx.run({
     name: 'identity-save-evidence',
@@ -332,7 +358,7 @@ export async function saveEvidence(tx: Transaction, evidence: readonly Evidence[
       int4Array(evidence, (e) => e.key.sourceId),
       textArray(evidence, (e) => e.key.messageId),
       int8Array(evidence, (e) => e.knownAt),
-      textArray(evidence, (e) => `{${e.identifiers.map((i) => i.id).join(',')}}`),
+      textArray(evidence, (e) => `{${idsOf(e).join(',')}}`),
     ],
   });
 }

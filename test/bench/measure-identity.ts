@@ -1,6 +1,7 @@
 import type { LoggedEvent, RawIdentifier } from '../../src/events/event.model.js';
 import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
+import { GenericValueStore } from '../../src/identity/generic-value.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { DEFAULT_IDENTITY_RULES as RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
@@ -103,6 +104,7 @@ class Resolver {
       store: new IdentityStore(),
       links: new IdentityLinkStore(),
       contested: new ContestedComponentStore(),
+      generics: new GenericValueStore(),
     };
     this.#step = new IdentityStep({ ...stores, rules: RULES, partitions: PARTITIONS, newId });
   }

@@ -3,6 +3,7 @@ import type { LoggedEvent } from '../../src/events/event.model.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
+import { GenericValueStore } from '../../src/identity/generic-value.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
@@ -29,6 +30,7 @@ describe('a component with more evidence than is replayed', () => {
       store: new IdentityStore(),
       links: new IdentityLinkStore(),
       contested: new ContestedComponentStore(),
+      generics: new GenericValueStore(),
       rules: DEFAULT_IDENTITY_RULES,
       partitions: 16,
       newId,

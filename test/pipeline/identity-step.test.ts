@@ -6,6 +6,7 @@ import { NO_LINKS, sortedPair, type IdentityLinks } from '../../src/identity/ide
 import { DEFAULT_IDENTITY_RULES, type IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
+import { GenericValueStore } from '../../src/identity/generic-value.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
@@ -143,6 +144,7 @@ describe('the identity step', () => {
             store: new IdentityStore(),
             links: new IdentityLinkStore(),
             contested: new ContestedComponentStore(),
+            generics: new GenericValueStore(),
             rules,
             partitions: 16,
             newId,

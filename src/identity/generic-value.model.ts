@@ -1,0 +1,87 @@
+import type { Identifier } from '../events/event.model.js';
+import { compareByPriority, isUnique, ruleOf, type IdentityRules } from './identity-rules.model.js';
+
+/*
+ * A value is generic when the evidence that names it names more than a bound of other values of unique namespaces: it
+ * stands for many people, as the address of an office does. So whether it is one is a function of the set of evidence,
+ * and of who decided that it is none.
+ *
+ * An event counts as if it did not carry it, unless it carries nothing else: then it is all by itself. It is kept in the
+ * event and in its evidence, after all that counts, for the evidence decides, and may decide otherwise one day.
+ */
+
+/** Neighbours of unique namespaces beyond which a value is generic. */
+export const GENERIC_BOUND = 50;
+
+/** Values that are generic at once: more would be a mistake of whoever sends them. */
+export const MAX_GENERIC_VALUES = 10_000;
+
+/** Least time between two looks at one component for generic values, ms. */
+export const SUSPECT_PAUSE_MS = 10_000;
+
+/** A value that is generic, or was, or that somebody decided about. */
+export interface GenericValue extends Identifier {
+  readonly isGeneric: boolean;
+  /** Distinct values of unique namespaces that it was seen with, when that was last counted. */
+  readonly neighbours: number;
+  /** When it became generic, or what it is else, ms. */
+  readonly changedAt: number;
+  /** Whether somebody decided that it is none. */
+  readonly isKept: boolean;
+  readonly decidedBy: string | null;
+  /** ms */
+  readonly decidedAt: number | null;
+  readonly reason: string;
+}
+
+/** What a set of identifiers counts for. Both by falling priority; the first that counts is the anchor. */
+export interface CountedIdentifiers {
+  readonly counted: readonly Identifier[];
+  /** Undefined: there are none. */
+  readonly uncounted?: readonly Identifier[];
+}
+
+/**
+ * @param identifiers the anchor first. One that hangs on a generic value though it carries others is counted for that
+ *   value alone, until it hangs elsewhere.
+ */
+export function countedOf(
+  identifiers: readonly Identifier[],
+  { generics }: Pick<IdentityRules, 'generics'>,
+): CountedIdentifiers {
+  const [anchor, second] = identifiers;
+  if (generics === undefined || generics.ids.size === 0 || anchor === undefined || second === undefined) {
+    return { counted: identifiers };
+  }
+  if (generics.ids.has(anchor.id)) return { counted: [anchor], uncounted: identifiers.slice(1) };
+  const uncounted = identifiers.filter(({ id }) => generics.ids.has(id));
+  if (uncounted.length === 0) return { counted: identifiers };
+  return { counted: identifiers.filter(({ id }) => !generics.ids.has(id)), uncounted };
+}
+
+/** In the order that an event has them: by falling priority, but what is generic last. The same array if they are. */
+export function inAnchorOrder(identifiers: readonly Identifier[], rules: IdentityRules): readonly Identifier[] {
+  const { generics } = rules;
+  const isGeneric = ({ id }: Identifier): number => Number(generics?.ids.has(id) ?? false);
+  const order = (a: Identifier, b: Identifier): number => isGeneric(a) - isGeneric(b) || compareByPriority(rules, a, b);
+  const isOrdered = identifiers.every((identifier, i) => {
+    const before = identifiers[i - 1];
+    return before === undefined || order(before, identifier) <= 0;
+  });
+  return isOrdered ? identifiers : [...identifiers].sort(order);
+}
+
+/** Whether a component with these numbers of distinct values may have a generic one that is not known yet. */
+export function isSuspicious(countsPerNamespace: ReadonlyMap<string, number>, rules: IdentityRules): boolean {
+  // Generic values of unique namespaces are neighbours too, and may be of other components.
+  let unique = rules.generics?.ids.size ?? 0;
+  for (const [ns, count] of countsPerNamespace) {
+    const rule = ruleOf(rules, ns);
+    if (rule !== undefined && isUnique(rule)) unique += count;
+  }
+  return unique > genericBoundOf(rules);
+}
+
+export function genericBoundOf({ genericBound = GENERIC_BOUND }: IdentityRules): number {
+  return genericBound;
+}

@@ -1,0 +1,38 @@
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable } from '../platform/postgres.js';
+import { MAX_GENERIC_VALUES, type GenericValue } from './generic-value.model.js';
+import type { GenericValues } from './identity-rules.model.js';
+
+const FIELDS = `value_id AS id, ns, value, is_generic AS "isGeneric", neighbours, changed_at AS "changedAt",
+  is_kept AS "isKept", decided_by AS "decidedBy", decided_at AS "decidedAt", reason`;
+
+const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/** Reads which values stand for many people. */
+export class GenericValueReader {
+  constructor(private readonly db: Queryable) {}
+
+  async inForce(): Promise<GenericValues> {
+    const rows = await this.db.query<{ version: number; id: Uuid | null }>(
+      `SELECT n.generic_version AS version, g.value_id AS id
+       FROM installation n LEFT JOIN generic_values g ON g.is_generic LIMIT $1`,
+      [MAX_GENERIC_VALUES],
+    );
+    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])) };
+  }
+
+  async find(id: Uuid): Promise<GenericValue | null> {
+    const [row] = await this.db.query<GenericValue>(`SELECT ${FIELDS} FROM generic_values WHERE value_id = $1`, [id]);
+    return row ?? null;
+  }
+
+  /** Those that are generic, or that somebody decided about; the newest first; those before a place. */
+  async page(before: { readonly at: number; readonly id: Uuid } | null, limit: number): Promise<GenericValue[]> {
+    return this.db.query<GenericValue>(
+      `SELECT ${FIELDS} FROM generic_values
+       WHERE (is_generic OR is_kept) AND (changed_at, value_id) < ($1::int8, $2::uuid)
+       ORDER BY changed_at DESC, value_id DESC LIMIT $3`,
+      [before?.at ?? Number.MAX_SAFE_INTEGER, before?.id ?? GREATEST_ID, limit],
+    );
+  }
+}

@@ -1,0 +1,62 @@
+import type { IdentifierPolicy, RawIdentifier } from '../events/event.model.js';
+import type { Clock } from '../platform/clock.js';
+import { WeftError } from '../platform/errors.js';
+import type { Database } from '../platform/postgres.js';
+import type { GenericValue } from './generic-value.model.js';
+import { GenericValueReader } from './generic-value.reader.js';
+import type { GenericValueStore } from './generic-value.store.js';
+import type { IdentityRevisionRecord } from './identity-revision.model.js';
+import type { Asker, IdentityRevisionService } from './identity-revision.service.js';
+
+interface GenericValueDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly policy: IdentifierPolicy;
+  readonly generics: GenericValueStore;
+  readonly revisions: IdentityRevisionService;
+}
+
+/** Lists values that stand for many people, and takes down what people decide about them. */
+export class GenericValueService {
+  constructor(private readonly deps: GenericValueDependencies) {}
+
+  page(before: { readonly at: number; readonly id: string } | null, limit: number): Promise<GenericValue[]> {
+    return new GenericValueReader(this.deps.db).page(before, limit);
+  }
+
+  /**
+   * Says of a value that it is not generic, however many it was seen with.
+   * @throws WeftError BAD_REQUEST, OVERLOADED
+   */
+  keep(value: RawIdentifier, asker: Asker): Promise<IdentityRevisionRecord> {
+    return this.#decide(value, true, asker);
+  }
+
+  /**
+   * Takes that back: the evidence decides.
+   * @throws WeftError BAD_REQUEST, NOT_FOUND (nobody decided anything about it), OVERLOADED
+   */
+  clear(value: RawIdentifier, asker: Asker): Promise<IdentityRevisionRecord> {
+    return this.#decide(value, false, asker);
+  }
+
+  async #decide(raw: RawIdentifier, isKept: boolean, asker: Asker): Promise<IdentityRevisionRecord> {
+    const { clock, db, generics, policy, revisions } = this.deps;
+    const [identifier] = policy.resolve([raw]).identifiers;
+    if (identifier === undefined) {
+      throw new WeftError('BAD_REQUEST', 'the value stands for nobody: it is a placeholder or malformed', {
+        where: 'value',
+        hint: 'name what events name people by, as email and office@example.com',
+      });
+    }
+    const standing = await new GenericValueReader(db).find(identifier.id);
+    if (!isKept && standing?.isKept !== true) {
+      throw new WeftError('NOT_FOUND', 'nobody has decided that this value is kept', {
+        where: 'value',
+        hint: 'identityGenericValues lists those that are',
+      });
+    }
+    await generics.decide(db, identifier, { isKept, by: asker.actor, reason: asker.reason, nowMs: clock.now() });
+    return revisions.request({ kind: 'generic', input: { ids: [identifier.id] } }, asker);
+  }
+}

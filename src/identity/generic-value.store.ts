@@ -1,0 +1,207 @@
+import type { Identifier } from '../events/event.model.js';
+import { uuidArray } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
+import { touchDefinitions } from '../platform/installation.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
+import { SUSPECT_PAUSE_MS } from './generic-value.model.js';
+import type { Evidence } from './evidence.model.js';
+import { isUnique, type IdentityRules } from './identity-rules.model.js';
+
+/** A value that was seen with many others. */
+export interface CountedValue extends Identifier {
+  readonly neighbours: number;
+}
+
+// Names of identifiers, also of generic values that nothing but other people's evidence names.
+const NAMED = `(SELECT id, ns, value FROM identifiers UNION ALL
+  SELECT g.value_id, g.ns, g.value FROM generic_values g WHERE NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id))`;
+
+/** Rows of `generic_values`, and what tells which values are generic. */
+export class GenericValueStore {
+  /** Notes that there may be generic values in these components that are not known yet. */
+  async suspect(tx: Queryable, componentIds: readonly Uuid[]): Promise<void> {
+    await tx.query(
+      `INSERT INTO generic_suspects AS s (component_id) SELECT unnest($1::uuid[])
+       ON CONFLICT (component_id) DO UPDATE SET news = s.news + 1`,
+      [uuidArray([...componentIds].sort(), (id) => id)],
+    );
+  }
+
+  /** The next component to look at; null if there is none. */
+  async nextSuspect(db: Queryable, nowMs: number): Promise<{ readonly id: Uuid; readonly news: number } | null> {
+    const [row] = await db.query<{ id: Uuid; news: number }>(
+      `SELECT component_id AS id, news FROM generic_suspects WHERE news > 0 AND due_at <= $1 ORDER BY due_at, component_id LIMIT 1`,
+      [nowMs],
+    );
+    return row ?? null;
+  }
+
+  /** Notes that all was looked at that `news` stands for, in `tookMs`. */
+  async cleared(
+    db: Queryable,
+    { id, news }: { readonly id: Uuid; readonly news: number },
+    { nowMs, tookMs }: { readonly nowMs: number; readonly tookMs: number },
+  ): Promise<void> {
+    await db.query('UPDATE generic_suspects SET news = news - $2, due_at = $3 WHERE component_id = $1', [
+      id,
+      news,
+      nowMs + Math.max(SUSPECT_PAUSE_MS, 20 * tookMs),
+    ]);
+    await db.query('DELETE FROM generic_suspects s WHERE news <= 0 AND due_at <= $1 AND component_id <> $2', [
+      nowMs,
+      id,
+    ]);
+  }
+
+  /** The values of a component that were seen with more than `bound` others of unique namespaces. */
+  async crowdedIn(db: Queryable, componentId: Uuid, rules: IdentityRules, bound: number): Promise<CountedValue[]> {
+    const { condition, values } = uniqueNamespaces(rules, 3);
+    return db.query<CountedValue>(
+      `SELECT i.id, i.ns, i.value, n.neighbours FROM (
+         SELECT v.id, count(DISTINCT u.id) AS neighbours
+         FROM identifiers m JOIN evidence e ON e.anchor_id = m.id
+         CROSS JOIN LATERAL unnest(e.identifier_ids) v (id) CROSS JOIN LATERAL unnest(e.identifier_ids) u (id)
+         JOIN ${NAMED} n ON n.id = u.id
+         WHERE m.component_id = $1 AND u.id <> v.id AND ${condition}
+         GROUP BY v.id HAVING count(DISTINCT u.id) > $2
+       ) n JOIN identifiers i ON i.id = n.id ORDER BY n.neighbours DESC, i.id`,
+      [componentId, bound, ...values],
+    );
+  }
+
+  /** With how many others of unique namespaces the value was seen. */
+  async neighboursOf(db: Queryable, id: Uuid, rules: IdentityRules): Promise<number> {
+    const { condition, values } = uniqueNamespaces(rules, 2);
+    const [row] = await db.query<{ n: number }>(
+      `SELECT count(DISTINCT u.id) AS n FROM (
+         SELECT m.id FROM identifiers v JOIN identifiers m ON m.component_id = v.component_id WHERE v.id = $1
+         UNION SELECT anchor_id FROM generic_mentions WHERE value_id = $1
+       ) a JOIN evidence e ON e.anchor_id = a.id CROSS JOIN LATERAL unnest(e.identifier_ids) u (id)
+       JOIN ${NAMED} n ON n.id = u.id
+       WHERE $1 = ANY (e.identifier_ids) AND u.id <> $1 AND ${condition}`,
+      [id, ...values],
+    );
+    return row?.n ?? 0;
+  }
+
+  /** Whether anything hangs on the value that names somebody else who counts. */
+  async hasMisplaced(db: Queryable, id: Uuid): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
+       WHERE e.anchor_id = $1 AND o.id <> $1
+         AND EXISTS (SELECT FROM generic_values g WHERE g.value_id = $1 AND g.is_generic)
+         AND NOT EXISTS (SELECT FROM generic_values g WHERE g.value_id = o.id AND g.is_generic) LIMIT 1`,
+      [id],
+    );
+    return rows.length > 0;
+  }
+
+  /** A value whose evidence, or whose anchor, may have changed; null if there is none. */
+  async nextStale(db: Queryable): Promise<Uuid | null> {
+    const [row] = await db.query<{ id: Uuid }>(
+      'SELECT value_id AS id FROM generic_values WHERE is_stale ORDER BY value_id LIMIT 1',
+    );
+    return row?.id ?? null;
+  }
+
+  async markStale(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
+    await tx.query('UPDATE generic_values SET is_stale = true WHERE value_id = ANY ($1::uuid[])', [
+      uuidArray(ids, (id) => id),
+    ]);
+  }
+
+  async notStale(tx: Queryable, id: Uuid): Promise<void> {
+    await tx.query('UPDATE generic_values SET is_stale = false WHERE value_id = $1', [id]);
+  }
+
+  /** Writes down what somebody decided: that it is none, or nothing any more. */
+  async decide(
+    tx: Queryable,
+    { id, ns, value }: Identifier,
+    decision: { readonly isKept: boolean; readonly by: string; readonly reason: string; readonly nowMs: number },
+  ): Promise<void> {
+    await tx.query(
+      `INSERT INTO generic_values AS g (value_id, ns, value, changed_at, is_kept, decided_by, decided_at, reason)
+       VALUES ($1, $2, $3, $7, $4, $5, $7, $6)
+       ON CONFLICT (value_id) DO UPDATE SET is_kept = $4, decided_by = $5, decided_at = $7, reason = $6, changed_at = $7`,
+      [id, ns, value, decision.isKept, decision.by, decision.reason, decision.nowMs],
+    );
+  }
+
+  /**
+   * Makes a value generic, or none, for every worker from now on. Profiles need not be evaluated anew because of that:
+   * who is concerned is resolved anew.
+   */
+  async toggle(
+    tx: Transaction,
+    { id, ns, value, neighbours }: CountedValue,
+    { isGeneric, nowMs }: { readonly isGeneric: boolean; readonly nowMs: number },
+  ): Promise<void> {
+    await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+    await tx.query(
+      `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, neighbours, changed_at)
+       VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (value_id) DO UPDATE SET is_generic = $4, neighbours = $5, changed_at = $6`,
+      [id, ns, value, isGeneric, neighbours, nowMs],
+    );
+    if (isGeneric) {
+      await tx.query(
+        `INSERT INTO generic_mentions (value_id, anchor_id)
+         SELECT DISTINCT $1::uuid, e.anchor_id FROM identifiers v JOIN identifiers m ON m.component_id = v.component_id
+         JOIN evidence e ON e.anchor_id = m.id WHERE v.id = $1 AND m.id <> $1 AND $1 = ANY (e.identifier_ids)
+         ON CONFLICT DO NOTHING`,
+        [id],
+      );
+    }
+    await tx.query('UPDATE installation SET generic_version = generic_version + 1');
+    const version = await touchDefinitions(tx);
+    await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
+  }
+
+  /** Anchors whose evidence names the value beside themselves, by rising id. */
+  async mentions(db: Queryable, id: Uuid, limit: number): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid }>(
+      'SELECT anchor_id AS id FROM generic_mentions WHERE value_id = $1 ORDER BY anchor_id LIMIT $2',
+      [id, limit],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Makes these rows of evidence all that the anchors mention; values that they mentioned are to be counted anew. */
+  async replaceMentions(tx: Transaction, anchorIds: readonly Uuid[]): Promise<void> {
+    const rows = await tx.query<{ id: Uuid }>(
+      'DELETE FROM generic_mentions WHERE anchor_id = ANY ($1::uuid[]) RETURNING value_id AS id',
+      [uuidArray(anchorIds, (id) => id)],
+    );
+    const touched = [...new Set([...rows.map(({ id }) => id), ...anchorIds])];
+    await tx.query('UPDATE generic_values SET is_stale = true WHERE value_id = ANY ($1::uuid[])', [
+      uuidArray(touched, (id) => id),
+    ]);
+  }
+}
+
+/** Notes the anchors of evidence that names generic values. */
+export async function saveMentions(tx: Queryable, evidence: readonly Evidence[]): Promise<void> {
+  const pairs = evidence.flatMap(({ anchorId, uncounted = [] }) =>
+    uncounted.map(({ id }): readonly [Uuid, Uuid] => [id, anchorId]),
+  );
+  if (pairs.length === 0) return;
+  await tx.query(
+    `INSERT INTO generic_mentions (value_id, anchor_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])
+     ON CONFLICT DO NOTHING`,
+    [uuidArray(pairs, ([id]) => id), uuidArray(pairs, ([, anchorId]) => anchorId)],
+  );
+}
+
+/** SQL that is true where `n.ns` is unique. @param first number of its first parameter */
+function uniqueNamespaces(
+  { namespaces, fallback }: IdentityRules,
+  first: number,
+): { readonly condition: string; readonly values: readonly unknown[] } {
+  const listed = [...namespaces];
+  const unique = listed.filter(([, rule]) => isUnique(rule)).map(([ns]) => ns);
+  return {
+    condition: `(n.ns = ANY ($${String(first)}::text[]) OR ($${String(first + 1)} AND n.ns <> ALL ($${String(first + 2)}::text[])))`,
+    values: [unique, isUnique(fallback), listed.map(([ns]) => ns)],
+  };
+}

@@ -1,0 +1,197 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { GENERIC_BOUND, SUSPECT_PAUSE_MS } from '../../src/identity/generic-value.model.js';
+import { defineSome, randomFrom, shuffled } from '../support/random-log.js';
+import { aLoad, knownOf, strays } from '../support/retraction-builders.js';
+import { aTrack, anIdentify, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+const OFFICE = { email: 'office@shop.example' };
+const PEOPLE = GENERIC_BOUND + 3;
+const office = { ns: 'email', value: OFFICE.email };
+const who = { actor: 'a test', reason: 'they called' };
+
+const worlds: World[] = [];
+
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+});
+
+async function newWorld(options: Parameters<typeof createWorld>[1] = {}): Promise<World> {
+  const world = await createWorld(START_MS, options);
+  worlds.push(world);
+  await world.accept([], { source: 'web' });
+  await defineSome(world);
+  world.clock.advance(HOUR_MS);
+  return world;
+}
+
+/** Until nothing is left to be looked at or to be done. */
+async function settle(world: World, engine = world.engine): Promise<void> {
+  for (let i = 0; i < 50; i++) {
+    await engine.worker.drain();
+    const [open] = await world.db.query(
+      `SELECT FROM installation WHERE EXISTS (SELECT FROM identity_revisions WHERE status IN ('waiting', 'running'))
+         OR EXISTS (SELECT FROM generic_suspects WHERE news > 0) OR EXISTS (SELECT FROM generic_values WHERE is_stale)`,
+    );
+    if (open === undefined) return;
+    world.clock.advance(SUSPECT_PAUSE_MS);
+  }
+  throw new Error('it is never done');
+}
+
+const at = (minutes: number): Partial<IncomingEvent> => ({ timestampMs: START_MS + minutes * 1_000 });
+
+/** People of an office: accounts and cookies beside its address, and what came by the address alone. */
+function sent(people: number, from = 0): IncomingEvent[] {
+  const events: IncomingEvent[] = [];
+  for (let i = from; i < from + people; i++) {
+    const more = { ...at(i), messageId: `a${String(i)}` };
+    events.push(anIdentify({ user_id: `u${String(i)}`, ...OFFICE }, { plan: i % 2 === 0 ? 'pro' : 'free' }, more));
+    if (i % 10 > 2) continue;
+    events.push(aTrack('view', { ...OFFICE, anonymous_id: `c${String(i)}` }, { ...at(i), messageId: `b${String(i)}` }));
+    events.push(aTrack('buy', OFFICE, { ...at(i), messageId: `d${String(i)}`, properties: { total: 2 } }));
+    events.push(aTrack('view', { ...OFFICE, user_id: `u${String(i)}` }, { ...at(i + 1), messageId: `e${String(i)}` }));
+  }
+  return events;
+}
+
+/** The same as if nobody had sent the address beside anything else. */
+const withoutOffice = (events: readonly IncomingEvent[]): IncomingEvent[] =>
+  events.map((event) => {
+    const identifiers = event.identifiers.filter(({ ns }) => ns !== 'email');
+    return identifiers.length === 0 ? event : { ...event, identifiers };
+  });
+
+const facts = ({
+  profiles,
+  traits,
+  features,
+  states,
+  memberships,
+  components,
+}: Awaited<ReturnType<typeof knownOf>>) => ({
+  profiles,
+  traits,
+  features,
+  states,
+  memberships,
+  components,
+});
+
+/** At one instant. */
+async function knownTogether(...some: World[]) {
+  const until = Math.max(...some.map(({ clock }) => clock.now()));
+  for (const world of some) {
+    world.clock.advance(until - world.clock.now());
+    await settle(world);
+  }
+  return Promise.all(some.map(async (world) => facts(await knownOf(world))));
+}
+
+const generic = (world: World) =>
+  world.db.query<{ value: string; isGeneric: boolean; neighbours: number }>(
+    'SELECT value, is_generic AS "isGeneric", neighbours FROM generic_values',
+  );
+
+describe('a value that is seen with many people', () => {
+  it('counts as if nobody had sent it, in whatever order it came', async () => {
+    const events = sent(PEOPLE);
+    const [a, b, without] = [await newWorld(), await newWorld(), await newWorld()];
+    await a.accept(events);
+    await settle(a);
+    expect(await generic(a)).toEqual([{ value: OFFICE.email, isGeneric: true, neighbours: PEOPLE }]);
+    for (const [i, event] of shuffled(randomFrom(3), events).entries()) {
+      await b.accept([event]);
+      if (i % 40 === 0) await settle(b);
+    }
+    await settle(b);
+    await without.accept(withoutOffice(events));
+    const [ofA, ofB, ofNone] = await knownTogether(a, b, without);
+    expect(ofA).toEqual(ofNone);
+    expect(ofB).toEqual(ofNone);
+    for (const world of [a, b]) expect(await strays(world.db)).toEqual([]);
+    // Who comes now is apart from the start.
+    await a.accept([aTrack('view', { ...OFFICE, anonymous_id: 'new' }, { messageId: 'n' })]);
+    await a.drain();
+    expect((await knownOf(a)).profiles).toContain('anonymous_id:new');
+  });
+
+  it('is none up to the bound, nor once so much was taken back', async () => {
+    const world = await newWorld();
+    await world.accept(sent(GENERIC_BOUND));
+    await settle(world);
+    expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toEqual([]);
+    const loadId = await aLoad(world.db, 'more');
+    await world.engine.accept.accept({ id: 1, key: 'web' }, sent(3, GENERIC_BOUND), {
+      loadId,
+      historical: false,
+    });
+    await settle(world);
+    expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toHaveLength(1);
+    await world.engine.retractions.takeBackLoad(loadId);
+    await settle(world);
+    expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toEqual([]);
+    const never = await newWorld();
+    await never.accept(sent(GENERIC_BOUND));
+    const [after, before] = await knownTogether(world, never);
+    expect(after).toEqual(before);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('is none once somebody says so, until that is taken back', async () => {
+    const [world, kept] = [await newWorld(), await newWorld()];
+    await kept.engine.identity.generics.keep(office, who);
+    for (const each of [world, kept]) {
+      await each.accept(sent(PEOPLE));
+      await settle(each);
+    }
+    const joined = (await knownOf(kept)).profiles.find((names) => names.includes(OFFICE.email));
+    expect(joined).toContain('user_id:u0');
+    const [apart] = await knownTogether(world);
+    await world.engine.identity.generics.keep(office, who);
+    await settle(world);
+    const [now, always] = await knownTogether(world, kept);
+    expect(now).toEqual(always);
+    await world.engine.identity.generics.clear(office, who);
+    await settle(world);
+    const again = facts(await knownOf(world));
+    expect(again.profiles).toEqual(apart?.profiles);
+    expect(again.states).toEqual(apart?.states);
+    await expect(world.engine.identity.generics.clear(office, who)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('is gone on with by another process, and what was accepted by one that had not heard of it finds its place', async () => {
+    const world = await newWorld({ sealed: true });
+    const late = await world.another();
+    await late.definitions.current();
+    await world.accept(sent(PEOPLE));
+    // Up to the point where it is decided, and nothing is moved yet.
+    for (let i = 0; (await generic(world)).length === 0; i++) {
+      expect(i).toBeLessThan(100);
+      world.clock.advance(MINUTE_MS);
+      await world.engine.worker.runOnce();
+    }
+    await world.engine.worker.stop();
+    const another = await world.another();
+    await settle(world, another);
+    await late.accept.accept(
+      { id: 1, key: 'web' },
+      [aTrack('view', { ...OFFICE, anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) })],
+      { historical: false },
+    );
+    await settle(world, another);
+    const without = await newWorld();
+    const unheard = aTrack('view', { anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) });
+    await without.accept([...withoutOffice(sent(PEOPLE)), unheard]);
+    const until = Math.max(world.clock.now(), without.clock.now());
+    for (const [each, engine] of [
+      [world, another],
+      [without, without.engine],
+    ] as const) {
+      each.clock.advance(until - each.clock.now());
+      await settle(each, engine);
+    }
+    expect(facts(await knownOf(world))).toEqual(facts(await knownOf(without)));
+  });
+});
