@@ -23,7 +23,7 @@ interface DecisionServiceParts {
 /** What the commands on decisions about who is who work with. */
 export function createDecisionServices(parts: DecisionServiceParts): DecisionServices {
   const { db, engine, sourceKeys, actor, signal } = parts;
-  const { revisions, previews, explanations } = engine.identity;
+  const { revisions, previews, explanations, generics } = engine.identity;
   return {
     preview: async (asked) => previews.preview(await engine.definitions.current(), asked),
     decide: async (revision, reason) => {
@@ -38,6 +38,12 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
         revision = await revisions.get(revision.id);
       }
       return revision;
+    },
+    genericValues: (limit) => generics.page(null, limit),
+    decideGeneric: async (value, isKept, reason) => {
+      const asker = { actor, reason };
+      const { id } = await (isKept ? generics.keep(value, asker) : generics.clear(value, asker));
+      return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
     },
     explain: (from, to) => explanations.explain(identifierIn(engine, from), identifierIn(engine, to)),
     links: ({ limit, withRemoved }) => new IdentityDecisionReader().links(db, { before: null, limit, withRemoved }),

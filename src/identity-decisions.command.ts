@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { RawIdentifier } from './events/event.model.js';
+import type { GenericValue } from './identity/generic-value.model.js';
 import type { IdentityLink } from './identity/identity-decision.model.js';
 import type { ExplainedStep, Explanation, Obstacle } from './identity/identity-explanation.reader.js';
 import type { IdentityRevisionRecord, RevisionInputOf } from './identity/identity-revision.model.js';
@@ -14,6 +15,10 @@ export interface DecisionServices {
   decide(revision: RevisionInputOf, reason: string): Promise<IdentityRevisionRecord>;
   /** Has all identities resolved anew; as it is once that is done or was given up. */
   reresolve(reason: string, onProgress: (revision: IdentityRevisionRecord) => void): Promise<IdentityRevisionRecord>;
+  /** Those that many people share, and those that somebody decided about, the newest first. */
+  genericValues(limit: number): Promise<readonly GenericValue[]>;
+  /** Says whether a value is kept however many people share it; what comes of it, as {@link decide}. */
+  decideGeneric(value: RawIdentifier, isKept: boolean, reason: string): Promise<IdentityRevisionRecord>;
   explain(from: RawIdentifier, to: RawIdentifier): Promise<Explanation>;
   /** The newest first. */
   links(options: { readonly limit: number; readonly withRemoved: boolean }): Promise<readonly IdentityLink[]>;
@@ -303,7 +308,7 @@ function unmergeOf(profile: string | undefined, identifiers: readonly string[], 
 }
 
 /** @throws WeftError BAD_REQUEST */
-function identifierOf(text: string): RawIdentifier {
+export function identifierOf(text: string): RawIdentifier {
   const colon = text.indexOf(':');
   if (colon > 0 && colon < text.length - 1) return { ns: text.slice(0, colon), value: text.slice(colon + 1) };
   throw new WeftError('BAD_REQUEST', 'an identifier is written as namespace:value', {
@@ -317,10 +322,10 @@ function parseUuid(text: string): string {
   throw new InvalidArgumentError('It is an id such as 01900000-0000-7000-8000-000000000000.');
 }
 
-function nameOf({ ns, value }: { readonly ns: string; readonly value: string }): string {
+export function nameOf({ ns, value }: { readonly ns: string; readonly value: string }): string {
   return `${ns}:${value}`;
 }
 
-function timeText(ms: number): string {
+export function timeText(ms: number): string {
   return new Date(ms).toISOString();
 }

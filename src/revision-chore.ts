@@ -80,12 +80,12 @@ export class RevisionChore {
     const { db, clock, leases, revisions, observer, pipeline } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt || !leases.held.some(({ part }) => part === 0)) return false;
+    // Before the look: who wakes this meanwhile may have come too late for it.
+    this.#lookAt = now + LOOK_MS;
     const revision = await revisions.next(db, now);
-    if (revision === null) {
-      if (await this.#parts.generic.look(definitions)) return true;
-      this.#lookAt = now + LOOK_MS;
-      return false;
-    }
+    if (revision === null && !(await this.#parts.generic.look(definitions))) return false;
+    this.#lookAt = Number.NEGATIVE_INFINITY;
+    if (revision === null) return true;
     try {
       if (revision.kind === 'generic') await this.#parts.generic.step(definitions, revision);
       else await this.#step(definitions, revision);

@@ -9,6 +9,7 @@ import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
+import type { GenericValueService } from '../identity/generic-value.service.js';
 import type { IdentityRulesService } from '../identity/identity-rules.service.js';
 import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
 import type { IdentityReviewService } from '../identity/matching/identity-review.service.js';
@@ -56,6 +57,7 @@ export interface SnapshotSource {
 
 /** What people ask of identities. */
 interface IdentityAnswers {
+  readonly generics: Pick<GenericValueService, 'page' | 'keep' | 'clear'>;
   readonly revisions: IdentityRevisionService;
   readonly previews: IdentityPreviewer;
   readonly explanations: IdentityExplanationReader;

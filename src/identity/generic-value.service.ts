@@ -5,7 +5,7 @@ import type { Database } from '../platform/postgres.js';
 import type { GenericValue } from './generic-value.model.js';
 import { GenericValueReader } from './generic-value.reader.js';
 import type { GenericValueStore } from './generic-value.store.js';
-import type { IdentityRevisionRecord } from './identity-revision.model.js';
+import { MAX_REASON_LENGTH, type IdentityRevisionRecord } from './identity-revision.model.js';
 import type { Asker, IdentityRevisionService } from './identity-revision.service.js';
 
 interface GenericValueDependencies {
@@ -42,6 +42,11 @@ export class GenericValueService {
 
   async #decide(raw: RawIdentifier, isKept: boolean, asker: Asker): Promise<IdentityRevisionRecord> {
     const { clock, db, generics, policy, revisions } = this.deps;
+    if (asker.reason.length > MAX_REASON_LENGTH) {
+      throw new WeftError('BAD_REQUEST', `a reason has at most ${String(MAX_REASON_LENGTH)} characters`, {
+        where: 'reason',
+      });
+    }
     const [identifier] = policy.resolve([raw]).identifiers;
     if (identifier === undefined) {
       throw new WeftError('BAD_REQUEST', 'the value stands for nobody: it is a placeholder or malformed', {

@@ -41,7 +41,17 @@ export class IdentityErasureStore {
     ]);
     await tx.query(`DELETE FROM identity_moves WHERE identifier_ids = '{}'`);
     await this.#matching.forget(tx, ids);
+    await this.#forgetReasons(tx, isNamedIn);
     await this.#forgetRevisions(tx, subjects, isNamedIn);
+  }
+
+  /** Why values are kept: of people, so there are few. */
+  async #forgetReasons(tx: Transaction, isNamedIn: (text: string) => boolean): Promise<void> {
+    const rows = await tx.query<{ id: Uuid; reason: string }>(
+      `SELECT value_id AS id, reason FROM generic_values WHERE reason <> ''`,
+    );
+    const named = rows.filter(({ reason }) => isNamedIn(reason)).map(({ id }) => id);
+    await tx.query(`UPDATE generic_values SET reason = '' WHERE value_id = ANY ($1::uuid[])`, [named]);
   }
 
   async #forgetRevisions(

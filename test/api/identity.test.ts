@@ -200,6 +200,33 @@ describe('mergeProfiles', () => {
   });
 });
 
+describe('values that many people share', () => {
+  const identifier = { namespace: 'email', value: 'family@example.com' };
+  const list = async () =>
+    (
+      await world.data<{ identityGenericValues: { edges: { node: unknown }[] } }>(
+        '{ identityGenericValues { edges { node { identifier { value } isGeneric isKept decidedBy reason } } } }',
+      )
+    ).identityGenericValues.edges.map(({ node }) => node);
+
+  it('are kept, listed and cleared', async () => {
+    const keep =
+      'mutation ($i: IdentifierInput!) { keepGenericValue(identifier: $i, reason: "a family") { __typename } }';
+    expect(await decided(keep, { i: identifier })).toEqual({
+      keepGenericValue: { __typename: 'GenericValueDecision' },
+    });
+    expect(await list()).toMatchObject([
+      { identifier: { value: 'family@example.com' }, isGeneric: false, isKept: true, reason: 'a family' },
+    ]);
+    const clear = 'mutation ($i: IdentifierInput!) { clearGenericValue(identifier: $i) { __typename } }';
+    expect(await decided(clear, { i: identifier })).toEqual({
+      clearGenericValue: { __typename: 'GenericValueDecision' },
+    });
+    expect(await decided(clear, { i: identifier })).toEqual({ clearGenericValue: { __typename: 'NotFound' } });
+    expect(await list()).toEqual([]);
+  });
+});
+
 describe('Profile.isContested', () => {
   it('is true of those of a component that has too much evidence to be replayed at once', async () => {
     const ask = async () =>

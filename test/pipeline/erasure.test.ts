@@ -159,6 +159,8 @@ describe('a person who is erased', () => {
       { kind: 'merge', input: { identifiers } },
       { actor: 'test', reason: 'canary-why-51f3: canary.mail.51f3@example.org called' },
     );
+    const kept = { actor: 'test', reason: 'canary-why-51f3: canary.mail.51f3@example.org is a family' };
+    await world.engine.identity.generics.keep({ ns: 'email', value: ANNA.email }, kept);
     await world.drain();
   };
 

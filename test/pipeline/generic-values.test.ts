@@ -180,6 +180,10 @@ describe('a value that is seen with many people', () => {
       [aTrack('view', { ...OFFICE, anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) })],
       { historical: false },
     );
+    const [row] = await world.db.query<{ ns: string }>(
+      'SELECT i.ns FROM event_log e JOIN identifiers i ON i.id = e.anchor_id WHERE e.pos = (SELECT max(pos) FROM event_log)',
+    );
+    expect(row?.ns).toBe('email');
     await settle(world, another);
     const without = await newWorld();
     const unheard = aTrack('view', { anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) });

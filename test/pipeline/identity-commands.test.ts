@@ -40,6 +40,11 @@ async function weft(...args: string[]) {
         await Promise.race([asked.catch(() => undefined), drained()]);
         return asked;
       },
+      decideGeneric: async (value, isKept, reason) => {
+        const asked = services.decideGeneric(value, isKept, reason);
+        await Promise.race([asked.catch(() => undefined), drained()]);
+        return asked;
+      },
       reresolve: async (reason, onProgress) => {
         const asked = services.reresolve(reason, onProgress);
         await Promise.race([asked.catch(() => undefined), drained()]);
@@ -127,6 +132,21 @@ describe('weft identity', () => {
   ])('says what is wrong: %s', async (_, args, code, message) => {
     const outcome = await weft(...args);
     expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) as unknown, stdout: '' });
+  });
+
+  it('keeps values that many people share, and takes that back', async () => {
+    expect((await weft('generic', 'list')).stdout).toBe('There are none.\n');
+    expect(await weft('generic', 'clear', 'email:ann@example.com')).toMatchObject({ code: 1 });
+    const kept = await weft('generic', 'keep', 'email:ann@example.com', '--reason', 'a large family');
+    expect(kept).toMatchObject({ code: 0, stdout: '0 identifiers moved.\n' });
+    const listed = JSON.parse((await weft('generic', 'list', '--json')).stdout) as unknown[];
+    expect(listed).toMatchObject([{ value: 'ann@example.com', isKept: true, decidedBy: 'tester' }]);
+    expect((await weft('generic', 'list')).stdout).toContain('a large family');
+    expect(JSON.parse((await weft('generic', 'clear', 'email:ann@example.com', '--json')).stdout)).toMatchObject({
+      status: 'done',
+    });
+    expect((await weft('generic', 'list')).stdout).toBe('There are none.\n');
+    expect(await weft('generic', 'keep', 'nothing')).toMatchObject({ code: 2 });
   });
 
   it('resolves all identities anew', async () => {

@@ -41,7 +41,7 @@ export class GroupReader {
     const { store, links, maxReplayRows = MAX_REPLAY_ROWS } = this.#options;
     const components = await store.loadComponents(tx, ids);
     const limit = MAX_SPLIT_ROWS + 1;
-    const evidence = await store.loadEvidence(tx, components, { perDay: !isHeardOnce(rules), limit });
+    const evidence = await store.loadEvidence(tx, components, { rules, perDay: !isHeardOnce(rules), limit });
     const members = components.flatMap((component) => [...component.members.keys()]);
     const byHand = await links.around(tx, members, 'person');
     const groups: IdentityGroup[] = [];
