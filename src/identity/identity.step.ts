@@ -15,17 +15,17 @@ import {
   replayOf,
   type Component,
   type KnownIdentifier,
-  type KnownProfile,
 } from './component.model.js';
 import { compareEvidence, evidenceKey, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
+import { newBatch, type IdentityBatch } from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import { findBeyondLimits } from './find-beyond-limits.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
 import { LinkIndex, NO_LINKS } from './identity-links.model.js';
-import { movesOf, type IdentifierMove } from './identity-move.model.js';
+import { movesOf } from './identity-move.model.js';
 import { isHeardOnce, withinLimits, type IdentityRules } from './identity-rules.model.js';
-import type { Assignment, IdentityStore } from './identity.store.js';
+import type { IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 
@@ -43,28 +43,6 @@ export interface IdentityStepOptions {
   readonly maxCachedIdentifiers?: number;
   /** Rows of evidence beyond which a component is contested. */
   readonly maxReplayRows?: number;
-}
-
-/** What a batch changed, to be saved and published once the rest of the batch is known. */
-export interface IdentityBatch {
-  readonly outcomes: EventIdentity[];
-  readonly identifiers: Set<KnownIdentifier>;
-  readonly profiles: Map<Uuid, KnownProfile>;
-  readonly evidence: Map<string, Evidence>;
-  readonly assignments: Map<string, Assignment>;
-  readonly moves: IdentifierMove[];
-  /** Links by hand of all that the batch touches; null where there are none at all. */
-  readonly links: LinkIndex | null;
-  /** Events of components too large to be replayed in place: their new identifiers stand alone. */
-  contested: number;
-  /** Those components, as far as they have anything new. */
-  readonly contestedIds: Set<Uuid>;
-  /** Contested components that became part of others. */
-  readonly rejoined: { readonly from: Uuid; readonly into: Uuid }[];
-  /** Components that may have generic values that are not known yet. */
-  readonly suspects: Set<Uuid>;
-  /** Generic values that events hang on which carry others: accepted where that was not known yet. */
-  readonly misplaced: Set<Uuid>;
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
@@ -137,20 +115,7 @@ export class IdentityStep {
     await this.#loadComponents(tx, events);
     const links = hasLinks ? await this.#loadLinks(tx, events) : null;
     await this.#loadEvidence(tx, events, logged, links);
-    const batch: IdentityBatch = {
-      outcomes: [],
-      identifiers: new Set(),
-      profiles: new Map(),
-      evidence: new Map(),
-      assignments: new Map(),
-      moves: [],
-      links,
-      contested: 0,
-      contestedIds: new Set(),
-      rejoined: [],
-      suspects: new Set(),
-      misplaced: new Set(),
-    };
+    const batch = newBatch(links);
     for (const [i, event] of events.entries()) {
       batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
     }

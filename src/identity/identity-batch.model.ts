@@ -1,0 +1,47 @@
+import type { Uuid } from '../platform/ids.js';
+import type { KnownIdentifier, KnownProfile } from './component.model.js';
+import type { Evidence } from './evidence.model.js';
+import type { LinkIndex } from './identity-links.model.js';
+import type { IdentifierMove } from './identity-move.model.js';
+import type { EventIdentity } from './identity-outcome.model.js';
+import type { Assignment } from './identity.store.js';
+
+/** What a batch changed, to be saved and published once the rest of the batch is known. */
+export interface IdentityBatch {
+  readonly outcomes: EventIdentity[];
+  readonly identifiers: Set<KnownIdentifier>;
+  readonly profiles: Map<Uuid, KnownProfile>;
+  readonly evidence: Map<string, Evidence>;
+  readonly assignments: Map<string, Assignment>;
+  readonly moves: IdentifierMove[];
+  /** Links by hand of all that the batch touches; null where there are none at all. */
+  readonly links: LinkIndex | null;
+  /** Events of components too large to be replayed in place: their new identifiers stand alone. */
+  contested: number;
+  /** Those components, as far as they have anything new. */
+  readonly contestedIds: Set<Uuid>;
+  /** Contested components that became part of others. */
+  readonly rejoined: { readonly from: Uuid; readonly into: Uuid }[];
+  /** Components that may have generic values that are not known yet. */
+  readonly suspects: Set<Uuid>;
+  /** Generic values that events hang on which carry others: accepted where that was not known yet. */
+  readonly misplaced: Set<Uuid>;
+}
+
+/** A batch before its first event. */
+export function newBatch(links: LinkIndex | null): IdentityBatch {
+  return {
+    outcomes: [],
+    identifiers: new Set(),
+    profiles: new Map(),
+    evidence: new Map(),
+    assignments: new Map(),
+    moves: [],
+    links,
+    contested: 0,
+    contestedIds: new Set(),
+    rejoined: [],
+    suspects: new Set(),
+    misplaced: new Set(),
+  };
+}
