@@ -90,7 +90,8 @@ export class IdentityUpkeepResolver {
   })
   keepGenericValue(
     @Ctx() { services, principal }: ApiContext,
-    @Arg('identifier', () => IdentifierInput, { description: 'The value.' }) identifier: IdentifierInput,
+    @Arg('identifier', () => IdentifierInput, { description: 'What many people share, as the address of an office.' })
+    identifier: IdentifierInput,
     @Arg('reason', () => String, {
       defaultValue: '',
       description: 'Why, for whoever asks later; at most 1,000 characters.',
@@ -111,7 +112,8 @@ export class IdentityUpkeepResolver {
   })
   clearGenericValue(
     @Ctx() { services, principal }: ApiContext,
-    @Arg('identifier', () => IdentifierInput, { description: 'The value.' }) identifier: IdentifierInput,
+    @Arg('identifier', () => IdentifierInput, { description: 'What many people share, as the address of an office.' })
+    identifier: IdentifierInput,
     @Arg('reason', () => String, {
       defaultValue: '',
       description: 'Why, for whoever asks later; at most 1,000 characters.',

@@ -28,7 +28,7 @@ export class GenericValueDecisionType {
   description: 'A value that many people share, as the address of an office, or that somebody decided is none.',
 })
 export class IdentityGenericValueType {
-  @Field(() => IdentifierType, { description: 'The value.' })
+  @Field(() => IdentifierType, { description: 'What many people share, as the address of an office.' })
   identifier!: IdentifierType;
 
   @Field(() => Boolean, {
