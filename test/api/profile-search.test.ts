@@ -125,7 +125,7 @@ describe('a filter that cannot be answered', () => {
       code: 'BAD_REQUEST',
       message: 'the trait citty is not searchable',
       where: 'filter.trait.name',
-      hint: 'did you mean city?',
+      hint: 'did you mean city? else declare it with searchable: true, or by weft traits set citty --searchable yes',
     });
     expect(await refusal({ not: { and: [{ trait: { name: 'shoe_size', eq: 42 } }] } })).toMatchObject({
       where: 'filter.not.and[0].trait.name',

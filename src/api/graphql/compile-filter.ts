@@ -1,7 +1,7 @@
 import type { JsonValue } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { parseInstant, isInstant } from '../../platform/instant.js';
-import { nameHint } from '../../platform/near-names.js';
+import { nearestName } from '../../platform/near-names.js';
 import type { StandingField } from '../../profiles/search-field.reader.js';
 import { UPDATED_FIELD } from '../../profiles/search-field.model.js';
 import {
@@ -109,8 +109,10 @@ function fieldOf(
     if (name === UPDATED_FIELD) {
       throw refused(where, 'no time of change is kept', 'it is, while any trait is declared searchable: true');
     }
-    const declare = `declare it with searchable: true, or by weft traits set ${name} --searchable yes`;
-    throw refused(where, `the trait ${name} is not searchable`, nameHint(name, searchable, declare));
+    const near = nearestName(name, searchable);
+    const meant = near === undefined ? '' : `did you mean ${near}? else `;
+    const hint = `${meant}declare it with searchable: true, or by weft traits set ${name} --searchable yes`;
+    throw refused(where, `the trait ${name} is not searchable`, hint);
   }
   if (!seesPersonal && traits.find((trait) => trait.name === name)?.pii === true) {
     throw new WeftError('FORBIDDEN', `the trait ${name} is personal data`, {
