@@ -8,6 +8,7 @@ import {
   isNonNullType,
   isObjectType,
   isRequiredArgument,
+  isRequiredInputField,
   isUnionType,
   type GraphQLCompositeType,
   type GraphQLField,
@@ -23,6 +24,7 @@ export interface HostileRequest {
   readonly query: string | null;
 }
 
+const MAX_INPUT_DEPTH = 6;
 const NASTY_TEXTS = [
   '',
   'keen',
@@ -124,15 +126,17 @@ export class HostileRequests {
 
   /** Mostly of the right kind: what is of the wrong one gets no further than validation. */
   #literal(type: GraphQLInputType, depth = 0): string {
-    const odds = this.#random();
-    if (odds < 0.02) return this.#pick(['null', '{}', '[]', 'ENUM', '"x"', '1', 'true', '$undeclared', '[[[[1]]]]']);
+    if (this.#random() < 0.02)
+      return this.#pick(['null', '{}', '[]', 'ENUM', '"x"', '1', 'true', '$undeclared', '[[[[1]]]]']);
     if (isNonNullType(type)) return this.#literal(type.ofType, depth);
     if (isListType(type)) {
       return `[${Array.from({ length: this.#int(4) }, () => this.#literal(type.ofType, depth + 1)).join(', ')}]`;
     }
     if (isEnumType(type)) return this.#pick(type.getValues()).name;
     if (isInputObjectType(type)) {
-      const fields = Object.values(type.getFields()).filter((f) => isNonNullType(f.type) || this.#random() < 0.5);
+      // Inputs that hold their own kind, as conditions do, would go on for ever.
+      const odds = depth < MAX_INPUT_DEPTH ? 0.5 : 0;
+      const fields = Object.values(type.getFields()).filter((f) => isRequiredInputField(f) || this.#random() < odds);
       return `{ ${fields.map((field) => `${field.name}: ${this.#literal(field.type, depth + 1)}`).join(', ')} }`;
     }
     if (type.name === 'Int') return this.#pick(['0', '1', '2', '50', '500', '501', '-1', '2147483647']);
