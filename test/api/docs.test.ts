@@ -29,8 +29,9 @@ import { aTrack, MINUTE_MS } from '../support/world.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const page = (name: string): Promise<string> => readFile(new URL(`docs/${name}`, ROOT), 'utf8');
-const [graphql, segments, features, models] = await Promise.all(
-  ['graphql.md', 'segments.md', 'features.md', 'models.md'].map(page) as [
+const [graphql, segments, features, models, privacy] = await Promise.all(
+  ['graphql.md', 'segments.md', 'features.md', 'models.md', 'privacy.md'].map(page) as [
+    Promise<string>,
     Promise<string>,
     Promise<string>,
     Promise<string>,
@@ -60,6 +61,9 @@ beforeAll(async () => {
     manifest: (await file('manifest.yaml')).toString(),
     after: Buffer.from('["changes.1",0]').toString('base64url'),
   };
+  const [, purposes = ''] = /```yaml\n(purposes:.*?)```/s.exec(privacy) ?? [];
+  await writeFile(join(folder, 'purposes.yaml'), purposes);
+  expect(await weft('apply purposes.yaml --yes')).toMatchObject({ code: 0, stderr: '' });
 });
 
 afterAll(async () => {
