@@ -13,7 +13,7 @@ export interface PreparedEvent {
   /** Corrected client time, ms, not after the time it was received. The log lowers it to its own accepted time. */
   readonly occurredAt: number;
   readonly rulesVersion: number;
-  /** Ids that its identifiers had by former rules: whoever was erased under one of them is not to come back. */
+  /** Ids that its identifiers had by former rules, and those of dropped ones: whoever was erased under one of them is not to come back. */
   readonly formerIds?: readonly Uuid[];
   readonly historical: boolean;
   /** See `event-codec.ts`. */

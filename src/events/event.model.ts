@@ -77,7 +77,10 @@ export interface ResolvedIdentifiers {
   /** Unique, by falling priority. The first is the anchor. Empty: the event belongs to nobody and is refused. */
   readonly identifiers: readonly Identifier[];
   readonly dropped: readonly DroppedIdentifier[];
-  /** What the same raw identifiers came to by former rules, where that is otherwise; absent: nothing. */
+  /**
+   * What the same raw identifiers came to by former rules, where that is otherwise, and what those that are dropped would
+   * be: nothing is attributed by these, but who was erased under one is told by them. Absent: nothing.
+   */
   readonly formerIds?: readonly Uuid[];
 }
 

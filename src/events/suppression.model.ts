@@ -13,7 +13,7 @@ export interface EventSuppressions {
   readonly version: number | null;
   /** True: nobody is on it, and nothing needs to be looked at. */
   readonly isEmpty: boolean;
-  /** @param formerIds ids that the identifiers had by former rules of identity */
+  /** @param formerIds ids that the identifiers had by former rules of identity, and those of dropped ones */
   isSuppressed(identifiers: readonly Identifier[], formerIds?: readonly Uuid[]): boolean;
   /** Whether a text names somebody on the list: JSON anywhere in it, another text as a whole. */
   isNamedIn(text: string): boolean;

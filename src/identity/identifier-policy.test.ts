@@ -67,6 +67,7 @@ describe('the identifier policy', () => {
     expect(policy.resolve(raw('user_id:0'))).toEqual({
       identifiers: [],
       dropped: [{ ns: 'user_id', reason: 'blocked' }],
+      formerIds: [anIdentifier('user_id:0').id],
     });
     expect(policy.resolve([])).toEqual({ identifiers: [], dropped: [] });
   });
@@ -86,6 +87,19 @@ describe('the identifier policy', () => {
     expect(dropped).toEqual(
       Array(100 + 1 - MAX_IDENTIFIERS_PER_EVENT).fill({ ns: 'anonymous_id', reason: 'too_many' }),
     );
+  });
+
+  it('tells the ids of what it leaves out, so that nobody who was erased comes back beside it', () => {
+    const email = { ...RULES.fallback, normaliser: 'email', onlyFromAuthenticated: true } as const;
+    const namespaces = new Map([...RULES.namespaces, ['email', email]]);
+    const strict = new CachedIdentifierPolicy({ ...RULES, namespaces });
+    const formerIdsOf = (...names: string[]) => strict.resolve(raw(...names), {}).formerIds;
+    expect(formerIdsOf('anonymous_id:c', 'email:ANA@x.org')).toEqual([anIdentifier('email:ana@x.org').id]);
+    expect(formerIdsOf('email:ana@x.org')).toEqual([anIdentifier('email:ana@x.org').id]);
+    expect(formerIdsOf('anonymous_id:c', 'user_id:NULL')).toEqual([anIdentifier('user_id:NULL').id]);
+    const many = Array.from({ length: MAX_IDENTIFIERS_PER_EVENT }, (_, i) => `user_id:u${String(i)}`);
+    expect(formerIdsOf(...many, 'anonymous_id:c')).toEqual([anIdentifier('anonymous_id:c').id]);
+    expect(formerIdsOf('anonymous_id:c', 'user_id:1')).toBeUndefined();
   });
 
   it('carries the version of its rules', () => {

@@ -128,7 +128,10 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
       } else {
         this.#insert(kept, entry);
         const excess = kept.length > MAX_IDENTIFIERS_PER_EVENT ? kept.pop()?.identifier : null;
-        if (excess) (dropped ??= []).push({ ns: excess.ns, reason: 'too_many' });
+        if (excess) {
+          (dropped ??= []).push({ ns: excess.ns, reason: 'too_many' });
+          (former ??= []).push(excess.id);
+        }
       }
     }
     const identifiers: Identifier[] = [];
@@ -186,14 +189,15 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   #evaluate(ns: string, raw: string, phones: PhoneParser): Entry {
     const rule = ruleOf(this.#rules, ns);
     if (rule === undefined) return dropEntry(ns, 'unknown_namespace');
-    // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
-    if (this.#isBlocked(ns, raw)) return dropEntry(ns, 'blocked');
     const { value, reason } = normaliseIdentifier(rule.normaliser, raw, phones, this.#rules.emails);
-    if (value === undefined) return dropEntry(ns, reason);
-    if (this.#isBlocked(ns, value)) return dropEntry(ns, 'blocked');
-    const identifier = Object.freeze({ id: hashId(ns, value), ns, value });
+    // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
+    const isBlocked = this.#isBlocked(ns, raw) || (value !== undefined && this.#isBlocked(ns, value));
+    if (value === undefined) return dropEntry(ns, isBlocked ? 'blocked' : reason);
+    const id = hashId(ns, value);
+    if (isBlocked) return dropEntry(ns, 'blocked', id);
+    const identifier = Object.freeze({ id, ns, value });
     const alone = Object.freeze({ identifiers: Object.freeze([identifier]), dropped: NONE.dropped });
-    const unauthenticated = rule.onlyFromAuthenticated === true ? droppedAs(ns, 'unauthenticated') : alone;
+    const unauthenticated = rule.onlyFromAuthenticated === true ? droppedAs(ns, 'unauthenticated', id) : alone;
     return { identifier, priority: rule.priority, alone, unauthenticated };
   }
 
@@ -208,8 +212,8 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     }
     if (entry.identifier !== null) ids.delete(entry.identifier.id);
     if (ids.size === 0) return entry;
-    const formerIds = Object.freeze([...ids]);
-    const withIds = (resolved: ResolvedIdentifiers): ResolvedIdentifiers => Object.freeze({ ...resolved, formerIds });
+    const withIds = (resolved: ResolvedIdentifiers): ResolvedIdentifiers =>
+      Object.freeze({ ...resolved, formerIds: Object.freeze([...new Set([...(resolved.formerIds ?? []), ...ids])]) });
     return { ...entry, alone: withIds(entry.alone), unauthenticated: withIds(entry.unauthenticated) };
   }
 
@@ -226,11 +230,17 @@ function outcomeOf({ alone, unauthenticated }: Entry, isTrusted: boolean): Resol
   return isTrusted ? alone : unauthenticated;
 }
 
-function dropEntry(ns: string, reason: DropReason): Entry {
-  const alone = droppedAs(ns, reason);
+function dropEntry(ns: string, reason: DropReason, id?: Uuid): Entry {
+  const alone = droppedAs(ns, reason, id);
   return { identifier: null, priority: -Infinity, alone, unauthenticated: alone };
 }
 
-function droppedAs(ns: string, reason: DropReason): ResolvedIdentifiers {
-  return Object.freeze({ identifiers: NONE.identifiers, dropped: Object.freeze([Object.freeze({ ns, reason })]) });
+/** @param id what it would have been: who was erased under it is not to come back under other identifiers */
+function droppedAs(ns: string, reason: DropReason, id?: Uuid): ResolvedIdentifiers {
+  const dropped = Object.freeze([Object.freeze({ ns, reason })]);
+  return Object.freeze({
+    identifiers: NONE.identifiers,
+    dropped,
+    ...(id === undefined ? undefined : { formerIds: Object.freeze([id]) }),
+  });
 }

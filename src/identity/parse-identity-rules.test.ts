@@ -168,7 +168,7 @@ describe('a policy by the rules of a file', () => {
       { ns: 'loyalty_card', reason: 'unauthenticated' },
     ]);
     const alone = policy.resolve(raw.slice(1), {});
-    expect(alone).toEqual({ identifiers: [], dropped: [{ ns: 'loyalty_card', reason: 'unauthenticated' }] });
+    expect(alone).toMatchObject({ identifiers: [], dropped: [{ ns: 'loyalty_card', reason: 'unauthenticated' }] });
   });
 
   it('knows what values came to by former rules, where that is otherwise', () => {
