@@ -1,5 +1,5 @@
 import { readAppliedPos } from './events/applied-log.reader.js';
-import type { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
+import type { DeadLetterErasureStore, LetterText } from './events/dead-letter-erasure.store.js';
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { IdentityErasureStore } from './identity/identity-erasure.store.js';
@@ -142,13 +142,10 @@ export class ErasureChore {
     const page = await letters.page(db, sweep.letterId, LETTERS_PER_PAGE);
     const last = page.at(-1);
     if (last !== undefined) {
-      const theirs = page.filter(
-        ({ text, notes }) => text === null || person.isNamedIn(text) || person.isNamedIn(notes),
-      );
+      const theirs = await this.#lettersOf(person, page);
       if (theirs.length > 0) {
-        // First the keys: where the process dies before the letters are gone, nobody can read them any more, and that is
-        // by what the next look knows them.
-        await vault?.destroy(theirs.flatMap(({ ownKey }) => ownKey ?? []));
+        // First the keys: where the process dies before the letters are gone, the next look knows them by these.
+        await vault?.destroyOfLetters(theirs.flatMap((letter) => ownKeyOf(letter) ?? []));
         await db.transaction(async (tx) => {
           await letters.remove(tx, theirs);
           await erasures.count(tx, erasureId, { letters: theirs.length });
@@ -163,4 +160,20 @@ export class ErasureChore {
     sweep.deliveryId = looked.lastId;
     return true;
   }
+
+  /** Those that name the person, and of those that nobody can read the ones whose key an erasure destroyed, or is to. */
+  async #lettersOf(person: PersonMatcher, page: readonly LetterText[]): Promise<LetterText[]> {
+    const unreadable = page.filter(({ text }) => text === null);
+    const destroyed = await this.#parts.vault?.destroyedOfLetters(unreadable.flatMap((each) => ownKeyOf(each) ?? []));
+    return page.filter((letter) => {
+      const { text, notes, sealId } = letter;
+      if (person.isNamedIn(notes) || (sealId !== null && person.isOf({ id: sealId }))) return true;
+      return text === null ? destroyed?.has(ownKeyOf(letter) ?? '') === true : person.isNamedIn(text);
+    });
+  }
+}
+
+/** The key that nothing but the letter is sealed with; null: there is none. */
+function ownKeyOf({ pos, sealId }: LetterText): Uuid | null {
+  return pos === null ? sealId : null;
 }

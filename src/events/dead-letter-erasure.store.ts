@@ -7,8 +7,8 @@ import type { EventSealer } from './event-seal.model.js';
 export interface LetterText {
   readonly id: number;
   readonly pos: number | null;
-  /** The key that nothing but it is sealed with; null: there is none. */
-  readonly ownKey: Uuid | null;
+  /** The key that it is sealed with: that of its event's anchor, or one of its own; null: it is not sealed. */
+  readonly sealId: Uuid | null;
   /** All that it says; null where nobody can read it any more. */
   readonly text: string | null;
   readonly notes: string;
@@ -20,18 +20,14 @@ export class DeadLetterErasureStore {
 
   /** Letters by rising id, those after one. */
   async page(db: Queryable, afterId: number, limit: number): Promise<LetterText[]> {
-    const rows = await db.query<Pick<LetterText, 'id' | 'pos' | 'notes'> & { payload: Buffer; sealId: Uuid | null }>(
+    const rows = await db.query<Omit<LetterText, 'text'> & { payload: Buffer }>(
       `SELECT id, pos, payload, seal_id AS "sealId",
               concat_ws(' ', reason, message_id, replay_message_id, form::text, fix::text) AS notes
        FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2`,
       [afterId, limit],
     );
     const inputs = await openInputs(this.sealer, rows);
-    return rows.map(({ payload: _, sealId, ...row }, i) => ({
-      ...row,
-      ownKey: row.pos === null ? sealId : null,
-      text: inputs[i]?.toString('utf8') ?? null,
-    }));
+    return rows.map(({ payload: _, ...row }, i) => ({ ...row, text: inputs[i]?.toString('utf8') ?? null }));
   }
 
   /** Deletes letters with the events that they are of: those could never be applied, so nothing came of them. */

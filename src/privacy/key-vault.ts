@@ -43,6 +43,7 @@ const NONE: Uint8Array = new Uint8Array(0);
 export async function prepareKeys(keys: Queryable): Promise<void> {
   await keys.query('CREATE TABLE IF NOT EXISTS data_keys (anchor_id uuid PRIMARY KEY, wrapped bytea NOT NULL)');
   await keys.query('ALTER TABLE data_keys ALTER COLUMN wrapped SET STATISTICS 0');
+  await keys.query('CREATE TABLE IF NOT EXISTS destroyed_letter_keys (id uuid PRIMARY KEY)');
 }
 
 /**
@@ -102,6 +103,30 @@ export class KeyVault implements EventSealer {
       await this.keys.query('DELETE FROM data_keys WHERE anchor_id = ANY ($1::uuid[])', [some]);
     }
     this.forget();
+  }
+
+  /**
+   * Destroys the keys of dead letters, and remembers their ids: random ones, by which nobody is known. So a letter whose
+   * key an erasure destroyed is told from one whose key was lost.
+   */
+  async destroyOfLetters(ids: readonly Uuid[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.keys.query(
+      `WITH gone AS (DELETE FROM data_keys WHERE anchor_id = ANY ($1::uuid[]) RETURNING anchor_id)
+       INSERT INTO destroyed_letter_keys (id) SELECT anchor_id FROM gone ON CONFLICT DO NOTHING`,
+      [ids],
+    );
+    this.forget();
+  }
+
+  /** Of these, the keys of letters that were destroyed. */
+  async destroyedOfLetters(ids: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
+    if (ids.length === 0) return new Set();
+    const rows = await this.keys.query<{ id: Uuid }>(
+      'SELECT id FROM destroyed_letter_keys WHERE id = ANY ($1::uuid[])',
+      [ids],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Writes the table of keys anew, so that its files have none that was destroyed. */

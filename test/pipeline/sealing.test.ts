@@ -138,6 +138,23 @@ describe('a log that is sealed', () => {
     expect(letter?.id).toBe(hashId('user_id', 'u1'));
   });
 
+  it('keeps letters whose keys were lost when somebody is erased, but not those whose keys an erasure destroyed', async () => {
+    const world = await newWorld(true);
+    const refused = (of: string): IncomingEvent => ({ ...aTrack(of, {}), messageId: `letter of ${of}` });
+    await world.accept([aTrack('view', { user_id: 'ann' }), refused('lost'), refused('destroyed')]);
+    await world.drain();
+    const letters = await world.db.query<{ key: string }>('SELECT seal_id AS key FROM dead_letters ORDER BY id');
+    // The process died between destroying the key and deleting the letter.
+    await world.vault?.destroyOfLetters([letters[1]?.key ?? '']);
+    await world.keyDatabase?.query('DELETE FROM data_keys');
+    world.vault?.forget();
+    const identifier = { ns: 'user_id', value: 'ann' };
+    const { id } = await world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
+    await world.drain();
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', letters: 1 });
+    expect(await world.db.query('SELECT seal_id AS key FROM dead_letters')).toEqual([letters[0]]);
+  });
+
   it('has one key for each anchor, whoever comes first', async () => {
     const world = await newWorld(true);
     const { keyDatabase, secret } = world;
