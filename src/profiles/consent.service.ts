@@ -28,7 +28,7 @@ export class ConsentService {
 
   /**
    * @returns how many events were accepted
-   * @throws WeftError BAD_REQUEST (the events are refused), CONFLICT (the person has more identifiers than one call writes to)
+   * @throws WeftError BAD_REQUEST (an event is refused; others may be taken), CONFLICT (the person has more identifiers than one call writes to)
    */
   async give(source: EventSource, given: ConsentGiven): Promise<number> {
     const { purpose, status, expiresAt, identifiers } = given;
@@ -40,7 +40,8 @@ export class ConsentService {
       });
     }
     const results = await this.#accept.accept(
-      source,
+      // A denial counts for all names, also those that events of the source could not speak for: it lets nobody in.
+      status === 'denied' ? { ...source, authenticated: true } : source,
       targets.map((identifier) => ({
         type: 'identify' as const,
         identifiers: [identifier],
@@ -48,11 +49,12 @@ export class ConsentService {
       })),
       { historical: false },
     );
-    const [first] = results;
-    if (first?.status === 'refused') {
-      throw new WeftError('BAD_REQUEST', `the consent is refused: ${first.reason}`, {
+    const refused = results.find((result) => result.status === 'refused');
+    if (refused?.status === 'refused') {
+      const isPart = results.some((result) => result.status !== 'refused');
+      throw new WeftError('BAD_REQUEST', `the consent is refused${isPart ? ' in part' : ''}: ${refused.reason}`, {
         where: 'identifier',
-        ...(first.hint === undefined ? {} : { hint: first.hint }),
+        ...(refused.hint === undefined ? {} : { hint: refused.hint }),
       });
     }
     return results.filter((result) => result.status === 'accepted').length;

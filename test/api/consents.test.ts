@@ -1,6 +1,7 @@
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -125,6 +126,23 @@ describe('setConsent', () => {
     world.clock.advance(1);
     expect(await setConsent({ purpose: 'ads', status: 'DENIED', id })).toMatchObject({ events: 3 });
     expect(await consentsOf('bob')).toMatchObject({ ads: { allowed: false } });
+  });
+
+  it('denies for names that events of the source could not speak for', async () => {
+    const { rules } = parseIdentityRules(
+      'identity: { namespaces: { loyalty_card: { only_from_authenticated: true } } }',
+      'rules',
+    );
+    await world.engine.services.identityRules.apply(rules, { by: 'a test', isDryRun: false });
+    const card = anIdentify({ user_id: 'cleo', loyalty_card: '4711' });
+    const source = { id: 1, key: 'web', authenticated: true };
+    await world.engine.accept.accept(source, [card], { historical: false });
+    await world.drain();
+    const denied = { purpose: 'ads', status: 'DENIED' };
+    expect(await setConsent({ ...denied, ...named('cleo') })).toMatchObject({ events: 2 });
+    const { id } = await consentsOf('cleo');
+    world.clock.advance(1);
+    expect(await setConsent({ ...denied, id })).toMatchObject({ events: 2 });
   });
 
   it('takes the word of somebody who was never seen', async () => {

@@ -165,20 +165,27 @@ async function identifiersOf(
       hint: 'give exactly one of the two',
     });
   }
-  const { reads, services } = context;
+  const { reads } = context;
   if (identifier != null) {
     const named = { ns: identifier.namespace, value: identifier.value };
     const profile = await reads.profileOf(named);
-    return [named, ...(profile === null ? [] : rawOf(profile).filter((raw) => !isSame(context, raw, named)))];
+    return [
+      named,
+      ...(profile === null ? [] : countingOf(context, profile).filter((raw) => !isSame(context, raw, named))),
+    ];
   }
   context.demand(['read']);
   const profile = await reads.profile(id ?? '');
   if (profile === null) throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'id' });
-  return services.policy.resolve(rawOf(profile)).identifiers.map(({ ns, value }) => ({ ns, value }));
+  return countingOf(context, profile);
 }
 
-function rawOf({ identifiers }: ProfileView): RawIdentifier[] {
-  return identifiers.map(({ namespace, value }) => ({ ns: namespace, value }));
+/** Those of the profile that count by the rules in force, however many: the one that events would hang on first. */
+function countingOf({ services }: ApiContext, { identifiers }: ProfileView): RawIdentifier[] {
+  const all = identifiers.map(({ namespace, value }) => ({ ns: namespace, value }));
+  const counting = [all, ...all.map((raw) => [raw])].flatMap((raws) => services.policy.resolve(raws).identifiers);
+  const byId = new Map(counting.map(({ id, ns, value }) => [id, { ns, value }]));
+  return [...byId.values()];
 }
 
 function isSame({ services }: ApiContext, a: RawIdentifier, b: RawIdentifier): boolean {
