@@ -11,7 +11,8 @@ import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
-import { foldGiven, keepKnown } from './profiles/groups.model.js';
+import { foldGiven } from './profiles/groups.model.js';
+import { OutlivedTraits } from './profiles/outlived-traits.js';
 import { foldTraits } from './profiles/traits.model.js';
 import type { Traits } from './profiles/trait.model.js';
 
@@ -37,7 +38,8 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  * Folds traits anew where the rules by which their values are taken in changed.
  *
  * 1. From the version of the definitions with the new rules on, every event is taken in by them. An anchor that is not
- *    folded anew yet makes the best of what it holds; then it is what its events give by the new rules alone.
+ *    folded anew yet makes the best of what it holds; then it is what its events give by the new rules, with what came of
+ *    events that a retention removed (`outlived-traits.ts`). Traits of which no rule changed stay as they are.
  * 2. A step is some anchors of this worker's partitions. Their events are read before the transaction: nobody else
  *    applies events of these partitions while the leases stand, and the transaction checks that they do.
  *    Its place in acceptance order is that of `next-place.ts`.
@@ -73,7 +75,7 @@ export class TraitRefoldChore {
     const chosen = concerned.slice(0, maxStepAnchors);
     const afterId = chosen.length < concerned.length ? chosen.at(-1)?.id : page.at(-1)?.id;
     pipeline.forget();
-    const { traits, given } = await this.#foldAnew(definitions, chosen);
+    const { traits, given } = await this.#foldAnew(definitions, chosen, stretch.names);
     await pipeline.refoldTraits(definitions, {
       traits,
       given,
@@ -93,11 +95,13 @@ export class TraitRefoldChore {
   async #foldAnew(
     { traitRules }: LoadedDefinitions,
     anchors: readonly StoredTraits[],
+    names: readonly string[] | null,
   ): Promise<Pick<RefoldedTraits, 'traits' | 'given'>> {
     const { db, leases } = this.#parts;
     if (anchors.length === 0) return { traits: new Map(), given: [] };
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const folded = new Map<Uuid, Traits>(anchors.map(({ id }) => [id, new Map()]));
+    const outlived = new Map(anchors.map(({ id, traits }) => [id, new OutlivedTraits(decodeTraits(traits))]));
     const given = new Map<Uuid, Map<string, Traits>>(anchors.map(({ id }) => [id, new Map()]));
     const givenOf = (id: Uuid): Map<string, Traits> => given.get(id) ?? new Map<string, Traits>();
     const groups = anchors.map(({ id }) => ({ anchorIds: [id], untilMs: Number.MAX_SAFE_INTEGER }));
@@ -112,6 +116,7 @@ export class TraitRefoldChore {
             const traits = folded.get(id);
             const isApplied = event.pos <= (appliedPos.get(event.part) ?? 0);
             if (!isApplied || traits === undefined) continue;
+            outlived.get(id)?.note(event);
             foldTraits(traits, event, traitRules);
             foldGiven(givenOf(id), event);
           }
@@ -122,10 +127,11 @@ export class TraitRefoldChore {
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);
       if (anew === undefined) continue;
-      keepKnown(anew, decodeTraits(traits));
+      outlived.get(id)?.keepIn(anew, names, traitRules);
       if (encodeTraits(anew).equals(traits)) folded.delete(id);
     }
-    const changed = anchors.filter(({ id }) => folded.has(id));
+    // What is known of groups comes of no rule: it is folded anew only where there was nothing of them yet.
+    const changed = anchors.filter(({ id }) => folded.has(id) && outlived.get(id)?.hasGroups !== true);
     return {
       traits: folded,
       given: changed.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),

@@ -43,6 +43,11 @@ export function purposeOf(trait: string): string | null {
   return trait.startsWith(PREFIX) ? trait.slice(PREFIX.length) : null;
 }
 
+/** Whether a trait is the word on a purpose. */
+export function isConsentTrait(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
 /** The value of a reserved trait as a word; null: it is none. */
 export function wordIn(value: JsonValue | undefined): ConsentWord | null {
   if (!isJsonObject(value)) return null;

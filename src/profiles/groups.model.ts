@@ -179,12 +179,6 @@ export function forgetOthers(traits: Traits): void {
   for (const name of traits.keys()) if (isKnownOfGroup(name) && !ids.has(parseKnown(name)[0])) traits.delete(name);
 }
 
-/** Takes over what an anchor knew before it was folded anew, of the groups that it is still in. */
-export function keepKnown(traits: Traits, before: Traits): void {
-  for (const [name, trait] of before) if (isKnownOfGroup(name)) traits.set(name, trait);
-  forgetOthers(traits);
-}
-
 /** The groups that somebody belongs to, with what is known of them. */
 export function groupsOf(traits: ReadonlyMap<string, Pick<Trait, 'value'>>): KnownGroup[] {
   const groups = new Map(idsOf(traits).map((id) => [id, {}]));

@@ -269,7 +269,8 @@ function isSameObservation(a: Observation, b: Observation | undefined): boolean 
   );
 }
 
-function heldOf(trait: Trait): HeldValues {
+/** All that there is to choose a trait's value from. */
+export function heldOf(trait: Trait): HeldValues {
   if (trait.held !== null) return trait.held;
   const value = trait.value ?? null;
   const only = { ...pick(trait), value, provenance: OBSERVED, weight: OBSERVED, rank: 0 };

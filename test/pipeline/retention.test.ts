@@ -1,9 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { RetentionReader } from '../../src/events/retention.reader.js';
+import { hashId } from '../../src/platform/ids.js';
+import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { aFeature } from '../support/a-feature.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -38,6 +41,20 @@ const logged = async ({ db }: World): Promise<string[]> => {
     [START_MS, DAY_MS],
   );
   return rows.map(({ key, day }) => `${key} ${String(day)}`);
+};
+
+/** Who has looked at something, and has not said that they want no mail, is in `mailed`. */
+async function mailedUnlessDenied({ engine }: World): Promise<void> {
+  await engine.services.purposes.apply([aPurpose('mail', { default: 'granted' })]);
+  const segment = { key: 'mailed', name: '', description: '', tags: [], purposes: ['mail'] };
+  await engine.services.segments.upsert({ ...segment, name: 'mailed', expression: 'performed("view")' });
+  await engine.services.segments.activate('mailed');
+}
+
+const traitsOf = async ({ db }: World, userId: string): Promise<string> => {
+  const id = hashId('user_id', userId);
+  const rows = await db.query<{ traits: Buffer }>('SELECT traits FROM anchor_states WHERE anchor_id = $1', [id]);
+  return rows.map(({ traits }) => traits.toString()).join();
 };
 
 const progressOf = async (world: World) => [...(await new RetentionReader(world.db).progress([1, 2])).values()];
@@ -76,6 +93,32 @@ describe('the retention of a source', () => {
     world.clock.advance(DAY_MS);
     await world.drain();
     expect(await progressOf(world)).toMatchObject([{ removedEvents: 24 }, { removedEvents: 7, removedLetters: 7 }]);
+  });
+
+  it('leaves words on purposes and traits of removed events when a purpose is declared or the rule of a trait changes', async () => {
+    const world = await newWorld();
+    await mailedUnlessDenied(world);
+    await world.accept([
+      anIdentify({ user_id: 'ann' }, { name: 'Ann', plan: 'pro' }),
+      aTrack('refuse', { user_id: 'ann' }, { context: { consent: { purposes: { mail: 'denied' } } } }),
+    ]);
+    world.clock.advance(20 * DAY_MS);
+    await world.accept([anIdentify({ user_id: 'ann' }, { plan: 'free' }), aTrack('view', { user_id: 'ann' })]);
+    await world.drain();
+    await sourcesOf(world).update('web', { retentionMs: 10 * DAY_MS });
+    await sweep(world);
+    const before = await traitsOf(world, 'ann');
+    expect(before).toContain('"denied"');
+    const { purposes, traits } = world.engine.services;
+    await purposes.apply([aPurpose('mail', { default: 'granted' }), aPurpose('ads')]);
+    await world.drain();
+    expect(await traitsOf(world, 'ann')).toBe(before);
+    await traits.apply([
+      { name: 'plan', description: '', edge: false, rule: { ...DEFAULT_TRAIT_RULE, survivorship: 'max' } },
+    ]);
+    await world.drain();
+    expect(await traitsOf(world, 'ann')).toContain('"Ann"');
+    expect((await world.feed()).map(({ kind, segment }) => `${kind} ${segment}`)).toEqual([]);
   });
 
   it.each([301, 302, 303, 304])('that is strict leaves what there were without those events (log %i)', async (seed) => {

@@ -1,0 +1,60 @@
+import type { CanonicalKey } from '../events/event.model.js';
+import { isConsentTrait } from './consent.model.js';
+import { GROUPS, isOfGroups } from './groups.model.js';
+import type { Trait, Traits } from './trait.model.js';
+import { NO_TRAIT_RULES, type TraitRules } from './trait-rule.model.js';
+import { applyTraits, heldOf, traitOf } from './traits.model.js';
+
+/**
+ * An anchor's traits as they stood before it is folded anew from a log that may not have all of its events any more: what
+ * came of events that a retention removed stays.
+ */
+export class OutlivedTraits {
+  readonly #standing: Traits;
+  readonly #inLog = new Set<string>();
+
+  constructor(standing: Traits) {
+    this.#standing = standing;
+  }
+
+  get hasGroups(): boolean {
+    return this.#standing.has(GROUPS);
+  }
+
+  /** The log has this event. */
+  note(event: CanonicalKey): void {
+    this.#inLog.add(keyOf(event));
+  }
+
+  /**
+   * Adds to what the log gives what came of other events, and puts back what is not to change.
+   * @param names the traits whose rules changed, of which only the log counts; null: any may have
+   */
+  keepIn(traits: Traits, names: readonly string[] | null, rules: TraitRules): void {
+    const isToChange = (name: string): boolean => names === null || names.includes(name);
+    if (names !== null)
+      for (const name of traits.keys()) if (!isToChange(name) && !isOfGroups(name)) traits.delete(name);
+    for (const [name, trait] of this.#standing) {
+      if (isOfGroups(name) || !isToChange(name)) traits.set(name, trait);
+      else if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES);
+      else if (names === null) this.#keepOne(traits, name, trait, rules);
+    }
+  }
+
+  #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules): void {
+    const { kept, deletedAt } = heldOf(trait);
+    for (const { value, provenance, ...key } of kept) {
+      if (!this.#inLog.has(keyOf(key))) applyTraits(traits, { [name]: value }, key, rules, provenance);
+    }
+    if (deletedAt === 0) return;
+    const now = traits.get(name);
+    const held = now === undefined ? { ...heldOf(trait), kept: [], overflow: false } : heldOf(now);
+    if (held.deletedAt === deletedAt && now !== undefined) return;
+    const since = held.kept.filter(({ occurredAt }) => occurredAt > deletedAt);
+    traits.set(name, traitOf({ ...held, kept: since, deletedAt: Math.max(held.deletedAt, deletedAt) }));
+  }
+}
+
+function keyOf({ occurredAt, sourceId, messageId }: CanonicalKey): string {
+  return `${String(occurredAt)} ${String(sourceId)} ${messageId}`;
+}
