@@ -79,6 +79,7 @@ export class Chores {
   /** The version of the definitions with which no older transaction is in flight. */
   #settledVersion = -1;
   #hasRevised = false;
+  #turn = 0;
   #republishLookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoreParts) {
@@ -122,23 +123,10 @@ export class Chores {
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, leases, backfills, retractions, contested, traitRefolds, groups, searchIndex, matching } = this.#parts;
-    const { erasures, sealing, retention } = this.#parts;
+    const { db, leases, backfills } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
-      return (
-        (await this.#republish(definitions)) ||
-        (await this.#sweep(definitions)) ||
-        (await groups.runOne(definitions)) ||
-        (await traitRefolds.runOne(definitions)) ||
-        (await searchIndex.runOne(definitions)) ||
-        (await retractions.runOne(definitions)) ||
-        (await contested.runOne(definitions)) ||
-        (await erasures.runOne()) ||
-        (await sealing.runOne()) ||
-        (await retention.runOne()) ||
-        (await matching.runOne(definitions))
-      );
+      return (await this.#republish(definitions)) || (await this.#sweep(definitions)) || this.#takeTurns(definitions);
     }
     const parts = leases.held.map((lease) => lease.part);
     const pending = await backfills.next(db, parts, definitions.streamIds);
@@ -148,6 +136,21 @@ export class Chores {
     }
     // What is missing is another worker's, or was finished between two looks.
     return (await this.#announce(definitions)) || this.#republish(definitions);
+  }
+
+  /** Begins with what comes after the one that had something to do last: none that always has holds up the others. */
+  async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
+    const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
+    const { erasures, sealing, retention, matching } = this.#parts;
+    const chores = [groups, traitRefolds, searchIndex, retractions, contested, erasures, sealing, retention, matching];
+    const first = this.#turn;
+    for (let i = 0; i < chores.length; i++) {
+      const at = (first + i) % chores.length;
+      this.#turn = (at + 1) % chores.length;
+      if (await chores[at]?.runOne(definitions)) return true;
+    }
+    this.#turn = first;
+    return false;
   }
 
   async #backfill(definitions: LoadedDefinitions, pending: PendingBackfill): Promise<void> {

@@ -14,6 +14,7 @@ import { ErasureService } from './privacy/erasure.service.js';
 import { ErasureStore } from './privacy/erasure.store.js';
 import type { KeyVault } from './privacy/key-vault.js';
 import { SuppressionList } from './privacy/suppression-list.js';
+import type { GroupStore } from './profiles/group.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 
@@ -37,6 +38,7 @@ export interface ErasingParts extends ErasingOptions {
   readonly policy: CachedIdentifierPolicy;
   readonly retractions: RetractionStore;
   readonly matching: MatchingStore;
+  readonly groups: GroupStore;
   /** Told when there are events to be taken back. */
   readonly onRetraction: () => void;
   readonly wakeWorker: () => void;

@@ -237,6 +237,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     policy,
     retractions,
     matching: parts.matching.store,
+    groups: parts.groups,
     onRetraction: () => {
       retractionChore.wake();
     },

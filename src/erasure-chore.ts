@@ -12,6 +12,7 @@ import type { KeyVault } from './privacy/key-vault.js';
 import type { ErasureStore, OpenErasure } from './privacy/erasure.store.js';
 import { PersonMatcher } from './privacy/person-matcher.js';
 import { SuppressionHash } from './privacy/suppression-list.js';
+import type { GroupStore } from './profiles/group.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 
@@ -27,6 +28,7 @@ export interface ErasureChoreParts {
   readonly letters: DeadLetterErasureStore;
   readonly deliveries: DeliveryEraser;
   readonly decisions: IdentityErasureStore;
+  readonly groups: Pick<GroupStore, 'isForgetting'>;
   readonly ledger: ErasureLedger;
   /** There are events to be taken back. */
   readonly onRetraction: () => void;
@@ -54,8 +56,10 @@ interface Sweep {
  *    deleted, those of others that name the person are rewritten without them.
  * 4. Dead letters and deliveries of webhooks are looked through page by page. Letters that name the person are deleted;
  *    of deliveries their items are.
- * 5. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
- * 6. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
+ * 5. Members of the person's groups know what the person said of these until they are told that it went: that is waited
+ *    for, whichever worker tells them.
+ * 6. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
+ * 7. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  */
 export class ErasureChore {
@@ -117,11 +121,12 @@ export class ErasureChore {
   }
 
   async #goOn(erasure: OpenErasure): Promise<boolean> {
-    const { db, clock, vault, erasures, retractions, decisions } = this.#parts;
+    const { db, clock, vault, erasures, retractions, decisions, groups } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
     if (await this.#sweepOn(erasure.id)) return true;
+    if (await groups.isForgetting(db)) return false;
     await erasures.forgetSamples(db);
     const subjects = await erasures.subjects(db, erasure.id);
     const person = await this.personOf(erasure.id);

@@ -5,7 +5,7 @@ import { nextPlace } from './next-place.js';
 import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
-import type { GroupStore } from './profiles/group.store.js';
+import type { GroupDelivery, GroupStore, SweepPlace } from './profiles/group.store.js';
 import type { TraitRefoldStore } from './profiles/trait-refold.store.js';
 
 export interface GroupChoreParts {
@@ -30,11 +30,14 @@ const LOOK_MS = 1_000;
  * 1. A step is some members of this worker's partitions. In one transaction with the evaluation of their profiles they
  *    know the traits that are committed by then, and it is noted that they were told: a process that dies leaves whole
  *    steps behind, and a step that is done twice changes nothing.
- * 2. Its place in acceptance order is that of `next-place.ts`.
+ * 2. Newcomers and sweeps take turns, and so do the sweeps of groups: one that always changes holds up no other.
+ * 3. Its place in acceptance order is that of `next-place.ts`.
  */
 export class GroupChore {
   readonly #parts: GroupChoreParts;
   #lookAt = Number.NEGATIVE_INFINITY;
+  #isSweepNext = false;
+  #sweptAt: SweepPlace | null = null;
 
   constructor(parts: GroupChoreParts) {
     this.#parts = parts;
@@ -50,11 +53,10 @@ export class GroupChore {
    * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, clock, leases, groups, refolds, pipeline, maxStepMembers = MAX_STEP_MEMBERS } = this.#parts;
+    const { clock, refolds, pipeline } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
-    const parts = leases.held.map(({ part }) => part);
-    const delivery = await groups.next(db, parts, maxStepMembers);
+    const delivery = await this.#next();
     if (delivery === null) {
       this.#lookAt = now + LOOK_MS;
       return false;
@@ -65,5 +67,19 @@ export class GroupChore {
       owners: (tx, anchorIds) => refolds.owners(tx, anchorIds),
     });
     return true;
+  }
+
+  async #next(): Promise<GroupDelivery | null> {
+    const { db, leases, groups, maxStepMembers = MAX_STEP_MEMBERS } = this.#parts;
+    const parts = leases.held.map(({ part }) => part);
+    const newcomers = (): Promise<GroupDelivery | null> => groups.newcomers(db, parts, maxStepMembers);
+    const swept = async (): Promise<GroupDelivery | null> => {
+      const page = await groups.swept(db, parts, this.#sweptAt, maxStepMembers);
+      this.#sweptAt = page?.place ?? null;
+      return page;
+    };
+    const [first, second] = this.#isSweepNext ? [swept, newcomers] : [newcomers, swept];
+    this.#isSweepNext = !this.#isSweepNext;
+    return (await first()) ?? second();
   }
 }

@@ -21,12 +21,17 @@ export class GroupKnowledge {
 
   /** Writes down what events that were just folded into these profiles give their groups. */
   async record(tx: Transaction, events: readonly LoggedEvent[], profiles: Iterable<ProfileWork>): Promise<void> {
-    const byAnchor = new Map<Uuid, { readonly part: number; readonly given: Map<string, Traits> }>();
+    const byAnchor = new Map<
+      Uuid,
+      { readonly part: number; readonly given: Map<string, Traits>; readonly live: Set<string> }
+    >();
     for (const event of events) {
       const anchorId = event.identifiers[0]?.id ?? '';
       let anchor = byAnchor.get(anchorId);
-      if (anchor === undefined) byAnchor.set(anchorId, (anchor = { part: event.part, given: new Map() }));
+      if (anchor === undefined)
+        byAnchor.set(anchorId, (anchor = { part: event.part, given: new Map(), live: new Set() }));
       foldGiven(anchor.given, event);
+      if (event.type === 'group' && !event.historical) anchor.live.add(event.groupId ?? '');
     }
     const traits = traitsIn(profiles);
     const added = [...byAnchor].map(([anchorId, anchor]) => ({

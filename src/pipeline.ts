@@ -282,7 +282,10 @@ export class Pipeline {
   }
 
   /** Tells members of groups what the traits of these are by now. */
-  async tellGroups(definitions: Definitions, { members, note, acceptedAt, owners }: ToldGroups): Promise<void> {
+  async tellGroups(
+    definitions: Definitions,
+    { members, isSilent, note, acceptedAt, owners }: ToldGroups,
+  ): Promise<void> {
     const { workingSet, groups } = this.#parts;
     await this.#transact(definitions, null, async (tx, work) => {
       const anchorIds = [...new Set(members.map(({ anchorId }) => anchorId))];
@@ -293,7 +296,7 @@ export class Pipeline {
         [...own.keys()].some((id) => traits.has(id)),
       );
       if (concerned.length === 0) return;
-      const step = { acceptedAt, involved: concerned.map(({ id }) => id), traits, cause: 'group' } as const;
+      const step = { acceptedAt, involved: concerned.map(({ id }) => id), traits, cause: 'group', isSilent } as const;
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
       await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
     });

@@ -24,6 +24,8 @@ export interface TraitChangeStep {
   readonly traits: ReadonlyMap<Uuid, Traits>;
   /** What the feed says of it: that rules changed, or that a group did. */
   readonly cause: 'edit' | 'group';
+  /** Only loaded history is behind it: what changes is not emitted, as in F4. Timers that are due are. */
+  readonly isSilent?: boolean;
 }
 
 /**
@@ -33,13 +35,17 @@ export interface TraitChangeStep {
 export async function foldTraitChange(
   definitions: Definitions,
   profiles: ProfileLookup,
-  { acceptedAt, involved, traits, cause: kind }: TraitChangeStep,
+  { acceptedAt, involved, traits, cause: kind, isSilent = false }: TraitChangeStep,
 ): Promise<FoldChange[]> {
   const context = new FoldContext(definitions);
   const cause: ChangeCause = { kind, pos: null };
   const running = [...involved].sort(compareIds).map((id) => {
     const out: FoldChange[] = [];
-    return { involved: [id], out, program: program(definitions, profiles(id), { acceptedAt, traits, cause }, out) };
+    return {
+      involved: [id],
+      out,
+      program: program(definitions, profiles(id), { acceptedAt, traits, cause, emit: !isSilent }, out),
+    };
   });
   await runAll(context, running);
   return running.flatMap(({ out }) => out);
@@ -48,7 +54,12 @@ export async function foldTraitChange(
 function* program(
   definitions: Definitions,
   profile: ProfileWork,
-  { acceptedAt, traits, cause }: Pick<TraitChangeStep, 'acceptedAt' | 'traits'> & { readonly cause: ChangeCause },
+  {
+    acceptedAt,
+    traits,
+    cause,
+    emit,
+  }: Pick<TraitChangeStep, 'acceptedAt' | 'traits'> & { readonly cause: ChangeCause; readonly emit: boolean },
   out: FoldChange[],
 ): StepProgram {
   yield* fireDue(profile, acceptedAt, out);
@@ -60,5 +71,5 @@ function* program(
     anchor.dirty = true;
   }
   remerge(profile, definitions.features);
-  yield* evaluateOnce({ profile, t: acceptedAt + 1, cause, emit: true, segments: null, out });
+  yield* evaluateOnce({ profile, t: acceptedAt + 1, cause, emit, segments: null, out });
 }

@@ -5,6 +5,7 @@ import { decodeTraits } from '../../src/profiles/trait-codec.js';
 import { groupsOf } from '../../src/profiles/groups.model.js';
 import { mergeTraits } from '../../src/profiles/traits.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
+import type { Uuid } from '../../src/platform/ids.js';
 import { drainTogether } from '../support/drain-together.js';
 import { loseSessions } from '../support/lose-sessions.js';
 import { randomFrom } from '../support/random-log.js';
@@ -155,7 +156,91 @@ describe('an installation from before groups had traits', () => {
   });
 });
 
+describe('a group that never rests', () => {
+  it('reaches all of its members, and holds up neither other groups nor erasures', async () => {
+    const world = await createWorld(START_MS, { limits: { maxToldMembers: 1 } });
+    worlds.push(world);
+    await world.accept([], { source: 'web' });
+    const cookies = Array.from({ length: 12 }, (_, i) => `c${String(i)}`);
+    await world.accept(cookies.flatMap((cookie) => [aGroup(cookie, 'acme'), aGroup(cookie, 'globex')]));
+    await world.accept([anIdentify({ user_id: 'gone' }, { name: 'Ann' })]);
+    await settle(world);
+    const [gone] = await world.db.query<{ id: Uuid }>(`SELECT profile_id AS id FROM identifiers WHERE value = 'gone'`);
+    const why = { reason: 'asked', actor: 'test' };
+    const erasure = await world.engine.erasures.request({ profileId: gone?.id ?? '' }, why);
+    await world.accept([aGroup('c0', 'globex', { size: 1 })]);
+    for (let i = 0; i < 100; i++) {
+      await world.accept([aGroup('c0', 'acme', { visits: i })]);
+      world.clock.advance(1_000);
+      await world.engine.worker.runOnce();
+      await world.engine.worker.runOnce();
+    }
+    const known = Object.values(await seen(world)).map(({ groups }) => groups);
+    expect(known).toHaveLength(12);
+    expect(known.filter(({ acme, globex }) => acme?.['visits'] === undefined || globex?.['size'] !== 1)).toEqual([]);
+    expect((await world.engine.erasures.find(erasure.id))?.status).toBe('logical');
+  });
+});
+
+describe('loaded history', () => {
+  it('tells members in silence, until something live is behind it', async () => {
+    const world = await newWorld();
+    await world.accept([aGroup('c1', 'acme'), aGroup('c2', 'acme')]);
+    await settle(world);
+    await world.accept([aGroup('c2', 'acme', { plan: 'pro' })], { historical: true });
+    await world.accept([aGroup('c3', 'acme')], { historical: true });
+    await settle(world);
+    expect(Object.values(await seen(world)).map(({ isPro }) => isPro)).toEqual([true, true, true]);
+    expect(await changesOf(world)).toEqual([]);
+    await world.accept([aGroup('c4', 'acme')]);
+    await world.accept([aGroup('c2', 'acme', { plan: 'free' })], { historical: true });
+    await world.accept([aGroup('c2', 'acme', { plan: 'team' })]);
+    await settle(world);
+    expect(Object.values(await seen(world)).map(({ isPro }) => isPro)).toEqual([false, false, false, false]);
+    expect(await changesOf(world)).toContain('leave by group');
+  });
+});
+
 describe('several workers', () => {
+  it('have told everybody what an erased person said of a group once the erasure is done', async () => {
+    const world = await newWorld();
+    const workers = [world.engine.worker, (await world.another()).worker];
+    const settleBoth = async (): Promise<void> => {
+      for (let round = 0; round < 3; round++) {
+        await drainTogether(workers);
+        world.clock.advance(1_000);
+      }
+    };
+    await settleBoth();
+    // Of several people some are in the partitions of the worker that goes on alone.
+    const people = Array.from({ length: 6 }, (_, i) => `p${String(i)}`);
+    const cookies = Array.from({ length: 12 }, (_, i) => `c${String(i)}`);
+    await world.accept([
+      ...cookies.map((cookie) => aGroup(cookie, 'acme')),
+      ...people.map((person) => aGroup(person, 'acme', { [person]: `canary-${person}` })),
+    ]);
+    await settleBoth();
+    for (const person of people) {
+      const holders = async (): Promise<number | undefined> => {
+        const sql = 'SELECT count(*)::int AS n FROM anchor_states WHERE position(convert_to($1, $2) in traits) > 0';
+        return (await world.db.query<{ n: number }>(sql, [`canary-${person}`, 'UTF8']))[0]?.n;
+      };
+      expect(await holders()).toBeGreaterThan(10);
+      const sql = 'SELECT profile_id AS id FROM identifiers WHERE value = $1';
+      const [profile] = await world.db.query<{ id: Uuid }>(sql, [person]);
+      const why = { reason: 'asked', actor: 'test' };
+      const { id } = await world.engine.erasures.request({ profileId: profile?.id ?? '' }, why);
+      const isDone = async (): Promise<boolean> => (await world.engine.erasures.find(id))?.status === 'logical';
+      for (let i = 0; i < 30 && !(await isDone()); i++) {
+        world.clock.advance(1_000);
+        await workers[0]?.runOnce();
+      }
+      if (await isDone()) expect(await holders()).toBe(0);
+      await settleBoth();
+      expect([await isDone(), await holders()]).toEqual([true, 0]);
+    }
+  });
+
   it('tell the members of their own partitions, some at a time', async () => {
     const world = await newWorld();
     const cookies = Array.from({ length: 20 }, (_, i) => `c${String(i)}`);
