@@ -17,6 +17,7 @@ import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
+import { readStandingWords, type WordsOfAnchor } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
 
 export interface RetractionChoreParts {
@@ -54,8 +55,9 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
  *    of the next event that waits, or now. No evaluation so far is later, and none to come is earlier.
  * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
- * 5. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
- * 6. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ * 5. Words on purposes of which the log has no event any more stay; a retention takes none back.
+ * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
+ * 7. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
@@ -185,12 +187,39 @@ export class RetractionChore {
       }
     };
     await db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
+    for (const { anchor, standing } of await this.#wordsOf(retraction, anchors, person)) {
+      const left = rebuilt.get(anchor.id) ?? { traits: new Map() as Traits, state: features.empty() };
+      standing.keepWords(left.traits);
+      const [word] = left.traits.values();
+      if (rebuilt.has(anchor.id) || word === undefined) continue;
+      // Of somebody of whom nothing else is left, that they said it is known, and that it was they.
+      rebuilt.set(anchor.id, left);
+      const key = { occurredAt: word.occurredAt, sourceId: word.sourceId, messageId: word.messageId };
+      const row = evidenceOf({ identifiers: [anchor], ...key, acceptedAt: word.occurredAt });
+      evidence.set(evidenceKey(row), row);
+    }
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),
       evidence: [...evidence.values()],
       rewritten,
     };
+  }
+
+  /** The words on purposes that anchors hold: they outlive the retention of their events, but not the person. */
+  async #wordsOf(
+    retraction: Retraction,
+    anchors: readonly RetractedAnchor[],
+    person: ErasedPerson | null,
+  ): Promise<WordsOfAnchor[]> {
+    const { db, retractions } = this.#parts;
+    const others = anchors.filter((anchor) => person?.isOf(anchor) !== true);
+    const areAllKept = await retractions.isOfRetention(db, retraction);
+    return readStandingWords(
+      db,
+      others.map(({ id }) => id),
+      { areAllKept },
+    );
   }
 }
 

@@ -129,6 +129,11 @@ export class RetractionStore {
     return row ?? null;
   }
 
+  /** Whether it takes back what is older than the strict retention of a source. */
+  async isOfRetention(db: Queryable, { id }: Pick<Retraction, 'id'>): Promise<boolean> {
+    return (await db.query('SELECT FROM source_retention WHERE retraction_id = $1', [id])).length > 0;
+  }
+
   /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
   async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({

@@ -31,7 +31,10 @@ export interface Evidence {
 const ALL_COUNT: Pick<IdentityRules, 'generics'> = {};
 
 /** @param rules which generic values count not; default: none */
-export function evidenceOf(event: LoggedEvent, rules: Pick<IdentityRules, 'generics'> = ALL_COUNT): Evidence {
+export function evidenceOf(
+  event: Pick<LoggedEvent, 'identifiers' | 'occurredAt' | 'sourceId' | 'messageId' | 'acceptedAt'>,
+  rules: Pick<IdentityRules, 'generics'> = ALL_COUNT,
+): Evidence {
   const { identifiers, occurredAt, sourceId, messageId } = event;
   const [anchor] = identifiers;
   const { counted, uncounted } = countedOf(identifiers, rules);

@@ -41,6 +41,18 @@ export class OutlivedTraits {
     }
   }
 
+  /** The events that the words on purposes came with. */
+  wordKeys(): CanonicalKey[] {
+    return [...this.#standing].flatMap(([name, trait]) => (isConsentTrait(name) ? heldOf(trait).kept : []));
+  }
+
+  /** Adds the words on purposes that did not come of events of the log. */
+  keepWords(traits: Traits): void {
+    for (const [name, trait] of this.#standing) {
+      if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES);
+    }
+  }
+
   #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules): void {
     const { kept, deletedAt } = heldOf(trait);
     for (const { value, provenance, ...key } of kept) {

@@ -121,6 +121,27 @@ describe('the retention of a source', () => {
     expect((await world.feed()).map(({ kind, segment }) => `${kind} ${segment}`)).toEqual([]);
   });
 
+  it('that is strict takes no word on a purpose back, also of those of whom nothing else is left', async () => {
+    const world = await newWorld();
+    await mailedUnlessDenied(world);
+    const denied = { context: { consent: { purposes: { mail: 'denied' } } } };
+    for (const user_id of ['ann', 'bob']) await world.accept([aTrack('refuse', { user_id }, denied)]);
+    world.clock.advance(20 * DAY_MS);
+    await world.accept([aTrack('view', { user_id: 'ann' }, { messageId: 'taken-back' })]);
+    await world.drain();
+    await sourcesOf(world).update('web', { retentionMs: 10 * DAY_MS, retentionStrict: true });
+    await sweep(world);
+    expect(await logged(world)).toEqual(['web 20']);
+    await world.engine.retractions.takeBackMessages({ id: 1, key: 'web' }, ['taken-back']);
+    await world.drain();
+    expect(await logged(world)).toEqual([]);
+    for (const user of ['ann', 'bob']) expect(await traitsOf(world, user)).toContain('"denied"');
+    await world.accept([aTrack('view', { user_id: 'ann' }), aTrack('view', { user_id: 'bob' })]);
+    await world.drain();
+    expect(await world.feed()).toEqual([]);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
   it.each([301, 302, 303, 304])('that is strict leaves what there were without those events (log %i)', async (seed) => {
     const random = randomFrom(seed);
     const log = randomLog(random, {
