@@ -19,6 +19,7 @@ import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
 import { readStandingWords, type WordsOfAnchor } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
+import { readSparedAnchors, type SparedAnchors } from './read-spared-anchors.js';
 
 export interface RetractionChoreParts {
   readonly db: Database;
@@ -156,11 +157,12 @@ export class RetractionChore {
 
   /** Folds what is left of the anchors: their events that are applied, but for those that are taken back. */
   async #readLeft(
-    { features, traitRules, identityRules }: LoadedDefinitions,
+    definitions: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
   ): Promise<Pick<TakenBack, 'anchors' | 'given' | 'evidence' | 'rewritten'>> {
     const { db, leases, retractions, personOf } = this.#parts;
+    const { features, traitRules, identityRules } = definitions;
     const person = retraction.erasureId === null ? null : await personOf(retraction.erasureId);
     const rewritten: RewrittenEvent[] = [];
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
@@ -187,7 +189,18 @@ export class RetractionChore {
       }
     };
     await db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
+    const spared = person === null ? null : await this.#sparedBy(person, anchors, definitions);
+    for (const [id, { traits, state }] of spared?.standing ?? []) {
+      const left = rebuilt.get(id);
+      const all = new Map([...(left?.traits ?? []), ...traits]);
+      rebuilt.set(id, { traits: all, state: state ?? left?.state ?? features.empty() });
+    }
+    for (const row of spared?.evidence ?? []) {
+      const known = evidence.get(evidenceKey(row));
+      evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
+    }
     for (const { anchor, standing } of await this.#wordsOf(retraction, anchors, person)) {
+      if (spared?.standing.has(anchor.id) === true) continue;
       const left = rebuilt.get(anchor.id) ?? { traits: new Map() as Traits, state: features.empty() };
       standing.keepWords(left.traits);
       const [word] = left.traits.values();
@@ -204,6 +217,18 @@ export class RetractionChore {
       evidence: [...evidence.values()],
       rewritten,
     };
+  }
+
+  /** What stands of others' anchors where the log does not have all their events; null: it has. */
+  async #sparedBy(
+    person: ErasedPerson,
+    anchors: readonly RetractedAnchor[],
+    definitions: LoadedDefinitions,
+  ): Promise<SparedAnchors | null> {
+    const { db, retractions } = this.#parts;
+    const others = anchors.filter((anchor) => !person.isOf(anchor)).map(({ id }) => id);
+    if (others.length === 0 || !(await retractions.hasLostEvents(db))) return null;
+    return readSparedAnchors(db, others, person, definitions);
   }
 
   /** The words on purposes that anchors hold: they outlive the retention of their events, but not the person. */

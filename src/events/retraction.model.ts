@@ -58,6 +58,7 @@ export interface RetractedAnchor {
 /** A person who is being erased, as far as taking events back goes. */
 export interface ErasedPerson {
   isOf(identifier: Pick<Identifier, 'id'>): boolean;
+  isNamedIn(text: string): boolean;
   /** The event of somebody else without the person; itself where they are not in it. */
   without(event: LoggedEvent): LoggedEvent;
 }

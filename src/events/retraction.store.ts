@@ -134,6 +134,11 @@ export class RetractionStore {
     return (await db.query('SELECT FROM source_retention WHERE retraction_id = $1', [id])).length > 0;
   }
 
+  /** Whether a retention has removed events, so that the log does not say all that is known. */
+  async hasLostEvents(db: Queryable): Promise<boolean> {
+    return (await db.query('SELECT FROM source_retention WHERE removed_events > 0 LIMIT 1')).length > 0;
+  }
+
   /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
   async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({

@@ -7,6 +7,7 @@ import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
+import { findTexts } from '../support/find-texts.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -139,6 +140,28 @@ describe('the retention of a source', () => {
     await world.accept([aTrack('view', { user_id: 'ann' }), aTrack('view', { user_id: 'bob' })]);
     await world.drain();
     expect(await world.feed()).toEqual([]);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('leaves whoever shares an identifier with somebody who is erased', async () => {
+    const world = await newWorld();
+    const home = 'home-51@example.org';
+    await world.accept([
+      ...['bob', 'ann'].map((user_id) => anIdentify({ user_id }, { name: user_id })),
+      anIdentify({ user_id: 'ann', email: home }),
+      anIdentify({ user_id: 'bob', email: home }, { mail: home }),
+    ]);
+    world.clock.advance(20 * DAY_MS);
+    await world.accept([aTrack('view', { user_id: 'ann' })]);
+    await world.drain();
+    await sourcesOf(world).update('web', { retentionMs: 10 * DAY_MS });
+    await sweep(world);
+    const identifier = { ns: 'user_id', value: 'ann' };
+    await world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
+    await world.drain();
+    expect(await world.db.query('SELECT value FROM identifiers')).toEqual([{ value: 'bob' }]);
+    expect(await traitsOf(world, 'bob')).toMatch(/"bob"/);
+    expect(await findTexts(world.db, [home])).toEqual([]);
     expect(await strays(world.db)).toEqual([]);
   });
 

@@ -1,0 +1,63 @@
+import type { ErasedPerson } from './events/retraction.model.js';
+import type { Identifier } from './events/event.model.js';
+import type { AnchorState } from './features/anchor-state.model.js';
+import type { LoadedDefinitions } from './definitions.js';
+import { evidenceOf, type Evidence } from './identity/evidence.model.js';
+import { uuidArray } from './platform/binary-arrays.js';
+import { hashId, type Uuid } from './platform/ids.js';
+import type { Queryable } from './platform/postgres.js';
+import { decodeTraits } from './profiles/trait-codec.js';
+import type { Trait, Traits } from './profiles/trait.model.js';
+
+/** What stands of anchors of others than a person who is erased, without that person. */
+export interface SparedAnchors {
+  /** Of traits those that do not name the person; state null: it names them. */
+  readonly standing: ReadonlyMap<Uuid, { readonly traits: Traits; readonly state: AnchorState | null }>;
+  readonly evidence: readonly Evidence[];
+}
+
+interface EvidenceRow {
+  readonly identifiers: readonly Identifier[];
+  readonly occurredAt: number;
+  readonly sourceId: number;
+  readonly messageId: string;
+  readonly acceptedAt: number;
+}
+
+/** For a log that does not have all events of these anchors any more. */
+export async function readSparedAnchors(
+  db: Queryable,
+  anchorIds: readonly Uuid[],
+  person: ErasedPerson,
+  { features, identityRules }: Pick<LoadedDefinitions, 'features' | 'identityRules'>,
+): Promise<SparedAnchors> {
+  const ids = [uuidArray(anchorIds, (id) => id)];
+  const states = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
+    'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
+    ids,
+  );
+  const rows = await db.query<EvidenceRow>(
+    `SELECT e.occurred_at AS "occurredAt", e.source_id AS "sourceId", e.message_id AS "messageId",
+            e.known_at AS "acceptedAt", (
+              SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY n.place)
+              FROM unnest(e.identifier_ids) WITH ORDINALITY AS n (id, place) JOIN identifiers i ON i.id = n.id
+            ) AS identifiers
+     FROM evidence e WHERE e.anchor_id = ANY ($1::uuid[])`,
+    ids,
+  );
+  const unnamed = (messageId: string): string =>
+    person.isNamedIn(messageId) ? hashId('erased', messageId) : messageId;
+  const standing = states.map(({ id, traits, state }) => {
+    const kept: Traits = new Map();
+    for (const [name, trait] of decodeTraits(traits)) {
+      const own: Trait = trait.held === null ? { ...trait, messageId: unnamed(trait.messageId) } : trait;
+      if (!person.isNamedIn(JSON.stringify([name, own]))) kept.set(name, own);
+    }
+    return [id, { traits: kept, state: person.isNamedIn(state.toString()) ? null : features.decode(state) }] as const;
+  });
+  const evidence = rows.map((row) => {
+    const identifiers = row.identifiers.filter((identifier) => !person.isOf(identifier));
+    return evidenceOf({ ...row, identifiers, messageId: unnamed(row.messageId) }, identityRules);
+  });
+  return { standing: new Map(standing), evidence };
+}
