@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import type { Uuid } from '../../src/platform/ids.js';
 import { activate, profilesOf, settle } from '../support/matching-world.js';
 import { anIdentify, createWorld, MINUTE_MS, type World } from '../support/world.js';
 
@@ -97,3 +98,26 @@ describe('people who are compared as events come', () => {
     );
   });
 });
+
+describe('a link of a model that somebody took back', () => {
+  it('does not come back where one of the two signs in', async () => {
+    const world = await build([], []);
+    const traits = { name: 'ann', town: 'hull' };
+    const cookies = [{ anonymous_id: 'c1' }, { anonymous_id: 'c2' }];
+    await world.accept(cookies.map((ids) => anIdentify(ids, traits)));
+    await settle(world);
+    expect(await peopleIn(world)).toBe(1);
+    const [link] = await world.db.query<{ id: Uuid }>('SELECT id FROM identity_links WHERE removed_at IS NULL');
+    const unlink = { kind: 'unlink', input: { link: link?.id ?? '' } } as const;
+    await world.engine.identity.revisions.request(unlink, { reason: 'two sisters', actor: 'test' });
+    await settle(world);
+    expect(await peopleIn(world)).toBe(2);
+    await world.accept(['c1', 'c2'].map((id) => anIdentify({ user_id: `user ${id}`, anonymous_id: id }, traits)));
+    await settle(world);
+    expect(await peopleIn(world)).toBe(2);
+  });
+});
+
+async function peopleIn(world: World): Promise<number | undefined> {
+  return (await world.db.query<{ n: number }>('SELECT count(DISTINCT profile_id)::int AS n FROM identifiers'))[0]?.n;
+}

@@ -90,14 +90,22 @@ async function standingOf(db: Queryable, pairs: readonly RecordPairIds[]): Promi
   );
 }
 
-/** Of these pairs, those of which somebody removed the link of a model by itself. */
+/**
+ * Of these pairs, those of which somebody removed the link of a model by itself. It was between any of their members: a
+ * record's id changes where somebody signs in.
+ */
 async function takenBack(db: Queryable, pairs: readonly RecordPairIds[]): Promise<RecordPairIds[]> {
   if (pairs.length === 0) return [];
   return db.query<RecordPairIds>(
-    `SELECT DISTINCT p.a, p.b FROM identity_links l JOIN unnest($1::uuid[], $2::uuid[]) AS p (a, b)
-       ON l.a_id = p.a AND l.b_id = p.b
-     JOIN identity_revisions r ON r.id = l.removed_revision_id
-     WHERE l.origin = 'model' AND r.kind = 'unlink'`,
+    `SELECT DISTINCT p.a, p.b FROM unnest($1::uuid[], $2::uuid[]) AS p (a, b)
+     JOIN matching_members m ON m.record_id = p.a
+     JOIN LATERAL (
+       SELECT b_id AS other, removed_revision_id FROM identity_links WHERE a_id = m.identifier_id AND origin = 'model'
+       UNION ALL
+       SELECT a_id, removed_revision_id FROM identity_links WHERE b_id = m.identifier_id AND origin = 'model'
+     ) l ON true
+     JOIN identity_revisions r ON r.id = l.removed_revision_id AND r.kind = 'unlink'
+     JOIN matching_members n ON n.identifier_id = l.other AND n.record_id = p.b`,
     [pairs.map(({ a }) => a), pairs.map(({ b }) => b)],
   );
 }
