@@ -11,6 +11,7 @@ import type { ErasureLedger } from './privacy/erasure-ledger.js';
 import type { KeyVault } from './privacy/key-vault.js';
 import type { ErasureStore, OpenErasure } from './privacy/erasure.store.js';
 import { PersonMatcher } from './privacy/person-matcher.js';
+import { readPhoneRegions } from './privacy/phone-region.reader.js';
 import { SuppressionHash } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
@@ -79,7 +80,7 @@ export class ErasureChore {
   /** Whom an erasure is of. */
   async personOf(erasureId: Uuid): Promise<PersonMatcher> {
     const { db, erasures, policy } = this.#parts;
-    return new PersonMatcher(policy, await erasures.subjects(db, erasureId));
+    return new PersonMatcher(policy, await erasures.subjects(db, erasureId), await readPhoneRegions(db));
   }
 
   /** One step; false if there is nothing to do now. */

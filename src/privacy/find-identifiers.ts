@@ -4,17 +4,30 @@ import type { Uuid } from '../platform/ids.js';
 /** Values of one text that are looked at; what is beyond is not. */
 const MAX_VALUES = 5_000;
 
-/** Ids of all identifiers of these namespaces that the values of a JSON text could be, or the text where it is no JSON. */
-export function identifiersIn(text: string, policy: IdentifierPolicy, namespaces: readonly string[]): Uuid[] {
-  return valuesIn(text).flatMap((value) => identifiersOf(value, policy, namespaces));
+/** What values are looked for as. */
+export interface IdentifierForms {
+  readonly namespaces: readonly string[];
+  /** By which telephone numbers may be written, besides that of the rules. */
+  readonly regions: readonly string[];
 }
 
-/** Ids of the identifiers of these namespaces that a value could be, or could have been by former rules. */
-export function identifiersOf(value: string, policy: IdentifierPolicy, namespaces: readonly string[]): Uuid[] {
-  return namespaces.flatMap((ns) => {
-    const { identifiers, formerIds = [] } = policy.resolve([{ ns, value }]);
-    return [...identifiers.map(({ id }) => id), ...formerIds];
-  });
+/** Only what has so many digits can be a telephone number, which another region reads otherwise. */
+const MAYBE_PHONE = /(?:\p{Nd}\P{Nd}*){4}/u;
+
+/** Ids of all identifiers of these forms that the values of a JSON text could be, or the text where it is no JSON. */
+export function identifiersIn(text: string, policy: IdentifierPolicy, forms: IdentifierForms): Uuid[] {
+  return valuesIn(text).flatMap((value) => identifiersOf(value, policy, forms));
+}
+
+/** Ids of the identifiers of these forms that a value could be, or could have been by former rules. */
+export function identifiersOf(value: string, policy: IdentifierPolicy, forms: IdentifierForms): Uuid[] {
+  const regions = MAYBE_PHONE.test(value) ? [null, ...forms.regions] : [null];
+  return forms.namespaces.flatMap((ns) =>
+    regions.flatMap((region) => {
+      const { identifiers, formerIds = [] } = policy.resolve([{ ns, value }], { authenticated: true, region });
+      return [...identifiers.map(({ id }) => id), ...formerIds];
+    }),
+  );
 }
 
 /** Every text and number of a JSON text, keys too; of a text that is no JSON, itself. */

@@ -1,6 +1,6 @@
 import type { IdentifierPolicy, Identifier, JsonObject, JsonValue, LoggedEvent } from '../events/event.model.js';
 import { hashId } from '../platform/ids.js';
-import { identifiersIn, identifiersOf } from './find-identifiers.js';
+import { identifiersIn, identifiersOf, type IdentifierForms } from './find-identifiers.js';
 
 /** Shorter values are looked for as a whole only: as a part of a text they would be found in anything. */
 const MIN_PART_LENGTH = 6;
@@ -8,15 +8,17 @@ const MIN_PART_LENGTH = 6;
 /** Finds a person, by their identifiers, in what is not theirs alone. */
 export class PersonMatcher {
   readonly #ids: ReadonlySet<string>;
-  readonly #namespaces: readonly string[];
+  readonly #forms: IdentifierForms;
   readonly #parts: readonly string[];
 
+  /** @param regions by which their telephone numbers may be written, besides that of the rules */
   constructor(
     private readonly policy: IdentifierPolicy,
     subjects: readonly Identifier[],
+    regions: readonly string[],
   ) {
     this.#ids = new Set(subjects.map(({ id }) => id));
-    this.#namespaces = [...new Set(subjects.map(({ ns }) => ns))];
+    this.#forms = { namespaces: [...new Set(subjects.map(({ ns }) => ns))], regions };
     this.#parts = subjects.flatMap(({ value }) => (value.length < MIN_PART_LENGTH ? [] : [value.toLowerCase()]));
   }
 
@@ -28,7 +30,7 @@ export class PersonMatcher {
   isNamedIn(text: string): boolean {
     const folded = text.toLowerCase();
     if (this.#parts.some((part) => folded.includes(part))) return true;
-    return identifiersIn(text, this.policy, this.#namespaces).some((id) => this.#ids.has(id));
+    return identifiersIn(text, this.policy, this.#forms).some((id) => this.#ids.has(id));
   }
 
   /** The event without the person; itself where they are not in it. @throws RangeError if it hangs on them */
@@ -76,6 +78,6 @@ export class PersonMatcher {
   #isPerson(value: string): boolean {
     const folded = value.toLowerCase();
     if (this.#parts.some((part) => folded.includes(part))) return true;
-    return identifiersOf(value, this.policy, this.#namespaces).some((id) => this.#ids.has(id));
+    return identifiersOf(value, this.policy, this.#forms).some((id) => this.#ids.has(id));
   }
 }

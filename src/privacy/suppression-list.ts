@@ -8,6 +8,7 @@ import type { InstallationSecret } from '../platform/installation-secret.js';
 import { Periodic } from '../platform/periodic.js';
 import type { Database } from '../platform/postgres.js';
 import { identifiersIn } from './find-identifiers.js';
+import { readPhoneRegions } from './phone-region.reader.js';
 
 export interface SuppressionListOptions {
   readonly db: Database;
@@ -51,6 +52,7 @@ export class SuppressionList implements EventSuppressions {
   #hash: SuppressionHash | null = null;
   #hashes: Buffer = Buffer.alloc(0);
   #namespaces: readonly string[] = [];
+  #regions: readonly string[] = [];
   #version = -1;
 
   constructor(options: SuppressionListOptions) {
@@ -85,7 +87,9 @@ export class SuppressionList implements EventSuppressions {
   }
 
   isNamedIn(text: string): boolean {
-    return !this.isEmpty && identifiersIn(text, this.#options.policy, this.#namespaces).some((id) => this.#has(id));
+    if (this.isEmpty) return false;
+    const forms = { namespaces: this.#namespaces, regions: this.#regions };
+    return identifiersIn(text, this.#options.policy, forms).some((id) => this.#has(id));
   }
 
   #has(id: Uuid): boolean {
@@ -99,6 +103,7 @@ export class SuppressionList implements EventSuppressions {
 
   async #load(): Promise<void> {
     const { db, secret, onChanged } = this.#options;
+    this.#regions = await readPhoneRegions(db);
     const [head] = await db.query<{ version: number }>('SELECT suppressions AS version FROM log_head');
     if (head === undefined || head.version === this.#version) return;
     // Of one snapshot with the version.

@@ -371,6 +371,30 @@ describe('a person who is erased', () => {
     expect(kept[0]?.isSized).toBe(true);
   });
 
+  it('is known by a telephone number as sources of another region write it', async () => {
+    world = await createWorld(START_MS);
+    worlds.push(world);
+    await world.accept([], { source: 'crm' });
+    await world.db.query(`UPDATE sources SET region = 'US'`);
+    const national = '(415) 555-0151';
+    const letter = { ...refused, identifiers: [{ ns: 'phone', value: national }] };
+    const send = (events: readonly IncomingEvent[]) =>
+      world.engine.accept.accept({ id: 1, key: 'crm', region: 'US' }, events, { historical: false });
+    await send([
+      anIdentify({ user_id: ANNA.user_id, phone: national }),
+      aTrack('call', { ...BOB, phone: national }, { properties: { to: national } }),
+      letter,
+    ]);
+    await world.drain();
+    expect(await findTexts(world.db, [national])).toMatchObject([
+      { place: 'public.dead_letters' },
+      { place: 'public.event_log' },
+    ]);
+    await erase();
+    await send([letter, aTrack('view', BOB)]);
+    expect(await findTexts(world.db, [national])).toEqual([]);
+  });
+
   it('takes her message ids out of what tracking plans keep to look at', async () => {
     await live(world, [hers(), bobs([])]);
     await world.db.query(
