@@ -24,7 +24,7 @@ export interface HostileRequest {
   readonly query: string | null;
 }
 
-const MAX_INPUT_DEPTH = 6;
+const MAX_INPUT_DEPTH = 2;
 const NASTY_TEXTS = [
   '',
   'keen',
