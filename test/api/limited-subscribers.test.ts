@@ -143,7 +143,7 @@ async function visit(names: readonly string[]): Promise<void> {
 
 /** Two at once, then one a second of the world's clock, which stands still. */
 const slowKey = async (): Promise<string> =>
-  (await world.services.keys.create({ name: 'slow', scopes: ['read'], ratePerSecond: 1 })).secret;
+  (await world.services.keys.create({ name: 'slow', scopes: ['read', 'pii'], ratePerSecond: 1 })).secret;
 
 async function exhaust(key: string): Promise<void> {
   let status: number;

@@ -258,7 +258,7 @@ describe('weft keys', () => {
 
   it('refuses what makes no key', async () => {
     expect((await weftKeys('create', '-s', 'write', '-n', 'x')).stderr).toContain(
-      'Scopes are admin, read, ingest, edge.',
+      'Scopes are admin, read, pii, ingest, edge.',
     );
     const noSource = await weftKeys('create', '-s', 'ingest', '-n', 'x');
     expect(noSource.code).toBe(2);

@@ -27,11 +27,14 @@ describe('an address that many share', () => {
     await world.close();
   });
 
-  /** `count` visitors give the address, one a second; some of them are known by an account as well. */
+  /**
+   * `count` visitors give the address, one a second; some of them are known by an account as well, so few that the
+   * address still stands for somebody.
+   */
   async function visit(count: number, firstAtMs: number, on: Engine = engine): Promise<void> {
     const events = Array.from({ length: count }, (_, i) => {
       const visitor = String(visitors++);
-      const account = Number(visitor) % 7 === 0 ? { user_id: `u${visitor}` } : {};
+      const account = Number(visitor) % 50 === 0 ? { user_id: `u${visitor}` } : {};
       const who = { ...account, email: 'info@shop.example', anonymous_id: `c${visitor}` };
       return anIdentify(who, {}, { timestampMs: firstAtMs + i * 1_000 });
     });
