@@ -11,7 +11,7 @@ import { aGroup, anIdentify, aTrack } from '../support/world.js';
 const EMAIL = 'anna.canary@example.com';
 const BIRTHDAY = '1984-02-03';
 /** No part of it may be told. */
-const SECRETS = ['anna.canary', 'example.com', BIRTHDAY, '4711'];
+const SECRETS = ['anna.canary', 'example.com', BIRTHDAY, '4711', 'canary-why'];
 
 /** Fields whose value may be anything, and is no personal data by what it is for. */
 const NOT_PERSONAL = [
@@ -30,7 +30,7 @@ const NOT_PERSONAL = [
 const ALL_OF_A_PROFILE = `id traits groups { id traits } identifiers { namespace value }
   traitDetails { edges { node { name value history { edges { node { value } } } } } }
   timeline { edges { node { ... on TimelineEvent { properties identifiers { value } } ... on TimelineMerge { merge { identifiers { value } event { identifiers { value } } } } } } }
-  mergeHistory { edges { node { identifiers { value } event { identifiers { value } } } } }
+  mergeHistory { edges { node { reason identifiers { value } event { identifiers { value } } } } }
   identityExplanation(from: { namespace: "email", value: "${EMAIL}" }, to: { namespace: "user_id", value: "crm-4711" }) {
     steps { from { value } to { value } evidence { identifiers { value } } }
   }`;
@@ -47,6 +47,15 @@ beforeAll(async () => {
     aGroup({ user_id: 'crm-4711' }, `household of ${EMAIL}`, { birthday: BIRTHDAY, contact: EMAIL, seats: 4 }),
     aTrack('survey', { user_id: 'crm-4711' }, { properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' } }),
   ]);
+  await world.drain();
+  const identifiers = [
+    { ns: 'user_id', value: 'crm-4711' },
+    { ns: 'anonymous_id', value: 'cookie' },
+  ];
+  await world.engine.identity.revisions.request(
+    { kind: 'merge', input: { identifiers } },
+    { actor: 'test', reason: 'canary-why: she called' },
+  );
   await world.drain();
 });
 

@@ -34,14 +34,22 @@ const payload: Mask = (value, parent, personal) => {
 const ofGroup: Mask = (value, _parent, personal) => maskPayload(value as JsonValue, personal, NOBODY);
 const NOBODY: ReadonlySet<string> = new Set();
 
+/** What people write of others is told in no form. Empty where they wrote nothing. */
+const words: Mask = (value) => (value === '' ? '' : '***');
+
 const ofReview: Mask = (value) => maskText(value as string);
 
 /** By `Type.field`. */
 const MASKS: Readonly<Record<string, Mask>> = {
   'Group.traits': ofGroup,
   'Identifier.value': identifier,
+  'IdentityGenericValue.reason': words,
+  'IdentityLink.reason': words,
+  'IdentityReview.reason': words,
   'IdentityReviewColumn.left': ofReview,
   'IdentityReviewColumn.right': ofReview,
+  'IdentityRevision.reason': words,
+  'MergeHistoryEntry.reason': words,
   'PreviewedTrait.valueNow': ofTrait,
   'PreviewedTrait.valueThen': ofTrait,
   'Profile.traits': traits,
