@@ -45,6 +45,7 @@ beforeAll(async () => {
     anIdentify({ email: EMAIL, user_id: 'crm-4711' }, { birthday: BIRTHDAY, plan: 'gold' }),
     aTrack('product_view', { user_id: 'crm-4711' }, { properties: { note: `mail ${EMAIL} on monday` } }),
     aGroup({ user_id: 'crm-4711' }, `household of ${EMAIL}`, { birthday: BIRTHDAY, contact: EMAIL, seats: 4 }),
+    aTrack('product_view', { anonymous_id: 'cookie' }),
     aTrack('survey', { user_id: 'crm-4711' }, { properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' } }),
   ]);
   await world.drain();
