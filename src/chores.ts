@@ -79,7 +79,7 @@ export class Chores {
   /** The version of the definitions with which no older transaction is in flight. */
   #settledVersion = -1;
   #hasRevised = false;
-  #turn = 0;
+  #haveGroupsHadTheirTurn = false;
   #republishLookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoreParts) {
@@ -138,18 +138,17 @@ export class Chores {
     return (await this.#announce(definitions)) || this.#republish(definitions);
   }
 
-  /** Begins with what comes after the one that had something to do last: none that always has holds up the others. */
+  /** Groups may never rest, so they take turns with the others, each of which does. */
   async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
     const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
     const { erasures, sealing, retention, matching } = this.#parts;
-    const chores = [groups, traitRefolds, searchIndex, retractions, contested, erasures, sealing, retention, matching];
-    const first = this.#turn;
-    for (let i = 0; i < chores.length; i++) {
-      const at = (first + i) % chores.length;
-      this.#turn = (at + 1) % chores.length;
-      if (await chores[at]?.runOne(definitions)) return true;
+    const others = [traitRefolds, searchIndex, retractions, contested, erasures, sealing, retention, matching];
+    for (const chore of this.#haveGroupsHadTheirTurn ? [...others, groups] : [groups, ...others]) {
+      if (await chore.runOne(definitions)) {
+        this.#haveGroupsHadTheirTurn = chore === groups;
+        return true;
+      }
     }
-    this.#turn = first;
     return false;
   }
 

@@ -89,10 +89,12 @@ export class ErasureChore {
     const now = clock.now();
     if (now < this.#lookAt) return false;
     const erasure = await erasures.next(db);
-    const isBusy =
-      erasure !== null && (await (erasure.status === 'waiting' ? this.#begin(erasure) : this.#goOn(erasure)));
-    if (!isBusy) this.#lookAt = now + LOOK_MS;
-    return isBusy;
+    if (erasure === null) {
+      this.#lookAt = now + LOOK_MS;
+      return false;
+    }
+    // One that waits for others is looked at each time: it goes on once they are done.
+    return erasure.status === 'waiting' ? this.#begin(erasure) : this.#goOn(erasure);
   }
 
   async #begin(erasure: OpenErasure): Promise<boolean> {
