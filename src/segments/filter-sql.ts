@@ -83,7 +83,7 @@ export function isTrueOf(filter: ProfileFilter, id: string, values: SqlValues): 
     case 'or': {
       const parts = filter.all.map((part) => `(${isTrueOf(part, id, values)})`);
       if (parts.length === 0) return filter.kind === 'and' ? 'true' : 'false';
-      return parts.join(filter.kind === 'and' ? ' AND ' : ' OR ');
+      return `(${parts.join(filter.kind === 'and' ? ' AND ' : ' OR ')})`;
     }
   }
 }

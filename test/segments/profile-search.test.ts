@@ -266,6 +266,13 @@ describe('a search for profiles', () => {
     );
   });
 
+  it('ends also where one of several conditions is enough', async () => {
+    const term = termOf({ kind: 'identifier_prefix', namespace: 'user_id', prefix: '' });
+    const filter: ProfileFilter = { kind: 'or', all: [term, term] };
+    const order: SearchOrder = { by: 'id', descending: false };
+    expect(await found(new ProfileSearchReader(world.db), filter, order, 1)).toEqual(expected(filter, order));
+  });
+
   it('counts them exactly, or says that there are more', async () => {
     await fc.assert(
       fc.asyncProperty(filters(), fc.constantFrom(...BOUNDS), async (filter, bounds) => {
