@@ -53,22 +53,24 @@ export async function compileFilter(input: ProfileFilterInput, context: FilterCo
   let terms = 0;
   const compile = async (part: ProfileFilterInput, where: string, depth: number): Promise<ProfileFilter> => {
     if (depth > MAX_DEPTH) throw refused(where, `more than ${String(MAX_DEPTH)} levels`, 'ask in fewer levels');
-    const all: Promise<readonly ProfileFilter[]>[] = [];
+    // Begun only once all are known: a promise that nobody awaits, since another part is refused, would end the process.
+    const all: (() => readonly ProfileFilter[] | Promise<readonly ProfileFilter[]>)[] = [];
     const below = (parts: readonly ProfileFilterInput[], name: string): Promise<ProfileFilter[]> => {
       if (parts.length === 0)
         throw refused(`${where}.${name}`, 'the list is empty', 'leave it out, or add a condition');
       return Promise.all(parts.map((each, i) => compile(each, `${where}.${name}[${String(i)}]`, depth + 1)));
     };
-    if (part.and) all.push(below(part.and, 'and'));
-    if (part.or) all.push(below(part.or, 'or').then((parts) => [{ kind: 'or', all: parts }]));
-    if (part.not) all.push(compile(part.not, `${where}.not`, depth + 1).then((of) => [{ kind: 'not', of }]));
-    if (part.trait) all.push(Promise.resolve(traitFilter(part.trait, context, `${where}.trait`)));
-    if (part.identifier) all.push(identifierFilter(part.identifier, context, `${where}.identifier`));
-    if (part.segment) all.push(segmentFilter(part.segment, context, `${where}.segment`));
-    if (part.created) all.push(Promise.resolve([termOf({ kind: 'created', ...rangeOf(part.created) })]));
-    if (part.updated) all.push(Promise.resolve([updatedFilter(part.updated, context, `${where}.updated`)]));
+    const { and, or, not, trait, identifier, segment, created, updated } = part;
+    if (and) all.push(() => below(and, 'and'));
+    if (or) all.push(async () => [{ kind: 'or', all: await below(or, 'or') }]);
+    if (not) all.push(async () => [{ kind: 'not', of: await compile(not, `${where}.not`, depth + 1) }]);
+    if (trait) all.push(() => traitFilter(trait, context, `${where}.trait`));
+    if (identifier) all.push(() => identifierFilter(identifier, context, `${where}.identifier`));
+    if (segment) all.push(() => segmentFilter(segment, context, `${where}.segment`));
+    if (created) all.push(() => [termOf({ kind: 'created', ...rangeOf(created) })]);
+    if (updated) all.push(() => [updatedFilter(updated, context, `${where}.updated`)]);
     if (all.length === 0) throw refused(where, 'nothing is asked for', 'add a condition, or leave it out');
-    const parts = (await Promise.all(all)).flat();
+    const parts = (await Promise.all(all.map(async (each) => each()))).flat();
     terms += parts.filter(({ kind }) => kind === 'term' || kind === 'not').length;
     if (terms > MAX_TERMS) throw refused('filter', `more than ${String(MAX_TERMS)} conditions`, 'ask for less at once');
     const [only] = parts;
