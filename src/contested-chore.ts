@@ -7,6 +7,7 @@ import type { ContestedComponentStore } from './identity/contested-component.sto
 import { ContestedResolution } from './identity/contested-resolution.js';
 import type { IdentityLinkStore } from './identity/identity-link.store.js';
 import { MAX_REPLAY_ROWS } from './identity/resolve-component.js';
+import type { MatchingMarks } from './matching-marks.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
@@ -27,6 +28,7 @@ export interface ContestedChoreParts {
   readonly contested: ContestedComponentStore;
   readonly links: IdentityLinkStore;
   readonly pipeline: Pipeline;
+  readonly matching: Pick<MatchingMarks, 'ofComponent'>;
   readonly observer: ContestedObserver & { retrying(error: unknown, attempt: number): void };
   /** Rows of evidence up to which a component is replayed between two events. */
   readonly maxReplayRows?: number;
@@ -100,7 +102,7 @@ export class ContestedChore {
   async #advance(definitions: LoadedDefinitions, resolution: ContestedResolution): Promise<void> {
     if (resolution.phase === 'reading') return resolution.advance(this.#parts.db);
     const groups = resolution.phase === 'placing' ? resolution.next() : [];
-    if (groups.length === 0) return this.#finish(resolution);
+    if (groups.length === 0) return this.#finish(definitions, resolution);
     const { pipeline } = this.#parts;
     const place = await nextPlace(this.#parts);
     pipeline.forget();
@@ -114,22 +116,24 @@ export class ContestedChore {
     resolution.placed(groups.length);
   }
 
-  async #finish(resolution: ContestedResolution): Promise<void> {
-    const { clock, contested, db, maxReplayRows = MAX_REPLAY_ROWS } = this.#parts;
+  async #finish(definitions: LoadedDefinitions, resolution: ContestedResolution): Promise<void> {
+    const { clock, contested, db, matching, maxReplayRows = MAX_REPLAY_ROWS } = this.#parts;
     const { component, size, phase } = resolution;
     const nowMs = clock.now();
     this.#at = null;
     this.#lookAt = Number.NEGATIVE_INFINITY;
-    if (phase === 'placing' && size.evidenceRows <= maxReplayRows) {
-      await contested.settle(db, component);
-    }
     const dueAt = nowMs + Math.max(LANE_PAUSE_MS, PAUSE_FACTOR * (nowMs - this.#begunAt));
-    await contested.resolved(db, component.id, {
-      ...size,
-      news: component.news,
-      nowMs,
-      dueAt,
-      isBeyond: phase === 'beyond',
+    await db.transaction(async (tx) => {
+      if (phase === 'placing' && size.evidenceRows <= maxReplayRows) await contested.settle(tx, component);
+      await contested.resolved(tx, component.id, {
+        ...size,
+        news: component.news,
+        nowMs,
+        dueAt,
+        isBeyond: phase === 'beyond',
+      });
+      // Its members are compared from now on, or no more.
+      await matching.ofComponent(tx, definitions, component.id);
     });
   }
 

@@ -12,6 +12,7 @@ import { LinkageModelService } from './identity/matching/linkage-model.service.j
 import { LinkageModelStore } from './identity/matching/linkage-model.store.js';
 import { MatchingStore } from './identity/matching/matching.store.js';
 import { ModelLinks } from './identity/matching/model-links.js';
+import { UnmatchedComponents } from './identity/matching/unmatched-components.js';
 import { MatchedRecords } from './matched-records.js';
 import { MatchingChore, type MatchingChoreParts } from './matching-chore.js';
 import { MatchingMarks } from './matching-marks.js';
@@ -85,7 +86,10 @@ export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorke
     },
     createChore: (deps) => {
       const links = new ModelLinks(store, newId);
-      chore = new MatchingChore({ ...deps, db, clock, store, models, links, reviews, revisions, revision, records });
+      chore = new MatchingChore({
+        ...{ ...deps, db, clock, store, models, links, reviews, revisions, revision, records },
+        unmatched: new UnmatchedComponents(store),
+      });
       return chore;
     },
   };

@@ -259,6 +259,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
   const contested = new ContestedChore({
     ...parts,
     ...parts.identity.resolving,
+    matching: parts.matching.marks,
     observer: observers,
     ...(limits.maxReplayRows === undefined ? {} : { maxReplayRows: limits.maxReplayRows }),
   });

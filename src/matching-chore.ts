@@ -11,6 +11,7 @@ import type { LinkageModelStore } from './identity/matching/linkage-model.store.
 import { pairKey, type AppliedModel, type MatchingState } from './identity/matching/matching.model.js';
 import type { MatchingStore } from './identity/matching/matching.store.js';
 import type { ModelLinks } from './identity/matching/model-links.js';
+import type { UnmatchedComponents, UnmatchedIdentifier } from './identity/matching/unmatched-components.js';
 import { scoreCandidates } from './identity/matching/score-candidates.js';
 import { blockingKeysOf } from './identity/linkage/score-pair.js';
 import type { LinkageRecord } from './identity/linkage/linkage-model.model.js';
@@ -20,6 +21,7 @@ import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 
@@ -37,6 +39,8 @@ export interface MatchingChoreParts {
   /** Locks components. */
   readonly revision: Pick<IdentityRevisionStep, 'lock'>;
   readonly records: MatchedRecords;
+  /** Components with too much evidence to be compared. */
+  readonly unmatched: UnmatchedComponents;
   readonly observer: { retrying(error: unknown, attempt: number): void };
 }
 
@@ -58,7 +62,8 @@ const FAILURE_PAUSE_MS = 30_000;
  *    of it. So records, and the pairs that they make, are a function of what was sent, in whatever order.
  * 2. The holder of the first partition does it. Whoever changes what a record is made of marks one of its identifiers in
  *    the same transaction (`matching-marks.ts`). A step takes marks off with all of the components locked, in order of
- *    ids, and reads them then: a mark that comes later is of a change that comes later.
+ *    ids, and reads them then: a mark that comes later is of a change that comes later. Of contested components only the
+ *    marked identifiers are locked, and none is read: all members are marked once they are contested no more.
  * 3. A record is put in its blocks (`#key`), then compared with all records of these (`#score`); pairs are linked, or taken
  *    apart, by the code that carries out people's decisions, a bounded number at a time (`#link`).
  * 4. A model that is activated has all components gone through first, and compares nothing before all are in their blocks:
@@ -139,18 +144,38 @@ export class MatchingChore {
     applied: AppliedModel,
     of: { readonly ids: readonly Uuid[] } | { readonly state: MatchingState },
   ): Promise<boolean> {
-    const { db, store, revision } = this.#parts;
+    const { db, store, revision, unmatched } = this.#parts;
     this.#stepsSinceLinking++;
     await db.transaction(async (tx) => {
       await this.#lease(tx, definitions);
       const ids = 'ids' in of ? of.ids : await this.#nextPage(tx, of.state);
       const known = await store.membersAround(tx, ids);
-      const around = [...new Set([...ids, ...known.map(({ identifierId }) => identifierId)])];
-      await revision.lock(tx, around);
-      const forced = new Set('ids' in of ? await store.take(tx, ids) : []);
+      const all = [...new Set([...ids, ...known.map(({ identifierId }) => identifierId)])];
+      const apart = await unmatched.among(tx, all);
+      const apartIds = new Set(apart.map(({ id }) => id));
+      const around = all.filter((id) => !apartIds.has(id));
+      await revision.lock(tx, around, [...apartIds]);
+      const removed = new Set(await this.#unmatch(tx, apart));
+      const done = ids.filter((id) => !apartIds.has(id) || removed.has(id));
+      const forced = new Set('ids' in of ? await store.take(tx, done) : []);
       await this.#rekey(tx, { ...applied, rules: definitions.identityRules }, around, forced);
     });
     return true;
+  }
+
+  /** Takes away what is kept of identifiers whose components are contested; those of whom all is gone. */
+  async #unmatch(tx: Transaction, before: readonly UnmatchedIdentifier[]): Promise<Uuid[]> {
+    if (before.length === 0) return [];
+    const { unmatched } = this.#parts;
+    // With them locked nobody else can end that they are contested, which may have been ended before.
+    const now = await unmatched.among(
+      tx,
+      before.map(({ id }) => id),
+    );
+    if (now.length < before.length) {
+      throw new WeftError('UNAVAILABLE', 'identities were resolved by another worker meanwhile', { retryAfterMs: 0 });
+    }
+    return unmatched.remove(tx, now);
   }
 
   async #nextPage(tx: Transaction, { place, componentsDone, componentsTotal }: MatchingState): Promise<Uuid[]> {

@@ -1,4 +1,4 @@
-import type { EventIdentity } from './identity/identity-outcome.model.js';
+import type { IdentityBatch } from './identity/identity-batch.model.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
 import type { MatchingStore } from './identity/matching/matching.store.js';
 import type { Uuid } from './platform/ids.js';
@@ -25,20 +25,26 @@ export class MatchingMarks {
   async ofEvents(
     tx: Transaction,
     { matching, traitRules }: MatchedDefinitions,
-    outcomes: readonly EventIdentity[],
+    { outcomes, contestedIds }: Pick<IdentityBatch, 'outcomes' | 'contestedIds'>,
   ): Promise<void> {
-    if (matching !== null) await this.#mark(tx, matchedAnchors(matching, outcomes, traitRules), false);
+    if (matching === null) return;
+    await this.#mark(tx, [...matchedAnchors(matching, outcomes, traitRules), ...contestedIds], false);
+  }
+
+  /** A component bears the id of one of its members. */
+  async ofComponent(tx: Transaction, { matching }: Pick<MatchedDefinitions, 'matching'>, id: Uuid): Promise<void> {
+    if (matching !== null) await this.#mark(tx, [id], false);
   }
 
   /** What people decided may count where no value changed. */
   async ofRevision(
     tx: Transaction,
     { matching }: MatchedDefinitions,
-    { moves }: Pick<IdentityRevision, 'moves'>,
+    { moves, released }: Pick<IdentityRevision, 'moves' | 'released'>,
     ids: readonly Uuid[],
   ): Promise<void> {
     if (matching === null) return;
-    await this.#mark(tx, [...ids, ...moves.map(({ identifierId }) => identifierId)], true);
+    await this.#mark(tx, [...ids, ...moves.map(({ identifierId }) => identifierId), ...released], true);
   }
 
   async ofTraits(tx: Transaction, { matching }: MatchedDefinitions, anchorIds: readonly Uuid[]): Promise<void> {

@@ -112,7 +112,7 @@ export class Pipeline {
       await Promise.all([
         identity.save(tx, who),
         traitConflicts.length === 0 ? null : this.#parts.traitConflicts.count(tx, traitConflicts, asOf),
-        this.#parts.matching.ofEvents(tx, definitions, who.outcomes),
+        this.#parts.matching.ofEvents(tx, definitions, who),
         this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
       ]);
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
@@ -204,8 +204,9 @@ export class Pipeline {
       const who = await (groups === undefined
         ? revision.identity.resolve(tx, input)
         : revision.identity.regroup(tx, groups, input));
-      // What models link is no part of what they compare.
-      if (!isOfModel) await this.#parts.matching.ofRevision(tx, definitions, who, task.ids);
+      // What models link is no part of what they compare, but for those with too much evidence to be compared.
+      if (isOfModel) await this.#parts.matching.ofRevision(tx, definitions, { ...who, moves: [] }, []);
+      else await this.#parts.matching.ofRevision(tx, definitions, who, task.ids);
       await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
         revision.identity.save(tx, who, input, decision),
         note(tx, who),

@@ -38,6 +38,15 @@ export class ContestedComponentStore {
     ]);
   }
 
+  /** Of these components, those that are contested. */
+  async among(db: Queryable, ids: readonly Uuid[]): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid }>(
+      'SELECT component_id AS id FROM contested_components WHERE component_id = ANY ($1::uuid[])',
+      [uuidArray(ids, (id) => id)],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   async count(db: Queryable): Promise<number> {
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM contested_components');
     return row?.n ?? 0;
@@ -145,14 +154,18 @@ export class ContestedComponentStore {
     );
   }
 
-  /** Makes all that was of contested components part of others. */
-  async rejoin(tx: Transaction, joined: readonly { readonly from: Uuid; readonly into: Uuid }[]): Promise<void> {
+  /** Makes all that was of some components part of others: these are contested where one of those was. */
+  async rejoin(
+    tx: Transaction,
+    joined: readonly { readonly from: Uuid; readonly into: Uuid }[],
+    nowMs: number,
+  ): Promise<void> {
     for (const { from, into } of joined) {
       await tx.query('UPDATE identifiers SET component_id = $2 WHERE component_id = $1', [from, into]);
     }
-    await this.unmark(
-      tx,
-      joined.map(({ from }) => from),
-    );
+    const ids = joined.map(({ from }) => from);
+    const contested = new Set(await this.among(tx, ids));
+    await this.unmark(tx, ids);
+    await this.mark(tx, [...new Set(joined.flatMap(({ from, into }) => (contested.has(from) ? [into] : [])))], nowMs);
   }
 }

@@ -112,7 +112,7 @@ export class IdentityRevisionStep {
     const assignments = added.map(({ id, profileId }) => ({ identifierId: id, profileId, fromPos: pos, fromAt: at }));
     await store.save(tx, { identifiers: added, profiles: founded, evidence: [], assignments, moves: [] });
     const joined = joinedBy(evidence, componentOf);
-    if (joined.length > 0) await contested.rejoin(tx, joined);
+    if (joined.length > 0) await contested.rejoin(tx, joined, at);
   }
 
   /** Finds out what follows, and writes nothing. To be called with all locked, or in a snapshot. */
@@ -122,6 +122,7 @@ export class IdentityRevisionStep {
     const standing = await this.#options.store.loadComponents(tx, input.ids);
     for (const { id } of standing) found.settledIds.add(id);
     const { rules } = input;
+    const before = new Set(await this.#options.contested.among(tx, [...found.settledIds]));
     const evidence = await this.#loadEvidence(tx, rules, standing);
     const links = await this.#linksOf(tx, standing);
     let loaded = standing.map((component): Loaded => {
@@ -143,6 +144,8 @@ export class IdentityRevisionStep {
       for (const { id, profileId } of component.members.values()) if (anchors.has(id)) found.touched.add(profileId);
       const { parts, vanished } = splits[i] ?? { parts: [], vanished: [] };
       noteContested(found, component.id, parts);
+      const isReleased = before.size > 0 && parts.some(({ groups }) => groups !== null);
+      if (isReleased) for (const id of component.members.keys()) found.released.add(id);
       new Reassignment(component, found, input, { ...this.#options, rules }).run(parts, vanished);
     }
     return found;
@@ -222,11 +225,14 @@ export class IdentityRevisionStep {
     return this.#options.retractions.goneOf(tx, profileIds, identifierIds);
   }
 
-  /** Locks the members of the components of these identifiers. */
-  async lock(tx: Transaction, ids: readonly Uuid[]): Promise<void> {
+  /**
+   * Locks the members of the components of these identifiers.
+   * @param alone identifiers that are locked by themselves, which keeps others from locking their components
+   */
+  async lock(tx: Transaction, ids: readonly Uuid[], alone: readonly Uuid[] = []): Promise<void> {
     const { store } = this.#options;
     const around = await store.membersAround(tx, ids);
-    const locked = await store.lock(tx, around);
+    const locked = await store.lock(tx, [...around, ...alone]);
     const now = await store.membersAround(tx, ids);
     if (now.every((id) => locked.has(id))) return;
     throw new WeftError('UNAVAILABLE', 'identities were joined by another worker meanwhile', { retryAfterMs: 0 });
@@ -326,6 +332,7 @@ function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {
     contested: 0,
     contestedIds: new Set(),
     settledIds: new Set(),
+    released: new Set(),
     links,
   };
 }

@@ -124,8 +124,8 @@ export class IdentityStep {
 
   async save(tx: Transaction, batch: IdentityBatch): Promise<void> {
     const { contested, generics, store } = this.#options;
-    if (batch.rejoined.length > 0) await contested.rejoin(tx, batch.rejoined);
     const asOf = batch.outcomes.at(-1)?.event.acceptedAt ?? 0;
+    if (batch.rejoined.length > 0) await contested.rejoin(tx, batch.rejoined, asOf);
     if (batch.contestedIds.size > 0) await contested.mark(tx, [...batch.contestedIds], asOf);
     if (batch.suspects.size > 0) await generics.suspect(tx, [...batch.suspects]);
     if (batch.misplaced.size > 0) await generics.markStale(tx, [...batch.misplaced]);

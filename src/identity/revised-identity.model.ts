@@ -51,6 +51,8 @@ export interface IdentityRevision {
   /** Those components, and others that are, or whose ids are, contested no more. */
   readonly contestedIds: Set<Uuid>;
   readonly settledIds: Set<Uuid>;
+  /** Members of those that were contested and are no more. */
+  readonly released: Set<Uuid>;
   /** All links that changed, amendments among them. */
   links: LinkChange;
 }
