@@ -49,6 +49,18 @@ function send(body: Buffer, secret: string): Promise<Answer> {
   });
 }
 
+it('what is refused in several items of a list at once is answered, and leaves nothing that would end the process', async () => {
+  const lost: unknown[] = [];
+  const note = (error: unknown): void => void lost.push(error);
+  process.on('unhandledRejection', note);
+  const timeline = 'timeline(first: 1) { edges { node { kind } } }';
+  const { errors } = await world.ask(`{ profiles(first: 40) { edges { node { isContested ${timeline} } } } }`);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(errors?.[0]).toMatchObject({ message: 'more than 20 lists are read one by one' });
+  expect(lost).toEqual([]);
+});
+
 describe(`hostile queries, seed ${SEED}`, () => {
   const schema = buildApiSchema();
 

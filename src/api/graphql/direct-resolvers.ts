@@ -46,7 +46,21 @@ function directResolver(method: Method, instances: Map<unknown, object>): Resolv
   const call = (instance as Readonly<Record<string, unknown>>)[methodName];
   if (typeof call !== 'function') return null;
   const bound = call.bind(instance) as (...values: unknown[]) => unknown;
-  return (root, args, context) => bound(...readers.map((read) => read(root, args, context)));
+  return (root, args, context) => {
+    try {
+      return bound(...readers.map((read) => read(root, args, context)));
+    } catch (error) {
+      return rejected(error);
+    }
+  };
+}
+
+/**
+ * What a resolver throws, as a promise. Where one of an item of a list throws, graphql-js leaves the promises of the items
+ * before it to themselves: one of them that is refused, too, would end the process.
+ */
+export function rejected(error: unknown): Promise<never> {
+  return Promise.reject(error instanceof Error ? error : new Error(String(error)));
 }
 
 function readerOf(param: Param): ReadParam | null {

@@ -12,6 +12,7 @@ import {
 import { getMetadataStorage } from 'type-graphql';
 import { API_SCOPES, type ApiScope } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
+import { rejected } from './direct-resolvers.js';
 
 /*
  * Which scope a field needs is said once, by `@Authorized` beside it. From there it becomes a property of the field in
@@ -61,7 +62,11 @@ function protect(field: Field, type: GraphQLObjectType | GraphQLInterfaceType, s
 
 function demanding(scopes: readonly ApiScope[], resolve: Resolve): Resolve {
   return (root, args, context, info): unknown => {
-    context.demand(scopes);
+    try {
+      context.demand(scopes);
+    } catch (error) {
+      return rejected(error);
+    }
     return resolve(root, args, context, info);
   };
 }
