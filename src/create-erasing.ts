@@ -5,7 +5,9 @@ import { NO_SEALER } from './events/event-seal.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import type { Clock } from './platform/clock.js';
+import { LinkageModelStore } from './identity/matching/linkage-model.store.js';
 import type { MatchingStore } from './identity/matching/matching.store.js';
+import { TermHash } from './identity/matching/term-hash.js';
 import { IdentityErasureStore } from './identity/identity-erasure.store.js';
 import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
@@ -73,7 +75,7 @@ export function createErasing(parts: ErasingParts): Erasing {
     erasures: store,
     letters: new DeadLetterErasureStore(parts.vault ?? NO_SEALER),
     deliveries: new DeliveryEraser(secret),
-    decisions: new IdentityErasureStore(parts.matching),
+    decisions: new IdentityErasureStore(parts.matching, new LinkageModelStore(), TermHash.of(secret)),
     ledger: new ErasureLedger(ledgerPath),
   });
   const service = new ErasureService({

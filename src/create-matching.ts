@@ -12,6 +12,7 @@ import { LinkageModelService } from './identity/matching/linkage-model.service.j
 import { LinkageModelStore } from './identity/matching/linkage-model.store.js';
 import { MatchingStore } from './identity/matching/matching.store.js';
 import { ModelLinks } from './identity/matching/model-links.js';
+import { TermHash } from './identity/matching/term-hash.js';
 import { UnmatchedComponents } from './identity/matching/unmatched-components.js';
 import { MatchedRecords } from './matched-records.js';
 import { MatchingChore, type MatchingChoreParts } from './matching-chore.js';
@@ -19,6 +20,7 @@ import { MatchingMarks } from './matching-marks.js';
 import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
+import type { InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
 import { AnchorTraitsReader } from './profiles/anchor-traits.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
@@ -35,6 +37,7 @@ interface MatchingDependencies {
   readonly db: Database;
   readonly clock: Clock;
   readonly identity: IdentityParts;
+  readonly secret: InstallationSecret;
   /** Records of one block beyond which its pairs are not compared; default: see `matching.model.ts`. */
   readonly maxBlockRecords?: number;
   readonly wakeWorker: () => void;
@@ -56,7 +59,9 @@ export interface Matching {
 }
 
 /** Wires what compares people by models of record linkage. */
-export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorker }: MatchingDependencies): Matching {
+export function createMatching(deps: MatchingDependencies): Matching {
+  const { db, clock, identity, secret, maxBlockRecords, wakeWorker } = deps;
+  const terms = TermHash.of(secret);
   const store = new MatchingStore(maxBlockRecords);
   const models = new LinkageModelStore();
   const { resolving, revisions, revision } = identity;
@@ -74,9 +79,9 @@ export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorke
       chore?.wake();
     }),
     services: {
-      models: new LinkageModelService({ db, clock, store: models, revisions, known, onChanged }),
+      models: new LinkageModelService({ db, clock, store: models, revisions, known, terms, onChanged }),
       reviews: new IdentityReviewService({
-        ...{ db, clock },
+        ...{ db, clock, terms },
         reader: new IdentityReviewReader(),
         store: reviews,
         records: store,
@@ -84,10 +89,10 @@ export function createMatching({ db, clock, identity, maxBlockRecords, wakeWorke
       }),
       records,
     },
-    createChore: (deps) => {
+    createChore: (choreDeps) => {
       const links = new ModelLinks(store, newId);
       chore = new MatchingChore({
-        ...{ ...deps, db, clock, store, models, links, reviews, revisions, revision, records },
+        ...{ ...choreDeps, terms, db, clock, store, models, links, reviews, revisions, revision, records },
         unmatched: new UnmatchedComponents(store),
       });
       return chore;

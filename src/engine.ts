@@ -153,6 +153,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   });
   const matching = createMatching({
     ...{ db, clock, identity },
+    secret: erasing.secret,
     ...(limits.maxBlockRecords === undefined ? {} : { maxBlockRecords: limits.maxBlockRecords }),
     wakeWorker: () => {
       worker.wake();

@@ -11,6 +11,7 @@ import type { LinkageModelStore } from './identity/matching/linkage-model.store.
 import { pairKey, type AppliedModel, type MatchingState } from './identity/matching/matching.model.js';
 import type { MatchingStore } from './identity/matching/matching.store.js';
 import type { ModelLinks } from './identity/matching/model-links.js';
+import type { TermHash } from './identity/matching/term-hash.js';
 import type { UnmatchedComponents, UnmatchedIdentifier } from './identity/matching/unmatched-components.js';
 import { scoreCandidates } from './identity/matching/score-candidates.js';
 import { blockingKeysOf } from './identity/linkage/score-pair.js';
@@ -39,6 +40,8 @@ export interface MatchingChoreParts {
   /** Locks components. */
   readonly revision: Pick<IdentityRevisionStep, 'lock'>;
   readonly records: MatchedRecords;
+  /** What stands for values in the frequencies of stored models. */
+  readonly terms: TermHash | null;
   /** Components with too much evidence to be compared. */
   readonly unmatched: UnmatchedComponents;
   readonly observer: { retrying(error: unknown, attempt: number): void };
@@ -319,7 +322,7 @@ export class MatchingChore {
   async #appliedBy({ matching }: LoadedDefinitions): Promise<AppliedModel | null> {
     if (matching === null) return null;
     if (this.#applied?.version !== matching.version || this.#applied.activatedAt !== matching.activatedAt) {
-      const model = await new LinkageModelReader(this.#parts.db).applied(matching.version);
+      const model = await new LinkageModelReader(this.#parts.db, this.#parts.terms).applied(matching.version);
       if (model === null) throw new DefinitionsChanged();
       this.#applied = { version: matching.version, activatedAt: matching.activatedAt, model };
     }

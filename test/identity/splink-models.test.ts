@@ -7,7 +7,10 @@ import type { ValueExpression } from '../../src/identity/linkage/condition.model
 import type { LinkageModel, LinkageRecord, LinkageValue } from '../../src/identity/linkage/linkage-model.model.js';
 import { PairScorer, scoredColumns } from '../../src/identity/linkage/pair-scorer.js';
 import { parseCondition } from '../../src/identity/linkage/parse-condition.js';
-import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { readLinkageModel, writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { countTerms, untrainedColumns, withKeyedTerms } from '../../src/identity/linkage/term-frequencies.js';
+import { TermHash } from '../../src/identity/matching/term-hash.js';
+import { RootSecret } from '../../src/platform/installation-secret.js';
 import { RecordTable } from '../../src/identity/linkage/record-table.js';
 import { scorePair } from '../../src/identity/linkage/score-pair.js';
 import { ValueStore } from '../../src/identity/linkage/value-store.js';
@@ -81,6 +84,28 @@ describe('a model that Splink saved', () => {
       const [i = NaN, j = NaN] = [numberOf.get(a), numberOf.get(b)].sort((x = 0, y = 0) => x - y);
       expect(scorer.weight(i, j)).toBeCloseTo(weight, 9);
     }
+  });
+
+  it('gives them also where it is stored, with hashes of the values that it counts', () => {
+    const adjusted = untrainedColumns(model);
+    expect(adjusted.length).toBeGreaterThan(0);
+    const counted = { ...model, termFrequencies: new Map(adjusted.map((name) => [name, countTerms(table, name)])) };
+    const [one, other] = ['a', 'b'].map((letter) => TermHash.of(new RootSecret(Buffer.from(letter.repeat(32)))));
+    if (one == null || other == null) throw new Error('there is a secret');
+    const stored = writeLinkageModel(withKeyedTerms(counted, one.keysOf(model.version)));
+    const read = readLinkageModel(stored, 'stored', one.keysOf(model.version));
+    const keyed = new PairScorer(read, table);
+    for (const [a, b, weight] of weights) {
+      const [i = NaN, j = NaN] = [numberOf.get(a), numberOf.get(b)].sort((x = 0, y = 0) => x - y);
+      expect(keyed.weight(i, j)).toBe(scorer.weight(i, j));
+      expect(keyed.weight(i, j)).toBeCloseTo(weight, 9);
+    }
+    // Nothing of the values is in it, and another secret makes others of them.
+    for (const { counts } of counted.termFrequencies.values()) {
+      for (const value of counts.keys()) expect(stored).not.toContain(JSON.stringify(value));
+    }
+    expect(one.keysOf('v')('name')('ann')).not.toBe(other.keysOf('v')('name')('ann'));
+    expect(() => readLinkageModel(stored, 'stored')).toThrow('one installation alone can tell');
   });
 
   it('explains a pair by steps that add up to its weight', () => {

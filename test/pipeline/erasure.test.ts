@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { FORMAT_SEALED, type AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { dedupeIdOf } from '../../src/events/event.model.js';
-import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { readLinkageModel, writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { DEFAULT_TRAINING, trainLinkage } from '../../src/identity/linkage/train-linkage.js';
 import { hashId } from '../../src/platform/ids.js';
 import { Compactor } from '../../src/privacy/compactor.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
@@ -61,6 +62,26 @@ const TOWNS = readLinkageModel(
   }),
   'towns',
 );
+
+/** Trained on a file that has her three times. */
+const NAMES = readLinkageModel(
+  JSON.stringify({
+    format: 'weft-linkage-1',
+    comparisons: [
+      {
+        name: 'name',
+        levels: [{ when: 'name_l = name_r', m: 0.9, u: 0.1, termFrequency: { column: 'name' } }, { when: 'ELSE' }],
+      },
+    ],
+    blocking: [{ on: ['name'] }],
+    training: { passes: [{ on: ['town'] }] },
+  }),
+  'names',
+);
+const FILE = ['canary-name-51f3', 'canary-name-51f3', 'canary-name-51f3', 'bob', 'bob'].map((name, i) => ({
+  id: String(i),
+  values: { name, town: 'Hull' },
+}));
 
 describe('a person who is erased', () => {
   const worlds: World[] = [];
@@ -141,6 +162,27 @@ describe('a person who is erased', () => {
     }
   }
 
+  /** Models that have her in what they count: one as it is stored now, and one as it was before values were hashed. */
+  const addModels = async (): Promise<void> => {
+    const trained = await trainLinkage(NAMES, FILE, DEFAULT_TRAINING);
+    const text = writeLinkageModel(trained);
+    expect(text).toContain('canary-name-51f3');
+    const { models } = world.engine.matching;
+    await models.add({ text, file: 'names.json', name: 'names' }, 'test');
+    expect(await findTexts(world.db, ['canary-name-51f3'])).not.toContainEqual(
+      expect.objectContaining({ place: 'public.linkage_models' }),
+    );
+    const { version } = await models.add(
+      { text: writeLinkageModel({ ...trained, prior: 0.2 }), file: 'old.json', name: 'old' },
+      'test',
+    );
+    const old = writeLinkageModel({ ...trained, prior: 0.2 });
+    await world.db.query('UPDATE linkage_models SET content = $2, has_plain_terms = true WHERE version = $1', [
+      version,
+      old,
+    ]);
+  };
+
   const profileOf = async (ns: string, value: string): Promise<string> => {
     const [row] = await world.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE id = $1', [
       hashId(ns, value),
@@ -188,6 +230,7 @@ describe('a person who is erased', () => {
   it('is in no table, column, statistic or copy, and others are as if she had never been', async () => {
     await live(world, [...hers().map((event) => [event]), bobs([ANNA.email]), [refused]]);
     await decide();
+    await addModels();
     await world.db.query('ANALYZE');
     const before = await findTexts(world.db, [...SECRETS, ...IDS]);
     // All that is planted is there before, or its absence afterwards would say nothing.
@@ -202,6 +245,7 @@ describe('a person who is erased', () => {
     expect(places).toContain('public.dead_letters');
     expect(places).toContain('public.profile_search');
     expect(places).toContain('public.matching_records');
+    expect(places).toContain('public.linkage_models');
     const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
     for (const table of ['matching_members', 'matching_keys', 'matching_pairs', 'identity_reviews']) {
       expect(ofHers).toContain(`public.${table}`);

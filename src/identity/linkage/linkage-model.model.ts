@@ -84,7 +84,11 @@ export interface TermFrequencies {
   readonly total: number;
   /** Values that occur at least twice; any other counts as occurring once. */
   readonly counts: ReadonlyMap<string, number>;
+  /** What stands for a value in `counts`: a keyed hash, in models that are stored; default: the value. */
+  readonly keyOf?: TermKey;
 }
+
+export type TermKey = (value: string) => string;
 
 export function ruleText({ source }: BlockingRule): string {
   return typeof source === 'string' ? source : source.join(', ');

@@ -11,6 +11,7 @@ import {
   type ComparisonLevel,
   type LinkageModel,
   type TermFrequencies,
+  type TermKey,
 } from './linkage-model.model.js';
 import { at, schemaError } from './model-errors.js';
 import { parseCondition } from './parse-condition.js';
@@ -77,7 +78,14 @@ const modelSchema = z.strictObject({
     })
     .optional(),
   termFrequencies: z
-    .record(name, z.strictObject({ total: z.int().min(0), counts: z.record(z.string(), z.int().min(1)) }))
+    .record(
+      name,
+      z.strictObject({
+        total: z.int().min(0),
+        counts: z.record(z.string(), z.int().min(1)),
+        isKeyed: z.literal(true).optional(),
+      }),
+    )
     .optional(),
   thresholds: z.strictObject({ link: share, review: share }).optional(),
 });
@@ -88,15 +96,16 @@ type RuleJson = z.infer<typeof ruleSchema>;
  * Reads a model, or settings that are to be trained: ours, or what Splink saves.
  * @param text JSON
  * @param file how messages call it
+ * @param keysOf of models that an installation stores: what stands for values of a column in its frequencies
  * @throws WeftError MODEL_INVALID that says where it is wrong and what to write
  */
-export function readLinkageModel(text: string, file: string): LinkageModel {
+export function readLinkageModel(text: string, file: string, keysOf?: (column: string) => TermKey): LinkageModel {
   const json = parseJson(text, file);
   try {
     if (isSplinkSettings(json)) return withVersion(readSplinkSettings(json));
     const parsed = modelSchema.safeParse(json);
     if (!parsed.success) throw schemaError(parsed.error);
-    return withVersion(modelOf(parsed.data));
+    return withVersion(modelOf(parsed.data, keysOf));
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     const { message, where, hint } = error;
@@ -120,7 +129,7 @@ function parseJson(text: string, file: string): unknown {
   }
 }
 
-function modelOf(json: ModelJson): Omit<LinkageModel, 'version'> {
+function modelOf(json: ModelJson, keysOf: ((column: string) => TermKey) | undefined): Omit<LinkageModel, 'version'> {
   const { training = {}, thresholds = DEFAULT_THRESHOLDS } = json;
   const columns = json.columns ?? null;
   if (thresholds.review > thresholds.link) {
@@ -140,7 +149,7 @@ function modelOf(json: ModelJson): Omit<LinkageModel, 'version'> {
       recall: training.recall ?? DEFAULT_RECALL,
       passes: rulesOf(training.passes ?? [], 'training.passes'),
     },
-    termFrequencies: frequenciesOf(json.termFrequencies ?? {}),
+    termFrequencies: frequenciesOf(json.termFrequencies ?? {}, keysOf),
     thresholds,
   };
 }
@@ -176,10 +185,19 @@ function levelOf({ when, label, termFrequency, ...json }: z.infer<typeof levelSc
   };
 }
 
-function frequenciesOf(json: NonNullable<ModelJson['termFrequencies']>): Map<string, TermFrequencies> {
+function frequenciesOf(
+  json: NonNullable<ModelJson['termFrequencies']>,
+  keysOf?: (column: string) => TermKey,
+): Map<string, TermFrequencies> {
   let terms = 0;
   return new Map(
-    Object.entries(json).map(([column, { total, counts }]) => {
+    Object.entries(json).map(([column, { total, counts, isKeyed }]) => {
+      if (isKeyed === true && keysOf === undefined) {
+        throw new WeftError('MODEL_INVALID', 'its frequencies are of hashes that one installation alone can tell', {
+          where: `termFrequencies.${column}`,
+          hint: 'use the file that weft identity train wrote',
+        });
+      }
       terms += Object.keys(counts).length;
       if (terms > MAX_TERMS) {
         throw new WeftError('MODEL_INVALID', `there are more than ${MAX_TERMS} term frequencies`, {
@@ -187,7 +205,8 @@ function frequenciesOf(json: NonNullable<ModelJson['termFrequencies']>): Map<str
           hint: 'leave out the columns whose values hardly ever occur twice',
         });
       }
-      return [column, { total, counts: new Map(Object.entries(counts)) }];
+      const keyOf = isKeyed === true ? keysOf?.(column) : undefined;
+      return [column, { total, counts: new Map(Object.entries(counts)), ...(keyOf === undefined ? {} : { keyOf }) }];
     }),
   );
 }
@@ -221,9 +240,9 @@ function contentOf(model: Omit<LinkageModel, 'version'>) {
       passes: model.training.passes.map(ruleJson),
     },
     termFrequencies: Object.fromEntries(
-      [...model.termFrequencies].map(([column, { total, counts }]) => [
+      [...model.termFrequencies].map(([column, { total, counts, keyOf }]) => [
         column,
-        { total, counts: Object.fromEntries(counts) },
+        { total, counts: Object.fromEntries(counts), ...(keyOf === undefined ? {} : { isKeyed: true }) },
       ]),
     ),
     thresholds: model.thresholds,

@@ -1,4 +1,4 @@
-import type { LinkageModel, TermFrequencies } from './linkage-model.model.js';
+import type { LinkageModel, TermFrequencies, TermKey } from './linkage-model.model.js';
 import type { RecordTable } from './record-table.js';
 import { MISSING } from './value-store.js';
 
@@ -30,15 +30,38 @@ export function untrainedColumns({
 }
 
 /** log2 of the frequency of each record's value; -Infinity where it is missing. */
-export function logFrequencies(table: RecordTable, column: string, { total, counts }: TermFrequencies): Float64Array {
+export function logFrequencies(
+  table: RecordTable,
+  column: string,
+  { total, counts, keyOf = asItIs }: TermFrequencies,
+): Float64Array {
   const byValue = new Map<number, number>();
   return Float64Array.from(table.column(column), (value) => {
     if (value === MISSING || total === 0) return -Infinity;
     let log = byValue.get(value);
     if (log === undefined) {
-      log = Math.log2((counts.get(table.store.text(value)) ?? 1) / total);
+      log = Math.log2((counts.get(keyOf(table.store.text(value))) ?? 1) / total);
       byValue.set(value, log);
     }
     return log;
   });
+}
+
+const asItIs: TermKey = (value) => value;
+
+/**
+ * The model without the values that it counts: their keys stand for them. It weighs every pair as before, to the last bit,
+ * and keeps its version.
+ */
+export function withKeyedTerms(model: LinkageModel, keysOf: (column: string) => TermKey): LinkageModel {
+  const termFrequencies = new Map<string, TermFrequencies>();
+  for (const [column, frequencies] of model.termFrequencies) {
+    const keyOf = keysOf(column);
+    if (frequencies.keyOf !== undefined) throw new Error(`the values of ${column} are not there any more`);
+    // Sorted, so that not even the order tells anything of the values.
+    const counts = [...frequencies.counts].map(([value, count]) => [keyOf(value), count] as const);
+    counts.sort(([a], [b]) => (a < b ? -1 : 1));
+    termFrequencies.set(column, { total: frequencies.total, counts: new Map(counts), keyOf });
+  }
+  return { ...model, termFrequencies };
 }

@@ -18,6 +18,7 @@ import type { IdentityReviewStore } from './identity-review.store.js';
 import { LinkageModelReader } from './linkage-model.reader.js';
 import type { AppliedModel } from './matching.model.js';
 import type { MatchingStore } from './matching.store.js';
+import type { TermHash } from './term-hash.js';
 
 export interface IdentityReviewDependencies {
   readonly db: Database;
@@ -25,6 +26,8 @@ export interface IdentityReviewDependencies {
   readonly reader: IdentityReviewReader;
   readonly store: IdentityReviewStore;
   readonly records: Pick<MatchingStore, 'records'>;
+  /** What stands for values in the frequencies of stored models. */
+  readonly terms: TermHash | null;
   readonly revisions: Pick<IdentityRevisionService, 'request'>;
 }
 
@@ -113,7 +116,7 @@ export class IdentityReviewService {
   }
 
   async #active(): Promise<AppliedModel | null> {
-    const reader = new LinkageModelReader(this.#deps.db);
+    const reader = new LinkageModelReader(this.#deps.db, this.#deps.terms);
     const version = (await reader.activeInputs())?.version;
     if (version === undefined) return null;
     if (this.#applied?.version !== version) {

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../platform/postgres.js';
-import { weightOfProbability } from '../linkage/linkage-model.model.js';
+import { WeftError } from '../../platform/errors.js';
+import { weightOfProbability, type LinkageModel } from '../linkage/linkage-model.model.js';
 import { readLinkageModel } from '../linkage/read-linkage-model.js';
 import {
   inputsOf,
@@ -9,6 +10,7 @@ import {
   type MatchingState,
   type StoredLinkageModel,
 } from './matching.model.js';
+import type { TermHash } from './term-hash.js';
 
 const FIELDS = `version, name, status, mapping, link_threshold AS "linkThreshold", review_threshold AS "reviewThreshold",
   added_at AS "addedAt", added_by AS "addedBy", activated_at AS "activatedAt", activated_by AS "activatedBy"`;
@@ -28,9 +30,12 @@ export interface MatchingCounts {
 /** Reads models of record linkage, and how far they are applied; bound to a pool or to a transaction. */
 export class LinkageModelReader {
   readonly #db: Queryable;
+  readonly #terms: TermHash | null;
 
-  constructor(db: Queryable) {
+  /** @param terms what models that are to score pairs need, where values in their frequencies are hashed */
+  constructor(db: Queryable, terms: TermHash | null = null) {
     this.#db = db;
+    this.#terms = terms;
   }
 
   /** What the active model reads; null: none is active. */
@@ -81,18 +86,24 @@ export class LinkageModelReader {
     );
     if (row === undefined || row.mapping === null) return null;
     return {
-      model: readLinkageModel(row.content, version.slice(0, 12)),
+      model: this.#read(version, row.content),
       mapping: row.mapping,
       link: weightOfProbability(row.link),
       review: row.review <= 0 ? -Infinity : weightOfProbability(row.review),
     };
   }
 
-  async content(version: string): Promise<string | null> {
+  async model(version: string): Promise<LinkageModel | null> {
     const [row] = await this.#db.query<{ content: string }>('SELECT content FROM linkage_models WHERE version = $1', [
       version,
     ]);
-    return row?.content ?? null;
+    return row === undefined ? null : this.#read(version, row.content);
+  }
+
+  /** The version is that of the model as it was added. */
+  #read(version: string, content: string): LinkageModel {
+    const keysOf = this.#terms?.keysOf(version) ?? (() => refuse);
+    return { ...readLinkageModel(content, version.slice(0, 12), keysOf), version };
   }
 
   async state(): Promise<MatchingState> {
@@ -123,4 +134,15 @@ export class LinkageModelReader {
       largeBlocks: new Map(blocks.map(({ rule, n }) => [rule, n])),
     };
   }
+}
+
+function refuse(): never {
+  throw new WeftError(
+    'NOT_CONFIGURED',
+    'frequencies of this model can be told only with the secret it was added with',
+    {
+      where: 'WEFT_SECRET',
+      hint: 'give the process the secret of the installation',
+    },
+  );
 }

@@ -6,11 +6,12 @@ import type { IdentityRevisionStore } from '../identity-revision.store.js';
 import { weightOfProbability, type LinkageModel, type LinkageRecord } from '../linkage/linkage-model.model.js';
 import { readLinkageModel, withVersion, writeLinkageModel } from '../linkage/read-linkage-model.js';
 import { RecordTable } from '../linkage/record-table.js';
-import { countTerms, untrainedColumns } from '../linkage/term-frequencies.js';
+import { countTerms, untrainedColumns, withKeyedTerms } from '../linkage/term-frequencies.js';
 import { mapColumns, type KnownSources } from './column-mapping.js';
 import { LinkageModelReader } from './linkage-model.reader.js';
 import type { LinkageModelStore } from './linkage-model.store.js';
 import type { AppliedModel, ColumnMapping, StoredLinkageModel } from './matching.model.js';
+import type { TermHash } from './term-hash.js';
 
 export interface LinkageModelDependencies {
   readonly db: Database;
@@ -18,6 +19,8 @@ export interface LinkageModelDependencies {
   readonly store: LinkageModelStore;
   readonly revisions: Pick<IdentityRevisionStore, 'expectLinks'>;
   readonly known: () => Promise<KnownSources>;
+  /** What stands for values of people in stored models; null: the installation has no secret, and they stand as they are. */
+  readonly terms: TermHash | null;
   /** There is something for the worker to do. */
   readonly onChanged: () => void;
 }
@@ -58,12 +61,12 @@ export class LinkageModelService {
    * @throws WeftError MODEL_INVALID, BAD_REQUEST
    */
   async add({ text, file, name, records = [] }: NewModel, actor: string): Promise<StoredLinkageModel> {
-    const { db, clock, store } = this.#deps;
+    const { db, clock, store, terms } = this.#deps;
     if (name === '' || name.length > MAX_NAME_LENGTH) {
       throw new WeftError('BAD_REQUEST', `a name has 1 to ${String(MAX_NAME_LENGTH)} characters`, { where: 'name' });
     }
     const model = frozen(readLinkageModel(text, file), records, file);
-    const content = writeLinkageModel(model);
+    const content = writeLinkageModel(terms === null ? model : withKeyedTerms(model, terms.keysOf(model.version)));
     if (content.length > MAX_CONTENT_LENGTH) {
       throw new WeftError('MODEL_INVALID', `it is longer than ${String(MAX_CONTENT_LENGTH)} characters`, {
         where: file,
@@ -73,7 +76,7 @@ export class LinkageModelService {
     const { version, thresholds } = model;
     await db.transaction((tx) =>
       store.insert(tx, {
-        ...{ version, name, content, addedBy: actor, addedAt: clock.now() },
+        ...{ version, name, content, hasPlainTerms: terms === null, addedBy: actor, addedAt: clock.now() },
         linkThreshold: thresholds.link,
         reviewThreshold: thresholds.review,
       }),
@@ -87,11 +90,8 @@ export class LinkageModelService {
     const isLongEnough = /^[0-9a-f]+$/.test(prefix) && prefix.length >= LEAST_PREFIX;
     const [model, another] = isLongEnough ? await new LinkageModelReader(this.#deps.db).byPrefix(prefix) : [];
     if (model !== undefined && another === undefined) return model;
-    const message = model === undefined ? 'there is no model of this version' : 'several versions begin like this';
-    throw new WeftError(model === undefined ? 'NOT_FOUND' : 'BAD_REQUEST', message, {
-      where: 'version',
-      hint: `weft identity models list shows them; ${String(LEAST_PREFIX)} of the first characters of one are enough`,
-    });
+    if (model === undefined) throw notThere();
+    throw new WeftError('BAD_REQUEST', 'several versions begin like this', VERSION_HINT);
   }
 
   /**
@@ -121,9 +121,9 @@ export class LinkageModelService {
   }
 
   async #planned(stored: StoredLinkageModel, activation: ModelActivation) {
-    const { db, known } = this.#deps;
-    const content = (await new LinkageModelReader(db).content(stored.version)) ?? '';
-    const model = readLinkageModel(content, stored.version.slice(0, 12));
+    const { db, known, terms } = this.#deps;
+    const model = await new LinkageModelReader(db, terms).model(stored.version);
+    if (model === null) throw notThere();
     const asked = { ...stored.mapping, ...activation.mapping };
     const mapping = mapColumns(model, asked, await known());
     const linkThreshold = activation.linkThreshold ?? model.thresholds.link;
@@ -153,6 +153,15 @@ export class LinkageModelService {
       await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
     });
   }
+}
+
+const VERSION_HINT = {
+  where: 'version',
+  hint: `weft identity models list shows them; ${String(LEAST_PREFIX)} of the first characters of one are enough`,
+};
+
+function notThere(): WeftError {
+  return new WeftError('NOT_FOUND', 'there is no model of this version', VERSION_HINT);
 }
 
 /** With all frequencies that it needs, so that a pair weighs the same whoever else there is. */

@@ -1,6 +1,9 @@
 import type { Uuid } from '../../platform/ids.js';
 import type { Transaction } from '../../platform/postgres.js';
+import { readLinkageModel, writeLinkageModel } from '../linkage/read-linkage-model.js';
+import { withKeyedTerms } from '../linkage/term-frequencies.js';
 import type { ColumnMapping, MatchingPhase, StoredLinkageModel } from './matching.model.js';
+import type { TermHash } from './term-hash.js';
 
 export type NewLinkageModel = Pick<
   StoredLinkageModel,
@@ -8,6 +11,8 @@ export type NewLinkageModel = Pick<
 > & {
   /** As `readLinkageModel` reads it. */
   readonly content: string;
+  /** Whether its frequencies have values of people as they are. */
+  readonly hasPlainTerms: boolean;
 };
 
 /** How a model is to be applied. */
@@ -26,8 +31,9 @@ export class LinkageModelStore {
   /** False if there is this version already. */
   async insert(tx: Transaction, model: NewLinkageModel): Promise<boolean> {
     const inserted = await tx.execute(
-      `INSERT INTO linkage_models (version, name, content, status, link_threshold, review_threshold, added_at, added_by)
-       VALUES ($1, $2, $3, 'added', $4, $5, $6, $7) ON CONFLICT (version) DO NOTHING`,
+      `INSERT INTO linkage_models
+         (version, name, content, status, link_threshold, review_threshold, added_at, added_by, has_plain_terms)
+       VALUES ($1, $2, $3, 'added', $4, $5, $6, $7, $8) ON CONFLICT (version) DO NOTHING`,
       [
         model.version,
         model.name,
@@ -36,9 +42,26 @@ export class LinkageModelStore {
         model.reviewThreshold,
         model.addedAt,
         model.addedBy,
+        model.hasPlainTerms,
       ],
     );
     return inserted > 0;
+  }
+
+  /** Puts hashes in the place of the values that stored models count, where these are there as they are. */
+  async hashTerms(tx: Transaction, terms: TermHash): Promise<void> {
+    const plain = await tx.query<{ version: string }>('SELECT version FROM linkage_models WHERE has_plain_terms');
+    for (const { version } of plain) {
+      const [row] = await tx.query<{ content: string }>('SELECT content FROM linkage_models WHERE version = $1', [
+        version,
+      ]);
+      if (row === undefined) continue;
+      const model = { ...readLinkageModel(row.content, version.slice(0, 12)), version };
+      await tx.query('UPDATE linkage_models SET content = $2, has_plain_terms = false WHERE version = $1', [
+        version,
+        writeLinkageModel(withKeyedTerms(model, terms.keysOf(version))),
+      ]);
+    }
   }
 
   /** Puts the model in the place of the one that is active, and has everybody compared anew. */
