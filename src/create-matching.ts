@@ -23,6 +23,7 @@ import { newId } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
 import { AnchorTraitsReader } from './profiles/anchor-traits.reader.js';
+import { isSealed } from './profiles/trait-definition.model.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 
 /** What is asked of models of record linkage. */
@@ -117,6 +118,7 @@ async function knownSources(db: Database): Promise<KnownSources> {
   return {
     traits: new Set([...sent, ...defined.map(({ name }) => name)]),
     areTraitsComplete: seen.isComplete,
+    sealedTraits: new Set(defined.filter(isSealed).map(({ name }) => name)),
     namespaces: new Set([...rules.namespaces.keys(), ...namespaces.map(({ ns }) => ns)]),
   };
 }

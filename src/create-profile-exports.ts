@@ -14,6 +14,7 @@ import type { ProfileExports } from './privacy/profile-export.model.js';
 import { ProfileExporter } from './profile-exporter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
+import { isSealed } from './profiles/trait-definition.model.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { MembershipStore } from './segments/membership.store.js';
 
@@ -50,14 +51,22 @@ const PROGRESS_EVERY_ROWS = 50_000;
 
 /**
  * A row for each living profile: traits, null where there is none, and whether it is in segments.
- * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment that there is not
+ * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment that there is not;
+ * BAD_REQUEST for a trait that is sealed
  */
 export async function readProfileTable(
   { db, clock, definitions }: Pick<ProfileExportParts, 'db' | 'clock' | 'definitions'>,
   { traits, segments }: ProfileColumns,
   onProgress: (profiles: number) => void,
 ): Promise<Table> {
-  const { stored } = await definitions.current();
+  const { stored, traits: defined } = await definitions.current();
+  const sealed = defined.find((trait) => isSealed(trait) && traits.includes(trait.name));
+  if (sealed !== undefined) {
+    throw new WeftError('BAD_REQUEST', `the trait ${sealed.name} is sealed`, {
+      where: '--traits',
+      hint: 'leave it out: what is sealed is opened for one person at a time, by weft profiles export',
+    });
+  }
   const segmentIds = segments.map((key) => {
     const id = stored.get(key)?.id;
     if (id !== undefined) return id;

@@ -4,6 +4,7 @@ import {
   modelNames,
   purposesOfInputs,
   purposesOfModels,
+  sealedTraits,
   type DefinitionServices,
 } from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
@@ -16,7 +17,7 @@ import { WeftError } from './platform/errors.js';
 import type { Database } from './platform/postgres.js';
 import type { PurposePlan } from './profiles/purpose.model.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
-import type { TraitPlan } from './profiles/trait-definition.model.js';
+import { isSealed, type TraitPlan } from './profiles/trait-definition.model.js';
 import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
@@ -64,12 +65,14 @@ export class DefinitionApplier {
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
     const purposes = await this.#purposesAfter(defined, prune);
+    const sealedTraits = await this.#sealedAfter(defined, prune);
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
       features: typesOf(after),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db)),
       purposes,
+      sealedTraits,
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
@@ -77,7 +80,7 @@ export class DefinitionApplier {
     const features =
       defined.features === null
         ? null
-        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses, purposes });
+        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses, purposes, sealedTraits });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
@@ -125,6 +128,15 @@ export class DefinitionApplier {
     if (segments !== null) await this.#segmentFiles.apply(segments);
     if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune });
     if (defined.purposes !== null && prune) await purposes.apply(defined.purposes, { prune });
+  }
+
+  /** Names of the traits that will be sealed. */
+  async #sealedAfter({ traits }: DefinedInFiles, prune: boolean): Promise<Set<string>> {
+    const given = traits ?? [];
+    const replaced = new Set(given.map(({ name }) => name));
+    const standing = await sealedTraits(this.#db);
+    const kept = [...standing].filter((name) => !replaced.has(name) && !(prune && traits !== null));
+    return new Set([...kept, ...given.filter(isSealed).map(({ name }) => name)]);
   }
 
   /** @throws WeftError DEFINITION_INVALID for one that would go while a model, or a view that stays, needs it */

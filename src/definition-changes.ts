@@ -1,16 +1,21 @@
 import { SeenNameReader } from './events/seen-name.reader.js';
-import type { KnownNames } from './features/feature-questions.model.js';
+import { traitsReadBy, type KnownNames } from './features/feature-questions.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import { IdentityRulesService } from './identity/identity-rules.service.js';
+import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import type { Clock } from './platform/clock.js';
+import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { PurposeService } from './profiles/purpose.service.js';
+import { isSealed } from './profiles/trait-definition.model.js';
+import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { TraitDefinitionService } from './profiles/trait-definition.service.js';
+import { TraitSealer } from './profiles/trait-seal.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
@@ -28,11 +33,15 @@ export interface DefinitionServices {
   readonly purposes: PurposeService;
 }
 
-/** @param onRules told that rules of identity were applied here */
+/**
+ * @param onRules told that rules of identity were applied here
+ * @param secret by which values of sealed traits are sealed
+ */
 export function createDefinitionServices(
   db: Database,
   clock: Clock,
   onRules: () => Promise<void> = () => Promise.resolve(),
+  secret: InstallationSecret = NO_SECRET,
 ): DefinitionServices {
   const store = new FeatureStore();
   const definedFeatures = async (tx: Transaction) =>
@@ -51,12 +60,14 @@ export function createDefinitionServices(
     features: async (tx) => new Map((await definedFeatures(tx)).map((feature) => [feature.name, feature.type])),
     models: modelNames,
     purposes: purposeKeys,
+    sealedTraits,
     known: knownToSegments,
     changed,
   });
   const features = new FeatureDefinitionService(db, clock, {
     uses: async (tx) => new Map([...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))]),
     purposes: purposeKeys,
+    sealedTraits,
     known: knownNames,
     changed,
   });
@@ -71,7 +82,28 @@ export function createDefinitionServices(
   const purposes = new PurposeService(db, clock, {
     uses: async (tx) => new Map([...(await purposesOfInputs(tx)), ...(await segments.purposeUses(tx))]),
   });
-  return { features, segments, models, traits: new TraitDefinitionService(db, clock), purposes, identityRules };
+  const traits = new TraitDefinitionService(db, clock, {
+    uses: async (tx) =>
+      new Map([...(await traitsOfFeatures(tx)), ...(await traitsOfMatching(tx)), ...(await segments.traitUses(tx))]),
+    sealer: new TraitSealer(secret),
+  });
+  return { features, segments, models, traits, purposes, identityRules };
+}
+
+/** Names of the traits whose values are stored sealed. */
+export async function sealedTraits(db: Queryable): Promise<Set<string>> {
+  const traits = await new TraitDefinitionReader(db).all();
+  return new Set(traits.filter(isSealed).map(({ name }) => name));
+}
+
+async function traitsOfFeatures(db: Queryable): Promise<Map<string, string>> {
+  const features = (await new FeatureReader(db).views()).flatMap((view) => view.features);
+  return new Map(features.flatMap((each) => traitsReadBy(each).map((trait) => [trait, `feature ${each.name}`])));
+}
+
+async function traitsOfMatching(db: Queryable): Promise<Map<string, string>> {
+  const inputs = await new LinkageModelReader(db).activeInputs();
+  return new Map([...(inputs?.traits ?? [])].map((trait) => [trait, 'model of record linkage']));
 }
 
 export async function purposeKeys(db: Queryable): Promise<Set<string>> {

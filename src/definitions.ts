@@ -5,14 +5,16 @@ import { streamOf } from './features/stream.model.js';
 import { IdentityRulesReader, type RulesInForce } from './identity/identity-rules.reader.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import { WeftError } from './platform/errors.js';
+import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
 import { compileConsents } from './profiles/consent.model.js';
 import type { PurposeDefinition } from './profiles/purpose.model.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
-import { ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
+import { isSealed, ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
 import { compileTraitRules } from './profiles/trait-rule.model.js';
+import { TraitSealer } from './profiles/trait-seal.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
@@ -38,6 +40,10 @@ export interface LoadedDefinitions extends Definitions {
   readonly searchVersion: number;
   /** Defined ones, by name; there may be others. */
   readonly traits: readonly TraitDefinition[];
+  /** What values of sealed traits are sealed and opened by. */
+  readonly traitSealer: TraitSealer;
+  /** Whether values of traits may be stored sealed: a trait is, or some were and are still being opened. */
+  readonly hasSealedTraits: boolean;
   /** By key. */
   readonly purposes: ReadonlyMap<string, PurposeDefinition>;
   /** What somebody has to allow for a feature to be used, by its name, and to be asked a model about, by its key. */
@@ -58,11 +64,21 @@ export class DefinitionsLoader {
   readonly #db: Database;
   readonly #scorer: Scorer;
   readonly #onRules: (inForce: RulesInForce) => void;
+  readonly #traitSealer: TraitSealer;
   #loaded: Promise<LoadedDefinitions> | null = null;
 
-  /** @param onRules told of the rules of identity with each load, before anybody works with them */
-  constructor(db: Database, scorer: Scorer, onRules: (inForce: RulesInForce) => void = () => undefined) {
+  /**
+   * @param onRules told of the rules of identity with each load, before anybody works with them
+   * @param secret by which values of sealed traits are sealed
+   */
+  constructor(
+    db: Database,
+    scorer: Scorer,
+    onRules: (inForce: RulesInForce) => void = () => undefined,
+    secret: InstallationSecret = NO_SECRET,
+  ) {
     this.#db = db;
+    this.#traitSealer = new TraitSealer(secret);
     this.#scorer = scorer;
     this.#onRules = onRules;
   }
@@ -129,7 +145,10 @@ export class DefinitionsLoader {
         rows.sources,
         rows.traitDeletions,
         compileConsents(rows.purposes, rows.sources),
+        { names: new Set(rows.traits.filter(isSealed).map(({ name }) => name)), sealFor: this.#traitSealer.for },
       ),
+      traitSealer: this.#traitSealer,
+      hasSealedTraits: rows.traits.some(isSealed) || rows.isResealing,
       purposes,
       ...inputs,
       streamIds,
@@ -137,7 +156,7 @@ export class DefinitionsLoader {
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
       views: new Map(rows.views.map((view) => [view.name, view])),
       services: new Map(rows.services.map((service) => [service.name, service])),
-      search: rows.search.fields,
+      search: rows.search.fields === null ? null : { ...rows.search.fields, sealer: this.#traitSealer },
       searchVersion: rows.search.version,
       traitRulesVersion: rows.traitRulesVersion,
       traits: rows.traits,
@@ -156,6 +175,7 @@ async function readRows(tx: Transaction) {
             trait_rules_version AS "traitRulesVersion" FROM installation`,
   );
   const sources = await tx.query<{ id: number; key: string }>('SELECT id, key FROM sources');
+  const traits = new TraitDefinitionReader(tx);
   return {
     version: installation?.version ?? 0,
     hasIdentityLinks: installation?.hasIdentityLinks ?? false,
@@ -171,8 +191,9 @@ async function readRows(tx: Transaction) {
     segments: await standingSegments(tx),
     search: await new SearchFieldReader(tx).written(),
     purposes: await new PurposeReader(tx).all(),
-    traits: await new TraitDefinitionReader(tx).all(),
-    traitDeletions: await new TraitDefinitionReader(tx).deletions(),
+    traits: await traits.all(),
+    traitDeletions: await traits.deletions(),
+    isResealing: await traits.isResealing(),
   };
 }
 

@@ -21,7 +21,7 @@ import { RetractionStore } from './events/retraction.store.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { CachedIdentifierPolicy } from './identity/identifier-policy.js';
-import { IdentityRulesReader } from './identity/identity-rules.reader.js';
+import { IdentityRulesReader, type RulesInForce } from './identity/identity-rules.reader.js';
 import { IdentityStep } from './identity/identity.step.js';
 import { Pipeline, type BatchResult } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -127,9 +127,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     loadBytes: (digest) => new ModelReader(db).bytes(digest),
     onRun: observers.onRun,
   });
-  const definitions = new DefinitionsLoader(db, scorer, (inForce) => {
+  const onRules = (inForce: RulesInForce): void => {
     policy.use(inForce.rules, inForce.former);
-  });
+  };
+  const definitions = new DefinitionsLoader(db, scorer, onRules, erasing.secret);
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
@@ -196,7 +197,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     suppressions,
     sealer,
     definitions,
-    services: createDefinitionServices(db, clock, renewPolicy),
+    services: createDefinitionServices(db, clock, renewPolicy, erasing.secret),
     scorer,
     worker,
   };

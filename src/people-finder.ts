@@ -15,6 +15,7 @@ import type { ErasureTarget } from './privacy/erasure.service.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
 import type { Provenance } from './profiles/trait-rule.model.js';
+import type { TraitSealer } from './profiles/trait-seal.model.js';
 import { EVERYBODY, type ProfileCount, type ProfileFilter } from './segments/profile-filter.model.js';
 import { ProfileSearchReader } from './segments/profile-search.reader.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
@@ -90,11 +91,11 @@ export class PeopleFinder {
       ids.push(...page.places.map(({ id }) => id));
     }
     const isMore = ids.length > limit;
-    const { stored } = await definitions();
+    const { stored, traitSealer } = await definitions();
     const keys = new Map([...stored.values()].map(({ id, key }) => [id, key]));
     const found = (await snapshots.byIds(ids.slice(0, limit))).filter((snapshot) => snapshot !== null);
     for (const { id } of found) onShown(id);
-    return { found: found.map((snapshot) => personOf(snapshot, keys)), isMore };
+    return { found: found.map((snapshot) => personOf(snapshot, keys, traitSealer)), isMore };
   }
 
   /** @throws WeftError as `compileFilter` does */
@@ -110,9 +111,9 @@ export class PeopleFinder {
       throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'weft profiles show' });
     }
     onShown(snapshot.id);
-    const { sourceKeys, stored } = await definitions();
+    const { sourceKeys, stored, traitSealer } = await definitions();
     const keys = new Map([...stored.values()].map(({ id, key }) => [id, key]));
-    const { identifiers } = personOf(snapshot, keys);
+    const { identifiers } = personOf(snapshot, keys, traitSealer);
     return {
       id: snapshot.id,
       createdAt: timeText(snapshot.createdAt),
@@ -121,7 +122,7 @@ export class PeopleFinder {
       traits: [...snapshot.traits]
         .filter(([name]) => !isReservedTrait(name))
         .map(([name, { value, sourceId, occurredAt, provenance }]) => ({
-          ...{ name, value, provenance },
+          ...{ name, value: traitSealer.open(name, value), provenance },
           source: sourceKeys.get(sourceId) ?? '',
           occurredAt: timeText(occurredAt),
         }))
@@ -181,9 +182,10 @@ export class PeopleFinder {
 
   async #context(): Promise<FilterContext> {
     const { db, policy, namespaces, definitions } = this.parts;
-    const { traits, stored } = await definitions();
+    const { traits, traitSealer, stored } = await definitions();
     return {
       traits,
+      traitSealer,
       fields: await new SearchFieldReader(db).standing(),
       seesPersonal: true,
       identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
@@ -207,12 +209,13 @@ async function compiled(filter: ProfileFilterInput | null, context: FilterContex
 function personOf(
   { id, identifiers, traits, memberships }: ProfileSnapshot,
   segmentKeys: ReadonlyMap<number, string>,
+  sealer: TraitSealer,
 ): FoundPerson {
   const shown = [...traits].filter(([name]) => !isReservedTrait(name)).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     id,
     identifiers: identifiers.map(([namespace, value]) => ({ namespace, value })),
-    traits: Object.fromEntries(shown.map(([name, { value }]) => [name, value])),
+    traits: Object.fromEntries(shown.map(([name, { value }]) => [name, sealer.open(name, value)])),
     segments: memberships.flatMap(({ segmentId }) => segmentKeys.get(segmentId) ?? []).sort(),
   };
 }

@@ -16,6 +16,7 @@ import {
 import { purposeOf, wordIn } from './profiles/consent.model.js';
 import { groupsOf, isOfGroups } from './profiles/groups.model.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
+import type { TraitSealer } from './profiles/trait-seal.model.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
 import type { SegmentChange } from './segments/segment.model.js';
 
@@ -61,7 +62,7 @@ export class ProfileExporter implements ProfileExports {
         },
       },
       identifiers: { value: snapshot.identifiers.map(([namespace, value]) => ({ namespace, value })) },
-      traits: { value: traitsOf(snapshot, names) },
+      traits: { value: traitsOf(snapshot, names, loaded.traitSealer) },
       groups: { value: groupsOf(snapshot.traits) },
       consents: { value: consentsOf(snapshot, names) },
       features: { value: featuresOf(snapshot, loaded, Math.max(nowMs, snapshot.asOf + 1)) },
@@ -120,11 +121,11 @@ function timeText(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function traitsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] {
+function traitsOf({ traits }: ProfileSnapshot, { sources }: Names, sealer: TraitSealer): unknown[] {
   const own = [...traits].filter(([name]) => !isOfGroups(name) && purposeOf(name) === null);
   return own.map(([name, { value, sourceId, occurredAt, messageId, provenance, approximate }]) => ({
     name,
-    value,
+    value: sealer.open(name, value),
     source: sources.get(sourceId) ?? null,
     at: timeText(occurredAt),
     messageId,

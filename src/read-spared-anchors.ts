@@ -8,6 +8,7 @@ import { hashId, type Uuid } from './platform/ids.js';
 import type { Queryable } from './platform/postgres.js';
 import { decodeTraits } from './profiles/trait-codec.js';
 import type { Trait, Traits } from './profiles/trait.model.js';
+import { openTrait } from './profiles/traits.model.js';
 
 /** What stands of anchors of others than a person who is erased, without that person. */
 export interface SparedAnchors {
@@ -29,7 +30,12 @@ export async function readSparedAnchors(
   db: Queryable,
   anchorIds: readonly Uuid[],
   person: ErasedPerson,
-  { features, identityRules }: Pick<LoadedDefinitions, 'features' | 'identityRules'>,
+  {
+    features,
+    identityRules,
+    traitSealer,
+    hasSealedTraits,
+  }: Pick<LoadedDefinitions, 'features' | 'identityRules' | 'traitSealer' | 'hasSealedTraits'>,
 ): Promise<SparedAnchors> {
   const ids = [uuidArray(anchorIds, (id) => id)];
   const states = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
@@ -51,7 +57,8 @@ export async function readSparedAnchors(
     const kept: Traits = new Map();
     for (const [name, trait] of decodeTraits(traits)) {
       const own: Trait = trait.held === null ? { ...trait, messageId: unnamed(trait.messageId) } : trait;
-      if (!person.isNamedIn(JSON.stringify([name, own]))) kept.set(name, own);
+      const said = hasSealedTraits ? openTrait(own, traitSealer.for(name)) : own;
+      if (!person.isNamedIn(JSON.stringify([name, said]))) kept.set(name, own);
     }
     return [id, { traits: kept, state: person.isNamedIn(state.toString()) ? null : features.decode(state) }] as const;
   });

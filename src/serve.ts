@@ -13,6 +13,7 @@ import { readAppliedPos, readLogProgress } from './events/applied-log.reader.js'
 import { createProfileExports } from './create-profile-exports.js';
 import { AppliedWatch } from './events/applied-watch.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
+import type { RulesInForce } from './identity/identity-rules.reader.js';
 import { AuditLogReader } from './audit/audit-log.reader.js';
 import { ClockDifference, clockProblems } from './monitoring/clock-difference.js';
 import { listenError } from './platform/listen-error.js';
@@ -44,9 +45,10 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
     { stop: (started) => started.close() },
   );
-  const definitions = new DefinitionsLoader(db, scorer, ({ rules, former }) => {
+  const onRules = ({ rules, former }: RulesInForce): void => {
     engine.policy.use(rules, former);
-  });
+  };
+  const definitions = new DefinitionsLoader(db, scorer, onRules, app.secret);
   const feed = new ChangeFeedReader(db);
   const hub = await lifecycle.start('change hub', () => new ChangeHub({ feed, onError }), {
     stop: (started) => started.close(),

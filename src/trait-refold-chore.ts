@@ -10,11 +10,13 @@ import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
-import type { StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
+import type { StaleStretch, StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { OutlivedTraits } from './profiles/outlived-traits.js';
-import { foldTraits } from './profiles/traits.model.js';
 import type { Traits } from './profiles/trait.model.js';
+import type { TraitRules } from './profiles/trait-rule.model.js';
+import type { TraitSealer } from './profiles/trait-seal.model.js';
+import { foldTraits, resealTraits } from './profiles/traits.model.js';
 
 export interface TraitRefoldChoreParts {
   readonly db: Database;
@@ -43,7 +45,8 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  * 2. A step is some anchors of this worker's partitions. Their events are read before the transaction: nobody else
  *    applies events of these partitions while the leases stand, and the transaction checks that they do.
  *    Its place in acceptance order is that of `next-place.ts`.
- * 3. Each step notes how far it went in its transaction: a process that dies leaves whole steps behind.
+ * 3. Where a trait began or ceased to be sealed, its values are given the other form, of anchors as they stand.
+ * 4. Each step notes how far it went in its transaction: a process that dies leaves whole steps behind.
  */
 export class TraitRefoldChore {
   readonly #parts: TraitRefoldChoreParts;
@@ -71,11 +74,11 @@ export class TraitRefoldChore {
       return false;
     }
     const page = await refolds.anchors(db, stretch, MAX_STEP_PAGE);
-    const concerned = page.filter((anchor) => isConcerned(anchor, stretch.names));
+    const concerned = page.filter((anchor) => isConcerned(anchor, stretch));
     const chosen = concerned.slice(0, maxStepAnchors);
     const afterId = chosen.length < concerned.length ? chosen.at(-1)?.id : page.at(-1)?.id;
     pipeline.forget();
-    const { traits, given } = await this.#foldAnew(definitions, chosen, stretch.names);
+    const { traits, given } = await this.#foldAnew(definitions, chosen, stretch);
     await pipeline.refoldTraits(definitions, {
       traits,
       given,
@@ -93,12 +96,14 @@ export class TraitRefoldChore {
 
   /** The traits of those anchors that have others now. */
   async #foldAnew(
-    { traitRules }: LoadedDefinitions,
+    { traitRules, traitSealer }: LoadedDefinitions,
     anchors: readonly StoredTraits[],
-    names: readonly string[] | null,
+    { names, resealed }: StaleStretch,
   ): Promise<Pick<RefoldedTraits, 'traits' | 'given'>> {
     const { db, leases } = this.#parts;
     if (anchors.length === 0) return { traits: new Map(), given: [] };
+    // What is only sealed or opened is not read from the log, which may not have it any more.
+    if (names?.length === 0) return { traits: resealedTraits(anchors, resealed, traitRules, traitSealer), given: [] };
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const folded = new Map<Uuid, Traits>(anchors.map(({ id }) => [id, new Map()]));
     const outlived = new Map(anchors.map(({ id, traits }) => [id, new OutlivedTraits(decodeTraits(traits))]));
@@ -128,6 +133,7 @@ export class TraitRefoldChore {
       const anew = folded.get(id);
       if (anew === undefined) continue;
       outlived.get(id)?.keepIn(anew, names, traitRules);
+      resealTraits(anew, resealed, traitRules, traitSealer.for);
       if (encodeTraits(anew).equals(traits)) folded.delete(id);
     }
     // What is known of groups comes of no rule: it is folded anew only where there was nothing of them yet.
@@ -139,9 +145,25 @@ export class TraitRefoldChore {
   }
 }
 
-function isConcerned({ traits }: StoredTraits, names: readonly string[] | null): boolean {
+/** The traits of those anchors that have them in another form now. */
+function resealedTraits(
+  anchors: readonly StoredTraits[],
+  names: readonly string[],
+  rules: TraitRules,
+  sealer: TraitSealer,
+): Map<Uuid, Traits> {
+  const resealed = new Map<Uuid, Traits>();
+  for (const { id, traits } of anchors) {
+    const formed = decodeTraits(traits);
+    resealTraits(formed, names, rules, sealer.for);
+    if (!encodeTraits(formed).equals(traits)) resealed.set(id, formed);
+  }
+  return resealed;
+}
+
+function isConcerned({ traits }: StoredTraits, { names, resealed }: StaleStretch): boolean {
   if (names === null) return true;
   if (traits.length === 0) return false;
   const held = decodeTraits(traits);
-  return names.some((name) => held.has(name));
+  return names.some((name) => held.has(name)) || resealed.some((name) => held.has(name));
 }

@@ -1,6 +1,7 @@
 import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
 import type { PurposeDefinition } from '../profiles/purpose.model.js';
 import type { TraitDefinition } from '../profiles/trait-definition.model.js';
+import type { TraitSealer } from '../profiles/trait-seal.model.js';
 import type { RowScorer } from '../scoring/prediction.model.js';
 import type { Definitions } from '../segments/definitions.model.js';
 import type { StoredSegment } from '../segments/segment.reader.js';
@@ -13,6 +14,10 @@ export interface ApiDefinitions extends Definitions {
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
   readonly traits: readonly TraitDefinition[];
+  /** What values of sealed traits are opened by. */
+  readonly traitSealer: TraitSealer;
+  /** Whether values of traits may be sealed. */
+  readonly hasSealedTraits: boolean;
   /** By key. */
   readonly purposes: ReadonlyMap<string, PurposeDefinition>;
   /** What somebody has to allow to be scored by a model, by its key; models that need nothing are left out. */

@@ -51,7 +51,7 @@ export function questionsAbout(
   }
   const read = events.length === 0 ? [...seen.events.keys()] : events.filter((name) => seen.events.has(name));
   if (read.length === 0) return questions;
-  const fields = new Set([...(value === null ? [] : [topOf(value)]), ...(where === null ? [] : fieldsOfWhere(where))]);
+  const fields = new Set(fieldsRead({ value, where }));
   const there = new Set(read.flatMap((name) => [...(seen.events.get(name) ?? [])]));
   for (const field of fields) {
     if (!/^(?:properties|traits)\./.test(field) || there.has(field)) continue;
@@ -59,6 +59,17 @@ export function questionsAbout(
     questions.push({ name: field, message, hint: offerField(field, there) });
   }
   return questions;
+}
+
+/** The fields at the top of events that a feature reads, as `traits.country`. */
+function fieldsRead({ value, where }: Pick<FeatureDefinition, 'value' | 'where'>): string[] {
+  return [...(value === null ? [] : [topOf(value)]), ...(where === null ? [] : fieldsOfWhere(where))];
+}
+
+/** The names of the traits that a feature reads. */
+export function traitsReadBy(feature: Pick<FeatureDefinition, 'value' | 'where'>): string[] {
+  const ofTraits = fieldsRead(feature).filter((field) => field.startsWith('traits.'));
+  return [...new Set(ofTraits.map((field) => field.slice('traits.'.length)))];
 }
 
 /** The question about a trait; undefined: somebody has it. */

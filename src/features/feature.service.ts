@@ -6,7 +6,7 @@ import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
-import { questionFeatures, type KnownNames } from './feature-questions.model.js';
+import { questionFeatures, traitsReadBy, type KnownNames } from './feature-questions.model.js';
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
@@ -38,6 +38,8 @@ export interface ApplyOptions {
   readonly uses?: ReadonlyMap<string, string>;
   /** In place of the purposes that there are: those that there will be. */
   readonly purposes?: ReadonlySet<string>;
+  /** In place of the traits that are sealed: those that will be. */
+  readonly sealedTraits?: ReadonlySet<string>;
 }
 
 /** What other modules have to say about a change, within its transaction. */
@@ -45,6 +47,8 @@ export interface DefinitionHooks {
   /** Names of the features that something outside the feature store depends on, with what that is. */
   uses(tx: Transaction): Promise<ReadonlyMap<string, string>>;
   purposes(tx: Transaction): Promise<ReadonlySet<string>>;
+  /** Names of the traits whose values nothing may keep in plain text. */
+  sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;
   /** What has been sent so far. */
   known(tx: Transaction): Promise<KnownNames>;
   /** Definitions were written: streams are to be registered, and everybody is to load them anew. */
@@ -66,7 +70,7 @@ export class FeatureDefinitionService {
 
   /**
    * @throws WeftError DEFINITION_INVALID if a name is taken by another view, a service names a feature that does not
-   * exist, or a removed or retyped feature is in use
+   * exist, a removed or retyped feature is in use, or a feature reads a sealed trait
    */
   async apply(definitions: FeatureDefinitions, options: ApplyOptions = {}): Promise<ApplyPlan> {
     return this.#db.transaction(async (tx) => {
@@ -77,6 +81,7 @@ export class FeatureDefinitionService {
       checkNames(after);
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       const given = definitions.views.flatMap((view) => view.features);
+      checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const plan = {
         ...planOf(before, after, await reader.streamIds()),
         warnings: questionFeatures(given, await this.#hooks.known(tx)),
@@ -175,6 +180,18 @@ function checkPurposes(views: readonly StoredFeatureView[], known: ReadonlySet<s
     const unknown = unknownPurpose(purposes, known);
     if (unknown === null) continue;
     throw new WeftError('DEFINITION_INVALID', `view ${name}: ${unknown.message}`, { where: name, hint: unknown.hint });
+  }
+}
+
+function checkUnsealed(features: readonly FeatureDefinition[], sealed: ReadonlySet<string>): void {
+  if (sealed.size === 0) return;
+  for (const feature of features) {
+    const trait = traitsReadBy(feature).find((name) => sealed.has(name));
+    if (trait === undefined) continue;
+    throw new WeftError('DEFINITION_INVALID', `feature ${feature.name} reads traits.${trait}, which is sealed`, {
+      where: feature.name,
+      hint: 'features keep what they read in plain text: let it read what is not sealed',
+    });
   }
 }
 

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
+import { maskSealed, sealedTypeOf } from '../profiles/trait-seal.model.js';
 
 /*
  * What is shown of personal data to those who may not see it: that there is something, and of which form, so that
@@ -28,6 +29,8 @@ function maskWord(text: string): string {
 
 /** The form of a value: texts masked, numbers and truth values null, lists and objects of the same size. */
 export function maskValue(value: JsonValue): JsonValue {
+  const sealed = sealedTypeOf(value);
+  if (sealed !== null) return maskSealed(sealed);
   if (typeof value === 'string') return maskText(value);
   if (typeof value !== 'object' || value === null) return null;
   if (Array.isArray(value)) return value.map(maskValue);

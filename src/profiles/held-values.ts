@@ -65,6 +65,14 @@ export function join(a: HeldValues, b: HeldValues): HeldValues {
   return { ...settle(kind, [...a.kept, ...b.kept], overflow), deletedAt };
 }
 
+/** The same observations with their values in another form, in which equal values are equal, too. */
+export function withValues(held: HeldValues, form: (value: JsonValue) => JsonValue): HeldValues {
+  const { kind, deletedAt, overflow } = held;
+  const kept = held.kept.map((each) => ({ ...each, value: form(each.value) }));
+  // In the order of the new form, and once each: the two forms may have met while a rule was being carried out.
+  return kept.length < 2 ? { ...held, kept } : { ...settle(kind, kept, overflow), deletedAt };
+}
+
 /** The observation whose value is shown, with what is shown; null if there is none. */
 export function shown({ kind, kept }: HeldValues): Observation | null {
   const [first] = kept;

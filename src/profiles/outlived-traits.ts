@@ -55,8 +55,11 @@ export class OutlivedTraits {
 
   #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules): void {
     const { kept, deletedAt } = heldOf(trait);
+    const seal = rules.byName.get(name)?.seal ?? null;
     for (const { value, provenance, ...key } of kept) {
-      if (!this.#inLog.has(keyOf(key))) applyTraits(traits, { [name]: value }, key, rules, provenance);
+      if (this.#inLog.has(keyOf(key))) continue;
+      const given = seal === null ? value : seal.open(value);
+      applyTraits(traits, { [name]: given }, key, rules, provenance);
     }
     if (deletedAt === 0) return;
     const now = traits.get(name);

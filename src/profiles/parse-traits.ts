@@ -1,19 +1,19 @@
 import { isReservedTrait } from '../events/event.model.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { parseTraitRule, TRAIT_RULE_FIELDS } from './parse-trait-rule.js';
-import { TRAIT_LIMITS, type TraitDefinition } from './trait-definition.model.js';
+import { sealedProblem, TRAIT_LIMITS, type TraitDefinition } from './trait-definition.model.js';
 import { DEFAULT_TRAIT_RULE, isSameRule } from './trait-rule.model.js';
 
 /** Fields at the top of a file of traits. */
 export const TRAIT_FILE_FIELDS = ['traits'];
 
 const { maxDefinitions, maxNameLength, maxDescriptionLength } = TRAIT_LIMITS;
-const FIELDS = ['name', 'description', 'edge', 'pii', 'searchable', ...TRAIT_RULE_FIELDS];
+const FIELDS = ['name', 'description', 'edge', 'pii', 'searchable', 'sealed', ...TRAIT_RULE_FIELDS];
 
 /**
  * Reads the definitions of traits in a file: `traits`, a list of `name` and, if wanted, `description`, `edge`, which lets
- * edge keys be told the trait, `pii`, which masks it, `searchable`, which lets profiles be found by it (default of all
- * three: false), and how its values are taken in (`parseTraitRule`).
+ * edge keys be told the trait, `pii`, which masks it, `searchable`, which lets profiles be found by it, `sealed`, which
+ * has its values stored sealed (default of all: false), and how its values are taken in (`parseTraitRule`).
  *
  * @param file how messages call it
  * @param others further fields that the file may have; what they hold is read by somebody else
@@ -44,6 +44,7 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   const edge = fields.get('edge')?.bool('edge') ?? false;
   const pii = fields.get('pii')?.bool('pii') ?? false;
   const searchable = fields.get('searchable')?.bool('searchable') ?? false;
+  const sealed = fields.get('sealed')?.bool('sealed') ?? false;
   const rule = parseTraitRule(item, fields);
   if (name === undefined) return undefined;
   if (isReservedTrait(name)) {
@@ -54,10 +55,13 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   if (edge && pii) {
     return item.problem(`the trait ${name} is personal data and for pages`, 'say either edge: true or pii: true');
   }
-  return {
+  const trait: TraitDefinition = {
     ...{ name, description, edge },
     ...(pii ? { pii } : {}),
     ...(searchable ? { searchable } : {}),
+    ...(sealed ? { sealed } : {}),
     ...(isSameRule(rule, DEFAULT_TRAIT_RULE) ? {} : { rule }),
   };
+  const problem = sealedProblem(trait);
+  return problem === null ? trait : item.problem(problem.message, problem.hint);
 }

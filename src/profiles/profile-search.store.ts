@@ -10,6 +10,7 @@ import {
   UPDATED_FIELD,
   updatedKey,
   type SearchEntry,
+  type SearchField,
   type SearchFields,
 } from './search-field.model.js';
 
@@ -18,6 +19,9 @@ export interface UnindexedStretch {
   readonly part: number;
   readonly afterId: Uuid;
 }
+
+/** By name, and whether its keys are HMACs: a field that is sealed from now on is another one. */
+export type DeclaredField = Pick<SearchField, 'name' | 'sealed'>;
 
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 /** Builds that are done are remembered for people to look at; so many. */
@@ -51,22 +55,24 @@ export class ProfileSearchStore {
    * To be called with the definitions locked.
    * @returns whether anything changed
    */
-  async declare(tx: Transaction, traits: readonly string[], nowMs: number): Promise<boolean> {
-    const wanted = traits.length === 0 ? [] : [UPDATED_FIELD, ...traits];
-    const standing = (
-      await tx.query<{ name: string }>('SELECT name FROM search_fields WHERE NOT retired ORDER BY name')
-    ).map(({ name }) => name);
-    const added = wanted.filter((name) => !standing.includes(name));
-    const retired = standing.filter((name) => !wanted.includes(name));
+  async declare(tx: Transaction, traits: readonly DeclaredField[], nowMs: number): Promise<boolean> {
+    const wanted = traits.length === 0 ? [] : [{ name: UPDATED_FIELD, sealed: false }, ...traits];
+    const standing = await tx.query<DeclaredField>(
+      'SELECT name, sealed FROM search_fields WHERE NOT retired ORDER BY name',
+    );
+    const added = fieldsBeside(standing, wanted);
+    const retired = fieldsBeside(wanted, standing);
     if (retired.length > 0) {
-      await tx.query('UPDATE search_fields SET retired = true WHERE name = ANY ($1) AND NOT retired', [retired]);
+      await tx.query('UPDATE search_fields SET retired = true WHERE name = ANY ($1) AND NOT retired', [
+        retired.map(({ name }) => name),
+      ]);
     }
     if (added.length > 0) {
       await tx.query('UPDATE installation SET search_version = search_version + 1');
       await tx.query(
-        `INSERT INTO search_fields (name, since_version)
-         SELECT name, search_version FROM unnest($1::text[]) AS a (name), installation`,
-        [added],
+        `INSERT INTO search_fields (name, sealed, since_version)
+         SELECT name, sealed, search_version FROM unnest($1::text[], $2::bool[]) AS a (name, sealed), installation`,
+        [added.map(({ name }) => name), added.map(({ sealed }) => sealed)],
       );
       await tx.query(
         `INSERT INTO search_builds (version, profiles_total, created_at)
@@ -182,6 +188,11 @@ export class ProfileSearchStore {
     if (deleted < limit) await tx.query('DELETE FROM search_fields WHERE id = $1', [field.id]);
     return true;
   }
+}
+
+/** Those of `fields` that are not among `others`. */
+function fieldsBeside(others: readonly DeclaredField[], fields: readonly DeclaredField[]): DeclaredField[] {
+  return fields.filter(({ name, sealed }) => !others.some((each) => each.name === name && each.sealed === sealed));
 }
 
 function arraysOf(entries: readonly SearchEntry[]): Buffer[] {

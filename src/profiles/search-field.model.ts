@@ -1,12 +1,15 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { instantKey, searchKeys } from './search-key.model.js';
+import type { TraitSealer } from './trait-seal.model.js';
 
 /** A field of the index by which profiles are found. */
 export interface SearchField {
   readonly id: number;
   /** The trait, or `UPDATED_FIELD`. */
   readonly name: string;
+  /** Whether its keys are HMACs, which are equal or not and nothing else. */
+  readonly sealed: boolean;
 }
 
 /** What is to be written of each profile whose traits change. */
@@ -15,6 +18,8 @@ export interface SearchFields {
   readonly traits: readonly SearchField[];
   /** The field of when what is known of a profile changed last; null if nothing is searchable any more. */
   readonly updatedId: number | null;
+  /** By what the keys of sealed traits are made. */
+  readonly sealer: TraitSealer;
 }
 
 /** Named as no trait of an event is. It is there while a trait is. */
@@ -50,11 +55,18 @@ export function isSameSearched(a: readonly SearchedTrait[], b: readonly Searched
 
 /** The rows of a profile's traits. @param searched in the order of the fields */
 export function traitEntries(
-  { traits: fields }: SearchFields,
+  { traits: fields, sealer }: SearchFields,
   profileId: Uuid,
   searched: readonly SearchedTrait[],
 ): SearchEntry[] {
-  return fields.flatMap(({ id }, i) => searchKeys(searched[i]?.value).map((key) => ({ profileId, fieldId: id, key })));
+  return fields.flatMap((field, i) =>
+    keysOf(field, searched[i]?.value, sealer).map((key) => ({ profileId, fieldId: field.id, key })),
+  );
+}
+
+function keysOf({ name, sealed }: SearchField, value: JsonValue | undefined, sealer: TraitSealer): Buffer[] {
+  if (!sealed || value === undefined) return searchKeys(value);
+  return searchKeys(sealer.open(name, value)).map((key) => sealer.searchKey(name, key));
 }
 
 /** When something changed, ms, as exactly as it is kept. */

@@ -25,11 +25,11 @@ export class SearchFieldReader {
   }
 
   /** What the pipeline has to write; null if there is nothing, and nothing to delete either. */
-  async written(): Promise<{ readonly version: number; readonly fields: SearchFields | null }> {
+  async written(): Promise<{ readonly version: number; readonly fields: Omit<SearchFields, 'sealer'> | null }> {
     const rows = await this.#db.query<SearchField & { retired: boolean; version: number }>(
-      `SELECT id, name, retired, search_version AS version FROM search_fields, installation ORDER BY id`,
+      `SELECT id, name, sealed, retired, search_version AS version FROM search_fields, installation ORDER BY id`,
     );
-    const standing = rows.filter(({ retired }) => !retired).map(({ id, name }) => ({ id, name }));
+    const standing = rows.filter(({ retired }) => !retired).map(({ id, name, sealed }) => ({ id, name, sealed }));
     const [first] = rows;
     if (first === undefined) return { version: 0, fields: null };
     return {
@@ -44,7 +44,7 @@ export class SearchFieldReader {
   /** What can be asked for, by name. */
   async standing(): Promise<Map<string, StandingField>> {
     const rows = await this.#db.query<StandingField>(
-      `SELECT id, name, since_version <= (SELECT min(search_version) FROM partitions) AS "isReady"
+      `SELECT id, name, sealed, since_version <= (SELECT min(search_version) FROM partitions) AS "isReady"
        FROM search_fields WHERE NOT retired`,
     );
     return new Map(rows.map((row) => [row.name, row]));

@@ -1,4 +1,4 @@
-import { DEFAULT_TRAIT_RULE, isSameRule, type TraitRule } from './trait-rule.model.js';
+import { DEFAULT_TRAIT_RULE, isSameRule, type Survivorship, type TraitRule } from './trait-rule.model.js';
 
 /** What is known of a trait beside its values. Traits need no definition. */
 export interface TraitDefinition {
@@ -11,6 +11,11 @@ export interface TraitDefinition {
   readonly pii?: boolean;
   /** Whether profiles can be found by it, which keeps its values in an index in plain text; default: false. */
   readonly searchable?: boolean;
+  /**
+   * Whether its values are stored sealed only, by a key of the installation's secret: personal data that is found by
+   * equality alone. Never together with `searchable`; default: no.
+   */
+  readonly sealed?: boolean;
   /** How its values are taken in; default: as those of traits that are not defined. */
   readonly rule?: TraitRule;
 }
@@ -60,6 +65,14 @@ export function changedRules(standing: readonly TraitDefinition[], after: readon
   });
 }
 
+/** The traits whose values are stored sealed now and were not before, or the other way round. */
+export function changedSeals(standing: readonly TraitDefinition[], after: readonly TraitDefinition[]): string[] {
+  const [before, now] = [standing, after].map((all) => new Set(all.filter(isSealed).map(({ name }) => name)));
+  const sealed = (names: Set<string> | undefined, name: string): boolean => names?.has(name) === true;
+  const names = new Set([...(before ?? []), ...(now ?? [])]);
+  return [...names].filter((name) => sealed(before, name) !== sealed(now, name));
+}
+
 /** That the values of a trait are taken in another way. */
 export interface RuleChange {
   readonly name: string;
@@ -71,6 +84,40 @@ export function ruleOf({ rule }: Pick<TraitDefinition, 'rule'>): TraitRule {
   return rule ?? DEFAULT_TRAIT_RULE;
 }
 
+export function isSealed({ sealed }: Pick<TraitDefinition, 'sealed'>): boolean {
+  return sealed === true;
+}
+
+/** Whether it is personal data, which all that is sealed is. */
+export function isPersonal({ pii, sealed }: Pick<TraitDefinition, 'pii' | 'sealed'>): boolean {
+  return pii === true || sealed === true;
+}
+
+/** Rules by which a sealed value cannot be chosen: what is sealed is equal to another value or not, and nothing else. */
+const ORDERED_SURVIVORSHIPS: readonly Survivorship[] = ['longest', 'min', 'max'];
+
+/** What a trait cannot be beside sealed, and what to do; null: it can be so. */
+export function sealedProblem(trait: TraitDefinition): { readonly message: string; readonly hint: string } | null {
+  if (!isSealed(trait)) return null;
+  const { survivorship } = ruleOf(trait);
+  const found = ({ what, hint }: { readonly what: string; readonly hint: string }) => {
+    return { message: `the trait ${trait.name} is sealed and ${what}`, hint };
+  };
+  if (isSearchable(trait)) {
+    return found({
+      what: 'searchable',
+      hint: 'say one of the two: people are found by a sealed trait with eq, in and exists, without its values being in an index',
+    });
+  }
+  if (trait.edge) return found({ what: 'for pages', hint: 'say edge: false: pages would show what is sealed' });
+  if (ORDERED_SURVIVORSHIPS.includes(survivorship)) {
+    const hint =
+      'a sealed value is equal to another one or not: use most_recent, source_priority, most_frequent or union';
+    return found({ what: `shows the ${survivorship} value`, hint });
+  }
+  return null;
+}
+
 export function isSearchable({ searchable }: Pick<TraitDefinition, 'searchable'>): boolean {
   return searchable === true;
 }
@@ -80,6 +127,7 @@ function isSame(given: TraitDefinition, standing: TraitDefinition | undefined): 
     standing?.edge === given.edge &&
     (standing.pii ?? false) === (given.pii ?? false) &&
     isSearchable(standing) === isSearchable(given) &&
+    isSealed(standing) === isSealed(given) &&
     standing.description === given.description &&
     isSameRule(ruleOf(given), ruleOf(standing))
   );

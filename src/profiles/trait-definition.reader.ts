@@ -13,7 +13,7 @@ export class TraitDefinitionReader {
   /** All, by name in the order of its characters. */
   async all(): Promise<TraitDefinition[]> {
     const rows = await this.#db.query<TraitDefinition & { rule: Partial<TraitRule> }>(
-      'SELECT name, description, edge, pii, searchable, rule FROM trait_definitions ORDER BY name COLLATE "C"',
+      'SELECT name, description, edge, pii, searchable, sealed, rule FROM trait_definitions ORDER BY name COLLATE "C"',
     );
     return rows.map((row) => ({ ...row, rule: { ...DEFAULT_TRAIT_RULE, ...row.rule } }));
   }
@@ -24,6 +24,14 @@ export class TraitDefinitionReader {
       'SELECT name, deleted_at AS at FROM trait_deletions',
     );
     return new Map(rows.map(({ name, at }) => [name, at]));
+  }
+
+  /** Whether stored values are still to be sealed, or opened, because traits began or ceased to be sealed. */
+  async isResealing(): Promise<boolean> {
+    const rows = await this.#db.query(
+      `SELECT FROM trait_rule_changes WHERE finished_at IS NULL AND resealed <> '{}' LIMIT 1`,
+    );
+    return rows.length > 0;
   }
 
   /** Values of another type than declared, by trait, since its rule changed last. */
@@ -37,7 +45,7 @@ export class TraitDefinitionReader {
   /** The newest changes of rules, the newest first; so many. */
   async changes(limit: number): Promise<TraitRuleChange[]> {
     return this.#db.query<TraitRuleChange>(
-      `SELECT version, names, created_at AS "createdAt", finished_at AS "finishedAt", anchors
+      `SELECT version, CASE WHEN names IS NOT NULL THEN names || resealed END AS names, created_at AS "createdAt", finished_at AS "finishedAt", anchors
        FROM trait_rule_changes ORDER BY version DESC LIMIT $1`,
       [limit],
     );

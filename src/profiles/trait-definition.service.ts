@@ -2,21 +2,25 @@ import { isReservedTrait } from '../events/event.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
-import type { Database } from '../platform/postgres.js';
+import type { Database, Transaction } from '../platform/postgres.js';
 import {
   changedRules,
+  changedSeals,
+  isSealed,
   isSearchable,
   planTraits,
   ruleOf,
+  sealedProblem,
   TRAIT_LIMITS,
   type TraitDefinition,
   type TraitPlan,
 } from './trait-definition.model.js';
 import { TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitRule } from './trait-rule.model.js';
-import { ProfileSearchStore } from './profile-search.store.js';
+import { ProfileSearchStore, type DeclaredField } from './profile-search.store.js';
 import { MAX_SEARCHABLE_TRAITS } from './search-field.model.js';
 import { TraitDefinitionStore } from './trait-definition.store.js';
+import type { TraitSealer } from './trait-seal.model.js';
 
 export interface TraitApplyOptions {
   /** Says what would be done, and does nothing. */
@@ -26,7 +30,14 @@ export interface TraitApplyOptions {
 }
 
 /** What is said of a trait beside its rule; what is left out stays. */
-export type TraitMarks = Pick<TraitDefinition, 'pii' | 'searchable'>;
+export type TraitMarks = Pick<TraitDefinition, 'pii' | 'searchable' | 'sealed'>;
+
+/** What sealing traits rests on. */
+export interface TraitSealing {
+  /** Names of the traits whose values something reads in plain text, each with what does: `segment vip`. */
+  uses(tx: Transaction): Promise<ReadonlyMap<string, string>>;
+  readonly sealer: TraitSealer;
+}
 
 /** Definitions of traits, as files declare them. */
 export class TraitDefinitionService {
@@ -35,12 +46,19 @@ export class TraitDefinitionService {
   readonly #store = new TraitDefinitionStore();
   readonly #search = new ProfileSearchStore();
 
-  constructor(db: Database, clock: Clock) {
+  readonly #sealing: TraitSealing | null;
+
+  /** @param sealing null: no trait can be sealed */
+  constructor(db: Database, clock: Clock, sealing: TraitSealing | null = null) {
     this.#db = db;
     this.#clock = clock;
+    this.#sealing = sealing;
   }
 
-  /** @throws WeftError DEFINITION_INVALID for more definitions than there may be */
+  /**
+   * @throws WeftError DEFINITION_INVALID for more definitions than there may be, and for a trait that cannot be sealed, or
+   * not as long as something reads it; NOT_CONFIGURED for one that is to be where there is no secret
+   */
   async apply(given: readonly TraitDefinition[], options: TraitApplyOptions = {}): Promise<TraitPlan> {
     return this.#db.transaction(async (tx) => {
       await lockDefinitions(tx);
@@ -53,18 +71,48 @@ export class TraitDefinitionService {
           hint: `at most ${String(TRAIT_LIMITS.maxDefinitions)} can be: only traits that browsers may see need one`,
         });
       }
+      await this.#checkSealed(tx, standing, given);
       if (options.dryRun === true || plan.added.length + plan.changed.length + plan.removed.length === 0) return plan;
       const written = new Set([...plan.added, ...plan.changed]);
       const nowMs = this.#clock.now();
       for (const trait of given) if (written.has(trait.name)) await this.#store.save(tx, trait, nowMs);
       await this.#store.remove(tx, plan.removed);
       const after = await new TraitDefinitionReader(tx).all();
-      const searchChanged = await this.#search.declare(tx, searchedNames(after), nowMs);
+      const searchChanged = await this.#search.declare(tx, searchedFields(after), nowMs);
       const changes = changedRules(standing, after);
-      if (changes.length > 0) await this.#store.noteRuleChange(tx, changes, nowMs);
-      await (changes.length > 0 || searchChanged ? touchDefinitions(tx) : touchMarks(tx));
+      const resealed = changedSeals(standing, after);
+      const isOther = changes.length + resealed.length > 0;
+      if (isOther) await this.#store.noteRuleChange(tx, changes, nowMs, resealed);
+      await (isOther || searchChanged ? touchDefinitions(tx) : touchMarks(tx));
       return plan;
     });
+  }
+
+  async #checkSealed(
+    tx: Transaction,
+    standing: readonly TraitDefinition[],
+    given: readonly TraitDefinition[],
+  ): Promise<void> {
+    for (const trait of given) {
+      const problem = sealedProblem(trait);
+      if (problem !== null) {
+        throw new WeftError('DEFINITION_INVALID', problem.message, { where: trait.name, hint: problem.hint });
+      }
+    }
+    const before = new Set(standing.filter(isSealed).map(({ name }) => name));
+    const sealed = given.filter((trait) => isSealed(trait) && !before.has(trait.name));
+    if (sealed.length === 0) return;
+    if (this.#sealing === null) throw new Error('sealing was not wired');
+    this.#sealing.sealer.demand();
+    const uses = await this.#sealing.uses(tx);
+    for (const { name } of sealed) {
+      const user = uses.get(name);
+      if (user === undefined) continue;
+      throw new WeftError('DEFINITION_INVALID', `the trait ${name} cannot be sealed while ${user} reads it`, {
+        where: name,
+        hint: `archive, retire or change the ${user} first: it would have to keep in plain text what is to be sealed`,
+      });
+    }
   }
 
   /**
@@ -113,10 +161,10 @@ export class TraitDefinitionService {
 }
 
 /** @throws WeftError DEFINITION_INVALID */
-function searchedNames(traits: readonly TraitDefinition[]): string[] {
-  const names = traits.filter(isSearchable).map(({ name }) => name);
-  if (names.length <= MAX_SEARCHABLE_TRAITS) return names;
-  throw new WeftError('DEFINITION_INVALID', `${String(names.length)} traits would be searchable`, {
+function searchedFields(traits: readonly TraitDefinition[]): DeclaredField[] {
+  const found = traits.filter((trait) => isSearchable(trait) || isSealed(trait));
+  if (found.length <= MAX_SEARCHABLE_TRAITS) return found.map((trait) => ({ name: trait.name, sealed: isSealed(trait) }));
+  throw new WeftError('DEFINITION_INVALID', `${String(found.length)} traits would be searchable or sealed`, {
     where: 'traits',
     hint: `at most ${String(MAX_SEARCHABLE_TRAITS)} can be; the others are found by segments`,
   });

@@ -8,6 +8,8 @@ export interface StaleStretch {
   readonly afterId: Uuid;
   /** Traits whose rules changed since; null: look at every anchor. */
   readonly names: readonly string[] | null;
+  /** Traits that began or ceased to be sealed since. */
+  readonly resealed: readonly string[];
 }
 
 /** An anchor's traits as they are stored. */
@@ -35,8 +37,8 @@ export class TraitRefoldStore {
     if (first === undefined) return null;
     // Partitions that are equally far go on together: then a page of anchors is one stretch of the index.
     const together = rows.filter(({ afterId }) => afterId === first.afterId);
-    const changes = await db.query<{ names: string[] | null }>(
-      'SELECT names FROM trait_rule_changes WHERE version > $1 AND version <= $2',
+    const changes = await db.query<{ names: string[] | null; resealed: string[] }>(
+      'SELECT names, resealed FROM trait_rule_changes WHERE version > $1 AND version <= $2',
       [Math.min(...together.map(({ done }) => done)), version],
     );
     const isAll = changes.some(({ names }) => names === null);
@@ -44,6 +46,7 @@ export class TraitRefoldStore {
       parts: together.map(({ part }) => part),
       afterId: first.afterId,
       names: isAll ? null : [...new Set(changes.flatMap(({ names }) => names ?? []))],
+      resealed: [...new Set(changes.flatMap(({ resealed }) => resealed))],
     };
   }
 

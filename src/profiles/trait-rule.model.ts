@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import type { ConsentMapping } from './consent.model.js';
+import type { SealFor, ValueSeal } from './trait-seal.model.js';
 import {
   fitValue,
   type ConflictOutcome,
@@ -103,6 +104,8 @@ export interface CompiledTraitRule {
   readonly declaredBy: ReadonlySet<number>;
   /** The value that is taken in, and whether it had another type than it should. */
   readonly fit: ((value: JsonValue) => FittedValue) | null;
+  /** Its values are held sealed; null: as they are. */
+  readonly seal: ValueSeal | null;
   /** What was given until then does not count: the trait was deleted everywhere, ms; 0: never. */
   readonly deletedAt: number;
 }
@@ -129,18 +132,26 @@ export interface TraitRules {
   readonly consents: ConsentMapping | null;
 }
 
+/** Which traits are held sealed, and by what. */
+export interface SealedTraits {
+  readonly names: ReadonlySet<string>;
+  readonly sealFor: SealFor;
+}
+
 /** For installations in which no trait has a rule. */
 export const NO_TRAIT_RULES: TraitRules = { byName: new Map(), answers: null, consents: null };
 
 /**
  * @param sourceIds ids of sources by key; sources that are not there are waited for
  * @param deletions when traits were deleted everywhere, ms, by name
+ * @param sealed null: none is
  */
 export function compileTraitRules(
   rules: Iterable<readonly [name: string, rule: TraitRule]>,
   sourceIds: ReadonlyMap<string, number>,
   deletions: ReadonlyMap<string, number> = new Map(),
   consents: ConsentMapping | null = null,
+  sealed: SealedTraits | null = null,
 ): TraitRules {
   const byName = new Map<string, CompiledTraitRule>();
   const answers = new Map<string, AnswerMatcher[]>();
@@ -148,8 +159,9 @@ export function compileTraitRules(
     byName.set(name, { ...compileRule(DEFAULT_TRAIT_RULE, sourceIds), deletedAt });
   }
   for (const [name, rule] of rules) {
-    if (isSameRule(rule, DEFAULT_TRAIT_RULE)) continue;
-    byName.set(name, { ...compileRule(rule, sourceIds), deletedAt: deletions.get(name) ?? 0 });
+    const seal = sealed?.names.has(name) === true ? sealed.sealFor(name) : null;
+    if (isSameRule(rule, DEFAULT_TRAIT_RULE) && seal === null) continue;
+    byName.set(name, { ...compileRule(rule, sourceIds), deletedAt: deletions.get(name) ?? 0, seal });
     for (const { event, property, where } of rule.answers) {
       answers.set(event, [...(answers.get(event) ?? []), { name, property, where: Object.entries(where) }]);
     }
@@ -172,6 +184,7 @@ function compileRule(rule: TraitRule, sourceIds: ReadonlyMap<string, number>): C
     byTime: precedence === 'time',
     declaredBy: new Set(declaredBy.flatMap((key) => sourceIds.get(key) ?? [])),
     fit: type === null ? null : (value) => fitValue(value, type, onConflict),
+    seal: null,
     deletedAt: 0,
   };
 }

@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import type { SearchFieldReader } from './search-field.reader.js';
-import { isSearchable, ruleOf, type TraitDefinition } from './trait-definition.model.js';
+import { isPersonal, isSealed, isSearchable, ruleOf, type TraitDefinition } from './trait-definition.model.js';
 import type { TraitConflictCounts, TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitDefinitionService } from './trait-definition.service.js';
 import { TraitInference, type InferredTrait } from './trait-inference.js';
@@ -41,6 +41,7 @@ interface RuleOptions {
   readonly precedence?: Precedence;
   readonly pii?: 'yes' | 'no';
   readonly searchable?: 'yes' | 'no';
+  readonly sealed?: 'yes' | 'no';
 }
 
 const DAY_MS = 86_400_000;
@@ -60,6 +61,7 @@ Examples:
   weft traits set phone --survivorship source_priority --sources crm,shop
   weft traits set birthday --pii yes
   weft traits set country --searchable yes
+  weft traits set passport --sealed yes
   weft traits delete shoe_size --yes
   weft traits changes
 
@@ -96,6 +98,7 @@ export function traitsCommand(deps: TraitsCommandDeps): Command {
       new Option('--pii <answer>', 'whether it is personal data, masked without the scope pii').choices(['yes', 'no']),
     )
     .addOption(new Option('--searchable <yes|no>', 'whether profiles can be found by it').choices(['yes', 'no']))
+    .addOption(new Option('--sealed <yes|no>', 'whether its values are stored sealed only').choices(['yes', 'no']))
     .action((name: string, options: RuleOptions) => runCommand(deps, () => set(deps, name, options)));
   command
     .command('delete <name>')
@@ -127,13 +130,16 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
     const total = Math.max(0, ...builds.map(({ profilesTotal }) => profilesTotal));
     const done = Math.min(...builds.filter(({ finishedAt }) => finishedAt === null).map((build) => build.profilesDone));
     const searchableOf = (trait: TraitDefinition): string => {
-      if (!isSearchable(trait)) return '';
+      if (!isSearchable(trait) && !isSealed(trait)) return '';
+      if (isSealed(trait) && standing.get(trait.name)?.isReady === true) return 'eq';
       return standing.get(trait.name)?.isReady === true ? 'yes' : `${String(done)} of ${String(total)} profiles`;
     };
     if (options.json === true) {
       const items = traits.map((trait) => ({
         ...trait,
         searchable: isSearchable(trait),
+        sealed: isSealed(trait),
+        pii: isPersonal(trait),
         isIndexed: standing.get(trait.name)?.isReady ?? false,
         rule: ruleOf(trait),
         conflicts: conflicts.get(trait.name) ?? null,
@@ -144,7 +150,7 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
       deps.stdout.write('No trait is defined; weft traits infer drafts definitions of what was sent.\n');
     } else {
       const rows = traits.map((trait) => rowOf(trait, searchableOf(trait), conflicts.get(trait.name)));
-      const head = ['name', 'type', 'on conflict', 'survivorship', 'searchable', 'edge', 'pii', 'other types'];
+      const head = ['name', 'type', 'on conflict', 'survivorship', 'searchable', 'edge', 'pii', 'sealed', 'other types'];
       deps.stdout.write(textTable([head, ...rows]));
     }
     return EXIT_CODES.ok;
@@ -165,7 +171,8 @@ function rowOf(trait: TraitDefinition, searchable: string, conflicts: TraitConfl
     `${survivorship}${priority}`,
     searchable,
     trait.edge ? 'yes' : '',
-    trait.pii === true ? 'yes' : '',
+    isPersonal(trait) ? 'yes' : '',
+    isSealed(trait) ? 'yes' : '',
     counts,
   ];
 }
@@ -220,7 +227,7 @@ function countsOf(counts: InferredTrait['counts']): string {
 }
 
 async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions): Promise<number> {
-  const { type, onConflict, survivorship, sources, precedence, pii, searchable } = options;
+  const { type, onConflict, survivorship, sources, precedence, pii, searchable, sealed } = options;
   if ((survivorship === 'source_priority') !== (sources !== undefined)) {
     throw new WeftError('BAD_REQUEST', '--sources goes with --survivorship source_priority', {
       where: '--sources',
@@ -238,6 +245,7 @@ async function set(deps: TraitsCommandDeps, name: string, options: RuleOptions):
     const { added, changed } = await service.setRule(name, change, {
       ...(pii === undefined ? {} : { pii: pii === 'yes' }),
       ...(searchable === undefined ? {} : { searchable: searchable === 'yes' }),
+      ...(sealed === undefined ? {} : { sealed: sealed === 'yes' }),
     });
     deps.stdout.write(added.length + changed.length === 0 ? 'Nothing to change.\n' : 'Changed.\n');
     return EXIT_CODES.ok;

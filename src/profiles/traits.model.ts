@@ -9,8 +9,9 @@ import {
 } from '../events/event.model.js';
 import { forgetOthers, givenBy, GROUPS, isKnownOfGroup, isMember, learn } from './groups.model.js';
 import { consentsIn, type ConsentMapping } from './consent.model.js';
-import { hold, join, shown, type HeldValues, type Observation } from './held-values.js';
+import { hold, join, shown, withValues, type HeldValues, type Observation } from './held-values.js';
 import type { Trait, Traits } from './trait.model.js';
+import { sealedTypeOf, type SealFor, type ValueSeal } from './trait-seal.model.js';
 import {
   NO_TRAIT_RULES,
   PROVENANCES,
@@ -70,6 +71,7 @@ const PLAIN_RULE: CompiledTraitRule = {
   byTime: false,
   declaredBy: new Set(),
   fit: null,
+  seal: null,
   deletedAt: 0,
 };
 
@@ -225,18 +227,49 @@ function observe(
   standing: Trait | undefined,
   value: JsonValue,
   key: CanonicalKey,
-  given: number,
+  known: number,
   rule: CompiledTraitRule,
 ): Trait | null {
   const deletedAt = Math.max(standing?.held?.deletedAt ?? 0, rule.deletedAt);
   if (key.occurredAt <= deletedAt) return null;
   const { survivorship } = rule;
-  const provenance = rule.declaredBy.has(key.sourceId) ? DECLARED : given;
-  const held = hold(survivorship, bind({ ...pick(key), value, provenance, weight: 0, rank: 0 }, rule));
+  const provenance = rule.declaredBy.has(key.sourceId) ? DECLARED : known;
+  const given = hold(survivorship, bind({ ...pick(key), value, provenance, weight: 0, rank: 0 }, rule));
+  const held = rule.seal === null ? given : withValues(given, rule.seal.seal);
   if (standing === undefined) return traitOf(held);
-  const before = heldOf(standing);
+  const before = standingAs(rule, heldOf(standing));
   const after = join(before.kind === survivorship ? before : rebind(before, rule), held);
   return isSameHeld(before, after) ? null : traitOf(after);
+}
+
+/** What is held of a trait that became sealed only now, in the form that its other values have. */
+function standingAs({ seal }: CompiledTraitRule, held: HeldValues): HeldValues {
+  if (seal === null || held.kept.every(({ value }) => value === null || sealedTypeOf(value) !== null)) return held;
+  return withValues(held, (value) => (sealedTypeOf(value) === null ? seal.seal(value) : value));
+}
+
+/** The trait with its values as they were before they were sealed. */
+export function openTrait(trait: Trait, { open }: ValueSeal): Trait {
+  return traitOf(withValues(heldOf(trait), open));
+}
+
+/**
+ * Gives these traits the form that is stored, which is sealed where the rules say so.
+ * @param names those whose form may have changed
+ */
+export function resealTraits(
+  traits: Traits,
+  names: readonly string[],
+  { byName }: TraitRules,
+  sealFor: SealFor,
+): void {
+  for (const name of names) {
+    const trait = traits.get(name);
+    if (trait === undefined) continue;
+    const opened = openTrait(trait, sealFor(name));
+    const seal = byName.get(name)?.seal ?? null;
+    traits.set(name, seal === null ? opened : traitOf(withValues(heldOf(opened), seal.seal)));
+  }
 }
 
 /** Weight and rank by the rule. */

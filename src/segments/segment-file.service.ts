@@ -4,6 +4,7 @@ import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
+import { demandUnsealed } from './demand-unsealed.js';
 import { parseSegment, type ParsedSegment } from './parse-segment.js';
 import type { SegmentDefinition } from './parse-segments.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
@@ -42,6 +43,7 @@ export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'wai
   /** Features that are there now; some of them may go. */
   readonly standingFeatures: ReadonlyMap<string, FeatureType>;
   readonly purposes: ReadonlySet<string>;
+  readonly sealedTraits: ReadonlySet<string>;
   readonly known: KnownToSegments;
   /** Also archives the segments that are not in the files. */
   readonly prune: boolean;
@@ -125,7 +127,7 @@ export class SegmentFileService {
 function check(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, standingFeatures, models, waitingModels, purposes, known, prune }: SegmentSurroundings,
+  { features, standingFeatures, models, waitingModels, purposes, sealedTraits, known, prune }: SegmentSurroundings,
 ): Checked[] {
   const given = new Set(definitions.map((definition) => definition.key));
   const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
@@ -144,6 +146,7 @@ function check(
       };
       const parsed = named(key, () => parseSegment(expression, schema));
       named(key, () => demandPurposes(definition.purposes, purposes));
+      named(key, () => demandUnsealed(parsed.requires, sealedTraits));
       const warnings = questionSegment(parsed, known).map((warning) => ({
         ...warning,
         where: warning.where === '' ? `segment ${key}` : `segment ${key}, ${warning.where}`,

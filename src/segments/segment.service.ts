@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { traitsReadBy } from '../features/feature-questions.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
@@ -7,6 +8,7 @@ import { touchMarks } from '../platform/installation.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../profiles/purpose.model.js';
+import { demandUnsealed } from './demand-unsealed.js';
 import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
 import { questionSegment, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
@@ -22,6 +24,8 @@ export interface SegmentCatalog {
   features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
   models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels'>>;
   purposes(tx: Transaction): Promise<ReadonlySet<string>>;
+  /** Names of the traits whose values nothing may keep in plain text. */
+  sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;
   known(tx: Transaction): Promise<KnownToSegments>;
   /** What is live was changed: streams are to be registered, and everybody is to load the definitions anew. */
   changed(tx: Transaction): Promise<void>;
@@ -169,6 +173,16 @@ export class SegmentService {
     return uses;
   }
 
+  /** Names of the traits that active segments read, also by features of their own, each with a segment that does. */
+  async traitUses(tx: Transaction): Promise<Map<string, string>> {
+    const uses = new Map<string, string>();
+    for (const { key, parsed } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      const { traits, inlineFeatures } = parsed.requires;
+      for (const name of [...traits, ...inlineFeatures.flatMap(traitsReadBy)]) uses.set(name, `segment ${key}`);
+    }
+    return uses;
+  }
+
   /** The features that active segments define in place. */
   async inlineFeatures(tx: Transaction): Promise<FeatureDefinition[]> {
     return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(
@@ -188,7 +202,10 @@ export class SegmentService {
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
     const purposes = await this.#catalog.purposes(tx);
-    return parseSegment(expression, { features, ...(await this.#catalog.models(tx)), segments, purposes });
+    const schema = { features, ...(await this.#catalog.models(tx)), segments, purposes };
+    const parsed = parseSegment(expression, schema);
+    demandUnsealed(parsed.requires, await this.#catalog.sealedTraits(tx));
+    return parsed;
   }
 
   async #activeParsed(

@@ -21,6 +21,7 @@ import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AppliedWatch } from '../../src/events/applied-watch.js';
 import { readLogProgress } from '../../src/events/applied-log.reader.js';
+import type { RulesInForce } from '../../src/identity/identity-rules.reader.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import { createLogger } from '../../src/platform/logger.js';
@@ -101,9 +102,10 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
   const applied: AppliedWatch = new AppliedWatch({ read: () => readLogProgress(db), onError: onDefect });
   const feed = new ChangeFeedReader(db);
   const hub: ChangeHub = new ChangeHub({ feed, pollMs: 20, onError: onDefect, ...options.hub });
-  const definitions = new DefinitionsLoader(db, engine.scorer, ({ rules, former }) => {
+  const onRules = ({ rules, former }: RulesInForce): void => {
     engine.policy.use(rules, former);
-  });
+  };
+  const definitions = new DefinitionsLoader(db, engine.scorer, onRules, world.secret);
   let readThroughs = 0;
   const profiles = new ProfileReader();
   const sources = new SourceService(new SourceStore(db.dataSource), clock);

@@ -14,7 +14,8 @@ import {
   typeRange,
   type KeyRange,
 } from '../../profiles/search-key.model.js';
-import { ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import { isPersonal, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import type { TraitSealer } from '../../profiles/trait-seal.model.js';
 import { termOf, type ProfileFilter, type SearchOrder } from '../../segments/profile-filter.model.js';
 import type {
   IdentifierFilterInput,
@@ -35,6 +36,8 @@ export interface FilterContext {
   /** By name. */
   readonly fields: ReadonlyMap<string, StandingField>;
   readonly traits: readonly TraitDefinition[];
+  /** By what keys of sealed traits are made. */
+  readonly traitSealer: TraitSealer;
   /** Whether whoever asks may see personal data. */
   readonly seesPersonal: boolean;
   /** The id of an identifier, or null where nobody can be known by it. @throws WeftError BAD_REQUEST */
@@ -92,7 +95,11 @@ export function compileOrder({ by, trait, direction }: ProfileOrderInput, contex
     });
   }
   if (by === 'id' || by === 'created') return { by, descending };
-  const { id: fieldId } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
+  const { id: fieldId, sealed } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
+  if (sealed) {
+    const hint = 'sealed values are equal or not and have no order: order by a trait that is searchable';
+    throw refused('orderBy.trait', `the trait ${trait ?? ''} is sealed`, hint);
+  }
   return { by: 'field', fieldId, descending };
 }
 
@@ -113,10 +120,11 @@ function fieldOf(
     }
     const near = nearestName(name, searchable);
     const meant = near === undefined ? '' : `did you mean ${near}? else `;
-    const hint = `${meant}declare it with searchable: true, or by weft traits set ${name} --searchable yes`;
+    const hint = `${meant}declare it with searchable: true, or by weft traits set ${name} --searchable yes; one that is personal with sealed: true`;
     throw refused(where, `the trait ${name} is not searchable`, hint);
   }
-  if (!seesPersonal && traits.find((trait) => trait.name === name)?.pii === true) {
+  const defined = traits.find((trait) => trait.name === name);
+  if (!seesPersonal && ((defined !== undefined && isPersonal(defined)) || field.sealed)) {
     throw new WeftError('FORBIDDEN', `the trait ${name} is personal data`, {
       where,
       hint: 'finding people by it takes the scope pii',
@@ -132,11 +140,12 @@ function fieldOf(
 
 function traitFilter(input: TraitFilterInput, context: FilterContext, where: string): ProfileFilter[] {
   const { name, exists, prefix } = input;
-  const { id: fieldId } = fieldOf(name, context, `${where}.name`);
+  const { id: fieldId, sealed } = fieldOf(name, context, `${where}.name`);
+  if (sealed) refuseOrdered(input, where);
   const type = ruleOf(context.traits.find((trait) => trait.name === name) ?? {}).type;
   const keyOf = (value: JsonValue, field: string): Buffer => {
     const key = operandKey(value, type);
-    if (typeof key !== 'string') return key;
+    if (typeof key !== 'string') return sealed ? context.traitSealer.searchKey(name, key) : key;
     throw refused(
       `${where}.${field}`,
       `the value ${key}`,
@@ -165,6 +174,16 @@ function traitFilter(input: TraitFilterInput, context: FilterContext, where: str
   if (typeof exists === 'boolean') parts.push(exists ? inRange(ALL_KEYS) : { kind: 'not', of: inRange(ALL_KEYS) });
   if (parts.length === 0) throw refused(where, 'nothing is asked of the trait', 'add eq, in, prefix, gte, exists …');
   return parts;
+}
+
+/** Of a sealed value nothing can be told but whether it is equal to another. @throws WeftError BAD_REQUEST */
+function refuseOrdered(input: TraitFilterInput, where: string): void {
+  const asked = (['prefix', 'contains', 'gt', 'gte', 'lt', 'lte'] as const).find(
+    (field) => input[field] !== undefined && input[field] !== null,
+  );
+  if (asked === undefined) return;
+  const hint = `ask with eq, in or exists; for more than that it would have to be searchable, in plain text: weft traits set ${input.name} --sealed no --searchable yes`;
+  throw refused(`${where}.${asked}`, `the trait ${input.name} is sealed`, hint);
 }
 
 /** The stretch between what is not less and what is not greater; null: neither is asked for. */

@@ -1,7 +1,8 @@
 import { defaultFieldResolver, isObjectType, type GraphQLField, type GraphQLSchema } from 'graphql';
 import type { JsonObject, JsonValue } from '../../events/event.model.js';
 import { maskPayload, maskText, maskTraits, maskValue } from '../../privacy/mask.model.js';
-import type { TraitDefinition } from '../../profiles/trait-definition.model.js';
+import { isPersonal as isPersonalTrait, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import type { TraitSealer } from '../../profiles/trait-seal.model.js';
 import type { ApiContext } from './api-context.js';
 import type { IdentifierType } from './profile.types.js';
 
@@ -60,6 +61,19 @@ const MASKS: Readonly<Record<string, Mask>> = {
   'TraitValue.value': ofTrait,
 };
 
+/** How values of sealed traits are opened for those who may see them, by `Type.field`; nowhere else are they. */
+const OPENERS: Readonly<Record<string, (value: unknown, parent: unknown, sealer: TraitSealer) => unknown>> = {
+  'PreviewedTrait.valueNow': openOfTrait,
+  'PreviewedTrait.valueThen': openOfTrait,
+  'Profile.traits': (value, _parent, sealer) =>
+    Object.fromEntries(Object.entries(value as JsonObject).map(([name, each]) => [name, sealer.open(name, each)])),
+  'ProfileTrait.value': openOfTrait,
+};
+
+function openOfTrait(value: unknown, parent: unknown, sealer: TraitSealer): JsonValue {
+  return sealer.open((parent as { readonly name: string }).name, value as JsonValue);
+}
+
 /** Personal data that only admins are shown, who see all of it: input as it was sent. */
 export const UNMASKED_FOR_ADMINS: readonly string[] = ['DeadLetter.fix', 'DeadLetter.payload', 'ReplayOutcome.event'];
 
@@ -78,18 +92,22 @@ export function maskPersonalData(schema: GraphQLSchema): void {
     const type = schema.getType(typeName);
     const field = isObjectType(type) ? type.getFields()[fieldName] : undefined;
     if (field === undefined) throw new Error(`${name} is to be masked, but there is no such field`);
-    putAround(field as Field, mask);
+    putAround(field as Field, mask, OPENERS[name] ?? null);
   }
 }
 
-function putAround(field: Field, mask: Mask): void {
+function putAround(field: Field, mask: Mask, open: (typeof OPENERS)[string] | null): void {
   const resolve = field.resolve ?? defaultFieldResolver;
-  const show = (value: unknown, parent: unknown, context: ApiContext): unknown =>
-    value === undefined || value === null ? value : mask(value, parent, personalTraits(context.watch.current.traits));
+  const show = (value: unknown, parent: unknown, context: ApiContext): unknown => {
+    if (value === undefined || value === null) return value;
+    const { traits: defined, traitSealer } = context.watch.current;
+    if (!context.has('pii')) return mask(value, parent, personalTraits(defined));
+    return open === null ? value : open(value, parent, traitSealer);
+  };
   field.description = `${field.description ?? ''} Masked without the scope \`pii\`.`.trim();
   field.resolve = (parent, args, context, info): unknown => {
     const value = resolve(parent, args, context, info);
-    if (context.has('pii')) return value;
+    if (context.has('pii') && (open === null || !context.watch.current.hasSealedTraits)) return value;
     return value instanceof Promise
       ? value.then((late: unknown) => show(late, parent, context))
       : show(value, parent, context);
@@ -102,7 +120,7 @@ const namesOf = new WeakMap<readonly TraitDefinition[], ReadonlySet<string>>();
 function personalTraits(definitions: readonly TraitDefinition[]): ReadonlySet<string> {
   let names = namesOf.get(definitions);
   if (names === undefined) {
-    names = new Set(definitions.filter(({ pii }) => pii === true).map(({ name }) => name));
+    names = new Set(definitions.filter(isPersonalTrait).map(({ name }) => name));
     namesOf.set(definitions, names);
   }
   return names;

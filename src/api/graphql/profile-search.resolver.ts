@@ -88,6 +88,7 @@ function filterContext(context: ApiContext, fields: FilterContext['fields']): Fi
   return {
     fields,
     traits: reads.definitions.traits,
+    traitSealer: reads.definitions.traitSealer,
     seesPersonal: context.has('pii'),
     identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
     nearNamespace: (namespace) => namespaces.nearest(namespace),

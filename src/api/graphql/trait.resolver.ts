@@ -12,7 +12,7 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
-import { isSearchable, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import { isPersonal, isSealed, isSearchable, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
 import {
   PRECEDENCES,
   SURVIVORSHIPS,
@@ -76,8 +76,6 @@ class TraitDefinitionType {
   @Field(() => Boolean, { description: 'Whether edge keys, which sit in browsers, may be told it.' })
   edge!: boolean;
 
-  @Field(() => Boolean, { description: 'Whether it is personal data: masked without the scope `pii`.' })
-  pii!: boolean;
 }
 
 @ObjectType('TraitRule', { simpleResolvers: true, description: 'How the values of a trait are taken in.' })
@@ -156,6 +154,21 @@ export class TraitResolver {
   })
   searchable(@Root() trait: TraitDefinition): boolean {
     return isSearchable(trait);
+  }
+
+  @FieldResolver(() => Boolean, {
+    description: 'Whether it is personal data: masked without the scope `pii`. All that is sealed is.',
+  })
+  pii(@Root() trait: TraitDefinition): boolean {
+    return isPersonal(trait);
+  }
+
+  @FieldResolver(() => Boolean, {
+    description:
+      "Whether its values are stored sealed only, by a key of the installation's secret; profiles are found by it with `eq`, `in` and `exists` alone.",
+  })
+  sealed(@Root() trait: TraitDefinition): boolean {
+    return isSealed(trait);
   }
 
   @FieldResolver(() => TraitConflicts, { description: 'Values that were of another type.' })

@@ -10,6 +10,8 @@ export interface KnownSources {
   readonly traits: ReadonlySet<string>;
   /** False: there are more than were looked at. */
   readonly areTraitsComplete: boolean;
+  /** Traits whose values nobody may keep in plain text. */
+  readonly sealedTraits: ReadonlySet<string>;
   readonly namespaces: ReadonlySet<string>;
 }
 
@@ -43,8 +45,15 @@ function inferred(column: string, { traits, namespaces }: KnownSources): ColumnS
   return { kind: 'identifier', name: column };
 }
 
-function checked(source: ColumnSource, { traits, areTraitsComplete, namespaces }: KnownSources): ColumnSource {
+function checked(source: ColumnSource, known: KnownSources): ColumnSource {
+  const { traits, areTraitsComplete, namespaces, sealedTraits } = known;
   const { kind, name } = source;
+  if (kind === 'trait' && sealedTraits.has(name)) {
+    throw new WeftError('BAD_REQUEST', `the trait ${name} is sealed`, {
+      where: 'mapping',
+      hint: 'what a model compares is kept in plain text: map its columns to traits that are not sealed',
+    });
+  }
   const isKnown = kind === 'trait' ? traits.has(name) || !areTraitsComplete : namespaces.has(name);
   if (isKnown) return source;
   const names = kind === 'trait' ? traits : namespaces;
