@@ -13,6 +13,7 @@ import {
   checkReplays,
   checkRetractions,
   checkRevisions,
+  checkSealedTraits,
   checkSources,
   failedBy,
   type CheckResult,
@@ -21,6 +22,7 @@ import { systemClock } from './platform/clock.js';
 import { EXIT_CODES, jsonText } from './platform/command-line.js';
 import { placeOf } from './platform/connect-errors.js';
 import { EmbeddedPostgres, hasEmbeddedPostgres } from './platform/embedded-postgres.js';
+import { RootSecret, standingSecretOfFolder, type InstallationSecret } from './platform/installation-secret.js';
 import { createDataSource, Database } from './platform/postgres.js';
 import { RedisConnection } from './platform/redis.js';
 
@@ -62,22 +64,30 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
     ];
   }
   const { databaseUrl, dataDir, redisUrls } = config;
+  const secret = await standingSecret(config);
   return [
     node,
     ...config.warnings.map((detail): CheckResult => ({ name: 'configuration', outcome: 'warning', detail })),
     ...(databaseUrl === null ? [await checkDataDir(dataDir)] : []),
     await checkAddress(config.host, config.port),
     ...(databaseUrl === null
-      ? await examineEmbedded(dataDir)
-      : await examineDatabase(databaseUrl, placeOf(databaseUrl))),
+      ? await examineEmbedded(dataDir, secret)
+      : await examineDatabase(databaseUrl, placeOf(databaseUrl), secret)),
     ...(redisUrls.length === 0 ? [] : [await checkRedis(redisUrls)]),
   ];
+}
+
+/** The secret that processes have, none of which is made here. */
+async function standingSecret({ secret, databaseUrl, dataDir }: Config): Promise<InstallationSecret | null> {
+  if (secret !== null) return new RootSecret(Buffer.from(secret));
+  const kept = databaseUrl === null ? await standingSecretOfFolder(dataDir).catch(() => null) : null;
+  return kept === null ? null : new RootSecret(kept);
 }
 
 const DATABASE = 'database';
 
 /** A server that runs is joined; one that does not is started for as long as it takes, which proves that it can be. */
-async function examineEmbedded(dataDir: string): Promise<CheckResult[]> {
+async function examineEmbedded(dataDir: string, secret: InstallationSecret | null): Promise<CheckResult[]> {
   let server: EmbeddedPostgres;
   try {
     if (!(await hasEmbeddedPostgres(dataDir))) {
@@ -89,13 +99,13 @@ async function examineEmbedded(dataDir: string): Promise<CheckResult[]> {
   }
   try {
     const state = server.started ? 'started for this check' : `running as process ${String(server.pid)}`;
-    return await examineDatabase(server.url, `embedded, ${state}`);
+    return await examineDatabase(server.url, `embedded, ${state}`, secret);
   } finally {
     await server.stop();
   }
 }
 
-async function examineDatabase(url: string, place: string): Promise<CheckResult[]> {
+async function examineDatabase(url: string, place: string, secret: InstallationSecret | null): Promise<CheckResult[]> {
   const inside: CheckResult[] = [];
   const reached = await checkBy(DATABASE, async () => {
     const db = await Database.open(await createDataSource(url, { poolSize: 2, applicationName: 'weft doctor' }));
@@ -113,6 +123,7 @@ async function examineDatabase(url: string, place: string): Promise<CheckResult[
           await checkContested(db),
           await checkReplays(db),
           await checkSources(db),
+          await checkSealedTraits(db, secret),
           await checkClocks(db, systemClock),
         );
       }

@@ -5,6 +5,7 @@ import { WeftError } from '../platform/errors.js';
 import { errnoOf } from '../platform/file-lock.js';
 import { listenError } from '../platform/listen-error.js';
 import type { Clock } from '../platform/clock.js';
+import { isStandingSecret, type InstallationSecret } from '../platform/installation-secret.js';
 import type { Queryable } from '../platform/postgres.js';
 import { clockProblems, readClocks } from './clock-difference.js';
 
@@ -252,6 +253,23 @@ export async function checkSources(db: Queryable): Promise<CheckResult> {
     .join(', ');
   const hint = 'Look at Source.activity and Source.anomalies in GraphQL, and at what sends to them.';
   return { name, outcome: 'warning', detail, hint };
+}
+
+/** Whether values of sealed traits can be sealed and opened. @param secret null: there is none */
+export async function checkSealedTraits(db: Queryable, secret: InstallationSecret | null): Promise<CheckResult> {
+  const name = 'sealed traits';
+  const rows = await db.query<{ trait: string }>(
+    `SELECT name AS trait FROM trait_definitions WHERE sealed
+     UNION SELECT unnest(resealed) FROM trait_rule_changes WHERE finished_at IS NULL ORDER BY 1 LIMIT 5`,
+  );
+  const traits = rows.map(({ trait }) => trait).join(', ');
+  if (traits === '') return { name, outcome: 'ok', detail: 'none' };
+  const hint =
+    'Give all processes the secret that the traits were sealed with: WEFT_SECRET, or the file secret in WEFT_DATA_DIR. Without it what brings these traits is not applied, and their values cannot be read.';
+  if (secret === null) return { name, outcome: 'failed', detail: `there is no secret for ${traits}`, hint };
+  const isOurs = await isStandingSecret(db, secret);
+  if (!isOurs) return { name, outcome: 'failed', detail: `this is not the secret for ${traits}`, hint };
+  return { name, outcome: 'ok', detail: `the secret for ${traits} is there` };
 }
 
 /** Whether the clocks of this machine, of the database and of the log agree; to the minute, which is what matters. */

@@ -73,18 +73,28 @@ const FILE = 'secret';
 const FILE_BYTES = 32;
 
 /**
+ * The secret that is kept in a data folder; null: there is none.
+ * @throws WeftError CONFIG_INVALID where the file is there and of no use
+ */
+export async function standingSecretOfFolder(dataDir: string): Promise<Buffer | null> {
+  const path = join(dataDir, FILE);
+  const kept = await readFile(path, 'utf8').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw unusable(path, 'cannot be read', error);
+  });
+  if (kept?.trim() === '') throw unusable(path, 'is empty');
+  return kept === null ? null : Buffer.from(kept.trim());
+}
+
+/**
  * The secret that is kept in a data folder, made if there is none. Processes that start together find the same one.
  * @throws WeftError CONFIG_INVALID where the file is there and of no use; the error of the file system
  */
 export async function secretOfFolder(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, FILE);
   for (;;) {
-    const kept = await readFile(path, 'utf8').catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      throw unusable(path, 'cannot be read', error);
-    });
-    if (kept?.trim() === '') throw unusable(path, 'is empty');
-    if (kept !== null) return Buffer.from(kept.trim());
+    const kept = await standingSecretOfFolder(dataDir);
+    if (kept !== null) return kept;
     await makeFolder(dataDir);
     const made = `${path}.${randomBytes(6).toString('hex')}`;
     await writeFile(made, `${randomBytes(FILE_BYTES).toString('base64url')}\n`, {
@@ -111,13 +121,24 @@ function unusable(path: string, what: string, cause?: unknown): WeftError {
   });
 }
 
+/** False: the installation was first started with another one. Writes nothing. */
+export async function isStandingSecret(db: Queryable, secret: InstallationSecret): Promise<boolean> {
+  const [row] = await db.query<{ secret_check: Buffer | null }>('SELECT secret_check FROM installation');
+  const kept = row?.secret_check ?? null;
+  return kept === null || timingSafeEqual(kept, checkOf(secret));
+}
+
+function checkOf(secret: InstallationSecret): Buffer {
+  return createHmac('sha256', secret.derive('check')).digest();
+}
+
 /**
  * Holds the secret against the one that the installation was first started with: with another one nothing that was
  * signed or sealed would be known again, which would look like attacks.
  * @throws WeftError CONFIG_INVALID where it is another one
  */
 export async function checkSecret(db: Queryable, secret: InstallationSecret): Promise<void> {
-  const check = createHmac('sha256', secret.derive('check')).digest();
+  const check = checkOf(secret);
   const [row] = await db.query<{ secret_check: Buffer }>(
     'UPDATE installation SET secret_check = $1 WHERE secret_check IS NULL RETURNING secret_check',
     [check],

@@ -163,7 +163,8 @@ export class TraitDefinitionService {
 /** @throws WeftError DEFINITION_INVALID */
 function searchedFields(traits: readonly TraitDefinition[]): DeclaredField[] {
   const found = traits.filter((trait) => isSearchable(trait) || isSealed(trait));
-  if (found.length <= MAX_SEARCHABLE_TRAITS) return found.map((trait) => ({ name: trait.name, sealed: isSealed(trait) }));
+  if (found.length <= MAX_SEARCHABLE_TRAITS)
+    return found.map((trait) => ({ name: trait.name, sealed: isSealed(trait) }));
   throw new WeftError('DEFINITION_INVALID', `${String(found.length)} traits would be searchable or sealed`, {
     where: 'traits',
     hint: `at most ${String(MAX_SEARCHABLE_TRAITS)} can be; the others are found by segments`,

@@ -20,16 +20,23 @@ const BLOCK_BYTES = 16;
 const ALGORITHM = 'aes-256-ctr';
 
 /** By the letter that says so. */
-const SEALED_TYPES = { s: 'string', n: 'number', b: 'boolean', l: 'list', o: 'object' } as const;
-export type SealedType = (typeof SEALED_TYPES)[keyof typeof SEALED_TYPES];
+const SEALED_TYPES = new Map([
+  ['s', 'string'],
+  ['n', 'number'],
+  ['b', 'boolean'],
+  ['l', 'list'],
+  ['o', 'object'],
+] as const);
+export type SealedType = typeof SEALED_TYPES extends ReadonlyMap<string, infer T> ? T : never;
+type Letter = typeof SEALED_TYPES extends ReadonlyMap<infer L, string> ? L : never;
 
 /** Byte 0 of a key in the index of profiles that is of a sealed value; 16 bytes of an HMAC follow. */
 const SEALED_KEY = 0x60;
 
 /** Seals the values of one trait. */
 export interface ValueSeal {
-  seal(value: JsonValue): JsonValue;
-  open(value: JsonValue): JsonValue;
+  readonly seal: (value: JsonValue) => JsonValue;
+  readonly open: (value: JsonValue) => JsonValue;
 }
 
 /** As {@link TraitSealer.for}. */
@@ -38,7 +45,7 @@ export type SealFor = (name: string) => ValueSeal;
 /** The type of a sealed value; null: it is none. A text that only looks like one counts as one. */
 export function sealedTypeOf(value: JsonValue | undefined): SealedType | null {
   if (typeof value !== 'string' || !value.startsWith(PREFIX) || value[PREFIX.length + 1] !== ':') return null;
-  return SEALED_TYPES[value[PREFIX.length] as keyof typeof SEALED_TYPES] ?? null;
+  return SEALED_TYPES.get(value[PREFIX.length] as Letter) ?? null;
 }
 
 /**
@@ -132,7 +139,7 @@ export function maskSealed(type: SealedType): JsonValue {
   }
 }
 
-function letterOf(value: JsonValue): string {
+function letterOf(value: JsonValue): Letter {
   if (Array.isArray(value)) return 'l';
   return typeof value === 'object' ? 'o' : typeof value === 'number' ? 'n' : typeof value === 'boolean' ? 'b' : 's';
 }

@@ -150,7 +150,17 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
       deps.stdout.write('No trait is defined; weft traits infer drafts definitions of what was sent.\n');
     } else {
       const rows = traits.map((trait) => rowOf(trait, searchableOf(trait), conflicts.get(trait.name)));
-      const head = ['name', 'type', 'on conflict', 'survivorship', 'searchable', 'edge', 'pii', 'sealed', 'other types'];
+      const head = [
+        'name',
+        'type',
+        'on conflict',
+        'survivorship',
+        'searchable',
+        'edge',
+        'pii',
+        'sealed',
+        'other types',
+      ];
       deps.stdout.write(textTable([head, ...rows]));
     }
     return EXIT_CODES.ok;

@@ -257,12 +257,7 @@ export function openTrait(trait: Trait, { open }: ValueSeal): Trait {
  * Gives these traits the form that is stored, which is sealed where the rules say so.
  * @param names those whose form may have changed
  */
-export function resealTraits(
-  traits: Traits,
-  names: readonly string[],
-  { byName }: TraitRules,
-  sealFor: SealFor,
-): void {
+export function resealTraits(traits: Traits, names: readonly string[], { byName }: TraitRules, sealFor: SealFor): void {
   for (const name of names) {
     const trait = traits.get(name);
     if (trait === undefined) continue;

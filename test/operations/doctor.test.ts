@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config.js';
 import { doctorCommand } from '../../src/doctor.command.js';
 import type { CheckResult } from '../../src/monitoring/doctor.js';
 import { demandServerVersion } from '../../src/platform/connect-errors.js';
+import { checkSecret, RootSecret } from '../../src/platform/installation-secret.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let folder: string;
@@ -99,6 +100,23 @@ describe('the doctor', () => {
       outcome: 'warning',
       detail: expect.stringMatching(/^the log's clock is 10 min ahead/) as string,
     });
+  });
+
+  it('says when the secret of sealed traits is missing, or is another one', async () => {
+    test = await createTestDatabase();
+    const secret = 'a secret of thirty-two characters or more';
+    await checkSecret(test.database, new RootSecret(Buffer.from(secret)));
+    const look = (env: Readonly<Record<string, string>>) => visit({ WEFT_DATABASE_URL: test?.url ?? '', ...env });
+    expect((await look({})).of['sealed traits']).toMatchObject({ outcome: 'ok', detail: 'none' });
+    await test.database.execute(
+      `INSERT INTO trait_definitions (name, description, edge, updated_at, sealed) VALUES ('passport', '', false, 0, true)`,
+    );
+    const without = await look({});
+    expect(without.code).toBe(1);
+    expect(without.of['sealed traits']?.detail).toBe('there is no secret for passport');
+    const other = await look({ WEFT_SECRET: 'another secret of thirty-two characters' });
+    expect(other.of['sealed traits']?.detail).toBe('this is not the secret for passport');
+    expect((await look({ WEFT_SECRET: secret })).of['sealed traits']).toMatchObject({ outcome: 'ok' });
   });
 
   it('fails for a database that a newer program migrated', async () => {

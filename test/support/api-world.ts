@@ -136,7 +136,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     applied,
     snapshots: new ProfileSnapshotReader({
       db,
-      store: () => world.store,
+      store: () => options.sharedStore ?? world.store,
       definitions: () => definitions.current(),
       profiles,
       anchors: new AnchorStateStore(),

@@ -120,7 +120,7 @@ function fieldOf(
     }
     const near = nearestName(name, searchable);
     const meant = near === undefined ? '' : `did you mean ${near}? else `;
-    const hint = `${meant}declare it with searchable: true, or by weft traits set ${name} --searchable yes; one that is personal with sealed: true`;
+    const hint = `${meant}declare it with searchable: true, or by weft traits set ${name} --searchable yes`;
     throw refused(where, `the trait ${name} is not searchable`, hint);
   }
   const defined = traits.find((trait) => trait.name === name);

@@ -12,7 +12,13 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
-import { isPersonal, isSealed, isSearchable, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
+import {
+  isPersonal,
+  isSealed,
+  isSearchable,
+  ruleOf,
+  type TraitDefinition,
+} from '../../profiles/trait-definition.model.js';
 import {
   PRECEDENCES,
   SURVIVORSHIPS,
@@ -75,7 +81,6 @@ class TraitDefinitionType {
 
   @Field(() => Boolean, { description: 'Whether edge keys, which sit in browsers, may be told it.' })
   edge!: boolean;
-
 }
 
 @ObjectType('TraitRule', { simpleResolvers: true, description: 'How the values of a trait are taken in.' })
