@@ -6,10 +6,11 @@ import type { Anomaly } from './source-anomaly.model.js';
  *
  * Volume. The sum of the last full hours is compared with the same hours of the week in the weeks before: their median,
  * and as spread the greater of 1.4826 * MAD (Rousseeuw and Croux 1993, the factor that makes the median absolute
- * deviation a standard deviation of normal data) and the square root of the median (that of a Poisson count). It has to
- * be off by a factor, so that growth is not unusual, and by 4 spreads; but of a few weeks a spread is a rough estimate,
- * so that what is off by the factor from all of them needs 4 spreads of a Poisson count only. With less than three
- * weeks behind it, a source is compared with the same hours of the days before, and of the week before if there is one.
+ * deviation a standard deviation of normal data) and the deviation of chance: that of a Poisson count whose mean differs
+ * by a tenth from hour to hour. It has to be off by a factor, so that growth is not unusual, and by 4 spreads; but of a
+ * few weeks a spread is a rough estimate, so that what is off by the factor from all of them needs 4 deviations of
+ * chance only. With less than three weeks behind it, a source is compared with the same hours of the days before, and of
+ * the week before if there is one.
  *
  *  1. The shortest of 1, 3, 6 and 24 hours of which at least 20 events are usual decides: a source that sends little is
  *     looked at over a longer time.
@@ -36,6 +37,8 @@ const MIN_EXPECTED = 20;
 const MIN_EXCESS = 50;
 const SPREADS = 4;
 const MAD_TO_SPREAD = 1.4826;
+/** Of the mean: how much it differs from hour to hour where nothing is unusual. */
+const MEAN_DEVIATION = 0.1;
 /** Of the median, with which a volume is low or high. */
 const FACTORS = { low: 0.5, high: 2.5 };
 /** Where there is no week to compare with: days differ. */
@@ -80,7 +83,7 @@ function volumeAnomaly({ counts, endMs }: SourceSeries): Anomaly | null {
     const seen = sums.before(counts.length, hours);
     const { least, most, spread, factors } = usual;
     if (least >= MIN_EXPECTED) {
-      const chance = Math.sqrt(least);
+      const chance = chanceDeviation(least);
       const isLow = least - seen > SPREADS * (seen < usual.lowest * factors.low ? chance : spread);
       if (isLow && seen < least * factors.low) return anomaly('volume_low', hours, least);
       const isHigh =
@@ -119,11 +122,16 @@ function usualVolume(sums: RunningSums, hours: number): UsualVolume | null {
   return {
     least: Math.min(...medians, ...lastWeek),
     most: Math.max(...medians, ...lastWeek),
-    spread: Math.max(MAD_TO_SPREAD * deviation, Math.sqrt(middle)),
+    spread: Math.max(MAD_TO_SPREAD * deviation, chanceDeviation(middle)),
     lowest: Math.min(...values),
     highest: Math.max(...values),
     factors: isWeekly || lastWeek.length > 0 ? FACTORS : FIRST_WEEK_FACTORS,
   };
+}
+
+/** Standard deviation of a Poisson count of which the mean itself has one. */
+function chanceDeviation(mean: number): number {
+  return Math.hypot(Math.sqrt(mean), MEAN_DEVIATION * mean);
 }
 
 /** Ends of the same hours in times before, newest first, as far back as there are counts for all of them. */
