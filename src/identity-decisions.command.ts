@@ -7,6 +7,7 @@ import type { IdentityRevisionRecord, RevisionInputOf } from './identity/identit
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { isUuid } from './platform/ids.js';
+import { formatInstant } from './platform/instant.js';
 import type { IdentityPreview, PreviewedDecision } from './segments/identity-preview.model.js';
 
 export interface DecisionServices {
@@ -195,9 +196,9 @@ async function links(
             link.kind,
             nameOf(link.a),
             nameOf(link.b),
-            timeText(link.createdAt),
+            formatInstant(link.createdAt),
             link.createdBy,
-            link.removedAt === null ? '' : timeText(link.removedAt),
+            link.removedAt === null ? '' : formatInstant(link.removedAt),
             link.reason,
           ]),
         ]),
@@ -222,7 +223,7 @@ async function revisions(deps: DecisionCommandDeps, { json }: { readonly json?: 
             each.kind,
             each.status,
             each.stepsTotal === null ? String(each.stepsDone) : `${String(each.stepsDone)}/${String(each.stepsTotal)}`,
-            timeText(each.createdAt),
+            formatInstant(each.createdAt),
             each.actor,
             each.reason,
             each.failure === null ? '' : `${each.failure.code}: ${each.failure.message}`,
@@ -260,8 +261,8 @@ async function explain(
 function stepText({ from, to, evidence, link, joins }: ExplainedStep, sourceKeys: ReadonlyMap<number, string>): string {
   const how =
     link === null
-      ? `${sourceKeys.get(evidence?.sourceId ?? 0) ?? '?'} ${evidence?.messageId ?? ''} at ${timeText(evidence?.occurredAt ?? 0)}`
-      : `${link.createdBy} at ${timeText(link.createdAt)}: ${link.reason}`;
+      ? `${sourceKeys.get(evidence?.sourceId ?? 0) ?? '?'} ${evidence?.messageId ?? ''} at ${formatInstant(evidence?.occurredAt ?? 0)}`
+      : `${link.createdBy} at ${formatInstant(link.createdAt)}: ${link.reason}`;
   return `${nameOf(from)} - ${nameOf(to)} by ${how}${joins ? '' : ' (does not join them)'}`;
 }
 
@@ -272,7 +273,7 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
     case 'not_connected':
       return 'no evidence leads from one to the other';
     case 'cannot_link':
-      return `${link?.createdBy ?? 'somebody'} decided so at ${timeText(link?.createdAt ?? 0)}: ${link?.reason ?? ''}`;
+      return `${link?.createdBy ?? 'somebody'} decided so at ${formatInstant(link?.createdAt ?? 0)}: ${link?.reason ?? ''}`;
     case 'limit':
       return `the two hold ${String(count)} values of ${namespace ?? ''}, one profile at most ${String(limit)}`;
     case 'too_many_identifiers':
@@ -324,8 +325,4 @@ function parseUuid(text: string): string {
 
 export function nameOf({ ns, value }: { readonly ns: string; readonly value: string }): string {
   return `${ns}:${value}`;
-}
-
-export function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

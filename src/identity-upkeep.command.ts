@@ -1,8 +1,9 @@
 import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
-import { identifierOf, nameOf, timeText, type DecisionCommandDeps } from './identity-decisions.command.js';
+import { identifierOf, nameOf, type DecisionCommandDeps } from './identity-decisions.command.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
+import { formatInstant } from './platform/instant.js';
 
 export interface UpkeepCommandDeps extends Omit<DecisionCommandDeps, 'stderr'> {
   readonly stderr: CommandIo['stderr'] & NodeJS.WritableStream & { readonly isTTY?: boolean };
@@ -89,7 +90,7 @@ async function listGeneric(deps: UpkeepCommandDeps, { json }: { readonly json?: 
             nameOf(each),
             each.isGeneric ? 'yes' : 'no',
             String(each.neighbours),
-            timeText(each.changedAt),
+            formatInstant(each.changedAt),
             each.isKept ? (each.decidedBy ?? '') : '',
             each.reason,
           ]),

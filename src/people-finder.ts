@@ -9,6 +9,7 @@ import { MergeHistoryReader } from './identity/merge-history.reader.js';
 import type { NamespaceReader } from './identity/namespace.reader.js';
 import { WeftError } from './platform/errors.js';
 import { hashId, type Uuid } from './platform/ids.js';
+import { formatInstant } from './platform/instant.js';
 import { nameHint } from './platform/near-names.js';
 import type { Database } from './platform/postgres.js';
 import type { ErasureTarget } from './privacy/erasure.service.js';
@@ -116,19 +117,19 @@ export class PeopleFinder {
     const { identifiers } = personOf(snapshot, keys, traitSealer);
     return {
       id: snapshot.id,
-      createdAt: timeText(snapshot.createdAt),
-      asOf: timeText(snapshot.asOf),
+      createdAt: formatInstant(snapshot.createdAt),
+      asOf: formatInstant(snapshot.asOf),
       identifiers,
       traits: [...snapshot.traits]
         .filter(([name]) => !isReservedTrait(name))
         .map(([name, { value, sourceId, occurredAt, provenance }]) => ({
           ...{ name, value: traitSealer.open(name, value), provenance },
           source: sourceKeys.get(sourceId) ?? '',
-          occurredAt: timeText(occurredAt),
+          occurredAt: formatInstant(occurredAt),
         }))
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
       segments: snapshot.memberships
-        .map(({ segmentId, since }) => ({ segment: keys.get(segmentId) ?? '', since: timeText(since) }))
+        .map(({ segmentId, since }) => ({ segment: keys.get(segmentId) ?? '', since: formatInstant(since) }))
         .sort((a, b) => (a.segment < b.segment ? -1 : 1)),
       timeline: await this.#timeline(snapshot, sourceKeys, entries),
     };
@@ -162,7 +163,7 @@ export class PeopleFinder {
       })),
     ];
     const newest = entries.sort((a, b) => b.at - a.at).slice(0, limit);
-    return newest.map(({ at, ...entry }) => ({ occurredAt: timeText(at), ...entry }));
+    return newest.map(({ at, ...entry }) => ({ occurredAt: formatInstant(at), ...entry }));
   }
 
   /**
@@ -218,8 +219,4 @@ function personOf(
     traits: Object.fromEntries(shown.map(([name, { value }]) => [name, sealer.open(name, value)])),
     segments: memberships.flatMap(({ segmentId }) => segmentKeys.get(segmentId) ?? []).sort(),
   };
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -6,6 +6,7 @@ import type { FeatureValue } from './features/feature.model.js';
 import type { IdentityMove, IdentityMoveReader } from './identity/identity-move.reader.js';
 import type { Clock } from './platform/clock.js';
 import { hashId, type Uuid } from './platform/ids.js';
+import { formatInstant } from './platform/instant.js';
 import type { Database } from './platform/postgres.js';
 import {
   jsonLines,
@@ -52,12 +53,12 @@ export class ProfileExporter implements ProfileExports {
     const allIds = await profiles.allIdsOf(db, snapshot.id);
     const chunks = jsonLines({
       format: { value: PROFILE_EXPORT_FORMAT },
-      exportedAt: { value: timeText(nowMs) },
+      exportedAt: { value: formatInstant(nowMs) },
       profile: {
         value: {
           id: snapshot.id,
-          createdAt: timeText(snapshot.createdAt),
-          asOf: timeText(snapshot.asOf),
+          createdAt: formatInstant(snapshot.createdAt),
+          asOf: formatInstant(snapshot.asOf),
           formerIds: allIds.filter((id) => id !== snapshot.id),
         },
       },
@@ -117,17 +118,13 @@ interface Names {
   readonly segments: ReadonlyMap<number, string>;
 }
 
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
 function traitsOf({ traits }: ProfileSnapshot, { sources }: Names, sealer: TraitSealer): unknown[] {
   const own = [...traits].filter(([name]) => !isOfGroups(name) && purposeOf(name) === null);
   return own.map(([name, { value, sourceId, occurredAt, messageId, provenance, approximate }]) => ({
     name,
     value: sealer.open(name, value),
     source: sources.get(sourceId) ?? null,
-    at: timeText(occurredAt),
+    at: formatInstant(occurredAt),
     messageId,
     provenance,
     ...(approximate ? { approximate } : {}),
@@ -144,9 +141,9 @@ function consentsOf({ traits }: ProfileSnapshot, { sources }: Names): unknown[] 
       {
         purpose,
         status,
-        expiresAt: expiresAt === null ? null : timeText(expiresAt),
+        expiresAt: expiresAt === null ? null : formatInstant(expiresAt),
         source: sources.get(sourceId) ?? null,
-        at: timeText(occurredAt),
+        at: formatInstant(occurredAt),
         messageId,
       },
     ];
@@ -161,32 +158,32 @@ function featuresOf({ state }: ProfileSnapshot, { features, views }: LoadedDefin
     const index = features.indexOf(name);
     if (index === undefined) return [];
     const { status, value, eventTs }: FeatureValue = features.value(decoded, index, atMs);
-    return [{ name, type, status, value, at: eventTs === null ? null : timeText(eventTs) }];
+    return [{ name, type, status, value, at: eventTs === null ? null : formatInstant(eventTs) }];
   });
 }
 
 function membershipsOf({ memberships }: ProfileSnapshot, { segments }: Names): unknown[] {
   return memberships.map(({ segmentId, since, version, cause }) => ({
     segment: segments.get(segmentId) ?? null,
-    since: timeText(since),
+    since: formatInstant(since),
     version,
     cause: cause.kind,
   }));
 }
 
 function changeOf({ seq, segmentId, kind, at, version, cause }: SegmentChange, { segments }: Names): unknown {
-  return { seq, kind, segment: segments.get(segmentId) ?? null, at: timeText(at), version, cause: cause.kind };
+  return { seq, kind, segment: segments.get(segmentId) ?? null, at: formatInstant(at), version, cause: cause.kind };
 }
 
 function moveOf({ id: _, at, ...move }: IdentityMove): unknown {
-  return { ...move, at: timeText(at) };
+  return { ...move, at: formatInstant(at) };
 }
 
 function eventOf(event: LoggedEvent, { sources }: Names): unknown {
   const { messageId, type, name, occurredAt, acceptedAt, identifiers, properties, traits, context, groupId } = event;
   return {
-    at: timeText(occurredAt),
-    acceptedAt: timeText(acceptedAt),
+    at: formatInstant(occurredAt),
+    acceptedAt: formatInstant(acceptedAt),
     source: sources.get(event.sourceId) ?? null,
     messageId,
     type,

@@ -1,5 +1,6 @@
 import type { EventType, IncomingEvent, JsonObject } from '../events/event.model.js';
 import { parseTimestamp } from './parse-timestamp.js';
+import { formatInstant } from '../platform/instant.js';
 
 /** An `EventInput` of GraphQL, as it is after the schema has checked it, or raw JSON that should be one. */
 export interface EventInputFields {
@@ -47,8 +48,8 @@ export function rawEventInput(input: EventInputFields | undefined): unknown {
   return {
     type: type.toUpperCase(),
     ...rest,
-    ...(typeof timestamp === 'number' ? { timestamp: timeText(timestamp) } : undefined),
-    ...(typeof sentAt === 'number' ? { sentAt: timeText(sentAt) } : undefined),
+    ...(typeof timestamp === 'number' ? { timestamp: formatInstant(timestamp) } : undefined),
+    ...(typeof sentAt === 'number' ? { sentAt: formatInstant(sentAt) } : undefined),
   };
 }
 
@@ -58,8 +59,4 @@ function isGiven(value: unknown): boolean {
 
 function asList(value: unknown): readonly (Record<string, unknown> | null)[] {
   return Array.isArray(value) ? (value as (Record<string, unknown> | null)[]) : [];
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 
 import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
+import { formatInstant } from '../platform/instant.js';
 import {
   filterOf,
   MAX_LIMIT,
@@ -97,7 +98,7 @@ async function list(deps: DeadLettersCommandDeps, options: Options & { readonly 
     }
     const rows = found.map((letter) => [
       String(letter.id),
-      timeText(letter.receivedAt),
+      formatInstant(letter.receivedAt),
       sourceOf(letter) ?? '',
       letter.stage,
       letter.code,
@@ -119,8 +120,8 @@ async function count(deps: DeadLettersCommandDeps, options: Options): Promise<nu
       const items = counts.map(({ sourceId, firstReceivedAt, lastReceivedAt, ...group }) => ({
         source: sourceOf(sourceId),
         ...group,
-        firstReceivedAt: timeText(firstReceivedAt),
-        lastReceivedAt: timeText(lastReceivedAt),
+        firstReceivedAt: formatInstant(firstReceivedAt),
+        lastReceivedAt: formatInstant(lastReceivedAt),
       }));
       deps.stdout.write(jsonText(items));
     } else if (counts.length === 0) {
@@ -131,8 +132,8 @@ async function count(deps: DeadLettersCommandDeps, options: Options): Promise<nu
         group.stage,
         group.code,
         String(group.count),
-        timeText(group.firstReceivedAt),
-        timeText(group.lastReceivedAt),
+        formatInstant(group.firstReceivedAt),
+        formatInstant(group.lastReceivedAt),
       ]);
       deps.stdout.write(textTable([['source', 'stage', 'code', 'count', 'first', 'last'], ...rows]));
     }
@@ -164,12 +165,8 @@ function toJson(letter: StoredDeadLetter, source: string | null, file: string | 
     loadId,
     file,
     rowNumber,
-    receivedAt: timeText(receivedAt),
+    receivedAt: formatInstant(receivedAt),
     payload,
     payloadIsCut: isCut,
   };
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -7,6 +7,7 @@ import { durationMs } from '../platform/duration.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { formatInstant } from '../platform/instant.js';
 import { hourOf } from '../sources/source-activity.model.js';
 import type { PlanReader } from './plan.reader.js';
 import type { PlanChange, PlanService } from './plan.service.js';
@@ -205,7 +206,7 @@ async function show(
     }
     if (json === true) {
       const { sourceId: _, appliedAt, ...rest } = found;
-      deps.stdout.write(jsonText({ source: key, ...rest, appliedAt: timeText(appliedAt) }));
+      deps.stdout.write(jsonText({ source: key, ...rest, appliedAt: formatInstant(appliedAt) }));
     } else deps.stdout.write(planYaml(key, found.plan));
     return EXIT_CODES.ok;
   });
@@ -222,7 +223,7 @@ async function list(deps: PlanCommandDeps, key: string | undefined, { json }: Op
       source: keys.get(sourceId) ?? '',
       version,
       events: plan.events.length,
-      appliedAt: timeText(appliedAt),
+      appliedAt: formatInstant(appliedAt),
       appliedBy,
     }));
     if (json === true) deps.stdout.write(jsonText(items));
@@ -260,7 +261,7 @@ async function infer(
       .finally(() => bar?.stop());
     const { plan, text, events, scanned, positions } = draft;
     if (events === 0) {
-      throw new WeftError('NOT_FOUND', `nothing of ${key} was found since ${timeText(since)}`, {
+      throw new WeftError('NOT_FOUND', `nothing of ${key} was found since ${formatInstant(since)}`, {
         where: '--since',
         hint: 'look further back',
       });
@@ -289,8 +290,8 @@ async function violations(deps: PlanCommandDeps, key: string, options: Violation
     if (json === true) {
       const items = counts.map(({ firstHour, lastHour, ...rest }) => ({
         ...rest,
-        firstHour: timeText(firstHour),
-        lastHour: timeText(lastHour),
+        firstHour: formatInstant(firstHour),
+        lastHour: formatInstant(lastHour),
       }));
       deps.stdout.write(jsonText(items));
     } else if (counts.length === 0) deps.stdout.write('There are no such violations.\n');
@@ -300,17 +301,13 @@ async function violations(deps: PlanCommandDeps, key: string, options: Violation
         each.rule,
         each.path,
         String(each.count),
-        timeText(each.lastHour).slice(0, 13),
+        formatInstant(each.lastHour).slice(0, 13),
         each.samples[0] ?? '(sent without message ids)',
       ]);
       deps.stdout.write(textTable([['event', 'rule', 'where', 'count', 'last hour', 'such as message'], ...rows]));
     }
     return EXIT_CODES.ok;
   });
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 function versionNumber(text: string): number {

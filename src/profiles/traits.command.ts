@@ -4,6 +4,7 @@ import type { EventSampleReader } from '../events/event-sample.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { formatInstant } from '../platform/instant.js';
 import type { SearchFieldReader } from './search-field.reader.js';
 import { isPersonal, isSealed, isSearchable, ruleOf, type TraitDefinition } from './trait-definition.model.js';
 import type { TraitConflictCounts, TraitDefinitionReader } from './trait-definition.reader.js';
@@ -290,8 +291,8 @@ async function changes(deps: TraitsCommandDeps, options: Options): Promise<numbe
         jsonText(
           found.map(({ createdAt, finishedAt, ...change }) => ({
             ...change,
-            createdAt: timeText(createdAt),
-            finishedAt: finishedAt === null ? null : timeText(finishedAt),
+            createdAt: formatInstant(createdAt),
+            finishedAt: finishedAt === null ? null : formatInstant(finishedAt),
           })),
         ),
       );
@@ -299,8 +300,8 @@ async function changes(deps: TraitsCommandDeps, options: Options): Promise<numbe
     else {
       const rows = found.map(({ version, names, createdAt, finishedAt, anchors }) => [
         String(version),
-        timeText(createdAt),
-        finishedAt === null ? 'running' : timeText(finishedAt),
+        formatInstant(createdAt),
+        finishedAt === null ? 'running' : formatInstant(finishedAt),
         String(anchors),
         names === null ? 'all anchors' : names.join(', '),
       ]);
@@ -308,8 +309,4 @@ async function changes(deps: TraitsCommandDeps, options: Options): Promise<numbe
     }
     return EXIT_CODES.ok;
   });
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

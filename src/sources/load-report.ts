@@ -1,6 +1,7 @@
 import { ENCODING_HINT } from './file-misfit.js';
 import { grouped } from './load-progress.js';
 import type { DryRunResult, LoadResult, NewSourceNote } from './load.model.js';
+import { formatInstant } from '../platform/instant.js';
 
 const MAX_DROPPED_KINDS = 20;
 
@@ -33,7 +34,7 @@ export function describeResult(result: LoadResult): string {
   return linesOf([
     `${HEADLINES[outcome]}.`,
     line('source', `${source}${result.resumed ? ' (went on from an earlier run)' : newSourceText(result.newSource)}`),
-    ...(isNew || result.loadedAt === null ? [] : [line('loaded', timeText(result.loadedAt))]),
+    ...(isNew || result.loadedAt === null ? [] : [line('loaded', formatInstant(result.loadedAt))]),
     rowsLine(result),
     line('events', `${grouped(result.events)}${events}`),
     refusedLine(result),
@@ -50,7 +51,7 @@ export function describeDryRun(result: DryRunResult): string {
   const events = result.firstEvents.map((event) => JSON.stringify(event, null, 2)).join('\n');
   const { firstTimeMs, lastTimeMs } = result;
   const times =
-    firstTimeMs === null || lastTimeMs === null ? 'none' : [firstTimeMs, lastTimeMs].map(timeText).join(' to ');
+    firstTimeMs === null || lastTimeMs === null ? 'none' : [firstTimeMs, lastTimeMs].map(formatInstant).join(' to ');
   const report = linesOf([
     `${DRY_HEADLINES[result.outcome]}.`,
     line('source', `${result.source}${newSourceText(result.newSource)}`),
@@ -112,8 +113,4 @@ function line(name: string, text: string): string {
 
 function linesOf(lines: readonly string[]): string {
   return `${lines.join('\n')}\n`;
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -3,6 +3,7 @@ import type { RetractionExtent } from '../events/retraction.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { isUuid } from '../platform/ids.js';
+import { formatInstant } from '../platform/instant.js';
 import { grouped } from './load-progress.js';
 import type { LoadReverter } from './load.model.js';
 import { MAX_LOAD_PAGE, type LoadReader, type LoadSummary } from './load.reader.js';
@@ -66,8 +67,8 @@ async function list(deps: RevertCommandDeps, { json }: { readonly json?: true })
     const found = await loads.page(null, MAX_LOAD_PAGE);
     if (json === true) {
       const times = (load: LoadSummary) => ({
-        startedAt: timeText(load.startedAt),
-        finishedAt: load.finishedAt === null ? null : timeText(load.finishedAt),
+        startedAt: formatInstant(load.startedAt),
+        finishedAt: load.finishedAt === null ? null : formatInstant(load.finishedAt),
       });
       deps.stdout.write(jsonText(found.map((load) => ({ ...load, ...times(load) }))));
     } else if (found.length === 0) {
@@ -75,7 +76,7 @@ async function list(deps: RevertCommandDeps, { json }: { readonly json?: true })
     } else {
       const rows = found.map((load) => [
         load.id,
-        timeText(load.startedAt),
+        formatInstant(load.startedAt),
         load.source,
         load.fileName,
         stateOf(load),
@@ -149,7 +150,7 @@ async function found(loads: LoadReader, id: string): Promise<LoadSummary> {
 type RevertedLoad = Pick<LoadSummary, 'id' | 'fileName' | 'source' | 'startedAt'>;
 
 function describe({ fileName, source, startedAt }: RevertedLoad, { events, profiles }: RetractionExtent): string {
-  return `${fileName}, loaded into ${source} from ${timeText(startedAt)} on: ${grouped(events)} events of ${grouped(profiles)} profiles`;
+  return `${fileName}, loaded into ${source} from ${formatInstant(startedAt)} on: ${grouped(events)} events of ${grouped(profiles)} profiles`;
 }
 
 function stateOf({ status, eventsRemoved, eventsToRemove, revertFailure }: LoadSummary): string {
@@ -157,8 +158,4 @@ function stateOf({ status, eventsRemoved, eventsToRemove, revertFailure }: LoadS
   return status === 'reverting'
     ? `reverting (${grouped(eventsRemoved ?? 0)} of ${grouped(eventsToRemove ?? 0)})`
     : status;
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -1,4 +1,5 @@
 import { textTable } from '../../platform/command-line.js';
+import { formatInstant } from '../../platform/instant.js';
 import { signatureOf } from './open-webhook.js';
 import type { ReplayCounts, ReplayMode } from './replay-deliveries.js';
 import { describeSigning } from './webhook-signature.js';
@@ -17,16 +18,16 @@ export function detailsJson({ webhook, secrets, kept }: WebhookDetails): object 
     path: pathOf(key),
     options,
     signature: signatureOf(webhook),
-    createdAt: timeText(createdAt),
+    createdAt: formatInstant(createdAt),
     secrets: secrets.map(({ purpose, createdAt: since, expiresAt }) => ({
       purpose,
-      createdAt: timeText(since),
-      expiresAt: expiresAt === null ? null : timeText(expiresAt),
+      createdAt: formatInstant(since),
+      expiresAt: expiresAt === null ? null : formatInstant(expiresAt),
     })),
     kept: {
       ...kept,
-      firstReceivedAt: kept.firstReceivedAt === null ? null : timeText(kept.firstReceivedAt),
-      lastReceivedAt: kept.lastReceivedAt === null ? null : timeText(kept.lastReceivedAt),
+      firstReceivedAt: kept.firstReceivedAt === null ? null : formatInstant(kept.firstReceivedAt),
+      lastReceivedAt: kept.lastReceivedAt === null ? null : formatInstant(kept.lastReceivedAt),
     },
   };
 }
@@ -42,11 +43,11 @@ export function detailsText({ webhook, secrets, kept }: WebhookDetails): string 
     ...signingRows(webhook),
     ...secrets.map(({ purpose, createdAt, expiresAt }) => [
       `secret (${purpose})`,
-      `since ${timeText(createdAt)}${expiresAt === null ? '' : `, until ${timeText(expiresAt)}`}`,
+      `since ${formatInstant(createdAt)}${expiresAt === null ? '' : `, until ${formatInstant(expiresAt)}`}`,
     ]),
     ['deliveries', `${String(kept.deliveries)} kept, ${(kept.bytes / 1_048_576).toFixed(1)} MB`],
     ['of them', `${events}, ${String(kept.skipped)} left out`],
-    ['last', kept.lastReceivedAt === null ? 'never' : timeText(kept.lastReceivedAt)],
+    ['last', kept.lastReceivedAt === null ? 'never' : formatInstant(kept.lastReceivedAt)],
   ];
   const { interrupted } = kept;
   return `${textTable(rows)}${interrupted === 0 ? '' : `${interruptedText(key, interrupted)}\n`}`;
@@ -85,8 +86,4 @@ function unsettledText(deliveries: number): string {
 export function interruptedText(key: string, deliveries: number): string {
   const wait = deliveries === 1 ? 'delivery waits' : 'deliveries wait';
   return `interrupted: ${String(deliveries)} ${wait} to be replayed, run weft webhooks replay ${key} --since 1h`;
-}
-
-export function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -6,10 +6,11 @@ import type { Clock } from '../../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
 import { unreadableFile } from '../../platform/file-errors.js';
+import { formatInstant } from '../../platform/instant.js';
 import { readSecret, type SecretOptions } from './read-secret.js';
 import { WEBHOOK_ADAPTERS, type HmacOptions, type WebhookAdapterKey, type WebhookOptions } from './webhook.model.js';
 import type { ReplayDoors, ReplayMode } from './replay-deliveries.js';
-import { detailsJson, detailsText, interruptedText, pathOf, replayText, timeText } from './webhook-report.js';
+import { detailsJson, detailsText, interruptedText, pathOf, replayText } from './webhook-report.js';
 import type { WebhookService } from './webhook.service.js';
 
 export interface WebhooksCommandServices {
@@ -193,7 +194,7 @@ async function list(deps: WebhooksCommandDeps, options: Options): Promise<number
         adapter,
         path: pathOf(key),
         keepMessages,
-        createdAt: timeText(createdAt),
+        createdAt: formatInstant(createdAt),
         interruptedDeliveries,
       }));
       deps.stdout.write(jsonText(items));
@@ -245,7 +246,7 @@ async function rotate(deps: WebhooksCommandDeps, key: string, options: RotateOpt
   return deps.withWebhooks(async ({ webhooks }) => {
     const purpose = options.verifyToken === true ? 'verify' : 'signing';
     await webhooks.rotateSecret(key, purpose, secret, options.overlap);
-    const until = timeText(deps.clock.now() + options.overlap);
+    const until = formatInstant(deps.clock.now() + options.overlap);
     deps.stdout.write(`Webhook ${key} has a new secret; the one before it is valid until ${until}.\n`);
     return EXIT_CODES.ok;
   });
@@ -263,7 +264,9 @@ async function replay(deps: WebhooksCommandDeps, key: string, options: ReplayOpt
   const { since: sinceMs } = options;
   const use = async ({ webhooks, doors }: WebhooksCommandServices): Promise<number> => {
     if (mode === 'replace') {
-      deps.stderr.write(`Stopped anywhere, it is gone on with by --since ${timeText(sinceMs)}, and nothing is lost.\n`);
+      deps.stderr.write(
+        `Stopped anywhere, it is gone on with by --since ${formatInstant(sinceMs)}, and nothing is lost.\n`,
+      );
     }
     const counts = await webhooks.replay(key, { mode, sinceMs, doors, signal: deps.signal });
     deps.stdout.write(options.json === true ? jsonText(counts) : replayText(key, counts, mode));
