@@ -56,6 +56,8 @@ export interface Component {
    * until it is resolved by the way (`contested-chore`). Read anew, `members` are those alone that a batch names.
    */
   isContested: boolean;
+  /** Whether its members stand where the rules in force have them; false once it was read anew. */
+  isResolved: boolean;
   /** Evidence that is written already, so that repetitions cost nothing, by {@link evidenceKey}. */
   readonly written: Map<string, Evidence>;
   /** Whether `written` is all of its evidence. */
@@ -74,6 +76,7 @@ export function newComponent(id: Uuid, isNew: boolean): Component {
     areLinksKnown: isNew,
     replay: null,
     isContested: false,
+    isResolved: isNew,
     written: new Map(),
     isWrittenAll: isNew,
     seenAlone: new Map(),
@@ -87,6 +90,16 @@ export function addMember(component: Component, identifier: KnownIdentifier): vo
   component.counts.set(identifier.ns, (component.counts.get(identifier.ns) ?? 0) + 1);
 }
 
+/** Whether all members stand for one profile. */
+export function isOneProfile({ members }: Component): boolean {
+  let profileId: Uuid | null = null;
+  for (const member of members.values()) {
+    if (profileId !== null && member.profileId !== profileId) return false;
+    profileId = member.profileId;
+  }
+  return true;
+}
+
 /** Moves everything of `from` into `into`. The evidence is known for the union only if it was for both. */
 export function absorb(into: Component, from: Component, rules: IdentityRules): void {
   const links = unionOfLinks(into.links, from.links);
@@ -98,6 +111,7 @@ export function absorb(into: Component, from: Component, rules: IdentityRules): 
   into.links = links;
   into.areLinksKnown &&= from.areLinksKnown;
   into.isContested ||= from.isContested;
+  into.isResolved &&= from.isResolved;
   for (const identifier of from.members.values()) addMember(into, identifier);
   for (const [key, evidence] of from.written) into.written.set(key, evidence);
   into.isWrittenAll &&= from.isWrittenAll;

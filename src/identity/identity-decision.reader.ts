@@ -21,6 +21,8 @@ export interface StoredMove {
   readonly pos: number;
   readonly cause: 'event' | 'retraction' | 'revision';
   readonly revisionId: Uuid | null;
+  /** Grows with each move, also of those at one place. */
+  readonly seq: number;
 }
 
 const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -31,7 +33,7 @@ const LINK = `id, kind, json_build_object('id', a_id, 'ns', a_ns, 'value', a_val
   created_at AS "createdAt", reason, removed_by AS "removedBy", removed_at AS "removedAt"`;
 
 const MOVE = `id, kind, from_profile AS "from", to_profile AS "to", identifier_ids AS "identifierIds", at, pos, cause,
-  revision_id AS "revisionId"`;
+  revision_id AS "revisionId", seq`;
 
 /** Reads what decisions about who is who rest on, and what came of them. */
 export class IdentityDecisionReader {
@@ -63,18 +65,31 @@ export class IdentityDecisionReader {
     );
   }
 
-  /** Of these identifiers, those that stood for the profile at the place of the move, and were not brought by it. */
-  async stoodBefore(
-    db: Queryable,
-    { to, pos, cause, identifierIds }: StoredMove,
-    ids: readonly Uuid[],
-  ): Promise<Uuid[]> {
+  /**
+   * Of these identifiers, those that stood for the profile before the move, and before whatever else moved with it.
+   * Decisions between two events are at one place, so what moved there since is undone in thought.
+   */
+  async stoodBefore(db: Queryable, move: StoredMove, ids: readonly Uuid[]): Promise<Uuid[]> {
+    const { to, pos, cause } = move;
+    const isByEvent = cause === 'event';
     const rows = await db.query<{ id: Uuid; profile_id: Uuid }>(
       `SELECT DISTINCT ON (identifier_id) identifier_id AS id, profile_id FROM assignments
        WHERE identifier_id = ANY ($1::uuid[]) AND from_pos <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
-      [ids, cause === 'event' ? pos - 1 : pos],
+      [ids, isByEvent ? pos - 1 : pos],
     );
-    return rows.flatMap((row) => (row.profile_id === to && !identifierIds.includes(row.id) ? [row.id] : []));
+    const since = isByEvent ? [] : await this.#movedSince(db, move);
+    const undone = new Map(since.flatMap(({ from, identifierIds }) => identifierIds.map((id) => [id, from])));
+    return rows.flatMap(({ id, profile_id: profileId }) => ((undone.get(id) ?? profileId) === to ? [id] : []));
+  }
+
+  /** What went to the move's profile, or left it, at its place together with the move or later; the newest first. */
+  async #movedSince(db: Queryable, { to, pos, at, revisionId, seq }: StoredMove): Promise<StoredMove[]> {
+    return db.query<StoredMove>(
+      `SELECT ${MOVE} FROM identity_moves
+       WHERE (to_profile = $1 OR from_profile = $1) AND pos = $2::int8 AND cause <> 'event'
+         AND (seq >= $3::int8 OR (revision_id IS NOT DISTINCT FROM $4::uuid AND at = $5::int8)) ORDER BY seq DESC`,
+      [to, pos, seq, revisionId, at],
+    );
   }
 
   async link(db: Queryable, id: Uuid): Promise<IdentityLink | null> {

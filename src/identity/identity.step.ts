@@ -9,6 +9,7 @@ import type { ContestedComponentStore } from './contested-component.store.js';
 import {
   absorb,
   addMember,
+  isOneProfile,
   linkComponent,
   newComponent,
   NO_PROFILE,
@@ -282,8 +283,7 @@ export class IdentityStep {
     if (!component.isContested) {
       const rules = this.#rules;
       const hasCannotLinks = component.links.cannotLinks.length > 0;
-      if (withinLimits(component.counts, rules, hasCannotLinks))
-        return grown ? [[...component.members.keys()]] : NO_GROUPS;
+      if (withinLimits(component.counts, rules, hasCannotLinks)) return this.#wholeIfChanged(component, grown);
       const replay = replayOf(component, rules);
       if (replay === null) throw new Error('a replay needs evidence that was not read');
       if (replay.rows <= this.#maxReplayRows) return replay.advance();
@@ -295,6 +295,13 @@ export class IdentityStep {
     // Everybody stays where they are, and each newcomer is by itself.
     const newcomers = event.identifiers.filter(({ id }) => memberOf(component, id).profileId === NO_PROFILE);
     return newcomers.map(({ id }) => [id]);
+  }
+
+  /** One group, if it may not have been one: it grew, or other rules kept it apart when it was last resolved. */
+  #wholeIfChanged(component: Component, grown: boolean): readonly (readonly Uuid[])[] {
+    const isStanding = component.isResolved || isOneProfile(component);
+    component.isResolved = true;
+    return grown || !isStanding ? [[...component.members.keys()]] : NO_GROUPS;
   }
 
   /** The profile of an event with one identifier that says nothing new; null if it has to be looked at. */

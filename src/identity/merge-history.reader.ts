@@ -7,7 +7,7 @@ import type { StoredMove } from './identity-decision.reader.js';
 import type { ExplainedEvidence } from './identity-explanation.reader.js';
 
 /** Identifiers that went over from one profile to another: when, and because of what. */
-export interface MergeHistoryEntry extends Omit<StoredMove, 'identifierIds'> {
+export interface MergeHistoryEntry extends Omit<StoredMove, 'identifierIds' | 'seq'> {
   /** Those that are still known, at most 500. */
   readonly identifiers: readonly Identifier[];
   /** Who decided it, and why; null where nobody did. */
@@ -41,7 +41,7 @@ export interface MovesAround {
   readonly limit: number;
 }
 
-type Row = Omit<StoredMove, 'identifierIds'> & {
+type Row = Omit<StoredMove, 'identifierIds' | 'seq'> & {
   readonly identifiers: readonly Identifier[] | null;
   readonly actor: string | null;
   readonly reason: string | null;

@@ -153,6 +153,23 @@ describe('a profile that somebody says is two', () => {
   });
 });
 
+describe('a merge that is undone after others, without an event in between', () => {
+  it('leaves whoever came after it with whom they were said to be, and brings back all that stood before', async () => {
+    const world = await newWorld();
+    await step(
+      world,
+      ['a', 'b', 'c', 'd'].map((name) => aTrack('view', { anonymous_id: name })),
+    );
+    await merge(world, cookie('a'), cookie('b'));
+    await merge(world, cookie('b'), cookie('c'));
+    await merge(world, cookie('a'), cookie('d'));
+    const [first] = await world.db.query<{ id: string }>('SELECT id FROM identity_moves ORDER BY seq LIMIT 1');
+    const { result } = await decide(world, { kind: 'unmerge', input: { move: first?.id ?? '' } });
+    expect(result).toMatchObject({ linksAdded: 1, linksRemoved: 1 });
+    expect(await partition(world)).toEqual(['anonymous_id:a anonymous_id:d', 'anonymous_id:b anonymous_id:c']);
+  });
+});
+
 describe('a link that is removed', () => {
   it('leaves what the evidence says', async () => {
     const world = await newWorld();

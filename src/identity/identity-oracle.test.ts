@@ -1,0 +1,337 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MemoryIdentity } from '../../test/support/memory-identity.js';
+import {
+  byPriority,
+  idOfName,
+  naiveEvidence,
+  NaiveIdentity,
+  naivePartition,
+  sortNames,
+  type NaiveEvent,
+  type NaiveRow,
+} from '../../test/support/naive-identity.js';
+import { randomHistory, SOME_RULES, type RandomEvent, type Step } from '../../test/support/random-identities.js';
+import type { RawIdentifier } from '../events/event.model.js';
+import { sortedPair } from './identity-links.model.js';
+import type { RevisionInputOf } from './identity-revision.model.js';
+import type { IdentityRules } from './identity-rules.model.js';
+
+/*
+ * The steps that a worker resolves identities with, beside an oracle that was written from the definition
+ * (`test/support/naive-identity.ts`). More histories, and others: WEFT_TEST_HISTORIES=20000 WEFT_TEST_SEED=7.
+ */
+
+const HISTORIES = Number(process.env['WEFT_TEST_HISTORIES'] ?? 1_000);
+const SEED = Number(process.env['WEFT_TEST_SEED'] ?? 20_261_122);
+
+const rawOf = (name: string): RawIdentifier => {
+  const colon = name.indexOf(':');
+  return { ns: name.slice(0, colon), value: name.slice(colon + 1) };
+};
+
+const pickOf = <T>(items: readonly T[], n: number): T | undefined => items[n % Math.max(1, items.length)];
+
+/** A history lived by the product and by its oracle. */
+class Run {
+  readonly product: MemoryIdentity;
+  readonly oracle: NaiveIdentity;
+  /** Events that were refused are not in it. */
+  readonly told: { event: RandomEvent; pos: number }[] = [];
+  /** Ids of profiles by who founded them: they never change. */
+  readonly ids = new Map<string, string>();
+  hasToggled = false;
+  hasReordered = false;
+  decided = 0;
+
+  constructor(readonly firstRules: IdentityRules) {
+    this.product = new MemoryIdentity(firstRules);
+    this.oracle = new NaiveIdentity(firstRules);
+  }
+
+  async live(step: Step): Promise<void> {
+    if (step.kind === 'batch') return this.#batch(step);
+    if (step.kind === 'rules') {
+      this.#rules(step.pick);
+      return;
+    }
+    if (step.kind === 'generic') return this.#generic(step.pick);
+    const decision = this.#decisionOf(step);
+    if (decision === null) return;
+    this.decided++;
+    await this.product.decide(decision.revision);
+    decision.tell();
+  }
+
+  async #batch({ events, isCold }: Step & { kind: 'batch' }): Promise<void> {
+    const accepted = events.flatMap((event) => {
+      const origin = { authenticated: event.isAuthenticated };
+      const logged = this.product.accept({ ...event, origin });
+      expect(logged === null).toBe(event.names.length === 0);
+      if (logged !== null) this.told.push({ event, pos: logged.pos });
+      return logged === null ? [] : [{ event, logged }];
+    });
+    await this.product.apply(
+      accepted.map(({ logged }) => logged),
+      { isCold },
+    );
+    for (const { event, logged } of accepted) this.oracle.hear(naive(event, logged.pos, this.oracle.rules));
+  }
+
+  #rules(pick: number): void {
+    const generics = this.oracle.generics.size === 0 ? undefined : this.#generics();
+    const picked = pickOf(SOME_RULES, pick) ?? this.firstRules;
+    const isReordered = priorities(picked) !== priorities(this.oracle.rules);
+    // An event that moves because of a generic value is put in the order of the rules by then.
+    if (isReordered && this.hasToggled) return;
+    this.hasReordered ||= isReordered;
+    const rules = { ...picked, version: this.oracle.rules.version + 100, ...(generics && { generics }) };
+    this.product.use(rules);
+    this.oracle.rules = rules;
+  }
+
+  #generics() {
+    this.hasToggled = true;
+    return { version: this.decided, ids: new Set([...this.oracle.generics].map(idOfName)) };
+  }
+
+  async #generic(pick: number): Promise<void> {
+    const value = pickOf([...new Set(this.oracle.events.flatMap(({ names }) => names))].sort(), pick);
+    if (value === undefined || this.hasReordered) return;
+    this.decided++;
+    const isGeneric = !this.oracle.generics.has(value);
+    this.oracle.setGeneric(value, isGeneric, this.product.pos);
+    await this.product.setGenerics(idOfName(value), this.#generics().ids);
+  }
+
+  #decisionOf(step: Exclude<Step, { kind: 'batch' }>): { revision: RevisionInputOf; tell: () => void } | null {
+    const { oracle } = this;
+    const { pos } = this.product;
+    const known = [...oracle.profileOf.keys()].sort();
+    const named = (n: number): string => pickOf(known, n) ?? '';
+    if (known.length < 2) return null;
+    if (step.kind === 'merge') {
+      const names = [...new Set(step.picks.map(named))];
+      const profiles = [...new Set(names.map((name) => oracle.profileOf.get(name) ?? ''))];
+      if (step.byProfile && profiles.length > 1) {
+        const firsts = profiles.map((profile) => oracle.namesOf(profile).sort(byPriority(oracle.rules))[0] ?? '');
+        return {
+          revision: { kind: 'merge', input: { profiles: firsts.map((name) => this.#profileId(name)) } },
+          tell: () => oracle.merge(firsts, pos),
+        };
+      }
+      if (names.length < 2) return null;
+      return {
+        revision: { kind: 'merge', input: { identifiers: names.map(rawOf) } },
+        tell: () => oracle.merge(names, pos),
+      };
+    }
+    if (step.kind === 'unmerge') {
+      const profile = oracle.profileOf.get(named(step.pick)) ?? '';
+      const own = oracle.namesOf(profile).sort();
+      if (own.length < 2) return null;
+      const from = step.taken % own.length;
+      const taken = own.slice(from, from + 1 + (step.taken % 2)).slice(0, own.length - 1);
+      const left = own.filter((name) => !taken.includes(name));
+      return {
+        revision: { kind: 'unmerge', input: { profile: this.#profileId(own[0] ?? ''), identifiers: taken.map(rawOf) } },
+        tell: () => oracle.unmerge(taken, left, pos),
+      };
+    }
+    if (step.kind === 'unmergeMove') {
+      const move = pickOf(oracle.merges, step.pick);
+      if (move === undefined) return null;
+      const { taken, left } = oracle.sidesOf(move);
+      const stored = this.product.tables.moves.find(
+        (each) =>
+          each.kind === 'merge' &&
+          each.pos === move.pos &&
+          each.identifierIds.length === move.names.length &&
+          move.names.every((name) => each.identifierIds.includes(idOfName(name))),
+      );
+      if (taken.length === 0 || left.length === 0 || stored === undefined) return null;
+      return {
+        revision: { kind: 'unmerge', input: { move: stored.id } },
+        tell: () => oracle.unmerge(taken, left, pos),
+      };
+    }
+    const { must, cannot } = oracle.links;
+    const links = [...must.map((pair) => ['must', pair] as const), ...cannot.map((pair) => ['cannot', pair] as const)];
+    const link = pickOf(links, step.kind === 'unlink' ? step.pick : 0);
+    if (link === undefined) return null;
+    const [kind, [a, b]] = link;
+    const [x, y] = sortedPair(idOfName(a), idOfName(b));
+    const stored = [...this.product.tables.links.values()].find(
+      (each) => each.removedAt === null && each.kind === kind && each.a.id === x && each.b.id === y,
+    );
+    if (stored === undefined) throw new Error(`the link of ${a} and ${b} is not there`);
+    return {
+      revision: { kind: 'unlink', input: { link: stored.id } },
+      tell: () => oracle.unlink(kind, [a, b], pos),
+    };
+  }
+
+  #profileId(name: string): string {
+    return this.product.tables.identifiers.get(idOfName(name))?.profileId ?? '';
+  }
+
+  /** The product is what the oracle is. */
+  check(): void {
+    const { product, oracle } = this;
+    same([product.partition, linksOf(product), product.strays], [oracle.partition, plainLinks(oracle.links), []]);
+    same(evidenceOf(product), plainEvidence(oracle.evidence));
+    const { identifiers, profiles } = product.tables;
+    // Where values came or went with what is generic, others may have founded profiles in their place.
+    if (this.hasToggled) return;
+    const founderOf = new Map([...profiles.values()].map(({ id, foundingId }) => [id, product.nameOf(foundingId)]));
+    for (const [id, founder] of founderOf) {
+      if ((this.ids.get(founder) ?? id) !== id) throw new Error(`${founder} has another id than before`);
+      this.ids.set(founder, id);
+    }
+    const stands = [...identifiers.values()].map((each) => [product.nameOf(each.id), founderOf.get(each.profileId)]);
+    same(stands.sort(), [...oracle.profileOf].sort());
+    same([...founderOf.values()].sort(), [...oracle.founded.keys()].sort());
+  }
+}
+
+/** As `expect` has it, without what that costs where they are the same. */
+function same(actual: unknown, expected: unknown): void {
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) expect(actual).toEqual(expected);
+}
+
+function naive({ names, ...event }: RandomEvent, pos: number, rules: IdentityRules): NaiveEvent {
+  const { atMs, sourceId, messageId } = event;
+  return { pos, atMs, sourceId, messageId, acceptedAt: pos, names: [...names].sort(byPriority(rules)) };
+}
+
+function priorities({ namespaces }: IdentityRules): string {
+  return [...namespaces].map(([ns, { priority }]) => `${ns} ${String(priority)}`).join(' ');
+}
+
+/** The same events and links, the links first, and the events at once in another order. */
+async function atOnce({ told, product }: Run, rules: IdentityRules, order: (event: RandomEvent) => number) {
+  const again = new MemoryIdentity(rules);
+  again.link([...product.tables.links.values()].filter(({ removedAt }) => removedAt === null));
+  const logged = [...told]
+    .sort((a, b) => order(a.event) - order(b.event))
+    .flatMap(({ event }) => again.accept({ ...event, origin: { authenticated: event.isAuthenticated } }) ?? []);
+  await again.apply(logged, { isCold: false });
+  return again;
+}
+
+const rowText = (
+  { atMs, sourceId, messageId }: Pick<NaiveEvent, 'atMs' | 'sourceId' | 'messageId'>,
+  anchor: string,
+  day: number,
+  names: readonly string[],
+): string => [anchor, day, [...names].sort().join('+'), atMs, sourceId, messageId].join(' ');
+
+function plainEvidence(rows: readonly NaiveRow[]): string[] {
+  return rows
+    .map((row) => `${rowText(row, row.anchor, row.day, [...row.names, ...row.generic])} ${String(row.acceptedAt)}`)
+    .sort();
+}
+
+function evidenceOf(product: MemoryIdentity): string[] {
+  const names = new Map(product.log.flatMap(({ identifiers }) => identifiers.map((i) => [i.id, `${i.ns}:${i.value}`])));
+  const nameOf = (id: string): string => names.get(id) ?? id;
+  return [...product.tables.evidence.values()]
+    .map(({ anchorId, day, key, knownAt, identifierIds }) => {
+      const row = { atMs: key.occurredAt, sourceId: key.sourceId, messageId: key.messageId };
+      return `${rowText(row, nameOf(anchorId), day, identifierIds.map(nameOf))} ${String(knownAt)}`;
+    })
+    .sort();
+}
+
+function plainLinks({ must, cannot }: NaiveIdentity['links']): string[] {
+  const text = (kind: string) => (pair: readonly [string, string]) => [kind, ...[...pair].sort()].join(' ');
+  return [...must.map(text('must')), ...cannot.map(text('cannot'))].sort();
+}
+
+function linksOf({ tables }: MemoryIdentity): string[] {
+  return [...tables.links.values()]
+    .filter(({ removedAt }) => removedAt === null)
+    .map(({ kind, a, b }) => [kind, ...[a, b].map(({ ns, value }) => `${ns}:${value}`).sort()].join(' '))
+    .sort();
+}
+
+const anyRules = fc.constantFrom(...SOME_RULES);
+const anySalt = fc.nat({ max: 100 });
+
+const withoutKnownAt = (rows: readonly string[]): string[] => rows.map((row) => row.slice(0, row.lastIndexOf(' ')));
+
+/** All at once, in another order, with the links that stand at the end: the same people by the same evidence. */
+async function checkAtOnce(run: Run, salt: number): Promise<void> {
+  const { events, generics, links, rules } = run.oracle;
+  const known =
+    generics.size === 0 ? rules : { ...rules, generics: { version: 1, ids: new Set([...generics].map(idOfName)) } };
+  const again = await atOnce(run, known, ({ messageId }) => (Number(messageId.slice(1)) * (salt + 7)) % 101);
+  const evidence = naiveEvidence(events, generics);
+  expect(again.partition).toEqual(sortNames(naivePartition(evidence, rules, links)));
+  expect(run.product.partition).toEqual(again.partition);
+  expect(again.strays).toEqual([]);
+  if (run.hasReordered) return;
+  expect(withoutKnownAt(evidenceOf(again))).toEqual(withoutKnownAt(evidenceOf(run.product)));
+}
+
+describe('other rules', () => {
+  it('join whom they do not keep apart any more as soon as an event names one of them, whatever it says', async () => {
+    const [tight, , , wide] = SOME_RULES;
+    if (tight === undefined || wide === undefined) throw new Error('there are no such rules');
+    const identity = new MemoryIdentity(tight);
+    const tell = async (messageId: string, ...names: string[]): Promise<void> => {
+      const key = { atMs: 0, sourceId: 1, messageId, origin: {} };
+      const event = identity.accept({ ...key, raw: names.map(rawOf) });
+      await identity.apply(event === null ? [] : [event], { isCold: false });
+    };
+    await tell('a', 'user_id:u1', 'user_id:u2');
+    identity.use({ ...wide, version: 2 });
+    expect(identity.partition).toEqual([['user_id:u1'], ['user_id:u2']]);
+    await tell('b', 'user_id:u1');
+    expect(identity.partition).toEqual([['user_id:u1', 'user_id:u2']]);
+  });
+});
+
+describe('identity, whatever happens', () => {
+  it(
+    'is after each batch and decision what its definition makes of all that was sent: who is who, by which id, and why',
+    { timeout: 3_600_000 },
+    async () => {
+      let decided = 0;
+      await fc.assert(
+        fc.asyncProperty(anyRules, randomHistory({ withProtection: false }), anySalt, async (rules, history, salt) => {
+          const run = new Run(rules);
+          for (const step of history) {
+            await run.live(step);
+            run.check();
+          }
+          await checkAtOnce(run, salt);
+          decided += run.decided;
+        }),
+        { numRuns: HISTORIES, seed: SEED },
+      );
+      expect(decided).toBeGreaterThan(HISTORIES / 2);
+    },
+  );
+
+  it(
+    'is the same through other rules and generic values that come and go, once everybody is resolved anew',
+    { timeout: 3_600_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(anyRules, randomHistory({ withProtection: true }), anySalt, async (rules, history, salt) => {
+          const run = new Run(rules);
+          for (const step of history) {
+            await run.live(step);
+            run.check();
+          }
+          await run.product.resolveAll();
+          run.oracle.resolveAll(run.product.pos);
+          run.check();
+          if (!run.hasReordered) await checkAtOnce(run, salt);
+        }),
+        { numRuns: HISTORIES, seed: SEED + 1 },
+      );
+    },
+  );
+});
