@@ -108,20 +108,6 @@ export function naiveEvidence(events: readonly NaiveEvent[], generics: ReadonlyS
   return [...rows.values()];
 }
 
-/** Values that were seen with more than the bound of others of unique namespaces. */
-export function naiveGenerics(
-  events: readonly NaiveEvent[],
-  rules: IdentityRules,
-  { bound, kept }: { readonly bound: number; readonly kept: ReadonlySet<string> },
-): Set<string> {
-  const all = new Set(events.flatMap(({ names }) => names));
-  const neighbours = (name: string): Set<string> => {
-    const beside = events.filter(({ names }) => names.includes(name)).flatMap(({ names }) => names);
-    return new Set(beside.filter((other) => other !== name && isUnique(ruleFor(other, rules))));
-  };
-  return new Set([...all].filter((name) => !kept.has(name) && neighbours(name).size > bound));
-}
-
 /** Which of a row's names may be joined to the others, given who shares what. */
 function sharing(rows: readonly NaiveRow[], rules: IdentityRules, links: NaiveLinks) {
   const oneByHand = connected(links.must);
