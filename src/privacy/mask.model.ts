@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '../events/event.model.js';
+import type { JsonValue } from '../events/event.model.js';
 import { maskSealed, sealedTypeOf } from '../profiles/trait-seal.model.js';
 
 /*
@@ -37,17 +37,10 @@ export function maskValue(value: JsonValue): JsonValue {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, maskValue(inner)]));
 }
 
-/** Traits by name; those named are masked. */
-export function maskTraits(traits: JsonObject, personal: ReadonlySet<string>): JsonObject {
-  if (!Object.keys(traits).some((name) => personal.has(name))) return traits;
-  return Object.fromEntries(
-    Object.entries(traits).map(([name, value]) => [name, personal.has(name) ? maskValue(value) : value]),
-  );
-}
-
 /**
- * What was sent along with an event: masked are values under the name of a personal trait, however deep they are, texts
- * that are an identifier of the event, and words that look like an e-mail address.
+ * What was sent along with an event, or is known of somebody: masked are values under the name of a personal trait,
+ * however deep they are, texts that are or contain an identifier of the person, and what looks like an e-mail address or
+ * a telephone number with its country code.
  * @param identifiers values, normalised
  */
 export function maskPayload(
@@ -55,13 +48,12 @@ export function maskPayload(
   personal: ReadonlySet<string>,
   identifiers: ReadonlySet<string>,
 ): JsonValue {
-  if (typeof payload === 'string') {
-    if (identifiers.has(payload) || identifiers.has(payload.trim().toLowerCase())) return maskText(payload);
-    return payload.includes('@')
-      ? payload.replace(/\S+/g, (word) => (word.includes('@') ? maskText(word) : word))
-      : payload;
+  const sealed = sealedTypeOf(payload);
+  if (sealed !== null) return maskSealed(sealed);
+  if (typeof payload === 'string') return maskWithin(payload, identifiers);
+  if (typeof payload === 'number') {
+    return identifiers.has(String(payload)) || identifiers.has(`+${String(payload)}`) ? null : payload;
   }
-  if (typeof payload === 'number') return identifiers.has(String(payload)) ? null : payload;
   if (typeof payload !== 'object' || payload === null) return payload;
   if (Array.isArray(payload)) return payload.map((item) => maskPayload(item, personal, identifiers));
   return Object.fromEntries(
@@ -70,4 +62,44 @@ export function maskPayload(
       personal.has(name) ? maskValue(value) : maskPayload(value, personal, identifiers),
     ]),
   );
+}
+
+/** An address in a text, also as URLs have it. */
+const ADDRESS_SIGN = /@|%40/;
+const PHONE_WITHIN = /\+\d(?:[\s()./-]{0,2}\d){6,14}/g;
+/** A telephone number as people write it, without its country code. */
+const NATIONAL = /^[\d\s()./-]{6,30}$/;
+/** Shorter identifiers are told from other words only where they are the whole text. */
+const MIN_LENGTH_WITHIN = 4;
+const MIN_DIGITS = 6;
+
+function maskWithin(text: string, identifiers: ReadonlySet<string>): string {
+  if (isIdentifier(text, identifiers)) return maskText(text);
+  let shown = ADDRESS_SIGN.test(text)
+    ? text.replace(/\S+/g, (word) => (ADDRESS_SIGN.test(word) ? maskText(word) : word))
+    : text;
+  if (text.includes('+')) shown = shown.replace(PHONE_WITHIN, (phone) => `+***${phone.slice(-2)}`);
+  const lower = shown.toLowerCase();
+  for (const identifier of identifiers) {
+    if (identifier.length < MIN_LENGTH_WITHIN || !lower.includes(identifier.toLowerCase())) continue;
+    shown = shown.replace(wordsOf(identifier), maskText(identifier));
+  }
+  return shown;
+}
+
+function isIdentifier(text: string, identifiers: ReadonlySet<string>): boolean {
+  if (identifiers.has(text)) return true;
+  const trimmed = text.trim();
+  if (identifiers.has(trimmed) || identifiers.has(trimmed.toLowerCase())) return true;
+  if (!NATIONAL.test(trimmed)) return false;
+  const digits = trimmed.replace(/\D/g, '').replace(/^0+/, '');
+  if (digits.length < MIN_DIGITS) return false;
+  for (const identifier of identifiers) if (PHONE.test(identifier) && identifier.endsWith(digits)) return true;
+  return false;
+}
+
+/** Where it stands by itself, in any case. */
+function wordsOf(identifier: string): RegExp {
+  const escaped = identifier.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, 'giu');
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { maskPayload, maskText, maskTraits, maskValue } from './mask.model.js';
+import { maskPayload, maskText, maskValue } from './mask.model.js';
 
 describe('a masked text', () => {
   it.each([
@@ -26,12 +26,6 @@ describe('a masked value', () => {
       none: null,
     });
   });
-
-  it('stands among traits in the place of those that are personal alone', () => {
-    const traits = { plan: 'gold', phone: '+436641234567' };
-    expect(maskTraits(traits, new Set(['phone']))).toEqual({ plan: 'gold', phone: '+***67' });
-    expect(maskTraits(traits, new Set(['other']))).toBe(traits);
-  });
 });
 
 describe('a masked payload', () => {
@@ -53,6 +47,31 @@ describe('a masked payload', () => {
       number: null,
       note: 'write to b***@***.org or call',
       items: [{ sku: 'a-1', gift: { birthday: '1***', for: 'Anna' } }],
+    });
+  });
+
+  it('hides identifiers within other texts, in any case, where they stand by themselves', () => {
+    expect(
+      masked({ path: '/users/U-1042/orders?for=u-10423', url: 'https://shop.example/?mail=anna%40example.com' }),
+    ).toEqual({ path: '/users/u***/orders?for=u-10423', url: 'h***' });
+  });
+
+  it('hides telephone numbers, however they are written', () => {
+    const ofPhone = (payload: object): unknown => maskPayload(payload as never, new Set(), new Set(['+442071838750']));
+    expect(
+      ofPhone({
+        note: 'call +44 (20) 7183-8750 or +436641234567 before 10',
+        national: '020 7183 8750',
+        digits: 442071838750,
+        score: '+12 points',
+        other: '020 7183 1111',
+      }),
+    ).toEqual({
+      note: 'call +***50 or +***67 before 10',
+      national: '0***',
+      digits: null,
+      score: '+12 points',
+      other: '020 7183 1111',
     });
   });
 });

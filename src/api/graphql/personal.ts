@@ -1,6 +1,7 @@
 import { defaultFieldResolver, isObjectType, type GraphQLField, type GraphQLSchema } from 'graphql';
 import type { JsonObject, JsonValue } from '../../events/event.model.js';
-import { maskPayload, maskText, maskTraits, maskValue } from '../../privacy/mask.model.js';
+import { maskPayload, maskText, maskValue } from '../../privacy/mask.model.js';
+import type { KnownGroup } from '../../profiles/groups.model.js';
 import { isPersonal as isPersonalTrait, type TraitDefinition } from '../../profiles/trait-definition.model.js';
 import type { TraitSealer } from '../../profiles/trait-seal.model.js';
 import type { ApiContext } from './api-context.js';
@@ -23,12 +24,26 @@ type Mask = (value: unknown, parent: unknown, personal: ReadonlySet<string>) => 
 
 const identifier: Mask = (value, parent) =>
   (parent as IdentifierType).isAsked === true ? value : maskText(value as string);
-const traits: Mask = (value, _parent, personal) => maskTraits(value as JsonObject, personal);
-const ofTrait: Mask = (value, parent, personal) =>
-  personal.has((parent as { readonly name: string }).name) ? maskValue((value ?? null) as JsonValue) : value;
-const payload: Mask = (value, parent, personal) => {
-  const { identifiers } = parent as { readonly identifiers: readonly { readonly value: string }[] };
-  return maskPayload(value as JsonValue, personal, new Set(identifiers.map(({ value: known }) => known)));
+/** What is known of somebody, or was sent: the parent has the identifiers of the person. */
+const payload: Mask = (value, parent, personal) => maskPayload(value as JsonValue, personal, valuesOf(parent));
+const ofTrait: Mask = (value, parent, personal) => {
+  const { name, profile } = parent as { readonly name: string; readonly profile?: unknown };
+  const given = (value ?? null) as JsonValue;
+  return personal.has(name) ? maskValue(given) : maskPayload(given, personal, valuesOf(profile ?? parent));
+};
+
+function valuesOf(named: unknown): ReadonlySet<string> {
+  const { identifiers = [] } = named as { readonly identifiers?: readonly { readonly value: string }[] };
+  return new Set(identifiers.map(({ value }) => value));
+}
+
+/** What a profile knows of groups may have the person in it. */
+const groups: Mask = (value, parent, personal) => {
+  const known = valuesOf(parent);
+  return (value as readonly KnownGroup[]).map(({ id, traits }) => ({
+    id: maskPayload(id, personal, known),
+    traits: maskPayload(traits, personal, known),
+  }));
 };
 
 /** Not personal by itself, unless somebody put a person into it. */
@@ -53,7 +68,8 @@ const MASKS: Readonly<Record<string, Mask>> = {
   'MergeHistoryEntry.reason': words,
   'PreviewedTrait.valueNow': ofTrait,
   'PreviewedTrait.valueThen': ofTrait,
-  'Profile.traits': traits,
+  'Profile.groups': groups,
+  'Profile.traits': payload,
   'ProfileGroup.id': ofGroup,
   'ProfileGroup.traits': ofGroup,
   'ProfileTrait.value': ofTrait,

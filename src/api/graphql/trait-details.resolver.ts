@@ -95,10 +95,10 @@ export class TraitHistoryResolver {
     const { traitRules, sourceKeys } = profile.reads.definitions;
     return pageOfHistory(profile, { first, after }, (event) =>
       valuesGiven(event, name, traitRules).map(({ value, provenance }) => {
-        const { messageId, occurredAt, acceptedAt, sourceId } = event;
+        const { messageId, occurredAt, acceptedAt, sourceId, identifiers } = event;
         const source = sourceKeys.get(sourceId) ?? '';
-        const deleted = value === undefined;
-        return { name, value: value ?? null, deleted, source, messageId, occurredAt, acceptedAt, provenance };
+        const given = { name, value: value ?? null, deleted: value === undefined, provenance };
+        return { ...given, source, messageId, occurredAt, acceptedAt, identifiers };
       }),
     );
   }

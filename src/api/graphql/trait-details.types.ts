@@ -1,4 +1,5 @@
 import { Field, Int, ObjectType } from 'type-graphql';
+import type { Identifier } from '../../events/event.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
 import { PROVENANCES } from '../../profiles/trait-rule.model.js';
 import { connectionTypes } from './connection.types.js';
@@ -56,6 +57,8 @@ export interface TraitValueView {
   readonly occurredAt: number;
   readonly acceptedAt: number;
   readonly provenance: Provenance;
+  /** Of the event. */
+  readonly identifiers: readonly Identifier[];
 }
 
 @ObjectType('TraitValue', { simpleResolvers: true, description: 'What one event said of a trait.' })
