@@ -103,6 +103,11 @@ export interface IncomingEvent {
   /** Unique per source; a missing one is generated, which gives up deduplication. */
   readonly messageId?: string;
   readonly identifiers: readonly RawIdentifier[];
+  /**
+   * Whether these are identifiers as they stand for a profile, by falling priority: taken as they are, whatever the rules
+   * in force would make of them. Set by Weft alone, like `reserved`.
+   */
+  readonly areStanding?: boolean;
   /** When it happened, by the sender's clock. */
   readonly timestampMs?: number;
   /** When it was sent, by the sender's clock: lets us correct a wrong one. */

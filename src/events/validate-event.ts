@@ -15,6 +15,7 @@ import type {
   RawIdentifier,
   ResolvedIdentifiers,
 } from './event.model.js';
+import { hashId } from '../platform/ids.js';
 import { cleanText, inspectJsonObject, repairJson } from './inspect-json.js';
 import { PAST_RETENTION } from './retention.model.js';
 import { VIOLATIONS_FIELD, violationText, type PlanViolation } from './plan-violation.model.js';
@@ -61,7 +62,10 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if (occurredAt < context.earliestMs) return { ok: false, refusal: PAST_RETENTION };
   const shape = checkShape(incoming);
   if (typeof shape !== 'boolean') return { ok: false, refusal: shape };
-  const resolved = resolveIdentifiers(incoming.identifiers, context);
+  const resolved =
+    incoming.areStanding === true
+      ? standingIdentifiers(incoming.identifiers)
+      : resolveIdentifiers(incoming.identifiers, context);
   if ('code' in resolved) return { ok: false, refusal: resolved };
 
   const strippedTraits = countReserved(incoming.traits);
@@ -301,6 +305,10 @@ function resolveIdentifiers(
   }
   const resolved = policy.resolve(clean, origin);
   return resolved.identifiers.length === 0 ? noIdentifier(resolved) : resolved;
+}
+
+function standingIdentifiers(identifiers: readonly RawIdentifier[]): ResolvedIdentifiers {
+  return { identifiers: identifiers.map(({ ns, value }) => ({ id: hashId(ns, value), ns, value })), dropped: [] };
 }
 
 function noIdentifier({ dropped }: ResolvedIdentifiers): Refusal {

@@ -18,7 +18,7 @@ it('a denial of which a part is refused fails, whichever part it is', async () =
       },
     },
   });
-  const identifiers = ['a', 'b'].map((value) => ({ ns: 'user_id', value }));
+  const identifiers = ['a', 'b'].map((value) => ({ ns: 'user_id', value, isStanding: true }));
   const given = { purpose: 'mail', status: 'denied' as const, expiresAt: null, identifiers };
   await expect(service.give(source, given)).rejects.toMatchObject({
     code: 'BAD_REQUEST',

@@ -6,11 +6,17 @@ import { consentTrait } from './consent.model.js';
 
 const MAX_IDENTIFIERS = 1_000;
 
+/** A name of a person. */
+export interface ConsentTarget extends RawIdentifier {
+  /** Whether the person is known by it as it is written here: former rules may have made it. */
+  readonly isStanding: boolean;
+}
+
 /** Somebody's word on a purpose. */
 export interface ConsentGiven extends ConsentWord {
   readonly purpose: string;
   /** Names of the person, the one that the word is to hang on first; at least one. */
-  readonly identifiers: readonly RawIdentifier[];
+  readonly identifiers: readonly ConsentTarget[];
 }
 
 /** Writes consents, by events: so they take part in merges, unmerges and rebuilds as all else does. */
@@ -42,9 +48,11 @@ export class ConsentService {
     const results = await this.#accept.accept(
       // A denial counts for all names, also those that events of the source could not speak for: it lets nobody in.
       status === 'denied' ? { ...source, authenticated: true } : source,
-      targets.map((identifier) => ({
+      targets.map(({ ns, value, isStanding }) => ({
         type: 'identify' as const,
-        identifiers: [identifier],
+        identifiers: [{ ns, value }],
+        // A denial hangs on whatever the person is known by, also where events could not name it any more.
+        areStanding: isStanding,
         reserved: { [consentTrait(purpose)]: { status, expiresAt } },
       })),
       { historical: false },

@@ -22,6 +22,7 @@ export class TraitDeletionService {
   /**
    * Writes an event for each identifier of the profile, as values hang on identifiers. What was given for the traits until
    * now is gone once these are applied, and does not come back by events that arrive late.
+   * @param identifiers of the profile, as they stand
    * @returns how many events were accepted
    * @throws WeftError BAD_REQUEST (names), CONFLICT (the profile has more identifiers than one call deletes from)
    */
@@ -37,6 +38,8 @@ export class TraitDeletionService {
     const events = identifiers.map((identifier) => ({
       type: 'identify' as const,
       identifiers: [identifier],
+      // Values hang on identifiers as they stand, which former rules may have made.
+      areStanding: true,
       reserved: { [DELETE_TRAITS]: [...new Set(names)] },
     }));
     const results = await this.parts.accept.accept(source, events, { historical: false });

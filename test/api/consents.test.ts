@@ -145,6 +145,47 @@ describe('setConsent', () => {
     expect(await setConsent({ ...denied, id })).toMatchObject({ events: 2 });
   });
 
+  it('reaches those who are known by a form that events do not have any more', async () => {
+    const use = async (text: string): Promise<void> => {
+      const { rules } = parseIdentityRules(text, 'rules');
+      await world.engine.services.identityRules.apply(rules, { by: 'a test', isDryRun: false });
+    };
+    const old = { namespace: 'email', value: 'i.na@googlemail.com' };
+    const blocked = { namespace: 'email', value: 'jo@blocked.example' };
+    const shoes = { shoe_size: 38 };
+    await world.accept([anIdentify({ email: old.value }, shoes), anIdentify({ email: blocked.value }, shoes)]);
+    await world.drain();
+    const idOf = async (identifier: object): Promise<string> =>
+      (
+        await world.data<{ profile: { id: string } }>(
+          'query ($identifier: IdentifierInput!) { profile(identifier: $identifier) { id } }',
+          { identifier },
+        )
+      ).profile.id;
+    const ids = [await idOf(old), await idOf(blocked)];
+    await use("identity: { email: { gmail: true }, blocked: { patterns: ['.*@blocked[.]example'] } }");
+    world.clock.advance(1);
+    // By the form that they had, and by the profile.
+    expect(await setConsent({ purpose: 'mail', status: 'DENIED', identifier: old })).toMatchObject({ events: 2 });
+    expect(await setConsent({ purpose: 'mail', status: 'DENIED', id: ids[1] })).toMatchObject({ events: 1 });
+    for (const id of ids) {
+      const deletion = 'mutation ($id: ID!) { deleteTraits(names: ["shoe_size"], id: $id) { __typename } }';
+      expect(await world.data(deletion, { id })).toEqual({ deleteTraits: { __typename: 'TraitDeletion' } });
+      await world.drain();
+      const told = 'query ($id: ID!) { profile(id: $id) { traits consents { purpose allowed } } }';
+      expect(await world.data(told, { id })).toMatchObject({
+        profile: { traits: {}, consents: [{ purpose: 'ads' }, { purpose: 'mail', allowed: false }] },
+      });
+    }
+    // A grant goes back to where the denial is.
+    world.clock.advance(1);
+    expect(await setConsent({ purpose: 'mail', status: 'GRANTED', id: ids[0] })).toMatchObject({ events: 1 });
+    expect(
+      await world.data('query ($id: ID!) { profile(id: $id) { consents { purpose allowed } } }', { id: ids[0] }),
+    ).toMatchObject({ profile: { consents: [{ purpose: 'ads' }, { purpose: 'mail', allowed: true }] } });
+    await use('identity: {}');
+  });
+
   it('takes the word of somebody who was never seen', async () => {
     expect(await setConsent({ purpose: 'ads', status: 'DENIED', ...named('new') })).toMatchObject({ events: 1 });
     expect(await consentsOf('new')).toMatchObject({

@@ -14,14 +14,15 @@ import {
   Root,
 } from 'type-graphql';
 import type { ConsentStatus } from '../../events/consent-context.model.js';
-import type { RawIdentifier } from '../../events/event.model.js';
+import type { EventSource } from '../../events/accept.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
 import { wordGiven } from '../../profiles/consent.model.js';
-import { ConsentService } from '../../profiles/consent.service.js';
+import { ConsentService, type ConsentTarget } from '../../profiles/consent.service.js';
 import type { PurposeDefinition } from '../../profiles/purpose.model.js';
 import { PurposeReader } from '../../profiles/purpose.reader.js';
 import type { ApiContext } from './api-context.js';
+import { consentTargets } from './consent-targets.js';
 import { AFTER, DEFAULT_PAGE_SIZE, FIRST, pageByKey, type Connection, type Edge } from './connection.types.js';
 import {
   Consent,
@@ -113,7 +114,10 @@ export class ConsentResolver {
         });
       }
       const word = { purpose, status, expiresAt: expiresAt ?? null };
-      const given = { ...word, identifiers: await identifiersOf(context, id, identifier) };
+      const given = {
+        ...word,
+        identifiers: await targetsOf(context, status === 'denied' ? null : source, id, identifier),
+      };
       services.limits.admitEvents(principal, source, ConsentService.eventCount(given));
       return { ...word, events: await services.consents.give(source, given) };
     });
@@ -154,41 +158,23 @@ async function demandPurpose({ services }: ApiContext, purpose: string): Promise
 }
 
 /** All names of the person, the one that was given first; where it is by id, the one that events would hang on. */
-async function identifiersOf(
+async function targetsOf(
   context: ApiContext,
+  origin: EventSource | null,
   id: string | null | undefined,
   identifier: IdentifierInput | null | undefined,
-): Promise<RawIdentifier[]> {
+): Promise<ConsentTarget[]> {
   if ((typeof id === 'string') === (identifier != null)) {
     throw new WeftError('BAD_REQUEST', 'a profile is named by its id or by an identifier', {
       where: 'id',
       hint: 'give exactly one of the two',
     });
   }
-  const { reads } = context;
-  if (identifier != null) {
-    const named = { ns: identifier.namespace, value: identifier.value };
-    const profile = await reads.profileOf(named);
-    return [
-      named,
-      ...(profile === null ? [] : countingOf(context, profile).filter((raw) => !isSame(context, raw, named))),
-    ];
-  }
-  context.demand(['read']);
-  const profile = await reads.profile(id ?? '');
-  if (profile === null) throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'id' });
-  return countingOf(context, profile);
-}
-
-/** Those of the profile that count by the rules in force, however many: the one that events would hang on first. */
-function countingOf({ services }: ApiContext, { identifiers }: ProfileView): RawIdentifier[] {
-  const all = identifiers.map(({ namespace, value }) => ({ ns: namespace, value }));
-  const counting = [all, ...all.map((raw) => [raw])].flatMap((raws) => services.policy.resolve(raws).identifiers);
-  const byId = new Map(counting.map(({ id, ns, value }) => [id, { ns, value }]));
-  return [...byId.values()];
-}
-
-function isSame({ services }: ApiContext, a: RawIdentifier, b: RawIdentifier): boolean {
-  const idOf = (raw: RawIdentifier): string | undefined => services.policy.resolve([raw]).identifiers[0]?.id;
-  return idOf(a) === idOf(b);
+  const { reads, services } = context;
+  if (identifier == null) context.demand(['read']);
+  const named = identifier == null ? null : { ns: identifier.namespace, value: identifier.value };
+  const profile = named === null ? await reads.profile(id ?? '') : await reads.profileOf(named);
+  if (profile !== null) return consentTargets(services.policy, profile, named, origin);
+  if (named !== null) return [{ ...named, isStanding: false }];
+  throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'id' });
 }
