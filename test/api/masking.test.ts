@@ -42,7 +42,10 @@ beforeAll(async () => {
   await world.engine.services.traits.apply([{ name: 'birthday', description: '', edge: false, pii: true }]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([
-    anIdentify({ email: EMAIL, user_id: 'crm-4711' }, { birthday: BIRTHDAY, plan: 'gold', email: EMAIL, crm: 'crm-4711' }),
+    anIdentify(
+      { email: EMAIL, user_id: 'crm-4711' },
+      { birthday: BIRTHDAY, plan: 'gold', email: EMAIL, crm: 'crm-4711' },
+    ),
     aTrack('product_view', { user_id: 'crm-4711' }, { properties: { note: `mail ${EMAIL} on monday` } }),
     aGroup({ user_id: 'crm-4711' }, `household of ${EMAIL}`, { birthday: BIRTHDAY, contact: EMAIL, seats: 4 }),
     aGroup({ user_id: 'crm-4711' }, 'crm-4711', { url: '/of/crm-4711/' }),
