@@ -47,6 +47,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'export training-set',
   'identity explain',
   'identity links',
+  'identity rules preview',
   'identity review list',
   'identity review show',
   'profiles export',

@@ -5,6 +5,7 @@ import type { CommandSessions } from './command-sessions.js';
 import { userName, sourceKeys } from './command-services.js';
 import { createDecisionServices } from './decision-services.js';
 import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
+import { addRulesPreviewCommand } from './identity-rules-preview.command.js';
 import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
 import { addRulesCommand } from './identity/identity-rules.command.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
@@ -71,6 +72,14 @@ export function createIdentityCommand({
   });
   addDecisionCommands(command, deps);
   addUpkeepCommands(command, deps);
-  addRulesCommand(command, { ...io, withRules: (use) => looking((app) => use(new IdentityRulesReader(app.db))) });
+  const rules = addRulesCommand(command, {
+    ...io,
+    withRules: (use) => looking((app) => use(new IdentityRulesReader(app.db))),
+  });
+  addRulesPreviewCommand(rules, {
+    ...io,
+    signal,
+    withPreviews: (use) => looking(({ engine }) => use(engine.identity.rulesPreviews)),
+  });
   return command;
 }

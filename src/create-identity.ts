@@ -10,6 +10,7 @@ import { IdentityRetractionStore } from './identity/identity-retraction.store.js
 import { IdentityRevisionService } from './identity/identity-revision.service.js';
 import { IdentityRevisionStep, type IdentityRevisionOptions } from './identity/identity-revision.step.js';
 import { IdentityRevisionStore } from './identity/identity-revision.store.js';
+import { IdentityRulesPreviews } from './identity/identity-rules-preview.service.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityStore } from './identity/identity.store.js';
 import { RevisionDecider } from './identity/revision-decider.js';
@@ -26,6 +27,7 @@ export interface IdentityServices {
   readonly revisions: IdentityRevisionService;
   readonly generics: GenericValueService;
   readonly previews: IdentityPreviews;
+  readonly rulesPreviews: IdentityRulesPreviews;
   readonly explanations: IdentityExplanationReader;
 }
 
@@ -94,6 +96,7 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
         memberships: new MembershipStore(),
         timers,
       }),
+      rulesPreviews: new IdentityRulesPreviews({ db, clock, identity: revision }),
       explanations: new IdentityExplanationReader({ db, decisions, rules }),
     },
   };

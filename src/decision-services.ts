@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Identifier, RawIdentifier } from './events/event.model.js';
 import type { Engine } from './engine.js';
 import type { DecisionServices } from './identity-decisions.command.js';
@@ -9,8 +8,6 @@ import { SegmentReader } from './segments/segment.reader.js';
 
 /** How long a command waits for a worker. */
 const WAIT_MS = 60_000;
-/** Between two looks how far something is. */
-const POLL_MS = 200;
 
 interface DecisionServiceParts {
   readonly db: Database;
@@ -30,14 +27,10 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
       const { id } = await revisions.request(revision, { actor, reason });
       return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
     },
-    reresolve: async (reason, onProgress) => {
-      let revision = await revisions.request({ kind: 'rules', input: {} }, { actor, reason });
-      while (revision.status === 'waiting' || revision.status === 'running') {
-        onProgress(revision);
-        await sleep(POLL_MS, undefined, { signal });
-        revision = await revisions.get(revision.id);
-      }
-      return revision;
+    reresolve: async ({ reason, since }, onProgress) => {
+      const input = since === undefined ? {} : { since };
+      const { id } = await revisions.request({ kind: 'rules', input }, { actor, reason });
+      return revisions.watched(id, onProgress, signal);
     },
     genericValues: (limit) => generics.page(null, limit),
     decideGeneric: async (value, isKept, reason) => {

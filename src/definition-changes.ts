@@ -4,7 +4,7 @@ import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
-import { IdentityRulesService } from './identity/identity-rules.service.js';
+import { IdentityRulesService, type IdentityRulesServiceOptions } from './identity/identity-rules.service.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import type { Clock } from './platform/clock.js';
 import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
@@ -34,13 +34,13 @@ export interface DefinitionServices {
 }
 
 /**
- * @param onRules told that rules of identity were applied here
+ * @param rules what applies rules of identity: `onApplied` is told that some were applied here
  * @param secret by which values of sealed traits are sealed
  */
 export function createDefinitionServices(
   db: Database,
   clock: Clock,
-  onRules: () => Promise<void> = () => Promise.resolve(),
+  rules: Pick<IdentityRulesServiceOptions, 'onApplied' | 'revisions'>,
   secret: InstallationSecret = NO_SECRET,
 ): DefinitionServices {
   const store = new FeatureStore();
@@ -78,7 +78,7 @@ export function createDefinitionServices(
     uses: (tx) => segments.modelUses(tx),
     purposes: purposeKeys,
   });
-  const identityRules = new IdentityRulesService({ db, clock, onApplied: onRules });
+  const identityRules = new IdentityRulesService({ db, clock, ...rules });
   const purposes = new PurposeService(db, clock, {
     uses: async (tx) => new Map([...(await purposesOfInputs(tx)), ...(await segments.purposeUses(tx))]),
   });

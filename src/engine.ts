@@ -141,15 +141,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     groups: new GroupStore(),
   };
   const { timers } = stores;
+  const wakeRevisions = (): void => {
+    aside.revisionChore.wake();
+    worker.wake();
+  };
   const identity = createIdentity({
     ...stores,
     ...{ db, clock, policy, partitions },
     rules: () => policy.rules,
     maxReplayRows: options.limits?.maxReplayRows,
-    onRequested: () => {
-      aside.revisionChore.wake();
-      worker.wake();
-    },
+    onRequested: wakeRevisions,
     sleep: sleeping,
   });
   const matching = createMatching({
@@ -197,7 +198,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     suppressions,
     sealer,
     definitions,
-    services: createDefinitionServices(db, clock, renewPolicy, erasing.secret),
+    services: createDefinitionServices(
+      db,
+      clock,
+      { revisions: identity.services.revisions, onApplied: () => renewPolicy().then(wakeRevisions) },
+      erasing.secret,
+    ),
     scorer,
     worker,
   };

@@ -14,8 +14,14 @@ export interface DecisionServices {
   preview(asked: PreviewedDecision): Promise<IdentityPreview>;
   /** Has it done; as it is then, or once it took too long. */
   decide(revision: RevisionInputOf, reason: string): Promise<IdentityRevisionRecord>;
-  /** Has all identities resolved anew; as it is once that is done or was given up. */
-  reresolve(reason: string, onProgress: (revision: IdentityRevisionRecord) => void): Promise<IdentityRevisionRecord>;
+  /**
+   * Has all identities resolved anew, or those whom a change of the rules since a version reaches; as it is once that is
+   * done or was given up.
+   */
+  reresolve(
+    asked: { readonly reason: string; readonly since?: number | undefined },
+    onProgress: (revision: IdentityRevisionRecord) => void,
+  ): Promise<IdentityRevisionRecord>;
   /** Those that many people share, and those that somebody decided about, the newest first. */
   genericValues(limit: number): Promise<readonly GenericValue[]>;
   /** Says whether a value is kept however many people share it; what comes of it, as {@link decide}. */

@@ -1,17 +1,27 @@
-import { SingleBar } from 'cli-progress';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { identifierOf, nameOf, type DecisionCommandDeps } from './identity-decisions.command.js';
-import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
+import { parseRulesVersion } from './identity/identity-rules.command.js';
+import { EXIT_CODES, jsonText, runCommand, textTable } from './platform/command-line.js';
 import { formatInstant } from './platform/instant.js';
+import {
+  reresolutionExit,
+  reresolutionJson,
+  reresolutionText,
+  withComponentBar,
+  type ProgressStream,
+} from './reresolution-report.js';
 
 export interface UpkeepCommandDeps extends Omit<DecisionCommandDeps, 'stderr'> {
-  readonly stderr: CommandIo['stderr'] & NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stderr: ProgressStream;
 }
 
 interface ReresolveOptions {
   readonly reason: string;
   readonly json?: true;
+}
+
+interface Since {
+  readonly since?: number;
 }
 
 /** `weft identity reresolve|generic`. */
@@ -20,19 +30,26 @@ export function addUpkeepCommands(command: Command, deps: UpkeepCommandDeps): vo
     .command('reresolve')
     .description('resolve all identities anew, by the rules as they are')
     .option('--reason <text>', 'why, for whoever asks later', '')
+    .addOption(
+      new Option(
+        '--since <version>',
+        'only those whom the change from this version of the rules to that in force reaches',
+      ).argParser(parseRulesVersion),
+    )
     .option('--json', 'the result as JSON')
     .addHelpText(
       'after',
       `
-Workers do it between batches of events. Interrupted, the command stops watching: the work goes on wherever a worker runs.
+weft identity rules preview says before what that would do. Workers do it between batches of events. Interrupted, the command stops watching: the work goes on wherever a worker runs.
 
 Examples:
   weft identity reresolve --reason 'e-mail addresses may no longer merge'
+  weft identity reresolve --since 3
   weft identity revisions
 
 Exit codes: 0 done, 1 some components could not be resolved, 2 wrong use, 130 interrupted.`,
     )
-    .action((options: ReresolveOptions) => runCommand(deps, () => reresolve(deps, options), deps.signal));
+    .action((options: ReresolveOptions & Since) => runCommand(deps, () => reresolve(deps, options), deps.signal));
   addGenericCommands(command, deps);
 }
 
@@ -118,31 +135,15 @@ async function decideGeneric(
   });
 }
 
-async function reresolve(deps: UpkeepCommandDeps, { reason, json }: ReresolveOptions): Promise<number> {
+async function reresolve(deps: UpkeepCommandDeps, options: ReresolveOptions & Since): Promise<number> {
+  const { reason, since, json } = options;
   return deps.withDecider(async (services) => {
-    const bar = deps.stderr.isTTY === true ? new SingleBar({ stream: deps.stderr, clearOnComplete: true }) : null;
-    bar?.start(1, 0);
-    const onProgress = ({ stepsDone, stepsTotal }: IdentityRevisionRecord): void => {
-      bar?.setTotal(Math.max(stepsTotal ?? 0, stepsDone, 1));
-      bar?.update(stepsDone);
-    };
-    let revision: IdentityRevisionRecord;
-    try {
-      revision = await services.reresolve(reason, onProgress);
-    } finally {
-      bar?.stop();
-    }
-    const { id, status, stepsDone, result, failure } = revision;
-    if (json === true) deps.stdout.write(jsonText({ id, status, components: stepsDone, ...result, failure }));
-    else {
-      const { moved = 0, contested = 0, failed = 0 } = result ?? {};
-      deps.stdout.write(
-        `${String(stepsDone)} components resolved, ${String(moved)} identifiers moved, ` +
-          `${String(contested)} contested, ${String(failed)} failed.\n`,
-      );
-    }
-    if (status === 'done') return EXIT_CODES.ok;
-    deps.stderr.write(`error: ${failure?.message ?? 'it failed'}\n`);
-    return EXIT_CODES.failed;
+    const revision = await withComponentBar(deps.stderr, (onProgress) =>
+      services.reresolve({ reason, since }, ({ stepsDone, stepsTotal }) => {
+        onProgress(stepsDone, stepsTotal);
+      }),
+    );
+    deps.stdout.write(json === true ? jsonText(reresolutionJson(revision)) : reresolutionText(revision));
+    return reresolutionExit(deps, revision);
   });
 }

@@ -2,7 +2,7 @@ import type { LoadedDefinitions } from './definitions.js';
 import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import { componentsAfter, estimateComponents } from './identity/component-page.reader.js';
+import { componentPage, estimateComponents, type ComponentPage } from './identity/component-page.reader.js';
 import {
   MAX_REVISION_FAILURES,
   NO_RESULT,
@@ -11,7 +11,10 @@ import {
   type RevisionResult,
 } from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
+import type { IdentityRules } from './identity/identity-rules.model.js';
+import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
+import { reachOfRules } from './identity/rules-reach.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import type { GenericRevision } from './generic-revision.js';
 import { nextPlace } from './next-place.js';
@@ -21,7 +24,7 @@ import type { RevisionWork } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
-import type { Database, Transaction } from './platform/postgres.js';
+import type { Database, Queryable, Transaction } from './platform/postgres.js';
 
 export interface RevisionChoreParts {
   readonly db: Database;
@@ -53,7 +56,7 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  *    dies leaves whole steps behind.
  * 3. Its place in acceptance order is that of `next-place.ts`.
  * 4. A decision is one step. A revision of many components goes by pages of them, in the order of their ids, and says
- *    how far it is.
+ *    how far it is. One of a change of the rules passes by those that the change does not reach.
  * 5. What cannot be done, as when a profile is not there, ends as `failed` at once; what may pass is tried again a
  *    bounded number of times. Neither holds up the others.
  * 6. Of a revision of many, a component that fails again and again is passed over: it stays as it is, all others are
@@ -93,7 +96,7 @@ export class RevisionChore {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
       if (revision.kind === 'rules' && revision.failures + 1 === MAX_REVISION_FAILURES) {
-        await this.#passOver(revision, error);
+        await this.#passOver(revision, definitions.identityRules, error);
         return true;
       }
       const isFinal = isRefusal(error);
@@ -120,7 +123,7 @@ export class RevisionChore {
   async #workOf(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<RevisionWork> {
     const place = await nextPlace(this.#parts);
     const work = { ...place, revisionId: revision.id };
-    if (revision.kind === 'rules') return { ...work, ...this.#pageOf(revision) };
+    if (revision.kind === 'rules') return { ...work, ...this.#pageOf(revision, definitions.identityRules) };
     // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
     if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
     const { actor, reason } = revision;
@@ -153,25 +156,25 @@ export class RevisionChore {
     };
   }
 
-  /** The next page of all components. */
-  #pageOf(revision: IdentityRevisionRecord): Pick<RevisionWork, 'decide' | 'note'> {
+  /** The next page of components. */
+  #pageOf(revision: RulesRevision, rules: IdentityRules): Pick<RevisionWork, 'decide' | 'note'> {
     const { clock, revisions, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
     const limit = stepSize(revision, maxStepComponents);
-    let ids: readonly Uuid[] = [];
+    let page: ComponentPage = { ids: [], looked: 0, place: null };
     return {
       decide: async (tx) => {
-        ids = await componentsAfter(tx, revision.place, limit);
-        return { ids, decision: null };
+        page = await nextPage(tx, revision, rules, limit);
+        return { ids: page.ids, decision: null };
       },
       note: async (tx, found) => {
-        const stepsDone = revision.stepsDone + ids.length;
-        const isLast = ids.length < limit;
-        const result = sumOf(revision.result ?? NO_RESULT, found);
+        const stepsDone = revision.stepsDone + page.looked;
+        const isLast = page.place === null;
+        const result = sumOf(revision.result ?? NO_RESULT, found, page.ids.length);
         await revisions.advance(tx, revision.id, {
           result,
           stepsDone,
           stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
-          place: isLast ? null : (ids.at(-1) ?? null),
+          place: page.place,
           nowMs: clock.now(),
           failure: isLast ? failureOfSome(result) : null,
         });
@@ -180,19 +183,33 @@ export class RevisionChore {
   }
 
   /** The one component that the last try was about. */
-  async #passOver(revision: IdentityRevisionRecord, error: unknown): Promise<void> {
+  async #passOver(revision: RulesRevision, rules: IdentityRules, error: unknown): Promise<void> {
     const { db, clock, revisions, observer } = this.#parts;
-    const [id] = await componentsAfter(db, revision.place, 1);
+    const { ids, looked, place } = await nextPage(db, revision, rules, 1);
     const standing = revision.result ?? NO_RESULT;
     await revisions.advance(db, revision.id, {
       result: { ...standing, failed: (standing.failed ?? 0) + 1 },
-      stepsDone: revision.stepsDone + 1,
+      stepsDone: revision.stepsDone + looked,
       stepsTotal: revision.stepsTotal,
-      place: id ?? GREATEST_ID,
+      place: place ?? ids.at(-1) ?? GREATEST_ID,
       nowMs: clock.now(),
     });
     observer.retrying(error, revision.failures + 1);
   }
+}
+
+type RulesRevision = Extract<IdentityRevisionRecord, { readonly kind: 'rules' }>;
+
+/** @throws WeftError NOT_FOUND */
+async function nextPage(
+  db: Queryable,
+  { place, input: { since } }: RulesRevision,
+  rules: IdentityRules,
+  limit: number,
+): Promise<ComponentPage> {
+  if (since === undefined) return componentPage(db, { place, limit, reach: null });
+  const before = await new IdentityRulesReader(db).demanded(since);
+  return componentPage(db, { place, limit, reach: reachOfRules(before.rules, rules) });
 }
 
 /** Components of the next step: fewer after each failure, down to the one that is to blame. */
@@ -210,10 +227,11 @@ function failureOfSome({ failed = 0 }: RevisionResult): RevisionFailure | null {
   };
 }
 
-function sumOf(standing: RevisionResult, found: IdentityRevision): RevisionResult {
+function sumOf(standing: RevisionResult, found: IdentityRevision, resolved: number): RevisionResult {
   const { merged: _, ...step } = resultOf(found);
   return {
     ...standing,
+    resolved: (standing.resolved ?? 0) + resolved,
     moved: standing.moved + step.moved,
     contested: standing.contested + step.contested,
   };

@@ -10,6 +10,7 @@ import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { GenericValueService } from '../identity/generic-value.service.js';
+import type { IdentityRulesPreviews } from '../identity/identity-rules-preview.service.js';
 import type { IdentityRulesService } from '../identity/identity-rules.service.js';
 import type { IdentityExplanationReader } from '../identity/identity-explanation.reader.js';
 import type { IdentityReviewService } from '../identity/matching/identity-review.service.js';
@@ -60,6 +61,7 @@ interface IdentityAnswers {
   readonly generics: Pick<GenericValueService, 'page' | 'keep' | 'clear'>;
   readonly revisions: IdentityRevisionService;
   readonly previews: IdentityPreviewer;
+  readonly rulesPreviews: Pick<IdentityRulesPreviews, 'preview'>;
   readonly explanations: IdentityExplanationReader;
 }
 

@@ -1,16 +1,78 @@
+import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { ComponentSizes } from './rules-preview.model.js';
+import { isReached, type RulesReach } from './rules-reach.model.js';
 
 /** Before all others. */
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
-/** Components by rising id, after a place. A component bears the id of one of its members. */
+/** Components whose identifiers are counted at a time, to see whether they are reached. */
+const MAX_COUNTED = 2_000;
+
+/** Components by rising id. A component bears the id of one of its members. */
+export interface ComponentPage {
+  readonly ids: readonly Uuid[];
+  /** Components that were looked at for them. */
+  readonly looked: number;
+  /** Where the next page begins; null: there is none. */
+  readonly place: Uuid | null;
+}
+
+/**
+ * The components after a place that a change of the rules reaches; all of them where `reach` is null. A page may have
+ * fewer than `limit`, even none, and not be the last: so many are looked at and no more.
+ */
+export async function componentPage(
+  db: Queryable,
+  { place, limit, reach }: { readonly place: Uuid | null; readonly limit: number; readonly reach: RulesReach | null },
+): Promise<ComponentPage> {
+  if (reach === null) {
+    const ids = await componentsAfter(db, place, limit);
+    return { ids, looked: ids.length, place: ids.length < limit ? null : (ids.at(-1) ?? null) };
+  }
+  const looked = await componentsAfter(db, place, MAX_COUNTED);
+  const counts = await countsOf(db, looked);
+  const ids: Uuid[] = [];
+  for (const [i, id] of looked.entries()) {
+    if (isReached(counts.get(id) ?? new Map<string, number>(), reach)) ids.push(id);
+    if (ids.length === limit) return { ids, looked: i + 1, place: id };
+  }
+  return { ids, looked: looked.length, place: looked.length < MAX_COUNTED ? null : (looked.at(-1) ?? null) };
+}
+
+/** Components by rising id, after a place. */
 export async function componentsAfter(db: Queryable, place: Uuid | null, limit: number): Promise<Uuid[]> {
   const rows = await db.query<{ id: Uuid }>(
     'SELECT id FROM identifiers WHERE id > $1 AND component_id = id ORDER BY id LIMIT $2',
     [place ?? LEAST_ID, limit],
   );
   return rows.map(({ id }) => id);
+}
+
+/** Distinct values of each component, by namespace. */
+async function countsOf(db: Queryable, ids: readonly Uuid[]): Promise<Map<Uuid, Map<string, number>>> {
+  const rows = await db.query<{ id: Uuid; ns: string; n: number }>(
+    `SELECT component_id AS id, ns, count(*) AS n FROM identifiers
+     WHERE component_id = ANY ($1::uuid[]) GROUP BY component_id, ns`,
+    [uuidArray(ids, (id) => id)],
+  );
+  const counts = new Map<Uuid, Map<string, number>>();
+  for (const { id, ns, n } of rows) {
+    const of = counts.get(id) ?? new Map<string, number>();
+    counts.set(id, of.set(ns, n));
+  }
+  return counts;
+}
+
+export async function sizesOf(db: Queryable, ids: readonly Uuid[]): Promise<ComponentSizes> {
+  const [row] = await db.query<ComponentSizes>(
+    `SELECT count(*) AS identifiers, count(DISTINCT i.profile_id) AS profiles, coalesce(sum(e.n), 0)::int8 AS "evidenceRows"
+     FROM identifiers i CROSS JOIN LATERAL (SELECT count(*) AS n FROM evidence e WHERE e.anchor_id = i.id) e
+     WHERE i.component_id = ANY ($1::uuid[])`,
+    [uuidArray(ids, (id) => id)],
+  );
+  return row ?? { identifiers: 0, profiles: 0, evidenceRows: 0 };
 }
 
 /** About how many there are: one for each profile, which is nearly true, by the statistics of the database. */

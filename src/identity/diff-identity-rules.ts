@@ -28,13 +28,19 @@ export function diffIdentityRules(before: IdentityRuleSet, after: IdentityRuleSe
 }
 
 function diffRules(ns: string, before: NamespaceRule, after: NamespaceRule): string[] {
-  const [was, is] = [ruleFields(before), ruleFields(after)];
+  const [was, is] = [comparedFields(before), comparedFields(after)];
   const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((name) => was[name] !== is[name]);
   if (names.length === 0) return [];
   const told = names.map(
     (name) => `${name} ${valueText(was[name] ?? UNSAID[name])} -> ${valueText(is[name] ?? UNSAID[name])}`,
   );
   return [`~ ${ns}: ${told.join(', ')}`];
+}
+
+/** With what `unique` means, so that a limit does not seem to be gone. */
+function comparedFields(rule: NamespaceRule): Record<string, FieldValue> {
+  const { priority, ...fields } = ruleFields(rule);
+  return { priority: priority ?? rule.priority, limit: 1, window: 'ever', ...fields };
 }
 
 function diffLists(what: string, before: readonly string[], after: readonly string[]): string[] {

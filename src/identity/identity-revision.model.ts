@@ -30,8 +30,8 @@ export type RevisionInputOf =
   | ({ readonly kind: 'apart' } & { readonly input: ApartInput })
   /** Links that a model made and took back; done at once. */
   | { readonly kind: 'model'; readonly input: { readonly version: string | null } }
-  /** All components. */
-  | { readonly kind: 'rules'; readonly input: Readonly<Record<string, never>> }
+  /** All components; or those that the change from an older version of the rules to that in force reaches. */
+  | { readonly kind: 'rules'; readonly input: { readonly since?: number } }
   /** Components of these identifiers. */
   | { readonly kind: 'generic'; readonly input: { readonly ids: readonly Uuid[] } };
 
@@ -52,6 +52,8 @@ export interface RevisionResult {
   readonly contested: number;
   /** Components that could not be resolved, and are as they were; absent in results of before. */
   readonly failed?: number;
+  /** Components that were resolved, of those that were looked at; absent in results of before. */
+  readonly resolved?: number;
 }
 
 export interface RevisionFailure {
@@ -93,6 +95,7 @@ export const NO_RESULT: RevisionResult = {
   linksRemoved: 0,
   contested: 0,
   failed: 0,
+  resolved: 0,
 };
 
 /** Failures in a row after which a revision is given up. */

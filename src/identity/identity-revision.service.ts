@@ -1,7 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
-import type { Database } from '../platform/postgres.js';
+import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import {
   MAX_MERGED,
   MAX_OPEN_REVISIONS,
@@ -10,6 +10,7 @@ import {
   type RevisionInputOf,
 } from './identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity-revision.store.js';
+import { IdentityRulesReader } from './identity-rules.reader.js';
 import type { RevisionDecider } from './revision-decider.js';
 
 export interface IdentityRevisionDependencies {
@@ -36,6 +37,8 @@ export interface RevisionWait {
 }
 
 const POLL_MS = 20;
+/** Between two looks how far something long is. */
+const WATCH_MS = 200;
 
 /**
  * Takes down what people decide about who is who: whoever asks is answered once that is on record, or once a worker has
@@ -51,21 +54,13 @@ export class IdentityRevisionService {
   async request(revision: RevisionInputOf, { actor, reason }: Asker): Promise<IdentityRevisionRecord> {
     const { db, clock, decider, revisions } = this.deps;
     const checked = this.checked(revision);
-    if (reason.length > MAX_REASON_LENGTH) {
-      throw new WeftError('BAD_REQUEST', `a reason has at most ${String(MAX_REASON_LENGTH)} characters`, {
-        where: 'reason',
-      });
-    }
+    demandReason(reason);
     const createdAt = clock.now();
-    if (isDecision(checked)) {
-      await decider.decide(db, checked, createdAt);
+    if (isDecision(checked)) await decider.decide(db, checked, createdAt);
+    if (checked.kind === 'rules' && checked.input.since !== undefined) {
+      await new IdentityRulesReader(db).demanded(checked.input.since);
     }
-    if ((await revisions.countOpen(db)) >= MAX_OPEN_REVISIONS) {
-      throw new WeftError('OVERLOADED', `more than ${String(MAX_OPEN_REVISIONS)} revisions wait for the workers`, {
-        hint: 'try again later, and see that a worker runs',
-        retryAfterMs: 10_000,
-      });
-    }
+    await this.#demandRoom(db);
     const id = newId(createdAt);
     await db.transaction(async (tx) => {
       await revisions.insert(tx, { ...checked, id, actor, reason, createdAt });
@@ -73,6 +68,49 @@ export class IdentityRevisionService {
     });
     this.deps.onRequested();
     return this.get(id);
+  }
+
+  /**
+   * Writes down, with the change of the rules itself, that those are to be resolved anew whom it reaches; the workers
+   * see it once it is committed.
+   * @param since the version of the rules before the change
+   * @throws WeftError BAD_REQUEST, OVERLOADED
+   */
+  async requestFor(tx: Transaction, since: number, { actor, reason }: Asker): Promise<Uuid> {
+    demandReason(reason);
+    await this.#demandRoom(tx);
+    const createdAt = this.deps.clock.now();
+    const id = newId(createdAt);
+    const input = { since };
+    await this.deps.revisions.insert(tx, { kind: 'rules', input, id, actor, reason, createdAt });
+    return id;
+  }
+
+  /** The one of rules that waits or runs, the oldest of several; null: there is none. */
+  openOfRules(): Promise<IdentityRevisionRecord | null> {
+    return this.deps.revisions.openOfRules(this.deps.db);
+  }
+
+  /** As it is once it is done or given up; told after each look how far it is. */
+  async watched(
+    id: Uuid,
+    onProgress: (revision: IdentityRevisionRecord) => void,
+    signal?: AbortSignal,
+  ): Promise<IdentityRevisionRecord> {
+    for (;;) {
+      const revision = await this.get(id);
+      if (revision.status !== 'waiting' && revision.status !== 'running') return revision;
+      onProgress(revision);
+      await this.deps.sleep(WATCH_MS, signal);
+    }
+  }
+
+  async #demandRoom(db: Queryable): Promise<void> {
+    if ((await this.deps.revisions.countOpen(db)) < MAX_OPEN_REVISIONS) return;
+    throw new WeftError('OVERLOADED', `more than ${String(MAX_OPEN_REVISIONS)} revisions wait for the workers`, {
+      hint: 'try again later, and see that a worker runs',
+      retryAfterMs: 10_000,
+    });
   }
 
   /**
@@ -125,6 +163,13 @@ export class IdentityRevisionService {
     demandCount(new Set(identifiers.map(({ ns, value }) => `${ns} ${value}`)).size, 'identifiers');
     return { kind: 'merge', input: { identifiers } };
   }
+}
+
+function demandReason(reason: string): void {
+  if (reason.length <= MAX_REASON_LENGTH) return;
+  throw new WeftError('BAD_REQUEST', `a reason has at most ${String(MAX_REASON_LENGTH)} characters`, {
+    where: 'reason',
+  });
 }
 
 function isDecision({ kind }: RevisionInputOf): boolean {

@@ -77,6 +77,14 @@ export class IdentityRevisionStore {
     await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
   }
 
+  async openOfRules(db: Queryable): Promise<IdentityRevisionRecord | null> {
+    const [row] = await db.query<IdentityRevisionRecord>(
+      `SELECT ${FIELDS} FROM identity_revisions WHERE kind = 'rules' AND status IN ('waiting', 'running')
+       ORDER BY created_at, id LIMIT 1`,
+    );
+    return row ?? null;
+  }
+
   async find(db: Queryable, id: Uuid): Promise<IdentityRevisionRecord | null> {
     const [row] = await db.query<IdentityRevisionRecord>(`SELECT ${FIELDS} FROM identity_revisions WHERE id = $1`, [
       id,

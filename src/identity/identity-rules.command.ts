@@ -1,6 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
-import { WeftError } from '../platform/errors.js';
 import { diffIdentityRules } from './diff-identity-rules.js';
 import { identityRulesYaml } from './identity-rules-yaml.js';
 import type { IdentityRulesReader, IdentityRulesVersion } from './identity-rules.reader.js';
@@ -9,7 +8,7 @@ import { storedRules } from './stored-identity-rules.js';
 
 export interface RulesCommandDeps extends CommandIo {
   /** Starts what reading needs, for as long as `use` runs. */
-  withRules<T>(use: (reader: Pick<IdentityRulesReader, 'current' | 'version' | 'versions'>) => Promise<T>): Promise<T>;
+  withRules<T>(use: (reader: Pick<IdentityRulesReader, 'current' | 'demanded' | 'versions'>) => Promise<T>): Promise<T>;
 }
 
 interface Options {
@@ -24,6 +23,7 @@ version; version 1 are the built-in ones. show writes them as such a file.
 
 Examples:
   weft identity rules show > identity.yaml
+  weft identity rules preview identity.yaml
   weft identity rules history
   weft identity rules diff 1
   weft identity rules diff 2 3 --json
@@ -31,8 +31,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed (no such version), 2 wrong use.`;
 
-/** `weft identity rules show|history|diff`. */
-export function addRulesCommand(identity: Command, deps: RulesCommandDeps): void {
+/** `weft identity rules show|history|diff`; as given back, to be added to. */
+export function addRulesCommand(identity: Command, deps: RulesCommandDeps): Command {
   const command = identity
     .command('rules')
     .description('the rules by which events say who is who')
@@ -40,7 +40,7 @@ export function addRulesCommand(identity: Command, deps: RulesCommandDeps): void
   command
     .command('show')
     .description('the rules in force, as a file to edit')
-    .addOption(new Option('--version <n>', 'those of an older version').argParser(parseVersion))
+    .addOption(new Option('--version <n>', 'those of an older version').argParser(parseRulesVersion))
     .option('--json', 'as JSON')
     .action((options: Options & { readonly version?: number }) => runCommand(deps, () => show(deps, options)));
   command
@@ -51,12 +51,13 @@ export function addRulesCommand(identity: Command, deps: RulesCommandDeps): void
   command
     .command('diff')
     .description('what one version changed of another; without a second one, what the newest changes of it')
-    .argument('<from>', 'a version, as history shows it', parseVersion)
-    .argument('[to]', 'another one', parseVersion)
+    .argument('<from>', 'a version, as history shows it', parseRulesVersion)
+    .argument('[to]', 'another one', parseRulesVersion)
     .option('--json', 'as JSON')
     .action((from: number, to: number | undefined, options: Options) =>
       runCommand(deps, () => diff(deps, from, to, options)),
     );
+  return command;
 }
 
 async function show(
@@ -64,7 +65,7 @@ async function show(
   { version, json }: Options & { readonly version?: number },
 ): Promise<number> {
   return deps.withRules(async (reader) => {
-    const found = version === undefined ? await reader.current() : await versionOf(reader, version);
+    const found = version === undefined ? await reader.current() : await reader.demanded(version);
     if (json === true) deps.stdout.write(jsonText({ ...toJson(found), rules: storedRules(found.rules) }));
     else deps.stdout.write(`# ${titleOf(found)}\n${identityRulesYaml(found.rules)}`);
     return EXIT_CODES.ok;
@@ -96,21 +97,12 @@ async function history(deps: RulesCommandDeps, { json }: Options): Promise<numbe
 
 async function diff(deps: RulesCommandDeps, from: number, to: number | undefined, { json }: Options): Promise<number> {
   return deps.withRules(async (reader) => {
-    const before = await versionOf(reader, from);
-    const after = to === undefined ? await reader.current() : await versionOf(reader, to);
+    const before = await reader.demanded(from);
+    const after = to === undefined ? await reader.current() : await reader.demanded(to);
     const changes = diffIdentityRules(before.rules, after.rules);
     if (json === true) deps.stdout.write(jsonText({ from: toJson(before), to: toJson(after), changes }));
     else deps.stdout.write(changes.length === 0 ? 'Nothing differs.\n' : changes.map((line) => `${line}\n`).join(''));
     return EXIT_CODES.ok;
-  });
-}
-
-async function versionOf(reader: Pick<IdentityRulesReader, 'version'>, version: number): Promise<IdentityRulesVersion> {
-  const found = await reader.version(version);
-  if (found !== null) return found;
-  throw new WeftError('NOT_FOUND', `the rules have no version ${String(version)}`, {
-    where: 'version',
-    hint: 'weft identity rules history shows those that there are',
   });
 }
 
@@ -125,7 +117,7 @@ function toJson({ rules, appliedAt, appliedBy }: IdentityRulesVersion): Record<s
   return { version: rules.version, appliedAt: at, appliedBy };
 }
 
-function parseVersion(text: string): number {
+export function parseRulesVersion(text: string): number {
   const version = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
   if (version >= 1 && version <= IDENTITY_RULE_LIMITS.maxVersion) return version;
   throw new InvalidArgumentError('It is a number such as 2; weft identity rules history shows those that there are.');

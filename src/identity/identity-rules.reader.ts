@@ -1,3 +1,4 @@
+import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
 import { GenericValueReader } from './generic-value.reader.js';
 import { DEFAULT_IDENTITY_RULES, normalFormKey, type IdentityRules } from './identity-rules.model.js';
@@ -61,6 +62,16 @@ export class IdentityRulesReader {
   async version(version: number): Promise<IdentityRulesVersion | null> {
     const [found] = await this.versions(version + 1, 1);
     return found?.rules.version === version ? found : null;
+  }
+
+  /** @throws WeftError NOT_FOUND */
+  async demanded(version: number): Promise<IdentityRulesVersion> {
+    const found = await this.version(version);
+    if (found !== null) return found;
+    throw new WeftError('NOT_FOUND', `the rules have no version ${String(version)}`, {
+      where: 'version',
+      hint: 'weft identity rules history and identityRulesVersions show those that there are',
+    });
   }
 
   /**

@@ -1,5 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addRulesPreviewCommand } from '../../src/identity-rules-preview.command.js';
 import { addRulesCommand } from '../../src/identity/identity-rules.command.js';
 import { IdentityRulesReader } from '../../src/identity/identity-rules.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -26,7 +30,9 @@ function weft(...args: string[]) {
   return runWith(
     (io) => {
       const identity = new Command('identity');
-      addRulesCommand(identity, { ...io, withRules: (use) => use(new IdentityRulesReader(world.db)) });
+      const rules = addRulesCommand(identity, { ...io, withRules: (use) => use(new IdentityRulesReader(world.db)) });
+      const signal = new AbortController().signal;
+      addRulesPreviewCommand(rules, { ...io, signal, withPreviews: (use) => use(world.engine.identity.rulesPreviews) });
       return identity;
     },
     ['rules', ...args],
@@ -119,7 +125,120 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
   it('answer a version that there is not with where to look', async () => {
     expect(await weft('show', '--version', '17')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('weft identity rules history shows those that there are') as string,
+      stderr: expect.stringContaining(
+        'weft identity rules history and identityRulesVersions show those that there are',
+      ) as string,
+    });
+  });
+
+  describe('before they are applied', () => {
+    const PREVIEW = `query ($rules: String, $components: Int! = 1000, $after: String) {
+      identityRulesPreview(rules: $rules, components: $components, after: $after) {
+        changes concerns componentsSeen componentsExamined identifiers profiles evidenceRows
+        profilesSplit profilesMerged profilesAdded identifiersMoved contested isComplete endCursor
+        examples { kind from to count identifiers { namespace value } } } }`;
+    const STRICT = 'identity: { namespaces: { email: { limit: 1 } } }';
+    let file: string;
+
+    beforeAll(async () => {
+      await apply('identity: {}');
+      for (const person of ['carla', 'dora']) {
+        for (const n of ['1', '2', '3']) {
+          world.clock.advance(60_000);
+          await world.accept([aTrack('view', { user_id: person, email: `${person}${n}@example.org` })]);
+        }
+      }
+      await world.drain();
+      file = join(await mkdtemp(join(tmpdir(), 'weft-rules-')), 'identity.yaml');
+      await writeFile(file, STRICT);
+    });
+    afterAll(() => rm(dirname(file), { recursive: true }));
+
+    async function previewed(variables: Readonly<Record<string, unknown>>) {
+      const { identityRulesPreview } = await world.data<{ identityRulesPreview: Record<string, unknown> }>(
+        PREVIEW,
+        variables,
+      );
+      return identityRulesPreview;
+    }
+
+    it('say whom they would take apart, in parts where that is asked', async () => {
+      const told = await previewed({ rules: STRICT });
+      expect(told).toMatchObject({
+        changes: ['~ email: limit 5 -> 1, unique false -> true'],
+        concerns: ['email (limit)'],
+        ...{ componentsExamined: 2, identifiers: 8, profiles: 2, evidenceRows: 6 },
+        ...{ profilesSplit: 2, profilesMerged: 0, profilesAdded: 4, identifiersMoved: 4, contested: 0 },
+        ...{ isComplete: true, endCursor: null },
+      });
+      expect(told.examples).toHaveLength(4);
+      expect(told.examples).toContainEqual({
+        ...{ kind: 'SPLIT', from: expect.any(String) as string, to: null, count: 1 },
+        identifiers: [{ namespace: 'email', value: 'dora3@example.org' }],
+      });
+      const first = await previewed({ rules: STRICT, components: 1 });
+      expect(first).toMatchObject({ componentsExamined: 1, isComplete: false });
+      const second = await previewed({ rules: STRICT, after: first.endCursor });
+      expect(second).toMatchObject({ componentsExamined: 1, isComplete: true, profilesSplit: 1 });
+    });
+
+    it.each([
+      ['rules that are none', { rules: 'identity: { namespaces: 3 }' }, 'DEFINITION_INVALID'],
+      ['no components', { components: 0 }, 'BAD_REQUEST'],
+      ['a place that is none', { after: 'x' }, 'CURSOR_INVALID'],
+    ])('refuse a preview of %s', async (_, variables, code) => {
+      const { errors } = (await world.ask(PREVIEW, variables)) as { errors?: unknown };
+      expect(errors).toMatchObject([{ extensions: { code } }]);
+    });
+
+    it('are previewed on the command line, too', async () => {
+      const { code, stdout } = await weft('preview', file);
+      expect(code).toBe(0);
+      const lines = stdout.split('\n');
+      expect(lines.slice(0, 4)).toEqual([
+        '  ~ email: limit 5 -> 1, unique false -> true',
+        'Those who are there are concerned by: email (limit)',
+        expect.stringMatching(
+          /^2 components of \d+ looked at: 2 profiles, 8 identifiers, 6 rows of evidence$/,
+        ) as string,
+        '2 profiles would fall apart, 0 would become part of others, 4 would come about; 4 identifiers would move',
+      ]);
+      expect(lines.slice(4, 8).sort().join()).toMatch(/loses to a new profile: email:carla2@example\.org/);
+      expect(lines.at(-2)).toBe('Nothing was changed.');
+      const limited = await weft('preview', file, '--limit', '1');
+      expect(limited.stdout).toContain('At least: 1 component of');
+      expect(JSON.parse((await weft('preview', file, '--json')).stdout)).toMatchObject({
+        ...{ isComplete: true, profilesSplit: 2, identifiersMoved: 4 },
+      });
+      expect((await weft('preview')).stdout).toContain('0 identifiers would move');
+      await writeFile(file, 'traits: []');
+      expect(await weft('preview', file)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('identity at its top') as string,
+      });
+      await writeFile(file, 'identity: { blocked: { values: [demo] } }');
+      expect((await weft('preview', file)).stdout).toContain('nobody who is there is resolved otherwise');
+      await writeFile(file, 'identity: {}');
+      expect((await weft('preview', file)).stdout).toBe('Nothing differs from the rules in force.\n');
+    });
+
+    it('are applied with those resolved anew whom they concern, where that is asked', async () => {
+      const { applyIdentityRules } = await world.data<{ applyIdentityRules: { revision: { id: string } } }>(
+        `mutation ($rules: String!) { applyIdentityRules(rules: $rules, reresolve: true) {
+           ... on IdentityRulesChange { applied concerns revision { id status kind } } } }`,
+        { rules: STRICT },
+      );
+      expect(applyIdentityRules).toMatchObject({
+        applied: true,
+        concerns: ['email (limit)'],
+        revision: { kind: 'RULES' },
+      });
+      await world.drain();
+      const { identityRevision } = await world.data<{ identityRevision: unknown }>(
+        'query ($id: ID!) { identityRevision(id: $id) { status movedIdentifiers } }',
+        { id: applyIdentityRules.revision.id },
+      );
+      expect(identityRevision).toEqual({ status: 'DONE', movedIdentifiers: 4 });
     });
   });
 });

@@ -49,6 +49,7 @@ export const WEBHOOK_CURSOR = new CursorCodec({ kind: 'webhooks', version: 1 }, 
 export const DOCUMENT_CURSOR = new CursorCodec({ kind: 'documents', version: 1 }, { key: 'text' });
 export const PLAN_CURSOR = new CursorCodec({ kind: 'plans', version: 1 }, { version: 'integer' });
 export const IDENTITY_RULES_CURSOR = new CursorCodec({ kind: 'identity_rules', version: 1 }, { version: 'integer' });
+export const IDENTITY_COMPONENT_CURSOR = new CursorCodec({ kind: 'identity_components', version: 1 }, { id: 'text' });
 export const MODEL_CURSOR = new CursorCodec({ kind: 'models', version: 1 }, { key: 'text' });
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

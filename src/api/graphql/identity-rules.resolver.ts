@@ -2,6 +2,7 @@ import { Arg, Authorized, Ctx, Int, Mutation, Query, Resolver } from 'type-graph
 import { IDENTITY_RULE_LIMITS } from '../../identity/identity-rules.model.js';
 import { IdentityRulesReader } from '../../identity/identity-rules.reader.js';
 import { parseIdentityRules } from '../../identity/parse-identity-rules.js';
+import { WeftError } from '../../platform/errors.js';
 import { nameOf } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -13,8 +14,10 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { damagedCursor, IDENTITY_RULES_CURSOR } from './cursors.js';
+import { cursorId, damagedCursor, IDENTITY_COMPONENT_CURSOR, IDENTITY_RULES_CURSOR } from './cursors.js';
 import { resultUnion } from './failure.types.js';
+import { IdentityRulesPreviewType, rulesPreviewView } from './identity-rules-preview.types.js';
+import { actorOf } from './identity.resolver.js';
 import {
   identityRulesChangeView,
   IdentityRulesChangeType,
@@ -28,6 +31,12 @@ const Applied = resultUnion<IdentityRulesChangeType>(
   { type: IdentityRulesChangeType, name: 'IdentityRulesChange' },
   ['InvalidDefinition', 'Conflict'],
 );
+
+/** Of one preview: that concern the rules, and that are looked at for these. */
+const MAX_COMPONENTS = 5_000;
+const MAX_LOOKED = 100_000;
+
+const IN_FORCE = { rules: null, warnings: [] };
 
 /** The rules by which events say who is who. */
 @Resolver()
@@ -85,11 +94,57 @@ export class IdentityRulesResolver {
     text: string,
     @Arg('dryRun', () => Boolean, { defaultValue: false, description: 'Whether only to say what would change.' })
     isDryRun: boolean,
+    @Arg('reresolve', () => Boolean, {
+      defaultValue: false,
+      description:
+        'Whether those who are there and whom the change concerns are resolved anew at once; workers do it. See `identityRulesPreview` for what that would do.',
+    })
+    isReresolving: boolean,
   ): Promise<unknown> {
     return Applied.attempt(async () => {
       const { rules, warnings } = parseIdentityRules(text, 'rules');
-      const change = await services.identityRules.apply(rules, { by: nameOf(principal), isDryRun });
-      return identityRulesChangeView(change, warnings);
+      const reresolve = isReresolving ? { actor: actorOf(principal), reason: 'the rules changed' } : undefined;
+      const change = await services.identityRules.apply(rules, { by: nameOf(principal), isDryRun, reresolve });
+      const { revisionId } = change;
+      const revision = revisionId === null ? null : await services.identity.revisions.get(revisionId);
+      return identityRulesChangeView(change, warnings, revision);
     });
+  }
+
+  @Authorized('admin')
+  @Query(() => IdentityRulesPreviewType, {
+    description:
+      'What rules of who is who would make of those who are there, were they resolved anew by them: by the code that does so, and without changing anything. Worked through in parts: `endCursor` says where to go on.',
+  })
+  async identityRulesPreview(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('rules', () => String, {
+      nullable: true,
+      description:
+        'The rules as YAML or JSON: `identity: { namespaces: { email: { limit: 3 } } }`; default: those in force, for everybody, as `reresolveIdentities` does it.',
+    })
+    text: string | null | undefined,
+    @Arg('components', () => Int, {
+      defaultValue: 1_000,
+      description: 'How many components that the rules concern are worked through at most, from 1 to 5,000.',
+    })
+    components: number,
+    @Arg('after', () => String, {
+      nullable: true,
+      description: 'Where to begin: `endCursor` of a preview before, opaque, as `eyJ2IjoxfQ`; default: at the start.',
+    })
+    after: string | null | undefined,
+  ): Promise<IdentityRulesPreviewType> {
+    reads.countOnce('identityRulesPreview');
+    if (components < 1 || components > MAX_COMPONENTS) {
+      throw new WeftError('BAD_REQUEST', `components must be from 1 to ${String(MAX_COMPONENTS)}`, {
+        where: 'components',
+        hint: 'go on by after: endCursor',
+      });
+    }
+    const { rules, warnings } = typeof text === 'string' ? parseIdentityRules(text, 'rules') : IN_FORCE;
+    const place = typeof after === 'string' ? cursorId(IDENTITY_COMPONENT_CURSOR.decode(after).id) : null;
+    const asked = { place, maxExamined: components, maxLooked: MAX_LOOKED };
+    return rulesPreviewView(await services.identity.rulesPreviews.preview(rules, asked), warnings);
   }
 }

@@ -1,9 +1,11 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { identityRulesYaml } from '../../identity/identity-rules-yaml.js';
+import type { IdentityRevisionRecord } from '../../identity/identity-revision.model.js';
 import type { IdentityRulesVersion } from '../../identity/identity-rules.reader.js';
 import type { IdentityRulesChange } from '../../identity/identity-rules.service.js';
 import { storedRules } from '../../identity/stored-identity-rules.js';
 import { connectionTypes } from './connection.types.js';
+import { IdentityRevisionType, revisionView } from './identity.types.js';
 import { DateTime, Json } from './scalars.js';
 import { DefinitionWarning } from './warning.types.js';
 
@@ -52,6 +54,12 @@ export class IdentityRulesChangeType {
   })
   changes!: readonly string[];
 
+  @Field(() => [String], {
+    description:
+      'Which of it concerns those who are there, at most one of each namespace, as `email (limit)`: they are resolved by it once an event touches them, or if `reresolve` asks for it.',
+  })
+  concerns!: readonly string[];
+
   @Field(() => [DefinitionWarning], {
     description: 'What is allowed and yet probably not meant, as a mistyped namespace; at most one of each.',
   })
@@ -59,6 +67,13 @@ export class IdentityRulesChangeType {
 
   @Field(() => IdentityRulesType, { description: 'The rules in force now.' })
   current!: IdentityRulesType;
+
+  @Field(() => IdentityRevisionType, {
+    nullable: true,
+    description:
+      'How far it is that those whom it concerns are resolved anew; null: nobody asked for that, or it concerns nobody.',
+  })
+  revision!: IdentityRevisionType | null;
 }
 
 export function identityRulesView({ rules, appliedAt, appliedBy }: IdentityRulesVersion): IdentityRulesType {
@@ -66,8 +81,13 @@ export function identityRulesView({ rules, appliedAt, appliedBy }: IdentityRules
 }
 
 export function identityRulesChangeView(
-  { applied, changes, current }: IdentityRulesChange,
+  { applied, changes, causes, current }: IdentityRulesChange,
   warnings: readonly DefinitionWarning[],
+  revision: IdentityRevisionRecord | null,
 ): IdentityRulesChangeType {
-  return { applied, changes, warnings, current: identityRulesView(current) };
+  return {
+    ...{ applied, changes, warnings, concerns: causes },
+    current: identityRulesView(current),
+    revision: revision === null ? null : revisionView(revision),
+  };
 }

@@ -25,7 +25,7 @@ import { IdentifierInput } from './profile.types.js';
 const Reresolved = resultUnion<IdentityReresolutionType>(
   'ReresolveIdentitiesResult',
   { type: IdentityReresolutionType, name: 'IdentityReresolution' },
-  ['BadRequest', 'Conflict'],
+  ['BadRequest', 'Conflict', 'NotFound'],
 );
 
 const Kept = resultUnion<GenericValueDecisionType>(
@@ -54,10 +54,17 @@ export class IdentityUpkeepResolver {
       description: 'Why, for whoever asks later; at most 1,000 characters.',
     })
     reason: string,
+    @Arg('sinceVersion', () => Int, {
+      nullable: true,
+      description:
+        'A version of the rules, as `2`: only those whom the change from it to the rules in force concerns; default: all.',
+    })
+    since: number | null | undefined,
   ): Promise<unknown> {
     return Reresolved.attempt(async () => {
       const asked = { actor: actorOf(principal), reason };
-      return { revision: revisionView(await services.identity.revisions.request({ kind: 'rules', input: {} }, asked)) };
+      const input = typeof since === 'number' ? { since } : {};
+      return { revision: revisionView(await services.identity.revisions.request({ kind: 'rules', input }, asked)) };
     });
   }
 

@@ -58,7 +58,7 @@ const ObstacleKindType = enumOf(
   },
 );
 
-const MoveKindType = enumOf(
+export const MoveKindType = enumOf(
   'IdentityMoveKind',
   'What became of the profile that identifiers left.',
   ['merge', 'split'],
