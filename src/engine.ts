@@ -134,12 +134,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
-  const stores: Stores = {
-    anchors: new AnchorStateStore(),
-    timers: new TimerStore(),
-    retractions: new RetractionStore(sealer),
-    groups: new GroupStore(),
-  };
+  const stores = createStores(sealer);
   const { timers } = stores;
   const wakeRevisions = (): void => {
     aside.revisionChore.wake();
@@ -206,6 +201,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ),
     scorer,
     worker,
+  };
+}
+
+function createStores(sealer: EventSealer): Stores {
+  return {
+    anchors: new AnchorStateStore(),
+    timers: new TimerStore(),
+    retractions: new RetractionStore(sealer),
+    groups: new GroupStore(),
   };
 }
 
