@@ -28,16 +28,15 @@ export class RuleBlocks {
   readonly #memberStarts: Int32Array;
   readonly #members: Int32Array;
   readonly #filter: Test | null;
-  /** By block: the values of the keys. */
-  readonly #values: readonly (readonly number[])[];
+  readonly #valuesOf: Blocks['valuesOf'];
 
   constructor(rule: BlockingRule, table: RecordTable) {
     this.rule = rule;
-    const { starts, blocks, values } = blocksOf(rule, table);
+    const { starts, blocks, count, valuesOf } = blocksOf(rule, table);
     this.#starts = starts;
     this.#blocks = blocks;
-    [this.#memberStarts, this.#members] = inverted(starts, blocks, values.length);
-    this.#values = values;
+    [this.#memberStarts, this.#members] = inverted(starts, blocks, count);
+    this.#valuesOf = valuesOf;
     this.#filter = rule.filter === null ? null : filterOf(rule, table);
   }
 
@@ -68,7 +67,7 @@ export class RuleBlocks {
   /** The values of the rule's keys in each block of a record. */
   keysOf(record: number, store: ValueStore): string[][] {
     const blocks = this.#blocks.subarray(this.#starts[record], this.#starts[record + 1]);
-    return Array.from(blocks, (block) => (this.#values[block] ?? []).map((id) => store.text(id)));
+    return Array.from(blocks, (block) => this.#valuesOf(block).map((id) => store.text(id)));
   }
 
   /** Ranges of blocks, each of about so many pairs and at least one block, one behind the other. */
@@ -163,7 +162,10 @@ export async function forEachCandidate(
 interface Blocks {
   readonly starts: Int32Array;
   readonly blocks: Int32Array;
-  readonly values: readonly (readonly number[])[];
+  /** How many there are, some of them perhaps of nobody. */
+  readonly count: number;
+  /** The values of the keys. */
+  readonly valuesOf: (block: number) => readonly number[];
 }
 
 function blocksOf(rule: BlockingRule, table: RecordTable): Blocks {
@@ -175,8 +177,8 @@ function blocksOf(rule: BlockingRule, table: RecordTable): Blocks {
 function blocksOfSingles({ keys }: BlockingRule, table: RecordTable): Blocks {
   const columns = keys.map((key) => table.column(key.column).map(compileSteps(key, table.store)));
   const { keyOf, size, columns: byKey } = keySpaceOf(columns, table.size);
-  const values = Array.from({ length: size }, (_, key) => byKey.map((column) => column[key] as number));
-  const isWhole = Uint8Array.from(values, (each) => (each.includes(MISSING) ? 0 : 1));
+  const isWhole = new Uint8Array(size).fill(1);
+  for (const column of byKey) for (let key = 0; key < size; key++) if (column[key] === MISSING) isWhole[key] = 0;
   const starts = new Int32Array(table.size + 1);
   const blocks = new Int32Array(table.size);
   let count = 0;
@@ -185,7 +187,8 @@ function blocksOfSingles({ keys }: BlockingRule, table: RecordTable): Blocks {
     if (isWhole[key] === 1) blocks[count++] = key;
     starts[record + 1] = count;
   }
-  return { starts, blocks: blocks.subarray(0, count), values };
+  const valuesOf = (key: number): number[] => byKey.map((column) => column[key] as number);
+  return { starts, blocks: blocks.subarray(0, count), count: size, valuesOf };
 }
 
 function blocksOfLists(rule: BlockingRule, table: RecordTable): Blocks {
@@ -219,7 +222,7 @@ function blocksOfLists(rule: BlockingRule, table: RecordTable): Blocks {
     blocks.push(...[...own].sort((a, b) => a - b));
     starts[record + 1] = blocks.length;
   }
-  return { starts, blocks: Int32Array.from(blocks), values };
+  return { starts, blocks: Int32Array.from(blocks), count: values.length, valuesOf: (block) => values[block] ?? [] };
 }
 
 function itemsOf(value: number, table: RecordTable): readonly number[] {

@@ -7,6 +7,8 @@ import { compileSteps } from './value-steps.js';
 
 /** Entries of the cache of one comparison: 9 bytes each. A power of two. */
 const CACHE_ENTRIES = 1 << 18;
+/** With more keys, hardly any pair of them comes up twice before its place in the cache is taken. */
+const MAX_CACHED_KEYS = 10_000;
 const NOT_KNOWN = -1;
 
 /** The level that a comparison puts a pair of records on. */
@@ -69,6 +71,7 @@ class CachedLevels implements LevelFinder {
     this.#ofEqual = new Uint8Array(keys);
     let entries = 16;
     while (entries < CACHE_ENTRIES && entries < keys * keys) entries *= 2;
+    if (keys > MAX_CACHED_KEYS) entries = 1;
     this.#mask = entries - 1;
     this.#left = new Int32Array(entries).fill(NOT_KNOWN);
     this.#right = new Int32Array(entries).fill(NOT_KNOWN);
@@ -80,6 +83,7 @@ class CachedLevels implements LevelFinder {
     let b = this.#keyOf[right] as number;
     if (a === b) return this.#levelOfEqual(a);
     if (a > b && this.#isSymmetric) [a, b] = [b, a];
+    if (this.#mask === 0) return this.#find(a, b);
     const at = ((Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b)) >>> 7) & this.#mask;
     if (this.#left[at] === a && this.#right[at] === b) return this.#level[at] as number;
     const level = this.#find(a, b);

@@ -87,8 +87,10 @@ function compile(condition: Condition, context: CompileContext): Test {
     case 'equal': {
       const [a, b] = [reader(condition.left, context), reader(condition.right, context)];
       return (left, right) => {
-        const [idA, idB] = [a(left, right), b(left, right)];
-        if (idA === MISSING || idB === MISSING) return UNKNOWN;
+        const idA = a(left, right);
+        if (idA === MISSING) return UNKNOWN;
+        const idB = b(left, right);
+        if (idB === MISSING) return UNKNOWN;
         return idA === idB ? TRUE : FALSE;
       };
     }
@@ -100,8 +102,8 @@ function compile(condition: Condition, context: CompileContext): Test {
 function allOf(tests: readonly Test[]): Test {
   return (left, right) => {
     let result = TRUE;
-    for (const test of tests) {
-      const each = test(left, right);
+    for (let i = 0; i < tests.length; i++) {
+      const each = (tests[i] as Test)(left, right);
       if (each === FALSE) return FALSE;
       if (each === UNKNOWN) result = UNKNOWN;
     }
@@ -112,8 +114,8 @@ function allOf(tests: readonly Test[]): Test {
 function anyOf(tests: readonly Test[]): Test {
   return (left, right) => {
     let result = FALSE;
-    for (const test of tests) {
-      const each = test(left, right);
+    for (let i = 0; i < tests.length; i++) {
+      const each = (tests[i] as Test)(left, right);
       if (each === TRUE) return TRUE;
       if (each === UNKNOWN) result = UNKNOWN;
     }
@@ -136,27 +138,28 @@ function compileMeasure(condition: Condition & { kind: 'measure' }, context: Com
   const { measure, operands, sign, bound } = condition;
   const key = measureKey(measure, operands);
   const value = context.memo.measure(key, () => measured(measure, operands, context, key));
+  const holds = comparedWith(sign, bound);
   return (left, right) => {
     const number = value(left, right);
     if (Number.isNaN(number)) return UNKNOWN;
-    return holds(number, sign, bound) ? TRUE : FALSE;
+    return holds(number) ? TRUE : FALSE;
   };
 }
 
-function holds(number: number, sign: ComparisonSign, bound: number): boolean {
+function comparedWith(sign: ComparisonSign, bound: number): (number: number) => boolean {
   switch (sign) {
     case '=':
-      return number === bound;
+      return (number) => number === bound;
     case '<>':
-      return number !== bound;
+      return (number) => number !== bound;
     case '<':
-      return number < bound;
+      return (number) => number < bound;
     case '<=':
-      return number <= bound;
+      return (number) => number <= bound;
     case '>':
-      return number > bound;
+      return (number) => number > bound;
     case '>=':
-      return number >= bound;
+      return (number) => number >= bound;
   }
 }
 
@@ -183,7 +186,8 @@ function measured(
   if (a === undefined || b === undefined) throw new Error(`${measure} has two operands`);
   const compare = pairMeasure(measure, context.store, context.bounds.get(key) ?? EXACT);
   return (left, right) => {
-    const [idA, idB] = [a(left, right), b(left, right)];
+    const idA = a(left, right);
+    const idB = b(left, right);
     return idA === MISSING || idB === MISSING ? NaN : compare(idA, idB);
   };
 }

@@ -66,12 +66,16 @@ function expected(comparisons: readonly Comparison[], patterns: readonly Pattern
   let matches = 0;
   for (const { levels, adjustment, count } of patterns) {
     let weight = start + adjustment;
-    for (const [c, level] of levels.entries()) if (level >= 0) weight += weights[c]?.[level] ?? 0;
+    for (let c = 0; c < levels.length; c++) {
+      const level = levels[c] as number;
+      if (level >= 0) weight += (weights[c] as number[])[level] as number;
+    }
     const share = probabilityOfWeight(weight) * count;
     matches += share;
-    for (const [c, level] of levels.entries()) {
-      const ofComparison = counts[c];
-      if (level >= 0 && ofComparison !== undefined) ofComparison[level] = (ofComparison[level] ?? 0) + share;
+    for (let c = 0; c < levels.length; c++) {
+      const level = levels[c] as number;
+      const ofComparison = counts[c] as Float64Array;
+      if (level >= 0) ofComparison[level] = (ofComparison[level] as number) + share;
     }
   }
   return { counts, matches };

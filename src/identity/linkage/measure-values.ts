@@ -1,14 +1,5 @@
 import type { Measure, TextMeasure } from './condition.model.js';
-import {
-  bitCount,
-  damerauLevenshtein,
-  jaccard,
-  jaro,
-  jaroWinkler,
-  leastJaro,
-  levenshtein,
-  type Units,
-} from './text-distance.js';
+import { damerauLevenshtein, jaccard, jaro, jaroWinkler, leastJaro, levenshtein, type Units } from './text-distance.js';
 import type { ValueStore } from './value-store.js';
 
 /** A measure of two values that are there; NaN where it says nothing of them, as of texts that are no numbers. */
@@ -72,22 +63,27 @@ function textMeasure(measure: TextMeasure, store: ValueStore, { most, least }: M
 /** Each edit brings in at most one unit that was not there, so that texts of other units are told apart at once. */
 function distance(measure: (a: Units, b: Units) => number, store: ValueStore, most: number): PairMeasure {
   return (left, right) => {
-    const [a, b] = [store.units(left), store.units(right)];
-    if (Math.abs(a.length - b.length) > most) return most + 1;
-    const [maskA, maskB] = [store.mask(left), store.mask(right)];
-    if (bitCount(maskA & ~maskB) > most || bitCount(maskB & ~maskA) > most) return most + 1;
-    return measure(a, b);
+    const lengthA = store.length(left);
+    const lengthB = store.length(right);
+    const longer = Math.max(lengthA, lengthB);
+    if (longer - Math.min(lengthA, lengthB) > most) return most + 1;
+    if (longer - store.mostCommon(left, right) > most) return most + 1;
+    return measure(store.units(left), store.units(right));
   };
 }
 
+/** By which a bound may be missed in floating point. */
+const ROUNDING = 1e-9;
+
 /** Matching units are at most those that both texts have, which bounds Jaro's similarity from above. */
 function similarity(measure: (a: Units, b: Units) => number, store: ValueStore, least: number): PairMeasure {
+  const leastSum = 3 * least - 1 - ROUNDING;
   return (left, right) => {
-    const [a, b] = [store.units(left), store.units(right)];
-    const [maskA, maskB] = [store.mask(left), store.mask(right)];
-    const matches = Math.min(a.length - bitCount(maskA & ~maskB), b.length - bitCount(maskB & ~maskA));
-    if (matches / a.length + matches / b.length + 1 < 3 * least) return 0;
-    return measure(a, b);
+    const lengthA = store.length(left);
+    const lengthB = store.length(right);
+    const matches = store.mostCommon(left, right);
+    if (matches / lengthA + matches / lengthB < leastSum) return 0;
+    return measure(store.units(left), store.units(right));
   };
 }
 

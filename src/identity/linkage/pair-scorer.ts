@@ -33,6 +33,37 @@ export function scoredColumns({ comparisons }: Pick<LinkageModel, 'comparisons'>
   return [...new Set(columns)].sort();
 }
 
+/** What scoring works out of a table whatever m and u are, once for all models that differ in these alone. */
+export class ScoringParts {
+  readonly #table: RecordTable;
+  readonly #termFrequencies: LinkageModel['termFrequencies'];
+  readonly #finders = new Map<string, LevelFinder>();
+  readonly #logs = new Map<string, Float64Array>();
+
+  constructor(table: RecordTable, termFrequencies: LinkageModel['termFrequencies']) {
+    this.#table = table;
+    this.#termFrequencies = termFrequencies;
+  }
+
+  finderOf(comparison: Comparison): LevelFinder {
+    const conditions = JSON.stringify(comparison.levels.map(({ condition }) => condition));
+    const finder = this.#finders.get(conditions) ?? compileComparison(comparison, this.#table);
+    this.#finders.set(conditions, finder);
+    return finder;
+  }
+
+  /** log2 of the frequency of each record's value. */
+  logsOf(column: string): Float64Array {
+    let found = this.#logs.get(column);
+    if (found === undefined) {
+      const frequencies = this.#termFrequencies.get(column) ?? countTerms(this.#table, column);
+      found = logFrequencies(this.#table, column, frequencies);
+      this.#logs.set(column, found);
+    }
+    return found;
+  }
+}
+
 /**
  * Match weights of pairs of records: log2 of the odds that both are of one person. Parts are added in the order of the
  * comparisons, so that equal pairs have equal weights to the last bit wherever they are scored.
@@ -41,19 +72,13 @@ export class PairScorer {
   readonly #prior: number;
   readonly #comparisons: readonly CompiledComparison[];
 
-  constructor(model: Pick<LinkageModel, 'prior' | 'comparisons' | 'termFrequencies'>, table: RecordTable) {
+  constructor(
+    model: Pick<LinkageModel, 'prior' | 'comparisons' | 'termFrequencies'>,
+    table: RecordTable,
+    parts = new ScoringParts(table, model.termFrequencies),
+  ) {
     this.#prior = weightOfProbability(model.prior);
-    const logs = new Map<string, Float64Array>();
-    const logsOf = (column: string): Float64Array => {
-      let found = logs.get(column);
-      if (found === undefined) {
-        const frequencies = model.termFrequencies.get(column) ?? countTerms(table, column);
-        found = logFrequencies(table, column, frequencies);
-        logs.set(column, found);
-      }
-      return found;
-    };
-    this.#comparisons = model.comparisons.map((comparison) => compiled(comparison, table, logsOf));
+    this.#comparisons = model.comparisons.map((comparison) => compiled(comparison, parts));
   }
 
   /** Weight that all pairs start from. */
@@ -64,7 +89,8 @@ export class PairScorer {
   /** @param left the record whose id is the less, by its number in the table */
   weight(left: number, right: number): number {
     let weight = this.#prior;
-    for (const comparison of this.#comparisons) {
+    for (let c = 0; c < this.#comparisons.length; c++) {
+      const comparison = this.#comparisons[c] as CompiledComparison;
       const level = comparison.finder.levelOf(left, right);
       if (level < 0) continue;
       weight += comparison.weights[level] as number;
@@ -74,20 +100,22 @@ export class PairScorer {
     return weight;
   }
 
-  /**
-   * Puts the level of each comparison into `levels`, -1 for none.
-   * @returns what term frequencies add to the weight
-   */
-  levels(left: number, right: number, levels: Int8Array): number {
-    let sum = 0;
+  /** Puts the level of each comparison into `levels`, -1 for none. */
+  levels(left: number, right: number, levels: Int8Array): void {
     for (let c = 0; c < this.#comparisons.length; c++) {
-      const { finder, adjusts } = this.#comparisons[c] as CompiledComparison;
-      const level = finder.levelOf(left, right);
-      levels[c] = level;
-      const adjust = adjusts[level];
-      if (adjust !== null && adjust !== undefined) sum += adjustment(adjust, left, right);
+      levels[c] = (this.#comparisons[c] as CompiledComparison).finder.levelOf(left, right);
     }
-    return sum;
+  }
+
+  /** What term frequencies add to the weight of a pair that is on these levels; null: nothing. */
+  adjusterOf(levels: readonly number[]): ((left: number, right: number) => number) | null {
+    const adjusts = this.#comparisons.flatMap((comparison, c) => comparison.adjusts[levels[c] ?? -1] ?? []);
+    if (adjusts.length === 0) return null;
+    return (left, right) => {
+      let sum = 0;
+      for (let i = 0; i < adjusts.length; i++) sum += adjustment(adjusts[i] as Adjust, left, right);
+      return sum;
+    };
   }
 
   /** In the order of the model's comparisons. */
@@ -118,19 +146,15 @@ interface Adjust {
   readonly logLeast: number;
 }
 
-function compiled(
-  comparison: Comparison,
-  table: RecordTable,
-  logsOf: (column: string) => Float64Array,
-): CompiledComparison {
+function compiled(comparison: Comparison, parts: ScoringParts): CompiledComparison {
   return {
-    finder: compileComparison(comparison, table),
+    finder: parts.finderOf(comparison),
     weights: levelWeights(comparison),
     adjusts: comparison.levels.map((level) => {
       const { termFrequency, isNull, condition } = level;
       if (termFrequency === null || isNull || condition.kind === 'else' || termFrequency.weight === 0) return null;
       return {
-        logs: logsOf(termFrequency.column),
+        logs: parts.logsOf(termFrequency.column),
         weight: termFrequency.weight,
         logExact: Math.log2(exactU(level, comparison)),
         logLeast: Math.log2(termFrequency.minimumU),

@@ -30,7 +30,7 @@ export class RecordTable {
         hint: `link at most ${MAX_RECORDS} at once`,
       });
     }
-    const sorted = records.toSorted((a, b) => compareIds(a.id, b.id));
+    const sorted = sortedById(records);
     const twice = sorted.find(({ id }, i) => i > 0 && sorted[i - 1]?.id === id);
     if (twice !== undefined) {
       throw new WeftError('BAD_REQUEST', 'two records have the same id', {
@@ -41,10 +41,9 @@ export class RecordTable {
     const byName = new Map<string, Int32Array>();
     for (const name of columns) {
       const valueOf = modelValueOf(model, name);
-      byName.set(
-        name,
-        Int32Array.from(sorted, ({ values }) => store.intern(valueOf(values))),
-      );
+      const column = new Int32Array(sorted.length);
+      for (let i = 0; i < sorted.length; i++) column[i] = store.intern(valueOf((sorted[i] as LinkageRecord).values));
+      byName.set(name, column);
     }
     return new RecordTable(
       sorted.map(({ id }) => id),
@@ -63,6 +62,19 @@ export class RecordTable {
     if (column === undefined) throw new Error(`column ${name} was not read`);
     return column;
   }
+}
+
+/** In the order of {@link compareIds}, with each id looked at once. */
+function sortedById(records: readonly LinkageRecord[]): LinkageRecord[] {
+  const numbered = records.map((record) => ({
+    record,
+    number: WHOLE_NUMBER.test(record.id) ? Number(record.id) : NaN,
+  }));
+  numbered.sort((a, b) => {
+    const order = a.number - b.number;
+    return Number.isNaN(order) ? compareIds(a.record.id, b.record.id) : order;
+  });
+  return numbered.map(({ record }) => record);
 }
 
 const WHOLE_NUMBER = /^(?:0|[1-9]\d{0,14})$/;

@@ -4,16 +4,17 @@ import { MISSING } from './value-store.js';
 
 /** How often each value of the column occurs. */
 export function countTerms(table: RecordTable, column: string): TermFrequencies {
-  const counts = new Map<number, number>();
+  const counts = new Int32Array(table.store.size);
   let total = 0;
   for (const value of table.column(column)) {
     if (value === MISSING) continue;
     total++;
-    counts.set(value, (counts.get(value) ?? 0) + 1);
+    counts[value] = (counts[value] as number) + 1;
   }
-  const frequent = [...counts]
-    .filter(([, count]) => count > 1)
-    .map(([value, count]) => [table.store.text(value), count] as const);
+  const frequent: (readonly [string, number])[] = [];
+  counts.forEach((count, value) => {
+    if (count > 1) frequent.push([table.store.text(value), count]);
+  });
   frequent.sort(([a], [b]) => (a < b ? -1 : 1));
   return { total, counts: new Map(frequent) };
 }

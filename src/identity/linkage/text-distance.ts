@@ -14,7 +14,7 @@ export function codePointsOf(text: string): Units {
   const units = new Int32Array(text.length);
   let length = 0;
   for (let i = 0; i < text.length; i++) {
-    const code = text.codePointAt(i) ?? 0;
+    const code = text.codePointAt(i) as number;
     if (code > 0xffff) i++;
     units[length++] = code;
   }
@@ -23,23 +23,43 @@ export function codePointsOf(text: string): Units {
 
 /** Bytes of a text in UTF-8. */
 export function bytesOf(text: string): Units {
-  return Int32Array.from(Buffer.from(text, 'utf8'));
+  const units = new Int32Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= ASCII) return Int32Array.from(Buffer.from(text, 'utf8'));
+    units[i] = code;
+  }
+  return units;
 }
 
 const WORD_BITS = 32;
 const ASCII = 128;
 /** For each unit the positions at which it stands, as bits; all zero between calls. */
 const positions = new Int32Array(ASCII);
+/** The same of positions from the 32nd on. */
+const laterPositions = new Int32Array(ASCII);
 
 function mark(unit: number, bit: number): void {
   positions[unit] = (positions[unit] as number) | bit;
 }
 
-/** Whether bit-parallel forms apply: one machine word, one small table. */
-function fitsWord(a: Units): boolean {
-  if (a.length > WORD_BITS) return false;
-  for (const unit of a) if (unit >= ASCII) return false;
+/** Whether bit-parallel forms apply: so many machine words, small tables. */
+function fits(a: Units, words: number): boolean {
+  if (a.length > WORD_BITS * words) return false;
+  for (let i = 0; i < a.length; i++) if ((a[i] as number) >= ASCII) return false;
   return true;
+}
+
+function fitsWord(a: Units): boolean {
+  return fits(a, 1);
+}
+
+/** The bits from one position to another, both included, as far as a word has them. */
+function span(from: number, to: number): number {
+  const [first, last] = [Math.max(0, from), Math.min(WORD_BITS - 1, to)];
+  if (first > last) return 0;
+  const length = last - first + 1;
+  return (length === WORD_BITS ? -1 : (1 << length) - 1) << first;
 }
 
 /**
@@ -50,10 +70,47 @@ function fitsWord(a: Units): boolean {
 export function jaro(a: Units, b: Units): number {
   if (a.length === 0 || b.length === 0) return 0;
   const reach = Math.max(0, (Math.max(a.length, b.length) >> 1) - 1);
-  return fitsWord(a) && fitsWord(b) ? jaroInWords(a, b, reach) : jaroByLists(a, b, reach);
+  if (fitsWord(a) && fitsWord(b)) return jaroInWord(a, b, reach);
+  return fits(a, 2) && fits(b, 2) ? jaroInTwoWords(a, b, reach) : jaroByLists(a, b, reach);
 }
 
-function jaroInWords(a: Units, b: Units, reach: number): number {
+/** As {@link jaroInWord}, with the positions in `b` in two words. */
+function jaroInTwoWords(a: Units, b: Units, reach: number): number {
+  for (let j = 0; j < b.length; j++) {
+    const unit = b[j] as number;
+    if (j < WORD_BITS) mark(unit, 1 << j);
+    else laterPositions[unit] = (laterPositions[unit] as number) | (1 << (j - WORD_BITS));
+  }
+  let taken = 0;
+  let takenLater = 0;
+  let matches = 0;
+  for (let i = 0; i < a.length; i++) {
+    const unit = a[i] as number;
+    const [from, to] = [i - reach, Math.min(b.length - 1, i + reach)];
+    const free = (positions[unit] as number) & span(from, to) & ~taken;
+    const later = (laterPositions[unit] as number) & span(from - WORD_BITS, to - WORD_BITS) & ~takenLater;
+    if (free !== 0) taken |= free & -free;
+    else if (later !== 0) takenLater |= later & -later;
+    else continue;
+    matchedA[matches++] = unit;
+  }
+  for (let j = 0; j < b.length; j++) {
+    positions[b[j] as number] = 0;
+    laterPositions[b[j] as number] = 0;
+  }
+  if (matches === 0) return 0;
+  let misplaced = 0;
+  let next = 0;
+  for (let rest = taken; rest !== 0; rest &= rest - 1) {
+    if (matchedA[next++] !== b[31 - Math.clz32(rest & -rest)]) misplaced++;
+  }
+  for (let rest = takenLater; rest !== 0; rest &= rest - 1) {
+    if (matchedA[next++] !== b[WORD_BITS + 31 - Math.clz32(rest & -rest)]) misplaced++;
+  }
+  return jaroOf(a.length, b.length, matches, misplaced);
+}
+
+function jaroInWord(a: Units, b: Units, reach: number): number {
   for (let j = 0; j < b.length; j++) mark(b[j] as number, 1 << j);
   let takenA = 0;
   let takenB = 0;
@@ -70,7 +127,7 @@ function jaroInWords(a: Units, b: Units, reach: number): number {
     takenA |= 1 << i;
     matches++;
   }
-  for (const unit of b) positions[unit] = 0;
+  for (let j = 0; j < b.length; j++) positions[b[j] as number] = 0;
   if (matches === 0) return 0;
   let misplaced = 0;
   for (let restA = takenA, restB = takenB; restA !== 0; restA &= restA - 1, restB &= restB - 1) {
@@ -273,18 +330,48 @@ function damerauOf(a: Units, b: Units): number {
   return cost[(a.length + 1) * width + b.length + 1] as number;
 }
 
+/** Numbers in a {@link writeProfile profile}, of which the last are not used: two profiles share a cache line. */
+export const PROFILE_LENGTH = 8;
+/** Where in a profile the length of the text is, plus 1. */
+const LENGTH_AT = 4;
+
 /**
- * Which units a text has, as 32 bits that each stand for several: two texts differ by at least as many units as one has
- * bits that the other has not.
+ * Notes roughly which units a text has, and how often: as 32 bits that each stand for several units, those that are there
+ * once, twice and three times at least, how many units are there beyond, and how many there are.
  */
-export function unitMask(a: Units): number {
-  let mask = 0;
-  for (const unit of a) mask |= 1 << (unit & 31);
-  return mask;
+export function writeProfile(a: Units, profiles: Int32Array, at: number): void {
+  let [once, twice, thrice, more] = [0, 0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const bit = 1 << ((a[i] as number) & 31);
+    if ((once & bit) === 0) once |= bit;
+    else if ((twice & bit) === 0) twice |= bit;
+    else if ((thrice & bit) === 0) thrice |= bit;
+    else more++;
+  }
+  profiles[at] = once;
+  profiles[at + 1] = twice;
+  profiles[at + 2] = thrice;
+  profiles[at + 3] = more;
+  profiles[at + LENGTH_AT] = a.length + 1;
+}
+
+/** Units of a text by its profile; -1 if none was written. */
+export function lengthIn(profiles: Int32Array, at: number): number {
+  return (profiles[at + LENGTH_AT] as number) - 1;
+}
+
+/** How many units two texts have in common at most, each as often as both have it, by their profiles. */
+export function mostCommon(profiles: Int32Array, a: number, b: number): number {
+  return (
+    bitCount((profiles[a] as number) & (profiles[b] as number)) +
+    bitCount((profiles[a + 1] as number) & (profiles[b + 1] as number)) +
+    bitCount((profiles[a + 2] as number) & (profiles[b + 2] as number)) +
+    Math.min(profiles[a + 3] as number, profiles[b + 3] as number)
+  );
 }
 
 /** How many bits are set. */
-export function bitCount(bits: number): number {
+function bitCount(bits: number): number {
   let rest = bits - ((bits >>> 1) & 0x55555555);
   rest = (rest & 0x33333333) + ((rest >>> 2) & 0x33333333);
   return Math.imul((rest + (rest >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;

@@ -1,8 +1,7 @@
 import { WeftError } from '../../platform/errors.js';
 import { blockingColumns, forEachCandidate, RuleBlocks } from './blocking.js';
 import { columnsOf, exactColumnsOf } from './condition.model.js';
-import { compileComparison } from './compile-comparison.js';
-import { PatternCounter } from './count-patterns.js';
+import { ComparedPairs } from './count-patterns.js';
 import { estimateM, withM } from './estimate-m.js';
 import {
   levelWeights,
@@ -15,7 +14,7 @@ import {
   type LinkageModel,
   type LinkageRecord,
 } from './linkage-model.model.js';
-import { PairScorer, scoredColumns } from './pair-scorer.js';
+import { PairScorer, ScoringParts, scoredColumns } from './pair-scorer.js';
 import { randomNumbers, type RandomNumbers } from './random-numbers.js';
 import { withVersion } from './read-linkage-model.js';
 import { RecordTable } from './record-table.js';
@@ -40,6 +39,8 @@ const CONVERGENCE = 1e-4;
 const UNSEEN_COUNT = 0.5;
 
 const PAIRS_A_BATCH = 50_000;
+/** Pairs of passes that are kept for the second time that m is estimated, of all passes together; others are made anew. */
+const MAX_KEPT_PAIRS = 10_000_000;
 
 /** What has just been estimated. */
 export type TrainingStep =
@@ -82,16 +83,22 @@ class Training {
   readonly #table: RecordTable;
   readonly #options: TrainingOptions;
   readonly #random: RandomNumbers;
+  readonly #parts: ScoringParts;
+  readonly #termFrequencies: LinkageModel['termFrequencies'];
+  readonly #kept = new Map<BlockingRule, ComparedPairs>();
+  #keptPairs = 0;
 
   constructor(settings: LinkageModel, table: RecordTable, options: TrainingOptions) {
     this.#settings = settings;
     this.#table = table;
     this.#options = options;
     this.#random = randomNumbers(options.seed);
+    this.#termFrequencies = new Map(termColumns(settings).map((name) => [name, countTerms(table, name)]));
+    this.#parts = new ScoringParts(table, this.#termFrequencies);
   }
 
   async run(): Promise<LinkageModel> {
-    const termFrequencies = new Map(termColumns(this.#settings).map((name) => [name, countTerms(this.#table, name)]));
+    const termFrequencies = this.#termFrequencies;
     const prior = await this.#prior();
     const sampled = await this.#sample();
     const start = { ...this.#settings, prior, termFrequencies, comparisons: this.#withU(sampled, null, prior) };
@@ -117,7 +124,7 @@ class Training {
 
   /** By comparison and level: how many random pairs are on it. */
   async #sample(): Promise<Float64Array[]> {
-    const finders = this.#settings.comparisons.map((comparison) => compileComparison(comparison, this.#table));
+    const finders = this.#settings.comparisons.map((comparison) => this.#parts.finderOf(comparison));
     const counts = this.#settings.comparisons.map(({ levels }) => new Float64Array(levels.length));
     let pairs = 0;
     for (const { left, right } of this.#randomPairs()) {
@@ -203,33 +210,42 @@ class Training {
     const isLearnt = ({ levels }: Comparison): boolean =>
       !levels.some(({ condition }) => columnsOf(condition).some((column) => columns.has(column)));
     const learnt = model.comparisons.filter(isLearnt);
-    const scorer = new PairScorer({ ...model, comparisons: learnt }, this.#table);
-    const counter = new PatternCounter(
-      scorer,
-      learnt.map(({ levels }) => levels.length),
-    );
+    const scorer = new PairScorer({ ...model, comparisons: learnt }, this.#table, this.#parts);
+    const pairs = await this.#pairsOf(rule, scorer, learnt);
+    if (pairs.size === 0 || learnt.length === 0) {
+      const reason = learnt.length === 0 ? 'it reads columns of all comparisons' : 'it makes no pair';
+      this.#options.onProgress?.({ kind: 'skipped', rule: ruleText(rule), reason });
+      return null;
+    }
+    const { m, iterations } = estimateM(learnt, pairs.patterns(scorer), {
+      startPrior: priorWithin(rule, model),
+      maxIterations: MAX_ITERATIONS,
+      convergence: CONVERGENCE,
+    });
+    this.#options.onProgress?.({ kind: 'pass', rule: ruleText(rule), pairs: pairs.size, iterations });
+    return model.comparisons.map((comparison) => m[learnt.indexOf(comparison)] ?? null);
+  }
+
+  /** The pairs of a pass, or a random share of them; the same each time. */
+  async #pairsOf(rule: BlockingRule, scorer: PairScorer, learnt: readonly Comparison[]): Promise<ComparedPairs> {
+    const kept = this.#kept.get(rule);
+    if (kept !== undefined) return kept;
+    const pairs = new ComparedPairs(learnt.map(({ levels }) => levels.length));
     const blocks = new RuleBlocks(rule, this.#table);
     const share = this.#options.maxPassPairs / blocks.countPairs();
     const random = randomNumbers(this.#options.seed);
     await forEachCandidate(
       [blocks],
       (left, right) => {
-        if (share >= 1 || random() < share) counter.add(left, right);
+        if (share >= 1 || random() < share) pairs.add(scorer, left, right);
       },
       this.#options.breathe,
     );
-    if (counter.pairs === 0 || learnt.length === 0) {
-      const reason = learnt.length === 0 ? 'it reads columns of all comparisons' : 'it makes no pair';
-      this.#options.onProgress?.({ kind: 'skipped', rule: ruleText(rule), reason });
-      return null;
+    if (this.#keptPairs + pairs.size <= MAX_KEPT_PAIRS) {
+      this.#keptPairs += pairs.size;
+      this.#kept.set(rule, pairs);
     }
-    const { m, iterations } = estimateM(learnt, counter.patterns, {
-      startPrior: priorWithin(rule, model),
-      maxIterations: MAX_ITERATIONS,
-      convergence: CONVERGENCE,
-    });
-    this.#options.onProgress?.({ kind: 'pass', rule: ruleText(rule), pairs: counter.pairs, iterations });
-    return model.comparisons.map((comparison) => m[learnt.indexOf(comparison)] ?? null);
+    return pairs;
   }
 }
 

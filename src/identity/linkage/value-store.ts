@@ -1,8 +1,18 @@
 import type { LinkageModel, LinkageValue } from './linkage-model.model.js';
-import { bytesOf, codePointsOf, unitMask, type Units } from './text-distance.js';
+import {
+  bytesOf,
+  codePointsOf,
+  lengthIn,
+  mostCommon,
+  PROFILE_LENGTH,
+  writeProfile,
+  type Units,
+} from './text-distance.js';
 
 /** Of a missing value. */
 export const MISSING = -1;
+
+const FIRST_CAPACITY = 16;
 
 /**
  * Every distinct value once, under a number: equal values have equal numbers, so that equality is one comparison and
@@ -14,7 +24,7 @@ export class ValueStore {
   readonly #texts: string[] = [];
   readonly #lists: (readonly number[] | null)[] = [];
   readonly #units: (Units | undefined)[] = [];
-  readonly #masks: number[] = [];
+  #profiles = new Int32Array(PROFILE_LENGTH * FIRST_CAPACITY);
 
   constructor(textUnits: LinkageModel['textUnits']) {
     this.#unitsOf = textUnits === 'bytes' ? bytesOf : codePointsOf;
@@ -62,14 +72,20 @@ export class ValueStore {
     if (units === undefined) {
       units = this.#unitsOf(this.text(id));
       this.#units[id] = units;
-      this.#masks[id] = unitMask(units);
+      writeProfile(units, this.#profiles, PROFILE_LENGTH * id);
     }
     return units;
   }
 
-  /** Which units the text has, roughly: see {@link unitMask}. Those of the text must have been asked for. */
-  mask(id: number): number {
-    return this.#masks[id] as number;
+  /** How many units the text has. */
+  length(id: number): number {
+    const known = lengthIn(this.#profiles, PROFILE_LENGTH * id);
+    return known >= 0 ? known : this.units(id).length;
+  }
+
+  /** How many units two texts have in common at most, which touches neither. Their lengths must have been asked for. */
+  mostCommon(a: number, b: number): number {
+    return mostCommon(this.#profiles, PROFILE_LENGTH * a, PROFILE_LENGTH * b);
   }
 
   #add(key: string, text: string, list: readonly number[] | null): number {
@@ -78,7 +94,11 @@ export class ValueStore {
     this.#texts.push(text);
     this.#lists.push(list);
     this.#units.push(undefined);
-    this.#masks.push(0);
+    if (this.#profiles.length < PROFILE_LENGTH * this.#texts.length) {
+      const grown = new Int32Array(2 * this.#profiles.length);
+      grown.set(this.#profiles);
+      this.#profiles = grown;
+    }
     return id;
   }
 }
