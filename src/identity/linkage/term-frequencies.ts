@@ -36,16 +36,18 @@ export function logFrequencies(
   column: string,
   { total, counts, keyOf = asItIs }: TermFrequencies,
 ): Float64Array {
-  const byValue = new Map<number, number>();
-  return Float64Array.from(table.column(column), (value) => {
-    if (value === MISSING || total === 0) return -Infinity;
-    let log = byValue.get(value);
-    if (log === undefined) {
+  const byValue = new Float64Array(table.store.size).fill(NaN);
+  const logs = new Float64Array(table.size).fill(-Infinity);
+  table.column(column).forEach((value, record) => {
+    if (value === MISSING || total === 0) return;
+    let log = byValue[value] as number;
+    if (Number.isNaN(log)) {
       log = Math.log2((counts.get(keyOf(table.store.text(value))) ?? 1) / total);
-      byValue.set(value, log);
+      byValue[value] = log;
     }
-    return log;
+    logs[record] = log;
   });
+  return logs;
 }
 
 const asItIs: TermKey = (value) => value;
