@@ -1,6 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytesOf, codePointsOf, damerauLevenshtein, jaccard, jaro, jaroWinkler, levenshtein } from './text-distance.js';
+import {
+  bytesOf,
+  codePointsOf,
+  damerauLevenshtein,
+  jaccard,
+  jaro,
+  jaroWinkler,
+  lengthIn,
+  levenshtein,
+  mostCommon,
+  PROFILE_LENGTH,
+  writeProfile,
+} from './text-distance.js';
 
 const of =
   <T>(measure: (a: Int32Array, b: Int32Array) => T) =>
@@ -12,8 +24,14 @@ const aText = fc
   .array(fc.constantFrom('a', 'b', 'c', 'd', ' ', 'é', '𝒳'), { maxLength: 40 })
   .map((letters) => letters.join(''));
 const aShortText = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 8 }).map((letters) => letters.join(''));
+/** One, two and three words long. */
+const aLongText = fc
+  .array(fc.constantFrom('a', 'b', 'c', 'd', '.', '@'), { minLength: 20, maxLength: 80 })
+  .map((letters) => letters.join(''));
 const aPair = fc.oneof(
   fc.tuple(aText, aText),
+  fc.tuple(aLongText, aLongText),
+  fc.tuple(aShortText, aLongText),
   fc.tuple(aShortText, aShortText),
   fc.tuple(aText, fc.nat(39), fc.constantFrom('', 'a', 'ba')).map(([text, at, put]): [string, string] => {
     const letters = Array.from(text);
@@ -43,10 +61,10 @@ function plainJaro(a: string, b: string): number {
 /** By the recursive definition. */
 function plainLevenshtein(a: string, b: string): number {
   const [x, y] = [Array.from(a), Array.from(b)];
-  const known = new Map<number, number>();
+  const known = new Map<string, number>();
   const from = (i: number, j: number): number => {
     if (i === x.length || j === y.length) return x.length - i + y.length - j;
-    const key = i * 64 + j;
+    const key = `${String(i)} ${String(j)}`;
     const found = known.get(key);
     if (found !== undefined) return found;
     const least = Math.min(from(i + 1, j) + 1, from(i, j + 1) + 1, from(i + 1, j + 1) + (x[i] === y[j] ? 0 : 1));
@@ -134,6 +152,28 @@ describe('distances of texts', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it('are bounded by the units that two texts have in common, which their profiles tell no fewer of', () => {
+    const bounds = fc.property(aPair, ([a, b]) => {
+      const profiles = new Int32Array(2 * PROFILE_LENGTH);
+      const [x, y] = [codePointsOf(a), codePointsOf(b)];
+      writeProfile(x, profiles, 0);
+      writeProfile(y, profiles, PROFILE_LENGTH);
+      const left = Array.from(y);
+      const common = Array.from(x).filter((unit) => {
+        const at = left.indexOf(unit);
+        if (at >= 0) left.splice(at, 1);
+        return at >= 0;
+      }).length;
+      const most = mostCommon(profiles, 0, PROFILE_LENGTH);
+      expect([lengthIn(profiles, 0), lengthIn(profiles, PROFILE_LENGTH)]).toEqual([x.length, y.length]);
+      expect(most).toBeGreaterThanOrEqual(common);
+      expect(damerauLevenshtein(x, y)).toBeGreaterThanOrEqual(Math.max(x.length, y.length) - most);
+      if (most === 0) expect(jaro(x, y)).toBe(0);
+      expect(3 * jaro(x, y)).toBeLessThanOrEqual(most / (x.length || 1) + most / (y.length || 1) + 1 + 1e-9);
+    });
+    fc.assert(bounds, { numRuns: 1_000 });
   });
 
   it('do not depend on which text comes first', () => {
