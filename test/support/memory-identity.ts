@@ -300,6 +300,10 @@ class MemoryContestedStore extends ContestedComponentStore {
     super();
   }
 
+  override among(): Promise<Uuid[]> {
+    return Promise.resolve([]);
+  }
+
   override unmark(): Promise<void> {
     return Promise.resolve();
   }
