@@ -49,9 +49,14 @@ export class IdentityRevisionService {
 
   /**
    * Writes it down, after a look whether it can be done as things are.
+   * @param alongside done in the transaction that writes it down: where that fails, nothing is written
    * @throws WeftError NOT_FOUND, CONFLICT, BAD_REQUEST, PAYLOAD_TOO_LARGE, OVERLOADED
    */
-  async request(revision: RevisionInputOf, { actor, reason }: Asker): Promise<IdentityRevisionRecord> {
+  async request(
+    revision: RevisionInputOf,
+    { actor, reason }: Asker,
+    alongside?: (tx: Transaction) => Promise<void>,
+  ): Promise<IdentityRevisionRecord> {
     const { db, clock, decider, revisions } = this.deps;
     const checked = this.checked(revision);
     demandReason(reason);
@@ -65,6 +70,7 @@ export class IdentityRevisionService {
     await db.transaction(async (tx) => {
       await revisions.insert(tx, { ...checked, id, actor, reason, createdAt });
       if (isDecision(checked)) await revisions.expectLinks(tx);
+      await alongside?.(tx);
     });
     this.deps.onRequested();
     return this.get(id);

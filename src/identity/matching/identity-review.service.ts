@@ -1,7 +1,7 @@
 import { WeftError } from '../../platform/errors.js';
 import { isUuid, type Uuid } from '../../platform/ids.js';
 import type { Clock } from '../../platform/clock.js';
-import type { Database } from '../../platform/postgres.js';
+import type { Database, Transaction } from '../../platform/postgres.js';
 import type { RevisionInputOf } from '../identity-revision.model.js';
 import type { Asker, IdentityRevisionService } from '../identity-revision.service.js';
 import type { LinkageRecord } from '../linkage/linkage-model.model.js';
@@ -70,16 +70,15 @@ export class IdentityReviewService {
   async decide(id: string, status: ReviewDecision, asker: Asker): Promise<DecidedReview> {
     const { db, clock, store, revisions } = this.#deps;
     const review = await this.#find(id);
-    if (review.status !== 'open' && review.status !== 'skipped') {
-      throw new WeftError('CONFLICT', 'it was decided before', {
-        where: 'id',
-        hint: 'identityLinks shows the links that were made; removeIdentityLink takes one back',
-      });
-    }
+    if (review.status !== 'open' && review.status !== 'skipped') throw decidedBefore();
+    // Of two who decide at once the second one finds it decided, and asks for no revision.
+    const note = async (tx: Transaction): Promise<void> => {
+      if (!(await store.decide(tx, review.id, { ...asker, status, at: clock.now() }))) throw decidedBefore();
+    };
     const asked = status === 'skipped' ? null : await this.#revisionOf(review, status);
-    const revision = asked === null ? null : await revisions.request(asked, asker);
+    const revision = asked === null ? null : await revisions.request(asked, asker, note);
     // The worker takes the pair out of the queue by itself once the revision is done.
-    await db.transaction((tx) => store.decide(tx, review.id, { ...asker, status, at: clock.now() }));
+    if (revision === null) await db.transaction(note);
     return { review: await this.get(review.id), revisionId: revision?.id ?? null };
   }
 
@@ -131,6 +130,13 @@ export class IdentityReviewService {
 function explanationOf({ model }: AppliedModel, left: LinkageRecord, right: LinkageRecord): ReviewExplanation {
   const { waterfall, weight, probability } = scorePair(model, left, right);
   return { left: left.values, right: right.values, waterfall, weight, probability };
+}
+
+function decidedBefore(): WeftError {
+  return new WeftError('CONFLICT', 'it was decided before', {
+    where: 'id',
+    hint: 'identityLinks shows the links that were made; removeIdentityLink takes one back',
+  });
 }
 
 function noReview(): WeftError {
