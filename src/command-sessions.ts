@@ -13,6 +13,8 @@ export type Session = <T>(use: (app: App) => Promise<T>) => Promise<T>;
 export interface CommandSessions {
   /** Without a worker; makes a database where there is none. */
   readonly idle: Session;
+  /** With a worker, unless another process has one; makes a database where there is none. */
+  readonly changing: Session;
   /** Without a worker, on a database that is there. */
   readonly looking: Session;
   /** With a worker, unless another process has one, on a database that is there. */
@@ -34,14 +36,18 @@ export function commandSessions(audit: CommandAudit, signal: AbortSignal): Comma
       await app.stop();
     }
   };
-  const idle: Session = async (use) => {
-    const config = readConfig();
-    await refuseBesideDemo(config);
-    await refuseElsewhere(config);
-    return withApp('no', use);
-  };
+  const anew =
+    (worker: AppOptions['worker']): Session =>
+    async (use) => {
+      const config = readConfig();
+      await refuseBesideDemo(config);
+      await refuseElsewhere(config);
+      return withApp(worker, use);
+    };
+  const idle = anew('no');
   return {
     idle,
+    changing: anew('try'),
     looking: async (use) => {
       await demandDatabase(readConfig());
       return idle(use);

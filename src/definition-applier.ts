@@ -12,8 +12,10 @@ import type { FeatureDefinition, FeatureType, FeatureView } from './features/fea
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
-import type { IdentityRulesChange } from './identity/identity-rules.service.js';
+import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
+import type { IdentityRulesChange, IdentityRulesService } from './identity/identity-rules.service.js';
 import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { PurposePlan } from './profiles/purpose.model.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
@@ -115,10 +117,26 @@ export class DefinitionApplier {
    * Rules of identity are applied first, then purposes, then features at once, then segments one after the other; features
    * that a segment read until then go last, and so do purposes that are needed no more.
    * What is done when one step fails stays done; applying the same files again goes on from there.
+   *
+   * @param isReresolving whether those are resolved anew whom other rules of identity concern
+   * @returns the revision that does so; null: there is none
    */
-  async apply({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
-    const { features, purposes, identityRules } = this.#services;
-    if (defined.identity !== null) await identityRules.apply(defined.identity.rules, { by: this.#by, isDryRun: false });
+  async apply(plan: DefinitionPlan, isReresolving = false): Promise<Uuid | null> {
+    const { identity } = plan.defined;
+    const reresolve = isReresolving ? { actor: this.#by, reason: 'the rules changed' } : undefined;
+    const options = { by: this.#by, isDryRun: false, reresolve };
+    const change = identity === null ? null : await this.#services.identityRules.apply(identity.rules, options);
+    await this.#applyElse(plan);
+    return change?.revisionId ?? null;
+  }
+
+  /** Waits until those are resolved anew whom other rules of identity concern, as {@link IdentityRulesService.reresolved}. */
+  reresolved(...asked: Parameters<IdentityRulesService['reresolved']>): Promise<IdentityRevisionRecord | null> {
+    return this.#services.identityRules.reresolved(...asked);
+  }
+
+  async #applyElse({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
+    const { features, purposes } = this.#services;
     if (defined.purposes !== null) await purposes.apply(defined.purposes);
     if (defined.features !== null) {
       if (heldFeatures.length === 0) await features.apply(defined.features, { prune });

@@ -104,7 +104,11 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     }),
     applyCommand({
       ...io,
-      withApplier: (use) => idle((app) => use(new DefinitionApplier(app.db, app.engine.services, userName()))),
+      signal,
+      withApplier: (use, needsWorker) =>
+        (needsWorker ? sessions.changing : idle)((app) =>
+          use(new DefinitionApplier(app.db, app.engine.services, userName())),
+        ),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, sessions, signal }),

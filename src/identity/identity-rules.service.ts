@@ -4,6 +4,7 @@ import { lockDefinitions, touchDefinitions } from '../platform/installation.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Database } from '../platform/postgres.js';
 import { diffIdentityRules } from './diff-identity-rules.js';
+import type { IdentityRevisionRecord } from './identity-revision.model.js';
 import type { Asker, IdentityRevisionService } from './identity-revision.service.js';
 import { IDENTITY_RULE_LIMITS, type IdentityRuleSet } from './identity-rules.model.js';
 import { IdentityRulesReader, type IdentityRulesVersion } from './identity-rules.reader.js';
@@ -37,7 +38,7 @@ export interface IdentityRulesServiceOptions {
   readonly clock: Clock;
   /** Called once rules were applied, so that they are in force here at once. */
   readonly onApplied: () => Promise<void>;
-  readonly revisions: Pick<IdentityRevisionService, 'requestFor'>;
+  readonly revisions: Pick<IdentityRevisionService, 'requestFor' | 'openOfRules' | 'watched'>;
 }
 
 const MAX_NAME_LENGTH = 200;
@@ -76,6 +77,21 @@ export class IdentityRulesService {
     });
     if (change.applied) await onApplied();
     return change;
+  }
+
+  /**
+   * Waits until those are resolved anew whom rules concern.
+   * @param id of the revision; null: of the one that waits or runs
+   * @returns as it is then; null: there is none
+   */
+  async reresolved(
+    id: Uuid | null,
+    onProgress: (revision: IdentityRevisionRecord) => void,
+    signal: AbortSignal,
+  ): Promise<IdentityRevisionRecord | null> {
+    const { revisions } = this.#options;
+    const asked = id ?? (await revisions.openOfRules())?.id;
+    return asked === undefined ? null : revisions.watched(asked, onProgress, signal);
   }
 }
 

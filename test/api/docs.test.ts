@@ -183,6 +183,7 @@ async function weft(line: string): Promise<CommandOutcome> {
       case 'apply':
         return applyCommand({
           ...io,
+          signal: new AbortController().signal,
           withApplier: (use) => use(new DefinitionApplier(db, engine.services)),
           confirm: null,
         });

@@ -27,10 +27,14 @@ const files = (contents: Readonly<Record<string, string>>): Promise<unknown> =>
   Promise.all(Object.entries(contents).map(([name, content]) => writeFile(join(folder, name), content)));
 
 /** Runs `weft apply`; names of YAML files, and `.`, are those of the test's folder. */
-function run(args: readonly string[], confirm: Confirm | null = null): Promise<CommandOutcome> {
+function run(
+  args: readonly string[],
+  confirm: Confirm | null = null,
+  signal = new AbortController().signal,
+): Promise<CommandOutcome> {
   const applier = new DefinitionApplier(world.db, world.engine.services);
   const inFolder = args.map((arg) => (arg === '.' || arg.endsWith('.yaml') ? join(folder, arg) : arg));
-  return runWith((io) => applyCommand({ ...io, withApplier: (use) => use(applier), confirm }), inFolder);
+  return runWith((io) => applyCommand({ ...io, signal, withApplier: (use) => use(applier), confirm }), inFolder);
 }
 
 const features = async () => (await new FeatureReader(world.db).views()).flatMap((v) => v.features.map((f) => f.name));
@@ -346,12 +350,54 @@ segments:
     expect((await run(['--help'])).stdout).toContain('weft apply features.yaml segments.yaml --dry-run');
   });
 
+  it('says whom other rules of who is who concern, and has them resolved anew where that is asked', async () => {
+    for (const n of ['1', '2', '3']) await world.accept([anIdentify({ user_id: 'ann', email: `a${n}@example.org` })]);
+    await world.drain();
+    await files({
+      'identity.yaml': 'identity: { namespaces: { email: { limit: 2 } } }',
+      'blocked.yaml': 'identity: { blocked: { values: [demo] } }',
+    });
+    const dry = await run(['identity.yaml', '--dry-run']);
+    expect(dry.stdout).toBe(
+      [
+        'Rules of who is who: version 1 to 2, for what is accepted from then on',
+        '  ~ email: limit 5 -> 2',
+        '  Those who are there are concerned by: email (limit).',
+        '  weft identity rules preview says what that would come to; --re-resolve resolves them anew.',
+        'Dry run: nothing was changed.',
+        '',
+      ].join('\n'),
+    );
+    expect((await run(['blocked.yaml', '--dry-run'])).stdout).toContain('These concern nobody who is there.');
+    const interrupted = await run(['identity.yaml', '--re-resolve', '--yes'], null, AbortSignal.abort());
+    expect(interrupted).toMatchObject({ code: 130, stderr: 'Interrupted.\n' });
+    expect(interrupted.stdout).toContain('They are resolved anew once the rules are applied.\nApplied.\n');
+    const [again] = await Promise.all([run(['identity.yaml', '--re-resolve', '--yes']), world.drain()]);
+    expect(again).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 components resolved, 1 identifiers moved, 0 contested, 0 failed.') as string,
+    });
+    const people = await world.db.query('SELECT DISTINCT profile_id FROM identifiers');
+    expect(people).toHaveLength(2);
+    const done = await run(['identity.yaml', '--re-resolve', '--yes']);
+    expect(done).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nobody is to be resolved anew.') as string,
+    });
+    await files({ 'views.yaml': VIEWS });
+    expect(await run(['views.yaml', '--re-resolve', '--yes'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('the files have no rules of who is who') as string,
+    });
+  });
+
   it('takes the definitions of the demo', async () => {
     const seeds = join(dirname(import.meta.dirname), '..', 'seeds');
     const { code, stdout } = await runWith(
       (io) =>
         applyCommand({
           ...io,
+          signal: new AbortController().signal,
           withApplier: (use) => use(new DefinitionApplier(world.db, world.engine.services)),
           confirm: null,
         }),
