@@ -1,8 +1,10 @@
-import type { Identifier, RawIdentifier } from './events/event.model.js';
+import type { RawIdentifier } from './events/event.model.js';
 import type { Engine } from './engine.js';
 import type { DecisionServices } from './identity-decisions.command.js';
 import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
+import { formsOf } from './identity/identifier-forms.model.js';
 import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { SegmentReader } from './segments/segment.reader.js';
 
@@ -38,7 +40,7 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
       const { id } = await (isKept ? generics.keep(value, asker) : generics.clear(value, asker));
       return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
     },
-    explain: (from, to) => explanations.explain(identifierIn(engine, from), identifierIn(engine, to)),
+    explain: (from, to) => explanations.explain(idsOf(engine, from), idsOf(engine, to)),
     links: ({ limit, withRemoved }) => new IdentityDecisionReader().links(db, { before: null, limit, withRemoved }),
     revisions: (limit) => revisions.page(null, limit),
     sourceKeys,
@@ -48,11 +50,11 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
 }
 
 /** @throws WeftError BAD_REQUEST */
-function identifierIn({ policy }: Engine, { ns, value }: RawIdentifier): Identifier {
-  const [identifier] = policy.resolve([{ ns, value }]).identifiers;
-  if (identifier !== undefined) return identifier;
+function idsOf({ policy }: Engine, raw: RawIdentifier): readonly Uuid[] {
+  const { now, ids } = formsOf(policy, raw);
+  if (now !== undefined || ids.length > 1) return ids;
   throw new WeftError('BAD_REQUEST', 'an identifier stands for nobody: it is a placeholder or malformed', {
-    where: ns,
+    where: raw.ns,
     hint: 'name what events name people by, as user_id:ann',
   });
 }

@@ -45,11 +45,9 @@ export class IdentityPreviews implements IdentityPreviewer {
 
   /** @throws WeftError NOT_FOUND, CONFLICT, BAD_REQUEST, PAYLOAD_TOO_LARGE */
   preview(definitions: Definitions, asked: PreviewedDecision): Promise<IdentityPreview> {
-    const revision = this.parts.revisions.checked(asked);
-    return this.parts.db.transaction((tx) => this.#preview(tx, definitions, revision), {
-      isolation: 'REPEATABLE READ',
-      readOnly: true,
-    });
+    const preview = async (tx: Transaction): Promise<IdentityPreview> =>
+      this.#preview(tx, definitions, await this.parts.revisions.checked(tx, asked));
+    return this.parts.db.transaction(preview, { isolation: 'REPEATABLE READ', readOnly: true });
   }
 
   async #preview(tx: Transaction, definitions: Definitions, revision: RevisionInputOf): Promise<IdentityPreview> {

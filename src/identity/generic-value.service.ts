@@ -5,6 +5,8 @@ import type { Database } from '../platform/postgres.js';
 import type { GenericValue } from './generic-value.model.js';
 import { GenericValueReader } from './generic-value.reader.js';
 import type { GenericValueStore } from './generic-value.store.js';
+import { formsOf, knownForm } from './identifier-forms.model.js';
+import { IdentityDecisionReader } from './identity-decision.reader.js';
 import { MAX_REASON_LENGTH, type IdentityRevisionRecord } from './identity-revision.model.js';
 import type { Asker, IdentityRevisionService } from './identity-revision.service.js';
 
@@ -47,7 +49,9 @@ export class GenericValueService {
         where: 'reason',
       });
     }
-    const [identifier] = policy.resolve([raw]).identifiers;
+    const forms = formsOf(policy, raw);
+    const seen = await new IdentityDecisionReader().identifiers(db, forms.ids);
+    const identifier = knownForm(forms, new Map(seen.map((each) => [each.id, each])));
     if (identifier === undefined) {
       throw new WeftError('BAD_REQUEST', 'the value stands for nobody: it is a placeholder or malformed', {
         where: 'value',

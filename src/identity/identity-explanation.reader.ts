@@ -87,18 +87,22 @@ interface Parts {
 export class IdentityExplanationReader {
   constructor(private readonly parts: Parts) {}
 
-  /** All of one snapshot. */
-  explain(from: Identifier, to: Identifier): Promise<Explanation> {
+  /**
+   * All of one snapshot.
+   * @param from ids of the forms that the one may be known by
+   * @param to those of the other
+   */
+  explain(from: readonly Uuid[], to: readonly Uuid[]): Promise<Explanation> {
     return this.parts.db.transaction((tx) => this.#explain(tx, from, to), {
       isolation: 'REPEATABLE READ',
       readOnly: true,
     });
   }
 
-  async #explain(tx: Transaction, from: Identifier, to: Identifier): Promise<Explanation> {
+  async #explain(tx: Transaction, from: readonly Uuid[], to: readonly Uuid[]): Promise<Explanation> {
     const { decisions } = this.parts;
-    const seen = await decisions.identifiers(tx, [from.id, to.id]);
-    const [a, b] = [seen.find(({ id }) => id === from.id), seen.find(({ id }) => id === to.id)];
+    const seen = new Map((await decisions.identifiers(tx, [...from, ...to])).map((each) => [each.id, each]));
+    const [a, b] = [from, to].map((ids) => ids.map((id) => seen.get(id)).find((each) => each !== undefined));
     if (a === undefined || b === undefined) return apart([obstacle('not_seen')], true);
     const isOne = a.profileId === b.profileId;
     const { members, evidence, isComplete } = await this.#around(tx, [a.id, b.id]);

@@ -58,7 +58,7 @@ export class IdentityRevisionService {
     alongside?: (tx: Transaction) => Promise<void>,
   ): Promise<IdentityRevisionRecord> {
     const { db, clock, decider, revisions } = this.deps;
-    const checked = this.checked(revision);
+    const checked = await this.checked(db, revision);
     demandReason(reason);
     const createdAt = clock.now();
     if (isDecision(checked)) await decider.decide(db, checked, createdAt);
@@ -154,17 +154,18 @@ export class IdentityRevisionService {
   }
 
   /**
-   * With identifiers normalised.
+   * With identifiers as somebody is known by them, else normalised.
    * @throws WeftError BAD_REQUEST
    */
-  checked(revision: RevisionInputOf): RevisionInputOf {
+  async checked(db: Queryable, revision: RevisionInputOf): Promise<RevisionInputOf> {
     const { decider } = this.deps;
     if (revision.kind !== 'merge' && revision.kind !== 'unmerge') return revision;
     if (!('identifiers' in revision.input)) {
       if ('profiles' in revision.input) demandCount(revision.input.profiles.length, 'profiles');
       return revision;
     }
-    const identifiers = decider.resolved(revision.input.identifiers).map(({ ns, value }) => ({ ns, value }));
+    const resolved = await decider.resolved(db, revision.input.identifiers);
+    const identifiers = resolved.map(({ ns, value }) => ({ ns, value }));
     if (revision.kind === 'unmerge') return { kind: 'unmerge', input: { ...revision.input, identifiers } };
     demandCount(new Set(identifiers.map(({ ns, value }) => `${ns} ${value}`)).size, 'identifiers');
     return { kind: 'merge', input: { identifiers } };

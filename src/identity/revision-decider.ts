@@ -4,6 +4,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { decideMerge, type MergeSide } from './decide-merge.js';
 import { decideUnmerge } from './decide-unmerge.js';
+import { formsOf, knownForm } from './identifier-forms.model.js';
 import { NO_CHANGE } from './identity-decision.model.js';
 import type { IdentityDecisionReader, StandingIdentifier } from './identity-decision.reader.js';
 import {
@@ -96,7 +97,7 @@ export class RevisionDecider {
 
   async #apart(db: Queryable, { identifiers, others }: ApartInput, nowMs: number): Promise<RevisionPlan> {
     const { reader, newId } = this.#options;
-    const [taken, left] = [this.resolved(identifiers), this.resolved(others)];
+    const [taken, left] = [await this.resolved(db, identifiers), await this.resolved(db, others)];
     const standing = await reader.linksAround(
       db,
       [...taken, ...left].map(({ id }) => id),
@@ -132,7 +133,7 @@ export class RevisionDecider {
     { identifiers }: { readonly identifiers: readonly RawIdentifier[] },
   ): Promise<StandingSide[]> {
     const { reader } = this.#options;
-    const named = this.resolved(identifiers);
+    const named = await this.resolved(db, identifiers);
     const seen = await reader.identifiers(
       db,
       named.map(({ id }) => id),
@@ -152,7 +153,7 @@ export class RevisionDecider {
     const profileId = (await reader.living(db, [profile])).get(profile);
     if (profileId === undefined) throw noProfile('profile');
     const all = await reader.identifiersOf(db, [profileId]);
-    const wanted = new Set(this.resolved(identifiers).map(({ id }) => id));
+    const wanted = new Set((await this.resolved(db, identifiers)).map(({ id }) => id));
     if ([...wanted].some((id) => all.every((identifier) => identifier.id !== id))) {
       throw new WeftError('CONFLICT', 'one of the identifiers is not of this profile', {
         where: 'identifiers',
@@ -188,13 +189,19 @@ export class RevisionDecider {
     };
   }
 
-  /** @throws WeftError BAD_REQUEST */
-  resolved(identifiers: readonly RawIdentifier[]): readonly Identifier[] {
-    return identifiers.map(({ ns, value }, i) => {
-      const { identifiers: kept, dropped } = this.#options.policy.resolve([{ ns, value }]);
-      const [identifier] = kept;
+  /**
+   * As somebody is known by them, which may be a form that former rules gave them; else as they are normalised.
+   * @throws WeftError BAD_REQUEST
+   */
+  async resolved(db: Queryable, identifiers: readonly RawIdentifier[]): Promise<readonly Identifier[]> {
+    const { policy, reader } = this.#options;
+    const forms = identifiers.map((raw) => formsOf(policy, raw));
+    const seen = await reader.identifiers(db, [...new Set(forms.flatMap(({ ids }) => ids))]);
+    const known = new Map(seen.map((identifier) => [identifier.id, identifier]));
+    return forms.map((each, i) => {
+      const identifier = knownForm(each, known);
       if (identifier !== undefined) return identifier;
-      throw new WeftError('BAD_REQUEST', `an identifier stands for nobody: ${dropped[0]?.reason ?? 'malformed'}`, {
+      throw new WeftError('BAD_REQUEST', `an identifier stands for nobody: ${each.reason ?? 'malformed'}`, {
         where: `identifiers[${String(i)}]`,
         hint: 'name what events name people by, as email and a.tanner@example.com',
       });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { RawIdentifier } from '../../src/events/event.model.js';
+import { formsOf } from '../../src/identity/identifier-forms.model.js';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { IdentityRulesReader } from '../../src/identity/identity-rules.reader.js';
 import { anIdentify, aTrack, createWorld, type World } from '../support/world.js';
@@ -69,6 +70,39 @@ describe('rules of who is who that change', () => {
     });
     expect(await service.apply(rulesOf('{}'), BY)).toMatchObject({ changes: [], applied: false });
     expect(await new IdentityRulesReader(world.db).current()).toMatchObject({ rules: { version: 1 } });
+  });
+
+  it('leave people to be decided on by the forms that they are known by', async () => {
+    const { revisions, explanations } = world.engine.identity;
+    const service = world.engine.services.identityRules;
+    const asker = { actor: 'a test', reason: '' };
+    await world.accept([
+      anIdentify({ user_id: 'una', email: 'u.na@gmail.com' }),
+      anIdentify({ email: 'y.ves@gmail.com' }),
+      anIdentify({ user_id: 'yves' }),
+      anIdentify({ email: 'wim@blocked.example' }),
+    ]);
+    await world.drain();
+    await service.apply(rulesOf("{ email: { gmail: true }, blocked: { patterns: ['.*@blocked[.]example'] } }"), BY);
+    const email = (value: string): RawIdentifier => ({ ns: 'email', value });
+    const user = (value: string): RawIdentifier => ({ ns: 'user_id', value });
+    const both = [user('yves'), email('Y.ves@gmail.com'), email('wim@blocked.example')];
+    await revisions.request({ kind: 'merge', input: { identifiers: both } }, asker);
+    await world.drain();
+    expect(await people('yves', 'y.ves@gmail.com', 'wim@blocked.example', 'yves@gmail.com')).toEqual([
+      ['wim@blocked.example', 'y.ves@gmail.com', 'yves'],
+    ]);
+    const [una] = await world.db.query<{ id: string }>(`SELECT profile_id AS id FROM identifiers WHERE value = 'una'`);
+    const taken = { profile: una?.id ?? '', identifiers: [email('u.na@gmail.com')] };
+    await revisions.request({ kind: 'unmerge', input: taken }, asker);
+    await world.drain();
+    expect(await people('una', 'u.na@gmail.com')).toEqual([['u.na@gmail.com'], ['una']]);
+    const idsOf = (raw: RawIdentifier) => formsOf(world.engine.policy, raw).ids;
+    expect(await explanations.explain(idsOf(email('u.na@gmail.com')), idsOf(user('una')))).toMatchObject({
+      isOne: false,
+      obstacles: [{ kind: 'cannot_link' }],
+    });
+    await service.apply(rulesOf('{}'), BY);
   });
 
   it('hold for the next event of another process, which has not heard of them', async () => {
@@ -182,7 +216,7 @@ describe('rules of who is who that change', () => {
       { ns: 'user_id', value: 'gail' },
     ]).identifiers;
     if (cookie === undefined || gail === undefined) throw new Error('an identifier is missing');
-    expect(await world.engine.identity.explanations.explain(cookie, gail)).toMatchObject({
+    expect(await world.engine.identity.explanations.explain([cookie.id], [gail.id])).toMatchObject({
       isOne: false,
       obstacles: [{ kind: 'shared', namespace: 'anonymous_id' }],
     });

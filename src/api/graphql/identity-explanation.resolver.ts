@@ -1,9 +1,10 @@
 import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
-import type { Identifier } from '../../events/event.model.js';
 import type { ExplainedEvidence, Explanation } from '../../identity/identity-explanation.reader.js';
 import { ContestedComponentReader } from '../../identity/contested-component.reader.js';
+import { formsOf } from '../../identity/identifier-forms.model.js';
 import { MergeHistoryReader, type MergeHistoryEntry } from '../../identity/merge-history.reader.js';
 import { WeftError } from '../../platform/errors.js';
+import type { Uuid } from '../../platform/ids.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -44,15 +45,14 @@ export class IdentityExplanationResolver {
     @Arg('to', () => IdentifierInput, { description: 'Another one, of this profile or of any.' }) to: IdentifierInput,
   ): Promise<IdentityExplanationType> {
     view.reads.countSingleRead('identityExplanation');
-    const start = resolved(services, from);
-    if (start === null || !view.identifierIds.includes(start.id)) {
+    const start = idsOf(services, from).find((id) => view.identifierIds.includes(id));
+    if (start === undefined) {
       throw new WeftError('BAD_REQUEST', 'the identifier to begin at is not of this profile', {
         where: 'from',
         hint: 'identifiers of the profile are in its field identifiers',
       });
     }
-    const end = resolved(services, to);
-    const explanation = end === null ? NOBODY : await services.identity.explanations.explain(start, end);
+    const explanation = await services.identity.explanations.explain([start], idsOf(services, to));
     return explanationView(explanation, view.reads.definitions.sourceKeys);
   }
 
@@ -90,17 +90,10 @@ export class IdentityExplanationResolver {
   }
 }
 
-/** Null: it stands for nobody. */
-function resolved({ policy }: ApiContext['services'], { namespace, value }: IdentifierInput): Identifier | null {
-  return policy.resolve([{ ns: namespace, value }]).identifiers[0] ?? null;
+/** Of the forms that it may be known by. */
+function idsOf({ policy }: ApiContext['services'], { namespace, value }: IdentifierInput): readonly Uuid[] {
+  return formsOf(policy, { ns: namespace, value }).ids;
 }
-
-const NOBODY: Explanation = {
-  isOne: false,
-  steps: [],
-  obstacles: [{ kind: 'not_seen', namespace: null, limit: null, count: null, windowMs: null, link: null }],
-  isComplete: true,
-};
 
 function explanationView(
   { isOne, steps, obstacles, isComplete }: Explanation,
