@@ -136,6 +136,29 @@ describe('weft identity', () => {
     expect((await stat(output)).mode & 0o777).toBe(0o600);
   });
 
+  it('refuses files that the model can make nothing of, and says what some lack', async () => {
+    const input = join(folder, 'input.csv');
+    const link = async (content: string | Buffer): Promise<Run> => {
+      await writeFile(input, content);
+      return run(['link', '--input', input, '--model', model, '--output', join(folder, 'out.csv')]);
+    };
+    const header = 'first_name,surname,dob';
+    for (const [content, said] of [
+      ['first_name;surname;dob;city;email\nAnn;Smith;1980-01-01;York;a@x.org\n', 'separate columns by commas'],
+      [Buffer.from(`${header}\nJos\xe9,Smith,1980-01-01\n`, 'latin1'), 'iconv -f WINDOWS-1252 -t UTF-8'],
+      [`${header},surname\nAnn,Smith,1980-01-01,Jones\n`, 'two columns are called "surname"'],
+      [`${header}\nAnn,Smith\n`, 'this row has more or fewer cells than the header'],
+      [`${header}\n"Ann,Smith,1980-01-01\n`, 'a quote is not closed'],
+    ] as const) {
+      const { code, err } = await link(content);
+      expect(code).toBe(2);
+      expect(err).toContain(said);
+    }
+    const fine = await link(Buffer.from(`\ufeff${header}\r\nJosé,Smith,1980-01-01\r\n`, 'utf16le'));
+    expect(fine.code).toBe(0);
+    expect(fine.err).toContain('the files have nothing for');
+  });
+
   it('says what a linkage of files lacks', async () => {
     const { code, err } = await run(['link', '--input', PEOPLE]);
     expect(code).toBe(2);

@@ -43,6 +43,11 @@ export function progress({ stderr }: LinkageCommandDeps, { quiet }: FileOptions)
   };
 }
 
+/** @param missing columns of a model that files lack */
+export function noteMissing(missing: readonly string[], tell: (text: string) => void): void {
+  if (missing.length > 0) tell(`the files have nothing for ${missing.join(', ')}: each record lacks it`);
+}
+
 /** Lets the signal through between long stretches of work. */
 export function breathing(signal: AbortSignal): () => Promise<void> {
   return async () => {

@@ -2,9 +2,17 @@ import { EXIT_CODES, jsonText } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
 import { writeFileAtomically } from '../../platform/write-file-atomically.js';
 import { clusterRecords } from './cluster-records.js';
-import { breathing, progress, readModelFile, type FileOptions, type LinkageCommandDeps } from './command-files.js';
+import {
+  breathing,
+  noteMissing,
+  progress,
+  readModelFile,
+  type FileOptions,
+  type LinkageCommandDeps,
+} from './command-files.js';
 import { linkRecords } from './link-records.js';
 import { ruleText, type LinkageModel } from './linkage-model.model.js';
+import { missingColumns } from './missing-columns.js';
 import { readRecordFiles } from './read-record-files.js';
 import { untrainedColumns } from './term-frequencies.js';
 
@@ -31,6 +39,7 @@ export async function linkFiles(deps: LinkageCommandDeps, options: LinkFileOptio
     });
   }
   tell(`${files.records.length} records read`);
+  noteMissing(missingColumns(model, files.columns), tell);
   noteFrequencies(model, tell);
   const { table, links, pairsByRule } = await linkRecords(model, files.records, {
     leastProbability: options.threshold ?? model.thresholds.link,

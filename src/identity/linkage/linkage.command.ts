@@ -5,6 +5,7 @@ import { WeftError } from '../../platform/errors.js';
 import { writeFileAtomically } from '../../platform/write-file-atomically.js';
 import {
   breathing,
+  noteMissing,
   parseShare,
   progress,
   readModelFile,
@@ -17,6 +18,7 @@ import { evaluateLinkage, type Evaluation } from './evaluate-linkage.js';
 import { addLinkCommand, type LinkCommandDeps } from './link.command.js';
 import { estimatePairs, MAX_RULE_PAIRS } from './link-records.js';
 import type { LinkageModel } from './linkage-model.model.js';
+import { missingColumns } from './missing-columns.js';
 import {
   inferPersonColumns,
   peopleRecipe,
@@ -99,6 +101,7 @@ async function train(deps: LinkageCommandDeps, paths: readonly string[], options
   const files = await readRecordFiles(paths, options.id ?? null);
   tell(`${files.records.length} records read`);
   const settings = await settingsFor(files, options);
+  noteMissing(missingColumns(settings, files.columns), tell);
   const model = await trainLinkage(settings, files.records, {
     ...DEFAULT_TRAINING,
     seed: options.seed,
@@ -147,6 +150,7 @@ async function evaluate(deps: LinkageCommandDeps, paths: readonly string[], opti
   const files = await readRecordFiles(paths, options.id ?? null);
   const personOf = truthOf(files, options);
   tell(`${files.records.length} records read`);
+  noteMissing(missingColumns(model, files.columns), tell);
   const evaluation = await evaluateLinkage(model, files.records, personOf, {
     onProgress: (scored, rule) => {
       tell(`${scored} pairs scored, at ${rule}`);

@@ -244,7 +244,7 @@ export function peopleRecipe(columns: PersonColumns): LinkageModel {
   const passes = of(PASSES);
   if (roles.length < 2 || blocking.length === 0 || passes.length === 0) {
     throw new WeftError('BAD_REQUEST', `the columns say too little of a person: ${roles.join(', ') || 'nothing'}`, {
-      hint: `say by --columns which columns are ${PERSON_ROLES.join(', ')}`,
+      hint: `separate columns by commas, or say by --column role=name which are ${PERSON_ROLES.join(', ')}`,
     });
   }
   const settings = {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
+import { TextDecoder } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { CsvError, parse } from 'csv-parse';
 import { WeftError } from '../../platform/errors.js';
@@ -61,7 +62,7 @@ async function readFile(
   const take = async (rows: AsyncIterable<readonly string[]>): Promise<void> => {
     try {
       for await (const row of rows) {
-        if (header.length === 0) header.push(...row);
+        if (header.length === 0) header.push(...distinctNames(row, path));
         else visit(row, header);
       }
     } catch (error) {
@@ -69,11 +70,11 @@ async function readFile(
       throw error;
     }
   };
-  const parser = parse({ bom: true, trim: true, skip_empty_lines: true, max_record_size: MAX_ROW_LENGTH });
+  const parser = parse({ trim: true, skip_empty_lines: true, max_record_size: MAX_ROW_LENGTH });
   const input = createReadStream(path);
   try {
-    if (path.endsWith('.gz')) await pipeline(input, createGunzip(), parser, take);
-    else await pipeline(input, parser, take);
+    if (path.endsWith('.gz')) await pipeline(input, createGunzip(), decoded, parser, take);
+    else await pipeline(input, decoded, parser, take);
   } catch (error) {
     throw readError(path, thrown[0] ?? error);
   }
@@ -81,11 +82,51 @@ async function readFile(
   throw new WeftError('BAD_REQUEST', 'the file is empty', { where: path, hint: 'its first row is the header' });
 }
 
+/**
+ * The text of a file: UTF-8, or UTF-16 where it begins with the mark of that.
+ * @throws TypeError with the code ERR_ENCODING_INVALID_ENCODED_DATA where bytes are of no character
+ */
+async function* decoded(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let decoder: TextDecoder | null = null;
+  for await (const chunk of chunks) {
+    decoder ??= new TextDecoder(chunk[0] === 0xff && chunk[1] === 0xfe ? 'utf-16le' : 'utf-8', { fatal: true });
+    yield decoder.decode(chunk, { stream: true });
+  }
+  if (decoder !== null) yield decoder.decode();
+}
+
+/** @throws WeftError BAD_REQUEST where two columns have one name: the values of one of them would be lost */
+function distinctNames(names: readonly string[], path: string): readonly string[] {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return names;
+  throw new WeftError('BAD_REQUEST', `two columns are called "${twice}"`, {
+    where: `${path}, line 1`,
+    hint: 'give every column a name of its own',
+  });
+}
+
+/** What is wrong where the parser gives up, and what to do about it. */
+const CSV_HINTS: Readonly<Record<string, string>> = {
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH:
+    'this row has more or fewer cells than the header; put values with commas into quotes',
+  CSV_QUOTE_NOT_CLOSED: 'a quote is not closed before the end of the file; write quotes within values twice',
+  CSV_INVALID_CLOSING_QUOTE: 'there is text behind a closing quote; write quotes within values twice',
+  INVALID_OPENING_QUOTE: 'a quote stands within a value; put the value into quotes, and write quotes within it twice',
+  CSV_MAX_RECORD_SIZE: `a row has more than ${String(MAX_ROW_LENGTH)} characters; a quote may not be closed`,
+};
+
 function readError(path: string, error: unknown): unknown {
   if (error instanceof CsvError) {
     return new WeftError('BAD_REQUEST', 'it is no CSV', {
       where: `${path}, line ${String(error['lines'])}`,
-      hint: error.code,
+      hint: CSV_HINTS[error.code] ?? error.code,
+      cause: error,
+    });
+  }
+  if (error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
+    return new WeftError('BAD_REQUEST', 'it is no text in UTF-8', {
+      where: path,
+      hint: 'convert it, for example: iconv -f WINDOWS-1252 -t UTF-8',
       cause: error,
     });
   }
