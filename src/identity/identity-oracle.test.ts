@@ -11,10 +11,8 @@ import {
   type NaiveEvent,
   type NaiveRow,
 } from '../../test/support/naive-identity.js';
+import { decisionOf, pickOf, rawOf, type StandingIds } from '../../test/support/random-decision.js';
 import { randomHistory, SOME_RULES, type RandomEvent, type Step } from '../../test/support/random-identities.js';
-import type { RawIdentifier } from '../events/event.model.js';
-import { sortedPair } from './identity-links.model.js';
-import type { RevisionInputOf } from './identity-revision.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 
 /*
@@ -22,15 +20,8 @@ import type { IdentityRules } from './identity-rules.model.js';
  * (`test/support/naive-identity.ts`). More histories, and others: WEFT_TEST_HISTORIES=20000 WEFT_TEST_SEED=7.
  */
 
-const HISTORIES = Number(process.env['WEFT_TEST_HISTORIES'] ?? 1_000);
+const HISTORIES = Number(process.env['WEFT_TEST_HISTORIES'] ?? 400);
 const SEED = Number(process.env['WEFT_TEST_SEED'] ?? 20_261_122);
-
-const rawOf = (name: string): RawIdentifier => {
-  const colon = name.indexOf(':');
-  return { ns: name.slice(0, colon), value: name.slice(colon + 1) };
-};
-
-const pickOf = <T>(items: readonly T[], n: number): T | undefined => items[n % Math.max(1, items.length)];
 
 /** A history lived by the product and by its oracle. */
 class Run {
@@ -56,7 +47,7 @@ class Run {
       return;
     }
     if (step.kind === 'generic') return this.#generic(step.pick);
-    const decision = this.#decisionOf(step);
+    const decision = decisionOf(step, this.oracle, this.#ids(), this.product.pos);
     if (decision === null) return;
     this.decided++;
     await this.product.decide(decision.revision);
@@ -104,75 +95,15 @@ class Run {
     await this.product.setGenerics(idOfName(value), this.#generics().ids);
   }
 
-  #decisionOf(step: Exclude<Step, { kind: 'batch' }>): { revision: RevisionInputOf; tell: () => void } | null {
-    const { oracle } = this;
-    const { pos } = this.product;
-    const known = [...oracle.profileOf.keys()].sort();
-    const named = (n: number): string => pickOf(known, n) ?? '';
-    if (known.length < 2) return null;
-    if (step.kind === 'merge') {
-      const names = [...new Set(step.picks.map(named))];
-      const profiles = [...new Set(names.map((name) => oracle.profileOf.get(name) ?? ''))];
-      if (step.byProfile && profiles.length > 1) {
-        const firsts = profiles.map((profile) => oracle.namesOf(profile).sort(byPriority(oracle.rules))[0] ?? '');
-        return {
-          revision: { kind: 'merge', input: { profiles: firsts.map((name) => this.#profileId(name)) } },
-          tell: () => oracle.merge(firsts, pos),
-        };
-      }
-      if (names.length < 2) return null;
-      return {
-        revision: { kind: 'merge', input: { identifiers: names.map(rawOf) } },
-        tell: () => oracle.merge(names, pos),
-      };
-    }
-    if (step.kind === 'unmerge') {
-      const profile = oracle.profileOf.get(named(step.pick)) ?? '';
-      const own = oracle.namesOf(profile).sort();
-      if (own.length < 2) return null;
-      const from = step.taken % own.length;
-      const taken = own.slice(from, from + 1 + (step.taken % 2)).slice(0, own.length - 1);
-      const left = own.filter((name) => !taken.includes(name));
-      return {
-        revision: { kind: 'unmerge', input: { profile: this.#profileId(own[0] ?? ''), identifiers: taken.map(rawOf) } },
-        tell: () => oracle.unmerge(taken, left, pos),
-      };
-    }
-    if (step.kind === 'unmergeMove') {
-      const move = pickOf(oracle.merges, step.pick);
-      if (move === undefined) return null;
-      const { taken, left } = oracle.sidesOf(move);
-      const stored = this.product.tables.moves.find(
-        (each) =>
-          each.kind === 'merge' &&
-          each.pos === move.pos &&
-          each.identifierIds.length === move.names.length &&
-          move.names.every((name) => each.identifierIds.includes(idOfName(name))),
-      );
-      if (taken.length === 0 || left.length === 0 || stored === undefined) return null;
-      return {
-        revision: { kind: 'unmerge', input: { move: stored.id } },
-        tell: () => oracle.unmerge(taken, left, pos),
-      };
-    }
-    const { must, cannot } = oracle.links;
-    const links = [...must.map((pair) => ['must', pair] as const), ...cannot.map((pair) => ['cannot', pair] as const)];
-    const link = pickOf(links, step.kind === 'unlink' ? step.pick : 0);
-    if (link === undefined) return null;
-    const [kind, [a, b]] = link;
-    const [x, y] = sortedPair(idOfName(a), idOfName(b));
-    const stored = [...this.product.tables.links.values()].find(
-      (each) => each.removedAt === null && each.kind === kind && each.a.id === x && each.b.id === y,
-    );
-    if (stored === undefined) throw new Error(`the link of ${a} and ${b} is not there`);
+  #ids(): StandingIds {
+    const { identifiers, links, moves } = this.product.tables;
     return {
-      revision: { kind: 'unlink', input: { link: stored.id } },
-      tell: () => oracle.unlink(kind, [a, b], pos),
+      profileIds: new Map([...identifiers.values()].map(({ id, profileId }) => [id, profileId])),
+      links: [...links.values()]
+        .filter(({ removedAt }) => removedAt === null)
+        .map((link) => ({ ...link, a: link.a.id, b: link.b.id })),
+      merges: moves.filter(({ kind }) => kind === 'merge'),
     };
-  }
-
-  #profileId(name: string): string {
-    return this.product.tables.identifiers.get(idOfName(name))?.profileId ?? '';
   }
 
   /** The product is what the oracle is. */

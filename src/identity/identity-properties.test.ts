@@ -14,8 +14,7 @@ import {
 } from '../../test/support/identity-builders.js';
 import type { Identifier, LoggedEvent } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
-import { assignProfiles, type FoundedProfile, type PlacedIdentifier } from './assign-profiles.js';
-import { compareEvidence, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
+import { compareEvidence, evidenceOf, type Evidence } from './evidence.model.js';
 import { NO_LINKS, type IdentityLinks } from './identity-links.model.js';
 import {
   checkIdentityRules,
@@ -106,7 +105,7 @@ describe('replay of a component', () => {
         const rows = evidenceRows(events);
         expect(sortGroups(resolveComponent(rows, rules, decided).groups)).toEqual(naiveResolve(rows, rules, decided));
       }),
-      { numRuns: 3_000 },
+      { numRuns: 2_000 },
     );
   });
 
@@ -234,142 +233,6 @@ describe('replay of a component', () => {
         expect(sortGroups(oneByOne)).toEqual(sortGroups(resolveComponent(rows, rules).groups));
       }),
       { numRuns: 1_000 },
-    );
-  });
-});
-
-/** What a pipeline does with each event, as plainly as it can be written. */
-class World {
-  readonly identifiers = new Map<Uuid, PlacedIdentifier>();
-  readonly evidence = new Map<string, Evidence>();
-  readonly profiles = new Map<Uuid, FoundedProfile>();
-
-  #lastProfile = 0;
-
-  constructor(readonly rules: IdentityRules) {}
-
-  apply(event: LoggedEvent, pos: number): void {
-    const row = evidenceOf(event);
-    const key = `${row.setId} ${String(row.day)}`;
-    const known = this.evidence.get(key);
-    this.evidence.set(key, known === undefined ? row : leastEvidence(known, row));
-    for (const identifier of event.identifiers) {
-      if (!this.identifiers.has(identifier.id)) {
-        this.identifiers.set(identifier.id, { ...identifier, firstPos: pos, profileId: null });
-      }
-    }
-    const sets = [...this.evidence.values()].map((e) => e.identifiers.map(({ id }) => id));
-    const component = naiveComponents(sets).find((ids) => ids.includes(row.anchorId)) ?? [];
-    const members = component.flatMap((id) => this.identifiers.get(id) ?? []);
-    const groups = withinLimits(countsOf(members), this.rules)
-      ? [component]
-      : resolveComponent(
-          [...this.evidence.values()].filter((e) => component.includes(e.anchorId)),
-          this.rules,
-        ).groups;
-    this.#assign(members, groups, pos);
-  }
-
-  #assign(members: readonly PlacedIdentifier[], groups: readonly (readonly Uuid[])[], pos: number): void {
-    const byId = new Map(members.map((member) => [member.id, member]));
-    const { moved, created, merged, revived } = assignProfiles({
-      groups: groups.map((group) => group.flatMap((id) => byId.get(id) ?? [])),
-      foundedBy: (id) => [...this.profiles.values()].find((profile) => profile.foundingId === id),
-      rules: this.rules,
-      pos,
-      newProfileId: () => `p${String(++this.#lastProfile)}`,
-    });
-    for (const profile of created) this.profiles.set(profile.id, profile);
-    for (const { from, into, previously } of merged) this.#redirect(from, previously, into);
-    for (const { id, previously } of revived) this.#redirect(id, previously, null);
-    for (const { identifierId, to } of moved) {
-      const member = byId.get(identifierId);
-      if (member !== undefined) this.identifiers.set(identifierId, { ...member, profileId: to });
-    }
-  }
-
-  #redirect(id: Uuid, from: Uuid | null, to: Uuid | null): void {
-    const profile = this.profiles.get(id);
-    if (profile?.mergedInto !== from) throw new Error(`profile ${id} was not an alias of ${String(from)}`);
-    this.profiles.set(id, { ...profile, mergedInto: to });
-  }
-
-  partition(): string[][] {
-    const byProfile = new Map<Uuid | null, Uuid[]>();
-    for (const { id, profileId } of this.identifiers.values()) {
-      byProfile.set(profileId, [...(byProfile.get(profileId) ?? []), id]);
-    }
-    return sortGroups([...byProfile.values()]);
-  }
-
-  profileOf(id: Uuid): FoundedProfile | undefined {
-    return this.profiles.get(this.identifiers.get(id)?.profileId ?? '');
-  }
-}
-
-describe('identity, one event after another', () => {
-  it('ends in the partition of all events at once, in whatever order they arrive', () => {
-    const arrivals = history.chain((events) => fc.record({ events: fc.constant(events), arriving: shuffled(events) }));
-    fc.assert(
-      fc.property(arrivals, anyRules, ({ events, arriving }, rules) => {
-        const world = new World(rules);
-        arriving.forEach((event, i) => world.apply(event, i + 1));
-        expect(world.partition()).toEqual(naiveResolve(evidenceRows(events), rules, NO_LINKS));
-      }),
-      { numRuns: 1_000 },
-    );
-  });
-
-  it('is right after every event, not only at the end', () => {
-    fc.assert(
-      fc.property(history, (events) => {
-        const world = new World(TIGHT);
-        events.forEach((event, i) => {
-          world.apply(event, i + 1);
-          expect(world.partition()).toEqual(
-            sortGroups(resolveComponent(evidenceRows(events.slice(0, i + 1)), TIGHT).groups),
-          );
-        });
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  it('keeps every profile: alive where its founding identifier is, else an alias of the one that lives there', () => {
-    fc.assert(
-      fc.property(history, anyRules, (events, rules) => {
-        const world = new World(rules);
-        events.forEach((event, i) => {
-          const before = [...world.profiles.keys()];
-          world.apply(event, i + 1);
-          expect([...world.profiles.keys()].slice(0, before.length)).toEqual(before);
-          for (const { id, foundingId, mergedInto } of world.profiles.values()) {
-            const standing = world.profileOf(foundingId);
-            expect(standing?.mergedInto).toBeNull();
-            expect(standing?.id).toBe(mergedInto ?? id);
-          }
-          for (const { id } of world.identifiers.values()) expect(world.profileOf(id)?.mergedInto).toBeNull();
-        });
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  it('only ever moves an identifier to an older profile while no limit is met', () => {
-    fc.assert(
-      fc.property(history, (events) => {
-        const world = new World(WIDE);
-        const foundedPos = new Map<Uuid, number>();
-        events.forEach((event, i) => {
-          world.apply(event, i + 1);
-          for (const { id } of world.identifiers.values()) {
-            const now = world.profileOf(id)?.foundedPos ?? Infinity;
-            expect(now).toBeLessThanOrEqual(foundedPos.get(id) ?? Infinity);
-            foundedPos.set(id, now);
-          }
-        });
-      }),
-      { numRuns: 500 },
     );
   });
 });

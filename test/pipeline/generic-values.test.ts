@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
-import { GENERIC_BOUND, SUSPECT_PAUSE_MS } from '../../src/identity/generic-value.model.js';
+import { GENERIC_BOUND } from '../../src/identity/generic-value.model.js';
 import { defineSome, randomFrom, shuffled } from '../support/random-log.js';
 import { aLoad, knownOf, strays } from '../support/retraction-builders.js';
+import { settleGenerics } from '../support/settle-generics.js';
 import { aTrack, anIdentify, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const OFFICE = { email: 'office@shop.example' };
@@ -23,20 +24,6 @@ async function newWorld(options: Parameters<typeof createWorld>[1] = {}): Promis
   await defineSome(world);
   world.clock.advance(HOUR_MS);
   return world;
-}
-
-/** Until nothing is left to be looked at or to be done. */
-async function settle(world: World, engine = world.engine): Promise<void> {
-  for (let i = 0; i < 50; i++) {
-    await engine.worker.drain();
-    const [open] = await world.db.query(
-      `SELECT FROM installation WHERE EXISTS (SELECT FROM identity_revisions WHERE status IN ('waiting', 'running'))
-         OR EXISTS (SELECT FROM generic_suspects WHERE news > 0) OR EXISTS (SELECT FROM generic_values WHERE is_stale)`,
-    );
-    if (open === undefined) return;
-    world.clock.advance(SUSPECT_PAUSE_MS);
-  }
-  throw new Error('it is never done');
 }
 
 const at = (minutes: number): Partial<IncomingEvent> => ({ timestampMs: START_MS + minutes * 1_000 });
@@ -83,7 +70,7 @@ async function knownTogether(...some: World[]) {
   const until = Math.max(...some.map(({ clock }) => clock.now()));
   for (const world of some) {
     world.clock.advance(until - world.clock.now());
-    await settle(world);
+    await settleGenerics(world);
   }
   return Promise.all(some.map(async (world) => facts(await knownOf(world))));
 }
@@ -98,13 +85,13 @@ describe('a value that is seen with many people', () => {
     const events = sent(PEOPLE);
     const [a, b, without] = [await newWorld(), await newWorld(), await newWorld()];
     await a.accept(events);
-    await settle(a);
+    await settleGenerics(a);
     expect(await generic(a)).toEqual([{ value: OFFICE.email, isGeneric: true, neighbours: PEOPLE }]);
     for (const [i, event] of shuffled(randomFrom(3), events).entries()) {
       await b.accept([event]);
-      if (i % 40 === 0) await settle(b);
+      if (i % 40 === 0) await settleGenerics(b);
     }
-    await settle(b);
+    await settleGenerics(b);
     await without.accept(withoutOffice(events));
     const [ofA, ofB, ofNone] = await knownTogether(a, b, without);
     expect(ofA).toEqual(ofNone);
@@ -119,17 +106,17 @@ describe('a value that is seen with many people', () => {
   it('is none up to the bound, nor once so much was taken back', async () => {
     const world = await newWorld();
     await world.accept(sent(GENERIC_BOUND));
-    await settle(world);
+    await settleGenerics(world);
     expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toEqual([]);
     const loadId = await aLoad(world.db, 'more');
     await world.engine.accept.accept({ id: 1, key: 'web' }, sent(3, GENERIC_BOUND), {
       loadId,
       historical: false,
     });
-    await settle(world);
+    await settleGenerics(world);
     expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toHaveLength(1);
     await world.engine.retractions.takeBackLoad(loadId);
-    await settle(world);
+    await settleGenerics(world);
     expect((await generic(world)).filter(({ isGeneric }) => isGeneric)).toEqual([]);
     const never = await newWorld();
     await never.accept(sent(GENERIC_BOUND));
@@ -143,17 +130,17 @@ describe('a value that is seen with many people', () => {
     await kept.engine.identity.generics.keep(office, who);
     for (const each of [world, kept]) {
       await each.accept(sent(PEOPLE));
-      await settle(each);
+      await settleGenerics(each);
     }
     const joined = (await knownOf(kept)).profiles.find((names) => names.includes(OFFICE.email));
     expect(joined).toContain('user_id:u0');
     const [apart] = await knownTogether(world);
     await world.engine.identity.generics.keep(office, who);
-    await settle(world);
+    await settleGenerics(world);
     const [now, always] = await knownTogether(world, kept);
     expect(now).toEqual(always);
     await world.engine.identity.generics.clear(office, who);
-    await settle(world);
+    await settleGenerics(world);
     const again = facts(await knownOf(world));
     expect(again.profiles).toEqual(apart?.profiles);
     expect(again.states).toEqual(apart?.states);
@@ -174,7 +161,7 @@ describe('a value that is seen with many people', () => {
     }
     await world.engine.worker.stop();
     const another = await world.another();
-    await settle(world, another);
+    await settleGenerics(world, another);
     await late.accept.accept(
       { id: 1, key: 'web' },
       [aTrack('view', { ...OFFICE, anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) })],
@@ -184,7 +171,7 @@ describe('a value that is seen with many people', () => {
       'SELECT i.ns FROM event_log e JOIN identifiers i ON i.id = e.anchor_id WHERE e.pos = (SELECT max(pos) FROM event_log)',
     );
     expect(row?.ns).toBe('email');
-    await settle(world, another);
+    await settleGenerics(world, another);
     const without = await newWorld();
     const unheard = aTrack('view', { anonymous_id: 'unheard' }, { messageId: 'late', ...at(1) });
     await without.accept([...withoutOffice(sent(PEOPLE)), unheard]);
@@ -194,7 +181,7 @@ describe('a value that is seen with many people', () => {
       [without, without.engine],
     ] as const) {
       each.clock.advance(until - each.clock.now());
-      await settle(each, engine);
+      await settleGenerics(each, engine);
     }
     expect(facts(await knownOf(world))).toEqual(facts(await knownOf(without)));
   });

@@ -173,7 +173,7 @@ describe('the identity step', () => {
             expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, links));
           }
         }),
-        { numRuns: 100 },
+        { numRuns: 30 },
       );
     },
   );

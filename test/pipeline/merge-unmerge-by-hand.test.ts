@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { IncomingEvent } from '../../src/events/event.model.js';
+import type { IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { RevisionInputOf } from '../../src/identity/identity-revision.model.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
+import { aFeature } from '../support/a-feature.js';
 import { readFeed } from '../support/pipeline-state.js';
-import { defineSome } from '../support/random-log.js';
+import { PURPOSES } from '../support/naive-consents.js';
+import { SOME_FEATURES, SOME_SEGMENTS } from '../support/random-log.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, type World } from '../support/world.js';
 
@@ -13,27 +15,39 @@ import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, type World } from '../support/
  * while; in the other nobody ever does.
  */
 
+const KINDS = ['view', 'view', 'cart', 'buy', 'identify', 'agree', 'refuse', 'group'] as const;
+
+/** More of them, and others: WEFT_TEST_HISTORIES=200 WEFT_TEST_SEED=7. */
+const RUNS = Number(process.env['WEFT_TEST_HISTORIES'] ?? 25);
+const SEED = Number(process.env['WEFT_TEST_SEED'] ?? 20_261_122);
+
 interface Sketch {
   readonly isFirst: boolean;
   readonly device: number;
-  readonly what: 'view' | 'cart' | 'buy' | 'identify';
+  readonly what: (typeof KINDS)[number];
   readonly advanceMs: number;
   readonly lateMs: number;
   readonly plan: string;
 }
 
+/** With those of {@link SOME_FEATURES}, one of each aggregate. */
+const MORE_FEATURES = [
+  aFeature('cheapest', { aggregate: 'min', value: 'properties.total', windowMs: DAY_MS, type: 'double' }),
+  aFeature('last_carts', { aggregate: 'times', events: ['cart'], limit: 3 }),
+];
+
 const sketch = fc.record<Sketch>({
   isFirst: fc.boolean(),
   device: fc.integer({ min: 0, max: 1 }),
-  what: fc.constantFrom('view', 'cart', 'buy', 'identify'),
+  what: fc.constantFrom(...KINDS),
   advanceMs: fc.constantFrom(0, 1, MINUTE_MS, 6 * MINUTE_MS, HOUR_MS, DAY_MS),
   lateMs: fc.constantFrom(0, 0, 999, HOUR_MS),
   plan: fc.constantFrom('free', 'pro'),
 });
 
 const life = fc.record({
-  before: fc.array(sketch, { maxLength: 4 }),
-  joined: fc.array(sketch, { maxLength: 4 }),
+  before: fc.array(sketch, { maxLength: 5 }),
+  joined: fc.array(sketch, { maxLength: 5 }),
   after: fc.array(sketch, { maxLength: 3 }),
   byIdentifiers: fc.boolean(),
 });
@@ -45,7 +59,15 @@ beforeAll(async () => {
   [joining, never] = await Promise.all([createWorld(), createWorld()]);
   for (const world of [joining, never]) {
     await world.accept([], { source: 'web' });
-    await defineSome(world);
+    await world.engine.services.purposes.apply(PURPOSES);
+    await world.defineFeatures([...SOME_FEATURES, ...MORE_FEATURES]);
+    for (const [key, expression] of Object.entries(SOME_SEGMENTS)) await world.defineSegment(key, expression);
+    await world.defineSegment('addressed', 'performed("view")', ['ads']);
+    await world.defineSegment('mailed', 'f.spend >= 12 || traits.plan == "pro"', ['mail']);
+    await world.defineSegment('both', 'f.cheapest < 20', ['ads', 'mail']);
+    await world.defineSegment('asked', 'consent("ads") && !segment("addressed")');
+    await world.defineSegment('grouped', 'groups.exists(g, g.traits.plan == "pro")');
+    await world.defineSegment('in_both', 'size(groups) >= 2');
     await world.drain();
   }
 });
@@ -56,19 +78,30 @@ afterAll(async () => {
 
 let messages = 0;
 
-function eventOf({ isFirst, device, what, lateMs, plan }: Sketch, run: string, nowMs: number): IncomingEvent {
+function eventOf(sketch: Sketch, run: string, nowMs: number): IncomingEvent {
+  const { isFirst, device, what, lateMs, plan } = sketch;
   const person = `${isFirst ? 'a' : 'b'}-${run}`;
+  const timestampMs = nowMs - lateMs;
+  const isTrack = !['identify', 'group'].includes(what);
   return {
-    type: what === 'identify' ? 'identify' : 'track',
-    ...(what === 'identify' ? { traits: { plan } } : { name: what }),
+    type: what === 'identify' || what === 'group' ? what : 'track',
+    ...(isTrack ? { name: what } : { traits: { plan, [`of_${String(device)}`]: lateMs } }),
+    ...(what === 'group' ? { groupId: `g${String(device)}-${run}` } : {}),
+    ...(what === 'agree' || what === 'refuse' ? { context: wordOf(sketch, timestampMs) } : {}),
     messageId: `m${String(messages++)}`,
     identifiers: [
       { ns: 'user_id', value: person },
       { ns: 'device_id', value: `${person}-${String(device)}` },
     ],
-    timestampMs: nowMs - lateMs,
-    properties: { total: 12.5, sku: `s${String(device)}` },
+    timestampMs,
+    properties: { total: 12.5 + device, sku: `s${String(device)}` },
   };
+}
+
+function wordOf({ device, what, plan }: Sketch, timestampMs: number): JsonObject {
+  const status = what === 'agree' ? 'granted' : 'denied';
+  const word = device === 0 ? { status } : { status, expiresAt: timestampMs + HOUR_MS + 1 };
+  return { consent: { purposes: { [plan === 'pro' ? 'mail' : 'ads']: word } } };
 }
 
 async function live(sketches: readonly Sketch[], run: string): Promise<void> {
@@ -119,8 +152,8 @@ async function profileOf(user: string): Promise<string> {
 
 describe('two profiles that were one for a while', () => {
   it(
-    'have every id, feature, trait, membership and timer as if they had never been, and the feed told just what changed',
-    { timeout: 180_000 },
+    'have every id, feature, trait, consent, group, membership and timer as if they had never been, and the feed told just what changed',
+    { timeout: 60_000 * Math.max(3, RUNS) },
     async () => {
       let run = 0;
       let told = 0;
@@ -150,9 +183,9 @@ describe('two profiles that were one for a while', () => {
           await live(after, name);
           expect(await knownOf(joining)).toEqual(await knownOf(never));
         }),
-        { numRuns: 25 },
+        { numRuns: RUNS, seed: SEED },
       );
-      expect(told).toBeGreaterThan(50);
+      expect(told).toBeGreaterThan(RUNS * 2);
       for (const world of [joining, never]) {
         world.clock.advance(DAY_MS);
         await world.drain();

@@ -77,7 +77,8 @@ interface Keyed {
 }
 
 function canonically(a: Keyed, b: Keyed): number {
-  return a.atMs - b.atMs || a.sourceId - b.sourceId || (a.messageId < b.messageId ? -1 : 1);
+  const byMessage = a.messageId < b.messageId ? -1 : a.messageId > b.messageId ? 1 : 0;
+  return a.atMs - b.atMs || a.sourceId - b.sourceId || byMessage;
 }
 
 /** Connected parts of sets. */
@@ -106,6 +107,20 @@ export function naiveEvidence(events: readonly NaiveEvent[], generics: ReadonlyS
     rows.set(key, least === undefined ? row : { ...least, acceptedAt: Math.min(least.acceptedAt, event.acceptedAt) });
   }
   return [...rows.values()];
+}
+
+/** Values that were seen with more than the bound of others of unique namespaces. */
+export function naiveGenerics(
+  events: readonly NaiveEvent[],
+  rules: IdentityRules,
+  { bound, kept }: { readonly bound: number; readonly kept: ReadonlySet<string> },
+): Set<string> {
+  const all = new Set(events.flatMap(({ names }) => names));
+  const neighbours = (name: string): Set<string> => {
+    const beside = events.filter(({ names }) => names.includes(name)).flatMap(({ names }) => names);
+    return new Set(beside.filter((other) => other !== name && isUnique(ruleFor(other, rules))));
+  };
+  return new Set([...all].filter((name) => !kept.has(name) && neighbours(name).size > bound));
 }
 
 /** Which of a row's names may be joined to the others, given who shares what. */
@@ -261,6 +276,11 @@ export class NaiveIdentity {
     return [...this.profileOf].filter(([, of]) => of === profile).map(([name]) => name);
   }
 
+  /** As an event that is accepted now has them. */
+  inOrder(names: readonly string[]): string[] {
+    return [...new Set(names)].sort(byPriority(this.rules));
+  }
+
   hear(event: NaiveEvent): void {
     this.events.push(event);
     const counting = event.names.filter((name) => !this.generics.has(name));
@@ -353,9 +373,8 @@ export class NaiveIdentity {
     const standing = new Set(names.flatMap((name) => [name, ...this.#standingWith(name)]));
     const parts = this.#components().filter((part) => [...part].some((name) => standing.has(name)));
     const concerned = new Set(parts.flatMap((part) => [...part]));
-    const groups = naivePartition(this.evidence, this.rules, this.links).filter((group) =>
-      [...group].some((name) => concerned.has(name)),
-    );
+    const rows = this.evidence.filter(({ anchor }) => concerned.has(anchor));
+    const groups = naivePartition(rows, this.rules, this.links);
     const before = new Map(this.profileOf);
     for (const group of groups) this.#place([...group], pos);
     this.#noteMerges(before, pos, isByEvent);
