@@ -210,7 +210,10 @@ async function update(deps: SourcesCommandDeps, key: string, options: UpdateOpti
 async function change(deps: SourcesCommandDeps, key: string, wanted: SourceChange, options: Options): Promise<number> {
   return deps.withSources(async ({ sources }) => {
     await find(sources, key);
-    tell(deps, await sources.update(key, wanted), options);
+    const source = await sources.update(key, wanted);
+    tell(deps, source, options);
+    const isOfRetention = 'retentionMs' in wanted || 'retentionStrict' in wanted;
+    if (isOfRetention && options.json !== true) deps.stdout.write(`\n${retentionRuleText(source)}.\n`);
     return EXIT_CODES.ok;
   });
 }
@@ -229,12 +232,15 @@ function tell({ stdout }: SourcesCommandDeps, source: Source, { json }: Options)
   stdout.write(json === true ? jsonText(toJson(source)) : tableOf([source]));
 }
 
-function retentionText({ retentionMs, retentionStrict }: Source, removed: RetentionProgress | null): string {
-  if (retentionMs === null && removed === null) return '';
-  const rule =
-    retentionMs === null
-      ? 'Its events are kept for ever'
-      : `Its events are kept for ${durationText(retentionMs)}, ${retentionStrict ? 'and what came of them goes with them' : 'and what came of them stays'}`;
+function retentionRuleText({ retentionMs, retentionStrict }: Source): string {
+  if (retentionMs === null) return 'Its events are kept for ever';
+  const derived = retentionStrict ? 'and what came of them goes with them' : 'and what came of them stays';
+  return `Its events are kept for ${durationText(retentionMs)}, ${derived}`;
+}
+
+function retentionText(source: Source, removed: RetentionProgress | null): string {
+  if (source.retentionMs === null && removed === null) return '';
+  const rule = retentionRuleText(source);
   if (removed === null) return `\n${rule}. A worker has not looked for older ones yet.\n`;
   const { removedEvents, removedLetters, progress, finishedAt } = removed;
   const now = progress === null ? '' : ` It is being looked through, ${String(Math.floor(progress * 100))} %.`;

@@ -73,7 +73,8 @@ describe('weft sources', () => {
     expect(await sources.findByKey('web')).toMatchObject({ authenticated: true, region: 'GB' });
     await weftSources('update', 'web', '--no-authenticated', '--region', 'none');
     expect(await sources.findByKey('web')).toMatchObject({ authenticated: false, region: null });
-    await weftSources('update', 'web', '--retention', '400d', '--strict');
+    const retained = await weftSources('update', 'web', '--retention', '400d', '--strict');
+    expect(retained.stdout).toContain('kept for 400d, and what came of them goes with them');
     expect((await weftSources('show', 'web')).stdout).toContain('kept for 400d, and what came of them goes with them');
     await weftSources('update', 'web', '--retention', 'none', '--no-strict');
     expect((await weftSources('show', 'web')).stdout).not.toContain('kept for');
