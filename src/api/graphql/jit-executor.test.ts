@@ -1,9 +1,12 @@
 import { buildSchema, execute, getOperationAST, GraphQLScalarType, parse, type GraphQLSchema } from 'graphql';
-import { describe, expect, it } from 'vitest';
+import { compileQuery } from 'graphql-jit';
+import { describe, expect, it, vi } from 'vitest';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import { JitExecutor } from './jit-executor.js';
 import { WarmQueries } from './warm-queries.js';
+
+vi.mock('graphql-jit', { spy: true });
 
 interface Calls {
   count: number;
@@ -12,11 +15,13 @@ interface Calls {
 function aSchema(calls: Calls): GraphQLSchema {
   const schema = buildSchema(`
     scalar Shout
+    input Tree { name: String = "ash" branches: [Branch!] }
+    input Branch { trees: [Tree!]! }
     interface Named { name: String! }
     type Cat implements Named { name: String! lives: Int }
     type Dog implements Named { name: String! barks: Boolean }
     union Pet = Cat | Dog
-    type Query { pets(first: Int! = 2): [Pet!]! named: [Named!] fails(hard: Boolean): String! maybe: String shout(text: Shout): Shout }
+    type Query { pets(first: Int! = 2): [Pet!]! named: [Named!] fails(hard: Boolean): String! maybe: String shout(text: Shout): Shout grow(tree: Tree): Shout }
     type Mutation { count: Int! fail: Int }
   `);
   const pets = [
@@ -36,6 +41,7 @@ function aSchema(calls: Calls): GraphQLSchema {
   });
   set('maybe', () => Promise.reject(new Error('later')));
   set('shout', (_, { text }) => text);
+  set('grow', (_, { tree }) => JSON.stringify(tree));
   const shout = schema.getType('Shout');
   if (shout instanceof GraphQLScalarType) {
     shout.serialize = (value) => `${String(value)}!`;
@@ -94,6 +100,20 @@ describe('JitExecutor', () => {
         expected.errors?.map((error) => error.originalError),
       );
     }
+  });
+
+  it('does not try to compile what takes an input that holds itself, of which the code would have no end', async () => {
+    const executor = new JitExecutor(aSchema({ count: 0 }), new WarmQueries());
+    const request = aRequest('query ($tree: Tree) { grow(tree: $tree) }', { tree: { branches: [{ trees: [{}] }] } });
+    vi.mocked(compileQuery).mockClear();
+    for (let run = 0; run < 3; run++) {
+      const { data } = await executor.execute(request);
+      expect(data).toEqual({ grow: '{"name":"ash","branches":[{"trees":[{"name":"ash"}]}]}!' });
+    }
+    expect(compileQuery).not.toHaveBeenCalled();
+    const flat = aRequest('query ($t: Shout) { shout(text: $t) }');
+    for (let run = 0; run < 3; run++) await executor.execute(flat);
+    expect(compileQuery).toHaveBeenCalledOnce();
   });
 
   it('runs a mutation once, whether it fails or not', async () => {

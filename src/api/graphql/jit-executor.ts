@@ -1,10 +1,15 @@
 import {
   execute,
+  getNamedType,
   GraphQLError,
+  isInputObjectType,
   OperationTypeNode,
+  typeFromAST,
   type DocumentNode,
   type ExecutionResult,
+  type GraphQLNamedType,
   type GraphQLSchema,
+  type NamedTypeNode,
   type OperationDefinitionNode,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
@@ -98,13 +103,32 @@ export class JitExecutor {
     return found;
   }
 
-  #compile(operation: Operation, { document, operationName }: ExecutionRequest): CompiledQuery | null {
+  #compile(operation: Operation, request: ExecutionRequest): CompiledQuery | null {
+    const { document, operationName } = request;
     if (operation.compiled === undefined) {
-      const compiled = compileQuery(this.schema, document, operationName ?? '');
-      operation.compiled = isCompiledQuery(compiled) ? compiled : null;
+      // graphql-jit writes out what variables may hold, without end where an input holds itself: it stands still for
+      // seconds until its stack is full, and then gives up.
+      const isEndless = takesRecursiveInput(this.schema, request.operation);
+      const compiled = isEndless ? null : compileQuery(this.schema, document, operationName ?? '');
+      operation.compiled = compiled !== null && isCompiledQuery(compiled) ? compiled : null;
     }
     return operation.compiled;
   }
+}
+
+/** Whether a variable is of an input type that holds itself, by whatever way. */
+function takesRecursiveInput(schema: GraphQLSchema, operation: OperationDefinitionNode | undefined): boolean {
+  return (operation?.variableDefinitions ?? []).some(({ type }) => {
+    const input = typeFromAST(schema, type as NamedTypeNode);
+    return input !== undefined && holdsItself(getNamedType(input), new Set());
+  });
+}
+
+function holdsItself(type: GraphQLNamedType, within: ReadonlySet<GraphQLNamedType>): boolean {
+  if (!isInputObjectType(type)) return false;
+  if (within.has(type)) return true;
+  const inner = new Set([...within, type]);
+  return Object.values(type.getFields()).some((field) => holdsItself(getNamedType(field.type), inner));
 }
 
 function refused(error: unknown): ExecutionResult {
