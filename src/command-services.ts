@@ -79,6 +79,7 @@ export function peopleFinder({ db, clock, engine }: App, onShown: (profileId: Uu
   const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
   return new PeopleFinder({
     db,
+    clock,
     definitions: () => definitions.current(),
     snapshots: snapshotsIn(store, { db, profiles, definitions }),
     profiles,

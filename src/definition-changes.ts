@@ -3,6 +3,7 @@ import { traitsReadBy, type KnownNames } from './features/feature-questions.mode
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
+import { searchableFeatures } from './features/search-feature.model.js';
 import { streamsOf } from './features/stream.model.js';
 import { IdentityRulesService, type IdentityRulesServiceOptions } from './identity/identity-rules.service.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
@@ -10,6 +11,7 @@ import type { Clock } from './platform/clock.js';
 import { NO_SECRET, type InstallationSecret } from './platform/installation-secret.js';
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
+import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { PurposeService } from './profiles/purpose.service.js';
 import { isSealed } from './profiles/trait-definition.model.js';
@@ -44,6 +46,7 @@ export function createDefinitionServices(
   secret: InstallationSecret = NO_SECRET,
 ): DefinitionServices {
   const store = new FeatureStore();
+  const search = new ProfileSearchStore();
   const definedFeatures = async (tx: Transaction) =>
     (await new FeatureReader(tx).views()).flatMap((view) => view.features);
   const changed = async (tx: Transaction): Promise<void> => {
@@ -53,6 +56,7 @@ export function createDefinitionServices(
       streamsOf(features).map((stream) => stream.key),
       clock.now(),
     );
+    await search.declareFeatures(tx, searchableFeatures(await new FeatureReader(tx).views()), clock.now());
     await touchDefinitions(tx);
   };
   const segments = new SegmentService(db, clock, {

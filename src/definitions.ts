@@ -21,6 +21,7 @@ import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
 import { parseSegment, type SegmentRequirements } from './segments/parse-segment.js';
+import { bindSearchedFeatures } from './segments/searched-features.js';
 import { SegmentGraph } from './segments/segment-graph.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segments/segment.reader.js';
 
@@ -36,7 +37,7 @@ export interface LoadedDefinitions extends Definitions {
   readonly services: ReadonlyMap<string, StoredFeatureService>;
   /** Grows with each change of how values of traits are taken in; 0: there never was one. */
   readonly traitRulesVersion: number;
-  /** Grows with each trait that becomes searchable; 0: none is. */
+  /** Grows with each trait and feature that becomes searchable; 0: none is. */
   readonly searchVersion: number;
   /** Defined ones, by name; there may be others. */
   readonly traits: readonly TraitDefinition[];
@@ -157,6 +158,7 @@ export class DefinitionsLoader {
       views: new Map(rows.views.map((view) => [view.name, view])),
       services: new Map(rows.services.map((service) => [service.name, service])),
       search: rows.search.fields === null ? null : { ...rows.search.fields, sealer: this.#traitSealer },
+      searchedFeatures: bindSearchedFeatures(rows.search.features, features, inputs.featurePurposes, purposes),
       searchVersion: rows.search.version,
       traitRulesVersion: rows.traitRulesVersion,
       traits: rows.traits,

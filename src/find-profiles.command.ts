@@ -18,6 +18,7 @@ interface Parsing extends Pick<FindProfilesDeps, 'parseTime'> {
 
 interface FindOptions {
   readonly trait?: readonly string[];
+  readonly feature?: readonly string[];
   readonly identifier?: readonly string[];
   readonly segment?: readonly string[];
   readonly notSegment?: readonly string[];
@@ -40,20 +41,33 @@ const SHOWN_ENTRIES = 10;
 const MAX_CELL = 40;
 
 const FIND_HELP = `
-All conditions have to be true. Traits have to be declared searchable: weft traits set <name> --searchable yes.
+All conditions have to be true. Traits have to be declared searchable: weft traits set <name> --searchable yes. So do
+features, where they are defined: searchable: true. weft profiles index shows what is.
 A value that is a number, true or false counts as that; put it into quotes to mean a text: --trait 'zip="04109"'.
 
   --trait country=de         is de, in any case        --trait 'age>=18'      also > < <=
   --trait name^=ann          begins with ann           --trait 'tags~=golf'   is a list that has golf
   --trait country=de,at      is one of these           --trait email          has a value
+  --feature 'views_1h>=3'    likewise, by the value now; features are no lists
 
 Examples:
   weft profiles find --trait country=de --trait 'age>=18' --order last_name --show last_name,age
   weft profiles find --identifier 'email:anna@*' --json
   weft profiles find --segment loyal_buyer --not-segment lapsed --count
+  weft profiles find --feature 'orders_90d>=2' --order feature:spend_90d --desc --limit 20
   weft profiles find --filter '{"or": [{"trait": {"name": "plan", "eq": "pro"}}, {"segment": {"in": ["keen"]}}]}'
 
 Exit codes: 0 found, 1 failed or nobody is so, 2 wrong use (a trait that is not searchable), 130 interrupted.`;
+
+const INDEX_HELP = `
+Traits become searchable by weft traits set <name> --searchable yes, features by searchable: true where they are defined.
+Everybody is then written into the index in the background; profiles can be found by it once that is done.
+
+Examples:
+  weft profiles index
+  weft profiles index --json
+
+Exit codes: 0 shown, 1 failed.`;
 
 const SHOW_HELP = `
 The person is named by the id of the profile, or by any identifier as <namespace>:<value>.
@@ -64,12 +78,13 @@ Examples:
 
 Exit codes: 0 shown, 1 failed (nobody is known by that), 2 wrong use.`;
 
-/** `weft profiles find|show`. */
+/** `weft profiles find|show|index`. */
 export function addFindCommands(profiles: Command, deps: FindProfilesDeps): void {
   profiles
     .command('find')
     .description('the profiles that conditions are true of')
     .addOption(new Option('--trait <condition>', 'what a searchable trait is, as country=de').argParser(collect))
+    .addOption(new Option('--feature <condition>', 'what a searchable feature is now').argParser(collect))
     .addOption(
       new Option('--identifier <namespace:value>', 'known by this; * at its end: by a beginning').argParser(collect),
     )
@@ -81,7 +96,7 @@ export function addFindCommands(profiles: Command, deps: FindProfilesDeps): void
     .option('--updated-to <time>', 'changed last before')
     .addOption(new Option('--filter <json>', 'as ProfileFilter of GraphQL, beside the others').argParser(parseFilter))
     .addOption(
-      new Option('--order <by>', 'id, created, updated, or a searchable trait')
+      new Option('--order <by>', 'id, created, updated, a searchable trait, or feature:<name>')
         .argParser(parseOrder)
         .default({ by: 'id' }, 'id'),
     )
@@ -99,19 +114,41 @@ export function addFindCommands(profiles: Command, deps: FindProfilesDeps): void
     .option('--json', 'as JSON')
     .addHelpText('after', SHOW_HELP)
     .action((whom: string, options: { readonly json?: true }) => runCommand(deps, () => show(deps, whom, options)));
+  profiles
+    .command('index')
+    .description('what profiles can be found by, and how far the index of it is')
+    .option('--json', 'as JSON')
+    .addHelpText('after', INDEX_HELP)
+    .action((options: { readonly json?: true }) => runCommand(deps, () => showIndex(deps, options)));
+}
+
+async function showIndex(deps: FindProfilesDeps, { json }: { readonly json?: true }): Promise<number> {
+  const index = await deps.withPeople((people) => people.index());
+  const { fields, building } = index;
+  if (json === true) deps.stdout.write(jsonText(index));
+  else if (fields.length === 0) deps.stdout.write('No trait and no feature is searchable.\n');
+  else {
+    const rows = fields.map(({ kind, name, isReady }) => [kind, name, isReady ? 'yes' : 'being built']);
+    deps.stdout.write(textTable([['kind', 'name', 'can be asked for'], ...rows]));
+    if (building !== null) {
+      const { profilesDone, profilesTotal } = building;
+      deps.stdout.write(`${String(profilesDone)} of ${String(profilesTotal)} profiles are in the index.\n`);
+    }
+  }
+  return EXIT_CODES.ok;
 }
 
 async function find(deps: FindProfilesDeps, options: FindOptions): Promise<number> {
   return deps.withPeople(async (people) => {
     const filter = filterOf(options, { people, parseTime: deps.parseTime });
+    const { by, trait = null, feature = null } = options.order;
+    const order: ProfileOrderInput = { by, trait, feature, direction: options.desc === true ? 'desc' : 'asc' };
     if (options.count === true) {
-      const { value, relation } = await people.count(filter);
+      const { value, relation } = await people.count(filter, order);
       const words = { exact: '', at_least: 'at least ', estimate: 'about ' }[relation];
       deps.stdout.write(options.json === true ? jsonText({ value, relation }) : `${words}${String(value)}\n`);
       return EXIT_CODES.ok;
     }
-    const { by, trait = null } = options.order;
-    const order: ProfileOrderInput = { by, trait, direction: options.desc === true ? 'desc' : 'asc' };
     const { found, isMore } = await people.find(filter, order, options.limit);
     if (options.json === true) deps.stdout.write(jsonText(found));
     else if (found.length > 0) deps.stdout.write(tableOf(found, options.show ?? []));
@@ -191,7 +228,8 @@ function filterOf(options: FindOptions, { people, parseTime }: Parsing): Profile
         ];
   const all: ProfileFilterInput[] = [
     ...(options.filter === undefined ? [] : [people.filterOfJson(options.filter)]),
-    ...(options.trait ?? []).map((text) => ({ trait: traitCondition(text) })),
+    ...(options.trait ?? []).map((text) => ({ trait: condition(text, '--trait') })),
+    ...(options.feature ?? []).map((text) => ({ feature: featureCondition(text) })),
     ...(options.identifier ?? []).map((text) => ({ identifier: identifierCondition(text) })),
     ...(options.segment ?? []).map((key) => ({ segment: { in: [key] } })),
     ...(options.notSegment ?? []).map((key) => ({ segment: { notIn: [key] } })),
@@ -211,12 +249,22 @@ const OPERATORS = {
   '<': 'lt',
 } as const;
 
+/** As `views_1h>=3`. @throws WeftError BAD_REQUEST */
+function featureCondition(text: string): NonNullable<ProfileFilterInput['feature']> {
+  const { contains, ...rest } = condition(text, '--feature');
+  if (contains === undefined) return rest;
+  throw new WeftError('BAD_REQUEST', 'no feature is a list', {
+    where: '--feature',
+    hint: 'write it as views_1h=3, or with another of > >= < <= ^=',
+  });
+}
+
 /** As `country=de`. @throws WeftError BAD_REQUEST */
-function traitCondition(text: string): NonNullable<ProfileFilterInput['trait']> {
+function condition(text: string, where: string): NonNullable<ProfileFilterInput['trait']> {
   const match = /^(?<name>[^<>=^~]+?)\s*(?:(?<operator>>=|<=|\^=|~=|=|>|<)\s*(?<value>.*))?$/s.exec(text.trim());
   const { name = '', operator, value = '' } = match?.groups ?? {};
   if (name === '') {
-    throw new WeftError('BAD_REQUEST', 'this is no condition', { where: '--trait', hint: 'write it as country=de' });
+    throw new WeftError('BAD_REQUEST', 'this is no condition', { where, hint: 'write it as country=de' });
   }
   if (operator === undefined) return { name, exists: true };
   const field = OPERATORS[operator as keyof typeof OPERATORS];
@@ -266,7 +314,9 @@ function parseLimit(text: string): number {
 }
 
 function parseOrder(text: string): Omit<ProfileOrderInput, 'direction'> {
-  return text === 'id' || text === 'created' || text === 'updated' ? { by: text } : { by: 'trait', trait: text };
+  if (text === 'id' || text === 'created' || text === 'updated') return { by: text };
+  const feature = /^feature:(?<name>.+)$/s.exec(text)?.groups?.['name'];
+  return feature === undefined ? { by: 'trait', trait: text } : { by: 'feature', feature };
 }
 
 function parseFilter(text: string): object {

@@ -7,6 +7,7 @@ import { isReservedTrait, type IdentifierPolicy, type JsonObject, type JsonValue
 import { TimelineReader } from './events/timeline.reader.js';
 import { MergeHistoryReader } from './identity/merge-history.reader.js';
 import type { NamespaceReader } from './identity/namespace.reader.js';
+import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import { hashId, type Uuid } from './platform/ids.js';
 import { formatInstant } from './platform/instant.js';
@@ -14,16 +15,18 @@ import { nameHint } from './platform/near-names.js';
 import type { Database } from './platform/postgres.js';
 import type { ErasureTarget } from './privacy/erasure.service.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
+import { UPDATED_FIELD } from './profiles/search-field.model.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
 import type { Provenance } from './profiles/trait-rule.model.js';
 import type { TraitSealer } from './profiles/trait-seal.model.js';
-import { EVERYBODY, type ProfileCount, type ProfileFilter } from './segments/profile-filter.model.js';
+import { EVERYBODY, listed, type ProfileCount, type ProfileFilter } from './segments/profile-filter.model.js';
 import { ProfileSearchReader } from './segments/profile-search.reader.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
 import { SegmentReader } from './segments/segment.reader.js';
 
 export interface PeopleFinderParts {
   readonly db: Database;
+  readonly clock: Clock;
   readonly definitions: () => Promise<LoadedDefinitions>;
   readonly snapshots: { byIds(ids: readonly Uuid[]): Promise<(ProfileSnapshot | null)[]> };
   readonly profiles: ProfileReader;
@@ -44,6 +47,22 @@ export interface FoundPerson {
   /** By key. */
   readonly segments: readonly string[];
 }
+
+/** Something that profiles can be found by. */
+export interface IndexedField {
+  readonly kind: 'trait' | 'feature';
+  readonly name: string;
+  /** False: not everybody is in the index by it yet. */
+  readonly isReady: boolean;
+}
+
+export interface SearchIndex {
+  readonly fields: readonly IndexedField[];
+  /** Null: it is complete. */
+  readonly building: { readonly profilesDone: number; readonly profilesTotal: number } | null;
+}
+
+const MAX_BUILDS = 20;
 
 /** Times are ISO 8601. */
 export interface ShownPerson {
@@ -99,9 +118,14 @@ export class PeopleFinder {
     return { found: found.map((snapshot) => personOf(snapshot, keys, traitSealer)), isMore };
   }
 
-  /** @throws WeftError as `compileFilter` does */
-  async count(filter: ProfileFilterInput | null): Promise<ProfileCount> {
-    return new ProfileSearchReader(this.parts.db).count(await compiled(filter, await this.#context()));
+  /**
+   * How many would be found in this order.
+   * @throws WeftError as `compileFilter` and `compileOrder` do
+   */
+  async count(filter: ProfileFilterInput | null, order: ProfileOrderInput): Promise<ProfileCount> {
+    const context = await this.#context();
+    const all = listed(await compiled(filter, context), compileOrder(order, context));
+    return new ProfileSearchReader(this.parts.db).count(all);
   }
 
   /** @throws WeftError NOT_FOUND */
@@ -166,6 +190,22 @@ export class PeopleFinder {
     return newest.map(({ at, ...entry }) => ({ occurredAt: formatInstant(at), ...entry }));
   }
 
+  /** By what profiles can be found, and how far the index is. */
+  async index(): Promise<SearchIndex> {
+    const reader = new SearchFieldReader(this.parts.db);
+    const [traits, features] = [await reader.standing(), await reader.standingFeatures()];
+    const [build = null] = (await reader.builds(MAX_BUILDS)).filter(({ finishedAt }) => finishedAt === null);
+    const fieldsOf = (kind: IndexedField['kind'], fields: typeof traits): IndexedField[] =>
+      [...fields.values()]
+        .filter(({ name }) => kind === 'feature' || name !== UPDATED_FIELD)
+        .map(({ name, isReady }) => ({ kind, name, isReady }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return {
+      fields: [...fieldsOf('trait', traits), ...fieldsOf('feature', features)],
+      building: build === null ? null : { profilesDone: build.profilesDone, profilesTotal: build.profilesTotal },
+    };
+  }
+
   /**
    * A filter as `ProfileFilter` of GraphQL has it in JSON.
    * @throws WeftError BAD_REQUEST
@@ -182,12 +222,14 @@ export class PeopleFinder {
   }
 
   async #context(): Promise<FilterContext> {
-    const { db, policy, namespaces, definitions } = this.parts;
-    const { traits, traitSealer, stored } = await definitions();
+    const { db, clock, policy, namespaces, definitions } = this.parts;
+    const { traits, traitSealer, stored, features } = await definitions();
+    const reader = new SearchFieldReader(db);
     return {
       traits,
       traitSealer,
-      fields: await new SearchFieldReader(db).standing(),
+      fields: await reader.standing(),
+      features: { fields: await reader.standingFeatures(), set: features, nowMs: clock.now() },
       seesPersonal: true,
       identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
       nearNamespace: (namespace) => namespaces.nearest(namespace),

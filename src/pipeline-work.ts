@@ -78,3 +78,11 @@ export interface RefoldedTraits {
 
 /** Members of groups that are to know what the traits of these are. */
 export interface ToldGroups extends GroupDelivery, Pick<RefoldedTraits, 'acceptedAt' | 'owners'> {}
+
+/** Profiles to be written into the index by which they are found. */
+export interface IndexedProfiles {
+  /** ms; no event of theirs was accepted later. */
+  readonly acceptedAt: number;
+  /** Locks them, writes what is not known of them here, and tells which they are: those are written by features. */
+  readonly build: (tx: Transaction) => Promise<readonly Uuid[]>;
+}

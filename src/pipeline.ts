@@ -26,7 +26,14 @@ import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js
 import type { SegmentChange } from './segments/segment.model.js';
 import type { TimerStore } from './segments/timer.store.js';
 import type { WorkingSet } from './working-set.js';
-import type { Reanchoring, TakenBack, RevisionWork, RefoldedTraits, ToldGroups } from './pipeline-work.js';
+import type {
+  IndexedProfiles,
+  Reanchoring,
+  TakenBack,
+  RevisionWork,
+  RefoldedTraits,
+  ToldGroups,
+} from './pipeline-work.js';
 
 export interface PipelineParts {
   readonly db: Database;
@@ -279,6 +286,17 @@ export class Pipeline {
         this.#parts.matching.ofTraits(tx, definitions, [...folded.keys()]),
         this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt }),
       ]);
+    });
+  }
+
+  /** Writes profiles into the index by which they are found. */
+  async index(definitions: Definitions, { acceptedAt, build }: IndexedProfiles): Promise<void> {
+    const { workingSet } = this.#parts;
+    await this.#transact(definitions, null, async (tx) => {
+      const ids = await build(tx);
+      if (definitions.searchedFeatures.length === 0) return;
+      await workingSet.load(tx, definitions, ids);
+      await workingSet.saveSearch(tx, definitions, acceptedAt);
     });
   }
 

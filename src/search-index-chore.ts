@@ -1,7 +1,10 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import { DefinitionsChanged } from './pipeline.js';
+import type { EventLog } from './events/event-log.model.js';
+import { nextPlace } from './next-place.js';
+import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
 
@@ -9,6 +12,8 @@ export interface SearchIndexChoreParts {
   readonly db: Database;
   readonly clock: Clock;
   readonly leases: PartitionLeases;
+  readonly log: EventLog;
+  readonly pipeline: Pipeline;
   /** Profiles that one step writes, at most. */
   readonly maxProfiles?: number | undefined;
 }
@@ -23,7 +28,8 @@ const MAX_PURGED_ROWS = 10_000;
  *    writes it of all others, some at a time. It comes after the sweep of that version, which waits for the transactions
  *    that did not know of the field yet; so nobody is missed.
  * 2. A step locks its profiles, reads what their anchors hold, and adds what the index lacks: that is what a batch would
- *    have written, so the two may meet on a profile in either order.
+ *    have written, so the two may meet on a profile in either order. Features are written as of the step, with a timer
+ *    for the instant at which time changes them.
  * 3. Rows of fields that are searchable no more are deleted by whoever holds the first partition. Until the last is gone,
  *    batches write whom they change as a whole (`ProfileSearchStore.replace`), so that an erasure leaves nothing behind.
  */
@@ -60,16 +66,16 @@ export class SearchIndexChore {
   }
 
   async #build(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, clock, leases, maxProfiles = MAX_PROFILES } = this.#parts;
+    const { db, clock, leases, pipeline, maxProfiles = MAX_PROFILES } = this.#parts;
     const { search, searchVersion: version } = definitions;
     if (search === null || version === 0) return false;
     const parts = leases.held.map((lease) => lease.part);
     const stretch = await this.#store.next(db, parts, version);
     if (stretch === null) return false;
-    await db.transaction(async (tx) => {
-      await this.#lease(tx, definitions);
-      await this.#store.build(tx, search, stretch, { version, limit: maxProfiles, nowMs: clock.now() });
-    });
+    const options = { version, limit: maxProfiles, nowMs: clock.now() };
+    const { acceptedAt } = await nextPlace(this.#parts);
+    const build = (tx: Transaction): Promise<Uuid[]> => this.#store.build(tx, search, stretch, options);
+    await pipeline.index(definitions, { acceptedAt, build });
     return true;
   }
 

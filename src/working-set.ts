@@ -7,10 +7,11 @@ import type { ProfileReader } from './profiles/profile.reader.js';
 import type { ProfileSearchStore } from './profiles/profile-search.store.js';
 import {
   isSameSearched,
+  KEPT_KEY,
+  keyOfHop,
   searchedTraits,
   traitEntries,
   updatedHop,
-  updatedKey,
   type SearchEntry,
   type SearchFields,
 } from './profiles/search-field.model.js';
@@ -27,6 +28,7 @@ import {
   type AnchorWork,
   type ProfileWork,
 } from './segments/profile-work.model.js';
+import { featureEntries, isSameValues, searchedValues } from './segments/searched-features.js';
 import type { ProfileTimer, TimerStore } from './segments/timer.store.js';
 
 export interface WorkingSetStores {
@@ -152,20 +154,34 @@ export class WorkingSet {
       work.evaluated = work.mergedInto === null && work.anchors.size > 0;
       remerge(work, definitions.features);
       if (definitions.search !== null && work.evaluated) {
-        work.indexed = { traits: searchedTraits(definitions.search, work.traits), hop: -1 };
+        work.indexed = { traits: searchedTraits(definitions.search, work.traits), hop: -1, features: null };
       }
     }
   }
 
-  /** Writes what the fold changed. `untilT`: timers due at or before it have fired. */
+  /** Writes what the fold changed. `untilT`: timers due at or before it have fired; 0: nothing was applied. */
   async save(tx: Transaction, definitions: Definitions, changes: readonly FoldChange[], untilT: number): Promise<void> {
     const { entered, left } = this.#membershipWrites(changes);
+    const { search } = definitions;
+    const found = search === null || untilT === 0 ? null : this.#searchWrites(definitions, search, untilT);
+    // Behind the index, which may be what time changes next.
     const { set, cleared } = this.#timerWrites(untilT);
-    const found = definitions.search === null ? null : this.#searchWrites(definitions.search, untilT);
     await Promise.all([
       found === null ? null : this.#stores.search.replace(tx, found.profileIds, found.entries),
       this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT)),
       this.#stores.memberships.save(tx, entered, left),
+      this.#stores.timers.save(tx, set, cleared),
+    ]);
+  }
+
+  /** Writes what profiles are found by alone, as of `untilT`, to which every event of theirs is applied. */
+  async saveSearch(tx: Transaction, definitions: Definitions, untilT: number): Promise<void> {
+    const { search } = definitions;
+    if (search === null) return;
+    const { profileIds, entries } = this.#searchWrites(definitions, search, untilT);
+    const { set, cleared } = this.#timerWrites(untilT);
+    await Promise.all([
+      this.#stores.search.replace(tx, profileIds, entries),
       this.#stores.timers.save(tx, set, cleared),
     ]);
   }
@@ -215,7 +231,11 @@ export class WorkingSet {
   }
 
   /** Of the profiles that are to be found otherwise than before: they alone are written, as a whole. */
-  #searchWrites(fields: SearchFields, untilT: number): { profileIds: Uuid[]; entries: SearchEntry[] } {
+  #searchWrites(
+    { features, searchedFeatures: searched }: Definitions,
+    fields: SearchFields,
+    untilT: number,
+  ): { profileIds: Uuid[]; entries: SearchEntry[] } {
     const profileIds: Uuid[] = [];
     const entries: SearchEntry[] = [];
     for (const profile of this.#batch.values()) {
@@ -224,17 +244,21 @@ export class WorkingSet {
       if (mergedInto !== null || anchors.size === 0) {
         profileIds.push(id);
         profile.indexed = null;
+        profile.searchedUntil = Number.POSITIVE_INFINITY;
         continue;
       }
       const traits = searchedTraits(fields, all);
       const isOther = indexed === null || !isSameSearched(indexed.traits, traits);
       const hop = isOther || isAnyDirty(anchors.values()) ? updatedHop(untilT) : indexed.hop;
-      if (!isOther && hop === indexed.hop) continue;
+      const { values, until } = searchedValues(searched, features, profile, untilT + 1);
+      profile.searchedUntil = until;
+      const known = indexed?.features ?? (searched.length === 0 ? values : null);
+      if (!isOther && hop === indexed.hop && known !== null && isSameValues(known, values)) continue;
       profileIds.push(id);
-      entries.push(...traitEntries(fields, id, traits));
-      if (fields.updatedId !== null)
-        entries.push({ profileId: id, fieldId: fields.updatedId, key: updatedKey(untilT) });
-      profile.indexed = { traits, hop };
+      entries.push(...traitEntries(fields, id, traits), ...featureEntries(searched, id, values));
+      const key = hop < 0 ? KEPT_KEY : keyOfHop(hop);
+      if (fields.updatedId !== null) entries.push({ profileId: id, fieldId: fields.updatedId, key });
+      profile.indexed = { traits, hop, features: values };
     }
     return { profileIds, entries };
   }
@@ -263,7 +287,8 @@ export class WorkingSet {
     const set: ProfileTimer[] = [];
     const cleared: Uuid[] = [];
     for (const profile of this.#batch.values()) {
-      const { id, part, dueAt, timer } = profile;
+      const { id, part, timer } = profile;
+      const dueAt = Math.min(profile.dueAt, profile.searchedUntil);
       if (timer !== null && timer.dueAt > untilT && timer.dueAt <= dueAt && profile.mergedInto === null) continue;
       if (dueAt !== Number.POSITIVE_INFINITY) {
         if (timer?.dueAt === dueAt) continue;

@@ -41,6 +41,8 @@ export interface FeatureDefinition {
   /** times: how many of the latest matching event times are kept, 1…32. Null otherwise. */
   readonly limit: number | null;
   readonly type: FeatureType;
+  /** Whether profiles can be found by it; left out: they cannot. */
+  readonly searchable?: boolean;
 }
 
 export const FEATURE_STATUSES = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const;

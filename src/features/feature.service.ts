@@ -5,6 +5,7 @@ import { lockDefinitions } from '../platform/installation.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
+import { MAX_SEARCHABLE_FEATURES } from '../profiles/search-field.model.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
 import { questionFeatures, traitsReadBy, type KnownNames } from './feature-questions.model.js';
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
@@ -80,6 +81,7 @@ export class FeatureDefinitionService {
       const after = merged(before, definitions, options.prune ?? false);
       checkNames(after);
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
+      checkSearchable(after.views);
       const given = definitions.views.flatMap((view) => view.features);
       checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const plan = {
@@ -193,6 +195,15 @@ function checkUnsealed(features: readonly FeatureDefinition[], sealed: ReadonlyS
       hint: 'features keep what they read in plain text: let it read what is not sealed',
     });
   }
+}
+
+function checkSearchable(views: readonly StoredFeatureView[]): void {
+  const searchable = featuresOf(views).filter((feature) => feature.searchable === true);
+  if (searchable.length <= MAX_SEARCHABLE_FEATURES) return;
+  throw new WeftError('DEFINITION_INVALID', `${String(searchable.length)} features would be searchable`, {
+    where: 'views',
+    hint: `at most ${String(MAX_SEARCHABLE_FEATURES)} can be: profiles are found by any others through segments`,
+  });
 }
 
 function isEmpty(plan: ApplyPlan): boolean {

@@ -70,6 +70,23 @@ describe('feature files', () => {
     expect(crm?.features[0]?.events).toEqual(['order_completed', 'order_paid']);
   });
 
+  it('say what profiles can be found by, which no list is', () => {
+    const [view] = parseFeatures(GOOD.replace('unit: 1d }', 'unit: 1d, searchable: true }'), 'f.yaml').views;
+    expect(view?.features.map(({ searchable }) => searchable)).toEqual([
+      undefined,
+      undefined,
+      true,
+      undefined,
+      undefined,
+    ]);
+    expect(faultsOf('{ name: a, aggregate: times, limit: 3, searchable: true }')).toEqual([
+      '60: times gives a list, by which profiles cannot be found; take searchable out, or find them by a recency of the same events',
+    ]);
+    expect(faultsOf('{ name: a, aggregate: count, searchable: often }')).toEqual([
+      '50: searchable is neither true nor false; write true, or leave it out',
+    ]);
+  });
+
   it('have all their faults told at once, each with its place and remedy', () => {
     const told = faults(`views:
   - name: Web

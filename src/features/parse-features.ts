@@ -14,6 +14,7 @@ import {
   type FeatureView,
 } from './feature.model.js';
 import { MAX_TIMES, MAX_WINDOW_MS, MIN_WINDOW_MS } from './stream.model.js';
+import { canBeSearchable } from './search-feature.model.js';
 import { parseValuePath } from './value-path.js';
 
 export const MAX_FEATURES = 2_000;
@@ -38,6 +39,7 @@ const FEATURE_FIELDS = [
   'unit',
   'limit',
   'description',
+  'searchable',
 ];
 const WRITTEN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp'] as const;
 
@@ -168,8 +170,10 @@ function readFeature(
   const type = readType(fields.get('type'), aggregate);
   const limit = readLimit(item, fields.get('limit'), aggregate);
   const unitMs = readUnit(fields.get('unit'), aggregate);
+  const searchable = readSearchable(fields.get('searchable'), aggregate);
   if (name === undefined) return undefined;
-  return { name, view, description, aggregate, events, source, where, value, windowMs, unitMs, limit, type };
+  const feature = { name, view, description, aggregate, events, source, where, value, windowMs, unitMs, limit, type };
+  return searchable ? { ...feature, searchable } : feature;
 }
 
 function readName(item: YamlValue, what: string, seen: Set<string>): string | undefined {
@@ -269,6 +273,22 @@ function readLimit(item: YamlValue, limit: YamlValue | undefined, aggregate: Agg
   }
   limit?.problem(`${aggregate} has no limit`, 'take it out; only times has one');
   return null;
+}
+
+function readSearchable(mark: YamlValue | undefined, aggregate: Aggregate): boolean {
+  if (mark === undefined) return false;
+  if (typeof mark.scalar !== 'boolean') {
+    mark.problem('searchable is neither true nor false', 'write true, or leave it out');
+    return false;
+  }
+  if (mark.scalar && !canBeSearchable(aggregate)) {
+    mark.problem(
+      `${aggregate} gives a list, by which profiles cannot be found`,
+      'take searchable out, or find them by a recency of the same events',
+    );
+    return false;
+  }
+  return mark.scalar;
 }
 
 function readUnit(unit: YamlValue | undefined, aggregate: Aggregate): number | null {

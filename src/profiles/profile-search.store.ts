@@ -9,6 +9,7 @@ import {
   traitEntries,
   UPDATED_FIELD,
   updatedKey,
+  type SearchableFeature,
   type SearchEntry,
   type SearchField,
   type SearchFields,
@@ -30,8 +31,8 @@ const MAX_BUILDS_KEPT = 100;
 /** Writes the index by which profiles are found. */
 export class ProfileSearchStore {
   /**
-   * Makes these the rows of the profiles, by all fields, also those that are not written any more. One statement. The
-   * profiles are locked, or nobody else writes them.
+   * Makes these the rows of the profiles, by all fields, also those that are not written any more; see {@link KEPT_KEY}.
+   * One statement. The profiles are locked, or nobody else writes them.
    */
   async replace(tx: Queryable, profileIds: readonly Uuid[], entries: readonly SearchEntry[]): Promise<void> {
     if (profileIds.length === 0) return;
@@ -41,38 +42,52 @@ export class ProfileSearchStore {
                SELECT * FROM unnest($2::uuid[], $3::int4[], $4::bytea[]) AS w (profile_id, field_id, key)
              ), gone AS (
                DELETE FROM profile_search s WHERE s.profile_id = ANY ($1::uuid[])
-                 AND NOT EXISTS (SELECT FROM wanted w
-                                 WHERE w.profile_id = s.profile_id AND w.field_id = s.field_id AND w.key = s.key)
+                 AND NOT EXISTS (SELECT FROM wanted w WHERE w.profile_id = s.profile_id AND w.field_id = s.field_id
+                                   AND (w.key = s.key OR w.key = ''))
              )
-             INSERT INTO profile_search (profile_id, field_id, key) SELECT DISTINCT * FROM wanted
+             INSERT INTO profile_search (profile_id, field_id, key) SELECT DISTINCT * FROM wanted WHERE key <> ''
              ON CONFLICT DO NOTHING`,
       values: [uuidArray(profileIds, (id) => id), ...arraysOf(entries)],
     });
   }
 
   /**
-   * Makes the fields those of these traits, if they are not. Those that come are built by workers, those that go deleted.
-   * To be called with the definitions locked.
+   * Makes the fields those of these traits, if they are not, and leaves those of features. Those that come are built by
+   * workers, those that go deleted. To be called with the definitions locked.
    * @returns whether anything changed
    */
   async declare(tx: Transaction, traits: readonly DeclaredField[], nowMs: number): Promise<boolean> {
-    const wanted = traits.length === 0 ? [] : [{ name: UPDATED_FIELD, sealed: false }, ...traits];
-    const standing = await tx.query<DeclaredField>(
-      'SELECT name, sealed FROM search_fields WHERE NOT retired ORDER BY name',
-    );
-    const added = fieldsBeside(standing, wanted);
-    const retired = fieldsBeside(wanted, standing);
+    const { features } = await standingFields(tx);
+    return this.#declare(tx, { traits, features }, nowMs);
+  }
+
+  /** As {@link declare}, of features. */
+  async declareFeatures(tx: Transaction, features: readonly SearchableFeature[], nowMs: number): Promise<boolean> {
+    const { traits } = await standingFields(tx);
+    return this.#declare(tx, { traits, features }, nowMs);
+  }
+
+  async #declare(tx: Transaction, { traits, features }: Searchable, nowMs: number): Promise<boolean> {
+    const isAny = traits.length + features.length > 0;
+    const wanted: Field[] = [
+      ...(isAny ? [UPDATED] : []),
+      ...traits.map(({ name, sealed }) => ({ name, sealed, feature: null })),
+      ...features.map(({ name, meaning }) => ({ name, sealed: false, feature: meaning })),
+    ];
+    const { all } = await standingFields(tx);
+    const added = fieldsBeside(all, wanted);
+    const retired = fieldsBeside(wanted, all);
     if (retired.length > 0) {
-      await tx.query('UPDATE search_fields SET retired = true WHERE name = ANY ($1) AND NOT retired', [
-        retired.map(({ name }) => name),
-      ]);
+      const ids = retired.map(({ id }) => id);
+      await tx.query('UPDATE search_fields SET retired = true WHERE id = ANY ($1::int4[])', [ids]);
     }
     if (added.length > 0) {
       await tx.query('UPDATE installation SET search_version = search_version + 1');
       await tx.query(
-        `INSERT INTO search_fields (name, sealed, since_version)
-         SELECT name, sealed, search_version FROM unnest($1::text[], $2::bool[]) AS a (name, sealed), installation`,
-        [added.map(({ name }) => name), added.map(({ sealed }) => sealed)],
+        `INSERT INTO search_fields (name, sealed, feature, since_version)
+         SELECT name, sealed, feature, search_version
+         FROM unnest($1::text[], $2::bool[], $3::text[]) AS a (name, sealed, feature), installation`,
+        [added.map(({ name }) => name), added.map(({ sealed }) => sealed), added.map(({ feature }) => feature)],
       );
       await tx.query(
         `INSERT INTO search_builds (version, profiles_total, created_at)
@@ -94,15 +109,15 @@ export class ProfileSearchStore {
   }
 
   /**
-   * Writes the next profiles of a stretch, by rising id, and notes how far that went.
-   * @returns the number of profiles; fewer than `limit`: the partition is done
+   * Writes the next profiles of a stretch, by rising id, by all but features, and notes how far that went.
+   * @returns these profiles
    */
   async build(
     tx: Transaction,
     fields: SearchFields,
     { part, afterId }: UnindexedStretch,
     { version, limit, nowMs }: { readonly version: number; readonly limit: number; readonly nowMs: number },
-  ): Promise<number> {
+  ): Promise<Uuid[]> {
     const rows = await tx.query<{ id: Uuid; isLiving: boolean }>(
       `SELECT id, merged_into IS NULL AS "isLiving" FROM profiles WHERE part = $1 AND id > $2
        ORDER BY id LIMIT $3 FOR UPDATE`,
@@ -128,7 +143,7 @@ export class ProfileSearchStore {
         version - MAX_BUILDS_KEPT,
       ]);
     }
-    return rows.length;
+    return ids;
   }
 
   async #index(tx: Transaction, fields: SearchFields, ids: readonly Uuid[]): Promise<void> {
@@ -190,9 +205,33 @@ export class ProfileSearchStore {
   }
 }
 
+interface Searchable {
+  readonly traits: readonly DeclaredField[];
+  readonly features: readonly SearchableFeature[];
+}
+
+interface Field extends DeclaredField {
+  /** What a feature means; null: it is a trait. */
+  readonly feature: string | null;
+}
+
+const UPDATED: Field = { name: UPDATED_FIELD, sealed: false, feature: null };
+
+async function standingFields(tx: Transaction): Promise<Searchable & { readonly all: (Field & { id: number })[] }> {
+  const all = await tx.query<Field & { id: number }>(
+    'SELECT id, name, sealed, feature FROM search_fields WHERE NOT retired ORDER BY id',
+  );
+  return {
+    all,
+    traits: all.filter(({ name, feature }) => feature === null && name !== UPDATED_FIELD),
+    features: all.flatMap(({ name, feature }) => (feature === null ? [] : [{ name, meaning: feature }])),
+  };
+}
+
 /** Those of `fields` that are not among `others`. */
-function fieldsBeside(others: readonly DeclaredField[], fields: readonly DeclaredField[]): DeclaredField[] {
-  return fields.filter(({ name, sealed }) => !others.some((each) => each.name === name && each.sealed === sealed));
+function fieldsBeside<F extends Field>(others: readonly Field[], fields: readonly F[]): F[] {
+  const isSame = (a: Field, b: Field): boolean => a.name === b.name && a.sealed === b.sealed && a.feature === b.feature;
+  return fields.filter((field) => !others.some((each) => isSame(each, field)));
 }
 
 function arraysOf(entries: readonly SearchEntry[]): Buffer[] {

@@ -6,7 +6,7 @@ import type { TraitSealer } from './trait-seal.model.js';
 /** A field of the index by which profiles are found. */
 export interface SearchField {
   readonly id: number;
-  /** The trait, or `UPDATED_FIELD`. */
+  /** The trait, the feature, or `UPDATED_FIELD`. */
   readonly name: string;
   /** Whether its keys are HMACs, which are equal or not and nothing else. */
   readonly sealed: boolean;
@@ -22,7 +22,7 @@ export interface SearchFields {
   readonly sealer: TraitSealer;
 }
 
-/** Named as no trait of an event is. It is there while a trait is. */
+/** Named as no trait of an event is. It is there while anything is searchable. */
 export const UPDATED_FIELD = '$updated';
 /** To what a profile's time of change is exact: one who is on the site is not written anew with each page. */
 export const UPDATED_EXACT_TO_MS = 5 * 60_000;
@@ -30,12 +30,24 @@ export const UPDATED_EXACT_TO_MS = 5 * 60_000;
 /** Of all traits. */
 export const MAX_SEARCHABLE_TRAITS = 50;
 
+/** Of all features. */
+export const MAX_SEARCHABLE_FEATURES = 20;
+
+/** A feature that is searched by, and what it means: one that means something else is another field. */
+export interface SearchableFeature {
+  readonly name: string;
+  readonly meaning: string;
+}
+
 /** A row of the index. */
 export interface SearchEntry {
   readonly profileId: Uuid;
   readonly fieldId: number;
   readonly key: Buffer;
 }
+
+/** In place of a key, which is never empty: what the profile has of the field stays as it is. */
+export const KEPT_KEY = Buffer.alloc(0);
 
 /** A trait as far as it is searched by: values do not change, so another value is another object. */
 export type SearchedTrait = { readonly value: JsonValue | undefined } | undefined;
@@ -71,7 +83,11 @@ function keysOf({ name, sealed }: SearchField, value: JsonValue | undefined, sea
 
 /** When something changed, ms, as exactly as it is kept. */
 export function updatedKey(ms: number): Buffer {
-  return instantKey(updatedHop(ms) * UPDATED_EXACT_TO_MS);
+  return keyOfHop(updatedHop(ms));
+}
+
+export function keyOfHop(hop: number): Buffer {
+  return instantKey(hop * UPDATED_EXACT_TO_MS);
 }
 
 export function updatedHop(ms: number): number {

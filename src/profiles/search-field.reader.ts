@@ -6,6 +6,15 @@ export interface StandingField extends SearchField {
   readonly isReady: boolean;
 }
 
+/** What of a profile is in the index. */
+export interface WrittenFields {
+  /** Grows with each field; 0: there is none. */
+  readonly version: number;
+  /** Null: there is nothing, and nothing to delete either. */
+  readonly fields: Omit<SearchFields, 'sealer'> | null;
+  readonly features: readonly SearchField[];
+}
+
 /** How far the index is built, the newest first. */
 export interface SearchBuild {
   readonly version: number;
@@ -24,28 +33,40 @@ export class SearchFieldReader {
     this.#db = db;
   }
 
-  /** What the pipeline has to write; null if there is nothing, and nothing to delete either. */
-  async written(): Promise<{ readonly version: number; readonly fields: Omit<SearchFields, 'sealer'> | null }> {
-    const rows = await this.#db.query<SearchField & { retired: boolean; version: number }>(
-      `SELECT id, name, sealed, retired, search_version AS version FROM search_fields, installation ORDER BY id`,
+  /** What the pipeline has to write. */
+  async written(): Promise<WrittenFields> {
+    const rows = await this.#db.query<SearchField & { isTrait: boolean; retired: boolean; version: number }>(
+      `SELECT id, name, sealed, feature IS NULL AS "isTrait", retired, search_version AS version
+       FROM search_fields, installation ORDER BY id`,
     );
-    const standing = rows.filter(({ retired }) => !retired).map(({ id, name, sealed }) => ({ id, name, sealed }));
+    const standing = rows.filter(({ retired }) => !retired);
+    const fieldsOf = (those: typeof rows): SearchField[] => those.map(({ id, name, sealed }) => ({ id, name, sealed }));
     const [first] = rows;
-    if (first === undefined) return { version: 0, fields: null };
+    if (first === undefined) return { version: 0, fields: null, features: [] };
     return {
       version: standing.length === 0 ? 0 : first.version,
       fields: {
-        traits: standing.filter(({ name }) => name !== UPDATED_FIELD),
-        updatedId: standing.find(({ name }) => name === UPDATED_FIELD)?.id ?? null,
+        traits: fieldsOf(standing.filter(({ isTrait, name }) => isTrait && name !== UPDATED_FIELD)),
+        updatedId: standing.find(({ isTrait, name }) => isTrait && name === UPDATED_FIELD)?.id ?? null,
       },
+      features: fieldsOf(standing.filter(({ isTrait }) => !isTrait)),
     };
   }
 
-  /** What can be asked for, by name. */
+  /** The traits that can be asked for, by name, and {@link UPDATED_FIELD}. */
   async standing(): Promise<Map<string, StandingField>> {
+    return this.#standing('feature IS NULL');
+  }
+
+  /** The features that can be asked for, by name. */
+  async standingFeatures(): Promise<Map<string, StandingField>> {
+    return this.#standing('feature IS NOT NULL');
+  }
+
+  async #standing(condition: string): Promise<Map<string, StandingField>> {
     const rows = await this.#db.query<StandingField>(
       `SELECT id, name, sealed, since_version <= (SELECT min(search_version) FROM partitions) AS "isReady"
-       FROM search_fields WHERE NOT retired`,
+       FROM search_fields WHERE NOT retired AND ${condition}`,
     );
     return new Map(rows.map((row) => [row.name, row]));
   }

@@ -6,6 +6,7 @@ import type { ConsentTerms } from '../profiles/consent.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
+import type { SearchedFeature } from './searched-features.js';
 
 /** A model that segments read, bound to the features of this set. */
 export interface ActiveModel {
@@ -52,6 +53,8 @@ export interface Definitions {
   readonly traitRules: TraitRules;
   /** By what profiles are found; null: nothing is kept of that. */
   readonly search: SearchFields | null;
+  /** By what features; there are none where `search` is null. */
+  readonly searchedFeatures: readonly SearchedFeature[];
   /** What profiles may be used for, by key. */
   readonly purposes: ReadonlyMap<string, ConsentTerms>;
 }

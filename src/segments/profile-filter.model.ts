@@ -1,5 +1,5 @@
 import type { Uuid } from '../platform/ids.js';
-import type { KeyRange } from '../profiles/search-key.model.js';
+import { ORDERED_KEYS, type KeyRange } from '../profiles/search-key.model.js';
 
 /** One thing that is asked of profiles, and that an index can tell. */
 export type FilterTerm =
@@ -60,6 +60,20 @@ export const EVERYBODY: ProfileFilter = { kind: 'and', all: [] };
 
 export function termOf(term: FilterTerm): ProfileFilter {
   return { kind: 'term', term };
+}
+
+/** True of those of whom the filter is, and who are in the order: all that its pages hold. */
+export function listed(filter: ProfileFilter, order: SearchOrder): ProfileFilter {
+  if (order.by !== 'field') return filter;
+  const { fieldId } = order;
+  const isWithin = ({ from, to }: KeyRange): boolean =>
+    Buffer.compare(from, ORDERED_KEYS.from) >= 0 && Buffer.compare(to, ORDERED_KEYS.to) <= 0;
+  const isImplied = conjuncts(filter).some(
+    (term) => term.kind === 'range' && term.fieldId === fieldId && isWithin(term.range),
+  );
+  if (isImplied) return filter;
+  const present = termOf({ kind: 'range', fieldId, range: ORDERED_KEYS });
+  return filter.kind === 'and' && filter.all.length === 0 ? present : { kind: 'and', all: [filter, present] };
 }
 
 /** The terms that have to be true for the whole to be: those that are joined by `and` alone. */

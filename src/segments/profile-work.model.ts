@@ -1,6 +1,7 @@
 import type { Identifier } from '../events/event.model.js';
 import type { AnchorState } from '../features/anchor-state.model.js';
 import type { FeatureSet } from '../features/feature-set.model.js';
+import type { SearchedValue } from '../features/search-feature.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { SearchedTrait } from '../profiles/search-field.model.js';
 import { mergeTraits } from '../profiles/traits.model.js';
@@ -30,6 +31,8 @@ export interface IndexedProfile {
   readonly traits: readonly SearchedTrait[];
   /** `updatedHop` of its last change; -1: not known. */
   readonly hop: number;
+  /** In the order of the features that are searched by; null: not known. */
+  readonly features: readonly SearchedValue[] | null;
 }
 
 /** An anchor as the database holds it. */
@@ -72,6 +75,8 @@ export interface ProfileWork {
   evaluated: boolean;
   /** What the index has of it; null: nothing. */
   indexed: IndexedProfile | null;
+  /** The next instant at which time alone may change the features that it is found by, as far as known. */
+  searchedUntil: number;
   /** Set for an alias, which is in no segment: the profile that it became part of. */
   mergedInto: Uuid | null;
 }
@@ -94,6 +99,7 @@ export function newProfileWork(
     timer: null,
     evaluated: false,
     indexed: null,
+    searchedUntil: Number.POSITIVE_INFINITY,
     mergedInto: null,
   };
 }

@@ -106,6 +106,13 @@ describe('profiles that a filter is true of', () => {
       more = next.pageInfo.hasNextPage;
     }
     expect(seen).toEqual(['ann', 'cleo', 'bob']);
+    const { totalCount } = await page(null, { orderBy, first: 1 });
+    expect(totalCount).toEqual({ value: 3, relation: 'EXACT' });
+    const keen = { segment: { in: ['keen'] } };
+    expect((await page(keen, { first: 1 })).totalCount.value).toBe(2);
+    // Dan has no age, so he is on none of the pages.
+    expect((await page(keen, { orderBy, first: 1 })).totalCount).toEqual({ value: 1, relation: 'EXACT' });
+    expect((await page({ trait: { name: 'age', gte: 18 } }, { orderBy, first: 1 })).totalCount.value).toBe(2);
     expect(namesOn(await page(null, { orderBy: { by: 'UPDATED', direction: 'DESC' }, first: 2 })).sort()).toEqual([
       'cleo',
       'dan',

@@ -110,7 +110,13 @@ describe('a person who is erased', () => {
     await created.accept([], { source: 'crm' });
     await created.defineFeatures([
       aFeature('views', { events: ['view'], windowMs: HOUR_MS }),
-      aFeature('last_page', { aggregate: 'last', events: ['view'], value: 'properties.page', type: 'string' }),
+      aFeature('last_page', {
+        aggregate: 'last',
+        events: ['view'],
+        value: 'properties.page',
+        type: 'string',
+        searchable: true,
+      }),
     ]);
     await created.engine.services.traits.apply(
       ['name', 'phone', 'mail'].map((name) => ({ name, description: '', edge: false, searchable: true })),

@@ -38,7 +38,7 @@ function run(...args: string[]): Promise<CommandOutcome> {
   const profiles = new ProfileReader();
   const store = new MemoryOnlineStore({ maxBytes: 1_000_000, clock });
   const people = new PeopleFinder({
-    ...{ db, profiles, policy, sealer },
+    ...{ db, clock, profiles, policy, sealer },
     definitions: () => definitions.current(),
     snapshots: snapshotsIn(store, { db, profiles, definitions }),
     namespaces: new NamespaceReader({ db, clock, declared: () => ['user_id', 'email'] }),

@@ -12,7 +12,7 @@ import { resolveReadsDirectly } from './direct-resolvers.js';
 import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
-import { FeatureResolver } from './feature.resolver.js';
+import { FeatureDefinitionResolver, FeatureResolver } from './feature.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityModelResolver } from './identity-model.resolver.js';
@@ -51,6 +51,7 @@ export function buildApiSchema(): GraphQLSchema {
       TimelineResolver,
       SegmentResolver,
       ChangeResolver,
+      FeatureDefinitionResolver,
       FeatureResolver,
       ModelResolver,
       IngestResolver,

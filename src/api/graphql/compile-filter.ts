@@ -1,22 +1,13 @@
-import type { JsonValue } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
-import { parseInstant, isInstant } from '../../platform/instant.js';
 import { nearestName } from '../../platform/near-names.js';
 import type { StandingField } from '../../profiles/search-field.reader.js';
 import { UPDATED_FIELD } from '../../profiles/search-field.model.js';
-import {
-  ALL_KEYS,
-  instantKey,
-  keyRange,
-  listItemKey,
-  prefixRange,
-  scalarKey,
-  typeRange,
-  type KeyRange,
-} from '../../profiles/search-key.model.js';
+import { instantKey } from '../../profiles/search-key.model.js';
 import { isPersonal, ruleOf, type TraitDefinition } from '../../profiles/trait-definition.model.js';
 import type { TraitSealer } from '../../profiles/trait-seal.model.js';
 import { termOf, type ProfileFilter, type SearchOrder } from '../../segments/profile-filter.model.js';
+import { featureFilter, featureOrder, type SearchableFeatures } from './compile-feature-filter.js';
+import { checkValues, containsFilter, refused, valueFilter } from './compile-value-filter.js';
 import type {
   IdentifierFilterInput,
   ProfileFilterInput,
@@ -28,7 +19,6 @@ import type {
 
 const MAX_DEPTH = 5;
 const MAX_TERMS = 20;
-const MAX_VALUES = 100;
 const MAX_PREFIX_LENGTH = 200;
 
 /** What filters are held against. */
@@ -38,6 +28,7 @@ export interface FilterContext {
   readonly traits: readonly TraitDefinition[];
   /** By what keys of sealed traits are made. */
   readonly traitSealer: TraitSealer;
+  readonly features: SearchableFeatures;
   /** Whether whoever asks may see personal data. */
   readonly seesPersonal: boolean;
   /** The id of an identifier, or null where nobody can be known by it. @throws WeftError BAD_REQUEST */
@@ -63,11 +54,12 @@ export async function compileFilter(input: ProfileFilterInput, context: FilterCo
         throw refused(`${where}.${name}`, 'the list is empty', 'leave it out, or add a condition');
       return Promise.all(parts.map((each, i) => compile(each, `${where}.${name}[${String(i)}]`, depth + 1)));
     };
-    const { and, or, not, trait, identifier, segment, created, updated } = part;
+    const { and, or, not, trait, feature, identifier, segment, created, updated } = part;
     if (and) all.push(() => below(and, 'and'));
     if (or) all.push(async () => [{ kind: 'or', all: await below(or, 'or') }]);
     if (not) all.push(async () => [{ kind: 'not', of: await compile(not, `${where}.not`, depth + 1) }]);
     if (trait) all.push(() => traitFilter(trait, context, `${where}.trait`));
+    if (feature) all.push(() => featureFilter(feature, context.features, `${where}.feature`));
     if (identifier) all.push(() => identifierFilter(identifier, context, `${where}.identifier`));
     if (segment) all.push(() => segmentFilter(segment, context, `${where}.segment`));
     if (created) all.push(() => [termOf({ kind: 'created', ...rangeOf(created) })]);
@@ -86,14 +78,17 @@ export async function compileFilter(input: ProfileFilterInput, context: FilterCo
  * An order as it can be asked of the database.
  * @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE
  */
-export function compileOrder({ by, trait, direction }: ProfileOrderInput, context: FilterContext): SearchOrder {
+export function compileOrder(
+  { by, trait, feature, direction }: ProfileOrderInput,
+  context: FilterContext,
+): SearchOrder {
   const descending = direction === 'desc';
-  if ((by === 'trait') !== (typeof trait === 'string')) {
-    throw new WeftError('BAD_REQUEST', 'the name of a trait goes with the order TRAIT', {
-      where: 'orderBy.trait',
-      hint: 'give both, or neither',
-    });
+  for (const [name, given] of Object.entries({ trait, feature })) {
+    if ((by === name) === (typeof given === 'string')) continue;
+    const problem = `the name of a ${name} goes with the order ${name.toUpperCase()}`;
+    throw refused(`orderBy.${name}`, problem, 'give both, or neither');
   }
+  if (by === 'feature') return featureOrder(feature ?? '', descending, context.features);
   if (by === 'id' || by === 'created') return { by, descending };
   const { id: fieldId, sealed } = fieldOf(by === 'updated' ? UPDATED_FIELD : (trait ?? ''), context, 'orderBy.trait');
   if (sealed) {
@@ -139,39 +134,13 @@ function fieldOf(
 }
 
 function traitFilter(input: TraitFilterInput, context: FilterContext, where: string): ProfileFilter[] {
-  const { name, exists, prefix } = input;
+  const { name, contains } = input;
   const { id: fieldId, sealed } = fieldOf(name, context, `${where}.name`);
   if (sealed) refuseOrdered(input, where);
-  const type = ruleOf(context.traits.find((trait) => trait.name === name) ?? {}).type;
-  const keyOf = (value: JsonValue, field: string): Buffer => {
-    const key = operandKey(value, type);
-    if (typeof key !== 'string') return sealed ? context.traitSealer.searchKey(name, key) : key;
-    throw refused(
-      `${where}.${field}`,
-      `the value ${key}`,
-      'give a text, a number, true or false; exists: false finds null',
-    );
-  };
-  const inRange = (range: KeyRange): ProfileFilter => termOf({ kind: 'range', fieldId, range });
-  const among = (values: readonly JsonValue[], field: string): ProfileFilter => {
-    checkValues(values, `${where}.${field}`);
-    return termOf({ kind: 'keys', fieldId, keys: distinct(values.map((value) => keyOf(value, field))) });
-  };
-  const parts: ProfileFilter[] = [];
-  if (input.eq !== undefined) parts.push(among([input.eq], 'eq'));
-  if (input.in !== undefined && input.in !== null) parts.push(among(input.in, 'in'));
-  if (input.contains !== undefined) {
-    const key = listItemKey(keyOf(input.contains, 'contains'));
-    parts.push(termOf({ kind: 'keys', fieldId, keys: [key] }));
-  }
-  if (typeof prefix === 'string') {
-    const range = prefixRange(prefix);
-    if (range === null) throw refused(`${where}.prefix`, 'the text is too long', 'give the first 50 characters');
-    parts.push(inRange(range));
-  }
-  const bounds = boundsOf(input, keyOf, where);
-  if (bounds !== null) parts.push(inRange(bounds));
-  if (typeof exists === 'boolean') parts.push(exists ? inRange(ALL_KEYS) : { kind: 'not', of: inRange(ALL_KEYS) });
+  const { type } = ruleOf(context.traits.find((trait) => trait.name === name) ?? {});
+  const seal = sealed ? (key: Buffer) => context.traitSealer.searchKey(name, key) : undefined;
+  const parts = valueFilter(input, { fieldId, type, seal }, where);
+  if (contains !== undefined) parts.push(containsFilter(contains, { fieldId, type }, `${where}.contains`));
   if (parts.length === 0) throw refused(where, 'nothing is asked of the trait', 'add eq, in, prefix, gte, exists …');
   return parts;
 }
@@ -184,39 +153,6 @@ function refuseOrdered(input: TraitFilterInput, where: string): void {
   if (asked === undefined) return;
   const hint = `ask with eq, in or exists; for more than that it would have to be searchable, in plain text: weft traits set ${input.name} --sealed no --searchable yes`;
   throw refused(`${where}.${asked}`, `the trait ${input.name} is sealed`, hint);
-}
-
-/** The stretch between what is not less and what is not greater; null: neither is asked for. */
-function boundsOf(
-  { gt, gte, lt, lte }: Pick<TraitFilterInput, 'gt' | 'gte' | 'lt' | 'lte'>,
-  keyOf: (value: JsonValue, field: string) => Buffer,
-  where: string,
-): KeyRange | null {
-  const keys = Object.entries({ gt, gte, lt, lte }).flatMap(([field, value]) =>
-    value === undefined ? [] : [{ field, key: keyOf(value, field) }],
-  );
-  const [first] = keys;
-  if (first === undefined) return null;
-  let { from, to } = typeRange(first.key);
-  for (const { field, key } of keys) {
-    const isOfType = Buffer.compare(typeRange(key).from, typeRange(first.key).from) === 0;
-    if (!isOfType) throw refused(`${where}.${field}`, 'the bounds are of different types', 'give both of one type');
-    const bound = field === 'gte' || field === 'lt' ? key : keyRange(key).to;
-    if (field.startsWith('g')) from = Buffer.compare(bound, from) > 0 ? bound : from;
-    else to = Buffer.compare(bound, to) < 0 ? bound : to;
-  }
-  return { from, to };
-}
-
-/** The key of a value as the trait's type has it, or what is wrong with it. */
-function operandKey(value: JsonValue, type: string | null): Buffer | string {
-  if (type === 'date-time' && typeof value === 'string') {
-    const ms = parseInstant(value, { date: 'utc', time: 'utc' });
-    return isInstant(ms) ? instantKey(ms) : 'is no date and time';
-  }
-  if (type === 'number' && typeof value !== 'number') return 'is no number';
-  if (type === 'boolean' && typeof value !== 'boolean') return 'is neither true nor false';
-  return scalarKey(value) ?? 'cannot be compared';
 }
 
 async function identifierFilter(
@@ -283,17 +219,4 @@ function updatedFilter(range: TimeRangeInput, context: FilterContext, where: str
 
 function rangeOf({ from, to }: TimeRangeInput): { readonly fromMs: number; readonly toMs: number } {
   return { fromMs: from ?? 0, toMs: to ?? Number.MAX_SAFE_INTEGER };
-}
-
-function checkValues(values: readonly unknown[], where: string): void {
-  if (values.length >= 1 && values.length <= MAX_VALUES) return;
-  throw refused(where, `${String(values.length)} values are given`, `give 1 to ${String(MAX_VALUES)}`);
-}
-
-function distinct(keys: readonly Buffer[]): Buffer[] {
-  return [...new Map(keys.map((key) => [key.toString('hex'), key])).values()];
-}
-
-function refused(where: string, problem: string, hint: string): WeftError {
-  return new WeftError('BAD_REQUEST', problem, { where, hint });
 }

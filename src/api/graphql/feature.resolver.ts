@@ -68,6 +68,14 @@ class FeatureDefinitionType {
   windowMs!: number | null;
 }
 
+@Resolver(() => FeatureDefinitionType)
+export class FeatureDefinitionResolver {
+  @FieldResolver(() => Boolean, { description: 'Whether profiles can be found by it, once everybody is in the index.' })
+  searchable(@Root() definition: FeatureDefinition): boolean {
+    return definition.searchable === true;
+  }
+}
+
 @ObjectType('FeatureView', { simpleResolvers: true, description: 'Features that are defined together.' })
 class FeatureViewType {
   @Field(() => String, { description: 'What it is called by, as `web_activity`.' })

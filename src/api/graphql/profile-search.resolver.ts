@@ -1,8 +1,10 @@
 import { Arg, Authorized, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
+import type { Database } from '../../platform/postgres.js';
 import { SearchFieldReader } from '../../profiles/search-field.reader.js';
 import {
   EVERYBODY,
+  listed,
   type ProfileCount,
   type ProfileFilter,
   type SearchOrder,
@@ -26,7 +28,8 @@ import { ProfileConnection } from './profile.types.js';
 import type { ProfileView } from './profile-view.js';
 
 interface ProfilePage extends Connection<Edge<ProfileView>> {
-  readonly filter: ProfileFilter;
+  /** True of all who are on any page. */
+  readonly listed: ProfileFilter;
 }
 
 const BY_ID: SearchOrder = { by: 'id', descending: false };
@@ -53,8 +56,7 @@ export class ProfileSearchResolver {
     const limit = pageSize(first);
     const { reads, services } = context;
     const isPlain = !input && (!orderBy || orderBy.by === 'id' || orderBy.by === 'created');
-    const fields = isPlain ? new Map<string, never>() : await new SearchFieldReader(services.db).standing();
-    const asked = filterContext(context, fields);
+    const asked = filterContext(context, isPlain ? NO_FIELDS : await searchedFields(services.db));
     const order = orderBy ? compileOrder(orderBy, asked) : BY_ID;
     const place = typeof after === 'string' ? placeOf(order, after) : null;
     const filter = input ? await compileFilter(input, asked) : EVERYBODY;
@@ -70,25 +72,46 @@ export class ProfileSearchResolver {
     const hasNextPage = found.places.length > limit || found.stoppedAt !== null;
     const { startCursor, hasPreviousPage, ...at } = page.pageInfo;
     const endCursor = found.stoppedAt === null ? at.endCursor : cursorOf(order, found.stoppedAt);
-    return { edges: page.edges, pageInfo: { startCursor, endCursor, hasNextPage, hasPreviousPage }, filter };
+    const pageInfo = { startCursor, endCursor, hasNextPage, hasPreviousPage };
+    return { edges: page.edges, pageInfo, listed: listed(filter, order) };
   }
 
   @FieldResolver(() => ProfileCountType, {
-    description: 'How many there are on all pages: exactly where that is cheap, else at least or about how many.',
+    description:
+      'How many there are on all pages, so without those who lack what the order is by: exactly where that is cheap, else at least or about how many.',
   })
-  totalCount(@Root() { filter }: ProfilePage, @Ctx() { reads, services }: ApiContext): Promise<ProfileCount> {
+  totalCount(@Root() { listed: all }: ProfilePage, @Ctx() { reads, services }: ApiContext): Promise<ProfileCount> {
     reads.countSingleRead('totalCount');
-    return new ProfileSearchReader(services.db).count(filter);
+    return new ProfileSearchReader(services.db).count(all);
   }
 }
 
-function filterContext(context: ApiContext, fields: FilterContext['fields']): FilterContext {
+/** By what can be asked, each by name. */
+interface SearchedFields {
+  readonly traits: FilterContext['fields'];
+  readonly features: FilterContext['features']['fields'];
+}
+
+const NO_FIELDS: SearchedFields = { traits: new Map(), features: new Map() };
+
+async function searchedFields(db: Database): Promise<SearchedFields> {
+  const reader = new SearchFieldReader(db);
+  const [traits, features] = await Promise.all([reader.standing(), reader.standingFeatures()]);
+  return { traits, features };
+}
+
+function filterContext(context: ApiContext, { traits: fields, features }: SearchedFields): FilterContext {
   const { reads, services } = context;
   const { policy, namespaces } = services;
   return {
     fields,
     traits: reads.definitions.traits,
     traitSealer: reads.definitions.traitSealer,
+    features: {
+      fields: features,
+      set: reads.definitions.features,
+      nowMs: reads.nowMs,
+    },
     seesPersonal: context.has('pii'),
     identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
     nearNamespace: (namespace) => namespaces.nearest(namespace),

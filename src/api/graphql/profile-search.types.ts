@@ -63,6 +63,42 @@ export class TraitFilterInput {
   exists?: boolean | null;
 }
 
+@InputType('FeatureFilter', {
+  description:
+    'What the value of a feature has to be now; the feature has to be declared `searchable`. A value that is withheld for want of consent is not there. Texts are compared without regard to case; all that is given has to be true.',
+})
+export class FeatureFilterInput {
+  @Field(() => String, { description: 'Name of the feature, as `views_1h`.' })
+  name!: string;
+
+  @Field(() => Json, { nullable: true, description: 'Only if it is this text, number, boolean or instant, as `3`.' })
+  eq?: JsonValue;
+
+  @Field(() => [Json], {
+    nullable: true,
+    description: 'Only if it is one of these, at most 100, of a recency 10, as `[0, 1]`.',
+  })
+  in?: readonly JsonValue[] | null;
+
+  @Field(() => String, { nullable: true, description: 'Only if it is a text that begins with this one, as `A-`.' })
+  prefix?: string | null;
+
+  @Field(() => Json, { nullable: true, description: 'Only if it is greater, or later, than this, as `3`.' })
+  gt?: JsonValue;
+
+  @Field(() => Json, { nullable: true, description: 'Only if it is not less than this, as `3`.' })
+  gte?: JsonValue;
+
+  @Field(() => Json, { nullable: true, description: 'Only if it is less, or earlier, than this, as `10`.' })
+  lt?: JsonValue;
+
+  @Field(() => Json, { nullable: true, description: 'Only if it is not greater than this, as `10`.' })
+  lte?: JsonValue;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether there is a value; default: that does not matter.' })
+  exists?: boolean | null;
+}
+
 @InputType('IdentifierFilter', {
   description: 'What profiles have to be known by. All that is given has to be true, each of any of their identifiers.',
 })
@@ -127,6 +163,9 @@ export class ProfileFilterInput {
   @Field(() => TraitFilterInput, { nullable: true, description: 'Only if a trait is as asked.' })
   trait?: TraitFilterInput | null;
 
+  @Field(() => FeatureFilterInput, { nullable: true, description: 'Only if a feature is as asked.' })
+  feature?: FeatureFilterInput | null;
+
   @Field(() => IdentifierFilterInput, { nullable: true, description: 'Only if they are known by such an identifier.' })
   identifier?: IdentifierFilterInput | null;
 
@@ -139,12 +178,12 @@ export class ProfileFilterInput {
   @Field(() => TimeRangeInput, {
     nullable: true,
     description:
-      'Only if their traits, features or identifiers changed last in this time, to five minutes. Kept while any trait is searchable.',
+      'Only if their traits, features or identifiers changed last in this time, to five minutes. Kept while any trait or feature is searchable.',
   })
   updated?: TimeRangeInput | null;
 }
 
-export const ORDERS = ['id', 'created', 'updated', 'trait'] as const;
+export const ORDERS = ['id', 'created', 'updated', 'trait', 'feature'] as const;
 export type OrderBy = (typeof ORDERS)[number];
 
 const ProfileOrderField = enumOf('ProfileOrderField', 'What profiles are in order by; ties go by id.', ORDERS, {
@@ -153,6 +192,8 @@ const ProfileOrderField = enumOf('ProfileOrderField', 'What profiles are in orde
   updated: 'When their traits, features or identifiers changed last, to five minutes.',
   trait:
     'A searchable trait, by type (booleans, numbers, instants, texts) and value. Whoever lacks it is not in the list.',
+  feature:
+    'A searchable feature, by its value now. Whoever has none, or does not allow it to be told, is not in the list.',
 });
 
 const OrderDirection = enumOf('OrderDirection', 'Which end of an order comes first.', ['asc', 'desc'], {
@@ -167,6 +208,9 @@ export class ProfileOrderInput {
 
   @Field(() => String, { nullable: true, description: 'Name of the trait, for `TRAIT`, as `last_name`.' })
   trait?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Name of the feature, for `FEATURE`, as `views_1h`.' })
+  feature?: string | null;
 
   @Field(() => OrderDirection, { defaultValue: 'asc', description: 'Which end comes first.' })
   direction!: 'asc' | 'desc';
