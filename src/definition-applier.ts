@@ -19,7 +19,8 @@ import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { PurposePlan } from './profiles/purpose.model.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
-import { isSealed, type TraitPlan } from './profiles/trait-definition.model.js';
+import { undeclaredPersonal, undeclaredPersonalText } from './profiles/personal-name.model.js';
+import { isSealed, type TraitDefinition, type TraitPlan } from './profiles/trait-definition.model.js';
 import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
@@ -105,7 +106,12 @@ export class DefinitionApplier {
       purposes: purposePlan,
       identity,
       newStreams: streams.filter((stream) => !known.has(stream.key)).length,
-      warnings: [...(features?.warnings ?? []), ...segments.warnings, ...(defined.identity?.warnings ?? [])],
+      warnings: [
+        ...(features?.warnings ?? []),
+        ...segments.warnings,
+        ...(defined.identity?.warnings ?? []),
+        ...personalWarnings(defined.traits ?? []),
+      ],
       isEmpty: changes + segments.steps.length + others.length + (identity?.changes.length ?? 0) === 0,
       defined,
       heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
@@ -189,6 +195,13 @@ export class DefinitionApplier {
       .map((view) => ({ ...view, features: view.features.filter((feature) => !moved.has(feature.name)) }));
     return { views: [...views, ...others], services: given.services };
   }
+}
+
+/** Of traits in the files that look personal and say nothing of it. */
+function personalWarnings(given: readonly TraitDefinition[]): Warning[] {
+  const silent = given.filter(({ pii }) => pii === undefined).map(({ name }) => name);
+  const names = undeclaredPersonal(silent, given);
+  return names.length === 0 ? [] : [{ ...undeclaredPersonalText(names), where: 'traits' }];
 }
 
 function typesOf(features: readonly FeatureDefinition[]): Map<string, FeatureType> {

@@ -24,6 +24,7 @@ import { DefinitionApplier } from './definition-applier.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
+import { SeenNameReader } from './events/seen-name.reader.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { systemClock } from './platform/clock.js';
@@ -157,6 +158,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
             search: new SearchFieldReader(app.db),
             service: app.engine.services.traits,
             samples: new EventSampleReader(app.db, app.engine.sealer),
+            seen: new SeenNameReader(app.db),
             sourceKeys: () => sourceKeys(app),
           }),
         ),

@@ -6,6 +6,7 @@ import type { TermHash } from './matching/term-hash.js';
 import type { MatchingStore } from './matching/matching.store.js';
 
 const REVISIONS_PER_PAGE = 500;
+const REASONS_PER_PAGE = 500;
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /** What a decision about who is who was asked of, as far as it may name somebody. */
@@ -53,6 +54,8 @@ export class IdentityErasureStore {
     await this.#matching.forget(tx, ids);
     if (this.#terms !== null) await this.#models.hashTerms(tx, this.#terms);
     await this.#forgetReasons(tx, isNamedIn);
+    await this.#forgetWords(tx, 'identity_links', isNamedIn);
+    await this.#forgetWords(tx, 'identity_reviews', isNamedIn);
     await this.#forgetRevisions(tx, subjects, isNamedIn);
   }
 
@@ -63,6 +66,27 @@ export class IdentityErasureStore {
     );
     const named = rows.filter(({ reason }) => isNamedIn(reason)).map(({ id }) => id);
     await tx.query(`UPDATE generic_values SET reason = '' WHERE value_id = ANY ($1::uuid[])`, [named]);
+  }
+
+  /** Why pairs are linked or were decided: of all pairs, since the reason of another one may name the person. */
+  async #forgetWords(
+    tx: Transaction,
+    table: 'identity_links' | 'identity_reviews',
+    isNamedIn: (text: string) => boolean,
+  ): Promise<void> {
+    for (let afterId = LEAST_ID; ;) {
+      const page = await tx.query<{ id: Uuid; reason: string }>(
+        `SELECT id, reason FROM ${table} WHERE id > $1 AND reason <> '' ORDER BY id LIMIT $2`,
+        [afterId, REASONS_PER_PAGE],
+      );
+      const named = page.filter(({ reason }) => isNamedIn(reason)).map(({ id }) => id);
+      if (named.length > 0) {
+        await tx.query(`UPDATE ${table} SET reason = '' WHERE id = ANY ($1::uuid[])`, [named]);
+      }
+      const last = page.at(-1);
+      if (last === undefined) return;
+      afterId = last.id;
+    }
   }
 
   async #forgetRevisions(

@@ -37,10 +37,26 @@ export function maskValue(value: JsonValue): JsonValue {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, maskValue(inner)]));
 }
 
+/** Identifiers of one event whose spellings are looked for, of each kind; no event has more of the others. */
+const MAX_SPELLED = 20;
+/** What may stand between the digits of a telephone number. */
+const BETWEEN = String.raw`\s().\/\u00a0\u2010-\u2015-`;
+/** Digits of a country code, which may be left out or written as 0. */
+const COUNTRY_DIGITS = 3;
+const LEAST_DIGITS = 6;
+
+interface Masked {
+  readonly personal: ReadonlySet<string>;
+  readonly identifiers: ReadonlySet<string>;
+  /** How the event's telephone numbers and addresses may be spelled in a text, each with its mask. */
+  readonly spellings: readonly (readonly [RegExp, string])[];
+}
+
 /**
  * What was sent along with an event, or is known of somebody: masked are values under the name of a personal trait,
- * however deep they are, texts that are or contain an identifier of the person, and what looks like an e-mail address or
- * a telephone number with its country code.
+ * however deep they are, texts that are an identifier of the person, in texts and names of fields all that is one or looks
+ * like an e-mail address or a telephone number with its country code, and telephone numbers and addresses of the person in
+ * whatever spelling.
  * @param identifiers values, normalised
  */
 export function maskPayload(
@@ -48,36 +64,48 @@ export function maskPayload(
   personal: ReadonlySet<string>,
   identifiers: ReadonlySet<string>,
 ): JsonValue {
-  const sealed = sealedTypeOf(payload);
-  if (sealed !== null) return maskSealed(sealed);
-  if (typeof payload === 'string') return maskWithin(payload, identifiers);
-  if (typeof payload === 'number') {
-    return identifiers.has(String(payload)) || identifiers.has(`+${String(payload)}`) ? null : payload;
-  }
-  if (typeof payload !== 'object' || payload === null) return payload;
-  if (Array.isArray(payload)) return payload.map((item) => maskPayload(item, personal, identifiers));
-  return Object.fromEntries(
-    Object.entries(payload).map(([name, value]) => [
-      name,
-      personal.has(name) ? maskValue(value) : maskPayload(value, personal, identifiers),
-    ]),
-  );
+  const known = [...identifiers];
+  const phones = known.filter((value) => PHONE.test(value)).slice(0, MAX_SPELLED);
+  const addresses = known.filter((value) => value.includes('@')).slice(0, MAX_SPELLED);
+  const spellings = [
+    ...phones.map((phone) => [spellingsOfPhone(phone), maskText(phone)] as const),
+    ...addresses.map((address) => [spellingsOfAddress(address), maskText(address)] as const),
+  ];
+  return maskWithin(payload, { personal, identifiers, spellings });
 }
 
-/** An address in a text, also as URLs have it. */
-const ADDRESS_SIGN = /@|%40/;
-const PHONE_WITHIN = /\+\d(?:[\s()./-]{0,2}\d){6,14}/g;
-/** A telephone number as people write it, without its country code. */
-const NATIONAL = /^[\d\s()./-]{6,30}$/;
-/** Shorter identifiers are told from other words only where they are the whole text. */
-const MIN_LENGTH_WITHIN = 4;
-const MIN_DIGITS = 6;
+function maskWithin(value: JsonValue, masked: Masked): JsonValue {
+  const { personal, identifiers, spellings } = masked;
+  const sealed = sealedTypeOf(value);
+  if (sealed !== null) return maskSealed(sealed);
+  if (typeof value === 'string') return maskWords(value, masked);
+  if (typeof value === 'number') {
+    const text = String(value);
+    return identifiers.has(text) ||
+      identifiers.has(`+${text}`) ||
+      spellings.some(([spelling]) => text.search(spelling) !== -1)
+      ? null
+      : value;
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => maskWithin(item, masked));
+  const shown: JsonObject = {};
+  for (const [name, inner] of Object.entries(value)) {
+    shown[freeName(shown, maskWords(name, masked))] = personal.has(name) ? maskValue(inner) : maskWithin(inner, masked);
+  }
+  return shown;
+}
 
-function maskWithin(text: string, identifiers: ReadonlySet<string>): string {
+/** The text, of which all that names somebody is masked. */
+function maskWords(text: string, { identifiers, spellings }: Masked): string {
   if (isIdentifier(text, identifiers)) return maskText(text);
-  let shown = ADDRESS_SIGN.test(text)
-    ? text.replace(/\S+/g, (word) => (ADDRESS_SIGN.test(word) ? maskText(word) : word))
-    : text;
+  let shown = text;
+  for (const [spelling, mask] of spellings) shown = shown.replace(spelling, mask);
+  if (ADDRESS_SIGN.test(shown)) {
+    shown = shown.replace(/\S+/g, (word) =>
+      ADDRESS_SIGN.test(word) ? maskText(word.replace(/\uff20|%40/gi, '@')) : word,
+    );
+  }
   if (text.includes('+')) shown = shown.replace(PHONE_WITHIN, (phone) => `+***${phone.slice(-2)}`);
   const lower = shown.toLowerCase();
   for (const identifier of identifiers) {
@@ -86,6 +114,40 @@ function maskWithin(text: string, identifiers: ReadonlySet<string>): string {
   }
   return shown;
 }
+
+/** Two names of fields may have one mask. */
+function freeName(taken: JsonObject, name: string): string {
+  if (!Object.hasOwn(taken, name)) return name;
+  let number = 2;
+  while (Object.hasOwn(taken, `${name} (${String(number)})`)) number++;
+  return `${name} (${String(number)})`;
+}
+
+/** With or without its country code, and with whatever people write between digits. @param phone E.164 */
+function spellingsOfPhone(phone: string): RegExp {
+  const digits = phone.slice(1);
+  const sure = digits.slice(Math.max(0, Math.min(COUNTRY_DIGITS, digits.length - LEAST_DIGITS)));
+  const spelled = [...sure].join(`[${BETWEEN}]{0,3}`);
+  return new RegExp(String.raw`(?:[+(\d][\d${BETWEEN}]{0,12})?${spelled}\d*`, 'g');
+}
+
+/** With whatever people write for @. */
+function spellingsOfAddress(address: string): RegExp {
+  const at = address.lastIndexOf('@');
+  const [local, domain] = [address.slice(0, at), address.slice(at + 1)].map((part) =>
+    part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`),
+  );
+  return new RegExp(String.raw`${local ?? ''}\s{0,3}(?:@|\uff20|%40|[([{]at[)\]}]|\bat\b)\s{0,3}${domain ?? ''}`, 'gi');
+}
+
+/** An address in a text, also as URLs have it. */
+const ADDRESS_SIGN = /@|\uff20|%40/i;
+const PHONE_WITHIN = /\+\d(?:[\s()./-]{0,2}\d){6,14}/g;
+/** A telephone number as people write it, without its country code. */
+const NATIONAL = /^[\d\s()./-]{6,30}$/;
+/** Shorter identifiers are told from other words only where they are the whole text. */
+const MIN_LENGTH_WITHIN = 4;
+const MIN_DIGITS = 6;
 
 function isIdentifier(text: string, identifiers: ReadonlySet<string>): boolean {
   if (identifiers.has(text)) return true;

@@ -57,7 +57,8 @@ function readTrait(item: YamlValue, taken: Set<string>): TraitDefinition | undef
   }
   const trait: TraitDefinition = {
     ...{ name, description, edge },
-    ...(pii ? { pii } : {}),
+    // That it is not, is known then: nobody need be warned.
+    ...(fields.has('pii') ? { pii } : {}),
     ...(searchable ? { searchable } : {}),
     ...(sealed ? { sealed } : {}),
     ...(isSameRule(rule, DEFAULT_TRAIT_RULE) ? {} : { rule }),

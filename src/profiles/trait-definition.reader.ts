@@ -45,7 +45,8 @@ export class TraitDefinitionReader {
   /** The newest changes of rules, the newest first; so many. */
   async changes(limit: number): Promise<TraitRuleChange[]> {
     return this.#db.query<TraitRuleChange>(
-      `SELECT version, CASE WHEN names IS NOT NULL THEN names || resealed END AS names, created_at AS "createdAt", finished_at AS "finishedAt", anchors
+      `SELECT version, CASE WHEN names IS NOT NULL THEN
+                ARRAY(SELECT DISTINCT unnest(names || resealed) ORDER BY 1) END AS names, created_at AS "createdAt", finished_at AS "finishedAt", anchors
        FROM trait_rule_changes ORDER BY version DESC LIMIT $1`,
       [limit],
     );

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Document } from 'yaml';
 import type { EventSampleReader } from '../events/event-sample.reader.js';
+import type { SeenNameReader } from '../events/seen-name.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
@@ -9,6 +10,9 @@ import type { SearchFieldReader } from './search-field.reader.js';
 import { isPersonal, isSealed, isSearchable, ruleOf, type TraitDefinition } from './trait-definition.model.js';
 import type { TraitConflictCounts, TraitDefinitionReader } from './trait-definition.reader.js';
 import type { TraitDefinitionService } from './trait-definition.service.js';
+import type { SeenNames } from '../events/seen-names.model.js';
+import { warningText } from '../platform/warning.js';
+import { looksPersonal, undeclaredPersonal, undeclaredPersonalText } from './personal-name.model.js';
 import { TraitInference, type InferredTrait } from './trait-inference.js';
 import { PRECEDENCES, SURVIVORSHIPS, type Precedence, type Survivorship, type TraitRule } from './trait-rule.model.js';
 import { CONFLICT_POLICIES, TRAIT_TYPES, type ConflictPolicy, type TraitType } from './trait-type.model.js';
@@ -18,6 +22,7 @@ export interface TraitsCommandServices {
   readonly search: Pick<SearchFieldReader, 'standing' | 'builds'>;
   readonly service: Pick<TraitDefinitionService, 'setRule' | 'deleteEverywhere'>;
   readonly samples: Pick<EventSampleReader, 'parts'>;
+  readonly seen: Pick<SeenNameReader, 'all'>;
   /** Keys of all sources, by id. */
   readonly sourceKeys: () => Promise<ReadonlyMap<number, string>>;
 }
@@ -46,6 +51,7 @@ interface RuleOptions {
 }
 
 const DAY_MS = 86_400_000;
+const TRAIT_FIELD = 'traits.';
 /** Events looked at, and positions of the log for each source. */
 const MAX_EVENTS = 20_000;
 const MAX_POSITIONS = 200_000;
@@ -125,7 +131,7 @@ function parseSources(text: string): string[] {
 }
 
 async function list(deps: TraitsCommandDeps, options: Options): Promise<number> {
-  return deps.withTraits(async ({ reader, search }) => {
+  return deps.withTraits(async ({ reader, search, seen }) => {
     const [traits, conflicts, deletions] = [await reader.all(), await reader.conflicts(), await reader.deletions()];
     const [standing, builds] = [await search.standing(), await search.builds(MAX_CHANGES)];
     const total = Math.max(0, ...builds.map(({ profilesTotal }) => profilesTotal));
@@ -164,8 +170,17 @@ async function list(deps: TraitsCommandDeps, options: Options): Promise<number> 
       ];
       deps.stdout.write(textTable([head, ...rows]));
     }
+    warnOfPersonal(deps, traits, await seen.all());
     return EXIT_CODES.ok;
   });
+}
+
+/** Of traits that were sent, or are defined, and look personal. */
+function warnOfPersonal(deps: CommandIo, traits: readonly TraitDefinition[], { events }: SeenNames): void {
+  const fields = [...events.values()].flatMap((each) => [...each]);
+  const sent = fields.flatMap((field) => (field.startsWith(TRAIT_FIELD) ? [field.slice(TRAIT_FIELD.length)] : []));
+  const names = undeclaredPersonal([...sent, ...traits.map(({ name }) => name)], traits);
+  if (names.length > 0) deps.stderr.write(warningText([{ ...undeclaredPersonalText(names), where: '' }]));
 }
 
 function rowOf(trait: TraitDefinition, searchable: string, conflicts: TraitConflictCounts | undefined): string[] {
@@ -222,7 +237,9 @@ async function infer(
 /** The traits of which nearly all values have one type, as a file; the others as remarks. */
 function draftOf(traits: readonly InferredTrait[], events: number): string {
   const typed = traits.filter(({ type }) => type !== null);
-  const document = new Document({ traits: typed.map(({ name, type }) => ({ name, type })) });
+  const document = new Document({
+    traits: typed.map(({ name, type }) => ({ name, type, ...(looksPersonal(name) ? { pii: true } : {}) })),
+  });
   document.commentBefore = ` Drafted of ${String(events)} events. Read it, and make it say what you mean.`;
   const others = traits.filter(({ type }) => type === null);
   const remarks = others.map(

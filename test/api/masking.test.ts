@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { isPersonal } from '../../src/api/graphql/personal.js';
+import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aGroup, anIdentify, aTrack } from '../support/world.js';
 
@@ -17,8 +18,6 @@ const SECRETS = ['anna.canary', 'example.com', BIRTHDAY, '4711', 'canary-why'];
 const NOT_PERSONAL = [
   // Of traits that are marked as edge-safe, which no personal one can be.
   'EdgeProfile.traits',
-  // What it is computed of, its definition says.
-  'Feature.value',
   'IdentityRules.rules',
   'Model.metrics',
   'Purpose.categories',
@@ -40,6 +39,11 @@ let world: ApiWorld;
 beforeAll(async () => {
   world = await createApiWorld();
   await world.engine.services.traits.apply([{ name: 'birthday', description: '', edge: false, pii: true }]);
+  await world.defineFeatures([
+    aFeature('born', { aggregate: 'last', events: ['identify'], value: 'traits.birthday', type: 'string' }),
+    aFeature('said', { aggregate: 'last', events: ['survey'], value: 'properties.birthday', type: 'string' }),
+    aFeature('sku', { aggregate: 'last', events: ['survey'], value: 'properties.sku', type: 'string' }),
+  ]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([
     anIdentify(
@@ -117,6 +121,23 @@ describe('personal data', () => {
     const query = `{ onlineFeatures(entities: [{ namespace: "email", value: "${EMAIL}" }]) { entity { value } profileId } }`;
     const { data } = await world.ask(query, {}, { key: world.keys.read });
     expect(data).toMatchObject({ onlineFeatures: [{ entity: { value: EMAIL } }] });
+  });
+});
+
+describe('features', () => {
+  it('that keep a value of a personal trait, or what stands under its name, are masked, and no others', async () => {
+    const of = async (key: string): Promise<unknown> => {
+      const query = `{ profile(identifier: { namespace: "email", value: "${EMAIL}" }) {
+        features(names: ["born", "said", "sku"]) { name value }
+      } }`;
+      const { data, errors } = await world.ask<{
+        profile: { features: readonly { name: string; value: unknown }[] };
+      }>(query, {}, { key });
+      expect(errors).toBeUndefined();
+      return Object.fromEntries((data?.profile.features ?? []).map(({ name, value }) => [name, value]));
+    };
+    expect(await of(world.keys.pii)).toEqual({ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1' });
+    expect(await of(world.keys.read)).toEqual({ born: '1***', said: '1***', sku: 'a-1' });
   });
 });
 

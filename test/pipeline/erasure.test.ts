@@ -209,6 +209,16 @@ describe('a person who is erased', () => {
     );
     const kept = { actor: 'test', reason: 'canary-why-51f3: canary.mail.51f3@example.org is a family' };
     await world.engine.identity.generics.keep({ ns: 'email', value: ANNA.email }, kept);
+    // Decided of others, for a reason that names her.
+    await world.db.query(
+      `INSERT INTO identity_reviews (id, a_id, b_id, version, weight, status, opened_at, decided_at, decided_by, reason)
+       SELECT gen_random_uuid(), $1, $2, 'v', 1, 'kept_apart', 0, 0, 'test', 'canary-why-51f3: ' || $3::text`,
+      [hashId('user_id', 'x'), hashId('user_id', 'y'), ANNA.email],
+    );
+    await world.engine.identity.revisions.request(
+      { kind: 'merge', input: { identifiers: ['x', 'y'].map((value) => ({ ns: 'user_id', value })) } },
+      { actor: 'test', reason: `canary-why-51f3: not ${ANNA.email}` },
+    );
     await world.drain();
   };
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SeenNameReader } from '../../src/events/seen-name.reader.js';
 import { EventSampleReader } from '../../src/events/event-sample.reader.js';
 import { parseTraits } from '../../src/profiles/parse-traits.js';
 import { SearchFieldReader } from '../../src/profiles/search-field.reader.js';
@@ -33,6 +34,7 @@ function run(...args: string[]): Promise<CommandOutcome> {
             reader: new TraitDefinitionReader(db),
             search: new SearchFieldReader(db),
             service: engine.services.traits,
+            seen: new SeenNameReader(world.db),
             samples: new EventSampleReader(db, engine.sealer),
             sourceKeys: async () => new Map((await engine.definitions.current()).sourceKeys),
           }),
@@ -66,13 +68,25 @@ describe('weft traits', () => {
     expect(await run('set', 'age', '--sources', 'crm')).toMatchObject({ code: 2 });
   });
 
+  it('warns of traits that look personal and are not declared so, and drafts them as personal', async () => {
+    await world.accept([anIdentify({ user_id: 'u1' }, { Email: 'u1@example.org', last_name: 'One', plan: 'gold' })]);
+    await world.drain();
+    const { stderr } = await run('list');
+    expect(stderr).toContain('Email, last_name may be personal data');
+    expect(stderr).toContain('weft traits set Email --pii yes');
+    const drafted = parseTraits((await run('infer')).stdout, 'draft.yaml');
+    expect(drafted.filter(({ pii }) => pii).map(({ name }) => name)).toEqual(['Email', 'last_name']);
+    for (const name of ['Email', 'last_name']) await run('set', name, '--pii', 'yes');
+    expect((await run('list')).stderr).toBe('');
+  });
+
   it('makes a trait searchable, and tells how far the index is', async () => {
     expect(await run('set', 'age', '--searchable', 'yes')).toMatchObject({ code: 0, stdout: 'Changed.\n' });
     expect((await run('list')).stdout).toMatch(/age .* 0 of 40 profiles/);
     await world.drain();
     expect((await run('list')).stdout).toMatch(/age .* crm,web +yes/);
     expect(await run('set', 'age', '--searchable', 'no')).toMatchObject({ code: 0 });
-    expect((await run('list')).stdout).not.toContain('yes');
+    expect((await run('list')).stdout).not.toMatch(/age .* crm,web +yes/);
   });
 
   it('deletes a trait of everybody, and tells when that is done', async () => {

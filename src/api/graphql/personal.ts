@@ -4,6 +4,7 @@ import { maskPayload, maskText, maskValue } from '../../privacy/mask.model.js';
 import type { KnownGroup } from '../../profiles/groups.model.js';
 import { isPersonal as isPersonalTrait, type TraitDefinition } from '../../profiles/trait-definition.model.js';
 import type { TraitSealer } from '../../profiles/trait-seal.model.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { ApiContext } from './api-context.js';
 import type { IdentifierType } from './profile.types.js';
 
@@ -20,7 +21,7 @@ type Field = GraphQLField<unknown, ApiContext>;
  * @param parent the object that the field is of
  * @param personal names of traits that are personal
  */
-type Mask = (value: unknown, parent: unknown, personal: ReadonlySet<string>) => unknown;
+type Mask = (value: unknown, parent: unknown, personal: ReadonlySet<string>, definitions: ApiDefinitions) => unknown;
 
 const identifier: Mask = (value, parent) =>
   (parent as IdentifierType).isAsked === true ? value : maskText(value as string);
@@ -46,6 +47,12 @@ const groups: Mask = (value, parent, personal) => {
   }));
 };
 
+/** Of features that keep a value of a personal trait, or what stands under such a name. */
+const ofFeature: Mask = (value, parent, personal, definitions) =>
+  personal.size > 0 && personalFeatures(definitions, personal).has((parent as { readonly name: string }).name)
+    ? maskValue((value ?? null) as JsonValue)
+    : value;
+
 /** Not personal by itself, unless somebody put a person into it. */
 const ofGroup: Mask = (value, _parent, personal) => maskPayload(value as JsonValue, personal, NOBODY);
 const NOBODY: ReadonlySet<string> = new Set();
@@ -57,6 +64,7 @@ const ofReview: Mask = (value) => maskText(value as string);
 
 /** By `Type.field`. */
 const MASKS: Readonly<Record<string, Mask>> = {
+  'Feature.value': ofFeature,
   'Group.traits': ofGroup,
   'Identifier.value': identifier,
   'IdentityGenericValue.reason': words,
@@ -116,8 +124,9 @@ function putAround(field: Field, mask: Mask, open: (typeof OPENERS)[string] | nu
   const resolve = field.resolve ?? defaultFieldResolver;
   const show = (value: unknown, parent: unknown, context: ApiContext): unknown => {
     if (value === undefined || value === null) return value;
-    const { traits: defined, traitSealer } = context.watch.current;
-    if (!context.has('pii')) return mask(value, parent, personalTraits(defined));
+    const definitions = context.watch.current;
+    const { traits: defined, traitSealer } = definitions;
+    if (!context.has('pii')) return mask(value, parent, personalTraits(defined), definitions);
     return open === null ? value : open(value, parent, traitSealer);
   };
   field.description = `${field.description ?? ''} Masked without the scope \`pii\`.`.trim();
@@ -128,6 +137,21 @@ function putAround(field: Field, mask: Mask, open: (typeof OPENERS)[string] | nu
       ? value.then((late: unknown) => show(late, parent, context))
       : show(value, parent, context);
   };
+}
+
+const featuresOf = new WeakMap<ApiDefinitions['views'], ReadonlySet<string>>();
+
+/** The names of the features whose value is one that stood under the name of a personal trait, or comes of such ones. */
+function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<string>): ReadonlySet<string> {
+  let names = featuresOf.get(views);
+  if (names === undefined) {
+    const features = [...views.values()].flatMap((view) => view.features);
+    const isPersonalValue = (path: string | null): boolean =>
+      path !== null && path.split('.').some((key, i) => i > 0 && personal.has(key));
+    names = new Set(features.filter(({ value }) => isPersonalValue(value)).map(({ name }) => name));
+    featuresOf.set(views, names);
+  }
+  return names;
 }
 
 const namesOf = new WeakMap<readonly TraitDefinition[], ReadonlySet<string>>();
