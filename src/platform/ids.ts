@@ -14,6 +14,11 @@ function formatUuid(hex: string): Uuid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
 }
 
+/** @param bytes 16 of them */
+export function uuidOf(bytes: Buffer): Uuid {
+  return formatUuid(bytes.toString('hex'));
+}
+
 /**
  * A UUID that is a function of its parts: the first 128 bits of SHA-256 over the parts joined by NUL.
  * Equal parts give equal ids on every machine, so rows can be written without first asking for their ids.

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../events/event.model.js';
+import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { maskSealed, sealedTypeOf } from '../profiles/trait-seal.model.js';
 
 /*
@@ -127,7 +127,7 @@ function freeName(taken: JsonObject, name: string): string {
 function spellingsOfPhone(phone: string): RegExp {
   const digits = phone.slice(1);
   const sure = digits.slice(Math.max(0, Math.min(COUNTRY_DIGITS, digits.length - LEAST_DIGITS)));
-  const spelled = [...sure].join(`[${BETWEEN}]{0,3}`);
+  const spelled = Array.from(sure).join(`[${BETWEEN}]{0,3}`);
   return new RegExp(String.raw`(?:[+(\d][\d${BETWEEN}]{0,12})?${spelled}\d*`, 'g');
 }
 

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../events/event.model.js';
+import { hideId, revealId } from '../platform/hidden-id.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { groupRowId } from './group.store.js';
@@ -10,17 +11,20 @@ export interface GroupRow {
   readonly traits: Readonly<Record<string, JsonValue>>;
 }
 
-/** Where a member stands in the list: by the partition and the id of the least anchor that belongs to the group. */
+/**
+ * Where a member stands in the list: by the partition and the id of the least anchor that belongs to the group, which is
+ * hidden: it is a hash of an identifier, so whoever is given it could try who it is.
+ */
 export interface GroupMemberPlace {
   readonly part: number;
-  readonly anchorId: Uuid;
+  readonly hiddenId: Uuid;
 }
 
 export interface GroupMember extends GroupMemberPlace {
   readonly profileId: Uuid;
 }
 
-const BEFORE_ALL: GroupMemberPlace = { part: -1, anchorId: '00000000-0000-0000-0000-000000000000' };
+const BEFORE_ALL = { part: -1, anchorId: '00000000-0000-0000-0000-000000000000' };
 
 /** What others read of groups. */
 export class GroupReader {
@@ -39,8 +43,9 @@ export class GroupReader {
 
   /** Profiles that events named the group for, each once. */
   async members(id: string, after: GroupMemberPlace | null, limit: number): Promise<GroupMember[]> {
-    const from = after ?? BEFORE_ALL;
-    const { rows } = await this.db.run<GroupMember>({
+    const key = await this.#cursorKey();
+    const from = after === null ? BEFORE_ALL : { part: after.part, anchorId: revealId(key, after.hiddenId) };
+    const { rows } = await this.db.run<{ profileId: Uuid; part: number; anchorId: Uuid }>({
       name: 'group-members',
       text: `SELECT i.profile_id AS "profileId", m.part, m.anchor_id AS "anchorId"
              FROM group_members m JOIN identifiers i ON i.id = m.anchor_id
@@ -53,6 +58,12 @@ export class GroupReader {
              ORDER BY m.part, m.anchor_id LIMIT $4`,
       values: [groupRowId(id), from.part, from.anchorId, limit],
     });
-    return rows;
+    return rows.map(({ profileId, part, anchorId }) => ({ profileId, part, hiddenId: hideId(key, anchorId) }));
+  }
+
+  async #cursorKey(): Promise<Buffer> {
+    const [row] = await this.db.query<{ key: Buffer }>('SELECT cursor_key AS key FROM installation');
+    if (row === undefined) throw new Error('the installation has no row');
+    return row.key;
   }
 }

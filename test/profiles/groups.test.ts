@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hashId } from '../../src/platform/ids.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aGroup, anIdentify, MINUTE_MS } from '../support/world.js';
 
@@ -112,6 +113,10 @@ describe('group(id)', () => {
       }
       expect(found.sort()).toEqual(['bea m1 m2', 'm3', 'm4', 'm5']);
     }
+    // An anchor's id is a hash of an identifier, by which who guesses it could tell that they are right.
+    const cursor = Buffer.from((await ask('initech', 1))?.members.pageInfo.endCursor ?? '', 'base64url').toString();
+    expect(cursor).toContain('group_members');
+    for (const cookie of cookies) expect(cursor).not.toContain(hashId('anonymous_id', cookie));
     expect(await ask('Initech')).toBeNull();
   });
 });

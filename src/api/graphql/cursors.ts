@@ -18,8 +18,8 @@ export const TIMELINE_ENTRY_CURSOR = new CursorCodec(
 );
 export const MEMBER_CURSOR = new CursorCodec({ kind: 'members', version: 1 }, { since: 'integer', profileId: 'text' });
 export const GROUP_MEMBER_CURSOR = new CursorCodec(
-  { kind: 'group_members', version: 1 },
-  { part: 'integer', anchorId: 'text' },
+  { kind: 'group_members', version: 2 },
+  { part: 'integer', hiddenId: 'text' },
 );
 export const DEAD_LETTER_CURSOR = new CursorCodec(
   { kind: 'dead_letters', version: 1 },

@@ -56,12 +56,12 @@ export class GroupResolver {
     const limit = pageSize(first);
     const place = typeof after === 'string' ? GROUP_MEMBER_CURSOR.decode(after) : null;
     reads.countSingleRead('members');
-    const from = place === null ? null : { part: partOf(place.part), anchorId: cursorId(place.anchorId) };
+    const from = place === null ? null : { part: partOf(place.part), hiddenId: cursorId(place.hiddenId) };
     const members = await new GroupReader(services.db).members(id, from, limit + 1);
     const views = await Promise.all(members.map(({ profileId }) => reads.profile(profileId)));
-    const edges = members.flatMap(({ part, anchorId }, i) => {
+    const edges = members.flatMap(({ part, hiddenId }, i) => {
       const node = views[i] ?? null;
-      return node === null ? [] : [{ cursor: GROUP_MEMBER_CURSOR.encode({ part, anchorId }), node }];
+      return node === null ? [] : [{ cursor: GROUP_MEMBER_CURSOR.encode({ part, hiddenId }), node }];
     });
     return connection(edges, limit, after);
   }

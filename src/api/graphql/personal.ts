@@ -146,9 +146,13 @@ function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<strin
   let names = featuresOf.get(views);
   if (names === undefined) {
     const features = [...views.values()].flatMap((view) => view.features);
-    const isPersonalValue = (path: string | null): boolean =>
-      path !== null && path.split('.').some((key, i) => i > 0 && personal.has(key));
-    names = new Set(features.filter(({ value }) => isPersonalValue(value)).map(({ name }) => name));
+    const isPersonalValue = (path: string): boolean =>
+      path
+        .split('.')
+        .slice(1)
+        .some((key) => personal.has(key));
+    const kept = features.filter(({ value }) => value !== null && isPersonalValue(value));
+    names = new Set(kept.map(({ name }) => name));
     featuresOf.set(views, names);
   }
   return names;
