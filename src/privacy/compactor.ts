@@ -1,7 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 import { maintain } from '../platform/maintain.js';
 import { WeftError } from '../platform/errors.js';
-import type { Database } from '../platform/postgres.js';
+import type { Database, Queryable } from '../platform/postgres.js';
 import type { KeyVault } from './key-vault.js';
 
 export interface CompactorParts {
@@ -57,13 +57,13 @@ export class Compactor {
         [SPARED],
       );
       await this.#outlast();
-      await maintain(db, [
-        ...tables.map(({ name }) =>
-          name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
-        ),
-        // With samples of columns; skipped with a warning where the user may not.
-        'VACUUM pg_catalog.pg_statistic',
-      ]);
+      const rewriting = tables.map(({ name }) =>
+        name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
+      );
+      await maintain(db, rewriting);
+      await this.#forgetSamples();
+      // With samples of columns; skipped with a warning where the user may not.
+      await maintain(db, ['VACUUM pg_catalog.pg_statistic']);
       await vault?.compact();
       await db.query('UPDATE erasures SET compacted_at = $2 WHERE id = ANY ($1::uuid[])', [
         waiting.map(({ id }) => id),
@@ -71,6 +71,31 @@ export class Compactor {
       ]);
     }
     return { compacted: waiting.length, physical: await this.settle() };
+  }
+
+  /** Takes samples of columns away that the planner keeps of tables which are empty by now: ANALYZE leaves those as they are. */
+  async #forgetSamples(): Promise<void> {
+    const { db } = this.parts;
+    const sampled = await db.query<{ name: string; columns: string[]; types: string[] }>(
+      `SELECT c.relname AS name, array_agg(a.attname::text) AS columns,
+              array_agg(format_type(a.atttypid, a.atttypmod)) AS types
+       FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename AND c.relnamespace = current_schema()::regnamespace
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname
+       WHERE s.schemaname = current_schema() AND c.relkind = 'r' AND NOT s.inherited GROUP BY c.relname ORDER BY 1`,
+    );
+    const isEmpty = async (tx: Queryable, name: string): Promise<boolean> =>
+      (await tx.query(`SELECT FROM "${name}" LIMIT 1`)).length === 0;
+    for (const { name, columns, types } of sampled) {
+      if (!(await isEmpty(db, name))) continue;
+      await db.transaction(async (tx) => {
+        await tx.query(`LOCK TABLE "${name}" IN ACCESS EXCLUSIVE MODE`);
+        if (!(await isEmpty(tx, name))) return;
+        // A column that is given a type, were it the one that it has, loses its samples; before PostgreSQL 18 nothing else
+        // takes them away.
+        const changes = columns.map((column, i) => `ALTER COLUMN "${column}" TYPE ${types[i] ?? ''}`);
+        await tx.query(`ALTER TABLE "${name}" ${changes.join(', ')}`);
+      });
+    }
   }
 
   /**

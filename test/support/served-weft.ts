@@ -1,18 +1,21 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { ApiKeyEntity } from '../../src/api/auth/api-key.entity.js';
 import { ApiKeyService } from '../../src/api/auth/api-key.service.js';
 import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { systemClock } from '../../src/platform/clock.js';
 import { NO_SECRET } from '../../src/platform/installation-secret.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
+import type { Database } from '../../src/platform/postgres.js';
 import { createTestDatabase } from './database.js';
 
 const ROOT = join(import.meta.dirname, '../..');
+const WEFT = join(ROOT, 'bin/weft.js');
 
 /** A process of `weft serve`. */
 export interface ServedProcess {
@@ -37,19 +40,24 @@ export interface ServedWeft extends ServedProcess {
   defineEdgeSegment(key: string, expression: string): Promise<void>;
   /** The data of an answer that must have no errors. */
   ask<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T>;
+  readonly database: Database;
+  /** `WEFT_SECRET` of all processes. */
+  readonly secret: string;
+  /** Runs a command on the same installation; what it wrote to standard output. @throws where it fails */
+  run(...args: readonly string[]): Promise<string>;
   /** Another process of the same installation, which applies no events itself. */
   join(): Promise<ServedProcess>;
   close(): Promise<void>;
 }
 
-/** @param redisUrl of the online store; default: in the memory of the process, which no other can join then */
-export async function serveWeft(redisUrl = ''): Promise<ServedWeft> {
+/**
+ * @param redisUrl of the online store; default: in the memory of the process, which no other can join then
+ * @param more environment of all processes
+ */
+export async function serveWeft(redisUrl = '', more: Readonly<Record<string, string>> = {}): Promise<ServedWeft> {
   const test = await createTestDatabase({ entities: [SourceEntity, ApiKeyEntity] });
-  const environment = {
-    WEFT_DATABASE_URL: test.url,
-    WEFT_REDIS_URL: redisUrl,
-    WEFT_SECRET: randomBytes(32).toString('base64'),
-  };
+  const secret = randomBytes(32).toString('base64');
+  const environment = { WEFT_DATABASE_URL: test.url, WEFT_REDIS_URL: redisUrl, WEFT_SECRET: secret, ...more };
   const { url, kill, start } = await newProcess(environment, []);
   const joined: ServedProcess[] = [];
   const keys = new ApiKeyService({
@@ -98,6 +106,13 @@ export async function serveWeft(redisUrl = ''): Promise<ServedWeft> {
       if (failed !== undefined) throw new Error(`${failed[0]} ${key}: ${failed[1].__typename}`);
     },
     ask,
+    database: test.database,
+    secret,
+    run: async (...args) => {
+      const env = { ...process.env, ...environment };
+      const { stdout } = await promisify(execFile)(process.execPath, [WEFT, ...args], { cwd: ROOT, env });
+      return stdout;
+    },
     kill,
     start,
     join: async () => {
@@ -140,7 +155,7 @@ async function startServer(
   environment: Readonly<Record<string, string>>,
   flags: readonly string[],
 ): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(ROOT, 'bin/weft.js'), 'serve', ...flags], {
+  const child = spawn(process.execPath, [WEFT, 'serve', ...flags], {
     cwd: ROOT,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
