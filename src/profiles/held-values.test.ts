@@ -141,6 +141,21 @@ describe('the value of a trait', () => {
     expect([size?.value, size && provenanceOfTrait(size)]).toEqual(['L', 'declared']);
   });
 
+  it('brings in no names by an answer to a trait that is called as the prototype of objects', () => {
+    const answers = [{ event: 'Survey Answered', property: 'answer', where: {} }];
+    const rules = compileTraitRules([['__proto__', { ...DEFAULT_TRAIT_RULE, answers }]], SOURCES);
+    const traits: Traits = new Map();
+    const event: TraitEvent = {
+      ...eventOf({ value: 0, occurredAt: 1, sourceId: 1, messageId: 'm', provenance: 'observed' }),
+      type: 'track',
+      name: 'Survey Answered',
+      traits: {},
+      properties: { answer: { '$consent.ads': { status: 'granted' } } },
+    };
+    foldTraits(traits, event, rules);
+    expect([...traits.keys()]).toEqual(['__proto__']);
+  });
+
   it('of another type than declared is kept, coerced or refused, and counted', () => {
     const conflictsOf = (onConflict: TraitRule['onConflict'], value: JsonValue) => {
       const traits: Traits = new Map();

@@ -144,13 +144,14 @@ export function answersOf(
   { properties }: Pick<TraitEvent, 'properties'>,
   matchers: readonly AnswerMatcher[],
 ): JsonObject | null {
-  let answers: JsonObject | null = null;
+  let answers: [name: string, value: JsonValue][] | null = null;
   for (const { name, property, where } of matchers) {
     const value = Object.hasOwn(properties, property) ? properties[property] : undefined;
     if (value === undefined || !where.every(([field, wanted]) => properties[field] === wanted)) continue;
-    (answers ??= {})[name] = value;
+    (answers ??= []).push([name, value]);
   }
-  return answers;
+  // Not by assignment: a trait that is called __proto__ would bring in the names within its value, reserved ones too.
+  return answers === null ? null : Object.fromEntries(answers);
 }
 
 /**
