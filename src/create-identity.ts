@@ -18,6 +18,7 @@ import { IdentityPreviews } from './identity-preview.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
+import { ErasureStore } from './privacy/erasure.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { MembershipStore } from './segments/membership.store.js';
 import type { TimerStore } from './segments/timer.store.js';
@@ -73,7 +74,11 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
   const resolving = { ...stores, partitions, newId, ...bounds };
   const revision = new IdentityRevisionStep({ ...resolving, retractions: new IdentityRetractionStore() });
   const decisions = new IdentityDecisionReader();
-  const decider = new RevisionDecider({ reader: decisions, policy, rules, newId });
+  const erasures = new ErasureStore();
+  const decider = new RevisionDecider({
+    ...{ reader: decisions, policy, rules, newId },
+    isBeingErased: (tx, ids) => erasures.names(tx, ids),
+  });
   const revisions = new IdentityRevisionStore();
   const service = new IdentityRevisionService({ db, clock, revisions, decider, onRequested, sleep });
   return {

@@ -24,6 +24,8 @@ export interface RevisionDeciderOptions {
   /** Those in force. */
   readonly rules: () => IdentityRules;
   readonly newId: (nowMs: number) => Uuid;
+  /** Whether somebody who is being erased is known by one of these; default: nobody is. */
+  readonly isBeingErased?: (db: Queryable, identifierIds: readonly Uuid[]) => Promise<boolean>;
 }
 
 /** What a revision does, as of what is known at its turn. */
@@ -63,7 +65,9 @@ export class RevisionDecider {
     const { reader, rules, newId } = this.#options;
     const sides = 'profiles' in input ? await this.#sidesOf(db, input.profiles) : await this.#namedSides(db, input);
     const everybody = sides.flatMap(({ named, identifiers }) => [...identifiers, ...(named === null ? [] : [named])]);
-    const standing = await reader.linksAround(db, [...new Set(everybody.map(({ id }) => id))]);
+    const ids = [...new Set(everybody.map(({ id }) => id))];
+    await this.#demandNotErased(db, ids);
+    const standing = await reader.linksAround(db, ids);
     const { center, ...decision } = decideMerge(sides, standing, { rules: rules(), newId: () => newId(nowMs) });
     const before = new Map(sides.flatMap((side) => side.identifiers.map(({ id, profileId }) => [id, profileId])));
     return {
@@ -79,10 +83,9 @@ export class RevisionDecider {
     const { reader, newId } = this.#options;
     const { profileId, taken, left } =
       'move' in input ? await this.#sidesOfMove(db, input.move) : await this.#sidesOfProfile(db, input);
-    const standing = await reader.linksAround(
-      db,
-      [...taken, ...left].map(({ id }) => id),
-    );
+    const ids = [...taken, ...left].map(({ id }) => id);
+    await this.#demandNotErased(db, ids);
+    const standing = await reader.linksAround(db, ids);
     const decision = decideUnmerge(taken, left, standing, () => newId(nowMs));
     const before = new Map([...taken, ...left].map(({ id }) => [id, profileId]));
     return {
@@ -93,6 +96,18 @@ export class RevisionDecider {
         apart: [...new Set(taken.map(({ id }) => standsFor(id, found, before)))],
       }),
     };
+  }
+
+  /**
+   * An erasure takes all that the person is known by when it begins: who is merged with them meanwhile would be erased
+   * too, and so would be whoever is taken out.
+   * @throws WeftError CONFLICT
+   */
+  async #demandNotErased(db: Queryable, ids: readonly Uuid[]): Promise<void> {
+    if ((await this.#options.isBeingErased?.(db, ids)) !== true) return;
+    throw new WeftError('CONFLICT', 'somebody of them is being erased', {
+      hint: 'erasureReceipts says how far that is; decide again once it is logical',
+    });
   }
 
   async #apart(db: Queryable, { identifiers, others }: ApartInput, nowMs: number): Promise<RevisionPlan> {

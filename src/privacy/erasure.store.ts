@@ -43,6 +43,14 @@ export class ErasureStore {
     return row ?? null;
   }
 
+  /** Whether somebody who is to be erased, and is not yet, is known by one of these. */
+  async names(db: Queryable, identifierIds: readonly Uuid[]): Promise<boolean> {
+    const rows = await db.query('SELECT FROM erasure_subjects WHERE identifier_id = ANY ($1::uuid[]) LIMIT 1', [
+      identifierIds,
+    ]);
+    return rows.length > 0;
+  }
+
   /** The eldest that workers have to go on with; null if there is none. */
   async next(db: Queryable): Promise<OpenErasure | null> {
     const { rows } = await db.run<OpenErasure>({

@@ -383,6 +383,25 @@ describe('a person who is erased', () => {
     expect(again).toMatchObject([{ status: 'refused', code: 'SUPPRESSED' }]);
   });
 
+  it('takes nobody along who is merged with her meanwhile, asked before or after', async () => {
+    await live(world, [hers(), [aTrack('view', BOB)], [aTrack('view', { user_id: 'carl' })]]);
+    const { revisions } = world.engine.identity;
+    const asker = { actor: 'test', reason: '' };
+    const mergeWith = (user: string) => ({
+      kind: 'merge' as const,
+      input: { identifiers: [ANNA.user_id, user].map((value) => ({ ns: 'user_id', value })) },
+    });
+    const before = await revisions.request(mergeWith('bob'), asker);
+    const identifier = { ns: 'user_id', value: ANNA.user_id };
+    await world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
+    await expect(revisions.request(mergeWith('carl'), asker)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await world.drain();
+    expect(await revisions.get(before.id)).toMatchObject({ status: 'failed', failure: { code: 'CONFLICT' } });
+    expect(await findTexts(world.db, [...SECRETS, ...IDS])).toEqual([]);
+    const others = await world.db.query(`SELECT value FROM identifiers WHERE ns = 'user_id' ORDER BY value`);
+    expect(others).toEqual([{ value: 'bob' }, { value: 'carl' }]);
+  });
+
   it('is erased again by the ledger where a backup of the database brings her back', async () => {
     await live(world, [hers(), bobs([])]);
     await erase();
