@@ -68,14 +68,14 @@ export class DefinitionApplier {
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
     const purposes = await this.#purposesAfter(defined, prune);
-    const sealedTraits = await this.#sealedAfter(defined, prune);
+    const sealedAfter = await this.#sealedAfter(defined, prune);
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
       features: typesOf(after),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db)),
       purposes,
-      sealedTraits,
+      sealedTraits: sealedAfter,
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
@@ -83,7 +83,13 @@ export class DefinitionApplier {
     const features =
       defined.features === null
         ? null
-        : await this.#services.features.apply(defined.features, { dryRun: true, prune, uses, purposes, sealedTraits });
+        : await this.#services.features.apply(defined.features, {
+            dryRun: true,
+            prune,
+            uses,
+            purposes,
+            sealedTraits: sealedAfter,
+          });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
     const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
@@ -110,6 +116,7 @@ export class DefinitionApplier {
         ...(features?.warnings ?? []),
         ...segments.warnings,
         ...(defined.identity?.warnings ?? []),
+        ...openedWarnings(await sealedTraits(this.#db), sealedAfter),
         ...personalWarnings(defined.traits ?? []),
       ],
       isEmpty: changes + segments.steps.length + others.length + (identity?.changes.length ?? 0) === 0,
@@ -195,6 +202,16 @@ export class DefinitionApplier {
       .map((view) => ({ ...view, features: view.features.filter((feature) => !moved.has(feature.name)) }));
     return { views: [...views, ...others], services: given.services };
   }
+}
+
+/** Of traits that the files seal no more, or leave out where they are pruned. */
+function openedWarnings(standing: ReadonlySet<string>, after: ReadonlySet<string>): Warning[] {
+  const opened = [...standing].filter((name) => !after.has(name));
+  return opened.map((name) => ({
+    message: `the trait ${name} is sealed no more: what is stored of it would be opened`,
+    where: 'traits',
+    hint: 'say sealed: true to keep it sealed',
+  }));
 }
 
 /** Of traits in the files that look personal and say nothing of it. */

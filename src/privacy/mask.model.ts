@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '../events/event.model.js';
+import type { JsonValue } from '../events/event.model.js';
 import { maskSealed, sealedTypeOf } from '../profiles/trait-seal.model.js';
 
 /*
@@ -44,13 +44,17 @@ const BETWEEN = String.raw`\s().\/\u00a0\u2010-\u2015-`;
 /** Digits of a country code, which may be left out or written as 0. */
 const COUNTRY_DIGITS = 3;
 const LEAST_DIGITS = 6;
+/** No telephone number or address is spelled without one of these. */
+const MAY_SPELL = /\d|@|\uff20|%40|at/i;
 
 interface Masked {
   readonly personal: ReadonlySet<string>;
   readonly identifiers: ReadonlySet<string>;
-  /** How the event's telephone numbers and addresses may be spelled in a text, each with its mask. */
-  readonly spellings: readonly (readonly [RegExp, string])[];
+  readonly spellings: () => Spellings;
 }
+
+/** How telephone numbers and addresses may be spelled in a text, each with its mask. */
+type Spellings = readonly (readonly [RegExp, string])[];
 
 /**
  * What was sent along with an event, or is known of somebody: masked are values under the name of a personal trait,
@@ -64,14 +68,19 @@ export function maskPayload(
   personal: ReadonlySet<string>,
   identifiers: ReadonlySet<string>,
 ): JsonValue {
-  const known = [...identifiers];
-  const phones = known.filter((value) => PHONE.test(value)).slice(0, MAX_SPELLED);
-  const addresses = known.filter((value) => value.includes('@')).slice(0, MAX_SPELLED);
-  const spellings = [
+  let made: Spellings | null = null;
+  // Most texts have neither digits nor anything like @: what they are looked through for is made where it is needed.
+  const spellings = (): Spellings => (made ??= spellingsOf([...identifiers]));
+  return maskWithin(payload, { personal, identifiers, spellings });
+}
+
+function spellingsOf(identifiers: readonly string[]): Spellings {
+  const phones = identifiers.filter((value) => PHONE.test(value)).slice(0, MAX_SPELLED);
+  const addresses = identifiers.filter((value) => value.includes('@')).slice(0, MAX_SPELLED);
+  return [
     ...phones.map((phone) => [spellingsOfPhone(phone), maskText(phone)] as const),
     ...addresses.map((address) => [spellingsOfAddress(address), maskText(address)] as const),
   ];
-  return maskWithin(payload, { personal, identifiers, spellings });
 }
 
 function maskWithin(value: JsonValue, masked: Masked): JsonValue {
@@ -83,24 +92,25 @@ function maskWithin(value: JsonValue, masked: Masked): JsonValue {
     const text = String(value);
     return identifiers.has(text) ||
       identifiers.has(`+${text}`) ||
-      spellings.some(([spelling]) => text.search(spelling) !== -1)
+      (text.length >= LEAST_DIGITS && spellings().some(([spelling]) => text.search(spelling) !== -1))
       ? null
       : value;
   }
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => maskWithin(item, masked));
-  const shown: JsonObject = {};
+  const shown = new Map<string, JsonValue>();
   for (const [name, inner] of Object.entries(value)) {
-    shown[freeName(shown, maskWords(name, masked))] = personal.has(name) ? maskValue(inner) : maskWithin(inner, masked);
+    const free = freeName(shown, maskWords(name, masked));
+    shown.set(free, personal.has(name) ? maskValue(inner) : maskWithin(inner, masked));
   }
-  return shown;
+  return Object.fromEntries(shown);
 }
 
 /** The text, of which all that names somebody is masked. */
 function maskWords(text: string, { identifiers, spellings }: Masked): string {
   if (isIdentifier(text, identifiers)) return maskText(text);
   let shown = text;
-  for (const [spelling, mask] of spellings) shown = shown.replace(spelling, mask);
+  if (MAY_SPELL.test(text)) for (const [spelling, mask] of spellings()) shown = shown.replace(spelling, mask);
   if (ADDRESS_SIGN.test(shown)) {
     shown = shown.replace(/\S+/g, (word) =>
       ADDRESS_SIGN.test(word) ? maskText(word.replace(/\uff20|%40/gi, '@')) : word,
@@ -116,10 +126,10 @@ function maskWords(text: string, { identifiers, spellings }: Masked): string {
 }
 
 /** Two names of fields may have one mask. */
-function freeName(taken: JsonObject, name: string): string {
-  if (!Object.hasOwn(taken, name)) return name;
+function freeName(taken: ReadonlyMap<string, JsonValue>, name: string): string {
+  if (!taken.has(name)) return name;
   let number = 2;
-  while (Object.hasOwn(taken, `${name} (${String(number)})`)) number++;
+  while (taken.has(`${name} (${String(number)})`)) number++;
   return `${name} (${String(number)})`;
 }
 

@@ -163,6 +163,22 @@ segments:
     expect(await world.db.query('SELECT key FROM purposes')).toEqual([{ key: 'other' }]);
   });
 
+  it('seals traits, lets nothing in the same files read them, and warns before it opens them again', async () => {
+    const reads = 'segments:\n  - { key: rich, expression: traits.salary > 3 }\n';
+    await files({ 'traits.yaml': 'traits: [{ name: salary, sealed: true }, { name: email }]', 'reads.yaml': reads });
+    expect((await run(['.', '--yes'])).stderr).toContain('segment rich: traits.salary is sealed');
+    const { stdout, stderr } = await run(['traits.yaml', '--yes']);
+    expect(stdout).toContain('Traits: 2 to create');
+    expect(stderr).toContain('email may be personal data');
+    await files({ 'traits.yaml': 'traits: [{ name: salary }, { name: email, pii: false }]' });
+    const { stderr: opening } = await run(['traits.yaml', '--yes']);
+    expect(opening).toContain('the trait salary is sealed no more');
+    expect(opening).not.toContain('email');
+    expect((await run(['reads.yaml', '--yes'])).code).toBe(0);
+    await files({ 'traits.yaml': 'traits: [{ name: salary, sealed: true }]' });
+    expect((await run(['traits.yaml', '--yes'])).stderr).toContain('while segment rich reads it');
+  });
+
   it('marks what browsers may see, and takes back the mark of what the files leave it out of', async () => {
     const marked = SEGMENTS.replace('key: keen,', 'key: keen, edge: true,');
     const traits = 'traits:\n  - { name: country, edge: true }\n  - { name: email, description: Personal. }\n';
