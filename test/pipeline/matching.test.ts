@@ -37,15 +37,19 @@ describe('a model that is applied to profiles', () => {
   it.each([
     ['fake_1000.csv.gz', 'unique_id', ['unique_id', 'cluster'], 23],
     ['febrl3.csv.gz', 'rec_id', ['rec_id', 'soc_sec_id'], 600],
-  ])('makes of %s, streamed in any order, what a linkage of the file makes of it', async (file, id, without, chunk) => {
-    const { records, model } = await people(file, id, without);
-    const world = await newWorld();
-    // What was there before is compared first, the rest as it comes.
-    const [before, after] = [shuffled(records, 7).slice(0, 300), shuffled(records, 7).slice(300)];
-    await stream(world, before, () => 300);
-    await activate(world, model);
-    await settle(world);
-    await stream(world, after, () => chunk);
-    expect(await profilesOf(world)).toEqual(await batchClusters(model, records));
-  });
+  ])(
+    'makes of %s, streamed in any order, what a linkage of the file makes of it',
+    async (file, id, without, chunk) => {
+      const { records, model } = await people(file, id, without);
+      const world = await newWorld();
+      // What was there before is compared first, the rest as it comes.
+      const [before, after] = [shuffled(records, 7).slice(0, 300), shuffled(records, 7).slice(300)];
+      await stream(world, before, () => 300);
+      await activate(world, model);
+      await settle(world);
+      await stream(world, after, () => chunk);
+      expect(await profilesOf(world)).toEqual(await batchClusters(model, records));
+    },
+    240_000,
+  );
 });
