@@ -3,7 +3,7 @@ import type { Engine } from './engine.js';
 import type { DecisionServices } from './identity-decisions.command.js';
 import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
 import { formsOf } from './identity/identifier-forms.model.js';
-import { WeftError } from './platform/errors.js';
+import { standsForNobody } from './identity/nobody.model.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { SegmentReader } from './segments/segment.reader.js';
@@ -53,8 +53,5 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
 function idsOf({ policy }: Engine, raw: RawIdentifier): readonly Uuid[] {
   const { now, ids } = formsOf(policy, raw);
   if (now !== undefined || ids.length > 1) return ids;
-  throw new WeftError('BAD_REQUEST', 'an identifier stands for nobody: it is a placeholder or malformed', {
-    where: raw.ns,
-    hint: 'name what events name people by, as user_id:ann',
-  });
+  throw standsForNobody(raw, policy, raw.ns);
 }

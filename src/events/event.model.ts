@@ -51,6 +51,8 @@ export interface IdentifierPolicy {
    * @param origin where they come from; default: from Weft itself, which may name anybody
    */
   resolve(raw: readonly RawIdentifier[], origin?: IdentifierOrigin): ResolvedIdentifiers;
+  /** The rule that blocks an identifier, for people, as `blocked mailbox "noreply"`; null: none does. */
+  blockedBy(raw: RawIdentifier): string | null;
 }
 
 /** What is known of where identifiers come from. */

@@ -12,6 +12,7 @@ const NOW = Date.UTC(2026, 0, 31, 12);
 
 /** Blocks the value `blocked`, keeps the order given. */
 const plainPolicy: IdentifierPolicy = {
+  blockedBy: () => null,
   rulesVersion: 7,
   resolve: (raw) => ({
     identifiers: raw.filter((r) => r.value !== 'blocked').map((r) => ({ ...r, id: hashId(r.ns, r.value) })),

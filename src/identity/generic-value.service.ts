@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres.js';
 import type { GenericValue } from './generic-value.model.js';
+import { standsForNobody } from './nobody.model.js';
 import { GenericValueReader } from './generic-value.reader.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import { formsOf, knownForm } from './identifier-forms.model.js';
@@ -52,12 +53,7 @@ export class GenericValueService {
     const forms = formsOf(policy, raw);
     const seen = await new IdentityDecisionReader().identifiers(db, forms.ids);
     const identifier = knownForm(forms, new Map(seen.map((each) => [each.id, each])));
-    if (identifier === undefined) {
-      throw new WeftError('BAD_REQUEST', 'the value stands for nobody: it is a placeholder or malformed', {
-        where: 'value',
-        hint: 'name what events name people by, as email and office@example.com',
-      });
-    }
+    if (identifier === undefined) throw standsForNobody(raw, policy, 'value');
     const standing = await new GenericValueReader(db).find(identifier.id);
     if (!isKept && standing?.isKept !== true) {
       throw new WeftError('NOT_FOUND', 'nobody has decided that this value is kept', {

@@ -5,8 +5,6 @@ import { hashId, type Uuid } from '../platform/ids.js';
 export interface IdentifierForms {
   /** By the rules in force; undefined: it does not count by them. */
   readonly now: Identifier | undefined;
-  /** Why it does not. */
-  readonly reason: string | undefined;
   /** Those that somebody may be known by, the likeliest first: as it is written, as it is now, by former rules. */
   readonly ids: readonly Uuid[];
 }
@@ -16,10 +14,10 @@ export interface IdentifierForms {
  * events do not have any more, or by one that is blocked by now.
  */
 export function formsOf(policy: IdentifierPolicy, { ns, value }: RawIdentifier): IdentifierForms {
-  const { identifiers, dropped, formerIds = [] } = policy.resolve([{ ns, value }]);
+  const { identifiers, formerIds = [] } = policy.resolve([{ ns, value }]);
   const [now] = identifiers;
   const ids = [hashId(ns, value), ...(now === undefined ? [] : [now.id]), ...formerIds];
-  return { now, reason: dropped[0]?.reason, ids: [...new Set(ids)] };
+  return { now, ids: [...new Set(ids)] };
 }
 
 /** Of the forms the one that is known; else the one that counts now. */

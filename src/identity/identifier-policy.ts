@@ -8,6 +8,7 @@ import type {
 } from '../events/event.model.js';
 import { hashId, type Uuid } from '../platform/ids.js';
 import { BlockedPatterns } from './blocked-patterns.js';
+import { blockingRule } from './blocking-rule.js';
 import { inAnchorOrder } from './generic-value.model.js';
 import { areNewer, compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
@@ -140,6 +141,14 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const ordered = hasGenerics ? inAnchorOrder(identifiers, this.#rules) : identifiers;
     const resolved = { identifiers: ordered, dropped: dropped ?? NONE.dropped };
     return former === null ? resolved : { ...resolved, formerIds: former };
+  }
+
+  blockedBy({ ns, value: raw }: RawIdentifier): string | null {
+    if (this.resolve([{ ns, value: raw }]).dropped[0]?.reason !== 'blocked') return null;
+    const rule = ruleOf(this.#rules, ns);
+    const { phones } = this.#main;
+    const normal = rule && normaliseIdentifier(rule.normaliser, raw, phones, this.#rules.emails).value;
+    return blockingRule(ns, raw, this.#rules) ?? (normal === undefined ? null : blockingRule(ns, normal, this.#rules));
   }
 
   /** Insertion by priority: events carry two or three identifiers, mostly in order already. Equal ones go in once. */

@@ -17,6 +17,7 @@ import {
 } from './identity-revision.model.js';
 import type { IdentityRevision, RevisionInput } from './revised-identity.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
+import { standsForNobody } from './nobody.model.js';
 
 export interface RevisionDeciderOptions {
   readonly reader: IdentityDecisionReader;
@@ -213,13 +214,11 @@ export class RevisionDecider {
     const forms = identifiers.map((raw) => formsOf(policy, raw));
     const seen = await reader.identifiers(db, [...new Set(forms.flatMap(({ ids }) => ids))]);
     const known = new Map(seen.map((identifier) => [identifier.id, identifier]));
-    return forms.map((each, i) => {
-      const identifier = knownForm(each, known);
+    return identifiers.map((raw, i) => {
+      const each = forms[i];
+      const identifier = each === undefined ? undefined : knownForm(each, known);
       if (identifier !== undefined) return identifier;
-      throw new WeftError('BAD_REQUEST', `an identifier stands for nobody: ${each.reason ?? 'malformed'}`, {
-        where: `identifiers[${String(i)}]`,
-        hint: 'name what events name people by, as email and a.tanner@example.com',
-      });
+      throw standsForNobody(raw, policy, `identifiers[${String(i)}]`);
     });
   }
 }

@@ -1,4 +1,5 @@
 import type { RawIdentifier, IdentifierPolicy } from '../events/event.model.js';
+import { standsForNobody } from '../identity/nobody.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
@@ -177,19 +178,19 @@ export class ErasureService {
     const ids = this.#identifierIds(target.identifier);
     const found = await profiles.byIdentifiers(db, ids);
     const profileId = ids.map((id) => found.get(id)).find((id) => id !== undefined);
-    if (profileId === undefined) throw noSuchProfile();
-    return profileId;
+    if (profileId !== undefined) return profileId;
+    const { policy } = this.deps;
+    const isBlocked = policy.blockedBy(target.identifier) !== null;
+    throw isBlocked ? standsForNobody(target.identifier, policy, 'identifier', 'NOT_FOUND') : noSuchProfile();
   }
 
   /** As it is normalised, and as it was by former rules; at least one. */
   #identifierIds(raw: RawIdentifier): Uuid[] {
-    const { identifiers, dropped, formerIds = [] } = this.deps.policy.resolve([raw]);
+    const { policy } = this.deps;
+    const { identifiers, formerIds = [] } = policy.resolve([raw]);
     const ids = [...identifiers.map(({ id }) => id), ...formerIds];
     if (ids.length > 0) return ids;
-    throw new WeftError('BAD_REQUEST', `the identifier is ${dropped[0]?.reason.replaceAll('_', ' ') ?? 'of no use'}`, {
-      where: 'identifier',
-      hint: 'give namespace and value as an event would, such as email and anna@example.com',
-    });
+    throw standsForNobody(raw, policy, 'identifier');
   }
 }
 

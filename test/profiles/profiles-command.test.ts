@@ -137,5 +137,9 @@ describe('weft profiles show', () => {
     });
     expect(await run('show', 'user_id:nobody')).toMatchObject({ code: 1 });
     expect(await run('show', 'nobody')).toMatchObject({ code: 2 });
+    expect(await run('show', 'email:noreply@example.com')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('blocked, by the rule: blocked mailbox "noreply"') as string,
+    });
   });
 });

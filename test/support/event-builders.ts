@@ -5,6 +5,7 @@ import { hashId } from '../../src/platform/ids.js';
 
 /** Takes every identifier as it is, in the order given. */
 export const acceptAllPolicy: IdentifierPolicy = {
+  blockedBy: () => null,
   rulesVersion: 1,
   resolve: (raw) => ({
     identifiers: raw.map(({ ns, value }) => ({ id: hashId(ns, value), ns, value })),

@@ -1,5 +1,5 @@
 import { WeftError } from '../../platform/errors.js';
-import { nameHint } from '../../platform/near-names.js';
+import { nameHint, nearestName } from '../../platform/near-names.js';
 import { columnsRead } from '../linkage/link-records.js';
 import type { LinkageModel } from '../linkage/linkage-model.model.js';
 import type { ColumnMapping, ColumnSource } from './matching.model.js';
@@ -35,9 +35,10 @@ export function mapColumns(model: LinkageModel, asked: ColumnMapping, known: Kno
       hint: nameHint(column, columns, `it reads ${columns.join(', ')}`),
     });
   }
-  const mapping: Record<string, ColumnSource> = {};
-  for (const column of columns) mapping[column] = checked(asked[column] ?? inferred(column, known), known);
-  return mapping;
+  const sources = columns.map((column) => [column, asked[column] ?? inferred(column, known)] as const);
+  const unknown = sources.filter(([, source]) => !isKnown(source, known)).map(([, source]) => source);
+  if (unknown.length > 0) throw unfilled(unknown, known);
+  return Object.fromEntries(sources);
 }
 
 function inferred(column: string, { traits, namespaces }: KnownSources): ColumnSource {
@@ -45,23 +46,38 @@ function inferred(column: string, { traits, namespaces }: KnownSources): ColumnS
   return { kind: 'identifier', name: column };
 }
 
-function checked(source: ColumnSource, known: KnownSources): ColumnSource {
-  const { traits, areTraitsComplete, namespaces, sealedTraits } = known;
-  const { kind, name } = source;
-  if (kind === 'trait' && sealedTraits.has(name)) {
-    throw new WeftError('BAD_REQUEST', `the trait ${name} is sealed`, {
-      where: 'mapping',
-      hint: 'what a model compares is kept in plain text: map its columns to traits that are not sealed',
-    });
-  }
-  const isKnown = kind === 'trait' ? traits.has(name) || !areTraitsComplete : namespaces.has(name);
-  if (isKnown) return source;
-  const names = kind === 'trait' ? traits : namespaces;
-  const what = kind === 'trait' ? 'nobody has a trait' : 'there is no namespace';
-  throw new WeftError('BAD_REQUEST', `${what} ${name}`, {
+function isKnown({ kind, name }: ColumnSource, { traits, areTraitsComplete, namespaces }: KnownSources): boolean {
+  return kind === 'trait' ? traits.has(name) || !areTraitsComplete : namespaces.has(name);
+}
+
+/** All that there is not, so that nobody has to find out one by one. */
+function unfilled(unknown: readonly ColumnSource[], { traits, namespaces }: KnownSources): WeftError {
+  const named = (wanted: ColumnSource['kind']): string[] => [
+    ...new Set(unknown.filter(({ kind }) => kind === wanted).map(({ name }) => name)),
+  ];
+  const [missingTraits, missingNamespaces] = [named('trait'), named('identifier')];
+  const problems = [
+    ...(missingTraits.length === 0 ? [] : [`nobody has ${traitsText(missingTraits)}`]),
+    ...(missingNamespaces.length === 0 ? [] : [`there is no namespace ${missingNamespaces.join(', ')}`]),
+  ];
+  return new WeftError('BAD_REQUEST', problems.join('; '), {
     where: 'mapping',
-    hint: `${nameHint(name, names, 'weft traits list and weft traits infer show what there is')}; say where a column is from by --map column=trait:name or column=identifier:namespace`,
+    hint: `${meant(missingTraits, traits)}${meant(missingNamespaces, namespaces)}weft traits list and weft traits infer show what there is; say where a column is from by --map column=trait:name or column=identifier:namespace`,
   });
+}
+
+function traitsText(names: readonly string[]): string {
+  return `${names.length === 1 ? 'a trait' : 'the traits'} ${names.join(', ')}`;
+}
+
+/** What each of these was probably meant to be. */
+function meant(names: readonly string[], known: ReadonlySet<string>): string {
+  return names
+    .flatMap((name) => {
+      const near = nearestName(name, known);
+      return near === undefined ? [] : [`for ${name}, did you mean ${near}? `];
+    })
+    .join('');
 }
 
 /** @param text as `trait:birthday` or `identifier:email` @throws WeftError BAD_REQUEST */

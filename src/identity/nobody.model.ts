@@ -1,0 +1,21 @@
+import type { IdentifierPolicy, RawIdentifier } from '../events/event.model.js';
+import { WeftError, type ErrorCode } from '../platform/errors.js';
+
+/** What is wrong with an identifier that stands for nobody, to whoever named it: with the rule, where one blocks it. */
+export function standsForNobody(
+  raw: RawIdentifier,
+  policy: IdentifierPolicy,
+  where: string,
+  code: ErrorCode = 'BAD_REQUEST',
+): WeftError {
+  const rule = policy.blockedBy(raw);
+  const reason = policy.resolve([raw]).dropped[0]?.reason.replaceAll('_', ' ') ?? 'malformed';
+  const what = rule === null ? reason : `blocked, by the rule: ${rule}`;
+  return new WeftError(code, `the identifier stands for nobody: ${what}`, {
+    where,
+    hint:
+      rule === null
+        ? 'name what events name people by, as email and a.tanner@example.com'
+        : 'weft identity rules show lists what is blocked; name another identifier of the person',
+  });
+}
