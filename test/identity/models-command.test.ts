@@ -91,6 +91,9 @@ describe('weft identity models', () => {
     expect(traits.err).toContain('did you mean birthday?');
     expect((await run('activate', version, '--map', 'dob=identifier:emial')).err).toContain('did you mean email?');
     expect((await run('activate', version, '--map', 'surnam=trait:surname')).err).toContain('did you mean surname?');
+    const both = await run('activate', version, '--map', 'dob=trait:birthdy', '--map', 'surname=identifier:emial');
+    expect(both.err).toContain('nobody has a trait birthdy; there is no namespace emial');
+    expect(both.err).toContain('for birthdy, did you mean birthday? for emial, did you mean email?');
     await expect(run('activate', version, '--map', 'surname')).rejects.toThrow('Write column=trait:name');
     expect((await run('activate', 'ffffffff')).err).toContain('there is no model of this version');
     expect((await run('activate', version, '--threshold', '0.5', '--review-threshold', '0.6')).code).toBe(2);
