@@ -8,14 +8,16 @@ import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
-import type { Table } from './privacy/anonymise.js';
-import type { ProfileColumns } from './privacy/export-anonymised.command.js';
+import type { ProfileColumns, ProfileTable } from './privacy/export-anonymised.command.js';
 import type { ProfileExports } from './privacy/profile-export.model.js';
 import { ProfileExporter } from './profile-exporter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
+import { consentTrait, isAllowed, UNDECLARED } from './profiles/consent.model.js';
+import { unknownPurpose } from './profiles/purpose.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { isSealed } from './profiles/trait-definition.model.js';
 import { ProfileReader } from './profiles/profile.reader.js';
+import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
 import { MembershipStore } from './segments/membership.store.js';
 
 export interface ProfileExportParts {
@@ -50,16 +52,18 @@ const MAX_TABLE_ROWS = 500_000;
 const PROGRESS_EVERY_ROWS = 50_000;
 
 /**
- * A row for each living profile: traits, null where there is none, and whether it is in segments.
- * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment that there is not;
+ * A row for each living profile that allows the purposes named: traits, null where there is none, and whether it is in segments.
+ * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment or purpose that there is not;
  * BAD_REQUEST for a trait that is sealed
  */
 export async function readProfileTable(
   { db, clock, definitions }: Pick<ProfileExportParts, 'db' | 'clock' | 'definitions'>,
-  { traits, segments }: ProfileColumns,
+  { traits, segments, purposes: needed }: ProfileColumns,
   onProgress: (profiles: number) => void,
-): Promise<Table> {
-  const { stored, traits: defined } = await definitions.current();
+): Promise<ProfileTable> {
+  const { stored, traits: defined, purposes } = await definitions.current();
+  const unknown = unknownPurpose(needed, new Set(purposes.keys()));
+  if (unknown !== null) throw new WeftError('NOT_FOUND', unknown.message, { where: '--purposes', hint: unknown.hint });
   const sealed = defined.find((trait) => isSealed(trait) && traits.includes(trait.name));
   if (sealed !== undefined) {
     throw new WeftError('BAD_REQUEST', `the trait ${sealed.name} is sealed`, {
@@ -73,12 +77,21 @@ export async function readProfileTable(
     throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where: '--segments', hint: 'weft segment list' });
   });
   const profiles = new ProfileReader();
+  const allows = ({ traits: held, asOf }: ProfileSnapshot): boolean =>
+    needed.every((key) =>
+      isAllowed(purposes.get(key) ?? UNDECLARED, held.get(consentTrait(key)), Math.max(clock.now(), asOf + 1)),
+    );
   const rows: JsonValue[][] = [];
+  let withheldProfiles = 0;
   for (let after: Uuid | null = null; ;) {
     const ids: Uuid[] = await profiles.idsAfter(db, after, PROFILES_PER_PAGE);
     const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
     for (const snapshot of await snapshotsIn(store, { db, profiles, definitions }).byIds(ids)) {
       if (snapshot === null) continue;
+      if (!allows(snapshot)) {
+        withheldProfiles++;
+        continue;
+      }
       const isIn = new Set(snapshot.memberships.map(({ segmentId }) => segmentId));
       rows.push([
         ...traits.map((name) => snapshot.traits.get(name)?.value ?? null),
@@ -93,7 +106,7 @@ export async function readProfileTable(
       });
     }
     after = ids.at(-1) ?? null;
-    if (after === null) return { columns: [...traits, ...segments], rows };
+    if (after === null) return { columns: [...traits, ...segments], rows, withheldProfiles };
   }
 }
 

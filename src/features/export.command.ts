@@ -112,12 +112,13 @@ function describe(
   seconds: number,
   progress: TrainingSetProgress | null,
 ): string {
-  const { rows, features, service, notFoundRows, invalidRows } = manifest;
+  const { rows, features, service, notFoundRows, invalidRows, withheldRows } = manifest;
   const rate = seconds > 0 ? `, ${grouped(Math.round(rows / seconds))} rows/s` : '';
   const future = progress === null || progress.future === 0 ? [] : [`${grouped(progress.future)} lie in the future`];
   const odd = [
     ...(notFoundRows > 0 ? [`${grouped(notFoundRows)} of nobody known`] : []),
     ...(invalidRows > 0 ? [`${grouped(invalidRows)} with an identifier that cannot be used`] : []),
+    ...(withheldRows > 0 ? [`${grouped(withheldRows)} without features that were not allowed`] : []),
     ...future,
   ];
   const lines = [

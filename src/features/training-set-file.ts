@@ -25,6 +25,8 @@ export interface TrainingSetManifest {
   /** Rows about whom nothing was known, and rows whose identifier can stand for nobody. */
   readonly notFoundRows: number;
   readonly invalidRows: number;
+  /** Rows of people who did not allow what some features need, which have no value in them. */
+  readonly withheldRows: number;
   /** Events of the log that cannot be read, and that the features are without. */
   readonly damagedEvents: number;
   readonly createdAt: string;
@@ -81,12 +83,13 @@ export async function writeTrainingSet(
     throw error;
   });
   try {
-    const counts = { rows: 0, notFoundRows: 0, invalidRows: 0 };
+    const counts = { rows: 0, notFoundRows: 0, invalidRows: 0, withheldRows: 0 };
     const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
     for await (const row of set.rows) {
       counts.rows++;
       if (row.status === 'NOT_FOUND') counts.notFoundRows++;
       if (row.status === 'INVALID') counts.invalidRows++;
+      if (row.status === 'WITHHELD') counts.withheldRows++;
       const bytes = encode.row(cellsOf(row, typed));
       if (bytes !== null) await file.write(bytes);
     }
@@ -169,7 +172,10 @@ function checkNames(columns: readonly TrainingColumn[]): void {
 function manifestOf(
   path: string,
   plan: TrainingSetPlan,
-  written: Pick<TrainingSetManifest, 'rows' | 'notFoundRows' | 'invalidRows' | 'damagedEvents' | 'bytes' | 'sha256'>,
+  written: Pick<
+    TrainingSetManifest,
+    'rows' | 'notFoundRows' | 'invalidRows' | 'withheldRows' | 'damagedEvents' | 'bytes' | 'sha256'
+  >,
   nowMs: number,
 ): TrainingSetManifest {
   const { knownAsOf, toPos, service, features } = plan;

@@ -1,11 +1,19 @@
 import type { AnchorState } from './anchor-state.model.js';
 import type { FeatureSet } from './feature-set.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import { HeldWords, type ConsentEvent, type FeatureGates } from './withheld-features.js';
 
 /** A row to be answered: the features at `timeMs + 1`, so that events at `timeMs` count. */
 export interface FoldRow {
   readonly index: number;
   readonly timeMs: number;
+}
+
+/** The features of a row. */
+export interface FoldAnswer {
+  readonly values: readonly FeatureValue[];
+  /** Whether some are not told, because the person did not allow it at that time. */
+  readonly isWithheld: boolean;
 }
 
 /**
@@ -21,27 +29,32 @@ export interface FoldRow {
 export class HistoryFold {
   readonly #set: FeatureSet;
   readonly #rows: readonly FoldRow[];
-  readonly #answer: (index: number, values: readonly FeatureValue[]) => void;
+  readonly #answer: (index: number, answer: FoldAnswer) => void;
+  /** Null: no feature needs anything to be allowed. */
+  readonly #words: HeldWords | null;
   readonly #state: AnchorState;
   #next = 0;
   /** Of the last answer; null once an event was folded in. */
-  #last: { readonly timeMs: number; readonly values: readonly FeatureValue[] } | null = null;
+  #last: { readonly timeMs: number; readonly answer: FoldAnswer } | null = null;
 
   constructor(
     set: FeatureSet,
     rows: readonly FoldRow[],
-    answer: (index: number, values: readonly FeatureValue[]) => void,
+    answer: (index: number, answer: FoldAnswer) => void,
+    gates: FeatureGates | null = null,
   ) {
     this.#set = set;
     this.#rows = [...rows].sort((a, b) => a.timeMs - b.timeMs);
     this.#answer = answer;
     this.#state = set.empty();
+    this.#words = gates === null ? null : new HeldWords(gates);
   }
 
-  add(event: FeatureEvent, seenAtMs: number): void {
+  add(event: FeatureEvent & ConsentEvent, seenAtMs: number): void {
     this.#answerBefore(seenAtMs);
     if (this.#next === this.#rows.length) return;
     this.#set.apply(this.#state, event);
+    this.#words?.add(event);
     this.#last = null;
   }
 
@@ -52,16 +65,17 @@ export class HistoryFold {
 
   #answerBefore(seenAtMs: number): void {
     for (let row = this.#rows[this.#next]; row !== undefined && row.timeMs < seenAtMs; row = this.#rows[++this.#next]) {
-      this.#answer(row.index, this.#valuesAt(row.timeMs));
+      this.#answer(row.index, this.#answerAt(row.timeMs));
     }
   }
 
-  #valuesAt(timeMs: number): readonly FeatureValue[] {
-    if (this.#last?.timeMs === timeMs) return this.#last.values;
+  #answerAt(timeMs: number): FoldAnswer {
+    if (this.#last?.timeMs === timeMs) return this.#last.answer;
     const values = valuesOf(this.#set, this.#state, timeMs);
     this.#set.prune(this.#state, timeMs + 1);
-    this.#last = { timeMs, values };
-    return values;
+    const answer = this.#words?.withhold(values, timeMs + 1) ?? { values, isWithheld: false };
+    this.#last = { timeMs, answer };
+    return answer;
   }
 }
 

@@ -24,8 +24,11 @@ export interface LabelRow {
  */
 export type KnownAsOf = 'now' | 'event-time' | number;
 
-export const ENTITY_STATUSES = ['FOUND', 'NOT_FOUND', 'INVALID'] as const;
-/** `NOT_FOUND`: nobody has been seen under the identifier, as far as known. `INVALID`: it can stand for nobody. */
+export const ENTITY_STATUSES = ['FOUND', 'NOT_FOUND', 'INVALID', 'WITHHELD'] as const;
+/**
+ * `WITHHELD`: found, but at that time the person did not allow what some features need, which have no value.
+ * `NOT_FOUND`: nobody has been seen under the identifier, as far as known. `INVALID`: it can stand for nobody.
+ */
 export type EntityStatus = (typeof ENTITY_STATUSES)[number];
 
 /** One label row with its features. */
@@ -42,6 +45,8 @@ export interface TrainingRow {
 export interface PlannedFeature {
   readonly definition: FeatureDefinition;
   readonly viewVersion: number;
+  /** What somebody has to allow for it to be used; left out: nothing. */
+  readonly purposes?: readonly string[];
 }
 
 /** What an export rests on; settled before the first row. */

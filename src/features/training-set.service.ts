@@ -6,13 +6,15 @@ import type { IdentityHistoryReader, Standing } from '../identity/identity-histo
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
+import { compileConsents } from '../profiles/consent.model.js';
+import { PurposeReader } from '../profiles/purpose.reader.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
-import type { FeatureValue } from './feature.model.js';
 import { streamsOf } from './stream.model.js';
-import { HistoryFold, valuesOf, type FoldRow } from './training-set-fold.js';
+import { HeldWords, type FeatureGates } from './withheld-features.js';
+import { HistoryFold, valuesOf, type FoldAnswer, type FoldRow } from './training-set-fold.js';
 import type { KnownAsOf, LabelRow, PlannedFeature, TrainingRow, TrainingSetPlan } from './training-set.model.js';
 
 export interface TrainingSetParts {
@@ -65,6 +67,8 @@ const MAX_FEATURES = 2_000;
 interface Work {
   readonly plan: TrainingSetPlan;
   readonly set: FeatureSet;
+  /** Null: no feature needs anything to be allowed. */
+  readonly gates: FeatureGates | null;
   readonly damaged: DamagedRows;
 }
 
@@ -82,7 +86,9 @@ interface Person {
  *    reads at T + 1. The aggregator is the online one (`feature-set.model.ts`).
  * 3. Who is the same person, and which events there are, is told as of {@link KnownAsOf}; the log is cut at the
  *    position that was applied when the export began, for every row alike.
- * 4. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.
+ * 4. A feature that needs something to be allowed has no value in the rows of those who, by what is known as of
+ *    {@link KnownAsOf}, did not allow it at T + 1; these rows are `WITHHELD`.
+ * 5. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.
  */
 export class TrainingSetService {
   readonly #parts: TrainingSetParts;
@@ -113,7 +119,19 @@ export class TrainingSetService {
       new Map(sources.map(({ id, key }) => [key, id])),
     );
     const damaged = new DamagedRows();
-    return { plan, damaged, rows: this.#rows(request, { plan, set, damaged }) };
+    const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
+    return { plan, damaged, rows: this.#rows(request, { plan, set, gates, damaged }) };
+  }
+
+  async #gates(
+    features: readonly PlannedFeature[],
+    sourceIds: ReadonlyMap<string, number>,
+  ): Promise<FeatureGates | null> {
+    const needed = features.map(({ purposes = [] }) => purposes);
+    if (needed.every((keys) => keys.length === 0)) return null;
+    const purposes = await new PurposeReader(this.#parts.db).all();
+    const terms = new Map(purposes.map((purpose) => [purpose.key, purpose]));
+    return { needed, terms, mapping: compileConsents(purposes, sourceIds) };
   }
 
   async #select({ service: name, features: more = [] }: TrainingSetRequest) {
@@ -121,7 +139,8 @@ export class TrainingSetService {
     const service = name === undefined ? null : await this.#service(reader, name);
     const known = new Map<string, PlannedFeature>();
     for (const view of await reader.views()) {
-      for (const definition of view.features) known.set(definition.name, { definition, viewVersion: view.version });
+      const { version: viewVersion, purposes = [] } = view;
+      for (const definition of view.features) known.set(definition.name, { definition, viewVersion, purposes });
     }
     const names = [...new Set([...(service?.features ?? []), ...more])];
     if (names.length === 0 || names.length > MAX_FEATURES) {
@@ -162,21 +181,24 @@ export class TrainingSetService {
   }
 
   async #answer(labels: readonly LabelRow[], work: Work, signal: AbortSignal | undefined) {
-    const { set } = work;
+    const { set, gates } = work;
     const ids = labels.map(({ ns, value }) => this.#parts.policy.resolve([{ ns, value }]).identifiers[0]?.id ?? null);
     const empty = valuesOf(set, set.empty(), 0);
+    const nothing = gates === null ? { values: empty, isWithheld: false } : new HeldWords(gates).withhold(empty, 1);
     return this.#parts.db.transaction(
       async (tx) => {
         const known = ids.filter((id) => id !== null);
         const profiles = await this.#parts.identity.profilesOf(tx, known);
         const standings = await this.#standings(tx, labels, ids, work);
-        const values = new Map<number, readonly FeatureValue[]>();
-        const events = await this.#fold(tx, peopleOf(labels, standings), work, values, signal);
+        const answers = new Map<number, FoldAnswer>();
+        const events = await this.#fold(tx, peopleOf(labels, standings), work, answers, signal);
         const rows = labels.map((label, i): TrainingRow => {
           const id = ids[i] ?? null;
-          const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : 'FOUND';
+          const answer = answers.get(i) ?? nothing;
+          const found = answer.isWithheld ? 'WITHHELD' : 'FOUND';
+          const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
           const profileId = id === null ? null : (profiles.get(id) ?? null);
-          return { label, status, profileId, values: values.get(i) ?? empty };
+          return { label, status, profileId, values: answer.values };
         });
         return { rows, events };
       },
@@ -213,8 +235,8 @@ export class TrainingSetService {
   async #fold(
     tx: Transaction,
     people: readonly Person[],
-    { plan: { knownAsOf, toPos }, set, damaged }: Work,
-    values: Map<number, readonly FeatureValue[]>,
+    { plan: { knownAsOf, toPos }, set, gates, damaged }: Work,
+    answers: Map<number, FoldAnswer>,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     const groups = people.map(({ anchorIds, rows }) => ({ anchorIds, untilMs: latestOf(rows) }));
@@ -225,7 +247,7 @@ export class TrainingSetService {
           { ...log, order: 'accepted', acceptedUntilMs: latestOf(groups.map((g) => ({ timeMs: g.untilMs }))) }
         : { ...log, order: 'occurred', ...(knownAsOf === 'now' ? undefined : { acceptedUntilMs: knownAsOf }) };
     const foldOf = ({ rows }: Person): HistoryFold =>
-      new HistoryFold(set, rows, (index, answer) => values.set(index, answer));
+      new HistoryFold(set, rows, (index, answer) => answers.set(index, answer), gates);
     let current = -1;
     let fold: HistoryFold | null = null;
     let events = 0;

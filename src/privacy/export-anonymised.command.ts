@@ -8,17 +8,25 @@ import { textOf } from './generalise.model.js';
 export interface ProfileColumns {
   readonly traits: readonly string[];
   readonly segments: readonly string[];
+  /** Keys of what people have to allow to be in it. */
+  readonly purposes: readonly string[];
+}
+
+export interface ProfileTable extends Table {
+  /** People who are not in it, because they do not allow what it is for. */
+  readonly withheldProfiles: number;
 }
 
 export interface AnonymisedExportDeps extends CommandIo {
   /** A row for each profile, with these columns in order. @throws WeftError PAYLOAD_TOO_LARGE; NOT_FOUND */
-  readTable(columns: ProfileColumns, onProgress: (profiles: number) => void): Promise<Table>;
+  readTable(columns: ProfileColumns, onProgress: (profiles: number) => void): Promise<ProfileTable>;
   readonly signal: AbortSignal;
 }
 
 interface Options {
   readonly traits: readonly string[];
   readonly segments?: readonly string[];
+  readonly purposes?: readonly string[];
   readonly out: string;
   readonly anonymise: number;
   readonly quasi: readonly string[];
@@ -38,9 +46,12 @@ too much are left out, up to --max-suppressed percent. Ids and identifiers are i
 It hides who is who, not what a group has in common: where all who are alike share a value of another column, that is
 told of each of them. Name such columns with --quasi, too, or drop them.
 
-Example:
+With --purposes, whoever does not allow all of these now is left out, and counted.
+
+Examples:
   weft export profiles --traits age,postcode,plan,email --segments vip --anonymise k=5 --quasi age,postcode \\
     --drop email --out people.csv
+  weft export profiles --traits age,plan --purposes analytics --anonymise k=5 --quasi age --out people.csv
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted. Nothing is left behind unless it is 0.`;
 
@@ -51,6 +62,7 @@ export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDep
     .description('export people without who they are, as CSV')
     .requiredOption('--traits <names>', 'traits to export, separated by commas', parseNames)
     .option('--segments <keys>', 'segments: whether each is in them, as true or false', parseNames)
+    .option('--purposes <keys>', 'only those who allow all of these, by key', parseNames)
     .requiredOption('--anonymise <k>', 'how many have to be alike: k=5', parseK)
     .requiredOption('--quasi <columns>', 'the columns by which people could be recognised', parseNames)
     .option('--drop <columns>', 'columns to leave out', parseNames)
@@ -62,8 +74,8 @@ export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDep
 }
 
 async function run(deps: AnonymisedExportDeps, options: Options): Promise<number> {
-  const { traits, segments = [], drop = [], quasi, out } = options;
-  const table = await deps.readTable({ traits, segments }, (profiles) => {
+  const { traits, segments = [], purposes = [], drop = [], quasi, out } = options;
+  const { withheldProfiles, ...table } = await deps.readTable({ traits, segments, purposes }, (profiles) => {
     deps.stderr.write(`${String(profiles)} profiles read\n`);
   });
   deps.signal.throwIfAborted();
@@ -74,7 +86,10 @@ async function run(deps: AnonymisedExportDeps, options: Options): Promise<number
     maxSuppressedShare: options.maxSuppressed / 100,
   });
   await writeFileAtomically(out, csvOf(made), FILE_MODE);
-  deps.stdout.write(options.json === true ? jsonText(report) : describe(out, report));
+  const withheld =
+    purposes.length === 0 ? '' : `${String(withheldProfiles)} do not allow ${purposes.join(', ')} and are not in it.\n`;
+  const told = describe(out, report) + withheld;
+  deps.stdout.write(options.json === true ? jsonText({ ...report, purposes, withheldProfiles }) : told);
   return EXIT_CODES.ok;
 }
 

@@ -13,6 +13,7 @@ import { IdentityHistoryReader } from '../../src/identity/identity-history.reade
 import { hashId } from '../../src/platform/ids.js';
 import { identifierKey, profileKey, unpackSnapshot } from '../../src/segments/profile-snapshot.model.js';
 import { aFeature } from '../support/a-feature.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { readLog } from '../support/tracking-server.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, type World } from '../support/world.js';
 
@@ -426,5 +427,62 @@ describe('a training set', () => {
     await expect(asked({})).rejects.toMatchObject({ code: 'BAD_REQUEST' });
     const knownAsOf = world.clock.now() + 1;
     await expect(asked({ features: ['spend'], knownAsOf })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  });
+});
+
+describe('a training set of features that need consent', () => {
+  it('has no value of them at times when the person did not allow it, and says which rows these are', async () => {
+    const consents = await createWorld();
+    try {
+      await consents.engine.services.purposes.apply([aPurpose('ads', { expiresAfterDays: 1 })]);
+      const view = { description: '', source: null };
+      await consents.engine.services.features.apply({
+        views: [
+          { ...view, name: 'open', features: [aFeature('seen', { view: 'open' })] },
+          { ...view, name: 'gated', features: [aFeature('ads', { view: 'gated' })], purposes: ['ads'] },
+        ],
+        services: [],
+      });
+      const start = consents.clock.now();
+      const who = { user_id: 'ann' };
+      const says = (ads: boolean, more: Partial<IncomingEvent> = {}): IncomingEvent =>
+        aTrack('choose', who, { context: { consent: { purposes: { ads } } }, ...more });
+      await consents.accept([says(true), aTrack('view', { user_id: 'bob' })]);
+      consents.clock.advance(HOUR_MS);
+      await consents.accept([says(false)]);
+      consents.clock.advance(HOUR_MS);
+      await consents.accept([says(true)]);
+      consents.clock.advance(2 * DAY_MS);
+      // What she said in between is heard of only now.
+      await consents.accept([says(true, { timestampMs: start + HOUR_MS + MINUTE_MS })]);
+      await consents.drain();
+      const labels = [0, HOUR_MS - 1, HOUR_MS, HOUR_MS + MINUTE_MS, 2 * HOUR_MS, 2 * HOUR_MS + DAY_MS - 2]
+        .concat(2 * HOUR_MS + DAY_MS - 1)
+        .map((ms): LabelRow => ({ ns: 'user_id', value: 'ann', timeMs: start + ms, cells: [] }));
+      const others = ['bob', 'nobody'].map((value) => ({ ...(labels[2] as LabelRow), value }));
+      const events = new EventHistoryReader();
+      const sets = new TrainingSetService({
+        ...{ db: consents.db, clock: consents.clock, policy: consents.engine.policy, events },
+        identity: new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events }),
+      });
+      const rowsAsOf = async (knownAsOf: KnownAsOf): Promise<string[]> => {
+        const all = [...labels, ...others];
+        const { rows } = await sets.exportTrainingSet({ labels: all, features: ['seen', 'ads'], knownAsOf });
+        const told: string[] = [];
+        for await (const { status, values } of rows) told.push([status, ...values.map(({ value }) => value)].join(' '));
+        return told;
+      };
+      const ends = ['WITHHELD 1 ', 'NOT_FOUND 0 '];
+      expect(await rowsAsOf('now')).toEqual([
+        ...['FOUND 1 1', 'FOUND 1 1', 'WITHHELD 2 ', 'FOUND 3 3', 'FOUND 4 4', 'FOUND 4 4', 'WITHHELD 4 '],
+        ...ends,
+      ]);
+      expect(await rowsAsOf('event-time')).toEqual([
+        ...['FOUND 1 1', 'FOUND 1 1', 'WITHHELD 2 ', 'WITHHELD 2 ', 'FOUND 3 3', 'FOUND 3 3', 'WITHHELD 3 '],
+        ...ends,
+      ]);
+    } finally {
+      await consents.close();
+    }
   });
 });

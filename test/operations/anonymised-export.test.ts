@@ -5,7 +5,8 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readProfileTable } from '../../src/create-profile-exports.js';
 import { addAnonymisedExport } from '../../src/privacy/export-anonymised.command.js';
-import { anIdentify, createWorld, type World } from '../support/world.js';
+import { aPurpose } from '../support/a-purpose.js';
+import { anIdentify, aTrack, createWorld, DAY_MS, type World } from '../support/world.js';
 
 describe('weft export profiles', () => {
   let world: World;
@@ -68,6 +69,24 @@ describe('weft export profiles', () => {
     expect(header).toBe('age,postcode,plan,pro');
     expect(lines).toHaveLength(report.rows);
     for (const line of lines) expect(line).toMatch(/^(\d+\.\.\d+|\*),(1011\d|1011\*|[\d*]+),(pro,true|free,false)$/);
+  });
+
+  it('leaves out, and counts, whoever does not allow at this moment what it is for', async () => {
+    await world.engine.services.purposes.apply([aPurpose('analytics', { expiresAfterDays: 1 })]);
+    const says = (analytics: boolean) => ({ context: { consent: { purposes: { analytics } } } });
+    await world.accept(
+      Array.from({ length: 30 }, (_, i) => aTrack('choose', { user_id: `u${String(i)}` }, says(i < 20))),
+    );
+    await world.drain();
+    const out = join(folder, 'allowed.csv');
+    const args = ['--traits', 'plan', '--purposes', 'analytics', '--anonymise', '5', '--quasi', 'plan', '--out', out];
+    expect((await run(...args)).stdout).toContain('20 do not allow analytics and are not in it.');
+    expect((await readFile(out, 'utf8')).trim().split('\r\n')).toHaveLength(21);
+    world.clock.advance(DAY_MS);
+    expect(JSON.parse((await run(...args, '--json')).stdout)).toMatchObject({ rows: 0, withheldProfiles: 40 });
+    const unknown = await run('--traits', 'plan', '--purposes', 'analytic', ...args.slice(4));
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toContain('did you mean analytics?');
   });
 
   it('refuses what it does not know, and leaves nothing behind', async () => {
