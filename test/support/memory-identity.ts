@@ -497,6 +497,13 @@ export class MemoryIdentity {
     return [...groups.values()].map((group) => group.sort()).sort((a, b) => ((a[0] ?? '') < (b[0] ?? '') ? -1 : 1));
   }
 
+  /** Where aliases lead to; undefined: to nobody. */
+  #livingOf(id: Uuid | null): Uuid | null | undefined {
+    const profile = id === null ? undefined : this.tables.profiles.get(id);
+    if (profile === undefined) return id === null ? null : undefined;
+    return profile.mergedInto === null ? profile.id : this.#livingOf(profile.mergedInto);
+  }
+
   /** Profiles whose founding identifier does not stand where it should. */
   get strays(): string[] {
     const { identifiers, profiles } = this.tables;
@@ -508,8 +515,10 @@ export class MemoryIdentity {
       const founder = identifiers.get(foundingId);
       const stands = founder === undefined ? null : founder.profileId;
       if (founder === undefined && foundingId !== founderOfNobody(id)) found.push(`${id} has lost its founder`);
-      if (mergedInto !== null && profiles.get(mergedInto)?.mergedInto !== null)
-        found.push(`${id} is an alias of an alias`);
+      const target = this.#livingOf(mergedInto);
+      if (target === undefined) found.push(`${id} is an alias of nobody`);
+      // Whose founder is gone with what was generic stays an alias, of aliases too.
+      if (founder !== undefined && target !== mergedInto) found.push(`${id} is an alias of an alias`);
       if (stands !== null && stands !== (mergedInto ?? id)) found.push(`${id} is not where its founder is`);
       const isLiving = [...identifiers.values()].some((each) => each.profileId === id);
       if (mergedInto === null && !isLiving) found.push(`${id} is nobody`);

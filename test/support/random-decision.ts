@@ -9,7 +9,7 @@ export interface StandingIds {
   /** By identifier. */
   readonly profileIds: ReadonlyMap<Uuid, Uuid>;
   readonly links: readonly { readonly id: Uuid; readonly kind: string; readonly a: Uuid; readonly b: Uuid }[];
-  /** Those that ended a profile. */
+  /** Those that ended a profile, in the order in which they did. */
   readonly merges: readonly { readonly id: Uuid; readonly pos: number; readonly identifierIds: readonly Uuid[] }[];
 }
 
@@ -57,10 +57,11 @@ export function decisionOf(
       const move = pickOf(oracle.merges, step.pick);
       if (move === undefined) return null;
       const { taken, left } = oracle.sidesOf(move);
-      const ids = move.names.map(idOfName).sort().join();
-      const stored = merges.find(
-        ({ pos: at, identifierIds }) => at === move.pos && [...identifierIds].sort().join() === ids,
-      );
+      // The same may have been merged again at one place: it is the one that came as the picked one did.
+      const placeOf = (pos: number, ids: readonly Uuid[]): string => [String(pos), ...[...ids].sort()].join(' ');
+      const place = placeOf(move.pos, move.names.map(idOfName));
+      const alike = oracle.merges.filter(({ pos: at, names }) => placeOf(at, names.map(idOfName)) === place);
+      const stored = merges.filter((each) => placeOf(each.pos, each.identifierIds) === place)[alike.indexOf(move)];
       if (taken.length === 0 || left.length === 0 || stored === undefined) return null;
       return {
         revision: { kind: 'unmerge', input: { move: stored.id } },
