@@ -105,6 +105,11 @@ export const SOME_RULES: readonly IdentityRules[] = [
   }),
 ].map((rules, i) => ({ ...rules, version: i + 1 }));
 
+/** Equal for rules by which events have the same anchors. */
+export function prioritiesOf({ namespaces }: IdentityRules): string {
+  return [...namespaces].map(([ns, { priority }]) => `${ns} ${String(priority)}`).join(' ');
+}
+
 /** An identifier as it is sent, and as it is; null: it stands for nobody. */
 interface Spelled {
   readonly raw: RawIdentifier;
