@@ -132,7 +132,7 @@ export class TraitRefoldChore {
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);
       if (anew === undefined) continue;
-      outlived.get(id)?.keepIn(anew, names, traitRules);
+      outlived.get(id)?.keepIn(anew, names, traitRules, { names: resealed, sealFor: traitSealer.for });
       resealTraits(anew, resealed, traitRules, traitSealer.for);
       if (encodeTraits(anew).equals(traits)) folded.delete(id);
     }

@@ -3,7 +3,14 @@ import { isConsentTrait } from './consent.model.js';
 import { GROUPS, isOfGroups } from './groups.model.js';
 import type { Trait, Traits } from './trait.model.js';
 import { NO_TRAIT_RULES, type TraitRules } from './trait-rule.model.js';
+import type { SealFor, ValueSeal } from './trait-seal.model.js';
 import { applyTraits, heldOf, traitOf } from './traits.model.js';
+
+/** Traits that began or ceased to be sealed since they were folded, and what opens their values. */
+export interface Resealed {
+  readonly names: readonly string[];
+  readonly sealFor: SealFor;
+}
 
 /**
  * An anchor's traits as they stood before it is folded anew from a log that may not have all of its events any more: what
@@ -30,14 +37,14 @@ export class OutlivedTraits {
    * Adds to what the log gives what came of other events, and puts back what is not to change.
    * @param names the traits whose rules changed, of which only the log counts; null: any may have
    */
-  keepIn(traits: Traits, names: readonly string[] | null, rules: TraitRules): void {
+  keepIn(traits: Traits, names: readonly string[] | null, rules: TraitRules, resealed: Resealed): void {
     const isToChange = (name: string): boolean => names === null || names.includes(name);
     if (names !== null)
       for (const name of traits.keys()) if (!isToChange(name) && !isOfGroups(name)) traits.delete(name);
     for (const [name, trait] of this.#standing) {
       if (isOfGroups(name) || !isToChange(name)) traits.set(name, trait);
-      else if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES);
-      else if (names === null) this.#keepOne(traits, name, trait, rules);
+      else if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES, null);
+      else if (names === null) this.#keepOne(traits, name, trait, rules, sealOf(name, rules, resealed));
     }
   }
 
@@ -49,13 +56,12 @@ export class OutlivedTraits {
   /** Adds the words on purposes that did not come of events of the log. */
   keepWords(traits: Traits): void {
     for (const [name, trait] of this.#standing) {
-      if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES);
+      if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES, null);
     }
   }
 
-  #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules): void {
+  #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules, seal: ValueSeal | null): void {
     const { kept, deletedAt } = heldOf(trait);
-    const seal = rules.byName.get(name)?.seal ?? null;
     for (const { value, provenance, ...key } of kept) {
       if (this.#inLog.has(keyOf(key))) continue;
       const given = seal === null ? value : seal.open(value);
@@ -68,6 +74,11 @@ export class OutlivedTraits {
     const since = held.kept.filter(({ occurredAt }) => occurredAt > deletedAt);
     traits.set(name, traitOf({ ...held, kept: since, deletedAt: Math.max(held.deletedAt, deletedAt) }));
   }
+}
+
+/** What opens the standing values of a trait; null: they cannot be sealed. */
+function sealOf(name: string, { byName }: TraitRules, { names, sealFor }: Resealed): ValueSeal | null {
+  return byName.get(name)?.seal ?? (names.includes(name) ? sealFor(name) : null);
 }
 
 function keyOf({ occurredAt, sourceId, messageId }: CanonicalKey): string {

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { JsonValue } from '../events/event.model.js';
+import type { CanonicalKey, JsonValue } from '../events/event.model.js';
 import { NO_SECRET, RootSecret } from '../platform/installation-secret.js';
+import { OutlivedTraits } from './outlived-traits.js';
 import { encodeTraits } from './trait-codec.js';
 import { compileTraitRules, DEFAULT_TRAIT_RULE, type Survivorship, type TraitRules } from './trait-rule.model.js';
 import { maskSealed, sealedTypeOf, TraitSealer } from './trait-seal.model.js';
 import { applyTraits, mergeTraits, openTrait, resealTraits } from './traits.model.js';
 import type { Traits } from './trait.model.js';
+import type { TraitType } from './trait-type.model.js';
 
 const sealer = new TraitSealer(new RootSecret(Buffer.from('the secret of a test, of thirty-two characters')));
 const other = new TraitSealer(new RootSecret(Buffer.from('the secret of another, of thirty-two characters')));
@@ -80,9 +82,9 @@ const SOURCES = new Map([
   ['crm', 2],
 ]);
 
-function rulesOf(survivorship: Survivorship, isSealed: boolean): TraitRules {
+function rulesOf(survivorship: Survivorship, isSealed: boolean, type: TraitType | null = null): TraitRules {
   const sourcePriority = survivorship === 'source_priority' ? ['crm', 'web'] : [];
-  const rule = { ...DEFAULT_TRAIT_RULE, survivorship, sourcePriority };
+  const rule = { ...DEFAULT_TRAIT_RULE, survivorship, sourcePriority, type, onConflict: 'coerce' } as const;
   const sealed = isSealed ? { names: new Set(['x']), sealFor: sealer.for } : null;
   return compileTraitRules([['x', rule]], SOURCES, new Map(), null, sealed);
 }
@@ -110,11 +112,19 @@ const givens = fc.array(
   { maxLength: 100 },
 );
 
-function fold(given: readonly Given[], rulesAt: (index: number) => TraitRules): Traits[] {
+const keyOf = ({ occurredAt, sourceId }: Given, i: number): CanonicalKey => ({
+  occurredAt,
+  sourceId,
+  messageId: `m${String(i)}`,
+});
+
+/** @param from those before are not there any more */
+function fold(given: readonly Given[], rulesAt: (index: number) => TraitRules, from = 0): Traits[] {
   const anchors = [0, 1, 2].map((): Traits => new Map());
-  given.forEach(({ anchor, value, occurredAt, sourceId, provenance }, i) => {
-    const key = { occurredAt, sourceId, messageId: `m${String(i)}` };
-    applyTraits(anchors[anchor] as Traits, { x: value }, key, rulesAt(i), provenance);
+  given.forEach((each, i) => {
+    if (i < from) return;
+    const { anchor, value, provenance } = each;
+    applyTraits(anchors[anchor] as Traits, { x: value }, keyOf(each, i), rulesAt(i), provenance);
   });
   return anchors;
 }
@@ -151,6 +161,31 @@ describe('traits whose values are sealed', () => {
         expect(bytes(changed)).toEqual(bytes(fold(given, () => sealed)));
         for (const traits of changed) resealTraits(traits, ['x'], plain, sealer.for);
         expect(bytes(changed)).toEqual(bytes(fold(given, () => plain)));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('outlive their events as the same values, whether they were or become sealed', () => {
+    const typed = fc.constantFrom<TraitType | null>(null, 'number', 'string', 'list');
+    const forms = fc.constantFrom([true, true], [true, false], [false, true]);
+    fc.assert(
+      fc.property(givens, survivorships, typed, forms, fc.nat(100), (given, survivorship, type, [was, is], gone) => {
+        const values = (before: boolean, after: boolean) => {
+          const rules = rulesOf(survivorship, after, type);
+          const standing = fold(given, () => rulesOf(survivorship, before));
+          const anew = fold(given, () => rules, gone);
+          for (const [i, traits] of anew.entries()) {
+            const outlived = new OutlivedTraits(standing[i] as Traits);
+            given.forEach((each, at) => {
+              if (at >= gone && each.anchor === i) outlived.note(keyOf(each, at));
+            });
+            outlived.keepIn(traits, null, rules, { names: before === after ? [] : ['x'], sealFor: sealer.for });
+            if (before !== after) resealTraits(traits, ['x'], rules, sealer.for);
+          }
+          return anew.map(opened);
+        };
+        expect(values(was, is)).toEqual(values(false, false));
       }),
       { numRuns: 300 },
     );
