@@ -229,7 +229,7 @@ export class PeopleFinder {
       traits,
       traitSealer,
       fields: await reader.standing(),
-      features: { fields: await reader.standingFeatures(), set: features, nowMs: clock.now() },
+      features: { fields: await reader.standingFeatures(), set: features, masked: new Set(), nowMs: clock.now() },
       seesPersonal: true,
       identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
       nearNamespace: (namespace) => namespaces.nearest(namespace),

@@ -3,7 +3,7 @@ import { getNamedType, isObjectType, isScalarType } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
-import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
+import { CHANGE_CURSOR, PROFILE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { isPersonal } from '../../src/api/graphql/personal.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -40,9 +40,17 @@ beforeAll(async () => {
   world = await createApiWorld();
   await world.engine.services.traits.apply([{ name: 'birthday', description: '', edge: false, pii: true }]);
   await world.defineFeatures([
-    aFeature('born', { aggregate: 'last', events: ['identify'], value: 'traits.birthday', type: 'string' }),
+    aFeature('born', {
+      ...{ aggregate: 'last', events: ['identify'], value: 'traits.birthday', type: 'string', searchable: true },
+    }),
     aFeature('said', { aggregate: 'last', events: ['survey'], value: 'properties.birthday', type: 'string' }),
-    aFeature('sku', { aggregate: 'last', events: ['survey'], value: 'properties.sku', type: 'string' }),
+    aFeature('sku', {
+      aggregate: 'last',
+      events: ['survey'],
+      value: 'properties.sku',
+      type: 'string',
+      searchable: true,
+    }),
   ]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([
@@ -138,6 +146,47 @@ describe('features', () => {
     };
     expect(await of(world.keys.pii)).toEqual({ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1' });
     expect(await of(world.keys.read)).toEqual({ born: '1***', said: '1***', sku: 'a-1' });
+  });
+});
+
+describe('finding people by features that are masked', () => {
+  const QUERY = `query ($filter: ProfileFilter, $orderBy: ProfileOrder) {
+    profiles(filter: $filter, orderBy: $orderBy) {
+      edges { cursor node { features(names: ["sku"]) { value } } } pageInfo { endCursor } totalCount { value }
+    }
+  }`;
+  const FORBIDDEN = { code: 'FORBIDDEN', hint: 'finding people by it takes the scope pii' };
+
+  it.each([
+    ['in a filter', { filter: { not: { feature: { name: 'born', prefix: '198' } } } }, 'filter.not.feature.name'],
+    ['by whether there is one', { filter: { feature: { name: 'born', exists: true } } }, 'filter.feature.name'],
+    ['in an order', { orderBy: { by: 'FEATURE', feature: 'born' } }, 'orderBy.feature'],
+  ])('takes the scope pii, %s', async (_, asked, where) => {
+    const { data, errors } = await world.ask<object>(QUERY, asked, { key: world.keys.read });
+    expect(errors).toMatchObject([{ extensions: { ...FORBIDDEN, where } }]);
+    expect(JSON.stringify({ data, errors })).not.toContain('198');
+    expect((await world.ask(QUERY, asked, { key: world.keys.pii })).errors).toBeUndefined();
+  });
+
+  it('keeps cursors of their values from those who may not see them', async () => {
+    const of = async (key: string): Promise<string> => {
+      const { data } = await world.ask<{ profiles: { pageInfo: { endCursor: string } } }>(
+        QUERY,
+        { orderBy: { by: 'FEATURE', feature: 'born' } },
+        { key },
+      );
+      return String(data?.profiles.pageInfo.endCursor);
+    };
+    const cursor = await of(world.keys.pii);
+    const keys = PROFILE_CURSOR.decode(cursor).key;
+    expect(Buffer.from(keys, 'base64url').length).toBeGreaterThan(1);
+    expect(await of(world.keys.read)).toBe('undefined');
+  });
+
+  it('is open to all for others', async () => {
+    const asked = { filter: { feature: { name: 'sku', eq: 'a-1' } }, orderBy: { by: 'FEATURE', feature: 'sku' } };
+    const { data } = await world.ask(QUERY, asked, { key: world.keys.read });
+    expect(data).toMatchObject({ profiles: { edges: [{ node: { features: [{ value: 'a-1' }] } }] } });
   });
 });
 

@@ -15,6 +15,8 @@ export interface SearchableFeatures {
   /** By name. */
   readonly fields: ReadonlyMap<string, StandingField>;
   readonly set: Pick<FeatureSet, 'indexOf' | 'definitions'>;
+  /** Names of those that whoever asks is shown masked, so may not find people by. */
+  readonly masked: ReadonlySet<string>;
   /** What ages are counted up to, ms. */
   readonly nowMs: number;
 }
@@ -29,7 +31,7 @@ const OPERANDS: { readonly [T in FeatureType]: string | null } = {
   times: null,
 };
 
-/** @throws WeftError BAD_REQUEST, UNAVAILABLE */
+/** @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE */
 export function featureFilter(input: FeatureFilterInput, features: SearchableFeatures, where: string): ProfileFilter[] {
   const { field, definition } = featureOf(input.name, features, `${where}.name`);
   const parts = isKeptAsTime(definition)
@@ -39,7 +41,10 @@ export function featureFilter(input: FeatureFilterInput, features: SearchableFea
   return parts;
 }
 
-/** The order of an age is the reverse of that of the times that it is counted from. */
+/**
+ * The order of an age is the reverse of that of the times that it is counted from.
+ * @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE
+ */
 export function featureOrder(name: string, descending: boolean, features: SearchableFeatures): SearchOrder {
   const { field, definition } = featureOf(name, features, 'orderBy.feature');
   return { by: 'field', fieldId: field.id, descending: isKeptAsTime(definition) !== descending };
@@ -47,7 +52,7 @@ export function featureOrder(name: string, descending: boolean, features: Search
 
 function featureOf(
   name: string,
-  { fields, set }: SearchableFeatures,
+  { fields, set, masked }: SearchableFeatures,
   where: string,
 ): { readonly field: StandingField; readonly definition: FeatureDefinition } {
   const field = fields.get(name);
@@ -60,6 +65,12 @@ function featureOf(
       definition === undefined ? `there is no feature ${name.slice(0, 100)}` : `the feature ${name} is not searchable`,
       `${meant}define it with searchable: true`,
     );
+  }
+  if (masked.has(name)) {
+    throw new WeftError('FORBIDDEN', `the feature ${name} keeps personal data`, {
+      where,
+      hint: 'finding people by it takes the scope pii',
+    });
   }
   if (field.isReady) return { field, definition };
   throw new WeftError('UNAVAILABLE', `not everybody is in the index of ${name} yet`, {

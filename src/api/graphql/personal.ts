@@ -49,7 +49,7 @@ const groups: Mask = (value, parent, personal) => {
 
 /** Of features that keep a value of a personal trait, or what stands under such a name. */
 const ofFeature: Mask = (value, parent, personal, definitions) =>
-  personal.size > 0 && personalFeatures(definitions, personal).has((parent as { readonly name: string }).name)
+  personalFeatures(definitions, personal).has((parent as { readonly name: string }).name)
     ? maskValue((value ?? null) as JsonValue)
     : value;
 
@@ -139,10 +139,16 @@ function putAround(field: Field, mask: Mask, open: (typeof OPENERS)[string] | nu
   };
 }
 
+/** Names of the features whose values whoever asks is shown masked. */
+export function maskedFeatures(context: Pick<ApiContext, 'has'>, definitions: ApiDefinitions): ReadonlySet<string> {
+  return context.has('pii') ? NOBODY : personalFeatures(definitions, personalTraits(definitions.traits));
+}
+
 const featuresOf = new WeakMap<ApiDefinitions['views'], ReadonlySet<string>>();
 
 /** The names of the features whose value is one that stood under the name of a personal trait, or comes of such ones. */
 function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<string>): ReadonlySet<string> {
+  if (personal.size === 0) return NOBODY;
   let names = featuresOf.get(views);
   if (names === undefined) {
     const features = [...views.values()].flatMap((view) => view.features);

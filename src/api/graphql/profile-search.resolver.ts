@@ -23,6 +23,7 @@ import {
   type Edge,
 } from './connection.types.js';
 import { cursorId, damagedCursor, PROFILE_CURSOR } from './cursors.js';
+import { maskedFeatures } from './personal.js';
 import { ProfileCountType, ProfileFilterInput, ProfileOrderInput } from './profile-search.types.js';
 import { ProfileConnection } from './profile.types.js';
 import type { ProfileView } from './profile-view.js';
@@ -110,6 +111,7 @@ function filterContext(context: ApiContext, { traits: fields, features }: Search
     features: {
       fields: features,
       set: reads.definitions.features,
+      masked: maskedFeatures(context, reads.definitions),
       nowMs: reads.nowMs,
     },
     seesPersonal: context.has('pii'),

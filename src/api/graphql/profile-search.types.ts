@@ -65,7 +65,7 @@ export class TraitFilterInput {
 
 @InputType('FeatureFilter', {
   description:
-    'What the value of a feature has to be now; the feature has to be declared `searchable`. A value that is withheld for want of consent is not there. Texts are compared without regard to case; all that is given has to be true.',
+    'What the value of a feature has to be now; the feature has to be declared `searchable`, and takes the scope `pii` where `Feature.value` is masked without. A value that is withheld for want of consent is not there. Texts are compared without regard to case; all that is given has to be true.',
 })
 export class FeatureFilterInput {
   @Field(() => String, { description: 'Name of the feature, as `views_1h`.' })
