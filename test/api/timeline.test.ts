@@ -147,7 +147,9 @@ describe('a timeline', () => {
     expect(await refusal({ filter: { names: [] } })).toMatchObject({ code: 'BAD_REQUEST', where: 'filter.names' });
     const { pageInfo } = await page({ first: 1 });
     expect(await refusal({ after: pageInfo.endCursor, last: 2 })).toMatchObject({ where: 'before' });
-    expect(await refusal({ last: 0 })).toMatchObject({ code: 'BAD_REQUEST' });
+    expect(await refusal({ last: 0 })).toMatchObject({ code: 'BAD_REQUEST', where: 'last' });
+    expect(await refusal({ last: -1, before: pageInfo.endCursor })).toMatchObject({ where: 'last' });
+    expect(await refusal({ first: -1 })).toMatchObject({ code: 'BAD_REQUEST', where: 'first' });
     expect(await refusal({ last: 1, before: 'x' })).toMatchObject({ code: 'CURSOR_INVALID', where: 'before' });
   });
 });

@@ -70,11 +70,14 @@ export function connectionTypes<T>(node: ClassType, name: string, edge?: ClassTy
   return PageOf;
 }
 
-/** @throws WeftError BAD_REQUEST outside 1 … 500 */
-export function pageSize(first: number): number {
-  if (first >= 1 && first <= MAX_PAGE_SIZE) return first;
+/**
+ * @param where the argument that says it
+ * @throws WeftError BAD_REQUEST outside 1 … 500
+ */
+export function pageSize(size: number, where: 'first' | 'last' = 'first'): number {
+  if (size >= 1 && size <= MAX_PAGE_SIZE) return size;
   throw new WeftError('BAD_REQUEST', `a page has 1 to ${String(MAX_PAGE_SIZE)} items`, {
-    where: 'first',
+    where,
     hint: 'ask for fewer and go on with the cursor',
   });
 }

@@ -70,7 +70,7 @@ export class TimelineResolver {
         hint: 'give first and after, or last and before',
       });
     }
-    const limit = pageSize(isNewer ? (last ?? first) : pageSize(first));
+    const limit = typeof last === 'number' ? pageSize(last, 'last') : pageSize(first);
     const cursor = isNewer ? before : after;
     const given = typeof cursor === 'string' ? placeOf(cursor, isNewer ? 'before' : 'after') : null;
     view.reads.countSingleRead('timeline');
