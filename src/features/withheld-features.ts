@@ -1,5 +1,6 @@
-import { compareCanonical, type CanonicalKey, type LoggedEvent } from '../events/event.model.js';
+import type { CanonicalKey, LoggedEvent } from '../events/event.model.js';
 import {
+  compareWords,
   isAllowed,
   UNDECLARED,
   wordGiven,
@@ -31,8 +32,8 @@ const WITHHELD: FeatureValue = Object.freeze({
 });
 
 /**
- * What one person has said of the purposes that features need, as events bring it in any order: of all words the one of
- * the greatest canonical key counts, as online.
+ * What one person has said of the purposes that features need, as events bring it in any order: of all words the
+ * greatest by `compareWords` counts, as online.
  */
 export class HeldWords {
   readonly #gates: FeatureGates;
@@ -49,9 +50,9 @@ export class HeldWords {
       const word = wordGiven(event, purpose, this.#gates.mapping);
       if (word === null) continue;
       const { occurredAt, sourceId, messageId } = event;
+      const given = { value: { ...word }, occurredAt, sourceId, messageId };
       const held = this.#held.get(purpose);
-      if (held !== undefined && compareCanonical(event, held) < 0) continue;
-      this.#held.set(purpose, { value: { ...word }, occurredAt, sourceId, messageId });
+      if (held === undefined || compareWords(given, held) > 0) this.#held.set(purpose, given);
     }
   }
 

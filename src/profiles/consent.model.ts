@@ -6,15 +6,21 @@ import {
   wordOf,
   type ConsentWord,
 } from '../events/consent-context.model.js';
-import type { JsonObject, JsonValue, LoggedEvent } from '../events/event.model.js';
+import {
+  compareCanonical,
+  type CanonicalKey,
+  type JsonObject,
+  type JsonValue,
+  type LoggedEvent,
+} from '../events/event.model.js';
 import { ANY_SOURCE, type PurposeDefinition } from './purpose.model.js';
 
 /*
  * Consents: what a person has said of the purposes that data may be used for.
  *
  * The word on a purpose is a reserved trait, `$consent.<purpose>`. So it hangs on the anchor of the event that brought it,
- * and of all words that the anchors of a profile hold the one with the greatest canonical key counts: in whatever order
- * they arrive, through merges, unmerges and events that are taken back.
+ * and of all words that the anchors of a profile hold the greatest by `compareWords` counts: in whatever order they
+ * arrive, through merges, unmerges and events that are taken back.
  */
 
 /** A word as it is held: a trait is one. */
@@ -54,6 +60,19 @@ export function wordIn(value: JsonValue | undefined): ConsentWord | null {
   const { status, expiresAt } = value;
   if (status !== 'granted' && status !== 'denied') return null;
   return { status, expiresAt: typeof expiresAt === 'number' ? expiresAt : null };
+}
+
+/**
+ * Total order of words on one purpose: by when they were given. Of those of one instant denials come last, since nobody
+ * can tell what was said last, and nothing is guessed against the person; then by canonical key.
+ */
+export function compareWords(a: HeldConsent & CanonicalKey, b: HeldConsent & CanonicalKey): number {
+  if (a.occurredAt !== b.occurredAt) return a.occurredAt - b.occurredAt;
+  return Number(isDenial(a)) - Number(isDenial(b)) || compareCanonical(a, b);
+}
+
+function isDenial({ value }: HeldConsent): boolean {
+  return wordIn(value)?.status === 'denied';
 }
 
 /** When a word stops counting, ms; Infinity: never. */

@@ -8,7 +8,7 @@ import {
   type LoggedEvent,
 } from '../events/event.model.js';
 import { forgetOthers, givenBy, GROUPS, isKnownOfGroup, isMember, learn } from './groups.model.js';
-import { consentsIn, type ConsentMapping } from './consent.model.js';
+import { compareWords, consentsIn, isConsentTrait, type ConsentMapping } from './consent.model.js';
 import { hold, join, shown, withValues, type HeldValues, type Observation } from './held-values.js';
 import type { Trait, Traits } from './trait.model.js';
 import { sealedTypeOf, type SealFor, type ValueSeal } from './trait-seal.model.js';
@@ -182,7 +182,7 @@ export function applyTraits(
     const standing = traits.get(name);
     const rule = hasRules ? byName.get(name) : undefined;
     if (rule === undefined && provenance === OBSERVED && (standing === undefined || standing.held === null)) {
-      if (standing !== undefined && compareCanonical(key, standing) <= 0) continue;
+      if (standing !== undefined && !isNewer(name, value, key, standing)) continue;
       traits.set(name, {
         value,
         occurredAt: key.occurredAt,
@@ -203,6 +203,14 @@ export function applyTraits(
   if (changed === null) return conflicts === null ? NOTHING : { ...NOTHING, conflicts };
   const dropped = dropSurplus(traits, changed);
   return { changed: [...changed.keys()], dropped, conflicts: conflicts ?? NOTHING.conflicts };
+}
+
+/** Whether a value takes the place of one that was given for the trait. Words on purposes have an order of their own. */
+function isNewer(name: string, value: JsonValue | undefined, key: CanonicalKey, standing: Trait): boolean {
+  if (key.occurredAt === standing.occurredAt && isConsentTrait(name)) {
+    return compareWords({ ...pick(key), value }, standing) > 0;
+  }
+  return compareCanonical(key, standing) > 0;
 }
 
 /** Lets those go that there are too many of; the number of them. */
@@ -350,7 +358,7 @@ export function mergeTraits(all: Iterable<Traits>): Traits {
       if (standing === undefined) merged.set(name, trait);
       else if (standing.held !== null || trait.held !== null) {
         merged.set(name, traitOf(join(heldOf(standing), heldOf(trait))));
-      } else if (compareCanonical(trait, standing) > 0) merged.set(name, trait);
+      } else if (isNewer(name, trait.value, trait, standing)) merged.set(name, trait);
     }
   }
   return merged;

@@ -116,6 +116,35 @@ describe('a consent', () => {
     ]);
   });
 
+  it('that is denied at the instant at which it is granted is denied, whatever comes first, and over merges', async () => {
+    const [early, late, other] = [await aViewer(), await aViewer(), await aViewer()];
+    const at = world.clock.now();
+    // Of events of one instant the message id would decide.
+    const yes = (who: { user_id: string }) =>
+      aTrack('agree', who, { timestampMs: at, messageId: `z-${who.user_id}`, ...says({ ads: true }) });
+    const no = (who: { user_id: string }) =>
+      aTrack('refuse', who, { timestampMs: at, messageId: `a-${who.user_id}`, ...says({ ads: false }) });
+    await world.accept([yes(early)]);
+    await world.accept([no(late), yes(late), yes(other)]);
+    await world.drain();
+    expect(await segmentsOf(early)).toContain('viewers');
+    expect(await segmentsOf(late)).not.toContain('viewers');
+    const seq = await head();
+    await world.accept([no(early)]);
+    await world.drain();
+    expect(await changesSince(seq, world.clock.now(), 'viewers')).toEqual(['leave viewers by consent at +1']);
+    await revise({ kind: 'merge', input: { profiles: [await profileOf(late), await profileOf(other)] } });
+    expect(await segmentsOf(other)).not.toContain('viewers');
+    // Without the denial, folded anew, the grant counts that had to give way.
+    const sources = await world.db.query<{ id: number }>(`SELECT id FROM sources WHERE key = 'web'`);
+    await world.engine.retractions.takeBackMessages({ id: sources[0]?.id ?? 0, key: 'web' }, [`a-${early.user_id}`]);
+    await world.drain();
+    expect([await segmentsOf(early), await segmentsOf(late)].map((keys) => keys.includes('viewers'))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   it('comes by categories as the consent tool of its source calls them, and with calls of every kind', async () => {
     const who = await aViewer();
     const seq = await head();

@@ -6,7 +6,8 @@ import { pick, type LogStep, type Random } from './random-log.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
 
 /*
- * Consents by their definition: of the events that say something of a purpose the last one counts, until its word runs out.
+ * Consents by their definition: of the events that say something of a purpose the last one counts, of those of one instant
+ * one that denies it, until its word runs out.
  */
 
 const MAIL_EXPIRY_DAYS = 1;
@@ -43,12 +44,10 @@ function wordIn({ context, occurredAt }: LoggedEvent, purpose: string): NaiveWor
 }
 
 export function naiveAllowed(view: NaiveView, purpose: string, t: number): boolean {
-  let newest: LoggedEvent | undefined;
-  for (const event of view.events) {
-    if (wordIn(event, purpose) !== null && (newest === undefined || compareCanonical(event, newest) > 0))
-      newest = event;
-  }
-  const last = newest === undefined ? null : wordIn(newest, purpose);
+  const given = view.events.filter((event) => wordIn(event, purpose) !== null).sort(compareCanonical);
+  const lastMs = given.at(-1)?.occurredAt;
+  const words = given.filter((event) => event.occurredAt === lastMs).map((event) => wordIn(event, purpose));
+  const last = words.findLast((word) => word?.status === 'denied') ?? words.at(-1) ?? null;
   if (last === null || t >= last.until) return purpose === 'mail';
   return last.status === 'granted';
 }
