@@ -88,6 +88,11 @@ export class GenericRevision {
     return true;
   }
 
+  /** Has all that are generic counted anew, because other namespaces are unique. */
+  async recount(tx: Transaction): Promise<void> {
+    await this.parts.generics.markAllStale(tx);
+  }
+
   /**
    * One step.
    * @throws DefinitionsChanged once the value is another for everybody

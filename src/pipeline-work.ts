@@ -56,7 +56,7 @@ export interface RevisionWork extends Place {
   readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }
 
-interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend' | 'cause'> {
+interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend' | 'cause' | 'areRulesNew'> {
   /** Groups that stand already, of a component that is contested; then `ids` counts not. */
   readonly groups?: readonly (readonly Uuid[])[];
   /** Null where nobody decided anything: no link changes. */

@@ -14,7 +14,7 @@ import type { IdentityRevisionStore } from './identity/identity-revision.store.j
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
-import { reachOfRules } from './identity/rules-reach.model.js';
+import { areOthersUnique, reachOfRules } from './identity/rules-reach.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import type { GenericRevision } from './generic-revision.js';
 import { nextPlace } from './next-place.js';
@@ -61,6 +61,7 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  *    bounded number of times. Neither holds up the others.
  * 6. Of a revision of many, a component that fails again and again is passed over: it stays as it is, all others are
  *    resolved, and the revision ends as `failed` and says how many there were.
+ * 7. Where the rules may be others, what values stand for many people may be others too: that is looked for afterwards.
  */
 export class RevisionChore {
   readonly #parts: RevisionChoreParts;
@@ -164,9 +165,11 @@ export class RevisionChore {
     return {
       decide: async (tx) => {
         page = await nextPage(tx, revision, rules, limit);
-        return { ids: page.ids, decision: null };
+        return { ids: page.ids, decision: null, areRulesNew: true };
       },
       note: async (tx, found) => {
+        if (revision.place === null && (await isAboutUnique(tx, revision, rules)))
+          await this.#parts.generic.recount(tx);
         const stepsDone = revision.stepsDone + page.looked;
         const isLast = page.place === null;
         const result = sumOf(revision.result ?? NO_RESULT, found, page.ids.length);
@@ -210,6 +213,15 @@ async function nextPage(
   if (since === undefined) return componentPage(db, { place, limit, reach: null });
   const before = await new IdentityRulesReader(db).demanded(since);
   return componentPage(db, { place, limit, reach: reachOfRules(before.rules, rules) });
+}
+
+/** @throws WeftError NOT_FOUND */
+async function isAboutUnique(
+  db: Queryable,
+  { input: { since } }: RulesRevision,
+  rules: IdentityRules,
+): Promise<boolean> {
+  return since === undefined || areOthersUnique((await new IdentityRulesReader(db).demanded(since)).rules, rules);
 }
 
 /** Components of the next step: fewer after each failure, down to the one that is to blame. */

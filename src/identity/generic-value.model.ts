@@ -82,6 +82,6 @@ export function isSuspicious(countsPerNamespace: ReadonlyMap<string, number>, ru
   return unique > genericBoundOf(rules);
 }
 
-export function genericBoundOf({ genericBound = GENERIC_BOUND }: IdentityRules): number {
+export function genericBoundOf({ genericBound = GENERIC_BOUND }: Pick<IdentityRules, 'genericBound'>): number {
   return genericBound;
 }

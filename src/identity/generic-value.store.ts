@@ -110,6 +110,11 @@ export class GenericValueStore {
     ]);
   }
 
+  /** All that are generic are to be counted anew. */
+  async markAllStale(tx: Queryable): Promise<void> {
+    await tx.query('UPDATE generic_values SET is_stale = true WHERE is_generic');
+  }
+
   async notStale(tx: Queryable, id: Uuid): Promise<void> {
     await tx.query('UPDATE generic_values SET is_stale = false WHERE value_id = $1', [id]);
   }

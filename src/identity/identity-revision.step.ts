@@ -3,6 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import type { Transaction } from '../platform/postgres.js';
 import { absorb, type Component, type KnownIdentifier, type KnownProfile } from './component.model.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
+import { genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import type { Evidence } from './evidence.model.js';
 import { NO_CHANGE, type LinkChange, type LinkDecision, type NewLink } from './identity-decision.model.js';
@@ -146,6 +147,7 @@ export class IdentityRevisionStep {
       noteContested(found, component.id, parts);
       const isReleased = before.size > 0 && parts.some(({ groups }) => groups !== null);
       if (isReleased) for (const id of component.members.keys()) found.released.add(id);
+      if (input.areRulesNew === true) noteSuspects(found, component, parts, rules);
       new Reassignment(component, found, input, { ...this.#options, rules }).run(parts, vanished);
     }
     return found;
@@ -194,7 +196,8 @@ export class IdentityRevisionStep {
       const removed = found.links.removed.map(({ id }) => id);
       await Promise.all([links.remove(tx, removed, decision), links.insert(tx, found.links.added, decision)]);
     }
-    const { contested } = this.#options;
+    const { contested, generics } = this.#options;
+    if (found.suspects.size > 0) await generics.suspect(tx, [...found.suspects]);
     await Promise.all([
       contested.unmark(tx, [...found.settledIds]),
       contested.mark(tx, [...found.contestedIds], at),
@@ -333,6 +336,7 @@ function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {
     contestedIds: new Set(),
     settledIds: new Set(),
     released: new Set(),
+    suspects: new Set(),
     links,
   };
 }
@@ -344,6 +348,24 @@ function noteContested(found: IdentityRevision, id: Uuid, parts: SplitComponent[
     found.contested++;
     found.contestedIds.add(part.id);
     found.settledIds.delete(part.id);
+  }
+}
+
+/** By other rules more values are neighbours: those that many people share are counted in the evidence by the way. */
+function noteSuspects(
+  found: IdentityRevision,
+  { members }: Component,
+  parts: SplitComponent['parts'],
+  rules: IdentityRules,
+): void {
+  for (const part of parts) {
+    if (part.members.length <= genericBoundOf(rules)) continue;
+    const counts = new Map<string, number>();
+    for (const id of part.members) {
+      const ns = members.get(id)?.ns;
+      if (ns !== undefined) counts.set(ns, (counts.get(ns) ?? 0) + 1);
+    }
+    if (isSuspicious(counts, rules)) found.suspects.add(part.id);
   }
 }
 

@@ -22,6 +22,8 @@ export interface RevisionInput {
   readonly at: number;
   /** The revision that this is; null where it is none. */
   readonly revisionId: Uuid | null;
+  /** True: the rules may be others than before, so that other values may stand for many people; default: they are not. */
+  readonly areRulesNew?: boolean;
   /** What moves are told to be because of; default: the revision, or else that events were taken back. */
   readonly cause?: IdentifierMove['cause'];
 }
@@ -53,6 +55,8 @@ export interface IdentityRevision {
   readonly settledIds: Set<Uuid>;
   /** Members of those that were contested and are no more. */
   readonly released: Set<Uuid>;
+  /** Components in which there may be generic values that are not known yet. */
+  readonly suspects: Set<Uuid>;
   /** All links that changed, amendments among them. */
   links: LinkChange;
 }

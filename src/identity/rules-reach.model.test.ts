@@ -24,6 +24,8 @@ describe('whom a change of the rules reaches', () => {
     ['one that is listed from now on', '{ namespaces: { card: { limit: 1 } } }', { card: 2 }, true],
     ['many identifiers', '{ max_identifiers: 10 }', { email: 5, phone: 5, card: 1 }, true],
     ['fewer than the greatest number', '{ max_identifiers: 10 }', { email: 5, phone: 5 }, false],
+    ['so many that a value may be of many', '{ namespaces: { card: { limit: 1 } } }', { card: 1, user_id: 50 }, true],
+    ['fewer than that', '{ namespaces: { card: { limit: 1 } } }', { card: 1, user_id: 49 }, false],
     ['normal forms', '{ namespaces: { email: { normaliser: id } }, default_region: GB }', { email: 9 }, false],
     ['what is blocked', '{ blocked: { values: [demo] } }', { email: 9 }, false],
   ])('%s', (_, text, counts, expected) => {

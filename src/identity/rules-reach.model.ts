@@ -1,5 +1,6 @@
 import { isNamespace } from '../events/event.model.js';
-import { maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
+import { genericBoundOf } from './generic-value.model.js';
+import { isUnique, maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
 
 /*
  * Which raw components a change of the rules may resolve otherwise, told by how many values of which namespaces they have.
@@ -11,6 +12,8 @@ import { maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './id
  *    an event is accepted, and reaches nobody who is there.
  * 3. A limit, with its window, matters to components alone that have more values than the lesser of the two limits: in
  *    any other, each union keeps within both. It is so, too, for what follows from being unique, which takes two values.
+ * 4. What values stand for many people follows from what is unique: components of so many that one of them may have such
+ *    a value are reached where a namespace becomes unique.
  */
 
 /** A change of the rules, by what it reaches of what is stored. */
@@ -62,7 +65,15 @@ export function reachOfRules(before: IdentityRuleSet, after: IdentityRuleSet): R
   const others = compare('fallback', before.fallback, after.fallback);
   const [was, is] = [maxIdentifiersOf(before), maxIdentifiersOf(after)];
   if (was !== is) causes.push('max_identifiers');
-  return { namespaces, others, listed, identifiers: was === is ? null : Math.min(was, is), causes };
+  const beyond = [...(was === is ? [] : [was, is]), ...(areOthersUnique(before, after) ? [genericBoundOf(after)] : [])];
+  return { namespaces, others, listed, identifiers: beyond.length === 0 ? null : Math.min(...beyond), causes };
+}
+
+/** Whether a namespace is unique by one of the rules alone. */
+export function areOthersUnique(before: IdentityRuleSet, after: IdentityRuleSet): boolean {
+  const isOther = (was = before.fallback, is = after.fallback): boolean => isUnique(was) !== isUnique(is);
+  const listed = [...new Set([...before.namespaces.keys(), ...after.namespaces.keys()])];
+  return isOther() || listed.some((ns) => isOther(before.namespaces.get(ns), after.namespaces.get(ns)));
 }
 
 /** Of what resolves those who are there, by the names that files have for it. */

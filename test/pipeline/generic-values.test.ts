@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { GENERIC_BOUND } from '../../src/identity/generic-value.model.js';
+import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { defineSome, randomFrom, shuffled } from '../support/random-log.js';
 import { aLoad, knownOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
@@ -146,6 +147,35 @@ describe('a value that is seen with many people', () => {
     expect(again.states).toEqual(apart?.states);
     await expect(world.engine.identity.generics.clear(office, who)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('is found, and is none any more, once other rules say what is unique', async () => {
+    const cards = (limit: number) =>
+      parseIdentityRules(`identity: { namespaces: { card: { limit: ${String(limit)} } } }`, 'identity.yaml').rules;
+    const apply = async (world: World, limit: number): Promise<void> => {
+      await world.engine.services.identityRules.apply(cards(limit), { by: 'a test', isDryRun: false, reresolve: who });
+      await settleGenerics(world);
+    };
+    const events = Array.from({ length: PEOPLE }, (_, i) =>
+      aTrack('view', { card: `c${String(i)}`, ...OFFICE }, { ...at(i), messageId: `m${String(i)}` }),
+    );
+    const [tightened, tight] = [await newWorld(), await newWorld()];
+    await apply(tightened, 900);
+    await apply(tight, 1);
+    for (const world of [tightened, tight]) {
+      await world.accept(events);
+      await settleGenerics(world);
+    }
+    const office = (await knownOf(tightened)).profiles;
+    expect(office).toHaveLength(1);
+    await apply(tightened, 1);
+    expect(await generic(tightened)).toEqual([{ value: OFFICE.email, isGeneric: true, neighbours: PEOPLE }]);
+    const [now, always] = await knownTogether(tightened, tight);
+    expect(now).toEqual(always);
+    await apply(tightened, 900);
+    expect(await generic(tightened)).toMatchObject([{ isGeneric: false }]);
+    expect((await knownOf(tightened)).profiles).toEqual(office);
+    expect(await strays(tightened.db)).toEqual([]);
   });
 
   it('is gone on with by another process, and what was accepted by one that had not heard of it finds its place', async () => {

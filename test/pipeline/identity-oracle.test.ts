@@ -105,12 +105,17 @@ class Run {
   }
 
   async #rules(pick: number): Promise<void> {
-    // What many people share is counted when something new is said of it.
-    if (this.hasCrowd) return;
     const rules = pickOf(SOME_RULES, pick) ?? this.oracle.rules;
-    this.hasReordered ||= prioritiesOf(rules) !== prioritiesOf(this.oracle.rules);
-    await applyRules(rules);
+    const isReordered = prioritiesOf(rules) !== prioritiesOf(this.oracle.rules);
+    // An event that moves because of a generic value is put in the order of the rules by then.
+    if (this.hasCrowd && isReordered) return;
+    this.hasReordered ||= isReordered;
+    await applyRules(rules, this.hasCrowd ? who : undefined);
     this.oracle.rules = rules;
+    // What many people share is counted once they are resolved anew.
+    if (!this.hasCrowd) return;
+    this.oracle.resolveAll(this.oracle.events.at(-1)?.pos ?? 0);
+    await this.#settle();
   }
 
   /** Many people come with one value; or somebody says of it that it is one person's, or takes that back. */
@@ -216,8 +221,8 @@ class Run {
   }
 }
 
-async function applyRules(rules: IdentityRules): Promise<void> {
-  await world.engine.services.identityRules.apply(rules, { by: 'a test', isDryRun: false });
+async function applyRules(rules: IdentityRules, reresolve?: typeof who): Promise<void> {
+  await world.engine.services.identityRules.apply(rules, { by: 'a test', isDryRun: false, reresolve });
   await world.drain();
 }
 
