@@ -21,6 +21,7 @@ import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { SearchIndexChore } from './search-index-chore.js';
 import type { TraitRefoldChore } from './trait-refold-chore.js';
+import type { TermKeyingChore } from './term-keying-chore.js';
 import { SqlError } from './platform/sql-errors.js';
 import type { TimerStore } from './segments/timer.store.js';
 
@@ -42,6 +43,7 @@ export interface ChoreParts {
   readonly matching: MatchingChore;
   readonly erasures: ErasureChore;
   readonly sealing: SealingChore;
+  readonly termKeying: TermKeyingChore;
   readonly retention: RetentionChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
@@ -69,7 +71,8 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
  *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
  * 4. Members are told of their groups (`group-chore.ts`), traits folded anew where their rules changed
  *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), events taken back
- *    (`retraction-chore.ts`), and people compared by the active model of record linkage (`matching-chore.ts`).
+ *    (`retraction-chore.ts`), values in stored models of record linkage hashed (`term-keying-chore.ts`), and people compared
+ *    by the active one (`matching-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
  */
 export class Chores {
@@ -141,8 +144,18 @@ export class Chores {
   /** Groups may never rest, so they take turns with the others, each of which does. */
   async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
     const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
-    const { erasures, sealing, retention, matching } = this.#parts;
-    const others = [traitRefolds, searchIndex, retractions, contested, erasures, sealing, retention, matching];
+    const { erasures, sealing, termKeying, retention, matching } = this.#parts;
+    const others = [
+      traitRefolds,
+      searchIndex,
+      retractions,
+      contested,
+      erasures,
+      sealing,
+      termKeying,
+      retention,
+      matching,
+    ];
     for (const chore of this.#haveGroupsHadTheirTurn ? [...others, groups] : [groups, ...others]) {
       if (await chore.runOne(definitions)) {
         this.#haveGroupsHadTheirTurn = chore === groups;

@@ -19,6 +19,7 @@ import { SuppressionList } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
+import { TermKeyingChore } from './term-keying-chore.js';
 
 /** What erasing people needs. */
 export interface ErasingOptions {
@@ -49,6 +50,8 @@ export interface ErasingParts extends ErasingOptions {
 export interface Erasing {
   readonly service: ErasureService;
   readonly chore: ErasureChore;
+  /** What stored models count of people is waited for by erasures. */
+  readonly termKeying: TermKeyingChore;
 }
 
 /** Those who were erased, as the way in asks for them. */
@@ -69,13 +72,19 @@ export function createErasing(parts: ErasingParts): Erasing {
   const { secret, ledgerPath, wakeWorker } = parts;
   const profiles = new ProfileReader();
   const store = new ErasureStore();
+  const models = new LinkageModelStore();
+  const termKeying = new TermKeyingChore({ db: parts.db, models, terms: TermHash.of(secret) });
   const chore = new ErasureChore({
     ...parts,
     profiles,
     erasures: store,
     letters: new DeadLetterErasureStore(parts.vault ?? NO_SEALER),
     deliveries: new DeliveryEraser(secret),
-    decisions: new IdentityErasureStore(parts.matching, new LinkageModelStore(), TermHash.of(secret)),
+    decisions: new IdentityErasureStore(parts.matching),
+    models,
+    onPlainTerms: () => {
+      termKeying.wake();
+    },
     ledger: new ErasureLedger(ledgerPath),
   });
   const service = new ErasureService({
@@ -88,5 +97,5 @@ export function createErasing(parts: ErasingParts): Erasing {
     },
     sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
   });
-  return { service, chore };
+  return { service, chore, termKeying };
 }

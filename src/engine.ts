@@ -298,6 +298,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     groups: groupChore,
     matching: parts.matching.createChore({ ...parts, observer: observers }),
     erasures: erasures.chore,
+    termKeying: erasures.termKeying,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     retention: new RetentionChore({
       ...{ db, clock, retractions },

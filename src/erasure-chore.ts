@@ -3,6 +3,7 @@ import type { DeadLetterErasureStore, LetterText } from './events/dead-letter-er
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { IdentityErasureStore } from './identity/identity-erasure.store.js';
+import type { LinkageModelStore } from './identity/matching/linkage-model.store.js';
 import type { Clock } from './platform/clock.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
@@ -29,8 +30,11 @@ export interface ErasureChoreParts {
   readonly letters: DeadLetterErasureStore;
   readonly deliveries: DeliveryEraser;
   readonly decisions: IdentityErasureStore;
+  readonly models: Pick<LinkageModelStore, 'hasPlainTerms'>;
   readonly groups: Pick<GroupStore, 'isForgetting'>;
   readonly ledger: ErasureLedger;
+  /** There are values in stored models to be hashed. */
+  readonly onPlainTerms: () => void;
   /** There are events to be taken back. */
   readonly onRetraction: () => void;
 }
@@ -59,8 +63,10 @@ interface Sweep {
  *    of deliveries their items are.
  * 5. Members of the person's groups know what the person said of these until they are told that it went: that is waited
  *    for, whichever worker tells them.
- * 6. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
- * 7. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
+ * 6. Stored models of record linkage may count values of the person until these are hashed (`term-keying-chore.ts`): that
+ *    is waited for, too.
+ * 7. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
+ * 8. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  */
 export class ErasureChore {
@@ -124,12 +130,16 @@ export class ErasureChore {
   }
 
   async #goOn(erasure: OpenErasure): Promise<boolean> {
-    const { db, clock, vault, erasures, retractions, decisions, groups } = this.#parts;
+    const { db, clock, vault, erasures, retractions, decisions, groups, models, onPlainTerms } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
     if (await this.#sweepOn(erasure.id)) return true;
     if (await groups.isForgetting(db)) return false;
+    if (await models.hasPlainTerms(db)) {
+      onPlainTerms();
+      return false;
+    }
     await erasures.forgetSamples(db);
     const subjects = await erasures.subjects(db, erasure.id);
     const person = await this.personOf(erasure.id);

@@ -1,8 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
-import type { LinkageModelStore } from './matching/linkage-model.store.js';
-import type { TermHash } from './matching/term-hash.js';
 import type { MatchingStore } from './matching/matching.store.js';
 
 const REVISIONS_PER_PAGE = 500;
@@ -23,17 +21,9 @@ interface RevisionText {
 /** Takes a person who is erased out of what was decided about who is who, of what is compared, and of what moved. */
 export class IdentityErasureStore {
   readonly #matching: Pick<MatchingStore, 'forget'>;
-  readonly #models: Pick<LinkageModelStore, 'hashTerms'>;
-  readonly #terms: TermHash | null;
 
-  constructor(
-    matching: Pick<MatchingStore, 'forget'>,
-    models: Pick<LinkageModelStore, 'hashTerms'>,
-    terms: TermHash | null,
-  ) {
+  constructor(matching: Pick<MatchingStore, 'forget'>) {
     this.#matching = matching;
-    this.#models = models;
-    this.#terms = terms;
   }
 
   /** @param isNamedIn whether a text for people names the person */
@@ -52,7 +42,6 @@ export class IdentityErasureStore {
     ]);
     await tx.query(`DELETE FROM identity_moves WHERE identifier_ids = '{}'`);
     await this.#matching.forget(tx, ids);
-    if (this.#terms !== null) await this.#models.hashTerms(tx, this.#terms);
     await this.#forgetReasons(tx, isNamedIn);
     await this.#forgetWords(tx, 'identity_links', isNamedIn);
     await this.#forgetWords(tx, 'identity_reviews', isNamedIn);

@@ -189,6 +189,9 @@ describe('a person who is erased', () => {
     ]);
   };
 
+  const plainModels = async (): Promise<number> =>
+    (await world.db.query('SELECT FROM linkage_models WHERE has_plain_terms')).length;
+
   const profileOf = async (ns: string, value: string): Promise<string> => {
     const [row] = await world.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE id = $1', [
       hashId(ns, value),
@@ -300,6 +303,33 @@ describe('a person who is erased', () => {
     await Promise.all([world.drain(), other.drain()]);
     const { evidence: __, ...later } = await knownOf(other);
     expect(await knownOf(world)).toMatchObject(later);
+  });
+
+  it('is not gone before what stored models count is hashed, which takes more than one step', async () => {
+    await addModels();
+    await live(world, [hers().slice(0, 1)]);
+    const profileId = await profileOf('anonymous_id', OLD_COOKIE);
+    const { id } = await world.engine.erasures.request({ profileId }, { reason: 'she asked', actor: 'test' });
+    let steps = 0;
+    for (; (await plainModels()) > 0; steps++) {
+      expect(await world.engine.erasures.find(id)).not.toMatchObject({ status: 'logical' });
+      expect(await world.engine.worker.runOnce()).toBe(true);
+    }
+    expect(steps).toBeGreaterThan(1);
+    // What hashed them was no step of the erasure: it goes on from here.
+    expect(await world.engine.erasures.find(id)).not.toMatchObject({ status: 'logical' });
+    await world.drain();
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical' });
+  });
+
+  it('has to be nobody for stored models to be hashed: a worker that starts does so', async () => {
+    await addModels();
+    expect(await plainModels()).toBe(1);
+    await world.engine.worker.stop();
+    const { worker } = await world.another();
+    await worker.drain();
+    expect(await plainModels()).toBe(0);
+    expect(await findTexts(world.db, ['canary-name-51f3'])).toEqual([]);
   });
 
   it('is in no file of the database once its tables were written anew', async () => {

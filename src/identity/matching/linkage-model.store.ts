@@ -1,9 +1,6 @@
 import type { Uuid } from '../../platform/ids.js';
-import type { Transaction } from '../../platform/postgres.js';
-import { readLinkageModel, writeLinkageModel } from '../linkage/read-linkage-model.js';
-import { withKeyedTerms } from '../linkage/term-frequencies.js';
+import type { Queryable, Transaction } from '../../platform/postgres.js';
 import type { ColumnMapping, MatchingPhase, StoredLinkageModel } from './matching.model.js';
-import type { TermHash } from './term-hash.js';
 
 export type NewLinkageModel = Pick<
   StoredLinkageModel,
@@ -48,20 +45,24 @@ export class LinkageModelStore {
     return inserted > 0;
   }
 
-  /** Puts hashes in the place of the values that stored models count, where these are there as they are. */
-  async hashTerms(tx: Transaction, terms: TermHash): Promise<void> {
-    const plain = await tx.query<{ version: string }>('SELECT version FROM linkage_models WHERE has_plain_terms');
-    for (const { version } of plain) {
-      const [row] = await tx.query<{ content: string }>('SELECT content FROM linkage_models WHERE version = $1', [
-        version,
-      ]);
-      if (row === undefined) continue;
-      const model = { ...readLinkageModel(row.content, version.slice(0, 12)), version };
-      await tx.query('UPDATE linkage_models SET content = $2, has_plain_terms = false WHERE version = $1', [
-        version,
-        writeLinkageModel(withKeyedTerms(model, terms.keysOf(version))),
-      ]);
-    }
+  /** A model that has values of people in its frequencies as they are; null: there is none. */
+  async nextPlain(db: Queryable): Promise<{ readonly version: string; readonly content: string } | null> {
+    const [row] = await db.query<{ version: string; content: string }>(
+      'SELECT version, content FROM linkage_models WHERE has_plain_terms ORDER BY version LIMIT 1',
+    );
+    return row ?? null;
+  }
+
+  async hasPlainTerms(db: Queryable): Promise<boolean> {
+    return (await db.query('SELECT FROM linkage_models WHERE has_plain_terms LIMIT 1')).length > 0;
+  }
+
+  /** @param content of the model, with hashes in the place of values */
+  async saveKeyed(db: Queryable, version: string, content: string): Promise<void> {
+    await db.query(
+      'UPDATE linkage_models SET content = $2, has_plain_terms = false WHERE version = $1 AND has_plain_terms',
+      [version, content],
+    );
   }
 
   /** Puts the model in the place of the one that is active, and has everybody compared anew. */
