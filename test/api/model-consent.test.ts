@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JsonValue } from '../../src/events/event.model.js';
 import type { FeatureType, FeatureView } from '../../src/features/feature.model.js';
+import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -141,8 +142,7 @@ async function read({ user_id }: Person, { model, segment }: Pick<Gated, 'model'
 /** What all doors tell: the score, the memberships, and what a page is told. */
 async function told(who: Person, { model, segment }: Gated) {
   const { score, live, now, segments } = await read(who, { model, segment });
-  const variables = { identifier: { namespace: 'anonymous_id', value: who.anonymous_id }, deadlineMs: PATIENT };
-  const { profile } = await askEdge(world.url, { key: edgeKey, variables });
+  const profile = await pageOf(who);
   return {
     score: `${score.inputs} ${String(score.label)}`,
     live: live.isMember,
@@ -152,6 +152,12 @@ async function told(who: Person, { model, segment }: Gated) {
     edgeScore: profile?.scores.find((each) => each.model === model)?.label ?? null,
     isDegraded: profile?.degraded,
   };
+}
+
+/** What a page is told of its visitor. */
+async function pageOf({ anonymous_id: value }: Person, more: { after?: string; deadlineMs?: number } = {}) {
+  const variables = { identifier: { namespace: 'anonymous_id', value }, deadlineMs: PATIENT, ...more };
+  return (await askEdge(world.url, { key: edgeKey, variables })).profile;
 }
 
 const NOTHING = {
@@ -240,6 +246,29 @@ describe.each(MODELS)('a model that needs a purpose by $by', (gated) => {
     expect(await told(who, gated)).toEqual(NOTHING);
     expect(await changesOf(who, gated, until, 1)).toEqual(['LEAVE by CONSENT at +0']);
   });
+});
+
+it('what a page was told a moment ago, or before events that it waited for, stands in without what the visitor may refuse', async () => {
+  const who = await aGrower();
+  await says(who, 'scoring', true);
+  await says(who, 'tracking', true);
+  world.clock.advance(1);
+  expect(await pageOf(who)).toMatchObject({ segments: ['either', 'measured', 'spotted', 'thirds'], degraded: false });
+  const context = { consent: { purposes: { scoring: false, tracking: false } } };
+  const response = await fetch(`${world.url}/v1/track`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.keys.ingest}` },
+    body: JSON.stringify({ event: 'choice', userId: who.user_id, context }),
+  });
+  const { token: after } = (await response.json()) as { token: string };
+  const ungated = { known: true, degraded: true, segments: ['measured'], scores: [] };
+  expect(await pageOf(who, { after, deadlineMs: 40 })).toMatchObject(ungated);
+  await world.drain();
+  vi.spyOn(ProfileSnapshotReader.prototype, 'atHand').mockReturnValue(undefined);
+  vi.spyOn(ProfileSnapshotReader.prototype, 'idsOf').mockRejectedValue(new Error('the store is away'));
+  expect(await pageOf(who)).toMatchObject(ungated);
+  vi.restoreAllMocks();
+  world.defects.length = 0;
 });
 
 it('what everybody may be in stays, and a word on one purpose says nothing of another', async () => {

@@ -52,8 +52,10 @@ export class EdgeMarks {
   /** What they have to allow for models to be asked; null: no model needs anything. */
   readonly #modelNeeds: NeededPurposes | null;
   readonly #modelPurposes: ApiDefinitions['modelPurposes'];
+  /** Keys of segments whose members have to allow something. */
+  readonly #gatedSegments: ReadonlySet<string>;
 
-  private constructor({ stored, traits, edgeModels, purposes, modelPurposes }: ApiDefinitions) {
+  private constructor({ stored, segments, traits, edgeModels, purposes, modelPurposes }: ApiDefinitions) {
     const marked = [...stored.values()].filter(({ edge }) => edge);
     this.segmentKeys = new Map(marked.map(({ id, key }) => [id, key]));
     const names = traits.filter(({ edge }) => edge).map(({ name }) => name);
@@ -62,6 +64,8 @@ export class EdgeMarks {
     this.#modelPurposes = modelPurposes;
     const needed = [...purposes.values()].filter(({ edge }) => edge).map(({ key }) => key);
     this.#needed = neededOf(needed, purposes);
+    const isGated = (key: string): boolean => (segments.byKey.get(key)?.purposes.length ?? 0) > 0;
+    this.#gatedSegments = new Set(marked.map(({ key }) => key).filter(isGated));
     this.#modelNeeds = neededOf([...new Set(edgeModels.flatMap((key) => modelPurposes.get(key) ?? []))], purposes);
   }
 
@@ -82,6 +86,16 @@ export class EdgeMarks {
     const allowed = allowedOf(this.#modelNeeds, profile, t);
     if (allowed.size === this.#modelNeeds.keys.length) return this.models;
     return this.models.filter((key) => this.#modelPurposes.get(key)?.every((purpose) => allowed.has(purpose)) ?? true);
+  }
+
+  /** Of an answer that may be older than the visitor's word, what no word takes back. */
+  ungated(answer: EdgeAnswer): EdgeAnswer {
+    if (this.#gatedSegments.size === 0 && this.#modelNeeds === null) return answer;
+    return {
+      ...answer,
+      segments: answer.segments.filter((key) => !this.#gatedSegments.has(key)),
+      scores: answer.scores.filter(({ model }) => !this.#modelPurposes.has(model)),
+    };
   }
 
   static of(definitions: ApiDefinitions): EdgeMarks {

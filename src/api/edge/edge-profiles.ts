@@ -73,7 +73,8 @@ interface Outcome {
  *     are bounded; beyond the bound nothing is read. So are, apart from them, questions that wait for events.
  *  3. Nothing leaves that is not marked edge-safe in the definitions of the request, remembered or not.
  *  4. Where visitors have to allow it, those who do not are answered as if nobody knew them. What was known a moment ago,
- *     or before the events that were waited for, may be older than their word, and is not told.
+ *     or before the events that were waited for, may be older than their word, and is not told. Where only segments and
+ *     models need them to, those are left out of it.
  */
 export class EdgeProfiles {
   readonly #options: EdgeProfilesOptions;
@@ -160,7 +161,8 @@ export class EdgeProfiles {
 
   async #readAfter(awaited: AppliedOutcome, question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
     const profile = await this.#profileAfter(awaited, identifierId);
-    if (awaited === 'late' && EdgeMarks.of(question.definitions).needsConsent) {
+    const marks = EdgeMarks.of(question.definitions);
+    if (awaited === 'late' && marks.needsConsent) {
       return { answer: defaultAnswer(question.onMiss), cause: 'not_applied' };
     }
     if (profile === null) return awaited === 'late' ? { answer: UNKNOWN_VISITOR, cause: 'not_applied' } : NOBODY;
@@ -169,7 +171,7 @@ export class EdgeProfiles {
     if (outcome.cause === null) {
       this.#remembered.set(identifierId, outcome.answer, question.definitions, this.#options.now());
     }
-    return awaited === 'late' ? { answer: outcome.answer, cause: 'not_applied' } : outcome;
+    return awaited === 'late' ? { answer: marks.ungated(outcome.answer), cause: 'not_applied' } : outcome;
   }
 
   async #profileAfter(awaited: AppliedOutcome, identifierId: Uuid): Promise<ProfileGlance | null> {
@@ -209,9 +211,11 @@ export class EdgeProfiles {
   }
 
   #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
-    if (EdgeMarks.of(definitions).needsConsent) return { answer: defaultAnswer(onMiss), cause };
+    const marks = EdgeMarks.of(definitions);
+    if (marks.needsConsent) return { answer: defaultAnswer(onMiss), cause };
     const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
-    return { answer: remembered ?? this.#lastKnown(definitions, identifierId) ?? defaultAnswer(onMiss), cause };
+    const known = remembered ?? this.#lastKnown(definitions, identifierId);
+    return { answer: known === undefined ? defaultAnswer(onMiss) : marks.ungated(known), cause };
   }
 
   /** What was at hand was not remembered: to keep an answer for each page view costs more than to find it. */
