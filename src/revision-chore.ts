@@ -57,6 +57,9 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  * 3. Its place in acceptance order is that of `next-place.ts`.
  * 4. A decision is one step. A revision of many components goes by pages of them, in the order of their ids, and says
  *    how far it is. One of a change of the rules passes by those that the change does not reach.
+ *    A page is looked for while all others work, and where nobody is reached they need not stand still. Before the first
+ *    page all wait until nobody works by the rules before: whoever comes about or changes later is resolved by those in
+ *    force, wherever the place is.
  * 5. What cannot be done, as when a profile is not there, ends as `failed` at once; what may pass is tried again a
  *    bounded number of times. Neither holds up the others.
  * 6. Of a revision of many, a component that fails again and again is passed over: it stays as it is, all others are
@@ -108,23 +111,27 @@ export class RevisionChore {
   }
 
   async #step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<void> {
-    const { pipeline } = this.#parts;
     for (let attempt = 1; ; attempt++) {
-      pipeline.forget();
       try {
-        await pipeline.revise(definitions, await this.#workOf(definitions, revision));
-        break;
+        if (revision.kind === 'rules') await this.#stepOfMany(definitions, revision);
+        else await this.#revise(definitions, await this.#workOf(definitions, revision));
+        return;
       } catch (error) {
         if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+
+  async #revise(definitions: LoadedDefinitions, work: RevisionWork): Promise<void> {
+    const { pipeline } = this.#parts;
+    pipeline.forget();
+    await pipeline.revise(definitions, work);
     pipeline.forget();
   }
 
   async #workOf(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<RevisionWork> {
     const place = await nextPlace(this.#parts);
     const work = { ...place, revisionId: revision.id };
-    if (revision.kind === 'rules') return { ...work, ...this.#pageOf(revision, definitions.identityRules) };
     // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
     if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
     const { actor, reason } = revision;
@@ -158,31 +165,54 @@ export class RevisionChore {
   }
 
   /** The next page of components. */
-  #pageOf(revision: RulesRevision, rules: IdentityRules): Pick<RevisionWork, 'decide' | 'note'> {
-    const { clock, revisions, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
-    const limit = stepSize(revision, maxStepComponents);
-    let page: ComponentPage = { ids: [], looked: 0, place: null };
-    return {
-      decide: async (tx) => {
-        page = await nextPage(tx, revision, rules, limit);
-        return { ids: page.ids, decision: null, areRulesNew: true };
-      },
-      note: async (tx, found) => {
-        if (revision.place === null && (await isAboutUnique(tx, revision, rules)))
-          await this.#parts.generic.recount(tx);
-        const stepsDone = revision.stepsDone + page.looked;
-        const isLast = page.place === null;
-        const result = sumOf(revision.result ?? NO_RESULT, found, page.ids.length);
-        await revisions.advance(tx, revision.id, {
-          result,
-          stepsDone,
-          stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
-          place: page.place,
-          nowMs: clock.now(),
-          failure: isLast ? failureOfSome(result) : null,
-        });
-      },
-    };
+  async #stepOfMany(definitions: LoadedDefinitions, revision: RulesRevision): Promise<void> {
+    const { db, leases, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
+    const rules = definitions.identityRules;
+    if (revision.place === null) await this.#transact(definitions, (tx) => leases.lockAll(tx));
+    const page = await nextPage(db, revision, rules, stepSize(revision, maxStepComponents));
+    if (page.ids.length === 0) {
+      await this.#transact(definitions, (tx) => this.#noteStep(tx, revision, rules, { page, found: null }));
+      return;
+    }
+    const task = { ids: page.ids, decision: null, areRulesNew: true };
+    await this.#revise(definitions, {
+      ...(await nextPlace(this.#parts)),
+      revisionId: revision.id,
+      decide: () => Promise.resolve(task),
+      note: (tx, found) => this.#noteStep(tx, revision, rules, { page, found }),
+    });
+  }
+
+  /** As the holder of the first partition, and by the definitions in force. */
+  async #transact(definitions: LoadedDefinitions, run: (tx: Transaction) => Promise<void>): Promise<void> {
+    const { db, leases } = this.#parts;
+    await db.transaction(async (tx) => {
+      if ((await leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
+      await run(tx);
+    });
+  }
+
+  /** @param step.found null: nobody was resolved */
+  async #noteStep(
+    tx: Transaction,
+    revision: RulesRevision,
+    rules: IdentityRules,
+    { page, found }: { readonly page: ComponentPage; readonly found: IdentityRevision | null },
+  ): Promise<void> {
+    const { clock, generic, revisions } = this.#parts;
+    if (revision.place === null && (await isAboutUnique(tx, revision, rules))) await generic.recount(tx);
+    const stepsDone = revision.stepsDone + page.looked;
+    const isLast = page.place === null;
+    const standing = revision.result ?? NO_RESULT;
+    const result = found === null ? standing : sumOf(standing, found, page.ids.length);
+    await revisions.advance(tx, revision.id, {
+      result,
+      stepsDone,
+      stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
+      place: page.place,
+      nowMs: clock.now(),
+      failure: isLast ? failureOfSome(result) : null,
+    });
   }
 
   /** The one component that the last try was about. */

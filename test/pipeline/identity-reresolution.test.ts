@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { IdentityRevisionRecord } from '../../src/identity/identity-revision.model.js';
+import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
+import { Pipeline } from '../../src/pipeline.js';
 import { checkRevisions } from '../../src/monitoring/doctor.js';
 import { hashId, newId, type Uuid } from '../../src/platform/ids.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
@@ -82,6 +84,38 @@ describe('resolving all identities anew', () => {
       apart.map((name) => (name === 'user_id:u0' ? 'email:u0@example.com user_id:u0' : name)).sort(),
     );
     expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('has nobody stand still while it looks for those whom a change concerns', async () => {
+    for (const email of ['a@example.com', 'b@example.com']) await world.accept([anIdentify({ user_id: 'u3', email })]);
+    await world.drain();
+    const revise = vi.spyOn(Pipeline.prototype, 'revise');
+    const apply = async (text: string) => {
+      revise.mockClear();
+      const { rules } = parseIdentityRules(`identity: ${text}`, 'identity.yaml');
+      const reresolve = { actor: 'a test', reason: '' };
+      const change = await world.engine.services.identityRules.apply(rules, {
+        by: 'a test',
+        isDryRun: false,
+        reresolve,
+      });
+      await world.drain();
+      return world.engine.identity.revisions.get(change.revisionId ?? '');
+    };
+    try {
+      expect(await apply('{ namespaces: { email: { limit: 1 } } }')).toMatchObject({
+        ...{ status: 'done', stepsDone: PEOPLE, stepsTotal: PEOPLE },
+        result: { resolved: 1, moved: 1 },
+      });
+      expect(revise).toHaveBeenCalledTimes(1);
+      expect(await apply('{ namespaces: { email: { limit: 1 }, phone: { limit: 1 } } }')).toMatchObject({
+        ...{ status: 'done', stepsDone: PEOPLE, stepsTotal: PEOPLE },
+        result: { resolved: 0, moved: 0 },
+      });
+      expect(revise).not.toHaveBeenCalled();
+    } finally {
+      revise.mockRestore();
+    }
   });
 
   it('is gone on with by another process where one was killed, and changes nothing the second time', async () => {
