@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
 import { formatOf, manifestPathOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
 import { summariseLabels, readLabels, type ParseTime } from './training-set-labels.js';
-import type { KnownAsOf } from './training-set.model.js';
+import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf } from './training-set.model.js';
 import type { TrainingSet, TrainingSetProgress, TrainingSetService } from './training-set.service.js';
 
 export interface ExportCommandDeps extends CommandIo {
@@ -24,6 +24,7 @@ interface ExportOptions {
   readonly service?: string;
   readonly features?: readonly string[];
   readonly knownAsOf: KnownAsOf;
+  readonly consentAsOf: ConsentAsOf;
   readonly quiet?: true;
   readonly json?: true;
 }
@@ -54,6 +55,14 @@ export function exportCommand(deps: ExportCommandDeps): Command {
         .default('now' satisfies KnownAsOf)
         .argParser((text) => parseKnownAsOf(text, deps.parseTime)),
     )
+    .addOption(
+      new Option(
+        '--consent-as-of <when>',
+        'by when people have to allow what features need: now (at the time of the row, and now), or time (only then)',
+      )
+        .choices(CONSENTS_AS_OF)
+        .default('now' satisfies ConsentAsOf),
+    )
     .option('--quiet', 'no progress')
     .option('--json', 'the manifest as JSON')
     .addHelpText('after', HELP)
@@ -62,7 +71,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
 }
 
 async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promise<number> {
-  const { labels, out, service, features, knownAsOf } = options;
+  const { labels, out, service, features, knownAsOf, consentAsOf } = options;
   formatOf(out);
   const startedAt = deps.clock.now();
   const times = { parseTime: deps.parseTime, nowMs: startedAt };
@@ -75,6 +84,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
         ...(service === undefined ? undefined : { service }),
         ...(features === undefined ? undefined : { features }),
         knownAsOf,
+        consentAsOf,
         signal: deps.signal,
         onProgress: (progress) => view?.update(progress),
       });

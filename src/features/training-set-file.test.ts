@@ -52,6 +52,7 @@ const PLAN: TrainingSetPlan = {
   features: FEATURES,
   service: { name: 's', version: 2 },
   knownAsOf: Date.UTC(2026, 0, 2),
+  consentAsOf: 'now',
   toPos: 77,
   waitingEvents: 0,
 };
@@ -186,6 +187,7 @@ describe('the manifest of a training set', () => {
       damagedEvents: 0,
       createdAt: '2026-01-01T00:00:00.000Z',
       knownAsOf: '2026-01-02T00:00:00.000Z',
+      consentAsOf: 'now',
       logPosition: 77,
       service: { name: 's', version: 2 },
       definitionsHash: definitionsHash(FEATURES),

@@ -7,6 +7,7 @@ import {
   cellsOf,
   columnsOf,
   definitionsHash,
+  type ConsentAsOf,
   type TrainingCell,
   type TrainingColumn,
   type TrainingSetPlan,
@@ -25,13 +26,15 @@ export interface TrainingSetManifest {
   /** Rows about whom nothing was known, and rows whose identifier can stand for nobody. */
   readonly notFoundRows: number;
   readonly invalidRows: number;
-  /** Rows of people who did not allow what some features need, which have no value in them. */
+  /** Rows of people who did not allow what some features need, or do not now, which have no value in them. */
   readonly withheldRows: number;
   /** Events of the log that cannot be read, and that the features are without. */
   readonly damagedEvents: number;
   readonly createdAt: string;
   /** `now`, `event-time` or an instant; see `KnownAsOf`. */
   readonly knownAsOf: string;
+  /** `now` or `time`; see `ConsentAsOf`. */
+  readonly consentAsOf: ConsentAsOf;
   readonly logPosition: number;
   readonly service: { readonly name: string; readonly version: number } | null;
   /** Changes with whatever changes a value; not with descriptions. */
@@ -178,7 +181,7 @@ function manifestOf(
   >,
   nowMs: number,
 ): TrainingSetManifest {
-  const { knownAsOf, toPos, service, features } = plan;
+  const { knownAsOf, consentAsOf, toPos, service, features } = plan;
   const { sha256, bytes, ...counts } = written;
   return {
     format: 1,
@@ -188,6 +191,7 @@ function manifestOf(
     ...counts,
     createdAt: new Date(nowMs).toISOString(),
     knownAsOf: typeof knownAsOf === 'number' ? new Date(knownAsOf).toISOString() : knownAsOf,
+    consentAsOf,
     logPosition: toPos,
     service,
     definitionsHash: definitionsHash(features),

@@ -1,7 +1,7 @@
 import type { AnchorState } from './anchor-state.model.js';
 import type { FeatureSet } from './feature-set.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
-import { HeldWords, type ConsentEvent, type FeatureGates } from './withheld-features.js';
+import type { ConsentEvent, HeldWords } from './withheld-features.js';
 
 /** A row to be answered: the features at `timeMs + 1`, so that events at `timeMs` count. */
 export interface FoldRow {
@@ -12,7 +12,7 @@ export interface FoldRow {
 /** The features of a row. */
 export interface FoldAnswer {
   readonly values: readonly FeatureValue[];
-  /** Whether some are not told, because the person did not allow it at that time. */
+  /** Whether some are not told, because the person did not allow it at that time, or does not now. */
   readonly isWithheld: boolean;
 }
 
@@ -41,13 +41,13 @@ export class HistoryFold {
     set: FeatureSet,
     rows: readonly FoldRow[],
     answer: (index: number, answer: FoldAnswer) => void,
-    gates: FeatureGates | null = null,
+    words: HeldWords | null = null,
   ) {
     this.#set = set;
     this.#rows = [...rows].sort((a, b) => a.timeMs - b.timeMs);
     this.#answer = answer;
     this.#state = set.empty();
-    this.#words = gates === null ? null : new HeldWords(gates);
+    this.#words = words;
   }
 
   add(event: FeatureEvent & ConsentEvent, seenAtMs: number): void {

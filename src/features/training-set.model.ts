@@ -24,9 +24,19 @@ export interface LabelRow {
  */
 export type KnownAsOf = 'now' | 'event-time' | number;
 
+/**
+ * By when somebody has to have allowed what features need.
+ *
+ * - `now`: at each row's own T, and now: nobody is in a set made today who has withdrawn since;
+ * - `time`: at T alone, as it was served at that instant.
+ */
+export type ConsentAsOf = (typeof CONSENTS_AS_OF)[number];
+export const CONSENTS_AS_OF = ['now', 'time'] as const;
+
 export const ENTITY_STATUSES = ['FOUND', 'NOT_FOUND', 'INVALID', 'WITHHELD'] as const;
 /**
- * `WITHHELD`: found, but at that time the person did not allow what some features need, which have no value.
+ * `WITHHELD`: found, but the person did not allow at that time, or does not allow now, what some features need, which have
+ * no value.
  * `NOT_FOUND`: nobody has been seen under the identifier, as far as known. `INVALID`: it can stand for nobody.
  */
 export type EntityStatus = (typeof ENTITY_STATUSES)[number];
@@ -54,6 +64,7 @@ export interface TrainingSetPlan {
   readonly features: readonly PlannedFeature[];
   readonly service: { readonly name: string; readonly version: number } | null;
   readonly knownAsOf: KnownAsOf;
+  readonly consentAsOf: ConsentAsOf;
   /** Events of the log up to this position are in. */
   readonly toPos: number;
   /** Accepted events that were not applied yet and are left out. */

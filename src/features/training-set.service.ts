@@ -13,9 +13,17 @@ import type { Database, Transaction } from '../platform/postgres.js';
 import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
 import { streamsOf } from './stream.model.js';
-import { HeldWords, type FeatureGates } from './withheld-features.js';
+import { readPersonWords } from './person-words.js';
+import { HeldWords, type FeatureGates, type PersonWords } from './withheld-features.js';
 import { HistoryFold, valuesOf, type FoldAnswer, type FoldRow } from './training-set-fold.js';
-import type { KnownAsOf, LabelRow, PlannedFeature, TrainingRow, TrainingSetPlan } from './training-set.model.js';
+import type {
+  ConsentAsOf,
+  KnownAsOf,
+  LabelRow,
+  PlannedFeature,
+  TrainingRow,
+  TrainingSetPlan,
+} from './training-set.model.js';
 
 export interface TrainingSetParts {
   readonly db: Database;
@@ -35,6 +43,8 @@ export interface TrainingSetRequest {
   readonly features?: readonly string[];
   /** Default: `now`. */
   readonly knownAsOf?: KnownAsOf;
+  /** Default: `now`. */
+  readonly consentAsOf?: ConsentAsOf;
   readonly onProgress?: (progress: TrainingSetProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -69,6 +79,8 @@ interface Work {
   readonly set: FeatureSet;
   /** Null: no feature needs anything to be allowed. */
   readonly gates: FeatureGates | null;
+  /** When the export began, ms. */
+  readonly nowMs: number;
   readonly damaged: DamagedRows;
 }
 
@@ -87,7 +99,8 @@ interface Person {
  * 3. Who is the same person, and which events there are, is told as of {@link KnownAsOf}; the log is cut at the
  *    position that was applied when the export began, for every row alike.
  * 4. A feature that needs something to be allowed has no value in the rows of those who, by what is known as of
- *    {@link KnownAsOf}, did not allow it at T + 1; these rows are `WITHHELD`.
+ *    {@link KnownAsOf}, did not allow it at T + 1, or do not now; these rows are `WITHHELD`.
+ *    Words that outlived their events are known as of when they were given.
  * 5. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.
  */
 export class TrainingSetService {
@@ -100,8 +113,9 @@ export class TrainingSetService {
   /** @throws WeftError NOT_FOUND (no such service or feature), BAD_REQUEST (nothing to export, or from the future) */
   async exportTrainingSet(request: TrainingSetRequest): Promise<TrainingSet> {
     const { db, clock } = this.#parts;
-    const knownAsOf = request.knownAsOf ?? 'now';
-    if (typeof knownAsOf === 'number' && knownAsOf > clock.now()) {
+    const { knownAsOf = 'now', consentAsOf = 'now' } = request;
+    const nowMs = clock.now();
+    if (typeof knownAsOf === 'number' && knownAsOf > nowMs) {
       throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
         where: 'known-as-of',
         hint: 'name an instant of the past, or leave it out for all that is known now',
@@ -110,7 +124,14 @@ export class TrainingSetService {
     const { features, service } = await this.#select(request);
     const toPos = await readAppliedPos(db);
     const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
-    const plan = { features, service, knownAsOf, toPos, waitingEvents: Math.max(0, (head?.pos ?? toPos) - toPos) };
+    const plan = {
+      features,
+      service,
+      knownAsOf,
+      consentAsOf,
+      toPos,
+      waitingEvents: Math.max(0, (head?.pos ?? toPos) - toPos),
+    };
     const sources = await db.query<{ id: number; key: string }>('SELECT id, key FROM sources');
     const definitions = features.map((feature) => feature.definition);
     const set = FeatureSet.compile(
@@ -120,7 +141,7 @@ export class TrainingSetService {
     );
     const damaged = new DamagedRows();
     const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
-    return { plan, damaged, rows: this.#rows(request, { plan, set, gates, damaged }) };
+    return { plan, damaged, rows: this.#rows(request, { plan, set, gates, nowMs, damaged }) };
   }
 
   async #gates(
@@ -164,7 +185,6 @@ export class TrainingSetService {
     work: Work,
   ): AsyncGenerator<TrainingRow, void, undefined> {
     const counts = { rows: 0, events: 0, notFound: 0, invalid: 0, future: 0 };
-    const nowMs = this.#parts.clock.now();
     for await (const chunk of chunksOf(labels, this.#parts.chunkRows ?? DEFAULT_CHUNK_ROWS)) {
       signal?.throwIfAborted();
       const { rows, events } = await this.#answer(chunk, work, signal);
@@ -172,7 +192,7 @@ export class TrainingSetService {
         counts.rows++;
         if (row.status === 'NOT_FOUND') counts.notFound++;
         if (row.status === 'INVALID') counts.invalid++;
-        if (row.label.timeMs > nowMs) counts.future++;
+        if (row.label.timeMs > work.nowMs) counts.future++;
       }
       counts.events += events;
       yield* rows;
@@ -235,10 +255,16 @@ export class TrainingSetService {
   async #fold(
     tx: Transaction,
     people: readonly Person[],
-    { plan: { knownAsOf, toPos }, set, gates, damaged }: Work,
+    work: Work,
     answers: Map<number, FoldAnswer>,
     signal: AbortSignal | undefined,
   ): Promise<number> {
+    const {
+      plan: { knownAsOf, toPos },
+      set,
+      gates,
+      damaged,
+    } = work;
     const groups = people.map(({ anchorIds, rows }) => ({ anchorIds, untilMs: latestOf(rows) }));
     const log = { toPos, onDamaged: damaged.note };
     const options: HistoryOptions =
@@ -246,8 +272,11 @@ export class TrainingSetService {
         ? // What is accepted has occurred: by the time it is known it counts.
           { ...log, order: 'accepted', acceptedUntilMs: latestOf(groups.map((g) => ({ timeMs: g.untilMs }))) }
         : { ...log, order: 'occurred', ...(knownAsOf === 'now' ? undefined : { acceptedUntilMs: knownAsOf }) };
-    const foldOf = ({ rows }: Person): HistoryFold =>
-      new HistoryFold(set, rows, (index, answer) => answers.set(index, answer), gates);
+    const words = await this.#words(tx, people, work);
+    const foldOf = ({ rows }: Person, i: number): HistoryFold => {
+      const held = gates === null ? null : new HeldWords(gates, words[i]);
+      return new HistoryFold(set, rows, (index, answer) => answers.set(index, answer), held);
+    };
     let current = -1;
     let fold: HistoryFold | null = null;
     let events = 0;
@@ -258,14 +287,28 @@ export class TrainingSetService {
         if (group !== current) {
           fold?.finish();
           const person = people[group];
-          fold = person === undefined ? null : foldOf(person);
+          fold = person === undefined ? null : foldOf(person, group);
           current = group;
         }
         fold?.add(event, options.order === 'accepted' ? event.acceptedAt : event.occurredAt);
       }
     }
     fold?.finish();
+    for (const [i, person] of people.entries()) {
+      if (person.rows.some(({ index }) => !answers.has(index))) foldOf(person, i).finish();
+    }
     return events;
+  }
+
+  /** What the log does not tell of these people's consents, at their index; of nobody where nothing needs any. */
+  async #words(tx: Transaction, people: readonly Person[], { plan, gates, nowMs }: Work): Promise<PersonWords[]> {
+    if (gates === null || people.length === 0) return [];
+    return readPersonWords(tx, people, {
+      gates,
+      identity: this.#parts.identity,
+      knownUntilMs: typeof plan.knownAsOf === 'number' ? plan.knownAsOf : Infinity,
+      nowMs: plan.consentAsOf === 'now' ? nowMs : null,
+    });
   }
 }
 

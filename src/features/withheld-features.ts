@@ -1,6 +1,7 @@
 import type { CanonicalKey, LoggedEvent } from '../events/event.model.js';
 import {
   compareWords,
+  consentTrait,
   isAllowed,
   UNDECLARED,
   wordGiven,
@@ -20,6 +21,24 @@ export interface FeatureGates {
   readonly mapping: ConsentMapping | null;
 }
 
+/** Keys of all purposes that features need. */
+export function purposesOf({ needed }: FeatureGates): string[] {
+  return [...new Set(needed.flat())];
+}
+
+/** A word on a purpose, under the trait that it is kept as. */
+export interface OutlivedWord extends HeldConsent, CanonicalKey {
+  readonly trait: string;
+}
+
+/** What the log does not tell of somebody's consents. */
+export interface PersonWords {
+  /** Words whose events a retention removed, by when they were given. */
+  readonly outlived: readonly OutlivedWord[];
+  /** Purposes that they do not allow now, which therefore count as not allowed at any time. */
+  readonly deniedNow: ReadonlySet<string>;
+}
+
 /** What an event has to say of itself for its words to be taken in. */
 export type ConsentEvent = Pick<LoggedEvent, 'context' | 'traits' | 'sourceId' | 'occurredAt' | 'messageId'>;
 
@@ -31,18 +50,24 @@ const WITHHELD: FeatureValue = Object.freeze({
   approximate: false,
 });
 
+const NOTHING_MORE: PersonWords = { outlived: [], deniedNow: new Set() };
+
 /**
  * What one person has said of the purposes that features need, as events bring it in any order: of all words the
- * greatest by `compareWords` counts, as online.
+ * greatest by `compareWords` counts, as online. To them come those that profiles hold and the log does not any more.
  */
 export class HeldWords {
   readonly #gates: FeatureGates;
   readonly #purposes: readonly string[];
   readonly #held = new Map<string, HeldConsent & CanonicalKey>();
+  readonly #more: PersonWords;
+  /** How many of the outlived words are in. */
+  #taken = 0;
 
-  constructor(gates: FeatureGates) {
+  constructor(gates: FeatureGates, more: PersonWords = NOTHING_MORE) {
     this.#gates = gates;
-    this.#purposes = [...new Set(gates.needed.flat())];
+    this.#purposes = purposesOf(gates);
+    this.#more = more;
   }
 
   add(event: ConsentEvent): void {
@@ -50,18 +75,30 @@ export class HeldWords {
       const word = wordGiven(event, purpose, this.#gates.mapping);
       if (word === null) continue;
       const { occurredAt, sourceId, messageId } = event;
-      const given = { value: { ...word }, occurredAt, sourceId, messageId };
-      const held = this.#held.get(purpose);
-      if (held === undefined || compareWords(given, held) > 0) this.#held.set(purpose, given);
+      this.#hear(purpose, { value: { ...word }, occurredAt, sourceId, messageId });
     }
   }
 
-  /** Values without those that the person does not allow to be told at `t`, ms, and whether there are any. */
+  /** Values without those that the person does not allow to be told at `t`, ms and rising, and whether there are any. */
   withhold(values: readonly FeatureValue[], t: number): { values: readonly FeatureValue[]; isWithheld: boolean } {
     const { needed, terms } = this.#gates;
+    this.#hearOutlived(t);
     const isTold = (purpose: string): boolean =>
-      isAllowed(terms.get(purpose) ?? UNDECLARED, this.#held.get(purpose), t);
+      !this.#more.deniedNow.has(purpose) && isAllowed(terms.get(purpose) ?? UNDECLARED, this.#held.get(purpose), t);
     const told = values.map((value, i) => (needed[i]?.every(isTold) === false ? WITHHELD : value));
     return { values: told, isWithheld: told.includes(WITHHELD) };
+  }
+  #hearOutlived(t: number): void {
+    const { outlived } = this.#more;
+    for (let word = outlived[this.#taken]; word !== undefined && word.occurredAt < t; word = outlived[++this.#taken]) {
+      const { trait } = word;
+      const purpose = this.#purposes.find((key) => consentTrait(key) === trait);
+      if (purpose !== undefined) this.#hear(purpose, word);
+    }
+  }
+
+  #hear(purpose: string, word: HeldConsent & CanonicalKey): void {
+    const held = this.#held.get(purpose);
+    if (held === undefined || compareWords(word, held) > 0) this.#held.set(purpose, word);
   }
 }

@@ -48,6 +48,11 @@ export class OutlivedTraits {
     }
   }
 
+  /** The words on purposes. */
+  words(): Traits {
+    return new Map([...this.#standing].filter(([name]) => isConsentTrait(name)));
+  }
+
   /** The events that the words on purposes came with. */
   wordKeys(): CanonicalKey[] {
     return [...this.#standing].flatMap(([name, trait]) => (isConsentTrait(name) ? heldOf(trait).kept : []));

@@ -467,7 +467,8 @@ describe('a training set of features that need consent', () => {
       });
       const rowsAsOf = async (knownAsOf: KnownAsOf): Promise<string[]> => {
         const all = [...labels, ...others];
-        const { rows } = await sets.exportTrainingSet({ labels: all, features: ['seen', 'ads'], knownAsOf });
+        const request = { labels: all, features: ['seen', 'ads'], knownAsOf, consentAsOf: 'time' } as const;
+        const { rows } = await sets.exportTrainingSet(request);
         const told: string[] = [];
         for await (const { status, values } of rows) told.push([status, ...values.map(({ value }) => value)].join(' '));
         return told;
