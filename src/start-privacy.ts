@@ -24,7 +24,7 @@ export interface PrivacyParts {
 export interface Privacy {
   readonly erasing: ErasingOptions;
   readonly compactor: Compactor;
-  /** From now on erasures do not wait longer than configured for the tables to be written anew. */
+  /** From now on erasures and sealed traits do not wait longer than configured for the tables to be written anew. */
   compactInTime(): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export async function startPrivacy({ lifecycle, config, db, clock, secret, log }
     },
     compactInTime: async () => {
       const onError = (error: unknown): void => {
-        log.warn(error, 'tables could not be written anew after erasures; it is tried again');
+        log.warn(error, 'tables could not be written anew after erasures or sealing; it is tried again');
       };
       await lifecycle.start(
         'compaction',

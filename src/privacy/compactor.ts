@@ -20,6 +20,8 @@ export interface Compaction {
   readonly compacted: number;
   /** Erasures that are physical now: backups of before are gone, too. */
   readonly physical: number;
+  /** Changes of which traits are sealed whose plain values are gone from the files of the tables by it. */
+  readonly sealed: number;
 }
 
 const POLL_MS = 100;
@@ -28,49 +30,71 @@ const MAX_WAIT_MS = 60_000;
 
 /** Large, and without anything about anybody but ids that are of nobody after an erasure. */
 const SPARED: readonly string[] = ['changes', 'model_blobs', 'migrations'];
+/** What values of traits are in, besides the sealed log. */
+const WITH_TRAITS: readonly string[] = ['anchor_states', 'profile_search'];
+
+const ERASED = `FROM erasures WHERE status = 'logical' AND compacted_at IS NULL`;
+/** Keys of what was not sealed yet leave the index of profiles after the change itself. */
+const SEALED = `FROM trait_rule_changes
+  WHERE resealed <> '{}' AND finished_at IS NOT NULL AND compacted_at IS NULL
+    AND NOT EXISTS (SELECT FROM search_fields WHERE retired)`;
 
 /**
- * Takes the last traces of those who were erased out of the files of the database. Deleted rows stay in the pages of a
- * table until it is written anew, which locks it meanwhile: so it is done seldom, for all erasures since the last time.
+ * Takes the last traces of those who were erased, and of values of traits that were not sealed yet, out of the files of the
+ * database. Deleted rows stay in the pages of a
+ * table until it is written anew, which locks it meanwhile: so it is done seldom, for all since the last time.
  * The sealed log is only vacuumed: what is left in its pages is noise, its keys being destroyed.
  */
 export class Compactor {
   constructor(private readonly parts: CompactorParts) {}
 
-  /** When the eldest erasure became logical that waits for this, ms; null: none does. */
+  /** When the eldest erasure that waits for this became logical, or the eldest sealing was done, ms; null: none waits. */
   async waitingSince(): Promise<number | null> {
     const [row] = await this.parts.db.query<{ at: number | null }>(
-      `SELECT min(logical_at) AS at FROM erasures WHERE status = 'logical' AND compacted_at IS NULL`,
+      `SELECT least((SELECT min(logical_at) ${ERASED}), (SELECT min(finished_at) ${SEALED})) AS at`,
     );
     return row?.at ?? null;
   }
 
   async run(): Promise<Compaction> {
     const { db, vault, clock } = this.parts;
-    const waiting = await db.query<{ id: string }>(
-      `SELECT id FROM erasures WHERE status = 'logical' AND compacted_at IS NULL`,
-    );
-    if (waiting.length > 0) {
-      const tables = await db.query<{ name: string }>(
-        `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE relkind = 'r' AND nspname = current_schema() AND relname <> ALL ($1::text[]) ORDER BY relname`,
-        [SPARED],
-      );
-      await this.#outlast();
-      const rewriting = tables.map(({ name }) =>
-        name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
-      );
-      await maintain(db, rewriting);
-      await this.#forgetSamples();
-      // With samples of columns; skipped with a warning where the user may not.
-      await maintain(db, ['VACUUM pg_catalog.pg_statistic']);
-      await vault?.compact();
+    const erased = await db.query<{ id: string }>(`SELECT id ${ERASED}`);
+    const sealed = await db.query<{ version: number }>(`SELECT version ${SEALED}`);
+    if (erased.length + sealed.length > 0) {
+      await this.#rewrite(erased.length > 0 ? await this.#tables() : WITH_TRAITS);
+      if (erased.length > 0) await vault?.compact();
+      const now = clock.now();
       await db.query('UPDATE erasures SET compacted_at = $2 WHERE id = ANY ($1::uuid[])', [
-        waiting.map(({ id }) => id),
-        clock.now(),
+        erased.map(({ id }) => id),
+        now,
+      ]);
+      await db.query('UPDATE trait_rule_changes SET compacted_at = $2 WHERE version = ANY ($1::int8[])', [
+        sealed.map(({ version }) => version),
+        now,
       ]);
     }
-    return { compacted: waiting.length, physical: await this.settle() };
+    return { compacted: erased.length, physical: await this.settle(), sealed: sealed.length };
+  }
+
+  async #tables(): Promise<string[]> {
+    const tables = await this.parts.db.query<{ name: string }>(
+      `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE relkind = 'r' AND nspname = current_schema() AND relname <> ALL ($1::text[]) ORDER BY relname`,
+      [SPARED],
+    );
+    return tables.map(({ name }) => name);
+  }
+
+  async #rewrite(tables: readonly string[]): Promise<void> {
+    const { db, vault } = this.parts;
+    await this.#outlast();
+    const rewriting = tables.map((name) =>
+      name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
+    );
+    await maintain(db, rewriting);
+    await this.#forgetSamples();
+    // With samples of columns; skipped with a warning where the user may not.
+    await maintain(db, ['VACUUM pg_catalog.pg_statistic']);
   }
 
   /** Takes samples of columns away that the planner keeps of tables which are empty by now: ANALYZE leaves those as they are. */

@@ -69,7 +69,7 @@ export function privacyCommand(deps: PrivacyCommandDeps): Command {
   privacy
     .command('compact')
     .description(
-      'take the last traces of those who were erased out of the files of the database; locks tables meanwhile',
+      'take the last traces of those who were erased, and of what was sealed, out of the files of the database; locks tables meanwhile',
     )
     .option('--json', 'as JSON')
     .action((options: JsonOption) => runCommand(deps, () => compact(deps, options)));
@@ -131,8 +131,9 @@ async function replay(deps: PrivacyCommandDeps, options: JsonOption & { readonly
 
 async function compact(deps: PrivacyCommandDeps, { json }: JsonOption): Promise<number> {
   const done = await deps.withCompactor((compactor) => compactor.run());
-  const text = `${String(done.compacted)} erasures are out of the files of the tables; ${String(done.physical)} are physical now.\n`;
-  deps.stdout.write(json === true ? jsonText(done) : text);
+  const erased = `${String(done.compacted)} erasures are out of the files of the tables; ${String(done.physical)} are physical now.\n`;
+  const sealed = `Of ${String(done.sealed)} changes of sealed traits the plain values are out of them.\n`;
+  deps.stdout.write(json === true ? jsonText(done) : erased + (done.sealed === 0 ? '' : sealed));
   return EXIT_CODES.ok;
 }
 

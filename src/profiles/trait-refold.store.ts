@@ -93,8 +93,10 @@ export class TraitRefoldStore {
        WHERE finished_at IS NULL AND version <= (SELECT min(trait_rules_version) FROM partitions)`,
       [nowMs],
     );
-    await tx.query('DELETE FROM trait_rule_changes WHERE finished_at IS NOT NULL AND version <= $1', [
-      version - MAX_CHANGES_KEPT,
-    ]);
+    await tx.query(
+      `DELETE FROM trait_rule_changes
+       WHERE finished_at IS NOT NULL AND (resealed = '{}' OR compacted_at IS NOT NULL) AND version <= $1`,
+      [version - MAX_CHANGES_KEPT],
+    );
   }
 }

@@ -1,15 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProfileExports } from '../../src/create-profile-exports.js';
+import { Compactor } from '../../src/privacy/compactor.js';
 import { RedisConnection } from '../../src/platform/redis.js';
 import { RedisOnlineStore } from '../../src/profiles/online-store.redis.js';
 import type { TraitDefinition } from '../../src/profiles/trait-definition.model.js';
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { findInFiles } from '../support/find-in-files.js';
 import { findTexts } from '../support/find-texts.js';
 import { redisPrefix, redisUrl } from '../support/redis.js';
-import { anIdentify, MINUTE_MS } from '../support/world.js';
+import { anIdentify, DAY_MS, MINUTE_MS } from '../support/world.js';
 
 /** Each is found nowhere else. */
 const PASSPORT = 'Canary-Passport-7a31';
@@ -125,6 +128,18 @@ describe.skipIf(redisUrl() === null)('a sealed trait', () => {
       ['{}'],
     );
     expect(rows).toEqual([{ isOpen: false, resealed: ['diseases', 'passport', 'salary'] }]);
+  });
+
+  it('is in no file of the database once the tables were written anew, which waits for that as for an erasure', async () => {
+    const { db, clock, vault } = world;
+    await db.query('CHECKPOINT');
+    expect(await findInFiles(db, SECRETS)).toContain(PASSPORT);
+    const compactor = new Compactor({ db, clock, sleep, vault, backupHorizonMs: DAY_MS });
+    expect(await compactor.waitingSince()).toBe(clock.now());
+    expect(await compactor.run()).toEqual({ compacted: 0, physical: 0, sealed: 1 });
+    await db.query('CHECKPOINT');
+    expect(await findInFiles(db, SECRETS)).toEqual([]);
+    expect(await compactor.waitingSince()).toBeNull();
   });
 
   it('is sealed also as it comes, and most recent and united as ever', async () => {

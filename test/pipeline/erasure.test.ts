@@ -1,5 +1,3 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
@@ -12,6 +10,7 @@ import { Compactor } from '../../src/privacy/compactor.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
 import { deliveryPurpose } from '../../src/sources/webhooks/open-webhook.js';
 import { aFeature } from '../support/a-feature.js';
+import { findInFiles } from '../support/find-in-files.js';
 import { findTexts } from '../support/find-texts.js';
 import { activate } from '../support/matching-world.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
@@ -346,30 +345,17 @@ describe('a person who is erased', () => {
     const compactor = (backupHorizonMs: number) =>
       new Compactor({ db: world.db, clock: world.clock, sleep, vault: world.vault, backupHorizonMs });
     expect(await sampled()).not.toEqual([]);
-    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 1, physical: 0 });
+    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 1, physical: 0, sealed: 0 });
     expect(await sampled()).toEqual([]);
     await world.db.query('CHECKPOINT');
     expect(await inFiles()).toEqual([]);
     expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', compactedAt: world.clock.now() });
     world.clock.advance(DAY_MS);
-    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 0, physical: 1 });
+    expect(await compactor(DAY_MS).run()).toEqual({ compacted: 0, physical: 1, sealed: 0 });
     expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'physical', physicalAt: world.clock.now() });
   });
 
-  /** Which of the texts are in the files of the database's tables and indexes. */
-  const inFiles = async (): Promise<string[]> => {
-    const [place] = await world.db.query<{ folder: string }>(
-      `SELECT current_setting('data_directory') || '/base/' || oid AS folder FROM pg_database
-       WHERE datname = current_database()`,
-    );
-    const folder = place?.folder ?? '';
-    const found = new Set<string>();
-    for (const name of await readdir(folder)) {
-      const bytes = (await readFile(join(folder, name)).catch(() => Buffer.alloc(0))).toString('latin1').toLowerCase();
-      for (const text of SECRETS) if (bytes.includes(text.toLowerCase())) found.add(text);
-    }
-    return [...found];
-  };
+  const inFiles = (): Promise<string[]> => findInFiles(world.db, SECRETS);
 
   it('leaves the feed as long as it was, with the positions that its readers know', async () => {
     await live(world, [hers(), bobs([])]);
