@@ -116,6 +116,7 @@ export class DefinitionApplier {
         ...(features?.warnings ?? []),
         ...segments.warnings,
         ...(defined.identity?.warnings ?? []),
+        ...(identity?.warnings ?? []),
         ...openedWarnings(await sealedTraits(this.#db), sealedAfter),
         ...personalWarnings(defined.traits ?? []),
       ],

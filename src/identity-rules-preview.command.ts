@@ -73,6 +73,7 @@ async function preview(
         },
       }),
     );
+    deps.stderr.write(warningText(found.warnings));
     deps.stdout.write(json === true ? jsonText(toJson(found)) : textOf(found, parsed !== null));
     return EXIT_CODES.ok;
   });

@@ -8,7 +8,7 @@ import type { IdentityRevisionStep } from './identity-revision.step.js';
 import type { IdentityRules, IdentityRuleSet } from './identity-rules.model.js';
 import { IdentityRulesReader } from './identity-rules.reader.js';
 import { NO_OUTCOME, withPage, type IdentityRulesPreview, type RulesOutcome } from './rules-preview.model.js';
-import { REACH_OF_ALL, reachOfRules, type RulesReach } from './rules-reach.model.js';
+import { REACH_OF_ALL, reachOfRules, warningOfBlocked, type RulesReach } from './rules-reach.model.js';
 
 export interface RulesPreviewOptions {
   /** Where to begin: the place that an earlier preview ended at; null: at the start. */
@@ -46,7 +46,8 @@ export class IdentityRulesPreviews {
     const changes = rules === null ? [] : diffIdentityRules(standing, rules);
     const reach = rules === null ? REACH_OF_ALL : reachOfRules(standing, rules);
     const componentsTotal = await estimateComponents(db);
-    const told = { changes, causes: reach.causes, componentsTotal };
+    const warnings = rules === null ? [] : [warningOfBlocked(standing, rules) ?? []].flat();
+    const told = { changes, causes: reach.causes, warnings, componentsTotal };
     if (rules !== null && reach.causes.length === 0) return { ...told, ...NO_OUTCOME, place: null };
     const { version, generics } = standing;
     const asked = rules === null ? standing : { ...rules, version, ...(generics === undefined ? {} : { generics }) };

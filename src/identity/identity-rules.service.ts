@@ -3,13 +3,14 @@ import { WeftError } from '../platform/errors.js';
 import { lockDefinitions, touchDefinitions } from '../platform/installation.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Database } from '../platform/postgres.js';
+import type { Warning } from '../platform/warning.js';
 import { diffIdentityRules } from './diff-identity-rules.js';
 import type { IdentityRevisionRecord } from './identity-revision.model.js';
 import type { Asker, IdentityRevisionService } from './identity-revision.service.js';
 import { IDENTITY_RULE_LIMITS, type IdentityRuleSet } from './identity-rules.model.js';
 import { IdentityRulesReader, type IdentityRulesVersion } from './identity-rules.reader.js';
 import { IdentityRulesStore } from './identity-rules.store.js';
-import { reachOfRules } from './rules-reach.model.js';
+import { reachOfRules, warningOfBlocked } from './rules-reach.model.js';
 
 export interface ApplyRulesOptions {
   /** Who does it, for people. */
@@ -26,6 +27,8 @@ export interface IdentityRulesChange {
   readonly changes: readonly string[];
   /** Which of it concerns those who are there, as `email (limit)`; empty: it holds for what comes alone. */
   readonly causes: readonly string[];
+  /** What the change does not do and might be taken to; empty: nothing. */
+  readonly warnings: readonly Warning[];
   /** In force: before a dry run, or after the change. */
   readonly current: IdentityRulesVersion;
   readonly applied: boolean;
@@ -98,7 +101,8 @@ export class IdentityRulesService {
 function unapplied(current: IdentityRulesVersion, rules: IdentityRuleSet): IdentityRulesChange {
   const changes = diffIdentityRules(current.rules, rules);
   const { causes } = reachOfRules(current.rules, rules);
-  return { changes, causes, current, applied: false, revisionId: null };
+  const warnings = [warningOfBlocked(current.rules, rules) ?? []].flat();
+  return { changes, causes, warnings, current, applied: false, revisionId: null };
 }
 
 function noVersionLeft(): WeftError {

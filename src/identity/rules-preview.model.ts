@@ -1,5 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
+import type { Warning } from '../platform/warning.js';
 import type { IdentifierMove } from './identity-move.model.js';
 
 /** What some components hold. */
@@ -47,6 +48,8 @@ export interface IdentityRulesPreview extends RulesOutcome {
   readonly changes: readonly string[];
   /** Which of it concerns those who are there, as `email (limit)`. */
   readonly causes: readonly string[];
+  /** What they do not do and might be taken to; empty: nothing. */
+  readonly warnings: readonly Warning[];
   /** About how many components there are; null where that is not known. */
   readonly componentsTotal: number | null;
   /** Where to go on; null: all of them were looked at. */

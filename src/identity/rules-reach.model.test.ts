@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseIdentityRules } from './parse-identity-rules.js';
-import { isReached, REACH_OF_ALL, reachOfRules } from './rules-reach.model.js';
+import { isReached, REACH_OF_ALL, reachOfRules, warningOfBlocked } from './rules-reach.model.js';
 
 const rulesOf = (text: string) => parseIdentityRules(`identity: ${text}`, 'identity.yaml').rules;
 const BUILT_IN = rulesOf('{}');
@@ -35,6 +35,17 @@ describe('whom a change of the rules reaches', () => {
   it('is everybody who is more than one identifier, where no change is asked about', () => {
     expect(isReached(new Map([['email', 2]]), REACH_OF_ALL)).toBe(true);
     expect(isReached(new Map([['email', 1]]), REACH_OF_ALL)).toBe(false);
+  });
+
+  it.each([
+    ['a value', '{ blocked: { values: [demo] } }'],
+    ['a mailbox', '{ blocked: { mailboxes: [desk] } }'],
+    ['a pattern', '{ blocked: { patterns: [{ namespace: email, pattern: "test-.*" }] } }'],
+  ])('is nobody for %s that is blocked from now on, which is said', (_, text) => {
+    const [before, after] = [BUILT_IN, rulesOf(text)];
+    expect(warningOfBlocked(before, after)?.hint).toContain('weft identity unmerge');
+    expect(warningOfBlocked(after, after)).toBeNull();
+    expect(warningOfBlocked(after, before)).toBeNull();
   });
 
   it('is told by what files call it, and nobody where only what comes is concerned', () => {

@@ -1,4 +1,5 @@
 import { isNamespace } from '../events/event.model.js';
+import type { Warning } from '../platform/warning.js';
 import { genericBoundOf } from './generic-value.model.js';
 import { isUnique, maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
 
@@ -74,6 +75,27 @@ export function areOthersUnique(before: IdentityRuleSet, after: IdentityRuleSet)
   const isOther = (was = before.fallback, is = after.fallback): boolean => isUnique(was) !== isUnique(is);
   const listed = [...new Set([...before.namespaces.keys(), ...after.namespaces.keys()])];
   return isOther() || listed.some((ns) => isOther(before.namespaces.get(ns), after.namespaces.get(ns)));
+}
+
+/**
+ * What is said of rules that block more than before: that people who were joined by such a value stay joined, however
+ * they are resolved. Null: they block no more.
+ */
+export function warningOfBlocked(before: IdentityRuleSet, after: IdentityRuleSet): Warning | null {
+  const patternsOf = ({ blockedPatterns }: IdentityRuleSet): Set<string> =>
+    new Set(blockedPatterns.map(({ ns, pattern }) => `${ns ?? ''} ${pattern}`));
+  const isMore = (was: ReadonlySet<string>, is: ReadonlySet<string>): boolean => [...is].some((each) => !was.has(each));
+  const blocksMore =
+    isMore(before.blockedValues, after.blockedValues) ||
+    isMore(before.blockedMailboxes, after.blockedMailboxes) ||
+    isMore(patternsOf(before), patternsOf(after));
+  if (!blocksMore) return null;
+  return {
+    message:
+      'what is blocked holds for what comes: who was joined by such a value before stays joined, also when resolved anew',
+    where: 'identity.blocked',
+    hint: 'weft identity unmerge <profile> <namespace>:<value> takes a value out of the profile that it made',
+  };
 }
 
 /** Of what resolves those who are there, by the names that files have for it. */

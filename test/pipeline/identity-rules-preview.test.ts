@@ -172,6 +172,7 @@ describe('a preview of rules of who is who', () => {
     const told = await preview(rulesOf('{ blocked: { values: [demo] }, email: { gmail: true }, default_region: GB }'));
     expect(told).toMatchObject({ causes: [], examined: 0, looked: 0, identifiersMoved: 0, place: null });
     expect(told.changes).toHaveLength(3);
+    expect(told.warnings).toMatchObject([{ where: 'identity.blocked' }]);
   });
 
   it('without rules, says what resolving everybody anew would do by those in force', async () => {

@@ -47,7 +47,8 @@ export class IdentityRulesPreviewType {
   concerns!: readonly string[];
 
   @Field(() => [DefinitionWarning], {
-    description: 'What is allowed and yet probably not meant, as a mistyped namespace; at most one of each.',
+    description:
+      'What is allowed and yet probably not meant, as a mistyped namespace, or not done, as to part who was joined by a value blocked now; at most one of each.',
   })
   warnings!: readonly DefinitionWarning[];
 
@@ -104,12 +105,12 @@ export class IdentityRulesPreviewType {
 }
 
 export function rulesPreviewView(
-  { causes, looked, examined, place, examples, ...found }: IdentityRulesPreview,
-  warnings: readonly DefinitionWarning[],
+  { causes, warnings, looked, examined, place, examples, ...found }: IdentityRulesPreview,
+  ofText: readonly DefinitionWarning[],
 ): IdentityRulesPreviewType {
   return {
     ...found,
-    ...{ warnings, concerns: causes, componentsSeen: looked, componentsExamined: examined },
+    ...{ warnings: [...ofText, ...warnings], concerns: causes, componentsSeen: looked, componentsExamined: examined },
     examples: examples.map(moveView),
     isComplete: place === null,
     endCursor: place === null ? null : IDENTITY_COMPONENT_CURSOR.encode({ id: place }),

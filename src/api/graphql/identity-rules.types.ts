@@ -61,7 +61,8 @@ export class IdentityRulesChangeType {
   concerns!: readonly string[];
 
   @Field(() => [DefinitionWarning], {
-    description: 'What is allowed and yet probably not meant, as a mistyped namespace; at most one of each.',
+    description:
+      'What is allowed and yet probably not meant, as a mistyped namespace, or not done, as to part who was joined by a value blocked now; at most one of each.',
   })
   warnings!: readonly DefinitionWarning[];
 
@@ -81,12 +82,12 @@ export function identityRulesView({ rules, appliedAt, appliedBy }: IdentityRules
 }
 
 export function identityRulesChangeView(
-  { applied, changes, causes, current }: IdentityRulesChange,
-  warnings: readonly DefinitionWarning[],
+  { applied, changes, causes, current, warnings }: IdentityRulesChange,
+  ofText: readonly DefinitionWarning[],
   revision: IdentityRevisionRecord | null,
 ): IdentityRulesChangeType {
   return {
-    ...{ applied, changes, warnings, concerns: causes },
+    ...{ applied, changes, warnings: [...ofText, ...warnings], concerns: causes },
     current: identityRulesView(current),
     revision: revision === null ? null : revisionView(revision),
   };
