@@ -5,6 +5,7 @@ import type { LoadedDefinitions } from './definitions.js';
 import type { EventSealer } from './events/event-seal.model.js';
 import { isReservedTrait, type IdentifierPolicy, type JsonObject, type JsonValue } from './events/event.model.js';
 import { TimelineReader } from './events/timeline.reader.js';
+import { knownIds } from './identity/identifier-forms.model.js';
 import { MergeHistoryReader } from './identity/merge-history.reader.js';
 import type { NamespaceReader } from './identity/namespace.reader.js';
 import type { Clock } from './platform/clock.js';
@@ -231,7 +232,7 @@ export class PeopleFinder {
       fields: await reader.standing(),
       features: { fields: await reader.standingFeatures(), set: features, masked: new Set(), nowMs: clock.now() },
       seesPersonal: true,
-      identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
+      identifierIds: (namespace, value) => knownIds(policy, { ns: namespace, value }),
       nearNamespace: (namespace) => namespaces.nearest(namespace),
       segmentId: async (key) => {
         const segment = stored.get(key) ?? (await new SegmentReader(db).byKey(key));

@@ -2,6 +2,7 @@ import { readAppliedPos } from '../events/applied-log.reader.js';
 import { DamagedRows } from '../events/damaged-rows.model.js';
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
+import { knownIds } from '../identity/identifier-forms.model.js';
 import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
@@ -202,13 +203,13 @@ export class TrainingSetService {
 
   async #answer(labels: readonly LabelRow[], work: Work, signal: AbortSignal | undefined) {
     const { set, gates } = work;
-    const ids = labels.map(({ ns, value }) => this.#parts.policy.resolve([{ ns, value }]).identifiers[0]?.id ?? null);
+    const forms = labels.map((label) => knownIds(this.#parts.policy, label));
     const empty = valuesOf(set, set.empty(), 0);
     const nothing = gates === null ? { values: empty, isWithheld: false } : new HeldWords(gates).withhold(empty, 1);
     return this.#parts.db.transaction(
       async (tx) => {
-        const known = ids.filter((id) => id !== null);
-        const profiles = await this.#parts.identity.profilesOf(tx, known);
+        const profiles = await this.#parts.identity.profilesOf(tx, forms.flat());
+        const ids = labels.map((label, i) => forms[i]?.find((id) => profiles.has(id)) ?? this.#idOf(label));
         const standings = await this.#standings(tx, labels, ids, work);
         const answers = new Map<number, FoldAnswer>();
         const events = await this.#fold(tx, peopleOf(labels, standings), work, answers, signal);
@@ -224,6 +225,11 @@ export class TrainingSetService {
       },
       { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: CHUNK_TIMEOUT_MS },
     );
+  }
+
+  /** Of somebody who is not known; null: nobody can be. */
+  #idOf({ ns, value }: LabelRow): Uuid | null {
+    return this.#parts.policy.resolve([{ ns, value }]).identifiers[0]?.id ?? null;
   }
 
   /** Whom each row is about, at its index; null: nobody, as far as known. */

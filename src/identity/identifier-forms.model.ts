@@ -20,6 +20,16 @@ export function formsOf(policy: IdentifierPolicy, { ns, value }: RawIdentifier):
   return { now, ids: [...new Set(ids)] };
 }
 
+/**
+ * What somebody may be known by of whom events with this identifier tell, by the rules in force first; empty: nobody can
+ * be. For whoever asks by what people are named by outside, page after page: it costs no more than `resolve`.
+ */
+export function knownIds(policy: IdentifierPolicy, raw: RawIdentifier): readonly Uuid[] {
+  const { identifiers, formerIds = [] } = policy.resolve([raw]);
+  const [now] = identifiers;
+  return now === undefined ? formerIds : [now.id, ...formerIds];
+}
+
 /** Of the forms the one that is known; else the one that counts now. */
 export function knownForm({ now, ids }: IdentifierForms, known: ReadonlyMap<Uuid, Identifier>): Identifier | undefined {
   for (const id of ids) {

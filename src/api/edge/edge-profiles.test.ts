@@ -4,7 +4,7 @@ import type { ApiDefinitions } from '../api-definitions.model.js';
 import { EdgeProfiles, type EdgeQuestion } from './edge-profiles.js';
 
 const QUESTION: EdgeQuestion = {
-  identifierId: '00000000-0000-7000-8000-000000000001',
+  identifierIds: ['00000000-0000-7000-8000-000000000001'],
   deadlineMs: 2_000,
   onMiss: { segments: [], traits: {} },
   afterPos: null,

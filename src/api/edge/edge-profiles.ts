@@ -26,8 +26,8 @@ const MAX_WAITS = 1_000;
 const READ_RESERVE_MS = 10;
 
 export interface EdgeQuestion {
-  /** Of an identifier that the one who asks may ask for; null for one that no event can carry. */
-  readonly identifierId: Uuid | null;
+  /** What the one who is asked for may be known by: the first that is known counts. Empty: nobody can be. */
+  readonly identifierIds: readonly Uuid[];
   /** ms */
   readonly deadlineMs: number;
   readonly onMiss: EdgeDefault;
@@ -99,9 +99,9 @@ export class EdgeProfiles {
 
   /** At once where all of it is in the memory of this process. */
   answer(question: EdgeQuestion): EdgeAnswer | Promise<EdgeAnswer> {
-    const { identifierId } = question;
-    if (identifierId === null) return UNKNOWN_VISITOR;
-    return this.#atHand(question, identifierId) ?? this.#byDeadline(question, identifierId);
+    const [first] = question.identifierIds;
+    if (first === undefined) return UNKNOWN_VISITOR;
+    return this.#atHand(question, first) ?? this.#byDeadline(question, first);
   }
 
   #atHand(question: EdgeQuestion, identifierId: Uuid): EdgeAnswer | undefined {
@@ -160,7 +160,7 @@ export class EdgeProfiles {
   }
 
   async #readAfter(awaited: AppliedOutcome, question: EdgeQuestion, identifierId: Uuid): Promise<Outcome> {
-    const profile = await this.#profileAfter(awaited, identifierId);
+    const profile = await this.#profileAfter(awaited, question.identifierIds);
     const marks = EdgeMarks.of(question.definitions);
     if (awaited === 'late' && marks.needsConsent) {
       return { answer: defaultAnswer(question.onMiss), cause: 'not_applied' };
@@ -174,13 +174,16 @@ export class EdgeProfiles {
     return awaited === 'late' ? { answer: marks.ungated(outcome.answer), cause: 'not_applied' } : outcome;
   }
 
-  async #profileAfter(awaited: AppliedOutcome, identifierId: Uuid): Promise<ProfileGlance | null> {
+  async #profileAfter(awaited: AppliedOutcome, identifierIds: readonly Uuid[]): Promise<ProfileGlance | null> {
     const { atHand, read, readCommitted } = this.#options;
     const isCopyEnough = awaited !== 'committed';
-    const profile = isCopyEnough ? atHand(identifierId) : undefined;
-    if (profile !== undefined) return profile;
-    const snapshot = await (isCopyEnough ? read(identifierId) : readCommitted(identifierId));
-    return snapshot === null ? null : glanceOf(snapshot);
+    for (const id of identifierIds) {
+      const profile = isCopyEnough ? atHand(id) : undefined;
+      if (profile !== undefined) return profile;
+      const snapshot = await (isCopyEnough ? read(id) : readCommitted(id));
+      if (snapshot !== null) return glanceOf(snapshot);
+    }
+    return null;
   }
 
   /** Undefined where a model has to be asked. */
@@ -210,18 +213,20 @@ export class EdgeProfiles {
     }
   }
 
-  #fallback({ definitions, onMiss }: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
+  #fallback(question: EdgeQuestion, identifierId: Uuid, cause: DegradedCause): Outcome {
+    const { definitions, onMiss } = question;
     const marks = EdgeMarks.of(definitions);
     if (marks.needsConsent) return { answer: defaultAnswer(onMiss), cause };
     const remembered = this.#remembered.get(identifierId, definitions, this.#options.now());
-    const known = remembered ?? this.#lastKnown(definitions, identifierId);
+    const known = remembered ?? this.#lastKnown(question);
     return { answer: known === undefined ? defaultAnswer(onMiss) : marks.ungated(known), cause };
   }
 
   /** What was at hand was not remembered: to keep an answer for each page view costs more than to find it. */
-  #lastKnown(definitions: ApiDefinitions, identifierId: Uuid): EdgeAnswer | undefined {
+  #lastKnown({ definitions, identifierIds }: EdgeQuestion): EdgeAnswer | undefined {
     try {
-      const profile = this.#options.lastAtHand(identifierId);
+      let profile: ProfileGlance | undefined;
+      for (const id of identifierIds) if ((profile = this.#options.lastAtHand(id)) !== undefined) break;
       if (profile === undefined) return undefined;
       return answerOf(definitions, profile, this.#options.scores.known(profile, definitions) ?? NO_SCORES);
     } catch (error) {

@@ -31,8 +31,8 @@ export interface FilterContext {
   readonly features: SearchableFeatures;
   /** Whether whoever asks may see personal data. */
   readonly seesPersonal: boolean;
-  /** The id of an identifier, or null where nobody can be known by it. @throws WeftError BAD_REQUEST */
-  readonly identifierId: (namespace: string, value: string) => string | null;
+  /** What somebody may be known by, now or by former rules; empty where nobody can be. */
+  readonly identifierIds: (namespace: string, value: string) => readonly string[];
   /** What may be meant by a namespace that is mistyped; null: it is not. */
   readonly nearNamespace: (namespace: string) => Promise<string | null>;
   /** @throws WeftError NOT_FOUND */
@@ -167,7 +167,7 @@ async function identifierFilter(
   }
   const oneOf = (values: readonly string[], field: string): ProfileFilter => {
     checkValues(values, `${where}.${field}`);
-    const ids = values.map((value) => context.identifierId(namespace, value)).filter((id) => id !== null);
+    const ids = values.flatMap((value) => context.identifierIds(namespace, value));
     return termOf({ kind: 'identifiers', ids: [...new Set(ids)] });
   };
   const beginning = (text: string): ProfileFilter => termOf({ kind: 'identifier_prefix', namespace, prefix: text });

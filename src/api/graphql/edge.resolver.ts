@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, Field, Float, InputType, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import { isNamespace, type JsonObject, type JsonValue } from '../../events/event.model.js';
+import { knownIds } from '../../identity/identifier-forms.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
 import { isSignedBy, isUnguessable } from '../auth/edge-signature.js';
@@ -124,7 +125,7 @@ export class EdgeResolver {
     }
     const afterPos = typeof after === 'string' ? APPLIED_CURSOR.decode(after).pos : null;
     const answer = services.edge.answer({
-      identifierId: identifierIdOf(context, identifier),
+      identifierIds: identifierIdsOf(context, identifier),
       deadlineMs,
       onMiss: defaultOf(onMiss),
       afterPos,
@@ -162,16 +163,16 @@ function demandIdentifier(context: ApiContext, { namespace, value, signature = n
   });
 }
 
-/** Null for what no event can be of. @throws WeftError BAD_REQUEST for a namespace that cannot be */
-function identifierIdOf({ services }: ApiContext, { namespace, value }: EdgeIdentifierInput): Uuid | null {
-  const { identifiers, dropped } = services.policy.resolve([{ ns: namespace, value }]);
-  if (dropped[0]?.reason === 'unknown_namespace' || !isNamespace(namespace)) {
+/** @throws WeftError BAD_REQUEST for a namespace that cannot be */
+function identifierIdsOf({ services }: ApiContext, { namespace, value }: EdgeIdentifierInput): readonly Uuid[] {
+  const raw = { ns: namespace, value };
+  if (services.policy.resolve([raw]).dropped[0]?.reason === 'unknown_namespace' || !isNamespace(namespace)) {
     throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
       where: 'identifier.namespace',
       hint: 'namespaces are lower-case words such as email, user_id, anonymous_id',
     });
   }
-  return identifiers[0]?.id ?? null;
+  return knownIds(services.policy, raw);
 }
 
 function defaultOf(onMiss: EdgeDefaultInput | null | undefined): EdgeDefault {

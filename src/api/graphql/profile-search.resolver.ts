@@ -1,4 +1,5 @@
 import { Arg, Authorized, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
+import { knownIds } from '../../identity/identifier-forms.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres.js';
 import { SearchFieldReader } from '../../profiles/search-field.reader.js';
@@ -115,7 +116,7 @@ function filterContext(context: ApiContext, { traits: fields, features }: Search
       nowMs: reads.nowMs,
     },
     seesPersonal: context.has('pii'),
-    identifierId: (namespace, value) => policy.resolve([{ ns: namespace, value }]).identifiers[0]?.id ?? null,
+    identifierIds: (namespace, value) => knownIds(policy, { ns: namespace, value }),
     nearNamespace: (namespace) => namespaces.nearest(namespace),
     segmentId: async (key) => (await reads.segment(key)).id,
   };

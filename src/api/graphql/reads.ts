@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import type { RawIdentifier } from '../../events/event.model.js';
+import { knownIds } from '../../identity/identifier-forms.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { isKey } from '../../platform/key.js';
 import { StatisticsReader, type Statistics } from '../../monitoring/statistics.reader.js';
@@ -54,13 +55,11 @@ export class Reads implements ReadScope {
    * @throws WeftError BAD_REQUEST for a namespace that cannot be
    */
   async profileOf(raw: RawIdentifier): Promise<ProfileView | null> {
-    const { identifiers, dropped, formerIds = [] } = this.services.policy.resolve([raw]);
-    for (const identifierId of [...identifiers.map(({ id }) => id), ...formerIds]) {
+    for (const identifierId of knownIds(this.services.policy, raw)) {
       const id = await this.#snapshots.idOf(identifierId, this);
       if (id !== null) return this.#profile(id);
     }
-    if (identifiers.length > 0) return null;
-    if (dropped[0]?.reason === 'unknown_namespace') {
+    if (this.services.policy.resolve([raw]).dropped[0]?.reason === 'unknown_namespace') {
       throw new WeftError('BAD_REQUEST', 'there is no such namespace', {
         where: 'identifier.namespace',
         hint: this.services.namespaces.formHint(raw.ns),
