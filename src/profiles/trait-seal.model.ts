@@ -139,6 +139,14 @@ export function maskSealed(type: SealedType): JsonValue {
   }
 }
 
+/** The same of a value as it was sent; null: none was. */
+export function maskAsSealed(value: JsonValue): JsonValue {
+  if (value === null) return null;
+  if (Array.isArray(value)) return value.map(maskAsSealed);
+  const type = sealedTypeOf(value) ?? SEALED_TYPES.get(letterOf(value));
+  return type === undefined ? null : maskSealed(type);
+}
+
 function letterOf(value: JsonValue): Letter {
   if (Array.isArray(value)) return 'l';
   return typeof value === 'object' ? 'o' : typeof value === 'number' ? 'n' : typeof value === 'boolean' ? 'b' : 's';

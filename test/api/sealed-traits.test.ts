@@ -161,6 +161,21 @@ describe.skipIf(redisUrl() === null)('a sealed trait', () => {
     });
   });
 
+  it('is told in histories, which are of what was sent, by its type as well', async () => {
+    const query = `{ profile(${ANNA}) { traitDetails { edges { node { name history(first: 9) { edges { node { value } } } } } } } }`;
+    interface Detail {
+      readonly node: { readonly name: string; readonly history: { readonly edges: { node: { value: unknown } }[] } };
+    }
+    const { data } = await world.ask<{ profile: { traitDetails: { edges: Detail[] } } }>(
+      query,
+      {},
+      { key: world.keys.read },
+    );
+    const details = data?.profile.traitDetails.edges.map(({ node }) => node) ?? [];
+    const said = details.find(({ name }) => name === 'passport')?.history.edges.map(({ node }) => node.value);
+    expect(new Set(said)).toEqual(new Set(['***']));
+  });
+
   it('is in the export of a person', async () => {
     const { db, clock, engine } = world;
     const [anna] = await db.query<{ id: string }>(`SELECT profile_id AS id FROM identifiers WHERE value = 'anna'`);

@@ -2,8 +2,12 @@ import { defaultFieldResolver, isObjectType, type GraphQLField, type GraphQLSche
 import type { JsonObject, JsonValue } from '../../events/event.model.js';
 import { maskPayload, maskText, maskValue } from '../../privacy/mask.model.js';
 import type { KnownGroup } from '../../profiles/groups.model.js';
-import { isPersonal as isPersonalTrait, type TraitDefinition } from '../../profiles/trait-definition.model.js';
-import type { TraitSealer } from '../../profiles/trait-seal.model.js';
+import {
+  isPersonal as isPersonalTrait,
+  isSealed,
+  type TraitDefinition,
+} from '../../profiles/trait-definition.model.js';
+import { maskAsSealed, type TraitSealer } from '../../profiles/trait-seal.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { ApiContext } from './api-context.js';
 import type { IdentifierType } from './profile.types.js';
@@ -27,9 +31,10 @@ const identifier: Mask = (value, parent) =>
   (parent as IdentifierType).isAsked === true ? value : maskText(value as string);
 /** What is known of somebody, or was sent: the parent has the identifiers of the person. */
 const payload: Mask = (value, parent, personal) => maskPayload(value as JsonValue, personal, valuesOf(parent));
-const ofTrait: Mask = (value, parent, personal) => {
+const ofTrait: Mask = (value, parent, personal, { traits }) => {
   const { name, profile } = parent as { readonly name: string; readonly profile?: unknown };
   const given = (value ?? null) as JsonValue;
+  if (sealedTraits(traits).has(name)) return maskAsSealed(given);
   return personal.has(name) ? maskValue(given) : maskPayload(given, personal, valuesOf(profile ?? parent));
 };
 
@@ -164,14 +169,20 @@ function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<strin
   return names;
 }
 
-const namesOf = new WeakMap<readonly TraitDefinition[], ReadonlySet<string>>();
-
 /** The names of the traits that are personal data. */
-function personalTraits(definitions: readonly TraitDefinition[]): ReadonlySet<string> {
-  let names = namesOf.get(definitions);
-  if (names === undefined) {
-    names = new Set(definitions.filter(isPersonalTrait).map(({ name }) => name));
-    namesOf.set(definitions, names);
-  }
-  return names;
+const personalTraits = namesOf(isPersonalTrait);
+/** The names of those of which no more than the type is told. */
+const sealedTraits = namesOf(isSealed);
+
+/** The names of the traits that are so, found once for each list of definitions. */
+function namesOf(isSo: (trait: TraitDefinition) => boolean) {
+  const found = new WeakMap<readonly TraitDefinition[], ReadonlySet<string>>();
+  return (definitions: readonly TraitDefinition[]): ReadonlySet<string> => {
+    let names = found.get(definitions);
+    if (names === undefined) {
+      names = new Set(definitions.filter(isSo).map(({ name }) => name));
+      found.set(definitions, names);
+    }
+    return names;
+  };
 }
