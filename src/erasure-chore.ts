@@ -2,7 +2,12 @@ import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterErasureStore, LetterText } from './events/dead-letter-erasure.store.js';
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
-import type { IdentityErasureStore } from './identity/identity-erasure.store.js';
+import {
+  FIRST_DECISION,
+  type DecisionPlace,
+  type ErasedPerson,
+  type IdentityErasureStore,
+} from './identity/identity-erasure.store.js';
 import type { LinkageModelStore } from './identity/matching/linkage-model.store.js';
 import type { Clock } from './platform/clock.js';
 import { newId, type Uuid } from './platform/ids.js';
@@ -43,11 +48,13 @@ export interface ErasureChoreParts {
 const LOOK_MS = 1_000;
 const LETTERS_PER_PAGE = 500;
 
-/** Where the look through dead letters and deliveries stands. */
+/** Where the look through dead letters, deliveries and decisions about who is who stands. */
 interface Sweep {
   readonly erasureId: Uuid;
   letterId: number;
   deliveryId: number;
+  /** Null: all were looked through. */
+  decision: DecisionPlace | null;
 }
 
 /**
@@ -59,8 +66,9 @@ interface Sweep {
  * 2. The ledger outside the database has the erasure before anything is taken away.
  * 3. Events are taken back by the engine that takes back loads (`retraction-chore.ts`): those that hang on the person are
  *    deleted, those of others that name the person are rewritten without them.
- * 4. Dead letters and deliveries of webhooks are looked through page by page. Letters that name the person are deleted;
- *    of deliveries their items are.
+ * 4. Dead letters, deliveries of webhooks, and what was decided about who is who are looked through page by page, each in
+ *    a transaction of its own. Letters that name the person are deleted; of deliveries their items are, and of decisions
+ *    the reasons.
  * 5. Members of the person's groups know what the person said of these until they are told that it went: that is waited
  *    for, whichever worker tells them.
  * 6. Stored models of record linkage may count values of the person until these are hashed (`term-keying-chore.ts`): that
@@ -141,20 +149,21 @@ export class ErasureChore {
       return false;
     }
     await erasures.forgetSamples(db);
-    const subjects = await erasures.subjects(db, erasure.id);
-    const person = await this.personOf(erasure.id);
-    await vault?.destroy(subjects.map(({ id }) => id));
+    const person = await this.#erased(erasure.id, await this.personOf(erasure.id));
+    await vault?.destroy(person.subjects.map(({ id }) => id));
     await db.transaction(async (tx) => {
-      await decisions.forget(tx, subjects, (text) => person.isNamedIn(text));
+      await decisions.forget(tx, person);
       await erasures.finish(tx, erasure.id, retraction.removed, clock.now());
     });
     return true;
   }
 
-  /** A page of letters, or one of deliveries; false once there are no more. */
+  /** A page of letters, one of deliveries, or one of decisions about who is who; false once there are no more. */
   async #sweepOn(erasureId: Uuid): Promise<boolean> {
     const { db, vault, erasures, letters, deliveries } = this.#parts;
-    if (this.#sweep?.erasureId !== erasureId) this.#sweep = { erasureId, letterId: 0, deliveryId: 0 };
+    if (this.#sweep?.erasureId !== erasureId) {
+      this.#sweep = { erasureId, letterId: 0, deliveryId: 0, decision: FIRST_DECISION };
+    }
     const sweep = this.#sweep;
     const person = await this.personOf(erasureId);
     const page = await letters.page(db, sweep.letterId, LETTERS_PER_PAGE);
@@ -173,10 +182,24 @@ export class ErasureChore {
       return true;
     }
     const looked = await deliveries.remove(db, sweep.deliveryId, (text) => person.isNamedIn(text));
-    if (looked === null) return false;
+    if (looked === null) return this.#sweepDecisions(sweep, person);
     if (looked.removed > 0) await erasures.count(db, erasureId, { deliveries: looked.removed });
     sweep.deliveryId = looked.lastId;
     return true;
+  }
+
+  async #sweepDecisions(sweep: Sweep, person: PersonMatcher): Promise<boolean> {
+    const { db, decisions } = this.#parts;
+    const { decision } = sweep;
+    if (decision === null) return false;
+    const erased = await this.#erased(sweep.erasureId, person);
+    sweep.decision = await db.transaction((tx) => decisions.sweep(tx, decision, erased));
+    return true;
+  }
+
+  async #erased(erasureId: Uuid, person: PersonMatcher): Promise<ErasedPerson> {
+    const { db, erasures } = this.#parts;
+    return { subjects: await erasures.subjects(db, erasureId), isNamedIn: (text) => person.isNamedIn(text) };
   }
 
   /** Those that name the person, and of those that nobody can read the ones whose key an erasure destroyed, or is to. */

@@ -3,9 +3,28 @@ import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import type { MatchingStore } from './matching/matching.store.js';
 
-const REVISIONS_PER_PAGE = 500;
-const REASONS_PER_PAGE = 500;
+/** Rows that one step looks through, named or not. */
+const ROWS_PER_PAGE = 1_000;
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/** What is looked through: revisions first, because what they decide takes over their reasons. */
+const SWEPT_TABLES = ['identity_revisions', 'identity_reviews', 'identity_links', 'identity_moves'] as const;
+type SweptTable = (typeof SWEPT_TABLES)[number];
+
+/** Where the look through what was decided stands. */
+export interface DecisionPlace {
+  readonly table: SweptTable;
+  readonly afterId: Uuid;
+}
+
+export const FIRST_DECISION: DecisionPlace = { table: SWEPT_TABLES[0], afterId: LEAST_ID };
+
+/** Who is erased. */
+export interface ErasedPerson {
+  readonly subjects: readonly Identifier[];
+  /** Whether a text for people names the person. */
+  readonly isNamedIn: (text: string) => boolean;
+}
 
 /** What a decision about who is who was asked of, as far as it may name somebody. */
 interface RevisionText {
@@ -26,26 +45,34 @@ export class IdentityErasureStore {
     this.#matching = matching;
   }
 
-  /** @param isNamedIn whether a text for people names the person */
-  async forget(tx: Transaction, subjects: readonly Identifier[], isNamedIn: (text: string) => boolean): Promise<void> {
+  /**
+   * Takes the person out of some of what no index leads to: reasons, of which that of another pair may name the person,
+   * what was asked, and moves. These tables are as long as they are, so it is done a page a transaction.
+   * @returns where to go on; null: there is no more
+   */
+  async sweep(tx: Transaction, place: DecisionPlace, person: ErasedPerson): Promise<DecisionPlace | null> {
+    const { table } = place;
+    const lastId =
+      table === 'identity_revisions'
+        ? await this.#sweepRevisions(tx, place.afterId, person)
+        : table === 'identity_moves'
+          ? await this.#sweepMoves(tx, place.afterId, person)
+          : await this.#sweepReasons(tx, table, place.afterId, person);
+    if (lastId !== null) return { table, afterId: lastId };
+    const next = SWEPT_TABLES[SWEPT_TABLES.indexOf(table) + 1];
+    return next === undefined ? null : { table: next, afterId: LEAST_ID };
+  }
+
+  /** Takes out the rest, which indexes lead to. */
+  async forget(tx: Transaction, { subjects, isNamedIn }: ErasedPerson): Promise<void> {
     const ids = subjects.map(({ id }) => id);
     await tx.query('DELETE FROM identity_links WHERE a_id = ANY ($1::uuid[]) OR b_id = ANY ($1::uuid[])', [ids]);
-    await tx.query(
-      `UPDATE identity_moves SET identifier_ids = ARRAY(
-         SELECT id FROM unnest(identifier_ids) WITH ORDINALITY AS u (id, n) WHERE id <> ALL ($1::uuid[]) ORDER BY n
-       ) WHERE identifier_ids && $1::uuid[]`,
-      [ids],
-    );
     await tx.query('DELETE FROM generic_values WHERE value_id = ANY ($1::uuid[])', [ids]);
     await tx.query('DELETE FROM generic_mentions WHERE value_id = ANY ($1::uuid[]) OR anchor_id = ANY ($1::uuid[])', [
       ids,
     ]);
-    await tx.query(`DELETE FROM identity_moves WHERE identifier_ids = '{}'`);
     await this.#matching.forget(tx, ids);
     await this.#forgetReasons(tx, isNamedIn);
-    await this.#forgetWords(tx, 'identity_links', isNamedIn);
-    await this.#forgetWords(tx, 'identity_reviews', isNamedIn);
-    await this.#forgetRevisions(tx, subjects, isNamedIn);
   }
 
   /** Why values are kept: of people, so there are few. */
@@ -57,62 +84,68 @@ export class IdentityErasureStore {
     await tx.query(`UPDATE generic_values SET reason = '' WHERE value_id = ANY ($1::uuid[])`, [named]);
   }
 
-  /** Why pairs are linked or were decided: of all pairs, since the reason of another one may name the person. */
-  async #forgetWords(
+  /** The last of those looked through; null: there are none. */
+  async #sweepReasons(
     tx: Transaction,
     table: 'identity_links' | 'identity_reviews',
-    isNamedIn: (text: string) => boolean,
-  ): Promise<void> {
-    for (let afterId = LEAST_ID; ;) {
-      const page = await tx.query<{ id: Uuid; reason: string }>(
-        `SELECT id, reason FROM ${table} WHERE id > $1 AND reason <> '' ORDER BY id LIMIT $2`,
-        [afterId, REASONS_PER_PAGE],
-      );
-      const named = page.filter(({ reason }) => isNamedIn(reason)).map(({ id }) => id);
-      if (named.length > 0) {
-        await tx.query(`UPDATE ${table} SET reason = '' WHERE id = ANY ($1::uuid[])`, [named]);
-      }
-      const last = page.at(-1);
-      if (last === undefined) return;
-      afterId = last.id;
+    afterId: Uuid,
+    { isNamedIn }: ErasedPerson,
+  ): Promise<Uuid | null> {
+    const page = await tx.query<{ id: Uuid; reason: string | null }>(
+      `SELECT id, reason FROM ${table} WHERE id > $1 ORDER BY id LIMIT $2`,
+      [afterId, ROWS_PER_PAGE],
+    );
+    const named = page.filter(({ reason }) => reason !== null && reason !== '' && isNamedIn(reason));
+    if (named.length > 0) {
+      await tx.query(`UPDATE ${table} SET reason = '' WHERE id = ANY ($1::uuid[])`, [named.map(({ id }) => id)]);
     }
+    return page.at(-1)?.id ?? null;
   }
 
-  async #forgetRevisions(
-    tx: Transaction,
-    subjects: readonly Identifier[],
-    isNamedIn: (text: string) => boolean,
-  ): Promise<void> {
+  async #sweepMoves(tx: Transaction, afterId: Uuid, { subjects }: ErasedPerson): Promise<Uuid | null> {
+    const page = await tx.query<{ id: Uuid; isTheirs: boolean }>(
+      `SELECT id, identifier_ids && $3::uuid[] AS "isTheirs" FROM identity_moves WHERE id > $1 ORDER BY id LIMIT $2`,
+      [afterId, ROWS_PER_PAGE, subjects.map(({ id }) => id)],
+    );
+    const theirs = page.filter(({ isTheirs }) => isTheirs).map(({ id }) => id);
+    if (theirs.length > 0) {
+      await tx.query(
+        `UPDATE identity_moves SET identifier_ids = ARRAY(
+           SELECT id FROM unnest(identifier_ids) WITH ORDINALITY AS u (id, n) WHERE id <> ALL ($2::uuid[]) ORDER BY n
+         ) WHERE id = ANY ($1::uuid[])`,
+        [theirs, subjects.map(({ id }) => id)],
+      );
+      await tx.query(`DELETE FROM identity_moves WHERE id = ANY ($1::uuid[]) AND identifier_ids = '{}'`, [theirs]);
+    }
+    return page.at(-1)?.id ?? null;
+  }
+
+  async #sweepRevisions(tx: Transaction, afterId: Uuid, { subjects, isNamedIn }: ErasedPerson): Promise<Uuid | null> {
+    const page = await tx.query<RevisionText>(
+      'SELECT id, input, reason FROM identity_revisions WHERE id > $1 ORDER BY id LIMIT $2',
+      [afterId, ROWS_PER_PAGE],
+    );
     const ids = new Set(subjects.map(({ id }) => id));
     const names = new Set(subjects.map(({ ns, value }) => `${ns}\0${value}`));
-    for (let afterId = LEAST_ID; ;) {
-      const page = await tx.query<RevisionText>(
-        'SELECT id, input, reason FROM identity_revisions WHERE id > $1 ORDER BY id LIMIT $2',
-        [afterId, REVISIONS_PER_PAGE],
-      );
-      for (const { id, input, reason } of page) {
-        const clean = {
-          ...input,
-          ...(input.identifiers === undefined
-            ? undefined
-            : { identifiers: input.identifiers.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
-          ...(input.others === undefined
-            ? undefined
-            : { others: input.others.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
-          ...(input.ids === undefined ? undefined : { ids: input.ids.filter((each) => !ids.has(each)) }),
-        };
-        const hasNames = JSON.stringify(clean) !== JSON.stringify(input) || isNamedIn(reason);
-        if (!hasNames) continue;
-        const why = isNamedIn(reason) ? '' : reason;
-        await tx.query('UPDATE identity_revisions SET input = $2::jsonb, reason = $3 WHERE id = $1', [
-          id,
-          JSON.stringify(clean),
-          why,
-        ]);
-      }
-      const last = page.at(-1);
-      if (last === undefined) return;
-      afterId = last.id;
+    for (const { id, input, reason } of page) {
+      const clean = {
+        ...input,
+        ...(input.identifiers === undefined
+          ? undefined
+          : { identifiers: input.identifiers.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
+        ...(input.others === undefined
+          ? undefined
+          : { others: input.others.filter(({ ns, value }) => !names.has(`${ns}\0${value}`)) }),
+        ...(input.ids === undefined ? undefined : { ids: input.ids.filter((each) => !ids.has(each)) }),
+      };
+      const why = isNamedIn(reason) ? '' : reason;
+      if (why === reason && JSON.stringify(clean) === JSON.stringify(input)) continue;
+      await tx.query('UPDATE identity_revisions SET input = $2::jsonb, reason = $3 WHERE id = $1', [
+        id,
+        JSON.stringify(clean),
+        why,
+      ]);
     }
+    return page.at(-1)?.id ?? null;
   }
 }

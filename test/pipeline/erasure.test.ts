@@ -331,6 +331,24 @@ describe('a person who is erased', () => {
     expect(await findTexts(world.db, ['canary-name-51f3'])).toEqual([]);
   });
 
+  it('is taken out of what was decided a page a transaction, before the last one', async () => {
+    await live(world, [hers().slice(0, 3)]);
+    await decide();
+    const profileId = await profileOf('user_id', ANNA.user_id);
+    const { id } = await world.engine.erasures.request({ profileId }, { reason: 'she asked', actor: 'test' });
+    const naming = async (table: string): Promise<number> =>
+      (await world.db.query(`SELECT FROM ${table} WHERE reason LIKE 'canary-why-51f3%'`)).length;
+    expect(await naming('identity_revisions')).toBeGreaterThan(0);
+    while ((await naming('identity_revisions')) > 0) expect(await world.engine.worker.runOnce()).toBe(true);
+    expect(await naming('identity_reviews')).toBeGreaterThan(0);
+    expect(await naming('identity_links')).toBeGreaterThan(0);
+    while ((await naming('identity_links')) > 0) expect(await world.engine.worker.runOnce()).toBe(true);
+    expect(await naming('identity_reviews')).toBe(0);
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'running' });
+    await world.drain();
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical' });
+  });
+
   it('is in no file of the database once its tables were written anew', async () => {
     await live(world, [...hers().map((event) => [event]), bobs([ANNA.email]), [refused]]);
     await decide();
