@@ -75,17 +75,18 @@ export class DefinitionsWatch {
       edited: number;
       streams: number;
       folding: number;
-      swept: number;
+      isSwept: boolean;
     }>(
       `SELECT definitions_version AS version, marks_version AS marks, documents_version AS documents,
               (SELECT coalesce(max(updated_at), 0) FROM segments)::int8 AS edited,
               (SELECT count(*) FROM stream_backfills)::int4 AS streams,
               (SELECT count(*) FROM stream_backfills WHERE done_pos < since_pos)::int4 AS folding,
-              (SELECT min(swept_version) FROM partitions)::int8 AS swept
+              (SELECT min(swept_version) FROM partitions) >= definitions_version
+                AND NOT EXISTS (SELECT FROM timers WHERE is_swept) AS "isSwept"
        FROM installation`,
     );
     const mark = JSON.stringify([row?.version, row?.marks, row?.edited, row?.streams, row?.folding]);
-    this.#swept = row !== undefined && row.swept >= row.version;
+    this.#swept = row?.isSwept === true;
     if (row !== undefined) await this.#options.documents?.sync(row.documents);
     if (mark === this.#mark && this.#loaded !== null) return;
     source.invalidate();

@@ -53,9 +53,9 @@ export class TimerStore {
     return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at }));
   }
 
-  /** Puts one timer off, because it cannot be fired. */
+  /** Puts one timer off, because it cannot be fired. What is said of all others does not wait for it. */
   async postpone(db: Queryable, profileId: Uuid, dueAt: number): Promise<void> {
-    await db.query('UPDATE timers SET due_at = $2 WHERE profile_id = $1', [profileId, dueAt]);
+    await db.query('UPDATE timers SET due_at = $2, is_swept = false WHERE profile_id = $1', [profileId, dueAt]);
   }
 
   /** The earliest due time in these partitions; null if no timer is set. */
@@ -75,7 +75,7 @@ export class TimerStore {
   /**
    * Has the next living profiles of a partition evaluated at `dueAt`, because definitions changed, and says which was
    * the last; null if none was left. A timer that is due earlier stands, and stays a timer: it evaluates everything,
-   * too. The profiles are locked first, in the order of all others: whoever has one in hand finishes before, and
+   * too. Until one of these has fired, the profile is swept and not evaluated (`is_swept`). The profiles are locked first, in the order of all others: whoever has one in hand finishes before, and
    * whoever comes later finds the timer.
    */
   async sweep(
@@ -90,9 +90,11 @@ export class TimerStore {
                SELECT id, part FROM profiles WHERE part = $1 AND id > $4 AND merged_into IS NULL
                ORDER BY id LIMIT $5 FOR UPDATE
              ), swept AS (
-               INSERT INTO timers AS t (profile_id, due_at, part, sweep) SELECT id, $2, part, $3 FROM chunk
+               INSERT INTO timers AS t (profile_id, due_at, part, sweep, is_swept)
+               SELECT id, $2, part, $3, true FROM chunk
                ON CONFLICT (profile_id) DO UPDATE
-                 SET due_at = excluded.due_at, sweep = excluded.sweep WHERE t.due_at >= excluded.due_at
+                 SET due_at = least(t.due_at, excluded.due_at), is_swept = true,
+                     sweep = CASE WHEN t.due_at >= excluded.due_at THEN excluded.sweep ELSE t.sweep END
              )
              SELECT id AS last FROM chunk ORDER BY id DESC LIMIT 1`,
       values: [part, dueAt, definitionsVersion, afterId, limit],
@@ -115,7 +117,7 @@ async function upsertTimers(tx: Transaction, set: readonly ProfileTimer[]): Prom
   await tx.run({
     name: 'timers-save',
     text: `INSERT INTO timers (profile_id, due_at, part) SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int2[])
-           ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL`,
+           ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL, is_swept = false`,
     values: [uuidArray(set, (t) => t.profileId), int8Array(set, (t) => t.dueAt), int2Array(set, (t) => t.part)],
   });
 }

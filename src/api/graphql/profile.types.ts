@@ -66,7 +66,10 @@ export class Feature {
   @Field(() => Int, { description: 'The version of its view.' })
   version!: number;
 
-  @Field(() => Boolean, { description: 'False while history is still being folded into a new feature.' })
+  @Field(() => Boolean, {
+    description:
+      'False while history is still being folded into a new feature, and until everybody has been evaluated with it.',
+  })
   complete!: boolean;
 }
 
