@@ -21,9 +21,8 @@ import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
-import type { Database } from './platform/postgres.js';
+import type { Database, Queryable } from './platform/postgres.js';
 import { AnchorTraitsReader } from './profiles/anchor-traits.reader.js';
-import { isSealed } from './profiles/trait-definition.model.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 
 /** What is asked of models of record linkage. */
@@ -80,7 +79,7 @@ export function createMatching(deps: MatchingDependencies): Matching {
       chore?.wake();
     }),
     services: {
-      models: new LinkageModelService({ db, clock, store: models, revisions, known, terms, onChanged }),
+      models: new LinkageModelService({ db, clock, store: models, revisions, known, sealedTraits, terms, onChanged }),
       reviews: new IdentityReviewService({
         ...{ db, clock, terms },
         reader: new IdentityReviewReader(),
@@ -105,6 +104,10 @@ const TRAIT_FIELD = 'traits.';
 /** Namespaces beyond those that the rules name. */
 const MAX_NAMESPACES = 1_000;
 
+function sealedTraits(db: Queryable): Promise<Set<string>> {
+  return new TraitDefinitionReader(db).sealedNames();
+}
+
 async function knownSources(db: Database): Promise<KnownSources> {
   const { rules } = await new IdentityRulesReader(db).current();
   const seen = await new SeenNameReader(db).all();
@@ -118,7 +121,7 @@ async function knownSources(db: Database): Promise<KnownSources> {
   return {
     traits: new Set([...sent, ...defined.map(({ name }) => name)]),
     areTraitsComplete: seen.isComplete,
-    sealedTraits: new Set(defined.filter(isSealed).map(({ name }) => name)),
+    sealedTraits: await sealedTraits(db),
     namespaces: new Set([...rules.namespaces.keys(), ...namespaces.map(({ ns }) => ns)]),
   };
 }

@@ -15,7 +15,7 @@ import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { consentTrait, isAllowed, UNDECLARED } from './profiles/consent.model.js';
 import { unknownPurpose } from './profiles/purpose.model.js';
 import { MemoryOnlineStore } from './profiles/online-store.memory.js';
-import { isSealed } from './profiles/trait-definition.model.js';
+import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
 import { MembershipStore } from './segments/membership.store.js';
@@ -61,12 +61,13 @@ export async function readProfileTable(
   { traits, segments, purposes: needed }: ProfileColumns,
   onProgress: (profiles: number) => void,
 ): Promise<ProfileTable> {
-  const { stored, traits: defined, purposes } = await definitions.current();
+  const { stored, purposes } = await definitions.current();
   const unknown = unknownPurpose(needed, new Set(purposes.keys()));
   if (unknown !== null) throw new WeftError('NOT_FOUND', unknown.message, { where: '--purposes', hint: unknown.hint });
-  const sealed = defined.find((trait) => isSealed(trait) && traits.includes(trait.name));
-  if (sealed !== undefined) {
-    throw new WeftError('BAD_REQUEST', `the trait ${sealed.name} is sealed`, {
+  const sealed = await new TraitDefinitionReader(db).sealedNames();
+  const unread = traits.find((name) => sealed.has(name));
+  if (unread !== undefined) {
+    throw new WeftError('BAD_REQUEST', `the trait ${unread} is sealed`, {
       where: '--traits',
       hint: 'leave it out: what is sealed is opened for one person at a time, by weft profiles export',
     });

@@ -4,7 +4,6 @@ import {
   modelNames,
   purposesOfInputs,
   purposesOfModels,
-  sealedTraits,
   type DefinitionServices,
 } from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
@@ -21,6 +20,7 @@ import type { PurposePlan } from './profiles/purpose.model.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { undeclaredPersonal, undeclaredPersonalText } from './profiles/personal-name.model.js';
 import { isSealed, type TraitDefinition, type TraitPlan } from './profiles/trait-definition.model.js';
+import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import type { Warning } from './platform/warning.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
@@ -68,14 +68,14 @@ export class DefinitionApplier {
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
     const purposes = await this.#purposesAfter(defined, prune);
-    const sealedAfter = await this.#sealedAfter(defined, prune);
+    const sealed = await this.#sealed(defined, prune);
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
       features: typesOf(after),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db)),
       purposes,
-      sealedTraits: sealedAfter,
+      sealedTraits: sealed.unread,
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
@@ -88,7 +88,7 @@ export class DefinitionApplier {
             prune,
             uses,
             purposes,
-            sealedTraits: sealedAfter,
+            sealedTraits: sealed.unread,
           });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
@@ -117,7 +117,7 @@ export class DefinitionApplier {
         ...segments.warnings,
         ...(defined.identity?.warnings ?? []),
         ...(identity?.warnings ?? []),
-        ...openedWarnings(await sealedTraits(this.#db), sealedAfter),
+        ...openedWarnings(sealed.before, sealed.after),
         ...personalWarnings(defined.traits ?? []),
       ],
       isEmpty: changes + segments.steps.length + others.length + (identity?.changes.length ?? 0) === 0,
@@ -162,13 +162,18 @@ export class DefinitionApplier {
     if (defined.purposes !== null && prune) await purposes.apply(defined.purposes, { prune });
   }
 
-  /** Names of the traits that will be sealed. */
-  async #sealedAfter({ traits }: DefinedInFiles, prune: boolean): Promise<Set<string>> {
+  /**
+   * Names of traits that are sealed, that will be, and that nothing can read, because they are, will be, or are being
+   * opened, which takes until the stored values have been.
+   */
+  async #sealed({ traits }: DefinedInFiles, prune: boolean) {
     const given = traits ?? [];
     const replaced = new Set(given.map(({ name }) => name));
-    const standing = await sealedTraits(this.#db);
-    const kept = [...standing].filter((name) => !replaced.has(name) && !(prune && traits !== null));
-    return new Set([...kept, ...given.filter(isSealed).map(({ name }) => name)]);
+    const reader = new TraitDefinitionReader(this.#db);
+    const before = new Set((await reader.all()).filter(isSealed).map(({ name }) => name));
+    const kept = [...before].filter((name) => !replaced.has(name) && !(prune && traits !== null));
+    const after = new Set([...kept, ...given.filter(isSealed).map(({ name }) => name)]);
+    return { before, after, unread: new Set([...(await reader.sealedNames()), ...after]) };
   }
 
   /** @throws WeftError DEFINITION_INVALID for one that would go while a model, or a view that stays, needs it */

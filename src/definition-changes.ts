@@ -14,7 +14,6 @@ import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { PurposeService } from './profiles/purpose.service.js';
-import { isSealed } from './profiles/trait-definition.model.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { TraitDefinitionService } from './profiles/trait-definition.service.js';
 import { TraitSealer } from './profiles/trait-seal.model.js';
@@ -94,10 +93,9 @@ export function createDefinitionServices(
   return { features, segments, models, traits, purposes, identityRules };
 }
 
-/** Names of the traits whose values are stored sealed. */
-export async function sealedTraits(db: Queryable): Promise<Set<string>> {
-  const traits = await new TraitDefinitionReader(db).all();
-  return new Set(traits.filter(isSealed).map(({ name }) => name));
+/** Names of the traits that nothing may read, since values of them are, or still may be, stored sealed. */
+async function sealedTraits(db: Queryable): Promise<Set<string>> {
+  return new TraitDefinitionReader(db).sealedNames();
 }
 
 async function traitsOfFeatures(db: Queryable): Promise<Map<string, string>> {

@@ -18,6 +18,15 @@ export class TraitDefinitionReader {
     return rows.map((row) => ({ ...row, rule: { ...DEFAULT_TRAIT_RULE, ...row.rule } }));
   }
 
+  /** Names of the traits of which stored values are sealed, or some still may be, since they are being opened. */
+  async sealedNames(): Promise<Set<string>> {
+    const rows = await this.#db.query<{ name: string }>(
+      `SELECT name FROM trait_definitions WHERE sealed
+       UNION SELECT unnest(resealed) FROM trait_rule_changes WHERE finished_at IS NULL`,
+    );
+    return new Set(rows.map(({ name }) => name));
+  }
+
   /** When traits were deleted everywhere, ms, by name. */
   async deletions(): Promise<Map<string, number>> {
     const rows = await this.#db.query<{ name: string; at: number }>(

@@ -174,6 +174,9 @@ segments:
     const { stderr: opening } = await run(['traits.yaml', '--yes']);
     expect(opening).toContain('the trait salary is sealed no more');
     expect(opening).not.toContain('email');
+    // Not before what is stored has been opened.
+    expect((await run(['reads.yaml', '--yes'])).stderr).toContain('segment rich: traits.salary is sealed');
+    await world.drain();
     expect((await run(['reads.yaml', '--yes'])).code).toBe(0);
     await files({ 'traits.yaml': 'traits: [{ name: salary, sealed: true }]' });
     expect((await run(['traits.yaml', '--yes'])).stderr).toContain('while segment rich reads it');

@@ -10,7 +10,7 @@ export interface KnownSources {
   readonly traits: ReadonlySet<string>;
   /** False: there are more than were looked at. */
   readonly areTraitsComplete: boolean;
-  /** Traits whose values nobody may keep in plain text. */
+  /** Traits whose values nobody may keep in plain text, and those that are still being opened. */
   readonly sealedTraits: ReadonlySet<string>;
   readonly namespaces: ReadonlySet<string>;
 }
@@ -38,7 +38,22 @@ export function mapColumns(model: LinkageModel, asked: ColumnMapping, known: Kno
   const sources = columns.map((column) => [column, asked[column] ?? inferred(column, known)] as const);
   const unknown = sources.filter(([, source]) => !isKnown(source, known)).map(([, source]) => source);
   if (unknown.length > 0) throw unfilled(unknown, known);
-  return Object.fromEntries(sources);
+  const mapping = Object.fromEntries(sources);
+  demandUnsealed(mapping, known.sealedTraits);
+  return mapping;
+}
+
+/**
+ * What a model compares is kept in plain text.
+ * @throws WeftError BAD_REQUEST
+ */
+export function demandUnsealed(mapping: ColumnMapping, sealedTraits: ReadonlySet<string>): void {
+  const sealed = Object.values(mapping).find(({ kind, name }) => kind === 'trait' && sealedTraits.has(name));
+  if (sealed === undefined) return;
+  throw new WeftError('BAD_REQUEST', `the trait ${sealed.name} is sealed`, {
+    where: 'mapping',
+    hint: 'what a model compares is kept in plain text: map its columns to traits that are not sealed',
+  });
 }
 
 function inferred(column: string, { traits, namespaces }: KnownSources): ColumnSource {

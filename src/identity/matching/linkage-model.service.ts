@@ -1,13 +1,13 @@
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
-import { touchDefinitions } from '../../platform/installation.js';
+import { lockDefinitions, touchDefinitions } from '../../platform/installation.js';
 import type { Database, Transaction } from '../../platform/postgres.js';
 import type { IdentityRevisionStore } from '../identity-revision.store.js';
 import { weightOfProbability, type LinkageModel, type LinkageRecord } from '../linkage/linkage-model.model.js';
 import { readLinkageModel, withVersion, writeLinkageModel } from '../linkage/read-linkage-model.js';
 import { RecordTable } from '../linkage/record-table.js';
 import { countTerms, untrainedColumns, withKeyedTerms } from '../linkage/term-frequencies.js';
-import { mapColumns, type KnownSources } from './column-mapping.js';
+import { demandUnsealed, mapColumns, type KnownSources } from './column-mapping.js';
 import { LinkageModelReader } from './linkage-model.reader.js';
 import type { LinkageModelStore } from './linkage-model.store.js';
 import type { AppliedModel, ColumnMapping, StoredLinkageModel } from './matching.model.js';
@@ -19,6 +19,8 @@ export interface LinkageModelDependencies {
   readonly store: LinkageModelStore;
   readonly revisions: Pick<IdentityRevisionStore, 'expectLinks'>;
   readonly known: () => Promise<KnownSources>;
+  /** Names of the traits that no column may be filled from. */
+  readonly sealedTraits: (tx: Transaction) => Promise<ReadonlySet<string>>;
   /** What stands for values of people in stored models; null: the installation has no secret, and they stand as they are. */
   readonly terms: TermHash | null;
   /** There is something for the worker to do. */
@@ -99,10 +101,13 @@ export class LinkageModelService {
    * @throws WeftError NOT_FOUND, BAD_REQUEST
    */
   async activate(version: string, activation: ModelActivation, actor: string): Promise<StoredLinkageModel> {
-    const { clock, store, revisions, onChanged } = this.#deps;
+    const { clock, store, revisions, sealedTraits, onChanged } = this.#deps;
     const stored = await this.find(version);
     const { mapping, linkThreshold, reviewThreshold } = await this.#planned(stored, activation);
     await this.#change(async (tx) => {
+      // A trait may have been sealed since; it cannot be while a model that is active reads it.
+      await lockDefinitions(tx);
+      demandUnsealed(mapping, await sealedTraits(tx));
       await store.activate(tx, stored.version, { mapping, linkThreshold, reviewThreshold, actor, at: clock.now() });
       await revisions.expectLinks(tx);
     });
