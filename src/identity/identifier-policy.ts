@@ -199,7 +199,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const rule = ruleOf(this.#rules, ns);
     if (rule === undefined) return dropEntry(ns, 'unknown_namespace');
     const { value, reason } = normaliseIdentifier(rule.normaliser, raw, phones, this.#rules.emails);
-    // Before as well as after: `N/A` is no address, but what is wrong with it is that it is a placeholder.
+    // As it was sent, too: `N/A` is no address, but what is wrong with it is that it is said of everybody.
     const isBlocked = this.#isBlocked(ns, raw) || (value !== undefined && this.#isBlocked(ns, value));
     if (value === undefined) return dropEntry(ns, isBlocked ? 'blocked' : reason);
     const id = hashId(ns, value);

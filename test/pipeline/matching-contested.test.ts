@@ -1,28 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import { LANE_PAUSE_MS } from '../../src/identity/contested-component.model.js';
-import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
-import { activate } from '../support/matching-world.js';
+import { activateByTown } from '../support/matching-world.js';
 import { anIdentify, aTrack, createWorld, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
-/** Whoever has a town in common is compared; equal names make them one. */
-const MODEL = readLinkageModel(
-  JSON.stringify({
-    format: 'weft-linkage-1',
-    prior: 0.5,
-    comparisons: [
-      {
-        name: 'name',
-        levels: [
-          { when: 'name_l = name_r', m: 0.9, u: 0.01 },
-          { when: 'ELSE', m: 0.1, u: 0.99 },
-        ],
-      },
-    ],
-    blocking: [{ on: ['town'] }],
-  }),
-  'model',
-);
 const OFFICE = 'desk@shop.example';
 const [SMALL, LARGE] = [5, 100];
 
@@ -31,7 +12,7 @@ let world: World;
 beforeEach(async () => {
   world = await createWorld(START_MS, { limits: { maxReplayRows: SMALL } });
   await world.accept([], { source: 'web' });
-  await activate(world, MODEL, { name: { kind: 'trait', name: 'name' }, town: { kind: 'trait', name: 'town' } });
+  await activateByTown(world);
   await settle();
 });
 

@@ -1,28 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
 import type { Uuid } from '../../src/platform/ids.js';
-import { activate, profilesOf, settle } from '../support/matching-world.js';
+import { activateByTown, profilesOf, settle } from '../support/matching-world.js';
 import { anIdentify, createWorld, MINUTE_MS, type World } from '../support/world.js';
 
-/** Whoever has a town in common is compared, unless more than three live there; equal names make them one. */
-const MODEL = readLinkageModel(
-  JSON.stringify({
-    format: 'weft-linkage-1',
-    prior: 0.5,
-    comparisons: [
-      {
-        name: 'name',
-        levels: [
-          { when: 'name_l = name_r', m: 0.9, u: 0.01 },
-          { when: 'ELSE', m: 0.1, u: 0.99 },
-        ],
-      },
-    ],
-    blocking: [{ on: ['town'] }],
-  }),
-  'model',
-);
+/** Nobody is compared in a town where more live. */
 const MAX_BLOCK = 3;
 
 interface Said {
@@ -46,7 +28,7 @@ async function build(events: readonly (Said & { readonly at: number })[], sizes:
   const world = await createWorld(undefined, { limits: { maxBlockRecords: MAX_BLOCK } });
   worlds.push(world);
   await world.accept([], { source: 'web' });
-  await activate(world, MODEL, { name: { kind: 'trait', name: 'name' }, town: { kind: 'trait', name: 'town' } });
+  await activateByTown(world);
   await world.drain();
   for (let i = 0, chunk = 0; i < events.length; chunk++) {
     const size = sizes[chunk % sizes.length] ?? 1;

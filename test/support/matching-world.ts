@@ -2,7 +2,7 @@ import { clusterRecords } from '../../src/identity/linkage/cluster-records.js';
 import { linkRecords } from '../../src/identity/linkage/link-records.js';
 import type { LinkageModel, LinkageRecord } from '../../src/identity/linkage/linkage-model.model.js';
 import { randomNumbers } from '../../src/identity/linkage/random-numbers.js';
-import { writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { readLinkageModel, writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
 import type { IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { ColumnMapping } from '../../src/identity/matching/matching.model.js';
 import { anIdentify, MINUTE_MS, type World } from './world.js';
@@ -25,6 +25,31 @@ export async function activate(world: World, model: LinkageModel, mapping: Colum
   );
   await models.activate(version, { mapping }, 'a test');
   return version;
+}
+
+/** Whoever has a town in common is compared; equal names make them one. */
+const MODEL_BY_TOWN = readLinkageModel(
+  JSON.stringify({
+    format: 'weft-linkage-1',
+    prior: 0.5,
+    comparisons: [
+      {
+        name: 'name',
+        levels: [
+          { when: 'name_l = name_r', m: 0.9, u: 0.01 },
+          { when: 'ELSE', m: 0.1, u: 0.99 },
+        ],
+      },
+    ],
+    blocking: [{ on: ['town'] }],
+  }),
+  'model',
+);
+
+/** Has people compared by the town and the name among their traits. */
+export function activateByTown(world: World): Promise<string> {
+  const mapping: ColumnMapping = { name: { kind: 'trait', name: 'name' }, town: { kind: 'trait', name: 'town' } };
+  return activate(world, MODEL_BY_TOWN, mapping);
 }
 
 /** Accepts records in chunks, everything being applied and compared between them. */

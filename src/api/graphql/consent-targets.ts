@@ -1,4 +1,5 @@
 import type { IdentifierOrigin, RawIdentifier } from '../../events/event.model.js';
+import { knownIds } from '../../identity/identifier-forms.model.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
 import type { ConsentTarget } from '../../profiles/consent.service.js';
 import type { ApiContext } from './api-context.js';
@@ -24,7 +25,8 @@ export function consentTargets(
     identifiers.map(({ namespace, value }) => [hashId(namespace, value), { ns: namespace, value }] as const),
   );
   const all = [...standing.values()];
-  const first = firstOf(policy, standing, named === null ? policy.resolve(all).identifiers : formsOf(policy, named));
+  const wanted = named === null ? policy.resolve(all).identifiers.map(({ id }) => id) : knownIds(policy, named);
+  const first = firstOf(policy, standing, wanted);
   const targets = new Map<Uuid, ConsentTarget>();
   if (first !== undefined) {
     const counts = origin === null || policy.resolve([first], origin).identifiers.length > 0;
@@ -37,23 +39,17 @@ export function consentTargets(
   return [...targets.values()];
 }
 
-/** What an identifier is, and was by former rules. */
-function formsOf(policy: Policy, raw: RawIdentifier): { readonly id: Uuid }[] {
-  const { identifiers, formerIds = [] } = policy.resolve([raw]);
-  return [...identifiers, ...formerIds.map((id) => ({ id }))];
-}
-
 /** Of what stands the first that has one of these ids, or had another form by which it has. */
 function firstOf(
   policy: Policy,
   standing: ReadonlyMap<Uuid, RawIdentifier>,
-  wanted: readonly { readonly id: Uuid }[],
+  wanted: readonly Uuid[],
 ): RawIdentifier | undefined {
-  for (const { id } of wanted) {
+  for (const id of wanted) {
     const raw = standing.get(id);
     if (raw !== undefined) return raw;
   }
   const [best] = wanted;
   const all = [...standing.values()];
-  return all.find((raw) => policy.resolve([raw]).identifiers[0]?.id === best?.id) ?? all[0];
+  return all.find((raw) => policy.resolve([raw]).identifiers[0]?.id === best) ?? all[0];
 }
