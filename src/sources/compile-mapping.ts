@@ -9,11 +9,8 @@ import {
   type JsonValue,
   type RawIdentifier,
 } from '../events/event.model.js';
-import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
-import { betterDelimiter, delimiterHint, headerMisfit } from './file-misfit.js';
+import { checkColumns, indexColumns } from './mapping-columns.js';
 import {
-  columnsOf,
   type Choice,
   type ColumnValue,
   type FieldValue,
@@ -79,13 +76,14 @@ export class RowMapper {
   readonly #lineFields: readonly (readonly [string, ValueReader])[];
 
   /**
-   * @param header the columns of a CSV file; null for JSON lines.
+   * @param header the columns of a CSV or Parquet file; null for JSON lines.
    * @throws WeftError BAD_REQUEST naming every column that the header lacks.
    */
   constructor(mapping: Mapping, header: readonly string[] | null, options: MapperOptions) {
     this.#mapping = mapping;
     this.#options = options;
-    this.#columnIndex = header === null ? null : indexColumns(mapping, header);
+    if (header !== null && mapping.format !== 'csv') checkColumns(mapping, header);
+    this.#columnIndex = header === null || mapping.format !== 'csv' ? null : indexColumns(mapping, header);
     this.#nulls = mapping.nulls.length === 0 ? null : new Set(mapping.nulls);
     this.#context['row'] = this.#context;
     const whenColumns = new Set(mapping.when?.columns ?? []);
@@ -378,32 +376,4 @@ function expressionColumns(mapping: Mapping): Set<string> {
     if (choice?.kind === 'switch') for (const { when } of choice.cases) add(when);
   }
   return columns;
-}
-
-function indexColumns(mapping: Mapping, header: readonly string[]): Map<string, number> {
-  const index = new Map<string, number>();
-  const repeated = new Set<string>();
-  for (const [i, column] of header.entries()) {
-    if (index.has(column)) repeated.add(column);
-    else index.set(column, i);
-  }
-  const columns = columnsOf(mapping);
-  const problems = columns.flatMap((column) => {
-    if (repeated.has(column)) return [`column "${column}" occurs more than once`];
-    if (index.has(column)) return [];
-    const near = nearestName(column, header);
-    return [`no column "${column}"${near === undefined ? '' : `; did you mean "${near}"?`}`];
-  });
-  if (problems.length === 0) return index;
-  const delimiter = betterDelimiter(header, columns, mapping.delimiter);
-  if (delimiter !== null) {
-    const message = `the mapping splits the header at ${JSON.stringify(mapping.delimiter)}; the file has another delimiter`;
-    throw new WeftError('BAD_REQUEST', message, { where: 'row 1', hint: delimiterHint(delimiter) });
-  }
-  const isForeign = !columns.some((column) => index.has(column));
-  const noHeader = isForeign ? '; if this is a row of data, name the columns in "header" of the mapping' : '';
-  throw new WeftError('BAD_REQUEST', `the header does not fit the mapping:\n  ${problems.join('\n  ')}`, {
-    where: 'row 1',
-    hint: headerMisfit(header) ?? `the columns are ${header.slice(0, 50).join(', ')}${noHeader}`,
-  });
 }

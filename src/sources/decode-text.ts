@@ -34,8 +34,8 @@ export class TextDecoderStream {
   }
 
   /** @throws WeftError BAD_REQUEST for a file whose first bytes are not those of a text in this encoding. */
-  write(chunk: Buffer): string {
-    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+  write(chunk: Uint8Array): string {
+    let bytes = this.#rest.length === 0 ? bufferOf(chunk) : Buffer.concat([this.#rest, chunk]);
     if (this.#atStart) {
       if (bytes.length < HEAD_BYTES) {
         this.#rest = bytes;
@@ -101,13 +101,16 @@ function checkHead(bytes: Buffer, encoding: Encoding): Buffer {
   }
   const magic = bytes.subarray(0, HEAD_BYTES).toString('latin1');
   if (magic === 'PK\x03\x04') throw wrongHead('the file is a ZIP archive or a workbook', 'save it as CSV in UTF-8');
-  if (magic === 'PAR1') throw wrongHead('the file is Parquet', 'export it as CSV or JSON lines');
   if (a !== 0xef || b !== 0xbb || c !== 0xbf) return bytes;
   if (encoding !== 'utf-8') {
     const hint = `leave "encoding: ${encoding}" out of the mapping`;
     throw wrongHead('the file begins with the byte order mark of UTF-8', hint);
   }
   return bytes.subarray(3);
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function wrongHead(message: string, hint: string): WeftError {

@@ -40,6 +40,14 @@ export function misfitOf(rows: readonly SourceRow[], format: Format): Misfit | n
   return { message, hint: hintOf(first.fault, format) };
 }
 
+/** Where either the file or the mapping says Parquet, and the other does not. */
+export function parquetMisfit(isParquet: boolean, { format }: Pick<Format, 'format'>): Misfit | null {
+  if (isParquet === (format === 'parquet')) return null;
+  if (isParquet) return { message: 'the file is Parquet', hint: 'write "format: parquet" in the mapping' };
+  const message = 'the mapping says "format: parquet", and the file does not begin as one';
+  return { message, hint: 'write "format: csv" or "format: jsonl", as the file is' };
+}
+
 /** What to change where rows, or the header, have this fault. */
 export function hintOf({ code, excerpt }: RowFault, format: Format): string {
   if (code === 'ROW_BAD_UTF8') return ENCODING_HINT;

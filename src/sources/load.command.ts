@@ -5,7 +5,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { durationMs } from '../platform/duration.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
 import { unreadableFile } from '../platform/file-errors.js';
+import { expandFiles, mayBeSeveral } from './expand-files.js';
+import { STDIN } from './load-file.js';
+import { describeTotal, exitCodeOf, exitCodeOfAll, mayGoOn, totalJson, type FileOutcome } from './load-files.js';
 import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
 import { addRevertCommands, confirmRevert, progressTo, type RevertCommandDeps } from './load-revert.command.js';
 import { describeDryRun, describeResult } from './load-report.js';
@@ -14,9 +18,6 @@ import type { LoadRequest, LoadService } from './load.service.js';
 import type { ErrorLimit, Mapping } from './mapping.model.js';
 import { compileTime } from './mapping-time.js';
 import { parseMapping } from './parse-mapping.js';
-
-/** Beside the {@link EXIT_CODES} of all commands: done, and some rows were refused. */
-const SOME_REFUSED = 3;
 
 export interface LoadCommandDeps extends RevertCommandDeps {
   /** Starts what a load needs, for as long as `use` runs. */
@@ -41,11 +42,14 @@ interface LoadOptions {
   readonly json?: true;
 }
 
-/** `weft load <file> --mapping <yaml>`, `weft load list|revert`. */
+/** `weft load <files…> --mapping <yaml>`, `weft load list|revert`. */
 export function loadCommand(deps: LoadCommandDeps): Command {
   const command = new Command('load')
-    .description('load a CSV or JSON lines file (gzip too) by a mapping file')
-    .argument('<file>', 'the file; - reads standard input')
+    .description('load CSV, JSON lines or Parquet files (gzip and zstd too) by a mapping file')
+    .argument(
+      '<files...>',
+      'files or patterns such as "in/*.csv.gz", loaded one after the other; - reads standard input',
+    )
     .option('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
     .option('--dry-run', 'do all that a load does but write: show the first events, and the report')
     .option('--emit', 'emit the segment changes that the events cause; without it they are history')
@@ -68,29 +72,39 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
     .addHelpText('after', EXIT_HELP)
-    .action((file: string, options: LoadOptions) => {
+    .action((files: string[], options: LoadOptions) => {
       const { mapping } = options;
       // Not `requiredOption`: that would be asked of the subcommands too.
       if (mapping === undefined) return command.error("error: required option '-m, --mapping <yaml>' not specified");
-      return runCommand(deps, () => runLoad(deps, file, { ...options, mapping }), deps.signal);
+      return runCommand(deps, () => runLoads(deps, files, { ...options, mapping }), deps.signal);
     });
   addRevertCommands(command, deps);
   return command;
 }
 
 const EXIT_HELP = `
+Several files are loads of their own, by the same mapping: the first that does not end well stops the command, and run
+again it skips those that are loaded. What a file is (gzip, zstd, Parquet) is told from its first bytes.
+
+Examples:
+  weft load orders.csv.gz --mapping orders.yaml --dry-run
+  weft load 'in/2026-*.csv.zst' --mapping orders.yaml
+  weft load events.parquet --mapping events.yaml --json
+  zcat big.jsonl.gz | weft load - --mapping big.yaml
+
 Exit codes: 0 done, 1 failed or too many rows refused, 2 wrong use, or a mapping or a file that is not right, 3 done
 with refused rows, 130 interrupted. A dry run ends as the load would.
 A load that was stopped goes on when the same command is run again. A file that is named as a subcommand is: ./list`;
 
-async function runLoad(
-  deps: LoadCommandDeps,
-  file: string,
-  options: LoadOptions & { readonly mapping: string },
-): Promise<number> {
+type MappedOptions = LoadOptions & { readonly mapping: string };
+
+async function runLoads(deps: LoadCommandDeps, patterns: readonly string[], options: MappedOptions): Promise<number> {
   const mapping = await readMapping(options.mapping);
+  const files = await expandFiles(patterns);
+  const isSeveral = mayBeSeveral(patterns);
+  if (isSeveral) demandOneByOne(files, options);
   const view = options.quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
-  const request: LoadRequest = {
+  const requestFor = (file: string): LoadRequest => ({
     file,
     mapping,
     signal: deps.signal,
@@ -100,23 +114,68 @@ async function runLoad(
         deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes its events back.\n`);
     },
     ...requestOf(options),
-  };
+  });
   try {
-    if (options.dryRun === true) {
-      const result = await deps.withDryRun((service) => service.dryRun(request));
-      view?.stop();
-      deps.stdout.write(options.json === true ? jsonText(result) : describeDryRun(result));
-      return exitCodeOf(result);
-    }
     if (options.replace !== undefined)
-      return await replaceLoad(deps, request, { ...options, loadId: options.replace }, view);
-    const result = await deps.withLoadService((service) => service.load(request));
-    view?.stop();
-    deps.stdout.write(options.json === true ? jsonText(result) : describeResult(result));
-    return exitCodeOf(result);
+      return await replaceLoad(deps, requestFor(files[0] ?? ''), { ...options, loadId: options.replace }, view);
+    const all = (load: LoadOne): Promise<number> => loadAll(deps, files, { ...options, isSeveral }, view, load);
+    return options.dryRun === true
+      ? await deps.withDryRun((service) => all((file) => service.dryRun(requestFor(file))))
+      : await deps.withLoadService((service) => all((file) => service.load(requestFor(file))));
   } finally {
     view?.stop();
   }
+}
+
+type LoadOne = (file: string) => Promise<LoadResult | DryRunResult>;
+
+/** One file after the other, up to the first that does not end well. */
+async function loadAll(
+  deps: LoadCommandDeps,
+  files: readonly string[],
+  { json, isSeveral }: MappedOptions & { readonly isSeveral: boolean },
+  view: ProgressView | null,
+  load: LoadOne,
+): Promise<number> {
+  const outcomes: FileOutcome[] = [];
+  const tellAll = (): void => {
+    const left = files.length - outcomes.length;
+    if (json === true) deps.stdout.write(isSeveral ? totalJson(outcomes, left) : jsonText(outcomes[0]?.result));
+    else if (isSeveral) deps.stdout.write(describeTotal(outcomes, left));
+  };
+  for (const [i, file] of files.entries()) {
+    if (isSeveral && view !== null) deps.stderr.write(`File ${String(i + 1)} of ${String(files.length)}: ${file}\n`);
+    let result: LoadResult | DryRunResult;
+    try {
+      result = await load(file);
+    } catch (error) {
+      view?.stop();
+      if (outcomes.length > 0) tellAll();
+      throw error;
+    }
+    view?.stop();
+    outcomes.push({ file, result });
+    if (json !== true) deps.stdout.write(`${isSeveral ? `${file}\n` : ''}${reportOf(result)}`);
+    if (!mayGoOn(result)) break;
+  }
+  tellAll();
+  return exitCodeOfAll(outcomes);
+}
+
+function reportOf(result: LoadResult | DryRunResult): string {
+  return 'loadId' in result ? describeResult(result) : describeDryRun(result);
+}
+
+/** @throws WeftError BAD_REQUEST for what is of one file */
+function demandOneByOne(files: readonly string[], { shiftTo, replace }: MappedOptions): void {
+  const wrong = files.includes(STDIN)
+    ? 'standard input is loaded by itself'
+    : shiftTo !== undefined
+      ? '--shift-to moves the times of one file; --time-shift moves those of several alike'
+      : replace !== undefined
+        ? '--replace loads one file'
+        : null;
+  if (wrong !== null) throw new WeftError('BAD_REQUEST', wrong, { hint: 'name one file' });
 }
 
 async function replaceLoad(
@@ -172,12 +231,6 @@ function requestOf(options: LoadOptions): Omit<LoadRequest, 'file' | 'mapping'> 
     ...(shiftTo === undefined ? undefined : { shiftToMs: shiftTo }),
     ...(timeShift === undefined ? undefined : { timeShiftMs: timeShift }),
   };
-}
-
-function exitCodeOf({ outcome, refused }: Pick<LoadResult | DryRunResult, 'outcome' | 'refused'>): number {
-  if (outcome === 'interrupted') return EXIT_CODES.interrupted;
-  if (outcome === 'too_many_refused') return EXIT_CODES.failed;
-  return refused > 0 ? SOME_REFUSED : EXIT_CODES.ok;
 }
 
 const readIso = compileTime({ format: 'iso', zone: 'UTC' });

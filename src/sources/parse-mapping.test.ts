@@ -83,7 +83,7 @@ properties:
 `);
     expect(found).toEqual([
       'm.yaml:3:7 keys: unknown field; did you mean "key"?',
-      'm.yaml:2:9 format: must be one of csv, jsonl',
+      'm.yaml:2:9 format: must be one of csv, jsonl, parquet',
       expect.stringContaining('m.yaml:1:9 source: a source key has'),
       expect.stringContaining('m.yaml:7:16 event.type: must be one of identify, track'),
       expect.stringContaining('m.yaml:6:21 identifiers.Crm: a namespace has'),

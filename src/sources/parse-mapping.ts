@@ -89,7 +89,7 @@ class MappingParser {
     if (fields === undefined) return undefined;
     const required = (field: string, why: string): MappingNode | undefined =>
       fields.get(field) ?? root.problem(`"${field}" is missing: ${why}`);
-    const format = required('format', 'csv or jsonl')?.oneOf(FILE_FORMATS) ?? 'csv';
+    const format = required('format', 'csv, jsonl or parquet')?.oneOf(FILE_FORMATS) ?? 'csv';
     for (const [column, node] of fields.get('columns')?.fields() ?? []) {
       this.#columnTypes.set(column, node.oneOf(COLUMN_TYPES) ?? 'string');
     }

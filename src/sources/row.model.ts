@@ -1,6 +1,6 @@
 import type { JsonObject } from '../events/event.model.js';
 
-export const FILE_FORMATS = ['csv', 'jsonl'] as const;
+export const FILE_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
 export type FileFormat = (typeof FILE_FORMATS)[number];
 
 /** Longest row, in UTF-16 units of its text. */
@@ -24,9 +24,26 @@ export interface SourceRow {
   readonly number: number;
   /** CSV: one string a column, in the header's order. */
   readonly cells: readonly string[] | null;
-  /** JSON lines: the object. */
+  /** JSON lines and Parquet: the object. */
   readonly record: JsonObject | null;
   readonly fault: RowFault | null;
+}
+
+export interface RowChunk {
+  readonly rows: readonly SourceRow[];
+  /** How far that is, of the bytes of a file as it is stored. */
+  readonly bytesRead: number;
+}
+
+/**
+ * Rows in batches, of a file or of another store of rows. Opened again it gives the same rows in the same order with the
+ * same numbers, so that the number of a row is a place from which reading can be resumed, and names its event.
+ */
+export interface RowFeed {
+  /** CSV and Parquet: the columns. JSON lines: null. */
+  readonly header: readonly string[] | null;
+  /** To be read once. Stopping early closes the streams; the file handle stays open. */
+  readonly chunks: AsyncGenerator<RowChunk, void, undefined>;
 }
 
 const LONE_SURROGATES = /\p{Surrogate}/gu;

@@ -8,7 +8,8 @@ import { LoadFeed, type LoadLimits } from './load-feed.js';
 import { isOverLimit, unitsOf, type LoadCounts, type LoadProgress } from './load.model.js';
 import { LoadSender, type EventAcceptor, type LoadDeadLetterStore } from './load-sender.js';
 import type { ErrorLimit, Mapping } from './mapping.model.js';
-import { openRows, type OpenRows } from './row-reader.js';
+import { openRows } from './row-reader.js';
+import type { RowFeed } from './row.model.js';
 
 export interface FileToSend {
   readonly file: LoadFile;
@@ -50,7 +51,7 @@ export async function openUnits(
   { handle }: LoadFile,
   mapping: Mapping,
   options: { readonly fileHash: string; readonly timeShiftMs: number },
-): Promise<{ readonly opened: OpenRows; readonly mapper: RowMapper; readonly maker: UnitMaker }> {
+): Promise<{ readonly opened: RowFeed; readonly mapper: RowMapper; readonly maker: UnitMaker }> {
   const opened = await openRows(handle, mapping);
   try {
     const mapper = new RowMapper(mapping, opened.header, options);
@@ -105,7 +106,7 @@ interface Reading extends Pick<FileToSend, 'file' | 'signal'> {
 
 async function readAndSend(
   { file, signal, tell, isOver }: Reading,
-  { chunks }: OpenRows,
+  { chunks }: RowFeed,
   maker: UnitMaker,
   feed: LoadFeed,
 ): Promise<SentFile['outcome']> {

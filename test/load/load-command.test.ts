@@ -75,7 +75,7 @@ async function run(
     setExitCode: (code) => (outcome.code = code),
   });
   command.exitOverride().configureOutput({ writeErr: (text) => (outcome.stderr += text) });
-  const inFolder = args.map((arg) => (/\.(csv|yaml)$/.test(arg) ? join(folder, arg) : arg));
+  const inFolder = args.map((arg) => (/\.(csv|yaml|zst|parquet)$/.test(arg) ? join(folder, arg) : arg));
   await command.parseAsync(inFolder, { from: 'user' });
   return outcome;
 }
@@ -160,11 +160,36 @@ event: { type: identify }
     expect((await run(['none.csv', '-m', 'orders.yaml', '--dry-run'])).code).toBe(2);
   });
 
+  it('loads the files that a pattern names, each once, up to one that does not end well', async () => {
+    const row = (id: number, quantity: string): string => `${String(id)},a,${quantity},2010-12-01 08:26:00,1,1,UK\n`;
+    const header = `${doc.csv.split('\n')[0] ?? ''}\n`;
+    await writeFile(join(folder, 'part-1.csv'), header + row(801, '1'));
+    await writeFile(join(folder, 'part-2.csv'), header + row(802, 'x'));
+    await writeFile(join(folder, 'part-3.csv'), header + row(803, '1') + row(801, '1'));
+    const args = ['part-*.csv', '-m', 'orders.yaml'];
+    const stopped = await run([...args, '--max-errors', '0']);
+    expect(stopped.code).toBe(1);
+    expect(stopped.stdout).toContain('All files: 2, 1 not come to');
+    const { code, stdout } = await run([...args, '--max-errors', '50%', '--json']);
+    expect(code).toBe(3);
+    const { files, total } = JSON.parse(stdout) as { files: { file: string; outcome: string }[]; total: object };
+    expect(files.map(({ file, outcome }) => `${file.slice(folder.length + 1)} ${outcome}`)).toEqual([
+      'part-1.csv already_loaded',
+      'part-2.csv loaded',
+      'part-3.csv loaded',
+    ]);
+    expect(total).toMatchObject({ files: 3, filesLeft: 0, events: 3, accepted: 1, duplicates: 2, refused: 1 });
+    expect((await run(['no-*.csv', '-m', 'orders.yaml'])).stderr).toContain('no file fits the pattern');
+    const shifted = await run([...args, '--shift-to', '2026-01-01']);
+    expect(shifted.code).toBe(2);
+    expect(shifted.stderr).toContain('--shift-to moves the times of one file');
+  });
+
   it('ends with 2 for a mapping that is not valid, and says where', async () => {
     await writeFile(join(folder, 'wrong.yaml'), doc.yaml.replace('format: csv ', 'format: tsv '));
     const wrong = await run(['orders.csv', '-m', 'wrong.yaml']);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain('wrong.yaml:2:9 format: must be one of csv, jsonl');
+    expect(wrong.stderr).toContain('wrong.yaml:2:9 format: must be one of csv, jsonl, parquet');
     expect((await run(['orders.csv', '-m', 'none.yaml'])).code).toBe(2);
   });
 

@@ -122,7 +122,7 @@ function checkPrivateText({ properties }: Mapping, { isPrivate, textProperty }: 
 }
 
 function problemOf(mapping: Mapping, key: string): readonly [what: string, hint: string] | null {
-  if (mapping.format !== 'jsonl') return ['its format is csv', 'write "format: jsonl"'];
+  if (mapping.format !== 'jsonl') return [`its format is ${mapping.format}`, 'write "format: jsonl"'];
   if (mapping.source !== key) return [`its source is ${mapping.source}`, `write "source: ${key}"`];
   if (mapping.group !== null) return ['it groups rows', 'leave "group" out: each item of a body is one event'];
   if (mapping.key === null) {
