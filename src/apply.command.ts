@@ -4,6 +4,7 @@ import { readDefinitionFiles } from './definition-files.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import type { IdentityRulesChange } from './identity/identity-rules.service.js';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from './platform/command-line.js';
+import { changedFieldsText, type DefinitionChange } from './platform/changed-fields.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import { warningText } from './platform/warning.js';
@@ -154,14 +155,16 @@ export function describePlan(plan: DefinitionPlan, isReresolving = false): strin
   const lines = [
     ...(purposes === null
       ? []
-      : section('Purposes', purposes.added, purposes.changed, purposes.removed, unchangedPurposes)),
+      : section('Purposes', purposes.added, changesText(purposes.changes), purposes.removed, unchangedPurposes)),
     ...(features === null
       ? []
       : section('Features and services', features.added, features.changed, features.removed, unchangedFeatures)),
     ...(segments === null
       ? []
       : section('Segments', segments.added, segments.changed, segments.archived, unchangedSegments)),
-    ...(traits === null ? [] : section('Traits', traits.added, traits.changed, traits.removed, unchangedTraits)),
+    ...(traits === null
+      ? []
+      : section('Traits', traits.added, changesText(traits.changes), traits.removed, unchangedTraits)),
     ...(identity === null ? [] : identityLines(identity, isReresolving)),
     ...(segments === null || segments.activated.length === 0
       ? []
@@ -174,6 +177,11 @@ export function describePlan(plan: DefinitionPlan, isReresolving = false): strin
   return `${lines.join('\n')}\n`;
 }
 
+function changesText(changes: readonly DefinitionChange[]): string[] {
+  return changes.map(({ name, fields }) => `${name}: ${changedFieldsText(fields)}`);
+}
+
+/** @param changed names, with what differs where that is known */
 function section(
   title: string,
   added: readonly string[],

@@ -1,3 +1,4 @@
+import { changedFields, changedFieldsText, type FieldValue } from '../platform/changed-fields.js';
 import { ruleFields } from './identity-rules-yaml.js';
 import { maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
 
@@ -28,13 +29,8 @@ export function diffIdentityRules(before: IdentityRuleSet, after: IdentityRuleSe
 }
 
 function diffRules(ns: string, before: NamespaceRule, after: NamespaceRule): string[] {
-  const [was, is] = [comparedFields(before), comparedFields(after)];
-  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((name) => was[name] !== is[name]);
-  if (names.length === 0) return [];
-  const told = names.map(
-    (name) => `${name} ${valueText(was[name] ?? UNSAID[name])} -> ${valueText(is[name] ?? UNSAID[name])}`,
-  );
-  return [`~ ${ns}: ${told.join(', ')}`];
+  const changes = changedFields(comparedFields(before), comparedFields(after), UNSAID);
+  return changes.length === 0 ? [] : [`~ ${ns}: ${changedFieldsText(changes)}`];
 }
 
 /** With what `unique` means, so that a limit does not seem to be gone. */
@@ -57,15 +53,9 @@ function patternsOf({ blockedPatterns }: IdentityRuleSet): string[] {
 
 function fieldsText(fields: Readonly<Record<string, FieldValue>>): string {
   return Object.entries(fields)
-    .map(([name, value]) => `${name} ${valueText(value)}`)
+    .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ');
 }
 
 /** What fields mean that are left out because of what they say. */
 const UNSAID: Readonly<Record<string, FieldValue>> = { shared: 'link', only_from_authenticated: false, unique: false };
-
-type FieldValue = string | number | boolean;
-
-function valueText(value: FieldValue | undefined): string {
-  return value === undefined ? 'none' : String(value);
-}

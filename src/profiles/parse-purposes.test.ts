@@ -61,10 +61,16 @@ describe('a file of purposes', () => {
     const [ads, mail] = parsePurposes(FILE, 'p.yaml');
     if (ads === undefined || mail === undefined) throw new Error('two purposes were expected');
     const turned = { ...ads, categories: { '*': ['ads'], web: ['Advertising', 'C0004'] } };
-    expect(planPurposes([ads], [turned, mail], false)).toEqual({ added: ['mail'], changed: [], removed: [] });
+    expect(planPurposes([ads], [turned, mail], false)).toEqual({
+      added: ['mail'],
+      changed: [],
+      changes: [],
+      removed: [],
+    });
     expect(planPurposes([ads, mail], [{ ...ads, edge: false }], true)).toEqual({
       added: [],
       changed: ['ads'],
+      changes: [{ name: 'ads', fields: [{ field: 'edge', before: true, after: false }] }],
       removed: ['mail'],
     });
     expect(findsMore([ads, mail], [turned])).toBe(false);

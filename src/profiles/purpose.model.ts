@@ -1,3 +1,4 @@
+import { changedFields, type DefinitionChange, type FieldValue } from '../platform/changed-fields.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
 import { nameHint } from '../platform/near-names.js';
 import type { YamlValue } from '../platform/yaml-file.js';
@@ -45,6 +46,8 @@ export const PURPOSE_LIMITS = {
 export interface PurposePlan {
   readonly added: readonly string[];
   readonly changed: readonly string[];
+  /** In what those differ that are changed: by the names that fields have in files. */
+  readonly changes: readonly DefinitionChange[];
   readonly removed: readonly string[];
 }
 
@@ -56,10 +59,15 @@ export function planPurposes(
 ): PurposePlan {
   const before = new Map(standing.map((purpose) => [purpose.key, purpose]));
   const keys = new Set(given.map(({ key }) => key));
-  const differs = given.filter((purpose) => !isSame(purpose, before.get(purpose.key))).map(({ key }) => key);
+  const changes = given.flatMap((purpose) => {
+    const was = before.get(purpose.key);
+    const fields = was === undefined ? [] : changedFields(fieldsOf(was), fieldsOf(purpose));
+    return fields.length === 0 ? [] : [{ name: purpose.key, fields }];
+  });
   return {
-    added: differs.filter((key) => !before.has(key)),
-    changed: differs.filter((key) => before.has(key)),
+    added: given.map(({ key }) => key).filter((key) => !before.has(key)),
+    changed: changes.map(({ name }) => name),
+    changes,
     removed: prune ? standing.map(({ key }) => key).filter((key) => !keys.has(key)) : [],
   };
 }
@@ -73,17 +81,20 @@ export function findsMore(before: readonly PurposeDefinition[], after: readonly 
   });
 }
 
-function isSame(given: PurposeDefinition, standing: PurposeDefinition | undefined): boolean {
-  return standing !== undefined && textOf(inOrder(given)) === textOf(inOrder(standing));
+/** All that a definition says, as a file would; categories as JSON. */
+function fieldsOf({ name, description, edge, categories, ...rest }: PurposeDefinition): Record<string, FieldValue> {
+  return {
+    default: rest.default,
+    expires_after_days: rest.expiresAfterDays,
+    edge,
+    categories: Object.keys(categories).length === 0 ? null : textOf(categories),
+    name,
+    description,
+  };
 }
 
-function inOrder({ key, name, description, ...rest }: PurposeDefinition): unknown {
-  return [key, name, description, rest.default, rest.expiresAfterDays, rest.edge, textOf(rest.categories)];
-}
-
-function textOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value);
-  return JSON.stringify(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+function textOf(categories: PurposeDefinition['categories']): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(categories).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 /** Most purposes that one segment, feature view or model needs. */

@@ -1,4 +1,5 @@
-import { DEFAULT_TRAIT_RULE, isSameRule, type Survivorship, type TraitRule } from './trait-rule.model.js';
+import { changedFields, type DefinitionChange, type FieldValue } from '../platform/changed-fields.js';
+import { DEFAULT_TRAIT_RULE, isSameRule, ruleFields, type Survivorship, type TraitRule } from './trait-rule.model.js';
 
 /** What is known of a trait beside its values. Traits need no definition. */
 export interface TraitDefinition {
@@ -33,6 +34,8 @@ export const TRAIT_LIMITS = {
 export interface TraitPlan {
   readonly added: readonly string[];
   readonly changed: readonly string[];
+  /** In what those differ that are changed: by the names that fields have in files. */
+  readonly changes: readonly DefinitionChange[];
   readonly removed: readonly string[];
 }
 
@@ -44,10 +47,15 @@ export function planTraits(
 ): TraitPlan {
   const before = new Map(standing.map((trait) => [trait.name, trait]));
   const names = new Set(given.map(({ name }) => name));
-  const differs = given.filter((trait) => !isSame(trait, before.get(trait.name)));
+  const changes = given.flatMap((trait) => {
+    const was = before.get(trait.name);
+    const fields = was === undefined ? [] : changedFields(fieldsOf(was), fieldsOf(trait));
+    return fields.length === 0 ? [] : [{ name: trait.name, fields }];
+  });
   return {
-    added: differs.map(({ name }) => name).filter((name) => !before.has(name)),
-    changed: differs.map(({ name }) => name).filter((name) => before.has(name)),
+    added: given.map(({ name }) => name).filter((name) => !before.has(name)),
+    changed: changes.map(({ name }) => name),
+    changes,
     removed: prune ? standing.map(({ name }) => name).filter((name) => !names.has(name)) : [],
   };
 }
@@ -122,13 +130,9 @@ export function isSearchable({ searchable }: Pick<TraitDefinition, 'searchable'>
   return searchable === true;
 }
 
-function isSame(given: TraitDefinition, standing: TraitDefinition | undefined): boolean {
-  return (
-    standing?.edge === given.edge &&
-    (standing.pii ?? false) === (given.pii ?? false) &&
-    isSearchable(standing) === isSearchable(given) &&
-    isSealed(standing) === isSealed(given) &&
-    standing.description === given.description &&
-    isSameRule(ruleOf(given), ruleOf(standing))
-  );
+/** All that a definition says, as a file would. */
+function fieldsOf(trait: TraitDefinition): Record<string, FieldValue> {
+  const { description, edge, pii = false } = trait;
+  const marks = { edge, pii, searchable: isSearchable(trait), sealed: isSealed(trait) };
+  return { ...ruleFields(ruleOf(trait)), ...marks, description };
 }

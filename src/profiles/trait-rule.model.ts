@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
+import type { FieldValue } from '../platform/changed-fields.js';
 import type { ConsentMapping } from './consent.model.js';
 import type { SealFor, ValueSeal } from './trait-seal.model.js';
 import {
@@ -65,6 +66,20 @@ export const DEFAULT_TRAIT_RULE: TraitRule = {
 /** Whether two rules take the same values in the same way. */
 export function isSameRule(a: TraitRule, b: TraitRule): boolean {
   return JSON.stringify(inOrder(a)) === JSON.stringify(inOrder(b));
+}
+
+/** The fields of a rule as a file has them; lists as JSON, null where there is nothing in them. */
+export function ruleFields(rule: TraitRule): Record<string, FieldValue> {
+  const { type, onConflict, survivorship, sourcePriority, precedence, declaredBy, answers } = inOrder(rule);
+  const listed = (items: readonly unknown[]): string | null => (items.length === 0 ? null : JSON.stringify(items));
+  return {
+    type,
+    on_conflict: onConflict,
+    survivorship: sourcePriority.length === 0 ? survivorship : `${survivorship} ${JSON.stringify(sourcePriority)}`,
+    precedence,
+    declared_by: listed(declaredBy),
+    answers: listed(answers),
+  };
 }
 
 /** The rule as it is stored: without what is as for all. */

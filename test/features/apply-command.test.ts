@@ -166,6 +166,9 @@ segments:
     expect(await run(['.', '--yes'])).toMatchObject({ code: 0 });
     expect((await run(['.', '--yes'])).stdout).toMatch(/^Nothing to change: .* and 2 purposes as defined already/);
     await files({ 'purposes.yaml': 'purposes: [{ key: ads, default: granted }]' });
+    await files({ 'longer.yaml': 'purposes: [{ key: mail, expires_after_days: 30 }]' });
+    expect((await run(['longer.yaml', '--dry-run'])).stdout).toContain('  ~ mail: expires_after_days none -> 30\n');
+    await rm(join(folder, 'longer.yaml'));
     expect((await run(['purposes.yaml', '--prune', '--yes'])).stderr).toMatch(/segment keen: there is no purpose mail/);
     await files({
       'web.yaml': viewed.replaceAll('purposes: [ads]', 'purposes: []').replace(' && consent("mail")', ''),
@@ -212,8 +215,12 @@ segments:
       'Nothing to change: 1 feature, 3 segments and 2 traits as defined already.\n',
     );
     await files({ 'segments.yaml': SEGMENTS, 'traits.yaml': 'traits: [{ name: country }]\n' });
+    expect((await run(['.', '--dry-run'])).stdout).toContain('  ~ country: edge true -> false\n');
     const plan = JSON.parse((await run(['.', '--yes', '--prune', '--json'])).stdout) as object;
     expect(plan).toMatchObject({ traits: { added: [], changed: ['country'], removed: ['email'], unchanged: [] } });
+    expect(plan).toMatchObject({
+      traits: { changes: [{ name: 'country', fields: [{ field: 'edge', before: true, after: false }] }] },
+    });
     expect(await marks()).toEqual([[], [], 1]);
   });
 
