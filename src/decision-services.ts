@@ -41,6 +41,7 @@ export function createDecisionServices(parts: DecisionServiceParts): DecisionSer
       return revisions.settled(id, { timeoutMs: WAIT_MS, signal });
     },
     explain: (from, to) => explanations.explain(idsOf(engine, from), idsOf(engine, to)),
+    othersBarring: (link) => new IdentityDecisionReader().othersBarring(db, link),
     links: ({ limit, withRemoved }) => new IdentityDecisionReader().links(db, { before: null, limit, withRemoved }),
     revisions: (limit) => revisions.page(null, limit),
     sourceKeys,

@@ -3,10 +3,10 @@ import type { RawIdentifier } from './events/event.model.js';
 import type { GenericValue } from './identity/generic-value.model.js';
 import type { IdentityLink } from './identity/identity-decision.model.js';
 import type { ExplainedStep, Explanation, Obstacle } from './identity/identity-explanation.reader.js';
-import type { IdentityRevisionRecord, RevisionInputOf } from './identity/identity-revision.model.js';
+import type { IdentityRevisionRecord, RevisionInputOf, RevisionResult } from './identity/identity-revision.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
-import { isUuid } from './platform/ids.js';
+import { isUuid, type Uuid } from './platform/ids.js';
 import { formatInstant } from './platform/instant.js';
 import type { IdentityPreview, PreviewedDecision } from './segments/identity-preview.model.js';
 
@@ -27,6 +27,8 @@ export interface DecisionServices {
   /** Says whether a value is kept however many people share it; what comes of it, as {@link decide}. */
   decideGeneric(value: RawIdentifier, isKept: boolean, reason: string): Promise<IdentityRevisionRecord>;
   explain(from: RawIdentifier, to: RawIdentifier): Promise<Explanation>;
+  /** Links that keep the same two apart as this one, which may be removed; none where it does not keep anybody apart. */
+  othersBarring(link: Uuid): Promise<readonly IdentityLink[]>;
   /** The newest first. */
   links(options: { readonly limit: number; readonly withRemoved: boolean }): Promise<readonly IdentityLink[]>;
   revisions(limit: number): Promise<readonly IdentityRevisionRecord[]>;
@@ -51,6 +53,8 @@ interface DecisionOptions {
 }
 
 const MAX_LISTED = 500;
+/** Links that are named beside one that is taken back. */
+const MAX_NAMED = 5;
 
 const HELP = `
 People may know better than the evidence who is who. What they decide is kept as links between identifiers, which no event
@@ -137,6 +141,7 @@ async function preview(
 ): Promise<number> {
   return deps.withReader(async (services) => {
     const { profiles, changes, brokenLimits, result } = await services.preview(asked);
+    const barring = await othersBarring(services, asked);
     const keys = await services.segmentKeys([...new Set(changes.map(({ segmentId }) => segmentId))]);
     const told = changes.map(({ profileId, segmentId, kind }) => ({
       profileId,
@@ -144,7 +149,7 @@ async function preview(
       segment: keys.get(segmentId) ?? '',
     }));
     if (json === true) {
-      deps.stdout.write(jsonText({ profiles, changes: told, brokenLimits, ...result }));
+      deps.stdout.write(jsonText({ profiles, changes: told, brokenLimits, ...result, ...barringJson(barring) }));
       return EXIT_CODES.ok;
     }
     for (const { id, isNew, mergedInto, identifiers, traits } of profiles) {
@@ -158,6 +163,7 @@ async function preview(
     for (const { namespace, limit, count } of brokenLimits) {
       deps.stdout.write(`overrides the limit of ${namespace}: ${String(count)} in place of ${String(limit)}\n`);
     }
+    deps.stdout.write(unseenText(result) + barringText(barring));
     deps.stdout.write(
       `${String(result.linksAdded)} links would be made, ${String(result.linksRemoved)} removed. Nothing was changed.\n`,
     );
@@ -169,19 +175,47 @@ async function decide(deps: DecisionCommandDeps, asked: RevisionInputOf, options
   return deps.withDecider(async (services) => {
     const revision = await services.decide(asked, options.reason);
     const { id, kind, status, result } = revision;
+    const barring = await othersBarring(services, asked);
     if (options.json === true) {
-      deps.stdout.write(jsonText({ id, kind, status, ...result }));
+      deps.stdout.write(jsonText({ id, kind, status, ...result, ...barringJson(barring) }));
     } else if (status === 'done') {
       const { profileId = null, merged = [], apart = [], moved = 0 } = result ?? {};
       if (profileId !== null) deps.stdout.write(`profile ${profileId}\n`);
       for (const other of merged) deps.stdout.write(`${other} leads to it now\n`);
       for (const other of apart) deps.stdout.write(`apart: profile ${other}\n`);
-      deps.stdout.write(`${String(moved)} identifiers moved.\n`);
+      deps.stdout.write(`${String(moved)} identifiers moved.\n${unseenText(result)}${barringText(barring)}`);
     } else {
       deps.stdout.write(`Noted as ${id}; a worker will do it. weft identity revisions says how far it is.\n`);
     }
     return EXIT_CODES.ok;
   });
+}
+
+/** Null: the decision takes back no link. */
+async function othersBarring(
+  services: DecisionServices,
+  asked: RevisionInputOf,
+): Promise<readonly IdentityLink[] | null> {
+  return asked.kind === 'unlink' ? services.othersBarring(asked.input.link) : null;
+}
+
+function barringJson(barring: readonly IdentityLink[] | null): object {
+  return barring === null ? {} : { othersBarring: barring.length, examples: barring.slice(0, MAX_NAMED) };
+}
+
+function barringText(barring: readonly IdentityLink[] | null): string {
+  if (barring === null || barring.length === 0) return '';
+  const told = barring.slice(0, MAX_NAMED).map((link) => `  ${link.id} ${nameOf(link.a)} - ${nameOf(link.b)}\n`);
+  const more = barring.length > told.length ? `  and ${String(barring.length - told.length)} more\n` : '';
+  const count = barring.length === 1 ? '1 further link keeps' : `${String(barring.length)} further links keep`;
+  return `${count} the same two apart; weft identity merge takes all of them back:\n${told.join('')}${more}`;
+}
+
+function unseenText(result: RevisionResult | null): string {
+  const unseen = result?.unseen ?? 0;
+  if (unseen === 0) return '';
+  const who = unseen === 1 ? 'One of them has' : `${String(unseen)} of them have`;
+  return `${who} not been seen yet: the link waits, and counts from the first event that names them.\n`;
 }
 
 async function links(
@@ -279,7 +313,7 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
     case 'not_connected':
       return 'no evidence leads from one to the other';
     case 'cannot_link':
-      return `${link?.createdBy ?? 'somebody'} decided so at ${formatInstant(link?.createdAt ?? 0)}: ${link?.reason ?? ''}`;
+      return link === null ? 'somebody decided so' : `${nameOf(link.a)} - ${nameOf(link.b)}: ${decisionText(link)}`;
     case 'limit':
       return `the two hold ${String(count)} values of ${namespace ?? ''}, one profile at most ${String(limit)}`;
     case 'too_many_identifiers':
@@ -291,6 +325,10 @@ function obstacleText({ kind, namespace, limit, count, link }: Obstacle): string
     case 'contested':
       return 'there is too much evidence to be resolved at once';
   }
+}
+
+function decisionText({ createdBy, createdAt, reason }: IdentityLink): string {
+  return `${createdBy} decided so at ${formatInstant(createdAt)}${reason === '' ? '' : `: ${reason}`}`;
 }
 
 function mergeOf(who: readonly string[]) {

@@ -106,6 +106,28 @@ export class IdentityDecisionReader {
     );
   }
 
+  /**
+   * Standing links that keep the same two profiles apart as this one, which may be removed; those made first at the front.
+   * None where there is no such link, or it keeps nobody apart.
+   */
+  async othersBarring(db: Queryable, linkId: Uuid): Promise<IdentityLink[]> {
+    const link = await this.link(db, linkId);
+    if (link?.kind !== 'cannot') return [];
+    const ends = await this.identifiers(db, [link.a.id, link.b.id]);
+    const [a, b] = [link.a, link.b].map(({ id }) => ends.find((end) => end.id === id)?.profileId);
+    if (a !== undefined && a === b) return [];
+    const members = await this.identifiersOf(db, [...new Set(ends.map(({ profileId }) => profileId))]);
+    // Whoever has not been seen yet is nobody but the end itself.
+    const side = (profileId: Uuid | undefined, end: Uuid): ReadonlySet<Uuid> =>
+      new Set([end, ...members.filter((member) => member.profileId === profileId).map(({ id }) => id)]);
+    const [ofA, ofB] = [side(a, link.a.id), side(b, link.b.id)];
+    const around = await this.linksAround(db, [...ofA]);
+    return around.filter(
+      ({ id, kind, a: x, b: y }) =>
+        id !== link.id && kind === 'cannot' && ((ofA.has(x.id) && ofB.has(y.id)) || (ofB.has(x.id) && ofA.has(y.id))),
+    );
+  }
+
   /** All links that ever had an end among these, without who they are. */
   async linksEverAround(db: Queryable, ids: readonly Uuid[]): Promise<DatedLink[]> {
     const { rows } = await db.run<DatedLink>({

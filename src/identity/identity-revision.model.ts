@@ -45,6 +45,8 @@ export interface RevisionResult {
   readonly apart: readonly Uuid[];
   /** Identifiers that stand for another profile than before. */
   readonly moved: number;
+  /** Of a merge: those whom it names and nobody has seen yet, so that links wait for them; absent in others. */
+  readonly unseen?: number;
   /** Links that were made and removed. */
   readonly linksAdded: number;
   readonly linksRemoved: number;

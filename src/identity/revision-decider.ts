@@ -76,6 +76,7 @@ export class RevisionDecider {
       resultOf: (found) => ({
         ...resultOf(found),
         profileId: center === null ? null : standsFor(center, found, before),
+        unseen: sides.filter(({ identifiers }) => identifiers.length === 0).length,
       }),
     };
   }

@@ -287,6 +287,7 @@ describe('Profile.identityExplanation', () => {
   });
 
   it('says why two are not one', async () => {
+    await sent([anIdentify({ user_id: 'cay', anonymous_id: 'cay-1' })]);
     await sent([anIdentify({ user_id: 'cay', email: 'home@example.com' })]);
     await sent([anIdentify({ user_id: 'dan', email: 'home@example.com' })]);
     expect(await explain(id('cay'), id('dan'))).toMatchObject({
@@ -308,6 +309,23 @@ describe('Profile.identityExplanation', () => {
       obstacles: expect.arrayContaining([
         expect.objectContaining({ kind: 'CANNOT_LINK', link: { reason: 'of the family' } }),
       ]) as unknown,
+    });
+    const { identityLinks } = await world.data<{ identityLinks: { edges: { node: { id: string } }[] } }>(
+      '{ identityLinks(first: 1) { edges { node { id } } } }',
+    );
+    const removal = await decided(
+      `mutation ($id: ID!) { removeIdentityLink(id: $id) { ... on IdentityLinkRemoval {
+        othersBarring examples { kind reason a { namespace } b { namespace } } revision { status } } } }`,
+      { id: identityLinks.edges[0]?.node.id },
+    );
+    expect(removal).toEqual({
+      removeIdentityLink: {
+        othersBarring: 1,
+        examples: [
+          { kind: 'CANNOT', reason: 'of the family', a: expect.anything() as unknown, b: expect.anything() as unknown },
+        ],
+        revision: { status: 'DONE' },
+      },
     });
     const { errors } = await world.ask(EXPLAIN, { at: id('cay'), from: id('bea'), to: id('cay') });
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_REQUEST', where: 'from' });

@@ -107,12 +107,19 @@ describe('weft identity', () => {
     });
     const why = await weft('explain', 'user_id:ann', 'email:ann@example.com');
     expect(why.stdout).toContain('Not one profile.\n');
-    expect(why.stdout).toContain('tester decided so at');
+    const barring = why.stdout.match(/^ {2}.* - .*(?=: tester decided so at 20.*Z$)/gm) ?? [];
+    expect(barring.map((line) => line.trim().split(' - ').sort().reverse())).toEqual([
+      ['user_id:ann', 'email:ann@example.com'],
+      ['user_id:ann', 'anonymous_id:c1'],
+    ]);
 
     const listed = JSON.parse((await weft('links', '--json')).stdout) as { id: string; kind: string }[];
     expect(listed.map(({ kind }) => kind)).toEqual(['cannot', 'cannot']);
     expect((await weft('links', '--removed')).stdout.split('\n')).toHaveLength(5);
-    expect((await weft('unlink', listed[0]?.id ?? '')).code).toBe(0);
+    const further = `1 further link keeps the same two apart; weft identity merge takes all of them back:\n  ${listed[1]?.id ?? ''} `;
+    expect((await weft('unlink', listed[0]?.id ?? '', '--dry-run')).stdout).toContain(further);
+    const unlinked = await weft('unlink', listed[0]?.id ?? '');
+    expect(unlinked).toMatchObject({ code: 0, stdout: expect.stringContaining(further) as unknown });
     expect(JSON.parse((await weft('links', '--json')).stdout)).toHaveLength(1);
     const revisions = JSON.parse((await weft('revisions', '--json')).stdout) as { kind: string; status: string }[];
     expect(revisions.map(({ kind, status }) => `${kind} ${status}`)).toEqual([
@@ -120,6 +127,26 @@ describe('weft identity', () => {
       'unmerge done',
       'merge done',
     ]);
+  });
+
+  it('says that a link waits for those whom nobody has seen, and names some of many that keep two apart', async () => {
+    const nobody = await weft('merge', 'user_id:later', 'email:later@example.com', 'user_id:ann', '--dry-run');
+    expect(nobody.stdout).toContain('2 of them have not been seen yet: the link waits');
+    const merged = await weft('merge', 'user_id:later', 'email:later@example.com');
+    expect(merged.stdout).toBe(
+      '0 identifiers moved.\n2 of them have not been seen yet: the link waits, and counts from the first event that names them.\n',
+    );
+    const names = { user_id: 'gil', email: 'gil@example.com', crm_id: 'c-7' };
+    await world.accept([1, 2, 3, 4, 5, 6].map((n) => anIdentify({ ...names, anonymous_id: `g${String(n)}` })));
+    await world.drain();
+    expect((await weft('unmerge', await profileOf('gil'), 'anonymous_id:g1')).code).toBe(0);
+    const [newest] = JSON.parse((await weft('links', '--json')).stdout) as { id: string }[];
+    const lines = (await weft('unlink', newest?.id ?? '')).stdout.trimEnd().split('\n');
+    expect(lines[1]).toMatch(/^6 further links keep the same two apart/);
+    expect(lines.slice(2, 7).filter((line) => /^ {2}\S{36} .*:.* - .*:/.test(line))).toHaveLength(5);
+    expect(lines.slice(7)).toEqual(['  and 1 more']);
+    const told = JSON.parse((await weft('unlink', lines[2]?.trim().split(' ')[0] ?? '', '--json')).stdout) as object;
+    expect(told).toMatchObject({ status: 'done', othersBarring: 5, examples: { length: 5 } });
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import { ChangeKindType } from './enums.js';
-import { IdentityRevisionType } from './identity.types.js';
+import { IdentityLinkType, IdentityRevisionType } from './identity.types.js';
 import type { ProfileView } from './profile-view.js';
 import { IdentifierInput, IdentifierType, Profile } from './profile.types.js';
 import { DateTime, Json } from './scalars.js';
@@ -93,6 +93,15 @@ export class ProfileUnmergeType {
   description: 'A link that is removed, and how far that is.',
 })
 export class IdentityLinkRemovalType {
+  @Field(() => Int, {
+    description:
+      'How many links keep the same two profiles apart all the same; `mergeProfiles` takes all of them back at once.',
+  })
+  othersBarring!: number;
+
+  @Field(() => [IdentityLinkType], { description: 'Those of them that were made first, at most 5.' })
+  examples!: readonly IdentityLinkType[];
+
   @Field(() => IdentityRevisionType, { description: 'Ask `identityRevision` for it unless it is `DONE`.' })
   revision!: IdentityRevisionType;
 }

@@ -47,6 +47,8 @@ import type { IdentifierInput } from './profile.types.js';
 const WAIT_MS = 5_000;
 /** Of each list of a preview. */
 const MAX_TOLD = 500;
+/** Links that are named beside one that is removed. */
+const MAX_NAMED_LINKS = 5;
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 const Merged = resultUnion<ProfileMergeType>('MergeProfilesResult', { type: ProfileMergeType, name: 'ProfileMerge' }, [
@@ -123,7 +125,10 @@ export class IdentityResolver {
   ): Promise<unknown> {
     return Unlinked.attempt(async () => {
       const link = demandUuid(id, 'id', 'there is no such link');
-      return { revision: revisionView(await decide(context, { kind: 'unlink', input: { link } }, reason)) };
+      const revision = revisionView(await decide(context, { kind: 'unlink', input: { link } }, reason));
+      const barring = await new IdentityDecisionReader().othersBarring(context.services.db, link);
+      const examples = barring.slice(0, MAX_NAMED_LINKS).map(linkView);
+      return { revision, othersBarring: barring.length, examples };
     });
   }
 
