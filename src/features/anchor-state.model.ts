@@ -1,10 +1,5 @@
-import { CountTiles } from './count-tiles.js';
-import { DistinctValues } from './distinct-values.js';
-import { ExtremeTiles } from './extreme-tiles.js';
-import { LatestTimes } from './latest-times.js';
-import { MomentTiles } from './moment-tiles.js';
 import { corruptState, PackedReader } from './packed-bytes.js';
-import { FirstRows, LastRow } from './row-tiles.js';
+import { STREAM_KINDS } from './stream-kinds.js';
 import { PackedStream, UnmergedStream, type StreamState } from './stream-state.js';
 import type { StreamSpec } from './stream.model.js';
 
@@ -63,7 +58,7 @@ export class AnchorState {
   open(stream: StreamSlot): StreamState {
     const position = this.#locate(stream.slot);
     if (this.#slots[position] === stream.slot) return this.unpackAt(position, stream);
-    const fresh = emptyStream(stream.spec);
+    const fresh = STREAM_KINDS[stream.spec.kind].empty(stream.spec);
     this.#slots.splice(position, 0, stream.slot);
     this.#parts.splice(position, 0, fresh);
     return fresh;
@@ -88,9 +83,10 @@ export class AnchorState {
 
   unpackAt(position: number, stream: StreamSlot): StreamState {
     const part = this.#parts[position];
-    if (!(part instanceof PackedStream || part instanceof UnmergedStream)) return part ?? emptyStream(stream.spec);
+    if (!(part instanceof PackedStream || part instanceof UnmergedStream))
+      return part ?? STREAM_KINDS[stream.spec.kind].empty(stream.spec);
     const [first, ...others] = packedParts(part) ?? [];
-    const state = first === undefined ? emptyStream(stream.spec) : unpackStream(first, stream);
+    const state = first === undefined ? STREAM_KINDS[stream.spec.kind].empty(stream.spec) : unpackStream(first, stream);
     for (const other of others) state.merge(unpackStream(other, stream));
     this.#parts[position] = state;
     return state;
@@ -116,50 +112,10 @@ export function packedParts(part: StreamPart): readonly PackedStream[] | null {
   return part.packed === null ? null : [part.packed];
 }
 
-function emptyStream(spec: StreamSpec): StreamState {
-  switch (spec.kind) {
-    case 'count':
-      return new CountTiles(spec.hopMs);
-    case 'moments':
-      return new MomentTiles(spec.hopMs);
-    case 'min':
-    case 'max':
-      return new ExtremeTiles(spec.hopMs, spec.kind);
-    case 'first':
-      return new FirstRows(spec.hopMs);
-    case 'last':
-      return new LastRow(spec.hopMs);
-    case 'distinct':
-      return new DistinctValues(spec.hopMs);
-    case 'times':
-      return new LatestTimes(spec.capacity);
-  }
-}
-
 function unpackStream(part: PackedStream, stream: StreamSlot): StreamState {
   const reader = new PackedReader(part.bytes, part.start, part.end);
-  const state = readStream(reader, stream.spec);
+  const state = STREAM_KINDS[stream.spec.kind].unpack(reader, stream.spec);
   if (!reader.done) throw corruptState(`stream ${String(stream.id)} goes on after its end`, reader.at);
   state.packed = part;
   return state;
-}
-
-function readStream(reader: PackedReader, spec: StreamSpec): StreamState {
-  switch (spec.kind) {
-    case 'count':
-      return CountTiles.unpack(reader, spec.hopMs);
-    case 'moments':
-      return MomentTiles.unpack(reader, spec.hopMs);
-    case 'min':
-    case 'max':
-      return ExtremeTiles.unpack(reader, spec.hopMs, spec.kind);
-    case 'first':
-      return FirstRows.unpack(reader, spec.hopMs);
-    case 'last':
-      return LastRow.unpack(reader, spec.hopMs);
-    case 'distinct':
-      return DistinctValues.unpack(reader, spec.hopMs);
-    case 'times':
-      return LatestTimes.unpack(reader, spec.capacity);
-  }
 }

@@ -1,4 +1,4 @@
-import type { FeatureValue } from './feature.model.js';
+import { isList, type FeatureValue } from './feature.model.js';
 
 export const COMPARE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const;
 export type CompareOp = (typeof COMPARE_OPS)[number];
@@ -16,11 +16,12 @@ export const MIRRORED = {
 export type Constant = number | string | boolean;
 
 /**
- * `value op constant`. A list of times is compared by how many there are. Null: there is no value, or one of another
+ * `value op constant`. A list or a map is compared by how many items it has. Null: there is no value, or one of another
  * type than the constant's.
  */
 export function compareValue({ value }: FeatureValue, op: CompareOp, constant: Constant): boolean | null {
-  const left = typeof value === 'object' && value !== null ? value.length : value;
+  const left =
+    typeof value === 'object' && value !== null ? (isList(value) ? value : Object.keys(value)).length : value;
   if (left === null || typeof left !== typeof constant) return null;
   switch (op) {
     case '<':

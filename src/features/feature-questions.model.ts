@@ -36,10 +36,11 @@ export function questionless({ seen }: KnownNames): Warning[] {
 
 /** The names in what a feature reads that nothing has sent so far. */
 export function questionsAbout(
-  { events, source, value, where }: Pick<FeatureDefinition, 'events' | 'source' | 'value' | 'where'>,
+  feature: Pick<FeatureDefinition, 'events' | 'source'> & Read,
   known: KnownNames,
 ): Question[] {
   if (!canQuestion(known)) return [];
+  const { events, source } = feature;
   const { seen, sources } = known;
   const questions: Question[] = events.filter((name) => !seen.events.has(name)).map((name) => noEvent(name, seen));
   if (source !== null && !sources.has(source)) {
@@ -51,7 +52,7 @@ export function questionsAbout(
   }
   const read = events.length === 0 ? [...seen.events.keys()] : events.filter((name) => seen.events.has(name));
   if (read.length === 0) return questions;
-  const fields = new Set(fieldsRead({ value, where }));
+  const fields = new Set(fieldsRead(feature));
   const there = new Set(read.flatMap((name) => [...(seen.events.get(name) ?? [])]));
   for (const field of fields) {
     if (!/^(?:properties|traits)\./.test(field) || there.has(field)) continue;
@@ -62,12 +63,15 @@ export function questionsAbout(
 }
 
 /** The fields at the top of events that a feature reads, as `traits.country`. */
-function fieldsRead({ value, where }: Pick<FeatureDefinition, 'value' | 'where'>): string[] {
-  return [...(value === null ? [] : [topOf(value)]), ...(where === null ? [] : fieldsOfWhere(where))];
+function fieldsRead({ value, where, options }: Read): string[] {
+  const paths = [value, options?.by].filter((path) => typeof path === 'string');
+  return [...paths.map(topOf), ...(where === null ? [] : fieldsOfWhere(where))];
 }
 
+type Read = Pick<FeatureDefinition, 'value' | 'where' | 'options'>;
+
 /** The names of the traits that a feature reads. */
-export function traitsReadBy(feature: Pick<FeatureDefinition, 'value' | 'where'>): string[] {
+export function traitsReadBy(feature: Read): string[] {
   const ofTraits = fieldsRead(feature).filter((field) => field.startsWith('traits.'));
   return [...new Set(ofTraits.map((field) => field.slice('traits.'.length)))];
 }

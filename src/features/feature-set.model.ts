@@ -1,4 +1,5 @@
 import { WeftError } from '../platform/errors.js';
+import { valueWithoutEvents } from './aggregate.model.js';
 import { AnchorState, packedParts, type StreamSlot } from './anchor-state.model.js';
 import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
@@ -275,10 +276,8 @@ function filterOf(where: string | null, filters: Map<string, WhereFilter>): Wher
   return filter;
 }
 
-/** Nothing happened: counts and sums are 0, a list of times is empty, the others are not there. */
-function emptyValue({ aggregate }: FeatureDefinition): FeatureValue {
-  const value =
-    aggregate === 'times' ? [] : aggregate === 'count' || aggregate === 'sum' || aggregate === 'distinct' ? 0 : null;
+function emptyValue(definition: FeatureDefinition): FeatureValue {
+  const value = valueWithoutEvents(definition);
   const status = value === null ? 'NOT_FOUND' : 'PRESENT';
   return Object.freeze({ status, value, eventTs: null, validUntil: Infinity, approximate: false });
 }

@@ -14,7 +14,39 @@ export const AGGREGATES = [
 ] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
-export type FeatureType = 'int' | 'double' | 'string' | 'bool' | 'timestamp' | 'times';
+/** Types of one value. */
+export const ITEM_TYPES = ['string', 'int', 'double', 'bool', 'timestamp'] as const;
+export type ItemType = (typeof ITEM_TYPES)[number];
+
+const LIST_TYPES = ['string_list', 'int_list', 'double_list', 'bool_list', 'timestamp_list'] as const;
+/** Maps from text to a number. */
+const MAP_TYPES = ['int_map', 'double_map'] as const;
+
+/** `times`: a list of event times, ms, newest first. */
+export const FEATURE_TYPES = [...ITEM_TYPES, 'times', ...LIST_TYPES, ...MAP_TYPES] as const;
+export type FeatureType = (typeof FEATURE_TYPES)[number];
+
+/** Type of the items of a list or of the values of a map; null: the type is of one value, or times. */
+export function itemTypeOf(type: FeatureType): ItemType | null {
+  const item = ITEM_TYPES.find((name) => type === `${name}_list` || type === `${name}_map`);
+  return item ?? null;
+}
+
+export function isMapType(type: FeatureType): type is (typeof MAP_TYPES)[number] {
+  return (MAP_TYPES as readonly string[]).includes(type);
+}
+
+export function isItemType(type: FeatureType): type is ItemType {
+  return (ITEM_TYPES as readonly string[]).includes(type);
+}
+
+/** Fields that only some aggregates take; `aggregate.model.ts` says which. All that is left out is undefined. */
+export interface FeatureOptions {
+  /** Dotted path of what events are grouped by, as `properties.category`. */
+  readonly by?: string;
+  /** The one group that is read. */
+  readonly key?: string;
+}
 
 /** One feature of a view, validated. The written form is YAML; `parse-features.ts` makes these. */
 export interface FeatureDefinition {
@@ -35,12 +67,14 @@ export interface FeatureDefinition {
   readonly windowMs: number | null;
   /**
    * recency: the unit in ms that the age is floored to (so that its value stays put between whole units).
-   * Null otherwise.
+   * Null for aggregates that have no unit.
    */
   readonly unitMs: number | null;
-  /** times: how many of the latest matching event times are kept, 1…32. Null otherwise. */
+  /** times: how many of the latest matching event times are kept, 1…32. Null for aggregates that have no limit. */
   readonly limit: number | null;
   readonly type: FeatureType;
+  /** Left out where the aggregate takes none of them. */
+  readonly options?: FeatureOptions;
   /** Whether profiles can be found by it; left out: they cannot. */
   readonly searchable?: boolean;
 }
@@ -48,17 +82,23 @@ export interface FeatureDefinition {
 export const FEATURE_STATUSES = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const;
 export type FeatureStatus = (typeof FEATURE_STATUSES)[number];
 
+export type Item = string | number | boolean;
+
 /** A feature's value as of an instant `t`: it has seen the events with `occurredAt < t`, no others. */
 export interface FeatureValue {
   readonly status: FeatureStatus;
-  /** int, double, timestamp (ms): number; times: ms, newest first; null unless PRESENT. */
-  readonly value: number | string | boolean | readonly number[] | null;
+  /** int, double, timestamp (ms): number; times: ms, newest first; lists; maps by key; null unless PRESENT. */
+  readonly value: Item | readonly Item[] | Readonly<Record<string, number>> | null;
   /** Time of the newest event in the value, ms; null if there is none. */
   readonly eventTs: number | null;
   /** The next instant, ms, at which time alone can change the value; Infinity if never. */
   readonly validUntil: number;
   /** True where a bound was reached and the value is an estimate. */
   readonly approximate: boolean;
+}
+
+export function isList(value: FeatureValue['value']): value is readonly Item[] {
+  return Array.isArray(value);
 }
 
 /** What an aggregator needs of an event. A LoggedEvent is one. */

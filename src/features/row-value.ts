@@ -55,6 +55,7 @@ export function valueOfRow(row: Row, feature: FeatureReading, validUntil: number
   return { status: 'PRESENT', value, eventTs, validUntil, approximate: row.shortened };
 }
 
+/** @returns null for a value of another type, and for the types of lists and maps */
 function typedValue(value: Scalar, type: FeatureType): Scalar {
   switch (type) {
     case 'string':
@@ -69,7 +70,7 @@ function typedValue(value: Scalar, type: FeatureType): Scalar {
       const ms = typeof value === 'string' ? parseInstant(value, POLICY) : value;
       return isInstant(ms) ? ms : null;
     }
-    case 'times':
+    default:
       return null;
   }
 }

@@ -1,6 +1,6 @@
 import { instantKey, scalarKey } from '../profiles/search-key.model.js';
 import type { SearchableFeature } from '../profiles/search-field.model.js';
-import type { Aggregate, FeatureDefinition, FeatureValue } from './feature.model.js';
+import { isItemType, type FeatureDefinition, type FeatureValue } from './feature.model.js';
 import { definitionsHash } from './training-set.model.js';
 
 /*
@@ -8,33 +8,19 @@ import { definitionsHash } from './training-set.model.js';
  *
  * Most values stay put until an event or the end of a window changes them, so the value itself is kept. A recency changes
  * with every unit of time that passes, but follows from the time of the latest event, so that is kept: the later it is,
- * the less the recency. A list of times is no value to compare.
+ * the less the recency. Lists and maps are no values to compare.
  */
-
-/** How the values of an aggregate are kept; null: they are not. */
-const KEPT_AS: { readonly [A in Aggregate]: 'value' | 'time' | null } = {
-  count: 'value',
-  sum: 'value',
-  avg: 'value',
-  min: 'value',
-  max: 'value',
-  first: 'value',
-  last: 'value',
-  distinct: 'value',
-  recency: 'time',
-  times: null,
-};
 
 /** What is kept of a value: times in ms; undefined: nothing, since there is no value. */
 export type SearchedValue = string | number | boolean | undefined;
 
-export function canBeSearchable(aggregate: Aggregate): boolean {
-  return KEPT_AS[aggregate] !== null;
+export function canBeSearchable({ type }: Pick<FeatureDefinition, 'type'>): boolean {
+  return isItemType(type);
 }
 
 /** Whether what is kept is the time of the latest event rather than the value. */
 export function isKeptAsTime({ aggregate }: Pick<FeatureDefinition, 'aggregate'>): boolean {
-  return KEPT_AS[aggregate] === 'time';
+  return aggregate === 'recency';
 }
 
 export function searchedValueOf(definition: FeatureDefinition, { value, eventTs }: FeatureValue): SearchedValue {

@@ -1,11 +1,11 @@
-import type { FeatureDefinition } from './feature.model.js';
+import type { Aggregate, FeatureDefinition } from './feature.model.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** What a stream keeps. `moments` give sums and averages, `times` give recencies, too. */
-type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times';
+export type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times';
 
 export const MIN_WINDOW_MS = 5 * MINUTE_MS;
 /** A longer past is a lifetime. Three years, each counted with a leap day. */
@@ -41,9 +41,40 @@ export interface StreamSpec {
   readonly hopMs: number | null;
   /** Tiles that end more than this before an instant are invisible from then on; null: kept for ever. */
   readonly retentionMs: number | null;
-  /** `times`: how many of the latest event times are kept; 0 otherwise. */
+  /** `times`: how many of the latest event times are kept; 0 for streams that are not bounded so. */
   readonly capacity: number;
 }
+
+/** What an aggregate's stream is, beyond the events that it sees. */
+interface StreamShape {
+  readonly kind: PartialKind;
+  /** Whether the definition's value is folded in. */
+  readonly valued: boolean;
+  /** Left out: the window's hop. `none`: it has no tiles, and serves every window. */
+  readonly tiles?: 'none';
+  readonly capacity?: (definition: FeatureDefinition) => number;
+}
+
+const LATEST_TIMES: StreamShape = {
+  kind: 'times',
+  valued: false,
+  tiles: 'none',
+  capacity: ({ limit }) => capacityFor(limit ?? 1, MAX_TIMES),
+};
+
+/** The one table of which stream an aggregate reads. To add an aggregate, add a row. */
+const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
+  count: { kind: 'count', valued: false },
+  sum: { kind: 'moments', valued: true },
+  avg: { kind: 'moments', valued: true },
+  min: { kind: 'min', valued: true },
+  max: { kind: 'max', valued: true },
+  first: { kind: 'first', valued: true },
+  last: { kind: 'last', valued: true },
+  distinct: { kind: 'distinct', valued: true },
+  recency: LATEST_TIMES,
+  times: LATEST_TIMES,
+};
 
 /** Number of the tile that holds the instant `ts`. */
 export function tileOf(ts: number, hopMs: number | null): number {
@@ -62,13 +93,14 @@ export function departureOf(tile: number, windowMs: number | null, hopMs: number
 
 /** The stream that gives a feature's value. A function of this one definition. */
 export function streamOf(definition: FeatureDefinition): StreamSpec {
-  const kind = kindOf(definition);
+  const shape = SHAPES[definition.aggregate];
+  const { kind } = shape;
   const events = [...new Set(definition.events)].sort();
   const source = definition.source;
   const where = definition.where === null ? null : definition.where.trim();
-  const value = kind === 'count' || kind === 'times' ? null : definition.value;
-  const capacity = kind === 'times' ? capacityFor(definition.limit ?? 1) : 0;
-  const windowMs = kind === 'times' ? null : definition.windowMs;
+  const value = shape.valued ? definition.value : null;
+  const capacity = shape.capacity?.(definition) ?? 0;
+  const windowMs = shape.tiles === 'none' ? null : definition.windowMs;
   const hop = windowMs === null ? undefined : hopClass(windowMs);
   const hopMs = hop?.hopMs ?? null;
   const retentionMs = hop?.retentionsMs.find((ms) => ms >= (windowMs ?? 0)) ?? null;
@@ -86,27 +118,14 @@ export function streamsOf(definitions: readonly FeatureDefinition[]): StreamSpec
   return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-function kindOf(definition: FeatureDefinition): PartialKind {
-  switch (definition.aggregate) {
-    case 'sum':
-    case 'avg':
-      return 'moments';
-    case 'recency':
-    case 'times':
-      return 'times';
-    default:
-      return definition.aggregate;
-  }
-}
-
 function hopClass(windowMs: number): (typeof HOPS)[number] {
   for (const hop of HOPS) if (windowMs < hop.belowMs && windowMs <= MAX_WINDOW_MS) return hop;
   throw new RangeError(`a window of ${String(windowMs)} ms is longer than ${String(MAX_WINDOW_MS)} ms`);
 }
 
 /** Powers of two, so that nearby limits share a stream without one feature's limit deciding another's stream. */
-function capacityFor(limit: number): number {
+function capacityFor(limit: number, most: number): number {
   let capacity = 1;
-  while (capacity < limit && capacity < MAX_TIMES) capacity *= 2;
+  while (capacity < limit && capacity < most) capacity *= 2;
   return capacity;
 }

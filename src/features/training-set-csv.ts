@@ -4,8 +4,8 @@ const LINE_END = '\r\n';
 const NEEDS_QUOTES = /[",\r\n]/;
 
 /**
- * One line of CSV by RFC 4180. Null is an empty cell and the empty text a quoted one; times are ISO 8601 in UTC; a list
- * of times is JSON, in ms.
+ * One line of CSV by RFC 4180. Null is an empty cell and the empty text a quoted one; times are ISO 8601 in UTC; lists
+ * and maps are JSON, times in them in ms.
  */
 export function csvRow(cells: readonly TrainingCell[], columns: readonly TrainingColumn[]): string {
   return cells.map((cell, i) => cellText(cell, columns[i])).join(',') + LINE_END;

@@ -1,16 +1,25 @@
 import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer';
-import type { FeatureType } from './feature.model.js';
+import {
+  isItemType,
+  isList,
+  isMapType,
+  itemTypeOf,
+  type FeatureType,
+  type Item,
+  type ItemType,
+} from './feature.model.js';
 import type { TrainingCell, TrainingColumn } from './training-set.model.js';
 
 /** Cells of a row group at most; what is held in memory. */
 const MAX_GROUP_CELLS = 2_000_000;
 const MAX_GROUP_ROWS = 50_000;
 
-type ParquetCell = string | number | bigint | boolean | readonly bigint[] | null;
+type ParquetItem = string | number | bigint | boolean;
+type ParquetCell = ParquetItem | readonly ParquetItem[] | null;
 
 /**
  * A Parquet file, row group by row group: whole numbers as INT64, times as TIMESTAMP_MILLIS in UTC, lists of times as a
- * LIST of INT64 (ms). Every column but those lists may be null.
+ * LIST of INT64 (ms), other lists as a LIST of what their items are, maps as JSON. Every column but lists may be null.
  */
 export class ParquetRows {
   readonly #columns: readonly TrainingColumn[];
@@ -58,29 +67,32 @@ export class ParquetRows {
   }
 }
 
+const ITEMS: { readonly [T in ItemType]: Pick<SchemaElement, 'type' | 'converted_type'> } = {
+  int: { type: 'INT64' },
+  double: { type: 'DOUBLE' },
+  bool: { type: 'BOOLEAN' },
+  timestamp: { type: 'INT64', converted_type: 'TIMESTAMP_MILLIS' },
+  string: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+};
+
 function schemaOf({ name, type }: TrainingColumn): SchemaElement[] {
-  switch (type) {
-    case 'int':
-      return [{ name, type: 'INT64', repetition_type: 'OPTIONAL' }];
-    case 'double':
-      return [{ name, type: 'DOUBLE', repetition_type: 'OPTIONAL' }];
-    case 'bool':
-      return [{ name, type: 'BOOLEAN', repetition_type: 'OPTIONAL' }];
-    case 'timestamp':
-      return [{ name, type: 'INT64', converted_type: 'TIMESTAMP_MILLIS', repetition_type: 'OPTIONAL' }];
-    case 'string':
-      return [{ name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' }];
-    case 'times':
-      return [
-        { name, repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
-        { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-        { name: 'element', type: 'INT64', repetition_type: 'REQUIRED' },
-      ];
-  }
+  if (isMapType(type)) return [{ name, type: 'BYTE_ARRAY', converted_type: 'JSON', repetition_type: 'OPTIONAL' }];
+  if (isItemType(type)) return [{ name, ...ITEMS[type], repetition_type: 'OPTIONAL' }];
+  return [
+    { name, repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', ...ITEMS[itemTypeOf(type) ?? 'int'], repetition_type: 'REQUIRED' },
+  ];
 }
 
 function parquetCell(cell: TrainingCell, type: FeatureType): ParquetCell {
   if (cell === null) return null;
-  if (typeof cell === 'object') return cell.map((time) => BigInt(time));
-  return (type === 'int' || type === 'timestamp') && typeof cell === 'number' ? BigInt(cell) : cell;
+  if (typeof cell !== 'object') return parquetItem(cell, type);
+  const item = itemTypeOf(type) ?? 'int';
+  // Text in a column of this type is stored as it is: JSON already.
+  return isList(cell) ? cell.map((each) => parquetItem(each, item)) : JSON.stringify(cell);
+}
+
+function parquetItem(item: Item, type: FeatureType): ParquetItem {
+  return (type === 'int' || type === 'timestamp') && typeof item === 'number' ? BigInt(item) : item;
 }

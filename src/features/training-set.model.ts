@@ -81,7 +81,7 @@ export interface TrainingColumn {
 }
 
 /** What a cell of a file holds; its kind follows from the column's type. Times and timestamps are ms. */
-export type TrainingCell = string | number | boolean | readonly number[] | null;
+export type TrainingCell = FeatureValue['value'];
 
 /**
  * The cells of a row: entity, T, label and what else the labels file had, profile and status, features.
@@ -132,6 +132,7 @@ export function definitionsHash(features: readonly PlannedFeature[]): string {
     d.unitMs,
     d.limit,
     d.type,
+    ...(d.options === undefined ? [] : [d.options]),
   ]);
   return hash('sha256', JSON.stringify(content), 'hex');
 }

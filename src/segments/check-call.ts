@@ -240,7 +240,7 @@ interface Signature {
 }
 
 const TEXT: readonly ExpressionType[] = ['string'];
-const SIZED: readonly ExpressionType[] = ['string', 'list'];
+const SIZED: readonly ExpressionType[] = ['string', 'list', 'map'];
 
 const METHODS: ReadonlyMap<string, Signature> = new Map(
   (
@@ -303,7 +303,7 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['string', pure({ name: 'string', accepts: [['string', 'int', 'double', 'bool']], type: 'string' })],
 ]);
 
-// --- macros over list traits ------------------------------------------------------------------------------------------
+// --- macros over lists ------------------------------------------------------------------------------------------------
 
 const MACROS: readonly MacroName[] = ['exists', 'all', 'exists_one', 'filter', 'map'];
 
@@ -333,8 +333,9 @@ function checkMacro(
   arity(c, node, args, `.${name}(x, x == "a")`, 2);
   const list = c.check(receiver);
   const isOfGroups = walksGroups(list);
-  const walkable = list.type === 'dyn' || isOfGroups || (list.type === 'list' && list.kind === 'macro');
-  if (!walkable) return c.fail(receiver, `.${name}() walks a list trait, found ${list.type}`);
+  const isList = list.type === 'list' || list.type === 'map';
+  const walkable = list.type === 'dyn' || isOfGroups || (isList && (list.kind === 'macro' || list.kind === 'feature'));
+  if (!walkable) return c.fail(receiver, `.${name}() walks a list, found ${list.type}`);
   const variable = at(args, 0);
   if (variable.op !== 'id' || ['f', 'traits', 'groups'].includes(variable.args)) {
     return c.fail(variable, 'the first argument names the item', `write .${name}(x, x == "a")`);

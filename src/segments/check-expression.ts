@@ -1,7 +1,7 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import { isReservedTrait } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
-import type { FeatureType } from '../features/feature.model.js';
+import { isItemType, isMapType, itemTypeOf, type ItemType } from '../features/feature.model.js';
 import { nearestName } from '../platform/near-names.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
@@ -141,8 +141,10 @@ export class ExpressionChecker implements CheckContext {
       return this.fail(keyNode, 'groups is a list', hint);
     }
     const checked = this.check(target);
-    if (checked.type !== 'dyn') return this.fail(keyNode, `${checked.type} has no field ${key}`);
-    return { kind: 'member', type: 'dyn', ...span(node), target: checked, key };
+    if (checked.type !== 'dyn' && checked.type !== 'map') {
+      return this.fail(keyNode, `${checked.type} has no field ${key}`);
+    }
+    return { kind: 'member', type: itemTypeIn(checked), ...span(node), target: checked, key };
   }
 
   /** `g.id` and `g.traits`, which the names of traits follow. */
@@ -176,7 +178,11 @@ export class ExpressionChecker implements CheckContext {
         'use count("event", "24h"), since("event") or last("event")',
       );
     }
-    return { kind: 'feature', type: EXPRESSION_TYPE[featureType], ...span(node), feature: { name, inline: null } };
+    const feature = { name, inline: null };
+    const item = itemTypeOf(featureType);
+    if (isItemType(featureType)) return { kind: 'feature', type: EXPRESSION_TYPE[featureType], ...span(node), feature };
+    const type = isMapType(featureType) ? 'map' : 'list';
+    return { kind: 'feature', type, ...span(node), feature, itemType: EXPRESSION_TYPE[item ?? 'int'] };
   }
 
   #index(node: ASTNode, target: ASTNode, index: ASTNode): Expression {
@@ -186,11 +192,18 @@ export class ExpressionChecker implements CheckContext {
     }
     const list = this.check(target);
     const at = this.check(index);
-    if (list.type !== 'dyn' && list.type !== 'list') return this.fail(node, `${list.type} cannot be indexed`);
+    if (list.type !== 'dyn' && list.type !== 'list' && list.type !== 'map') {
+      return this.fail(node, `${list.type} cannot be indexed`);
+    }
+    const keyType = list.type === 'map' ? 'string' : 'int';
+    if (list.kind === 'feature' && at.type !== keyType && at.type !== 'dyn') {
+      const hint = list.type === 'map' ? 'write the key in quotes, as in ["shoes"]' : 'the first item is [0]';
+      return this.fail(index, `a ${list.type} is indexed by ${keyType}, found ${at.type}`, hint);
+    }
     if (at.type !== 'int' && at.type !== 'dyn' && at.type !== 'string') {
       return this.fail(index, `an index must be int or string, found ${at.type}`);
     }
-    return { kind: 'index', type: 'dyn', ...span(node), target: list, index: at };
+    return { kind: 'index', type: itemTypeIn(list), ...span(node), target: list, index: at };
   }
 
   #list(node: ASTNode, items: readonly ASTNode[]): Expression {
@@ -251,7 +264,7 @@ export class ExpressionChecker implements CheckContext {
       const message = `cannot compare ${left.type} with ${right.type}: expected ${left.type}`;
       return this.fail(rightNode, message, compareHint(left, right));
     }
-    if (type === 'duration' || (ordered && type === 'list')) {
+    if (type === 'duration' || (ordered && (type === 'list' || type === 'map'))) {
       return this.fail(node, `${type}s cannot be compared with ${op}`);
     }
     return { kind: 'compare', type: 'bool', ...span(node), op, left, right };
@@ -321,22 +334,37 @@ export class ExpressionChecker implements CheckContext {
   #in(node: ASTNode, itemNode: ASTNode, containerNode: ASTNode): Expression {
     const item = this.check(itemNode);
     const container = this.check(containerNode);
-    if (container.type !== 'list' && container.type !== 'dyn') {
-      return this.fail(containerNode, `expected a list after in, found ${container.type}`, 'write x in ["a", "b"]');
+    if (container.type !== 'list' && container.type !== 'map' && container.type !== 'dyn') {
+      return this.fail(
+        containerNode,
+        `expected a list or a map after in, found ${container.type}`,
+        'write x in ["a", "b"]',
+      );
     }
     if (container.kind === 'groups') {
       return this.fail(containerNode, 'groups is a list of groups', 'write groups.exists(g, g.id == "acme")');
     }
-    const wrong =
-      container.kind === 'list' ? container.items.find((i) => unify(item.type, i.type) === null) : undefined;
+    const types = container.kind === 'list' ? container.items.map((each) => each.type) : [soughtIn(container)];
+    const wrong = types.find((type) => unify(item.type, type) === null);
     if (wrong !== undefined || item.type === 'duration') {
-      return this.fail(containerNode, `cannot look for ${item.type} in a list of ${wrong?.type ?? 'values'}`);
+      const of = container.type === 'map' ? 'map with keys' : 'list';
+      return this.fail(containerNode, `cannot look for ${item.type} in a ${of} of ${wrong ?? 'values'}`);
     }
     return { kind: 'in', type: 'bool', ...span(node), item, container };
   }
 }
 
-const EXPRESSION_TYPE: Readonly<Record<Exclude<FeatureType, 'times'>, ExpressionType>> = {
+/** Type of what an index or a key gives. */
+function itemTypeIn(container: Expression): ExpressionType {
+  return container.kind === 'feature' ? (container.itemType ?? 'dyn') : 'dyn';
+}
+
+/** Type of what can be `in` it: a key of a map, an item of a list. */
+function soughtIn(container: Expression): ExpressionType {
+  return container.type === 'map' ? 'string' : itemTypeIn(container);
+}
+
+const EXPRESSION_TYPE: Readonly<Record<ItemType, ExpressionType>> = {
   int: 'int',
   double: 'double',
   string: 'string',

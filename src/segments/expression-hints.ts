@@ -11,6 +11,7 @@ export function conditionHint(type: ExpressionType, what: string): string {
   if (what === 'operand of !') return 'put the comparison in parentheses: !(… > 0)';
   if (type === 'int' || type === 'double') return 'compare it with a number, as in `… > 0`';
   if (type === 'duration') return 'compare it with a duration, as in `since("event") > "7d"`';
+  if (type === 'map') return 'compare one of its values, as in `f.spend_by_category["shoes"] > 10`';
   if (type === 'list') return 'ask about its items, as in `traits.tags.exists(tag, tag == "vip")`';
   return 'compare it with a value, as in `… == "text"`';
 }

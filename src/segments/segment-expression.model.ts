@@ -35,7 +35,7 @@ export type Expression =
   | MacroExpression;
 
 /** `dyn`: known at run time only (traits). `duration`: ms, constant or the age of an event. */
-export type ExpressionType = 'int' | 'double' | 'string' | 'bool' | 'duration' | 'list' | 'dyn';
+export type ExpressionType = 'int' | 'double' | 'string' | 'bool' | 'duration' | 'list' | 'map' | 'dyn';
 
 interface Spanned<K extends string, T extends ExpressionType = ExpressionType> {
   readonly kind: K;
@@ -58,19 +58,21 @@ export interface ListExpression extends Spanned<'list', 'list'> {
 }
 export interface FeatureExpression extends Spanned<'feature'> {
   readonly feature: FeatureReference;
+  /** Type of the items of a list or of the values of a map; left out: it is neither. */
+  readonly itemType?: ExpressionType;
 }
 export interface TraitExpression extends Spanned<'trait', 'dyn'> {
   readonly name: string;
 }
 /** The groups that the profile belongs to: a list of `{ id, traits }`. */
 export type GroupsExpression = Spanned<'groups', 'list'>;
-export interface MemberExpression extends Spanned<'member', 'dyn' | 'string'> {
+export interface MemberExpression extends Spanned<'member'> {
   readonly target: Expression;
   readonly key: string;
   /** Of a group: what follows is the name of one of its traits. */
   readonly isGroupTraits?: true;
 }
-export interface IndexExpression extends Spanned<'index', 'dyn'> {
+export interface IndexExpression extends Spanned<'index'> {
   readonly target: Expression;
   readonly index: Expression;
 }

@@ -1,4 +1,4 @@
-import type { FeatureDefinition, FeatureEvent, FeatureStatus } from '../../src/features/feature.model.js';
+import type { FeatureDefinition, FeatureEvent, FeatureStatus, FeatureValue } from '../../src/features/feature.model.js';
 import { hashValue } from '../../src/features/value-hash.js';
 
 /*
@@ -12,7 +12,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 export interface NaiveValue {
   readonly status: FeatureStatus;
-  readonly value: number | string | boolean | readonly number[] | null;
+  readonly value: FeatureValue['value'];
   readonly eventTs: number | null;
   readonly approximate: boolean;
 }

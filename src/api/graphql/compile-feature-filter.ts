@@ -22,13 +22,11 @@ export interface SearchableFeatures {
 }
 
 /** What operands of a type have to be, as `AskedField` calls it. */
-const OPERANDS: { readonly [T in FeatureType]: string | null } = {
+const OPERANDS: { readonly [T in FeatureType]?: string } = {
   int: 'number',
   double: 'number',
   bool: 'boolean',
   timestamp: 'date-time',
-  string: null,
-  times: null,
 };
 
 /** @throws WeftError BAD_REQUEST, FORBIDDEN, UNAVAILABLE */
@@ -36,7 +34,7 @@ export function featureFilter(input: FeatureFilterInput, features: SearchableFea
   const { field, definition } = featureOf(input.name, features, `${where}.name`);
   const parts = isKeptAsTime(definition)
     ? ageFilter(input, { fieldId: field.id, unitMs: definition.unitMs ?? 1, nowMs: features.nowMs }, where)
-    : valueFilter(input, { fieldId: field.id, type: OPERANDS[definition.type] }, where);
+    : valueFilter(input, { fieldId: field.id, type: OPERANDS[definition.type] ?? null }, where);
   if (parts.length === 0) throw refused(where, 'nothing is asked of the feature', 'add eq, in, gte, exists …');
   return parts;
 }

@@ -2,7 +2,7 @@ import { registerEnumType } from 'type-graphql';
 import { DEAD_LETTER_STAGES, DEAD_LETTER_STATES } from '../../events/dead-letter.model.js';
 import { REPLAY_STATUSES } from '../../events/remap-letter.model.js';
 import { EVENT_TYPES } from '../../events/event.model.js';
-import { FEATURE_STATUSES } from '../../features/feature.model.js';
+import { FEATURE_STATUSES, FEATURE_TYPES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
@@ -42,19 +42,21 @@ export const FeatureStatus = enumOf('FeatureStatus', 'What is known of a feature
   WITHHELD: 'The person does not allow what it, or the question, is for.',
 });
 
-export const FeatureKind = enumOf(
-  'FeatureType',
-  'Of what type the values of a feature are.',
-  ['int', 'double', 'string', 'bool', 'timestamp', 'times'],
-  {
-    int: 'A whole number.',
-    double: 'A number, which may have a fraction.',
-    string: 'A text, as it was sent.',
-    bool: 'True or false.',
-    timestamp: 'An instant, as a DateTime.',
-    times: 'A list of instants, newest first.',
-  },
-);
+export const FeatureKind = enumOf('FeatureType', 'Of what type the values of a feature are.', FEATURE_TYPES, {
+  int: 'A whole number.',
+  double: 'A number, which may have a fraction.',
+  string: 'A text, as it was sent.',
+  bool: 'True or false.',
+  timestamp: 'An instant, as a DateTime.',
+  times: 'A list of instants, newest first.',
+  string_list: 'A list of texts.',
+  int_list: 'A list of whole numbers.',
+  double_list: 'A list of numbers.',
+  bool_list: 'A list of true and false.',
+  timestamp_list: 'A list of instants, as DateTime.',
+  int_map: 'A map from text to a whole number, as `{ "shoes": 3 }`.',
+  double_map: 'A map from text to a number, as `{ "shoes": 12.5 }`.',
+});
 
 export const InputStatus = enumOf(
   'InputStatus',

@@ -1,7 +1,7 @@
 import type { ConsentStatus } from '../../events/consent-context.model.js';
 import { isReservedTrait, type JsonObject, type JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
-import type { FeatureType, FeatureValue } from '../../features/feature.model.js';
+import { isList, type FeatureType, type FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
 import { consentTrait, expiryOf, isAllowed, UNDECLARED, wordIn } from '../../profiles/consent.model.js';
@@ -26,7 +26,7 @@ export interface FeatureView {
   readonly name: string;
   readonly type: FeatureType;
   readonly status: FeatureValue['status'] | typeof WITHHELD;
-  readonly value: number | string | boolean | readonly string[] | null;
+  readonly value: FeatureValue['value'];
   readonly eventTs: number | null;
   readonly ageMs: number | null;
   readonly validUntil: number | null;
@@ -331,6 +331,6 @@ export class ProfileView {
 
 function valueOf({ value }: FeatureValue, type: FeatureType): FeatureView['value'] {
   if (type === 'timestamp' && typeof value === 'number') return new Date(value).toISOString();
-  if (typeof value !== 'object' || value === null) return value;
-  return value.map((ms) => new Date(ms).toISOString());
+  const holdsTimes = type === 'times' || type === 'timestamp_list';
+  return holdsTimes && isList(value) ? value.map((ms) => new Date(Number(ms)).toISOString()) : value;
 }

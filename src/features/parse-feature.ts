@@ -1,0 +1,174 @@
+import { durationMs, durationText, nearDuration } from '../platform/duration.js';
+import { WeftError } from '../platform/errors.js';
+import type { YamlValue } from '../platform/yaml-file.js';
+import { AGGREGATE_FIELDS, AGGREGATE_RULES, takesField, type AggregateField } from './aggregate.model.js';
+import { compileWhere } from './compile-where.js';
+import {
+  AGGREGATES,
+  isItemType,
+  ITEM_TYPES,
+  type Aggregate,
+  type FeatureDefinition,
+  type FeatureOptions,
+  type FeatureType,
+} from './feature.model.js';
+import { FIELD_FORMS, readPath } from './parse-option.js';
+import { canBeSearchable } from './search-feature.model.js';
+import { MAX_WINDOW_MS, MIN_WINDOW_MS } from './stream.model.js';
+
+export const MAX_NAME_LENGTH = 200;
+export const MAX_TEXT_LENGTH = 4_000;
+const MAX_EVENTS = 200;
+const MIN_UNIT_MS = 60_000;
+const MAX_UNIT_MS = 366 * 86_400_000;
+const DEFAULT_UNIT_MS = 86_400_000;
+
+const COMMON_FIELDS = ['name', 'aggregate', 'events', 'where', 'description', 'searchable'];
+
+type Fields = ReadonlyMap<string, YamlValue>;
+
+/** @param readName reads its name; where it is not there, `item` is its place */
+export function readFeature(
+  item: YamlValue,
+  readName: (name: YamlValue) => string | undefined,
+  view: string,
+  source: string | null,
+): FeatureDefinition | undefined {
+  const fields = item.fields('a feature', [...COMMON_FIELDS, ...AGGREGATE_FIELDS]);
+  if (fields === undefined) return undefined;
+  const name = readName(fields.get('name') ?? item);
+  const description = readDescription(fields);
+  const events = readEvents(fields.get('events'));
+  const where = readWhere(fields.get('where'));
+  const windowMs = readDuration(fields.get('window'), 'a window', MIN_WINDOW_MS, MAX_WINDOW_MS);
+  const aggregate = required(item, fields, 'aggregate')?.oneOf('the aggregate', AGGREGATES);
+  if (aggregate === undefined) return undefined;
+  const allowed = allowedFields(item, fields, aggregate);
+  const value = readPath(allowed.get('value'), 'the value') ?? null;
+  const options = readOptions(allowed);
+  const limit = readLimit(allowed.get('limit'), aggregate);
+  const unitMs = takesField(aggregate, 'unit') ? readUnit(allowed.get('unit')) : null;
+  const type = readType(fields.get('type'), aggregate, options ?? {});
+  if (name === undefined) return undefined;
+  const plain = { name, view, description, aggregate, events, source, where, value, windowMs, unitMs, limit, type };
+  const feature = options === undefined ? plain : { ...plain, options };
+  return readSearchable(fields.get('searchable'), feature) ? { ...feature, searchable: true } : feature;
+}
+
+export function readDescription(fields: Fields): string {
+  return fields.get('description')?.text('the description', MAX_TEXT_LENGTH) ?? '';
+}
+
+function required(item: YamlValue, fields: Fields, field: string): YamlValue | undefined {
+  return (
+    fields.get(field) ?? item.problem(`the feature has no ${field}`, `add ${field}: one of ${AGGREGATES.join(', ')}`)
+  );
+}
+
+/** The fields without those that the aggregate does not take; notes these, and those that it lacks. */
+function allowedFields(item: YamlValue, fields: Fields, aggregate: Aggregate): Fields {
+  const { needs } = AGGREGATE_RULES[aggregate];
+  const allowed = new Map(fields);
+  for (const field of AGGREGATE_FIELDS) {
+    const written = fields.get(field);
+    const { what, example } = FIELD_FORMS[field];
+    // A type that follows from the aggregate may be written all the same.
+    if (written !== undefined && field !== 'type' && !takesField(aggregate, field)) {
+      written.problem(`${aggregate} has no ${field}`, `take it out; ${othersWith(field)}`);
+      allowed.delete(field);
+    } else if (written === undefined && needs.includes(field)) {
+      item.problem(`${aggregate} needs ${what}`, `add ${example}`);
+    }
+  }
+  return allowed;
+}
+
+function othersWith(field: AggregateField): string {
+  const having = AGGREGATES.filter((aggregate) => takesField(aggregate, field));
+  return `${having.join(', ')} ${having.length === 1 ? 'has' : 'have'} one`;
+}
+
+function readEvents(list: YamlValue | undefined): string[] {
+  const items = list?.items('events') ?? [];
+  if (items.length > MAX_EVENTS)
+    list?.problem('the feature names too many events', `name at most ${String(MAX_EVENTS)}, or none for all`);
+  return items.map((item) => item.text('an event name', MAX_NAME_LENGTH)).filter((name) => name !== undefined);
+}
+
+function readWhere(filter: YamlValue | undefined): string | null {
+  const text = filter?.text('the filter', MAX_TEXT_LENGTH);
+  if (filter === undefined || text === undefined) return null;
+  try {
+    compileWhere(text);
+    return text;
+  } catch (error) {
+    if (!(error instanceof WeftError)) throw error;
+    filter.problem(
+      `the filter is wrong at ${error.where ?? 'its start'}: ${error.message}`,
+      error.hint ?? 'correct it',
+    );
+    return null;
+  }
+}
+
+function readDuration(item: YamlValue | undefined, what: string, leastMs: number, mostMs: number): number | null {
+  if (item === undefined) return null;
+  const text = item.scalar;
+  try {
+    const ms = durationMs(typeof text === 'string' ? text : String(text));
+    if (ms >= leastMs && ms <= mostMs) return ms;
+    item.problem(`${what} cannot be ${String(text)}`, `choose ${durationText(leastMs)} to ${durationText(mostMs)}`);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const near = nearDuration(String(text));
+    const hint = near === undefined ? 'write a whole number and s, m, h or d, as in 5m, 24h, 7d' : `write ${near}`;
+    item.problem(`${what} must be a duration`, hint);
+  }
+  return null;
+}
+
+function readOptions(fields: Fields): FeatureOptions | undefined {
+  let options: FeatureOptions | undefined;
+  for (const field of AGGREGATE_FIELDS) {
+    const item = fields.get(field);
+    const read = item === undefined ? undefined : FIELD_FORMS[field].read?.(item);
+    if (read !== undefined) options = { ...options, ...read };
+  }
+  return options;
+}
+
+function readType(item: YamlValue | undefined, aggregate: Aggregate, options: FeatureOptions): FeatureType {
+  const rule = AGGREGATE_RULES[aggregate];
+  if (takesField(aggregate, 'type')) return rule.typeOf(item?.oneOf('the type', ITEM_TYPES) ?? 'string', options);
+  const fixed = rule.typeOf('string', options);
+  item?.oneOf('the type', [fixed]);
+  return fixed;
+}
+
+function readLimit(limit: YamlValue | undefined, aggregate: Aggregate): number | null {
+  const { maxLimit, defaultLimit = 1 } = AGGREGATE_RULES[aggregate];
+  if (maxLimit === undefined) return null;
+  return limit?.integer('the limit', 1, maxLimit) ?? defaultLimit;
+}
+
+function readUnit(unit: YamlValue | undefined): number {
+  return readDuration(unit, 'a unit', MIN_UNIT_MS, MAX_UNIT_MS) ?? DEFAULT_UNIT_MS;
+}
+
+function readSearchable(mark: YamlValue | undefined, feature: FeatureDefinition): boolean {
+  if (mark === undefined) return false;
+  if (typeof mark.scalar !== 'boolean') {
+    mark.problem('searchable is neither true nor false', 'write true, or leave it out');
+    return false;
+  }
+  if (!mark.scalar || canBeSearchable(feature)) return mark.scalar;
+  const { aggregate, type } = feature;
+  const what = isItemType(type)
+    ? 'a value that never stands still'
+    : `a ${type === 'int_map' || type === 'double_map' ? 'map' : 'list'}`;
+  mark.problem(
+    `${aggregate} gives ${what}, by which profiles cannot be found`,
+    'take searchable out, or find them by a recency of the same events',
+  );
+  return false;
+}
