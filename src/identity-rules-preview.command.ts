@@ -128,11 +128,15 @@ function counted(n: number, what: string): string {
   return `${String(n)} ${what}${n === 1 ? '' : 's'}`;
 }
 
-function toJson({ place, examples, ...found }: IdentityRulesPreview): object {
+/** By the names that the API has for them. */
+function toJson({ place, examples, causes, looked, examined, ...found }: IdentityRulesPreview): object {
+  const { changes, warnings, componentsTotal, ...numbers } = found;
   return {
-    ...found,
-    isComplete: place === null,
+    ...{ changes, concerns: causes, warnings },
+    ...{ componentsTotal, componentsSeen: looked, componentsExamined: examined },
+    ...numbers,
     examples: examples.map(({ identifiers, ...move }) => ({ ...move, identifiers: identifiers.map(nameOf) })),
+    isComplete: place === null,
   };
 }
 

@@ -45,22 +45,26 @@ export class IdentityRulesPreviews {
     const { rules: standing } = await new IdentityRulesReader(db).current();
     const changes = rules === null ? [] : diffIdentityRules(standing, rules);
     const reach = rules === null ? REACH_OF_ALL : reachOfRules(standing, rules);
-    const componentsTotal = await estimateComponents(db);
+    const estimated = await estimateComponents(db);
     const warnings = rules === null ? [] : [warningOfBlocked(standing, rules) ?? []].flat();
-    const told = { changes, causes: reach.causes, warnings, componentsTotal };
-    if (rules !== null && reach.causes.length === 0) return { ...told, ...NO_OUTCOME, place: null };
+    const told = { changes, causes: reach.causes, warnings };
+    if (rules !== null && reach.causes.length === 0) {
+      return { ...told, ...NO_OUTCOME, componentsTotal: 0, place: null };
+    }
     const { version, generics } = standing;
     const asked = rules === null ? standing : { ...rules, version, ...(generics === undefined ? {} : { generics }) };
     let outcome: RulesOutcome = NO_OUTCOME;
     let place = first;
+    let componentsTotal: number | null;
     do {
       signal?.throwIfAborted();
       const limit = Math.min(MAX_STEP_COMPONENTS, maxExamined - outcome.examined);
       const step = await this.#step(asked, reach, { place, limit, outcome });
       ({ outcome, place } = step);
+      componentsTotal = totalOf(estimated, outcome.looked, first === null && place === null);
       onProgress?.(outcome, componentsTotal);
     } while (place !== null && outcome.examined < maxExamined && outcome.looked < maxLooked);
-    return { ...told, ...outcome, place };
+    return { ...told, ...outcome, componentsTotal, place };
   }
 
   #step(
@@ -99,6 +103,12 @@ export class IdentityRulesPreviews {
       identifierOf: new Map([...found.identifiers].map((identifier) => [identifier.id, identifier])),
     });
   }
+}
+
+/** The estimate is as old as the statistics of the database: what was looked at may be more, and is all there is at the end. */
+function totalOf(estimated: number | null, looked: number, areAllLooked: boolean): number | null {
+  if (areAllLooked) return looked;
+  return estimated === null ? null : Math.max(estimated, looked);
 }
 
 async function knownProfiles(tx: Transaction, ids: readonly Uuid[]): Promise<Map<Uuid, { isAlive: boolean }>> {

@@ -50,7 +50,10 @@ export interface IdentityRulesPreview extends RulesOutcome {
   readonly causes: readonly string[];
   /** What they do not do and might be taken to; empty: nothing. */
   readonly warnings: readonly Warning[];
-  /** About how many components there are; null where that is not known. */
+  /**
+   * About how many components are to be looked at, from the start to the end: all that there are, or none where the rules
+   * concern nobody who is there. Null where that is not known.
+   */
   readonly componentsTotal: number | null;
   /** Where to go on; null: all of them were looked at. */
   readonly place: Uuid | null;

@@ -207,9 +207,16 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
       expect(lines.at(-2)).toBe('Nothing was changed.');
       const limited = await weft('preview', file, '--limit', '1');
       expect(limited.stdout).toContain('At least: 1 component of');
-      expect(JSON.parse((await weft('preview', file, '--json')).stdout)).toMatchObject({
-        ...{ isComplete: true, profilesSplit: 2, identifiersMoved: 4 },
+      const asJson = JSON.parse((await weft('preview', file, '--json')).stdout) as { componentsTotal: number };
+      expect(asJson).toMatchObject({
+        ...{ isComplete: true, profilesSplit: 2, identifiersMoved: 4, componentsExamined: 2 },
+        ...{ concerns: ['email (limit)'], componentsSeen: asJson.componentsTotal },
       });
+      const ofApi = (await world.ask('{ __type(name: "IdentityRulesPreview") { fields { name } } }', {})) as {
+        data: { __type: { fields: { name: string }[] } };
+      };
+      const names = ofApi.data.__type.fields.map(({ name }) => name).filter((name) => name !== 'endCursor');
+      expect(Object.keys(asJson).sort()).toEqual(names.sort());
       expect((await weft('preview')).stdout).toContain('0 identifiers would move');
       await writeFile(file, 'traits: []');
       expect(await weft('preview', file)).toMatchObject({
@@ -218,6 +225,8 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
       });
       await writeFile(file, 'identity: { blocked: { values: [demo] } }');
       expect((await weft('preview', file)).stdout).toContain('nobody who is there is resolved otherwise');
+      const ofNobody = { concerns: [], componentsTotal: 0, componentsSeen: 0, componentsExamined: 0, isComplete: true };
+      expect(JSON.parse((await weft('preview', file, '--json')).stdout)).toMatchObject(ofNobody);
       await writeFile(file, 'identity: {}');
       expect((await weft('preview', file)).stdout).toBe('Nothing differs from the rules in force.\n');
     });

@@ -146,6 +146,7 @@ describe('a preview of rules of who is who', () => {
   it('comes to the same in parts, each of which says where the next begins', async () => {
     const rules = rulesOf('{ namespaces: { email: { limit: 1 } } }');
     const whole = await preview(rules);
+    expect(whole.componentsTotal).toBe(whole.looked);
     let place: string | null = null;
     let [moved, examined, looked, parts] = [0, 0, 0, 0];
     do {
@@ -154,6 +155,7 @@ describe('a preview of rules of who is who', () => {
         maxExamined: 3,
       });
       expect(part.examined).toBeLessThanOrEqual(3);
+      expect(part.componentsTotal ?? Infinity).toBeGreaterThanOrEqual(part.looked);
       moved += part.identifiersMoved;
       examined += part.examined;
       looked += part.looked;
@@ -170,7 +172,14 @@ describe('a preview of rules of who is who', () => {
 
   it('says of a change of what is accepted that it concerns nobody who is there', async () => {
     const told = await preview(rulesOf('{ blocked: { values: [demo] }, email: { gmail: true }, default_region: GB }'));
-    expect(told).toMatchObject({ causes: [], examined: 0, looked: 0, identifiersMoved: 0, place: null });
+    expect(told).toMatchObject({
+      causes: [],
+      examined: 0,
+      looked: 0,
+      componentsTotal: 0,
+      identifiersMoved: 0,
+      place: null,
+    });
     expect(told.changes).toHaveLength(3);
     expect(told.warnings).toMatchObject([{ where: 'identity.blocked' }]);
   });

@@ -52,10 +52,14 @@ export class IdentityRulesPreviewType {
   })
   warnings!: readonly DefinitionWarning[];
 
-  @Field(() => Int, { nullable: true, description: 'About how many components there are; null: that is not known.' })
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'About how many components are to be looked at from the start to the end: all that there are, or 0 where the rules concern nobody who is there; null: that is not known.',
+  })
   componentsTotal!: number | null;
 
-  @Field(() => Int, { description: 'How many of them were looked at.' })
+  @Field(() => Int, { description: 'How many of them were looked at by this preview.' })
   componentsSeen!: number;
 
   @Field(() => Int, { description: 'How many of these the rules concern; they were worked through.' })
