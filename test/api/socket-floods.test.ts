@@ -10,7 +10,7 @@ let hasty: ApiWorld;
 
 beforeAll(async () => {
   world = await createApiWorld();
-  hasty = await createApiWorld({ server: { socketLimits: { keepAliveMs: 200 } } });
+  hasty = await createApiWorld({ server: { socketLimits: { keepAliveMs: 1_000 } } });
 });
 
 afterAll(async () => {
