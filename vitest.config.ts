@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { SummaryReporter } from './test/support/summary-reporter.js';
 
+/** Files share a process: the program is imported once. What a test changes of the process, it puts back. */
+const TOGETHER = { isolate: false };
+
 const shared = {
   // One copy of graphql: without the alias, its CommonJS and ESM builds are both loaded and refuse each other's types.
   resolve: { alias: { graphql: 'graphql/index.js' } },
@@ -17,6 +20,7 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...TOGETHER,
           name: 'unit',
           include: ['src/**/*.test.ts', 'seeds/**/*.test.ts', 'sdk/js/src/**/*.test.ts'],
           testTimeout: 20_000,
@@ -25,6 +29,7 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...TOGETHER,
           name: 'services',
           include: ['test/**/*.test.ts', 'sdk/js/test/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
