@@ -1,20 +1,13 @@
 import { Command } from 'commander';
-import type { DefinitionApplier, DefinitionPlan } from './definition-applier.js';
+import type { DefinitionApplier } from './definition-applier.js';
+import { describePlan, planJson } from './describe-definition-plan.js';
 import { readDefinitionFiles } from './definition-files.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
-import type { IdentityRulesChange } from './identity/identity-rules.service.js';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from './platform/command-line.js';
-import { changedFieldsText, type DefinitionChange } from './platform/changed-fields.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import { warningText } from './platform/warning.js';
-import {
-  reresolutionExit,
-  reresolutionJson,
-  reresolutionText,
-  withComponentBar,
-  type ProgressStream,
-} from './reresolution-report.js';
+import { reresolutionExit, reresolutionText, withComponentBar, type ProgressStream } from './reresolution-report.js';
 
 type Applier = Pick<DefinitionApplier, 'plan' | 'apply' | 'reresolved'>;
 
@@ -34,6 +27,7 @@ interface ApplyOptions {
   readonly dryRun?: true;
   readonly yes?: true;
   readonly prune?: true;
+  readonly force?: true;
   readonly reResolve?: true;
   readonly json?: true;
 }
@@ -47,6 +41,7 @@ changes nothing. Rules of who is who hold for what is accepted from then on, and
 Examples:
   weft apply features.yaml segments.yaml --dry-run
   weft apply definitions/ --prune --yes
+  weft apply features.yaml --force --dry-run
   weft apply identity.yaml --dry-run
   weft apply identity.yaml --re-resolve --yes
 
@@ -60,6 +55,7 @@ export function applyCommand(deps: ApplyCommandDeps): Command {
     .option('--dry-run', 'show what would change and change nothing')
     .option('-y, --yes', 'do not ask')
     .option('--prune', 'also remove features, traits and purposes, and archive segments, that the files leave out')
+    .option('--force', 'also remove and retype features in use; segments and models that read them go out of service')
     .option('--re-resolve', 'also resolve those anew whom other rules of who is who concern, and wait for it')
     .option('--json', 'the plan as JSON')
     .addHelpText('after', HELP)
@@ -73,7 +69,7 @@ async function runApply(deps: ApplyCommandDeps, paths: readonly string[], option
   if (skipped.length > 0) deps.stderr.write(`note: nothing is defined in ${skipped.join(', ')}\n`);
   const isReresolving = options.reResolve === true;
   const run = async (applier: Applier): Promise<number> => {
-    const plan = await applier.plan(files, options.prune === true);
+    const plan = await applier.plan(files, { prune: options.prune === true, force: options.force === true });
     if (isReresolving && plan.identity === null) throw noRules();
     const isDone = options.dryRun === true || plan.isEmpty;
     if (options.json !== true) {
@@ -90,7 +86,7 @@ async function runApply(deps: ApplyCommandDeps, paths: readonly string[], option
     }
     const isWaiting = isReresolving && options.dryRun !== true;
     const revision = isWaiting ? await reresolved(deps, applier, revisionId) : null;
-    if (options.json === true) deps.stdout.write(jsonText(toJson(plan, !isDone, revision)));
+    if (options.json === true) deps.stdout.write(jsonText(planJson(plan, !isDone, revision)));
     else if (isWaiting) deps.stdout.write(revision === null ? NOBODY_ANEW : reresolutionText(revision));
     return revision === null ? EXIT_CODES.ok : reresolutionExit(deps, revision);
   };
@@ -129,165 +125,4 @@ async function confirmed({ confirm }: ApplyCommandDeps): Promise<boolean> {
     where: '--yes',
     hint: 'pass --yes to apply without asking, or --dry-run to see the plan only',
   });
-}
-
-/** The plan as lines for people. */
-export function describePlan(plan: DefinitionPlan, isReresolving = false): string {
-  const { features, segments, traits, purposes, identity, newStreams, isEmpty, defined } = plan;
-  if (isEmpty) {
-    const counts = [
-      ...(defined.features === null
-        ? []
-        : [
-            counted(
-              defined.features.views.flatMap((v) => v.features),
-              'feature',
-            ),
-          ]),
-      ...(defined.segments === null ? [] : [counted(defined.segments, 'segment')]),
-      ...(defined.traits === null ? [] : [counted(defined.traits, 'trait')]),
-      ...(defined.identity === null ? [] : ['rules of who is who']),
-      ...(defined.purposes === null ? [] : [counted(defined.purposes, 'purpose')]),
-    ];
-    return `Nothing to change: ${listed(counts)} as defined already.\n`;
-  }
-  const { unchangedFeatures, unchangedSegments, unchangedTraits, unchangedPurposes } = unchangedOf(plan);
-  const lines = [
-    ...(purposes === null
-      ? []
-      : section('Purposes', purposes.added, changesText(purposes.changes), purposes.removed, unchangedPurposes)),
-    ...(features === null
-      ? []
-      : section('Features and services', features.added, features.changed, features.removed, unchangedFeatures)),
-    ...(segments === null
-      ? []
-      : section('Segments', segments.added, segments.changed, segments.archived, unchangedSegments)),
-    ...(traits === null
-      ? []
-      : section('Traits', traits.added, changesText(traits.changes), traits.removed, unchangedTraits)),
-    ...(identity === null ? [] : identityLines(identity, isReresolving)),
-    ...(segments === null || segments.activated.length === 0
-      ? []
-      : [`To be activated: ${segments.activated.join(', ')}.`]),
-    ...(segments === null || segments.archived.length === 0
-      ? []
-      : [`To be archived, so that their members leave: ${segments.archived.join(', ')}.`]),
-    ...(newStreams === 0 ? [] : [`History is to be folded into ${counted({ length: newStreams }, 'new stream')}.`]),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function changesText(changes: readonly DefinitionChange[]): string[] {
-  return changes.map(({ name, fields }) => `${name}: ${changedFieldsText(fields)}`);
-}
-
-/** @param changed names, with what differs where that is known */
-function section(
-  title: string,
-  added: readonly string[],
-  changed: readonly string[],
-  removed: readonly string[],
-  unchanged: readonly string[],
-): string[] {
-  const counts = [
-    `${String(added.length)} to create`,
-    `${String(changed.length)} to change`,
-    `${String(unchanged.length)} unchanged`,
-    `${String(removed.length)} to remove`,
-  ];
-  return [
-    `${title}: ${counts.join(', ')}`,
-    ...added.map((name) => `  + ${name}`),
-    ...changed.map((name) => `  ~ ${name}`),
-    ...removed.map((name) => `  - ${name}`),
-  ];
-}
-
-function identityLines({ changes, causes, current }: IdentityRulesChange, isReresolving: boolean): string[] {
-  const { version } = current.rules;
-  if (changes.length === 0) return [`Rules of who is who: unchanged (version ${String(version)})`];
-  return [
-    `Rules of who is who: version ${String(version)} to ${String(version + 1)}, for what is accepted from then on`,
-    ...changes.map((line) => `  ${line}`),
-    ...(causes.length === 0
-      ? ['  These concern nobody who is there.']
-      : [
-          `  Those who are there are concerned by: ${causes.join(', ')}.`,
-          isReresolving
-            ? '  They are resolved anew once the rules are applied.'
-            : '  weft identity rules preview says what that would come to; --re-resolve resolves them anew.',
-        ]),
-  ];
-}
-
-/** What the files define as it stands. */
-function unchangedOf({ features, segments, traits, purposes, defined }: DefinitionPlan): {
-  readonly unchangedFeatures: readonly string[];
-  readonly unchangedSegments: readonly string[];
-  readonly unchangedTraits: readonly string[];
-  readonly unchangedPurposes: readonly string[];
-} {
-  const given = [
-    ...(defined.features?.views.flatMap((view) => view.features) ?? []),
-    ...(defined.features?.services ?? []),
-  ];
-  const touchedFeatures = new Set([...(features?.added ?? []), ...(features?.changed ?? [])]);
-  const { added = [], changed = [], activated = [], archived = [] } = segments ?? {};
-  const touchedSegments = new Set([...added, ...changed, ...activated, ...archived]);
-  const touchedTraits = new Set([...(traits?.added ?? []), ...(traits?.changed ?? [])]);
-  const touchedPurposes = new Set([...(purposes?.added ?? []), ...(purposes?.changed ?? [])]);
-  return {
-    unchangedPurposes: (defined.purposes ?? []).map(({ key }) => key).filter((key) => !touchedPurposes.has(key)),
-    unchangedTraits: (defined.traits ?? []).map(({ name }) => name).filter((name) => !touchedTraits.has(name)),
-    unchangedFeatures: given.map(({ name }) => name).filter((name) => !touchedFeatures.has(name)),
-    unchangedSegments: (defined.segments ?? []).map(({ key }) => key).filter((key) => !touchedSegments.has(key)),
-  };
-}
-
-function listed(items: readonly string[]): string {
-  return items.length < 3 ? items.join(' and ') : `${items.slice(0, -1).join(', ')} and ${items.at(-1) ?? ''}`;
-}
-
-function counted({ length }: { readonly length: number }, what: string): string {
-  return `${String(length)} ${what}${length === 1 ? '' : 's'}`;
-}
-
-function toJson(plan: DefinitionPlan, applied: boolean, revision: IdentityRevisionRecord | null): unknown {
-  const { features, segments, traits, purposes, identity, newStreams, warnings } = plan;
-  const { unchangedFeatures, unchangedSegments, unchangedTraits, unchangedPurposes } = unchangedOf(plan);
-  return {
-    applied,
-    features:
-      features === null
-        ? null
-        : {
-            added: features.added,
-            changed: features.changed,
-            removed: features.removed,
-            unchanged: unchangedFeatures,
-          },
-    segments:
-      segments === null
-        ? null
-        : {
-            added: segments.added,
-            changed: segments.changed,
-            removed: segments.archived,
-            unchanged: unchangedSegments,
-            activated: segments.activated,
-          },
-    traits: traits === null ? null : { ...traits, unchanged: unchangedTraits },
-    identity:
-      identity === null
-        ? null
-        : {
-            version: identity.current.rules.version,
-            changes: identity.changes,
-            concerns: identity.causes,
-            reresolution: revision === null ? null : reresolutionJson(revision),
-          },
-    purposes: purposes === null ? null : { ...purposes, unchanged: unchangedPurposes },
-    newStreams,
-    warnings,
-  };
 }

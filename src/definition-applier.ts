@@ -40,6 +40,14 @@ export interface DefinitionPlan {
   /** Features that go, but not before the segments that read them now have changed. */
   readonly heldFeatures: readonly FeatureDefinition[];
   readonly prune: boolean;
+  readonly force: boolean;
+}
+
+export interface DefinitionPlanOptions {
+  /** Removes what the files leave out, of each kind only where the files define something of that kind. */
+  readonly prune?: boolean;
+  /** Removes and retypes features that are in use, too, and puts out of service what uses them. */
+  readonly force?: boolean;
 }
 
 /** Applies files of features, segments, traits, purposes and rules of identity together: all is checked before anything is written. */
@@ -58,11 +66,11 @@ export class DefinitionApplier {
   }
 
   /**
-   * What applying would do. Pruning removes what the files leave out, of each kind only where the files define
-   * something of that kind.
+   * What applying would do.
    * @throws WeftError DEFINITION_INVALID, EXPRESSION_INVALID
    */
-  async plan(files: readonly DefinitionText[], prune: boolean): Promise<DefinitionPlan> {
+  async plan(files: readonly DefinitionText[], options: DefinitionPlanOptions = {}): Promise<DefinitionPlan> {
+    const { prune = false, force = false } = options;
     const reader = new FeatureReader(this.#db);
     const standing = await reader.views();
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
@@ -79,20 +87,22 @@ export class DefinitionApplier {
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,
     });
-    const uses = new Map([...(await featuresOfModels(this.#db)), ...segments.usesAfter]);
+    const uses = [...(await featuresOfModels(this.#db)), ...segments.usesAfter];
     const features =
       defined.features === null
         ? null
         : await this.#services.features.apply(defined.features, {
             dryRun: true,
             prune,
+            force,
             uses,
             purposes,
             sealedTraits: sealed.unread,
           });
     const known = await reader.streamIds();
     const streams = streamsOf([...after, ...segments.inlineFeatures]);
-    const changes = features === null ? 0 : features.added.length + features.changed.length + features.removed.length;
+    const changes = features?.changes.length ?? 0;
+    const readNow = new Set(segments.usesBefore.map(({ feature }) => feature));
     const traits =
       defined.traits === null ? null : await this.#services.traits.apply(defined.traits, { dryRun: true, prune });
     const purposePlan =
@@ -122,8 +132,9 @@ export class DefinitionApplier {
       ],
       isEmpty: changes + segments.steps.length + others.length + (identity?.changes.length ?? 0) === 0,
       defined,
-      heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && segments.usesBefore.has(name)),
+      heldFeatures: featuresOf(standing).filter(({ name }) => !left.has(name) && readNow.has(name)),
       prune,
+      force,
     };
   }
 
@@ -149,16 +160,16 @@ export class DefinitionApplier {
     return this.#services.identityRules.reresolved(...asked);
   }
 
-  async #applyElse({ defined, segments, heldFeatures, prune }: DefinitionPlan): Promise<void> {
+  async #applyElse({ defined, segments, heldFeatures, prune, force }: DefinitionPlan): Promise<void> {
     const { features, purposes } = this.#services;
     if (defined.purposes !== null) await purposes.apply(defined.purposes);
     if (defined.features !== null) {
-      if (heldFeatures.length === 0) await features.apply(defined.features, { prune });
-      else await features.apply(await this.#withHeld(defined.features, heldFeatures));
+      if (heldFeatures.length === 0) await features.apply(defined.features, { prune, force });
+      else await features.apply(await this.#withHeld(defined.features, heldFeatures), { force });
     }
     if (defined.traits !== null) await this.#services.traits.apply(defined.traits, { prune });
     if (segments !== null) await this.#segmentFiles.apply(segments);
-    if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune });
+    if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune, force });
     if (defined.purposes !== null && prune) await purposes.apply(defined.purposes, { prune });
   }
 

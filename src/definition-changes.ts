@@ -1,4 +1,5 @@
 import { SeenNameReader } from './events/seen-name.reader.js';
+import type { FeatureUse, FeatureUser } from './features/definition-plan.model.js';
 import { traitsReadBy, type KnownNames } from './features/feature-questions.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
@@ -22,7 +23,7 @@ import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
 import type { KnownToSegments } from './segments/question-segment.js';
 import type { SegmentSchema } from './segments/segment-schema.model.js';
-import { SegmentService } from './segments/segment.service.js';
+import { SegmentService, type SegmentReferences } from './segments/segment.service.js';
 
 /** The services through which definitions change, tied so that each change is one version of the whole. */
 export interface DefinitionServices {
@@ -68,7 +69,13 @@ export function createDefinitionServices(
     changed,
   });
   const features = new FeatureDefinitionService(db, clock, {
-    uses: async (tx) => new Map([...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))]),
+    uses: async (tx) => [...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))],
+    restingOn: async (tx, users) => (users.length === 0 ? [] : restingOn(users, await segments.references(tx))),
+    withdraw: async (tx, users) => {
+      const keysOf = (kind: FeatureUser['kind']) => users.filter((user) => user.kind === kind).map(({ key }) => key);
+      await segments.withdraw(tx, keysOf('segment'));
+      await models.withdraw(tx, keysOf('model'));
+    },
     purposes: purposeKeys,
     sealedTraits,
     known: knownNames,
@@ -129,12 +136,30 @@ export async function purposesOfModels(db: Queryable): Promise<Map<string, strin
   );
 }
 
-/** Names of the features that active models read, each with a model that does. */
-export async function featuresOfModels(db: Queryable): Promise<Map<string, string>> {
-  const models = await new ModelReader(db).active();
-  return new Map(
-    models.flatMap(({ key, manifest }) => manifest.featureService.features.map((name) => [name, `model ${key}`])),
+/** What active models read of features. */
+export async function featuresOfModels(db: Queryable): Promise<FeatureUse[]> {
+  return (await new ModelReader(db).active()).flatMap(({ key, manifest }) =>
+    manifest.featureService.features.map((feature) => ({ kind: 'model' as const, key, feature })),
   );
+}
+
+/** Those and the segments that ask or refer to one of them, the ones that others refer to last. */
+function restingOn(users: readonly FeatureUser[], references: readonly SegmentReferences[]): FeatureUser[] {
+  const keysOf = (kind: FeatureUser['kind']) =>
+    new Set(users.filter((user) => user.kind === kind).map(({ key }) => key));
+  const models = keysOf('model');
+  const named = keysOf('segment');
+  const going = new Set<string>();
+  // Whatever a segment refers to stands before it.
+  for (const { key, models: asked, segments } of references) {
+    if (named.has(key) || asked.some((each) => models.has(each)) || segments.some((each) => going.has(each))) {
+      going.add(key);
+    }
+  }
+  return [
+    ...[...going].reverse().map((key) => ({ kind: 'segment' as const, key })),
+    ...[...models].sort().map((key) => ({ kind: 'model' as const, key })),
+  ];
 }
 
 async function featureCatalog(db: Queryable): Promise<FeatureCatalog> {

@@ -26,7 +26,10 @@ import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { SeenNameReader } from './events/seen-name.reader.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
+import { DefinitionHistoryReader } from './features/definition-history.reader.js';
 import { exportCommand } from './features/export.command.js';
+import { FeatureReader } from './features/feature.reader.js';
+import { featuresCommand } from './features/features.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
@@ -113,6 +116,11 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, sessions, signal }),
+    featuresCommand({
+      ...io,
+      withFeatures: (use) =>
+        looking(({ db }) => use({ reader: new FeatureReader(db), history: new DefinitionHistoryReader(db) })),
+    }),
     segmentCommand({
       ...io,
       withSegments: (use) =>

@@ -113,10 +113,21 @@ export interface FeatureEvent {
   readonly context: Record<string, JsonValue>;
 }
 
-/** Features that are defined together. */
-export interface FeatureView {
-  readonly name: string;
+export const DEFINITION_KINDS = ['view', 'service', 'entity'] as const;
+/** What is defined under a name of its own, in versions. */
+export type DefinitionKind = (typeof DEFINITION_KINDS)[number];
+
+/** What a definition says of itself, for people. */
+export interface DefinitionMetadata {
   readonly description: string;
+  /** Who answers for it, as a team; left out: nobody is named. */
+  readonly owner?: string;
+  readonly tags?: readonly string[];
+}
+
+/** Features that are defined together. */
+export interface FeatureView extends DefinitionMetadata {
+  readonly name: string;
   /** Key of the source that the events of its features must come from; null: any. */
   readonly source: string | null;
   readonly features: readonly FeatureDefinition[];
@@ -125,8 +136,7 @@ export interface FeatureView {
 }
 
 /** The ordered list of features that one model or consumer reads. */
-export interface FeatureService {
+export interface FeatureService extends DefinitionMetadata {
   readonly name: string;
-  readonly description: string;
   readonly features: readonly string[];
 }

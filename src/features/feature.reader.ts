@@ -1,22 +1,16 @@
 import type { Queryable } from '../platform/postgres.js';
-import type { FeatureDefinition, FeatureService } from './feature.model.js';
+import type { FeatureService, FeatureView } from './feature.model.js';
 
-export interface StoredFeatureView {
-  readonly name: string;
+export interface StoredFeatureView extends FeatureView {
   readonly version: number;
-  readonly description: string;
-  readonly source: string | null;
-  readonly features: readonly FeatureDefinition[];
-  /** What somebody has to allow for these features to be used; left out: nothing. */
-  readonly purposes?: readonly string[];
 }
 
 export interface StoredFeatureService extends FeatureService {
   readonly version: number;
 }
 
-type ViewBody = Pick<StoredFeatureView, 'description' | 'source' | 'features' | 'purposes'>;
-type ServiceBody = Pick<FeatureService, 'description' | 'features'>;
+type ViewBody = Omit<FeatureView, 'name'>;
+type ServiceBody = Omit<FeatureService, 'name'>;
 
 /** Reads feature definitions; bound to a pool or to a transaction. */
 export class FeatureReader {
@@ -46,6 +40,12 @@ export class FeatureReader {
   async streamIds(): Promise<Map<string, number>> {
     const rows = await this.#db.query<{ id: number; key: string }>('SELECT id, key FROM feature_streams');
     return new Map(rows.map((row) => [row.key, row.id]));
+  }
+
+  /** How many events the log has accepted so far, removed ones included. */
+  async acceptedEvents(): Promise<number> {
+    const [head] = await this.#db.query<{ pos: number }>('SELECT pos FROM log_head');
+    return head?.pos ?? 0;
   }
 
   /** Ids of the streams that have seen all of history in every partition. */

@@ -8,24 +8,32 @@ import type { Warning } from '../platform/warning.js';
 import { MAX_SEARCHABLE_FEATURES } from '../profiles/search-field.model.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
 import { questionFeatures, traitsReadBy, type KnownNames } from './feature-questions.model.js';
+import { DefinitionHistoryReader } from './definition-history.reader.js';
+import {
+  brokenUses,
+  plain,
+  planFeatures,
+  type DefinedFeatures,
+  type FeaturePlan,
+  type FeatureUse,
+  type FeatureUser,
+} from './definition-plan.model.js';
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
-import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './feature.reader.js';
+import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
 import { MAX_FEATURES } from './parse-features.js';
-import { streamsOf } from './stream.model.js';
 
 export interface FeatureDefinitions {
   readonly views: readonly Omit<StoredFeatureView, 'version'>[];
   readonly services: readonly ServiceDefinition[];
 }
 
-/** What applying would do, or did; names of features and services. */
-export interface ApplyPlan {
-  readonly added: readonly string[];
-  readonly changed: readonly string[];
-  readonly removed: readonly string[];
-  /** Streams that history has to be folded into before their features are complete. */
-  readonly newStreams: number;
+/** What applying would do, or did. */
+export interface ApplyPlan extends FeaturePlan {
+  /** Events that were accepted so far, of which a worker reads each once if there are new streams. */
+  readonly historyEvents: number;
+  /** What goes out of service because it reads what goes, or rests on something that does; only where that is forced. */
+  readonly withdrawn: readonly FeatureUser[];
   /** Names in the given definitions that nothing has sent so far. */
   readonly warnings: readonly Warning[];
 }
@@ -35,8 +43,10 @@ export interface ApplyOptions {
   readonly dryRun?: boolean;
   /** Also removes the views and services that are not in the given definitions. Default: leaves them alone. */
   readonly prune?: boolean;
+  /** Removes and retypes also what is in use, and puts out of service what uses it. Default: refuses to. */
+  readonly force?: boolean;
   /** In place of what depends on features now: what will, once all of a larger change is made. See {@link DefinitionHooks}. */
-  readonly uses?: ReadonlyMap<string, string>;
+  readonly uses?: readonly FeatureUse[];
   /** In place of the purposes that there are: those that there will be. */
   readonly purposes?: ReadonlySet<string>;
   /** In place of the traits that are sealed: those that will be. */
@@ -45,8 +55,12 @@ export interface ApplyOptions {
 
 /** What other modules have to say about a change, within its transaction. */
 export interface DefinitionHooks {
-  /** Names of the features that something outside the feature store depends on, with what that is. */
-  uses(tx: Transaction): Promise<ReadonlyMap<string, string>>;
+  /** What outside the feature store depends on features. */
+  uses(tx: Transaction): Promise<readonly FeatureUse[]>;
+  /** These and all that rests on them, in an order in which nothing goes before what rests on it. */
+  restingOn(tx: Transaction, users: readonly FeatureUser[]): Promise<readonly FeatureUser[]>;
+  /** Puts them out of service, as if somebody had archived or retired each. */
+  withdraw(tx: Transaction, users: readonly FeatureUser[]): Promise<void>;
   purposes(tx: Transaction): Promise<ReadonlySet<string>>;
   /** Names of the traits whose values nothing may keep in plain text. */
   sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;
@@ -78,63 +92,88 @@ export class FeatureDefinitionService {
       await lockDefinitions(tx);
       const reader = new FeatureReader(tx);
       const before = { views: await reader.views(), services: await reader.services() };
-      const after = merged(before, definitions, options.prune ?? false);
+      const last = await lastVersions(tx);
+      const after = merged(before, definitions, options.prune ?? false, last);
       checkNames(after);
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       checkSearchable(after.views);
       const given = definitions.views.flatMap((view) => view.features);
       checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
-      const plan = {
-        ...planOf(before, after, await reader.streamIds()),
+      const uses = options.uses ?? (await this.#hooks.uses(tx));
+      const changes = planFeatures(before, after, await reader.streamIds(), uses);
+      const broken = brokenUses(changes);
+      if (options.force !== true) checkUses(broken);
+      const plan: ApplyPlan = {
+        ...changes,
+        historyEvents: await reader.acceptedEvents(),
+        withdrawn: await this.#hooks.restingOn(
+          tx,
+          broken.flatMap(({ breaking }) => breaking.users),
+        ),
         warnings: questionFeatures(given, await this.#hooks.known(tx)),
       };
-      checkUses(options.uses ?? (await this.#hooks.uses(tx)), before.views, after.views);
-      if (options.dryRun !== true && !isEmpty(plan)) await this.#write(tx, before, after);
+      if (options.dryRun !== true && plan.changes.length > 0) await this.#write(tx, before, after, plan.withdrawn);
       return plan;
     });
   }
 
-  async #write(tx: Transaction, before: Stored, after: Stored): Promise<void> {
+  async #write(
+    tx: Transaction,
+    before: DefinedFeatures,
+    after: DefinedFeatures,
+    withdrawn: readonly FeatureUser[],
+  ): Promise<void> {
     const nowMs = this.#clock.now();
-    for (const view of changedOf(before.views, after.views)) await this.#store.saveView(tx, view, nowMs);
-    for (const service of changedOf(before.services, after.services)) await this.#store.saveService(tx, service, nowMs);
-    await this.#store.dropViews(tx, missingOf(before.views, after.views));
-    await this.#store.dropServices(tx, missingOf(before.services, after.services));
+    // While its features can still be read, as whoever puts a segment out of service does.
+    await this.#hooks.withdraw(tx, withdrawn);
+    for (const view of changedOf(before.views, after.views)) await this.#store.save(tx, 'view', view, nowMs);
+    for (const service of changedOf(before.services, after.services)) {
+      await this.#store.save(tx, 'service', service, nowMs);
+    }
+    await this.#store.drop(tx, 'view', missingOf(before.views, after.views), nowMs);
+    await this.#store.drop(tx, 'service', missingOf(before.services, after.services), nowMs);
     await this.#hooks.changed(tx);
   }
 }
 
-interface Stored {
-  readonly views: readonly StoredFeatureView[];
-  readonly services: readonly StoredFeatureService[];
+async function lastVersions(tx: Transaction): Promise<LastVersions> {
+  const reader = new DefinitionHistoryReader(tx);
+  return { views: await reader.lastVersions('view'), services: await reader.lastVersions('service') };
 }
 
-function merged(before: Stored, given: FeatureDefinitions, prune: boolean): Stored {
+/** The newest version of each name that there was, by kind. */
+interface LastVersions {
+  readonly views: ReadonlyMap<string, number>;
+  readonly services: ReadonlyMap<string, number>;
+}
+
+function merged(
+  before: DefinedFeatures,
+  given: FeatureDefinitions,
+  prune: boolean,
+  last: LastVersions,
+): DefinedFeatures {
   return {
-    views: mergeByName(before.views, given.views, prune),
-    services: mergeByName(before.services, given.services, prune),
+    views: mergeByName(before.views, given.views, prune, last.views),
+    services: mergeByName(before.services, given.services, prune, last.services),
   };
 }
 
-/** Each definition with its next version if it differs from what is stored. */
+/** Each definition with its next version if it differs from what is stored; one that comes back goes on counting. */
 function mergeByName<T extends { readonly name: string; readonly version: number }>(
   before: readonly T[],
   given: readonly Omit<T, 'version'>[],
   prune: boolean,
+  last: ReadonlyMap<string, number>,
 ): T[] {
   const standing = new Map(before.map((item) => [item.name, item]));
   const next = new Map<string, T>(prune ? [] : standing);
   for (const item of given as readonly (Omit<T, 'version'> & { readonly name: string })[]) {
     const old = standing.get(item.name);
     const same = old !== undefined && isDeepStrictEqual(plain({ ...item, version: old.version }), plain(old));
-    next.set(item.name, same ? old : ({ ...item, version: (old?.version ?? 0) + 1 } as unknown as T));
+    next.set(item.name, same ? old : ({ ...item, version: (last.get(item.name) ?? 0) + 1 } as unknown as T));
   }
   return [...next.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** As it comes back from the database. */
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
 }
 
 function changedOf<T extends { readonly name: string; readonly version: number }>(
@@ -155,26 +194,6 @@ function missingOf(
 
 function featuresOf(views: readonly StoredFeatureView[]): FeatureDefinition[] {
   return views.flatMap((view) => view.features);
-}
-
-function planOf(before: Stored, after: Stored, streamIds: ReadonlyMap<string, number>): Omit<ApplyPlan, 'warnings'> {
-  const old = gatedFeatures(before.views);
-  const now = gatedFeatures(after.views);
-  const added = [...now.keys()].filter((name) => !old.has(name));
-  const changed = [...now].filter(([name, f]) => old.has(name) && !isDeepStrictEqual(plain(f), plain(old.get(name))));
-  const services = changedOf(before.services, after.services).map((service) => service.name);
-  const known = new Set(before.services.map((service) => service.name));
-  return {
-    added: [...added, ...services.filter((name) => !known.has(name))],
-    changed: [...changed.map(([name]) => name), ...services.filter((name) => known.has(name))],
-    removed: [...[...old.keys()].filter((name) => !now.has(name)), ...missingOf(before.services, after.services)],
-    newStreams: streamsOf(featuresOf(after.views)).filter((stream) => !streamIds.has(stream.key)).length,
-  };
-}
-
-/** Each with what its view asks to be allowed, by name. */
-function gatedFeatures(views: readonly StoredFeatureView[]): Map<string, unknown> {
-  return new Map(views.flatMap(({ features, purposes = [] }) => features.map((f) => [f.name, { ...f, purposes }])));
 }
 
 function checkPurposes(views: readonly StoredFeatureView[], known: ReadonlySet<string>): void {
@@ -206,31 +225,25 @@ function checkSearchable(views: readonly StoredFeatureView[]): void {
   });
 }
 
-function isEmpty(plan: ApplyPlan): boolean {
-  return plan.added.length + plan.changed.length + plan.removed.length === 0;
+function checkUses(broken: ReturnType<typeof brokenUses>): void {
+  const [first] = broken;
+  if (first === undefined) return;
+  const { change, breaking } = first;
+  const users = breaking.users.filter(({ kind }) => kind !== 'service').map(({ kind, key }) => `${kind} ${key}`);
+  const type = change.fields.find(({ field }) => field === 'type');
+  const others = broken.length - 1;
+  const more = others === 0 ? '' : `; so are ${String(others)} others that would go or change their type`;
+  const hint =
+    type === undefined
+      ? `archive, retire or change the ${users.join(' and the ')} first, or force it, which does so`
+      : `its type cannot change from ${String(type.before)} to ${String(type.after)}, unless that is forced`;
+  throw new WeftError('DEFINITION_INVALID', `feature ${change.name} is used by ${users.join(' and ')}`, {
+    where: change.name,
+    hint: `${hint}${more}`,
+  });
 }
 
-function checkUses(
-  uses: ReadonlyMap<string, string>,
-  before: readonly StoredFeatureView[],
-  after: readonly StoredFeatureView[],
-): void {
-  const left = new Map(featuresOf(after).map((feature) => [feature.name, feature]));
-  for (const feature of featuresOf(before)) {
-    const user = uses.get(feature.name);
-    const now = left.get(feature.name);
-    if (user === undefined || now?.type === feature.type) continue;
-    throw new WeftError('DEFINITION_INVALID', `feature ${feature.name} is used by ${user}`, {
-      where: feature.name,
-      hint:
-        now === undefined
-          ? `archive, retire or change the ${user} first`
-          : `its type cannot change from ${feature.type} to ${now.type}`,
-    });
-  }
-}
-
-function checkNames({ views, services }: Stored): void {
+function checkNames({ views, services }: DefinedFeatures): void {
   const owner = new Map<string, string>();
   for (const view of views) {
     for (const { name } of view.features) {

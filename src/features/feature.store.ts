@@ -1,34 +1,37 @@
 import type { Transaction } from '../platform/postgres.js';
 import type { StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 
+const TABLES = { view: 'feature_views', service: 'feature_services' } as const;
+type StoredKind = keyof typeof TABLES;
+type StoredDefinition = StoredFeatureView | StoredFeatureService;
+
 /** Writes feature definitions and gives streams their ids. */
 export class FeatureStore {
-  async saveView(tx: Transaction, view: StoredFeatureView, nowMs: number): Promise<void> {
-    const { name, version, ...definition } = view;
+  /** Puts a version in force and keeps it for ever. */
+  async save(tx: Transaction, kind: StoredKind, item: StoredDefinition, nowMs: number): Promise<void> {
+    const { name, version, ...definition } = item;
+    const values = [name, version, JSON.stringify(definition), nowMs];
     await tx.query(
-      `INSERT INTO feature_views (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
+      `INSERT INTO ${TABLES[kind]} (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
        ON CONFLICT (name) DO UPDATE
          SET version = excluded.version, definition = excluded.definition, updated_at = excluded.updated_at`,
-      [name, version, JSON.stringify(definition), nowMs],
+      values,
+    );
+    await tx.query(
+      `INSERT INTO feature_definition_versions (kind, name, version, definition, at)
+       VALUES ($5, $1, $2, $3::jsonb, $4)`,
+      [...values, kind],
     );
   }
 
-  async saveService(tx: Transaction, service: StoredFeatureService, nowMs: number): Promise<void> {
-    const { name, version, description, features } = service;
+  /** Removes what is in force. The versions stay, and one more says that it was removed. */
+  async drop(tx: Transaction, kind: StoredKind, names: readonly string[], nowMs: number): Promise<void> {
+    if (names.length === 0) return;
     await tx.query(
-      `INSERT INTO feature_services (name, version, definition, updated_at) VALUES ($1, $2, $3::jsonb, $4)
-       ON CONFLICT (name) DO UPDATE
-         SET version = excluded.version, definition = excluded.definition, updated_at = excluded.updated_at`,
-      [name, version, JSON.stringify({ description, features }), nowMs],
+      `WITH gone AS (DELETE FROM ${TABLES[kind]} WHERE name = ANY ($1) RETURNING name, version)
+       INSERT INTO feature_definition_versions (kind, name, version, at) SELECT $2, name, version + 1, $3 FROM gone`,
+      [names, kind, nowMs],
     );
-  }
-
-  async dropViews(tx: Transaction, names: readonly string[]): Promise<void> {
-    await tx.query('DELETE FROM feature_views WHERE name = ANY ($1)', [names]);
-  }
-
-  async dropServices(tx: Transaction, names: readonly string[]): Promise<void> {
-    await tx.query('DELETE FROM feature_services WHERE name = ANY ($1)', [names]);
   }
 
   /**

@@ -4,7 +4,8 @@ import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { readNeededPurposes } from '../profiles/purpose.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
-import { MAX_NAME_LENGTH, readDescription, readFeature } from './parse-feature.js';
+import { MAX_NAME_LENGTH, readFeature } from './parse-feature.js';
+import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
 
 export const MAX_FEATURES = 2_000;
 const MAX_FILE_LENGTH = 4_000_000;
@@ -66,27 +67,27 @@ function namedItems<T>(
 }
 
 function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): FeatureView | undefined {
-  const fields = item.fields('a view', ['name', 'description', 'source', 'purposes', 'features']);
+  const fields = item.fields('a view', ['name', ...METADATA_FIELDS, 'source', 'purposes', 'features']);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item, 'a view', seen);
   const source = fields.get('source')?.text('the source', MAX_NAME_LENGTH) ?? null;
-  const description = readDescription(fields);
   const purposes = readNeededPurposes(fields.get('purposes'));
+  const metadata = readMetadata(fields);
   const listed = fields.get('features');
   if (listed === undefined) item.problem('the view has no features', 'list them under features');
   const features = namedItems(listed, 'features', taken, (feature, names) =>
     readFeature(feature, (at) => readName(at, 'a feature', names), name ?? '', source),
   );
   if (name === undefined) return undefined;
-  const view = { name, description, source, features };
+  const view = { name, ...metadata, source, features };
   return purposes.length === 0 ? view : { ...view, purposes };
 }
 
 function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<string>): FeatureService | undefined {
-  const fields = item.fields('a service', ['name', 'description', 'features']);
+  const fields = item.fields('a service', ['name', ...METADATA_FIELDS, 'features']);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item, 'a service', seen);
-  const description = readDescription(fields);
+  const metadata = readMetadata(fields);
   const listed = fields.get('features');
   if (listed === undefined) item.problem('the service has no features', 'list their names under features');
   const features = new Set<string>();
@@ -97,7 +98,7 @@ function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<stri
     else if (!known.has(feature)) entry.problem(`there is no feature ${feature}`, meantHint(feature, known));
     features.add(feature);
   }
-  return name === undefined ? undefined : { name, description, features: [...features] };
+  return name === undefined ? undefined : { name, ...metadata, features: [...features] };
 }
 
 function meantHint(name: string, known: Iterable<string>): string {

@@ -95,6 +95,14 @@ export class ModelService {
     });
   }
 
+  /** Retires the active versions of these keys, as a part of a larger change that holds the lock of definitions. */
+  async withdraw(tx: Transaction, keys: readonly string[]): Promise<void> {
+    for (const key of [...keys].sort()) {
+      await this.#store.lockKey(tx, key);
+      await this.#store.retireActive(tx, key);
+    }
+  }
+
   /**
    * Says whether edge keys may be told what the model says: of all its versions, and of those that follow unless their
    * manifests say otherwise.

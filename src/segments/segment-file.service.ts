@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { FeatureUse } from '../features/definition-plan.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
@@ -24,9 +25,9 @@ export interface SegmentPlan {
   readonly archived: readonly string[];
   /** Features that active segments define in place, once this is applied. */
   readonly inlineFeatures: readonly FeatureDefinition[];
-  /** Names of the features that active segments read, each with a segment that does: now, and once this is applied. */
-  readonly usesBefore: ReadonlyMap<string, string>;
-  readonly usesAfter: ReadonlyMap<string, string>;
+  /** What active segments read of features: now, and once this is applied. */
+  readonly usesBefore: readonly FeatureUse[];
+  readonly usesAfter: readonly FeatureUse[];
   /** Names in the given definitions that nothing has sent so far. */
   readonly warnings: readonly Warning[];
   /** What to do, in an order in which each step is valid. */
@@ -238,9 +239,9 @@ function parseActive(
   );
 }
 
-function usesOf(segments: readonly Pick<Checked, 'key' | 'requires'>[]): Map<string, string> {
-  return new Map(
-    segments.flatMap(({ key, requires }) => requires.features.map((name) => [name, `segment ${key}`] as const)),
+function usesOf(segments: readonly Pick<Checked, 'key' | 'requires'>[]): FeatureUse[] {
+  return segments.flatMap(({ key, requires }) =>
+    requires.features.map((feature) => ({ kind: 'segment' as const, key, feature })),
   );
 }
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { FeatureUse } from '../features/definition-plan.model.js';
 import { traitsReadBy } from '../features/feature-questions.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
 import type { Clock } from '../platform/clock.js';
@@ -29,6 +30,15 @@ export interface SegmentCatalog {
   known(tx: Transaction): Promise<KnownToSegments>;
   /** What is live was changed: streams are to be registered, and everybody is to load the definitions anew. */
   changed(tx: Transaction): Promise<void>;
+}
+
+/** What an active segment rests on. */
+export interface SegmentReferences {
+  readonly key: string;
+  readonly features: readonly string[];
+  readonly inlineFeatures: readonly FeatureDefinition[];
+  readonly models: readonly string[];
+  readonly segments: readonly string[];
 }
 
 const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
@@ -146,13 +156,28 @@ export class SegmentService {
     });
   }
 
-  /** Names of the features that active segments read, each with a segment that does. */
-  async featureUses(tx: Transaction): Promise<Map<string, string>> {
-    const uses = new Map<string, string>();
-    for (const { key, parsed } of await this.#activeParsed(tx, new SegmentReader(tx))) {
-      for (const name of parsed.requires.features) uses.set(name, `segment ${key}`);
+  /** What active segments read of features. */
+  async featureUses(tx: Transaction): Promise<FeatureUse[]> {
+    return (await this.#activeParsed(tx, new SegmentReader(tx))).flatMap(({ key, parsed }) =>
+      parsed.requires.features.map((feature) => ({ kind: 'segment' as const, key, feature })),
+    );
+  }
+
+  /** What active segments ask and refer to, those first that others refer to. */
+  async references(tx: Transaction): Promise<SegmentReferences[]> {
+    const parsed = await this.#activeParsed(tx, new SegmentReader(tx));
+    const nodes = new Map(parsed.map(({ key, parsed: { requires } }) => [key, { key, ...requires }]));
+    const order = orderSegments([...nodes.values()].map(({ key, segments }) => ({ key, segmentDeps: segments })));
+    return order.map((key) => nodes.get(key)).filter((node) => node !== undefined);
+  }
+
+  /** Archives segments that nothing left refers to, as a part of a larger change. */
+  async withdraw(tx: Transaction, keys: readonly string[]): Promise<void> {
+    const reader = new SegmentReader(tx);
+    for (const key of keys) {
+      const segment = await reader.byKey(key);
+      if (segment !== null) await this.#store.archive(tx, segment.id, this.#clock.now());
     }
-    return uses;
   }
 
   /** Keys of the models that active segments ask, each with a segment that does. */

@@ -138,7 +138,15 @@ describe('weft apply', () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       applied: true,
-      features: { added: [], changed: [], removed: [], unchanged: ['views'] },
+      features: {
+        added: [],
+        changed: [],
+        removed: [],
+        unchanged: ['views'],
+        changes: [],
+        withdrawn: [],
+        historyEvents: 0,
+      },
       segments: { added: [], changed: ['keen', 'fans'], removed: ['fans'], unchanged: ['idea'], activated: ['keen'] },
       traits: null,
       purposes: null,

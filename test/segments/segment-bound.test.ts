@@ -83,11 +83,11 @@ describe('segments at the bound of their number', () => {
   it('are counted by weft apply before it writes anything', async () => {
     await many(MAX_SEGMENTS - 1, 'draft');
     await many(5, 'archived', 'gone');
-    await expect(applier().plan(fileOf(['one', 'two']), false)).rejects.toMatchObject({ code: 'DEFINITION_INVALID' });
-    await expect(applier().plan(fileOf(['one', 'gone_2']), false)).rejects.toMatchObject({
+    await expect(applier().plan(fileOf(['one', 'two']))).rejects.toMatchObject({ code: 'DEFINITION_INVALID' });
+    await expect(applier().plan(fileOf(['one', 'gone_2']))).rejects.toMatchObject({
       message: 'there would be 1001 segments that are not archived',
     });
-    const plan = await applier().plan(fileOf(['gone_2', 'old_7']), false);
+    const plan = await applier().plan(fileOf(['gone_2', 'old_7']));
     await applier().apply(plan);
     expect(await new SegmentReader(world.db).byKey('gone_2')).toMatchObject({ stage: 'active', version: 2 });
   });

@@ -12,7 +12,7 @@ import { resolveReadsDirectly } from './direct-resolvers.js';
 import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
-import { FeatureDefinitionResolver, FeatureResolver } from './feature.resolver.js';
+import { FeatureDefinitionResolver, FeatureResolver, FeatureServiceResolver } from './feature.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
 import { IdentityModelResolver } from './identity-model.resolver.js';
@@ -53,6 +53,7 @@ export function buildApiSchema(): GraphQLSchema {
       ChangeResolver,
       FeatureDefinitionResolver,
       FeatureResolver,
+      FeatureServiceResolver,
       ModelResolver,
       IngestResolver,
       KeyResolver,

@@ -39,6 +39,11 @@ export const GENERIC_CURSOR = new CursorCodec({ kind: 'generic_values', version:
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
+export const FEATURE_SERVICE_CURSOR = new CursorCodec({ kind: 'feature_services', version: 1 }, { key: 'text' });
+export const DEFINITION_VERSION_CURSOR = new CursorCodec(
+  { kind: 'definition_versions', version: 1 },
+  { version: 'integer' },
+);
 /** How far the log has to be applied; what the tracking API calls a token. */
 export const APPLIED_CURSOR = new CursorCodec({ kind: 'applied', version: 1 }, { pos: 'integer' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });

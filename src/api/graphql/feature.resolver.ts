@@ -1,72 +1,35 @@
-import {
-  Arg,
-  Authorized,
-  Ctx,
-  Field,
-  FieldResolver,
-  Float,
-  Int,
-  Mutation,
-  ObjectType,
-  Query,
-  Resolver,
-  Root,
-} from 'type-graphql';
-import type { FeatureDefinition } from '../../features/feature.model.js';
-import { FeatureReader, type StoredFeatureView } from '../../features/feature.reader.js';
+import { Arg, Authorized, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { DefinitionHistoryReader, type DefinitionVersion } from '../../features/definition-history.reader.js';
+import type { DefinitionKind, FeatureDefinition } from '../../features/feature.model.js';
+import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from '../../features/feature.reader.js';
 import type { ApplyPlan } from '../../features/feature.service.js';
 import { parseFeatures } from '../../features/parse-features.js';
-import type { Warning } from '../../platform/warning.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
+  connection,
   connectionTypes,
   DEFAULT_PAGE_SIZE,
   FIRST,
   pageByKey,
+  pageSize,
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { VIEW_CURSOR } from './cursors.js';
-import { FeatureKind } from './enums.js';
+import { damagedCursor, DEFINITION_VERSION_CURSOR, FEATURE_SERVICE_CURSOR, VIEW_CURSOR } from './cursors.js';
 import { resultUnion } from './failure.types.js';
-import { DefinitionWarning } from './warning.types.js';
+import {
+  DefinitionKindType,
+  FeatureDefinitionType,
+  FeatureDefinitionVersionType,
+  FeaturePlanType,
+  FeatureServiceType,
+  FeatureViewType,
+} from './feature.types.js';
 
-@ObjectType('FeatureDefinition', { simpleResolvers: true, description: 'How a feature is computed.' })
-class FeatureDefinitionType {
-  @Field(() => String, { description: 'Its name, unique over all views.' })
-  name!: string;
-
-  @Field(() => String, { description: 'What it says of somebody, in words for people; may be empty.' })
-  description!: string;
-
-  @Field(() => FeatureKind, { description: 'Of what type its values are.' })
-  type!: FeatureDefinition['type'];
-
-  @Field(() => String, { description: 'How events are aggregated: `count`, `sum`, `last`, …' })
-  aggregate!: string;
-
-  @Field(() => [String], { description: 'Names of the events that count, at most 200; empty: all.' })
-  events!: readonly string[];
-
-  @Field(() => String, { nullable: true, description: 'Key of the source that they come from, as `web`; null: any.' })
-  source!: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'A further condition on events, as `properties.value > 10`; null if there is none.',
-  })
-  where!: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'The path of the value that is aggregated, as `properties.value`; null if events are only counted.',
-  })
-  value!: string | null;
-
-  @Field(() => Float, { nullable: true, description: 'Length of the window, ms; null: all of the past.' })
-  windowMs!: number | null;
-}
+const MAX_VERSION = 2 ** 31 - 1;
+const FORCE =
+  'Also remove and retype what is in use. Segments that read it are archived and models retired with it, as `withdrawn` says.';
 
 @Resolver(() => FeatureDefinitionType)
 export class FeatureDefinitionResolver {
@@ -76,46 +39,12 @@ export class FeatureDefinitionResolver {
   }
 }
 
-@ObjectType('FeatureView', { simpleResolvers: true, description: 'Features that are defined together.' })
-class FeatureViewType {
-  @Field(() => String, { description: 'What it is called by, as `web_activity`.' })
-  name!: string;
-
-  @Field(() => Int, { description: 'A whole number that grows with each change.' })
-  version!: number;
-
-  @Field(() => String, { description: 'What its features are about, in words for people; may be empty.' })
-  description!: string;
-
-  @Field(() => [FeatureDefinitionType], { description: 'The features that it defines, at most 2,000.' })
-  features!: readonly FeatureDefinition[];
-}
-
-@ObjectType('FeaturePlan', { simpleResolvers: true, description: 'What applying definitions changes.' })
-class FeaturePlan {
-  @Field(() => Boolean, { description: 'Whether nothing was changed, because this was a dry run.' })
-  dryRun!: boolean;
-
-  @Field(() => [String], { description: 'Features and services that are new.' })
-  added!: readonly string[];
-
-  @Field(() => [String], { description: 'Features and services that are defined anew.' })
-  changed!: readonly string[];
-
-  @Field(() => [String], { description: 'Features and services that are gone.' })
-  removed!: readonly string[];
-
-  @Field(() => Int, { description: 'How many aggregates history has to be folded into before they are complete.' })
-  newStreams!: number;
-
-  @Field(() => [DefinitionWarning], { description: 'Names in the definitions that nothing has sent so far.' })
-  warnings!: readonly Warning[];
-}
-
 const FeatureViewConnection = connectionTypes<StoredFeatureView>(FeatureViewType, 'FeatureView');
+const FeatureServiceConnection = connectionTypes<StoredFeatureService>(FeatureServiceType, 'FeatureService');
+const VersionConnection = connectionTypes<DefinitionVersion>(FeatureDefinitionVersionType, 'FeatureDefinitionVersion');
 const Applied = resultUnion<ApplyPlan & { dryRun: boolean }>(
   'ApplyFeaturesResult',
-  { type: FeaturePlan, name: 'FeaturePlan' },
+  { type: FeaturePlanType, name: 'FeaturePlan' },
   ['InvalidDefinition'],
 );
 
@@ -126,6 +55,47 @@ export class FeatureResolver {
   })
   purposes(@Root() view: StoredFeatureView): readonly string[] {
     return view.purposes ?? [];
+  }
+
+  @FieldResolver(() => [String], { description: 'Words to find it by, at most 20.' })
+  tags(@Root() view: StoredFeatureView): readonly string[] {
+    return view.tags ?? [];
+  }
+
+  @Authorized('read')
+  @Query(() => FeatureServiceConnection, { description: 'The feature services that there are, by name.' })
+  async featureServices(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<StoredFeatureService>>> {
+    reads.countSingleRead('featureServices');
+    const all = await new FeatureReader(services.db).services();
+    const sorted = all.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return pageByKey(sorted, ({ name }) => name, FEATURE_SERVICE_CURSOR, { first, after });
+  }
+
+  @Authorized('read')
+  @Query(() => VersionConnection, {
+    description: 'Every version of a view, service or entity, the newest first; none for a name that never was.',
+  })
+  async featureDefinitionVersions(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('kind', () => DefinitionKindType, { description: 'What is defined.' }) kind: DefinitionKind,
+    @Arg('name', () => String, { description: 'Its name, as `web_activity`.' }) name: string,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<DefinitionVersion>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('featureDefinitionVersions');
+    const before = typeof after === 'string' ? DEFINITION_VERSION_CURSOR.decode(after).version : null;
+    if (before !== null && (before < 1 || before > MAX_VERSION)) throw damagedCursor();
+    const versions = await new DefinitionHistoryReader(services.db).page(kind, name, before, limit + 1);
+    const edges = versions.map((node) => ({
+      cursor: DEFINITION_VERSION_CURSOR.encode({ version: node.version }),
+      node,
+    }));
+    return connection(edges, limit, after);
   }
 
   @Authorized('read')
@@ -148,13 +118,22 @@ export class FeatureResolver {
     @Arg('dryRun', () => Boolean, { defaultValue: false, description: 'Only say what would change.' }) dryRun: boolean,
     @Arg('prune', () => Boolean, { defaultValue: false, description: 'Also remove what is not in the definitions.' })
     prune: boolean,
+    @Arg('force', () => Boolean, { defaultValue: false, description: FORCE }) force: boolean,
   ): Promise<unknown> {
     return Applied.attempt(async () => {
       const elsewhere = [...reads.definitions.views.values()].flatMap((view) => view.features.map(({ name }) => name));
       const file = parseFeatures(yaml, 'features', prune ? [] : elsewhere);
-      const plan = await services.features.apply(file, { dryRun, prune });
+      const plan = await services.features.apply(file, { dryRun, prune, force });
       if (!dryRun) await watch.reload();
       return { ...plan, dryRun };
     });
+  }
+}
+
+@Resolver(() => FeatureServiceType)
+export class FeatureServiceResolver {
+  @FieldResolver(() => [String], { description: 'Words to find it by, at most 20.' })
+  tags(@Root() service: StoredFeatureService): readonly string[] {
+    return service.tags ?? [];
   }
 }
