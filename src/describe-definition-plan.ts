@@ -37,11 +37,9 @@ export function describePlan(plan: DefinitionPlan, isReresolving = false): strin
           ...section(
             'Features and services',
             features.added,
-            features.changed,
-            features.removed,
+            features.changed.map((name) => featureText(features, name)),
+            features.removed.map((name) => featureText(features, name)),
             unchangedFeatures,
-            (name) => featureText(features, name),
-            (name) => detailsOf(features, name),
           ),
           ...withdrawnLines(features),
         ]),
@@ -69,8 +67,6 @@ function section(
   changed: readonly string[],
   removed: readonly string[],
   unchanged: readonly string[],
-  textOf: (name: string) => string = (name) => name,
-  details: (name: string) => readonly string[] = () => [],
 ): string[] {
   const counts = [
     `${String(added.length)} to create`,
@@ -81,8 +77,8 @@ function section(
   return [
     `${title}: ${counts.join(', ')}`,
     ...added.map((name) => `  + ${name}`),
-    ...changed.flatMap((name) => [`  ~ ${textOf(name)}`, ...details(name)]),
-    ...removed.flatMap((name) => [`  - ${name}`, ...details(name)]),
+    ...changed.map((name) => `  ~ ${name}`),
+    ...removed.map((name) => `  - ${name}`),
   ];
 }
 
@@ -90,19 +86,18 @@ function changesText(changes: readonly PlainChange[]): string[] {
   return changes.map(({ name, fields }) => `${name}: ${changedFieldsText(fields)}`);
 }
 
+/** With what differs, and below it for whom that matters. */
 function featureText({ changes }: ApplyPlan, name: string): string {
-  const fields = changes.filter((each) => each.name === name).flatMap((each) => each.fields);
-  const told = fields.map(({ field, before, after }) => ({ field, before: shown(before), after: shown(after) }));
-  return told.length === 0 ? name : `${name}: ${changedFieldsText(told)}`;
+  const found = changes.filter((each) => each.name === name && each.change !== 'added');
+  const told = found
+    .flatMap((each) => each.fields)
+    .map(({ field, before, after }) => ({ field, before: shown(before), after: shown(after) }));
+  const text = told.length === 0 ? name : `${name}: ${changedFieldsText(told)}`;
+  return [text, ...found.flatMap(breakingLines)].join('\n');
 }
 
 function shown(value: FieldChange['before']): FieldValue {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
-}
-
-/** For whom it matters. */
-function detailsOf({ changes }: ApplyPlan, name: string): string[] {
-  return changes.filter((each) => each.name === name && each.change !== 'added').flatMap(breakingLines);
 }
 
 function breakingLines({ breaking }: DefinitionChange): string[] {

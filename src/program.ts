@@ -93,6 +93,26 @@ export function createProgram(deps: ProgramDeps): Command {
   return throwInsteadOfExiting(program);
 }
 
+/** The commands that look at features, segments and models. */
+function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions): Command[] {
+  return [
+    featuresCommand({
+      ...io,
+      withFeatures: (use) =>
+        looking(({ db }) => use({ reader: new FeatureReader(db), history: new DefinitionHistoryReader(db) })),
+    }),
+    segmentCommand({
+      ...io,
+      withSegments: (use) =>
+        looking((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
+    }),
+    modelCommand({
+      ...io,
+      withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
+    }),
+  ];
+}
+
 /** The commands on data and definitions, each with the services that it needs for as long as it runs. */
 function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit): Command[] {
   const io = { stdout: process.stdout, stderr: process.stderr, setExitCode };
@@ -116,20 +136,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, sessions, signal }),
-    featuresCommand({
-      ...io,
-      withFeatures: (use) =>
-        looking(({ db }) => use({ reader: new FeatureReader(db), history: new DefinitionHistoryReader(db) })),
-    }),
-    segmentCommand({
-      ...io,
-      withSegments: (use) =>
-        looking((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
-    }),
-    modelCommand({
-      ...io,
-      withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
-    }),
+    ...catalogCommands(io, sessions),
     deadLettersCommand({
       ...io,
       ...letterSessions(sessions, signal),

@@ -185,7 +185,8 @@ function gated(views: readonly StoredFeatureView[]) {
   return new Map(
     views.flatMap(({ features, purposes = [] }) =>
       features.map((definition) => {
-        const fields = { ...written({ ...definition }), purposes: [...purposes] };
+        const { options, ...rest } = definition;
+        const fields = { ...written({ ...rest, ...options }), purposes: [...purposes] };
         return [definition.name, { definition, fields }] as const;
       }),
     ),

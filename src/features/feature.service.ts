@@ -236,7 +236,7 @@ function checkUses(broken: ReturnType<typeof brokenUses>): void {
   const hint =
     type === undefined
       ? `archive, retire or change the ${users.join(' and the ')} first, or force it, which does so`
-      : `its type cannot change from ${String(type.before)} to ${String(type.after)}, unless that is forced`;
+      : `its type cannot change from ${JSON.stringify(type.before)} to ${JSON.stringify(type.after)}, unless that is forced`;
   throw new WeftError('DEFINITION_INVALID', `feature ${change.name} is used by ${users.join(' and ')}`, {
     where: change.name,
     hint: `${hint}${more}`,

@@ -50,7 +50,7 @@ describe('features that an active model reads', () => {
     await expect(world.defineFeatures(sizes({ type: 'string' }))).rejects.toMatchObject({
       code: 'DEFINITION_INVALID',
       message: 'feature sepal_length_cm is used by model iris_clusters',
-      hint: expect.stringContaining('its type cannot change from double to string') as string,
+      hint: expect.stringContaining('its type cannot change from "double" to "string"') as string,
     });
     await expect(world.defineFeatures(sizes({}, IRIS.slice(0, 3)))).rejects.toMatchObject({
       message: 'feature petal_width_cm is used by model iris_clusters',
