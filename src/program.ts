@@ -125,6 +125,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       confirm: terminalConfirm(process.stdin, process.stderr),
       signal,
       clock: systemClock,
+      stdin: process.stdin,
     }),
     applyCommand({
       ...io,

@@ -196,12 +196,16 @@ export class RowMapper {
   }
 
   #messageId(row: SourceRow): string {
-    if (this.#keyParts.length === 0) return `${this.#options.fileHash.slice(0, 32)}:${String(row.number)}`;
+    if (this.#keyParts.length === 0) return this.#rowId(row);
     let key = '';
     for (const part of this.#keyParts) {
       key += typeof part === 'string' ? part : this.#keyCell(part[0], part[1], row);
     }
     return key.length <= MAX_MESSAGE_ID_LENGTH ? key : `sha256:${hash('sha256', key, 'hex')}`;
+  }
+
+  #rowId(row: SourceRow): string {
+    return `${this.#options.fileHash.slice(0, 32)}:${String(row.number)}`;
   }
 
   #keyCell(column: string, read: CellReader, row: SourceRow): string {
@@ -244,6 +248,7 @@ export class RowMapper {
 
   #value(value: RowValue): ValueReader {
     if (value.kind === 'constant') return () => value.value;
+    if (value.kind === 'row') return (row) => this.#rowId(row);
     if (value.kind === 'computed') return () => toJson(this.evaluate(value.expression));
     return this.#column(value, value.type ?? this.#mapping.columnTypes.get(value.column) ?? null);
   }

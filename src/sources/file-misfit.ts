@@ -2,7 +2,7 @@ import type { Encoding } from './decode-text.js';
 import type { FileFormat, RowFault, SourceRow } from './row.model.js';
 
 /** What separates the cells of the files that people have. */
-const DELIMITERS = [',', ';', '\t', '|'] as const;
+export const DELIMITERS = [',', ';', '\t', '|'] as const;
 /** So many rows in a row that cannot be read say that it is not the rows. */
 const MIN_TELLING_ROWS = 10;
 const JSON_ARRAY = /^\s*\[/;

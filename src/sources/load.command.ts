@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { durationMs } from '../platform/duration.js';
@@ -8,6 +9,7 @@ import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { unreadableFile } from '../platform/file-errors.js';
 import { expandFiles, mayBeSeveral } from './expand-files.js';
+import { inferMapping } from './infer/infer-mapping.js';
 import { STDIN } from './load-file.js';
 import { describeTotal, exitCodeOf, exitCodeOfAll, mayGoOn, totalJson, type FileOutcome } from './load-files.js';
 import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
@@ -25,10 +27,13 @@ export interface LoadCommandDeps extends RevertCommandDeps {
   /** The same for a dry run, which sends nothing. */
   withDryRun<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
   readonly clock: Clock;
+  readonly stdin: Readable;
   readonly stderr: ProgressStream & NodeJS.WritableStream;
 }
 
 interface LoadOptions {
+  readonly infer?: true;
+  readonly out?: string;
   readonly mapping?: string;
   readonly replace?: string;
   readonly dryRun?: true;
@@ -51,6 +56,8 @@ export function loadCommand(deps: LoadCommandDeps): Command {
       'files or patterns such as "in/*.csv.gz", loaded one after the other; - reads standard input',
     )
     .option('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
+    .option('--infer', 'draft a mapping for the file from a sample of it, to be edited; nothing is loaded')
+    .option('--out <yaml>', 'with --infer: the file to write it to, which must not be there; default: standard output')
     .option('--dry-run', 'do all that a load does but write: show the first events, and the report')
     .option('--emit', 'emit the segment changes that the events cause; without it they are history')
     .addOption(
@@ -74,6 +81,7 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .addHelpText('after', EXIT_HELP)
     .action((files: string[], options: LoadOptions) => {
       const { mapping } = options;
+      if (options.infer === true) return runCommand(deps, () => infer(deps, files, options), deps.signal);
       // Not `requiredOption`: that would be asked of the subcommands too.
       if (mapping === undefined) return command.error("error: required option '-m, --mapping <yaml>' not specified");
       return runCommand(deps, () => runLoads(deps, files, { ...options, mapping }), deps.signal);
@@ -87,6 +95,7 @@ Several files are loads of their own, by the same mapping: the first that does n
 again it skips those that are loaded. What a file is (gzip, zstd, Parquet) is told from its first bytes.
 
 Examples:
+  weft load orders.csv.gz --infer --out orders.yaml
   weft load orders.csv.gz --mapping orders.yaml --dry-run
   weft load 'in/2026-*.csv.zst' --mapping orders.yaml
   weft load events.parquet --mapping events.yaml --json
@@ -176,6 +185,35 @@ function demandOneByOne(files: readonly string[], { shiftTo, replace }: MappedOp
         ? '--replace loads one file'
         : null;
   if (wrong !== null) throw new WeftError('BAD_REQUEST', wrong, { hint: 'name one file' });
+}
+
+/** The draft on standard output or in a file, notes on standard error. */
+async function infer(deps: LoadCommandDeps, files: readonly string[], { out, json }: LoadOptions): Promise<number> {
+  const [path, ...more] = files;
+  if (path === undefined || more.length > 0) {
+    throw new WeftError('BAD_REQUEST', 'a mapping is drafted from one file', {
+      hint: 'name one that is like the others',
+    });
+  }
+  const { text, notes } = await inferMapping(path, deps.stdin);
+  if (out === undefined) deps.stdout.write(json === true ? jsonText({ mapping: text, notes }) : text);
+  else await writeNew(out, text);
+  if (out !== undefined && json === true) deps.stdout.write(jsonText({ out, notes }));
+  for (const note of notes) deps.stderr.write(`note: ${note}\n`);
+  if (out !== undefined) deps.stderr.write(`Written. Next: weft load ${path} --mapping ${out} --dry-run\n`);
+  return EXIT_CODES.ok;
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { flag: 'wx' });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    const isThere = error.code === 'EEXIST';
+    const why = isThere ? 'it is there already' : String(error.code);
+    const hint = isThere ? 'name another file, or remove it first' : 'name a file in a folder that may be written to';
+    throw new WeftError('BAD_REQUEST', `the mapping cannot be written: ${why}`, { where: path, hint, cause: error });
+  }
 }
 
 async function replaceLoad(

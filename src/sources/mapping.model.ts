@@ -21,6 +21,11 @@ export interface ConstantValue {
   readonly value: JsonValue;
 }
 
+/** What no other row has: the hash of its file, and its number. */
+export interface RowIdValue {
+  readonly kind: 'row';
+}
+
 /** Computed on the row; of a group on its first row. */
 export interface ComputedValue {
   readonly kind: 'computed';
@@ -39,7 +44,7 @@ export interface CountValue {
   readonly condition: RowExpression | null;
 }
 
-export type RowValue = ColumnValue | ConstantValue | ComputedValue;
+export type RowValue = ColumnValue | ConstantValue | ComputedValue | RowIdValue;
 export type FieldValue = RowValue | SumValue | CountValue;
 
 export interface NamedValue<V> {
@@ -92,7 +97,7 @@ export interface Mapping {
   readonly key: KeyTemplate | null;
   readonly when: RowExpression | null;
   readonly time: (TimeFormat & { readonly column: string }) | null;
-  readonly identifiers: readonly NamedValue<ColumnValue>[];
+  readonly identifiers: readonly NamedValue<ColumnValue | RowIdValue>[];
   readonly type: Choice<EventType>;
   readonly name: Choice<string> | null;
   readonly groupId: ColumnValue | null;

@@ -14,6 +14,7 @@ import {
   type KeyTemplate,
   type Mapping,
   type NamedValue,
+  type RowIdValue,
   type RowValue,
 } from './mapping.model.js';
 import { ExpressionCompiler, ExpressionProblem, type RowExpression } from './mapping-expression.js';
@@ -218,17 +219,24 @@ class MappingParser {
     return time;
   }
 
-  #identifiers(node: MappingNode | undefined): NamedValue<ColumnValue>[] {
-    const found: NamedValue<ColumnValue>[] = [];
+  #identifiers(node: MappingNode | undefined): Mapping['identifiers'] {
+    const found: NamedValue<ColumnValue | RowIdValue>[] = [];
     for (const [name, child] of node?.fields() ?? []) {
       if (!isNamespace(name)) {
         child.problem('a namespace has lower-case letters, digits and underscores, a letter first, 32 at most');
       }
-      const value = this.#columnOf(child);
+      const value = this.#identifier(child);
       if (value !== undefined) found.push({ name, value });
     }
     if (node?.isMap === true && found.length === 0) node.problem('must name at least one identifier');
     return found;
+  }
+
+  #identifier(node: MappingNode): ColumnValue | RowIdValue | undefined {
+    const row = node.isMap ? node.fields()?.get('row') : undefined;
+    if (row === undefined) return this.#columnOf(node);
+    if (row.json() !== true) return row.problem('must be true: the row by its file and number');
+    return node.fields()?.size === 1 ? { kind: 'row' } : node.problem('"row" stands alone');
   }
 
   #errorLimit(node: MappingNode | undefined): Mapping['errorLimit'] {

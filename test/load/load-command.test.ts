@@ -67,6 +67,7 @@ async function run(
   const command = loadCommand({
     withLoadService: (use) => use(service),
     ...NO_REVERTS,
+    stdin: Readable.from([]),
     withDryRun: (use) => use(service),
     signal,
     clock,
@@ -183,6 +184,18 @@ event: { type: identify }
     const shifted = await run([...args, '--shift-to', '2026-01-01']);
     expect(shifted.code).toBe(2);
     expect(shifted.stderr).toContain('--shift-to moves the times of one file');
+  });
+
+  it('drafts a mapping that the file can be loaded with, and never over a file that is there', async () => {
+    const args = ['orders.csv', '--infer', '--out', 'drafted.yaml'];
+    const { code, stderr } = await run(args);
+    expect(code).toBe(0);
+    expect(stderr).toContain('note: times of "InvoiceDate" name no zone; UTC is a guess');
+    expect((await run(['orders.csv', '-m', 'drafted.yaml', '--dry-run'])).code).toBe(0);
+    const again = await run(args);
+    expect(again.code).toBe(2);
+    expect(again.stderr).toContain('the mapping cannot be written: it is there already');
+    expect((await run(['orders.csv', '--infer'])).stdout).toContain('\nformat: csv\n');
   });
 
   it('ends with 2 for a mapping that is not valid, and says where', async () => {

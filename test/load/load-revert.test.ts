@@ -97,6 +97,7 @@ describe('a load', () => {
         loadCommand({
           ...io,
           stderr: io.stderr as never,
+          stdin: process.stdin,
           clock,
           signal: new AbortController().signal,
           withLoadService: (use) => use(service),

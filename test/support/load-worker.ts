@@ -66,6 +66,7 @@ for (const args of plan.commands) {
   const command = loadCommand({
     withLoadService: (use) => use(loads),
     ...NO_REVERTS,
+    stdin: process.stdin,
     withDryRun: (use) => use(loads),
     signal: new AbortController().signal,
     clock,

@@ -125,6 +125,9 @@ function problemOf(mapping: Mapping, key: string): readonly [what: string, hint:
   if (mapping.format !== 'jsonl') return [`its format is ${mapping.format}`, 'write "format: jsonl"'];
   if (mapping.source !== key) return [`its source is ${mapping.source}`, `write "source: ${key}"`];
   if (mapping.group !== null) return ['it groups rows', 'leave "group" out: each item of a body is one event'];
+  if (mapping.identifiers.some(({ value }) => value.kind === 'row')) {
+    return ['it names somebody by the number of a row', 'name a field: bodies have no rows'];
+  }
   if (mapping.key === null) {
     return ['it has no key', 'add "key", as in \'{id}\': a delivery that comes again must make the same event'];
   }
