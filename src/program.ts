@@ -60,6 +60,7 @@ import { loadCommand } from './sources/load.command.js';
 import type { LoadReverter } from './sources/load.model.js';
 import { LoadReader } from './sources/load.reader.js';
 import type { LoadService } from './sources/load.service.js';
+import { addRefusedRowsCommand, type RefusedRowsDeps } from './sources/refused-rows.command.js';
 import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
@@ -138,12 +139,10 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     }),
     exportsCommand({ io, sessions, signal }),
     ...catalogCommands(io, sessions),
-    deadLettersCommand({
-      ...io,
-      ...letterSessions(sessions, signal),
-      signal,
-      parseTime: parseTimestamp,
-    }),
+    addRefusedRowsCommand(
+      deadLettersCommand({ ...io, ...letterSessions(sessions, signal), signal, parseTime: parseTimestamp }),
+      { ...io, ...refusedRowsSession(sessions) },
+    ),
     sourcesCommand({
       ...io,
       clock: systemClock,
@@ -312,6 +311,15 @@ function letterSessions({ looking, working }: CommandSessions, signal: AbortSign
             sourceKeys: () => sourceKeys(app),
           }),
         ),
+      ),
+  };
+}
+
+function refusedRowsSession({ looking }: CommandSessions): Pick<RefusedRowsDeps, 'withRefusedRows'> {
+  return {
+    withRefusedRows: (use) =>
+      looking((app) =>
+        use({ letters: new DeadLetterReader(app.db, app.engine.sealer), loads: new LoadReader(app.db) }),
       ),
   };
 }

@@ -118,6 +118,16 @@ export class DeadLetterReader {
     return this.#opened(rows, MAX_DEAD_LETTER_BYTES);
   }
 
+  /** Open letters of a load's rows with their whole payloads, by rising row number, after a row. */
+  async openOfLoad(loadId: Uuid, afterRow: number, limit: number): Promise<readonly StoredDeadLetter[]> {
+    const rows = await this.db.query<Row>(
+      `SELECT ${COLUMNS}, d.payload FROM dead_letters d
+       WHERE d.load_id = $1 AND d.row_number > $2 AND d.state = 'open' ORDER BY d.row_number LIMIT $3`,
+      [loadId, afterRow, Math.min(limit, MAX_DEAD_LETTER_PAGE)],
+    );
+    return this.#opened(rows, MAX_DEAD_LETTER_BYTES);
+  }
+
   async #opened(rows: readonly Row[], maxBytes: number): Promise<StoredDeadLetter[]> {
     const inputs = await openInputs(this.sealer, rows);
     return rows.map((row, i) => toLetter(row, inputs[i] ?? NOTHING, maxBytes));

@@ -22,6 +22,7 @@ import { consentWords } from './mapping-consents.js';
 import { ExpressionFault, type ExpressionContext, type RowExpression } from './mapping-expression.js';
 import { compileTime, type TimeReader } from './mapping-time.js';
 import { convert, transform, ValueFault, type ColumnType } from './mapping-value.js';
+import { formerRowIdReader } from './refused-rows.model.js';
 import type { SourceRow } from './row.model.js';
 
 const MAX_MESSAGE_ID_LENGTH = 200;
@@ -55,6 +56,7 @@ export class RowMapper {
   readonly #mapping: Mapping;
   readonly #options: MapperOptions;
   readonly #columnIndex: ReadonlyMap<string, number> | null;
+  readonly #formerRowId: ReturnType<typeof formerRowIdReader>;
   readonly #nulls: ReadonlySet<string> | null;
   readonly #context: ExpressionContext = Object.create(null) as ExpressionContext;
   readonly #fillForWhen: (row: SourceRow) => void;
@@ -84,6 +86,7 @@ export class RowMapper {
     this.#options = options;
     if (header !== null && mapping.format !== 'csv') checkColumns(mapping, header);
     this.#columnIndex = header === null || mapping.format !== 'csv' ? null : indexColumns(mapping, header);
+    this.#formerRowId = formerRowIdReader(this.#columnIndex);
     this.#nulls = mapping.nulls.length === 0 ? null : new Set(mapping.nulls);
     this.#context['row'] = this.#context;
     const whenColumns = new Set(mapping.when?.columns ?? []);
@@ -205,7 +208,7 @@ export class RowMapper {
   }
 
   #rowId(row: SourceRow): string {
-    return `${this.#options.fileHash.slice(0, 32)}:${String(row.number)}`;
+    return this.#formerRowId(row) ?? `${this.#options.fileHash.slice(0, 32)}:${String(row.number)}`;
   }
 
   #keyCell(column: string, read: CellReader, row: SourceRow): string {

@@ -13,6 +13,7 @@ export type Encoding = (typeof ENCODINGS)[number];
 
 const LONE_REPLACEMENT = '\uFFFD';
 const NEWLINE = 0x0a;
+const QUESTION_MARK = 0x3f;
 /** By which a byte order mark or another kind of file is known. */
 const HEAD_BYTES = 4;
 
@@ -88,6 +89,19 @@ function decodeWindows1252(bytes: Buffer): string {
   return bytes
     .toString('latin1')
     .replace(C1_CONTROLS, (control) => WINDOWS_1252_HIGH.charAt(control.charCodeAt(0) - 0x80));
+}
+
+/** Text to bytes of an encoding; what windows-1252 has no byte for becomes `?`. */
+export function encodeText(text: string, encoding: Encoding): Buffer {
+  if (encoding === 'utf-8') return Buffer.from(text);
+  return Buffer.from(
+    Array.from(text, (char) => {
+      const code = char.codePointAt(0) ?? 0;
+      if (code < 0x80 || (code >= 0xa0 && code <= 0xff)) return code;
+      const high = WINDOWS_1252_HIGH.indexOf(char);
+      return high === -1 ? QUESTION_MARK : 0x80 + high;
+    }),
+  );
 }
 
 /** Returns the bytes without a byte order mark of UTF-8. */

@@ -1,0 +1,134 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { DeadLetterReader } from '../../src/events/dead-letter.reader.js';
+import { LoadReader } from '../../src/sources/load.reader.js';
+import type { LoadResult } from '../../src/sources/load.model.js';
+import type { Mapping } from '../../src/sources/mapping.model.js';
+import { parseMapping } from '../../src/sources/parse-mapping.js';
+import { addRefusedRowsCommand } from '../../src/sources/refused-rows.command.js';
+import { createLoadWorld, GROUPED, orders, SINGLE, type LoadWorld } from '../support/load-world.js';
+
+let world: LoadWorld;
+let folder: string;
+beforeAll(async () => {
+  world = await createLoadWorld();
+  folder = await mkdtemp(join(tmpdir(), 'weft-refused-'));
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+async function exported(loadId: string, out: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const outcome = { code: -1, stdout: '', stderr: '' };
+  const services = { letters: new DeadLetterReader(world.db.database), loads: new LoadReader(world.db.database) };
+  const command = addRefusedRowsCommand(new Command('dead-letters'), {
+    withRefusedRows: (use) => use(services),
+    stdout: { write: (text) => (outcome.stdout += text) },
+    stderr: { write: (text) => (outcome.stderr += text) },
+    setExitCode: (code) => (outcome.code = code),
+  });
+  await command.parseAsync(['export', '--load', loadId, '--out', join(folder, out)], { from: 'user' });
+  return outcome;
+}
+
+async function load(name: string, content: string | Buffer, mapping: Mapping): Promise<LoadResult> {
+  return world
+    .loadService()
+    .load({ file: await world.file(name, content), mapping, errorLimit: { rows: 1_000, share: 1 } });
+}
+
+const EXTRA = '_row,_column,_code,_reason,_file';
+
+describe('refused rows of a load', () => {
+  it('are mended and loaded as the events that they would have been, once', async () => {
+    const lines = [
+      'who,at,n,kind,page',
+      'u1,2024-03-01T10:00:00Z,1,web,',
+      'u2,2024-03-01T10:00:00Z,many,web,"{""a"":1}"',
+      'u3,soon,3,web,',
+      'u4,2024-03-01T10:00:00Z,4,web,,,,',
+      ',2024-03-01T10:00:00Z,5,web,',
+    ];
+    const first = await load('visits.csv', `${lines.join('\n')}\n`, SINGLE);
+    expect(first).toMatchObject({ accepted: 1, refused: 4 });
+    const report = await exported(first.loadId, 'bad.csv');
+    expect(report).toMatchObject({ code: 0, stdout: `3 rows written to ${join(folder, 'bad.csv')}.\n` });
+    expect(report.stderr).toContain('1 more could not be read as rows');
+
+    const bad = await readFile(join(folder, 'bad.csv'), 'utf8');
+    const [header, second, ...others] = bad.split('\n');
+    expect(header).toBe(`who,at,n,kind,page,${EXTRA}`);
+    expect(second).toMatch(
+      /^u2,2024-03-01T10:00:00Z,many,web,"\{""a"":1\}",3,n,BAD_VALUE,"column ""n"": ""many"" is not an integer",[0-9a-f]{32}$/,
+    );
+    expect(others.map((line) => line.split(',').slice(0, 2).join())).toEqual(['u3,soon', ',2024-03-01T10:00:00Z', '']);
+
+    const mended = bad.replace(',many,', ',2,').replace('u3,soon', 'u3,2024-03-02').replace(/\n,/, '\nu5,');
+    expect(await load('mended.csv', mended, SINGLE)).toMatchObject({ accepted: 3, refused: 0 });
+    const hash = /[0-9a-f]{32}/.exec(bad)?.[0] ?? '';
+    expect((await world.logged()).map((event) => (event as { messageId: string }).messageId)).toEqual(
+      [2, 3, 4, 6].map((row) => `${hash}:${String(row)}`),
+    );
+    // The same rows in another file, and what is still refused of them once more.
+    const worse = mended.replace(',2,web', ',two,web').replaceAll('u5', 'u6');
+    const again = await load('again.csv', worse, SINGLE);
+    expect(again).toMatchObject({ accepted: 0, duplicates: 2, refused: 1 });
+    await exported(again.loadId, 'worse.csv');
+    const [, row] = (await readFile(join(folder, 'worse.csv'), 'utf8')).split('\n');
+    expect(row).toMatch(new RegExp(`^u2,.*,3,n,BAD_VALUE,.*,${hash}$`));
+  });
+
+  it('keep the encoding and the delimiter of their file', async () => {
+    const mapping = parseMapping(`
+source: notes
+format: csv
+encoding: windows-1252
+delimiter: ";"
+columns: { n: int }
+identifiers: { user_id: who }
+event: { type: track, name: noted }
+properties: { n: n, text: text }
+`);
+    const content = Buffer.from('who;n;text\nu1;x;caf\u00e9; \n'.replace('; \n', '\n'), 'latin1');
+    const { loadId } = await load('notes.csv', content, mapping);
+    await exported(loadId, 'notes.csv');
+    const bad = await readFile(join(folder, 'notes.csv'), 'latin1');
+    expect(bad).toContain('u1;x;caf\u00e9;2;n;BAD_VALUE;');
+    const mended = await load('mended-notes.csv', Buffer.from(bad.replace(';x;', ';1;'), 'latin1'), mapping);
+    expect(mended).toMatchObject({ accepted: 1, refused: 0 });
+  });
+
+  it('of JSON lines are JSON lines', async () => {
+    const mapping = parseMapping(`
+source: clicks
+format: jsonl
+identifiers: { user_id: who }
+event: { type: track, name: clicked }
+properties: { n: { column: n, type: int } }
+`);
+    const { loadId } = await load('clicks.jsonl', '{"who":"u1","n":"x","tags":["a"]}\n{"who":"u2","n":1}\n', mapping);
+    await exported(loadId, 'clicks.jsonl');
+    const bad = await readFile(join(folder, 'clicks.jsonl'), 'utf8');
+    expect(JSON.parse(bad)).toMatchObject({ who: 'u1', tags: ['a'], _row: '1', _column: 'n', _code: 'BAD_VALUE' });
+    const mended = bad.replace('"n":"x"', '"n":7');
+    expect(await load('m1.jsonl', mended, mapping)).toMatchObject({ accepted: 1 });
+    expect(await load('m2.jsonl', `\n${mended}`, mapping)).toMatchObject({ accepted: 0, duplicates: 1 });
+  });
+
+  it('of groups are not exported, nor of loads that are not there, nor over a file that is', async () => {
+    const { loadId } = await load('orders.csv', orders(60), GROUPED);
+    const grouped = await exported(loadId, 'orders.csv');
+    expect(grouped.code).toBe(1);
+    expect(grouped.stderr).toContain('its rows were grouped');
+    expect((await exported('018c0000-0000-7000-8000-000000000000', 'none.csv')).code).toBe(1);
+    const single = await load('one.csv', 'who,at,n,kind,page\nu1,soon,1,web,\n', SINGLE);
+    await writeFile(join(folder, 'there.csv'), 'kept');
+    expect((await exported(single.loadId, 'there.csv')).code).toBe(2);
+    expect(await readFile(join(folder, 'there.csv'), 'utf8')).toBe('kept');
+  });
+});
