@@ -249,6 +249,9 @@ const OPERATORS = {
   '<': 'lt',
 } as const;
 
+/** What stands for a comparison elsewhere, or with its characters the other way round. */
+const MEANT = { '=>': '>=', '=<': '<=', '==': '=', '=^': '^=', '=~': '~=' } as const;
+
 /** As `views_1h>=3`. @throws WeftError BAD_REQUEST */
 function featureCondition(text: string): NonNullable<ProfileFilterInput['feature']> {
   const { contains, ...rest } = condition(text, '--feature');
@@ -261,6 +264,11 @@ function featureCondition(text: string): NonNullable<ProfileFilterInput['feature
 
 /** As `country=de`. @throws WeftError BAD_REQUEST */
 function condition(text: string, where: string): NonNullable<ProfileFilterInput['trait']> {
+  const typo = /^[^<>=^~]+?\s*(?<typo>=>|=<|==|=\^|=~)/.exec(text.trim())?.groups?.['typo'];
+  if (typo !== undefined) {
+    const hint = `write ${MEANT[typo as keyof typeof MEANT]} in its place`;
+    throw new WeftError('BAD_REQUEST', `${typo} is no comparison`, { where, hint });
+  }
   const match = /^(?<name>[^<>=^~]+?)\s*(?:(?<operator>>=|<=|\^=|~=|=|>|<)\s*(?<value>.*))?$/s.exec(text.trim());
   const { name = '', operator, value = '' } = match?.groups ?? {};
   if (name === '') {

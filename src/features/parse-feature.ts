@@ -1,4 +1,4 @@
-import { durationMs, durationText, nearDuration } from '../platform/duration.js';
+import { durationMs, durationText, durationHint } from '../platform/duration.js';
 import { WeftError } from '../platform/errors.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import { AGGREGATE_FIELDS, AGGREGATE_RULES, takesField, type AggregateField } from './aggregate.model.js';
@@ -120,9 +120,7 @@ function readDuration(item: YamlValue | undefined, what: string, leastMs: number
     item.problem(`${what} cannot be ${String(text)}`, `choose ${durationText(leastMs)} to ${durationText(mostMs)}`);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const near = nearDuration(String(text));
-    const hint = near === undefined ? 'write a whole number and s, m, h or d, as in 5m, 24h, 7d' : `write ${near}`;
-    item.problem(`${what} must be a duration`, hint);
+    item.problem(`${what} must be a duration`, durationHint(String(text)));
   }
   return null;
 }

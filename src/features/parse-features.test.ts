@@ -114,7 +114,10 @@ services:
     ['{ name: a, aggregate: sum, value: total }', '"total" is not a path to a value'],
     ['{ name: a, aggregate: sum, value: properties.a..b }', 'is not a path to a value'],
     ['{ name: a, aggregate: sum, value: properties }', 'is not a path to a value'],
-    ['{ name: a, aggregate: count, window: 7 }', 'a window must be a duration'],
+    [
+      '{ name: a, aggregate: count, window: 7 }',
+      'a window must be a duration; say of what: 7d is 7 days, 7h hours, 7m minutes',
+    ],
     ['{ name: a, aggregate: count, window: 2000d }', 'a window cannot be 2000d'],
     ['{ name: a, aggregate: count, type: double }', 'the type cannot be "double"; use one of int'],
     ['{ name: a, aggregate: last, value: traits.x, type: object }', 'the type cannot be "object"'],

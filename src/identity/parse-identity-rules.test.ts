@@ -84,7 +84,12 @@ describe('a file of identity rules', () => {
       '3:21',
       'limit of email must be a whole number; from 1 to 1000',
     ],
-    ['identity:\n  namespaces:\n    email: { window: 7 days }', '3:22', 'did you mean 7d?'],
+    ['identity:\n  namespaces:\n    email: { window: 7 days }', '3:22', 'write 7d; or ever'],
+    [
+      'identity:\n  namespaces:\n    email: { window: 30 }',
+      '3:22',
+      'is no length of time; say of what: 30d is 30 days',
+    ],
     ['identity:\n  namespaces:\n    card: { unique: true, limit: 2 }', '3:34', 'a unique namespace has the limit 1'],
     ['identity:\n  namespaces:\n    user_id: { unique: false }', '3:24', 'user_id would still be unique'],
     ['identity:\n  namespaces:\n    email: { normaliser: mail }', '3:26', 'the normaliser of email cannot be "mail"'],

@@ -1,6 +1,6 @@
 import { isSupportedCountry } from 'libphonenumber-js/min';
 import { isNamespace } from '../events/event.model.js';
-import { durationMs, nearDuration } from '../platform/duration.js';
+import { durationMs, durationHint } from '../platform/duration.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Warning } from '../platform/warning.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
@@ -157,15 +157,14 @@ function readLimit(
 
 /** Null for `ever`; undefined where it cannot be read. */
 function readWindow(value: YamlValue, what: string): number | null | undefined {
-  const text = value.text(`window of ${what}`, maxTextLength);
+  const { scalar } = value;
+  const text = typeof scalar === 'number' ? String(scalar) : value.text(`window of ${what}`, maxTextLength);
   if (text === undefined) return undefined;
   if (text === 'ever') return null;
   try {
     return durationMs(text);
   } catch {
-    const near = nearDuration(text);
-    const hint = near === undefined ? 'write it as 12h, 7d or ever' : `did you mean ${near}?`;
-    return value.problem(`window of ${what} is no length of time`, hint);
+    return value.problem(`window of ${what} is no length of time`, `${durationHint(text)}; or ever`);
   }
 }
 

@@ -66,3 +66,13 @@ export function nearDuration(text: string): string | undefined {
   if (!(ms > 0 && ms <= MAX_DURATION_MS)) return undefined;
   return unit !== undefined && /^[1-9]\d*$/.test(number) ? `${number}${unit}` : durationText(ms);
 }
+
+/** How to write what is no duration: with the unit that a bare number lacks, or as is probably meant. */
+export function durationHint(text: string): string {
+  const near = nearDuration(text);
+  if (near !== undefined) return `write ${near}`;
+  const number = text.trim();
+  if (/^[1-9]\d{0,4}$/.test(number))
+    return `say of what: ${number}d is ${number} days, ${number}h hours, ${number}m minutes`;
+  return 'write a whole number and s, m, h or d, as in 5m, 24h, 7d';
+}

@@ -42,6 +42,10 @@ export class YamlFile {
     this.#problems.push({ where: `${this.#file}:${String(line)}:${String(col)}`, what, hint });
   }
 
+  placeOf(node: unknown, keyOffset: number): number {
+    return this.#text.placeOf(node, keyOffset);
+  }
+
   resolve(node: unknown): unknown {
     return this.#text.resolve(node);
   }
@@ -63,11 +67,11 @@ export class YamlValue {
   readonly #file: YamlFile;
   readonly #node: unknown;
 
-  /** @param fallback where the value would stand if it has no place of its own */
+  /** @param fallback where its key stands; of an item, where the item does, or else its list */
   constructor(file: YamlFile, node: unknown, fallback: number) {
     this.#file = file;
     this.#node = file.resolve(node);
-    this.offset = offsetOf(node) ?? fallback;
+    this.offset = file.placeOf(node, fallback);
   }
 
   problem(what: string, hint: string): undefined {
@@ -116,7 +120,7 @@ export class YamlValue {
   items(what: string): YamlValue[] | undefined {
     if (!isSeq(this.#node))
       return this.problem(`${what} must be a list`, 'write [a, b], or one line with a dash for each');
-    return this.#node.items.map((item) => new YamlValue(this.#file, item, this.offset));
+    return this.#node.items.map((item) => new YamlValue(this.#file, item, offsetOf(item) ?? this.offset));
   }
 
   text(what: string, maxLength: number): string | undefined {

@@ -34,6 +34,7 @@ export class YamlText {
   /** A node of the tree; null for an empty text, and one that exceeds a bound. */
   readonly contents: unknown;
   readonly faults: readonly YamlFault[];
+  readonly #text: string;
   readonly #lines = new LineCounter();
   readonly #targets = new Map<unknown, unknown>();
   readonly #anchors = new Map<string, Anchored>();
@@ -42,6 +43,7 @@ export class YamlText {
 
   constructor(text: string) {
     this.faults = this.#faults;
+    this.#text = text;
     const tokens = this.#tokens(text);
     const contents = tokens === null ? null : this.#compose(tokens, text.length);
     this.#count(contents);
@@ -53,6 +55,31 @@ export class YamlText {
   /** Line and column, both from 1. */
   position(offset: number): { line: number; col: number } {
     return this.#lines.linePos(offset);
+  }
+
+  /** Where what is wrong with a value as a whole is told: at its key, if it is a map or a list that begins on a later line. */
+  placeOf(node: unknown, keyOffset: number): number {
+    const offset = offsetOf(node) ?? keyOffset;
+    const isLater = this.position(offset).line > this.position(keyOffset).line;
+    return isLater && (isMap(node) || isSeq(node)) ? keyOffset : offset;
+  }
+
+  /** Where a character of a scalar's value stands, however the scalar is written; behind escapes, about where. */
+  offsetWithin(node: unknown, index: number): number {
+    const start = offsetOf(node) ?? 0;
+    if (!isScalar(node) || typeof node.value !== 'string') return start;
+    const isBlock = node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED';
+    const isQuoted = node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE';
+    const content = isBlock ? this.#text.indexOf('\n', start) + 1 : start + (isQuoted ? 1 : 0);
+    // White space is folded and indented; all else of the value comes in its order.
+    const char = node.value.charAt(index);
+    let [at, next] = [content, content];
+    for (const each of node.value.slice(0, index + 1).replace(/\s+/g, '')) {
+      const found = this.#text.indexOf(each, next);
+      if (found === -1) break;
+      [at, next] = [found, found + each.length];
+    }
+    return char.trim() === '' ? next : at;
   }
 
   /** What an alias stands for; other nodes as they are. */

@@ -29,8 +29,16 @@ export class MappingText {
     return this.#text.toJs() as JsonValue;
   }
 
-  add(node: MappingNode, message: string, offset = 0): void {
-    this.#add(node.offset + offset, node.path, message);
+  add(node: MappingNode, message: string, offset: number): void {
+    this.#add(offset, node.path, message);
+  }
+
+  placeOf(raw: unknown, keyOffset: number): number {
+    return this.#text.placeOf(raw, keyOffset);
+  }
+
+  offsetWithin(raw: unknown, index: number): number {
+    return this.#text.offsetWithin(raw, index);
   }
 
   resolve(raw: unknown): unknown {
@@ -49,18 +57,35 @@ export class MappingText {
  */
 export class MappingNode {
   readonly #raw: unknown;
+  /** As it is written: an alias is not followed. */
+  readonly #written: unknown;
+  readonly #keyOffset: number;
 
+  /** @param keyOffset where its key stands; of an item, where its list does */
   constructor(
     readonly text: MappingText,
     raw: unknown,
     readonly path: string,
-    readonly offset: number,
+    keyOffset: number,
   ) {
     this.#raw = text.resolve(raw);
+    this.#written = raw;
+    this.#keyOffset = keyOffset;
   }
 
-  problem(message: string, offset = 0): undefined {
-    this.text.add(this, message, offset);
+  problem(message: string): undefined {
+    this.text.add(this, message, this.text.placeOf(this.#written, this.#keyOffset));
+    return undefined;
+  }
+
+  /** Of a character of its text. */
+  problemWithin(message: string, index: number): undefined {
+    this.text.add(this, message, this.text.offsetWithin(this.#written, index));
+    return undefined;
+  }
+
+  problemOfKey(message: string): undefined {
+    this.text.add(this, message, this.#keyOffset);
     return undefined;
   }
 
@@ -84,7 +109,11 @@ export class MappingNode {
       const name = isScalar(pair.key) ? String(pair.key.value) : '';
       found.set(
         name,
-        this.#child(pair.value, this.path === '' ? name : `${this.path}.${name}`, offsetOf(pair.key) ?? this.offset),
+        this.#child(
+          pair.value,
+          this.path === '' ? name : `${this.path}.${name}`,
+          offsetOf(pair.key) ?? this.#keyOffset,
+        ),
       );
     }
     return found;
@@ -97,14 +126,16 @@ export class MappingNode {
       if (names.includes(name)) continue;
       const near = nearestName(name, names);
       const hint = near === undefined ? `known are ${names.join(', ')}` : `did you mean "${near}"?`;
-      node.problem(`unknown field; ${hint}`);
+      node.problemOfKey(`unknown field; ${hint}`);
     }
     return found;
   }
 
   items(): MappingNode[] | undefined {
     if (!isSeq(this.#raw)) return this.problem('must be a list');
-    return this.#raw.items.map((item, i) => this.#child(item, `${this.path}[${String(i)}]`, this.offset));
+    return this.#raw.items.map((item, i) => {
+      return this.#child(item, `${this.path}[${String(i)}]`, offsetOf(item) ?? this.#keyOffset);
+    });
   }
 
   string(): string | undefined {
@@ -143,12 +174,7 @@ export class MappingNode {
     return (this.items() ?? []).map((item) => item.json());
   }
 
-  /** Offset of a character of this scalar's value; exact for plain scalars on one line. */
-  get contentOffset(): number {
-    return isScalar(this.#raw) && (this.#raw.type === 'QUOTE_DOUBLE' || this.#raw.type === 'QUOTE_SINGLE') ? 1 : 0;
-  }
-
-  #child(raw: unknown, path: string, fallback: number): MappingNode {
-    return new MappingNode(this.text, raw, path, offsetOf(raw) ?? fallback);
+  #child(raw: unknown, path: string, keyOffset: number): MappingNode {
+    return new MappingNode(this.text, raw, path, keyOffset);
   }
 }

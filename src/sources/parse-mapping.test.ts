@@ -82,7 +82,7 @@ properties:
   b: { sum: A }
 `);
     expect(found).toEqual([
-      'm.yaml:3:7 keys: unknown field; did you mean "key"?',
+      'm.yaml:3:1 keys: unknown field; did you mean "key"?',
       'm.yaml:2:9 format: must be one of csv, jsonl, parquet',
       expect.stringContaining('m.yaml:1:9 source: a source key has'),
       expect.stringContaining('m.yaml:7:16 event.type: must be one of identify, track'),
@@ -97,8 +97,43 @@ properties:
     ]);
   });
 
+  it('say what is wrong with a whole map or list in the line of its key, and with an item in its own', () => {
+    const found = problems(`source: orders
+format: csv
+identifier:
+  user_id: id
+identifiers:
+  - user_id
+event:
+  type: track
+  name: seen
+properties:
+  total:
+    expression: a
+  tags: { column: t, transforms: [
+      trim,
+      upcase] }
+`);
+    expect(found.map((line) => line.split(': ')[0])).toEqual([
+      'm.yaml:3:1 identifier',
+      'm.yaml:5:1 identifiers',
+      'm.yaml:12:5 properties.total.expression',
+      'm.yaml:11:3 properties.total',
+      'm.yaml:15:7 properties.tags.transforms[1]',
+    ]);
+  });
+
+  it.each([
+    ['as it is', 'when: A == "x"\n  && && B\n', '6:6'],
+    ['in quotes', 'when: \'A == "x"\n  && && B\'\n', '6:6'],
+    ['as a block', 'when: | # of A\n  A == "x"\n  && && B\n', '7:6'],
+    ['as a folded block', 'when: >-\n  A == "x"\n  && && B\n', '7:6'],
+  ])('point at the line of an expression of several lines, written %s', (_, text, place) => {
+    expect(problems(MINIMAL + text)[0]).toContain(`m.yaml:${place} when: `);
+  });
+
   it('point into expressions', () => {
-    expect(problems(`${MINIMAL}when: 'A == "x" && '`)).toEqual([expect.stringMatching(/^m\.yaml:5:2\d when: /)]);
+    expect(problems(`${MINIMAL}when: 'A == "x" && '`)).toEqual([expect.stringMatching(/^m\.yaml:5:19 when: /)]);
     expect(problems(`${MINIMAL}columns: { A: double }\nwhen: A + 1`)).toEqual([
       'm.yaml:6:7 when: the result is double, expected is bool',
     ]);

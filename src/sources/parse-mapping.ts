@@ -342,6 +342,6 @@ class MappingParser {
     if (source === undefined) return undefined;
     const found = this.#expressions.compile(source, allowed);
     if (!(found instanceof ExpressionProblem)) return found;
-    return node.problem(found.message, node.contentOffset + found.offset);
+    return node.problemWithin(found.message, found.offset);
   }
 }

@@ -105,6 +105,16 @@ describe('weft profiles find', () => {
     expect(code).toBe(0);
     expect(shown.length).toBeGreaterThanOrEqual(2);
     expect((await run('find', '--trait', 'age>=18', '--count')).stdout).toBe('2\n');
+    for (const [typo, meant] of [
+      ['=>', '>='],
+      ['=<', '<='],
+      ['==', '='],
+    ] as const) {
+      const outcome = await run('find', '--feature', `views_1h${typo}2`);
+      expect(outcome).toMatchObject({ code: 2, stdout: '' });
+      expect(outcome.stderr).toContain(`${typo} is no comparison`);
+      expect(outcome.stderr).toContain(`write ${meant} in its place`);
+    }
     expect(await run('find', '--trait', 'age>90')).toMatchObject({ code: 1, stdout: '', stderr: 'Nobody is so.\n' });
   });
 
