@@ -22,6 +22,7 @@ import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
 import type { Database, Queryable } from './platform/postgres.js';
+import { ErasureStore } from './privacy/erasure.store.js';
 import { AnchorTraitsReader } from './profiles/anchor-traits.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 
@@ -94,6 +95,7 @@ export function createMatching(deps: MatchingDependencies): Matching {
       chore = new MatchingChore({
         ...{ ...choreDeps, terms, db, clock, store, models, links, reviews, revisions, revision, records },
         unmatched: new UnmatchedComponents(store),
+        erasures: new ErasureStore(),
       });
       return chore;
     },

@@ -8,7 +8,12 @@ import { componentsAfter, estimateComponents } from './identity/component-page.r
 import type { IdentityReviewStore } from './identity/matching/identity-review.store.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import type { LinkageModelStore } from './identity/matching/linkage-model.store.js';
-import { pairKey, type AppliedModel, type MatchingState } from './identity/matching/matching.model.js';
+import {
+  pairKey,
+  type AppliedModel,
+  type MatchingState,
+  type RecordPairIds,
+} from './identity/matching/matching.model.js';
 import type { MatchingStore } from './identity/matching/matching.store.js';
 import type { ModelLinks } from './identity/matching/model-links.js';
 import type { TermHash } from './identity/matching/term-hash.js';
@@ -24,7 +29,8 @@ import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import { newId, type Uuid } from './platform/ids.js';
-import type { Database, Transaction } from './platform/postgres.js';
+import type { Database, Queryable, Transaction } from './platform/postgres.js';
+import type { ErasureStore } from './privacy/erasure.store.js';
 
 export interface MatchingChoreParts {
   readonly db: Database;
@@ -44,6 +50,7 @@ export interface MatchingChoreParts {
   readonly terms: TermHash | null;
   /** Components with too much evidence to be compared. */
   readonly unmatched: UnmatchedComponents;
+  readonly erasures: Pick<ErasureStore, 'among'>;
   readonly observer: { retrying(error: unknown, attempt: number): void };
 }
 
@@ -71,7 +78,9 @@ const FAILURE_PAUSE_MS = 30_000;
  *    apart, by the code that carries out people's decisions, a bounded number at a time (`#link`).
  * 4. A model that is activated has all components gone through first, and compares nothing before all are in their blocks:
  *    links of the model before stand until then, and go only if it would not make them.
- * 5. Every step can be done twice, and a process that dies leaves whole steps behind.
+ * 5. Whoever is to be erased is neither linked with anybody nor taken apart until that is done: an erasure takes all that
+ *    the person is known by when it begins, and would take others along.
+ * 6. Every step can be done twice, and a process that dies leaves whole steps behind.
  */
 export class MatchingChore {
   readonly #parts: MatchingChoreParts;
@@ -274,7 +283,7 @@ export class MatchingChore {
   async #link(definitions: LoadedDefinitions, applied: AppliedModel | null): Promise<boolean> {
     const { db, clock, store, links, pipeline, revisions } = this.#parts;
     this.#stepsSinceLinking = 0;
-    const pairs = await store.linkWork(db, this.#least(MAX_LINKED));
+    const pairs = await this.#notErased(db, await store.linkWork(db, this.#least(MAX_LINKED)));
     if (pairs.length === 0) return false;
     const look = await links.change(db, pairs, applied, clock.now());
     if (look.added.length + look.removed.length === 0) {
@@ -305,6 +314,10 @@ export class MatchingChore {
         return { ids, links: change, decision: { revisionId, actor, reason, at } };
       },
       note: async (tx, found) => {
+        // With all profiles locked: who asked for an erasure meanwhile has the person as they were.
+        if ((await this.#notErased(tx, pairs)).length < pairs.length) {
+          throw new WeftError('UNAVAILABLE', 'somebody who was to be linked is to be erased', { retryAfterMs: 0 });
+        }
         const revision = { kind: 'model', input: { version } } as const;
         await revisions.insertDone(
           tx,
@@ -316,6 +329,18 @@ export class MatchingChore {
     });
     pipeline.forget();
     return true;
+  }
+
+  /** Those of which neither is known by anything that an erasure is of. The others are looked at once it is done. */
+  async #notErased(db: Queryable, pairs: readonly RecordPairIds[]): Promise<readonly RecordPairIds[]> {
+    const { store, erasures } = this.#parts;
+    if (pairs.length === 0) return pairs;
+    const ends = pairs.flatMap(({ a, b }) => [a, b]);
+    const members = await store.membersAround(db, ends);
+    const erased = await erasures.among(db, [...ends, ...members.map(({ identifierId }) => identifierId)]);
+    if (erased.size === 0) return pairs;
+    const records = new Set(members.flatMap((each) => (erased.has(each.identifierId) ? [each.recordId] : [])));
+    return pairs.filter(({ a, b }) => [a, b].every((id) => !erased.has(id) && !records.has(id)));
   }
 
   /** As of the definitions in force: a step with a model that is active no more changes nothing. */

@@ -51,6 +51,15 @@ export class ErasureStore {
     return rows.length > 0;
   }
 
+  /** Of these identifiers, those by which somebody is known who is to be erased, and is not yet. */
+  async among(db: Queryable, identifierIds: readonly Uuid[]): Promise<Set<Uuid>> {
+    const rows = await db.query<{ id: Uuid }>(
+      'SELECT DISTINCT identifier_id AS id FROM erasure_subjects WHERE identifier_id = ANY ($1::uuid[])',
+      [identifierIds],
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
   /** The eldest that workers have to go on with; null if there is none. */
   async next(db: Queryable): Promise<OpenErasure | null> {
     const { rows } = await db.run<OpenErasure>({

@@ -2,9 +2,17 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { LinkageRecord } from '../../src/identity/linkage/linkage-model.model.js';
 import { inferPersonColumns, peopleRecipe } from '../../src/identity/linkage/people-recipe.js';
 import { DEFAULT_TRAINING, trainLinkage } from '../../src/identity/linkage/train-linkage.js';
-import { activate, batchClusters, profilesOf, settle, shuffled, stream } from '../support/matching-world.js';
+import {
+  activate,
+  activateByTown,
+  batchClusters,
+  profilesOf,
+  settle,
+  shuffled,
+  stream,
+} from '../support/matching-world.js';
 import { readPeople } from '../support/people-data.js';
-import { createWorld, type World } from '../support/world.js';
+import { anIdentify, createWorld, type World } from '../support/world.js';
 
 const worlds: World[] = [];
 
@@ -52,4 +60,37 @@ describe('a model that is applied to profiles', () => {
     },
     240_000,
   );
+
+  it('draws nobody into the erasure of a person whom it compares them with', async () => {
+    const world = await newWorld();
+    const profileOf = async (value: string): Promise<string> => {
+      const found = await world.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE value = $1', [
+        value,
+      ]);
+      return found[0]?.id ?? '';
+    };
+    const same = { name: 'Jo Park', town: 'York' };
+    await activateByTown(world);
+    await world.accept([anIdentify({ user_id: 'hers' }, same)]);
+    await settle(world);
+    const profileId = await profileOf('hers');
+    const { id } = await world.engine.erasures.request({ profileId }, { reason: '', actor: 'test' });
+    // Events are on their way: it has to wait.
+    await world.db.query('UPDATE erasures SET barrier_pos = barrier_pos + 1000');
+    await world.accept([anIdentify({ user_id: 'somebody else' }, same)]);
+    await settle(world);
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'waiting' });
+    expect(await world.db.query('SELECT FROM matching_link_work')).toHaveLength(1);
+    const other = await profileOf('somebody else');
+    expect(other).not.toBe(profileId);
+    await world.db.query('UPDATE erasures SET barrier_pos = barrier_pos - 1000');
+    await settle(world);
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', events: 1 });
+    expect([await profileOf('hers'), await profileOf('somebody else')]).toEqual(['', other]);
+    expect(await world.db.query('SELECT FROM matching_link_work')).toEqual([]);
+    // The model goes on with those who are left.
+    await world.accept([anIdentify({ user_id: 'a third' }, same)]);
+    await settle(world);
+    expect(await profileOf('a third')).toBe(other);
+  });
 });
