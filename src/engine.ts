@@ -2,6 +2,8 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
 import { ContestedChore, type ContestedObserver } from './contested-chore.js';
+import { BlockedRevision } from './blocked-revision.js';
+import { ReanchoringFinder } from './reanchoring-finder.js';
 import { GenericRevision } from './generic-revision.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
@@ -261,10 +263,13 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
+  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving });
+  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, finder };
   const revisionChore = new RevisionChore({
     ...parts,
     ...parts.identity,
-    generic: new GenericRevision({ ...parts, ...parts.identity, ...parts.identity.resolving }),
+    generic: new GenericRevision(valueParts),
+    blocked: new BlockedRevision(valueParts),
     observer: observers,
     ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
   });

@@ -1,10 +1,6 @@
-import { encodePayload } from './events/event-codec.js';
-import type { LoggedEvent } from './events/event.model.js';
-import type { RetractionStore } from './events/retraction.store.js';
-import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
-import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
-import { genericBoundOf, inAnchorOrder, MAX_GENERIC_VALUES } from './identity/generic-value.model.js';
+import { blockedTest } from './identity/blocked-patterns.js';
+import { genericBoundOf, MAX_GENERIC_VALUES, sharedCountOf } from './identity/generic-value.model.js';
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { CountedValue, GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
@@ -12,14 +8,11 @@ import type { IdentityRevisionStore } from './identity/identity-revision.store.j
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { nextPlace } from './next-place.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
-import type { Reanchored } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
-import { newId, partitionOf, type Uuid } from './platform/ids.js';
+import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { EventLog } from './events/event-log.model.js';
-import { foldGiven } from './profiles/groups.model.js';
-import type { Traits } from './profiles/trait.model.js';
-import { foldTraits } from './profiles/traits.model.js';
+import type { ReanchoringFinder } from './reanchoring-finder.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
@@ -29,22 +22,24 @@ export interface GenericRevisionParts {
   readonly log: EventLog;
   readonly revisions: IdentityRevisionStore;
   readonly generics: GenericValueStore;
-  readonly retractions: RetractionStore;
   readonly pipeline: Pipeline;
-  readonly partitions: number;
-  /** Anchors that are folded anew in one step, at most. */
-  readonly maxStepAnchors?: number;
+  readonly finder: ReanchoringFinder;
 }
 
-const MAX_STEP_ANCHORS = 500;
-const MAX_STEP_EVENTS = 5_000;
 /** Revisions that one look asks for, at most. */
 const MAX_ASKED = 100;
 /** What a revision of a value is at, once it is known whether the value is generic. */
 const MOVING = 'moving';
 const ACTOR = 'weft';
 
-type MovedEvent = Reanchored['moved'][number];
+/** What a value is to be. */
+interface Wanted {
+  readonly value: CountedValue;
+  readonly isGeneric: boolean;
+  readonly isChange: boolean;
+  /** Whether it counts again, and not all that names it is where it belongs. */
+  readonly isMoving: boolean;
+}
 
 /**
  * Values that stand for many people: finds them, and has what they joined resolved anew.
@@ -69,7 +64,7 @@ export class GenericRevision {
     if (stale !== null) {
       await generics.notStale(db, stale);
       const wanted = await this.#wanted(db, stale, rules);
-      if (wanted !== null && (wanted.isChange || (await generics.hasMisplaced(db, stale)))) await this.#ask(wanted);
+      if (wanted !== null && (await this.#hasWork(wanted))) await this.#ask(wanted);
       return true;
     }
     const begunAt = clock.now();
@@ -104,8 +99,7 @@ export class GenericRevision {
     const { db, clock, generics, revisions } = this.parts;
     const wanted = await this.#wanted(db, id, definitions.identityRules);
     if (wanted === null) return this.#finish(revision);
-    const hasMore = wanted.isChange || (await generics.hasMisplaced(db, id));
-    if (!hasMore) return this.#finish(revision);
+    if (!(await this.#hasWork(wanted))) return this.#finish(revision);
     await db.transaction(async (tx) => {
       if (wanted.isChange) await generics.toggle(tx, wanted.value, { isGeneric: wanted.isGeneric, nowMs: clock.now() });
       await revisions.advance(tx, revision.id, { ...this.#progress(revision, 0), place: MOVING });
@@ -114,7 +108,7 @@ export class GenericRevision {
   }
 
   /** What the value is to be; null where nobody knows it. */
-  async #wanted(db: Database, id: Uuid, rules: IdentityRules) {
+  async #wanted(db: Database, id: Uuid, rules: IdentityRules): Promise<Wanted | null> {
     const standing = await new GenericValueReader(db).find(id);
     const [known] = await db.query<{ id: Uuid; ns: string; value: string }>(
       'SELECT id, ns, value FROM identifiers WHERE id = $1',
@@ -122,15 +116,23 @@ export class GenericRevision {
     );
     const named = known ?? standing;
     if (named === null) return null;
-    const neighbours = await this.parts.generics.neighboursOf(db, id, rules);
     const wasGeneric = standing?.isGeneric ?? false;
-    const hasRoom = wasGeneric || (rules.generics?.ids.size ?? 0) < MAX_GENERIC_VALUES;
-    const isGeneric = standing?.isKept !== true && neighbours > genericBoundOf(rules) && hasRoom;
+    // What is blocked is taken back with the rules that block it (`BlockedRevision`), and not because fewer share it.
+    const isBlocked = standing?.isBlocked === true || (wasGeneric && blockedTest(rules)(named.ns, named.value));
+    const neighbours = isBlocked ? (standing?.neighbours ?? 0) : await this.parts.generics.neighboursOf(db, id, rules);
+    const hasRoom = wasGeneric || sharedCountOf(rules) < MAX_GENERIC_VALUES;
+    const isShared = standing?.isKept !== true && neighbours > genericBoundOf(rules) && hasRoom;
+    const isGeneric = isBlocked || isShared;
     const value: CountedValue = { id, ns: named.ns, value: named.value, neighbours };
-    return { value, isGeneric, isChange: isGeneric !== wasGeneric };
+    return { value, isGeneric, isChange: isGeneric !== wasGeneric, isMoving: standing?.isMoving ?? false };
   }
 
-  async #ask({ value, isGeneric }: { value: CountedValue; isGeneric: boolean }): Promise<void> {
+  async #hasWork({ value, isChange, isMoving }: Wanted): Promise<boolean> {
+    const { db, generics } = this.parts;
+    return isChange || isMoving || (await generics.misplacedOn(db, [value.id], 1)).length > 0;
+  }
+
+  async #ask({ value, isGeneric }: Wanted): Promise<void> {
     const { clock, db, revisions } = this.parts;
     if (await revisions.isOpenFor(db, value.id)) return;
     const createdAt = clock.now();
@@ -150,7 +152,7 @@ export class GenericRevision {
   }
 
   async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<void> {
-    const { pipeline, revisions } = this.parts;
+    const { finder, generics, pipeline, revisions } = this.parts;
     const place = await nextPlace(this.parts);
     let isLast = false;
     pipeline.forget();
@@ -158,12 +160,13 @@ export class GenericRevision {
       ...place,
       revisionId: revision.id,
       find: async (tx) => {
-        const found = await this.#find(tx, definitions, id);
+        const found = await finder.find(tx, definitions, [id]);
         isLast = found.isLast;
         return found.reanchored;
       },
       note: async (tx, who) => {
         const standing = revision.result ?? NO_RESULT;
+        if (isLast) await generics.moved(tx, [id]);
         const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };
         await revisions.advance(tx, revision.id, {
           ...this.#progress(revision, 1),
@@ -173,116 +176,5 @@ export class GenericRevision {
       },
     });
     pipeline.forget();
-  }
-
-  /** The anchors of this step, folded anew with the events that belong to them. */
-  async #find(tx: Transaction, definitions: LoadedDefinitions, id: Uuid) {
-    const { generics, maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
-    const applied = await appliedPositions(tx);
-    const rules = definitions.identityRules;
-    const isGeneric = rules.generics?.ids.has(id) === true;
-    const others = isGeneric
-      ? await this.#targets(tx, id, rules, applied)
-      : await generics.mentions(tx, id, maxStepAnchors);
-    const anchorIds = [...new Set([id, ...others])];
-    const fold = new AnchorFold(definitions, new Set(anchorIds), applied.least);
-    for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
-    const part = (anchorId: Uuid): number => partitionOf(anchorId, this.parts.partitions);
-    return {
-      isLast: others.length < maxStepAnchors && !fold.isCut,
-      reanchored: {
-        ids: [id],
-        moved: fold.moved.map((moved) => ({ ...moved, part: part(moved.anchorId) })),
-        anchors: anchorIds.map((anchorId) => ({
-          id: anchorId,
-          part: part(anchorId),
-          rebuilt: fold.rebuilt.get(anchorId) ?? null,
-        })),
-        given: anchorIds.map((anchorId) => ({
-          anchorId,
-          part: part(anchorId),
-          given: fold.given.get(anchorId) ?? new Map<string, Traits>(),
-        })),
-        evidence: [...fold.evidence.values()],
-      },
-    };
-  }
-
-  /** Where the events that hang on the value belong. */
-  async #targets(tx: Transaction, id: Uuid, rules: IdentityRules, applied: AppliedPositions): Promise<Uuid[]> {
-    const { maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
-    const targets = new Set<Uuid>();
-    for await (const { identifiers } of this.#events(tx, [id], applied)) {
-      const [anchor] = inAnchorOrder(identifiers, rules);
-      if (anchor !== undefined && anchor.id !== id && targets.size < maxStepAnchors) targets.add(anchor.id);
-    }
-    return [...targets].sort();
-  }
-
-  async *#events(tx: Transaction, anchorIds: readonly Uuid[], applied: AppliedPositions): AsyncGenerator<LoggedEvent> {
-    const wanted = anchorIds.map((id) => ({ id, toPos: applied.of(partitionOf(id, this.parts.partitions)) }));
-    for await (const page of this.parts.retractions.remaining(tx, NO_RETRACTION, wanted)) yield* page;
-  }
-}
-
-/** Nothing is taken back. */
-const NO_RETRACTION = { id: '00000000-0000-0000-0000-000000000000', loadId: null, erasureId: null };
-
-interface AppliedPositions {
-  readonly least: number;
-  of(part: number): number;
-}
-
-async function appliedPositions(tx: Transaction): Promise<AppliedPositions> {
-  const rows = await tx.query<{ part: number; pos: number }>('SELECT part, applied_pos AS pos FROM partitions');
-  const byPart = new Map(rows.map(({ part, pos }) => [part, pos]));
-  return {
-    least: rows.reduce((least, { pos }) => Math.min(least, pos), Number.POSITIVE_INFINITY),
-    of: (part) => byPart.get(part) ?? 0,
-  };
-}
-
-/** Folds events by the anchors that they belong to. */
-class AnchorFold {
-  readonly rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
-  readonly given = new Map<Uuid, Map<string, Traits>>();
-  readonly evidence = new Map<string, Evidence>();
-  readonly moved: Omit<MovedEvent, 'part'>[] = [];
-  /** Whether events are left that belong elsewhere. */
-  isCut = false;
-
-  constructor(
-    private readonly definitions: LoadedDefinitions,
-    private readonly anchors: ReadonlySet<Uuid>,
-    private readonly movableUpTo: number,
-  ) {}
-
-  add(logged: LoggedEvent): void {
-    const { features, identityRules, traitRules } = this.definitions;
-    const ordered = inAnchorOrder(logged.identifiers, identityRules);
-    const placed = ordered === logged.identifiers ? logged : { ...logged, identifiers: ordered };
-    const event = this.#moves(logged, placed) ? placed : logged;
-    const id = event.identifiers[0]?.id ?? '';
-    let anchor = this.rebuilt.get(id);
-    if (anchor === undefined) this.rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
-    features.apply(anchor.state, event);
-    foldTraits(anchor.traits, event, traitRules);
-    let given = this.given.get(id);
-    if (given === undefined) this.given.set(id, (given = new Map<string, Traits>()));
-    foldGiven(given, event);
-    const row = evidenceOf(placed, identityRules);
-    const known = this.evidence.get(evidenceKey(row));
-    this.evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
-  }
-
-  #moves(logged: LoggedEvent, placed: LoggedEvent): boolean {
-    const [from, to] = [logged.identifiers[0]?.id, placed.identifiers[0]?.id];
-    if (to === undefined || from === to) return false;
-    if (!this.anchors.has(to) || logged.pos > this.movableUpTo || this.moved.length >= MAX_STEP_EVENTS) {
-      this.isCut = true;
-      return false;
-    }
-    this.moved.push({ pos: logged.pos, anchorId: to, payload: encodePayload(placed) });
-    return true;
   }
 }

@@ -38,6 +38,7 @@ export interface Reanchored {
 
 export interface Reanchoring extends Place {
   readonly revisionId: Uuid;
+  readonly areRulesNew?: RevisionInput['areRulesNew'];
   /** With nobody else at work. */
   readonly find: (tx: Transaction) => Promise<Reanchored>;
   /** Notes what came of it. */

@@ -224,7 +224,7 @@ export class Pipeline {
   /** Moves events to other anchors, and resolves whom they name anew. To be called as {@link revise}. */
   async reanchor(
     definitions: Definitions,
-    { pos, acceptedAt, revisionId, find, note }: Reanchoring,
+    { pos, acceptedAt, revisionId, areRulesNew = false, find, note }: Reanchoring,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
     return this.#transact(definitions, null, async (tx, work) => {
@@ -232,7 +232,7 @@ export class Pipeline {
       const { ids, moved, anchors, given, evidence } = await find(tx);
       await revision.retractions.reanchor(tx, moved);
       const left = { anchorIds: anchors.map(({ id }) => id), evidence };
-      const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId };
+      const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId, areRulesNew };
       const who = await revision.identity.reanchor(tx, input);
       await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));

@@ -1,3 +1,4 @@
+import type { BlockedMove, BlockedRevision } from './blocked-revision.js';
 import type { LoadedDefinitions } from './definitions.js';
 import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
@@ -14,7 +15,9 @@ import type { IdentityRevisionStore } from './identity/identity-revision.store.j
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
-import { areOthersUnique, reachOfRules } from './identity/rules-reach.model.js';
+import { blockedTest } from './identity/blocked-patterns.js';
+import { MAX_BLOCKED_VALUES } from './identity/generic-value.model.js';
+import { areOthersUnique, reachOfRules, type RulesReach } from './identity/rules-reach.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import type { GenericRevision } from './generic-revision.js';
 import { nextPlace } from './next-place.js';
@@ -34,6 +37,7 @@ export interface RevisionChoreParts {
   readonly revisions: IdentityRevisionStore;
   readonly decider: RevisionDecider;
   readonly generic: GenericRevision;
+  readonly blocked: BlockedRevision;
   readonly pipeline: Pipeline;
   readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Components of one step, at most. */
@@ -44,6 +48,9 @@ const MAX_STEP_COMPONENTS = 200;
 const MAX_ATTEMPTS = 8;
 /** Least time between two looks for revisions where there was none. */
 const LOOK_MS = 1_000;
+/** Before the first page, while events are put back that name values which are blocked no more. */
+const RELEASING = 'releasing';
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
@@ -65,6 +72,8 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  * 6. Of a revision of many, a component that fails again and again is passed over: it stays as it is, all others are
  *    resolved, and the revision ends as `failed` and says how many there were.
  * 7. Where the rules may be others, what values stand for many people may be others too: that is looked for afterwards.
+ * 8. Where other values are blocked, those that are so no more are put back first, and those that are found in a page of
+ *    components are put out before its components are resolved (`blocked-revision.ts`).
  */
 export class RevisionChore {
   readonly #parts: RevisionChoreParts;
@@ -95,7 +104,7 @@ export class RevisionChore {
     if (revision === null) return true;
     try {
       if (revision.kind === 'generic') await this.#parts.generic.step(definitions, revision);
-      else await this.#step(definitions, revision);
+      else return await this.#step(definitions, revision);
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
@@ -110,12 +119,13 @@ export class RevisionChore {
     return true;
   }
 
-  async #step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<void> {
+  /** False: nothing can be done yet. */
+  async #step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<boolean> {
     for (let attempt = 1; ; attempt++) {
       try {
-        if (revision.kind === 'rules') await this.#stepOfMany(definitions, revision);
-        else await this.#revise(definitions, await this.#workOf(definitions, revision));
-        return;
+        if (revision.kind === 'rules') return await this.#stepOfMany(definitions, revision);
+        await this.#revise(definitions, await this.#workOf(definitions, revision));
+        return true;
       } catch (error) {
         if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
       }
@@ -164,15 +174,28 @@ export class RevisionChore {
     };
   }
 
-  /** The next page of components. */
-  async #stepOfMany(definitions: LoadedDefinitions, revision: RulesRevision): Promise<void> {
-    const { db, leases, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
+  /** The next page of components; false: it has to wait. */
+  async #stepOfMany(definitions: LoadedDefinitions, revision: RulesRevision): Promise<boolean> {
+    const { db, blocked, leases, maxStepComponents = MAX_STEP_COMPONENTS } = this.#parts;
     const rules = definitions.identityRules;
+    const reach = await reachOf(db, revision, rules);
+    const isAboutBlocked = reach === null || reach.blocks;
     if (revision.place === null) await this.#transact(definitions, (tx) => leases.lockAll(tx));
-    const page = await nextPage(db, revision, rules, stepSize(revision, maxStepComponents));
+    if (isAboutBlocked && (await blocked.hasUnheard(definitions))) return false;
+    const run = (write: (tx: Transaction) => Promise<void>): Promise<void> => this.#transact(definitions, write);
+    if (isAboutBlocked && isFirst(revision) && (await this.#release(definitions, revision, run))) return true;
+    const page = await nextPage(db, revision, { rules, reach }, stepSize(revision, maxStepComponents));
+    if (page.blocked.length > 0) {
+      if (await blocked.block(definitions, page.blocked, run)) throw new DefinitionsChanged();
+      const move = await blocked.toMove(page.blocked);
+      if (move !== null) {
+        await this.#moveOfPage(definitions, revision, page, move);
+        return true;
+      }
+    }
     if (page.ids.length === 0) {
       await this.#transact(definitions, (tx) => this.#noteStep(tx, revision, rules, { page, found: null }));
-      return;
+      return true;
     }
     const task = { ids: page.ids, decision: null, areRulesNew: true };
     await this.#revise(definitions, {
@@ -180,6 +203,54 @@ export class RevisionChore {
       revisionId: revision.id,
       decide: () => Promise.resolve(task),
       note: (tx, found) => this.#noteStep(tx, revision, rules, { page, found }),
+    });
+    return true;
+  }
+
+  /**
+   * Puts back what is blocked no more; false: all of it is.
+   * @throws DefinitionsChanged
+   */
+  async #release(
+    definitions: LoadedDefinitions,
+    revision: RulesRevision,
+    run: Parameters<BlockedRevision['review']>[1],
+  ): Promise<boolean> {
+    const { blocked } = this.#parts;
+    if (await blocked.review(definitions, run)) throw new DefinitionsChanged();
+    const ids = await blocked.released();
+    if (ids.length === 0) return false;
+    await blocked.move(definitions, revision.id, { ids, others: [] }, (tx, found) =>
+      this.#noteMoved(tx, revision, found, RELEASING),
+    );
+    return true;
+  }
+
+  /** Moves events away from values that are blocked; with the last of them the components of the page are resolved. */
+  async #moveOfPage(
+    definitions: LoadedDefinitions,
+    revision: RulesRevision,
+    page: ComponentPage,
+    { ids, areAll }: BlockedMove,
+  ): Promise<void> {
+    const { blocked } = this.#parts;
+    await blocked.move(definitions, revision.id, { ids, others: page.ids }, (tx, found, isLast) =>
+      areAll && isLast
+        ? this.#noteStep(tx, revision, definitions.identityRules, { page, found })
+        : this.#noteMoved(tx, revision, found, placeOf(revision) ?? LEAST_ID),
+    );
+  }
+
+  /** @param place where the next step is at */
+  async #noteMoved(tx: Transaction, revision: RulesRevision, found: IdentityRevision, place: string): Promise<void> {
+    const { stepsDone, stepsTotal, id } = revision;
+    const result = sumOf(revision.result ?? NO_RESULT, found, { resolved: 0, beyondBound: 0 });
+    await this.#parts.revisions.advance(tx, id, {
+      result,
+      stepsDone,
+      stepsTotal,
+      place,
+      nowMs: this.#parts.clock.now(),
     });
   }
 
@@ -199,12 +270,13 @@ export class RevisionChore {
     rules: IdentityRules,
     { page, found }: { readonly page: ComponentPage; readonly found: IdentityRevision | null },
   ): Promise<void> {
-    const { clock, generic, revisions } = this.#parts;
-    if (revision.place === null && (await isAboutUnique(tx, revision, rules))) await generic.recount(tx);
+    const { blocked, clock, generic, revisions } = this.#parts;
+    if (isFirst(revision) && (await isAboutUnique(tx, revision, rules))) await generic.recount(tx);
     const stepsDone = revision.stepsDone + page.looked;
     const isLast = page.place === null;
     const standing = revision.result ?? NO_RESULT;
-    const result = found === null ? standing : sumOf(standing, found, page.ids.length);
+    const beyondBound = blocked.counting(rules, page.blocked).length;
+    const result = found === null ? standing : sumOf(standing, found, { resolved: page.ids.length, beyondBound });
     await revisions.advance(tx, revision.id, {
       result,
       stepsDone,
@@ -218,13 +290,16 @@ export class RevisionChore {
   /** The one component that the last try was about. */
   async #passOver(revision: RulesRevision, rules: IdentityRules, error: unknown): Promise<void> {
     const { db, clock, revisions, observer } = this.#parts;
-    const { ids, looked, place } = await nextPage(db, revision, rules, 1);
     const standing = revision.result ?? NO_RESULT;
+    // Values that are not all put back are so one by one, by revisions of their own.
+    const isReleasing = revision.place === RELEASING;
+    const reach = await reachOf(db, revision, rules);
+    const { ids, looked, place } = await nextPage(db, revision, { rules, reach }, 1);
     await revisions.advance(db, revision.id, {
       result: { ...standing, failed: (standing.failed ?? 0) + 1 },
-      stepsDone: revision.stepsDone + looked,
+      stepsDone: revision.stepsDone + (isReleasing ? 0 : looked),
       stepsTotal: revision.stepsTotal,
-      place: place ?? ids.at(-1) ?? GREATEST_ID,
+      place: isReleasing ? LEAST_ID : (place ?? ids.at(-1) ?? GREATEST_ID),
       nowMs: clock.now(),
     });
     observer.retrying(error, revision.failures + 1);
@@ -233,16 +308,35 @@ export class RevisionChore {
 
 type RulesRevision = Extract<IdentityRevisionRecord, { readonly kind: 'rules' }>;
 
-/** @throws WeftError NOT_FOUND */
-async function nextPage(
+/** Whether nothing but blocked values was looked at so far. */
+function isFirst({ place }: RulesRevision): boolean {
+  return place === null || place === RELEASING || place === LEAST_ID;
+}
+
+function placeOf({ place }: RulesRevision): Uuid | null {
+  return place === RELEASING ? null : place;
+}
+
+/**
+ * Null: it reaches everybody.
+ * @throws WeftError NOT_FOUND
+ */
+async function reachOf(
   db: Queryable,
-  { place, input: { since } }: RulesRevision,
+  { input: { since } }: RulesRevision,
   rules: IdentityRules,
+): Promise<RulesReach | null> {
+  return since === undefined ? null : reachOfRules((await new IdentityRulesReader(db).demanded(since)).rules, rules);
+}
+
+function nextPage(
+  db: Queryable,
+  revision: RulesRevision,
+  { rules, reach }: { readonly rules: IdentityRules; readonly reach: RulesReach | null },
   limit: number,
 ): Promise<ComponentPage> {
-  if (since === undefined) return componentPage(db, { place, limit, reach: null });
-  const before = await new IdentityRulesReader(db).demanded(since);
-  return componentPage(db, { place, limit, reach: reachOfRules(before.rules, rules) });
+  const isBlocked = reach === null || reach.blocks ? blockedTest(rules) : null;
+  return componentPage(db, { place: placeOf(revision), limit, reach, isBlocked });
 }
 
 /** @throws WeftError NOT_FOUND */
@@ -259,7 +353,15 @@ function stepSize({ failures }: IdentityRevisionRecord, most: number): number {
   return failures + 1 >= MAX_REVISION_FAILURES ? 1 : Math.max(1, most >> (2 * failures));
 }
 
-function failureOfSome({ failed = 0 }: RevisionResult): RevisionFailure | null {
+function failureOfSome({ failed = 0, beyondBound = 0 }: RevisionResult): RevisionFailure | null {
+  if (failed === 0 && beyondBound > 0) {
+    return {
+      code: 'PAYLOAD_TOO_LARGE',
+      message: `${String(beyondBound)} blocked values count all the same: at most ${String(MAX_BLOCKED_VALUES)} that came before they were blocked do not`,
+      where: 'identity.blocked',
+      hint: 'block fewer values, and have those resolved anew whom it concerns',
+    };
+  }
   if (failed === 0) return null;
   return {
     code: 'INTERNAL',
@@ -269,11 +371,16 @@ function failureOfSome({ failed = 0 }: RevisionResult): RevisionFailure | null {
   };
 }
 
-function sumOf(standing: RevisionResult, found: IdentityRevision, resolved: number): RevisionResult {
+function sumOf(
+  standing: RevisionResult,
+  found: IdentityRevision,
+  { resolved, beyondBound }: { readonly resolved: number; readonly beyondBound: number },
+): RevisionResult {
   const { merged: _, ...step } = resultOf(found);
   return {
     ...standing,
     resolved: (standing.resolved ?? 0) + resolved,
+    beyondBound: (standing.beyondBound ?? 0) + beyondBound,
     moved: standing.moved + step.moved,
     contested: standing.contested + step.contested,
   };

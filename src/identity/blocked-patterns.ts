@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import { foldedValue, type BlockedPattern } from './identity-rules.model.js';
+import { foldedValue, isBlockedValue, type BlockedPattern, type IdentityRuleSet } from './identity-rules.model.js';
 
 /**
  * Tells values that a pattern blocks. RE2, so in time linear in the value whatever the pattern is; the patterns of one
@@ -26,6 +26,14 @@ export class BlockedPatterns {
 
 function unionOf(patterns: readonly BlockedPattern[]): RE2JS | null {
   return patterns.length === 0 ? null : RE2JS.compile(patterns.map(({ pattern }) => `(?:${pattern})`).join('|'));
+}
+
+/** Tells values that rules block, raw or normalised, by whichever rule; see `blockingRule`. */
+export type BlockedTest = (ns: string, value: string) => boolean;
+
+export function blockedTest(rules: IdentityRuleSet): BlockedTest {
+  const patterns = new BlockedPatterns(rules.blockedPatterns);
+  return (ns, value) => isBlockedValue(value, rules) || patterns.block(ns, value);
 }
 
 /** Steps of a compiled pattern; what a value costs is proportional to them. */

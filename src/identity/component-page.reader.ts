@@ -1,6 +1,8 @@
 import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
+import type { Identifier } from '../events/event.model.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { BlockedTest } from './blocked-patterns.js';
 import type { ComponentSizes } from './rules-preview.model.js';
 import { isReached, type RulesReach } from './rules-reach.model.js';
 
@@ -9,36 +11,83 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /** Components whose identifiers are counted at a time, to see whether they are reached. */
 const MAX_COUNTED = 2_000;
+/** Identifiers that are looked at at a time, to see whether they are blocked. */
+const MAX_TESTED = 20_000;
 
 /** Components by rising id. A component bears the id of one of its members. */
 export interface ComponentPage {
   readonly ids: readonly Uuid[];
   /** Components that were looked at for them. */
   readonly looked: number;
+  /** Of their identifiers those that are blocked, where anything else is of the component. */
+  readonly blocked: readonly Identifier[];
   /** Where the next page begins; null: there is none. */
   readonly place: Uuid | null;
 }
 
+interface ComponentPageInput {
+  readonly place: Uuid | null;
+  readonly limit: number;
+  /** Null: all are reached. */
+  readonly reach: RulesReach | null;
+  /** Null: nobody is looked at for what is blocked. */
+  readonly isBlocked: BlockedTest | null;
+}
+
 /**
- * The components after a place that a change of the rules reaches; all of them where `reach` is null. A page may have
- * fewer than `limit`, even none, and not be the last: so many are looked at and no more.
+ * The components after a place that a change of the rules reaches. A page may have fewer than `limit`, even none, and not
+ * be the last: so many are looked at and no more.
  */
 export async function componentPage(
   db: Queryable,
-  { place, limit, reach }: { readonly place: Uuid | null; readonly limit: number; readonly reach: RulesReach | null },
+  { place, limit, reach, isBlocked }: ComponentPageInput,
 ): Promise<ComponentPage> {
   if (reach === null) {
     const ids = await componentsAfter(db, place, limit);
-    return { ids, looked: ids.length, place: ids.length < limit ? null : (ids.at(-1) ?? null) };
+    const blocked = isBlocked === null ? new Map<Uuid, Identifier[]>() : await blockedIn(db, ids, isBlocked);
+    const next = ids.length < limit ? null : (ids.at(-1) ?? null);
+    return { ids, looked: ids.length, blocked: [...blocked.values()].flat(), place: next };
   }
   const looked = await componentsAfter(db, place, MAX_COUNTED);
   const counts = await countsOf(db, looked);
+  const found = isBlocked === null ? new Map<Uuid, Identifier[]>() : await blockedIn(db, looked, isBlocked);
   const ids: Uuid[] = [];
+  const blocked: Identifier[] = [];
   for (const [i, id] of looked.entries()) {
-    if (isReached(counts.get(id) ?? new Map<string, number>(), reach)) ids.push(id);
-    if (ids.length === limit) return { ids, looked: i + 1, place: id };
+    const own = found.get(id) ?? [];
+    if (own.length > 0 || isReached(counts.get(id) ?? new Map<string, number>(), reach)) ids.push(id);
+    blocked.push(...own);
+    if (ids.length === limit) return { ids, looked: i + 1, blocked, place: id };
   }
-  return { ids, looked: looked.length, place: looked.length < MAX_COUNTED ? null : (looked.at(-1) ?? null) };
+  const next = looked.length < MAX_COUNTED ? null : (looked.at(-1) ?? null);
+  return { ids, looked: looked.length, blocked, place: next };
+}
+
+/** Identifiers that are blocked, by component; of components of more than one identifier. */
+async function blockedIn(
+  db: Queryable,
+  componentIds: readonly Uuid[],
+  isBlocked: BlockedTest,
+): Promise<Map<Uuid, Identifier[]>> {
+  const blocked = new Map<Uuid, Identifier[]>();
+  const values = [uuidArray(componentIds, (id) => id)];
+  let after: Uuid | null = LEAST_ID;
+  while (after !== null && componentIds.length > 0) {
+    const rows: (Identifier & { readonly componentId: Uuid; readonly isAlone: boolean })[] = await db.query(
+      `SELECT i.id, i.ns, i.value, i.component_id AS "componentId",
+              i.id = i.component_id AND NOT EXISTS (
+                SELECT FROM identifiers o WHERE o.component_id = i.component_id AND o.id <> i.id
+              ) AS "isAlone"
+       FROM identifiers i WHERE i.component_id = ANY ($1::uuid[]) AND i.id > $2 ORDER BY i.id LIMIT $3`,
+      [...values, after, MAX_TESTED],
+    );
+    for (const { id, ns, value, componentId, isAlone } of rows) {
+      if (isAlone || !isBlocked(ns, value)) continue;
+      blocked.set(componentId, [...(blocked.get(componentId) ?? []), { id, ns, value }]);
+    }
+    after = rows.length < MAX_TESTED ? null : (rows.at(-1)?.id ?? null);
+  }
+  return blocked;
 }
 
 /** Components by rising id, after a place. */

@@ -6,6 +6,10 @@ import { compareByPriority, isUnique, ruleOf, type IdentityRules } from './ident
  * stands for many people, as the address of an office does. So whether it is one is a function of the set of evidence,
  * and of who decided that it is none.
  *
+ * A value that rules block came in before they did. Once those whom the rules concern are resolved anew it counts as
+ * generic, whatever it was seen with and whoever says that it is none, until rules that do not block it are resolved.
+ * Nobody's neighbour is one: it would not be there had the rules always been so.
+ *
  * An event counts as if it did not carry it, unless it carries nothing else: then it is all by itself. It is kept in the
  * event and in its evidence, after all that counts, for the evidence decides, and may decide otherwise one day.
  */
@@ -13,8 +17,11 @@ import { compareByPriority, isUnique, ruleOf, type IdentityRules } from './ident
 /** Neighbours of unique namespaces beyond which a value is generic. */
 export const GENERIC_BOUND = 50;
 
-/** Values that are generic at once: more would be a mistake of whoever sends them. */
+/** Values that are generic at once, by what they were seen with: more would be a mistake of whoever sends them. */
 export const MAX_GENERIC_VALUES = 10_000;
+
+/** Blocked values that count as generic at once. All of them are held in memory, about 0.1 KB each. */
+export const MAX_BLOCKED_VALUES = 50_000;
 
 /** Least time between two looks at one component for generic values, ms. */
 export const SUSPECT_PAUSE_MS = 10_000;
@@ -22,10 +29,14 @@ export const SUSPECT_PAUSE_MS = 10_000;
 /** A value that is generic, or was, or that somebody decided about. */
 export interface GenericValue extends Identifier {
   readonly isGeneric: boolean;
+  /** Whether it is so because rules block it. */
+  readonly isBlocked: boolean;
   /** Distinct values of unique namespaces that it was seen with, when that was last counted. */
   readonly neighbours: number;
   /** When it became generic, or what it is else, ms. */
   readonly changedAt: number;
+  /** Whether it counts again, and not all that names it is where it belongs by that. */
+  readonly isMoving: boolean;
   /** Whether somebody decided that it is none. */
   readonly isKept: boolean;
   readonly decidedBy: string | null;
@@ -74,12 +85,17 @@ export function inAnchorOrder(identifiers: readonly Identifier[], rules: Identit
 /** Whether a component with these numbers of distinct values may have a generic one that is not known yet. */
 export function isSuspicious(countsPerNamespace: ReadonlyMap<string, number>, rules: IdentityRules): boolean {
   // Generic values of unique namespaces are neighbours too, and may be of other components.
-  let unique = rules.generics?.ids.size ?? 0;
+  let unique = sharedCountOf(rules);
   for (const [ns, count] of countsPerNamespace) {
     const rule = ruleOf(rules, ns);
     if (rule !== undefined && isUnique(rule)) unique += count;
   }
   return unique > genericBoundOf(rules);
+}
+
+/** How many values are generic because many people share them. */
+export function sharedCountOf({ generics }: Pick<IdentityRules, 'generics'>): number {
+  return generics === undefined ? 0 : generics.ids.size - (generics.blocked ?? 0);
 }
 
 export function genericBoundOf({ genericBound = GENERIC_BOUND }: Pick<IdentityRules, 'genericBound'>): number {

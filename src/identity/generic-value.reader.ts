@@ -1,11 +1,13 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import { MAX_GENERIC_VALUES, type GenericValue } from './generic-value.model.js';
+import { MAX_BLOCKED_VALUES, MAX_GENERIC_VALUES, type GenericValue } from './generic-value.model.js';
 import type { GenericValues } from './identity-rules.model.js';
 
-const FIELDS = `value_id AS id, ns, value, is_generic AS "isGeneric", neighbours, changed_at AS "changedAt",
+const FIELDS = `value_id AS id, ns, value, is_generic AS "isGeneric", is_blocked AS "isBlocked",
+  is_moving AS "isMoving", neighbours, changed_at AS "changedAt",
   is_kept AS "isKept", decided_by AS "decidedBy", decided_at AS "decidedAt", reason`;
 
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** Reads which values stand for many people. */
@@ -13,17 +15,26 @@ export class GenericValueReader {
   constructor(private readonly db: Queryable) {}
 
   async inForce(): Promise<GenericValues> {
-    const rows = await this.db.query<{ version: number; id: Uuid | null }>(
-      `SELECT n.generic_version AS version, g.value_id AS id
+    const rows = await this.db.query<{ version: number; id: Uuid | null; isBlocked: boolean | null }>(
+      `SELECT n.generic_version AS version, g.value_id AS id, g.is_blocked AS "isBlocked"
        FROM installation n LEFT JOIN generic_values g ON g.is_generic LIMIT $1`,
-      [MAX_GENERIC_VALUES],
+      [MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES],
     );
-    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])) };
+    const blocked = rows.filter(({ isBlocked }) => isBlocked === true).length;
+    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])), blocked };
   }
 
   async find(id: Uuid): Promise<GenericValue | null> {
     const [row] = await this.db.query<GenericValue>(`SELECT ${FIELDS} FROM generic_values WHERE value_id = $1`, [id]);
     return row ?? null;
+  }
+
+  /** Those that are generic, by rising id; those after a place. */
+  async standing(after: Uuid | null, limit: number): Promise<GenericValue[]> {
+    return this.db.query<GenericValue>(
+      `SELECT ${FIELDS} FROM generic_values WHERE is_generic AND value_id > $1 ORDER BY value_id LIMIT $2`,
+      [after ?? LEAST_ID, limit],
+    );
   }
 
   /** Those that are generic, or that somebody decided about; the newest first; those before a place. */

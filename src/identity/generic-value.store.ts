@@ -1,5 +1,5 @@
 import type { Identifier } from '../events/event.model.js';
-import { uuidArray } from '../platform/binary-arrays.js';
+import { int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
@@ -12,9 +12,11 @@ export interface CountedValue extends Identifier {
   readonly neighbours: number;
 }
 
-// Names of identifiers, also of generic values that nothing but other people's evidence names.
-const NAMED = `(SELECT id, ns, value FROM identifiers UNION ALL
-  SELECT g.value_id, g.ns, g.value FROM generic_values g WHERE NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id))`;
+// Who may be a neighbour: identifiers, also generic values that nothing but other people's evidence names; none that is blocked.
+const NAMED = `(SELECT id, ns, value FROM identifiers i
+    WHERE NOT EXISTS (SELECT FROM generic_values g WHERE g.value_id = i.id AND g.is_blocked)
+  UNION ALL SELECT g.value_id, g.ns, g.value FROM generic_values g
+    WHERE NOT g.is_blocked AND NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id))`;
 
 /** Rows of `generic_values`, and what tells which values are generic. */
 export class GenericValueStore {
@@ -84,16 +86,18 @@ export class GenericValueStore {
     return row?.n ?? 0;
   }
 
-  /** Whether anything hangs on the value that names somebody else who counts. */
-  async hasMisplaced(db: Queryable, id: Uuid): Promise<boolean> {
-    const rows = await db.query(
-      `SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
-       WHERE e.anchor_id = $1 AND o.id <> $1
-         AND EXISTS (SELECT FROM generic_values g WHERE g.value_id = $1 AND g.is_generic)
-         AND NOT EXISTS (SELECT FROM generic_values g WHERE g.value_id = o.id AND g.is_generic) LIMIT 1`,
-      [id],
+  /** Of these, generic ones on which anything hangs that names somebody who counts, by rising id. */
+  async misplacedOn(db: Queryable, ids: readonly Uuid[], limit: number): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid }>(
+      `SELECT g.value_id AS id FROM generic_values g
+       WHERE g.value_id = ANY ($1::uuid[]) AND g.is_generic AND EXISTS (
+         SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
+         WHERE e.anchor_id = g.value_id AND o.id <> g.value_id
+           AND NOT EXISTS (SELECT FROM generic_values other WHERE other.value_id = o.id AND other.is_generic)
+       ) ORDER BY g.value_id LIMIT $2`,
+      [uuidArray(ids, (id) => id), limit],
     );
-    return rows.length > 0;
+    return rows.map(({ id }) => id);
   }
 
   /** A value whose evidence, or whose anchor, may have changed; null if there is none. */
@@ -110,9 +114,9 @@ export class GenericValueStore {
     ]);
   }
 
-  /** All that are generic are to be counted anew. */
+  /** All that many people share are to be counted anew. */
   async markAllStale(tx: Queryable): Promise<void> {
-    await tx.query('UPDATE generic_values SET is_stale = true WHERE is_generic');
+    await tx.query('UPDATE generic_values SET is_stale = true WHERE is_generic AND NOT is_blocked');
   }
 
   async notStale(tx: Queryable, id: Uuid): Promise<void> {
@@ -142,32 +146,83 @@ export class GenericValueStore {
     { id, ns, value, neighbours }: CountedValue,
     { isGeneric, nowMs }: { readonly isGeneric: boolean; readonly nowMs: number },
   ): Promise<void> {
-    await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+    await stopWorkers(tx);
     await tx.query(
       `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, neighbours, changed_at)
        VALUES ($1, $2, $3, $4, $5, $6)
        ON CONFLICT (value_id) DO UPDATE SET is_generic = $4, neighbours = $5, changed_at = $6`,
       [id, ns, value, isGeneric, neighbours, nowMs],
     );
-    if (isGeneric) {
-      await tx.query(
-        `INSERT INTO generic_mentions (value_id, anchor_id)
-         SELECT DISTINCT $1::uuid, e.anchor_id FROM identifiers v JOIN identifiers m ON m.component_id = v.component_id
-         JOIN evidence e ON e.anchor_id = m.id WHERE v.id = $1 AND m.id <> $1 AND $1 = ANY (e.identifier_ids)
-         ON CONFLICT DO NOTHING`,
-        [id],
-      );
-    }
-    await tx.query('UPDATE installation SET generic_version = generic_version + 1');
-    const version = await touchDefinitions(tx);
-    await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
+    if (isGeneric) await mention(tx, [id]);
+    await tellWorkers(tx);
   }
 
-  /** Anchors whose evidence names the value beside themselves, by rising id. */
-  async mentions(db: Queryable, id: Uuid, limit: number): Promise<Uuid[]> {
+  /** The same for values that rules block: they stand for nobody. */
+  async block(tx: Transaction, values: readonly Identifier[], nowMs: number): Promise<void> {
+    await stopWorkers(tx);
+    await tx.query(
+      `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, is_blocked, changed_at)
+       SELECT id, ns, value, true, true, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (id, ns, value)
+       ON CONFLICT (value_id) DO UPDATE SET is_generic = true, is_blocked = true, is_moving = false, changed_at = $4`,
+      [
+        uuidArray(values, ({ id }) => id),
+        textArray(values, ({ ns }) => ns),
+        textArray(values, ({ value }) => value),
+        nowMs,
+      ],
+    );
+    await mention(
+      tx,
+      values.map(({ id }) => id),
+    );
+    await tellWorkers(tx);
+  }
+
+  /** Takes that back. Those that count again are moving until what names them is where it belongs. */
+  async unblock(
+    tx: Transaction,
+    values: readonly { readonly id: Uuid; readonly neighbours: number; readonly isGeneric: boolean }[],
+    nowMs: number,
+  ): Promise<void> {
+    await stopWorkers(tx);
+    await tx.query(
+      `UPDATE generic_values g SET is_blocked = false, neighbours = t.n, is_generic = g.value_id <> ALL ($3::uuid[]),
+         is_moving = g.value_id = ANY ($3::uuid[]), is_stale = true, changed_at = $4
+       FROM unnest($1::uuid[], $2::int8[]) AS t (id, n) WHERE g.value_id = t.id`,
+      [
+        uuidArray(values, ({ id }) => id),
+        int8Array(values, ({ neighbours }) => neighbours),
+        uuidArray(
+          values.filter(({ isGeneric }) => !isGeneric),
+          ({ id }) => id,
+        ),
+        nowMs,
+      ],
+    );
+    await tellWorkers(tx);
+  }
+
+  /** Values that count again, of which not all is moved yet. */
+  async moving(db: Queryable, limit: number): Promise<Uuid[]> {
     const rows = await db.query<{ id: Uuid }>(
-      'SELECT anchor_id AS id FROM generic_mentions WHERE value_id = $1 ORDER BY anchor_id LIMIT $2',
-      [id, limit],
+      'SELECT value_id AS id FROM generic_values WHERE is_moving ORDER BY value_id LIMIT $1',
+      [limit],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  async moved(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
+    await tx.query('UPDATE generic_values SET is_moving = false WHERE value_id = ANY ($1::uuid[]) AND is_moving', [
+      uuidArray(ids, (id) => id),
+    ]);
+  }
+
+  /** Anchors whose evidence names one of the values beside themselves, by rising id. */
+  async mentions(db: Queryable, ids: readonly Uuid[], limit: number): Promise<Uuid[]> {
+    if (ids.length === 0) return [];
+    const rows = await db.query<{ id: Uuid }>(
+      `SELECT DISTINCT anchor_id AS id FROM generic_mentions WHERE value_id = ANY ($1::uuid[]) ORDER BY anchor_id LIMIT $2`,
+      [uuidArray(ids, (id) => id), limit],
     );
     return rows.map((row) => row.id);
   }
@@ -183,6 +238,31 @@ export class GenericValueStore {
       uuidArray(touched, (id) => id),
     ]);
   }
+}
+
+/** No batch is under way from here to the end of the transaction. */
+async function stopWorkers(tx: Transaction): Promise<void> {
+  await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+}
+
+/** Profiles need not be evaluated anew because of it: those that are as the definitions before say are as these say. */
+async function tellWorkers(tx: Transaction): Promise<void> {
+  await tx.query('UPDATE installation SET generic_version = generic_version + 1');
+  const version = await touchDefinitions(tx);
+  await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);
+}
+
+/** Notes the anchors whose evidence names values that have just become generic: all are of their components. */
+async function mention(tx: Transaction, ids: readonly Uuid[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO generic_mentions (value_id, anchor_id)
+     SELECT DISTINCT u.id, e.anchor_id
+     FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+     JOIN identifiers m ON m.component_id = c.component_id JOIN evidence e ON e.anchor_id = m.id
+     CROSS JOIN LATERAL unnest(e.identifier_ids) u (id)
+     WHERE u.id = ANY ($1::uuid[]) AND u.id <> e.anchor_id ON CONFLICT DO NOTHING`,
+    [uuidArray(ids, (id) => id)],
+  );
 }
 
 /** Notes the anchors of evidence that names generic values. */

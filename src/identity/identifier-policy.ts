@@ -7,10 +7,10 @@ import type {
   ResolvedIdentifiers,
 } from '../events/event.model.js';
 import { hashId, type Uuid } from '../platform/ids.js';
-import { BlockedPatterns } from './blocked-patterns.js';
+import { blockedTest, type BlockedTest } from './blocked-patterns.js';
 import { blockingRule } from './blocking-rule.js';
 import { inAnchorOrder } from './generic-value.model.js';
-import { areNewer, compareByPriority, isBlockedValue, ruleOf, type IdentityRules } from './identity-rules.model.js';
+import { areNewer, compareByPriority, ruleOf, type IdentityRules } from './identity-rules.model.js';
 import { normaliseIdentifier, PhoneParser, type DropReason } from './normalise-identifier.js';
 
 /** Identifiers one event may carry; those of lowest priority beyond it are dropped, which bounds a replay's cost. */
@@ -66,7 +66,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   #former: readonly Former[];
   #main: Regional;
   readonly #regions: LRUCache<string, Regional>;
-  #patterns: BlockedPatterns;
+  #isBlocked: BlockedTest;
   /** Up to so many nothing is about to go, so that the order of use need not be kept, which takes longer than to find. */
   readonly #orderedFrom: number;
   readonly #cacheEntries: number;
@@ -77,7 +77,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     this.#cacheEntries = cacheEntries;
     this.#main = this.#regional(rules.defaultRegion);
     this.#regions = new LRUCache({ max: MAX_REGIONS });
-    this.#patterns = new BlockedPatterns(rules.blockedPatterns);
+    this.#isBlocked = blockedTest(rules);
     this.#orderedFrom = cacheEntries / 2;
   }
 
@@ -100,7 +100,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     // What a raw value comes to does not depend on which are generic.
     if (isSame) return;
     this.#former = formerOf(former);
-    this.#patterns = new BlockedPatterns(rules.blockedPatterns);
+    this.#isBlocked = blockedTest(rules);
     this.forget();
   }
 
@@ -224,10 +224,6 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const withIds = (resolved: ResolvedIdentifiers): ResolvedIdentifiers =>
       Object.freeze({ ...resolved, formerIds: Object.freeze([...new Set([...(resolved.formerIds ?? []), ...ids])]) });
     return { ...entry, alone: withIds(entry.alone), unauthenticated: withIds(entry.unauthenticated) };
-  }
-
-  #isBlocked(ns: string, value: string): boolean {
-    return isBlockedValue(value, this.#rules) || this.#patterns.block(ns, value);
   }
 }
 

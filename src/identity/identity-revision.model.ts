@@ -54,6 +54,8 @@ export interface RevisionResult {
   readonly contested: number;
   /** Components that could not be resolved, and are as they were; absent in results of before. */
   readonly failed?: number;
+  /** Blocked values that count all the same, because as many as may be do not count already; absent in results of before. */
+  readonly beyondBound?: number;
   /** Components that were resolved, of those that were looked at; absent in results of before. */
   readonly resolved?: number;
 }
@@ -97,6 +99,7 @@ export const NO_RESULT: RevisionResult = {
   linksRemoved: 0,
   contested: 0,
   failed: 0,
+  beyondBound: 0,
   resolved: 0,
 };
 

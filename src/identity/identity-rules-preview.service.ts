@@ -75,7 +75,7 @@ export class IdentityRulesPreviews {
     const { place, limit, outcome } = from;
     return this.parts.db.transaction(
       async (tx) => {
-        const page = await componentPage(tx, { place, limit, reach });
+        const page = await componentPage(tx, { place, limit, reach, isBlocked: null });
         return { outcome: await this.#resolved(tx, rules, page, outcome), place: page.place };
       },
       { isolation: 'REPEATABLE READ', readOnly: true },

@@ -45,11 +45,13 @@ export interface BlockedPattern {
   readonly pattern: string;
 }
 
-/** The values that stand for many people; see `generic-value.model.ts`. */
+/** The values that stand for many people, or for nobody; see `generic-value.model.ts`. */
 export interface GenericValues {
   /** Grows with each change. */
   readonly version: number;
   readonly ids: ReadonlySet<Uuid>;
+  /** How many of them stand for nobody because they are blocked; default: none. */
+  readonly blocked?: number;
 }
 
 /** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */
@@ -192,7 +194,7 @@ export function withinLimits(
  * UUID. `value` may be raw or normalised; case, outer white space, invisible characters and other forms of the same
  * characters, such as full-width ones, do not matter.
  */
-export function isBlockedValue(value: string, rules: IdentityRules): boolean {
+export function isBlockedValue(value: string, rules: IdentityRuleSet): boolean {
   const folded = foldedValue(value);
   return rules.blockedValues.has(folded) || isZeros(folded) || isBlockedAddress(folded, rules);
 }
@@ -216,7 +218,7 @@ export function isZeros(value: string): boolean {
 }
 
 /** Addresses nobody reads (`noreply@…`), and placeholders such as `test@test.com`: a blocked word on both sides. */
-function isBlockedAddress(folded: string, rules: IdentityRules): boolean {
+function isBlockedAddress(folded: string, rules: IdentityRuleSet): boolean {
   const at = folded.indexOf('@');
   if (at < 1) return false;
   const mailbox = folded.slice(0, at);

@@ -61,11 +61,11 @@ export class IdentityRulesService {
    */
   async apply(rules: IdentityRuleSet, { by, isDryRun, reresolve }: ApplyRulesOptions): Promise<IdentityRulesChange> {
     const { db, clock, onApplied, revisions } = this.#options;
-    if (isDryRun) return unapplied(await new IdentityRulesReader(db).current(), rules);
+    if (isDryRun) return unapplied(await new IdentityRulesReader(db).current(), rules, reresolve !== undefined);
     const change = await db.transaction(async (tx): Promise<IdentityRulesChange> => {
       await lockDefinitions(tx);
       const current = await new IdentityRulesReader(tx).current();
-      const planned = unapplied(current, rules);
+      const planned = unapplied(current, rules, reresolve !== undefined);
       if (planned.changes.length === 0) return planned;
       const version = current.rules.version + 1;
       if (version > IDENTITY_RULE_LIMITS.maxVersion) throw noVersionLeft();
@@ -98,10 +98,10 @@ export class IdentityRulesService {
   }
 }
 
-function unapplied(current: IdentityRulesVersion, rules: IdentityRuleSet): IdentityRulesChange {
+function unapplied(current: IdentityRulesVersion, rules: IdentityRuleSet, isReresolving: boolean): IdentityRulesChange {
   const changes = diffIdentityRules(current.rules, rules);
   const { causes } = reachOfRules(current.rules, rules);
-  const warnings = [warningOfBlocked(current.rules, rules) ?? []].flat();
+  const warnings = isReresolving ? [] : [warningOfBlocked(current.rules, rules) ?? []].flat();
   return { changes, causes, warnings, current, applied: false, revisionId: null };
 }
 

@@ -41,12 +41,23 @@ describe('whom a change of the rules reaches', () => {
     ['a value', '{ blocked: { values: [demo] } }'],
     ['a mailbox', '{ blocked: { mailboxes: [desk] } }'],
     ['a pattern', '{ blocked: { patterns: [{ namespace: email, pattern: "test-.*" }] } }'],
-  ])('is nobody for %s that is blocked from now on, which is said', (_, text) => {
-    const [before, after] = [BUILT_IN, rulesOf(text)];
-    expect(warningOfBlocked(before, after)?.hint).toContain('weft identity unmerge');
-    expect(warningOfBlocked(after, after)).toBeNull();
-    expect(warningOfBlocked(after, before)).toBeNull();
-  });
+  ])(
+    'is whoever stands with %s that is blocked from now on, or no longer, once they are resolved anew, which is said',
+    (_, text) => {
+      const [before, after] = [BUILT_IN, rulesOf(text)];
+      const warn = (from: typeof before, to: typeof before) => warningOfBlocked({ ...from, version: 7 }, to);
+      expect(warn(before, after)?.hint).toContain('weft identity reresolve --since 7');
+      expect(warn(after, before)?.hint).toContain('weft identity reresolve --since 7');
+      expect(warn(after, after)).toBeNull();
+      for (const [from, to] of [
+        [before, after],
+        [after, before],
+      ] as const) {
+        expect(reachOfRules(from, to)).toMatchObject({ blocks: true, causes: [expect.stringContaining('blocked (')] });
+      }
+      expect(reachOfRules(after, after).blocks).toBe(false);
+    },
+  );
 
   it('is told by what files call it, and nobody where only what comes is concerned', () => {
     const text = '{ namespaces: { email: { limit: 3, window: 7d }, phone: { may_merge: false } }, max_identifiers: 9 }';

@@ -1,7 +1,13 @@
 import { isNamespace } from '../events/event.model.js';
 import type { Warning } from '../platform/warning.js';
 import { genericBoundOf } from './generic-value.model.js';
-import { isUnique, maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } from './identity-rules.model.js';
+import {
+  isUnique,
+  maxIdentifiersOf,
+  type IdentityRules,
+  type IdentityRuleSet,
+  type NamespaceRule,
+} from './identity-rules.model.js';
 
 /*
  * Which raw components a change of the rules may resolve otherwise, told by how many values of which namespaces they have.
@@ -9,12 +15,14 @@ import { isUnique, maxIdentifiersOf, type IdentityRuleSet, type NamespaceRule } 
  * Invariants
  * 1. A component that is not reached, and is as the rules before say, is as those after say. The other way round need not
  *    be so: a component that is reached may come out as it was.
- * 2. What normal forms are and which values count (normalisers, blocked values, e-mail, regions, origins) is decided when
- *    an event is accepted, and reaches nobody who is there.
+ * 2. What normal forms are, and which origins count (normalisers, e-mail, regions), is decided when an event is accepted,
+ *    and reaches nobody who is there.
  * 3. A limit, with its window, matters to components alone that have more values than the lesser of the two limits: in
  *    any other, each union keeps within both. It is so, too, for what follows from being unique, which takes two values.
  * 4. What values stand for many people follows from what is unique: components of so many that one of them may have such
  *    a value are reached where a namespace becomes unique.
+ * 5. Where other values are blocked, whoever stands with one that is blocked is reached (`component-page.reader.ts`), and
+ *    so is whoever was seen with one that was.
  */
 
 /** A change of the rules, by what it reaches of what is stored. */
@@ -27,6 +35,8 @@ export interface RulesReach {
   readonly listed: ReadonlySet<string>;
   /** Identifiers of all namespaces beyond which a component is reached; null: by these none is. */
   readonly identifiers: number | null;
+  /** Whether other values are blocked: components that have one, and more than that, are reached. */
+  readonly blocks: boolean;
   /** What of the change it is, for people, as `email (limit, window)`; empty: it reaches nobody. */
   readonly causes: readonly string[];
 }
@@ -40,6 +50,7 @@ export const REACH_OF_ALL: RulesReach = {
   others: null,
   listed: new Set(),
   identifiers: LEAST_IDENTIFIERS - 1,
+  blocks: true,
   causes: [],
 };
 
@@ -66,8 +77,11 @@ export function reachOfRules(before: IdentityRuleSet, after: IdentityRuleSet): R
   const others = compare('fallback', before.fallback, after.fallback);
   const [was, is] = [maxIdentifiersOf(before), maxIdentifiersOf(after)];
   if (was !== is) causes.push('max_identifiers');
+  const blocked = blockedFields(before, after);
+  if (blocked.length > 0) causes.push(`blocked (${blocked.join(', ')})`);
   const beyond = [...(was === is ? [] : [was, is]), ...(areOthersUnique(before, after) ? [genericBoundOf(after)] : [])];
-  return { namespaces, others, listed, identifiers: beyond.length === 0 ? null : Math.min(...beyond), causes };
+  const identifiers = beyond.length === 0 ? null : Math.min(...beyond);
+  return { namespaces, others, listed, identifiers, blocks: blocked.length > 0, causes };
 }
 
 /** Whether a namespace is unique by one of the rules alone. */
@@ -77,25 +91,28 @@ export function areOthersUnique(before: IdentityRuleSet, after: IdentityRuleSet)
   return isOther() || listed.some((ns) => isOther(before.namespaces.get(ns), after.namespaces.get(ns)));
 }
 
-/**
- * What is said of rules that block more than before: that people who were joined by such a value stay joined, however
- * they are resolved. Null: they block no more.
- */
-export function warningOfBlocked(before: IdentityRuleSet, after: IdentityRuleSet): Warning | null {
-  const patternsOf = ({ blockedPatterns }: IdentityRuleSet): Set<string> =>
-    new Set(blockedPatterns.map(({ ns, pattern }) => `${ns ?? ''} ${pattern}`));
-  const isMore = (was: ReadonlySet<string>, is: ReadonlySet<string>): boolean => [...is].some((each) => !was.has(each));
-  const blocksMore =
-    isMore(before.blockedValues, after.blockedValues) ||
-    isMore(before.blockedMailboxes, after.blockedMailboxes) ||
-    isMore(patternsOf(before), patternsOf(after));
-  if (!blocksMore) return null;
+/** What is said of rules that block other values, to whoever has nobody resolved anew; null: they block the same. */
+export function warningOfBlocked(before: IdentityRules, after: IdentityRuleSet): Warning | null {
+  if (blockedFields(before, after).length === 0) return null;
   return {
     message:
-      'what is blocked holds for what comes: who was joined by such a value before stays joined, also when resolved anew',
+      'what is blocked, or no longer is, holds for what comes: who was joined by such a value stays joined, and who was parted stays apart, until they are resolved anew',
     where: 'identity.blocked',
-    hint: 'weft identity unmerge <profile> <namespace>:<value> takes a value out of the profile that it made',
+    hint: `weft apply --re-resolve does so with the change, weft identity reresolve --since ${String(before.version)} after it`,
   };
+}
+
+/** Of what is blocked that which differs, by the names that files have for it. */
+function blockedFields(before: IdentityRuleSet, after: IdentityRuleSet): string[] {
+  const patternsOf = ({ blockedPatterns }: IdentityRuleSet): Set<string> =>
+    new Set(blockedPatterns.map(({ ns, pattern }) => `${ns ?? ''} ${pattern}`));
+  const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
+    a.size === b.size && [...a].every((each) => b.has(each));
+  return [
+    ...(isSame(before.blockedValues, after.blockedValues) ? [] : ['values']),
+    ...(isSame(patternsOf(before), patternsOf(after)) ? [] : ['patterns']),
+    ...(isSame(before.blockedMailboxes, after.blockedMailboxes) ? [] : ['mailboxes']),
+  ];
 }
 
 /** Of what resolves those who are there, by the names that files have for it. */

@@ -1,0 +1,165 @@
+import type { LoadedDefinitions } from './definitions.js';
+import type { Identifier } from './events/event.model.js';
+import { blockedTest } from './identity/blocked-patterns.js';
+import { genericBoundOf, MAX_BLOCKED_VALUES } from './identity/generic-value.model.js';
+import { GenericValueReader } from './identity/generic-value.reader.js';
+import type { GenericValueStore } from './identity/generic-value.store.js';
+import type { IdentityRevision } from './identity/revised-identity.model.js';
+import { nextPlace } from './next-place.js';
+import type { Pipeline } from './pipeline.js';
+import type { EventLog } from './events/event-log.model.js';
+import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database, Transaction } from './platform/postgres.js';
+import type { ReanchoringFinder } from './reanchoring-finder.js';
+
+export interface BlockedRevisionParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly generics: GenericValueStore;
+  readonly finder: ReanchoringFinder;
+  readonly pipeline: Pipeline;
+  /** Blocked values that count as generic at once. */
+  readonly maxBlockedValues?: number;
+}
+
+/** Values that change what they are in one transaction: each of these has the definitions loaded anew. */
+const MAX_CHANGED_VALUES = 500;
+/** Values whose events are moved in one step. */
+const MAX_MOVED_VALUES = 100;
+const VALUES_PER_PAGE = 5_000;
+
+/** What to do about blocked values before components are resolved. */
+export interface BlockedMove {
+  /** Generic values on which events hang that belong elsewhere. */
+  readonly ids: readonly Uuid[];
+  /** Whether these are all of the page. */
+  readonly areAll: boolean;
+}
+
+/**
+ * Values that rules block though events have brought them before, and values that they block no more, where those whom the
+ * rules concern are resolved anew.
+ *
+ * 1. What is blocked counts as generic (`generic-value.model.ts`), from the step on that finds it beside others, for all
+ *    workers at once. What stands alone joins nobody and is left as it is.
+ * 2. Nothing that was accepted by rules before may still wait to be applied: it could bring such a value. So whoever
+ *    begins waits for that; what comes later does not carry it.
+ * 3. What is found, and what is still to be moved, is told by the tables alone, so that a process that dies leaves whole
+ *    steps behind.
+ */
+export class BlockedRevision {
+  readonly #maxBlockedValues: number;
+
+  constructor(private readonly parts: BlockedRevisionParts) {
+    this.#maxBlockedValues = parts.maxBlockedValues ?? MAX_BLOCKED_VALUES;
+  }
+
+  /** Whether events wait to be applied that were accepted by rules before these; see 2. */
+  async hasUnheard({ identityRules: { version } }: LoadedDefinitions): Promise<boolean> {
+    const [row] = await this.parts.db.query<{ version: number }>(
+      `SELECT rules_version AS version FROM event_log
+       WHERE pos > (SELECT min(applied_pos) FROM partitions) ORDER BY pos LIMIT 1`,
+    );
+    return row !== undefined && row.version < version;
+  }
+
+  /**
+   * Has values that are generic be so for what they are: because they are blocked, or not.
+   * @returns whether there were any to change: others are the definitions in force then
+   */
+  async review({ identityRules: rules }: LoadedDefinitions, run: Run): Promise<boolean> {
+    const { db, clock, generics } = this.parts;
+    const isBlocked = blockedTest(rules);
+    const reader = new GenericValueReader(db);
+    for (let after: Uuid | null = null; ;) {
+      const page = await reader.standing(after, VALUES_PER_PAGE);
+      const other = page
+        .filter((each) => isBlocked(each.ns, each.value) !== each.isBlocked)
+        .slice(0, MAX_CHANGED_VALUES);
+      if (other.length > 0) {
+        const blocked = other.filter((each) => !each.isBlocked);
+        const counted: Parameters<GenericValueStore['unblock']>[1][number][] = [];
+        for (const { id, isKept } of other.filter((each) => each.isBlocked)) {
+          const neighbours = await generics.neighboursOf(db, id, rules);
+          counted.push({ id, neighbours, isGeneric: !isKept && neighbours > genericBoundOf(rules) });
+        }
+        await run(async (tx) => {
+          if (blocked.length > 0) await generics.block(tx, blocked, clock.now());
+          if (counted.length > 0) await generics.unblock(tx, counted, clock.now());
+          await generics.markAllStale(tx);
+        });
+        return true;
+      }
+      after = page.at(-1)?.id ?? null;
+      if (page.length < VALUES_PER_PAGE) return false;
+    }
+  }
+
+  /** Makes blocked values generic, as many as there is room for; whether there were any, as {@link review}. */
+  async block({ identityRules: rules }: LoadedDefinitions, values: readonly Identifier[], run: Run): Promise<boolean> {
+    const { clock, generics } = this.parts;
+    const room = Math.max(0, this.#maxBlockedValues - (rules.generics?.blocked ?? 0));
+    const unknown = this.counting(rules, values).slice(0, Math.min(room, MAX_CHANGED_VALUES));
+    if (unknown.length === 0) return false;
+    await run(async (tx) => {
+      await generics.block(tx, unknown, clock.now());
+      await generics.markAllStale(tx);
+    });
+    return true;
+  }
+
+  /** Those of the values that still count. */
+  counting({ generics }: LoadedDefinitions['identityRules'], values: readonly Identifier[]): readonly Identifier[] {
+    return values.filter(({ id }) => generics?.ids.has(id) !== true);
+  }
+
+  /** Of values that are blocked those from which events have to be moved; null: from none. */
+  async toMove(values: readonly Identifier[]): Promise<BlockedMove | null> {
+    if (values.length === 0) return null;
+    const { db, generics } = this.parts;
+    const all = values.map(({ id }) => id);
+    const ids = await generics.misplacedOn(db, all, MAX_MOVED_VALUES + 1);
+    return ids.length === 0 ? null : { ids: ids.slice(0, MAX_MOVED_VALUES), areAll: ids.length <= MAX_MOVED_VALUES };
+  }
+
+  /** Values that count again, of which not all is moved yet. */
+  async released(): Promise<readonly Uuid[]> {
+    return this.parts.generics.moving(this.parts.db, MAX_MOVED_VALUES);
+  }
+
+  /**
+   * Moves events that belong elsewhere by what the values are, and resolves whomever they name anew with `others`.
+   * @param note told whether that was all, in the transaction that does it
+   */
+  async move(
+    definitions: LoadedDefinitions,
+    revisionId: Uuid,
+    { ids, others }: { readonly ids: readonly Uuid[]; readonly others: readonly Uuid[] },
+    note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
+  ): Promise<void> {
+    const { finder, generics, pipeline } = this.parts;
+    const place = await nextPlace(this.parts);
+    let isLast = false;
+    pipeline.forget();
+    await pipeline.reanchor(definitions, {
+      ...place,
+      revisionId,
+      areRulesNew: true,
+      find: async (tx) => {
+        const found = await finder.find(tx, definitions, ids, others);
+        ({ isLast } = found);
+        return found.reanchored;
+      },
+      note: async (tx, found) => {
+        if (isLast) await generics.moved(tx, ids);
+        await note(tx, found, isLast);
+      },
+    });
+    pipeline.forget();
+  }
+}
+
+/** In a transaction of the holder of the first partition, by the definitions in force. */
+type Run = (write: (tx: Transaction) => Promise<void>) => Promise<void>;

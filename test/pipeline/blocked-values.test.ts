@@ -1,0 +1,110 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
+import { defineSome, pick, randomFrom, shuffled } from '../support/random-log.js';
+import { knownOf, strays } from '../support/retraction-builders.js';
+import { settleGenerics } from '../support/settle-generics.js';
+import { aTrack, anIdentify, createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
+
+const who = { actor: 'a test', reason: 'rules' };
+const rulesOf = (text: string) => parseIdentityRules(`identity: ${text}`, 'identity.yaml').rules;
+const OPEN = '{ namespaces: { email: { limit: 3 } } }';
+/** A value, a pattern, and a mailbox. */
+const BLOCKED = `{ namespaces: { email: { limit: 3 } }, blocked: { values: [desk], mailboxes: [info],
+  patterns: [{ namespace: user_id, pattern: 'test-.*' }] } }`;
+
+const worlds: World[] = [];
+
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+});
+
+async function newWorld(options: Parameters<typeof createWorld>[1] = {}): Promise<World> {
+  const world = await createWorld(START_MS, { limits: { maxRevisionComponents: 7 }, ...options });
+  worlds.push(world);
+  await world.accept([], { source: 'web' });
+  await defineSome(world);
+  world.clock.advance(HOUR_MS);
+  return world;
+}
+
+async function apply(world: World, text: string, isReresolving = true) {
+  const asked = { by: 'a test', isDryRun: false, ...(isReresolving ? { reresolve: who } : {}) };
+  const change = await world.engine.services.identityRules.apply(rulesOf(text), asked);
+  await settleGenerics(world);
+  return change.revisionId === null ? null : world.engine.identity.revisions.get(change.revisionId);
+}
+
+/** People who share desks, test accounts and mailboxes; each event names somebody who is not blocked, too. */
+function sent(seed: number, count: number): IncomingEvent[] {
+  const random = randomFrom(seed);
+  const any = (most: number): string => String(Math.floor(random() * most));
+  return Array.from({ length: count }, (_, i) => {
+    const crowd = any(6);
+    const identifiers = {
+      [pick(random, ['email', 'anonymous_id'])]: `p${crowd}-${any(3)}@example.org`,
+      ...(random() < 0.4 ? { user_id: random() < 0.5 ? `test-${any(2)}` : `u${crowd}` } : {}),
+      ...(random() < 0.3 ? { loyalty_card: random() < 0.5 ? 'desk' : `card-${crowd}-${any(2)}` } : {}),
+      ...(random() < 0.3 ? { work_email: 'x', email: `info@shop${any(2)}.example` } : {}),
+    };
+    const at = { messageId: `m${String(i)}`, timestampMs: START_MS + Math.floor(random() * 50) * 60_000 };
+    return random() < 0.3
+      ? anIdentify(identifiers, { plan: pick(random, ['pro', 'free']) }, at)
+      : aTrack(pick(random, ['view', 'buy']), identifiers, { ...at, properties: { total: i } });
+  });
+}
+
+async function knownTogether(...some: World[]) {
+  const until = Math.max(...some.map(({ clock }) => clock.now()));
+  for (const world of some) {
+    world.clock.advance(until - world.clock.now());
+    await settleGenerics(world);
+  }
+  return Promise.all(
+    some.map(async (world) => {
+      const { profiles, traits, features, states, memberships, components } = await knownOf(world);
+      return { profiles, traits, features, states, memberships, components };
+    }),
+  );
+}
+
+const valuesOf = (world: World) =>
+  world.db.query<{ value: string; isGeneric: boolean; isBlocked: boolean; isMoving: boolean }>(
+    `SELECT value, is_generic AS "isGeneric", is_blocked AS "isBlocked", is_moving AS "isMoving" FROM generic_values
+     ORDER BY value`,
+  );
+
+describe('values that are blocked after events have brought them', () => {
+  it('count as if they had been blocked from the start once those whom it concerns are resolved, and as if never once they are not', async () => {
+    const events = sent(11, 160);
+    const [late, early, never] = [await newWorld({ sealed: true }), await newWorld(), await newWorld()];
+    for (const world of [late, never]) await apply(world, OPEN);
+    await apply(early, BLOCKED);
+    for (const world of [late, early, never]) {
+      for (const [i, event] of shuffled(randomFrom(5), events).entries()) {
+        await world.accept([event]);
+        if (i % 50 === 0) await world.drain();
+      }
+      await world.drain();
+    }
+    const revision = await apply(late, BLOCKED);
+    expect(revision).toMatchObject({ status: 'done', result: { failed: 0, beyondBound: 0 } });
+    expect(revision?.result?.moved).toBeGreaterThan(5);
+    expect(await valuesOf(late)).toEqual(
+      ['desk', 'info@shop0.example', 'info@shop1.example', 'test-0', 'test-1'].map((value) => ({
+        ...{ value, isGeneric: true, isBlocked: true, isMoving: false },
+      })),
+    );
+    const [parted, always] = await knownTogether(late, early);
+    expect(parted).toEqual(always);
+    expect(await strays(late.db)).toEqual([]);
+
+    await apply(late, OPEN);
+    expect(
+      (await valuesOf(late)).filter(({ isGeneric, isBlocked, isMoving }) => isGeneric || isBlocked || isMoving),
+    ).toEqual([]);
+    const [joined, open] = await knownTogether(late, never);
+    expect(joined).toEqual(open);
+    expect(await strays(late.db)).toEqual([]);
+  });
+});
