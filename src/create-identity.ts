@@ -101,7 +101,7 @@ export function createIdentity(options: IdentityDependencies): IdentityParts {
         memberships: new MembershipStore(),
         timers,
       }),
-      rulesPreviews: new IdentityRulesPreviews({ db, clock, identity: revision }),
+      rulesPreviews: new IdentityRulesPreviews({ db, clock, identity: revision, generics: stores.generics }),
       explanations: new IdentityExplanationReader({ db, decisions, rules }),
     },
   };

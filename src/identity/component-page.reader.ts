@@ -32,6 +32,8 @@ interface ComponentPageInput {
   readonly reach: RulesReach | null;
   /** Null: nobody is looked at for what is blocked. */
   readonly isBlocked: BlockedTest | null;
+  /** Components that are reached, too; default: none. */
+  readonly also?: { has(id: Uuid): boolean };
 }
 
 /**
@@ -40,7 +42,7 @@ interface ComponentPageInput {
  */
 export async function componentPage(
   db: Queryable,
-  { place, limit, reach, isBlocked }: ComponentPageInput,
+  { place, limit, reach, isBlocked, also }: ComponentPageInput,
 ): Promise<ComponentPage> {
   if (reach === null) {
     const ids = await componentsAfter(db, place, limit);
@@ -55,7 +57,8 @@ export async function componentPage(
   const blocked: Identifier[] = [];
   for (const [i, id] of looked.entries()) {
     const own = found.get(id) ?? [];
-    if (own.length > 0 || isReached(counts.get(id) ?? new Map<string, number>(), reach)) ids.push(id);
+    if (own.length > 0 || also?.has(id) === true || isReached(counts.get(id) ?? new Map<string, number>(), reach))
+      ids.push(id);
     blocked.push(...own);
     if (ids.length === limit) return { ids, looked: i + 1, blocked, place: id };
   }
@@ -63,11 +66,15 @@ export async function componentPage(
   return { ids, looked: looked.length, blocked, place: next };
 }
 
-/** Identifiers that are blocked, by component; of components of more than one identifier. */
-async function blockedIn(
+/**
+ * Identifiers that are blocked, by component. Those that are a component by themselves join nobody, and are none of them.
+ * @param joined components that are to be part of others
+ */
+export async function blockedIn(
   db: Queryable,
   componentIds: readonly Uuid[],
   isBlocked: BlockedTest,
+  joined?: { has(id: Uuid): boolean },
 ): Promise<Map<Uuid, Identifier[]>> {
   const blocked = new Map<Uuid, Identifier[]>();
   const values = [uuidArray(componentIds, (id) => id)];
@@ -82,7 +89,7 @@ async function blockedIn(
       [...values, after, MAX_TESTED],
     );
     for (const { id, ns, value, componentId, isAlone } of rows) {
-      if (isAlone || !isBlocked(ns, value)) continue;
+      if ((isAlone && joined?.has(componentId) !== true) || !isBlocked(ns, value)) continue;
       blocked.set(componentId, [...(blocked.get(componentId) ?? []), { id, ns, value }]);
     }
     after = rows.length < MAX_TESTED ? null : (rows.at(-1)?.id ?? null);

@@ -1,6 +1,6 @@
 import { compareCanonical, type CanonicalKey, type Identifier, type LoggedEvent } from '../events/event.model.js';
 import { hashId, type Uuid } from '../platform/ids.js';
-import { countedOf } from './generic-value.model.js';
+import { countedOf, inAnchorOrder } from './generic-value.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -48,6 +48,22 @@ export function evidenceOf(
     identifiers: counted,
     ...(uncounted === undefined ? undefined : { uncounted }),
   };
+}
+
+/**
+ * The row as it is once its events hang where they belong.
+ * @param released values that were generic and are so no more
+ */
+export function placedEvidence(evidence: Evidence, rules: IdentityRules, released: ReadonlySet<Uuid>): Evidence {
+  const { identifiers, uncounted = [], anchorId, ...row } = evidence;
+  const ordered = inAnchorOrder([...identifiers, ...uncounted], rules);
+  const [to] = ordered;
+  const isGeneric = (id: Uuid): boolean => rules.generics?.ids.has(id) === true;
+  if (to === undefined || to.id === anchorId) return evidence;
+  if (isGeneric(anchorId) ? isGeneric(to.id) : !released.has(to.id)) return evidence;
+  const { counted, uncounted: others } = countedOf(ordered, rules);
+  const placed = { ...row, anchorId: to.id, identifiers: counted };
+  return others === undefined ? placed : { ...placed, uncounted: others };
 }
 
 /** Equal for equal sets, whatever their order. */

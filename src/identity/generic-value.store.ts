@@ -55,19 +55,28 @@ export class GenericValueStore {
     ]);
   }
 
-  /** The values of a component that were seen with more than `bound` others of unique namespaces. */
-  async crowdedIn(db: Queryable, componentId: Uuid, rules: IdentityRules, bound: number): Promise<CountedValue[]> {
-    const { condition, values } = uniqueNamespaces(rules, 3);
+  /**
+   * The values of a component that were seen with more than `bound` others of unique namespaces.
+   * @param without who would be blocked, where only what would be is asked
+   */
+  async crowdedIn(
+    db: Queryable,
+    componentId: Uuid,
+    rules: IdentityRules,
+    bound: number,
+    without: readonly Uuid[] = [],
+  ): Promise<CountedValue[]> {
+    const { condition, values } = uniqueNamespaces(rules, 4);
     return db.query<CountedValue>(
       `SELECT i.id, i.ns, i.value, n.neighbours FROM (
          SELECT v.id, count(DISTINCT u.id) AS neighbours
          FROM identifiers m JOIN evidence e ON e.anchor_id = m.id
          CROSS JOIN LATERAL unnest(e.identifier_ids) v (id) CROSS JOIN LATERAL unnest(e.identifier_ids) u (id)
          JOIN ${NAMED} n ON n.id = u.id
-         WHERE m.component_id = $1 AND u.id <> v.id AND ${condition}
+         WHERE m.component_id = $1 AND u.id <> v.id AND u.id <> ALL ($3::uuid[]) AND ${condition}
          GROUP BY v.id HAVING count(DISTINCT u.id) > $2
        ) n JOIN identifiers i ON i.id = n.id ORDER BY n.neighbours DESC, i.id`,
-      [componentId, bound, ...values],
+      [componentId, bound, uuidArray(without, (id) => id), ...values],
     );
   }
 
@@ -84,6 +93,16 @@ export class GenericValueStore {
       [id, ...values],
     );
     return row?.n ?? 0;
+  }
+
+  /** Of these, those of which somebody decided that they are none. */
+  async keptAmong(db: Queryable, ids: readonly Uuid[]): Promise<Set<Uuid>> {
+    if (ids.length === 0) return new Set();
+    const rows = await db.query<{ id: Uuid }>(
+      'SELECT value_id AS id FROM generic_values WHERE value_id = ANY ($1::uuid[]) AND is_kept',
+      [uuidArray(ids, (id) => id)],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Of these, generic ones on which anything hangs that names somebody who counts, by rising id. */

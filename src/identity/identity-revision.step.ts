@@ -1,14 +1,22 @@
 import { partitionOf, type Uuid } from '../platform/ids.js';
 import { WeftError } from '../platform/errors.js';
 import type { Transaction } from '../platform/postgres.js';
-import { absorb, type Component, type KnownIdentifier, type KnownProfile } from './component.model.js';
+import {
+  absorb,
+  addMember,
+  newComponent,
+  type Component,
+  type KnownIdentifier,
+  type KnownProfile,
+} from './component.model.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
 import { genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
-import type { Evidence } from './evidence.model.js';
+import { placedEvidence, type Evidence } from './evidence.model.js';
+import type { Identifier } from '../events/event.model.js';
 import { NO_CHANGE, type LinkChange, type LinkDecision, type NewLink } from './identity-decision.model.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
-import { unionOfLinks, type IdentityLinks } from './identity-links.model.js';
+import { unionOfLinks, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
 import { movesOf, type IdentifierMove } from './identity-move.model.js';
 import type { IdentityRetractionStore } from './identity-retraction.store.js';
 import { isHeardOnce, type IdentityRules } from './identity-rules.model.js';
@@ -97,23 +105,27 @@ export class IdentityRevisionStep {
   }
 
   async #connect(tx: Transaction, evidence: readonly Evidence[], { pos, at }: RevisionInput): Promise<void> {
-    const { contested, store, newId, partitions } = this.#options;
+    const { contested, store } = this.#options;
     const named = new Map(evidence.flatMap(({ identifiers }) => identifiers.map((each) => [each.id, each])));
     const componentOf = await store.componentsOf(tx, [...named.keys()]);
     const added = [...named.values()]
       .filter(({ id }) => !componentOf.has(id))
-      .map(({ id, ns, value }): KnownIdentifier => {
-        componentOf.set(id, id);
-        return { id, ns, value, componentId: id, profileId: newId(at), firstPos: pos, founded: null };
-      });
-    const founded = added.map(({ id, profileId }): KnownProfile => {
-      const part = partitionOf(id, partitions);
-      return { id: profileId, foundingId: id, foundedPos: pos, createdAt: at, part, mergedInto: null };
-    });
+      .map((identifier) => this.#newcomer(identifier, { pos, at }));
+    for (const { id } of added) componentOf.set(id, id);
+    const founded = added.flatMap(({ founded: profile }) => profile ?? []);
     const assignments = added.map(({ id, profileId }) => ({ identifierId: id, profileId, fromPos: pos, fromAt: at }));
     await store.save(tx, { identifiers: added, profiles: founded, evidence: [], assignments, moves: [] });
     const joined = joinedBy(evidence, componentOf);
     if (joined.length > 0) await contested.rejoin(tx, joined, at);
+  }
+
+  /** Somebody who is not known yet, by themselves. */
+  #newcomer({ id, ns, value }: Identifier, { pos, at }: Pick<RevisionInput, 'pos' | 'at'>): KnownIdentifier {
+    const { newId, partitions } = this.#options;
+    const profileId = newId(at);
+    const place = { foundedPos: pos, createdAt: at, part: partitionOf(id, partitions), mergedInto: null };
+    const founded: KnownProfile = { id: profileId, foundingId: id, ...place };
+    return { id, ns, value, componentId: id, profileId, firstPos: pos, founded };
   }
 
   /** Finds out what follows, and writes nothing. To be called with all locked, or in a snapshot. */
@@ -124,8 +136,12 @@ export class IdentityRevisionStep {
     for (const { id } of standing) found.settledIds.add(id);
     const { rules } = input;
     const before = new Set(await this.#options.contested.among(tx, [...found.settledIds]));
-    const evidence = await this.#loadEvidence(tx, rules, standing);
+    const evidence = await this.#loadEvidence(tx, input, standing);
     const links = await this.#linksOf(tx, standing);
+    const joins =
+      input.released === undefined
+        ? []
+        : this.#release(standing, evidence, { ...input, released: input.released }, found);
     let loaded = standing.map((component): Loaded => {
       const rows = evidence.get(component) ?? [];
       return { component, evidence: rows.length <= MAX_SPLIT_ROWS ? rows : null };
@@ -134,7 +150,7 @@ export class IdentityRevisionStep {
     const splits: SplitComponent[] = [];
     for (let round = 0; ; round++) {
       const now = applied(links, { added: found.links.added, removed: gone });
-      loaded = this.#joined(rules, loaded, now, found);
+      loaded = this.#joined(rules, loaded, [...now.mustLinks, ...joins], found);
       splits.length = 0;
       for (const each of loaded) splits.push(await this.#split(tx, rules, each, now));
       const missing = round === MAX_AMENDMENTS ? [] : (input.amend?.(splits.flatMap(groupsOf)) ?? []);
@@ -247,11 +263,46 @@ export class IdentityRevisionStep {
 
   async #loadEvidence(
     tx: Transaction,
-    rules: IdentityRules,
+    { rules, released = [] }: RevisionInput,
     components: readonly Component[],
   ): Promise<Map<Component, Evidence[]>> {
     const { store } = this.#options;
-    return store.loadEvidence(tx, components, { rules, perDay: !isHeardOnce(rules), limit: MAX_SPLIT_ROWS + 1 });
+    const options = { rules, perDay: !isHeardOnce(rules), limit: MAX_SPLIT_ROWS + 1, others: released };
+    return store.loadEvidence(tx, components, options);
+  }
+
+  /**
+   * Puts evidence where it would belong, and values that would count again among the components.
+   * @returns pairs by which components would be one
+   */
+  #release(
+    standing: Component[],
+    evidence: Map<Component, Evidence[]>,
+    input: RevisionInput & Required<Pick<RevisionInput, 'released'>>,
+    found: IdentityRevision,
+  ): IdentifierPair[] {
+    const { released, rules } = input;
+    const ids = new Set(released.map(({ id }) => id));
+    for (const [component, rows] of evidence) {
+      evidence.set(
+        component,
+        rows.map((row) => placedEvidence(row, rules, ids)),
+      );
+    }
+    const known = new Set(standing.flatMap(({ members }) => [...members.keys()]));
+    for (const value of released.filter(({ id }) => !known.has(id))) {
+      const component = newComponent(value.id, false);
+      const newcomer = this.#newcomer(value, input);
+      addMember(component, newcomer);
+      if (newcomer.founded !== null) found.profiles.set(newcomer.profileId, newcomer.founded);
+      standing.push(component);
+      evidence.set(component, []);
+    }
+    // Also where a row names nobody of its component any more: what falls apart again is for `#split` to see.
+    return [...evidence].flatMap(([{ id, members }, rows]) => {
+      const others = rows.flatMap(({ identifiers }) => identifiers).filter((named) => !members.has(named.id));
+      return [...new Set(others.map((other) => other.id))].map((other): IdentifierPair => [id, other]);
+    });
   }
 
   async #linksOf(tx: Transaction, components: readonly Component[]): Promise<IdentityLinks> {
@@ -261,16 +312,16 @@ export class IdentityRevisionStep {
     );
   }
 
-  /** Those as one that must-links join. */
+  /** Those as one that pairs join. */
   #joined(
     rules: IdentityRules,
     parts: readonly Loaded[],
-    { mustLinks }: IdentityLinks,
+    pairs: readonly IdentifierPair[],
     found: IdentityRevision,
   ): Loaded[] {
     const partOf = new Map<Uuid, Loaded>();
     for (const part of parts) for (const id of part.component.members.keys()) partOf.set(id, part);
-    for (const [a, b] of mustLinks) {
+    for (const [a, b] of pairs) {
       const [x, y] = [partOf.get(a), partOf.get(b)];
       if (x === undefined || y === undefined || x === y) continue;
       const [into, from] = x.component.members.size >= y.component.members.size ? [x, y] : [y, x];

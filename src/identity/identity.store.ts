@@ -31,6 +31,14 @@ export interface IdentityWrites {
   readonly moves: readonly IdentifierMove[];
 }
 
+interface EvidenceOptions {
+  readonly rules: IdentityRules;
+  readonly perDay: boolean;
+  readonly limit: number;
+  /** Whom evidence may name beside members; default: nobody. */
+  readonly others?: readonly Identifier[];
+}
+
 interface ComponentRow {
   readonly id: Uuid;
   readonly ns: string;
@@ -196,7 +204,7 @@ export class IdentityStore {
   async loadEvidence(
     tx: Transaction,
     components: readonly Component[],
-    { rules, perDay, limit }: { readonly rules: IdentityRules; readonly perDay: boolean; readonly limit: number },
+    { rules, perDay, limit, others = [] }: EvidenceOptions,
   ): Promise<Map<Component, Evidence[]>> {
     if (components.length === 0) return new Map();
     const { rows } = await tx.run<{
@@ -232,7 +240,11 @@ export class IdentityStore {
         day: row.day,
         key: { occurredAt: row.occurred_at, sourceId: row.source_id, messageId: row.message_id },
         knownAt: row.known_at,
-        ...countedIn(row.identifier_ids, component.members, rules),
+        ...countedIn(
+          row.identifier_ids,
+          others.length === 0 ? component.members : withOthers(component, others),
+          rules,
+        ),
       });
     }
     return evidence;
@@ -247,6 +259,10 @@ export class IdentityStore {
       saveMoves(tx, writes.moves),
     ]);
   }
+}
+
+function withOthers({ members }: Component, others: readonly Identifier[]): ReadonlyMap<Uuid, Identifier> {
+  return new Map([...others.map((other): [Uuid, Identifier] => [other.id, other]), ...members]);
 }
 
 function componentsOf(rows: readonly ComponentRow[]): Component[] {

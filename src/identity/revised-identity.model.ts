@@ -1,3 +1,4 @@
+import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
@@ -24,6 +25,11 @@ export interface RevisionInput {
   readonly revisionId: Uuid | null;
   /** True: the rules may be others than before, so that other values may stand for many people; default: they are not. */
   readonly areRulesNew?: boolean;
+  /**
+   * Values that would be generic no more, where only what would be is asked: by rules with other generic values than those
+   * in force. Events are taken to hang where they would belong.
+   */
+  readonly released?: readonly Identifier[];
   /** What moves are told to be because of; default: the revision, or else that events were taken back. */
   readonly cause?: IdentifierMove['cause'];
 }

@@ -36,6 +36,10 @@ export interface RulesOutcome extends ComponentSizes {
   /** Profiles that would be there and are not: new ones, and former ones that come back under their ids. */
   readonly profilesAdded: number;
   readonly identifiersMoved: number;
+  /** Identifiers by which nobody would be known: events brought them beside others alone, and they would not count. */
+  readonly identifiersGone: number;
+  /** Values that would not count, and do now: they would be blocked, or would be seen with too many others. */
+  readonly valuesUncounted: number;
   /** Components with too much evidence to be worked out here; they are resolved by the way. */
   readonly contested: number;
   /** The largest moves, at most {@link MAX_EXAMPLES}. */
@@ -65,11 +69,17 @@ export const MAX_EXAMPLE_IDENTIFIERS = 10;
 export const NO_OUTCOME: RulesOutcome = {
   ...{ examined: 0, looked: 0, identifiers: 0, profiles: 0, evidenceRows: 0 },
   ...{ profilesSplit: 0, profilesMerged: 0, profilesAdded: 0, identifiersMoved: 0, contested: 0 },
+  ...{ identifiersGone: 0, valuesUncounted: 0 },
   examples: [],
 };
 
-interface ResolvedPage extends Pick<RulesOutcome, 'examined' | 'looked' | 'contested'> {
+interface ResolvedPage extends Pick<
+  RulesOutcome,
+  'examined' | 'looked' | 'contested' | 'identifiersGone' | 'valuesUncounted'
+> {
   readonly sizes: ComponentSizes;
+  /** Profiles of identifiers that would be there again. */
+  readonly founded: readonly Uuid[];
   /** Of whole components: in no two pages the same profile. */
   readonly moves: readonly IdentifierMove[];
   /** Of the profiles that moves go to those that there are, and whether they live. */
@@ -82,7 +92,8 @@ export function withPage(standing: RulesOutcome, page: ResolvedPage): RulesOutco
   const { moves, sizes, known } = page;
   const leaving = (kind: IdentifierMove['kind']): number =>
     new Set(moves.filter((move) => move.kind === kind).map(({ from }) => from)).size;
-  const added = new Set(moves.map(({ to }) => to).filter((to) => known.get(to)?.isAlive !== true));
+  const reached = [...moves.map(({ to }) => to), ...page.founded];
+  const added = new Set(reached.filter((to) => known.get(to)?.isAlive !== true));
   const moved = moves.reduce((sum, { identifierIds }) => sum + identifierIds.length, 0);
   return {
     examined: standing.examined + page.examined,
@@ -94,6 +105,8 @@ export function withPage(standing: RulesOutcome, page: ResolvedPage): RulesOutco
     profilesMerged: standing.profilesMerged + leaving('merge'),
     profilesAdded: standing.profilesAdded + added.size,
     identifiersMoved: standing.identifiersMoved + moved,
+    identifiersGone: standing.identifiersGone + page.identifiersGone,
+    valuesUncounted: standing.valuesUncounted + page.valuesUncounted,
     contested: standing.contested + page.contested,
     examples: largest([...standing.examples, ...moves.map((move) => exampleOf(move, page))]),
   };

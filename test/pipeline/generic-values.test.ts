@@ -168,8 +168,24 @@ describe('a value that is seen with many people', () => {
     }
     const office = (await knownOf(tightened)).profiles;
     expect(office).toHaveLength(1);
+    const preview = (limit: number) =>
+      tightened.engine.identity.rulesPreviews.preview(cards(limit), { place: null, maxExamined: 1_000 });
+    const apart = { identifiersMoved: PEOPLE - 1, identifiersGone: 1, valuesUncounted: 1 };
+    expect(await preview(1)).toMatchObject({
+      ...apart,
+      profilesSplit: 1,
+      profilesAdded: PEOPLE - 1,
+      profilesMerged: 0,
+    });
     await apply(tightened, 1);
     expect(await generic(tightened)).toEqual([{ value: OFFICE.email, isGeneric: true, neighbours: PEOPLE }]);
+    const again = { identifiersMoved: PEOPLE - 1, identifiersGone: 0, valuesUncounted: 0 };
+    expect(await preview(900)).toMatchObject({
+      ...again,
+      profilesSplit: 0,
+      profilesAdded: 0,
+      profilesMerged: PEOPLE - 1,
+    });
     const [now, always] = await knownTogether(tightened, tight);
     expect(now).toEqual(always);
     await apply(tightened, 900);

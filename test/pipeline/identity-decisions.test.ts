@@ -140,29 +140,6 @@ describe('a profile that somebody says is two', () => {
     expect(await partition(world)).toHaveLength(1);
   });
 
-  it('by a value that rules block now: everybody whom it joined is who their own evidence says', async () => {
-    const world = await newWorld();
-    const shared = { loyalty_card: 'desk' };
-    for (const name of ['a', 'b', 'c']) {
-      await step(world, [anIdentify({ ...shared, email: `${name}@example.com` })]);
-      await step(world, [anIdentify({ email: `${name}@example.com`, anonymous_id: name })]);
-    }
-    expect(await partition(world)).toHaveLength(1);
-    const { rules } = parseIdentityRules('identity: { blocked: { values: [desk] } }', 'identity.yaml');
-    const told = await world.engine.services.identityRules.apply(rules, { by: '', isDryRun: false, reresolve: who });
-    expect(told).toMatchObject({ causes: [], revisionId: null, warnings: [{ where: 'identity.blocked' }] });
-    await world.drain();
-    expect(await partition(world)).toHaveLength(1);
-    await unmerge(world, { ns: 'loyalty_card', value: 'desk' });
-    const apart = ['a', 'b', 'c'].map((name) => `anonymous_id:${name} email:${name}@example.com`);
-    expect(await partition(world)).toEqual([...apart, 'loyalty_card:desk']);
-    await step(world, [
-      anIdentify({ ...shared, email: 'a@example.com' }),
-      anIdentify({ ...shared, email: 'd@example.com' }),
-    ]);
-    expect(await partition(world)).toEqual([...apart, 'email:d@example.com', 'loyalty_card:desk']);
-  });
-
   it('by a past merge: those that it brought, and not those that came later', async () => {
     const world = await newWorld();
     await step(world, [aTrack('view', { anonymous_id: 'a' })]);
