@@ -108,6 +108,11 @@ function textOf(found: IdentityRulesPreview, isOfRules: boolean): string {
       `${counted(profiles, 'profile')}, ${counted(identifiers, 'identifier')}, ${counted(evidenceRows, 'row')} of evidence`,
     `${counted(found.profilesSplit, 'profile')} would fall apart, ${String(found.profilesMerged)} would become part of others, ` +
       `${String(found.profilesAdded)} would come about; ${counted(found.identifiersMoved, 'identifier')} would move`,
+    ...(found.valuesUncounted === 0
+      ? []
+      : [
+          `${counted(found.valuesUncounted, 'value')} would count for nobody; by ${counted(found.identifiersGone, 'identifier')} nobody would be known`,
+        ]),
     ...(contested === 0
       ? []
       : [`${counted(contested, 'component')} with much evidence not worked out; they are resolved by the way`]),

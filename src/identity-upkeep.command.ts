@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import type { GenericValue } from './identity/generic-value.model.js';
 import { identifierOf, nameOf, type DecisionCommandDeps } from './identity-decisions.command.js';
 import { parseRulesVersion } from './identity/identity-rules.command.js';
 import { EXIT_CODES, jsonText, runCommand, textTable } from './platform/command-line.js';
@@ -57,7 +58,8 @@ const MAX_LISTED = 500;
 
 const GENERIC_HELP = `
 A value that many accounts share, as the address of an office, is generic: it joins nobody. Weft finds such values by
-themselves; keep says that one is none, clear takes that back. A value is written as namespace:value.
+themselves; keep says that one is none, clear takes that back. A value is written as namespace:value. Values that rules
+block are listed, too, once those whom the rules concern were resolved anew: weft apply --re-resolve.
 
 Examples:
   weft identity generic list
@@ -69,7 +71,7 @@ Exit codes: 0 done, 1 failed (nothing to clear), 2 wrong use, 130 interrupted.`;
 function addGenericCommands(command: Command, deps: UpkeepCommandDeps): void {
   const generic = command
     .command('generic')
-    .description('values that many people share')
+    .description('values that count for nobody')
     .addHelpText('after', GENERIC_HELP);
   generic
     .command('list')
@@ -102,10 +104,11 @@ async function listGeneric(deps: UpkeepCommandDeps, { json }: { readonly json?: 
     else {
       deps.stdout.write(
         textTable([
-          ['value', 'generic', 'seen with', 'since', 'kept by', 'reason'],
+          ['value', 'counts', 'why', 'seen with', 'since', 'kept by', 'reason'],
           ...told.map((each) => [
             nameOf(each),
-            each.isGeneric ? 'yes' : 'no',
+            each.isGeneric ? 'for nobody' : 'yes',
+            whyOf(each),
             String(each.neighbours),
             formatInstant(each.changedAt),
             each.isKept ? (each.decidedBy ?? '') : '',
@@ -117,6 +120,11 @@ async function listGeneric(deps: UpkeepCommandDeps, { json }: { readonly json?: 
     if (found.length > MAX_LISTED) deps.stderr.write('There are more: see identityGenericValues in GraphQL.\n');
     return EXIT_CODES.ok;
   });
+}
+
+function whyOf({ isGeneric, isBlocked, isKept }: GenericValue): string {
+  if (isBlocked) return 'blocked';
+  return isGeneric ? 'many people' : isKept ? 'kept' : '';
 }
 
 async function decideGeneric(

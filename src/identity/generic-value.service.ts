@@ -61,6 +61,12 @@ export class GenericValueService {
         hint: 'identityGenericValues lists those that are',
       });
     }
+    if (isKept && standing?.isBlocked === true) {
+      throw new WeftError('BAD_REQUEST', 'the value is blocked by the rules, however many share it', {
+        where: 'value',
+        hint: 'take it out of identity.blocked and apply that with --re-resolve',
+      });
+    }
     await generics.decide(db, identifier, { isKept, by: asker.actor, reason: asker.reason, nowMs: clock.now() });
     return revisions.request({ kind: 'generic', input: { ids: [identifier.id] } }, asker);
   }

@@ -223,7 +223,9 @@ describe('rules of who is who, by GraphQL and on the command line', () => {
         code: 2,
         stderr: expect.stringContaining('identity at its top') as string,
       });
-      await writeFile(file, 'identity: { blocked: { values: [demo] } }');
+      await writeFile(file, 'identity: { blocked: { values: [carla2@example.org] } }');
+      expect((await weft('preview', file)).stdout).toContain('1 value would count for nobody; by 1 identifier nobody');
+      await writeFile(file, 'identity: { email: { gmail: true } }');
       expect((await weft('preview', file)).stdout).toContain('nobody who is there is resolved otherwise');
       const ofNobody = { concerns: [], componentsTotal: 0, componentsSeen: 0, componentsExamined: 0, isComplete: true };
       expect(JSON.parse((await weft('preview', file, '--json')).stdout)).toMatchObject(ofNobody);

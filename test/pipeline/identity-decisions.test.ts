@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RawIdentifier } from '../../src/events/event.model.js';
-import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import type { IdentityRevisionRecord, RevisionInputOf } from '../../src/identity/identity-revision.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';

@@ -48,7 +48,7 @@ export class IdentityRulesPreviewType {
 
   @Field(() => [DefinitionWarning], {
     description:
-      'What is allowed and yet probably not meant, as a mistyped namespace, or not done, as to part who was joined by a value blocked now; at most one of each.',
+      'What is allowed and yet probably not meant, as a mistyped namespace, or not worked out; at most one of each.',
   })
   warnings!: readonly DefinitionWarning[];
 
@@ -89,6 +89,18 @@ export class IdentityRulesPreviewType {
 
   @Field(() => Int, { description: 'How many identifiers would stand for another profile.' })
   identifiersMoved!: number;
+
+  @Field(() => Int, {
+    description:
+      'By how many identifiers nobody would be known any more: events brought them beside others alone, and they would count for nobody.',
+  })
+  identifiersGone!: number;
+
+  @Field(() => Int, {
+    description:
+      'How many values would count for nobody that do now, because they are blocked or were seen with too many others.',
+  })
+  valuesUncounted!: number;
 
   @Field(() => Int, {
     description: 'How many components have too much evidence to be worked out here; they are resolved by the way.',

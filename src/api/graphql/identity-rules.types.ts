@@ -62,7 +62,7 @@ export class IdentityRulesChangeType {
 
   @Field(() => [DefinitionWarning], {
     description:
-      'What is allowed and yet probably not meant, as a mistyped namespace, or not done, as to part who was joined by a value blocked now; at most one of each.',
+      'What is allowed and yet probably not meant, as a mistyped namespace, or not done, as to part who was joined by a value blocked now, unless `reresolve` asks for it; at most one of each.',
   })
   warnings!: readonly DefinitionWarning[];
 

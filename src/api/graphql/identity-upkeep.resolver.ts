@@ -71,7 +71,7 @@ export class IdentityUpkeepResolver {
   @Authorized('admin')
   @Query(() => IdentityGenericValueConnection, {
     description:
-      'Values that stand for nobody because many people share them, and those of which somebody decided that they are none; the newest first.',
+      'Values that stand for nobody because many people share them or because rules block them, and those of which somebody decided that they are none; the newest first.',
   })
   async identityGenericValues(
     @Ctx() { services, reads }: ApiContext,

@@ -25,16 +25,23 @@ export class GenericValueDecisionType {
 
 @ObjectType('IdentityGenericValue', {
   simpleResolvers: true,
-  description: 'A value that many people share, as the address of an office, or that somebody decided is none.',
+  description:
+    'A value that stands for nobody, as many people share it or rules block it, or that somebody decided is none.',
 })
 export class IdentityGenericValueType {
-  @Field(() => IdentifierType, { description: 'What many people share, as the address of an office.' })
+  @Field(() => IdentifierType, { description: 'What it is, as the address of an office.' })
   identifier!: IdentifierType;
 
   @Field(() => Boolean, {
     description: 'Whether it is generic: it joins nobody, and counts for an event alone that carries nothing else.',
   })
   isGeneric!: boolean;
+
+  @Field(() => Boolean, {
+    description:
+      'Whether it is so because rules block it, however many share it; else because it was seen with too many others.',
+  })
+  isBlocked!: boolean;
 
   @Field(() => Int, {
     description:
