@@ -4,6 +4,7 @@ import type { App } from './app.js';
 import type { CommandSessions } from './command-sessions.js';
 import { userName, sourceKeys } from './command-services.js';
 import { createDecisionServices } from './decision-services.js';
+import { readFilledColumns } from './filled-columns.js';
 import { addDecisionCommands, type DecisionServices } from './identity-decisions.command.js';
 import { addRulesPreviewCommand } from './identity-rules-preview.command.js';
 import { addUpkeepCommands, type UpkeepCommandDeps } from './identity-upkeep.command.js';
@@ -47,7 +48,11 @@ export function createIdentityCommand({
   addModelsCommands(command, {
     ...io,
     withModels: (use) =>
-      looking(({ db, engine }) => use({ models: engine.matching.models, reader: new LinkageModelReader(db) })),
+      looking(({ db, engine: { definitions, matching } }) => {
+        const { models, records } = matching;
+        const filledColumns = (version: string) => readFilledColumns({ db, definitions, records }, version);
+        return use({ models, reader: new LinkageModelReader(db), filledColumns });
+      }),
     user: userName(),
   });
   const reviewing = ({ engine }: App): ReviewCommandServices => ({

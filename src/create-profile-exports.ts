@@ -6,6 +6,7 @@ import { IdentityMoveReader } from './identity/identity-move.reader.js';
 import type { JsonValue } from './events/event.model.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
+import { nameHint } from './platform/near-names.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { ProfileColumns, ProfileTable } from './privacy/export-anonymised.command.js';
@@ -52,13 +53,14 @@ const MAX_TABLE_ROWS = 500_000;
 const PROGRESS_EVERY_ROWS = 50_000;
 
 /**
- * A row for each living profile that allows the purposes named: traits, null where there is none, and whether it is in segments.
+ * A row for each living profile that is in the segments and allows the purposes named: traits, null where there is none, and
+ * whether it is in other segments.
  * @throws WeftError PAYLOAD_TOO_LARGE for more than 500,000 profiles; NOT_FOUND for a segment or purpose that there is not;
  * BAD_REQUEST for a trait that is sealed
  */
 export async function readProfileTable(
   { db, clock, definitions }: Pick<ProfileExportParts, 'db' | 'clock' | 'definitions'>,
-  { traits, segments, purposes: needed }: ProfileColumns,
+  { traits, segments, within, purposes: needed }: ProfileColumns,
   onProgress: (profiles: number) => void,
 ): Promise<ProfileTable> {
   const { stored, purposes } = await definitions.current();
@@ -72,11 +74,14 @@ export async function readProfileTable(
       hint: 'leave it out: what is sealed is opened for one person at a time, by weft profiles export',
     });
   }
-  const segmentIds = segments.map((key) => {
-    const id = stored.get(key)?.id;
-    if (id !== undefined) return id;
-    throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where: '--segments', hint: 'weft segment list' });
-  });
+  const idsOf = (keys: readonly string[], where: string): number[] =>
+    keys.map((key) => {
+      const id = stored.get(key)?.id;
+      if (id !== undefined) return id;
+      const hint = nameHint(key, stored.keys(), 'weft segment list');
+      throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where, hint });
+    });
+  const [segmentIds, withinIds] = [idsOf(segments, '--segments'), idsOf(within, '--within')];
   const profiles = new ProfileReader();
   const allows = ({ traits: held, asOf }: ProfileSnapshot): boolean =>
     needed.every((key) =>
@@ -89,11 +94,12 @@ export async function readProfileTable(
     const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
     for (const snapshot of await snapshotsIn(store, { db, profiles, definitions }).byIds(ids)) {
       if (snapshot === null) continue;
+      const isIn = new Set(snapshot.memberships.map(({ segmentId }) => segmentId));
+      if (!withinIds.every((id) => isIn.has(id))) continue;
       if (!allows(snapshot)) {
         withheldProfiles++;
         continue;
       }
-      const isIn = new Set(snapshot.memberships.map(({ segmentId }) => segmentId));
       rows.push([
         ...traits.map((name) => snapshot.traits.get(name)?.value ?? null),
         ...segmentIds.map((id) => isIn.has(id)),

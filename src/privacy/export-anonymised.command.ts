@@ -8,6 +8,8 @@ import { textOf } from './generalise.model.js';
 export interface ProfileColumns {
   readonly traits: readonly string[];
   readonly segments: readonly string[];
+  /** Keys of segments: only who is in all of them is in the table. */
+  readonly within: readonly string[];
   /** Keys of what people have to allow to be in it. */
   readonly purposes: readonly string[];
 }
@@ -26,6 +28,7 @@ export interface AnonymisedExportDeps extends CommandIo {
 interface Options {
   readonly traits: readonly string[];
   readonly segments?: readonly string[];
+  readonly within?: readonly string[];
   readonly purposes?: readonly string[];
   readonly out: string;
   readonly anonymise: number;
@@ -46,12 +49,12 @@ too much are left out, up to --max-suppressed percent. Ids and identifiers are i
 It hides who is who, not what a group has in common: where all who are alike share a value of another column, that is
 told of each of them. Name such columns with --quasi, too, or drop them.
 
-With --purposes, whoever does not allow all of these now is left out, and counted.
+With --within, only those are in it who are in all of these segments now. With --purposes, whoever does not allow all of these now is left out, and counted.
 
 Examples:
   weft export profiles --traits age,postcode,plan,email --segments vip --anonymise k=5 --quasi age,postcode \\
     --drop email --out people.csv
-  weft export profiles --traits age,plan --purposes analytics --anonymise k=5 --quasi age --out people.csv
+  weft export profiles --traits age,plan --within vip --purposes analytics --anonymise k=5 --quasi age --out people.csv
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted. Nothing is left behind unless it is 0.`;
 
@@ -61,7 +64,8 @@ export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDep
     .command('profiles')
     .description('export people without who they are, as CSV')
     .requiredOption('--traits <names>', 'traits to export, separated by commas', parseNames)
-    .option('--segments <keys>', 'segments: whether each is in them, as true or false', parseNames)
+    .option('--segments <keys>', 'columns that say whether each is in these segments, as true or false', parseNames)
+    .option('--within <keys>', 'only those who are in all of these segments', parseNames)
     .option('--purposes <keys>', 'only those who allow all of these, by key', parseNames)
     .requiredOption('--anonymise <k>', 'how many have to be alike: k=5', parseK)
     .requiredOption('--quasi <columns>', 'the columns by which people could be recognised', parseNames)
@@ -74,8 +78,8 @@ export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDep
 }
 
 async function run(deps: AnonymisedExportDeps, options: Options): Promise<number> {
-  const { traits, segments = [], purposes = [], drop = [], quasi, out } = options;
-  const { withheldProfiles, ...table } = await deps.readTable({ traits, segments, purposes }, (profiles) => {
+  const { traits, segments = [], within = [], purposes = [], drop = [], quasi, out } = options;
+  const { withheldProfiles, ...table } = await deps.readTable({ traits, segments, within, purposes }, (profiles) => {
     deps.stderr.write(`${String(profiles)} profiles read\n`);
   });
   deps.signal.throwIfAborted();

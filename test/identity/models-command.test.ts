@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFilledColumns } from '../../src/filled-columns.js';
 import { LinkageModelReader } from '../../src/identity/matching/linkage-model.reader.js';
 import { addModelsCommands } from '../../src/identity/matching/models.command.js';
 import { ProfileLinker } from '../../src/profile-linker.js';
@@ -36,7 +37,12 @@ async function run(...args: string[]) {
     stdout: { write: (text) => (out += text) },
     stderr: { write: (text) => (err += text) },
     setExitCode: (ended) => (code = ended),
-    withModels: (use) => use({ models: world.engine.matching.models, reader: new LinkageModelReader(world.db) }),
+    withModels: (use) => {
+      const { definitions, matching } = world.engine;
+      const parts = { db: world.db, definitions, records: matching.records };
+      const reader = new LinkageModelReader(world.db);
+      return use({ models: matching.models, reader, filledColumns: (version) => readFilledColumns(parts, version) });
+    },
     user: 'a test',
   });
   await throwInsteadOfExiting(command).parseAsync(['models', ...args], { from: 'user' });
@@ -127,5 +133,22 @@ describe('weft identity models', () => {
     expect((await linker.preview({ threshold: 0.999999 }, () => undefined)).links).toBe(0);
     await run('retire');
     await expect(linker.preview({}, () => undefined)).rejects.toMatchObject({ message: 'no model is active' });
+  });
+
+  it('warns of columns that few profiles fill, and says how few', async () => {
+    const { version } = JSON.parse((await run('add', await modelFile('few.json'), '--json')).out) as {
+      version: string;
+    };
+    await world.accept(
+      Array.from({ length: 17 }, (_, i) =>
+        anIdentify({ user_id: `few ${String(i)}` }, { surname: `Miller ${String(i)}` }),
+      ),
+    );
+    await settle(world);
+    const { code, out, err } = await run('activate', version, '--map', 'dob=trait:birthday', '--json');
+    expect(code).toBe(0);
+    expect(err).toMatch(/^warning: .*the column dob is filled for 15% of 20 profiles that were looked at/);
+    expect(err).not.toContain('the column surname');
+    expect(JSON.parse(out)).toMatchObject({ columns: { profiles: 20, filled: { dob: 3, surname: 20 } } });
   });
 });

@@ -71,6 +71,19 @@ describe('weft export profiles', () => {
     for (const line of lines) expect(line).toMatch(/^(\d+\.\.\d+|\*),(1011\d|1011\*|[\d*]+),(pro,true|free,false)$/);
   });
 
+  it('holds only those who are in all of the segments that it is restricted to', async () => {
+    const out = join(folder, 'pro.csv');
+    const args = ['--traits', 'plan', '--anonymise', '5', '--quasi', 'plan', '--out', out];
+    expect(await run(...args, '--within', 'pro')).toMatchObject({ code: 0 });
+    const [header, ...lines] = (await readFile(out, 'utf8')).trim().split('\r\n');
+    expect(header).toBe('plan');
+    expect(lines.length).toBeGreaterThan(5);
+    expect(new Set(lines)).toEqual(new Set(['pro']));
+    const unknown = await run(...args, '--within', 'pri');
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('--within') as unknown });
+    expect(unknown.stderr).toContain('did you mean pro?');
+  });
+
   it('leaves out, and counts, whoever does not allow at this moment what it is for', async () => {
     await world.engine.services.purposes.apply([aPurpose('analytics', { expiresAfterDays: 1 })]);
     const says = (analytics: boolean) => ({ context: { consent: { purposes: { analytics } } } });

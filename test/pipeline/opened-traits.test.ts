@@ -41,7 +41,7 @@ afterAll(() => world.close());
 const table = async () => {
   const { rows } = await readProfileTable(
     { db: world.db, clock: world.clock, definitions: world.engine.definitions },
-    { traits: ['salary'], segments: [], purposes: [] },
+    { traits: ['salary'], segments: [], within: [], purposes: [] },
     () => undefined,
   );
   return rows;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
+import { warningText, type Warning } from '../../platform/warning.js';
 import { parseShare } from '../linkage/command-files.js';
 import { ruleText, type LinkageModel } from '../linkage/linkage-model.model.js';
 import { readRecordFiles } from '../linkage/read-record-files.js';
@@ -10,9 +11,18 @@ import type { LinkageModelReader, MatchingCounts } from './linkage-model.reader.
 import type { LinkageModelService } from './linkage-model.service.js';
 import type { ColumnMapping, MatchingState, StoredLinkageModel } from './matching.model.js';
 
+/** For how many of some profiles, chosen at random, columns are filled. */
+export interface FilledColumns {
+  /** How many were looked at. */
+  readonly profiles: number;
+  readonly filled: Readonly<Record<string, number>>;
+}
+
 export interface ModelsCommandServices {
   readonly models: Pick<LinkageModelService, 'add' | 'find' | 'activate' | 'retire'>;
   readonly reader: Pick<LinkageModelReader, 'page' | 'active' | 'applied' | 'state' | 'counts'>;
+  /** Of a model that was activated. */
+  readonly filledColumns: (version: string) => Promise<FilledColumns>;
 }
 
 export interface ModelsCommandDeps extends CommandIo {
@@ -36,6 +46,8 @@ interface ActivateOptions extends JsonOption {
   readonly reviewThreshold?: number;
 }
 
+/** Columns that are filled for a smaller share of profiles are warned of. */
+const FEW = 0.2;
 /** Most that are listed. */
 const MAX_LISTED = 200;
 
@@ -188,19 +200,33 @@ export function largeBlocksOf(
 }
 
 async function activate(deps: ModelsCommandDeps, version: string, options: ActivateOptions): Promise<number> {
-  return deps.withModels(async ({ models }) => {
+  return deps.withModels(async ({ models, filledColumns }) => {
     const activation = {
       mapping: options.map ?? {},
       ...(options.threshold === undefined ? {} : { linkThreshold: options.threshold }),
       ...(options.reviewThreshold === undefined ? {} : { reviewThreshold: options.reviewThreshold }),
     };
     const model = await models.activate(version, activation, deps.user);
-    if (options.json === true) deps.stdout.write(jsonText(model));
+    const columns = await filledColumns(model.version);
+    deps.stderr.write(warningText(fewFilled(model, columns)));
+    if (options.json === true) deps.stdout.write(jsonText({ ...model, columns }));
     else {
       deps.stdout.write(`Model ${model.version.slice(0, 12)} is active: ${mappingText(model)}\n`);
       deps.stdout.write('A worker compares all profiles; weft identity models list says how far it is.\n');
     }
     return EXIT_CODES.ok;
+  });
+}
+
+/** Columns that hardly say anything, since most profiles have nothing there. */
+function fewFilled({ mapping }: StoredLinkageModel, { profiles, filled }: FilledColumns): Warning[] {
+  return Object.entries(mapping ?? {}).flatMap(([column, source]) => {
+    const share = (filled[column] ?? 0) / profiles;
+    if (!(share < FEW)) return [];
+    const percent = share > 0 && share < 0.01 ? 'less than 1' : String(Math.round(share * 100));
+    const message = `the column ${column} is filled for ${percent}% of ${String(profiles)} profiles that were looked at`;
+    const hint = 'what is not known weighs nothing; --map fills it from where more is known, or compare something else';
+    return [{ message, where: sourceText(source), hint }];
   });
 }
 
