@@ -6,19 +6,42 @@ import {
   type FeatureType,
   type FeatureValue,
   type ItemType,
+  type Summary,
 } from './feature.model.js';
-import { MAX_TIMES } from './stream.model.js';
+import { MAX_RING, MAX_TIMES } from './stream.model.js';
 
 /** Fields, as they are written, that only some aggregates take; `parse-option.ts` says how each is written. */
-export const AGGREGATE_FIELDS = ['window', 'value', 'type', 'unit', 'limit'] as const;
+export const AGGREGATE_FIELDS = [
+  'window',
+  'value',
+  'type',
+  'unit',
+  'limit',
+  'others',
+  'gap',
+  'of',
+  'steps',
+  'within',
+  'zone',
+  'share_of',
+  'hours',
+] as const;
 export type AggregateField = (typeof AGGREGATE_FIELDS)[number];
 
 /** What may be written with an aggregate, and what follows from it. */
-interface AggregateRule {
+export interface AggregateRule {
   /** Fields that it cannot do without. `type` is never one: it is `string` where it is left out. */
   readonly needs: readonly AggregateField[];
   /** Fields that it may have besides. */
   readonly takes: readonly AggregateField[];
+  /** What its `of` may be; the first is meant where none is written. */
+  readonly summaries?: readonly Summary[];
+  /** The units that it may have, ms, where not every duration will do. */
+  readonly unitsMs?: readonly number[];
+  /** The least that its unit may be, ms; left out: a minute. */
+  readonly leastUnitMs?: number;
+  /** Its unit where none is written, ms; left out: a day. */
+  readonly defaultUnitMs?: number;
   /** The most that its limit may be. */
   readonly maxLimit?: number;
   /** Its limit where none is written. */
@@ -29,9 +52,17 @@ interface AggregateRule {
   readonly withoutEvents: 0 | null | readonly never[];
 }
 
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** How many of the latest events sessions, times between events and funnels are told from, unless it is written. */
+const DEFAULT_RING = 128;
+
 const int = (): FeatureType => 'int';
 const double = (): FeatureType => 'double';
 const asWritten = (written: ItemType): FeatureType => written;
+
+const RING_LIMIT = { maxLimit: MAX_RING, defaultLimit: DEFAULT_RING } as const;
 
 /** The one table of what aggregates take. To add one, add a row. */
 export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
@@ -50,6 +81,67 @@ export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
     maxLimit: MAX_TIMES,
     typeOf: () => 'times',
     withoutEvents: [],
+  },
+  last_events: {
+    needs: ['limit'],
+    takes: ['window', 'others'],
+    maxLimit: MAX_RING,
+    typeOf: () => 'int_list',
+    withoutEvents: [],
+  },
+  session_count: {
+    needs: ['gap'],
+    takes: ['window', 'limit'],
+    ...RING_LIMIT,
+    typeOf: int,
+    withoutEvents: 0,
+  },
+  session_depth: {
+    needs: ['gap'],
+    takes: ['window', 'limit', 'of'],
+    ...RING_LIMIT,
+    summaries: ['last', 'mean'],
+    typeOf: (_written, { of }) => (of === 'mean' ? 'double' : 'int'),
+    withoutEvents: null,
+  },
+  session_duration: {
+    needs: ['gap'],
+    takes: ['window', 'limit', 'of', 'unit'],
+    ...RING_LIMIT,
+    summaries: ['last', 'mean'],
+    leastUnitMs: SECOND_MS,
+    defaultUnitMs: SECOND_MS,
+    typeOf: double,
+    withoutEvents: null,
+  },
+  inter_event: {
+    needs: [],
+    takes: ['window', 'limit', 'of', 'unit'],
+    ...RING_LIMIT,
+    summaries: ['mean', 'last', 'min', 'stddev'],
+    leastUnitMs: SECOND_MS,
+    typeOf: double,
+    withoutEvents: null,
+  },
+  funnel: {
+    needs: ['steps', 'within'],
+    takes: ['window', 'limit'],
+    ...RING_LIMIT,
+    typeOf: int,
+    withoutEvents: 0,
+  },
+  hour_of_week: {
+    needs: ['window'],
+    takes: ['zone', 'share_of', 'hours'],
+    typeOf: (_written, { days, hours }) => (days === undefined && hours === undefined ? 'double_list' : 'double'),
+    withoutEvents: null,
+  },
+  frequency: {
+    needs: ['window'],
+    takes: ['zone', 'unit'],
+    unitsMs: [HOUR_MS, DAY_MS],
+    typeOf: int,
+    withoutEvents: 0,
   },
 };
 

@@ -1,5 +1,14 @@
+import {
+  countActiveUnits,
+  hourMask,
+  shareOfHours,
+  sharesByHourOfWeek,
+  visitLaterShares,
+  type CountedTiles,
+} from './calendar-counts.js';
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import type { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { PackedReader, PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
@@ -33,6 +42,7 @@ export class CountTiles extends TileStream {
 
   read(feature: FeatureReading, t: number): FeatureValue {
     const { windowMs } = feature.definition;
+    if (feature.zone !== null) return this.#readCalendar(feature, feature.zone, t);
     const from = firstTileSeen(t, windowMs, this.hopMs);
     let total = 0;
     let i = this.tiles.length;
@@ -41,8 +51,49 @@ export class CountTiles extends TileStream {
     return present(total, this.newestTs, departureOf(this.tiles[i] ?? 0, windowMs, this.hopMs));
   }
 
+  #readCalendar({ definition, empty }: FeatureReading, zone: ZoneOffsets, t: number): FeatureValue {
+    const { windowMs, unitMs, options } = definition;
+    const counted = this.#counted(windowMs, zone, t);
+    if (counted === null) return empty;
+    const until = (index: number): number => departureOf(this.tiles[index] ?? 0, windowMs, this.hopMs);
+    if (definition.aggregate === 'frequency') {
+      const { units, changesWith } = countActiveUnits(counted, unitMs ?? 1);
+      return present(units, this.newestTs, until(changesWith));
+    }
+    const isOne = options?.days !== undefined || options?.hours !== undefined;
+    const value = isOne ? shareOfHours(counted, hourMask(options)) : sharesByHourOfWeek(counted);
+    return present(value, this.newestTs, until(counted.from));
+  }
+
+  /** Null: the window sees none. */
+  #counted(windowMs: number | null, zone: ZoneOffsets, t: number): CountedTiles | null {
+    const from = this.firstFrom(firstTileSeen(t, windowMs, this.hopMs));
+    if (from === this.tiles.length || this.hopMs === null) return null;
+    return { tiles: this.tiles, counts: this.#counts, from, hopMs: this.hopMs, zone };
+  }
+
+  /** As the general one; shares are told without adding up the window anew at each departure. */
+  #calendarFlipAt(feature: FeatureReading, zone: ZoneOffsets, t: number, op: CompareOp, constant: Constant): number {
+    const { aggregate, windowMs, options } = feature.definition;
+    if (aggregate !== 'hour_of_week') return super.flipAt(feature, t, op, constant);
+    const now = this.read(feature, t);
+    const before = compareValue(now, op, constant);
+    const counted = this.#counted(windowMs, zone, t);
+    if (counted === null) return Infinity;
+    let flipsAt = Infinity;
+    visitLaterShares(counted, hourMask(options ?? {}), (leaving, share) => {
+      const isList = typeof now.value === 'object';
+      const value = share === null ? feature.empty : isList ? now : present(share, this.newestTs, Infinity);
+      if (compareValue(value, op, constant) === before) return false;
+      flipsAt = departureOf(this.tiles[leaving] ?? 0, windowMs, this.hopMs);
+      return true;
+    });
+    return flipsAt;
+  }
+
   /** As the general one, without adding up the window anew at each departure. */
   override flipAt(feature: FeatureReading, t: number, op: CompareOp, constant: Constant): number {
+    if (feature.zone !== null) return this.#calendarFlipAt(feature, feature.zone, t, op, constant);
     const { windowMs } = feature.definition;
     const now = this.read(feature, t);
     const before = compareValue(now, op, constant);

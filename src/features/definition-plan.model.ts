@@ -68,7 +68,13 @@ export interface FeaturePlan {
 const WITHOUT_MEANING = new Set(['description', 'view', 'searchable', 'purposes', 'type']);
 
 /** Names under which fields are written, and how. */
-const WRITTEN: Readonly<Record<string, string>> = { windowMs: 'window', unitMs: 'unit' };
+const WRITTEN: Readonly<Record<string, string>> = {
+  windowMs: 'window',
+  unitMs: 'unit',
+  gapMs: 'gap',
+  withinMs: 'within',
+  days: 'share_of',
+};
 
 /** @param streamIds of the streams that there are, by key */
 export function planFeatures(

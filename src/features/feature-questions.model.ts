@@ -65,7 +65,8 @@ export function questionsAbout(
 /** The fields at the top of events that a feature reads, as `traits.country`. */
 function fieldsRead({ value, where, options }: Read): string[] {
   const paths = [value, options?.by].filter((path) => typeof path === 'string');
-  return [...paths.map(topOf), ...(where === null ? [] : fieldsOfWhere(where))];
+  const filters = [where, ...(options?.steps ?? []).map((step) => step.where)].filter((text) => text !== null);
+  return [...paths.map(topOf), ...filters.flatMap(fieldsOfWhere)];
 }
 
 type Read = Pick<FeatureDefinition, 'value' | 'where' | 'options'>;

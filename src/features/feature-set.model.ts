@@ -1,8 +1,10 @@
 import { WeftError } from '../platform/errors.js';
+import { ZoneOffsets } from '../platform/zone-offsets.js';
 import { valueWithoutEvents } from './aggregate.model.js';
 import { AnchorState, packedParts, type StreamSlot } from './anchor-state.model.js';
 import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
+import { markReader, type MarkReader } from './event-marks.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';
 import { decodeState, encodeState, oldestTileOf } from './packed-state.js';
@@ -13,6 +15,8 @@ import { parseValuePath, valueAt, type ValuePath } from './value-path.js';
 /** A stream as `apply` needs it. */
 interface FoldedStream extends StreamSlot {
   readonly path: ValuePath | null;
+  /** Of a ring that tells events apart. */
+  readonly mark: MarkReader | null;
   /** Indexes of the features that read it. */
   readonly features: readonly number[];
 }
@@ -61,12 +65,14 @@ export class FeatureSet {
     this.#indexes = new Map(definitions.map(({ name }, index) => [name, index]));
     this.#slotOf = new Int16Array(MAX_STREAM_ID + 1).fill(-1);
     const features: ReadFeature[] = [];
+    const zones = new Map<string, ZoneOffsets>();
     for (const stream of streams) {
       this.#slotOf[stream.id] = stream.slot;
       for (const index of stream.features) {
         const definition = definitions[index];
         if (definition !== undefined) {
-          features[index] = { definition, hopMs: stream.spec.hopMs, empty: emptyValue(definition), stream };
+          const zone = zoneOf(definition, zones);
+          features[index] = { definition, hopMs: stream.spec.hopMs, zone, empty: emptyValue(definition), stream };
         }
       }
     }
@@ -109,7 +115,8 @@ export class FeatureSet {
     withIds.sort((a, b) => a.id - b.id);
     const streams = withIds.map(({ id, spec, features }, slot) => {
       const path = spec.value === null ? null : parseValuePath(spec.value);
-      return { slot, id, spec, features, path };
+      const mark = spec.marks === undefined ? null : markReader(spec.marks, compileWhere);
+      return { slot, id, spec, features, path, mark };
     });
     return new FeatureSet(definitions, streams, sourceIds);
   }
@@ -143,8 +150,8 @@ export class FeatureSet {
     for (const { sourceId, where, streams } of route) {
       if ((sourceId !== null && sourceId !== event.sourceId) || (where !== null && !where(event))) continue;
       for (const stream of streams) {
-        const { spec, path } = stream;
-        const value = path === null ? undefined : valueAt(event, path);
+        const { spec, path, mark } = stream;
+        const value = path !== null ? valueAt(event, path) : mark === null ? undefined : mark(event);
         if (!state.open(stream).add(tileOf(event.occurredAt, spec.hopMs), event, value)) continue;
         touched ??= [];
         for (const index of stream.features) touched.push(index);
@@ -274,6 +281,15 @@ function filterOf(where: string | null, filters: Map<string, WhereFilter>): Wher
   const filter = filters.get(where) ?? compileWhere(where);
   filters.set(where, filter);
   return filter;
+}
+
+/** The wall clock of a feature that has one, the same for all of its zone: what it knows of the zone is kept once. */
+function zoneOf({ aggregate, options }: FeatureDefinition, zones: Map<string, ZoneOffsets>): ZoneOffsets | null {
+  if (aggregate !== 'hour_of_week' && aggregate !== 'frequency') return null;
+  const name = options?.zone ?? 'UTC';
+  const zone = zones.get(name) ?? new ZoneOffsets(name);
+  zones.set(name, zone);
+  return zone;
 }
 
 function emptyValue(definition: FeatureDefinition): FeatureValue {

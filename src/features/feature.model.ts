@@ -11,6 +11,14 @@ export const AGGREGATES = [
   'distinct',
   'recency',
   'times',
+  'last_events',
+  'session_count',
+  'session_depth',
+  'session_duration',
+  'inter_event',
+  'funnel',
+  'hour_of_week',
+  'frequency',
 ] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
@@ -46,6 +54,37 @@ export interface FeatureOptions {
   readonly by?: string;
   /** The one group that is read. */
   readonly key?: string;
+  /** last_events: whether events that are not named are in the sequence, as token 0. */
+  readonly others?: boolean;
+  /** Sessions: an event that comes as much later than the one before begins another, ms. */
+  readonly gapMs?: number;
+  /** Sessions, inter_event: which of many values; left out: the first that the aggregate has. */
+  readonly of?: Summary;
+  /** funnel: the steps, first to last. */
+  readonly steps?: readonly FunnelStep[];
+  /** funnel: the last step counts at most so long after the first, ms. */
+  readonly withinMs?: number;
+  /** hour_of_week, frequency: zone of the wall clock, as `Europe/Berlin`; left out: UTC. */
+  readonly zone?: string;
+  /** hour_of_week: the days whose share is asked for. */
+  readonly days?: readonly Weekday[];
+  /** hour_of_week: the first and last hour of the day whose share is asked for, 0 … 23; the last may be the less. */
+  readonly hours?: readonly [number, number];
+}
+
+/** Which of the values that a window has, or what of them all. */
+export const SUMMARIES = ['last', 'mean', 'min', 'stddev'] as const;
+export type Summary = (typeof SUMMARIES)[number];
+
+/** Days of the week as they are written, Monday first. */
+export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+export type Weekday = (typeof WEEKDAYS)[number];
+
+export interface FunnelStep {
+  /** Name of the event. */
+  readonly event: string;
+  /** A further condition, as in {@link FeatureDefinition.where}; null: none. */
+  readonly where: string | null;
 }
 
 /** One feature of a view, validated. The written form is YAML; `parse-features.ts` makes these. */

@@ -12,7 +12,7 @@ import { PackedStream } from './stream-state.js';
  *             Streams by rising id; the id step of the first is its id. Empty streams are not written.
  *             No bytes at all are an empty state, too.
  *
- *   stream    All but `times` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
+ *   stream    All but `times` and `ring` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
  *             anything that has become invisible. A tile's times are relative to its start (0 for lifetimes).
  *
  *   count     s oldest   s newest time, from the start of the newest tile   tile { tile }
@@ -30,6 +30,8 @@ import { PackedStream } from './stream-state.js';
  *             sketch { v ((register step − 1)·64 + rank)·2 + another for this register   [v tile − oldest] }
  *             [] tiles are left out where there is but one, in lifetimes.
  *   times     s newest   { v step back to the next }
+ *   ring      v events·2 + overflowed   s newest   [v mark]   { v step back to the next   [v mark] }
+ *             [] marks are left out where events are not told apart.
  */
 const FORMAT = 1;
 
@@ -89,7 +91,7 @@ export function decodeState(bytes: Buffer, set: object, slotOf: Int16Array): Anc
   return state;
 }
 
-/** The oldest tile of a packed stream that is not `times`. */
+/** The oldest tile of a packed stream that is neither `times` nor `ring`. */
 export function oldestTileOf(packed: PackedStream): number {
   return new PackedReader(packed.bytes, packed.start, packed.end).signed();
 }

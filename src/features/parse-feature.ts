@@ -1,8 +1,6 @@
-import { durationMs, durationText, durationHint } from '../platform/duration.js';
-import { WeftError } from '../platform/errors.js';
+import { durationText } from '../platform/duration.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import { AGGREGATE_FIELDS, AGGREGATE_RULES, takesField, type AggregateField } from './aggregate.model.js';
-import { compileWhere } from './compile-where.js';
 import {
   AGGREGATES,
   isItemType,
@@ -12,14 +10,12 @@ import {
   type FeatureOptions,
   type FeatureType,
 } from './feature.model.js';
-import { FIELD_FORMS, readPath } from './parse-option.js';
+import { FIELD_FORMS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH, readDuration, readPath, readWhere } from './parse-option.js';
 import { canBeSearchable } from './search-feature.model.js';
 import { MAX_WINDOW_MS, MIN_WINDOW_MS } from './stream.model.js';
 
-export const MAX_NAME_LENGTH = 200;
-export const MAX_TEXT_LENGTH = 4_000;
 const MAX_EVENTS = 200;
-const MIN_UNIT_MS = 60_000;
+const MINUTE_MS = 60_000;
 const MAX_UNIT_MS = 366 * 86_400_000;
 const DEFAULT_UNIT_MS = 86_400_000;
 
@@ -38,16 +34,16 @@ export function readFeature(
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item);
   const description = readDescription(fields);
-  const events = readEvents(fields.get('events'));
   const where = readWhere(fields.get('where'));
   const windowMs = readDuration(fields.get('window'), 'a window', MIN_WINDOW_MS, MAX_WINDOW_MS);
   const aggregate = required(item, fields, 'aggregate')?.oneOf('the aggregate', AGGREGATES);
   if (aggregate === undefined) return undefined;
   const allowed = allowedFields(item, fields, aggregate);
   const value = readPath(allowed.get('value'), 'the value') ?? null;
-  const options = readOptions(allowed);
+  const options = readOptions(allowed, aggregate);
+  const events = readEvents(item, fields.get('events'), aggregate, options?.steps);
   const limit = readLimit(allowed.get('limit'), aggregate);
-  const unitMs = takesField(aggregate, 'unit') ? readUnit(allowed.get('unit')) : null;
+  const unitMs = takesField(aggregate, 'unit') ? readUnit(allowed.get('unit'), aggregate) : null;
   const type = readType(fields.get('type'), aggregate, options ?? {});
   if (name === undefined) return undefined;
   const plain = { name, view, description, aggregate, events, source, where, value, windowMs, unitMs, limit, type };
@@ -88,51 +84,34 @@ function othersWith(field: AggregateField): string {
   return `${having.join(', ')} ${having.length === 1 ? 'has' : 'have'} one`;
 }
 
-function readEvents(list: YamlValue | undefined): string[] {
+function readEvents(
+  feature: YamlValue,
+  list: YamlValue | undefined,
+  aggregate: Aggregate,
+  steps: FeatureOptions['steps'],
+): string[] {
+  if (aggregate === 'funnel') {
+    list?.problem('funnel has no events', 'take them out; its steps name them');
+    return [...new Set(steps?.map(({ event }) => event))];
+  }
+  if (aggregate === 'last_events' && list === undefined) {
+    feature.problem('last_events needs events', 'name them in the order of their tokens, as in events: [page, search]');
+  }
   const items = list?.items('events') ?? [];
   if (items.length > MAX_EVENTS)
     list?.problem('the feature names too many events', `name at most ${String(MAX_EVENTS)}, or none for all`);
   return items.map((item) => item.text('an event name', MAX_NAME_LENGTH)).filter((name) => name !== undefined);
 }
 
-function readWhere(filter: YamlValue | undefined): string | null {
-  const text = filter?.text('the filter', MAX_TEXT_LENGTH);
-  if (filter === undefined || text === undefined) return null;
-  try {
-    compileWhere(text);
-    return text;
-  } catch (error) {
-    if (!(error instanceof WeftError)) throw error;
-    filter.problem(
-      `the filter is wrong at ${error.where ?? 'its start'}: ${error.message}`,
-      error.hint ?? 'correct it',
-    );
-    return null;
-  }
-}
-
-function readDuration(item: YamlValue | undefined, what: string, leastMs: number, mostMs: number): number | null {
-  if (item === undefined) return null;
-  const text = item.scalar;
-  try {
-    const ms = durationMs(typeof text === 'string' ? text : String(text));
-    if (ms >= leastMs && ms <= mostMs) return ms;
-    item.problem(`${what} cannot be ${String(text)}`, `choose ${durationText(leastMs)} to ${durationText(mostMs)}`);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    item.problem(`${what} must be a duration`, durationHint(String(text)));
-  }
-  return null;
-}
-
-function readOptions(fields: Fields): FeatureOptions | undefined {
+function readOptions(fields: Fields, aggregate: Aggregate): FeatureOptions | undefined {
+  const rule = AGGREGATE_RULES[aggregate];
   let options: FeatureOptions | undefined;
   for (const field of AGGREGATE_FIELDS) {
     const item = fields.get(field);
-    const read = item === undefined ? undefined : FIELD_FORMS[field].read?.(item);
+    const read = item === undefined ? undefined : FIELD_FORMS[field].read?.(item, rule);
     if (read !== undefined) options = { ...options, ...read };
   }
-  return options;
+  return options === undefined || Object.keys(options).length === 0 ? undefined : options;
 }
 
 function readType(item: YamlValue | undefined, aggregate: Aggregate, options: FeatureOptions): FeatureType {
@@ -149,8 +128,15 @@ function readLimit(limit: YamlValue | undefined, aggregate: Aggregate): number |
   return limit?.integer('the limit', 1, maxLimit) ?? defaultLimit;
 }
 
-function readUnit(unit: YamlValue | undefined): number {
-  return readDuration(unit, 'a unit', MIN_UNIT_MS, MAX_UNIT_MS) ?? DEFAULT_UNIT_MS;
+function readUnit(unit: YamlValue | undefined, aggregate: Aggregate): number {
+  const { unitsMs, defaultUnitMs = DEFAULT_UNIT_MS, leastUnitMs = MINUTE_MS } = AGGREGATE_RULES[aggregate];
+  const ms = readDuration(unit, 'a unit', leastUnitMs, MAX_UNIT_MS) ?? defaultUnitMs;
+  if (unitsMs === undefined || unitsMs.includes(ms)) return ms;
+  unit?.problem(
+    `the unit of ${aggregate} cannot be ${durationText(ms)}`,
+    `choose ${unitsMs.map(durationText).join(' or ')}`,
+  );
+  return defaultUnitMs;
 }
 
 function readSearchable(mark: YamlValue | undefined, feature: FeatureDefinition): boolean {

@@ -70,6 +70,49 @@ describe('feature files', () => {
     expect(crm?.features[0]?.events).toEqual(['order_completed', 'order_paid']);
   });
 
+  it('may tell of the order and the hours of events', () => {
+    const { views } = parseFeatures(
+      `views:
+  - name: web
+    features:
+      - { name: recent, aggregate: last_events, events: [page, search], limit: 20, others: true }
+      - { name: depth, aggregate: session_depth, gap: 30m, of: mean }
+      - { name: pause, aggregate: inter_event, unit: 1h }
+      - name: way
+        aggregate: funnel
+        steps: [page, { event: search, where: properties.hits > 0 }, page]
+        within: 1d
+      - { name: clock, aggregate: hour_of_week, window: 30d, zone: Europe/Berlin }
+      - { name: nights, aggregate: hour_of_week, window: 30d, share_of: [sun, sat], hours: 22-5 }
+      - { name: days, aggregate: frequency, window: 30d }
+`,
+      'f.yaml',
+    );
+    const features = views[0]?.features ?? [];
+    expect(features.map(({ type, limit, unitMs, options }) => [type, limit, unitMs, options])).toEqual([
+      ['int_list', 20, null, { others: true }],
+      ['double', 128, null, { gapMs: 1_800_000, of: 'mean' }],
+      ['double', 128, 3_600_000, undefined],
+      [
+        'int',
+        128,
+        null,
+        {
+          steps: [
+            { event: 'page', where: null },
+            { event: 'search', where: 'properties.hits > 0' },
+            { event: 'page', where: null },
+          ],
+          withinMs: 86_400_000,
+        },
+      ],
+      ['double_list', null, null, { zone: 'Europe/Berlin' }],
+      ['double', null, null, { days: ['sat', 'sun'], hours: [22, 5] }],
+      ['int', null, 86_400_000, undefined],
+    ]);
+    expect(features[3]?.events).toEqual(['page', 'search']);
+  });
+
   it('say what profiles can be found by, which no list is', () => {
     const [view] = parseFeatures(GOOD.replace('unit: 1d }', 'unit: 1d, searchable: true }'), 'f.yaml').views;
     expect(view?.features.map(({ searchable }) => searchable)).toEqual([
@@ -132,6 +175,30 @@ services:
     ['{ name: a, aggregate: count, where: "propertys.x > 1" }', 'Unknown variable: propertys'],
     ['{ name: a, aggregate: count, where: "properties.s.matches(\'a\')" }', 'matches() is not available'],
     ['{ name: a, aggregate: count, where: "name" }', 'a filter must be true or false'],
+    ['{ name: a, aggregate: last_events, limit: 3 }', 'last_events needs events'],
+    ['{ name: a, aggregate: last_events, limit: 257, events: [x] }', 'the limit must be a whole number; from 1 to 256'],
+    ['{ name: a, aggregate: session_count }', 'session_count needs a gap; add'],
+    ['{ name: a, aggregate: session_count, gap: 31d }', 'a gap cannot be 31d; choose 1s to 30d'],
+    ['{ name: a, aggregate: session_depth, gap: 30m, of: min }', 'of cannot be "min"; use one of last, mean'],
+    ['{ name: a, aggregate: session_depth, gap: 30m, unit: 1m }', 'session_depth has no unit'],
+    ['{ name: a, aggregate: inter_event, unit: 1000d }', 'a unit cannot be 1000d'],
+    ['{ name: a, aggregate: funnel, within: 1d }', 'funnel needs steps'],
+    ['{ name: a, aggregate: funnel, steps: [x], within: 1d }', 'a funnel has 2 to 10 steps'],
+    ['{ name: a, aggregate: funnel, steps: [x, y], within: 1d, events: [x] }', 'its steps name them'],
+    ['{ name: a, aggregate: funnel, steps: [x, { event: y, were: a }], within: 1d }', 'did you mean "where"?'],
+    ['{ name: a, aggregate: funnel, steps: [x, { where: "true" }], within: 1d }', 'the step has no event'],
+    [
+      '{ name: a, aggregate: funnel, steps: [x, { event: y, where: "propertys.x > 1" }], within: 1d }',
+      'Unknown variable: propertys',
+    ],
+    ['{ name: a, aggregate: frequency }', 'frequency needs a window'],
+    ['{ name: a, aggregate: frequency, window: 7d, unit: 1m }', 'the unit of frequency cannot be 1m; choose 1h or 1d'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, zone: Europe/Berlyn }', 'there is no zone Europe/Berlyn'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, zone: "+01:20" }', 'there is no zone +01:20'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, share_of: [sonntag] }', 'a day cannot be "sonntag"'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, share_of: [] }', 'share_of names no day'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, hours: 18-24 }', 'hours must be two hours of the day'],
+    ['{ name: a, aggregate: hour_of_week, window: 7d, hours: 18 }', 'hours must be two hours of the day'],
     ['{ name: a }', 'the feature has no aggregate'],
     ['[a]', 'a feature must be a map'],
     [`{ name: ${'a'.repeat(64)}, aggregate: count }`, 'a feature needs a name'],

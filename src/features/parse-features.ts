@@ -4,7 +4,8 @@ import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { readNeededPurposes } from '../profiles/purpose.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
-import { MAX_NAME_LENGTH, readFeature } from './parse-feature.js';
+import { readFeature } from './parse-feature.js';
+import { MAX_NAME_LENGTH } from './parse-option.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
 
 export const MAX_FEATURES = 2_000;

@@ -1,5 +1,6 @@
 import { CountTiles } from './count-tiles.js';
 import { DistinctValues } from './distinct-values.js';
+import { EventRing } from './event-ring.js';
 import { ExtremeTiles } from './extreme-tiles.js';
 import { LatestTimes } from './latest-times.js';
 import { MomentTiles } from './moment-tiles.js';
@@ -46,5 +47,9 @@ export const STREAM_KINDS: { readonly [K in PartialKind]: StreamKind } = {
   times: {
     empty: ({ capacity }) => new LatestTimes(capacity),
     unpack: (reader, { capacity }) => LatestTimes.unpack(reader, capacity),
+  },
+  ring: {
+    empty: ({ capacity, marks }) => new EventRing(capacity, marks !== undefined),
+    unpack: (reader, { capacity, marks }) => EventRing.unpack(reader, capacity, marks !== undefined),
   },
 };

@@ -2,6 +2,7 @@ import type { JsonValue } from '../events/event.model.js';
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import type { PackedWriter } from './packed-bytes.js';
+import type { ZoneOffsets } from '../platform/zone-offsets.js';
 
 /** The packed form of one stream: a range of bytes that nobody writes to any more. */
 export class PackedStream {
@@ -21,6 +22,8 @@ export class UnmergedStream {
 export interface FeatureReading {
   readonly definition: FeatureDefinition;
   readonly hopMs: number | null;
+  /** Its wall clock; null: it needs none. */
+  readonly zone: ZoneOffsets | null;
   /** The feature's value where no event is in its window. */
   readonly empty: FeatureValue;
 }

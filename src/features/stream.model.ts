@@ -1,11 +1,15 @@
+import type { EventMarks } from './event-marks.js';
 import type { Aggregate, FeatureDefinition } from './feature.model.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What a stream keeps. `moments` give sums and averages, `times` give recencies, too. */
-export type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times';
+/**
+ * What a stream keeps. `moments` give sums and averages, `times` give recencies, too, `count` what is told from hours and
+ * days, and a `ring` what follows from the order of the latest events.
+ */
+export type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times' | 'ring';
 
 export const MIN_WINDOW_MS = 5 * MINUTE_MS;
 /** A longer past is a lifetime. Three years, each counted with a leap day. */
@@ -14,6 +18,10 @@ export const MAX_WINDOW_MS = 3 * 366 * DAY_MS;
 export const MAX_STREAM_ID = 32_767;
 /** Event times that an exact stream keeps at most. */
 export const MAX_TIMES = 32;
+/** Events that a ring keeps at most, and the least that it has room for. */
+export const MAX_RING = 256;
+const MIN_RING = 4;
+const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 
 /** Sawtooth hops, as in Chronon, and how long the tiles of each are kept: the longest window that may read them. */
 const HOPS = [
@@ -41,8 +49,10 @@ export interface StreamSpec {
   readonly hopMs: number | null;
   /** Tiles that end more than this before an instant are invisible from then on; null: kept for ever. */
   readonly retentionMs: number | null;
-  /** `times`: how many of the latest event times are kept; 0 for streams that are not bounded so. */
+  /** `times`, `ring`: how many of the latest events are kept; 0 for streams that are not bounded so. */
   readonly capacity: number;
+  /** `ring`: what events are told apart by; left out: nothing. */
+  readonly marks?: EventMarks;
 }
 
 /** What an aggregate's stream is, beyond the events that it sees. */
@@ -53,14 +63,24 @@ interface StreamShape {
   /** Left out: the window's hop. `none`: it has no tiles, and serves every window. */
   readonly tiles?: 'none';
   readonly capacity?: (definition: FeatureDefinition) => number;
+  /** Length that a tile must not exceed, ms, where that is less than the window's hop. */
+  readonly longestTileMs?: (definition: FeatureDefinition) => number;
+  readonly marks?: (definition: FeatureDefinition) => EventMarks;
 }
 
 const LATEST_TIMES: StreamShape = {
   kind: 'times',
   valued: false,
   tiles: 'none',
-  capacity: ({ limit }) => capacityFor(limit ?? 1, MAX_TIMES),
+  capacity: ({ limit }) => capacityFor(limit ?? 1, 1, MAX_TIMES),
 };
+const RING: StreamShape = {
+  kind: 'ring',
+  valued: false,
+  tiles: 'none',
+  capacity: ({ limit }) => capacityFor(limit ?? 1, MIN_RING, MAX_RING),
+};
+const CALENDAR: StreamShape = { kind: 'count', valued: false, longestTileMs: tileOfUnit };
 
 /** The one table of which stream an aggregate reads. To add an aggregate, add a row. */
 const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
@@ -74,6 +94,14 @@ const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
   distinct: { kind: 'distinct', valued: true },
   recency: LATEST_TIMES,
   times: LATEST_TIMES,
+  last_events: { ...RING, marks: ({ events }) => ({ kind: 'tokens', names: [...new Set(events)] }) },
+  session_count: RING,
+  session_depth: RING,
+  session_duration: RING,
+  inter_event: RING,
+  funnel: { ...RING, marks: ({ options }) => ({ kind: 'steps', steps: options?.steps ?? [] }) },
+  hour_of_week: CALENDAR,
+  frequency: CALENDAR,
 };
 
 /** Number of the tile that holds the instant `ts`. */
@@ -95,17 +123,36 @@ export function departureOf(tile: number, windowMs: number | null, hopMs: number
 export function streamOf(definition: FeatureDefinition): StreamSpec {
   const shape = SHAPES[definition.aggregate];
   const { kind } = shape;
-  const events = [...new Set(definition.events)].sort();
+  const events = definition.options?.others === true ? [] : [...new Set(definition.events)].sort();
   const source = definition.source;
   const where = definition.where === null ? null : definition.where.trim();
   const value = shape.valued ? definition.value : null;
   const capacity = shape.capacity?.(definition) ?? 0;
   const windowMs = shape.tiles === 'none' ? null : definition.windowMs;
   const hop = windowMs === null ? undefined : hopClass(windowMs);
-  const hopMs = hop?.hopMs ?? null;
+  const hopMs = hop === undefined ? null : Math.min(hop.hopMs, shape.longestTileMs?.(definition) ?? Infinity);
   const retentionMs = hop?.retentionsMs.find((ms) => ms >= (windowMs ?? 0)) ?? null;
-  const key = JSON.stringify([kind, events, source, where, value, hopMs, retentionMs, capacity]);
-  return { key, kind, events, source, where, value, hopMs, retentionMs, capacity };
+  const marks = shape.marks?.(definition);
+  const key = JSON.stringify([kind, events, source, where, value, hopMs, retentionMs, capacity, ...keyOfMarks(marks)]);
+  const spec = { key, kind, events, source, where, value, hopMs, retentionMs, capacity };
+  return marks === undefined ? spec : { ...spec, marks };
+}
+
+function keyOfMarks(marks: EventMarks | undefined): unknown[] {
+  if (marks === undefined) return [];
+  return marks.kind === 'tokens'
+    ? [marks.kind, marks.names]
+    : [marks.kind, marks.steps.map(({ event, where }) => [event, where])];
+}
+
+/**
+ * The longest tile that lies within one of the units that a feature tells apart. The hours and days of the wall clocks
+ * in use begin at a quarter of an hour of UTC. Which of them begin at full hours is left to the data of the zones: those
+ * change with the runtime, and streams must not.
+ */
+function tileOfUnit({ aggregate, unitMs, options }: FeatureDefinition): number {
+  if (options?.zone !== undefined && options.zone !== 'UTC') return QUARTER_HOUR_MS;
+  return aggregate === 'frequency' ? (unitMs ?? DAY_MS) : HOUR_MS;
 }
 
 /** The distinct streams of some definitions, sorted by key. */
@@ -124,8 +171,8 @@ function hopClass(windowMs: number): (typeof HOPS)[number] {
 }
 
 /** Powers of two, so that nearby limits share a stream without one feature's limit deciding another's stream. */
-function capacityFor(limit: number, most: number): number {
-  let capacity = 1;
+function capacityFor(limit: number, least: number, most: number): number {
+  let capacity = least;
   while (capacity < limit && capacity < most) capacity *= 2;
   return capacity;
 }

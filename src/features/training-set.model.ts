@@ -132,7 +132,8 @@ export function definitionsHash(features: readonly PlannedFeature[]): string {
     d.unitMs,
     d.limit,
     d.type,
-    ...(d.options === undefined ? [] : [d.options]),
+    // The database keeps the names of options in an order of its own.
+    ...(d.options === undefined ? [] : [Object.entries(d.options).sort(([a], [b]) => (a < b ? -1 : 1))]),
   ]);
   return hash('sha256', JSON.stringify(content), 'hex');
 }

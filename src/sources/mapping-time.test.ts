@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { compileTime } from './mapping-time.js';
-import { ZoneOffsets } from './mapping-zone.js';
+import { ZoneOffsets } from '../platform/zone-offsets.js';
 
 function read(text: string, format = 'iso', zone = 'UTC'): string | null {
   const ms = compileTime({ format, zone })(text);

@@ -1,5 +1,5 @@
 import { parseInstant, type InstantPolicy } from '../platform/instant.js';
-import { ZoneOffsets } from './mapping-zone.js';
+import { ZoneOffsets } from '../platform/zone-offsets.js';
 
 /**
  * How times are written: `iso` (ISO 8601 dates and times), `epoch_s`, `epoch_ms`, or a pattern of the letters of

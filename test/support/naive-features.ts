@@ -1,5 +1,6 @@
 import type { FeatureDefinition, FeatureEvent, FeatureStatus, FeatureValue } from '../../src/features/feature.model.js';
 import { hashValue } from '../../src/features/value-hash.js';
+import { isOfRing, naiveCalendarHop, naiveSequence } from './naive-sequences.js';
 
 /*
  * Features by their definition: every value is computed anew from the list of all events, with no tiles, no
@@ -72,6 +73,8 @@ export function naiveValue(definition: FeatureDefinition, world: NaiveWorld, t: 
       const times = rows.map((row) => row.occurredAt).reverse();
       return found(times.slice(0, definition.limit ?? NaN), newest(rows));
     }
+    default:
+      return naiveSequence(definition, rows, world.filters);
   }
 }
 
@@ -81,9 +84,8 @@ export function naiveInstants(definition: FeatureDefinition, world: NaiveWorld, 
   for (const { occurredAt } of world.events) {
     const { windowMs, unitMs } = definition;
     if (windowMs !== null) {
-      const hop = naiveHop(windowMs);
-      const exact = definition.aggregate === 'times' || definition.aggregate === 'recency';
-      instants.add(exact ? occurredAt + windowMs : (Math.floor(occurredAt / hop) + 1) * hop + windowMs);
+      const hop = hopOf(definition, windowMs);
+      instants.add(hop === 0 ? occurredAt + windowMs : (Math.floor(occurredAt / hop) + 1) * hop + windowMs);
     }
     for (let unit = 1; unitMs !== null && unit <= units; unit++) instants.add(occurredAt + unit * unitMs);
   }
@@ -99,15 +101,23 @@ function canonical(a: FeatureEvent, b: FeatureEvent): number {
 }
 
 function matches(definition: FeatureDefinition, event: FeatureEvent, world: NaiveWorld): boolean {
-  if (definition.events.length > 0 && !definition.events.includes(event.name)) return false;
+  if (definition.events.length > 0 && definition.options?.others !== true && !definition.events.includes(event.name))
+    return false;
   if (definition.source !== null && world.sourceIds.get(definition.source) !== event.sourceId) return false;
   return definition.where === null || world.filters.get(definition.where)?.(event) === true;
 }
 
-function inWindow({ aggregate, windowMs }: FeatureDefinition, event: FeatureEvent, t: number): boolean {
+/** 0: exact to the millisecond. */
+function hopOf(definition: FeatureDefinition, windowMs: number): number {
+  if (['times', 'recency'].includes(definition.aggregate) || isOfRing(definition)) return 0;
+  return Math.min(naiveHop(windowMs), naiveCalendarHop(definition) ?? Infinity);
+}
+
+function inWindow(definition: FeatureDefinition, event: FeatureEvent, t: number): boolean {
+  const { windowMs } = definition;
   if (windowMs === null) return true;
-  if (aggregate === 'times' || aggregate === 'recency') return event.occurredAt > t - windowMs;
-  const hop = naiveHop(windowMs);
+  const hop = hopOf(definition, windowMs);
+  if (hop === 0) return event.occurredAt > t - windowMs;
   return event.occurredAt >= Math.floor((t - windowMs) / hop) * hop;
 }
 

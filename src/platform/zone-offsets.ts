@@ -4,7 +4,7 @@ const DAY_MS = 86_400_000;
 const MAX_CACHED_DAYS = 10_000;
 const FIXED_OFFSET = /^([+-])(\d{2}):?(\d{2})$/;
 
-/** Offsets around one day of wall-clock time. `before` and `after` are equal where no transition is near. */
+/** Offsets around one day of wall-clock or of UTC time. `before` and `after` are equal where no transition is near. */
 interface DayOffsets {
   readonly beforeMs: number;
   readonly afterMs: number;
@@ -13,13 +13,13 @@ interface DayOffsets {
 }
 
 /**
- * Wall-clock time of one zone to UTC. `name` is an IANA zone, `UTC`, or a fixed offset such as `+01:00`.
+ * Wall-clock time of one zone to UTC and back. `name` is an IANA zone, `UTC`, or a fixed offset such as `+01:00`.
  *
  * A time that a change of the clocks skipped is read with the offset before the change, so it moves forward by the
  * gap; of a time that occurs twice the earlier instant is taken. (`compatible` in ECMA-402's Temporal, and java.time.)
  *
- * The offset is asked of Intl once a day of wall-clock time, not once a row; a day near a transition keeps the
- * transition's instant, found by bisection. At most one transition is expected within 72 hours.
+ * The offset is asked of Intl once a day, not once a row; a day near a transition keeps the transition's instant, found
+ * by bisection. At most one transition is expected within 72 hours.
  */
 export class ZoneOffsets {
   readonly #fixedMs: number | null;
@@ -49,16 +49,18 @@ export class ZoneOffsets {
   /** `wallMs`: the wall clock's reading as if it were UTC, ms. Returns the instant, ms UTC. */
   toUtc(wallMs: number): number {
     if (this.#fixedMs !== null) return wallMs - this.#fixedMs;
-    const day = Math.floor(wallMs / DAY_MS);
-    if (day !== this.#lastDay) {
-      this.#last = this.#dayOffsets(day);
-      this.#lastDay = day;
-    }
-    const { beforeMs, afterMs, transitionAt } = this.#last;
+    const { beforeMs, afterMs, transitionAt } = this.#around(wallMs);
     const early = wallMs - beforeMs;
     if (beforeMs === afterMs || early < transitionAt) return early;
     const late = wallMs - afterMs;
     return late >= transitionAt ? late : early;
+  }
+
+  /** `utcMs`: an instant, ms. Returns the wall clock's reading as if it were UTC, ms. */
+  toWall(utcMs: number): number {
+    if (this.#fixedMs !== null) return utcMs + this.#fixedMs;
+    const { beforeMs, afterMs, transitionAt } = this.#around(utcMs);
+    return utcMs + (utcMs < transitionAt ? beforeMs : afterMs);
   }
 
   /** Offset of the wall clock from UTC at an instant, ms. */
@@ -71,10 +73,20 @@ export class ZoneOffsets {
     return Date.UTC(year, month - 1, day, hour, minute, seconds) - second;
   }
 
+  /** @param ms of either clock */
+  #around(ms: number): DayOffsets {
+    const day = Math.floor(ms / DAY_MS);
+    if (day !== this.#lastDay) {
+      this.#last = this.#dayOffsets(day);
+      this.#lastDay = day;
+    }
+    return this.#last;
+  }
+
   #dayOffsets(day: number): DayOffsets {
     const known = this.#days.get(day);
     if (known !== undefined) return known;
-    // Offsets are below 24 h, so every reading of the day's wall clock lies between these two instants.
+    // Offsets are below 24 h, so every instant and every reading of the wall clock of the day lies between these two.
     let from = (day - 1) * DAY_MS;
     let to = (day + 2) * DAY_MS;
     const beforeMs = this.offsetAt(from);
