@@ -26,6 +26,8 @@ import { formerRowIdReader } from './refused-rows.model.js';
 import type { SourceRow } from './row.model.js';
 
 const MAX_MESSAGE_ID_LENGTH = 200;
+/** In the context of an event: columns whose values are not valid, where the mapping flags them. */
+const INVALID_COLUMNS = 'invalid_columns';
 const NONE: ReadonlySet<string> = new Set();
 
 /** Why a row becomes no event. */
@@ -159,8 +161,9 @@ export class RowMapper {
   }
 
   #contextOf(row: SourceRow): { context: JsonObject } | undefined {
-    if (this.#eventContext.length === 0 && this.#consents.length === 0) return undefined;
+    if (this.#eventContext.length === 0 && this.#consents.length === 0 && row.flags === undefined) return undefined;
     const context = record(this.#eventContext, row);
+    if (row.flags !== undefined) context[INVALID_COLUMNS] = [...row.flags];
     if (this.#consents.length === 0) return { context };
     const words = consentWords(record(this.#consents, row));
     if (words instanceof ValueFault) throw refusal('BAD_VALUE', words.reason);
@@ -175,9 +178,11 @@ export class RowMapper {
   /** The row as JSON text, for a dead letter. */
   describe(row: SourceRow): string {
     if (row.fault !== null) return row.fault.excerpt;
-    if (this.#columnIndex === null) return JSON.stringify(row.record);
+    // What is mended is what was handed in.
+    const read = row.asRead ?? row;
+    if (this.#columnIndex === null) return JSON.stringify(read.record);
     const cells: Record<string, string> = {};
-    for (const [column, index] of this.#columnIndex) cells[column] = row.cells?.[index] ?? '';
+    for (const [column, index] of this.#columnIndex) cells[column] = read.cells?.[index] ?? '';
     return JSON.stringify(cells);
   }
 

@@ -40,6 +40,7 @@ class SingleRows implements UnitMaker {
         this.skipped++;
         return;
       }
+      if (row.invalid !== undefined) throw new RowRefusal(row.invalid.code, row.invalid.reason);
       this.mapper.enter(row);
       out.push({ ...unit, event: this.mapper.event(row), refusal: null });
     } catch (error) {
@@ -115,6 +116,7 @@ class GroupedRows implements UnitMaker {
         throw new RowRefusal('GROUP_SPLIT', `its group was complete: no row of it in ${rows} rows; sort the file`);
       }
       group = this.#touch(group, key, row);
+      if (row.invalid !== undefined) throw new RowRefusal(row.invalid.code, row.invalid.reason);
       if (group.fault === null) this.#addLine(group, row);
     } catch (error) {
       if (!(error instanceof RowRefusal)) throw error;

@@ -72,7 +72,7 @@ export function describeDryRun(result: DryRunResult): string {
 type Report = LoadResult | DryRunResult;
 
 function rowsLine({ rows, skipped }: Report): string {
-  return line('rows', `${grouped(rows)}${skipped > 0 ? `, ${grouped(skipped)} left out by "when"` : ''}`);
+  return line('rows', `${grouped(rows)}${skipped > 0 ? `, ${grouped(skipped)} left out by "when" or "dedupe"` : ''}`);
 }
 
 function refusedLine({ refused, refusedByCode }: Report): string {

@@ -1,5 +1,6 @@
+import { readFileSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
@@ -17,7 +18,7 @@ import { addRevertCommands, confirmRevert, progressTo, type RevertCommandDeps } 
 import { describeDryRun, describeResult } from './load-report.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
-import type { ErrorLimit, Mapping } from './mapping.model.js';
+import { MAPPING_LIMITS, type ErrorLimit, type Mapping } from './mapping.model.js';
 import { compileTime } from './mapping-time.js';
 import { parseMapping } from './parse-mapping.js';
 
@@ -257,7 +258,13 @@ async function readMapping(path: string): Promise<Mapping> {
   } catch (error) {
     throw unreadableFile('the mapping', path, error);
   }
-  return parseMapping(text, basename(path));
+  return parseMapping(text, basename(path), (table) => readTable(resolve(dirname(path), table)));
+}
+
+/** A table of a mapping, by a path from the mapping's folder. */
+function readTable(path: string): string {
+  if (statSync(path).size > MAPPING_LIMITS.maxFileBytes) throw new Error('it is too large');
+  return readFileSync(path, 'utf8');
 }
 
 function requestOf(options: LoadOptions): Omit<LoadRequest, 'file' | 'mapping'> {

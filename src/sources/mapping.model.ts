@@ -1,4 +1,5 @@
 import type { EventType, JsonValue } from '../events/event.model.js';
+import type { ColumnCleaning, Dedupe } from './cleaning.model.js';
 import type { Encoding } from './decode-text.js';
 import type { RowExpression } from './mapping-expression.js';
 import type { TimeFormat } from './mapping-time.js';
@@ -93,6 +94,9 @@ export interface Mapping {
   /** Cell texts that mean "no value", besides the empty one. */
   readonly nulls: readonly string[];
   readonly columnTypes: ReadonlyMap<string, ColumnType>;
+  /** In the order of the mapping. */
+  readonly cleaning: readonly ColumnCleaning[];
+  readonly dedupe: Dedupe | null;
   readonly group: Grouping | null;
   readonly key: KeyTemplate | null;
   readonly when: RowExpression | null;
@@ -148,5 +152,7 @@ export function columnsOf(mapping: Mapping): string[] {
     for (const field of list) value(field.value);
   }
   for (const column of mapping.columnTypes.keys()) columns.add(column);
+  for (const { column } of mapping.cleaning) columns.add(column);
+  for (const column of mapping.dedupe?.by ?? []) columns.add(column);
   return [...columns];
 }

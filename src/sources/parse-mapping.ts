@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-import { EVENT_TYPES, isNamespace } from '../events/event.model.js';
+import { EVENT_TYPES, isNamespace, type JsonObject } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey } from '../platform/key.js';
 import { ENCODINGS } from './decode-text.js';
@@ -21,6 +21,7 @@ import { ExpressionCompiler, ExpressionProblem, type RowExpression } from './map
 import { MappingText, type MappingNode } from './mapping-node.js';
 import { compileTime } from './mapping-time.js';
 import { COLUMN_TYPES, TRANSFORMS, type ColumnType } from './mapping-value.js';
+import { parseCleaning, parseDedupe, type TableReader } from './parse-cleaning.js';
 import { FILE_FORMATS } from './row.model.js';
 
 /** Grows when the same mapping would make other events or group rows otherwise; part of a mapping's hash. */
@@ -35,6 +36,8 @@ const ROOT_FIELDS = [
   'header',
   'nulls',
   'columns',
+  'clean',
+  'dedupe',
   'group',
   'key',
   'when',
@@ -53,15 +56,16 @@ const NUMBER = ['int', 'uint', 'double'];
 /**
  * Reads a mapping file.
  * @param name how errors name the file
+ * @param readTable reads tables that it names by path; null: there are no files
  * @throws WeftError DEFINITION_INVALID with every problem at once, each with `line:column`; PAYLOAD_TOO_LARGE.
  */
-export function parseMapping(yaml: string, name = 'mapping'): Mapping {
+export function parseMapping(yaml: string, name = 'mapping', readTable: TableReader | null = null): Mapping {
   if (Buffer.byteLength(yaml) > MAPPING_LIMITS.maxFileBytes) {
     const message = `a mapping has at most ${String(MAPPING_LIMITS.maxFileBytes)} bytes`;
     throw new WeftError('PAYLOAD_TOO_LARGE', message, { where: name });
   }
   const text = new MappingText(yaml);
-  const mapping = text.problems.length === 0 ? new MappingParser(text).parse() : undefined;
+  const mapping = text.problems.length === 0 ? new MappingParser(text, readTable).parse() : undefined;
   if (mapping !== undefined && text.problems.length === 0) return mapping;
   const [first] = text.problems;
   const lines = text.problems.map((p) => `${name}:${p.position} ${p.path === '' ? '' : `${p.path}: `}${p.message}`);
@@ -79,7 +83,10 @@ class MappingParser {
   #isGrouped = false;
   #values = 0;
 
-  constructor(text: MappingText) {
+  constructor(
+    text: MappingText,
+    private readonly readTable: TableReader | null,
+  ) {
     this.#text = text;
     this.#expressions = new ExpressionCompiler(() => 'string');
   }
@@ -111,7 +118,10 @@ class MappingParser {
     }
     const identifiers = this.#identifiers(required('identifiers', 'whose event it is'));
     const whenNode = fields.get('when');
-    const content = JSON.stringify(this.#text.toJson());
+    const said = this.#text.toJson() as JsonObject;
+    const cleaning = parseCleaning(fields.get('clean'), said, this.readTable);
+    const content = JSON.stringify(said);
+    if (content.length > MAPPING_LIMITS.maxFileBytes) fields.get('clean')?.problem('its tables are too large');
     const mapping: Mapping = {
       source,
       format,
@@ -120,6 +130,8 @@ class MappingParser {
       header: fields.get('header')?.strings() ?? null,
       nulls: fields.get('nulls')?.strings() ?? [],
       columnTypes: this.#columnTypes,
+      cleaning,
+      dedupe: parseDedupe(fields.get('dedupe')),
       group: groupNode === undefined ? null : (this.#group(groupNode) ?? null),
       key: this.#key(fields.get('key')),
       when: whenNode === undefined ? null : (this.#expression(whenNode, ['bool']) ?? null),

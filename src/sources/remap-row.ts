@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { LetterRefusal, type RemapContext, type RemappedInput } from '../events/remap-letter.model.js';
 import { WeftError } from '../platform/errors.js';
+import { RowCleaner } from './clean-rows.js';
 import { RowMapper, RowRefusal } from './compile-mapping.js';
 import type { LoadSettings } from './load.reader.js';
 import type { Mapping } from './mapping.model.js';
@@ -34,12 +35,14 @@ export function remapRow(
     const isCsv = mapping.format === 'csv';
     const header = isCsv ? Object.keys(input) : null;
     const mapper = new RowMapper(mapping, header, { fileHash: load.fileHash, timeShiftMs: load.timeShiftMs });
-    const row: SourceRow = {
+    const asRead: SourceRow = {
       number: letter.rowNumber ?? 0,
       cells: isCsv ? Object.values(input).map(cellText) : null,
       record: isCsv ? null : input,
       fault: null,
     };
+    const row = mapping.cleaning.length === 0 ? asRead : new RowCleaner(mapping, header).clean(asRead);
+    if (row.invalid !== undefined) throw new LetterRefusal(row.invalid.code, row.invalid.reason);
     if (!mapper.isWanted(row)) throw new LetterRefusal('NOT_WANTED', 'the mapping\'s "when" leaves it out');
     mapper.enter(row);
     return {

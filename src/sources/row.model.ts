@@ -27,6 +27,12 @@ export interface SourceRow {
   /** JSON lines and Parquet: the object. */
   readonly record: JsonObject | null;
   readonly fault: RowFault | null;
+  /** Of a row that was cleaned: as it was before. */
+  readonly asRead?: SourceRow;
+  /** Of a row that was cleaned: why it is refused all the same. */
+  readonly invalid?: { readonly code: string; readonly reason: string };
+  /** Of a row that was cleaned: columns whose values are not what they should be. */
+  readonly flags?: readonly string[];
 }
 
 export interface RowChunk {

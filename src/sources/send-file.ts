@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { Uuid } from '../platform/ids.js';
 import { RowMapper } from './compile-mapping.js';
+import { withCleaning } from './dedupe-rows.js';
 import { createUnitMaker, type UnitMaker } from './group-rows.js';
 import { assertUnchanged, type LoadFile } from './load-file.js';
 import { LoadFeed, type LoadLimits } from './load-feed.js';
@@ -55,7 +56,7 @@ export async function openUnits(
   const opened = await openRows(handle, mapping);
   try {
     const mapper = new RowMapper(mapping, opened.header, options);
-    return { opened, mapper, maker: createUnitMaker(mapping, mapper) };
+    return { opened, mapper, maker: withCleaning(mapping, opened.header, createUnitMaker(mapping, mapper)) };
   } catch (error) {
     await opened.chunks.return();
     throw error;

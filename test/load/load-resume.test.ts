@@ -100,6 +100,30 @@ event: { type: track, name: seen }
     expect(new Set((await readLog(world.services.log, 0)).map((event) => event.occurredAt))).toEqual(new Set([NOW]));
   });
 
+  it('cleans rows by those before them as if it had not been stopped', async () => {
+    const mapping = parseMapping(`
+source: cleaned
+format: csv
+clean: { city: { trim: true, impute: previous } }
+dedupe: { by: [who, n], keep: last, within: 700 }
+key: '{row}'
+identifiers: { user_id: who }
+event: { type: track, name: seen }
+properties: { city: city }
+`);
+    const rows = Array.from({ length: 8_000 }, (_, i) => ({ row: i, who: `u${String(i % 500)}`, n: i % 3, city: i % 7 === 0 ? ` c${String(i)} ` : '' })); // prettier-ignore
+    const lines = rows.map(({ row, who, n, city }) => `${String(row)},${who},${String(n)},${city}`);
+    const path = await world.file('cleaned.csv', `row,who,n,city\n${lines.join('\n')}\n`);
+    expect(await world.loadUntil(3, { file: path, mapping })).toBe('interrupted');
+    // Equal rows are 1,500 apart, so none is left out.
+    const result = await world.loadService().load({ file: path, mapping });
+    expect(result).toMatchObject({ outcome: 'loaded', resumed: true, events: 8_000, skipped: 0 });
+    const found = (await world.logged()) as { messageId: string; properties: { city: string } }[];
+    expect(new Map(found.map(({ messageId, properties }) => [messageId, properties.city]))).toEqual(
+      new Map(rows.map(({ row }) => [String(row), `c${String(row - (row % 7))}`])),
+    );
+  });
+
   it('stops where too many rows are refused, and goes on with a wider limit', async () => {
     const bad = Array.from({ length: 60_000 }, (_, i) => `u${String(i)},2024-01-01,${i % 5 === 0 ? 'x' : '1'},web,`);
     const path = await world.file('bad.csv', `who,at,n,kind,page\n${bad.join('\n')}\n`);

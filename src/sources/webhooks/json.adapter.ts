@@ -124,6 +124,9 @@ function checkPrivateText({ properties }: Mapping, { isPrivate, textProperty }: 
 function problemOf(mapping: Mapping, key: string): readonly [what: string, hint: string] | null {
   if (mapping.format !== 'jsonl') return [`its format is ${mapping.format}`, 'write "format: jsonl"'];
   if (mapping.source !== key) return [`its source is ${mapping.source}`, `write "source: ${key}"`];
+  if (mapping.cleaning.length > 0 || mapping.dedupe !== null) {
+    return ['it cleans rows', 'leave "clean" and "dedupe" out: they are for files'];
+  }
   if (mapping.group !== null) return ['it groups rows', 'leave "group" out: each item of a body is one event'];
   if (mapping.identifiers.some(({ value }) => value.kind === 'row')) {
     return ['it names somebody by the number of a row', 'name a field: bodies have no rows'];
