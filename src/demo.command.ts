@@ -39,7 +39,7 @@ type DemoState = Readonly<z.infer<typeof DEMO_STATE>>;
 export function demoCommand(deps: DemoCommandDeps): Command {
   return new Command('demo')
     .description('load real data, show what Weft makes of it, and go on with live traffic')
-    .option('--exit', 'stop after the summary')
+    .option('--exit', 'stop after the summary, and say where the keys are')
     .option('--fresh', 'start over: delete the demo’s database first')
     .option(
       '--started-at <time>',
@@ -84,6 +84,7 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
     applied: (onProgress, until) => app.applied(onProgress, until),
   });
   printSummary({ stdout: process.stdout }, summary);
+  if (options.exit === true) process.stdout.write(whereItIs(app.config));
   if (options.exit === true || signal.aborted) return;
   const { runLive, thingsToPaste } = await import('../seeds/demo-live.js');
   process.stdout.write(thingsToPaste(url, state.readKey, { namespace: 'crm_id', value: '12347' }));
@@ -98,6 +99,14 @@ async function runDemo(app: App, url: string, options: DemoOptions, signal: Abor
   const totals = await runLive({ url, readKey, writeKey, clock: app.clock, signal, stdout: process.stdout });
   process.stdout.write(
     `\n${String(totals.sent)} calls were sent. Run it again to go on, with --fresh (npm run demo -- --fresh) to start over.\n`,
+  );
+}
+
+/** For whoever goes on without the demo. */
+function whereItIs(config: Config): string {
+  return (
+    `Keys for reading, writing and all else (readKey, writeKey, adminKey) are in ${stateFile(config)}.\n` +
+    `For npx weft serve and other commands on this data: export WEFT_DATA_DIR=${config.dataDir}\n`
   );
 }
 
