@@ -143,6 +143,7 @@ export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
     typeOf: int,
     withoutEvents: 0,
   },
+  row: { needs: ['value'], takes: ['type'], typeOf: asWritten, withoutEvents: null },
 };
 
 /** Whether the aggregate may have the field. */

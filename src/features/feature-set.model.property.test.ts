@@ -94,6 +94,14 @@ const DEFINITIONS: readonly FeatureDefinition[] = [
   feature('first', DAY, { value: 'properties.v', type: 'double' }),
   feature('last', DAY, { value: 'properties.v', type: 'int' }),
   feature('last', null, { value: 'properties.v', type: 'bool' }),
+  feature('row', null, { value: 'properties.s' }),
+  feature('row', null, { value: 'properties.v', type: 'double', source: 'web', options: { ttlMs: HOUR } }),
+  feature('row', null, { value: 'properties.s', options: { ttlMs: DAY, created: 'properties.c' } }),
+  feature('row', null, {
+    value: 'properties.v',
+    type: 'int',
+    options: { ttlMs: 7 * DAY - 1, created: 'properties.c' },
+  }),
 ];
 
 function idsOf(definitions: readonly FeatureDefinition[], first = 1): Map<string, number> {
@@ -133,9 +141,11 @@ const event: fc.Arbitrary<FeatureEvent> = fc
     occurredAt: time,
     v: value,
     s: text,
+    c: fc.constantFrom<JsonValue[]>(null, START, START + 1, new Date(START - DAY).toISOString(), 'soon', {}),
+    acceptedAt: fc.constantFrom(START, START + 2),
   })
-  .map(({ v, s, ...rest }) => {
-    const properties: Record<string, JsonValue> = {};
+  .map(({ v, s, c, ...rest }) => {
+    const properties: Record<string, JsonValue> = { c };
     if (v !== undefined) properties['v'] = v;
     if (s !== undefined) properties['s'] = s;
     return { type: 'track', ...rest, properties, traits: {}, context: {} };

@@ -19,8 +19,12 @@ export const AGGREGATES = [
   'funnel',
   'hour_of_week',
   'frequency',
+  'row',
 ] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
+
+/** Those that are written with a feature; `row` is what features of batch views have. */
+export const WRITTEN_AGGREGATES = AGGREGATES.filter((aggregate) => aggregate !== 'row');
 
 /** Types of one value. */
 export const ITEM_TYPES = ['string', 'int', 'double', 'bool', 'timestamp'] as const;
@@ -54,6 +58,10 @@ export interface FeatureOptions {
   readonly by?: string;
   /** The one group that is read. */
   readonly key?: string;
+  /** row: dotted path of the time at which a record was created; left out: when it was accepted. */
+  readonly created?: string;
+  /** row: how long a row counts, ms, both bounds inclusive; left out: for ever. */
+  readonly ttlMs?: number;
   /** last_events: whether events that are not named are in the sequence, as token 0. */
   readonly others?: boolean;
   /** Sessions: an event that comes as much later than the one before begins another, ms. */
@@ -147,6 +155,8 @@ export interface FeatureEvent {
   readonly sourceId: number;
   readonly messageId: string;
   readonly occurredAt: number;
+  /** When the log took it, ms. */
+  readonly acceptedAt?: number;
   readonly properties: Record<string, JsonValue>;
   readonly traits: Record<string, JsonValue>;
   readonly context: Record<string, JsonValue>;
@@ -169,6 +179,8 @@ export interface FeatureView extends DefinitionMetadata {
   readonly name: string;
   /** Key of the source that the events of its features must come from; null: any. */
   readonly source: string | null;
+  /** `batch`: its features are columns of the newest record; left out: aggregates of events. */
+  readonly kind?: 'batch';
   readonly features: readonly FeatureDefinition[];
   /** What somebody has to allow for these features to be used; left out: nothing. */
   readonly purposes?: readonly string[];

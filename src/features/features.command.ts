@@ -21,7 +21,7 @@ interface Options {
   readonly version?: number;
 }
 
-type Definition = (StoredFeatureView | StoredFeatureService) & { readonly kind: DefinitionKind };
+type Definition = (Omit<StoredFeatureView, 'kind'> | StoredFeatureService) & { readonly kind: DefinitionKind };
 
 const MAX_VERSIONS = 1_000;
 
@@ -88,7 +88,7 @@ function show(deps: FeaturesCommandDeps, name: string, { version, json }: Option
     if (version !== undefined) return showVersion(deps, history, name, version, json);
     const all = await definitions(reader);
     const found = all.filter((each) => each.name === name);
-    const features = all.flatMap((each) => (each.kind === 'view' ? (each as StoredFeatureView).features : []));
+    const features = (await reader.views()).flatMap((view) => view.features);
     const feature = features.find((each) => each.name === name);
     if (found.length === 0 && feature === undefined) {
       throw missing(name, [...all.map((each) => each.name), ...features.map((each) => each.name)]);
@@ -123,7 +123,7 @@ async function showVersion(
     const text =
       definition === null
         ? `${kind} ${name} was removed with version ${String(version)}.\n`
-        : describe({ kind, name, version, ...definition } as unknown as Definition);
+        : describe({ name, version, ...definition, kind } as unknown as Definition);
     deps.stdout.write(text);
   }
   return EXIT_CODES.ok;
@@ -158,8 +158,8 @@ function history(deps: FeaturesCommandDeps, name: string, { json }: Options): Pr
 const KINDS = ['view', 'service'] as const;
 
 async function definitions(reader: FeaturesCommandServices['reader']): Promise<Definition[]> {
-  const views = (await reader.views()).map((view) => ({ kind: 'view' as const, ...view }));
-  const services = (await reader.services()).map((service) => ({ kind: 'service' as const, ...service }));
+  const views = (await reader.views()).map((view) => ({ ...view, kind: 'view' as const }));
+  const services = (await reader.services()).map((service) => ({ ...service, kind: 'service' as const }));
   return [...views, ...services];
 }
 

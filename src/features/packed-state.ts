@@ -12,7 +12,7 @@ import { PackedStream } from './stream-state.js';
  *             Streams by rising id; the id step of the first is its id. Empty streams are not written.
  *             No bytes at all are an empty state, too.
  *
- *   stream    All but `times` and `ring` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
+ *   stream    All but `times`, `ring` and `row` begin with  s oldest tile,  so that it is known without unpacking whether a stream holds
  *             anything that has become invisible. A tile's times are relative to its start (0 for lifetimes).
  *
  *   count     s oldest   s newest time, from the start of the newest tile   tile { tile }
@@ -32,6 +32,7 @@ import { PackedStream } from './stream-state.js';
  *   times     s newest   { v step back to the next }
  *   ring      v events·2 + overflowed   s newest   [v mark]   { v step back to the next   [v mark] }
  *             [] marks are left out where events are not told apart.
+ *   row       s created   row, its time from then on
  */
 const FORMAT = 1;
 

@@ -2,9 +2,9 @@ import { durationText } from '../platform/duration.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import { AGGREGATE_FIELDS, AGGREGATE_RULES, takesField, type AggregateField } from './aggregate.model.js';
 import {
-  AGGREGATES,
   isItemType,
   ITEM_TYPES,
+  WRITTEN_AGGREGATES,
   type Aggregate,
   type FeatureDefinition,
   type FeatureOptions,
@@ -36,7 +36,7 @@ export function readFeature(
   const description = readDescription(fields);
   const where = readWhere(fields.get('where'));
   const windowMs = readDuration(fields.get('window'), 'a window', MIN_WINDOW_MS, MAX_WINDOW_MS);
-  const aggregate = required(item, fields, 'aggregate')?.oneOf('the aggregate', AGGREGATES);
+  const aggregate = required(item, fields, 'aggregate')?.oneOf('the aggregate', WRITTEN_AGGREGATES);
   if (aggregate === undefined) return undefined;
   const allowed = allowedFields(item, fields, aggregate);
   const value = readPath(allowed.get('value'), 'the value') ?? null;
@@ -57,7 +57,8 @@ export function readDescription(fields: Fields): string {
 
 function required(item: YamlValue, fields: Fields, field: string): YamlValue | undefined {
   return (
-    fields.get(field) ?? item.problem(`the feature has no ${field}`, `add ${field}: one of ${AGGREGATES.join(', ')}`)
+    fields.get(field) ??
+    item.problem(`the feature has no ${field}`, `add ${field}: one of ${WRITTEN_AGGREGATES.join(', ')}`)
   );
 }
 
@@ -80,7 +81,7 @@ function allowedFields(item: YamlValue, fields: Fields, aggregate: Aggregate): F
 }
 
 function othersWith(field: AggregateField): string {
-  const having = AGGREGATES.filter((aggregate) => takesField(aggregate, field));
+  const having = WRITTEN_AGGREGATES.filter((aggregate) => takesField(aggregate, field));
   return `${having.join(', ')} ${having.length === 1 ? 'has' : 'have'} one`;
 }
 

@@ -4,9 +4,12 @@ import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { readNeededPurposes } from '../profiles/purpose.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
+import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
 import { readFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
+
+const VIEW_FIELDS = ['name', ...METADATA_FIELDS, 'kind', 'source', 'purposes', ...BATCH_FIELDS, 'features'];
 
 export const MAX_FEATURES = 2_000;
 const MAX_FILE_LENGTH = 4_000_000;
@@ -68,7 +71,7 @@ function namedItems<T>(
 }
 
 function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): FeatureView | undefined {
-  const fields = item.fields('a view', ['name', ...METADATA_FIELDS, 'source', 'purposes', 'features']);
+  const fields = item.fields('a view', VIEW_FIELDS);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item, 'a view', seen);
   const source = fields.get('source')?.text('the source', MAX_NAME_LENGTH) ?? null;
@@ -76,11 +79,16 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   const metadata = readMetadata(fields);
   const listed = fields.get('features');
   if (listed === undefined) item.problem('the view has no features', 'list them under features');
-  const features = namedItems(listed, 'features', taken, (feature, names) =>
-    readFeature(feature, (at) => readName(at, 'a feature', names), name ?? '', source),
-  );
+  const isBatch = fields.get('kind')?.oneOf('the kind', VIEW_KINDS) === 'batch';
+  const rows = isBatch ? readBatchRows(item, fields, name ?? '') : undefined;
+  if (!isBatch) refuseBatchFields(fields);
+  const features = namedItems(listed, 'features', taken, (feature, names) => {
+    const nameOf = (at: YamlValue): string | undefined => readName(at, 'a feature', names);
+    return isBatch ? readBatchFeature(feature, nameOf, rows) : readFeature(feature, nameOf, name ?? '', source);
+  });
   if (name === undefined) return undefined;
-  const view = { name, ...metadata, source, features };
+  const kind = isBatch ? ({ kind: 'batch' } as const) : {};
+  const view = { name, ...metadata, ...kind, source, features };
   return purposes.length === 0 ? view : { ...view, purposes };
 }
 

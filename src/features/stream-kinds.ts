@@ -6,6 +6,7 @@ import { LatestTimes } from './latest-times.js';
 import { MomentTiles } from './moment-tiles.js';
 import type { PackedReader } from './packed-bytes.js';
 import { FirstRows, LastRow } from './row-tiles.js';
+import { RecordRow } from './record-row.js';
 import type { StreamState } from './stream-state.js';
 import type { PartialKind, StreamSpec } from './stream.model.js';
 
@@ -51,5 +52,9 @@ export const STREAM_KINDS: { readonly [K in PartialKind]: StreamKind } = {
   ring: {
     empty: ({ capacity, marks }) => new EventRing(capacity, marks !== undefined),
     unpack: (reader, { capacity, marks }) => EventRing.unpack(reader, capacity, marks !== undefined),
+  },
+  row: {
+    empty: ({ created }) => new RecordRow(created ?? null),
+    unpack: (reader, { created }) => RecordRow.unpack(reader, created ?? null),
   },
 };

@@ -9,7 +9,8 @@ const DAY_MS = 24 * HOUR_MS;
  * What a stream keeps. `moments` give sums and averages, `times` give recencies, too, `count` what is told from hours and
  * days, and a `ring` what follows from the order of the latest events.
  */
-export type PartialKind = 'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times' | 'ring';
+export type PartialKind =
+  'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times' | 'ring' | 'row';
 
 export const MIN_WINDOW_MS = 5 * MINUTE_MS;
 /** A longer past is a lifetime. Three years, each counted with a leap day. */
@@ -53,6 +54,8 @@ export interface StreamSpec {
   readonly capacity: number;
   /** `ring`: what events are told apart by; left out: nothing. */
   readonly marks?: EventMarks;
+  /** `row`: path of the time at which a record was created; left out: when it was accepted, and for other streams. */
+  readonly created?: string;
 }
 
 /** What an aggregate's stream is, beyond the events that it sees. */
@@ -102,6 +105,7 @@ const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
   funnel: { ...RING, marks: ({ options }) => ({ kind: 'steps', steps: options?.steps ?? [] }) },
   hour_of_week: CALENDAR,
   frequency: CALENDAR,
+  row: { kind: 'row', valued: true, tiles: 'none' },
 };
 
 /** Number of the tile that holds the instant `ts`. */
@@ -133,8 +137,11 @@ export function streamOf(definition: FeatureDefinition): StreamSpec {
   const hopMs = hop === undefined ? null : Math.min(hop.hopMs, shape.longestTileMs?.(definition) ?? Infinity);
   const retentionMs = hop?.retentionsMs.find((ms) => ms >= (windowMs ?? 0)) ?? null;
   const marks = shape.marks?.(definition);
-  const key = JSON.stringify([kind, events, source, where, value, hopMs, retentionMs, capacity, ...keyOfMarks(marks)]);
+  const created = kind === 'row' ? definition.options?.created : undefined;
+  const parts = [kind, events, source, where, value, hopMs, retentionMs, capacity, ...keyOfMarks(marks)];
+  const key = JSON.stringify(created === undefined ? parts : [...parts, created]);
   const spec = { key, kind, events, source, where, value, hopMs, retentionMs, capacity };
+  if (created !== undefined) return { ...spec, created };
   return marks === undefined ? spec : { ...spec, marks };
 }
 

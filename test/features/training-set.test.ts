@@ -39,6 +39,7 @@ const FEATURES: readonly FeatureDefinition[] = [
   aFeature('last_page', { aggregate: 'last', value: 'properties.s', type: 'string' }),
   aFeature('pages', { aggregate: 'distinct', value: 'properties.s', windowMs: 7 * DAY_MS }),
   aFeature('hours_since', { aggregate: 'recency', unitMs: HOUR_MS }),
+  aFeature('record_page', { aggregate: 'row', value: 'properties.s', type: 'string', options: { ttlMs: DAY_MS } }),
   aFeature('last_times', { aggregate: 'times', limit: 3, windowMs: DAY_MS, type: 'times' }),
 ];
 const NAMES = FEATURES.map((definition) => definition.name);
@@ -470,7 +471,9 @@ describe('a training set of features that need consent', () => {
         const request = { labels: all, features: ['seen', 'ads'], knownAsOf, consentAsOf: 'time' } as const;
         const { rows } = await sets.exportTrainingSet(request);
         const told: string[] = [];
-        for await (const { status, values } of rows) told.push([status, ...values.map(({ value }) => value)].join(' '));
+        for await (const { status, values } of rows) {
+          told.push([status, ...values.map(({ value }) => (value === null ? '' : JSON.stringify(value)))].join(' '));
+        }
         return told;
       };
       const ends = ['WITHHELD 1 ', 'NOT_FOUND 0 '];

@@ -73,6 +73,16 @@ export function naiveValue(definition: FeatureDefinition, world: NaiveWorld, t: 
       const times = rows.map((row) => row.occurredAt).reverse();
       return found(times.slice(0, definition.limit ?? NaN), newest(rows));
     }
+    case 'row': {
+      const [winner] = rows.toSorted(
+        (a, b) =>
+          b.occurredAt - a.occurredAt || createdAt(definition, b) - createdAt(definition, a) || -canonical(a, b),
+      );
+      if (winner === undefined) return absent();
+      const isStale = winner.occurredAt < t - 1 - (definition.options?.ttlMs ?? Infinity);
+      if (!isStale) return rowValue(definition, winner);
+      return { status: 'OUTSIDE_MAX_AGE', value: null, eventTs: winner.occurredAt, approximate: false };
+    }
     default:
       return naiveSequence(definition, rows, world.filters);
   }
@@ -87,6 +97,8 @@ export function naiveInstants(definition: FeatureDefinition, world: NaiveWorld, 
       const hop = hopOf(definition, windowMs);
       instants.add(hop === 0 ? occurredAt + windowMs : (Math.floor(occurredAt / hop) + 1) * hop + windowMs);
     }
+    const { ttlMs } = definition.options ?? {};
+    if (ttlMs !== undefined) instants.add(occurredAt + ttlMs + 2);
     for (let unit = 1; unitMs !== null && unit <= units; unit++) instants.add(occurredAt + unit * unitMs);
   }
   return [...instants].filter((instant) => instant > t).sort((a, b) => a - b);
@@ -119,6 +131,13 @@ function inWindow(definition: FeatureDefinition, event: FeatureEvent, t: number)
   const hop = hopOf(definition, windowMs);
   if (hop === 0) return event.occurredAt > t - windowMs;
   return event.occurredAt >= Math.floor((t - windowMs) / hop) * hop;
+}
+
+/** Times of creation are ms here, or ISO 8601. */
+function createdAt({ options }: FeatureDefinition, { properties, acceptedAt = 0 }: FeatureEvent): number {
+  const written = options?.created === undefined ? undefined : properties[options.created.slice('properties.'.length)];
+  if (typeof written === 'number') return written;
+  return typeof written === 'string' && written.endsWith('Z') ? Date.parse(written) : acceptedAt;
 }
 
 /** Zero has no sign. */

@@ -33,7 +33,7 @@ import {
 import { CHANGE_CURSOR } from './cursors.js';
 import { ChangeKindType } from './enums.js';
 import type { ProfileView } from './profile-view.js';
-import { neededPurposes } from './profile.resolver.js';
+import { neededPurposes } from './read-online-features.js';
 import { Profile } from './profile.types.js';
 import type { Reads } from './reads.js';
 import { DateTime } from './scalars.js';

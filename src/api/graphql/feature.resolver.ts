@@ -24,6 +24,7 @@ import {
   FeatureDefinitionVersionType,
   FeaturePlanType,
   FeatureServiceType,
+  FeatureViewKind,
   FeatureViewType,
 } from './feature.types.js';
 
@@ -55,6 +56,13 @@ export class FeatureResolver {
   })
   purposes(@Root() view: StoredFeatureView): readonly string[] {
     return view.purposes ?? [];
+  }
+
+  @FieldResolver(() => FeatureViewKind, {
+    description: 'Whether its features are aggregates of events, or columns of records.',
+  })
+  kind(@Root() view: StoredFeatureView): string {
+    return view.kind ?? 'stream';
   }
 
   @FieldResolver(() => [String], { description: 'Words to find it by, at most 20.' })

@@ -25,6 +25,11 @@ const ChangedKind = enumOf(
   },
 );
 
+export const FeatureViewKind = enumOf('FeatureViewKind', 'What the features of a view are.', ['stream', 'batch'], {
+  stream: 'Aggregates of events.',
+  batch: 'Columns of the newest record.',
+});
+
 const ChangeType = enumOf('DefinitionChangeType', 'What becomes of a definition.', ['added', 'changed', 'removed'], {
   added: 'It is new, or comes back.',
   changed: 'It stays, and says something else.',
@@ -54,7 +59,9 @@ export class FeatureDefinitionType {
   @Field(() => FeatureKind, { description: 'Of what type its values are.' })
   type!: FeatureDefinition['type'];
 
-  @Field(() => String, { description: 'How events are aggregated: `count`, `sum`, `last`, …' })
+  @Field(() => String, {
+    description: 'How events are aggregated: `count`, `sum`, `last`, …; `row`: a column of the newest record.',
+  })
   aggregate!: string;
 
   @Field(() => [String], { description: 'Names of the events that count, at most 200; empty: all.' })

@@ -1,17 +1,15 @@
-import { Arg, Authorized, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Authorized, Ctx, FieldResolver, Float, ID, Query, Resolver, Root } from 'type-graphql';
 import type { JsonObject } from '../../events/event.model.js';
 import { WeftError } from '../../platform/errors.js';
-import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../../profiles/purpose.model.js';
 import type { ApiContext } from './api-context.js';
 import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMembership } from './profile.types.js';
+import { neededPurposes, readOnlineFeatures } from './read-online-features.js';
 import { Json } from './scalars.js';
 
 const PURPOSES =
   'What the answer is for, by keys of purposes, as `personalisation`; at most 10. Default: nothing is asked for.';
-const MAX_ENTITIES = 500;
-const MAX_ONLINE_VALUES = 50_000;
 
 @Resolver(() => Profile)
 export class ProfileResolver {
@@ -70,25 +68,20 @@ export class ProfileResolver {
     service: string | null | undefined,
     @Arg('purposes', () => [String], { nullable: true, description: PURPOSES })
     purposes: string[] | null | undefined,
+    @Arg('maxAgeMs', () => Float, {
+      nullable: true,
+      description:
+        'Values whose newest event is older than this, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
+    })
+    maxAgeMs: number | null | undefined,
   ): Promise<OnlineFeatures[]> {
-    const asked = reads.index.select(names, service);
-    const needed = neededPurposes(reads, purposes);
-    if (entities.length > MAX_ENTITIES || entities.length * asked.length > MAX_ONLINE_VALUES) {
-      throw new WeftError('BAD_REQUEST', 'too many values are asked for', {
-        where: 'entities',
-        hint: `at most ${String(MAX_ENTITIES)} entities and ${String(MAX_ONLINE_VALUES)} values in a request`,
-      });
-    }
-    return Promise.all(
-      entities.map(async ({ namespace, value }) => {
-        const view = await reads.profileOf({ ns: namespace, value });
-        return {
-          entity: { namespace, value, isAsked: true },
-          profileId: view?.id ?? null,
-          features: view?.features(asked, needed) ?? [],
-        };
-      }),
-    );
+    const keys = entities.map(({ namespace, value }) => ({ ns: namespace, value }));
+    const rows = await readOnlineFeatures(reads, keys, { names, service, purposes, maxAgeMs });
+    return entities.map(({ namespace, value }, i) => ({
+      entity: { namespace, value, isAsked: true },
+      profileId: rows[i]?.profileId ?? null,
+      features: rows[i]?.features ?? [],
+    }));
   }
 
   @FieldResolver(() => Json, {
@@ -151,23 +144,6 @@ export class ProfileResolver {
   ): Promise<ScoreView> {
     return view.score(model);
   }
-}
-
-/** @throws WeftError BAD_REQUEST for a purpose that there is not */
-export function neededPurposes(
-  { definitions }: ProfileView['reads'],
-  given: readonly string[] | null | undefined,
-): readonly string[] {
-  if (given === null || given === undefined || given.length === 0) return [];
-  if (given.length > MAX_NEEDED_PURPOSES) {
-    throw new WeftError('BAD_REQUEST', `${String(given.length)} purposes are named`, {
-      where: 'purposes',
-      hint: `name at most ${String(MAX_NEEDED_PURPOSES)}`,
-    });
-  }
-  const unknown = unknownPurpose(given, new Set(definitions.purposes.keys()));
-  if (unknown === null) return given;
-  throw new WeftError('BAD_REQUEST', unknown.message, { where: 'purposes', hint: unknown.hint });
 }
 
 /** Somebody who is not known is an answer; a mistyped namespace is not. */
