@@ -9,8 +9,7 @@ export function standsForNobody(
   code: ErrorCode = 'BAD_REQUEST',
 ): WeftError {
   const rule = policy.blockedBy(raw);
-  const reason = policy.resolve([raw]).dropped[0]?.reason.replaceAll('_', ' ') ?? 'malformed';
-  const what = rule === null ? reason : `blocked, by the rule: ${rule}`;
+  const what = refusalOf(raw, policy) ?? 'malformed';
   return new WeftError(code, `the identifier stands for nobody: ${what}`, {
     where,
     hint:
@@ -18,4 +17,11 @@ export function standsForNobody(
         ? 'name what events name people by, as email and a.tanner@example.com'
         : 'weft identity rules show lists what is blocked; name another identifier of the person',
   });
+}
+
+/** Why an identifier stands for nobody: `blocked, by the rule: …`, or what is wrong with it; null: it may name somebody. */
+export function refusalOf(raw: RawIdentifier, policy: IdentifierPolicy): string | null {
+  const rule = policy.blockedBy(raw);
+  if (rule !== null) return `blocked, by the rule: ${rule}`;
+  return policy.resolve([raw]).dropped[0]?.reason.replaceAll('_', ' ') ?? null;
 }

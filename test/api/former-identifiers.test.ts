@@ -78,3 +78,13 @@ async function labelled({ namespace, value }: typeof ANN): Promise<TrainingRow[]
   for await (const row of rows) all.push(row);
   return all;
 }
+
+it('a key that may read is told why nobody is known by an identifier', async () => {
+  const query = '($i: IdentifierInput!) { profile(identifier: $i) { id } identifierRefusal(identifier: $i) }';
+  const refusal = async (namespace: string, value: string) => world.data(`query ${query}`, { i: { namespace, value } });
+  expect(await refusal('email', 'noreply@example.com')).toEqual({
+    profile: null,
+    identifierRefusal: 'blocked, by the rule: blocked mailbox "noreply"',
+  });
+  expect(await refusal('email', 'nobody.yet@example.com')).toEqual({ profile: null, identifierRefusal: null });
+});

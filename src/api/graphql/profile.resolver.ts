@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, FieldResolver, Float, ID, Query, Resolver, Root } from 'type-graphql';
 import type { JsonObject } from '../../events/event.model.js';
+import { refusalOf } from '../../identity/nobody.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
 import { Evaluation } from './enums.js';
@@ -48,6 +49,21 @@ export class ProfileResolver {
       where: 'profile',
       hint: 'give exactly one of the two',
     });
+  }
+
+  @Authorized('read')
+  @Query(() => String, {
+    nullable: true,
+    description:
+      'Why nobody is known by an identifier, whatever events name it, as `blocked, by the rule: blocked mailbox "noreply"`; null: somebody may be. `profile` is null for such identifiers, unless they were known before.',
+  })
+  identifierRefusal(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('identifier', () => IdentifierInput, { description: 'What events would name somebody by.' })
+    { namespace, value }: IdentifierInput,
+  ): string | null {
+    reads.countSingleRead('identifierRefusal');
+    return refusalOf({ ns: namespace, value }, services.policy);
   }
 
   @Authorized('read')
