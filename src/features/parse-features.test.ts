@@ -193,7 +193,11 @@ services:
     ],
     ['{ name: a, aggregate: frequency }', 'frequency needs a window'],
     ['{ name: a, aggregate: frequency, window: 7d, unit: 1m }', 'the unit of frequency cannot be 1m; choose 1h or 1d'],
-    ['{ name: a, aggregate: hour_of_week, window: 7d, zone: Europe/Berlyn }', 'there is no zone Europe/Berlyn'],
+    [
+      '{ name: a, aggregate: hour_of_week, window: 7d, zone: Europe/Berlyn }',
+      'no zone Europe/Berlyn; did you mean Europe/Berlin?',
+    ],
+    ['{ name: a, aggregate: frequency, window: 7d, zone: new york }', 'did you mean America/New_York?'],
     ['{ name: a, aggregate: hour_of_week, window: 7d, zone: "+01:20" }', 'there is no zone +01:20'],
     ['{ name: a, aggregate: hour_of_week, window: 7d, share_of: [sonntag] }', 'a day cannot be "sonntag"'],
     ['{ name: a, aggregate: hour_of_week, window: 7d, share_of: [] }', 'share_of names no day'],

@@ -1,5 +1,6 @@
 import { durationHint, durationMs, durationText } from '../platform/duration.js';
 import { WeftError } from '../platform/errors.js';
+import { nearestName } from '../platform/near-names.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { AggregateField, AggregateRule } from './aggregate.model.js';
@@ -103,8 +104,7 @@ function readStep(item: YamlValue): FunnelStep | undefined {
 function readZone(item: YamlValue): string | undefined {
   const name = item.text('the zone', MAX_NAME_LENGTH);
   if (name === undefined) return undefined;
-  const wrong = (): undefined =>
-    item.problem(`there is no zone ${name}`, 'write one of the IANA time zone database, as Europe/Berlin, or UTC');
+  const wrong = (): undefined => item.problem(`there is no zone ${name}`, zoneHint(name));
   try {
     // Tiles are quarters of an hour, which the offset of every IANA zone is made of since 1972.
     return new ZoneOffsets(name).offsetAt(Date.UTC(2020, 0, 1)) % QUARTER_HOUR_MS === 0 ? name : wrong();
@@ -112,6 +112,15 @@ function readZone(item: YamlValue): string | undefined {
     if (!(error instanceof RangeError)) throw error;
     return wrong();
   }
+}
+
+function zoneHint(name: string): string {
+  const known = Intl.supportedValuesOf('timeZone');
+  const city = `/${name.trim().replaceAll(' ', '_').toLowerCase()}`;
+  const near = known.find((zone) => zone.toLowerCase().endsWith(city)) ?? nearestName(name, known);
+  return near === undefined
+    ? 'write one of the IANA time zone database, as Europe/Berlin, or UTC'
+    : `did you mean ${near}?`;
 }
 
 function readDays(list: YamlValue): FeatureOptions['days'] {

@@ -61,6 +61,27 @@ describe('binding rows to tensors', () => {
     expect(feeds['x']?.dims).toEqual([1]);
   });
 
+  test('a list becomes a sequence, padded with the fill at one end and cut at the same', () => {
+    const bound = (pad: 'left' | 'right', fill: Record<string, number>): unknown => {
+      const manifest = aManifest({
+        inputs: [{ tensor: 'x', type: 'int64', features: ['b'], sequence: { length: 3, pad } }],
+        fill,
+      });
+      const lists = [[7], [1, 2, 3, 4], []].map((list) => [present(0), present(list), absent()]);
+      return bindRows(
+        compileBinding(manifest, () => 2),
+        [...lists, [absent(), absent(), absent()]],
+        0,
+        4,
+      )['x'];
+    };
+    const dims = [4, 3];
+    const left = [-1, -1, 7, 2, 3, 4, -1, -1, -1, -1, -1, -1].map(BigInt);
+    expect(bound('left', { b: -1 })).toEqual({ type: 'int64', data: BigInt64Array.from(left), dims });
+    const right = [7, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 0].map(BigInt);
+    expect(bound('right', {})).toEqual({ type: 'int64', data: BigInt64Array.from(right), dims });
+  });
+
   test('truth becomes 1 or 0, and plain values become text in a text tensor', () => {
     const numbers = bindRows(
       compileBinding(aManifest({}), () => 2),

@@ -5,15 +5,17 @@
  *  1. Column j of an input is its j-th feature, whatever the order of the service.
  *  2. A value that is absent, null, or not of the tensor's kind becomes the manifest's fill, never an error: a row is
  *     always scored. Kinds are compared with the feature registry when a model is registered.
+ *     So is each item of a list that is bound as a sequence; where there is no list, all are.
  *  3. Row i of every answer depends on row i of the inputs alone; the number of rows goes in as the first dimension.
  */
-import type { FeatureValue } from '../features/feature.model.js';
+import { isList, type FeatureValue } from '../features/feature.model.js';
 import {
   numericFill,
   type GoldenVector,
   type InputBinding,
   type ModelManifest,
   type ModelOutput,
+  type SequenceBinding,
   type TensorType,
 } from './model-manifest.model.js';
 import type { FeatureRow } from './prediction.model.js';
@@ -40,6 +42,8 @@ interface BoundInput {
   /** Positions in the row. */
   readonly columns: readonly number[];
   readonly fills: readonly (number | string)[];
+  /** Null: each column is a feature. */
+  readonly sequence: SequenceBinding | null;
   /** 2: `[rows, columns]`; 1: `[rows]`. */
   readonly rank: 1 | 2;
 }
@@ -62,6 +66,7 @@ export function compileBinding(manifest: ModelManifest, rankOf: (tensor: string)
       type: input.type,
       columns: input.features.map((name) => position.get(name) ?? -1),
       fills: input.features.map((name) => fillOf(input, name)),
+      sequence: input.sequence ?? null,
       rank: rankOf(input.tensor),
     })),
     outputs: manifest.outputs,
@@ -76,8 +81,9 @@ export function bindRows(binding: FeatureBinding, rows: readonly FeatureRow[], f
 }
 
 function bindInput(input: BoundInput, rows: readonly FeatureRow[], from: number, to: number): TensorData {
-  const dims = input.rank === 1 ? [to - from] : [to - from, input.columns.length];
-  const size = (to - from) * input.columns.length;
+  const width = input.sequence?.length ?? input.columns.length;
+  const dims = input.rank === 1 ? [to - from] : [to - from, width];
+  const size = (to - from) * width;
   switch (input.type) {
     case 'float':
       return { type: 'float', data: fillCells(new Float32Array(size), input, rows, from, asNumber), dims };
@@ -97,12 +103,36 @@ function fillCells<Cell, Cells extends { [index: number]: Cell; readonly length:
   from: number,
   read: (value: FeatureValue | undefined, fill: number | string) => Cell,
 ): Cells {
+  if (input.sequence !== null) return fillSequences(cells, input, input.sequence, rows, from, read);
   const { columns, fills } = input;
   const width = columns.length;
   for (let cell = 0, i = from; cell < cells.length; i++) {
     const row = rows[i];
     for (let j = 0; j < width; j++, cell++) {
       cells[cell] = read(row?.[columns[j] as number], fills[j] as number | string);
+    }
+  }
+  return cells;
+}
+
+function fillSequences<Cell, Cells extends { [index: number]: Cell; readonly length: number }>(
+  cells: Cells,
+  { columns, fills }: BoundInput,
+  { length, pad }: SequenceBinding,
+  rows: readonly FeatureRow[],
+  from: number,
+  read: (value: FeatureValue | undefined, fill: number | string) => Cell,
+): Cells {
+  const column = columns[0] ?? -1;
+  const fill = fills[0] ?? 0;
+  for (let cell = 0, i = from; cell < cells.length; i++) {
+    const feature = rows[i]?.[column];
+    const items = feature?.status === 'PRESENT' && isList(feature.value) ? feature.value : [];
+    // Index of the item that stands in the first column; negative where the columns before it are padding.
+    const first = pad === 'left' ? items.length - length : 0;
+    for (let j = 0; j < length; j++, cell++) {
+      const value = items[first + j];
+      cells[cell] = read(feature === undefined || value === undefined ? undefined : { ...feature, value }, fill);
     }
   }
   return cells;

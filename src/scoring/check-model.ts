@@ -1,5 +1,5 @@
 /** Does a graph fit its manifest, and does it answer the golden vectors? Pure: works on what a session tells. */
-import type { FeatureType } from '../features/feature.model.js';
+import { isItemType, itemTypeOf, isMapType, type FeatureType } from '../features/feature.model.js';
 import type { TensorInfo } from './onnx-session.js';
 import type { InputBinding, ModelManifest, ModelOutput, ModelProblem, TensorType } from './model-manifest.model.js';
 
@@ -58,11 +58,14 @@ function checkInput(where: string, input: InputBinding, info: TensorInfo): Model
     return [{ where: `${where}.type`, message, hint: 'use float for float32, double for float64, int64 or string' }];
   }
   const [rows, columns] = info.shape;
-  const width = input.features.length;
+  const width = input.sequence?.length ?? input.features.length;
   const fits = info.shape.length === 2 ? columns === null || columns === width : info.shape.length === 1 && width === 1;
   if (!fits) {
-    const message = `${input.tensor} gets ${String(width)} features, but is ${describe(info)} in the model`;
-    return [{ where: `${where}.features`, message, hint: 'bind one feature for each column, in order' }];
+    const isSequence = input.sequence !== undefined;
+    const what = isSequence ? 'items' : 'features';
+    const message = `${input.tensor} gets ${String(width)} ${what}, but is ${describe(info)} in the model`;
+    const hint = isSequence ? 'give it as many items as it has columns' : 'bind one feature for each column, in order';
+    return [{ where: `${where}.${isSequence ? 'sequence.length' : 'features'}`, message, hint }];
   }
   if (rows === null) return [];
   const message = `${input.tensor} takes exactly ${String(rows)} rows`;
@@ -140,13 +143,26 @@ export function checkFeatures(
   manifest.inputs.forEach((input, i) => {
     input.features.forEach((feature, j) => {
       const type = typeOf(feature);
-      if (type === undefined || FITTING_TYPES[input.type].includes(type)) return;
-      const message = `${feature} is ${type}, which a ${input.type} tensor cannot hold`;
-      const hint = `a ${input.type} tensor takes ${FITTING_TYPES[input.type].join(', ')}`;
-      problems.push({ where: `inputs[${String(i)}].features[${String(j)}]`, message, hint });
+      const problem = type === undefined ? null : misfit(feature, type, input);
+      if (problem !== null) problems.push({ where: `inputs[${String(i)}].features[${String(j)}]`, ...problem });
     });
   });
   return problems;
+}
+
+/** Why a feature of this type cannot be bound so; null: it can. */
+function misfit(feature: string, type: FeatureType, input: InputBinding): Omit<ModelProblem, 'where'> | null {
+  const fitting = FITTING_TYPES[input.type];
+  const isOne = isItemType(type);
+  const item = isOne ? type : isMapType(type) ? null : itemTypeOf(type);
+  if (item === null || !fitting.includes(item)) {
+    const message = `${feature} is ${type}, which a ${input.type} tensor cannot hold`;
+    return { message, hint: `a ${input.type} tensor takes ${fitting.join(', ')}` };
+  }
+  if (isOne === (input.sequence === undefined)) return null;
+  return isOne
+    ? { message: `${feature} is ${type}, not a list`, hint: 'take sequence out, or bind a list' }
+    : { message: `${feature} is a list`, hint: 'give it an input of its own, with sequence: { length: 50 }' };
 }
 
 interface GoldenMiss {

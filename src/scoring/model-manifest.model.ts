@@ -13,6 +13,7 @@ export const MODEL_LIMITS = {
   maxManifestBytes: 1024 * 1024,
   maxFeatures: 1_000,
   maxInputs: 1_000,
+  maxSequence: 1_000,
   maxClassNames: 1_000,
   maxGoldenVectors: 200,
   maxTextLength: 2_000,
@@ -28,7 +29,23 @@ export interface InputBinding {
   readonly tensor: string;
   readonly type: TensorType;
   readonly features: readonly string[];
+  /** The one feature is a list, whose items are the columns; left out: each feature is one column. */
+  readonly sequence?: SequenceBinding;
 }
+
+/** How a list becomes a row of a tensor. */
+export interface SequenceBinding {
+  /** Columns. */
+  readonly length: number;
+  /**
+   * Where the feature's fill stands when the list is shorter. Of a longer one the other end is kept: with `left` its last
+   * items, with `right` its first.
+   */
+  readonly pad: SequencePad;
+}
+
+export const SEQUENCE_PADS = ['left', 'right'] as const;
+export type SequencePad = (typeof SEQUENCE_PADS)[number];
 
 export interface OutputMapping {
   /** A number, as the probability of a class: column `index` of the output. */
@@ -47,7 +64,8 @@ export interface ModelOutput {
 }
 
 /** A feature's value in a golden vector; null: missing. */
-export type GoldenValue = number | string | boolean | null;
+export type GoldenValue = GoldenItem | readonly GoldenItem[] | null;
+export type GoldenItem = number | string | boolean;
 
 /** A row of named features and what the model must answer to it. */
 export interface GoldenVector {

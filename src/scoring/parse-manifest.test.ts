@@ -56,6 +56,19 @@ describe('a manifest', () => {
     expect(parseManifest(example ?? '').outputs.label?.names).toEqual(['stays', 'buys']);
   });
 
+  test('may bind a list as a sequence, padded on the left', () => {
+    const list = VALID.replace(
+      '{ tensor: texts',
+      '{ tensor: steps, type: int64, features: [steps], sequence: { length: 3 } }\n  - { tensor: texts',
+    )
+      .replace('[views_7d,', '[steps, views_7d,')
+      .replace('{ views_7d: 3,', '{ steps: [1, 2], views_7d: 3,');
+    const manifest = parseManifest(list);
+    expect(manifest.inputs[1]).toMatchObject({ features: ['steps'], sequence: { length: 3, pad: 'left' } });
+    expect(manifest.goldenVectors[0]?.features['steps']).toEqual([1, 2]);
+    expect(() => parseManifest(list.replace('[1, 2]', '[1, [2]]'))).toThrow('is not a plain value');
+  });
+
   test('comes back the same through JSON, as the registry keeps it', () => {
     const manifest = parseManifest(VALID);
     expect(readManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest);
@@ -141,6 +154,16 @@ goldenVectors: [{ features: {}, expected: {} }]
       'a fill of no bound feature',
       { fill: { last_platform: '', nothing: 1 } },
       'fill.nothing: is not the fill of a bound feature',
+    ],
+    [
+      'a sequence of several features',
+      { inputs: [{ tensor: 'x', type: 'float', sequence: { length: 9 } }], fill: {} },
+      'inputs[0].features: are not one feature',
+    ],
+    [
+      'a sequence without a length',
+      { inputs: [{ tensor: 'x', type: 'float', features: ['views_7d'], sequence: { pad: 'top' } }], fill: {} },
+      'inputs[0].sequence.length: is not a whole number',
     ],
     ['no golden vectors', { goldenVectors: [] }, 'goldenVectors: is not a list of at least one item'],
     [

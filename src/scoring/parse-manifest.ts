@@ -6,7 +6,9 @@ import { FieldChecker } from './manifest-fields.js';
 import {
   DEFAULT_TOLERANCE,
   MODEL_LIMITS,
+  SEQUENCE_PADS,
   TENSOR_TYPES,
+  type GoldenItem,
   type GoldenValue,
   type GoldenVector,
   type InputBinding,
@@ -15,6 +17,7 @@ import {
   type ModelProblem,
   type NumericFill,
   type OutputMapping,
+  type SequenceBinding,
   type TensorType,
 } from './model-manifest.model.js';
 
@@ -137,7 +140,7 @@ function readInputs(check: FieldChecker, value: unknown, service: readonly strin
 
 function readInput(check: FieldChecker, value: unknown, where: string, service: readonly string[]): InputBinding {
   const fields = check.object(value, where);
-  check.known(fields, where, ['tensor', 'type', 'features']);
+  check.known(fields, where, ['tensor', 'type', 'features', 'sequence']);
   const tensor = check.text(fields['tensor'], `${where}.tensor`, 200);
   const type = fields['type'];
   if (!isTensorType(type)) {
@@ -151,7 +154,22 @@ function readInput(check: FieldChecker, value: unknown, where: string, service: 
     if (name === '' || service.includes(name)) return;
     check.problem(`${where}.features[${String(i)}]`, `${name} is not in the feature service`, 'add it there first');
   });
-  return { tensor, type: isTensorType(type) ? type : 'float', features };
+  const input = { tensor, type: isTensorType(type) ? type : 'float', features } as const;
+  if (fields['sequence'] === undefined) return input;
+  if (features.length !== 1)
+    check.problem(`${where}.features`, 'are not one feature', 'bind each list to an input of its own');
+  return { ...input, sequence: readSequence(check, fields['sequence'], `${where}.sequence`) };
+}
+
+function readSequence(check: FieldChecker, value: unknown, where: string): SequenceBinding {
+  const fields = check.object(value, where);
+  check.known(fields, where, ['length', 'pad']);
+  const length = check.integer(fields['length'], `${where}.length`, MODEL_LIMITS.maxSequence);
+  if (length === 0) check.problem(`${where}.length`, 'is 0', 'say how many columns the input has');
+  const pad = fields['pad'] ?? 'left';
+  if (pad === 'left' || pad === 'right') return { length, pad };
+  check.problem(`${where}.pad`, 'is not a side', `use ${SEQUENCE_PADS.join(' or ')}`);
+  return { length, pad: 'left' };
 }
 
 function isTensorType(value: unknown): value is TensorType {
@@ -308,15 +326,23 @@ function readGoldenFeatures(check: FieldChecker, value: unknown, where: string, 
     } else if (isGoldenValue(feature)) {
       features[name] = feature;
     } else {
-      check.problem(`${where}.${name}`, 'is not a plain value', 'give a finite number, a text, true, false or null');
+      const hint = 'give a finite number, a text, true, false, null, or a list of such';
+      check.problem(`${where}.${name}`, 'is not a plain value', hint);
     }
   }
   return features;
 }
 
 function isGoldenValue(value: unknown): value is GoldenValue {
+  if (value === null) return true;
+  return Array.isArray(value)
+    ? value.length <= MODEL_LIMITS.maxSequence && value.every(isGoldenItem)
+    : isGoldenItem(value);
+}
+
+function isGoldenItem(value: unknown): value is GoldenItem {
   if (typeof value === 'number') return Number.isFinite(value);
-  return value === null || typeof value === 'boolean' || (typeof value === 'string' && !value.includes('\0'));
+  return typeof value === 'boolean' || (typeof value === 'string' && !value.includes('\0'));
 }
 
 function readExpected(check: FieldChecker, value: unknown, where: string, outputs: OutputMapping): ModelOutput {

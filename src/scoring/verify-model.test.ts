@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 
+import type { FeatureType } from '../features/feature.model.js';
 import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../../test/support/model-fixtures.js';
 import type { ModelManifest } from './model-manifest.model.js';
-import { verifyModel } from './verify-model.js';
+import { verifyModel, type FeatureCatalog } from './verify-model.js';
 
 async function refusalOf(bytes: Uint8Array, manifest: ModelManifest, catalog = fixtureCatalog): Promise<string> {
   const outcome = await verifyModel(bytes, manifest, catalog).then(
@@ -81,6 +82,39 @@ describe('registering a model', () => {
     ];
     expect(await refusalOf(bytes, { ...manifest, inputs: narrow })).toContain(
       'gets 3 features, but is features (float32 [?, 4])',
+    );
+  });
+
+  test('a list can be the columns of a tensor', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const { features } = manifest.featureService;
+    const asList: ModelManifest = {
+      ...manifest,
+      featureService: { name: 'iris_list', features: ['sizes'] },
+      inputs: manifest.inputs.map((input) => ({
+        ...input,
+        features: ['sizes'],
+        sequence: { length: features.length, pad: 'left' },
+      })),
+      fill: {},
+      goldenVectors: manifest.goldenVectors.map((vector) => ({
+        ...vector,
+        features: { sizes: features.map((name) => vector.features[name] as number) },
+      })),
+    };
+    const typed = (type: FeatureType): FeatureCatalog => ({ typeOf: () => type, serviceFeatures: () => undefined });
+    await expect(verifyModel(bytes, asList, typed('double_list'))).resolves.toBeUndefined();
+    expect(await refusalOf(bytes, asList, typed('double'))).toContain('sizes is double, not a list');
+    expect(await refusalOf(bytes, asList, typed('string_list'))).toContain(
+      'sizes is string_list, which a float tensor cannot hold',
+    );
+    expect(await refusalOf(bytes, asList, typed('double_map'))).toContain('a float tensor cannot hold');
+    expect(await refusalOf(bytes, manifest, typed('double_list'))).toContain(
+      'is a list (give it an input of its own, with sequence: { length: 50 })',
+    );
+    const short = asList.inputs.map((input) => ({ ...input, sequence: { length: 3, pad: 'left' as const } }));
+    expect(await refusalOf(bytes, { ...asList, inputs: short }, typed('double_list'))).toContain(
+      'inputs[0].sequence.length: features gets 3 items, but is features (float32 [?, 4])',
     );
   });
 
