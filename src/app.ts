@@ -38,6 +38,7 @@ import { RedisOnlineStore } from './profiles/online-store.redis.js';
 import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
 import { createDeadLetters } from './create-dead-letters.js';
+import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
 import { SourceService } from './sources/source.service.js';
@@ -202,6 +203,7 @@ function createLoads(
     acceptor,
     checker: engine.accept,
     deadLetters: engine.deadLetters,
+    identities: new IdentityDecisionReader(),
     reverter: engine.retractions,
     db,
     clock,

@@ -1,5 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { RawInput } from './dead-letter.model.js';
+import type { PreparedEvent } from './event-log.model.js';
 import type { AcceptResult, IdentifierOrigin, IncomingEvent } from './event.model.js';
 
 export const EVENT_LIMITS = {
@@ -91,8 +92,16 @@ export interface EventAcceptor {
 
 /** Says what {@link EventAcceptor.accept} would, and writes nothing. */
 export interface EventChecker {
-  /** The outcome of every item, at its index. Duplicates are not looked for: they count as accepted. */
-  check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[];
+  /**
+   * The outcome of every item, at its index. Duplicates are not looked for: they count as accepted.
+   * @param onPrepared told of each item that would be taken, as the log would get it
+   */
+  check(
+    source: EventSource,
+    items: readonly IncomingItem[],
+    options: AcceptOptions,
+    onPrepared?: (event: PreparedEvent, index: number) => void,
+  ): AcceptResult[];
 }
 
 /** One call of {@link EventAcceptor.accept} with what became of its items. */

@@ -133,11 +133,17 @@ export class AcceptService implements EventAcceptor, EventChecker {
     return results;
   }
 
-  check(source: EventSource, items: readonly IncomingItem[], options: AcceptOptions): AcceptResult[] {
+  check(
+    source: EventSource,
+    items: readonly IncomingItem[],
+    options: AcceptOptions,
+    onPrepared?: (event: PreparedEvent, index: number) => void,
+  ): AcceptResult[] {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
     const plan = this.deps.plans?.of(source) ?? null;
-    return items.map((item) => {
+    return items.map((item, index) => {
       const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
+      if (outcome.ok) onPrepared?.(outcome.event, index);
       return outcome.ok ? acceptedWith(outcome) : refusedWith(outcome);
     });
   }

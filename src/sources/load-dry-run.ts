@@ -1,7 +1,9 @@
 import type { EventChecker } from '../events/accept.model.js';
+import type { PreparedEvent } from '../events/event-log.model.js';
 import type { AcceptResult, IncomingEvent } from '../events/event.model.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { DryRunResult } from './load.model.js';
+import type { LoadForecast } from './load-forecast.js';
 import type { EventAcceptor, LoadDeadLetter, LoadDeadLetterStore } from './load-sender.js';
 
 const EXAMPLES = 3;
@@ -14,14 +16,29 @@ export class DryRunTarget implements EventAcceptor, LoadDeadLetterStore {
   #firstTimeMs = Number.POSITIVE_INFINITY;
   #lastTimeMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly checker: EventChecker) {}
+  /** @param forecast null: duplicates are not looked for */
+  constructor(
+    private readonly checker: EventChecker,
+    private readonly forecast: LoadForecast | null,
+  ) {}
 
-  accept(
+  async accept(
     source: Parameters<EventAcceptor['accept']>[0],
     events: readonly IncomingEvent[],
     options: Parameters<EventAcceptor['accept']>[2],
   ): Promise<AcceptResult[]> {
-    const results = this.checker.check(source, events, options);
+    const prepared: PreparedEvent[] = [];
+    const preparedAt: number[] = [];
+    const results = this.checker.check(source, events, options, (event, index) => {
+      prepared.push(event);
+      preparedAt.push(index);
+    });
+    const areDuplicates = (await this.forecast?.look(prepared)) ?? [];
+    for (const [i, isDuplicate] of areDuplicates.entries()) {
+      const at = preparedAt[i] ?? 0;
+      const result = results[at];
+      if (isDuplicate && result?.status === 'accepted') results[at] = { ...result, status: 'duplicate' };
+    }
     for (const [i, event] of events.entries()) {
       if (results[i]?.status === 'refused') continue;
       if (this.#firstEvents.length < EXAMPLES) this.#firstEvents.push(event);
@@ -29,7 +46,7 @@ export class DryRunTarget implements EventAcceptor, LoadDeadLetterStore {
       this.#firstTimeMs = Math.min(this.#firstTimeMs, event.timestampMs);
       this.#lastTimeMs = Math.max(this.#lastTimeMs, event.timestampMs);
     }
-    return Promise.resolve(results);
+    return results;
   }
 
   insert(_db: Queryable, letters: readonly LoadDeadLetter[]): Promise<void> {

@@ -4,6 +4,7 @@ import type { DryRunResult, LoadResult, NewSourceNote } from './load.model.js';
 import { formatInstant } from '../platform/instant.js';
 
 const MAX_DROPPED_KINDS = 20;
+const MAX_COLUMNS = 30;
 
 const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
   loaded: 'Loaded',
@@ -56,8 +57,10 @@ export function describeDryRun(result: DryRunResult): string {
     `${DRY_HEADLINES[result.outcome]}.`,
     line('source', `${result.source}${newSourceText(result.newSource)}`),
     ...(result.alreadyLoaded ? [line('loaded', 'already, with this mapping: a load would send nothing')] : []),
+    ...columnLines(result),
     rowsLine(result),
-    line('events', `${grouped(result.events)}, duplicates not looked for`),
+    line('events', `${grouped(result.events)}, ${grouped(result.duplicates)} of them duplicates`),
+    ...peopleLines(result),
     refusedLine(result),
     ...result.firstRefusals.map(({ rowNumber, reason }) => line('', `row ${String(rowNumber)}: ${reason}`)),
     ...droppedLines(result),
@@ -67,6 +70,27 @@ export function describeDryRun(result: DryRunResult): string {
     ...encodingLines(result),
   ]);
   return events === '' ? report : `${events}\n${report}`;
+}
+
+function columnLines({ columns }: DryRunResult): string[] {
+  const texts = columns.slice(0, MAX_COLUMNS).map(({ name, type, emptyShare }) => {
+    const empty = emptyShare === 0 ? '' : ` (${String(Math.max(1, Math.round(emptyShare * 100)))} % empty)`;
+    return `${name} ${type}${empty}`;
+  });
+  const more = columns.length > texts.length ? `, and ${grouped(columns.length - texts.length)} more` : '';
+  return texts.length === 0 ? [] : [line('columns', `${texts.join(', ')}${more}; from a sample`)];
+}
+
+function peopleLines({ people }: DryRunResult): string[] {
+  if (people === null) return [];
+  const { created, updated, mergedAway, isSample, events } = people;
+  const of = isSample ? `; of the first ${grouped(events)} new events` : '';
+  return [
+    line(
+      'people',
+      `${grouped(created)} new, ${grouped(updated)} known, ${grouped(mergedAway)} merged into others${of}`,
+    ),
+  ];
 }
 
 type Report = LoadResult | DryRunResult;

@@ -72,8 +72,36 @@ export interface LoadResult extends LoadReport {
   readonly duplicates: number;
 }
 
-/** What a load would report, but for duplicates, which a dry run does not look for. */
+/** What events would do to people, by the identifiers that they and the profiles have. */
+export interface ForecastPeople {
+  /** Who is not known yet. */
+  readonly created: number;
+  /** Who is known, and would have new events. */
+  readonly updated: number;
+  /** Profiles that would become part of others. */
+  readonly mergedAway: number;
+  /** Events that were looked at: those that are new. */
+  readonly events: number;
+  /** Whether there are more events than were looked at. */
+  readonly isSample: boolean;
+}
+
+/** A column of the file, from a sample of it. */
+export interface SampledColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly distinct: number;
+  /** 0…1 of the rows. */
+  readonly emptyShare: number;
+}
+
+/** What a load would report. */
 export interface DryRunResult extends LoadReport {
+  /** Of the events, those that are in the log already, or in the file before. */
+  readonly duplicates: number;
+  /** Null where it was not asked. */
+  readonly people: ForecastPeople | null;
+  readonly columns: readonly SampledColumn[];
   readonly outcome: Exclude<LoadOutcome, 'already_loaded'>;
   /** Whether this file is loaded with this mapping, so that a load would send nothing. */
   readonly alreadyLoaded: boolean;

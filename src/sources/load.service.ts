@@ -7,9 +7,11 @@ import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadUnit } from './group-rows.js';
+import { sampledColumns } from './infer/sampled-columns.js';
 import { beingReverted, changedSince, noSuchLoad, ofAnotherSource, paused } from './load-errors.js';
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
+import { LoadForecast, type IdentityLookup } from './load-forecast.js';
 import { hashFile, openLoadFile, STDIN, type LoadFile } from './load-file.js';
 import {
   NO_COUNTS,
@@ -71,6 +73,7 @@ export interface LoadDependencies {
   readonly acceptor: EventAcceptor;
   readonly checker: EventChecker;
   readonly deadLetters: LoadDeadLetterStore;
+  readonly identities: IdentityLookup;
   readonly db: Queryable;
   readonly clock: Clock;
   /** Rejects when the signal is aborted. */
@@ -116,7 +119,7 @@ export class LoadService {
   }
 
   /**
-   * Does everything that a load does, identifiers included, but for writing and for looking for duplicates.
+   * Does everything that a load does, identifiers and duplicates included, but for writing; and says whom it would concern.
    * @throws WeftError as {@link load}
    */
   async dryRun(request: LoadRequest): Promise<DryRunResult> {
@@ -187,7 +190,9 @@ export class LoadService {
       source === null ? null : await this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash: mapping.hash });
     const known = found?.id === replacedId ? null : found;
     const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
-    const target = new DryRunTarget(this.deps.checker);
+    // What is to be replaced would count as there.
+    const forecast = replacedId === null ? new LoadForecast(this.deps.db, this.deps.identities) : null;
+    const target = new DryRunTarget(this.deps.checker, forecast);
     const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
       ...this.deps,
       acceptor: target,
@@ -209,6 +214,9 @@ export class LoadService {
       timeShiftMs,
       ...this.#figures(counts, file, startedAt),
       refused: counts.refused,
+      duplicates: counts.duplicates,
+      people: forecast?.people ?? null,
+      columns: await sampledColumns(file.handle),
       ...target.findings,
     };
     return { checked, fileHash, known };

@@ -5,6 +5,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { CommanderError } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { IdentityDecisionReader } from '../../src/identity/identity-decision.reader.js';
 import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { describeProgress } from '../../src/sources/load-progress.js';
@@ -58,6 +59,7 @@ async function run(
     acceptor: acceptor ?? services.accept,
     checker: services.accept,
     deadLetters: new DeadLetterStore(),
+    identities: new IdentityDecisionReader(),
     db: db.database,
     clock,
     sleep: () => Promise.resolve(),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { IdentityDecisionReader } from '../../src/identity/identity-decision.reader.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
 import type { EventAcceptor } from '../../src/events/accept.model.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
@@ -85,6 +86,7 @@ describe('a load', () => {
       },
       checker: engine.accept,
       deadLetters: engine.deadLetters,
+      identities: new IdentityDecisionReader(),
       reverter,
       db,
       clock,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { parseSeedSources, type SeedSource } from '../../seeds/seed-definitions.js';
+import { IdentityDecisionReader } from '../../src/identity/identity-decision.reader.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { parseManifest } from '../../src/scoring/parse-manifest.js';
 import { parseSegments } from '../../src/segments/parse-segments.js';
@@ -72,6 +73,7 @@ async function loadSome(
     acceptor: engine.accept,
     checker: engine.accept,
     deadLetters: engine.deadLetters,
+    identities: new IdentityDecisionReader(),
     db,
     clock,
     sleep: () => Promise.resolve(),

@@ -9,6 +9,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setImmediate, setTimeout } from 'node:timers/promises';
+import { IdentityDecisionReader } from '../../src/identity/identity-decision.reader.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
@@ -53,6 +54,7 @@ const loads = new LoadService({
   },
   checker: engine.accept,
   deadLetters: engine.deadLetters,
+  identities: new IdentityDecisionReader(),
   db,
   clock,
   sleep: (ms) => setTimeout(ms),

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { IdentityDecisionReader } from '../../src/identity/identity-decision.reader.js';
 import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
@@ -81,6 +82,7 @@ export async function createLoadWorld(): Promise<LoadWorld> {
       acceptor: overrides.acceptor ?? services.accept,
       checker: services.accept,
       deadLetters: new DeadLetterStore(),
+      identities: new IdentityDecisionReader(),
       db: db.database,
       clock,
       sleep: overrides.sleep ?? (() => Promise.resolve()),

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { hashId } from '../../src/platform/ids.js';
+import { parseMapping } from '../../src/sources/parse-mapping.js';
+import { createLoadWorld, type LoadWorld } from '../support/load-world.js';
+
+const MAPPING = parseMapping(`
+source: people
+format: csv
+key: '{id}'
+identifiers: { user_id: user, email: email }
+event: { type: track, name: seen }
+properties: { n: n }
+`);
+
+let world: LoadWorld;
+beforeAll(async () => {
+  world = await createLoadWorld();
+});
+afterAll(async () => {
+  await world.close();
+});
+
+function profileId(n: number): string {
+  return `018c0000-0000-7000-8000-00000000000${String(n)}`;
+}
+
+async function isKnown(ns: string, value: string, profile: number): Promise<void> {
+  await world.db.database.execute(
+    'INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos) VALUES ($1, $2, $3, $4, $4, 1)',
+    [hashId(ns, value), ns, value, profileId(profile)],
+  );
+}
+
+describe('a dry run', () => {
+  it('says who would be new, known or merged, and which events are there, and writes nothing', async () => {
+    await isKnown('user_id', 'u1', 1);
+    await isKnown('email', 'b@example.com', 2);
+    await isKnown('user_id', 'u3', 3);
+    await isKnown('email', 'untouched@example.com', 4);
+    const header = 'id,user,email,n';
+    const before = await world.file('before.csv', `${header}\n1,u1,,1\n`);
+    await world.loadService().load({ file: before, mapping: MAPPING });
+    const lines = [
+      '1,u1,,1', // in the log
+      '2,u1,a@example.com,2', // joins a@ to profile 1
+      '3,u2,a@example.com,3', // and u2
+      '4,u2,b@example.com,x', // and profile 2
+      '4,u2,b@example.com,x', // in the file before
+      '5,u3,,', // profile 3
+      '6,u5,c@example.com,4', // somebody new
+      '7,u6,c@example.com,5', // the same
+      '8,u7,,6', // somebody else
+      '9,,,7', // nobody
+    ];
+    const file = await world.file('people.csv', `${header}\n${lines.join('\n')}\n`);
+    const log = await world.logged();
+    const result = await world.loadService().dryRun({ file, mapping: MAPPING });
+    expect(result).toMatchObject({ events: 9, duplicates: 2, refused: 1 });
+    expect(result.people).toEqual({ created: 2, updated: 2, mergedAway: 1, events: 7, isSample: false });
+    expect(result.columns.map(({ name, type }) => `${name} ${type}`)).toEqual([
+      'id string',
+      'user string',
+      'email string',
+      'n string',
+    ]);
+    expect(await world.logged()).toEqual(log);
+    // What was foretold of duplicates is what comes.
+    expect(await world.loadService().load({ file, mapping: MAPPING })).toMatchObject({ accepted: 7, duplicates: 2 });
+  });
+});
