@@ -180,7 +180,7 @@ describe('features of the latest events and of their hours', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
