@@ -6,7 +6,7 @@ import type { AnchorStateStore, PackedAnchor } from './features/anchor-state.sto
 import type { AnchorState } from './features/anchor-state.model.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
-import { streamOf } from './features/stream.model.js';
+import { readingsOf, streamOf } from './features/stream.model.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
@@ -268,8 +268,12 @@ function foldPartials(
 ): Map<Uuid, Buffer> {
   const wanted = new Set(streamIds);
   const idOf = new Map(features.streams.map((stream) => [stream.spec.key, stream.id]));
+  // One for each stream: with a feature that reads several, those that are not wanted would be folded in again.
+  const byStream = new Map(
+    features.definitions.flatMap(readingsOf).map((definition) => [streamOf(definition).key, definition]),
+  );
   const some = FeatureSet.compile(
-    features.definitions.filter((definition) => wanted.has(idOf.get(streamOf(definition).key) ?? 0)),
+    [...byStream].filter(([key]) => wanted.has(idOf.get(key) ?? 0)).map(([, definition]) => definition),
     idOf,
     new Map([...sourceKeys].map(([id, key]) => [key, id])),
   );

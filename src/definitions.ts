@@ -1,7 +1,7 @@
 import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.model.js';
-import { streamOf } from './features/stream.model.js';
+import { streamsOf } from './features/stream.model.js';
 import { IdentityRulesReader, type RulesInForce } from './identity/identity-rules.reader.js';
 import { LinkageModelReader } from './identity/matching/linkage-model.reader.js';
 import { WeftError } from './platform/errors.js';
@@ -130,7 +130,8 @@ export class DefinitionsLoader {
     const streamIds = features.streams.map((stream) => stream.id);
     const isReady = (index: number): boolean => {
       const definition = features.definitions[index];
-      return definition !== undefined && rows.ready.has(rows.streamIds.get(streamOf(definition).key) ?? 0);
+      if (definition === undefined) return false;
+      return streamsOf([definition]).every(({ key }) => rows.ready.has(rows.streamIds.get(key) ?? 0));
     };
     return {
       version: rows.version,

@@ -25,6 +25,12 @@ export const AGGREGATE_FIELDS = [
   'zone',
   'share_of',
   'hours',
+  'by',
+  'key',
+  'p',
+  'half_life',
+  'numerator',
+  'denominator',
 ] as const;
 export type AggregateField = (typeof AGGREGATE_FIELDS)[number];
 
@@ -44,7 +50,7 @@ export interface AggregateRule {
   readonly defaultUnitMs?: number;
   /** The most that its limit may be. */
   readonly maxLimit?: number;
-  /** Its limit where none is written. */
+  /** Its limit where none is written; left out: none. */
   readonly defaultLimit?: number;
   /** @param written the type that was written with it, or `string` */
   typeOf(written: ItemType, options: FeatureOptions): FeatureType;
@@ -57,6 +63,10 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** How many of the latest events sessions, times between events and funnels are told from, unless it is written. */
 const DEFAULT_RING = 128;
+/** Items of a list at most. */
+const MAX_LISTED = 100;
+/** Keys of a map at most. */
+const MAX_TILE_KEYS = 1_000;
 
 const int = (): FeatureType => 'int';
 const double = (): FeatureType => 'double';
@@ -66,11 +76,11 @@ const RING_LIMIT = { maxLimit: MAX_RING, defaultLimit: DEFAULT_RING } as const;
 
 /** The one table of what aggregates take. To add one, add a row. */
 export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
-  count: { needs: [], takes: ['window'], typeOf: int, withoutEvents: 0 },
-  sum: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: 0 },
-  avg: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
-  min: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
-  max: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
+  count: byKey([], 'int', 0),
+  sum: byKey(['value'], 'double', 0),
+  avg: byKey(['value'], 'double', null),
+  min: byKey(['value'], 'double', null),
+  max: byKey(['value'], 'double', null),
   first: { needs: ['value'], takes: ['window', 'type'], typeOf: asWritten, withoutEvents: null },
   last: { needs: ['value'], takes: ['window', 'type'], typeOf: asWritten, withoutEvents: null },
   distinct: { needs: ['value'], takes: ['window'], typeOf: int, withoutEvents: 0 },
@@ -144,7 +154,54 @@ export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
     withoutEvents: 0,
   },
   row: { needs: ['value'], takes: ['type'], typeOf: asWritten, withoutEvents: null },
+  variance: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
+  stddev: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
+  percentile: { needs: ['value', 'p'], takes: ['window'], typeOf: double, withoutEvents: null },
+  last_n: {
+    needs: ['value', 'limit'],
+    takes: ['window', 'type'],
+    maxLimit: MAX_LISTED,
+    typeOf: (written) => `${written}_list`,
+    withoutEvents: [],
+  },
+  top_k: {
+    needs: ['value', 'limit'],
+    takes: ['window'],
+    maxLimit: MAX_LISTED,
+    typeOf: () => 'string_list',
+    withoutEvents: [],
+  },
+  entropy: { needs: ['value'], takes: ['window'], typeOf: double, withoutEvents: null },
+  decayed_sum: { needs: ['half_life'], takes: ['value'], typeOf: double, withoutEvents: 0 },
+  affinity: {
+    needs: ['value', 'half_life'],
+    takes: ['of', 'key', 'limit'],
+    maxLimit: MAX_TILE_KEYS,
+    summaries: ['share', 'weight'],
+    typeOf: (_written, { key }) => (key === undefined ? 'double_map' : 'double'),
+    withoutEvents: 0,
+  },
+  rate: { needs: ['window'], takes: ['unit'], typeOf: double, withoutEvents: 0 },
+  ratio: { needs: ['numerator', 'denominator'], takes: [], typeOf: double, withoutEvents: null },
 };
+
+/** An aggregate that may be grouped: it gives a number, a map, or one key of the map. */
+function byKey(needs: readonly AggregateField[], type: 'int' | 'double', withoutEvents: 0 | null): AggregateRule {
+  return {
+    needs,
+    takes: ['window', 'by', 'key', 'limit'],
+    maxLimit: MAX_TILE_KEYS,
+    typeOf: (_written, { by, key }) => (by !== undefined && key === undefined ? `${type}_map` : type),
+    withoutEvents,
+  };
+}
+
+/** Whether the value changes with every millisecond. */
+export function isFading({ aggregate, options }: FeatureDefinition): boolean {
+  if (aggregate === 'decayed_sum') return true;
+  if (aggregate === 'affinity') return options?.of === 'weight';
+  return [options?.numerator, options?.denominator].some((part) => part !== undefined && isFading(part));
+}
 
 /** Whether the aggregate may have the field. */
 export function takesField(aggregate: Aggregate, field: AggregateField): boolean {

@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { durationText } from '../platform/duration.js';
 import type { DefinitionKind, FeatureDefinition } from './feature.model.js';
 import type { StoredFeatureService, StoredFeatureView } from './feature.reader.js';
-import { streamOf, streamsOf } from './stream.model.js';
+import { streamsOf } from './stream.model.js';
 
 /** What stands, or will. */
 export interface DefinedFeatures {
@@ -74,6 +74,7 @@ const WRITTEN: Readonly<Record<string, string>> = {
   gapMs: 'gap',
   withinMs: 'within',
   days: 'share_of',
+  halfLifeMs: 'half_life',
 };
 
 /** @param streamIds of the streams that there are, by key */
@@ -83,7 +84,7 @@ export function planFeatures(
   streamIds: ReadonlyMap<string, number>,
   uses: readonly FeatureUse[],
 ): FeaturePlan {
-  const isNew = (feature: FeatureDefinition): boolean => !streamIds.has(streamOf(feature).key);
+  const isNew = (feature: FeatureDefinition): boolean => streamsOf([feature]).some(({ key }) => !streamIds.has(key));
   const features = featureChanges(before, after, isNew, uses);
   const views = changesOf('view', before.views, after.views, viewFields);
   const services = changesOf('service', before.services, after.services, serviceFields);

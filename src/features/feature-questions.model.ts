@@ -63,10 +63,17 @@ export function questionsAbout(
 }
 
 /** The fields at the top of events that a feature reads, as `traits.country`. */
-function fieldsRead({ value, where, options }: Read): string[] {
-  const paths = [value, options?.by].filter((path) => typeof path === 'string');
+function fieldsRead(feature: Read): string[] {
+  const { where, options } = feature;
   const filters = [where, ...(options?.steps ?? []).map((step) => step.where)].filter((text) => text !== null);
-  return [...paths.map(topOf), ...filters.flatMap(fieldsOfWhere)];
+  return [...pathsOf(feature).map(topOf), ...filters.flatMap(fieldsOfWhere)];
+}
+
+/** Paths of the values that a feature is made of: what it aggregates, what it is grouped by, and those of its parts. */
+export function pathsOf({ value, options }: Pick<Read, 'value' | 'options'>): string[] {
+  const parts = [options?.numerator, options?.denominator].filter((part) => part !== undefined);
+  const own = [value, options?.by].filter((path) => typeof path === 'string');
+  return [...own, ...parts.flatMap(pathsOf)];
 }
 
 type Read = Pick<FeatureDefinition, 'value' | 'where' | 'options'>;

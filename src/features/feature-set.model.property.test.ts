@@ -5,13 +5,8 @@ import type { AnchorState } from './anchor-state.model.js';
 import { COMPARE_OPS, compareValue, type CompareOp } from './compare-value.model.js';
 import { FeatureSet } from './feature-set.model.js';
 import type { Aggregate, FeatureDefinition, FeatureEvent, FeatureType, FeatureValue } from './feature.model.js';
-import {
-  naiveHop,
-  naiveInstants,
-  naiveValue,
-  type NaiveValue,
-  type NaiveWorld,
-} from '../../test/support/naive-features.js';
+import { naiveHop, naiveInstants, naiveValue, type NaiveWorld } from '../../test/support/naive-features.js';
+import type { NaiveValue } from '../../test/support/naive-values.js';
 import { streamsOf } from './stream.model.js';
 
 const MINUTE = 60_000;

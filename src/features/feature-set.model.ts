@@ -4,17 +4,19 @@ import { valueWithoutEvents } from './aggregate.model.js';
 import { AnchorState, packedParts, type StreamSlot } from './anchor-state.model.js';
 import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
+import { derivedValue, flipOfDerived, partsOf } from './derived-feature.js';
 import { markReader, type MarkReader } from './event-marks.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';
 import { decodeState, encodeState, oldestTileOf } from './packed-state.js';
 import type { FeatureReading } from './stream-state.js';
-import { MAX_STREAM_ID, streamOf, tileOf, type StreamSpec } from './stream.model.js';
+import { MAX_STREAM_ID, streamOf, streamsOf, tileOf, type StreamSpec } from './stream.model.js';
 import { parseValuePath, valueAt, type ValuePath } from './value-path.js';
 
 /** A stream as `apply` needs it. */
 interface FoldedStream extends StreamSlot {
   readonly path: ValuePath | null;
+  readonly byPath: ValuePath | null;
   /** Of a ring that tells events apart. */
   readonly mark: MarkReader | null;
   /** Indexes of the features that read it. */
@@ -31,6 +33,8 @@ interface StreamGroup {
 
 interface ReadFeature extends FeatureReading {
   readonly stream: FoldedStream;
+  /** What it is computed from; null: the stream itself. */
+  readonly parts: readonly ReadFeature[] | null;
 }
 
 const NONE: readonly number[] = [];
@@ -52,6 +56,8 @@ export class FeatureSet {
   readonly definitions: readonly FeatureDefinition[];
   readonly #indexes: ReadonlyMap<string, number>;
   readonly #features: readonly ReadFeature[];
+  /** Whether an event may touch a feature through several streams. */
+  readonly #hasDerived: boolean;
   readonly #streams: readonly FoldedStream[];
   readonly #slotOf: Int16Array;
   /** Which streams an event may be folded into, by its name. */
@@ -64,19 +70,11 @@ export class FeatureSet {
     this.#streams = streams;
     this.#indexes = new Map(definitions.map(({ name }, index) => [name, index]));
     this.#slotOf = new Int16Array(MAX_STREAM_ID + 1).fill(-1);
-    const features: ReadFeature[] = [];
+    for (const stream of streams) this.#slotOf[stream.id] = stream.slot;
+    const byKey = new Map(streams.map((stream) => [stream.spec.key, stream]));
     const zones = new Map<string, ZoneOffsets>();
-    for (const stream of streams) {
-      this.#slotOf[stream.id] = stream.slot;
-      for (const index of stream.features) {
-        const definition = definitions[index];
-        if (definition !== undefined) {
-          const zone = zoneOf(definition, zones);
-          features[index] = { definition, hopMs: stream.spec.hopMs, zone, empty: emptyValue(definition), stream };
-        }
-      }
-    }
-    this.#features = features;
+    this.#features = definitions.map((definition) => readingOf(definition, byKey, zones));
+    this.#hasDerived = this.#features.some(({ parts }) => parts !== null);
     const names = new Set(streams.flatMap(({ spec }) => spec.events));
     const filters = new Map<string, WhereFilter>();
     this.#routes = new Map([...names].map((name) => [name, routeOf(name, streams, sources, filters)]));
@@ -99,10 +97,11 @@ export class FeatureSet {
       if (names.has(definition.name))
         throw invalid(definition.name, 'is defined twice', 'give each feature its own name');
       names.add(definition.name);
-      const spec = streamOf(definition);
-      const entry = byKey.get(spec.key);
-      if (entry === undefined) byKey.set(spec.key, { spec, features: [index] });
-      else entry.features.push(index);
+      for (const spec of streamsOf([definition])) {
+        const entry = byKey.get(spec.key);
+        if (entry === undefined) byKey.set(spec.key, { spec, features: [index] });
+        else entry.features.push(index);
+      }
     }
     const withIds = [...byKey.values()].map(({ spec, features }) => {
       const id = streamIds.get(spec.key);
@@ -116,7 +115,8 @@ export class FeatureSet {
     const streams = withIds.map(({ id, spec, features }, slot) => {
       const path = spec.value === null ? null : parseValuePath(spec.value);
       const mark = spec.marks === undefined ? null : markReader(spec.marks, compileWhere);
-      return { slot, id, spec, features, path, mark };
+      const byPath = spec.by === null ? null : parseValuePath(spec.by);
+      return { slot, id, spec, features, path, byPath, mark };
     });
     return new FeatureSet(definitions, streams, sourceIds);
   }
@@ -150,14 +150,16 @@ export class FeatureSet {
     for (const { sourceId, where, streams } of route) {
       if ((sourceId !== null && sourceId !== event.sourceId) || (where !== null && !where(event))) continue;
       for (const stream of streams) {
-        const { spec, path, mark } = stream;
+        const { spec, path, byPath, mark } = stream;
         const value = path !== null ? valueAt(event, path) : mark === null ? undefined : mark(event);
-        if (!state.open(stream).add(tileOf(event.occurredAt, spec.hopMs), event, value)) continue;
+        const by = byPath === null ? undefined : valueAt(event, byPath);
+        if (!state.open(stream).add(tileOf(event.occurredAt, spec.hopMs), event, value, by)) continue;
         touched ??= [];
         for (const index of stream.features) touched.push(index);
       }
     }
-    return touched ?? NONE;
+    if (touched === null) return NONE;
+    return this.#hasDerived ? [...new Set(touched)] : touched;
   }
 
   /** A new state that knows what all of these know; they stay as they are and may go on without it. */
@@ -210,7 +212,7 @@ export class FeatureSet {
   /** The feature at this index as of `t`, which lies after every event folded in. */
   value(state: AnchorState, index: number, t: number): FeatureValue {
     const feature = this.#feature(state, index);
-    return state.find(feature.stream)?.read(feature, t) ?? feature.empty;
+    return readFeature(state, feature, t);
   }
 
   /**
@@ -221,6 +223,7 @@ export class FeatureSet {
    */
   flipAt(state: AnchorState, index: number, t: number, op: CompareOp, constant: Constant): number {
     const feature = this.#feature(state, index);
+    if (feature.parts !== null) return flipOfDerived((at) => readFeature(state, feature, at), t, op, constant);
     const stream = state.find(feature.stream);
     if (stream === undefined) return Infinity;
     if (typeof constant === 'string' && op !== '==' && op !== '!=') return stream.read(feature, t).validUntil;
@@ -292,6 +295,29 @@ function zoneOf({ aggregate, options }: FeatureDefinition, zones: Map<string, Zo
   return zone;
 }
 
+/** @param streams by key */
+function readingOf(
+  definition: FeatureDefinition,
+  streams: ReadonlyMap<string, FoldedStream>,
+  zones: Map<string, ZoneOffsets>,
+): ReadFeature {
+  const parts = partsOf(definition).map((part) => readingOf(part, streams, zones));
+  const stream = parts[0]?.stream ?? streams.get(streamOf(definition).key);
+  if (stream === undefined) throw invalid(definition.name, 'has no stream', 'register the streams of all features');
+  const reading = { definition, hopMs: stream.spec.hopMs, zone: zoneOf(definition, zones), stream };
+  return { ...reading, empty: emptyValue(definition), parts: parts.length === 0 ? null : parts };
+}
+
+function readFeature(state: AnchorState, feature: ReadFeature, t: number): FeatureValue {
+  const { parts, definition, stream, empty } = feature;
+  if (parts === null) return state.find(stream)?.read(feature, t) ?? empty;
+  return derivedValue(
+    definition,
+    parts.map((part) => readFeature(state, part, t)),
+  );
+}
+
+/** What the feature is where nothing happened. */
 function emptyValue(definition: FeatureDefinition): FeatureValue {
   const value = valueWithoutEvents(definition);
   const status = value === null ? 'NOT_FOUND' : 'PRESENT';

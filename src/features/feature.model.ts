@@ -20,6 +20,16 @@ export const AGGREGATES = [
   'hour_of_week',
   'frequency',
   'row',
+  'variance',
+  'stddev',
+  'percentile',
+  'last_n',
+  'top_k',
+  'entropy',
+  'decayed_sum',
+  'affinity',
+  'rate',
+  'ratio',
 ] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
@@ -56,7 +66,7 @@ export function isItemType(type: FeatureType): type is ItemType {
 export interface FeatureOptions {
   /** Dotted path of what events are grouped by, as `properties.category`. */
   readonly by?: string;
-  /** The one group that is read. */
+  /** The one key of a map that is read, as a number. */
   readonly key?: string;
   /** row: dotted path of the time at which a record was created; left out: when it was accepted. */
   readonly created?: string;
@@ -66,7 +76,7 @@ export interface FeatureOptions {
   readonly others?: boolean;
   /** Sessions: an event that comes as much later than the one before begins another, ms. */
   readonly gapMs?: number;
-  /** Sessions, inter_event: which of many values; left out: the first that the aggregate has. */
+  /** Sessions, inter_event, affinity: which of many values; left out: the first that the aggregate has. */
   readonly of?: Summary;
   /** funnel: the steps, first to last. */
   readonly steps?: readonly FunnelStep[];
@@ -78,10 +88,18 @@ export interface FeatureOptions {
   readonly days?: readonly Weekday[];
   /** hour_of_week: the first and last hour of the day whose share is asked for, 0 … 23; the last may be the less. */
   readonly hours?: readonly [number, number];
+  /** percentile: which one, 0…1. */
+  readonly p?: number;
+  /** In what time an event comes to count half. */
+  readonly halfLifeMs?: number;
+  /** ratio: what is divided. */
+  readonly numerator?: FeatureDefinition;
+  /** ratio: what it is divided by. */
+  readonly denominator?: FeatureDefinition;
 }
 
-/** Which of the values that a window has, or what of them all. */
-export const SUMMARIES = ['last', 'mean', 'min', 'stddev'] as const;
+/** Which of the values that a window has, or what of them all; of an affinity, how it is counted. */
+export const SUMMARIES = ['last', 'mean', 'min', 'stddev', 'share', 'weight'] as const;
 export type Summary = (typeof SUMMARIES)[number];
 
 /** Days of the week as they are written, Monday first. */

@@ -33,6 +33,14 @@ import { PackedStream } from './stream-state.js';
  *   ring      v events·2 + overflowed   s newest   [v mark]   { v step back to the next   [v mark] }
  *             [] marks are left out where events are not told apart.
  *   row       s created   row, its time from then on
+ *   variance  as count      tile:  v gap   v count·2 + some ignored   [v ignored]   big sum   big sum of squares
+ *   sketch    as count      tile:  v gap   v buckets·2 + some ignored   [v ignored]   { s bucket step   v count }
+ *   decayed   as count      tile:  v gap   v count·2 + some ignored   [v ignored]   big sum
+ *   rows      s tile of the oldest   { row }   oldest first, each one's time from that before it
+ *   keyed, weights   as count   tile:  v gap   v keys·8 + lost·4 + some ignored·2 + cut   [h bound]   { key cell }
+ *             key            v its place among the keys so far, from 1; or v 0   t text, which becomes the next place
+ *             cell           count, weight: v;  moments: v count  big sum;  min, max: n
+ *   big       v limbs·2 + negative   { v limb of 48 bits, low first }
  */
 const FORMAT = 1;
 

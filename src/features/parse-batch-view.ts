@@ -1,7 +1,7 @@
 import { durationMs, MAX_DURATION_MS } from '../platform/duration.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import { ITEM_TYPES, type FeatureDefinition, type FeatureOptions } from './feature.model.js';
-import { readDescription } from './parse-feature.js';
+import { readDescription, type WrittenFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH, readPath } from './parse-option.js';
 
 export const VIEW_KINDS = ['stream', 'batch'] as const;
@@ -48,7 +48,7 @@ export function readBatchFeature(
   item: YamlValue,
   readName: (name: YamlValue) => string | undefined,
   rows: BatchRows | undefined,
-): FeatureDefinition | undefined {
+): WrittenFeature | undefined {
   const fields = item.fields('a feature of a batch view', FEATURE_FIELDS);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item);
@@ -74,7 +74,7 @@ export function readBatchFeature(
     type,
     options,
   };
-  return searchable ? { ...feature, searchable } : feature;
+  return { definition: searchable ? { ...feature, searchable } : feature, fields };
 }
 
 function readTtl(item: YamlValue | undefined): number | undefined {

@@ -23,13 +23,19 @@ const COMMON_FIELDS = ['name', 'aggregate', 'events', 'where', 'description', 's
 
 type Fields = ReadonlyMap<string, YamlValue>;
 
+/** A feature as it is written: one that is computed from others still has to be given these. */
+export interface WrittenFeature {
+  readonly definition: FeatureDefinition;
+  readonly fields: Fields;
+}
+
 /** @param readName reads its name; where it is not there, `item` is its place */
 export function readFeature(
   item: YamlValue,
   readName: (name: YamlValue) => string | undefined,
   view: string,
   source: string | null,
-): FeatureDefinition | undefined {
+): WrittenFeature | undefined {
   const fields = item.fields('a feature', [...COMMON_FIELDS, ...AGGREGATE_FIELDS]);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item);
@@ -44,11 +50,13 @@ export function readFeature(
   const events = readEvents(item, fields.get('events'), aggregate, options?.steps);
   const limit = readLimit(allowed.get('limit'), aggregate);
   const unitMs = takesField(aggregate, 'unit') ? readUnit(allowed.get('unit'), aggregate) : null;
+  checkKeys(allowed, aggregate);
   const type = readType(fields.get('type'), aggregate, options ?? {});
   if (name === undefined) return undefined;
   const plain = { name, view, description, aggregate, events, source, where, value, windowMs, unitMs, limit, type };
   const feature = options === undefined ? plain : { ...plain, options };
-  return readSearchable(fields.get('searchable'), feature) ? { ...feature, searchable: true } : feature;
+  const isSearchable = readSearchable(fields.get('searchable'), feature);
+  return { definition: isSearchable ? { ...feature, searchable: true } : feature, fields };
 }
 
 export function readDescription(fields: Fields): string {
@@ -78,6 +86,18 @@ function allowedFields(item: YamlValue, fields: Fields, aggregate: Aggregate): F
     }
   }
   return allowed;
+}
+
+/** A key and a limit are of maps, and mean nothing together. */
+function checkKeys(fields: Fields, aggregate: Aggregate): void {
+  const [key, limit] = [fields.get('key'), fields.get('limit')];
+  if (key !== undefined && limit !== undefined) {
+    limit.problem('one key has no limit', 'take limit out, or key for a map of the greatest');
+  }
+  if (!takesField(aggregate, 'by') || fields.has('by')) return;
+  const hint = 'add what events are grouped by, as in by: properties.category';
+  key?.problem(`${aggregate} has a key only where events are grouped`, hint);
+  limit?.problem(`${aggregate} has no limit where events are not grouped`, `take it out, or ${hint}`);
 }
 
 function othersWith(field: AggregateField): string {
@@ -124,9 +144,8 @@ function readType(item: YamlValue | undefined, aggregate: Aggregate, options: Fe
 }
 
 function readLimit(limit: YamlValue | undefined, aggregate: Aggregate): number | null {
-  const { maxLimit, defaultLimit = 1 } = AGGREGATE_RULES[aggregate];
-  if (maxLimit === undefined) return null;
-  return limit?.integer('the limit', 1, maxLimit) ?? defaultLimit;
+  const { maxLimit, defaultLimit = null } = AGGREGATE_RULES[aggregate];
+  return maxLimit === undefined ? null : (limit?.integer('the limit', 1, maxLimit) ?? defaultLimit);
 }
 
 function readUnit(unit: YamlValue | undefined, aggregate: Aggregate): number {
@@ -140,7 +159,7 @@ function readUnit(unit: YamlValue | undefined, aggregate: Aggregate): number {
   return defaultUnitMs;
 }
 
-function readSearchable(mark: YamlValue | undefined, feature: FeatureDefinition): boolean {
+export function readSearchable(mark: YamlValue | undefined, feature: FeatureDefinition): boolean {
   if (mark === undefined) return false;
   if (typeof mark.scalar !== 'boolean') {
     mark.problem('searchable is neither true nor false', 'write true, or leave it out');

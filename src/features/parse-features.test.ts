@@ -204,6 +204,24 @@ services:
     ['{ name: a, aggregate: hour_of_week, window: 7d, hours: 18-24 }', 'hours must be two hours of the day'],
     ['{ name: a, aggregate: hour_of_week, window: 7d, hours: 18 }', 'hours must be two hours of the day'],
     ['{ name: a }', 'the feature has no aggregate'],
+    ['{ name: a, aggregate: percentile, value: properties.x }', 'percentile needs a p; add which percentile it is'],
+    ['{ name: a, aggregate: percentile, value: properties.x, p: 95 }', 'p must be a number; from 0 to 1'],
+    ['{ name: a, aggregate: last_n, value: properties.x, limit: 101 }', 'from 1 to 100'],
+    ['{ name: a, aggregate: top_k, value: properties.x, limit: 3, searchable: true }', 'top_k gives a list'],
+    ['{ name: a, aggregate: count, key: shoes }', 'count has a key only where events are grouped; add what'],
+    ['{ name: a, aggregate: count, by: category }', '"category" is not a path to a value'],
+    ['{ name: a, aggregate: count, by: properties.c, key: shoes, limit: 3 }', 'one key has no limit'],
+    ['{ name: a, aggregate: count, by: properties.c, searchable: true }', 'count gives a map'],
+    [
+      '{ name: a, aggregate: distinct, value: properties.c, by: properties.c }',
+      'distinct has no by; take it out; count',
+    ],
+    ['{ name: a, aggregate: decayed_sum }', 'decayed_sum needs a half-life; add in what time'],
+    ['{ name: a, aggregate: decayed_sum, half_life: 1s }', 'a half-life cannot be 1s; choose 5m'],
+    ['{ name: a, aggregate: decayed_sum, half_life: 7d, window: 7d }', 'decayed_sum has no window'],
+    ['{ name: a, aggregate: decayed_sum, half_life: 7d, searchable: true }', 'a value that never stands still'],
+    ['{ name: a, aggregate: affinity, value: properties.t, half_life: 7d, of: parts }', 'of cannot be "parts"'],
+    ['{ name: a, aggregate: rate }', 'rate needs a window; add how far back'],
     ['[a]', 'a feature must be a map'],
     [`{ name: ${'a'.repeat(64)}, aggregate: count }`, 'a feature needs a name'],
   ])('refuse %s', (feature, what) => {
@@ -211,6 +229,45 @@ services:
     expect(told).toHaveLength(1);
     expect(told[0]).toContain(what);
     expect(told[0]).toContain('; ');
+  });
+
+  it('divide features of their view, whatever their order', () => {
+    const yaml = `views:
+  - name: v
+    features:
+      - { name: per_visit, aggregate: ratio, numerator: orders, denominator: visits }
+      - { name: orders, aggregate: count, events: [order], window: 7d, searchable: true, description: How many. }
+      - { name: visits, aggregate: decayed_sum, events: [page], half_life: 7d }
+      - { name: cities, aggregate: last_n, value: traits.city, limit: 3 }
+`;
+    const [ratio, orders] = parseFeatures(yaml, 'f.yaml').views[0]?.features ?? [];
+    expect(ratio?.options?.numerator).toEqual({ ...orders, description: '', searchable: false });
+    expect(ratio?.options?.denominator?.options).toEqual({ halfLifeMs: 7 * 86_400_000 });
+    const faulty = (was: string, is: string): string[] => faults(yaml.replace(was, is));
+    expect(faulty('denominator: visits', 'denominator: visit')).toEqual([
+      'f.yaml:4:78: this view has no feature visit; did you mean visits?',
+    ]);
+    expect(faulty('denominator: visits', 'denominator: per_visit')[0]).toContain('per_visit is a ratio itself');
+    expect(faulty('denominator: visits', 'denominator: cities')[0]).toContain('cities is of type string_list');
+    expect(faulty('denominator: visits', 'denominator: visits, searchable: true')[0]).toContain('never stands still');
+  });
+
+  it('give maps, or one key of them as a number', () => {
+    const yaml = `views:
+  - name: v
+    features:
+      - { name: a, aggregate: sum, value: properties.total, by: properties.category }
+      - { name: b, aggregate: count, by: properties.category, key: shoes }
+      - { name: c, aggregate: affinity, value: properties.tags, half_life: 30d, of: weight }
+      - { name: d, aggregate: last_n, value: properties.at, limit: 5, type: timestamp }
+`;
+    const features = parseFeatures(yaml, 'f.yaml').views[0]?.features ?? [];
+    expect(features.map(({ type, options }) => [type, options])).toEqual([
+      ['double_map', { by: 'properties.category' }],
+      ['int', { by: 'properties.category', key: 'shoes' }],
+      ['double_map', { halfLifeMs: 30 * 86_400_000, of: 'weight' }],
+      ['timestamp_list', undefined],
+    ]);
   });
 
   it('may name features of other files in their services', () => {

@@ -7,6 +7,7 @@ import type { FeatureService, FeatureView } from './feature.model.js';
 import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
 import { readFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
+import { withParts } from './parse-ratio.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
 
 const VIEW_FIELDS = ['name', ...METADATA_FIELDS, 'kind', 'source', 'purposes', ...BATCH_FIELDS, 'features'];
@@ -82,10 +83,11 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   const isBatch = fields.get('kind')?.oneOf('the kind', VIEW_KINDS) === 'batch';
   const rows = isBatch ? readBatchRows(item, fields, name ?? '') : undefined;
   if (!isBatch) refuseBatchFields(fields);
-  const features = namedItems(listed, 'features', taken, (feature, names) => {
+  const written = namedItems(listed, 'features', taken, (feature, names) => {
     const nameOf = (at: YamlValue): string | undefined => readName(at, 'a feature', names);
     return isBatch ? readBatchFeature(feature, nameOf, rows) : readFeature(feature, nameOf, name ?? '', source);
   });
+  const features = withParts(written);
   if (name === undefined) return undefined;
   const kind = isBatch ? ({ kind: 'batch' } as const) : {};
   const view = { name, ...metadata, ...kind, source, features };

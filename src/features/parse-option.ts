@@ -6,9 +6,11 @@ import { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { AggregateField, AggregateRule } from './aggregate.model.js';
 import { compileWhere } from './compile-where.js';
 import { WEEKDAYS, type FeatureOptions, type FunnelStep } from './feature.model.js';
+import { MAX_WINDOW_MS, MIN_WINDOW_MS } from './stream.model.js';
 import { parseValuePath } from './value-path.js';
 
 const MAX_PATH_LENGTH = 1_000;
+const MAX_KEY_LENGTH = 100;
 export const MAX_NAME_LENGTH = 200;
 export const MAX_TEXT_LENGTH = 4_000;
 const MAX_STEPS = 10;
@@ -74,10 +76,38 @@ export const FIELD_FORMS: { readonly [F in AggregateField]: FieldForm } = {
     example: 'the first and the last hour of the day, as in hours: 18-23',
     read: (item) => option('hours', readHours(item)),
   },
+  by: {
+    what: 'a field to group by',
+    example: 'its path, as in by: properties.category',
+    read: (item) => option('by', readPath(item, 'what events are grouped by')),
+  },
+  key: {
+    what: 'a key',
+    example: 'the one key to read, as in key: shoes',
+    read: (item) => option('key', item.text('the key', MAX_KEY_LENGTH)),
+  },
+  p: {
+    what: 'a p',
+    example: 'which percentile it is, as in p: 0.95',
+    read: (item) => option('p', readShare(item)),
+  },
+  half_life: {
+    what: 'a half-life',
+    example: 'in what time an event comes to count half, as in half_life: 7d',
+    read: (item) => option('halfLifeMs', readDuration(item, 'a half-life', MIN_WINDOW_MS, MAX_WINDOW_MS)),
+  },
+  numerator: { what: 'a numerator', example: 'a feature of this view, as in numerator: orders_90d' },
+  denominator: { what: 'a denominator', example: 'a feature of this view, as in denominator: visits_90d' },
 };
 
 function option<K extends keyof FeatureOptions>(name: K, value: FeatureOptions[K] | null): FeatureOptions {
   return value === undefined || value === null ? {} : { [name]: value };
+}
+
+function readShare(item: YamlValue): number | undefined {
+  const value = item.scalar;
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+  return item.problem('p must be a number', 'from 0 to 1, as in 0.95');
 }
 
 function readSteps(list: YamlValue): readonly FunnelStep[] | undefined {

@@ -56,7 +56,7 @@ export function valueOfRow(row: Row, feature: FeatureReading, validUntil: number
 }
 
 /** @returns null for a value of another type, and for the types of lists and maps */
-function typedValue(value: Scalar, type: FeatureType): Scalar {
+export function typedValue(value: Scalar, type: FeatureType): Scalar {
   switch (type) {
     case 'string':
       return typeof value === 'string' ? value : null;

@@ -1,5 +1,6 @@
 import { instantKey, scalarKey } from '../profiles/search-key.model.js';
 import type { SearchableFeature } from '../profiles/search-field.model.js';
+import { isFading } from './aggregate.model.js';
 import { isItemType, type FeatureDefinition, type FeatureValue } from './feature.model.js';
 import { definitionsHash } from './training-set.model.js';
 
@@ -14,8 +15,8 @@ import { definitionsHash } from './training-set.model.js';
 /** What is kept of a value: times in ms; undefined: nothing, since there is no value. */
 export type SearchedValue = string | number | boolean | undefined;
 
-export function canBeSearchable({ type }: Pick<FeatureDefinition, 'type'>): boolean {
-  return isItemType(type);
+export function canBeSearchable(definition: FeatureDefinition): boolean {
+  return isItemType(definition.type) && !isFading(definition);
 }
 
 /** Whether what is kept is the time of the latest event rather than the value. */

@@ -5,7 +5,8 @@ import type { AnchorState } from './anchor-state.model.js';
 import { COMPARE_OPS, compareValue } from './compare-value.model.js';
 import { FeatureSet } from './feature-set.model.js';
 import type { Aggregate, FeatureDefinition, FeatureEvent, FeatureOptions, FeatureValue } from './feature.model.js';
-import { naiveInstants, naiveValue, type NaiveValue, type NaiveWorld } from '../../test/support/naive-features.js';
+import { naiveInstants, naiveValue, type NaiveWorld } from '../../test/support/naive-features.js';
+import type { NaiveValue } from '../../test/support/naive-values.js';
 import { isOfRing } from '../../test/support/naive-sequences.js';
 import { streamsOf } from './stream.model.js';
 

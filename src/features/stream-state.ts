@@ -45,9 +45,10 @@ export abstract class StreamState {
    * Folds one event in.
    *
    * @param value what the stream's path found in the event; undefined if there is nothing
+   * @param by what the path of its keys found, where events are grouped
    * @returns whether the state changed
    */
-  abstract add(tile: number, event: FeatureEvent, value: JsonValue | undefined): boolean;
+  abstract add(tile: number, event: FeatureEvent, value: JsonValue | undefined, by?: JsonValue): boolean;
   /** Folds in all that another state of the same stream knows; the other stays as it is. */
   abstract merge(other: StreamState): void;
   abstract dropBefore(tile: number): void;

@@ -1,3 +1,5 @@
+import { DECAY_HALF_LIVES } from './decay.model.js';
+import { partsOf } from './derived-feature.js';
 import type { EventMarks } from './event-marks.js';
 import type { Aggregate, FeatureDefinition } from './feature.model.js';
 
@@ -10,7 +12,25 @@ const DAY_MS = 24 * HOUR_MS;
  * days, and a `ring` what follows from the order of the latest events.
  */
 export type PartialKind =
-  'count' | 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'times' | 'ring' | 'row';
+  | 'count'
+  | 'moments'
+  | 'min'
+  | 'max'
+  | 'first'
+  | 'last'
+  | 'distinct'
+  | 'times'
+  | 'ring'
+  | 'row'
+  | 'variance'
+  | 'sketch'
+  | 'rows'
+  | 'decayed'
+  | 'keyed_count'
+  | 'keyed_moments'
+  | 'keyed_min'
+  | 'keyed_max'
+  | 'weights';
 
 export const MIN_WINDOW_MS = 5 * MINUTE_MS;
 /** A longer past is a lifetime. Three years, each counted with a leap day. */
@@ -22,6 +42,8 @@ export const MAX_TIMES = 32;
 /** Events that a ring keeps at most, and the least that it has room for. */
 export const MAX_RING = 256;
 const MIN_RING = 4;
+/** Values that a stream of the latest ones keeps at most. */
+const MAX_ROWS = 128;
 const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 
 /** Sawtooth hops, as in Chronon, and how long the tiles of each are kept: the longest window that may read them. */
@@ -46,11 +68,13 @@ export interface StreamSpec {
   readonly source: string | null;
   readonly where: string | null;
   readonly value: string | null;
+  /** Path of the keys that events are grouped by; null: they are not. */
+  readonly by: string | null;
   /** Length of a tile, ms; null: one tile for all time (lifetimes, and `times`, which has no tiles). */
   readonly hopMs: number | null;
   /** Tiles that end more than this before an instant are invisible from then on; null: kept for ever. */
   readonly retentionMs: number | null;
-  /** `times`, `ring`: how many of the latest events are kept; 0 for streams that are not bounded so. */
+  /** `times`, `ring`, `rows`: how many of the latest events are kept; 0 for streams that are not bounded so. */
   readonly capacity: number;
   /** `ring`: what events are told apart by; left out: nothing. */
   readonly marks?: EventMarks;
@@ -61,10 +85,10 @@ export interface StreamSpec {
 /** What an aggregate's stream is, beyond the events that it sees. */
 interface StreamShape {
   readonly kind: PartialKind;
-  /** Whether the definition's value is folded in. */
-  readonly valued: boolean;
+  /** Whether the definition's value is folded in, or is what events are grouped by. Left out: it has none. */
+  readonly value?: 'folded' | 'key';
   /** Left out: the window's hop. `none`: it has no tiles, and serves every window. */
-  readonly tiles?: 'none';
+  readonly tiles?: 'none' | 'half-life';
   readonly capacity?: (definition: FeatureDefinition) => number;
   /** Length that a tile must not exceed, ms, where that is less than the window's hop. */
   readonly longestTileMs?: (definition: FeatureDefinition) => number;
@@ -73,28 +97,29 @@ interface StreamShape {
 
 const LATEST_TIMES: StreamShape = {
   kind: 'times',
-  valued: false,
   tiles: 'none',
   capacity: ({ limit }) => capacityFor(limit ?? 1, 1, MAX_TIMES),
 };
 const RING: StreamShape = {
   kind: 'ring',
-  valued: false,
   tiles: 'none',
   capacity: ({ limit }) => capacityFor(limit ?? 1, MIN_RING, MAX_RING),
 };
-const CALENDAR: StreamShape = { kind: 'count', valued: false, longestTileMs: tileOfUnit };
+const MOMENTS: StreamShape = { kind: 'moments', value: 'folded' };
+const VARIANCE: StreamShape = { kind: 'variance', value: 'folded' };
+const COUNT_BY_VALUE: StreamShape = { kind: 'keyed_count', value: 'key' };
+const CALENDAR: StreamShape = { kind: 'count', longestTileMs: tileOfUnit };
 
 /** The one table of which stream an aggregate reads. To add an aggregate, add a row. */
 const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
-  count: { kind: 'count', valued: false },
-  sum: { kind: 'moments', valued: true },
-  avg: { kind: 'moments', valued: true },
-  min: { kind: 'min', valued: true },
-  max: { kind: 'max', valued: true },
-  first: { kind: 'first', valued: true },
-  last: { kind: 'last', valued: true },
-  distinct: { kind: 'distinct', valued: true },
+  count: { kind: 'count' },
+  sum: MOMENTS,
+  avg: MOMENTS,
+  min: { kind: 'min', value: 'folded' },
+  max: { kind: 'max', value: 'folded' },
+  first: { kind: 'first', value: 'folded' },
+  last: { kind: 'last', value: 'folded' },
+  distinct: { kind: 'distinct', value: 'folded' },
   recency: LATEST_TIMES,
   times: LATEST_TIMES,
   last_events: { ...RING, marks: ({ events }) => ({ kind: 'tokens', names: [...new Set(events)] }) },
@@ -105,7 +130,27 @@ const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
   funnel: { ...RING, marks: ({ options }) => ({ kind: 'steps', steps: options?.steps ?? [] }) },
   hour_of_week: CALENDAR,
   frequency: CALENDAR,
-  row: { kind: 'row', valued: true, tiles: 'none' },
+  row: { kind: 'row', value: 'folded', tiles: 'none' },
+  variance: VARIANCE,
+  stddev: VARIANCE,
+  percentile: { kind: 'sketch', value: 'folded' },
+  last_n: { kind: 'rows', value: 'folded', capacity: ({ limit }) => capacityFor(limit ?? 1, 1, MAX_ROWS) },
+  top_k: COUNT_BY_VALUE,
+  entropy: COUNT_BY_VALUE,
+  decayed_sum: { kind: 'decayed', value: 'folded', tiles: 'half-life' },
+  affinity: { kind: 'weights', value: 'key', tiles: 'half-life' },
+  // Those below read streams of other aggregates.
+  rate: { kind: 'count' },
+  ratio: { kind: 'count' },
+};
+
+/** What aggregates read where events are grouped. */
+const SHAPES_BY_KEY: { readonly [A in Aggregate]?: StreamShape } = {
+  count: { kind: 'keyed_count' },
+  sum: { kind: 'keyed_moments', value: 'folded' },
+  avg: { kind: 'keyed_moments', value: 'folded' },
+  min: { kind: 'keyed_min', value: 'folded' },
+  max: { kind: 'keyed_max', value: 'folded' },
 };
 
 /** Number of the tile that holds the instant `ts`. */
@@ -123,26 +168,36 @@ export function departureOf(tile: number, windowMs: number | null, hopMs: number
   return hopMs === null || windowMs === null ? Infinity : (tile + 1) * hopMs + windowMs;
 }
 
-/** The stream that gives a feature's value. A function of this one definition. */
+/** The stream that gives a feature's value. A function of this one definition, which is not derived from others. */
 export function streamOf(definition: FeatureDefinition): StreamSpec {
-  const shape = SHAPES[definition.aggregate];
+  const { aggregate, source, options } = definition;
+  const shape = (options?.by === undefined ? undefined : SHAPES_BY_KEY[aggregate]) ?? SHAPES[aggregate];
   const { kind } = shape;
-  const events = definition.options?.others === true ? [] : [...new Set(definition.events)].sort();
-  const source = definition.source;
+  const events = options?.others === true ? [] : [...new Set(definition.events)].sort();
   const where = definition.where === null ? null : definition.where.trim();
-  const value = shape.valued ? definition.value : null;
+  const value = shape.value === 'folded' ? definition.value : null;
+  const by = shape.value === 'key' ? definition.value : (options?.by ?? null);
   const capacity = shape.capacity?.(definition) ?? 0;
-  const windowMs = shape.tiles === 'none' ? null : definition.windowMs;
-  const hop = windowMs === null ? undefined : hopClass(windowMs);
-  const hopMs = hop === undefined ? null : Math.min(hop.hopMs, shape.longestTileMs?.(definition) ?? Infinity);
-  const retentionMs = hop?.retentionsMs.find((ms) => ms >= (windowMs ?? 0)) ?? null;
+  const { hopMs, retentionMs } = tilesOf(definition, shape);
   const marks = shape.marks?.(definition);
-  const created = kind === 'row' ? definition.options?.created : undefined;
-  const parts = [kind, events, source, where, value, hopMs, retentionMs, capacity, ...keyOfMarks(marks)];
-  const key = JSON.stringify(created === undefined ? parts : [...parts, created]);
-  const spec = { key, kind, events, source, where, value, hopMs, retentionMs, capacity };
+  const created = kind === 'row' ? options?.created : undefined;
+  const told = [...keyOfMarks(marks), ...[by ?? created].filter((path) => path !== undefined)];
+  const key = JSON.stringify([kind, events, source, where, value, hopMs, retentionMs, capacity, ...told]);
+  const spec = { key, kind, events, source, where, value, by, hopMs, retentionMs, capacity };
   if (created !== undefined) return { ...spec, created };
   return marks === undefined ? spec : { ...spec, marks };
+}
+
+function tilesOf(definition: FeatureDefinition, shape: StreamShape): Pick<StreamSpec, 'hopMs' | 'retentionMs'> {
+  const { windowMs, options } = definition;
+  const halfLifeMs = options?.halfLifeMs;
+  if (shape.tiles === 'half-life' && halfLifeMs !== undefined) {
+    return { hopMs: halfLifeMs, retentionMs: DECAY_HALF_LIVES * halfLifeMs };
+  }
+  if (shape.tiles === 'none' || windowMs === null) return { hopMs: null, retentionMs: null };
+  const hop = hopClass(windowMs);
+  const hopMs = Math.min(hop.hopMs, shape.longestTileMs?.(definition) ?? Infinity);
+  return { hopMs, retentionMs: hop.retentionsMs.find((ms) => ms >= windowMs) ?? null };
 }
 
 function keyOfMarks(marks: EventMarks | undefined): unknown[] {
@@ -165,11 +220,17 @@ function tileOfUnit({ aggregate, unitMs, options }: FeatureDefinition): number {
 /** The distinct streams of some definitions, sorted by key. */
 export function streamsOf(definitions: readonly FeatureDefinition[]): StreamSpec[] {
   const byKey = new Map<string, StreamSpec>();
-  for (const definition of definitions) {
+  for (const definition of definitions.flatMap(readingsOf)) {
     const stream = streamOf(definition);
     byKey.set(stream.key, stream);
   }
   return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** The definitions whose streams a feature reads: its own, or those of its parts. */
+export function readingsOf(definition: FeatureDefinition): readonly FeatureDefinition[] {
+  const parts = partsOf(definition);
+  return parts.length === 0 ? [definition] : parts.flatMap(readingsOf);
 }
 
 function hopClass(windowMs: number): (typeof HOPS)[number] {

@@ -5,7 +5,7 @@ import { streamsOf } from '../../src/features/stream.model.js';
 /**
  * Cost of one profile's feature state: about forty streams, a thousand events in ninety days. Prints one line of JSON;
  * times are microseconds of CPU,
- * the median of several rounds.
+ * the median of several rounds. `streamsAlone` is what single streams cost.
  *
  * Usage: npx tsx test/bench/feature-state.bench.ts
  */
@@ -49,7 +49,7 @@ function feature(
     type: 'int' as const,
     ...more,
   };
-  return { ...definition, name: `f_${Object.values(definition).join('_')}` };
+  return { ...definition, name: JSON.stringify(Object.values(definition)) };
 }
 
 const DEFINITIONS: readonly FeatureDefinition[] = [
@@ -136,6 +136,44 @@ const hot = set.decode(bytes);
 const window7 = set.indexOf(feature('count', 'page', 7).name) ?? -1;
 const spend90 = set.indexOf(feature('sum', 'order_completed', 90).name) ?? -1;
 
+/** What one more stream costs: a stream alone, folded and then packed anew after each event, 1,000 events. */
+const SINGLE: readonly FeatureDefinition[] = [
+  feature('count', '', 30),
+  feature('sum', '', 30),
+  feature('stddev', '', 30, { value: 'properties.total' }),
+  feature('percentile', '', 30, { value: 'properties.total', options: { p: 0.95 } }),
+  feature('last_n', '', 30, { value: 'properties.sku', limit: 10, type: 'string_list' }),
+  feature('count', '', 30, { options: { by: 'properties.sku' } }),
+  feature('sum', '', 30, { options: { by: 'properties.path' } }),
+  feature('decayed_sum', '', null, { value: 'properties.total', options: { halfLifeMs: 7 * DAY_MS } }),
+  feature('affinity', '', null, { value: 'properties.path', options: { halfLifeMs: 7 * DAY_MS } }),
+];
+
+function costOf(definition: FeatureDefinition): Record<string, number> {
+  const alone = FeatureSet.compile(
+    [definition],
+    new Map(streamsOf([definition]).map(({ key }) => [key, 1])),
+    new Map(),
+  );
+  const fold = (): ReturnType<FeatureSet['empty']> => {
+    const state = alone.empty();
+    for (const event of events) alone.apply(state, event);
+    return state;
+  };
+  const packed = alone.encode(fold());
+  const newest = { ...(events.at(-1) as FeatureEvent), occurredAt: NOW - 1 };
+  return {
+    bytes: packed.length,
+    applyUs: medianUs(5, fold) / EVENTS,
+    decodeApplyEncodeUs: medianUs(200, () => {
+      const state = alone.decode(packed);
+      alone.apply(state, newest);
+      alone.encode(state);
+    }),
+    valueUs: medianUs(200, () => alone.value(alone.decode(packed), 0, NOW)),
+  };
+}
+
 let touched = 0;
 const report = {
   features: set.size,
@@ -186,5 +224,11 @@ const report = {
     for (let i = 0; i < set.size; i++) set.value(profile, i, NOW);
   }),
   touched: touched > 0,
+  streamsAlone: Object.fromEntries(
+    SINGLE.map((definition) => [
+      `${definition.aggregate}${definition.options?.by === undefined ? '' : ' by key'}`,
+      costOf(definition),
+    ]),
+  ),
 };
 process.stdout.write(`${JSON.stringify(report)}\n`);

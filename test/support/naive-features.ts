@@ -1,4 +1,6 @@
-import type { FeatureDefinition, FeatureEvent, FeatureStatus, FeatureValue } from '../../src/features/feature.model.js';
+import type { FeatureDefinition, FeatureEvent } from '../../src/features/feature.model.js';
+import { naiveKeyedValue, naiveRatio } from './naive-keyed.js';
+import { absent, found, microsOf, numberIn, pathValue, type NaiveValue } from './naive-values.js';
 import { hashValue } from '../../src/features/value-hash.js';
 import { isOfRing, naiveCalendarHop, naiveSequence } from './naive-sequences.js';
 
@@ -10,13 +12,6 @@ import { isOfRing, naiveCalendarHop, naiveSequence } from './naive-sequences.js'
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-
-export interface NaiveValue {
-  readonly status: FeatureStatus;
-  readonly value: FeatureValue['value'];
-  readonly eventTs: number | null;
-  readonly approximate: boolean;
-}
 
 export interface NaiveWorld {
   readonly events: readonly FeatureEvent[];
@@ -31,10 +26,15 @@ export function naiveHop(windowMs: number): number {
 }
 
 export function naiveValue(definition: FeatureDefinition, world: NaiveWorld, t: number): NaiveValue {
+  const { numerator, denominator } = definition.options ?? {};
+  if (numerator !== undefined && denominator !== undefined) {
+    return naiveRatio(naiveValue(numerator, world, t), naiveValue(denominator, world, t));
+  }
   const rows = world.events
     .filter((event) => event.occurredAt < t && matches(definition, event, world) && inWindow(definition, event, t))
     .sort(canonical);
   const newest = (list: readonly FeatureEvent[]): number | null => list.at(-1)?.occurredAt ?? null;
+  if (definition.options?.by !== undefined) return naiveKeyedValue(definition, rows, t);
   switch (definition.aggregate) {
     case 'count':
       return found(rows.length, newest(rows));
@@ -84,7 +84,9 @@ export function naiveValue(definition: FeatureDefinition, world: NaiveWorld, t: 
       return { status: 'OUTSIDE_MAX_AGE', value: null, eventTs: winner.occurredAt, approximate: false };
     }
     default:
-      return naiveSequence(definition, rows, world.filters);
+      return isOfRing(definition) || naiveCalendarHop(definition) !== null
+        ? naiveSequence(definition, rows, world.filters)
+        : naiveKeyedValue(definition, rows, t);
   }
 }
 
@@ -127,6 +129,8 @@ function hopOf(definition: FeatureDefinition, windowMs: number): number {
 
 function inWindow(definition: FeatureDefinition, event: FeatureEvent, t: number): boolean {
   const { windowMs } = definition;
+  const h = definition.options?.halfLifeMs;
+  if (h !== undefined) return Math.floor(event.occurredAt / h) >= Math.floor(t / h) - 64;
   if (windowMs === null) return true;
   const hop = hopOf(definition, windowMs);
   if (hop === 0) return event.occurredAt > t - windowMs;
@@ -138,25 +142,6 @@ function createdAt({ options }: FeatureDefinition, { properties, acceptedAt = 0 
   const written = options?.created === undefined ? undefined : properties[options.created.slice('properties.'.length)];
   if (typeof written === 'number') return written;
   return typeof written === 'string' && written.endsWith('Z') ? Date.parse(written) : acceptedAt;
-}
-
-/** Zero has no sign. */
-function pathValue(definition: FeatureDefinition, event: FeatureEvent): unknown {
-  let value: unknown = event;
-  for (const key of definition.value?.split('.') ?? []) {
-    value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
-  }
-  return value === 0 ? 0 : value;
-}
-
-function numberIn(definition: FeatureDefinition, event: FeatureEvent): number {
-  const value = pathValue(definition, event);
-  return typeof value === 'number' ? value : NaN;
-}
-
-/** From the decimal digits, so that no binary arithmetic is shared with the engine. */
-function microsOf(value: number): bigint {
-  return BigInt(value.toFixed(6).replace('.', ''));
 }
 
 function rowValue(definition: FeatureDefinition, row: FeatureEvent): NaiveValue {
@@ -178,12 +163,4 @@ function estimate(values: ReadonlySet<string | number | boolean>): number {
   }
   const zeros = registers.filter((rank) => rank === 0).length;
   return 4096 * Math.log(4096 / zeros);
-}
-
-function found(value: NonNullable<NaiveValue['value']>, eventTs: number | null, approximate = false): NaiveValue {
-  return { status: 'PRESENT', value, eventTs, approximate };
-}
-
-function absent(): NaiveValue {
-  return { status: 'NOT_FOUND', value: null, eventTs: null, approximate: false };
 }

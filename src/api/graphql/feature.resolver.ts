@@ -1,4 +1,4 @@
-import { Arg, Authorized, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Authorized, Ctx, FieldResolver, Float, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { DefinitionHistoryReader, type DefinitionVersion } from '../../features/definition-history.reader.js';
 import type { DefinitionKind, FeatureDefinition } from '../../features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from '../../features/feature.reader.js';
@@ -37,6 +37,30 @@ export class FeatureDefinitionResolver {
   @FieldResolver(() => Boolean, { description: 'Whether profiles can be found by it, once everybody is in the index.' })
   searchable(@Root() definition: FeatureDefinition): boolean {
     return definition.searchable === true;
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The path of what events are grouped by, as `properties.category`; null if they are not.',
+  })
+  by(@Root() { options }: FeatureDefinition): string | null {
+    return options?.by ?? null;
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The one key that is read, as `shoes`; null if it is not of a map, or all of the map.',
+  })
+  key(@Root() { options }: FeatureDefinition): string | null {
+    return options?.key ?? null;
+  }
+
+  @FieldResolver(() => Float, {
+    nullable: true,
+    description: 'In what time an event comes to count half, ms; null if it does not fade.',
+  })
+  halfLifeMs(@Root() { options }: FeatureDefinition): number | null {
+    return options?.halfLifeMs ?? null;
   }
 }
 

@@ -84,6 +84,9 @@ export class FeatureDefinitionType {
 
   @Field(() => Float, { nullable: true, description: 'Length of the window, ms; null: all of the past.' })
   windowMs!: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'How many items or keys it has at most; null if that is not said.' })
+  limit!: number | null;
 }
 
 @ObjectType('FeatureView', { simpleResolvers: true, description: 'Features that are defined together.' })

@@ -1,6 +1,7 @@
 import { defaultFieldResolver, isObjectType, type GraphQLField, type GraphQLSchema } from 'graphql';
 import type { JsonObject, JsonValue } from '../../events/event.model.js';
 import { maskPayload, maskText, maskValue } from '../../privacy/mask.model.js';
+import { pathsOf } from '../../features/feature-questions.model.js';
 import type { KnownGroup } from '../../profiles/groups.model.js';
 import {
   isPersonal as isPersonalTrait,
@@ -55,8 +56,14 @@ const groups: Mask = (value, parent, personal) => {
 /** Of features that keep a value of a personal trait, or what stands under such a name. */
 const ofFeature: Mask = (value, parent, personal, definitions) =>
   personalFeatures(definitions, personal).has((parent as { readonly name: string }).name)
-    ? maskValue((value ?? null) as JsonValue)
+    ? maskFeature((value ?? null) as JsonValue)
     : value;
+
+/** The keys of a map are values that events had, too. */
+function maskFeature(value: JsonValue): JsonValue {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return maskValue(value);
+  return Object.fromEntries(Object.keys(value).map((key) => [maskText(key), null]));
+}
 
 /** Not personal by itself, unless somebody put a person into it. */
 const ofGroup: Mask = (value, _parent, personal) => maskPayload(value as JsonValue, personal, NOBODY);
@@ -162,7 +169,7 @@ function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<strin
         .split('.')
         .slice(1)
         .some((key) => personal.has(key));
-    const kept = features.filter(({ value }) => value !== null && isPersonalValue(value));
+    const kept = features.filter((feature) => pathsOf(feature).some(isPersonalValue));
     names = new Set(kept.map(({ name }) => name));
     featuresOf.set(views, names);
   }

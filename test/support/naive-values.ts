@@ -1,0 +1,39 @@
+import type { FeatureDefinition, FeatureEvent, FeatureStatus, FeatureValue } from '../../src/features/feature.model.js';
+
+export interface NaiveValue {
+  readonly status: FeatureStatus;
+  readonly value: FeatureValue['value'];
+  readonly eventTs: number | null;
+  readonly approximate: boolean;
+}
+
+/** Zero has no sign. */
+export function pathValue({ value: path }: Pick<FeatureDefinition, 'value'>, event: FeatureEvent): unknown {
+  let value: unknown = event;
+  for (const key of path?.split('.') ?? []) {
+    value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+  }
+  return value === 0 ? 0 : value;
+}
+
+export function numberIn(definition: Pick<FeatureDefinition, 'value'>, event: FeatureEvent): number {
+  const value = pathValue(definition, event);
+  return typeof value === 'number' ? value : NaN;
+}
+
+/** From the decimal digits, so that no binary arithmetic is shared with the engine. */
+export function microsOf(value: number): bigint {
+  return BigInt(value.toFixed(6).replace('.', ''));
+}
+
+export function found(
+  value: NonNullable<NaiveValue['value']>,
+  eventTs: number | null,
+  approximate = false,
+): NaiveValue {
+  return { status: 'PRESENT', value, eventTs, approximate };
+}
+
+export function absent(): NaiveValue {
+  return { status: 'NOT_FOUND', value: null, eventTs: null, approximate: false };
+}
