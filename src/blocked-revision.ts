@@ -1,7 +1,7 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { Identifier } from './events/event.model.js';
 import { blockedTest } from './identity/blocked-patterns.js';
-import { genericBoundOf, MAX_BLOCKED_VALUES } from './identity/generic-value.model.js';
+import { genericBoundOf, MAX_BLOCKED_VALUES, sharedCountOf } from './identity/generic-value.model.js';
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
@@ -100,7 +100,8 @@ export class BlockedRevision {
   /** Makes blocked values generic, as many as there is room for; whether there were any, as {@link review}. */
   async block({ identityRules: rules }: LoadedDefinitions, values: readonly Identifier[], run: Run): Promise<boolean> {
     const { clock, generics } = this.parts;
-    const room = Math.max(0, this.#maxBlockedValues - (rules.generics?.blocked ?? 0));
+    const standing = (rules.generics?.ids.size ?? 0) - sharedCountOf(rules);
+    const room = Math.max(0, this.#maxBlockedValues - standing);
     const unknown = this.counting(rules, values).slice(0, Math.min(room, MAX_CHANGED_VALUES));
     if (unknown.length === 0) return false;
     await run(async (tx) => {

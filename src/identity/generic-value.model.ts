@@ -85,17 +85,27 @@ export function inAnchorOrder(identifiers: readonly Identifier[], rules: Identit
 /** Whether a component with these numbers of distinct values may have a generic one that is not known yet. */
 export function isSuspicious(countsPerNamespace: ReadonlyMap<string, number>, rules: IdentityRules): boolean {
   // Generic values of unique namespaces are neighbours too, and may be of other components.
-  let unique = sharedCountOf(rules);
+  let unique = sharedCountOf(rules, (ns) => isUniqueIn(ns, rules));
   for (const [ns, count] of countsPerNamespace) {
-    const rule = ruleOf(rules, ns);
-    if (rule !== undefined && isUnique(rule)) unique += count;
+    if (isUniqueIn(ns, rules)) unique += count;
   }
   return unique > genericBoundOf(rules);
 }
 
-/** How many values are generic because many people share them. */
-export function sharedCountOf({ generics }: Pick<IdentityRules, 'generics'>): number {
-  return generics === undefined ? 0 : generics.ids.size - (generics.blocked ?? 0);
+function isUniqueIn(ns: string, rules: IdentityRules): boolean {
+  const rule = ruleOf(rules, ns);
+  return rule !== undefined && isUnique(rule);
+}
+
+/** How many values are generic because many people share them: of some namespaces; default: of all. */
+export function sharedCountOf(
+  { generics }: Pick<IdentityRules, 'generics'>,
+  isOf: (ns: string) => boolean = () => true,
+): number {
+  if (generics?.shared === undefined) return generics?.ids.size ?? 0;
+  let count = 0;
+  for (const [ns, own] of generics.shared) if (isOf(ns)) count += own;
+  return count;
 }
 
 export function genericBoundOf({ genericBound = GENERIC_BOUND }: Pick<IdentityRules, 'genericBound'>): number {

@@ -15,13 +15,16 @@ export class GenericValueReader {
   constructor(private readonly db: Queryable) {}
 
   async inForce(): Promise<GenericValues> {
-    const rows = await this.db.query<{ version: number; id: Uuid | null; isBlocked: boolean | null }>(
-      `SELECT n.generic_version AS version, g.value_id AS id, g.is_blocked AS "isBlocked"
+    const rows = await this.db.query<{ version: number; id: Uuid | null; ns: string; isBlocked: boolean }>(
+      `SELECT n.generic_version AS version, g.value_id AS id, g.ns, g.is_blocked AS "isBlocked"
        FROM installation n LEFT JOIN generic_values g ON g.is_generic LIMIT $1`,
       [MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES],
     );
-    const blocked = rows.filter(({ isBlocked }) => isBlocked === true).length;
-    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])), blocked };
+    const shared = new Map<string, number>();
+    for (const { id, ns, isBlocked } of rows) {
+      if (id !== null && !isBlocked) shared.set(ns, (shared.get(ns) ?? 0) + 1);
+    }
+    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])), shared };
   }
 
   async find(id: Uuid): Promise<GenericValue | null> {

@@ -6,6 +6,7 @@ import {
   idOfName,
   naiveEvidence,
   NaiveIdentity,
+  naiveGenerics,
   naivePartition,
   sortNames,
   type NaiveEvent,
@@ -222,6 +223,59 @@ describe('other rules', () => {
     expect(identity.partition).toEqual([['user_id:u1'], ['user_id:u2']]);
     await tell('b', 'user_id:u1');
     expect(identity.partition).toEqual([['user_id:u1', 'user_id:u2']]);
+  });
+
+  it('do so beyond limits, too, when nothing comes but what is known', async () => {
+    const [narrow] = SOME_RULES.slice(1);
+    const [wider] = SOME_RULES;
+    if (narrow === undefined || wider === undefined) throw new Error('there are no such rules');
+    const identity = new MemoryIdentity(narrow);
+    const tell = async (messageId: string, ...names: string[]): Promise<void> => {
+      const event = identity.accept({ atMs: 0, sourceId: 1, messageId, origin: {}, raw: names.map(rawOf) });
+      await identity.apply(event === null ? [] : [event], { isCold: false });
+    };
+    const ann = ['user_id:u1', 'email:ann@example.com', 'twitter:ann', 'device_id:aa-11', 'anonymous_id:x1'];
+    await tell('a', 'user_id:u1', 'user_id:u2');
+    await tell('b', ...ann);
+    expect(identity.partition).toContainEqual(['anonymous_id:x1']);
+    identity.use({ ...wider, version: 7 });
+    await tell('c', ...ann);
+    expect(identity.partition).toEqual([[...ann].sort(), ['user_id:u2']]);
+  });
+});
+
+describe('values that many people share', () => {
+  const bound = 2;
+  const names = ['user_id:u1', 'user_id:u2', 'user_id:u3', 'user_id:U1', 'crm_id:c1', 'crm_id:c2'];
+  const others = ['email:ann@example.com', 'email:ab@gmail.com', 'anonymous_id:x1'];
+
+  it('are found in whatever order what they share came, with some that are known and some that are to come', async () => {
+    const event = fc.uniqueArray(fc.constantFrom(...names, ...others), { minLength: 1, maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 4, maxLength: 14 }), async (events) => {
+        const [first] = SOME_RULES;
+        if (first === undefined) throw new Error('there are no such rules');
+        const rules = { ...first, genericBound: bound };
+        const product = new MemoryIdentity(rules);
+        const told: NaiveEvent[] = [];
+        const generics = new Set<string>();
+        for (const [i, own] of events.entries()) {
+          const key = { atMs: 0, sourceId: 1, messageId: `m${String(i)}` };
+          const logged = product.accept({ ...key, raw: own.map(rawOf), origin: { authenticated: true } });
+          told.push({ ...key, pos: i + 1, acceptedAt: i + 1, names: own });
+          await product.apply(logged === null ? [] : [logged], { isCold: i % 3 === 0 });
+          const wanted = new Set([...naiveGenerics(told, rules, { bound, kept: new Set() })].map(idOfName));
+          for (let found = product.takeSuspects(); found.length > 0; found = product.takeSuspects()) {
+            for (const id of found.filter((each) => wanted.has(each) && !generics.has(each))) {
+              generics.add(id);
+              await product.setGenerics(id, new Set(generics));
+            }
+          }
+          expect([...generics].sort()).toEqual([...wanted].sort());
+        }
+      }),
+      { numRuns: Math.ceil(HISTORIES / 4), seed: SEED },
+    );
   });
 });
 

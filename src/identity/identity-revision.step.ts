@@ -410,7 +410,7 @@ function noteSuspects(
   rules: IdentityRules,
 ): void {
   for (const part of parts) {
-    if (part.members.length <= genericBoundOf(rules)) continue;
+    if (part.members.length + (rules.generics?.ids.size ?? 0) <= genericBoundOf(rules)) continue;
     const counts = new Map<string, number>();
     for (const id of part.members) {
       const ns = members.get(id)?.ns;

@@ -65,7 +65,10 @@ export class IdentityRulesPreviews {
     const { place: first, maxExamined, maxLooked = Number.POSITIVE_INFINITY, onProgress, signal } = options;
     const { rules: standing } = await new IdentityRulesReader(db).current();
     const changes = rules === null ? [] : diffIdentityRules(standing, rules);
-    const reach = rules === null ? REACH_OF_ALL : reachOfRules(standing, rules);
+    const reach =
+      rules === null
+        ? REACH_OF_ALL
+        : reachOfRules(standing, withGenerics({ ...rules, version: standing.version }, standing.generics));
     const estimated = await estimateComponents(db);
     const told = { changes, causes: reach.causes };
     if (rules !== null && reach.causes.length === 0) {

@@ -50,8 +50,8 @@ export interface GenericValues {
   /** Grows with each change. */
   readonly version: number;
   readonly ids: ReadonlySet<Uuid>;
-  /** How many of them stand for nobody because they are blocked; default: none. */
-  readonly blocked?: number;
+  /** How many of them many people share, by namespace: the others stand for nobody because they are blocked; default: all do. */
+  readonly shared?: ReadonlyMap<string, number>;
 }
 
 /** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */

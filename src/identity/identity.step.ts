@@ -241,7 +241,9 @@ export class IdentityStep {
     const { component, grown } = this.#componentOf(batch, event);
     const isNews = noteEvidence(batch, component, evidence);
     if (isNews) this.#noteGenerics(batch, component, evidence);
-    const groups = grown || isNews ? this.#changedGroups(batch, component, event, grown) : NO_GROUPS;
+    // What is known already may mean something else by other rules.
+    const isUnresolved = !component.isResolved && !component.isContested;
+    const groups = grown || isNews || isUnresolved ? this.#changedGroups(batch, component, event, grown) : NO_GROUPS;
     if (groups.length === 0) {
       return { event, profileId: this.#profileOf(component, event), moves: NO_MOVES, merged: NONE };
     }
@@ -264,8 +266,10 @@ export class IdentityStep {
   /** That there may be generic values that are not known, or events that hang on one though they carry others. */
   #noteGenerics(batch: IdentityBatch, component: Component, { identifiers, uncounted }: Evidence): void {
     const rules = this.#rules;
-    const isOfMany = component.isContested || component.members.size > genericBoundOf(rules);
-    if (isOfMany && identifiers.length > 1 && (component.isContested || isSuspicious(component.counts, rules))) {
+    const isOfSeveral = identifiers.length > 1 || uncounted !== undefined;
+    // Those that are generic already are neighbours, too, and of other components.
+    const isOfMany = component.members.size + (rules.generics?.ids.size ?? 0) > genericBoundOf(rules);
+    if (isOfSeveral && (component.isContested || (isOfMany && isSuspicious(component.counts, rules)))) {
       batch.suspects.add(component.id);
     }
     const [anchor] = identifiers;
@@ -286,6 +290,7 @@ export class IdentityStep {
       if (withinLimits(component.counts, rules, hasCannotLinks)) return this.#wholeIfChanged(component, grown);
       const replay = replayOf(component, rules);
       if (replay === null) throw new Error('a replay needs evidence that was not read');
+      component.isResolved = true;
       if (replay.rows <= this.#maxReplayRows) return replay.advance();
     }
     component.replay = null;

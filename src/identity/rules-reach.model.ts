@@ -1,6 +1,6 @@
 import { isNamespace } from '../events/event.model.js';
 import type { Warning } from '../platform/warning.js';
-import { genericBoundOf } from './generic-value.model.js';
+import { genericBoundOf, sharedCountOf } from './generic-value.model.js';
 import {
   isUnique,
   maxIdentifiersOf,
@@ -54,7 +54,10 @@ export const REACH_OF_ALL: RulesReach = {
   causes: [],
 };
 
-export function reachOfRules(before: IdentityRuleSet, after: IdentityRuleSet): RulesReach {
+export function reachOfRules(
+  before: IdentityRuleSet,
+  after: IdentityRuleSet & Pick<IdentityRules, 'generics'>,
+): RulesReach {
   const listed = new Set([...before.namespaces.keys(), ...after.namespaces.keys()]);
   const namespaces = new Map<string, number>();
   const causes: string[] = [];
@@ -79,7 +82,9 @@ export function reachOfRules(before: IdentityRuleSet, after: IdentityRuleSet): R
   if (was !== is) causes.push('max_identifiers');
   const blocked = blockedFields(before, after);
   if (blocked.length > 0) causes.push(`blocked (${blocked.join(', ')})`);
-  const beyond = [...(was === is ? [] : [was, is]), ...(areOthersUnique(before, after) ? [genericBoundOf(after)] : [])];
+  // Those that are generic already are neighbours, too, and of other components.
+  const neighbours = Math.max(LEAST_IDENTIFIERS - 1, genericBoundOf(after) - sharedCountOf(after));
+  const beyond = [...(was === is ? [] : [was, is]), ...(areOthersUnique(before, after) ? [neighbours] : [])];
   const identifiers = beyond.length === 0 ? null : Math.min(...beyond);
   return { namespaces, others, listed, identifiers, blocks: blocked.length > 0, causes };
 }

@@ -319,8 +319,11 @@ class MemoryContestedStore extends ContestedComponentStore {
   }
 }
 
-class NoGenericSuspects extends GenericValueStore {
-  override suspect(): Promise<void> {
+class MemorySuspects extends GenericValueStore {
+  readonly componentIds = new Set<Uuid>();
+
+  override suspect(_: unknown, componentIds: readonly Uuid[]): Promise<void> {
+    for (const id of componentIds) this.componentIds.add(id);
     return Promise.resolve();
   }
 
@@ -360,6 +363,7 @@ export class MemoryIdentity {
   #rules: IdentityRules;
   #hasLinks = false;
   #ids = 0;
+  readonly #suspects = new MemorySuspects();
   readonly #step: IdentityStep;
   readonly #revisions: IdentityRevisionStep;
   readonly #decider: RevisionDecider;
@@ -372,7 +376,7 @@ export class MemoryIdentity {
       links: new MemoryLinkStore(this.tables),
       retractions: new MemoryRetractionStore(this.tables),
       contested: new MemoryContestedStore(this.tables),
-      generics: new NoGenericSuspects(),
+      generics: this.#suspects,
       partitions: 16,
       newId,
     };
@@ -482,6 +486,14 @@ export class MemoryIdentity {
     const found = await this.#revisions.resolve(TX, input);
     await this.#revisions.save(TX, found, input, decision);
     this.#step.forget();
+  }
+
+  /** Whom the evidence names that components have in which there may be generic values; each is told once. */
+  takeSuspects(): Uuid[] {
+    const anchors = new Set(this.tables.membersOf([...this.#suspects.componentIds]).map(({ id }) => id));
+    this.#suspects.componentIds.clear();
+    const rows = [...this.tables.evidence.values()].filter(({ anchorId }) => anchors.has(anchorId));
+    return [...new Set(rows.flatMap(({ identifierIds }) => identifierIds))];
   }
 
   nameOf(id: Uuid): string {
