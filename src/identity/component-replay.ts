@@ -137,10 +137,11 @@ export class ComponentReplay {
     return this.#steps.filter(({ row, count }) => count < row.members.length).length;
   }
 
-  /** True if just this is known: an earlier row of the same set and day. */
+  /** True if just this is known: an earlier row of the same anchor, set and day. */
   knows(evidence: Evidence): boolean {
     const standing = this.#rows.get(this.#heardAs(evidence));
-    return standing?.day === evidence.day && compareEvidence(standing, evidence) <= 0;
+    if (standing?.day !== evidence.day || compareEvidence(standing, evidence) > 0) return false;
+    return this.#indexOf.get(evidence.anchorId) === standing.members[0];
   }
 
   /**

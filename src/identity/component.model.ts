@@ -58,7 +58,7 @@ export interface Component {
   isContested: boolean;
   /** Whether its members stand where the rules in force have them; false once it was read anew. */
   isResolved: boolean;
-  /** Evidence that is written already, so that repetitions cost nothing, by {@link evidenceKey}. */
+  /** Evidence that is written already, so that repetitions cost nothing, by `writtenKey`. */
   readonly written: Map<string, Evidence>;
   /** Whether `written` is all of its evidence. */
   isWrittenAll: boolean;

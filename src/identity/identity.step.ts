@@ -17,7 +17,8 @@ import {
   type Component,
   type KnownIdentifier,
 } from './component.model.js';
-import { compareEvidence, evidenceKey, evidenceOf, leastEvidence, type Evidence } from './evidence.model.js';
+import { evidenceOf, type Evidence } from './evidence.model.js';
+import { noteEvidence, writtenKey } from './note-evidence.js';
 import { newBatch, type IdentityBatch } from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
@@ -225,7 +226,7 @@ export class IdentityStep {
       tx,
       said.map((event) => evidenceOf(event, this.#rules)),
     )) {
-      this.#cache.of(row.anchorId)?.written.set(evidenceKey(row), row);
+      this.#cache.of(row.anchorId)?.written.set(writtenKey(row), row);
     }
   }
 
@@ -434,21 +435,4 @@ function setAlias(batch: IdentityBatch, founder: KnownIdentifier, into: Uuid | n
   if (profile === null) throw new Error('a merged profile was not founded in its component');
   profile.mergedInto = into;
   batch.profiles.set(profile.id, profile);
-}
-
-/** Records evidence; false if it says nothing that was not known before. */
-function noteEvidence(batch: IdentityBatch, component: Component, evidence: Evidence): boolean {
-  const key = evidenceKey(evidence);
-  const known = component.written.get(key);
-  if (known !== undefined && compareEvidence(known, evidence) <= 0) return false;
-  if (component.replay?.knows(evidence) === true) return false;
-  const least = known === undefined ? evidence : leastEvidence(known, evidence);
-  component.written.delete(key);
-  component.written.set(key, least);
-  component.replay?.add(least);
-  if (least.identifiers.length === 1 && least.uncounted === undefined)
-    component.seenAlone.set(least.anchorId, least.key);
-  const pending = batch.evidence.get(key);
-  batch.evidence.set(key, pending === undefined ? least : leastEvidence(pending, least));
-  return true;
 }

@@ -91,8 +91,15 @@ function connected(sets: readonly (readonly string[])[]): Set<string>[] {
   return parts;
 }
 
-/** One row for each set of names and day, with the least event of them. */
-export function naiveEvidence(events: readonly NaiveEvent[], generics: ReadonlySet<string>): NaiveRow[] {
+/**
+ * One row for each set of names and day, with the least event of them.
+ * @param byAnchor true: for each anchor, set and day, as they are written; a replay hears a set once, whatever it hangs on
+ */
+export function naiveEvidence(
+  events: readonly NaiveEvent[],
+  generics: ReadonlySet<string>,
+  { byAnchor = false }: { readonly byAnchor?: boolean } = {},
+): NaiveRow[] {
   const rows = new Map<string, NaiveRow>();
   for (const { pos: _, ...event } of [...events].sort(canonically)) {
     const all = event.names;
@@ -100,7 +107,7 @@ export function naiveEvidence(events: readonly NaiveEvent[], generics: ReadonlyS
     // What is generic counts for itself where there is nothing else.
     const names = counting.length > 0 ? counting : all.slice(0, 1);
     const day = all.length === 1 ? 0 : Math.floor(event.atMs / DAY_MS);
-    const key = `${[...all].sort().join(' ')} ${String(day)}`;
+    const key = `${byAnchor ? (names[0] ?? '') : ''} ${[...all].sort().join(' ')} ${String(day)}`;
     const least = rows.get(key);
     const generic = all.filter((name) => !names.includes(name));
     const row = { ...event, names, generic, day, anchor: names[0] ?? '' };
