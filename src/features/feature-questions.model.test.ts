@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseFeatures } from './parse-features.js';
-import { questionFeatures, type KnownNames } from './feature-questions.model.js';
+import { questionFeatures, traitsReadBy, type KnownNames } from './feature-questions.model.js';
 
 const known: KnownNames = {
   seen: {
@@ -48,6 +48,19 @@ describe('questionFeatures', () => {
       'feature b: no event refund has had properties.kinds so far; known are properties.total',
       'feature d: no event has had properties.sku so far; known are properties.kind, properties.total',
     ]);
+  });
+
+  it('asks about the steps of a funnel, whose conditions read traits, too', () => {
+    const funnel = (event: string, where: string): string =>
+      `      - { name: a, aggregate: funnel, within: 1d, steps: [refund, { event: ${event}, where: '${where}' }] }\n`;
+    expect(ask(funnel('purchase', 'properties.kind == "x"'))).toEqual([]);
+    expect(ask(funnel('purchases', 'properties.kinds == "x"'))).toEqual([
+      'feature a: no event is named "purchases" so far; did you mean "purchase"?',
+      'feature a: no event refund has had properties.kinds so far; known are properties.total',
+    ]);
+    const yaml = `views:\n  - name: v\n    features:\n${funnel('purchase', 'traits.plan == "x"')}`;
+    const [feature] = parseFeatures(yaml, 'test').views[0]?.features ?? [];
+    expect(feature === undefined ? [] : traitsReadBy(feature)).toEqual(['plan']);
   });
 
   it('says so where there are too many names to be asked', () => {
