@@ -11,12 +11,13 @@ import { measureEdge } from './measure-edge.js';
 import { measureIdentity } from './measure-identity.js';
 import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
+import { measureLoad } from './measure-load.js';
 import { measureReads } from './measure-reads.js';
 import { measureSearch } from './measure-search.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'search', 'costs'] as const;
+const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'search', 'load', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -73,6 +74,7 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     yield await measureIdentity(world, { profiles: options.profiles, events: 5_000 });
   }
   if (only.includes('search')) yield await measureSearch(world, { profiles: options.profiles, questions: 100 });
+  if (only.includes('load')) yield await measureLoad(world, { rounds: 3 });
   if (only.includes('costs')) yield await measureCosts(signal);
 }
 
