@@ -84,8 +84,8 @@ describe('a ring of recent events', () => {
     expect(of('last', 'a@0 a@10 a@14').value).toBe(4);
     expect(of('min', 'a@0 a@3 a@14').value).toBe(3);
     expect(of('stddev', 'a@0 a@10 a@14').value).toBeCloseTo(Math.sqrt(18), 12);
-    expect(of('stddev', 'a@0 a@10').status).toBe('NOT_FOUND');
-    expect(of('mean', 'a@0').status).toBe('NOT_FOUND');
+    expect(of('stddev', 'a@0 a@10')).toMatchObject({ status: 'NULL_VALUE', eventTs: START + 10 * MINUTE });
+    expect(of('mean', 'a@0').status).toBe('NULL_VALUE');
   });
 
   it('follows a funnel from the best of its beginnings, to the very end of the time for it', () => {

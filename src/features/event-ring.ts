@@ -99,7 +99,10 @@ export class EventRing extends StreamState {
       from,
       mayMissOlder: this.#overflowed && from === 0,
     });
-    if (answer === null) return feature.empty;
+    // There are events, and their time is part of the answer: whoever reads values as of another instant goes by it.
+    if (answer === null) {
+      return { status: 'NULL_VALUE', value: null, eventTs: newest, validUntil: newest + windowMs, approximate: false };
+    }
     const changesWith = answer.approximate ? from : answer.changesWith;
     return present(answer.value, newest, (times[changesWith] ?? newest) + windowMs, answer.approximate);
   }

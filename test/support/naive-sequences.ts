@@ -77,7 +77,8 @@ function gapValue({ unitMs, options }: FeatureDefinition, times: readonly number
   const gaps = times.slice(1).map((time, i) => time - (times[i] ?? 0));
   const newest = times.at(-1) ?? null;
   const unit = unitMs ?? NaN;
-  if (gaps.length === 0) return absent();
+  const tooFew: NaiveValue = { status: 'NULL_VALUE', value: null, eventTs: newest, approximate: false };
+  if (gaps.length === 0) return newest === null ? absent() : tooFew;
   const mean = gaps.reduce((a, b) => a + b, 0) / gaps.length;
   switch (options?.of) {
     case 'last':
@@ -85,7 +86,7 @@ function gapValue({ unitMs, options }: FeatureDefinition, times: readonly number
     case 'min':
       return found(Math.min(...gaps) / unit, newest);
     case 'stddev': {
-      if (gaps.length < 2) return absent();
+      if (gaps.length < 2) return tooFew;
       const squares = gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0);
       return found(Math.sqrt(squares / (gaps.length - 1)) / unit, newest);
     }
