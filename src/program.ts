@@ -52,6 +52,7 @@ import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
+import { LineageReader } from './segments/lineage.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
 import { auditChainKey } from './start-audit.js';
@@ -100,7 +101,13 @@ function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions): Com
     featuresCommand({
       ...io,
       withFeatures: (use) =>
-        looking(({ db }) => use({ reader: new FeatureReader(db), history: new DefinitionHistoryReader(db) })),
+        looking(({ db }) =>
+          use({
+            reader: new FeatureReader(db),
+            history: new DefinitionHistoryReader(db),
+            lineage: new LineageReader(db),
+          }),
+        ),
     }),
     segmentCommand({
       ...io,

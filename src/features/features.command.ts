@@ -1,14 +1,24 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { DefinitionHistoryReader, DefinitionVersion } from './definition-history.reader.js';
 import type { DefinitionKind, FeatureDefinition } from './feature.model.js';
+import {
+  LINEAGE_DIRECTIONS,
+  LINEAGE_KINDS,
+  MAX_LINEAGE_DEPTH,
+  walkLineage,
+  type LineageDirection,
+  type LineageGraph,
+  type LineageKind,
+} from './lineage.model.js';
 import type { FeatureReader, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 
 export interface FeaturesCommandServices {
   readonly reader: Pick<FeatureReader, 'views' | 'services'>;
   readonly history: Pick<DefinitionHistoryReader, 'page' | 'version' | 'lastVersions'>;
+  readonly lineage: { graph(): Promise<LineageGraph> };
 }
 
 export interface FeaturesCommandDeps extends CommandIo {
@@ -19,6 +29,12 @@ export interface FeaturesCommandDeps extends CommandIo {
 interface Options {
   readonly json?: true;
   readonly version?: number;
+}
+
+interface LineageOptions {
+  readonly kind?: LineageKind;
+  readonly direction: LineageDirection;
+  readonly json?: true;
 }
 
 type Definition = (Omit<StoredFeatureView, 'kind'> | StoredFeatureService) & { readonly kind: DefinitionKind };
@@ -34,10 +50,11 @@ Examples:
   weft features show orders_60d
   weft features show commerce --version 2 --json
   weft features history commerce
+  weft features lineage orders_60d --direction down
 
 Exit codes: 0 done, 1 failed (no such name or version), 2 wrong use.`;
 
-/** `weft features list|show|history`. */
+/** `weft features list|show|history|lineage`. */
 export function featuresCommand(deps: FeaturesCommandDeps): Command {
   const command = new Command('features').description('look at features, views and services, and at their past');
   command.addHelpText('after', HELP);
@@ -57,7 +74,48 @@ export function featuresCommand(deps: FeaturesCommandDeps): Command {
     .description('every version of a view or service, the newest first')
     .option('--json', 'as JSON')
     .action((name: string, options: Options) => runCommand(deps, () => history(deps, name, options)));
+  command
+    .command('lineage <name>')
+    .description('which sources, events, features, models and segments hang together with something')
+    .addOption(new Option('--kind <kind>', 'what it is, where a name is of several things').choices(LINEAGE_KINDS))
+    .addOption(new Option('--direction <way>', 'which way to look').choices(LINEAGE_DIRECTIONS).default('both'))
+    .option('--json', 'as JSON')
+    .action((name: string, options: LineageOptions) => runCommand(deps, () => lineage(deps, name, options)));
   return command;
+}
+
+function lineage(deps: FeaturesCommandDeps, name: string, { kind, direction, json }: LineageOptions): Promise<number> {
+  return deps.withFeatures(async ({ lineage }) => {
+    const graph = await lineage.graph();
+    const named = graph.nodes.filter((node) => node.name === name && (kind === undefined || node.kind === kind));
+    const [of] = named;
+    if (of === undefined) {
+      throw missing(
+        name,
+        graph.nodes.map((node) => node.name),
+      );
+    }
+    if (named.length > 1) {
+      const kinds = named.map((node) => node.kind).join(', ');
+      throw new WeftError('BAD_REQUEST', `${name} is the name of several things: ${kinds}`, {
+        where: '--kind',
+        hint: 'say which is meant',
+      });
+    }
+    const found = walkLineage(graph, of, direction, MAX_LINEAGE_DEPTH);
+    if (json === true) {
+      deps.stdout.write(jsonText(found));
+      return EXIT_CODES.ok;
+    }
+    const rows = (found?.edges ?? []).map(({ from, to }) => [
+      `${from.kind} ${from.name}`,
+      '->',
+      `${to.kind} ${to.name}`,
+    ]);
+    deps.stdout.write(rows.length === 0 ? `Nothing hangs together with ${of.kind} ${name}.\n` : textTable(rows));
+    if (found?.isTruncated === true) deps.stderr.write('There is more: the farthest are left out.\n');
+    return EXIT_CODES.ok;
+  });
 }
 
 function list(deps: FeaturesCommandDeps, options: Options): Promise<number> {

@@ -5,6 +5,7 @@ import { DefinitionHistoryReader } from '../../src/features/definition-history.r
 import { FeatureReader } from '../../src/features/feature.reader.js';
 import { featuresCommand } from '../../src/features/features.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
+import { LineageReader } from '../../src/segments/lineage.reader.js';
 import { SegmentReader } from '../../src/segments/segment.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
@@ -33,6 +34,21 @@ async function apply(text: string, options: { prune?: boolean; force?: boolean }
   await applier().apply(plan);
   return describePlan(plan);
 }
+
+const run = (...args: string[]) =>
+  runWith(
+    (io) =>
+      featuresCommand({
+        ...io,
+        withFeatures: (use) =>
+          use({
+            reader: new FeatureReader(world.db),
+            history: new DefinitionHistoryReader(world.db),
+            lineage: new LineageReader(world.db),
+          }),
+      }),
+    args,
+  );
 
 beforeAll(async () => {
   world = await createApiWorld();
@@ -172,17 +188,6 @@ describe('a feature in use', () => {
 
 describe('versions of a definition', () => {
   const service = (names: string): string => `${flower(IRIS)}services: [{ name: iris_v1, features: [${names}] }]\n`;
-  const run = (...args: string[]) =>
-    runWith(
-      (io) =>
-        featuresCommand({
-          ...io,
-          withFeatures: (use) =>
-            use({ reader: new FeatureReader(world.db), history: new DefinitionHistoryReader(world.db) }),
-        }),
-      args,
-    );
-
   it('are all kept, over removals too, and shown by command and by query', async () => {
     await apply(service('sepal_width_cm'));
     await apply(service('sepal_width_cm, petal_width_cm'));
@@ -219,5 +224,37 @@ describe('versions of a definition', () => {
     expect((await world.ask('{ featureServices { edges { node { name version tags owner } } } }')).data).toEqual({
       featureServices: { edges: [{ node: { name: 'iris_v1', version: 4, tags: [], owner: null } }] },
     });
+  });
+});
+
+describe('lineage', () => {
+  it('tells what hangs together with a feature, by query and by command', async () => {
+    const { data } = await world.ask(`{
+      down: lineage(of: { kind: FEATURE, name: "sepal_width_cm" }, direction: DOWN) {
+        nodes { kind name distance } edges { from { name } to { name } } isTruncated
+      }
+    }`);
+    const nodes = (data as { down: { nodes: { kind: string; name: string; distance: number }[] } }).down.nodes;
+    expect(nodes.map(({ kind, name, distance }) => `${kind} ${name} ${String(distance)}`)).toEqual([
+      'FEATURE sepal_width_cm 0',
+      'MODEL iris_clusters 1',
+      'SEGMENT third 2',
+      'SEGMENT beside 3',
+    ]);
+    const up = await run('lineage', 'beside', '--direction', 'up');
+    for (const line of [
+      /^view flowers +-> +feature petal_width_cm$/m,
+      /^event flower +-> +feature petal_width_cm$/m,
+      /^feature petal_width_cm +-> +segment beside$/m,
+      /^segment third +-> +segment beside$/m,
+    ]) {
+      expect(up.stdout).toMatch(line);
+    }
+    expect(await run('lineage', 'besides')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('beside?') as string,
+    });
+    const { errors } = await world.ask('{ lineage(of: { kind: MODEL, name: "iris" }) { isTruncated } }');
+    expect(errors?.[0]?.extensions['code']).toBe('NOT_FOUND');
   });
 });
