@@ -41,6 +41,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
 
 /** Commands that show personal data. */
 export const SHOWING: ReadonlySet<string> = new Set([
+  'dead-letters export',
   'dead-letters list',
   'dead-letters show',
   'export profiles',

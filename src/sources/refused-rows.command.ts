@@ -53,7 +53,7 @@ async function run(deps: RefusedRowsDeps, { load, out, json }: ExportOptions): P
     deps.stdout.write(jsonText(report));
     return EXIT_CODES.ok;
   }
-  deps.stdout.write(`${grouped(report.rows)} rows written to ${out}.\n`);
+  deps.stdout.write(`${grouped(report.rows)} row${report.rows === 1 ? '' : 's'} written to ${out}.\n`);
   if (report.unreadable > 0) {
     const which = `${grouped(report.unreadable)} more could not be read as rows`;
     deps.stderr.write(`${which}; weft dead-letters list shows them, mend them in the file itself.\n`);
