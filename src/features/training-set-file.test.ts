@@ -142,6 +142,26 @@ describe('a training set as Parquet', () => {
     expect([types.get('orders'), types.get('spend'), types.get('opted_in')]).toEqual(['INT64', 'DOUBLE', 'BOOLEAN']);
   });
 
+  it('holds lists as lists and maps as JSON, as CSV holds both', async () => {
+    const features = [aFeature('skus', 'string_list'), aFeature('spend_by', 'double_map')];
+    const set = { ...SET, plan: { ...PLAN, features } };
+    const rows = [aRow([['a', 'b'], { shoes: 2.5, '10': 1 }]), aRow([[], {}])];
+    const path = join(folder, 'maps.parquet');
+    await writeTrainingSet(path, { ...set, rows: rowsOf(rows) }, [LABEL], T);
+    const { rows: written } = await read(await readFile(path));
+    expect(written.map((row) => [row['skus'], row['spend_by']] as unknown[])).toEqual([
+      [['a', 'b'], { shoes: 2.5, '10': 1 }],
+      [[], {}],
+    ]);
+    const csv = join(folder, 'maps.csv');
+    await writeTrainingSet(csv, { ...set, rows: rowsOf(rows) }, [LABEL], T);
+    const [first] = parse<{ skus: string; spend_by: string }>(await readFile(csv), { columns: true });
+    expect([first?.skus, first?.spend_by].map((text) => JSON.parse(text ?? '') as unknown)).toEqual([
+      ['a', 'b'],
+      { shoes: 2.5, '10': 1 },
+    ]);
+  });
+
   it('is written row group by row group', async () => {
     const columns: TrainingColumn[] = [
       { name: 'n', type: 'int' },

@@ -15,7 +15,7 @@ const MAX_GROUP_CELLS = 2_000_000;
 const MAX_GROUP_ROWS = 50_000;
 
 type ParquetItem = string | number | bigint | boolean;
-type ParquetCell = ParquetItem | readonly ParquetItem[] | null;
+type ParquetCell = ParquetItem | readonly ParquetItem[] | Readonly<Record<string, number>> | null;
 
 /**
  * A Parquet file, row group by row group: whole numbers as INT64, times as TIMESTAMP_MILLIS in UTC, lists of times as a
@@ -89,8 +89,8 @@ function parquetCell(cell: TrainingCell, type: FeatureType): ParquetCell {
   if (cell === null) return null;
   if (typeof cell !== 'object') return parquetItem(cell, type);
   const item = itemTypeOf(type) ?? 'int';
-  // Text in a column of this type is stored as it is: JSON already.
-  return isList(cell) ? cell.map((each) => parquetItem(each, item)) : JSON.stringify(cell);
+  // Columns of JSON are turned into text by the writer.
+  return isList(cell) ? cell.map((each) => parquetItem(each, item)) : cell;
 }
 
 function parquetItem(item: Item, type: FeatureType): ParquetItem {

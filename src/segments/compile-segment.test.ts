@@ -14,6 +14,8 @@ const FEATURES: readonly (readonly [string, FeatureType])[] = [
   ['orders', 'int'],
   ['category', 'string'],
   ['loyal', 'bool'],
+  ['brands', 'string_list'],
+  ['spend_by', 'double_map'],
 ];
 
 function registered(name: string, type: FeatureType): FeatureDefinition {
@@ -97,6 +99,20 @@ describe('definitions as marketers write them', () => {
       [NOW + 4 * DAY, true],
       [NOW + 7 * DAY, false],
     ]);
+  });
+
+  it.each([
+    ['"acme" in f.brands && f.brands[0] == "acme" && f.brands.exists(b, b.startsWith("z"))', true],
+    ['f.spend_by["shoes"] > 10 && "shoes" in f.spend_by && size(f.spend_by) == 2', true],
+    ['has(f.spend_by["shoes"]) && !has(f.spend_by.gloves) && !has(f.spend_by["toString"])', true],
+    ['f.spend_by["gloves"] < 10', false],
+    ['!(f.spend_by["gloves"] < 10)', false],
+    ['f.spend_by["gloves"] < 10 || f.spend_by.hats == 1', true],
+    ['f.brands[2] == "acme"', false],
+  ])('items of lists and maps: %s', (source, truth) => {
+    const values = { brands: ['acme', 'zeta'], spend_by: { shoes: 12.5, hats: 1 } };
+    expect(world(source, { values }).truth(NOW)).toBe(truth);
+    expect(world(source, {}).truth(NOW)).toBe(false);
   });
 
   it('lapsed big spender: more than 90 days, so one millisecond later', () => {
@@ -301,7 +317,7 @@ describe('compiling', () => {
       key: 's',
       segmentId: 1,
       version: 1,
-      featureDeps: [1, 4],
+      featureDeps: [1, 6],
       traitDeps: ['x'],
       modelDeps: ['m'],
       segmentDeps: ['o'],

@@ -18,6 +18,9 @@ const SECRETS = ['anna.canary', 'example.com', BIRTHDAY, '4711', 'canary-why'];
 const NOT_PERSONAL = [
   // Of traits that are marked as edge-safe, which no personal one can be.
   'EdgeProfile.traits',
+  'FeatureDefinitionVersion.definition',
+  'FieldChange.after',
+  'FieldChange.before',
   'IdentityRules.rules',
   'Model.metrics',
   'Purpose.categories',
@@ -51,6 +54,13 @@ beforeAll(async () => {
       type: 'string',
       searchable: true,
     }),
+    aFeature('born_by', { events: ['survey'], type: 'int_map', options: { by: 'properties.birthday' } }),
+    aFeature('born_last', {
+      ...{ aggregate: 'last_n', events: ['survey'], value: 'properties.birthday' },
+      limit: 2,
+      type: 'string_list',
+    }),
+    aFeature('sku_by', { events: ['survey'], type: 'int_map', options: { by: 'properties.sku' } }),
   ]);
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([
@@ -136,7 +146,7 @@ describe('features', () => {
   it('that keep a value of a personal trait, or what stands under its name, are masked, and no others', async () => {
     const of = async (key: string): Promise<unknown> => {
       const query = `{ profile(identifier: { namespace: "email", value: "${EMAIL}" }) {
-        features(names: ["born", "said", "sku"]) { name value }
+        features(names: ["born", "said", "sku", "born_by", "born_last", "sku_by"]) { name value }
       } }`;
       const { data, errors } = await world.ask<{
         profile: { features: readonly { name: string; value: unknown }[] };
@@ -144,8 +154,14 @@ describe('features', () => {
       expect(errors).toBeUndefined();
       return Object.fromEntries((data?.profile.features ?? []).map(({ name, value }) => [name, value]));
     };
-    expect(await of(world.keys.pii)).toEqual({ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1' });
-    expect(await of(world.keys.read)).toEqual({ born: '1***', said: '1***', sku: 'a-1' });
+    expect(await of(world.keys.pii)).toEqual({
+      ...{ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1' },
+      ...{ born_by: { [BIRTHDAY]: 1 }, born_last: [BIRTHDAY], sku_by: { 'a-1': 1 } },
+    });
+    expect(await of(world.keys.read)).toEqual({
+      ...{ born: '1***', said: '1***', sku: 'a-1' },
+      ...{ born_by: { '1***': null }, born_last: ['1***'], sku_by: { 'a-1': 1 } },
+    });
   });
 });
 

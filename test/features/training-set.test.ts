@@ -40,6 +40,21 @@ const FEATURES: readonly FeatureDefinition[] = [
   aFeature('pages', { aggregate: 'distinct', value: 'properties.s', windowMs: 7 * DAY_MS }),
   aFeature('hours_since', { aggregate: 'recency', unitMs: HOUR_MS }),
   aFeature('record_page', { aggregate: 'row', value: 'properties.s', type: 'string', options: { ttlMs: DAY_MS } }),
+  aFeature('by_page', { type: 'int_map', windowMs: 7 * DAY_MS, options: { by: 'properties.s' } }),
+  aFeature('spend_on_one', {
+    aggregate: 'sum',
+    value: 'properties.v',
+    type: 'double',
+    options: { by: 'properties.s', key: 'x' },
+  }),
+  aFeature('last_pages', { aggregate: 'last_n', value: 'properties.s', limit: 3, type: 'string_list' }),
+  aFeature('top_pages', { aggregate: 'top_k', value: 'properties.s', limit: 2, type: 'string_list', windowMs: DAY_MS }),
+  aFeature('per_day', { aggregate: 'rate', windowMs: 7 * DAY_MS, unitMs: DAY_MS, type: 'double' }),
+  aFeature('views_of_all', {
+    aggregate: 'ratio',
+    type: 'double',
+    options: { numerator: aFeature('n', { events: ['view'] }), denominator: aFeature('d', { windowMs: 30 * DAY_MS }) },
+  }),
   aFeature('last_times', { aggregate: 'times', limit: 3, windowMs: DAY_MS, type: 'times' }),
 ];
 const NAMES = FEATURES.map((definition) => definition.name);

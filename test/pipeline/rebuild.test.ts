@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
+import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { encodeTraits } from '../../src/profiles/trait-codec.js';
 import { applyTraits } from '../../src/profiles/traits.model.js';
@@ -41,9 +42,30 @@ async function settled(world: World) {
   return withoutEntries(await readState(world.db, await world.engine.definitions.current(), world.clock.now()));
 }
 
-async function definedFirst(log: readonly LogStep[]) {
+/** Features by key, that fade, and that read streams of others. */
+const MORE_FEATURES = [
+  aFeature('spend_by_sku', {
+    ...{ aggregate: 'sum', value: 'properties.total', type: 'double_map', options: { by: 'properties.sku' } },
+  }),
+  aFeature('interest', {
+    ...{ aggregate: 'affinity', value: 'properties.sku', type: 'double_map', options: { halfLifeMs: HOUR_MS } },
+  }),
+  aFeature('last_skus', { aggregate: 'last_n', value: 'properties.sku', limit: 3, type: 'string_list' }),
+  aFeature('dearest_95', { aggregate: 'percentile', value: 'properties.total', type: 'double', options: { p: 0.95 } }),
+  aFeature('views_per_cart', {
+    aggregate: 'ratio',
+    type: 'double',
+    options: {
+      numerator: aFeature('views_2d', { events: ['view'], windowMs: 2 * DAY_MS }),
+      denominator: aFeature('carts_2d', { events: ['cart'], windowMs: 2 * DAY_MS }),
+    },
+  }),
+];
+
+async function definedFirst(log: readonly LogStep[], more: readonly FeatureDefinition[] = []) {
   const world = await newWorld();
   await defineSome(world);
+  if (more.length > 0) await world.defineFeatures([...SOME_FEATURES, ...more]);
   await acceptLog(world, log, () => world.drain());
   return settled(world);
 }
@@ -51,7 +73,7 @@ async function definedFirst(log: readonly LogStep[]) {
 describe('the state of an anchor', () => {
   it.each([61, 62])('is what folding its events from the log gives, byte for byte (log %i)', async (seed) => {
     const world = await newWorld();
-    await defineSome(world);
+    await defineSome(world, MORE_FEATURES);
     await acceptLog(world, logOf(seed), () => world.drain());
     const t = world.clock.now() + 1;
     const { features } = await world.engine.definitions.current();
@@ -93,6 +115,15 @@ describe('features that are defined after the events', () => {
     await acceptLog(world, log, () => world.drain());
     await defineSome(world);
     expect(await settled(world)).toEqual(await definedFirst(log));
+  });
+
+  it('are so also where some of the streams that they read are there already', async () => {
+    const log = logOf(66);
+    const world = await newWorld();
+    await defineSome(world);
+    await acceptLog(world, log, () => world.drain());
+    await world.defineFeatures([...SOME_FEATURES, ...MORE_FEATURES]);
+    expect(await settled(world)).toEqual(await definedFirst(log, MORE_FEATURES));
   });
 
   it('are so also while events keep coming, step by step with the backfill', async () => {

@@ -25,7 +25,7 @@ export interface NaiveFacts {
   /** By the reserved trait. */
   readonly consents?: Readonly<Record<string, HeldConsent>>;
   /** Values that stand whatever the events are, by feature name. */
-  readonly values?: Readonly<Record<string, number | string | boolean>>;
+  readonly values?: Readonly<Record<string, NonNullable<FeatureValue['value']>>>;
 }
 
 const MINUTE = 60_000;

@@ -125,8 +125,11 @@ export const SOME_SEGMENTS: Readonly<Record<string, string>> = {
   stale: 'f.hours_since_buy >= 2',
 };
 
-export async function defineSome(world: Pick<World, 'defineFeatures' | 'defineSegment' | 'drain'>): Promise<void> {
-  await world.defineFeatures(SOME_FEATURES);
+export async function defineSome(
+  world: Pick<World, 'defineFeatures' | 'defineSegment' | 'drain'>,
+  more: readonly FeatureDefinition[] = [],
+): Promise<void> {
+  await world.defineFeatures([...SOME_FEATURES, ...more]);
   for (const [key, expression] of Object.entries(SOME_SEGMENTS)) await world.defineSegment(key, expression);
   await world.drain();
 }
