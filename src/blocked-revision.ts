@@ -50,10 +50,11 @@ export interface BlockedMove {
  *    steps behind.
  */
 export class BlockedRevision {
-  readonly #maxBlockedValues: number;
+  /** Blocked values that count as generic at once. */
+  readonly maxBlockedValues: number;
 
   constructor(private readonly parts: BlockedRevisionParts) {
-    this.#maxBlockedValues = parts.maxBlockedValues ?? MAX_BLOCKED_VALUES;
+    this.maxBlockedValues = parts.maxBlockedValues ?? MAX_BLOCKED_VALUES;
   }
 
   /** Whether events wait to be applied that were accepted by rules before these; see 2. */
@@ -101,7 +102,7 @@ export class BlockedRevision {
   async block({ identityRules: rules }: LoadedDefinitions, values: readonly Identifier[], run: Run): Promise<boolean> {
     const { clock, generics } = this.parts;
     const standing = (rules.generics?.ids.size ?? 0) - sharedCountOf(rules);
-    const room = Math.max(0, this.#maxBlockedValues - standing);
+    const room = Math.max(0, this.maxBlockedValues - standing);
     const unknown = this.counting(rules, values).slice(0, Math.min(room, MAX_CHANGED_VALUES));
     if (unknown.length === 0) return false;
     await run(async (tx) => {

@@ -79,6 +79,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRetractionEvents: number;
   /** Components that one step of a revision of all resolves anew. */
   readonly maxRevisionComponents: number;
+  /** Values that came before rules blocked them and count for nobody, at once. */
+  readonly maxBlockedValues: number;
   /** Rows of evidence, each set counted once, beyond which a component is resolved by the way. */
   readonly maxReplayRows: number;
   /** Anchors that one step folds anew after rules of traits changed. */
@@ -269,7 +271,10 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     ...parts,
     ...parts.identity,
     generic: new GenericRevision(valueParts),
-    blocked: new BlockedRevision(valueParts),
+    blocked: new BlockedRevision({
+      ...valueParts,
+      ...(limits.maxBlockedValues === undefined ? {} : { maxBlockedValues: limits.maxBlockedValues }),
+    }),
     observer: observers,
     ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
   });

@@ -16,7 +16,6 @@ import type { IdentityRules } from './identity/identity-rules.model.js';
 import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
 import { blockedTest } from './identity/blocked-patterns.js';
-import { MAX_BLOCKED_VALUES } from './identity/generic-value.model.js';
 import { areOthersUnique, reachOfRules, type RulesReach } from './identity/rules-reach.model.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import type { GenericRevision } from './generic-revision.js';
@@ -283,7 +282,7 @@ export class RevisionChore {
       stepsTotal: isLast ? stepsDone : (revision.stepsTotal ?? (await estimateComponents(tx))),
       place: page.place,
       nowMs: clock.now(),
-      failure: isLast ? failureOfSome(result) : null,
+      failure: isLast ? failureOfSome(result, blocked.maxBlockedValues) : null,
     });
   }
 
@@ -353,11 +352,14 @@ function stepSize({ failures }: IdentityRevisionRecord, most: number): number {
   return failures + 1 >= MAX_REVISION_FAILURES ? 1 : Math.max(1, most >> (2 * failures));
 }
 
-function failureOfSome({ failed = 0, beyondBound = 0 }: RevisionResult): RevisionFailure | null {
+function failureOfSome(
+  { failed = 0, beyondBound = 0 }: RevisionResult,
+  maxBlockedValues: number,
+): RevisionFailure | null {
   if (failed === 0 && beyondBound > 0) {
     return {
       code: 'PAYLOAD_TOO_LARGE',
-      message: `${String(beyondBound)} blocked values count all the same: at most ${String(MAX_BLOCKED_VALUES)} that came before they were blocked do not`,
+      message: `${String(beyondBound)} blocked values count all the same: at most ${String(maxBlockedValues)} that came before they were blocked do not`,
       where: 'identity.blocked',
       hint: 'block fewer values, and have those resolved anew whom it concerns',
     };

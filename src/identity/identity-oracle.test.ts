@@ -305,6 +305,59 @@ describe('values that many people share', () => {
   });
 });
 
+describe('values that are blocked after they came', () => {
+  const anyBatches = randomHistory({ withProtection: false }).map((steps) =>
+    steps.flatMap((step) => (step.kind === 'batch' ? [step] : [])),
+  );
+  const without = (events: readonly NaiveEvent[], blocked: ReadonlySet<string>): NaiveEvent[] =>
+    events
+      .map((event) => ({ ...event, names: event.names.filter((name) => !blocked.has(name)) }))
+      .filter(({ names }) => names.length > 0);
+
+  it('leave who is who as if they had been blocked from the start, and as if never once they are not, in any order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        anyRules,
+        anyBatches,
+        fc.array(fc.nat({ max: 1_000 }), { maxLength: 3 }),
+        async (rules, batches, picks) => {
+          const product = new MemoryIdentity(rules);
+          const told: NaiveEvent[] = [];
+          const send = async ({ events, isCold }: (typeof batches)[number]): Promise<void> => {
+            const logged = events.flatMap((event) => {
+              const accepted = product.accept({ ...event, origin: { authenticated: event.isAuthenticated } });
+              const names = event.names.filter((name) => !product.blocked.has(idOfName(name)));
+              if (accepted !== null) told.push(naive({ ...event, names }, accepted.pos, rules));
+              return accepted ?? [];
+            });
+            await product.apply(logged, { isCold });
+          };
+          const half = Math.ceil(batches.length / 2);
+          for (const batch of batches.slice(0, half)) await send(batch);
+          const known = [...new Set(told.flatMap(({ names }) => names))].sort();
+          const blocked = new Set(picks.flatMap((pick) => pickOf(known, pick) ?? []));
+          const ids = new Set<string>();
+          for (const name of blocked) product.blocked.add(idOfName(name));
+          for (const name of blocked) await product.setGenerics(idOfName(name), new Set(ids.add(idOfName(name))));
+          for (const batch of batches.slice(half)) await send(batch);
+          const partitionOf = (events: readonly NaiveEvent[]): string[][] =>
+            sortNames(naivePartition(naiveEvidence(events, new Set()), rules, { must: [], cannot: [] }));
+          const counting = product.partition.filter((group) => !group.every((name) => blocked.has(name)));
+          expect(counting).toEqual(partitionOf(without(told, blocked)));
+          expect(product.strays).toEqual([]);
+          for (const name of blocked) {
+            ids.delete(idOfName(name));
+            await product.setGenerics(idOfName(name), new Set(ids));
+          }
+          expect(product.partition).toEqual(partitionOf(told));
+          expect(product.strays).toEqual([]);
+        },
+      ),
+      { numRuns: Math.ceil(HISTORIES / 4), seed: SEED },
+    );
+  });
+});
+
 describe('identity, whatever happens', () => {
   it(
     'is after each batch and decision what its definition makes of all that was sent: who is who, by which id, and why',

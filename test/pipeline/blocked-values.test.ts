@@ -107,4 +107,50 @@ describe('values that are blocked after events have brought them', () => {
     expect(joined).toEqual(open);
     expect(await strays(late.db)).toEqual([]);
   });
+
+  it('join nobody else meanwhile, and are gone on with by another process; what carries nothing else stays with them', async () => {
+    const world = await newWorld();
+    const desk = { loyalty_card: 'desk' };
+    await world.accept([
+      anIdentify({ ...desk, email: 'a@example.org' }, { plan: 'pro' }),
+      aTrack('buy', { ...desk, email: 'b@example.org' }),
+      aTrack('view', desk),
+    ]);
+    await world.drain();
+    await apply(world, BLOCKED, false);
+    await world.accept([aTrack('view', { ...desk, email: 'c@example.org' })]);
+    await world.drain();
+    const partition = async () => (await knownOf(world)).profiles;
+    expect(await partition()).toEqual([
+      'email:a@example.org email:b@example.org loyalty_card:desk',
+      'email:c@example.org',
+    ]);
+    const { revisions, generics } = world.engine.identity;
+    const { id } = await revisions.request({ kind: 'rules', input: { since: 1 } }, who);
+    while ((await valuesOf(world)).length === 0) await world.engine.worker.runOnce();
+    await world.engine.worker.stop();
+    await (await world.another()).worker.drain();
+    expect(await revisions.get(id)).toMatchObject({ status: 'done' });
+    expect(await partition()).toEqual(
+      ['a', 'b', 'c'].map((name) => `email:${name}@example.org`).concat('loyalty_card:desk'),
+    );
+    await expect(generics.keep({ ns: 'loyalty_card', value: 'desk' }, who)).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      hint: expect.stringContaining('--re-resolve') as string,
+    });
+  });
+
+  it('count all the same where as many as may be do not, which is said', async () => {
+    const world = await newWorld({ limits: { maxBlockedValues: 1 } });
+    await world.accept(
+      ['desk', 'till'].flatMap((card) =>
+        ['a', 'b'].map((name) => anIdentify({ loyalty_card: card, email: `${name}@${card}.example` })),
+      ),
+    );
+    await world.drain();
+    const revision = await apply(world, '{ blocked: { values: [desk, till] } }');
+    expect(revision).toMatchObject({ status: 'failed', result: { beyondBound: 1 } });
+    expect(revision?.failure?.message).toMatch(/^1 blocked values count all the same/);
+    expect(await valuesOf(world)).toHaveLength(1);
+  });
 });

@@ -360,6 +360,8 @@ export interface MemoryEvent {
 export class MemoryIdentity {
   readonly tables = new Tables();
   readonly log: LoggedEvent[] = [];
+  /** Identifiers that rules block: no event that is accepted carries them. */
+  readonly blocked = new Set<Uuid>();
   #rules: IdentityRules;
   #hasLinks = false;
   #ids = 0;
@@ -394,8 +396,9 @@ export class MemoryIdentity {
   /** Takes an event in; null if nothing of it counts. It is applied by the next `apply`. */
   accept({ raw, origin, ...key }: MemoryEvent): LoggedEvent | null {
     const resolved = policyOf(this.#rules).resolve(raw, origin);
-    if (resolved.identifiers.length === 0) return null;
-    const identifiers = inAnchorOrder(resolved.identifiers, this.#rules);
+    const counting = resolved.identifiers.filter(({ id }) => !this.blocked.has(id));
+    if (counting.length === 0) return null;
+    const identifiers = inAnchorOrder(counting, this.#rules);
     const pos = this.pos + 1;
     const event: LoggedEvent = {
       pos,
