@@ -69,7 +69,10 @@ async function runApply(deps: ApplyCommandDeps, paths: readonly string[], option
   if (skipped.length > 0) deps.stderr.write(`note: nothing is defined in ${skipped.join(', ')}\n`);
   const isReresolving = options.reResolve === true;
   const run = async (applier: Applier): Promise<number> => {
-    const plan = await applier.plan(files, { prune: options.prune === true, force: options.force === true });
+    const plan = await applier.plan(files, {
+      ...{ prune: options.prune === true, force: options.force === true },
+      isReresolving: options.reResolve === true,
+    });
     if (isReresolving && plan.identity === null) throw noRules();
     const isDone = options.dryRun === true || plan.isEmpty;
     if (options.json !== true) {

@@ -21,7 +21,7 @@ export interface BlockedRevisionParts {
   readonly finder: ReanchoringFinder;
   readonly pipeline: Pipeline;
   /** Blocked values that count as generic at once. */
-  readonly maxBlockedValues?: number;
+  readonly maxBlockedValues?: number | undefined;
 }
 
 /** Values that change what they are in one transaction: each of these has the definitions loaded anew. */

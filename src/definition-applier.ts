@@ -12,7 +12,11 @@ import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { streamsOf } from './features/stream.model.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
-import type { IdentityRulesChange, IdentityRulesService } from './identity/identity-rules.service.js';
+import type {
+  ApplyRulesOptions,
+  IdentityRulesChange,
+  IdentityRulesService,
+} from './identity/identity-rules.service.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
@@ -48,6 +52,8 @@ export interface DefinitionPlanOptions {
   readonly prune?: boolean;
   /** Removes and retypes features that are in use, too, and puts out of service what uses them. */
   readonly force?: boolean;
+  /** Resolves those anew whom other rules of identity concern. */
+  readonly isReresolving?: boolean;
 }
 
 /** Applies files of features, segments, traits, purposes and rules of identity together: all is checked before anything is written. */
@@ -70,7 +76,7 @@ export class DefinitionApplier {
    * @throws WeftError DEFINITION_INVALID, EXPRESSION_INVALID
    */
   async plan(files: readonly DefinitionText[], options: DefinitionPlanOptions = {}): Promise<DefinitionPlan> {
-    const { prune = false, force = false } = options;
+    const { prune = false, force = false, isReresolving = false } = options;
     const reader = new FeatureReader(this.#db);
     const standing = await reader.views();
     const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
@@ -113,7 +119,7 @@ export class DefinitionApplier {
     const identity =
       defined.identity === null
         ? null
-        : await this.#services.identityRules.apply(defined.identity.rules, { by: this.#by, isDryRun: true });
+        : await this.#services.identityRules.apply(defined.identity.rules, this.#ruleOptions(true, isReresolving));
     const left = typesOf(after);
     return {
       features,
@@ -148,11 +154,15 @@ export class DefinitionApplier {
    */
   async apply(plan: DefinitionPlan, isReresolving = false): Promise<Uuid | null> {
     const { identity } = plan.defined;
-    const reresolve = isReresolving ? { actor: this.#by, reason: 'the rules changed' } : undefined;
-    const options = { by: this.#by, isDryRun: false, reresolve };
+    const options = this.#ruleOptions(false, isReresolving);
     const change = identity === null ? null : await this.#services.identityRules.apply(identity.rules, options);
     await this.#applyElse(plan);
     return change?.revisionId ?? null;
+  }
+
+  #ruleOptions(isDryRun: boolean, isReresolving: boolean): ApplyRulesOptions {
+    const reresolve = isReresolving ? { actor: this.#by, reason: 'the rules changed' } : undefined;
+    return { by: this.#by, isDryRun, reresolve };
   }
 
   /** Waits until those are resolved anew whom other rules of identity concern, as {@link IdentityRulesService.reresolved}. */

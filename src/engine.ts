@@ -271,10 +271,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     ...parts,
     ...parts.identity,
     generic: new GenericRevision(valueParts),
-    blocked: new BlockedRevision({
-      ...valueParts,
-      ...(limits.maxBlockedValues === undefined ? {} : { maxBlockedValues: limits.maxBlockedValues }),
-    }),
+    blocked: new BlockedRevision({ ...valueParts, maxBlockedValues: limits.maxBlockedValues }),
     observer: observers,
     ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
   });
