@@ -402,6 +402,7 @@ segments:
     await files({
       'identity.yaml': 'identity: { namespaces: { email: { limit: 2 } } }',
       'blocked.yaml': 'identity: { blocked: { values: [demo] } }',
+      'region.yaml': 'identity: { default_region: GB }',
     });
     const dry = await run(['identity.yaml', '--dry-run']);
     expect(dry.stdout).toBe(
@@ -414,7 +415,8 @@ segments:
         '',
       ].join('\n'),
     );
-    expect((await run(['blocked.yaml', '--dry-run'])).stdout).toContain('These concern nobody who is there.');
+    expect((await run(['blocked.yaml', '--dry-run'])).stdout).toContain('are concerned by: blocked (values).');
+    expect((await run(['region.yaml', '--dry-run'])).stdout).toContain('These concern nobody who is there.');
     const interrupted = await run(['identity.yaml', '--re-resolve', '--yes'], null, AbortSignal.abort());
     expect(interrupted).toMatchObject({ code: 130, stderr: 'Interrupted.\n' });
     expect(interrupted.stdout).toContain('They are resolved anew once the rules are applied.\nApplied.\n');
