@@ -42,6 +42,7 @@ Examples:
   weft apply features.yaml segments.yaml --dry-run
   weft apply definitions/ --prune --yes
   weft apply features.yaml --force --dry-run
+  weft apply orders.weft.mjs --dry-run
   weft apply identity.yaml --dry-run
   weft apply identity.yaml --re-resolve --yes
 

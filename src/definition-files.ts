@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { isModule, isModuleOfFolder, readDefinitionModule } from './definition-modules.js';
 import type { FeatureDefinitions } from './features/feature.service.js';
 import { FEATURE_FILE_FIELDS, parseFeatures } from './features/parse-features.js';
 import { IDENTITY_FILE_FIELDS, parseIdentityRules, type ParsedIdentityRules } from './identity/parse-identity-rules.js';
@@ -36,7 +37,8 @@ export interface FoundFiles {
 }
 
 /**
- * Reads the named files, and of named folders the YAML files that define something; not the folders in them.
+ * Reads the named files, and of named folders the YAML files that define something and the modules `*.weft.ts`, `.js`, `.mts`
+ * and `.mjs`; not the folders in them.
  * @throws WeftError NOT_FOUND (no such file), DEFINITION_INVALID (a named file that defines nothing, broken YAML)
  */
 export async function readDefinitionFiles(paths: readonly string[]): Promise<FoundFiles> {
@@ -44,8 +46,8 @@ export async function readDefinitionFiles(paths: readonly string[]): Promise<Fou
   const skipped: string[] = [];
   for (const path of paths) {
     const isFolder = (await found(path, stat(path))).isDirectory();
-    for (const file of isFolder ? await yamlFilesIn(path) : [path]) {
-      const text = await found(file, readFile(file, 'utf8'));
+    for (const file of isFolder ? await definitionFilesIn(path) : [path]) {
+      const text = isModule(file) ? await readDefinitionModule(file) : await found(file, readFile(file, 'utf8'));
       if (kindsOf({ name: basename(file), text }).length > 0) files.push({ name: basename(file), text });
       else if (isFolder) skipped.push(basename(file));
       else throw definesNothing(file);
@@ -184,10 +186,11 @@ function checkUnique(what: string, names: readonly (readonly [file: string, name
   }
 }
 
-async function yamlFilesIn(folder: string): Promise<string[]> {
+async function definitionFilesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name)).map((entry) => entry.name);
-  return names.sort().map((name) => join(folder, name));
+  const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  const wanted = names.filter((name) => /\.ya?ml$/.test(name) || isModuleOfFolder(name));
+  return wanted.sort().map((name) => join(folder, name));
 }
 
 async function found<T>(path: string, reading: Promise<T>): Promise<T> {

@@ -1,0 +1,51 @@
+import type { Aggregate, ItemType } from './feature.model.js';
+
+/** A view as a file writes it; what else an aggregate takes is checked when it is applied. */
+interface ViewDocument {
+  readonly name: string;
+  readonly kind?: 'stream' | 'batch';
+  readonly description?: string;
+  readonly owner?: string;
+  readonly tags?: readonly string[];
+  readonly source?: string;
+  /** Of a batch view: the name of its records, the path of their time of creation, and how long one counts. */
+  readonly event?: string;
+  readonly created?: string;
+  readonly ttl?: string;
+  readonly purposes?: readonly string[];
+  readonly features: readonly FeatureDocument[];
+}
+
+interface FeatureDocument {
+  readonly name: string;
+  /** Not of features of batch views. */
+  readonly aggregate?: Exclude<Aggregate, 'row'>;
+  readonly description?: string;
+  readonly events?: readonly string[];
+  readonly where?: string;
+  readonly value?: string;
+  readonly type?: ItemType;
+  readonly window?: string;
+  readonly searchable?: boolean;
+  /** Fields that only some aggregates take. */
+  readonly [field: string]: unknown;
+}
+
+interface ServiceDocument {
+  readonly name: string;
+  readonly description?: string;
+  readonly owner?: string;
+  readonly tags?: readonly string[];
+  readonly features: readonly string[];
+}
+
+/** What a module of definitions exports by default. */
+interface DefinitionDocument {
+  readonly views?: readonly ViewDocument[];
+  readonly services?: readonly ServiceDocument[];
+}
+
+/** Gives the document back as it is: so that an editor knows what may stand in it. */
+export function defineFeatures(document: DefinitionDocument): DefinitionDocument {
+  return document;
+}
