@@ -223,7 +223,7 @@ export class FeatureSet {
    */
   flipAt(state: AnchorState, index: number, t: number, op: CompareOp, constant: Constant): number {
     const feature = this.#feature(state, index);
-    if (feature.parts !== null) return flipOfDerived((at) => readFeature(state, feature, at), t, op, constant);
+    if (feature.parts !== null) return flipOfReading(state, feature, t, op, constant);
     const stream = state.find(feature.stream);
     if (stream === undefined) return Infinity;
     if (typeof constant === 'string' && op !== '==' && op !== '!=') return stream.read(feature, t).validUntil;
@@ -304,13 +304,32 @@ function readingOf(
   const parts = partsOf(definition).map((part) => readingOf(part, streams, zones));
   const stream = parts[0]?.stream ?? streams.get(streamOf(definition).key);
   if (stream === undefined) throw invalid(definition.name, 'has no stream', 'register the streams of all features');
-  const reading = { definition, hopMs: stream.spec.hopMs, zone: zoneOf(definition, zones), stream };
-  return { ...reading, empty: emptyValue(definition), parts: parts.length === 0 ? null : parts };
+  return {
+    definition,
+    hopMs: stream.spec.hopMs,
+    zone: zoneOf(definition, zones),
+    empty: emptyValue(definition),
+    stream,
+    parts: parts.length === 0 ? null : parts,
+  };
 }
 
 function readFeature(state: AnchorState, feature: ReadFeature, t: number): FeatureValue {
-  const { parts, definition, stream, empty } = feature;
-  if (parts === null) return state.find(stream)?.read(feature, t) ?? empty;
+  // What is derived is read apart, since a closure here would be made for every feature.
+  if (feature.parts !== null) return readDerived(state, feature.definition, feature.parts, t);
+  return state.find(feature.stream)?.read(feature, t) ?? feature.empty;
+}
+
+function flipOfReading(state: AnchorState, feature: ReadFeature, t: number, op: CompareOp, constant: Constant): number {
+  return flipOfDerived((at) => readFeature(state, feature, at), t, op, constant);
+}
+
+function readDerived(
+  state: AnchorState,
+  definition: FeatureDefinition,
+  parts: readonly ReadFeature[],
+  t: number,
+): FeatureValue {
   return derivedValue(
     definition,
     parts.map((part) => readFeature(state, part, t)),
