@@ -1,6 +1,7 @@
 import type { Database } from '../platform/postgres.js';
 import { WeftError } from '../platform/errors.js';
 import type { ApiDefinitions, DefinitionsSource } from './api-definitions.model.js';
+import { SettledFeatures } from './settled-features.js';
 
 export interface DefinitionsWatchOptions {
   readonly db: Database;
@@ -18,6 +19,8 @@ export interface DefinitionsWatchOptions {
  * when somebody changed them. A load that fails leaves those that were.
  */
 export class DefinitionsWatch {
+  /** Which features every profile has in full. */
+  readonly settled = new SettledFeatures();
   readonly #options: DefinitionsWatchOptions;
   #loaded: ApiDefinitions | null = null;
   #mark = '';
@@ -88,10 +91,15 @@ export class DefinitionsWatch {
     const mark = JSON.stringify([row?.version, row?.marks, row?.edited, row?.streams, row?.folding]);
     this.#swept = row?.isSwept === true;
     if (row !== undefined) await this.#options.documents?.sync(row.documents);
-    if (mark === this.#mark && this.#loaded !== null) return;
+    if (mark === this.#mark && this.#loaded !== null) {
+      this.settled.observe(this.#loaded, this.#swept);
+      return;
+    }
     source.invalidate();
     this.#loaded = await source.current();
     this.#mark = mark;
+    // They may be newer than what was asked about everybody.
+    this.settled.observe(this.#loaded, false);
   }
 
   #schedule(): void {

@@ -49,15 +49,17 @@ export function healthRoutes({
   return (app, _options, done) => {
     app.get('/', () => ({ name: NAME, version, ...PLACES }));
     app.get('/healthz', () => ({ status: 'ok', name: NAME, version }));
-    app.get('/readyz', async (_request, reply) => {
-      const entries = await Promise.all(
-        Object.entries(checks).map(async ([name, check]) => [name, await outcomeOf(check, checkTimeoutMs)] as const),
-      );
-      const isReady = entries.every(([, outcome]) => outcome === 'ok');
-      return reply
-        .code(isReady ? 200 : 503)
-        .send({ status: isReady ? 'ok' : 'not ready', checks: Object.fromEntries(entries) });
-    });
+    // `/health` is where Feast's feature server has it.
+    for (const url of ['/readyz', '/health'])
+      app.get(url, async (_request, reply) => {
+        const entries = await Promise.all(
+          Object.entries(checks).map(async ([name, check]) => [name, await outcomeOf(check, checkTimeoutMs)] as const),
+        );
+        const isReady = entries.every(([, outcome]) => outcome === 'ok');
+        return reply
+          .code(isReady ? 200 : 503)
+          .send({ status: isReady ? 'ok' : 'not ready', checks: Object.fromEntries(entries) });
+      });
     app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
     done();
   };

@@ -21,6 +21,7 @@ import type { ErrorPresenter } from './graphql/present-error.js';
 import { problemOfDocument } from './graphql/read-document.js';
 import { SnapshotBatcher } from './graphql/snapshot-batcher.js';
 import { WarmQueries } from './graphql/warm-queries.js';
+import { feastRoutes } from './feast/feast.routes.js';
 import { graphiqlRoutes } from './graphiql.routes.js';
 import { graphqlRoutes } from './graphql.routes.js';
 import { SessionWatch } from './auth/session-watch.js';
@@ -69,7 +70,7 @@ export interface ApiServerDependencies {
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/get-online-features`, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -146,6 +147,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await app.register(
     profileExportRoutes({ exports: services.profileExports, credentials, audit: services.audit, onDefect }),
   );
+  await app.register(feastRoutes({ services, watch, onDefect }));
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter, onError }));

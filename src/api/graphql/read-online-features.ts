@@ -39,12 +39,7 @@ export async function readOnlineFeatures(
 ): Promise<OnlineRow[]> {
   const asked = reads.index.select(names, service);
   const needed = neededPurposes(reads, purposes);
-  if (keys.length > MAX_ENTITIES || keys.length * asked.length > MAX_ONLINE_VALUES) {
-    throw new WeftError('BAD_REQUEST', 'too many values are asked for', {
-      where: 'entities',
-      hint: `at most ${String(MAX_ENTITIES)} entities and ${String(MAX_ONLINE_VALUES)} values in a request`,
-    });
-  }
+  demandWithinBounds(keys.length, asked.length);
   if (typeof maxAgeMs === 'number' && !(maxAgeMs >= 0)) {
     throw new WeftError('BAD_REQUEST', 'an age cannot be negative', { where: 'maxAgeMs', hint: 'give ms, from 0' });
   }
@@ -57,6 +52,15 @@ export async function readOnlineFeatures(
       return { profileId: view.id, features: features.map((feature) => notOlderThan(feature, maxAgeMs)) };
     }),
   );
+}
+
+/** @throws WeftError BAD_REQUEST for more entities, or values in all, than one request may ask for */
+export function demandWithinBounds(entities: number, features: number): void {
+  if (entities <= MAX_ENTITIES && entities * features <= MAX_ONLINE_VALUES) return;
+  throw new WeftError('BAD_REQUEST', 'too many values are asked for', {
+    where: 'entities',
+    hint: `at most ${String(MAX_ENTITIES)} entities and ${String(MAX_ONLINE_VALUES)} values in a request`,
+  });
 }
 
 /** A value read at `t` is one as of `t − 1`: what happened `maxAgeMs` before that counts, as in training sets. */

@@ -1,0 +1,132 @@
+import { WeftError } from '../../platform/errors.js';
+
+/** A feature as Feast refers to it: `web_activity:views_24h`. */
+export interface FeatureRef {
+  readonly view: string;
+  readonly feature: string;
+  /** Of the view, as in `web_activity@v2:views_24h`; null: the one in force. */
+  readonly version: number | null;
+}
+
+/** The body of `POST /get-online-features`. */
+export interface OnlineFeaturesRequest {
+  /** Null: those of the service. */
+  readonly refs: readonly FeatureRef[] | null;
+  readonly service: string | null;
+  /** What entities are named by: a namespace of identifiers, or `profile_id`. */
+  readonly joinKey: string;
+  readonly values: readonly string[];
+  /** Whether features are called `view__feature`. */
+  readonly isFullNamed: boolean;
+  readonly withVersions: boolean;
+  /** What the answer is for; not of Feast. */
+  readonly purposes: readonly string[];
+  /** Values whose newest event is older, ms, are `OUTSIDE_MAX_AGE`; not of Feast. Null: only those beyond a ttl. */
+  readonly maxAgeMs: number | null;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+const REF = /^([^:@]+)(?:@v(\d{1,9}))?:([^:]+)$/;
+const MAX_REFS = 2_000;
+const MAX_SHOWN = 100;
+
+/** @throws WeftError BAD_REQUEST that says what is wrong, and where */
+export function readOnlineFeaturesRequest(body: Body): OnlineFeaturesRequest {
+  const service = optionalText(body, 'feature_service');
+  const listed = textList(body, 'features');
+  if (service === null && listed.length === 0) {
+    throw wrong('features', 'no features are asked for', 'list them as "view:feature", or name a feature_service');
+  }
+  const { joinKey, values } = readEntities(body['entities']);
+  return {
+    // As in Feast, a service counts before a list.
+    refs: service === null ? listed.map(readRef) : null,
+    service,
+    joinKey,
+    values,
+    isFullNamed: flag(body, 'full_feature_names', false),
+    withVersions: flag(body, 'include_feature_view_version_metadata', false),
+    purposes: textList(body, 'purposes'),
+    maxAgeMs: readAge(body['max_age_ms']),
+  };
+}
+
+function readRef(text: string, index: number): FeatureRef {
+  const [, view, version, feature] = REF.exec(text) ?? [];
+  if (view !== undefined && feature !== undefined) {
+    return { view, feature, version: version === undefined ? null : Number(version) };
+  }
+  const hint = 'write the view and the feature, as in "web_activity:views_24h"';
+  throw wrong(`features.${String(index)}`, `${shown(text)} is no reference to a feature`, hint);
+}
+
+function readEntities(entities: unknown): { joinKey: string; values: readonly string[] } {
+  if (!isObject(entities)) {
+    throw wrong('entities', 'entities is not an object', 'give a join key and a list, as in {"user_id": ["u-1"]}');
+  }
+  const [first, second] = Object.entries(entities);
+  if (first === undefined) {
+    throw wrong('entities', 'no entities are given', 'give a join key and a list, as in {"user_id": ["u-1"]}');
+  }
+  if (second !== undefined) {
+    const hint = 'ask with one namespace of identifiers, or profile_id, at a time';
+    throw wrong(`entities.${shown(second[0])}`, 'people are named by more than one join key', hint);
+  }
+  const [joinKey, list] = first;
+  if (!Array.isArray(list)) throw wrong(`entities.${shown(joinKey)}`, 'this is not a list', 'give a list of values');
+  return { joinKey, values: list.map((value, index) => entityValue(value, joinKey, index)) };
+}
+
+/** Numbers, as Feast sends keys of integer type, are identifiers by their digits. */
+function entityValue(value: unknown, joinKey: string, index: number): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  throw wrong(`entities.${shown(joinKey)}.${String(index)}`, 'this is no identifier', 'give a text or a number');
+}
+
+function readAge(value: unknown): number | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'number' && value >= 0) return value;
+  throw wrong('max_age_ms', 'this is no age', 'give ms, from 0');
+}
+
+// --- parts of bodies ------------------------------------------------------------------------------------------------
+
+function isObject(value: unknown): value is Body {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Null where it is left out. @throws WeftError BAD_REQUEST */
+function optionalText(body: Body, field: string): string | null {
+  const value = body[field];
+  if (value === undefined || value === null || value === '') return null;
+  if (typeof value === 'string') return value;
+  throw wrong(field, `${field} is not a text`, 'put it in quotes');
+}
+
+/** Empty where it is left out. @throws WeftError BAD_REQUEST */
+function textList(body: Body, field: string): readonly string[] {
+  const value = body[field];
+  if (value === undefined || value === null) return [];
+  const isList = Array.isArray(value) && value.every((item): item is string => typeof item === 'string');
+  if (!isList) throw wrong(field, `${field} is not a list of texts`, 'give a list, as in ["a", "b"]');
+  if (value.length <= MAX_REFS) return value;
+  throw wrong(field, `${field} has ${String(value.length)} items`, `give at most ${String(MAX_REFS)}`);
+}
+
+/** @throws WeftError BAD_REQUEST */
+function flag(body: Body, field: string, byDefault: boolean): boolean {
+  const value = body[field] ?? byDefault;
+  if (typeof value === 'boolean') return value;
+  throw wrong(field, `${field} is not a boolean`, 'give true or false');
+}
+
+function wrong(where: string, message: string, hint: string): WeftError {
+  return new WeftError('BAD_REQUEST', message, { where, hint });
+}
+
+/** What a caller wrote, as far as it is told back. */
+export function shown(given: string): string {
+  return given.slice(0, MAX_SHOWN);
+}

@@ -1,0 +1,71 @@
+import { maskValue } from '../../privacy/mask.model.js';
+import type { JsonValue } from '../../events/event.model.js';
+import {
+  isList,
+  type FeatureDefinition,
+  type FeatureType,
+  type FeatureValue,
+  type Item,
+} from '../../features/feature.model.js';
+import { formatInstant } from '../../platform/instant.js';
+
+/** A value as it stands in an answer: three pieces of JSON. */
+export interface OnlineCell {
+  readonly value: string;
+  readonly status: string;
+  readonly eventTime: string;
+}
+
+/** What Feast tells of what has no time. */
+const EPOCH = '"1970-01-01T00:00:00Z"';
+export const NOT_FOUND_CELL: OnlineCell = { value: 'null', status: '"NOT_FOUND"', eventTime: EPOCH };
+/** Quoted once, not for every cell. */
+const STATUSES: Readonly<Record<FeatureValue['status'], string>> = {
+  PRESENT: '"PRESENT"',
+  NULL_VALUE: '"NULL_VALUE"',
+  NOT_FOUND: '"NOT_FOUND"',
+  OUTSIDE_MAX_AGE: '"OUTSIDE_MAX_AGE"',
+};
+
+/** An identifier that was asked for, in the column of the join key. */
+export function keyCell(value: string): OnlineCell {
+  return { value: JSON.stringify(value), status: STATUSES.PRESENT, eventTime: EPOCH };
+}
+
+/**
+ * @param t the instant that the value is of, ms
+ * @param maxAgeMs values whose newest event is older are not told; null: all are
+ */
+export function cellOf(
+  value: FeatureValue,
+  definition: Pick<FeatureDefinition, 'type'>,
+  { isMasked, t, maxAgeMs }: { readonly isMasked: boolean; readonly t: number; readonly maxAgeMs: number | null },
+): OnlineCell {
+  const { eventTs } = value;
+  const eventTime = eventTs === null ? EPOCH : `"${formatInstant(eventTs)}"`;
+  const isTold = value.status === 'PRESENT' || value.status === 'NULL_VALUE';
+  // A value read at t is one as of t - 1, as in training sets.
+  if (maxAgeMs !== null && isTold && eventTs !== null && t - eventTs - 1 > maxAgeMs) {
+    return { value: 'null', status: STATUSES.OUTSIDE_MAX_AGE, eventTime };
+  }
+  return {
+    value: isMasked ? JSON.stringify(maskValue(value.value as JsonValue)) : jsonOf(value.value, definition.type),
+    status: STATUSES[value.status],
+    eventTime,
+  };
+}
+
+function jsonOf(value: FeatureValue['value'], type: FeatureType): string {
+  if (value === null) return 'null';
+  if (isList(value)) return `[${value.map((item) => itemJson(item, type)).join(',')}]`;
+  if (typeof value !== 'object') return itemJson(value, type);
+  const entries = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${itemJson(item, type)}`);
+  return `{${entries.join(',')}}`;
+}
+
+/** Feast's times are whole seconds. Its client tells doubles from whole numbers by how they are written. */
+function itemJson(item: Item, type: FeatureType): string {
+  if (typeof item !== 'number') return JSON.stringify(item);
+  if (type.startsWith('time')) return String(Math.floor(item / 1_000));
+  return type.startsWith('double') && Number.isSafeInteger(item) ? `${String(item)}.0` : JSON.stringify(item);
+}

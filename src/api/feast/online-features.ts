@@ -1,0 +1,215 @@
+import { LRUCache } from 'lru-cache';
+import type { AuditAccess, GatheredAccess } from '../../audit/audit-recorder.js';
+import { knownIds } from '../../identity/identifier-forms.model.js';
+import { WeftError } from '../../platform/errors.js';
+import { isUuid } from '../../platform/ids.js';
+import { glanceOf, type ProfileGlance } from '../../segments/profile-snapshot.model.js';
+import { auditActorOf } from '../auth/audit-actor.js';
+import { hasScope, type Principal } from '../auth/api-key.model.js';
+import type { ApiServices } from '../api-services.js';
+import type { DefinitionsWatch } from '../definitions-watch.js';
+import { demandWithinBounds } from '../graphql/read-online-features.js';
+import { SnapshotBatcher } from '../graphql/snapshot-batcher.js';
+import { AskedFeatures } from './asked-features.js';
+import { shown, type OnlineFeaturesRequest } from './feast-request.model.js';
+import { cellOf, keyCell, NOT_FOUND_CELL, type OnlineCell } from './online-cells.js';
+
+/** Values whose JSON is remembered, of all questions together: some 100 bytes each. */
+const MAX_REMEMBERED_CELLS = 500_000;
+const PROFILE_ID = 'profile_id';
+
+/** Null: nobody is known by the key. */
+type Found = ProfileGlance | null | Promise<ProfileGlance | null>;
+
+interface Asker {
+  /** The instant of the request, ms. */
+  readonly nowMs: number;
+  readonly principal: Principal;
+}
+
+/** What one person's features were, in the order asked, and how long they stay so if no events come. */
+interface RememberedRow {
+  /** The state that they are of. */
+  readonly state: Buffer;
+  /** ms; the values hold in `[fromMs, untilMs)`. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+  readonly cells: readonly OnlineCell[];
+}
+
+export interface OnlineFeaturesOptions {
+  readonly services: Pick<ApiServices, 'clock' | 'policy' | 'snapshots' | 'namespaces' | 'audit'>;
+  readonly watch: Pick<DefinitionsWatch, 'current' | 'settled'>;
+}
+
+/**
+ * Answers `POST /get-online-features` in Feast's columnar JSON.
+ *
+ *  1. Each profile is read once, whatever the number of views; those that are not in the memory of this process are read
+ *     together, with those of the other requests of the same turn.
+ *  2. Values are those of the instant of the request. What is remembered of a profile counts for the very state and the
+ *     span of time that it was computed of, and never for other definitions.
+ *  3. What somebody does not allow is `NOT_FOUND`, as if nothing were known; nothing of that is remembered.
+ *  4. So is a feature that not all profiles have in full yet: Feast has no word for a value that lacks a part.
+ */
+export class OnlineFeatures {
+  readonly #options: OnlineFeaturesOptions;
+  readonly #batcher: SnapshotBatcher;
+  readonly #rows = new LRUCache<string, RememberedRow>({
+    maxSize: MAX_REMEMBERED_CELLS,
+    sizeCalculation: ({ cells }) => Math.max(1, cells.length),
+  });
+
+  constructor(options: OnlineFeaturesOptions) {
+    this.#options = options;
+    this.#batcher = SnapshotBatcher.of(options.services.snapshots);
+  }
+
+  /**
+   * JSON, at once where all of it is in memory.
+   * @throws WeftError NOT_FOUND for definitions that there are not; BAD_REQUEST
+   */
+  answer(request: OnlineFeaturesRequest, principal: Principal): string | Promise<string> {
+    const asked = AskedFeatures.of(this.#options.watch.current, request, hasScope(principal, 'pii'));
+    demandWithinBounds(request.values.length, asked.features.length);
+    const found = request.values.map((value) => this.#find(request.joinKey, value));
+    const nowMs = this.#options.services.clock.now();
+    if (found.every(isHere)) return this.#written(request, asked, found, { nowMs, principal });
+    return this.#answerLater(request, asked, found, { nowMs, principal });
+  }
+
+  async #answerLater(
+    request: OnlineFeaturesRequest,
+    asked: AskedFeatures,
+    found: readonly Found[],
+    asker: Asker,
+  ): Promise<string> {
+    const profiles = await Promise.all(found.map(async (each) => each));
+    if (profiles.every((profile) => profile === null)) await this.#demandJoinKey(request.joinKey);
+    return this.#written(request, asked, profiles, asker);
+  }
+
+  #find(joinKey: string, value: string): Found {
+    if (joinKey === PROFILE_ID) {
+      return isUuid(value) ? this.#batcher.byId(value.toLowerCase(), this).then(glanceOrNull) : null;
+    }
+    const { policy, snapshots, namespaces } = this.#options.services;
+    const raw = { ns: joinKey, value };
+    const ids = knownIds(policy, raw);
+    const [first] = ids;
+    if (first === undefined) {
+      if (policy.resolve([raw]).dropped[0]?.reason !== 'unknown_namespace') return null;
+      throw unknownJoinKey(joinKey, namespaces.formHint(joinKey));
+    }
+    return atHand(snapshots, first) ?? this.#read(ids);
+  }
+
+  async #read(ids: readonly string[]): Promise<ProfileGlance | null> {
+    for (const id of ids) {
+      const snapshot = await this.#batcher.ofIdentifier(id, this);
+      if (snapshot !== null) return glanceOf(snapshot);
+    }
+    return null;
+  }
+
+  /** Somebody who is not known is an answer; a mistyped namespace is not. */
+  async #demandJoinKey(joinKey: string): Promise<void> {
+    if (joinKey === PROFILE_ID) return;
+    const near = await this.#options.services.namespaces.nearest(joinKey);
+    if (near !== null) throw unknownJoinKey(joinKey, `did you mean ${near}?`);
+  }
+
+  #written(
+    { joinKey, values, maxAgeMs }: OnlineFeaturesRequest,
+    asked: AskedFeatures,
+    profiles: readonly (ProfileGlance | null)[],
+    { nowMs, principal }: Asker,
+  ): string {
+    const unknown = asked.features.map(() => NOT_FOUND_CELL);
+    const rows = profiles.map((profile) => (profile === null ? unknown : this.#cells(asked, profile, nowMs, maxAgeMs)));
+    this.#note(profiles, principal);
+    const columns = [columnJson(values.map(keyCell), (cell) => cell)];
+    for (let i = 0; i < asked.features.length; i++) columns.push(columnJson(rows, (row) => row[i] ?? NOT_FOUND_CELL));
+    const views = asked.viewsJson === null ? '' : `,"feature_view_metadata":${asked.viewsJson}`;
+    const names = `[${JSON.stringify(joinKey)}${asked.namesJson}]`;
+    return `{"results":[${columns.join(',')}],"metadata":{"feature_names":${names}${views}}}`;
+  }
+
+  #cells(asked: AskedFeatures, profile: ProfileGlance, nowMs: number, maxAgeMs: number | null): readonly OnlineCell[] {
+    const t = Math.max(nowMs, profile.asOf + 1);
+    if (asked.isGated || maxAgeMs !== null || !asked.isSettled(this.#options.watch.settled)) {
+      return this.#computed(asked, profile, t, maxAgeMs).cells;
+    }
+    const key = `${String(asked.id)}:${profile.id}`;
+    const row = this.#rows.get(key);
+    if (row !== undefined && t >= row.fromMs && t < row.untilMs && row.state.equals(profile.state)) return row.cells;
+    const fresh = this.#computed(asked, profile, t, null);
+    this.#rows.set(key, fresh);
+    return fresh.cells;
+  }
+
+  #computed(asked: AskedFeatures, profile: ProfileGlance, t: number, maxAgeMs: number | null): RememberedRow {
+    const { features: set } = asked.definitions;
+    const { state: packed } = profile;
+    const state = set.decode(packed);
+    const { settled } = this.#options.watch;
+    const isSettled = asked.isSettled(settled);
+    const allowed = asked.isGated ? asked.allowed(profile, t) : null;
+    let untilMs = Infinity;
+    const cells = asked.features.map(({ index, definition }, i) => {
+      if (allowed !== null && allowed[i] !== true) return NOT_FOUND_CELL;
+      if (!isSettled && !settled.has(definition)) return NOT_FOUND_CELL;
+      const value = set.value(state, index, t);
+      untilMs = Math.min(untilMs, value.validUntil);
+      return cellOf(value, definition, { isMasked: asked.isMasked[i] === true, t, maxAgeMs });
+    });
+    return { state: packed, fromMs: t, untilMs, cells };
+  }
+
+  #note(profiles: readonly (ProfileGlance | null)[], principal: Principal): void {
+    const { audit } = this.#options.services;
+    const access: AuditAccess = {
+      actor: auditActorOf(principal),
+      operation: 'POST /get-online-features',
+      fields: ['Feature.value'],
+      outcome: hasScope(principal, 'pii') ? 'OK' : 'MASKED',
+    };
+    let gathered: GatheredAccess | null = null;
+    for (const profile of profiles) if (profile !== null) gathered = audit.seen(access, profile.id, gathered);
+  }
+}
+
+/** One pass over the rows for each of the three lists, none of which is built beside the text. */
+function columnJson<T>(rows: readonly T[], cell: (row: T) => OnlineCell): string {
+  let [values, statuses, times] = ['', '', ''];
+  let comma = '';
+  for (const row of rows) {
+    const { value, status, eventTime } = cell(row);
+    values += comma + value;
+    statuses += comma + status;
+    times += comma + eventTime;
+    comma = ',';
+  }
+  return `{"values":[${values}],"statuses":[${statuses}],"event_timestamps":[${times}]}`;
+}
+
+function isHere(found: Found): found is ProfileGlance | null {
+  return !(found instanceof Promise);
+}
+
+function atHand(snapshots: ApiServices['snapshots'], identifierId: string): ProfileGlance | undefined {
+  try {
+    return snapshots.atHand(identifierId);
+  } catch {
+    // The read that is waited for meets it again, and says so.
+    return undefined;
+  }
+}
+
+function glanceOrNull(snapshot: Parameters<typeof glanceOf>[0] | null): ProfileGlance | null {
+  return snapshot === null ? null : glanceOf(snapshot);
+}
+
+function unknownJoinKey(joinKey: string, hint: string): WeftError {
+  return new WeftError('BAD_REQUEST', `nobody is known by ${shown(joinKey)}`, { where: 'entities', hint });
+}
