@@ -44,6 +44,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'dead-letters export',
   'dead-letters list',
   'dead-letters show',
+  'export labels',
   'export profiles',
   'export training-set',
   'identity explain',

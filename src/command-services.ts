@@ -9,6 +9,7 @@ import type { EventAcceptor } from './events/accept.model.js';
 import { snapshotsIn } from './create-profile-exports.js';
 import { RetentionReader } from './events/retention.reader.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
+import { LabelService } from './features/label.service.js';
 import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { NamespaceReader } from './identity/namespace.reader.js';
@@ -111,12 +112,14 @@ export async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>>
 }
 
 export function trainingSets({ db, clock, engine }: App): TrainingSetService {
-  const events = new EventHistoryReader(engine.sealer);
-  return new TrainingSetService({
-    db,
-    clock,
-    policy: engine.policy,
-    identity: new IdentityHistoryReader({ rules: engine.policy.rules, events }),
-    events,
-  });
+  return new TrainingSetService({ db, clock, policy: engine.policy, ...historyReaders(engine) });
+}
+
+export function labelsOf({ db, clock, engine }: App): LabelService {
+  return new LabelService({ db, clock, ...historyReaders(engine) });
+}
+
+function historyReaders({ policy, sealer }: App['engine']) {
+  const events = new EventHistoryReader(sealer);
+  return { events, identity: new IdentityHistoryReader({ rules: policy.rules, events }) };
 }

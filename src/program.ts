@@ -16,6 +16,7 @@ import {
   documentService,
   peopleFinder,
   sourceKeys,
+  labelsOf,
   trainingSets,
 } from './command-services.js';
 import { readConfig } from './config.js';
@@ -214,6 +215,7 @@ function exportsCommand({
   const exported = exportCommand({
     ...io,
     withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
+    withLabels: (use) => looking((app) => use(labelsOf(app))),
     signal,
     clock: systemClock,
     parseTime: parseTimestamp,

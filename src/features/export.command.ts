@@ -1,25 +1,25 @@
-import { basename } from 'node:path';
-import { SingleBar } from 'cli-progress';
+import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Clock } from '../platform/clock.js';
-import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
-import { formatOf, manifestPathOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
+import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
+import { ExportProgress, grouped } from './export-progress.js';
+import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
+import { damageNote } from './damage-note.js';
+import { manifestPathOf } from './hashed-file.js';
+import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
+import { formatOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
 import { summariseLabels, readLabels, type ParseTime } from './training-set-labels.js';
 import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf } from './training-set.model.js';
-import type { TrainingSet, TrainingSetProgress, TrainingSetService } from './training-set.service.js';
+import type { TrainingSetProgress, TrainingSetService } from './training-set.service.js';
 
-export interface ExportCommandDeps extends CommandIo {
+export interface ExportCommandDeps extends LabelsCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */
   withTrainingSets<T>(use: (service: Pick<TrainingSetService, 'exportTrainingSet'>) => Promise<T>): Promise<T>;
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal;
-  readonly clock: Clock;
-  readonly stderr: CommandIo['stderr'] & NodeJS.WritableStream & { readonly isTTY?: boolean };
-  readonly parseTime: ParseTime;
 }
 
-interface ExportOptions {
-  readonly labels: string;
+interface ExportOptions extends LabelOptions {
+  readonly labels?: string;
+  readonly labelEvent?: readonly string[];
   readonly out: string;
   readonly service?: string;
   readonly features?: readonly string[];
@@ -34,8 +34,12 @@ The labels are CSV with the header ns,value,time,label and any others: who, as o
 and what came of it. Each row comes out with the features of that person as of that time, and <out>.manifest.json
 says what they rest on.
 
-Example:
+With --label-event the labels are made from what people did next (see weft export labels --help), and kept as
+<out>.labels.csv.
+
+Examples:
   weft export training-set --labels intent.csv --service purchase_intent_v1 --out intent.parquet
+  weft export training-set --label-event order_completed --within 7d --service purchase_intent_v1 --out intent.parquet
 
 Exit codes: 0 done, 1 failed, 2 wrong use or labels, 130 interrupted. Nothing is left behind unless it is 0.`;
 
@@ -43,7 +47,12 @@ Exit codes: 0 done, 1 failed, 2 wrong use or labels, 130 interrupted. Nothing is
 export function exportCommand(deps: ExportCommandDeps): Command {
   const trainingSet = new Command('training-set')
     .description('export features as of each row of a labels file, as CSV or Parquet')
-    .requiredOption('-l, --labels <csv>', 'who and as of when; .gz too')
+    .option('-l, --labels <csv>', 'who and as of when; .gz too')
+    .addOption(
+      new Option('--label-event <names>', 'make the labels, as weft export labels --event does, beside the set')
+        .argParser(parseNames)
+        .conflicts('labels'),
+    )
     .requiredOption('-o, --out <file>', 'the file to write: .csv or .parquet')
     .option('-s, --service <name>', 'the feature service whose features to export')
     .addOption(new Option('-f, --features <names>', 'further features, separated by commas').argParser(parseNames))
@@ -67,16 +76,21 @@ export function exportCommand(deps: ExportCommandDeps): Command {
     .option('--json', 'the manifest as JSON')
     .addHelpText('after', HELP)
     .action((options: ExportOptions) => runCommand(deps, () => runExport(deps, options), deps.signal));
-  return new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
+  addLabelOptions(trainingSet, deps.parseTime);
+  const exported = new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
+  addLabelsCommand(exported, deps);
+  return exported;
 }
 
 async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promise<number> {
-  const { labels, out, service, features, knownAsOf, consentAsOf } = options;
+  const { out, service, features, knownAsOf, consentAsOf } = options;
   formatOf(out);
   const startedAt = deps.clock.now();
+  const labels = await labelsFile(deps, options);
   const times = { parseTime: deps.parseTime, nowMs: startedAt };
   const summary = await summariseLabels(labels, times);
-  const view = options.quiet === true ? null : new ExportProgress(deps, summary.rows);
+  const view = options.quiet === true ? null : new ExportProgress(deps, summary.rows, 'rows');
+  let last: TrainingSetProgress | null = null;
   try {
     const manifest = await deps.withTrainingSets(async (sets) => {
       const set = await sets.exportTrainingSet({
@@ -86,7 +100,10 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
         knownAsOf,
         consentAsOf,
         signal: deps.signal,
-        onProgress: (progress) => view?.update(progress),
+        onProgress: (progress) => {
+          last = progress;
+          view?.update(progress.rows, progress.events);
+        },
       });
       const { waitingEvents } = set.plan;
       if (waitingEvents > 0) view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
@@ -100,20 +117,28 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     });
     view?.stop();
     const seconds = (deps.clock.now() - startedAt) / 1_000;
-    deps.stdout.write(
-      options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, view?.last ?? null),
-    );
+    deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, last));
     return EXIT_CODES.ok;
   } finally {
     view?.stop();
   }
 }
 
-function damageNote({ count, first }: TrainingSet['damaged']): string | null {
-  if (first === null) return null;
-  const place = `position ${String(first.pos)}, partition ${String(first.part)}`;
-  const events = count === 1 ? 'event of the log cannot be read and is' : 'events of the log cannot be read and are';
-  return `note: ${grouped(count)} ${events} left out, the first at ${place}\n`;
+/** The labels that are given, or those that are made beside the set. */
+async function labelsFile(deps: ExportCommandDeps, options: ExportOptions): Promise<string> {
+  const { labels, labelEvent, out, knownAsOf, quiet } = options;
+  if (labels !== undefined) return labels;
+  if (labelEvent === undefined) {
+    throw new WeftError('BAD_REQUEST', 'nothing says who and as of when', {
+      where: 'labels',
+      hint: 'give --labels a CSV file with the header ns,value,time,label, or --label-event the event to come',
+    });
+  }
+  const path = `${out.slice(0, -extname(out).length)}.labels.csv`;
+  const request = { ...labelRequest(labelEvent, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
+  const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
+  deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
+  return path;
 }
 
 function describe(
@@ -140,60 +165,6 @@ function describe(
     `  took        ${seconds.toFixed(1)} s${progress === null ? '' : ` over ${grouped(progress.events)} events`}${rate}`,
   ];
   return `${lines.join('\n')}\n`;
-}
-
-const LINE_EVERY_MS = 5_000;
-
-/** A bar on a terminal, else a line every 5 s. */
-class ExportProgress {
-  last: TrainingSetProgress | null = null;
-  readonly #deps: ExportCommandDeps;
-  readonly #totalRows: number;
-  readonly #startedAt: number;
-  readonly #bar: SingleBar | null;
-  #nextLineAt: number;
-
-  constructor(deps: ExportCommandDeps, totalRows: number) {
-    this.#deps = deps;
-    this.#totalRows = totalRows;
-    this.#startedAt = deps.clock.now();
-    this.#nextLineAt = this.#startedAt + LINE_EVERY_MS;
-    const { stderr: stream } = deps;
-    const format = '{bar} {percentage}%  {value} of {total} rows{text}';
-    const options = { format, stream, barsize: 30, hideCursor: true, clearOnComplete: true, fps: 5 };
-    this.#bar = stream.isTTY === true ? new SingleBar(options) : null;
-    this.#bar?.start(totalRows, 0, { text: '' });
-  }
-
-  update(progress: TrainingSetProgress): void {
-    this.last = progress;
-    const now = this.#deps.clock.now();
-    const elapsedMs = now - this.#startedAt;
-    const leftMs = (elapsedMs * (this.#totalRows - progress.rows)) / progress.rows;
-    const text = `, ${grouped(progress.events)} events, ${String(Math.ceil(leftMs / 1_000))} s left`;
-    this.#bar?.update(progress.rows, { text });
-    if (this.#bar !== null || now < this.#nextLineAt) return;
-    this.#nextLineAt = now + LINE_EVERY_MS;
-    this.#deps.stderr.write(`${grouped(progress.rows)} of ${grouped(this.#totalRows)} rows${text}\n`);
-  }
-
-  note(text: string): void {
-    this.#deps.stderr.write(`note: ${text}\n`);
-  }
-
-  stop(): void {
-    this.#bar?.stop();
-  }
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString('en-US');
-}
-
-function parseNames(text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('Separate the names by one comma each, as in views_1h,spend.');
-  return names;
 }
 
 function parseKnownAsOf(text: string, parseTime: ParseTime): KnownAsOf {

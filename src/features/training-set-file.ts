@@ -1,7 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
+import { writeWithManifest } from './hashed-file.js';
 import { csvHeader, csvRow } from './training-set-csv.js';
 import {
   cellsOf,
@@ -59,8 +58,6 @@ export function formatOf(path: string): TrainingSetFormat {
   });
 }
 
-export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
-
 const MIN_WRITE_CHARS = 1 << 16;
 
 /**
@@ -79,13 +76,7 @@ export async function writeTrainingSet(
   const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
   const columns = columnsOf(set.plan, typed);
   checkNames(columns);
-  const ending = `.${randomBytes(6).toString('hex')}.part`;
-  const file = await HashedFile.create(`${path}${ending}`);
-  const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`).catch(async (error: unknown) => {
-    await file.discard();
-    throw error;
-  });
-  try {
+  return writeWithManifest(path, async (file) => {
     const counts = { rows: 0, notFoundRows: 0, invalidRows: 0, withheldRows: 0 };
     const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
     for await (const row of set.rows) {
@@ -97,39 +88,8 @@ export async function writeTrainingSet(
       if (bytes !== null) await file.write(bytes);
     }
     await file.write(encode.end());
-    const manifest = manifestOf(
-      path,
-      set.plan,
-      { ...counts, damagedEvents: set.damaged.count, ...(await file.finish()) },
-      nowMs,
-    );
-    await beside.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
-    await beside.finish();
-    await putInPlace(file.path, path);
-    await putInPlace(beside.path, manifestPathOf(path)).catch(async (error: unknown) => {
-      // A file whose manifest cannot be put beside it goes again.
-      await rm(path, { force: true });
-      throw error;
-    });
-    return manifest;
-  } catch (error) {
-    await file.discard();
-    await beside.discard();
-    throw error;
-  }
-}
-
-async function putInPlace(part: string, path: string): Promise<void> {
-  try {
-    await rename(part, path);
-  } catch (error) {
-    throw cannotWrite(path, error);
-  }
-}
-
-function cannotWrite(path: string, cause: unknown): WeftError {
-  const hint = 'give --out a path in a folder that exists and may be written to';
-  return new WeftError('BAD_REQUEST', 'the file cannot be written', { where: path, hint, cause });
+    return (written) => manifestOf(path, set.plan, { ...counts, damagedEvents: set.damaged.count, ...written }, nowMs);
+  });
 }
 
 interface Encoder {
@@ -197,41 +157,4 @@ function manifestOf(
     definitionsHash: definitionsHash(features),
     features: features.map(({ definition: { name, type, view }, viewVersion }) => ({ name, type, view, viewVersion })),
   };
-}
-
-/** A file that is hashed as it is written. */
-class HashedFile {
-  readonly #hash = createHash('sha256');
-  #bytes = 0;
-
-  private constructor(
-    readonly path: string,
-    readonly file: FileHandle,
-  ) {}
-
-  static async create(path: string): Promise<HashedFile> {
-    try {
-      return new HashedFile(path, await open(path, 'wx'));
-    } catch (error) {
-      throw cannotWrite(path, error);
-    }
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes);
-    this.#bytes += bytes.length;
-    await this.file.writeFile(bytes);
-  }
-
-  /** Resolves once the file is on disk. */
-  async finish(): Promise<{ sha256: string; bytes: number }> {
-    await this.file.sync();
-    await this.file.close();
-    return { sha256: this.#hash.digest('hex'), bytes: this.#bytes };
-  }
-
-  async discard(): Promise<void> {
-    await this.file.close().catch(() => undefined);
-    await rm(this.path, { force: true });
-  }
 }

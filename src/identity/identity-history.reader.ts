@@ -24,6 +24,9 @@ export interface StandingAsk {
   readonly knownAtMs: number;
 }
 
+/** Before every id that a profile can have. */
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
 interface IdentityHistoryParts {
   readonly rules: IdentityRules;
   readonly events: EventHistoryReader;
@@ -73,6 +76,17 @@ export class IdentityHistoryReader {
       if (standing !== undefined) found.set(id, standing);
     }
     return found;
+  }
+
+  /** Those who are people now, by the id of their profile, which is their key. @param after the last one of the page before */
+  async peopleAfter(db: Queryable, after: Uuid | null, limit: number): Promise<Standing[]> {
+    const { rows } = await db.run<{ profile_id: Uuid; ids: readonly Uuid[] }>({
+      name: 'identity-history-people',
+      text: `SELECT profile_id, array_agg(id ORDER BY id) AS ids FROM identifiers
+             WHERE profile_id > $1 GROUP BY profile_id ORDER BY profile_id LIMIT $2`,
+      values: [after ?? LEAST_ID, limit],
+    });
+    return rows.map(({ profile_id: key, ids }) => ({ key, identifierIds: ids }));
   }
 
   /** The profiles that the identifiers stand for now. */

@@ -9,6 +9,7 @@ import { applyCommand } from '../../src/apply.command.js';
 import { DefinitionApplier } from '../../src/definition-applier.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
+import { LabelService } from '../../src/features/label.service.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
@@ -202,7 +203,14 @@ async function weft(line: string): Promise<CommandOutcome> {
         const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
         const sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
         const signal = new AbortController().signal;
-        return exportCommand({ ...io, withTrainingSets: (use) => use(sets), signal, clock, parseTime: parseTimestamp });
+        return exportCommand({
+          ...io,
+          withTrainingSets: (use) => use(sets),
+          withLabels: (use) => use(new LabelService({ db, clock, identity, events })),
+          signal,
+          clock,
+          parseTime: parseTimestamp,
+        });
       }
       default:
         throw new Error(`a page shows weft ${name}, which this test cannot run`);

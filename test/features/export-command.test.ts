@@ -57,6 +57,7 @@ function run(args: readonly string[], signal = new AbortController().signal): Pr
       exportCommand({
         ...io,
         withTrainingSets: (use) => use(sets),
+        withLabels: () => Promise.reject(new Error('not asked for')),
         signal,
         clock: world.clock,
         parseTime: parseTimestamp,
@@ -156,7 +157,7 @@ describe('weft export training-set', () => {
     const base = ['-l', 'labels.csv', '-s', 'intent', '-o', 'x.csv'];
     expect((await run([...base, '--known-as-of', 'soon'])).stderr).toContain('Write now, event-time, or an ISO 8601');
     expect((await run([...base, '-f', 'a,,b'])).stderr).toContain('one comma each');
-    expect((await run(['-s', 'intent'])).stderr).toContain('--labels');
+    expect((await run(['-s', 'intent'])).stderr).toContain('--out');
   });
 
   it('ends with 130 when it is interrupted, and leaves no file', async () => {

@@ -1,0 +1,95 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { WeftError } from '../platform/errors.js';
+
+export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
+
+export interface WrittenFile {
+  /** Hex. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** A file that is hashed as it is written. */
+class HashedFile {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  private constructor(
+    readonly path: string,
+    readonly file: FileHandle,
+  ) {}
+
+  static async create(path: string): Promise<HashedFile> {
+    try {
+      return new HashedFile(path, await open(path, 'wx'));
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    this.#bytes += bytes.length;
+    await this.file.writeFile(bytes);
+  }
+
+  /** Resolves once the file is on disk. */
+  async finish(): Promise<WrittenFile> {
+    await this.file.sync();
+    await this.file.close();
+    return { sha256: this.#hash.digest('hex'), bytes: this.#bytes };
+  }
+
+  async discard(): Promise<void> {
+    await this.file.close().catch(() => undefined);
+    await rm(this.path, { force: true });
+  }
+}
+
+/**
+ * Writes a file and what tells of it beside. Both appear under their names once both are whole and on disk, and neither
+ * on a failure. Of several who write to one path the last one stands; until then each has files of its own.
+ * @param fill writes the file, and answers with what says what is told of it, as JSON
+ * @throws WeftError BAD_REQUEST if it cannot be written
+ */
+export async function writeWithManifest<M>(
+  path: string,
+  fill: (file: Pick<HashedFile, 'write'>) => Promise<(written: WrittenFile) => M>,
+): Promise<M> {
+  const ending = `.${randomBytes(6).toString('hex')}.part`;
+  const file = await HashedFile.create(`${path}${ending}`);
+  const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`).catch(async (error: unknown) => {
+    await file.discard();
+    throw error;
+  });
+  try {
+    const manifest = (await fill(file))(await file.finish());
+    await beside.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+    await beside.finish();
+    await putInPlace(file.path, path);
+    await putInPlace(beside.path, manifestPathOf(path)).catch(async (error: unknown) => {
+      // A file whose manifest cannot be put beside it goes again.
+      await rm(path, { force: true });
+      throw error;
+    });
+    return manifest;
+  } catch (error) {
+    await file.discard();
+    await beside.discard();
+    throw error;
+  }
+}
+
+async function putInPlace(part: string, path: string): Promise<void> {
+  try {
+    await rename(part, path);
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+function cannotWrite(path: string, cause: unknown): WeftError {
+  const hint = 'give --out a path in a folder that exists and may be written to';
+  return new WeftError('BAD_REQUEST', 'the file cannot be written', { where: path, hint, cause });
+}

@@ -1,0 +1,99 @@
+import { basename } from 'node:path';
+import { durationText } from '../platform/duration.js';
+import { WeftError } from '../platform/errors.js';
+import { writeWithManifest } from './hashed-file.js';
+import type { LabelPlan, LabelSet } from './label.service.js';
+import { csvHeader, csvRow } from './training-set-csv.js';
+import type { TrainingColumn } from './training-set.model.js';
+
+/** What labels are, and what they rest on. */
+interface LabelSpecification {
+  readonly knownAsOf: string;
+  /** The last event that was known: later, nothing is known of what happened. */
+  readonly observedUntil: string;
+  readonly logPosition: number;
+  readonly events: readonly string[];
+  readonly where: string | null;
+  readonly within: string;
+  readonly samples: number;
+  readonly seed: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What is kept beside labels, so that they can be made again. */
+export interface LabelManifest extends LabelSpecification {
+  readonly format: 1;
+  /** Name of the file, without its folder. */
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly positiveRows: number;
+  /** Instants left out: before somebody's first event, and those whose time was not over. */
+  readonly beforeFirstEvent: number;
+  readonly unfinished: number;
+  readonly damagedEvents: number;
+  readonly createdAt: string;
+}
+
+const COLUMNS: readonly TrainingColumn[] = [
+  { name: 'ns', type: 'string' },
+  { name: 'value', type: 'string' },
+  { name: 'time', type: 'timestamp' },
+  { name: 'label', type: 'string' },
+];
+const MIN_WRITE_CHARS = 1 << 16;
+
+/** @throws WeftError BAD_REQUEST for another ending than `.csv` */
+export function checkLabelPath(path: string): void {
+  if (path.endsWith('.csv')) return;
+  throw new WeftError('BAD_REQUEST', 'labels are CSV', { where: 'out', hint: 'end the name of the file with .csv' });
+}
+
+/**
+ * Writes labels as training sets take them, and a manifest beside. Both appear once both are whole, and neither on a
+ * failure.
+ * @throws WeftError BAD_REQUEST if the file cannot be written
+ */
+export async function writeLabels(path: string, set: LabelSet, nowMs: number): Promise<LabelManifest> {
+  return writeWithManifest(path, async (file) => {
+    let text = csvHeader(COLUMNS);
+    for await (const { ns, value, timeMs, cells } of set.rows) {
+      text += csvRow([ns, value, timeMs, cells[0] ?? ''], COLUMNS);
+      if (text.length < MIN_WRITE_CHARS) continue;
+      await file.write(Buffer.from(text));
+      text = '';
+    }
+    await file.write(Buffer.from(text));
+    const { plan, counts, damaged } = set;
+    return (written) => ({
+      format: 1,
+      file: basename(path),
+      ...written,
+      rows: counts.rows,
+      positiveRows: counts.positive,
+      beforeFirstEvent: counts.beforeFirstEvent,
+      unfinished: counts.unfinished,
+      damagedEvents: damaged.count,
+      createdAt: new Date(nowMs).toISOString(),
+      ...toldOf(plan),
+    });
+  });
+}
+
+function toldOf(plan: LabelPlan): LabelSpecification {
+  const { knownAsOf, observedUntilMs, toPos, events, where, withinMs, samples, seed, fromMs, toMs } = plan;
+  return {
+    knownAsOf: knownAsOf === 'now' ? knownAsOf : new Date(knownAsOf).toISOString(),
+    observedUntil: new Date(observedUntilMs).toISOString(),
+    logPosition: toPos,
+    events,
+    where,
+    within: durationText(withinMs),
+    samples,
+    seed,
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+  };
+}

@@ -1,0 +1,216 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseTimestamp } from '../../src/api/parse-timestamp.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { exportCommand } from '../../src/features/export.command.js';
+import type { LabelManifest } from '../../src/features/label-file.js';
+import { sampleInstants } from '../../src/features/label.model.js';
+import { LabelService, type LabelRequest, type LabelSet } from '../../src/features/label.service.js';
+import type { LabelRow } from '../../src/features/training-set.model.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { aFeature } from '../support/a-feature.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { anIdentify, aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+const DAYS = 20;
+const SINCE_MS = START_MS - DAYS * DAY_MS;
+
+let world: World;
+let folder: string;
+let labels: LabelService;
+let sets: TrainingSetService;
+/** What happened, by person: views, and orders with their totals. */
+const people = Array.from({ length: 40 }, (_, person) => ({
+  id: `p${String(person)}`,
+  events: Array.from({ length: 1 + ((person * 7) % 11) }, (__, i) => ({
+    atMs: SINCE_MS + (((person + 1) * 7_919 + i * 104_729) % (DAYS * 24)) * HOUR_MS,
+    name: (person + i) % 3 === 0 ? 'order' : 'view',
+    total: (person * 13 + i * 29) % 100,
+  })).sort((a, b) => a.atMs - b.atMs),
+}));
+const happened = people.flatMap((person) => person.events);
+const lastMs = Math.max(...happened.map(({ atMs }) => atMs));
+const firstMs = Math.min(...happened.map(({ atMs }) => atMs));
+
+beforeAll(async () => {
+  world = await createWorld();
+  folder = await mkdtemp(join(tmpdir(), 'weft-labels-'));
+  await world.defineFeatures([aFeature('views', { events: ['view'] })]);
+  for (const { id, events } of people) {
+    await world.accept(
+      events.map(({ atMs, name, total }) =>
+        aTrack(name, { user_id: id }, { timestampMs: atMs, properties: { total } }),
+      ),
+      { historical: true },
+    );
+  }
+  await world.drain();
+  const events = new EventHistoryReader();
+  const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+  const { db, clock, engine } = world;
+  labels = new LabelService({ db, clock, identity, events, pagePeople: 7 });
+  sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+const BASE: LabelRequest = { events: ['order'], where: null, withinMs: 3 * DAY_MS, samples: 5, seed: 1 };
+
+async function made(more: Partial<LabelRequest> = {}): Promise<{ rows: LabelRow[]; set: LabelSet }> {
+  const set = await labels.makeLabels({ ...BASE, ...more });
+  const rows: LabelRow[] = [];
+  for await (const row of set.rows) rows.push(row);
+  return { rows, set };
+}
+
+async function profileIds(): Promise<Map<string, string>> {
+  const rows = await world.db.query<{ value: string; profile_id: string }>('SELECT value, profile_id FROM identifiers');
+  return new Map(rows.map((row) => [row.value, row.profile_id]));
+}
+
+describe('labels', () => {
+  it.each([
+    ['of an event', {}],
+    [
+      'with a condition, and a range that goes on after what is known',
+      { where: 'properties.total > 40', toMs: lastMs },
+    ],
+    ['of either of two events', { events: ['order', 'view'], withinMs: HOUR_MS, seed: 9 }],
+  ] satisfies [string, Partial<LabelRequest>][])('%s are what a look through all events says', async (_, more) => {
+    const { rows, set } = await made(more);
+    const { events, where, withinMs } = { ...BASE, ...more };
+    const { plan } = set;
+    expect(plan).toMatchObject({ fromMs: firstMs, observedUntilMs: lastMs, profiles: people.length });
+    const ids = await profileIds();
+    const counts = { beforeFirstEvent: 0, unfinished: 0 };
+    const expected = people.flatMap(({ id, events: own }) =>
+      sampleInstants(ids.get(id) ?? '', plan).flatMap((timeMs) => {
+        if (timeMs + withinMs > lastMs) counts.unfinished++;
+        else if (!own.some(({ atMs }) => atMs <= timeMs)) counts.beforeFirstEvent++;
+        else {
+          const isNext = own.some(
+            ({ atMs, name, total }) =>
+              events.includes(name) && (where === null || total > 40) && atMs > timeMs && atMs <= timeMs + withinMs,
+          );
+          return [{ ns: 'user_id', value: id, timeMs, cells: [isNext ? '1' : '0'] }];
+        }
+        return [];
+      }),
+    );
+    const byPerson = (a: LabelRow, b: LabelRow): number => a.value.localeCompare(b.value) || a.timeMs - b.timeMs;
+    expect([...rows].sort(byPerson)).toEqual([...expected].sort(byPerson));
+    expect(set.counts).toMatchObject({ ...counts, rows: rows.length, people: people.length });
+    const positive = rows.filter(({ cells }) => cells[0] === '1').length;
+    expect(set.counts.positive).toBe(positive);
+    expect([positive > 0, positive < rows.length]).toEqual([true, true]);
+  });
+
+  it('know nothing that was accepted later than what may be known, of events as of people', async () => {
+    const knownAsOf = world.clock.now();
+    const before = await made({ knownAsOf, toMs: lastMs - BASE.withinMs });
+    world.clock.advance(MINUTE_MS);
+    await world.accept([
+      aTrack('order', { user_id: 'p0' }, { timestampMs: lastMs - HOUR_MS }),
+      ...[1, 2].map((i) => anIdentify({ user_id: `p${String(i)}`, email: `p${String(i)}@x.org` })),
+      anIdentify({ user_id: 'p3', anonymous_id: 'cookie' }),
+      aTrack('view', { anonymous_id: 'cookie' }, { timestampMs: SINCE_MS }),
+    ]);
+    await world.drain();
+    const after = await made({ knownAsOf, toMs: lastMs - BASE.withinMs });
+    expect(after.rows).toEqual(before.rows);
+    expect(after.set.plan.observedUntilMs).toBe(before.set.plan.observedUntilMs);
+    const now = await made({ toMs: lastMs - BASE.withinMs, fromMs: firstMs });
+    expect(now.rows).not.toEqual(before.rows);
+    // Before its owner was known, the cookie was somebody, too.
+    expect(now.rows.some(({ ns }) => ns === 'anonymous_id')).toBe(true);
+  });
+
+  it('are refused of an event that nobody ever sent, of the future, and of a range without instants', async () => {
+    await expect(made({ events: ['ordre'] })).rejects.toMatchObject({ code: 'NOT_FOUND', hint: 'did you mean order?' });
+    await expect(made({ knownAsOf: world.clock.now() + 1 })).rejects.toMatchObject({ where: 'known-as-of' });
+    await expect(made({ knownAsOf: 1 })).rejects.toThrow('no events');
+    await expect(made({ withinMs: 300 * DAY_MS })).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'from' });
+    await expect(made({ where: 'properties.total >' })).rejects.toMatchObject({ code: 'EXPRESSION_INVALID' });
+  });
+});
+
+function run(args: readonly string[]): Promise<CommandOutcome> {
+  const inFolder = args.map((arg) => (/\.(csv|json)$/.test(arg) ? join(folder, arg) : arg));
+  const { signal } = new AbortController();
+  return runWith(
+    (io) =>
+      exportCommand({
+        ...io,
+        withTrainingSets: (use) => use(sets),
+        withLabels: (use) => use(labels),
+        signal,
+        clock: world.clock,
+        parseTime: parseTimestamp,
+      }),
+    inFolder,
+  );
+}
+
+describe('weft export labels', () => {
+  it('writes the same file for the same question, and a manifest that tells it', async () => {
+    const to = ['--to', new Date(lastMs - 2 * DAY_MS).toISOString()];
+    const args = ['labels', '-e', 'order', '--within', '2d', '--samples', '4', '--seed', '7', ...to];
+    expect(await run([...args, '--out', 'one.csv'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('positive') as string,
+    });
+    const { stdout } = await run([...args, '--out', 'two.csv', '--json']);
+    const [one, two] = await Promise.all(['one.csv', 'two.csv'].map((name) => readFile(join(folder, name), 'utf8')));
+    expect(two).toBe(one);
+    const [header, ...lines] = (one ?? '').trimEnd().split('\r\n');
+    expect(header).toBe('ns,value,time,label');
+    const manifest = JSON.parse(stdout) as LabelManifest;
+    expect(manifest).toMatchObject({ rows: lines.length, events: ['order'], within: '2d', samples: 4, seed: 7 });
+    expect(manifest.positiveRows).toBe(lines.filter((line) => line.endsWith(',1')).length);
+    expect(JSON.parse(await readFile(join(folder, 'two.csv.manifest.json'), 'utf8'))).toEqual(manifest);
+  });
+
+  it('refuses what makes no sense, and leaves no file', async () => {
+    const base = ['labels', '-e', 'order', '--out', 'x.csv'];
+    expect((await run([...base, '--within', '7'])).stderr).toContain('7d is 7 days');
+    expect((await run([...base, '--samples', '0'])).stderr).toContain('from 1 to 100');
+    expect(await run(['labels', '-e', 'order', '--out', 'x.json'])).toMatchObject({ code: 2 });
+    expect((await run(['labels', '-e', 'ordre', '--out', 'x.csv'])).stderr).toContain('did you mean order?');
+    expect((await readdir(folder)).filter((name) => name.startsWith('x.'))).toEqual([]);
+  });
+});
+
+describe('weft export training-set --label-event', () => {
+  it('makes labels beside the set, every one of which is of somebody known', async () => {
+    const { code, stdout } = await run([
+      'training-set',
+      '--label-event',
+      'order',
+      '-f',
+      'views',
+      '-o',
+      's.csv',
+      '--json',
+    ]);
+    expect(code).toBe(0);
+    const made = (await readFile(join(folder, 's.labels.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(JSON.parse(stdout)).toMatchObject({ rows: made.length - 1, notFoundRows: 0 });
+    const [header, first] = (await readFile(join(folder, 's.csv'), 'utf8')).split('\r\n');
+    expect(header).toBe('ns,value,time,label,profile_id,entity_status,views');
+    expect(first?.startsWith(made[1] ?? '-')).toBe(true);
+  });
+
+  it('does not take labels from a file as well, nor none', async () => {
+    const args = ['training-set', '-f', 'views', '-o', 'y.csv'];
+    expect((await run([...args, '--labels', 'a.csv', '--label-event', 'order'])).stderr).toContain(
+      'cannot be used with',
+    );
+    expect((await run(args)).stderr).toContain('--label-event');
+  });
+});
