@@ -20,6 +20,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'identity rules show',
   'keys list',
   'load list',
+  'materialize',
   'model list',
   'plan infer',
   'plan list',

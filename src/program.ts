@@ -31,6 +31,8 @@ import { DefinitionHistoryReader } from './features/definition-history.reader.js
 import { exportCommand } from './features/export.command.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { featuresCommand } from './features/features.command.js';
+import { MaterializationService } from './features/materialization.service.js';
+import { materializeCommand } from './features/materialize.command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
@@ -147,6 +149,11 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     }),
     exportsCommand({ io, sessions, signal }),
     ...catalogCommands(io, sessions),
+    materializeCommand({
+      ...io,
+      withMaterialization: (use) => sessions.working(({ db }) => use(new MaterializationService(db))),
+      signal,
+    }),
     addRefusedRowsCommand(
       deadLettersCommand({ ...io, ...letterSessions(sessions, signal), signal, parseTime: parseTimestamp }),
       { ...io, ...refusedRowsSession(sessions) },

@@ -8,6 +8,7 @@ import type { EventSealer } from '../events/event-seal.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
+import type { MaterializationService } from '../features/materialization.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { GenericValueService } from '../identity/generic-value.service.js';
 import type { IdentityRulesPreviews } from '../identity/identity-rules-preview.service.js';
@@ -115,4 +116,5 @@ export interface ApiServices extends WiredServices {
   readonly namespaces: NamespaceReader;
   readonly traitDeletion: TraitDeletionService;
   readonly consents: ConsentService;
+  readonly materialization: Pick<MaterializationService, 'materialize'>;
 }

@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { MaterializationService } from '../features/materialization.service.js';
 import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
 import { newId } from '../platform/ids.js';
@@ -70,7 +71,7 @@ export interface ApiServerDependencies {
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/get-online-features`, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -98,6 +99,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     namespaces,
     traitDeletion: new TraitDeletionService(wired),
     consents: new ConsentService(wired),
+    materialization: new MaterializationService(db),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MaterializationService } from '../../src/features/materialization.service.js';
+import { materializeCommand } from '../../src/features/materialize.command.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { MemoryOnlineStore } from '../../src/profiles/online-store.memory.js';
 import type { OnlineStore } from '../../src/profiles/online-store.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { ManualClock } from '../../src/platform/clock.js';
+import { runWith } from '../support/command-runner.js';
 import { aTrack, anIdentify, DAY_MS, HOUR_MS } from '../support/world.js';
 
 const VIEWS = `views:
@@ -229,6 +232,173 @@ describe('a mistake in POST /get-online-features', () => {
       body: '{',
     });
     expect(response.status).toBe(422);
+  });
+});
+
+/** Writes wait until their rows are served. */
+async function write(path: string, body: unknown, key = world.keys.admin): Promise<{ status: number; body: unknown }> {
+  let isDone = false;
+  const pending = post(path, body, `Bearer ${key}`).finally(() => (isDone = true));
+  await expect
+    .poll(
+      async () => {
+        await world.drain();
+        return isDone;
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(true);
+  const response = await pending;
+  world.clock.advance(1);
+  return { status: response.status, body: await response.json() };
+}
+
+describe('POST /write-to-online-store', () => {
+  const NAMES = ['customer:tier', 'customer:credit', 'customer:joined'];
+  const df = {
+    user_id: ['wa', 'wb'],
+    tier: ['gold', null],
+    credit: [7, 8.5],
+    joined: [1_767_312_000, null],
+    event_timestamp: ['2023-11-14T20:00:00.123456', '2023-11-14T20:00:00'],
+    created: ['2023-11-14T20:00:00', null],
+  };
+
+  it('makes a record of each row, which counts when it is answered, and once however often it is sent', async () => {
+    const first = await write('/write-to-online-store', { feature_view_name: 'customer', df });
+    expect(first).toEqual({ status: 200, body: { accepted: 2, duplicates: 0, applied: true } });
+    expect(await told('wa', NAMES)).toEqual([
+      ['gold', 'PRESENT'],
+      [7, 'PRESENT'],
+      [1_767_312_000, 'PRESENT'],
+    ]);
+    expect(await told('wb', NAMES)).toEqual([
+      [null, 'NULL_VALUE'],
+      [8.5, 'PRESENT'],
+      [null, 'NULL_VALUE'],
+    ]);
+    const { results } = await online({ features: ['customer:tier'], entities: { user_id: ['wa'] } });
+    expect(results[1]?.event_timestamps).toEqual(['2023-11-14T20:00:00.123Z']);
+    const again = await write('/write-to-online-store', { feature_view_name: 'customer', df });
+    expect(again.body).toMatchObject({ accepted: 0, duplicates: 2 });
+  });
+
+  it('lets an older row change nothing', async () => {
+    const older = { user_id: ['wa'], tier: ['old'], event_timestamp: ['2023-11-14T19:00:00Z'] };
+    await write('/write-to-online-store', { feature_view_name: 'customer', df: older });
+    expect((await told('wa', NAMES))[0]).toEqual(['gold', 'PRESENT']);
+  });
+
+  it.each([
+    ['a view of events', { feature_view_name: 'shop', df: { user_id: ['a'], views_1h: [1] } }, 'feature_view_name'],
+    ['no view', { df: { user_id: ['a'], tier: ['x'] } }, 'feature_view_name'],
+    ['no data frame', { feature_view_name: 'customer' }, 'df'],
+    ['no rows', { feature_view_name: 'customer', df: { user_id: [], tier: [] } }, 'df'],
+    ['columns of unlike length', { feature_view_name: 'customer', df: { user_id: ['a'], tier: [] } }, 'df.tier'],
+    ['no features', { feature_view_name: 'customer', df: { user_id: ['a'] } }, 'df'],
+    ['no join key', { feature_view_name: 'customer', df: { tier: ['a'] } }, 'df'],
+    [
+      'a mistyped feature',
+      { feature_view_name: 'customer', df: { user_id: ['a'], tier: ['x'], credi: [1] } },
+      'df.credi',
+    ],
+    [
+      'no time',
+      { feature_view_name: 'customer', df: { user_id: ['a'], tier: ['x'], event_timestamp: ['x'] } },
+      'df.event_timestamp.0',
+    ],
+    ['nobody', { feature_view_name: 'customer', df: { user_id: [''], tier: ['x'] } }, 'df'],
+  ])('refuses %s with 422, and says where', async (_what, body, where) => {
+    const response = await post('/write-to-online-store', body, `Bearer ${world.keys.admin}`);
+    expect(response.status).toBe(422);
+    const { detail } = (await response.json()) as { detail: { loc: string[] }[] };
+    expect(detail[0]?.loc.join('.')).toBe(`body.${where}`);
+  });
+
+  it('is for keys of the source, and for admins', async () => {
+    const body = { feature_view_name: 'customer', df: { user_id: ['a'], tier: ['x'] } };
+    expect((await post('/write-to-online-store', body)).status).toBe(403);
+    expect((await post('/write-to-online-store', body, `Bearer ${world.keys.ingest}`)).status).toBe(403);
+    const crm = await world.services.sources.findByKey('crm');
+    const { secret } = await world.services.keys.create({ name: 'crm', scopes: ['ingest'], sourceId: crm?.id ?? 0 });
+    expect((await write('/write-to-online-store', body, secret)).body).toMatchObject({ accepted: 1 });
+  });
+});
+
+describe('POST /push', () => {
+  it('takes rows of all batch views of a source', async () => {
+    const df = { user_id: ['pushed'], tier: ['silver'] };
+    const { status, body } = await write('/push', { push_source_name: 'crm', df, to: 'online_and_offline' });
+    expect([status, body]).toEqual([200, { accepted: 1, duplicates: 0, applied: true }]);
+    expect(await told('pushed', ['customer:tier'])).toEqual([['silver', 'PRESENT']]);
+  });
+
+  it('refuses a source that no batch view has as Feast does, and a place that there is not', async () => {
+    const df = { user_id: ['a'], tier: ['x'] };
+    const unknown = await post('/push', { push_source_name: 'cr', df }, `Bearer ${world.keys.admin}`);
+    expect(unknown.status).toBe(422);
+    expect(JSON.parse((await unknown.json()) as string)).toMatchObject({ class: 'PushSourceNotFoundException' });
+    const elsewhere = await post('/push', { push_source_name: 'crm', df, to: 'mars' }, `Bearer ${world.keys.admin}`);
+    expect(elsewhere.status).toBe(422);
+  });
+});
+
+describe('POST /materialize', () => {
+  const range = { start_ts: '2023-01-01T00:00:00', end_ts: '2023-11-14T00:00:00Z' };
+
+  it('answers once all that was accepted before counts, and says of which views', async () => {
+    await world.accept([aTrack('customer', { user_id: 'late' }, { properties: { tier: 'late' } })], { source: 'crm' });
+    const { status, body } = await write('/materialize', { ...range, feature_views: ['customer'] });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ views: [{ view: 'customer', kind: 'batch', features: 3 }] });
+    expect(await told('late', ['customer:tier'])).toEqual([['late', 'PRESENT']]);
+    const all = await write('/materialize-incremental', { end_ts: range.end_ts });
+    expect(all.body).toMatchObject({ views: [{ view: 'customer' }, { view: 'shop', kind: 'stream' }] });
+  });
+
+  it.each([
+    ['/materialize', {}, 422],
+    ['/materialize', { ...range, end_ts: '2022-01-01' }, 422],
+    ['/materialize', { ...range, start_ts: 'x' }, 422],
+    ['/materialize', { ...range, feature_views: ['nope'] }, 404],
+    ['/materialize-incremental', {}, 422],
+  ])('%s refuses %o with %i', async (path, body, status) => {
+    expect((await post(path, body, `Bearer ${world.keys.admin}`)).status).toBe(status);
+  });
+});
+
+describe('weft materialize', () => {
+  const weft = (...args: string[]) =>
+    runWith(
+      (io) =>
+        materializeCommand({
+          ...io,
+          signal: new AbortController().signal,
+          withMaterialization: (use) => use(new MaterializationService(world.db)),
+        }),
+      args,
+    );
+
+  it('says what is up to date', async () => {
+    await world.drain();
+    const { code, stdout } = await weft('customer', '--incremental');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^view +kind +features +status\ncustomer +batch +3 +up to date\nAll \d+ events accepted so far count; /,
+    );
+    const json = await weft('--json', '--from', '2023-01-01', '--to', '2023-02-01');
+    expect(JSON.parse(json.stdout)).toMatchObject({ views: [{ view: 'customer' }, { view: 'shop' }] });
+  });
+
+  it('ends with 1 where time runs out, and with 2 for wrong use', async () => {
+    await world.accept([aTrack('product_view', { user_id: 'waiting' })]);
+    const late = await weft('--timeout', '1');
+    expect(late).toMatchObject({ code: 1, stdout: '' });
+    expect(late.stderr).toContain('1 events are not applied yet');
+    await world.drain();
+    expect(await weft('--from', '2023-02-01', '--to', '2023-01-01')).toMatchObject({ code: 2 });
+    expect(await weft('--incremental', '--from', '2023-02-01')).toMatchObject({ code: 2 });
+    expect(await weft('nope')).toMatchObject({ code: 1 });
   });
 });
 

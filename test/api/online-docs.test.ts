@@ -41,6 +41,7 @@ async function run(command: string): Promise<unknown> {
 
 /** `…` at the end of a text stands for anything. */
 function withPatterns(value: unknown): unknown {
+  if (value === '…') return expect.anything();
   if (typeof value === 'string') return value.endsWith('…') ? expect.stringContaining(value.slice(0, -1)) : value;
   if (Array.isArray(value)) return value.map(withPatterns);
   if (typeof value !== 'object' || value === null) return value;
@@ -55,6 +56,11 @@ describe('docs/online.md', () => {
 
   it.each(shown)('$command is answered as it says', async ({ command, answer }) => {
     await expect.poll(async () => JSON.stringify(await world.data(ASK))).not.toContain('"complete":false');
-    expect(await run(command)).toEqual(withPatterns(JSON.parse(answer)));
+    const draining = setInterval(() => void world.drain(), 50);
+    expect(
+      await run(command).finally(() => {
+        clearInterval(draining);
+      }),
+    ).toEqual(withPatterns(JSON.parse(answer)));
   });
 });

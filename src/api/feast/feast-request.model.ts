@@ -1,4 +1,6 @@
+import { demandRange } from '../../features/materialization.model.js';
 import { WeftError } from '../../platform/errors.js';
+import { isInstant, parseInstant } from '../../platform/instant.js';
 
 /** A feature as Feast refers to it: `web_activity:views_24h`. */
 export interface FeatureRef {
@@ -25,7 +27,7 @@ export interface OnlineFeaturesRequest {
   readonly maxAgeMs: number | null;
 }
 
-type Body = Readonly<Record<string, unknown>>;
+export type Body = Readonly<Record<string, unknown>>;
 
 const REF = /^([^:@]+)(?:@v(\d{1,9}))?:([^:]+)$/;
 const MAX_REFS = 2_000;
@@ -91,14 +93,45 @@ function readAge(value: unknown): number | null {
   throw wrong('max_age_ms', 'this is no age', 'give ms, from 0');
 }
 
+/**
+ * The body of `POST /materialize` and `/materialize-incremental`: names of views; none: all.
+ * @throws WeftError BAD_REQUEST for times that are missing or cannot be read
+ */
+export function readMaterializeRequest(body: Body, isIncremental: boolean): readonly string[] {
+  const needsRange = !isIncremental && !flag(body, 'disable_event_timestamp', false);
+  const from = isIncremental ? null : readTime(body, 'start_ts', needsRange);
+  const to = readTime(body, 'end_ts', needsRange || isIncremental);
+  demandRange(from, to, 'end_ts');
+  return textList(body, 'feature_views');
+}
+
+function readTime(body: Body, field: string, isNeeded: boolean): number | null {
+  const given = optionalText(body, field);
+  if (given === null && !isNeeded) return null;
+  const ms = given === null ? Number.NaN : parseInstant(given, { date: 'utc', time: 'utc' });
+  if (isInstant(ms)) return ms;
+  throw wrong(
+    field,
+    `${field} is ${given === null ? 'missing' : 'no time'}`,
+    'write ISO 8601, as in 2026-01-31T12:00:00Z',
+  );
+}
+
 // --- parts of bodies ------------------------------------------------------------------------------------------------
 
-function isObject(value: unknown): value is Body {
+export function isObject(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** @throws WeftError BAD_REQUEST where there is no such text */
+export function text(body: Body, field: string): string {
+  const value = optionalText(body, field);
+  if (value !== null) return value;
+  throw wrong(field, `${field} is missing`, 'add it');
+}
+
 /** Null where it is left out. @throws WeftError BAD_REQUEST */
-function optionalText(body: Body, field: string): string | null {
+export function optionalText(body: Body, field: string): string | null {
   const value = body[field];
   if (value === undefined || value === null || value === '') return null;
   if (typeof value === 'string') return value;
@@ -106,7 +139,7 @@ function optionalText(body: Body, field: string): string | null {
 }
 
 /** Empty where it is left out. @throws WeftError BAD_REQUEST */
-function textList(body: Body, field: string): readonly string[] {
+export function textList(body: Body, field: string): readonly string[] {
   const value = body[field];
   if (value === undefined || value === null) return [];
   const isList = Array.isArray(value) && value.every((item): item is string => typeof item === 'string');
@@ -116,13 +149,13 @@ function textList(body: Body, field: string): readonly string[] {
 }
 
 /** @throws WeftError BAD_REQUEST */
-function flag(body: Body, field: string, byDefault: boolean): boolean {
+export function flag(body: Body, field: string, byDefault: boolean): boolean {
   const value = body[field] ?? byDefault;
   if (typeof value === 'boolean') return value;
   throw wrong(field, `${field} is not a boolean`, 'give true or false');
 }
 
-function wrong(where: string, message: string, hint: string): WeftError {
+export function wrong(where: string, message: string, hint: string): WeftError {
   return new WeftError('BAD_REQUEST', message, { where, hint });
 }
 

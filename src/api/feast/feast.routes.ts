@@ -8,10 +8,14 @@ import { decodeBody } from '../decode-body.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
 import { readRawBodies } from '../raw-bodies.js';
 import { answerFeastErrors } from './answer-feast-errors.js';
-import { readOnlineFeaturesRequest } from './feast-request.model.js';
+import { readMaterializeRequest, readOnlineFeaturesRequest, type Body } from './feast-request.model.js';
+import { FeatureWrites } from './feature-writes.js';
 import { OnlineFeatures } from './online-features.js';
 
 const MAX_READ_BODY_BYTES = 512 * 1024;
+const MAX_WRITE_BODY_BYTES = 16 * 1024 * 1024;
+/** How long a request for materialization waits, ms. */
+const MATERIALIZE_TIMEOUT_MS = 30_000;
 
 export interface FeastRoutesOptions {
   readonly services: ApiServices;
@@ -21,8 +25,9 @@ export interface FeastRoutesOptions {
 }
 
 /**
- * What Feast's feature server answers, so that its clients read from Weft: `POST /get-online-features`. The key comes as
- * Bearer token, or as the user of the address (`http://<key>@host`), which clients send as Basic.
+ * What Feast's feature server answers, so that its clients read from Weft and write to it: `POST /get-online-features`,
+ * `/push`, `/write-to-online-store`, `/materialize` and `/materialize-incremental`. The key comes as Bearer token, or as
+ * the user of the address (`http://<key>@host`), which clients send as Basic.
  */
 export function feastRoutes(options: FeastRoutesOptions): FastifyPluginCallback {
   return (app, _options, done) => {
@@ -30,28 +35,43 @@ export function feastRoutes(options: FeastRoutesOptions): FastifyPluginCallback 
     answerFeastErrors(app, options.onDefect);
     app.decorateRequest('principal', null);
     const online = new OnlineFeatures(options);
-    addRoute(
-      app,
-      options,
-      { url: '/get-online-features', scopes: ['read'], maxBodyBytes: MAX_READ_BODY_BYTES },
-      (body, principal) => online.answer(readOnlineFeaturesRequest(body), principal),
+    const writes = new FeatureWrites(options);
+    const { materialization } = options.services;
+    const reading: Access = { scopes: ['read'], maxBodyBytes: MAX_READ_BODY_BYTES };
+    const writing: Access = { scopes: ['ingest'], maxBodyBytes: MAX_WRITE_BODY_BYTES };
+    const add = (url: string, access: Access, handler: Handler): void => {
+      addRoute(app, options, { url, ...access }, handler);
+    };
+    add('/get-online-features', reading, (body, principal) =>
+      online.answer(readOnlineFeaturesRequest(body), principal),
     );
+    add('/push', writing, async (body, principal) => JSON.stringify(await writes.push(body, principal)));
+    add('/write-to-online-store', writing, async (body, principal) =>
+      JSON.stringify(await writes.writeToOnlineStore(body, principal)),
+    );
+    for (const url of ['/materialize', '/materialize-incremental']) {
+      const isIncremental = url.endsWith('incremental');
+      add(url, { ...writing, maxBodyBytes: MAX_READ_BODY_BYTES }, async (body) => {
+        const views = readMaterializeRequest(body, isIncremental);
+        return JSON.stringify(await materialization.materialize(views, { timeoutMs: MATERIALIZE_TIMEOUT_MS }));
+      });
+    }
     done();
   };
 }
 
-interface Route {
-  readonly url: string;
+interface Access {
   /** One of them is enough. */
   readonly scopes: readonly ApiScope[];
   readonly maxBodyBytes: number;
 }
 
-/** JSON, or nothing to be said. */
-type Handler = (
-  body: Readonly<Record<string, unknown>>,
-  principal: Principal,
-) => string | null | Promise<string | null>;
+interface Route extends Access {
+  readonly url: string;
+}
+
+/** JSON. */
+type Handler = (body: Body, principal: Principal) => string | Promise<string>;
 
 function addRoute(app: FastifyInstance, { services }: FeastRoutesOptions, route: Route, handler: Handler): void {
   const { url, maxBodyBytes } = route;
@@ -76,7 +96,7 @@ function addRoute(app: FastifyInstance, { services }: FeastRoutesOptions, route:
       if (principal === null) throw unauthenticated();
       const body = await decodeBody(Buffer.isBuffer(raw) ? raw : Buffer.alloc(0), maxBodyBytes);
       const answer = await handler(body, principal);
-      return reply.type('application/json; charset=utf-8').send(answer ?? 'null');
+      return reply.type('application/json; charset=utf-8').send(answer);
     },
   );
 }
