@@ -7,6 +7,7 @@ import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export
 import { damageNote } from './damage-note.js';
 import { manifestPathOf } from './hashed-file.js';
 import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
+import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
 import { formatOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
 import { summariseLabels, readLabels, type ParseTime } from './training-set-labels.js';
 import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf } from './training-set.model.js';
@@ -14,10 +15,12 @@ import type { TrainingSetProgress, TrainingSetService } from './training-set.ser
 
 export interface ExportCommandDeps extends LabelsCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */
-  withTrainingSets<T>(use: (service: Pick<TrainingSetService, 'exportTrainingSet'>) => Promise<T>): Promise<T>;
+  withTrainingSets<T>(
+    use: (service: Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>) => Promise<T>,
+  ): Promise<T>;
 }
 
-interface ExportOptions extends LabelOptions {
+interface ExportOptions extends LabelOptions, SplitOptions {
   readonly labels?: string;
   readonly labelEvent?: readonly string[];
   readonly out: string;
@@ -77,6 +80,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
     .addHelpText('after', HELP)
     .action((options: ExportOptions) => runCommand(deps, () => runExport(deps, options), deps.signal));
   addLabelOptions(trainingSet, deps.parseTime);
+  addSplitOptions(trainingSet);
   const exported = new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
   addLabelsCommand(exported, deps);
   return exported;
@@ -92,7 +96,11 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const view = options.quiet === true ? null : new ExportProgress(deps, summary.rows, 'rows');
   let last: TrainingSetProgress | null = null;
   try {
+    const spec = splitSpec(options);
     const manifest = await deps.withTrainingSets(async (sets) => {
+      const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
+      const splitter =
+        spec === null ? null : await sets.planSplit(readLabels(labels, times), labelCell, spec, deps.signal);
       const set = await sets.exportTrainingSet({
         labels: readLabels(labels, times),
         ...(service === undefined ? undefined : { service }),
@@ -107,7 +115,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
       });
       const { waitingEvents } = set.plan;
       if (waitingEvents > 0) view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
-      const written = await writeTrainingSet(out, set, summary.passed, deps.clock.now());
+      const written = await writeTrainingSet(out, set, summary.passed, deps.clock.now(), splitter);
       const damage = damageNote(set.damaged);
       if (damage !== null) {
         view?.stop();
@@ -161,6 +169,7 @@ function describe(
     `  rows        ${grouped(rows)}${odd.length === 0 ? '' : ` (${odd.join(', ')})`}`,
     `  features    ${String(features.length)}${service === null ? '' : ` of ${service.name} version ${String(service.version)}`}`,
     `  known as of ${manifest.knownAsOf}`,
+    ...(manifest.split === null ? [] : [`  split       ${splitText(manifest.split)}`]),
     `  manifest    ${basename(manifestPathOf(out))}`,
     `  took        ${seconds.toFixed(1)} s${progress === null ? '' : ` over ${grouped(progress.events)} events`}${rate}`,
   ];

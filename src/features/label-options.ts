@@ -16,7 +16,7 @@ export interface LabelOptions {
 
 const DEFAULT_WITHIN = '7d';
 const DEFAULT_SAMPLES = 3;
-const MAX_SEED = 2 ** 31 - 1;
+export const MAX_SEED = 2 ** 31 - 1;
 
 /** Options that say what a label asks, and of which instants. */
 export function addLabelOptions(command: Command, parseTime: ParseTime): void {
@@ -47,7 +47,8 @@ export function labelRequest(events: readonly string[], options: LabelOptions): 
   };
 }
 
-function parseWithin(text: string): number {
+/** Milliseconds of a duration from 1s to 366d. @throws InvalidArgumentError */
+export function parseWithin(text: string): number {
   let ms: number;
   try {
     ms = durationMs(text);
@@ -59,7 +60,8 @@ function parseWithin(text: string): number {
   return ms;
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number {
+/** @throws InvalidArgumentError, from what it answers with, for another text */
+export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const n = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
     if (n >= least && n <= most) return n;

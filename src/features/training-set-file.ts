@@ -9,8 +9,10 @@ import {
   type ConsentAsOf,
   type TrainingCell,
   type TrainingColumn,
+  type TrainingRow,
   type TrainingSetPlan,
 } from './training-set.model.js';
+import { personOf, type Split, type SplitRatios, type SplitSpec, type Splitter } from './split.model.js';
 import type { TrainingSet } from './training-set.service.js';
 import { ParquetRows } from './training-set-parquet.js';
 
@@ -34,6 +36,8 @@ export interface TrainingSetManifest {
   readonly knownAsOf: string;
   /** `now` or `time`; see `ConsentAsOf`. */
   readonly consentAsOf: ConsentAsOf;
+  /** How rows are parted; null: they are not. */
+  readonly split: SplitManifest | null;
   readonly logPosition: number;
   readonly service: { readonly name: string; readonly version: number } | null;
   /** Changes with whatever changes a value; not with descriptions. */
@@ -44,6 +48,23 @@ export interface TrainingSetManifest {
     readonly view: string;
     readonly viewVersion: number;
   }[];
+}
+
+/** How rows are parted, and how many are where. */
+export interface SplitManifest {
+  readonly by: SplitSpec['by'];
+  /** Percent of train, validation and test. */
+  readonly ratios: SplitRatios;
+  readonly seed?: number;
+  /** How many labels were parted each by itself. */
+  readonly strata?: number;
+  /** How far after T the label looks, ms. */
+  readonly horizonMs?: number;
+  readonly validationFrom?: string;
+  readonly testFrom?: string;
+  readonly rows: Readonly<Record<Split, number>>;
+  /** Rows in no part: their label looks into a later one, or their person became another while rows were written. */
+  readonly embargoedRows: number;
 }
 
 export type TrainingSetFormat = 'csv' | 'parquet';
@@ -63,6 +84,7 @@ const MIN_WRITE_CHARS = 1 << 16;
 /**
  * Writes a training set and its manifest. Both appear under their names once both are whole and on disk, and neither on
  * a failure. Of several who write to one path the last one stands; until then each has files of its own.
+ * @param splitter how rows are parted; null: they are not
  * @param passed the columns of the labels file that are handed through; CSV keeps their texts as they are
  * @throws WeftError BAD_REQUEST if two columns have one name, or the file cannot be written
  */
@@ -71,25 +93,65 @@ export async function writeTrainingSet(
   set: TrainingSet,
   passed: readonly TrainingColumn[],
   nowMs: number,
+  splitter: Splitter | null = null,
 ): Promise<TrainingSetManifest> {
   const format = formatOf(path);
   const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
-  const columns = columnsOf(set.plan, typed);
+  const columns = columnsOf(set.plan, typed, splitter !== null);
   checkNames(columns);
   return writeWithManifest(path, async (file) => {
     const counts = { rows: 0, notFoundRows: 0, invalidRows: 0, withheldRows: 0 };
+    const parts = splitter === null ? null : new PartedRows(splitter);
     const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
     for await (const row of set.rows) {
       counts.rows++;
       if (row.status === 'NOT_FOUND') counts.notFoundRows++;
       if (row.status === 'INVALID') counts.invalidRows++;
       if (row.status === 'WITHHELD') counts.withheldRows++;
-      const bytes = encode.row(cellsOf(row, typed));
+      const bytes = encode.row(cellsOf(row, typed, parts?.of(row)));
       if (bytes !== null) await file.write(bytes);
     }
     await file.write(encode.end());
-    return (written) => manifestOf(path, set.plan, { ...counts, damagedEvents: set.damaged.count, ...written }, nowMs);
+    return (written) =>
+      manifestOf(
+        path,
+        set.plan,
+        { ...counts, damagedEvents: set.damaged.count, ...written, split: parts?.manifest() ?? null },
+        nowMs,
+      );
   });
+}
+
+/** Tells rows their part, and counts. */
+class PartedRows {
+  readonly #splitter: Splitter;
+  readonly #rows = { train: 0, validation: 0, test: 0 };
+  #embargoed = 0;
+
+  constructor(splitter: Splitter) {
+    this.#splitter = splitter;
+  }
+
+  of({ label: { ns, value, timeMs }, profileId }: TrainingRow): Split | null {
+    const part = this.#splitter.of({ timeMs, person: personOf(profileId, ns, value) });
+    if (part === null) this.#embargoed++;
+    else this.#rows[part]++;
+    return part;
+  }
+
+  manifest(): SplitManifest {
+    const { spec, cuts, strata } = this.#splitter;
+    const instant = (ms: number): string | undefined => (ms === Infinity ? undefined : new Date(ms).toISOString());
+    const [validationFrom, testFrom] = (cuts ?? [Infinity, Infinity]).map(instant);
+    return {
+      ...spec,
+      ...(strata === null ? undefined : { strata }),
+      ...(validationFrom === undefined ? undefined : { validationFrom }),
+      ...(testFrom === undefined ? undefined : { testFrom }),
+      rows: { ...this.#rows },
+      embargoedRows: this.#embargoed,
+    };
+  }
 }
 
 interface Encoder {
@@ -137,12 +199,12 @@ function manifestOf(
   plan: TrainingSetPlan,
   written: Pick<
     TrainingSetManifest,
-    'rows' | 'notFoundRows' | 'invalidRows' | 'withheldRows' | 'damagedEvents' | 'bytes' | 'sha256'
+    'rows' | 'notFoundRows' | 'invalidRows' | 'withheldRows' | 'damagedEvents' | 'bytes' | 'sha256' | 'split'
   >,
   nowMs: number,
 ): TrainingSetManifest {
   const { knownAsOf, consentAsOf, toPos, service, features } = plan;
-  const { sha256, bytes, ...counts } = written;
+  const { sha256, bytes, split, ...counts } = written;
   return {
     format: 1,
     file: basename(path),
@@ -152,6 +214,7 @@ function manifestOf(
     createdAt: new Date(nowMs).toISOString(),
     knownAsOf: typeof knownAsOf === 'number' ? new Date(knownAsOf).toISOString() : knownAsOf,
     consentAsOf,
+    split,
     logPosition: toPos,
     service,
     definitionsHash: definitionsHash(features),

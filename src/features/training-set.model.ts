@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Uuid } from '../platform/ids.js';
 import type { FeatureDefinition, FeatureType, FeatureValue } from './feature.model.js';
+import type { Split } from './split.model.js';
 
 /** Who, as of when, and what came of it. */
 export interface LabelRow {
@@ -75,6 +76,9 @@ export interface TrainingSetPlan {
 export const ENTITY_COLUMNS = ['ns', 'value', 'time'] as const;
 export const OUTCOME_COLUMNS = ['profile_id', 'entity_status'] as const;
 
+/** Where rows are parted: after those two. */
+const SPLIT_COLUMN = 'split';
+
 export interface TrainingColumn {
   readonly name: string;
   readonly type: FeatureType;
@@ -86,8 +90,9 @@ export type TrainingCell = FeatureValue['value'];
 /**
  * The cells of a row: entity, T, label and what else the labels file had, profile and status, features.
  * @param passed types of the label cells, as the whole file has them
+ * @param split the part that the row is in; left out: rows are not parted
  */
-export function cellsOf(row: TrainingRow, passed: readonly TrainingColumn[]): TrainingCell[] {
+export function cellsOf(row: TrainingRow, passed: readonly TrainingColumn[], split?: Split | null): TrainingCell[] {
   const { ns, value, timeMs, cells } = row.label;
   return [
     ns,
@@ -96,12 +101,17 @@ export function cellsOf(row: TrainingRow, passed: readonly TrainingColumn[]): Tr
     ...passed.map(({ type }, i) => typedCell(cells[i] ?? '', type)),
     row.profileId,
     row.status,
+    ...(split === undefined ? [] : [split]),
     ...row.values.map((feature) => feature.value),
   ];
 }
 
 /** The columns that {@link cellsOf} gives cells for. */
-export function columnsOf(plan: TrainingSetPlan, passed: readonly TrainingColumn[]): TrainingColumn[] {
+export function columnsOf(
+  plan: TrainingSetPlan,
+  passed: readonly TrainingColumn[],
+  isSplit: boolean,
+): TrainingColumn[] {
   return [
     { name: 'ns', type: 'string' },
     { name: 'value', type: 'string' },
@@ -109,6 +119,7 @@ export function columnsOf(plan: TrainingSetPlan, passed: readonly TrainingColumn
     ...passed,
     { name: 'profile_id', type: 'string' },
     { name: 'entity_status', type: 'string' },
+    ...(isSplit ? [{ name: SPLIT_COLUMN, type: 'string' as const }] : []),
     ...plan.features.map(({ definition }) => ({ name: definition.name, type: definition.type })),
   ];
 }

@@ -11,6 +11,9 @@ import { compileConsents } from '../profiles/consent.model.js';
 import { PurposeReader } from '../profiles/purpose.reader.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
+import { chunksOf } from './chunks-of.js';
+import { planSplit } from './plan-split.js';
+import type { Splitter, SplitSpec } from './split.model.js';
 import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
 import { streamsOf } from './stream.model.js';
@@ -143,6 +146,20 @@ export class TrainingSetService {
     const damaged = new DamagedRows();
     const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
     return { plan, damaged, rows: this.#rows(request, { plan, set, gates, nowMs, damaged }) };
+  }
+
+  /**
+   * How rows are to be parted, which takes a look at all of them.
+   * @param labels as for the export; @param labelCell index of the cell that is the label; -1: there is none
+   * @throws WeftError PAYLOAD_TOO_LARGE for more than 5,000,000 people
+   */
+  planSplit(
+    labels: TrainingSetRequest['labels'],
+    labelCell: number,
+    spec: SplitSpec,
+    signal?: AbortSignal,
+  ): Promise<Splitter> {
+    return planSplit(this.#parts, { labels, labelCell, spec, ...(signal === undefined ? undefined : { signal }) });
   }
 
   async #gates(
@@ -333,17 +350,6 @@ function peopleOf(labels: readonly LabelRow[], standings: readonly (Standing | n
 
 function latestOf(rows: readonly { readonly timeMs: number }[]): number {
   return rows.reduce((latest, { timeMs }) => Math.max(latest, timeMs), Number.MIN_SAFE_INTEGER);
-}
-
-async function* chunksOf<T>(items: AsyncIterable<T> | Iterable<T>, size: number): AsyncGenerator<T[]> {
-  let chunk: T[] = [];
-  for await (const item of items) {
-    chunk.push(item);
-    if (chunk.length < size) continue;
-    yield chunk;
-    chunk = [];
-  }
-  if (chunk.length > 0) yield chunk;
 }
 
 function notFound(what: string, name: string, known: readonly string[]): never {

@@ -60,7 +60,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const BASE: LabelRequest = { events: ['order'], where: null, withinMs: 3 * DAY_MS, samples: 5, seed: 1 };
+const BASE: LabelRequest = { events: ['order'], where: null, withinMs: 3 * DAY_MS, samples: 20, seed: 1 };
 
 async function made(more: Partial<LabelRequest> = {}): Promise<{ rows: LabelRow[]; set: LabelSet }> {
   const set = await labels.makeLabels({ ...BASE, ...more });
@@ -81,7 +81,7 @@ describe('labels', () => {
       'with a condition, and a range that goes on after what is known',
       { where: 'properties.total > 40', toMs: lastMs },
     ],
-    ['of either of two events', { events: ['order', 'view'], withinMs: HOUR_MS, seed: 9 }],
+    ['of either of two events', { events: ['order', 'view'], withinMs: 6 * HOUR_MS, seed: 9 }],
   ] satisfies [string, Partial<LabelRequest>][])('%s are what a look through all events says', async (_, more) => {
     const { rows, set } = await made(more);
     const { events, where, withinMs } = { ...BASE, ...more };
@@ -116,7 +116,14 @@ describe('labels', () => {
     const before = await made({ knownAsOf, toMs: lastMs - BASE.withinMs });
     world.clock.advance(MINUTE_MS);
     await world.accept([
-      aTrack('order', { user_id: 'p0' }, { timestampMs: lastMs - HOUR_MS }),
+      // Enough for labels of nearly all that is known of these ten.
+      ...people
+        .slice(0, 10)
+        .flatMap(({ id }) =>
+          Array.from({ length: DAYS }, (_, day) =>
+            aTrack('order', { user_id: id }, { timestampMs: SINCE_MS + day * DAY_MS }),
+          ),
+        ),
       ...[1, 2].map((i) => anIdentify({ user_id: `p${String(i)}`, email: `p${String(i)}@x.org` })),
       anIdentify({ user_id: 'p3', anonymous_id: 'cookie' }),
       aTrack('view', { anonymous_id: 'cookie' }, { timestampMs: SINCE_MS }),
@@ -127,8 +134,6 @@ describe('labels', () => {
     expect(after.set.plan.observedUntilMs).toBe(before.set.plan.observedUntilMs);
     const now = await made({ toMs: lastMs - BASE.withinMs, fromMs: firstMs });
     expect(now.rows).not.toEqual(before.rows);
-    // Before its owner was known, the cookie was somebody, too.
-    expect(now.rows.some(({ ns }) => ns === 'anonymous_id')).toBe(true);
   });
 
   it('are refused of an event that nobody ever sent, of the future, and of a range without instants', async () => {
@@ -212,5 +217,60 @@ describe('weft export training-set --label-event', () => {
       'cannot be used with',
     );
     expect((await run(args)).stderr).toContain('--label-event');
+  });
+});
+
+describe('weft export training-set --split', () => {
+  /** Columns of a set by name, one object a row. */
+  async function setOf(name: string): Promise<Record<string, string>[]> {
+    const [header = '', ...lines] = (await readFile(join(folder, name), 'utf8')).trimEnd().split('\r\n');
+    const names = header.split(',');
+    return lines.map((line) => Object.fromEntries(line.split(',').map((cell, i) => [names[i] ?? '', cell])));
+  }
+  const base = ['training-set', '--label-event', 'order', '--within', '2d', '--samples', '20', '-f', 'views', '--json'];
+
+  it('by profile keeps the rows of a person together, and tells in the manifest how many are where', async () => {
+    const { stdout } = await run([...base, '-o', 'p.csv', '--split', 'profile', '--split-ratios', '60/20/20']);
+    const rows = await setOf('p.csv');
+    const sides = new Map<string, Set<string>>();
+    for (const { profile_id: id = '', split = '' } of rows) sides.set(id, (sides.get(id) ?? new Set()).add(split));
+    expect([...sides.values()].every((each) => each.size === 1)).toBe(true);
+    const rowsIn = (part: string): number => rows.filter(({ split }) => split === part).length;
+    expect(JSON.parse(stdout)).toMatchObject({
+      split: {
+        by: 'profile',
+        ratios: [60, 20, 20],
+        seed: 1,
+        strata: 2,
+        rows: { train: rowsIn('train'), validation: rowsIn('validation'), test: rowsIn('test') },
+        embargoedRows: 0,
+      },
+    });
+    const people = [...sides.values()].filter((each) => each.has('train')).length;
+    expect(Math.abs(people - sides.size * 0.6)).toBeLessThanOrEqual(1);
+  });
+
+  it('by time leaves out rows whose label looks into a later part, as far as the label that was made looks', async () => {
+    const { stdout } = await run([...base, '-o', 't.csv', '--split', 'time']);
+    const rows = await setOf('t.csv');
+    interface Told {
+      split: { horizonMs: number; validationFrom: string; testFrom: string; embargoedRows: number };
+    }
+    const { split } = JSON.parse(stdout) as Told;
+    expect(split.horizonMs).toBe(2 * DAY_MS);
+    expect(split.embargoedRows).toBe(rows.filter((row) => row['split'] === '').length);
+    expect(split.embargoedRows).toBeGreaterThan(0);
+    for (const { time = '', split: part } of rows) {
+      const ends = Date.parse(time) + 2 * DAY_MS;
+      if (part === 'train') expect(ends).toBeLessThan(Date.parse(split.validationFrom));
+      else if (part === 'validation') expect(ends).toBeLessThan(Date.parse(split.testFrom));
+      else if (part === 'test') expect(time >= split.testFrom).toBe(true);
+    }
+  });
+
+  it('refuses ratios that are not 100 together', async () => {
+    expect((await run([...base, '-o', 'z.csv', '--split', 'time', '--split-ratios', '70/20/20'])).stderr).toContain(
+      '70/15/15',
+    );
   });
 });
