@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
+import { createLoads, type Loads } from './create-loads.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
@@ -38,9 +39,6 @@ import { RedisOnlineStore } from './profiles/online-store.redis.js';
 import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
 import { createDeadLetters } from './create-dead-letters.js';
-import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
-import { LoadService } from './sources/load.service.js';
-import { LoadStore } from './sources/load.store.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
@@ -64,7 +62,7 @@ export interface AppOptions {
 }
 
 /** The program without its doors: database, stores, engine and services, started in order. */
-export interface App {
+export interface App extends Loads {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -79,7 +77,6 @@ export interface App {
   readonly sources: SourceService;
   readonly keys: ApiKeyService;
   readonly models: ModelService;
-  readonly loads: LoadService;
   readonly compactor: Compactor;
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
@@ -161,7 +158,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     sources,
     keys,
     models: engine.services.models,
-    loads: createLoads(engine, sources, accept, { db, clock }),
+    ...createLoads(engine, sources, accept, { db, clock }),
     webhooks: await startWebhooks(
       {
         db,
@@ -189,27 +186,6 @@ export async function startApp(options: AppOptions): Promise<App> {
     broken,
     stop: () => lifecycle.stop(),
   };
-}
-
-function createLoads(
-  engine: Engine,
-  sources: SourceService,
-  acceptor: Pick<Engine['accept'], 'accept'>,
-  { db, clock }: Pick<App, 'db' | 'clock'>,
-): LoadService {
-  return new LoadService({
-    sources,
-    loads: new LoadStore(db),
-    acceptor,
-    checker: engine.accept,
-    deadLetters: engine.deadLetters,
-    identities: new IdentityDecisionReader(),
-    reverter: engine.retractions,
-    db,
-    clock,
-    sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
-    stdin: process.stdin,
-  });
 }
 
 /** @throws the reason why the process can do no more, if that comes first */

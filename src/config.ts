@@ -122,6 +122,11 @@ export function readConfig(env: Environment = process.env): Config {
   return Object.freeze(config);
 }
 
+/** A variable that a definition names, such as the URL of somebody's database; the value is a secret. */
+export function readNamedVariable(name: string, env: Environment = process.env): string | undefined {
+  return env[name];
+}
+
 /** The names that {@link readConfig} knows; the documentation is held against them. */
 export const CONFIG_VARIABLES = [
   'WEFT_DATABASE_URL',

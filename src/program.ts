@@ -64,6 +64,7 @@ import { loadCommand } from './sources/load.command.js';
 import type { LoadReverter } from './sources/load.model.js';
 import { LoadReader } from './sources/load.reader.js';
 import type { LoadService } from './sources/load.service.js';
+import type { WarehouseLoadService } from './sources/warehouse/warehouse-load.service.js';
 import { addRefusedRowsCommand, type RefusedRowsDeps } from './sources/refused-rows.command.js';
 import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
@@ -301,6 +302,8 @@ function loadSessions({ looking, idle, working, loading }: CommandSessions) {
   return {
     withLoadService: <T>(use: (service: LoadService) => Promise<T>) => loading((app) => use(app.loads)),
     withDryRun: <T>(use: (service: LoadService) => Promise<T>) => idle((app) => use(app.loads)),
+    withWarehouseLoads: <T>(isDryRun: boolean, use: (service: WarehouseLoadService) => Promise<T>) =>
+      (isDryRun ? idle : loading)((app) => use(app.warehouseLoads)),
     withLoads: <T>(use: (loads: LoadReader) => Promise<T>) => looking((app) => use(new LoadReader(app.db))),
     withReverter: <T>(use: (services: { loads: LoadReader; reverter: LoadReverter }) => Promise<T>) =>
       working((app) => use({ loads: new LoadReader(app.db), reverter: app.engine.retractions })),

@@ -25,7 +25,7 @@ export interface LoadFile {
  */
 export async function openLoadFile(path: string, stdin: Readable): Promise<LoadFile> {
   try {
-    const handle = path === STDIN ? await spool(stdin) : await open(path, 'r');
+    const handle = path === STDIN ? await spool(copyOf(stdin)) : await open(path, 'r');
     const { size, mtimeMs } = await regularStat(handle, path);
     return { handle, name: path === STDIN ? 'stdin' : basename(path), sizeBytes: size, modifiedMs: mtimeMs };
   } catch (error) {
@@ -49,12 +49,25 @@ async function regularStat(handle: FileHandle, path: string): Promise<{ size: nu
   throw new WeftError('BAD_REQUEST', 'not a regular file', { where: path, hint: 'a pipe is read with "-"' });
 }
 
-/** The temporary file has no name any more when this returns, so nothing is left whatever happens. */
-async function spool(input: Readable): Promise<FileHandle> {
-  const folder = await mkdtemp(join(tmpdir(), 'weft-load-'));
-  const handle = await open(join(folder, 'stdin'), 'wx+', 0o600);
-  try {
+/** A file of what is written, gone when it is closed. */
+export async function writeLoadFile(name: string, write: (handle: FileHandle) => Promise<void>): Promise<LoadFile> {
+  const handle = await spool(write);
+  const { size, mtimeMs } = await handle.stat();
+  return { handle, name, sizeBytes: size, modifiedMs: mtimeMs };
+}
+
+function copyOf(input: Readable): (handle: FileHandle) => Promise<void> {
+  return async (handle) => {
     for await (const chunk of input) await handle.writeFile(chunk as Buffer);
+  };
+}
+
+/** The temporary file has no name any more when this returns, so nothing is left whatever happens. */
+async function spool(write: (handle: FileHandle) => Promise<void>): Promise<FileHandle> {
+  const folder = await mkdtemp(join(tmpdir(), 'weft-load-'));
+  const handle = await open(join(folder, 'rows'), 'wx+', 0o600);
+  try {
+    await write(handle);
     return handle;
   } catch (error) {
     await handle.close();

@@ -16,6 +16,7 @@ export interface ProgressView {
 const LINE_EVERY_MS = 5_000;
 const BAR_WIDTH = 30;
 const PHASES = {
+  fetching: 'reading rows of the query',
   hashing: 'reading the file',
   scanning: 'finding the last time',
   loading: 'loading',
@@ -56,6 +57,8 @@ function barWriter(stream: NodeJS.WritableStream): Writer {
     show: ({ bytesRead, bytesTotal }, text) => {
       if (!isStarted) bar.start(bytesTotal, bytesRead, { text });
       isStarted = true;
+      // Of rows of a query nobody knows how many there are, until they are in a file.
+      bar.setTotal(bytesTotal);
       bar.update(bytesRead, { text });
     },
     stop: () => {
@@ -71,6 +74,7 @@ function lineWriter(stream: ProgressStream, now: () => number): Writer {
     show: (progress, text) => {
       if (now() < nextAt) return;
       nextAt = now() + LINE_EVERY_MS;
+      if (progress.phase === 'fetching') return void stream.write(`${text}\n`);
       const percent = progress.bytesTotal === 0 ? 100 : Math.floor((progress.bytesRead / progress.bytesTotal) * 100);
       stream.write(`${String(percent)}%  ${text}\n`);
     },

@@ -16,13 +16,14 @@ import { describeTotal, exitCodeOf, exitCodeOfAll, mayGoOn, totalJson, type File
 import { createProgressView, type ProgressStream, type ProgressView } from './load-progress.js';
 import { addRevertCommands, confirmRevert, progressTo, type RevertCommandDeps } from './load-revert.command.js';
 import { describeDryRun, describeResult } from './load-report.js';
+import { loadWarehouse, type WarehouseSessions } from './load-warehouse.command.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
 import { MAPPING_LIMITS, type ErrorLimit, type Mapping } from './mapping.model.js';
 import { compileTime } from './mapping-time.js';
 import { parseMapping } from './parse-mapping.js';
 
-export interface LoadCommandDeps extends RevertCommandDeps {
+export interface LoadCommandDeps extends RevertCommandDeps, WarehouseSessions {
   /** Starts what a load needs, for as long as `use` runs. */
   withLoadService<T>(use: (service: LoadService) => Promise<T>): Promise<T>;
   /** The same for a dry run, which sends nothing. */
@@ -40,6 +41,7 @@ interface LoadOptions {
   readonly dryRun?: true;
   readonly emit?: true;
   readonly again?: true;
+  readonly full?: true;
   readonly yes?: true;
   readonly shiftTo?: number;
   readonly timeShift?: number;
@@ -48,13 +50,13 @@ interface LoadOptions {
   readonly json?: true;
 }
 
-/** `weft load <files…> --mapping <yaml>`, `weft load list|revert`. */
+/** `weft load [files…] --mapping <yaml>`, `weft load list|revert`. */
 export function loadCommand(deps: LoadCommandDeps): Command {
   const command = new Command('load')
-    .description('load CSV, JSON lines or Parquet files (gzip and zstd too) by a mapping file')
+    .description('load CSV, JSON lines or Parquet files (gzip and zstd too), or rows of a database, by a mapping file')
     .argument(
-      '<files...>',
-      'files or patterns such as "in/*.csv.gz", loaded one after the other; - reads standard input',
+      '[files...]',
+      'files or patterns such as "in/*.csv.gz", loaded one after the other; - reads standard input; none: the rows that "from" of the mapping names',
     )
     .option('-m, --mapping <yaml>', 'what a row becomes; docs/loading.md describes the format')
     .option('--infer', 'draft a mapping for the file from a sample of it, to be edited; nothing is loaded')
@@ -77,6 +79,7 @@ export function loadCommand(deps: LoadCommandDeps): Command {
     .option('--replace <load id>', 'revert this load and load the file in its place, once a dry run of it ends well')
     .option('--yes', 'with --replace: do not ask')
     .option('--again', 'send a file again that is loaded completely')
+    .option('--full', 'with "from" of a mapping: read all rows again, not only those after the last that was loaded')
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON')
     .addHelpText('after', EXIT_HELP)
@@ -84,6 +87,7 @@ export function loadCommand(deps: LoadCommandDeps): Command {
       const { mapping } = options;
       if (options.infer === true) return runCommand(deps, () => infer(deps, files, options), deps.signal);
       // Not `requiredOption`: that would be asked of the subcommands too.
+      if (mapping === undefined && files.length === 0) return command.help({ error: true });
       if (mapping === undefined) return command.error("error: required option '-m, --mapping <yaml>' not specified");
       return runCommand(deps, () => runLoads(deps, files, { ...options, mapping }), deps.signal);
     });
@@ -100,6 +104,7 @@ Examples:
   weft load orders.csv.gz --mapping orders.yaml --dry-run
   weft load 'in/2026-*.csv.zst' --mapping orders.yaml
   weft load events.parquet --mapping events.yaml --json
+  weft load --mapping crm.yaml             # from a database: docs/loading.md#from-a-database
   zcat big.jsonl.gz | weft load - --mapping big.yaml
 
 Exit codes: 0 done, 1 failed or too many rows refused, 2 wrong use, or a mapping or a file that is not right, 3 done
@@ -110,21 +115,14 @@ type MappedOptions = LoadOptions & { readonly mapping: string };
 
 async function runLoads(deps: LoadCommandDeps, patterns: readonly string[], options: MappedOptions): Promise<number> {
   const mapping = await readMapping(options.mapping);
+  if (patterns.length === 0) return runWarehouseLoad(deps, mapping, options);
+  if (options.full === true) throw new WeftError('BAD_REQUEST', '--full is for rows of a database, not for files');
   const files = await expandFiles(patterns);
   const isSeveral = mayBeSeveral(patterns);
   if (isSeveral) demandOneByOne(files, options);
-  const view = options.quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
-  const requestFor = (file: string): LoadRequest => ({
-    file,
-    mapping,
-    signal: deps.signal,
-    onProgress: (progress) => view?.update(progress),
-    onNewSource: (key, { near }) => {
-      if (near !== null)
-        deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes its events back.\n`);
-    },
-    ...requestOf(options),
-  });
+  const view = viewOf(deps, options);
+  const common = commonRequest(deps, mapping, options, view);
+  const requestFor = (file: string): LoadRequest => ({ file, ...common });
   try {
     if (options.replace !== undefined)
       return await replaceLoad(deps, requestFor(files[0] ?? ''), { ...options, loadId: options.replace }, view);
@@ -135,6 +133,38 @@ async function runLoads(deps: LoadCommandDeps, patterns: readonly string[], opti
   } finally {
     view?.stop();
   }
+}
+
+async function runWarehouseLoad(deps: LoadCommandDeps, mapping: Mapping, options: MappedOptions): Promise<number> {
+  const view = viewOf(deps, options);
+  const request = { ...commonRequest(deps, mapping, options, view), full: options.full === true };
+  try {
+    return await loadWarehouse(deps, request, options, view);
+  } finally {
+    view?.stop();
+  }
+}
+
+function viewOf(deps: LoadCommandDeps, { quiet }: MappedOptions): ProgressView | null {
+  return quiet === true ? null : createProgressView(deps.stderr, () => deps.clock.now());
+}
+
+function commonRequest(
+  deps: LoadCommandDeps,
+  mapping: Mapping,
+  options: MappedOptions,
+  view: ProgressView | null,
+): Omit<LoadRequest, 'file'> {
+  return {
+    mapping,
+    signal: deps.signal,
+    onProgress: (progress) => view?.update(progress),
+    onNewSource: (key, { near }) => {
+      if (near !== null)
+        deps.stderr.write(`Made the source ${key}; did you mean ${near}? weft load revert takes its events back.\n`);
+    },
+    ...requestOf(options),
+  };
 }
 
 type LoadOne = (file: string) => Promise<LoadResult | DryRunResult>;

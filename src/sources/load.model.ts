@@ -6,9 +6,10 @@ export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverte
 /** `running` until it is done, whether a process is at it or not; a load that is `reverted` has left nothing behind. */
 export type LoadStatus = (typeof LOAD_STATUSES)[number];
 
-/** What a load has done so far. `finishing`: the file is read, and what it became is still on its way into the log. */
+/** What a load has done so far. `fetching`: rows of a query are being
+ * read into a file. `finishing`: the file is read, and what it became is still on its way into the log. */
 export interface LoadProgress {
-  readonly phase: 'hashing' | 'scanning' | 'loading' | 'finishing';
+  readonly phase: 'fetching' | 'hashing' | 'scanning' | 'loading' | 'finishing';
   /** Rows read, a CSV header and blank rows not counted. */
   readonly rows: number;
   /** Events that the rows became. */

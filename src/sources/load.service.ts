@@ -33,8 +33,8 @@ import type { SourceService } from './source.service.js';
 const MAX_IN_FLIGHT = 4;
 
 export interface LoadRequest {
-  /** A path, or `-` for standard input. */
-  readonly file: string;
+  /** A path, `-` for standard input, or a file that is open, which is closed at the end. */
+  readonly file: string | LoadFile;
   readonly mapping: Mapping;
   /** Added to every time; default 0. A load that was begun keeps the shift that it began with. */
   readonly timeShiftMs?: number;
@@ -127,7 +127,8 @@ export class LoadService {
   }
 
   async #withFile<T>(request: LoadRequest, use: (file: LoadFile) => Promise<T>): Promise<T> {
-    const file = await openLoadFile(request.file, this.deps.stdin);
+    const { file: given } = request;
+    const file = typeof given === 'string' ? await openLoadFile(given, this.deps.stdin) : given;
     try {
       return await use(file);
     } finally {

@@ -5,6 +5,7 @@ import type { RowExpression } from './mapping-expression.js';
 import type { TimeFormat } from './mapping-time.js';
 import type { ColumnType, Transform } from './mapping-value.js';
 import type { FileFormat } from './row.model.js';
+import type { WarehouseQuery } from './warehouse/warehouse.model.js';
 
 /** The value of a column, changed and converted. An empty one is absent, unless there is a default. */
 export interface ColumnValue {
@@ -87,6 +88,8 @@ export const DEFAULT_ERROR_LIMIT: ErrorLimit = { rows: 1_000, share: 0.1 };
 /** What a mapping file says, checked. How a row becomes an event; pure, knows no file. */
 export interface Mapping {
   readonly source: string;
+  /** Where rows come from if no file is named; null: a file must be. */
+  readonly from: WarehouseQuery | null;
   readonly format: FileFormat;
   readonly encoding: Encoding;
   readonly delimiter: string;

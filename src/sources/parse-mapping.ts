@@ -22,7 +22,8 @@ import { MappingText, type MappingNode } from './mapping-node.js';
 import { compileTime } from './mapping-time.js';
 import { COLUMN_TYPES, TRANSFORMS, type ColumnType } from './mapping-value.js';
 import { parseCleaning, parseDedupe, type TableReader } from './parse-cleaning.js';
-import { FILE_FORMATS } from './row.model.js';
+import { FILE_FORMATS, type FileFormat } from './row.model.js';
+import { parseWarehouse } from './warehouse/parse-warehouse.js';
 
 /** Grows when the same mapping would make other events or group rows otherwise; part of a mapping's hash. */
 const SEMANTICS_VERSION = 1;
@@ -30,6 +31,7 @@ const DEFAULT_WITHIN_ROWS = 10_000;
 const DEFAULT_LINES = 500;
 const ROOT_FIELDS = [
   'source',
+  'from',
   'format',
   'encoding',
   'delimiter',
@@ -97,7 +99,10 @@ class MappingParser {
     if (fields === undefined) return undefined;
     const required = (field: string, why: string): MappingNode | undefined =>
       fields.get(field) ?? root.problem(`"${field}" is missing: ${why}`);
-    const format = required('format', 'csv, jsonl or parquet')?.oneOf(FILE_FORMATS) ?? 'csv';
+    const fromNode = fields.get('from');
+    const from = fromNode === undefined ? null : (parseWarehouse(fromNode) ?? null);
+    const format = fromNode === undefined ? this.#format(required('format', 'csv, jsonl or parquet')) : 'jsonl';
+    if (fromNode !== undefined) fields.get('format')?.problem('is of files: rows of a query have none');
     for (const [column, node] of fields.get('columns')?.fields() ?? []) {
       this.#columnTypes.set(column, node.oneOf(COLUMN_TYPES) ?? 'string');
     }
@@ -124,6 +129,7 @@ class MappingParser {
     if (content.length > MAPPING_LIMITS.maxFileBytes) fields.get('clean')?.problem('its tables are too large');
     const mapping: Mapping = {
       source,
+      from,
       format,
       encoding: fields.get('encoding')?.oneOf(ENCODINGS) ?? 'utf-8',
       delimiter: this.#delimiter(fields.get('delimiter')),
@@ -149,7 +155,15 @@ class MappingParser {
       hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${content}`, 'hex'),
     };
     if (this.#isGrouped && mapping.key === null) root.problem('"key" is missing: the events of groups need one');
+    if (from !== null && mapping.key === null) {
+      const cursor = from.cursor === null ? '' : `-{${from.cursor}}`;
+      root.problem(`"key" is missing: rows of a query need one that changes when they do, such as "{id}${cursor}"`);
+    }
     return mapping;
+  }
+
+  #format(node: MappingNode | undefined): FileFormat {
+    return node?.oneOf(FILE_FORMATS) ?? 'csv';
   }
 
   #sourceKey(node: MappingNode | undefined): string {

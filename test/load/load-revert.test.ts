@@ -16,6 +16,7 @@ import { LoadStore } from '../../src/sources/load.store.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { NO_REVERTS } from '../support/no-reverter.js';
 import { defineSome } from '../support/random-log.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, START_MS, type World } from '../support/world.js';
@@ -103,6 +104,7 @@ describe('a load', () => {
           clock,
           signal: new AbortController().signal,
           withLoadService: (use) => use(service),
+          withWarehouseLoads: NO_REVERTS.withWarehouseLoads,
           withDryRun: (use) => use(service),
           withLoads: (use) => use(loads),
           withReverter: (use) => use({ loads, reverter }),

@@ -6,4 +6,4 @@ const refuse = (): Promise<never> => Promise.reject(new Error('nothing is revert
 export const NO_REVERTER: LoadReverter = { extentOfLoad: refuse, takeBackLoad: refuse, done: refuse };
 
 /** The rest of what the command needs, for the same. */
-export const NO_REVERTS = { withLoads: refuse, withReverter: refuse, confirm: null };
+export const NO_REVERTS = { withLoads: refuse, withReverter: refuse, confirm: null, withWarehouseLoads: refuse };

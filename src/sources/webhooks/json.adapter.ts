@@ -122,6 +122,7 @@ function checkPrivateText({ properties }: Mapping, { isPrivate, textProperty }: 
 }
 
 function problemOf(mapping: Mapping, key: string): readonly [what: string, hint: string] | null {
+  if (mapping.from !== null) return ['it reads rows of a database', 'leave "from" out, and write "format: jsonl"'];
   if (mapping.format !== 'jsonl') return [`its format is ${mapping.format}`, 'write "format: jsonl"'];
   if (mapping.source !== key) return [`its source is ${mapping.source}`, `write "source: ${key}"`];
   if (mapping.cleaning.length > 0 || mapping.dedupe !== null) {

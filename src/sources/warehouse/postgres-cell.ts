@@ -1,0 +1,73 @@
+import pg from 'pg';
+
+import type { JsonValue } from '../../events/event.model.js';
+
+/** Digits that a double keeps of any decimal number. */
+const EXACT_DIGITS = 15;
+
+const { builtins } = pg.types;
+/** The driver's types know those of arrays by no name. */
+const parserOf = pg.types.getTypeParser as unknown as (typeId: number, format: 'text') => (text: string) => unknown;
+
+type TextReader = (text: string) => JsonValue;
+
+/**
+ * What the text of a value becomes in a row, by its type:
+ *
+ * - times in UTC: ISO 8601 with `Z`; local ones: the same without it, so that the zone of the mapping counts; both to the
+ *   microsecond. Dates `yyyy-MM-dd`
+ * - numbers: numbers; what a double does not keep (integers beyond 2^53, decimals of more than 15 digits): its digits
+ * - NaN and infinities: null. `bytea`: Base64. JSON: as it is. Arrays of texts, numbers and booleans: lists
+ * - all else: the text that the server writes
+ */
+export function postgresCell(typeId: number): TextReader {
+  return READERS.get(typeId) ?? ((text) => text);
+}
+
+function integer(text: string): JsonValue {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : text;
+}
+
+function decimal(text: string): JsonValue {
+  const number = Number(text);
+  if (!Number.isFinite(number)) return null;
+  return text.replace(/^-?0*\.?0*|\.|e.*$/gi, '').length <= EXACT_DIGITS ? number : text;
+}
+
+function float(text: string): JsonValue {
+  const number = Number(text);
+  return Number.isFinite(number) ? number : null;
+}
+
+/** From `2026-01-31 12:00:00.123456+00`. */
+function instant(text: string): JsonValue {
+  return text.replace(' ', 'T').replace(/\+00$/, 'Z');
+}
+
+function bytes(text: string): JsonValue {
+  return Buffer.from(text.slice(2), 'hex').toString('base64');
+}
+
+function list(arrayTypeId: number): TextReader {
+  const parse = parserOf(arrayTypeId, 'text');
+  return (text) => JSON.parse(JSON.stringify(parse(text))) as JsonValue;
+}
+
+const ARRAYS = { bool: 1000, int2: 1005, int4: 1007, text: 1009, varchar: 1015, float4: 1021, float8: 1022 } as const;
+
+const READERS: ReadonlyMap<number, TextReader> = new Map<number, TextReader>([
+  [builtins.BOOL, (text) => text === 't'],
+  [builtins.INT2, integer],
+  [builtins.INT4, integer],
+  [builtins.INT8, integer],
+  [builtins.NUMERIC, decimal],
+  [builtins.FLOAT4, float],
+  [builtins.FLOAT8, float],
+  [builtins.TIMESTAMP, instant],
+  [builtins.TIMESTAMPTZ, instant],
+  [builtins.BYTEA, bytes],
+  [builtins.JSON, (text) => JSON.parse(text) as JsonValue],
+  [builtins.JSONB, (text) => JSON.parse(text) as JsonValue],
+  ...Object.values(ARRAYS).map((typeId) => [typeId, list(typeId)] as const),
+]);
