@@ -7,6 +7,7 @@ import type { OnlineStore } from '../../src/profiles/online-store.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { runWith } from '../support/command-runner.js';
+import { drainUntil } from '../support/drain-until.js';
 import { aTrack, anIdentify, DAY_MS, HOUR_MS } from '../support/world.js';
 
 const VIEWS = `views:
@@ -237,19 +238,7 @@ describe('a mistake in POST /get-online-features', () => {
 
 /** Writes wait until their rows are served. */
 async function write(path: string, body: unknown, key = world.keys.admin): Promise<{ status: number; body: unknown }> {
-  let isDone = false;
-  const pending = post(path, body, `Bearer ${key}`).finally(() => (isDone = true));
-  await expect
-    .poll(
-      async () => {
-        await world.drain();
-        return isDone;
-      },
-      { timeout: 30_000 },
-    )
-    .toBe(true);
-  const response = await pending;
-  world.clock.advance(1);
+  const response = await drainUntil(world, post(path, body, `Bearer ${key}`));
   return { status: response.status, body: await response.json() };
 }
 

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { drainUntil } from '../support/drain-until.js';
 import { aTrack } from '../support/world.js';
 
 /* What docs/online.md shows is done here: each command is followed by its answer. */
@@ -56,11 +57,6 @@ describe('docs/online.md', () => {
 
   it.each(shown)('$command is answered as it says', async ({ command, answer }) => {
     await expect.poll(async () => JSON.stringify(await world.data(ASK))).not.toContain('"complete":false');
-    const draining = setInterval(() => void world.drain(), 50);
-    expect(
-      await run(command).finally(() => {
-        clearInterval(draining);
-      }),
-    ).toEqual(withPatterns(JSON.parse(answer)));
+    expect(await drainUntil(world, run(command))).toEqual(withPatterns(JSON.parse(answer)));
   });
 });

@@ -27,7 +27,7 @@ export interface FeastRoutesOptions {
 /**
  * What Feast's feature server answers, so that its clients read from Weft and write to it: `POST /get-online-features`,
  * `/push`, `/write-to-online-store`, `/materialize` and `/materialize-incremental`. The key comes as Bearer token, or as
- * the user of the address (`http://<key>@host`), which clients send as Basic.
+ * the user of the address (`http://<key>:@host`), which clients send as Basic.
  */
 export function feastRoutes(options: FeastRoutesOptions): FastifyPluginCallback {
   return (app, _options, done) => {
