@@ -18,6 +18,7 @@ import type { KeyVault } from './privacy/key-vault.js';
 import { SuppressionList } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
+import { RemovedWordStore } from './profiles/removed-word.store.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 import { TermKeyingChore } from './term-keying-chore.js';
 
@@ -81,6 +82,7 @@ export function createErasing(parts: ErasingParts): Erasing {
     letters: new DeadLetterErasureStore(parts.vault ?? NO_SEALER),
     deliveries: new DeliveryEraser(secret),
     decisions: new IdentityErasureStore(parts.matching),
+    words: new RemovedWordStore(),
     models,
     onPlainTerms: () => {
       termKeying.wake();

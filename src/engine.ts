@@ -19,6 +19,7 @@ import { PostgresEventLog } from './events/event-log.postgres.js';
 import { NO_SEALER, type EventSealer } from './events/event-seal.model.js';
 import { PartitionLeases } from './events/partition-lease.store.js';
 import { RetractionService } from './events/retraction.service.js';
+import { RetentionStore } from './events/retention.store.js';
 import { RetractionStore } from './events/retraction.store.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { StreamBackfillStore } from './features/stream-backfill.store.js';
@@ -31,6 +32,7 @@ import type { Database } from './platform/postgres.js';
 import { GroupStore } from './profiles/group.store.js';
 import type { OnlineStore } from './profiles/online-store.model.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
+import { RemovedWordStore } from './profiles/removed-word.store.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import { TraitRefoldStore } from './profiles/trait-refold.store.js';
 import type { ErasureService } from './privacy/erasure.service.js';
@@ -309,6 +311,8 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     retention: new RetentionChore({
       ...{ db, clock, retractions },
+      store: new RetentionStore(parts.sealer),
+      words: new RemovedWordStore(),
       onRetraction: () => {
         retractionChore.wake();
       },

@@ -21,6 +21,7 @@ import { readPhoneRegions } from './privacy/phone-region.reader.js';
 import { SuppressionHash } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
+import type { RemovedWordStore } from './profiles/removed-word.store.js';
 import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 
 export interface ErasureChoreParts {
@@ -35,6 +36,7 @@ export interface ErasureChoreParts {
   readonly letters: DeadLetterErasureStore;
   readonly deliveries: DeliveryEraser;
   readonly decisions: IdentityErasureStore;
+  readonly words: RemovedWordStore;
   readonly models: Pick<LinkageModelStore, 'hasPlainTerms'>;
   readonly groups: Pick<GroupStore, 'isForgetting'>;
   readonly ledger: ErasureLedger;
@@ -138,7 +140,7 @@ export class ErasureChore {
   }
 
   async #goOn(erasure: OpenErasure): Promise<boolean> {
-    const { db, clock, vault, erasures, retractions, decisions, groups, models, onPlainTerms } = this.#parts;
+    const { db, clock, vault, erasures, retractions, decisions, words, groups, models, onPlainTerms } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
@@ -150,9 +152,11 @@ export class ErasureChore {
     }
     await erasures.forgetSamples(db);
     const person = await this.#erased(erasure.id, await this.personOf(erasure.id));
-    await vault?.destroy(person.subjects.map(({ id }) => id));
+    const ids = person.subjects.map(({ id }) => id);
+    await vault?.destroy(ids);
     await db.transaction(async (tx) => {
       await decisions.forget(tx, person);
+      await words.forget(tx, ids);
       await erasures.finish(tx, erasure.id, retraction.removed, clock.now());
     });
     return true;

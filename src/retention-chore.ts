@@ -1,14 +1,19 @@
+import type { LoadedDefinitions } from './definitions.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { RetentionPass } from './events/retention.model.js';
-import { RetentionStore, type StretchBounds } from './events/retention.store.js';
+import type { RetentionStore, StretchBounds } from './events/retention.store.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { removedWords } from './profiles/removed-word.model.js';
+import type { RemovedWordStore } from './profiles/removed-word.store.js';
 
 export interface RetentionChoreParts {
   readonly db: Database;
   readonly clock: Clock;
+  readonly store: RetentionStore;
+  readonly words: RemovedWordStore;
   readonly retractions: RetractionStore;
   /** There are events to be taken back. */
   readonly onRetraction: () => void;
@@ -31,37 +36,39 @@ const LOOK_MS = { idle: 60_000, waiting: 1_000 } as const;
  *    dies leaves whole steps behind.
  * 3. What came of removed events stays, unless the retention is strict: then they are taken back by the engine that
  *    reverts loads (`retraction-chore.ts`), and the pass goes on once that is done.
+ * 4. Words on purposes are kept in the same transaction (`removed-word.model.ts`), whether it is strict or not.
  */
 export class RetentionChore {
   readonly #parts: RetentionChoreParts;
-  readonly #store = new RetentionStore();
+  readonly #store: RetentionStore;
   #lookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: RetentionChoreParts) {
     this.#parts = parts;
+    this.#store = parts.store;
   }
 
   /** One step; false if there is nothing to do now. */
-  async runOne(): Promise<boolean> {
+  async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, clock } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
     await this.#store.begin(db, await readAppliedPos(db), now);
     const passes = await this.#store.passes(db);
     for (const { sourceId } of passes) {
-      if (await db.transaction((tx) => this.#step(tx, sourceId))) return true;
+      if (await db.transaction((tx) => this.#step(tx, sourceId, definitions))) return true;
     }
     this.#lookAt = now + (passes.length === 0 ? LOOK_MS.idle : LOOK_MS.waiting);
     return false;
   }
 
   /** False where others are at it, or events are still being taken back. */
-  async #step(tx: Transaction, sourceId: number): Promise<boolean> {
+  async #step(tx: Transaction, sourceId: number, definitions: LoadedDefinitions): Promise<boolean> {
     const pass = await this.#store.lock(tx, sourceId);
     if (pass === null) return false;
     if (pass.retractionId !== null) return this.#settle(tx, pass, pass.retractionId);
     if (pass.donePos < pass.untilPos) {
-      await this.#goOn(tx, pass);
+      await this.#goOn(tx, pass, definitions);
       return true;
     }
     const now = this.#parts.clock.now();
@@ -70,9 +77,13 @@ export class RetentionChore {
     return true;
   }
 
-  async #goOn(tx: Transaction, pass: RetentionPass): Promise<void> {
+  async #goOn(tx: Transaction, pass: RetentionPass, { traitRules }: LoadedDefinitions): Promise<void> {
     const { sourceId } = pass;
     const { positions, toPos } = await this.#store.due(tx, pass, { ...MAX_STEP, ...this.#parts.maxStep });
+    if (positions.length > 0 && traitRules.consents !== null) {
+      const events = await this.#store.lockEvents(tx, positions);
+      await this.#parts.words.add(tx, removedWords(events, traitRules.consents));
+    }
     const takesBack = pass.isStrict && positions.length > 0;
     if (positions.length > 0 && !takesBack) await this.#store.remove(tx, sourceId, positions);
     await this.#store.advance(tx, sourceId, toPos, takesBack ? await this.#takeBack(tx, pass, positions) : null);

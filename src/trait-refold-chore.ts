@@ -13,6 +13,7 @@ import { decodeTraits, encodeTraits } from './profiles/trait-codec.js';
 import type { StaleStretch, StoredTraits, TraitRefoldStore } from './profiles/trait-refold.store.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { OutlivedTraits } from './profiles/outlived-traits.js';
+import { readRemovedWords } from './profiles/removed-word.reader.js';
 import type { Traits } from './profiles/trait.model.js';
 import type { TraitRules } from './profiles/trait-rule.model.js';
 import type { TraitSealer } from './profiles/trait-seal.model.js';
@@ -129,6 +130,7 @@ export class TraitRefoldChore {
       },
       { readOnly: true, timeoutMs: READ_TIMEOUT_MS },
     );
+    for (const word of await readRemovedWords(db, [...outlived.keys()])) outlived.get(word.anchorId)?.hear(word);
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);
       if (anew === undefined) continue;

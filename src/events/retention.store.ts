@@ -1,6 +1,10 @@
 import { int8Array } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
+import { readableOf } from './damaged-rows.model.js';
+import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
+import type { LoggedEvent } from './event.model.js';
+import type { EventSealer } from './event-seal.model.js';
 import { RETENTION_PASS_EVERY_MS, type RetentionPass } from './retention.model.js';
 
 /** What a stretch of the log has of a pass. */
@@ -21,6 +25,8 @@ const PASS = `r.source_id AS "sourceId", r.retention_ms AS "retentionMs", s.rete
 
 /** Passes of retentions, and what they take out of the log and out of the dead letters. */
 export class RetentionStore {
+  constructor(private readonly sealer: EventSealer) {}
+
   /**
    * Begins the passes that are due: where there never was one, where the retention was changed, and six hours after the
    * last. @param untilPos all before is applied
@@ -67,6 +73,19 @@ export class RetentionStore {
     );
     const positions = rows.map(({ pos }) => pos);
     return { positions, toPos: positions.length < maxEvents ? toPos : (positions.at(-1) ?? toPos) };
+  }
+
+  /**
+   * The events at these positions, for what is to be kept of them, locked: nobody else removes them meanwhile. Left out is
+   * what could not be applied, and what cannot be read.
+   */
+  async lockEvents(tx: Transaction, positions: readonly number[]): Promise<LoggedEvent[]> {
+    const rows = await tx.query<EventRow>(
+      `SELECT ${EVENT_COLUMNS} FROM event_log e WHERE pos = ANY ($1::int8[])
+         AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos) ORDER BY pos FOR UPDATE OF e`,
+      [int8Array(positions, (pos) => pos)],
+    );
+    return readableOf(await this.sealer.open(rows));
   }
 
   /** Takes events out of the log, and the letters of those that could not be applied; what came of them stays. */

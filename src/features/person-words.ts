@@ -1,11 +1,11 @@
 import type { IdentityHistoryReader } from '../identity/identity-history.reader.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
-import { consentTrait, isAllowed, isConsentTrait, UNDECLARED } from '../profiles/consent.model.js';
+import { consentTrait, isAllowed, UNDECLARED } from '../profiles/consent.model.js';
 import { readStandingWords, type WordsOfAnchor } from '../profiles/standing-words.reader.js';
-import type { Traits } from '../profiles/trait.model.js';
+import type { OutlivedWord } from '../profiles/removed-word.model.js';
 import { mergeTraits } from '../profiles/traits.model.js';
-import { purposesOf, type FeatureGates, type OutlivedWord, type PersonWords } from './withheld-features.js';
+import { purposesOf, type FeatureGates, type PersonWords } from './withheld-features.js';
 
 export interface PersonWordsAsk {
   readonly gates: FeatureGates;
@@ -51,12 +51,6 @@ function outlivedOf(
   anchorIds: readonly Uuid[],
   standing: ReadonlyMap<Uuid, WordsOfAnchor['standing']>,
 ): OutlivedWord[] {
-  const outlived = anchorIds.flatMap((id) => {
-    const words: Traits = new Map();
-    standing.get(id)?.keepWords(words);
-    return [...words].filter(([name]) => isConsentTrait(name));
-  });
-  return outlived
-    .map(([trait, { value, occurredAt, sourceId, messageId }]) => ({ trait, value, occurredAt, sourceId, messageId }))
-    .sort((a, b) => a.occurredAt - b.occurredAt);
+  const outlived = anchorIds.flatMap((id) => standing.get(id)?.wordsApart() ?? []);
+  return outlived.sort((a, b) => a.occurredAt - b.occurredAt);
 }

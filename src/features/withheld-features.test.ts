@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
 import { compileConsents, consentTrait } from '../profiles/consent.model.js';
 import { OutlivedTraits } from '../profiles/outlived-traits.js';
+import { newestRemoved, removedWords } from '../profiles/removed-word.model.js';
 import type { Trait, Traits } from '../profiles/trait.model.js';
 import { decodeTraits, encodeTraits } from '../profiles/trait-codec.js';
 import { NO_TRAIT_RULES } from '../profiles/trait-rule.model.js';

@@ -9,6 +9,7 @@ import {
   type ConsentTerms,
   type HeldConsent,
 } from '../profiles/consent.model.js';
+import type { OutlivedWord } from '../profiles/removed-word.model.js';
 import type { FeatureValue } from './feature.model.js';
 
 /** What features need people to allow. */
@@ -24,11 +25,6 @@ export interface FeatureGates {
 /** Keys of all purposes that features need. */
 export function purposesOf({ needed }: FeatureGates): string[] {
   return [...new Set(needed.flat())];
-}
-
-/** A word on a purpose, under the trait that it is kept as. */
-export interface OutlivedWord extends HeldConsent, CanonicalKey {
-  readonly trait: string;
 }
 
 /** What the log does not tell of somebody's consents. */

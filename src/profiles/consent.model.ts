@@ -175,6 +175,18 @@ export function consentsIn(
   return Object.fromEntries([...words].map(([purpose, word]) => [consentTrait(purpose), { ...word }]));
 }
 
+/** All that an event says of purposes, in its own traits and in its context. */
+export function wordsGiven(
+  event: Pick<LoggedEvent, 'context' | 'sourceId' | 'traits'>,
+  mapping: ConsentMapping | null,
+): [purpose: string, word: ConsentWord][] {
+  const said = mapping === null || event.context[CONSENT_FIELD] === undefined ? null : consentsIn(event, mapping);
+  return [...Object.entries(event.traits), ...Object.entries(said ?? {})].flatMap(([name, value]) => {
+    const [purpose, word] = [purposeOf(name), wordIn(value)];
+    return purpose === null || word === null ? [] : [[purpose, word]];
+  });
+}
+
 /** What an event says of a purpose; null: nothing. */
 export function wordGiven(
   event: Pick<LoggedEvent, 'context' | 'sourceId' | 'traits'>,

@@ -1,6 +1,7 @@
 import type { CanonicalKey } from '../events/event.model.js';
 import { isConsentTrait } from './consent.model.js';
 import { GROUPS, isOfGroups } from './groups.model.js';
+import { earlierDenials, heldRemoved, type OutlivedWord, type RemovedWord } from './removed-word.model.js';
 import type { Trait, Traits } from './trait.model.js';
 import { NO_TRAIT_RULES, type TraitRules } from './trait-rule.model.js';
 import type { SealFor, ValueSeal } from './trait-seal.model.js';
@@ -19,6 +20,7 @@ export interface Resealed {
 export class OutlivedTraits {
   readonly #standing: Traits;
   readonly #inLog = new Set<string>();
+  readonly #removed: RemovedWord[] = [];
 
   constructor(standing: Traits) {
     this.#standing = standing;
@@ -31,6 +33,11 @@ export class OutlivedTraits {
   /** The log has this event. */
   note(event: CanonicalKey): void {
     this.#inLog.add(keyOf(event));
+  }
+
+  /** A retention removed the event of this word, and another one may have hidden it since. */
+  hear(word: RemovedWord): void {
+    this.#removed.push(word);
   }
 
   /**
@@ -46,6 +53,7 @@ export class OutlivedTraits {
       else if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES, null);
       else if (names === null) this.#keepOne(traits, name, trait, rules, sealOf(name, rules, resealed));
     }
+    this.#keepRemoved(traits, isToChange);
   }
 
   /** The words on purposes. */
@@ -62,6 +70,22 @@ export class OutlivedTraits {
   keepWords(traits: Traits): void {
     for (const [name, trait] of this.#standing) {
       if (isConsentTrait(name)) this.#keepOne(traits, name, trait, NO_TRAIT_RULES, null);
+    }
+    this.#keepRemoved(traits, () => true);
+  }
+
+  /** The words on purposes that did not come of events of the log, one by one, as they were given. */
+  wordsApart(): OutlivedWord[] {
+    const standing = [...this.#standing].flatMap(([trait, held]) =>
+      isConsentTrait(trait) ? heldOf(held).kept.map((word) => ({ trait, ...word })) : [],
+    );
+    const removed = this.#removed.flatMap((word) => [heldRemoved(word), earlierDenials(word) ?? []].flat());
+    return [...standing.filter((word) => !this.#inLog.has(keyOf(word))), ...removed];
+  }
+
+  #keepRemoved(traits: Traits, isToChange: (name: string) => boolean): void {
+    for (const { trait, value, ...key } of this.#removed.map(heldRemoved)) {
+      if (value !== undefined && isToChange(trait)) applyTraits(traits, { [trait]: value }, key);
     }
   }
 

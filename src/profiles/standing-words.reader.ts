@@ -3,6 +3,7 @@ import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { OutlivedTraits } from './outlived-traits.js';
+import { readRemovedWords } from './removed-word.reader.js';
 import { decodeTraits } from './trait-codec.js';
 
 /** An anchor that holds words on purposes. */
@@ -13,7 +14,7 @@ export interface WordsOfAnchor {
 }
 
 /**
- * The words on purposes that anchors hold, before events of them are taken back.
+ * The words on purposes that anchors hold, and those that a retention removed, before events of them are taken back.
  * @param areAllKept the words stay, whatever becomes of their events
  */
 export async function readStandingWords(
@@ -22,11 +23,16 @@ export async function readStandingWords(
   { areAllKept }: { readonly areAllKept: boolean },
 ): Promise<WordsOfAnchor[]> {
   const rows = await db.query<Identifier & { traits: Buffer }>(
-    `SELECT i.id, i.ns, i.value, s.traits FROM anchor_states s JOIN identifiers i ON i.id = s.anchor_id
-     WHERE s.anchor_id = ANY ($1::uuid[]) AND position('"$consent.'::bytea IN s.traits) > 0 ORDER BY i.id`,
+    `SELECT i.id, i.ns, i.value, coalesce(s.traits, '') AS traits
+     FROM identifiers i LEFT JOIN anchor_states s ON s.anchor_id = i.id
+     WHERE i.id = ANY ($1::uuid[]) AND (
+       position('"$consent.'::bytea IN s.traits) > 0 OR EXISTS (SELECT FROM removed_words w WHERE w.anchor_id = i.id)
+     ) ORDER BY i.id`,
     [uuidArray(anchorIds, (id) => id)],
   );
   const words = rows.map(({ traits, ...anchor }) => ({ anchor, standing: new OutlivedTraits(decodeTraits(traits)) }));
+  const byAnchor = new Map(words.map(({ anchor, standing }) => [anchor.id, standing]));
+  for (const word of await readRemovedWords(db, [...byAnchor.keys()])) byAnchor.get(word.anchorId)?.hear(word);
   if (areAllKept || words.length === 0) return words;
   const keys = words.flatMap(({ standing }) =>
     standing.wordKeys().map((key) => ({ standing, key, dedupeId: dedupeIdOf(key.sourceId, key.messageId) })),

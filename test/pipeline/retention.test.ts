@@ -143,6 +143,42 @@ describe('the retention of a source', () => {
     expect(await strays(world.db)).toEqual([]);
   });
 
+  it.each([false, true])(
+    'leaves a denial that a grant followed, once the grant is taken back (strict: %s)',
+    async (strict) => {
+      const world = await newWorld();
+      await mailedUnlessDenied(world);
+      const says = (word: string) => ({ context: { consent: { purposes: { mail: word } } } });
+      // Of ann a denial stays that is newer, and is taken back as well.
+      await world.accept([aTrack('refuse', { user_id: 'ann' }, says('denied'))]);
+      await world.accept([aTrack('refuse', { user_id: 'bob' }, says('denied'))]);
+      world.clock.advance(20 * DAY_MS);
+      const later = [
+        aTrack('refuse', { user_id: 'ann' }, { ...says('denied'), messageId: 'again' }),
+        aTrack('agree', { user_id: 'bob' }, { ...says('granted'), messageId: 'agreed' }),
+      ];
+      await world.accept([...later, ...['ann', 'bob'].map((user_id) => aTrack('view', { user_id }))]);
+      await world.drain();
+      await sourcesOf(world).update('web', { retentionMs: 10 * DAY_MS, retentionStrict: strict });
+      await sweep(world);
+      expect(await logged(world)).toHaveLength(4);
+      // Folded anew by another mapping, nothing is forgotten either.
+      await world.engine.services.purposes.apply([aPurpose('mail', { default: 'granted' }), aPurpose('ads')]);
+      await world.drain();
+      expect(await traitsOf(world, 'bob')).toContain('"granted"');
+      await world.engine.retractions.takeBackMessages({ id: 1, key: 'web' }, ['again', 'agreed']);
+      await world.drain();
+      for (const user of ['ann', 'bob']) expect(await traitsOf(world, user)).toContain('"denied"');
+      await world.accept(['ann', 'bob'].map((user_id) => aTrack('view', { user_id })));
+      await world.drain();
+      expect((await world.feed()).map(({ kind, segment }) => `${kind} ${segment}`)).toEqual([
+        'enter mailed',
+        'leave mailed',
+      ]);
+      expect(await strays(world.db)).toEqual([]);
+    },
+  );
+
   it('leaves whoever shares an identifier with somebody who is erased', async () => {
     const world = await newWorld();
     const home = 'home-51@example.org';

@@ -73,6 +73,8 @@ export async function strays(db: Queryable): Promise<unknown[]> {
     `SELECT 'timer of nobody', t.profile_id FROM timers t LEFT JOIN profiles p ON p.id = t.profile_id WHERE p.id IS NULL`,
     `SELECT 'state of nobody', s.anchor_id FROM anchor_states s LEFT JOIN identifiers i ON i.id = s.anchor_id
      WHERE i.id IS NULL`,
+    `SELECT 'removed word of nobody', w.anchor_id FROM removed_words w LEFT JOIN identifiers i ON i.id = w.anchor_id
+     WHERE i.id IS NULL`,
     `SELECT 'assignment of nobody', a.identifier_id FROM assignments a LEFT JOIN identifiers i ON i.id = a.identifier_id
      WHERE i.id IS NULL`,
   ];
