@@ -42,7 +42,7 @@ export async function readPersonWords(
     deniedBy.set(key, denied);
   }
   return people.map((person) => ({
-    outlived: outlivedOf(person.anchorIds, standing).filter(({ occurredAt }) => occurredAt <= knownUntilMs),
+    outlived: outlivedOf(person.anchorIds, standing).filter(({ fromMs }) => fromMs <= knownUntilMs),
     deniedNow: new Set(person.anchorIds.flatMap((id) => deniedBy.get(owners?.get(id)?.key ?? '') ?? [])),
   }));
 }
@@ -52,5 +52,5 @@ function outlivedOf(
   standing: ReadonlyMap<Uuid, WordsOfAnchor['standing']>,
 ): OutlivedWord[] {
   const outlived = anchorIds.flatMap((id) => standing.get(id)?.wordsApart() ?? []);
-  return outlived.sort((a, b) => a.occurredAt - b.occurredAt);
+  return outlived.sort((a, b) => a.fromMs - b.fromMs);
 }

@@ -10,6 +10,7 @@ import { NO_TRAIT_RULES } from '../profiles/trait-rule.model.js';
 import { foldTraits, mergeTraits, type TraitEvent } from '../profiles/traits.model.js';
 import { HeldWords } from './withheld-features.js';
 
+const BY_DEFAULT = { default: 'granted', expiresAfterDays: null } as const;
 const TERMS = { default: 'denied', expiresAfterDays: null } as const;
 const ADS = { ...TERMS, key: 'ads', name: 'ads', description: '', edge: false, categories: { '*': ['Advertising'] } };
 const MAPPING = compileConsents([ADS], new Map());
@@ -58,6 +59,11 @@ function eventOf({ form, isGranted, expiresAt, occurredAt, sourceId, messageId }
     messageId,
   };
 }
+
+const wordEventOf = (each: Given) => ({
+  ...eventOf(each),
+  identifiers: [{ id: `anchor-${String(each.anchor)}`, ns: 'user_id', value: String(each.anchor) }],
+});
 
 function folded(given: readonly Given[]): Traits[] {
   const anchors = Array.from({ length: 3 }, (): Traits => new Map());
@@ -110,6 +116,56 @@ it('of words of one instant a denial counts, in any order, over merges, unmerges
       const held = new HeldWords({ needed: [['ads']], terms: new Map([['ads', TERMS]]), mapping: MAPPING });
       for (const each of shuffled) held.add(eventOf(each));
       expect(held.withhold([VALUE], 10).isWithheld).toBe(expected !== 'granted');
+    }),
+  );
+});
+
+type Fate = 'removed' | 'left' | 'taken back';
+const fates = fc.uniqueArray(fc.tuple(aWord, fc.constantFrom<Fate>('removed', 'left', 'taken back')), {
+  selector: ([{ occurredAt, sourceId, messageId }]) => `${String(occurredAt)} ${String(sourceId)} ${messageId}`,
+  maxLength: 10,
+});
+
+it('words of removed events count as if the log had them still, once others are taken back, and as of the past', () => {
+  fc.assert(
+    fc.property(fates, fc.nat({ max: 10 }), (all, cut) => {
+      const of = (...wanted: Fate[]) => all.flatMap(([given, fate]) => (wanted.includes(fate) ? [given] : []));
+      const [removed, left, counting] = [of('removed'), of('left'), of('removed', 'left')];
+      const kept = removedWords(removed.map(wordEventOf), MAPPING);
+      // In whatever steps they are removed.
+      const steps = [removed.slice(cut), removed.slice(0, cut)].map((step) =>
+        removedWords(step.map(wordEventOf), MAPPING),
+      );
+      const byText = (words: readonly unknown[]) => words.map((word) => JSON.stringify(word)).sort();
+      expect(newestRemoved(kept)).toEqual(kept);
+      expect(byText(newestRemoved(steps.flat()))).toEqual(byText(kept));
+
+      const rebuilt = folded(left);
+      const outlived = folded(all.map(([given]) => given)).map((standing, i) => {
+        const words = new OutlivedTraits(standing);
+        for (const each of of('left', 'taken back')) words.note(each);
+        for (const word of kept) if (word.anchorId === `anchor-${String(i)}`) words.hear(word);
+        words.keepWords(rebuilt[i] as Traits);
+        return words.wordsApart();
+      });
+      const expected = (given: readonly Given[]) =>
+        given.length === 0 ? undefined : isGrantedLast(given) ? 'granted' : 'denied';
+      for (const [i, traits] of rebuilt.entries()) {
+        expect(statusOf(traits)).toBe(expected(counting.filter(({ anchor }) => anchor === i)));
+      }
+      expect(statusOf(mergeTraits(rebuilt))).toBe(expected(counting));
+
+      const gates = { needed: [['ads']], mapping: MAPPING, terms: new Map([['ads', BY_DEFAULT]]) };
+      const told = outlived.flat().sort((a, b) => a.fromMs - b.fromMs);
+      const held = new HeldWords(gates, { outlived: told, deniedNow: new Set() });
+      for (let t = 1; t <= 4; t++) {
+        for (const each of left) if (each.occurredAt === t - 1) held.add(eventOf(each));
+        const isDenied = expected(counting.filter(({ occurredAt }) => occurredAt < t)) === 'denied';
+        const { isWithheld } = held.withhold([VALUE], t);
+        if (isDenied || t === 4) expect(isWithheld).toBe(isDenied);
+        // More is withheld only where not all words of one status are kept.
+        else if (isWithheld) expect(kept.length).toBeLessThan(removed.length);
+      }
     }),
   );
 });

@@ -29,7 +29,7 @@ export function purposesOf({ needed }: FeatureGates): string[] {
 
 /** What the log does not tell of somebody's consents. */
 export interface PersonWords {
-  /** Words whose events a retention removed, by when they were given. */
+  /** Words whose events a retention removed, by when they begin to count. */
   readonly outlived: readonly OutlivedWord[];
   /** Purposes that they do not allow now, which therefore count as not allowed at any time. */
   readonly deniedNow: ReadonlySet<string>;
@@ -86,7 +86,7 @@ export class HeldWords {
   }
   #hearOutlived(t: number): void {
     const { outlived } = this.#more;
-    for (let word = outlived[this.#taken]; word !== undefined && word.occurredAt < t; word = outlived[++this.#taken]) {
+    for (let word = outlived[this.#taken]; word !== undefined && word.fromMs < t; word = outlived[++this.#taken]) {
       const { trait } = word;
       const purpose = this.#purposes.find((key) => consentTrait(key) === trait);
       if (purpose !== undefined) this.#hear(purpose, word);

@@ -74,18 +74,19 @@ export class OutlivedTraits {
     this.#keepRemoved(traits, () => true);
   }
 
-  /** The words on purposes that did not come of events of the log, one by one, as they were given. */
+  /** The words on purposes that did not come of events of the log, one by one. */
   wordsApart(): OutlivedWord[] {
     const standing = [...this.#standing].flatMap(([trait, held]) =>
-      isConsentTrait(trait) ? heldOf(held).kept.map((word) => ({ trait, ...word })) : [],
+      isConsentTrait(trait) ? heldOf(held).kept.map((word) => ({ ...word, trait, fromMs: word.occurredAt })) : [],
     );
-    const removed = this.#removed.flatMap((word) => [heldRemoved(word), earlierDenials(word) ?? []].flat());
-    return [...standing.filter((word) => !this.#inLog.has(keyOf(word))), ...removed];
+    const removed = this.#removed.flatMap((word) => [heldRemoved(word), earlierDenials(word)]);
+    return [...standing.filter((word) => !this.#inLog.has(keyOf(word))), ...removed.filter((word) => word !== null)];
   }
 
   #keepRemoved(traits: Traits, isToChange: (name: string) => boolean): void {
-    for (const { trait, value, ...key } of this.#removed.map(heldRemoved)) {
-      if (value !== undefined && isToChange(trait)) applyTraits(traits, { [trait]: value }, key);
+    for (const { trait, value, occurredAt, sourceId, messageId } of this.#removed.map(heldRemoved)) {
+      if (value === undefined || !isToChange(trait)) continue;
+      applyTraits(traits, { [trait]: value }, { occurredAt, sourceId, messageId });
     }
   }
 

@@ -1,5 +1,5 @@
 import type { ConsentWord } from '../events/consent-context.model.js';
-import type { LoggedEvent } from '../events/event.model.js';
+import type { CanonicalKey, LoggedEvent } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { consentTrait, wordsGiven, type ConsentMapping, type HeldConsent } from './consent.model.js';
 
@@ -14,8 +14,9 @@ import { consentTrait, wordsGiven, type ConsentMapping, type HeldConsent } from 
  *     is a function of the set of removed words, not of the order of removal.
  * W2  Ids of messages are not kept, since they may name somebody. Of grants of one instant the one that runs out first is
  *     kept, of denials the one that runs out last.
- * W3  As of an instant in the past a removed denial counts from `sinceMs` on, unless a newer grant is known: nothing is
- *     told that was denied, though a little may be withheld that was not.
+ * W3  As of instants between the first and the newest of an anchor's removed denials a purpose counts as denied, whatever
+ *     was granted meanwhile, and of removed grants none before the newest is known: nothing is told that was denied,
+ *     though some may be withheld that was not.
  */
 
 /** The newest word of its status on a purpose, among those of an anchor whose events were removed. */
@@ -30,14 +31,17 @@ export interface RemovedWord extends ConsentWord {
 }
 
 /** A word under the trait that it is kept as. */
-export interface OutlivedWord extends HeldConsent {
+export interface OutlivedWord extends HeldConsent, CanonicalKey {
   readonly trait: string;
-  readonly sourceId: number;
-  readonly messageId: string;
+  /** As of earlier instants it does not count, ms. */
+  readonly fromMs: number;
 }
 
+/** What an event has to say of itself for its words to be kept. */
+type WordEvent = Pick<LoggedEvent, 'identifiers' | 'context' | 'traits' | 'occurredAt' | 'sourceId'>;
+
 /** @param mapping null: no purpose is declared */
-export function removedWords(events: readonly LoggedEvent[], mapping: ConsentMapping | null): RemovedWord[] {
+export function removedWords(events: readonly WordEvent[], mapping: ConsentMapping | null): RemovedWord[] {
   const words = events.flatMap((event) => {
     const anchorId = event.identifiers[0]?.id;
     if (anchorId === undefined) return [];
@@ -77,12 +81,13 @@ function cautionOf({ status, expiresAt }: ConsentWord): number {
 
 /** A removed word as an event would bring it. */
 export function heldRemoved({ purpose, status, expiresAt, occurredAt, sourceId }: RemovedWord): OutlivedWord {
-  return { trait: consentTrait(purpose), value: { status, expiresAt }, occurredAt, sourceId, messageId: '' };
+  const key = { occurredAt, sourceId, messageId: '' };
+  return { ...key, trait: consentTrait(purpose), value: { status, expiresAt }, fromMs: occurredAt };
 }
 
-/** What stands for the denials before the newest; null: there is none. */
+/** A denial that goes before all grants until the newest one, and stands for those before it; null: there is none. */
 export function earlierDenials(word: RemovedWord): OutlivedWord | null {
   if (word.status !== 'denied' || word.sinceMs >= word.occurredAt) return null;
-  const { occurredAt, sinceMs } = word;
-  return { ...heldRemoved(word), value: { status: 'denied', expiresAt: occurredAt }, occurredAt: sinceMs };
+  const value = { status: 'denied', expiresAt: null };
+  return { ...heldRemoved(word), value, occurredAt: word.occurredAt - 1, fromMs: word.sinceMs };
 }

@@ -249,6 +249,11 @@ describe('a person who is erased', () => {
     await live(world, [...hers().map((event) => [event]), bobs([ANNA.email]), [refused]]);
     await decide();
     await addModels();
+    // As retentions leave it of everybody who has said something.
+    await world.db.query(
+      `INSERT INTO removed_words (anchor_id, purpose, is_denial, occurred_at, source_id, since)
+       SELECT id, 'mail', true, 0, 1, 0 FROM identifiers`,
+    );
     await world.db.query('ANALYZE');
     const before = await findTexts(world.db, [...SECRETS, ...IDS]);
     // All that is planted is there before, or its absence afterwards would say nothing.
@@ -265,7 +270,7 @@ describe('a person who is erased', () => {
     expect(places).toContain('public.matching_records');
     expect(places).toContain('public.linkage_models');
     const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
-    for (const table of ['matching_members', 'matching_keys', 'matching_pairs', 'identity_reviews']) {
+    for (const table of ['matching_members', 'matching_keys', 'matching_pairs', 'identity_reviews', 'removed_words']) {
       expect(ofHers).toContain(`public.${table}`);
     }
     expect(inStore()).not.toEqual([]);
