@@ -24,9 +24,10 @@ export async function withComponentBar<T>(
 /** What came of resolving components anew, in a line. */
 export function reresolutionText({ stepsDone, result }: IdentityRevisionRecord): string {
   const { moved = 0, contested = 0, failed = 0, resolved = stepsDone } = result ?? {};
-  const of = resolved === stepsDone ? '' : ` of ${String(stepsDone)}`;
+  // Whoever is put back is resolved before components are looked at.
+  const looked = resolved === stepsDone ? '' : ` (${String(stepsDone)} looked at)`;
   return (
-    `${String(resolved)}${of} components resolved, ${String(moved)} identifiers moved, ` +
+    `${String(resolved)} components resolved${looked}, ${String(moved)} identifiers moved, ` +
     `${String(contested)} contested, ${String(failed)} failed.\n`
   );
 }

@@ -243,7 +243,9 @@ export class RevisionChore {
   /** @param place where the next step is at */
   async #noteMoved(tx: Transaction, revision: RulesRevision, found: IdentityRevision, place: string): Promise<void> {
     const { stepsDone, stepsTotal, id } = revision;
-    const result = sumOf(revision.result ?? NO_RESULT, found, { resolved: 0, beyondBound: 0 });
+    // Components of a page are counted with its last step, those of values that are put back are in no page.
+    const resolved = place === RELEASING ? found.settledIds.size + found.contestedIds.size : 0;
+    const result = sumOf(revision.result ?? NO_RESULT, found, { resolved, beyondBound: 0 });
     await this.#parts.revisions.advance(tx, id, {
       result,
       stepsDone,

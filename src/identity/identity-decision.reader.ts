@@ -97,11 +97,11 @@ export class IdentityDecisionReader {
     return row ?? null;
   }
 
-  /** Standing links that have an end among these. */
+  /** Standing links that have an end among these; those made first at the front, of those made at once in a fixed order. */
   async linksAround(db: Queryable, ids: readonly Uuid[]): Promise<IdentityLink[]> {
     return db.query<IdentityLink>(
       `SELECT ${LINK} FROM identity_links WHERE removed_at IS NULL AND (a_id = ANY ($1::uuid[]) OR b_id = ANY ($1::uuid[]))
-       ORDER BY created_at, id`,
+       ORDER BY created_at, a_id, b_id, id`,
       [ids],
     );
   }
