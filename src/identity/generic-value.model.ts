@@ -82,6 +82,17 @@ export function inAnchorOrder(identifiers: readonly Identifier[], rules: Identit
   return isOrdered ? identifiers : [...identifiers].sort(order);
 }
 
+/**
+ * The value that an event belongs to which hangs elsewhere because the value did not count when it was accepted; null:
+ * it hangs where it belongs. Other priorities than it was accepted by do not move it.
+ */
+export function ownerOfLate([anchor, ...others]: readonly Identifier[], rules: IdentityRules): Identifier | null {
+  const { ids, former } = rules.generics ?? {};
+  if (anchor === undefined || former === undefined || ids?.has(anchor.id) === true) return null;
+  const owner = others.find(({ id }) => former.has(id));
+  return owner !== undefined && compareByPriority(rules, owner, anchor) < 0 ? owner : null;
+}
+
 /** Whether a component with these numbers of distinct values may have a generic one that is not known yet. */
 export function isSuspicious(countsPerNamespace: ReadonlyMap<string, number>, rules: IdentityRules): boolean {
   // Generic values of unique namespaces are neighbours too, and may be of other components.

@@ -15,16 +15,24 @@ export class GenericValueReader {
   constructor(private readonly db: Queryable) {}
 
   async inForce(): Promise<GenericValues> {
-    const rows = await this.db.query<{ version: number; id: Uuid | null; ns: string; isBlocked: boolean }>(
-      `SELECT n.generic_version AS version, g.value_id AS id, g.ns, g.is_blocked AS "isBlocked"
-       FROM installation n LEFT JOIN generic_values g ON g.is_generic LIMIT $1`,
-      [MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES],
+    const rows = await this.db.query<
+      | { version: number; id: null }
+      | ({ version: number } & Pick<GenericValue, 'id' | 'ns' | 'isBlocked' | 'isGeneric'>)
+    >(
+      `SELECT n.generic_version AS version, g.value_id AS id, g.ns, g.is_blocked AS "isBlocked", g.is_generic AS "isGeneric"
+       FROM installation n LEFT JOIN generic_values g ON true
+       ORDER BY g.is_generic DESC, g.is_moving DESC, g.changed_at DESC LIMIT $1`,
+      [2 * (MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES)],
     );
+    const ids = new Set<Uuid>();
+    const former = new Set<Uuid>();
     const shared = new Map<string, number>();
-    for (const { id, ns, isBlocked } of rows) {
-      if (id !== null && !isBlocked) shared.set(ns, (shared.get(ns) ?? 0) + 1);
+    for (const row of rows) {
+      if (row.id === null) continue;
+      (row.isGeneric ? ids : former).add(row.id);
+      if (row.isGeneric && !row.isBlocked) shared.set(row.ns, (shared.get(row.ns) ?? 0) + 1);
     }
-    return { version: rows[0]?.version ?? 0, ids: new Set(rows.flatMap(({ id }) => id ?? [])), shared };
+    return { version: rows[0]?.version ?? 0, ids, shared, former };
   }
 
   async find(id: Uuid): Promise<GenericValue | null> {

@@ -158,7 +158,7 @@ export class GenericValueStore {
 
   /**
    * Makes a value generic, or none, for every worker from now on. Profiles need not be evaluated anew because of that:
-   * who is concerned is resolved anew.
+   * who is concerned is resolved anew. One that is none any more is moving until what names it is where it belongs.
    */
   async toggle(
     tx: Transaction,
@@ -169,7 +169,7 @@ export class GenericValueStore {
     await tx.query(
       `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, neighbours, changed_at)
        VALUES ($1, $2, $3, $4, $5, $6)
-       ON CONFLICT (value_id) DO UPDATE SET is_generic = $4, neighbours = $5, changed_at = $6`,
+       ON CONFLICT (value_id) DO UPDATE SET is_generic = $4, is_moving = NOT $4, neighbours = $5, changed_at = $6`,
       [id, ns, value, isGeneric, neighbours, nowMs],
     );
     if (isGeneric) await mention(tx, [id]);
@@ -228,6 +228,31 @@ export class GenericValueStore {
       [limit],
     );
     return rows.map(({ id }) => id);
+  }
+
+  /** Forgets values that nothing names any more, save those of which somebody decided: they may be of one person alone. */
+  async forgetUnnamed(tx: Transaction): Promise<void> {
+    const isUnnamed = `NOT g.is_kept AND NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id)
+      AND NOT EXISTS (SELECT FROM generic_mentions m WHERE m.value_id = g.value_id)`;
+    if ((await tx.query(`SELECT FROM generic_values g WHERE ${isUnnamed} LIMIT 1`)).length === 0) return;
+    await stopWorkers(tx);
+    await tx.query(`DELETE FROM generic_values g WHERE ${isUnnamed}`);
+    await tellWorkers(tx);
+  }
+
+  /** Notes values that count again with the anchors of events that belong to them, so that these are moved. */
+  async noteLate(tx: Queryable, pairs: readonly (readonly [value: Uuid, anchor: Uuid])[]): Promise<void> {
+    const values = uuidArray(pairs, ([value]) => value);
+    await tx.query(
+      `INSERT INTO generic_mentions (value_id, anchor_id)
+       SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (value, anchor) ORDER BY 1, 2 ON CONFLICT DO NOTHING`,
+      [values, uuidArray(pairs, ([, anchor]) => anchor)],
+    );
+    await tx.query(
+      `WITH late AS (SELECT value_id FROM generic_values WHERE value_id = ANY ($1::uuid[]) ORDER BY value_id FOR UPDATE)
+       UPDATE generic_values g SET is_moving = NOT is_generic, is_stale = true FROM late WHERE g.value_id = late.value_id`,
+      [values],
+    );
   }
 
   async moved(tx: Queryable, ids: readonly Uuid[]): Promise<void> {

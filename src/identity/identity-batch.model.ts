@@ -26,6 +26,8 @@ export interface IdentityBatch {
   readonly suspects: Set<Uuid>;
   /** Generic values that events hang on which carry others: accepted where that was not known yet. */
   readonly misplaced: Set<Uuid>;
+  /** Values that count again, and anchors of events that name them and belong to them: accepted where they did not count. */
+  readonly late: (readonly [value: Uuid, anchor: Uuid])[];
 }
 
 /** A batch before its first event. */
@@ -43,5 +45,6 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     rejoined: [],
     suspects: new Set(),
     misplaced: new Set(),
+    late: [],
   };
 }

@@ -1,6 +1,7 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
+import { GenericValueStore } from './generic-value.store.js';
 import type { MatchingStore } from './matching/matching.store.js';
 
 /** Rows that one step looks through, named or not. */
@@ -66,6 +67,7 @@ export class IdentityErasureStore {
   /** Takes out the rest, which indexes lead to. */
   async forget(tx: Transaction, { subjects, isNamedIn }: ErasedPerson): Promise<void> {
     const ids = subjects.map(({ id }) => id);
+    await new GenericValueStore().forgetUnnamed(tx);
     await tx.query('DELETE FROM identity_links WHERE a_id = ANY ($1::uuid[]) OR b_id = ANY ($1::uuid[])', [ids]);
     await tx.query('DELETE FROM generic_values WHERE value_id = ANY ($1::uuid[])', [ids]);
     await tx.query('DELETE FROM generic_mentions WHERE value_id = ANY ($1::uuid[]) OR anchor_id = ANY ($1::uuid[])', [

@@ -100,7 +100,7 @@ export class IdentityRulesPreviews {
     const version = standing.generics?.version ?? 0;
     const ids = new Set([...(standing.generics?.ids ?? [])].filter((id) => !values.released.has(id)));
     return {
-      ...{ rules: withGenerics(asked, { version, ids }), reach, areCounted, values },
+      ...{ rules: withGenerics(asked, { version, ids, ...formerOf(standing) }), reach, areCounted, values },
       isBlocked: reach.blocks ? isBlocked : null,
     };
   }
@@ -187,7 +187,11 @@ function withGenerics(rules: IdentityRules, generics: GenericValues | undefined)
 
 function withValues(rules: IdentityRules, ids: readonly Uuid[]): IdentityRules {
   const { version = 0, ids: standing = [] } = rules.generics ?? {};
-  return { ...rules, generics: { version, ids: new Set([...standing, ...ids]) } };
+  return { ...rules, generics: { version, ids: new Set([...standing, ...ids]), ...formerOf(rules) } };
+}
+
+function formerOf({ generics }: IdentityRules): Pick<GenericValues, 'former'> {
+  return generics?.former === undefined ? {} : { former: generics.former };
 }
 
 function warningsOf({ isBlocked, values }: Asked, { valuesUncounted }: RulesOutcome): Warning[] {

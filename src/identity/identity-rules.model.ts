@@ -52,6 +52,11 @@ export interface GenericValues {
   readonly ids: ReadonlySet<Uuid>;
   /** How many of them many people share, by namespace: the others stand for nobody because they are blocked; default: all do. */
   readonly shared?: ReadonlyMap<string, number>;
+  /**
+   * Values that were among them and count again: until all that names them is moved, evidence may name them that is of
+   * other components than they are, and events may come that were accepted while they did not count; default: none.
+   */
+  readonly former?: ReadonlySet<Uuid>;
 }
 
 /** The rules as data. Whatever changes the outcome of normalisation or resolution stands here, under one version. */

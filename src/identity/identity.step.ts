@@ -20,7 +20,7 @@ import {
 import { evidenceOf, type Evidence } from './evidence.model.js';
 import { noteEvidence, writtenKey } from './note-evidence.js';
 import { newBatch, type IdentityBatch } from './identity-batch.model.js';
-import { countedOf, genericBoundOf, isSuspicious } from './generic-value.model.js';
+import { countedOf, genericBoundOf, isSuspicious, ownerOfLate } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import { findBeyondLimits } from './find-beyond-limits.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
@@ -131,6 +131,7 @@ export class IdentityStep {
     if (batch.contestedIds.size > 0) await contested.mark(tx, [...batch.contestedIds], asOf);
     if (batch.suspects.size > 0) await generics.suspect(tx, [...batch.suspects]);
     if (batch.misplaced.size > 0) await generics.markStale(tx, [...batch.misplaced]);
+    if (batch.late.length > 0) await generics.noteLate(tx, batch.late);
     await store.save(tx, {
       identifiers: [...batch.identifiers],
       profiles: [...batch.profiles.values()],
@@ -240,6 +241,7 @@ export class IdentityStep {
     if (known !== null) return { event, profileId: known, moves: NO_MOVES, merged: NONE };
     const evidence = evidenceOf(logged, this.#rules);
     const { component, grown } = this.#componentOf(batch, event);
+    if (this.#hasFormer) this.#noteLate(batch, logged);
     const isNews = noteEvidence(batch, component, evidence);
     if (isNews) this.#noteGenerics(batch, component, evidence);
     // What is known already may mean something else by other rules.
@@ -262,6 +264,16 @@ export class IdentityStep {
       moves: assignment.moved,
       merged: new Map(assignment.merged.filter((m) => m.previously === null).map((m) => [m.from, m.into])),
     };
+  }
+
+  get #hasFormer(): boolean {
+    return (this.#rules.generics?.former?.size ?? 0) > 0;
+  }
+
+  #noteLate(batch: IdentityBatch, { identifiers }: LoggedEvent): void {
+    const [anchor] = identifiers;
+    const owner = ownerOfLate(identifiers, this.#rules);
+    if (anchor !== undefined && owner !== null) batch.late.push([owner.id, anchor.id]);
   }
 
   /** That there may be generic values that are not known, or events that hang on one though they carry others. */

@@ -10,7 +10,7 @@ import {
   type KnownIdentifier,
   type KnownProfile,
 } from './component.model.js';
-import type { Evidence } from './evidence.model.js';
+import { setIdOf, type Evidence } from './evidence.model.js';
 import { countedOf } from './generic-value.model.js';
 import { saveMentions } from './generic-value.store.js';
 import type { IdentifierMove } from './identity-move.model.js';
@@ -298,17 +298,24 @@ function foundedIn(row: ComponentRow): KnownProfile | null {
   };
 }
 
-/** Whom a row of evidence counts for; those that count not need not be of the component, and have no names here. */
+/**
+ * Whom a row of evidence counts for; those that count not need not be of the component, and have no names here. Neither
+ * need those that count again and are not moved yet: the row is one of the others, as another set, so that an event that
+ * brings all of them is news.
+ */
 export function countedIn(
   ids: readonly Uuid[],
   members: ReadonlyMap<Uuid, Identifier>,
   rules: IdentityRules,
-): Pick<Evidence, 'identifiers' | 'uncounted'> {
-  const named = ids.map((id) => members.get(id) ?? { id, ns: '', value: '' });
+): Pick<Evidence, 'identifiers' | 'uncounted'> & Partial<Pick<Evidence, 'setId'>> {
+  const isAway = (id: Uuid): boolean => rules.generics?.former?.has(id) === true && !members.has(id);
+  const here = ids.some(isAway) ? ids.filter((id) => !isAway(id)) : ids;
+  const named = here.map((id) => members.get(id) ?? { id, ns: '', value: '' });
   const { counted, uncounted } = countedOf(named, rules);
   if (counted.some(({ ns }) => ns === '')) throw new Error('evidence names an identifier outside its component');
   const identifiers = counted.map(({ id, ns, value }) => ({ id, ns, value }));
-  return uncounted === undefined ? { identifiers } : { identifiers, uncounted };
+  const row = uncounted === undefined ? { identifiers } : { identifiers, uncounted };
+  return here === ids ? row : { ...row, setId: setIdOf(named) };
 }
 
 async function saveIdentifiers(tx: Transaction, identifiers: readonly KnownIdentifier[]): Promise<void> {

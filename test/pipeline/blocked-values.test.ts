@@ -140,6 +140,50 @@ describe('values that are blocked after events have brought them', () => {
     });
   });
 
+  it('count again, once they are blocked no more, in events that come while they are put back, and in those of a process that had not heard of it', async () => {
+    const open = '{ namespaces: { email: { limit: 1 } } }';
+    const [busy, calm] = [await newWorld(), await newWorld()];
+    const named = (user: string, email: string, messageId: string) =>
+      aTrack('view', { user_id: user, email: `${email}@example.org` }, { messageId });
+    for (const world of [busy, calm]) {
+      await apply(world, open);
+      await world.accept([named('test-1', 'a', 'm1'), named('test-1', 'b', 'm2'), named('u', 'a', 'm3')]);
+      await world.drain();
+      await apply(world, '{ namespaces: { email: { limit: 1 } }, blocked: { values: [test-1] } }', world === busy);
+    }
+    const unaware = await busy.another();
+    await unaware.definitions.current();
+    for (const { engine } of [busy, calm]) {
+      await engine.services.identityRules.apply(rulesOf(open), { by: 'a test', isDryRun: false });
+    }
+    await unaware.definitions.current();
+    await busy.engine.identity.revisions.request({ kind: 'rules', input: {} }, who);
+    while ((await valuesOf(busy)).every(({ isMoving }) => !isMoving)) await busy.engine.worker.runOnce();
+    for (const { engine } of [{ engine: unaware }, calm]) {
+      await engine.accept.accept({ id: 1, key: 'web' }, [named('test-1', 'c', 'm4')], { historical: false });
+    }
+    for (const world of [busy, calm]) await world.accept([named('u', 'd', 'm5')]);
+    const [late, never] = await knownTogether(busy, calm);
+    expect(late).toEqual(never);
+    expect(await strays(busy.db)).toEqual([]);
+    expect((await valuesOf(busy)).map(({ isMoving }) => isMoving)).toEqual([false]);
+  });
+
+  it('are forgotten with the one person whose they were', async () => {
+    const world = await newWorld();
+    await world.accept(
+      ['canary', 'other'].map((name) => anIdentify({ user_id: `test-${name}`, email: `${name}@example.org` })),
+    );
+    await world.drain();
+    await apply(world, BLOCKED);
+    const [row] = await world.db.query<{ profileId: string }>(
+      `SELECT profile_id AS "profileId" FROM identifiers WHERE value = 'canary@example.org'`,
+    );
+    await world.engine.erasures.request({ profileId: row?.profileId ?? '' }, who);
+    await settleGenerics(world);
+    expect((await valuesOf(world)).map(({ value }) => value)).toEqual(['test-other']);
+  });
+
   it('count all the same where as many as may be do not, which is said', async () => {
     const world = await newWorld({ limits: { maxBlockedValues: 1 } });
     await world.accept(
