@@ -20,6 +20,7 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import { SourceActivityReader } from './sources/source-activity.reader.js';
 import type { SourcesCommandServices } from './sources/sources.command.js';
 import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
+import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 
 /** Of what one command looks at. */
 const MAX_STORE_BYTES = 64 * 1024 * 1024;
@@ -112,7 +113,13 @@ export async function sourceKeys(app: App): Promise<ReadonlyMap<number, string>>
 }
 
 export function trainingSets({ db, clock, engine }: App): TrainingSetService {
-  return new TrainingSetService({ db, clock, policy: engine.policy, ...historyReaders(engine) });
+  return new TrainingSetService({
+    db,
+    clock,
+    policy: engine.policy,
+    language: FEATURE_EXPRESSIONS,
+    ...historyReaders(engine),
+  });
 }
 
 export function labelsOf({ db, clock, engine }: App): LabelService {

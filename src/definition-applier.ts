@@ -10,6 +10,7 @@ import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from '
 import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
+import { withoutRequests } from './features/on-demand.model.js';
 import { streamsOf } from './features/stream.model.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import type {
@@ -85,7 +86,7 @@ export class DefinitionApplier {
     const sealed = await this.#sealed(defined, prune);
     // Standing segments count, too, for the streams that they need and for what they refer to.
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
-      features: typesOf(after),
+      features: typesOf(withoutRequests(after)),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db)),
       purposes,

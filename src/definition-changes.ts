@@ -4,6 +4,7 @@ import { traitsReadBy, type KnownNames } from './features/feature-questions.mode
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
+import { withoutRequests } from './features/on-demand.model.js';
 import { searchableFeatures } from './features/search-feature.model.js';
 import { streamsOf } from './features/stream.model.js';
 import { IdentityRulesService, type IdentityRulesServiceOptions } from './identity/identity-rules.service.js';
@@ -21,6 +22,7 @@ import { TraitSealer } from './profiles/trait-seal.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
+import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import type { KnownToSegments } from './segments/question-segment.js';
 import type { SegmentSchema } from './segments/segment-schema.model.js';
 import { SegmentService, type SegmentReferences } from './segments/segment.service.js';
@@ -61,7 +63,7 @@ export function createDefinitionServices(
   };
   const segments = new SegmentService(db, clock, {
     lock: lockDefinitions,
-    features: async (tx) => new Map((await definedFeatures(tx)).map((feature) => [feature.name, feature.type])),
+    features: async (tx) => new Map(withoutRequests(await definedFeatures(tx)).map(({ name, type }) => [name, type])),
     models: modelNames,
     purposes: purposeKeys,
     sealedTraits,
@@ -79,6 +81,7 @@ export function createDefinitionServices(
     purposes: purposeKeys,
     sealedTraits,
     known: knownNames,
+    language: FEATURE_EXPRESSIONS,
     changed,
   });
   const models = new ModelService({

@@ -20,6 +20,7 @@ import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.mode
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
+import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import { parseSegment, type SegmentRequirements } from './segments/parse-segment.js';
 import { bindSearchedFeatures } from './segments/searched-features.js';
 import { SegmentGraph } from './segments/segment-graph.js';
@@ -115,7 +116,7 @@ export class DefinitionsLoader {
       .map((segment) => ({ segment, parsed: parseSegment(segment.activeExpression ?? '', { features: types }) }));
     const all = new Map<string, FeatureDefinition>(defined.map((feature) => [feature.name, feature]));
     for (const { parsed: p } of parsed) for (const inline of p.requires.inlineFeatures) all.set(inline.name, inline);
-    const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources);
+    const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources, FEATURE_EXPRESSIONS);
     const purposes = new Map(rows.purposes.map((purpose) => [purpose.key, purpose]));
     const inputs = purposesOfInputs(rows);
     const compiled = parsed.map(({ segment, parsed: p }) =>

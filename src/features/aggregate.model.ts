@@ -183,6 +183,7 @@ export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
   },
   rate: { needs: ['window'], takes: ['unit'], typeOf: double, withoutEvents: 0 },
   ratio: { needs: ['numerator', 'denominator'], takes: [], typeOf: double, withoutEvents: null },
+  on_demand: { needs: [], takes: ['type'], typeOf: asWritten, withoutEvents: null },
 };
 
 /** An aggregate that may be grouped: it gives a number, a map, or one key of the map. */
@@ -200,7 +201,8 @@ function byKey(needs: readonly AggregateField[], type: 'int' | 'double', without
 export function isFading({ aggregate, options }: FeatureDefinition): boolean {
   if (aggregate === 'decayed_sum') return true;
   if (aggregate === 'affinity') return options?.of === 'weight';
-  return [options?.numerator, options?.denominator].some((part) => part !== undefined && isFading(part));
+  const parts = [options?.numerator, options?.denominator, ...(options?.inputs ?? [])];
+  return parts.some((part) => part !== undefined && isFading(part));
 }
 
 /** Whether the aggregate may have the field. */

@@ -3,7 +3,7 @@ import type { Aggregate, ItemType } from './feature.model.js';
 /** A view as a file writes it; what else an aggregate takes is checked when it is applied. */
 interface ViewDocument {
   readonly name: string;
-  readonly kind?: 'stream' | 'batch';
+  readonly kind?: 'stream' | 'batch' | 'on_demand';
   readonly description?: string;
   readonly owner?: string;
   readonly tags?: readonly string[];
@@ -12,14 +12,22 @@ interface ViewDocument {
   readonly event?: string;
   readonly created?: string;
   readonly ttl?: string;
+  /** Of an on-demand view: what whoever asks may say. */
+  readonly request?: readonly {
+    readonly name: string;
+    readonly type?: ItemType;
+    readonly default?: string | number | boolean;
+  }[];
   readonly purposes?: readonly string[];
   readonly features: readonly FeatureDocument[];
 }
 
 interface FeatureDocument {
   readonly name: string;
-  /** Not of features of batch views. */
-  readonly aggregate?: Exclude<Aggregate, 'row'>;
+  /** Not of features of batch and on-demand views. */
+  readonly aggregate?: Exclude<Aggregate, 'row' | 'on_demand'>;
+  /** Of features of on-demand views. */
+  readonly expression?: string;
   readonly description?: string;
   readonly events?: readonly string[];
   readonly where?: string;

@@ -1,5 +1,5 @@
-import type { FeatureDefinition, FeatureValue } from './feature.model.js';
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
+import type { FeatureDefinition, FeatureValue } from './feature.model.js';
 
 /** Departures that are tried out before the next one is given as the answer, which then may be too early. */
 const MAX_DEPARTURES = 1_000;
@@ -8,6 +8,7 @@ const MAX_DEPARTURES = 1_000;
 export function partsOf(definition: FeatureDefinition): readonly FeatureDefinition[] {
   const { aggregate, options } = definition;
   if (aggregate === 'rate') return [{ ...definition, aggregate: 'count', type: 'int' }];
+  if (aggregate === 'on_demand') return options?.inputs ?? [];
   if (aggregate !== 'ratio' || options?.numerator === undefined || options.denominator === undefined) return [];
   return [options.numerator, options.denominator];
 }

@@ -34,7 +34,7 @@ interface ExportOptions extends LabelOptions, SplitOptions {
 
 const HELP = `
 The labels are CSV with the header ns,value,time,label and any others: who, as of when (ISO 8601, or ms since 1970),
-and what came of it. Each row comes out with the features of that person as of that time, and <out>.manifest.json
+and what came of it. What on-demand features read of a request is in columns of its names. Each row comes out with the features of that person as of that time, and <out>.manifest.json
 says what they rest on.
 
 With --label-event the labels are made from what people did next (see weft export labels --help), and kept as
@@ -103,6 +103,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
         spec === null ? null : await sets.planSplit(readLabels(labels, times), labelCell, spec, deps.signal);
       const set = await sets.exportTrainingSet({
         labels: readLabels(labels, times),
+        columns: summary.passed.map(({ name }) => name),
         ...(service === undefined ? undefined : { service }),
         ...(features === undefined ? undefined : { features }),
         knownAsOf,

@@ -71,7 +71,9 @@ function fieldsRead(feature: Read): string[] {
 
 /** Paths of the values that a feature is made of: what it aggregates, what it is grouped by, and those of its parts. */
 export function pathsOf({ value, options }: Pick<Read, 'value' | 'options'>): string[] {
-  const parts = [options?.numerator, options?.denominator].filter((part) => part !== undefined);
+  const parts = [options?.numerator, options?.denominator, ...(options?.inputs ?? [])].filter(
+    (part) => part !== undefined,
+  );
   const own = [value, options?.by].filter((path) => typeof path === 'string');
   return [...own, ...parts.flatMap(pathsOf)];
 }

@@ -6,8 +6,9 @@ import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import { derivedValue, flipOfDerived, partsOf } from './derived-feature.js';
 import { markReader, type MarkReader } from './event-marks.js';
-import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
+import type { FeatureDefinition, FeatureEvent, FeatureValue, RequestValues } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';
+import { computationOf, type Computation, type ExpressionLanguage } from './on-demand.model.js';
 import { decodeState, encodeState, oldestTileOf } from './packed-state.js';
 import type { FeatureReading } from './stream-state.js';
 import { MAX_STREAM_ID, streamOf, streamsOf, tileOf, type StreamSpec } from './stream.model.js';
@@ -35,6 +36,8 @@ interface ReadFeature extends FeatureReading {
   readonly stream: FoldedStream;
   /** What it is computed from; null: the stream itself. */
   readonly parts: readonly ReadFeature[] | null;
+  /** Of one that is computed on demand. */
+  readonly compute: Computation | null;
 }
 
 const NONE: readonly number[] = [];
@@ -65,15 +68,20 @@ export class FeatureSet {
   /** For events whose name no feature mentions. */
   readonly #otherwise: readonly StreamGroup[];
 
-  private constructor(definitions: readonly FeatureDefinition[], streams: readonly FoldedStream[], sources: SourceIds) {
+  private constructor(
+    definitions: readonly FeatureDefinition[],
+    streams: readonly FoldedStream[],
+    sources: SourceIds,
+    language: ExpressionLanguage | null,
+  ) {
     this.definitions = definitions;
     this.#streams = streams;
     this.#indexes = new Map(definitions.map(({ name }, index) => [name, index]));
     this.#slotOf = new Int16Array(MAX_STREAM_ID + 1).fill(-1);
     for (const stream of streams) this.#slotOf[stream.id] = stream.slot;
     const byKey = new Map(streams.map((stream) => [stream.spec.key, stream]));
-    const zones = new Map<string, ZoneOffsets>();
-    this.#features = definitions.map((definition) => readingOf(definition, byKey, zones));
+    const shared = { streams: byKey, zones: new Map<string, ZoneOffsets>(), language };
+    this.#features = definitions.map((definition) => readingOf(definition, shared));
     this.#hasDerived = this.#features.some(({ parts }) => parts !== null);
     const names = new Set(streams.flatMap(({ spec }) => spec.events));
     const filters = new Map<string, WhereFilter>();
@@ -84,12 +92,14 @@ export class FeatureSet {
   /**
    * @param streamIds id of each stream by its key, 1 … {@link MAX_STREAM_ID}, the same for ever
    * @param sourceIds id of each source by its key; a feature of a source that is not there sees no event
+   * @param language what expressions of on-demand features are written in; null: there are none
    * @throws WeftError DEFINITION_INVALID for a stream without an id, a bad filter, path or window, or a name used twice
    */
   static compile(
     definitions: readonly FeatureDefinition[],
     streamIds: ReadonlyMap<string, number>,
     sourceIds: SourceIds,
+    language: ExpressionLanguage | null = null,
   ): FeatureSet {
     const byKey = new Map<string, { spec: StreamSpec; features: number[] }>();
     const names = new Set<string>();
@@ -118,7 +128,7 @@ export class FeatureSet {
       const byPath = spec.by === null ? null : parseValuePath(spec.by);
       return { slot, id, spec, features, path, byPath, mark };
     });
-    return new FeatureSet(definitions, streams, sourceIds);
+    return new FeatureSet(definitions, streams, sourceIds, language);
   }
 
   get size(): number {
@@ -209,10 +219,14 @@ export class FeatureSet {
     return decodeState(bytes, this, this.#slotOf);
   }
 
-  /** The feature at this index as of `t`, which lies after every event folded in. */
-  value(state: AnchorState, index: number, t: number): FeatureValue {
+  /**
+   * The feature at this index as of `t`, which lies after every event folded in.
+   *
+   * @param request what whoever asks says, of the types that are declared; only on-demand features read it
+   */
+  value(state: AnchorState, index: number, t: number, request: RequestValues | null = null): FeatureValue {
     const feature = this.#feature(state, index);
-    return readFeature(state, feature, t);
+    return readFeature(state, feature, t, request);
   }
 
   /**
@@ -295,45 +309,47 @@ function zoneOf({ aggregate, options }: FeatureDefinition, zones: Map<string, Zo
   return zone;
 }
 
-/** @param streams by key */
-function readingOf(
-  definition: FeatureDefinition,
-  streams: ReadonlyMap<string, FoldedStream>,
-  zones: Map<string, ZoneOffsets>,
-): ReadFeature {
-  const parts = partsOf(definition).map((part) => readingOf(part, streams, zones));
-  const stream = parts[0]?.stream ?? streams.get(streamOf(definition).key);
+interface SharedReadings {
+  /** By key. */
+  readonly streams: ReadonlyMap<string, FoldedStream>;
+  readonly zones: Map<string, ZoneOffsets>;
+  readonly language: ExpressionLanguage | null;
+}
+
+function readingOf(definition: FeatureDefinition, shared: SharedReadings): ReadFeature {
+  const parts = partsOf(definition).map((part) => readingOf(part, shared));
+  const stream = parts[0]?.stream ?? shared.streams.get(streamOf(definition).key);
   if (stream === undefined) throw invalid(definition.name, 'has no stream', 'register the streams of all features');
   return {
     definition,
     hopMs: stream.spec.hopMs,
-    zone: zoneOf(definition, zones),
+    zone: zoneOf(definition, shared.zones),
     empty: emptyValue(definition),
     stream,
     parts: parts.length === 0 ? null : parts,
+    compute: computationOf(definition, shared.language),
   };
 }
 
-function readFeature(state: AnchorState, feature: ReadFeature, t: number): FeatureValue {
+function readFeature(state: AnchorState, feature: ReadFeature, t: number, request: RequestValues | null): FeatureValue {
   // What is derived is read apart, since a closure here would be made for every feature.
-  if (feature.parts !== null) return readDerived(state, feature.definition, feature.parts, t);
+  if (feature.parts !== null) return readDerived(state, feature, feature.parts, t, request);
   return state.find(feature.stream)?.read(feature, t) ?? feature.empty;
 }
 
 function flipOfReading(state: AnchorState, feature: ReadFeature, t: number, op: CompareOp, constant: Constant): number {
-  return flipOfDerived((at) => readFeature(state, feature, at), t, op, constant);
+  return flipOfDerived((at) => readFeature(state, feature, at, null), t, op, constant);
 }
 
 function readDerived(
   state: AnchorState,
-  definition: FeatureDefinition,
+  { definition, compute }: ReadFeature,
   parts: readonly ReadFeature[],
   t: number,
+  request: RequestValues | null,
 ): FeatureValue {
-  return derivedValue(
-    definition,
-    parts.map((part) => readFeature(state, part, t)),
-  );
+  const values = parts.map((part) => readFeature(state, part, t, request));
+  return compute === null ? derivedValue(definition, values) : compute(values, request);
 }
 
 /** What the feature is where nothing happened. */

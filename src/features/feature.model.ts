@@ -30,11 +30,12 @@ export const AGGREGATES = [
   'affinity',
   'rate',
   'ratio',
+  'on_demand',
 ] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
-/** Those that are written with a feature; `row` is what features of batch views have. */
-export const WRITTEN_AGGREGATES = AGGREGATES.filter((aggregate) => aggregate !== 'row');
+/** Those that are written with a feature; `row` and `on_demand` are what features of views of other kinds have. */
+export const WRITTEN_AGGREGATES = AGGREGATES.filter((aggregate) => aggregate !== 'row' && aggregate !== 'on_demand');
 
 /** Types of one value. */
 export const ITEM_TYPES = ['string', 'int', 'double', 'bool', 'timestamp'] as const;
@@ -96,7 +97,24 @@ export interface FeatureOptions {
   readonly numerator?: FeatureDefinition;
   /** ratio: what it is divided by. */
   readonly denominator?: FeatureDefinition;
+  /** on_demand: how it is computed, in the language of segments over `f` and `request`. */
+  readonly expression?: string;
+  /** on_demand: what whoever asks may say, as the view declares it. */
+  readonly request?: readonly RequestField[];
+  /** on_demand: the features that the expression reads, by name. Left out until definitions are linked. */
+  readonly inputs?: readonly FeatureDefinition[];
 }
+
+/** A value that comes with the request rather than from events. */
+export interface RequestField {
+  readonly name: string;
+  readonly type: ItemType;
+  /** Taken where the request does not give it; left out: it is absent then. */
+  readonly default?: Item;
+}
+
+/** Values that come with a request, by name; times in ms. Those of no field that is read do not matter. */
+export type RequestValues = ReadonlyMap<string, Item>;
 
 /** Which of the values that a window has, or what of them all; of an affinity, how it is counted. */
 export const SUMMARIES = ['last', 'mean', 'min', 'stddev', 'share', 'weight'] as const;
@@ -197,8 +215,11 @@ export interface FeatureView extends DefinitionMetadata {
   readonly name: string;
   /** Key of the source that the events of its features must come from; null: any. */
   readonly source: string | null;
-  /** `batch`: its features are columns of the newest record; left out: aggregates of events. */
-  readonly kind?: 'batch';
+  /**
+   * `batch`: its features are columns of the newest record; `on_demand`: they are computed from other features and the
+   * request when they are read; left out: aggregates of events.
+   */
+  readonly kind?: 'batch' | 'on_demand';
   readonly features: readonly FeatureDefinition[];
   /** What somebody has to allow for these features to be used; left out: nothing. */
   readonly purposes?: readonly string[];

@@ -21,6 +21,8 @@ import {
 import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
+import { linkOnDemand } from './link-on-demand.js';
+import { requestFieldsOf, type ExpressionLanguage } from './on-demand.model.js';
 import { MAX_FEATURES } from './parse-features.js';
 
 export interface FeatureDefinitions {
@@ -66,6 +68,8 @@ export interface DefinitionHooks {
   sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;
   /** What has been sent so far. */
   known(tx: Transaction): Promise<KnownNames>;
+  /** What expressions of on-demand features are written in. */
+  readonly language: ExpressionLanguage;
   /** Definitions were written: streams are to be registered, and everybody is to load them anew. */
   changed(tx: Transaction): Promise<void>;
 }
@@ -93,13 +97,19 @@ export class FeatureDefinitionService {
       const reader = new FeatureReader(tx);
       const before = { views: await reader.views(), services: await reader.services() };
       const last = await lastVersions(tx);
-      const after = merged(before, definitions, options.prune ?? false, last);
+      const after = merged(
+        before,
+        this.#linked(before, definitions, options.prune ?? false),
+        options.prune ?? false,
+        last,
+      );
       checkNames(after);
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       checkSearchable(after.views);
       const given = definitions.views.flatMap((view) => view.features);
       checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const uses = options.uses ?? (await this.#hooks.uses(tx));
+      checkRequests(featuresOf(after.views), uses);
       const changes = planFeatures(before, after, await reader.streamIds(), uses);
       const broken = brokenUses(changes);
       if (options.force !== true) checkUses(broken);
@@ -115,6 +125,13 @@ export class FeatureDefinitionService {
       if (options.dryRun !== true && plan.changes.length > 0) await this.#write(tx, before, after, plan.withdrawn);
       return plan;
     });
+  }
+
+  /** With the views that stay: what their features are computed from may be given. */
+  #linked(before: DefinedFeatures, given: FeatureDefinitions, prune: boolean): FeatureDefinitions {
+    const names = new Set(given.views.map(({ name }) => name));
+    const staying = prune ? [] : before.views.filter(({ name }) => !names.has(name));
+    return { ...given, views: linkOnDemand([...staying, ...given.views], this.#hooks.language) };
   }
 
   async #write(
@@ -223,6 +240,23 @@ function checkSearchable(views: readonly StoredFeatureView[]): void {
     where: 'views',
     hint: `at most ${String(MAX_SEARCHABLE_FEATURES)} can be: profiles are found by any others through segments`,
   });
+}
+
+/** Segments are evaluated when events come and time passes: there is no request then. */
+function checkRequests(features: readonly FeatureDefinition[], uses: readonly FeatureUse[]): void {
+  const asking = new Map(features.map((feature) => [feature.name, requestFieldsOf(feature).map(({ name }) => name)]));
+  for (const { kind, key, feature } of uses) {
+    const [field] = kind === 'segment' ? (asking.get(feature) ?? []) : [];
+    if (field === undefined) continue;
+    throw new WeftError(
+      'DEFINITION_INVALID',
+      `feature ${feature} reads request.${field}, and segment ${key} reads it`,
+      {
+        where: feature,
+        hint: 'there is no request where segments are evaluated: let the segment read features that need none',
+      },
+    );
+  }
 }
 
 function checkUses(broken: ReturnType<typeof brokenUses>): void {

@@ -4,7 +4,7 @@ import { ITEM_TYPES, type FeatureDefinition, type FeatureOptions } from './featu
 import { readDescription, type WrittenFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH, readPath } from './parse-option.js';
 
-export const VIEW_KINDS = ['stream', 'batch'] as const;
+export const VIEW_KINDS = ['stream', 'batch', 'on_demand'] as const;
 
 /** Fields of a view that only batch views have. */
 export const BATCH_FIELDS = ['event', 'created', 'ttl'];

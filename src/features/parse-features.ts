@@ -5,12 +5,13 @@ import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { readNeededPurposes } from '../profiles/purpose.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
 import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
-import { readFeature } from './parse-feature.js';
+import { readFeature, type WrittenFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
+import { readOnDemandFeature, readRequestFields } from './parse-on-demand-view.js';
 import { withParts } from './parse-ratio.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
 
-const VIEW_FIELDS = ['name', ...METADATA_FIELDS, 'kind', 'source', 'purposes', ...BATCH_FIELDS, 'features'];
+const VIEW_FIELDS = ['name', ...METADATA_FIELDS, 'kind', 'source', 'purposes', ...BATCH_FIELDS, 'request', 'features'];
 
 export const MAX_FEATURES = 2_000;
 const MAX_FILE_LENGTH = 4_000_000;
@@ -80,18 +81,39 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   const metadata = readMetadata(fields);
   const listed = fields.get('features');
   if (listed === undefined) item.problem('the view has no features', 'list them under features');
-  const isBatch = fields.get('kind')?.oneOf('the kind', VIEW_KINDS) === 'batch';
-  const rows = isBatch ? readBatchRows(item, fields, name ?? '') : undefined;
-  if (!isBatch) refuseBatchFields(fields);
-  const written = namedItems(listed, 'features', taken, (feature, names) => {
-    const nameOf = (at: YamlValue): string | undefined => readName(at, 'a feature', names);
-    return isBatch ? readBatchFeature(feature, nameOf, rows) : readFeature(feature, nameOf, name ?? '', source);
-  });
+  const kind = fields.get('kind')?.oneOf('the kind', VIEW_KINDS) ?? 'stream';
+  const readOne = featureReader(kind, item, fields, name ?? '', source);
+  const written = namedItems(listed, 'features', taken, (feature, names) =>
+    readOne(feature, (at) => readName(at, 'a feature', names)),
+  );
   const features = withParts(written);
   if (name === undefined) return undefined;
-  const kind = isBatch ? ({ kind: 'batch' } as const) : {};
-  const view = { name, ...metadata, ...kind, source, features };
+  const view = { name, ...metadata, ...(kind === 'stream' ? {} : { kind }), source, features };
   return purposes.length === 0 ? view : { ...view, purposes };
+}
+
+type FeatureReading = (item: YamlValue, nameOf: (at: YamlValue) => string | undefined) => WrittenFeature | undefined;
+
+/** How features of a view of this kind are written. Notes what the view has that is for views of other kinds. */
+function featureReader(
+  kind: (typeof VIEW_KINDS)[number],
+  item: YamlValue,
+  fields: ReadonlyMap<string, YamlValue>,
+  view: string,
+  source: string | null,
+): FeatureReading {
+  const isOnDemand = kind === 'on_demand';
+  if (kind !== 'batch') refuseBatchFields(fields);
+  if (!isOnDemand)
+    fields.get('request')?.problem('only on-demand views read a request', 'add kind: on_demand, or take it out');
+  if (kind === 'batch') {
+    const rows = readBatchRows(item, fields, view);
+    return (feature, nameOf) => readBatchFeature(feature, nameOf, rows);
+  }
+  if (!isOnDemand) return (feature, nameOf) => readFeature(feature, nameOf, view, source);
+  fields.get('source')?.problem('on-demand views read features, and no events', 'take the source out');
+  const request = readRequestFields(fields.get('request'));
+  return (feature, nameOf) => readOnDemandFeature(feature, nameOf, view, request);
 }
 
 function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<string>): FeatureService | undefined {

@@ -142,6 +142,7 @@ const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
   // Those below read streams of other aggregates.
   rate: { kind: 'count' },
   ratio: { kind: 'count' },
+  on_demand: { kind: 'count' },
 };
 
 /** What aggregates read where events are grouped. */
@@ -227,10 +228,10 @@ export function streamsOf(definitions: readonly FeatureDefinition[]): StreamSpec
   return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-/** The definitions whose streams a feature reads: its own, or those of its parts. */
+/** The definitions whose streams a feature reads: its own, or those of its parts; none before it is linked to them. */
 export function readingsOf(definition: FeatureDefinition): readonly FeatureDefinition[] {
   const parts = partsOf(definition);
-  return parts.length === 0 ? [definition] : parts.flatMap(readingsOf);
+  return parts.length === 0 && definition.aggregate !== 'on_demand' ? [definition] : parts.flatMap(readingsOf);
 }
 
 function hopClass(windowMs: number): (typeof HOPS)[number] {

@@ -1,12 +1,14 @@
 import type { AnchorState } from './anchor-state.model.js';
 import type { FeatureSet } from './feature-set.model.js';
-import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import type { FeatureEvent, FeatureValue, RequestValues } from './feature.model.js';
 import type { ConsentEvent, HeldWords } from './withheld-features.js';
 
 /** A row to be answered: the features at `timeMs + 1`, so that events at `timeMs` count. */
 export interface FoldRow {
   readonly index: number;
   readonly timeMs: number;
+  /** What the row says of the request; null: no feature reads one. */
+  readonly request: RequestValues | null;
 }
 
 /** The features of a row. */
@@ -65,13 +67,13 @@ export class HistoryFold {
 
   #answerBefore(seenAtMs: number): void {
     for (let row = this.#rows[this.#next]; row !== undefined && row.timeMs < seenAtMs; row = this.#rows[++this.#next]) {
-      this.#answer(row.index, this.#answerAt(row.timeMs));
+      this.#answer(row.index, this.#answerAt(row));
     }
   }
 
-  #answerAt(timeMs: number): FoldAnswer {
-    if (this.#last?.timeMs === timeMs) return this.#last.answer;
-    const values = valuesOf(this.#set, this.#state, timeMs);
+  #answerAt({ timeMs, request }: FoldRow): FoldAnswer {
+    if (this.#last?.timeMs === timeMs && request === null) return this.#last.answer;
+    const values = valuesOf(this.#set, this.#state, timeMs, request);
     this.#set.prune(this.#state, timeMs + 1);
     const answer = this.#words?.withhold(values, timeMs + 1) ?? { values, isWithheld: false };
     this.#last = { timeMs, answer };
@@ -80,6 +82,11 @@ export class HistoryFold {
 }
 
 /** All features as of `timeMs`, inclusive. */
-export function valuesOf(set: FeatureSet, state: AnchorState, timeMs: number): FeatureValue[] {
-  return set.definitions.map((_, index) => set.value(state, index, timeMs + 1));
+export function valuesOf(
+  set: FeatureSet,
+  state: AnchorState,
+  timeMs: number,
+  request: RequestValues | null = null,
+): FeatureValue[] {
+  return set.definitions.map((_, index) => set.value(state, index, timeMs + 1, request));
 }

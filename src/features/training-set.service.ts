@@ -16,6 +16,8 @@ import { planSplit } from './plan-split.js';
 import type { Splitter, SplitSpec } from './split.model.js';
 import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
+import type { FeatureDefinition, RequestValues } from './feature.model.js';
+import { requestFieldsOf, requestOfCells, type ExpressionLanguage } from './on-demand.model.js';
 import { streamsOf } from './stream.model.js';
 import { readPersonWords } from './person-words.js';
 import { HeldWords, type FeatureGates, type PersonWords } from './withheld-features.js';
@@ -35,12 +37,16 @@ export interface TrainingSetParts {
   readonly policy: IdentifierPolicy;
   readonly identity: IdentityHistoryReader;
   readonly events: EventHistoryReader;
+  /** What expressions of on-demand features are written in; left out: none can be exported. */
+  readonly language?: ExpressionLanguage;
   /** Label rows that are answered together; default 2,000. */
   readonly chunkRows?: number;
 }
 
 export interface TrainingSetRequest {
   readonly labels: AsyncIterable<LabelRow> | Iterable<LabelRow>;
+  /** Names of the cells that labels hand through, where on-demand features read a request. */
+  readonly columns?: readonly string[];
   /** A feature service whose features come first, in its order. */
   readonly service?: string;
   /** Names of features; those that the service has already are not repeated. */
@@ -81,6 +87,8 @@ const MAX_FEATURES = 2_000;
 interface Work {
   readonly plan: TrainingSetPlan;
   readonly set: FeatureSet;
+  /** What a row says of the request; null: no feature reads one. */
+  readonly requestOf: ((label: LabelRow) => RequestValues) | null;
   /** Null: no feature needs anything to be allowed. */
   readonly gates: FeatureGates | null;
   /** When the export began, ms. */
@@ -142,10 +150,12 @@ export class TrainingSetService {
       definitions,
       new Map(streamsOf(definitions).map(({ key }, i) => [key, i + 1])),
       new Map(sources.map(({ id, key }) => [key, id])),
+      this.#parts.language,
     );
+    const requestOf = requestReader(definitions, request.columns ?? []);
     const damaged = new DamagedRows();
     const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
-    return { plan, damaged, rows: this.#rows(request, { plan, set, gates, nowMs, damaged }) };
+    return { plan, damaged, rows: this.#rows(request, { plan, set, requestOf, gates, nowMs, damaged }) };
   }
 
   /**
@@ -219,20 +229,25 @@ export class TrainingSetService {
   }
 
   async #answer(labels: readonly LabelRow[], work: Work, signal: AbortSignal | undefined) {
-    const { set, gates } = work;
+    const { set, requestOf, gates } = work;
     const forms = labels.map((label) => knownIds(this.#parts.policy, label));
-    const empty = valuesOf(set, set.empty(), 0);
-    const nothing = gates === null ? { values: empty, isWithheld: false } : new HeldWords(gates).withhold(empty, 1);
+    const requests = labels.map((label) => requestOf?.(label) ?? null);
+    const nothingOf = (request: RequestValues | null): FoldAnswer => {
+      const values = valuesOf(set, set.empty(), 0, request);
+      return gates === null ? { values, isWithheld: false } : new HeldWords(gates).withhold(values, 1);
+    };
+    const nothing = nothingOf(null);
     return this.#parts.db.transaction(
       async (tx) => {
         const profiles = await this.#parts.identity.profilesOf(tx, forms.flat());
         const ids = labels.map((label, i) => forms[i]?.find((id) => profiles.has(id)) ?? this.#idOf(label));
         const standings = await this.#standings(tx, labels, ids, work);
         const answers = new Map<number, FoldAnswer>();
-        const events = await this.#fold(tx, peopleOf(labels, standings), work, answers, signal);
+        const events = await this.#fold(tx, peopleOf(labels, standings, requests), work, answers, signal);
         const rows = labels.map((label, i): TrainingRow => {
           const id = ids[i] ?? null;
-          const answer = answers.get(i) ?? nothing;
+          const request = requests[i] ?? null;
+          const answer = answers.get(i) ?? (request === null ? nothing : nothingOf(request));
           const found = answer.isWithheld ? 'WITHHELD' : 'FOUND';
           const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
           const profileId = id === null ? null : (profiles.get(id) ?? null);
@@ -336,16 +351,46 @@ export class TrainingSetService {
 }
 
 /** Rows by person: whoever stands for the same identifiers shares a fold. */
-function peopleOf(labels: readonly LabelRow[], standings: readonly (Standing | null)[]): Person[] {
+function peopleOf(
+  labels: readonly LabelRow[],
+  standings: readonly (Standing | null)[],
+  requests: readonly (RequestValues | null)[],
+): Person[] {
   const people = new Map<string, Person>();
   for (const [index, { timeMs }] of labels.entries()) {
     const standing = standings[index];
     if (standing == null) continue;
     const person = people.get(standing.key) ?? { anchorIds: standing.identifierIds, rows: [] };
     people.set(standing.key, person);
-    person.rows.push({ index, timeMs });
+    person.rows.push({ index, timeMs, request: requests[index] ?? null });
   }
   return [...people.values()];
+}
+
+/**
+ * Reads from cells what on-demand features read of a request.
+ *
+ * @throws WeftError BAD_REQUEST for one without a column and a default: a model would be trained on nothing
+ */
+function requestReader(
+  definitions: readonly FeatureDefinition[],
+  columns: readonly string[],
+): ((label: LabelRow) => RequestValues) | null {
+  const fields = definitions.flatMap(requestFieldsOf);
+  if (fields.length === 0) return null;
+  const missing = fields.find((field) => field.default === undefined && !columns.includes(field.name));
+  if (missing !== undefined) {
+    throw new WeftError(
+      'BAD_REQUEST',
+      `the labels have no column ${missing.name}, and features read it of the request`,
+      {
+        where: 'labels',
+        hint: `add the column ${missing.name} with what each row's request would say, of type ${missing.type}`,
+      },
+    );
+  }
+  const places = new Map(columns.map((name, place) => [name, place]));
+  return ({ cells }) => requestOfCells(fields, (name) => cells[places.get(name) ?? -1]);
 }
 
 function latestOf(rows: readonly { readonly timeMs: number }[]): number {

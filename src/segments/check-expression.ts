@@ -9,7 +9,13 @@ import { durationHint, durationOf } from './constant-arguments.js';
 import { expressionError } from './expression-error.js';
 import { compareHint, conditionHint, nameHint, SINCE_HINT } from './expression-hints.js';
 import { MAX_EXACT_TIMES, timesFeature } from './inline-features.js';
-import type { ArithmeticOp, Expression, ExpressionType, LiteralExpression } from './segment-expression.model.js';
+import {
+  REQUEST_PREFIX,
+  type ArithmeticOp,
+  type Expression,
+  type ExpressionType,
+  type LiteralExpression,
+} from './segment-expression.model.js';
 import type { SegmentSchema } from './segment-schema.model.js';
 
 const ROOTS = ['f', 'traits'];
@@ -128,6 +134,7 @@ export class ExpressionChecker implements CheckContext {
   #access(node: ASTNode, target: ASTNode, key: string, keyNode: { readonly pos: number }): Expression {
     if (target.op === 'id' && target.args !== this.local) {
       if (target.args === 'f') return this.#feature(node, key, keyNode);
+      if (target.args === 'request' && this.schema.request !== undefined) return this.#request(node, key, keyNode);
       if (target.args === 'traits' && isReservedTrait(key)) {
         return this.fail(keyNode, `${key} is no trait`, 'names that begin with $ are those of Weft itself');
       }
@@ -168,7 +175,7 @@ export class ExpressionChecker implements CheckContext {
       return this.fail(
         keyNode,
         `unknown feature f.${name}${near === undefined ? '' : `; did you mean f.${near}?`}`,
-        'features are defined in feature views, or inline as in count("event", "24h")',
+        'features are defined in feature views, or inline as in count("event", "24h"); segments read none of a request',
       );
     }
     if (featureType === 'times') {
@@ -183,6 +190,17 @@ export class ExpressionChecker implements CheckContext {
     if (isItemType(featureType)) return { kind: 'feature', type: EXPRESSION_TYPE[featureType], ...span(node), feature };
     const type = isMapType(featureType) ? 'map' : 'list';
     return { kind: 'feature', type, ...span(node), feature, itemType: EXPRESSION_TYPE[item ?? 'int'] };
+  }
+
+  #request(node: ASTNode, name: string, keyNode: { readonly pos: number }): Expression {
+    const type = this.schema.request?.get(name);
+    if (type !== undefined) {
+      const feature = { name: `${REQUEST_PREFIX}${name}`, inline: null };
+      return { kind: 'feature', type: EXPRESSION_TYPE[type], ...span(node), feature };
+    }
+    const near = nearestName(name, this.schema.request?.keys() ?? []);
+    const message = `unknown request.${name}${near === undefined ? '' : `; did you mean request.${near}?`}`;
+    return this.fail(keyNode, message, 'declare it under request of the view');
   }
 
   #index(node: ASTNode, target: ASTNode, index: ASTNode): Expression {

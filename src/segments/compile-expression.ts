@@ -66,6 +66,11 @@ export function compileCondition(expression: Expression, scope: LeafScope): Comp
   return compile(expression, scope, WHOLE, null);
 }
 
+/** Compiles an expression of any type, whose false and absent are told apart. */
+export function compileValue(expression: Expression, scope: LeafScope): CompiledNode {
+  return compile(expression, scope, { truthOnly: false, perItem: false }, null);
+}
+
 function compile(node: Expression, scope: LeafScope, position: Position, cell: Cell | null): CompiledNode {
   const value = (operand: Expression): CompiledNode =>
     compile(operand, scope, { truthOnly: false, perItem: position.perItem }, cell);

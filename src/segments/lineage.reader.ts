@@ -63,9 +63,10 @@ function edgesOfView({ name, source, features }: StoredFeatureView): LineageEdge
   ];
 }
 
-/** Of a ratio, what its parts count. */
+/** Of a ratio, what its parts count; of what is computed on demand, the features that it reads. */
 function edgesOfEvents(feature: FeatureDefinition, to: LineageNode): LineageEdge[] {
-  const { numerator, denominator, steps = [] } = feature.options ?? {};
+  const { numerator, denominator, inputs, steps = [] } = feature.options ?? {};
+  if (inputs !== undefined) return inputs.map(({ name }) => ({ from: node('feature', name), to }));
   const parts = [numerator, denominator].filter((part) => part !== undefined);
   if (parts.length > 0) return parts.flatMap((part) => edgesOfEvents(part, to));
   const named = [...feature.events, ...steps.map(({ event }) => event)];

@@ -43,20 +43,24 @@ const parser = new Environment({ limits: { maxAstNodes: MAX_EXPRESSION_NODES, ma
  * @throws WeftError EXPRESSION_INVALID with `where` as `line:column`.
  */
 export function parseSegment(source: string, schema: SegmentSchema): ParsedSegment {
-  if (source.length > MAX_EXPRESSION_LENGTH) {
-    const size = `${String(source.length)} characters, at most ${String(MAX_EXPRESSION_LENGTH)} are allowed`;
-    throw expressionError(source, MAX_EXPRESSION_LENGTH, `the expression has ${size}`, 'split it by segment("key")');
-  }
-  if (source.trim() === '') throw expressionError(source, 0, 'the expression is empty', 'write a condition');
-  const expression = new ExpressionChecker(source, schema).root(parseTree(source));
+  const expression = new ExpressionChecker(source, schema).root(parseTree(source, 'split it by segment("key")'));
   return { source, expression, requires: requirementsOf(expression) };
 }
 
-function parseTree(source: string): ASTNode {
+/**
+ * @param splitHint what to do with one that is too large
+ * @throws WeftError EXPRESSION_INVALID
+ */
+export function parseTree(source: string, splitHint: string): ASTNode {
+  if (source.length > MAX_EXPRESSION_LENGTH) {
+    const size = `${String(source.length)} characters, at most ${String(MAX_EXPRESSION_LENGTH)} are allowed`;
+    throw expressionError(source, MAX_EXPRESSION_LENGTH, `the expression has ${size}`, splitHint);
+  }
+  if (source.trim() === '') throw expressionError(source, 0, 'the expression is empty', 'write a condition');
   try {
     return parser.parse(source).ast;
   } catch (error) {
-    if (error instanceof ParseError) throw syntaxError(source, error);
+    if (error instanceof ParseError) throw syntaxError(source, error, splitHint);
     throw error;
   }
 }
@@ -98,13 +102,13 @@ const TOKEN_TEXT: Readonly<Record<string, string>> = {
 
 const EXAMPLE = 'a condition looks like f.orders_30d >= 3 && traits.country == "AT"';
 
-function syntaxError(source: string, error: ParseError): WeftError {
+function syntaxError(source: string, error: ParseError, splitHint: string): WeftError {
   const offset = error.range?.start ?? 0;
   if (error.code === 'limit_exceeded') {
     const what = error.summary.includes('maxDepth')
       ? `nested deeper than ${String(MAX_DEPTH)}`
       : `larger than ${String(MAX_EXPRESSION_NODES)} nodes`;
-    return expressionError(source, offset, `the expression is ${what}`, 'split it by segment("key")');
+    return expressionError(source, offset, `the expression is ${what}`, splitHint);
   }
   const message = error.summary
     .replace(/\b[A-Z]{2,}\b/g, (token) => TOKEN_TEXT[token] ?? token)

@@ -44,6 +44,9 @@ interface Spanned<K extends string, T extends ExpressionType = ExpressionType> {
   readonly end: number;
 }
 
+/** Before the name of what comes with a request, where it is read as a feature is; no feature has a dot in its name. */
+export const REQUEST_PREFIX = 'request.';
+
 /** A feature by name; with its definition where the expression itself defines it. */
 export interface FeatureReference {
   readonly name: string;

@@ -1,4 +1,4 @@
-import type { FeatureType } from '../features/feature.model.js';
+import type { FeatureType, ItemType } from '../features/feature.model.js';
 
 /** The names that an expression may use. Where a set is left out, any key is taken. */
 export interface SegmentSchema {
@@ -8,4 +8,6 @@ export interface SegmentSchema {
   readonly waitingModels?: ReadonlyMap<string, number>;
   readonly segments?: ReadonlySet<string>;
   readonly purposes?: ReadonlySet<string>;
+  /** What comes with a request, read as `request.name`; left out: nothing does. */
+  readonly request?: ReadonlyMap<string, ItemType>;
 }

@@ -55,6 +55,14 @@ export class FeatureDefinitionResolver {
     return options?.key ?? null;
   }
 
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'How it is computed on demand, as `f.spend_30d / 30.0`; null if it is not.',
+  })
+  expression(@Root() { options }: FeatureDefinition): string | null {
+    return options?.expression ?? null;
+  }
+
   @FieldResolver(() => Float, {
     nullable: true,
     description: 'In what time an event comes to count half, ms; null if it does not fade.',
@@ -83,7 +91,7 @@ export class FeatureResolver {
   }
 
   @FieldResolver(() => FeatureViewKind, {
-    description: 'Whether its features are aggregates of events, or columns of records.',
+    description: 'Whether its features are aggregates of events, columns of records, or computed on demand.',
   })
   kind(@Root() view: StoredFeatureView): string {
     return view.kind ?? 'stream';

@@ -25,10 +25,16 @@ const ChangedKind = enumOf(
   },
 );
 
-export const FeatureViewKind = enumOf('FeatureViewKind', 'What the features of a view are.', ['stream', 'batch'], {
-  stream: 'Aggregates of events.',
-  batch: 'Columns of the newest record.',
-});
+export const FeatureViewKind = enumOf(
+  'FeatureViewKind',
+  'What the features of a view are.',
+  ['stream', 'batch', 'on_demand'],
+  {
+    stream: 'Aggregates of events.',
+    batch: 'Columns of the newest record.',
+    on_demand: 'Computed from other features and the request when they are read.',
+  },
+);
 
 const ChangeType = enumOf('DefinitionChangeType', 'What becomes of a definition.', ['added', 'changed', 'removed'], {
   added: 'It is new, or comes back.',
@@ -60,7 +66,8 @@ export class FeatureDefinitionType {
   type!: FeatureDefinition['type'];
 
   @Field(() => String, {
-    description: 'How events are aggregated: `count`, `sum`, `last`, …; `row`: a column of the newest record.',
+    description:
+      'How events are aggregated: `count`, `sum`, `last`, …; `row`: a column of the newest record; `on_demand`: an expression over other features.',
   })
   aggregate!: string;
 

@@ -1,7 +1,8 @@
 import type { ConsentStatus } from '../../events/consent-context.model.js';
 import { isReservedTrait, type JsonObject, type JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
-import { isList, type FeatureType, type FeatureValue } from '../../features/feature.model.js';
+import { isList, type FeatureType, type FeatureValue, type RequestValues } from '../../features/feature.model.js';
+import { readRequestValues } from '../../features/on-demand.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { hashId, type Uuid } from '../../platform/ids.js';
 import { consentTrait, expiryOf, isAllowed, UNDECLARED, wordIn } from '../../profiles/consent.model.js';
@@ -172,8 +173,15 @@ export class ProfileView {
     );
   }
 
-  /** @param needed what somebody has to allow beside what the features' views ask for */
-  features(asked: readonly ReadableFeature[], needed: readonly string[] = NOTHING): FeatureView[] {
+  /**
+   * @param needed what somebody has to allow beside what the features' views ask for
+   * @param request what on-demand features read of the request
+   */
+  features(
+    asked: readonly ReadableFeature[],
+    needed: readonly string[] = NOTHING,
+    request: RequestValues | null = null,
+  ): FeatureView[] {
     this.reads.countFeatureValues(asked.length);
     const { features } = this.reads.definitions;
     if (!this.allows(needed)) return asked.map((feature) => this.#withheld(feature));
@@ -181,7 +189,7 @@ export class ProfileView {
     return asked.map((feature) => {
       const { index, definition, version, isReady, purposes } = feature;
       if (purposes.length > 0 && !this.allows(purposes)) return this.#withheld(feature);
-      const value = features.value(state, index, this.#t);
+      const value = features.value(state, index, this.#t, request);
       return {
         name: definition.name,
         type: definition.type,
@@ -265,14 +273,17 @@ export class ProfileView {
   }
 
   /** @throws WeftError NOT_FOUND if no version of the model is active; OVERLOADED */
-  async score(model: string): Promise<ScoreView> {
+  async score(model: string, request: unknown = null): Promise<ScoreView> {
     const face = this.#allowsModel(model) ? undefined : this.reads.definitions.scorer.models.get(model);
     if (face !== undefined) {
       const nothing = { score: null, label: null, cluster: null, validUntil: null, inputs: WITHHELD } as const;
       const { version, digest } = face;
       return { model, version, digest, ...nothing, asOf: this.#t, evaluation: 'NOW' };
     }
-    const { modelKey, version, digest, score, label, cluster, asOf, validUntil, inputs } = await this.#predict(model);
+    const { modelKey, version, digest, score, label, cluster, asOf, validUntil, inputs } = await this.#predict(
+      model,
+      request,
+    );
     return {
       model: modelKey,
       version,
@@ -292,12 +303,13 @@ export class ProfileView {
     return needed === undefined || this.allows(needed);
   }
 
-  async #predict(key: string): Promise<Prediction> {
+  async #predict(key: string, request: unknown = null): Promise<Prediction> {
     const { definitions, services } = this.reads;
     const state = this.#decoded();
-    const row = definitions.models
-      .get(key)
-      ?.featureIndexes.map((index) => definitions.features.value(state, index, this.#t));
+    const indexes = definitions.models.get(key)?.featureIndexes;
+    const read = indexes?.map((index) => definitions.features.definitions[index]);
+    const values = readRequestValues(read?.filter((definition) => definition !== undefined) ?? [], request);
+    const row = indexes?.map((index) => definitions.features.value(state, index, this.#t, values));
     // Without a binding the scorer is asked all the same: it says which models there are.
     return services.batcher.predict(definitions.scorer, key, row ?? [], this.#t);
   }

@@ -1,5 +1,6 @@
 import { Arg, Authorized, Ctx, FieldResolver, Float, ID, Query, Resolver, Root } from 'type-graphql';
 import type { JsonObject } from '../../events/event.model.js';
+import { readRequestValues } from '../../features/on-demand.model.js';
 import { refusalOf } from '../../identity/nobody.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
@@ -9,6 +10,8 @@ import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMember
 import { neededPurposes, readOnlineFeatures } from './read-online-features.js';
 import { Json } from './scalars.js';
 
+const REQUEST =
+  'What on-demand features read of the request, by name, as `{ amount: 59.9 }`; those that are left out have their default.';
 const PURPOSES =
   'What the answer is for, by keys of purposes, as `personalisation`; at most 10. Default: nothing is asked for.';
 
@@ -90,9 +93,10 @@ export class ProfileResolver {
         'Values whose newest event is older than this, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
     })
     maxAgeMs: number | null | undefined,
+    @Arg('request', () => Json, { nullable: true, description: REQUEST }) request: unknown,
   ): Promise<OnlineFeatures[]> {
     const keys = entities.map(({ namespace, value }) => ({ ns: namespace, value }));
-    const rows = await readOnlineFeatures(reads, keys, { names, service, purposes, maxAgeMs });
+    const rows = await readOnlineFeatures(reads, keys, { names, service, purposes, maxAgeMs, request });
     return entities.map(({ namespace, value }, i) => ({
       entity: { namespace, value, isAsked: true },
       profileId: rows[i]?.profileId ?? null,
@@ -126,8 +130,14 @@ export class ProfileResolver {
     names: string[] | null | undefined,
     @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
     service: string | null | undefined,
+    @Arg('request', () => Json, { nullable: true, description: REQUEST }) request: unknown,
   ): FeatureView[] {
-    return view.features(view.reads.index.select(names, service));
+    const asked = view.reads.index.select(names, service);
+    const values = readRequestValues(
+      asked.map(({ definition }) => definition),
+      request,
+    );
+    return view.features(asked, [], values);
   }
 
   @FieldResolver(() => [SegmentMembership], {
@@ -157,8 +167,9 @@ export class ProfileResolver {
   score(
     @Root() view: ProfileView,
     @Arg('model', () => String, { description: 'Key of the model.' }) model: string,
+    @Arg('request', () => Json, { nullable: true, description: REQUEST }) request: unknown,
   ): Promise<ScoreView> {
-    return view.score(model);
+    return view.score(model, request);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { RawIdentifier } from '../../events/event.model.js';
+import { readRequestValues } from '../../features/on-demand.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
 import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../../profiles/purpose.model.js';
@@ -17,6 +18,8 @@ export interface OnlineQuestion {
   readonly purposes?: readonly string[] | null | undefined;
   /** Values whose newest event is older than this, ms, are `OUTSIDE_MAX_AGE`; left out: only those beyond their ttl. */
   readonly maxAgeMs?: number | null | undefined;
+  /** Values that on-demand features read of the request, by name, the same for all entities; times in ISO 8601 or ms. */
+  readonly request?: unknown;
 }
 
 export interface OnlineRow {
@@ -30,16 +33,21 @@ export interface OnlineRow {
  * Features of many entities, in the order asked, all as of the instant of the request: one read a profile, whatever the
  * number of views. Needs no GraphQL, but the reads of a request.
  *
- * @throws WeftError BAD_REQUEST for names that there are not, or for more than the bounds
+ * @throws WeftError BAD_REQUEST for names that there are not, values of the request that no feature asked for reads or
+ * that are not of its type, or for more than the bounds
  */
 export async function readOnlineFeatures(
   reads: Reads,
   keys: readonly RawIdentifier[],
-  { names, service, purposes, maxAgeMs }: OnlineQuestion,
+  { names, service, purposes, maxAgeMs, request }: OnlineQuestion,
 ): Promise<OnlineRow[]> {
   const asked = reads.index.select(names, service);
   const needed = neededPurposes(reads, purposes);
   demandWithinBounds(keys.length, asked.length);
+  const values = readRequestValues(
+    asked.map(({ definition }) => definition),
+    request,
+  );
   if (typeof maxAgeMs === 'number' && !(maxAgeMs >= 0)) {
     throw new WeftError('BAD_REQUEST', 'an age cannot be negative', { where: 'maxAgeMs', hint: 'give ms, from 0' });
   }
@@ -47,7 +55,7 @@ export async function readOnlineFeatures(
     keys.map(async (key) => {
       const view = await reads.profileOf(key);
       if (view === null) return { profileId: null, features: [] };
-      const features = view.features(asked, needed);
+      const features = view.features(asked, needed, values);
       if (typeof maxAgeMs !== 'number') return { profileId: view.id, features };
       return { profileId: view.id, features: features.map((feature) => notOlderThan(feature, maxAgeMs)) };
     }),
