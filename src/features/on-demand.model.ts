@@ -106,7 +106,7 @@ export function readRequestValues(features: readonly FeatureDefinition[], given:
   }
   const fields = new Map(features.flatMap(requestFieldsOf).map((field) => [field.name, field.type]));
   const values = new Map<string, Item>();
-  for (const [name, value] of Object.entries(given)) {
+  for (const [name, value] of Object.entries(given as Readonly<Record<string, unknown>>)) {
     const type = fields.get(name);
     if (type === undefined) throw unread(name.slice(0, 100), [...fields.keys()]);
     if (value === null) continue;

@@ -1,4 +1,17 @@
-import { Arg, Authorized, Ctx, FieldResolver, Float, ID, Query, Resolver, Root } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  ArgsType,
+  Authorized,
+  Ctx,
+  Field,
+  FieldResolver,
+  Float,
+  ID,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import type { JsonObject } from '../../events/event.model.js';
 import { readRequestValues } from '../../features/on-demand.model.js';
 import { refusalOf } from '../../identity/nobody.model.js';
@@ -14,6 +27,19 @@ const REQUEST =
   'What on-demand features read of the request, by name, as `{ amount: 59.9 }`; those that are left out have their default.';
 const PURPOSES =
   'What the answer is for, by keys of purposes, as `personalisation`; at most 10. Default: nothing is asked for.';
+
+@ArgsType()
+class OnlineReading {
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Values whose newest event is older than this, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
+  })
+  maxAgeMs?: number | null;
+
+  @Field(() => Json, { nullable: true, description: REQUEST })
+  request?: unknown;
+}
 
 @Resolver(() => Profile)
 export class ProfileResolver {
@@ -87,13 +113,7 @@ export class ProfileResolver {
     service: string | null | undefined,
     @Arg('purposes', () => [String], { nullable: true, description: PURPOSES })
     purposes: string[] | null | undefined,
-    @Arg('maxAgeMs', () => Float, {
-      nullable: true,
-      description:
-        'Values whose newest event is older than this, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
-    })
-    maxAgeMs: number | null | undefined,
-    @Arg('request', () => Json, { nullable: true, description: REQUEST }) request: unknown,
+    @Args(() => OnlineReading) { maxAgeMs, request }: OnlineReading,
   ): Promise<OnlineFeatures[]> {
     const keys = entities.map(({ namespace, value }) => ({ ns: namespace, value }));
     const rows = await readOnlineFeatures(reads, keys, { names, service, purposes, maxAgeMs, request });
