@@ -3,14 +3,14 @@ import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
-import { streamOf } from './stream.model.js';
+import { streamsOf } from './stream.model.js';
 
 /** Between two looks, ms. */
 const POLL_MS = 50;
 
 export interface MaterializedView {
   readonly view: string;
-  readonly kind: 'stream' | 'batch';
+  readonly kind: 'stream' | NonNullable<StoredFeatureView['kind']>;
   readonly features: number;
 }
 
@@ -89,7 +89,7 @@ export class MaterializationService {
       reader.readyStreams(),
     ]);
     const isReady = (view: StoredFeatureView): boolean =>
-      view.features.every((feature) => ready.has(ids.get(streamOf(feature).key) ?? -1));
+      streamsOf(view.features).every(({ key }) => ready.has(ids.get(key) ?? -1));
     return {
       waitingEvents: Math.max(0, headPos - appliedPos),
       waitingViews: views.filter((view) => !isReady(view)).map(({ name }) => name),
