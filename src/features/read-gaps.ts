@@ -3,7 +3,7 @@ import type { RecentEvents, RingAnswer } from './recent-events.model.js';
 
 /**
  * The times between neighbouring events in a window, in units: the last, the least, their mean, or their standard
- * deviation. That is the one of a sample (n − 1) and needs two gaps; the others need one.
+ * deviation, which is that of the population (divided by n), as that of values is.
  *
  * @returns null where there are too few events
  */
@@ -12,7 +12,7 @@ export function readGaps({ unitMs, options }: FeatureDefinition, recent: RecentE
   const unit = unitMs ?? 1;
   const last = times.length - 1;
   const gaps = last - from;
-  if (gaps < (options?.of === 'stddev' ? 2 : 1)) return null;
+  if (gaps < 1) return null;
   const gapBefore = (i: number): number => (times[i] ?? 0) - (times[i - 1] ?? 0);
   const meanMs = ((times[last] ?? 0) - (times[from] ?? 0)) / gaps;
   switch (options?.of) {
@@ -26,7 +26,7 @@ export function readGaps({ unitMs, options }: FeatureDefinition, recent: RecentE
     case 'stddev': {
       let squares = 0;
       for (let i = from + 1; i <= last; i++) squares += (gapBefore(i) - meanMs) ** 2;
-      return { value: Math.sqrt(squares / (gaps - 1)) / unit, changesWith: from, approximate: mayMissOlder };
+      return { value: Math.sqrt(squares / gaps) / unit, changesWith: from, approximate: mayMissOlder };
     }
     default:
       return { value: meanMs / unit, changesWith: from, approximate: mayMissOlder };

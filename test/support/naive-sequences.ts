@@ -86,9 +86,8 @@ function gapValue({ unitMs, options }: FeatureDefinition, times: readonly number
     case 'min':
       return found(Math.min(...gaps) / unit, newest);
     case 'stddev': {
-      if (gaps.length < 2) return tooFew;
       const squares = gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0);
-      return found(Math.sqrt(squares / (gaps.length - 1)) / unit, newest);
+      return found(Math.sqrt(squares / gaps.length) / unit, newest);
     }
     default:
       return found(mean / unit, newest);
