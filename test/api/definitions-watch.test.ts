@@ -16,7 +16,10 @@ beforeEach(async () => {
   await world.drain();
   watch = new DefinitionsWatch({
     db: world.db,
-    source: { current: () => Promise.resolve({} as ApiDefinitions), invalidate: () => undefined },
+    source: {
+      current: () => Promise.resolve({ features: { definitions: [] } } as unknown as ApiDefinitions),
+      invalidate: () => undefined,
+    },
     onError: (error) => {
       throw error as Error;
     },
