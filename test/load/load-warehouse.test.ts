@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { WeftError } from '../../src/platform/errors.js';
+import { loadWarehouse } from '../../src/sources/load-warehouse.command.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { openPostgresWarehouse } from '../../src/sources/warehouse/postgres-warehouse.js';
 import {
@@ -110,7 +111,12 @@ describe('a load of the rows of a PostgreSQL query', () => {
     await change(1, 20);
     await load();
     const idle = await load();
-    expect(idle).toMatchObject({ accepted: 0, refused: 0, position: '2025-06-01 00:00:20+00' });
+    expect(idle).toMatchObject({
+      outcome: 'already_loaded',
+      accepted: 0,
+      refused: 0,
+      position: '2025-06-01 00:00:20+00',
+    });
     const full = await load(FROM, { full: true });
     expect(full).toMatchObject({ rows: 20, accepted: 0, duplicates: 20 });
     expect(await loggedOfThisTest()).toHaveLength(20);
@@ -184,6 +190,40 @@ describe('a load of the rows of a PostgreSQL query', () => {
     expect(await load(from)).toMatchObject({ outcome: 'already_loaded', accepted: 0, duplicates: 5 });
     await change(6, 6);
     expect(await load(from)).toMatchObject({ outcome: 'loaded', accepted: 1, duplicates: 5 });
+  });
+
+  it('shows rows of a group to one load, however small windows are', async () => {
+    await change(1, 40);
+    const from = `${FROM.replace('SELECT *', 'SELECT id % 4 + 11 AS team, *')}\n  window: 1`;
+    const mapping = parseMapping(`
+source: crm${String(sourceNumber)}
+from: ${from}
+group: { by: [team] }
+key: "{team}"
+identifiers: { crm_id: team }
+event: { type: track, name: counted }
+properties: { people: { count: true } }
+`);
+    expect(await service().load({ mapping })).toMatchObject({ loads: 1, rows: 40, accepted: 4 });
+  });
+
+  it('tells on the command line what came of it', async () => {
+    await change(1, 15);
+    let output = '';
+    const command = {
+      withWarehouseLoads: <T>(_isDryRun: boolean, use: (loads: WarehouseLoadService) => Promise<T>) => use(service()),
+      stdout: { write: (text: string) => (output += text) },
+    };
+    const request = { mapping: mappingOf(`${FROM}\n  window: 10`) };
+    expect(await loadWarehouse(command, request, { dryRun: true }, null)).toBe(0);
+    expect(output).toContain('There are more rows');
+    expect(await loadWarehouse(command, request, {}, null)).toBe(0);
+    expect(output).toContain('rows        15, in 2 loads');
+    expect(output).toContain('up to       2025-06-01 00:00:15+00');
+    output = '';
+    expect(await loadWarehouse(command, request, {}, null)).toBe(0);
+    expect(output).toContain('Nothing new.');
+    await expect(loadWarehouse(command, request, { replace: 'x' }, null)).rejects.toThrow('--replace loads a file');
   });
 
   it('says in a dry run what the first window would become, and writes nothing', async () => {

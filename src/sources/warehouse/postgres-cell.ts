@@ -2,9 +2,6 @@ import pg from 'pg';
 
 import type { JsonValue } from '../../events/event.model.js';
 
-/** Digits that a double keeps of any decimal number. */
-const EXACT_DIGITS = 15;
-
 const { builtins } = pg.types;
 /** The driver's types know those of arrays by no name. */
 const parserOf = pg.types.getTypeParser as unknown as (typeId: number, format: 'text') => (text: string) => unknown;
@@ -16,7 +13,7 @@ type TextReader = (text: string) => JsonValue;
  *
  * - times in UTC: ISO 8601 with `Z`; local ones: the same without it, so that the zone of the mapping counts; both to the
  *   microsecond. Dates `yyyy-MM-dd`
- * - numbers: numbers; what a double does not keep (integers beyond 2^53, decimals of more than 15 digits): its digits
+ * - numbers: numbers, decimals the nearest ones. Whole numbers beyond 2^53: their digits as a text
  * - NaN and infinities: null. `bytea`: Base64. JSON: as it is. Arrays of texts, numbers and booleans: lists
  * - all else: the text that the server writes
  */
@@ -30,9 +27,7 @@ function integer(text: string): JsonValue {
 }
 
 function decimal(text: string): JsonValue {
-  const number = Number(text);
-  if (!Number.isFinite(number)) return null;
-  return text.replace(/^-?0*\.?0*|\.|e.*$/gi, '').length <= EXACT_DIGITS ? number : text;
+  return /^-?\d+$/.test(text) ? integer(text) : float(text);
 }
 
 function float(text: string): JsonValue {

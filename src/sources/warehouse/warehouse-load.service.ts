@@ -232,7 +232,8 @@ class RunSum {
     const isNew = this.#accepted > 0 || this.#refused > 0;
     const outcome = this.isInterrupted ? 'interrupted' : (this.#last?.outcome ?? 'already_loaded');
     return {
-      outcome: outcome === 'already_loaded' && isNew ? 'loaded' : outcome,
+      // Rows of the overlap are loaded again, and found to be there.
+      outcome: outcome === 'loaded' || outcome === 'already_loaded' ? (isNew ? 'loaded' : 'already_loaded') : outcome,
       source: this.source,
       loads: this.#loads,
       lastLoadId: this.#last?.loadId ?? null,
