@@ -43,6 +43,11 @@ export class BenchWorld {
     }
   }
 
+  /** For whatever a part keeps; it goes with the rest. */
+  folderOf(name: string): string {
+    return join(this.folder, name);
+  }
+
   /** An empty database; its URL. */
   async createDatabase(name: string): Promise<string> {
     await this.admin.execute(`CREATE DATABASE ${name}`);

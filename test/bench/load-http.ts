@@ -1,9 +1,11 @@
 import autocannon from 'autocannon';
 import { percentile } from './report.js';
-import type { ServerProcess } from './server-process.js';
 
 /** Each waits for one answer before it asks for the next. */
 export const CONNECTIONS = 10;
+
+/** CPU time of a server until now, ms. */
+export type CpuMeter = () => Promise<number>;
 
 export interface HttpLoad {
   readonly url: string;
@@ -28,9 +30,9 @@ export interface HttpRun {
 }
 
 /** Asks over HTTP from this process, and says what it cost the server. @throws Error if any request fails */
-export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<HttpRun> {
+export async function loadHttp(cpu: CpuMeter, load: HttpLoad): Promise<HttpRun> {
   const { connections = CONNECTIONS } = load;
-  const cpuBefore = await server.call('cpuMs');
+  const cpuBefore = await cpu();
   const latenciesMs: number[] = [];
   let connection = 0;
   const startMs = performance.now();
@@ -57,8 +59,8 @@ export async function loadHttp(server: ServerProcess, load: HttpLoad): Promise<H
     });
   });
   const failures = result.non2xx + result.errors;
-  if (failures > 0) throw new Error(`${String(failures)} requests failed`);
-  const cpuMs = (await server.call('cpuMs')) - cpuBefore;
+  if (failures > 0) throw new Error(`${String(failures)} requests to ${load.url} failed`);
+  const cpuMs = (await cpu()) - cpuBefore;
   // Autocannon's own duration is in whole seconds where requests are counted.
   const seconds = load.seconds === null ? (lastMs - startMs) / 1_000 : result.duration;
   return {

@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { BenchWorld } from './bench-world.js';
 import { measureCosts } from './measure-costs.js';
 import { measureEdge } from './measure-edge.js';
+import { measureFeast } from './measure-feast.js';
 import { measureIdentity } from './measure-identity.js';
 import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
@@ -17,7 +18,7 @@ import { measureSearch } from './measure-search.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'edge', 'latency', 'identity', 'search', 'load', 'costs'] as const;
+const PARTS = ['ingest', 'reads', 'edge', 'feast', 'latency', 'identity', 'search', 'load', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -30,6 +31,7 @@ interface Options {
 
 const PROFILES = 10_000;
 const READS = { profiles: PROFILES, rounds: 3, secondsPerRound: 3 };
+const FEAST = { profiles: 1_000, rounds: 3, secondsPerRound: 2 };
 const LATENCY = {
   rounds: 3,
   steps: [
@@ -70,12 +72,27 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
       await remote.server.stop();
     }
   }
+  if (only.includes('feast')) yield await measureFeatures(world, profileTo);
   if (only.includes('identity')) {
     yield await measureIdentity(world, { profiles: options.profiles, events: 5_000 });
   }
   if (only.includes('search')) yield await measureSearch(world, { profiles: options.profiles, questions: 100 });
   if (only.includes('load')) yield await measureLoad(world, { rounds: 3 });
   if (only.includes('costs')) yield await measureCosts(signal);
+}
+
+async function measureFeatures(world: BenchWorld, profileTo: string | null): Promise<Section> {
+  const databaseUrl = await world.createDatabase('feast');
+  const host = await world.startServer({ databaseUrl, scores: false, worker: true, define: true, wide: true });
+  await host.server.call('acceptKnown', FEAST.profiles);
+  await host.server.call('applied');
+  const python = process.env['WEFT_TEST_FEAST_PYTHON'];
+  const redisUrl = python === undefined ? null : await world.startRedis();
+  const feast =
+    python === undefined || redisUrl === null ? null : { python, redisUrl, folder: world.folderOf('feast') };
+  const section = await measureFeast(host, { ...FEAST, profileTo, feast });
+  await host.server.stop();
+  return section;
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {

@@ -174,7 +174,7 @@ class PageViews {
     const { server, url } = this.#host;
     await server.call('loopPauses');
     this.#loop.read();
-    const run = await loadHttp(server, {
+    const run = await loadHttp(() => server.call('cpuMs'), {
       url,
       headers: HEADERS,
       requests: this.#requests,
@@ -196,7 +196,12 @@ class PageViews {
 
   #load(load: { readonly url: string; readonly seconds: number | null }): Promise<HttpRun> {
     const { server } = this.#host;
-    return loadHttp(server, { ...load, headers: HEADERS, requests: this.#requests, connections: EDGE_CONNECTIONS });
+    return loadHttp(() => server.call('cpuMs'), {
+      ...load,
+      headers: HEADERS,
+      requests: this.#requests,
+      connections: EDGE_CONNECTIONS,
+    });
   }
 
   /** Has the model marked, anew where it was: what was known of its scores is forgotten. */

@@ -40,7 +40,12 @@ export async function measureReads(host: Ready & { server: ServerProcess }, opti
   const requests = bodies.map((body) => ({ method: 'POST' as const, body }));
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${readKey}` };
   const runOf = (base: string): Promise<HttpRun> =>
-    loadHttp(server, { url: `${base}/graphql`, headers, requests, seconds: options.secondsPerRound });
+    loadHttp(() => server.call('cpuMs'), {
+      url: `${base}/graphql`,
+      headers,
+      requests,
+      seconds: options.secondsPerRound,
+    });
   await runOf(url);
   await runOf(bareUrl);
   const graphql: HttpRun[] = [];

@@ -12,6 +12,8 @@ export interface ServerOptions {
   readonly worker: boolean;
   /** Makes features, segments and the model; to be done once for a database. */
   readonly define: boolean;
+  /** Also the fifty features of a view of their own. */
+  readonly wide?: boolean;
   /** Whether a segment asks the model at each event. */
   readonly scores: boolean;
 }

@@ -25,6 +25,7 @@ import {
   SEGMENTS,
   shopEvents,
   shopModel,
+  WIDE_FEATURES,
 } from './shop-workload.js';
 
 const BATCH_EVENTS = 500;
@@ -35,7 +36,9 @@ const options = JSON.parse(process.argv[2] ?? '{}') as ServerOptions;
 
 async function define({ engine, models, db, isWorking }: App): Promise<void> {
   const { features, segments } = engine.services;
-  await features.apply({ views: [{ name: 'web', description: '', source: null, features: FEATURES }], services: [] });
+  const views = [{ name: 'web', description: '', source: null, features: FEATURES }];
+  if (options.wide === true) views.push({ name: 'wide', description: '', source: null, features: WIDE_FEATURES });
+  await features.apply({ views, services: [] });
   const { bytes, manifest } = await shopModel();
   const { model } = await models.register(bytes, manifest);
   await models.promote(model.key, model.version);

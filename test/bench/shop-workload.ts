@@ -142,6 +142,26 @@ export const FEATURES: readonly FeatureDefinition[] = [
   feature('days_since_visit', { aggregate: 'recency', events: [], unitMs: DAY_MS }),
 ];
 
+const WIDE_WINDOWS = { '1h': 3_600_000, '1d': DAY_MS, '7d': 7 * DAY_MS, '30d': 30 * DAY_MS };
+
+/** Fifty features, for those who read many at once. */
+export const WIDE_FEATURES: readonly FeatureDefinition[] = [
+  ...Object.entries(WIDE_WINDOWS).flatMap(([window, windowMs]) => [
+    ...['product_view', 'add_to_cart', 'purchase', 'search', 'catalog', 'home'].map((event) =>
+      feature(`wide_${event}_${window}`, { events: [event], windowMs }),
+    ),
+    ...['product_view', 'add_to_cart', 'purchase', 'search', 'catalog'].map((event) =>
+      feature(`wide_${event}_value_${window}`, { events: [event], aggregate: 'sum', ...VALUE, windowMs }),
+    ),
+  ]),
+  feature('wide_max_price', { aggregate: 'max', ...VALUE }),
+  feature('wide_min_price', { aggregate: 'min', ...VALUE }),
+  feature('wide_avg_price_7d', { aggregate: 'avg', ...VALUE, windowMs: 7 * DAY_MS }),
+  feature('wide_last_sku', { aggregate: 'last', value: 'properties.sku', type: 'string' }),
+  feature('wide_first_sku', { aggregate: 'first', value: 'properties.sku', type: 'string' }),
+  feature('wide_days_since_visit', { aggregate: 'recency', events: [], unitMs: DAY_MS }),
+].map((each) => ({ ...each, view: 'wide' }));
+
 export const SEGMENTS: Readonly<Record<string, string>> = {
   viewed_not_bought: 'performed("product_view", "7d") && !performed("purchase", "7d")',
   cart_abandoned:
