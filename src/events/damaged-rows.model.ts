@@ -13,19 +13,24 @@ const MAX_TOLD_APART = 10_000;
 
 /** Counts rows that were left out, each once however often it is met; beyond 10,000 of them every time. */
 export class DamagedRows {
-  readonly #positions = new Set<number>();
+  readonly #rows = new Map<number, DamagedRow>();
   #count = 0;
   #first: DamagedRow | null = null;
 
   readonly note = (row: DamagedRow): void => {
-    if (this.#positions.has(row.pos)) return;
-    if (this.#positions.size < MAX_TOLD_APART) this.#positions.add(row.pos);
+    if (this.#rows.has(row.pos)) return;
+    if (this.#rows.size < MAX_TOLD_APART) this.#rows.set(row.pos, row);
     this.#count++;
     if (this.#first === null || row.pos < this.#first.pos) this.#first = row;
   };
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Those that are told apart. */
+  get all(): DamagedRow[] {
+    return [...this.#rows.values()];
   }
 
   /** The one at the lowest position; null: there is none. */

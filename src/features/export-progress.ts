@@ -15,6 +15,8 @@ export class ExportProgress {
   readonly #total: number;
   readonly #unit: string;
   readonly #startedAt: number;
+  /** What was done before. */
+  #base = 0;
   readonly #bar: SingleBar | null;
   #nextLineAt: number;
 
@@ -32,10 +34,18 @@ export class ExportProgress {
     this.#bar?.start(total, 0, { text: '' });
   }
 
-  update(done: number, events: number): void {
+  /** Goes on where another run ended: what it did tells nothing of the time that is left. */
+  goOn(done: number): void {
+    this.#base = done;
+    this.note(`goes on after ${grouped(done)} ${this.#unit} that are kept`);
+  }
+
+  /** @param more done by this run; `events` likewise */
+  update(more: number, events: number): void {
+    const done = this.#base + more;
     const now = this.#parts.clock.now();
     const elapsedMs = now - this.#startedAt;
-    const leftMs = (elapsedMs * Math.max(0, this.#total - done)) / Math.max(1, done);
+    const leftMs = (elapsedMs * Math.max(0, this.#total - done)) / Math.max(1, done - this.#base);
     const text = `, ${grouped(events)} events, ${String(Math.ceil(leftMs / 1_000))} s left`;
     this.#bar?.update(done, { text });
     if (this.#bar !== null || now < this.#nextLineAt) return;

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
@@ -6,6 +7,7 @@ import { ExportProgress, grouped } from './export-progress.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf } from './hashed-file.js';
+import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
 import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
 import { formatOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
@@ -18,9 +20,12 @@ export interface ExportCommandDeps extends LabelsCommandDeps {
   withTrainingSets<T>(
     use: (service: Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>) => Promise<T>,
   ): Promise<T>;
+  /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
+  readonly keptBlockRows?: number;
 }
 
 interface ExportOptions extends LabelOptions, SplitOptions {
+  readonly restart?: true;
   readonly labels?: string;
   readonly labelEvent?: readonly string[];
   readonly out: string;
@@ -44,7 +49,8 @@ Examples:
   weft export training-set --labels intent.csv --service purchase_intent_v1 --out intent.parquet
   weft export training-set --label-event order_completed --within 7d --service purchase_intent_v1 --out intent.parquet
 
-Exit codes: 0 done, 1 failed, 2 wrong use or labels, 130 interrupted. Nothing is left behind unless it is 0.`;
+Exit codes: 0 done, 1 failed, 2 wrong use or labels, 130 interrupted. Unless it is 0 nothing is left behind but,
+of more than 20,000 rows, those that are done in <out>.kept: the same command goes on with them within a day.`;
 
 /** `weft export training-set`. */
 export function exportCommand(deps: ExportCommandDeps): Command {
@@ -75,6 +81,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
         .choices(CONSENTS_AS_OF)
         .default('now' satisfies ConsentAsOf),
     )
+    .option('--restart', 'begin anew, whatever a run that was killed has kept of the same export')
     .option('--quiet', 'no progress')
     .option('--json', 'the manifest as JSON')
     .addHelpText('after', HELP)
@@ -90,6 +97,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const { out, service, features, knownAsOf, consentAsOf } = options;
   formatOf(out);
   const startedAt = deps.clock.now();
+  const blockRows = deps.keptBlockRows ?? BLOCK_ROWS;
   const labels = await labelsFile(deps, options);
   const times = { parseTime: deps.parseTime, nowMs: startedAt };
   const summary = await summariseLabels(labels, times);
@@ -101,22 +109,34 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
       const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
       const splitter =
         spec === null ? null : await sets.planSplit(readLabels(labels, times), labelCell, spec, deps.signal);
-      const set = await sets.exportTrainingSet({
-        labels: readLabels(labels, times),
+      const asked = { service, features, knownAsOf, consentAsOf };
+      const kept = summary.rows <= blockRows ? null : await openKept(deps, options, labels, asked);
+      const iterator = readLabels(labels, times);
+      const request = {
+        labels: iterator,
         columns: summary.passed.map(({ name }) => name),
         ...(service === undefined ? undefined : { service }),
         ...(features === undefined ? undefined : { features }),
         knownAsOf,
         consentAsOf,
         signal: deps.signal,
-        onProgress: (progress) => {
+        onProgress: (progress: TrainingSetProgress) => {
           last = progress;
           view?.update(progress.rows, progress.events);
         },
-      });
+      };
+      const set = kept === null ? await sets.exportTrainingSet(request) : await goOnWith(kept, sets, request);
       const { waitingEvents } = set.plan;
       if (waitingEvents > 0) view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
-      const written = await writeTrainingSet(out, set, summary.passed, deps.clock.now(), splitter);
+      if (kept !== null && kept.rows > 0) view?.goOn(kept.rows);
+      const rows = kept?.through(iterator, set.rows, set.damaged) ?? set.rows;
+      const writing = writeTrainingSet(out, { ...set, rows }, summary.passed, deps.clock.now(), splitter);
+      const written = await writing.catch((error: unknown) => {
+        view?.stop();
+        if (kept !== null && kept.rows > 0) deps.stderr.write(`note: ${keptText(kept)}\n`);
+        throw error;
+      });
+      await kept?.remove();
       const damage = damageNote(set.damaged);
       if (damage !== null) {
         view?.stop();
@@ -148,6 +168,22 @@ async function labelsFile(deps: ExportCommandDeps, options: ExportOptions): Prom
   const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
   deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
   return path;
+}
+
+/** What a run that was killed has left of the same export. */
+async function openKept(
+  { clock, keptBlockRows = BLOCK_ROWS }: ExportCommandDeps,
+  { out, restart }: ExportOptions,
+  labels: string,
+  asked: unknown,
+): Promise<KeptRows> {
+  const folder = `${out}.kept`;
+  if (restart === true) await rm(folder, { recursive: true, force: true });
+  return KeptRows.open(folder, await fingerprintOf(labels, [asked, keptBlockRows]), clock.now(), keptBlockRows);
+}
+
+function keptText({ rows }: KeptRows): string {
+  return `${grouped(rows)} rows are kept for a day: the same command goes on with them`;
 }
 
 function describe(

@@ -9,8 +9,8 @@ import {
   type ConsentAsOf,
   type TrainingCell,
   type TrainingColumn,
-  type TrainingRow,
   type TrainingSetPlan,
+  type WrittenRow,
 } from './training-set.model.js';
 import { personOf, type Split, type SplitRatios, type SplitSpec, type Splitter } from './split.model.js';
 import type { TrainingSet } from './training-set.service.js';
@@ -48,6 +48,11 @@ export interface TrainingSetManifest {
     readonly view: string;
     readonly viewVersion: number;
   }[];
+}
+
+/** A training set as far as files have it. */
+export interface WritableSet extends Pick<TrainingSet, 'plan' | 'damaged'> {
+  readonly rows: AsyncIterable<WrittenRow>;
 }
 
 /** How rows are parted, and how many are where. */
@@ -90,7 +95,7 @@ const MIN_WRITE_CHARS = 1 << 16;
  */
 export async function writeTrainingSet(
   path: string,
-  set: TrainingSet,
+  set: WritableSet,
   passed: readonly TrainingColumn[],
   nowMs: number,
   splitter: Splitter | null = null,
@@ -132,7 +137,7 @@ class PartedRows {
     this.#splitter = splitter;
   }
 
-  of({ label: { ns, value, timeMs }, profileId }: TrainingRow): Split | null {
+  of({ label: { ns, value, timeMs }, profileId }: WrittenRow): Split | null {
     const part = this.#splitter.of({ timeMs, person: personOf(profileId, ns, value) });
     if (part === null) this.#embargoed++;
     else this.#rows[part]++;

@@ -42,13 +42,18 @@ export const ENTITY_STATUSES = ['FOUND', 'NOT_FOUND', 'INVALID', 'WITHHELD'] as 
  */
 export type EntityStatus = (typeof ENTITY_STATUSES)[number];
 
-/** One label row with its features. */
-export interface TrainingRow {
+/** A row as far as files have it. */
+export interface WrittenRow {
   readonly label: LabelRow;
   readonly status: EntityStatus;
   /** The profile that the identifier stands for today, whatever was known at T: to keep a person's rows together. */
   readonly profileId: Uuid | null;
   /** In the order of the plan's features. Of somebody unknown: what the features are before anything happened. */
+  readonly values: readonly Pick<FeatureValue, 'value'>[];
+}
+
+/** One label row with its features. */
+export interface TrainingRow extends WrittenRow {
   readonly values: readonly FeatureValue[];
 }
 
@@ -72,6 +77,13 @@ export interface TrainingSetPlan {
   readonly waitingEvents: number;
 }
 
+/** Where the log was cut, and when, for all rows of one export alike. */
+export interface ExportCut {
+  readonly toPos: number;
+  /** When the export began, ms. */
+  readonly nowMs: number;
+}
+
 /** Names of the columns that stand before the features; a labels file may not use the last two. */
 export const ENTITY_COLUMNS = ['ns', 'value', 'time'] as const;
 export const OUTCOME_COLUMNS = ['profile_id', 'entity_status'] as const;
@@ -92,7 +104,7 @@ export type TrainingCell = FeatureValue['value'];
  * @param passed types of the label cells, as the whole file has them
  * @param split the part that the row is in; left out: rows are not parted
  */
-export function cellsOf(row: TrainingRow, passed: readonly TrainingColumn[], split?: Split | null): TrainingCell[] {
+export function cellsOf(row: WrittenRow, passed: readonly TrainingColumn[], split?: Split | null): TrainingCell[] {
   const { ns, value, timeMs, cells } = row.label;
   return [
     ns,

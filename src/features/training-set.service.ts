@@ -24,6 +24,7 @@ import { HeldWords, type FeatureGates, type PersonWords } from './withheld-featu
 import { HistoryFold, valuesOf, type FoldAnswer, type FoldRow } from './training-set-fold.js';
 import type {
   ConsentAsOf,
+  ExportCut,
   KnownAsOf,
   LabelRow,
   PlannedFeature,
@@ -55,6 +56,8 @@ export interface TrainingSetRequest {
   readonly knownAsOf?: KnownAsOf;
   /** Default: `now`. */
   readonly consentAsOf?: ConsentAsOf;
+  /** Where an export that this one goes on with cut the log, and when; default: here and now. */
+  readonly cut?: ExportCut;
   readonly onProgress?: (progress: TrainingSetProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -72,6 +75,8 @@ export interface TrainingSetProgress {
 
 export interface TrainingSet {
   readonly plan: TrainingSetPlan;
+  /** When the export began, ms. */
+  readonly startedAtMs: number;
   /** Rows of the log that cannot be read, among those that were needed so far: the features are without them. */
   readonly damaged: DamagedRows;
   /** One for each label row, in their order. To be read once. */
@@ -126,7 +131,7 @@ export class TrainingSetService {
   async exportTrainingSet(request: TrainingSetRequest): Promise<TrainingSet> {
     const { db, clock } = this.#parts;
     const { knownAsOf = 'now', consentAsOf = 'now' } = request;
-    const nowMs = clock.now();
+    const nowMs = request.cut?.nowMs ?? clock.now();
     if (typeof knownAsOf === 'number' && knownAsOf > nowMs) {
       throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
         where: 'known-as-of',
@@ -134,7 +139,7 @@ export class TrainingSetService {
       });
     }
     const { features, service } = await this.#select(request);
-    const toPos = await readAppliedPos(db);
+    const toPos = request.cut?.toPos ?? (await readAppliedPos(db));
     const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
     const plan = {
       features,
@@ -155,7 +160,12 @@ export class TrainingSetService {
     const requestOf = requestReader(definitions, request.columns ?? []);
     const damaged = new DamagedRows();
     const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
-    return { plan, damaged, rows: this.#rows(request, { plan, set, requestOf, gates, nowMs, damaged }) };
+    return {
+      plan,
+      startedAtMs: nowMs,
+      damaged,
+      rows: this.#rows(request, { plan, set, requestOf, gates, nowMs, damaged }),
+    };
   }
 
   /**

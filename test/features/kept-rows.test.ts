@@ -1,0 +1,135 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseTimestamp } from '../../src/api/parse-timestamp.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { exportCommand } from '../../src/features/export.command.js';
+import type { TrainingSetManifest } from '../../src/features/training-set-file.js';
+import { TrainingSetService, type TrainingSetRequest } from '../../src/features/training-set.service.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { aFeature } from '../support/a-feature.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { aTrack, createWorld, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+const BLOCK_ROWS = 20;
+const ROWS = 130;
+
+let world: World;
+let folder: string;
+let sets: TrainingSetService;
+/** Label rows that were answered, over all runs of a test. */
+let answered = 0;
+
+beforeAll(async () => {
+  world = await createWorld();
+  folder = await mkdtemp(join(tmpdir(), 'weft-kept-'));
+  await world.defineFeatures([
+    aFeature('views', { events: ['view'] }),
+    aFeature('share', { aggregate: 'avg', value: 'properties.x', type: 'double' }),
+    aFeature('times', { aggregate: 'times', limit: 2, type: 'times' }),
+  ]);
+  const who = (i: number) => ({ user_id: `u${String(i % 30)}` });
+  await world.accept(Array.from({ length: 90 }, (_, i) => aTrack('view', who(i), { properties: { x: i / 7 } })));
+  await world.drain();
+  world.clock.advance(MINUTE_MS);
+  const events = new EventHistoryReader();
+  const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+  const { db, clock, engine } = world;
+  sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events, chunkRows: 7 });
+  const rows = Array.from(
+    { length: ROWS },
+    (_, i) => `user_id,u${String(i % 40)},${String(START_MS + i)},${String(i % 2)}`,
+  );
+  await writeFile(join(folder, 'labels.csv'), ['ns,value,time,label', ...rows].join('\n'));
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+/** @param dieAfter label rows after which the run is torn down; default: never */
+function run(args: readonly string[], dieAfter = Infinity): Promise<CommandOutcome> {
+  const controller = new AbortController();
+  const dying = {
+    planSplit: sets.planSplit.bind(sets),
+    exportTrainingSet: (request: TrainingSetRequest) =>
+      sets.exportTrainingSet({
+        ...request,
+        onProgress: (progress) => {
+          answered += 7;
+          request.onProgress?.(progress);
+          if (progress.rows >= dieAfter) controller.abort();
+        },
+      }),
+  };
+  const all = ['training-set', '-l', 'labels.csv', '-f', 'views,share,times', '--json', ...args];
+  const inFolder = all.map((arg) => (/\.(csv|parquet)$/.test(arg) ? join(folder, arg) : arg));
+  return runWith(
+    (io) =>
+      exportCommand({
+        ...io,
+        withTrainingSets: (use) => use(dying),
+        withLabels: () => Promise.reject(new Error('no labels are made here')),
+        keptBlockRows: BLOCK_ROWS,
+        signal: controller.signal,
+        clock: world.clock,
+        parseTime: parseTimestamp,
+      }),
+    inFolder,
+  );
+}
+
+const filesOf = async (name: string): Promise<string[]> =>
+  (await readdir(folder)).filter((file) => file.startsWith(name) && !file.endsWith('.json'));
+
+describe('an export that was torn down', () => {
+  it.each(['csv', 'parquet'])('goes on where it was, and gives the same %s to the byte', async (ending) => {
+    const whole = await run(['-o', `whole.${ending}`, '--split', 'profile']);
+    expect(whole.code).toBe(0);
+    expect(await filesOf(`whole.${ending}.kept`)).toEqual([]);
+
+    answered = 0;
+    const args = ['-o', `torn.${ending}`, '--split', 'profile'];
+    const first = await run(args, 50);
+    expect(first.code).toBe(130);
+    expect(first.stderr).toContain('rows are kept for a day');
+    expect(await filesOf(`torn.${ending}`)).toEqual([`torn.${ending}.kept`]);
+    // What comes meanwhile is after the cut.
+    await world.accept([aTrack('view', { user_id: 'u1' }, { timestampMs: START_MS })]);
+    await world.drain();
+    expect((await run(args, 30)).code).toBe(130);
+    const last = await run(args);
+    expect(last).toMatchObject({ code: 0, stderr: expect.stringContaining('goes on after') as string });
+    expect(await filesOf(`torn.${ending}`)).toEqual([`torn.${ending}`]);
+    const manifests = [whole, last].map(({ stdout }) => JSON.parse(stdout) as TrainingSetManifest);
+    expect(manifests[1]?.sha256).toBe(manifests[0]?.sha256);
+    expect(await readFile(join(folder, `torn.${ending}`))).toEqual(await readFile(join(folder, `whole.${ending}`)));
+    // Of each block at most once, and of those that were not whole once more.
+    expect(answered).toBeLessThan(ROWS + 3 * BLOCK_ROWS + 3 * 7);
+  });
+
+  it('begins anew where something else is asked, after a day, and when it is told to', async () => {
+    const args = ['-o', 'anew.csv'];
+    const goesOn = async (more: readonly string[]): Promise<boolean> =>
+      (await run([...args, ...more], 50)).stderr.includes('goes on after');
+    expect(await goesOn([])).toBe(false);
+    expect(await goesOn([])).toBe(true);
+    expect(await goesOn(['--consent-as-of', 'time'])).toBe(false);
+    expect(await goesOn([])).toBe(false);
+    expect(await goesOn(['--restart'])).toBe(false);
+    expect(await goesOn([])).toBe(true);
+    world.clock.advance(DAY_MS);
+    expect(await goesOn([])).toBe(false);
+    await world.defineFeatures([
+      aFeature('views', { events: ['view', 'other'] }),
+      aFeature('share', { aggregate: 'avg', value: 'properties.x', type: 'double' }),
+      aFeature('times', { aggregate: 'times', limit: 2, type: 'times' }),
+    ]);
+    expect(await goesOn([])).toBe(false);
+    expect(await goesOn([])).toBe(true);
+    expect((await run(args)).code).toBe(0);
+    expect(await filesOf('anew')).toEqual(['anew.csv']);
+  });
+});
