@@ -11,7 +11,7 @@ import type { EventLog } from './events/event-log.model.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
-import type { ReanchoringFinder } from './reanchoring-finder.js';
+import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
 
 export interface BlockedRevisionParts {
   readonly db: Database;
@@ -144,6 +144,7 @@ export class BlockedRevision {
     const { finder, generics, pipeline } = this.parts;
     const place = await nextPlace(this.parts);
     let isLast = false;
+    let left: FoundAnchors['left'] = [];
     pipeline.forget();
     await pipeline.reanchor(definitions, {
       ...place,
@@ -151,11 +152,12 @@ export class BlockedRevision {
       areRulesNew: true,
       find: async (tx) => {
         const found = await finder.find(tx, definitions, ids, others);
-        ({ isLast } = found);
+        ({ isLast, left } = found);
         return found.reanchored;
       },
       note: async (tx, found) => {
         if (isLast) await generics.moved(tx, ids);
+        else if (left.length > 0) await generics.noteLate(tx, left);
         await note(tx, found, isLast);
       },
     });

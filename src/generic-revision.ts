@@ -12,7 +12,7 @@ import type { Clock } from './platform/clock.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { EventLog } from './events/event-log.model.js';
-import type { ReanchoringFinder } from './reanchoring-finder.js';
+import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
@@ -155,18 +155,20 @@ export class GenericRevision {
     const { finder, generics, pipeline, revisions } = this.parts;
     const place = await nextPlace(this.parts);
     let isLast = false;
+    let left: FoundAnchors['left'] = [];
     pipeline.forget();
     await pipeline.reanchor(definitions, {
       ...place,
       revisionId: revision.id,
       find: async (tx) => {
         const found = await finder.find(tx, definitions, [id]);
-        isLast = found.isLast;
+        ({ isLast, left } = found);
         return found.reanchored;
       },
       note: async (tx, who) => {
         const standing = revision.result ?? NO_RESULT;
         if (isLast) await generics.moved(tx, [id]);
+        else if (left.length > 0) await generics.noteLate(tx, left);
         const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };
         await revisions.advance(tx, revision.id, {
           ...this.#progress(revision, 1),

@@ -26,6 +26,13 @@ const MAX_STEP_EVENTS = 5_000;
 
 type MovedEvent = Reanchored['moved'][number];
 
+export interface FoundAnchors {
+  readonly reanchored: Reanchored;
+  readonly isLast: boolean;
+  /** Values that count again, and anchors on which events are left that belong to them: to be noted, or none looks there. */
+  readonly left: readonly (readonly [value: Uuid, anchor: Uuid])[];
+}
+
 /** Finds the events that belong elsewhere since values became generic, or are so no more, some anchors at a time. */
 export class ReanchoringFinder {
   constructor(private readonly parts: ReanchoringFinderParts) {}
@@ -41,7 +48,7 @@ export class ReanchoringFinder {
     definitions: LoadedDefinitions,
     ids: readonly Uuid[],
     others: readonly Uuid[] = [],
-  ): Promise<{ readonly reanchored: Reanchored; readonly isLast: boolean }> {
+  ): Promise<FoundAnchors> {
     const { generics, partitions, maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
     const applied = await appliedPositions(tx);
     const isGeneric = (id: Uuid): boolean => definitions.identityRules.generics?.ids.has(id) === true;
@@ -58,6 +65,9 @@ export class ReanchoringFinder {
     const part = (anchorId: Uuid): number => partitionOf(anchorId, partitions);
     return {
       isLast: Math.max(targets.length, mentions.length) < maxStepAnchors && !fold.isCut,
+      left: [...fold.left].flatMap(([anchorId, values]) =>
+        [...values].map((id): readonly [Uuid, Uuid] => [id, anchorId]),
+      ),
       reanchored: {
         ids: [...ids, ...others],
         moved: fold.moved.map((moved) => ({ ...moved, part: part(moved.anchorId) })),
@@ -128,6 +138,8 @@ class AnchorFold {
   readonly moved: Omit<MovedEvent, 'part'>[] = [];
   /** Whether events are left that belong elsewhere. */
   isCut = false;
+  /** By the anchor that such events hang on, the values that count again to which they belong. */
+  readonly left = new Map<Uuid, Set<Uuid>>();
 
   constructor(
     private readonly definitions: LoadedDefinitions,
@@ -172,6 +184,10 @@ class AnchorFold {
     const { anchors, movableUpTo } = this.input;
     if (!anchors.has(to.id) || logged.pos > movableUpTo || this.moved.length >= MAX_STEP_EVENTS) {
       this.isCut = true;
+      const [from] = logged.identifiers;
+      if (from !== undefined && this.input.released.has(to.id)) {
+        this.left.set(from.id, (this.left.get(from.id) ?? new Set<Uuid>()).add(to.id));
+      }
       return false;
     }
     this.moved.push({ pos: logged.pos, anchorId: to.id, payload: encodePayload(placed) });
