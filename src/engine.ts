@@ -81,6 +81,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRetractionEvents: number;
   /** Components that one step of a revision of all resolves anew. */
   readonly maxRevisionComponents: number;
+  /** Events that one step moves to other anchors, once values are generic or are so no more. */
+  readonly maxReanchoredEvents: number;
   /** Values that came before rules blocked them and count for nobody, at once. */
   readonly maxBlockedValues: number;
   /** Rows of evidence, each set counted once, beyond which a component is resolved by the way. */
@@ -267,7 +269,11 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving });
+  const finder = new ReanchoringFinder({
+    ...parts,
+    ...parts.identity.resolving,
+    maxStepEvents: limits.maxReanchoredEvents,
+  });
   const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, finder };
   const revisionChore = new RevisionChore({
     ...parts,

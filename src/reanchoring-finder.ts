@@ -19,6 +19,8 @@ export interface ReanchoringFinderParts {
   readonly partitions: number;
   /** Anchors that are folded anew in one step, at most, beside the values. */
   readonly maxStepAnchors?: number;
+  /** Events that one step moves, at most. */
+  readonly maxStepEvents?: number | undefined;
 }
 
 const MAX_STEP_ANCHORS = 500;
@@ -49,7 +51,7 @@ export class ReanchoringFinder {
     ids: readonly Uuid[],
     others: readonly Uuid[] = [],
   ): Promise<FoundAnchors> {
-    const { generics, partitions, maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
+    const { generics, partitions, maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
     const applied = await appliedPositions(tx);
     const isGeneric = (id: Uuid): boolean => definitions.identityRules.generics?.ids.has(id) === true;
     const released = ids.filter((id) => !isGeneric(id));
@@ -60,6 +62,7 @@ export class ReanchoringFinder {
       anchors: new Set(anchorIds),
       released: new Set(released),
       movableUpTo: applied.least,
+      maxEvents: maxStepEvents,
     });
     for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
     const part = (anchorId: Uuid): number => partitionOf(anchorId, partitions);
@@ -128,6 +131,8 @@ interface AnchorFoldInput {
   /** Values that count again. */
   readonly released: ReadonlySet<Uuid>;
   readonly movableUpTo: number;
+  /** Events that are moved, at most. */
+  readonly maxEvents: number;
 }
 
 /** Folds events by the anchors that they belong to. */
@@ -181,8 +186,8 @@ class AnchorFold {
   #moves(logged: LoggedEvent, placed: LoggedEvent): boolean {
     const [to] = placed.identifiers;
     if (to === undefined || placed === logged) return false;
-    const { anchors, movableUpTo } = this.input;
-    if (!anchors.has(to.id) || logged.pos > movableUpTo || this.moved.length >= MAX_STEP_EVENTS) {
+    const { anchors, maxEvents, movableUpTo } = this.input;
+    if (!anchors.has(to.id) || logged.pos > movableUpTo || this.moved.length >= maxEvents) {
       this.isCut = true;
       const [from] = logged.identifiers;
       if (from !== undefined && this.input.released.has(to.id)) {

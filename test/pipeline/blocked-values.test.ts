@@ -169,6 +169,25 @@ describe('values that are blocked after events have brought them', () => {
     expect((await valuesOf(busy)).map(({ isMoving }) => isMoving)).toEqual([false]);
   });
 
+  it('are put back in as many steps as it takes, of which each leaves what is over to the next', async () => {
+    const [stepwise, calm] = [await newWorld({ limits: { maxReanchoredEvents: 2 } }), await newWorld()];
+    for (const world of [stepwise, calm]) {
+      await world.accept(
+        ['a', 'a', 'a', 'b', 'b', 'c', 'c'].map((name, i) =>
+          aTrack('view', { user_id: 'test-1', email: `${name}@example.org` }, { messageId: `m${String(i)}` }),
+        ),
+      );
+      await world.drain();
+    }
+    await apply(stepwise, BLOCKED);
+    expect((await knownOf(stepwise)).profiles).toHaveLength(3);
+    await apply(stepwise, OPEN);
+    await apply(calm, OPEN);
+    const [back, never] = await knownTogether(stepwise, calm);
+    expect(back).toEqual(never);
+    expect(await strays(stepwise.db)).toEqual([]);
+  });
+
   it('are forgotten with the one person whose they were', async () => {
     const world = await newWorld();
     await world.accept(
