@@ -163,7 +163,7 @@ class AnchorFold {
     let given = this.given.get(id);
     if (given === undefined) this.given.set(id, (given = new Map<string, Traits>()));
     foldGiven(given, event);
-    const row = evidenceOf(placed, identityRules);
+    const row = evidenceOf(event, identityRules);
     const known = this.evidence.get(evidenceKey(row));
     this.evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
   }
