@@ -247,6 +247,10 @@ interface AsideParts extends Stores {
   readonly wakeWorker: () => void;
 }
 
+function createFinder(parts: AsideParts, { maxReanchoredEvents }: Partial<EngineLimits>): ReanchoringFinder {
+  return new ReanchoringFinder({ ...parts, ...parts.identity.resolving, maxStepEvents: maxReanchoredEvents });
+}
+
 /** What workers do between batches, and the services by which it is asked for. */
 function createAside({ observers, limits = {} }: EngineOptions, parts: AsideParts) {
   const { db, clock, policy, retractions, timers, anchors, definitions, wakeWorker } = parts;
@@ -269,12 +273,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const finder = new ReanchoringFinder({
-    ...parts,
-    ...parts.identity.resolving,
-    maxStepEvents: limits.maxReanchoredEvents,
-  });
-  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, finder };
+  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, finder: createFinder(parts, limits) };
   const revisionChore = new RevisionChore({
     ...parts,
     ...parts.identity,

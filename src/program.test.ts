@@ -38,7 +38,7 @@ describe('the command line', () => {
   it.each([
     [['wave'], "unknown command 'wave'"],
     [['serve', '--wave'], "unknown option '--wave'"],
-    [['load', '--mapping', 'orders.yaml'], "missing required argument 'files'"],
+    [['export', 'labels', '--event', 'order'], "required option '-o, --out <f"],
     [['load', 'orders.csv'], "required option '-m, --mapping <yaml>' not specified"],
     [['export', 'training-set', '--labels', 'a.csv'], "required option '-o, --out <file>' not specified"],
     [['doctor', 'everything'], 'too many arguments'],

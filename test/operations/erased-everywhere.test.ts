@@ -244,6 +244,8 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     await expect.poll(receipt, POLLING).toEqual({ erasureReceipt: { status: 'LOGICAL', letters: 1 } });
     await isMatched(1);
     await weft.database.query('ANALYZE');
+    // Of whom it has written through a worker keeps a record until it next looks, within seconds.
+    await expect.poll(() => weft.database.query('SELECT FROM publications'), POLLING).toEqual([]);
     const vault = vaultOf();
     const backupHorizonMs = 86_400_000;
     await new Compactor({ db: weft.database, clock: systemClock, sleep, vault, backupHorizonMs }).run();
