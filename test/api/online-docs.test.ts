@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 async function run(command: string): Promise<unknown> {
-  const env = { ...process.env, WEFT_URL: world.url, READ_KEY: world.keys.read, WRITE_KEY: world.keys.admin };
+  const env = { ...process.env, SERVER_URL: world.url, READ_KEY: world.keys.read, WRITE_KEY: world.keys.admin };
   const { stdout } = await promisify(execFile)('bash', ['-c', command], { env });
   return JSON.parse(stdout);
 }
