@@ -5,13 +5,13 @@ import { genericBoundOf, MAX_BLOCKED_VALUES, sharedCountOf } from './identity/ge
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
-import { nextPlace } from './next-place.js';
+import { moveMisplaced } from './move-misplaced.js';
 import type { Pipeline } from './pipeline.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
-import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
+import type { ReanchoringFinder } from './reanchoring-finder.js';
 
 export interface BlockedRevisionParts {
   readonly db: Database;
@@ -141,27 +141,7 @@ export class BlockedRevision {
     { ids, others }: { readonly ids: readonly Uuid[]; readonly others: readonly Uuid[] },
     note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
   ): Promise<void> {
-    const { finder, generics, pipeline } = this.parts;
-    const place = await nextPlace(this.parts);
-    let isLast = false;
-    let left: FoundAnchors['left'] = [];
-    pipeline.forget();
-    await pipeline.reanchor(definitions, {
-      ...place,
-      revisionId,
-      areRulesNew: true,
-      find: async (tx) => {
-        const found = await finder.find(tx, definitions, ids, others);
-        ({ isLast, left } = found);
-        return found.reanchored;
-      },
-      note: async (tx, found) => {
-        if (isLast) await generics.moved(tx, ids);
-        else if (left.length > 0) await generics.noteLate(tx, left);
-        await note(tx, found, isLast);
-      },
-    });
-    pipeline.forget();
+    await moveMisplaced(this.parts, definitions, { revisionId, areRulesNew: true, ids, others }, note);
   }
 }
 

@@ -6,13 +6,13 @@ import type { CountedValue, GenericValueStore } from './identity/generic-value.s
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
-import { nextPlace } from './next-place.js';
+import { moveMisplaced } from './move-misplaced.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { EventLog } from './events/event-log.model.js';
-import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
+import type { ReanchoringFinder } from './reanchoring-finder.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
@@ -152,31 +152,15 @@ export class GenericRevision {
   }
 
   async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<void> {
-    const { finder, generics, pipeline, revisions } = this.parts;
-    const place = await nextPlace(this.parts);
-    let isLast = false;
-    let left: FoundAnchors['left'] = [];
-    pipeline.forget();
-    await pipeline.reanchor(definitions, {
-      ...place,
-      revisionId: revision.id,
-      find: async (tx) => {
-        const found = await finder.find(tx, definitions, [id]);
-        ({ isLast, left } = found);
-        return found.reanchored;
-      },
-      note: async (tx, who) => {
-        const standing = revision.result ?? NO_RESULT;
-        if (isLast) await generics.moved(tx, [id]);
-        else if (left.length > 0) await generics.noteLate(tx, left);
-        const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };
-        await revisions.advance(tx, revision.id, {
-          ...this.#progress(revision, 1),
-          result,
-          place: isLast ? null : MOVING,
-        });
-      },
+    const step = { revisionId: revision.id, ids: [id] };
+    await moveMisplaced(this.parts, definitions, step, async (tx, who, isLast) => {
+      const standing = revision.result ?? NO_RESULT;
+      const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };
+      await this.parts.revisions.advance(tx, revision.id, {
+        ...this.#progress(revision, 1),
+        result,
+        place: isLast ? null : MOVING,
+      });
     });
-    pipeline.forget();
   }
 }

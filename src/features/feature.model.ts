@@ -165,6 +165,19 @@ export interface FeatureDefinition {
 export const FEATURE_STATUSES = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const;
 export type FeatureStatus = (typeof FEATURE_STATUSES)[number];
 
+/**
+ * Whether a value is too old for who asks. One read at `t` is as of `t − 1`, as in training sets: what happened `maxAgeMs`
+ * before that still counts.
+ *
+ * @param ageMs from its newest event to `t`; null: it has none
+ */
+export function isOlderThan(
+  { status, ageMs }: { readonly status: string; readonly ageMs: number | null },
+  maxAgeMs: number,
+): boolean {
+  return ageMs !== null && ageMs - 1 > maxAgeMs && (status === 'PRESENT' || status === 'NULL_VALUE');
+}
+
 export type Item = string | number | boolean;
 
 /** A feature's value as of an instant `t`: it has seen the events with `occurredAt < t`, no others. */

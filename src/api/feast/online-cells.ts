@@ -2,6 +2,7 @@ import { maskValue } from '../../privacy/mask.model.js';
 import type { JsonValue } from '../../events/event.model.js';
 import {
   isList,
+  isOlderThan,
   type FeatureDefinition,
   type FeatureType,
   type FeatureValue,
@@ -43,9 +44,8 @@ export function cellOf(
 ): OnlineCell {
   const { eventTs } = value;
   const eventTime = eventTs === null ? EPOCH : `"${formatInstant(eventTs)}"`;
-  const isTold = value.status === 'PRESENT' || value.status === 'NULL_VALUE';
-  // A value read at t is one as of t - 1, as in training sets.
-  if (maxAgeMs !== null && isTold && eventTs !== null && t - eventTs - 1 > maxAgeMs) {
+  const ageMs = eventTs === null ? null : t - eventTs;
+  if (maxAgeMs !== null && isOlderThan({ status: value.status, ageMs }, maxAgeMs)) {
     return { value: 'null', status: STATUSES.OUTSIDE_MAX_AGE, eventTime };
   }
   return {

@@ -1,4 +1,5 @@
 import type { RawIdentifier } from '../../events/event.model.js';
+import { isOlderThan } from '../../features/feature.model.js';
 import { readRequestValues } from '../../features/on-demand.model.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
@@ -71,11 +72,9 @@ export function demandWithinBounds(entities: number, features: number): void {
   });
 }
 
-/** A value read at `t` is one as of `t − 1`: what happened `maxAgeMs` before that counts, as in training sets. */
 function notOlderThan(feature: FeatureView, maxAgeMs: number): FeatureView {
-  if (feature.ageMs === null || feature.ageMs - 1 <= maxAgeMs) return feature;
-  const isTold = feature.status === 'PRESENT' || feature.status === 'NULL_VALUE';
-  return isTold ? { ...feature, status: 'OUTSIDE_MAX_AGE', value: null, approximate: false } : feature;
+  if (!isOlderThan(feature, maxAgeMs)) return feature;
+  return { ...feature, status: 'OUTSIDE_MAX_AGE', value: null, approximate: false };
 }
 
 /** @throws WeftError BAD_REQUEST for a purpose that there is not */
