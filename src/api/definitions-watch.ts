@@ -51,12 +51,12 @@ export class DefinitionsWatch {
   async stop(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    await this.#refreshing;
+    await this.#underway();
   }
 
   /** Resolves when what was committed before the call is in force here. */
   async refresh(): Promise<void> {
-    await this.#refreshing;
+    await this.#underway();
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = null;
     });
@@ -67,6 +67,11 @@ export class DefinitionsWatch {
   async reload(): Promise<void> {
     this.#mark = '';
     await this.refresh();
+  }
+
+  /** Waits for a look that began before. Its failure is told to the one who began it. */
+  async #underway(): Promise<void> {
+    await this.#refreshing?.catch(() => undefined);
   }
 
   async #refresh(): Promise<void> {
