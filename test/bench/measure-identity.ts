@@ -59,6 +59,7 @@ export async function measureIdentity(world: BenchWorld, options: IdentityOption
   await db.execute('CHECKPOINT');
   await resolver.singly({ from: 0, count: WARM_UP_EVENTS }, people);
   const single = await resolver.singly({ from: WARM_UP_EVENTS, count: options.events }, people);
+  const bare = await bareCommits(db, options.events);
   const ms = (name: string, percent: number, of: readonly number[], aim?: string) =>
     figure(name, 'ms', [percentile(of, percent)], aim);
   return {
@@ -76,8 +77,22 @@ export async function measureIdentity(world: BenchWorld, options: IdentityOption
       ms('single, a new cookie: p99', 99, single.cookie, '≤ 5'),
       ms('single, a merge: p50', 50, single.merge),
       ms('single, a merge: p99', 99, single.merge, '≤ 5'),
+      ms('one row alone, inserted and durable: p50', 50, bare),
+      ms('one row alone, inserted and durable: p99', 99, bare),
     ],
   };
+}
+
+/** What disk and database take for any transaction at all: durations in ms, of one row each. */
+async function bareCommits(db: Database, count: number): Promise<number[]> {
+  await db.execute('CREATE TABLE bare_commits (id uuid PRIMARY KEY, at int8 NOT NULL)');
+  const durations: number[] = [];
+  for (let i = 0; i < count + WARM_UP_EVENTS; i++) {
+    const startMs = performance.now();
+    await db.transaction((tx) => tx.execute('INSERT INTO bare_commits VALUES ($1, $2)', [newId(NOON_MS + i), i]));
+    if (i >= WARM_UP_EVENTS) durations.push(performance.now() - startMs);
+  }
+  return durations;
 }
 
 interface Rate {
