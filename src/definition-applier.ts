@@ -10,6 +10,7 @@ import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from '
 import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
+import { linkOnDemand } from './features/link-on-demand.js';
 import { withoutRequests } from './features/on-demand.model.js';
 import { streamsOf } from './features/stream.model.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
@@ -27,6 +28,7 @@ import { undeclaredPersonal, undeclaredPersonalText } from './profiles/personal-
 import { isSealed, type TraitDefinition, type TraitPlan } from './profiles/trait-definition.model.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import type { Warning } from './platform/warning.js';
+import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import { SegmentFileService, type SegmentPlan } from './segments/segment-file.service.js';
 
 export interface DefinitionPlan {
@@ -88,7 +90,7 @@ export class DefinitionApplier {
     const segments = await this.#segmentFiles.plan(defined.segments ?? [], {
       features: typesOf(withoutRequests(after)),
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
-      ...(await modelNames(this.#db)),
+      ...(await modelNames(this.#db, after)),
       purposes,
       sealedTraits: sealed.unread,
       known: await knownToSegments(this.#db),
@@ -103,6 +105,7 @@ export class DefinitionApplier {
             prune,
             force,
             uses,
+            askedModels: segments.modelsAfter,
             purposes,
             sealedTraits: sealed.unread,
           });
@@ -264,5 +267,5 @@ function featuresAfter(
 ): FeatureDefinition[] {
   const replaced = new Set(given.map((view) => view.name));
   const kept = prune ? [] : standing.filter((view) => !replaced.has(view.name));
-  return featuresOf([...kept, ...given]);
+  return featuresOf(linkOnDemand([...kept, ...given], FEATURE_EXPRESSIONS));
 }

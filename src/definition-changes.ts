@@ -1,10 +1,11 @@
 import { SeenNameReader } from './events/seen-name.reader.js';
 import type { FeatureUse, FeatureUser } from './features/definition-plan.model.js';
 import { traitsReadBy, type KnownNames } from './features/feature-questions.model.js';
+import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { FeatureStore } from './features/feature.store.js';
 import { FeatureDefinitionService } from './features/feature.service.js';
-import { withoutRequests } from './features/on-demand.model.js';
+import { neededFieldOf, withoutRequests } from './features/on-demand.model.js';
 import { searchableFeatures } from './features/search-feature.model.js';
 import { streamsOf } from './features/stream.model.js';
 import { IdentityRulesService, type IdentityRulesServiceOptions } from './identity/identity-rules.service.js';
@@ -64,7 +65,7 @@ export function createDefinitionServices(
   const segments = new SegmentService(db, clock, {
     lock: lockDefinitions,
     features: async (tx) => new Map(withoutRequests(await definedFeatures(tx)).map(({ name, type }) => [name, type])),
-    models: modelNames,
+    models: async (tx) => modelNames(tx, await definedFeatures(tx)),
     purposes: purposeKeys,
     sealedTraits,
     known: knownToSegments,
@@ -72,6 +73,7 @@ export function createDefinitionServices(
   });
   const features = new FeatureDefinitionService(db, clock, {
     uses: async (tx) => [...(await featuresOfModels(tx)), ...(await segments.featureUses(tx))],
+    askedModels: async (tx) => new Set((await segments.modelUses(tx)).keys()),
     restingOn: async (tx, users) => (users.length === 0 ? [] : restingOn(users, await segments.references(tx))),
     withdraw: async (tx, users) => {
       const keysOf = (kind: FeatureUser['kind']) => users.filter((user) => user.kind === kind).map(({ key }) => key);
@@ -170,15 +172,36 @@ async function featureCatalog(db: Queryable): Promise<FeatureCatalog> {
   const features = (await reader.views()).flatMap((view) => view.features);
   const types = new Map(features.map(({ name, type }) => [name, type]));
   const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
-  return { typeOf: (name) => types.get(name), serviceFeatures: (name) => services.get(name) };
+  const needed = new Map(features.map((feature) => [feature.name, neededFieldOf(feature)]));
+  return {
+    typeOf: (name) => types.get(name),
+    neededFieldOf: (name) => needed.get(name),
+    serviceFeatures: (name) => services.get(name),
+  };
 }
 
-/** The models that segments may ask, and those that would have to be promoted first. */
-export async function modelNames(db: Queryable): Promise<Required<Pick<SegmentSchema, 'models' | 'waitingModels'>>> {
-  const keys = await new ModelReader(db).keys();
+/**
+ * The models that segments may ask, those that would have to be promoted first, and those that need a request.
+ * @param features as they are, or will be; linked
+ */
+export async function modelNames(
+  db: Queryable,
+  features: readonly FeatureDefinition[],
+): Promise<Required<Pick<SegmentSchema, 'models' | 'waitingModels' | 'requestModels'>>> {
+  const reader = new ModelReader(db);
+  const keys = await reader.keys();
+  const needed = new Map(features.map((feature) => [feature.name, neededFieldOf(feature)]));
+  const requests = (await reader.active()).flatMap(({ key, manifest }) => {
+    const asking = manifest.featureService.features.find((name) => needed.get(name) !== undefined);
+    const field = needed.get(asking ?? '');
+    return field === undefined
+      ? []
+      : [[key, `its feature ${asking ?? ''} reads request.${field}, which has no default`] as const];
+  });
   return {
     models: new Set(keys.filter(({ isActive }) => isActive).map(({ key }) => key)),
     waitingModels: new Map(keys.filter(({ isActive }) => !isActive).map(({ key, newest }) => [key, newest])),
+    requestModels: new Map(requests),
   };
 }
 

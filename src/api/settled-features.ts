@@ -1,4 +1,4 @@
-import { streamOf } from '../features/stream.model.js';
+import { streamsOf } from '../features/stream.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import type { ApiDefinitions } from './api-definitions.model.js';
 
@@ -18,12 +18,14 @@ export class SettledFeatures {
     const streams = (this.#streams ??= new Set());
     if (!isFirst && !isSwept) return;
     for (const [index, definition] of definitions.features.definitions.entries()) {
-      if (definitions.isReady(index)) streams.add(streamOf(definition).key);
+      if (!definitions.isReady(index)) continue;
+      for (const { key } of streamsOf([definition])) streams.add(key);
     }
   }
 
-  /** Once true, true for good. */
+  /** All that it reads, if it is computed from others. Once true, true for good. */
   has(definition: FeatureDefinition): boolean {
-    return this.#streams?.has(streamOf(definition).key) === true;
+    const streams = this.#streams;
+    return streams !== null && streamsOf([definition]).every(({ key }) => streams.has(key));
   }
 }

@@ -22,7 +22,7 @@ import type { FeatureDefinition, FeatureService as ServiceDefinition } from './f
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
 import { linkOnDemand } from './link-on-demand.js';
-import { requestFieldsOf, type ExpressionLanguage } from './on-demand.model.js';
+import { neededFieldOf, requestFieldsOf, type ExpressionLanguage } from './on-demand.model.js';
 import { MAX_FEATURES } from './parse-features.js';
 
 export interface FeatureDefinitions {
@@ -49,6 +49,8 @@ export interface ApplyOptions {
   readonly force?: boolean;
   /** In place of what depends on features now: what will, once all of a larger change is made. See {@link DefinitionHooks}. */
   readonly uses?: readonly FeatureUse[];
+  /** In place of the models that active segments ask: those that they will. */
+  readonly askedModels?: ReadonlySet<string>;
   /** In place of the purposes that there are: those that there will be. */
   readonly purposes?: ReadonlySet<string>;
   /** In place of the traits that are sealed: those that will be. */
@@ -59,6 +61,8 @@ export interface ApplyOptions {
 export interface DefinitionHooks {
   /** What outside the feature store depends on features. */
   uses(tx: Transaction): Promise<readonly FeatureUse[]>;
+  /** Keys of the models that active segments ask, so that they answer without a request. */
+  askedModels(tx: Transaction): Promise<ReadonlySet<string>>;
   /** These and all that rests on them, in an order in which nothing goes before what rests on it. */
   restingOn(tx: Transaction, users: readonly FeatureUser[]): Promise<readonly FeatureUser[]>;
   /** Puts them out of service, as if somebody had archived or retired each. */
@@ -109,7 +113,8 @@ export class FeatureDefinitionService {
       const given = definitions.views.flatMap((view) => view.features);
       checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const uses = options.uses ?? (await this.#hooks.uses(tx));
-      checkRequests(featuresOf(after.views), uses);
+      const askedModels = options.askedModels ?? (await this.#hooks.askedModels(tx));
+      checkRequests(featuresOf(after.views), uses, askedModels);
       const changes = planFeatures(before, after, await reader.streamIds(), uses);
       const broken = brokenUses(changes);
       if (options.force !== true) checkUses(broken);
@@ -242,20 +247,35 @@ function checkSearchable(views: readonly StoredFeatureView[]): void {
   });
 }
 
-/** Segments are evaluated when events come and time passes: there is no request then. */
-function checkRequests(features: readonly FeatureDefinition[], uses: readonly FeatureUse[]): void {
-  const asking = new Map(features.map((feature) => [feature.name, requestFieldsOf(feature).map(({ name }) => name)]));
-  for (const { kind, key, feature } of uses) {
-    const [field] = kind === 'segment' ? (asking.get(feature) ?? []) : [];
-    if (field === undefined) continue;
-    throw new WeftError(
-      'DEFINITION_INVALID',
-      `feature ${feature} reads request.${field}, and segment ${key} reads it`,
-      {
-        where: feature,
-        hint: 'there is no request where segments are evaluated: let the segment read features that need none',
-      },
-    );
+/** Segments are evaluated, and models that they ask, when events come and time passes: there is no request then. */
+function checkRequests(
+  features: readonly FeatureDefinition[],
+  uses: readonly FeatureUse[],
+  askedModels: ReadonlySet<string>,
+): void {
+  const byName = new Map(features.map((feature) => [feature.name, feature]));
+  for (const { kind, key, feature: name } of uses) {
+    const feature = byName.get(name);
+    if (feature === undefined) continue;
+    if (kind === 'segment') {
+      const [field] = requestFieldsOf(feature);
+      if (field === undefined) continue;
+      throw new WeftError(
+        'DEFINITION_INVALID',
+        `feature ${name} reads request.${field.name}, and segment ${key} reads it`,
+        {
+          where: name,
+          hint: 'there is no request where segments are evaluated: let the segment read features that need none',
+        },
+      );
+    }
+    const needed = askedModels.has(key) ? neededFieldOf(feature) : undefined;
+    if (needed === undefined) continue;
+    const what = `feature ${name} reads request.${needed}, and model ${key} reads it, which segments ask`;
+    throw new WeftError('DEFINITION_INVALID', what, {
+      where: name,
+      hint: `there is no request where segments are evaluated: give request.${needed} a default`,
+    });
   }
 }
 

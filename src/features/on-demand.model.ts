@@ -81,6 +81,11 @@ export function requestFieldsOf({ options }: FeatureDefinition): readonly Reques
   return [...(options.request ?? []), ...(options.inputs ?? []).flatMap(requestFieldsOf)];
 }
 
+/** The first of these fields that is absent where a request does not say it; undefined: all have defaults. */
+export function neededFieldOf(feature: FeatureDefinition): string | undefined {
+  return requestFieldsOf(feature).find((field) => field.default === undefined)?.name;
+}
+
 /** Whether the value is one of this type: whole and finite numbers as far as they are exact, times in ms. */
 export function isOfType(value: unknown, type: FeatureType): value is Item {
   if (!isItemType(type)) return false;

@@ -65,7 +65,8 @@ export class ModelService {
 
   /**
    * Makes this version the active one of its key; the one that was active is retired. To go back, promote the old one.
-   * @throws WeftError NOT_FOUND; MODEL_INVALID if features that it reads are gone since, or of a type that does not fit
+   * @throws WeftError NOT_FOUND; MODEL_INVALID if features that it reads are gone since, of a type that does not fit, or
+   * need a request, which there is none of where segments ask the model
    */
   async promote(key: string, version: number): Promise<RegisteredModel> {
     return this.#parts.db.transaction(async (tx) => {
@@ -73,6 +74,7 @@ export class ModelService {
       if (model.stage === 'active') return model;
       await this.#checkFeatures(tx, model);
       await this.#checkPurposes(tx, model.manifest);
+      await this.#checkRequests(tx, model);
       await this.#store.retireActive(tx, key);
       await this.#store.setStage(tx, key, version, 'active');
       await touchDefinitions(tx);
@@ -128,6 +130,21 @@ export class ModelService {
   async #checkFeatures(tx: Transaction, { manifest }: RegisteredModel): Promise<void> {
     const catalog = await this.#parts.catalog(tx);
     const problems = checkFeatures(manifest, (name) => catalog.typeOf(name), undefined);
+    if (problems.length > 0) throw modelInvalid(problems);
+  }
+
+  /** What segments ask answers without a request. */
+  async #checkRequests(tx: Transaction, { key, manifest }: RegisteredModel): Promise<void> {
+    const user = (await this.#parts.uses(tx)).get(key);
+    if (user === undefined) return;
+    const catalog = await this.#parts.catalog(tx);
+    const problems = manifest.featureService.features.flatMap((feature, i) => {
+      const field = catalog.neededFieldOf(feature);
+      if (field === undefined) return [];
+      const message = `${feature} reads request.${field}, which has no default, and ${user} asks the model`;
+      const hint = 'there is no request where segments are evaluated: give it a default, or archive the segment first';
+      return [{ where: `featureService.features[${String(i)}]`, message, hint }];
+    });
     if (problems.length > 0) throw modelInvalid(problems);
   }
 

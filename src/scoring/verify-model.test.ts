@@ -102,7 +102,11 @@ describe('registering a model', () => {
         features: { sizes: features.map((name) => vector.features[name] as number) },
       })),
     };
-    const typed = (type: FeatureType): FeatureCatalog => ({ typeOf: () => type, serviceFeatures: () => undefined });
+    const typed = (type: FeatureType): FeatureCatalog => ({
+      typeOf: () => type,
+      neededFieldOf: () => undefined,
+      serviceFeatures: () => undefined,
+    });
     await expect(verifyModel(bytes, asList, typed('double_list'))).resolves.toBeUndefined();
     expect(await refusalOf(bytes, asList, typed('double'))).toContain('sizes is double, not a list');
     expect(await refusalOf(bytes, asList, typed('string_list'))).toContain(
@@ -153,6 +157,7 @@ describe('registering a model', () => {
     const message = await refusalOf(bytes, manifest, {
       typeOf: (feature) =>
         feature === 'petal_width_cm' ? undefined : feature === 'petal_length_cm' ? 'string' : 'double',
+      neededFieldOf: () => undefined,
       serviceFeatures: () => ['petal_width_cm'],
     });
     expect(message).toContain('differs from the registered feature service iris_v1');

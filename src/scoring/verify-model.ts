@@ -10,6 +10,8 @@ import { modelInvalid } from './parse-manifest.js';
 export interface FeatureCatalog {
   /** Undefined: there is no such feature. */
   typeOf(feature: string): FeatureType | undefined;
+  /** What a feature reads of a request and has no default for, as `amount`; undefined: nothing. */
+  neededFieldOf(feature: string): string | undefined;
   /** The features of a registered service, in order; undefined: there is no such service. */
   serviceFeatures(service: string): readonly string[] | undefined;
 }

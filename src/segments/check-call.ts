@@ -154,14 +154,17 @@ function knownKey(
 function model(output: ModelExpression['output'], type: ExpressionType): CallRule {
   return (c, node, args) => {
     arity(c, node, args, `${output}("model_key")`, 1);
-    const { models, waitingModels } = c.schema;
+    const { models, waitingModels, requestModels } = c.schema;
     const key = knownKey(c, at(args, 0), 'model', models, (unknown) => {
       const waiting = waitingModels?.get(unknown);
       if (waiting !== undefined)
         return `it is registered; let it answer by weft model promote ${unknown} ${String(waiting)}`;
       return 'register it first: weft model register model.onnx manifest.yaml --promote';
     });
-    return { kind: 'model', type, ...span(node), key, output };
+    const needed = requestModels?.get(key);
+    if (needed === undefined) return { kind: 'model', type, ...span(node), key, output };
+    const hint = 'there is no request where segments are evaluated: give what it reads a default, or ask another model';
+    return c.fail(node, `the model ${key} needs a request: ${needed}`, hint);
   };
 }
 

@@ -28,6 +28,8 @@ export interface SegmentPlan {
   /** What active segments read of features: now, and once this is applied. */
   readonly usesBefore: readonly FeatureUse[];
   readonly usesAfter: readonly FeatureUse[];
+  /** Keys of the models that active segments will ask. */
+  readonly modelsAfter: ReadonlySet<string>;
   /** Names in the given definitions that nothing has sent so far. */
   readonly warnings: readonly Warning[];
   /** What to do, in an order in which each step is valid. */
@@ -39,7 +41,7 @@ type SegmentStep =
   | { readonly kind: 'archive'; readonly key: string };
 
 /** What expressions may refer to, as it will be when segments are applied. */
-export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'waitingModels'> {
+export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'waitingModels' | 'requestModels'> {
   readonly features: ReadonlyMap<string, FeatureType>;
   /** Features that are there now; some of them may go. */
   readonly standingFeatures: ReadonlyMap<string, FeatureType>;
@@ -52,7 +54,7 @@ export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'wai
 
 interface Checked {
   readonly key: string;
-  readonly requires: Pick<ParsedSegment['requires'], 'segments' | 'features' | 'inlineFeatures'>;
+  readonly requires: Pick<ParsedSegment['requires'], 'segments' | 'features' | 'inlineFeatures' | 'models'>;
   /** Null: stands, and is not in the files. */
   readonly definition: SegmentDefinition | null;
   readonly warnings: readonly Warning[];
@@ -96,6 +98,7 @@ export class SegmentFileService {
       inlineFeatures: active.flatMap(({ requires }) => requires.inlineFeatures),
       usesBefore: usesOf([...standing].map(([key, { requires }]) => ({ key, requires }))),
       usesAfter: usesOf(active),
+      modelsAfter: new Set(active.flatMap(({ requires }) => requires.models)),
       warnings: checked.flatMap(({ warnings }) => warnings),
       steps: [
         ...changes.flatMap((definition): SegmentStep[] => [
@@ -128,7 +131,7 @@ export class SegmentFileService {
 function check(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, standingFeatures, models, waitingModels, purposes, sealedTraits, known, prune }: SegmentSurroundings,
+  { features, standingFeatures, purposes, sealedTraits, known, prune, ...models }: SegmentSurroundings,
 ): Checked[] {
   const given = new Set(definitions.map((definition) => definition.key));
   const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
@@ -141,8 +144,7 @@ function check(
       const schema: SegmentSchema = {
         features,
         segments: others,
-        ...(models === undefined ? {} : { models }),
-        ...(waitingModels === undefined ? {} : { waitingModels }),
+        ...models,
         purposes,
       };
       const parsed = named(key, () => parseSegment(expression, schema));
@@ -172,7 +174,7 @@ function demandPurposes(needed: readonly string[], known: ReadonlySet<string>): 
 }
 
 /** A draft that stands is checked when somebody activates it, and must not keep others from being applied. */
-const NOTHING: Checked['requires'] = { segments: [], features: [], inlineFeatures: [] };
+const NOTHING: Checked['requires'] = { segments: [], features: [], inlineFeatures: [], models: [] };
 
 /** Says which segment an error is about. */
 function named<T>(key: string, work: () => T): T {

@@ -6,6 +6,8 @@ export interface SegmentSchema {
   readonly models?: ReadonlySet<string>;
   /** Keys of models that are registered and do not answer, each with its newest version. */
   readonly waitingModels?: ReadonlyMap<string, number>;
+  /** Keys of models that need what a request says, which segments cannot ask, each with what that is. */
+  readonly requestModels?: ReadonlyMap<string, string>;
   readonly segments?: ReadonlySet<string>;
   readonly purposes?: ReadonlySet<string>;
   /** What comes with a request, read as `request.name`; left out: nothing does. */

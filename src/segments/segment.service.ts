@@ -23,7 +23,7 @@ export interface SegmentCatalog {
   /** Waits for others that change definitions, and keeps them waiting until the transaction ends. */
   lock(tx: Transaction): Promise<void>;
   features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
-  models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels'>>;
+  models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels' | 'requestModels'>>;
   purposes(tx: Transaction): Promise<ReadonlySet<string>>;
   /** Names of the traits whose values nothing may keep in plain text. */
   sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;

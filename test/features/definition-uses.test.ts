@@ -74,6 +74,35 @@ describe('features that an active model reads', () => {
     expect((await plan(sizes(), true)).isEmpty).toBe(true);
   });
 
+  it('need no request where segments ask the model, however it comes to that', async () => {
+    await withMember();
+    const { segments, models } = world.engine.services;
+    const applier = new DefinitionApplier(world.db, world.engine.services);
+    const asking = (more = ''): string =>
+      `${yamlOf(sizes({}, IRIS.slice(0, 3)))}  - name: derived
+    kind: on_demand
+    request: [{ name: width, type: double${more} }]
+    features: [{ name: petal_width_cm, type: double, expression: request.width + f.sepal_length_cm }]
+`;
+    const apply = async (text: string): Promise<void> => {
+      await applier.apply(await applier.plan([{ name: 'f.yaml', text }]));
+    };
+    const needed = 'feature petal_width_cm reads request.width, and model iris_clusters reads it, which segments ask';
+    await expect(apply(asking())).rejects.toMatchObject({ code: 'DEFINITION_INVALID', message: needed });
+    await segments.archive('third');
+    await apply(asking());
+    const refusal = 'its feature petal_width_cm reads request.width, which has no default';
+    await expect(segments.activate('third')).rejects.toThrow(refusal);
+    const file = `segments: [{ key: third, name: Third, expression: 'label("iris_clusters") == "third"' }]
+`;
+    await expect(applier.plan([{ name: 's.yaml', text: file }])).rejects.toThrow(refusal);
+    await models.retire('iris_clusters', 1);
+    await apply(asking(', default: 1.0'));
+    await models.promote('iris_clusters', 1);
+    await segments.activate('third');
+    await expect(apply(asking())).rejects.toThrow(needed);
+  });
+
   it('may go once the model is retired, which then cannot be promoted again', async () => {
     await withMember();
     const { segments, models } = world.engine.services;

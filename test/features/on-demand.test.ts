@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from '../../src/features/feature.model.js';
 import { FeatureSet } from '../../src/features/feature-set.model.js';
@@ -12,6 +12,7 @@ import { IdentityHistoryReader } from '../../src/identity/identity-history.reade
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { FEATURE_EXPRESSIONS } from '../../src/segments/feature-expression.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { drainUntil } from '../support/drain-until.js';
 import { aTrack, HOUR_MS } from '../support/world.js';
 
 const YAML = `views:
@@ -216,6 +217,62 @@ describe('an on-demand view', () => {
     ]);
   });
 
+  it('answers what request_context says of each entity, beside the join key too, by Feast’s interface', async () => {
+    const post = async (body: object): Promise<{ status: number; body: Record<string, unknown> }> => {
+      const features = ['derived:mean_order', 'checkout:amount_to_mean', 'checkout:is_unusual'];
+      const response = await fetch(`${world.url}/get-online-features`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${world.keys.read}` },
+        body: JSON.stringify({ features, ...body }),
+      });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    };
+    const columns = async (body: object): Promise<unknown[]> => {
+      const answer = await post({ entities: { user_id: ['u', 'u', 'nobody'] }, ...body });
+      return (answer.body['results'] as { values: unknown[] }[]).slice(1).map(({ values }) => values);
+    };
+    const none = [
+      [40, 40, null],
+      [null, null, null],
+      [null, null, null],
+    ];
+    // Served once the process has seen that everybody is written with these definitions.
+    const served = vi.waitFor(async () => expect(await columns({})).toEqual(none), { timeout: 60_000 });
+    await drainUntil(world, served);
+    const amounts = [100, 60, 1];
+    const said = [
+      [40, 40, null],
+      [2.5, 1.5, null],
+      [true, false, null],
+    ];
+    expect(await columns({ request_context: { amount: amounts } })).toEqual(said);
+    expect(await columns({ entities: { amount: amounts, user_id: ['u', 'u', 'nobody'] } })).toEqual(said);
+    expect((await columns({ request_context: { amount: amounts, threshold: 3 } }))[2]).toEqual([false, false, null]);
+    // What was computed from a request is remembered for nobody.
+    expect(await columns({})).toEqual(none);
+    const named = await post({ entities: { user_id: ['u'] }, full_feature_names: true });
+    expect(named.body['metadata']).toEqual({
+      feature_names: ['user_id', 'derived__mean_order', 'checkout__amount_to_mean', 'checkout__is_unusual'],
+    });
+    for (const [body, message] of [
+      [{ request_context: { sum: [1] } }, 'the features asked for read no request.sum'],
+      [{ request_context: { amount: ['much'] } }, 'request.amount is not of type double'],
+      [{ request_context: { amount: [1, 2] } }, 'this column has 2 values, and user_id has 1'],
+      [{ request_context: [1] }, 'request_context is not an object'],
+      [{ entities: { user_id: ['u'], sum: [1] } }, 'people are named by more than one join key'],
+    ] as const) {
+      const answer = await post({ entities: { user_id: ['u'] }, ...body });
+      expect([answer.status, JSON.stringify(answer.body)]).toEqual([422, expect.stringContaining(message)]);
+    }
+  });
+
+  it('is called by its view, too, where that is asked for', async () => {
+    const data = await world.data(
+      `{ profile(identifier: { namespace: "user_id", value: "u" }) { features(names: ["spend"]) { name fullName } } }`,
+    );
+    expect(data).toEqual({ profile: { features: [{ name: 'spend', fullName: 'orders__spend' }] } });
+  });
+
   it('refuses values that nothing reads or that are of another type', async () => {
     for (const [request, message] of [
       [{ sum: 1 }, 'the features asked for read no request.sum'],
@@ -262,6 +319,8 @@ describe('an on-demand view', () => {
 
   it('is read by segments where it reads no request, and not where it does', async () => {
     await world.defineSegment('spender', 'f.mean_order >= 40.0');
+    await world.drain();
+    world.clock.advance(1);
     await world.drain();
     const data = await world.data(
       '{ profile(identifier: { namespace: "user_id", value: "u" }) { membership(segment: "spender") { isMember } } }',

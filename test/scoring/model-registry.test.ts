@@ -177,7 +177,11 @@ describe('the model registry', () => {
       ['petal_length_cm', 'string'],
       ['petal_width_cm', 'double'],
     ]);
-    catalog = { typeOf: (name) => types.get(name), serviceFeatures: () => ['another', 'order'] };
+    catalog = {
+      typeOf: (name) => types.get(name),
+      neededFieldOf: () => undefined,
+      serviceFeatures: () => ['another', 'order'],
+    };
     const promoting = models.promote('iris_clusters', 1);
     await expect(promoting).rejects.toMatchObject({ code: 'MODEL_INVALID' });
     await expect(promoting).rejects.toThrow('there is no feature sepal_width_cm');

@@ -24,5 +24,6 @@ const TYPES: Record<string, FeatureType> = { petal_length_tenths: 'int', petal_w
 /** A registry in which the features of the fixtures exist. */
 export const fixtureCatalog: FeatureCatalog = {
   typeOf: (feature) => TYPES[feature] ?? 'double',
+  neededFieldOf: () => undefined,
   serviceFeatures: () => undefined,
 };

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
 import { consentTrait, isAllowed, UNDECLARED } from '../../profiles/consent.model.js';
+import type { FeatureDefinition } from '../../features/feature.model.js';
 import type { ProfileGlance, TraitNames } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import { DefinitionsIndex, type ReadableFeature } from '../graphql/definitions-index.js';
@@ -27,6 +28,8 @@ export class AskedFeatures {
   readonly isMasked: readonly boolean[];
   /** Whether what is told depends on what somebody allows. */
   readonly isGated: boolean;
+  /** What is asked for, in the order asked. */
+  readonly asked: readonly FeatureDefinition[];
   #isSettled = false;
   readonly #needed: readonly string[];
   readonly #purposes: readonly string[];
@@ -41,8 +44,9 @@ export class AskedFeatures {
     const masked = maskedFeatures({ has: () => hasPii }, definitions);
     this.isMasked = features.map(({ definition }) => masked.has(definition.name));
     this.namesJson = features
-      .map(({ definition: { name, view } }) => `,${JSON.stringify(request.isFullNamed ? `${view}__${name}` : name)}`)
+      .map(({ definition: { name }, fullName }) => `,${JSON.stringify(request.isFullNamed ? fullName : name)}`)
       .join('');
+    this.asked = features.map(({ definition }) => definition);
     const versions = new Map(features.map(({ definition, version }) => [definition.view, version]));
     const views = [...versions].map(([name, version]) => ({ name, version }));
     this.viewsJson = request.withVersions ? JSON.stringify(views) : null;

@@ -15,9 +15,10 @@ export interface OnlineFeaturesRequest {
   /** Null: those of the service. */
   readonly refs: readonly FeatureRef[] | null;
   readonly service: string | null;
-  /** What entities are named by: a namespace of identifiers, or `profile_id`. */
-  readonly joinKey: string;
-  readonly values: readonly string[];
+  /** As it was sent; read once it is known what the features asked for read of a request. */
+  readonly entities: unknown;
+  /** What is said with the request, as it was sent. */
+  readonly context: unknown;
   /** Whether features are called `view__feature`. */
   readonly isFullNamed: boolean;
   readonly withVersions: boolean;
@@ -40,13 +41,12 @@ export function readOnlineFeaturesRequest(body: Body): OnlineFeaturesRequest {
   if (service === null && listed.length === 0) {
     throw wrong('features', 'no features are asked for', 'list them as "view:feature", or name a feature_service');
   }
-  const { joinKey, values } = readEntities(body['entities']);
   return {
     // As in Feast, a service counts before a list.
     refs: service === null ? listed.map(readRef) : null,
     service,
-    joinKey,
-    values,
+    entities: body['entities'],
+    context: body['request_context'],
     isFullNamed: flag(body, 'full_feature_names', false),
     withVersions: flag(body, 'include_feature_view_version_metadata', false),
     purposes: textList(body, 'purposes'),
@@ -61,30 +61,6 @@ function readRef(text: string, index: number): FeatureRef {
   }
   const hint = 'write the view and the feature, as in "web_activity:views_24h"';
   throw wrong(`features.${String(index)}`, `${shown(text)} is no reference to a feature`, hint);
-}
-
-function readEntities(entities: unknown): { joinKey: string; values: readonly string[] } {
-  if (!isObject(entities)) {
-    throw wrong('entities', 'entities is not an object', 'give a join key and a list, as in {"user_id": ["u-1"]}');
-  }
-  const [first, second] = Object.entries(entities);
-  if (first === undefined) {
-    throw wrong('entities', 'no entities are given', 'give a join key and a list, as in {"user_id": ["u-1"]}');
-  }
-  if (second !== undefined) {
-    const hint = 'ask with one namespace of identifiers, or profile_id, at a time';
-    throw wrong(`entities.${shown(second[0])}`, 'people are named by more than one join key', hint);
-  }
-  const [joinKey, list] = first;
-  if (!Array.isArray(list)) throw wrong(`entities.${shown(joinKey)}`, 'this is not a list', 'give a list of values');
-  return { joinKey, values: list.map((value, index) => entityValue(value, joinKey, index)) };
-}
-
-/** Numbers, as Feast sends keys of integer type, are identifiers by their digits. */
-function entityValue(value: unknown, joinKey: string, index: number): string {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
-  throw wrong(`entities.${shown(joinKey)}.${String(index)}`, 'this is no identifier', 'give a text or a number');
 }
 
 function readAge(value: unknown): number | null {

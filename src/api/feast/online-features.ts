@@ -3,6 +3,7 @@ import type { AuditAccess, GatheredAccess } from '../../audit/audit-recorder.js'
 import { knownIds } from '../../identity/identifier-forms.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { isUuid } from '../../platform/ids.js';
+import type { RequestValues } from '../../features/feature.model.js';
 import { glanceOf, type ProfileGlance } from '../../segments/profile-snapshot.model.js';
 import { auditActorOf } from '../auth/audit-actor.js';
 import { hasScope, type Principal } from '../auth/api-key.model.js';
@@ -10,6 +11,7 @@ import type { ApiServices } from '../api-services.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
 import { demandWithinBounds } from '../graphql/read-online-features.js';
 import { SnapshotBatcher } from '../graphql/snapshot-batcher.js';
+import { readAskedEntities, type AskedEntities } from './asked-entities.js';
 import { AskedFeatures } from './asked-features.js';
 import { shown, type OnlineFeaturesRequest } from './feast-request.model.js';
 import { cellOf, keyCell, NOT_FOUND_CELL, type OnlineCell } from './online-cells.js';
@@ -25,6 +27,16 @@ interface Asker {
   /** The instant of the request, ms. */
   readonly nowMs: number;
   readonly principal: Principal;
+  readonly entities: AskedEntities;
+  /** See {@link OnlineFeaturesRequest}. */
+  readonly maxAgeMs: number | null;
+}
+
+/** What one row of an answer depends on beside the person and the features. */
+interface RowAsk {
+  readonly nowMs: number;
+  readonly maxAgeMs: number | null;
+  readonly request: RequestValues | null;
 }
 
 /** What one person's features were, in the order asked, and how long they stay so if no events come. */
@@ -49,7 +61,8 @@ export interface OnlineFeaturesOptions {
  *     together, with those of the other requests of the same turn.
  *  2. Values are those of the instant of the request. What is remembered of a profile counts for the very state and the
  *     span of time that it was computed of, and never for other definitions.
- *  3. What somebody does not allow is `NOT_FOUND`, as if nothing were known; nothing of that is remembered.
+ *  3. What somebody does not allow is `NOT_FOUND`, as if nothing were known; nothing of that is remembered, nor of what is
+ *     computed from values that came with the request.
  *  4. So is a feature that not all profiles have in full yet: Feast has no word for a value that lacks a part.
  */
 export class OnlineFeatures {
@@ -71,22 +84,17 @@ export class OnlineFeatures {
    */
   answer(request: OnlineFeaturesRequest, principal: Principal): string | Promise<string> {
     const asked = AskedFeatures.of(this.#options.watch.current, request, hasScope(principal, 'pii'));
-    demandWithinBounds(request.values.length, asked.features.length);
-    const found = request.values.map((value) => this.#find(request.joinKey, value));
-    const nowMs = this.#options.services.clock.now();
-    if (found.every(isHere)) return this.#written(request, asked, found, { nowMs, principal });
-    return this.#answerLater(request, asked, found, { nowMs, principal });
+    const entities = readAskedEntities(request.entities, request.context, asked.asked);
+    demandWithinBounds(entities.values.length, asked.features.length);
+    const found = entities.values.map((value) => this.#find(entities.joinKey, value));
+    const asker = { nowMs: this.#options.services.clock.now(), principal, entities, maxAgeMs: request.maxAgeMs };
+    return found.every(isHere) ? this.#written(asked, found, asker) : this.#answerLater(asked, found, asker);
   }
 
-  async #answerLater(
-    request: OnlineFeaturesRequest,
-    asked: AskedFeatures,
-    found: readonly Found[],
-    asker: Asker,
-  ): Promise<string> {
+  async #answerLater(asked: AskedFeatures, found: readonly Found[], asker: Asker): Promise<string> {
     const profiles = await Promise.all(found.map(async (each) => each));
-    if (profiles.every((profile) => profile === null)) await this.#demandJoinKey(request.joinKey);
-    return this.#written(request, asked, profiles, asker);
+    if (profiles.every((profile) => profile === null)) await this.#demandJoinKey(asker.entities.joinKey);
+    return this.#written(asked, profiles, asker);
   }
 
   #find(joinKey: string, value: string): Found {
@@ -119,14 +127,13 @@ export class OnlineFeatures {
     if (near !== null) throw unknownJoinKey(joinKey, `did you mean ${near}?`);
   }
 
-  #written(
-    { joinKey, values, maxAgeMs }: OnlineFeaturesRequest,
-    asked: AskedFeatures,
-    profiles: readonly (ProfileGlance | null)[],
-    { nowMs, principal }: Asker,
-  ): string {
+  #written(asked: AskedFeatures, profiles: readonly (ProfileGlance | null)[], asker: Asker): string {
+    const { nowMs, principal, maxAgeMs } = asker;
+    const { joinKey, values, requests } = asker.entities;
     const unknown = asked.features.map(() => NOT_FOUND_CELL);
-    const rows = profiles.map((profile) => (profile === null ? unknown : this.#cells(asked, profile, nowMs, maxAgeMs)));
+    const rows = profiles.map((profile, row) =>
+      profile === null ? unknown : this.#cells(asked, profile, { nowMs, maxAgeMs, request: requests?.[row] ?? null }),
+    );
     this.#note(profiles, principal);
     const columns = [columnJson(values.map(keyCell), (cell) => cell)];
     for (let i = 0; i < asked.features.length; i++) columns.push(columnJson(rows, (row) => row[i] ?? NOT_FOUND_CELL));
@@ -135,20 +142,24 @@ export class OnlineFeatures {
     return `{"results":[${columns.join(',')}],"metadata":{"feature_names":${names}${views}}}`;
   }
 
-  #cells(asked: AskedFeatures, profile: ProfileGlance, nowMs: number, maxAgeMs: number | null): readonly OnlineCell[] {
-    const t = Math.max(nowMs, profile.asOf + 1);
-    if (asked.isGated || maxAgeMs !== null || !asked.isSettled(this.#options.watch.settled)) {
-      return this.#computed(asked, profile, t, maxAgeMs).cells;
-    }
+  #cells(asked: AskedFeatures, profile: ProfileGlance, ask: RowAsk): readonly OnlineCell[] {
+    const t = Math.max(ask.nowMs, profile.asOf + 1);
+    const isOwn = asked.isGated || ask.maxAgeMs !== null || ask.request !== null;
+    if (isOwn || !asked.isSettled(this.#options.watch.settled)) return this.#computed(asked, profile, t, ask).cells;
     const key = `${String(asked.id)}:${profile.id}`;
     const row = this.#rows.get(key);
     if (row !== undefined && t >= row.fromMs && t < row.untilMs && row.state.equals(profile.state)) return row.cells;
-    const fresh = this.#computed(asked, profile, t, null);
+    const fresh = this.#computed(asked, profile, t, ask);
     this.#rows.set(key, fresh);
     return fresh.cells;
   }
 
-  #computed(asked: AskedFeatures, profile: ProfileGlance, t: number, maxAgeMs: number | null): RememberedRow {
+  #computed(
+    asked: AskedFeatures,
+    profile: ProfileGlance,
+    t: number,
+    { maxAgeMs, request }: Omit<RowAsk, 'nowMs'>,
+  ): RememberedRow {
     const { features: set } = asked.definitions;
     const { state: packed } = profile;
     const state = set.decode(packed);
@@ -159,7 +170,7 @@ export class OnlineFeatures {
     const cells = asked.features.map(({ index, definition }, i) => {
       if (allowed !== null && allowed[i] !== true) return NOT_FOUND_CELL;
       if (!isSettled && !settled.has(definition)) return NOT_FOUND_CELL;
-      const value = set.value(state, index, t);
+      const value = set.value(state, index, t, request);
       untilMs = Math.min(untilMs, value.validUntil);
       return cellOf(value, definition, { isMasked: asked.isMasked[i] === true, t, maxAgeMs });
     });

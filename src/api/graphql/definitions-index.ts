@@ -9,6 +9,8 @@ import type { ApiDefinitions } from '../api-definitions.model.js';
 export interface ReadableFeature {
   readonly index: number;
   readonly definition: FeatureDefinition;
+  /** With that of its view, as Feast's clients may ask for it: `view__feature`. */
+  readonly fullName: string;
   /** Of its view. */
   readonly version: number;
   readonly isReady: boolean;
@@ -37,7 +39,8 @@ export class DefinitionsIndex {
         if (index === undefined) continue;
         const isReady = definitions.isReady(index);
         const { version, purposes = [] } = view;
-        this.#features.set(definition.name, { index, definition, version, isReady, purposes });
+        const fullName = `${view.name}__${definition.name}`;
+        this.#features.set(definition.name, { index, definition, fullName, version, isReady, purposes });
       }
     }
     for (const service of definitions.services.values()) {

@@ -25,6 +25,8 @@ export type EvaluationMode = 'LIVE' | 'NOW';
 /** A feature's value, in the form of the API. */
 export interface FeatureView {
   readonly name: string;
+  /** `view__feature`. */
+  readonly fullName: string;
   readonly type: FeatureType;
   readonly status: FeatureValue['status'] | typeof WITHHELD;
   readonly value: FeatureValue['value'];
@@ -187,11 +189,12 @@ export class ProfileView {
     if (!this.allows(needed)) return asked.map((feature) => this.#withheld(feature));
     const state = this.#decoded();
     return asked.map((feature) => {
-      const { index, definition, version, isReady, purposes } = feature;
+      const { index, definition, fullName, version, isReady, purposes } = feature;
       if (purposes.length > 0 && !this.allows(purposes)) return this.#withheld(feature);
       const value = features.value(state, index, this.#t, request);
       return {
         name: definition.name,
+        fullName,
         type: definition.type,
         status: value.status,
         value: valueOf(value, definition.type),
@@ -205,10 +208,10 @@ export class ProfileView {
     });
   }
 
-  #withheld({ definition, version, isReady }: ReadableFeature): FeatureView {
+  #withheld({ definition, fullName, version, isReady }: ReadableFeature): FeatureView {
     const { name, type } = definition;
     const nothing = { value: null, eventTs: null, ageMs: null, validUntil: null, approximate: false };
-    return { name, type, status: WITHHELD, ...nothing, version, complete: isReady && this.reads.isSwept };
+    return { name, fullName, type, status: WITHHELD, ...nothing, version, complete: isReady && this.reads.isSwept };
   }
 
   /** The memberships that the pipeline maintains. */

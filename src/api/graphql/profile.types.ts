@@ -36,6 +36,9 @@ export class Feature {
   @Field(() => String, { description: 'What it is called by, as `carts_24h`.' })
   name!: string;
 
+  @Field(() => String, { description: 'With the name of its view before it, as `web_activity__carts_24h`.' })
+  fullName!: string;
+
   @Field(() => FeatureKind, { description: 'Of what type its value is.' })
   type!: FeatureView['type'];
 
