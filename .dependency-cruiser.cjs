@@ -10,7 +10,8 @@ const FLOW = ['events', 'identity', 'profiles', 'features', 'scoring', 'segments
 
 /** Beside the flow: each of these may know the modules named, and none of the flow knows them. */
 const BESIDE = {
-  sources: ['events', 'features'],
+  schedules: [],
+  sources: ['events', 'features', 'schedules'],
   plans: ['events', 'features', 'sources'],
   privacy: FLOW,
   audit: [],

@@ -5,6 +5,7 @@ import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createLoads, type Loads } from './create-loads.js';
+import { startSchedules, type Schedules } from './create-schedules.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
@@ -80,6 +81,7 @@ export interface App extends Loads {
   readonly compactor: Compactor;
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
+  readonly schedules: Schedules;
   readonly plans: PlanService;
   readonly audit: AuditRecorder;
   /** True if this process applies the log. */
@@ -144,6 +146,9 @@ export async function startApp(options: AppOptions): Promise<App> {
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
   const sources = await startSources(options, intakeParts, isWorking);
+  const loads = createLoads(engine, sources, accept, { db, clock });
+  // What is due is done by what runs for long; a command that applies events does only what it is asked for.
+  const runsSchedules = isWorking && options.worker === 'yes' ? lifecycle : null;
   return {
     config,
     clock,
@@ -158,7 +163,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     sources,
     keys,
     models: engine.services.models,
-    ...createLoads(engine, sources, accept, { db, clock }),
+    ...loads,
+    schedules: await startSchedules({ ...loads, db, clock, metrics, logger, log: repeatedLog }, runsSchedules),
     webhooks: await startWebhooks(
       {
         db,

@@ -28,6 +28,8 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'plan violations',
   'privacy receipt',
   'privacy receipts',
+  'schedule list',
+  'schedule show',
   'segment check',
   'segment list',
   'segment show',

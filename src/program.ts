@@ -70,6 +70,7 @@ import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 import { createIdentityCommand } from './create-identity-command.js';
+import { createScheduleCommand } from './create-schedule-command.js';
 
 export interface ProgramDeps {
   /** Aborted by the first signal to stop. */
@@ -200,6 +201,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
     ...personalDataCommands({ io, sessions, signal, audit }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
     createIdentityCommand({ io, sessions, signal }),
+    createScheduleCommand({ io, sessions, signal }),
     auditCommand({
       ...io,
       withAuditLog: (use) =>

@@ -86,6 +86,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           matching: engine.matching,
           profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,
+          schedules: app.schedules.service,
           keys: app.keys,
           credentials: credentialsOf(app),
           webhooks: app.webhooks,

@@ -28,6 +28,7 @@ import type { ProfileExports } from '../privacy/profile-export.model.js';
 import type { ConsentService } from '../profiles/consent.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
+import type { ScheduleService } from '../schedules/schedule.service.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
@@ -93,6 +94,7 @@ export interface WiredServices {
   readonly matching: MatchingAnswers;
   readonly profileExports: ProfileExports;
   readonly sources: SourceService;
+  readonly schedules: ScheduleService;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */
   readonly credentials: Credentials;

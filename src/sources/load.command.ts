@@ -1,6 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
@@ -8,7 +6,6 @@ import { durationMs } from '../platform/duration.js';
 import type { Clock } from '../platform/clock.js';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { unreadableFile } from '../platform/file-errors.js';
 import { expandFiles, mayBeSeveral } from './expand-files.js';
 import { inferMapping } from './infer/infer-mapping.js';
 import { STDIN } from './load-file.js';
@@ -19,9 +16,9 @@ import { describeDryRun, describeResult } from './load-report.js';
 import { loadWarehouse, type WarehouseSessions } from './load-warehouse.command.js';
 import { parseErrorLimit, type DryRunResult, type LoadResult } from './load.model.js';
 import type { LoadRequest, LoadService } from './load.service.js';
-import { MAPPING_LIMITS, type ErrorLimit, type Mapping } from './mapping.model.js';
+import type { ErrorLimit, Mapping } from './mapping.model.js';
 import { compileTime } from './mapping-time.js';
-import { parseMapping } from './parse-mapping.js';
+import { readMappingFile } from './read-mapping-file.js';
 
 export interface LoadCommandDeps extends RevertCommandDeps, WarehouseSessions {
   /** Starts what a load needs, for as long as `use` runs. */
@@ -114,7 +111,7 @@ A load that was stopped goes on when the same command is run again. A file that 
 type MappedOptions = LoadOptions & { readonly mapping: string };
 
 async function runLoads(deps: LoadCommandDeps, patterns: readonly string[], options: MappedOptions): Promise<number> {
-  const mapping = await readMapping(options.mapping);
+  const mapping = await readMappingFile(options.mapping);
   if (patterns.length === 0) return runWarehouseLoad(deps, mapping, options);
   if (options.full === true) throw new WeftError('BAD_REQUEST', '--full is for rows of a database, not for files');
   const files = await expandFiles(patterns);
@@ -279,22 +276,6 @@ async function replaceLoad(
   }
   deps.stdout.write(json === true ? jsonText(loaded) : describeResult(loaded));
   return exitCodeOf(loaded);
-}
-
-async function readMapping(path: string): Promise<Mapping> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw unreadableFile('the mapping', path, error);
-  }
-  return parseMapping(text, basename(path), (table) => readTable(resolve(dirname(path), table)));
-}
-
-/** A table of a mapping, by a path from the mapping's folder. */
-function readTable(path: string): string {
-  if (statSync(path).size > MAPPING_LIMITS.maxFileBytes) throw new Error('it is too large');
-  return readFileSync(path, 'utf8');
 }
 
 function requestOf(options: LoadOptions): Omit<LoadRequest, 'file' | 'mapping'> {

@@ -17,6 +17,7 @@ import type { Credentials } from '../../src/api/auth/credentials.js';
 import { createProfileExports } from '../../src/create-profile-exports.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
+import { createLoads } from '../../src/create-loads.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
 import { AppliedWatch } from '../../src/events/applied-watch.js';
@@ -33,6 +34,8 @@ import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
+import { ScheduleService } from '../../src/schedules/schedule.service.js';
+import { LoadJobKind } from '../../src/sources/load-job.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { observeWebhooks } from '../../src/sources/webhooks/observe-webhooks.js';
@@ -161,6 +164,11 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     matching: engine.matching,
     profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
     sources,
+    schedules: new ScheduleService({
+      db,
+      clock,
+      kinds: [new LoadJobKind(createLoads(engine, sources, engine.accept, { db, clock }))],
+    }),
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,

@@ -29,6 +29,7 @@ import { ProfileSearchResolver } from './profile-search.resolver.js';
 import { ProfileResolver } from './profile.resolver.js';
 import { maskPersonalData } from './personal.js';
 import { enforceScopes } from './scopes.js';
+import { ScheduleResolver } from './schedule.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
@@ -66,6 +67,7 @@ export function buildApiSchema(): GraphQLSchema {
       DeadLetterResolver,
       DeadLetterRepairResolver,
       LoadResolver,
+      ScheduleResolver,
       StatisticsResolver,
       TraitResolver,
       IdentityResolver,

@@ -26,6 +26,11 @@ export const DEAD_LETTER_CURSOR = new CursorCodec(
   { receivedAt: 'integer', id: 'integer' },
 );
 export const LOAD_CURSOR = new CursorCodec({ kind: 'loads', version: 1 }, { startedAt: 'integer', id: 'text' });
+export const SCHEDULE_CURSOR = new CursorCodec({ kind: 'schedules', version: 1 }, { key: 'text' });
+export const SCHEDULE_RUN_CURSOR = new CursorCodec(
+  { kind: 'schedule_runs', version: 1 },
+  { dueAt: 'integer', id: 'text' },
+);
 export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
 export const AUDIT_CURSOR = new CursorCodec({ kind: 'audit', version: 1 }, { seq: 'integer' });
 export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });

@@ -17,6 +17,14 @@ export function retentionMsOf(text: string): number {
   return argumentMs(text, 'retention', '400d');
 }
 
+/**
+ * How long something may take, ms.
+ * @throws WeftError BAD_REQUEST
+ */
+export function timeoutMsOf(text: string): number {
+  return argumentMs(text, 'timeout', '6h');
+}
+
 function argumentMs(text: string, where: string, example: string): number {
   try {
     return durationMs(text);

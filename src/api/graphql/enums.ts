@@ -5,6 +5,7 @@ import { EVENT_TYPES } from '../../events/event.model.js';
 import { FEATURE_STATUSES, FEATURE_TYPES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
+import { RUN_STATUSES, RUN_TRIGGERS } from '../../schedules/schedule.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
 import { LOAD_STATUSES } from '../../sources/load.model.js';
 import { SOURCE_KINDS } from '../../sources/source.model.js';
@@ -143,6 +144,18 @@ export const LoadStatusType = enumOf('LoadStatus', 'Where a load stands.', LOAD_
   failed: 'Stopped by an error or by too many refused rows; the same load again goes on.',
   reverting: 'What it brought in is being taken back.',
   reverted: 'What it brought in is taken back; the file may be loaded again.',
+});
+
+export const ScheduleRunStatusType = enumOf('ScheduleRunStatus', 'Where a run of a schedule stands.', RUN_STATUSES, {
+  waiting: 'For its first attempt, or for the next.',
+  running: 'A process is at it.',
+  done: 'It did what it is for.',
+  failed: 'It was given up; `errorCode` and `note` say why.',
+});
+
+export const ScheduleRunTriggerType = enumOf('ScheduleRunTrigger', 'Why a schedule ran.', RUN_TRIGGERS, {
+  cron: 'Its time had come.',
+  manual: 'Somebody asked for it.',
 });
 
 export const SourceKindType = enumOf('SourceKind', 'How a source sends its data.', SOURCE_KINDS, {

@@ -1,0 +1,136 @@
+import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import type { JsonValue } from '../../events/event.model.js';
+import type { RunStatus, RunTrigger, ScheduleRun } from '../../schedules/schedule.model.js';
+import type { ListedSchedule } from '../../schedules/schedule.reader.js';
+import { connectionTypes } from './connection.types.js';
+import { ScheduleRunStatusType, ScheduleRunTriggerType } from './enums.js';
+import { DateTime, Json } from './scalars.js';
+
+@ObjectType('ScheduleRun', { simpleResolvers: true, description: 'One time that a schedule ran, or is to run.' })
+export class ScheduleRunType {
+  @Field(() => ID, { description: 'What tells it from others, as `01900000-0000-7000-8000-000000000000`.' })
+  id!: string;
+
+  @Field(() => ScheduleRunTriggerType, { description: 'Whether it was due or asked for.' })
+  trigger!: RunTrigger;
+
+  @Field(() => ScheduleRunStatusType, { description: 'Where it stands.' })
+  status!: RunStatus;
+
+  @Field(() => DateTime, { description: 'The due time that it is of; of one that was asked for, when that was.' })
+  dueAt!: number;
+
+  @Field(() => Int, { description: 'For how many earlier due times no process was there; this run makes up for them.' })
+  missed!: number;
+
+  @Field(() => Int, { description: 'How many due times came while it was not over; they are left out.' })
+  overlapped!: number;
+
+  @Field(() => Int, { description: 'How many attempts were begun.' })
+  attempts!: number;
+
+  @Field(() => DateTime, { description: 'When its next attempt may begin, or could have begun.' })
+  notBefore!: number;
+
+  @Field(() => DateTime, { nullable: true, description: 'When its latest attempt began; null before the first.' })
+  startedAt!: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it was over; null while it is not.' })
+  finishedAt!: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'What was done, as `250 rows: 250 events accepted, 0 duplicates, 0 refused`; null while that is unknown.',
+  })
+  note!: string | null;
+
+  @Field(() => Json, {
+    nullable: true,
+    description: 'The same as `{ "rows": 250, "accepted": 250 }`, by kind of schedule; null while it is unknown.',
+  })
+  result!: JsonValue;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Code of the error of its latest attempt, as `UNAVAILABLE`; null unless that failed.',
+  })
+  errorCode!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'What that error says, and how to mend it; null without one.' })
+  errorMessage!: string | null;
+}
+
+@ObjectType('Schedule', { description: 'Work that is done by the clock.' })
+export class ScheduleType {
+  @Field(() => ID, { description: 'What it is called, as `crm_hourly`.' })
+  key!: string;
+
+  @Field(() => String, { description: 'The kind of work, as `load`.' })
+  kind!: string;
+
+  @Field(() => String, { description: 'Minute, hour, day, month and weekday, as `0 6 * * *`, or a word as `@daily`.' })
+  cron!: string;
+
+  @Field(() => String, { description: 'The time zone in whose local time that is, as `Europe/Berlin`.' })
+  zone!: string;
+
+  @Field(() => Boolean, { description: 'Whether nothing comes due until it is resumed.' })
+  paused!: boolean;
+
+  @Field(() => DateTime, { nullable: true, description: 'Its next due time; null where none will come.' })
+  nextDueAt!: number | null;
+
+  @Field(() => Int, { description: 'How many attempts a run has at most, the first included.' })
+  maxAttempts!: number;
+
+  @Field(() => DateTime, { description: 'When it was made.' })
+  createdAt!: number;
+
+  @Field(() => ScheduleRunType, { nullable: true, description: 'Its latest run, over or not; null: it never ran.' })
+  lastRun!: ScheduleRun | null;
+}
+
+@ObjectType('ScheduleRemoved', { simpleResolvers: true, description: 'A schedule that was removed with its history.' })
+export class ScheduleRemoved {
+  @Field(() => ID, { description: 'What it was called, as `crm_hourly`.' })
+  key!: string;
+}
+
+@InputType('LoadScheduleInput', { description: 'A schedule to be made, which loads rows of a database.' })
+export class LoadScheduleInput {
+  @Field(() => String, { description: 'What it is to be called, as `crm_hourly`.' })
+  key!: string;
+
+  @Field(() => String, {
+    description: 'Minute, hour, day, month and weekday, as `0 6 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`.',
+  })
+  cron!: string;
+
+  @Field(() => String, { defaultValue: 'UTC', description: 'The time zone of `cron`, as `Europe/Berlin`.' })
+  zone!: string;
+
+  @Field(() => String, {
+    description:
+      'The mapping, as YAML such as `source: crm`. It must have a `from`: files of the server are scheduled by its command line only.',
+  })
+  mapping!: string;
+
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: 'Whether segment changes that the events cause are emitted; without it they are history.',
+  })
+  emit!: boolean;
+
+  @Field(() => Int, { nullable: true, description: 'How many attempts a run has at most, 1 to 10; default: 3.' })
+  maxAttempts?: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'When an attempt is stopped: a number and `s`, `m`, `h` or `d`, as in `6h`, which is the default.',
+  })
+  timeout?: string | null;
+}
+
+export const ScheduleConnection = connectionTypes<ListedSchedule>(ScheduleType, 'Schedule');
+export const ScheduleRunConnection = connectionTypes<ScheduleRun>(ScheduleRunType, 'ScheduleRun');

@@ -1,0 +1,223 @@
+import type { Clock } from '../platform/clock.js';
+import { newId, type Uuid } from '../platform/ids.js';
+import { Periodic } from '../platform/periodic.js';
+import type { Database } from '../platform/postgres.js';
+import { CronTimes } from './cron-times.js';
+import { failureOf, nextAttemptAt, PROCESS_GONE, TIMED_OUT, type AttemptFailure } from './next-attempt.js';
+import { ScheduleLease } from './schedule-lease.js';
+import type { JobKind, JobResult, RunStatus, Schedule, ScheduleRun } from './schedule.model.js';
+import { ScheduleStore, type OpenRun } from './schedule.store.js';
+
+export interface ScheduleObserver {
+  /** An attempt ended; `waiting`: it failed and there will be another one. */
+  ended(schedule: Schedule, run: ScheduleRun, status: RunStatus, failure: AttemptFailure | null): void;
+  /** Due times for which nobody was there. */
+  missed(schedule: Schedule, count: number): void;
+  /** An attempt failed with what is nobody's deliberate error. */
+  defect(error: unknown): void;
+}
+
+export interface ScheduleRunnerOptions {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly kinds: readonly JobKind[];
+  readonly observer: ScheduleObserver;
+  /** A look that failed; the next one is tried all the same. */
+  readonly onError: (error: unknown) => void;
+  /** Time between two looks, ms. Default 5 s. */
+  readonly everyMs?: number;
+}
+
+const EVERY_MS = 5_000;
+/** Jobs under way at once: each has the process to itself as little as possible. */
+const MAX_RUNNING = 2;
+
+/** Why an attempt was told to end. */
+type Stop = 'timeout' | 'lost' | 'stopped' | 'removed';
+
+interface UnderWay extends OpenRun {
+  readonly abort: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Runs what is due.
+ *
+ * 1. One process does, the one that holds the lease: what it finds `running` when it takes it, nobody runs.
+ * 2. An instant that is due moves its schedule on and opens a run in one transaction, so each is seen once.
+ * 3. A schedule has one run at most that is not over, which the database sees to. Instants that come meanwhile are
+ *    counted with it and left out; those that passed while nobody looked are made up for by one run.
+ * 4. An attempt that fails is made again after a while, as often as the schedule allows; one that ends because its
+ *    process is stopped does not count.
+ */
+export class ScheduleRunner {
+  readonly #options: ScheduleRunnerOptions;
+  readonly #store: ScheduleStore;
+  readonly #lease: ScheduleLease;
+  readonly #looks: Periodic;
+  readonly #underWay = new Map<Uuid, UnderWay>();
+  #isStarted = false;
+  #isStopping = false;
+
+  constructor(options: ScheduleRunnerOptions) {
+    this.#options = options;
+    this.#store = new ScheduleStore(options.db);
+    this.#lease = new ScheduleLease(options.db, () => {
+      this.#stopAll('lost');
+    });
+    this.#looks = new Periodic(() => this.#look(), options.everyMs ?? EVERY_MS, options.onError);
+  }
+
+  start(): void {
+    this.#isStarted = true;
+    this.#looks.start();
+    void this.#looks.run();
+  }
+
+  /** Something may be due now. Nothing happens where it was not started. */
+  wake(): void {
+    if (this.#isStarted && !this.#isStopping) void this.#looks.run();
+  }
+
+  /** One look: begins what is due, and does not wait for it. */
+  look(): Promise<void> {
+    return this.#looks.run();
+  }
+
+  /** Resolves when what is under way has ended. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#underWay.values()].map(({ ended }) => ended));
+  }
+
+  /** Stops what is under way, to be gone on with by whoever is next. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#looks.stop();
+    this.#stopAll('stopped');
+    await this.settled();
+    await this.#lease.close();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isStopping) return;
+    if ((await this.#store.count()) === 0 && this.#underWay.size === 0) return this.#lease.close();
+    const lease = await this.#lease.hold();
+    if (lease === 'elsewhere') return;
+    if (lease === 'taken') await this.#takeOver();
+    await this.#endThoseThatMustNot();
+    await this.#openDue();
+    await this.#beginWaiting();
+  }
+
+  async #takeOver(): Promise<void> {
+    // Those that were stopped because the lease was lost have to be gone first.
+    await this.settled();
+    for (const open of await this.#store.running()) await this.#failed(open, PROCESS_GONE);
+  }
+
+  async #endThoseThatMustNot(): Promise<void> {
+    if (this.#underWay.size === 0) return;
+    const nowMs = this.#options.clock.now();
+    const standing = await this.#store.stillRunning([...this.#underWay.keys()]);
+    for (const [id, { run, schedule, abort }] of this.#underWay) {
+      if (!standing.has(id)) abort.abort('removed' satisfies Stop);
+      else if (nowMs - (run.startedAt ?? nowMs) > schedule.timeoutMs) abort.abort('timeout' satisfies Stop);
+    }
+  }
+
+  async #openDue(): Promise<void> {
+    const { db, clock, observer } = this.#options;
+    const nowMs = clock.now();
+    for (const schedule of await this.#store.due(nowMs)) {
+      const times = new CronTimes(schedule.cron, schedule.zone);
+      const { last, before } = times.passed(schedule.nextDueAt ?? nowMs, nowMs);
+      const run = {
+        id: newId(nowMs),
+        scheduleKey: schedule.key,
+        trigger: 'cron',
+        dueAt: last,
+        missed: before,
+        notBefore: nowMs,
+      } as const;
+      const isOpened = await db.transaction(async (tx) => {
+        const store = new ScheduleStore(tx);
+        if (!(await store.moveOn(schedule, times.after(nowMs)))) return false;
+        return store.openRun(run, before + 1);
+      });
+      if (isOpened && before > 0) observer.missed(schedule, before);
+    }
+  }
+
+  async #beginWaiting(): Promise<void> {
+    const { clock } = this.#options;
+    const free = MAX_RUNNING - this.#underWay.size;
+    if (free <= 0) return;
+    for (const { run, schedule } of await this.#store.waiting(clock.now(), free)) {
+      const begun = await this.#store.begin(run.id, clock.now());
+      if (begun === null) continue;
+      const abort = new AbortController();
+      const open = { run: begun, schedule };
+      // Not before the look is over, so that what ends at once is in the map first.
+      const ended = Promise.resolve().then(() => this.#attempt(open, abort.signal));
+      this.#underWay.set(begun.id, { ...open, abort, ended });
+    }
+  }
+
+  /** Never rejects. */
+  async #attempt(open: OpenRun, signal: AbortSignal): Promise<void> {
+    const { onError } = this.#options;
+    try {
+      await this.#conclude(open, await this.#outcome(open, signal), signal);
+    } catch (error) {
+      // The run stays as it is, and is found by whoever takes the lease next.
+      onError(error);
+    } finally {
+      this.#underWay.delete(open.run.id);
+      this.wake();
+    }
+  }
+
+  async #outcome({ schedule }: OpenRun, signal: AbortSignal): Promise<JobResult | AttemptFailure> {
+    const { kinds, observer } = this.#options;
+    const kind = kinds.find((each) => each.kind === schedule.kind);
+    // As after a return to an older release.
+    if (kind === undefined) {
+      return { code: 'NOT_FOUND', message: `this release knows no jobs of the kind ${schedule.kind}`, isLasting: true };
+    }
+    try {
+      return await kind.run(schedule.job, signal);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.code === 'INTERNAL' && !signal.aborted) observer.defect(error);
+      return failure;
+    }
+  }
+
+  async #conclude(open: OpenRun, outcome: JobResult | AttemptFailure, signal: AbortSignal): Promise<void> {
+    const { clock, observer } = this.#options;
+    const stop = signal.aborted ? (signal.reason as Stop) : null;
+    const isWhole = 'isDone' in outcome && outcome.isDone;
+    // What was told to end and was done all the same is done.
+    if (stop === null || isWhole) {
+      if ('code' in outcome) return this.#failed(open, outcome);
+      await this.#store.finish(open.run, outcome, clock.now());
+      await this.#store.sweepRuns(open.schedule.key);
+      observer.ended(open.schedule, open.run, outcome.isDone ? 'done' : 'failed', null);
+      return;
+    }
+    if (stop === 'timeout') return this.#failed(open, TIMED_OUT);
+    if (stop === 'stopped') await this.#store.putBack(open.run);
+    // Lost: whoever has the lease now finds it running, and counts the attempt. Removed: there is no such run.
+  }
+
+  async #failed({ run, schedule }: OpenRun, failure: AttemptFailure): Promise<void> {
+    const { clock, observer } = this.#options;
+    const againAt = nextAttemptAt(run, schedule, failure, clock.now());
+    await this.#store.fail(run, failure, againAt, clock.now());
+    observer.ended(schedule, run, againAt === null ? 'failed' : 'waiting', failure);
+  }
+
+  #stopAll(reason: Stop): void {
+    for (const { abort } of this.#underWay.values()) abort.abort(reason);
+  }
+}
