@@ -12,6 +12,7 @@ const FLOW = ['events', 'identity', 'profiles', 'features', 'scoring', 'segments
 const BESIDE = {
   schedules: [],
   sources: ['events', 'features', 'schedules'],
+  enrichment: ['events'],
   plans: ['events', 'features', 'sources'],
   privacy: FLOW,
   audit: [],

@@ -111,6 +111,7 @@ describe('planned traffic', () => {
         origin: {},
         earliestMs: 0,
         plan: null,
+        enrichment: null,
       };
       expect(validateEvent(item, context)).toMatchObject({ ok: true });
       expect(item.identifiers).toContainEqual({ ns: 'anonymous_id', value: calls[index]?.call.anonymousId });

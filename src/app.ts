@@ -11,6 +11,7 @@ import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
+import { Enrichers } from './enrichment/enrichers.js';
 import type { AuditRecorder } from './audit/audit-recorder.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
@@ -136,6 +137,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...online,
     observers,
     plans: intake.plans,
+    enrichers: new Enrichers(),
     erasing: privacy.erasing,
     onCommitted: (batch) => {
       for (const listener of listeners) listener(batch);

@@ -14,6 +14,7 @@ import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } fr
 import { DefinitionsLoader } from './definitions.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
+import type { EventEnrichers } from './events/enrichment.model.js';
 import type { EventPlans } from './events/event-plan.model.js';
 import { PostgresEventLog } from './events/event-log.postgres.js';
 import { NO_SEALER, type EventSealer } from './events/event-seal.model.js';
@@ -70,6 +71,8 @@ export interface EngineOptions {
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
   readonly plans?: EventPlans;
+  /** Default: nothing is found out about events. */
+  readonly enrichers?: EventEnrichers;
   /** Default: nobody can be erased. */
   readonly erasing?: ErasingOptions;
 }
@@ -189,11 +192,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   });
   const { chores } = aside;
   const worker = new Worker({ ...applying, timers, deadLetters, definitions, chores, observer: observers, limits });
-  const plans = options.plans === undefined ? {} : { plans: options.plans };
+  const { plans, enrichers } = options;
+  const checks = { ...(plans === undefined ? {} : { plans }), ...(enrichers === undefined ? {} : { enrichers }) };
   return {
     log,
     policy,
-    accept: new AcceptService({ renewPolicy, log, policy, deadLetters, db, clock, observer: observers, ...plans }),
+    accept: new AcceptService({ renewPolicy, log, policy, deadLetters, db, clock, observer: observers, ...checks }),
     deadLetters,
     ...aside.services,
     identity: identity.services,

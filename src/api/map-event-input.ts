@@ -1,3 +1,4 @@
+import { withoutAddress } from '../events/enrichment.model.js';
 import type { EventType, IncomingEvent, JsonObject } from '../events/event.model.js';
 import { parseTimestamp } from './parse-timestamp.js';
 import { formatInstant } from '../platform/instant.js';
@@ -34,7 +35,7 @@ export function mapEventInput(input: EventInputFields): IncomingEvent {
     sentAtMs: isGiven(sentAt) ? parseTimestamp(sentAt) : undefined,
     properties,
     traits,
-    context,
+    context: isObject(context) ? withoutAddress(context) : context,
     groupId,
   };
   for (const [field, value] of Object.entries(optional)) if (isGiven(value)) event[field] = value;
@@ -44,10 +45,11 @@ export function mapEventInput(input: EventInputFields): IncomingEvent {
 /** The input as it is on the wire, for a dead letter. */
 export function rawEventInput(input: EventInputFields | undefined): unknown {
   if (input === undefined) return null;
-  const { type, timestamp, sentAt, ...rest } = input;
+  const { type, timestamp, sentAt, context, ...rest } = input;
   return {
     type: type.toUpperCase(),
     ...rest,
+    ...(context === undefined ? undefined : { context: isObject(context) ? withoutAddress(context) : context }),
     ...(typeof timestamp === 'number' ? { timestamp: formatInstant(timestamp) } : undefined),
     ...(typeof sentAt === 'number' ? { sentAt: formatInstant(sentAt) } : undefined),
   };
@@ -55,6 +57,10 @@ export function rawEventInput(input: EventInputFields | undefined): unknown {
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function asList(value: unknown): readonly (Record<string, unknown> | null)[] {

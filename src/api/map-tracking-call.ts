@@ -1,5 +1,6 @@
 import { EVENT_LIMITS } from '../events/accept.model.js';
 import type { IncomingItem, Refusal } from '../events/accept.model.js';
+import { addressIn, withoutAddress, type EventClient } from '../events/enrichment.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { EventType, IncomingEvent, JsonObject, RawIdentifier } from '../events/event.model.js';
 import { parseTimestamp } from './parse-timestamp.js';
@@ -13,7 +14,7 @@ import { parseTimestamp } from './parse-timestamp.js';
  * - context.device.id → `device_id`; context.externalIds `[{ id, type }]` → the namespace that `type` names.
  * - alias: userId → `user_id`, previousId → `anonymous_id`.
  * - group: its traits are the group's, not the person's; they become `properties`.
- * - context.ip is dropped: it is personal data that nothing here needs.
+ * - context.ip is dropped: it is personal data. What is found out from it is, before ({@link clientOfCall}).
  * - Time: see {@link timesOf}.
  */
 
@@ -85,9 +86,16 @@ function mapCall(call: Call, type: EventType, batchSentAt: unknown): IncomingEve
 
 function contextOf(value: unknown): JsonObject | undefined {
   const context = objectField(value);
-  if (context === undefined || !isObject(context) || !('ip' in context)) return context;
-  const { ip: _, ...rest } = context;
-  return rest;
+  return context === undefined || !isObject(context) ? context : withoutAddress(context);
+}
+
+/**
+ * Who sent a call. Its own word goes before what the connection shows, which is of somebody else where a server sends.
+ * @param connection null: that of a server
+ */
+export function clientOfCall(input: unknown, connection: EventClient | null): EventClient {
+  const address = addressIn(asObject(input)?.['context']) ?? connection?.address ?? null;
+  return { address, userAgent: connection?.userAgent ?? null };
 }
 
 // --- identifiers ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { AcceptOptions, EventAcceptor, IncomingItem } from '../events/accept.model.js';
 import type { RawInput } from '../events/dead-letter.model.js';
+import type { EventClient } from '../events/enrichment.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { AcceptResult, EventType, JsonValue } from '../events/event.model.js';
@@ -12,7 +13,7 @@ import { secretOfHeader, verifyIngestKey, type IngestKey, type IngestKeyLookup }
 import { APPLIED_CURSOR } from './graphql/cursors.js';
 import { decodeBody } from './decode-body.js';
 import { retryAfterSeconds, toHttpFailure } from './http-errors.js';
-import { mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
+import { clientOfCall, mapBatch, mapSingleCall, rawCall } from './map-tracking-call.js';
 import { PIXEL, pixelCall } from './pixel-call.js';
 import { readRawBodies } from './raw-bodies.js';
 import type { RequestLimits } from './request-limits.js';
@@ -94,7 +95,8 @@ async function handleSingle(
   const receivedAtMs = deps.clock.now();
   const { body, key } = await authenticatedBody(deps, request);
   const rawOf = (): RawInput => ({ form: { kind: 'call', type }, input: rawCall(body) });
-  const [result] = await take(deps, key, [mapSingleCall(body, type)], { receivedAtMs, rawOf });
+  const clientOf = (): EventClient => clientOfCall(body, connectionOf(request, key));
+  const [result] = await take(deps, key, [mapSingleCall(body, type)], { receivedAtMs, rawOf, clientOf });
   if (result?.status !== 'refused') return success(deps);
   const { status: _, ...refusal } = result;
   return reply.code(refusal.code === 'TOO_LARGE' ? 413 : 400).send({ success: false, ...refusal });
@@ -118,7 +120,8 @@ async function handleBatch(deps: TrackingDependencies, request: FastifyRequest):
     form: { kind: 'batch_item', ...(sentAt === undefined ? undefined : { sentAt }) },
     input: rawCall(batch[index]),
   });
-  return batchAnswer(deps, await take(deps, key, items, { receivedAtMs, rawOf }));
+  const clientOf = (index: number): EventClient => clientOfCall(batch[index], connectionOf(request, key));
+  return batchAnswer(deps, await take(deps, key, items, { receivedAtMs, rawOf, clientOf }));
 }
 
 /** Always an image, for whoever shows it; whether the call was taken is said by the status. */
@@ -134,7 +137,8 @@ async function handlePixel(
     const call = pixelCall(request.query as Record<string, unknown>);
     const key = await verifyIngestKey(deps, call['writeKey']);
     const rawOf = (): RawInput => ({ form: { kind: 'call', type }, input: rawCall(call) });
-    const [result] = await take(deps, key, [mapSingleCall(call, type)], { receivedAtMs, rawOf });
+    const clientOf = (): EventClient => clientOfCall(call, connectionOf(request, key));
+    const [result] = await take(deps, key, [mapSingleCall(call, type)], { receivedAtMs, rawOf, clientOf });
     if (result?.status === 'refused') reply.code(400).header('x-weft-refusal', result.code);
   } catch (error) {
     const { status, code, retryAfterMs, isDefect } = toHttpFailure(error);
@@ -169,10 +173,15 @@ async function take(
   deps: TrackingDependencies,
   key: IngestKey,
   items: readonly IncomingItem[],
-  options: Pick<AcceptOptions, 'receivedAtMs' | 'rawOf'>,
+  options: Pick<AcceptOptions, 'receivedAtMs' | 'rawOf' | 'clientOf'>,
 ): Promise<AcceptResult[]> {
   deps.limits.admitEvents(key, key.source, items.length);
   return deps.accept.accept(key.source, items, { historical: false, ...options });
+}
+
+/** What the connection shows of a visitor; null where it is that of a server, which sends for others. */
+function connectionOf({ ip, headers }: FastifyRequest, { source }: IngestKey): EventClient | null {
+  return source.authenticated === true ? null : { address: ip, userAgent: headers['user-agent'] ?? null };
 }
 
 function batchAnswer(deps: TrackingDependencies, results: readonly AcceptResult[]): unknown {

@@ -1,6 +1,7 @@
 import type { Uuid } from '../platform/ids.js';
 import type { RawInput } from './dead-letter.model.js';
 import type { PreparedEvent } from './event-log.model.js';
+import type { EnrichmentSettings, EventClient } from './enrichment.model.js';
 import type { AcceptResult, IdentifierOrigin, IncomingEvent } from './event.model.js';
 
 export const EVENT_LIMITS = {
@@ -51,6 +52,8 @@ export interface EventSource extends IdentifierOrigin {
   readonly key: string;
   /** Events that happened longer ago are not taken, ms; null or absent: all are. */
   readonly retentionMs?: number | null;
+  /** What is found out about its events; null or absent: nothing. */
+  readonly enrichment?: EnrichmentSettings | null;
 }
 
 /** An item of which an adapter could make no event; it is refused and kept as a dead letter like any other. */
@@ -74,6 +77,11 @@ export interface AcceptOptions {
    * Asked of refused items only. Default: the item itself.
    */
   readonly rawOf?: (index: number) => RawInput;
+  /**
+   * Who sent the item at this index, where the door is open to others. Asked only of sources that are enriched. Absent:
+   * facts that an event brings are those of Weft, as where it comes in once more, and stand unless they are found anew.
+   */
+  readonly clientOf?: (index: number) => EventClient;
   /** The load that the events are of, so that it can be reverted. */
   readonly loadId?: Uuid;
 }

@@ -15,10 +15,11 @@ import { deadLetterText, type DeadLetter, type RawInput } from './dead-letter.mo
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
 import type { EventPlan, EventPlans } from './event-plan.model.js';
-import type { AcceptResult, DroppedIdentifier, IdentifierPolicy } from './event.model.js';
+import { withoutAddress, type EventEnrichers } from './enrichment.model.js';
+import type { AcceptResult, DroppedIdentifier, IdentifierPolicy, IncomingEvent } from './event.model.js';
 import { SeenNameStore } from './seen-name.store.js';
 import { SUPPRESSED } from './suppression.model.js';
-import { validateEvent, type Validated } from './validate-event.js';
+import { validateEvent, type Enrichment, type Validated } from './validate-event.js';
 
 /** Told of every outcome, to count it. */
 export interface AcceptObserver {
@@ -29,6 +30,8 @@ export interface AcceptObserver {
   identifiersDropped?(source: EventSource, dropped: readonly DroppedIdentifier[]): void;
   /** Traits under reserved names that events were taken without; absent where nobody counts them. */
   traitsStripped?(source: EventSource, count: number): void;
+  /** Events were taken without the facts that were found out about them, with which they would be too large. */
+  factsLeftOut?(source: EventSource, count: number): void;
   /** Names that events carried could not be noted; they are when they are met again. */
   namesLost?(source: EventSource, error: unknown): void;
   /** Told of each call once all is settled; absent where nobody looks at single events. */
@@ -48,6 +51,8 @@ export interface AcceptDependencies {
   readonly observer: AcceptObserver;
   /** Default: no source has one. */
   readonly plans?: EventPlans;
+  /** Default: nothing is found out about events, whatever sources ask for. */
+  readonly enrichers?: EventEnrichers;
 }
 
 /** The one way into the event log: validate, append durably, report each event. */
@@ -74,13 +79,17 @@ export class AcceptService implements EventAcceptor, EventChecker {
     const preparedAt: number[] = [];
     const letters: DeadLetter[] = [];
     const plan = this.deps.plans?.of(source) ?? null;
+    const settings = source.enrichment ?? null;
+    const enricher = settings === null ? null : await this.deps.enrichers?.of(settings);
     for (const [index, item] of items.entries()) {
-      const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
+      const enrichment = enricher == null ? null : { enricher, client: options.clientOf?.(index) ?? null };
+      const outcome = this.#prepare(source, item, { plan, historical: options.historical, receivedAtMs, enrichment });
       if (outcome.ok) {
         prepared.push(options.loadId === undefined ? outcome.event : { ...outcome.event, loadId: options.loadId });
         preparedAt.push(index);
         if (!('refusal' in item)) this.#names.note(item);
         const { dropped, strippedTraits } = outcome;
+        if (outcome.isBare === true) this.deps.observer.factsLeftOut?.(source, 1);
         if (strippedTraits > 0) this.deps.observer.traitsStripped?.(source, strippedTraits);
         if (dropped.length === 0 && outcome.violations.length === 0) continue;
         // The status is settled by the log.
@@ -141,8 +150,9 @@ export class AcceptService implements EventAcceptor, EventChecker {
   ): AcceptResult[] {
     const receivedAtMs = options.receivedAtMs ?? this.deps.clock.now();
     const plan = this.deps.plans?.of(source) ?? null;
+    const how = { plan, historical: options.historical, receivedAtMs, enrichment: null };
     return items.map((item, index) => {
-      const outcome = this.#prepare(source, item, plan, options.historical, receivedAtMs);
+      const outcome = this.#prepare(source, item, how);
       if (outcome.ok) onPrepared?.(outcome.event, index);
       return outcome.ok ? acceptedWith(outcome) : refusedWith(outcome);
     });
@@ -158,11 +168,15 @@ export class AcceptService implements EventAcceptor, EventChecker {
     if (renewals === 0 || this.deps.renewPolicy === undefined) throw rulesChange();
     await this.deps.renewPolicy();
     const indexes = [...outdated];
-    const { rawOf } = options;
+    const { rawOf, clientOf } = options;
     const anew = await this.#accept(
       source,
       indexes.flatMap((index) => items[index] ?? []),
-      { ...options, ...(rawOf === undefined ? undefined : { rawOf: (i: number) => rawOf(indexes[i] ?? 0) }) },
+      {
+        ...options,
+        ...(rawOf === undefined ? undefined : { rawOf: (i: number) => rawOf(indexes[i] ?? 0) }),
+        ...(clientOf === undefined ? undefined : { clientOf: (i: number) => clientOf(indexes[i] ?? 0) }),
+      },
       renewals - 1,
     );
     for (const [i, index] of indexes.entries()) {
@@ -171,18 +185,13 @@ export class AcceptService implements EventAcceptor, EventChecker {
     }
   }
 
-  #prepare(
-    source: EventSource,
-    item: IncomingItem,
-    plan: EventPlan | null,
-    historical: boolean,
-    receivedAtMs: number,
-  ): Validated {
+  #prepare(source: EventSource, item: IncomingItem, { plan, historical, receivedAtMs, enrichment }: How): Validated {
     if ('refusal' in item) return { ok: false, refusal: item.refusal };
     return validateEvent(item, {
       sourceId: source.id,
       receivedAtMs,
       historical,
+      enrichment,
       earliestMs: source.retentionMs == null ? 0 : receivedAtMs - source.retentionMs,
       policy: this.deps.policy,
       origin: source,
@@ -207,6 +216,13 @@ export class AcceptService implements EventAcceptor, EventChecker {
       this.deps.observer.deadLettersLost(source, letters.length, error);
     }
   }
+}
+
+interface How {
+  readonly plan: EventPlan | null;
+  readonly historical: boolean;
+  readonly receivedAtMs: number;
+  readonly enrichment: Enrichment | null;
 }
 
 /** Times that one call resolves identifiers anew because rules changed meanwhile. */
@@ -275,6 +291,13 @@ function deadLetterOf(
     messageId: !isUnmapped && typeof item.messageId === 'string' ? item.messageId : null,
     receivedAt,
     form: raw?.form ?? { kind: 'event' },
-    payload: deadLetterText(raw === undefined ? (isUnmapped ? item.raw : item) : raw.input),
+    payload: deadLetterText(raw === undefined ? (isUnmapped ? item.raw : withoutItsAddress(item)) : raw.input),
   };
+}
+
+function withoutItsAddress(event: IncomingEvent): IncomingEvent {
+  const { context } = event;
+  return typeof context === 'object' && context !== null && 'ip' in context
+    ? { ...event, context: withoutAddress(context) }
+    : event;
 }

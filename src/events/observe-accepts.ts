@@ -32,6 +32,11 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
     'Traits that events were taken without, because their names begin with $ and are reserved',
     { source: MAX_SOURCE_LABELS },
   );
+  const bare = metrics.counter(
+    'enrichments_left_out_total',
+    'Events taken without the facts found out about them, with which they would be too large',
+    { source: MAX_SOURCE_LABELS },
+  );
   const lost = metrics.counter('dead_letters_lost_total', 'Refused events that could not be kept as dead letters');
   return {
     accepted: (source, count) => {
@@ -52,6 +57,9 @@ export function observeAccepts(metrics: Metrics, logger: Logger): AcceptObserver
     },
     traitsStripped: (source, count) => {
       stripped.add(count, source.key);
+    },
+    factsLeftOut: (source, count) => {
+      bare.add(count, source.key);
     },
     namesLost: (source, error) => {
       logger.warn({ source: source.key, err: error }, 'the names of events could not be noted; they are later');

@@ -31,6 +31,7 @@ function validate(event: Partial<IncomingEvent>): Validated {
     policy: plainPolicy,
     newMessageId: () => 'generated',
     plan: null,
+    enrichment: null,
   });
 }
 

@@ -3,6 +3,7 @@ import type { Refusal, RefusalCode } from './accept.model.js';
 import { payloadBytes, payloadText } from './event-codec.js';
 import type { EventPayload } from './event-codec.js';
 import type { PreparedEvent } from './event-log.model.js';
+import { addressIn, ENRICHED_FIELD, withoutAddress, type EventClient, type EventEnricher } from './enrichment.model.js';
 import type { EventPlan, PlanVerdict } from './event-plan.model.js';
 import { dedupeIdOf, EVENT_TYPES, isReservedTrait } from './event.model.js';
 import type {
@@ -34,6 +35,14 @@ export interface ValidationContext {
   readonly newMessageId: () => string;
   /** The tracking plan of the source; null: it has none. */
   readonly plan: EventPlan | null;
+  /** Null: nothing is found out about it. */
+  readonly enrichment: Enrichment | null;
+}
+
+export interface Enrichment {
+  readonly enricher: EventEnricher;
+  /** Null: the event comes from Weft itself, and what it says of facts is believed. */
+  readonly client: EventClient | null;
 }
 
 export type Validated =
@@ -44,6 +53,8 @@ export type Validated =
       readonly violations: readonly PlanViolation[];
       /** Traits that it was taken without: their names are reserved. */
       readonly strippedTraits: number;
+      /** It would be too large with the facts that were found out about it, and was taken without them. */
+      readonly isBare?: boolean;
     }
   | { readonly ok: false; readonly refusal: Refusal; readonly violations?: readonly PlanViolation[] };
 
@@ -52,7 +63,7 @@ export type Validated =
  *
  * Repairs: `__proto__`, `constructor` and `prototype` keys are dropped; U+0000 (which PostgreSQL cannot store in text)
  * and lone surrogates become U+FFFD; a missing message id is generated; times in the future become the time received;
- * traits under reserved names are left out.
+ * traits under reserved names and the address of the sender (`context.ip`) are left out.
  */
 export function validateEvent(incoming: IncomingEvent, context: ValidationContext): Validated {
   const text = checkTexts(incoming);
@@ -82,7 +93,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
         : strippedTraits === 0
           ? (incoming.traits ?? EMPTY)
           : withoutReserved(incoming.traits),
-    context: incoming.context ?? EMPTY,
+    context: incoming.context === undefined ? EMPTY : withoutAddress(incoming.context),
     groupId: text.groupId === '' ? null : text.groupId,
   };
   const verdict = context.plan === null ? null : context.plan.check(sent);
@@ -90,8 +101,12 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
   if (verdict?.refusal != null) return { ok: false, refusal: verdict.refusal, violations };
   const checked = context.plan === null ? sent : marked(sent, verdict);
   const { reserved } = incoming;
-  const payload = reserved === undefined ? checked : { ...checked, traits: { ...checked.traits, ...reserved } };
-  const bytes = payloadBytes(safeText(payload, shape));
+  const bare = reserved === undefined ? checked : { ...checked, traits: { ...checked.traits, ...reserved } };
+  const { enrichment } = context;
+  const payload = enrichment === null ? bare : enriched(bare, incoming, occurredAt, enrichment);
+  let bytes = payloadBytes(safeText(payload, shape));
+  const isBare = payload !== bare && bytes.length - 1 > EVENT_LIMITS.maxBytes;
+  if (isBare) bytes = payloadBytes(safeText(bare, shape));
   if (bytes.length - 1 > EVENT_LIMITS.maxBytes) return { ok: false, refusal: TOO_LARGE };
   const anchor = resolved.identifiers[0];
   if (anchor === undefined) return { ok: false, refusal: noIdentifier(resolved) };
@@ -100,6 +115,7 @@ export function validateEvent(incoming: IncomingEvent, context: ValidationContex
     dropped: resolved.dropped,
     violations,
     strippedTraits,
+    ...(isBare ? { isBare } : undefined),
     event: {
       sourceId: context.sourceId,
       dedupeId: dedupeIdOf(context.sourceId, messageId),
@@ -282,6 +298,27 @@ function marked(payload: EventPayload, verdict: PlanVerdict | null): EventPayloa
     traits,
     context: { ...payload.context, [VIOLATIONS_FIELD]: violations.map(violationText) },
   };
+}
+
+// --- facts ----------------------------------------------------------------------------------------------------------
+
+/** `context.enriched` is ours where the source is enriched, so that whoever reads it may rely on it. */
+function enriched(
+  payload: EventPayload,
+  incoming: IncomingEvent,
+  occurredAt: number,
+  { enricher, client }: Enrichment,
+): EventPayload {
+  const { type, properties, context } = payload;
+  const address = client?.address ?? addressIn(incoming.context);
+  const found = enricher.facts(
+    { type, properties, context, occurredAt },
+    { address, userAgent: client?.userAgent ?? null },
+  );
+  const { [ENRICHED_FIELD]: given, ...others } = context;
+  const before = client === null && typeof given === 'object' && !Array.isArray(given) ? given : null;
+  if (found === null && before === null) return given === undefined ? payload : { ...payload, context: others };
+  return { ...payload, context: { ...others, [ENRICHED_FIELD]: { ...before, ...found } } };
 }
 
 // --- identifiers ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import type { EnrichmentSettings } from '../events/enrichment.model.js';
 import type { SourceKind } from './source.model.js';
 
 /** A row of `sources`. */
@@ -36,6 +37,9 @@ export class SourceEntity {
 
   @Column('boolean', { name: 'retention_strict' })
   retentionStrict!: boolean;
+
+  @Column('jsonb', { nullable: true })
+  enrichment!: EnrichmentSettings | null;
 
   @Column('bigint', { name: 'created_at' })
   createdAt!: number;

@@ -1,3 +1,4 @@
+import type { EnrichmentSettings } from '../events/enrichment.model.js';
 import type { JsonObject } from '../events/event.model.js';
 
 export const SOURCE_KINDS = ['http', 'batch', 'webhook'] as const;
@@ -27,6 +28,8 @@ export interface Source {
   readonly retentionMs: number | null;
   /** Whether what came of events goes with them once they are too old. */
   readonly retentionStrict: boolean;
+  /** What is found out about its events when they are accepted; null: nothing. */
+  readonly enrichment: EnrichmentSettings | null;
   /** ms */
   readonly createdAt: number;
 }
@@ -43,6 +46,7 @@ export interface NewSource {
   readonly region?: string | null;
   readonly retentionMs?: number | null;
   readonly retentionStrict?: boolean;
+  readonly enrichment?: EnrichmentSettings | null;
 }
 
 /** What is to be otherwise; what is left out stays. */
@@ -54,6 +58,7 @@ export interface SourceChange {
   readonly region?: string | null;
   readonly retentionMs?: number | null;
   readonly retentionStrict?: boolean;
+  readonly enrichment?: EnrichmentSettings | null;
 }
 
 export const MAX_SOURCE_NAME_LENGTH = 200;

@@ -6,6 +6,7 @@ import { nameHint, nearestName } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
 import { ReadThroughCache } from '../platform/read-through-cache.js';
 import { RETENTION_LIMITS } from '../events/retention.model.js';
+import { checkEnriched } from './source-enrichment.model.js';
 import { MAX_SOURCE_NAME_LENGTH } from './source.model.js';
 import type { NewSource, Source, SourceChange } from './source.model.js';
 import type { SourceStore } from './source.store.js';
@@ -28,11 +29,12 @@ export class SourceService {
     this.#byId = new ReadThroughCache({ ...options, load: (id) => store.findById(Number(id)) });
   }
 
-  /** @throws WeftError BAD_REQUEST (key, name, rate or region), CONFLICT (key is taken) */
+  /** @throws WeftError BAD_REQUEST (key, name, rate, region or enrichment), CONFLICT (key is taken) */
   async create(source: NewSource): Promise<Source> {
     const name = source.name ?? source.key;
     checkKey(source.key);
     checkChange({ ...source, name });
+    checkEnriched(source.kind, source.enrichment);
     const created = await this.store.insert({
       key: source.key,
       name,
@@ -44,6 +46,7 @@ export class SourceService {
       region: source.region ?? null,
       retentionMs: source.retentionMs ?? null,
       retentionStrict: source.retentionStrict ?? false,
+      enrichment: source.enrichment ?? null,
       createdAt: this.clock.now(),
     });
     if (created === null) {
@@ -65,9 +68,11 @@ export class SourceService {
     });
   }
 
-  /** @throws WeftError NOT_FOUND, BAD_REQUEST (name, rate or region) */
+  /** @throws WeftError NOT_FOUND, BAD_REQUEST (name, rate, region or enrichment) */
   async update(key: string, change: SourceChange): Promise<Source> {
     checkChange(change);
+    const standing = change.enrichment == null ? null : await this.store.findByKey(key);
+    if (standing !== null) checkEnriched(standing.kind, change.enrichment);
     const changed = await this.store.update(key, change);
     if (changed === null) throw await this.missing(key, 'key');
     this.#byKey.clear();

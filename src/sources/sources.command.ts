@@ -4,11 +4,13 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import { isRatePerSecond, RATE_HINT } from '../platform/rate-limiter.js';
+import { ENRICHMENTS, type EnrichmentSettings } from '../events/enrichment.model.js';
 import type { RetentionProgress } from '../events/retention.model.js';
 import type { RetentionReader } from '../events/retention.reader.js';
 import { durationMs, durationText } from '../platform/duration.js';
 import { errorRateOf, firstHourOf, NO_ACTIVITY } from './source-activity.model.js';
 import type { SourceActivityReader } from './source-activity.reader.js';
+import { readEnrichment } from './source-enrichment.model.js';
 import { SOURCE_KINDS, type Source, type SourceChange, type SourceKind } from './source.model.js';
 import type { SourceService } from './source.service.js';
 
@@ -49,6 +51,8 @@ interface UpdateOptions extends Options {
   readonly region?: string;
   readonly retention?: number | 'none';
   readonly strict?: boolean;
+  readonly enrich?: readonly string[];
+  readonly internalDomains?: readonly string[];
 }
 
 const HELP = `
@@ -58,12 +62,16 @@ A source is where data comes from. One that is paused takes nothing: clients of 
 list and show say when anything came in last, and the share of what came in within 24 hours that was refused; both are
 some seconds behind.
 
+--enrich says what is found out about events when they are accepted, and kept with them as context.enriched: device
+(device, browser, system and bot of the user agent), referrer (where a visitor came from, and the campaign).
+
 Examples:
   weft sources create web --name "Web shop" --rate 500
   weft sources show web
   weft sources update web --rate none
   weft sources update shop_backend --authenticated --region GB
   weft sources update web --retention 400d
+  weft sources update web --enrich device,referrer --internal-domains shop.example.org,example.com
   weft sources pause web
   weft sources resume web
 
@@ -90,10 +98,10 @@ export function sourcesCommand(deps: SourcesCommandDeps): Command {
     (key: string, options: UpdateOptions) => runCommand(deps, () => update(deps, key, options)),
   );
   withJson(onSource(command, 'pause').description('take nothing of it until it is resumed')).action(
-    (key: string, options: Options) => runCommand(deps, () => change(deps, key, { paused: true }, options)),
+    (key: string, options: Options) => runCommand(deps, () => change(deps, key, () => ({ paused: true }), options)),
   );
   withJson(onSource(command, 'resume').description('take its events again')).action((key: string, options: Options) =>
-    runCommand(deps, () => change(deps, key, { paused: false }, options)),
+    runCommand(deps, () => change(deps, key, () => ({ paused: false }), options)),
   );
   return command;
 }
@@ -121,12 +129,27 @@ function withChange(command: Command): Command {
     )
     .option('--strict', 'what came of events goes with them, as if they had never been; a profile may, too')
     .option('--no-strict', 'it stays')
+    .addOption(
+      new Option(
+        '--enrich <facts>',
+        `what is found out about its events, of ${ENRICHMENTS.join(', ')}, with commas between; none: nothing`,
+      ).argParser(listOf),
+    )
+    .addOption(
+      new Option(
+        '--internal-domains <domains>',
+        'of one’s own pages, beside that of the page that a visitor is on, with commas between; none: no others',
+      ).argParser(listOf),
+    )
     .option('--region <code>', 'of its phone numbers without a country code, as GB; none: as the identity rules say');
 }
 
-/** What the options of {@link withChange} ask for. */
-function changeOf({ name, rate, authenticated, region, retention, strict }: UpdateOptions): SourceChange {
+/** What the options of {@link withChange} ask for. @param source as it is; null: it is about to be made */
+function changeOf(options: UpdateOptions, source: Source | null): SourceChange {
+  const { name, rate, authenticated, region, retention, strict } = options;
+  const enrichment = enrichmentOf(options, source?.enrichment ?? null);
   return {
+    ...(enrichment === undefined ? {} : { enrichment }),
     ...(name === undefined ? {} : { name }),
     ...(rate === undefined ? {} : { maxEventsPerSecond: rate === 'none' ? null : rate }),
     ...(authenticated === undefined ? {} : { authenticated }),
@@ -134,6 +157,29 @@ function changeOf({ name, rate, authenticated, region, retention, strict }: Upda
     ...(retention === undefined ? {} : { retentionMs: retention === 'none' ? null : retention }),
     ...(strict === undefined ? {} : { retentionStrict: strict }),
   };
+}
+
+/** Null: nothing is to be found out any more; undefined: what is, stays. */
+function enrichmentOf(
+  { enrich, internalDomains }: UpdateOptions,
+  standing: EnrichmentSettings | null,
+): EnrichmentSettings | null | undefined {
+  if (enrich === undefined && internalDomains === undefined) return undefined;
+  if (enrich?.join() === NONE) return null;
+  const domains = internalDomains?.join() === NONE ? [] : internalDomains;
+  return readEnrichment({
+    facts: enrich ?? standing?.facts ?? [],
+    internalDomains: domains ?? standing?.internalDomains ?? [],
+  });
+}
+
+const NONE = 'none';
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 }
 
 function withJson(command: Command): Command {
@@ -162,7 +208,8 @@ async function show(deps: SourcesCommandDeps, key: string, options: Options): Pr
       );
       return EXIT_CODES.ok;
     }
-    deps.stdout.write(`${activityTableOf(shown)}${retentionText(source, removed)}`);
+    const enrichment = source.enrichment === null ? '' : enrichmentText(source);
+    deps.stdout.write(`${activityTableOf(shown)}${retentionText(source, removed)}${enrichment}`);
     if (keys.length === 0) {
       deps.stdout.write(`\nIt has no keys; weft keys create --scope ingest --source ${key} makes one.\n`);
     } else {
@@ -189,7 +236,7 @@ async function make(
     const source = await sources.create({
       key,
       kind,
-      ...changeOf(options),
+      ...changeOf(options, null),
     });
     tell(deps, source, options);
     return EXIT_CODES.ok;
@@ -197,23 +244,29 @@ async function make(
 }
 
 async function update(deps: SourcesCommandDeps, key: string, options: UpdateOptions): Promise<number> {
-  const wanted = changeOf(options);
+  const { json: _, ...wanted } = options;
   if (Object.keys(wanted).length === 0) {
     throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
       where: 'weft sources update',
-      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated or --region',
+      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated, --region, --enrich or --internal-domains',
     });
   }
-  return change(deps, key, wanted, options);
+  return change(deps, key, (source) => changeOf(options, source), options);
 }
 
-async function change(deps: SourcesCommandDeps, key: string, wanted: SourceChange, options: Options): Promise<number> {
+async function change(
+  deps: SourcesCommandDeps,
+  key: string,
+  change: (source: Source) => SourceChange,
+  options: Options,
+): Promise<number> {
   return deps.withSources(async ({ sources }) => {
-    await find(sources, key);
+    const wanted = change(await find(sources, key));
     const source = await sources.update(key, wanted);
     tell(deps, source, options);
     const isOfRetention = 'retentionMs' in wanted || 'retentionStrict' in wanted;
     if (isOfRetention && options.json !== true) deps.stdout.write(`\n${retentionRuleText(source)}.\n`);
+    if ('enrichment' in wanted && options.json !== true) deps.stdout.write(enrichmentText(source));
     return EXIT_CODES.ok;
   });
 }
@@ -246,6 +299,13 @@ function retentionText(source: Source, removed: RetentionProgress | null): strin
   const now = progress === null ? '' : ` It is being looked through, ${String(Math.floor(progress * 100))} %.`;
   const last = finishedAt === null ? '' : ` Looked through last at ${timeText(finishedAt)}.`;
   return `\n${rule}. Removed so far: ${String(removedEvents)} events, ${String(removedLetters)} dead letters.${now}${last}\n`;
+}
+
+function enrichmentText({ enrichment }: Source): string {
+  if (enrichment === null) return '\nNothing is found out about its events.\n';
+  const { facts, internalDomains } = enrichment;
+  const own = internalDomains.length === 0 ? '' : ` Own pages: ${internalDomains.join(', ')}.`;
+  return `\nFound out about its events: ${facts.join(', ')}.${own}\n`;
 }
 
 function removedJson(removed: RetentionProgress | null): object | null {

@@ -113,6 +113,7 @@ async function read(mapping: Mapping, stage: Stage): Promise<number> {
     origin: {},
     newMessageId: () => '',
     plan: null,
+    enrichment: null,
   };
   let rows = 0;
   let records = 0;

@@ -19,6 +19,7 @@ const SOURCE = {
   region: null,
   retentionMs: null,
   retentionStrict: false,
+  enrichment: null,
   createdAt: 0,
 } as const;
 

@@ -61,6 +61,7 @@ describe('weft sources', () => {
           authenticated: false,
           region: null,
           retentionStrict: false,
+          enrichment: null,
           retention: null,
           createdAt: '2026-01-31T12:00:00.000Z',
         },

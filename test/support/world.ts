@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
+import type { EventEnrichers } from '../../src/events/enrichment.model.js';
 import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { BatchResult } from '../../src/pipeline.js';
@@ -72,6 +73,8 @@ export interface WorldOptions {
   readonly sealed?: boolean;
   /** An online store that outlives the process, as far as the engine can tell. Default: one that does not. */
   readonly sharedStore?: OnlineStore;
+  /** Default: nothing is found out about events. */
+  readonly enrichers?: EventEnrichers;
 }
 
 /** The write side on a database of its own, with a clock that stands still. */
@@ -139,6 +142,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       onlineStoreIsShared: options.sharedStore !== undefined,
       observers: { ...rethrowing, ...options.observers },
       plans,
+      ...(options.enrichers === undefined ? {} : { enrichers: options.enrichers }),
       erasing: {
         secret,
         vault,

@@ -1,4 +1,5 @@
 import { Arg, Authorized, Ctx, Field, InputType, Int, Mutation, ObjectType, Resolver } from 'type-graphql';
+import { addressIn, type EventClient } from '../../events/enrichment.model.js';
 import type { EventType, JsonObject } from '../../events/event.model.js';
 import { violationText } from '../../events/plan-violation.model.js';
 import { WeftError } from '../../platform/errors.js';
@@ -53,7 +54,7 @@ class EventInput {
 
   @Field(() => Json, {
     nullable: true,
-    description: 'An object: where it came from, as the address of a page. Default: empty.',
+    description: 'An object: where it came from, as the address of a page; `ip` is not kept. Default: empty.',
   })
   context?: JsonObject | null;
 
@@ -129,6 +130,7 @@ export class IngestResolver {
       services.limits.admitEvents(principal, source, events.length);
       const outcomes = await services.accept.accept(source, events.map(mapEventInput), {
         historical: false,
+        clientOf: (index): EventClient => ({ address: addressIn(events[index]?.context), userAgent: null }),
         rawOf: (index) => ({ form: { kind: 'graphql' }, input: rawEventInput(events[index]) }),
       });
       const results = outcomes.map((outcome): EventResult => {

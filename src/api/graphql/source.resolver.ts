@@ -6,6 +6,7 @@ import {
   Ctx,
   Field,
   FieldResolver,
+  InputType,
   Int,
   Mutation,
   ObjectType,
@@ -13,6 +14,8 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
+import { ENRICHMENTS, type Enrichment, type EnrichmentSettings } from '../../events/enrichment.model.js';
+import { readEnrichment } from '../../sources/source-enrichment.model.js';
 import type { Source, SourceChange, SourceKind } from '../../sources/source.model.js';
 import type { ApiKey } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
@@ -27,11 +30,42 @@ import {
   type Edge,
 } from './connection.types.js';
 import { SOURCE_CURSOR } from './cursors.js';
-import { SourceKindType } from './enums.js';
+import { enumOf, SourceKindType } from './enums.js';
 import { retentionMsOf } from './duration-arguments.js';
 import { resultUnion } from './failure.types.js';
 import { ApiKeyType } from './key.types.js';
 import { DateTime } from './scalars.js';
+
+const EnrichmentType = enumOf('Enrichment', 'What is found out about events when they are accepted.', ENRICHMENTS, {
+  device: 'Device, browser and system of the user agent, and whether it is a bot.',
+  referrer: 'Where a visitor came from, and the campaign, by the addresses of the page and of the one before it.',
+});
+
+@ObjectType('SourceEnrichment', {
+  simpleResolvers: true,
+  description: 'What is found out about the events of a source, and kept with them as `context.enriched`.',
+})
+class SourceEnrichment {
+  @Field(() => [EnrichmentType], { description: 'What is found out, one to all, each once.' })
+  facts!: readonly Enrichment[];
+
+  @Field(() => [String], {
+    description: 'Domains of one’s own pages beside that of the page itself, as `shop.example.org`; at most 50.',
+  })
+  internalDomains!: readonly string[];
+}
+
+@InputType('SourceEnrichmentInput', { description: 'What is to be found out about the events of a source.' })
+class SourceEnrichmentInput {
+  @Field(() => [EnrichmentType], { description: 'What is to be found out, each once.' })
+  facts!: Enrichment[];
+
+  @Field(() => [String], {
+    defaultValue: [],
+    description: 'Domains of one’s own pages beside that of the page itself, as `shop.example.org`; at most 50.',
+  })
+  internalDomains!: string[];
+}
 
 @ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })
 export class SourceType {
@@ -69,6 +103,12 @@ export class SourceType {
   })
   region!: string | null;
 
+  @Field(() => SourceEnrichment, {
+    nullable: true,
+    description: 'What is found out about its events when they are accepted; null: nothing.',
+  })
+  enrichment!: EnrichmentSettings | null;
+
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;
 }
@@ -84,6 +124,7 @@ const RETENTION =
   'How long its events are kept from when they happened, as `400d`: older ones are removed, and refused (`PAST_RETENTION`).';
 const STRICT =
   'Whether what came of events goes with them once they are too old, as if they had never been: traits, features, profiles.';
+const ENRICHMENT = 'What is found out about its events when they are accepted.';
 const MAX_EVENTS = 'Events a second in the long run, by all of its keys together, from 1 to 1,000,000.';
 
 @ArgsType()
@@ -111,6 +152,9 @@ class NewSourceArguments {
 
   @Field(() => Boolean, { nullable: true, description: `${STRICT} Default: it stays.` })
   strictRetention?: boolean | null;
+
+  @Field(() => SourceEnrichmentInput, { nullable: true, description: `${ENRICHMENT} Default: nothing.` })
+  enrichment?: SourceEnrichmentInput | null;
 }
 
 @ArgsType()
@@ -132,6 +176,9 @@ class SourceChangeArguments {
 
   @Field(() => Boolean, { nullable: true, description: `${STRICT} As it is if left out.` })
   strictRetention?: boolean | null;
+
+  @Field(() => SourceEnrichmentInput, { nullable: true, description: `${ENRICHMENT} Null: nothing.` })
+  enrichment?: SourceEnrichmentInput | null;
 }
 
 const SourceConnection = connectionTypes<Source>(SourceType, 'Source');
@@ -181,7 +228,7 @@ export class SourceResolver {
     @Args(() => NewSourceArguments) given: NewSourceArguments,
   ): Promise<unknown> {
     return CreatedSource.attempt(async () => {
-      const { name, kind, maxEventsPerSecond, authenticated, region, retention, strictRetention } = given;
+      const { name, kind, maxEventsPerSecond, authenticated, region, retention, strictRetention, enrichment } = given;
       const source = await services.sources.create({
         key,
         kind,
@@ -191,6 +238,7 @@ export class SourceResolver {
         ...(typeof region === 'string' ? { region } : {}),
         ...(typeof retention === 'string' ? { retentionMs: retentionMsOf(retention) } : {}),
         ...(typeof strictRetention === 'boolean' ? { retentionStrict: strictRetention } : {}),
+        ...(enrichment == null ? {} : { enrichment: readEnrichment(enrichment) }),
       });
       await watch.reload();
       return source;
@@ -206,7 +254,7 @@ export class SourceResolver {
     @Arg('key', () => String, { description: SOURCE_KEY }) key: string,
     @Args(() => SourceChangeArguments) given: SourceChangeArguments,
   ): Promise<unknown> {
-    const { name, maxEventsPerSecond, authenticated, region, retention, strictRetention } = given;
+    const { name, maxEventsPerSecond, authenticated, region, retention, strictRetention, enrichment } = given;
     return update(context, key, () => ({
       ...(typeof name === 'string' ? { name } : {}),
       ...(maxEventsPerSecond === undefined ? {} : { maxEventsPerSecond }),
@@ -214,6 +262,7 @@ export class SourceResolver {
       ...(region === undefined ? {} : { region }),
       ...(retention === undefined ? {} : { retentionMs: retention === null ? null : retentionMsOf(retention) }),
       ...(typeof strictRetention === 'boolean' ? { retentionStrict: strictRetention } : {}),
+      ...(enrichment === undefined ? {} : { enrichment: enrichment === null ? null : readEnrichment(enrichment) }),
     }));
   }
 

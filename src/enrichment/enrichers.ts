@@ -1,0 +1,42 @@
+import { LRUCache } from 'lru-cache';
+import type {
+  EnrichableEvent,
+  EnrichmentSettings,
+  EventClient,
+  EventEnricher,
+  EventEnrichers,
+} from '../events/enrichment.model.js';
+import type { JsonObject } from '../events/event.model.js';
+import { classifyReferrer } from './classify-referrer.js';
+import { MAX_USER_AGENT_LENGTH, readUserAgent } from './read-user-agent.js';
+
+/** User agents whose reading is at hand: reading one takes some 30 µs, looking it up less than one. */
+const MAX_KNOWN_USER_AGENTS = 5_000;
+
+/** Finds out the facts that sources ask for. */
+export class Enrichers implements EventEnrichers {
+  readonly #devices = new LRUCache<string, { readonly facts: JsonObject | null }>({ max: MAX_KNOWN_USER_AGENTS });
+
+  of(settings: EnrichmentSettings): Promise<EventEnricher> {
+    return Promise.resolve({ facts: (event, client) => this.#facts(event, client, settings) });
+  }
+
+  #facts(event: EnrichableEvent, client: EventClient, settings: EnrichmentSettings): JsonObject | null {
+    const { facts } = settings;
+    const found: JsonObject = {};
+    if (facts.includes('device')) Object.assign(found, this.#device(event, client));
+    if (facts.includes('referrer')) Object.assign(found, classifyReferrer(event, settings.internalDomains));
+    return Object.keys(found).length === 0 ? null : found;
+  }
+
+  #device({ context }: EnrichableEvent, client: EventClient): JsonObject | null {
+    const given = context['userAgent'];
+    const userAgent = (typeof given === 'string' ? given : (client.userAgent ?? '')).slice(0, MAX_USER_AGENT_LENGTH);
+    if (userAgent === '') return null;
+    const known = this.#devices.get(userAgent);
+    if (known !== undefined) return known.facts;
+    const facts = readUserAgent(userAgent);
+    this.#devices.set(userAgent, { facts });
+    return facts;
+  }
+}

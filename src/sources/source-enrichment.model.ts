@@ -1,0 +1,58 @@
+import { ENRICHMENTS, type Enrichment, type EnrichmentSettings } from '../events/enrichment.model.js';
+import { WeftError } from '../platform/errors.js';
+import type { SourceKind } from './source.model.js';
+
+const MAX_INTERNAL_DOMAINS = 50;
+const DOMAIN = /^(?=.{3,253}$)[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9-]{1,63})+$/;
+
+/** What a source is to be asked for, as somebody wrote it; what is left out is the default. */
+export interface WantedEnrichment {
+  readonly facts: readonly string[];
+  readonly internalDomains?: readonly string[];
+}
+
+/**
+ * The settings as they are kept.
+ * @throws WeftError BAD_REQUEST
+ */
+export function readEnrichment(wanted: WantedEnrichment): EnrichmentSettings {
+  const facts = new Set(wanted.facts.map(factOf));
+  if (facts.size === 0) throw refused('enrichment.facts', 'no fact is named', `name some of ${ENRICHMENTS.join(', ')}`);
+  const domains = (wanted.internalDomains ?? []).map(domainOf);
+  if (domains.length > MAX_INTERNAL_DOMAINS) {
+    throw refused('enrichment.internalDomains', 'there are too many', `name at most ${String(MAX_INTERNAL_DOMAINS)}`);
+  }
+  return { facts: ENRICHMENTS.filter((fact) => facts.has(fact)), internalDomains: [...new Set(domains)] };
+}
+
+/**
+ * Deliveries of networks say themselves what can be said of them.
+ * @throws WeftError BAD_REQUEST
+ */
+export function checkEnriched(kind: SourceKind, enrichment: EnrichmentSettings | null | undefined): void {
+  if (kind !== 'webhook' || enrichment == null) return;
+  throw refused(
+    'enrichment',
+    'events of webhooks are not enriched',
+    'use the properties language and sentiment that they come with',
+  );
+}
+
+function factOf(name: string): Enrichment {
+  const fact = ENRICHMENTS.find((known) => known === name);
+  if (fact !== undefined) return fact;
+  throw refused('enrichment.facts', `${name.slice(0, 40)} is nothing to find out`, `use ${ENRICHMENTS.join(', ')}`);
+}
+
+function domainOf(text: string): string {
+  const domain = text
+    .trim()
+    .toLowerCase()
+    .replace(/^www\./, '');
+  if (DOMAIN.test(domain)) return domain;
+  throw refused('enrichment.internalDomains', `${text.slice(0, 60)} is no domain`, 'write it like shop.example.org');
+}
+
+function refused(where: string, message: string, hint: string): WeftError {
+  return new WeftError('BAD_REQUEST', message, { where, hint });
+}
