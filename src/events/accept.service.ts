@@ -15,7 +15,7 @@ import { deadLetterText, type DeadLetter, type RawInput } from './dead-letter.mo
 import type { DeadLetterStore } from './dead-letter.store.js';
 import type { EventLog, PreparedEvent } from './event-log.model.js';
 import type { EventPlan, EventPlans } from './event-plan.model.js';
-import { withoutAddress, type EventEnrichers } from './enrichment.model.js';
+import { hasAddress, withoutAddress, type EventEnrichers } from './enrichment.model.js';
 import type { AcceptResult, DroppedIdentifier, IdentifierPolicy, IncomingEvent } from './event.model.js';
 import { SeenNameStore } from './seen-name.store.js';
 import { SUPPRESSED } from './suppression.model.js';
@@ -296,8 +296,6 @@ function deadLetterOf(
 }
 
 function withoutItsAddress(event: IncomingEvent): IncomingEvent {
-  const { context } = event;
-  return typeof context === 'object' && context !== null && 'ip' in context
-    ? { ...event, context: withoutAddress(context) }
-    : event;
+  const context: unknown = event.context;
+  return hasAddress(context) ? { ...event, context: withoutAddress(context) } : event;
 }

@@ -73,6 +73,11 @@ export interface EventEnrichers {
 
 export const NO_CLIENT: EventClient = Object.freeze({ address: null, userAgent: null });
 
+/** Whether a context, as it was sent, names the address that the event came from. */
+export function hasAddress(context: unknown): context is JsonObject {
+  return typeof context === 'object' && context !== null && 'ip' in context;
+}
+
 /** The context as it is kept: without the address that the event came from, which is personal data. */
 export function withoutAddress(context: JsonObject): JsonObject {
   if (!('ip' in context)) return context;
