@@ -71,8 +71,6 @@ export interface EventEnrichers {
   of(settings: EnrichmentSettings): Promise<EventEnricher>;
 }
 
-export const NO_CLIENT: EventClient = Object.freeze({ address: null, userAgent: null });
-
 /** Whether a context, as it was sent, names the address that the event came from. */
 export function hasAddress(context: unknown): context is JsonObject {
   return typeof context === 'object' && context !== null && 'ip' in context;

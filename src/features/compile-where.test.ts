@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../events/event.model.js';
-import { compileWhere, fieldsOfWhere, interpretWhere } from './compile-where.js';
+import { compileWhere, pathsOfWhere, interpretWhere } from './compile-where.js';
 import type { FeatureEvent } from './feature.model.js';
 
 function anEvent(properties: Record<string, JsonValue>, rest: Partial<FeatureEvent> = {}): FeatureEvent {
@@ -126,10 +126,10 @@ describe('filters', () => {
     }
   });
 
-  it('name the fields that they read, each once', () => {
+  it('name the paths that they read, and what leads there, each once', () => {
     const text =
       'properties.b.c == 1 && (traits["a"] == 2 || has(context.d)) && properties.b != 3 && name == "properties.x"';
-    expect(fieldsOfWhere(text)).toEqual(['context.d', 'properties.b', 'traits.a']);
+    expect(pathsOfWhere(text)).toEqual(['context.d', 'properties.b', 'properties.b.c', 'traits.a']);
   });
 
   it('give the column of a fault as it was written', () => {

@@ -54,18 +54,21 @@ export function interpretWhere(text: string): WhereFilter {
 }
 
 /**
- * The fields at the top of an event that a condition reads, as `properties.kind`, each once.
+ * The paths into an event that a condition reads, as `context.page.url`, with those that lead there, each once.
  *
  * @throws WeftError as {@link compileWhere}
  */
-export function fieldsOfWhere(text: string): string[] {
-  const fields = nodesOf(parseWhere(text).ast).map((node) => {
-    if (node.op !== '.' && node.op !== '[]') return null;
-    const [target, key] = node.args;
-    const name = typeof key === 'string' ? key : key.op === 'value' ? key.args : null;
-    return target.op === 'id' && OBJECTS.has(target.args) && typeof name === 'string' ? `${target.args}.${name}` : null;
-  });
-  return [...new Set(fields.filter((field) => field !== null))].sort();
+export function pathsOfWhere(text: string): string[] {
+  return [...new Set(nodesOf(parseWhere(text).ast).map(pathOf))].filter((path) => path?.includes('.') === true).sort();
+}
+
+function pathOf(node: ASTNode): string | null {
+  if (node.op === 'id') return OBJECTS.has(node.args) ? node.args : null;
+  if (node.op !== '.' && node.op !== '[]') return null;
+  const [target, key] = node.args;
+  const name = typeof key === 'string' ? key : key.op === 'value' ? key.args : null;
+  const parent = pathOf(target);
+  return parent === null || typeof name !== 'string' ? null : `${parent}.${name}`;
 }
 
 type Parsed = ReturnType<Environment['parse']>;

@@ -50,6 +50,19 @@ describe('questionFeatures', () => {
     ]);
   });
 
+  it('asks about facts that Weft does not find out, whoever asks for them', () => {
+    const features = `
+      - { name: a, aggregate: count, where: 'context.enriched.device.type == "tv" && has(context.enriched.referrer)' }
+      - { name: b, aggregate: last, value: context.enriched.os.name, type: string }
+      - { name: c, aggregate: count, where: 'context.enriched.devise.type == "tv"' }
+      - { name: d, aggregate: count, by: context.enriched.os.nam }
+`;
+    expect(ask(features).map((question) => question.replace(/; known are.*/, ''))).toEqual([
+      'feature c: Weft finds out no context.enriched.devise.type about events; did you mean context.enriched.device.type?',
+      'feature d: Weft finds out no context.enriched.os.nam about events; did you mean context.enriched.os.name?',
+    ]);
+  });
+
   it('asks about the steps of a funnel, whose conditions read traits, too', () => {
     const funnel = (event: string, where: string): string =>
       `      - { name: a, aggregate: funnel, within: 1d, steps: [refund, { event: ${event}, where: '${where}' }] }\n`;

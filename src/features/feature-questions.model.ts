@@ -1,7 +1,8 @@
+import { ENRICHED_FIELD, FACT_PATHS } from '../events/enrichment.model.js';
 import { MAX_SEEN_NAMES, type SeenNames } from '../events/seen-names.model.js';
 import { nearestName } from '../platform/near-names.js';
 import type { Warning } from '../platform/warning.js';
-import { fieldsOfWhere } from './compile-where.js';
+import { pathsOfWhere } from './compile-where.js';
 import type { FeatureDefinition } from './feature.model.js';
 
 /** What has been sent so far, and from where. */
@@ -52,6 +53,7 @@ export function questionsAbout(
   }
   const read = events.length === 0 ? [...seen.events.keys()] : events.filter((name) => seen.events.has(name));
   if (read.length === 0) return questions;
+  questions.push(...factsNobodyFinds(feature));
   const fields = new Set(fieldsRead(feature));
   const there = new Set(read.flatMap((name) => [...(seen.events.get(name) ?? [])]));
   for (const field of fields) {
@@ -64,9 +66,31 @@ export function questionsAbout(
 
 /** The fields at the top of events that a feature reads, as `traits.country`. */
 function fieldsRead(feature: Read): string[] {
+  return pathsRead(feature).map(topOf);
+}
+
+function pathsRead(feature: Read): string[] {
   const { where, options } = feature;
   const filters = [where, ...(options?.steps ?? []).map((step) => step.where)].filter((text) => text !== null);
-  return [...pathsOf(feature).map(topOf), ...filters.flatMap(fieldsOfWhere)];
+  return [...pathsOf(feature), ...filters.flatMap(pathsOfWhere)];
+}
+
+const ENRICHED = `context.${ENRICHED_FIELD}.`;
+const FACTS = Object.values(FACT_PATHS)
+  .flat()
+  .map((path) => `${ENRICHED}${path}`);
+
+/** What Weft finds out about events is known by name, whether or not any source asks for it. */
+function factsNobodyFinds(feature: Read): Question[] {
+  const unknown = pathsRead(feature).filter(
+    (path) => path.startsWith(ENRICHED) && !FACTS.some((fact) => fact === path || fact.startsWith(`${path}.`)),
+  );
+  const whole = unknown.filter((path) => !unknown.some((other) => other.startsWith(`${path}.`)));
+  return [...new Set(whole)].map((name) => ({
+    name,
+    message: `Weft finds out no ${name} about events`,
+    hint: offer(name, FACTS, plain),
+  }));
 }
 
 /** Paths of the values that a feature is made of: what it aggregates, what it is grouped by, and those of its parts. */
