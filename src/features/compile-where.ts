@@ -59,7 +59,8 @@ export function interpretWhere(text: string): WhereFilter {
  * @throws WeftError as {@link compileWhere}
  */
 export function pathsOfWhere(text: string): string[] {
-  return [...new Set(nodesOf(parseWhere(text).ast).map(pathOf))].filter((path) => path?.includes('.') === true).sort();
+  const paths = nodesOf(parseWhere(text).ast).map(pathOf);
+  return [...new Set(paths.filter((path) => path !== null))].filter((path) => path.includes('.')).sort();
 }
 
 function pathOf(node: ASTNode): string | null {
