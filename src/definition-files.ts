@@ -13,6 +13,8 @@ import type { TraitDefinition } from './profiles/trait-definition.model.js';
 import { parseSegments, SEGMENT_FILE_FIELDS, type SegmentDefinition } from './segments/parse-segments.js';
 
 const MAX_FILES = 1_000;
+/** As the parsers of features and of segments have it. */
+const MAX_FILE_LENGTH = 4_000_000;
 
 /** A file of definitions as text. */
 export interface DefinitionText {
@@ -47,7 +49,8 @@ export async function readDefinitionFiles(paths: readonly string[]): Promise<Fou
   for (const path of paths) {
     const isFolder = (await found(path, stat(path))).isDirectory();
     for (const file of isFolder ? await definitionFilesIn(path) : [path]) {
-      const text = isModule(file) ? await readDefinitionModule(file) : await found(file, readFile(file, 'utf8'));
+      const text = isModule(file) ? await readDefinitionModule(file) : textOf(file, await found(file, readFile(file)));
+      checkLength(basename(file), text);
       if (kindsOf({ name: basename(file), text }).length > 0) files.push({ name: basename(file), text });
       else if (isFolder) skipped.push(basename(file));
       else throw definesNothing(file);
@@ -200,6 +203,24 @@ async function found<T>(path: string, reading: Promise<T>): Promise<T> {
     const hint = 'name YAML files, or folders that hold them';
     throw new WeftError('NOT_FOUND', 'there is no such file that can be read', { where: path, hint, cause: error });
   }
+}
+
+function textOf(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    const hint = 'save it as UTF-8';
+    throw new WeftError('DEFINITION_INVALID', 'the file is no UTF-8', { where: path, hint, cause: error });
+  }
+}
+
+/** Before it is parsed, which takes some hundred times the memory of the text. */
+function checkLength(name: string, text: string): void {
+  if (text.length <= MAX_FILE_LENGTH) return;
+  throw new WeftError('DEFINITION_INVALID', `${name} has more than ${String(MAX_FILE_LENGTH)} characters`, {
+    where: name,
+    hint: 'split it into several files',
+  });
 }
 
 function definesNothing(path: string): WeftError {

@@ -77,4 +77,10 @@ describe('a YAML text', () => {
     const keys = Array.from({ length: 30_000 }, (_, i) => `k${String(i % 20_000)}: 1`).join('\n');
     expect(new YamlText(keys).faults).toHaveLength(100);
   });
+
+  it('holds no characters that cannot be stored', () => {
+    expect(faultsOf('a: ok\nb: "x\\u0000"')).toEqual(['2:4 the character U+0000 cannot be stored']);
+    expect(faultsOf('"\\ud83d": 1')).toEqual(['1:1 half of a surrogate pair is no character']);
+    expect(faultsOf('a: "\\ud83d\\ude00"')).toEqual([]);
+  });
 });

@@ -7,12 +7,14 @@ import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, 
  *     and a stack that overflows there can end the process.
  *  2. What aliases repeat is counted before anybody follows them: a few lines can stand for billions of values.
  *  3. Keys are compared by a set; the library compares each key of a map with all of the others.
+ *  4. Texts hold what a database can hold.
  */
 
 /** Collections inside one another. */
 const MAX_DEPTH = 64;
 /** Values that aliases repeat, aliases inside of these followed, too. */
 const MAX_REPEATED_VALUES = 100_000;
+const HALF_PAIR = /\p{Surrogate}/u;
 /** Told at most. */
 const MAX_FAULTS = 100;
 
@@ -131,6 +133,7 @@ export class YamlText {
     const anchored: Anchored | null = isNode && node.anchor !== undefined ? { node, size: null } : null;
     if (anchored?.node.anchor !== undefined) this.#anchors.set(anchored.node.anchor, anchored);
     let size = 1;
+    if (isScalar(node) && typeof node.value === 'string') this.#checkCharacters(node.value, offsetOf(node) ?? 0);
     if (isSeq(node)) for (const item of node.items) size += this.#count(item);
     if (isMap(node)) {
       const names = new Set<string>();
@@ -157,6 +160,12 @@ export class YamlText {
     this.#targets.set(alias, anchored.node);
     this.#repeated += anchored.size;
     return anchored.size;
+  }
+
+  /** Escapes can stand for what no text of the database holds. */
+  #checkCharacters(value: string, offset: number): void {
+    if (value.includes('\0')) this.#fault(offset, 'the character U+0000 cannot be stored');
+    else if (HALF_PAIR.test(value)) this.#fault(offset, 'half of a surrogate pair is no character');
   }
 
   #fault(offset: number, message: string): void {
