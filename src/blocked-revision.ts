@@ -5,21 +5,11 @@ import { genericBoundOf, MAX_BLOCKED_VALUES, sharedCountOf } from './identity/ge
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
-import { moveMisplaced } from './move-misplaced.js';
-import type { Pipeline } from './pipeline.js';
-import type { EventLog } from './events/event-log.model.js';
-import type { Clock } from './platform/clock.js';
+import { moveMisplaced, type MoveParts } from './move-misplaced.js';
 import type { Uuid } from './platform/ids.js';
-import type { Database, Transaction } from './platform/postgres.js';
-import type { ReanchoringFinder } from './reanchoring-finder.js';
+import type { Transaction } from './platform/postgres.js';
 
-export interface BlockedRevisionParts {
-  readonly db: Database;
-  readonly clock: Clock;
-  readonly log: EventLog;
-  readonly generics: GenericValueStore;
-  readonly finder: ReanchoringFinder;
-  readonly pipeline: Pipeline;
+export interface BlockedRevisionParts extends MoveParts {
   /** Blocked values that count as generic at once. */
   readonly maxBlockedValues?: number | undefined;
 }
@@ -134,14 +124,15 @@ export class BlockedRevision {
   /**
    * Moves events that belong elsewhere by what the values are, and resolves whomever they name anew with `others`.
    * @param note told whether that was all, in the transaction that does it
+   * @returns false: it has to wait
    */
   async move(
     definitions: LoadedDefinitions,
     revisionId: Uuid,
     { ids, others }: { readonly ids: readonly Uuid[]; readonly others: readonly Uuid[] },
     note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
-  ): Promise<void> {
-    await moveMisplaced(this.parts, definitions, { revisionId, areRulesNew: true, ids, others }, note);
+  ): Promise<boolean> {
+    return moveMisplaced(this.parts, definitions, { revisionId, areRulesNew: true, ids, others }, note);
   }
 }
 

@@ -37,6 +37,7 @@ import { RemovedWordStore } from './profiles/removed-word.store.js';
 import { TraitConflictStore } from './profiles/trait-conflict.store.js';
 import { TraitRefoldStore } from './profiles/trait-refold.store.js';
 import type { ErasureService } from './privacy/erasure.service.js';
+import { ErasureStore } from './privacy/erasure.store.js';
 import type { SuppressionList } from './privacy/suppression-list.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
@@ -251,8 +252,10 @@ interface AsideParts extends Stores {
   readonly wakeWorker: () => void;
 }
 
-function createFinder(parts: AsideParts, { maxReanchoredEvents }: Partial<EngineLimits>): ReanchoringFinder {
-  return new ReanchoringFinder({ ...parts, ...parts.identity.resolving, maxStepEvents: maxReanchoredEvents });
+/** What moves events to other anchors, and what keeps it from that. */
+function createMoving(parts: AsideParts, { maxReanchoredEvents: maxStepEvents }: Partial<EngineLimits>) {
+  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving, maxStepEvents });
+  return { finder, erasures: new ErasureStore() };
 }
 
 /** What workers do between batches, and the services by which it is asked for. */
@@ -277,7 +280,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, finder: createFinder(parts, limits) };
+  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, ...createMoving(parts, limits) };
   const revisionChore = new RevisionChore({
     ...parts,
     ...parts.identity,

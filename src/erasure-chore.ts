@@ -64,7 +64,9 @@ interface Sweep {
  *
  * 1. Once everything is applied that was accepted before the person was put on the list of those who must not come back,
  *    all that they are known by is collected anew: events on their way may have added to it. What is new goes on the list,
- *    and it is waited again. So in the end nothing is in the log, and nothing comes, that is not collected.
+ *    and it is waited again. So in the end nothing is in the log, and nothing comes, that is not collected. Events of the
+ *    person that would be moved to other anchors stay where they are until they are taken back (`move-misplaced.ts`);
+ *    who was moving some when that began is waited for, and what came of it collected.
  * 2. The ledger outside the database has the erasure before anything is taken away.
  * 3. Events are taken back by the engine that takes back loads (`retraction-chore.ts`): those that hang on the person are
  *    deleted, those of others that name the person are rewritten without them.
@@ -119,6 +121,7 @@ export class ErasureChore {
     if ((await readAppliedPos(db)) < barrierPos) return false;
     const hash = new SuppressionHash(secret);
     const hasMore = await db.transaction(async (tx) => {
+      await erasures.holdWorkers(tx);
       const survivor = (await profiles.survivors(tx, [profileId])).get(profileId);
       const found = survivor === undefined ? [] : await erasures.collect(tx, id, [survivor]);
       if (found.length > 0) await erasures.setBarrier(tx, id, await erasures.suppress(tx, hash, found, clock.now()));

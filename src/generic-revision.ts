@@ -2,28 +2,19 @@ import type { LoadedDefinitions } from './definitions.js';
 import { blockedTest } from './identity/blocked-patterns.js';
 import { genericBoundOf, MAX_GENERIC_VALUES, sharedCountOf } from './identity/generic-value.model.js';
 import { GenericValueReader } from './identity/generic-value.reader.js';
-import type { CountedValue, GenericValueStore } from './identity/generic-value.store.js';
+import type { CountedValue } from './identity/generic-value.store.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
-import { moveMisplaced } from './move-misplaced.js';
-import { DefinitionsChanged, type Pipeline } from './pipeline.js';
-import type { Clock } from './platform/clock.js';
+import { moveMisplaced, type MoveParts } from './move-misplaced.js';
+import { DefinitionsChanged } from './pipeline.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
-import type { EventLog } from './events/event-log.model.js';
-import type { ReanchoringFinder } from './reanchoring-finder.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
-export interface GenericRevisionParts {
-  readonly db: Database;
-  readonly clock: Clock;
-  readonly log: EventLog;
+export interface GenericRevisionParts extends MoveParts {
   readonly revisions: IdentityRevisionStore;
-  readonly generics: GenericValueStore;
-  readonly pipeline: Pipeline;
-  readonly finder: ReanchoringFinder;
 }
 
 /** Revisions that one look asks for, at most. */
@@ -89,10 +80,10 @@ export class GenericRevision {
   }
 
   /**
-   * One step.
+   * One step; false: it has to wait.
    * @throws DefinitionsChanged once the value is another for everybody
    */
-  async step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<void> {
+  async step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<boolean> {
     const id = revision.kind === 'generic' ? revision.input.ids[0] : undefined;
     if (id === undefined) return this.#finish(revision);
     if (revision.place === MOVING) return this.#move(definitions, revision, id);
@@ -105,6 +96,7 @@ export class GenericRevision {
       await revisions.advance(tx, revision.id, { ...this.#progress(revision, 0), place: MOVING });
     });
     if (wanted.isChange) throw new DefinitionsChanged();
+    return true;
   }
 
   /** What the value is to be; null where nobody knows it. */
@@ -141,9 +133,10 @@ export class GenericRevision {
     await revisions.insert(db, { kind: 'generic', input, id: newId(createdAt), actor: ACTOR, reason, createdAt });
   }
 
-  async #finish(revision: IdentityRevisionRecord): Promise<void> {
+  async #finish(revision: IdentityRevisionRecord): Promise<true> {
     const { db, revisions } = this.parts;
     await revisions.advance(db, revision.id, { ...this.#progress(revision, 0), place: null });
+    return true;
   }
 
   #progress(revision: IdentityRevisionRecord, steps: number) {
@@ -151,9 +144,9 @@ export class GenericRevision {
     return { result: revision.result ?? NO_RESULT, stepsDone, stepsTotal: null, nowMs: this.parts.clock.now() };
   }
 
-  async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<void> {
+  async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<boolean> {
     const step = { revisionId: revision.id, ids: [id] };
-    await moveMisplaced(this.parts, definitions, step, async (tx, who, isLast) => {
+    return moveMisplaced(this.parts, definitions, step, async (tx, who, isLast) => {
       const standing = revision.result ?? NO_RESULT;
       const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };
       await this.parts.revisions.advance(tx, revision.id, {

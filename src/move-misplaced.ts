@@ -3,14 +3,17 @@ import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
 import { nextPlace } from './next-place.js';
 import type { Pipeline } from './pipeline.js';
+import type { Reanchoring } from './pipeline-work.js';
 import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
+import type { ErasureStore } from './privacy/erasure.store.js';
 import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
 
-type MoveParts = Parameters<typeof nextPlace>[0] & {
+export type MoveParts = Parameters<typeof nextPlace>[0] & {
   readonly finder: ReanchoringFinder;
   readonly generics: GenericValueStore;
   readonly pipeline: Pipeline;
+  readonly erasures: Pick<ErasureStore, 'holdsAny'>;
 };
 
 interface MoveStep {
@@ -22,25 +25,34 @@ interface MoveStep {
   readonly others?: readonly Uuid[];
 }
 
+/** Somebody is being erased whose events might be moved. */
+class Held extends Error {
+  override readonly name = 'Held';
+}
+
 /**
- * One step: moves events that belong elsewhere by what the values are, and resolves whomever they name anew.
+ * One step: moves events that belong elsewhere by what the values are, and resolves whomever they name anew. Not while
+ * somebody is being erased whose events these may be: moved to who is not that person, they would outlive the erasure.
  * @param note told whether that was all, in the transaction that does it
+ * @returns false: it has to wait, and nothing was done
  */
 export async function moveMisplaced(
   parts: MoveParts,
   definitions: LoadedDefinitions,
   { ids, others, ...revision }: MoveStep,
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
-): Promise<void> {
-  const { finder, generics, pipeline } = parts;
+): Promise<boolean> {
+  const { db, erasures, finder, generics, pipeline } = parts;
+  if (await erasures.holdsAny(db, ids)) return false;
   const place = await nextPlace(parts);
   let isLast = false;
   let left: FoundAnchors['left'] = [];
   pipeline.forget();
-  await pipeline.reanchor(definitions, {
+  const reanchoring: Reanchoring = {
     ...place,
     ...revision,
     find: async (tx) => {
+      if (await erasures.holdsAny(tx, ids)) throw new Held();
       const found = await finder.find(tx, definitions, ids, others);
       ({ isLast, left } = found);
       return found.reanchored;
@@ -50,6 +62,13 @@ export async function moveMisplaced(
       else if (left.length > 0) await generics.noteLate(tx, left);
       await note(tx, found, isLast);
     },
-  });
+  };
+  try {
+    await pipeline.reanchor(definitions, reanchoring);
+  } catch (error) {
+    if (error instanceof Held) return false;
+    throw error;
+  }
   pipeline.forget();
+  return true;
 }

@@ -27,6 +27,8 @@ export interface TakenBack extends Place {
 
 /** Events that hang on other anchors from now on, with those anchors folded anew. */
 export interface Reanchored {
+  /** The values because of which they do. */
+  readonly valueIds: readonly Uuid[];
   /** Who is resolved anew, beside whom the evidence names. */
   readonly ids: readonly Uuid[];
   readonly moved: readonly ReanchoredEvent[];

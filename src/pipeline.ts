@@ -229,9 +229,9 @@ export class Pipeline {
     const { leases, revision } = this.#parts;
     return this.#transact(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
-      const { ids, moved, anchors, given, evidence } = await find(tx);
+      const { ids, valueIds, moved, anchors, given, evidence } = await find(tx);
       await revision.retractions.reanchor(tx, moved);
-      const left = { anchorIds: anchors.map(({ id }) => id), evidence };
+      const left = { anchorIds: anchors.map(({ id }) => id), evidence, movedIds: valueIds };
       const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId, areRulesNew };
       const who = await revision.identity.reanchor(tx, input);
       await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);

@@ -3,7 +3,7 @@ import { encodePayload } from './events/event-codec.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
-import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
+import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { inAnchorOrder } from './identity/generic-value.model.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { Reanchored } from './pipeline-work.js';
@@ -73,6 +73,7 @@ export class ReanchoringFinder {
       ),
       reanchored: {
         ids: [...ids, ...others],
+        valueIds: ids,
         moved: fold.moved.map((moved) => ({ ...moved, part: part(moved.anchorId) })),
         anchors: anchorIds.map((id) => ({ id, part: part(id), rebuilt: fold.rebuilt.get(id) ?? null })),
         given: anchorIds.map((anchorId) => ({
@@ -163,9 +164,7 @@ class AnchorFold {
     let given = this.given.get(id);
     if (given === undefined) this.given.set(id, (given = new Map<string, Traits>()));
     foldGiven(given, event);
-    const row = evidenceOf(event, identityRules);
-    const known = this.evidence.get(evidenceKey(row));
-    this.evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
+    addEvidence(this.evidence, evidenceOf(event, identityRules));
   }
 
   /**

@@ -6,7 +6,7 @@ import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from '
 import { DamagedHistory, type RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
-import { evidenceKey, evidenceOf, leastEvidence, type Evidence } from './identity/evidence.model.js';
+import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged, type Pipeline } from './pipeline.js';
@@ -182,9 +182,7 @@ export class RetractionChore {
           features.apply(anchor.state, event);
           foldTraits(anchor.traits, event, traitRules);
           foldGiven(givenOf(id), event);
-          const row = evidenceOf(event, identityRules);
-          const known = evidence.get(evidenceKey(row));
-          evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
+          addEvidence(evidence, evidenceOf(event, identityRules));
         }
       }
     };
@@ -195,10 +193,7 @@ export class RetractionChore {
       const all = new Map([...(left?.traits ?? []), ...traits]);
       rebuilt.set(id, { traits: all, state: state ?? left?.state ?? features.empty() });
     }
-    for (const row of spared?.evidence ?? []) {
-      const known = evidence.get(evidenceKey(row));
-      evidence.set(evidenceKey(row), known === undefined ? row : leastEvidence(known, row));
-    }
+    for (const row of spared?.evidence ?? []) addEvidence(evidence, row);
     for (const { anchor, standing } of await this.#wordsOf(retraction, anchors, person)) {
       if (spared?.standing.has(anchor.id) === true) continue;
       const left = rebuilt.get(anchor.id) ?? { traits: new Map() as Traits, state: features.empty() };
@@ -208,8 +203,7 @@ export class RetractionChore {
       // Of somebody of whom nothing else is left, that they said it is known, and that it was they.
       rebuilt.set(anchor.id, left);
       const key = { occurredAt: word.occurredAt, sourceId: word.sourceId, messageId: word.messageId };
-      const row = evidenceOf({ identifiers: [anchor], ...key, acceptedAt: word.occurredAt });
-      evidence.set(evidenceKey(row), row);
+      addEvidence(evidence, evidenceOf({ identifiers: [anchor], ...key, acceptedAt: word.occurredAt }));
     }
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),

@@ -102,8 +102,8 @@ export class RevisionChore {
     this.#lookAt = Number.NEGATIVE_INFINITY;
     if (revision === null) return true;
     try {
-      if (revision.kind === 'generic') await this.#parts.generic.step(definitions, revision);
-      else return await this.#step(definitions, revision);
+      if (revision.kind === 'generic') return await this.#parts.generic.step(definitions, revision);
+      return await this.#step(definitions, revision);
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
@@ -182,15 +182,15 @@ export class RevisionChore {
     if (revision.place === null) await this.#transact(definitions, (tx) => leases.lockAll(tx));
     if (isAboutBlocked && (await blocked.hasUnheard(definitions))) return false;
     const run = (write: (tx: Transaction) => Promise<void>): Promise<void> => this.#transact(definitions, write);
-    if (isAboutBlocked && isFirst(revision) && (await this.#release(definitions, revision, run))) return true;
+    if (isAboutBlocked && isFirst(revision)) {
+      const released = await this.#release(definitions, revision, run);
+      if (released !== 'all') return released === 'some';
+    }
     const page = await nextPage(db, revision, { rules, reach }, stepSize(revision, maxStepComponents));
     if (page.blocked.length > 0) {
       if (await blocked.block(definitions, page.blocked, run)) throw new DefinitionsChanged();
       const move = await blocked.toMove(page.blocked);
-      if (move !== null) {
-        await this.#moveOfPage(definitions, revision, page, move);
-        return true;
-      }
+      if (move !== null) return this.#moveOfPage(definitions, revision, page, move);
     }
     if (page.ids.length === 0) {
       await this.#transact(definitions, (tx) => this.#noteStep(tx, revision, rules, { page, found: null }));
@@ -207,33 +207,36 @@ export class RevisionChore {
   }
 
   /**
-   * Puts back what is blocked no more; false: all of it is.
+   * Puts back what is blocked no more; `none`: it has to wait.
    * @throws DefinitionsChanged
    */
   async #release(
     definitions: LoadedDefinitions,
     revision: RulesRevision,
     run: Parameters<BlockedRevision['review']>[1],
-  ): Promise<boolean> {
+  ): Promise<'none' | 'some' | 'all'> {
     const { blocked } = this.#parts;
     if (await blocked.review(definitions, run)) throw new DefinitionsChanged();
     const ids = await blocked.released();
-    if (ids.length === 0) return false;
-    await blocked.move(definitions, revision.id, { ids, others: [] }, (tx, found) =>
+    if (ids.length === 0) return 'all';
+    const hasMoved = await blocked.move(definitions, revision.id, { ids, others: [] }, (tx, found) =>
       this.#noteMoved(tx, revision, found, RELEASING),
     );
-    return true;
+    return hasMoved ? 'some' : 'none';
   }
 
-  /** Moves events away from values that are blocked; with the last of them the components of the page are resolved. */
+  /**
+   * Moves events away from values that are blocked; with the last of them the components of the page are resolved. False:
+   * it has to wait.
+   */
   async #moveOfPage(
     definitions: LoadedDefinitions,
     revision: RulesRevision,
     page: ComponentPage,
     { ids, areAll }: BlockedMove,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { blocked } = this.#parts;
-    await blocked.move(definitions, revision.id, { ids, others: page.ids }, (tx, found, isLast) =>
+    return blocked.move(definitions, revision.id, { ids, others: page.ids }, (tx, found, isLast) =>
       areAll && isLast
         ? this.#noteStep(tx, revision, definitions.identityRules, { page, found })
         : this.#noteMoved(tx, revision, found, placeOf(revision) ?? LEAST_ID),

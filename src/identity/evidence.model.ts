@@ -84,9 +84,24 @@ export function leastEvidence(a: Evidence, b: Evidence): Evidence {
   return lesser.knownAt === knownAt ? lesser : { ...lesser, knownAt };
 }
 
-/** One row of the evidence table: a set of identifiers on a day. */
+/** What is said in evidence: a set of identifiers on a day. */
 export function evidenceKey(evidence: Pick<Evidence, 'setId' | 'day'>): string {
   return `${evidence.setId} ${String(evidence.day)}`;
+}
+
+/**
+ * A row of the evidence table. A set that hangs on another anchor than it did, because other rules order namespaces
+ * otherwise, is a row of its own: an anchor's evidence is what its own events say, also once those of the other are gone.
+ */
+export function writtenKey(evidence: Pick<Evidence, 'anchorId' | 'setId' | 'day'>): string {
+  return `${evidence.anchorId} ${evidenceKey(evidence)}`;
+}
+
+/** Adds a row to those of some anchors, by {@link writtenKey}. */
+export function addEvidence(rows: Map<string, Evidence>, row: Evidence): void {
+  const key = writtenKey(row);
+  const known = rows.get(key);
+  rows.set(key, known === undefined ? row : leastEvidence(known, row));
 }
 
 /** The order in which evidence is replayed: canonical, ties by set. Total over rows of different (set, day). */

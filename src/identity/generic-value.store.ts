@@ -271,12 +271,34 @@ export class GenericValueStore {
     return rows.map((row) => row.id);
   }
 
-  /** Makes these rows of evidence all that the anchors mention; values that they mentioned are to be counted anew. */
-  async replaceMentions(tx: Transaction, anchorIds: readonly Uuid[]): Promise<void> {
-    const rows = await tx.query<{ id: Uuid }>(
-      'DELETE FROM generic_mentions WHERE anchor_id = ANY ($1::uuid[]) RETURNING value_id AS id',
+  /**
+   * Before these rows are all of the anchors' evidence: forgets what the anchors mention, save values that count again and
+   * are not moved yet, where a row still names them. Values that were mentioned are to be counted anew.
+   * @param movedIds values whose events were moved with it
+   */
+  async replaceMentions(
+    tx: Transaction,
+    anchorIds: readonly Uuid[],
+    evidence: readonly Evidence[],
+    movedIds: readonly Uuid[],
+  ): Promise<void> {
+    const rows = await tx.query<{ id: Uuid; anchorId: Uuid }>(
+      'DELETE FROM generic_mentions WHERE anchor_id = ANY ($1::uuid[]) RETURNING value_id AS id, anchor_id AS "anchorId"',
       [uuidArray(anchorIds, (id) => id)],
     );
+    const moved = new Set(movedIds);
+    const named = new Set(
+      evidence.flatMap(({ anchorId, identifiers }) => identifiers.map(({ id }) => `${id} ${anchorId}`)),
+    );
+    const standing = rows.filter(({ id, anchorId }) => !moved.has(id) && named.has(`${id} ${anchorId}`));
+    if (standing.length > 0) {
+      await tx.query(
+        `INSERT INTO generic_mentions (value_id, anchor_id)
+         SELECT t.* FROM unnest($1::uuid[], $2::uuid[]) AS t (value, anchor)
+         JOIN generic_values g ON g.value_id = t.value AND g.is_moving`,
+        [uuidArray(standing, ({ id }) => id), uuidArray(standing, ({ anchorId }) => anchorId)],
+      );
+    }
     const touched = [...new Set([...rows.map(({ id }) => id), ...anchorIds])];
     await tx.query('UPDATE generic_values SET is_stale = true WHERE value_id = ANY ($1::uuid[])', [
       uuidArray(touched, (id) => id),

@@ -32,10 +32,18 @@ export class IdentityRetractionStore {
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** Makes these rows all of the anchors' evidence. */
-  async replaceEvidence(tx: Transaction, anchorIds: readonly Uuid[], evidence: readonly Evidence[]): Promise<void> {
+  /**
+   * Makes these rows all of the anchors' evidence.
+   * @param movedIds values that count again, whose events are moved with it
+   */
+  async replaceEvidence(
+    tx: Transaction,
+    anchorIds: readonly Uuid[],
+    evidence: readonly Evidence[],
+    movedIds: readonly Uuid[] = [],
+  ): Promise<void> {
     await tx.query('DELETE FROM evidence WHERE anchor_id = ANY ($1::uuid[])', [anchorIds]);
-    await new GenericValueStore().replaceMentions(tx, anchorIds);
+    await new GenericValueStore().replaceMentions(tx, anchorIds, evidence, movedIds);
     await saveEvidence(tx, evidence);
   }
 

@@ -96,9 +96,9 @@ export class IdentityRevisionStep {
     tx: Transaction,
     input: RevisionInput & Required<Pick<RevisionInput, 'left'>>,
   ): Promise<IdentityRevision> {
-    const { anchorIds, evidence } = input.left;
+    const { anchorIds, evidence, movedIds } = input.left;
     const named = await this.#options.retractions.namedBy(tx, anchorIds);
-    await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence);
+    await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence, movedIds);
     await this.#connect(tx, evidence, input);
     const names = evidence.flatMap(({ identifiers }) => identifiers.map(({ id }) => id));
     return this.resolve(tx, { ...input, ids: [...new Set([...named, ...names, ...input.ids])] });

@@ -17,8 +17,8 @@ import {
   type Component,
   type KnownIdentifier,
 } from './component.model.js';
-import { evidenceOf, type Evidence } from './evidence.model.js';
-import { noteEvidence, writtenKey } from './note-evidence.js';
+import { evidenceOf, type Evidence, writtenKey } from './evidence.model.js';
+import { noteEvidence } from './note-evidence.js';
 import { newBatch, type IdentityBatch } from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious, ownerOfLate } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';

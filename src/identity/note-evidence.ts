@@ -1,14 +1,6 @@
 import type { Component } from './component.model.js';
-import { compareEvidence, evidenceKey, leastEvidence, type Evidence } from './evidence.model.js';
+import { compareEvidence, leastEvidence, writtenKey, type Evidence } from './evidence.model.js';
 import type { IdentityBatch } from './identity-batch.model.js';
-
-/**
- * A row of the evidence table. A set that hangs on another anchor than it did, because other rules order namespaces
- * otherwise, is a row of its own: an anchor's evidence is what its own events say, also once those of the other are gone.
- */
-export function writtenKey(evidence: Pick<Evidence, 'anchorId' | 'setId' | 'day'>): string {
-  return `${evidence.anchorId} ${evidenceKey(evidence)}`;
-}
 
 /** Records evidence; false if it says nothing that was not known before. */
 export function noteEvidence(batch: IdentityBatch, component: Component, evidence: Evidence): boolean {

@@ -13,7 +13,12 @@ export interface RevisionInput {
   /** Identifiers whose components are looked at; the ends of all links that change are among them. */
   readonly ids: readonly Uuid[];
   /** Anchors whose evidence changed, with all that is left of it; default: none. */
-  readonly left?: { readonly anchorIds: readonly Uuid[]; readonly evidence: readonly Evidence[] };
+  readonly left?: {
+    readonly anchorIds: readonly Uuid[];
+    readonly evidence: readonly Evidence[];
+    /** Values that are generic, or are so no more, whose events are moved with it; default: none. */
+    readonly movedIds?: readonly Uuid[];
+  };
   /** Links that change; default: none. */
   readonly links?: LinkChange;
   /** What else has to be linked, given what the links so far come to; asked again until that is nothing. */

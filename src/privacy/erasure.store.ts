@@ -1,4 +1,5 @@
 import type { Identifier } from '../events/event.model.js';
+import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { Erasure, ErasureStatus } from './erasure.model.js';
@@ -58,6 +59,28 @@ export class ErasureStore {
       [identifierIds],
     );
     return new Set(rows.map(({ id }) => id));
+  }
+
+  /**
+   * Whether events of somebody who is to be erased, which are not taken back yet, hang on one of these values, or on an
+   * anchor whose evidence names one.
+   */
+  async holdsAny(tx: Queryable, valueIds: readonly Uuid[]): Promise<boolean> {
+    const rows = await tx.query(
+      `SELECT FROM erasures e JOIN erasure_subjects s ON s.erasure_id = e.id
+       WHERE e.status IN ('waiting', 'running')
+         AND NOT EXISTS (SELECT FROM retractions r WHERE r.erasure_id = e.id AND r.status <> 'running')
+         AND (s.identifier_id = ANY ($1::uuid[]) OR EXISTS (
+           SELECT FROM generic_mentions m WHERE m.anchor_id = s.identifier_id AND m.value_id = ANY ($1::uuid[])
+         )) LIMIT 1`,
+      [uuidArray(valueIds, (id) => id)],
+    );
+    return rows.length > 0;
+  }
+
+  /** From here to the end of the transaction nobody moves anything; waits for whoever does. */
+  async holdWorkers(tx: Transaction): Promise<void> {
+    await tx.query('LOCK TABLE partitions IN SHARE MODE');
   }
 
   /** The eldest that workers have to go on with; null if there is none. */

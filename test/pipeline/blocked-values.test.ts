@@ -1,17 +1,19 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { IncomingEvent } from '../../src/events/event.model.js';
-import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
-import { defineSome, pick, randomFrom, shuffled } from '../support/random-log.js';
+import {
+  applyRules,
+  ASKER,
+  BLOCKED,
+  blockedWorld,
+  knownTogether,
+  OPEN,
+  rulesOf,
+  sentBySharers,
+  valuesOf,
+} from '../support/blocked-world.js';
+import { randomFrom, shuffled } from '../support/random-log.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
-import { aTrack, anIdentify, createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
-
-const who = { actor: 'a test', reason: 'rules' };
-const rulesOf = (text: string) => parseIdentityRules(`identity: ${text}`, 'identity.yaml').rules;
-const OPEN = '{ namespaces: { email: { limit: 3 } } }';
-/** A value, a pattern, and a mailbox. */
-const BLOCKED = `{ namespaces: { email: { limit: 3 } }, blocked: { values: [desk], mailboxes: [info],
-  patterns: [{ namespace: user_id, pattern: 'test-.*' }] } }`;
+import { aTrack, anIdentify, type World } from '../support/world.js';
 
 const worlds: World[] = [];
 
@@ -19,67 +21,18 @@ afterEach(async () => {
   await Promise.all(worlds.splice(0).map((world) => world.close()));
 });
 
-async function newWorld(options: Parameters<typeof createWorld>[1] = {}): Promise<World> {
-  const world = await createWorld(START_MS, { limits: { maxRevisionComponents: 7 }, ...options });
+async function newWorld(...options: Parameters<typeof blockedWorld>): Promise<World> {
+  const world = await blockedWorld(...options);
   worlds.push(world);
-  await world.accept([], { source: 'web' });
-  await defineSome(world);
-  world.clock.advance(HOUR_MS);
   return world;
 }
 
-async function apply(world: World, text: string, isReresolving = true) {
-  const asked = { by: 'a test', isDryRun: false, ...(isReresolving ? { reresolve: who } : {}) };
-  const change = await world.engine.services.identityRules.apply(rulesOf(text), asked);
-  await settleGenerics(world);
-  return change.revisionId === null ? null : world.engine.identity.revisions.get(change.revisionId);
-}
-
-/** People who share desks, test accounts and mailboxes; each event names somebody who is not blocked, too. */
-function sent(seed: number, count: number): IncomingEvent[] {
-  const random = randomFrom(seed);
-  const any = (most: number): string => String(Math.floor(random() * most));
-  return Array.from({ length: count }, (_, i) => {
-    const crowd = any(6);
-    const identifiers = {
-      [pick(random, ['email', 'anonymous_id'])]: `p${crowd}-${any(3)}@example.org`,
-      ...(random() < 0.4 ? { user_id: random() < 0.5 ? `test-${any(2)}` : `u${crowd}` } : {}),
-      ...(random() < 0.3 ? { loyalty_card: random() < 0.5 ? 'desk' : `card-${crowd}-${any(2)}` } : {}),
-      ...(random() < 0.3 ? { work_email: 'x', email: `info@shop${any(2)}.example` } : {}),
-    };
-    const at = { messageId: `m${String(i)}`, timestampMs: START_MS + Math.floor(random() * 50) * 60_000 };
-    return random() < 0.3
-      ? anIdentify(identifiers, { plan: pick(random, ['pro', 'free']) }, at)
-      : aTrack(pick(random, ['view', 'buy']), identifiers, { ...at, properties: { total: i } });
-  });
-}
-
-async function knownTogether(...some: World[]) {
-  const until = Math.max(...some.map(({ clock }) => clock.now()));
-  for (const world of some) {
-    world.clock.advance(until - world.clock.now());
-    await settleGenerics(world);
-  }
-  return Promise.all(
-    some.map(async (world) => {
-      const { profiles, traits, features, states, memberships, components } = await knownOf(world);
-      return { profiles, traits, features, states, memberships, components };
-    }),
-  );
-}
-
-const valuesOf = (world: World) =>
-  world.db.query<{ value: string; isGeneric: boolean; isBlocked: boolean; isMoving: boolean }>(
-    `SELECT value, is_generic AS "isGeneric", is_blocked AS "isBlocked", is_moving AS "isMoving" FROM generic_values
-     ORDER BY value`,
-  );
-
 describe('values that are blocked after events have brought them', () => {
   it('count as if they had been blocked from the start once those whom it concerns are resolved, and as if never once they are not', async () => {
-    const events = sent(11, 160);
-    const [late, early, never] = [await newWorld({ sealed: true }), await newWorld(), await newWorld()];
-    for (const world of [late, never]) await apply(world, OPEN);
-    await apply(early, BLOCKED);
+    const events = sentBySharers(11, 160);
+    const [late, early, never] = [await newWorld({}, { sealed: true }), await newWorld(), await newWorld()];
+    for (const world of [late, never]) await applyRules(world, OPEN);
+    await applyRules(early, BLOCKED);
     for (const world of [late, early, never]) {
       for (const [i, event] of shuffled(randomFrom(5), events).entries()) {
         await world.accept([event]);
@@ -87,7 +40,7 @@ describe('values that are blocked after events have brought them', () => {
       }
       await world.drain();
     }
-    const revision = await apply(late, BLOCKED);
+    const revision = await applyRules(late, BLOCKED);
     expect(revision).toMatchObject({ status: 'done', result: { failed: 0, beyondBound: 0 } });
     expect(revision?.result?.moved).toBeGreaterThan(5);
     expect(await valuesOf(late)).toEqual(
@@ -99,7 +52,7 @@ describe('values that are blocked after events have brought them', () => {
     expect(parted).toEqual(always);
     expect(await strays(late.db)).toEqual([]);
 
-    await apply(late, OPEN);
+    await applyRules(late, OPEN);
     expect(
       (await valuesOf(late)).filter(({ isGeneric, isBlocked, isMoving }) => isGeneric || isBlocked || isMoving),
     ).toEqual([]);
@@ -117,7 +70,7 @@ describe('values that are blocked after events have brought them', () => {
       aTrack('view', desk),
     ]);
     await world.drain();
-    await apply(world, BLOCKED, false);
+    await applyRules(world, BLOCKED, false);
     await world.accept([aTrack('view', { ...desk, email: 'c@example.org' })]);
     await world.drain();
     const partition = async () => (await knownOf(world)).profiles;
@@ -126,7 +79,7 @@ describe('values that are blocked after events have brought them', () => {
       'email:c@example.org',
     ]);
     const { revisions, generics } = world.engine.identity;
-    const { id } = await revisions.request({ kind: 'rules', input: { since: 1 } }, who);
+    const { id } = await revisions.request({ kind: 'rules', input: { since: 1 } }, ASKER);
     while ((await valuesOf(world)).length === 0) await world.engine.worker.runOnce();
     await world.engine.worker.stop();
     await (await world.another()).worker.drain();
@@ -134,7 +87,7 @@ describe('values that are blocked after events have brought them', () => {
     expect(await partition()).toEqual(
       ['a', 'b', 'c'].map((name) => `email:${name}@example.org`).concat('loyalty_card:desk'),
     );
-    await expect(generics.keep({ ns: 'loyalty_card', value: 'desk' }, who)).rejects.toMatchObject({
+    await expect(generics.keep({ ns: 'loyalty_card', value: 'desk' }, ASKER)).rejects.toMatchObject({
       code: 'BAD_REQUEST',
       hint: expect.stringContaining('--re-resolve') as string,
     });
@@ -146,10 +99,10 @@ describe('values that are blocked after events have brought them', () => {
     const named = (user: string, email: string, messageId: string) =>
       aTrack('view', { user_id: user, email: `${email}@example.org` }, { messageId });
     for (const world of [busy, calm]) {
-      await apply(world, open);
+      await applyRules(world, open);
       await world.accept([named('test-1', 'a', 'm1'), named('test-1', 'b', 'm2'), named('u', 'a', 'm3')]);
       await world.drain();
-      await apply(world, '{ namespaces: { email: { limit: 1 } }, blocked: { values: [test-1] } }', world === busy);
+      await applyRules(world, '{ namespaces: { email: { limit: 1 } }, blocked: { values: [test-1] } }', world === busy);
     }
     const unaware = await busy.another();
     await unaware.definitions.current();
@@ -157,7 +110,7 @@ describe('values that are blocked after events have brought them', () => {
       await engine.services.identityRules.apply(rulesOf(open), { by: 'a test', isDryRun: false });
     }
     await unaware.definitions.current();
-    await busy.engine.identity.revisions.request({ kind: 'rules', input: {} }, who);
+    await busy.engine.identity.revisions.request({ kind: 'rules', input: {} }, ASKER);
     while ((await valuesOf(busy)).every(({ isMoving }) => !isMoving)) await busy.engine.worker.runOnce();
     for (const { engine } of [{ engine: unaware }, calm]) {
       await engine.accept.accept({ id: 1, key: 'web' }, [named('test-1', 'c', 'm4')], { historical: false });
@@ -170,7 +123,7 @@ describe('values that are blocked after events have brought them', () => {
   });
 
   it('are put out and back in as many steps as it takes, of which each leaves what is over to the next', async () => {
-    const [stepwise, atOnce] = [await newWorld({ limits: { maxReanchoredEvents: 2 } }), await newWorld()];
+    const [stepwise, atOnce] = [await newWorld({ maxReanchoredEvents: 2 }), await newWorld()];
     for (const world of [stepwise, atOnce]) {
       await world.accept(
         ['a', 'a', 'a', 'b', 'b', 'c', 'c'].map((name, i) =>
@@ -183,7 +136,7 @@ describe('values that are blocked after events have brought them', () => {
       [BLOCKED, 3],
       [OPEN, 1],
     ] as const) {
-      for (const world of [stepwise, atOnce]) await apply(world, rules);
+      for (const world of [stepwise, atOnce]) await applyRules(world, rules);
       const [inSteps, inOne] = await knownTogether(stepwise, atOnce);
       expect(inSteps).toEqual(inOne);
       expect(inOne?.profiles).toHaveLength(people);
@@ -197,24 +150,24 @@ describe('values that are blocked after events have brought them', () => {
       ['canary', 'other'].map((name) => anIdentify({ user_id: `test-${name}`, email: `${name}@example.org` })),
     );
     await world.drain();
-    await apply(world, BLOCKED);
+    await applyRules(world, BLOCKED);
     const [row] = await world.db.query<{ profileId: string }>(
       `SELECT profile_id AS "profileId" FROM identifiers WHERE value = 'canary@example.org'`,
     );
-    await world.engine.erasures.request({ profileId: row?.profileId ?? '' }, who);
+    await world.engine.erasures.request({ profileId: row?.profileId ?? '' }, ASKER);
     await settleGenerics(world);
     expect((await valuesOf(world)).map(({ value }) => value)).toEqual(['test-other']);
   });
 
   it('count all the same where as many as may be do not, which is said', async () => {
-    const world = await newWorld({ limits: { maxBlockedValues: 1 } });
+    const world = await newWorld({ maxBlockedValues: 1 });
     await world.accept(
       ['desk', 'till'].flatMap((card) =>
         ['a', 'b'].map((name) => anIdentify({ loyalty_card: card, email: `${name}@${card}.example` })),
       ),
     );
     await world.drain();
-    const revision = await apply(world, '{ blocked: { values: [desk, till] } }');
+    const revision = await applyRules(world, '{ blocked: { values: [desk, till] } }');
     expect(revision).toMatchObject({ status: 'failed', result: { beyondBound: 1 } });
     expect(revision?.failure?.message).toMatch(/^1 blocked values count all the same/);
     expect(await valuesOf(world)).toHaveLength(1);

@@ -1,0 +1,101 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { IncomingEvent } from '../../src/events/event.model.js';
+import {
+  applyRules,
+  ASKER,
+  blockedWorld,
+  knownTogether,
+  OPEN,
+  putInForce,
+  valuesOf,
+} from '../support/blocked-world.js';
+import { findTexts } from '../support/find-texts.js';
+import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
+import { settleGenerics } from '../support/settle-generics.js';
+import { aTrack, anIdentify, type World } from '../support/world.js';
+
+const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
+const worlds: World[] = [];
+
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+});
+
+async function newWorld(...options: Parameters<typeof blockedWorld>): Promise<World> {
+  const world = await blockedWorld(...options);
+  worlds.push(world);
+  return world;
+}
+
+/** Works until the database says so. */
+async function workUntil(world: World, condition: string): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    if ((await world.db.query(`SELECT FROM installation WHERE ${condition}`)).length > 0) return;
+    if (!(await world.engine.worker.runOnce())) world.clock.advance(1_000);
+  }
+  throw new Error(`it never came to that: ${condition}`);
+}
+
+describe('values that are blocked no more', () => {
+  it('take no event from somebody who is being erased', async () => {
+    const world = await newWorld({}, { sealed: true });
+    await applyRules(world, OPEN);
+    await world.accept([
+      anIdentify({ user_id: 'till', email: 'canary@example.org' }, { motto: 'canary-motto' }),
+      anIdentify({ user_id: 'till', email: 'bo@example.org' }, { motto: 'hers' }),
+      aTrack('view', { user_id: 'till', email: 'canary@example.org' }, { properties: { page: 'canary-page' } }),
+    ]);
+    await world.drain();
+    await applyRules(world, TILL_IS_BLOCKED);
+    const { id } = await world.engine.erasures.request(
+      { identifier: { ns: 'email', value: 'canary@example.org' } },
+      ASKER,
+    );
+    // All that she is known by is collected, and nothing of it is gone.
+    await workUntil(world, `EXISTS (SELECT FROM retractions WHERE status = 'running' AND removed = 0)`);
+    await putInForce(world, OPEN, true);
+    await settleGenerics(world);
+
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', events: 2, rewritten: 0 });
+    expect(await findTexts(world.db, ['canary'])).toEqual([]);
+    expect(await world.db.query('SELECT FROM event_log')).toHaveLength(1);
+    expect(await world.db.query('SELECT value FROM identifiers ORDER BY value')).toEqual([
+      { value: 'bo@example.org' },
+      { value: 'till' },
+    ]);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('find events that came late also where a load was taken back from the same anchor meanwhile', async () => {
+    const [busy, calm] = [await newWorld(), await newWorld()];
+    const named = (messageId: string) => aTrack('view', { user_id: 'till', email: 'a@example.org' }, { messageId });
+    for (const world of [busy, calm]) {
+      await applyRules(world, OPEN);
+      await world.accept([named('m1')]);
+      await world.drain();
+      const loadId = await aLoad(world.db, 'mistaken');
+      const mistaken = [aTrack('buy', { email: 'a@example.org' }, { messageId: 'm2' })];
+      await world.engine.accept.accept({ id: 1, key: 'web' }, mistaken, { historical: false, loadId });
+      await world.drain();
+      if (world === busy) await applyRules(world, TILL_IS_BLOCKED);
+    }
+    const unaware = await busy.another();
+    const acceptAt = ({ accept }: World['engine'], event: IncomingEvent) =>
+      accept.accept({ id: 1, key: 'web' }, [event], { historical: false });
+    await putInForce(busy, OPEN, false);
+    // It knows the rules from here on, and what counts for nobody by those before.
+    for (const engine of [unaware, calm.engine]) {
+      await acceptAt(engine, aTrack('view', { email: 'else@example.org' }, { messageId: 'm0' }));
+    }
+    await busy.engine.identity.revisions.request({ kind: 'rules', input: {} }, ASKER);
+    await settleGenerics(busy);
+    // Accepted by a process that has not heard of it; noted, and not moved yet, when the load is taken back.
+    for (const engine of [unaware, calm.engine]) await acceptAt(engine, named('m3'));
+    await workUntil(busy, 'EXISTS (SELECT FROM generic_values WHERE is_moving)');
+    for (const { engine } of [busy, calm]) await engine.retractions.takeBackLoad(loadIdOf('mistaken'));
+    const [late, never] = await knownTogether(busy, calm);
+    expect(late).toEqual(never);
+    expect(await strays(busy.db)).toEqual([]);
+    expect((await valuesOf(busy)).map(({ isMoving }) => isMoving)).toEqual([false]);
+  });
+});
