@@ -1,12 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { AnchorState } from '../../src/features/anchor-state.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
-import { encodeTraits } from '../../src/profiles/trait-codec.js';
-import { applyTraits } from '../../src/profiles/traits.model.js';
-import type { Trait, Traits } from '../../src/profiles/trait.model.js';
 import { readState, withoutEntries } from '../support/pipeline-state.js';
 import { aFeature } from '../support/a-feature.js';
+import { storedAndFolded } from '../support/folded-log.js';
 import { loseSessions } from '../support/lose-sessions.js';
 import { acceptLog, defineSome, randomFrom, randomLog, SOME_FEATURES, type LogStep } from '../support/random-log.js';
 import { aTrack, createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -75,36 +72,9 @@ describe('the state of an anchor', () => {
     const world = await newWorld();
     await defineSome(world, MORE_FEATURES);
     await acceptLog(world, logOf(seed), () => world.drain());
-    const t = world.clock.now() + 1;
-    const { features } = await world.engine.definitions.current();
-    const { events } = await world.engine.log.readBatch({
-      afterPos: 0,
-      parts: Array.from({ length: 16 }, (_, i) => i),
-      limit: 10_000,
-      maxBytes: 2 ** 30,
-    });
-    const rebuilt = new Map<string, { state: AnchorState; traits: Traits }>();
-    for (const event of events) {
-      const id = event.identifiers[0]?.id ?? '';
-      const anchor = rebuilt.get(id) ?? { state: features.empty(), traits: new Map<string, Trait>() };
-      rebuilt.set(id, anchor);
-      features.apply(anchor.state, event);
-      applyTraits(anchor.traits, event.traits, event);
-    }
-    const hexOf = (state: AnchorState): string => {
-      features.prune(state, t);
-      return features.encode(state).toString('hex');
-    };
-    const stored = await world.db.query<{ anchor_id: string; state: Buffer; traits: Buffer }>(
-      'SELECT anchor_id, state, traits FROM anchor_states',
-    );
+    const { stored, folded } = await storedAndFolded(world);
     expect(stored.length).toBeGreaterThan(15);
-    const plain = (rows: [string, string, string][]) => rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
-    expect(
-      plain(stored.map((row) => [row.anchor_id, hexOf(features.decode(row.state)), row.traits.toString('hex')])),
-    ).toEqual(
-      plain([...rebuilt].map(([id, { state, traits }]) => [id, hexOf(state), encodeTraits(traits).toString('hex')])),
-    );
+    expect(stored).toEqual(folded);
   });
 });
 

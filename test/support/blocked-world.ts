@@ -52,7 +52,11 @@ export function sentBySharers(seed: number, count: number): IncomingEvent[] {
     };
     const at = { messageId: `m${String(i)}`, timestampMs: START_MS + Math.floor(random() * 50) * 60_000 };
     return random() < 0.3
-      ? anIdentify(identifiers, { plan: pick(random, ['pro', 'free']) }, at)
+      ? anIdentify(
+          identifiers,
+          { plan: pick(random, ['pro', 'free']), ...(i % 2 === 0 ? { name: `n${i % 16}`, town: 'Hull' } : {}) },
+          at,
+        )
       : aTrack(pick(random, ['view', 'buy']), identifiers, { ...at, properties: { total: i } });
   });
 }
