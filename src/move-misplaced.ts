@@ -43,7 +43,8 @@ export async function moveMisplaced(
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
 ): Promise<boolean> {
   const { db, erasures, finder, generics, pipeline } = parts;
-  if (await erasures.holdsAny(db, ids)) return false;
+  // What is folded anew here has all events in all streams, and a backfill would add them again.
+  if (!definitions.complete || (await erasures.holdsAny(db, ids))) return false;
   const place = await nextPlace(parts);
   let isLast = false;
   let left: FoundAnchors['left'] = [];
@@ -53,7 +54,7 @@ export async function moveMisplaced(
     ...revision,
     find: async (tx) => {
       if (await erasures.holdsAny(tx, ids)) throw new Held();
-      const found = await finder.find(tx, definitions, ids, others);
+      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others });
       ({ isLast, left } = found);
       return found.reanchored;
     },

@@ -1,7 +1,7 @@
 import type { ErasedPerson } from './events/retraction.model.js';
-import type { Identifier } from './events/event.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { LoadedDefinitions } from './definitions.js';
+import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
 import { evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { uuidArray } from './platform/binary-arrays.js';
 import { hashId, type Uuid } from './platform/ids.js';
@@ -15,14 +15,6 @@ export interface SparedAnchors {
   /** Of traits those that do not name the person; state null: it names them. */
   readonly standing: ReadonlyMap<Uuid, { readonly traits: Traits; readonly state: AnchorState | null }>;
   readonly evidence: readonly Evidence[];
-}
-
-interface EvidenceRow {
-  readonly identifiers: readonly Identifier[];
-  readonly occurredAt: number;
-  readonly sourceId: number;
-  readonly messageId: string;
-  readonly acceptedAt: number;
 }
 
 /** For a log that does not have all events of these anchors any more. */
@@ -42,15 +34,7 @@ export async function readSparedAnchors(
     'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
     ids,
   );
-  const rows = await db.query<EvidenceRow>(
-    `SELECT e.occurred_at AS "occurredAt", e.source_id AS "sourceId", e.message_id AS "messageId",
-            e.known_at AS "acceptedAt", (
-              SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY n.place)
-              FROM unnest(e.identifier_ids) WITH ORDINALITY AS n (id, place) JOIN identifiers i ON i.id = n.id
-            ) AS identifiers
-     FROM evidence e WHERE e.anchor_id = ANY ($1::uuid[])`,
-    ids,
-  );
+  const rows = await readEvidenceOf(db, anchorIds);
   const unnamed = (messageId: string): string =>
     person.isNamedIn(messageId) ? hashId('erased', messageId) : messageId;
   const standing = states.map(({ id, traits, state }) => {

@@ -3,13 +3,16 @@ import { encodePayload } from './events/event-codec.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
+import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
 import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { inAnchorOrder } from './identity/generic-value.model.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
+import { keepWords, OutlivedAnchors, type FoldedAnchors } from './outlived-anchors.js';
 import type { Reanchored } from './pipeline-work.js';
 import { partitionOf, type Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
+import { readStandingWords } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
 import { foldTraits } from './profiles/traits.model.js';
 
@@ -35,6 +38,13 @@ export interface FoundAnchors {
   readonly left: readonly (readonly [value: Uuid, anchor: Uuid])[];
 }
 
+interface FindOptions {
+  /** Of the step, ms. */
+  readonly at: number;
+  /** Who is resolved anew with the values; default: nobody. */
+  readonly others?: readonly Uuid[] | undefined;
+}
+
 /** Finds the events that belong elsewhere since values became generic, or are so no more, some anchors at a time. */
 export class ReanchoringFinder {
   constructor(private readonly parts: ReanchoringFinderParts) {}
@@ -43,28 +53,33 @@ export class ReanchoringFinder {
    * The anchors of this step, folded anew with the events that belong to them. To be called with nobody else at work.
    * @param ids values: events that hang on those that are generic are moved away, others of which evidence names those
    *   that are not to where these belong
-   * @param others who is resolved anew with them
    */
   async find(
     tx: Transaction,
     definitions: LoadedDefinitions,
     ids: readonly Uuid[],
-    others: readonly Uuid[] = [],
+    { at, others = [] }: FindOptions,
   ): Promise<FoundAnchors> {
-    const { generics, partitions, maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
+    const { generics, partitions, retractions, ...bounds } = this.parts;
+    const { maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = bounds;
+    const hasLost = await retractions.hasLostEvents(tx);
     const applied = await appliedPositions(tx);
     const isGeneric = (id: Uuid): boolean => definitions.identityRules.generics?.ids.has(id) === true;
     const released = ids.filter((id) => !isGeneric(id));
-    const targets = await this.#targets(tx, definitions, ids.filter(isGeneric), applied);
+    const targets = await this.#targets(tx, definitions, ids.filter(isGeneric), { applied, hasLost });
     const mentions = await generics.mentions(tx, released, maxStepAnchors);
     const anchorIds = [...new Set([...ids, ...targets, ...mentions])];
+    const outlived = hasLost ? await OutlivedAnchors.read(tx, anchorIds, definitions) : null;
     const fold = new AnchorFold(definitions, {
+      outlived,
       anchors: new Set(anchorIds),
       released: new Set(released),
       movableUpTo: applied.least,
       maxEvents: maxStepEvents,
     });
     for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
+    if (outlived?.keepIn(fold, new Set(released), at) === true) fold.isCut = true;
+    keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);
     const part = (anchorId: Uuid): number => partitionOf(anchorId, partitions);
     return {
       isLast: Math.max(targets.length, mentions.length) < maxStepAnchors && !fold.isCut,
@@ -91,16 +106,18 @@ export class ReanchoringFinder {
     tx: Transaction,
     { identityRules: rules }: LoadedDefinitions,
     ids: readonly Uuid[],
-    applied: AppliedPositions,
+    { applied, hasLost }: { readonly applied: AppliedPositions; readonly hasLost: boolean },
   ): Promise<Uuid[]> {
     const { maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
     const targets = new Set<Uuid>();
     if (ids.length === 0) return [];
-    for await (const { identifiers } of this.#events(tx, ids, applied)) {
+    const add = ({ identifiers }: Pick<LoggedEvent, 'identifiers'>): void => {
       const [anchor] = inAnchorOrder(identifiers, rules);
-      if (anchor === undefined || rules.generics?.ids.has(anchor.id) === true) continue;
+      if (anchor === undefined || rules.generics?.ids.has(anchor.id) === true) return;
       if (targets.size < maxStepAnchors) targets.add(anchor.id);
-    }
+    };
+    if (hasLost) for (const row of await readEvidenceOf(tx, ids)) add(row);
+    for await (const event of this.#events(tx, ids, applied)) add(event);
     return [...targets].sort();
   }
 
@@ -128,6 +145,8 @@ async function appliedPositions(tx: Transaction): Promise<AppliedPositions> {
 }
 
 interface AnchorFoldInput {
+  /** Null: the log has all events of these anchors. */
+  readonly outlived: OutlivedAnchors | null;
   readonly anchors: ReadonlySet<Uuid>;
   /** Values that count again. */
   readonly released: ReadonlySet<Uuid>;
@@ -137,7 +156,7 @@ interface AnchorFoldInput {
 }
 
 /** Folds events by the anchors that they belong to. */
-class AnchorFold {
+class AnchorFold implements FoldedAnchors {
   readonly rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
   readonly given = new Map<Uuid, Map<string, Traits>>();
   readonly evidence = new Map<string, Evidence>();
@@ -153,6 +172,7 @@ class AnchorFold {
   ) {}
 
   add(logged: LoggedEvent): void {
+    this.input.outlived?.note(logged);
     const { features, identityRules, traitRules } = this.definitions;
     const placed = this.#placed(logged);
     const event = this.#moves(logged, placed) ? placed : logged;
@@ -194,6 +214,7 @@ class AnchorFold {
       }
       return false;
     }
+    this.input.outlived?.arrive(placed);
     this.moved.push({ pos: logged.pos, anchorId: to.id, payload: encodePayload(placed) });
     return true;
   }

@@ -19,6 +19,7 @@ import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
 import { readStandingWords, type WordsOfAnchor } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
+import { keepWords } from './outlived-anchors.js';
 import { readSparedAnchors, type SparedAnchors } from './read-spared-anchors.js';
 
 export interface RetractionChoreParts {
@@ -194,17 +195,9 @@ export class RetractionChore {
       rebuilt.set(id, { traits: all, state: state ?? left?.state ?? features.empty() });
     }
     for (const row of spared?.evidence ?? []) addEvidence(evidence, row);
-    for (const { anchor, standing } of await this.#wordsOf(retraction, anchors, person)) {
-      if (spared?.standing.has(anchor.id) === true) continue;
-      const left = rebuilt.get(anchor.id) ?? { traits: new Map() as Traits, state: features.empty() };
-      standing.keepWords(left.traits);
-      const [word] = left.traits.values();
-      if (rebuilt.has(anchor.id) || word === undefined) continue;
-      // Of somebody of whom nothing else is left, that they said it is known, and that it was they.
-      rebuilt.set(anchor.id, left);
-      const key = { occurredAt: word.occurredAt, sourceId: word.sourceId, messageId: word.messageId };
-      addEvidence(evidence, evidenceOf({ identifiers: [anchor], ...key, acceptedAt: word.occurredAt }));
-    }
+    const words = await this.#wordsOf(retraction, anchors, person);
+    const others = words.filter(({ anchor }) => spared?.standing.has(anchor.id) !== true);
+    keepWords(others, { rebuilt, evidence }, features);
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),

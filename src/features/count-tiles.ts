@@ -40,6 +40,18 @@ export class CountTiles extends TileStream {
     this.packed = null;
   }
 
+  override takeOut(other: CountTiles): boolean {
+    const left = new Map(this.tiles.map((tile, i) => [tile, this.#counts[i] ?? 0]));
+    for (const [i, tile] of other.tiles.entries()) left.set(tile, (left.get(tile) ?? 0) - (other.#counts[i] ?? 0));
+    if ([...left.values()].some((count) => count < 0)) return false;
+    const kept = [...left].filter(([, count]) => count > 0);
+    this.cut(this.tiles.length);
+    for (const [tile, count] of kept) this.#put(tile, count);
+    this.boundNewest();
+    this.packed = null;
+    return true;
+  }
+
   read(feature: FeatureReading, t: number): FeatureValue {
     const { windowMs } = feature.definition;
     if (feature.zone !== null) return this.#readCalendar(feature, feature.zone, t);

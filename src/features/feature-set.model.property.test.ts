@@ -193,6 +193,32 @@ const later = fc.oneof(
 );
 
 describe('a feature set', () => {
+  it('keeps what came of events that are gone: exactly where none moves away, and in counts and sums in any case', () => {
+    const fate = fc.constantFrom<('gone' | 'left' | 'moved' | 'arrived')[]>('gone', 'left', 'moved', 'arrived');
+    const fold = (some: readonly FeatureEvent[]): AnchorState => {
+      const state = SET.empty();
+      for (const each of some) SET.apply(state, each);
+      return SET.decode(SET.encode(state));
+    };
+    const counted = DEFINITIONS.flatMap(({ aggregate }, i) => (['count', 'sum'].includes(aggregate) ? [i] : []));
+    fc.assert(
+      fc.property(events(30), fc.array(fate, { minLength: 30, maxLength: 30 }), later, (all, fates, after) => {
+        const t = Math.max(START, ...all.map(({ occurredAt }) => occurredAt)) + after;
+        const of = (...wanted: string[]) => fold(all.filter((_, i) => wanted.includes(fates[i] ?? '')));
+        const states = { standing: of('gone', 'left', 'moved'), before: of('left', 'moved'), arrived: of('arrived') };
+        const kept = SET.outlived(of('left', 'arrived'), states, t);
+        const expected = of('gone', 'left', 'arrived');
+        for (const state of [kept, expected]) SET.prune(state, t);
+        if (!all.some((_, i) => fates[i] === 'moved')) expect(SET.encode(kept)).toEqual(SET.encode(expected));
+        for (const index of counted) {
+          const values = [kept, expected].map((state) => SET.value(state, index, t).value);
+          expect(values[0], DEFINITIONS[index]?.name).toBe(values[1]);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('gives every feature by its definition, in any order, split, batch and packing', () => {
     fc.assert(
       fc.property(

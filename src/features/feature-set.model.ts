@@ -191,6 +191,44 @@ export class FeatureSet {
     }
   }
 
+  /**
+   * A state that is folded anew from some of its events, with what came of the others. A stream of which those events give
+   * what stands is as it was folded; from counts and sums they are taken out, and the rest is added to what was folded; of
+   * any other stays what stands, with what arrived.
+   *
+   * @param folded of the events that are left of `before`, and of those in `arrived`
+   * @param before of those events that stood for `standing` and are still there
+   * @param t what is invisible by then does not matter
+   */
+  outlived(
+    folded: AnchorState,
+    { standing, before, arrived }: { standing: AnchorState; before: AnchorState; arrived: AnchorState },
+    t: number,
+  ): AnchorState {
+    for (const state of [standing, before]) this.prune(state, t);
+    const kept = this.empty();
+    for (const stream of this.#streams) {
+      const [own, stands, was, came] = [folded, standing, before, arrived].map((state) => this.#only(state, stream));
+      if (own === undefined || stands === undefined || was === undefined || came === undefined) continue;
+      if (this.encode(stands).equals(this.encode(was))) this.mergeInto(kept, own);
+      else {
+        const isTakenOut = stands.open(stream).takeOut(was.open(stream));
+        for (const part of [stands, isTakenOut ? own : came]) this.mergeInto(kept, part);
+      }
+    }
+    return kept;
+  }
+
+  /** One stream of a state. */
+  #only(state: AnchorState, stream: StreamSlot): AnchorState {
+    const only = this.empty();
+    for (let position = 0; position < state.size; position++) {
+      const part = state.partAt(position);
+      if (state.slotAt(position) === stream.slot && part !== undefined) only.merge(stream, part);
+    }
+    return only;
+  }
+
   /** Drops the tiles that no window can see at `beforeT` or later. */
   prune(state: AnchorState, beforeT: number): void {
     this.#own(state);

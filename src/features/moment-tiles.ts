@@ -60,6 +60,25 @@ export class MomentTiles extends TileStream {
     this.packed = null;
   }
 
+  override takeOut(other: MomentTiles): boolean {
+    const isIn = other.tiles.every((tile, i) => {
+      const at = this.locate(tile);
+      const [counts, ignored] = [this.#counts[at] ?? 0, this.#ignored[at] ?? 0];
+      return at >= 0 && counts >= (other.#counts[i] ?? 0) && ignored >= (other.#ignored[i] ?? 0);
+    });
+    if (!isIn) return false;
+    for (const [i, tile] of other.tiles.entries()) {
+      const [counts, ignored] = [other.#counts[i] ?? 0, other.#ignored[i] ?? 0];
+      this.#put(tile, -counts, -ignored, -(other.#highs[i] ?? 0), -(other.#lows[i] ?? 0));
+      const at = this.locate(tile);
+      if ((this.#counts[at] ?? 0) + (this.#ignored[at] ?? 0) === 0) this.#remove(at, 1);
+    }
+    this.boundNewest();
+    this.#forgetNewestIfNothingCounts();
+    this.packed = null;
+    return true;
+  }
+
   override dropBefore(tile: number): void {
     super.dropBefore(tile);
     this.#forgetNewestIfNothingCounts();
@@ -149,7 +168,13 @@ export class MomentTiles extends TileStream {
   }
 
   protected cut(count: number): void {
-    for (const content of [this.tiles, this.#counts, this.#ignored, this.#highs, this.#lows]) content.splice(0, count);
+    this.#remove(0, count);
+  }
+
+  #remove(position: number, count: number): void {
+    for (const content of [this.tiles, this.#counts, this.#ignored, this.#highs, this.#lows]) {
+      content.splice(position, count);
+    }
   }
 
   protected writeTile(writer: PackedWriter, position: number, gap: number): void {

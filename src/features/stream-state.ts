@@ -51,6 +51,14 @@ export abstract class StreamState {
   abstract add(tile: number, event: FeatureEvent, value: JsonValue | undefined, by?: JsonValue): boolean;
   /** Folds in all that another state of the same stream knows; the other stays as it is. */
   abstract merge(other: StreamState): void;
+  /**
+   * Takes out what another state of the same stream knows, whose events are all in this one. Of the newest instant that is left no more may be known than its tile.
+   * @returns false: that cannot be told, and this stays as it is
+   */
+  takeOut(_: StreamState): boolean {
+    return false;
+  }
+
   abstract dropBefore(tile: number): void;
   abstract get isEmpty(): boolean;
   abstract write(writer: PackedWriter): void;

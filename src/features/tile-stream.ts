@@ -26,6 +26,13 @@ export abstract class TileStream extends StreamState {
     if (this.tiles.length === 0) this.newestTs = -Infinity;
   }
 
+  /** After events were taken out: of the newest one that is left no more is known than the tile that it is in. */
+  protected boundNewest(): void {
+    const last = this.tiles.at(-1);
+    if (last === undefined) this.newestTs = -Infinity;
+    else if (this.hopMs !== null) this.newestTs = Math.min(this.newestTs, (last + 1) * this.hopMs - 1);
+  }
+
   /** Removes the oldest `count` tiles and their content. */
   protected abstract cut(count: number): void;
   /** @param gap how many tiles are missing before this one */

@@ -1,9 +1,11 @@
 import type { JsonValue } from '../events/event.model.js';
+import { uuidArray } from '../platform/binary-arrays.js';
 import { hideId, revealId } from '../platform/hidden-id.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { groupRowId } from './group.store.js';
 import { decodeTraits } from './trait-codec.js';
+import type { Traits } from './trait.model.js';
 
 /** A group, with its traits as of now. */
 export interface GroupRow {
@@ -66,4 +68,19 @@ export class GroupReader {
     if (row === undefined) throw new Error('the installation has no row');
     return row.key;
   }
+}
+
+/** What these anchors gave to groups, by anchor and by what events call the group. */
+export async function readGiven(db: Queryable, anchorIds: readonly Uuid[]): Promise<Map<Uuid, Map<string, Traits>>> {
+  const rows = await db.query<{ anchorId: Uuid; name: string; given: Buffer }>(
+    `SELECT m.anchor_id AS "anchorId", g.name, m.given FROM group_members m JOIN groups g ON g.id = m.group_id
+     WHERE m.anchor_id = ANY ($1::uuid[])`,
+    [uuidArray(anchorIds, (id) => id)],
+  );
+  const byAnchor = new Map<Uuid, Map<string, Traits>>();
+  for (const { anchorId, name, given } of rows) {
+    const of = byAnchor.get(anchorId) ?? new Map<string, Traits>();
+    byAnchor.set(anchorId, of.set(name, decodeTraits(given)));
+  }
+  return byAnchor;
 }

@@ -1,11 +1,11 @@
 import type { CanonicalKey } from '../events/event.model.js';
 import { isConsentTrait } from './consent.model.js';
-import { GROUPS, isOfGroups } from './groups.model.js';
+import { GROUPS, isKnownOfGroup, isOfGroups } from './groups.model.js';
 import { earlierDenials, heldRemoved, type OutlivedWord, type RemovedWord } from './removed-word.model.js';
 import type { Trait, Traits } from './trait.model.js';
 import { NO_TRAIT_RULES, type TraitRules } from './trait-rule.model.js';
 import type { SealFor, ValueSeal } from './trait-seal.model.js';
-import { applyTraits, heldOf, traitOf } from './traits.model.js';
+import { applyTraits, GROUP_RULES, heldOf, traitOf } from './traits.model.js';
 
 /** Traits that began or ceased to be sealed since they were folded, and what opens their values. */
 export interface Resealed {
@@ -54,6 +54,18 @@ export class OutlivedTraits {
       else if (names === null) this.#keepOne(traits, name, trait, rules, sealOf(name, rules, resealed));
     }
     this.#keepRemoved(traits, isToChange);
+  }
+
+  /**
+   * Adds to what the log gives what came of other events, but for words on purposes, and for what is known of groups: of
+   * those everybody is told.
+   */
+  keepEvents(traits: Traits, rules: TraitRules, sealFor: SealFor): void {
+    for (const [name, trait] of this.#standing) {
+      if (isConsentTrait(name) || isKnownOfGroup(name)) continue;
+      if (name === GROUPS) this.#keepOne(traits, name, trait, GROUP_RULES, null);
+      else this.#keepOne(traits, name, trait, rules, sealOf(name, rules, { names: [], sealFor }));
+    }
   }
 
   /** The words on purposes. */

@@ -115,7 +115,8 @@ function both(a: AppliedTraits, b: AppliedTraits): AppliedTraits {
   };
 }
 
-const GROUP_RULES: TraitRules = {
+/** How the groups are taken in that somebody is named in. */
+export const GROUP_RULES: TraitRules = {
   byName: new Map([[GROUPS, { ...PLAIN_RULE, survivorship: 'union', byTime: true }]]),
   answers: null,
   consents: null,

@@ -127,10 +127,7 @@ describe('a load', () => {
   const loadId = ({ stdout }: CommandOutcome): string => (JSON.parse(stdout) as { loadId: string }).loadId;
   const totals = async () =>
     Object.fromEntries(
-      Object.entries((await knownOf(world)).features).map(([who, features]) => [
-        who,
-        (features as { dearest: { value: unknown } }).dearest.value,
-      ]),
+      Object.entries((await knownOf(world)).features).map(([who, features]) => [who, features['dearest']?.value]),
     );
 
   it('is reverted as if it had never been, and loaded again', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
+import { aFeature } from '../support/a-feature.js';
 import {
   applyRules,
   ASKER,
@@ -10,6 +11,7 @@ import {
   valuesOf,
 } from '../support/blocked-world.js';
 import { findTexts } from '../support/find-texts.js';
+import { SOME_FEATURES } from '../support/random-log.js';
 import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import { aTrack, anIdentify, type World } from '../support/world.js';
@@ -97,5 +99,26 @@ describe('values that are blocked no more', () => {
     expect(late).toEqual(never);
     expect(await strays(busy.db)).toEqual([]);
     expect((await valuesOf(busy)).map(({ isMoving }) => isMoving)).toEqual([false]);
+  });
+
+  it('are moved with events counted once also where a feature is being backfilled', async () => {
+    const [busy, calm] = [await newWorld({ maxBackfillEvents: 2 }), await newWorld()];
+    const more = [...SOME_FEATURES, aFeature('views_ever', { events: ['view'] })];
+    for (const world of [busy, calm]) {
+      await applyRules(world, OPEN);
+      await world.accept(
+        ['a', 'b', 'a', 'b', 'a'].map((name, i) =>
+          aTrack('view', { user_id: 'till', email: `${name}@example.org` }, { messageId: `m${String(i)}` }),
+        ),
+      );
+      await world.drain();
+    }
+    await putInForce(busy, TILL_IS_BLOCKED, true);
+    await busy.defineFeatures(more);
+    await applyRules(calm, TILL_IS_BLOCKED);
+    await calm.defineFeatures(more);
+    const [late, never] = await knownTogether(busy, calm);
+    expect(never?.features['email:a@example.org']?.['views_ever']?.value).toBe(3);
+    expect(late).toEqual(never);
   });
 });

@@ -1,5 +1,6 @@
 import type { LoadedDefinitions } from '../../src/definitions.js';
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
+import type { FeatureValue } from '../../src/features/feature.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
 import type { Queryable } from '../../src/platform/postgres.js';
 import { decodeTraits } from '../../src/profiles/trait-codec.js';
@@ -11,9 +12,9 @@ export interface PipelineState {
   /** Each living profile as its identifiers, sorted. */
   readonly profiles: readonly string[];
   /** By profile. */
-  readonly traits: Readonly<Record<string, unknown>>;
-  /** By profile: values as of the instant asked for. */
-  readonly features: Readonly<Record<string, unknown>>;
+  readonly traits: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** By profile and name: values as of the instant asked for. */
+  readonly features: Readonly<Record<string, Readonly<Record<string, Omit<FeatureValue, 'validUntil'>>>>>;
   /** By profile and segment. */
   readonly memberships: readonly string[];
   /** The same, with how each came about: `<profile> in <segment> since 170… version 1 by event 12`. */
@@ -51,8 +52,8 @@ export async function readState(db: Queryable, definitions: LoadedDefinitions, t
     scores: {},
     states: {},
   };
-  const traits: Record<string, unknown> = {};
-  const values: Record<string, unknown> = {};
+  const traits: Record<string, Record<string, unknown>> = {};
+  const values: Record<string, PipelineState['features'][string]> = {};
   const merges = new Map<string, AnchorState>();
   const states: Record<string, string> = {};
   for (const [id, own] of byProfile) {

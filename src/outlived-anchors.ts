@@ -1,0 +1,189 @@
+import type { LoadedDefinitions } from './definitions.js';
+import type { CanonicalKey, LoggedEvent } from './events/event.model.js';
+import type { AnchorState } from './features/anchor-state.model.js';
+import type { FeatureSet } from './features/feature-set.model.js';
+import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
+import { addEvidence, evidenceOf, placedEvidence, type Evidence } from './identity/evidence.model.js';
+import { uuidArray } from './platform/binary-arrays.js';
+import type { Uuid } from './platform/ids.js';
+import type { Queryable } from './platform/postgres.js';
+import { readGiven } from './profiles/group.reader.js';
+import { joinGiven } from './profiles/groups.model.js';
+import { OutlivedTraits } from './profiles/outlived-traits.js';
+import type { WordsOfAnchor } from './profiles/standing-words.reader.js';
+import { decodeTraits } from './profiles/trait-codec.js';
+import type { Traits } from './profiles/trait.model.js';
+
+/** Anchors that are folded anew from the log. */
+export interface FoldedAnchors {
+  readonly rebuilt: Map<Uuid, { traits: Traits; state: AnchorState }>;
+  /** What they give groups. */
+  readonly given: Map<Uuid, Map<string, Traits>>;
+  readonly evidence: Map<string, Evidence>;
+}
+
+/**
+ * Adds the words on purposes that did not come of events of the log. Of somebody of whom nothing else is left, that they
+ * said it is known, and that it was they.
+ */
+export function keepWords(
+  words: readonly WordsOfAnchor[],
+  { rebuilt, evidence }: Pick<FoldedAnchors, 'rebuilt' | 'evidence'>,
+  features: FeatureSet,
+): void {
+  for (const { anchor, standing } of words) {
+    const left = rebuilt.get(anchor.id) ?? { traits: new Map() as Traits, state: features.empty() };
+    standing.keepWords(left.traits);
+    const [word] = left.traits.values();
+    if (rebuilt.has(anchor.id) || word === undefined) continue;
+    rebuilt.set(anchor.id, left);
+    const { occurredAt, sourceId, messageId } = word;
+    const key = { occurredAt, sourceId, messageId, acceptedAt: occurredAt };
+    addEvidence(evidence, evidenceOf({ identifiers: [anchor], ...key }));
+  }
+}
+
+interface OutlivedAnchor {
+  readonly inLog: Set<string>;
+  readonly traits: OutlivedTraits;
+  readonly state: AnchorState;
+  /** Of the events of the log that hang on it. */
+  readonly before: AnchorState;
+  /** Of the events that come to hang on it. */
+  readonly arrived: AnchorState;
+  readonly given: ReadonlyMap<string, Traits>;
+  readonly evidence: EvidenceOfAnchor[];
+}
+
+/**
+ * What stands of anchors that are folded anew, with events moved between them, from a log that does not have all of their
+ * events any more.
+ *
+ * 1. Evidence names all that its events carried, so it hangs where these would. Values of traits, and what is given to
+ *    groups, know their events: those of events that the log does not have stay on the anchor.
+ * 2. Where the log gives what stands of a stream of features, the log decides. Else counts and sums are divided into what
+ *    the log has and what it has not, which stays. Any other stream cannot be: what stands stays, and what comes is added.
+ *    So such a stream, without windows or with longer ones than events are kept, also goes on knowing on an anchor what
+ *    moves away from it: more is kept there, and nothing lost.
+ */
+export class OutlivedAnchors {
+  readonly #anchors: ReadonlyMap<Uuid, OutlivedAnchor>;
+
+  private constructor(
+    private readonly definitions: LoadedDefinitions,
+    anchors: ReadonlyMap<Uuid, OutlivedAnchor>,
+  ) {
+    this.#anchors = anchors;
+  }
+
+  static async read(
+    db: Queryable,
+    anchorIds: readonly Uuid[],
+    definitions: LoadedDefinitions,
+  ): Promise<OutlivedAnchors> {
+    const { features } = definitions;
+    const rows = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
+      'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
+      [uuidArray(anchorIds, (id) => id)],
+    );
+    const states = new Map(rows.map((row) => [row.id, row]));
+    const given = await readGiven(db, anchorIds);
+    const anchors = new Map(
+      anchorIds.map((id): [Uuid, OutlivedAnchor] => {
+        const standing = states.get(id);
+        const traits = decodeTraits(standing?.traits ?? Buffer.alloc(0));
+        return [
+          id,
+          {
+            inLog: new Set(),
+            traits: new OutlivedTraits(traits),
+            state: standing === undefined ? features.empty() : features.decode(standing.state),
+            before: features.empty(),
+            arrived: features.empty(),
+            given: given.get(id) ?? new Map<string, Traits>(),
+            evidence: [],
+          },
+        ];
+      }),
+    );
+    for (const row of await readEvidenceOf(db, anchorIds)) {
+      anchors.get(row.identifiers[0]?.id ?? '')?.evidence.push(row);
+    }
+    return new OutlivedAnchors(definitions, anchors);
+  }
+
+  /** The log has this event, which hangs on its first identifier. */
+  note(event: LoggedEvent): void {
+    const anchor = this.#anchors.get(event.identifiers[0]?.id ?? '');
+    if (anchor === undefined) return;
+    anchor.inLog.add(keyOf(event));
+    anchor.traits.note(event);
+    this.definitions.features.apply(anchor.before, event);
+  }
+
+  /** It comes to hang on what is its first identifier now. */
+  arrive(event: LoggedEvent): void {
+    const anchor = this.#anchors.get(event.identifiers[0]?.id ?? '');
+    if (anchor !== undefined) this.definitions.features.apply(anchor.arrived, event);
+  }
+
+  /**
+   * Adds to what the log gives what came of other events.
+   * @param released values that count again
+   * @param at of the step, ms
+   * @returns whether evidence is left that belongs to an anchor that is none of these
+   */
+  keepIn(folded: FoldedAnchors, released: ReadonlySet<Uuid>, at: number): boolean {
+    let isCut = false;
+    for (const { row, placed } of this.#unaccounted(released)) {
+      const isMoved = this.#anchors.has(placed.anchorId);
+      isCut ||= !isMoved;
+      addEvidence(folded.evidence, isMoved ? placed : evidenceOf(row, this.definitions.identityRules));
+    }
+    const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
+    for (const [id, anchor] of this.#anchors) this.#keepOne(id, anchor, folded, { named, at });
+    return isCut;
+  }
+
+  #keepOne(
+    id: Uuid,
+    anchor: OutlivedAnchor,
+    { rebuilt, given, evidence }: FoldedAnchors,
+    { named, at }: { readonly named: ReadonlySet<Uuid>; readonly at: number },
+  ): void {
+    const { features, traitRules, traitSealer } = this.definitions;
+    const left = rebuilt.get(id) ?? { traits: new Map() as Traits, state: features.empty() };
+    anchor.traits.keepEvents(left.traits, traitRules, traitSealer.for);
+    const { state: standing, before, arrived } = anchor;
+    left.state = features.outlived(left.state, { standing, before, arrived }, at);
+    const [first] = anchor.evidence;
+    if (!rebuilt.has(id) && left.traits.size + left.state.size > 0 && first !== undefined) {
+      rebuilt.set(id, left);
+      const own = { ...first, identifiers: first.identifiers.slice(0, 1) };
+      if (!named.has(id)) addEvidence(evidence, evidenceOf(own));
+    }
+    for (const [group, traits] of anchor.given) {
+      const kept: Traits = new Map([...traits].filter(([, trait]) => !anchor.inLog.has(keyOf(trait))));
+      if (kept.size === 0) continue;
+      const all = given.get(id) ?? new Map<string, Traits>();
+      given.set(id, all);
+      const now = all.get(group);
+      if (now === undefined) all.set(group, kept);
+      else joinGiven(now, kept);
+    }
+  }
+
+  *#unaccounted(released: ReadonlySet<Uuid>): Generator<{ row: EvidenceOfAnchor; placed: Evidence }> {
+    const { identityRules } = this.definitions;
+    for (const { inLog, evidence } of this.#anchors.values()) {
+      for (const row of evidence) {
+        if (inLog.has(keyOf(row))) continue;
+        yield { row, placed: placedEvidence(evidenceOf(row, identityRules), identityRules, released) };
+      }
+    }
+  }
+}
+
+function keyOf({ occurredAt, sourceId, messageId }: CanonicalKey): string {
+  return `${String(occurredAt)} ${String(sourceId)} ${messageId}`;
+}

@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { SourceService } from '../../src/sources/source.service.js';
+import { SourceStore } from '../../src/sources/source.store.js';
+import { aFeature } from '../support/a-feature.js';
+import { aPurpose } from '../support/a-purpose.js';
+import { applyRules, blockedWorld, knownTogether, OPEN } from '../support/blocked-world.js';
+import { strays } from '../support/retraction-builders.js';
+import { SOME_FEATURES } from '../support/random-log.js';
+import { aGroup, anIdentify, aTrack, DAY_MS, MINUTE_MS, type World } from '../support/world.js';
+
+const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
+const A = { email: 'a@example.org' };
+const B = { email: 'b@example.org' };
+const TILL = { user_id: 'till' };
+const worlds: World[] = [];
+
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.close()));
+});
+
+/** Two who share a till, of whom old events are known and newer ones. */
+async function newWorld(): Promise<World> {
+  const world = await blockedWorld();
+  worlds.push(world);
+  await applyRules(world, OPEN);
+  await world.engine.services.purposes.apply([aPurpose('mail', { default: 'granted' })]);
+  await world.defineFeatures([
+    ...SOME_FEATURES,
+    aFeature('views', { events: ['view'] }),
+    aFeature('views_5d', { events: ['view'], windowMs: 5 * DAY_MS }),
+  ]);
+  await world.drain();
+  const denied = { context: { consent: { purposes: { mail: 'denied' } } } };
+  await world.accept([
+    anIdentify({ ...TILL, ...A }, { name: 'Ann' }, { messageId: 'm0' }),
+    anIdentify({ ...TILL, ...B }, { town: 'Hull' }, { messageId: 'm1' }),
+    anIdentify({ ...A, anonymous_id: 'cookie' }, { plan: 'pro' }, { messageId: 'm2' }),
+    aTrack('view', { ...TILL, ...A }, { messageId: 'm3' }),
+    aTrack('view', A, { messageId: 'm4', ...denied }),
+    aGroup(A, 'acme', { size: 5 }, { messageId: 'm5' }),
+  ]);
+  await world.drain();
+  world.clock.advance(20 * DAY_MS);
+  await world.accept([
+    aTrack('view', { ...TILL, ...A }, { messageId: 'm6' }),
+    aTrack('view', { ...TILL, ...B }, { messageId: 'm7' }),
+    aTrack('view', A, { messageId: 'm8' }),
+  ]);
+  await world.drain();
+  return world;
+}
+
+describe('values that are blocked, and let go of, once a retention has removed events', () => {
+  it('leave people who they are, and with what came of those events', async () => {
+    const [lossy, whole] = [await newWorld(), await newWorld()];
+    const sources = new SourceService(new SourceStore(lossy.db.dataSource), lossy.clock);
+    await sources.update('web', { retentionMs: 10 * DAY_MS });
+    lossy.clock.advance(MINUTE_MS);
+    await lossy.drain();
+    expect(await lossy.db.query('SELECT FROM event_log')).toHaveLength(3);
+
+    for (const world of [lossy, whole]) await applyRules(world, TILL_IS_BLOCKED);
+    const [parted, expected] = await knownTogether(lossy, whole);
+    const [a, b, till] = ['anonymous_id:cookie email:a@example.org', 'email:b@example.org', 'user_id:till'];
+    expect(expected?.profiles).toEqual([a, b]);
+    // What came of removed events that hung on the till stays there: nobody can tell whose it was.
+    expect(parted?.profiles).toEqual([a, b, till]);
+    expect(Object.keys(parted?.traits[till] ?? {})).toEqual(['name', 'town']);
+    const { name: _, ...others } = expected?.traits[a] ?? {};
+    expect(Object.keys(others)).toEqual(['$consent.mail', '$group ["acme","size"]', '$groups', 'plan']);
+    expect(parted?.traits[a]).toEqual(others);
+    expect([a, b, till].map((each) => parted?.features[each]?.['views']?.value)).toEqual([3, 1, 1]);
+    expect([a, b].map((each) => expected?.features[each]?.['views']?.value)).toEqual([4, 1]);
+    for (const each of [a, b]) {
+      expect(parted?.features[each]?.['views_5d']).toEqual(expected?.features[each]?.['views_5d']);
+    }
+    expect(await strays(lossy.db)).toEqual([]);
+
+    for (const world of [lossy, whole]) await applyRules(world, OPEN);
+    const [joined, open] = await knownTogether(lossy, whole);
+    expect(joined?.profiles).toEqual(open?.profiles);
+    expect(joined?.traits).toEqual(open?.traits);
+    expect(joined?.features).toEqual(open?.features);
+    expect(joined?.memberships).toEqual(open?.memberships);
+    expect(await strays(lossy.db)).toEqual([]);
+  });
+});
