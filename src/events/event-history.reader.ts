@@ -49,8 +49,8 @@ export class EventHistoryReader {
   constructor(private readonly sealer: EventSealer = NO_SEALER) {}
 
   /**
-   * Pages of events, one group after the other in the order given. One read at a time in a transaction; a read that is
-   * not taken to its end closes its cursor all the same.
+   * Pages of events, one group after the other in the order given. One read at a time in a transaction, and no other query
+   * between its pages; a read that is not taken to its end closes its cursor all the same.
    */
   async *read(
     tx: Transaction,
@@ -69,17 +69,28 @@ export class EventHistoryReader {
       toPos,
       acceptedUntilMs,
     ]);
+    const fetch = (): Promise<HistoryRow[]> => {
+      const page = tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
+      // Whoever stops before the page is taken does not hear of its failure.
+      page.catch(() => undefined);
+      return page;
+    };
+    let next = fetch();
     try {
       for (;;) {
-        const rows = await tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
+        const rows = await next;
+        const isLast = rows.length < PAGE_EVENTS;
+        // The database is at the next page while this one is worked on.
+        if (!isLast) next = fetch();
         const events = (await this.sealer.open(rows)).flatMap((row) => {
           const event = eventUnlessDamaged(row, onDamaged);
           return event === null ? [] : [{ group: row.grp, event }];
         });
         if (events.length > 0) yield events;
-        if (rows.length < PAGE_EVENTS) break;
+        if (isLast) break;
       }
     } finally {
+      await next.catch(() => undefined);
       // After a failed statement the transaction is lost, and the cursor with it.
       await tx.query('CLOSE event_history').catch(() => undefined);
     }

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
@@ -7,19 +7,17 @@ import { ExportProgress, grouped } from './export-progress.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf } from './hashed-file.js';
-import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
+import { makeTrainingSet, type TrainingSetListener, type TrainingSets } from './make-training-set.js';
 import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
 import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
-import { formatOf, writeTrainingSet, type TrainingSetManifest } from './training-set-file.js';
-import { summariseLabels, readLabels, type ParseTime } from './training-set-labels.js';
-import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf } from './training-set.model.js';
-import type { TrainingSetProgress, TrainingSetService } from './training-set.service.js';
+import { formatOf, type TrainingSetManifest } from './training-set-file.js';
+import type { LabelsSummary, ParseTime } from './training-set-labels.js';
+import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf, type TrainingSetPlan } from './training-set.model.js';
+import type { TrainingSetProgress } from './training-set.service.js';
 
 export interface ExportCommandDeps extends LabelsCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */
-  withTrainingSets<T>(
-    use: (service: Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>) => Promise<T>,
-  ): Promise<T>;
+  withTrainingSets<T>(use: (sets: TrainingSets) => Promise<T>): Promise<T>;
   /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
   readonly keptBlockRows?: number;
 }
@@ -97,59 +95,68 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const { out, service, features, knownAsOf, consentAsOf } = options;
   formatOf(out);
   const startedAt = deps.clock.now();
-  const blockRows = deps.keptBlockRows ?? BLOCK_ROWS;
   const labels = await labelsFile(deps, options);
-  const times = { parseTime: deps.parseTime, nowMs: startedAt };
-  const summary = await summariseLabels(labels, times);
-  const view = options.quiet === true ? null : new ExportProgress(deps, summary.rows, 'rows');
-  let last: TrainingSetProgress | null = null;
+  const told = new ToldProgress(deps, options.quiet !== true);
+  const order = { labels, out, service, features, knownAsOf, consentAsOf, split: splitSpec(options) };
+  const { parseTime, signal, keptBlockRows } = deps;
+  const parts = { parseTime, signal, keptBlockRows, now: () => deps.clock.now() };
   try {
-    const spec = splitSpec(options);
-    const manifest = await deps.withTrainingSets(async (sets) => {
-      const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
-      const splitter =
-        spec === null ? null : await sets.planSplit(readLabels(labels, times), labelCell, spec, deps.signal);
-      const asked = { service, features, knownAsOf, consentAsOf };
-      const kept = summary.rows <= blockRows ? null : await openKept(deps, options, labels, asked);
-      const iterator = readLabels(labels, times);
-      const request = {
-        labels: iterator,
-        columns: summary.passed.map(({ name }) => name),
-        ...(service === undefined ? undefined : { service }),
-        ...(features === undefined ? undefined : { features }),
-        knownAsOf,
-        consentAsOf,
-        signal: deps.signal,
-        onProgress: (progress: TrainingSetProgress) => {
-          last = progress;
-          view?.update(progress.rows, progress.events);
-        },
-      };
-      const set = kept === null ? await sets.exportTrainingSet(request) : await goOnWith(kept, sets, request);
-      const { waitingEvents } = set.plan;
-      if (waitingEvents > 0) view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
-      if (kept !== null && kept.rows > 0) view?.goOn(kept.rows);
-      const rows = kept?.through(iterator, set.rows, set.damaged) ?? set.rows;
-      const writing = writeTrainingSet(out, { ...set, rows }, summary.passed, deps.clock.now(), splitter);
-      const written = await writing.catch((error: unknown) => {
-        view?.stop();
-        if (kept !== null && kept.rows > 0) deps.stderr.write(`note: ${keptText(kept)}\n`);
-        throw error;
-      });
-      await kept?.remove();
-      const damage = damageNote(set.damaged);
-      if (damage !== null) {
-        view?.stop();
-        deps.stderr.write(damage);
-      }
-      return written;
-    });
-    view?.stop();
+    const manifest = await deps.withTrainingSets((sets) =>
+      makeTrainingSet(sets, { ...order, isAnew: options.restart === true }, parts, told),
+    );
+    told.stop();
     const seconds = (deps.clock.now() - startedAt) / 1_000;
-    deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, last));
+    deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, told.last));
     return EXIT_CODES.ok;
   } finally {
-    view?.stop();
+    told.stop();
+  }
+}
+
+/** How an export goes, on standard error. */
+class ToldProgress implements TrainingSetListener {
+  readonly #deps: ExportCommandDeps;
+  readonly #isTold: boolean;
+  #view: ExportProgress | null = null;
+  last: TrainingSetProgress | null = null;
+
+  constructor(deps: ExportCommandDeps, isTold: boolean) {
+    this.#deps = deps;
+    this.#isTold = isTold;
+  }
+
+  onLabels({ rows }: LabelsSummary): void {
+    if (this.#isTold) this.#view = new ExportProgress(this.#deps, rows, 'rows');
+  }
+
+  onPlan({ waitingEvents }: TrainingSetPlan): void {
+    if (waitingEvents === 0) return;
+    this.#view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
+  }
+
+  onKept(rows: number): void {
+    this.#view?.goOn(rows);
+  }
+
+  onProgress(progress: TrainingSetProgress): void {
+    this.last = progress;
+    this.#view?.update(progress.rows, progress.events);
+  }
+
+  onFailed(keptRows: number): void {
+    this.stop();
+    if (keptRows === 0) return;
+    this.#deps.stderr.write(`note: ${grouped(keptRows)} rows are kept for a day: the same command goes on with them\n`);
+  }
+
+  onWritten(damaged: DamagedRows): void {
+    const note = damageNote(damaged);
+    this.stop();
+    if (note !== null) this.#deps.stderr.write(note);
+  }
+
+  stop(): void {
+    this.#view?.stop();
   }
 }
 
@@ -168,22 +175,6 @@ async function labelsFile(deps: ExportCommandDeps, options: ExportOptions): Prom
   const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
   deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
   return path;
-}
-
-/** What a run that was killed has left of the same export. */
-async function openKept(
-  { clock, keptBlockRows = BLOCK_ROWS }: ExportCommandDeps,
-  { out, restart }: ExportOptions,
-  labels: string,
-  asked: unknown,
-): Promise<KeptRows> {
-  const folder = `${out}.kept`;
-  if (restart === true) await rm(folder, { recursive: true, force: true });
-  return KeptRows.open(folder, await fingerprintOf(labels, [asked, keptBlockRows]), clock.now(), keptBlockRows);
-}
-
-function keptText({ rows }: KeptRows): string {
-  return `${grouped(rows)} rows are kept for a day: the same command goes on with them`;
 }
 
 function describe(

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deserialize, serialize } from 'node:v8';
 import type { DamagedRow, DamagedRows } from '../events/damaged-rows.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { writeFileAtomically } from '../platform/write-file-atomically.js';
@@ -14,7 +13,10 @@ import {
   type TrainingCell,
   type WrittenRow,
 } from './training-set.model.js';
-import type { TrainingSet, TrainingSetRequest, TrainingSetService } from './training-set.service.js';
+import { LabelBuckets, type BucketShape } from './label-buckets.js';
+import { pagedBytes, readPagedHeader, readPagedItems } from './paged-file.js';
+import type { WritableSet } from './training-set-file.js';
+import type { TrainingSetRequest, TrainingSetService } from './training-set.service.js';
 
 /** What kept rows rest on: those of another export are of no use. */
 interface KeptPlan extends ExportCut {
@@ -29,67 +31,68 @@ interface KeptRow {
   readonly values: readonly TrainingCell[];
 }
 
-interface KeptBlock {
+interface KeptHeader {
   /** The plan that its rows are of, as text: two exports may write to one place. */
   readonly plan: string;
-  readonly rows: readonly KeptRow[];
   /** Rows of the log that could not be read until then. */
   readonly damaged: readonly DamagedRow[];
 }
 
 /** Of what is kept; grows where a release answers rows otherwise. */
-const FORMAT = 1;
-/** Rows that are kept in one file; a smaller set is made again as fast as it is read. */
+const FORMAT = 2;
+/** Rows that are kept in one file, about; a smaller set is made again as fast as it is read. */
 export const BLOCK_ROWS = 20_000;
 /** What is kept longer is made anew: who was erased or withdrew since is to be in no set that is finished today. */
 const MAX_AGE_MS = 86_400_000;
 const FILE_MODE = 0o600;
 const PLAN_FILE = 'plan.json';
+const LABELS_FOLDER = 'labels';
+
+/** Labels that can be read as often as needed, always the same in the same order. */
+export type ReadLabels = () => AsyncIterable<LabelRow>;
 
 /**
  * The rows of an export that are done already, in a folder beside the file to be, so that one that was killed goes on.
  *
  *   plan.json  what is exported, and where the log was cut
- *   0, 1, …    blocks of rows in the order of the labels; each there as a whole or not
+ *   labels/    the labels in buckets of people (`label-buckets.ts`), while the export runs
+ *   0, 1, …    the rows of each bucket, in the order of its labels; each file there as a whole or not
  *
- * 1. Blocks are used by an export of the same labels, request and definitions alone, within a day; it cuts the log where
+ * 1. Rows are answered bucket by bucket, and within one by person, whose events are read once then; they come out in the
+ *    order of the labels: whoever has the label knows the bucket, whose next row it is.
+ * 2. Rows are used by an export of the same labels, request and definitions alone, within a day; it cuts the log where
  *    the first one did, so that the set is that of a run which was never interrupted.
- * 2. The folder goes once the set is written.
+ * 3. The folder goes once the set is written.
  */
 export class KeptRows {
   readonly #folder: string;
   readonly #fingerprint: string;
-  readonly #blockRows: number;
   #plan: KeptPlan | null;
-  #blocks: number;
+  /** Buckets whose rows are kept: the first ones. */
+  #done: number;
+  #buckets: LabelBuckets | null = null;
 
-  private constructor(
-    folder: string,
-    { fingerprint, blockRows }: { readonly fingerprint: string; readonly blockRows: number },
-    plan: KeptPlan | null,
-    blocks: number,
-  ) {
+  private constructor(folder: string, fingerprint: string, plan: KeptPlan | null, done: number) {
     this.#folder = folder;
     this.#fingerprint = fingerprint;
-    this.#blockRows = blockRows;
     this.#plan = plan;
-    this.#blocks = blocks;
+    this.#done = done;
   }
 
   /**
    * What is kept in a folder, if it is of the same export; all else in it goes.
    * @param fingerprint of the labels and of what is asked for
    */
-  static async open(folder: string, fingerprint: string, nowMs: number, blockRows = BLOCK_ROWS): Promise<KeptRows> {
+  static async open(folder: string, fingerprint: string, nowMs: number): Promise<KeptRows> {
     const plan = await readPlan(folder);
     const isSame = plan?.fingerprint === fingerprint && nowMs - plan.nowMs < MAX_AGE_MS;
     if (!isSame) {
       await rm(folder, { recursive: true, force: true });
-      return new KeptRows(folder, { fingerprint, blockRows }, null, 0);
+      return new KeptRows(folder, fingerprint, null, 0);
     }
-    let blocks = 0;
-    while ((await readBlock(folder, blocks, plan)) !== null) blocks++;
-    return new KeptRows(folder, { fingerprint, blockRows }, plan, blocks);
+    let done = 0;
+    while (await isOf(plan, join(folder, String(done)))) done++;
+    return new KeptRows(folder, fingerprint, plan, done);
   }
 
   /** Where the export that left the rows cut the log; null: nothing is kept. */
@@ -98,7 +101,12 @@ export class KeptRows {
   }
 
   get rows(): number {
-    return this.#blocks * this.#blockRows;
+    return this.#buckets?.rows.slice(0, this.#done).reduce((sum, rows) => sum + rows, 0) ?? 0;
+  }
+
+  /** Puts the labels into buckets; to be done before all else. */
+  async sort(labels: ReadLabels, shape: BucketShape, signal?: AbortSignal): Promise<void> {
+    this.#buckets = await LabelBuckets.write(join(this.#folder, LABELS_FOLDER), labels(), shape, signal);
   }
 
   /** Takes the rows to be of these definitions and this cut. False: what is kept is of others, and is gone. */
@@ -106,55 +114,85 @@ export class KeptRows {
     if (this.#plan !== null && this.#plan.definitions !== plan.definitions) {
       await this.remove();
       this.#plan = null;
-      this.#blocks = 0;
+      this.#done = 0;
       return false;
     }
     this.#plan ??= { ...plan, fingerprint: this.#fingerprint };
     return true;
   }
 
+  /** The labels of all buckets whose rows are not kept, one after the other, those of one identifier together. */
+  async *wanted(): AsyncGenerator<LabelRow, void, undefined> {
+    const buckets = this.#sorted();
+    for (let bucket = this.#done; bucket < buckets.rows.length; bucket++) {
+      for (const { label } of byPerson(await buckets.read(bucket))) yield label;
+    }
+  }
+
   /**
-   * The rows that are kept, then those that are made now, which are kept as they pass.
-   * @param labels the very iterator that `made` goes on with, at the first label
+   * All rows, once those that are not kept yet are made and kept.
+   * @param made one for each of {@link wanted}
    */
   async *through(
-    labels: AsyncIterator<LabelRow>,
-    made: AsyncIterable<WrittenRow>,
+    labels: ReadLabels,
+    made: AsyncIterator<WrittenRow>,
     damaged: DamagedRows,
   ): AsyncGenerator<WrittenRow, void, undefined> {
-    for (let i = 0; i < this.#blocks; i++) {
-      const block = this.#plan === null ? null : await readBlock(this.#folder, i, this.#plan);
-      if (block === null) throw new Error(`block ${String(i)} of ${this.#folder} is gone`);
-      block.damaged.forEach(damaged.note);
-      for (const { status, profileId, values } of block.rows) {
-        const label = await labels.next();
-        if (label.done === true) return;
-        yield { label: label.value, status, profileId, values: values.map((value) => ({ value })) };
+    const buckets = this.#sorted();
+    for (const header of await Promise.all(this.#keptPaths().map(readPagedHeader))) {
+      (header as KeptHeader).damaged.forEach(damaged.note);
+    }
+    for (let bucket = this.#done; bucket < buckets.rows.length; bucket++) {
+      const rows: KeptRow[] = [];
+      for (const { place } of byPerson(await buckets.read(bucket))) {
+        const next = await made.next();
+        if (next.done === true) throw new Error('there are fewer rows than labels');
+        const { status, profileId, values } = next.value;
+        rows[place] = { status, profileId, values: values.map(({ value }) => value) };
       }
+      await this.#keep({ plan: JSON.stringify(this.#plan), damaged: damaged.all }, rows);
     }
-    let rows: KeptRow[] = [];
-    for await (const row of made) {
-      yield row;
-      const { status, profileId, values } = row;
-      rows.push({ status, profileId, values: values.map(({ value }) => value) });
-      if (rows.length < this.#blockRows) continue;
-      await this.#keep({ plan: JSON.stringify(this.#plan), rows, damaged: damaged.all });
-      rows = [];
+    // The service ends by itself: it has done so once it is asked for one more.
+    await made.next();
+    const readers = this.#keptPaths().map(readPagedItems);
+    const place = buckets.placer();
+    for await (const label of labels()) {
+      const next = await readers[place(label)]?.next();
+      if (next === undefined || next.done === true) throw new Error('there are fewer rows than labels');
+      const { status, profileId, values } = next.value as KeptRow;
+      yield { label, status, profileId, values: values.map((value) => ({ value })) };
     }
+  }
+
+  /** Leaves what the next run goes on with, if anything. */
+  async close(): Promise<void> {
+    await (this.rows === 0 ? this.remove() : this.#buckets?.remove());
   }
 
   async remove(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #keep(block: KeptBlock): Promise<void> {
-    if (this.#blocks === 0) {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeFileAtomically(join(this.#folder, PLAN_FILE), block.plan, FILE_MODE);
-    }
-    await writeFileAtomically(join(this.#folder, String(this.#blocks)), serialize(block), FILE_MODE);
-    this.#blocks++;
+  async #keep(header: KeptHeader, rows: readonly KeptRow[]): Promise<void> {
+    if (this.#done === 0) await writeFileAtomically(join(this.#folder, PLAN_FILE), header.plan, FILE_MODE);
+    await writeFileAtomically(join(this.#folder, String(this.#done)), pagedBytes(header, rows), FILE_MODE);
+    this.#done++;
   }
+
+  #keptPaths(): string[] {
+    return Array.from({ length: this.#done }, (_, bucket) => join(this.#folder, String(bucket)));
+  }
+
+  #sorted(): LabelBuckets {
+    if (this.#buckets === null) throw new Error('the labels are not in buckets yet');
+    return this.#buckets;
+  }
+}
+
+/** Labels of one identifier together, with their places. */
+function byPerson(labels: readonly LabelRow[]): { readonly label: LabelRow; readonly place: number }[] {
+  const keyed = labels.map((label, place) => ({ label, place, key: `${label.ns} ${label.value}` }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.place - b.place));
 }
 
 /** Hex SHA-256 of a file's content and of what is asked for. */
@@ -169,24 +207,31 @@ async function readPlan(folder: string): Promise<KeptPlan | null> {
   return text === null ? null : (JSON.parse(text) as KeptPlan);
 }
 
-async function readBlock(folder: string, number: number, plan: KeptPlan): Promise<KeptBlock | null> {
-  const bytes = await readFile(join(folder, String(number))).catch(() => null);
-  if (bytes === null) return null;
-  const block = deserialize(bytes) as KeptBlock;
-  return block.plan === JSON.stringify(plan) ? block : null;
+/** Whether a file of rows is there, and of this plan. */
+async function isOf(plan: KeptPlan, path: string): Promise<boolean> {
+  const header = (await readPagedHeader(path)) as KeptHeader | null;
+  return header?.plan === JSON.stringify(plan);
 }
 
 /** Goes on with what is kept, if it is of the definitions in force; else begins anew. */
 export async function goOnWith(
   kept: KeptRows,
   sets: Pick<TrainingSetService, 'exportTrainingSet'>,
-  request: TrainingSetRequest,
-): Promise<TrainingSet> {
+  request: Omit<TrainingSetRequest, 'labels'>,
+  labels: ReadLabels,
+  shape: BucketShape,
+): Promise<WritableSet> {
   const { cut } = kept;
-  const set = await sets.exportTrainingSet({ ...request, ...(cut === null ? undefined : { cut }) });
+  await kept.sort(labels, shape, request.signal);
+  const set = await sets.exportTrainingSet({
+    ...request,
+    labels: kept.wanted(),
+    ...(cut === null ? undefined : { cut }),
+  });
   const { features, service, toPos } = set.plan;
   const versions = features.map(({ viewVersion }) => viewVersion);
   const definitions = JSON.stringify([definitionsHash(features), versions, service]);
   const isSame = await kept.bind({ toPos, nowMs: set.startedAtMs, definitions });
-  return isSame ? set : goOnWith(kept, sets, request);
+  if (!isSame) return goOnWith(kept, sets, request, labels, shape);
+  return { ...set, rows: kept.through(labels, set.rows, set.damaged) };
 }

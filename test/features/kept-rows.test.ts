@@ -50,7 +50,7 @@ afterAll(async () => {
 });
 
 /** @param dieAfter label rows after which the run is torn down; default: never */
-function run(args: readonly string[], dieAfter = Infinity): Promise<CommandOutcome> {
+function run(args: readonly string[], dieAfter = Infinity, keptBlockRows = BLOCK_ROWS): Promise<CommandOutcome> {
   const controller = new AbortController();
   const dying = {
     planSplit: sets.planSplit.bind(sets),
@@ -64,7 +64,8 @@ function run(args: readonly string[], dieAfter = Infinity): Promise<CommandOutco
         },
       }),
   };
-  const all = ['training-set', '-l', 'labels.csv', '-f', 'views,share,times', '--json', ...args];
+  const labels = args.includes('-l') ? [] : ['-l', 'labels.csv'];
+  const all = ['training-set', ...labels, '-f', 'views,share,times', '--json', ...args];
   const inFolder = all.map((arg) => (/\.(csv|parquet)$/.test(arg) ? join(folder, arg) : arg));
   return runWith(
     (io) =>
@@ -72,7 +73,7 @@ function run(args: readonly string[], dieAfter = Infinity): Promise<CommandOutco
         ...io,
         withTrainingSets: (use) => use(dying),
         withLabels: () => Promise.reject(new Error('no labels are made here')),
-        keptBlockRows: BLOCK_ROWS,
+        keptBlockRows,
         signal: controller.signal,
         clock: world.clock,
         parseTime: parseTimestamp,
@@ -108,6 +109,17 @@ describe('an export that was torn down', () => {
     expect(await readFile(join(folder, `torn.${ending}`))).toEqual(await readFile(join(folder, `whole.${ending}`)));
     // Of each block at most once, and of those that were not whole once more.
     expect(answered).toBeLessThan(ROWS + 3 * BLOCK_ROWS + 3 * 7);
+  });
+
+  it('is made in one piece to the same bytes, also where one person has most of the labels', async () => {
+    const who = (i: number): string => (i % 3 === 0 ? `u${String(i % 40)}` : 'u1');
+    const rows = Array.from({ length: ROWS }, (_, i) => `user_id,${who(i)},${String(START_MS + i)},${String(i % 2)}`);
+    await writeFile(join(folder, 'skewed.csv'), ['ns,value,time,label', ...rows].join('\n'));
+    const made = async (out: string, keptBlockRows: number): Promise<Buffer> => {
+      expect((await run(['-l', 'skewed.csv', '-o', out], Infinity, keptBlockRows)).code).toBe(0);
+      return readFile(join(folder, out));
+    };
+    expect(await made('sorted.csv', 7)).toEqual(await made('straight.csv', ROWS));
   });
 
   it('begins anew where something else is asked, after a day, and when it is told to', async () => {

@@ -1,0 +1,112 @@
+import { rm } from 'node:fs/promises';
+import type { DamagedRows } from '../events/damaged-rows.model.js';
+import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
+import type { SplitSpec } from './split.model.js';
+import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
+import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
+import type { ConsentAsOf, KnownAsOf, LabelRow, TrainingSetPlan } from './training-set.model.js';
+import type { TrainingSetProgress, TrainingSetRequest, TrainingSetService } from './training-set.service.js';
+
+export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>;
+
+/** A training set that is to be made of a file of labels. */
+export interface TrainingSetOrder {
+  readonly labels: string;
+  /** `.csv` or `.parquet`. */
+  readonly out: string;
+  readonly service?: string | undefined;
+  readonly features?: readonly string[] | undefined;
+  readonly knownAsOf: KnownAsOf;
+  readonly consentAsOf: ConsentAsOf;
+  /** Null: rows are not parted. */
+  readonly split: SplitSpec | null;
+  /** Whether what a run that was killed has kept of the same export is left aside. */
+  readonly isAnew?: boolean;
+}
+
+/** Told how it goes; each is called once at most, in this order, but `onProgress`. */
+export interface TrainingSetListener {
+  onLabels?(summary: LabelsSummary): void;
+  onPlan?(plan: TrainingSetPlan): void;
+  /** Rows that an earlier run has kept. */
+  onKept?(rows: number): void;
+  onProgress?(progress: TrainingSetProgress): void;
+  /** That it failed, and how many rows are kept for the next run; none: 0. */
+  onFailed?(keptRows: number): void;
+  onWritten?(damaged: DamagedRows): void;
+}
+
+interface MakingParts {
+  readonly parseTime: ParseTime;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+  /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
+  readonly keptBlockRows?: number | undefined;
+}
+
+/**
+ * Makes a training set and its manifest. Unless it succeeds, nothing is left behind but, of more rows than are kept at a
+ * time, those that are done, in `<out>.kept`.
+ * @throws WeftError for labels, features and files that will not do; see {@link TrainingSetService.exportTrainingSet}
+ */
+export async function makeTrainingSet(
+  sets: TrainingSets,
+  order: TrainingSetOrder,
+  parts: MakingParts,
+  listener: TrainingSetListener = {},
+): Promise<TrainingSetManifest> {
+  const { keptBlockRows: bucketRows = BLOCK_ROWS, signal } = parts;
+  const times = { parseTime: parts.parseTime, nowMs: parts.now() };
+  const summary = await summariseLabels(order.labels, times);
+  listener.onLabels?.(summary);
+  const read = (): AsyncGenerator<LabelRow, void, undefined> => readLabels(order.labels, times);
+  const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
+  const splitter = order.split === null ? null : await sets.planSplit(read(), labelCell, order.split, signal);
+  const request = requestOf(order, summary, signal, listener);
+  const kept = summary.rows <= bucketRows ? null : await openKept(order, parts.now(), bucketRows);
+  try {
+    const set: WritableSet =
+      kept === null
+        ? await sets.exportTrainingSet({ ...request, labels: read() })
+        : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows });
+    listener.onPlan?.(set.plan);
+    if (kept !== null && kept.rows > 0) listener.onKept?.(kept.rows);
+    const manifest = await writeTrainingSet(order.out, set, summary.passed, parts.now(), splitter);
+    await kept?.remove();
+    listener.onWritten?.(set.damaged);
+    return manifest;
+  } catch (error) {
+    listener.onFailed?.(kept?.rows ?? 0);
+    await kept?.close();
+    throw error;
+  }
+}
+
+function requestOf(
+  { service, features, knownAsOf, consentAsOf }: TrainingSetOrder,
+  { passed }: LabelsSummary,
+  signal: AbortSignal,
+  listener: TrainingSetListener,
+): Omit<TrainingSetRequest, 'labels'> {
+  return {
+    columns: passed.map(({ name }) => name),
+    ...(service === undefined ? undefined : { service }),
+    ...(features === undefined ? undefined : { features }),
+    knownAsOf,
+    consentAsOf,
+    signal,
+    onProgress: (progress) => listener.onProgress?.(progress),
+  };
+}
+
+/** What a run that was killed has left of the same export. */
+async function openKept(
+  { out, labels, isAnew, service, features, knownAsOf, consentAsOf }: TrainingSetOrder,
+  nowMs: number,
+  bucketRows: number,
+): Promise<KeptRows> {
+  const folder = `${out}.kept`;
+  if (isAnew === true) await rm(folder, { recursive: true, force: true });
+  const asked = { service, features, knownAsOf, consentAsOf };
+  return KeptRows.open(folder, await fingerprintOf(labels, [asked, bucketRows]), nowMs);
+}
