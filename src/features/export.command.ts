@@ -1,18 +1,25 @@
 import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { basename, extname } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf } from './hashed-file.js';
-import { makeTrainingSet, type TrainingSetListener, type TrainingSets } from './make-training-set.js';
+import {
+  makeTrainingSet,
+  type TrainingSetListener,
+  type TrainingSetOrder,
+  type TrainingSets,
+} from './make-training-set.js';
 import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
 import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
 import { formatOf, type TrainingSetManifest } from './training-set-file.js';
-import type { LabelsSummary, ParseTime } from './training-set-labels.js';
-import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf, type TrainingSetPlan } from './training-set.model.js';
+import { orderOfManifest } from './reproduce-order.js';
+import { addSetOptions, type SetOptions } from './set-options.js';
+import type { LabelsSummary } from './training-set-labels.js';
+import type { TrainingSetPlan } from './training-set.model.js';
 import type { TrainingSetProgress } from './training-set.service.js';
 
 export interface ExportCommandDeps extends LabelsCommandDeps {
@@ -22,18 +29,22 @@ export interface ExportCommandDeps extends LabelsCommandDeps {
   readonly keptBlockRows?: number;
 }
 
-interface ExportOptions extends LabelOptions, SplitOptions {
+interface ExportOptions extends SetOptions, LabelOptions, SplitOptions {
+  readonly reproduce?: string;
   readonly restart?: true;
   readonly labels?: string;
   readonly labelEvent?: readonly string[];
   readonly out: string;
   readonly service?: string;
   readonly features?: readonly string[];
-  readonly knownAsOf: KnownAsOf;
-  readonly consentAsOf: ConsentAsOf;
   readonly quiet?: true;
   readonly json?: true;
 }
+
+/** What a manifest says already. */
+const OWN_OPTIONS = ['labelEvent', 'service', 'features', 'knownAsOf', 'consentAsOf', 'maxAge', 'fullNames', 'split'];
+/** Of a set that was made again, and is another. */
+const DIFFERS = 3;
 
 const HELP = `
 The labels are CSV with the header ns,value,time,label and any others: who, as of when (ISO 8601, or ms since 1970),
@@ -46,9 +57,11 @@ With --label-event the labels are made from what people did next (see weft expor
 Examples:
   weft export training-set --labels intent.csv --service purchase_intent_v1 --out intent.parquet
   weft export training-set --label-event order_completed --within 7d --service purchase_intent_v1 --out intent.parquet
+  weft export training-set --reproduce intent.parquet.manifest.json --labels intent.csv --out again.parquet
 
-Exit codes: 0 done, 1 failed, 2 wrong use or labels, 130 interrupted. Unless it is 0 nothing is left behind but,
-of more than 20,000 rows, those that are done in <out>.kept: the same command goes on with them within a day.`;
+Exit codes: 0 done, 1 failed, 2 wrong use or labels, 3 made again and not the same, 130 interrupted. Unless it is 0 or 3
+nothing is left behind but, of more than 20,000 rows, those that are done in <out>.kept: the same command goes on with them
+within a day.`;
 
 /** `weft export training-set`. */
 export function exportCommand(deps: ExportCommandDeps): Command {
@@ -65,25 +78,16 @@ export function exportCommand(deps: ExportCommandDeps): Command {
     .addOption(new Option('-f, --features <names>', 'further features, separated by commas').argParser(parseNames))
     .addOption(
       new Option(
-        '--known-as-of <time>',
-        'what may be known: now, event-time (for each row what was known at its own time), or an ISO 8601 time',
-      )
-        .default('now' satisfies KnownAsOf)
-        .argParser((text) => parseKnownAsOf(text, deps.parseTime)),
-    )
-    .addOption(
-      new Option(
-        '--consent-as-of <when>',
-        'by when people have to allow what features need: now (at the time of the row, and now), or time (only then)',
-      )
-        .choices(CONSENTS_AS_OF)
-        .default('now' satisfies ConsentAsOf),
+        '--reproduce <manifest>',
+        'make the set of this manifest again, of the same labels, and tell whether it is the same',
+      ).conflicts(OWN_OPTIONS),
     )
     .option('--restart', 'begin anew, whatever a run that was killed has kept of the same export')
     .option('--quiet', 'no progress')
     .option('--json', 'the manifest as JSON')
     .addHelpText('after', HELP)
     .action((options: ExportOptions) => runCommand(deps, () => runExport(deps, options), deps.signal));
+  addSetOptions(trainingSet, deps.parseTime);
   addLabelOptions(trainingSet, deps.parseTime);
   addSplitOptions(trainingSet);
   const exported = new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
@@ -92,13 +96,13 @@ export function exportCommand(deps: ExportCommandDeps): Command {
 }
 
 async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promise<number> {
-  const { out, service, features, knownAsOf, consentAsOf } = options;
+  const { out, reproduce, labels } = options;
   formatOf(out);
   const startedAt = deps.clock.now();
-  const labels = await labelsFile(deps, options);
-  const told = new ToldProgress(deps, options.quiet !== true);
-  const order = { labels, out, service, features, knownAsOf, consentAsOf, split: splitSpec(options) };
   const { parseTime, signal, keptBlockRows } = deps;
+  const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
+  const order = again?.order ?? (await writtenOrder(deps, options));
+  const told = new ToldProgress(deps, options.quiet !== true);
   const parts = { parseTime, signal, keptBlockRows, now: () => deps.clock.now() };
   try {
     const manifest = await deps.withTrainingSets((sets) =>
@@ -107,10 +111,35 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     told.stop();
     const seconds = (deps.clock.now() - startedAt) / 1_000;
     deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, told.last));
-    return EXIT_CODES.ok;
+    if (again === null) return EXIT_CODES.ok;
+    deps.stderr.write(`${comparison(again.manifest, manifest)}\n`);
+    return again.manifest.sha256 === manifest.sha256 ? EXIT_CODES.ok : DIFFERS;
   } finally {
     told.stop();
   }
+}
+
+async function writtenOrder(deps: ExportCommandDeps, options: ExportOptions): Promise<TrainingSetOrder> {
+  const { out, service, features, knownAsOf, consentAsOf, maxAge: maxAges, fullNames } = options;
+  return {
+    labels: await labelsFile(deps, options),
+    ...{ out, service, features, knownAsOf, consentAsOf, maxAges },
+    fullNames: fullNames === true,
+    split: splitSpec(options),
+  };
+}
+
+/** Whether a set that was made again is the same, and if not, what may be why. */
+function comparison(former: TrainingSetManifest, made: TrainingSetManifest): string {
+  if (former.sha256 === made.sha256) return `The same as ${former.file}, to the byte.`;
+  const counts = ['rows', 'notFoundRows', 'invalidRows', 'withheldRows', 'damagedEvents'] as const;
+  const others = counts.filter((name) => former[name] !== made[name]);
+  const told = others.map((name) => `${name} ${grouped(made[name])} instead of ${grouped(former[name])}`);
+  const learned =
+    former.knownAsOf === 'now'
+      ? 'who is whom may have been learned since: a set that is known as of an instant is without that'
+      : 'events may have been erased, taken back or removed since';
+  return `Not the same as ${former.file}${told.length === 0 ? '' : `: ${told.join(', ')}`}; ${learned}.`;
 }
 
 /** How an export goes, on standard error. */
@@ -202,13 +231,4 @@ function describe(
     `  took        ${seconds.toFixed(1)} s${progress === null ? '' : ` over ${grouped(progress.events)} events`}${rate}`,
   ];
   return `${lines.join('\n')}\n`;
-}
-
-function parseKnownAsOf(text: string, parseTime: ParseTime): KnownAsOf {
-  if (text === 'now' || text === 'event-time') return text;
-  const ms = parseTime(text);
-  if (Number.isNaN(ms)) {
-    throw new InvalidArgumentError('Write now, event-time, or an ISO 8601 time such as 2026-01-31T12:00:00Z.');
-  }
-  return ms;
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { WeftError } from '../platform/errors.js';
 
@@ -8,6 +9,13 @@ export interface WrittenFile {
   /** Hex. */
   readonly sha256: string;
   readonly bytes: number;
+}
+
+/** Hex SHA-256 of a file that is there. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const bytes of createReadStream(path) as AsyncIterable<Buffer>) hash.update(bytes);
+  return hash.digest('hex');
 }
 
 /** A file that is hashed as it is written. */

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { hash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DamagedRow, DamagedRows } from '../events/damaged-rows.model.js';
@@ -195,11 +194,9 @@ function byPerson(labels: readonly LabelRow[]): { readonly label: LabelRow; read
   return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.place - b.place));
 }
 
-/** Hex SHA-256 of a file's content and of what is asked for. */
-export async function fingerprintOf(path: string, request: unknown): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([FORMAT, request]));
-  for await (const bytes of createReadStream(path) as AsyncIterable<Buffer>) hash.update(bytes);
-  return hash.digest('hex');
+/** Hex SHA-256 of what is asked for, of labels with that of their content. */
+export function fingerprintOf(labelsSha256: string, request: unknown): string {
+  return hash('sha256', JSON.stringify([FORMAT, request, labelsSha256]), 'hex');
 }
 
 async function readPlan(folder: string): Promise<KeptPlan | null> {

@@ -1,10 +1,13 @@
 import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { DamagedRows } from '../events/damaged-rows.model.js';
+import { sha256Of } from './hashed-file.js';
+import type { MaxAges, PinnedVersions } from './plan-training-set.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import type { SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
 import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
-import type { ConsentAsOf, KnownAsOf, LabelRow, TrainingSetPlan } from './training-set.model.js';
+import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan } from './training-set.model.js';
 import type { TrainingSetProgress, TrainingSetRequest, TrainingSetService } from './training-set.service.js';
 
 export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>;
@@ -18,6 +21,10 @@ export interface TrainingSetOrder {
   readonly features?: readonly string[] | undefined;
   readonly knownAsOf: KnownAsOf;
   readonly consentAsOf: ConsentAsOf;
+  readonly maxAges?: MaxAges | undefined;
+  readonly fullNames?: boolean;
+  /** Of a set that is made again: where the log was cut, and which versions of definitions were in force. */
+  readonly again?: { readonly cut: ExportCut; readonly versions: PinnedVersions } | undefined;
   /** Null: rows are not parted. */
   readonly split: SplitSpec | null;
   /** Whether what a run that was killed has kept of the same export is left aside. */
@@ -63,7 +70,8 @@ export async function makeTrainingSet(
   const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
   const splitter = order.split === null ? null : await sets.planSplit(read(), labelCell, order.split, signal);
   const request = requestOf(order, summary, signal, listener);
-  const kept = summary.rows <= bucketRows ? null : await openKept(order, parts.now(), bucketRows);
+  const labels = { file: basename(order.labels), sha256: await sha256Of(order.labels) };
+  const kept = summary.rows <= bucketRows ? null : await openKept(order, labels.sha256, parts.now(), bucketRows);
   try {
     const set: WritableSet =
       kept === null
@@ -71,7 +79,8 @@ export async function makeTrainingSet(
         : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows });
     listener.onPlan?.(set.plan);
     if (kept !== null && kept.rows > 0) listener.onKept?.(kept.rows);
-    const manifest = await writeTrainingSet(order.out, set, summary.passed, parts.now(), splitter);
+    const origin = { labels, startedAtMs: set.startedAtMs };
+    const manifest = await writeTrainingSet(order.out, set, summary.passed, parts.now(), splitter, origin);
     await kept?.remove();
     listener.onWritten?.(set.damaged);
     return manifest;
@@ -83,7 +92,7 @@ export async function makeTrainingSet(
 }
 
 function requestOf(
-  { service, features, knownAsOf, consentAsOf }: TrainingSetOrder,
+  { service, features, knownAsOf, consentAsOf, maxAges, fullNames = false, again }: TrainingSetOrder,
   { passed }: LabelsSummary,
   signal: AbortSignal,
   listener: TrainingSetListener,
@@ -92,8 +101,11 @@ function requestOf(
     columns: passed.map(({ name }) => name),
     ...(service === undefined ? undefined : { service }),
     ...(features === undefined ? undefined : { features }),
+    ...(maxAges === undefined ? undefined : { maxAges }),
+    ...again,
     knownAsOf,
     consentAsOf,
+    fullNames,
     signal,
     onProgress: (progress) => listener.onProgress?.(progress),
   };
@@ -101,12 +113,14 @@ function requestOf(
 
 /** What a run that was killed has left of the same export. */
 async function openKept(
-  { out, labels, isAnew, service, features, knownAsOf, consentAsOf }: TrainingSetOrder,
+  { out, isAnew, service, features, knownAsOf, consentAsOf, maxAges, again }: TrainingSetOrder,
+  labelsSha256: string,
   nowMs: number,
   bucketRows: number,
 ): Promise<KeptRows> {
   const folder = `${out}.kept`;
   if (isAnew === true) await rm(folder, { recursive: true, force: true });
-  const asked = { service, features, knownAsOf, consentAsOf };
-  return KeptRows.open(folder, await fingerprintOf(labels, [asked, bucketRows]), nowMs);
+  const ages = maxAges === undefined ? null : [maxAges.others, [...maxAges.byFeature]];
+  const asked = { service, features, knownAsOf, consentAsOf, ages, cut: again?.cut };
+  return KeptRows.open(folder, fingerprintOf(labelsSha256, [asked, bucketRows]), nowMs);
 }

@@ -53,10 +53,11 @@ const PLAN: TrainingSetPlan = {
   service: { name: 's', version: 2 },
   knownAsOf: Date.UTC(2026, 0, 2),
   consentAsOf: 'now',
+  fullNames: false,
   toPos: 77,
   waitingEvents: 0,
 };
-const SET = { plan: PLAN, damaged: new DamagedRows() };
+const SET = { plan: PLAN, damaged: new DamagedRows(), startedAtMs: 0 };
 const LABEL: TrainingColumn = { name: 'label', type: 'int' };
 const T = Date.UTC(2026, 0, 1);
 
@@ -206,6 +207,7 @@ describe('the manifest of a training set', () => {
       notFoundRows: 1,
       damagedEvents: 0,
       createdAt: '2026-01-01T00:00:00.000Z',
+      fullNames: false,
       knownAsOf: '2026-01-02T00:00:00.000Z',
       consentAsOf: 'now',
       logPosition: 77,

@@ -32,6 +32,10 @@ export interface TrainingSetManifest {
   /** Events of the log that cannot be read, and that the features are without. */
   readonly damagedEvents: number;
   readonly createdAt: string;
+  /** When the export began, which is until when it may know anything. */
+  readonly startedAt: string;
+  /** What the rows were made for; null: not a file. */
+  readonly labels: LabelsOrigin | null;
   /** `now`, `event-time` or an instant; see `KnownAsOf`. */
   readonly knownAsOf: string;
   /** `now` or `time`; see `ConsentAsOf`. */
@@ -40,6 +44,8 @@ export interface TrainingSetManifest {
   readonly split: SplitManifest | null;
   readonly logPosition: number;
   readonly service: { readonly name: string; readonly version: number } | null;
+  /** Whether columns are called by view and feature, as `customer__tier`. */
+  readonly fullNames: boolean;
   /** Changes with whatever changes a value; not with descriptions. */
   readonly definitionsHash: string;
   readonly features: readonly {
@@ -47,11 +53,25 @@ export interface TrainingSetManifest {
     readonly type: string;
     readonly view: string;
     readonly viewVersion: number;
+    /** How old its value may be at T, ms; left out: of any age. */
+    readonly maxAgeMs?: number;
   }[];
 }
 
+export interface LabelsOrigin {
+  /** Name of the file, without its folder. */
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** What a set was made for, and when. */
+export interface SetOrigin {
+  readonly labels: LabelsOrigin | null;
+  readonly startedAtMs: number;
+}
+
 /** A training set as far as files have it. */
-export interface WritableSet extends Pick<TrainingSet, 'plan' | 'damaged'> {
+export interface WritableSet extends Pick<TrainingSet, 'plan' | 'damaged' | 'startedAtMs'> {
   readonly rows: AsyncIterable<WrittenRow>;
 }
 
@@ -99,6 +119,7 @@ export async function writeTrainingSet(
   passed: readonly TrainingColumn[],
   nowMs: number,
   splitter: Splitter | null = null,
+  origin: SetOrigin = { labels: null, startedAtMs: nowMs },
 ): Promise<TrainingSetManifest> {
   const format = formatOf(path);
   const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
@@ -123,6 +144,7 @@ export async function writeTrainingSet(
         set.plan,
         { ...counts, damagedEvents: set.damaged.count, ...written, split: parts?.manifest() ?? null },
         nowMs,
+        origin,
       );
   });
 }
@@ -207,8 +229,9 @@ function manifestOf(
     'rows' | 'notFoundRows' | 'invalidRows' | 'withheldRows' | 'damagedEvents' | 'bytes' | 'sha256' | 'split'
   >,
   nowMs: number,
+  { labels, startedAtMs }: SetOrigin,
 ): TrainingSetManifest {
-  const { knownAsOf, consentAsOf, toPos, service, features } = plan;
+  const { knownAsOf, consentAsOf, toPos, service, features, fullNames } = plan;
   const { sha256, bytes, split, ...counts } = written;
   return {
     format: 1,
@@ -217,12 +240,21 @@ function manifestOf(
     bytes,
     ...counts,
     createdAt: new Date(nowMs).toISOString(),
+    startedAt: new Date(startedAtMs).toISOString(),
+    labels,
     knownAsOf: typeof knownAsOf === 'number' ? new Date(knownAsOf).toISOString() : knownAsOf,
     consentAsOf,
     split,
     logPosition: toPos,
     service,
+    fullNames,
     definitionsHash: definitionsHash(features),
-    features: features.map(({ definition: { name, type, view }, viewVersion }) => ({ name, type, view, viewVersion })),
+    features: features.map(({ definition: { name, type, view }, viewVersion, maxAgeMs }) => ({
+      name,
+      type,
+      view,
+      viewVersion,
+      ...(maxAgeMs === undefined ? undefined : { maxAgeMs }),
+    })),
   };
 }

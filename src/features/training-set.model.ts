@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Uuid } from '../platform/ids.js';
-import type { FeatureDefinition, FeatureType, FeatureValue } from './feature.model.js';
+import { isOlderThan, type FeatureDefinition, type FeatureType, type FeatureValue } from './feature.model.js';
 import type { Split } from './split.model.js';
 
 /** Who, as of when, and what came of it. */
@@ -63,6 +63,8 @@ export interface PlannedFeature {
   readonly viewVersion: number;
   /** What somebody has to allow for it to be used; left out: nothing. */
   readonly purposes?: readonly string[];
+  /** How old its value may be at T, ms, inclusive; left out: of any age. */
+  readonly maxAgeMs?: number;
 }
 
 /** What an export rests on; settled before the first row. */
@@ -71,6 +73,8 @@ export interface TrainingSetPlan {
   readonly service: { readonly name: string; readonly version: number } | null;
   readonly knownAsOf: KnownAsOf;
   readonly consentAsOf: ConsentAsOf;
+  /** Whether columns are called by view and feature, as `customer__tier`. */
+  readonly fullNames: boolean;
   /** Events of the log up to this position are in. */
   readonly toPos: number;
   /** Accepted events that were not applied yet and are left out. */
@@ -132,8 +136,26 @@ export function columnsOf(
     { name: 'profile_id', type: 'string' },
     { name: 'entity_status', type: 'string' },
     ...(isSplit ? [{ name: SPLIT_COLUMN, type: 'string' as const }] : []),
-    ...plan.features.map(({ definition }) => ({ name: definition.name, type: definition.type })),
+    ...plan.features.map(({ definition: { name, view, type } }) => ({
+      name: plan.fullNames ? `${view}__${name}` : name,
+      type,
+    })),
   ];
+}
+
+/** The values at T, but for those that are older than their features may be. */
+export function withinAges(
+  values: readonly FeatureValue[],
+  features: readonly PlannedFeature[],
+  timeMs: number,
+): FeatureValue[] {
+  return values.map((value, i) => {
+    const { maxAgeMs = Infinity } = features[i] ?? {};
+    const ageMs = value.eventTs === null ? null : timeMs + 1 - value.eventTs;
+    return isOlderThan({ status: value.status, ageMs }, maxAgeMs)
+      ? { ...value, status: 'OUTSIDE_MAX_AGE', value: null }
+      : value;
+  });
 }
 
 function typedCell(text: string, type: FeatureType): TrainingCell {

@@ -1,35 +1,33 @@
-import { readAppliedPos } from '../events/applied-log.reader.js';
 import { DamagedRows } from '../events/damaged-rows.model.js';
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import { knownIds } from '../identity/identifier-forms.model.js';
 import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
 import type { Clock } from '../platform/clock.js';
-import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import { compileConsents } from '../profiles/consent.model.js';
 import { PurposeReader } from '../profiles/purpose.reader.js';
-import { nameHint } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { chunksOf } from './chunks-of.js';
 import { planSplit } from './plan-split.js';
 import type { Splitter, SplitSpec } from './split.model.js';
-import { FeatureReader } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
-import type { FeatureDefinition, RequestValues } from './feature.model.js';
-import { requestFieldsOf, requestOfCells, type ExpressionLanguage } from './on-demand.model.js';
+import type { RequestValues } from './feature.model.js';
+import type { ExpressionLanguage } from './on-demand.model.js';
+import { planTrainingSet, requestReader, type MaxAges, type PinnedVersions } from './plan-training-set.js';
 import { streamsOf } from './stream.model.js';
 import { readPersonWords } from './person-words.js';
 import { HeldWords, type FeatureGates, type PersonWords } from './withheld-features.js';
 import { HistoryFold, valuesOf, type FoldAnswer, type FoldRow } from './training-set-fold.js';
-import type {
-  ConsentAsOf,
-  ExportCut,
-  KnownAsOf,
-  LabelRow,
-  PlannedFeature,
-  TrainingRow,
-  TrainingSetPlan,
+import {
+  withinAges,
+  type ConsentAsOf,
+  type ExportCut,
+  type KnownAsOf,
+  type LabelRow,
+  type PlannedFeature,
+  type TrainingRow,
+  type TrainingSetPlan,
 } from './training-set.model.js';
 
 export interface TrainingSetParts {
@@ -56,6 +54,12 @@ export interface TrainingSetRequest {
   readonly knownAsOf?: KnownAsOf;
   /** Default: `now`. */
   readonly consentAsOf?: ConsentAsOf;
+  /** How old values may be; default: of any age. */
+  readonly maxAges?: MaxAges;
+  /** Whether columns are called by view and feature, as `customer__tier`; default: by feature alone. */
+  readonly fullNames?: boolean;
+  /** Of views and the service; default: those in force. */
+  readonly versions?: PinnedVersions;
   /** Where an export that this one goes on with cut the log, and when; default: here and now. */
   readonly cut?: ExportCut;
   readonly onProgress?: (progress: TrainingSetProgress) => void;
@@ -86,7 +90,6 @@ export interface TrainingSet {
 const DEFAULT_CHUNK_ROWS = 2_000;
 /** Histories are read in a transaction that changes nothing; a chunk takes seconds, one of very busy people minutes. */
 const CHUNK_TIMEOUT_MS = 15 * 60_000;
-const MAX_FEATURES = 2_000;
 
 /** What an export needs throughout. */
 interface Work {
@@ -127,28 +130,12 @@ export class TrainingSetService {
     this.#parts = parts;
   }
 
-  /** @throws WeftError NOT_FOUND (no such service or feature), BAD_REQUEST (nothing to export, or from the future) */
+  /** @throws WeftError NOT_FOUND (no such service, feature or version), BAD_REQUEST (nothing to export, or of the future) */
   async exportTrainingSet(request: TrainingSetRequest): Promise<TrainingSet> {
     const { db, clock } = this.#parts;
-    const { knownAsOf = 'now', consentAsOf = 'now' } = request;
     const nowMs = request.cut?.nowMs ?? clock.now();
-    if (typeof knownAsOf === 'number' && knownAsOf > nowMs) {
-      throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
-        where: 'known-as-of',
-        hint: 'name an instant of the past, or leave it out for all that is known now',
-      });
-    }
-    const { features, service } = await this.#select(request);
-    const toPos = request.cut?.toPos ?? (await readAppliedPos(db));
-    const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
-    const plan = {
-      features,
-      service,
-      knownAsOf,
-      consentAsOf,
-      toPos,
-      waitingEvents: Math.max(0, (head?.pos ?? toPos) - toPos),
-    };
+    const plan = await planTrainingSet(db, request, nowMs);
+    const { features } = plan;
     const sources = await db.query<{ id: number; key: string }>('SELECT id, key FROM sources');
     const definitions = features.map((feature) => feature.definition);
     const set = FeatureSet.compile(
@@ -193,31 +180,6 @@ export class TrainingSetService {
     return { needed, terms, mapping: compileConsents(purposes, sourceIds) };
   }
 
-  async #select({ service: name, features: more = [] }: TrainingSetRequest) {
-    const reader = new FeatureReader(this.#parts.db);
-    const service = name === undefined ? null : await this.#service(reader, name);
-    const known = new Map<string, PlannedFeature>();
-    for (const view of await reader.views()) {
-      const { version: viewVersion, purposes = [] } = view;
-      for (const definition of view.features) known.set(definition.name, { definition, viewVersion, purposes });
-    }
-    const names = [...new Set([...(service?.features ?? []), ...more])];
-    if (names.length === 0 || names.length > MAX_FEATURES) {
-      throw new WeftError('BAD_REQUEST', names.length === 0 ? 'there is no feature to export' : 'too many features', {
-        where: 'features',
-        hint: `name a feature service, or 1 to ${String(MAX_FEATURES)} features`,
-      });
-    }
-    const features = names.map((feature) => known.get(feature) ?? notFound('feature', feature, [...known.keys()]));
-    return { features, service: service === null ? null : { name: service.name, version: service.version } };
-  }
-
-  async #service(reader: FeatureReader, name: string) {
-    const services = await reader.services();
-    const names = services.map((service) => service.name);
-    return services.find((service) => service.name === name) ?? notFound('feature service', name, names);
-  }
-
   async *#rows(
     { labels, onProgress, signal }: TrainingSetRequest,
     work: Work,
@@ -240,6 +202,8 @@ export class TrainingSetService {
 
   async #answer(labels: readonly LabelRow[], work: Work, signal: AbortSignal | undefined) {
     const { set, requestOf, gates } = work;
+    const { features } = work.plan;
+    const agesOf = features.some(({ maxAgeMs }) => maxAgeMs !== undefined) ? features : null;
     const forms = labels.map((label) => knownIds(this.#parts.policy, label));
     const requests = labels.map((label) => requestOf?.(label) ?? null);
     const nothingOf = (request: RequestValues | null): FoldAnswer => {
@@ -261,7 +225,8 @@ export class TrainingSetService {
           const found = answer.isWithheld ? 'WITHHELD' : 'FOUND';
           const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
           const profileId = id === null ? null : (profiles.get(id) ?? null);
-          return { label, status, profileId, values: answer.values };
+          const values = agesOf === null ? answer.values : withinAges(answer.values, agesOf, label.timeMs);
+          return { label, status, profileId, values };
         });
         return { rows, events };
       },
@@ -377,39 +342,6 @@ function peopleOf(
   return [...people.values()];
 }
 
-/**
- * Reads from cells what on-demand features read of a request.
- *
- * @throws WeftError BAD_REQUEST for one without a column and a default: a model would be trained on nothing
- */
-function requestReader(
-  definitions: readonly FeatureDefinition[],
-  columns: readonly string[],
-): ((label: LabelRow) => RequestValues) | null {
-  const fields = definitions.flatMap(requestFieldsOf);
-  if (fields.length === 0) return null;
-  const missing = fields.find((field) => field.default === undefined && !columns.includes(field.name));
-  if (missing !== undefined) {
-    throw new WeftError(
-      'BAD_REQUEST',
-      `the labels have no column ${missing.name}, and features read it of the request`,
-      {
-        where: 'labels',
-        hint: `add the column ${missing.name} with what each row's request would say, of type ${missing.type}`,
-      },
-    );
-  }
-  const places = new Map(columns.map((name, place) => [name, place]));
-  return ({ cells }) => requestOfCells(fields, (name) => cells[places.get(name) ?? -1]);
-}
-
 function latestOf(rows: readonly { readonly timeMs: number }[]): number {
   return rows.reduce((latest, { timeMs }) => Math.max(latest, timeMs), Number.MIN_SAFE_INTEGER);
-}
-
-function notFound(what: string, name: string, known: readonly string[]): never {
-  throw new WeftError('NOT_FOUND', `there is no ${what} ${name}`, {
-    where: what.replace(' ', '-'),
-    hint: nameHint(name, known, known.length === 0 ? 'apply a feature file first' : 'see the feature files'),
-  });
 }

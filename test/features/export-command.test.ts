@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
+import type { TrainingSetManifest } from '../../src/features/training-set-file.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
@@ -145,6 +146,50 @@ describe('weft export training-set', () => {
     expect(code).toBe(2);
     expect(stderr).toContain(message);
     expect((await readdir(folder)).filter((name) => name.startsWith('x.'))).toEqual([]);
+  });
+
+  it('leaves out values that are older than is asked, and calls columns by view where it is told to', async () => {
+    const args = ['-l', 'labels.csv', '-s', 'intent', '-f', 'views', '-o', 'aged.csv', '--full-names', '--json'];
+    const { stdout } = await run([...args, '--max-age', '1h,views=2h']);
+    const [header, ...rows] = (await readFile(join(folder, 'aged.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(header?.split(',').slice(5)).toEqual(['entity_status', 'web__views_1h', 'web__last_page', 'web__views']);
+    expect(rows.map((row) => row.split(',').slice(5))).toEqual([
+      ['FOUND', '1', 'home', '1'],
+      ['FOUND', '0', '', '1'],
+      ['NOT_FOUND', '0', '', '0'],
+    ]);
+    const { features, fullNames } = JSON.parse(stdout) as TrainingSetManifest;
+    expect([fullNames, features.map(({ maxAgeMs }) => maxAgeMs)]).toEqual([true, [HOUR_MS, HOUR_MS, 2 * HOUR_MS]]);
+    expect((await run([...args, '--max-age', 'soon'])).stderr).toContain('tier=7d,credit=90d');
+    const odd = await run([...args, '--max-age', 'view=7d']);
+    expect(odd).toMatchObject({ code: 2, stderr: expect.stringContaining('did you mean views') as string });
+  });
+
+  it('makes a set again by its manifest, in the versions that it was made in, and tells whether it is the same', async () => {
+    const now = new Date(world.clock.now()).toISOString();
+    const made = ['-l', 'labels.csv', '-s', 'intent', '-o', 'first.csv', '--known-as-of', now, '--split', 'profile'];
+    expect((await run([...made, '--max-age', 'last_page=1h'])).code).toBe(0);
+    await world.accept([
+      aTrack('view', { anonymous_id: 'a1' }, { timestampMs: START_MS, properties: { page: 'new' } }),
+    ]);
+    await world.engine.services.features.apply(
+      parseFeatures(FEATURES.replace('last, events: [view]', 'first, events: [view]'), 'features.yaml'),
+    );
+    await world.drain();
+    const args = ['--reproduce', 'first.csv.manifest.json', '-o', 'again.csv'];
+    const again = await run(args);
+    expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('The same as first.csv') as string });
+    expect(await readFile(join(folder, 'again.csv'))).toEqual(await readFile(join(folder, 'first.csv')));
+
+    await world.db.query('DELETE FROM event_log WHERE occurred_at <= $1', [START_MS]);
+    expect(await run(args)).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('Not the same as first.csv') as string,
+    });
+    const wrong = await run([...args, '-l', 'b.csv']);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('not the labels that the set') as string });
+    expect((await run([...args, '-s', 'intent'])).stderr).toContain('cannot be used with');
+    expect((await run(['--reproduce', 'labels.csv', '-o', 'x.csv'])).stderr).toContain('this is no JSON');
   });
 
   it('ends with 1 for a service that there is not, and says which was meant', async () => {
