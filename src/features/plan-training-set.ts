@@ -133,7 +133,7 @@ async function formerBody<Body>(
   version: number,
 ): Promise<Omit<Body, 'name'>> {
   const found = await new DefinitionHistoryReader(db).version(kind, name, version);
-  if (found === null || found.definition === null) {
+  if (found?.definition == null) {
     throw new WeftError('NOT_FOUND', `there is no version ${String(version)} of the ${kind} ${name}`, {
       where: name,
       hint: `weft features history ${name} lists those that there are`,
