@@ -20,7 +20,7 @@ import { orderOfManifest } from './reproduce-order.js';
 import { addSetOptions, type SetOptions } from './set-options.js';
 import type { LabelsSummary } from './training-set-labels.js';
 import type { TrainingSetPlan } from './training-set.model.js';
-import type { TrainingSetProgress } from './training-set.service.js';
+import type { TrainingSetProgress } from './training-set-request.model.js';
 
 export interface ExportCommandDeps extends LabelsCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */

@@ -15,7 +15,8 @@ import {
 import { LabelBuckets, type BucketShape } from './label-buckets.js';
 import { pagedBytes, readPagedHeader, readPagedItems } from './paged-file.js';
 import type { WritableSet } from './training-set-file.js';
-import type { TrainingSetRequest, TrainingSetService } from './training-set.service.js';
+import type { TrainingSetRequest } from './training-set-request.model.js';
+import type { TrainingSetService } from './training-set.service.js';
 
 /** What kept rows rest on: those of another export are of no use. */
 interface KeptPlan extends ExportCut {

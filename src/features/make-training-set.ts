@@ -2,13 +2,13 @@ import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { sha256Of } from './hashed-file.js';
-import type { MaxAges, PinnedVersions } from './plan-training-set.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import type { SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
 import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
 import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan } from './training-set.model.js';
-import type { TrainingSetProgress, TrainingSetRequest, TrainingSetService } from './training-set.service.js';
+import type { MaxAges, PinnedVersions, TrainingSetProgress, TrainingSetRequest } from './training-set-request.model.js';
+import type { TrainingSetService } from './training-set.service.js';
 
 export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>;
 

@@ -7,21 +7,7 @@ import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import type { FeatureDefinition, FeatureService, FeatureView, RequestValues } from './feature.model.js';
 import { requestFieldsOf, requestOfCells } from './on-demand.model.js';
 import type { LabelRow, PlannedFeature, TrainingSetPlan } from './training-set.model.js';
-import type { TrainingSetRequest } from './training-set.service.js';
-
-/** Versions to take instead of those in force, by name. */
-export interface PinnedVersions {
-  readonly views: ReadonlyMap<string, number>;
-  /** Of the feature service that is asked for. */
-  readonly service: number | null;
-}
-
-/** How old a value may be at T, ms; older ones are left out. */
-export interface MaxAges {
-  /** Of features that are not named; null: any age. */
-  readonly others: number | null;
-  readonly byFeature: ReadonlyMap<string, number>;
-}
+import type { PinnedVersions, TrainingSetRequest } from './training-set-request.model.js';
 
 const MAX_FEATURES = 2_000;
 

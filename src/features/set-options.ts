@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { durationHint, durationMs } from '../platform/duration.js';
-import type { MaxAges } from './plan-training-set.js';
+import type { MaxAges } from './training-set-request.model.js';
 import type { ParseTime } from './training-set-labels.js';
 import { CONSENTS_AS_OF, type ConsentAsOf, type KnownAsOf } from './training-set.model.js';
 

@@ -14,16 +14,14 @@ import type { Splitter, SplitSpec } from './split.model.js';
 import { FeatureSet } from './feature-set.model.js';
 import type { RequestValues } from './feature.model.js';
 import type { ExpressionLanguage } from './on-demand.model.js';
-import { planTrainingSet, requestReader, type MaxAges, type PinnedVersions } from './plan-training-set.js';
+import { planTrainingSet, requestReader } from './plan-training-set.js';
+import type { TrainingSetRequest } from './training-set-request.model.js';
 import { streamsOf } from './stream.model.js';
 import { readPersonWords } from './person-words.js';
 import { HeldWords, type FeatureGates, type PersonWords } from './withheld-features.js';
 import { HistoryFold, valuesOf, type FoldAnswer, type FoldRow } from './training-set-fold.js';
 import {
   withinAges,
-  type ConsentAsOf,
-  type ExportCut,
-  type KnownAsOf,
   type LabelRow,
   type PlannedFeature,
   type TrainingRow,
@@ -40,41 +38,6 @@ export interface TrainingSetParts {
   readonly language?: ExpressionLanguage;
   /** Label rows that are answered together; default 2,000. */
   readonly chunkRows?: number;
-}
-
-export interface TrainingSetRequest {
-  readonly labels: AsyncIterable<LabelRow> | Iterable<LabelRow>;
-  /** Names of the cells that labels hand through, where on-demand features read a request. */
-  readonly columns?: readonly string[];
-  /** A feature service whose features come first, in its order. */
-  readonly service?: string;
-  /** Names of features; those that the service has already are not repeated. */
-  readonly features?: readonly string[];
-  /** Default: `now`. */
-  readonly knownAsOf?: KnownAsOf;
-  /** Default: `now`. */
-  readonly consentAsOf?: ConsentAsOf;
-  /** How old values may be; default: of any age. */
-  readonly maxAges?: MaxAges;
-  /** Whether columns are called by view and feature, as `customer__tier`; default: by feature alone. */
-  readonly fullNames?: boolean;
-  /** Of views and the service; default: those in force. */
-  readonly versions?: PinnedVersions;
-  /** Where an export that this one goes on with cut the log, and when; default: here and now. */
-  readonly cut?: ExportCut;
-  readonly onProgress?: (progress: TrainingSetProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-export interface TrainingSetProgress {
-  readonly rows: number;
-  /** Events folded so far. */
-  readonly events: number;
-  /** Rows by what became of their entity. */
-  readonly notFound: number;
-  readonly invalid: number;
-  /** Rows whose T lies in the future: what happens until then is not known. */
-  readonly future: number;
 }
 
 export interface TrainingSet {
