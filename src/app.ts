@@ -11,7 +11,6 @@ import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
 import { observeAccepts } from './events/observe-accepts.js';
 import { WorkersExclude } from './events/partition-lease.model.js';
-import { Enrichers } from './enrichment/enrichers.js';
 import type { AuditRecorder } from './audit/audit-recorder.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
@@ -120,7 +119,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const intakeParts = { lifecycle, db, clock, metrics, log: repeatedLog };
   const audit = await startAudit({ ...intakeParts, secret, retentionMs: config.auditRetentionMs });
   const privacy = await startPrivacy({ lifecycle, config, db, clock, secret, log: repeatedLog });
-  const intake = await startIntake(intakeParts);
+  const intake = await startIntake({ ...intakeParts, geoDatabase: config.geoDatabase });
   const observers = {
     ...observeAccepts(metrics, logger),
     ...createObservers(metrics, repeatedLog, workerHealth),
@@ -137,7 +136,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     ...online,
     observers,
     plans: intake.plans,
-    enrichers: new Enrichers(),
+    enrichers: intake.enrichers,
     erasing: privacy.erasing,
     onCommitted: (batch) => {
       for (const listener of listeners) listener(batch);

@@ -24,10 +24,12 @@ describe('readConfig', () => {
       WEFT_REDIS_URL: 'redis://a:6379, rediss://b:6380',
       WEFT_PORT: '0',
       WEFT_LOG_LEVEL: 'DEBUG',
+      WEFT_TRUSTED_PROXIES: 'loopback, 10.0.0.0/8,2001:db8::/32, 192.0.2.1',
       WEFT_ONLINE_STORE_MAX_MB: '1',
       WEFT_HOST: '',
     });
     expect(config.redisUrls).toEqual(['redis://a:6379', 'rediss://b:6380']);
+    expect(config.trustedProxies).toEqual(['loopback', '10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
     expect(config).toMatchObject({ port: 0, logLevel: 'debug', host: '127.0.0.1', onlineStoreMaxBytes: 1_048_576 });
   });
 
@@ -44,6 +46,7 @@ describe('readConfig', () => {
       WEFT_AUDIT_RETENTION_DAYS: 'always',
       WEFT_HOST: 'two words',
       WEFT_PUBLIC_URL: 'weft.example.org',
+      WEFT_TRUSTED_PROXIES: '10.0.0.0/33',
       WEFT_LOG_LEVEL: 'loud',
       WEFT_DATABASE_POOL_SIZE: '1',
       WEFT_ONLINE_STORE_MAX_MB: '-5',
@@ -59,7 +62,8 @@ describe('readConfig', () => {
       WEFT_SHUTDOWN_TIMEOUT_MS: 'soon',
     });
     // Every variable but those that take any text.
-    const isPath = (name: string): boolean => name === 'WEFT_DATA_DIR' || name === 'WEFT_ERASURE_LEDGER';
+    const isPath = (name: string): boolean =>
+      ['WEFT_DATA_DIR', 'WEFT_ERASURE_LEDGER', 'WEFT_GEO_DATABASE'].includes(name);
     expect(problems.map(({ where }) => where).sort()).toEqual(CONFIG_VARIABLES.filter((name) => !isPath(name)).sort());
     for (const { what, hint } of problems) expect(`${what} ${hint}`).toMatch(/^is .+ [A-Z].+\.$/);
   });

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from './api/auth/oidc.model.js';
 import { WeftError } from './platform/errors.js';
@@ -34,6 +35,10 @@ export interface Config {
   readonly port: number;
   /** `WEFT_PUBLIC_URL`: where browsers reach the server, if not where they say that they do; null: as they say. */
   readonly publicUrl: string | null;
+  /** `WEFT_TRUSTED_PROXIES`: addresses, networks and names of ranges of those whose `X-Forwarded-` headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** `WEFT_GEO_DATABASE`: an mmdb file that tells where addresses are; null: nothing does. */
+  readonly geoDatabase: string | null;
   readonly logLevel: LogLevel;
   /** `WEFT_DATABASE_POOL_SIZE`: connections of this process at most. */
   readonly databasePoolSize: number;
@@ -106,6 +111,8 @@ export function readConfig(env: Environment = process.env): Config {
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
+    trustedProxies: Object.freeze(reader.read('WEFT_TRUSTED_PROXIES', [], proxies)),
+    geoDatabase: pathOrNull(reader.read('WEFT_GEO_DATABASE', null, anyText)),
     logLevel: reader.read('WEFT_LOG_LEVEL', 'info', logLevel),
     databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(MIN_DATABASE_POOL_SIZE, 200)),
     onlineStoreMaxBytes: reader.read('WEFT_ONLINE_STORE_MAX_MB', 256, integer(1, 65_536)) * 1_048_576,
@@ -142,6 +149,8 @@ export const CONFIG_VARIABLES = [
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',
+  'WEFT_TRUSTED_PROXIES',
+  'WEFT_GEO_DATABASE',
   'WEFT_LOG_LEVEL',
   'WEFT_DATABASE_POOL_SIZE',
   'WEFT_ONLINE_STORE_MAX_MB',
@@ -256,6 +265,29 @@ function publicUrl(text: string, refuse: Refuse): string {
     'is not the URL of a server',
     'Its form is https://weft.example.org, with a path where a proxy adds one.',
   );
+}
+
+const PROXY_RANGES = ['loopback', 'linklocal', 'uniquelocal'];
+
+function proxies(text: string, refuse: Refuse): readonly string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (parts.length <= 100 && parts.every(isNetwork)) return parts;
+  return refuse(
+    'is not a list of addresses',
+    `Name the addresses or networks of your proxies, as 10.0.0.0/8, or ${PROXY_RANGES.join(', ')}, with commas between.`,
+  );
+}
+
+function isNetwork(text: string): boolean {
+  if (PROXY_RANGES.includes(text)) return true;
+  const [address = '', prefix, ...more] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  if (more.length > 0 || bits === -1) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+}
+
+function pathOrNull(text: string | null): string | null {
+  return text === null ? null : resolve(text);
 }
 
 function word(text: string, refuse: Refuse): string {

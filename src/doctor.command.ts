@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
+import { describeGeoDatabase } from './enrichment/geo-database.js';
 import {
   checkAddress,
   checkBy,
@@ -7,6 +8,7 @@ import {
   checkClocks,
   checkDataDir,
   checkDeadLetters,
+  checkLocations,
   checkLog,
   checkMigrations,
   checkNode,
@@ -63,7 +65,7 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
       })),
     ];
   }
-  const { databaseUrl, dataDir, redisUrls } = config;
+  const { databaseUrl, dataDir, redisUrls, geoDatabase } = config;
   const secret = await standingSecret(config);
   return [
     node,
@@ -71,8 +73,9 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
     ...(databaseUrl === null ? [await checkDataDir(dataDir)] : []),
     await checkAddress(config.host, config.port),
     ...(databaseUrl === null
-      ? await examineEmbedded(dataDir, secret)
-      : await examineDatabase(databaseUrl, placeOf(databaseUrl), secret)),
+      ? await examineEmbedded(dataDir, { secret, geoDatabase })
+      : await examineDatabase(databaseUrl, placeOf(databaseUrl), { secret, geoDatabase })),
+    ...(geoDatabase === null ? [] : [await checkBy('places', () => describeGeoDatabase(geoDatabase))]),
     ...(redisUrls.length === 0 ? [] : [await checkRedis(redisUrls)]),
   ];
 }
@@ -86,8 +89,14 @@ async function standingSecret({ secret, databaseUrl, dataDir }: Config): Promise
 
 const DATABASE = 'database';
 
+/** What the database is held against. */
+interface Means {
+  readonly secret: InstallationSecret | null;
+  readonly geoDatabase: string | null;
+}
+
 /** A server that runs is joined; one that does not is started for as long as it takes, which proves that it can be. */
-async function examineEmbedded(dataDir: string, secret: InstallationSecret | null): Promise<CheckResult[]> {
+async function examineEmbedded(dataDir: string, means: Means): Promise<CheckResult[]> {
   let server: EmbeddedPostgres;
   try {
     if (!(await hasEmbeddedPostgres(dataDir))) {
@@ -99,13 +108,13 @@ async function examineEmbedded(dataDir: string, secret: InstallationSecret | nul
   }
   try {
     const state = server.started ? 'started for this check' : `running as process ${String(server.pid)}`;
-    return await examineDatabase(server.url, `embedded, ${state}`, secret);
+    return await examineDatabase(server.url, `embedded, ${state}`, means);
   } finally {
     await server.stop();
   }
 }
 
-async function examineDatabase(url: string, place: string, secret: InstallationSecret | null): Promise<CheckResult[]> {
+async function examineDatabase(url: string, place: string, { secret, geoDatabase }: Means): Promise<CheckResult[]> {
   const inside: CheckResult[] = [];
   const reached = await checkBy(DATABASE, async () => {
     const db = await Database.open(await createDataSource(url, { poolSize: 2, applicationName: 'weft doctor' }));
@@ -124,6 +133,7 @@ async function examineDatabase(url: string, place: string, secret: InstallationS
           await checkReplays(db),
           await checkSources(db),
           await checkSealedTraits(db, secret),
+          ...(geoDatabase === null ? [await checkLocations(db)] : []),
           await checkClocks(db, systemClock),
         );
       }

@@ -109,6 +109,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
         },
         onError,
         storedDocumentsOnly: config.storedDocumentsOnly,
+        trustedProxies: config.trustedProxies,
         ...(config.publicUrl === null ? {} : { publicUrl: config.publicUrl }),
       }),
     { drain: (started) => started.close() },

@@ -1,3 +1,5 @@
+import { Enrichers } from './enrichment/enrichers.js';
+import { GeoDatabase } from './enrichment/geo-database.js';
 import type { SettledAccept } from './events/accept.model.js';
 import { VIOLATION_RULES } from './events/plan-violation.model.js';
 import type { Clock } from './platform/clock.js';
@@ -28,15 +30,28 @@ export interface IntakeParts {
 /** What goes along with taking events in. */
 export interface Intake {
   readonly plans: PlanWatch;
+  readonly enrichers: Enrichers;
   /** As part of an `AcceptObserver`. */
   readonly settled: (call: SettledAccept) => void;
+}
+
+export interface StartedIntakeParts extends IntakeParts {
+  /** Path of an mmdb file; null: nothing tells where addresses are. */
+  readonly geoDatabase: string | null;
 }
 
 /**
  * Starts the counts of what sources send and of what that violates, and the plans that it is held against. They stop
  * after everything that takes events in, so that what was counted last is written, too.
  */
-export async function startIntake({ lifecycle, db, clock, metrics, log }: IntakeParts): Promise<Intake> {
+export async function startIntake({
+  lifecycle,
+  db,
+  clock,
+  metrics,
+  log,
+  geoDatabase,
+}: StartedIntakeParts): Promise<Intake> {
   const lost = metrics.counter('source_activity_lost_total', 'Events missing from the counts of their sources.');
   const violated = metrics.counter('plan_violations_total', 'Violations of tracking plans, by source and rule.', {
     source: MAX_SOURCE_LABELS,
@@ -81,13 +96,29 @@ export async function startIntake({ lifecycle, db, clock, metrics, log }: Intake
     );
   }
   await lifecycle.start('tracking plans', () => plans.start(), { drain: () => plans.stop() });
+  const places = geoDatabase === null ? null : createPlaces(geoDatabase, log);
+  if (places !== null) await lifecycle.start('places', () => places, { stop: (started) => started.stop() });
   return {
     plans,
+    enrichers: new Enrichers(places),
     settled: (call) => {
       activity.settled(call);
       violations.settled(call);
     },
   };
+}
+
+/** Read when the first event needs it. */
+function createPlaces(path: string, log: RepeatedLog): GeoDatabase {
+  return new GeoDatabase({
+    path,
+    onError: (error) => {
+      log.warn(
+        error,
+        'the database of places could not be read; what was read before counts on, and it is tried again',
+      );
+    },
+  });
 }
 
 export interface AnomalyParts extends IntakeParts {

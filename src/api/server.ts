@@ -58,6 +58,8 @@ export interface ApiServerDependencies {
   readonly storedDocumentsOnly?: boolean;
   /** Where browsers reach this server, if that is not what they name in their requests. */
   readonly publicUrl?: string;
+  /** Whose `X-Forwarded-` headers are believed: addresses, networks, `loopback`, `linklocal`, `uniquelocal`. Default: nobody's. */
+  readonly trustedProxies?: readonly string[];
   /** How soon definitions that another process changed are in force here, ms. Default 500. */
   readonly definitionsPollMs?: number;
   /** How late an expired key is noticed in a socket or stream in which nothing happens, ms. Default 1,000. */
@@ -67,6 +69,11 @@ export interface ApiServerDependencies {
   /** Bounds of `/graphql` over WebSocket and of `/graphql/stream`, where not the usual ones. */
   readonly socketLimits?: Partial<SocketLimits>;
   readonly streamLimits?: Partial<StreamLimits>;
+}
+
+/** Without proxies, headers are not looked at. */
+function trustedBy({ trustedProxies = [] }: ApiServerDependencies): string[] | false {
+  return trustedProxies.length === 0 ? false : [...trustedProxies];
 }
 
 /**
@@ -104,6 +111,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',
+    trustProxy: trustedBy(deps),
     requestTimeout: requestTimeoutMs,
     http: {
       // Where this is the longer, Node swaps the two.

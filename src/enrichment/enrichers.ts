@@ -8,6 +8,8 @@ import type {
 } from '../events/enrichment.model.js';
 import type { JsonObject } from '../events/event.model.js';
 import { classifyReferrer } from './classify-referrer.js';
+import type { Places } from './geo-database.js';
+import { LocalTimes } from './local-times.js';
 import { MAX_USER_AGENT_LENGTH, readUserAgent } from './read-user-agent.js';
 
 /** User agents whose reading is at hand: reading one takes some 30 µs, looking it up less than one. */
@@ -16,9 +18,18 @@ const MAX_KNOWN_USER_AGENTS = 5_000;
 /** Finds out the facts that sources ask for. */
 export class Enrichers implements EventEnrichers {
   readonly #devices = new LRUCache<string, { readonly facts: JsonObject | null }>({ max: MAX_KNOWN_USER_AGENTS });
+  readonly #times = new LocalTimes();
+  readonly #places: Places | null;
 
-  of(settings: EnrichmentSettings): Promise<EventEnricher> {
-    return Promise.resolve({ facts: (event, client) => this.#facts(event, client, settings) });
+  /** @param places null: nobody tells where addresses are */
+  constructor(places: Places | null) {
+    this.#places = places;
+  }
+
+  async of(settings: EnrichmentSettings): Promise<EventEnricher> {
+    const { facts } = settings;
+    if (facts.includes('location') || facts.includes('local_time')) await this.#places?.ready();
+    return { facts: (event, client) => this.#facts(event, client, settings) };
   }
 
   #facts(event: EnrichableEvent, client: EventClient, settings: EnrichmentSettings): JsonObject | null {
@@ -26,7 +37,19 @@ export class Enrichers implements EventEnrichers {
     const found: JsonObject = {};
     if (facts.includes('device')) Object.assign(found, this.#device(event, client));
     if (facts.includes('referrer')) Object.assign(found, classifyReferrer(event, settings.internalDomains));
+    const isTimed = facts.includes('local_time');
+    const isLocated = facts.includes('location');
+    const place = (isTimed || isLocated) && client.address !== null ? this.#place(client.address) : null;
+    if (isLocated && place !== null) found['location'] = place;
+    if (isTimed) {
+      const zones = [event.context['timezone'], place?.['zone'], settings.zone];
+      Object.assign(found, this.#times.facts(event.occurredAt, zones));
+    }
     return Object.keys(found).length === 0 ? null : found;
+  }
+
+  #place(address: string): JsonObject | null {
+    return this.#places?.locate(address) ?? null;
   }
 
   #device({ context }: EnrichableEvent, client: EventClient): JsonObject | null {

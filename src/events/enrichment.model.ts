@@ -7,7 +7,7 @@ import type { EventType, JsonObject } from './event.model.js';
 export const ENRICHED_FIELD = 'enriched';
 
 /** What can be found out, as a source asks for it. */
-export const ENRICHMENTS = ['device', 'referrer'] as const;
+export const ENRICHMENTS = ['device', 'location', 'referrer', 'local_time'] as const;
 export type Enrichment = (typeof ENRICHMENTS)[number];
 
 /** What is found out about the events of a source. */
@@ -16,6 +16,8 @@ export interface EnrichmentSettings {
   readonly facts: readonly Enrichment[];
   /** For `referrer`: domains whose pages are the source's own, with all below them, beside that of the page itself. */
   readonly internalDomains: readonly string[];
+  /** For `local_time`: the zone of those of whom nothing else tells it, as `Europe/Berlin`; null: none. */
+  readonly zone: string | null;
 }
 
 /** The paths of all facts below `context.enriched`, by what is asked for. */
@@ -30,6 +32,7 @@ export const FACT_PATHS: Readonly<Record<Enrichment, readonly string[]>> = {
     'os.name',
     'os.version',
   ],
+  location: ['location.country', 'location.region', 'location.city', 'location.zone'],
   referrer: [
     'referrer.kind',
     'referrer.host',
@@ -41,6 +44,7 @@ export const FACT_PATHS: Readonly<Record<Enrichment, readonly string[]>> = {
     'campaign.content',
     'campaign.click_id',
   ],
+  local_time: ['local.hour', 'local.weekday', 'local.weekend', 'local.part', 'local.zone'],
 };
 
 /** Who sent an event, as far as the door that it came by can tell. Never kept: only what is found out from it is. */

@@ -255,6 +255,17 @@ export async function checkSources(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint };
 }
 
+/** Whether there is something to tell where addresses are, if any source asks for that. */
+export async function checkLocations(db: Queryable): Promise<CheckResult> {
+  const name = 'places';
+  const rows = await db.query<{ key: string }>(
+    `SELECT key FROM sources WHERE enrichment -> 'facts' ? 'location' ORDER BY key LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'no source asks where its events come from' };
+  const detail = `no database tells where addresses are, which is asked for by ${rows.map(({ key }) => key).join(', ')}`;
+  return { name, outcome: 'warning', detail, hint: 'Set WEFT_GEO_DATABASE to an mmdb file, or ask for it no more.' };
+}
+
 /** Whether values of sealed traits can be sealed and opened. @param secret null: there is none */
 export async function checkSealedTraits(db: Queryable, secret: InstallationSecret | null): Promise<CheckResult> {
   const name = 'sealed traits';

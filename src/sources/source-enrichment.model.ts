@@ -1,5 +1,6 @@
 import { ENRICHMENTS, type Enrichment, type EnrichmentSettings } from '../events/enrichment.model.js';
 import { WeftError } from '../platform/errors.js';
+import { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { SourceKind } from './source.model.js';
 
 const MAX_INTERNAL_DOMAINS = 50;
@@ -9,6 +10,7 @@ const DOMAIN = /^(?=.{3,253}$)[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9-]{1,63})+$
 export interface WantedEnrichment {
   readonly facts: readonly string[];
   readonly internalDomains?: readonly string[];
+  readonly zone?: string | null;
 }
 
 /**
@@ -22,7 +24,11 @@ export function readEnrichment(wanted: WantedEnrichment): EnrichmentSettings {
   if (domains.length > MAX_INTERNAL_DOMAINS) {
     throw refused('enrichment.internalDomains', 'there are too many', `name at most ${String(MAX_INTERNAL_DOMAINS)}`);
   }
-  return { facts: ENRICHMENTS.filter((fact) => facts.has(fact)), internalDomains: [...new Set(domains)] };
+  return {
+    facts: ENRICHMENTS.filter((fact) => facts.has(fact)),
+    internalDomains: [...new Set(domains)],
+    zone: zoneOf(wanted.zone),
+  };
 }
 
 /**
@@ -51,6 +57,17 @@ function domainOf(text: string): string {
     .replace(/^www\./, '');
   if (DOMAIN.test(domain)) return domain;
   throw refused('enrichment.internalDomains', `${text.slice(0, 60)} is no domain`, 'write it like shop.example.org');
+}
+
+function zoneOf(name: string | null | undefined): string | null {
+  if (name == null) return null;
+  try {
+    new ZoneOffsets(name).offsetAt(0);
+    return name;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw refused('enrichment.zone', `${name.slice(0, 60)} is no time zone`, 'write it like Europe/Berlin');
+  }
 }
 
 function refused(where: string, message: string, hint: string): WeftError {

@@ -53,6 +53,7 @@ interface UpdateOptions extends Options {
   readonly strict?: boolean;
   readonly enrich?: readonly string[];
   readonly internalDomains?: readonly string[];
+  readonly zone?: string;
 }
 
 const HELP = `
@@ -63,7 +64,8 @@ list and show say when anything came in last, and the share of what came in with
 some seconds behind.
 
 --enrich says what is found out about events when they are accepted, and kept with them as context.enriched: device
-(device, browser, system and bot of the user agent), referrer (where a visitor came from, and the campaign).
+(device, browser, system and bot of the user agent), location (by the address, which is not kept), referrer (where a
+visitor came from, and the campaign), local_time (hour and weekday where the person is).
 
 Examples:
   weft sources create web --name "Web shop" --rate 500
@@ -72,6 +74,7 @@ Examples:
   weft sources update shop_backend --authenticated --region GB
   weft sources update web --retention 400d
   weft sources update web --enrich device,referrer --internal-domains shop.example.org,example.com
+  weft sources update web --enrich device,location,local_time --zone Europe/Berlin
   weft sources pause web
   weft sources resume web
 
@@ -141,6 +144,7 @@ function withChange(command: Command): Command {
         'of one’s own pages, beside that of the page that a visitor is on, with commas between; none: no others',
       ).argParser(listOf),
     )
+    .option('--zone <zone>', 'for local_time, of those of whom nothing else tells it, as Europe/Berlin; none: no zone')
     .option('--region <code>', 'of its phone numbers without a country code, as GB; none: as the identity rules say');
 }
 
@@ -161,15 +165,16 @@ function changeOf(options: UpdateOptions, source: Source | null): SourceChange {
 
 /** Null: nothing is to be found out any more; undefined: what is, stays. */
 function enrichmentOf(
-  { enrich, internalDomains }: UpdateOptions,
+  { enrich, internalDomains, zone }: UpdateOptions,
   standing: EnrichmentSettings | null,
 ): EnrichmentSettings | null | undefined {
-  if (enrich === undefined && internalDomains === undefined) return undefined;
+  if (enrich === undefined && internalDomains === undefined && zone === undefined) return undefined;
   if (enrich?.join() === NONE) return null;
   const domains = internalDomains?.join() === NONE ? [] : internalDomains;
   return readEnrichment({
     facts: enrich ?? standing?.facts ?? [],
     internalDomains: domains ?? standing?.internalDomains ?? [],
+    zone: zone === NONE ? null : (zone ?? standing?.zone ?? null),
   });
 }
 
@@ -248,7 +253,7 @@ async function update(deps: SourcesCommandDeps, key: string, options: UpdateOpti
   if (Object.keys(wanted).length === 0) {
     throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
       where: 'weft sources update',
-      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated, --region, --enrich or --internal-domains',
+      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated, --region, --enrich, --internal-domains or --zone',
     });
   }
   return change(deps, key, (source) => changeOf(options, source), options);
@@ -303,9 +308,9 @@ function retentionText(source: Source, removed: RetentionProgress | null): strin
 
 function enrichmentText({ enrichment }: Source): string {
   if (enrichment === null) return '\nNothing is found out about its events.\n';
-  const { facts, internalDomains } = enrichment;
+  const { facts, internalDomains, zone } = enrichment;
   const own = internalDomains.length === 0 ? '' : ` Own pages: ${internalDomains.join(', ')}.`;
-  return `\nFound out about its events: ${facts.join(', ')}.${own}\n`;
+  return `\nFound out about its events: ${facts.join(', ')}.${own}${zone === null ? '' : ` Zone: ${zone}.`}\n`;
 }
 
 function removedJson(removed: RetentionProgress | null): object | null {

@@ -38,6 +38,8 @@ import { DateTime } from './scalars.js';
 
 const EnrichmentType = enumOf('Enrichment', 'What is found out about events when they are accepted.', ENRICHMENTS, {
   device: 'Device, browser and system of the user agent, and whether it is a bot.',
+  location: 'Country, region, city and zone, by the address that it came from, which is not kept.',
+  local_time: 'Hour, weekday and part of the day where the person is.',
   referrer: 'Where a visitor came from, and the campaign, by the addresses of the page and of the one before it.',
 });
 
@@ -53,6 +55,12 @@ class SourceEnrichment {
     description: 'Domains of one’s own pages beside that of the page itself, as `shop.example.org`; at most 50.',
   })
   internalDomains!: readonly string[];
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The zone of those of whom nothing else tells it, as `Europe/Berlin`; null: none.',
+  })
+  zone!: string | null;
 }
 
 @InputType('SourceEnrichmentInput', { description: 'What is to be found out about the events of a source.' })
@@ -65,6 +73,12 @@ class SourceEnrichmentInput {
     description: 'Domains of one’s own pages beside that of the page itself, as `shop.example.org`; at most 50.',
   })
   internalDomains!: string[];
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The zone of those of whom nothing else tells it, as `Europe/Berlin`. Default: none.',
+  })
+  zone?: string | null;
 }
 
 @ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })
