@@ -48,6 +48,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'dead-letters list',
   'dead-letters show',
   'export labels',
+  'export people',
   'export profiles',
   'export training-set',
   'identity explain',

@@ -18,6 +18,7 @@ import type { KeyVault } from './privacy/key-vault.js';
 import { SuppressionList } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import { ProfileReader } from './profiles/profile.reader.js';
+import { ExportedRowStore } from './activation/exported-rows.store.js';
 import { RemovedWordStore } from './profiles/removed-word.store.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 import { TermKeyingChore } from './term-keying-chore.js';
@@ -83,6 +84,7 @@ export function createErasing(parts: ErasingParts): Erasing {
     deliveries: new DeliveryEraser(secret),
     decisions: new IdentityErasureStore(parts.matching),
     words: new RemovedWordStore(),
+    exported: new ExportedRowStore(parts.db),
     models,
     onPlainTerms: () => {
       termKeying.wake();

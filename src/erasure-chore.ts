@@ -21,6 +21,7 @@ import { readPhoneRegions } from './privacy/phone-region.reader.js';
 import { SuppressionHash } from './privacy/suppression-list.js';
 import type { GroupStore } from './profiles/group.store.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
+import type { ExportedRowStore } from './activation/exported-rows.store.js';
 import type { RemovedWordStore } from './profiles/removed-word.store.js';
 import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 
@@ -37,6 +38,8 @@ export interface ErasureChoreParts {
   readonly deliveries: DeliveryEraser;
   readonly decisions: IdentityErasureStore;
   readonly words: RemovedWordStore;
+  /** What was exported of people under names. */
+  readonly exported: ExportedRowStore;
   readonly models: Pick<LinkageModelStore, 'hasPlainTerms'>;
   readonly groups: Pick<GroupStore, 'isForgetting'>;
   readonly ledger: ErasureLedger;
@@ -143,7 +146,8 @@ export class ErasureChore {
   }
 
   async #goOn(erasure: OpenErasure): Promise<boolean> {
-    const { db, clock, vault, erasures, retractions, decisions, words, groups, models, onPlainTerms } = this.#parts;
+    const { db, clock, vault, erasures, retractions, decisions, words, groups, models, onPlainTerms, exported } =
+      this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
@@ -154,6 +158,7 @@ export class ErasureChore {
       return false;
     }
     await erasures.forgetSamples(db);
+    await exported.forget(erasure.profileId);
     const person = await this.#erased(erasure.id, await this.personOf(erasure.id));
     const ids = person.subjects.map(({ id }) => id);
     await vault?.destroy(ids);

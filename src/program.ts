@@ -20,7 +20,10 @@ import {
   trainingSets,
 } from './command-services.js';
 import { readConfig } from './config.js';
+import { addPeopleExport } from './activation/export-people.command.js';
+import { exportPeople } from './create-people-exports.js';
 import { createProfileExports, readProfileTable } from './create-profile-exports.js';
+import { ExportProgress } from './features/export-progress.js';
 import { DefinitionApplier } from './definition-applier.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
@@ -236,6 +239,13 @@ function exportsCommand({
       looking(({ db, clock, engine }) =>
         readProfileTable({ db, clock, definitions: engine.definitions }, columns, onProgress),
       ),
+    signal,
+  });
+  addPeopleExport(exported, {
+    ...io,
+    exportPeople: (request) =>
+      looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
+    view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
     signal,
   });
   return exported;

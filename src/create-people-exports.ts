@@ -1,0 +1,168 @@
+import { basename, extname } from 'node:path';
+
+import type { PeopleExportRequest, PeopleExportResult } from './activation/export-people.command.js';
+import { ExportedRowStore } from './activation/exported-rows.store.js';
+import { PeopleTableExporter, type ExportedTable, type TableTarget } from './activation/people-table.exporter.js';
+import { ID_COLUMN, type TableCell, type TableColumn } from './activation/people-table.model.js';
+import { PostgresTable } from './activation/postgres-table.js';
+import { readNamedVariable } from './config.js';
+import { manifestPathOf, writeWithManifest } from './features/hashed-file.js';
+import { csvHeader, csvRow } from './features/training-set-csv.js';
+import { ParquetRows } from './features/training-set-parquet.js';
+import { openPeopleTable, type PeopleTable, type PeopleTableParts } from './people-table.js';
+import { WeftError } from './platform/errors.js';
+import { formatInstant } from './platform/instant.js';
+
+/** What was done with a row, in files of changes. */
+const CHANGE_COLUMN: TableColumn = { name: '_change', type: 'string' };
+
+/**
+ * Exports a table of people to a file, with a manifest beside it, or to a table of a PostgreSQL database.
+ * @param variable reads environment variables by name
+ */
+export async function exportPeople(
+  parts: PeopleTableParts,
+  request: PeopleExportRequest,
+  variable: (name: string) => string | undefined = readNamedVariable,
+): Promise<PeopleExportResult> {
+  const { to } = request;
+  if (to.kind === 'file') formatOf(to.path);
+  const table = await openPeopleTable(parts, request);
+  request.onTotal(table.profiles);
+  return to.kind === 'file'
+    ? exportToFile(parts, request, table, to.path)
+    : exportToTable(parts, request, table, { ...to, variable });
+}
+
+function runTo(
+  { db }: PeopleTableParts,
+  { name, onlyChanges, signal, onProgress }: PeopleExportRequest,
+  { specHash, pages }: PeopleTable,
+  target: TableTarget,
+): Promise<ExportedTable> {
+  const exporter = new PeopleTableExporter(new ExportedRowStore(db));
+  return exporter.run({ name, specHash, onlyChanges, pages, target, signal, onProgress });
+}
+
+async function exportToFile(
+  parts: PeopleTableParts,
+  request: PeopleExportRequest,
+  table: PeopleTable,
+  path: string,
+): Promise<PeopleExportResult> {
+  const { name, onlyChanges } = request;
+  const { clock } = parts;
+  const columns = [ID_COLUMN, ...(onlyChanges ? [CHANGE_COLUMN] : []), ...table.columns];
+  let exported: ExportedTable | null = null;
+  const { rows, removed, unchanged, withheld, since } = await writeWithManifest(path, async (file) => {
+    const encode = encoderOf(path, columns);
+    const done = await runTo(parts, request, table, {
+      isDurable: false,
+      write: async ({ changed, removed: gone }) => {
+        const nothing = table.columns.map(() => null);
+        for (const { profileId, cells } of changed) {
+          const bytes = encode.row([profileId, ...(onlyChanges ? ['changed'] : []), ...cells]);
+          if (bytes !== null) await file.write(bytes);
+        }
+        // A file of everything has those who are in it.
+        for (const id of onlyChanges ? gone : []) {
+          const bytes = encode.row([id, 'removed', ...nothing]);
+          if (bytes !== null) await file.write(bytes);
+        }
+      },
+    });
+    await file.write(encode.end());
+    exported = done;
+    const { rows: written, removed: gone, unchanged: same, withheld: left, since: before } = done;
+    return (hashed) => ({
+      format: 1,
+      file: basename(path),
+      ...hashed,
+      createdAt: formatInstant(clock.now()),
+      export: name,
+      changesSince: onlyChanges && before !== null ? formatInstant(before) : null,
+      rows: written,
+      removed: onlyChanges ? gone : 0,
+      unchanged: same,
+      withheld: left,
+      since: before,
+      columns: columns.map((column) => ({ name: column.name, type: column.type })),
+    });
+  });
+  await (exported as ExportedTable | null)?.confirm(clock.now());
+  return { rows, removed, unchanged, withheld, since, others: null, manifest: basename(manifestPathOf(path)) };
+}
+
+async function exportToTable(
+  parts: PeopleTableParts,
+  request: PeopleExportRequest,
+  table: PeopleTable,
+  to: { readonly table: string; readonly urlEnv: string; readonly variable: (name: string) => string | undefined },
+): Promise<PeopleExportResult> {
+  const { clock } = parts;
+  const target = await PostgresTable.open(to, table.columns, { variable: to.variable, nowMs: clock.now() });
+  try {
+    const exported = await runTo(parts, request, table, target);
+    const others = request.onlyChanges ? null : await target.removeOthers();
+    await exported.confirm(clock.now());
+    const { rows, removed, unchanged, withheld, since } = exported;
+    return { rows, removed, unchanged, withheld, since, others, manifest: null };
+  } finally {
+    await target.close();
+  }
+}
+
+interface Encoder {
+  /** What is to be written now, if anything. */
+  row(cells: readonly TableCell[]): Uint8Array | null;
+  end(): Uint8Array;
+}
+
+const MIN_WRITE_CHARS = 1 << 16;
+const FORMATS = ['.csv', '.jsonl', '.parquet'] as const;
+
+/** @throws WeftError BAD_REQUEST for another ending */
+function formatOf(path: string): (typeof FORMATS)[number] {
+  const format = FORMATS.find((ending) => ending === extname(path));
+  if (format !== undefined) return format;
+  throw new WeftError('BAD_REQUEST', 'the ending of the file does not say its format', {
+    where: '--out',
+    hint: 'end its name with .csv, .jsonl or .parquet',
+  });
+}
+
+function encoderOf(path: string, columns: readonly TableColumn[]): Encoder {
+  const format = formatOf(path);
+  if (format === '.parquet') {
+    const rows = new ParquetRows(columns);
+    return { row: (cells) => rows.add(cells), end: () => rows.end() };
+  }
+  return format === '.csv'
+    ? textEncoder(csvHeader(columns), (cells) => csvRow(cells, columns))
+    : textEncoder('', (cells) => jsonLine(cells, columns));
+}
+
+function textEncoder(head: string, lineOf: (cells: readonly TableCell[]) => string): Encoder {
+  let text = head;
+  const taken = (): Uint8Array => {
+    const bytes = Buffer.from(text);
+    text = '';
+    return bytes;
+  };
+  return {
+    row: (cells) => {
+      text += lineOf(cells);
+      return text.length < MIN_WRITE_CHARS ? null : taken();
+    },
+    end: taken,
+  };
+}
+
+/** Times in ISO 8601. */
+function jsonLine(cells: readonly TableCell[], columns: readonly TableColumn[]): string {
+  const entries = columns.map(({ name, type }, i) => {
+    const cell = cells[i] ?? null;
+    return [name, type === 'timestamp' && typeof cell === 'number' ? formatInstant(cell) : cell] as const;
+  });
+  return `${JSON.stringify(Object.fromEntries(entries))}\n`;
+}
