@@ -71,6 +71,16 @@ describe('mapSingleCall', () => {
     ]);
   });
 
+  it('takes numbers as ids by their digits, and passes on those whose digits are lost, to be refused', () => {
+    const { identifiers, messageId } = mapSingleCall(
+      { event: 'x', userId: 9_007_199_254_740_991, messageId: 7 },
+      'track',
+    );
+    expect([identifiers, messageId]).toEqual([[{ ns: 'user_id', value: '9007199254740991' }], '7']);
+    const lost = mapSingleCall({ event: 'x', userId: 2 ** 53, messageId: 2 ** 60 }, 'track');
+    expect([lost.identifiers, lost.messageId]).toEqual([[{ ns: 'user_id', value: 2 ** 53 }], 2 ** 60]);
+  });
+
   it('reads external ids by their type', () => {
     const externalIds = [
       { id: 'c9', type: 'crm_id', collection: 'users' },
@@ -150,7 +160,9 @@ describe('mapBatch', () => {
     fc.assert(
       fc.property(call, fc.constantFrom(...EVENT_TYPES), (body, type) => {
         const event = mapSingleCall(body, type);
-        expect(event.identifiers.every(({ ns, value }) => ns !== '' && typeof value === 'string')).toBe(true);
+        const values = event.identifiers.map(({ value }): unknown => value);
+        expect(values.every((value) => typeof value === 'string' || !Number.isSafeInteger(value))).toBe(true);
+        expect(event.identifiers.every(({ ns }) => ns !== '')).toBe(true);
         expect(mapBatch({ batch: [{ ...body, type }] })).toEqual([event]);
       }),
     );

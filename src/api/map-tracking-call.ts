@@ -3,6 +3,7 @@ import type { IncomingItem, Refusal } from '../events/accept.model.js';
 import { addressIn, withoutAddress, type EventClient } from '../events/enrichment.model.js';
 import { EVENT_TYPES } from '../events/event.model.js';
 import type { EventType, IncomingEvent, JsonObject, RawIdentifier } from '../events/event.model.js';
+import { numberText } from '../platform/number-text.js';
 import { parseTimestamp } from './parse-timestamp.js';
 
 /**
@@ -130,10 +131,12 @@ function addExternalIds(found: RawIdentifier[], list: unknown): void {
   }
 }
 
-/** Takes texts and numbers; anything else is no identifier. */
+/** Takes texts and numbers; anything else is no identifier. A number whose digits are lost is passed on as it is. */
 function add(found: RawIdentifier[], ns: string, value: unknown): void {
   const text = textOrNumber(value);
   if (typeof text === 'string' && text !== '') found.push({ ns, value: text });
+  // The validator refuses it: with other digits it would be somebody else.
+  else if (typeof text === 'number') found.push({ ns, value: text as unknown as string });
 }
 
 // --- time -----------------------------------------------------------------------------------------------------------
@@ -173,7 +176,7 @@ function objectField(value: unknown): JsonObject | undefined {
 }
 
 function textOrNumber(value: unknown): unknown {
-  return typeof value === 'number' && Number.isFinite(value) ? String(value) : (value ?? undefined);
+  return typeof value === 'number' ? (numberText(value) ?? value) : (value ?? undefined);
 }
 
 const NOT_AN_OBJECT: Refusal = { code: 'MALFORMED', reason: 'not a JSON object', hint: 'send each event as an object' };

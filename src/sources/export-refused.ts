@@ -9,6 +9,7 @@ import { encodeText } from './decode-text.js';
 import { noSuchLoad } from './load-errors.js';
 import type { LoadReader } from './load.reader.js';
 import type { Mapping } from './mapping.model.js';
+import { parseJsonRow } from './parse-json-row.js';
 import { parseMapping } from './parse-mapping.js';
 import { formerRowId, REFUSAL_COLUMNS } from './refused-rows.model.js';
 
@@ -116,7 +117,7 @@ class RefusedWriter {
 function recordOf({ payload, isCut }: StoredDeadLetter): JsonObject | null {
   if (isCut) return null;
   try {
-    const value: unknown = JSON.parse(payload);
+    const value: unknown = parseJsonRow(payload);
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
   } catch {
     return null;

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../events/event.model.js';
+import { parseJsonRow } from './parse-json-row.js';
 
 export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'json'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
@@ -71,7 +72,7 @@ function toBool(value: JsonValue): boolean | ValueFault {
 
 function parseJson(text: string): JsonValue | ValueFault {
   try {
-    return JSON.parse(text) as JsonValue;
+    return parseJsonRow(text);
   } catch {
     return new ValueFault('not valid JSON');
   }

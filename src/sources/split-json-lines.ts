@@ -1,5 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import { INVALID_MARK } from './decode-text.js';
+import { parseJsonRow } from './parse-json-row.js';
 import { faultyRow, MAX_ROW_LENGTH, type SourceRow } from './row.model.js';
 
 /**
@@ -46,7 +47,7 @@ export class JsonLineSplitter {
     }
     let record: JsonValue;
     try {
-      record = JSON.parse(line) as JsonValue;
+      record = parseJsonRow(line);
     } catch {
       out.push(faultyRow(number, 'ROW_MALFORMED', 'not valid JSON', line));
       return;

@@ -211,6 +211,7 @@ describe('a mistake in POST /get-online-features', () => {
     ['no entities', { features: ['customer:tier'] }, 'entities'],
     ['no list', { features: ['customer:tier'], entities: { user_id: 'full' } }, 'entities.user_id'],
     ['no identifier', { features: ['customer:tier'], entities: { user_id: ['a', null] } }, 'entities.user_id.1'],
+    ['a rounded number', { features: ['customer:tier'], entities: { user_id: [1, 2 ** 53] } }, 'entities.user_id.1'],
     ['two join keys', { features: ['customer:tier'], entities: { user_id: ['a'], email: ['b'] } }, 'entities.email'],
     ['no namespace', { features: ['customer:tier'], entities: { 'User Id': ['a'] } }, 'entities'],
     ['a mistyped namespace', { features: ['customer:tier'], entities: { user_idd: ['a'] } }, 'entities'],
@@ -296,6 +297,7 @@ describe('POST /write-to-online-store', () => {
       { feature_view_name: 'customer', df: { user_id: ['a'], tier: ['x'], event_timestamp: ['x'] } },
       'df.event_timestamp.0',
     ],
+    ['a rounded number', { feature_view_name: 'customer', df: { user_id: [2 ** 53], tier: ['x'] } }, 'df.user_id.0'],
     ['nobody', { feature_view_name: 'customer', df: { user_id: [''], tier: ['x'] } }, 'df'],
   ])('refuses %s with 422, and says where', async (_what, body, where) => {
     const response = await post('/write-to-online-store', body, `Bearer ${world.keys.admin}`);

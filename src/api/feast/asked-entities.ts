@@ -1,5 +1,6 @@
 import type { FeatureDefinition, RequestValues } from '../../features/feature.model.js';
 import { readRequestValues, requestFieldsOf } from '../../features/on-demand.model.js';
+import { numberText } from '../../platform/number-text.js';
 import { isObject, shown, wrong, type Body } from './feast-request.model.js';
 
 /** Whose features are asked for, and what is said with each of them. */
@@ -75,6 +76,10 @@ function contextColumns(context: unknown, count: number): Column[] {
 /** Numbers, as Feast sends keys of integer type, are identifiers by their digits. */
 function entityValue(value: unknown, joinKey: string, index: number): string {
   if (typeof value === 'string') return value;
-  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
-  throw wrong(`entities.${shown(joinKey)}.${String(index)}`, 'this is no identifier', 'give a text or a number');
+  const digits = typeof value === 'number' ? numberText(value) : null;
+  if (digits !== null) return digits;
+  const where = `entities.${shown(joinKey)}.${String(index)}`;
+  if (typeof value === 'number')
+    throw wrong(where, 'this number is beyond 2^53 and may be rounded', 'give it as a text');
+  throw wrong(where, 'this is no identifier', 'give a text or a number');
 }

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { IncomingEvent, JsonObject, JsonValue } from '../../events/event.model.js';
 import type { FeatureDefinition } from '../../features/feature.model.js';
 import { formatInstant, isInstant, parseInstant } from '../../platform/instant.js';
+import { numberText } from '../../platform/number-text.js';
 import { isObject, shown, wrong } from './feast-request.model.js';
 
 /** Rows of one request at most. */
@@ -69,7 +70,7 @@ export function recordsOf(columns: Columns, keys: readonly string[], kind: Recor
     const cell = (name: string): unknown => columns.get(name)?.[row] ?? null;
     const timestampMs = timeOf(cell(EVENT_TIME), EVENT_TIME, row) ?? nowMs;
     const identifiers = keys
-      .map((ns) => ({ ns, value: keyText(cell(ns)) }))
+      .map((ns) => ({ ns, value: keyText(cell(ns), ns, row) }))
       .filter((each): each is { ns: string; value: string } => each.value !== null);
     const payload: Record<string, JsonObject> = { properties: {} };
     for (const feature of given) put(payload, feature.value ?? '', valueOf(cell(feature.name), feature));
@@ -80,9 +81,16 @@ export function recordsOf(columns: Columns, keys: readonly string[], kind: Recor
   });
 }
 
-function keyText(value: unknown): string | null {
+function keyText(value: unknown, column: string, row: number): string | null {
   if (typeof value === 'string') return value;
-  return typeof value === 'number' && Number.isFinite(value) ? String(value) : null;
+  if (typeof value !== 'number') return null;
+  const digits = numberText(value);
+  if (digits !== null) return digits;
+  throw wrong(
+    `df.${shown(column)}.${String(row)}`,
+    'this number is beyond 2^53 and may be rounded',
+    'give it as a text',
+  );
 }
 
 /** Times of features are kept as ISO 8601, whatever the client writes. */

@@ -112,8 +112,9 @@ export class FeatureWrites {
   async #accept(sourceKey: string, records: readonly IncomingEvent[], principal: Principal): Promise<Written> {
     const { accept, sources, limits, log, applied, clock } = this.#options.services;
     const source = await sources.findByKey(sourceKey);
-    const isAllowed =
-      hasScope(principal, 'admin') || (principal.sourceId !== null && principal.sourceId === source?.id);
+    const isAdmin = hasScope(principal, 'admin');
+    const isAllowed = isAdmin || (principal.sourceId !== null && principal.sourceId === source?.id);
+    if (source === null && isAdmin) throw noSource(sourceKey);
     if (source === null || !isAllowed) {
       throw new WeftError('FORBIDDEN', `this key may not write records of the source ${sourceKey}`, {
         hint: `use a key with the scope ingest that belongs to the source ${sourceKey}`,
@@ -164,4 +165,11 @@ function refuseRefused(results: readonly AcceptResult[]): void {
       hint: 'weft dead-letters list shows them; mend those rows and send all again, the others count once',
     },
   );
+}
+
+function noSource(key: string): WeftError {
+  return new WeftError('BAD_REQUEST', `there is no source ${key}, whose records these are`, {
+    where: 'feature_view_name',
+    hint: `make it with weft sources create ${key}`,
+  });
 }

@@ -1,6 +1,7 @@
 import pg from 'pg';
 
 import type { JsonValue } from '../../events/event.model.js';
+import { parseJsonRow } from '../parse-json-row.js';
 
 const { builtins } = pg.types;
 /** The driver's types know those of arrays by no name. */
@@ -62,7 +63,7 @@ const READERS: ReadonlyMap<number, TextReader> = new Map<number, TextReader>([
   [builtins.TIMESTAMP, instant],
   [builtins.TIMESTAMPTZ, instant],
   [builtins.BYTEA, bytes],
-  [builtins.JSON, (text) => JSON.parse(text) as JsonValue],
-  [builtins.JSONB, (text) => JSON.parse(text) as JsonValue],
+  [builtins.JSON, parseJsonRow],
+  [builtins.JSONB, parseJsonRow],
   ...Object.values(ARRAYS).map((typeId) => [typeId, list(typeId)] as const),
 ]);
