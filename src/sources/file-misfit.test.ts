@@ -86,6 +86,12 @@ describe('a file that is not what its mapping says', () => {
     expect(await told('1,2\n', CSV)).toContain('name the columns in "header" of the mapping');
   });
 
+  it('knows a file whose lines end in CR alone, and shows none of its rows', async () => {
+    const problem = await told('who,city\rann,Ulm\rbob,Bonn\r', CSV);
+    expect(problem).toContain("tr '\\r' '\\n'");
+    expect(problem).not.toContain('ann');
+  });
+
   it('knows UTF-16 with and without a byte order mark, workbooks and Parquet, zipped or not', async () => {
     for (const encode of [
       (text: string) => Buffer.from(text, 'utf16le'),

@@ -14,6 +14,9 @@ export const ENCODING_HINT =
 const JSON_LINES_HINT =
   'the mapping says "format: csv"; write "format: jsonl" if each line of the file is a JSON object';
 
+const CR_HINT =
+  "its lines end in CR alone, as old Macs wrote them, so that all is one row; write LF, for example with: tr '\\r' '\\n'";
+
 interface Format {
   readonly format: FileFormat;
   readonly encoding: Encoding;
@@ -68,7 +71,8 @@ export function hintOf({ code, excerpt }: RowFault, format: Format): string {
 
 /** What to change where this is no header at all; null where it may be one. */
 export function headerMisfit(header: readonly string[]): string | null {
-  return JSON_OBJECT.test(header[0] ?? '') ? JSON_LINES_HINT : null;
+  if (JSON_OBJECT.test(header[0] ?? '')) return JSON_LINES_HINT;
+  return header.some((name) => name.includes('\r')) ? CR_HINT : null;
 }
 
 /** The delimiter that finds more of the columns in the text of a header than the mapping's does; null: none. */

@@ -5,13 +5,17 @@ import { columnsOf, type Mapping } from './mapping.model.js';
 
 /**
  * Looks for the columns of records, which a name or the first part of a path names.
- * @throws WeftError BAD_REQUEST naming every column that there is not
+ * @throws WeftError BAD_REQUEST naming every column that there is not, or more than once
  */
 export function checkColumns(mapping: Mapping, header: readonly string[]): void {
   const known = new Set(header);
-  const problems = columnsOf(mapping).flatMap((column) =>
-    known.has(column) || known.has(column.split('.')[0] ?? '') ? [] : [missingColumn(column, header)],
-  );
+  const repeated = new Set(header.filter((name, i) => header.indexOf(name) !== i));
+  const problems = columnsOf(mapping).flatMap((column) => {
+    const name = known.has(column) ? column : (column.split('.')[0] ?? '');
+    // Of a query, as of a join: only one of them would be read.
+    if (repeated.has(name)) return [`column "${name}" occurs more than once; name one of them otherwise, with AS`];
+    return known.has(name) ? [] : [missingColumn(column, header)];
+  });
   if (problems.length === 0) return;
   throw new WeftError('BAD_REQUEST', `the file does not fit the mapping:\n  ${problems.join('\n  ')}`, {
     hint: `the columns are ${header.slice(0, 50).join(', ')}`,

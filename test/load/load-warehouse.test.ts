@@ -300,6 +300,8 @@ describe('what a load of rows refuses', () => {
   it('a query that the database refuses, by its message; a column that there is not; a cursor of no order', async () => {
     expect((await refusal(load(withQuery('SELECT nam FROM people')))).message).toContain('column "nam" does not exist');
     expect((await refusal(load(withQuery('SELECT id, updated_at FROM people')))).message).toContain('no column "plan"');
+    const twice = withQuery('SELECT p.*, 7 AS id FROM people p');
+    expect((await refusal(load(twice))).message).toContain('column "id" occurs more than once');
     const cursor = FROM.replace('cursor: updated_at', 'cursor: email');
     expect((await refusal(load(cursor))).message).toContain('it is of the type text');
     expect((await refusal(load(`${FROM}\n  overlap: 5`))).hint).toContain('10m');
