@@ -47,6 +47,8 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'dead-letters export',
   'dead-letters list',
   'dead-letters show',
+  'export events',
+  'export identities',
   'export labels',
   'export people',
   'export profiles',

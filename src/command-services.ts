@@ -9,7 +9,9 @@ import type { EventAcceptor } from './events/accept.model.js';
 import { snapshotsIn } from './create-profile-exports.js';
 import { RetentionReader } from './events/retention.reader.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
+import { EventScanReader } from './events/event-scan.reader.js';
 import { LabelService } from './features/label.service.js';
+import { TableService } from './features/table.service.js';
 import { TrainingSetService } from './features/training-set.service.js';
 import { IdentityHistoryReader } from './identity/identity-history.reader.js';
 import { NamespaceReader } from './identity/namespace.reader.js';
@@ -124,6 +126,11 @@ export function trainingSets({ db, clock, engine }: App): TrainingSetService {
 
 export function labelsOf({ db, clock, engine }: App): LabelService {
   return new LabelService({ db, clock, ...historyReaders(engine) });
+}
+
+export function tablesOf({ db, engine }: App): TableService {
+  const events = new EventScanReader(db, engine.sealer);
+  return new TableService({ db, events, identity: historyReaders(engine).identity });
 }
 
 function historyReaders({ policy, sealer }: App['engine']) {

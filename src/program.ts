@@ -17,6 +17,7 @@ import {
   peopleFinder,
   sourceKeys,
   labelsOf,
+  tablesOf,
   trainingSets,
 } from './command-services.js';
 import { readConfig } from './config.js';
@@ -229,6 +230,7 @@ function exportsCommand({
     ...io,
     withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
     withLabels: (use) => looking((app) => use(labelsOf(app))),
+    withTables: (use) => looking((app) => use(tablesOf(app))),
     signal,
     clock: systemClock,
     parseTime: parseTimestamp,

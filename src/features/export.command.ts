@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { ExportProgress, grouped } from './export-progress.js';
+import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf } from './hashed-file.js';
@@ -22,7 +23,7 @@ import type { LabelsSummary } from './training-set-labels.js';
 import type { TrainingSetPlan } from './training-set.model.js';
 import type { TrainingSetProgress } from './training-set-request.model.js';
 
-export interface ExportCommandDeps extends LabelsCommandDeps {
+export interface ExportCommandDeps extends LabelsCommandDeps, TableCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */
   withTrainingSets<T>(use: (sets: TrainingSets) => Promise<T>): Promise<T>;
   /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
@@ -92,6 +93,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
   addSplitOptions(trainingSet);
   const exported = new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
   addLabelsCommand(exported, deps);
+  addTableCommands(exported, deps);
   return exported;
 }
 

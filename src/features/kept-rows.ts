@@ -49,7 +49,7 @@ const PLAN_FILE = 'plan.json';
 const LABELS_FOLDER = 'labels';
 
 /** Labels that can be read as often as needed, always the same in the same order. */
-export type ReadLabels = () => AsyncIterable<LabelRow>;
+type ReadLabels = () => AsyncIterable<LabelRow>;
 
 /**
  * The rows of an export that are done already, in a folder beside the file to be, so that one that was killed goes on.

@@ -39,7 +39,7 @@ export function addSetOptions(command: Command, parseTime: ParseTime): void {
 }
 
 /** `30d`, `tier=7d,credit=90d`, or both. @throws InvalidArgumentError */
-export function parseMaxAges(text: string): MaxAges {
+function parseMaxAges(text: string): MaxAges {
   let others: number | null = null;
   const byFeature = new Map<string, number>();
   for (const part of text.split(',')) {

@@ -58,14 +58,14 @@ export interface TrainingSetManifest {
   }[];
 }
 
-export interface LabelsOrigin {
+interface LabelsOrigin {
   /** Name of the file, without its folder. */
   readonly file: string;
   readonly sha256: string;
 }
 
 /** What a set was made for, and when. */
-export interface SetOrigin {
+interface SetOrigin {
   readonly labels: LabelsOrigin | null;
   readonly startedAtMs: number;
 }
@@ -125,11 +125,13 @@ export async function writeTrainingSet(
   const typed = format === 'csv' ? passed.map(({ name }) => ({ name, type: 'string' as const })) : passed;
   const columns = columnsOf(set.plan, typed, splitter !== null);
   checkNames(columns);
+  // A kept set has its first row once all are made: whoever is killed before leaves no part of the file.
+  const rows = await begun(set.rows);
   return writeWithManifest(path, async (file) => {
     const counts = { rows: 0, notFoundRows: 0, invalidRows: 0, withheldRows: 0 };
     const parts = splitter === null ? null : new PartedRows(splitter);
     const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
-    for await (const row of set.rows) {
+    for await (const row of rows) {
       counts.rows++;
       if (row.status === 'NOT_FOUND') counts.notFoundRows++;
       if (row.status === 'INVALID') counts.invalidRows++;
@@ -147,6 +149,15 @@ export async function writeTrainingSet(
         origin,
       );
   });
+}
+
+/** The same items, once the first of them is there. */
+async function begun<T>(items: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = items[Symbol.asyncIterator]();
+  let next = await iterator.next();
+  return (async function* () {
+    for (; next.done !== true; next = await iterator.next()) yield next.value;
+  })();
 }
 
 /** Tells rows their part, and counts. */

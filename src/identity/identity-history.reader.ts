@@ -24,6 +24,11 @@ export interface StandingAsk {
   readonly knownAtMs: number;
 }
 
+export interface ProfileIdentifiers {
+  readonly profileId: Uuid;
+  readonly identifiers: readonly (readonly [id: Uuid, ns: string, value: string])[];
+}
+
 /** Before every id that a profile can have. */
 const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
@@ -87,6 +92,17 @@ export class IdentityHistoryReader {
       values: [after ?? LEAST_ID, limit],
     });
     return rows.map(({ profile_id: key, ids }) => ({ key, identifierIds: ids }));
+  }
+
+  /** The same people with their identifiers as `[id, namespace, value]`. */
+  async identifiersAfter(db: Queryable, after: Uuid | null, limit: number): Promise<ProfileIdentifiers[]> {
+    const { rows } = await db.run<{ profile_id: Uuid; own: ProfileIdentifiers['identifiers'] }>({
+      name: 'identity-history-identifiers-after',
+      text: `SELECT profile_id, json_agg(json_build_array(id, ns, value) ORDER BY ns, value) AS own FROM identifiers
+             WHERE profile_id > $1 GROUP BY profile_id ORDER BY profile_id LIMIT $2`,
+      values: [after ?? LEAST_ID, limit],
+    });
+    return rows.map(({ profile_id: profileId, own }) => ({ profileId, identifiers: own }));
   }
 
   /** The profiles that the identifiers stand for now. */

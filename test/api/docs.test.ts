@@ -216,6 +216,7 @@ async function weft(line: string): Promise<CommandOutcome> {
           ...io,
           withTrainingSets: (use) => use(sets),
           withLabels: (use) => use(new LabelService({ db, clock, identity, events })),
+          withTables: () => Promise.reject(new Error('not asked for')),
           signal,
           clock,
           parseTime: parseTimestamp,

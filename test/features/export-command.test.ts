@@ -59,6 +59,7 @@ function run(args: readonly string[], signal = new AbortController().signal): Pr
         ...io,
         withTrainingSets: (use) => use(sets),
         withLabels: () => Promise.reject(new Error('not asked for')),
+        withTables: () => Promise.reject(new Error('not asked for')),
         signal,
         clock: world.clock,
         parseTime: parseTimestamp,

@@ -1,6 +1,10 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
@@ -74,6 +78,7 @@ function run(args: readonly string[], dieAfter = Infinity, keptBlockRows = BLOCK
         ...io,
         withTrainingSets: (use) => use(dying),
         withLabels: () => Promise.reject(new Error('no labels are made here')),
+        withTables: () => Promise.reject(new Error('not asked for')),
         keptBlockRows,
         signal: controller.signal,
         clock: world.clock,
@@ -110,6 +115,45 @@ describe('an export that was torn down', () => {
     expect(await readFile(join(folder, `torn.${ending}`))).toEqual(await readFile(join(folder, `whole.${ending}`)));
     // Of each block at most once, and of those that were not whole once more.
     expect(answered).toBeLessThan(ROWS + 3 * BLOCK_ROWS + 3 * 7);
+  });
+
+  it('goes on after its process was killed, and gives the same to the byte', { timeout: 180_000 }, async () => {
+    const who = (i: number): string => `u${String(i % 40)}`;
+    const rows = Array.from({ length: 2_000 }, (_, i) => `user_id,${who(i)},${String(START_MS + i)},${String(i % 2)}`);
+    const labels = join(folder, 'many.csv');
+    await writeFile(labels, ['ns,value,time,label', ...rows].join('\n'));
+    const worker = fileURLToPath(new URL('../support/export-worker.ts', import.meta.url));
+    const start = (out: string) =>
+      spawn(
+        process.execPath,
+        ['--import', 'tsx', worker, world.test.url, String(world.clock.now()), String(BLOCK_ROWS)].concat([
+          '-l',
+          labels,
+          '-f',
+          'views,share,times',
+          '-o',
+          join(folder, out),
+          '--quiet',
+        ]),
+        { stdio: ['ignore', 'ignore', 'inherit'] },
+      );
+    const killed = start('killed.csv');
+    const closed = once(killed, 'close');
+    const isKept = (): Promise<boolean> => access(join(folder, 'killed.csv.kept', '3')).then(() => true, () => false); // prettier-ignore
+    while (killed.exitCode === null && !(await isKept())) await setImmediate();
+    killed.kill('SIGKILL');
+    await closed;
+    expect(killed.signalCode).toBe('SIGKILL');
+    expect(await filesOf('killed.csv')).toEqual(['killed.csv.kept']);
+    for (const out of ['killed.csv', 'undisturbed.csv']) {
+      const [code] = (await once(start(out), 'close')) as [number | null];
+      expect(code).toBe(0);
+    }
+    const [after, undisturbed] = await Promise.all(
+      ['killed.csv', 'undisturbed.csv'].map((name) => readFile(join(folder, name))),
+    );
+    expect(after).toEqual(undisturbed);
+    expect(await filesOf('killed.csv')).toEqual(['killed.csv']);
   });
 
   it('is made in one piece to the same bytes, also where one person has most of the labels', async () => {

@@ -154,6 +154,7 @@ function run(args: readonly string[]): Promise<CommandOutcome> {
         ...io,
         withTrainingSets: (use) => use(sets),
         withLabels: (use) => use(labels),
+        withTables: () => Promise.reject(new Error('not asked for')),
         signal,
         clock: world.clock,
         parseTime: parseTimestamp,
