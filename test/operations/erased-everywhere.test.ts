@@ -30,6 +30,10 @@ const ANNA = {
   email: 'canary.mail.77aa@example.org',
   anonymous_id: 'canary-cookie-77aa',
   user_id: 'canary-user-77aa',
+  /** Blocked after it came. */
+  loyalty_card: 'canary-card-77aa',
+  /** Blocked after it came, and let go of. */
+  coupon: 'canary-coupon-77aa',
 };
 const SECRETS = [
   ...Object.values(ANNA),
@@ -46,7 +50,7 @@ source: crm
 format: csv
 key: '{id}'
 time: { column: since, format: 'yyyy-MM-dd' }
-identifiers: { crm_id: id, email: mail }
+identifiers: { crm_id: id, email: mail, loyalty_card: card, coupon: coupon }
 event: { type: identify }
 traits: { name: name, town: town }
 `;
@@ -127,9 +131,16 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
   };
 
   const load = async (): Promise<void> => {
-    const rows = `id,mail,name,town,since\n${ANNA.crm_id},${ANNA.email},${NAME},Hull,2024-01-31\n`;
+    const { crm_id, email, loyalty_card, coupon } = ANNA;
+    const rows = `id,mail,name,town,since,card,coupon\n${crm_id},${email},${NAME},Hull,2024-01-31,${loyalty_card},${coupon}\n`;
     const mapping = await file('people.yaml', PEOPLE_YAML);
     await weft.run('load', await file('people.csv', rows), '--mapping', mapping);
+  };
+
+  /** By patterns: rules keep what is written in them. */
+  const block = async (...patterns: string[]): Promise<void> => {
+    const text = JSON.stringify({ identity: { blocked: { patterns } } });
+    await weft.run('apply', await file('identity.yaml', text), '--re-resolve', '--yes');
   };
 
   const deliver = async (): Promise<void> => {
@@ -214,6 +225,8 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     await weft.defineEdgeSegment('reviewers', 'performed("Review Posted")');
     await track();
     await load();
+    await block('canary-card-.*', 'canary-coupon-.*');
+    await block('canary-card-.*');
     await deliver();
     await compare();
     await isMatched(2);
@@ -228,7 +241,8 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     const said = [...before.map(({ text }) => text), ...found(readable, SECRETS), ...(await inRedis())];
     expect([...SECRETS, ...IDS].filter((text) => !said.includes(text))).toEqual([]);
     const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
-    for (const table of ['identifiers', 'matching_members', 'evidence']) expect(ofHers).toContain(`public.${table}`);
+    for (const table of ['identifiers', 'matching_members', 'evidence', 'generic_values', 'generic_mentions'])
+      expect(ofHers).toContain(`public.${table}`);
     expect(await inRedis()).not.toEqual([]);
     expect(await inFiles()).toContain(ANNA.email);
     const { profile } = await weft.ask<{ profile: { id: string } }>(member);

@@ -1,9 +1,11 @@
-import { createEngine, type Engine, type EngineOptions } from '../../src/engine.js';
+import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
 
 /** What the processes that are killed differ in. */
 export type UnattendedOptions = Pick<EngineOptions, 'db' | 'clock' | 'erasing'> & {
   readonly maxBatchEvents: number;
   readonly maxRetractionEvents?: number;
+  /** Others than these. */
+  readonly limits?: Partial<EngineLimits>;
   readonly retrying?: (error: unknown) => void;
 };
 
@@ -20,6 +22,7 @@ export function unattendedEngine({
   maxBatchEvents,
   maxRetractionEvents,
   retrying = ignore,
+  limits,
 }: UnattendedOptions): Promise<Engine> {
   return createEngine({
     db,
@@ -48,6 +51,6 @@ export function unattendedEngine({
       onRun: ignore,
     },
     onCommitted: ignore,
-    limits: { maxBatchEvents, ...(maxRetractionEvents === undefined ? {} : { maxRetractionEvents }) },
+    limits: { maxBatchEvents, ...(maxRetractionEvents === undefined ? {} : { maxRetractionEvents }), ...limits },
   });
 }
