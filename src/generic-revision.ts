@@ -19,6 +19,9 @@ export interface GenericRevisionParts extends MoveParts {
 
 /** Revisions that one look asks for, at most. */
 const MAX_ASKED = 100;
+/** Values that are forgotten at once, and the time between two looks for such. */
+const MAX_FORGOTTEN = 1_000;
+const FORGET_PAUSE_MS = 60 * 60 * 1000;
 /** What a revision of a value is at, once it is known whether the value is generic. */
 const MOVING = 'moving';
 const ACTOR = 'weft';
@@ -43,9 +46,12 @@ interface Wanted {
  * 3. The steps that follow move events to the anchor that they have by that, some anchors at a time: those anchors are
  *    folded anew from the log, their evidence is where their events belong, and whoever it names is resolved anew, in one
  *    transaction. An event of which another worker has not applied as much yet waits for a later step.
- * 4. What is done is in the log and in the tables alone, so a process that dies leaves whole steps behind.
+ * 4. A value that counts again is known for a day, for events of processes that had not heard of it, and then forgotten.
+ * 5. What is done is in the log and in the tables alone, so a process that dies leaves whole steps behind.
  */
 export class GenericRevision {
+  #forgetAt = Number.NEGATIVE_INFINITY;
+
   constructor(private readonly parts: GenericRevisionParts) {}
 
   /** Looks for one value or one component; false if there was none. */
@@ -60,7 +66,7 @@ export class GenericRevision {
     }
     const begunAt = clock.now();
     const suspect = await generics.nextSuspect(db, begunAt);
-    if (suspect === null) return false;
+    if (suspect === null) return this.#forgetFormer(begunAt);
     const crowded = await generics.crowdedIn(db, suspect.id, rules, genericBoundOf(rules));
     let asked = 0;
     for (const { id } of crowded) {
@@ -72,6 +78,13 @@ export class GenericRevision {
     }
     await generics.cleared(db, suspect, { nowMs: clock.now(), tookMs: clock.now() - begunAt });
     return true;
+  }
+
+  async #forgetFormer(nowMs: number): Promise<boolean> {
+    if (nowMs < this.#forgetAt) return false;
+    const forgotten = await this.parts.generics.forgetFormer(this.parts.db, nowMs, MAX_FORGOTTEN);
+    if (forgotten < MAX_FORGOTTEN) this.#forgetAt = nowMs + FORGET_PAUSE_MS;
+    return forgotten > 0;
   }
 
   /** Has all that are generic counted anew, because other namespaces are unique. */

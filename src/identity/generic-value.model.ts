@@ -23,6 +23,12 @@ export const MAX_GENERIC_VALUES = 10_000;
 /** Blocked values that count as generic at once. All of them are held in memory, about 0.1 KB each. */
 export const MAX_BLOCKED_VALUES = 50_000;
 
+/** Values that processes know because they count for nobody, or did until lately. Beyond it the eldest of the latter are not known. */
+export const MAX_KNOWN_VALUES = 2 * (MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES);
+
+/** How long a value is known that counts again: a process that has not heard of it may accept events, ms. */
+export const FORMER_KEPT_MS = 24 * 60 * 60 * 1000;
+
 /** Least time between two looks at one component for generic values, ms. */
 export const SUSPECT_PAUSE_MS = 10_000;
 

@@ -1,6 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import { MAX_BLOCKED_VALUES, MAX_GENERIC_VALUES, type GenericValue } from './generic-value.model.js';
+import { MAX_KNOWN_VALUES, type GenericValue } from './generic-value.model.js';
 import type { GenericValues } from './identity-rules.model.js';
 
 const FIELDS = `value_id AS id, ns, value, is_generic AS "isGeneric", is_blocked AS "isBlocked",
@@ -22,7 +22,7 @@ export class GenericValueReader {
       `SELECT n.generic_version AS version, g.value_id AS id, g.ns, g.is_blocked AS "isBlocked", g.is_generic AS "isGeneric"
        FROM installation n LEFT JOIN generic_values g ON true
        ORDER BY g.is_generic DESC, g.is_moving DESC, g.changed_at DESC LIMIT $1`,
-      [2 * (MAX_GENERIC_VALUES + MAX_BLOCKED_VALUES)],
+      [MAX_KNOWN_VALUES],
     );
     const ids = new Set<Uuid>();
     const former = new Set<Uuid>();

@@ -3,7 +3,7 @@ import { int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import { SUSPECT_PAUSE_MS } from './generic-value.model.js';
+import { FORMER_KEPT_MS, SUSPECT_PAUSE_MS } from './generic-value.model.js';
 import type { Evidence } from './evidence.model.js';
 import { isUnique, type IdentityRules } from './identity-rules.model.js';
 
@@ -238,6 +238,26 @@ export class GenericValueStore {
     await stopWorkers(tx);
     await tx.query(`DELETE FROM generic_values g WHERE ${isUnnamed}`);
     await tellWorkers(tx);
+  }
+
+  /**
+   * Forgets values that count again, once all is where it belongs and no process can be left that has not heard of it, nor
+   * an event that one accepted; at most `limit`. What somebody decided about stays.
+   * @returns how many
+   */
+  async forgetFormer(db: Queryable, nowMs: number, limit: number): Promise<number> {
+    return db.execute(
+      `DELETE FROM generic_values WHERE value_id IN (
+         SELECT g.value_id FROM generic_values g
+         WHERE NOT g.is_generic AND NOT g.is_moving AND NOT g.is_stale AND NOT g.is_kept
+           AND g.changed_at < least($1::int8, (
+             SELECT accepted_at FROM event_log WHERE pos > (SELECT min(applied_pos) FROM partitions) ORDER BY pos LIMIT 1
+           )) - $2::int8
+           AND NOT EXISTS (SELECT FROM generic_mentions m WHERE m.value_id = g.value_id)
+         LIMIT $3
+       )`,
+      [nowMs, FORMER_KEPT_MS, limit],
+    );
   }
 
   /** Notes values that count again with the anchors of events that belong to them, so that these are moved. */

@@ -1,6 +1,7 @@
 import { access, mkdtemp, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
+import { MAX_KNOWN_VALUES } from '../identity/generic-value.model.js';
 import { WeftError } from '../platform/errors.js';
 import { errnoOf } from '../platform/file-lock.js';
 import { listenError } from '../platform/listen-error.js';
@@ -220,6 +221,23 @@ export async function checkContested(db: Queryable): Promise<CheckResult> {
     outcome: 'warning',
     detail: `${String(all)} components: ${String(beyond)} have too much evidence, ${String(failing)} fail${reason}`,
     hint: 'Block the values that many people share, or lower the limits of their namespaces.',
+  };
+}
+
+/** Whether there are more values that count for nobody, or did until lately, than processes know. */
+export async function checkSharedValues(db: Queryable, bound = MAX_KNOWN_VALUES): Promise<CheckResult> {
+  const name = 'shared values';
+  const [row] = await db.query<{ all: number; generic: number }>(
+    'SELECT count(*) AS all, count(*) FILTER (WHERE is_generic) AS generic FROM generic_values',
+  );
+  const { all = 0, generic = 0 } = row ?? {};
+  const detail = `${String(generic)} count for nobody, ${String(all - generic)} did`;
+  if (all <= bound) return { name, outcome: 'ok', detail };
+  return {
+    name,
+    outcome: 'warning',
+    detail: `${detail}: ${String(all - bound)} more than are known at once`,
+    hint: 'Events of processes that lag behind may not be moved to values that count again. They are forgotten a day after.',
   };
 }
 

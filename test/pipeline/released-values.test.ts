@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
+import { checkSharedValues } from '../../src/monitoring/doctor.js';
 import { aFeature } from '../support/a-feature.js';
 import {
   applyRules,
@@ -14,7 +15,7 @@ import { findTexts } from '../support/find-texts.js';
 import { SOME_FEATURES } from '../support/random-log.js';
 import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
-import { aTrack, anIdentify, type World } from '../support/world.js';
+import { aTrack, anIdentify, DAY_MS, HOUR_MS, type World } from '../support/world.js';
 
 const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
 const worlds: World[] = [];
@@ -120,5 +121,26 @@ describe('values that are blocked no more', () => {
     const [late, never] = await knownTogether(busy, calm);
     expect(never?.features['email:a@example.org']?.['views_ever']?.value).toBe(3);
     expect(late).toEqual(never);
+  });
+
+  it('are forgotten a day after all that names them is where it belongs, and not before', async () => {
+    const world = await newWorld();
+    await applyRules(world, OPEN);
+    const named = (messageId: string) => aTrack('view', { user_id: 'till', email: 'a@example.org' }, { messageId });
+    await world.accept([named('m1'), named('m2')]);
+    await world.drain();
+    for (const rules of [TILL_IS_BLOCKED, OPEN]) await applyRules(world, rules);
+    world.clock.advance(DAY_MS - HOUR_MS);
+    await world.drain();
+    expect(await valuesOf(world)).toEqual([{ value: 'till', isGeneric: false, isBlocked: false, isMoving: false }]);
+    expect(await checkSharedValues(world.db)).toMatchObject({ outcome: 'ok', detail: '0 count for nobody, 1 did' });
+    expect(await checkSharedValues(world.db, 0)).toMatchObject({ outcome: 'warning' });
+    world.clock.advance(2 * HOUR_MS);
+    await world.drain();
+    expect(await valuesOf(world)).toEqual([]);
+    await world.accept([named('m3')]);
+    await world.drain();
+    expect((await knownTogether(world))[0]?.profiles).toEqual(['email:a@example.org user_id:till']);
+    expect(await strays(world.db)).toEqual([]);
   });
 });
