@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { basename, extname } from 'node:path';
 
 import type { PeopleExportRequest, PeopleExportResult } from './activation/export-people.command.js';
@@ -6,7 +7,7 @@ import { PeopleTableExporter, type ExportedTable, type TableTarget } from './act
 import { ID_COLUMN, type TableCell, type TableColumn } from './activation/people-table.model.js';
 import { PostgresTable } from './activation/postgres-table.js';
 import { readNamedVariable } from './config.js';
-import { manifestPathOf, writeWithManifest } from './features/hashed-file.js';
+import { manifestPathOf, writeWithManifest, type WrittenFile } from './features/hashed-file.js';
 import { csvHeader, csvRow } from './features/training-set-csv.js';
 import { ParquetRows } from './features/training-set-parquet.js';
 import { openPeopleTable, type PeopleTable, type PeopleTableParts } from './people-table.js';
@@ -36,10 +37,13 @@ export async function exportPeople(
 
 function runTo(
   { db }: PeopleTableParts,
-  { name, onlyChanges, signal, onProgress }: PeopleExportRequest,
-  { specHash, pages }: PeopleTable,
+  { name, onlyChanges, signal, onProgress, to }: PeopleExportRequest,
+  { specHash: columnsHash, pages }: PeopleTable,
   target: TableTarget,
 ): Promise<ExportedTable> {
+  // What one target has got tells nothing of what another one lacks.
+  const place = to.kind === 'file' ? [] : [to.urlEnv, to.table];
+  const specHash = hash('sha256', JSON.stringify([columnsHash, to.kind, ...place]), 'hex');
   const exporter = new PeopleTableExporter(new ExportedRowStore(db));
   return exporter.run({ name, specHash, onlyChanges, pages, target, signal, onProgress });
 }
@@ -53,43 +57,45 @@ async function exportToFile(
   const { name, onlyChanges } = request;
   const { clock } = parts;
   const columns = [ID_COLUMN, ...(onlyChanges ? [CHANGE_COLUMN] : []), ...table.columns];
-  let exported: ExportedTable | null = null;
-  const { rows, removed, unchanged, withheld, since } = await writeWithManifest(path, async (file) => {
+  const manifestOf = ({ rows, removed, unchanged, withheld, since }: ExportedTable, hashed: WrittenFile) => ({
+    format: 1,
+    file: basename(path),
+    ...hashed,
+    createdAt: formatInstant(clock.now()),
+    export: name,
+    changesSince: onlyChanges && since !== null ? formatInstant(since) : null,
+    rows,
+    removed: onlyChanges ? removed : 0,
+    unchanged,
+    withheld,
+    columns,
+  });
+  const exported: ExportedTable[] = [];
+  await writeWithManifest(path, async (file) => {
     const encode = encoderOf(path, columns);
     const done = await runTo(parts, request, table, {
       isDurable: false,
-      write: async ({ changed, removed: gone }) => {
+      write: async ({ changed, removed }) => {
         const nothing = table.columns.map(() => null);
         for (const { profileId, cells } of changed) {
           const bytes = encode.row([profileId, ...(onlyChanges ? ['changed'] : []), ...cells]);
           if (bytes !== null) await file.write(bytes);
         }
         // A file of everything has those who are in it.
-        for (const id of onlyChanges ? gone : []) {
+        for (const id of onlyChanges ? removed : []) {
           const bytes = encode.row([id, 'removed', ...nothing]);
           if (bytes !== null) await file.write(bytes);
         }
       },
     });
     await file.write(encode.end());
-    exported = done;
-    const { rows: written, removed: gone, unchanged: same, withheld: left, since: before } = done;
-    return (hashed) => ({
-      format: 1,
-      file: basename(path),
-      ...hashed,
-      createdAt: formatInstant(clock.now()),
-      export: name,
-      changesSince: onlyChanges && before !== null ? formatInstant(before) : null,
-      rows: written,
-      removed: onlyChanges ? gone : 0,
-      unchanged: same,
-      withheld: left,
-      since: before,
-      columns: columns.map((column) => ({ name: column.name, type: column.type })),
-    });
+    exported.push(done);
+    return (hashed) => manifestOf(done, hashed);
   });
-  await (exported as ExportedTable | null)?.confirm(clock.now());
+  const [done] = exported;
+  if (done === undefined) throw new WeftError('INTERNAL', 'a file was written by nobody');
+  await done.confirm(clock.now());
+  const { rows, removed, unchanged, withheld, since } = done;
   return { rows, removed, unchanged, withheld, since, others: null, manifest: basename(manifestPathOf(path)) };
 }
 

@@ -44,7 +44,7 @@ export class ExportedRowStore {
       [name],
     );
     if (known !== undefined && known.specHash !== specHash && !isAnew) {
-      throw new WeftError('CONFLICT', `the export ${name} had other columns or conditions`, {
+      throw new WeftError('CONFLICT', `the export ${name} had other columns, conditions or another target`, {
         where: '--changes',
         hint: 'leave --changes out once, which exports everything anew, or choose another name',
       });

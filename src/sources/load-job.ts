@@ -134,7 +134,7 @@ function countsOf({ rows, events, accepted, duplicates, refused }: Counts): Coun
 
 function resultOf(outcome: LoadOutcome, result: Counts & Readonly<Record<string, unknown>>): JobResult {
   const { rows, accepted, duplicates, refused } = result;
-  const counts = `${grouped(rows)} rows: ${grouped(accepted)} events accepted, ${grouped(duplicates)} duplicates, ${grouped(refused)} refused`;
+  const counts = `rows ${grouped(rows)}: ${grouped(accepted)} accepted, ${grouped(duplicates)} duplicates, ${grouped(refused)} refused`;
   return {
     isDone: mayGoOn({ outcome, ...result }),
     note: `${HEADS[outcome]}${counts}`,

@@ -280,13 +280,15 @@ describe('weft export people', () => {
     ]);
   });
 
-  it('of changes is refused where the columns are others than before', async () => {
+  it('of changes is refused where the columns or the target are others than before', async () => {
     await weft(`--traits plan --name cols --out FOLDER/a.csv`);
     expect((await weft('--traits town --name cols --changes --out FOLDER/b.csv')).stderr).toContain(
       'had other columns',
     );
     expect((await weft('--traits town --name cols --out FOLDER/b.csv')).code).toBe(0);
     expect((await weft('--traits town --name cols --changes --out FOLDER/b.csv')).code).toBe(0);
+    const toTable = await weft('--traits town --name cols --changes --table people --url-env CRM_URL');
+    expect(toTable.stderr).toContain('another target');
   });
 });
 

@@ -90,10 +90,10 @@ describe('weft schedule', () => {
     expect(added.stdout).toContain(`does      load ${folder}/in-*.csv into visits`);
     await writeFile(join(folder, 'in-1.csv'), 'who,at\nann,2025-06-01T00:00:00Z\nbob,2025-06-01T00:00:00Z\n');
     const first = await weft('run', 'visits');
-    expect(first.stdout).toContain('2 rows: 2 events accepted, 0 duplicates, 0 refused');
+    expect(first.stdout).toContain('rows 2: 2 accepted, 0 duplicates, 0 refused');
     expect(first.code).toBe(0);
     await writeFile(join(folder, 'in-2.csv'), 'who,at\ncid,2025-06-01T00:00:00Z\n');
-    expect((await weft('run', 'visits')).stdout).toContain('1 rows: 1 events accepted');
+    expect((await weft('run', 'visits')).stdout).toContain('rows 1: 1 accepted');
     expect((await weft('run', 'visits')).stdout).toContain('nothing new');
     const shown = await weft('show', 'visits', '--json');
     expect(JSON.parse(shown.stdout)).toMatchObject({

@@ -40,8 +40,7 @@ export class ScheduleRunType {
 
   @Field(() => String, {
     nullable: true,
-    description:
-      'What was done, as `250 rows: 250 events accepted, 0 duplicates, 0 refused`; null while that is unknown.',
+    description: 'What was done, as `rows 250: 250 accepted, 0 duplicates, 0 refused`; null while that is unknown.',
   })
   note!: string | null;
 
