@@ -24,12 +24,17 @@ export async function withComponentBar<T>(
 /** What came of resolving components anew, in a line. */
 export function reresolutionText({ stepsDone, result }: IdentityRevisionRecord): string {
   const { moved = 0, contested = 0, failed = 0, resolved = stepsDone } = result ?? {};
-  // Whoever is put back is resolved before components are looked at.
-  const looked = resolved === stepsDone ? '' : ` (${String(stepsDone)} looked at)`;
+  // Whoever is put back is resolved before components are looked at, and is none of these.
+  const components =
+    resolved < stepsDone ? `${String(resolved)} of ${some(stepsDone, 'component')}` : some(resolved, 'component');
   return (
-    `${String(resolved)} components resolved${looked}, ${String(moved)} identifiers moved, ` +
+    `${components} resolved, ${some(moved, 'identifier')} moved, ` +
     `${String(contested)} contested, ${String(failed)} failed.\n`
   );
+}
+
+function some(count: number, noun: string): string {
+  return `${String(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 export function reresolutionJson({ id, status, stepsDone, result, failure }: IdentityRevisionRecord): object {

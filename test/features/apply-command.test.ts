@@ -428,7 +428,7 @@ segments:
     await Promise.all(drained);
     expect(again).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining('1 components resolved, 1 identifiers moved, 0 contested, 0 failed.') as string,
+      stdout: expect.stringContaining('1 component resolved, 1 identifier moved, 0 contested, 0 failed.') as string,
     });
     const people = await world.db.query('SELECT DISTINCT profile_id FROM identifiers');
     expect(people).toHaveLength(2);
