@@ -1,4 +1,5 @@
 import type { DamagedRows } from '../events/damaged-rows.model.js';
+import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
@@ -100,6 +101,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
 async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promise<number> {
   const { out, reproduce, labels } = options;
   formatOf(out);
+  if (labels !== undefined && (await isSameFile(labels, out))) throw overLabels(out);
   const startedAt = deps.clock.now();
   const { parseTime, signal, keptBlockRows } = deps;
   const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
@@ -189,6 +191,20 @@ class ToldProgress implements TrainingSetListener {
   stop(): void {
     this.#view?.stop();
   }
+}
+
+/** By whatever path, or link. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => stat(path).catch(() => null)));
+  if (a == null || b == null) return false;
+  return a.ino === b.ino && a.dev === b.dev;
+}
+
+function overLabels(out: string): WeftError {
+  return new WeftError('BAD_REQUEST', 'the training set would be written over its labels', {
+    where: out,
+    hint: 'give --out another file',
+  });
 }
 
 /** The labels that are given, or those that are made beside the set. */

@@ -140,6 +140,7 @@ describe('weft export training-set', () => {
   it.each([
     ['an ending that says no format', ['-l', 'labels.csv', '-s', 'intent', '-o', 'intent.json'], '.csv or .parquet'],
     ['no features', ['-l', 'labels.csv', '-o', 'x.csv'], 'name a feature service'],
+    ['labels in the place of the set', ['-l', 'labels.csv', '-s', 'intent', '-o', './labels.csv'], 'over its labels'],
     ['labels that are wrong', ['-l', 'bad.csv', '-s', 'intent', '-o', 'x.csv'], 'at: bad.csv:3'],
   ])('ends with 2 for %s', async (_, args, message) => {
     await writeFile(join(folder, 'bad.csv'), `ns,value,time\na,b,${String(START_MS)}\na,b,soon\n`);
