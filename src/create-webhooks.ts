@@ -8,7 +8,7 @@ import { Periodic } from './platform/periodic.js';
 import type { Database } from './platform/postgres.js';
 import type { RepeatedLog } from './platform/repeated-log.js';
 import type { SourceService } from './sources/source.service.js';
-import { loadTextReader } from './sources/webhooks/text-reader.js';
+import { loadTextReader } from './platform/text-reader.js';
 import { WebhookDeliveryStore } from './sources/webhooks/webhook-delivery.store.js';
 import { WebhookReceiver, type WebhookObserver } from './sources/webhooks/webhook-receiver.js';
 import { WebhookService } from './sources/webhooks/webhook.service.js';

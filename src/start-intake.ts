@@ -8,6 +8,7 @@ import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
 import type { Database } from './platform/postgres.js';
 import type { RepeatedLog } from './platform/repeated-log.js';
+import { loadTextReader } from './platform/text-reader.js';
 import { PlanWatch } from './plans/plan-watch.js';
 import { ViolationRecorder } from './plans/violation.recorder.js';
 import { ViolationStore } from './plans/violation.store.js';
@@ -100,7 +101,7 @@ export async function startIntake({
   if (places !== null) await lifecycle.start('places', () => places, { stop: (started) => started.stop() });
   return {
     plans,
-    enrichers: new Enrichers(places),
+    enrichers: new Enrichers(places, loadTextReader),
     settled: (call) => {
       activity.settled(call);
       violations.settled(call);

@@ -7,7 +7,7 @@ import type { EventType, JsonObject } from './event.model.js';
 export const ENRICHED_FIELD = 'enriched';
 
 /** What can be found out, as a source asks for it. */
-export const ENRICHMENTS = ['device', 'location', 'referrer', 'local_time'] as const;
+export const ENRICHMENTS = ['device', 'location', 'referrer', 'local_time', 'sentiment'] as const;
 export type Enrichment = (typeof ENRICHMENTS)[number];
 
 /** What is found out about the events of a source. */
@@ -18,6 +18,8 @@ export interface EnrichmentSettings {
   readonly internalDomains: readonly string[];
   /** For `local_time`: the zone of those of whom nothing else tells it, as `Europe/Berlin`; null: none. */
   readonly zone: string | null;
+  /** For `sentiment`: properties that hold texts, as `review.text`; the first that an event has is read. */
+  readonly texts: readonly string[];
 }
 
 /** The paths of all facts below `context.enriched`, by what is asked for. */
@@ -45,6 +47,7 @@ export const FACT_PATHS: Readonly<Record<Enrichment, readonly string[]>> = {
     'campaign.click_id',
   ],
   local_time: ['local.hour', 'local.weekday', 'local.weekend', 'local.part', 'local.zone'],
+  sentiment: ['text.property', 'text.language', 'text.sentiment.compound', 'text.sentiment.label'],
 };
 
 /** Who sent an event, as far as the door that it came by can tell. Never kept: only what is found out from it is. */

@@ -4,6 +4,8 @@ import { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { SourceKind } from './source.model.js';
 
 const MAX_INTERNAL_DOMAINS = 50;
+const MAX_TEXTS = 10;
+const TEXT_PATH = /^[A-Za-z_][\w-]{0,99}(?:\.[A-Za-z_][\w-]{0,99}){0,4}$/;
 const DOMAIN = /^(?=.{3,253}$)[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9-]{1,63})+$/;
 
 /** What a source is to be asked for, as somebody wrote it; what is left out is the default. */
@@ -11,6 +13,7 @@ export interface WantedEnrichment {
   readonly facts: readonly string[];
   readonly internalDomains?: readonly string[];
   readonly zone?: string | null;
+  readonly texts?: readonly string[];
 }
 
 /**
@@ -28,6 +31,7 @@ export function readEnrichment(wanted: WantedEnrichment): EnrichmentSettings {
     facts: ENRICHMENTS.filter((fact) => facts.has(fact)),
     internalDomains: [...new Set(domains)],
     zone: zoneOf(wanted.zone),
+    texts: textsOf(wanted.texts ?? [], facts.has('sentiment')),
   };
 }
 
@@ -57,6 +61,19 @@ function domainOf(text: string): string {
     .replace(/^www\./, '');
   if (DOMAIN.test(domain)) return domain;
   throw refused('enrichment.internalDomains', `${text.slice(0, 60)} is no domain`, 'write it like shop.example.org');
+}
+
+function textsOf(paths: readonly string[], areNeeded: boolean): string[] {
+  const wrong = paths.find((path) => !TEXT_PATH.test(path));
+  if (wrong !== undefined) {
+    throw refused('enrichment.texts', `${wrong.slice(0, 60)} is no path to a property`, 'write it like review.text');
+  }
+  if (paths.length > MAX_TEXTS)
+    throw refused('enrichment.texts', 'there are too many', `name at most ${String(MAX_TEXTS)}`);
+  if (areNeeded && paths.length === 0) {
+    throw refused('enrichment.texts', 'sentiment needs texts', 'name properties that hold them, as review.text');
+  }
+  return [...new Set(paths)];
 }
 
 function zoneOf(name: string | null | undefined): string | null {

@@ -54,6 +54,7 @@ interface UpdateOptions extends Options {
   readonly enrich?: readonly string[];
   readonly internalDomains?: readonly string[];
   readonly zone?: string;
+  readonly texts?: readonly string[];
 }
 
 const HELP = `
@@ -65,7 +66,8 @@ some seconds behind.
 
 --enrich says what is found out about events when they are accepted, and kept with them as context.enriched: device
 (device, browser, system and bot of the user agent), location (by the address, which is not kept), referrer (where a
-visitor came from, and the campaign), local_time (hour and weekday where the person is).
+visitor came from, and the campaign), local_time (hour and weekday where the person is), sentiment (of
+English texts, in the properties that --texts names).
 
 Examples:
   weft sources create web --name "Web shop" --rate 500
@@ -75,6 +77,7 @@ Examples:
   weft sources update web --retention 400d
   weft sources update web --enrich device,referrer --internal-domains shop.example.org,example.com
   weft sources update web --enrich device,location,local_time --zone Europe/Berlin
+  weft sources update web --enrich device,sentiment --texts review.text,comment
   weft sources pause web
   weft sources resume web
 
@@ -144,6 +147,12 @@ function withChange(command: Command): Command {
         'of one’s own pages, beside that of the page that a visitor is on, with commas between; none: no others',
       ).argParser(listOf),
     )
+    .addOption(
+      new Option(
+        '--texts <paths>',
+        'for sentiment, properties that hold texts, as review.text, with commas between; the first that an event has is read',
+      ).argParser(listOf),
+    )
     .option('--zone <zone>', 'for local_time, of those of whom nothing else tells it, as Europe/Berlin; none: no zone')
     .option('--region <code>', 'of its phone numbers without a country code, as GB; none: as the identity rules say');
 }
@@ -165,16 +174,17 @@ function changeOf(options: UpdateOptions, source: Source | null): SourceChange {
 
 /** Null: nothing is to be found out any more; undefined: what is, stays. */
 function enrichmentOf(
-  { enrich, internalDomains, zone }: UpdateOptions,
+  { enrich, internalDomains, zone, texts }: UpdateOptions,
   standing: EnrichmentSettings | null,
 ): EnrichmentSettings | null | undefined {
-  if (enrich === undefined && internalDomains === undefined && zone === undefined) return undefined;
+  if ([enrich, internalDomains, zone, texts].every((option) => option === undefined)) return undefined;
   if (enrich?.join() === NONE) return null;
   const domains = internalDomains?.join() === NONE ? [] : internalDomains;
   return readEnrichment({
     facts: enrich ?? standing?.facts ?? [],
     internalDomains: domains ?? standing?.internalDomains ?? [],
     zone: zone === NONE ? null : (zone ?? standing?.zone ?? null),
+    texts: texts ?? standing?.texts ?? [],
   });
 }
 
@@ -253,7 +263,7 @@ async function update(deps: SourcesCommandDeps, key: string, options: UpdateOpti
   if (Object.keys(wanted).length === 0) {
     throw new WeftError('BAD_REQUEST', 'there is nothing to change', {
       where: 'weft sources update',
-      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated, --region, --enrich, --internal-domains or --zone',
+      hint: 'give --name, --rate, --retention, --strict, --no-strict, --authenticated, --no-authenticated, --region, --enrich, --internal-domains, --zone or --texts',
     });
   }
   return change(deps, key, (source) => changeOf(options, source), options);
@@ -308,9 +318,9 @@ function retentionText(source: Source, removed: RetentionProgress | null): strin
 
 function enrichmentText({ enrichment }: Source): string {
   if (enrichment === null) return '\nNothing is found out about its events.\n';
-  const { facts, internalDomains, zone } = enrichment;
+  const { facts, internalDomains, zone, texts } = enrichment;
   const own = internalDomains.length === 0 ? '' : ` Own pages: ${internalDomains.join(', ')}.`;
-  return `\nFound out about its events: ${facts.join(', ')}.${own}${zone === null ? '' : ` Zone: ${zone}.`}\n`;
+  return `\nFound out about its events: ${facts.join(', ')}.${own}${zone === null ? '' : ` Zone: ${zone}.`}${texts.length === 0 ? '' : ` Texts: ${texts.join(', ')}.`}\n`;
 }
 
 function removedJson(removed: RetentionProgress | null): object | null {

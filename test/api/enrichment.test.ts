@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Enrichers } from '../../src/enrichment/enrichers.js';
 import { GeoDatabase } from '../../src/enrichment/geo-database.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
+import { loadTextReader } from '../../src/platform/text-reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { findTexts } from '../support/find-texts.js';
 import { mmdbFile } from '../support/mmdb.js';
@@ -17,7 +18,7 @@ const PAGE = { url: 'https://shop.example.org/?utm_source=news', referrer: 'http
 const FACTS = ['DEVICE', 'LOCATION', 'REFERRER', 'LOCAL_TIME'];
 const UPDATE = `mutation ($key: String!, $enrichment: SourceEnrichmentInput) {
   updateSource(key: $key, enrichment: $enrichment) {
-    ... on Source { enrichment { facts internalDomains zone } }
+    ... on Source { enrichment { facts internalDomains zone texts } }
     ... on Failure { code message where hint }
   }
 }`;
@@ -47,7 +48,10 @@ beforeAll(async () => {
     throw error as Error;
   };
   places = new GeoDatabase({ path, onError });
-  world = await createApiWorld({ enrichers: new Enrichers(places), server: { trustedProxies: ['loopback'] } });
+  world = await createApiWorld({
+    enrichers: new Enrichers(places, loadTextReader),
+    server: { trustedProxies: ['loopback'] },
+  });
   for (const key of ['web', 'till'] as const) {
     const source = await world.services.sources.ensure({ key, kind: 'http', authenticated: key === 'till' });
     keys[key] = (await world.services.keys.create({ name: key, scopes: ['ingest'], sourceId: source.id })).secret;
@@ -83,7 +87,9 @@ describe('enrichment', () => {
     const enrichment = { facts: ['REFERRER', 'DEVICE', 'DEVICE'], internalDomains: ['WWW.Example.com', 'example.com'] };
     await world.services.sources.ensure({ key: 'other', kind: 'http' });
     expect(await world.data(UPDATE, { key: 'other', enrichment })).toEqual({
-      updateSource: { enrichment: { facts: ['DEVICE', 'REFERRER'], internalDomains: ['example.com'], zone: null } },
+      updateSource: {
+        enrichment: { facts: ['DEVICE', 'REFERRER'], internalDomains: ['example.com'], zone: null, texts: [] },
+      },
     });
     expect(await world.data(UPDATE, { key: 'other' })).not.toEqual(off);
     expect(await world.data(UPDATE, { key: 'other', enrichment: null })).toEqual(off);
@@ -97,11 +103,16 @@ describe('enrichment', () => {
       await world.data(UPDATE, { key: 'web', enrichment: { facts: ['LOCAL_TIME'], zone: 'Mars/Olympus' } }),
       await world.data(UPDATE, { key: 'hook', enrichment: { facts: ['DEVICE'] } }),
     ];
+    const sentiment = { facts: ['SENTIMENT'], texts: ['review.$private'] };
+    answers.push(await world.data(UPDATE, { key: 'web', enrichment: sentiment }));
+    answers.push(await world.data(UPDATE, { key: 'web', enrichment: { facts: ['SENTIMENT'] } }));
     expect(answers).toMatchObject([
       { updateSource: { code: 'BAD_REQUEST', where: 'enrichment.facts' } },
       { updateSource: { where: 'enrichment.internalDomains', hint: 'write it like shop.example.org' } },
       { updateSource: { where: 'enrichment.zone', hint: 'write it like Europe/Berlin' } },
       { updateSource: { where: 'enrichment', message: 'events of webhooks are not enriched' } },
+      { updateSource: { where: 'enrichment.texts', hint: 'write it like review.text' } },
+      { updateSource: { where: 'enrichment.texts', message: 'sentiment needs texts' } },
     ]);
   });
 
@@ -141,6 +152,19 @@ describe('enrichment', () => {
   it('tells where the visitor came from', async () => {
     const { enriched } = await kept(() => send('web', { context: { page: PAGE } }));
     expect(enriched).toMatchObject({ referrer: { kind: 'campaign', name: 'Google' }, campaign: { source: 'news' } });
+  });
+
+  it('tells how an English text sounds, and no other', async () => {
+    await world.data(UPDATE, { key: 'till', enrichment: { facts: ['SENTIMENT'], texts: ['review.text', 'comment'] } });
+    const comment = 'I really love this wonderful shop, the staff were great.';
+    expect((await kept(() => send('till', { properties: { comment } }))).enriched).toMatchObject({
+      text: { property: 'comment', language: 'en', sentiment: { label: 'positive' } },
+    });
+    const text = 'Die Lieferung war leider sehr spät und der Stuhl ist kaputt gegangen.';
+    expect((await kept(() => send('till', { properties: { comment, review: { text } } }))).enriched).toEqual({
+      text: { property: 'review.text', language: 'de' },
+    });
+    await world.data(UPDATE, { key: 'till', enrichment: { facts: FACTS } });
   });
 
   it('is not what a sender says that it is', async () => {

@@ -39,6 +39,7 @@ import { DateTime } from './scalars.js';
 const EnrichmentType = enumOf('Enrichment', 'What is found out about events when they are accepted.', ENRICHMENTS, {
   device: 'Device, browser and system of the user agent, and whether it is a bot.',
   location: 'Country, region, city and zone, by the address that it came from, which is not kept.',
+  sentiment: 'Language of a text, and how it sounds if that is English.',
   local_time: 'Hour, weekday and part of the day where the person is.',
   referrer: 'Where a visitor came from, and the campaign, by the addresses of the page and of the one before it.',
 });
@@ -61,6 +62,12 @@ class SourceEnrichment {
     description: 'The zone of those of whom nothing else tells it, as `Europe/Berlin`; null: none.',
   })
   zone!: string | null;
+
+  @Field(() => [String], {
+    description:
+      'Properties that hold texts, of which the first that an event has is read, as `review.text`; at most 10.',
+  })
+  texts!: readonly string[];
 }
 
 @InputType('SourceEnrichmentInput', { description: 'What is to be found out about the events of a source.' })
@@ -79,6 +86,13 @@ class SourceEnrichmentInput {
     description: 'The zone of those of whom nothing else tells it, as `Europe/Berlin`. Default: none.',
   })
   zone?: string | null;
+
+  @Field(() => [String], {
+    defaultValue: [],
+    description:
+      'Properties that hold texts, of which the first that an event has is read, as `review.text`; at most 10.',
+  })
+  texts!: string[];
 }
 
 @ObjectType('Source', { simpleResolvers: true, description: 'Where data comes from.' })

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { PRIVATE_PROPERTIES, type IncomingEvent, type JsonObject } from '../../events/event.model.js';
 import { present } from './payload-reader.js';
 import type { Interaction } from './interaction.model.js';
-import type { TextReader } from './text-reader.js';
+import type { TextReader } from '../../platform/text-reader.js';
 
 /** Of what was written; longer ones are cut, and `text_length` says how long they were. */
 const MAX_TEXT_LENGTH = 4_000;

@@ -6,7 +6,7 @@ import type { Mapping } from '../mapping.model.js';
 import { parseMapping } from '../parse-mapping.js';
 import { aboutText, cut } from './interaction-event.js';
 import { objectOf, ownField } from './payload-reader.js';
-import type { TextReader } from './text-reader.js';
+import type { TextReader } from '../../platform/text-reader.js';
 import type { WebhookOptions } from './webhook.model.js';
 
 const MAX_TEXT_LENGTH = 4_000;

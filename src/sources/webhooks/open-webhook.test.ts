@@ -3,7 +3,7 @@ import type { JsonValue } from '../../events/event.model.js';
 import { RootSecret } from '../../platform/installation-secret.js';
 import { ITEMS_PER_TURN } from './json.adapter.js';
 import { openWebhook, secretPurpose } from './open-webhook.js';
-import type { TextReader } from './text-reader.js';
+import type { TextReader } from '../../platform/text-reader.js';
 import type { StoredWebhook } from './webhook.store.js';
 
 const ITEMS = 500;

@@ -7,7 +7,7 @@ import { eventOf } from './interaction-event.js';
 import { ITEMS_PER_TURN, JsonMapper } from './json.adapter.js';
 import { metaAdapter } from './meta.adapter.js';
 import { slackAdapter } from './slack.adapter.js';
-import type { TextReader } from './text-reader.js';
+import type { TextReader } from '../../platform/text-reader.js';
 import { verifySigned } from './webhook-signature.js';
 import type {
   ChallengeAnswer,

@@ -13,7 +13,7 @@ import {
   type LeftOutReason,
   type OpenWebhook,
 } from './open-webhook.js';
-import type { TextReader } from './text-reader.js';
+import type { TextReader } from '../../platform/text-reader.js';
 import type { DeliveryCounts, NewDelivery } from './webhook-delivery.store.js';
 import { WEBHOOK_LIMITS, type ChallengeAnswer, type SignatureOutcome, type SignedRequest } from './webhook.model.js';
 import type { StoredWebhook } from './webhook.store.js';

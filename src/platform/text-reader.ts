@@ -13,7 +13,7 @@ export interface TextReading {
 }
 
 export interface TextReader {
-  /** @param stated the language as the network says, if it does; believed */
+  /** @param stated the language as whoever sent it says, if they do; believed */
   read(text: string, stated: string | null): TextReading;
 }
 
@@ -52,7 +52,7 @@ function labelOf(compound: number): Sentiment['label'] {
 
 /**
  * Language by character n-grams (`eld`), sentiment by lexicon and rules (VADER: Hutto and Gilbert, ICWSM 2014). Loaded
- * when first needed: the language profiles take some tens of megabytes that a server without webhooks can do without.
+ * when first needed: the language profiles take some tens of megabytes that a server that reads no texts can do without.
  */
 export async function loadTextReader(): Promise<TextReader> {
   const [{ eld }, { default: vader }] = await Promise.all([import('eld/extrasmall'), import('vader-sentiment')]);
