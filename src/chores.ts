@@ -12,6 +12,7 @@ import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
 import type { MatchingChore } from './matching-chore.js';
+import type { EntityRecordChore } from './entity-record-chore.js';
 import type { RetentionChore } from './retention-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
 import type { SealingChore } from './sealing-chore.js';
@@ -45,6 +46,7 @@ export interface ChoreParts {
   readonly sealing: SealingChore;
   readonly termKeying: TermKeyingChore;
   readonly retention: RetentionChore;
+  readonly entityRecords: EntityRecordChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -144,7 +146,7 @@ export class Chores {
   /** Groups may never rest, so they take turns with the others, each of which does. */
   async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
     const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
-    const { erasures, sealing, termKeying, retention, matching } = this.#parts;
+    const { erasures, sealing, termKeying, retention, entityRecords, matching } = this.#parts;
     const others = [
       traitRefolds,
       searchIndex,
@@ -154,6 +156,7 @@ export class Chores {
       sealing,
       termKeying,
       retention,
+      entityRecords,
       matching,
     ];
     for (const chore of this.#haveGroupsHadTheirTurn ? [...others, groups] : [groups, ...others]) {

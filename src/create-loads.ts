@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { readNamedVariable } from './config.js';
 import type { Engine } from './engine.js';
+import { EntityRecordService } from './features/entity-record.service.js';
 import { IdentityDecisionReader } from './identity/identity-decision.reader.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
@@ -29,6 +30,7 @@ export function createLoads(
     loads: new LoadStore(db),
     acceptor,
     checker: engine.accept,
+    records: new EntityRecordService({ db, clock }),
     deadLetters: engine.deadLetters,
     identities: new IdentityDecisionReader(),
     reverter: engine.retractions,

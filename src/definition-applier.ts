@@ -7,7 +7,7 @@ import {
   type DefinitionServices,
 } from './definition-changes.js';
 import { parseDefinitionFiles, type DefinedInFiles, type DefinitionText } from './definition-files.js';
-import type { FeatureDefinition, FeatureType, FeatureView } from './features/feature.model.js';
+import { isOfPeople, type FeatureDefinition, type FeatureType, type FeatureView } from './features/feature.model.js';
 import { FeatureReader } from './features/feature.reader.js';
 import type { ApplyPlan, FeatureDefinitions } from './features/feature.service.js';
 import { linkOnDemand } from './features/link-on-demand.js';
@@ -82,7 +82,10 @@ export class DefinitionApplier {
     const { prune = false, force = false, isReresolving = false } = options;
     const reader = new FeatureReader(this.#db);
     const standing = await reader.views();
-    const defined = parseDefinitionFiles(files, prune ? [] : featuresOf(standing).map((feature) => feature.name));
+    const defined = parseDefinitionFiles(
+      files,
+      prune ? [] : featuresOf(await reader.allViews()).map(({ name }) => name),
+    );
     const after = featuresAfter(standing, defined.features?.views ?? [], prune && defined.features !== null);
     const purposes = await this.#purposesAfter(defined, prune);
     const sealed = await this.#sealed(defined, prune);
@@ -231,7 +234,7 @@ export class DefinitionApplier {
     const others = (await new FeatureReader(this.#db).views())
       .filter((view) => !names.has(view.name))
       .map((view) => ({ ...view, features: view.features.filter((feature) => !moved.has(feature.name)) }));
-    return { views: [...views, ...others], services: given.services };
+    return { ...given, views: [...views, ...others] };
   }
 }
 
@@ -267,5 +270,5 @@ function featuresAfter(
 ): FeatureDefinition[] {
   const replaced = new Set(given.map((view) => view.name));
   const kept = prune ? [] : standing.filter((view) => !replaced.has(view.name));
-  return featuresOf(linkOnDemand([...kept, ...given], FEATURE_EXPRESSIONS));
+  return featuresOf(linkOnDemand([...kept, ...given], FEATURE_EXPRESSIONS).filter(isOfPeople));
 }

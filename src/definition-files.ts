@@ -121,7 +121,12 @@ export function parseDefinitionFiles(files: readonly DefinitionText[], standing:
     'purpose',
     purposes.map((each) => [each.file.name, each.purposes.map((purpose) => purpose.key)]),
   );
+  checkUnique(
+    'entity',
+    parsed.map(({ file, entities }) => [file.name, entities.map((entity) => entity.name)]),
+  );
   const features = {
+    entities: parsed.flatMap((file) => file.entities),
     views: parsed.flatMap((file) => file.views),
     services: parsed.flatMap((file) => file.services),
   };

@@ -1,4 +1,5 @@
-import type { FeatureDefinition } from './features/feature.model.js';
+import { EntityFeatures } from './features/entity-features.js';
+import { isOfPeople, type FeatureDefinition } from './features/feature.model.js';
 import { FeatureReader, type StoredFeatureService, type StoredFeatureView } from './features/feature.reader.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import { streamsOf } from './features/stream.model.js';
@@ -33,9 +34,11 @@ export interface LoadedDefinitions extends Definitions {
   readonly sourceKeys: ReadonlyMap<number, string>;
   /** Drafts and active segments, by key; archived ones are looked up where somebody asks for them. */
   readonly stored: ReadonlyMap<string, StoredSegment>;
-  /** By name. */
+  /** Those of people, by name. */
   readonly views: ReadonlyMap<string, StoredFeatureView>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
+  /** Features of other entities than people, by the name of the entity. */
+  readonly entities: ReadonlyMap<string, EntityFeatures>;
   /** Grows with each change of how values of traits are taken in; 0: there never was one. */
   readonly traitRulesVersion: number;
   /** Grows with each trait and feature that becomes searchable; 0: none is. */
@@ -158,6 +161,7 @@ export class DefinitionsLoader {
       sourceKeys: new Map([...rows.sources].map(([key, id]) => [id, key])),
       stored: new Map(rows.segments.map((segment) => [segment.key, segment])),
       views: new Map(rows.views.map((view) => [view.name, view])),
+      entities: EntityFeatures.of(rows.entities, rows.entityViews, rows.sources),
       services: new Map(rows.services.map((service) => [service.name, service])),
       search: rows.search.fields === null ? null : { ...rows.search.fields, sealer: this.#traitSealer },
       searchedFeatures: bindSearchedFeatures(rows.search.features, features, inputs.featurePurposes, purposes),
@@ -174,6 +178,7 @@ export class DefinitionsLoader {
 
 async function readRows(tx: Transaction) {
   const features = new FeatureReader(tx);
+  const allViews = await features.allViews();
   const [installation] = await tx.query<{ version: number; hasIdentityLinks: boolean; traitRulesVersion: number }>(
     `SELECT definitions_version AS version, has_identity_links AS "hasIdentityLinks",
             trait_rules_version AS "traitRulesVersion" FROM installation`,
@@ -187,7 +192,9 @@ async function readRows(tx: Transaction) {
     traitRulesVersion: installation?.traitRulesVersion ?? 0,
     matching: await new LinkageModelReader(tx).activeInputs(),
     sources: new Map(sources.map((source) => [source.key, source.id])),
-    views: await features.views(),
+    views: allViews.filter(isOfPeople),
+    entityViews: allViews.filter((view) => !isOfPeople(view)),
+    entities: await features.entities(),
     services: await features.services(),
     streamIds: await features.streamIds(),
     ready: await features.readyStreams(),

@@ -45,6 +45,8 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { SearchIndexChore } from './search-index-chore.js';
 import type { StretchBounds } from './events/retention.store.js';
+import { EntityRecordChore } from './entity-record-chore.js';
+import { EntityRecordStore } from './features/entity-record.store.js';
 import { RetentionChore } from './retention-chore.js';
 import { SealingChore } from './sealing-chore.js';
 import { RetractionChore } from './retraction-chore.js';
@@ -77,6 +79,9 @@ export interface EngineOptions {
   /** Default: nobody can be erased. */
   readonly erasing?: ErasingOptions;
 }
+
+/** Records of a load that is reverted, removed in one step. */
+const MAX_REMOVED_RECORDS = 5_000;
 
 export interface EngineLimits extends WorkerLimits {
   /** Events of one chunk of a backfill. */
@@ -274,9 +279,11 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     },
     wakeWorker,
   });
+  const entityRecords = new EntityRecordStore();
   const retractionChore = new RetractionChore({
     ...parts,
     personOf: (id) => erasures.chore.personOf(id),
+    removeRecords: async (loadId) => (await entityRecords.removeOfLoad(db, loadId, MAX_REMOVED_RECORDS)) > 0,
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
@@ -328,6 +335,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       },
       ...(limits.maxRetentionStep === undefined ? {} : { maxStep: limits.maxRetentionStep }),
     }),
+    entityRecords: new EntityRecordChore({ db, clock, records: entityRecords }),
     invalidate: () => {
       definitions.invalidate();
     },

@@ -31,6 +31,8 @@ export interface RetractionChoreParts {
   readonly pipeline: Pipeline;
   /** Whom an erasure is of. */
   readonly personOf: (erasureId: Uuid) => Promise<ErasedPerson>;
+  /** Removes some of what else a load brought in; false: nothing is left. */
+  readonly removeRecords: (loadId: Uuid) => Promise<boolean>;
   readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
   readonly maxStepEvents?: number;
@@ -110,6 +112,7 @@ export class RetractionChore {
     if (anchors.length === 0) {
       const [damage] = this.#damageTo(retraction).values();
       if (damage !== undefined) throw damage;
+      if (retraction.loadId !== null && (await this.#parts.removeRecords(retraction.loadId))) return true;
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
     }
     const left = await this.#readLeft(definitions, retraction, anchors);

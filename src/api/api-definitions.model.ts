@@ -1,3 +1,4 @@
+import type { EntityFeatures } from '../features/entity-features.js';
 import type { StoredFeatureService, StoredFeatureView } from '../features/feature.reader.js';
 import type { PurposeDefinition } from '../profiles/purpose.model.js';
 import type { TraitDefinition } from '../profiles/trait-definition.model.js';
@@ -11,7 +12,10 @@ export interface ApiDefinitions extends Definitions {
   readonly sourceKeys: ReadonlyMap<number, string>;
   /** Drafts and active segments, by key. */
   readonly stored: ReadonlyMap<string, StoredSegment>;
+  /** Those of people, by name. */
   readonly views: ReadonlyMap<string, StoredFeatureView>;
+  /** Features of other entities, by the name of the entity. */
+  readonly entities: ReadonlyMap<string, EntityFeatures>;
   readonly services: ReadonlyMap<string, StoredFeatureService>;
   readonly traits: readonly TraitDefinition[];
   /** What values of sealed traits are opened by. */

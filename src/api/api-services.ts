@@ -7,6 +7,7 @@ import type { AppliedWatch } from '../events/applied-watch.js';
 import type { EventSealer } from '../events/event-seal.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
+import type { EntityRecordService } from '../features/entity-record.service.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { MaterializationService } from '../features/materialization.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
@@ -118,5 +119,6 @@ export interface ApiServices extends WiredServices {
   readonly namespaces: NamespaceReader;
   readonly traitDeletion: TraitDeletionService;
   readonly consents: ConsentService;
+  readonly entityRecords: EntityRecordService;
   readonly materialization: Pick<MaterializationService, 'materialize'>;
 }

@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { EntityRecordService } from '../features/entity-record.service.js';
 import { MaterializationService } from '../features/materialization.service.js';
 import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
@@ -106,6 +107,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     namespaces,
     traitDeletion: new TraitDeletionService(wired),
     consents: new ConsentService(wired),
+    entityRecords: new EntityRecordService(wired),
     materialization: new MaterializationService(db),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;

@@ -8,6 +8,8 @@ interface ViewDocument {
   readonly owner?: string;
   readonly tags?: readonly string[];
   readonly source?: string;
+  /** Of a batch view: what its rows are about; left out: people. */
+  readonly entity?: string;
   /** Of a batch view: the name of its records, the path of their time of creation, and how long one counts. */
   readonly event?: string;
   readonly created?: string;
@@ -39,6 +41,15 @@ interface FeatureDocument {
   readonly [field: string]: unknown;
 }
 
+interface EntityDocument {
+  readonly name: string;
+  readonly join_key: string;
+  readonly description?: string;
+  readonly owner?: string;
+  readonly tags?: readonly string[];
+  readonly retention?: string;
+}
+
 interface ServiceDocument {
   readonly name: string;
   readonly description?: string;
@@ -49,6 +60,7 @@ interface ServiceDocument {
 
 /** What a module of definitions exports by default. */
 interface DefinitionDocument {
+  readonly entities?: readonly EntityDocument[];
   readonly views?: readonly ViewDocument[];
   readonly services?: readonly ServiceDocument[];
 }

@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { durationText } from '../platform/duration.js';
-import type { DefinitionKind, FeatureDefinition } from './feature.model.js';
-import type { StoredFeatureService, StoredFeatureView } from './feature.reader.js';
+import { isOfPeople, type DefinitionKind, type FeatureDefinition } from './feature.model.js';
+import type { StoredEntity, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 import { streamsOf } from './stream.model.js';
 
 /** What stands, or will. */
 export interface DefinedFeatures {
   readonly views: readonly StoredFeatureView[];
   readonly services: readonly StoredFeatureService[];
+  readonly entities: readonly StoredEntity[];
 }
 
 /** Something that reads features: it decides or answers by them. */
@@ -84,13 +85,16 @@ export function planFeatures(
   streamIds: ReadonlyMap<string, number>,
   uses: readonly FeatureUse[],
 ): FeaturePlan {
-  const isNew = (feature: FeatureDefinition): boolean => streamsOf([feature]).some(({ key }) => !streamIds.has(key));
+  const folded = new Set(featuresOfPeople(after));
+  const isNew = (feature: FeatureDefinition): boolean =>
+    folded.has(feature) && streamsOf([feature]).some(({ key }) => !streamIds.has(key));
   const features = featureChanges(before, after, isNew, uses);
   const views = changesOf('view', before.views, after.views, viewFields);
   const services = changesOf('service', before.services, after.services, serviceFields);
-  const changes = [...views, ...features, ...services];
+  const entities = changesOf('entity', before.entities, after.entities, serviceFields);
+  const changes = [...entities, ...views, ...features, ...services];
   const namesOf = (change: DefinitionChange['change']): string[] =>
-    [...features, ...services, ...(change === 'changed' ? views : [])]
+    [...entities, ...features, ...services, ...(change === 'changed' ? views : [])]
       .filter((each) => each.change === change)
       .map(({ name }) => name);
   return {
@@ -98,7 +102,7 @@ export function planFeatures(
     changed: namesOf('changed'),
     removed: namesOf('removed'),
     changes,
-    newStreams: streamsOf(featuresOf(after)).filter((stream) => !streamIds.has(stream.key)).length,
+    newStreams: streamsOf(featuresOfPeople(after)).filter((stream) => !streamIds.has(stream.key)).length,
   };
 }
 
@@ -205,7 +209,7 @@ function viewFields({ name: _name, version: _version, features: _features, ...re
   return written(rest);
 }
 
-function serviceFields({ name: _name, version: _version, ...rest }: StoredFeatureService): JsonObject {
+function serviceFields({ name: _name, version: _version, ...rest }: StoredFeatureService | StoredEntity): JsonObject {
   return written(rest);
 }
 
@@ -233,6 +237,7 @@ export function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-function featuresOf({ views }: DefinedFeatures): FeatureDefinition[] {
-  return views.flatMap((view) => view.features);
+/** What is folded from events. */
+function featuresOfPeople({ views }: DefinedFeatures): FeatureDefinition[] {
+  return views.filter(isOfPeople).flatMap((view) => view.features);
 }

@@ -233,6 +233,8 @@ export interface FeatureView extends DefinitionMetadata {
    * request when they are read; left out: aggregates of events.
    */
   readonly kind?: 'batch' | 'on_demand';
+  /** Batch views: what the rows are about; left out: people. */
+  readonly entity?: string;
   readonly features: readonly FeatureDefinition[];
   /** What somebody has to allow for these features to be used; left out: nothing. */
   readonly purposes?: readonly string[];
@@ -242,4 +244,9 @@ export interface FeatureView extends DefinitionMetadata {
 export interface FeatureService extends DefinitionMetadata {
   readonly name: string;
   readonly features: readonly string[];
+}
+
+/** Whether the features of a view are those of people: what profiles, segments and models read. */
+export function isOfPeople({ entity }: Pick<FeatureView, 'entity'>): boolean {
+  return entity === undefined;
 }

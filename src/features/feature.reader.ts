@@ -1,11 +1,16 @@
 import type { Queryable } from '../platform/postgres.js';
-import type { FeatureService, FeatureView } from './feature.model.js';
+import type { EntityDefinition } from './entity.model.js';
+import { isOfPeople, type FeatureService, type FeatureView } from './feature.model.js';
 
 export interface StoredFeatureView extends FeatureView {
   readonly version: number;
 }
 
 export interface StoredFeatureService extends FeatureService {
+  readonly version: number;
+}
+
+export interface StoredEntity extends EntityDefinition {
   readonly version: number;
 }
 
@@ -20,8 +25,21 @@ export class FeatureReader {
     this.#db = db;
   }
 
-  /** All views by name. */
+  /** Views of people, by name. */
   async views(): Promise<StoredFeatureView[]> {
+    return (await this.allViews()).filter(isOfPeople);
+  }
+
+  /** Entities other than people, by name. */
+  async entities(): Promise<StoredEntity[]> {
+    const rows = await this.#db.query<{ name: string; version: number; definition: Omit<EntityDefinition, 'name'> }>(
+      'SELECT name, version, definition FROM feature_entities ORDER BY name',
+    );
+    return rows.map(({ name, version, definition }) => ({ name, version, ...definition }));
+  }
+
+  /** Views of people and of other entities, by name. */
+  async allViews(): Promise<StoredFeatureView[]> {
     const rows = await this.#db.query<{ name: string; version: number; definition: ViewBody }>(
       'SELECT name, version, definition FROM feature_views ORDER BY name',
     );

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { lockDefinitions } from '../platform/installation.js';
-import { nearestName } from '../platform/near-names.js';
+import { nameHint, nearestName } from '../platform/near-names.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { MAX_SEARCHABLE_FEATURES } from '../profiles/search-field.model.js';
@@ -18,7 +18,8 @@ import {
   type FeatureUse,
   type FeatureUser,
 } from './definition-plan.model.js';
-import type { FeatureDefinition, FeatureService as ServiceDefinition } from './feature.model.js';
+import type { EntityDefinition } from './entity.model.js';
+import { isOfPeople, type FeatureDefinition, type FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
 import { linkOnDemand } from './link-on-demand.js';
@@ -28,6 +29,8 @@ import { MAX_FEATURES } from './parse-features.js';
 export interface FeatureDefinitions {
   readonly views: readonly Omit<StoredFeatureView, 'version'>[];
   readonly services: readonly ServiceDefinition[];
+  /** Left out: none. */
+  readonly entities?: readonly EntityDefinition[];
 }
 
 /** What applying would do, or did. */
@@ -99,7 +102,11 @@ export class FeatureDefinitionService {
     return this.#db.transaction(async (tx) => {
       await lockDefinitions(tx);
       const reader = new FeatureReader(tx);
-      const before = { views: await reader.views(), services: await reader.services() };
+      const before = {
+        views: await reader.allViews(),
+        services: await reader.services(),
+        entities: await reader.entities(),
+      };
       const last = await lastVersions(tx);
       const after = merged(
         before,
@@ -108,9 +115,11 @@ export class FeatureDefinitionService {
         last,
       );
       checkNames(after);
+      checkEntities(after);
+      if (options.force !== true) await checkRecords(tx, missingOf(before.entities, after.entities));
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       checkSearchable(after.views);
-      const given = definitions.views.flatMap((view) => view.features);
+      const given = featuresOf(definitions.views.filter(isOfPeople));
       checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const uses = options.uses ?? (await this.#hooks.uses(tx));
       const askedModels = options.askedModels ?? (await this.#hooks.askedModels(tx));
@@ -152,6 +161,9 @@ export class FeatureDefinitionService {
     for (const service of changedOf(before.services, after.services)) {
       await this.#store.save(tx, 'service', service, nowMs);
     }
+    for (const entity of changedOf(before.entities, after.entities))
+      await this.#store.save(tx, 'entity', entity, nowMs);
+    await this.#store.drop(tx, 'entity', missingOf(before.entities, after.entities), nowMs);
     await this.#store.drop(tx, 'view', missingOf(before.views, after.views), nowMs);
     await this.#store.drop(tx, 'service', missingOf(before.services, after.services), nowMs);
     await this.#hooks.changed(tx);
@@ -160,13 +172,18 @@ export class FeatureDefinitionService {
 
 async function lastVersions(tx: Transaction): Promise<LastVersions> {
   const reader = new DefinitionHistoryReader(tx);
-  return { views: await reader.lastVersions('view'), services: await reader.lastVersions('service') };
+  return {
+    views: await reader.lastVersions('view'),
+    services: await reader.lastVersions('service'),
+    entities: await reader.lastVersions('entity'),
+  };
 }
 
 /** The newest version of each name that there was, by kind. */
 interface LastVersions {
   readonly views: ReadonlyMap<string, number>;
   readonly services: ReadonlyMap<string, number>;
+  readonly entities: ReadonlyMap<string, number>;
 }
 
 function merged(
@@ -178,6 +195,7 @@ function merged(
   return {
     views: mergeByName(before.views, given.views, prune, last.views),
     services: mergeByName(before.services, given.services, prune, last.services),
+    entities: mergeByName(before.entities, given.entities ?? [], prune, last.entities),
   };
 }
 
@@ -214,8 +232,42 @@ function missingOf(
   return before.map((item) => item.name).filter((name) => !left.has(name));
 }
 
-function featuresOf(views: readonly StoredFeatureView[]): FeatureDefinition[] {
+function featuresOf(views: readonly Pick<StoredFeatureView, 'features'>[]): FeatureDefinition[] {
   return views.flatMap((view) => view.features);
+}
+
+/** @throws WeftError DEFINITION_INVALID for a view of what is not defined, or a join key of two entities */
+function checkEntities({ views, entities }: DefinedFeatures): void {
+  const known = new Set(entities.map(({ name }) => name));
+  for (const { name, entity } of views) {
+    if (entity === undefined || known.has(entity)) continue;
+    throw new WeftError('DEFINITION_INVALID', `view ${name} is about ${entity}, and there is no such entity`, {
+      where: name,
+      hint: nameHint(entity, known, 'define it under entities, with its join_key'),
+    });
+  }
+  const owner = new Map<string, string>();
+  for (const { name, joinKey } of entities) {
+    const other = owner.get(joinKey);
+    owner.set(joinKey, name);
+    if (other === undefined) continue;
+    const what = `entities ${other} and ${name} have the same join_key ${joinKey}`;
+    throw new WeftError('DEFINITION_INVALID', what, { where: name, hint: 'give each its own' });
+  }
+}
+
+/** @throws WeftError DEFINITION_INVALID for entities that would go and have records */
+async function checkRecords(tx: Transaction, going: readonly string[]): Promise<void> {
+  if (going.length === 0) return;
+  const [row] = await tx.query<{ entity: string }>(
+    'SELECT entity FROM entity_records WHERE entity = ANY ($1) LIMIT 1',
+    [going],
+  );
+  if (row === undefined) return;
+  throw new WeftError('DEFINITION_INVALID', `the entity ${row.entity} has records, which would go with it`, {
+    where: row.entity,
+    hint: 'keep it in the files, or force it',
+  });
 }
 
 function checkPurposes(views: readonly StoredFeatureView[], known: ReadonlySet<string>): void {

@@ -1,9 +1,9 @@
 import type { Transaction } from '../platform/postgres.js';
-import type { StoredFeatureService, StoredFeatureView } from './feature.reader.js';
+import type { StoredEntity, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 
-const TABLES = { view: 'feature_views', service: 'feature_services' } as const;
+const TABLES = { view: 'feature_views', service: 'feature_services', entity: 'feature_entities' } as const;
 type StoredKind = keyof typeof TABLES;
-type StoredDefinition = StoredFeatureView | StoredFeatureService;
+type StoredDefinition = StoredFeatureView | StoredFeatureService | StoredEntity;
 
 /** Writes feature definitions and gives streams their ids. */
 export class FeatureStore {

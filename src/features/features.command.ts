@@ -16,7 +16,7 @@ import {
 import type { FeatureReader, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 
 export interface FeaturesCommandServices {
-  readonly reader: Pick<FeatureReader, 'views' | 'services'>;
+  readonly reader: Pick<FeatureReader, 'allViews' | 'services' | 'entities'>;
   readonly history: Pick<DefinitionHistoryReader, 'page' | 'version' | 'lastVersions'>;
   readonly lineage: { graph(): Promise<LineageGraph> };
 }
@@ -146,7 +146,7 @@ function show(deps: FeaturesCommandDeps, name: string, { version, json }: Option
     if (version !== undefined) return showVersion(deps, history, name, version, json);
     const all = await definitions(reader);
     const found = all.filter((each) => each.name === name);
-    const features = (await reader.views()).flatMap((view) => view.features);
+    const features = (await reader.allViews()).flatMap((view) => view.features);
     const feature = features.find((each) => each.name === name);
     if (found.length === 0 && feature === undefined) {
       throw missing(name, [...all.map((each) => each.name), ...features.map((each) => each.name)]);
@@ -213,12 +213,13 @@ function history(deps: FeaturesCommandDeps, name: string, { json }: Options): Pr
   });
 }
 
-const KINDS = ['view', 'service'] as const;
+const KINDS = ['view', 'service', 'entity'] as const;
 
 async function definitions(reader: FeaturesCommandServices['reader']): Promise<Definition[]> {
-  const views = (await reader.views()).map((view) => ({ ...view, kind: 'view' as const }));
+  const views = (await reader.allViews()).map((view) => ({ ...view, kind: 'view' as const }));
   const services = (await reader.services()).map((service) => ({ ...service, kind: 'service' as const }));
-  return [...views, ...services];
+  const entities = (await reader.entities()).map((entity) => ({ ...entity, kind: 'entity' as const, features: [] }));
+  return [...entities, ...views, ...services];
 }
 
 function countOf({ definition }: DefinitionVersion): number {

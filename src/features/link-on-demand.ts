@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import type { FeatureDefinition, FeatureView } from './feature.model.js';
+import { isOfPeople, type FeatureDefinition, type FeatureView } from './feature.model.js';
 import { requestFieldsOf, typesOf, type ExpressionLanguage } from './on-demand.model.js';
 import { readingsOf } from './stream.model.js';
 
@@ -36,7 +36,8 @@ class Linker {
 
   constructor(views: readonly DefinedView[], language: ExpressionLanguage) {
     this.#language = language;
-    for (const { features, purposes = [] } of views) {
+    // Expressions are about people: there is no item whose features they could read.
+    for (const { features, purposes = [] } of views.filter(isOfPeople)) {
       for (const feature of features) {
         this.#definitions.set(feature.name, feature);
         this.purposes.set(feature.name, purposes);

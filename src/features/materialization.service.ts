@@ -3,6 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
+import { isOfPeople } from './feature.model.js';
 import { streamsOf } from './stream.model.js';
 
 /** Between two looks, ms. */
@@ -68,7 +69,7 @@ export class MaterializationService {
   }
 
   async #viewsOf(names: readonly string[]): Promise<StoredFeatureView[]> {
-    const all = await new FeatureReader(this.db).views();
+    const all = await new FeatureReader(this.db).allViews();
     if (names.length === 0) return all;
     return names.map((name) => {
       const view = all.find((each) => each.name === name);
@@ -88,8 +89,9 @@ export class MaterializationService {
       reader.streamIds(),
       reader.readyStreams(),
     ]);
+    // Records of other entities are read as they are written.
     const isReady = (view: StoredFeatureView): boolean =>
-      streamsOf(view.features).every(({ key }) => ready.has(ids.get(key) ?? -1));
+      !isOfPeople(view) || streamsOf(view.features).every(({ key }) => ready.has(ids.get(key) ?? -1));
     return {
       waitingEvents: Math.max(0, headPos - appliedPos),
       waitingViews: views.filter((view) => !isReady(view)).map(({ name }) => name),

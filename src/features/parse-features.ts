@@ -3,8 +3,10 @@ import { isKey } from '../platform/key.js';
 import { nearestName } from '../platform/near-names.js';
 import { YamlFile, type YamlValue } from '../platform/yaml-file.js';
 import { readNeededPurposes } from '../profiles/purpose.model.js';
+import { PROFILE_ENTITY, type EntityDefinition } from './entity.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
 import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
+import { readEntity } from './parse-entity.js';
 import { readFeature, type WrittenFeature } from './parse-feature.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
 import { readOnDemandFeature, readRequestFields } from './parse-on-demand-view.js';
@@ -19,9 +21,10 @@ const MAX_FILE_LENGTH = 4_000_000;
 const NAME_HINT = 'begin with a small letter and go on with up to 62 small letters, digits and _';
 
 /** Fields at the top of a file of features. */
-export const FEATURE_FILE_FIELDS = ['views', 'services'];
+export const FEATURE_FILE_FIELDS = ['entities', 'views', 'services'];
 
 interface FeatureFile {
+  readonly entities: readonly EntityDefinition[];
   readonly views: readonly FeatureView[];
   readonly services: readonly FeatureService[];
 }
@@ -50,6 +53,10 @@ export function parseFeatures(
   // What follows from broken YAML is no news.
   yaml.throwProblems();
   const fields = yaml.root.fields('the file', [...FEATURE_FILE_FIELDS, ...others]);
+  const joinKeys = new Set<string>();
+  const entities = namedItems(fields?.get('entities'), 'entities', new Set(), (item, seen) =>
+    readEntity(item, (at) => readName(at, 'an entity', seen), joinKeys),
+  );
   const taken = new Set<string>();
   const views = namedItems(fields?.get('views'), 'views', new Set(), (item, seen) => readView(item, seen, taken));
   if (taken.size > MAX_FEATURES) {
@@ -60,7 +67,7 @@ export function parseFeatures(
     readService(item, seen, known),
   );
   yaml.throwProblems();
-  return { views, services };
+  return { entities, views, services };
 }
 
 function namedItems<T>(
@@ -87,9 +94,38 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
     readOne(feature, (at) => readName(at, 'a feature', names)),
   );
   const features = withParts(written);
+  const entity = readViewEntity(kind, fields);
+  if (entity !== undefined) for (const each of written) refuseForEntity(each, fields);
   if (name === undefined) return undefined;
-  const view = { name, ...metadata, ...(kind === 'stream' ? {} : { kind }), source, features };
+  const view = {
+    name,
+    ...metadata,
+    ...(kind === 'stream' ? {} : { kind }),
+    ...(entity === undefined ? {} : { entity }),
+    source,
+    features,
+  };
   return purposes.length === 0 ? view : { ...view, purposes };
+}
+
+/** Undefined: people. */
+function readViewEntity(kind: (typeof VIEW_KINDS)[number], fields: ReadonlyMap<string, YamlValue>): string | undefined {
+  if (kind !== 'batch') return undefined;
+  const entity = fields.get('entity')?.text('the entity', MAX_NAME_LENGTH);
+  return entity === PROFILE_ENTITY ? undefined : entity;
+}
+
+/** Notes what only views of people have: records of other entities have properties, and nobody to ask or to find. */
+function refuseForEntity({ definition, fields }: WrittenFeature, view: ReadonlyMap<string, YamlValue>): void {
+  const { value, options } = definition;
+  if (value?.startsWith('properties.') === false) {
+    fields.get('value')?.problem('records of entities have properties alone', 'write the path as properties.price');
+  }
+  if (options?.created?.startsWith('properties.') === false) {
+    view.get('created')?.problem('records of entities have properties alone', 'write it as properties.updated_at');
+  }
+  fields.get('searchable')?.problem('only people are found by features', 'take searchable out');
+  view.get('purposes')?.problem('purposes are what people allow', 'take them out of the view');
 }
 
 type FeatureReading = (item: YamlValue, nameOf: (at: YamlValue) => string | undefined) => WrittenFeature | undefined;

@@ -22,7 +22,7 @@ export class LineageReader {
 
   async graph(): Promise<LineageGraph> {
     const features = new FeatureReader(this.#db);
-    const views = await features.views();
+    const views = await features.allViews();
     const services = await features.services();
     const models = await new ModelReader(this.#db).active();
     const segments = await new SegmentReader(this.#db).active();

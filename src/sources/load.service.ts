@@ -67,11 +67,18 @@ export interface ReplaceResult {
   readonly isDeclined: boolean;
 }
 
+/** The way of records of an entity, as far as a load needs it. */
+export interface RecordAcceptor extends EventAcceptor, Pick<EventChecker, 'check'> {
+  readonly entity: { readonly joinKey: string };
+}
+
 export interface LoadDependencies {
   readonly sources: SourceService;
   readonly loads: LoadStore;
   readonly acceptor: EventAcceptor;
   readonly checker: EventChecker;
+  /** Who takes records of entities; left out: rows are about people alone. */
+  readonly records?: { acceptorOf(entity: string): Promise<RecordAcceptor> };
   readonly deadLetters: LoadDeadLetterStore;
   readonly identities: IdentityLookup;
   readonly db: Queryable;
@@ -141,6 +148,7 @@ export class LoadService {
     const startedAt = this.deps.clock.now();
     // Before anything is written: a file that does not fit the mapping leaves no trace.
     await checkFit(file, request.mapping);
+    await this.#records(request.mapping);
     const fileHash = await hashed(request, file);
     if (expectedHash !== null && fileHash !== expectedHash) throw changedSince(file);
     const { source, newSource } = await this.#source(request);
@@ -193,7 +201,8 @@ export class LoadService {
     const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
     // What is to be replaced would count as there.
     const forecast = replacedId === null ? new LoadForecast(this.deps.db, this.deps.identities) : null;
-    const target = new DryRunTarget(this.deps.checker, forecast);
+    const records = await this.#records(mapping);
+    const target = new DryRunTarget(records ?? this.deps.checker, records === null ? forecast : null);
     const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
       ...this.deps,
       acceptor: target,
@@ -216,11 +225,26 @@ export class LoadService {
       ...this.#figures(counts, file, startedAt),
       refused: counts.refused,
       duplicates: counts.duplicates,
-      people: forecast?.people ?? null,
+      people: records === null ? (forecast?.people ?? null) : null,
       columns: await sampledColumns(file.handle),
       ...target.findings,
     };
     return { checked, fileHash, known };
+  }
+
+  /**
+   * Who takes rows that are about an entity; null: they are events.
+   * @throws WeftError NOT_FOUND for an entity that there is not; DEFINITION_INVALID for another key than its own
+   */
+  async #records({ entity, identifiers }: Mapping): Promise<RecordAcceptor | null> {
+    if (entity === null || this.deps.records === undefined) return null;
+    const acceptor = await this.deps.records.acceptorOf(entity);
+    const { joinKey } = acceptor.entity;
+    if (identifiers.every(({ name }) => name === joinKey)) return acceptor;
+    throw new WeftError('DEFINITION_INVALID', `the mapping names no ${joinKey}, by which ${entity} is known`, {
+      where: 'identifiers',
+      hint: `write identifiers: { ${joinKey}: <column> }`,
+    });
   }
 
   /** @throws WeftError SOURCE_PAUSED */
@@ -299,6 +323,7 @@ export class LoadService {
     const { request, file, load } = run;
     const { outcome, counts } = await sendFile(this.#toSend(request, file, run.fileHash, load.timeShiftMs), {
       ...this.deps,
+      acceptor: (await this.#records(request.mapping)) ?? this.deps.acceptor,
       source: run.source,
       loadId: load.id,
       historical: !load.emit,

@@ -88,6 +88,8 @@ export const DEFAULT_ERROR_LIMIT: ErrorLimit = { rows: 1_000, share: 0.1 };
 /** What a mapping file says, checked. How a row becomes an event; pure, knows no file. */
 export interface Mapping {
   readonly source: string;
+  /** What rows are about, if not people: they become records of that entity, not events. Null: people. */
+  readonly entity: string | null;
   /** Where rows come from if no file is named; null: a file must be. */
   readonly from: WarehouseQuery | null;
   readonly format: FileFormat;

@@ -31,6 +31,7 @@ const DEFAULT_WITHIN_ROWS = 10_000;
 const DEFAULT_LINES = 500;
 const ROOT_FIELDS = [
   'source',
+  'entity',
   'from',
   'format',
   'encoding',
@@ -127,8 +128,10 @@ class MappingParser {
     const cleaning = parseCleaning(fields.get('clean'), said, this.readTable);
     const content = JSON.stringify(said);
     if (content.length > MAPPING_LIMITS.maxFileBytes) fields.get('clean')?.problem('its tables are too large');
+    const entity = this.#entity(fields, identifiers.length);
     const mapping: Mapping = {
       source,
+      entity,
       from,
       format,
       encoding: fields.get('encoding')?.oneOf(ENCODINGS) ?? 'utf-8',
@@ -172,6 +175,19 @@ class MappingParser {
       node?.problem('a source key has lower-case letters, digits and underscores, a letter first, 63 at most');
     }
     return key ?? '';
+  }
+
+  /** Records have one key, a time, a name and properties. */
+  #entity(fields: ReadonlyMap<string, MappingNode>, keys: number): string | null {
+    const node = fields.get('entity');
+    if (node === undefined) return null;
+    for (const field of ['traits', 'context', 'consents', 'group']) {
+      fields.get(field)?.problem('is of events of people: records of an entity have properties');
+    }
+    if (keys > 1) fields.get('identifiers')?.problem('must name the join key of the entity alone');
+    const entity = node.string();
+    if (entity !== undefined && !isKey(entity)) node.problem('is no name of an entity');
+    return entity ?? null;
   }
 
   #delimiter(node: MappingNode | undefined): string {

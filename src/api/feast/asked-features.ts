@@ -110,7 +110,7 @@ function select(definitions: ApiDefinitions, { refs, service }: OnlineFeaturesRe
 }
 
 /** @throws WeftError NOT_FOUND */
-function demandFeature({ views }: ApiDefinitions, ref: FeatureRef, where: string): void {
+export function demandFeature({ views }: Pick<ApiDefinitions, 'views'>, ref: FeatureRef, where: string): void {
   const view = views.get(ref.view);
   if (view === undefined) {
     throw new WeftError('NOT_FOUND', `there is no feature view ${shown(ref.view)}`, {

@@ -1,8 +1,9 @@
 import type { AcceptResult, IncomingEvent } from '../../events/event.model.js';
-import type { StoredFeatureView } from '../../features/feature.reader.js';
+import type { StoredEntity, StoredFeatureView } from '../../features/feature.reader.js';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
 import { hasScope, type Principal } from '../auth/api-key.model.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
 import type { ApiServices } from '../api-services.js';
 import type { DefinitionsWatch } from '../definitions-watch.js';
 import { flag, optionalText, shown, text, wrong, type Body } from './feast-request.model.js';
@@ -16,7 +17,10 @@ const MAX_WAIT_MS = 5_000;
 const MAX_TOLD_REFUSALS = 20;
 
 export interface FeatureWritesOptions {
-  readonly services: Pick<ApiServices, 'clock' | 'accept' | 'sources' | 'limits' | 'namespaces' | 'log' | 'applied'>;
+  readonly services: Pick<
+    ApiServices,
+    'clock' | 'accept' | 'entityRecords' | 'sources' | 'limits' | 'namespaces' | 'log' | 'applied'
+  >;
   readonly watch: Pick<DefinitionsWatch, 'current'>;
 }
 
@@ -44,7 +48,7 @@ export class FeatureWrites {
     const to = optionalText(body, 'to') ?? 'online';
     if (!PUSH_TARGETS.includes(to))
       throw wrong('to', `rows cannot be pushed to ${shown(to)}`, `use ${PUSH_TARGETS.join(', ')}`);
-    const all = [...this.#options.watch.current.views.values()].filter(isBatch);
+    const all = batchViews(this.#options.watch.current);
     const views = all.filter((view) => view.name === name || view.source === name);
     if (views.length === 0) {
       throw new WeftError('NOT_FOUND', `no batch view has the source ${shown(name)}`, {
@@ -62,7 +66,8 @@ export class FeatureWrites {
   /** Rows of one batch view. @throws WeftError */
   writeToOnlineStore(body: Body, principal: Principal): Promise<Written> {
     const name = text(body, 'feature_view_name');
-    const { views } = this.#options.watch.current;
+    const { current } = this.#options.watch;
+    const views = new Map([...current.views, ...batchViews(current).map((view) => [view.name, view] as const)]);
     const view = views.get(name);
     if (view === undefined) {
       throw new WeftError('NOT_FOUND', `there is no feature view ${shown(name)}`, {
@@ -70,7 +75,7 @@ export class FeatureWrites {
         hint: nameHint(name, views.keys(), 'weft features list shows those that there are'),
       });
     }
-    if (!isBatch(view)) {
+    if (view.kind !== 'batch') {
       const hint = 'send those events, by POST /v1/batch for one';
       throw wrong('feature_view_name', `the features of ${name} are computed of events`, hint);
     }
@@ -80,13 +85,26 @@ export class FeatureWrites {
   async #write(views: readonly StoredFeatureView[], body: Body, principal: Principal): Promise<Written> {
     flag(body, 'allow_registry_cache', true);
     const columns = readColumns(body['df']);
-    const kinds = kindsOf(views).filter(({ features }) => features.some(({ name }) => columns.has(name)));
+    const entity = this.#entityOf(views, columns);
+    const own = views.filter((view) => view.entity === entity?.name);
+    const kinds = kindsOf(own).filter(({ features }) => features.some(({ name }) => columns.has(name)));
     if (kinds.length === 0)
       throw wrong('df', 'no column is a feature of the view', 'name columns as features are named');
-    const keys = await this.#keysOf(columns, views);
+    const keys = entity === null ? await this.#keysOf(columns, own) : entityKeys(columns, own, entity.joinKey);
     const nowMs = this.#options.services.clock.now();
     const records = kinds.flatMap((kind) => recordsOf(columns, keys, kind, nowMs));
-    return this.#accept(views[0]?.source ?? '', records, principal);
+    return this.#accept(own[0]?.source ?? '', records, { principal, entity });
+  }
+
+  /** What the rows are about: an entity whose join key is a column, or people. */
+  #entityOf(views: readonly StoredFeatureView[], columns: Columns): StoredEntity | null {
+    const { entities } = this.#options.watch.current;
+    const named = views.flatMap(({ entity }) => (entity === undefined ? [] : (entities.get(entity)?.entity ?? [])));
+    const found = named.find(({ joinKey }) => columns.has(joinKey));
+    const [first] = named;
+    if (found !== undefined) return found;
+    if (first === undefined || named.length < views.length) return null;
+    throw wrong('df', 'no column says what the rows are about', `add the column ${first.joinKey}`);
   }
 
   /** One namespace, or several that are declared: a column that is mistyped must not become an identifier of somebody. */
@@ -109,8 +127,12 @@ export class FeatureWrites {
     );
   }
 
-  async #accept(sourceKey: string, records: readonly IncomingEvent[], principal: Principal): Promise<Written> {
-    const { accept, sources, limits, log, applied, clock } = this.#options.services;
+  async #accept(
+    sourceKey: string,
+    records: readonly IncomingEvent[],
+    { principal, entity }: { readonly principal: Principal; readonly entity: StoredEntity | null },
+  ): Promise<Written> {
+    const { accept, entityRecords, sources, limits, log, applied, clock } = this.#options.services;
     const source = await sources.findByKey(sourceKey);
     const isAdmin = hasScope(principal, 'admin');
     const isAllowed = isAdmin || (principal.sourceId !== null && principal.sourceId === source?.id);
@@ -122,20 +144,36 @@ export class FeatureWrites {
     }
     limits.admitEvents(principal, source, records.length);
     const receivedAtMs = clock.now();
+    const acceptor = entity === null ? accept : await entityRecords.acceptorOf(entity.name);
     const results: AcceptResult[] = [];
     for (let from = 0; from < records.length; from += BATCH_ROWS) {
       const some = records.slice(from, from + BATCH_ROWS);
-      results.push(...(await accept.accept(source, some, { historical: false, receivedAtMs })));
+      results.push(...(await acceptor.accept(source, some, { historical: false, receivedAtMs })));
     }
     refuseRefused(results);
-    const outcome = await applied.until(log.appendedPos, MAX_WAIT_MS);
+    // Records of entities are read as they are written.
+    const outcome = entity === null ? await applied.until(log.appendedPos, MAX_WAIT_MS) : 'applied';
     const accepted = results.filter(({ status }) => status === 'accepted').length;
     return { accepted, duplicates: results.length - accepted, applied: outcome !== 'late' };
   }
 }
 
-function isBatch(view: StoredFeatureView): boolean {
-  return view.kind === 'batch';
+/** @throws WeftError BAD_REQUEST for a column that is neither a feature nor the key */
+function entityKeys(columns: Columns, views: readonly StoredFeatureView[], joinKey: string): string[] {
+  const features = views.flatMap((view) => view.features.map(({ name }) => name));
+  const other = keyColumns(columns, new Set(features)).find((name) => name !== joinKey);
+  if (other === undefined) return [joinKey];
+  throw wrong(
+    `df.${shown(other)}`,
+    `this column is neither a feature of the view nor ${joinKey}`,
+    nameHint(other, features, 'take it out'),
+  );
+}
+
+/** Of people and of other entities. */
+function batchViews({ views, entities }: ApiDefinitions): StoredFeatureView[] {
+  const ofEntities = [...entities.values()].flatMap((entity) => entity.views);
+  return [...[...views.values()].filter(({ kind }) => kind === 'batch'), ...ofEntities];
 }
 
 /** Views whose records have one name are columns of the same record. */

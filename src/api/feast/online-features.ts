@@ -14,7 +14,8 @@ import { SnapshotBatcher } from '../graphql/snapshot-batcher.js';
 import { readAskedEntities, type AskedEntities } from './asked-entities.js';
 import { AskedFeatures } from './asked-features.js';
 import { shown, type OnlineFeaturesRequest } from './feast-request.model.js';
-import { cellOf, keyCell, NOT_FOUND_CELL, type OnlineCell } from './online-cells.js';
+import { cellOf, columnJson, keyCell, NOT_FOUND_CELL, type OnlineCell } from './online-cells.js';
+import { askedEntity, OnlineEntities } from './online-entities.js';
 
 /** Values whose JSON is remembered, of all questions together: some 100 bytes each. */
 const MAX_REMEMBERED_CELLS = 500_000;
@@ -50,7 +51,7 @@ interface RememberedRow {
 }
 
 export interface OnlineFeaturesOptions {
-  readonly services: Pick<ApiServices, 'clock' | 'policy' | 'snapshots' | 'namespaces' | 'audit'>;
+  readonly services: Pick<ApiServices, 'clock' | 'policy' | 'snapshots' | 'namespaces' | 'audit' | 'db'>;
   readonly watch: Pick<DefinitionsWatch, 'current' | 'settled'>;
 }
 
@@ -68,6 +69,7 @@ export interface OnlineFeaturesOptions {
 export class OnlineFeatures {
   readonly #options: OnlineFeaturesOptions;
   readonly #batcher: SnapshotBatcher;
+  readonly #entities: OnlineEntities;
   readonly #rows = new LRUCache<string, RememberedRow>({
     maxSize: MAX_REMEMBERED_CELLS,
     sizeCalculation: ({ cells }) => Math.max(1, cells.length),
@@ -75,6 +77,7 @@ export class OnlineFeatures {
 
   constructor(options: OnlineFeaturesOptions) {
     this.#options = options;
+    this.#entities = new OnlineEntities(options);
     this.#batcher = SnapshotBatcher.of(options.services.snapshots);
   }
 
@@ -83,6 +86,8 @@ export class OnlineFeatures {
    * @throws WeftError NOT_FOUND for definitions that there are not; BAD_REQUEST
    */
   answer(request: OnlineFeaturesRequest, principal: Principal): string | Promise<string> {
+    const entity = askedEntity(this.#options.watch.current, request);
+    if (entity !== null) return this.#entities.answer(entity, request, principal);
     const asked = AskedFeatures.of(this.#options.watch.current, request, hasScope(principal, 'pii'));
     const entities = readAskedEntities(request.entities, request.context, asked.asked);
     demandWithinBounds(entities.values.length, asked.features.length);
@@ -188,20 +193,6 @@ export class OnlineFeatures {
     let gathered: GatheredAccess | null = null;
     for (const profile of profiles) if (profile !== null) gathered = audit.seen(access, profile.id, gathered);
   }
-}
-
-/** Lists that are joined are written a fifth faster than text that grows cell by cell, which has to be put together later. */
-function columnJson<T>(rows: readonly T[], cell: (row: T) => OnlineCell): string {
-  const values = new Array<string>(rows.length);
-  const statuses = new Array<string>(rows.length);
-  const times = new Array<string>(rows.length);
-  for (const [i, row] of rows.entries()) {
-    const { value, status, eventTime } = cell(row);
-    values[i] = value;
-    statuses[i] = status;
-    times[i] = eventTime;
-  }
-  return `{"values":[${values.join(',')}],"statuses":[${statuses.join(',')}],"event_timestamps":[${times.join(',')}]}`;
 }
 
 function isHere(found: Found): found is ProfileGlance | null {

@@ -145,7 +145,7 @@ export class FeatureResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<StoredFeatureView>>> {
-    const views = await new FeatureReader(services.db).views();
+    const views = await new FeatureReader(services.db).allViews();
     const sorted = views.sort((a, b) => (a.name < b.name ? -1 : 1));
     return pageByKey(sorted, (view) => view.name, VIEW_CURSOR, { first, after });
   }
@@ -161,7 +161,11 @@ export class FeatureResolver {
     @Arg('force', () => Boolean, { defaultValue: false, description: FORCE }) force: boolean,
   ): Promise<unknown> {
     return Applied.attempt(async () => {
-      const elsewhere = [...reads.definitions.views.values()].flatMap((view) => view.features.map(({ name }) => name));
+      const { views, entities } = reads.definitions;
+      const elsewhere = [
+        ...[...views.values()].flatMap((view) => view.features.map(({ name }) => name)),
+        ...[...entities.values()].flatMap(({ features }) => [...features.keys()]),
+      ];
       const file = parseFeatures(yaml, 'features', prune ? [] : elsewhere);
       const plan = await services.features.apply(file, { dryRun, prune, force });
       if (!dryRun) await watch.reload();

@@ -159,11 +159,15 @@ export function maskedFeatures(context: Pick<ApiContext, 'has'>, definitions: Ap
 const featuresOf = new WeakMap<ApiDefinitions['views'], ReadonlySet<string>>();
 
 /** The names of the features whose value is one that stood under the name of a personal trait, or comes of such ones. */
-function personalFeatures({ views }: ApiDefinitions, personal: ReadonlySet<string>): ReadonlySet<string> {
+function personalFeatures({ views, entities }: ApiDefinitions, personal: ReadonlySet<string>): ReadonlySet<string> {
   if (personal.size === 0) return NOBODY;
   let names = featuresOf.get(views);
   if (names === undefined) {
-    const features = [...views.values()].flatMap((view) => view.features);
+    const ofEntities = [...entities.values()].flatMap(({ features }) => [...features.values()]);
+    const features = [
+      ...[...views.values()].flatMap((view) => view.features),
+      ...ofEntities.map(({ definition }) => definition),
+    ];
     const isPersonalValue = (path: string): boolean =>
       path
         .split('.')

@@ -344,7 +344,8 @@ export class ProfileView {
   }
 }
 
-function valueOf({ value }: FeatureValue, type: FeatureType): FeatureView['value'] {
+/** As GraphQL shows it: times as text. */
+export function valueOf({ value }: Pick<FeatureValue, 'value'>, type: FeatureType): FeatureView['value'] {
   if (type === 'timestamp' && typeof value === 'number') return new Date(value).toISOString();
   const holdsTimes = type === 'times' || type === 'timestamp_list';
   return holdsTimes && isList(value) ? value.map((ms) => new Date(Number(ms)).toISOString()) : value;

@@ -21,6 +21,7 @@ import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMembership } from './profile.types.js';
 import { neededPurposes, readOnlineFeatures } from './read-online-features.js';
+import { readEntityFeatures } from './read-entity-features.js';
 import { Json } from './scalars.js';
 
 const REQUEST =
@@ -39,6 +40,18 @@ class OnlineReading {
 
   @Field(() => Json, { nullable: true, description: REQUEST })
   request?: unknown;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'What the features are about, if not people, as `item`; with `keys`, instead of `entities`.',
+  })
+  entity?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Keys of that entity, as `sku-1`; at most 500. Left out: people are asked about.',
+  })
+  keys?: string[] | null;
 }
 
 @Resolver(() => Profile)
@@ -103,7 +116,11 @@ export class ProfileResolver {
   })
   async onlineFeatures(
     @Ctx() { reads }: ApiContext,
-    @Arg('entities', () => [IdentifierInput], { description: 'Whose features.' }) entities: IdentifierInput[],
+    @Arg('entities', () => [IdentifierInput], {
+      nullable: true,
+      description: 'Whose features; left out where `entity` and `keys` say which.',
+    })
+    entities: IdentifierInput[] | null | undefined,
     @Arg('features', () => [String], {
       nullable: true,
       description: 'Names of features, as `carts_24h`; all of them if neither these nor a service are given.',
@@ -113,8 +130,16 @@ export class ProfileResolver {
     service: string | null | undefined,
     @Arg('purposes', () => [String], { nullable: true, description: PURPOSES })
     purposes: string[] | null | undefined,
-    @Args(() => OnlineReading) { maxAgeMs, request }: OnlineReading,
+    @Args(() => OnlineReading) reading: OnlineReading,
   ): Promise<OnlineFeatures[]> {
+    const { maxAgeMs, request, entity, keys: itemKeys } = reading;
+    if (typeof entity === 'string' || Array.isArray(itemKeys)) {
+      return readEntityFeatures(reads, { entities, purposes, names, service, ...reading });
+    }
+    if (!Array.isArray(entities)) {
+      const hint = 'name entities, as [{ namespace: "email", value: "ada@example.com" }], or an entity and its keys';
+      throw new WeftError('BAD_REQUEST', 'nothing says whose features are asked for', { where: 'entities', hint });
+    }
     const keys = entities.map(({ namespace, value }) => ({ ns: namespace, value }));
     const rows = await readOnlineFeatures(reads, keys, { names, service, purposes, maxAgeMs, request });
     return entities.map(({ namespace, value }, i) => ({

@@ -182,17 +182,21 @@ export class Profile {
 
 @ObjectType('OnlineFeatures', { simpleResolvers: true, description: 'Features of one entity of `onlineFeatures`.' })
 export class OnlineFeatures {
-  @Field(() => IdentifierType, { description: 'The identifier as it was asked for.' })
+  @Field(() => IdentifierType, {
+    description: 'The identifier as it was asked for; of another entity than people its join key and its key.',
+  })
   entity!: IdentifierType;
 
   @Field(() => ID, {
     nullable: true,
     description:
-      'Id of the profile that it belongs to, as `01900000-0000-7000-8000-000000000000`; null if it is not known.',
+      'Id of the profile that it belongs to, as `01900000-0000-7000-8000-000000000000`; null if it is not known, or of no person.',
   })
   profileId!: string | null;
 
-  @Field(() => [Feature], { description: 'In the order asked; empty if the identifier is not known.' })
+  @Field(() => [Feature], {
+    description: 'In the order asked; of people empty if the identifier is not known, of other entities `NOT_FOUND`.',
+  })
   features!: readonly FeatureView[];
 }
 

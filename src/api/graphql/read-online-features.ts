@@ -49,9 +49,7 @@ export async function readOnlineFeatures(
     asked.map(({ definition }) => definition),
     request,
   );
-  if (typeof maxAgeMs === 'number' && !(maxAgeMs >= 0)) {
-    throw new WeftError('BAD_REQUEST', 'an age cannot be negative', { where: 'maxAgeMs', hint: 'give ms, from 0' });
-  }
+  demandAge(maxAgeMs);
   return Promise.all(
     keys.map(async (key) => {
       const view = await reads.profileOf(key);
@@ -72,7 +70,13 @@ export function demandWithinBounds(entities: number, features: number): void {
   });
 }
 
-function notOlderThan(feature: FeatureView, maxAgeMs: number): FeatureView {
+/** @throws WeftError BAD_REQUEST */
+export function demandAge(maxAgeMs: number | null | undefined): void {
+  if (typeof maxAgeMs !== 'number' || maxAgeMs >= 0) return;
+  throw new WeftError('BAD_REQUEST', 'an age cannot be negative', { where: 'maxAgeMs', hint: 'give ms, from 0' });
+}
+
+export function notOlderThan(feature: FeatureView, maxAgeMs: number): FeatureView {
   if (!isOlderThan(feature, maxAgeMs)) return feature;
   return { ...feature, status: 'OUTSIDE_MAX_AGE', value: null, approximate: false };
 }

@@ -1,0 +1,69 @@
+import type { EntityFeatures } from '../../features/entity-features.js';
+import { hasScope, type Principal } from '../auth/api-key.model.js';
+import type { ApiDefinitions } from '../api-definitions.model.js';
+import type { ApiServices } from '../api-services.js';
+import type { DefinitionsWatch } from '../definitions-watch.js';
+import { maskedFeatures } from '../graphql/personal.js';
+import { readEntityValues, selectEntityFeatures } from '../graphql/read-entity-features.js';
+import { readAskedEntities } from './asked-entities.js';
+import { demandFeature } from './asked-features.js';
+import { isObject, wrong, type OnlineFeaturesRequest } from './feast-request.model.js';
+import { cellOf, columnJson, keyCell, NOT_FOUND_CELL } from './online-cells.js';
+
+export interface OnlineEntitiesOptions {
+  readonly services: Pick<ApiServices, 'clock' | 'db'>;
+  readonly watch: Pick<DefinitionsWatch, 'current'>;
+}
+
+/** The entity whose join key the request names; null: it is about people. */
+export function askedEntity(
+  { entities }: Pick<ApiDefinitions, 'entities'>,
+  request: OnlineFeaturesRequest,
+): EntityFeatures | null {
+  if (entities.size === 0 || !isObject(request.entities)) return null;
+  for (const each of entities.values()) if (each.entity.joinKey in request.entities) return each;
+  return null;
+}
+
+/** Answers `POST /get-online-features` for other entities than people, in the same columns. */
+export class OnlineEntities {
+  constructor(private readonly options: OnlineEntitiesOptions) {}
+
+  /** JSON. @throws WeftError NOT_FOUND for definitions that there are not; BAD_REQUEST */
+  async answer(entity: EntityFeatures, request: OnlineFeaturesRequest, principal: Principal): Promise<string> {
+    const { services, watch } = this.options;
+    const { refs, service, maxAgeMs, isFullNamed } = request;
+    const views = new Map(entity.views.map((view) => [view.name, view]));
+    for (const [i, ref] of (refs ?? []).entries()) demandFeature({ views }, ref, `features.${String(i)}`);
+    if (request.purposes.length > 0) {
+      throw wrong(
+        'purposes',
+        'purposes are what people allow',
+        `leave them out where ${entity.entity.joinKey} is asked`,
+      );
+    }
+    const names = refs?.map(({ feature }) => feature);
+    const asked = selectEntityFeatures(watch.current, entity, { names, service });
+    const { joinKey, values } = readAskedEntities(request.entities, request.context, []);
+    const nowMs = services.clock.now();
+    const rows = await readEntityValues(services.db, entity, values, asked, nowMs);
+    const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
+    const columns = asked.map(({ definition }, i) =>
+      columnJson(rows, (row) => {
+        const value = row[i];
+        const shown = { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs };
+        return value === undefined ? NOT_FOUND_CELL : cellOf(value, definition, shown);
+      }),
+    );
+    const shownNames = asked.map(({ definition: { view, name } }) => (isFullNamed ? `${view}__${name}` : name));
+    const versions = [...new Map(asked.map(({ definition, viewVersion }) => [definition.view, viewVersion]))].map(
+      ([name, version]) => ({ name, version }),
+    );
+    const metadata = {
+      feature_names: [joinKey, ...shownNames],
+      ...(request.withVersions ? { feature_view_metadata: versions } : {}),
+    };
+    const results = [columnJson(values.map(keyCell), (cell) => cell), ...columns].join(',');
+    return `{"results":[${results}],"metadata":${JSON.stringify(metadata)}}`;
+  }
+}
