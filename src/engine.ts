@@ -80,9 +80,6 @@ export interface EngineOptions {
   readonly erasing?: ErasingOptions;
 }
 
-/** Records of a load that is reverted, removed in one step. */
-const MAX_REMOVED_RECORDS = 5_000;
-
 export interface EngineLimits extends WorkerLimits {
   /** Events of one chunk of a backfill. */
   readonly maxBackfillEvents: number;
@@ -228,6 +225,7 @@ function createStores(sealer: EventSealer): Stores {
     timers: new TimerStore(),
     retractions: new RetractionStore(sealer),
     groups: new GroupStore(),
+    entityRecords: new EntityRecordStore(),
   };
 }
 
@@ -279,11 +277,9 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     },
     wakeWorker,
   });
-  const entityRecords = new EntityRecordStore();
   const retractionChore = new RetractionChore({
     ...parts,
     personOf: (id) => erasures.chore.personOf(id),
-    removeRecords: async (loadId) => (await entityRecords.removeOfLoad(db, loadId, MAX_REMOVED_RECORDS)) > 0,
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
@@ -335,7 +331,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       },
       ...(limits.maxRetentionStep === undefined ? {} : { maxStep: limits.maxRetentionStep }),
     }),
-    entityRecords: new EntityRecordChore({ db, clock, records: entityRecords }),
+    entityRecords: new EntityRecordChore({ db, clock, records: parts.entityRecords }),
     invalidate: () => {
       definitions.invalidate();
     },
@@ -366,6 +362,7 @@ interface Stores {
   readonly timers: TimerStore;
   readonly retractions: RetractionStore;
   readonly groups: GroupStore;
+  readonly entityRecords: EntityRecordStore;
 }
 
 interface PipelineWiring {

@@ -5,6 +5,7 @@ import { encodePayload } from './events/event-codec.js';
 import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from './events/retraction.model.js';
 import { DamagedHistory, type RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
+import type { EntityRecordStore } from './features/entity-record.store.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { nextPlace } from './next-place.js';
@@ -31,8 +32,8 @@ export interface RetractionChoreParts {
   readonly pipeline: Pipeline;
   /** Whom an erasure is of. */
   readonly personOf: (erasureId: Uuid) => Promise<ErasedPerson>;
-  /** Removes some of what else a load brought in; false: nothing is left. */
-  readonly removeRecords: (loadId: Uuid) => Promise<boolean>;
+  /** What else loads bring in. */
+  readonly entityRecords: Pick<EntityRecordStore, 'removeOfLoad'>;
   readonly observer: { retrying(error: unknown, attempt: number): void };
   /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
   readonly maxStepEvents?: number;
@@ -40,6 +41,7 @@ export interface RetractionChoreParts {
 
 const MAX_STEP_ANCHORS = 500;
 const MAX_STEP_EVENTS = 5_000;
+const MAX_STEP_RECORDS = 5_000;
 const MAX_ATTEMPTS = 8;
 const MAX_PASSED_OVER = 1_000;
 /** Least time between two looks for retractions where there was none. */
@@ -112,7 +114,7 @@ export class RetractionChore {
     if (anchors.length === 0) {
       const [damage] = this.#damageTo(retraction).values();
       if (damage !== undefined) throw damage;
-      if (retraction.loadId !== null && (await this.#parts.removeRecords(retraction.loadId))) return true;
+      if (await this.#removeRecords(retraction.loadId)) return true;
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
     }
     const left = await this.#readLeft(definitions, retraction, anchors);
@@ -128,6 +130,12 @@ export class RetractionChore {
     pipeline.forget();
     this.#reached = { id: retraction.id, afterId: anchors.at(-1)?.id ?? LEAST_ID };
     return true;
+  }
+
+  /** Records of entities that a load brought in; false: nothing is left. */
+  async #removeRecords(loadId: Uuid | null): Promise<boolean> {
+    const { db, entityRecords } = this.#parts;
+    return loadId !== null && (await entityRecords.removeOfLoad(db, loadId, MAX_STEP_RECORDS)) > 0;
   }
 
   #damageTo({ id }: Retraction): ReadonlyMap<Uuid, DamagedHistory> {

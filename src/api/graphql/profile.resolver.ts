@@ -134,7 +134,10 @@ export class ProfileResolver {
   ): Promise<OnlineFeatures[]> {
     const { maxAgeMs, request, entity, keys: itemKeys } = reading;
     if (typeof entity === 'string' || Array.isArray(itemKeys)) {
-      return readEntityFeatures(reads, { entities, purposes, names, service, ...reading });
+      return readEntityFeatures(reads, {
+        ...{ entity, keys: itemKeys, maxAgeMs, request },
+        ...{ entities, purposes, names, service },
+      });
     }
     if (!Array.isArray(entities)) {
       const hint = 'name entities, as [{ namespace: "email", value: "ada@example.com" }], or an entity and its keys';
