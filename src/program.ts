@@ -30,11 +30,13 @@ import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { SeenNameReader } from './events/seen-name.reader.js';
-import { EventSampleReader } from './events/event-sample.reader.js';
 import { DefinitionHistoryReader } from './features/definition-history.reader.js';
 import { exportCommand } from './features/export.command.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { featuresCommand } from './features/features.command.js';
+import { EventSampleReader } from './events/event-sample.reader.js';
+import { VocabularyReader } from './features/vocabulary.reader.js';
+import { maskPayload } from './privacy/mask.model.js';
 import { MaterializationService } from './features/materialization.service.js';
 import { materializeCommand } from './features/materialize.command.js';
 import { systemClock } from './platform/clock.js';
@@ -117,6 +119,11 @@ function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions): Com
             lineage: new LineageReader(db),
           }),
         ),
+      withVocabulary: (use) =>
+        looking(({ db, engine, clock }) => {
+          const samples = new EventSampleReader(db, engine.sealer);
+          return use(() => new VocabularyReader({ db, clock, samples, mask: maskPayload }).entries());
+        }),
     }),
     segmentCommand({
       ...io,

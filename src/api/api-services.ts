@@ -9,6 +9,7 @@ import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { EntityRecordService } from '../features/entity-record.service.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
+import type { VocabularyReader } from '../features/vocabulary.reader.js';
 import type { MaterializationService } from '../features/materialization.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { GenericValueService } from '../identity/generic-value.service.js';
@@ -120,5 +121,6 @@ export interface ApiServices extends WiredServices {
   readonly traitDeletion: TraitDeletionService;
   readonly consents: ConsentService;
   readonly entityRecords: EntityRecordService;
+  readonly vocabulary: Pick<VocabularyReader, 'entries'>;
   readonly materialization: Pick<MaterializationService, 'materialize'>;
 }

@@ -1,6 +1,9 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { EntityRecordService } from '../features/entity-record.service.js';
+import { EventSampleReader } from '../events/event-sample.reader.js';
+import { VocabularyReader } from '../features/vocabulary.reader.js';
+import { maskPayload } from '../privacy/mask.model.js';
 import { MaterializationService } from '../features/materialization.service.js';
 import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
@@ -108,6 +111,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     traitDeletion: new TraitDeletionService(wired),
     consents: new ConsentService(wired),
     entityRecords: new EntityRecordService(wired),
+    vocabulary: new VocabularyReader({ ...wired, samples: new EventSampleReader(db, wired.sealer), mask: maskPayload }),
     materialization: new MaterializationService(db),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;

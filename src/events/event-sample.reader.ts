@@ -5,7 +5,8 @@ import type { EventSealer } from './event-seal.model.js';
 import type { LoggedEvent } from './event.model.js';
 
 export interface SampleOptions {
-  readonly sourceId: number;
+  /** Null: all sources. */
+  readonly sourceId: number | null;
   /** Accepted then or later, ms. */
   readonly sinceMs: number;
   /** About how many events at most. */
@@ -29,7 +30,7 @@ export interface SamplePart {
 const PARTS = 100;
 
 /**
- * Reads a sample of what a source sent, spread evenly over a time: from each of a hundred equal stretches of the log the
+ * Reads a sample of what a source, or all of them, sent, spread evenly over a time: from each of a hundred equal stretches of the log the
  * first events of the source. What is short enough is read as a whole.
  */
 export class EventSampleReader {
@@ -50,7 +51,7 @@ export class EventSampleReader {
       const untilPos = Math.min(endPos, afterPos + Math.ceil(maxPositions / parts));
       scanned += untilPos - afterPos;
       const rows = await this.db.query<EventRow>(
-        `SELECT ${EVENT_COLUMNS} FROM event_log WHERE pos > $1::int8 AND pos <= $2::int8 AND source_id = $3::int4
+        `SELECT ${EVENT_COLUMNS} FROM event_log WHERE pos > $1::int8 AND pos <= $2::int8 AND ($3::int4 IS NULL OR source_id = $3)
          ORDER BY pos LIMIT $4::int4`,
         [afterPos, untilPos, sourceId, Math.ceil(maxEvents / parts)],
       );

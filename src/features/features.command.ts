@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { DefinitionHistoryReader, DefinitionVersion } from './definition-history.reader.js';
@@ -13,6 +13,7 @@ import {
   type LineageGraph,
   type LineageKind,
 } from './lineage.model.js';
+import { addVocabularyCommand, type VocabularyCommandDeps } from './vocabulary.command.js';
 import type { FeatureReader, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 
 export interface FeaturesCommandServices {
@@ -21,7 +22,7 @@ export interface FeaturesCommandServices {
   readonly lineage: { graph(): Promise<LineageGraph> };
 }
 
-export interface FeaturesCommandDeps extends CommandIo {
+export interface FeaturesCommandDeps extends VocabularyCommandDeps {
   /** Starts what the command needs, for as long as `use` runs. */
   withFeatures<T>(use: (services: FeaturesCommandServices) => Promise<T>): Promise<T>;
 }
@@ -51,10 +52,11 @@ Examples:
   weft features show commerce --version 2 --json
   weft features history commerce
   weft features lineage orders_60d --direction down
+  weft features vocabulary --search shoes
 
 Exit codes: 0 done, 1 failed (no such name or version), 2 wrong use.`;
 
-/** `weft features list|show|history|lineage`. */
+/** `weft features list|show|history|lineage|vocabulary`. */
 export function featuresCommand(deps: FeaturesCommandDeps): Command {
   const command = new Command('features').description('look at features, views and services, and at their past');
   command.addHelpText('after', HELP);
@@ -81,6 +83,7 @@ export function featuresCommand(deps: FeaturesCommandDeps): Command {
     .addOption(new Option('--direction <way>', 'which way to look').choices(LINEAGE_DIRECTIONS).default('both'))
     .option('--json', 'as JSON')
     .action((name: string, options: LineageOptions) => runCommand(deps, () => lineage(deps, name, options)));
+  addVocabularyCommand(command, deps);
   return command;
 }
 

@@ -46,6 +46,7 @@ const run = (...args: string[]) =>
             history: new DefinitionHistoryReader(world.db),
             lineage: new LineageReader(world.db),
           }),
+        withVocabulary: (use) => use(() => Promise.resolve([])),
       }),
     args,
   );

@@ -21,7 +21,11 @@ type Column = readonly [name: string, values: readonly unknown[]];
  * @param features those that are asked for
  * @throws WeftError BAD_REQUEST that says what is wrong, and where
  */
-export function readAskedEntities(entities: unknown, context: unknown, features: readonly FeatureDefinition[]): AskedEntities {
+export function readAskedEntities(
+  entities: unknown,
+  context: unknown,
+  features: readonly FeatureDefinition[],
+): AskedEntities {
   const given = columnsOf(entities, 'entities', 'give a join key and a list, as in {"user_id": ["u-1"]}');
   const [first, ...others] = given;
   if (first === undefined) {

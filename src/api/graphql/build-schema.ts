@@ -7,6 +7,7 @@ import { ChangeResolver } from './change.resolver.js';
 import { ConsentHistoryResolver, ConsentResolver } from './consent.resolver.js';
 import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
+import { VocabularyResolver } from './vocabulary.resolver.js';
 import { LineageResolver } from './lineage.resolver.js';
 import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
@@ -57,6 +58,7 @@ export function buildApiSchema(): GraphQLSchema {
       FeatureResolver,
       FeatureServiceResolver,
       LineageResolver,
+      VocabularyResolver,
       ModelResolver,
       IngestResolver,
       KeyResolver,

@@ -44,6 +44,7 @@ export const GENERIC_CURSOR = new CursorCodec({ kind: 'generic_values', version:
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
+export const VOCABULARY_CURSOR = new CursorCodec({ kind: 'vocabulary', version: 1 }, { key: 'text' });
 export const FEATURE_SERVICE_CURSOR = new CursorCodec({ kind: 'feature_services', version: 1 }, { key: 'text' });
 export const DEFINITION_VERSION_CURSOR = new CursorCodec(
   { kind: 'definition_versions', version: 1 },
