@@ -104,7 +104,7 @@ describe('the vocabulary', () => {
     const named = async (search: string | null, kind: string | null): Promise<string[]> =>
       (
         await world.data<{ vocabulary: { edges: { node: { name: string } }[] } }>(ASK, { search, kind })
-      ).vocabulary.nodes.map(({ name }) => name);
+      ).vocabulary.edges.map(({ node }) => node.name);
     expect(await named('SHOES', null)).toEqual(['properties.category']);
     expect(await named('product', null)).toEqual(['product_view']);
     expect(await named(null, 'event')).toEqual(['identify', 'product_view']);
