@@ -57,8 +57,9 @@ async function selectFeatures(
   const service = name === undefined ? null : await serviceOf(db, name, versions?.service ?? null);
   const known = new Map<string, PlannedFeature>();
   for (const view of await viewsOf(db, versions)) {
-    const { version: viewVersion, purposes = [] } = view;
-    for (const definition of view.features) known.set(definition.name, { definition, viewVersion, purposes });
+    const { version: viewVersion, purposes = [], entity } = view;
+    const shared = { viewVersion, purposes, ...(entity === undefined ? {} : { entity }) };
+    for (const definition of view.features) known.set(definition.name, { definition, ...shared });
   }
   const names = [...new Set([...(service?.features ?? []), ...more])];
   if (names.length === 0 || names.length > MAX_FEATURES) {
@@ -84,7 +85,7 @@ async function selectFeatures(
 
 /** The views in force, but for those of which another version is wanted, also where they are gone since. */
 async function viewsOf(db: Queryable, versions: PinnedVersions | undefined): Promise<StoredFeatureView[]> {
-  const inForce = await new FeatureReader(db).views();
+  const inForce = await new FeatureReader(db).allViews();
   const former: StoredFeatureView[] = [];
   for (const [name, version] of versions?.views ?? []) {
     const current = inForce.find((view) => view.name === name);

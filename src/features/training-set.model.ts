@@ -61,6 +61,8 @@ export interface TrainingRow extends WrittenRow {
 export interface PlannedFeature {
   readonly definition: FeatureDefinition;
   readonly viewVersion: number;
+  /** What it is of, if not of people. */
+  readonly entity?: string;
   /** What somebody has to allow for it to be used; left out: nothing. */
   readonly purposes?: readonly string[];
   /** How old its value may be at T, ms, inclusive; left out: of any age. */
@@ -166,7 +168,7 @@ function typedCell(text: string, type: FeatureType): TrainingCell {
 
 /** Equal where the definitions give equal values for equal events, in the same order. Hex SHA-256. */
 export function definitionsHash(features: readonly PlannedFeature[]): string {
-  const content = features.map(({ definition: d }) => [
+  const content = features.map(({ definition: d, entity }) => [
     d.name,
     d.aggregate,
     d.events,
@@ -179,6 +181,7 @@ export function definitionsHash(features: readonly PlannedFeature[]): string {
     d.type,
     // The database keeps the names of options in an order of its own.
     ...(d.options === undefined ? [] : [Object.entries(d.options).sort(([a], [b]) => (a < b ? -1 : 1))]),
+    ...(entity === undefined ? [] : [{ entity }]),
   ]);
   return hash('sha256', JSON.stringify(content), 'hex');
 }

@@ -11,6 +11,7 @@ import type { Database, Transaction } from '../platform/postgres.js';
 import { chunksOf } from './chunks-of.js';
 import { planSplit } from './plan-split.js';
 import type { Splitter, SplitSpec } from './split.model.js';
+import { EntityColumns } from './training-set-entities.js';
 import { FeatureSet } from './feature-set.model.js';
 import type { RequestValues } from './feature.model.js';
 import type { ExpressionLanguage } from './on-demand.model.js';
@@ -62,6 +63,8 @@ interface Work {
   readonly requestOf: ((label: LabelRow) => RequestValues) | null;
   /** Null: no feature needs anything to be allowed. */
   readonly gates: FeatureGates | null;
+  /** Features of other entities; null: all are of people. */
+  readonly entities: EntityColumns | null;
   /** When the export began, ms. */
   readonly nowMs: number;
   readonly damaged: DamagedRows;
@@ -100,21 +103,23 @@ export class TrainingSetService {
     const plan = await planTrainingSet(db, request, nowMs);
     const { features } = plan;
     const sources = await db.query<{ id: number; key: string }>('SELECT id, key FROM sources');
+    const sourceIds = new Map(sources.map(({ id, key }) => [key, id]));
     const definitions = features.map((feature) => feature.definition);
     const set = FeatureSet.compile(
       definitions,
       new Map(streamsOf(definitions).map(({ key }, i) => [key, i + 1])),
-      new Map(sources.map(({ id, key }) => [key, id])),
+      sourceIds,
       this.#parts.language,
     );
     const requestOf = requestReader(definitions, request.columns ?? []);
     const damaged = new DamagedRows();
-    const gates = await this.#gates(features, new Map(sources.map(({ id, key }) => [key, id])));
+    const gates = await this.#gates(features, sourceIds);
+    const entities = await EntityColumns.plan(db, features, request.columns ?? [], sourceIds);
     return {
       plan,
       startedAtMs: nowMs,
       damaged,
-      rows: this.#rows(request, { plan, set, requestOf, gates, nowMs, damaged }),
+      rows: this.#rows(request, { plan, set, requestOf, gates, entities, nowMs, damaged }),
     };
   }
 
@@ -181,6 +186,8 @@ export class TrainingSetService {
         const standings = await this.#standings(tx, labels, ids, work);
         const answers = new Map<number, FoldAnswer>();
         const events = await this.#fold(tx, peopleOf(labels, standings, requests), work, answers, signal);
+        const known = { knownAsOf: work.plan.knownAsOf, nowMs: work.nowMs };
+        const fill = await work.entities?.fill(tx, labels, known);
         const rows = labels.map((label, i): TrainingRow => {
           const id = ids[i] ?? null;
           const request = requests[i] ?? null;
@@ -188,7 +195,8 @@ export class TrainingSetService {
           const found = answer.isWithheld ? 'WITHHELD' : 'FOUND';
           const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
           const profileId = id === null ? null : (profiles.get(id) ?? null);
-          const values = agesOf === null ? answer.values : withinAges(answer.values, agesOf, label.timeMs);
+          const all = fill?.(answer.values, i) ?? answer.values;
+          const values = agesOf === null ? all : withinAges(all, agesOf, label.timeMs);
           return { label, status, profileId, values };
         });
         return { rows, events };

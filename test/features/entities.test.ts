@@ -4,17 +4,21 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLoads } from '../../src/create-loads.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { EntityFeatures } from '../../src/features/entity-features.js';
 import { EntityRecordReader } from '../../src/features/entity-record.reader.js';
 import { EntityRecordService } from '../../src/features/entity-record.service.js';
 import { FeatureReader } from '../../src/features/feature.reader.js';
 import type { FeatureValue } from '../../src/features/feature.model.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import type { Source } from '../../src/sources/source.model.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { drainUntil } from '../support/drain-until.js';
-import { DAY_MS, HOUR_MS } from '../support/world.js';
+import { aTrack, DAY_MS, HOUR_MS } from '../support/world.js';
 
 const TTL_MS = 3_000;
 const YAML = `entities:
@@ -273,6 +277,49 @@ describe('features of an entity', () => {
       loads.load({ file, mapping: parseMapping(MAPPING.replace('entity: item', 'entity: page')) }),
     ).rejects.toThrow('there is no entity page');
     expect(() => parseMapping(`${MAPPING}traits: { name: category }\n`)).toThrow('is of events of people');
+  });
+
+  it('are columns of a training set, by the key of each row and as of its time, as an oracle has them', async () => {
+    const { db, clock, engine } = world;
+    const acceptor = await new EntityRecordService(world).acceptorOf('item');
+    const base = clock.now();
+    clock.advance(20_000);
+    const records: Drawn[] = [];
+    for (const [i, at] of [0, 2, 2, 5, 1].entries()) {
+      const drawn = {
+        key: 't',
+        at: base + at * 1_000,
+        created: null,
+        price: i === 3 ? null : i + 1,
+        messageId: `t${String(i)}`,
+      };
+      records.push({ ...drawn, acceptedAt: clock.now() });
+      await acceptor.accept(catalog, [aRecord('t', drawn.messageId, drawn.at, { price: drawn.price })], {});
+      clock.advance(1_000);
+    }
+    await world.accept([aTrack('view', { user_id: 'reader' }, { timestampMs: base + 1_000 })]);
+    await world.drain();
+    const events = new EventHistoryReader();
+    const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+    const sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+    const times = [-1_000, 0, 2_500, 5_000, 5_500, 9_000];
+    const labels = times.flatMap((ms) =>
+      ['t', 'other', ''].map((key) => ({ ns: 'user_id', value: 'reader', timeMs: base + ms, cells: ['1', key] })),
+    );
+    for (const knownAsOf of ['now', base + 21_500] as const) {
+      const request = { labels, columns: ['label', 'item_id'], service: 'ranking', knownAsOf };
+      const { rows } = await sets.exportTrainingSet(request);
+      let place = 0;
+      for await (const { values, label } of rows) {
+        const known = knownAsOf === 'now' ? clock.now() : knownAsOf;
+        expect(values[1]).toMatchObject(naivePrice(records, label.cells[1] ?? '', label.timeMs, known));
+        if (knownAsOf === 'now') expect(values[0]?.value).toBe(label.timeMs >= base + 1_000 ? 1 : 0);
+        place++;
+      }
+      expect(place).toBe(labels.length);
+    }
+    const without = sets.exportTrainingSet({ labels, columns: ['label', 'sku'], service: 'ranking' });
+    await expect(without).rejects.toThrow('the labels have no column item_id, and item_price is a feature of item');
   });
 
   it('lose records beyond the retention, but for the newest of each key, and all with their entity', async () => {

@@ -107,7 +107,7 @@ describe('the vocabulary', () => {
       ).vocabulary.edges.map(({ node }) => node.name);
     expect(await named('SHOES', null)).toEqual(['properties.category']);
     expect(await named('product', null)).toEqual(['product_view']);
-    expect(await named(null, 'event')).toEqual(['identify', 'product_view']);
+    expect(await named(null, 'EVENT')).toEqual(['identify', 'product_view']);
     expect(await named('nothing of that', null)).toEqual([]);
   });
 
