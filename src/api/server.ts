@@ -80,6 +80,15 @@ function trustedBy({ trustedProxies = [] }: ApiServerDependencies): string[] | f
   return trustedProxies.length === 0 ? false : [...trustedProxies];
 }
 
+function featureServices(wired: WiredServices): Pick<ApiServices, 'entityRecords' | 'vocabulary' | 'materialization'> {
+  const { db, sealer } = wired;
+  return {
+    entityRecords: new EntityRecordService(wired),
+    vocabulary: new VocabularyReader({ ...wired, samples: new EventSampleReader(db, sealer), mask: maskPayload }),
+    materialization: new MaterializationService(db),
+  };
+}
+
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
  * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
@@ -110,9 +119,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     namespaces,
     traitDeletion: new TraitDeletionService(wired),
     consents: new ConsentService(wired),
-    entityRecords: new EntityRecordService(wired),
-    vocabulary: new VocabularyReader({ ...wired, samples: new EventSampleReader(db, wired.sealer), mask: maskPayload }),
-    materialization: new MaterializationService(db),
+    ...featureServices(wired),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
   const app = Fastify({

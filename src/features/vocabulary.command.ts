@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { searchVocabulary, VOCABULARY_KINDS, type VocabularyEntry, type VocabularyKind } from './vocabulary.model.js';
 
