@@ -124,6 +124,13 @@ export const AGGREGATE_RULES: { readonly [A in Aggregate]: AggregateRule } = {
     typeOf: double,
     withoutEvents: null,
   },
+  session_entropy: {
+    needs: ['gap'],
+    takes: ['window', 'limit'],
+    ...RING_LIMIT,
+    typeOf: double,
+    withoutEvents: null,
+  },
   inter_event: {
     needs: [],
     takes: ['window', 'limit', 'of', 'unit'],

@@ -73,6 +73,8 @@ describe('a ring of recent events', () => {
     expect(valueOf(feature('session_count', { gapMs }), 'a@0 a@29 a@59').value).toBe(2);
     expect(valueOf(feature('session_depth', { gapMs }), 'a@0 a@40 a@41').value).toBe(2);
     expect(valueOf(feature('session_depth', { gapMs, of: 'mean' }), 'a@0 a@40 a@41').value).toBe(1.5);
+    expect(valueOf(feature('session_entropy', { gapMs }), 'a@0 a@40 a@80 a@120').value).toBe(2);
+    expect(valueOf(feature('session_entropy', { gapMs }), 'a@0 a@1 a@2').value).toBe(0);
     expect(valueOf(feature('session_duration', { gapMs }), 'a@0 a@40 a@52').value).toBe(12);
     expect(valueOf(feature('session_duration', { gapMs, of: 'mean' }), 'a@0 a@40 a@52').value).toBe(6);
   });

@@ -156,6 +156,7 @@ function answerOf({ definition }: FeatureReading, recent: RecentEvents): RingAns
     case 'session_count':
     case 'session_depth':
     case 'session_duration':
+    case 'session_entropy':
       return readSessions(definition, recent);
     case 'inter_event':
       return readGaps(definition, recent);

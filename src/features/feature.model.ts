@@ -15,6 +15,7 @@ export const AGGREGATES = [
   'session_count',
   'session_depth',
   'session_duration',
+  'session_entropy',
   'inter_event',
   'funnel',
   'hour_of_week',

@@ -1,3 +1,4 @@
+import { entropyOf } from './entropy.js';
 import type { FeatureValue } from './feature.model.js';
 import type { CellKind } from './keyed-cells.js';
 import { KeyedTiles, type KeyedTile } from './keyed-tiles.js';
@@ -37,13 +38,4 @@ export function greatest(
 ): (readonly [string, number])[] {
   const sorted = entries.toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
   return sorted.slice(0, limit ?? DEFAULT_LIMIT);
-}
-
-/** Shannon entropy of the shares, in bits: 0 where there is one key, log₂ n where n keys are equally frequent. */
-function entropyOf(counts: readonly number[]): number {
-  // By size, so that rounding does not depend on the order of keys.
-  const sorted = counts.toSorted((a, b) => a - b);
-  const total = sorted.reduce((sum, count) => sum + count, 0);
-  const bits = sorted.reduce((sum, count) => sum - (count / total) * Math.log2(count / total), 0);
-  return bits + 0;
 }

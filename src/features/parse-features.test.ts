@@ -181,6 +181,7 @@ services:
     ['{ name: a, aggregate: session_count, gap: 31d }', 'a gap cannot be 31d; choose 1s to 30d'],
     ['{ name: a, aggregate: session_depth, gap: 30m, of: min }', 'of cannot be "min"; use one of last, mean'],
     ['{ name: a, aggregate: session_depth, gap: 30m, unit: 1m }', 'session_depth has no unit'],
+    ['{ name: a, aggregate: session_entropy, gap: 30m, of: mean }', 'session_entropy has no of'],
     ['{ name: a, aggregate: inter_event, unit: 1000d }', 'a unit cannot be 1000d'],
     ['{ name: a, aggregate: funnel, within: 1d }', 'funnel needs steps'],
     ['{ name: a, aggregate: funnel, steps: [x], within: 1d }', 'a funnel has 2 to 10 steps'],

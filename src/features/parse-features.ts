@@ -21,7 +21,7 @@ const MAX_FILE_LENGTH = 4_000_000;
 const NAME_HINT = 'begin with a small letter and go on with up to 62 small letters, digits and _';
 
 /** Fields at the top of a file of features. */
-export const FEATURE_FILE_FIELDS = ['entities', 'views', 'services'];
+export const FEATURE_FILE_FIELDS = ['views', 'services', 'entities'];
 
 interface FeatureFile {
   readonly entities: readonly EntityDefinition[];

@@ -63,6 +63,7 @@ function definitionsWith(limit: number): FeatureDefinition[] {
     feature('last_events', windowMs, { limit, events: ['c', 'a'], others: true }),
     feature('session_count', windowMs, { limit, gapMs: 30 * MINUTE }),
     feature('session_count', windowMs, { limit, gapMs: MINUTE, events: [] }),
+    feature('session_entropy', windowMs, { limit, gapMs: 30 * MINUTE }),
     feature('session_depth', windowMs, { limit, gapMs: 30 * MINUTE }),
     feature('session_depth', windowMs, { limit, gapMs: 30 * MINUTE, of: 'mean' }),
     feature('session_duration', windowMs, { limit, gapMs: 30 * MINUTE, unitMs: SECOND }),

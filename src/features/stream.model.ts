@@ -126,6 +126,7 @@ const SHAPES: { readonly [A in Aggregate]: StreamShape } = {
   session_count: RING,
   session_depth: RING,
   session_duration: RING,
+  session_entropy: RING,
   inter_event: RING,
   funnel: { ...RING, marks: ({ options }) => ({ kind: 'steps', steps: options?.steps ?? [] }) },
   hour_of_week: CALENDAR,

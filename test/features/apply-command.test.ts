@@ -389,7 +389,7 @@ segments:
   it('wants files that define something', async () => {
     await files({ 'other.yaml': 'x: 1' });
     expect((await run(['other.yaml'])).stderr).toContain(
-      'a file of definitions has entities, views, services, segments, traits, purposes, identity at its top',
+      'a file of definitions has views, services, entities, segments, traits, purposes, identity at its top',
     );
     expect((await run(['.'])).code).toBe(2);
     expect((await run(['none.yaml'])).stderr).toContain('there is no such file');

@@ -13,9 +13,15 @@ type Filters = ReadonlyMap<string, (event: FeatureEvent) => boolean>;
 
 /** Windows of these are exact to the millisecond. */
 export function isOfRing({ aggregate }: FeatureDefinition): boolean {
-  return ['last_events', 'session_count', 'session_depth', 'session_duration', 'inter_event', 'funnel'].includes(
-    aggregate,
-  );
+  return [
+    'last_events',
+    'session_count',
+    'session_depth',
+    'session_duration',
+    'session_entropy',
+    'inter_event',
+    'funnel',
+  ].includes(aggregate);
 }
 
 /** Length of the hops in which the window of a feature of hours or days moves on; null: by its length alone. */
@@ -53,6 +59,7 @@ export function naiveSequence(
       const sessions = sessionsOf(times, options?.gapMs ?? NaN);
       if (aggregate === 'session_count') return found(sessions.length, newest);
       if (sessions.length === 0) return absent();
+      if (aggregate === 'session_entropy') return found(bitsOf(sessions, times.length), newest);
       const sizes = sessions.map((session) =>
         aggregate === 'session_depth' ? session.length : (session.at(-1) ?? 0) - (session[0] ?? 0),
       );
@@ -61,6 +68,12 @@ export function naiveSequence(
       return found(sizes.reduce((a, b) => a + b, 0) / (sizes.length * unit), newest);
     }
   }
+}
+
+/** By definition: −Σ p log₂ p over the shares of the sessions, the smallest first, as the aggregate adds them. */
+function bitsOf(sessions: readonly number[][], events: number): number {
+  const shares = sessions.map((session) => session.length / events).sort((a, b) => a - b);
+  return shares.reduce((bits, share) => bits - share * Math.log2(share), 0) + 0;
 }
 
 function sessionsOf(times: readonly number[], gapMs: number): number[][] {
