@@ -31,7 +31,7 @@ class FrequentValueType {
   @Field(() => String, { description: 'The value as text, as `running-shoes`.' })
   value!: string;
 
-  @Field(() => Int, { description: 'How often it was met in the sample.' })
+  @Field(() => Int, { description: 'How many times it was met in the sample.' })
   count!: number;
 }
 
