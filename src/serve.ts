@@ -1,3 +1,4 @@
+import { createHistoricalFeatures } from './create-historical-features.js';
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
@@ -92,6 +93,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           webhooks: app.webhooks,
           segments: engine.services.segments,
           features: engine.services.features,
+          historical: createHistoricalFeatures(engine, { db, clock }),
           models: app.models,
           traits: app.engine.services.traits,
           identityRules: app.engine.services.identityRules,

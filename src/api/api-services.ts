@@ -1,3 +1,4 @@
+import type { HistoricalFeatures } from './historical-features.js';
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
 import type { EventAcceptor } from '../events/accept.model.js';
@@ -103,6 +104,7 @@ export interface WiredServices {
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
   readonly features: FeatureDefinitionService;
+  readonly historical: Pick<HistoricalFeatures, 'read'>;
   readonly models: ModelService;
   readonly traits: TraitDefinitionService;
   readonly identityRules: IdentityRulesService;

@@ -46,7 +46,11 @@ interface HistoryRow extends EventRow {
  * So is a row whose bytes were damaged since: the histories of all others are right without it.
  */
 export class EventHistoryReader {
-  constructor(private readonly sealer: EventSealer = NO_SEALER) {}
+  /** @param statementTimeout of each statement, as PostgreSQL writes it */
+  constructor(
+    private readonly sealer: EventSealer = NO_SEALER,
+    private readonly statementTimeout = STATEMENT_TIMEOUT,
+  ) {}
 
   /**
    * Pages of events, one group after the other in the order given. One read at a time in a transaction, and no other query
@@ -61,7 +65,7 @@ export class EventHistoryReader {
       anchorIds.map((anchorId) => ({ anchorId, group, untilMs })),
     );
     if (asked.length === 0) return;
-    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
+    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [this.statementTimeout]);
     await tx.query(order === 'occurred' ? declare('e.occurred_at') : declare('e.accepted_at'), [
       uuidArray(asked, (a) => a.anchorId),
       int4Array(asked, (a) => a.group),

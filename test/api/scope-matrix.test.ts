@@ -57,6 +57,7 @@ const LITERALS = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
   'Query.group.id': '"acme"',
+  'Query.historicalFeatures.rows': '[{ namespace: "user_id", value: "ann", time: "2026-01-31T12:00:00Z" }]',
   'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',
   'Query.edgeProfile.identifier': '{ namespace: "anonymous_id", value: "7c05542a-a638-43fd-b185-e15b72e2fa6b" }',
   'Profile.membership.segment': '"keen"',

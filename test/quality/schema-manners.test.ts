@@ -63,6 +63,8 @@ const BOUNDED_LISTS: Readonly<Record<string, string>> = {
   'ApiKey.scopes': 'there are four',
   'ApiKey.origins': '50 are taken when it is made',
   'OnlineFeatures.features': 'features are 2,000 in all, values 50,000 a request',
+  'HistoricalFeatures.rows': 'as many as are asked about, which are 500',
+  'HistoricalFeatureRow.features': 'features are 2,000 in all, values 50,000 a request',
   'StoredDocuments.documents': 'as many as were given, which are 200',
   'FeaturePlan.added': 'features are 2,000 in all',
   'FeaturePlan.changed': 'features are 2,000 in all',

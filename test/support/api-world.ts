@@ -1,3 +1,4 @@
+import { createHistoricalFeatures } from '../../src/create-historical-features.js';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -174,6 +175,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     webhooks,
     segments: engine.services.segments,
     features: engine.services.features,
+    historical: createHistoricalFeatures(engine, { db, clock }),
     models: engine.services.models,
     traits: engine.services.traits,
     identityRules: engine.services.identityRules,
