@@ -24,6 +24,8 @@ const NOT_PERSONAL = [
   'IdentityRules.rules',
   'Model.metrics',
   'Purpose.categories',
+  // How many rows, and how far: for those who may load.
+  'ScheduleRun.result',
   'TrackingPlan.plan',
   'TrackingPlanDraft.plan',
   'TraitRule.answers',
