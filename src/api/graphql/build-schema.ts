@@ -15,6 +15,7 @@ import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureDefinitionResolver, FeatureResolver, FeatureServiceResolver } from './feature.resolver.js';
+import { FeatureMonitoringResolver } from './feature-monitoring.resolver.js';
 import { HistoricalFeaturesResolver } from './historical-features.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
@@ -58,6 +59,7 @@ export function buildApiSchema(): GraphQLSchema {
       FeatureDefinitionResolver,
       FeatureResolver,
       FeatureServiceResolver,
+      FeatureMonitoringResolver,
       HistoricalFeaturesResolver,
       LineageResolver,
       VocabularyResolver,

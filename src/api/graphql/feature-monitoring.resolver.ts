@@ -1,0 +1,108 @@
+import { Arg, Authorized, Ctx, Field, Float, Int, ObjectType, Query, Resolver } from 'type-graphql';
+import { PARITY_KEPT_DAYS, type ParityRecord } from '../../monitoring/feature-parity.model.js';
+import { FeatureParityReader } from '../../monitoring/feature-parity.reader.js';
+import type { StoredStatistics } from '../../monitoring/feature-statistics.model.js';
+import { FeatureStatisticsReader } from '../../monitoring/feature-statistics.reader.js';
+import { WeftError } from '../../platform/errors.js';
+import type { ApiContext } from './api-context.js';
+import {
+  AFTER,
+  connection,
+  connectionTypes,
+  DEFAULT_PAGE_SIZE,
+  FIRST,
+  pageSize,
+  type Connection,
+  type Edge,
+} from './connection.types.js';
+import { FEATURE_PARITY_CURSOR, FEATURE_STATISTICS_CURSOR } from './cursors.js';
+import { FeatureStatisticsType } from './feature-statistics.types.js';
+import { DateTime } from './scalars.js';
+
+@ObjectType('FeatureParity', {
+  simpleResolvers: true,
+  description: 'What came of comparing values of a feature as they are served with what the log gives.',
+})
+class FeatureParityType implements ParityRecord {
+  @Field(() => String, { description: 'Its name, as `orders_60d`.' })
+  feature!: string;
+
+  @Field(() => Float, { description: 'How many values were compared.' })
+  compared!: number;
+
+  @Field(() => Float, { description: 'How many of these are others; 0 where all is well.' })
+  mismatched!: number;
+
+  @Field(() => Float, { description: 'How many of these are there only as served, or only by the log.' })
+  missing!: number;
+
+  @Field(() => Float, { description: 'How many of these differ and are estimates, because a bound was reached.' })
+  estimated!: number;
+
+  @Field(() => Float, { description: 'The greatest difference between two numbers; 0 where there was none.' })
+  maxDelta!: number;
+
+  @Field(() => DateTime, { description: 'When it was compared last.' })
+  lastComparedAt!: number;
+
+  @Field(() => DateTime, { nullable: true, description: 'When a value was wrong or missing last; null: never.' })
+  lastMismatchAt!: number | null;
+}
+
+const ParityConnection = connectionTypes<ParityRecord>(FeatureParityType, 'FeatureParity');
+
+const StatisticsConnection = connectionTypes<StoredStatistics>(FeatureStatisticsType, 'FeatureStatistics');
+
+/** How features are doing, as far as standing jobs have looked. */
+@Resolver()
+export class FeatureMonitoringResolver {
+  @Authorized('read')
+  @Query(() => ParityConnection, {
+    description:
+      'How served features compare with what the log gives, by name of the feature. A standing job compares a sample of profiles; features that it has not compared are not listed.',
+  })
+  async featureParity(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('days', () => Int, { defaultValue: 7, description: 'Over how many days, today included: 1 to 30.' })
+    days: number,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<ParityRecord>>> {
+    const limit = pageSize(first);
+    if (days < 1 || days > PARITY_KEPT_DAYS) {
+      throw new WeftError('BAD_REQUEST', `figures are kept for ${String(PARITY_KEPT_DAYS)} days`, {
+        where: 'days',
+        hint: `ask for 1 to ${String(PARITY_KEPT_DAYS)}`,
+      });
+    }
+    reads.countSingleRead('featureParity');
+    const from = typeof after === 'string' ? FEATURE_PARITY_CURSOR.decode(after).key : null;
+    const records = await new FeatureParityReader(services.db).page(reads.nowMs, days, from, limit + 1);
+    const edges = records.map((node) => ({ cursor: FEATURE_PARITY_CURSOR.encode({ key: node.feature }), node }));
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('read')
+  @Query(() => StatisticsConnection, {
+    description:
+      'How values of features are spread over people, by name of the feature, as a standing job computed it last; every hour. Features that are not computed yet are not listed.',
+  })
+  async featureStatistics(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('feature', () => String, {
+      nullable: true,
+      description: 'Only of this one, as `orders_60d`. Default: of all.',
+    })
+    feature: string | null | undefined,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<StoredStatistics>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('featureStatistics');
+    const from = typeof after === 'string' ? FEATURE_STATISTICS_CURSOR.decode(after).key : null;
+    const names = typeof feature === 'string' ? [feature] : null;
+    const found = await new FeatureStatisticsReader(services.db).page(names, from, limit + 1);
+    const edges = found.map((node) => ({ cursor: FEATURE_STATISTICS_CURSOR.encode({ key: node.feature }), node }));
+    return connection(edges, limit, after);
+  }
+}

@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import type { App } from './app.js';
+import type { Session } from './command-sessions.js';
+import { EventSampleReader } from './events/event-sample.reader.js';
+import { DefinitionHistoryReader } from './features/definition-history.reader.js';
+import { FeatureReader } from './features/feature.reader.js';
+import { featuresCommand } from './features/features.command.js';
+import { VocabularyReader } from './features/vocabulary.reader.js';
+import { addParityCommand } from './monitoring/feature-parity.command.js';
+import { addStatisticsCommand, type StatisticsCommandServices } from './monitoring/feature-statistics.command.js';
+import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
+import { chooseProfiles } from './parity-watch.js';
+import type { CommandIo } from './platform/command-line.js';
+import { maskPayload } from './privacy/mask.model.js';
+import { LineageReader } from './segments/lineage.reader.js';
+import { createParitySampler } from './start-parity.js';
+import { createStatisticsRun } from './start-statistics.js';
+
+/** `weft features`, with what looks at how features are doing. */
+export function createFeaturesCommand(io: CommandIo, looking: Session, signal: AbortSignal): Command {
+  const features = featuresCommand({
+    ...io,
+    withFeatures: (use) =>
+      looking(({ db }) =>
+        use({
+          reader: new FeatureReader(db),
+          history: new DefinitionHistoryReader(db),
+          lineage: new LineageReader(db),
+        }),
+      ),
+    withVocabulary: (use) =>
+      looking(({ db, engine, clock }) => {
+        const samples = new EventSampleReader(db, engine.sealer);
+        return use(() => new VocabularyReader({ db, clock, samples, mask: maskPayload }).entries());
+      }),
+  });
+  addParityCommand(features, {
+    ...io,
+    signal,
+    compareProfiles: (count, onProgress) =>
+      looking(async (app) => {
+        const ids = await chooseProfiles(app.db, count, app.clock.now());
+        const onDone = (done: number): void => {
+          onProgress(done, ids.length);
+        };
+        return createParitySampler(app).compare(ids, onDone, signal);
+      }),
+  });
+  return addStatisticsCommand(features, {
+    ...io,
+    signal,
+    withStatistics: (use) => looking((app) => use(statisticsServices(app, signal))),
+  });
+}
+
+function statisticsServices(app: App, signal: AbortSignal): StatisticsCommandServices {
+  const { db, clock } = app;
+  return {
+    names: async () => (await new FeatureReader(db).views()).flatMap((view) => view.features.map(({ name }) => name)),
+    latest: (feature) => new FeatureStatisticsReader(db).latest(feature),
+    compute: async (feature) => {
+      const [tallied] = await createStatisticsRun(app).tally(signal, [feature]);
+      return tallied === undefined ? null : { ...tallied.statistics, computedAt: clock.now() };
+    },
+  };
+}

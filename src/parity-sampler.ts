@@ -1,0 +1,273 @@
+import type { LoadedDefinitions } from './definitions.js';
+import type { EventHistoryReader } from './events/event-history.reader.js';
+import type { AnchorStateStore } from './features/anchor-state.store.js';
+import type { AnchorState } from './features/anchor-state.model.js';
+import type { FeatureDefinition, FeatureValue } from './features/feature.model.js';
+import { readingsOf } from './features/stream.model.js';
+import { HistoryFold, valuesOf } from './features/training-set-fold.js';
+import { compareFeature } from './monitoring/compare-features.js';
+import { ParityTally, type ParityFigures } from './monitoring/feature-parity.model.js';
+import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
+import type { Database, Transaction } from './platform/postgres.js';
+import type { OnlineStore } from './profiles/online-store.model.js';
+import { profileKey, unpackSnapshot } from './segments/profile-snapshot.model.js';
+
+export interface ParitySamplerParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly definitions: () => Promise<LoadedDefinitions>;
+  readonly store: () => OnlineStore;
+  readonly anchors: Pick<AnchorStateStore, 'loadByProfiles'>;
+  readonly events: EventHistoryReader;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+/** One value that is not what the log gives. */
+export interface ParityMismatch {
+  readonly profileId: Uuid;
+  readonly feature: string;
+  /** `state`: what the database holds is not what the log gives. `copy`: what is served is not what the database holds. */
+  readonly where: 'state' | 'copy';
+}
+
+export interface ParityRound {
+  readonly profiles: number;
+  /** Profiles that were not compared, because of more events than are read, damaged ones, or changes meanwhile. */
+  readonly skipped: number;
+  /** Log positions read in all. */
+  readonly events: number;
+  readonly figures: readonly ParityFigures[];
+  /** The first of them. */
+  readonly mismatches: readonly ParityMismatch[];
+  /** Names of features that the log cannot tell: its older events were removed, or history is still being folded in. */
+  readonly untold: readonly string[];
+}
+
+/** Events of one profile; with more it is left out and counted. */
+const MAX_EVENTS = 20_000;
+const MAX_MISMATCHES = 100;
+/** A copy is written after the commit; it is looked at again before it counts as wrong. */
+const COPY_ATTEMPTS = 4;
+const COPY_PAUSE_MS = 250;
+const TIMEOUT_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** What is compared of one set of definitions. */
+interface Subject {
+  readonly definitions: LoadedDefinitions;
+  /** Indexes of the features that are compared. */
+  readonly indexes: readonly number[];
+}
+
+interface PartitionRow {
+  readonly part: number;
+  readonly applied: number;
+  /** Version of the definitions. */
+  readonly inForce: number;
+  readonly acceptedAt: number;
+  readonly isSwept: boolean;
+}
+
+/** Features of one profile at one position of the log. */
+interface Sample {
+  /** Instant before which all events count, ms. */
+  readonly t: number;
+  readonly stored: AnchorState;
+  readonly offline: readonly FeatureValue[];
+  /** Whether the profile was evaluated with these definitions, so that its copy has all streams. */
+  readonly isSwept: boolean;
+  readonly events: number;
+}
+
+/**
+ * Compares features as they are served with what the log gives.
+ *
+ *  1. State and log are read in one snapshot, beside live traffic: of each partition those events count that it has
+ *     applied by then. So the two are of the same position of the log, and have to be the same at once.
+ *  2. The log is folded by the code that makes training sets, over the events of all identifiers of the profile, as of an
+ *     instant after everything accepted.
+ *  3. A copy in the online store is written after the commit: it counts as wrong once it has stayed another while the
+ *     state has not changed.
+ *  4. A feature whose events a retention may have removed from the log is not compared, nor one whose history is still
+ *     being folded in.
+ */
+export class ParitySampler {
+  readonly #parts: ParitySamplerParts;
+
+  constructor(parts: ParitySamplerParts) {
+    this.#parts = parts;
+  }
+
+  async compare(
+    ids: readonly Uuid[],
+    onProgress: (done: number) => void = () => undefined,
+    signal?: AbortSignal,
+  ): Promise<ParityRound> {
+    const definitions = await this.#parts.definitions();
+    const { compared: indexes, untold } = await this.#split(definitions);
+    const tally = new ParityTally();
+    const mismatches: ParityMismatch[] = [];
+    let [profiles, skipped, events, done] = [0, 0, 0, 0];
+    for (const id of ids) {
+      signal?.throwIfAborted();
+      const found = await this.#compareOne(id, { definitions, indexes }, tally);
+      if (found === null) skipped += 1;
+      else {
+        profiles += 1;
+        events += found.events;
+        mismatches.push(...found.mismatches.slice(0, MAX_MISMATCHES - mismatches.length));
+      }
+      onProgress(++done);
+    }
+    return { profiles, skipped, events, figures: tally.figures, mismatches, untold };
+  }
+
+  async #split(definitions: LoadedDefinitions): Promise<{ compared: number[]; untold: string[] }> {
+    const limits = await this.#parts.db.query<{ key: string; kept: number }>(
+      `SELECT s.key, r.retention_ms AS kept FROM source_retention r JOIN sources s ON s.id = r.source_id
+       WHERE r.removed_events > 0 AND NOT s.retention_strict`,
+    );
+    const isThere = ({ source, windowMs }: FeatureDefinition): boolean =>
+      limits.every(
+        ({ key, kept }) => (source !== null && source !== key) || (windowMs !== null && windowMs + DAY_MS <= kept),
+      );
+    const compared: number[] = [];
+    const untold: string[] = [];
+    for (const view of definitions.views.values()) {
+      for (const { name } of view.features) {
+        const index = definitions.features.indexOf(name);
+        const definition = index === undefined ? undefined : definitions.features.definitions[index];
+        if (index === undefined || definition === undefined) continue;
+        if (definitions.isReady(index) && readingsOf(definition).every(isThere)) compared.push(index);
+        else untold.push(name);
+      }
+    }
+    return { compared, untold: untold.sort() };
+  }
+
+  async #compareOne(
+    id: Uuid,
+    subject: Subject,
+    tally: ParityTally,
+  ): Promise<{ readonly events: number; readonly mismatches: readonly ParityMismatch[] } | null> {
+    let sample = await this.#sample(id, subject);
+    if (sample === null) return null;
+    const { features } = subject.definitions;
+    const wrong = this.#differing(sample, subject, sample.stored);
+    let where: ParityMismatch['where'] = 'state';
+    let values: readonly FeatureValue[] = wrong.values;
+    if (wrong.names.length === 0) {
+      const copy = await this.#settledCopy(id, subject, sample);
+      if (copy === null) return null;
+      sample = copy.sample;
+      values = copy.values;
+      where = 'copy';
+    }
+    const mismatches: ParityMismatch[] = [];
+    for (const [at, index] of subject.indexes.entries()) {
+      const definition = features.definitions[index];
+      const [online, offline] = [values[at], sample.offline[index]];
+      if (definition === undefined || online === undefined || offline === undefined) continue;
+      const comparison = compareFeature(online, offline, definition);
+      tally.add(definition.name, comparison);
+      if (comparison.outcome === 'mismatched' || comparison.outcome === 'missing') {
+        mismatches.push({ profileId: id, feature: definition.name, where });
+      }
+    }
+    return { events: sample.events, mismatches };
+  }
+
+  /** Values of the copy that is served, or of the state where there is none; null: both changed all the time. */
+  async #settledCopy(
+    id: Uuid,
+    subject: Subject,
+    first: Sample,
+  ): Promise<{ readonly sample: Sample; readonly values: readonly FeatureValue[] } | null> {
+    let sample = first;
+    let version: number | null = null;
+    for (let attempt = 0; attempt < COPY_ATTEMPTS; attempt++) {
+      const [blob] = await this.#parts.store().getMany([profileKey(id)]);
+      const unpacked = blob == null ? null : unpackSnapshot(blob.bytes);
+      if (blob == null || unpacked === null || 'alias' in unpacked || !sample.isSwept) {
+        return { sample, values: this.#valuesOf(sample, subject, sample.stored) };
+      }
+      const state = subject.definitions.features.decode(unpacked.profile.state);
+      const { values, names } = this.#differing(sample, subject, state);
+      if (names.length === 0) return { sample, values };
+      const isLast = attempt === COPY_ATTEMPTS - 1;
+      if (isLast) return blob.version === version ? { sample, values } : null;
+      version = blob.version;
+      await this.#parts.sleep(COPY_PAUSE_MS);
+      const next = await this.#sample(id, subject);
+      if (next === null || this.#differing(next, subject, next.stored).names.length > 0) return null;
+      sample = next;
+    }
+    return null;
+  }
+
+  /** Values of a state, and names of the features in which they are not what the log gives. */
+  #differing(sample: Sample, subject: Subject, state: AnchorState) {
+    const values = this.#valuesOf(sample, subject, state);
+    const names = subject.indexes.flatMap((index, at) => {
+      const definition = subject.definitions.features.definitions[index];
+      const [online, offline] = [values[at], sample.offline[index]];
+      if (definition === undefined || online === undefined || offline === undefined) return [];
+      const { outcome } = compareFeature(online, offline, definition);
+      return outcome === 'mismatched' || outcome === 'missing' ? [definition.name] : [];
+    });
+    return { values, names };
+  }
+
+  #valuesOf({ t }: Sample, { definitions, indexes }: Subject, state: AnchorState): FeatureValue[] {
+    return indexes.map((index) => definitions.features.value(state, index, t));
+  }
+
+  /** Null where it cannot be compared. */
+  #sample(id: Uuid, subject: Subject): Promise<Sample | null> {
+    return this.#parts.db.transaction((tx) => this.#read(tx, id, subject.definitions), {
+      isolation: 'REPEATABLE READ',
+      readOnly: true,
+      timeoutMs: TIMEOUT_MS,
+    });
+  }
+
+  async #read(tx: Transaction, id: Uuid, { features, version }: LoadedDefinitions): Promise<Sample | null> {
+    const parts = await tx.query<PartitionRow>(
+      `SELECT p.part, p.applied_pos AS applied, i.definitions_version AS "inForce", h.accepted_at AS "acceptedAt",
+              p.swept_version >= i.definitions_version
+                AND NOT EXISTS (SELECT FROM timers WHERE profile_id = $1 AND is_swept) AS "isSwept"
+       FROM partitions p, installation i, log_head h`,
+      [id],
+    );
+    if (parts.some(({ inForce }) => inForce !== version)) return null;
+    const rows = await this.#parts.anchors.loadByProfiles(tx, [id]);
+    if (rows.length === 0) return null;
+    const asOf = parts.reduce((latest, { acceptedAt }) => Math.max(latest, acceptedAt), this.#parts.clock.now());
+    const applied = new Map(parts.map(({ part, applied: pos }) => [part, pos]));
+    const anchorIds = rows.map(({ identifierId }) => identifierId);
+    let offline: readonly FeatureValue[] = valuesOf(features, features.empty(), asOf);
+    const fold = new HistoryFold(features, [{ index: 0, timeMs: asOf, request: null }], (_, answer) => {
+      offline = answer.values;
+    });
+    let [events, isDamaged] = [0, false];
+    const history = this.#parts.events.read(tx, [{ anchorIds, untilMs: asOf }], {
+      toPos: Math.max(0, ...applied.values()),
+      order: 'occurred',
+      onDamaged: () => (isDamaged = true),
+    });
+    for await (const page of history) {
+      if ((events += page.length) > MAX_EVENTS) return null;
+      for (const { event } of page) {
+        if (event.pos <= (applied.get(event.part) ?? 0)) fold.add(event, event.occurredAt);
+      }
+    }
+    if (isDamaged) return null;
+    fold.finish();
+    const stored = features.merge(
+      rows.flatMap(({ anchor }) => (anchor === null ? [] : [features.decode(anchor.state)])),
+    );
+    const isSwept = parts.every((row) => row.isSwept);
+    return { t: asOf + 1, stored, offline, isSwept, events };
+  }
+}

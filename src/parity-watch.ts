@@ -1,0 +1,105 @@
+import { FeatureParityStore } from './monitoring/feature-parity.store.js';
+import type { ParityRound, ParitySampler } from './parity-sampler.js';
+import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
+import { Periodic } from './platform/periodic.js';
+import type { Queryable } from './platform/postgres.js';
+
+export interface ParityWatchOptions {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly sampler: Pick<ParitySampler, 'compare'>;
+  /** The share of profiles that one pass compares, 0 to 1. */
+  readonly share: number;
+  /** Profiles that are compared in a minute, at most. */
+  readonly profilesPerMinute: number;
+  readonly observer: ParityObserver;
+  /** It is tried again with the next look. */
+  readonly onError: (error: unknown) => void;
+}
+
+export interface ParityObserver {
+  compared(round: ParityRound): void;
+}
+
+const EVERY_MS = 10_000;
+/** Ids that one look chooses from. */
+const PAGE_PROFILES = 10_000;
+const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Compares served features with the log, some profiles every few seconds. One pass goes through all profiles by id and
+ * takes those whose hash falls into the share; the next takes others. Where several processes watch, each does.
+ */
+export class ParityWatch {
+  readonly #options: ParityWatchOptions;
+  readonly #looks: Periodic;
+  readonly #stop = new AbortController();
+  #afterId: Uuid = LEAST_ID;
+  #pass: number;
+
+  constructor(options: ParityWatchOptions) {
+    this.#options = options;
+    this.#pass = options.clock.now();
+    this.#looks = new Periodic(() => this.#look(), EVERY_MS, options.onError);
+  }
+
+  start(): void {
+    this.#looks.start();
+  }
+
+  stop(): Promise<void> {
+    this.#stop.abort();
+    return this.#looks.stop();
+  }
+
+  /** One look. */
+  look(): Promise<void> {
+    return this.#looks.run();
+  }
+
+  async #look(): Promise<void> {
+    const { db, clock, sampler, observer } = this.#options;
+    const ids = await this.#choose();
+    if (this.#stop.signal.aborted) return;
+    const store = new FeatureParityStore(db);
+    if (ids.length > 0) {
+      const round = await sampler.compare(ids, undefined, this.#stop.signal).catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return null;
+        throw error;
+      });
+      if (round === null) return;
+      await store.add(round.figures, clock.now());
+      observer.compared(round);
+    }
+    await store.sweep(clock.now());
+  }
+
+  async #choose(): Promise<readonly Uuid[]> {
+    const { db, share, profilesPerMinute } = this.#options;
+    const most = Math.max(1, Math.round((profilesPerMinute * EVERY_MS) / 60_000));
+    const page = await db.query<{ id: Uuid; isChosen: boolean }>(
+      `WITH page AS (SELECT id FROM profiles WHERE id > $1::uuid AND merged_into IS NULL ORDER BY id LIMIT $2::int4)
+       SELECT id, "isChosen" FROM (
+         SELECT id, (hashtextextended(id::text, $3::int8) & 1048575) < $4::float8 * 1048576 AS "isChosen",
+                id = last_value(id) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS "isLast"
+         FROM page) p WHERE "isChosen" OR "isLast" ORDER BY id`,
+      [this.#afterId, PAGE_PROFILES, this.#pass, share],
+    );
+    const chosen = page.filter(({ isChosen }) => isChosen).map(({ id }) => id);
+    const taken = chosen.slice(0, most);
+    const next = chosen.length > most ? taken.at(-1) : page.at(-1)?.id;
+    if (next === undefined) this.#pass += 1;
+    this.#afterId = next ?? LEAST_ID;
+    return taken;
+  }
+}
+
+/** Profiles for one look at any of them, chosen by hash. */
+export async function chooseProfiles(db: Queryable, count: number, seed: number): Promise<readonly Uuid[]> {
+  const rows = await db.query<{ id: Uuid }>(
+    `SELECT id FROM profiles WHERE merged_into IS NULL ORDER BY hashtextextended(id::text, $2::int8) LIMIT $1::int4`,
+    [count, seed],
+  );
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from './config.js';
+import type { Engine } from './engine.js';
+import { EventHistoryReader } from './events/event-history.reader.js';
+import { AnchorStateStore } from './features/anchor-state.store.js';
+import { ParitySampler } from './parity-sampler.js';
+import { ParityWatch } from './parity-watch.js';
+import type { Clock } from './platform/clock.js';
+import type { Lifecycle } from './platform/lifecycle.js';
+import type { Logger } from './platform/logger.js';
+import type { Metrics } from './platform/metrics.js';
+import type { Database } from './platform/postgres.js';
+import type { RepeatedLog } from './platform/repeated-log.js';
+import type { OnlineStore } from './profiles/online-store.model.js';
+
+const MAX_FEATURE_LABELS = 500;
+
+export interface SamplerParts {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly engine: Pick<Engine, 'definitions' | 'sealer'>;
+  readonly onlineStore: () => OnlineStore;
+}
+
+export function createParitySampler({ db, clock, engine, onlineStore }: SamplerParts): ParitySampler {
+  return new ParitySampler({
+    db,
+    clock,
+    definitions: async () => {
+      if (!(await engine.definitions.isCurrent())) engine.definitions.invalidate();
+      return engine.definitions.current();
+    },
+    store: onlineStore,
+    anchors: new AnchorStateStore(),
+    events: new EventHistoryReader(engine.sealer),
+    sleep: (ms) => sleep(ms),
+  });
+}
+
+export interface ParityParts extends SamplerParts {
+  readonly lifecycle: Lifecycle;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly log: RepeatedLog;
+}
+
+/** Starts to compare served features with the log, unless no profile is to be compared. */
+export async function startParity(parts: ParityParts): Promise<void> {
+  const { lifecycle, config, db, clock, metrics, logger, log } = parts;
+  const { parityShare: share, parityProfilesPerMinute: profilesPerMinute } = config;
+  if (share === 0 || profilesPerMinute === 0) return;
+  const labels = { feature: MAX_FEATURE_LABELS };
+  const compared = metrics.counter('feature_parity_compared_total', 'Served values compared with the log.', labels);
+  const mismatched = metrics.counter('feature_parity_mismatched_total', 'Served values that differ from it.', labels);
+  const missing = metrics.counter(
+    'feature_parity_missing_total',
+    'Values that are there only as served, or only by the log.',
+    labels,
+  );
+  const skipped = metrics.counter('feature_parity_skipped_total', 'Profiles that could not be compared.');
+  const deltas = new Map<string, number>();
+  metrics.gauges(
+    'feature_parity_max_delta',
+    'The greatest difference between a served number and the one by the log, since the process began.',
+    ['feature'],
+    () => [...deltas].map(([feature, delta]) => [[feature], delta] as const),
+  );
+  const watch = new ParityWatch({
+    ...{ db, clock, share, profilesPerMinute },
+    sampler: createParitySampler(parts),
+    observer: {
+      compared: (round) => {
+        skipped.add(round.skipped);
+        for (const figures of round.figures) {
+          compared.add(figures.compared, figures.feature);
+          mismatched.add(figures.mismatched, figures.feature);
+          missing.add(figures.missing, figures.feature);
+          const isKept = deltas.has(figures.feature) || deltas.size < MAX_FEATURE_LABELS;
+          if (isKept) deltas.set(figures.feature, Math.max(deltas.get(figures.feature) ?? 0, figures.maxDelta));
+        }
+        const wrong = round.figures.filter((figures) => figures.mismatched + figures.missing > 0);
+        if (wrong.length === 0) return;
+        logger.warn({ features: wrong.slice(0, 20) }, 'served features are not what the log gives');
+      },
+    },
+    onError: (error) => {
+      log.warn(error, 'served features could not be compared with the log; it is tried again');
+    },
+  });
+  await lifecycle.start(
+    'feature parity',
+    () => {
+      watch.start();
+    },
+    { drain: () => watch.stop() },
+  );
+}
