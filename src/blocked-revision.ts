@@ -24,7 +24,7 @@ const VALUES_PER_PAGE = 5_000;
 export interface BlockedMove {
   /** Generic values on which events hang that belong elsewhere. */
   readonly ids: readonly Uuid[];
-  /** Whether these are all of the page. */
+  /** Whether these are all of those that were asked about. */
   readonly areAll: boolean;
 }
 
@@ -107,12 +107,22 @@ export class BlockedRevision {
     return values.filter(({ id }) => generics?.ids.has(id) !== true);
   }
 
-  /** Of values that are blocked those from which events have to be moved; null: from none. */
-  async toMove(values: readonly Identifier[]): Promise<BlockedMove | null> {
-    if (values.length === 0) return null;
+  /**
+   * Of values that are blocked those from which events have to be moved; null: from none.
+   * @param values of a page; null: all, also those that stand alone since some of their events were moved
+   */
+  async toMove(values: readonly Identifier[] | null): Promise<BlockedMove | null> {
+    if (values?.length === 0) return null;
     const { db, generics } = this.parts;
-    const all = values.map(({ id }) => id);
-    const ids = await generics.misplacedOn(db, all, MAX_MOVED_VALUES + 1);
+    const limit = MAX_MOVED_VALUES + 1;
+    const ids =
+      values === null
+        ? await generics.misplacedOnBlocked(db, limit)
+        : await generics.misplacedOn(
+            db,
+            values.map(({ id }) => id),
+            limit,
+          );
     return ids.length === 0 ? null : { ids: ids.slice(0, MAX_MOVED_VALUES), areAll: ids.length <= MAX_MOVED_VALUES };
   }
 

@@ -72,7 +72,8 @@ const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  *    resolved, and the revision ends as `failed` and says how many there were.
  * 7. Where the rules may be others, what values stand for many people may be others too: that is looked for afterwards.
  * 8. Where other values are blocked, those that are so no more are put back first, and those that are found in a page of
- *    components are put out before its components are resolved (`blocked-revision.ts`).
+ *    components are put out before its components are resolved (`blocked-revision.ts`). It ends once no event is left that
+ *    hangs on a blocked value and belongs elsewhere, however many steps that takes.
  */
 export class RevisionChore {
   readonly #parts: RevisionChoreParts;
@@ -187,9 +188,11 @@ export class RevisionChore {
       if (released !== 'all') return released === 'some';
     }
     const page = await nextPage(db, revision, { rules, reach }, stepSize(revision, maxStepComponents));
-    if (page.blocked.length > 0) {
+    if (isAboutBlocked) {
       if (await blocked.block(definitions, page.blocked, run)) throw new DefinitionsChanged();
-      const move = await blocked.toMove(page.blocked);
+      // At the end also what stands alone since a step moved some of its events; where moving failed, no more than that.
+      const isLast = page.place === null && revision.place !== GREATEST_ID;
+      const move = await blocked.toMove(isLast ? null : page.blocked);
       if (move !== null) return this.#moveOfPage(definitions, revision, page, move);
     }
     if (page.ids.length === 0) {

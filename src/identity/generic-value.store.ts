@@ -18,6 +18,13 @@ const NAMED = `(SELECT id, ns, value FROM identifiers i
   UNION ALL SELECT g.value_id, g.ns, g.value FROM generic_values g
     WHERE NOT g.is_blocked AND NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id))`;
 
+const MISPLACED = `SELECT g.value_id AS id FROM generic_values g
+  WHERE g.is_generic AND EXISTS (
+    SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
+    WHERE e.anchor_id = g.value_id AND o.id <> g.value_id
+      AND NOT EXISTS (SELECT FROM generic_values other WHERE other.value_id = o.id AND other.is_generic)
+  )`;
+
 /** Rows of `generic_values`, and what tells which values are generic. */
 export class GenericValueStore {
   /** Notes that there may be generic values in these components that are not known yet. */
@@ -108,14 +115,15 @@ export class GenericValueStore {
   /** Of these, generic ones on which anything hangs that names somebody who counts, by rising id. */
   async misplacedOn(db: Queryable, ids: readonly Uuid[], limit: number): Promise<Uuid[]> {
     const rows = await db.query<{ id: Uuid }>(
-      `SELECT g.value_id AS id FROM generic_values g
-       WHERE g.value_id = ANY ($1::uuid[]) AND g.is_generic AND EXISTS (
-         SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
-         WHERE e.anchor_id = g.value_id AND o.id <> g.value_id
-           AND NOT EXISTS (SELECT FROM generic_values other WHERE other.value_id = o.id AND other.is_generic)
-       ) ORDER BY g.value_id LIMIT $2`,
+      `${MISPLACED} AND g.value_id = ANY ($1::uuid[]) ORDER BY g.value_id LIMIT $2`,
       [uuidArray(ids, (id) => id), limit],
     );
+    return rows.map(({ id }) => id);
+  }
+
+  /** The same of all that are blocked: one look at the evidence of each. */
+  async misplacedOnBlocked(db: Queryable, limit: number): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid }>(`${MISPLACED} AND g.is_blocked ORDER BY g.value_id LIMIT $1`, [limit]);
     return rows.map(({ id }) => id);
   }
 
