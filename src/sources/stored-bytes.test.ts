@@ -39,6 +39,9 @@ async function read(content: Buffer): Promise<string> {
   }
 }
 
+/** What `zstd` made of "id,total\n1,19.90\n2,45.00\n", with a checksum: one raw block. */
+const RAW = Buffer.from('KLUv/SQZyQAAaWQsdG90YWwKMSwxOS45MAoyLDQ1LjAwCkYK6fU=', 'base64');
+
 /** A frame of raw blocks and blocks of one repeated byte (RFC 8878 §3.1.1.2). */
 function frameOf(
   blocks: readonly { readonly byte: number; readonly length: number; readonly isRle: boolean }[],
@@ -82,6 +85,27 @@ describe('bytes of a stored file', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('of a zstd frame that still decode are an error where they have not its checksum', async () => {
+    const content = 'id,total\n1,19.90\n2,45.00\n';
+    expect(await read(RAW)).toBe(content);
+    const flipped = Buffer.from(RAW);
+    flipped[flipped.indexOf('19.90')] = '9'.charCodeAt(0);
+    await expect(read(flipped)).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'frame 1' });
+    const skippable = Buffer.from('502a4d1803000000aabbcc', 'hex');
+    const parts: string[] = [];
+    async function* stored(): AsyncGenerator<Uint8Array> {
+      yield Buffer.concat([RAW, skippable, flipped, SMALL]);
+    }
+    const reading = (async () => {
+      for await (const part of unzstd(stored())) parts.push(Buffer.from(part).toString());
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'BAD_REQUEST', where: 'frame 3' });
+    expect(parts.join('')).toBe(content + content.replace('19.90', '99.90'));
+    const wrongSum = Buffer.from(SMALL);
+    wrongSum[wrongSum.length - 1] = 0;
+    await expect(read(wrongSum)).rejects.toThrow('a checksum does not match');
   });
 
   it('that are cut off or damaged are an error that says so', async () => {

@@ -3,7 +3,8 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 import { WeftError } from '../platform/errors.js';
-import { unzstd, ZSTD_MAGIC } from './unzstd.js';
+import { unzstd } from './unzstd.js';
+import { ZSTD_MAGIC } from './zstd-frames.js';
 
 const CHUNK_BYTES = 262_144;
 const GZIP_MAGIC = 0x1f8b;
