@@ -50,7 +50,9 @@ function vocabulary(deps: VocabularyCommandDeps, { search, kind, limit, json }: 
     if (json === true) {
       deps.stdout.write(jsonText(shown));
     } else if (found.length === 0) {
-      deps.stdout.write('Nothing was sent so far that is called so.\n');
+      deps.stdout.write(
+        search === undefined ? 'No events are known so far.\n' : 'No name and no frequent value has this in it.\n',
+      );
     } else {
       const rows = shown.map((entry) => [
         entry.kind,
