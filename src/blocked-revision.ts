@@ -1,6 +1,7 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { Identifier } from './events/event.model.js';
 import { blockedTest } from './identity/blocked-patterns.js';
+import { blockedIn, componentsNaming, MAX_MENTIONS } from './identity/component-page.reader.js';
 import { genericBoundOf, MAX_BLOCKED_VALUES, sharedCountOf } from './identity/generic-value.model.js';
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
@@ -36,7 +37,10 @@ export interface BlockedMove {
  *    workers at once. What stands alone joins nobody and is left as it is.
  * 2. Nothing that was accepted by rules before may still wait to be applied: it could bring such a value. So whoever
  *    begins waits for that; what comes later does not carry it.
- * 3. What is found, and what is still to be moved, is told by the tables alone, so that a process that dies leaves whole
+ * 3. Values that are blocked no more never join anybody by what is blocked in their stead: what is blocked of whoever
+ *    names them counts for nobody before they count again, and is moved with them. So who keeps which profile is what
+ *    it would be had all been done at once, as far as that is one step.
+ * 4. What is found, and what is still to be moved, is told by the tables alone, so that a process that dies leaves whole
  *    steps behind.
  */
 export class BlockedRevision {
@@ -57,11 +61,13 @@ export class BlockedRevision {
   }
 
   /**
-   * Has values that are generic be so for what they are: because they are blocked, or not.
+   * Has values that are generic be so for what they are: because they are blocked, or not. What is blocked of those whom
+   * values join that are so no more is put out before; see 3.
    * @returns whether there were any to change: others are the definitions in force then
    */
-  async review({ identityRules: rules }: LoadedDefinitions, run: Run): Promise<boolean> {
+  async review(definitions: LoadedDefinitions, run: Run): Promise<boolean> {
     const { db, clock, generics } = this.parts;
+    const { identityRules: rules } = definitions;
     const isBlocked = blockedTest(rules);
     const reader = new GenericValueReader(db);
     for (let after: Uuid | null = null; ;) {
@@ -72,7 +78,9 @@ export class BlockedRevision {
       if (other.length > 0) {
         const blocked = other.filter((each) => !each.isBlocked);
         const counted: Parameters<GenericValueStore['unblock']>[1][number][] = [];
-        for (const { id, isKept } of other.filter((each) => each.isBlocked)) {
+        const released = other.filter((each) => each.isBlocked);
+        if (await this.block(definitions, await this.#blockedBeside(definitions, idsOf(released)), run)) return true;
+        for (const { id, isKept } of released) {
           const neighbours = await generics.neighboursOf(db, id, rules);
           counted.push({ id, neighbours, isGeneric: !isKept && neighbours > genericBoundOf(rules) });
         }
@@ -118,17 +126,25 @@ export class BlockedRevision {
     const ids =
       values === null
         ? await generics.misplacedOnBlocked(db, limit)
-        : await generics.misplacedOn(
-            db,
-            values.map(({ id }) => id),
-            limit,
-          );
+        : await generics.misplacedOn(db, idsOf(values), limit);
     return ids.length === 0 ? null : { ids: ids.slice(0, MAX_MOVED_VALUES), areAll: ids.length <= MAX_MOVED_VALUES };
   }
 
-  /** Values that count again, of which not all is moved yet. */
-  async released(): Promise<readonly Uuid[]> {
-    return this.parts.generics.moving(this.parts.db, MAX_MOVED_VALUES);
+  /** Values that count again, of which not all is moved yet, and blocked ones beside them on which events hang still. */
+  async released(definitions: LoadedDefinitions): Promise<readonly Uuid[]> {
+    const { db, generics } = this.parts;
+    const ids = await generics.moving(db, MAX_MOVED_VALUES);
+    if (ids.length === 0) return [];
+    const move = await this.toMove(await this.#blockedBeside(definitions, ids));
+    return [...new Set([...ids, ...(move?.ids ?? [])])];
+  }
+
+  /** What is blocked in components that name these values. */
+  async #blockedBeside({ identityRules }: LoadedDefinitions, valueIds: readonly Uuid[]): Promise<Identifier[]> {
+    const { db } = this.parts;
+    const named = await componentsNaming(db, valueIds, MAX_MENTIONS);
+    const componentIds = new Set(named.map(({ componentId }) => componentId));
+    return [...(await blockedIn(db, [...componentIds], blockedTest(identityRules), componentIds)).values()].flat();
   }
 
   /**
@@ -144,6 +160,10 @@ export class BlockedRevision {
   ): Promise<boolean> {
     return moveMisplaced(this.parts, definitions, { revisionId, areRulesNew: true, ids, others }, note);
   }
+}
+
+function idsOf(values: readonly Pick<Identifier, 'id'>[]): Uuid[] {
+  return values.map(({ id }) => id);
 }
 
 /** In a transaction of the holder of the first partition, by the definitions in force. */

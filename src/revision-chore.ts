@@ -220,7 +220,7 @@ export class RevisionChore {
   ): Promise<'none' | 'some' | 'all'> {
     const { blocked } = this.#parts;
     if (await blocked.review(definitions, run)) throw new DefinitionsChanged();
-    const ids = await blocked.released();
+    const ids = await blocked.released(definitions);
     if (ids.length === 0) return 'all';
     const hasMoved = await blocked.move(definitions, revision.id, { ids, others: [] }, (tx, found) =>
       this.#noteMoved(tx, revision, found, RELEASING),

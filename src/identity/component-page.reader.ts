@@ -13,6 +13,8 @@ const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const MAX_COUNTED = 2_000;
 /** Identifiers that are looked at at a time, to see whether they are blocked. */
 const MAX_TESTED = 20_000;
+/** Pairs of a value that counts again and a component that it was seen in, at most. */
+export const MAX_MENTIONS = 100_000;
 
 /** Components by rising id. A component bears the id of one of its members. */
 export interface ComponentPage {
@@ -95,6 +97,23 @@ export async function blockedIn(
     after = rows.length < MAX_TESTED ? null : (rows.at(-1)?.id ?? null);
   }
   return blocked;
+}
+
+/** A value that is generic, or was, and a component that it was seen in. */
+export interface NamedValue {
+  readonly valueId: Uuid;
+  readonly componentId: Uuid;
+}
+
+/** Components whose evidence names one of these values, and those that they are of. */
+export async function componentsNaming(db: Queryable, valueIds: readonly Uuid[], limit: number): Promise<NamedValue[]> {
+  if (valueIds.length === 0) return [];
+  return db.query<NamedValue>(
+    `SELECT DISTINCT m.value_id AS "valueId", i.component_id AS "componentId"
+     FROM generic_mentions m JOIN identifiers i ON i.id = m.anchor_id WHERE m.value_id = ANY ($1::uuid[])
+     UNION SELECT id, component_id FROM identifiers WHERE id = ANY ($1::uuid[]) LIMIT $2`,
+    [uuidArray(valueIds, (id) => id), limit],
+  );
 }
 
 /** Components by rising id, after a place. */

@@ -1,8 +1,8 @@
 import type { Identifier } from '../events/event.model.js';
-import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { BlockedTest } from './blocked-patterns.js';
+import { componentsNaming, MAX_MENTIONS, type NamedValue } from './component-page.reader.js';
 import { genericBoundOf } from './generic-value.model.js';
 import { GenericValueReader } from './generic-value.reader.js';
 import type { GenericValueStore } from './generic-value.store.js';
@@ -28,8 +28,6 @@ export interface PreviewedValues {
 }
 
 const VALUES_PER_PAGE = 1_000;
-/** Pairs of a value and a component that it was seen in, at most. */
-const MAX_MENTIONS = 100_000;
 /** Components that are worked out together, at most. */
 const MAX_JOINED = 2_000;
 
@@ -55,7 +53,11 @@ export async function previewValues(
     isLast = page.length < VALUES_PER_PAGE;
     after = page.at(-1)?.id ?? null;
   }
-  const mentions = await componentsNaming(db, released);
+  const mentions = await componentsNaming(
+    db,
+    released.map(({ id }) => id),
+    MAX_MENTIONS + 1,
+  );
   const joined = joinedBy(released, mentions.slice(0, MAX_MENTIONS));
   const fitting = [...joined].filter(([, { ids }]) => ids.length <= MAX_JOINED);
   // The others stay as they are here: what is named by components that are not worked out is none of the rest.
@@ -68,22 +70,7 @@ export async function previewValues(
   };
 }
 
-interface Mention {
-  readonly valueId: Uuid;
-  readonly componentId: Uuid;
-}
-
-async function componentsNaming(db: Queryable, values: readonly Identifier[]): Promise<Mention[]> {
-  if (values.length === 0) return [];
-  return db.query<Mention>(
-    `SELECT DISTINCT m.value_id AS "valueId", i.component_id AS "componentId"
-     FROM generic_mentions m JOIN identifiers i ON i.id = m.anchor_id WHERE m.value_id = ANY ($1::uuid[])
-     UNION SELECT id, component_id FROM identifiers WHERE id = ANY ($1::uuid[]) LIMIT $2`,
-    [uuidArray(values, ({ id }) => id), MAX_MENTIONS + 1],
-  );
-}
-
-function joinedBy(values: readonly Identifier[], mentions: readonly Mention[]): Map<Uuid, JoinedComponents> {
+function joinedBy(values: readonly Identifier[], mentions: readonly NamedValue[]): Map<Uuid, JoinedComponents> {
   const groupOf = new Map<Uuid, { ids: Uuid[]; valueIds: Set<Uuid> }>();
   const byValue = new Map<Uuid, Uuid[]>();
   for (const { valueId, componentId } of mentions) {

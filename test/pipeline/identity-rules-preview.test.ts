@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import type { IdentityRuleSet } from '../../src/identity/identity-rules.model.js';
 import type { IdentityRulesPreview } from '../../src/identity/rules-preview.model.js';
+import { differenceOf, whoIsWho } from '../support/who-is-who.js';
 import { anIdentify, createWorld, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 let world: World;
@@ -38,14 +39,6 @@ afterAll(() => world.close());
 
 const rulesOf = (text: string): IdentityRuleSet => parseIdentityRules(`identity: ${text}`, 'identity.yaml').rules;
 
-/** The profile of each identifier. */
-async function standing(): Promise<Map<string, string>> {
-  const rows = await world.db.query<{ id: string; profile: string }>(
-    'SELECT id, profile_id AS profile FROM identifiers',
-  );
-  return new Map(rows.map(({ id, profile }) => [id, profile]));
-}
-
 async function everything(): Promise<unknown> {
   const tables = ['identifiers', 'profiles', 'evidence', 'identity_rules', 'identity_revisions', 'identity_moves'];
   return Promise.all(
@@ -55,21 +48,6 @@ async function everything(): Promise<unknown> {
 
 function preview(rules: IdentityRuleSet | null): Promise<IdentityRulesPreview> {
   return world.engine.identity.rulesPreviews.preview(rules, { place: null, maxExamined: 10_000 });
-}
-
-/** What moved between two states of who is who, counted without the code under test. */
-function differenceOf(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>) {
-  const gone = [...before].filter(([id]) => !after.has(id));
-  const moved = [...before].filter(([id, profile]) => after.has(id) && after.get(id) !== profile);
-  const [were, are] = [new Set(before.values()), new Set(after.values())];
-  const left = new Set(moved.map(([, profile]) => profile));
-  return {
-    identifiersMoved: moved.length,
-    identifiersGone: gone.length,
-    profilesSplit: [...left].filter((profile) => are.has(profile)).length,
-    profilesMerged: [...left].filter((profile) => !are.has(profile)).length,
-    profilesAdded: [...are].filter((profile) => !were.has(profile)).length,
-  };
 }
 
 async function apply(rules: IdentityRuleSet) {
@@ -118,10 +96,10 @@ describe('a preview of rules of who is who', () => {
     const seen = { split: 0, merged: 0, added: 0, spared: 0, blocked: 0 };
     for (const text of CHANGES) {
       const rules = rulesOf(text);
-      const before = await standing();
+      const before = await whoIsWho(world);
       const told = await preview(rules);
       const revision = await apply(rules);
-      const after = await standing();
+      const after = await whoIsWho(world);
       expect(told, text).toMatchObject({ ...differenceOf(before, after), place: null, contested: 0 });
       expect(revision, text).toMatchObject({ status: 'done' });
       // What falls apart because of blocked values is looked at twice, and those that are put back are moves, too.
@@ -194,11 +172,11 @@ describe('a preview of rules of who is who', () => {
       by: 'a test',
       isDryRun: false,
     });
-    const before = await standing();
+    const before = await whoIsWho(world);
     const told = await preview(null);
     expect(told.identifiersMoved).toBeGreaterThan(0);
     expect((await reresolveAll()).result).toMatchObject({ moved: told.identifiersMoved });
-    expect(told).toMatchObject(differenceOf(before, await standing()));
+    expect(told).toMatchObject(differenceOf(before, await whoIsWho(world)));
   });
 
   it('can be followed by resolving anew those whom a change since a version reaches, which another process goes on with', async () => {
