@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MAX_BLOCKED_VALUES } from '../../src/identity/generic-value.model.js';
 import {
   applyRules,
   ASKER,
@@ -175,5 +176,39 @@ describe('values that are blocked after events have brought them', () => {
     expect(revision).toMatchObject({ status: 'failed', result: { beyondBound: 1 } });
     expect(revision?.failure?.message).toMatch(/^1 blocked values count all the same/);
     expect(await valuesOf(world)).toHaveLength(1);
+  });
+
+  it('count all the same beyond 50,000 of them, and of that one nothing is half done', async () => {
+    const world = await newWorld();
+    const shared = ['desk', 'till'].flatMap((card) =>
+      ['a', 'b'].map((name) => anIdentify({ loyalty_card: card, email: `${name}@${card}.example` })),
+    );
+    await world.accept(shared);
+    await world.drain();
+    // As if 49,999 had been put out before.
+    await world.db.query(
+      `INSERT INTO generic_values (value_id, ns, value, is_generic, is_blocked, changed_at)
+       SELECT gen_random_uuid(), 'loyalty_card', 'lost-' || n, true, true, $2 FROM generate_series(1, $1) n`,
+      [MAX_BLOCKED_VALUES - 1, world.clock.now()],
+    );
+    const revision = await applyRules(world, `{ blocked: { values: [desk, till], patterns: ['lost-.*'] } }`);
+    expect(revision).toMatchObject({
+      status: 'failed',
+      result: { beyondBound: 1 },
+      failure: {
+        code: 'PAYLOAD_TOO_LARGE',
+        message: '1 blocked values count all the same: at most 50000 that came before they were blocked do not',
+        where: 'identity.blocked',
+        hint: 'block fewer values, and have those resolved anew whom it concerns',
+      },
+    });
+    const [counted] = await world.db.query<{ count: number }>('SELECT count(*) FROM generic_values WHERE is_blocked');
+    expect(counted).toEqual({ count: MAX_BLOCKED_VALUES });
+    // The people of the one card are apart, those of the other are one still.
+    const known = (await knownTogether(world))[0]?.profiles ?? [];
+    const sizes = known.map((named) => named.split(' ').length).sort();
+    expect(sizes).toEqual([1, 1, 3]);
+    expect(await world.db.query('SELECT FROM generic_values WHERE is_moving OR is_stale')).toEqual([]);
+    expect(await strays(world.db)).toEqual([]);
   });
 });
