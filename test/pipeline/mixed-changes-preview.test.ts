@@ -30,7 +30,7 @@ async function crowdedWorld(random: () => number): Promise<World> {
       ...(below(2) === 0 ? {} : { anonymous_id: `c${any(4)}` }),
       ...(below(3) === 0 ? { loyalty_card: `l${any(3)}` } : {}),
     };
-    if (Object.keys(named).length > 0) await world.accept([anIdentify(named)]);
+    if (Object.keys(named).length > 0) await world.accept([anIdentify(named, {}, { messageId: `m${String(i)}` })]);
   }
   await world.drain();
   return world;
