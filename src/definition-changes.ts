@@ -171,12 +171,13 @@ async function featureCatalog(db: Queryable): Promise<FeatureCatalog> {
   const reader = new FeatureReader(db);
   const features = (await reader.views()).flatMap((view) => view.features);
   const types = new Map(features.map(({ name, type }) => [name, type]));
-  const services = new Map((await reader.services()).map((service) => [service.name, service.features]));
+  const services = new Map((await reader.services()).map((service) => [service.name, service]));
   const needed = new Map(features.map((feature) => [feature.name, neededFieldOf(feature)]));
   return {
     typeOf: (name) => types.get(name),
     neededFieldOf: (name) => needed.get(name),
-    serviceFeatures: (name) => services.get(name),
+    serviceFeatures: (name) => services.get(name)?.features,
+    imputationsOf: (name) => services.get(name)?.impute,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Aggregate, ItemType } from './feature.model.js';
+import type { Aggregate, Imputation, Item, ItemType } from './feature.model.js';
 
 /** A view as a file writes it; what else an aggregate takes is checked when it is applied. */
 interface ViewDocument {
@@ -56,6 +56,8 @@ interface ServiceDocument {
   readonly owner?: string;
   readonly tags?: readonly string[];
   readonly features: readonly string[];
+  /** What stands for missing values, by feature: a constant, or a statistic that an export found. */
+  readonly impute?: Readonly<Record<string, Item | Imputation>>;
 }
 
 /** What a module of definitions exports by default. */

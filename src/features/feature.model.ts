@@ -241,10 +241,29 @@ export interface FeatureView extends DefinitionMetadata {
   readonly purposes?: readonly string[];
 }
 
+/** How a value that stands for missing ones was found in a training set. */
+export const IMPUTE_STATISTICS = ['mean', 'median', 'most_frequent'] as const;
+export type ImputeStatistic = (typeof IMPUTE_STATISTICS)[number];
+
+/** What stands for a feature where it has no value. */
+export interface Imputation {
+  /** A number of any feature that is one, whole or not; of a timestamp ms. */
+  readonly value: Item;
+  /** Left out: it is a constant. */
+  readonly statistic?: ImputeStatistic;
+  /** SHA-256 of the manifest of the training set that the statistic is of, 64 hexadecimal digits. */
+  readonly of?: string;
+}
+
+/** By name of the feature. */
+export type Imputations = Readonly<Record<string, Imputation>>;
+
 /** The ordered list of features that one model or consumer reads. */
 export interface FeatureService extends DefinitionMetadata {
   readonly name: string;
   readonly features: readonly string[];
+  /** What stands for features where they are missing; left out: nothing does. */
+  readonly impute?: Imputations;
 }
 
 /** Whether the features of a view are those of people: what profiles, segments and models read. */

@@ -22,6 +22,7 @@ import type { EntityDefinition } from './entity.model.js';
 import { isOfPeople, type FeatureDefinition, type FeatureService as ServiceDefinition } from './feature.model.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import { FeatureStore } from './feature.store.js';
+import { checkImputations } from './impute.model.js';
 import { linkOnDemand } from './link-on-demand.js';
 import { neededFieldOf, requestFieldsOf, type ExpressionLanguage } from './on-demand.model.js';
 import { MAX_FEATURES } from './parse-features.js';
@@ -116,6 +117,7 @@ export class FeatureDefinitionService {
       );
       checkNames(after);
       checkEntities(after);
+      checkImputations(after.views, after.services);
       if (options.force !== true) await checkRecords(tx, missingOf(before.entities, after.entities));
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       checkSearchable(after.views);

@@ -8,6 +8,7 @@ import type { FeatureService, FeatureView } from './feature.model.js';
 import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
 import { readEntity } from './parse-entity.js';
 import { readFeature, type WrittenFeature } from './parse-feature.js';
+import { readImputations } from './parse-imputations.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
 import { readOnDemandFeature, readRequestFields } from './parse-on-demand-view.js';
 import { withParts } from './parse-ratio.js';
@@ -153,7 +154,7 @@ function featureReader(
 }
 
 function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<string>): FeatureService | undefined {
-  const fields = item.fields('a service', ['name', ...METADATA_FIELDS, 'features']);
+  const fields = item.fields('a service', ['name', ...METADATA_FIELDS, 'features', 'impute']);
   if (fields === undefined) return undefined;
   const name = readName(fields.get('name') ?? item, 'a service', seen);
   const metadata = readMetadata(fields);
@@ -167,7 +168,10 @@ function readService(item: YamlValue, seen: Set<string>, known: ReadonlySet<stri
     else if (!known.has(feature)) entry.problem(`there is no feature ${feature}`, meantHint(feature, known));
     features.add(feature);
   }
-  return name === undefined ? undefined : { name, ...metadata, features: [...features] };
+  const impute = readImputations(fields.get('impute'), features);
+  if (name === undefined) return undefined;
+  const service = { name, ...metadata, features: [...features] };
+  return Object.keys(impute).length === 0 ? service : { ...service, impute };
 }
 
 function meantHint(name: string, known: Iterable<string>): string {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { FeatureValue } from '../features/feature.model.js';
 import { bindRows, compileBinding, readOutputs } from './bind-features.js';
-import type { ModelManifest } from './model-manifest.model.js';
+import { withImputed, type ModelManifest } from './model-manifest.model.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -48,6 +48,31 @@ describe('binding rows to tensors', () => {
     );
     expect(feeds['x']).toEqual({ type: 'double', data: Float64Array.of(3, 1, 6, 4), dims: [2, 2] });
     expect(feeds['y']).toEqual({ type: 'int64', data: BigInt64Array.of(2n, 5n), dims: [2, 1] });
+  });
+
+  test('a missing value is the fill of the manifest, else what the service imputes, else what is for all', () => {
+    const manifest = withImputed(
+      aManifest({
+        featureService: { name: 's', features: ['a', 'b', 'c', 'd', 'e'] },
+        inputs: [
+          { tensor: 'x', type: 'double', features: ['a', 'b', 'c', 'e'] },
+          { tensor: 'y', type: 'string', features: ['d'] },
+        ],
+        missing: -1,
+        fill: { a: 7 },
+      }),
+      { a: { value: 1 }, b: { value: 2.5, statistic: 'median' }, d: { value: 'web' }, e: { value: true } },
+    );
+    const row = [absent(), absent('NULL_VALUE'), absent(), absent(), absent()];
+    const feeds = bindRows(
+      compileBinding(manifest, () => 2),
+      [row],
+      0,
+      1,
+    );
+    expect(feeds['x']?.data).toEqual(Float64Array.of(7, 2.5, -1, 1));
+    expect(feeds['y']?.data).toEqual(['web']);
+    expect(Object.keys(manifest.imputed ?? {})).toEqual(['b', 'd', 'e']);
   });
 
   test('an input of rank one gets one dimension', () => {

@@ -11,6 +11,7 @@
 import { isList, type FeatureValue } from '../features/feature.model.js';
 import {
   numericFill,
+  textFill,
   type GoldenVector,
   type InputBinding,
   type ModelManifest,
@@ -59,7 +60,7 @@ export interface FeatureBinding {
 export function compileBinding(manifest: ModelManifest, rankOf: (tensor: string) => 1 | 2): FeatureBinding {
   const position = new Map(manifest.featureService.features.map((name, i) => [name, i]));
   const fillOf = (input: InputBinding, name: string): number | string =>
-    input.type === 'string' ? (manifest.fill[name] ?? '') : numericFill(manifest, name);
+    input.type === 'string' ? (textFill(manifest, name) ?? '') : numericFill(manifest, name);
   return {
     inputs: manifest.inputs.map((input) => ({
       tensor: input.tensor,

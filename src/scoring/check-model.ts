@@ -1,7 +1,15 @@
 /** Does a graph fit its manifest, and does it answer the golden vectors? Pure: works on what a session tells. */
 import { isItemType, itemTypeOf, isMapType, type FeatureType } from '../features/feature.model.js';
 import type { TensorInfo } from './onnx-session.js';
-import type { InputBinding, ModelManifest, ModelOutput, ModelProblem, TensorType } from './model-manifest.model.js';
+import {
+  numericFill,
+  textFill,
+  type InputBinding,
+  type ModelManifest,
+  type ModelOutput,
+  type ModelProblem,
+  type TensorType,
+} from './model-manifest.model.js';
 
 /** ONNX Runtime's names of the element types, and what a graph's author calls them. */
 const RUNTIME_TYPE: Record<TensorType, string> = {
@@ -163,6 +171,21 @@ function misfit(feature: string, type: FeatureType, input: InputBinding): Omit<M
   return isOne
     ? { message: `${feature} is ${type}, not a list`, hint: 'take sequence out, or bind a list' }
     : { message: `${feature} is a list`, hint: 'give it an input of its own, with sequence: { length: 50 }' };
+}
+
+/** Whether something fit stands for a missing value of every feature: of the manifest, or of its feature service. */
+export function checkFills(manifest: ModelManifest): ModelProblem[] {
+  return manifest.inputs.flatMap(({ type, features }) =>
+    features.flatMap((name): ModelProblem[] => {
+      const where = `fill.${name}`;
+      if (type === 'string' && textFill(manifest, name) === undefined) {
+        const hint = `say what stands for a missing text, as ${name}: unknown, here or under impute in the service`;
+        return [{ where, message: 'a text input has no fill', hint }];
+      }
+      if (type !== 'int64' || Number.isSafeInteger(numericFill(manifest, name))) return [];
+      return [{ where, message: 'an int64 input has no integer for a missing value', hint: `set it, as ${name}: 0` }];
+    }),
+  );
 }
 
 interface GoldenMiss {

@@ -1,4 +1,6 @@
 import type { JsonObject } from '../events/event.model.js';
+import type { Imputations } from '../features/feature.model.js';
+import { imputationOf } from '../features/impute.model.js';
 
 /** Element types of input tensors that features can be bound to. */
 export const TENSOR_TYPES = ['float', 'double', 'int64', 'string'] as const;
@@ -88,8 +90,13 @@ export interface ModelManifest {
   readonly inputs: readonly InputBinding[];
   /** What a missing value becomes in a numeric tensor. */
   readonly missing: NumericFill;
-  /** What it becomes for one feature instead. Every feature in a string tensor has an entry. */
+  /** What it becomes for one feature instead. Every feature in a string tensor has an entry here or in `imputed`. */
   readonly fill: Readonly<Record<string, number | string>>;
+  /**
+   * What the feature service imputed when the version was registered, for features that `fill` does not name. Not written
+   * by whoever registers: a version answers by it whatever the service says later. Left out: nothing.
+   */
+  readonly imputed?: Imputations;
   readonly outputs: OutputMapping;
   /** Free; shown beside the model. */
   readonly metrics: JsonObject;
@@ -130,8 +137,26 @@ export type ListedModel = Omit<RegisteredModel, 'manifest'> & {
   readonly manifest: Omit<ModelManifest, 'goldenVectors'>;
 };
 
-/** The number that stands for a missing value of a feature in a numeric tensor. */
-export function numericFill(manifest: Pick<ModelManifest, 'missing' | 'fill'>, feature: string): number {
-  const fill = manifest.fill[feature] ?? manifest.missing;
+type Fills = Pick<ModelManifest, 'missing' | 'fill' | 'imputed'>;
+
+/** The manifest with what the service imputes for features that it has no fill for. */
+export function withImputed(manifest: ModelManifest, impute: Imputations | undefined): ModelManifest {
+  const taken = manifest.featureService.features.flatMap((name) => {
+    const imputation = manifest.fill[name] === undefined ? imputationOf(impute, name) : undefined;
+    return imputation === undefined ? [] : [[name, imputation] as const];
+  });
+  return taken.length === 0 ? manifest : { ...manifest, imputed: Object.fromEntries(taken) };
+}
+
+/** The number that stands for a missing value of a feature in a numeric tensor; truth values count as 1 and 0. */
+export function numericFill(manifest: Fills, feature: string): number {
+  const fill = manifest.fill[feature] ?? imputationOf(manifest.imputed, feature)?.value ?? manifest.missing;
+  if (typeof fill === 'boolean') return fill ? 1 : 0;
   return typeof fill === 'number' ? fill : Number.NaN;
+}
+
+/** The text that stands for a missing value in a text tensor; undefined: none does. */
+export function textFill(manifest: Fills, feature: string): string | undefined {
+  const fill = manifest.fill[feature] ?? imputationOf(manifest.imputed, feature)?.value;
+  return fill === undefined ? undefined : String(fill);
 }

@@ -5,7 +5,7 @@ import { nameHint } from '../platform/near-names.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
 import { checkFeatures } from './check-model.js';
-import { MODEL_LIMITS, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
+import { MODEL_LIMITS, withImputed, type ModelManifest, type RegisteredModel } from './model-manifest.model.js';
 import { ModelReader } from './model.reader.js';
 import { ModelStore } from './model.store.js';
 import { sha256Hex } from './onnx-session.js';
@@ -38,11 +38,11 @@ export class ModelService {
   }
 
   /**
-   * Checks a model in every way and stores it as a new `shadow` version. The same bytes with the same manifest give
-   * the version that they gave before.
+   * Checks a model in every way and stores it as a new `shadow` version, with what its feature service imputes now. The
+   * same bytes with the same manifest and imputed values give the version that they gave before.
    * @throws WeftError MODEL_INVALID with all that does not fit; PAYLOAD_TOO_LARGE over `maxModelBytes`.
    */
-  async register(bytes: Uint8Array, manifest: ModelManifest): Promise<Registration> {
+  async register(bytes: Uint8Array, written: ModelManifest): Promise<Registration> {
     if (bytes.byteLength > MODEL_LIMITS.maxModelBytes) {
       throw new WeftError('PAYLOAD_TOO_LARGE', `the model has ${String(bytes.byteLength)} bytes`, {
         where: 'model',
@@ -50,9 +50,11 @@ export class ModelService {
       });
     }
     const digest = sha256Hex(bytes);
+    const catalog = await this.#parts.catalog(this.#parts.db);
+    const manifest = withImputed(written, catalog.imputationsOf(written.featureService.name));
     const known = await this.#store.findSame(this.#parts.db, digest, manifest);
     if (known !== null) return { model: known, created: false };
-    await verifyModel(bytes, manifest, await this.#parts.catalog(this.#parts.db));
+    await verifyModel(bytes, manifest, catalog);
     await this.#checkPurposes(this.#parts.db, manifest);
     const createdAt = this.#parts.clock.now();
     return this.#parts.db.transaction(async (tx) => {

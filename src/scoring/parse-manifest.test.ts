@@ -122,12 +122,6 @@ goldenVectors: [{ features: {}, expected: {} }]
       { inputs: [{ tensor: 'x', type: 'float', features: ['views_7d'] }], fill: {} },
       'no input reads days_since_order, last_platform',
     ],
-    ['a text input without a fill', { fill: {} }, 'fill.last_platform: a text input has no fill'],
-    [
-      'an integer input whose fill is not an integer',
-      { missing: 'nan', inputs: [{ tensor: 'x', type: 'int64' }], fill: {} },
-      'fill.views_7d: an int64 input has no integer',
-    ],
     [
       'one feature as text and as number',
       {

@@ -87,7 +87,7 @@ export function readManifest(value: unknown): ModelManifest {
   const inputs = readInputs(check, fields['inputs'], featureService.features);
   const missing = readNumericFill(check, fields['missing'], 'missing');
   const fill = readFill(check, fields['fill'], inputs);
-  checkFillsOfInputs(check, inputs, missing, fill);
+  checkKindsOfInputs(check, inputs);
   const outputs = readOutputs(check, fields['outputs']);
   const { description, tolerance, edge, purposes } = fields;
   if (edge !== undefined && typeof edge !== 'boolean')
@@ -205,32 +205,17 @@ function readFill(
   return fill;
 }
 
-function checkFillsOfInputs(
-  check: FieldChecker,
-  inputs: readonly InputBinding[],
-  missing: NumericFill,
-  fill: Readonly<Record<string, number | string>>,
-): void {
+function checkKindsOfInputs(check: FieldChecker, inputs: readonly InputBinding[]): void {
   const texts = new Set(inputs.filter((input) => input.type === 'string').flatMap((input) => input.features));
   inputs.forEach((input, i) => {
     for (const name of input.features.filter((feature) => feature !== '')) {
-      if (input.type === 'string') {
-        if (fill[name] === undefined) {
-          check.problem(
-            `fill.${name}`,
-            'a text input has no fill',
-            `say what stands for a missing text, as ${name}: unknown`,
-          );
-        }
-      } else if (texts.has(name)) {
+      if (input.type !== 'string' && texts.has(name)) {
         const where = `inputs[${String(i)}].features`;
         check.problem(
           where,
           `${name} is read as a number here and as a text elsewhere`,
           'bind it to inputs of one kind',
         );
-      } else if (input.type === 'int64' && !Number.isSafeInteger(fill[name] ?? missing)) {
-        check.problem(`fill.${name}`, 'an int64 input has no integer for a missing value', `set it, as ${name}: 0`);
       }
     }
   });

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 
 import type { FeatureType } from '../features/feature.model.js';
 import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../../test/support/model-fixtures.js';
-import type { ModelManifest } from './model-manifest.model.js';
+import { withImputed, type ModelManifest } from './model-manifest.model.js';
+import { checkFills } from './check-model.js';
 import { verifyModel, type FeatureCatalog } from './verify-model.js';
 
 async function refusalOf(bytes: Uint8Array, manifest: ModelManifest, catalog = fixtureCatalog): Promise<string> {
@@ -106,6 +107,7 @@ describe('registering a model', () => {
       typeOf: () => type,
       neededFieldOf: () => undefined,
       serviceFeatures: () => undefined,
+      imputationsOf: () => undefined,
     });
     await expect(verifyModel(bytes, asList, typed('double_list'))).resolves.toBeUndefined();
     expect(await refusalOf(bytes, asList, typed('double'))).toContain('sizes is double, not a list');
@@ -152,6 +154,29 @@ describe('registering a model', () => {
     expect(message).not.toMatch(/\/onnxruntime\//);
   });
 
+  test('a text or an integer input needs a fill, of the manifest or of the feature service', async () => {
+    const { manifest } = await readModelFixture('iris_clusters');
+    const [first] = manifest.inputs;
+    const [name = ''] = manifest.featureService.features;
+    const bound = (type: 'string' | 'int64'): ModelManifest => ({
+      ...manifest,
+      missing: 'nan',
+      fill: {},
+      inputs: [{ tensor: first?.tensor ?? '', type, features: [name] }],
+    });
+    const where = `fill.${name}`;
+    expect(checkFills(bound('string'))).toMatchObject([{ where, message: 'a text input has no fill' }]);
+    expect(checkFills(bound('int64'))).toMatchObject([
+      { where, message: 'an int64 input has no integer for a missing value' },
+    ]);
+    expect(checkFills(withImputed(bound('int64'), { [name]: { value: 12.5 } }))).toHaveLength(1);
+    expect(checkFills(withImputed(bound('int64'), { [name]: { value: 12 } }))).toEqual([]);
+    expect(checkFills(withImputed(bound('string'), { [name]: { value: 'web' } }))).toEqual([]);
+    expect(checkFills({ ...withImputed(bound('int64'), { [name]: { value: 12.5 } }), fill: { [name]: 3 } })).toEqual(
+      [],
+    );
+  });
+
   test('features that do not exist, or are of a kind that the tensor cannot hold, are refused', async () => {
     const { bytes, manifest } = await readModelFixture('iris_clusters');
     const message = await refusalOf(bytes, manifest, {
@@ -159,6 +184,7 @@ describe('registering a model', () => {
         feature === 'petal_width_cm' ? undefined : feature === 'petal_length_cm' ? 'string' : 'double',
       neededFieldOf: () => undefined,
       serviceFeatures: () => ['petal_width_cm'],
+      imputationsOf: () => undefined,
     });
     expect(message).toContain('differs from the registered feature service iris_v1');
     expect(message).toContain('featureService.features[3]: there is no feature petal_width_cm');

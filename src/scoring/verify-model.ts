@@ -1,6 +1,6 @@
-import type { FeatureType } from '../features/feature.model.js';
+import type { FeatureType, Imputations } from '../features/feature.model.js';
 import { goldenRow } from './bind-features.js';
-import { checkFeatures, checkGolden, checkGraph } from './check-model.js';
+import { checkFeatures, checkFills, checkGolden, checkGraph } from './check-model.js';
 import { LoadedModel } from './loaded-model.js';
 import type { ModelManifest } from './model-manifest.model.js';
 import { OnnxSession } from './onnx-session.js';
@@ -14,6 +14,8 @@ export interface FeatureCatalog {
   neededFieldOf(feature: string): string | undefined;
   /** The features of a registered service, in order; undefined: there is no such service. */
   serviceFeatures(service: string): readonly string[] | undefined;
+  /** What a registered service says stands for missing values; undefined: nothing, or there is no such service. */
+  imputationsOf(service: string): Imputations | undefined;
 }
 
 /**
@@ -24,6 +26,7 @@ export async function verifyModel(bytes: Uint8Array, manifest: ModelManifest, ca
   const session = await OnnxSession.load(bytes);
   try {
     const problems = [
+      ...checkFills(manifest),
       ...checkGraph(manifest, session.inputs, session.outputs),
       ...checkFeatures(manifest, (name) => catalog.typeOf(name), catalog.serviceFeatures(manifest.featureService.name)),
     ];

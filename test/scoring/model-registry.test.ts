@@ -181,6 +181,7 @@ describe('the model registry', () => {
       typeOf: (name) => types.get(name),
       neededFieldOf: () => undefined,
       serviceFeatures: () => ['another', 'order'],
+      imputationsOf: () => undefined,
     };
     const promoting = models.promote('iris_clusters', 1);
     await expect(promoting).rejects.toMatchObject({ code: 'MODEL_INVALID' });
@@ -190,6 +191,27 @@ describe('the model registry', () => {
     // What the registered service lists by now does not matter: the model reads what it was made with.
     types.set('sepal_width_cm', 'double').set('petal_length_cm', 'double');
     expect(await models.promote('iris_clusters', 1)).toMatchObject({ stage: 'active' });
+  });
+
+  test('a version keeps what its feature service imputed when it was registered', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    const [name = ''] = manifest.featureService.features;
+    const imputing = (value: number): FeatureCatalog => ({
+      ...fixtureCatalog,
+      imputationsOf: (service) => (service === manifest.featureService.name ? { [name]: { value } } : undefined),
+    });
+    const plain = { ...manifest, fill: {} };
+    catalog = imputing(1.5);
+    const first = await models.register(bytes, plain);
+    expect(first.model.manifest.imputed).toEqual({ [name]: { value: 1.5 } });
+    expect(await models.register(bytes, plain)).toEqual({ model: first.model, created: false });
+    catalog = imputing(2.5);
+    expect((await models.promote('iris_clusters', 1)).manifest.imputed).toEqual({ [name]: { value: 1.5 } });
+    const second = await models.register(bytes, plain);
+    expect(second).toMatchObject({
+      created: true,
+      model: { version: 2, manifest: { imputed: { [name]: { value: 2.5 } } } },
+    });
   });
 
   test('the version that answers is not retired while it is asked, others are', async () => {

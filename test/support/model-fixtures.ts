@@ -26,4 +26,5 @@ export const fixtureCatalog: FeatureCatalog = {
   typeOf: (feature) => TYPES[feature] ?? 'double',
   neededFieldOf: () => undefined,
   serviceFeatures: () => undefined,
+  imputationsOf: () => undefined,
 };
