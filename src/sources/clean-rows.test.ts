@@ -43,6 +43,36 @@ function resultOf({ event, refusal }: LoadUnit): unknown {
 }
 
 describe('cleaning in a mapping', () => {
+  it('reads numbers with a decimal comma or with parted thousands', () => {
+    const yaml = `
+columns: { a: double, b: double }
+clean:
+  a: { decimal: comma, validate: { max: 2000000 } }
+  b: { decimal: point }`;
+    const cells = [
+      ['1', '1.250,50', '1,250.50'],
+      ['2', '80,00', "1'000"],
+      ['3', '-1.234.567', ' -0.5 '],
+      ['4', '12.5', '7'],
+      ['5', '1 250,5', ''],
+    ];
+    expect(mapped(yaml, cells).results).toEqual([
+      [1250.5, 1250.5],
+      [80, 1000],
+      [-1234567, -0.5],
+      [12.5, 7],
+      [1250.5, undefined],
+    ]);
+  });
+
+  it('leaves what is no such number to be refused, and says how commas are read', () => {
+    const cells = [['1', '1.25.000,5', '80,00']];
+    expect(mapped('columns: { a: string, b: double }\nclean: { a: { decimal: comma } }', cells).results).toEqual([
+      'BAD_VALUE: column "b": "80,00" is not a number ("decimal" of "clean" reads commas)',
+    ]);
+    expect(mapped('clean: { a: { decimal: comma } }', cells).results).toEqual([['1.25.000,5', '80,00']]);
+  });
+
   it('changes values in the order trim, case, map, impute, validate', () => {
     const yaml = `
 clean:

@@ -1,5 +1,11 @@
 import type { JsonObject, JsonValue } from '../events/event.model.js';
-import { CLEANING_LIMITS, type ColumnCleaning, type LetterCase, type ValueRules } from './cleaning.model.js';
+import {
+  CLEANING_LIMITS,
+  type ColumnCleaning,
+  type DecimalMark,
+  type LetterCase,
+  type ValueRules,
+} from './cleaning.model.js';
 import type { Mapping } from './mapping.model.js';
 import type { SourceRow } from './row.model.js';
 
@@ -80,10 +86,11 @@ class ColumnCleaner {
   }
 
   #cleanText(text: string): JsonValue {
-    const { trim, letterCase } = this.cleaning;
+    const { trim, letterCase, decimal } = this.cleaning;
     let value = trim ? text.trim() : text;
     if (this.nulls.has(value)) return '';
     if (letterCase !== null) value = APPLY[letterCase](value);
+    if (decimal !== null) value = plainNumber(value, decimal);
     return this.#mapped(value);
   }
 
@@ -116,6 +123,20 @@ function valueFault(text: string, { pattern, min, max, oneOf }: ValueRules): str
   if (Number.isNaN(number)) return 'is no number';
   if (min !== null && number < min) return `is less than ${String(min)}`;
   return max !== null && number > max ? `is more than ${String(max)}` : null;
+}
+
+/** Thousands may be parted by the other mark, a space or an apostrophe. */
+const NUMBERS: Readonly<Record<DecimalMark, RegExp>> = {
+  comma: /^\s*([+-]?(?:\d{1,3}(?:[.'’\s]\d{3})+|\d+))(?:,(\d+))?\s*$/,
+  point: /^\s*([+-]?(?:\d{1,3}(?:[,'’\s]\d{3})+|\d+))(?:\.(\d+))?\s*$/,
+};
+const BETWEEN_THOUSANDS = /[.,'’\s]/g;
+
+/** `1.250,50` → `1250.50`; a text that is no number of this kind stays as it is. */
+function plainNumber(text: string, mark: DecimalMark): string {
+  const [, whole, decimals] = NUMBERS[mark].exec(text) ?? [];
+  if (whole === undefined) return text;
+  return `${whole.replace(BETWEEN_THOUSANDS, '')}${decimals === undefined ? '' : `.${decimals}`}`;
 }
 
 const APPLY: Readonly<Record<LetterCase, (text: string) => string>> = {

@@ -3,6 +3,10 @@ import type { RE2JS } from 're2js';
 export const LETTER_CASES = ['lower', 'upper', 'title'] as const;
 export type LetterCase = (typeof LETTER_CASES)[number];
 
+/** What stands before the decimals of a number: `1.250,50` has a comma, `1,250.50` a point. */
+export const DECIMAL_MARKS = ['comma', 'point'] as const;
+export type DecimalMark = (typeof DECIMAL_MARKS)[number];
+
 /** What becomes of a value that a rule does not allow: its row is refused, it counts as none, or the event is marked. */
 export const INVALID_POLICIES = ['refuse', 'null', 'flag'] as const;
 export type InvalidPolicy = (typeof INVALID_POLICIES)[number];
@@ -25,6 +29,8 @@ export interface ColumnCleaning {
   readonly column: string;
   readonly trim: boolean;
   readonly letterCase: LetterCase | null;
+  /** How numbers are written, which may have their thousands parted; other texts stay as they are. */
+  readonly decimal: DecimalMark | null;
   readonly table: ReadonlyMap<string, string> | null;
   /** For a value that is not there: another one, or that of the row before. */
   readonly impute: { readonly value: string } | 'previous' | null;

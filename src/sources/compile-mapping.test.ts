@@ -161,7 +161,7 @@ context: { origin: { const: { system: crm } } }
     ['int', '1.5', 'an integer'],
     ['int', '0x10', 'an integer'],
     ['int', '9007199254740993', 'an integer'],
-    ['double', '1,5', 'a number'],
+    ['double', '1,5', 'a number ("decimal" of "clean" reads commas)'],
     ['double', 'Infinity', 'a number'],
     ['double', '1e999', 'a number'],
     ['bool', 'maybe', 'true or false'],

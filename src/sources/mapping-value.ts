@@ -8,6 +8,7 @@ export const TRANSFORMS = ['trim', 'lower', 'upper', 'stripDecimal', 'digits'] a
 export type Transform = (typeof TRANSFORMS)[number];
 
 const DECIMAL_NUMBER = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*$/;
+const WITH_COMMA = /^\s*[+-]?\d[\d.]*,[\d.,]*\s*$/;
 const ZERO_FRACTION = /\.0+$/;
 const NO_DIGIT = /\D+/g;
 const TRUE_TEXTS = new Set(['true', '1', 'yes', 'y', 't']);
@@ -80,5 +81,6 @@ function parseJson(text: string): JsonValue | ValueFault {
 
 function fault(value: JsonValue, expected: string): ValueFault {
   const shown = typeof value === 'string' ? value : JSON.stringify(value);
-  return new ValueFault(`${JSON.stringify(shown.slice(0, MAX_QUOTED_LENGTH))} is not ${expected}`);
+  const hint = typeof value === 'string' && WITH_COMMA.test(value) ? ' ("decimal" of "clean" reads commas)' : '';
+  return new ValueFault(`${JSON.stringify(shown.slice(0, MAX_QUOTED_LENGTH))} is not ${expected}${hint}`);
 }

@@ -3,6 +3,7 @@ import { RE2JS } from 're2js';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import {
   CLEANING_LIMITS,
+  DECIMAL_MARKS,
   INVALID_POLICIES,
   LETTER_CASES,
   type ColumnCleaning,
@@ -14,7 +15,7 @@ import type { MappingNode } from './mapping-node.js';
 import { CsvSplitter } from './split-csv.js';
 import type { SourceRow } from './row.model.js';
 
-const FIELDS = ['trim', 'case', 'map', 'mapFile', 'impute', 'validate'];
+const FIELDS = ['trim', 'case', 'decimal', 'map', 'mapFile', 'impute', 'validate'];
 const RULES = ['required', 'unique', 'pattern', 'min', 'max', 'oneOf', 'otherwise'];
 const MAX_PATTERN_LENGTH = 1_000;
 
@@ -43,6 +44,7 @@ export function parseCleaning(
         column,
         trim: flag(fields.get('trim')),
         letterCase: fields.get('case')?.oneOf(LETTER_CASES) ?? null,
+        decimal: fields.get('decimal')?.oneOf(DECIMAL_MARKS) ?? null,
         table: file ?? tableOf(fields.get('map')),
         impute: imputeOf(fields.get('impute')),
         rules: rulesOf(fields.get('validate')),
