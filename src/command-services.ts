@@ -23,6 +23,7 @@ import { SourceActivityReader } from './sources/source-activity.reader.js';
 import type { SourcesCommandServices } from './sources/sources.command.js';
 import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
+import { segmentRule } from './segments/segment-label.model.js';
 
 /** Of what one command looks at. */
 const MAX_STORE_BYTES = 64 * 1024 * 1024;
@@ -125,7 +126,8 @@ export function trainingSets({ db, clock, engine }: App): TrainingSetService {
 }
 
 export function labelsOf({ db, clock, engine }: App): LabelService {
-  return new LabelService({ db, clock, ...historyReaders(engine) });
+  const segmentRuleOf = async (key: string) => segmentRule(await engine.definitions.current(), key);
+  return new LabelService({ db, clock, ...historyReaders(engine), segmentRule: segmentRuleOf });
 }
 
 export function tablesOf({ db, engine }: App): TableService {

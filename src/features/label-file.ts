@@ -12,9 +12,12 @@ interface LabelSpecification {
   /** The last event that was known: later, nothing is known of what happened. */
   readonly observedUntil: string;
   readonly logPosition: number;
+  /** The segment that was asked for; null: events were. */
+  readonly segment: { readonly key: string; readonly version: number } | null;
+  /** Of a segment none, and null as `where` and `within`. */
   readonly events: readonly string[];
   readonly where: string | null;
-  readonly within: string;
+  readonly within: string | null;
   readonly samples: number;
   readonly seed: number;
   readonly from: string;
@@ -83,14 +86,28 @@ export async function writeLabels(path: string, set: LabelSet, nowMs: number): P
 }
 
 function toldOf(plan: LabelPlan): LabelSpecification {
-  const { knownAsOf, observedUntilMs, toPos, events, where, withinMs, samples, seed, fromMs, toMs } = plan;
+  const {
+    segment,
+    segmentVersion,
+    knownAsOf,
+    observedUntilMs,
+    toPos,
+    events,
+    where,
+    withinMs,
+    samples,
+    seed,
+    fromMs,
+    toMs,
+  } = plan;
   return {
     knownAsOf: knownAsOf === 'now' ? knownAsOf : new Date(knownAsOf).toISOString(),
     observedUntil: new Date(observedUntilMs).toISOString(),
     logPosition: toPos,
+    segment: segment === undefined || segmentVersion === null ? null : { key: segment, version: segmentVersion },
     events,
     where,
-    within: durationText(withinMs),
+    within: segment === undefined ? durationText(withinMs) : null,
     samples,
     seed,
     from: new Date(fromMs).toISOString(),

@@ -34,6 +34,11 @@ export function addLabelOptions(command: Command, parseTime: ParseTime): void {
     .option('--to <time>', 'the last one (default: the last whose time is over)', time);
 }
 
+/** Of labels that say who was in a segment. */
+export function segmentLabelRequest(segment: string, options: LabelOptions): LabelRequest {
+  return { ...labelRequest([], options), segment, where: null, withinMs: 0 };
+}
+
 export function labelRequest(events: readonly string[], options: LabelOptions): LabelRequest {
   const { where, within, samples, seed, from, to } = options;
   return {

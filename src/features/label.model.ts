@@ -3,14 +3,31 @@ import type { Uuid } from '../platform/ids.js';
 import type { WhereFilter } from './compile-where.js';
 import type { FeatureEvent } from './feature.model.js';
 
-/** What a label asks: whether an event that matches comes within a time after T. */
+/** What a label asks: whether an event that matches comes within a time after T, or whether a rule holds at T. */
 export interface LabelQuestion {
-  /** Names of events; at least one. */
+  /** Key of the segment that is the rule; left out: events are asked for. */
+  readonly segment?: string;
+  /** Names of events; at least one, but of a rule, which asks for none. */
   readonly events: readonly string[];
   /** A condition in CEL that the event has to meet; null: none. */
   readonly where: string | null;
-  /** How long after T an event counts, ms, inclusive; one at T does not. */
+  /** How long after T an event counts, ms, inclusive; one at T does not. Of a rule 0: it looks at nothing that comes. */
   readonly withinMs: number;
+}
+
+/** What holds of people at an instant or does not, by their events up to then. */
+export interface LabelRule<E> {
+  readonly key: string;
+  readonly version: number;
+  /** Of one person, before their first event. */
+  begin(): RulePerson<E>;
+}
+
+export interface RulePerson<E> {
+  /** By rising time. */
+  add(event: E): void;
+  /** Whether it holds at `t`, ms and rising, by the events so far, which all lie before. */
+  holdsAt(t: number): boolean;
 }
 
 /** At which instants it is asked of each person. */
@@ -58,6 +75,18 @@ export interface AnsweredInstant<E> {
   readonly last: E;
 }
 
+/** The answers by rising instant, and how many instants lie before the first event. */
+export interface LabelAnswers<E> {
+  readonly answers: readonly AnsweredInstant<E>[];
+  readonly unknown: number;
+}
+
+/** Answers at several instants of one person, whose events come by rising time. */
+export interface InstantFold<E> {
+  add(event: E): void;
+  finish(): LabelAnswers<E>;
+}
+
 /**
  * Answers the question at several instants of one person, in one pass over their events by rising time.
  *
@@ -66,7 +95,7 @@ export interface AnsweredInstant<E> {
  *
  * What is known of an instant never depends on events up to it, beyond that there was one.
  */
-export class LabelFold<E extends { readonly occurredAt: number }> {
+export class LabelFold<E extends { readonly occurredAt: number }> implements InstantFold<E> {
   readonly #instants: readonly number[];
   readonly #withinMs: number;
   readonly #matches: (event: E) => boolean;
@@ -94,8 +123,7 @@ export class LabelFold<E extends { readonly occurredAt: number }> {
     }
   }
 
-  /** The answers by rising instant, and how many instants lie before the first event. */
-  finish(): { readonly answers: readonly AnsweredInstant<E>[]; readonly unknown: number } {
+  finish(): LabelAnswers<E> {
     this.#passUntil(Infinity);
     return { answers: this.#answers, unknown: this.#instants.length - this.#answers.length };
   }
@@ -107,6 +135,40 @@ export class LabelFold<E extends { readonly occurredAt: number }> {
       if (this.#last !== null && instant !== undefined) {
         this.#answers.push({ timeMs: instant, isPositive: false, last: this.#last });
       }
+    }
+  }
+}
+
+/** Asks at several instants of one person whether a rule holds; events at an instant count. */
+export class RuleFold<E extends { readonly occurredAt: number }> implements InstantFold<E> {
+  readonly #instants: readonly number[];
+  readonly #person: RulePerson<E>;
+  readonly #answers: AnsweredInstant<E>[] = [];
+  #next = 0;
+  #last: E | null = null;
+
+  /** @param instants rising */
+  constructor(instants: readonly number[], rule: LabelRule<E>) {
+    this.#instants = instants;
+    this.#person = rule.begin();
+  }
+
+  add(event: E): void {
+    this.#passUntil(event.occurredAt);
+    this.#last = event;
+    this.#person.add(event);
+  }
+
+  finish(): LabelAnswers<E> {
+    this.#passUntil(Infinity);
+    return { answers: this.#answers, unknown: this.#instants.length - this.#answers.length };
+  }
+
+  #passUntil(occurredAt: number): void {
+    for (; (this.#instants[this.#next] ?? Infinity) < occurredAt; this.#next++) {
+      const timeMs = this.#instants[this.#next];
+      if (this.#last === null || timeMs === undefined) continue;
+      this.#answers.push({ timeMs, isPositive: this.#person.holdsAt(timeMs + 1), last: this.#last });
     }
   }
 }

@@ -13,9 +13,13 @@ import { compileWhere } from './compile-where.js';
 import {
   LabelFold,
   labelMatcher,
+  RuleFold,
   sampleInstants,
   type AnsweredInstant,
+  type InstantFold,
+  type LabelAnswers,
   type LabelQuestion,
+  type LabelRule,
   type LabelSampling,
 } from './label.model.js';
 import type { KnownAsOf, LabelRow } from './training-set.model.js';
@@ -25,6 +29,11 @@ export interface LabelParts {
   readonly clock: Clock;
   readonly identity: IdentityHistoryReader;
   readonly events: EventHistoryReader;
+  /**
+   * A segment as a rule; left out: none can be asked for.
+   * @throws WeftError where there is none, or the log does not tell who was in it
+   */
+  readonly segmentRule?: (key: string) => Promise<LabelRule<LoggedEvent>>;
   /** People who are answered together; default 500. */
   readonly pagePeople?: number;
 }
@@ -46,6 +55,8 @@ export interface LabelRequest extends LabelQuestion, Pick<LabelSampling, 'sample
 /** What labels rest on; settled before the first of them. */
 export interface LabelPlan extends LabelQuestion, LabelSampling {
   readonly knownAsOf: LabelsKnownAsOf;
+  /** Version of the segment that was asked for; null: events were. */
+  readonly segmentVersion: number | null;
   /** Until when it is known what happened, ms: the last event that is known. Later instants' time is not over. */
   readonly observedUntilMs: number;
   /** Events of the log up to this position are in. */
@@ -82,21 +93,23 @@ const STATEMENT_TIMEOUT = '10min';
 /** What the making of labels needs throughout. */
 interface Work {
   readonly plan: LabelPlan;
-  readonly matches: (event: LoggedEvent) => boolean;
+  readonly foldOf: (instants: readonly number[]) => InstantFold<LoggedEvent>;
   readonly counts: LabelCounts;
   readonly damaged: DamagedRows;
   readonly signal: AbortSignal | undefined;
 }
 
 /**
- * Labels from what people did: at instants drawn for each person, whether an event that matches came within a time after.
+ * Labels from what people did: at instants drawn for each person, whether an event that matches came within a time after,
+ * or whether they were in a segment.
  *
  * 1. Events after an instant decide its label, and nothing else of it: not whether the person is in, not under which
  *    identifier (that of the newest event up to the instant), not the instant.
  * 2. An instant whose time is not over by the end of observation is left out and counted, also where a matching event
  *    came already: else the positive ones of the last days would be in and the negative ones not.
  * 3. Who is the same person, and which events there are, is told as of `knownAsOf`.
- * 4. Memory holds one page of people and of events.
+ * 4. Of a segment it is its condition as it stands, over the events up to the instant, inclusive: nothing after it shows.
+ * 5. Memory holds one page of people and of events.
  */
 export class LabelService {
   readonly #parts: LabelParts;
@@ -105,16 +118,31 @@ export class LabelService {
     this.#parts = parts;
   }
 
-  /** @throws WeftError NOT_FOUND (no such event was ever seen), BAD_REQUEST (range), EXPRESSION_INVALID (condition) */
+  /**
+   * @throws WeftError NOT_FOUND (no such event was ever seen, or no such segment), BAD_REQUEST (range; a segment that the
+   *   log does not tell of), EXPRESSION_INVALID (condition)
+   */
   async makeLabels(request: LabelRequest): Promise<LabelSet> {
-    const { events, where } = request;
-    const matches = labelMatcher(request, where === null ? null : compileWhere(where));
-    await this.#checkNames(events);
-    const plan = await this.#plan(request);
+    const rule = request.segment === undefined ? null : await this.#ruleOf(request.segment);
+    const foldOf = rule === null ? await this.#eventFold(request) : ruleFold(rule);
+    const plan = await this.#plan(request, rule?.version ?? null);
     const counts = { people: 0, events: 0, rows: 0, positive: 0, beforeFirstEvent: 0, unfinished: 0 };
     const damaged = new DamagedRows();
-    const work = { plan, matches, counts, damaged, signal: request.signal };
+    const work = { plan, foldOf, counts, damaged, signal: request.signal };
     return { plan, counts, damaged, rows: this.#rows(work, request.onProgress) };
+  }
+
+  #ruleOf(key: string): Promise<LabelRule<LoggedEvent>> {
+    const { segmentRule } = this.#parts;
+    if (segmentRule === undefined) throw new Error('segments are not known here');
+    return segmentRule(key);
+  }
+
+  async #eventFold(request: LabelRequest): Promise<Work['foldOf']> {
+    const { events, where, withinMs } = request;
+    const matches = labelMatcher(request, where === null ? null : compileWhere(where));
+    await this.#checkNames(events);
+    return (instants) => new LabelFold<LoggedEvent>(instants, withinMs, matches);
   }
 
   /** A label that nobody can have is a mistyped name. */
@@ -128,9 +156,9 @@ export class LabelService {
     });
   }
 
-  async #plan(request: LabelRequest): Promise<LabelPlan> {
+  async #plan(request: LabelRequest, segmentVersion: number | null): Promise<LabelPlan> {
     const { db, clock } = this.#parts;
-    const { events, where, withinMs, samples, seed, knownAsOf = 'now' } = request;
+    const { segment, events, where, withinMs, samples, seed, knownAsOf = 'now' } = request;
     const nowMs = clock.now();
     if (typeof knownAsOf === 'number' && knownAsOf > nowMs) {
       throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
@@ -169,7 +197,8 @@ export class LabelService {
       });
     }
     const { profiles } = bounds;
-    return { events, where, withinMs, samples, seed, fromMs, toMs, knownAsOf, observedUntilMs, toPos, profiles };
+    const question = { ...(segment === undefined ? undefined : { segment }), segmentVersion, events, where, withinMs };
+    return { ...question, samples, seed, fromMs, toMs, knownAsOf, observedUntilMs, toPos, profiles };
   }
 
   async *#rows(
@@ -215,14 +244,13 @@ export class LabelService {
   }
 
   async #answer(tx: Transaction, people: readonly Standing[], work: Work): Promise<LabelRow[]> {
-    const { plan, counts, matches, signal } = work;
+    const { plan, counts, foldOf, signal } = work;
     const asked = people.flatMap(({ key, identifierIds }) => {
       const drawn = sampleInstants(key, plan);
       const instants = drawn.filter((timeMs) => timeMs + plan.withinMs <= plan.observedUntilMs);
       counts.unfinished += drawn.length - instants.length;
       return instants.length === 0 ? [] : [{ instants, identifierIds }];
     });
-    const folds = asked.map(({ instants }) => new LabelFold(instants, plan.withinMs, matches));
     const groups = asked.map(({ instants, identifierIds }) => ({
       anchorIds: identifierIds,
       untilMs: (instants.at(-1) ?? 0) + plan.withinMs,
@@ -233,16 +261,28 @@ export class LabelService {
       onDamaged: work.damaged.note,
       ...(plan.knownAsOf === 'now' ? undefined : { acceptedUntilMs: plan.knownAsOf }),
     } as const;
+    // Events come person by person, so that one state is held at a time.
+    const done = new Map<number, LabelAnswers<LoggedEvent>>();
+    let current = -1;
+    let fold: InstantFold<LoggedEvent> | null = null;
     for await (const page of this.#parts.events.read(tx, groups, options)) {
       signal?.throwIfAborted();
       counts.events += page.length;
-      for (const { group, event } of page) folds[group]?.add(event);
+      for (const { group, event } of page) {
+        if (group !== current) {
+          if (fold !== null) done.set(current, fold.finish());
+          fold = foldOf(asked[group]?.instants ?? []);
+          current = group;
+        }
+        fold?.add(event);
+      }
     }
+    if (fold !== null) done.set(current, fold.finish());
     const rows: LabelRow[] = [];
-    for (const [i, fold] of folds.entries()) {
-      const { answers, unknown } = fold.finish();
+    for (const [i, { instants, identifierIds }] of asked.entries()) {
+      const { answers, unknown } = done.get(i) ?? { answers: [], unknown: instants.length };
       counts.beforeFirstEvent += unknown;
-      const own = new Set(asked[i]?.identifierIds);
+      const own = new Set(identifierIds);
       for (const answer of answers) {
         const row = rowOf(answer, own);
         if (row === null) continue;
@@ -253,6 +293,10 @@ export class LabelService {
     }
     return rows;
   }
+}
+
+function ruleFold(rule: LabelRule<LoggedEvent>): Work['foldOf'] {
+  return (instants) => new RuleFold(instants, rule);
 }
 
 /** Under the identifier that the newest event up to the instant hangs on: it was known by then. */
