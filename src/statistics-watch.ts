@@ -1,5 +1,10 @@
+import type { FeatureExpectation } from './features/expectation.model.js';
+import { violationsOf, type FeatureAlertKind, type FeatureFinding } from './monitoring/feature-alert.model.js';
+import { FeatureAlertReader } from './monitoring/feature-alert.reader.js';
+import { FeatureAlertStore } from './monitoring/feature-alert.store.js';
+import { driftOf } from './monitoring/feature-drift.model.js';
 import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
-import { FeatureStatisticsStore } from './monitoring/feature-statistics.store.js';
+import { FeatureStatisticsStore, type TalliedFeature } from './monitoring/feature-statistics.store.js';
 import type { Clock } from './platform/clock.js';
 import { Periodic } from './platform/periodic.js';
 import type { Queryable } from './platform/postgres.js';
@@ -9,14 +14,24 @@ export interface StatisticsWatchOptions {
   readonly db: Queryable;
   readonly clock: Clock;
   readonly run: Pick<StatisticsRun, 'tally'>;
+  /** What is expected of values, by name of the feature. */
+  readonly expectations: () => Promise<ReadonlyMap<string, FeatureExpectation>>;
+  readonly observer: FeatureAlertObserver;
   /** It is tried again with the next look. */
   readonly onError: (error: unknown) => void;
+}
+
+export interface FeatureAlertObserver {
+  /** As of this look; also those that were known. */
+  violated(finding: FeatureFinding): void;
+  began(finding: FeatureFinding): void;
+  ended(feature: string, kind: FeatureAlertKind): void;
 }
 
 const LOOK_EVERY_MS = 60_000;
 const COMPUTE_EVERY_MS = 60 * 60_000;
 
-/** Keeps statistics of features no older than an hour or so. */
+/** Keeps statistics of features no older than an hour or so, and tells where they are not as expected. */
 export class StatisticsWatch {
   readonly #options: StatisticsWatchOptions;
   readonly #looks: Periodic;
@@ -54,9 +69,26 @@ export class StatisticsWatch {
     const tallied = await run.tally(this.#stop.signal);
     const store = new FeatureStatisticsStore(db);
     await store.save(tallied, clock.now());
-    await store.sweep(
-      tallied.map(({ statistics }) => statistics.feature),
-      clock.now(),
-    );
+    const names = tallied.map(({ statistics }) => statistics.feature);
+    await store.sweep(names, clock.now());
+    await this.#compare(tallied, names);
+  }
+
+  async #compare(tallied: readonly TalliedFeature[], names: readonly string[]): Promise<void> {
+    const { db, clock, expectations, observer } = this.#options;
+    const [reader, store] = [new FeatureAlertReader(db), new FeatureAlertStore(db)];
+    const expected = await expectations();
+    const found: FeatureFinding[] = [];
+    for (const { statistics } of tallied) {
+      const drift = driftOf(await reader.days(statistics.feature));
+      if (drift !== null) await store.saveDrift(drift, clock.now());
+      found.push(...violationsOf(expected.get(statistics.feature) ?? {}, statistics, drift, clock.now()));
+    }
+    for (const finding of found) {
+      observer.violated(finding);
+      if (await store.open(finding, clock.now())) observer.began(finding);
+    }
+    for (const { feature, kind } of await store.close(found, clock.now())) observer.ended(feature, kind);
+    await store.sweep(names, clock.now());
   }
 }

@@ -1,3 +1,4 @@
+import type { FeatureExpectations } from './expectation.model.js';
 import type { Aggregate, Imputation, Item, ItemType } from './feature.model.js';
 
 /** A view as a file writes it; what else an aggregate takes is checked when it is applied. */
@@ -22,6 +23,8 @@ interface ViewDocument {
   }[];
   readonly purposes?: readonly string[];
   readonly features: readonly FeatureDocument[];
+  /** By name of the feature. */
+  readonly expect?: FeatureExpectations;
 }
 
 interface FeatureDocument {

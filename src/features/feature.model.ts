@@ -1,3 +1,4 @@
+import type { FeatureExpectations } from './expectation.model.js';
 import type { JsonValue } from '../events/event.model.js';
 
 export const AGGREGATES = [
@@ -239,6 +240,8 @@ export interface FeatureView extends DefinitionMetadata {
   readonly features: readonly FeatureDefinition[];
   /** What somebody has to allow for these features to be used; left out: nothing. */
   readonly purposes?: readonly string[];
+  /** What is expected of their values over people; left out: nothing. */
+  readonly expect?: FeatureExpectations;
 }
 
 /** How a value that stands for missing ones was found in a training set. */

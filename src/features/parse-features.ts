@@ -7,6 +7,7 @@ import { PROFILE_ENTITY, type EntityDefinition } from './entity.model.js';
 import type { FeatureService, FeatureView } from './feature.model.js';
 import { BATCH_FIELDS, readBatchFeature, readBatchRows, refuseBatchFields, VIEW_KINDS } from './parse-batch-view.js';
 import { readEntity } from './parse-entity.js';
+import { readExpectations } from './parse-expectations.js';
 import { readFeature, type WrittenFeature } from './parse-feature.js';
 import { readImputations } from './parse-imputations.js';
 import { MAX_NAME_LENGTH } from './parse-option.js';
@@ -14,7 +15,17 @@ import { readOnDemandFeature, readRequestFields } from './parse-on-demand-view.j
 import { withParts } from './parse-ratio.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
 
-const VIEW_FIELDS = ['name', ...METADATA_FIELDS, 'kind', 'source', 'purposes', ...BATCH_FIELDS, 'request', 'features'];
+const VIEW_FIELDS = [
+  'name',
+  ...METADATA_FIELDS,
+  'kind',
+  'source',
+  'purposes',
+  ...BATCH_FIELDS,
+  'request',
+  'features',
+  'expect',
+];
 
 export const MAX_FEATURES = 2_000;
 const MAX_FILE_LENGTH = 4_000_000;
@@ -98,15 +109,20 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   const entity = readViewEntity(kind, fields);
   if (entity !== undefined) for (const each of written) refuseForEntity(each, fields);
   if (name === undefined) return undefined;
-  const view = {
+  const expect = readExpectations(
+    fields.get('expect'),
+    features.map((feature) => feature.name),
+  );
+  return {
     name,
     ...metadata,
     ...(kind === 'stream' ? {} : { kind }),
     ...(entity === undefined ? {} : { entity }),
     source,
     features,
+    ...(purposes.length === 0 ? {} : { purposes }),
+    ...(Object.keys(expect).length === 0 ? {} : { expect }),
   };
-  return purposes.length === 0 ? view : { ...view, purposes };
 }
 
 /** Undefined: people. */
@@ -127,6 +143,7 @@ function refuseForEntity({ definition, fields }: WrittenFeature, view: ReadonlyM
   }
   fields.get('searchable')?.problem('only people are found by features', 'take searchable out');
   view.get('purposes')?.problem('purposes are what people allow', 'take them out of the view');
+  view.get('expect')?.problem('expectations are of values over people', 'take them out of the view');
 }
 
 type FeatureReading = (item: YamlValue, nameOf: (at: YamlValue) => string | undefined) => WrittenFeature | undefined;

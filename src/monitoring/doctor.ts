@@ -285,6 +285,22 @@ export async function checkLocations(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint: 'Set WEFT_GEO_DATABASE to an mmdb file, or ask for it no more.' };
 }
 
+/** Whether values of features are as expected, as of the last look of a worker. */
+export async function checkExpectations(db: Queryable): Promise<CheckResult> {
+  const name = 'expectations';
+  const rows = await db.query<{ feature: string; kind: string; value: number; bound: number; since: number }>(
+    `SELECT feature, kind, value, bound, since FROM feature_alerts WHERE ended_at IS NULL ORDER BY since LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'features meet those that there are' };
+  const detail = rows
+    .map(({ feature, kind, value, bound, since }) => {
+      const found = `${kind} is ${String(Number(value.toPrecision(4)))}, expected ${String(bound)}`;
+      return `${feature}: ${found}, since ${new Date(since).toISOString()}`;
+    })
+    .join('; ');
+  return { name, outcome: 'warning', detail, hint: 'Look at them by `weft features stats`.' };
+}
+
 /** Whether served features were what the log gives, wherever that was looked at within a week. */
 export async function checkParity(db: Queryable, nowMs: number): Promise<CheckResult> {
   const name = 'features';

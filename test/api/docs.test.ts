@@ -148,6 +148,7 @@ describe('the files of definitions on a page', () => {
   it.each([
     ['docs/segments.md', segments],
     ['docs/features.md', features],
+    ['docs/monitoring-features.md', monitoring],
   ])('of %s can be applied together', async (name, text) => {
     const blocks = [...text.matchAll(/```yaml\n((?:views|segments):.*?)```/gs)]
       .map(([, content = '']) => content)

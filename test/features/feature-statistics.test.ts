@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
+import type { FeatureExpectation } from '../../src/features/expectation.model.js';
 import { addStatisticsCommand } from '../../src/monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from '../../src/monitoring/feature-statistics.reader.js';
 import { StatisticsRun } from '../../src/statistics-run.js';
@@ -14,6 +15,8 @@ import { aTrack, anIdentify, DAY_MS, HOUR_MS } from '../support/world.js';
 
 let world: ApiWorld;
 let watch: StatisticsWatch;
+const expectations = new Map<string, FeatureExpectation>();
+const told: string[] = [];
 
 beforeAll(async () => {
   world = await createApiWorld();
@@ -32,7 +35,15 @@ beforeAll(async () => {
   const onError = (error: unknown): void => {
     throw error as Error;
   };
-  watch = new StatisticsWatch({ db: world.db, clock: world.clock, run, onError });
+  watch = new StatisticsWatch({
+    ...{ db: world.db, clock: world.clock, run, onError },
+    expectations: () => Promise.resolve(expectations),
+    observer: {
+      violated: () => undefined,
+      began: ({ feature, kind }) => told.push(`began ${feature} ${kind}`),
+      ended: (feature, kind) => told.push(`ended ${feature} ${kind}`),
+    },
+  });
   // 250 people, more than a page: of each ten, five buy shoes once, one hats twice, the others nothing.
   for (let n = 0; n < 250; n++) {
     const who = { user_id: `u${String(n)}` };
@@ -100,6 +111,40 @@ describe('statistics of features', () => {
     expect(days).toHaveLength(2);
   });
 
+  it('are held against what is expected, against the days before, and told once each', async () => {
+    expectations.set('orders', { max: 2, psi: 0.25, steady: true });
+    expectations.set('category', { null_share: 0.1, distinct_min: 2 });
+    world.clock.advance(6 * DAY_MS);
+    await watch.look();
+    world.clock.advance(HOUR_MS);
+    await watch.look();
+    expect(told).toEqual(['began category null_share']);
+    for (let n = 0; n < 250; n++) {
+      const orders = Array.from({ length: 5 }, () => aTrack('order', { user_id: `u${String(n)}` }));
+      await world.accept(orders);
+    }
+    await world.drain();
+    world.clock.advance(DAY_MS);
+    await watch.look();
+    expect(told.slice(1).sort()).toEqual([
+      'began category distinct_min',
+      'began orders max',
+      'began orders psi',
+      'began orders steady',
+    ]);
+    const query = `{ featureAlerts(onlyOpen: true, first: 2) { edges { node { feature kind value bound violations } }
+      pageInfo { hasNextPage endCursor } } featureDrift { edges { node { feature psi ks ksP meanChanged } } } }`;
+    const { data, errors } = await world.ask<{ featureDrift: { edges: { node: { feature: string } }[] } }>(query);
+    expect(errors).toBeUndefined();
+    expect(data).toMatchObject({ featureAlerts: { pageInfo: { hasNextPage: true } } });
+    const drift = data?.featureDrift.edges.find(({ node }) => node.feature === 'orders')?.node;
+    expect(drift).toMatchObject({ ks: 1, meanChanged: true });
+    expectations.clear();
+    world.clock.advance(HOUR_MS);
+    await watch.look();
+    expect(told.filter((each) => each.startsWith('ended'))).toHaveLength(5);
+  });
+
   it('are shown by weft features stats', async () => {
     const reader = new FeatureStatisticsReader(world.db);
     const run = (...args: string[]) =>
@@ -120,7 +165,7 @@ describe('statistics of features', () => {
     const { code, stdout } = await run('orders');
     expect(code).toBe(0);
     expect(stdout).toMatch(/different values +3/);
-    expect(stdout).toMatch(/p50 +1\n/);
+    expect(stdout).toMatch(/p50 +6\n/);
     expect(JSON.parse((await run('orders', '--json')).stdout)).toMatchObject({ feature: 'orders', profiles: 250 });
     expect(await run('order')).toMatchObject({ code: 1, stderr: expect.stringContaining('orders') as string });
     expect(await run('new')).toMatchObject({ code: 1, stderr: expect.stringContaining('--now') as string });

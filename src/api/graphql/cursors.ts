@@ -47,6 +47,8 @@ export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key:
 export const VOCABULARY_CURSOR = new CursorCodec({ kind: 'vocabulary', version: 1 }, { key: 'text' });
 export const FEATURE_SERVICE_CURSOR = new CursorCodec({ kind: 'feature_services', version: 1 }, { key: 'text' });
 export const FEATURE_PARITY_CURSOR = new CursorCodec({ kind: 'feature_parity', version: 1 }, { key: 'text' });
+export const FEATURE_ALERT_CURSOR = new CursorCodec({ kind: 'feature_alerts', version: 1 }, { id: 'integer' });
+export const FEATURE_DRIFT_CURSOR = new CursorCodec({ kind: 'feature_drift', version: 1 }, { key: 'text' });
 export const FEATURE_STATISTICS_CURSOR = new CursorCodec({ kind: 'feature_statistics', version: 1 }, { key: 'text' });
 export const DEFINITION_VERSION_CURSOR = new CursorCodec(
   { kind: 'definition_versions', version: 1 },

@@ -1,6 +1,8 @@
 import { Arg, Authorized, Ctx, Field, Float, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import { PARITY_KEPT_DAYS, type ParityRecord } from '../../monitoring/feature-parity.model.js';
 import { FeatureParityReader } from '../../monitoring/feature-parity.reader.js';
+import type { FeatureAlert } from '../../monitoring/feature-alert.model.js';
+import { FeatureAlertReader, type StoredDrift } from '../../monitoring/feature-alert.reader.js';
 import type { StoredStatistics } from '../../monitoring/feature-statistics.model.js';
 import { FeatureStatisticsReader } from '../../monitoring/feature-statistics.reader.js';
 import { WeftError } from '../../platform/errors.js';
@@ -15,7 +17,13 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { FEATURE_PARITY_CURSOR, FEATURE_STATISTICS_CURSOR } from './cursors.js';
+import { FeatureAlertType, FeatureDriftType } from './feature-alert.types.js';
+import {
+  FEATURE_ALERT_CURSOR,
+  FEATURE_DRIFT_CURSOR,
+  FEATURE_PARITY_CURSOR,
+  FEATURE_STATISTICS_CURSOR,
+} from './cursors.js';
 import { FeatureStatisticsType } from './feature-statistics.types.js';
 import { DateTime } from './scalars.js';
 
@@ -52,6 +60,9 @@ class FeatureParityType implements ParityRecord {
 const ParityConnection = connectionTypes<ParityRecord>(FeatureParityType, 'FeatureParity');
 
 const StatisticsConnection = connectionTypes<StoredStatistics>(FeatureStatisticsType, 'FeatureStatistics');
+
+const AlertConnection = connectionTypes<FeatureAlert>(FeatureAlertType, 'FeatureAlert');
+const DriftConnection = connectionTypes<StoredDrift>(FeatureDriftType, 'FeatureDrift');
 
 /** How features are doing, as far as standing jobs have looked. */
 @Resolver()
@@ -103,6 +114,42 @@ export class FeatureMonitoringResolver {
     const names = typeof feature === 'string' ? [feature] : null;
     const found = await new FeatureStatisticsReader(services.db).page(names, from, limit + 1);
     const edges = found.map((node) => ({ cursor: FEATURE_STATISTICS_CURSOR.encode({ key: node.feature }), node }));
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('read')
+  @Query(() => AlertConnection, {
+    description: 'When features were not as expected, the newest first; those that are over are kept for 90 days.',
+  })
+  async featureAlerts(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('onlyOpen', () => Boolean, { defaultValue: false, description: 'Leave out those that are over.' })
+    onlyOpen: boolean,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<FeatureAlert>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('featureAlerts');
+    const before = typeof after === 'string' ? FEATURE_ALERT_CURSOR.decode(after).id : null;
+    const alerts = await new FeatureAlertReader(services.db).page(onlyOpen, before, limit + 1);
+    const edges = alerts.map((node) => ({ cursor: FEATURE_ALERT_CURSOR.encode({ id: node.id }), node }));
+    return connection(edges, limit, after);
+  }
+
+  @Authorized('read')
+  @Query(() => DriftConnection, {
+    description: 'How far values of features are from what they were a week before, by name; computed every hour.',
+  })
+  async featureDrift(
+    @Ctx() { services, reads }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<StoredDrift>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('featureDrift');
+    const from = typeof after === 'string' ? FEATURE_DRIFT_CURSOR.decode(after).key : null;
+    const found = await new FeatureAlertReader(services.db).drift(from, limit + 1);
+    const edges = found.map((node) => ({ cursor: FEATURE_DRIFT_CURSOR.encode({ key: node.feature }), node }));
     return connection(edges, limit, after);
   }
 }

@@ -1,0 +1,22 @@
+/** What is expected of the values of a feature over people; what is left out is not looked at. */
+export interface FeatureExpectation {
+  /** No number is less; of lists and maps, how many items they have. */
+  readonly min?: number;
+  /** No number is greater. */
+  readonly max?: number;
+  /** The share of people without a value, at most; 0 to 1. */
+  readonly null_share?: number;
+  /** So many different values at least. */
+  readonly distinct_min?: number;
+  /** The newest event in any value is at most so old, as `1d`. */
+  readonly fresh?: string;
+  /** The population stability index against a week before, at most. */
+  readonly psi?: number;
+  /** The statistic of Kolmogorov and Smirnov against a week before, at most; 0 to 1. */
+  readonly ks?: number;
+  /** True: the mean is followed, and a change of it is told. */
+  readonly steady?: boolean;
+}
+
+/** By name of the feature. */
+export type FeatureExpectations = Readonly<Record<string, FeatureExpectation>>;
