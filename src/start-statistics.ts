@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AnchorStateStore } from './features/anchor-state.store.js';
-import { FEATURE_ALERT_KINDS, type FeatureAlertKind } from './monitoring/feature-alert.model.js';
+import { FEATURE_ALERT_KINDS } from './monitoring/feature-alert.model.js';
 import type { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
@@ -41,13 +41,6 @@ export async function startStatistics({ lifecycle, metrics, logger, log, ...part
     'Looks that found a feature other than expected, by feature and expectation.',
     labels,
   );
-  const open = new Map<string, readonly [string, FeatureAlertKind]>();
-  metrics.gauges(
-    'feature_alert',
-    'Features that are not as expected, 1 for each expectation.',
-    ['feature', 'kind'],
-    () => [...open.values()].map((each) => [each, 1] as const),
-  );
   const watch = new StatisticsWatch({
     ...parts,
     run: createStatisticsRun(parts),
@@ -58,13 +51,11 @@ export async function startStatistics({ lifecycle, metrics, logger, log, ...part
     observer: {
       violated: ({ feature, kind }) => {
         violations.add(1, feature, kind);
-        if (open.size < MAX_FEATURE_LABELS) open.set(`${feature} ${kind}`, [feature, kind]);
       },
       began: (finding) => {
         logger.warn(finding, 'a feature is not as expected');
       },
       ended: (feature, kind) => {
-        open.delete(`${feature} ${kind}`);
         logger.info({ feature, kind }, 'a feature is as expected again');
       },
     },
@@ -72,6 +63,10 @@ export async function startStatistics({ lifecycle, metrics, logger, log, ...part
       log.warn(error, 'statistics of features could not be computed; it is tried again');
     },
   });
+  const help = 'Features that are not as expected, 1 for each expectation, as of the last look.';
+  metrics.gauges('feature_alert', help, ['feature', 'kind'], () =>
+    watch.open.map(({ feature, kind }) => [[feature, kind], 1] as const),
+  );
   await lifecycle.start(
     'feature statistics',
     () => {

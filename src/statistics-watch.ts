@@ -1,5 +1,10 @@
 import type { FeatureExpectation } from './features/expectation.model.js';
-import { violationsOf, type FeatureAlertKind, type FeatureFinding } from './monitoring/feature-alert.model.js';
+import {
+  violationsOf,
+  type FeatureAlert,
+  type FeatureAlertKind,
+  type FeatureFinding,
+} from './monitoring/feature-alert.model.js';
 import { FeatureAlertReader } from './monitoring/feature-alert.reader.js';
 import { FeatureAlertStore } from './monitoring/feature-alert.store.js';
 import { driftOf } from './monitoring/feature-drift.model.js';
@@ -30,12 +35,15 @@ export interface FeatureAlertObserver {
 
 const LOOK_EVERY_MS = 60_000;
 const COMPUTE_EVERY_MS = 60 * 60_000;
+/** Open at once, as far as metrics tell. */
+const MAX_OPEN = 500;
 
 /** Keeps statistics of features no older than an hour or so, and tells where they are not as expected. */
 export class StatisticsWatch {
   readonly #options: StatisticsWatchOptions;
   readonly #looks: Periodic;
   readonly #stop = new AbortController();
+  #open: readonly Pick<FeatureAlert, 'feature' | 'kind'>[] = [];
 
   constructor(options: StatisticsWatchOptions) {
     this.#options = options;
@@ -46,6 +54,11 @@ export class StatisticsWatch {
         if (!this.#stop.signal.aborted) options.onError(error);
       },
     );
+  }
+
+  /** Alerts that are not over as of the last look, whichever process noticed them. */
+  get open(): readonly Pick<FeatureAlert, 'feature' | 'kind'>[] {
+    return this.#open;
   }
 
   start(): void {
@@ -63,6 +76,11 @@ export class StatisticsWatch {
   }
 
   async #look(): Promise<void> {
+    await this.#compute();
+    this.#open = await new FeatureAlertReader(this.#options.db).open(MAX_OPEN);
+  }
+
+  async #compute(): Promise<void> {
     const { db, clock, run } = this.#options;
     const newest = await new FeatureStatisticsReader(db).newest();
     if (newest !== null && clock.now() - newest < COMPUTE_EVERY_MS) return;
@@ -80,6 +98,7 @@ export class StatisticsWatch {
     const expected = await expectations();
     const found: FeatureFinding[] = [];
     for (const { statistics } of tallied) {
+      this.#stop.signal.throwIfAborted();
       const drift = driftOf(await reader.days(statistics.feature));
       if (drift !== null) await store.saveDrift(drift, clock.now());
       found.push(...violationsOf(expected.get(statistics.feature) ?? {}, statistics, drift, clock.now()));

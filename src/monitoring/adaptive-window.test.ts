@@ -12,7 +12,7 @@ describe('a window that adapts', () => {
     const next = uniform(1);
     const window = new AdaptiveWindow(0.002);
     const numbers = Array.from({ length: 3_000 }, () => (next() < 0.3 ? 1 : 0));
-    expect(numbers.filter((each) => window.add(each))).toEqual([]);
+    expect(numbers.filter((each) => window.add([each]))).toEqual([]);
     expect(window.count).toBe(3_000);
     expect(window.mean).toBeCloseTo(numbers.reduce<number>((sum, each) => sum + each, 0) / 3_000, 12);
   });
@@ -20,9 +20,9 @@ describe('a window that adapts', () => {
   it('drops what was before a change of the mean, soon and once it is seen', () => {
     const next = uniform(2);
     const window = new AdaptiveWindow(0.002);
-    for (let i = 0; i < 1_000; i++) window.add(next() < 0.2 ? 1 : 0);
+    for (let i = 0; i < 1_000; i++) window.add([next() < 0.2 ? 1 : 0]);
     let noticedAfter = 0;
-    for (let i = 1; i <= 1_000; i++) if (window.add(next() < 0.8 ? 1 : 0) && noticedAfter === 0) noticedAfter = i;
+    for (let i = 1; i <= 1_000; i++) if (window.add([next() < 0.8 ? 1 : 0]) && noticedAfter === 0) noticedAfter = i;
     expect(noticedAfter).toBeGreaterThan(0);
     expect(noticedAfter).toBeLessThan(100);
     expect(window.mean).toBeGreaterThan(0.7);
@@ -35,7 +35,7 @@ describe('a window that adapts', () => {
       const next = uniform(seed * 7_919);
       const window = new AdaptiveWindow(0.01);
       let isCut = false;
-      for (let i = 0; i < 500; i++) isCut = window.add(next()) || isCut;
+      for (let i = 0; i < 500; i++) isCut = window.add([next()]) || isCut;
       if (isCut) cuts += 1;
     }
     expect(cuts).toBeLessThanOrEqual(10);
@@ -43,8 +43,8 @@ describe('a window that adapts', () => {
 
   it('sees no change in numbers that are all the same, and one at their step', () => {
     const window = new AdaptiveWindow(0.002);
-    for (let i = 0; i < 300; i++) expect(window.add(0.5)).toBe(false);
-    const seen = Array.from({ length: 50 }, () => window.add(1));
+    for (let i = 0; i < 300; i++) expect(window.add([0.5])).toBe(false);
+    const seen = Array.from({ length: 50 }, () => window.add([1]));
     expect(seen).toContain(true);
   });
 });

@@ -40,10 +40,15 @@ export class AdaptiveWindow {
     return count === 0 ? 0 : sum / count;
   }
 
-  /** Takes the next number; true if the mean has changed, so that older numbers were dropped. */
-  add(value: number): boolean {
-    this.#buckets.push({ count: 1, sum: value, squares: 0 });
-    this.#compress();
+  /**
+   * Takes the next numbers and looks once, which costs more than all else. True if the mean has changed, so that older
+   * numbers were dropped.
+   */
+  add(values: readonly number[]): boolean {
+    for (const value of values) {
+      this.#buckets.push({ count: 1, sum: value, squares: 0 });
+      this.#compress();
+    }
     let hasChanged = false;
     while (this.#cut()) hasChanged = true;
     return hasChanged;

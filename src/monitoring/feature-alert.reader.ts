@@ -28,6 +28,14 @@ export class FeatureAlertReader {
     );
   }
 
+  /** Those that are not over, the oldest first. */
+  async open(limit: number): Promise<readonly Pick<FeatureAlert, 'feature' | 'kind'>[]> {
+    return this.db.query<Pick<FeatureAlert, 'feature' | 'kind'>>(
+      'SELECT feature, kind FROM feature_alerts WHERE ended_at IS NULL ORDER BY id LIMIT $1::int4',
+      [limit],
+    );
+  }
+
   /** By name of the feature. @param after the last one of the page before; null: from the start */
   async drift(after: string | null, limit: number): Promise<readonly StoredDrift[]> {
     return this.db.query<StoredDrift>(

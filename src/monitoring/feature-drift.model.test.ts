@@ -56,6 +56,36 @@ describe('the drift of a feature', () => {
     expect(driftOf([...low, ...high])?.meanChanged).toBe(false);
   });
 
+  it('shows where a number that all had becomes less or greater, and whatever one great number there is', () => {
+    const flat = Array.from({ length: 40 }, () => 5);
+    for (const other of [0, 9]) {
+      const drift = driftOf([
+        aDay(0, flat),
+        aDay(1, flat),
+        aDay(
+          2,
+          Array.from({ length: 40 }, () => other),
+        ),
+      ]);
+      expect(drift).toMatchObject({ ks: 1, meanChanged: true });
+      expect(drift?.psi).toBeGreaterThan(0.25);
+    }
+    const skewed = (by: number): number[] => [...EVEN.map((value) => value + by), 1e9];
+    const days = Array.from({ length: 8 }, (_, n) => aDay(n, skewed(0)));
+    expect(driftOf(days)?.meanChanged).toBe(false);
+    expect(driftOf([...days, aDay(8, skewed(100))])?.meanChanged).toBe(true);
+  });
+
+  it.each([1, 2, 7, 37, 63, 64, 65, 500])('takes %d numbers a day for no change of themselves', (count) => {
+    const days = Array.from({ length: 60 }, (_, n) =>
+      aDay(
+        n,
+        Array.from({ length: count }, (__, i) => i),
+      ),
+    );
+    expect(days.slice(1).map((_, n) => driftOf(days.slice(0, n + 2))?.meanChanged)).not.toContain(true);
+  });
+
   it('counts people who come to have no value', () => {
     expect(driftOf([aDay(0, EVEN), aDay(1, EVEN, { nulls: 50 })])?.psi).toBeGreaterThan(0.25);
   });
@@ -74,6 +104,18 @@ describe('the drift of a feature', () => {
     expect(driftOf([day(0, 50), day(1, 50)])).toMatchObject({ psi: 0, ks: null });
     // (0.8 - 0.5) ln 1.6 + (0.2 - 0.5) ln 0.4
     expect(driftOf([day(0, 50), day(1, 80)])?.psi).toBeCloseTo(0.415_888_308_335_967, 9);
+  });
+
+  it('is nothing where other texts, as frequent, are among the twenty that are kept', () => {
+    const day = (n: number, from: number): DayOfFeature => ({
+      day: START + n * STATISTICS_DAY_MS,
+      statistics: someStatistics({
+        profiles: 10_000,
+        topValues: Array.from({ length: 20 }, (_, i) => ({ value: `t${String(from + i)}`, count: 10 })),
+      }),
+      sample: null,
+    });
+    expect(driftOf([day(0, 0), day(1, 20)])?.psi).toBeCloseTo(0, 12);
   });
 });
 

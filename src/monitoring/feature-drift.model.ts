@@ -1,12 +1,16 @@
 import { AdaptiveWindow } from './adaptive-window.js';
 import { countsIn, equalBins, kolmogorovSmirnov, populationStability } from './compare-distributions.js';
-import { STATISTICS_DAY_MS, type FeatureStatistics } from './feature-statistics.model.js';
+import { MAX_TOP_VALUES, STATISTICS_DAY_MS, type FeatureStatistics } from './feature-statistics.model.js';
 
 const BINS = 10;
 /** How probable it may be that a change of the mean is told where there is none. */
 const DELTA = 0.002;
-/** Of one day's numbers, as many are taken into the window. */
+/** Of one day's numbers, as many are taken into the window: 2 ** 6. */
 const WINDOW_NUMBERS = 64;
+/** 0 … 63 by their bits reversed (J. G. van der Corput, 1935): each stretch of them is spread over all. */
+const ORDER = Array.from({ length: WINDOW_NUMBERS }, (_, i) =>
+  [32, 16, 8, 4, 2, 1].reduce((reversed, bit, at) => reversed + ((i >> at) & 1) * bit, 0),
+);
 /** The day that values are compared with is so long ago, or the nearest that there is. */
 export const REFERENCE_AGE_DAYS = 7;
 
@@ -28,7 +32,7 @@ export interface FeatureDrift {
   /** Statistic of Kolmogorov and Smirnov, 0 to 1, and its probability were nothing different; null: no numbers. */
   readonly ks: number | null;
   readonly ksP: number | null;
-  /** Whether the mean of the last day differs from that of the days before, by ADWIN. */
+  /** Whether the mean rank of the last day's numbers differs from that of the days before, by ADWIN. */
   readonly meanChanged: boolean;
 }
 
@@ -85,32 +89,42 @@ function withNulls(counts: readonly number[], { profiles, nulls }: FeatureStatis
 }
 
 function textCounts(values: readonly string[], { topValues, profiles, nulls }: FeatureStatistics): number[] {
-  const counts = values.map((value) => topValues.find((each) => each.value === value)?.count ?? 0);
+  // Of a list that is full, a text that is missing may be as frequent as the last one that is there.
+  const ofMissing = topValues.length < MAX_TOP_VALUES ? 0 : (topValues.at(-1)?.count ?? 0);
+  const counts = values.map((value) => topValues.find((each) => each.value === value)?.count ?? ofMissing);
   const known = counts.reduce((sum, count) => sum + count, 0);
   return [...counts, Math.max(0, profiles - nulls - known), nulls];
 }
 
-/** Numbers are brought to 0 … 1 by the range of the first day, and each day's taken in an order that is none. */
+/**
+ * ADWIN's bound is for numbers from 0 to 1. They are brought there as ranks among those of all days: by their range, one
+ * great number would hide every change of the others.
+ */
 function hasMeanChanged(days: readonly DayOfFeature[]): boolean {
-  const [first] = days.flatMap(({ sample }) => (sample === null ? [] : [sample]));
-  const [from, to] = [first?.[0] ?? 0, first?.at(-1) ?? 0];
+  const taken = days.map(({ sample }) => scattered(sample ?? []));
+  const all = Float64Array.from(taken.flat()).sort();
   const window = new AdaptiveWindow(DELTA);
-  let changed = false;
-  for (const { sample } of days) {
-    changed = false;
-    for (const value of scattered(sample ?? [])) {
-      const scaled = to > from ? Math.min(1, Math.max(0, (value - from) / (to - from))) : value > from ? 1 : 0;
-      if (window.add(scaled)) changed = true;
-    }
-  }
-  return changed;
+  return taken.map((values) => window.add(values.map((value) => midRank(all, value)))).at(-1) ?? false;
 }
 
-/** Some of the numbers, evenly by rank, so that no stretch of them is all low or all high. */
+/** The share of numbers that are less, and half of those that are the same. @param sorted ascending, at least one */
+function midRank(sorted: Float64Array, value: number): number {
+  const firstWhere = (isThere: (each: number) => boolean): number => {
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isThere(sorted[middle] ?? Infinity)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+  return (firstWhere((each) => each >= value) + firstWhere((each) => each > value)) / (2 * sorted.length);
+}
+
+/** Some of the numbers, evenly by rank, in an order in which no stretch is all low or all high. */
 function scattered(sample: readonly number[]): number[] {
   const count = Math.min(sample.length, WINDOW_NUMBERS);
-  const even = Array.from({ length: count }, (_, i) => sample[Math.floor(((i + 0.5) * sample.length) / count)] ?? 0);
-  // 37 has no factor in common with 64; other counts may lose the evenness, and nothing else.
-  const order = even.map((value, i) => ({ value, key: (i * 37) % count }));
-  return order.sort((a, b) => a.key - b.key).map(({ value }) => value);
+  return ORDER.filter((rank) => rank < count).map(
+    (rank) => sample[Math.floor(((rank + 0.5) * sample.length) / count)] ?? 0,
+  );
 }

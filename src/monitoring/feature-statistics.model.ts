@@ -9,7 +9,7 @@ export const STATISTICS_KEPT_DAYS = 60;
 
 const QUANTILES = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
 const BINS = 20;
-const MAX_TOP_VALUES = 20;
+export const MAX_TOP_VALUES = 20;
 const MAX_TEXT_LENGTH = 100;
 /** Different texts that are told apart; further ones count as others. */
 const MAX_TEXTS = 50_000;

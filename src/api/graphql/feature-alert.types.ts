@@ -16,7 +16,7 @@ const FeatureAlertKindType = enumOf(
     fresh: 'The newest event in any value is too old.',
     psi: 'The population stability index against a week before is too great.',
     ks: 'The statistic of Kolmogorov and Smirnov against a week before is too great.',
-    steady: 'The mean has changed.',
+    steady: 'Numbers have moved up or down since the days before.',
   },
 );
 
@@ -77,6 +77,9 @@ export class FeatureDriftType implements StoredDrift {
   })
   ksP!: number | null;
 
-  @Field(() => Boolean, { description: 'Whether the mean of the last day differs from that of the days before.' })
+  @Field(() => Boolean, {
+    description:
+      'Whether numbers of the last day are greater or less than those of the days before, by their mean rank.',
+  })
   meanChanged!: boolean;
 }
