@@ -2,6 +2,7 @@ import { WeftError } from '../platform/errors.js';
 import type { TrainingSetService } from '../features/training-set.service.js';
 import {
   definitionsHash,
+  imputedRow,
   type KnownAsOf,
   type TrainingRow,
   type TrainingSetPlan,
@@ -15,6 +16,8 @@ export interface HistoricalQuestion {
   readonly knownAsOf: KnownAsOf;
   /** Values whose newest event is older at T are left out, ms; null: of any age. */
   readonly maxAgeMs: number | null;
+  /** Whether missing values get what the service imputes. */
+  readonly isImputed: boolean;
 }
 
 export interface HistoricalAnswer {
@@ -65,7 +68,14 @@ export class HistoricalFeatures {
     }
   }
 
-  async #read({ rows, features, service, knownAsOf, maxAgeMs }: HistoricalQuestion): Promise<HistoricalAnswer> {
+  async #read({
+    rows,
+    features,
+    service,
+    knownAsOf,
+    maxAgeMs,
+    isImputed,
+  }: HistoricalQuestion): Promise<HistoricalAnswer> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     try {
       const set = await this.#open().exportTrainingSet({
@@ -74,6 +84,7 @@ export class HistoricalFeatures {
         ...(service === undefined ? undefined : { service }),
         ...(maxAgeMs === null ? undefined : { maxAges: { others: maxAgeMs, byFeature: new Map<string, number>() } }),
         knownAsOf,
+        isImputed,
         signal,
       });
       const { plan } = set;
@@ -84,7 +95,7 @@ export class HistoricalFeatures {
         });
       }
       const answered: TrainingRow[] = [];
-      for await (const row of set.rows) answered.push(row);
+      for await (const row of set.rows) answered.push(imputedRow(row, plan));
       return { plan, definitionsHash: definitionsHash(plan.features), rows: answered };
     } catch (error) {
       if (!signal.aborted) throw error;

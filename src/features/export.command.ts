@@ -4,11 +4,12 @@ import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
-import { manifestPathOf } from './hashed-file.js';
+import { manifestPathOf, sha256Of } from './hashed-file.js';
 import {
   makeTrainingSet,
   type TrainingSetListener,
@@ -16,12 +17,15 @@ import {
   type TrainingSets,
 } from './make-training-set.js';
 import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
+import { addImputeOptions, imputeYaml, type ImputeOptions } from './impute-options.js';
+import { ImputeStatistics, type StatisticChoice } from './impute-statistics.js';
 import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
 import { formatOf, type TrainingSetManifest } from './training-set-file.js';
 import { orderOfManifest } from './reproduce-order.js';
 import { addSetOptions, type SetOptions } from './set-options.js';
 import type { LabelsSummary } from './training-set-labels.js';
-import type { TrainingSetPlan } from './training-set.model.js';
+import type { Splitter } from './split.model.js';
+import type { TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { TrainingSetProgress } from './training-set-request.model.js';
 
 export interface ExportCommandDeps extends LabelsCommandDeps, TableCommandDeps {
@@ -31,7 +35,7 @@ export interface ExportCommandDeps extends LabelsCommandDeps, TableCommandDeps {
   readonly keptBlockRows?: number;
 }
 
-interface ExportOptions extends SetOptions, LabelOptions, SplitOptions {
+interface ExportOptions extends SetOptions, LabelOptions, SplitOptions, ImputeOptions {
   readonly reproduce?: string;
   readonly restart?: true;
   readonly labels?: string;
@@ -44,7 +48,17 @@ interface ExportOptions extends SetOptions, LabelOptions, SplitOptions {
 }
 
 /** What a manifest says already. */
-const OWN_OPTIONS = ['labelEvent', 'service', 'features', 'knownAsOf', 'consentAsOf', 'maxAge', 'fullNames', 'split'];
+const OWN_OPTIONS = [
+  'labelEvent',
+  'service',
+  'features',
+  'knownAsOf',
+  'consentAsOf',
+  'maxAge',
+  'fullNames',
+  'split',
+  'imputed',
+];
 /** Of a set that was made again, and is another. */
 const DIFFERS = 3;
 
@@ -59,6 +73,7 @@ With --label-event the labels are made from what people did next (see weft expor
 Examples:
   weft export training-set --labels intent.csv --service purchase_intent_v1 --out intent.parquet
   weft export training-set --label-event order_completed --within 7d --service purchase_intent_v1 --out intent.parquet
+  weft export training-set --labels intent.csv --service purchase_intent_v1 --split time --impute-out impute.yaml --out intent.csv
   weft export training-set --reproduce intent.parquet.manifest.json --labels intent.csv --out again.parquet
 
 Exit codes: 0 done, 1 failed, 2 wrong use or labels, 3 made again and not the same, 130 interrupted. Unless it is 0 or 3
@@ -92,6 +107,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
   addSetOptions(trainingSet, deps.parseTime);
   addLabelOptions(trainingSet, deps.parseTime);
   addSplitOptions(trainingSet);
+  addImputeOptions(trainingSet);
   const exported = new Command('export').description('export data for use elsewhere').addCommand(trainingSet);
   addLabelsCommand(exported, deps);
   addTableCommands(exported, deps);
@@ -106,13 +122,18 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const { parseTime, signal, keptBlockRows } = deps;
   const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
   const order = again?.order ?? (await writtenOrder(deps, options));
-  const told = new ToldProgress(deps, options.quiet !== true);
+  const told = new ToldProgress(
+    deps,
+    options.quiet !== true,
+    options.imputeOut === undefined ? null : options.imputeBy,
+  );
   const parts = { parseTime, signal, keptBlockRows, now: () => deps.clock.now() };
   try {
     const manifest = await deps.withTrainingSets((sets) =>
       makeTrainingSet(sets, { ...order, isAnew: options.restart === true }, parts, told),
     );
     told.stop();
+    await writeImputed(options, told.statistics, manifest);
     const seconds = (deps.clock.now() - startedAt) / 1_000;
     deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, told.last));
     if (again === null) return EXIT_CODES.ok;
@@ -124,13 +145,33 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
 }
 
 async function writtenOrder(deps: ExportCommandDeps, options: ExportOptions): Promise<TrainingSetOrder> {
-  const { out, service, features, knownAsOf, consentAsOf, maxAge: maxAges, fullNames } = options;
+  const { out, service, features, knownAsOf, consentAsOf, maxAge: maxAges, fullNames, imputed } = options;
   return {
     labels: await labelsFile(deps, options),
     ...{ out, service, features, knownAsOf, consentAsOf, maxAges },
     fullNames: fullNames === true,
+    isImputed: imputed === true,
     split: splitSpec(options),
   };
+}
+
+/** What may stand for missing values, as the set has just shown. */
+async function writeImputed(
+  { out, imputeOut }: ExportOptions,
+  statistics: ImputeStatistics | null,
+  { file, split }: TrainingSetManifest,
+): Promise<void> {
+  if (statistics === null || imputeOut === undefined) return;
+  const of = await sha256Of(manifestPathOf(out));
+  const shown = { file, of, rows: statistics.rows, isSplit: split !== null };
+  await writeFileAtomically(imputeOut, imputeYaml(statistics.found(), shown), 0o644).catch((cause: unknown) => {
+    const hint = 'give --impute-out a path in a folder that exists and may be written to';
+    throw new WeftError('BAD_REQUEST', 'the file cannot be written; the training set is', {
+      where: imputeOut,
+      hint,
+      cause,
+    });
+  });
 }
 
 /** Whether a set that was made again is the same, and if not, what may be why. */
@@ -150,21 +191,30 @@ function comparison(former: TrainingSetManifest, made: TrainingSetManifest): str
 class ToldProgress implements TrainingSetListener {
   readonly #deps: ExportCommandDeps;
   readonly #isTold: boolean;
+  readonly #imputeBy: StatisticChoice | null;
   #view: ExportProgress | null = null;
   last: TrainingSetProgress | null = null;
+  /** Null: none are asked for. */
+  statistics: ImputeStatistics | null = null;
 
-  constructor(deps: ExportCommandDeps, isTold: boolean) {
+  constructor(deps: ExportCommandDeps, isTold: boolean, imputeBy: StatisticChoice | null) {
     this.#deps = deps;
     this.#isTold = isTold;
+    this.#imputeBy = imputeBy;
   }
 
   onLabels({ rows }: LabelsSummary): void {
     if (this.#isTold) this.#view = new ExportProgress(this.#deps, rows, 'rows');
   }
 
-  onPlan({ waitingEvents }: TrainingSetPlan): void {
+  onPlan({ features, waitingEvents }: TrainingSetPlan, splitter: Splitter | null): void {
+    if (this.#imputeBy !== null) this.statistics = new ImputeStatistics(features, this.#imputeBy, splitter);
     if (waitingEvents === 0) return;
     this.#view?.note(`${grouped(waitingEvents)} accepted events are not applied yet and left out`);
+  }
+
+  onRow(row: WrittenRow): void {
+    this.statistics?.add(row);
   }
 
   onKept(rows: number): void {

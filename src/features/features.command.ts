@@ -3,7 +3,7 @@ import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { DefinitionHistoryReader, DefinitionVersion } from './definition-history.reader.js';
-import type { DefinitionKind, FeatureDefinition } from './feature.model.js';
+import type { DefinitionKind, FeatureDefinition, Imputations } from './feature.model.js';
 import {
   LINEAGE_DIRECTIONS,
   LINEAGE_KINDS,
@@ -242,8 +242,15 @@ function describe(definition: Definition): string {
     ...(owner === undefined ? [] : [`  owner  ${owner}`]),
     ...(tags.length === 0 ? [] : [`  tags   ${tags.join(', ')}`]),
     ...features.map((feature) => `  ${typeof feature === 'string' ? feature : featureText(feature)}`),
+    ...('impute' in definition ? imputedLines(definition.impute) : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function imputedLines(impute: Imputations = {}): string[] {
+  return Object.entries(impute).map(([name, { value, statistic = 'constant' }]) => {
+    return `  imputed ${name}: ${JSON.stringify(value)} (${statistic})`;
+  });
 }
 
 function featureLine(feature: FeatureDefinition): string {

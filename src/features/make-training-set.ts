@@ -3,10 +3,10 @@ import { basename } from 'node:path';
 import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { sha256Of } from './hashed-file.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
-import type { SplitSpec } from './split.model.js';
+import type { Splitter, SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
 import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
-import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan } from './training-set.model.js';
+import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { MaxAges, PinnedVersions, TrainingSetProgress, TrainingSetRequest } from './training-set-request.model.js';
 import type { TrainingSetService } from './training-set.service.js';
 
@@ -23,6 +23,7 @@ export interface TrainingSetOrder {
   readonly consentAsOf: ConsentAsOf;
   readonly maxAges?: MaxAges | undefined;
   readonly fullNames?: boolean;
+  readonly isImputed?: boolean;
   /** Of a set that is made again: where the log was cut, and which versions of definitions were in force. */
   readonly again?: { readonly cut: ExportCut; readonly versions: PinnedVersions } | undefined;
   /** Null: rows are not parted. */
@@ -31,10 +32,12 @@ export interface TrainingSetOrder {
   readonly isAnew?: boolean;
 }
 
-/** Told how it goes; each is called once at most, in this order, but `onProgress`. */
+/** Told how it goes; each is called once at most, in this order, but `onRow` and `onProgress`. */
 export interface TrainingSetListener {
   onLabels?(summary: LabelsSummary): void;
-  onPlan?(plan: TrainingSetPlan): void;
+  onPlan?(plan: TrainingSetPlan, splitter: Splitter | null): void;
+  /** Each row as it is written, before what is missing is imputed. */
+  onRow?(row: WrittenRow): void;
   /** Rows that an earlier run has kept. */
   onKept?(rows: number): void;
   onProgress?(progress: TrainingSetProgress): void;
@@ -77,10 +80,17 @@ export async function makeTrainingSet(
       kept === null
         ? await sets.exportTrainingSet({ ...request, labels: read() })
         : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows });
-    listener.onPlan?.(set.plan);
+    listener.onPlan?.(set.plan, splitter);
     if (kept !== null && kept.rows > 0) listener.onKept?.(kept.rows);
     const origin = { labels, startedAtMs: set.startedAtMs };
-    const manifest = await writeTrainingSet(order.out, set, summary.passed, parts.now(), splitter, origin);
+    const manifest = await writeTrainingSet(
+      order.out,
+      told(set, listener),
+      summary.passed,
+      parts.now(),
+      splitter,
+      origin,
+    );
     await kept?.remove();
     listener.onWritten?.(set.damaged);
     return manifest;
@@ -91,8 +101,20 @@ export async function makeTrainingSet(
   }
 }
 
+/** The set, whose rows the listener is told of. */
+function told(set: WritableSet, listener: TrainingSetListener): WritableSet {
+  if (listener.onRow === undefined) return set;
+  const rows = async function* (): AsyncGenerator<WrittenRow, void, undefined> {
+    for await (const row of set.rows) {
+      listener.onRow?.(row);
+      yield row;
+    }
+  };
+  return { ...set, rows: rows() };
+}
+
 function requestOf(
-  { service, features, knownAsOf, consentAsOf, maxAges, fullNames = false, again }: TrainingSetOrder,
+  { service, features, knownAsOf, consentAsOf, maxAges, fullNames = false, isImputed = false, again }: TrainingSetOrder,
   { passed }: LabelsSummary,
   signal: AbortSignal,
   listener: TrainingSetListener,
@@ -106,6 +128,7 @@ function requestOf(
     knownAsOf,
     consentAsOf,
     fullNames,
+    isImputed,
     signal,
     onProgress: (progress) => listener.onProgress?.(progress),
   };

@@ -4,7 +4,7 @@ import { nameHint } from '../platform/near-names.js';
 import type { Queryable } from '../platform/postgres.js';
 import { DefinitionHistoryReader } from './definition-history.reader.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
-import type { FeatureDefinition, FeatureService, FeatureView, RequestValues } from './feature.model.js';
+import type { FeatureDefinition, FeatureService, FeatureView, Imputations, RequestValues } from './feature.model.js';
 import { requestFieldsOf, requestOfCells } from './on-demand.model.js';
 import type { LabelRow, PlannedFeature, TrainingSetPlan } from './training-set.model.js';
 import type { PinnedVersions, TrainingSetRequest } from './training-set-request.model.js';
@@ -20,19 +20,26 @@ export async function planTrainingSet(
   request: TrainingSetRequest,
   nowMs: number,
 ): Promise<TrainingSetPlan> {
-  const { knownAsOf = 'now', consentAsOf = 'now', fullNames = false } = request;
+  const { knownAsOf = 'now', consentAsOf = 'now', fullNames = false, isImputed = false } = request;
   if (typeof knownAsOf === 'number' && knownAsOf > nowMs) {
     throw new WeftError('BAD_REQUEST', 'what will be known in the future cannot be exported', {
       where: 'known-as-of',
       hint: 'name an instant of the past, or leave it out for all that is known now',
     });
   }
-  const { features, service } = await selectFeatures(db, request);
+  if (isImputed && request.service === undefined) {
+    throw new WeftError('BAD_REQUEST', 'what is imputed is said by a feature service, and none is named', {
+      where: 'imputed',
+      hint: 'name a service that imputes, or leave missing values as they are',
+    });
+  }
+  const { features, service, impute } = await selectFeatures(db, request);
   if (request.versions !== undefined && consentAsOf === 'now') checkUngated(features);
   const toPos = request.cut?.toPos ?? (await readAppliedPos(db));
   const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
   const waitingEvents = Math.max(0, (head?.pos ?? toPos) - toPos);
-  return { features, service, knownAsOf, consentAsOf, fullNames, toPos, waitingEvents };
+  const plan = { features, service, knownAsOf, consentAsOf, fullNames, toPos, waitingEvents };
+  return isImputed ? { ...plan, imputed: impute } : plan;
 }
 
 /** Who has withdrawn since is to be in no set that is made today, and what they said since is behind the cut. */
@@ -53,7 +60,7 @@ function checkUngated(features: readonly PlannedFeature[]): void {
 async function selectFeatures(
   db: Queryable,
   { service: name, features: more = [], versions, maxAges }: TrainingSetRequest,
-): Promise<Pick<TrainingSetPlan, 'features' | 'service'>> {
+): Promise<Pick<TrainingSetPlan, 'features' | 'service'> & { readonly impute: Imputations }> {
   const service = name === undefined ? null : await serviceOf(db, name, versions?.service ?? null);
   const known = new Map<string, PlannedFeature>();
   for (const view of await viewsOf(db, versions)) {
@@ -80,7 +87,8 @@ async function selectFeatures(
     const maxAgeMs = maxAges?.byFeature.get(feature) ?? maxAges?.others ?? null;
     return maxAgeMs === null ? planned : { ...planned, maxAgeMs };
   });
-  return { features, service: service === null ? null : { name: service.name, version: service.version } };
+  const named = service === null ? null : { name: service.name, version: service.version };
+  return { features, service: named, impute: service?.impute ?? {} };
 }
 
 /** The views in force, but for those of which another version is wanted, also where they are gone since. */

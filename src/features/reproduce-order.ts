@@ -47,7 +47,7 @@ export async function orderOfManifest(
 }
 
 function orderOf(manifest: TrainingSetManifest, parseTime: ParseTime): Omit<TrainingSetOrder, 'labels' | 'out'> {
-  const { service, features, knownAsOf, consentAsOf, fullNames, split } = manifest;
+  const { service, features, knownAsOf, consentAsOf, fullNames, imputed, split } = manifest;
   const ages = features.flatMap(({ name, maxAgeMs }) => (maxAgeMs === undefined ? [] : [[name, maxAgeMs] as const]));
   return {
     service: service?.name,
@@ -57,6 +57,7 @@ function orderOf(manifest: TrainingSetManifest, parseTime: ParseTime): Omit<Trai
     consentAsOf,
     maxAges: { others: null, byFeature: new Map(ages) },
     fullNames,
+    isImputed: imputed !== undefined,
     split: split === null ? null : specOf(split),
     again: {
       cut: { toPos: manifest.logPosition, nowMs: parseTime(manifest.startedAt) },

@@ -1,11 +1,13 @@
 import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
+import type { Imputations } from './feature.model.js';
 import { writeWithManifest } from './hashed-file.js';
 import { csvHeader, csvRow } from './training-set-csv.js';
 import {
   cellsOf,
   columnsOf,
   definitionsHash,
+  imputedRow,
   type ConsentAsOf,
   type TrainingCell,
   type TrainingColumn,
@@ -46,6 +48,8 @@ export interface TrainingSetManifest {
   readonly service: { readonly name: string; readonly version: number } | null;
   /** Whether columns are called by view and feature, as `customer__tier`. */
   readonly fullNames: boolean;
+  /** What stands in the file where values are missing; left out: nothing does. */
+  readonly imputed?: Imputations;
   /** Changes with whatever changes a value; not with descriptions. */
   readonly definitionsHash: string;
   readonly features: readonly {
@@ -136,7 +140,7 @@ export async function writeTrainingSet(
       if (row.status === 'NOT_FOUND') counts.notFoundRows++;
       if (row.status === 'INVALID') counts.invalidRows++;
       if (row.status === 'WITHHELD') counts.withheldRows++;
-      const bytes = encode.row(cellsOf(row, typed, parts?.of(row)));
+      const bytes = encode.row(cellsOf(imputedRow(row, set.plan), typed, parts?.of(row)));
       if (bytes !== null) await file.write(bytes);
     }
     await file.write(encode.end());
@@ -242,7 +246,7 @@ function manifestOf(
   nowMs: number,
   { labels, startedAtMs }: SetOrigin,
 ): TrainingSetManifest {
-  const { knownAsOf, consentAsOf, toPos, service, features, fullNames } = plan;
+  const { knownAsOf, consentAsOf, toPos, service, features, fullNames, imputed } = plan;
   const { sha256, bytes, split, ...counts } = written;
   return {
     format: 1,
@@ -259,6 +263,7 @@ function manifestOf(
     logPosition: toPos,
     service,
     fullNames,
+    ...(imputed === undefined ? undefined : { imputed }),
     definitionsHash: definitionsHash(features),
     features: features.map(({ definition: { name, type, view }, viewVersion, maxAgeMs }) => ({
       name,

@@ -30,6 +30,8 @@ export interface TrainingSetRequest {
   readonly maxAges?: MaxAges;
   /** Whether columns are called by view and feature, as `customer__tier`; default: by feature alone. */
   readonly fullNames?: boolean;
+  /** Whether rows get what the service imputes, where values are missing; default: they stay missing. */
+  readonly isImputed?: boolean;
   /** Of views and the service; default: those in force. */
   readonly versions?: PinnedVersions;
   /** Where an export that this one goes on with cut the log, and when; default: here and now. */

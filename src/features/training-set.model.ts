@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto';
 import type { Uuid } from '../platform/ids.js';
-import { isOlderThan, type FeatureDefinition, type FeatureType, type FeatureValue } from './feature.model.js';
+import {
+  isOlderThan,
+  type FeatureDefinition,
+  type FeatureType,
+  type FeatureValue,
+  type Imputations,
+} from './feature.model.js';
+import { imputationOf } from './impute.model.js';
 import type { Split } from './split.model.js';
 
 /** Who, as of when, and what came of it. */
@@ -50,6 +57,8 @@ export interface WrittenRow {
   readonly profileId: Uuid | null;
   /** In the order of the plan's features. Of somebody unknown: what the features are before anything happened. */
   readonly values: readonly Pick<FeatureValue, 'value'>[];
+  /** Names of the features whose values are imputed; left out: nothing is to be. */
+  readonly imputed?: readonly string[];
 }
 
 /** One label row with its features. */
@@ -81,6 +90,8 @@ export interface TrainingSetPlan {
   readonly toPos: number;
   /** Accepted events that were not applied yet and are left out. */
   readonly waitingEvents: number;
+  /** What rows get where values are missing; left out: they stay missing. */
+  readonly imputed?: Imputations;
 }
 
 /** Where the log was cut, and when, for all rows of one export alike. */
@@ -96,6 +107,8 @@ export const OUTCOME_COLUMNS = ['profile_id', 'entity_status'] as const;
 
 /** Where rows are parted: after those two. */
 const SPLIT_COLUMN = 'split';
+/** Which features of a row are imputed: the last column. */
+const IMPUTED_COLUMN = 'imputed_features';
 
 export interface TrainingColumn {
   readonly name: string;
@@ -121,6 +134,7 @@ export function cellsOf(row: WrittenRow, passed: readonly TrainingColumn[], spli
     row.status,
     ...(split === undefined ? [] : [split]),
     ...row.values.map((feature) => feature.value),
+    ...(row.imputed === undefined ? [] : [row.imputed]),
   ];
 }
 
@@ -142,6 +156,7 @@ export function columnsOf(
       name: plan.fullNames ? `${view}__${name}` : name,
       type,
     })),
+    ...(plan.imputed === undefined ? [] : [{ name: IMPUTED_COLUMN, type: 'string_list' as const }]),
   ];
 }
 
@@ -158,6 +173,23 @@ export function withinAges(
       ? { ...value, status: 'OUTSIDE_MAX_AGE', value: null }
       : value;
   });
+}
+
+/**
+ * The row with what the plan imputes where values are missing, and the names of these features; the status of a value
+ * stays. Rows of whom values are withheld stay as they are, so that what is withheld is not taken for something.
+ */
+export function imputedRow<Row extends WrittenRow>(row: Row, { features, imputed }: TrainingSetPlan): Row {
+  if (imputed === undefined) return row;
+  const names: string[] = [];
+  const values = row.values.map((feature, i) => {
+    const name = features[i]?.definition.name ?? '';
+    const imputation = feature.value === null && row.status !== 'WITHHELD' ? imputationOf(imputed, name) : undefined;
+    if (imputation === undefined) return feature;
+    names.push(name);
+    return { ...feature, value: imputation.value };
+  });
+  return { ...row, values, imputed: names };
 }
 
 function typedCell(text: string, type: FeatureType): TrainingCell {

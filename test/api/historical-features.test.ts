@@ -65,6 +65,49 @@ describe('historicalFeatures', () => {
     expect(data).toMatchObject({ historicalFeatures: { rows: [{ status: 'NOT_FOUND', features: [{ value: 0 }] }] } });
   });
 
+  it('imputes what the service says where that is asked for, as onlineFeatures does, and leaves the status', async () => {
+    const yaml = `
+views: [{ name: bought, features: [{ name: bought, aggregate: max, events: [buy], value: properties.total }] }]
+services:
+  - name: gaps
+    features: [visits, bought]
+    impute: { visits: 9, bought: { statistic: mean, value: 12.5 } }`;
+    const apply =
+      'mutation ($yaml: String!) { applyFeatures(yaml: $yaml) { __typename ... on InvalidDefinition { message } } }';
+    expect((await world.ask(apply, { yaml })).data).toEqual({ applyFeatures: { __typename: 'FeaturePlan' } });
+    await world.drain();
+    const [row] = rowsAt(0);
+    const ask = `query ($rows: [HistoricalRowInput!]!, $imputed: Boolean!) {
+      historicalFeatures(rows: $rows, service: "gaps", imputed: $imputed) { rows { features { status value imputed } } }
+      onlineFeatures(entities: [{ namespace: "user_id", value: "ann" }], service: "gaps", imputed: $imputed) {
+        features { status value imputed }
+      }
+      featureServices { edges { node { impute { feature value statistic of } } } }
+    }`;
+    const answered = (visits: number, bought: object) => {
+      return [
+        { status: 'PRESENT', value: visits, imputed: false },
+        { status: 'NOT_FOUND', ...bought },
+      ];
+    };
+    const imputed = await world.ask(ask, { rows: [row], imputed: true });
+    const filled = { value: 12.5, imputed: true };
+    expect(imputed.data).toMatchObject({
+      historicalFeatures: { rows: [{ features: answered(1, filled) }] },
+      onlineFeatures: [{ features: answered(2, filled) }],
+    });
+    expect(JSON.stringify(imputed.data)).toContain('{"feature":"bought","value":12.5,"statistic":"MEAN","of":null}');
+    const plain = await world.ask(ask, { rows: [row], imputed: false });
+    expect(plain.data).toMatchObject({
+      historicalFeatures: { rows: [{ features: answered(1, { value: null, imputed: false }) }] },
+      onlineFeatures: [{ features: answered(2, { value: null, imputed: false }) }],
+    });
+    const { errors } = await world.ask(
+      '{ onlineFeatures(entities: [], features: ["visits"], imputed: true) { profileId } }',
+    );
+    expect(errors?.[0]?.message).toContain('what is imputed is said by a feature service');
+  });
+
   it.each([
     ['no row', { rows: [], features: ['visits'] }, '1 to 500 rows'],
     ['a feature that there is not', { rows: rowsAt(0), features: ['visit'] }, 'no feature visit'],

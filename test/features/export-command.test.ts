@@ -1,7 +1,9 @@
+import { hash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -83,6 +85,46 @@ describe('weft export training-set', () => {
     ]);
     const manifest = JSON.parse(await readFile(join(folder, 'intent.csv.manifest.json'), 'utf8')) as unknown;
     expect(manifest).toMatchObject({ rows: 3, knownAsOf: 'now', service: { name: 'intent', version: 1 } });
+  });
+
+  it('finds what may stand for missing values, and gives it to rows once the service says so', async () => {
+    const args = ['-l', 'labels.csv', '-s', 'gaps'];
+    const services = '- { name: gaps, features: [views_1h, idle_hours, last_page]';
+    const apply = (text: string) =>
+      world.engine.services.features.apply(parseFeatures(text, 'f.yaml', ['views_1h', 'last_page', 'idle_hours']));
+    await apply(`
+views: [{ name: gaps, features: [{ name: idle_hours, aggregate: recency, events: [view], unit: 1h }] }]
+services:
+  ${services} }`);
+    const out = join(folder, 'impute.yaml');
+    expect(
+      (await run([...args, '-o', 'raw.csv', '--impute-out', out, '--impute-by', 'median,views_1h=mean'])).code,
+    ).toBe(0);
+    const yaml = await readFile(out, 'utf8');
+    const of = hash('sha256', await readFile(join(folder, 'raw.csv.manifest.json')), 'hex');
+    expect(yaml).toContain(
+      '# Of 3 rows of raw.csv. Put it in the feature service.\n# No value that can be told: last_page',
+    );
+    expect(yaml).toContain(`idle_hours:\n    statistic: median\n    value: 1\n    of: ${of}\n`);
+    const { impute } = parse(yaml) as { impute: Record<string, object> };
+    await apply(`services:\n  ${services}, impute: ${JSON.stringify({ ...impute, last_page: 'none' })} }`);
+    const made = await run([...args, '-o', 'full.csv', '--imputed', '--json']);
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      service: { version: 2 },
+      imputed: { last_page: { value: 'none' } },
+    });
+    const [header, ...rows] = (await readFile(join(folder, 'full.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(header).toMatch(/,views_1h,idle_hours,last_page,imputed_features$/);
+    expect(rows.map((row) => row.split(',').slice(5).join())).toEqual([
+      'FOUND,1,0,home,[]',
+      'FOUND,0,2,home,[]',
+      'NOT_FOUND,0,1,none,"[""idle_hours"",""last_page""]"',
+    ]);
+    const again = ['--reproduce', 'full.csv.manifest.json', '-l', 'labels.csv', '-o', 'again.csv'];
+    expect(await run(again)).toMatchObject({ code: 0 });
+    expect((await run(['-l', 'labels.csv', '-f', 'views', '-o', 'odd.csv', '--imputed'])).stderr).toContain(
+      'what is imputed is said by a feature service',
+    );
   });
 
   it('adds further features, and tells the manifest as JSON', async () => {

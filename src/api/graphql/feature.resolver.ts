@@ -22,6 +22,7 @@ import {
   DefinitionKindType,
   FeatureDefinitionType,
   FeatureDefinitionVersionType,
+  FeatureImputationType,
   FeaturePlanType,
   FeatureServiceType,
   FeatureViewKind,
@@ -179,5 +180,12 @@ export class FeatureServiceResolver {
   @FieldResolver(() => [String], { description: 'Words to find it by, at most 20.' })
   tags(@Root() service: StoredFeatureService): readonly string[] {
     return service.tags ?? [];
+  }
+
+  @FieldResolver(() => [FeatureImputationType], {
+    description: 'What stands for its features where they are missing; at most one for each.',
+  })
+  impute(@Root() { impute = {} }: StoredFeatureService): FeatureImputationType[] {
+    return Object.entries(impute).map(([feature, imputation]) => ({ feature, ...imputation }));
   }
 }

@@ -1,7 +1,7 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
 import type { JsonObject, JsonValue } from '../../events/event.model.js';
 import type { Breaking, DefinitionChange, FeatureUser, FieldChange } from '../../features/definition-plan.model.js';
-import type { FeatureDefinition } from '../../features/feature.model.js';
+import { IMPUTE_STATISTICS, type FeatureDefinition, type Imputation } from '../../features/feature.model.js';
 import type { Warning } from '../../platform/warning.js';
 import { enumOf, FeatureKind } from './enums.js';
 import { DateTime, Json } from './scalars.js';
@@ -11,6 +11,12 @@ export const DefinitionKindType = enumOf('DefinitionKind', 'What is defined.', [
   view: 'Features that are defined together.',
   service: 'The list of features that one model or consumer reads.',
   entity: 'What features are about, beside people.',
+});
+
+const Statistic = enumOf('ImputeStatistic', 'How a value that stands for missing ones was found.', IMPUTE_STATISTICS, {
+  mean: 'The mean of the values that are there.',
+  median: 'Their median.',
+  most_frequent: 'The most frequent of them.',
 });
 
 const ChangedKind = enumOf(
@@ -139,6 +145,28 @@ export class FeatureServiceType {
 
   @Field(() => [String], { description: 'Names of its features, in their order; at most 2,000.' })
   features!: readonly string[];
+}
+
+@ObjectType('FeatureImputation', {
+  simpleResolvers: true,
+  description: 'What stands for a feature where it has no value.',
+})
+export class FeatureImputationType {
+  @Field(() => String, { description: 'The name of the feature, as `days_since_visit`.' })
+  feature!: string;
+
+  @Field(() => Json, { description: 'The value, as `12.5`; of a timestamp ms.' })
+  value!: Imputation['value'];
+
+  @Field(() => Statistic, { nullable: true, description: 'How it was found; null: it is a constant.' })
+  statistic?: Imputation['statistic'] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'SHA-256 of the manifest of the training set that it is of, 64 hexadecimal digits, as `9f86d081…`; null if that is not said.',
+  })
+  of?: string | null;
 }
 
 @ObjectType('FeatureDefinitionVersion', {

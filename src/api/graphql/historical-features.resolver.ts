@@ -1,4 +1,17 @@
-import { Arg, Authorized, Ctx, Field, Float, ID, InputType, ObjectType, Query, Resolver } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  ArgsType,
+  Authorized,
+  Ctx,
+  Field,
+  Float,
+  ID,
+  InputType,
+  ObjectType,
+  Query,
+  Resolver,
+} from 'type-graphql';
 import {
   ENTITY_STATUSES,
   type EntityStatus,
@@ -31,6 +44,23 @@ class HistoricalRowInput {
 
   @Field(() => DateTime, { description: 'What happened up to then counts, inclusive, as `2026-01-31T12:00:00Z`.' })
   time!: number;
+}
+
+@ArgsType()
+class HistoricalReading {
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Values whose newest event is older than this at the time of the row, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
+  })
+  maxAgeMs?: number | null;
+
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description:
+      'Give missing values what the service imputes, with `imputed` and the status that they have; needs a service.',
+  })
+  imputed!: boolean;
 }
 
 @ObjectType('HistoricalFeatureRow', {
@@ -100,12 +130,7 @@ export class HistoricalFeaturesResolver {
         'What may be known: `now`; `event-time`, for each row what was known at its own time; or an instant, as `2026-01-31T12:00:00Z`.',
     })
     knownAsOf: string,
-    @Arg('maxAgeMs', () => Float, {
-      nullable: true,
-      description:
-        'Values whose newest event is older than this at the time of the row, ms, are `OUTSIDE_MAX_AGE`. Default: only those beyond the ttl of their view.',
-    })
-    maxAgeMs: number | null | undefined,
+    @Args(() => HistoricalReading) { maxAgeMs, imputed }: HistoricalReading,
   ): Promise<HistoricalFeatures> {
     reads.countSingleRead('historicalFeatures');
     const answer = await services.historical.read({
@@ -114,6 +139,7 @@ export class HistoricalFeaturesResolver {
       service: service ?? undefined,
       knownAsOf: parseKnownAsOf(knownAsOf),
       maxAgeMs: maxAgeMs ?? null,
+      isImputed: imputed,
     });
     return {
       logPosition: answer.plan.toPos,
@@ -123,7 +149,10 @@ export class HistoricalFeaturesResolver {
   }
 }
 
-function rowView({ label, status, profileId, values }: TrainingRow, plan: TrainingSetPlan): HistoricalFeatureRow {
+function rowView(
+  { label, status, profileId, values, imputed = [] }: TrainingRow,
+  plan: TrainingSetPlan,
+): HistoricalFeatureRow {
   return {
     entity: { namespace: label.ns, value: label.value, isAsked: true },
     time: label.timeMs,
@@ -149,6 +178,7 @@ function rowView({ label, status, profileId, values }: TrainingRow, plan: Traini
         approximate,
         version: viewVersion,
         complete: true,
+        imputed: imputed.includes(name),
       };
     }),
   };

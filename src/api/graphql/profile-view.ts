@@ -36,6 +36,8 @@ export interface FeatureView {
   readonly approximate: boolean;
   readonly version: number;
   readonly complete: boolean;
+  /** Whether the value is what a feature service says for missing ones. */
+  readonly imputed: boolean;
 }
 
 export interface MembershipView {
@@ -204,6 +206,7 @@ export class ProfileView {
         approximate: value.approximate,
         version,
         complete: isReady && this.reads.isSwept,
+        imputed: false,
       };
     });
   }
@@ -211,7 +214,16 @@ export class ProfileView {
   #withheld({ definition, fullName, version, isReady }: ReadableFeature): FeatureView {
     const { name, type } = definition;
     const nothing = { value: null, eventTs: null, ageMs: null, validUntil: null, approximate: false };
-    return { name, fullName, type, status: WITHHELD, ...nothing, version, complete: isReady && this.reads.isSwept };
+    return {
+      name,
+      fullName,
+      type,
+      status: WITHHELD,
+      ...nothing,
+      version,
+      complete: isReady && this.reads.isSwept,
+      imputed: false,
+    };
   }
 
   /** The memberships that the pipeline maintains. */

@@ -20,6 +20,7 @@ import type { ApiContext } from './api-context.js';
 import { Evaluation } from './enums.js';
 import type { FeatureView, MembershipView, ProfileView, ScoreView } from './profile-view.js';
 import { Feature, IdentifierInput, OnlineFeatures, Profile, Score, SegmentMembership } from './profile.types.js';
+import { imputationsAsked, withImputed } from './impute-online.js';
 import { neededPurposes, readOnlineFeatures } from './read-online-features.js';
 import { readEntityFeatures } from './read-entity-features.js';
 import { Json } from './scalars.js';
@@ -52,6 +53,13 @@ class OnlineReading {
     description: 'Keys of that entity, as `sku-1`; at most 500. Left out: people are asked about.',
   })
   keys?: string[] | null;
+
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description:
+      'Give missing values what the service imputes, with `imputed` and the status that they have; needs a service. What is `WITHHELD` stays null.',
+  })
+  imputed!: boolean;
 }
 
 @Resolver(() => Profile)
@@ -132,12 +140,14 @@ export class ProfileResolver {
     purposes: string[] | null | undefined,
     @Args(() => OnlineReading) reading: OnlineReading,
   ): Promise<OnlineFeatures[]> {
-    const { maxAgeMs, request, entity, keys: itemKeys } = reading;
+    const { maxAgeMs, request, entity, keys: itemKeys, imputed } = reading;
+    const impute = imputationsAsked(reads.definitions, service, imputed);
     if (typeof entity === 'string' || Array.isArray(itemKeys)) {
-      return readEntityFeatures(reads, {
+      const found = await readEntityFeatures(reads, {
         ...{ entity, keys: itemKeys, maxAgeMs, request },
         ...{ entities, purposes, names, service },
       });
+      return found.map((row) => ({ ...row, features: row.features.map((feature) => withImputed(feature, impute)) }));
     }
     if (!Array.isArray(entities)) {
       const hint = 'name entities, as [{ namespace: "email", value: "ada@example.com" }], or an entity and its keys';
@@ -148,7 +158,7 @@ export class ProfileResolver {
     return entities.map(({ namespace, value }, i) => ({
       entity: { namespace, value, isAsked: true },
       profileId: rows[i]?.profileId ?? null,
-      features: rows[i]?.features ?? [],
+      features: (rows[i]?.features ?? []).map((feature) => withImputed(feature, impute)),
     }));
   }
 

@@ -45,7 +45,7 @@ export class Feature {
   @Field(() => FeatureStatus, { description: 'What is known of it.' })
   status!: FeatureView['status'];
 
-  @Field(() => Json, { nullable: true, description: 'Its value; null unless `PRESENT`.' })
+  @Field(() => Json, { nullable: true, description: 'Its value; null unless `PRESENT` or imputed.' })
   value!: FeatureView['value'];
 
   @Field(() => DateTime, {
@@ -74,6 +74,11 @@ export class Feature {
       'False while history is still being folded into a new feature, and until everybody has been evaluated with it.',
   })
   complete!: boolean;
+
+  @Field(() => Boolean, {
+    description: 'Whether the value is what the feature service imputes, as was asked for; its status stays.',
+  })
+  imputed!: boolean;
 }
 
 @ObjectType('SegmentMembership', {

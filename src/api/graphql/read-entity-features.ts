@@ -150,6 +150,7 @@ export async function readEntityFeatures(reads: Reads, reading: EntityReading): 
         approximate: found.approximate,
         version: viewVersion,
         complete: true,
+        imputed: false,
       };
       return typeof maxAgeMs === 'number' ? notOlderThan(feature, maxAgeMs) : feature;
     }),
