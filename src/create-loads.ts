@@ -9,7 +9,7 @@ import type { Database } from './platform/postgres.js';
 import { LoadService } from './sources/load.service.js';
 import { LoadStore } from './sources/load.store.js';
 import type { SourceService } from './sources/source.service.js';
-import { openPostgresWarehouse } from './sources/warehouse/postgres-warehouse.js';
+import { openWarehouse } from './sources/warehouse/open-warehouse.js';
 import { WarehouseLoadService } from './sources/warehouse/warehouse-load.service.js';
 import { WarehousePositionStore } from './sources/warehouse/warehouse-position.store.js';
 
@@ -42,7 +42,7 @@ export function createLoads(
   const warehouseLoads = new WarehouseLoadService({
     loads,
     positions: new WarehousePositionStore(db),
-    open: (query) => openPostgresWarehouse(query, readNamedVariable),
+    open: (query) => openWarehouse(query, { readVariable: readNamedVariable, clock }),
     clock,
   });
   return { loads, warehouseLoads };

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WeftError } from '../../src/platform/errors.js';
 import { loadWarehouse } from '../../src/sources/load-warehouse.command.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
-import { openPostgresWarehouse } from '../../src/sources/warehouse/postgres-warehouse.js';
+import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
 import {
   WarehouseLoadService,
   type WarehouseLoadRequest,
@@ -57,7 +57,7 @@ function service(variables: Record<string, string> = { CRM_DATABASE_URL: crm.url
   return new WarehouseLoadService({
     loads: world.loadService(overrides),
     positions: new WarehousePositionStore(world.db.database),
-    open: (query) => openPostgresWarehouse(query, (name) => variables[name]),
+    open: (query) => openWarehouse(query, { readVariable: (name) => variables[name], clock: world.clock }),
     clock: world.clock,
   });
 }

@@ -2,6 +2,7 @@ import pg from 'pg';
 
 import type { JsonValue } from '../../events/event.model.js';
 import { parseJsonRow } from '../parse-json-row.js';
+import { decimalCell, floatCell, integerCell } from './number-text.js';
 
 const { builtins } = pg.types;
 /** The driver's types know those of arrays by no name. */
@@ -22,20 +23,6 @@ export function postgresCell(typeId: number): TextReader {
   return READERS.get(typeId) ?? ((text) => text);
 }
 
-function integer(text: string): JsonValue {
-  const number = Number(text);
-  return Number.isSafeInteger(number) ? number : text;
-}
-
-function decimal(text: string): JsonValue {
-  return /^-?\d+$/.test(text) ? integer(text) : float(text);
-}
-
-function float(text: string): JsonValue {
-  const number = Number(text);
-  return Number.isFinite(number) ? number : null;
-}
-
 /** From `2026-01-31 12:00:00.123456+00`. */
 function instant(text: string): JsonValue {
   return text.replace(' ', 'T').replace(/\+00$/, 'Z');
@@ -54,12 +41,12 @@ const ARRAYS = { bool: 1000, int2: 1005, int4: 1007, text: 1009, varchar: 1015, 
 
 const READERS: ReadonlyMap<number, TextReader> = new Map<number, TextReader>([
   [builtins.BOOL, (text) => text === 't'],
-  [builtins.INT2, integer],
-  [builtins.INT4, integer],
-  [builtins.INT8, integer],
-  [builtins.NUMERIC, decimal],
-  [builtins.FLOAT4, float],
-  [builtins.FLOAT8, float],
+  [builtins.INT2, integerCell],
+  [builtins.INT4, integerCell],
+  [builtins.INT8, integerCell],
+  [builtins.NUMERIC, decimalCell],
+  [builtins.FLOAT4, floatCell],
+  [builtins.FLOAT8, floatCell],
   [builtins.TIMESTAMP, instant],
   [builtins.TIMESTAMPTZ, instant],
   [builtins.BYTEA, bytes],

@@ -7,8 +7,8 @@ import { toSqlError } from '../../platform/sql-errors.js';
 import { postgresCell } from './postgres-cell.js';
 import type {
   CursorKind,
+  PostgresQuery,
   WarehouseColumn,
-  WarehouseQuery,
   WarehouseRow,
   WarehouseSource,
   WindowStart,
@@ -48,12 +48,12 @@ interface Described {
 export class PostgresWarehouse implements WarehouseSource {
   readonly place: string;
   readonly #url: string;
-  readonly #query: WarehouseQuery;
+  readonly #query: PostgresQuery;
   #client: pg.Client | null = null;
   #processId: string | null = null;
   #described: Described | null = null;
 
-  constructor(url: string, query: WarehouseQuery) {
+  constructor(url: string, query: PostgresQuery) {
     this.#url = url;
     this.#query = query;
     this.place = `${query.urlEnv}, ${placeOf(url)}`;
@@ -279,7 +279,7 @@ function queryError(error: unknown, place: string): unknown {
 
 /** @throws WeftError NOT_CONFIGURED where the variable is not set */
 export function openPostgresWarehouse(
-  query: WarehouseQuery,
+  query: PostgresQuery,
   readVariable: (name: string) => string | undefined,
 ): PostgresWarehouse {
   const url = readVariable(query.urlEnv)?.trim() ?? '';

@@ -17,13 +17,26 @@ export const WAREHOUSE_LIMITS = {
 /** What is read again before the last row that was seen, where the mapping does not say. */
 export const DEFAULT_OVERLAP = { timeMs: 600_000, count: 1_000 } as const;
 
-export type WarehouseKind = 'postgres';
-
 /** The `from` of a mapping. */
-export interface WarehouseQuery {
-  readonly kind: WarehouseKind;
+export type WarehouseQuery = PostgresQuery | BigQueryQuery;
+
+export interface PostgresQuery extends RowsQuery {
+  readonly kind: 'postgres';
   /** Name of the environment variable that holds the URL. */
   readonly urlEnv: string;
+}
+
+export interface BigQueryQuery extends RowsQuery {
+  readonly kind: 'bigquery';
+  /** Id of the project that runs the query and pays for it. */
+  readonly project: string;
+  /** Of the data, such as `EU`; null: BigQuery finds it by the tables. */
+  readonly location: string | null;
+  /** Name of the environment variable with the path of a key file; null: Google's application default credentials. */
+  readonly credentialsEnv: string | null;
+}
+
+export interface RowsQuery {
   readonly query: string;
   /** The column by which rows are ordered and read on; null: each load reads all rows. */
   readonly cursor: string | null;
@@ -92,8 +105,17 @@ export interface WarehouseSource {
 }
 
 /** What names a query, beside the source that its rows go into: another one is read from its first row. */
-export function queryHash({ kind, urlEnv, query, cursor }: WarehouseQuery): string {
-  return hash('sha256', JSON.stringify([kind, urlEnv, query, cursor]), 'hex');
+export function queryHash(from: WarehouseQuery): string {
+  return hash('sha256', JSON.stringify([from.kind, ...storeOf(from), from.query, from.cursor]), 'hex');
+}
+
+function storeOf(from: WarehouseQuery): readonly (string | null)[] {
+  switch (from.kind) {
+    case 'postgres':
+      return [from.urlEnv];
+    case 'bigquery':
+      return [from.project, from.location];
+  }
 }
 
 /**
