@@ -261,11 +261,11 @@ describe('weft export people', () => {
     const [, block = ''] = /```sh\n(.*?)```/s.exec(page) ?? [];
     await world.engine.services.features.apply({
       views: [],
-      services: [{ name: 'crm_v1', description: '', features: ['views_1h'] }] as never,
+      services: [{ name: 'purchase_intent_v1', description: '', features: ['views_1h'] }] as never,
     });
-    await world.defineSegment('vip', 'traits.plan == "pro"');
+    await world.defineSegment('champions', 'traits.city == "Oslo"');
     await world.drain();
-    await live(anIdentify({ email: 'ann@example.org' }, { plan: 'pro' }));
+    await live(anIdentify({ email: 'ann@example.org' }, { city: 'Oslo' }));
     await crm.database.execute('DROP TABLE IF EXISTS weft_people');
     for (const line of block.trim().split('\n')) {
       const args = line
@@ -274,9 +274,9 @@ describe('weft export people', () => {
         .replace('CRM_DATABASE_URL', 'CRM_URL');
       expect(await weft(args), line).toMatchObject({ code: 0, stderr: '' });
     }
-    expect(await read('vip.csv')).toBe('profile_id,email,plan\r\n');
-    expect(await crm.database.query('SELECT email, vip FROM weft_people')).toEqual([
-      { email: 'ann@example.org', vip: true },
+    expect(await read('vip.csv')).toMatch(/^profile_id,email,city\r\n[-0-9a-f]{36},ann@example\.org,Oslo\r\n$/);
+    expect(await crm.database.query('SELECT email, champions FROM weft_people')).toEqual([
+      { email: 'ann@example.org', champions: true },
     ]);
   });
 
