@@ -19,6 +19,7 @@ const NOT_PERSONAL = [
   // Of traits that are marked as edge-safe, which no personal one can be.
   'EdgeProfile.traits',
   'FeatureDefinitionVersion.definition',
+  'FeatureImputation.value',
   'FieldChange.after',
   'FieldChange.before',
   'IdentityRules.rules',
