@@ -324,8 +324,8 @@ describe('a schedule', () => {
 
   it('that there is not is told of with those that there are', async () => {
     await hourly();
-    for (const work of [service().run('hourli'), service().pause('hourli'), service().remove('hourli')]) {
-      expect(await refusal(work)).toBe('NOT_FOUND did you mean hourly?');
+    for (const work of ['run', 'pause', 'remove'] as const) {
+      expect(await refusal(service()[work]('hourli'))).toBe('NOT_FOUND did you mean hourly?');
     }
   });
 });
