@@ -9,6 +9,7 @@ import { inAnchorOrder } from './identity/generic-value.model.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import { keepWords, OutlivedAnchors, type FoldedAnchors } from './outlived-anchors.js';
 import type { Reanchored } from './pipeline-work.js';
+import { WeftError } from './platform/errors.js';
 import { partitionOf, type Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
@@ -78,6 +79,10 @@ export class ReanchoringFinder {
       maxEvents: maxStepEvents,
     });
     for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
+    // A retention takes no lease: one that began meanwhile may have taken events that came before those read here.
+    if (!hasLost && (await retractions.hasLostEvents(tx))) {
+      throw new WeftError('UNAVAILABLE', 'a retention removed its first events meanwhile', { retryAfterMs: 0 });
+    }
     if (outlived?.keepIn(fold, new Set(released), at) === true) fold.isCut = true;
     keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);
     const part = (anchorId: Uuid): number => partitionOf(anchorId, partitions);

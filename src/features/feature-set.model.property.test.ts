@@ -210,6 +210,14 @@ describe('a feature set', () => {
         const expected = of('gone', 'left', 'arrived');
         for (const state of [kept, expected]) SET.prune(state, t);
         if (!all.some((_, i) => fates[i] === 'moved')) expect(SET.encode(kept)).toEqual(SET.encode(expected));
+        // Of all others, nothing that moved away is left.
+        const log = of('left', 'arrived');
+        SET.prune(log, t);
+        for (const index of DEFINITIONS.keys()) {
+          if (counted.includes(index)) continue;
+          const [is, may, mayToo] = [kept, log, expected].map((state) => SET.value(state, index, t).value);
+          expect([may, mayToo], DEFINITIONS[index]?.name).toContainEqual(is);
+        }
         for (const index of counted) {
           const values = [kept, expected].map((state) => SET.value(state, index, t).value);
           expect(values[0], DEFINITIONS[index]?.name).toBe(values[1]);

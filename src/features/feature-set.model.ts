@@ -192,9 +192,9 @@ export class FeatureSet {
   }
 
   /**
-   * A state that is folded anew from some of its events, with what came of the others. A stream of which those events give
-   * what stands is as it was folded; from counts and sums they are taken out, and the rest is added to what was folded; of
-   * any other stays what stands, with what arrived.
+   * A state that is folded anew from some of its events, with what came of the others. A stream from which nothing goes
+   * keeps what stands, with what arrived. From counts and sums what goes is taken out. Any other is as it was folded: what
+   * went is not to stay in it, for nothing would lead to it there any more.
    *
    * @param folded of the events that are left of `before`, and of those in `arrived`
    * @param before of those events that stood for `standing` and are still there
@@ -205,18 +205,21 @@ export class FeatureSet {
     { standing, before, arrived }: { standing: AnchorState; before: AnchorState; arrived: AnchorState },
     t: number,
   ): AnchorState {
-    for (const state of [standing, before]) this.prune(state, t);
+    for (const state of [folded, standing, before, arrived]) this.prune(state, t);
     const kept = this.empty();
     for (const stream of this.#streams) {
       const [own, stands, was, came] = [folded, standing, before, arrived].map((state) => this.#only(state, stream));
       if (own === undefined || stands === undefined || was === undefined || came === undefined) continue;
-      if (this.encode(stands).equals(this.encode(was))) this.mergeInto(kept, own);
-      else {
-        const isTakenOut = stands.open(stream).takeOut(was.open(stream));
-        for (const part of [stands, isTakenOut ? own : came]) this.mergeInto(kept, part);
-      }
+      if (this.#isSame(stands, was)) this.mergeInto(kept, own);
+      else if (this.#isSame(own, this.merge([was, came]))) this.mergeInto(kept, this.merge([stands, came]));
+      else if (stands.open(stream).takeOut(was.open(stream))) this.mergeInto(kept, this.merge([stands, own]));
+      else this.mergeInto(kept, own);
     }
     return kept;
+  }
+
+  #isSame(a: AnchorState, b: AnchorState): boolean {
+    return this.encode(a).equals(this.encode(b));
   }
 
   /** One stream of a state. */

@@ -16,10 +16,11 @@ export async function readEvidenceOf(db: Queryable, anchorIds: readonly Uuid[]):
   return db.query<EvidenceOfAnchor>(
     `SELECT e.occurred_at AS "occurredAt", e.source_id AS "sourceId", e.message_id AS "messageId",
             e.known_at AS "acceptedAt", (
-              SELECT json_agg(json_build_object('id', i.id, 'ns', i.ns, 'value', i.value) ORDER BY n.place)
-              FROM unnest(e.identifier_ids) WITH ORDINALITY AS n (id, place) JOIN (
-                SELECT id, ns, value FROM identifiers UNION SELECT value_id, ns, value FROM generic_values
-              ) i ON i.id = n.id
+              SELECT json_agg(json_build_object('id', n.id, 'ns', coalesce(i.ns, g.ns), 'value', coalesce(i.value, g.value))
+                              ORDER BY n.place)
+              FROM unnest(e.identifier_ids) WITH ORDINALITY AS n (id, place)
+              LEFT JOIN identifiers i ON i.id = n.id LEFT JOIN generic_values g ON g.value_id = n.id
+              WHERE i.id IS NOT NULL OR g.value_id IS NOT NULL
             ) AS identifiers
      FROM evidence e WHERE e.anchor_id = ANY ($1::uuid[]) ORDER BY e.anchor_id, e.set_id, e.day`,
     [uuidArray(anchorIds, (id) => id)],

@@ -262,7 +262,7 @@ export class GenericValueStore {
              SELECT accepted_at FROM event_log WHERE pos > (SELECT min(applied_pos) FROM partitions) ORDER BY pos LIMIT 1
            )) - $2::int8
            AND NOT EXISTS (SELECT FROM generic_mentions m WHERE m.value_id = g.value_id)
-         LIMIT $3
+         LIMIT $3 FOR UPDATE OF g SKIP LOCKED
        )`,
       [nowMs, FORMER_KEPT_MS, limit],
     );

@@ -14,6 +14,7 @@ import { storedAndFolded } from '../support/folded-log.js';
 import { activateByTown } from '../support/matching-world.js';
 import { pick, randomFrom } from '../support/random-log.js';
 import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
+import { partitionShares } from '../support/partition-shares.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import type { World } from '../support/world.js';
 
@@ -86,6 +87,8 @@ class Histories {
   /** By rules that both have in the end, with all that this concerns resolved. */
   async end(): Promise<void> {
     await this.#second?.worker.stop();
+    // The one that is left notices at its next look at the leases, and only then has everything to do.
+    while ((await partitionShares(this.busy.db)).join() !== '16') await this.#engine.worker.runOnce();
     const rules = pick(this.random, RULES);
     this.#trail.push(`in the end ${rules}`);
     for (const world of this.#worlds) {
