@@ -18,7 +18,7 @@ import type { RetractionChore } from './retraction-chore.js';
 import type { SealingChore } from './sealing-chore.js';
 import type { RevisionChore } from './revision-chore.js';
 import type { Clock } from './platform/clock.js';
-import type { Uuid } from './platform/ids.js';
+import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { SearchIndexChore } from './search-index-chore.js';
 import type { TraitRefoldChore } from './trait-refold-chore.js';
@@ -59,7 +59,6 @@ const MAX_SWEPT_PROFILES = 10_000;
 /** Least time between two looks for publications that were left behind. */
 const REPUBLISH_LOOK_MS = 1_000;
 const FOREIGN_KEY_VIOLATION = '23503';
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
  * What a worker does about changed definitions, and about what it or others left undone.

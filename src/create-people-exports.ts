@@ -8,7 +8,8 @@ import { ID_COLUMN, type TableCell, type TableColumn } from './activation/people
 import { PostgresTable } from './activation/postgres-table.js';
 import { readNamedVariable } from './config.js';
 import { manifestPathOf, writeWithManifest, type WrittenFile } from './features/hashed-file.js';
-import { csvHeader, csvRow } from './features/training-set-csv.js';
+import { TextRows, type RowEncoder } from './features/row-encoder.js';
+import { csvRows } from './features/training-set-csv.js';
 import { ParquetRows } from './features/training-set-parquet.js';
 import { openPeopleTable, type PeopleTable, type PeopleTableParts } from './people-table.js';
 import { WeftError } from './platform/errors.js';
@@ -72,23 +73,23 @@ async function exportToFile(
   });
   const exported: ExportedTable[] = [];
   await writeWithManifest(path, async (file) => {
-    const encode = encoderOf(path, columns);
+    const encoder = encoderOf(path, columns);
     const done = await runTo(parts, request, table, {
       isDurable: false,
       write: async ({ changed, removed }) => {
         const nothing = table.columns.map(() => null);
         for (const { profileId, cells } of changed) {
-          const bytes = encode.row([profileId, ...(onlyChanges ? ['changed'] : []), ...cells]);
+          const bytes = encoder.add([profileId, ...(onlyChanges ? ['changed'] : []), ...cells]);
           if (bytes !== null) await file.write(bytes);
         }
         // A file of everything has those who are in it.
         for (const id of onlyChanges ? removed : []) {
-          const bytes = encode.row([id, 'removed', ...nothing]);
+          const bytes = encoder.add([id, 'removed', ...nothing]);
           if (bytes !== null) await file.write(bytes);
         }
       },
     });
-    await file.write(encode.end());
+    await file.write(encoder.end());
     exported.push(done);
     return (hashed) => manifestOf(done, hashed);
   });
@@ -118,13 +119,6 @@ async function exportToTable(
   }
 }
 
-interface Encoder {
-  /** What is to be written now, if anything. */
-  row(cells: readonly TableCell[]): Uint8Array | null;
-  end(): Uint8Array;
-}
-
-const MIN_WRITE_CHARS = 1 << 16;
 const FORMATS = ['.csv', '.jsonl', '.parquet'] as const;
 
 /** @throws WeftError BAD_REQUEST for another ending */
@@ -137,31 +131,10 @@ function formatOf(path: string): (typeof FORMATS)[number] {
   });
 }
 
-function encoderOf(path: string, columns: readonly TableColumn[]): Encoder {
+function encoderOf(path: string, columns: readonly TableColumn[]): RowEncoder {
   const format = formatOf(path);
-  if (format === '.parquet') {
-    const rows = new ParquetRows(columns);
-    return { row: (cells) => rows.add(cells), end: () => rows.end() };
-  }
-  return format === '.csv'
-    ? textEncoder(csvHeader(columns), (cells) => csvRow(cells, columns))
-    : textEncoder('', (cells) => jsonLine(cells, columns));
-}
-
-function textEncoder(head: string, lineOf: (cells: readonly TableCell[]) => string): Encoder {
-  let text = head;
-  const taken = (): Uint8Array => {
-    const bytes = Buffer.from(text);
-    text = '';
-    return bytes;
-  };
-  return {
-    row: (cells) => {
-      text += lineOf(cells);
-      return text.length < MIN_WRITE_CHARS ? null : taken();
-    },
-    end: taken,
-  };
+  if (format === '.parquet') return new ParquetRows(columns);
+  return format === '.csv' ? csvRows(columns) : new TextRows('', (cells) => jsonLine(cells, columns));
 }
 
 /** Times in ISO 8601. */

@@ -1,5 +1,5 @@
 import type { LoadedDefinitions } from './definitions.js';
-import type { CanonicalKey, LoggedEvent } from './events/event.model.js';
+import { canonicalText, type LoggedEvent } from './events/event.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
@@ -116,7 +116,7 @@ export class OutlivedAnchors {
   note(event: LoggedEvent): void {
     const anchor = this.#anchors.get(event.identifiers[0]?.id ?? '');
     if (anchor === undefined) return;
-    anchor.inLog.add(keyOf(event));
+    anchor.inLog.add(canonicalText(event));
     anchor.traits.note(event);
     this.definitions.features.apply(anchor.before, event);
   }
@@ -163,7 +163,7 @@ export class OutlivedAnchors {
       if (!named.has(id)) addEvidence(evidence, evidenceOf(own));
     }
     for (const [group, traits] of anchor.given) {
-      const kept: Traits = new Map([...traits].filter(([, trait]) => !anchor.inLog.has(keyOf(trait))));
+      const kept: Traits = new Map([...traits].filter(([, trait]) => !anchor.inLog.has(canonicalText(trait))));
       if (kept.size === 0) continue;
       const all = given.get(id) ?? new Map<string, Traits>();
       given.set(id, all);
@@ -177,13 +177,9 @@ export class OutlivedAnchors {
     const { identityRules } = this.definitions;
     for (const { inLog, evidence } of this.#anchors.values()) {
       for (const row of evidence) {
-        if (inLog.has(keyOf(row))) continue;
+        if (inLog.has(canonicalText(row))) continue;
         yield { row, placed: placedEvidence(evidenceOf(row, identityRules), identityRules, released) };
       }
     }
   }
-}
-
-function keyOf({ occurredAt, sourceId, messageId }: CanonicalKey): string {
-  return `${String(occurredAt)} ${String(sourceId)} ${messageId}`;
 }

@@ -1,7 +1,7 @@
 import { FeatureParityStore } from './monitoring/feature-parity.store.js';
 import type { ParityRound, ParitySampler } from './parity-sampler.js';
 import type { Clock } from './platform/clock.js';
-import type { Uuid } from './platform/ids.js';
+import { LEAST_ID, type Uuid } from './platform/ids.js';
 import { Periodic } from './platform/periodic.js';
 import type { Queryable } from './platform/postgres.js';
 
@@ -25,7 +25,6 @@ export interface ParityObserver {
 const EVERY_MS = 10_000;
 /** Ids that one look chooses from. */
 const PAGE_PROFILES = 10_000;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Compares served features with the log, some profiles every few seconds. One pass goes through all profiles by id and

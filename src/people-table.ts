@@ -4,6 +4,7 @@ import {
   ID_COLUMN,
   type TableCell,
   type TableColumn,
+  type PeopleTableSpec,
   type TablePage,
   type TableRow,
 } from './activation/people-table.model.js';
@@ -23,22 +24,6 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import { unknownPurpose } from './profiles/purpose.model.js';
 import { isSealed } from './profiles/trait-definition.model.js';
 import type { ProfileSnapshot } from './segments/profile-snapshot.model.js';
-
-/** What a table of people is to have. */
-export interface PeopleTableSpec {
-  /** A column each: the first value of a namespace in the order of its characters. */
-  readonly identifiers: readonly string[];
-  readonly traits: readonly string[];
-  /** Keys of segments: whether each is in them. */
-  readonly segments: readonly string[];
-  readonly features: readonly string[];
-  /** Name of a feature service, whose features come before these; null: none. */
-  readonly service: string | null;
-  /** Only who is in all of these segments. */
-  readonly within: readonly string[];
-  /** Only who allows all of these. */
-  readonly purposes: readonly string[];
-}
 
 export interface PeopleTable {
   /** Behind the id. */

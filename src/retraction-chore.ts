@@ -14,7 +14,7 @@ import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { TakenBack } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
-import type { Uuid } from './platform/ids.js';
+import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
@@ -48,7 +48,6 @@ const MAX_PASSED_OVER = 1_000;
 const LOOK_MS = 1_000;
 /** For reading what is left of a single anchor, however long its history is. */
 const READ_TIMEOUT_MS = 10 * 60_000;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Takes events back, step by step.

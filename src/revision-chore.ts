@@ -25,7 +25,7 @@ import { DefinitionsChanged, type Pipeline } from './pipeline.js';
 import type { RevisionWork } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
-import type { Uuid } from './platform/ids.js';
+import { GREATEST_ID, LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 
 export interface RevisionChoreParts {
@@ -49,8 +49,6 @@ const MAX_ATTEMPTS = 8;
 const LOOK_MS = 1_000;
 /** Before the first page, while events are put back that name values which are blocked no more. */
 const RELEASING = 'releasing';
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
  * Resolves components anew where somebody decided something about who is who, step by step between batches.

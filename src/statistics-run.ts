@@ -4,7 +4,7 @@ import type { AnchorStateStore } from './features/anchor-state.store.js';
 import { FeatureTally, isPersonalFeature } from './monitoring/feature-statistics.model.js';
 import type { TalliedFeature } from './monitoring/feature-statistics.store.js';
 import type { Clock } from './platform/clock.js';
-import type { Uuid } from './platform/ids.js';
+import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import { isPersonal } from './profiles/trait-definition.model.js';
 
@@ -22,7 +22,6 @@ const MAX_PROFILES = 10_000;
 /** Values that are held at once, at most: of many features fewer people are read. */
 const MAX_VALUES = 2_000_000;
 const PAGE_PROFILES = 100;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Reads everybody's values of all features, or those of ten thousand chosen by hash, page by page by id, and adds them up.

@@ -4,16 +4,10 @@ import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/co
 import { WeftError } from '../platform/errors.js';
 import { formatInstant } from '../platform/instant.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
+import type { PeopleTableSpec } from './people-table.model.js';
 
 /** What is to be exported, and to where. */
-export interface PeopleExportRequest {
-  readonly identifiers: readonly string[];
-  readonly traits: readonly string[];
-  readonly segments: readonly string[];
-  readonly features: readonly string[];
-  readonly service: string | null;
-  readonly within: readonly string[];
-  readonly purposes: readonly string[];
+export interface PeopleExportRequest extends PeopleTableSpec {
   readonly name: string | null;
   readonly onlyChanges: boolean;
   readonly to:

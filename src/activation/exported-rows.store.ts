@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 
 /** One export under a name. */
@@ -18,10 +18,8 @@ export interface ExportedRow {
   readonly hash: Buffer | null;
 }
 
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 /** The hash of no row. */
 const FORGOTTEN = Buffer.alloc(0);
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
  * What was exported under names: rows of `exports` and `export_rows`.

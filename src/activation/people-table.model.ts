@@ -8,6 +8,22 @@ export type TableCell = TrainingCell;
 
 export const ID_COLUMN: TableColumn = { name: 'profile_id', type: 'string' };
 
+/** What a table of people is to have. */
+export interface PeopleTableSpec {
+  /** A column each: the first value of a namespace in the order of its characters. */
+  readonly identifiers: readonly string[];
+  readonly traits: readonly string[];
+  /** Keys of segments: whether each is in them. */
+  readonly segments: readonly string[];
+  readonly features: readonly string[];
+  /** Name of a feature service, whose features come before these; null: none. */
+  readonly service: string | null;
+  /** Only who is in all of these segments. */
+  readonly within: readonly string[];
+  /** Only who allows all of these. */
+  readonly purposes: readonly string[];
+}
+
 export interface TableRow {
   readonly profileId: Uuid;
   /** In the order of the columns behind the id. */

@@ -185,6 +185,11 @@ export function compareCanonical(a: CanonicalKey, b: CanonicalKey): number {
   return compareText(a.messageId, b.messageId);
 }
 
+/** The same for keys that are equal, and for no others. */
+export function canonicalText({ occurredAt, sourceId, messageId }: CanonicalKey): string {
+  return `${String(occurredAt)} ${String(sourceId)} ${messageId}`;
+}
+
 /** By code point; `<` compares UTF-16 units, which puts U+FF5E after U+1F600. */
 function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

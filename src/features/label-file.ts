@@ -3,7 +3,7 @@ import { durationText } from '../platform/duration.js';
 import { WeftError } from '../platform/errors.js';
 import { writeWithManifest } from './hashed-file.js';
 import type { LabelPlan, LabelSet } from './label.service.js';
-import { csvHeader, csvRow } from './training-set-csv.js';
+import { csvRows } from './training-set-csv.js';
 import type { TrainingColumn } from './training-set.model.js';
 
 /** What labels are, and what they rest on. */
@@ -46,7 +46,6 @@ const COLUMNS: readonly TrainingColumn[] = [
   { name: 'time', type: 'timestamp' },
   { name: 'label', type: 'string' },
 ];
-const MIN_WRITE_CHARS = 1 << 16;
 
 /** @throws WeftError BAD_REQUEST for another ending than `.csv` */
 export function checkLabelPath(path: string): void {
@@ -61,14 +60,12 @@ export function checkLabelPath(path: string): void {
  */
 export async function writeLabels(path: string, set: LabelSet, nowMs: number): Promise<LabelManifest> {
   return writeWithManifest(path, async (file) => {
-    let text = csvHeader(COLUMNS);
+    const encoder = csvRows(COLUMNS);
     for await (const { ns, value, timeMs, cells } of set.rows) {
-      text += csvRow([ns, value, timeMs, cells[0] ?? ''], COLUMNS);
-      if (text.length < MIN_WRITE_CHARS) continue;
-      await file.write(Buffer.from(text));
-      text = '';
+      const bytes = encoder.add([ns, value, timeMs, cells[0] ?? '']);
+      if (bytes !== null) await file.write(bytes);
     }
-    await file.write(Buffer.from(text));
+    await file.write(encoder.end());
     const { plan, counts, damaged } = set;
     return (written) => ({
       format: 1,

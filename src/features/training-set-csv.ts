@@ -1,3 +1,4 @@
+import { TextRows } from './row-encoder.js';
 import type { TrainingCell, TrainingColumn } from './training-set.model.js';
 
 const LINE_END = '\r\n';
@@ -13,6 +14,11 @@ export function csvRow(cells: readonly TrainingCell[], columns: readonly Trainin
 
 export function csvHeader(columns: readonly TrainingColumn[]): string {
   return columns.map(({ name }) => quoted(name)).join(',') + LINE_END;
+}
+
+/** A file of these columns, their names first. */
+export function csvRows(columns: readonly TrainingColumn[]): TextRows {
+  return new TextRows(csvHeader(columns), (cells) => csvRow(cells, columns));
 }
 
 function cellText(cell: TrainingCell, column: TrainingColumn | undefined): string {

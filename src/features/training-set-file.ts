@@ -2,14 +2,14 @@ import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
 import type { Imputations } from './feature.model.js';
 import { writeWithManifest } from './hashed-file.js';
-import { csvHeader, csvRow } from './training-set-csv.js';
+import type { RowEncoder } from './row-encoder.js';
+import { csvRows } from './training-set-csv.js';
 import {
   cellsOf,
   columnsOf,
   definitionsHash,
   imputedRow,
   type ConsentAsOf,
-  type TrainingCell,
   type TrainingColumn,
   type TrainingSetPlan,
   type WrittenRow,
@@ -108,8 +108,6 @@ export function formatOf(path: string): TrainingSetFormat {
   });
 }
 
-const MIN_WRITE_CHARS = 1 << 16;
-
 /**
  * Writes a training set and its manifest. Both appear under their names once both are whole and on disk, and neither on
  * a failure. Of several who write to one path the last one stands; until then each has files of its own.
@@ -134,16 +132,16 @@ export async function writeTrainingSet(
   return writeWithManifest(path, async (file) => {
     const counts = { rows: 0, notFoundRows: 0, invalidRows: 0, withheldRows: 0 };
     const parts = splitter === null ? null : new PartedRows(splitter);
-    const encode = format === 'csv' ? csvEncoder(columns) : parquetEncoder(columns);
+    const encoder: RowEncoder = format === 'csv' ? csvRows(columns) : new ParquetRows(columns);
     for await (const row of rows) {
       counts.rows++;
       if (row.status === 'NOT_FOUND') counts.notFoundRows++;
       if (row.status === 'INVALID') counts.invalidRows++;
       if (row.status === 'WITHHELD') counts.withheldRows++;
-      const bytes = encode.row(cellsOf(imputedRow(row, set.plan), typed, parts?.of(row)));
+      const bytes = encoder.add(cellsOf(imputedRow(row, set.plan), typed, parts?.of(row)));
       if (bytes !== null) await file.write(bytes);
     }
-    await file.write(encode.end());
+    await file.write(encoder.end());
     return (written) =>
       manifestOf(
         path,
@@ -194,33 +192,6 @@ class PartedRows {
       embargoedRows: this.#embargoed,
     };
   }
-}
-
-interface Encoder {
-  /** What is to be written now, if anything. */
-  row(cells: readonly TrainingCell[]): Uint8Array | null;
-  end(): Uint8Array;
-}
-
-function csvEncoder(columns: readonly TrainingColumn[]): Encoder {
-  let text = csvHeader(columns);
-  const taken = (): Uint8Array => {
-    const bytes = Buffer.from(text);
-    text = '';
-    return bytes;
-  };
-  return {
-    row: (cells) => {
-      text += csvRow(cells, columns);
-      return text.length < MIN_WRITE_CHARS ? null : taken();
-    },
-    end: taken,
-  };
-}
-
-function parquetEncoder(columns: readonly TrainingColumn[]): Encoder {
-  const rows = new ParquetRows(columns);
-  return { row: (cells) => rows.add(cells), end: () => rows.end() };
 }
 
 function checkNames(columns: readonly TrainingColumn[]): void {

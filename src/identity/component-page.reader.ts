@@ -1,13 +1,10 @@
 import { uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Identifier } from '../events/event.model.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { BlockedTest } from './blocked-patterns.js';
 import type { ComponentSizes } from './rules-preview.model.js';
 import { isReached, type RulesReach } from './rules-reach.model.js';
-
-/** Before all others. */
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /** Components whose identifiers are counted at a time, to see whether they are reached. */
 const MAX_COUNTED = 2_000;

@@ -1,6 +1,6 @@
 import { uuidArray } from '../platform/binary-arrays.js';
 import type { Identifier } from '../events/event.model.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import {
   FIRST_LANE_RETRY_MS,
@@ -13,7 +13,6 @@ import {
 const FIELDS = `component_id AS id, since, news, resolved_news AS "resolvedNews", resolved_at AS "resolvedAt",
   evidence_rows AS "evidenceRows", groups, is_beyond AS "isBeyond", failures, failure`;
 
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const BEFORE_ALL: EvidencePlace = { setId: LEAST_ID, day: -1 };
 const MAX_FAILURE_LENGTH = 500;
 

@@ -1,4 +1,4 @@
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import { MAX_KNOWN_VALUES, type GenericValue } from './generic-value.model.js';
 import type { GenericValues } from './identity-rules.model.js';
@@ -6,9 +6,6 @@ import type { GenericValues } from './identity-rules.model.js';
 const FIELDS = `value_id AS id, ns, value, is_generic AS "isGeneric", is_blocked AS "isBlocked",
   is_moving AS "isMoving", neighbours, changed_at AS "changedAt",
   is_kept AS "isKept", decided_by AS "decidedBy", decided_at AS "decidedAt", reason`;
-
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** Reads which values stand for many people. */
 export class GenericValueReader {

@@ -1,6 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
 import { uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { IdentityLink } from './identity-decision.model.js';
 import type { DatedLink } from './link-epochs.js';
@@ -24,8 +24,6 @@ export interface StoredMove {
   /** Grows with each move, also of those at one place. */
   readonly seq: number;
 }
-
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const LINK = `id, kind, json_build_object('id', a_id, 'ns', a_ns, 'value', a_value) AS a,
   json_build_object('id', b_id, 'ns', b_ns, 'value', b_value) AS b, revision_id AS "revisionId", created_by AS "createdBy",

@@ -1,12 +1,11 @@
 import type { Identifier } from '../events/event.model.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import { GenericValueStore } from './generic-value.store.js';
 import type { MatchingStore } from './matching/matching.store.js';
 
 /** Rows that one step looks through, named or not. */
 const ROWS_PER_PAGE = 1_000;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /** What is looked through: revisions first, because what they decide takes over their reasons. */
 const SWEPT_TABLES = ['identity_revisions', 'identity_reviews', 'identity_links', 'identity_moves'] as const;

@@ -1,7 +1,7 @@
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import { compareCanonical, type Identifier } from '../events/event.model.js';
 import { int4Array, uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { EvidenceTimeline } from './evidence-timeline.js';
 import { evidenceKey, evidenceOf, type Evidence } from './evidence.model.js';
@@ -28,9 +28,6 @@ export interface ProfileIdentifiers {
   readonly profileId: Uuid;
   readonly identifiers: readonly (readonly [id: Uuid, ns: string, value: string])[];
 }
-
-/** Before every id that a profile can have. */
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 interface IdentityHistoryParts {
   readonly rules: IdentityRules;

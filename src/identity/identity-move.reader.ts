@@ -1,4 +1,4 @@
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 
 /** Identifiers that went over from one profile to another. */
@@ -12,8 +12,6 @@ export interface IdentityMove {
   /** How many. */
   readonly identifiers: number;
 }
-
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** Reads what moved from and to profiles. */
 export class IdentityMoveReader {

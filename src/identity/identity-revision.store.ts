@@ -1,4 +1,4 @@
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import {
@@ -12,8 +12,6 @@ import {
 
 const FIELDS = `id, kind, input, actor, reason, created_at AS "createdAt", status, failures, failure, result,
   steps_done AS "stepsDone", steps_total AS "stepsTotal", place, finished_at AS "finishedAt"`;
-
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 type NewRevision = RevisionInputOf & Pick<IdentityRevisionRecord, 'id' | 'actor' | 'reason' | 'createdAt'>;
 

@@ -1,7 +1,7 @@
 import type { EventSealer } from '../events/event-seal.model.js';
 import type { Identifier } from '../events/event.model.js';
 import { eventOfRow, EVENT_COLUMNS, type EventRow } from '../events/event-row.model.js';
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { StoredMove } from './identity-decision.reader.js';
 import type { ExplainedEvidence } from './identity-explanation.reader.js';
@@ -19,9 +19,6 @@ export interface MergeHistoryEntry extends Omit<StoredMove, 'identifierIds' | 's
 
 /** Of one entry that are told. */
 const MAX_IDENTIFIERS = 500;
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
-
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 const SELECTED = `
   SELECT m.id, m.kind, m.from_profile AS "from", m.to_profile AS "to", m.at, m.pos, m.cause,

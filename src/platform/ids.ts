@@ -3,6 +3,10 @@ import { hash, randomUUID } from 'node:crypto';
 /** A UUID in its 36-character text form. */
 export type Uuid = string;
 
+/** Before and after every id there is, for pages by id. */
+export const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
+export const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Whether a text is a UUID of any version, in either case. What is none cannot be asked of the database as one. */

@@ -2,7 +2,7 @@ import type { RawIdentifier, IdentifierPolicy } from '../events/event.model.js';
 import { standsForNobody } from '../identity/nobody.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { newId, type Uuid } from '../platform/ids.js';
+import { LEAST_ID, newId, type Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
@@ -42,7 +42,6 @@ export interface ReplayedLedger {
 
 const POLL_MS = 50;
 const IDENTIFIERS_PER_PAGE = 10_000;
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Erases people: whoever asks has a receipt once it is on record that the person must be gone, and workers do it. From

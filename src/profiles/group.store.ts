@@ -1,6 +1,6 @@
 import { compareCanonical } from '../events/event.model.js';
 import { boolArray, byteaArray, int2Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
-import { hashId, type Uuid } from '../platform/ids.js';
+import { hashId, LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { areSameValues, joinGiven, MAX_GROUP_TRAITS } from './groups.model.js';
 import { decodeTraits, encodeTraits } from './trait-codec.js';
@@ -81,7 +81,6 @@ interface MemberRow {
 }
 
 const NOTHING: Traits = new Map();
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 const MEMBERS_PER_PAGE = 2_000;
 
 /** The id of a group by what events call it. */

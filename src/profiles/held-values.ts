@@ -1,4 +1,4 @@
-import { compareCanonical, type CanonicalKey, type JsonValue } from '../events/event.model.js';
+import { canonicalText, compareCanonical, type CanonicalKey, type JsonValue } from '../events/event.model.js';
 import { SURVIVORSHIPS, type Survivorship } from './trait-rule.model.js';
 
 /*
@@ -129,7 +129,7 @@ function keep(kind: Survivorship, counting: readonly Observation[]): Observation
     case 'source_priority':
       return newestBy(counting, ({ rank }) => rank);
     case 'most_frequent':
-      return newestBy(counting, (each) => `${String(each.occurredAt)} ${String(each.sourceId)} ${each.messageId}`);
+      return newestBy(counting, canonicalText);
     case 'union':
       return newestBy(counting, ({ value }) => JSON.stringify(value));
   }

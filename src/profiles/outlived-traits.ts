@@ -1,4 +1,4 @@
-import type { CanonicalKey } from '../events/event.model.js';
+import { canonicalText, type CanonicalKey } from '../events/event.model.js';
 import { isConsentTrait } from './consent.model.js';
 import { GROUPS, isKnownOfGroup, isOfGroups } from './groups.model.js';
 import { earlierDenials, heldRemoved, type OutlivedWord, type RemovedWord } from './removed-word.model.js';
@@ -32,7 +32,7 @@ export class OutlivedTraits {
 
   /** The log has this event. */
   note(event: CanonicalKey): void {
-    this.#inLog.add(keyOf(event));
+    this.#inLog.add(canonicalText(event));
   }
 
   /** A retention removed the event of this word, and another one may have hidden it since. */
@@ -92,7 +92,10 @@ export class OutlivedTraits {
       isConsentTrait(trait) ? heldOf(held).kept.map((word) => ({ ...word, trait, fromMs: word.occurredAt })) : [],
     );
     const removed = this.#removed.flatMap((word) => [heldRemoved(word), earlierDenials(word)]);
-    return [...standing.filter((word) => !this.#inLog.has(keyOf(word))), ...removed.filter((word) => word !== null)];
+    return [
+      ...standing.filter((word) => !this.#inLog.has(canonicalText(word))),
+      ...removed.filter((word) => word !== null),
+    ];
   }
 
   #keepRemoved(traits: Traits, isToChange: (name: string) => boolean): void {
@@ -105,7 +108,7 @@ export class OutlivedTraits {
   #keepOne(traits: Traits, name: string, trait: Trait, rules: TraitRules, seal: ValueSeal | null): void {
     const { kept, deletedAt } = heldOf(trait);
     for (const { value, provenance, ...key } of kept) {
-      if (this.#inLog.has(keyOf(key))) continue;
+      if (this.#inLog.has(canonicalText(key))) continue;
       const given = seal === null ? value : seal.open(value);
       applyTraits(traits, { [name]: given }, key, rules, provenance);
     }
@@ -121,8 +124,4 @@ export class OutlivedTraits {
 /** What opens the standing values of a trait; null: they cannot be sealed. */
 function sealOf(name: string, { byName }: TraitRules, { names, sealFor }: Resealed): ValueSeal | null {
   return byName.get(name)?.seal ?? (names.includes(name) ? sealFor(name) : null);
-}
-
-function keyOf({ occurredAt, sourceId, messageId }: CanonicalKey): string {
-  return `${String(occurredAt)} ${String(sourceId)} ${messageId}`;
 }

@@ -1,5 +1,5 @@
 import { byteaArray, int4Array, uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { decodeTraits } from './trait-codec.js';
 import { mergeTraits } from './traits.model.js';
@@ -24,7 +24,6 @@ export interface UnindexedStretch {
 /** By name, and whether its keys are HMACs: a field that is sealed from now on is another one. */
 export type DeclaredField = Pick<SearchField, 'name' | 'sealed'>;
 
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 /** Builds that are done are remembered for people to look at; so many. */
 const MAX_BUILDS_KEPT = 100;
 

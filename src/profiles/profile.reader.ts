@@ -1,5 +1,5 @@
 import { uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 
 export interface ProfileRow {
@@ -9,9 +9,6 @@ export interface ProfileRow {
   /** Set for an alias: the profile that it became part of. */
   readonly mergedInto: Uuid | null;
 }
-
-/** Before every id that a profile can have. */
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 
 interface Row {
   id: Uuid;

@@ -1,5 +1,5 @@
 import { uuidArray } from '../platform/binary-arrays.js';
-import type { Uuid } from '../platform/ids.js';
+import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 
 /** A stretch of anchors whose traits are those of older rules: those above `afterId` in these partitions. */
@@ -19,7 +19,6 @@ export interface StoredTraits {
   readonly traits: Buffer;
 }
 
-const LEAST_ID: Uuid = '00000000-0000-0000-0000-000000000000';
 /** Changes that are carried out are remembered for people to look at; so many. */
 const MAX_CHANGES_KEPT = 100;
 

@@ -1,4 +1,4 @@
-import type { Uuid } from '../platform/ids.js';
+import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { LoadStatus } from './load.model.js';
 
@@ -30,7 +30,6 @@ export interface LoadPlace {
 }
 
 export const MAX_LOAD_PAGE = 1_000;
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const SUMMARY = `SELECT l.id, s.key AS source, l.file_name AS "fileName", l.status, l.emit, l.rows_read AS rows, l.accepted,
   l.duplicates, l.refused, l.started_at AS "startedAt", l.finished_at AS "finishedAt", r.events AS "eventsToRemove",

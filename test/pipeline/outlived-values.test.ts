@@ -3,12 +3,11 @@ import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
-import { applyRules, blockedWorld, knownTogether, OPEN } from '../support/blocked-world.js';
+import { applyRules, blockedWorld, knownTogether, OPEN, TILL_IS_BLOCKED } from '../support/blocked-world.js';
 import { strays } from '../support/retraction-builders.js';
 import { SOME_FEATURES } from '../support/random-log.js';
 import { aGroup, anIdentify, aTrack, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
-const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
 const A = { email: 'a@example.org' };
 const B = { email: 'b@example.org' };
 const TILL = { user_id: 'till' };

@@ -9,6 +9,7 @@ import {
   knownTogether,
   OPEN,
   putInForce,
+  TILL_IS_BLOCKED,
   valuesOf,
 } from '../support/blocked-world.js';
 import { findTexts } from '../support/find-texts.js';
@@ -17,7 +18,6 @@ import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import { aTrack, anIdentify, DAY_MS, HOUR_MS, type World } from '../support/world.js';
 
-const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
 const worlds: World[] = [];
 
 afterEach(async () => {

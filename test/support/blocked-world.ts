@@ -13,6 +13,8 @@ export const OPEN = '{ namespaces: { email: { limit: 3 } } }';
 export const BLOCKED = `{ namespaces: { email: { limit: 3 } }, blocked: { values: [desk], mailboxes: [info],
   patterns: [{ namespace: user_id, pattern: 'test-.*' }] } }`;
 
+export const TILL_IS_BLOCKED = '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till] } }';
+
 /** A world with some features and segments, an hour after its start. */
 export async function blockedWorld(
   limits: Partial<EngineLimits> = {},

@@ -1,4 +1,4 @@
-import type { Uuid } from '../../platform/ids.js';
+import { GREATEST_ID, type Uuid } from '../../platform/ids.js';
 import type { Queryable } from '../../platform/postgres.js';
 import type { IdentityReview, ReviewStatus } from './identity-review.model.js';
 
@@ -8,9 +8,6 @@ const FIELDS = `r.id, r.status, r.version, r.weight, r.opened_at AS "openedAt", 
   CASE WHEN b.id IS NOT NULL THEN json_build_object('id', b.id, 'ns', b.ns, 'value', b.value, 'profileId', b.profile_id) END AS b`;
 
 const FROM = `FROM identity_reviews r LEFT JOIN identifiers a ON a.id = r.a_id LEFT JOIN identifiers b ON b.id = r.b_id`;
-
-/** After all others. */
-const GREATEST_ID: Uuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** A review, and by which records it is explained. */
 export interface StoredReview extends IdentityReview {
