@@ -58,9 +58,15 @@ export function imputeYaml(
   }: { readonly file: string; readonly of: string; readonly rows: number; readonly isSplit: boolean },
 ): string {
   const none = found.filter(({ imputation }) => imputation === null).map(({ feature }) => feature);
+  const bounded = found.filter(({ uncounted }) => uncounted > 0);
   const lines = [
     `# Of ${String(rows)} ${isSplit ? 'train ' : ''}rows of ${file}. Put it in the feature service.`,
     ...(none.length === 0 ? [] : [`# No value that can be told: ${none.join(', ')}`]),
+    ...(bounded.length === 0
+      ? []
+      : [
+          `# Not of all values, as more would have to be held (values left out): ${bounded.map(({ feature, uncounted }) => `${feature} (${String(uncounted)})`).join(', ')}`,
+        ]),
   ];
   return `${lines.join('\n')}\n${stringify({ impute: imputationsOf(found, of) }, { lineWidth: 0 })}`;
 }

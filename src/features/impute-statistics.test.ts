@@ -93,6 +93,15 @@ describe('statistics of a training set', () => {
     expect(foundIn(rows.slice(0, 4), { text: 'string' }, 'mean')).toEqual({ text: null });
   });
 
+  test('tell how many values they are without, where more are there than are held', () => {
+    // As many features as leave two values to each.
+    const lists = new Array<ReturnType<typeof aFeature>>(499_998).fill(aFeature('list', 'string_list'));
+    const features = [aFeature('a', 'int'), aFeature('b', 'string'), ...lists];
+    const statistics = new ImputeStatistics(features, parseChoice('median'), null);
+    for (let i = 0; i < 6; i++) statistics.add(aRow(i, [i, `text ${String(i % 4)}`]));
+    expect(statistics.found().map(({ uncounted }) => uncounted)).toEqual([5, 2]);
+  });
+
   test('of instants are whole ms', () => {
     const rows = [aRow(1, [1]), aRow(2, [2])];
     expect(foundIn(rows, { at: 'timestamp' }, 'median')).toEqual({ at: { statistic: 'median', value: 2 } });
@@ -106,11 +115,12 @@ describe('statistics of a training set', () => {
 
   test('are written as a service takes them', () => {
     const found = [
-      { feature: 'a', imputation: { statistic: 'median' as const, value: 12.5 } },
-      { feature: 'b', imputation: null },
+      { feature: 'a', imputation: { statistic: 'median' as const, value: 12.5 }, uncounted: 3 },
+      { feature: 'b', imputation: null, uncounted: 0 },
     ];
     expect(imputeYaml(found, { file: 'set.csv', of: 'ab', rows: 7, isSplit: true })).toBe(
       '# Of 7 train rows of set.csv. Put it in the feature service.\n# No value that can be told: b\n' +
+        '# Not of all values, as more would have to be held (values left out): a (3)\n' +
         'impute:\n  a:\n    statistic: median\n    value: 12.5\n    of: ab\n',
     );
   });

@@ -26,12 +26,16 @@ const MIN_PEOPLE = 3;
 interface Tally {
   add(value: Item, person: string): void;
   result(): Item | undefined;
+  /** Values that did not count, because as many are held as may be. */
+  uncounted(): number;
 }
 
 /** What came of one feature; no imputation: it had no value, or none that can be told. */
 export interface FoundStatistic {
   readonly feature: string;
   readonly imputation: Imputation | null;
+  /** How many of its values did not count, because as many are held as may be. */
+  readonly uncounted: number;
 }
 
 /**
@@ -86,7 +90,8 @@ export class ImputeStatistics {
     return this.#tallies.flatMap(({ name, statistic, tally }) => {
       if (tally === null) return [];
       const value = tally.result();
-      return [{ feature: name, imputation: value === undefined ? null : { statistic, value } }];
+      const imputation = value === undefined ? null : { statistic, value };
+      return [{ feature: name, imputation, uncounted: tally.uncounted() }];
     });
   }
 }
@@ -139,6 +144,7 @@ function tallyOf(definition: FeatureDefinition, statistic: ImputeStatistic, held
       const ms = tally.result();
       return ms === undefined ? undefined : Math.round(ms);
     },
+    uncounted: () => tally.uncounted(),
   };
 }
 
@@ -153,6 +159,10 @@ class MeanTally {
 
   result(): number | undefined {
     return this.#count === 0 ? undefined : this.#mean;
+  }
+
+  uncounted(): number {
+    return 0;
   }
 }
 
@@ -180,12 +190,17 @@ class MedianTally {
     const high = sorted[Math.floor(sorted.length / 2)];
     return low === undefined || high === undefined ? undefined : low + (high - low) / 2;
   }
+
+  uncounted(): number {
+    return this.#seen - this.#values.length;
+  }
 }
 
 class FrequencyTally {
   readonly #held: number;
   readonly #minPeople: number;
   readonly #counts = new Map<Item, { rows: number; readonly people: string[] }>();
+  #uncounted = 0;
 
   constructor(held: number, minPeople: number) {
     this.#held = held;
@@ -195,7 +210,10 @@ class FrequencyTally {
   add(value: Item, person: string): void {
     let count = this.#counts.get(value);
     if (count === undefined) {
-      if (this.#counts.size >= this.#held) return;
+      if (this.#counts.size >= this.#held) {
+        this.#uncounted++;
+        return;
+      }
       this.#counts.set(value, (count = { rows: 0, people: [] }));
     }
     count.rows++;
@@ -209,5 +227,9 @@ class FrequencyTally {
       if (best === undefined || rows > best.rows || (rows === best.rows && value < best.value)) best = { value, rows };
     }
     return best?.value;
+  }
+
+  uncounted(): number {
+    return this.#uncounted;
   }
 }

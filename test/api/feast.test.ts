@@ -27,6 +27,7 @@ const VIEWS = `views:
       - { name: last_email, aggregate: last, events: [survey], value: properties.email }
 services:
   - { name: intent, features: [views_1h, tier] }
+  - { name: filled, features: [views_1h, tier, credit], impute: { views_1h: 9, tier: none, credit: 3 } }
 `;
 
 interface Column {
@@ -114,6 +115,28 @@ describe('POST /get-online-features', () => {
       entities: { user_id: ['full'] },
     });
     expect(await response.text()).toContain('{"values":[2.0],');
+  });
+
+  it('gives missing values what the service imputes where that is asked for, and leaves their statuses', async () => {
+    const asked = { feature_service: 'filled', entities: { user_id: ['full', 'part', 'aged', 'nobody'] } };
+    const { results } = await online({ ...asked, imputed: true });
+    expect(results.slice(2).map(({ values, statuses }) => ({ values, statuses }))).toEqual([
+      { values: ['gold', 'none', 'none', null], statuses: ['PRESENT', 'NULL_VALUE', 'OUTSIDE_MAX_AGE', 'NOT_FOUND'] },
+      { values: [2, 1.5, 3, null], statuses: ['PRESENT', 'PRESENT', 'OUTSIDE_MAX_AGE', 'NOT_FOUND'] },
+    ]);
+    // What is remembered of the one question is no answer to the other.
+    expect((await online(asked)).results[2]?.values).toEqual(['gold', null, null, null]);
+    expect(await (await post('/get-online-features', { ...asked, imputed: true })).text()).toContain(
+      '[2.0,1.5,3.0,null]',
+    );
+    const refused = await post('/get-online-features', {
+      ...asked,
+      feature_service: null,
+      features: ['shop:views_1h'],
+      imputed: true,
+    });
+    expect(refused.status).toBe(422);
+    expect(await refused.text()).toContain('what is imputed is said by a feature service');
   });
 
   it('takes a service, full names, versions, and people by profile id or any identifier of theirs', async () => {

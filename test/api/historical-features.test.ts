@@ -82,6 +82,9 @@ services:
       onlineFeatures(entities: [{ namespace: "user_id", value: "ann" }], service: "gaps", imputed: $imputed) {
         features { status value imputed }
       }
+      profile(identifier: { namespace: "user_id", value: "ann" }) {
+        features(service: "gaps", imputed: $imputed) { status value imputed }
+      }
       featureServices { edges { node { impute { feature value statistic of } } } }
     }`;
     const answered = (visits: number, bought: object) => {
@@ -95,12 +98,14 @@ services:
     expect(imputed.data).toMatchObject({
       historicalFeatures: { rows: [{ features: answered(1, filled) }] },
       onlineFeatures: [{ features: answered(2, filled) }],
+      profile: { features: answered(2, filled) },
     });
     expect(JSON.stringify(imputed.data)).toContain('{"feature":"bought","value":12.5,"statistic":"MEAN","of":null}');
     const plain = await world.ask(ask, { rows: [row], imputed: false });
     expect(plain.data).toMatchObject({
       historicalFeatures: { rows: [{ features: answered(1, { value: null, imputed: false }) }] },
       onlineFeatures: [{ features: answered(2, { value: null, imputed: false }) }],
+      profile: { features: answered(2, { value: null, imputed: false }) },
     });
     const { errors } = await world.ask(
       '{ onlineFeatures(entities: [], features: ["visits"], imputed: true) { profileId } }',

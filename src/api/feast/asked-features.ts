@@ -2,13 +2,14 @@ import { LRUCache } from 'lru-cache';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
 import { consentTrait, isAllowed, UNDECLARED } from '../../profiles/consent.model.js';
-import type { FeatureDefinition } from '../../features/feature.model.js';
+import type { FeatureDefinition, Imputations } from '../../features/feature.model.js';
 import type { ProfileGlance, TraitNames } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import { DefinitionsIndex, type ReadableFeature } from '../graphql/definitions-index.js';
 import { maskedFeatures } from '../graphql/personal.js';
 import { neededPurposes } from '../graphql/read-online-features.js';
 import type { SettledFeatures } from '../settled-features.js';
+import { imputedJson } from './online-cells.js';
 import { shown, type FeatureRef, type OnlineFeaturesRequest } from './feast-request.model.js';
 
 /** Different questions that are remembered of one load of the definitions. */
@@ -24,6 +25,8 @@ export class AskedFeatures {
   /** JSON of the names, and of the versions if they are asked for; after the name of the join key. */
   readonly namesJson: string;
   readonly viewsJson: string | null;
+  /** What stands for each where it has no value, as JSON; null: nothing does. */
+  readonly imputed: readonly (string | null)[];
   /** Whether each is shown masked. */
   readonly isMasked: readonly boolean[];
   /** Whether what is told depends on what somebody allows. */
@@ -43,6 +46,8 @@ export class AskedFeatures {
   ) {
     const masked = maskedFeatures({ has: () => hasPii }, definitions);
     this.isMasked = features.map(({ definition }) => masked.has(definition.name));
+    const impute = imputationsOf(definitions, request);
+    this.imputed = features.map(({ definition }) => imputedJson(impute, definition));
     this.namesJson = features
       .map(({ definition: { name }, fullName }) => `,${JSON.stringify(request.isFullNamed ? fullName : name)}`)
       .join('');
@@ -66,8 +71,8 @@ export class AskedFeatures {
     if (remembered === undefined) {
       AskedFeatures.#remembered.set(definitions, (remembered = new LRUCache({ max: MAX_REMEMBERED })));
     }
-    const { service, refs, isFullNamed, withVersions, purposes } = request;
-    const key = JSON.stringify([service ?? refs, isFullNamed, withVersions, purposes, hasPii]);
+    const { service, refs, isFullNamed, withVersions, purposes, isImputed } = request;
+    const key = JSON.stringify([service ?? refs, isFullNamed, withVersions, purposes, isImputed, hasPii]);
     let asked = remembered.get(key);
     if (asked === undefined) {
       asked = new AskedFeatures(definitions, select(definitions, request), request, hasPii);
@@ -90,6 +95,14 @@ export class AskedFeatures {
     const isAnswered = this.#needed.every((key) => granted.has(key));
     return this.features.map(({ purposes }) => isAnswered && purposes.every((key) => granted.has(key)));
   }
+}
+
+/** What the service of a request imputes; null: nothing is asked to be. */
+export function imputationsOf(
+  { services }: Pick<ApiDefinitions, 'services'>,
+  { isImputed, service }: Pick<OnlineFeaturesRequest, 'isImputed' | 'service'>,
+): Imputations | null {
+  return isImputed ? (services.get(service ?? '')?.impute ?? null) : null;
 }
 
 function select(definitions: ApiDefinitions, { refs, service }: OnlineFeaturesRequest): readonly ReadableFeature[] {

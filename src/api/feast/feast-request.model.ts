@@ -26,6 +26,8 @@ export interface OnlineFeaturesRequest {
   readonly purposes: readonly string[];
   /** Values whose newest event is older, ms, are `OUTSIDE_MAX_AGE`; not of Feast. Null: only those beyond a ttl. */
   readonly maxAgeMs: number | null;
+  /** Whether missing values are given what the service imputes; not of Feast. */
+  readonly isImputed: boolean;
 }
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -41,6 +43,11 @@ export function readOnlineFeaturesRequest(body: Body): OnlineFeaturesRequest {
   if (service === null && listed.length === 0) {
     throw wrong('features', 'no features are asked for', 'list them as "view:feature", or name a feature_service');
   }
+  const isImputed = flag(body, 'imputed', false);
+  if (isImputed && service === null) {
+    const hint = 'ask for a feature_service, or leave imputed out';
+    throw wrong('imputed', 'what is imputed is said by a feature service, and none is named', hint);
+  }
   return {
     // As in Feast, a service counts before a list.
     refs: service === null ? listed.map(readRef) : null,
@@ -51,6 +58,7 @@ export function readOnlineFeaturesRequest(body: Body): OnlineFeaturesRequest {
     withVersions: flag(body, 'include_feature_view_version_metadata', false),
     purposes: textList(body, 'purposes'),
     maxAgeMs: readAge(body['max_age_ms']),
+    isImputed,
   };
 }
 

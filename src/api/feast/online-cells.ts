@@ -6,8 +6,10 @@ import {
   type FeatureDefinition,
   type FeatureType,
   type FeatureValue,
+  type Imputations,
   type Item,
 } from '../../features/feature.model.js';
+import { imputationOf } from '../../features/impute.model.js';
 import { formatInstant } from '../../platform/instant.js';
 
 /** A value as it stands in an answer: three pieces of JSON. */
@@ -33,14 +35,25 @@ export function keyCell(value: string): OnlineCell {
   return { value: JSON.stringify(value), status: STATUSES.PRESENT, eventTime: EPOCH };
 }
 
-/**
- * @param t the instant that the value is of, ms
- * @param maxAgeMs values whose newest event is older are not told; null: all are
- */
-export function cellOf(
+interface CellAsk {
+  readonly isMasked: boolean;
+  /** The instant that the value is of, ms. */
+  readonly t: number;
+  /** Values whose newest event is older are not told; null: all are. */
+  readonly maxAgeMs: number | null;
+  /** JSON that stands for a value that is missing, whose status stays; null: nothing does. */
+  readonly imputed: string | null;
+}
+
+export function cellOf(value: FeatureValue, definition: Pick<FeatureDefinition, 'type'>, ask: CellAsk): OnlineCell {
+  const cell = toldCell(value, definition, ask);
+  return ask.imputed !== null && cell.value === 'null' ? { ...cell, value: ask.imputed } : cell;
+}
+
+function toldCell(
   value: FeatureValue,
   definition: Pick<FeatureDefinition, 'type'>,
-  { isMasked, t, maxAgeMs }: { readonly isMasked: boolean; readonly t: number; readonly maxAgeMs: number | null },
+  { isMasked, t, maxAgeMs }: CellAsk,
 ): OnlineCell {
   const { eventTs } = value;
   const eventTime = eventTs === null ? EPOCH : `"${formatInstant(eventTs)}"`;
@@ -53,6 +66,15 @@ export function cellOf(
     status: STATUSES[value.status],
     eventTime,
   };
+}
+
+/** The JSON of what a service imputes for a feature; null: nothing. */
+export function imputedJson(
+  imputed: Imputations | null,
+  { name, type }: Pick<FeatureDefinition, 'name' | 'type'>,
+): string | null {
+  const imputation = imputed === null ? undefined : imputationOf(imputed, name);
+  return imputation === undefined ? null : itemJson(imputation.value, type);
 }
 
 function jsonOf(value: FeatureValue['value'], type: FeatureType): string {

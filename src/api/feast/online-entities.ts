@@ -6,9 +6,9 @@ import type { DefinitionsWatch } from '../definitions-watch.js';
 import { maskedFeatures } from '../graphql/personal.js';
 import { readEntityValues, selectEntityFeatures } from '../graphql/read-entity-features.js';
 import { readAskedEntities } from './asked-entities.js';
-import { demandFeature } from './asked-features.js';
+import { demandFeature, imputationsOf } from './asked-features.js';
 import { isObject, wrong, type OnlineFeaturesRequest } from './feast-request.model.js';
-import { cellOf, columnJson, keyCell, NOT_FOUND_CELL } from './online-cells.js';
+import { cellOf, columnJson, imputedJson, keyCell, NOT_FOUND_CELL } from './online-cells.js';
 
 export interface OnlineEntitiesOptions {
   readonly services: Pick<ApiServices, 'clock' | 'db'>;
@@ -48,13 +48,15 @@ export class OnlineEntities {
     const nowMs = services.clock.now();
     const rows = await readEntityValues(services.db, entity, values, asked, nowMs);
     const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
-    const columns = asked.map(({ definition }, i) =>
-      columnJson(rows, (row) => {
+    const impute = imputationsOf(watch.current, request);
+    const columns = asked.map(({ definition }, i) => {
+      const imputed = imputedJson(impute, definition);
+      const shown = { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs, imputed };
+      return columnJson(rows, (row) => {
         const value = row[i];
-        const shown = { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs };
         return value === undefined ? NOT_FOUND_CELL : cellOf(value, definition, shown);
-      }),
-    );
+      });
+    });
     const shownNames = asked.map(({ definition: { view, name } }) => (isFullNamed ? `${view}__${name}` : name));
     const versions = [...new Map(asked.map(({ definition, viewVersion }) => [definition.view, viewVersion]))].map(
       ([name, version]) => ({ name, version }),

@@ -65,6 +65,7 @@ export interface OnlineFeaturesOptions {
  *  3. What somebody does not allow is `NOT_FOUND`, as if nothing were known; nothing of that is remembered, nor of what is
  *     computed from values that came with the request.
  *  4. So is a feature that not all profiles have in full yet: Feast has no word for a value that lacks a part.
+ *  5. What a service imputes, where that is asked for, stands beside the status that the value has; never in 3 and 4.
  */
 export class OnlineFeatures {
   readonly #options: OnlineFeaturesOptions;
@@ -177,7 +178,8 @@ export class OnlineFeatures {
       if (!isSettled && !settled.has(definition)) return NOT_FOUND_CELL;
       const value = set.value(state, index, t, request);
       untilMs = Math.min(untilMs, value.validUntil);
-      return cellOf(value, definition, { isMasked: asked.isMasked[i] === true, t, maxAgeMs });
+      const imputed = asked.imputed[i] ?? null;
+      return cellOf(value, definition, { isMasked: asked.isMasked[i] === true, t, maxAgeMs, imputed });
     });
     return { state: packed, fromMs: t, untilMs, cells };
   }

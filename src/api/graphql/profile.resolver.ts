@@ -29,6 +29,8 @@ const REQUEST =
   'What on-demand features read of the request, by name, as `{ amount: 59.9 }`; those that are left out have their default.';
 const PURPOSES =
   'What the answer is for, by keys of purposes, as `personalisation`; at most 10. Default: nothing is asked for.';
+const IMPUTED =
+  'Give missing values what the service imputes, with `imputed` and the status that they have; needs a service. What is `WITHHELD` stays null.';
 
 @ArgsType()
 class OnlineReading {
@@ -56,8 +58,7 @@ class OnlineReading {
 
   @Field(() => Boolean, {
     defaultValue: false,
-    description:
-      'Give missing values what the service imputes, with `imputed` and the status that they have; needs a service. What is `WITHHELD` stays null.',
+    description: IMPUTED,
   })
   imputed!: boolean;
 }
@@ -189,13 +190,16 @@ export class ProfileResolver {
     @Arg('service', () => String, { nullable: true, description: 'A feature service, instead of names.' })
     service: string | null | undefined,
     @Arg('request', () => Json, { nullable: true, description: REQUEST }) request: unknown,
+    @Arg('imputed', () => Boolean, { defaultValue: false, description: IMPUTED }) isImputed: boolean,
   ): FeatureView[] {
+    const impute = imputationsAsked(view.reads.definitions, service, isImputed);
     const asked = view.reads.index.select(names, service);
     const values = readRequestValues(
       asked.map(({ definition }) => definition),
       request,
     );
-    return view.features(asked, [], values);
+    const features = view.features(asked, [], values);
+    return impute === null ? features : features.map((feature) => withImputed(feature, impute));
   }
 
   @FieldResolver(() => [SegmentMembership], {
