@@ -9,7 +9,7 @@ import { DefinitionsIndex, type ReadableFeature } from '../graphql/definitions-i
 import { maskedFeatures } from '../graphql/personal.js';
 import { neededPurposes } from '../graphql/read-online-features.js';
 import type { SettledFeatures } from '../settled-features.js';
-import { imputedJson } from './online-cells.js';
+import { imputedJson, NOT_FOUND_CELL, packRow, type OnlineRow } from './online-cells.js';
 import { shown, type FeatureRef, type OnlineFeaturesRequest } from './feast-request.model.js';
 
 /** Different questions that are remembered of one load of the definitions. */
@@ -31,6 +31,8 @@ export class AskedFeatures {
   readonly isMasked: readonly boolean[];
   /** Whether what is told depends on what somebody allows. */
   readonly isGated: boolean;
+  /** What is told of who is not known. */
+  readonly unknown: OnlineRow;
   /** What is asked for, in the order asked. */
   readonly asked: readonly FeatureDefinition[];
   #isSettled = false;
@@ -51,6 +53,7 @@ export class AskedFeatures {
     this.namesJson = features
       .map(({ definition: { name }, fullName }) => `,${JSON.stringify(request.isFullNamed ? fullName : name)}`)
       .join('');
+    this.unknown = packRow(features.map(() => NOT_FOUND_CELL));
     this.asked = features.map(({ definition }) => definition);
     const versions = new Map(features.map(({ definition, version }) => [definition.view, version]));
     const views = [...versions].map(([name, version]) => ({ name, version }));

@@ -71,7 +71,7 @@ interface Route extends Access {
 }
 
 /** JSON. */
-type Handler = (body: Body, principal: Principal) => string | Promise<string>;
+type Handler = (body: Body, principal: Principal) => string | Buffer | Promise<string | Buffer>;
 
 function addRoute(app: FastifyInstance, { services }: FeastRoutesOptions, route: Route, handler: Handler): void {
   const { url, maxBodyBytes } = route;

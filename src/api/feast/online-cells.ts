@@ -30,11 +30,6 @@ const STATUSES: Readonly<Record<FeatureValue['status'], string>> = {
   OUTSIDE_MAX_AGE: '"OUTSIDE_MAX_AGE"',
 };
 
-/** An identifier that was asked for, in the column of the join key. */
-export function keyCell(value: string): OnlineCell {
-  return { value: JSON.stringify(value), status: STATUSES.PRESENT, eventTime: EPOCH };
-}
-
 interface CellAsk {
   readonly isMasked: boolean;
   /** The instant that the value is of, ms. */
@@ -92,16 +87,70 @@ function itemJson(item: Item, type: FeatureType): string {
   return type.startsWith('double') && Number.isSafeInteger(item) ? `${String(item)}.0` : JSON.stringify(item);
 }
 
-/** Lists that are joined are written a fifth faster than text that grows cell by cell, which has to be put together later. */
-export function columnJson<T>(rows: readonly T[], cell: (row: T) => OnlineCell): string {
-  const values = new Array<string>(rows.length);
-  const statuses = new Array<string>(rows.length);
-  const times = new Array<string>(rows.length);
-  for (const [i, row] of rows.entries()) {
-    const { value, status, eventTime } = cell(row);
-    values[i] = value;
-    statuses[i] = status;
-    times[i] = eventTime;
+/** The cells of one entity, in the order of the features, as the bytes that stand in answers. */
+export interface OnlineRow {
+  /** UTF-8: value, status and event time of each cell, with a comma behind each of the three. */
+  readonly bytes: Uint8Array;
+  /** Where the pieces end, commas included: three places a cell. */
+  readonly ends: Uint32Array;
+}
+
+export function packRow(cells: readonly OnlineCell[]): OnlineRow {
+  const ends = new Uint32Array(cells.length * 3);
+  let text = '';
+  let end = 0;
+  for (const [i, { value, status, eventTime }] of cells.entries()) {
+    ends[i * 3] = end += Buffer.byteLength(value) + 1;
+    ends[i * 3 + 1] = end += status.length + 1;
+    ends[i * 3 + 2] = end += eventTime.length + 1;
+    text += `${value},${status},${eventTime},`;
   }
-  return `{"values":[${values.join(',')}],"statuses":[${statuses.join(',')}],"event_timestamps":[${times.join(',')}]}`;
+  return { bytes: Buffer.from(text), ends };
+}
+
+/** The lists of a column, and what stands before each of them. */
+const BEFORE_LIST = ['{"values":[', '],"statuses":[', '],"event_timestamps":['].map((text) => Buffer.from(text));
+const AFTER_LISTS = Buffer.from(']}');
+const MAX_AROUND_LISTS = BEFORE_LIST.reduce((size, { length }) => size + length, AFTER_LISTS.length + 1);
+const COMMA = 0x2c;
+
+/**
+ * JSON of an answer in columns, each an object of `values`, `statuses` and `event_timestamps`. Bytes are copied by hand: the
+ * pieces are too short for a call each, and joining texts takes three times as long.
+ *
+ * @param frame what stands before the columns of the rows, and behind them
+ * @param count of the columns
+ */
+export function writeColumns(
+  rows: readonly OnlineRow[],
+  count: number,
+  frame: { readonly before: string; readonly after: string },
+): Buffer {
+  const [before, after] = [Buffer.from(frame.before), Buffer.from(frame.after)];
+  let size = before.length + after.length + count * MAX_AROUND_LISTS;
+  for (const { bytes } of rows) size += bytes.length;
+  const out = Buffer.allocUnsafe(size);
+  let at = before.copy(out);
+  const pieces = count * 3;
+  for (let piece = 0; piece < pieces; piece++) {
+    const list = piece % 3;
+    if (list === 0 && piece > 0) out[at++] = COMMA;
+    at += BEFORE_LIST[list]?.copy(out, at) ?? 0;
+    for (const { bytes, ends } of rows) {
+      const end = ends[piece] ?? 0;
+      for (let from = piece === 0 ? 0 : (ends[piece - 1] ?? 0); from < end; from++) out[at++] = bytes[from] ?? 0;
+    }
+    // The comma behind the last of the list.
+    if (rows.length > 0) at--;
+    if (list === 2) at += AFTER_LISTS.copy(out, at);
+  }
+  at += after.copy(out, at);
+  return out.subarray(0, at);
+}
+
+/** JSON of the column of the join key. */
+export function keyColumn(values: readonly string[]): string {
+  const each = (piece: string): string => new Array<string>(values.length).fill(piece).join(',');
+  const shown = values.map((value) => JSON.stringify(value)).join(',');
+  return `{"values":[${shown}],"statuses":[${each(STATUSES.PRESENT)}],"event_timestamps":[${each(EPOCH)}]}`;
 }

@@ -8,7 +8,7 @@ import { readEntityValues, selectEntityFeatures } from '../graphql/read-entity-f
 import { readAskedEntities } from './asked-entities.js';
 import { demandFeature, imputationsOf } from './asked-features.js';
 import { isObject, wrong, type OnlineFeaturesRequest } from './feast-request.model.js';
-import { cellOf, columnJson, imputedJson, keyCell, NOT_FOUND_CELL } from './online-cells.js';
+import { cellOf, imputedJson, keyColumn, NOT_FOUND_CELL, packRow, writeColumns } from './online-cells.js';
 
 export interface OnlineEntitiesOptions {
   readonly services: Pick<ApiServices, 'clock' | 'db'>;
@@ -30,7 +30,7 @@ export class OnlineEntities {
   constructor(private readonly options: OnlineEntitiesOptions) {}
 
   /** JSON. @throws WeftError NOT_FOUND for definitions that there are not; BAD_REQUEST */
-  async answer(entity: EntityFeatures, request: OnlineFeaturesRequest, principal: Principal): Promise<string> {
+  async answer(entity: EntityFeatures, request: OnlineFeaturesRequest, principal: Principal): Promise<Buffer> {
     const { services, watch } = this.options;
     const { refs, service, maxAgeMs, isFullNamed } = request;
     const views = new Map(entity.views.map((view) => [view.name, view]));
@@ -49,14 +49,18 @@ export class OnlineEntities {
     const rows = await readEntityValues(services.db, entity, values, asked, nowMs);
     const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
     const impute = imputationsOf(watch.current, request);
-    const columns = asked.map(({ definition }, i) => {
+    const shown = asked.map(({ definition }) => {
       const imputed = imputedJson(impute, definition);
-      const shown = { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs, imputed };
-      return columnJson(rows, (row) => {
-        const value = row[i];
-        return value === undefined ? NOT_FOUND_CELL : cellOf(value, definition, shown);
-      });
+      return { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs, imputed };
     });
+    const packed = rows.map((row) =>
+      packRow(
+        asked.map(({ definition }, i) => {
+          const [value, ask] = [row[i], shown[i]];
+          return value === undefined || ask === undefined ? NOT_FOUND_CELL : cellOf(value, definition, ask);
+        }),
+      ),
+    );
     const shownNames = asked.map(({ definition: { view, name } }) => (isFullNamed ? `${view}__${name}` : name));
     const versions = [...new Map(asked.map(({ definition, viewVersion }) => [definition.view, viewVersion]))].map(
       ([name, version]) => ({ name, version }),
@@ -65,7 +69,9 @@ export class OnlineEntities {
       feature_names: [joinKey, ...shownNames],
       ...(request.withVersions ? { feature_view_metadata: versions } : {}),
     };
-    const results = [columnJson(values.map(keyCell), (cell) => cell), ...columns].join(',');
-    return `{"results":[${results}],"metadata":${JSON.stringify(metadata)}}`;
+    return writeColumns(packed, asked.length, {
+      before: `{"results":[${keyColumn(values)}${asked.length === 0 ? '' : ','}`,
+      after: `],"metadata":${JSON.stringify(metadata)}}`,
+    });
   }
 }

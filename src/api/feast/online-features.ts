@@ -14,11 +14,13 @@ import { SnapshotBatcher } from '../graphql/snapshot-batcher.js';
 import { readAskedEntities, type AskedEntities } from './asked-entities.js';
 import { AskedFeatures } from './asked-features.js';
 import { shown, type OnlineFeaturesRequest } from './feast-request.model.js';
-import { cellOf, columnJson, keyCell, NOT_FOUND_CELL, type OnlineCell } from './online-cells.js';
+import { cellOf, keyColumn, NOT_FOUND_CELL, packRow, writeColumns, type OnlineRow } from './online-cells.js';
 import { askedEntity, OnlineEntities } from './online-entities.js';
 
-/** Values whose JSON is remembered, of all questions together: some 100 bytes each. */
-const MAX_REMEMBERED_CELLS = 500_000;
+/** Of what is remembered of people's values, of all questions together: some 60 a value. */
+const MAX_REMEMBERED_BYTES = 48 * 1024 * 1024;
+/** What a remembered row takes beside its bytes, about. */
+const ROW_OVERHEAD_BYTES = 400;
 const PROFILE_ID = 'profile_id';
 
 /** Null: nobody is known by the key. */
@@ -47,7 +49,7 @@ interface RememberedRow {
   /** ms; the values hold in `[fromMs, untilMs)`. */
   readonly fromMs: number;
   readonly untilMs: number;
-  readonly cells: readonly OnlineCell[];
+  readonly row: OnlineRow;
 }
 
 export interface OnlineFeaturesOptions {
@@ -72,8 +74,8 @@ export class OnlineFeatures {
   readonly #batcher: SnapshotBatcher;
   readonly #entities: OnlineEntities;
   readonly #rows = new LRUCache<string, RememberedRow>({
-    maxSize: MAX_REMEMBERED_CELLS,
-    sizeCalculation: ({ cells }) => Math.max(1, cells.length),
+    maxSize: MAX_REMEMBERED_BYTES,
+    sizeCalculation: ({ row }) => row.bytes.length + row.ends.byteLength + ROW_OVERHEAD_BYTES,
   });
 
   constructor(options: OnlineFeaturesOptions) {
@@ -86,7 +88,7 @@ export class OnlineFeatures {
    * JSON, at once where all of it is in memory.
    * @throws WeftError NOT_FOUND for definitions that there are not; BAD_REQUEST
    */
-  answer(request: OnlineFeaturesRequest, principal: Principal): string | Promise<string> {
+  answer(request: OnlineFeaturesRequest, principal: Principal): Buffer | Promise<Buffer> {
     const entity = askedEntity(this.#options.watch.current, request);
     if (entity !== null) return this.#entities.answer(entity, request, principal);
     const asked = AskedFeatures.of(this.#options.watch.current, request, hasScope(principal, 'pii'));
@@ -97,7 +99,7 @@ export class OnlineFeatures {
     return found.every(isHere) ? this.#written(asked, found, asker) : this.#answerLater(asked, found, asker);
   }
 
-  async #answerLater(asked: AskedFeatures, found: readonly Found[], asker: Asker): Promise<string> {
+  async #answerLater(asked: AskedFeatures, found: readonly Found[], asker: Asker): Promise<Buffer> {
     const profiles = await Promise.all(found.map(async (each) => each));
     if (profiles.every((profile) => profile === null)) await this.#demandJoinKey(asker.entities.joinKey);
     return this.#written(asked, profiles, asker);
@@ -133,31 +135,35 @@ export class OnlineFeatures {
     if (near !== null) throw unknownJoinKey(joinKey, `did you mean ${near}?`);
   }
 
-  #written(asked: AskedFeatures, profiles: readonly (ProfileGlance | null)[], asker: Asker): string {
+  #written(asked: AskedFeatures, profiles: readonly (ProfileGlance | null)[], asker: Asker): Buffer {
     const { nowMs, principal, maxAgeMs } = asker;
     const { joinKey, values, requests } = asker.entities;
-    const unknown = asked.features.map(() => NOT_FOUND_CELL);
     const rows = profiles.map((profile, row) =>
-      profile === null ? unknown : this.#cells(asked, profile, { nowMs, maxAgeMs, request: requests?.[row] ?? null }),
+      profile === null
+        ? asked.unknown
+        : this.#row(asked, profile, { nowMs, maxAgeMs, request: requests?.[row] ?? null }),
     );
     this.#note(profiles, principal);
-    const columns = [columnJson(values.map(keyCell), (cell) => cell)];
-    for (let i = 0; i < asked.features.length; i++) columns.push(columnJson(rows, (row) => row[i] ?? NOT_FOUND_CELL));
+    const { length } = asked.features;
     const views = asked.viewsJson === null ? '' : `,"feature_view_metadata":${asked.viewsJson}`;
     const names = `[${JSON.stringify(joinKey)}${asked.namesJson}]`;
-    return `{"results":[${columns.join(',')}],"metadata":{"feature_names":${names}${views}}}`;
+    return writeColumns(rows, length, {
+      before: `{"results":[${keyColumn(values)}${length === 0 ? '' : ','}`,
+      after: `],"metadata":{"feature_names":${names}${views}}}`,
+    });
   }
 
-  #cells(asked: AskedFeatures, profile: ProfileGlance, ask: RowAsk): readonly OnlineCell[] {
+  #row(asked: AskedFeatures, profile: ProfileGlance, ask: RowAsk): OnlineRow {
     const t = Math.max(ask.nowMs, profile.asOf + 1);
     const isOwn = asked.isGated || ask.maxAgeMs !== null || ask.request !== null;
-    if (isOwn || !asked.isSettled(this.#options.watch.settled)) return this.#computed(asked, profile, t, ask).cells;
+    if (isOwn || !asked.isSettled(this.#options.watch.settled)) return this.#computed(asked, profile, t, ask).row;
     const key = `${String(asked.id)}:${profile.id}`;
-    const row = this.#rows.get(key);
-    if (row !== undefined && t >= row.fromMs && t < row.untilMs && row.state.equals(profile.state)) return row.cells;
+    const known = this.#rows.get(key);
+    if (known !== undefined && t >= known.fromMs && t < known.untilMs && known.state.equals(profile.state))
+      return known.row;
     const fresh = this.#computed(asked, profile, t, ask);
     this.#rows.set(key, fresh);
-    return fresh.cells;
+    return fresh.row;
   }
 
   #computed(
@@ -181,7 +187,7 @@ export class OnlineFeatures {
       const imputed = asked.imputed[i] ?? null;
       return cellOf(value, definition, { isMasked: asked.isMasked[i] === true, t, maxAgeMs, imputed });
     });
-    return { state: packed, fromMs: t, untilMs, cells };
+    return { state: packed, fromMs: t, untilMs, row: packRow(cells) };
   }
 
   #note(profiles: readonly (ProfileGlance | null)[], principal: Principal): void {
