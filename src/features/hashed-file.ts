@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
 
 export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
@@ -59,7 +60,7 @@ class HashedFile {
  * Writes a file and what tells of it beside. Both appear under their names once both are whole and on disk, and neither
  * on a failure. Of several who write to one path the last one stands; until then each has files of its own.
  * @param fill writes the file, and answers with what says what is told of it, as JSON
- * @throws WeftError BAD_REQUEST if it cannot be written
+ * @throws WeftError BAD_REQUEST if it cannot be written, UNAVAILABLE where the disk is full
  */
 export async function writeWithManifest<M>(
   path: string,
@@ -85,7 +86,7 @@ export async function writeWithManifest<M>(
   } catch (error) {
     await file.discard();
     await beside.discard();
-    throw error;
+    throw diskError(error, path);
   }
 }
 

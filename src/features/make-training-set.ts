@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DamagedRows } from '../events/damaged-rows.model.js';
+import { diskError } from '../platform/disk-error.js';
+import { WeftError } from '../platform/errors.js';
 import { sha256Of } from './hashed-file.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import type { Splitter, SplitSpec } from './split.model.js';
@@ -57,7 +59,8 @@ interface MakingParts {
 /**
  * Makes a training set and its manifest. Unless it succeeds, nothing is left behind but, of more rows than are kept at a
  * time, those that are done, in `<out>.kept`.
- * @throws WeftError for labels, features and files that will not do; see {@link TrainingSetService.exportTrainingSet}
+ * @throws WeftError for labels, features and files that will not do; see {@link TrainingSetService.exportTrainingSet};
+ *   CONFLICT where the labels change meanwhile, UNAVAILABLE where the disk is full
  */
 export async function makeTrainingSet(
   sets: TrainingSets,
@@ -67,14 +70,19 @@ export async function makeTrainingSet(
 ): Promise<TrainingSetManifest> {
   const { keptBlockRows: bucketRows = BLOCK_ROWS, signal } = parts;
   const times = { parseTime: parts.parseTime, nowMs: parts.now() };
+  const sha256 = await labelsHash(order.labels);
   const summary = await summariseLabels(order.labels, times);
   listener.onLabels?.(summary);
-  const read = (): AsyncGenerator<LabelRow, void, undefined> => readLabels(order.labels, times);
+  // The file is read several times, and rows are told theirs by their place: it has to stay what it is.
+  const read = async function* (): AsyncGenerator<LabelRow, void, undefined> {
+    yield* readLabels(order.labels, times);
+    if ((await labelsHash(order.labels)) !== sha256) throw labelsChanged(order.labels);
+  };
   const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
   const splitter = order.split === null ? null : await sets.planSplit(read(), labelCell, order.split, signal);
   const request = requestOf(order, summary, signal, listener);
-  const labels = { file: basename(order.labels), sha256: await sha256Of(order.labels) };
-  const kept = summary.rows <= bucketRows ? null : await openKept(order, labels.sha256, parts.now(), bucketRows);
+  const labels = { file: basename(order.labels), sha256 };
+  const kept = summary.rows <= bucketRows ? null : await openKept(order, sha256, parts.now(), bucketRows);
   try {
     const set: WritableSet =
       kept === null
@@ -95,10 +103,24 @@ export async function makeTrainingSet(
     listener.onWritten?.(set.damaged);
     return manifest;
   } catch (error) {
-    listener.onFailed?.(kept?.rows ?? 0);
+    const isChanged = !signal.aborted && (await labelsHash(order.labels)) !== sha256;
+    if (isChanged) await kept?.remove();
+    listener.onFailed?.(isChanged ? 0 : (kept?.rows ?? 0));
     await kept?.close();
-    throw error;
+    throw isChanged ? labelsChanged(order.labels) : diskError(error, order.out);
   }
+}
+
+/** Empty: it cannot be read, which its readers tell of. */
+function labelsHash(path: string): Promise<string> {
+  return sha256Of(path).catch(() => '');
+}
+
+function labelsChanged(path: string): WeftError {
+  return new WeftError('CONFLICT', 'the labels changed while the training set was made of them', {
+    where: path,
+    hint: 'make it again once nobody writes to the file any more',
+  });
 }
 
 /** The set, whose rows the listener is told of. */

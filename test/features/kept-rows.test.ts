@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -88,6 +88,11 @@ function run(args: readonly string[], dieAfter = Infinity, keptBlockRows = BLOCK
   );
 }
 
+/** Whether this user may mount a disk of a size. */
+function canMount(): boolean {
+  return spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0;
+}
+
 const filesOf = async (name: string): Promise<string[]> =>
   (await readdir(folder)).filter((file) => file.startsWith(name) && !file.endsWith('.json'));
 
@@ -166,6 +171,53 @@ describe('an export that was torn down', () => {
     };
     expect(await made('sorted.csv', 7)).toEqual(await made('straight.csv', ROWS));
   });
+
+  it('is of no use to other labels, and refuses those that change while it runs', async () => {
+    const labels = (shift: number): string =>
+      ['ns,value,time,label', ...Array.from({ length: ROWS }, (_, i) => `user_id,u${String(i % 40)},${String(START_MS + i + shift)},1`)].join('\n'); // prettier-ignore
+    const path = join(folder, 'moving.csv');
+    const args = ['-l', 'moving.csv', '-o', 'moved.csv'];
+    await writeFile(path, labels(0));
+    expect((await run(args, 50)).code).toBe(130);
+    await writeFile(path, labels(1));
+    const anew = await run(args, 50);
+    expect(anew).toMatchObject({ code: 130, stderr: expect.not.stringContaining('goes on after') as string });
+    // Read for the rows as it is kept, and by others as it is written meanwhile.
+    const { exportTrainingSet } = sets;
+    const changing = vi.spyOn(sets, 'exportTrainingSet').mockImplementation(async (request) => {
+      await writeFile(path, labels(2));
+      return exportTrainingSet.call(sets, request);
+    });
+    const refused = await run(args);
+    changing.mockRestore();
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('the labels changed') as string });
+    expect(await filesOf('moved')).toEqual([]);
+    expect((await run(args)).code).toBe(0);
+    expect(await filesOf('moved')).toEqual(['moved.csv']);
+  });
+
+  it.skipIf(!canMount())(
+    'says that the disk is full, leaves nothing half, and goes on once there is room',
+    async () => {
+      const disk = join(folder, 'disk');
+      await mkdir(disk);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=52k', 'tmpfs', disk]);
+      try {
+        const args = ['-o', 'disk/set.csv'];
+        const full = await run(args);
+        expect(full.code).toBe(1);
+        expect(full.stderr).toContain('there is no space left on the disk');
+        expect(full.stderr).toMatch(/rows are kept for a day/);
+        expect(await readdir(disk)).toEqual(['set.csv.kept']);
+        execFileSync('mount', ['-o', 'remount,size=1m', disk]);
+        const done = await run(args);
+        expect(done).toMatchObject({ code: 0, stderr: expect.stringContaining('goes on after') as string });
+        expect((await readdir(disk)).sort()).toEqual(['set.csv', 'set.csv.manifest.json']);
+      } finally {
+        execFileSync('umount', [disk]);
+      }
+    },
+  );
 
   it('begins anew where something else is asked, after a day, and when it is told to', async () => {
     const args = ['-o', 'anew.csv'];
