@@ -5,13 +5,15 @@
  * written into the log as the product writes them, sealed, in the order of time; that somebody is a person comes of an
  * event that the pipeline applied. Labels are in no order. What is measured is the command: `weft export training-set`
  * in a process of its own. Prints one JSON object; progress goes to standard error. `--profile` leaves a `.cpuprofile`
- * beside the output. The databases are in a temporary folder (of the full size some 10 GB), which goes in the end.
+ * beside the output. The databases are in a temporary folder (of the full size some 15 GB), which goes in the end; it does
+ * not begin without room for it. Ends with 1 if the command held more than 2 GiB.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +24,7 @@ import type { PreparedEvent } from '../../src/events/event-log.model.js';
 import { dedupeIdOf, type Identifier } from '../../src/events/event.model.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { createLogger } from '../../src/platform/logger.js';
+import { createDataSource, Database } from '../../src/platform/postgres.js';
 import { randomFrom, type Random } from '../support/random-log.js';
 import { BenchWorld } from './bench-world.js';
 
@@ -29,10 +32,15 @@ interface Size {
   readonly people: number;
   readonly events: number;
   readonly labels: number;
+  /** What the databases, their log of writes and the set take at most, in GB. */
+  readonly diskGb: number;
 }
 
-const FULL: Size = { people: 100_000, events: 10_000_000, labels: 1_000_000 };
-const SMALL: Size = { people: 4_000, events: 400_000, labels: 40_000 };
+const FULL: Size = { people: 100_000, events: 10_000_000, labels: 1_000_000, diskGb: 30 };
+const SMALL: Size = { people: 4_000, events: 400_000, labels: 40_000, diskGb: 3 };
+const MAX_PEAK_MIB = 2_048;
+/** Of statements that look after all events at once. */
+const UPKEEP_TIMEOUT_MS = 3_600_000;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const DAY_MS = 86_400_000;
@@ -130,6 +138,24 @@ function eventOf(
   };
 }
 
+async function checkRoom({ diskGb }: Size): Promise<void> {
+  const { bavail, bsize } = await statfs(tmpdir());
+  const freeGb = (bavail * bsize) / 1e9;
+  if (freeGb >= diskGb) return;
+  throw new Error(`${tmpdir()} has ${freeGb.toFixed(1)} GB free, and this needs ${String(diskGb)}: set TMPDIR`);
+}
+
+/** What a program in use would have done by and by; longer than any statement of the program may take. */
+async function lookAfterLog(url: string): Promise<void> {
+  const db = await Database.open(await createDataSource(url, { poolSize: 1, statementTimeoutMs: UPKEEP_TIMEOUT_MS }));
+  try {
+    await db.query('VACUUM (ANALYZE) event_log');
+    tell('the log is vacuumed');
+  } finally {
+    await db.close();
+  }
+}
+
 /** The history, in the order of time, straight into the log: all that accepting it would have left there. */
 async function writeHistory({ engine, db }: App, size: Size, sourceId: number, fromMs: number): Promise<void> {
   const random = randomFrom(1);
@@ -165,7 +191,6 @@ async function writeHistory({ engine, db }: App, size: Size, sourceId: number, f
   }
   // Nothing but online values would come of applying them.
   await db.query('UPDATE partitions SET applied_pos = (SELECT pos FROM log_head)');
-  await db.query('VACUUM (ANALYZE) event_log');
 }
 
 async function writeLabels(path: string, size: Size, fromMs: number): Promise<void> {
@@ -208,6 +233,7 @@ async function runExport(env: NodeJS.ProcessEnv, args: readonly string[]) {
 }
 
 const size = process.argv.includes('--small') ? SMALL : FULL;
+await checkRoom(size);
 const world = await BenchWorld.start();
 try {
   const url = await world.createDatabase('training');
@@ -225,6 +251,7 @@ try {
   const sourceId = await withApp(env, 'yes', (app) => makePeople(app, size.people, fromMs));
   tell(`${String(size.people)} people`);
   await withApp(env, 'no', (app) => writeHistory(app, size, sourceId, fromMs));
+  await lookAfterLog(url);
   const labels = join(folder, 'labels.csv');
   await writeLabels(labels, size, fromMs);
   tell('the labels are written');
@@ -232,8 +259,9 @@ try {
   const before = await world.postgresCpuMs();
   const { rows, sha256, seconds, peakMiB } = await runExport(env, ['-l', labels, '-s', SERVICE, '-o', out, '--json']);
   const postgresCpuS = before === null ? null : Math.round(((await world.postgresCpuMs()) ?? 0) - before) / 1_000;
+  const { people, events, labels: labelRows } = size;
   const report = {
-    ...size,
+    ...{ people, events, labels: labelRows },
     features: FEATURES.length,
     rows,
     seconds: Math.round(seconds * 10) / 10,
@@ -244,6 +272,10 @@ try {
     sha256,
   };
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  if (peakMiB > MAX_PEAK_MIB) {
+    process.stderr.write(`the command held ${String(peakMiB)} MiB, more than ${String(MAX_PEAK_MIB)}\n`);
+    process.exitCode = 1;
+  }
 } finally {
   await world.close();
 }
