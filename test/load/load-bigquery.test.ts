@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { ManualClock } from '../../src/platform/clock.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
-import type { OpenBigQuery } from '../../src/sources/warehouse/open-bigquery.js';
+import type { OpenStore } from '../../src/sources/warehouse/store-client.js';
 import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
 import {
   WarehouseLoadService,
@@ -69,7 +69,7 @@ function change(from: number, to: number, startMs = START): void {
   }
 }
 
-function service(more: Partial<OpenBigQuery> = {}): WarehouseLoadService {
+function service(more: Partial<OpenStore> = {}): WarehouseLoadService {
   const deps = { readVariable: () => join(folder, 'key.json'), clock: world.clock, apiEndpoint, ...more };
   return new WarehouseLoadService({
     loads: world.loadService(),
@@ -96,7 +96,7 @@ traits: { plan: plan, tags: tags }
 
 function load(
   more?: string,
-  open?: Partial<OpenBigQuery>,
+  open?: Partial<OpenStore>,
   request?: Partial<WarehouseLoadRequest>,
 ): Promise<WarehouseLoadResult> {
   return service(open).load({ mapping: mappingOf(more), ...request });
@@ -223,6 +223,6 @@ describe('what a load of BigQuery refuses', () => {
       /id of a project[^]*name of an environment variable(?![^]*hidden-key)/,
     );
     expect(from('{ postgres: { url_env: A, query: SELECT 1 }, bigquery: { query: SELECT 1 } }')).toThrow(/one store/);
-    expect(from('{ cursor: id }')).toThrow(/"postgres" or "bigquery"/);
+    expect(from('{ cursor: id }')).toThrow(/"postgres", "bigquery" or "snowflake"/);
   });
 });

@@ -2,10 +2,9 @@ import { readFile } from 'node:fs/promises';
 
 import type { BigQuery } from '@google-cloud/bigquery';
 
-import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { BigQueryWarehouse } from './bigquery-warehouse.js';
-import { importClient, type ImportPackage } from './store-client.js';
+import { importClient, type OpenStore } from './store-client.js';
 import type { BigQueryQuery } from './warehouse.model.js';
 
 const CLIENT = { package: '@google-cloud/bigquery', version: '8.3.1', store: 'BigQuery' } as const;
@@ -25,20 +24,12 @@ interface ClientOptions {
   readonly apiEndpoint?: string;
 }
 
-export interface OpenBigQuery {
-  readonly readVariable: (name: string) => string | undefined;
-  readonly clock: Clock;
-  readonly importPackage?: ImportPackage;
-  /** Of another server than Google's, such as an emulator; it is asked without credentials. */
-  readonly apiEndpoint?: string;
-}
-
-export function openBigQueryWarehouse(query: BigQueryQuery, deps: OpenBigQuery): BigQueryWarehouse {
+export function openBigQueryWarehouse(query: BigQueryQuery, deps: OpenStore): BigQueryWarehouse {
   return new BigQueryWarehouse(query, { clock: deps.clock, openClient: () => openClient(query, deps) });
 }
 
 /** @throws WeftError NOT_CONFIGURED or CONFIG_INVALID where the client or the credentials are not there */
-async function openClient(query: BigQueryQuery, deps: OpenBigQuery): Promise<BigQuery> {
+async function openClient(query: BigQueryQuery, deps: OpenStore): Promise<BigQuery> {
   const credentials = query.credentialsEnv === null ? null : await readCredentials(query.credentialsEnv, deps);
   const { BigQuery: Client } = (await importClient(CLIENT, deps.importPackage)) as {
     BigQuery: new (options: ClientOptions) => BigQuery;
@@ -55,7 +46,7 @@ async function openClient(query: BigQueryQuery, deps: OpenBigQuery): Promise<Big
 }
 
 /** The variable holds a path, and neither that nor what is in the file is told. */
-async function readCredentials(name: string, { readVariable }: OpenBigQuery): Promise<Credentials> {
+async function readCredentials(name: string, { readVariable }: OpenStore): Promise<Credentials> {
   const path = readVariable(name)?.trim() ?? '';
   if (path === '') {
     throw new WeftError('NOT_CONFIGURED', 'the environment variable that "from" names is not set', {

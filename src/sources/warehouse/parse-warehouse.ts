@@ -5,6 +5,8 @@ import {
   type BigQueryQuery,
   type Overlap,
   type PostgresQuery,
+  type SnowflakeQuery,
+  type SnowflakeSignIn,
   type WarehouseQuery,
 } from './warehouse.model.js';
 
@@ -12,9 +14,10 @@ const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 /** Weft's own settings are no business of a mapping. */
 const OWN_VARIABLE = /^WEFT_/i;
 const PROJECT = /^[a-z0-9][a-z0-9.:-]{1,99}$/;
+const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9_.-]{1,254}$/;
 const LOCATION = /^[A-Za-z0-9-]{2,40}$/;
 
-const STORES = ['postgres', 'bigquery'] as const;
+const STORES = ['postgres', 'bigquery', 'snowflake'] as const;
 
 /** The `from` of a mapping; undefined after what is wrong was noted. */
 export function parseWarehouse(node: MappingNode): WarehouseQuery | undefined {
@@ -22,7 +25,7 @@ export function parseWarehouse(node: MappingNode): WarehouseQuery | undefined {
   if (fields === undefined) return undefined;
   const [kind, other] = STORES.filter((name) => fields.has(name));
   if (kind === undefined) {
-    return node.problem('a store is missing: "postgres" or "bigquery"');
+    return node.problem('a store is missing: "postgres", "bigquery" or "snowflake"');
   }
   if (other !== undefined) fields.get(other)?.problemOfKey(`rows come from one store, and "${kind}" is one`);
   const cursor = fields.get('cursor')?.string() ?? null;
@@ -42,7 +45,7 @@ export function parseWarehouse(node: MappingNode): WarehouseQuery | undefined {
 
 type OfStore<Q> = Omit<Q, 'cursor' | 'overlap' | 'windowRows'>;
 
-const STORE_PARSERS = { postgres: parsePostgres, bigquery: parseBigQuery } as const;
+const STORE_PARSERS = { postgres: parsePostgres, bigquery: parseBigQuery, snowflake: parseSnowflake } as const;
 
 function parsePostgres(node: MappingNode): OfStore<PostgresQuery> | undefined {
   const store = storeFields(node, ['url_env', 'query'], []);
@@ -67,6 +70,50 @@ function parseBigQuery(node: MappingNode): OfStore<BigQueryQuery> | undefined {
     query: query(store.get('query')),
     timeoutMs: timeout(store.get('timeout')),
   };
+}
+
+function parseSnowflake(node: MappingNode): OfStore<SnowflakeQuery> | undefined {
+  const names = ['role', 'warehouse', 'database', 'schema'] as const;
+  const store = storeFields(node, ['account', 'user', 'query'], [...names, ...SIGN_IN_FIELDS, 'key_passphrase_env']);
+  if (store === undefined) return undefined;
+  const [role = null, warehouse = null, database = null, schema = null] = names.map((name) =>
+    store.get(name)?.string(),
+  );
+  return {
+    kind: 'snowflake',
+    account: named(store.get('account'), ACCOUNT, 'must be the identifier of an account, such as acme-prod') ?? '',
+    user: store.get('user')?.string() ?? '',
+    signIn: parseSignIn(node, store),
+    role,
+    warehouse,
+    database,
+    schema,
+    query: query(store.get('query')),
+    timeoutMs: timeout(store.get('timeout')),
+  };
+}
+
+const SIGN_IN_FIELDS = ['key_file_env', 'token_env', 'password_env'] as const;
+
+function parseSignIn(node: MappingNode, store: ReadonlyMap<string, MappingNode>): SnowflakeSignIn {
+  const [kind, other] = SIGN_IN_FIELDS.filter((name) => store.has(name));
+  if (kind === undefined)
+    node.problem('what to sign in with is missing: "key_file_env", "token_env" or "password_env"');
+  if (other !== undefined) store.get(other)?.problemOfKey(`there is one way to sign in, and "${kind ?? ''}" is one`);
+  const passphrase = store.get('key_passphrase_env');
+  if (kind !== 'key_file_env') passphrase?.problemOfKey('is of a key: it needs "key_file_env"');
+  switch (kind) {
+    case 'token_env':
+      return { kind: 'token', tokenEnv: variable(store.get(kind), 'CRM_SNOWFLAKE_TOKEN') };
+    case 'password_env':
+      return { kind: 'password', passwordEnv: variable(store.get(kind), 'CRM_SNOWFLAKE_PASSWORD') };
+    default:
+      return {
+        kind: 'key',
+        keyFileEnv: variable(store.get('key_file_env'), 'CRM_SNOWFLAKE_KEY_FILE'),
+        passphraseEnv: passphrase === undefined ? null : variable(passphrase, 'CRM_SNOWFLAKE_KEY_PASSPHRASE'),
+      };
+  }
 }
 
 function storeFields(

@@ -1,3 +1,4 @@
+import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 
 /** A client library that is no dependency of Weft: only those who use its store install it. */
@@ -11,6 +12,15 @@ export interface StoreClient {
 }
 
 export type ImportPackage = (name: string) => Promise<unknown>;
+
+/** What a store is opened with that has a client library. */
+export interface OpenStore {
+  readonly readVariable: (name: string) => string | undefined;
+  readonly clock: Clock;
+  readonly importPackage?: ImportPackage;
+  /** URL of another server than the vendor's, such as an emulator. */
+  readonly apiEndpoint?: string;
+}
 
 const importInstalled: ImportPackage = (name) => import(name) as Promise<unknown>;
 

@@ -18,7 +18,7 @@ export const WAREHOUSE_LIMITS = {
 export const DEFAULT_OVERLAP = { timeMs: 600_000, count: 1_000 } as const;
 
 /** The `from` of a mapping. */
-export type WarehouseQuery = PostgresQuery | BigQueryQuery;
+export type WarehouseQuery = PostgresQuery | BigQueryQuery | SnowflakeQuery;
 
 export interface PostgresQuery extends RowsQuery {
   readonly kind: 'postgres';
@@ -35,6 +35,26 @@ export interface BigQueryQuery extends RowsQuery {
   /** Name of the environment variable with the path of a key file; null: Google's application default credentials. */
   readonly credentialsEnv: string | null;
 }
+
+export interface SnowflakeQuery extends RowsQuery {
+  readonly kind: 'snowflake';
+  /** Identifier of the account, such as `acme-prod`. */
+  readonly account: string;
+  readonly user: string;
+  readonly signIn: SnowflakeSignIn;
+  /** Null, here and below: the default of the user. */
+  readonly role: string | null;
+  /** What runs the query. */
+  readonly warehouse: string | null;
+  readonly database: string | null;
+  readonly schema: string | null;
+}
+
+/** Names of environment variables; what they hold is in no file of Weft. */
+export type SnowflakeSignIn =
+  | { readonly kind: 'key'; readonly keyFileEnv: string; readonly passphraseEnv: string | null }
+  | { readonly kind: 'token'; readonly tokenEnv: string }
+  | { readonly kind: 'password'; readonly passwordEnv: string };
 
 export interface RowsQuery {
   readonly query: string;
@@ -115,6 +135,8 @@ function storeOf(from: WarehouseQuery): readonly (string | null)[] {
       return [from.urlEnv];
     case 'bigquery':
       return [from.project, from.location];
+    case 'snowflake':
+      return [from.account, from.database, from.schema];
   }
 }
 
