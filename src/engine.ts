@@ -4,6 +4,7 @@ import { Chores } from './chores.js';
 import { ContestedChore, type ContestedObserver } from './contested-chore.js';
 import { BlockedRevision } from './blocked-revision.js';
 import { ReanchoringFinder } from './reanchoring-finder.js';
+import { DecisionRevision } from './decision-revision.js';
 import { GenericRevision } from './generic-revision.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
@@ -261,6 +262,21 @@ function createMoving(parts: AsideParts, { maxReanchoredEvents: maxStepEvents }:
   return { finder, erasures: new ErasureStore() };
 }
 
+/** What resolves anew whomever a decision, rules or values that many people share concern. */
+function createRevisions(parts: AsideParts, observer: WorkerObserver, limits: Partial<EngineLimits>): RevisionChore {
+  const own = { ...parts, ...parts.identity };
+  const valueParts = { ...own, ...parts.identity.resolving, ...createMoving(parts, limits) };
+  const generic = new GenericRevision(valueParts);
+  return new RevisionChore({
+    ...own,
+    decisions: new DecisionRevision({ ...own, generic }),
+    generic,
+    blocked: new BlockedRevision({ ...valueParts, maxBlockedValues: limits.maxBlockedValues }),
+    observer,
+    ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
+  });
+}
+
 /** What workers do between batches, and the services by which it is asked for. */
 function createAside({ observers, limits = {} }: EngineOptions, parts: AsideParts) {
   const { db, clock, policy, retractions, timers, anchors, definitions, wakeWorker } = parts;
@@ -283,15 +299,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     observer: observers,
     ...(limits.maxRetractionEvents === undefined ? {} : { maxStepEvents: limits.maxRetractionEvents }),
   });
-  const valueParts = { ...parts, ...parts.identity, ...parts.identity.resolving, ...createMoving(parts, limits) };
-  const revisionChore = new RevisionChore({
-    ...parts,
-    ...parts.identity,
-    generic: new GenericRevision(valueParts),
-    blocked: new BlockedRevision({ ...valueParts, maxBlockedValues: limits.maxBlockedValues }),
-    observer: observers,
-    ...(limits.maxRevisionComponents === undefined ? {} : { maxStepComponents: limits.maxRevisionComponents }),
-  });
+  const revisionChore = createRevisions(parts, observers, limits);
   const contested = new ContestedChore({
     ...parts,
     ...parts.identity.resolving,

@@ -9,7 +9,7 @@ import type { IdentityRules } from './identity/identity-rules.model.js';
 import { moveMisplaced, type MoveParts } from './move-misplaced.js';
 import { DefinitionsChanged } from './pipeline.js';
 import { newId, type Uuid } from './platform/ids.js';
-import type { Database, Transaction } from './platform/postgres.js';
+import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
@@ -17,7 +17,7 @@ export interface GenericRevisionParts extends MoveParts {
   readonly revisions: IdentityRevisionStore;
 }
 
-/** Revisions that one look asks for, at most. */
+/** Revisions that one look asks for, at most; with as many open there is no look. */
 const MAX_ASKED = 100;
 /** Values that are forgotten at once, and the time between two looks for such. */
 const MAX_FORGOTTEN = 1_000;
@@ -56,7 +56,9 @@ export class GenericRevision {
 
   /** Looks for one value or one component; false if there was none. */
   async look({ identityRules: rules }: LoadedDefinitions): Promise<boolean> {
-    const { clock, db, generics } = this.parts;
+    const { clock, db, generics, revisions } = this.parts;
+    // Those that wait are not to fill the place of what people ask for.
+    if ((await revisions.countOpen(db, 'generic')) >= MAX_ASKED) return false;
     const stale = await generics.nextStale(db);
     if (stale !== null) {
       await generics.notStale(db, stale);
@@ -78,6 +80,11 @@ export class GenericRevision {
     }
     await generics.cleared(db, suspect, { nowMs: clock.now(), tookMs: clock.now() - begunAt });
     return true;
+  }
+
+  /** Whether whoever is of the components of these identifiers is to be resolved with events that are yet to be moved. */
+  async concerns(db: Queryable, ids: readonly Uuid[]): Promise<boolean> {
+    return this.parts.generics.areBesideMisplaced(db, ids);
   }
 
   async #forgetFormer(nowMs: number): Promise<boolean> {

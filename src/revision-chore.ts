@@ -17,7 +17,8 @@ import { IdentityRulesReader } from './identity/identity-rules.reader.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
 import { blockedTest } from './identity/blocked-patterns.js';
 import { areOthersUnique, reachOfRules, type RulesReach } from './identity/rules-reach.model.js';
-import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
+import { resultOf } from './identity/revision-decider.js';
+import { RevisionWaits, type DecisionRevision } from './decision-revision.js';
 import type { GenericRevision } from './generic-revision.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
@@ -34,7 +35,7 @@ export interface RevisionChoreParts {
   readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly revisions: IdentityRevisionStore;
-  readonly decider: RevisionDecider;
+  readonly decisions: DecisionRevision;
   readonly generic: GenericRevision;
   readonly blocked: BlockedRevision;
   readonly pipeline: Pipeline;
@@ -72,6 +73,8 @@ const RELEASING = 'releasing';
  * 8. Where other values are blocked, those that are so no more are put back first, and those that are found in a page of
  *    components are put out before its components are resolved (`blocked-revision.ts`). It ends once no event is left that
  *    hangs on a blocked value and belongs elsewhere, however many steps that takes.
+ * 9. A revision of a generic value that has to wait, as for a backfill or for an erasure, lets decisions go first, save
+ *    those that concern the same people (`decision-revision.ts`). Revisions of many wait for all generic values.
  */
 export class RevisionChore {
   readonly #parts: RevisionChoreParts;
@@ -101,11 +104,15 @@ export class RevisionChore {
     this.#lookAt = Number.NEGATIVE_INFINITY;
     if (revision === null) return true;
     try {
-      if (revision.kind === 'generic') return await this.#parts.generic.step(definitions, revision);
-      return await this.#step(definitions, revision);
+      if (revision.kind !== 'generic') return await this.#step(definitions, revision);
+      if (!(await this.#parts.generic.step(definitions, revision))) throw new RevisionWaits();
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
       pipeline.forget();
+      if (error instanceof RevisionWaits) {
+        await revisions.defer(db, revision.id, now + LOOK_MS);
+        return true;
+      }
       if (revision.kind === 'rules' && revision.failures + 1 === MAX_REVISION_FAILURES) {
         await this.#passOver(revision, definitions.identityRules, error);
         return true;
@@ -122,7 +129,7 @@ export class RevisionChore {
     for (let attempt = 1; ; attempt++) {
       try {
         if (revision.kind === 'rules') return await this.#stepOfMany(definitions, revision);
-        await this.#revise(definitions, await this.#workOf(definitions, revision));
+        await this.#revise(definitions, await this.#parts.decisions.workOf(definitions, revision));
         return true;
       } catch (error) {
         if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
@@ -135,41 +142,6 @@ export class RevisionChore {
     pipeline.forget();
     await pipeline.revise(definitions, work);
     pipeline.forget();
-  }
-
-  async #workOf(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<RevisionWork> {
-    const place = await nextPlace(this.#parts);
-    const work = { ...place, revisionId: revision.id };
-    // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
-    if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
-    const { actor, reason } = revision;
-    const decision = { revisionId: revision.id, actor, reason, at: place.acceptedAt };
-    const { decide, note } = this.#noting(revision, (tx) => this.#parts.decider.decide(tx, revision, place.acceptedAt));
-    return { ...work, note, decide: async (tx) => ({ ...(await decide(tx)), decision }) };
-  }
-
-  /** One step that is all of it. */
-  #noting(
-    { id }: IdentityRevisionRecord,
-    plan: (tx: Transaction) => Promise<Pick<RevisionPlan, 'ids' | 'resultOf'> & Partial<RevisionPlan>>,
-  ): Pick<RevisionWork, 'decide' | 'note'> {
-    const { clock, revisions } = this.#parts;
-    let toResult = resultOf;
-    return {
-      decide: async (tx) => {
-        const { resultOf: planned, ...task } = await plan(tx);
-        toResult = planned;
-        return { ...task, decision: null };
-      },
-      note: (tx, found) =>
-        revisions.advance(tx, id, {
-          result: toResult(found),
-          stepsDone: 1,
-          stepsTotal: 1,
-          place: null,
-          nowMs: clock.now(),
-        }),
-    };
   }
 
   /** The next page of components; false: it has to wait. */

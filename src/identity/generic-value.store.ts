@@ -121,7 +121,24 @@ export class GenericValueStore {
     return rows.map(({ id }) => id);
   }
 
-  /** The same of all that are blocked: one look at the evidence of each. */
+  /**
+   * Whether events are about to be moved away from a generic value of the components of these identifiers: of whoever only
+   * those name, no evidence that counts says anything until then.
+   */
+  async areBesideMisplaced(db: Queryable, ids: readonly Uuid[]): Promise<boolean> {
+    const rows = await db.query(
+      `${MISPLACED} AND g.value_id IN (
+         SELECT m.id FROM identifiers m
+         WHERE m.component_id IN (SELECT component_id FROM identifiers WHERE id = ANY ($1::uuid[]))
+       ) AND (g.is_stale OR EXISTS (
+         SELECT FROM identity_revisions WHERE status IN ('waiting', 'running') AND kind IN ('generic', 'rules')
+       )) LIMIT 1`,
+      [uuidArray(ids, (id) => id)],
+    );
+    return rows.length > 0;
+  }
+
+  /** Generic ones that are blocked on which anything hangs that names somebody who counts: one look at the evidence of each. */
   async misplacedOnBlocked(db: Queryable, limit: number): Promise<Uuid[]> {
     const rows = await db.query<{ id: Uuid }>(`${MISPLACED} AND g.is_blocked ORDER BY g.value_id LIMIT $1`, [limit]);
     return rows.map(({ id }) => id);

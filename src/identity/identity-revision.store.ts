@@ -7,6 +7,7 @@ import {
   type IdentityRevisionRecord,
   type RevisionFailure,
   type RevisionInputOf,
+  type RevisionKind,
   type RevisionResult,
 } from './identity-revision.model.js';
 
@@ -53,9 +54,12 @@ export class IdentityRevisionStore {
     return rows.length > 0;
   }
 
-  async countOpen(db: Queryable): Promise<number> {
+  /** @param kind those of it alone; default: all */
+  async countOpen(db: Queryable, kind: RevisionKind | null = null): Promise<number> {
     const [row] = await db.query<{ n: number }>(
-      `SELECT count(*) AS n FROM identity_revisions WHERE status IN ('waiting', 'running')`,
+      `SELECT count(*) AS n FROM identity_revisions
+       WHERE status IN ('waiting', 'running') AND ($1::text IS NULL OR kind = $1)`,
+      [kind],
     );
     return row?.n ?? 0;
   }
@@ -105,12 +109,15 @@ export class IdentityRevisionStore {
 
   /**
    * The one to go on with now; null if there is none. The oldest first, but those of whole installations after all
-   * others; one that failed waits, and lets others go first.
+   * others, also after generic values that wait; of the rest, one that failed or was deferred lets others go first.
    */
   async next(db: Queryable, nowMs: number): Promise<IdentityRevisionRecord | null> {
     const { rows } = await db.run<IdentityRevisionRecord>({
       name: 'identity-revisions-next',
       text: `SELECT ${FIELDS} FROM identity_revisions WHERE status IN ('waiting', 'running') AND retry_at <= $1::int8
+               AND (kind <> 'rules' OR NOT EXISTS (
+                 SELECT FROM identity_revisions g WHERE g.status IN ('waiting', 'running') AND g.kind = 'generic'
+               ))
              ORDER BY kind = 'rules', created_at, id LIMIT 1`,
       values: [nowMs],
     });
@@ -150,6 +157,14 @@ export class IdentityRevisionStore {
         failure === null ? null : JSON.stringify(failure),
       ],
     );
+  }
+
+  /** Puts it off, because it has to wait: others go first until then. Not a failure. */
+  async defer(db: Queryable, id: Uuid, untilMs: number): Promise<void> {
+    await db.query(`UPDATE identity_revisions SET retry_at = $2 WHERE id = $1 AND status IN ('waiting', 'running')`, [
+      id,
+      untilMs,
+    ]);
   }
 
   /** Notes that a step failed: it is tried again a few times where that may help, or given up. */

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
+import { aFeature } from '../support/a-feature.js';
 import { GENERIC_BOUND } from '../../src/identity/generic-value.model.js';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
-import { defineSome, randomFrom, shuffled } from '../support/random-log.js';
+import { defineSome, randomFrom, SOME_FEATURES, shuffled } from '../support/random-log.js';
 import { aLoad, knownOf, strays } from '../support/retraction-builders.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import { aTrack, anIdentify, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -192,6 +193,58 @@ describe('a value that is seen with many people', () => {
     expect(await generic(tightened)).toMatchObject([{ isGeneric: false }]);
     expect((await knownOf(tightened)).profiles).toEqual(office);
     expect(await strays(tightened.db)).toEqual([]);
+  });
+
+  it('lets decisions by hand go first while it waits for a backfill, but for those about whom its events name', async () => {
+    const [held, calm] = [await newWorld({ limits: { maxBackfillEvents: 1 } }), await newWorld()];
+    const merge = async (world: World, ...identifiers: { ns: string; value: string }[]) =>
+      (await world.engine.identity.revisions.request({ kind: 'merge', input: { identifiers } }, who)).id;
+    const [ada, bo, cookie] = [
+      { ns: 'user_id', value: 'ada' },
+      { ns: 'user_id', value: 'bo' },
+      { ns: 'anonymous_id', value: 'c0' },
+    ];
+    const apart = ['ada', 'bo'].map((user_id) => aTrack('view', { user_id }, { messageId: user_id, ...at(1) }));
+    const events = [...sent(PEOPLE), ...apart];
+    const more = [...SOME_FEATURES, aFeature('views_ever', { events: ['view'] })];
+    await merge(calm, ada, bo);
+    await merge(calm, bo, cookie);
+    await settleGenerics(calm);
+    await calm.accept(events);
+    await calm.defineFeatures(more);
+
+    await held.accept(events);
+    const isMoving = async (): Promise<boolean> =>
+      (await held.db.query(`SELECT FROM identity_revisions WHERE kind = 'generic' AND status = 'running'`)).length > 0;
+    for (let i = 0; !(await isMoving()); i++) {
+      expect(i).toBeLessThan(100);
+      held.clock.advance(MINUTE_MS);
+      await held.engine.worker.runOnce();
+    }
+    const profileOf = async ({ value }: { value: string }) =>
+      (await held.db.query<{ id: string }>('SELECT profile_id AS id FROM identifiers WHERE value = $1', [value]))[0]
+        ?.id;
+    const before = await profileOf(cookie);
+    await held.defineFeatures(more);
+    const [first, second] = [await merge(held, ada, bo), await merge(held, bo, cookie)];
+    const find = (id: string) => held.engine.identity.revisions.get(id);
+    for (let i = 0; (await find(first)).status !== 'done'; i++) {
+      expect(i).toBeLessThan(20);
+      await held.engine.worker.runOnce();
+    }
+    // Now and again, as long as the backfill takes.
+    for (let i = 0; i < 10; i++) {
+      held.clock.advance(MINUTE_MS);
+      await held.engine.worker.runOnce();
+      expect(await isMoving()).toBe(true);
+      expect(await find(second)).toMatchObject({ status: 'waiting', failures: 0 });
+    }
+    expect((await held.engine.definitions.current()).complete).toBe(false);
+    expect(await profileOf(cookie)).toBe(before);
+    const [late, always] = await knownTogether(held, calm);
+    expect(late).toEqual(always);
+    expect(await find(second)).toMatchObject({ status: 'done', result: { linksAdded: 1 } });
+    expect(await strays(held.db)).toEqual([]);
   });
 
   it('is gone on with by another process, and what was accepted by one that had not heard of it finds its place', async () => {
