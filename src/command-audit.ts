@@ -12,6 +12,8 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'audit verify',
   'dead-letters count',
   'documents list',
+  'entities history',
+  'entities keys',
   'identity models list',
   'identity models list',
   'identity revisions',
@@ -64,7 +66,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
 ]);
 
 /** Arguments and options that name something which is no person, by how commands call them. */
-const NAMING: ReadonlySet<string> = new Set(['key', 'source', 'name', 'segment', 'model']);
+const NAMING: ReadonlySet<string> = new Set(['key', 'source', 'name', 'segment', 'model', 'entity']);
 /** An API key as far as it may be told: the first characters, which lists show. */
 const KEY_PREFIX = /^weft_[a-z]_\w{4}/;
 const NUMBERS = /^\d{1,9}$/;

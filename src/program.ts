@@ -31,6 +31,8 @@ import type { RepairServices } from './events/dead-letter-repair.command.js';
 import { deadLettersCommand, type DeadLettersCommandServices } from './events/dead-letters.command.js';
 import { SeenNameReader } from './events/seen-name.reader.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
+import { entitiesCommand } from './features/entities.command.js';
+import { EntityRecordService } from './features/entity-record.service.js';
 import { exportCommand } from './features/export.command.js';
 import { MaterializationService } from './features/materialization.service.js';
 import { materializeCommand } from './features/materialize.command.js';
@@ -105,6 +107,11 @@ export function createProgram(deps: ProgramDeps): Command {
 function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, signal: AbortSignal): Command[] {
   return [
     createFeaturesCommand(io, looking, signal),
+    entitiesCommand({
+      ...io,
+      withRecords: (use) => looking((app) => use(new EntityRecordService(app))),
+      confirm: terminalConfirm(process.stdin, process.stderr),
+    }),
     segmentCommand({
       ...io,
       withSegments: (use) =>

@@ -93,7 +93,7 @@ export class RetentionChore {
     const { clock, retractions, onRetraction } = this.#parts;
     const createdAt = clock.now();
     const scope = { id: newId(createdAt), loadId: null, erasureId: null };
-    await retractions.insert(tx, { ...scope, sourceId, events: 0, profiles: 0, createdAt });
+    await retractions.insert(tx, { ...scope, sourceId, events: 0, profiles: 0, records: 0, createdAt });
     await retractions.choosePositions(tx, scope.id, positions);
     await retractions.setExtent(tx, scope.id, await retractions.extent(tx, scope));
     onRetraction();

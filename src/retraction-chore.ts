@@ -113,7 +113,7 @@ export class RetractionChore {
     if (anchors.length === 0) {
       const [damage] = this.#damageTo(retraction).values();
       if (damage !== undefined) throw damage;
-      if (await this.#removeRecords(retraction.loadId)) return true;
+      if (await this.#removeRecords(retraction)) return true;
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
     }
     const left = await this.#readLeft(definitions, retraction, anchors);
@@ -132,9 +132,14 @@ export class RetractionChore {
   }
 
   /** Records of entities that a load brought in; false: nothing is left. */
-  async #removeRecords(loadId: Uuid | null): Promise<boolean> {
-    const { db, entityRecords } = this.#parts;
-    return loadId !== null && (await entityRecords.removeOfLoad(db, loadId, MAX_STEP_RECORDS)) > 0;
+  async #removeRecords({ id, loadId }: Retraction): Promise<boolean> {
+    const { db, entityRecords, retractions } = this.#parts;
+    if (loadId === null) return false;
+    return db.transaction(async (tx) => {
+      const removed = await entityRecords.removeOfLoad(tx, loadId, MAX_STEP_RECORDS);
+      if (removed > 0) await retractions.countRecords(tx, { id }, removed);
+      return removed > 0;
+    });
   }
 
   #damageTo({ id }: Retraction): ReadonlyMap<Uuid, DamagedHistory> {

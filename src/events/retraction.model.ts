@@ -20,8 +20,12 @@ export interface Retraction {
   readonly events: number;
   /** Profiles that they belonged to when it began. */
   readonly profiles: number;
+  /** Records of entities when it began: those of its load. */
+  readonly records: number;
   /** Of the events, those that are taken back so far. */
   readonly removed: number;
+  /** Of the records, likewise. */
+  readonly removedRecords: number;
   /** ms */
   readonly createdAt: number;
   /** ms; null before it is done. */
@@ -36,6 +40,8 @@ export interface Retraction {
 export interface RetractionExtent {
   readonly events: number;
   readonly profiles: number;
+  /** Of entities other than people. */
+  readonly records: number;
 }
 
 /** Failures in a row after which a retraction is given up until somebody asks for it again. */

@@ -103,7 +103,7 @@ export class RetractionService {
     await db.transaction(async (tx) => {
       await guard(tx);
       const scope = { id, loadId: null, erasureId: null };
-      await retractions.insert(tx, { ...scope, sourceId: source.id, events: 0, profiles: 0, createdAt });
+      await retractions.insert(tx, { ...scope, sourceId: source.id, events: 0, profiles: 0, records: 0, createdAt });
       await retractions.chooseMessages(tx, { id, sourceId: source.id }, messageIds);
       await retractions.setExtent(tx, id, await retractions.extent(tx, scope));
     });

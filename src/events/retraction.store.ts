@@ -17,7 +17,7 @@ import {
 } from './retraction.model.js';
 
 const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", erasure_id AS "erasureId", status, events, profiles,
-  removed, created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
+  records, removed, removed_records AS "removedRecords", created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
 
 type Scope = Pick<Retraction, 'id' | 'loadId' | 'erasureId'>;
 
@@ -66,7 +66,7 @@ const PAGE_EVENTS = 2_000;
 /** For the first page, which sorts all of them. */
 const STATEMENT_TIMEOUT = '10min';
 
-type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'finishedAt' | 'failures' | 'reason'>;
+type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'removedRecords' | 'finishedAt' | 'failures' | 'reason'>;
 
 interface AnchorsAsk {
   readonly parts: readonly number[];
@@ -153,8 +153,8 @@ export class RetractionStore {
   /** Writes it down; false if its load has one already. */
   async insert(tx: Queryable, retraction: NewRetraction): Promise<boolean> {
     const inserted = await tx.execute(
-      `INSERT INTO retractions (id, source_id, load_id, erasure_id, status, events, profiles, created_at)
-       VALUES ($1, $2, $3, $7, 'running', $4, $5, $6) ON CONFLICT DO NOTHING`,
+      `INSERT INTO retractions (id, source_id, load_id, erasure_id, status, events, profiles, records, created_at)
+       VALUES ($1, $2, $3, $7, 'running', $4, $5, $8, $6) ON CONFLICT DO NOTHING`,
       [
         retraction.id,
         retraction.sourceId,
@@ -163,6 +163,7 @@ export class RetractionStore {
         retraction.profiles,
         retraction.createdAt,
         retraction.erasureId,
+        retraction.records,
       ],
     );
     return inserted > 0;
@@ -213,11 +214,12 @@ export class RetractionStore {
       `WITH taken AS (
          SELECT anchor_id, count(*) AS events FROM event_log e WHERE ${inScope(scope)} GROUP BY anchor_id
        )
-       SELECT coalesce(sum(t.events), 0)::int8 AS events, count(DISTINCT i.profile_id) AS profiles
+       SELECT coalesce(sum(t.events), 0)::int8 AS events, count(DISTINCT i.profile_id) AS profiles,
+         (SELECT count(*) FROM entity_records WHERE load_id = $2::uuid) AS records
        FROM taken t LEFT JOIN identifiers i ON i.id = t.anchor_id`,
-      [scopeId(scope)],
+      [scopeId(scope), scope.loadId],
     );
-    return row ?? { events: 0, profiles: 0 };
+    return row ?? { events: 0, profiles: 0, records: 0 };
   }
 
   async setExtent(tx: Queryable, id: Uuid, { events, profiles }: RetractionExtent): Promise<void> {
@@ -333,6 +335,14 @@ export class RetractionStore {
       positions.length,
     ]);
     return positions.length;
+  }
+
+  /** Notes that records of entities were taken back. */
+  async countRecords(tx: Queryable, { id }: Pick<Retraction, 'id'>, removed: number): Promise<void> {
+    await tx.query(
+      'UPDATE retractions SET removed_records = removed_records + $2, failures = 0, reason = NULL WHERE id = $1',
+      [id, removed],
+    );
   }
 
   /** Ends it, and the revert of its load, unless events of it are left; whether it has ended. */

@@ -30,6 +30,23 @@ export interface RecordPlace {
   readonly messageId: string;
 }
 
+/** A key that records are kept of. */
+export interface EntityKey {
+  readonly key: string;
+  /** All that are kept of it. */
+  readonly records: number;
+  /** When the newest occurred, ms. */
+  readonly newestAt: number;
+}
+
+export interface KeysAsk {
+  /** What keys begin with; empty: all. */
+  readonly prefix: string;
+  /** Only keys after this one, by code point; null: from the start. */
+  readonly after: string | null;
+  readonly limit: number;
+}
+
 interface RecordRow extends Omit<EntityRecord, 'properties'> {
   readonly at: number;
   readonly properties: string;
@@ -78,6 +95,23 @@ export class EntityRecordReader {
     });
     for (const { at, ...row } of rows) found[at]?.push({ ...row, properties: propertiesOf(row.properties) });
     return found;
+  }
+
+  /** Keys with records, by code point; one look into the index for each. */
+  keys(entity: string, { prefix, after, limit }: KeysAsk): Promise<EntityKey[]> {
+    return this.#db.query<EntityKey>(
+      `WITH RECURSIVE found AS (
+         (SELECT key, 1 AS n FROM entity_records
+          WHERE entity = $1 AND key >= $2 AND ($3::text IS NULL OR key > $3 COLLATE "C") ORDER BY key LIMIT 1)
+         UNION ALL
+         SELECT (SELECT r.key FROM entity_records r WHERE r.entity = $1 AND r.key > f.key ORDER BY r.key LIMIT 1), n + 1
+         FROM found f WHERE n < $4 AND starts_with(f.key, $2))
+       SELECT f.key, c.records, c.newest AS "newestAt" FROM found f CROSS JOIN LATERAL (
+         SELECT count(*)::int8 AS records, max(occurred_at) AS newest FROM entity_records r
+         WHERE r.entity = $1 AND r.key = f.key) c
+       WHERE starts_with(f.key, $2) ORDER BY f.key`,
+      [entity, prefix, after, limit],
+    );
   }
 
   /** All that is kept of a key, the newest first. @param before only what comes after this one; null: from the start */

@@ -6,6 +6,13 @@ import { newId, type Uuid } from '../platform/ids.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { EntityRecordStore, type WrittenRecord } from './entity-record.store.js';
+import {
+  EntityRecordReader,
+  type EntityKey,
+  type KeysAsk,
+  type RecordPlace,
+  type StoredRecord,
+} from './entity-record.reader.js';
 import { ENTITY_LIMITS, isEntityKey } from './entity.model.js';
 import { FeatureReader, type StoredEntity } from './feature.reader.js';
 
@@ -104,7 +111,10 @@ export class EntityRecordAcceptor {
   }
 }
 
-/** Records of entities: who takes them, and their removal. */
+/** Records removed by one statement. */
+const MAX_ERASED_RECORDS = 5_000;
+
+/** Records of entities: who takes them, who looks at them, and their removal. */
 export class EntityRecordService {
   readonly #store = new EntityRecordStore();
 
@@ -115,10 +125,35 @@ export class EntityRecordService {
     return new EntityRecordAcceptor(await this.#demand(entity), this.parts);
   }
 
-  /** Removes all that is kept of a key, or the one record of a message id. @throws WeftError NOT_FOUND */
+  /** A page of the keys that have records, by code point. @throws WeftError NOT_FOUND */
+  async keys(entity: string, ask: KeysAsk): Promise<EntityKey[]> {
+    await this.#demand(entity);
+    // Nothing begins with what no key can be.
+    if (ask.prefix !== '' && !isEntityKey(ask.prefix)) return [];
+    return new EntityRecordReader(this.parts.db).keys(entity, ask);
+  }
+
+  /** A page of what is kept of a key, the newest first. @throws WeftError NOT_FOUND */
+  async history(entity: string, key: string, before: RecordPlace | null, limit: number): Promise<StoredRecord[]> {
+    await this.#demand(entity);
+    if (!isEntityKey(key)) return [];
+    return new EntityRecordReader(this.parts.db).history(entity, key, before, limit);
+  }
+
+  /**
+   * Removes all that is kept of a key, or the records of a message id, whatever their sources.
+   * @returns how many there were
+   * @throws WeftError NOT_FOUND
+   */
   async erase(entity: string, key: string, messageId: string | null = null): Promise<number> {
     await this.#demand(entity);
-    return this.#store.removeOfKey(this.parts.db, entity, key, messageId);
+    if (!isEntityKey(key) || (messageId !== null && !isStorable(messageId, EVENT_LIMITS.maxMessageIdLength))) return 0;
+    let removed = 0;
+    for (;;) {
+      const some = await this.#store.removeOfKey(this.parts.db, entity, key, messageId, MAX_ERASED_RECORDS);
+      removed += some;
+      if (some < MAX_ERASED_RECORDS) return removed;
+    }
   }
 
   async #demand(name: string): Promise<StoredEntity> {

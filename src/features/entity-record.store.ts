@@ -64,11 +64,13 @@ export class EntityRecordStore {
     );
   }
 
-  /** Removes all records of a key, or the one of a message id. @returns how many */
-  removeOfKey(db: Queryable, entity: string, key: string, messageId: string | null): Promise<number> {
+  /** Removes records of a key, or those of a message id, at most `limit`. @returns how many */
+  removeOfKey(db: Queryable, entity: string, key: string, messageId: string | null, limit: number): Promise<number> {
     return db.execute(
-      'DELETE FROM entity_records WHERE entity = $1 AND key = $2 AND ($3::text IS NULL OR message_id = $3)',
-      [entity, key, messageId],
+      `DELETE FROM entity_records WHERE ctid IN (
+         SELECT ctid FROM entity_records
+         WHERE entity = $1 AND key = $2 AND ($3::text IS NULL OR message_id = $3) LIMIT $4)`,
+      [entity, key, messageId, limit],
     );
   }
 

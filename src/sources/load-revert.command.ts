@@ -113,8 +113,14 @@ async function revert(deps: RevertCommandDeps, id: string, options: RevertComman
     const done = await reverter.done(retractionId, { signal: deps.signal, onProgress: progressTo(deps.stderr) });
     deps.stdout.write(
       options.json === true
-        ? jsonText({ load: load.id, removed: done.removed, profiles: done.profiles, wasReverted })
-        : `${wasReverted ? 'Nothing to do: it was reverted already, and' : 'Reverted:'} ${grouped(done.removed)} events of ${grouped(done.profiles)} profiles ${wasReverted ? 'were' : 'are'} taken back.\n`,
+        ? jsonText({
+            load: load.id,
+            removed: done.removed,
+            profiles: done.profiles,
+            records: done.removedRecords,
+            wasReverted,
+          })
+        : `${wasReverted ? 'Nothing to do: it was reverted already, and' : 'Reverted:'} ${extentText({ events: done.removed, profiles: done.profiles, records: done.removedRecords })} ${wasReverted ? 'were' : 'are'} taken back.\n`,
     );
     return EXIT_CODES.ok;
   });
@@ -149,8 +155,16 @@ async function found(loads: LoadReader, id: string): Promise<LoadSummary> {
 
 type RevertedLoad = Pick<LoadSummary, 'id' | 'fileName' | 'source' | 'startedAt'>;
 
-function describe({ fileName, source, startedAt }: RevertedLoad, { events, profiles }: RetractionExtent): string {
-  return `${fileName}, loaded into ${source} from ${formatInstant(startedAt)} on: ${grouped(events)} events of ${grouped(profiles)} profiles`;
+function describe({ fileName, source, startedAt }: RevertedLoad, extent: RetractionExtent): string {
+  return `${fileName}, loaded into ${source} from ${formatInstant(startedAt)} on: ${extentText(extent)}`;
+}
+
+/** A load is of people or of an entity; one that brought in nothing is told of as the former. */
+function extentText({ events, profiles, records }: RetractionExtent): string {
+  const ofPeople = `${grouped(events)} events of ${grouped(profiles)} profiles`;
+  if (records === 0) return ofPeople;
+  const ofEntity = `${grouped(records)} records`;
+  return events === 0 ? ofEntity : `${ofPeople} and ${ofEntity}`;
 }
 
 function stateOf({ status, eventsRemoved, eventsToRemove, revertFailure }: LoadSummary): string {

@@ -20,6 +20,9 @@ export interface LoadSummary {
   /** Of a load that is or was reverted: events when that began, and how many are taken back; null of others. */
   readonly eventsToRemove: number | null;
   readonly eventsRemoved: number | null;
+  /** Of the records of entities that it brought in, likewise. */
+  readonly recordsToRemove: number | null;
+  readonly recordsRemoved: number | null;
   /** Why its revert was given up; null unless it was. Reverting it again goes on. */
   readonly revertFailure: string | null;
 }
@@ -33,7 +36,7 @@ export const MAX_LOAD_PAGE = 1_000;
 
 const SUMMARY = `SELECT l.id, s.key AS source, l.file_name AS "fileName", l.status, l.emit, l.rows_read AS rows, l.accepted,
   l.duplicates, l.refused, l.started_at AS "startedAt", l.finished_at AS "finishedAt", r.events AS "eventsToRemove",
-  r.removed AS "eventsRemoved", CASE WHEN r.status = 'failed' THEN coalesce(r.reason, '') END AS "revertFailure"
+  r.removed AS "eventsRemoved", r.records AS "recordsToRemove", r.removed_records AS "recordsRemoved", CASE WHEN r.status = 'failed' THEN coalesce(r.reason, '') END AS "revertFailure"
   FROM loads l JOIN sources s ON s.id = l.source_id LEFT JOIN retractions r ON r.load_id = l.id`;
 
 /** What the rows of a load were mapped with. */

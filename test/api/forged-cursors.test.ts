@@ -2,6 +2,7 @@ import { isObjectType } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import * as cursors from '../../src/api/graphql/cursors.js';
+import { parseFeatures } from '../../src/features/parse-features.js';
 import { CursorCodec } from '../../src/platform/cursor.js';
 import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -15,6 +16,8 @@ const THERE = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
   'Query.group.id': '"acme"',
+  'Query.entityKeys.entity': '"item"',
+  'Query.entityRecords.entity': '"item"',
   'Query.source.key': '"web"',
   'Query.trackingPlan.source': '"web"',
   'Query.trackingPlanVersions.source': '"web"',
@@ -52,6 +55,7 @@ let world: ApiWorld;
 beforeAll(async () => {
   world = await createApiWorld();
   await world.engine.services.purposes.apply([aPurpose('ads')]);
+  await world.engine.services.features.apply(parseFeatures('entities: [{ name: item, join_key: item_id }]', 'f.yaml'));
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([aTrack('product_view', { user_id: 'ann' }), anIdentify({ user_id: 'ann' }, { plan: 'pro' })]);
   await world.accept([aGroup({ user_id: 'ann' }, 'acme', { plan: 'pro' })]);

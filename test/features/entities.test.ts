@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLoads } from '../../src/create-loads.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { entitiesCommand } from '../../src/features/entities.command.js';
 import { EntityFeatures } from '../../src/features/entity-features.js';
 import { EntityRecordReader } from '../../src/features/entity-record.reader.js';
 import { EntityRecordService } from '../../src/features/entity-record.service.js';
@@ -14,9 +15,11 @@ import { parseFeatures } from '../../src/features/parse-features.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import type { Confirm } from '../../src/platform/command-line.js';
 import type { Source } from '../../src/sources/source.model.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith } from '../support/command-runner.js';
 import { drainUntil } from '../support/drain-until.js';
 import { aTrack, DAY_MS, HOUR_MS } from '../support/world.js';
 
@@ -268,8 +271,20 @@ describe('features of an entity', () => {
     const ask =
       '{ onlineFeatures(entity: "item", keys: ["l-1"], features: ["item_price"]) { features { status value } } }';
     expect(await world.data(ask)).toEqual({ onlineFeatures: [{ features: [{ status: 'PRESENT', value: 5 }] }] });
+    const revert = `mutation ($dry: Boolean!) { revertLoad(id: "${loaded.loadId}", dryRun: $dry) {
+      ... on LoadRevert { events profiles records load { recordsToRemove recordsRemoved } } } }`;
+    const told = { events: 0, profiles: 0, records: 2 };
+    expect(await world.data(revert, { dry: true })).toEqual({
+      revertLoad: { ...told, load: { recordsToRemove: null, recordsRemoved: null } },
+    });
+    expect(await world.data(revert, { dry: false })).toEqual({
+      revertLoad: { ...told, load: { recordsToRemove: 2, recordsRemoved: 0 } },
+    });
     const { id } = await engine.retractions.takeBackLoad(loaded.loadId);
-    await drainUntil(world, engine.retractions.done(id));
+    expect(await drainUntil(world, engine.retractions.done(id))).toMatchObject({ records: 2, removedRecords: 2 });
+    expect(await world.data(`{ load(id: "${loaded.loadId}") { status recordsRemoved } }`)).toEqual({
+      load: { status: 'REVERTED', recordsRemoved: 2 },
+    });
     expect(await world.data(ask)).toEqual({ onlineFeatures: [{ features: [{ status: 'NOT_FOUND', value: null }] }] });
     const other = parseMapping(MAPPING.replace('item_id: sku', 'user_id: sku'));
     await expect(loads.load({ file, mapping: other })).rejects.toThrow('the mapping names no item_id');
@@ -277,6 +292,100 @@ describe('features of an entity', () => {
       loads.load({ file, mapping: parseMapping(MAPPING.replace('entity: item', 'entity: page')) }),
     ).rejects.toThrow('there is no entity page');
     expect(() => parseMapping(`${MAPPING}traits: { name: category }\n`)).toThrow('is of events of people');
+  });
+
+  it('are listed by key, read with their history and erased, by GraphQL and on the command line', async () => {
+    const { db, clock } = world;
+    const service = new EntityRecordService(world);
+    const acceptor = await service.acceptorOf('item');
+    const now = clock.now();
+    const keys = ['x-\uff5e', 'x-\u{1f600}', 'x-B', 'x-a', 'x-b', 'x', 'y-a'];
+    const records = keys.flatMap((key, k) =>
+      [3, 1, 2].map((age) => aRecord(key, `m${String(k)}-${String(age)}`, now - age * HOUR_MS, { price: age })),
+    );
+    await acceptor.accept(catalog, records, {});
+    await acceptor.accept(stock, [aRecord('x-a', 'm3-1', now - HOUR_MS, { left: 4 }, 'stock')], {});
+
+    interface Page<T> {
+      readonly edges: readonly { readonly node: T }[];
+      readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+    }
+    const pages = async <T>(field: string, args: string, fields: string, first: number): Promise<T[]> => {
+      const seen: T[] = [];
+      for (let after: string | null = null, more = true; more;) {
+        const query = `query ($first: Int!, $after: String) { page: ${field}(${args}, first: $first, after: $after) {
+          edges { node { ${fields} } } pageInfo { hasNextPage endCursor } } }`;
+        const { page }: { page: Page<T> } = await world.data(query, { first, after });
+        expect(page.edges.length).toBeLessThanOrEqual(first);
+        seen.push(...page.edges.map(({ node }) => node));
+        after = page.pageInfo.endCursor;
+        more = page.pageInfo.hasNextPage;
+      }
+      return seen;
+    };
+    const newestAt = new Date(now - HOUR_MS).toISOString();
+    for (const size of [1, 2, 4, 500]) {
+      const listed = await pages<object>('entityKeys', 'entity: "item", prefix: "x-"', 'key records newestAt', size);
+      const ofOne = { records: 3, newestAt };
+      expect(listed).toEqual([
+        { key: 'x-B', ...ofOne },
+        { key: 'x-a', records: 4, newestAt },
+        { key: 'x-b', ...ofOne },
+        { key: 'x-\uff5e', ...ofOne },
+        { key: 'x-\u{1f600}', ...ofOne },
+      ]);
+      const told = await pages<object>(
+        'entityRecords',
+        'entity: "item", key: "x-a"',
+        'source messageId properties',
+        size,
+      );
+      expect(told).toEqual([
+        { source: 'stock', messageId: 'm3-1', properties: { left: 4 } },
+        { source: 'catalog', messageId: 'm3-1', properties: { price: 1 } },
+        { source: 'catalog', messageId: 'm3-2', properties: { price: 2 } },
+        { source: 'catalog', messageId: 'm3-3', properties: { price: 3 } },
+      ]);
+    }
+    expect(await pages('entityKeys', 'entity: "item", prefix: "x\\u0000"', 'key', 9)).toEqual([]);
+
+    const erase = `mutation ($entity: String!, $key: String!, $messageId: String) {
+      eraseEntityRecords(entity: $entity, key: $key, messageId: $messageId) {
+        ... on EntityRecordsErased { key records } ... on Failure { message } } }`;
+    const erased = async (key: string, messageId?: string, entity = 'item'): Promise<unknown> =>
+      (await world.data<{ eraseEntityRecords: unknown }>(erase, { entity, key, messageId })).eraseEntityRecords;
+    expect(await erased('x-a', 'm3-1')).toEqual({ key: 'x-a', records: 2 });
+    expect(await erased('x-a')).toEqual({ key: 'x-a', records: 2 });
+    expect(await erased('x-a')).toEqual({ key: 'x-a', records: 0 });
+    expect(await erased('\0')).toEqual({ key: '\0', records: 0 });
+    expect(await erased('x-a', undefined, 'itme')).toEqual({ message: 'there is no entity itme' });
+    const noted = await db.query(
+      `SELECT DISTINCT outcome, targets FROM audit_log WHERE operation = 'Mutation.eraseEntityRecords' ORDER BY outcome`,
+    );
+    expect(noted).toEqual([
+      { outcome: 'NOT_FOUND', targets: ['itme'] },
+      { outcome: 'OK', targets: ['item'] },
+    ]);
+
+    const weft = (args: string[], confirm: Confirm | null = null) =>
+      runWith((io) => entitiesCommand({ ...io, confirm, withRecords: (use) => use(service) }), args);
+    const listed = await weft(['keys', 'item', '--prefix', 'x-', '--limit', '2']);
+    expect(listed).toMatchObject({
+      stdout: expect.stringMatching(/^key +records +newest\nx-B +3 +\S+\nx-b +3 +\S+\n$/) as string,
+      stderr: 'note: there are more: --after "x-b" goes on\n',
+    });
+    const rest = await weft(['keys', 'item', '--prefix', 'x-', '--after', 'x-b', '--json']);
+    expect((JSON.parse(rest.stdout) as { key: string }[]).map(({ key }) => key)).toEqual(['x-\uff5e', 'x-\u{1f600}']);
+    const history = await weft(['history', 'item', 'x-b', '--json', '--limit', '1']);
+    expect(JSON.parse(history.stdout)).toMatchObject([
+      { messageId: 'm4-1', occurredAt: newestAt, properties: { price: 1 } },
+    ]);
+    expect(history.stderr).toBe('note: there are older ones; raise --limit\n');
+    expect(await weft(['erase', 'item', 'x-b'])).toMatchObject({ code: 2, stdout: '' });
+    expect(await weft(['erase', 'item', 'x-b'], () => Promise.resolve(false))).toMatchObject({ code: 1 });
+    expect(await weft(['erase', 'item', 'x-b', '--yes'])).toMatchObject({ stdout: 'Removed: 3 records of x-b.\n' });
+    expect(await weft(['history', 'item', 'x-b'])).toMatchObject({ stdout: 'No records are kept of it.\n' });
+    expect(await weft(['keys', 'itme'])).toMatchObject({ code: 1, stderr: expect.stringContaining('item') as string });
   });
 
   it('are columns of a training set, by the key of each row and as of its time, as an oracle has them', async () => {

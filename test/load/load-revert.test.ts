@@ -140,7 +140,7 @@ describe('a load', () => {
     expect(await totals()).toEqual({ 'anonymous_id:a1 user_id:u1': 15, 'user_id:u2': 7 });
     const id = loadId(loaded);
     const dry = await weft('revert', id, '--dry-run', '--json');
-    expect(JSON.parse(dry.stdout)).toEqual({ load: id, events: 3, profiles: 2 });
+    expect(JSON.parse(dry.stdout)).toEqual({ load: id, events: 3, profiles: 2, records: 0 });
     expect(await weft('revert', id)).toMatchObject({ code: 2 });
     const feed = (await world.feed()).length;
     expect(await weft('revert', id, '--yes')).toMatchObject({ code: 0 });

@@ -41,7 +41,14 @@ type Resolve = GraphQLFieldResolver<unknown, ApiContext, Readonly<Record<string,
 /** Of a profile, without telling anything of the person. */
 const BARE_FIELDS: ReadonlySet<string> = new Set(['id', 'createdAt', 'asOf', '__typename']);
 /** Arguments, not of type `ID`, that name something which is no person. */
-const KEY_ARGUMENTS: ReadonlySet<string> = new Set(['key', 'source', 'segment', 'model', 'deleteTrait.name']);
+const KEY_ARGUMENTS: ReadonlySet<string> = new Set([
+  'key',
+  'source',
+  'segment',
+  'model',
+  'deleteTrait.name',
+  'eraseEntityRecords.entity',
+]);
 /** Not so long that it could be a phone number. */
 const NUMBER = /^\d{1,9}$/;
 const MAX_ARGUMENT_DEPTH = 4;

@@ -13,6 +13,7 @@ import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { DocumentResolver } from './document.resolver.js';
 import { EdgeResolver } from './edge.resolver.js';
+import { EntityRecordResolver } from './entity-record.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureDefinitionResolver, FeatureResolver, FeatureServiceResolver } from './feature.resolver.js';
 import { FeatureMonitoringResolver } from './feature-monitoring.resolver.js';
@@ -89,6 +90,7 @@ export function buildApiSchema(): GraphQLSchema {
       WebhookResolver,
       EdgeResolver,
       DocumentResolver,
+      EntityRecordResolver,
       ErasureResolver,
       AuditResolver,
     ],

@@ -31,6 +31,12 @@ export const SCHEDULE_RUN_CURSOR = new CursorCodec(
   { kind: 'schedule_runs', version: 1 },
   { dueAt: 'integer', id: 'text' },
 );
+export const ENTITY_KEY_CURSOR = new CursorCodec({ kind: 'entity_keys', version: 1 }, { key: 'text' });
+/** `source`: its id. */
+export const ENTITY_RECORD_CURSOR = new CursorCodec(
+  { kind: 'entity_records', version: 1 },
+  { occurredAt: 'integer', source: 'integer', messageId: 'text' },
+);
 export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
 export const AUDIT_CURSOR = new CursorCodec({ kind: 'audit', version: 1 }, { seq: 'integer' });
 export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });

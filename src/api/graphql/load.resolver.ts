@@ -63,6 +63,18 @@ class LoadType implements LoadSummary {
   })
   eventsRemoved!: number | null;
 
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Of a revert: number of records of entities when it began; null where there is none.',
+  })
+  recordsToRemove!: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Of a revert: number of records of entities taken back so far; null where there is none.',
+  })
+  recordsRemoved!: number | null;
+
   @Field(() => String, {
     nullable: true,
     description:
@@ -81,6 +93,9 @@ class LoadRevert {
 
   @Field(() => Float, { description: 'Profiles that they belong to, or belonged to when the revert began.' })
   profiles!: number;
+
+  @Field(() => Float, { description: 'How many records of entities other than people are taken back in all.' })
+  records!: number;
 }
 
 const LoadConnection = connectionTypes<LoadType>(LoadType, 'Load');
@@ -138,8 +153,8 @@ export class LoadResolver {
         throw new WeftError('NOT_FOUND', 'there is no such load', { where: 'id', hint: 'loads lists them' });
       }
       if (dryRun) return { load: found, ...(await services.retractions.extentOfLoad(id)) };
-      const { events, profiles } = await services.retractions.takeBackLoad(id);
-      return { load: (await reader.find(id)) ?? found, events, profiles };
+      const { events, profiles, records } = await services.retractions.takeBackLoad(id);
+      return { load: (await reader.find(id)) ?? found, events, profiles, records };
     });
   }
 }
