@@ -6,6 +6,11 @@ import { DefinitionHistoryReader } from './features/definition-history.reader.js
 import { FeatureReader } from './features/feature.reader.js';
 import { featuresCommand } from './features/features.command.js';
 import { VocabularyReader } from './features/vocabulary.reader.js';
+import { FeatureAlertReader } from './monitoring/feature-alert.reader.js';
+import { addDriftCommand, type DriftCommandServices } from './monitoring/feature-drift.command.js';
+import { addReferenceCommand } from './monitoring/feature-reference.command.js';
+import { FeatureReferenceReader } from './monitoring/feature-reference.reader.js';
+import { FeatureReferenceStore } from './monitoring/feature-reference.store.js';
 import { addParityCommand } from './monitoring/feature-parity.command.js';
 import { addStatisticsCommand, type StatisticsCommandServices } from './monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
@@ -46,11 +51,36 @@ export function createFeaturesCommand(io: CommandIo, looking: Session, signal: A
         return createParitySampler(app).compare(ids, onDone, signal);
       }),
   });
+  addDriftCommand(features, { ...io, signal, withDrift: (use) => looking((app) => use(driftServices(app, signal))) });
+  addReferenceCommand(features, {
+    ...io,
+    withReferences: (use) =>
+      looking(({ db, clock }) =>
+        use({
+          reader: new FeatureReferenceReader(db),
+          store: new FeatureReferenceStore(db),
+          nowMs: () => clock.now(),
+        }),
+      ),
+  });
   return addStatisticsCommand(features, {
     ...io,
     signal,
     withStatistics: (use) => looking((app) => use(statisticsServices(app, signal))),
   });
+}
+
+function driftServices(app: App, signal: AbortSignal): DriftCommandServices {
+  const { db, clock } = app;
+  const references = new FeatureReferenceReader(db);
+  return {
+    views: () => new FeatureReader(db).views(),
+    days: (features, fromMs, toMs) => new FeatureAlertReader(db).daysBetween(features, fromMs, toMs),
+    compute: (features) => createStatisticsRun(app).tally(signal, features),
+    reference: (name) => references.features(name),
+    references: async () => (await references.all()).map(({ name }) => name),
+    nowMs: () => clock.now(),
+  };
 }
 
 function statisticsServices(app: App, signal: AbortSignal): StatisticsCommandServices {

@@ -1,8 +1,7 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
-import { FeatureTally, isPersonalFeature } from './monitoring/feature-statistics.model.js';
-import type { TalliedFeature } from './monitoring/feature-statistics.store.js';
+import { FeatureTally, isPersonalFeature, type TalliedFeature } from './features/feature-statistics.model.js';
 import type { Clock } from './platform/clock.js';
 import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';

@@ -7,9 +7,11 @@ import {
 } from './monitoring/feature-alert.model.js';
 import { FeatureAlertReader } from './monitoring/feature-alert.reader.js';
 import { FeatureAlertStore } from './monitoring/feature-alert.store.js';
-import { driftOf } from './monitoring/feature-drift.model.js';
+import { driftOf, type ReferenceOfFeature } from './monitoring/feature-drift.model.js';
+import { FeatureReferenceReader } from './monitoring/feature-reference.reader.js';
 import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
-import { FeatureStatisticsStore, type TalliedFeature } from './monitoring/feature-statistics.store.js';
+import type { TalliedFeature } from './features/feature-statistics.model.js';
+import { FeatureStatisticsStore } from './monitoring/feature-statistics.store.js';
 import type { Clock } from './platform/clock.js';
 import { Periodic } from './platform/periodic.js';
 import type { Queryable } from './platform/postgres.js';
@@ -96,12 +98,18 @@ export class StatisticsWatch {
     const { db, clock, expectations, observer } = this.#options;
     const [reader, store] = [new FeatureAlertReader(db), new FeatureAlertStore(db)];
     const expected = await expectations();
+    const trained = new TrainedOn(db);
     const found: FeatureFinding[] = [];
     for (const { statistics } of tallied) {
       this.#stop.signal.throwIfAborted();
-      const drift = driftOf(await reader.days(statistics.feature));
+      const { against } = expected.get(statistics.feature) ?? {};
+      const reference = against === undefined ? null : await trained.of(against, statistics.feature);
+      // Without the training set nothing can be told of the change; what `steady` says follows from the days alone.
+      const drift = driftOf(await reader.days(statistics.feature), reference);
       if (drift !== null) await store.saveDrift(drift, clock.now());
-      found.push(...violationsOf(expected.get(statistics.feature) ?? {}, statistics, drift, clock.now()));
+      found.push(
+        ...violationsOf(tellable(expected.get(statistics.feature) ?? {}, reference), statistics, drift, clock.now()),
+      );
     }
     for (const finding of found) {
       observer.violated(finding);
@@ -110,4 +118,28 @@ export class StatisticsWatch {
     for (const { feature, kind } of await store.close(found, clock.now())) observer.ended(feature, kind);
     await store.sweep(names, clock.now());
   }
+}
+
+/** Training sets that features are held against, each read once. */
+class TrainedOn {
+  readonly #reader: FeatureReferenceReader;
+  readonly #read = new Map<string, Promise<ReadonlyMap<string, ReferenceOfFeature>>>();
+
+  constructor(db: Queryable) {
+    this.#reader = new FeatureReferenceReader(db);
+  }
+
+  /** Null: there is no such training set, or it is without the feature. */
+  async of(name: string, feature: string): Promise<ReferenceOfFeature | null> {
+    let read = this.#read.get(name);
+    if (read === undefined) this.#read.set(name, (read = this.#reader.features(name)));
+    return (await read).get(feature) ?? null;
+  }
+}
+
+/** What is expected, without what cannot be told because the training set is not there. */
+function tellable(expected: FeatureExpectation, reference: ReferenceOfFeature | null): FeatureExpectation {
+  if (expected.against === undefined || reference !== null) return expected;
+  const { psi: _psi, ks: _ks, ...others } = expected;
+  return others;
 }

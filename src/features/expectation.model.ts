@@ -10,9 +10,11 @@ export interface FeatureExpectation {
   readonly distinct_min?: number;
   /** The newest event in any value is at most so old, as `1d`. */
   readonly fresh?: string;
-  /** The population stability index against a week before, at most. */
+  /** What `psi` and `ks` compare with: a training set, as it is registered; left out: a week before. */
+  readonly against?: string;
+  /** The population stability index against that, at most. */
   readonly psi?: number;
-  /** The statistic of Kolmogorov and Smirnov against a week before, at most; 0 to 1. */
+  /** The statistic of Kolmogorov and Smirnov against that, at most; 0 to 1. */
   readonly ks?: number;
   /** True: the mean is followed, and a change of it is told. */
   readonly steady?: boolean;

@@ -2,14 +2,14 @@ import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
-import { EXIT_CODES, jsonText, runCommand } from '../platform/command-line.js';
+import { EXIT_CODES, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
 import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
-import { manifestPathOf, sha256Of } from './hashed-file.js';
+import { manifestPathOf, manifestText, sha256Of } from './hashed-file.js';
 import {
   makeTrainingSet,
   type TrainingSetListener,
@@ -135,7 +135,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     told.stop();
     await writeImputed(options, told.statistics, manifest);
     const seconds = (deps.clock.now() - startedAt) / 1_000;
-    deps.stdout.write(options.json === true ? jsonText(manifest) : describe(out, manifest, seconds, told.last));
+    deps.stdout.write(options.json === true ? manifestText(manifest) : describe(out, manifest, seconds, told.last));
     if (again === null) return EXIT_CODES.ok;
     deps.stderr.write(`${comparison(again.manifest, manifest)}\n`);
     return again.manifest.sha256 === manifest.sha256 ? EXIT_CODES.ok : DIFFERS;

@@ -6,6 +6,27 @@ import { WeftError } from '../platform/errors.js';
 
 export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
 
+/** Levels of a manifest whose fields and items have a line each; what is deeper stands in one. */
+const MANIFEST_LEVELS = 3;
+
+/** A manifest as people and programs may read it: JSON, long lists of numbers in one line. */
+export function manifestText(manifest: unknown): string {
+  return `${foldedJson(manifest, MANIFEST_LEVELS, '')}\n`;
+}
+
+function foldedJson(value: unknown, levels: number, indent: string): string {
+  if (levels === 0 || typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const inner = `${indent}  `;
+  const isList = Array.isArray(value);
+  const parts = isList
+    ? value.map((item) => foldedJson(item, levels - 1, inner))
+    : Object.entries(value).flatMap(([key, item]) =>
+        item === undefined ? [] : [`${JSON.stringify(key)}: ${foldedJson(item, levels - 1, inner)}`],
+      );
+  const [open, close] = isList ? ['[', ']'] : ['{', '}'];
+  return parts.length === 0 ? `${open}${close}` : `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${indent}${close}`;
+}
+
 export interface WrittenFile {
   /** Hex. */
   readonly sha256: string;
@@ -74,7 +95,7 @@ export async function writeWithManifest<M>(
   });
   try {
     const manifest = (await fill(file))(await file.finish());
-    await beside.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+    await beside.write(Buffer.from(manifestText(manifest)));
     await beside.finish();
     await putInPlace(file.path, path);
     await putInPlace(beside.path, manifestPathOf(path)).catch(async (error: unknown) => {

@@ -8,6 +8,7 @@ import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import type { Splitter, SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
 import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
+import { TrainingStatistics } from './training-statistics.js';
 import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { MaxAges, PinnedVersions, TrainingSetProgress, TrainingSetRequest } from './training-set-request.model.js';
 import type { TrainingSetService } from './training-set.service.js';
@@ -90,10 +91,14 @@ export async function makeTrainingSet(
         : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows });
     listener.onPlan?.(set.plan, splitter);
     if (kept !== null && kept.rows > 0) listener.onKept?.(kept.rows);
-    const origin = { labels, startedAtMs: set.startedAtMs };
+    const statistics = new TrainingStatistics(set.plan.features, splitter, summary.rows);
+    const origin = { labels, startedAtMs: set.startedAtMs, statistics: () => statistics.finish() };
     const manifest = await writeTrainingSet(
       order.out,
-      told(set, listener),
+      told(set, (row) => {
+        statistics.add(row);
+        listener.onRow?.(row);
+      }),
       summary.passed,
       parts.now(),
       splitter,
@@ -123,12 +128,11 @@ function labelsChanged(path: string): WeftError {
   });
 }
 
-/** The set, whose rows the listener is told of. */
-function told(set: WritableSet, listener: TrainingSetListener): WritableSet {
-  if (listener.onRow === undefined) return set;
+/** The set, of whose rows somebody is told. */
+function told(set: WritableSet, onRow: (row: WrittenRow) => void): WritableSet {
   const rows = async function* (): AsyncGenerator<WrittenRow, void, undefined> {
     for await (const row of set.rows) {
-      listener.onRow?.(row);
+      onRow(row);
       yield row;
     }
   };

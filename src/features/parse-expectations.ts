@@ -1,11 +1,13 @@
 import { durationHint, durationMs } from '../platform/duration.js';
+import { isKey, KEY_HINT } from '../platform/key.js';
 import { nearestName } from '../platform/near-names.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import type { FeatureExpectation, FeatureExpectations } from './expectation.model.js';
 
-const FIELDS = ['min', 'max', 'null_share', 'distinct_min', 'fresh', 'psi', 'ks', 'steady'];
+const FIELDS = ['min', 'max', 'null_share', 'distinct_min', 'fresh', 'psi', 'ks', 'against', 'steady'];
 const MAX_DISTINCT = 50_000;
 const MAX_DURATION_LENGTH = 20;
+const MAX_NAME_LENGTH = 63;
 
 /**
  * Reads what a view expects of its features.
@@ -40,6 +42,10 @@ function readExpectation(item: YamlValue): FeatureExpectation | undefined {
     ks: readNumber(fields.get('ks'), 'the statistic', 0, 1),
   };
   const fresh = readAge(fields.get('fresh'));
+  const against = readAgainst(fields.get('against'));
+  if (against !== undefined && numbers.psi === undefined && numbers.ks === undefined) {
+    fields.get('against')?.problem('nothing is compared with it', 'give psi or ks, as in psi: 0.25');
+  }
   const steady = fields.get('steady')?.bool('steady');
   if (numbers.min !== undefined && numbers.max !== undefined && numbers.min > numbers.max) {
     fields.get('max')?.problem('the greatest number is less than the least', 'make max no less than min');
@@ -48,6 +54,7 @@ function readExpectation(item: YamlValue): FeatureExpectation | undefined {
   return {
     ...(Object.fromEntries(given) as FeatureExpectation),
     ...(fresh === undefined ? {} : { fresh }),
+    ...(against === undefined ? {} : { against }),
     ...(steady === true ? { steady } : {}),
   };
 }
@@ -58,6 +65,11 @@ function readNumber(item: YamlValue | undefined, what: string, least: number, mo
   if (typeof value === 'number' && Number.isFinite(value) && value >= least && value <= most) return value;
   const range = Number.isFinite(least) ? ` from ${String(least)} to ${String(most)}` : '';
   return item.problem(`${what} is no number${range}`, `write one${range}, as in 0.05`);
+}
+
+function readAgainst(item: YamlValue | undefined): string | undefined {
+  const name = item?.text('the training set', MAX_NAME_LENGTH);
+  return name === undefined || isKey(name) ? name : item?.problem(`${name} is no name of a training set`, KEY_HINT);
 }
 
 function readAge(item: YamlValue | undefined): string | undefined {

@@ -3,6 +3,9 @@ import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Queryable } from '../platform/postgres.js';
 import { DefinitionHistoryReader } from './definition-history.reader.js';
+import { isPersonalFeature } from './feature-statistics.model.js';
+import { isPersonal } from '../profiles/trait-definition.model.js';
+import { TraitDefinitionReader } from '../profiles/trait-definition.reader.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import type { FeatureDefinition, FeatureService, FeatureView, Imputations, RequestValues } from './feature.model.js';
 import { requestFieldsOf, requestOfCells } from './on-demand.model.js';
@@ -63,6 +66,7 @@ async function selectFeatures(
 ): Promise<Pick<TrainingSetPlan, 'features' | 'service'> & { readonly impute: Imputations }> {
   const service = name === undefined ? null : await serviceOf(db, name, versions?.service ?? null);
   const known = new Map<string, PlannedFeature>();
+  const personal = new Set((await new TraitDefinitionReader(db).all()).filter(isPersonal).map((trait) => trait.name));
   for (const view of await viewsOf(db, versions)) {
     const { version: viewVersion, purposes = [], entity } = view;
     const shared = { viewVersion, purposes, ...(entity === undefined ? {} : { entity }) };
@@ -83,7 +87,8 @@ async function selectFeatures(
     });
   }
   const features = names.map((feature) => {
-    const planned = known.get(feature) ?? notFound('feature', feature, [...known.keys()]);
+    const found = known.get(feature) ?? notFound('feature', feature, [...known.keys()]);
+    const planned = { ...found, isPersonal: isPersonalFeature(found.definition, personal) };
     const maxAgeMs = maxAges?.byFeature.get(feature) ?? maxAges?.others ?? null;
     return maxAgeMs === null ? planned : { ...planned, maxAgeMs };
   });

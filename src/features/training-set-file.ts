@@ -16,6 +16,7 @@ import {
 } from './training-set.model.js';
 import { personOf, type Split, type SplitRatios, type SplitSpec, type Splitter } from './split.model.js';
 import type { TrainingSet } from './training-set.service.js';
+import type { TrainingSetStatistics } from './training-statistics.js';
 import { ParquetRows } from './training-set-parquet.js';
 
 /** What is kept beside a training set, so that a model can say what it was trained on. */
@@ -50,6 +51,8 @@ export interface TrainingSetManifest {
   readonly fullNames: boolean;
   /** What stands in the file where values are missing; left out: nothing does. */
   readonly imputed?: Imputations;
+  /** How values were spread, before anything was imputed; left out in sets of former versions. */
+  readonly statistics?: TrainingSetStatistics;
   /** Changes with whatever changes a value; not with descriptions. */
   readonly definitionsHash: string;
   readonly features: readonly {
@@ -72,6 +75,8 @@ interface LabelsOrigin {
 interface SetOrigin {
   readonly labels: LabelsOrigin | null;
   readonly startedAtMs: number;
+  /** Of the rows, once all are written. */
+  readonly statistics?: () => TrainingSetStatistics;
 }
 
 /** A training set as far as files have it. */
@@ -215,7 +220,7 @@ function manifestOf(
     'rows' | 'notFoundRows' | 'invalidRows' | 'withheldRows' | 'damagedEvents' | 'bytes' | 'sha256' | 'split'
   >,
   nowMs: number,
-  { labels, startedAtMs }: SetOrigin,
+  { labels, startedAtMs, statistics }: SetOrigin,
 ): TrainingSetManifest {
   const { knownAsOf, consentAsOf, toPos, service, features, fullNames, imputed } = plan;
   const { sha256, bytes, split, ...counts } = written;
@@ -235,6 +240,7 @@ function manifestOf(
     service,
     fullNames,
     ...(imputed === undefined ? undefined : { imputed }),
+    ...(statistics === undefined ? undefined : { statistics: statistics() }),
     definitionsHash: definitionsHash(features),
     features: features.map(({ definition: { name, type, view }, viewVersion, maxAgeMs }) => ({
       name,

@@ -76,6 +76,8 @@ export interface PlannedFeature {
   readonly purposes?: readonly string[];
   /** How old its value may be at T, ms, inclusive; left out: of any age. */
   readonly maxAgeMs?: number;
+  /** Whether its values may say who somebody is, so that none is told where rows are summed up. */
+  readonly isPersonal?: boolean;
 }
 
 /** What an export rests on; settled before the first row. */

@@ -291,6 +291,16 @@ export async function checkExpectations(db: Queryable): Promise<CheckResult> {
   const rows = await db.query<{ feature: string; kind: string; value: number; bound: number; since: number }>(
     `SELECT feature, kind, value, bound, since FROM feature_alerts WHERE ended_at IS NULL ORDER BY since LIMIT 5`,
   );
+  const missing = await db.query<{ against: string }>(
+    `SELECT DISTINCT e.value ->> 'against' AS against FROM feature_views v, jsonb_each(v.definition -> 'expect') e
+     WHERE e.value ? 'against' AND NOT EXISTS (SELECT FROM feature_references r WHERE r.name = e.value ->> 'against')
+     ORDER BY 1 LIMIT 5`,
+  );
+  if (rows.length === 0 && missing.length > 0) {
+    const names = missing.map(({ against }) => against).join(', ');
+    const detail = `views expect features to be as in training sets that are not registered: ${names}`;
+    return { name, outcome: 'warning', detail, hint: 'Register them: `weft features reference set <manifest>`.' };
+  }
   if (rows.length === 0) return { name, outcome: 'ok', detail: 'features meet those that there are' };
   const detail = rows
     .map(({ feature, kind, value, bound, since }) => {

@@ -1,7 +1,7 @@
 import type { FeatureExpectation } from '../features/expectation.model.js';
 import { durationMs } from '../platform/duration.js';
 import type { FeatureDrift } from './feature-drift.model.js';
-import type { FeatureStatistics } from './feature-statistics.model.js';
+import type { FeatureStatistics } from '../features/feature-statistics.model.js';
 
 /** By which expectation. */
 export const FEATURE_ALERT_KINDS = [

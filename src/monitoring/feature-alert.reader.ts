@@ -8,7 +8,7 @@ export interface StoredDrift extends FeatureDrift {
   readonly computedAt: number;
 }
 
-const DRIFT = `feature, computed_at AS "computedAt", reference_day AS "referenceDay", psi, ks, ks_p AS "ksP",
+const DRIFT = `feature, reference, computed_at AS "computedAt", reference_day AS "referenceDay", psi, ks, ks_p AS "ksP",
   mean_changed AS "meanChanged"`;
 
 /** Reads where features are not as expected, and how far they are from what they were. */
@@ -42,6 +42,15 @@ export class FeatureAlertReader {
       `SELECT ${DRIFT} FROM feature_drift WHERE ($1::text IS NULL OR feature COLLATE "C" > $1::text COLLATE "C")
        ORDER BY feature COLLATE "C" LIMIT $2::int4`,
       [after, limit],
+    );
+  }
+
+  /** The days of several features within a stretch of time, by feature and rising day. @param fromMs @param toMs inclusive */
+  async daysBetween(features: readonly string[], fromMs: number, toMs: number): Promise<readonly DayOfFeature[]> {
+    return this.db.query<DayOfFeature>(
+      `SELECT day, statistics, sample FROM feature_statistics
+       WHERE feature = ANY ($1::text[]) AND day BETWEEN $2::int8 AND $3::int8 ORDER BY feature COLLATE "C", day`,
+      [features, fromMs, toMs],
     );
   }
 

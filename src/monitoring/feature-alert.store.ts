@@ -39,11 +39,12 @@ export class FeatureAlertStore {
 
   async saveDrift(drift: FeatureDrift, nowMs: number): Promise<void> {
     await this.db.query(
-      `INSERT INTO feature_drift (feature, computed_at, reference_day, psi, ks, ks_p, mean_changed)
-       VALUES ($1, $2::int8, $3::int8, $4, $5, $6, $7)
+      `INSERT INTO feature_drift (feature, computed_at, reference_day, psi, ks, ks_p, mean_changed, reference)
+       VALUES ($1, $2::int8, $3::int8, $4, $5, $6, $7, $8)
        ON CONFLICT (feature) DO UPDATE SET computed_at = excluded.computed_at, reference_day = excluded.reference_day,
-         psi = excluded.psi, ks = excluded.ks, ks_p = excluded.ks_p, mean_changed = excluded.mean_changed`,
-      [drift.feature, nowMs, drift.referenceDay, drift.psi, drift.ks, drift.ksP, drift.meanChanged],
+         psi = excluded.psi, ks = excluded.ks, ks_p = excluded.ks_p, mean_changed = excluded.mean_changed,
+         reference = excluded.reference`,
+      [drift.feature, nowMs, drift.referenceDay, drift.psi, drift.ks, drift.ksP, drift.meanChanged, drift.reference],
     );
   }
 

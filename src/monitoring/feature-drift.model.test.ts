@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { driftOf, type DayOfFeature } from './feature-drift.model.js';
 import { violationsOf } from './feature-alert.model.js';
-import { STATISTICS_DAY_MS, type FeatureStatistics } from './feature-statistics.model.js';
+import { STATISTICS_DAY_MS, type FeatureStatistics } from '../features/feature-statistics.model.js';
 
 const START = 20_000 * STATISTICS_DAY_MS;
 
@@ -29,7 +29,14 @@ describe('the drift of a feature', () => {
     const days = Array.from({ length: 10 }, (_, n) => aDay(n, EVEN));
     const drift = driftOf(days);
     expect(drift).toEqual({
-      ...{ feature: 'f', referenceDay: START + 2 * STATISTICS_DAY_MS, ks: 0, ksP: 1, meanChanged: false },
+      ...{
+        feature: 'f',
+        reference: null,
+        referenceDay: START + 2 * STATISTICS_DAY_MS,
+        ks: 0,
+        ksP: 1,
+        meanChanged: false,
+      },
       psi: expect.closeTo(0, 12) as number,
     });
     expect(driftOf(days.slice(0, 1))).toBeNull();
@@ -126,7 +133,15 @@ describe('what is expected of a feature', () => {
   it('is violated by each figure that is beyond its bound, and by none that is on it', () => {
     const statistics = someStatistics({ numbers, nulls: 10, distinct: 3 });
     const now = START + STATISTICS_DAY_MS;
-    const drift = { feature: 'f', referenceDay: START, psi: 0.3, ks: 0.2, ksP: 0.01, meanChanged: true };
+    const drift = {
+      feature: 'f',
+      reference: null,
+      referenceDay: START,
+      psi: 0.3,
+      ks: 0.2,
+      ksP: 0.01,
+      meanChanged: true,
+    };
     const all = { min: 0, max: 8, null_share: 0.05, distinct_min: 4, fresh: '23h', psi: 0.25, ks: 0.1, steady: true };
     expect(kindsOf(all, statistics, drift, now)).toEqual(Object.keys(all));
     const just = { min: -1, max: 9, null_share: 0.1, distinct_min: 3, fresh: '1d', psi: 0.3, ks: 0.2 };

@@ -1,6 +1,11 @@
 import { AdaptiveWindow } from './adaptive-window.js';
 import { countsIn, equalBins, kolmogorovSmirnov, populationStability } from './compare-distributions.js';
-import { MAX_TOP_VALUES, STATISTICS_DAY_MS, type FeatureStatistics } from './feature-statistics.model.js';
+import {
+  MAX_TOP_VALUES,
+  STATISTICS_DAY_MS,
+  type FeatureStatistics,
+  type TalliedFeature,
+} from '../features/feature-statistics.model.js';
 
 const BINS = 10;
 /** How probable it may be that a change of the mean is told where there is none. */
@@ -15,17 +20,25 @@ const ORDER = Array.from({ length: WINDOW_NUMBERS }, (_, i) =>
 export const REFERENCE_AGE_DAYS = 7;
 
 /** Statistics of one day, with numbers of some of the people, ascending. */
-export interface DayOfFeature {
+export interface DayOfFeature extends TalliedFeature {
   /** Its beginning in UTC, ms. */
   readonly day: number;
-  readonly statistics: FeatureStatistics;
-  readonly sample: readonly number[] | null;
+}
+
+/** How values were spread in a training set. */
+export interface ReferenceOfFeature extends TalliedFeature {
+  /** What the training set is registered as. */
+  readonly name: string;
+  /** When it was begun, ms. */
+  readonly madeAt: number;
 }
 
 /** How far values are from what they were. */
 export interface FeatureDrift {
   readonly feature: string;
-  /** The day that they are compared with, ms. */
+  /** The training set that they are compared with; null: with a day. */
+  readonly reference: string | null;
+  /** The day that they are compared with, ms; of a training set that on which it was begun. */
   readonly referenceDay: number;
   /** Population stability index, over ten bins that were equal in number; of texts, over the frequent ones. */
   readonly psi: number;
@@ -36,37 +49,52 @@ export interface FeatureDrift {
   readonly meanChanged: boolean;
 }
 
+/** How far two samples of one feature are apart. */
+export type Difference = Pick<FeatureDrift, 'psi' | 'ks' | 'ksP'>;
+
 /**
- * Compares the last day with the one a week before it, or the nearest to that.
+ * Compares the last day with a training set or, without one, with the day a week before it, or the nearest to that.
  *
  * @param days of one feature, by rising day
- * @returns null where there is no other day
+ * @returns null where there is nothing to compare with
  */
-export function driftOf(days: readonly DayOfFeature[]): FeatureDrift | null {
+export function driftOf(days: readonly DayOfFeature[], trained: ReferenceOfFeature | null = null): FeatureDrift | null {
   const last = days.at(-1);
-  const others = days.slice(0, -1);
   if (last === undefined) return null;
-  const wanted = last.day - REFERENCE_AGE_DAYS * STATISTICS_DAY_MS;
-  const distance = ({ day }: DayOfFeature): number => Math.abs(day - wanted);
-  const reference = others.reduce<DayOfFeature | null>(
-    (best, each) => (best === null || distance(each) < distance(best) ? each : best),
-    null,
-  );
-  if (reference === null) return null;
-  const test =
-    last.sample === null || reference.sample === null ? null : kolmogorovSmirnov(reference.sample, last.sample);
+  const before = trained === null ? weekBefore(days.slice(0, -1), last) : null;
+  const compared = trained ?? before;
+  if (compared === null) return null;
   return {
     feature: last.statistics.feature,
-    referenceDay: reference.day,
-    psi: stabilityOf(reference, last),
-    ks: test?.statistic ?? null,
-    ksP: test?.pValue ?? null,
+    reference: trained?.name ?? null,
+    referenceDay: trained === null ? (before?.day ?? 0) : dayOf(trained.madeAt),
+    ...differenceOf(compared, last),
     meanChanged: hasMeanChanged(days),
   };
 }
 
+export function dayOf(ms: number): number {
+  return Math.floor(ms / STATISTICS_DAY_MS) * STATISTICS_DAY_MS;
+}
+
+function weekBefore(others: readonly DayOfFeature[], last: DayOfFeature): DayOfFeature | null {
+  const wanted = last.day - REFERENCE_AGE_DAYS * STATISTICS_DAY_MS;
+  const distance = ({ day }: DayOfFeature): number => Math.abs(day - wanted);
+  return others.reduce<DayOfFeature | null>(
+    (best, each) => (best === null || distance(each) < distance(best) ? each : best),
+    null,
+  );
+}
+
+/** The population stability index of what is now, as against a reference, and the test of Kolmogorov and Smirnov. */
+export function differenceOf(reference: TalliedFeature, now: TalliedFeature): Difference {
+  const test =
+    now.sample === null || reference.sample === null ? null : kolmogorovSmirnov(reference.sample, now.sample);
+  return { psi: stabilityOf(reference, now), ks: test?.statistic ?? null, ksP: test?.pValue ?? null };
+}
+
 /** People without a value are a bin of their own. */
-function stabilityOf(reference: DayOfFeature, last: DayOfFeature): number {
+function stabilityOf(reference: TalliedFeature, last: TalliedFeature): number {
   const [expected, actual] = [reference, last].map(({ statistics }) => statistics) as [
     FeatureStatistics,
     FeatureStatistics,

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
-import type { StoredStatistics } from './feature-statistics.model.js';
+import type { StoredStatistics } from '../features/feature-statistics.model.js';
 
 export interface StatisticsCommandServices {
   /** Names of all features. */

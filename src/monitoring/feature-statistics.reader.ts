@@ -1,5 +1,5 @@
 import type { Queryable } from '../platform/postgres.js';
-import type { FeatureStatistics, StoredStatistics } from './feature-statistics.model.js';
+import type { FeatureStatistics, StoredStatistics } from '../features/feature-statistics.model.js';
 
 interface Row {
   readonly statistics: FeatureStatistics;

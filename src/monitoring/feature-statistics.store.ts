@@ -1,10 +1,5 @@
 import type { Queryable } from '../platform/postgres.js';
-import { STATISTICS_DAY_MS, STATISTICS_KEPT_DAYS, type FeatureStatistics } from './feature-statistics.model.js';
-
-export interface TalliedFeature {
-  readonly statistics: FeatureStatistics;
-  readonly sample: readonly number[] | null;
-}
+import { STATISTICS_DAY_MS, STATISTICS_KEPT_DAYS, type TalliedFeature } from '../features/feature-statistics.model.js';
 
 /** Rows of `feature_statistics`: the latest of each day. */
 export class FeatureStatisticsStore {

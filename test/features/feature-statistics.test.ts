@@ -1,9 +1,23 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import type { FeatureExpectation } from '../../src/features/expectation.model.js';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import { FeatureReader } from '../../src/features/feature.reader.js';
+import { makeTrainingSet } from '../../src/features/make-training-set.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { FeatureAlertReader } from '../../src/monitoring/feature-alert.reader.js';
+import { addDriftCommand } from '../../src/monitoring/feature-drift.command.js';
+import { addReferenceCommand } from '../../src/monitoring/feature-reference.command.js';
+import { FeatureReferenceReader } from '../../src/monitoring/feature-reference.reader.js';
+import { FeatureReferenceStore } from '../../src/monitoring/feature-reference.store.js';
 import { addStatisticsCommand } from '../../src/monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from '../../src/monitoring/feature-statistics.reader.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { StatisticsRun } from '../../src/statistics-run.js';
 import { StatisticsWatch } from '../../src/statistics-watch.js';
 import { aFeature } from '../support/a-feature.js';
@@ -15,6 +29,7 @@ import { aTrack, anIdentify, DAY_MS, HOUR_MS } from '../support/world.js';
 
 let world: ApiWorld;
 let watch: StatisticsWatch;
+let run: StatisticsRun;
 const expectations = new Map<string, FeatureExpectation>();
 const told: string[] = [];
 
@@ -25,7 +40,7 @@ beforeAll(async () => {
     aFeature('category', { aggregate: 'last', events: ['order'], value: 'properties.category', type: 'string' }),
     aFeature('mail', { aggregate: 'last', events: ['order'], value: 'properties.email', type: 'string' }),
   ]);
-  const run = new StatisticsRun({
+  run = new StatisticsRun({
     db: world.db,
     clock: world.clock,
     definitions: () => world.engine.definitions.current(),
@@ -169,5 +184,124 @@ describe('statistics of features', () => {
     expect(JSON.parse((await run('orders', '--json')).stdout)).toMatchObject({ feature: 'orders', profiles: 250 });
     expect(await run('order')).toMatchObject({ code: 1, stderr: expect.stringContaining('orders') as string });
     expect(await run('new')).toMatchObject({ code: 1, stderr: expect.stringContaining('--now') as string });
+  });
+
+  describe('against a training set', () => {
+    const store = () => new FeatureReferenceStore(world.db);
+    const reader = () => new FeatureReferenceReader(world.db);
+    let folder: string;
+
+    const drift = (...args: string[]) =>
+      runWith(
+        (io) =>
+          addDriftCommand(new Command('features'), {
+            ...io,
+            signal: new AbortController().signal,
+            withDrift: (use) =>
+              use({
+                views: () => new FeatureReader(world.db).views(),
+                days: (features, from, to) => new FeatureAlertReader(world.db).daysBetween(features, from, to),
+                compute: (names) => run.tally(undefined, names),
+                reference: (name) => reader().features(name),
+                references: async () => (await reader().all()).map(({ name }) => name),
+                nowMs: () => world.clock.now(),
+              }),
+          }),
+        ['drift', ...args],
+      );
+    const reference = (...args: string[]) =>
+      runWith(
+        (io) =>
+          addReferenceCommand(new Command('features'), {
+            ...io,
+            withReferences: (use) => use({ reader: reader(), store: store(), nowMs: () => world.clock.now() }),
+          }),
+        ['reference', ...args],
+      );
+    /** The manifest of a set of orders as they were at a time. */
+    async function manifestOf(name: string, timeMs: number): Promise<string> {
+      const labels = join(folder, `${name}.labels.csv`);
+      const rows = Array.from({ length: 250 }, (_, n) => `user_id,u${String(n)},${String(timeMs)},0`);
+      await writeFile(labels, ['ns,value,time,label', ...rows].join('\n'));
+      const { db, clock, engine } = world;
+      const events = new EventHistoryReader();
+      const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+      const sets = new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+      const out = join(folder, `${name}.csv`);
+      const order = { labels, out, features: ['orders', 'category', 'mail'], split: null };
+      await makeTrainingSet(
+        sets,
+        { ...order, knownAsOf: 'now', consentAsOf: 'now' },
+        { parseTime: Number, now: () => clock.now(), signal: new AbortController().signal },
+      );
+      return `${out}.manifest.json`;
+    }
+
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'weft-drift-'));
+      told.length = 0;
+    });
+    afterAll(() => rm(folder, { recursive: true }));
+
+    it('says what has drifted since, by the manifest alone or by its name, and ends with 1', async () => {
+      const [then, now] = await Promise.all([
+        manifestOf('then', world.clock.now() - 5 * DAY_MS),
+        manifestOf('now', world.clock.now()),
+      ]);
+      const text = await readFile(then, 'utf8');
+      expect(text).not.toContain('ann@example.com');
+      expect(text).toContain('"rows": 250');
+      const { code, stdout } = await drift('--manifest', then);
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/^orders +drifted/m);
+      expect(await drift('--manifest', now)).toMatchObject({ code: 0 });
+      expect((await reference('set', then, '--name', 'intent')).stdout).toContain(
+        'Registered intent: 3 features of 250 rows',
+      );
+      expect((await reference('set', then)).stderr).toContain('give --name');
+      expect((await reference('list')).stdout).toMatch(/intent +250/);
+      const orders = await drift('--against', 'intent', '--feature', 'orders', '--json');
+      expect(JSON.parse(orders.stdout)).toMatchObject({
+        drifted: 1,
+        features: [{ feature: 'orders', verdict: 'drifted', ks: 1 }],
+      });
+      expect((await drift('--against', 'intend')).stderr).toContain('did you mean intent?');
+      expect((await drift('--against', 'intent', '--max-psi', '90')).code).toBe(0);
+    });
+
+    it('is expected by a view, and becomes an alert', async () => {
+      expectations.set('orders', { psi: 0.25, against: 'intent' });
+      expectations.set('category', { psi: 0.25, against: 'gone' });
+      world.clock.advance(HOUR_MS);
+      await watch.look();
+      expect(told).toEqual(['began orders psi']);
+      const query = `query ($against: String) { featureDrift(against: $against) { edges { node { feature reference psi } } } }`;
+      const ask = async (against: string | null) => {
+        const { data, errors } = await world.ask<{ featureDrift: { edges: { node: Record<string, unknown> }[] } }>(
+          query,
+          { against },
+        );
+        return errors?.[0]?.message ?? data?.featureDrift.edges.map(({ node }) => [node['feature'], node['reference']]);
+      };
+      expect(await ask(null)).toContainEqual(['orders', 'intent']);
+      expect(await ask('intent')).toEqual(['category', 'mail', 'orders'].map((name) => [name, 'intent']));
+      expect(await ask('intend')).toContain('no training set is registered');
+      expect((await reference('remove', 'intent')).code).toBe(0);
+      world.clock.advance(HOUR_MS);
+      await watch.look();
+      expect(told).toEqual(['began orders psi', 'ended orders psi']);
+    });
+
+    it('compares two windows of days without one, and refuses what there is not', async () => {
+      const day = (ago: number): string => new Date(world.clock.now() - ago * DAY_MS).toISOString().slice(0, 10);
+      const moved = await drift('--feature', 'orders', '--from', `${day(30)}..${day(3)}`, '--to', day(0), '--json');
+      expect(moved.code).toBe(1);
+      expect(JSON.parse(moved.stdout)).toMatchObject({ features: [{ verdict: 'drifted', ks: 1, maxPsi: 0.25 }] });
+      expect((await drift('--feature', 'orders', '--from', day(0), '--to', day(0))).code).toBe(0);
+      expect((await drift('--from', '1999-01-01', '--to', day(0))).stderr).toContain('nothing to compare');
+      expect((await drift('--feature', 'order')).stderr).toContain('did you mean orders?');
+      expect((await drift('--from', 'monday')).stderr).toContain('2026-11-01');
+      expect((await drift('--from', day(0), '--against', 'x')).stderr).toContain('cannot be used with');
+    });
   });
 });

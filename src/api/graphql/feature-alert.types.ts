@@ -14,8 +14,8 @@ const FeatureAlertKindType = enumOf(
     null_share: 'Too many people have no value.',
     distinct_min: 'There are too few different values.',
     fresh: 'The newest event in any value is too old.',
-    psi: 'The population stability index against a week before is too great.',
-    ks: 'The statistic of Kolmogorov and Smirnov against a week before is too great.',
+    psi: 'The population stability index against a week before, or a training set, is too great.',
+    ks: 'The statistic of Kolmogorov and Smirnov against a week before, or a training set, is too great.',
     steady: 'Numbers have moved up or down since the days before.',
   },
 );
@@ -46,16 +46,26 @@ export class FeatureAlertType {
 
 @ObjectType('FeatureDrift', {
   simpleResolvers: true,
-  description: 'How far values of a feature are from what they were a week before, or on the day nearest to that.',
+  description:
+    'How far values of a feature are from what they were a week before, on the day nearest to that, or in a training set.',
 })
 export class FeatureDriftType implements StoredDrift {
   @Field(() => String, { description: 'Its name, as `orders_60d`.' })
   feature!: string;
 
+  @Field(() => String, {
+    nullable: true,
+    description: 'The training set that values are compared with, as `purchase_intent_v1`; null: a day.',
+  })
+  reference!: string | null;
+
   @Field(() => DateTime, { description: 'When that was computed.' })
   computedAt!: number;
 
-  @Field(() => DateTime, { description: 'The beginning of the day that values are compared with, in UTC.' })
+  @Field(() => DateTime, {
+    description:
+      'The beginning of the day that values are compared with, in UTC; of a training set that on which it was begun.',
+  })
   referenceDay!: number;
 
   @Field(() => Float, {

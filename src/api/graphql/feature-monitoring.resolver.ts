@@ -3,7 +3,7 @@ import { PARITY_KEPT_DAYS, type ParityRecord } from '../../monitoring/feature-pa
 import { FeatureParityReader } from '../../monitoring/feature-parity.reader.js';
 import type { FeatureAlert } from '../../monitoring/feature-alert.model.js';
 import { FeatureAlertReader, type StoredDrift } from '../../monitoring/feature-alert.reader.js';
-import type { StoredStatistics } from '../../monitoring/feature-statistics.model.js';
+import type { StoredStatistics } from '../../features/feature-statistics.model.js';
 import { FeatureStatisticsReader } from '../../monitoring/feature-statistics.reader.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ApiContext } from './api-context.js';
@@ -26,6 +26,9 @@ import {
 } from './cursors.js';
 import { FeatureStatisticsType } from './feature-statistics.types.js';
 import { DateTime } from './scalars.js';
+import type { Queryable } from '../../platform/postgres.js';
+import { nameHint } from '../../platform/near-names.js';
+import { FeatureReferenceReader } from '../../monitoring/feature-reference.reader.js';
 
 @ObjectType('FeatureParity', {
   simpleResolvers: true,
@@ -142,14 +145,39 @@ export class FeatureMonitoringResolver {
   })
   async featureDrift(
     @Ctx() { services, reads }: ApiContext,
+    @Arg('against', () => String, {
+      nullable: true,
+      description:
+        'Compare with this training set, as `weft features reference set` has registered it, as `purchase_intent_v1`. Default: as the views expect, else with a week before.',
+    })
+    against: string | null | undefined,
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
   ): Promise<Connection<Edge<StoredDrift>>> {
     const limit = pageSize(first);
     reads.countSingleRead('featureDrift');
     const from = typeof after === 'string' ? FEATURE_DRIFT_CURSOR.decode(after).key : null;
-    const found = await new FeatureAlertReader(services.db).drift(from, limit + 1);
+    const found =
+      typeof against === 'string'
+        ? await driftAgainst(services.db, against, from, limit + 1)
+        : await new FeatureAlertReader(services.db).drift(from, limit + 1);
     const edges = found.map((node) => ({ cursor: FEATURE_DRIFT_CURSOR.encode({ key: node.feature }), node }));
     return connection(edges, limit, after);
   }
+}
+
+/** @throws WeftError NOT_FOUND for a training set that is not registered */
+async function driftAgainst(
+  db: Queryable,
+  name: string,
+  after: string | null,
+  limit: number,
+): Promise<readonly StoredDrift[]> {
+  const reader = new FeatureReferenceReader(db);
+  const known = (await reader.all()).map((each) => each.name);
+  if (known.includes(name)) return reader.drift(name, after, limit);
+  throw new WeftError('NOT_FOUND', `no training set is registered as ${name.slice(0, 100)}`, {
+    where: 'against',
+    hint: nameHint(name, known, 'register one: weft features reference set <manifest>'),
+  });
 }

@@ -1,6 +1,6 @@
 import { Field, Float, ObjectType } from 'type-graphql';
-import type { NumberStatistics, StoredStatistics } from '../../monitoring/feature-statistics.model.js';
-import type { HistogramBin } from '../../monitoring/quantiles.js';
+import type { NumberStatistics, StoredStatistics } from '../../features/feature-statistics.model.js';
+import type { HistogramBin } from '../../features/quantiles.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('FeatureQuantile', { simpleResolvers: true, description: 'The value that a share of all is no more than.' })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { FeatureDefinition, FeatureType, FeatureValue } from '../features/feature.model.js';
+import type { FeatureDefinition, FeatureType, FeatureValue } from './feature.model.js';
 import { FeatureTally, isPersonalFeature } from './feature-statistics.model.js';
 
 const T = 1_000_000;
@@ -13,7 +13,7 @@ function statisticsOf(type: FeatureType, values: readonly FeatureValue['value'][
   const tally = new FeatureTally(aDefinition('f', type), isPersonal);
   for (const [i, value] of values.entries()) {
     const eventTs = value === null ? null : T - 1_000 * i;
-    tally.add({ status: 'PRESENT', value, eventTs, validUntil: Infinity, approximate: i === 0 }, T);
+    tally.add({ value, eventTs, approximate: i === 0 }, T);
   }
   return tally.finish();
 }

@@ -1,5 +1,5 @@
-import { pathsOf } from '../features/feature-questions.model.js';
-import { isList, type FeatureDefinition, type FeatureValue } from '../features/feature.model.js';
+import { pathsOf } from './feature-questions.model.js';
+import { isList, type FeatureDefinition, type FeatureValue } from './feature.model.js';
 import { looksPersonal } from '../profiles/personal-name.model.js';
 import { histogramOf, momentsOf, quantileOf, type HistogramBin } from './quantiles.js';
 
@@ -50,6 +50,13 @@ export interface FeatureStatistics {
   readonly medianAgeMs: number | null;
 }
 
+/** What is kept of one feature. */
+export interface TalliedFeature {
+  readonly statistics: FeatureStatistics;
+  /** Some of its numbers, ascending, evenly by rank; null where none may be told. */
+  readonly sample: readonly number[] | null;
+}
+
 /** The same as it was computed. */
 export interface StoredStatistics extends FeatureStatistics {
   /** ms. */
@@ -68,6 +75,9 @@ export class FeatureTally {
   readonly #isPersonal: boolean;
   readonly #numbers: number[] = [];
   readonly #texts = new Map<string, number>();
+  /** The first few people who had a text, or any value; empty where each value is of another person. */
+  readonly #peopleOf = new Map<string, string[]>();
+  readonly #people: string[] = [];
   readonly #ages: number[] = [];
   #profiles = 0;
   #nulls = 0;
@@ -79,14 +89,18 @@ export class FeatureTally {
     this.#isPersonal = isPersonal;
   }
 
-  /** @param t the instant that the value is as of, ms */
-  add({ value, eventTs, approximate }: FeatureValue, t: number): void {
+  /**
+   * @param t the instant that the value is as of, ms
+   * @param person whose it is, where people may have several values; left out: each is of another person
+   */
+  add({ value, eventTs, approximate }: Omit<FeatureValue, 'status' | 'validUntil'>, t: number, person?: string): void {
     this.#profiles += 1;
     if (approximate) this.#approximate += 1;
     if (eventTs !== null) {
       this.#newestEventAt = Math.max(this.#newestEventAt ?? eventTs, eventTs);
       this.#ages.push(Math.max(0, t - eventTs));
     }
+    if (value !== null && person !== undefined) note(this.#people, person);
     if (value === null) {
       this.#nulls += 1;
     } else if (typeof value === 'number') {
@@ -95,15 +109,17 @@ export class FeatureTally {
       const items = isList(value) ? value : Object.keys(value);
       this.#numbers.push(items.length);
       // Times are no values that people share.
-      if (this.#definition.type !== 'times') for (const item of new Set(items)) this.#count(String(item));
+      if (this.#definition.type !== 'times') for (const item of new Set(items)) this.#count(String(item), person);
     } else {
-      this.#count(String(value));
+      this.#count(String(value), person);
     }
   }
 
-  finish(): { readonly statistics: FeatureStatistics; readonly sample: readonly number[] | null } {
+  /** @param maxSample numbers that are kept, at most */
+  finish(maxSample = MAX_SAMPLE): TalliedFeature {
     const sorted = Float64Array.from(this.#numbers).sort();
-    const mayShow = !this.#isPersonal && this.#profiles - this.#nulls >= MIN_PEOPLE;
+    const people = this.#people.length > 0 ? this.#people.length : this.#profiles - this.#nulls;
+    const mayShow = !this.#isPersonal && people >= MIN_PEOPLE;
     const ages = Float64Array.from(this.#ages).sort();
     return {
       statistics: {
@@ -117,23 +133,33 @@ export class FeatureTally {
         newestEventAt: this.#newestEventAt,
         medianAgeMs: ages.length === 0 ? null : Math.round(quantileOf(ages, 0.5)),
       },
-      sample: mayShow && sorted.length > 0 ? spread(sorted, MAX_SAMPLE) : null,
+      sample: mayShow && sorted.length > 0 ? spread(sorted, maxSample) : null,
     };
   }
 
-  #count(text: string): void {
+  #count(text: string, person: string | undefined): void {
     const known = this.#texts.get(text);
-    if (known !== undefined || this.#texts.size < MAX_TEXTS) this.#texts.set(text, (known ?? 0) + 1);
+    if (known === undefined && this.#texts.size >= MAX_TEXTS) return;
+    this.#texts.set(text, (known ?? 0) + 1);
+    if (person === undefined) return;
+    const people = this.#peopleOf.get(text);
+    if (people === undefined) this.#peopleOf.set(text, [person]);
+    else note(people, person);
   }
 
   #top(): FeatureStatistics['topValues'] {
     return [...this.#texts]
-      .filter(([, count]) => count >= MIN_PEOPLE)
+      .filter(([text, count]) => (this.#peopleOf.get(text)?.length ?? count) >= MIN_PEOPLE)
       .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
       .slice(0, MAX_TOP_VALUES)
       .filter(([text]) => !/@|\d{7,}/.test(text))
       .map(([text, count]) => ({ value: text.slice(0, MAX_TEXT_LENGTH), count }));
   }
+}
+
+/** Names somebody once, and no more people than are asked for. */
+function note(people: string[], person: string): void {
+  if (people.length < MIN_PEOPLE && !people.includes(person)) people.push(person);
 }
 
 function numbersOf(sorted: Float64Array): NumberStatistics {
