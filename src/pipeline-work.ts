@@ -14,8 +14,14 @@ export interface Place {
   readonly acceptedAt: number;
 }
 
+/** What was read of anchors of the held partitions before the transaction that writes over it. */
+interface ReadBefore {
+  /** Of these partitions, before anything was read (`PartitionLeases.moves`). */
+  readonly moves: number;
+}
+
 /** Events of a retraction that are to be taken back now, all of some anchors, and what is left of those. */
-export interface TakenBack extends Place {
+export interface TakenBack extends Place, ReadBefore {
   readonly retraction: Retraction;
   readonly anchors: readonly RebuiltAnchor[];
   /** What the anchors give groups, with what is left of them. */
@@ -67,7 +73,7 @@ interface RevisionTask extends Pick<RevisionInput, 'ids' | 'links' | 'amend' | '
 }
 
 /** Anchors whose traits are others by the rules as they are now. */
-export interface RefoldedTraits {
+export interface RefoldedTraits extends ReadBefore {
   /** By anchor. */
   readonly traits: ReadonlyMap<Uuid, Traits>;
   /** What these anchors give groups. */

@@ -171,16 +171,18 @@ export class Pipeline {
   /**
    * Takes events of some anchors back with everything that came of them. To be called with nothing in memory, and
    * followed by `forget`.
+   * @throws EventsMoved where what is left is to be read again
    */
   async retract(
     definitions: Definitions,
-    { anchors, given, evidence, rewritten, pos, acceptedAt, retraction }: TakenBack,
+    { anchors, given, evidence, rewritten, pos, acceptedAt, retraction, moves }: TakenBack,
   ): Promise<BatchResult> {
-    const { clock, revision } = this.#parts;
+    const { clock, leases, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
     const rules = definitions.identityRules;
     const input = { rules, ids: [], left, pos, at: acceptedAt, revisionId: null };
     return this.#transact(definitions, null, async (tx, work) => {
+      await leases.demandUnmoved(tx, moves);
       await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
       await revision.retractions.rewrite(tx, retraction, rewritten);
       const who = await revision.identity.retract(tx, input);
@@ -230,6 +232,7 @@ export class Pipeline {
     return this.#transact(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
       const { ids, valueIds, moved, anchors, given, evidence } = await find(tx);
+      await leases.noteMoves(tx, anchors);
       await revision.retractions.reanchor(tx, moved);
       const left = { anchorIds: anchors.map(({ id }) => id), evidence, movedIds: valueIds };
       const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId, areRulesNew };
@@ -269,13 +272,15 @@ export class Pipeline {
 
   /**
    * Gives anchors other traits, because rules changed. To be called with nothing in memory, and followed by `forget`.
+   * @throws EventsMoved where they are to be folded again
    */
   async refoldTraits(
     definitions: Definitions,
-    { traits: folded, given, acceptedAt, note, owners }: RefoldedTraits,
+    { traits: folded, given, acceptedAt, note, owners, moves }: RefoldedTraits,
   ): Promise<void> {
-    const { workingSet, groups } = this.#parts;
+    const { leases, workingSet, groups } = this.#parts;
     await this.#transact(definitions, null, async (tx, work) => {
+      await leases.demandUnmoved(tx, moves);
       await note(tx);
       if (folded.size === 0) return;
       const involved = await this.#loadOwners(tx, definitions, [...folded.keys()], owners);

@@ -1,5 +1,5 @@
 import type { EventLog } from './events/event-log.model.js';
-import { LeaseLost } from './events/partition-lease.model.js';
+import { EventsMoved, LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { encodePayload } from './events/event-codec.js';
 import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from './events/retraction.model.js';
@@ -54,7 +54,8 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  *
  * 1. A step is some anchors of this worker's partitions with all events of the retraction that hang on them. What is
  *    left of the anchors is read from the log before the transaction: nobody else applies events of these partitions
- *    while the leases stand, and the transaction checks that they do.
+ *    while the leases stand, and the transaction checks that they do. Another worker may move events from or to these
+ *    anchors meanwhile: the transaction finds that out too, and the step is read again.
  * 2. One transaction takes the events out of the log and everything that came of them with it. So after each step all
  *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
  * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
@@ -83,7 +84,7 @@ export class RetractionChore {
   /**
    * One step; false if there is nothing to do here. A step that fails is noted and tried again later, so that neither
    * other retractions nor anything else waits for it.
-   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
+   * @throws DefinitionsChanged, LeaseLost, EventsMoved; WeftError where the failure may pass
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, clock, retractions, observer, pipeline } = this.#parts;
@@ -108,7 +109,8 @@ export class RetractionChore {
   }
 
   async #step(definitions: LoadedDefinitions, retraction: Retraction): Promise<boolean> {
-    const { db, clock, pipeline, retractions } = this.#parts;
+    const { db, clock, leases, pipeline, retractions } = this.#parts;
+    const moves = await leases.moves(db);
     const anchors = await this.#nextAnchors(retraction);
     if (anchors.length === 0) {
       const [damage] = this.#damageTo(retraction).values();
@@ -120,10 +122,11 @@ export class RetractionChore {
     for (let attempt = 1; ; attempt++) {
       pipeline.forget();
       try {
-        await pipeline.retract(definitions, { retraction, ...left, ...(await nextPlace(this.#parts)) });
+        await pipeline.retract(definitions, { retraction, moves, ...left, ...(await nextPlace(this.#parts)) });
         break;
       } catch (error) {
-        if (!mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
+        // What was read is no more what is: to write it again is of no use.
+        if (error instanceof EventsMoved || !mayPass(error) || attempt === MAX_ATTEMPTS) throw error;
       }
     }
     pipeline.forget();

@@ -44,8 +44,9 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  *    folded anew yet makes the best of what it holds; then it is what its events give by the new rules, with what came of
  *    events that a retention removed (`outlived-traits.ts`). Traits of which no rule changed stay as they are.
  * 2. A step is some anchors of this worker's partitions. Their events are read before the transaction: nobody else
- *    applies events of these partitions while the leases stand, and the transaction checks that they do.
- *    Its place in acceptance order is that of `next-place.ts`.
+ *    applies events of these partitions while the leases stand, and the transaction checks that they do, and that no
+ *    other worker moved events from or to anchors of theirs meanwhile; else the step is read again. Its place in
+ *    acceptance order is that of `next-place.ts`.
  * 3. Where a trait began or ceased to be sealed, its values are given the other form, of anchors as they stand.
  * 4. Each step notes how far it went in its transaction: a process that dies leaves whole steps behind.
  */
@@ -60,7 +61,7 @@ export class TraitRefoldChore {
 
   /**
    * One step; false if there is nothing to do here.
-   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
+   * @throws DefinitionsChanged, LeaseLost, EventsMoved; WeftError where the failure may pass
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, clock, leases, refolds, pipeline, maxStepAnchors = MAX_STEP_ANCHORS } = this.#parts;
@@ -69,6 +70,7 @@ export class TraitRefoldChore {
     const key = `${String(version)} ${leases.held.map((l) => `${String(l.part)}@${String(l.epoch)}`).join()}`;
     if (key === this.#settled) return false;
     const parts = leases.held.map((lease) => lease.part);
+    const moves = await leases.moves(db);
     const stretch = await refolds.next(db, parts, version);
     if (stretch === null) {
       this.#settled = key;
@@ -83,6 +85,7 @@ export class TraitRefoldChore {
     await pipeline.refoldTraits(definitions, {
       traits,
       given,
+      moves,
       acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
       note: async (tx) => {
         if (traits.size > 0) await refolds.count(tx, version, traits.size);

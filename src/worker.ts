@@ -5,7 +5,7 @@ import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterStore } from './events/dead-letter.store.js';
 import type { DamagedEvent, EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
-import { LeaseLost } from './events/partition-lease.model.js';
+import { EventsMoved, LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { mayPass, TOO_SLOW } from './passing-failure.js';
 import { DefinitionsChanged, type BatchResult, type Pipeline } from './pipeline.js';
@@ -316,7 +316,15 @@ export class Worker {
       pipeline.forget();
     }
     await chores.register(await definitions.current());
-    return chores.runOne(await definitions.current());
+    try {
+      return await chores.runOne(await definitions.current());
+    } catch (error) {
+      if (!(error instanceof EventsMoved)) throw error;
+      // Read again by the next round, without a pause: events are not to wait for as long as another worker moves some.
+      pipeline.forget();
+      this.#parts.observer.retrying(error, 1);
+      return true;
+    }
   }
 
   async #attempt(work: (definitions: LoadedDefinitions) => Promise<BatchResult>): Promise<BatchResult> {

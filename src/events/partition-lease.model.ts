@@ -7,6 +7,13 @@ export class LeaseLost extends WeftError {
   }
 }
 
+/** Thrown where what was read of anchors before a transaction is not what it writes over; to be read again. */
+export class EventsMoved extends WeftError {
+  constructor() {
+    super('UNAVAILABLE', 'events were moved to other anchors by another worker meanwhile', { retryAfterMs: 0 });
+  }
+}
+
 /** The right to apply one partition of the log, as long as the epoch stands. */
 export interface Lease {
   readonly part: number;

@@ -1,7 +1,7 @@
 import { int2Array, int8Array } from '../platform/binary-arrays.js';
-import type { Database, Transaction } from '../platform/postgres.js';
+import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import type { Session } from '../platform/session.js';
-import { LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './partition-lease.model.js';
+import { EventsMoved, LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './partition-lease.model.js';
 
 /*
  * Who may apply which partition of the log.
@@ -16,6 +16,9 @@ import { LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './part
  *
  * L4  A worker that has to be alone is so while its session lasts: it holds a lock exclusively that all others share.
  *     It takes no partition without it, is alone once it holds all, and is told as soon as the session is gone.
+ * L5  Whoever has locked all (`lockAll`) may move events from one anchor to another, of whatever partitions, which shows
+ *     neither in offsets nor in epochs: it counts up the `moves` of these. So what a holder read of its anchors before its
+ *     transaction holds in it if the `moves` of its partitions are what they were before it read.
  *
  * A worker is alive while its session holds an advisory lock: PostgreSQL frees it when the process dies, however it
  * died, so a takeover waits for no timeout and trusts no clock.
@@ -134,6 +137,34 @@ export class PartitionLeases {
    */
   async lockAll(tx: Transaction): Promise<void> {
     if (!this.holdsAll) await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+  }
+
+  /** After `lockAll`: events are moved from or to these anchors. L5. */
+  async noteMoves(tx: Transaction, anchors: readonly { readonly part: number }[]): Promise<void> {
+    await tx.query('UPDATE partitions SET moves = moves + 1 WHERE part = ANY ($1::int2[])', [
+      int2Array([...new Set(anchors.map(({ part }) => part))], (part) => part),
+    ]);
+  }
+
+  /**
+   * How often events were moved from or to anchors of the held partitions, in all. To be read before anything else of
+   * what a transaction writes over, and handed to `demandUnmoved` in it. L5.
+   */
+  async moves(db: Queryable): Promise<number> {
+    const [row] = await db.query<{ moves: number }>(
+      'SELECT coalesce(sum(moves), 0)::int8 AS moves FROM partitions WHERE part = ANY ($1::int2[])',
+      [int2Array(this.held, (lease) => lease.part)],
+    );
+    return row?.moves ?? 0;
+  }
+
+  /**
+   * After `advance`, which keeps the numbers as they are until the transaction ends.
+   * @param moves as they were before what the transaction works with was read
+   * @throws EventsMoved where they are others by now
+   */
+  async demandUnmoved(tx: Transaction, moves: number): Promise<void> {
+    if ((await this.moves(tx)) !== moves) throw new EventsMoved();
   }
 
   /** To be told after the commit of a transaction that called `advance`. */

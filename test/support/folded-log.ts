@@ -1,4 +1,5 @@
 import type { AnchorState } from '../../src/features/anchor-state.model.js';
+import { addEvidence, evidenceOf, writtenKey, type Evidence } from '../../src/identity/evidence.model.js';
 import { encodeTraits } from '../../src/profiles/trait-codec.js';
 import type { Trait, Traits } from '../../src/profiles/trait.model.js';
 import { applyTraits } from '../../src/profiles/traits.model.js';
@@ -7,16 +8,19 @@ import type { World } from './world.js';
 /** An anchor with its state and its traits, in hex. */
 type PackedAnchor = readonly [id: string, state: string, traits: string];
 
-/** What is stored of each anchor, and what folding its events from the log gives, both by id. For worlds that know no groups. */
-export async function storedAndFolded(world: World): Promise<{ stored: PackedAnchor[]; folded: PackedAnchor[] }> {
-  const t = world.clock.now() + 1;
-  const { features } = await world.engine.definitions.current();
-  const { events } = await world.engine.log.readBatch({
+const allOf = (world: World) =>
+  world.engine.log.readBatch({
     afterPos: 0,
     parts: Array.from({ length: 16 }, (_, i) => i),
     limit: 10_000,
     maxBytes: 2 ** 30,
   });
+
+/** What is stored of each anchor, and what folding its events from the log gives, both by id. For worlds that know no groups. */
+export async function storedAndFolded(world: World): Promise<{ stored: PackedAnchor[]; folded: PackedAnchor[] }> {
+  const t = world.clock.now() + 1;
+  const { features } = await world.engine.definitions.current();
+  const { events } = await allOf(world);
   const anchors = new Map<string, { state: AnchorState; traits: Traits }>();
   for (const event of events) {
     const id = event.identifiers[0]?.id ?? '';
@@ -39,4 +43,21 @@ export async function storedAndFolded(world: World): Promise<{ stored: PackedAnc
       [...anchors].map(([id, { state, traits }]) => [id, hexOf(state), encodeTraits(traits).toString('hex')]),
     ),
   };
+}
+
+/** What is stored as evidence, and what the events of the log say, both by anchor, set and day. */
+export async function storedAndFoldedEvidence(world: World): Promise<{ stored: unknown[]; folded: unknown[] }> {
+  const rows = new Map<string, Evidence>();
+  for (const event of (await allOf(world)).events) addEvidence(rows, evidenceOf(event));
+  const folded = [...rows.values()].map(({ anchorId, setId, day, key, knownAt, identifiers }) => ({
+    ...{ anchorId, setId, day, key, knownAt },
+    ids: identifiers.map(({ id }) => id).sort(),
+  }));
+  const stored = await world.db.query<(typeof folded)[number]>(
+    `SELECT anchor_id AS "anchorId", set_id AS "setId", day, known_at AS "knownAt",
+            jsonb_build_object('occurredAt', occurred_at, 'sourceId', source_id, 'messageId', message_id) AS key,
+            ARRAY(SELECT id FROM unnest(identifier_ids) AS t (id) ORDER BY id) AS ids FROM evidence`,
+  );
+  const sorted = (all: typeof folded): unknown[] => all.sort((a, b) => (writtenKey(a) < writtenKey(b) ? -1 : 1));
+  return { stored: sorted(stored), folded: sorted(folded) };
 }
