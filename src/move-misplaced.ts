@@ -42,7 +42,7 @@ export async function moveMisplaced(
   { ids, others, ...revision }: MoveStep,
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
 ): Promise<boolean> {
-  const { db, erasures, finder, generics, pipeline } = parts;
+  const { clock, db, erasures, finder, generics, pipeline } = parts;
   // What is folded anew here has all events in all streams, and a backfill would add them again.
   if (!definitions.complete || (await erasures.holdsAny(db, ids))) return false;
   const place = await nextPlace(parts);
@@ -59,7 +59,7 @@ export async function moveMisplaced(
       return found.reanchored;
     },
     note: async (tx, found) => {
-      if (isLast) await generics.moved(tx, ids);
+      if (isLast) await generics.moved(tx, ids, clock.now());
       else if (left.length > 0) await generics.noteLate(tx, left);
       await note(tx, found, isLast);
     },

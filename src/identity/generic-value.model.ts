@@ -39,7 +39,7 @@ export interface GenericValue extends Identifier {
   readonly isBlocked: boolean;
   /** Distinct values of unique namespaces that it was seen with, when that was last counted. */
   readonly neighbours: number;
-  /** When it became generic, or what it is else, ms. */
+  /** When it became generic, or what it is else, ms; of one that counts again, when all was moved. */
   readonly changedAt: number;
   /** Whether it counts again, and not all that names it is where it belongs by that. */
   readonly isMoving: boolean;

@@ -300,10 +300,12 @@ export class GenericValueStore {
     );
   }
 
-  async moved(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
-    await tx.query('UPDATE generic_values SET is_moving = false WHERE value_id = ANY ($1::uuid[]) AND is_moving', [
-      uuidArray(ids, (id) => id),
-    ]);
+  /** All that names these values is where it belongs: from here on they are kept as long as `forgetFormer` says. */
+  async moved(tx: Queryable, ids: readonly Uuid[], nowMs: number): Promise<void> {
+    await tx.query(
+      'UPDATE generic_values SET is_moving = false, changed_at = $2 WHERE value_id = ANY ($1::uuid[]) AND is_moving',
+      [uuidArray(ids, (id) => id), nowMs],
+    );
   }
 
   /** Anchors whose evidence names one of the values beside themselves, by rising id. */

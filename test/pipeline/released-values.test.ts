@@ -143,4 +143,22 @@ describe('values that are blocked no more', () => {
     expect((await knownTogether(world))[0]?.profiles).toEqual(['email:a@example.org user_id:till']);
     expect(await strays(world.db)).toEqual([]);
   });
+
+  it('are known for that day also where it took longer than one until all was moved', async () => {
+    const world = await newWorld();
+    await applyRules(world, OPEN);
+    await world.accept([aTrack('view', { user_id: 'till', email: 'a@example.org' })]);
+    await world.drain();
+    await applyRules(world, TILL_IS_BLOCKED);
+    await putInForce(world, OPEN, true);
+    await workUntil(world, 'EXISTS (SELECT FROM generic_values WHERE is_moving)');
+    world.clock.advance(2 * DAY_MS);
+    await settleGenerics(world);
+    world.clock.advance(DAY_MS - HOUR_MS);
+    await world.drain();
+    expect(await valuesOf(world)).toEqual([{ value: 'till', isGeneric: false, isBlocked: false, isMoving: false }]);
+    world.clock.advance(2 * HOUR_MS);
+    await world.drain();
+    expect(await valuesOf(world)).toEqual([]);
+  });
 });
