@@ -14,7 +14,7 @@ import { WorkersExclude } from './events/partition-lease.model.js';
 import type { AuditRecorder } from './audit/audit-recorder.js';
 import { createObservers } from './monitoring/observers.js';
 import { WorkerHealth } from './monitoring/worker-health.js';
-import type { BatchResult } from './pipeline.js';
+import type { BatchResult } from './pipeline-transaction.js';
 import { PlanService } from './plans/plan.service.js';
 import { systemClock, type Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';

@@ -5,7 +5,7 @@ import type { IdentityRevisionRecord } from './identity/identity-revision.model.
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
 import { nextPlace } from './next-place.js';
-import { DefinitionsChanged } from './pipeline.js';
+import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { RevisionWork } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';

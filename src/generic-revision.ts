@@ -7,7 +7,7 @@ import type { IdentityRevisionRecord } from './identity/identity-revision.model.
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { moveMisplaced, type MoveParts } from './move-misplaced.js';
-import { DefinitionsChanged } from './pipeline.js';
+import { DefinitionsChanged } from './pipeline-transaction.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';

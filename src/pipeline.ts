@@ -1,31 +1,15 @@
-import { appendChanges } from './activation/change-feed.store.js';
 import { readAppliedAt } from './events/applied-log.reader.js';
 import type { LoggedEvent } from './events/event.model.js';
-import type { PartitionLeases } from './events/partition-lease.store.js';
-import type { FeatureSet } from './features/feature-set.model.js';
-import type { IdentityBatch } from './identity/identity-batch.model.js';
-import type { IdentityStep } from './identity/identity.step.js';
-import type { GroupKnowledge } from './group-knowledge.js';
-import type { MatchingMarks } from './matching-marks.js';
-import type { Clock } from './platform/clock.js';
-import type { Database, Transaction } from './platform/postgres.js';
-import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
-import type { Definitions } from './segments/definitions.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
+import type { GroupKnowledge } from './group-knowledge.js';
+import type { IdentityBatch } from './identity/identity-batch.model.js';
 import type { IdentityRevisionStep } from './identity/identity-revision.step.js';
-import type { IdentityRevision } from './identity/revised-identity.model.js';
-import type { Uuid } from './platform/ids.js';
-import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
-import type { TraitConflictStore } from './profiles/trait-conflict.store.js';
-import type { TraitConflict } from './profiles/trait-rule.model.js';
-import type { AnchorGiven } from './profiles/group.store.js';
-import { foldTraitChange } from './segments/fold-trait-change.js';
-import { foldEvents, foldTimers, type FoldChange } from './segments/fold-batch.js';
-import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
-import type { SegmentChange } from './segments/segment.model.js';
-import type { TimerStore } from './segments/timer.store.js';
-import type { WorkingSet } from './working-set.js';
+import type { IdentityStep } from './identity/identity.step.js';
+import { profilesOf, type IdentityRevision } from './identity/revised-identity.model.js';
+import type { MatchingMarks } from './matching-marks.js';
+import { DefinitionsChanged, nothingYet, PipelineTransaction } from './pipeline-transaction.js';
+import type { BatchResult, TransactionParts, WorkDone } from './pipeline-transaction.js';
 import type {
   IndexedProfiles,
   Reanchoring,
@@ -34,20 +18,25 @@ import type {
   RefoldedTraits,
   ToldGroups,
 } from './pipeline-work.js';
+import type { Uuid } from './platform/ids.js';
+import type { Transaction } from './platform/postgres.js';
+import type { AnchorGiven } from './profiles/group.store.js';
+import type { TraitConflictStore } from './profiles/trait-conflict.store.js';
+import type { PublishedIdentity } from './publication.store.js';
+import type { Definitions } from './segments/definitions.model.js';
+import { foldEvents, foldTimers } from './segments/fold-batch.js';
+import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
+import { foldTraitChange } from './segments/fold-trait-change.js';
+import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
+import type { TimerStore } from './segments/timer.store.js';
 
-export interface PipelineParts {
-  readonly db: Database;
-  readonly clock: Clock;
-  readonly leases: PartitionLeases;
+export interface PipelineParts extends TransactionParts {
   readonly identity: IdentityStep;
-  readonly workingSet: WorkingSet;
   readonly timers: TimerStore;
-  readonly publications: PublicationStore;
   readonly traitConflicts: TraitConflictStore;
   readonly groups: GroupKnowledge;
   readonly revision: RevisionParts;
   readonly matching: MatchingMarks;
-  readonly onCommitted: (result: BatchResult) => void;
 }
 
 /** What changes without an event. */
@@ -57,52 +46,29 @@ export interface RevisionParts {
   readonly anchors: AnchorStateStore;
 }
 
-export interface BatchResult {
-  readonly events: number;
-  readonly timers: number;
-  readonly merges: number;
-  readonly contested: number;
-  readonly droppedTraits: number;
-  /** Values of traits of another type than declared. */
-  readonly traitConflicts: readonly TraitConflict[];
-  readonly changes: readonly SegmentChange[];
-  /** Every event of the log up to here is applied; null where that is not for this process to say. */
-  readonly appliedPos: number | null;
-}
-
-/** Thrown where the definitions are not the ones that the work was prepared with; the caller reloads and repeats. */
-export class DefinitionsChanged extends Error {
-  override readonly name = 'DefinitionsChanged';
-}
-
 /** Records of publications younger than this may still be on their way to the online store. */
 const REPUBLISH_AFTER_MS = 5_000;
 
 /**
- * All stages, in order. A micro-batch is one transaction; its first statement moves the log's offsets, its last lock is
- * the feed. Whatever is in memory changes with it and is dropped if it does not commit.
+ * All stages, in order, each time in one transaction (`pipeline-transaction.ts`).
  *
  * An event waits for the batch under way and then for its own, and at a modest rate a batch takes as long as its round
  * trips. So all that a batch writes is begun in one turn of the event loop and travels together, the feed last.
- *
- * The definitions are compared twice: with the offsets, to save the work, and after all profiles are locked. A change
- * of definitions that this transaction does not see there commits after that look, so that the sweep which follows it
- * (see `chores.ts`) comes after this transaction.
  */
 export class Pipeline {
   readonly #parts: PipelineParts;
-  /** What the states in memory belong to. */
-  #features: FeatureSet | null = null;
+  readonly #transaction: PipelineTransaction;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#transaction = new PipelineTransaction(parts);
   }
 
   /** Applies events, which are all of the held partitions' events up to `toPos`, in order of position. */
   async applyEvents(definitions: Definitions, events: readonly LoggedEvent[], toPos: number): Promise<BatchResult> {
     const { leases, identity, workingSet, groups } = this.#parts;
     const asOf = events.at(-1)?.acceptedAt ?? 0;
-    const result = await this.#transact(definitions, toPos, async (tx, work) => {
+    const result = await this.#transaction.run(definitions, toPos, async (tx, work) => {
       if (leases.holdsAll) work.appliedPos = toPos;
       if (events.length === 0) return;
       const { hasIdentityLinks } = definitions;
@@ -120,7 +86,7 @@ export class Pipeline {
         identity.save(tx, who),
         traitConflicts.length === 0 ? null : this.#parts.traitConflicts.count(tx, traitConflicts, asOf),
         this.#parts.matching.ofEvents(tx, definitions, who),
-        this.#save(tx, definitions, work, changes, identities, { untilT: asOf }),
+        this.#transaction.save(tx, definitions, work, changes, identities, { untilT: asOf }),
       ]);
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
       Object.assign(work, { droppedTraits, traitConflicts });
@@ -137,13 +103,13 @@ export class Pipeline {
     if (due.length === 0) return nothingYet();
     // With more to come, none may run ahead of those that are not in this batch.
     const horizon = due.length < limit ? untilT : (due.at(-1)?.dueAt ?? untilT);
-    return this.#transact(definitions, null, async (tx, work) => {
+    return this.#transaction.run(definitions, null, async (tx, work) => {
       const ids = due.map((timer) => timer.profileId);
       await workingSet.load(tx, definitions, ids);
       // One whose events another worker took back meanwhile is gone, and its timer with it.
       const loaded = [...workingSet.touched].map(({ id }) => id);
       const changes = await foldTimers(definitions, workingSet.profile, loaded, horizon);
-      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: horizon });
+      await this.#transaction.save(tx, definitions, work, changes, NO_IDENTITY, { untilT: horizon });
       work.timers = due.length;
     });
   }
@@ -153,7 +119,7 @@ export class Pipeline {
     const { db, clock, publications, workingSet } = this.#parts;
     const { versions, ids, identifierIds } = await publications.leftovers(db, clock.now() - REPUBLISH_AFTER_MS);
     if (versions.length === 0) return 0;
-    await this.#transact(definitions, null, async (tx, work) => {
+    await this.#transaction.run(definitions, null, async (tx, work) => {
       await workingSet.load(tx, definitions, ids);
       const gone = await this.#parts.revision.identity.goneOf(tx, ids, identifierIds);
       const identifiers = [...workingSet.touched].flatMap(({ id: profileId, identifiers: own }) =>
@@ -163,7 +129,7 @@ export class Pipeline {
       const appliedAt = await readAppliedAt(tx);
       const asOf = (profile: ProfileWork): number => appliedUntil(profile, appliedAt);
       const options = { untilT: 0, asOf, replaces: versions };
-      await this.#save(tx, definitions, work, [], { identifiers, profiles: [], gone }, options);
+      await this.#transaction.save(tx, definitions, work, [], { identifiers, profiles: [], gone }, options);
     });
     return ids.length;
   }
@@ -181,7 +147,7 @@ export class Pipeline {
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
     const rules = definitions.identityRules;
     const input = { rules, ids: [], left, pos, at: acceptedAt, revisionId: null };
-    return this.#transact(definitions, null, async (tx, work) => {
+    return this.#transaction.run(definitions, null, async (tx, work) => {
       await leases.demandUnmoved(tx, moves);
       await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
       await revision.retractions.rewrite(tx, retraction, rewritten);
@@ -205,7 +171,7 @@ export class Pipeline {
     { pos, acceptedAt, revisionId, decide, note, isOfModel = false }: RevisionWork,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
-    return this.#transact(definitions, null, async (tx, work) => {
+    return this.#transaction.run(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
       const { decision, groups, ...task } = await decide(tx);
       const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
@@ -229,7 +195,7 @@ export class Pipeline {
     { pos, acceptedAt, revisionId, areRulesNew = false, find, note }: Reanchoring,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
-    return this.#transact(definitions, null, async (tx, work) => {
+    return this.#transaction.run(definitions, null, async (tx, work) => {
       await leases.lockAll(tx);
       const { ids, valueIds, moved, anchors, given, evidence } = await find(tx);
       await leases.noteMoves(tx, anchors);
@@ -266,7 +232,7 @@ export class Pipeline {
     await Promise.all([
       ...saveElse(),
       timers.save(tx, [], [...gone]),
-      this.#save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
+      this.#transaction.save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
     ]);
   }
 
@@ -279,7 +245,7 @@ export class Pipeline {
     { traits: folded, given, acceptedAt, note, owners, moves }: RefoldedTraits,
   ): Promise<void> {
     const { leases, workingSet, groups } = this.#parts;
-    await this.#transact(definitions, null, async (tx, work) => {
+    await this.#transaction.run(definitions, null, async (tx, work) => {
       await leases.demandUnmoved(tx, moves);
       await note(tx);
       if (folded.size === 0) return;
@@ -289,7 +255,7 @@ export class Pipeline {
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
       await Promise.all([
         this.#parts.matching.ofTraits(tx, definitions, [...folded.keys()]),
-        this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt }),
+        this.#transaction.save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt }),
       ]);
     });
   }
@@ -297,7 +263,7 @@ export class Pipeline {
   /** Writes profiles into the index by which they are found. */
   async index(definitions: Definitions, { acceptedAt, build }: IndexedProfiles): Promise<void> {
     const { workingSet } = this.#parts;
-    await this.#transact(definitions, null, async (tx) => {
+    await this.#transaction.run(definitions, null, async (tx) => {
       const ids = await build(tx);
       if (definitions.searchedFeatures.length === 0) return;
       await workingSet.load(tx, definitions, ids);
@@ -311,7 +277,7 @@ export class Pipeline {
     { members, isSilent, note, acceptedAt, owners }: ToldGroups,
   ): Promise<void> {
     const { workingSet, groups } = this.#parts;
-    await this.#transact(definitions, null, async (tx, work) => {
+    await this.#transaction.run(definitions, null, async (tx, work) => {
       const anchorIds = [...new Set(members.map(({ anchorId }) => anchorId))];
       await this.#loadOwners(tx, definitions, anchorIds, owners);
       const traits = await groups.news(tx, members, workingSet.touched);
@@ -322,7 +288,7 @@ export class Pipeline {
       if (concerned.length === 0) return;
       const step = { acceptedAt, involved: concerned.map(({ id }) => id), traits, cause: 'group', isSilent } as const;
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
-      await this.#save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
+      await this.#transaction.save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
     });
   }
 
@@ -342,70 +308,10 @@ export class Pipeline {
     return loaded.map(({ id }) => id);
   }
 
-  async #save(
-    tx: Transaction,
-    definitions: Definitions,
-    work: WorkDone,
-    changes: readonly FoldChange[],
-    identity: PublishedIdentity,
-    { untilT, asOf = () => untilT, replaces = [] }: SaveOptions,
-  ): Promise<void> {
-    const { clock, workingSet, publications } = this.#parts;
-    const options = { asOf, replaces, nowMs: clock.now() };
-    // Each begins its statements before its first wait: the server runs them in this order.
-    const emitted = changes.filter((change) => change.emit);
-    [, work.publication, work.changes] = await Promise.all([
-      workingSet.save(tx, definitions, changes, untilT),
-      publications.prepare(tx, definitions, workingSet.touched, identity, options),
-      appendChanges(tx, emitted),
-    ]);
-    if (work.publication.definitionsVersion !== definitions.version) throw new DefinitionsChanged();
-  }
-
-  async #transact(
-    definitions: Definitions,
-    toPos: number | null,
-    run: (tx: Transaction, work: WorkDone) => Promise<void>,
-  ): Promise<BatchResult> {
-    const { db, leases, identity, workingSet, publications, onCommitted } = this.#parts;
-    if (!leases.holdsAll || definitions.features !== this.#features) this.forget();
-    this.#features = definitions.features;
-    identity.use(definitions.identityRules);
-    const work = nothingYet();
-    try {
-      await db.transaction(async (tx) => {
-        const version = await leases.advance(tx, toPos);
-        if (version !== definitions.version) throw new DefinitionsChanged();
-        await run(tx, work);
-      });
-    } catch (error) {
-      this.forget();
-      // It may have committed all the same.
-      if (work.publication !== null) await publications.withdraw(work.publication);
-      throw error;
-    }
-    identity.release();
-    workingSet.release();
-    const { publication, ...result } = work;
-    if (publication !== null) await publications.publish(publication);
-    onCommitted(result);
-    return result;
-  }
-
   /** Drops everything in memory that may differ from what is committed. */
   forget(): void {
-    this.#parts.identity.forget();
-    this.#parts.workingSet.forget();
+    this.#transaction.forget();
   }
-}
-
-interface SaveOptions {
-  /** Events and timers up to it are applied, ms. */
-  readonly untilT: number;
-  /** What each profile is as of, ms; default: `untilT`. */
-  readonly asOf?: (profile: ProfileWork) => number;
-  /** Versions of records that this one stands for. */
-  readonly replaces?: readonly number[];
 }
 
 /** What was resolved anew, and how it is to be folded. */
@@ -419,32 +325,7 @@ interface Revised {
   readonly cause: 'revert' | 'erasure' | 'identity';
 }
 
-type WorkDone = { -readonly [K in keyof BatchResult]: BatchResult[K] } & { publication: Publication | null };
-
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
-
-function nothingYet(): WorkDone {
-  return {
-    events: 0,
-    timers: 0,
-    merges: 0,
-    contested: 0,
-    droppedTraits: 0,
-    traitConflicts: [],
-    changes: [],
-    appliedPos: null,
-    publication: null,
-  };
-}
-
-export function profilesOf({ touched, moves, merged, gone }: IdentityRevision): Set<Uuid> {
-  const ids = new Set([...touched, ...gone, ...merged.keys(), ...merged.values()]);
-  for (const { from, to } of moves) {
-    ids.add(from);
-    if (to !== null) ids.add(to);
-  }
-  return ids;
-}
 
 function mergesOf(who: IdentityBatch): number {
   let merges = 0;

@@ -71,3 +71,13 @@ export interface IdentityRevision {
   /** All links that changed, amendments among them. */
   links: LinkChange;
 }
+
+/** All whom it concerns, also those who are no more. */
+export function profilesOf({ touched, moves, merged, gone }: IdentityRevision): Set<Uuid> {
+  const ids = new Set([...touched, ...gone, ...merged.keys(), ...merged.values()]);
+  for (const { from, to } of moves) {
+    ids.add(from);
+    if (to !== null) ids.add(to);
+  }
+  return ids;
+}

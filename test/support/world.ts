@@ -6,7 +6,7 @@ import { createEngine, type Engine, type EngineLimits, type EngineOptions } from
 import type { EventEnrichers } from '../../src/events/enrichment.model.js';
 import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
-import type { BatchResult } from '../../src/pipeline.js';
+import type { BatchResult } from '../../src/pipeline-transaction.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import type { Database } from '../../src/platform/postgres.js';
