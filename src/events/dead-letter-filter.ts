@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { WeftError } from '../platform/errors.js';
+import { isUuid, type Uuid } from '../platform/ids.js';
 import { nameHint } from '../platform/near-names.js';
 import {
   DEAD_LETTER_STAGES,
@@ -20,6 +21,7 @@ export interface FilterOptions {
   readonly stage?: DeadLetterStage;
   readonly code?: string;
   readonly since?: number;
+  readonly load?: Uuid;
 }
 
 export interface StateOption {
@@ -32,6 +34,12 @@ export function withFilter(command: Command, parseTime: (text: string) => number
     .option('--source <key>', 'of this source only')
     .addOption(new Option('--stage <stage>', 'of this stage only').choices(DEAD_LETTER_STAGES))
     .option('--code <code>', 'with this code only, such as NO_IDENTIFIER')
+    .addOption(
+      new Option('--load <load id>', 'of rows of this load only, as weft load list shows it').argParser((text) => {
+        if (isUuid(text)) return text;
+        throw new InvalidArgumentError('Write the id of a load, as weft load list shows it.');
+      }),
+    )
     .addOption(
       new Option('--since <time>', 'received then or later (ISO 8601)').argParser((text) => {
         const ms = parseTime(text);
@@ -49,13 +57,14 @@ export function withState(command: Command): Command {
 
 /** @throws WeftError NOT_FOUND for a source that is not there */
 export function filterOf(options: FilterOptions & StateOption, sources: ReadonlyMap<number, string>): DeadLetterFilter {
-  const { state, source, stage, code, since } = options;
+  const { state, source, stage, code, since, load } = options;
   return {
     ...(state === 'all' ? undefined : { state }),
     ...(source === undefined ? undefined : { sourceId: sourceIdOf(source, sources) }),
     ...(stage === undefined ? undefined : { stage }),
     ...(code === undefined ? undefined : { code }),
     ...(since === undefined ? undefined : { sinceMs: since }),
+    ...(load === undefined ? undefined : { loadId: load }),
   };
 }
 

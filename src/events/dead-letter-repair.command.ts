@@ -199,8 +199,8 @@ async function* chosen(
   ids: readonly number[],
   options: ChoiceOptions,
 ): AsyncGenerator<readonly number[], void, undefined> {
-  const { source, stage, code, since, all, limit } = options;
-  const isFiltered = [source, stage, code, since, all].some((option) => option !== undefined);
+  const { source, stage, code, since, load, all, limit } = options;
+  const isFiltered = [source, stage, code, since, load, all].some((option) => option !== undefined);
   if (ids.length > 0 === isFiltered) {
     throw new WeftError('BAD_REQUEST', 'say which dead letters, in one way', {
       where: 'ids',

@@ -1,3 +1,4 @@
+import type { Uuid } from '../platform/ids.js';
 import {
   withoutPrivate,
   type EventType,
@@ -52,11 +53,28 @@ export interface DeadLetter {
   /** For stage `load`; one letter a load and row. */
   readonly loadId?: string | null;
   readonly rowNumber?: number | null;
+  /** For stage `load`: under which the log would keep the row's event; null where the row does not say it. */
+  readonly dedupeId?: Uuid | null;
   readonly receivedAt: number;
   /** How the payload is mapped again; default: it is an event. */
   readonly form?: RawForm;
   /** What was handed in, as text; JSON where it was. Cut to {@link MAX_DEAD_LETTER_BYTES}. */
   readonly payload: string;
+}
+
+/** Where a row was refused, as an export of refused rows says. */
+export interface FormerPlace {
+  /** The first 32 characters of the hash of the file. */
+  readonly file: string;
+  readonly row: number;
+}
+
+/** A row that is in the log, as letters of earlier loads know it. */
+export interface MendedRow {
+  /** Of its event. */
+  readonly dedupeId: Uuid;
+  /** Null: it does not say where it was refused. */
+  readonly former: FormerPlace | null;
 }
 
 /** Twice what an event may have, so that one that is somewhat too large can still be made smaller. */

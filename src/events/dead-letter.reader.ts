@@ -18,6 +18,8 @@ export interface DeadLetterFilter {
   readonly code?: string;
   /** Received then or later, ms. */
   readonly sinceMs?: number;
+  /** Of rows of this load. */
+  readonly loadId?: Uuid;
 }
 
 /** Place in the order of pages. */
@@ -96,14 +98,16 @@ export class DeadLetterReader {
     before: DeadLetterPlace | null,
     limit: number,
   ): Promise<readonly StoredDeadLetter[]> {
+    const { loadId } = filter;
     const { rows } = await this.db.run<Row>({
-      name: 'dead_letters_page',
-      text: PAGE,
+      name: loadId === undefined ? 'dead_letters_page' : 'dead_letters_page_of_load',
+      text: loadId === undefined ? PAGE : PAGE_OF_LOAD,
       values: [
         ...filterValues(filter),
         before?.receivedAt ?? Number.MAX_SAFE_INTEGER,
         before?.id ?? Number.MAX_SAFE_INTEGER,
         Math.min(limit, MAX_DEAD_LETTER_PAGE),
+        ...(loadId === undefined ? [] : [loadId]),
       ],
     });
     return this.#opened(rows, MAX_PREVIEW_BYTES);
@@ -135,10 +139,11 @@ export class DeadLetterReader {
 
   /** Groups with their sizes, the largest first. Reads the index of all letters that the filter lets through. */
   async counts(filter: DeadLetterFilter): Promise<readonly DeadLetterCount[]> {
+    const { loadId } = filter;
     const { rows } = await this.db.run<DeadLetterCount>({
-      name: 'dead_letters_counts',
-      text: COUNTS,
-      values: filterValues(filter),
+      name: loadId === undefined ? 'dead_letters_counts' : 'dead_letters_counts_of_load',
+      text: loadId === undefined ? COUNTS : COUNTS_OF_LOAD,
+      values: [...filterValues(filter), ...(loadId === undefined ? [] : [loadId])],
     });
     return rows;
   }
@@ -181,6 +186,21 @@ const GROUPS = `
 
 const OF_GROUP = `d.state = g.state AND d.stage = g.stage AND d.code = g.code AND coalesce(d.source_id, 0) = g.source
         AND d.received_at >= $5::int8`;
+
+/** What one load has refused is little, and has an index of its own. */
+const FILTERED = `($1::text IS NULL OR d.state = $1) AND ($2::text IS NULL OR d.stage = $2)
+    AND ($3::text IS NULL OR d.code = $3) AND ($4::int4 IS NULL OR d.source_id = $4) AND d.received_at >= $5::int8`;
+
+const PAGE_OF_LOAD = `
+  SELECT ${COLUMNS}, d.payload FROM dead_letters d
+  WHERE d.load_id = $9::uuid AND ${FILTERED} AND (d.received_at, d.id) < ($6::int8, $7::int8)
+  ORDER BY d.received_at DESC, d.id DESC LIMIT $8::int4`;
+
+const COUNTS_OF_LOAD = `
+  SELECT d.state, d.stage, d.code, d.source_id AS "sourceId", count(*) AS count,
+         min(d.received_at) AS "firstReceivedAt", max(d.received_at) AS "lastReceivedAt"
+  FROM dead_letters d WHERE d.load_id = $6::uuid AND ${FILTERED}
+  GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4`;
 
 const PAGE = `${GROUPS}, newest AS (
     SELECT letter.* FROM wanted g CROSS JOIN LATERAL (

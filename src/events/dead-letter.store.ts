@@ -3,7 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import { hashId, newId, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { plainInput } from './dead-letter-seal.js';
-import { MAX_DEAD_LETTER_BYTES, type DeadLetter } from './dead-letter.model.js';
+import { MAX_DEAD_LETTER_BYTES, type DeadLetter, type MendedRow } from './dead-letter.model.js';
 import type { JsonValue, LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
 import { NO_SEALER, type EventSealer } from './event-seal.model.js';
@@ -19,6 +19,13 @@ interface UnappliedEvent {
   readonly event: LoggedEvent | null;
   readonly historical: boolean;
   readonly loadId: Uuid | null;
+}
+
+interface Settling {
+  readonly sourceId: number;
+  /** The load that brings the rows in. */
+  readonly loadId: Uuid;
+  readonly nowMs: number;
 }
 
 /** What settling an open letter asks of it. */
@@ -69,17 +76,18 @@ export class DeadLetterStore {
           byteaArray(payloads, (payload) => payload),
           chunk.map((l) => (l.form === undefined ? null : JSON.stringify(l.form))),
           sealIds ?? chunk.map(() => null),
+          chunk.map((l) => l.dedupeId ?? null),
         ],
       });
     }
   }
 
   #kept(letter: DeadLetter): DeadLetter {
-    if (letter.code === PAST_RETENTION.code) return { ...letter, messageId: null, payload: 'null' };
+    if (letter.code === PAST_RETENTION.code) return { ...letter, messageId: null, dedupeId: null, payload: 'null' };
     const { suppressions } = this;
     if (suppressions.isEmpty) return letter;
     if (letter.code !== SUPPRESSED.code && !suppressions.isNamedIn(letter.payload)) return letter;
-    return { ...letter, reason: SUPPRESSED.reason, messageId: null, payload: 'null' };
+    return { ...letter, reason: SUPPRESSED.reason, messageId: null, dedupeId: null, payload: 'null' };
   }
 
   /** False unless it is open. */
@@ -166,6 +174,43 @@ export class DeadLetterStore {
     );
   }
 
+  /** Whether there are open letters of rows of the source, but for those of one load. */
+  async hasOpenRows(db: Queryable, sourceId: number, exceptLoadId: Uuid): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM dead_letters WHERE state = 'open' AND stage = 'load' AND source_id = $1 AND load_id <> $2 LIMIT 1`,
+      [sourceId, exceptLoadId],
+    );
+    return rows.length > 0;
+  }
+
+  /**
+   * Closes letters of earlier loads whose rows a load has brought in now: those of the same event, and those of the row
+   * that a mended one says that it was. What is being replayed is left to its replay. Again, it changes nothing.
+   */
+  async settleRows(db: Queryable, rows: readonly MendedRow[], { sourceId, loadId, nowMs }: Settling): Promise<void> {
+    await db.run({
+      name: 'dead_letters_settle',
+      text: SETTLE,
+      values: [
+        sourceId,
+        loadId,
+        nowMs,
+        rows.map(({ dedupeId }) => dedupeId),
+        rows.map(({ former }) => former?.file ?? null),
+        rows.map(({ former }) => former?.row ?? null),
+      ],
+    });
+  }
+
+  /** Letters that a load has closed, in all its runs. */
+  async countSettled(db: Queryable, loadId: Uuid): Promise<number> {
+    const [row] = await db.query<{ count: number }>(
+      'SELECT count(*)::int8 AS count FROM dead_letters WHERE settled_load_id = $1',
+      [loadId],
+    );
+    return row?.count ?? 0;
+  }
+
   /** Of these ids, those of which the log has an event. */
   async loggedOf(db: Queryable, dedupeIds: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
     if (dedupeIds.length === 0) return new Set();
@@ -205,11 +250,31 @@ export class DeadLetterStore {
 
 const INSERT = `
   INSERT INTO dead_letters (source_id, stage, code, reason, message_id, pos, load_id, row_number, received_at, payload,
-                            form, seal_id)
-  SELECT s, st, c, r, m, p, l, n, at, b, f::jsonb, k FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
-                       $9::int8[], $10::bytea[], $11::text[], $12::uuid[]) AS t (s, st, c, r, m, p, l, n, at, b, f, k)
+                            form, seal_id, dedupe_id)
+  SELECT s, st, c, r, m, p, l, n, at, b, f::jsonb, k, e FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::uuid[], $8::int8[],
+                       $9::int8[], $10::bytea[], $11::text[], $12::uuid[],
+                       $13::uuid[]) AS t (s, st, c, r, m, p, l, n, at, b, f, k, e)
   ON CONFLICT DO NOTHING`;
 
 function storableText(text: string, maxLength: number): string {
   return text.slice(0, maxLength).replaceAll('\0', '\ufffd');
 }
+
+const SETTLE = `
+  WITH rows AS (
+    SELECT * FROM unnest($4::uuid[], $5::text[], $6::int8[]) AS r (dedupe_id, file, row_number)
+  ), letters AS (
+    SELECT d.id, r.dedupe_id FROM rows r
+    JOIN dead_letters d ON d.state = 'open' AND d.stage = 'load' AND d.source_id = $1::int4 AND d.dedupe_id = r.dedupe_id
+    UNION
+    SELECT d.id, r.dedupe_id FROM rows r
+    JOIN loads l ON l.source_id = $1::int4 AND left(l.file_hash, 32) = r.file
+    JOIN dead_letters d ON d.load_id = l.id AND d.row_number = r.row_number AND d.state = 'open'
+    WHERE r.file IS NOT NULL
+  )
+  UPDATE dead_letters d
+     SET state = 'replayed', settled_at = $3::int8, settled_load_id = $2::uuid, dedupe_id = letters.dedupe_id,
+         claimed_until = NULL
+    FROM letters
+   WHERE d.id = letters.id AND d.state = 'open' AND d.load_id <> $2::uuid
+     AND (d.claimed_until IS NULL OR d.claimed_until <= $3::int8)`;

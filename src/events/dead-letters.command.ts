@@ -46,6 +46,7 @@ been when it came, once, however often it is replayed. What is refused again sta
 Examples:
   weft dead-letters count
   weft dead-letters list --source orders --stage load
+  weft dead-letters list --load 018c5a1e-0000-7000-8000-000000000000
   weft dead-letters list --code NO_IDENTIFIER --since 2026-01-31 --limit 1000 --json
   weft dead-letters fix 12 --set properties.amount=12 --set userId=u7
   weft dead-letters replay --source shop --code NAME_MISSING --set 'event="order"' --dry-run

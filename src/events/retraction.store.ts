@@ -363,6 +363,17 @@ export class RetractionStore {
       [scope.loadId, nowMs],
     );
     await tx.query(`UPDATE loads SET status = 'reverted', finished_at = $2 WHERE id = $1`, [scope.loadId, nowMs]);
+    // Rows that it had mended are as they were, unless another load or a replay brought them in, too.
+    await tx.query(
+      `UPDATE dead_letters d
+          SET state = CASE WHEN is_logged THEN 'replayed' WHEN status = 'reverted' THEN 'discarded' ELSE 'open' END,
+              settled_at = CASE WHEN is_logged OR status = 'reverted' THEN settled_at END,
+              settled_load_id = NULL
+         FROM (SELECT s.id, l.status, EXISTS (SELECT FROM event_log e WHERE e.dedupe_id = s.dedupe_id) AS is_logged
+               FROM dead_letters s LEFT JOIN loads l ON l.id = s.load_id WHERE s.settled_load_id = $1) AS settled
+        WHERE d.id = settled.id`,
+      [scope.loadId],
+    );
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 
 import { CONSENT_FIELD, PURPOSES_FIELD } from '../events/consent-context.model.js';
+import type { FormerPlace } from '../events/dead-letter.model.js';
 import {
   EVENT_TYPES,
   type EventType,
@@ -22,7 +23,7 @@ import { consentWords } from './mapping-consents.js';
 import { ExpressionFault, type ExpressionContext, type RowExpression } from './mapping-expression.js';
 import { compileTime, type TimeReader } from './mapping-time.js';
 import { convert, transform, ValueFault, type ColumnType } from './mapping-value.js';
-import { formerRowIdReader } from './refused-rows.model.js';
+import { formerPlaceOf, formerRowIdReader } from './refused-rows.model.js';
 import type { SourceRow } from './row.model.js';
 
 const MAX_MESSAGE_ID_LENGTH = 200;
@@ -210,6 +211,22 @@ export class RowMapper {
       key += typeof part === 'string' ? part : this.#keyCell(part[0], part[1], row);
     }
     return key.length <= MAX_MESSAGE_ID_LENGTH ? key : `sha256:${hash('sha256', key, 'hex')}`;
+  }
+
+  /** Of a row that becomes no event: the message id that it would have had; null where its cells do not say it. */
+  messageIdOf(row: SourceRow): string | null {
+    if (row.fault !== null && this.#keyParts.length > 0) return null;
+    try {
+      return this.#messageId(row);
+    } catch (error) {
+      if (error instanceof RowRefusal) return null;
+      throw error;
+    }
+  }
+
+  /** Where the row was refused, if it is of an export of refused rows. */
+  formerPlace(row: SourceRow): FormerPlace | null {
+    return formerPlaceOf(this.#formerRowId(row));
   }
 
   #rowId(row: SourceRow): string {

@@ -39,10 +39,12 @@ export function describeResult(result: LoadResult): string {
     rowsLine(result),
     line('events', `${grouped(result.events)}${events}`),
     refusedLine(result),
+    ...settledLines(result.lettersSettled),
     ...droppedLines(result),
     ...shiftLines(result),
     tookLine(result, isNew),
-    ...(refused === 0 ? [] : [line('see', `weft dead-letters list --source ${source} --stage load`)]),
+    line('load', result.loadId),
+    ...(refused === 0 ? [] : [line('see', `weft dead-letters list --load ${result.loadId}`)]),
     ...encodingLines(result),
   ]);
 }
@@ -102,6 +104,11 @@ function rowsLine({ rows, skipped }: Report): string {
 function refusedLine({ refused, refusedByCode }: Report): string {
   const codes = Object.entries(refusedByCode).map(([code, count]) => `${grouped(count)} ${code}`);
   return line('refused', `${grouped(refused)}${codes.length === 0 ? '' : ` (${codes.join(', ')})`}`);
+}
+
+/** Empty where there are none. */
+export function settledLines(count: number): string[] {
+  return count === 0 ? [] : [line('mended', `${grouped(count)} refused before, and open no more`)];
 }
 
 function droppedLines({ identifiersDropped }: Report): string[] {

@@ -1,5 +1,5 @@
-import type { DeadLetter } from '../events/dead-letter.model.js';
-import type { AcceptResult, IncomingEvent } from '../events/event.model.js';
+import type { DeadLetter, MendedRow } from '../events/dead-letter.model.js';
+import { dedupeIdOf, type AcceptResult, type IncomingEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
@@ -32,6 +32,17 @@ export interface LoadDeadLetterStore {
   insert(db: Queryable, letters: readonly LoadDeadLetter[]): Promise<void>;
 }
 
+/** Letters of rows that were mended since. */
+export interface LetterSettler {
+  hasOpenRows(db: Queryable, sourceId: number, exceptLoadId: Uuid): Promise<boolean>;
+  settleRows(
+    db: Queryable,
+    rows: readonly MendedRow[],
+    settling: { readonly sourceId: number; readonly loadId: Uuid; readonly nowMs: number },
+  ): Promise<void>;
+  countSettled(db: Queryable, loadId: Uuid): Promise<number>;
+}
+
 export interface SenderOptions {
   readonly source: { readonly id: number; readonly key: string };
   readonly loadId: Uuid;
@@ -41,6 +52,8 @@ export interface SenderOptions {
   readonly mapper: RowMapper;
   readonly acceptor: EventAcceptor;
   readonly deadLetters: LoadDeadLetterStore;
+  /** Null where no letters of the source are open but those of this load. */
+  readonly settler: Pick<LetterSettler, 'settleRows'> | null;
   readonly db: Queryable;
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
@@ -128,12 +141,28 @@ export class LoadSender {
       }
     }
     if (letters.length > 0) await this.#retry(() => deadLetters.insert(db, letters));
+    await this.#settle(eventUnits.filter((_, i) => results[i]?.status !== 'refused'));
     return { ...read, accepted, duplicates, refused: letters.length, dropped };
   }
 
+  /** After the events are durable: run again, the same rows are duplicates, and settle the same letters. */
+  async #settle(units: readonly LoadUnit[]): Promise<void> {
+    const { settler, source, loadId, mapper, db, now } = this.#options;
+    if (settler === null) return;
+    const rows = units.flatMap(({ event, row }): MendedRow[] =>
+      event?.messageId === undefined
+        ? []
+        : [{ dedupeId: dedupeIdOf(source.id, event.messageId), former: mapper.formerPlace(row) }],
+    );
+    if (rows.length === 0) return;
+    await this.#retry(() => settler.settleRows(db, rows, { sourceId: source.id, loadId, nowMs: now() }));
+  }
+
   #letter(unit: LoadUnit, code: string, reason: string): LoadDeadLetter {
+    const { mapper, source } = this.#options;
+    const messageId = unit.event?.messageId ?? mapper.messageIdOf(unit.row);
     return {
-      sourceId: this.#options.source.id,
+      sourceId: source.id,
       stage: 'load',
       code,
       reason,
@@ -142,7 +171,8 @@ export class LoadSender {
       rowNumber: unit.row.number,
       receivedAt: this.#options.now(),
       form: { kind: 'row' },
-      payload: this.#options.mapper.describe(unit.row),
+      dedupeId: messageId === null ? null : dedupeIdOf(source.id, messageId),
+      payload: mapper.describe(unit.row),
     };
   }
 

@@ -2,7 +2,7 @@ import { EXIT_CODES, jsonText } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { exitCodeOf } from './load-files.js';
 import { grouped, type ProgressView } from './load-progress.js';
-import { describeDryRun } from './load-report.js';
+import { describeDryRun, settledLines } from './load-report.js';
 import type {
   WarehouseDryRun,
   WarehouseLoadRequest,
@@ -56,6 +56,8 @@ const HEADLINES: Readonly<Record<WarehouseLoadResult['outcome'], string>> = {
 
 function describeWarehouseLoad(result: WarehouseLoadResult): string {
   const { outcome, source, loads, rows, skipped, events, accepted, duplicates, refused, seconds, position } = result;
+  const { lastLoadId, lettersSettled } = result;
+  const see = loads === 1 && lastLoadId !== null ? `--load ${lastLoadId}` : `--source ${source} --stage load`;
   const leftOut = skipped > 0 ? `, ${grouped(skipped)} left out by "when" or "dedupe"` : '';
   return [
     `${HEADLINES[outcome]}.`,
@@ -63,9 +65,11 @@ function describeWarehouseLoad(result: WarehouseLoadResult): string {
     `  rows        ${grouped(rows)}${leftOut}, in ${grouped(loads)} load${loads === 1 ? '' : 's'}`,
     `  events      ${grouped(events)}: ${grouped(accepted)} accepted, ${grouped(duplicates)} duplicates`,
     `  refused     ${grouped(refused)}`,
+    ...settledLines(lettersSettled),
     ...(position === null ? [] : [`  up to       ${position}`]),
     `  took        ${seconds.toFixed(1)} s`,
-    ...(refused === 0 ? [] : [`  see         weft dead-letters list --source ${source} --stage load`]),
+    ...(lastLoadId === null ? [] : [`  load        ${lastLoadId}${loads > 1 ? ', the last' : ''}`]),
+    ...(refused === 0 ? [] : [`  see         weft dead-letters list ${see}`]),
     '',
   ].join('\n');
 }

@@ -69,6 +69,8 @@ export interface LoadResult extends LoadReport {
   /** When the whole file was in, ms; null: it is not. */
   readonly loadedAt: number | null;
   readonly accepted: number;
+  /** Refused rows of earlier loads that this one brought in, so that they are open no more. */
+  readonly lettersSettled: number;
   /** Events that were in the log already. Of a resumed load, also those that a run sent and had no time to count. */
   readonly duplicates: number;
 }

@@ -23,7 +23,7 @@ import {
   type LoadReverter,
   type NewSourceNote,
 } from './load.model.js';
-import type { EventAcceptor, LoadDeadLetterStore } from './load-sender.js';
+import type { EventAcceptor, LetterSettler, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
 import { openUnits, sendFile, type FileToSend } from './send-file.js';
@@ -79,7 +79,7 @@ export interface LoadDependencies {
   readonly checker: EventChecker;
   /** Who takes records of entities; left out: rows are about people alone. */
   readonly records?: { acceptorOf(entity: string): Promise<RecordAcceptor> };
-  readonly deadLetters: LoadDeadLetterStore;
+  readonly deadLetters: LoadDeadLetterStore & LetterSettler;
   readonly identities: IdentityLookup;
   readonly db: Queryable;
   readonly clock: Clock;
@@ -207,6 +207,7 @@ export class LoadService {
       ...this.deps,
       acceptor: target,
       deadLetters: target,
+      settler: null,
       source: source ?? { id: 0, key: mapping.source },
       loadId: known?.id ?? '',
       historical: request.emit !== true,
@@ -320,11 +321,14 @@ export class LoadService {
   }
 
   async #run(run: Run): Promise<LoadResult> {
-    const { request, file, load } = run;
+    const { request, file, load, source } = run;
+    const { db, deadLetters } = this.deps;
+    const hasLetters = await deadLetters.hasOpenRows(db, source.id, load.id);
     const { outcome, counts } = await sendFile(this.#toSend(request, file, run.fileHash, load.timeShiftMs), {
       ...this.deps,
       acceptor: (await this.#records(request.mapping)) ?? this.deps.acceptor,
-      source: run.source,
+      settler: hasLetters ? deadLetters : null,
+      source,
       loadId: load.id,
       historical: !load.emit,
       receivedAtMs: load.startedAt,
@@ -362,7 +366,8 @@ export class LoadService {
 
   async #result(run: Run, outcome: LoadOutcome, counts: LoadCounts, loadedAt: number | null): Promise<LoadResult> {
     const { load, request } = run;
-    const refusedByCode = await this.deps.loads.countRefused(load.id);
+    const { loads, deadLetters, db } = this.deps;
+    const refusedByCode = await loads.countRefused(load.id);
     return {
       outcome,
       loadId: load.id,
@@ -380,6 +385,7 @@ export class LoadService {
       duplicates: counts.duplicates,
       refused: Object.values(refusedByCode).reduce((sum, count) => sum + count, 0),
       refusedByCode,
+      lettersSettled: await deadLetters.countSettled(db, load.id),
     };
   }
 

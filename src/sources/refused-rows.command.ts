@@ -24,7 +24,7 @@ const HELP = `
 Writes the open letters of a load as rows of its file, with the columns _row, _column, _code, _reason and _file behind
 them. The file holds what was handed in, personal data included, and may be read by its owner only. Mend it and load it
 with the same mapping: the columns are ignored but for naming rows, so that no event is doubled, however often it is
-loaded. Letters stay open until they are discarded.
+loaded. Letters of rows that are loaded so are closed; the report of the load counts them.
 
 Examples:
   weft load list

@@ -1,3 +1,4 @@
+import type { FormerPlace } from '../events/dead-letter.model.js';
 import type { JsonObject } from '../events/event.model.js';
 
 /**
@@ -27,4 +28,10 @@ export function formerRowIdReader(
   const [file, row] = [columnIndex.get(FILE), columnIndex.get(ROW)];
   if (file === undefined || row === undefined) return () => null;
   return ({ cells }) => formerRowId(cells?.[file], cells?.[row]);
+}
+
+/** The place that {@link formerRowId} names. */
+export function formerPlaceOf(rowId: string | null): FormerPlace | null {
+  const [file, row] = rowId?.split(':') ?? [];
+  return file === undefined || row === undefined ? null : { file, row: Number(row) };
 }

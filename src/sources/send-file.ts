@@ -7,7 +7,7 @@ import { createUnitMaker, type UnitMaker } from './group-rows.js';
 import { assertUnchanged, type LoadFile } from './load-file.js';
 import { LoadFeed, type LoadLimits } from './load-feed.js';
 import { isOverLimit, unitsOf, type LoadCounts, type LoadProgress } from './load.model.js';
-import { LoadSender, type EventAcceptor, type LoadDeadLetterStore } from './load-sender.js';
+import { LoadSender, type EventAcceptor, type LetterSettler, type LoadDeadLetterStore } from './load-sender.js';
 import type { ErrorLimit, Mapping } from './mapping.model.js';
 import { openRows } from './row-reader.js';
 import type { RowFeed } from './row.model.js';
@@ -31,6 +31,8 @@ export interface SendTarget {
   readonly receivedAtMs: number;
   readonly acceptor: EventAcceptor;
   readonly deadLetters: LoadDeadLetterStore;
+  /** Null: no letters are closed. */
+  readonly settler: Pick<LetterSettler, 'settleRows'> | null;
   readonly db: Queryable;
   readonly clock: Clock;
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;

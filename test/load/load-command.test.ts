@@ -112,7 +112,7 @@ describe('weft load', () => {
     const { code, stdout } = await run(['bad.csv', '-m', 'orders.yaml', '--max-errors', '50%']);
     expect(code).toBe(3);
     expect(stdout).toContain('refused     1 (1 BAD_VALUE)\n');
-    expect(stdout).toContain('see         weft dead-letters list --source orders --stage load');
+    expect(stdout).toMatch(/load +([0-9a-f-]{36})\n +see +weft dead-letters list --load \1\n/);
   });
 
   it('ends a dry run as it would end the load', async () => {

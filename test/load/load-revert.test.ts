@@ -247,6 +247,38 @@ describe('a load', () => {
     });
   });
 
+  it('that brought in mended rows leaves them refused as they were, but for those that others brought in, too', async () => {
+    const { db } = world;
+    const states = async () =>
+      (await db.query<{ state: string }>('SELECT state FROM dead_letters ORDER BY id')).map(({ state }) => state);
+    const first = loadId(await load('good.yaml'));
+    await writeFile(join(folder, 'orders.csv'), ROWS.replace('many', '4'));
+    const mended = await load('good.yaml');
+    expect(JSON.parse(mended.stdout)).toMatchObject({ accepted: 1, duplicates: 3, lettersSettled: 1 });
+    expect(await states()).toEqual(['replayed']);
+    await weft('revert', loadId(mended), '--yes');
+    expect(await states()).toEqual(['open']);
+    expect(await db.query('SELECT settled_at, settled_load_id FROM dead_letters')).toEqual([
+      { settled_at: null, settled_load_id: null },
+    ]);
+
+    // Its event came in by another way meanwhile, so that the mended row is a duplicate.
+    const bought = aTrack('buy', { user_id: 'u3' }, { messageId: 'o4' });
+    await world.engine.accept.accept({ id: 2, key: 'shop' }, [bought], { historical: true });
+    const again = await load('good.yaml');
+    expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 0, lettersSettled: 1 });
+    await weft('revert', loadId(again), '--yes');
+    expect(await states()).toEqual(['replayed']);
+
+    await writeFile(join(folder, 'orders.csv'), `${ROWS}o5,u5,few,2023-11-14T00:00:00Z\n`);
+    const other = loadId(await load('good.yaml'));
+    await writeFile(join(folder, 'orders.csv'), `${ROWS}o5,u5,5,2023-11-14T00:00:00Z\n`);
+    const last = loadId(await load('good.yaml'));
+    for (const id of [other, last, first]) await weft('revert', id, '--yes');
+    // Nobody is to mend rows of a load that is gone.
+    expect(await states()).not.toContain('open');
+  });
+
   it('takes the rows with it that were fixed and replayed', async () => {
     const { db, clock, engine } = world;
     const id = loadId(await load('good.yaml'));

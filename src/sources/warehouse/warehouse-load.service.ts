@@ -34,6 +34,8 @@ export interface WarehouseLoadResult {
   readonly accepted: number;
   readonly duplicates: number;
   readonly refused: number;
+  /** Refused rows of earlier loads that are in now. */
+  readonly lettersSettled: number;
   readonly seconds: number;
   /** Up to where rows are loaded, as the store writes it; null: nowhere, or the query has no cursor. */
   readonly position: string | null;
@@ -211,6 +213,7 @@ class RunSum {
   #accepted = 0;
   #duplicates = 0;
   #refused = 0;
+  #lettersSettled = 0;
 
   constructor(
     private readonly source: string,
@@ -226,6 +229,7 @@ class RunSum {
     this.#accepted += result.accepted;
     this.#duplicates += result.duplicates;
     this.#refused += result.refused;
+    this.#lettersSettled += result.lettersSettled;
   }
 
   result(seconds: number): WarehouseLoadResult {
@@ -243,6 +247,7 @@ class RunSum {
       accepted: this.#accepted,
       duplicates: this.#duplicates,
       refused: this.#refused,
+      lettersSettled: this.#lettersSettled,
       seconds,
       position: this.position,
     };
