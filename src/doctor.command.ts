@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { describeGeoDatabase } from './enrichment/geo-database.js';
+import { checkSchedules } from './monitoring/check-schedules.js';
 import {
   checkAddress,
   checkBy,
@@ -136,6 +137,7 @@ async function examineDatabase(url: string, place: string, { secret, geoDatabase
           await checkSharedValues(db),
           await checkReplays(db),
           await checkSources(db),
+          await checkSchedules(db, systemClock.now()),
           await checkExpectations(db),
           await checkParity(db, systemClock.now()),
           await checkSealedTraits(db, secret),

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
+import { checkSchedules } from '../../src/monitoring/check-schedules.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
 import type { Database } from '../../src/platform/postgres.js';
@@ -195,6 +196,53 @@ describe('a schedule', () => {
       { status: 'failed', attempts: 1, note: 'too many rows are refused', errorCode: null },
       { status: 'failed', attempts: 1, errorMessage: 'the query has no such column; at from.cursor' },
     ]);
+  });
+
+  it('is told of by the doctor while its runs fail or what is due is not begun, unless it is paused', async () => {
+    const told = async () => checkSchedules(db, clock.now());
+    expect(await told()).toMatchObject({ outcome: 'ok', detail: 'none' });
+    await hourly();
+    expect(await told()).toMatchObject({ outcome: 'ok', detail: '1, none late or failing' });
+    const one = runner();
+    const at = async (hour: number): Promise<void> => {
+      clock.set(START + hour * HOUR_MS);
+      await look(one);
+    };
+    await at(1);
+    job.ends = [
+      new WeftError('DEFINITION_INVALID', 'the query has no such column'),
+      { isDone: false, note: 'too many rows are refused', result: {} },
+    ];
+    await at(2);
+    expect(await told()).toMatchObject({
+      outcome: 'warning',
+      detail: 'hourly: the last run failed (DEFINITION_INVALID)',
+      hint: expect.stringContaining('weft schedule show') as unknown,
+    });
+    await at(3);
+    expect((await told()).detail).toBe('hourly: the last 2 runs failed');
+    await at(4);
+    expect((await told()).outcome).toBe('ok');
+
+    // Nobody looks any more.
+    clock.set(START + 5 * HOUR_MS + 5 * MINUTE_MS);
+    expect((await told()).outcome).toBe('ok');
+    clock.advance(1);
+    expect(await told()).toMatchObject({
+      detail: `hourly: due since ${new Date(START + 5 * HOUR_MS).toISOString()} and not begun`,
+      hint: expect.stringContaining('weft worker') as unknown,
+    });
+    await service().pause('hourly');
+    expect((await told()).outcome).toBe('ok');
+    await service().resume('hourly');
+    // An attempt that waits for its time is not late before that.
+    job.ends = [new WeftError('UNAVAILABLE', 'away')];
+    await at(6);
+    expect((await runs())[0]).toMatchObject({ status: 'waiting' });
+    clock.advance(MINUTE_MS);
+    expect((await told()).outcome).toBe('ok');
+    clock.advance(5 * MINUTE_MS + 1);
+    expect((await told()).detail).toContain('not begun');
   });
 
   it('stops an attempt that takes too long, and counts it', async () => {
