@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { formatInstant } from '../platform/instant.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
 import type { PeopleTableSpec } from './people-table.model.js';
@@ -36,7 +37,7 @@ export interface PeopleExportResult {
 
 /** Tells how far an export is. */
 export interface ExportView {
-  update(done: number, events: number): void;
+  update(done: number): void;
   stop(): void;
 }
 
@@ -46,7 +47,7 @@ export interface ExportPeopleDeps extends CommandIo {
   readonly signal: AbortSignal;
 }
 
-interface Options {
+interface Options extends ForceOption {
   readonly identifiers?: readonly string[];
   readonly traits?: readonly string[];
   readonly segments?: readonly string[];
@@ -84,7 +85,7 @@ exported again; a table keeps what it has got, and the same command goes on.`;
 /** `weft export people`. */
 export function addPeopleExport(exported: Command, deps: ExportPeopleDeps): void {
   const names = (flags: string, description: string): Option => new Option(flags, description).argParser(parseNames);
-  exported
+  const command = exported
     .command('people')
     .description('export profiles, members of segments and feature sets to a file or a table, whole or by change')
     .addOption(names('--identifiers <namespaces>', 'columns with the first identifier of these, as email,user_id'))
@@ -100,7 +101,8 @@ export function addPeopleExport(exported: Command, deps: ExportPeopleDeps): void
     .option('--name <name>', 'what the export is called, to be followed by exports of changes')
     .option('--changes', 'only what changed since the last export of this name')
     .option('--quiet', 'no progress')
-    .option('--json', 'the result as JSON')
+    .option('--json', 'the result as JSON');
+  withForce(command)
     .addHelpText('after', HELP)
     .action((options: Options) => runCommand(deps, () => run(deps, options), deps.signal));
 }
@@ -118,6 +120,7 @@ async function run(deps: ExportPeopleDeps, options: Options): Promise<number> {
     throw new WeftError('BAD_REQUEST', 'an export cannot be called so', { where: '--name', hint: KEY_HINT });
   }
   const to = targetOf(options);
+  if (to.kind === 'file') await refuseExisting(options, to.path);
   let view: ExportView | null = null;
   try {
     const result = await deps.exportPeople({
@@ -135,7 +138,7 @@ async function run(deps: ExportPeopleDeps, options: Options): Promise<number> {
       onTotal: (profiles) => {
         if (quiet !== true) view = deps.view(profiles);
       },
-      onProgress: (profiles) => view?.update(profiles, 0),
+      onProgress: (profiles) => view?.update(profiles),
     });
     (view as ExportView | null)?.stop();
     const since = result.since === null ? null : formatInstant(result.since);

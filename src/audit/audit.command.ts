@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { AUDIT_KINDS, parsePlace, type AuditKind, type StoredAuditEntry } from './audit-entry.model.js';
 import type { AuditFilter, AuditLogReader } from './audit-log.reader.js';
 import { verifyAuditLog } from './verify-audit-log.js';
@@ -80,9 +81,9 @@ export function auditCommand(deps: AuditCommandDeps): Command {
     .action((options: { readonly noted?: string; readonly json?: true }) =>
       runCommand(deps, () => verify(deps, options), deps.signal),
     );
-  withFilter(audit.command('export').description('all entries, the newest first, as JSON lines'), deps)
+  withForce(withFilter(audit.command('export').description('all entries, the newest first, as JSON lines'), deps))
     .requiredOption('-o, --out <file>', 'the file to write; - for standard output')
-    .action((options: FilterOptions & { readonly out: string }) =>
+    .action((options: FilterOptions & ForceOption & { readonly out: string }) =>
       runCommand(deps, () => exportLines(deps, options), deps.signal),
     );
   return audit;
@@ -197,8 +198,9 @@ async function verify(
 
 async function exportLines(
   deps: AuditCommandDeps,
-  { out, ...options }: FilterOptions & { readonly out: string },
+  { out, force, ...options }: FilterOptions & ForceOption & { readonly out: string },
 ): Promise<number> {
+  if (out !== '-') await refuseExisting({ force }, out);
   let count = 0;
   await deps.withAuditLog(async ({ log }) => {
     async function* lines(): AsyncGenerator<string, void, undefined> {

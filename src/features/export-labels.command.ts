@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { damageNote } from './damage-note.js';
 import { ExportProgress, grouped, type ExportProgressParts } from './export-progress.js';
 import { manifestPathOf } from './hashed-file.js';
@@ -26,7 +27,7 @@ export interface LabelsCommandDeps extends CommandIo, ExportProgressParts {
   readonly parseTime: ParseTime;
 }
 
-interface Options extends LabelOptions {
+interface Options extends LabelOptions, ForceOption {
   readonly event?: readonly string[];
   readonly segment?: string;
   readonly out: string;
@@ -65,7 +66,7 @@ export function addLabelsCommand(exported: Command, deps: LabelsCommandDeps): vo
     )
     .requiredOption('-o, --out <file>', 'the CSV file to write');
   addLabelOptions(command, deps.parseTime);
-  command
+  withForce(command)
     .addOption(
       new Option('--known-as-of <time>', 'what may be known: now, or what was at an ISO 8601 time')
         .default('now' satisfies LabelsKnownAsOf)
@@ -80,6 +81,7 @@ export function addLabelsCommand(exported: Command, deps: LabelsCommandDeps): vo
 async function run(deps: LabelsCommandDeps, options: Options): Promise<number> {
   const { out, knownAsOf, quiet, json } = options;
   checkLabelPath(out);
+  await refuseExisting(options, out);
   const startedAt = deps.clock.now();
   const request = { ...requestOf(options), knownAsOf };
   const manifest = await exportLabels(deps, out, request, quiet !== true);

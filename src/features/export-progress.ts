@@ -40,13 +40,13 @@ export class ExportProgress {
     this.note(`goes on after ${grouped(done)} ${this.#unit} that are kept`);
   }
 
-  /** @param more done by this run; `events` likewise */
-  update(more: number, events: number): void {
+  /** @param more done by this run; `events` likewise, where they are counted beside it */
+  update(more: number, events: number | null = null): void {
     const done = this.#base + more;
     const now = this.#parts.clock.now();
     const elapsedMs = now - this.#startedAt;
     const leftMs = (elapsedMs * Math.max(0, this.#total - done)) / Math.max(1, done - this.#base);
-    const text = `, ${grouped(events)} events, ${String(Math.ceil(leftMs / 1_000))} s left`;
+    const text = `${events === null ? '' : `, ${grouped(events)} events`}, ${String(Math.ceil(leftMs / 1_000))} s left`;
     this.#bar?.update(done, { text });
     if (this.#bar !== null || now < this.#nextLineAt) return;
     this.#nextLineAt = now + LINE_EVERY_MS;

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from '../platform/command-line.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { ExportProgress, grouped, type ExportProgressParts } from './export-progress.js';
 import { manifestPathOf } from './hashed-file.js';
 import { parseNames, parseTimeOption } from './label-options.js';
@@ -17,7 +18,7 @@ export interface TableCommandDeps extends CommandIo, ExportProgressParts {
   readonly parseTime: ParseTime;
 }
 
-interface Options {
+interface Options extends ForceOption {
   readonly out: string;
   readonly from?: number;
   readonly to?: number;
@@ -62,7 +63,7 @@ export function addTableCommands(exported: Command, deps: TableCommandDeps): voi
     run(deps, options, 'people', (tables, request) => tables.identities(request)),
   );
   function addCommon(command: Command, help: string, action: (options: Options) => Promise<number>): void {
-    command
+    withForce(command)
       .requiredOption('-o, --out <file>', 'the Parquet file to write')
       .option('--drop <columns>', 'columns to leave out, separated by commas', parseNames)
       .option('--quiet', 'no progress')
@@ -74,17 +75,18 @@ export function addTableCommands(exported: Command, deps: TableCommandDeps): voi
 
 async function run(
   deps: TableCommandDeps,
-  { out, from, to, drop = [], quiet, json }: Options,
+  { out, from, to, drop = [], quiet, json, force }: Options,
   unit: string,
   open: (tables: Pick<TableService, 'events' | 'identities'>, request: TableRequest) => Promise<ExportedTable>,
 ): Promise<number> {
   checkTablePath(out);
+  await refuseExisting({ force }, out);
   const startedAt = deps.clock.now();
   let view: ExportProgress | null = null;
   try {
     const onProgress = (done: number, total: number): void => {
       if (quiet !== true) view ??= new ExportProgress(deps, total, unit);
-      view?.update(done, done);
+      view?.update(done);
     };
     const manifest = await deps.withTables(async (tables) => {
       const table = await open(tables, { fromMs: from, toMs: to, signal: deps.signal, onProgress });

@@ -4,6 +4,7 @@ import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
@@ -35,7 +36,7 @@ export interface ExportCommandDeps extends LabelsCommandDeps, TableCommandDeps {
   readonly keptBlockRows?: number;
 }
 
-interface ExportOptions extends SetOptions, LabelOptions, SplitOptions, ImputeOptions {
+interface ExportOptions extends SetOptions, LabelOptions, SplitOptions, ImputeOptions, ForceOption {
   readonly reproduce?: string;
   readonly restart?: true;
   readonly labels?: string;
@@ -104,6 +105,7 @@ export function exportCommand(deps: ExportCommandDeps): Command {
     .option('--json', 'the manifest as JSON')
     .addHelpText('after', HELP)
     .action((options: ExportOptions) => runCommand(deps, () => runExport(deps, options), deps.signal));
+  withForce(trainingSet);
   addSetOptions(trainingSet, deps.parseTime);
   addLabelOptions(trainingSet, deps.parseTime);
   addSplitOptions(trainingSet);
@@ -118,6 +120,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const { out, reproduce, labels } = options;
   formatOf(out);
   if (labels !== undefined && (await isSameFile(labels, out))) throw overLabels(out);
+  await refuseExisting(options, out, ...(options.imputeOut === undefined ? [] : [options.imputeOut]));
   const startedAt = deps.clock.now();
   const { parseTime, signal, keptBlockRows } = deps;
   const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
@@ -250,6 +253,10 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
   return a.ino === b.ino && a.dev === b.dev;
 }
 
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}
+
 function overLabels(out: string): WeftError {
   return new WeftError('BAD_REQUEST', 'the training set would be written over its labels', {
     where: out,
@@ -268,6 +275,8 @@ async function labelsFile(deps: ExportCommandDeps, options: ExportOptions): Prom
     });
   }
   const path = `${out.slice(0, -extname(out).length)}.labels.csv`;
+  // Labels that a run which was killed has made are made again; somebody else's have no manifest.
+  if (!(await isThere(manifestPathOf(path)))) await refuseExisting(options, path);
   const request = { ...labelRequest(labelEvent, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
   const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
   deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);

@@ -23,7 +23,8 @@ interface ScheduleState {
  */
 export async function checkSchedules(db: Queryable, nowMs: number): Promise<CheckResult> {
   const name = 'schedules';
-  const [{ all = 0 } = {}] = await db.query<{ all: number }>('SELECT count(*)::int4 AS all FROM schedules');
+  const [row] = await db.query<{ all: number }>('SELECT count(*)::int4 AS all FROM schedules');
+  const all = row?.all ?? 0;
   if (all === 0) return { name, outcome: 'ok', detail: 'none' };
   const wrong = await db.query<ScheduleState>(STATES, [MAX_RUNS, nowMs - LATE_MS]);
   if (wrong.length === 0) return { name, outcome: 'ok', detail: `${String(all)}, none late or failing` };

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { JsonValue } from '../events/event.model.js';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { anonymise, type AnonymiseReport, type Table } from './anonymise.js';
 import { textOf } from './generalise.model.js';
@@ -25,7 +26,7 @@ export interface AnonymisedExportDeps extends CommandIo {
   readonly signal: AbortSignal;
 }
 
-interface Options {
+interface Options extends ForceOption {
   readonly traits: readonly string[];
   readonly segments?: readonly string[];
   readonly within?: readonly string[];
@@ -60,7 +61,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted. Nothing is left behi
 
 /** `weft export profiles`. */
 export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDeps): void {
-  exported
+  const command = exported
     .command('profiles')
     .description('export people without who they are, as CSV')
     .requiredOption('--traits <names>', 'traits to export, separated by commas', parseNames)
@@ -72,13 +73,15 @@ export function addAnonymisedExport(exported: Command, deps: AnonymisedExportDep
     .option('--drop <columns>', 'columns to leave out', parseNames)
     .option('--max-suppressed <percent>', 'rows that may be left out', parsePercent, DEFAULT_MAX_SUPPRESSED)
     .requiredOption('-o, --out <file>', 'the CSV file to write')
-    .option('--json', 'what was lost as JSON')
+    .option('--json', 'what was lost as JSON');
+  withForce(command)
     .addHelpText('after', HELP)
     .action((options: Options) => runCommand(deps, () => run(deps, options), deps.signal));
 }
 
 async function run(deps: AnonymisedExportDeps, options: Options): Promise<number> {
   const { traits, segments = [], within = [], purposes = [], drop = [], quasi, out } = options;
+  await refuseExisting(options, out);
   const { withheldProfiles, ...table } = await deps.readTable({ traits, segments, within, purposes }, (profiles) => {
     deps.stderr.write(`${String(profiles)} profiles read\n`);
   });

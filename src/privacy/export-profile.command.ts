@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { EXIT_CODES, runCommand, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
 import type { Uuid } from '../platform/ids.js';
 import { parseTarget } from './erase.command.js';
 import type { ErasureTarget } from './erasure.service.js';
@@ -21,6 +22,10 @@ export interface ExportProfileDeps extends CommandIo {
   readonly signal: AbortSignal;
 }
 
+interface Options extends ForceOption {
+  readonly out: string;
+}
+
 const HELP = `
 One JSON file: identifiers, traits with where they come from, features, memberships, changes, merges and every event, the
 newest first, a line each. It holds personal data and can be read by nobody but you (mode 600).
@@ -33,18 +38,18 @@ Exit codes: 0 done, 1 failed (nobody is known by that), 2 wrong use, 130 interru
 
 /** `weft profiles export`. */
 export function addExportCommand(profiles: Command, deps: ExportProfileDeps): void {
-  profiles
+  const command = profiles
     .command('export')
     .description('all that is known of a person, as a file for them')
     .argument('<profile>', 'the id of the profile, or <namespace>:<value>')
-    .requiredOption('-o, --out <file>', 'the file to write; - for standard output')
+    .requiredOption('-o, --out <file>', 'the file to write; - for standard output');
+  withForce(command)
     .addHelpText('after', HELP)
-    .action((whom: string, { out }: { readonly out: string }) =>
-      runCommand(deps, () => run(deps, whom, out), deps.signal),
-    );
+    .action((whom: string, options: Options) => runCommand(deps, () => run(deps, whom, options), deps.signal));
 }
 
-async function run(deps: ExportProfileDeps, whom: string, out: string): Promise<number> {
+async function run(deps: ExportProfileDeps, whom: string, { out, force }: Options): Promise<number> {
+  if (out !== '-') await refuseExisting({ force }, out);
   const target = parseTarget(whom, 'weft profiles export');
   return deps.withProfileExports(async ({ exports, profileOf }) => {
     const found = await exports.open(await profileOf(target));

@@ -150,20 +150,22 @@ describe('weft export people', () => {
         const id = (who: string): string => `${who}${String(number)}`;
         const copy = new Map<string, Row>();
         const exportAll = async (): Promise<void> => {
-          expect(await weft(`${COLUMNS} --name ${name} --changes --out FOLDER/c.jsonl`)).toMatchObject({ code: 0 });
+          expect(await weft(`${COLUMNS} --name ${name} --changes --force --out FOLDER/c.jsonl`)).toMatchObject({
+            code: 0,
+          });
           for (const { _change, ...row } of await rowsOf('c.jsonl')) {
             if (_change === 'removed') copy.delete(row.profile_id);
             else copy.set(row.profile_id, row);
           }
           const sql = `${COLUMNS} --name sql_${name} --changes --table ${table} --url-env CRM_URL`;
           expect(await weft(sql)).toMatchObject({ code: 0, stderr: '' });
-          await weft(`${COLUMNS} --out FOLDER/whole.jsonl`);
+          await weft(`${COLUMNS} --force --out FOLDER/whole.jsonl`);
           const whole = byId(await rowsOf('whole.jsonl'));
           expect(byId([...copy.values()])).toEqual(whole);
           const rows = await crm.database.query<Row>(`SELECT * FROM ${table} ORDER BY profile_id::text`);
           expect(rows.map(({ _exported_at: _, ...row }) => row)).toEqual(whole);
           // What was exported already is not exported again.
-          const again = await weft(`${COLUMNS} --name ${name} --changes --out FOLDER/c.jsonl --json`);
+          const again = await weft(`${COLUMNS} --name ${name} --changes --force --out FOLDER/c.jsonl --json`);
           expect(JSON.parse(again.stdout)).toMatchObject({ rows: 0, removed: 0 });
         };
         for (const each of [...steps, { kind: 'export' as const }]) {
@@ -286,7 +288,9 @@ describe('weft export people', () => {
       'had other columns',
     );
     expect((await weft('--traits town --name cols --out FOLDER/b.csv')).code).toBe(0);
-    expect((await weft('--traits town --name cols --changes --out FOLDER/b.csv')).code).toBe(0);
+    const over = await weft('--traits town --name cols --changes --out FOLDER/b.csv');
+    expect(over).toMatchObject({ code: 2, stderr: expect.stringMatching(/there already[^]*--force/) as unknown });
+    expect((await weft('--traits town --name cols --changes --force --out FOLDER/b.csv')).code).toBe(0);
     const toTable = await weft('--traits town --name cols --changes --table people --url-env CRM_URL');
     expect(toTable.stderr).toContain('another target');
   });

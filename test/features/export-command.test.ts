@@ -161,18 +161,18 @@ services:
       const time = new Date(world.clock.now()).toISOString();
       const rowsOf = [who.anonymous_id, 'a1'].map((id) => `anonymous_id,${id},${time},1`);
       await writeFile(join(folder, 'b.csv'), ['ns,value,time,label', ...rowsOf].join('\n'));
-      const args = ['-l', 'b.csv', '-f', 'views,last_page', '-o', 'b-set.csv', '--known-as-of', known];
+      const args = ['-l', 'b.csv', '-f', 'views,last_page', '-o', `b-${known}.csv`, '--known-as-of', known];
       const { code, stderr } = await run(args);
       expect(code).toBe(0);
       expect(stderr).toContain(
         `note: 1 event of the log cannot be read and is left out, the first at position ${String(row?.pos)}, partition ${String(row?.part)}\n`,
       );
-      const [, ...rows] = (await readFile(join(folder, 'b-set.csv'), 'utf8')).trimEnd().split('\r\n');
+      const [, ...rows] = (await readFile(join(folder, `b-${known}.csv`), 'utf8')).trimEnd().split('\r\n');
       expect(rows.map((each) => each.split(',').slice(5))).toEqual([
         ['FOUND', '2', 'two'],
         ['FOUND', '1', 'home'],
       ]);
-      const manifest = JSON.parse(await readFile(join(folder, 'b-set.csv.manifest.json'), 'utf8')) as unknown;
+      const manifest = JSON.parse(await readFile(join(folder, `b-${known}.csv.manifest.json`), 'utf8')) as unknown;
       expect(manifest).toMatchObject({ damagedEvents: 1 });
       await world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [row?.pos, row?.payload]);
       expect((await run(args)).stderr).not.toContain('cannot be read');
@@ -205,7 +205,8 @@ services:
     const { features, fullNames } = JSON.parse(stdout) as TrainingSetManifest;
     expect([fullNames, features.map(({ maxAgeMs }) => maxAgeMs)]).toEqual([true, [HOUR_MS, HOUR_MS, 2 * HOUR_MS]]);
     expect((await run([...args, '--max-age', 'soon'])).stderr).toContain('tier=7d,credit=90d');
-    const odd = await run([...args, '--max-age', 'view=7d']);
+    expect((await run([...args, '--max-age', '1h'])).stderr).toMatch(/there already[^]*--force/);
+    const odd = await run([...args, '--force', '--max-age', 'view=7d']);
     expect(odd).toMatchObject({ code: 2, stderr: expect.stringContaining('did you mean views') as string });
   });
 
@@ -220,7 +221,7 @@ services:
       parseFeatures(FEATURES.replace('last, events: [view]', 'first, events: [view]'), 'features.yaml'),
     );
     await world.drain();
-    const args = ['--reproduce', 'first.csv.manifest.json', '-o', 'again.csv'];
+    const args = ['--reproduce', 'first.csv.manifest.json', '-o', 'again.csv', '--force'];
     const again = await run(args);
     expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('The same as first.csv') as string });
     expect(await readFile(join(folder, 'again.csv'))).toEqual(await readFile(join(folder, 'first.csv')));

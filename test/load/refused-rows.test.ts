@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { pagesOf } from '../../src/events/dead-letter-filter.js';
 import { DeadLetterReader } from '../../src/events/dead-letter.reader.js';
 import { LoadReader } from '../../src/sources/load.reader.js';
 import type { LoadResult } from '../../src/sources/load.model.js';
@@ -127,6 +128,23 @@ properties: { n: n }
     expect(again).toMatchObject({ accepted: 2, refused: 2, lettersSettled: 4 });
     expect((await states()).filter((state) => state.endsWith('open'))).toHaveLength(4);
     expect(await load('bills-3.csv', whole, mapping)).toMatchObject({ outcome: 'already_loaded', lettersSettled: 4 });
+  });
+
+  it('are listed and counted by their load, the newest first, page by page', async () => {
+    const rows = Array.from({ length: 7 }, (_, i) => `u${String(i)},${i === 3 ? '2024-03-01' : 'soon'},x,web,`);
+    const { loadId } = await load('paged.csv', `who,at,n,kind,page\n${rows.join('\n')}\n`, SINGLE);
+    const reader = new DeadLetterReader(world.db.database);
+    const found: number[] = [];
+    for await (const page of pagesOf(reader, { loadId, state: 'open', code: 'BAD_TIME' }, 100, 4)) {
+      found.push(...page.map(({ rowNumber }) => rowNumber ?? 0));
+    }
+    expect(found).toEqual([8, 7, 6, 4, 3, 2]);
+    const counts = await reader.counts({ loadId });
+    expect(counts.map(({ code, count, state }) => [code, count, state])).toEqual([
+      ['BAD_TIME', 6, 'open'],
+      ['BAD_VALUE', 1, 'open'],
+    ]);
+    expect(await reader.counts({ loadId, state: 'discarded' })).toEqual([]);
   });
 
   it("that are being replayed are left to their replay, and those of other sources are nobody else's", async () => {

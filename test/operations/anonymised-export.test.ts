@@ -79,7 +79,8 @@ describe('weft export profiles', () => {
     expect(header).toBe('plan');
     expect(lines.length).toBeGreaterThan(5);
     expect(new Set(lines)).toEqual(new Set(['pro']));
-    const unknown = await run(...args, '--within', 'pri');
+    expect((await run(...args)).stderr).toContain('the file is there already');
+    const unknown = await run(...args, '--force', '--within', 'pri');
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('--within') as unknown });
     expect(unknown.stderr).toContain('did you mean pro?');
   });
@@ -96,8 +97,11 @@ describe('weft export profiles', () => {
     expect((await run(...args)).stdout).toContain('20 do not allow analytics and are not in it.');
     expect((await readFile(out, 'utf8')).trim().split('\r\n')).toHaveLength(21);
     world.clock.advance(DAY_MS);
-    expect(JSON.parse((await run(...args, '--json')).stdout)).toMatchObject({ rows: 0, withheldProfiles: 40 });
-    const unknown = await run('--traits', 'plan', '--purposes', 'analytic', ...args.slice(4));
+    expect(JSON.parse((await run(...args, '--force', '--json')).stdout)).toMatchObject({
+      rows: 0,
+      withheldProfiles: 40,
+    });
+    const unknown = await run('--traits', 'plan', '--purposes', 'analytic', '--force', ...args.slice(4));
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toContain('did you mean analytics?');
   });
