@@ -29,6 +29,8 @@ export interface TakenBack extends Place, ReadBefore {
   readonly evidence: readonly Evidence[];
   /** Events of the anchors that stay and say less. */
   readonly rewritten: readonly RewrittenEvent[];
+  /** Positions of events of the anchors that belong to who is erased, and are not moved there yet. */
+  readonly misplaced: readonly number[];
 }
 
 /** Events that hang on other anchors from now on, with those anchors folded anew. */

@@ -141,7 +141,7 @@ export class Pipeline {
    */
   async retract(
     definitions: Definitions,
-    { anchors, given, evidence, rewritten, pos, acceptedAt, retraction, moves }: TakenBack,
+    { anchors, given, evidence, rewritten, misplaced, pos, acceptedAt, retraction, moves }: TakenBack,
   ): Promise<BatchResult> {
     const { clock, leases, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
@@ -149,7 +149,7 @@ export class Pipeline {
     const input = { rules, ids: [], left, pos, at: acceptedAt, revisionId: null };
     return this.#transaction.run(definitions, null, async (tx, work) => {
       await leases.demandUnmoved(tx, moves);
-      await revision.retractions.remove(tx, retraction, left.anchorIds, clock.now());
+      await revision.retractions.remove(tx, retraction, { ...left, more: misplaced, nowMs: clock.now() });
       await revision.retractions.rewrite(tx, retraction, rewritten);
       const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));

@@ -8,6 +8,7 @@ import type { AnchorState } from './features/anchor-state.model.js';
 import type { EntityRecordStore } from './features/entity-record.store.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
+import { ownerOfShared } from './identity/generic-value.model.js';
 import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
@@ -64,7 +65,9 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
  * 5. Words on purposes of which the log has no event any more stay; a retention takes none back.
  * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
- * 7. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ * 7. Where a person is erased, their events that hang on a value which counts for nobody, and are not moved to them yet,
+ *    are taken back as those that hang on them.
+ * 8. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
@@ -180,11 +183,12 @@ export class RetractionChore {
     definitions: LoadedDefinitions,
     retraction: Retraction,
     anchors: readonly RetractedAnchor[],
-  ): Promise<Pick<TakenBack, 'anchors' | 'given' | 'evidence' | 'rewritten'>> {
+  ): Promise<Pick<TakenBack, 'anchors' | 'given' | 'evidence' | 'rewritten' | 'misplaced'>> {
     const { db, leases, retractions, personOf } = this.#parts;
     const { features, traitRules, identityRules } = definitions;
     const person = retraction.erasureId === null ? null : await personOf(retraction.erasureId);
     const rewritten: RewrittenEvent[] = [];
+    const misplaced: number[] = [];
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
     const wanted = anchors.map(({ id, part }) => ({ id, toPos: appliedPos.get(part) ?? 0 }));
     const rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
@@ -194,6 +198,11 @@ export class RetractionChore {
     const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
         for (const logged of page) {
+          const owner = person === null ? null : ownerOfShared(logged.identifiers, identityRules);
+          if (owner !== null && person?.isOf(owner) === true) {
+            misplaced.push(logged.pos);
+            continue;
+          }
           const event = person === null ? logged : person.without(logged);
           const id = event.identifiers[0]?.id ?? '';
           if (event !== logged) rewritten.push({ pos: event.pos, anchorId: id, payload: encodePayload(event) });
@@ -222,6 +231,7 @@ export class RetractionChore {
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),
       evidence: [...evidence.values()],
       rewritten,
+      misplaced,
     };
   }
 

@@ -40,7 +40,8 @@ function scopeId({ id, loadId, erasureId }: Scope): Uuid {
 
 const SUBJECTS = 'SELECT s.identifier_id FROM erasure_subjects s WHERE s.erasure_id = $1';
 
-// Anchors of the person of which anything is left, and those of others whose events name the person.
+// Anchors of the person of which anything is left, and those of others whose events name the person: of who is one with
+// them by evidence, and values that count for nobody, on which events hang that are not moved yet.
 const ANCHORS_OF_ERASURE = `
   SELECT s.identifier_id AS anchor_id FROM erasure_subjects s
   WHERE s.erasure_id = $1 AND (
@@ -56,7 +57,11 @@ const ANCHORS_OF_ERASURE = `
   WHERE s.erasure_id = $1 AND s.identifier_id = ANY (v.identifier_ids)
   UNION
   SELECT g.anchor_id FROM erasure_subjects s JOIN generic_mentions g ON g.value_id = s.identifier_id
-  WHERE s.erasure_id = $1`;
+  WHERE s.erasure_id = $1
+  UNION
+  SELECT g.value_id FROM generic_values g CROSS JOIN LATERAL (
+    SELECT FROM evidence v WHERE v.anchor_id = g.value_id AND v.identifier_ids && ARRAY(${SUBJECTS}) LIMIT 1
+  ) named WHERE g.is_generic`;
 
 // As `partitionOf`.
 const PART_OF_ANCHOR = `(('x' || left(o.anchor_id::text, 8))::bit(32)::int8 % (SELECT partitions FROM installation))::int2`;
@@ -310,11 +315,23 @@ export class RetractionStore {
     );
   }
 
-  /** Takes the events of it that hang on these anchors out of the log; the number of them. */
-  async remove(tx: Transaction, scope: Scope, anchorIds: readonly Uuid[], nowMs: number): Promise<number> {
+  /**
+   * Takes the events of it that hang on these anchors out of the log; the number of them.
+   * @param more positions of others on these anchors that are to go with them
+   */
+  async remove(
+    tx: Transaction,
+    scope: Scope,
+    {
+      anchorIds,
+      more,
+      nowMs,
+    }: { readonly anchorIds: readonly Uuid[]; readonly more: readonly number[]; readonly nowMs: number },
+  ): Promise<number> {
     const rows = await tx.query<{ pos: number }>(
-      `DELETE FROM event_log e WHERE ${inScope(scope)} AND e.anchor_id = ANY ($2::uuid[]) RETURNING e.pos`,
-      [scopeId(scope), anchorIds],
+      `DELETE FROM event_log e
+       WHERE e.anchor_id = ANY ($2::uuid[]) AND (${inScope(scope)} OR e.pos = ANY ($3::int8[])) RETURNING e.pos`,
+      [scopeId(scope), anchorIds, int8Array(more, (pos) => pos)],
     );
     const positions = rows.map(({ pos }) => pos);
     if (scope.erasureId !== null) await tx.query('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [positions]);

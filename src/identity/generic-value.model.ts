@@ -88,6 +88,15 @@ export function inAnchorOrder(identifiers: readonly Identifier[], rules: Identit
   return isOrdered ? identifiers : [...identifiers].sort(order);
 }
 
+/** The value that an event belongs to which hangs on one that is generic; null: it hangs on none, or names nobody else who counts. */
+export function ownerOfShared(identifiers: readonly Identifier[], rules: IdentityRules): Identifier | null {
+  const isGeneric = (identifier: Identifier | undefined): boolean =>
+    identifier !== undefined && rules.generics?.ids.has(identifier.id) === true;
+  if (!isGeneric(identifiers[0])) return null;
+  const [owner] = inAnchorOrder(identifiers, rules);
+  return owner === undefined || isGeneric(owner) ? null : owner;
+}
+
 /**
  * The value that an event belongs to which hangs elsewhere because the value did not count when it was accepted; null:
  * it hangs where it belongs. Other priorities than it was accepted by do not move it.

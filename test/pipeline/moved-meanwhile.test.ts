@@ -4,8 +4,9 @@ import type { Engine } from '../../src/engine.js';
 import type { Database, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
-import { applyRules, blockedWorld, OPEN, putInForce, TILL_IS_BLOCKED } from '../support/blocked-world.js';
+import { applyRules, ASKER, blockedWorld, OPEN, putInForce, TILL_IS_BLOCKED } from '../support/blocked-world.js';
 import { drainTogether } from '../support/drain-together.js';
+import { findTexts } from '../support/find-texts.js';
 import { storedAndFolded, storedAndFoldedEvidence } from '../support/folded-log.js';
 import { partitionShares } from '../support/partition-shares.js';
 import { aLoad, knownOf, loadIdOf, strays } from '../support/retraction-builders.js';
@@ -226,6 +227,36 @@ describe('events that another worker moves between what a worker reads and what 
     const { ofPair, ofOne } = await known(pair, await never(setRule));
     expect(ofPair).toEqual(ofOne);
     expect(retried).toEqual([MOVED]);
+    await expectFolded(world);
+  });
+});
+
+describe('a person who is erased before all of their events are moved to them', () => {
+  it.each([1, 30])('is in no event that hangs on a value which counts for nobody (%i moved before)', async (before) => {
+    const world = await blockedWorld({ maxReanchoredEvents: 1 });
+    worlds.push(world);
+    await applyRules(world, OPEN);
+    const named = (email: string) => aTrack('view', { user_id: 'till', email }, { properties: { page: email } });
+    await world.accept([
+      aTrack('view', { email: 'canary@example.org' }),
+      ...Array.from({ length: before }, (_, i) => named(mail(i))),
+      ...Array.from({ length: 2 }, () => named('canary@example.org')),
+      ...Array.from({ length: 12 }, (_, i) => named(mail(before + i))),
+    ]);
+    await world.drain();
+    const all = await onTill(world);
+    await putInForce(world, TILL_IS_BLOCKED, true);
+    await workUntil(world, world.engine, async () => (await onTill(world)) < all);
+    const asked = { identifier: { ns: 'email', value: 'canary@example.org' } };
+    const { id } = await world.engine.erasures.request(asked, ASKER);
+    await settleGenerics(world);
+    world.clock.advance(LOOK_MS);
+    await world.drain();
+
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', events: 3, rewritten: 0 });
+    expect(await findTexts(world.db, ['canary'])).toEqual([]);
+    expect(await onTill(world)).toBe(0);
+    expect(await world.db.query('SELECT FROM event_log')).toHaveLength(before + 12);
     await expectFolded(world);
   });
 });
