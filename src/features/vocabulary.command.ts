@@ -19,7 +19,7 @@ const SHOWN_VALUES = 5;
 const SHOWN_EVENTS = 3;
 
 const HELP = `
-Names of events, of their properties and of traits, as definitions write them, with how many events of a sample have
+Names of events, of their properties, of traits and of what was found out about events, as definitions write them, with how many events of a sample have
 them and their most frequent values. The sample is at most 20,000 events, spread evenly over the last 90 days. Values
 that look personal, name somebody, or that fewer than three people had are left out.
 
@@ -27,6 +27,7 @@ Examples:
   weft features vocabulary
   weft features vocabulary --search shoes
   weft features vocabulary --kind property --json
+  weft features vocabulary --kind fact
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`;
 

@@ -1,7 +1,8 @@
+import { ENRICHED_FIELD, FACT_PATHS } from '../events/enrichment.model.js';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { FIELD_NAME, type SeenNames } from '../events/seen-names.model.js';
 
-export const VOCABULARY_KINDS = ['event', 'property', 'trait'] as const;
+export const VOCABULARY_KINDS = ['event', 'fact', 'property', 'trait'] as const;
 export type VocabularyKind = (typeof VOCABULARY_KINDS)[number];
 
 /** A value that several people had, and how often it was sent. */
@@ -13,7 +14,7 @@ export interface FrequentValue {
 /** A name that a definition can refer to. */
 export interface VocabularyEntry {
   readonly kind: VocabularyKind;
-  /** As definitions write it: `order_completed`, `properties.total`, `traits.country`. */
+  /** As definitions write it: `order_completed`, `properties.total`, `traits.country`, `context.enriched.os.name`. */
   readonly name: string;
   /** Events of the sample that have it. */
   readonly count: number;
@@ -30,7 +31,14 @@ export interface SampledEvent {
   readonly person: string;
   readonly properties: JsonObject;
   readonly traits: JsonObject;
+  /** What was found out about it is in here; left out: nothing was. */
+  readonly context?: JsonObject;
 }
+
+/** What can be found out about events, by where definitions find it. */
+const FACTS = Object.values(FACT_PATHS)
+  .flat()
+  .map((path) => ({ path, keys: path.split('.'), name: `context.${ENRICHED_FIELD}.${path}` }));
 
 /** Whether a value that stood under a name may be shown. */
 export type MayShow = (name: string, value: string, event: SampledEvent) => boolean;
@@ -77,6 +85,8 @@ export class VocabularyCount {
     own.count++;
     this.#addFields('property', 'properties', event.properties, event);
     this.#addFields('trait', 'traits', event.traits, event);
+    const facts = event.context?.[ENRICHED_FIELD];
+    if (facts !== undefined) this.#addFacts(facts, event);
   }
 
   /** By kind and name. */
@@ -111,12 +121,31 @@ export class VocabularyCount {
     }
   }
 
+  /** Names of facts are given: those are entries that the sample has. */
+  #addFacts(facts: JsonValue, event: SampledEvent): void {
+    for (const { path, keys, name } of FACTS) {
+      const value = keys.reduce<JsonValue | undefined>(fieldOf, facts);
+      if (value === undefined || value === null) continue;
+      const counted = this.#entryOf('fact', name);
+      counted.count++;
+      counted.events.add(event.name);
+      for (const text of textsOf(value)) {
+        if (this.#mayShow(path, text, event)) addValue(counted.values, text, event.person);
+      }
+    }
+  }
+
   #entryOf(kind: VocabularyKind, name: string): Counted {
     const key = keyOf(kind, name);
     const entry = this.#counted.get(key) ?? { count: 0, events: new Set(), values: new Map() };
     this.#counted.set(key, entry);
     return entry;
   }
+}
+
+function fieldOf(value: JsonValue | undefined, key: string): JsonValue | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
 function addValue(values: Map<string, CountedValue>, text: string, person: string): void {

@@ -64,6 +64,7 @@ export class VocabularyReader {
           person: personOf(event),
           properties: event.properties,
           traits: event.traits,
+          context: event.context,
         };
         identifiers.set(sampled, new Set(event.identifiers.map(({ value }) => value)));
         count.add(sampled);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { StoredDocumentService } from '../../src/api/documents/stored-document.service.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { aTrack } from '../support/world.js';
 
 /* Lists of what admins keep, from page to page. */
 
@@ -17,6 +18,7 @@ beforeAll(async () => {
   const secret = 'secret-of-a-test-0123456789';
   // In an order that is neither that of keys nor of ids; a collation for people orders `a_b` and `ab` otherwise.
   for (const key of ['z', 'a_b', 'a_a', 'ab', 'b1', 'b10', 'b2']) {
+    await world.accept([aTrack(`e_${key}`, { user_id: 'ann' })]);
     await sources.create({ key: `s_${key}`, kind: 'http' });
     await webhooks.service.create({ key: `w_${key}`, adapter: 'zendesk', options: { keepMessages: false }, secret });
     await keys.create({ name: key, scopes: ['read'] });
@@ -24,11 +26,13 @@ beforeAll(async () => {
       text: `query ${key} { __typename }`,
     });
   }
+  await world.drain();
 });
 
 afterAll(() => world.close());
 
 describe.each([
+  ['vocabulary', 'name'],
   ['sources', 'key'],
   ['apiKeys', 'id'],
   ['webhooks', 'key'],

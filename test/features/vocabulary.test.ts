@@ -18,6 +18,25 @@ describe('a count of the vocabulary', () => {
     traits: fc.constant({}),
   });
 
+  it('has what was found out about events, where it was, and nothing that a sender put beside it', () => {
+    const seen = { events: new Map([['view', new Set<string>()]]), isComplete: true };
+    const count = new VocabularyCount(seen, (name) => name !== 'campaign.name');
+    const facts = { device: { type: 'mobile' }, bot: false, campaign: { name: 'spring' }, os: null, other: { x: 1 } };
+    for (const person of ['p1', 'p2', 'p3']) {
+      const context = { enriched: facts, page: { url: 'https://a.example' } };
+      count.add({ name: 'view', person, properties: {}, traits: {}, context });
+    }
+    count.add({ name: 'view', person: 'p4', properties: {}, traits: {}, context: { enriched: 'mobile' } });
+    count.add({ name: 'never', person: 'p4', properties: {}, traits: {}, context: { enriched: facts } });
+    const shared = { kind: 'fact', count: 3, events: ['view'] };
+    expect(count.entries()).toEqual([
+      { kind: 'event', name: 'view', count: 4, events: [], values: [] },
+      { ...shared, name: 'context.enriched.bot', values: [{ value: 'false', count: 3 }] },
+      { ...shared, name: 'context.enriched.campaign.name', values: [] },
+      { ...shared, name: 'context.enriched.device.type', values: [{ value: 'mobile', count: 3 }] },
+    ]);
+  });
+
   it('has of each value how often it was sent, and only those that three people had', () => {
     const seen = {
       events: new Map([

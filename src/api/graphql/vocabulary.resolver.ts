@@ -22,6 +22,7 @@ import { enumOf } from './enums.js';
 
 const VocabularyKindType = enumOf('VocabularyKind', 'What a name is of.', VOCABULARY_KINDS, {
   event: 'The name of an event.',
+  fact: 'Something that Weft found out about events: their device, place, campaign and so on.',
   property: 'A property of events.',
   trait: 'A trait that events brought.',
 });
@@ -45,7 +46,8 @@ class VocabularyEntryType {
   kind!: VocabularyKind;
 
   @Field(() => String, {
-    description: 'As definitions write it: `order_completed`, `properties.total`, `traits.country`.',
+    description:
+      'As definitions write it: `order_completed`, `properties.total`, `traits.country`, `context.enriched.os.name`.',
   })
   name!: string;
 
