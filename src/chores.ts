@@ -13,6 +13,7 @@ import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
 import type { MatchingChore } from './matching-chore.js';
+import type { EntityFoldChore } from './entity-fold-chore.js';
 import type { EntityRecordChore } from './entity-record-chore.js';
 import type { RetentionChore } from './retention-chore.js';
 import type { RetractionChore } from './retraction-chore.js';
@@ -47,6 +48,7 @@ export interface ChoreParts {
   readonly sealing: SealingChore;
   readonly termKeying: TermKeyingChore;
   readonly retention: RetentionChore;
+  readonly entityFolds: EntityFoldChore;
   readonly entityRecords: EntityRecordChore;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
@@ -146,7 +148,7 @@ export class Chores {
   /** Groups may never rest, so they take turns with the others, each of which does. */
   async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
     const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
-    const { erasures, sealing, termKeying, retention, entityRecords, matching } = this.#parts;
+    const { erasures, sealing, termKeying, retention, entityFolds, entityRecords, matching } = this.#parts;
     const others = [
       traitRefolds,
       searchIndex,
@@ -156,6 +158,7 @@ export class Chores {
       sealing,
       termKeying,
       retention,
+      entityFolds,
       entityRecords,
       matching,
     ];

@@ -47,7 +47,9 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { SearchIndexChore } from './search-index-chore.js';
 import type { StretchBounds } from './events/retention.store.js';
+import { EntityFoldChore } from './entity-fold-chore.js';
 import { EntityRecordChore } from './entity-record-chore.js';
+import { EntityEventStore } from './features/entity-event.store.js';
 import { EntityRecordStore } from './features/entity-record.store.js';
 import { RetentionChore } from './retention-chore.js';
 import { SealingChore } from './sealing-chore.js';
@@ -339,6 +341,12 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
         retractionChore.wake();
       },
       ...(limits.maxRetentionStep === undefined ? {} : { maxStep: limits.maxRetentionStep }),
+    }),
+    entityFolds: new EntityFoldChore({
+      ...parts,
+      store: new EntityEventStore(),
+      backfills: new StreamBackfillStore(),
+      ...(limits.maxBackfillEvents === undefined ? {} : { maxStepEvents: limits.maxBackfillEvents }),
     }),
     entityRecords: new EntityRecordChore({ db, clock, records: parts.entityRecords }),
     invalidate: () => {

@@ -1,4 +1,4 @@
-import { int4Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { int4Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import { eventUnlessDamaged, type DamagedRow } from './damaged-rows.model.js';
@@ -9,6 +9,13 @@ import { NO_SEALER, type EventSealer } from './event-seal.model.js';
 /** Anchors whose events are read as one history. */
 export interface HistoryGroup {
   readonly anchorIds: readonly Uuid[];
+  /** Events that occurred after this are left out, ms. */
+  readonly untilMs: number;
+}
+
+/** An item whose events are read as one history. */
+export interface KeyGroup {
+  readonly key: string;
   /** Events that occurred after this are left out, ms. */
   readonly untilMs: number;
 }
@@ -59,20 +66,53 @@ export class EventHistoryReader {
   async *read(
     tx: Transaction,
     groups: readonly HistoryGroup[],
-    { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order, onDamaged }: HistoryOptions,
+    options: HistoryOptions,
   ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+    const { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order } = options;
     const asked = groups.flatMap(({ anchorIds, untilMs }, group) =>
       anchorIds.map((anchorId) => ({ anchorId, group, untilMs })),
     );
     if (asked.length === 0) return;
-    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [this.statementTimeout]);
-    await tx.query(order === 'occurred' ? declare('e.occurred_at') : declare('e.accepted_at'), [
+    const values = [
       uuidArray(asked, (a) => a.anchorId),
       int4Array(asked, (a) => a.group),
       int8Array(asked, (a) => a.untilMs),
       toPos,
       acceptedUntilMs,
-    ]);
+    ];
+    yield* this.#pages(tx, { text: declare(OF_ANCHORS, order), values }, options);
+  }
+
+  /**
+   * The same of items that events name, by the index of the view that means this.
+   * @param meaning see `entity-fold.model.ts`
+   */
+  async *readOfItems(
+    tx: Transaction,
+    meaning: Uuid,
+    groups: readonly KeyGroup[],
+    options: HistoryOptions,
+  ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+    if (groups.length === 0) return;
+    const { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order } = options;
+    const values = [
+      textArray(groups, ({ key }) => key),
+      int4Array([...groups.keys()], (group) => group),
+      int8Array(groups, ({ untilMs }) => untilMs),
+      toPos,
+      acceptedUntilMs,
+      meaning,
+    ];
+    yield* this.#pages(tx, { text: declare(OF_ITEMS, order), values }, options);
+  }
+
+  async *#pages(
+    tx: Transaction,
+    cursor: { readonly text: string; readonly values: readonly unknown[] },
+    { onDamaged }: HistoryOptions,
+  ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+    await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [this.statementTimeout]);
+    await tx.query(cursor.text, cursor.values);
     const fetch = (): Promise<HistoryRow[]> => {
       const page = tx.query<HistoryRow>(`FETCH ${String(PAGE_EVENTS)} FROM event_history`);
       // Whoever stops before the page is taken does not hear of its failure.
@@ -102,13 +142,28 @@ export class EventHistoryReader {
 }
 
 // One index scan an anchor, whatever the planner thinks of the table: a log is too large to be read for a few of them.
-const declare = (time: 'e.occurred_at' | 'e.accepted_at'): string => `
-  DECLARE event_history NO SCROLL CURSOR FOR
-  SELECT a.grp, e.* FROM unnest($1::uuid[], $2::int4[], $3::int8[]) AS a (anchor_id, grp, until_ms)
+const OF_ANCHORS = `unnest($1::uuid[], $2::int4[], $3::int8[]) AS a (anchor_id, grp, until_ms)
   CROSS JOIN LATERAL (
     SELECT ${EVENT_COLUMNS} FROM event_log l
     WHERE l.anchor_id = a.anchor_id AND l.occurred_at <= a.until_ms AND l.pos <= $4::int8 AND l.accepted_at <= $5::int8
     OFFSET 0
-  ) e
+  ) e`;
+
+// Positions of an item first, then each event by its position.
+const OF_ITEMS = `unnest($1::text[], $2::int4[], $3::int8[]) AS a (key, grp, until_ms)
+  CROSS JOIN LATERAL (
+    SELECT i.pos AS at FROM entity_folds f JOIN entity_events i ON i.fold_id = f.id
+    WHERE f.meaning = $6::uuid AND i.key = a.key COLLATE "C" AND i.pos <= $4::int8
+    OFFSET 0
+  ) p
+  CROSS JOIN LATERAL (
+    SELECT ${EVENT_COLUMNS} FROM event_log l
+    WHERE l.pos = p.at AND l.occurred_at <= a.until_ms AND l.accepted_at <= $5::int8
+    OFFSET 0
+  ) e`;
+
+const declare = (from: string, order: HistoryOptions['order']): string => `
+  DECLARE event_history NO SCROLL CURSOR FOR
+  SELECT a.grp, e.* FROM ${from}
   WHERE NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
-  ORDER BY a.grp, ${time}, e.pos`;
+  ORDER BY a.grp, ${order === 'occurred' ? 'e.occurred_at' : 'e.accepted_at'}, e.pos`;

@@ -3,6 +3,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { readableOf } from './damaged-rows.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
+import { forgetEntityEvents } from './forget-entity-events.js';
 import type { LoggedEvent } from './event.model.js';
 import type { EventSealer } from './event-seal.model.js';
 import { RETENTION_PASS_EVERY_MS, type RetentionPass } from './retention.model.js';
@@ -93,6 +94,7 @@ export class RetentionStore {
     const at = int8Array(positions, (pos) => pos);
     const letters = await tx.execute('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [at]);
     const events = await tx.execute('DELETE FROM event_log WHERE pos = ANY ($1::int8[])', [at]);
+    await forgetEntityEvents(tx, positions, 'kept');
     await this.count(tx, sourceId, { events, letters });
   }
 

@@ -5,6 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
 import { DamagedPayload } from './event-codec.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { forgetEntityEvents } from './forget-entity-events.js';
 import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
 import {
   FIRST_RETRY_MS,
@@ -313,6 +314,8 @@ export class RetractionStore {
        WHERE l.pos = r.pos`,
       [int8Array(events, (e) => e.pos), byteaArray(payloads, (payload) => payload)],
     );
+    const positions = events.map(({ pos }) => pos);
+    await forgetEntityEvents(tx, positions, 'rewritten');
   }
 
   /**
@@ -334,6 +337,7 @@ export class RetractionStore {
       [scopeId(scope), anchorIds, int8Array(more, (pos) => pos)],
     );
     const positions = rows.map(({ pos }) => pos);
+    await forgetEntityEvents(tx, positions, 'refolded');
     if (scope.erasureId !== null) await tx.query('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [positions]);
     else {
       await tx.query(
@@ -362,11 +366,12 @@ export class RetractionStore {
     );
   }
 
-  /** Ends it, and the revert of its load, unless events of it are left; whether it has ended. */
+  /** Ends it, and the revert of its load, unless events of it are left, or are in items still; whether it has ended. */
   async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<boolean> {
     const remains = scope.erasureId === null ? `SELECT FROM event_log e WHERE ${inScope(scope)}` : ANCHORS_OF_ERASURE;
     const [left] = await tx.query(`${remains} LIMIT 1`, [scopeId(scope)]);
-    if (left !== undefined) return false;
+    const [marked] = await tx.query('SELECT FROM entity_refolds LIMIT 1');
+    if (left !== undefined || marked !== undefined) return false;
     await tx.query(
       `UPDATE retractions SET status = 'done', finished_at = $2, reason = NULL WHERE id = $1 AND status = 'running'`,
       [scope.id, nowMs],

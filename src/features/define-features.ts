@@ -9,8 +9,10 @@ interface ViewDocument {
   readonly owner?: string;
   readonly tags?: readonly string[];
   readonly source?: string;
-  /** Of a batch view: what its rows are about; left out: people. */
+  /** Of a batch or stream view: what its features are of; left out: people. */
   readonly entity?: string;
+  /** Of a stream view of an entity: the path of the item's key in an event, as `properties.article`. */
+  readonly key?: string;
   /** Of a batch view: the name of its records, the path of their time of creation, and how long one counts. */
   readonly event?: string;
   readonly created?: string;

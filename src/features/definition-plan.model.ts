@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject, JsonValue } from '../events/event.model.js';
 import { durationText } from '../platform/duration.js';
+import { isEntityStream, meaningOf } from './entity-fold.model.js';
 import { isOfPeople, type DefinitionKind, type FeatureDefinition } from './feature.model.js';
 import type { StoredEntity, StoredFeatureService, StoredFeatureView } from './feature.reader.js';
 import { streamsOf } from './stream.model.js';
@@ -86,8 +87,9 @@ export function planFeatures(
   uses: readonly FeatureUse[],
 ): FeaturePlan {
   const folded = new Set(featuresOfPeople(after));
+  const ofItems = newItemFeatures(before, after);
   const isNew = (feature: FeatureDefinition): boolean =>
-    folded.has(feature) && streamsOf([feature]).some(({ key }) => !streamIds.has(key));
+    ofItems.has(feature) || (folded.has(feature) && streamsOf([feature]).some(({ key }) => !streamIds.has(key)));
   const features = featureChanges(before, after, isNew, uses);
   const views = changesOf('view', before.views, after.views, viewFields);
   const services = changesOf('service', before.services, after.services, serviceFields);
@@ -102,7 +104,9 @@ export function planFeatures(
     changed: namesOf('changed'),
     removed: namesOf('removed'),
     changes,
-    newStreams: streamsOf(featuresOfPeople(after)).filter((stream) => !streamIds.has(stream.key)).length,
+    newStreams:
+      streamsOf(featuresOfPeople(after)).filter((stream) => !streamIds.has(stream.key)).length +
+      streamsOf([...ofItems]).length,
   };
 }
 
@@ -237,7 +241,14 @@ export function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-/** What is folded from events. */
+/** Features of views that are folded into their items anew: a view is as a whole. */
+function newItemFeatures(before: DefinedFeatures, after: DefinedFeatures): Set<FeatureDefinition> {
+  const standing = new Set(before.views.filter(isEntityStream).map(meaningOf));
+  const anew = after.views.filter(isEntityStream).filter((view) => !standing.has(meaningOf(view)));
+  return new Set(anew.flatMap(({ features }) => features));
+}
+
+/** What is folded from events into people. */
 function featuresOfPeople({ views }: DefinedFeatures): FeatureDefinition[] {
   return views.filter(isOfPeople).flatMap((view) => view.features);
 }

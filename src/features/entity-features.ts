@@ -1,17 +1,22 @@
-import type { EntityRecordReader, RecordAsk, RecordKind } from './entity-record.reader.js';
+import type { Uuid } from '../platform/ids.js';
+import type { Queryable } from '../platform/postgres.js';
+import { EntityFold, isEntityStream } from './entity-fold.model.js';
+import { EntityRecordReader, type RecordAsk, type RecordKind } from './entity-record.reader.js';
+import { EntityStateReader } from './entity-state.reader.js';
 import { recordEvent } from './entity.model.js';
-import type { FeatureValue } from './feature.model.js';
+import type { FeatureDefinition, FeatureValue } from './feature.model.js';
 import type { StoredEntity, StoredFeatureView } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
 import { streamsOf } from './stream.model.js';
-import type { FeatureDefinition } from './feature.model.js';
 
 /** A feature of an entity, in the version of its view. */
 export interface EntityFeature {
   readonly definition: FeatureDefinition;
   readonly viewVersion: number;
-  /** In the set of the entity. */
+  /** In the set of its fold; of a column of records, in that of the entity. */
   readonly index: number;
+  /** What it is read from; null: from records. */
+  readonly fold: EntityFold | null;
 }
 
 /** One key, as of when. */
@@ -23,13 +28,24 @@ export interface EntityAsk {
   readonly knownUntilMs?: number;
 }
 
+/** Values of some features for some keys. */
+export interface EntityValues {
+  /** For each key, in the order of the features. */
+  readonly rows: readonly (readonly FeatureValue[])[];
+  /** Whether all of history is in the values of this feature. */
+  readonly isComplete: (feature: EntityFeature) => boolean;
+}
+
 /**
  * The features of one entity, ready to be read: the winner among the records of a key is chosen by the aggregator that
- * chooses that of people's records (`record-row.ts`), online and as of any instant.
+ * chooses that of people's records (`record-row.ts`), online and as of any instant; what events came to is folded by
+ * those of people's events (`entity-fold.model.ts`).
  */
 export class EntityFeatures {
   /** By name, in the order of the views. */
   readonly features: ReadonlyMap<string, EntityFeature>;
+  /** What is computed from events, each meaning once. */
+  readonly folds: readonly EntityFold[];
   readonly #set: FeatureSet;
   readonly #kinds: readonly RecordKind[];
 
@@ -38,14 +54,22 @@ export class EntityFeatures {
     readonly views: readonly StoredFeatureView[],
     sourceIds: ReadonlyMap<string, number>,
   ) {
-    const all = views.flatMap(({ features, version }) => features.map((definition) => ({ definition, version })));
-    const definitions = all.map(({ definition }) => definition);
-    const streams = new Map(streamsOf(definitions).map(({ key }, i) => [key, i + 1]));
-    this.#set = FeatureSet.compile(definitions, streams, sourceIds);
-    this.features = new Map(
-      all.map(({ definition, version }, index) => [definition.name, { definition, viewVersion: version, index }]),
-    );
-    const kinds = definitions.map(({ source, events }) => ({
+    const folds = new Map<Uuid, EntityFold>();
+    const features: EntityFeature[] = [];
+    const columns: FeatureDefinition[] = [];
+    for (const view of views) {
+      const own = isEntityStream(view) ? new EntityFold(view, sourceIds) : null;
+      if (own !== null && !folds.has(own.meaning)) folds.set(own.meaning, own);
+      for (const [i, definition] of view.features.entries()) {
+        const index = own === null ? columns.push(definition) - 1 : i;
+        features.push({ definition, viewVersion: view.version, index, fold: own });
+      }
+    }
+    const streams = new Map(streamsOf(columns).map(({ key }, i) => [key, i + 1]));
+    this.#set = FeatureSet.compile(columns, streams, sourceIds);
+    this.features = new Map(features.map((feature) => [feature.definition.name, feature]));
+    this.folds = [...folds.values()];
+    const kinds = columns.map(({ source, events }) => ({
       sourceId: sourceIds.get(source ?? '') ?? 0,
       name: events[0] ?? '',
     }));
@@ -67,8 +91,8 @@ export class EntityFeatures {
   }
 
   /**
-   * Values of these features for each ask, in their orders; one read, whatever the number of keys and views.
-   * @param indexes those of {@link EntityFeature}
+   * Columns of records for each ask, in their orders; one read, whatever the number of keys and views.
+   * @param indexes those of {@link EntityFeature}, of features without a fold
    */
   async read(
     reader: EntityRecordReader,
@@ -84,5 +108,50 @@ export class EntityFeatures {
       for (const record of records[i] ?? []) this.#set.apply(state, recordEvent(record));
       return indexes.map((index) => this.#set.value(state, index, t));
     });
+  }
+
+  /** Values at `t`, which is now: records in one read, what events came to in another. */
+  async readNow(
+    db: Queryable,
+    keys: readonly string[],
+    asked: readonly EntityFeature[],
+    t: number,
+  ): Promise<EntityValues> {
+    const columns = asked.filter(({ fold }) => fold === null);
+    const meanings = [...new Set(asked.flatMap(({ fold }) => fold?.meaning ?? []))];
+    const [records, states] = await Promise.all([
+      columns.length === 0 ? null : this.#readColumns(db, keys, columns, t),
+      meanings.length === 0 ? null : new EntityStateReader(db).states(meanings, keys),
+    ]);
+    const rows = keys.map((key, row) => {
+      const unpacked = new Map<Uuid, ReturnType<FeatureSet['empty']>>();
+      let column = 0;
+      return asked.map(({ fold, index }): FeatureValue => {
+        if (fold === null) {
+          const value = records?.[row]?.[column++];
+          if (value === undefined) throw new TypeError('a value is missing');
+          return value;
+        }
+        const bytes = states?.of(fold.meaning, key);
+        // States belong to the set that made them: equal meanings have sets of their own where views differ in features.
+        const set = fold.set;
+        const cached = unpacked.get(fold.meaning);
+        const state = cached?.set === set ? cached : bytes === undefined ? set.empty() : set.decode(bytes);
+        unpacked.set(fold.meaning, state);
+        return set.value(state, index, t);
+      });
+    });
+    return {
+      rows,
+      isComplete: ({ fold }) => fold === null || states?.standings.get(fold.meaning)?.isComplete === true,
+    };
+  }
+
+  #readColumns(db: Queryable, keys: readonly string[], columns: readonly EntityFeature[], t: number) {
+    return this.read(
+      new EntityRecordReader(db),
+      keys.map((key) => ({ key, t })),
+      columns.map(({ index }) => index),
+    );
   }
 }

@@ -235,8 +235,10 @@ export interface FeatureView extends DefinitionMetadata {
    * request when they are read; left out: aggregates of events.
    */
   readonly kind?: 'batch' | 'on_demand';
-  /** Batch views: what the rows are about; left out: people. */
+  /** Batch and stream views: what the features are of; left out: people. */
   readonly entity?: string;
+  /** Stream views of an entity: path of the key of the item that an event is about, as `properties.article`. */
+  readonly key?: string;
   readonly features: readonly FeatureDefinition[];
   /** What somebody has to allow for these features to be used; left out: nothing. */
   readonly purposes?: readonly string[];

@@ -122,7 +122,7 @@ export class FeatureDefinitionService {
       checkPurposes(after.views, options.purposes ?? (await this.#hooks.purposes(tx)));
       checkSearchable(after.views);
       const given = featuresOf(definitions.views.filter(isOfPeople));
-      checkUnsealed(given, options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
+      checkUnsealed(featuresOf(definitions.views), options.sealedTraits ?? (await this.#hooks.sealedTraits(tx)));
       const uses = options.uses ?? (await this.#hooks.uses(tx));
       const askedModels = options.askedModels ?? (await this.#hooks.askedModels(tx));
       checkRequests(featuresOf(after.views), uses, askedModels);

@@ -7,7 +7,7 @@ import { MAX_NAME_LENGTH, readPath } from './parse-option.js';
 export const VIEW_KINDS = ['stream', 'batch', 'on_demand'] as const;
 
 /** Fields of a view that only batch views have. */
-export const BATCH_FIELDS = ['entity', 'event', 'created', 'ttl'];
+export const BATCH_FIELDS = ['event', 'created', 'ttl'];
 
 const FEATURE_FIELDS = ['name', 'value', 'type', 'description', 'searchable'];
 

@@ -10,7 +10,7 @@ import { readEntity } from './parse-entity.js';
 import { readExpectations } from './parse-expectations.js';
 import { readFeature, type WrittenFeature } from './parse-feature.js';
 import { readImputations } from './parse-imputations.js';
-import { MAX_NAME_LENGTH } from './parse-option.js';
+import { MAX_NAME_LENGTH, readPath } from './parse-option.js';
 import { readOnDemandFeature, readRequestFields } from './parse-on-demand-view.js';
 import { withParts } from './parse-ratio.js';
 import { METADATA_FIELDS, readMetadata } from './read-metadata.js';
@@ -21,6 +21,8 @@ const VIEW_FIELDS = [
   'kind',
   'source',
   'purposes',
+  'entity',
+  'key',
   ...BATCH_FIELDS,
   'request',
   'features',
@@ -107,7 +109,8 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   );
   const features = withParts(written);
   const entity = readViewEntity(kind, fields);
-  if (entity !== undefined) for (const each of written) refuseForEntity(each, fields);
+  const key = readItemKey(item, kind, entity, fields);
+  if (entity !== undefined) for (const each of written) refuseForEntity(each, fields, kind);
   if (name === undefined) return undefined;
   const expect = readExpectations(
     fields.get('expect'),
@@ -118,6 +121,7 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
     ...metadata,
     ...(kind === 'stream' ? {} : { kind }),
     ...(entity === undefined ? {} : { entity }),
+    ...(key === undefined ? {} : { key }),
     source,
     features,
     ...(purposes.length === 0 ? {} : { purposes }),
@@ -125,17 +129,42 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   };
 }
 
+type ViewKind = (typeof VIEW_KINDS)[number];
+type ViewFields = ReadonlyMap<string, YamlValue>;
+
 /** Undefined: people. */
-function readViewEntity(kind: (typeof VIEW_KINDS)[number], fields: ReadonlyMap<string, YamlValue>): string | undefined {
-  if (kind !== 'batch') return undefined;
+function readViewEntity(kind: ViewKind, fields: ViewFields): string | undefined {
+  if (kind === 'on_demand') {
+    fields.get('entity')?.problem('on-demand views are about people', 'take the entity out');
+    return undefined;
+  }
   const entity = fields.get('entity')?.text('the entity', MAX_NAME_LENGTH);
   return entity === PROFILE_ENTITY ? undefined : entity;
 }
 
+/** Where events name the item that a view of an entity is about; undefined: it is about people, or has records. */
+function readItemKey(
+  item: YamlValue,
+  kind: ViewKind,
+  entity: string | undefined,
+  fields: ViewFields,
+): string | undefined {
+  const key = fields.get('key');
+  if (entity === undefined || kind === 'batch') {
+    return key?.problem(
+      'only stream views of an entity have a key',
+      'take it out, or say which entity events are about',
+    );
+  }
+  if (key !== undefined) return readPath(key, 'the key');
+  const hint = 'add key: the path of the item in an event, as in key: properties.article; or kind: batch, for records';
+  return item.problem('a stream view of an entity needs a key', hint);
+}
+
 /** Notes what only views of people have: records of other entities have properties, and nobody to ask or to find. */
-function refuseForEntity({ definition, fields }: WrittenFeature, view: ReadonlyMap<string, YamlValue>): void {
+function refuseForEntity({ definition, fields }: WrittenFeature, view: ViewFields, kind: ViewKind): void {
   const { value, options } = definition;
-  if (value?.startsWith('properties.') === false) {
+  if (kind === 'batch' && value?.startsWith('properties.') === false) {
     fields.get('value')?.problem('records of entities have properties alone', 'write the path as properties.price');
   }
   if (options?.created?.startsWith('properties.') === false) {

@@ -6,6 +6,8 @@ import { DefinitionHistoryReader } from './definition-history.reader.js';
 import { isPersonalFeature } from './feature-statistics.model.js';
 import { isPersonal } from '../profiles/trait-definition.model.js';
 import { TraitDefinitionReader } from '../profiles/trait-definition.reader.js';
+import { isEntityStream, meaningOf } from './entity-fold.model.js';
+import { EntityStateReader } from './entity-state.reader.js';
 import { FeatureReader, type StoredFeatureView } from './feature.reader.js';
 import type { FeatureDefinition, FeatureService, FeatureView, Imputations, RequestValues } from './feature.model.js';
 import { requestFieldsOf, requestOfCells } from './on-demand.model.js';
@@ -38,11 +40,36 @@ export async function planTrainingSet(
   }
   const { features, service, impute } = await selectFeatures(db, request);
   if (request.versions !== undefined && consentAsOf === 'now') checkUngated(features);
-  const toPos = request.cut?.toPos ?? (await readAppliedPos(db));
+  const foldedPos = await readFoldedPos(db, features);
+  const toPos = request.cut?.toPos ?? Math.min(foldedPos, await readAppliedPos(db));
+  if (foldedPos < toPos) throw stillFolding(features);
   const [head] = await db.query<{ pos: number }>('SELECT pos FROM log_head');
   const waitingEvents = Math.max(0, (head?.pos ?? toPos) - toPos);
   const plan = { features, service, knownAsOf, consentAsOf, fullNames, toPos, waitingEvents };
   return isImputed ? { ...plan, imputed: impute } : plan;
+}
+
+/**
+ * Up to where events are in the items that these features are of; Infinity where none is computed from events.
+ * @throws WeftError UNAVAILABLE while history is being folded in
+ */
+async function readFoldedPos(db: Queryable, features: readonly PlannedFeature[]): Promise<number> {
+  const meanings = [...new Set(features.flatMap(({ fold }) => fold ?? []))];
+  if (meanings.length === 0) return Infinity;
+  const standings = await new EntityStateReader(db).standings(meanings);
+  return meanings.reduce((least, meaning) => {
+    const standing = standings.get(meaning);
+    if (standing?.isComplete !== true) throw stillFolding(features.filter(({ fold }) => fold === meaning));
+    return Math.min(least, standing.pos);
+  }, Infinity);
+}
+
+function stillFolding(features: readonly PlannedFeature[]): WeftError {
+  const { view = '', name = '' } = features.find(({ fold }) => fold !== undefined)?.definition ?? {};
+  return new WeftError('UNAVAILABLE', `events are still being folded into the items of ${view}`, {
+    where: name,
+    hint: 'try again once history is in; of a view in a version that is not in force none is kept',
+  });
 }
 
 /** Who has withdrawn since is to be in no set that is made today, and what they said since is behind the cut. */
@@ -69,7 +96,8 @@ async function selectFeatures(
   const personal = new Set((await new TraitDefinitionReader(db).all()).filter(isPersonal).map((trait) => trait.name));
   for (const view of await viewsOf(db, versions)) {
     const { version: viewVersion, purposes = [], entity } = view;
-    const shared = { viewVersion, purposes, ...(entity === undefined ? {} : { entity }) };
+    const fold = isEntityStream(view) ? { fold: meaningOf(view) } : {};
+    const shared = { viewVersion, purposes, ...(entity === undefined ? {} : { entity }), ...fold };
     for (const definition of view.features) known.set(definition.name, { definition, ...shared });
   }
   const names = [...new Set([...(service?.features ?? []), ...more])];

@@ -72,6 +72,8 @@ export interface PlannedFeature {
   readonly viewVersion: number;
   /** What it is of, if not of people. */
   readonly entity?: string;
+  /** Of an entity, where it is computed from events: what its view means, by which the events of items are found. */
+  readonly fold?: Uuid;
   /** What somebody has to allow for it to be used; left out: nothing. */
   readonly purposes?: readonly string[];
   /** How old its value may be at T, ms, inclusive; left out: of any age. */

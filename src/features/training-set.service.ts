@@ -114,7 +114,7 @@ export class TrainingSetService {
     const requestOf = requestReader(definitions, request.columns ?? []);
     const damaged = new DamagedRows();
     const gates = await this.#gates(features, sourceIds);
-    const entities = await EntityColumns.plan(db, features, request.columns ?? [], sourceIds);
+    const entities = await EntityColumns.plan(db, this.#parts.events, features, request.columns ?? [], sourceIds);
     return {
       plan,
       startedAtMs: nowMs,
@@ -186,16 +186,18 @@ export class TrainingSetService {
         const standings = await this.#standings(tx, labels, ids, work);
         const answers = new Map<number, FoldAnswer>();
         const events = await this.#fold(tx, peopleOf(labels, standings, requests), work, answers, signal);
-        const known = { knownAsOf: work.plan.knownAsOf, nowMs: work.nowMs };
+        const { knownAsOf, toPos } = work.plan;
+        const known = { knownAsOf, toPos, nowMs: work.nowMs, onDamaged: work.damaged.note };
         const fill = await work.entities?.fill(tx, labels, known);
         const rows = labels.map((label, i): TrainingRow => {
           const id = ids[i] ?? null;
           const request = requests[i] ?? null;
           const answer = answers.get(i) ?? (request === null ? nothing : nothingOf(request));
           const found = answer.isWithheld ? 'WITHHELD' : 'FOUND';
-          const status = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
+          const ofPerson = id === null ? 'INVALID' : standings[i] == null ? 'NOT_FOUND' : found;
+          const status = fill?.status(i) ?? ofPerson;
           const profileId = id === null ? null : (profiles.get(id) ?? null);
-          const all = fill?.(answer.values, i) ?? answer.values;
+          const all = fill?.values(answer.values, i) ?? answer.values;
           const values = agesOf === null ? all : withinAges(all, agesOf, label.timeMs);
           return { label, status, profileId, values };
         });

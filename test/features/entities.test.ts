@@ -427,8 +427,8 @@ describe('features of an entity', () => {
       }
       expect(place).toBe(labels.length);
     }
-    const without = sets.exportTrainingSet({ labels, columns: ['label', 'sku'], service: 'ranking' });
-    await expect(without).rejects.toThrow('the labels have no column item_id, and item_price is a feature of item');
+    const without = await sets.exportTrainingSet({ labels, columns: ['label', 'sku'], service: 'ranking' });
+    await expect(without.rows.next()).rejects.toThrow('a row names no item_id, and is about user_id');
   });
 
   it('lose records beyond the retention, but for the newest of each key, and all with their entity', async () => {
@@ -464,7 +464,7 @@ describe('definitions of entities', () => {
     ['entities: [{ name: item, join_key: profile_id }]', 'profile_id names people'],
     ['entities: [{ name: item, join_key: a }, { name: page, join_key: a }]', 'the join_key a is taken'],
     ['entities: [{ name: item, join_key: a, retention: 1h }]', 'a day or more'],
-    ['views: [{ name: v, entity: item, features: [] }]', 'only batch views have entity'],
+    ['views: [{ name: v, entity: item, event: a, features: [] }]', 'only batch views have event'],
     [
       'views: [{ name: v, kind: batch, entity: item, source: s, event: e, purposes: [ads], features: [{ name: a, value: properties.a }] }]',
       'purposes are what people allow',

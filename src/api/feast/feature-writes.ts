@@ -67,7 +67,8 @@ export class FeatureWrites {
   writeToOnlineStore(body: Body, principal: Principal): Promise<Written> {
     const name = text(body, 'feature_view_name');
     const { current } = this.#options.watch;
-    const views = new Map([...current.views, ...batchViews(current).map((view) => [view.name, view] as const)]);
+    const ofEntities = [...current.entities.values()].flatMap((entity) => entity.views);
+    const views = new Map([...current.views, ...ofEntities.map((view) => [view.name, view] as const)]);
     const view = views.get(name);
     if (view === undefined) {
       throw new WeftError('NOT_FOUND', `there is no feature view ${shown(name)}`, {
@@ -173,7 +174,7 @@ function entityKeys(columns: Columns, views: readonly StoredFeatureView[], joinK
 /** Of people and of other entities. */
 function batchViews({ views, entities }: ApiDefinitions): StoredFeatureView[] {
   const ofEntities = [...entities.values()].flatMap((entity) => entity.views);
-  return [...[...views.values()].filter(({ kind }) => kind === 'batch'), ...ofEntities];
+  return [...views.values(), ...ofEntities].filter(({ kind }) => kind === 'batch');
 }
 
 /** Views whose records have one name are columns of the same record. */

@@ -46,7 +46,7 @@ export class OnlineEntities {
     const asked = selectEntityFeatures(watch.current, entity, { names, service });
     const { joinKey, values } = readAskedEntities(request.entities, request.context, []);
     const nowMs = services.clock.now();
-    const rows = await readEntityValues(services.db, entity, values, asked, nowMs);
+    const { rows } = await readEntityValues(services.db, entity, values, asked, nowMs);
     const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
     const impute = imputationsOf(watch.current, request);
     const shown = asked.map(({ definition }) => {

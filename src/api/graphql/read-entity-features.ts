@@ -1,7 +1,5 @@
-import { EntityRecordReader } from '../../features/entity-record.reader.js';
-import type { EntityFeature, EntityFeatures } from '../../features/entity-features.js';
+import type { EntityFeature, EntityFeatures, EntityValues } from '../../features/entity-features.js';
 import { ENTITY_LIMITS, isEntityKey } from '../../features/entity.model.js';
-import type { FeatureValue } from '../../features/feature.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
 import type { Queryable } from '../../platform/postgres.js';
@@ -65,7 +63,7 @@ export function selectEntityFeatures(
 }
 
 /**
- * Values of these features for each key, as of `nowMs`, inclusive: one read for all of them.
+ * Values of these features for each key, as of `nowMs`, inclusive, in one or two reads for all of them.
  * @throws WeftError BAD_REQUEST for more than one request may ask for, or for what can be no key
  */
 export function readEntityValues(
@@ -74,7 +72,7 @@ export function readEntityValues(
   keys: readonly string[],
   asked: readonly EntityFeature[],
   nowMs: number,
-): Promise<FeatureValue[][]> {
+): Promise<EntityValues> {
   demandWithinBounds(keys.length, asked.length);
   const wrong = keys.find((key) => !isEntityKey(key));
   if (wrong !== undefined) {
@@ -83,12 +81,7 @@ export function readEntityValues(
       hint: `give texts of 1 to ${String(ENTITY_LIMITS.maxKeyLength)} characters`,
     });
   }
-  const indexes = asked.map(({ index }) => index);
-  return entity.read(
-    new EntityRecordReader(db),
-    keys.map((key) => ({ key, t: nowMs + 1 })),
-    indexes,
-  );
+  return entity.readNow(db, keys, asked, nowMs + 1);
 }
 
 /** As GraphQL asks: what is about people may not be there. */
@@ -129,13 +122,14 @@ export async function readEntityFeatures(reads: Reads, reading: EntityReading): 
   demandAge(maxAgeMs);
   const entity = demandEntity(reads.definitions, name);
   const asked = selectEntityFeatures(reads.definitions, entity, reading);
-  const rows = await readEntityValues(reads.services.db, entity, keys as string[], asked, reads.nowMs);
+  const { rows, isComplete } = await readEntityValues(reads.services.db, entity, keys as string[], asked, reads.nowMs);
   reads.countFeatureValues(keys.length * asked.length);
   const t = reads.nowMs + 1;
   return (keys as string[]).map((value, row) => ({
     entity: { namespace: entity.entity.joinKey, value, isAsked: true },
     profileId: null,
-    features: asked.map(({ definition, viewVersion }, i) => {
+    features: asked.map((each, i) => {
+      const { definition, viewVersion } = each;
       const found = rows[row]?.[i];
       if (found === undefined) throw new TypeError('a value is missing');
       const feature: FeatureView = {
@@ -149,7 +143,7 @@ export async function readEntityFeatures(reads: Reads, reading: EntityReading): 
         validUntil: found.validUntil === Infinity ? null : found.validUntil,
         approximate: found.approximate,
         version: viewVersion,
-        complete: true,
+        complete: isComplete(each),
         imputed: false,
       };
       return typeof maxAgeMs === 'number' ? notOlderThan(feature, maxAgeMs) : feature;

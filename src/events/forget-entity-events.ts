@@ -1,0 +1,37 @@
+import { int8Array } from '../platform/binary-arrays.js';
+import type { Transaction } from '../platform/postgres.js';
+
+/**
+ * What becomes of the items that events name once these leave the log or say something else.
+ *
+ * - `refolded`: the events are gone, and so is what came of them;
+ * - `kept`: the events are gone, and what came of them stays;
+ * - `rewritten`: the events stay and may name another item, or none.
+ */
+export type EntityEventFate = 'refolded' | 'kept' | 'rewritten';
+
+const AGAIN = `INSERT INTO entity_refolds (fold_id, key, done_pos, state)
+  SELECT DISTINCT fold_id, key, 0, ''::bytea FROM touched ORDER BY 1, 2
+  ON CONFLICT (fold_id, key) DO UPDATE SET done_pos = 0, state = ''`;
+
+const STATEMENTS: Readonly<Record<EntityEventFate, string>> = {
+  refolded: `WITH touched AS (DELETE FROM entity_events WHERE pos = ANY ($1::int8[]) RETURNING fold_id, key) ${AGAIN}`,
+  kept: 'DELETE FROM entity_events WHERE pos = ANY ($1::int8[])',
+  rewritten: `WITH touched AS (SELECT fold_id, key FROM entity_events WHERE pos = ANY ($1::int8[])) ${AGAIN}`,
+};
+
+/**
+ * Has the items of these events folded anew. To be called in the transaction that changes the log, after the change:
+ * who folds events into items holds the rows that are locked here, so that what was read before is in the index by now.
+ */
+export async function forgetEntityEvents(
+  tx: Transaction,
+  positions: readonly number[],
+  fate: EntityEventFate,
+): Promise<void> {
+  if (positions.length === 0) return;
+  // A statement of its own: the next one has to see what was written while this waited.
+  const folds = await tx.query('SELECT id FROM entity_folds ORDER BY id FOR SHARE');
+  if (folds.length === 0) return;
+  await tx.query(STATEMENTS[fate], [int8Array(positions, (pos) => pos)]);
+}

@@ -1,0 +1,349 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventHistoryReader } from '../../src/events/event-history.reader.js';
+import type { FeatureDefinition, FeatureEvent, FeatureValue } from '../../src/features/feature.model.js';
+import { parseFeatures } from '../../src/features/parse-features.js';
+import { TrainingSetService } from '../../src/features/training-set.service.js';
+import type { TrainingSetRequest } from '../../src/features/training-set-request.model.js';
+import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { drainUntil } from '../support/drain-until.js';
+import { naiveValue } from '../support/naive-features.js';
+import { aTrack, DAY_MS, HOUR_MS, MINUTE_MS } from '../support/world.js';
+
+/* Features of items that are computed from what people do. */
+
+const LONG = 'properties.secs >= 30.0';
+const VIEWS = `views:
+  - name: article_reads
+    entity: article
+    key: properties.article
+    features:
+      - { name: reads_1h, aggregate: count, events: [read], window: 1h }
+      - { name: reads_ever, aggregate: count, events: [read] }
+      - { name: likes_1d, aggregate: count, events: [like], window: 1d }
+      - { name: likes_by_read, aggregate: ratio, numerator: likes_1d, denominator: reads_ever }
+      - { name: readers, aggregate: distinct, value: properties.reader, events: [read] }
+      - { name: secs_mean, aggregate: avg, value: properties.secs, window: 6h }
+      - { name: last_reader, aggregate: last, value: properties.reader, events: [read, like] }
+      - { name: longest, aggregate: max, value: properties.secs, where: "${LONG}" }
+  - name: article_shop
+    entity: article
+    key: properties.article
+    source: shop
+    features:
+      - { name: shop_events, aggregate: count }
+`;
+const FACTS = `  - name: article_facts
+    kind: batch
+    entity: article
+    source: cms
+    event: article
+    features:
+      - { name: article_words, value: properties.words, type: int }
+`;
+const YAML = `entities: [{ name: article, join_key: article_id }]
+${VIEWS}${FACTS}  - name: person
+    features:
+      - { name: person_reads, aggregate: count, events: [read] }
+services:
+  - { name: ranking, features: [reads_1h, readers, shop_events, article_words] }
+`;
+
+interface Sent extends FeatureEvent {
+  readonly key: string | null;
+  readonly acceptedAt: number;
+}
+
+let world: ApiWorld;
+let definitions: readonly FeatureDefinition[];
+let sourceIds: Map<string, number>;
+
+beforeAll(async () => {
+  world = await createApiWorld({ sealed: true });
+  for (const key of ['web', 'shop', 'cms']) await world.services.sources.ensure({ key, kind: 'http' });
+  await world.accept([], { source: 'web' });
+  const parsed = parseFeatures(YAML, 'f.yaml');
+  await world.engine.services.features.apply(parsed);
+  definitions = parsed.views
+    .filter(({ kind, entity }) => entity !== undefined && kind !== 'batch')
+    .flatMap((v) => v.features);
+  const rows = await world.db.query<{ id: number; key: string }>('SELECT id, key FROM sources');
+  sourceIds = new Map(rows.map(({ id, key }) => [key, id]));
+});
+
+afterAll(() => world.close());
+
+function expected(sent: readonly Sent[], key: string, t: number): Record<string, unknown> {
+  const events = sent.filter((event) => event.key === key);
+  const filters = new Map([[LONG, ({ properties }: FeatureEvent) => Number(properties['secs'] ?? NaN) >= 30]]);
+  return Object.fromEntries(
+    definitions.map((definition) => {
+      const { value, status } = naiveValue(definition, { events, sourceIds, filters }, t);
+      return [definition.name, { value, status }];
+    }),
+  );
+}
+
+async function online(keys: readonly string[]): Promise<Record<string, unknown>[]> {
+  const query = `query ($keys: [String!]!, $names: [String!]!) {
+    onlineFeatures(entity: "article", keys: $keys, features: $names) { features { name value status complete } } }`;
+  const names = definitions.map(({ name }) => name);
+  const { onlineFeatures } = await world.data<{
+    onlineFeatures: { features: { name: string; value: unknown; status: string; complete: boolean }[] }[];
+  }>(query, { keys, names });
+  return onlineFeatures.map(({ features }) =>
+    Object.fromEntries(
+      features.map(({ name, value, status, complete }) => {
+        expect(complete).toBe(true);
+        return [name, { value, status }];
+      }),
+    ),
+  );
+}
+
+function trainingSets(): TrainingSetService {
+  const { db, clock, engine } = world;
+  const events = new EventHistoryReader(engine.sealer);
+  const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+  return new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+}
+
+async function asOf(request: TrainingSetRequest) {
+  const { rows } = await trainingSets().exportTrainingSet(request);
+  const found: { status: string; values: readonly FeatureValue[]; profileId: string | null }[] = [];
+  for await (const row of rows) found.push(row);
+  return found;
+}
+
+let run = 0;
+let message = 0;
+
+interface Drawn {
+  readonly key: 'a' | 'b' | number | null;
+  readonly person: number;
+  readonly name: string;
+  readonly source: 'web' | 'shop';
+  readonly ageMs: number;
+  readonly secs: number | null;
+}
+
+/** Sends events about items of this run; what the log then has. */
+async function send(prefix: string, drawn: readonly Drawn[]): Promise<Sent[]> {
+  const sent: Sent[] = [];
+  for (const source of ['web', 'shop'] as const) {
+    const events = drawn.filter((each) => each.source === source);
+    const acceptedAt = world.clock.now();
+    const made = events.map(({ key, person, name, ageMs, secs }) => {
+      const article =
+        typeof key === 'string' ? `${prefix}${key}` : key === null ? null : Number(`${prefix}${String(key)}`);
+      const reader = `reader-${String(person)}`;
+      const properties = { reader, ...(article === null ? {} : { article }), ...(secs === null ? {} : { secs }) };
+      const messageId = `item-event-${String(message++)}`;
+      const timestampMs = acceptedAt - ageMs;
+      const event = aTrack(name, { user_id: reader }, { timestampMs, messageId, properties });
+      sent.push({
+        ...{ type: 'track', name, messageId, properties, traits: {}, context: {}, acceptedAt },
+        sourceId: sourceIds.get(source) ?? 0,
+        occurredAt: timestampMs,
+        key: article === null ? null : String(article),
+      });
+      return event;
+    });
+    const results = await world.accept(made, { source });
+    expect(results.map(({ status }) => status)).toEqual(made.map(() => 'accepted'));
+  }
+  return sent;
+}
+
+const event: fc.Arbitrary<Drawn> = fc.record({
+  key: fc.constantFrom('a' as const, 'a' as const, 'b' as const, 7, null),
+  person: fc.nat(3),
+  name: fc.constantFrom('read', 'read', 'like', 'other'),
+  source: fc.constantFrom('web' as const, 'web' as const, 'shop' as const),
+  ageMs: fc.constantFrom(0, 0, 1, 7 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS, 30 * HOUR_MS),
+  secs: fc.option(fc.constantFrom(5, 30, 31.25)),
+});
+const step = fc.record({
+  events: fc.array(event, { maxLength: 5 }),
+  laterMs: fc.constantFrom(1, MINUTE_MS, 61 * MINUTE_MS, DAY_MS),
+  isApplied: fc.boolean(),
+  /** Which of those that are there are taken back, counted from the last. */
+  taken: fc.option(fc.nat(6), { freq: 3 }),
+});
+
+describe('features of items that are computed from events of people', () => {
+  it('are those of the events that name the item, online and as of any instant, whatever is late or taken back', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 6 }),
+        fc.array(fc.record({ key: fc.constantFrom('a', 'b', '7', 'c'), at: fc.nat(40) }), { maxLength: 8 }),
+        async (steps, asks) => {
+          const prefix = String(1_000 + run++);
+          const keys = ['a', 'b', '7', 'c'].map((key) => `${prefix}${key}`);
+          let sent: Sent[] = [];
+          const begunAt = world.clock.now();
+          for (const { events, laterMs, isApplied, taken } of steps) {
+            sent.push(...(await send(prefix, events)));
+            world.clock.advance(laterMs);
+            if (isApplied) await world.drain();
+            const gone = taken === null ? undefined : sent.at(-1 - taken);
+            if (gone !== undefined) {
+              const { id } = await world.engine.retractions.takeBackMessages({ id: gone.sourceId } as never, [
+                gone.messageId,
+              ]);
+              await drainUntil(world, world.engine.retractions.done(id));
+              sent = sent.filter((each) => each !== gone);
+            }
+            if (!isApplied) continue;
+            const t = world.clock.now() + 1;
+            expect(await online(keys)).toEqual(keys.map((key) => expected(sent, key, t)));
+          }
+          await world.drain();
+          const names = definitions.map(({ name }) => name);
+          const labels = asks.map(({ key, at }) => ({
+            ns: 'article_id',
+            value: `${prefix}${key}`,
+            timeMs: Math.min(world.clock.now(), begunAt - 31 * HOUR_MS + at * HOUR_MS),
+            cells: ['1'],
+          }));
+          for (const knownAsOf of ['now', 'event-time', begunAt + 30 * MINUTE_MS] as const) {
+            if (typeof knownAsOf === 'number' && knownAsOf > world.clock.now()) continue;
+            const rows = await asOf({ labels, columns: ['label'], features: names, knownAsOf });
+            for (const [i, { values, profileId }] of rows.entries()) {
+              const { value: key = '', timeMs = 0 } = labels[i] ?? {};
+              const knownUntil = knownAsOf === 'now' ? Infinity : knownAsOf === 'event-time' ? timeMs : knownAsOf;
+              const known = sent.filter(({ acceptedAt }) => acceptedAt <= knownUntil);
+              const told = Object.fromEntries(
+                names.map((name, j) => [name, { value: values[j]?.value, status: values[j]?.status }]),
+              );
+              expect(told).toEqual(expected(known, key, timeMs + 1));
+              expect(profileId).toBe(null);
+            }
+          }
+        },
+      ),
+      { numRuns: 8 },
+    );
+  }, 60_000);
+
+  it('lose what an erased person did, be it a count, and the item that only they named', async () => {
+    const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 40, key: 'a' } as const;
+    const own = { ...drawn, person: 91, key: null };
+    const sent = await send('erased-', [{ ...drawn, person: 90 }, { ...drawn, person: 91 }, own]);
+    await world.accept([
+      aTrack('read', { user_id: 'reader-91' }, { properties: { article: 'canary-of-91', reader: 'reader-91' } }),
+      aTrack('read', { user_id: 'reader-90' }, { properties: { article: 'canary-too', reader: 'reader-91' } }),
+    ]);
+    await world.drain();
+    const t = world.clock.now() + 1;
+    expect(await online(['erased-a'])).toEqual([expected(sent, 'erased-a', t)]);
+    const { erasures } = world.engine;
+    const { id } = await erasures.request(
+      { identifier: { ns: 'user_id', value: 'reader-91' } },
+      { reason: 'asked', actor: 'test' },
+    );
+    await drainUntil(world, erasures.done(id));
+    const left = sent.filter(({ properties }) => properties['reader'] !== 'reader-91');
+    expect(left).toHaveLength(1);
+    const [now, none] = await online(['erased-a', 'canary-of-91']);
+    expect(now).toEqual(expected(left, 'erased-a', world.clock.now() + 1));
+    expect(none).toEqual(expected([], '', t));
+    for (const table of ['entity_states', 'entity_events', 'entity_refolds']) {
+      const rows = await world.db.query(`SELECT FROM ${table} WHERE key = 'canary-of-91'`);
+      expect(rows).toEqual([]);
+    }
+    const [states] = await world.db.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM entity_states WHERE position('reader-91'::bytea IN state) > 0`,
+    );
+    // What somebody else said stays: it is their event.
+    expect(states?.n).toBe(1);
+  });
+
+  it('are folded over history when the view is new, and over all of it anew when it means something else', async () => {
+    const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 10, key: 'a', person: 80 } as const;
+    const sent = await send('history-', [drawn, { ...drawn, person: 81 }, { ...drawn, name: 'like' }]);
+    await world.drain();
+    const { features } = world.engine.services;
+    const more = (window: string) =>
+      parseFeatures(
+        `views:\n  - name: article_more\n    entity: article\n    key: properties.article\n    features:\n      - { name: article_more, aggregate: count, events: [read], window: ${window} }\n`,
+        'more.yaml',
+      );
+    const ask =
+      '{ onlineFeatures(entity: "article", keys: ["history-a"], features: ["article_more"]) { features { value complete } } }';
+    const plan = await features.apply(more('2h'), { dryRun: true });
+    expect(plan).toMatchObject({
+      newStreams: 1,
+      changes: [{ name: 'article_more' }, { name: 'article_more', backfilled: true }],
+    });
+    await features.apply(more('2h'));
+    const settled = async () => {
+      await world.drain();
+      return world.data<unknown>(ask);
+    };
+    expect(await settled()).toEqual({ onlineFeatures: [{ features: [{ value: 2, complete: true }] }] });
+    const folds = await world.db.query('SELECT FROM entity_folds');
+    world.clock.advance(3 * HOUR_MS);
+    // The same tiles give it.
+    expect(await features.apply(more('4h'))).toMatchObject({ newStreams: 0 });
+    expect(await settled()).toEqual({ onlineFeatures: [{ features: [{ value: 2, complete: true }] }] });
+    expect(await features.apply(more('2d'))).toMatchObject({ newStreams: 1 });
+    expect(await settled()).toEqual({ onlineFeatures: [{ features: [{ value: 2, complete: true }] }] });
+    // What the former version had is gone.
+    expect(await world.db.query('SELECT FROM entity_folds')).toHaveLength(folds.length);
+    expect(await online(['history-a'])).toEqual([expected(sent, 'history-a', world.clock.now() + 1)]);
+    const pinned = { views: new Map([['article_more', 1]]), service: null };
+    const labels = [{ ns: 'article_id', value: 'history-a', timeMs: world.clock.now(), cells: [] }];
+    const former = trainingSets().exportTrainingSet({ labels, features: ['article_more'], versions: pinned });
+    await expect(former).rejects.toThrow('events are still being folded into the items of article_more');
+  });
+
+  it('stand beside records in sets of rows that are about items alone, or about people', async () => {
+    const now = world.clock.now();
+    await send('both-', [{ name: 'read', source: 'shop', ageMs: 0, secs: 10, key: 'a', person: 70 }]);
+    await world.drain();
+    const about = (ns: string, value: string, cells: string[]) => ({ ns, value, timeMs: now, cells });
+    const items = await asOf({
+      labels: ['both-a', 'both-z', ''].map((key) => about('article_id', key, ['1'])),
+      columns: ['label'],
+      service: 'ranking',
+    });
+    expect(items.map(({ status, values }) => [status, ...values.map(({ value }) => value)])).toEqual([
+      ['FOUND', 1, 1, 1, null],
+      ['NOT_FOUND', 0, 0, 0, null],
+      ['INVALID', 0, 0, 0, null],
+    ]);
+    const people = await asOf({
+      labels: [about('user_id', 'reader-70', ['both-a']), about('user_id', 'nobody', ['both-a'])],
+      columns: ['article_id'],
+      features: ['person_reads', 'reads_1h'],
+    });
+    expect(people.map(({ status, values }) => [status, ...values.map(({ value }) => value)])).toEqual([
+      ['FOUND', 1, 1],
+      ['NOT_FOUND', 0, 1],
+    ]);
+    const mixed = asOf({ labels: [about('user_id', 'reader-70', [])], features: ['reads_1h'] });
+    await expect(mixed).rejects.toThrow('a row names no article_id, and is about user_id');
+  });
+});
+
+describe('a stream view of an entity', () => {
+  it.each([
+    ['views: [{ name: v, entity: item, features: [] }]', 'a stream view of an entity needs a key'],
+    ['views: [{ name: v, key: properties.a, features: [] }]', 'only stream views of an entity have a key'],
+    ['views: [{ name: v, entity: item, key: article, features: [] }]', 'is not a path to a value'],
+    ['views: [{ name: v, kind: on_demand, entity: item, features: [] }]', 'on-demand views are about people'],
+    [
+      'views: [{ name: v, entity: item, key: properties.a, purposes: [ads], features: [{ name: a, aggregate: count }] }]',
+      'purposes are what people allow',
+    ],
+    [
+      'views: [{ name: v, entity: item, key: properties.a, features: [{ name: a, aggregate: count, searchable: true }] }]',
+      'only people are found by features',
+    ],
+  ])('that is wrong is told so: %s', (text, told) => {
+    expect(() => parseFeatures(text, 'f.yaml')).toThrow(told);
+  });
+});
