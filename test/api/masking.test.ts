@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { buildApiSchema } from '../../src/api/graphql/build-schema.js';
 import { CHANGE_CURSOR, PROFILE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { isPersonal } from '../../src/api/graphql/personal.js';
+import { parseFeatures } from '../../src/features/parse-features.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aGroup, anIdentify, aTrack } from '../support/world.js';
@@ -34,6 +35,18 @@ const NOT_PERSONAL = [
   'TraitRule.answers',
 ];
 
+const ITEMS = `
+entities: [{ name: item, join_key: item_id }]
+views:
+  - name: item_answers
+    entity: item
+    key: properties.sku
+    features:
+      - { name: item_answers, aggregate: count }
+      - { name: item_birthday, aggregate: last, value: properties.birthday }
+      - { name: item_town, aggregate: last, value: context.enriched.location.city }
+`;
+
 const ALL_OF_A_PROFILE = `id traits groups { id traits } identifiers { namespace value }
   traitDetails { edges { node { name value history { edges { node { value } } } } } }
   timeline { edges { node { ... on TimelineEvent { properties identifiers { value } } ... on TimelineMerge { merge { identifiers { value } event { identifiers { value } } } } } } }
@@ -46,7 +59,10 @@ let world: ApiWorld;
 
 beforeAll(async () => {
   world = await createApiWorld();
-  await world.engine.services.traits.apply([{ name: 'birthday', description: '', edge: false, pii: true }]);
+  await world.engine.services.traits.apply([
+    { name: 'birthday', description: '', edge: false, pii: true },
+    { name: 'city', description: '', edge: false, pii: true },
+  ]);
   await world.defineFeatures([
     aFeature('born', {
       ...{ aggregate: 'last', events: ['identify'], value: 'traits.birthday', type: 'string', searchable: true },
@@ -65,8 +81,15 @@ beforeAll(async () => {
       limit: 2,
       type: 'string_list',
     }),
+    aFeature('town', {
+      ...{ aggregate: 'last', events: ['survey'], value: 'context.enriched.location.city', type: 'string' },
+    }),
+    aFeature('land', {
+      ...{ aggregate: 'last', events: ['survey'], value: 'context.enriched.location.country', type: 'string' },
+    }),
     aFeature('sku_by', { events: ['survey'], type: 'int_map', options: { by: 'properties.sku' } }),
   ]);
+  await world.engine.services.features.apply(parseFeatures(ITEMS, 'items.yaml'));
   await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
   await world.accept([
     anIdentify(
@@ -77,7 +100,14 @@ beforeAll(async () => {
     aGroup({ user_id: 'crm-4711' }, `household of ${EMAIL}`, { birthday: BIRTHDAY, contact: EMAIL, seats: 4 }),
     aGroup({ user_id: 'crm-4711' }, 'crm-4711', { url: '/of/crm-4711/' }),
     aTrack('product_view', { anonymous_id: 'cookie' }),
-    aTrack('survey', { user_id: 'crm-4711' }, { properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' } }),
+    aTrack(
+      'survey',
+      { user_id: 'crm-4711' },
+      {
+        properties: { birthday: BIRTHDAY, sku: 'a-1', who: 'CRM-4711' },
+        context: { enriched: { location: { city: 'Hull', country: 'GB' } } },
+      },
+    ),
   ]);
   await world.drain();
   const identifiers = [
@@ -151,7 +181,7 @@ describe('features', () => {
   it('that keep a value of a personal trait, or what stands under its name, are masked, and no others', async () => {
     const of = async (key: string): Promise<unknown> => {
       const query = `{ profile(identifier: { namespace: "email", value: "${EMAIL}" }) {
-        features(names: ["born", "said", "sku", "born_by", "born_last", "sku_by"]) { name value }
+        features(names: ["born", "said", "sku", "born_by", "born_last", "sku_by", "town", "land"]) { name value }
       } }`;
       const { data, errors } = await world.ask<{
         profile: { features: readonly { name: string; value: unknown }[] };
@@ -160,13 +190,38 @@ describe('features', () => {
       return Object.fromEntries((data?.profile.features ?? []).map(({ name, value }) => [name, value]));
     };
     expect(await of(world.keys.pii)).toEqual({
-      ...{ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1' },
+      ...{ born: BIRTHDAY, said: BIRTHDAY, sku: 'a-1', town: 'Hull', land: 'GB' },
       ...{ born_by: { [BIRTHDAY]: 1 }, born_last: [BIRTHDAY], sku_by: { 'a-1': 1 } },
     });
     expect(await of(world.keys.read)).toEqual({
-      ...{ born: '1***', said: '1***', sku: 'a-1' },
+      ...{ born: '1***', said: '1***', sku: 'a-1', town: 'H***', land: 'GB' },
       ...{ born_by: { '1***': null }, born_last: ['1***'], sku_by: { 'a-1': 1 } },
     });
+  });
+});
+
+describe('features of items', () => {
+  it('are masked where they keep what stood under the name of a personal trait, in GraphQL and by Feast’s interface', async () => {
+    const names = ['item_answers', 'item_birthday', 'item_town'];
+    const of = async (key: string): Promise<unknown[]> => {
+      const query = `query ($names: [String!]) { onlineFeatures(entity: "item", keys: ["a-1"], features: $names) { features { value } } }`;
+      const { data } = await world.ask<{ onlineFeatures: { features: { value: unknown }[] }[] }>(
+        query,
+        { names },
+        { key },
+      );
+      const response = await fetch(`${world.url}/get-online-features`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}` },
+        body: JSON.stringify({ features: names.map((name) => `item_answers:${name}`), entities: { item_id: ['a-1'] } }),
+      });
+      const { results } = (await response.json()) as { results: { values: unknown[] }[] };
+      const told = (data?.onlineFeatures[0]?.features ?? []).map(({ value }) => value);
+      expect(results.slice(1).map(({ values }) => values[0])).toEqual(told);
+      return told;
+    };
+    expect(await of(world.keys.pii)).toEqual([1, BIRTHDAY, 'Hull']);
+    expect(await of(world.keys.read)).toEqual([1, '1***', 'H***']);
   });
 });
 

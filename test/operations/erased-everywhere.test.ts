@@ -39,6 +39,8 @@ const SECRETS = [
   ...Object.values(ANNA),
   NAME,
   'canary-page-77aa',
+  'canary-item-77aa',
+  'canary-campaign-77aa',
   'canary-review-77aa',
   'canary-words-77aa',
   'canary-letter-77aa',
@@ -62,6 +64,19 @@ time: { column: created, format: epoch_s }
 identifiers: { email: customer }
 event: { type: track, name: Review Posted }
 properties: { text: comment }
+`;
+/** What is found out about her calls stands in a state of hers and of the item that she alone looked at. */
+const FEATURES_YAML = `
+entities: [{ name: article, join_key: article_id }]
+views:
+  - name: visits
+    features:
+      - { name: last_campaign, aggregate: last, value: context.enriched.campaign.name }
+  - name: article_visits
+    entity: article
+    key: properties.article
+    features:
+      - { name: article_campaign, aggregate: last, value: context.enriched.campaign.name }
 `;
 const WEBHOOK_SECRET = 'shared with the review tool';
 const SETTINGS = {
@@ -122,9 +137,22 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     await expect.poll(matched, POLLING).toEqual({ phase: 'LIVE', records: people, waiting: 0 });
   };
 
+  /** What a source finds out about events, and features of it. */
+  const enrich = async (): Promise<void> => {
+    const { updateSource, applyFeatures } = await weft.ask<Record<string, object>>(
+      `mutation ($yaml: String!) {
+        updateSource(key: "web", enrichment: { facts: [DEVICE, REFERRER] }) { __typename }
+        applyFeatures(yaml: $yaml) { __typename } }`,
+      { yaml: FEATURES_YAML },
+    );
+    expect([updateSource, applyFeatures]).toEqual([{ __typename: 'Source' }, { __typename: 'FeaturePlan' }]);
+  };
+
   const track = async (): Promise<void> => {
     const { anonymous_id: anonymousId, user_id: userId, email } = ANNA;
-    await call('/v1/page', { anonymousId, name: 'home', properties: { path: 'canary-page-77aa' } });
+    const context = { page: { url: 'https://shop.example.org/?utm_campaign=canary-campaign-77aa' } };
+    const properties = { path: 'canary-page-77aa', article: 'canary-item-77aa' };
+    await call('/v1/page', { anonymousId, name: 'home', properties, context });
     await call('/v1/identify', { anonymousId, userId, traits: { email, name: NAME, town: 'Hull' } });
     await call('/v1/identify', { userId: 'bob', traits: { name: 'bob', town: 'Hull' } });
     await call('/v1/batch', { batch: [{ type: 'track', userId, messageId: 'canary-letter-77aa' }] });
@@ -223,6 +251,7 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
 
   it('is in no table, index, statistic, file, key, letter, feed or model of it, and no copy can be read', async () => {
     await weft.defineEdgeSegment('reviewers', 'performed("Review Posted")');
+    await enrich();
     await track();
     await load();
     await block('canary-card-.*', 'canary-coupon-.*');
@@ -240,6 +269,8 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     const readable = (await opened(copies)).join('\n');
     const said = [...before.map(({ text }) => text), ...found(readable, SECRETS), ...(await inRedis())];
     expect([...SECRETS, ...IDS].filter((text) => !said.includes(text))).toEqual([]);
+    const foundOut = before.filter(({ text }) => text === 'canary-campaign-77aa').map(({ place }) => place);
+    expect(foundOut).toEqual(expect.arrayContaining(['public.anchor_states', 'public.entity_states']));
     const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
     for (const table of ['identifiers', 'matching_members', 'evidence', 'generic_values', 'generic_mentions'])
       expect(ofHers).toContain(`public.${table}`);
