@@ -133,7 +133,7 @@ const NUMBERS: Readonly<Record<DecimalMark, RegExp>> = {
 const BETWEEN_THOUSANDS = /[.,'’\s]/g;
 
 /** `1.250,50` → `1250.50`; a text that is no number of this kind stays as it is. */
-function plainNumber(text: string, mark: DecimalMark): string {
+export function plainNumber(text: string, mark: DecimalMark): string {
   const [, whole, decimals] = NUMBERS[mark].exec(text) ?? [];
   if (whole === undefined) return text;
   return `${whole.replace(BETWEEN_THOUSANDS, '')}${decimals === undefined ? '' : `.${decimals}`}`;

@@ -127,6 +127,84 @@ describe('a mapping that is drafted from a file', () => {
     expect(yaml).not.toContain('Zo\u00eb');
   });
 
+  it('keeps the type of a column with a bad cell, and names the rows that would be refused', async () => {
+    const bad = new Map([
+      [3, ['many', '2025-03-04', 'yes', '4.5']],
+      [7, ['8', 'soon', 'yes', '8.5']],
+      [9, ['10', '2025-03-10', 'perhaps', '9.5']],
+    ]);
+    const rows = Array.from({ length: 12 }, (_, i) => {
+      const [n, at, opted, price] = bad.get(i) ?? [String(i + 1), `2025-03-${String(i + 1)}`, 'no', `${String(i)}.25`];
+      return `u${String(i)},${String(n)},${String(at)},${String(opted)},${String(price)}`;
+    });
+    const text = `user_id,amount,ordered_at,opted_in,price\n${rows.join('\n')}\n`.replace('2025-03-1,', '2025-03-01,');
+    const {
+      mapping,
+      notes,
+      events,
+      text: yaml,
+    } = await drafted(await written('odd.csv', text.replace(/-(\d),/g, '-0$1,')));
+    expect(Object.fromEntries(mapping.columnTypes)).toMatchObject({ amount: 'int', opted_in: 'bool', price: 'double' });
+    expect(mapping.time?.column).toBe('ordered_at');
+    // The header is the first row.
+    expect(notes.filter((note) => note.includes('refused'))).toEqual([
+      '1 of 12 values of "amount" are not integers (row 5): their rows would be refused and kept to be mended',
+      '1 of 12 values of "ordered_at" are not times (row 9): their rows would be refused and kept to be mended',
+      '1 of 12 values of "opted_in" are not true or false (row 11): their rows would be refused and kept to be mended',
+    ]);
+    expect(events.filter((event) => event === null)).toHaveLength(3);
+    expect(yaml).not.toContain('perhaps');
+  });
+
+  it.each([
+    ['two of a hundred', 100, 2, 'int'],
+    ['three of a hundred', 100, 3, undefined],
+    ['one of five', 5, 1, 'int'],
+    ['one of four', 4, 1, undefined],
+  ])('takes %s that do not fit for mistakes, or for what the column is', async (_, rows, odd, type) => {
+    const lines = Array.from({ length: rows }, (__, i) => `u${String(i)},${i < odd ? 'x' : String(i)}`);
+    const { mapping } = await drafted(await written('share.csv', `user_id,n\n${lines.join('\n')}\n`));
+    expect(mapping.columnTypes.get('n')).toBe(type);
+  });
+
+  it('reads decimal commas, thousands with points or commas, and says where either may be meant', async () => {
+    const columns: Record<string, readonly string[]> = {
+      price: ['1.234,56', '12,5', '7', '-0,99', '1.000.000,00', '3,14'],
+      rate: ['0,5', '1,25', '2', '3', '4', '5'],
+      us: ['1,234.50', '12.5', '7', '8', '9', '1,000'],
+      either: ['1,234', '5,678', '12,000', '1,000', '2,000', '3,000'],
+      swiss: ["1'234,5", '2,5', '3', '4', '5', '6'],
+      words: ['a,b', 'c', 'd,e', 'f', 'g', 'h'],
+      dots: ['1.5', '2.25', '3', '4', '5', '6'],
+    };
+    const names = Object.keys(columns);
+    const made = (delimiter: string): string => {
+      const cell = (text: string): string => (text.includes(delimiter) ? `"${text}"` : text);
+      const lines = Array.from({ length: 6 }, (_, i) =>
+        [`u${String(i)}`, ...names.map((name) => cell(columns[name]?.[i] ?? ''))].join(delimiter),
+      );
+      return `${['user_id', ...names].join(delimiter)}\n${lines.join('\n')}\n`;
+    };
+    const decimals = (mapping: Mapping): unknown =>
+      Object.fromEntries(mapping.cleaning.map(({ column, decimal }) => [column, decimal]));
+    const { mapping, events, notes, share } = await drafted(await written('marks.csv', made(';')));
+    expect(decimals(mapping)).toEqual({ price: 'comma', rate: 'comma', us: 'point', either: 'comma', swiss: 'comma' });
+    const fields = events.map((event) => ({ ...event?.properties, ...event?.traits }));
+    expect(fields[0]).toMatchObject({ price: 1234.56, rate: 0.5, us: 1234.5, either: 1.234, swiss: 1234.5, dots: 1.5 });
+    expect(fields[4]).toMatchObject({ price: 1_000_000, words: 'g' });
+    expect(share.refused).toBe(0);
+    expect(notes).toContain('commas of "either" may also stand between thousands; "clean" says how they are read');
+    expect(notes.filter((note) => note.includes('may also stand'))).toHaveLength(1);
+
+    const quoted = await drafted(await written('quoted.csv', made(',')));
+    expect(decimals(quoted.mapping)).toMatchObject({ price: 'comma', rate: 'comma', either: 'point' });
+    expect({ ...quoted.events[0]?.properties, ...quoted.events[0]?.traits }).toMatchObject({
+      either: 1234,
+      price: 1234.56,
+    });
+    expect(quoted.notes).toContain('commas of "either" may also stand before decimals; "clean" says how they are read');
+  });
+
   it('names the columns of a file that has no header, and each row where nothing names a person', async () => {
     const path = await written('counts.csv', '1,2,2.5\n1,3,1.5\n1,2,0.5\n');
     const { mapping, notes, events } = await drafted(path);

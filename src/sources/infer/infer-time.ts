@@ -1,4 +1,5 @@
 import { compileTime } from '../mapping-time.js';
+import { areMistakes, nearlyAll } from './nearly-all.js';
 
 /** How times of a column are written. */
 export interface InferredTime {
@@ -9,7 +10,8 @@ export interface InferredTime {
   readonly hasOffset: boolean;
 }
 
-const MIN_SHARE = 0.98;
+/** What a pattern is tried on first: most patterns fail there. */
+const FIRST_TEXTS = 5;
 const TIME_NAME = /time|date|stamp|(?:^|_)at$|(?:^|_)ts$|epoch|created|updated|modified|seen|(?:At|On)$/i;
 const HAS_DIGITS = /\d.*\d/;
 const OFFSET = /(?:Z|[+-]\d{2}:?\d{2})$/;
@@ -25,39 +27,47 @@ const PATTERNS = [...DATES, ...SHORT_DATES, ...NAMED_DATES].flatMap((date) => CL
 const MONTH_OF = /^(d)([/.-])(M)\2|^(M)([/.-])(d)\5/;
 
 /**
- * The format in which these texts are times; null: none fits nearly all. Where both day and month first fit, the one by
+ * The format in which these texts are times; null: none fits {@link nearlyAll}. Where both day and month first fit, the one by
  * which rows that follow each other are closer in time is given, and the other with it.
  */
 export function inferTime(name: string, texts: readonly string[]): InferredTime | null {
-  if (texts.length === 0 || !texts.slice(0, 20).every((text) => HAS_DIGITS.test(text))) return null;
-  if (texts.every((text) => /^\d+$/.test(text))) return TIME_NAME.test(name) ? inferEpoch(texts) : null;
-  const hasOffset = texts.every((text) => OFFSET.test(text) && text.length > 10);
-  if (fits('iso', texts)) return { format: 'iso', other: null, hasOffset };
-  // Cheap first: most patterns fail at the first text.
-  const fitting = PATTERNS.filter((pattern) => fits(pattern, texts.slice(0, 3)) && fits(pattern, texts));
-  const [first] = fitting;
+  if (!nearlyAll(texts.slice(0, 20), (text) => HAS_DIGITS.test(text))) return null;
+  if (nearlyAll(texts, (text) => /^\d+$/.test(text))) return TIME_NAME.test(name) ? inferEpoch(texts) : null;
+  const hasOffset = nearlyAll(texts, (text) => OFFSET.test(text) && text.length > 10);
+  if (misfitsOf('iso', texts) !== null) return { format: 'iso', other: null, hasOffset };
+  // Cheap first: most patterns fail at the first texts.
+  const firstTexts = texts.slice(0, FIRST_TEXTS);
+  const misfits = new Map<string, number>();
+  for (const pattern of PATTERNS) {
+    const found = misfitsOf(pattern, firstTexts) === null ? null : misfitsOf(pattern, texts);
+    if (found !== null) misfits.set(pattern, found);
+  }
+  // A value that only one reading fits tells which it is, be it one of few.
+  const fewest = Math.min(...misfits.values());
+  const first = [...misfits.keys()].find((pattern) => misfits.get(pattern) === fewest);
   if (first === undefined) return null;
   const swapped = swap(first);
-  if (swapped === null || !fitting.includes(swapped)) return { format: first, other: null, hasOffset: false };
+  if (swapped === null || misfits.get(swapped) !== fewest) return { format: first, other: null, hasOffset: false };
   const [format, other] = wayOf(first, texts) <= wayOf(swapped, texts) ? [first, swapped] : [swapped, first];
   return { format, other, hasOffset: false };
 }
 
 function inferEpoch(texts: readonly string[]): InferredTime | null {
   const within = (unit: number): boolean =>
-    texts.every((text) => Number(text) >= MIN_EPOCH_S * unit && Number(text) < MAX_EPOCH_S * unit);
+    nearlyAll(texts, (text) => Number(text) >= MIN_EPOCH_S * unit && Number(text) < MAX_EPOCH_S * unit);
   const format = within(1) ? 'epoch_s' : within(1_000) ? 'epoch_ms' : null;
   return format === null ? null : { format, other: null, hasOffset: true };
 }
 
-function fits(format: string, texts: readonly string[]): boolean {
+/** Texts that are no times in this format; null: too many to be mistakes. */
+function misfitsOf(format: string, texts: readonly string[]): number | null {
   const read = compileTime({ format, zone: 'UTC' });
-  let failed = 0;
+  let misfits = 0;
   for (const text of texts) {
-    if (Number.isNaN(read(text))) failed++;
-    if (failed > texts.length * (1 - MIN_SHARE)) return false;
+    if (Number.isNaN(read(text))) misfits++;
+    if (!areMistakes(misfits, texts.length)) return null;
   }
-  return texts.length > 0;
+  return misfits;
 }
 
 /** The time between rows that follow each other, ms, in all: of the right reading the less, in most files. */

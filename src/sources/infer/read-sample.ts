@@ -29,6 +29,8 @@ export interface FileSample {
   readonly head: readonly SampleRow[];
   /** Those and others, of the rest of the file. */
   readonly rows: readonly SampleRow[];
+  /** Numbers of the rows of the head, as a load counts them. */
+  readonly headNumbers: readonly number[];
   /** Rows that could not be read. */
   readonly faulty: number;
   readonly isWhole: boolean;
@@ -130,15 +132,17 @@ function sampleJsonLines(text: string, places: readonly string[], base: Base): F
 async function sampleParquet(file: FileHandle): Promise<FileSample> {
   const { header, chunks } = await openParquet(file);
   const head: SampleRow[] = [];
+  const headNumbers: number[] = [];
   let isWhole = true;
   for await (const { rows } of chunks) {
     isWhole = head.length + rows.length <= MAX_SAMPLE_ROWS;
     if (!isWhole) break;
     head.push(...rows.map(recordRow));
+    headNumbers.push(...rows.map(({ number }) => number));
   }
   const place = isWhole ? 'the whole file' : 'its start';
   const base = { encoding: 'utf-8', delimiter: ',', header: null, faulty: 0 } as const;
-  return { ...base, format: 'parquet', columns: header ?? [], head, rows: head, isWhole, place };
+  return { ...base, format: 'parquet', columns: header ?? [], head, headNumbers, rows: head, isWhole, place };
 }
 
 function recordRow({ record }: SourceRow): SampleRow {
@@ -149,12 +153,14 @@ function sampleOf(
   head: readonly SourceRow[],
   others: readonly (readonly SourceRow[])[],
   toRow: (row: SourceRow) => SampleRow,
-): Pick<FileSample, 'head' | 'rows' | 'faulty'> {
-  const good = (rows: readonly SourceRow[]): SampleRow[] => rows.filter(({ fault }) => fault === null).map(toRow);
-  const first = good(head);
+): Pick<FileSample, 'head' | 'headNumbers' | 'rows' | 'faulty'> {
+  const readable = (rows: readonly SourceRow[]): SourceRow[] => rows.filter(({ fault }) => fault === null);
+  const firstRows = readable(head);
+  const first = firstRows.map(toRow);
   const faulty = head.length - first.length;
   if (first.length === 0 && faulty > 0) throw unreadable('no row of its start can be read');
-  return { head: first, rows: [...first, ...others.flatMap(good)], faulty };
+  const rows = [...first, ...others.flatMap((part) => readable(part).map(toRow))];
+  return { head: first, headNumbers: firstRows.map(({ number }) => number), rows, faulty };
 }
 
 function unreadable(message: string): WeftError {

@@ -15,8 +15,9 @@ export function writeDraft(draft: MappingDraft): string {
 }
 
 /** What whoever edits the mapping should look at, one line each. */
-export function notesOf({ time, identifiers, sample, nameless, group, key }: MappingDraft): string[] {
+export function notesOf({ time, identifiers, sample, nameless, group, key, columns }: MappingDraft): string[] {
   const notes: string[] = [];
+  for (const column of columns) notes.push(...notesOfColumn(column, column === time));
   if (sample.faulty > 0) notes.push(`${String(sample.faulty)} rows of the sample cannot be read`);
   if (sample.encoding !== 'utf-8') notes.push('the file is no UTF-8; it is taken for windows-1252');
   if (sample.header !== null) notes.push('the file seems to have no header row; its columns have made-up names');
@@ -32,6 +33,37 @@ export function notesOf({ time, identifiers, sample, nameless, group, key }: Map
   }
   if (nameless > 0) notes.push(`${percent(nameless)} of the rows have none of the identifiers; they would be refused`);
   if (group !== null) notes.push(`rows with the same "${group.by.name}" are taken for lines of one event`);
+  return notes;
+}
+
+function notesOfColumn(
+  { name, type, time, decimal, isDecimalUncertain, misfits, filled }: ColumnProfile,
+  isTime: boolean,
+): string[] {
+  const notes: string[] = [];
+  // Of other times, the text is taken as it is.
+  if (misfits.count > 0 && (time === null || isTime)) {
+    const where =
+      misfits.rows.length === 0
+        ? ''
+        : ` (row ${misfits.rows.join(', ')}${misfits.count > misfits.rows.length ? ', …' : ''})`;
+    const what = isTime
+      ? 'times'
+      : type === 'bool'
+        ? 'true or false'
+        : type === 'json'
+          ? 'JSON'
+          : type === 'int'
+            ? 'integers'
+            : 'numbers';
+    notes.push(
+      `${String(misfits.count)} of ${String(filled)} values of "${name}" are not ${what}${where}: their rows would be refused and kept to be mended`,
+    );
+  }
+  if (isDecimalUncertain) {
+    const other = decimal === 'comma' ? 'between thousands' : 'before decimals';
+    notes.push(`commas of "${name}" may also stand ${other}; "clean" says how they are read`);
+  }
   return notes;
 }
 
@@ -53,6 +85,7 @@ function linesOf(draft: MappingDraft): string[] {
     ...(delimiter === ',' || isRecords ? [] : [`delimiter: "${delimiter === '\t' ? '\\t' : delimiter}"`]),
     ...(header === null ? [] : [`header: [${header.join(', ')}]`]),
     ...(nulls.length === 0 ? [] : [`nulls: [${nulls.map(quoted).join(', ')}]`]),
+    ...cleanLines(columns),
     ...(typed.length === 0
       ? []
       : ['columns:', ...typed.map((column) => entry(scalar(column.name), column.type, column))]),
@@ -88,6 +121,13 @@ function linesOf(draft: MappingDraft): string[] {
     ...fieldLines(ofFields, isRecords, '  '),
     ...(nameless === 0 ? [] : [`errors: ${String(Math.min(100, Math.ceil(nameless * 100 + 10)))}%`]),
   ];
+}
+
+/** Numbers that programs would not read as such. */
+function cleanLines(columns: readonly ColumnProfile[]): string[] {
+  const marked = columns.filter(({ decimal }) => decimal !== null);
+  if (marked.length === 0) return [];
+  return ['clean:', ...marked.map(({ name, decimal }) => `  ${scalar(name)}: { decimal: ${decimal ?? ''} }`)];
 }
 
 function keyLines(column: ColumnProfile | null): string[] {
