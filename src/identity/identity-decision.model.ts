@@ -1,5 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
+import { unionOfLinks, type IdentityLinks } from './identity-links.model.js';
 
 export const LINK_KINDS = ['must', 'cannot'] as const;
 export type LinkKind = (typeof LINK_KINDS)[number];
@@ -57,4 +58,18 @@ export const NO_CHANGE: LinkChange = { added: [], removed: [] };
 
 export function newLink(kind: LinkKind, x: Identifier, y: Identifier, id: Uuid): NewLink {
   return x.id < y.id ? { id, kind, a: x, b: y } : { id, kind, a: y, b: x };
+}
+
+/** The links once the change is made. */
+export function linksAfter(links: IdentityLinks, { added, removed }: LinkChange): IdentityLinks {
+  const of = (kind: NewLink['kind'], standing: IdentityLinks['mustLinks']): IdentityLinks['mustLinks'] => {
+    const gone = new Set(removed.filter((link) => link.kind === kind).map(({ a, b }) => `${a.id} ${b.id}`));
+    return standing.filter((pair) => !gone.has([...pair].sort().join(' ')));
+  };
+  const pairs = (kind: NewLink['kind']): IdentityLinks['mustLinks'] =>
+    added.filter((link) => link.kind === kind).map(({ a, b }) => [a.id, b.id]);
+  return unionOfLinks(
+    { mustLinks: of('must', links.mustLinks), cannotLinks: of('cannot', links.cannotLinks) },
+    { mustLinks: pairs('must'), cannotLinks: pairs('cannot') },
+  );
 }

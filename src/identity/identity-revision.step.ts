@@ -14,15 +14,16 @@ import { genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import { placedEvidence, type Evidence } from './evidence.model.js';
 import type { Identifier } from '../events/event.model.js';
-import { NO_CHANGE, type LinkChange, type LinkDecision, type NewLink } from './identity-decision.model.js';
+import { linksAfter, type LinkDecision } from './identity-decision.model.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
-import { unionOfLinks, type IdentifierPair, type IdentityLinks } from './identity-links.model.js';
+import type { IdentifierPair, IdentityLinks } from './identity-links.model.js';
 import { movesOf, type IdentifierMove } from './identity-move.model.js';
 import type { IdentityRetractionStore } from './identity-retraction.store.js';
 import { isHeardOnce, type IdentityRules } from './identity-rules.model.js';
 import type { Assignment, IdentityStore } from './identity.store.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
-import type { IdentityRevision, RevisionInput } from './revised-identity.model.js';
+import { joinedBy } from './join-components.js';
+import { nothingFound, type IdentityRevision, type RevisionInput } from './revised-identity.model.js';
 import { Reassignment } from './reassign-profiles.js';
 import { MAX_SPLIT_ROWS, splitComponent, type SplitComponent } from './split-component.js';
 
@@ -149,7 +150,7 @@ export class IdentityRevisionStep {
     const gone = await this.#options.links.withoutOthers(tx, found.links.removed);
     const splits: SplitComponent[] = [];
     for (let round = 0; ; round++) {
-      const now = applied(links, { added: found.links.added, removed: gone });
+      const now = linksAfter(links, { added: found.links.added, removed: gone });
       loaded = this.#joined(rules, loaded, [...now.mustLinks, ...joins], found);
       splits.length = 0;
       for (const each of loaded) splits.push(await this.#split(tx, rules, each, now));
@@ -354,44 +355,6 @@ export class IdentityRevisionStep {
   }
 }
 
-/** Which components evidence makes part of others. */
-function joinedBy(
-  evidence: readonly Evidence[],
-  componentOf: ReadonlyMap<Uuid, Uuid>,
-): readonly { readonly from: Uuid; readonly into: Uuid }[] {
-  const upOf = new Map<Uuid, Uuid>();
-  const find = (id: Uuid): Uuid => {
-    let root = id;
-    for (let up = upOf.get(root); up !== undefined; up = upOf.get(root)) root = up;
-    return root;
-  };
-  for (const { identifiers } of evidence) {
-    const [first = '', ...others] = identifiers.map(({ id }) => componentOf.get(id) ?? id);
-    for (const other of others) {
-      const [into, from] = [find(first), find(other)];
-      if (into !== from) upOf.set(from, into);
-    }
-  }
-  return [...upOf.keys()].map((from) => ({ from, into: find(from) }));
-}
-
-function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {
-  return {
-    moves: [],
-    merged: new Map(),
-    gone: new Set(),
-    touched: new Set(),
-    profiles: new Map(),
-    identifiers: new Set(),
-    contested: 0,
-    contestedIds: new Set(),
-    settledIds: new Set(),
-    released: new Set(),
-    suspects: new Set(),
-    links,
-  };
-}
-
 function noteContested(found: IdentityRevision, id: Uuid, parts: SplitComponent['parts']): void {
   found.settledIds.add(id);
   for (const part of parts) {
@@ -422,18 +385,4 @@ function noteSuspects(
 
 function groupsOf({ parts }: SplitComponent): (readonly Uuid[])[] {
   return parts.flatMap(({ groups }) => groups ?? []);
-}
-
-/** The links once the change is made. */
-function applied(links: IdentityLinks, { added, removed }: LinkChange): IdentityLinks {
-  const of = (kind: NewLink['kind'], standing: IdentityLinks['mustLinks']): IdentityLinks['mustLinks'] => {
-    const gone = new Set(removed.filter((link) => link.kind === kind).map(({ a, b }) => `${a.id} ${b.id}`));
-    return standing.filter((pair) => !gone.has([...pair].sort().join(' ')));
-  };
-  const pairs = (kind: NewLink['kind']): IdentityLinks['mustLinks'] =>
-    added.filter((link) => link.kind === kind).map(({ a, b }) => [a.id, b.id]);
-  return unionOfLinks(
-    { mustLinks: of('must', links.mustLinks), cannotLinks: of('cannot', links.cannotLinks) },
-    { mustLinks: pairs('must'), cannotLinks: pairs('cannot') },
-  );
 }

@@ -4,7 +4,6 @@ import { partitionOf, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import { assignProfiles, type PlacedIdentifier, type ProfileAssignment } from './assign-profiles.js';
 import { ComponentCache } from './component-cache.js';
-import { ComponentReplay } from './component-replay.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
 import {
   absorb,
@@ -17,16 +16,16 @@ import {
   type Component,
   type KnownIdentifier,
 } from './component.model.js';
-import { evidenceOf, type Evidence, writtenKey } from './evidence.model.js';
+import { evidenceOf, type Evidence } from './evidence.model.js';
 import { noteEvidence } from './note-evidence.js';
+import { IdentityBatchLoader } from './load-identity-batch.js';
 import { newBatch, type IdentityBatch } from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious, ownerOfLate } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
-import { findBeyondLimits } from './find-beyond-limits.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
-import { LinkIndex, NO_LINKS } from './identity-links.model.js';
+import { NO_LINKS } from './identity-links.model.js';
 import { movesOf } from './identity-move.model.js';
-import { isHeardOnce, withinLimits, type IdentityRules } from './identity-rules.model.js';
+import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 import type { IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
@@ -114,10 +113,8 @@ export class IdentityStep {
   /** @param hasLinks whether there may be links by hand */
   async resolve(tx: Transaction, logged: readonly LoggedEvent[], hasLinks: boolean): Promise<IdentityBatch> {
     const events = this.#counted(logged);
-    await this.#loadComponents(tx, events);
-    const links = hasLinks ? await this.#loadLinks(tx, events) : null;
-    await this.#loadEvidence(tx, events, logged, links);
-    const batch = newBatch(links);
+    const options = { ...this.#options, cache: this.#cache, rules: this.#rules, maxReplayRows: this.#maxReplayRows };
+    const batch = newBatch(await new IdentityBatchLoader(options).load(tx, { events, logged, hasLinks }));
     for (const [i, event] of events.entries()) {
       batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
     }
@@ -154,81 +151,6 @@ export class IdentityStep {
       const { counted, uncounted } = countedOf(event.identifiers, rules);
       return uncounted === undefined ? event : { ...event, identifiers: counted };
     });
-  }
-
-  async #loadComponents(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
-    const missing = new Set<Uuid>();
-    for (const { identifiers } of events) {
-      for (const { id } of identifiers) {
-        const component = this.#cache.of(id);
-        if (component === undefined) missing.add(id);
-        else this.#cache.pin(component);
-      }
-    }
-    const { store } = this.#options;
-    for (const component of await store.loadStandingComponents(tx, [...missing])) this.#cache.add(component);
-  }
-
-  /** The links of everybody concerned, with the components that those of new identifiers lead to. */
-  async #loadLinks(tx: Transaction, events: readonly LoggedEvent[]): Promise<LinkIndex> {
-    const { links, store } = this.#options;
-    const index = new LinkIndex();
-    let ids = this.#withUnknownLinks(events.flatMap(({ identifiers }) => identifiers.map(({ id }) => id)));
-    while (ids.length > 0) {
-      const found = await links.around(tx, ids);
-      index.add(found);
-      const looked = new Set(ids.flatMap((id) => this.#cache.of(id) ?? []));
-      for (const component of looked) {
-        linkComponent(component, index.around(component.members.keys()));
-        component.areLinksKnown = true;
-      }
-      const ends = found.mustLinks.flat();
-      for (const component of ends.flatMap((id) => this.#cache.of(id) ?? [])) this.#cache.pin(component);
-      const missing = ends.filter((id) => this.#cache.of(id) === undefined);
-      for (const component of await store.loadStandingComponents(tx, missing)) this.#cache.add(component);
-      ids = this.#withUnknownLinks(ends.filter((id) => this.#cache.of(id) !== undefined));
-    }
-    return index;
-  }
-
-  /** Of these, the new identifiers, and all members of components whose links were not looked for. */
-  #withUnknownLinks(ids: readonly Uuid[]): Uuid[] {
-    const unknown = new Set<Uuid>();
-    for (const id of ids) {
-      const component = this.#cache.of(id);
-      if (component === undefined) unknown.add(id);
-      else if (!component.areLinksKnown) for (const member of component.members.keys()) unknown.add(member);
-    }
-    return [...unknown];
-  }
-
-  async #loadEvidence(
-    tx: Transaction,
-    events: readonly LoggedEvent[],
-    logged: readonly LoggedEvent[],
-    links: LinkIndex | null,
-  ): Promise<void> {
-    const { store } = this.#options;
-    const rules = this.#rules;
-    const replayed = findBeyondLimits(events, (id) => this.#cache.of(id), rules, links);
-    const unread = replayed.filter((component) => !component.isContested && replayOf(component, rules) === null);
-    const options = { rules, perDay: !isHeardOnce(rules), limit: this.#maxReplayRows + 1 };
-    for (const [component, rows] of await store.loadEvidence(tx, unread, options)) {
-      component.replay = new ComponentReplay(rules, component.links);
-      for (const row of rows) component.replay.add(row);
-    }
-    await this.#loadWritten(tx, logged);
-  }
-
-  /** What is known already of contested components' evidence, for those do not stay in memory. */
-  async #loadWritten(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
-    const said = events.filter(({ identifiers }) => identifiers.some(({ id }) => this.#cache.of(id)?.isContested));
-    for (const row of await this.#options.store.loadWritten(
-      tx,
-      said.map((event) => evidenceOf(event, this.#rules)),
-    )) {
-      this.#cache.of(row.anchorId)?.written.set(writtenKey(row), row);
-    }
   }
 
   get #maxReplayRows(): number {

@@ -3,7 +3,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
 import type { IdentityRules } from './identity-rules.model.js';
-import type { LinkChange, NewLink } from './identity-decision.model.js';
+import { NO_CHANGE, type LinkChange, type NewLink } from './identity-decision.model.js';
 import type { IdentifierMove } from './identity-move.model.js';
 
 /** What is resolved anew, and because of what. */
@@ -80,4 +80,22 @@ export function profilesOf({ touched, moves, merged, gone }: IdentityRevision): 
     if (to !== null) ids.add(to);
   }
   return ids;
+}
+
+/** What there is before anything was looked at: the links that change. */
+export function nothingFound(links: LinkChange = NO_CHANGE): IdentityRevision {
+  return {
+    moves: [],
+    merged: new Map(),
+    gone: new Set(),
+    touched: new Set(),
+    profiles: new Map(),
+    identifiers: new Set(),
+    contested: 0,
+    contestedIds: new Set(),
+    settledIds: new Set(),
+    released: new Set(),
+    suspects: new Set(),
+    links,
+  };
 }
