@@ -6,6 +6,11 @@ import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createLoads, type Loads } from './create-loads.js';
 import { startSchedules, type Schedules } from './create-schedules.js';
+import {
+  startTrainingSetExports,
+  type TrainingSetExports,
+  type TrainingSetExportStart,
+} from './create-training-set-exports.js';
 import { createEngine, type Engine, type EngineOptions } from './engine.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
 import type { DeadLetterService } from './events/dead-letter.service.js';
@@ -83,6 +88,7 @@ export interface App extends Loads {
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly schedules: Schedules;
+  readonly trainingSets: TrainingSetExports;
   readonly plans: PlanService;
   readonly audit: AuditRecorder;
   /** True if this process applies the log. */
@@ -150,7 +156,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const sources = await startSources(options, intakeParts, isWorking);
   const loads = createLoads(engine, sources, accept, { db, clock });
   // What is due is done by what runs for long; a command that applies events does only what it is asked for.
-  const runsSchedules = isWorking && options.worker === 'yes' ? lifecycle : null;
+  const standing = isWorking && options.worker === 'yes' ? lifecycle : null;
   return {
     config,
     clock,
@@ -166,7 +172,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     keys: await startKeys({ lifecycle, db, clock, secret }, repeatedLog),
     models: engine.services.models,
     ...loads,
-    schedules: await startSchedules({ ...loads, db, clock, metrics, logger, log: repeatedLog }, runsSchedules),
+    ...(await startStandingWork({ db, clock, engine, config, metrics, logger, log: repeatedLog, loads }, standing)),
     webhooks: await startWebhooks(
       {
         db,
@@ -254,6 +260,17 @@ async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promis
   const { suppressions } = engine;
   await lifecycle.start('suppressions', () => suppressions.start(), { drain: () => suppressions.stop() });
   return engine;
+}
+
+/** What is done as somebody asks for it, or by the clock. @param runs where it is done; null: elsewhere */
+async function startStandingWork(
+  { loads, ...parts }: TrainingSetExportStart & { readonly loads: Loads },
+  runs: Lifecycle | null,
+): Promise<Pick<App, 'schedules' | 'trainingSets'>> {
+  return {
+    schedules: await startSchedules({ ...loads, ...parts }, runs),
+    trainingSets: await startTrainingSetExports(parts, runs),
+  };
 }
 
 /** The worker of this process applies at once what this process accepts. */

@@ -43,6 +43,8 @@ describe('readConfig', () => {
       WEFT_KEYS_DATABASE_URL: 'nowhere',
       WEFT_BACKUP_HORIZON_DAYS: 'long',
       WEFT_COMPACT_AFTER_HOURS: '-1',
+      WEFT_EXPORTS_MAX_MB: '0',
+      WEFT_EXPORTS_KEEP_DAYS: 'always',
       WEFT_AUDIT_RETENTION_DAYS: 'always',
       WEFT_PARITY_SHARE_PERCENT: '101',
       WEFT_PARITY_PROFILES_PER_MINUTE: 'many',
@@ -65,7 +67,7 @@ describe('readConfig', () => {
     });
     // Every variable but those that take any text.
     const isPath = (name: string): boolean =>
-      ['WEFT_DATA_DIR', 'WEFT_ERASURE_LEDGER', 'WEFT_GEO_DATABASE'].includes(name);
+      ['WEFT_DATA_DIR', 'WEFT_ERASURE_LEDGER', 'WEFT_EXPORTS_DIR', 'WEFT_GEO_DATABASE'].includes(name);
     expect(problems.map(({ where }) => where).sort()).toEqual(CONFIG_VARIABLES.filter((name) => !isPath(name)).sort());
     for (const { what, hint } of problems) expect(`${what} ${hint}`).toMatch(/^is .+ [A-Z].+\.$/);
   });

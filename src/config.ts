@@ -27,6 +27,12 @@ export interface Config {
   readonly compactAfterMs: number;
   /** `WEFT_ERASURE_LEDGER`: the file that erasures are recorded in outside the database; default: in `dataDir`. */
   readonly erasureLedger: string;
+  /** `WEFT_EXPORTS_DIR`: the folder that label files and training sets are kept in; by default within `dataDir`. */
+  readonly exportsPath: string;
+  /** `WEFT_EXPORTS_MAX_MB`, in bytes: of all that is in it. */
+  readonly exportsMaxBytes: number;
+  /** `WEFT_EXPORTS_KEEP_DAYS`, in ms: how long label files and training sets are kept. */
+  readonly exportsKeptMs: number;
   /** `WEFT_AUDIT_RETENTION_DAYS`, in ms: how long entries of the audit log are kept; 0: for ever. */
   readonly auditRetentionMs: number;
   /** `WEFT_PARITY_SHARE_PERCENT`, as 0 to 1: the share of profiles whose features are compared with the log in one pass. */
@@ -111,6 +117,9 @@ export function readConfig(env: Environment = process.env): Config {
     backupHorizonMs: reader.read('WEFT_BACKUP_HORIZON_DAYS', 30, integer(0, 3_650)) * 86_400_000,
     compactAfterMs: reader.read('WEFT_COMPACT_AFTER_HOURS', 24, integer(0, 8_760)) * 3_600_000,
     erasureLedger: resolve(reader.read('WEFT_ERASURE_LEDGER', join(dataDir, 'erasures.jsonl'), anyText)),
+    exportsPath: resolve(reader.read('WEFT_EXPORTS_DIR', join(dataDir, 'exports'), anyText)),
+    exportsMaxBytes: reader.read('WEFT_EXPORTS_MAX_MB', 20_480, integer(1, 100_000_000)) * 1_048_576,
+    exportsKeptMs: reader.read('WEFT_EXPORTS_KEEP_DAYS', 7, integer(1, 90)) * 86_400_000,
     auditRetentionMs: reader.read('WEFT_AUDIT_RETENTION_DAYS', 730, integer(0, 36_500)) * 86_400_000,
     parityShare: reader.read('WEFT_PARITY_SHARE_PERCENT', 10, integer(0, 100)) / 100,
     parityProfilesPerMinute: reader.read('WEFT_PARITY_PROFILES_PER_MINUTE', 60, integer(0, 6_000)),
@@ -151,6 +160,9 @@ export const CONFIG_VARIABLES = [
   'WEFT_BACKUP_HORIZON_DAYS',
   'WEFT_COMPACT_AFTER_HOURS',
   'WEFT_ERASURE_LEDGER',
+  'WEFT_EXPORTS_DIR',
+  'WEFT_EXPORTS_MAX_MB',
+  'WEFT_EXPORTS_KEEP_DAYS',
   'WEFT_AUDIT_RETENTION_DAYS',
   'WEFT_PARITY_SHARE_PERCENT',
   'WEFT_PARITY_PROFILES_PER_MINUTE',

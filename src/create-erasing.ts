@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseTimestamp } from './api/parse-timestamp.js';
 import { ErasureChore } from './erasure-chore.js';
 import { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
 import { NO_SEALER } from './events/event-seal.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
+import { ExportFolder } from './features/export-folder.js';
 import type { CachedIdentifierPolicy } from './identity/identifier-policy.js';
 import type { Clock } from './platform/clock.js';
 import { LinkageModelStore } from './identity/matching/linkage-model.store.js';
@@ -22,6 +24,7 @@ import { ExportedRowStore } from './activation/exported-rows.store.js';
 import { RemovedWordStore } from './profiles/removed-word.store.js';
 import { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 import { TermKeyingChore } from './term-keying-chore.js';
+import { TrainingSetEraser } from './training-set-eraser.js';
 
 /** What erasing people needs. */
 export interface ErasingOptions {
@@ -30,12 +33,20 @@ export interface ErasingOptions {
   readonly vault: KeyVault | null;
   /** The file that the ledger of erasures is in. */
   readonly ledgerPath: string;
-  /** The list of those who must not come back could not be read; it is tried again. */
+  /** The folder that label files and training sets are kept in. */
+  readonly exportsPath: string;
+  /** The list of those who must not come back, or files that are kept, could not be read; it is tried again. */
   readonly onError: (error: unknown) => void;
 }
 
 /** Where nobody can be erased, for there is no secret. */
-export const NO_ERASING: ErasingOptions = { secret: NO_SECRET, vault: null, ledgerPath: '', onError: () => undefined };
+export const NO_ERASING: ErasingOptions = {
+  secret: NO_SECRET,
+  vault: null,
+  ledgerPath: '',
+  exportsPath: '',
+  onError: () => undefined,
+};
 
 export interface ErasingParts extends ErasingOptions {
   readonly db: Database;
@@ -86,6 +97,11 @@ export function createErasing(parts: ErasingParts): Erasing {
     words: new RemovedWordStore(),
     exported: new ExportedRowStore(parts.db),
     models,
+    trainingSets: new TrainingSetEraser({
+      ...parts,
+      folder: new ExportFolder(parts.exportsPath, parts.db),
+      parseTime: parseTimestamp,
+    }),
     onPlainTerms: () => {
       termKeying.wake();
     },

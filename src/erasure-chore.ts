@@ -40,6 +40,8 @@ export interface ErasureChoreParts {
   readonly words: RemovedWordStore;
   /** What was exported of people under names. */
   readonly exported: ExportedRowStore;
+  /** What is kept of label files and training sets; how many went, null while it is not over. */
+  readonly trainingSets: { forget(erasureId: Uuid, person: PersonMatcher): Promise<number | null> };
   readonly models: Pick<LinkageModelStore, 'hasPlainTerms'>;
   readonly groups: Pick<GroupStore, 'isForgetting'>;
   readonly ledger: ErasureLedger;
@@ -80,8 +82,9 @@ interface Sweep {
  *    for, whichever worker tells them.
  * 6. Stored models of record linkage may count values of the person until these are hashed (`term-keying-chore.ts`): that
  *    is waited for, too.
- * 7. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
- * 8. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
+ * 7. Label files and training sets that name the person are removed, whichever process does (`training-set-eraser.ts`).
+ * 8. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
+ * 9. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  */
 export class ErasureChore {
@@ -148,6 +151,7 @@ export class ErasureChore {
   async #goOn(erasure: OpenErasure): Promise<boolean> {
     const { db, clock, vault, erasures, retractions, decisions, words, groups, models, onPlainTerms, exported } =
       this.#parts;
+    const { trainingSets } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return false;
     if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
@@ -159,7 +163,11 @@ export class ErasureChore {
     }
     await erasures.forgetSamples(db);
     await exported.forget(erasure.profileId);
-    const person = await this.#erased(erasure.id, await this.personOf(erasure.id));
+    const matcher = await this.personOf(erasure.id);
+    const exports = await trainingSets.forget(erasure.id, matcher);
+    if (exports === null) return false;
+    if (exports > 0) await erasures.count(db, erasure.id, { exports });
+    const person = await this.#erased(erasure.id, matcher);
     const ids = person.subjects.map(({ id }) => id);
     await vault?.destroy(ids);
     await db.transaction(async (tx) => {

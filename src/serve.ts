@@ -88,6 +88,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,
           schedules: app.schedules.service,
+          trainingSets: app.trainingSets,
           keys: app.keys,
           credentials: credentialsOf(app),
           webhooks: app.webhooks,

@@ -31,7 +31,7 @@ export interface Privacy {
 /** Starts what seals events and erases people. */
 export async function startPrivacy({ lifecycle, config, db, clock, secret, log }: PrivacyParts): Promise<Privacy> {
   const vault = await startVault({ lifecycle, config, db, secret });
-  const { erasureLedger: ledgerPath, backupHorizonMs, compactAfterMs } = config;
+  const { erasureLedger: ledgerPath, exportsPath, backupHorizonMs, compactAfterMs } = config;
   const compactor = new Compactor({ db, clock, sleep, vault, backupHorizonMs });
   const look = async (): Promise<void> => {
     const since = await compactor.waitingSince();
@@ -44,8 +44,12 @@ export async function startPrivacy({ lifecycle, config, db, clock, secret, log }
       secret,
       vault,
       ledgerPath,
+      exportsPath,
       onError: (error) => {
-        log.warn(error, 'the list of those who were erased could not be read; it is tried again');
+        log.warn(
+          error,
+          'the list of those who were erased, or files that may name them, could not be read; it is tried again',
+        );
       },
     },
     compactInTime: async () => {

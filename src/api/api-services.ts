@@ -9,7 +9,10 @@ import type { EventSealer } from '../events/event-seal.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import type { EntityRecordService } from '../features/entity-record.service.js';
+import type { ExportFolder } from '../features/export-folder.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
+import type { LabelFileService } from '../features/label-file.service.js';
+import type { TrainingSetJobService } from '../features/training-set-job.service.js';
 import type { VocabularyReader } from '../features/vocabulary.reader.js';
 import type { MaterializationService } from '../features/materialization.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
@@ -75,6 +78,13 @@ interface MatchingAnswers {
   readonly reviews: IdentityReviewService;
 }
 
+/** What is asked of training sets that are made in the background. */
+interface TrainingSetAnswers {
+  readonly folder: ExportFolder;
+  readonly labels: LabelFileService;
+  readonly jobs: TrainingSetJobService;
+}
+
 /** What the composition root wires for the API. */
 export interface WiredServices {
   readonly db: Database;
@@ -98,6 +108,7 @@ export interface WiredServices {
   readonly profileExports: ProfileExports;
   readonly sources: SourceService;
   readonly schedules: ScheduleService;
+  readonly trainingSets: TrainingSetAnswers;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */
   readonly credentials: Credentials;

@@ -31,7 +31,7 @@ const MAX_ROWS = 500;
 const MAX_VALUES = 50_000;
 const MAX_AT_ONCE = 2;
 const TIMEOUT_MS = 30_000;
-const EXPORT_HINT = 'ask for fewer rows or features, or use weft export training-set';
+const EXPORT_HINT = 'ask for fewer rows or features, or have a training set made: exportTrainingSet';
 
 /**
  * Training sets of a few rows, answered at once. They read histories, which takes long for some: so there are two at a time,

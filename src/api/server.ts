@@ -1,5 +1,5 @@
 import type { GraphQLSchema } from 'graphql';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import { EntityRecordService } from '../features/entity-record.service.js';
 import { EventSampleReader } from '../events/event-sample.reader.js';
 import { VocabularyReader } from '../features/vocabulary.reader.js';
@@ -36,6 +36,7 @@ import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { profileExportRoutes } from './profile-export.routes.js';
 import { trackingRoutes } from './tracking.routes.js';
+import { trainingSetRoutes } from './training-set.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
 import { ConsentService } from '../profiles/consent.service.js';
@@ -91,7 +92,7 @@ function featureServices(wired: WiredServices): Pick<ApiServices, 'entityRecords
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -167,9 +168,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   await app.register(
     webhookRoutes({ receiver: services.webhooks.receiver, keys: credentials, sources, limits, clock, onDefect }),
   );
-  await app.register(
-    profileExportRoutes({ exports: services.profileExports, credentials, audit: services.audit, onDefect }),
-  );
+  await app.register(exportRoutes(services, onDefect));
   await app.register(feastRoutes({ services, watch, onDefect }));
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
@@ -187,6 +186,15 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   const { readiness, metrics, version } = deps;
   await app.register(healthRoutes({ db, readiness, metrics, version }));
   return app;
+}
+
+/** What is fetched as files. */
+function exportRoutes(services: ApiServices, onDefect: ApiServerDependencies['onDefect']): FastifyPluginAsync {
+  const { profileExports, trainingSets, credentials, audit, db, clock } = services;
+  return async (app) => {
+    await app.register(profileExportRoutes({ exports: profileExports, credentials, audit, onDefect }));
+    await app.register(trainingSetRoutes({ ...trainingSets, db, clock, credentials, audit, onDefect }));
+  };
 }
 
 function edgeServices(

@@ -73,7 +73,8 @@ function specOf({ by, ratios, seed = 1, horizonMs = 0 }: SplitManifest): SplitSp
   return by === 'profile' ? { by, ratios, seed } : { by, ratios, horizonMs };
 }
 
-async function readManifest(path: string): Promise<TrainingSetManifest> {
+/** @throws WeftError NOT_FOUND, BAD_REQUEST where it is none */
+export async function readManifest(path: string): Promise<TrainingSetManifest> {
   let read: Partial<TrainingSetManifest> | null;
   try {
     read = JSON.parse(await readFile(path, 'utf8')) as Partial<TrainingSetManifest> | null;

@@ -28,7 +28,8 @@ const MAX_COLUMNS = 1_000;
 const WHOLE_NUMBER = /^-?\d+$/;
 const DAY_MS = 86_400_000;
 
-interface Header {
+/** What stands where in a row. */
+export interface LabelHeader {
   readonly names: readonly string[];
   /** Places of ns, value and time. */
   readonly entity: readonly [number, number, number];
@@ -45,16 +46,15 @@ interface Header {
 export async function* readLabels(path: string, times: LabelTimes): AsyncGenerator<LabelRow, void, undefined> {
   for await (const { header, cells, line } of records(path)) {
     const [ns, value, time] = header.entity.map((place) => cells[place] ?? '') as [string, string, string];
-    const timeMs = timeOf(time.trim(), times, (message, hint) => faulty(path, line, message, hint));
+    const timeMs = labelTime(time.trim(), times, (message, hint) => faulty(path, line, message, hint));
     yield { ns: ns.trim(), value, timeMs, cells: header.passed.map((place) => cells[place] ?? '') };
   }
 }
 
-function timeOf(
-  text: string,
-  { parseTime, nowMs }: LabelTimes,
-  fault: (message: string, hint: string) => WeftError,
-): number {
+type Fault = (message: string, hint: string) => WeftError;
+
+/** The instant that a text says, ms. @throws what `fault` makes where it says none, or one that cannot be */
+export function labelTime(text: string, { parseTime, nowMs }: LabelTimes, fault: Fault): number {
   const isNumber = WHOLE_NUMBER.test(text);
   const ms = isNumber ? Number(text) : parseTime(text);
   if (ms >= EVENT_LIMITS.minTimeMs && ms <= nowMs + DAY_MS) return ms;
@@ -110,12 +110,12 @@ class ColumnKind {
 }
 
 interface CsvRecord {
-  readonly header: Header;
+  readonly header: LabelHeader;
   readonly cells: readonly string[];
   readonly line: number;
 }
 
-async function readHeader(path: string): Promise<Header> {
+async function readHeader(path: string): Promise<LabelHeader> {
   for await (const { header } of records(path, true)) return header;
   throw faulty(path, 1, 'the file is empty', 'the first row must name the columns: ns,value,time,label');
 }
@@ -130,12 +130,12 @@ async function* records(path: string, withHeader = false): AsyncGenerator<CsvRec
   file.on('error', fail);
   if (path.endsWith('.gz')) file.pipe(createGunzip().on('error', fail)).pipe(parser);
   else file.pipe(parser);
-  let header: Header | null = null;
+  let header: LabelHeader | null = null;
   let line = 1;
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
       if (header === null) {
-        header = headerOf(path, record);
+        header = labelHeader(record, (message, hint) => faulty(path, 1, message, hint));
         if (withHeader) yield { header, cells: record, line };
       } else {
         yield { header, cells: record, line };
@@ -149,23 +149,19 @@ async function* records(path: string, withHeader = false): AsyncGenerator<CsvRec
   }
 }
 
-function headerOf(path: string, record: readonly string[]): Header {
+/** The columns of labels by their names. @throws what `fault` makes of names that will not do */
+export function labelHeader(record: readonly string[], fault: Fault): LabelHeader {
   const names = record.map((name) => name.trim());
   const [ns = -1, value = -1, time = -1] = ENTITY_COLUMNS.map((name) => names.indexOf(name));
   const missing = ENTITY_COLUMNS.filter((name) => !names.includes(name));
   if (missing.length > 0) {
-    throw faulty(
-      path,
-      1,
-      `there is no column ${missing.join(', ')}`,
-      'the header is ns,value,time,label and any others',
-    );
+    throw fault(`there is no column ${missing.join(', ')}`, 'the header is ns,value,time,label and any others');
   }
   const reserved = names.find((name) => (OUTCOME_COLUMNS as readonly string[]).includes(name));
-  if (reserved !== undefined) throw faulty(path, 1, `the export adds a column ${reserved} itself`, 'rename the column');
+  if (reserved !== undefined) throw fault(`the export adds a column ${reserved} itself`, 'rename the column');
   const twice = names.find((name, i) => name === '' || names.indexOf(name) !== i);
-  if (twice !== undefined) throw faulty(path, 1, `column "${twice}" has no name of its own`, 'name each column once');
-  if (names.length > MAX_COLUMNS) throw faulty(path, 1, 'too many columns', `keep at most ${String(MAX_COLUMNS)}`);
+  if (twice !== undefined) throw fault(`column "${twice}" has no name of its own`, 'name each column once');
+  if (names.length > MAX_COLUMNS) throw fault('too many columns', `keep at most ${String(MAX_COLUMNS)}`);
   const entity = [ns, value, time] as const;
   return { names, entity, passed: [...names.keys()].filter((place) => !entity.includes(place)) };
 }

@@ -26,6 +26,8 @@ export interface Erasure {
   readonly letters: number;
   /** Deliveries of webhooks that were deleted. */
   readonly deliveries: number;
+  /** Label files and training sets that named the person and were deleted. */
+  readonly exports: number;
   /** ms */
   readonly requestedAt: number;
   /** ms; null before. */

@@ -5,7 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { Erasure, ErasureStatus } from './erasure.model.js';
 import type { SuppressionHash } from './suppression-list.js';
 
-const FIELDS = `id, profile_id AS "profileId", reason, actor, status, events, rewritten, letters, deliveries,
+const FIELDS = `id, profile_id AS "profileId", reason, actor, status, events, rewritten, letters, deliveries, exports,
   requested_at AS "requestedAt", logical_at AS "logicalAt", compacted_at AS "compactedAt", physical_at AS "physicalAt"`;
 
 /** An erasure that workers are at. */
@@ -167,12 +167,11 @@ export class ErasureStore {
     return changed > 0;
   }
 
-  async count(tx: Queryable, id: Uuid, found: Partial<Pick<Erasure, 'letters' | 'deliveries'>>) {
-    await tx.query('UPDATE erasures SET letters = letters + $2, deliveries = deliveries + $3 WHERE id = $1', [
-      id,
-      found.letters ?? 0,
-      found.deliveries ?? 0,
-    ]);
+  async count(tx: Queryable, id: Uuid, found: Partial<Pick<Erasure, 'letters' | 'deliveries' | 'exports'>>) {
+    await tx.query(
+      `UPDATE erasures SET letters = letters + $2, deliveries = deliveries + $3, exports = exports + $4 WHERE id = $1`,
+      [id, found.letters ?? 0, found.deliveries ?? 0, found.exports ?? 0],
+    );
   }
 
   /** Done, as far as anybody can ask: whom it was of is forgotten. */

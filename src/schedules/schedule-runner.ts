@@ -2,9 +2,9 @@ import type { Clock } from '../platform/clock.js';
 import { newId, type Uuid } from '../platform/ids.js';
 import { Periodic } from '../platform/periodic.js';
 import type { Database } from '../platform/postgres.js';
+import { SessionLease } from '../platform/session-lease.js';
 import { CronTimes } from './cron-times.js';
 import { failureOf, nextAttemptAt, PROCESS_GONE, TIMED_OUT, type AttemptFailure } from './next-attempt.js';
-import { ScheduleLease } from './schedule-lease.js';
 import type { JobKind, JobResult, RunStatus, Schedule, ScheduleRun } from './schedule.model.js';
 import { ScheduleStore, type OpenRun } from './schedule.store.js';
 
@@ -28,6 +28,8 @@ export interface ScheduleRunnerOptions {
   readonly everyMs?: number;
 }
 
+/** Of the advisory lock of the one process that runs what is scheduled; any number, the same in each release. */
+const SCHEDULER_LOCK = 7_729_117;
 const EVERY_MS = 5_000;
 /** Jobs under way at once: each has the process to itself as little as possible. */
 const MAX_RUNNING = 2;
@@ -53,7 +55,7 @@ interface UnderWay extends OpenRun {
 export class ScheduleRunner {
   readonly #options: ScheduleRunnerOptions;
   readonly #store: ScheduleStore;
-  readonly #lease: ScheduleLease;
+  readonly #lease: SessionLease;
   readonly #looks: Periodic;
   readonly #underWay = new Map<Uuid, UnderWay>();
   #isStarted = false;
@@ -62,7 +64,7 @@ export class ScheduleRunner {
   constructor(options: ScheduleRunnerOptions) {
     this.#options = options;
     this.#store = new ScheduleStore(options.db);
-    this.#lease = new ScheduleLease(options.db, () => {
+    this.#lease = new SessionLease(options.db, SCHEDULER_LOCK, () => {
       this.#stopAll('lost');
     });
     this.#looks = new Periodic(() => this.#look(), options.everyMs ?? EVERY_MS, options.onError);

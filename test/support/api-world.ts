@@ -16,6 +16,11 @@ import { ApiKeyStore } from '../../src/api/auth/api-key.store.js';
 import { rateOf, RequestLimits } from '../../src/api/request-limits.js';
 import type { Credentials } from '../../src/api/auth/credentials.js';
 import { createProfileExports } from '../../src/create-profile-exports.js';
+import {
+  createTrainingSetExports,
+  type TrainingSetExports,
+  type TrainingSetExportParts,
+} from '../../src/create-training-set-exports.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
 import { createLoads } from '../../src/create-loads.js';
@@ -41,7 +46,7 @@ import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { observeWebhooks } from '../../src/sources/webhooks/observe-webhooks.js';
 import { SourceStore } from '../../src/sources/source.store.js';
-import { createWorld, type World, type WorldOptions } from './world.js';
+import { createWorld, DAY_MS, type World, type WorldOptions } from './world.js';
 
 export interface GraphqlAnswer<T = Record<string, unknown>> {
   readonly status: number;
@@ -59,6 +64,7 @@ export interface ApiWorld extends World {
   readonly url: string;
   readonly services: WiredServices;
   readonly hub: ChangeHub;
+  readonly trainingSets: TrainingSetExports;
   /** Errors that callers saw only the id of. */
   readonly defects: unknown[];
   readonly keys: Readonly<Record<ApiScope, string>>;
@@ -77,6 +83,7 @@ export interface ApiWorld extends World {
 export interface ApiWorldOptions extends WorldOptions {
   readonly hub?: Partial<ConstructorParameters<typeof ChangeHub>[0]>;
   readonly server?: Partial<ApiServerDependencies>;
+  readonly trainingSets?: Partial<TrainingSetExportParts>;
   /** WebSockets and event streams of one key. Default: the usual bound. */
   readonly connectionsPerKey?: number;
   /** Default: the keys alone. */
@@ -131,6 +138,12 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     deadLetters: engine.deadLetters,
     observer: observeWebhooks(metrics, new RepeatedLog(createLogger({ level: 'silent' }), clock)),
   });
+  const trainingSets = createTrainingSetExports({
+    ...{ db, clock, engine, onError: onDefect },
+    config: { exportsPath: world.exportsPath, exportsMaxBytes: 4_000_000, exportsKeptMs: 7 * DAY_MS },
+    observer: { ended: () => undefined, defect: onDefect, evicted: () => undefined, foldersDiffer: () => undefined },
+    ...options.trainingSets,
+  });
   const services: WiredServices = {
     db,
     clock,
@@ -170,6 +183,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
       clock,
       kinds: [new LoadJobKind(createLoads(engine, sources, engine.accept, { db, clock }))],
     }),
+    trainingSets,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,
@@ -242,6 +256,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     url,
     services,
     hub,
+    trainingSets,
     defects,
     keys: secrets,
     readThroughs: () => readThroughs,

@@ -25,6 +25,7 @@ const engine = await unattendedEngine({
     secret,
     vault: new KeyVault(keys, secret),
     ledgerPath,
+    exportsPath: `${ledgerPath}.exports`,
     onError: (error) => {
       throw error as Error;
     },

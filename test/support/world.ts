@@ -91,6 +91,8 @@ export interface World {
   readonly keyDatabase: Database | null;
   /** The file that erasures are recorded in. */
   readonly ledgerPath: string;
+  /** The folder that label files and training sets are in. */
+  readonly exportsPath: string;
   /** The tracking plans in force, as of the last `refresh`. */
   readonly plans: PlanWatch;
   /** Another worker process on the same database. */
@@ -121,6 +123,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
   const engines: Engine[] = [];
   const secret = new RootSecret(Buffer.from('the secret of a test, of thirty-two characters'));
   const ledgerPath = join(tmpdir(), `weft-erasures-${randomBytes(6).toString('hex')}.jsonl`);
+  const exportsPath = `${ledgerPath}.exports`;
   const sealing = options.sealed === true ? await createTestDatabase({ empty: true }) : null;
   if (sealing !== null) await prepareKeys(sealing.database);
   const vault = sealing === null ? null : new KeyVault(sealing.database, secret);
@@ -147,6 +150,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         secret,
         vault,
         ledgerPath,
+        exportsPath,
         onError: (error) => {
           throw error as Error;
         },
@@ -174,6 +178,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
     vault,
     keyDatabase: sealing?.database ?? null,
     ledgerPath,
+    exportsPath,
     plans,
     another: async (limits) => build(await test.connect({ entities }), limits),
     engineOn: build,
@@ -207,6 +212,7 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       await test.drop();
       await sealing?.drop();
       await rm(ledgerPath, { force: true });
+      await rm(exportsPath, { recursive: true, force: true });
     },
   };
   return world;

@@ -34,6 +34,7 @@ import { ProfileResolver } from './profile.resolver.js';
 import { maskPersonalData } from './personal.js';
 import { enforceScopes } from './scopes.js';
 import { ScheduleResolver } from './schedule.resolver.js';
+import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
@@ -75,6 +76,7 @@ export function buildApiSchema(): GraphQLSchema {
       DeadLetterRepairResolver,
       LoadResolver,
       ScheduleResolver,
+      TrainingSetResolver,
       StatisticsResolver,
       TraitResolver,
       IdentityResolver,

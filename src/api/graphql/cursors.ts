@@ -37,6 +37,14 @@ export const ENTITY_RECORD_CURSOR = new CursorCodec(
   { kind: 'entity_records', version: 1 },
   { occurredAt: 'integer', source: 'integer', messageId: 'text' },
 );
+export const TRAINING_SET_CURSOR = new CursorCodec(
+  { kind: 'training_sets', version: 1 },
+  { createdAt: 'integer', id: 'text' },
+);
+export const LABEL_FILE_CURSOR = new CursorCodec(
+  { kind: 'label_files', version: 1 },
+  { createdAt: 'integer', id: 'text' },
+);
 export const ERASURE_CURSOR = new CursorCodec({ kind: 'erasures', version: 1 }, { requestedAt: 'integer', id: 'text' });
 export const AUDIT_CURSOR = new CursorCodec({ kind: 'audit', version: 1 }, { seq: 'integer' });
 export const REVISION_CURSOR = new CursorCodec({ kind: 'revisions', version: 1 }, { at: 'integer', id: 'text' });

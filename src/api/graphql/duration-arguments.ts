@@ -25,6 +25,14 @@ export function timeoutMsOf(text: string): number {
   return argumentMs(text, 'timeout', '6h');
 }
 
+/**
+ * How far after its time a label looks, ms.
+ * @throws WeftError BAD_REQUEST
+ */
+export function horizonMsOf(text: string): number {
+  return argumentMs(text, 'horizon', '7d');
+}
+
 function argumentMs(text: string, where: string, example: string): number {
   try {
     return durationMs(text);

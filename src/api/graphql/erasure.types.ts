@@ -50,6 +50,9 @@ export class ErasureReceiptType implements Erasure {
   @Field(() => Float, { description: 'How many kept deliveries of webhooks named the person and are deleted.' })
   deliveries!: number;
 
+  @Field(() => Float, { description: 'How many label files and training sets named the person and are deleted.' })
+  exports!: number;
+
   @Field(() => DateTime, { description: 'Since when nothing of the person is accepted any more.' })
   requestedAt!: number;
 

@@ -12,15 +12,9 @@ import {
   Query,
   Resolver,
 } from 'type-graphql';
-import {
-  ENTITY_STATUSES,
-  type EntityStatus,
-  type KnownAsOf,
-  type TrainingRow,
-} from '../../features/training-set.model.js';
+import { ENTITY_STATUSES, type EntityStatus, type TrainingRow } from '../../features/training-set.model.js';
 import type { TrainingSetPlan } from '../../features/training-set.model.js';
-import { WeftError } from '../../platform/errors.js';
-import { parseTimestamp } from '../parse-timestamp.js';
+import { parseKnownAsOf } from '../parse-known-as-of.js';
 import type { ApiContext } from './api-context.js';
 import { enumOf } from './enums.js';
 import type { FeatureView } from './profile-view.js';
@@ -108,7 +102,7 @@ export class HistoricalFeaturesResolver {
   @Query(() => HistoricalFeatures, {
     description:
       'Features as they were for people at instants of the past, correct at each of them: a training set of at most 500 ' +
-      'rows; `weft export training-set` makes larger ones. Two are made at a time, for at most 30 s.',
+      'rows; `exportTrainingSet` makes larger ones. Two are made at a time, for at most 30 s.',
   })
   async historicalFeatures(
     @Ctx() { services, reads }: ApiContext,
@@ -137,7 +131,7 @@ export class HistoricalFeaturesResolver {
       rows: rows.map(({ namespace, value, time }) => ({ ns: namespace, value, timeMs: time })),
       features: features ?? undefined,
       service: service ?? undefined,
-      knownAsOf: parseKnownAsOf(knownAsOf),
+      knownAsOf: parseKnownAsOf(knownAsOf, 'knownAsOf'),
       maxAgeMs: maxAgeMs ?? null,
       isImputed: imputed,
     });
@@ -182,14 +176,4 @@ function rowView(
       };
     }),
   };
-}
-
-function parseKnownAsOf(text: string): KnownAsOf {
-  if (text === 'now' || text === 'event-time') return text;
-  const ms = parseTimestamp(text);
-  if (!Number.isNaN(ms)) return ms;
-  throw new WeftError('BAD_REQUEST', `"${text.slice(0, 50)}" is no time`, {
-    where: 'knownAsOf',
-    hint: 'write now, event-time, or ISO 8601 such as 2026-01-31T12:00:00Z',
-  });
 }

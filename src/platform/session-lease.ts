@@ -1,21 +1,23 @@
-import type { Database } from '../platform/postgres.js';
-import type { Session } from '../platform/session.js';
-
-/** Of the advisory lock that the one process holds that runs what is scheduled; any number, the same in each release. */
-const SCHEDULER_LOCK = 7_729_117;
+import type { Database } from './postgres.js';
+import type { Session } from './session.js';
 
 /**
- * The right to run what is scheduled, which one process has at a time. It is an advisory lock of a session: PostgreSQL
- * frees it when the process dies, however it dies, so that a takeover waits for no time-out and trusts no clock.
+ * The right to some work, which one process has at a time. It is an advisory lock of a session: PostgreSQL frees it when
+ * the process dies, however it dies, so that a takeover waits for no time-out and trusts no clock.
  */
-export class ScheduleLease {
+export class SessionLease {
   readonly #db: Database;
+  readonly #lock: number;
   readonly #onLost: () => void;
   #session: Session | null = null;
 
-  /** @param onLost called where it was held and is no more */
-  constructor(db: Database, onLost: () => void) {
+  /**
+   * @param lock the number of the advisory lock; the same in each release
+   * @param onLost called where it was held and is no more
+   */
+  constructor(db: Database, lock: number, onLost: () => void) {
     this.#db = db;
+    this.#lock = lock;
     this.#onLost = onLost;
   }
 
@@ -28,7 +30,7 @@ export class ScheduleLease {
     });
     try {
       const [row] = await session.query<{ isTaken: boolean }>('SELECT pg_try_advisory_lock($1) AS "isTaken"', [
-        SCHEDULER_LOCK,
+        this.#lock,
       ]);
       if (row?.isTaken === true) {
         this.#session = session;
@@ -68,7 +70,7 @@ export class ScheduleLease {
     const rows = await this.#db.query(
       `SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = $1 AND objsubid = 1
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-      [SCHEDULER_LOCK],
+      [this.#lock],
     );
     return rows.length > 0;
   }

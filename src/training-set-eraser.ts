@@ -1,0 +1,189 @@
+import { open } from 'node:fs/promises';
+import { extname } from 'node:path';
+import type { IdentifierPolicy } from './events/event.model.js';
+import type { ExportFolder } from './features/export-folder.js';
+import { manifestPathOf } from './features/hashed-file.js';
+import { readManifest } from './features/reproduce-order.js';
+import type { LabelFile, TrainingSetJob } from './features/training-set-job.model.js';
+import { TrainingSetJobStore } from './features/training-set-job.store.js';
+import { readLabels, type LabelTimes } from './features/training-set-labels.js';
+import { knownIds } from './identity/identifier-forms.model.js';
+import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
+import type { Queryable } from './platform/postgres.js';
+import type { PersonMatcher } from './privacy/person-matcher.js';
+import { openRows } from './sources/row-reader.js';
+
+export interface TrainingSetEraserParts extends Pick<LabelTimes, 'parseTime'> {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly folder: ExportFolder;
+  readonly policy: IdentifierPolicy;
+  /** The files could not be looked through; it is tried again. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Ids of label files and of jobs whose sets name somebody. */
+interface Found {
+  readonly labels: readonly LabelFile[];
+  readonly sets: readonly TrainingSetJob[];
+}
+
+type Phase =
+  | { readonly is: 'waiting' }
+  | { readonly is: 'looking'; readonly outcome: Promise<Found>; isOver: boolean }
+  | { readonly is: 'removing'; readonly labelIds: ReadonlySet<Uuid>; readonly count: number };
+
+interface Work {
+  readonly erasureId: Uuid;
+  /** Label files that were there when it began: later ones are kept free of the person as they come. */
+  readonly labelIds: ReadonlySet<Uuid>;
+  phase: Phase;
+}
+
+const ERASED = {
+  code: 'NOT_FOUND',
+  message: 'the files named somebody who was erased since; send the labels again, which leaves their rows out',
+};
+/** Types of features that no identifier can be in. */
+const NUMBERS: ReadonlySet<string> = new Set(['int', 'double', 'bool', 'timestamp', 'times']);
+const OWN_COLUMNS = ['time', 'profile_id', 'entity_status', 'split', 'imputed_features'];
+
+/**
+ * Takes a person out of label files and training sets that are kept: each that names them goes as a whole.
+ *
+ * 1. Sets that are being made begin anew, without what is kept of them: the log has no event of the person any more.
+ * 2. Label files that are being received are waited for. Whatever comes later is checked against the list of those who
+ *    must not come back, which the person is on.
+ * 3. Every label file and every set is read, in the background. Label files go with all their sets.
+ * 4. The files are removed by whoever makes training sets (`sweep-exports.ts`), which is waited for.
+ */
+export class TrainingSetEraser {
+  readonly #parts: TrainingSetEraserParts;
+  readonly #store: TrainingSetJobStore;
+  #work: Work | null = null;
+
+  constructor(parts: TrainingSetEraserParts) {
+    this.#parts = parts;
+    this.#store = new TrainingSetJobStore(parts.db);
+  }
+
+  /** How many label files and sets went; null: it takes longer, ask again. */
+  async forget(erasureId: Uuid, person: PersonMatcher): Promise<number | null> {
+    if (this.#work?.erasureId !== erasureId) {
+      const files = await this.#store.labelFiles();
+      if (files.length === 0) return 0;
+      await this.#store.restartAll();
+      this.#work = { erasureId, labelIds: new Set(files.map(({ id }) => id)), phase: { is: 'waiting' } };
+    }
+    const work = this.#work;
+    if (work.phase.is === 'waiting') return this.#wait(work, person);
+    if (work.phase.is === 'looking') return this.#remove(work, work.phase);
+    const { labelIds, count } = work.phase;
+    const left = await this.#store.labelFiles();
+    if (left.some(({ id }) => labelIds.has(id))) return null;
+    this.#work = null;
+    return count;
+  }
+
+  async #wait(work: Work, person: PersonMatcher): Promise<null> {
+    const { folder } = this.#parts;
+    if ((await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
+    const files = (await this.#store.labelFiles()).filter(({ id }) => work.labelIds.has(id));
+    if (files.some(({ status }) => status !== 'ready')) return null;
+    const outcome = this.#look(files, await this.#store.withFiles(), person);
+    const phase: Phase = { is: 'looking', outcome, isOver: false };
+    const over = (): void => {
+      phase.isOver = true;
+    };
+    outcome.then(over, over);
+    work.phase = phase;
+    return null;
+  }
+
+  async #remove(work: Work, { outcome, isOver }: Extract<Phase, { is: 'looking' }>): Promise<null> {
+    if (!isOver) return null;
+    const { folder, clock, onError } = this.#parts;
+    const found = await outcome.catch((error: unknown) => {
+      onError(error);
+      this.#work = null;
+      return null;
+    });
+    if (found === null) return null;
+    const { labels, sets } = found;
+    for (const { id } of labels) {
+      await this.#store.doom(id);
+      await this.#store.cancelOf(id, clock.now(), ERASED);
+      await this.#store.forgetFilesOf(id, ERASED);
+    }
+    for (const job of sets) {
+      if (job.labelFileId !== null) await folder.removeSet(folder.setOf(job, job.labelFileId));
+      await this.#store.forgetFiles(job.id, ERASED);
+    }
+    const labelIds = new Set(labels.map(({ id }) => id));
+    work.phase = { is: 'removing', labelIds, count: labels.length + sets.length };
+    return null;
+  }
+
+  async #look(files: readonly LabelFile[], jobs: readonly TrainingSetJob[], person: PersonMatcher): Promise<Found> {
+    const labels: LabelFile[] = [];
+    for (const file of files) if (await orGone(this.#isInLabels(file, person))) labels.push(file);
+    const gone = new Set(labels.map(({ id }) => id));
+    const sets: TrainingSetJob[] = [];
+    for (const job of jobs) {
+      if (job.labelFileId === null || gone.has(job.labelFileId)) continue;
+      if (await orGone(this.#isInSet(job, job.labelFileId, person))) sets.push(job);
+    }
+    return { labels, sets };
+  }
+
+  async #isInLabels(file: LabelFile, person: PersonMatcher): Promise<boolean> {
+    const { folder, policy, parseTime, clock } = this.#parts;
+    const times = { parseTime, nowMs: clock.now() };
+    for await (const row of readLabels(folder.labelsOf(file), times)) {
+      const ids = knownIds(policy, row);
+      if (ids.some((id) => person.isOf({ id })) || person.isNamedIn(JSON.stringify([row.value, ...row.cells]))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Texts that features have of others may name the person: what the set was made of does no more. */
+  async #isInSet(job: TrainingSetJob, labelFileId: Uuid, person: PersonMatcher): Promise<boolean> {
+    const path = this.#parts.folder.setOf(job, labelFileId);
+    const { features } = await readManifest(manifestPathOf(path));
+    const hasTexts = features.some(({ type }) => !NUMBERS.has(type));
+    if (!hasTexts) return false;
+    const numbers = features.flatMap(({ name, type, view }) => (NUMBERS.has(type) ? [name, `${view}__${name}`] : []));
+    const unread = new Set([...OWN_COLUMNS, ...numbers]);
+    const file = await open(path);
+    try {
+      const format = extname(path) === '.csv' ? 'csv' : 'parquet';
+      const { header, chunks } = await openRows(file, { format, encoding: 'utf-8', delimiter: ',', header: null });
+      const names = header ?? [];
+      for await (const { rows } of chunks) {
+        for (const { cells, record } of rows) {
+          const values = names.flatMap((name, i) => (unread.has(name) ? [] : [cells?.[i] ?? record?.[name] ?? null]));
+          if (person.isNamedIn(JSON.stringify(values))) return true;
+        }
+      }
+      return false;
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Of files that somebody took away: true, so that what tells of them goes, too. */
+async function orGone(isNamed: Promise<boolean>): Promise<boolean> {
+  try {
+    return await isNamed;
+  } catch (error) {
+    if (error instanceof WeftError ? error.code === 'NOT_FOUND' : (error as { code?: unknown }).code === 'ENOENT') {
+      return true;
+    }
+    throw error;
+  }
+}
