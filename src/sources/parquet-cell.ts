@@ -14,7 +14,7 @@ const MAX_SCALE = 100;
  *
  * - times in UTC: ISO 8601 with `Z`; local ones: the same without it, so that the zone of the mapping counts; both to ms
  * - dates `yyyy-MM-dd`; times of day `HH:mm:ss.SSS`
- * - decimals: numbers, rounded to their scale. 64-bit integers beyond 2^53: their digits as a text
+ * - decimals and 64-bit integers: numbers; whole ones beyond 2^53: their digits as a text
  * - NaN and infinities: null. Bytes that are no text: Base64
  * - lists, maps (with text keys) and structs: lists and objects of these
  */
@@ -30,6 +30,7 @@ function leafCells(element: SchemaElement): CellConverter {
   if (logical?.type === 'TIME') return timeOfDay({ MILLIS: 1, MICROS: 1_000, NANOS: 1_000_000 }[logical.unit]);
   if (converted === 'TIME_MILLIS') return timeOfDay(1);
   if (converted === 'TIME_MICROS') return timeOfDay(1_000);
+  if (isExactDecimal(element)) return exactDecimals(element.scale ?? 0);
   if (converted === 'DECIMAL' || logical?.type === 'DECIMAL') return decimals(element.scale ?? 0);
   return plainCell;
 }
@@ -103,6 +104,32 @@ function timeOfDay(unitsPerMs: number): CellConverter {
     const ms = Math.floor(Number(value) / unitsPerMs);
     return ms >= 0 && ms < DAY_MS ? new Date(ms).toISOString().slice(11, 23) : null;
   };
+}
+
+/**
+ * Whether a decimal can be read digit by digit: the decoder would make a number of it, and of an id of 20 digits somebody
+ * else's.
+ */
+export function isExactDecimal({ type, converted_type: converted, logical_type: logical }: SchemaElement): boolean {
+  if (converted !== 'DECIMAL' && logical?.type !== 'DECIMAL') return false;
+  return type === 'INT32' || type === 'INT64' || type === 'FIXED_LEN_BYTE_ARRAY';
+}
+
+/** Of decimals as they are stored: whole numbers, as such or big-endian in two's complement. */
+function exactDecimals(scale: number): CellConverter {
+  return (value) => {
+    const stored = value instanceof Uint8Array ? wholeOf(value) : BigInt(value as number | bigint);
+    const digits = String(stored < 0n ? -stored : stored).padStart(scale + 1, '0');
+    const whole = `${stored < 0n ? '-' : ''}${digits.slice(0, digits.length - scale)}`;
+    const fraction = digits.slice(digits.length - scale);
+    const isWhole = scale === 0 || /^0+$/.test(fraction);
+    if (!isWhole) return Number(`${whole}.${fraction}`);
+    return Number.isSafeInteger(Number(whole)) ? Number(whole) : whole;
+  };
+}
+
+function wholeOf(bytes: Uint8Array): bigint {
+  return bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
 }
 
 function decimals(scale: number): CellConverter {

@@ -51,6 +51,10 @@ function bytesOf(columnData: Parameters<typeof parquetWriteBuffer>[0]['columnDat
   return new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 2, ...rest }));
 }
 
+/** What pyarrow made of an id of 20 digits and of an amount with two decimal places, both beyond what doubles hold. */
+const DECIMALS =
+  'UEFSMRUAFUIVQiwVCBUAFQYVBhwAAAACAAAAAwcAq1SpjOsfCtIAAAAAAAAAAAf/VKtWcxTg9S4VABVCFUIsFQgVABUGFQYcAAAAAgAAAAMHABEiEPR96YEVAAAAAAAAAABu///////////7FQQZPDUAGAZzY2hlbWEVBAAVDhUSFQIYAmlkJQoVABUoLFwVABUoAAAAFQ4VEhUCGAZhbW91bnQlChUEFSgsXBUEFSgAAAAWCBkcGSwmABwVDhklBgAZGAJpZBUAFggWaBZoJghJHBUAFQAVAgA8KQYZJgIGAAAAJgAcFQ4ZJQYAGRgGYW1vdW50FQAWCBZoFmgmcEkcFQAVABUCADwpBhkmAgYAAAAW0AEWCCYIFtABACggcGFycXVldC1jcHAtYXJyb3cgdmVyc2lvbiAyNi4wLjEZLBwAABwAAADdAAAAUEFSMQ==';
+
 describe('rows of a Parquet file', () => {
   it('are objects whose cells are JSON, group after group', async () => {
     const at = new Date(Date.UTC(2026, 0, 31, 12, 30, 0, 250));
@@ -96,6 +100,32 @@ describe('rows of a Parquet file', () => {
       },
       { name: null, big: '9007199254740993', price: null, amount: 0.07, utc: null, local: null, day: null, isOpen: false }, // prettier-ignore
       { name: 'Cé', big: null, price: null, amount: null, utc: null, local: null, day: null, isOpen: null },
+    ]);
+  });
+
+  it('have all digits of whole decimals, and of others the nearest number', async () => {
+    const { rows } = await rowsOf(Buffer.from(DECIMALS, 'base64'));
+    expect(rows).toEqual([
+      { id: '12345678901234567890', amount: 12345678901234568 },
+      { id: 7, amount: 1.1 },
+      { id: '-12345678901234567890', amount: -0.05 },
+      { id: null, amount: null },
+    ]);
+    const long = { type: 'INT64', converted_type: 'DECIMAL', repetition_type: 'OPTIONAL' } as const;
+    const short = { type: 'INT32', converted_type: 'DECIMAL', repetition_type: 'OPTIONAL' } as const;
+    const written = bytesOf(
+      [
+        { name: 'id', data: [2 ** 53 - 1, -5] },
+        { name: 'price', data: [12.5, -0.25] },
+      ],
+      [
+        { name: 'id', precision: 18, scale: 0, ...long },
+        { name: 'price', precision: 9, scale: 2, ...short },
+      ],
+    );
+    expect((await rowsOf(written)).rows).toEqual([
+      { id: 2 ** 53 - 1, price: 12.5 },
+      { id: -5, price: -0.25 },
     ]);
   });
 

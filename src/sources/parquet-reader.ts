@@ -4,7 +4,7 @@ import { compressors } from 'hyparquet-compressors';
 
 import type { JsonObject } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
-import { parquetCells, type CellConverter } from './parquet-cell.js';
+import { isExactDecimal, parquetCells, type CellConverter } from './parquet-cell.js';
 import type { RowChunk, RowFeed, SourceRow } from './row.model.js';
 
 /** A row group is decoded as a whole, because its columns are stored one after the other. */
@@ -39,7 +39,7 @@ export async function openParquet(file: FileHandle): Promise<RowFeed> {
     name: tree.element.name,
     toJson: parquetCells(tree),
   }));
-  return { header: columns.map(({ name }) => name), chunks: readGroups(buffer, metadata, columns) };
+  return { header: columns.map(({ name }) => name), chunks: readGroups(buffer, withPlainDecimals(metadata), columns) };
 }
 
 function bufferOf(file: FileHandle, byteLength: number): AsyncBuffer {
@@ -76,6 +76,16 @@ function checkGroups({ row_groups: groups }: FileMetaData): void {
       'write it with smaller row groups, such as 100,000 rows each',
     );
   }
+}
+
+/** Has the decoder hand out decimals as they are stored. */
+function withPlainDecimals(metadata: FileMetaData): FileMetaData {
+  const schema = metadata.schema.map((element) => {
+    if (!isExactDecimal(element)) return element;
+    const { converted_type: _converted, logical_type: _logical, ...plain } = element;
+    return plain;
+  });
+  return { ...metadata, schema };
 }
 
 async function* readGroups(
