@@ -16,6 +16,8 @@ export interface FeatureExpectation {
   readonly psi?: number;
   /** The statistic of Kolmogorov and Smirnov against that, at most; 0 to 1. */
   readonly ks?: number;
+  /** Of batch views: what a load does whose rows do not meet the bounds; left out: `warn`. */
+  readonly on_load?: 'warn' | 'stop';
   /** True: the mean is followed, and a change of it is told. */
   readonly steady?: boolean;
 }

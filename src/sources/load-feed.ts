@@ -1,3 +1,4 @@
+import type { ExpectationCheck } from './check-expectations.js';
 import type { LoadUnit, UnitMaker } from './group-rows.js';
 import type { LoadSender } from './load-sender.js';
 import { unitsOf, type LoadCounts } from './load.model.js';
@@ -33,6 +34,7 @@ export class LoadFeed {
     private readonly sender: LoadSender,
     private readonly checkpoint: (counts: LoadCounts) => Promise<void>,
     private readonly limits: LoadLimits,
+    private readonly check: Pick<ExpectationCheck, 'add'>,
   ) {
     this.#toSkip = unitsOf(sender.counts);
   }
@@ -66,7 +68,10 @@ export class LoadFeed {
 
   async #send(units: readonly LoadUnit[]): Promise<void> {
     this.units += units.length;
-    for (const unit of units) if (unit.event === null) this.refused++;
+    for (const unit of units) {
+      if (unit.event === null) this.refused++;
+      this.check.add(unit);
+    }
     const skipped = Math.min(this.#toSkip, units.length);
     this.#toSkip -= skipped;
     if (skipped === units.length) return;

@@ -12,6 +12,7 @@ export interface FileOutcome {
 
 export function exitCodeOf({ outcome, refused }: Pick<LoadResult | DryRunResult, 'outcome' | 'refused'>): number {
   if (outcome === 'interrupted') return EXIT_CODES.interrupted;
+  if (outcome === 'not_as_expected') return EXIT_CODES.usage;
   if (outcome === 'too_many_refused') return EXIT_CODES.failed;
   return refused > 0 ? SOME_REFUSED : EXIT_CODES.ok;
 }
@@ -20,7 +21,8 @@ export function exitCodeOf({ outcome, refused }: Pick<LoadResult | DryRunResult,
 export function exitCodeOfAll(outcomes: readonly FileOutcome[]): number {
   const codes = outcomes.map(({ result }) => exitCodeOf(result));
   return (
-    [EXIT_CODES.interrupted, EXIT_CODES.failed, SOME_REFUSED].find((code) => codes.includes(code)) ?? EXIT_CODES.ok
+    [EXIT_CODES.interrupted, EXIT_CODES.usage, EXIT_CODES.failed, SOME_REFUSED].find((code) => codes.includes(code)) ??
+    EXIT_CODES.ok
   );
 }
 

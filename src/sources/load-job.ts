@@ -108,21 +108,24 @@ export class LoadJobKind implements JobKind {
       ...(limit === undefined ? {} : { errorLimit: limit }),
     };
     if (job.files.length === 0) {
-      const { outcome, loads, lastLoadId, position, ...counts } = await this.services.warehouseLoads.load(common);
-      return resultOf(outcome, { loads, lastLoadId, position, ...countsOf(counts) });
+      const { outcome, loads, lastLoadId, position, unexpected, ...counts } =
+        await this.services.warehouseLoads.load(common);
+      return resultOf(outcome, { loads, lastLoadId, position, unexpected: unexpected.length, ...countsOf(counts) });
     }
     const files = await expandFiles(job.files);
     const sum = { rows: 0, events: 0, accepted: 0, duplicates: 0, refused: 0 };
     let loads = 0;
+    let unexpected = 0;
     for (const file of files) {
       const result = await this.services.loads.load({ file, ...common });
       const isNew = result.outcome !== 'already_loaded';
       // Of a file that is in already, the figures are those of the load that brought it.
       if (isNew) for (const [name, count] of Object.entries(countsOf(result))) sum[name as keyof typeof sum] += count;
       if (isNew) loads++;
-      if (!mayGoOn(result)) return resultOf(result.outcome, { loads, lastLoadId: result.loadId, ...sum });
+      unexpected += result.unexpected.length;
+      if (!mayGoOn(result)) return resultOf(result.outcome, { loads, lastLoadId: result.loadId, unexpected, ...sum });
     }
-    return resultOf(loads > 0 ? 'loaded' : 'already_loaded', { files: files.length, loads, ...sum });
+    return resultOf(loads > 0 ? 'loaded' : 'already_loaded', { files: files.length, loads, unexpected, ...sum });
   }
 }
 
@@ -133,8 +136,10 @@ function countsOf({ rows, events, accepted, duplicates, refused }: Counts): Coun
 }
 
 function resultOf(outcome: LoadOutcome, result: Counts & Readonly<Record<string, unknown>>): JobResult {
-  const { rows, accepted, duplicates, refused } = result;
-  const counts = `rows ${grouped(rows)}: ${grouped(accepted)} accepted, ${grouped(duplicates)} duplicates, ${grouped(refused)} refused`;
+  const { rows, accepted, duplicates, refused, unexpected } = result;
+  const broken = Number(unexpected);
+  const odd = broken > 0 ? `, ${grouped(broken)} expectations not met` : '';
+  const counts = `rows ${grouped(rows)}: ${grouped(accepted)} accepted, ${grouped(duplicates)} duplicates, ${grouped(refused)} refused${odd}`;
   return {
     isDone: mayGoOn({ outcome, ...result }),
     note: `${HEADS[outcome]}${counts}`,

@@ -1,10 +1,12 @@
 import { ENCODING_HINT } from './file-misfit.js';
+import type { LoadFinding } from './load-expectation.model.js';
 import { grouped } from './load-progress.js';
 import type { DryRunResult, LoadResult, NewSourceNote } from './load.model.js';
 import { formatInstant } from '../platform/instant.js';
 
 const MAX_DROPPED_KINDS = 20;
 const MAX_COLUMNS = 30;
+const MAX_UNEXPECTED = 20;
 
 const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
   loaded: 'Loaded',
@@ -17,6 +19,8 @@ const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
 const DRY_HEADLINES: Readonly<Record<DryRunResult['outcome'], string>> = {
   loaded: 'Dry run of the whole file: nothing was written',
   interrupted: 'Dry run, interrupted: nothing was written; the figures are of the rows up to here',
+  not_as_expected:
+    'Dry run: a load would stop before it sends anything, because the file is not as expected; nothing was written',
   too_many_refused: 'Dry run: a load would stop here, because too many rows are refused; nothing was written',
 };
 
@@ -40,6 +44,7 @@ export function describeResult(result: LoadResult): string {
     line('events', `${grouped(result.events)}${events}`),
     refusedLine(result),
     ...settledLines(result.lettersSettled),
+    ...unexpectedLines(result),
     ...droppedLines(result),
     ...shiftLines(result),
     tookLine(result, isNew),
@@ -65,6 +70,7 @@ export function describeDryRun(result: DryRunResult): string {
     ...peopleLines(result),
     refusedLine(result),
     ...result.firstRefusals.map(({ rowNumber, reason }) => line('', `row ${String(rowNumber)}: ${reason}`)),
+    ...unexpectedLines(result),
     ...droppedLines(result),
     ...shiftLines(result),
     line('times', times),
@@ -92,6 +98,31 @@ function peopleLines({ people }: DryRunResult): string[] {
       'people',
       `${grouped(created)} new, ${grouped(updated)} known, ${grouped(mergedAway)} merged into others${of}`,
     ),
+  ];
+}
+
+/** What is not met, as one line. */
+export function findingText({ name, kind, value, bound, events, rows }: LoadFinding): string {
+  const [is, expected] = [value, bound].map((each) => String(Number(each.toPrecision(6)))) as [string, string];
+  const said: Readonly<Record<LoadFinding['kind'], string>> = {
+    min: `${is}, at least ${expected} is expected`,
+    max: `${is}, at most ${expected} is expected`,
+    null_share: `a share of ${is} without a value, at most ${expected} is expected`,
+    distinct_min: `${is} different values, at least ${expected} are expected`,
+    one_of: 'other values than those that are expected',
+  };
+  const more = events !== null && events > rows.length ? ', …' : '';
+  const where = events === null ? '' : ` (${grouped(events)} events; rows ${rows.map(String).join(', ')}${more})`;
+  return `${name}: ${said[kind]}${where}`;
+}
+
+/** What is not met, some of it, as lines of a report. */
+export function unexpectedLines({ unexpected }: Pick<Report, 'unexpected'>): string[] {
+  const shown = unexpected.slice(0, MAX_UNEXPECTED);
+  const more = unexpected.length - shown.length;
+  return [
+    ...shown.map((finding, i) => line(i === 0 ? 'unexpected' : '', findingText(finding))),
+    ...(more === 0 ? [] : [line('', `and ${grouped(more)} more`)]),
   ];
 }
 

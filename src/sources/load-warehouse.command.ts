@@ -2,7 +2,7 @@ import { EXIT_CODES, jsonText } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { exitCodeOf } from './load-files.js';
 import { grouped, type ProgressView } from './load-progress.js';
-import { describeDryRun, settledLines } from './load-report.js';
+import { describeDryRun, settledLines, unexpectedLines } from './load-report.js';
 import type {
   WarehouseDryRun,
   WarehouseLoadRequest,
@@ -66,6 +66,7 @@ function describeWarehouseLoad(result: WarehouseLoadResult): string {
     `  events      ${grouped(events)}: ${grouped(accepted)} accepted, ${grouped(duplicates)} duplicates`,
     `  refused     ${grouped(refused)}`,
     ...settledLines(lettersSettled),
+    ...unexpectedLines(result),
     ...(position === null ? [] : [`  up to       ${position}`]),
     `  took        ${seconds.toFixed(1)} s`,
     ...(lastLoadId === null ? [] : [`  load        ${lastLoadId}${loads > 1 ? ', the last' : ''}`]),

@@ -1,5 +1,6 @@
 import type { Retraction, RetractionExtent } from '../events/retraction.model.js';
 import type { Uuid } from '../platform/ids.js';
+import type { LoadFinding } from './load-expectation.model.js';
 import type { ErrorLimit } from './mapping.model.js';
 
 export const LOAD_STATUSES = ['running', 'done', 'failed', 'reverting', 'reverted'] as const;
@@ -52,6 +53,8 @@ interface LoadReport {
   readonly refusedByCode: Readonly<Record<string, number>>;
   /** Identifiers that the events were taken without, by `namespace.reason`. */
   readonly identifiersDropped: DroppedCounts;
+  /** What the mapping and batch views expect of the file, and it is not. */
+  readonly unexpected: readonly LoadFinding[];
   readonly bytes: number;
   readonly seconds: number;
   readonly rowsPerSecond: number;
@@ -105,7 +108,8 @@ export interface DryRunResult extends LoadReport {
   /** Null where it was not asked. */
   readonly people: ForecastPeople | null;
   readonly columns: readonly SampledColumn[];
-  readonly outcome: Exclude<LoadOutcome, 'already_loaded'>;
+  /** `not_as_expected`: a load would stop before it sends anything. */
+  readonly outcome: Exclude<LoadOutcome, 'already_loaded'> | 'not_as_expected';
   /** Whether this file is loaded with this mapping, so that a load would send nothing. */
   readonly alreadyLoaded: boolean;
   /** The first events, as they would be sent. */

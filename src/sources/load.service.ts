@@ -4,11 +4,13 @@ import type { EventChecker } from '../events/accept.model.js';
 import type { RetractionExtent } from '../events/retraction.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
+import { FeatureReader } from '../features/feature.reader.js';
 import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
-import type { LoadUnit } from './group-rows.js';
 import { sampledColumns } from './infer/sampled-columns.js';
 import { beingReverted, changedSince, noSuchLoad, ofAnotherSource, paused } from './load-errors.js';
+import { demandExpected } from './demand-expected.js';
+import { expectationsOfViews, type LoadExpectation, type LoadFinding } from './load-expectation.model.js';
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
 import { LoadForecast, type IdentityLookup } from './load-forecast.js';
@@ -26,7 +28,8 @@ import {
 import type { EventAcceptor, LetterSettler, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
-import { openUnits, sendFile, type FileToSend } from './send-file.js';
+import { checkFit, scanUnits } from './scan-units.js';
+import { sendFile, type FileToSend } from './send-file.js';
 import type { Source } from './source.model.js';
 import type { SourceService } from './source.service.js';
 
@@ -149,12 +152,14 @@ export class LoadService {
     // Before anything is written: a file that does not fit the mapping leaves no trace.
     await checkFit(file, request.mapping);
     await this.#records(request.mapping);
+    const expectations = await this.#expectations(request.mapping);
     const fileHash = await hashed(request, file);
     if (expectedHash !== null && fileHash !== expectedHash) throw changedSince(file);
+    await demandExpected(request, file, expectations);
     const { source, newSource } = await this.#source(request);
     const { load, isNew } = await this.#register(request, file, fileHash, source);
     if (load.status === 'reverting') throw beingReverted(load.id);
-    const run = { request, file, fileHash, source, newSource, load, isNew, startedAt };
+    const run = { request, file, fileHash, expectations, source, newSource, load, isNew, startedAt };
     if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
     return await this.#run(run);
   }
@@ -203,7 +208,9 @@ export class LoadService {
     const forecast = replacedId === null ? new LoadForecast(this.deps.db, this.deps.identities) : null;
     const records = await this.#records(mapping);
     const target = new DryRunTarget(records ?? this.deps.checker, records === null ? forecast : null);
-    const { outcome, counts } = await sendFile(this.#toSend(request, file, fileHash, timeShiftMs), {
+    const expectations = await this.#expectations(mapping);
+    const what = { ...this.#toSend(request, file, fileHash, timeShiftMs), expectations };
+    const { outcome, counts, unexpected } = await sendFile(what, {
       ...this.deps,
       acceptor: target,
       deadLetters: target,
@@ -217,8 +224,10 @@ export class LoadService {
       checkpoint: () => Promise.resolve(),
       failed: () => Promise.resolve(),
     });
-    const checked = {
-      outcome,
+    const isStopped = outcome === 'loaded' && unexpected.some(({ otherwise }) => otherwise === 'stop');
+    const checked: DryRunResult = {
+      outcome: isStopped ? 'not_as_expected' : outcome,
+      unexpected,
       alreadyLoaded: known?.status === 'done',
       source: mapping.source,
       newSource: source === null ? { near: await this.deps.sources.nearest(mapping.source) } : null,
@@ -231,6 +240,12 @@ export class LoadService {
       ...target.findings,
     };
     return { checked, fileHash, known };
+  }
+
+  /** What the mapping expects, and the batch views that its source feeds. */
+  async #expectations({ source, expectations }: Mapping): Promise<readonly LoadExpectation[]> {
+    const views = await new FeatureReader(this.deps.db).allViews();
+    return [...expectations, ...expectationsOfViews(views, source)];
   }
 
   /**
@@ -295,24 +310,10 @@ export class LoadService {
 
   async #timeShift(request: LoadRequest, file: LoadFile): Promise<number> {
     if (request.shiftToMs === undefined) return request.timeShiftMs ?? 0;
-    const { maker, opened } = await openUnits(file, request.mapping, UNNAMED);
-    const units: LoadUnit[] = [];
-    let rows = 0;
     let lastMs = Number.NEGATIVE_INFINITY;
-    const take = (): void => {
-      for (const { event } of units) lastMs = Math.max(lastMs, event?.timestampMs ?? Number.NEGATIVE_INFINITY);
-      units.length = 0;
-    };
-    for await (const chunk of opened.chunks) {
-      request.signal?.throwIfAborted();
-      for (const row of chunk.rows) maker.push(row, units);
-      rows += chunk.rows.length;
-      take();
-      const { bytesRead } = chunk;
-      request.onProgress?.({ ...NO_PROGRESS, phase: 'scanning', rows, bytesRead, bytesTotal: file.sizeBytes });
-    }
-    maker.end(units);
-    take();
+    await scanUnits(request, file, ({ event }) => {
+      lastMs = Math.max(lastMs, event?.timestampMs ?? Number.NEGATIVE_INFINITY);
+    });
     if (Number.isFinite(lastMs)) return request.shiftToMs - lastMs;
     throw new WeftError('BAD_REQUEST', 'no event of the file has a time, so there is nothing to shift', {
       where: file.name,
@@ -324,7 +325,8 @@ export class LoadService {
     const { request, file, load, source } = run;
     const { db, deadLetters } = this.deps;
     const hasLetters = await deadLetters.hasOpenRows(db, source.id, load.id);
-    const { outcome, counts } = await sendFile(this.#toSend(request, file, run.fileHash, load.timeShiftMs), {
+    const what = { ...this.#toSend(request, file, run.fileHash, load.timeShiftMs), expectations: run.expectations };
+    const { outcome, counts, unexpected } = await sendFile(what, {
       ...this.deps,
       acceptor: (await this.#records(request.mapping)) ?? this.deps.acceptor,
       settler: hasLetters ? deadLetters : null,
@@ -341,10 +343,15 @@ export class LoadService {
     const status = outcome === 'loaded' ? 'done' : outcome === 'interrupted' ? 'running' : 'failed';
     const finishedAt = status === 'running' ? null : this.deps.clock.now();
     await this.deps.loads.update(load.id, status, counts, finishedAt);
-    return this.#result(run, outcome, counts, status === 'done' ? finishedAt : null);
+    return this.#result(run, outcome, counts, status === 'done' ? finishedAt : null, unexpected);
   }
 
-  #toSend(request: LoadRequest, file: LoadFile, fileHash: string, timeShiftMs: number): FileToSend {
+  #toSend(
+    request: LoadRequest,
+    file: LoadFile,
+    fileHash: string,
+    timeShiftMs: number,
+  ): Omit<FileToSend, 'expectations'> {
     const { mapping, signal, onProgress } = request;
     return {
       file,
@@ -364,7 +371,13 @@ export class LoadService {
     return this.#result(run, 'already_loaded', counts, finishedAt);
   }
 
-  async #result(run: Run, outcome: LoadOutcome, counts: LoadCounts, loadedAt: number | null): Promise<LoadResult> {
+  async #result(
+    run: Run,
+    outcome: LoadOutcome,
+    counts: LoadCounts,
+    loadedAt: number | null,
+    unexpected: readonly LoadFinding[] = [],
+  ): Promise<LoadResult> {
     const { load, request } = run;
     const { loads, deadLetters, db } = this.deps;
     const refusedByCode = await loads.countRefused(load.id);
@@ -380,6 +393,7 @@ export class LoadService {
         (request.shiftToMs !== undefined || (request.timeShiftMs ?? load.timeShiftMs) !== load.timeShiftMs),
       emit: load.emit,
       loadedAt,
+      unexpected,
       ...this.#figures(counts, run.file, run.startedAt),
       accepted: counts.accepted,
       duplicates: counts.duplicates,
@@ -412,11 +426,6 @@ export class LoadService {
   }
 }
 
-async function checkFit(file: LoadFile, mapping: Mapping): Promise<void> {
-  const { opened } = await openUnits(file, mapping, UNNAMED);
-  await opened.chunks.return();
-}
-
 function hashed({ signal, onProgress }: LoadRequest, file: LoadFile): Promise<string> {
   return hashFile(file, signal, (bytesRead) => {
     onProgress?.({ ...NO_PROGRESS, phase: 'hashing', bytesRead, bytesTotal: file.sizeBytes });
@@ -434,6 +443,7 @@ interface Run {
   readonly request: LoadRequest;
   readonly file: LoadFile;
   readonly fileHash: string;
+  readonly expectations: readonly LoadExpectation[];
   readonly source: Source;
   readonly newSource: NewSourceNote | null;
   readonly load: LoadRecord;
@@ -442,5 +452,3 @@ interface Run {
 }
 
 const NO_PROGRESS = { rows: 0, events: 0, refused: 0 } as const;
-/** For readings of which no event is sent. */
-const UNNAMED = { fileHash: '', timeShiftMs: 0 } as const;

@@ -1,6 +1,7 @@
 import type { EventType, JsonValue } from '../events/event.model.js';
 import type { ColumnCleaning, Dedupe } from './cleaning.model.js';
 import type { Encoding } from './decode-text.js';
+import type { LoadExpectation } from './load-expectation.model.js';
 import type { RowExpression } from './mapping-expression.js';
 import type { TimeFormat } from './mapping-time.js';
 import type { ColumnType, Transform } from './mapping-value.js';
@@ -116,9 +117,11 @@ export interface Mapping {
   /** What the person says of purposes, by their keys. */
   readonly consents: readonly NamedValue<RowValue>[];
   readonly errorLimit: ErrorLimit | null;
+  /** What is expected of the events of a whole file. */
+  readonly expectations: readonly LoadExpectation[];
   /** What the file says, as JSON: without its comments and layout, and parsed to the same mapping again. */
   readonly text: string;
-  /** SHA-256 of what the file says, without its comments and layout. */
+  /** SHA-256 of what the file says of events, without its comments, layout, and what it expects. */
   readonly hash: string;
 }
 

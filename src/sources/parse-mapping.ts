@@ -19,6 +19,7 @@ import {
 } from './mapping.model.js';
 import { ExpressionCompiler, ExpressionProblem, type RowExpression } from './mapping-expression.js';
 import { MappingText, type MappingNode } from './mapping-node.js';
+import { parseLoadExpectations } from './parse-load-expectations.js';
 import { compileTime } from './mapping-time.js';
 import { COLUMN_TYPES, TRANSFORMS, type ColumnType } from './mapping-value.js';
 import { parseCleaning, parseDedupe, type TableReader } from './parse-cleaning.js';
@@ -52,6 +53,7 @@ const ROOT_FIELDS = [
   'context',
   'consents',
   'errors',
+  'expect',
 ];
 const ANY_SCALAR = ['bool', 'int', 'uint', 'double', 'string', 'null'];
 const NUMBER = ['int', 'uint', 'double'];
@@ -77,6 +79,10 @@ export function parseMapping(yaml: string, name = 'mapping', readTable: TableRea
     where: `${name}:${first?.position ?? '1:1'}`,
     hint: 'docs/loading.md describes every field',
   });
+}
+
+function pathsOf(part: string, values: readonly NamedValue<FieldValue>[]): string[] {
+  return values.map(({ name }) => `${part}.${name}`);
 }
 
 class MappingParser {
@@ -129,6 +135,8 @@ class MappingParser {
     const content = JSON.stringify(said);
     if (content.length > MAPPING_LIMITS.maxFileBytes) fields.get('clean')?.problem('its tables are too large');
     const entity = this.#entity(fields, identifiers.length);
+    // What is expected makes no other events of a file, and so no other load.
+    const { expect: _expect, ...events } = said;
     const mapping: Mapping = {
       source,
       entity,
@@ -154,15 +162,17 @@ class MappingParser {
       context: this.#fieldValues(fields.get('context')),
       consents: this.#rowValues(fields.get('consents')),
       errorLimit: this.#errorLimit(fields.get('errors')),
+      expectations: [],
       text: content,
-      hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${content}`, 'hex'),
+      hash: hash('sha256', `${String(SEMANTICS_VERSION)}\n${JSON.stringify(events)}`, 'hex'),
     };
     if (this.#isGrouped && mapping.key === null) root.problem('"key" is missing: the events of groups need one');
     if (from !== null && mapping.key === null) {
       const cursor = from.cursor === null ? '' : `-{${from.cursor}}`;
       root.problem(`"key" is missing: rows of a query need one that changes when they do, such as "{id}${cursor}"`);
     }
-    return mapping;
+    const written = [...pathsOf('properties', mapping.properties), ...pathsOf('traits', mapping.traits)];
+    return { ...mapping, expectations: parseLoadExpectations(fields.get('expect'), written) };
   }
 
   #format(node: MappingNode | undefined): FileFormat {

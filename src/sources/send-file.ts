@@ -4,6 +4,8 @@ import type { Uuid } from '../platform/ids.js';
 import { RowMapper } from './compile-mapping.js';
 import { withCleaning } from './dedupe-rows.js';
 import { createUnitMaker, type UnitMaker } from './group-rows.js';
+import { ExpectationCheck } from './check-expectations.js';
+import type { LoadExpectation, LoadFinding } from './load-expectation.model.js';
 import { assertUnchanged, type LoadFile } from './load-file.js';
 import { LoadFeed, type LoadLimits } from './load-feed.js';
 import { isOverLimit, unitsOf, type LoadCounts, type LoadProgress } from './load.model.js';
@@ -18,6 +20,8 @@ export interface FileToSend {
   readonly mapping: Mapping;
   readonly timeShiftMs: number;
   readonly errorLimit: ErrorLimit;
+  /** All that is expected of the file. */
+  readonly expectations: readonly LoadExpectation[];
   readonly limits: LoadLimits;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: LoadProgress) => void) | undefined;
@@ -47,6 +51,8 @@ export interface SendTarget {
 export interface SentFile {
   readonly outcome: 'loaded' | 'interrupted' | 'too_many_refused';
   readonly counts: LoadCounts;
+  /** What is not met by the units that were read. */
+  readonly unexpected: readonly LoadFinding[];
 }
 
 /** Opens the rows of a file and what makes units of them. */
@@ -83,7 +89,8 @@ export async function sendFile(what: FileToSend, target: SendTarget): Promise<Se
     const { rows, units, refused } = feed;
     onProgress?.({ phase, rows, events: units - refused, refused, bytesRead, bytesTotal: file.sizeBytes });
   };
-  const feed: LoadFeed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits);
+  const check = new ExpectationCheck(what.expectations);
+  const feed: LoadFeed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits, check);
   const isOver = (): boolean => isOverLimit(errorLimit, sender.counts.refused, unitsOf(sender.counts));
   let outcome: SentFile['outcome'];
   try {
@@ -99,7 +106,8 @@ export async function sendFile(what: FileToSend, target: SendTarget): Promise<Se
     outcome = 'interrupted';
   }
   if (outcome === 'loaded' && isOver()) outcome = 'too_many_refused';
-  return { outcome, counts: { ...sender.counts, rowsRead: feed.rows, rowsSkipped: feed.skipped } };
+  const counts = { ...sender.counts, rowsRead: feed.rows, rowsSkipped: feed.skipped };
+  return { outcome, counts, unexpected: check.findings(outcome === 'loaded') };
 }
 
 interface Reading extends Pick<FileToSend, 'file' | 'signal'> {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { hashId } from '../../src/platform/ids.js';
+import { exitCodeOf } from '../../src/sources/load-files.js';
+import { describeDryRun, describeResult } from '../../src/sources/load-report.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { createLoadWorld, type LoadWorld } from '../support/load-world.js';
 
@@ -67,5 +69,50 @@ describe('a dry run', () => {
     expect(await world.logged()).toEqual(log);
     // What was foretold of duplicates is what comes.
     expect(await world.loadService().load({ file, mapping: MAPPING })).toMatchObject({ accepted: 7, duplicates: 2 });
+  });
+});
+
+describe('what is expected of a file', () => {
+  const rows = ['21,e1,,5', '22,e2,,900', '23,e3,,', '24,e4,,7'];
+  const expecting = (text: string) => parseMapping(`${MAPPING.text.slice(0, -1)}, "expect": ${text} }`);
+  const wide = async (name: string) => world.file(name, `id,user,email,n\n${rows.join('\n')}\n`);
+
+  it('is told by a load and its dry run, and stops neither where it only warns', async () => {
+    const mapping = expecting('{"properties.n": {"null_share": 0.1}, "events": {"max": 3}}');
+    const file = await wide('warned.csv');
+    const unexpected = [
+      { name: 'properties.n', kind: 'null_share', value: 0.25, events: 1, rows: [4] },
+      { name: 'events', kind: 'max', value: 4, bound: 3, events: null, rows: [] },
+    ];
+    const checked = await world.loadService().dryRun({ file, mapping });
+    expect(checked).toMatchObject({ outcome: 'loaded', unexpected });
+    expect(describeDryRun(checked)).toContain(
+      'a share of 0.25 without a value, at most 0.1 is expected (1 events; rows 4)',
+    );
+    const loaded = await world.loadService().load({ file, mapping });
+    expect(loaded).toMatchObject({ outcome: 'loaded', accepted: 4, unexpected });
+    expect(describeResult(loaded)).toContain('unexpected  properties.n: a share of 0.25');
+  });
+
+  it('stops a load before anything is sent or kept, and its dry run says so', async () => {
+    const file = await world.file('stopped.csv', `id,user,email,n\n31,e8,,\n32,e9,,\n`);
+    const mapping = expecting('{"properties.n": {"null_share": 0.5, "otherwise": "stop"}}');
+    const before = [await world.logged(), await world.db.database.query('SELECT id, status FROM loads ORDER BY id')];
+    const checked = await world.loadService().dryRun({ file, mapping });
+    expect(checked.outcome).toBe('not_as_expected');
+    expect(exitCodeOf(checked)).toBe(2);
+    await expect(world.loadService().load({ file, mapping })).rejects.toThrow(
+      'nothing of it was loaded:\n  properties.n: a share of 1 without a value, at most 0.5 is expected (2 events; rows 2, 3)',
+    );
+    expect([await world.logged(), await world.db.database.query('SELECT id, status FROM loads ORDER BY id')]).toEqual(
+      before,
+    );
+    // What is expected is no part of what the load is of.
+    const loose = expecting('{"properties.n": {"null_share": 1, "otherwise": "stop"}}');
+    expect(await world.loadService().load({ file, mapping: loose })).toMatchObject({
+      outcome: 'loaded',
+      unexpected: [],
+    });
+    expect(await world.loadService().load({ file, mapping: MAPPING })).toMatchObject({ outcome: 'already_loaded' });
   });
 });

@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Uuid } from '../../platform/ids.js';
 import { mayGoOn } from '../load-files.js';
+import type { LoadFinding } from '../load-expectation.model.js';
 import type { DryRunResult, LoadOutcome, LoadResult } from '../load.model.js';
 import type { LoadRequest, LoadService } from '../load.service.js';
 import { checkColumns } from '../mapping-columns.js';
@@ -21,6 +22,8 @@ export interface WarehouseLoadRequest extends Omit<LoadRequest, 'file' | 'shiftT
 }
 
 /** Sums over the loads of one run. */
+const MAX_UNEXPECTED = 100;
+
 export interface WarehouseLoadResult {
   readonly outcome: LoadOutcome;
   readonly source: string;
@@ -36,6 +39,8 @@ export interface WarehouseLoadResult {
   readonly refused: number;
   /** Refused rows of earlier loads that are in now. */
   readonly lettersSettled: number;
+  /** What single loads were not as expected in, the first hundred. */
+  readonly unexpected: readonly LoadFinding[];
   readonly seconds: number;
   /** Up to where rows are loaded, as the store writes it; null: nowhere, or the query has no cursor. */
   readonly position: string | null;
@@ -214,6 +219,7 @@ class RunSum {
   #duplicates = 0;
   #refused = 0;
   #lettersSettled = 0;
+  readonly #unexpected: LoadFinding[] = [];
 
   constructor(
     private readonly source: string,
@@ -230,6 +236,7 @@ class RunSum {
     this.#duplicates += result.duplicates;
     this.#refused += result.refused;
     this.#lettersSettled += result.lettersSettled;
+    this.#unexpected.push(...result.unexpected.slice(0, MAX_UNEXPECTED - this.#unexpected.length));
   }
 
   result(seconds: number): WarehouseLoadResult {
@@ -248,6 +255,7 @@ class RunSum {
       duplicates: this.#duplicates,
       refused: this.#refused,
       lettersSettled: this.#lettersSettled,
+      unexpected: this.#unexpected,
       seconds,
       position: this.position,
     };
