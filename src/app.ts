@@ -149,9 +149,11 @@ export async function startApp(options: AppOptions): Promise<App> {
       for (const listener of listeners) listener(batch);
     },
   });
+  const listen = listeningBy(listeners);
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
   if (isWorking) await Promise.all([privacy.compactInTime(), audit.expireInTime()]);
-  if (isWorking && isLasting(options)) await startFeatureWatches({ ...intakeParts, ...online, config, engine, logger });
+  if (isWorking && isLasting(options))
+    await startFeatureWatches({ ...intakeParts, ...online, config, engine, logger, listen });
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const sources = await startSources(options, intakeParts, isWorking);
   const loads = createLoads(engine, sources, accept, { db, clock });
@@ -193,9 +195,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     isWorking,
     workerHealth,
     pingRedis,
-    onCommitted: (listener) => {
-      listeners.push(listener);
-    },
+    onCommitted: listen,
     applied: (onProgress, signal) => waitUntilApplied(db, engine, onProgress, signal),
     broken,
     stop: () => lifecycle.stop(),
@@ -397,4 +397,10 @@ async function waitUntilApplied(
     if (pos >= target) return;
     await sleep(APPLIED_POLL_MS, undefined, signal === undefined ? {} : { signal });
   }
+}
+
+function listeningBy(listeners: ((batch: BatchResult) => void)[]): App['onCommitted'] {
+  return (listener) => {
+    listeners.push(listener);
+  };
 }

@@ -31,6 +31,8 @@ export interface BatchResult {
   /** Values of traits of another type than declared. */
   readonly traitConflicts: readonly TraitConflict[];
   readonly changes: readonly SegmentChange[];
+  /** What was written through to the online store; left out: nothing. */
+  readonly published?: Publication['entries'];
   /** Every event of the log up to here is applied; null where that is not for this process to say. */
   readonly appliedPos: number | null;
 }
@@ -100,7 +102,7 @@ export class PipelineTransaction {
     workingSet.release();
     const { publication, ...result } = work;
     if (publication !== null) await publications.publish(publication);
-    onCommitted(result);
+    onCommitted(publication === null ? result : { ...result, published: publication.entries });
     return result;
   }
 

@@ -18,6 +18,8 @@ export interface FeatureExpectation {
   readonly ks?: number;
   /** Of batch views: what a load does whose rows do not meet the bounds; left out: `warn`. */
   readonly on_load?: 'warn' | 'stop';
+  /** True: values are followed as live traffic changes them, and a change of their mean rank is told. */
+  readonly steady_live?: boolean;
   /** True: the mean is followed, and a change of it is told. */
   readonly steady?: boolean;
 }

@@ -4,7 +4,19 @@ import { nearestName } from '../platform/near-names.js';
 import type { YamlValue } from '../platform/yaml-file.js';
 import type { FeatureExpectation, FeatureExpectations } from './expectation.model.js';
 
-const FIELDS = ['min', 'max', 'null_share', 'distinct_min', 'fresh', 'psi', 'ks', 'against', 'steady', 'on_load'];
+const FIELDS = [
+  'min',
+  'max',
+  'null_share',
+  'distinct_min',
+  'fresh',
+  'psi',
+  'ks',
+  'against',
+  'steady',
+  'steady_live',
+  'on_load',
+];
 const MAX_DISTINCT = 50_000;
 const MAX_DURATION_LENGTH = 20;
 const MAX_NAME_LENGTH = 63;
@@ -48,6 +60,7 @@ function readExpectation(item: YamlValue): FeatureExpectation | undefined {
     fields.get('against')?.problem('nothing is compared with it', 'give psi or ks, as in psi: 0.25');
   }
   const onLoad = fields.get('on_load')?.oneOf('what a load does', ON_LOAD);
+  const steadyLive = fields.get('steady_live')?.bool('steady_live');
   const steady = fields.get('steady')?.bool('steady');
   if (numbers.min !== undefined && numbers.max !== undefined && numbers.min > numbers.max) {
     fields.get('max')?.problem('the greatest number is less than the least', 'make max no less than min');
@@ -58,6 +71,7 @@ function readExpectation(item: YamlValue): FeatureExpectation | undefined {
     ...(fresh === undefined ? {} : { fresh }),
     ...(onLoad === undefined ? {} : { on_load: onLoad }),
     ...(against === undefined ? {} : { against }),
+    ...(steadyLive === true ? { steady_live: steadyLive } : {}),
     ...(steady === true ? { steady } : {}),
   };
 }

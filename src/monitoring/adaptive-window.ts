@@ -9,7 +9,11 @@ interface Bucket {
   readonly sum: number;
   /** Sum of squared differences from the mean. */
   readonly squares: number;
+  /** When the first of them was taken, ms. */
+  readonly since: number;
 }
+
+const NOTHING: Bucket = { count: 0, sum: 0, squares: 0, since: 0 };
 
 /**
  * ADWIN: a window over a stream of numbers that grows while their mean stands still, and loses its older part once that
@@ -40,13 +44,20 @@ export class AdaptiveWindow {
     return count === 0 ? 0 : sum / count;
   }
 
+  /** When the oldest number in the window was taken, ms; after a cut about when the mean changed. */
+  get since(): number {
+    return this.#buckets[0]?.since ?? 0;
+  }
+
   /**
    * Takes the next numbers and looks once, which costs more than all else. True if the mean has changed, so that older
    * numbers were dropped.
+   *
+   * @param at when they are of, ms; default 0
    */
-  add(values: readonly number[]): boolean {
+  add(values: readonly number[], at = 0): boolean {
     for (const value of values) {
-      this.#buckets.push({ count: 1, sum: value, squares: 0 });
+      this.#buckets.push({ count: 1, sum: value, squares: 0, since: at });
       this.#compress();
     }
     let hasChanged = false;
@@ -70,7 +81,7 @@ export class AdaptiveWindow {
     if (all.count < MIN_WINDOW) return false;
     const log = Math.log((2 * Math.log(all.count)) / this.#delta);
     const variance = all.squares / all.count;
-    let older: Bucket = { count: 0, sum: 0, squares: 0 };
+    let older: Bucket = NOTHING;
     for (const bucket of this.#buckets) {
       older = joined(older, bucket);
       const [n, m] = [older.count, all.count - older.count];
@@ -86,7 +97,7 @@ export class AdaptiveWindow {
   }
 
   #total(): Bucket {
-    return this.#buckets.reduce(joined, { count: 0, sum: 0, squares: 0 });
+    return this.#buckets.reduce(joined, NOTHING);
   }
 }
 
@@ -98,6 +109,7 @@ function joined(a: Bucket, b: Bucket): Bucket {
   const apart = b.sum / b.count - a.sum / a.count;
   return {
     count,
+    since: a.since,
     sum: a.sum + b.sum,
     squares: a.squares + b.squares + (apart * apart * a.count * b.count) / count,
   };

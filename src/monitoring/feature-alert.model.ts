@@ -13,6 +13,7 @@ export const FEATURE_ALERT_KINDS = [
   'psi',
   'ks',
   'steady',
+  'steady_live',
 ] as const;
 export type FeatureAlertKind = (typeof FEATURE_ALERT_KINDS)[number];
 
@@ -20,9 +21,11 @@ export type FeatureAlertKind = (typeof FEATURE_ALERT_KINDS)[number];
 export interface FeatureFinding {
   readonly feature: string;
   readonly kind: FeatureAlertKind;
-  /** What was found, and what is expected; of `fresh` ages in ms, of `steady` 1 and 0. */
+  /** What was found, and what is expected; of `fresh` ages in ms, of `steady` 1 and 0, of `steady_live` how far the mean rank moved. */
   readonly value: number;
   readonly bound: number;
+  /** When it began, ms; left out: when it is noticed. */
+  readonly since?: number;
 }
 
 /** The same as it was noticed. */

@@ -13,27 +13,42 @@ export class FeatureAlertStore {
   constructor(private readonly db: Queryable) {}
 
   /** Opens what is found or keeps it open; true if it was not open before. */
-  async open({ feature, kind, value, bound }: FeatureFinding, nowMs: number): Promise<boolean> {
+  async open({ feature, kind, value, bound, since }: FeatureFinding, nowMs: number): Promise<boolean> {
     const [row] = await this.db.query<{ isNew: boolean }>(
-      `INSERT INTO feature_alerts AS a (feature, kind, since, value, bound) VALUES ($1, $2, $3::int8, $4, $5)
+      `INSERT INTO feature_alerts AS a (feature, kind, since, value, bound, seen_at)
+       VALUES ($1, $2, $6::int8, $4, $5, $3::int8)
        ON CONFLICT (feature, kind) WHERE ended_at IS NULL
-       DO UPDATE SET value = excluded.value, bound = excluded.bound, violations = a.violations + 1
+       DO UPDATE SET value = excluded.value, bound = excluded.bound, violations = a.violations + 1,
+         seen_at = excluded.seen_at
        RETURNING xmax = 0 AS "isNew"`,
-      [feature, kind, nowMs, value, bound],
+      [feature, kind, nowMs, value, bound, since ?? nowMs],
     );
     return row?.isNew === true;
   }
 
-  /** Ends those that are open and not found any more; returns what it ended. */
+  /** Ends those that are open and not found any more, but for those of live traffic; returns what it ended. */
   async close(
     found: readonly FeatureFinding[],
     nowMs: number,
   ): Promise<readonly { readonly feature: string; readonly kind: FeatureAlertKind }[]> {
     return this.db.query(
-      `UPDATE feature_alerts a SET ended_at = $3::int8 WHERE ended_at IS NULL AND NOT EXISTS (
+      `UPDATE feature_alerts a SET ended_at = $3::int8 WHERE ended_at IS NULL AND kind <> 'steady_live' AND NOT EXISTS (
          SELECT FROM unnest($1::text[], $2::text[]) AS f (feature, kind) WHERE f.feature = a.feature AND f.kind = a.kind)
        RETURNING feature, kind`,
       [found.map(({ feature }) => feature), found.map(({ kind }) => kind), nowMs],
+    );
+  }
+
+  /** Ends those of live traffic that were found last before an instant, ms, or whose feature is followed no more. */
+  async closeLive(
+    followed: readonly string[],
+    beforeMs: number,
+    nowMs: number,
+  ): Promise<readonly { readonly feature: string; readonly kind: FeatureAlertKind }[]> {
+    return this.db.query(
+      `UPDATE feature_alerts SET ended_at = $3::int8 WHERE ended_at IS NULL AND kind = 'steady_live'
+         AND (seen_at < $2::int8 OR feature <> ALL ($1::text[])) RETURNING feature, kind`,
+      [followed, beforeMs, nowMs],
     );
   }
 

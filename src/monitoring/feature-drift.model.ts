@@ -1,4 +1,5 @@
 import { AdaptiveWindow } from './adaptive-window.js';
+import { midRank } from './live-window.js';
 import { countsIn, equalBins, kolmogorovSmirnov, populationStability } from './compare-distributions.js';
 import {
   MAX_TOP_VALUES,
@@ -133,20 +134,6 @@ function hasMeanChanged(days: readonly DayOfFeature[]): boolean {
   const all = Float64Array.from(taken.flat()).sort();
   const window = new AdaptiveWindow(DELTA);
   return taken.map((values) => window.add(values.map((value) => midRank(all, value)))).at(-1) ?? false;
-}
-
-/** The share of numbers that are less, and half of those that are the same. @param sorted ascending, at least one */
-function midRank(sorted: Float64Array, value: number): number {
-  const firstWhere = (isThere: (each: number) => boolean): number => {
-    let [low, high] = [0, sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (isThere(sorted[middle] ?? Infinity)) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  };
-  return (firstWhere((each) => each >= value) + firstWhere((each) => each > value)) / (2 * sorted.length);
 }
 
 /** Some of the numbers, evenly by rank, in an order in which no stretch is all low or all high. */

@@ -14,7 +14,7 @@ import { expectationsOfViews, type LoadExpectation, type LoadFinding } from './l
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
 import { LoadForecast, type IdentityLookup } from './load-forecast.js';
-import { hashFile, openLoadFile, STDIN, type LoadFile } from './load-file.js';
+import { openLoadFile, STDIN, type LoadFile } from './load-file.js';
 import {
   NO_COUNTS,
   type DryRunResult,
@@ -28,7 +28,7 @@ import {
 import type { EventAcceptor, LetterSettler, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
-import { checkFit, scanUnits } from './scan-units.js';
+import { checkFit, hashed, scanUnits } from './scan-units.js';
 import { sendFile, type FileToSend } from './send-file.js';
 import type { Source } from './source.model.js';
 import type { SourceService } from './source.service.js';
@@ -426,12 +426,6 @@ export class LoadService {
   }
 }
 
-function hashed({ signal, onProgress }: LoadRequest, file: LoadFile): Promise<string> {
-  return hashFile(file, signal, (bytesRead) => {
-    onProgress?.({ ...NO_PROGRESS, phase: 'hashing', bytesRead, bytesTotal: file.sizeBytes });
-  });
-}
-
 interface Checked {
   readonly checked: DryRunResult;
   readonly fileHash: string;
@@ -450,5 +444,3 @@ interface Run {
   readonly isNew: boolean;
   readonly startedAt: number;
 }
-
-const NO_PROGRESS = { rows: 0, events: 0, refused: 0 } as const;

@@ -1,5 +1,5 @@
 import type { LoadUnit } from './group-rows.js';
-import type { LoadFile } from './load-file.js';
+import { hashFile, type LoadFile } from './load-file.js';
 import type { LoadProgress } from './load.model.js';
 import type { Mapping } from './mapping.model.js';
 import { openUnits } from './send-file.js';
@@ -42,4 +42,11 @@ export async function scanUnits(
   }
   maker.end(units);
   take();
+}
+
+/** SHA-256 of a file, hex, whose progress is told. */
+export function hashed({ signal, onProgress }: Omit<Scanning, 'mapping'>, file: LoadFile): Promise<string> {
+  return hashFile(file, signal, (bytesRead) => {
+    onProgress?.({ phase: 'hashing', rows: 0, events: 0, refused: 0, bytesRead, bytesTotal: file.sizeBytes });
+  });
 }

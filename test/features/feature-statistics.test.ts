@@ -18,6 +18,8 @@ import { FeatureReferenceStore } from '../../src/monitoring/feature-reference.st
 import { addStatisticsCommand } from '../../src/monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from '../../src/monitoring/feature-statistics.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
+import { LiveDriftWatch } from '../../src/live-drift-watch.js';
+import { LiveSample } from '../../src/live-sample.js';
 import { StatisticsRun } from '../../src/statistics-run.js';
 import { StatisticsWatch } from '../../src/statistics-watch.js';
 import { aFeature } from '../support/a-feature.js';
@@ -302,6 +304,75 @@ describe('statistics of features', () => {
       expect((await drift('--feature', 'order')).stderr).toContain('did you mean orders?');
       expect((await drift('--from', 'monday')).stderr).toContain('2026-11-01');
       expect((await drift('--from', day(0), '--against', 'x')).stderr).toContain('cannot be used with');
+    });
+  });
+
+  describe('in live traffic', () => {
+    it('are followed as batches write them through, and a change is an alert from about when it began', async () => {
+      const sample = new LiveSample(() => world.clock.now());
+      const heard: string[] = [];
+      let isFollowed = true;
+      const live = new LiveDriftWatch({
+        ...{ db: world.db, clock: world.clock, sample },
+        definitions: async () => {
+          const definitions = await world.engine.definitions.current();
+          const view = definitions.views.get('test');
+          const expect = isFollowed ? { orders: { steady_live: true }, mail: { steady_live: true } } : {};
+          return { ...definitions, views: new Map(view === undefined ? [] : [['test', { ...view, expect }]]) };
+        },
+        observer: {
+          violated: () => undefined,
+          looked: () => undefined,
+          began: ({ feature, kind }) => heard.push(`began ${feature} ${kind}`),
+          ended: (feature, kind) => heard.push(`ended ${feature} ${kind}`),
+        },
+        onError: (error) => {
+          throw error as Error;
+        },
+      });
+      const buy = async (count: number): Promise<void> => {
+        const before = world.batches.length;
+        const everybody = Array.from({ length: 250 }, (_, n) => ({ user_id: `u${String(n)}` }));
+        await world.accept(everybody.flatMap((who) => Array.from({ length: count }, () => aTrack('order', who))));
+        await world.drain();
+        const entries = world.batches.slice(before).flatMap(({ published = [] }) => published);
+        for (const entry of entries) sample.offer([entry]);
+        await live.look();
+      };
+      // The first are what the others are ranked by; with each look everybody has one order more at most.
+      for (let look = 0; look < 3; look++) await buy(look === 0 ? 1 : 0).then(() => again());
+      expect(heard).toEqual([]);
+      world.clock.advance(HOUR_MS);
+      const changedAt = world.clock.now();
+      for (let look = 0; look < 2; look++) await buy(4);
+      expect(heard).toEqual(['began orders steady_live']);
+      const query = '{ featureAlerts(onlyOpen: true) { edges { node { feature kind since value } } } }';
+      const { data } = await world.ask<{ featureAlerts: { edges: { node: { kind: string; since: string } }[] } }>(
+        query,
+      );
+      const [alert] = (data?.featureAlerts.edges ?? []).filter(({ node }) => node.kind === 'STEADY_LIVE');
+      expect(alert?.node).toMatchObject({ feature: 'orders' });
+      // The oldest part of the window may have begun a look before.
+      expect(changedAt - Date.parse(alert?.node.since ?? '')).toBeLessThanOrEqual(HOUR_MS);
+      expect(Date.parse(alert?.node.since ?? '')).toBeLessThanOrEqual(changedAt);
+      // The watch of days ends alerts of its own alone.
+      world.clock.advance(HOUR_MS);
+      await watch.look();
+      await live.look();
+      expect(heard).toHaveLength(1);
+      isFollowed = false;
+      world.clock.advance(HOUR_MS);
+      await live.look();
+      expect(heard.at(-1)).toBe('ended orders steady_live');
+
+      /** Shows the same people once more, as other events of theirs would. */
+      async function again(): Promise<void> {
+        const shown = new Map(
+          world.batches.flatMap(({ published = [] }) => published).map((entry) => [entry.key, entry]),
+        );
+        for (const entry of shown.values()) sample.offer([entry]);
+        await live.look();
+      }
     });
   });
 });

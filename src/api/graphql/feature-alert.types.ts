@@ -17,6 +17,7 @@ const FeatureAlertKindType = enumOf(
     psi: 'The population stability index against a week before, or a training set, is too great.',
     ks: 'The statistic of Kolmogorov and Smirnov against a week before, or a training set, is too great.',
     steady: 'Numbers have moved up or down since the days before.',
+    steady_live: 'Numbers have moved up or down as live traffic changes them; `since` is about when.',
   },
 );
 
