@@ -21,6 +21,8 @@ export interface WorkerLimits {
   /** Events of one batch, at most 10,000. */
   readonly maxBatchEvents: number;
   readonly maxBatchTimers: number;
+  /** Least time between two looks at who holds which partitions, ms. */
+  readonly leaseRefreshMs: number;
 }
 
 export interface WorkerParts {
@@ -43,9 +45,8 @@ export interface WorkerObserver {
   lagging(events: number): void;
 }
 
-const DEFAULT_LIMITS: WorkerLimits = { maxBatchEvents: 1_000, maxBatchTimers: 1_000 };
+const DEFAULT_LIMITS: WorkerLimits = { maxBatchEvents: 1_000, maxBatchTimers: 1_000, leaseRefreshMs: 2_000 };
 const MAX_BATCH_BYTES = 1024 * 1024;
-const LEASE_REFRESH_MS = 2_000;
 /** Least time between two looks for due timers while there are events, ms. */
 const TIMER_LOOK_MS = 20;
 const IDLE_POLL_MS = 25;
@@ -183,7 +184,7 @@ export class Worker {
   async #refreshLeases(): Promise<void> {
     const now = performance.now();
     const { leases, pipeline } = this.#parts;
-    if (now - this.#leasesCheckedAt < LEASE_REFRESH_MS && leases.held.length > 0) return;
+    if (now - this.#leasesCheckedAt < this.#limits.leaseRefreshMs && leases.held.length > 0) return;
     if (await leases.refresh()) pipeline.forget();
     this.#leasesCheckedAt = now;
   }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/engine.js';
+import type { Engine, EngineLimits } from '../../src/engine.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
 import {
   ASKER,
   BLOCKED,
@@ -52,12 +53,15 @@ afterEach(async () => {
 class Histories {
   readonly #trail: string[] = [];
   readonly #takenBack = new Set<string>();
+  /** Events that the first worker applied since, and that the second one did, whoever these were at the time. */
+  readonly applied = { first: 0, second: 0 };
   #engine: Engine;
   #second: Engine | null = null;
 
   constructor(
     readonly busy: World,
     readonly calm: World,
+    private readonly limits: Partial<EngineLimits>,
     private readonly random: () => number,
   ) {
     this.#engine = busy.engine;
@@ -67,8 +71,10 @@ class Histories {
     return this.#trail.join(', ');
   }
 
-  /** Accepts these events with all else that may happen in between. */
+  /** Accepts these events with all else that may happen in between, by two workers at first. */
   async run(events: ReturnType<typeof sentBySharers>): Promise<void> {
+    await this.#restart();
+    await this.#toggleSecond();
     for (let i = 0; i < events.length;) {
       const what = this.random();
       if (what < 0.45) {
@@ -87,8 +93,8 @@ class Histories {
   /** By rules that both have in the end, with all that this concerns resolved. */
   async end(): Promise<void> {
     await this.#second?.worker.stop();
-    // The one that is left notices at its next look at the leases, and only then has everything to do.
-    while ((await partitionShares(this.busy.db)).join() !== '16') await this.#engine.worker.runOnce();
+    this.#second = null;
+    await this.#share();
     const rules = pick(this.random, RULES);
     this.#trail.push(`in the end ${rules}`);
     for (const world of this.#worlds) {
@@ -142,16 +148,39 @@ class Histories {
 
   async #restart(): Promise<void> {
     await this.#engine.worker.stop();
-    this.#engine = await this.busy.another();
+    this.#engine = await this.#another('first');
     this.#trail.push('restart');
+    await this.#share();
   }
 
   async #toggleSecond(): Promise<void> {
-    this.#trail.push('a second worker comes or goes');
-    if (this.#second === null) this.#second = await this.busy.another();
+    if (this.#second === null) this.#second = await this.#another('second');
+    else if (this.applied.second === 0) return;
     else {
       await this.#second.worker.stop();
       this.#second = null;
+    }
+    this.#trail.push(`a second worker ${this.#second === null ? 'goes' : 'comes'}`);
+    await this.#share();
+  }
+
+  /** A worker on a pool of its own, of which is counted what it applies. */
+  async #another(which: 'first' | 'second'): Promise<Engine> {
+    const db = await this.busy.test.connect({ entities: [SourceEntity] });
+    return this.busy.engineOn(db, this.limits, {
+      onCommitted: ({ events }) => {
+        this.applied[which] += events;
+      },
+    });
+  }
+
+  /** Works until each has its share of the partitions. */
+  async #share(): Promise<void> {
+    const shares = this.#second === null ? '16' : '8,8';
+    for (let i = 0; (await partitionShares(this.busy.db)).join() !== shares; i++) {
+      if (i === 1_000) throw new Error(`the partitions are never shared as ${shares}`);
+      await this.#engine.worker.runOnce();
+      await this.#second?.worker.runOnce();
     }
   }
 
@@ -170,7 +199,7 @@ describe('values that are blocked, and let go of, again and again', () => {
     'leave nothing behind, whatever comes, is taken back or is joined by hand meanwhile (seed %i)',
     async (seed) => {
       const random = randomFrom(seed);
-      const limits = { maxRevisionComponents: 5, maxRetractionEvents: 7 };
+      const limits = { maxRevisionComponents: 5, maxRetractionEvents: 7, leaseRefreshMs: 0 };
       const [busy, calm] = [await blockedWorld(limits, { sealed: seed % 2 === 0 }), await blockedWorld(limits)];
       worlds.push(busy, calm);
       const events = sentBySharers(seed, 140);
@@ -183,8 +212,11 @@ describe('values that are blocked, and let go of, again and again', () => {
         }
         await settleGenerics(world);
       }
-      const histories = new Histories(busy, calm, random);
+      const histories = new Histories(busy, calm, limits, random);
       await histories.run(events.slice(20));
+      const { first, second } = histories.applied;
+      expect(first, histories.trail).toBeGreaterThan(0);
+      expect(second, histories.trail).toBeGreaterThan(0);
       await histories.end();
       const [often, once] = await histories.known();
       expect(often, histories.trail).toEqual(once);
