@@ -93,6 +93,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRevisionComponents: number;
   /** Events that one step moves to other anchors, once values are generic or are so no more. */
   readonly maxReanchoredEvents: number;
+  /** Events of anchors that one such step folds anew. */
+  readonly maxReanchoringReads: number;
   /** Values that came before rules blocked them and count for nobody, at once. */
   readonly maxBlockedValues: number;
   /** Rows of evidence, each set counted once, beyond which a component is resolved by the way. */
@@ -260,8 +262,9 @@ interface AsideParts extends Stores {
 }
 
 /** What moves events to other anchors, and what keeps it from that. */
-function createMoving(parts: AsideParts, { maxReanchoredEvents: maxStepEvents }: Partial<EngineLimits>) {
-  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving, maxStepEvents });
+function createMoving(parts: AsideParts, { maxReanchoredEvents, maxReanchoringReads }: Partial<EngineLimits>) {
+  const bounds = { maxStepEvents: maxReanchoredEvents, maxStepReads: maxReanchoringReads };
+  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving, ...bounds });
   return { finder, erasures: new ErasureStore() };
 }
 

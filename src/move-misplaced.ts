@@ -7,7 +7,7 @@ import type { Reanchoring } from './pipeline-work.js';
 import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import type { ErasureStore } from './privacy/erasure.store.js';
-import type { FoundAnchors, ReanchoringFinder } from './reanchoring-finder.js';
+import { ReadTooEarly, type FoundAnchors, type ReadAnchors, type ReanchoringFinder } from './reanchoring-finder.js';
 
 export type MoveParts = Parameters<typeof nextPlace>[0] & {
   readonly finder: ReanchoringFinder;
@@ -25,6 +25,9 @@ interface MoveStep {
   readonly others?: readonly Uuid[];
 }
 
+/** Times that what a step moves is read at most, the last with nobody else at work. */
+const MAX_READS = 4;
+
 /** Somebody is being erased whose events might be moved. */
 class Held extends Error {
   override readonly name = 'Held';
@@ -39,12 +42,33 @@ class Held extends Error {
 export async function moveMisplaced(
   parts: MoveParts,
   definitions: LoadedDefinitions,
-  { ids, others, ...revision }: MoveStep,
+  step: MoveStep,
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
 ): Promise<boolean> {
-  const { clock, db, erasures, finder, generics, pipeline } = parts;
+  const { db, erasures } = parts;
+  const { ids } = step;
   // What is folded anew here has all events in all streams, and a backfill would add them again.
   if (!definitions.complete || (await erasures.holdsAny(db, ids))) return false;
+  for (let attempt = 1; ; attempt++) {
+    // Events that are taken back all the time would have it read for ever: then nobody else works meanwhile.
+    const read = attempt < MAX_READS ? await parts.finder.read(db, definitions, ids) : null;
+    try {
+      await moveRead(parts, definitions, { step, read }, note);
+      return true;
+    } catch (error) {
+      if (error instanceof Held) return false;
+      if (read === null || !(error instanceof ReadTooEarly)) throw error;
+    }
+  }
+}
+
+async function moveRead(
+  parts: MoveParts,
+  definitions: LoadedDefinitions,
+  { step: { ids, others, ...revision }, read }: { readonly step: MoveStep; readonly read: ReadAnchors | null },
+  note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
+): Promise<void> {
+  const { clock, erasures, finder, generics, pipeline } = parts;
   const place = await nextPlace(parts);
   let isLast = false;
   let left: FoundAnchors['left'] = [];
@@ -54,7 +78,7 @@ export async function moveMisplaced(
     ...revision,
     find: async (tx) => {
       if (await erasures.holdsAny(tx, ids)) throw new Held();
-      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others });
+      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others, read });
       ({ isLast, left } = found);
       return found.reanchored;
     },
@@ -64,12 +88,6 @@ export async function moveMisplaced(
       await note(tx, found, isLast);
     },
   };
-  try {
-    await pipeline.reanchor(definitions, reanchoring);
-  } catch (error) {
-    if (error instanceof Held) return false;
-    throw error;
-  }
+  await pipeline.reanchor(definitions, reanchoring);
   pipeline.forget();
-  return true;
 }

@@ -1,21 +1,17 @@
+import { AnchorFold } from './anchor-fold.js';
 import type { LoadedDefinitions } from './definitions.js';
-import { encodePayload } from './events/event-codec.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
-import type { AnchorState } from './features/anchor-state.model.js';
 import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
-import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { inAnchorOrder } from './identity/generic-value.model.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
-import { keepWords, OutlivedAnchors, type FoldedAnchors } from './outlived-anchors.js';
+import { keepWords, OutlivedAnchors } from './outlived-anchors.js';
 import type { Reanchored } from './pipeline-work.js';
 import { WeftError } from './platform/errors.js';
 import { partitionOf, type Uuid } from './platform/ids.js';
-import type { Transaction } from './platform/postgres.js';
-import { foldGiven } from './profiles/groups.model.js';
-import { readStandingWords } from './profiles/standing-words.reader.js';
+import type { Database, Transaction } from './platform/postgres.js';
 import type { Traits } from './profiles/trait.model.js';
-import { foldTraits } from './profiles/traits.model.js';
+import { readStandingWords } from './profiles/standing-words.reader.js';
 
 export interface ReanchoringFinderParts {
   readonly generics: GenericValueStore;
@@ -25,12 +21,15 @@ export interface ReanchoringFinderParts {
   readonly maxStepAnchors?: number;
   /** Events that one step moves, at most. */
   readonly maxStepEvents?: number | undefined;
+  /** Events that the anchors of one step have in all, at most, beside those of the values and unless it is one anchor. */
+  readonly maxStepReads?: number | undefined;
 }
 
 const MAX_STEP_ANCHORS = 500;
 const MAX_STEP_EVENTS = 5_000;
-
-type MovedEvent = Reanchored['moved'][number];
+const MAX_STEP_READS = 50_000;
+/** For reading the values and a single anchor, however long their history is. */
+const READ_TIMEOUT_MS = 10 * 60_000;
 
 export interface FoundAnchors {
   readonly reanchored: Reanchored;
@@ -44,50 +43,91 @@ interface FindOptions {
   readonly at: number;
   /** Who is resolved anew with the values; default: nobody. */
   readonly others?: readonly Uuid[] | undefined;
+  /** What was read before, to be used once; null: nothing, and all of it is read now. */
+  readonly read: ReadAnchors | null;
 }
 
-/** Finds the events that belong elsewhere since values became generic, or are so no more, some anchors at a time. */
+interface FoldedStep {
+  readonly fold: AnchorFold;
+  /** Null: the log has all events of these anchors. */
+  readonly outlived: OutlivedAnchors | null;
+  readonly anchorIds: readonly Uuid[];
+  /** Up to where each partition was applied: what comes later is not in the fold. */
+  readonly applied: AppliedPositions;
+}
+
+/** What a step moves, as of when it was read. */
+export interface ReadAnchors extends FoldedStep {
+  /** See `RetractionStore.changes`. */
+  readonly changes: number;
+}
+
+/** Events were taken back between reading and writing: what was read is to be read again. */
+export class ReadTooEarly extends WeftError {
+  constructor(message: string) {
+    super('UNAVAILABLE', message, { retryAfterMs: 0 });
+  }
+}
+
+/**
+ * Finds the events that belong elsewhere since values became generic, or are so no more, some anchors at a time.
+ *
+ * 1. The values are folded anew in each step with all of their events, and each anchor that events move to with all of
+ *    its own. However long these histories are, they are read while all others work (`read`), and not in the transaction
+ *    that writes, in which everybody stands still.
+ * 2. What is applied between the two is folded in addition, in that transaction (`find`): the order of events does not
+ *    show in what is folded. Nobody but the holder of the first partition moves events, and that is who reads. Where
+ *    events were taken back in between, what was read is void.
+ * 3. Once a retention has removed events, what stands of the anchors counts too, and all is read in that transaction.
+ */
 export class ReanchoringFinder {
   constructor(private readonly parts: ReanchoringFinderParts) {}
+
+  /**
+   * The anchors of a step, read beforehand; null: they have to be read with nobody else at work. To be called by the
+   * holder of the first partition.
+   * @param ids as those of {@link find}
+   */
+  async read(db: Database, definitions: LoadedDefinitions, ids: readonly Uuid[]): Promise<ReadAnchors | null> {
+    const { retractions } = this.parts;
+    const read = async (tx: Transaction): Promise<ReadAnchors | null> => {
+      if (await retractions.hasLostEvents(tx)) return null;
+      // Before all else: what changes from here on is seen in the end.
+      const changes = await retractions.changes(tx);
+      return { ...(await this.#fold(tx, definitions, ids, false)), changes };
+    };
+    return db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
+  }
 
   /**
    * The anchors of this step, folded anew with the events that belong to them. To be called with nobody else at work.
    * @param ids values: events that hang on those that are generic are moved away, others of which evidence names those
    *   that are not to where these belong
+   * @throws ReadTooEarly
    */
   async find(
     tx: Transaction,
     definitions: LoadedDefinitions,
     ids: readonly Uuid[],
-    { at, others = [] }: FindOptions,
+    { at, others = [], read }: FindOptions,
   ): Promise<FoundAnchors> {
-    const { generics, partitions, retractions, ...bounds } = this.parts;
-    const { maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = bounds;
+    const { generics, maxStepAnchors = MAX_STEP_ANCHORS, partitions, retractions } = this.parts;
     const hasLost = await retractions.hasLostEvents(tx);
-    const applied = await appliedPositions(tx);
-    const isGeneric = (id: Uuid): boolean => definitions.identityRules.generics?.ids.has(id) === true;
-    const released = ids.filter((id) => !isGeneric(id));
-    const targets = await this.#targets(tx, definitions, ids.filter(isGeneric), { applied, hasLost });
-    const mentions = await generics.mentions(tx, released, maxStepAnchors);
-    const anchorIds = [...new Set([...ids, ...targets, ...mentions])];
-    const outlived = hasLost ? await OutlivedAnchors.read(tx, anchorIds, definitions) : null;
-    const fold = new AnchorFold(definitions, {
-      outlived,
-      anchors: new Set(anchorIds),
-      released: new Set(released),
-      movableUpTo: applied.least,
-      maxEvents: maxStepEvents,
-    });
-    for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
+    if (read !== null) await this.#goOn(tx, read, hasLost);
+    const { anchorIds, fold, outlived } = read ?? (await this.#fold(tx, definitions, ids, hasLost));
     // A retention takes no lease: one that began meanwhile may have taken events that came before those read here.
     if (!hasLost && (await retractions.hasLostEvents(tx))) {
-      throw new WeftError('UNAVAILABLE', 'a retention removed its first events meanwhile', { retryAfterMs: 0 });
+      throw new ReadTooEarly('a retention removed its first events meanwhile');
     }
+    const released = releasedAmong(ids, definitions);
     if (outlived?.keepIn(fold, new Set(released), at) === true) fold.isCut = true;
     keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);
+    const anchors = new Set(anchorIds);
+    const mentions = await generics.mentions(tx, released, maxStepAnchors);
+    if (mentions.length === maxStepAnchors || mentions.some((id) => !anchors.has(id))) fold.isCut = true;
     const part = (anchorId: Uuid): number => partitionOf(anchorId, partitions);
     return {
-      isLast: Math.max(targets.length, mentions.length) < maxStepAnchors && !fold.isCut,
+      isLast: !fold.isCut,
       left: [...fold.left].flatMap(([anchorId, values]) =>
         [...values].map((id): readonly [Uuid, Uuid] => [id, anchorId]),
       ),
@@ -106,24 +146,83 @@ export class ReanchoringFinder {
     };
   }
 
-  /** Where the events that hang on the values belong. */
+  async #fold(
+    tx: Transaction,
+    definitions: LoadedDefinitions,
+    ids: readonly Uuid[],
+    hasLost: boolean,
+  ): Promise<FoldedStep> {
+    const { generics, maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
+    const applied = await appliedPositions(tx);
+    const released = releasedAmong(ids, definitions);
+    const generic = ids.filter((id) => !released.includes(id));
+    const targets = await this.#targets(tx, definitions, generic, { applied, hasLost });
+    const mentions = await generics.mentions(tx, released, maxStepAnchors);
+    const anchorIds = [...ids, ...(await this.#admitted(tx, ids, [...targets, ...mentions]))];
+    const outlived = hasLost ? await OutlivedAnchors.read(tx, anchorIds, definitions) : null;
+    const fold = new AnchorFold(definitions, {
+      outlived,
+      anchors: new Set(anchorIds),
+      released: new Set(released),
+      movableUpTo: applied.least,
+      maxEvents: maxStepEvents,
+    });
+    for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
+    return { fold, outlived, anchorIds, applied };
+  }
+
+  /** Adds what was applied since it was read. */
+  async #goOn(tx: Transaction, { applied, anchorIds, changes, fold }: ReadAnchors, hasLost: boolean): Promise<void> {
+    const { maxStepReads = MAX_STEP_READS, partitions, retractions } = this.parts;
+    if (hasLost || (await retractions.changes(tx)) !== changes)
+      throw new ReadTooEarly('events were taken back meanwhile');
+    const now = await appliedPositions(tx);
+    const added = await retractions.between(
+      tx,
+      anchorIds,
+      { afterPos: applied.least, toPos: now.most },
+      maxStepReads + 1,
+    );
+    if (added.length > maxStepReads) throw new ReadTooEarly('more events than one step reads were applied meanwhile');
+    for (const event of added) {
+      const part = partitionOf(event.identifiers[0]?.id ?? '', partitions);
+      if (event.pos > applied.of(part) && event.pos <= now.of(part)) fold.add(event);
+    }
+  }
+
+  /** Of these, beside the values, as many as have no more events than one step reads; the first in any case. */
+  async #admitted(tx: Transaction, values: readonly Uuid[], candidates: readonly Uuid[]): Promise<Uuid[]> {
+    const { maxStepReads = MAX_STEP_READS, retractions } = this.parts;
+    const others = [...new Set(candidates)].filter((id) => !values.includes(id));
+    const counts = await retractions.countsOf(tx, others, maxStepReads);
+    let events = 0;
+    return others.filter((id, i) => (events += counts.get(id) ?? 0) <= maxStepReads || i === 0);
+  }
+
+  /** Where the events that hang on the values belong: as many as one step takes, or moves events to. */
   async #targets(
     tx: Transaction,
     { identityRules: rules }: LoadedDefinitions,
     ids: readonly Uuid[],
     { applied, hasLost }: { readonly applied: AppliedPositions; readonly hasLost: boolean },
-  ): Promise<Uuid[]> {
-    const { maxStepAnchors = MAX_STEP_ANCHORS } = this.parts;
+  ): Promise<readonly Uuid[]> {
+    const { maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
     const targets = new Set<Uuid>();
     if (ids.length === 0) return [];
+    let misplaced = 0;
     const add = ({ identifiers }: Pick<LoggedEvent, 'identifiers'>): void => {
       const [anchor] = inAnchorOrder(identifiers, rules);
       if (anchor === undefined || rules.generics?.ids.has(anchor.id) === true) return;
+      misplaced++;
       if (targets.size < maxStepAnchors) targets.add(anchor.id);
     };
     if (hasLost) for (const row of await readEvidenceOf(tx, ids)) add(row);
-    for await (const event of this.#events(tx, ids, applied)) add(event);
-    return [...targets].sort();
+    misplaced = 0;
+    for await (const event of this.#events(tx, ids, applied)) {
+      add(event);
+      if (misplaced === maxStepEvents || targets.size === maxStepAnchors) break;
+    }
+    return [...targets];
   }
 
   async *#events(tx: Transaction, anchorIds: readonly Uuid[], applied: AppliedPositions): AsyncGenerator<LoggedEvent> {
@@ -135,8 +234,14 @@ export class ReanchoringFinder {
 /** Nothing is taken back. */
 const NO_RETRACTION = { id: '00000000-0000-0000-0000-000000000000', loadId: null, erasureId: null };
 
+/** Values that count again, or count. */
+function releasedAmong(ids: readonly Uuid[], { identityRules }: LoadedDefinitions): readonly Uuid[] {
+  return ids.filter((id) => identityRules.generics?.ids.has(id) !== true);
+}
+
 interface AppliedPositions {
   readonly least: number;
+  readonly most: number;
   of(part: number): number;
 }
 
@@ -145,82 +250,7 @@ async function appliedPositions(tx: Transaction): Promise<AppliedPositions> {
   const byPart = new Map(rows.map(({ part, pos }) => [part, pos]));
   return {
     least: rows.reduce((least, { pos }) => Math.min(least, pos), Number.POSITIVE_INFINITY),
+    most: rows.reduce((most, { pos }) => Math.max(most, pos), 0),
     of: (part) => byPart.get(part) ?? 0,
   };
-}
-
-interface AnchorFoldInput {
-  /** Null: the log has all events of these anchors. */
-  readonly outlived: OutlivedAnchors | null;
-  readonly anchors: ReadonlySet<Uuid>;
-  /** Values that count again. */
-  readonly released: ReadonlySet<Uuid>;
-  readonly movableUpTo: number;
-  /** Events that are moved, at most. */
-  readonly maxEvents: number;
-}
-
-/** Folds events by the anchors that they belong to. */
-class AnchorFold implements FoldedAnchors {
-  readonly rebuilt = new Map<Uuid, { traits: Traits; state: AnchorState }>();
-  readonly given = new Map<Uuid, Map<string, Traits>>();
-  readonly evidence = new Map<string, Evidence>();
-  readonly moved: Omit<MovedEvent, 'part'>[] = [];
-  /** Whether events are left that belong elsewhere. */
-  isCut = false;
-  /** By the anchor that such events hang on, the values that count again to which they belong. */
-  readonly left = new Map<Uuid, Set<Uuid>>();
-
-  constructor(
-    private readonly definitions: LoadedDefinitions,
-    private readonly input: AnchorFoldInput,
-  ) {}
-
-  add(logged: LoggedEvent): void {
-    this.input.outlived?.note(logged);
-    const { features, identityRules, traitRules } = this.definitions;
-    const placed = this.#placed(logged);
-    const event = this.#moves(logged, placed) ? placed : logged;
-    const id = event.identifiers[0]?.id ?? '';
-    let anchor = this.rebuilt.get(id);
-    if (anchor === undefined) this.rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
-    features.apply(anchor.state, event);
-    foldTraits(anchor.traits, event, traitRules);
-    let given = this.given.get(id);
-    if (given === undefined) this.given.set(id, (given = new Map<string, Traits>()));
-    foldGiven(given, event);
-    addEvidence(this.evidence, evidenceOf(event, identityRules));
-  }
-
-  /**
-   * With its identifiers in the order that they belong in. Because of these values alone, and not of priorities that are
-   * others than when it was accepted: an event keeps its anchor through those.
-   */
-  #placed(logged: LoggedEvent): LoggedEvent {
-    const { identityRules: rules } = this.definitions;
-    const ordered = inAnchorOrder(logged.identifiers, rules);
-    const [from] = logged.identifiers;
-    const [to] = ordered;
-    if (from === undefined || to === undefined || from === to) return logged;
-    const isGeneric = (id: Uuid): boolean => rules.generics?.ids.has(id) === true;
-    const belongsElsewhere = isGeneric(from.id) ? !isGeneric(to.id) : this.input.released.has(to.id);
-    return belongsElsewhere ? { ...logged, identifiers: ordered } : logged;
-  }
-
-  #moves(logged: LoggedEvent, placed: LoggedEvent): boolean {
-    const [to] = placed.identifiers;
-    if (to === undefined || placed === logged) return false;
-    const { anchors, maxEvents, movableUpTo } = this.input;
-    if (!anchors.has(to.id) || logged.pos > movableUpTo || this.moved.length >= maxEvents) {
-      this.isCut = true;
-      const [from] = logged.identifiers;
-      if (from !== undefined && this.input.released.has(to.id)) {
-        this.left.set(from.id, (this.left.get(from.id) ?? new Set<Uuid>()).add(to.id));
-      }
-      return false;
-    }
-    this.input.outlived?.arrive(placed);
-    this.moved.push({ pos: logged.pos, anchorId: to.id, payload: encodePayload(placed) });
-    return true;
-  }
 }

@@ -279,12 +279,53 @@ export class RetractionStore {
        ORDER BY a.id, e.pos`,
       [scopeId(scope), uuidArray(anchors, (a) => a.id), int8Array(anchors, (a) => a.toPos)],
     );
-    for (;;) {
-      const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
-      if (rows.length > 0) yield (await this.sealer.open(rows)).map(remainingOf);
-      if (rows.length < PAGE_EVENTS) break;
+    try {
+      for (;;) {
+        const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
+        if (rows.length > 0) yield (await this.sealer.open(rows)).map(remainingOf);
+        if (rows.length < PAGE_EVENTS) break;
+      }
+    } finally {
+      // Also where nobody asks for more. Where a statement failed, its error is the one that is told.
+      await tx.query('CLOSE remaining_events').catch(() => undefined);
     }
-    await tx.query('CLOSE remaining_events');
+  }
+
+  /** Events that hang on these anchors, of a stretch of the log, by position; the first `limit` of them. As {@link remaining}. */
+  async between(
+    tx: Transaction,
+    anchorIds: readonly Uuid[],
+    { afterPos, toPos }: { readonly afterPos: number; readonly toPos: number },
+    limit: number,
+  ): Promise<LoggedEvent[]> {
+    const rows = await tx.query<EventRow>(
+      `SELECT ${EVENT_COLUMNS} FROM event_log e
+       WHERE pos > $2 AND pos <= $3 AND anchor_id = ANY ($1::uuid[])
+         AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
+       ORDER BY pos LIMIT $4`,
+      [uuidArray(anchorIds, (id) => id), afterPos, toPos, limit],
+    );
+    return (await this.sealer.open(rows)).map(remainingOf);
+  }
+
+  /** How many events hang on each of these anchors; of more than `most`, one more than that. */
+  async countsOf(db: Queryable, anchorIds: readonly Uuid[], most: number): Promise<Map<Uuid, number>> {
+    const rows = await db.query<{ id: Uuid; n: number }>(
+      `SELECT a.id, n.n FROM unnest($1::uuid[]) AS a (id) CROSS JOIN LATERAL (
+         SELECT count(*) AS n FROM (SELECT FROM event_log WHERE anchor_id = a.id LIMIT $2) l
+       ) n`,
+      [uuidArray(anchorIds, (id) => id), most + 1],
+    );
+    return new Map(rows.map(({ id, n }) => [id, n]));
+  }
+
+  /** Rises with every event that was taken out of the log after it was applied, or was given another payload. */
+  async changes(db: Queryable): Promise<number> {
+    const [row] = await db.query<{ n: number }>(
+      `SELECT ((SELECT coalesce(sum(removed), 0) FROM retractions)
+             + (SELECT coalesce(sum(rewritten), 0) FROM erasures))::int8 AS n`,
+    );
+    return row?.n ?? 0;
   }
 
   /** Hangs events of the log on other anchors, sealed with the keys of these. */
