@@ -261,17 +261,13 @@ interface AsideParts extends Stores {
   readonly wakeWorker: () => void;
 }
 
-/** What moves events to other anchors, and what keeps it from that. */
-function createMoving(parts: AsideParts, { maxReanchoredEvents, maxReanchoringReads }: Partial<EngineLimits>) {
-  const bounds = { maxStepEvents: maxReanchoredEvents, maxStepReads: maxReanchoringReads };
-  const finder = new ReanchoringFinder({ ...parts, ...parts.identity.resolving, ...bounds });
-  return { finder, erasures: new ErasureStore() };
-}
-
 /** What resolves anew whomever a decision, rules or values that many people share concern. */
 function createRevisions(parts: AsideParts, observer: WorkerObserver, limits: Partial<EngineLimits>): RevisionChore {
   const own = { ...parts, ...parts.identity };
-  const valueParts = { ...own, ...parts.identity.resolving, ...createMoving(parts, limits) };
+  const resolving = { ...own, ...parts.identity.resolving };
+  const bounds = { maxStepEvents: limits.maxReanchoredEvents, maxStepReads: limits.maxReanchoringReads };
+  const finder = new ReanchoringFinder({ ...resolving, ...bounds });
+  const valueParts = { ...resolving, finder, erasures: new ErasureStore() };
   const generic = new GenericRevision(valueParts);
   return new RevisionChore({
     ...own,
