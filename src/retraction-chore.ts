@@ -46,10 +46,15 @@ const MAX_STEP_EVENTS = 5_000;
 const MAX_STEP_RECORDS = 5_000;
 const MAX_ATTEMPTS = 8;
 const MAX_PASSED_OVER = 1_000;
+/** Retractions that wait for items to be folded anew and let others go first. */
+const MAX_WAITING = 100;
 /** Least time between two looks for retractions where there was none. */
 const LOOK_MS = 1_000;
 /** For reading what is left of a single anchor, however long its history is. */
 const READ_TIMEOUT_MS = 10 * 60_000;
+
+/** What a try came to: something was done, it has ended, or it waits for other workers or for items. */
+type StepEnd = 'stepped' | Awaited<ReturnType<RetractionStore['finish']>>;
 
 /**
  * Takes events back, step by step.
@@ -67,7 +72,9 @@ const READ_TIMEOUT_MS = 10 * 60_000;
  * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
  * 7. Where a person is erased, their events that hang on a value which counts for nobody, and are not moved to them yet,
  *    are taken back as those that hang on them.
- * 8. It is done once no partition has events of it. Streams that are still being backfilled are waited for.
+ * 8. It is done once no partition has events of it, and items have none (`entity-fold-chore.ts`). One that waits for
+ *    items alone lets the next one go on: none waits for items that it did not touch. Streams that are still being
+ *    backfilled are waited for.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
@@ -91,35 +98,46 @@ export class RetractionChore {
    * @throws DefinitionsChanged, LeaseLost, EventsMoved; WeftError where the failure may pass
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, clock, retractions, observer, pipeline } = this.#parts;
+    const { db, clock, retractions } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
-    const retraction = await retractions.next(db, now);
-    if (retraction === null) {
-      this.#lookAt = now + LOOK_MS;
-      return false;
+    const waiting: Uuid[] = [];
+    while (waiting.length < MAX_WAITING) {
+      const retraction = await retractions.next(db, now, waiting);
+      if (retraction === null) {
+        if (waiting.length === 0) this.#lookAt = now + LOOK_MS;
+        return false;
+      }
+      const step = await this.#tryStep(definitions, retraction);
+      if (step !== 'has-items') return step !== 'has-events';
+      waiting.push(retraction.id);
     }
+    return false;
+  }
+
+  async #tryStep(definitions: LoadedDefinitions, retraction: Retraction): Promise<StepEnd> {
+    const { db, clock, retractions, observer, pipeline } = this.#parts;
     try {
       return await this.#step(definitions, retraction);
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
-      if (error instanceof DamagedHistory && this.#passOver(retraction, error)) return true;
+      if (error instanceof DamagedHistory && this.#passOver(retraction, error)) return 'stepped';
       this.#passedOver = null;
       pipeline.forget();
       await retractions.fail(db, retraction.id, { reason: reasonOf(error), nowMs: clock.now() });
       observer.retrying(error, retraction.failures + 1);
-      return true;
+      return 'stepped';
     }
   }
 
-  async #step(definitions: LoadedDefinitions, retraction: Retraction): Promise<boolean> {
+  async #step(definitions: LoadedDefinitions, retraction: Retraction): Promise<StepEnd> {
     const { db, clock, leases, pipeline, retractions } = this.#parts;
     const moves = await leases.moves(db);
     const anchors = await this.#nextAnchors(retraction);
     if (anchors.length === 0) {
       const [damage] = this.#damageTo(retraction).values();
       if (damage !== undefined) throw damage;
-      if (await this.#removeRecords(retraction)) return true;
+      if (await this.#removeRecords(retraction)) return 'stepped';
       return db.transaction((tx) => retractions.finish(tx, retraction, clock.now()));
     }
     const left = await this.#readLeft(definitions, retraction, anchors);
@@ -135,7 +153,7 @@ export class RetractionChore {
     }
     pipeline.forget();
     this.#reached = { id: retraction.id, afterId: anchors.at(-1)?.id ?? LEAST_ID };
-    return true;
+    return 'stepped';
   }
 
   /** Records of entities that a load brought in; false: nothing is left. */

@@ -1,4 +1,5 @@
 import { int8Array } from '../platform/binary-arrays.js';
+import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 
 /**
@@ -7,14 +8,18 @@ import type { Transaction } from '../platform/postgres.js';
  * - `refolded`: the events are gone, and so is what came of them;
  * - `kept`: the events are gone, and what came of them stays;
  * - `rewritten`: the events stay and may name another item, or none.
+ *
+ * Items that are folded anew note for which retraction, which is not done before they are.
  */
-export type EntityEventFate = 'refolded' | 'kept' | 'rewritten';
+export type EntityEventFate =
+  { readonly kind: 'kept' } | { readonly kind: 'refolded' | 'rewritten'; readonly retractionId: Uuid };
 
-const AGAIN = `INSERT INTO entity_refolds (fold_id, key, done_pos, state)
-  SELECT DISTINCT fold_id, key, 0, ''::bytea FROM touched ORDER BY 1, 2
-  ON CONFLICT (fold_id, key) DO UPDATE SET done_pos = 0, state = ''`;
+const AGAIN = `INSERT INTO entity_refolds AS r (fold_id, key, done_pos, state, retraction_ids)
+  SELECT DISTINCT fold_id, key, 0, ''::bytea, ARRAY[$2::uuid] FROM touched ORDER BY 1, 2
+  ON CONFLICT (fold_id, key) DO UPDATE SET done_pos = 0, state = '',
+    retraction_ids = array_remove(r.retraction_ids, $2::uuid) || $2::uuid`;
 
-const STATEMENTS: Readonly<Record<EntityEventFate, string>> = {
+const STATEMENTS: Readonly<Record<EntityEventFate['kind'], string>> = {
   refolded: `WITH touched AS (DELETE FROM entity_events WHERE pos = ANY ($1::int8[]) RETURNING fold_id, key) ${AGAIN}`,
   kept: 'DELETE FROM entity_events WHERE pos = ANY ($1::int8[])',
   rewritten: `WITH touched AS (SELECT fold_id, key FROM entity_events WHERE pos = ANY ($1::int8[])) ${AGAIN}`,
@@ -33,5 +38,6 @@ export async function forgetEntityEvents(
   // A statement of its own: the next one has to see what was written while this waited.
   const folds = await tx.query('SELECT id FROM entity_folds ORDER BY id FOR SHARE');
   if (folds.length === 0) return;
-  await tx.query(STATEMENTS[fate], [int8Array(positions, (pos) => pos)]);
+  const at = int8Array(positions, (pos) => pos);
+  await tx.query(STATEMENTS[fate.kind], fate.kind === 'kept' ? [at] : [at, fate.retractionId]);
 }

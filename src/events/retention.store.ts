@@ -94,7 +94,7 @@ export class RetentionStore {
     const at = int8Array(positions, (pos) => pos);
     const letters = await tx.execute('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [at]);
     const events = await tx.execute('DELETE FROM event_log WHERE pos = ANY ($1::int8[])', [at]);
-    await forgetEntityEvents(tx, positions, 'kept');
+    await forgetEntityEvents(tx, positions, { kind: 'kept' });
     await this.count(tx, sourceId, { events, letters });
   }
 

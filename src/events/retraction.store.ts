@@ -72,6 +72,9 @@ const PAGE_EVENTS = 2_000;
 /** For the first page, which sorts all of them. */
 const STATEMENT_TIMEOUT = '10min';
 
+/** Whether it has ended; if not, where events of it are: in the log, or only in items that are to be folded anew. */
+type RetractionEnd = 'done' | 'has-events' | 'has-items';
+
 type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'removedRecords' | 'finishedAt' | 'failures' | 'reason'>;
 
 interface AnchorsAsk {
@@ -145,13 +148,16 @@ export class RetractionStore {
     return (await db.query('SELECT FROM source_retention WHERE removed_events > 0 LIMIT 1')).length > 0;
   }
 
-  /** The one to go on with now; null if there is none. One that failed waits, and lets others go first. */
-  async next(db: Queryable, nowMs: number): Promise<Retraction | null> {
+  /**
+   * The one to go on with now; null if there is none. One that failed waits, and lets others go first.
+   * @param except those that wait for something else
+   */
+  async next(db: Queryable, nowMs: number, except: readonly Uuid[] = []): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({
       name: 'retractions_next',
-      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' AND retry_at <= $1::int8
+      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' AND retry_at <= $1::int8 AND id <> ALL ($2::uuid[])
              ORDER BY created_at, id LIMIT 1`,
-      values: [nowMs],
+      values: [nowMs, uuidArray(except, (id) => id)],
     });
     return rows[0] ?? null;
   }
@@ -346,7 +352,7 @@ export class RetractionStore {
   }
 
   /** Gives events of the log that name somebody who is erased other payloads. */
-  async rewrite(tx: Transaction, { erasureId }: Scope, events: readonly RewrittenEvent[]): Promise<void> {
+  async rewrite(tx: Transaction, { id, erasureId }: Scope, events: readonly RewrittenEvent[]): Promise<void> {
     if (events.length === 0) return;
     await tx.query('UPDATE erasures SET rewritten = rewritten + $2 WHERE id = $1', [erasureId, events.length]);
     const payloads = await this.sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
@@ -356,7 +362,7 @@ export class RetractionStore {
       [int8Array(events, (e) => e.pos), byteaArray(payloads, (payload) => payload)],
     );
     const positions = events.map(({ pos }) => pos);
-    await forgetEntityEvents(tx, positions, 'rewritten');
+    await forgetEntityEvents(tx, positions, { kind: 'rewritten', retractionId: id });
   }
 
   /**
@@ -378,7 +384,7 @@ export class RetractionStore {
       [scopeId(scope), anchorIds, int8Array(more, (pos) => pos)],
     );
     const positions = rows.map(({ pos }) => pos);
-    await forgetEntityEvents(tx, positions, 'refolded');
+    await forgetEntityEvents(tx, positions, { kind: 'refolded', retractionId: scope.id });
     if (scope.erasureId !== null) await tx.query('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [positions]);
     else {
       await tx.query(
@@ -407,19 +413,23 @@ export class RetractionStore {
     );
   }
 
-  /** Ends it, and the revert of its load, unless events of it are left, or are in items still; whether it has ended. */
-  async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<boolean> {
+  /** Ends it, and the revert of its load, unless events of it are left in the log, or in items. */
+  async finish(tx: Transaction, scope: Scope, nowMs: number): Promise<RetractionEnd> {
     const remains = scope.erasureId === null ? `SELECT FROM event_log e WHERE ${inScope(scope)}` : ANCHORS_OF_ERASURE;
     const [left] = await tx.query(`${remains} LIMIT 1`, [scopeId(scope)]);
-    const [marked] = await tx.query('SELECT FROM entity_refolds LIMIT 1');
-    if (left !== undefined || marked !== undefined) return false;
+    if (left !== undefined) return 'has-events';
+    // Its own alone: items that another has marked, and cannot be folded, are no reason to wait.
+    const [marked] = await tx.query('SELECT FROM entity_refolds WHERE retraction_ids @> ARRAY[$1::uuid] LIMIT 1', [
+      scope.id,
+    ]);
+    if (marked !== undefined) return 'has-items';
     await tx.query(
       `UPDATE retractions SET status = 'done', finished_at = $2, reason = NULL WHERE id = $1 AND status = 'running'`,
       [scope.id, nowMs],
     );
     if (scope.loadId === null) {
       await tx.query('DELETE FROM retracted_events WHERE retraction_id = $1', [scope.id]);
-      return true;
+      return 'done';
     }
     await tx.query(
       `UPDATE dead_letters SET state = 'discarded', settled_at = $2 WHERE load_id = $1 AND state = 'open'`,
@@ -437,6 +447,6 @@ export class RetractionStore {
         WHERE d.id = settled.id`,
       [scope.loadId],
     );
-    return true;
+    return 'done';
   }
 }

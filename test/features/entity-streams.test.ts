@@ -261,6 +261,41 @@ describe('features of items that are computed from events of people', () => {
     expect(states?.n).toBe(1);
   });
 
+  it('are waited for by the revert that takes events out of them, and by no other', async () => {
+    const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 10, person: 60 } as const;
+    const sent = await send('waiting-', [
+      { ...drawn, key: 'a' },
+      { ...drawn, key: 'a' },
+      { ...drawn, key: null },
+    ]);
+    await world.drain();
+    const takeBack = (gone: Sent | undefined) =>
+      world.engine.retractions.takeBackMessages({ id: gone?.sourceId } as never, [gone?.messageId ?? '']);
+    const statusOf = async (id: string) => {
+      const rows = await world.db.query<{ status: string }>('SELECT status FROM retractions WHERE id = $1', [id]);
+      return rows[0]?.status;
+    };
+    const revert = await world.db.transaction(async (held) => {
+      // As somebody who removes events: nothing is folded meanwhile.
+      await held.query('SELECT FROM entity_folds FOR SHARE');
+      const { id } = await takeBack(sent[0]);
+      const other = await takeBack(sent[2]);
+      await drainUntil(world, world.engine.retractions.done(other.id));
+      expect(await statusOf(id)).toBe('running');
+      const marked = await world.db.query('SELECT key, retraction_ids AS ids FROM entity_refolds');
+      expect(marked).toEqual([{ key: 'waiting-a', ids: [id] }]);
+      // Of the same item: it waits, too.
+      const second = await takeBack(sent[1]);
+      world.clock.advance(1_000);
+      await world.drain();
+      expect(await statusOf(second.id)).toBe('running');
+      return [id, second.id];
+    });
+    await Promise.all(revert.map((id) => drainUntil(world, world.engine.retractions.done(id))));
+    expect(await world.db.query('SELECT FROM entity_refolds')).toEqual([]);
+    expect(await online(['waiting-a'])).toEqual([expected([], 'waiting-a', world.clock.now() + 1)]);
+  });
+
   it('are folded over history when the view is new, and over all of it anew when it means something else', async () => {
     const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 10, key: 'a', person: 80 } as const;
     const sent = await send('history-', [drawn, { ...drawn, person: 81 }, { ...drawn, name: 'like' }]);
