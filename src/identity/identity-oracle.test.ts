@@ -275,6 +275,29 @@ describe('values that many people share', () => {
   const names = ['user_id:u1', 'user_id:u2', 'user_id:u3', 'user_id:U1', 'crm_id:c1', 'crm_id:c2'];
   const others = ['email:ann@example.com', 'email:ab@gmail.com', 'anonymous_id:x1'];
 
+  it('are still who people said that they are once an event that names nobody else hangs on them again', async () => {
+    const [rules] = SOME_RULES;
+    if (rules === undefined) throw new Error('there are no such rules');
+    const identity = new MemoryIdentity(rules);
+    const [person, cookie, device] = ['user_id:u1', 'anonymous_id:x1', 'device_id:cc-33'] as const;
+    const [a, b] = [person, cookie].map((name) => ({ ...rawOf(name), id: idOfName(name) }));
+    if (a === undefined || b === undefined) throw new Error('there are two');
+    const by = { revisionId: a.id, createdBy: 'ann', createdAt: 0, reason: '', removedBy: null, removedAt: null };
+    identity.link([{ id: b.id, kind: 'must', a, b, model: null, ...by }]);
+    for (const [i, names] of [
+      [person, cookie],
+      [person, device],
+    ].entries()) {
+      const key = { atMs: 0, sourceId: 1, messageId: `m${String(i)}`, origin: {} };
+      const event = identity.accept({ ...key, raw: names.map(rawOf) });
+      await identity.apply(event === null ? [] : [event], { isCold: false });
+    }
+    await identity.setGenerics(a.id, new Set([a.id]));
+    expect(identity.partition).toEqual([[cookie], [device]]);
+    await identity.setGenerics(idOfName(device), new Set([a.id, idOfName(device)]));
+    expect(identity.partition).toEqual([[cookie, person]]);
+  });
+
   it('are found in whatever order what they share came, with some that are known and some that are to come', async () => {
     const event = fc.uniqueArray(fc.constantFrom(...names, ...others), { minLength: 1, maxLength: 3 });
     await fc.assert(

@@ -134,11 +134,11 @@ export class IdentityRevisionStep {
     const found = nothingFound(input.links);
     const anchors = new Set(input.left?.anchorIds);
     const standing = await this.#options.store.loadComponents(tx, input.ids);
+    const links = await this.#linksOf(tx, standing, input.released ?? []);
     for (const { id } of standing) found.settledIds.add(id);
     const { rules } = input;
     const before = new Set(await this.#options.contested.among(tx, [...found.settledIds]));
     const evidence = await this.#loadEvidence(tx, input, standing);
-    const links = await this.#linksOf(tx, standing);
     const joins =
       input.released === undefined
         ? []
@@ -306,11 +306,27 @@ export class IdentityRevisionStep {
     });
   }
 
-  async #linksOf(tx: Transaction, components: readonly Component[]): Promise<IdentityLinks> {
-    return this.#options.links.around(
-      tx,
-      components.flatMap(({ members }) => [...members.keys()]),
-    );
+  /**
+   * The links of those who stand and of newcomers. Whom a must-link names elsewhere stands with them, and is added: who was
+   * in no evidence for a while, and is again, comes back to whom people said that they are.
+   */
+  async #linksOf(
+    tx: Transaction,
+    standing: Component[],
+    newcomers: readonly Pick<Identifier, 'id'>[],
+  ): Promise<IdentityLinks> {
+    const { links, store } = this.#options;
+    const asked = new Set(newcomers.map(({ id }) => id));
+    let added: readonly Component[] = standing;
+    for (;;) {
+      for (const { members } of added) for (const id of members.keys()) asked.add(id);
+      const found = await links.around(tx, [...asked]);
+      const others = found.mustLinks.flat().filter((id) => !asked.has(id));
+      if (others.length === 0) return found;
+      for (const id of others) asked.add(id);
+      added = await store.loadComponents(tx, others);
+      standing.push(...added);
+    }
   }
 
   /** Those as one that pairs join. */
