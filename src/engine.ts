@@ -335,7 +335,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     termKeying: erasures.termKeying,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     retention: new RetentionChore({
-      ...{ db, clock, retractions, store: new RetentionStore(parts.sealer), words: new RemovedWordStore() },
+      ...{ ...parts, store: new RetentionStore(parts.sealer), words: new RemovedWordStore() },
       onRetraction: () => {
         retractionChore.wake();
       },

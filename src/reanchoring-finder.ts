@@ -115,10 +115,6 @@ export class ReanchoringFinder {
     const hasLost = await retractions.hasLostEvents(tx);
     if (read !== null) await this.#goOn(tx, read, hasLost);
     const { anchorIds, fold, outlived } = read ?? (await this.#fold(tx, definitions, ids, hasLost));
-    // A retention takes no lease: one that began meanwhile may have taken events that came before those read here.
-    if (!hasLost && (await retractions.hasLostEvents(tx))) {
-      throw new ReadTooEarly('a retention removed its first events meanwhile');
-    }
     const released = releasedAmong(ids, definitions);
     if (outlived?.keepIn(fold, new Set(released), at) === true) fold.isCut = true;
     keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);

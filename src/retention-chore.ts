@@ -1,8 +1,10 @@
 import type { LoadedDefinitions } from './definitions.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
+import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { RetentionPass } from './events/retention.model.js';
 import type { RetentionStore, StretchBounds } from './events/retention.store.js';
 import type { RetractionStore } from './events/retraction.store.js';
+import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
 import { newId } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -12,6 +14,7 @@ import type { RemovedWordStore } from './profiles/removed-word.store.js';
 export interface RetentionChoreParts {
   readonly db: Database;
   readonly clock: Clock;
+  readonly leases: PartitionLeases;
   readonly store: RetentionStore;
   readonly words: RemovedWordStore;
   readonly retractions: RetractionStore;
@@ -37,6 +40,8 @@ const LOOK_MS = { idle: 60_000, waiting: 1_000 } as const;
  * 3. What came of removed events stays, unless the retention is strict: then they are taken back by the engine that
  *    reverts loads (`retraction-chore.ts`), and the pass goes on once that is done.
  * 4. Words on purposes are kept in the same transaction (`removed-word.model.ts`), whether it is strict or not.
+ * 5. A step holds the worker's leases: who moves events to other anchors does so before it or after it, and the words of an
+ *    event stay where the event was. And they are read by the definitions in force.
  */
 export class RetentionChore {
   readonly #parts: RetentionChoreParts;
@@ -48,7 +53,7 @@ export class RetentionChore {
     this.#store = parts.store;
   }
 
-  /** One step; false if there is nothing to do now. */
+  /** One step; false if there is nothing to do now. @throws DefinitionsChanged, LeaseLost */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, clock } = this.#parts;
     const now = clock.now();
@@ -64,6 +69,7 @@ export class RetentionChore {
 
   /** False where others are at it, or events are still being taken back. */
   async #step(tx: Transaction, sourceId: number, definitions: LoadedDefinitions): Promise<boolean> {
+    if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
     const pass = await this.#store.lock(tx, sourceId);
     if (pass === null) return false;
     if (pass.retractionId !== null) return this.#settle(tx, pass, pass.retractionId);
