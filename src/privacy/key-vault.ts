@@ -52,14 +52,16 @@ export async function prepareKeys(keys: Queryable): Promise<void> {
  */
 export class KeyVault implements EventSealer {
   readonly isSealing = true;
-  readonly #cache = new LRUCache<Uuid, KeyObject>({ max: MAX_CACHED_KEYS });
+  readonly #cache: LRUCache<Uuid, KeyObject>;
   readonly #wrappingKey: KeyObject;
 
   /** @throws WeftError NOT_CONFIGURED where the installation has no secret */
   constructor(
     private readonly keys: Database,
     secret: InstallationSecret,
+    { maxCachedKeys = MAX_CACHED_KEYS }: { readonly maxCachedKeys?: number } = {},
   ) {
+    this.#cache = new LRUCache({ max: maxCachedKeys });
     this.#wrappingKey = createSecretKey(secret.derive('data-keys'));
   }
 
@@ -69,10 +71,9 @@ export class KeyVault implements EventSealer {
   }
 
   async seal(payloads: readonly AnchoredPayload[]): Promise<readonly Buffer[]> {
-    const unknown = this.#unknownOf(payloads);
-    const found = unknown.length === 0 ? null : await this.#provide(unknown);
+    const keys = await this.#keysOf(payloads, (ids) => this.#provide(ids));
     return payloads.map(({ anchor_id: id, payload }) => {
-      const key = this.#cache.get(id) ?? found?.get(id);
+      const key = keys.get(id);
       if (key === undefined) throw new Error('an anchor has no key after one was made for it');
       return sealBytes(key, payload, NONE);
     });
@@ -80,15 +81,14 @@ export class KeyVault implements EventSealer {
 
   async open<Row extends AnchoredPayload>(rows: readonly Row[]): Promise<Opened<Row>[]> {
     const sealed = rows.filter(({ payload }) => payload[0] === FORMAT_SEALED);
-    const unknown = this.#unknownOf(sealed);
-    const found = unknown.length === 0 ? null : await this.#fetch(unknown);
+    const keys = await this.#keysOf(sealed, (ids) => this.#fetch(ids));
     const opened: Row[] = [];
     for (const row of rows) {
       if (row.payload[0] !== FORMAT_SEALED) {
         opened.push(row);
         continue;
       }
-      const key = this.#cache.get(row.anchor_id) ?? found?.get(row.anchor_id);
+      const key = keys.get(row.anchor_id);
       if (key === undefined) continue;
       const payload = openBytes(key, row.payload, NONE);
       opened.push(payload === null ? row : { ...row, payload });
@@ -134,10 +134,21 @@ export class KeyVault implements EventSealer {
     await maintain(this.keys, ['VACUUM (FULL, ANALYZE) data_keys']);
   }
 
-  #unknownOf(payloads: readonly AnchoredPayload[]): Uuid[] {
+  /** Those in memory are held from the start: what is waited for may push them out, and without its key a row is as erased. */
+  async #keysOf(
+    payloads: readonly AnchoredPayload[],
+    load: (ids: readonly Uuid[]) => Promise<ReadonlyMap<Uuid, KeyObject>>,
+  ): Promise<ReadonlyMap<Uuid, KeyObject>> {
+    const keys = new Map<Uuid, KeyObject>();
     const unknown = new Set<Uuid>();
-    for (const { anchor_id: id } of payloads) if (!this.#cache.has(id)) unknown.add(id);
-    return [...unknown];
+    for (const { anchor_id: id } of payloads) {
+      if (keys.has(id) || unknown.has(id)) continue;
+      const key = this.#cache.get(id);
+      if (key === undefined) unknown.add(id);
+      else keys.set(id, key);
+    }
+    if (unknown.size > 0) for (const [id, key] of await load([...unknown])) keys.set(id, key);
+    return keys;
   }
 
   /** The keys of anchors, made where there are none. */

@@ -160,10 +160,7 @@ describe('a log that is sealed', () => {
     const { keyDatabase, secret } = world;
     if (keyDatabase === null) throw new Error('a sealed world has keys');
     const vaults = Array.from({ length: 4 }, () => new KeyVault(keyDatabase, secret));
-    const payloads = Array.from({ length: 300 }, (_, i) => ({
-      anchor_id: hashId('user_id', String(i)),
-      payload: Buffer.from(`\0${String(i)}`),
-    }));
+    const payloads = somePayloads(300);
     const sealed = await Promise.all(vaults.map((vault) => vault.seal(payloads)));
     for (const each of sealed) {
       const rows = payloads.map(({ anchor_id }, i) => ({ anchor_id, payload: each[i] ?? Buffer.alloc(0) }));
@@ -174,4 +171,25 @@ describe('a log that is sealed', () => {
     }
     expect(await keyDatabase.query('SELECT FROM data_keys')).toHaveLength(300);
   });
+
+  it('seals and opens what more people sent than it remembers keys of', async () => {
+    const world = await newWorld(true);
+    const { keyDatabase, secret } = world;
+    if (keyDatabase === null) throw new Error('a sealed world has keys');
+    const vault = new KeyVault(keyDatabase, secret, { maxCachedKeys: 2 });
+    const payloads = somePayloads(5);
+    // The first is remembered when the others come, and pushed out by them.
+    await vault.seal(payloads.slice(0, 1));
+    const sealed = await vault.seal(payloads);
+    const rows = payloads.map(({ anchor_id }, i) => ({ anchor_id, payload: sealed[i] ?? Buffer.alloc(0) }));
+    await vault.open(rows.slice(0, 1));
+    expect((await vault.open(rows)).map(({ payload }) => payload)).toEqual(payloads.map(({ payload }) => payload));
+  });
 });
+
+function somePayloads(count: number): { anchor_id: string; payload: Buffer }[] {
+  return Array.from({ length: count }, (_, i) => ({
+    anchor_id: hashId('user_id', String(i)),
+    payload: Buffer.from(`\0${String(i)}`),
+  }));
+}
