@@ -125,6 +125,14 @@ export class Chores {
     return (await first.call(this, definitions)) || second.call(this, definitions);
   }
 
+  /**
+   * What a worker that always has events does every few batches, beside its chores: what is behind is not to fall behind
+   * for good. @throws DefinitionsChanged, LeaseLost
+   */
+  async keepUp(definitions: LoadedDefinitions): Promise<void> {
+    if (definitions.complete) await this.#parts.entityFolds.keepUp(definitions);
+  }
+
   async #revise(definitions: LoadedDefinitions): Promise<boolean> {
     return (this.#hasRevised = await this.#parts.revisions.runOne(definitions));
   }

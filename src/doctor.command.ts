@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { describeGeoDatabase } from './enrichment/geo-database.js';
+import { checkEntityFolds } from './monitoring/check-entity-folds.js';
 import { checkSchedules } from './monitoring/check-schedules.js';
 import {
   checkAddress,
@@ -138,6 +139,7 @@ async function examineDatabase(url: string, place: string, { secret, geoDatabase
           await checkReplays(db),
           await checkSources(db),
           await checkSchedules(db, systemClock.now()),
+          await checkEntityFolds(db, systemClock.now()),
           await checkExpectations(db),
           await checkParity(db, systemClock.now()),
           await checkSealedTraits(db, secret),

@@ -47,7 +47,7 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { SearchIndexChore } from './search-index-chore.js';
 import type { StretchBounds } from './events/retention.store.js';
-import { EntityFoldChore } from './entity-fold-chore.js';
+import { EntityFoldChore, type EntityFoldObserver } from './entity-fold-chore.js';
 import { EntityRecordChore } from './entity-record-chore.js';
 import { EntityEventStore } from './features/entity-event.store.js';
 import { EntityRecordStore } from './features/entity-record.store.js';
@@ -73,7 +73,8 @@ export interface EngineOptions {
   readonly observers: AcceptObserver &
     PublicationObserver &
     WorkerObserver &
-    ContestedObserver & { readonly onRun: RunObserver };
+    ContestedObserver &
+    EntityFoldObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
@@ -342,8 +343,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       ...(limits.maxRetentionStep === undefined ? {} : { maxStep: limits.maxRetentionStep }),
     }),
     entityFolds: new EntityFoldChore({
-      ...parts,
-      store: new EntityEventStore(),
+      ...{ ...parts, observer: observers, store: new EntityEventStore() },
       backfills: new StreamBackfillStore(),
       ...(limits.maxBackfillEvents === undefined ? {} : { maxStepEvents: limits.maxBackfillEvents }),
     }),

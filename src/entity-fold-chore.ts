@@ -10,11 +10,20 @@ import type { AnchorState } from './features/anchor-state.model.js';
 import type { EntityEventStore, FoldProgress, ItemEvent, PackedItem } from './features/entity-event.store.js';
 import type { EntityFold } from './features/entity-fold.model.js';
 import type { StreamBackfillStore } from './features/stream-backfill.store.js';
+import { readEntityFoldLag } from './features/entity-fold-lag.reader.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
+import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
+
+export interface EntityFoldObserver {
+  /** @param ageMs of the oldest of these events; 0: there is none */
+  itemsLagging(events: number, ageMs: number): void;
+}
 
 export interface EntityFoldChoreParts {
   readonly db: Database;
+  readonly clock: Clock;
+  readonly observer: EntityFoldObserver;
   readonly log: EventLog;
   readonly sealer: EventSealer;
   readonly leases: PartitionLeases;
@@ -48,6 +57,7 @@ interface Standing {
  *    in the index, too, and the new state replaces the standing one in the step that reaches the end.
  * 5. Views that history is folded into take turns with those that are up to date, and both with items that are folded
  *    anew: none waits for another to be done.
+ * 6. Where it is behind by more than a step, a worker that always has events makes one every few batches (`keepUp`).
  */
 export class EntityFoldChore {
   readonly #parts: EntityFoldChoreParts;
@@ -77,6 +87,7 @@ export class EntityFoldChore {
     if (left !== undefined) return this.#drop(definitions, left);
     if (folds.size === 0) {
       this.#idleWith = definitions;
+      this.#parts.observer.itemsLagging(0, 0);
       return false;
     }
     const standing = progress.flatMap((each): Standing[] => {
@@ -84,6 +95,24 @@ export class EntityFoldChore {
       return fold === undefined ? [] : [{ fold, progress: each }];
     });
     return this.#takeTurns(definitions, standing);
+  }
+
+  /**
+   * One step if there are more events than one step folds; what a worker with many events calls between batches.
+   * @throws DefinitionsChanged, LeaseLost
+   */
+  async keepUp(definitions: LoadedDefinitions): Promise<void> {
+    if (this.#idleWith === definitions) return;
+    const { maxStepEvents = MAX_STEP_EVENTS } = this.#parts;
+    if ((await this.#look()) > maxStepEvents) await this.runOne(definitions);
+  }
+
+  /** @returns how many events it is behind */
+  async #look(): Promise<number> {
+    const { db, clock, observer } = this.#parts;
+    const { events, oldestAcceptedAt } = (await readEntityFoldLag(db)) ?? { events: 0, oldestAcceptedAt: null };
+    observer.itemsLagging(events, oldestAcceptedAt === null ? 0 : Math.max(0, clock.now() - oldestAcceptedAt));
+    return events;
   }
 
   async #takeTurns(definitions: LoadedDefinitions, standing: readonly Standing[]): Promise<boolean> {
@@ -100,6 +129,11 @@ export class EntityFoldChore {
           return this.#advance(definitions, there, { fromPos: pos, toPos: appliedPos });
         }),
     ];
+    if (work.length === 0) {
+      this.#parts.observer.itemsLagging(0, 0);
+      return false;
+    }
+    await this.#look();
     return (await work[this.#turn++ % work.length]?.()) ?? false;
   }
 

@@ -55,6 +55,8 @@ const MAX_RETRY_DELAY_MS = 5_000;
 const MAX_ATTEMPTS = 8;
 /** A worker that always has events does a chore every so many rounds. */
 const ROUNDS_PER_CHORE = 16;
+/** And looks so often at what is not to fall behind: one step of that is as much as the batches of so many rounds. */
+const ROUNDS_PER_KEEP_UP = 4;
 
 /** Timers up to `untilT` may fire once everything up to `pos` is applied: whatever came later was accepted later. */
 interface TimerBarrier {
@@ -125,7 +127,10 @@ export class Worker {
       if (this.#parts.leases.held.length === 0) return false;
       const applied = await this.#applyNext();
       const fired = await this.#fireDue(applied);
-      if ((applied || fired) && ++this.#roundsSinceChore < ROUNDS_PER_CHORE) return true;
+      if ((applied || fired) && ++this.#roundsSinceChore < ROUNDS_PER_CHORE) {
+        if (this.#roundsSinceChore % ROUNDS_PER_KEEP_UP === 0) await this.#keepUp();
+        return true;
+      }
       this.#roundsSinceChore = 0;
       return (await this.#doChore()) || applied || fired;
     } catch (error) {
@@ -309,6 +314,11 @@ export class Worker {
     const next = await timers.nextDueAt(db, parts);
     if (next === null || next > untilT) return null;
     return { pos: (await log.bumpTime(untilT)).pos, untilT };
+  }
+
+  async #keepUp(): Promise<void> {
+    const { chores, definitions } = this.#parts;
+    await chores.keepUp(await definitions.current());
   }
 
   async #doChore(): Promise<boolean> {

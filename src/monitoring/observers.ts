@@ -24,6 +24,7 @@ export interface Observers {
   poisoned(event: Pick<LoggedEvent, 'pos' | 'sourceId'>, error: unknown): void;
   lagging(events: number): void;
   contested(components: number): void;
+  itemsLagging(events: number, ageMs: number): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;
 }
@@ -51,8 +52,19 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   const scoring = metrics.histogram('model_run_seconds', 'Duration of model runs, by model.', { model: MAX_MODELS });
   let lag = 0;
   let components = 0;
+  let itemLag = { events: 0, ageMs: 0 };
   metrics.gauge('identity_contested_components', 'Components too large to replay in place.', () => components);
   metrics.gauge('log_lag_events', 'Events accepted and not yet applied, as of the last batch.', () => lag);
+  metrics.gauge(
+    'entity_fold_lag_events',
+    'Events applied and not yet folded into the items that they name, as of the last look.',
+    () => itemLag.events,
+  );
+  metrics.gauge(
+    'entity_fold_lag_seconds',
+    'Age of the oldest event that is applied and not folded into items, as of the last look.',
+    () => itemLag.ageMs / 1_000,
+  );
   return {
     failed: (error) => {
       unpublished.add(1);
@@ -69,6 +81,9 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
     },
     lagging: (events) => {
       lag = events;
+    },
+    itemsLagging: (events, ageMs) => {
+      itemLag = { events, ageMs };
     },
     contested: (count) => {
       components = count;

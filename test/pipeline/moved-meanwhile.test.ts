@@ -60,6 +60,7 @@ async function aPair(): Promise<Pair> {
         poisoned: () => undefined,
         lagging: () => undefined,
         contested: () => undefined,
+        itemsLagging: () => undefined,
         onRun: () => undefined,
         retrying: (error) => retried.push(error instanceof Error ? error.message : String(error)),
       },

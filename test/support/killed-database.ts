@@ -5,17 +5,19 @@ import type { Database, Transaction, TransactionOptions } from '../../src/platfo
 export type KillPlace = 'before' | 'after';
 
 const STANDARD_OUTPUT = 1;
-const IS_STEP = /(?:UPDATE|INSERT INTO) (?:identity_revisions|generic_values)\b/;
+const IS_STEP_OF_REVISION = /(?:UPDATE|INSERT INTO) (?:identity_revisions|generic_values)\b/;
 
 /**
- * The database of a process that is killed at the first step of a revision, which is a transaction that notes how far a
- * revision or a value is. Prints the place and what was noted, as `before identity_revisions`.
+ * The database of a process that is killed at the first step of its work, which is a transaction that writes certain
+ * tables; of a revision, where it notes how far that or a value is. Prints the place and what was written, as
+ * `before identity_revisions`.
+ * @param isStep matches up to the name of the table
  */
-export function killedDatabase(db: Database, place: KillPlace): Database {
+export function killedDatabase(db: Database, place: KillPlace, isStep: RegExp = IS_STEP_OF_REVISION): Database {
   const transaction = async <T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> => {
     const noted = new Set<string>();
     const result = await db.transaction(async (tx) => {
-      const done = await work(heard(tx, noted));
+      const done = await work(heard(tx, noted, isStep));
       if (noted.size > 0 && place === 'before') killAt(place, noted);
       return done;
     }, options);
@@ -34,7 +36,7 @@ function killAt(place: KillPlace, noted: ReadonlySet<string>): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
-function heard(tx: Transaction, noted: Set<string>): Transaction {
+function heard(tx: Transaction, noted: Set<string>, isStep: RegExp): Transaction {
   return new Proxy(tx, {
     get: (target, name) => {
       const method = boundTo(target, name);
@@ -42,7 +44,7 @@ function heard(tx: Transaction, noted: Set<string>): Transaction {
       return (...args: unknown[]): unknown => {
         const [first] = args;
         const text = typeof first === 'string' ? first : ((first as { text?: string } | undefined)?.text ?? '');
-        const [step] = IS_STEP.exec(text) ?? [];
+        const [step] = isStep.exec(text) ?? [];
         if (step !== undefined) noted.add(step.slice(step.lastIndexOf(' ') + 1));
         return (method as (...all: unknown[]) => unknown)(...args);
       };

@@ -48,6 +48,7 @@ export function unattendedEngine({
       },
       lagging: ignore,
       contested: ignore,
+      itemsLagging: ignore,
       onRun: ignore,
     },
     onCommitted: ignore,

@@ -234,6 +234,7 @@ const rethrowing = {
   },
   lagging: () => undefined,
   contested: () => undefined,
+  itemsLagging: () => undefined,
   onRun: () => undefined,
 };
 
