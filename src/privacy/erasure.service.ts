@@ -1,4 +1,5 @@
 import type { RawIdentifier, IdentifierPolicy } from '../events/event.model.js';
+import { isNamedByMisplaced } from '../identity/misplaced-evidence.reader.js';
 import { standsForNobody } from '../identity/nobody.model.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
@@ -52,7 +53,8 @@ export class ErasureService {
 
   /**
    * The receipt; asked again while it is under way, the same.
-   * @throws WeftError NOT_FOUND; BAD_REQUEST; NOT_CONFIGURED where the installation has no secret
+   * @throws WeftError NOT_FOUND; UNAVAILABLE while all that is known of somebody hangs on a value that counts for nobody by
+   *   now (ADR 32); BAD_REQUEST; NOT_CONFIGURED where the installation has no secret
    */
   async request(target: ErasureTarget, { reason, actor }: ErasureRequest): Promise<Erasure> {
     const { db, clock, secret, profiles, store } = this.deps;
@@ -163,7 +165,7 @@ export class ErasureService {
     }
   }
 
-  /** The living profile. @throws WeftError NOT_FOUND; BAD_REQUEST */
+  /** The living profile. @throws WeftError NOT_FOUND; UNAVAILABLE, as {@link request}; BAD_REQUEST */
   async profileOf(target: ErasureTarget): Promise<Uuid> {
     const asked = await this.#namedBy(target);
     const profileId = (await this.deps.profiles.survivors(this.deps.db, [asked])).get(asked);
@@ -180,6 +182,7 @@ export class ErasureService {
     if (profileId !== undefined) return profileId;
     const { policy } = this.deps;
     const isBlocked = policy.blockedBy(target.identifier) !== null;
+    if (!isBlocked && (await isNamedByMisplaced(db, ids))) throw notThereYet();
     throw isBlocked ? standsForNobody(target.identifier, policy, 'identifier', 'NOT_FOUND') : noSuchProfile();
   }
 
@@ -196,6 +199,14 @@ export class ErasureService {
 function found(erasure: Erasure | null): Erasure {
   if (erasure === null) throw new Error('an erasure that was written is not there');
   return erasure;
+}
+
+function notThereYet(): WeftError {
+  return new WeftError('UNAVAILABLE', 'events that name this person are still being moved to them', {
+    where: 'profile',
+    hint: 'ask again in a minute: nothing was done yet; `weft identity revisions` says how far the move is',
+    retryAfterMs: 60_000,
+  });
 }
 
 function noSuchProfile(): WeftError {

@@ -248,6 +248,11 @@ describe('a person who is erased before all of their events are moved to them', 
     const all = await onTill(world);
     await putInForce(world, TILL_IS_BLOCKED, true);
     await workUntil(world, world.engine, async () => (await onTill(world)) < all);
+    // The last one is named by nothing that has been moved yet.
+    const late = world.engine.erasures.request({ identifier: { ns: 'email', value: mail(before + 11) } }, ASKER);
+    await expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const nobody = world.engine.erasures.request({ identifier: { ns: 'email', value: 'nobody@x.example' } }, ASKER);
+    await expect(nobody).rejects.toMatchObject({ code: 'NOT_FOUND' });
     const asked = { identifier: { ns: 'email', value: 'canary@example.org' } };
     const { id } = await world.engine.erasures.request(asked, ASKER);
     await settleGenerics(world);
