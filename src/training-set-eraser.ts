@@ -72,17 +72,16 @@ export class TrainingSetEraser {
   /** How many label files and sets went; null: it takes longer, ask again. */
   async forget(erasureId: Uuid, person: PersonMatcher): Promise<number | null> {
     if (this.#work?.erasureId !== erasureId) {
-      const files = await this.#store.labelFiles();
-      if (files.length === 0) return 0;
+      const ids = await this.#store.labelFileIds();
+      if (ids.length === 0) return 0;
       await this.#store.restartAll();
-      this.#work = { erasureId, labelIds: new Set(files.map(({ id }) => id)), phase: { is: 'waiting' } };
+      this.#work = { erasureId, labelIds: new Set(ids), phase: { is: 'waiting' } };
     }
     const work = this.#work;
     if (work.phase.is === 'waiting') return this.#wait(work, person);
     if (work.phase.is === 'looking') return this.#remove(work, work.phase);
     const { labelIds, count } = work.phase;
-    const left = await this.#store.labelFiles();
-    if (left.some(({ id }) => labelIds.has(id))) return null;
+    if ((await this.#store.standing([...labelIds])).all > 0) return null;
     this.#work = null;
     return count;
   }
@@ -90,9 +89,8 @@ export class TrainingSetEraser {
   async #wait(work: Work, person: PersonMatcher): Promise<null> {
     const { folder } = this.#parts;
     if ((await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
-    const files = (await this.#store.labelFiles()).filter(({ id }) => work.labelIds.has(id));
-    if (files.some(({ status }) => status !== 'ready')) return null;
-    const outcome = this.#look(files, await this.#store.withFiles(), person);
+    if ((await this.#store.standing([...work.labelIds])).unread > 0) return null;
+    const outcome = this.#look(work.labelIds, person);
     const phase: Phase = { is: 'looking', outcome, isOver: false };
     const over = (): void => {
       phase.isOver = true;
@@ -126,12 +124,14 @@ export class TrainingSetEraser {
     return null;
   }
 
-  async #look(files: readonly LabelFile[], jobs: readonly TrainingSetJob[], person: PersonMatcher): Promise<Found> {
+  async #look(labelIds: ReadonlySet<Uuid>, person: PersonMatcher): Promise<Found> {
     const labels: LabelFile[] = [];
-    for (const file of files) if (await orGone(this.#isInLabels(file, person))) labels.push(file);
+    for await (const file of pagesOf((last: LabelFile | null) => this.#store.labelFiles(last))) {
+      if (labelIds.has(file.id) && (await orGone(this.#isInLabels(file, person)))) labels.push(file);
+    }
     const gone = new Set(labels.map(({ id }) => id));
     const sets: TrainingSetJob[] = [];
-    for (const job of jobs) {
+    for await (const job of pagesOf((last: TrainingSetJob | null) => this.#store.withFiles(last))) {
       if (job.labelFileId === null || gone.has(job.labelFileId)) continue;
       if (await orGone(this.#isInSet(job, job.labelFileId, person))) sets.push(job);
     }
@@ -173,6 +173,16 @@ export class TrainingSetEraser {
     } finally {
       await file.close();
     }
+  }
+}
+
+/** All rows of pages that each begin behind the last row of the one before. */
+async function* pagesOf<T>(pageAfter: (last: T | null) => Promise<readonly T[]>): AsyncGenerator<T, void, undefined> {
+  for (let last: T | null = null; ;) {
+    const page: readonly T[] = await pageAfter(last);
+    yield* page;
+    last = page.at(-1) ?? null;
+    if (last === null) return;
   }
 }
 

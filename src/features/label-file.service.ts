@@ -92,7 +92,15 @@ export class LabelFileService {
 
   async #receive(name: string, body: AsyncIterable<Uint8Array>, announcedBytes: number | null): Promise<LabelFile> {
     const { clock, folder, keptMs, store } = this.#parts;
-    const room = Math.min(LIMITS.maxLabelBytes, this.#parts.maxBytes - (await this.#store.keptBytes()));
+    const { bytes, labelFiles } = await this.#store.kept();
+    if (labelFiles >= LIMITS.maxLabelFiles) {
+      throw new WeftError('OVERLOADED', `${String(LIMITS.maxLabelFiles)} label files are kept already`, {
+        where: 'name',
+        hint: 'remove those that are not needed any more (removeLabelFile); the others go by themselves, see expiresAt',
+        retryAfterMs: 60_000,
+      });
+    }
+    const room = Math.min(LIMITS.maxLabelBytes, this.#parts.maxBytes - bytes);
     if (announcedBytes !== null && announcedBytes > room) throw tooLarge(room);
     const createdAt = clock.now();
     const id = newId(createdAt);

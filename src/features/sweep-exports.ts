@@ -34,7 +34,7 @@ export async function sweepExports(
     await store.forgetFilesOf(file.id, null);
     await store.removeLabelFile(file.id);
   }
-  let excess = (await store.keptBytes()) - maxBytes;
+  let excess = (await store.kept()).bytes - maxBytes;
   for (const job of await store.withFiles()) {
     const isOver = job.expiresAt !== null && job.expiresAt <= nowMs;
     if (!isOver && excess <= 0) continue;

@@ -10,6 +10,8 @@ export const TRAINING_SET_JOB_LIMITS = {
   maxAttempts: 5,
   /** Jobs that are over and remembered. */
   keptJobs: 1_000,
+  /** Label files that are kept. */
+  maxLabelFiles: 10_000,
   /** Of a label file as it is sent, and as it is kept. */
   maxLabelBytes: 2 * 1024 ** 3,
   maxLabelRows: 20_000_000,

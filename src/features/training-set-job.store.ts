@@ -3,6 +3,7 @@ import type { Queryable } from '../platform/postgres.js';
 import { JOB_FIELDS, LABEL_FILE_FIELDS } from './training-set-job.reader.js';
 import {
   TRAINING_SET_JOB_LIMITS,
+  type CreatedPlace,
   type JobStop,
   type LabelFile,
   type LabelStorage,
@@ -16,6 +17,7 @@ export interface FinishedSet {
   readonly sha256: string;
 }
 
+/** Rows that are read at a time; who wants all goes on behind the last. */
 const MAX_AT_ONCE = 1_000;
 const MAX_MESSAGE_LENGTH = 1_000;
 
@@ -75,10 +77,28 @@ export class TrainingSetJobStore {
     ]);
   }
 
-  /** All that are there in some way, at most so many as can be. */
-  async labelFiles(): Promise<LabelFile[]> {
+  /** Ids of all that are there in some way, which are as many as may be kept (`maxLabelFiles`). */
+  async labelFileIds(): Promise<Uuid[]> {
+    return (await this.db.query<{ id: Uuid }>('SELECT id FROM label_files')).map(({ id }) => id);
+  }
+
+  /** How many of these are there, and how many of them cannot be read (yet, or any more). */
+  async standing(ids: readonly Uuid[]): Promise<{ readonly all: number; readonly unread: number }> {
+    const [row] = await this.db.query<{ all: number; unread: number }>(
+      `SELECT count(*)::int8 AS all, count(*) FILTER (WHERE status <> 'ready')::int8 AS unread
+       FROM label_files WHERE id = ANY($1::uuid[])`,
+      [ids],
+    );
+    return row ?? { all: 0, unread: 0 };
+  }
+
+  /** Some of all that are there in some way, the oldest first, those after a place; none: there are no more. */
+  async labelFiles(after: CreatedPlace | null): Promise<LabelFile[]> {
     return this.db.query<LabelFile>(
-      `SELECT ${LABEL_FILE_FIELDS} FROM label_files f ORDER BY f.created_at, f.id LIMIT ${String(MAX_AT_ONCE)}`,
+      `SELECT ${LABEL_FILE_FIELDS} FROM label_files f
+       WHERE $1::int8 IS NULL OR (f.created_at, f.id) > ($1::int8, $2::uuid)
+       ORDER BY f.created_at, f.id LIMIT ${String(MAX_AT_ONCE)}`,
+      [after?.createdAt ?? null, after?.id ?? null],
     );
   }
 
@@ -96,13 +116,14 @@ export class TrainingSetJobStore {
     );
   }
 
-  /** Bytes of all that is kept. */
-  async keptBytes(): Promise<number> {
-    const [row] = await this.db.query<{ bytes: number }>(
-      `SELECT ((SELECT coalesce(sum(bytes), 0) FROM label_files)
-             + (SELECT coalesce(sum(bytes), 0) FROM training_set_jobs))::int8 AS bytes`,
+  /** Bytes of all that is kept, and how many label files there are. */
+  async kept(): Promise<{ readonly bytes: number; readonly labelFiles: number }> {
+    const [row] = await this.db.query<{ bytes: number; labelFiles: number }>(
+      `SELECT (f.bytes + (SELECT coalesce(sum(bytes), 0) FROM training_set_jobs))::int8 AS bytes,
+              f.count::int8 AS "labelFiles"
+       FROM (SELECT coalesce(sum(bytes), 0) AS bytes, count(*) AS count FROM label_files) f`,
     );
-    return row?.bytes ?? 0;
+    return row ?? { bytes: 0, labelFiles: 0 };
   }
 
   /** Whether anything is kept, or to be made. */
@@ -260,11 +281,14 @@ export class TrainingSetJobStore {
     );
   }
 
-  /** Those whose files are there, the oldest first. */
-  async withFiles(): Promise<TrainingSetJob[]> {
+  /** Some of those whose files are there, the first that were finished first, those after one; none: there are no more. */
+  async withFiles(after: Pick<TrainingSetJob, 'finishedAt' | 'id'> | null = null): Promise<TrainingSetJob[]> {
     return this.db.query<TrainingSetJob>(
-      `SELECT ${JOB_FIELDS} FROM training_set_jobs j WHERE j.status = 'done' AND j.bytes IS NOT NULL
+      `SELECT ${JOB_FIELDS} FROM training_set_jobs j
+       WHERE j.status = 'done' AND j.bytes IS NOT NULL
+         AND ($1::int8 IS NULL OR (j.finished_at, j.id) > ($1::int8, $2::uuid))
        ORDER BY j.finished_at, j.id LIMIT ${String(MAX_AT_ONCE)}`,
+      [after?.finishedAt ?? null, after?.id ?? null],
     );
   }
 

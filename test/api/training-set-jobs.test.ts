@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, link, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
@@ -416,6 +416,54 @@ describe('somebody who is erased', () => {
     expect(await (await fetched(`/label-files/${String(again.body['id'])}`)).text()).not.toContain('carol');
     const lines = `{"ns":"user_id","value":"bob","time":"${at(0)}","note":"carol-the-friend"}\n{"ns":"user_id","value":"bob","time":"${at(0)}","note":""}`;
     expect(await send('all.jsonl', lines)).toMatchObject({ status: 201, body: { rows: 1, leftOutRows: 1 } });
+  });
+
+  it('is found in the last of a thousand label files and of a thousand sets', async () => {
+    const visit = (user: string, page: string) => aTrack('visit', { user_id: user }, { properties: { page } });
+    await world.accept([visit('dora-the-friend', 'home'), visit('eve', 'friend dora-the-friend')]);
+    await world.drain();
+    world.clock.advance(HOUR_MS);
+    const now = new Date(world.clock.now()).toISOString();
+    const eve = await sendOk('eve.csv', csvOf([['user_id', 'eve', now, '1']]));
+    const counted = await ask({ labelFile: eve, features: ['visits'] });
+    await makeAll();
+    const others = await world.db.query<{ id: string; kind: string }>(
+      `WITH labels AS (
+         INSERT INTO label_files (id, name, status, stored_as, sha256, row_count, columns, created_at, expires_at)
+         SELECT gen_random_uuid(), name, status, stored_as, sha256, row_count, columns, 0, expires_at
+         FROM label_files, generate_series(1, 1000) WHERE id = $1 RETURNING id),
+       sets AS (
+         INSERT INTO training_set_jobs (id, label_file_id, spec, status, asked_by, created_at, not_before, started_at,
+                finished_at, expires_at, attempts, total_rows, done_rows, bytes, sha256)
+         SELECT gen_random_uuid(), label_file_id, spec, status, asked_by, created_at, not_before, started_at,
+                0, expires_at, attempts, total_rows, done_rows, 1, sha256
+         FROM training_set_jobs, generate_series(1, 1000) WHERE id = $2 RETURNING id)
+       SELECT id, 'labels' AS kind FROM labels UNION ALL SELECT id, 'set' FROM sets`,
+      [eve, counted.id],
+    );
+    const folder = join(world.exportsPath, eve);
+    for (const { id, kind } of others) {
+      if (kind === 'labels') await cp(join(folder, 'labels.csv'), join(world.exportsPath, id, 'labels.csv'));
+      else await link(join(folder, `${counted.id}.parquet.manifest.json`), join(folder, `${id}.parquet.manifest.json`));
+    }
+    const dora = await sendOk('dora.csv', csvOf([['user_id', 'dora-the-friend', at(5), '1']]));
+    const naming = await ask({ labelFile: eve, features: ['page'] });
+    await makeAll();
+    const { eraseProfile } = await world.data<{ eraseProfile: { id: string } }>(
+      `mutation { eraseProfile(input: { identifier: { namespace: "user_id", value: "dora-the-friend" }, reason: "asked" }) {
+         ... on ErasureReceipt { id } } }`,
+    );
+    const receipt = async () => {
+      world.clock.advance(1_000);
+      await world.drain();
+      await makeAll();
+      const asked = 'query ($id: ID!) { erasureReceipt(id: $id) { status exports } }';
+      return (await world.data<{ erasureReceipt: object }>(asked, { id: eraseProfile.id })).erasureReceipt;
+    };
+    await expect.poll(receipt, { timeout: 20_000 }).toEqual({ status: 'LOGICAL', exports: 2 });
+    expect(await readdir(world.exportsPath)).not.toContain(dora);
+    expect(await jobOf(naming.id)).toMatchObject({ status: 'DONE', path: null });
+    expect(await jobOf(counted.id)).toMatchObject({ path: expect.any(String) as string });
   });
 });
 
