@@ -42,6 +42,7 @@ const LOOK_MS = { idle: 60_000, waiting: 1_000 } as const;
  * 4. Words on purposes are kept in the same transaction (`removed-word.model.ts`), whether it is strict or not.
  * 5. A step holds the worker's leases: who moves events to other anchors does so before it or after it, and the words of an
  *    event stay where the event was. And they are read by the definitions in force.
+ * 6. Where items keep what came of removed events, so is whose these were (`forget-entity-events.ts`).
  */
 export class RetentionChore {
   readonly #parts: RetentionChoreParts;
@@ -83,15 +84,15 @@ export class RetentionChore {
     return true;
   }
 
-  async #goOn(tx: Transaction, pass: RetentionPass, { traitRules }: LoadedDefinitions): Promise<void> {
+  async #goOn(tx: Transaction, pass: RetentionPass, { traitRules, entities }: LoadedDefinitions): Promise<void> {
     const { sourceId } = pass;
     const { positions, toPos } = await this.#store.due(tx, pass, { ...MAX_STEP, ...this.#parts.maxStep });
-    if (positions.length > 0 && traitRules.consents !== null) {
-      const events = await this.#store.lockEvents(tx, positions);
-      await this.#parts.words.add(tx, removedWords(events, traitRules.consents));
-    }
     const takesBack = pass.isStrict && positions.length > 0;
-    if (positions.length > 0 && !takesBack) await this.#store.remove(tx, sourceId, positions);
+    const areInItems = !takesBack && [...entities.values()].some(({ folds }) => folds.length > 0);
+    const isRead = positions.length > 0 && (traitRules.consents !== null || areInItems);
+    const events = isRead ? await this.#store.lockEvents(tx, positions) : [];
+    if (traitRules.consents !== null) await this.#parts.words.add(tx, removedWords(events, traitRules.consents));
+    if (positions.length > 0 && !takesBack) await this.#store.remove(tx, sourceId, positions, events);
     await this.#store.advance(tx, sourceId, toPos, takesBack ? await this.#takeBack(tx, pass, positions) : null);
   }
 

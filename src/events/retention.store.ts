@@ -3,7 +3,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { readableOf } from './damaged-rows.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
-import { forgetEntityEvents } from './forget-entity-events.js';
+import { forgetEntityEvents, type NamedIn } from './forget-entity-events.js';
 import type { LoggedEvent } from './event.model.js';
 import type { EventSealer } from './event-seal.model.js';
 import { RETENTION_PASS_EVERY_MS, type RetentionPass } from './retention.model.js';
@@ -89,13 +89,25 @@ export class RetentionStore {
     return readableOf(await this.sealer.open(rows));
   }
 
-  /** Takes events out of the log, and the letters of those that could not be applied; what came of them stays. */
-  async remove(tx: Transaction, sourceId: number, positions: readonly number[]): Promise<void> {
+  /**
+   * Takes events out of the log, and the letters of those that could not be applied; what came of them stays.
+   * @param known those of the events that were read: items remember whom these name, and of others on whom they hung
+   */
+  async remove(
+    tx: Transaction,
+    sourceId: number,
+    positions: readonly number[],
+    known: readonly Pick<LoggedEvent, 'pos' | 'identifiers'>[],
+  ): Promise<void> {
     const at = int8Array(positions, (pos) => pos);
     const letters = await tx.execute('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [at]);
-    const events = await tx.execute('DELETE FROM event_log WHERE pos = ANY ($1::int8[])', [at]);
-    await forgetEntityEvents(tx, positions, { kind: 'kept' });
-    await this.count(tx, sourceId, { events, letters });
+    const events = await tx.query<NamedIn>(
+      'DELETE FROM event_log WHERE pos = ANY ($1::int8[]) RETURNING pos, anchor_id AS "identifierId"',
+      [at],
+    );
+    const named = known.flatMap(({ pos, identifiers }) => identifiers.map(({ id }) => ({ pos, identifierId: id })));
+    await forgetEntityEvents(tx, positions, { kind: 'kept', named: [...events, ...named] });
+    await this.count(tx, sourceId, { events: events.length, letters });
   }
 
   /** Letters that came in too long ago and that nobody is replaying; how many, at most so many. */

@@ -5,7 +5,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
 import { DamagedPayload } from './event-codec.js';
 import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
-import { forgetEntityEvents } from './forget-entity-events.js';
+import { forgetEntityEvents, forgetRemovedEvents } from './forget-entity-events.js';
 import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
 import {
   FIRST_RETRY_MS,
@@ -418,6 +418,8 @@ export class RetractionStore {
     const remains = scope.erasureId === null ? `SELECT FROM event_log e WHERE ${inScope(scope)}` : ANCHORS_OF_ERASURE;
     const [left] = await tx.query(`${remains} LIMIT 1`, [scopeId(scope)]);
     if (left !== undefined) return 'has-events';
+    const { id, erasureId } = scope;
+    if (erasureId !== null) await forgetRemovedEvents(tx, { erasureId, retractionId: id });
     // Its own alone: items that another has marked, and cannot be folded, are no reason to wait.
     const [marked] = await tx.query('SELECT FROM entity_refolds WHERE retraction_ids @> ARRAY[$1::uuid] LIMIT 1', [
       scope.id,

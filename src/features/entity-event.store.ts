@@ -153,7 +153,7 @@ export class EntityEventStore {
   /** Removes what nobody reads any more, at most `limit` rows of each kind; the row of its progress goes last. */
   async drop(tx: Transaction, foldId: number, limit: number): Promise<void> {
     let removed = 0;
-    for (const table of ['entity_events', 'entity_states', 'entity_refolds']) {
+    for (const table of ['entity_events', 'entity_states', 'entity_refolds', 'removed_entity_events']) {
       removed += await tx.execute(
         `DELETE FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} WHERE fold_id = $1 LIMIT $2)`,
         [foldId, limit],

@@ -8,7 +8,9 @@ import type { TrainingSetRequest } from '../../src/features/training-set-request
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { hashId } from '../../src/platform/ids.js';
 import { drainUntil } from '../support/drain-until.js';
+import { findTexts } from '../support/find-texts.js';
 import { naiveValue } from '../support/naive-features.js';
 import { aTrack, DAY_MS, HOUR_MS, MINUTE_MS } from '../support/world.js';
 
@@ -259,6 +261,40 @@ describe('features of items that are computed from events of people', () => {
     );
     // What somebody else said stays: it is their event.
     expect(states?.n).toBe(1);
+  });
+
+  it('lose what an erased person did, also where a retention has removed the events of it', async () => {
+    const { sources } = world.services;
+    const archive = await sources.ensure({ key: 'archive', kind: 'http' });
+    const now = world.clock.now();
+    const read = (reader: string, article: string, timestampMs: number) =>
+      aTrack('read', { user_id: reader }, { timestampMs, properties: { article, reader } });
+    const old = now - 40 * DAY_MS;
+    const byBoth = [read('reader-96', 'kept-a', old), read('canary-97', 'kept-a', old + 1)];
+    await world.accept([...byBoth, read('reader-96', 'kept-b', old), read('canary-97', 'kept-c', old)], {
+      source: archive.key,
+    });
+    await world.accept([read('reader-96', 'kept-a', now)], { source: 'web' });
+    await world.drain();
+    await sources.update(archive.key, { retentionMs: 30 * DAY_MS });
+    world.clock.advance(MINUTE_MS);
+    await world.drain();
+    const removed = 'SELECT removed_events AS n FROM source_retention WHERE removed_events > 0';
+    expect(await world.db.query(removed)).toEqual([{ n: 4 }]);
+    const reads = async () => {
+      const known = await online(['kept-a', 'kept-b', 'kept-c']);
+      return known.map(({ reads_ever: ever }) => (ever as { value: unknown }).value);
+    };
+    expect(await reads()).toEqual([3, 1, 1]);
+    const { erasures } = world.engine;
+    const { id } = await erasures.request(
+      { identifier: { ns: 'user_id', value: 'canary-97' } },
+      { reason: 'asked', actor: 'test' },
+    );
+    await drainUntil(world, erasures.done(id));
+    expect(await findTexts(world.db, ['canary-97', 'kept-c', hashId('user_id', 'canary-97')])).toEqual([]);
+    // Items in which they were are what the log says; in others what the retention left stays.
+    expect(await reads()).toEqual([1, 1, 0]);
   });
 
   it('are waited for by the revert that takes events out of them, and by no other', async () => {

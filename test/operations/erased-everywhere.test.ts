@@ -40,6 +40,7 @@ const SECRETS = [
   NAME,
   'canary-page-77aa',
   'canary-item-77aa',
+  'canary-kept-77aa',
   'canary-campaign-77aa',
   'canary-review-77aa',
   'canary-words-77aa',
@@ -65,7 +66,7 @@ identifiers: { email: customer }
 event: { type: track, name: Review Posted }
 properties: { text: comment }
 `;
-/** What is found out about her calls stands in a state of hers and of the item that she alone looked at. */
+/** What is found out about her calls stands in a state of hers and of the items that she alone looked at. */
 const FEATURES_YAML = `
 entities: [{ name: article, join_key: article_id }]
 views:
@@ -153,9 +154,24 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     const context = { page: { url: 'https://shop.example.org/?utm_campaign=canary-campaign-77aa' } };
     const properties = { path: 'canary-page-77aa', article: 'canary-item-77aa' };
     await call('/v1/page', { anonymousId, name: 'home', properties, context });
+    const old = { ...properties, article: 'canary-kept-77aa' };
+    const timestamp = new Date(systemClock.now() - 40 * 86_400_000).toISOString();
+    await call('/v1/page', { anonymousId, name: 'home', properties: old, context, timestamp });
     await call('/v1/identify', { anonymousId, userId, traits: { email, name: NAME, town: 'Hull' } });
     await call('/v1/identify', { userId: 'bob', traits: { name: 'bob', town: 'Hull' } });
     await call('/v1/batch', { batch: [{ type: 'track', userId, messageId: 'canary-letter-77aa' }] });
+  };
+
+  /** What is old leaves the log, and what came of it stays. */
+  const age = async (): Promise<void> => {
+    const folded = () => weft.database.query(`SELECT FROM entity_states WHERE key = 'canary-kept-77aa'`);
+    await expect.poll(folded, POLLING).toHaveLength(1);
+    await weft.run('sources', 'update', 'web', '--retention', '30d');
+  };
+
+  const hasAged = async (): Promise<void> => {
+    const removed = () => weft.database.query('SELECT removed_events AS n FROM source_retention');
+    await expect.poll(removed, POLLING).toEqual([{ n: 1 }]);
   };
 
   const load = async (): Promise<void> => {
@@ -253,6 +269,7 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     await weft.defineEdgeSegment('reviewers', 'performed("Review Posted")');
     await enrich();
     await track();
+    await age();
     await load();
     await block('canary-card-.*', 'canary-coupon-.*');
     await block('canary-card-.*');
@@ -263,6 +280,7 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     const her = async () => (await weft.ask<{ profile: { id: string; segments: object[] } | null }>(member)).profile;
     await expect.poll(her, POLLING).toMatchObject({ segments: [{ segment: { key: 'reviewers' } }] });
 
+    await hasAged();
     // All that is planted is there before, or its absence afterwards would say nothing.
     const copies = [...(await copiesOf(weft.database)), ...(await lettersOf(weft.database))];
     const before = await findTexts(weft.database, [...SECRETS, ...IDS]);
@@ -272,8 +290,8 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     const foundOut = before.filter(({ text }) => text === 'canary-campaign-77aa').map(({ place }) => place);
     expect(foundOut).toEqual(expect.arrayContaining(['public.anchor_states', 'public.entity_states']));
     const ofHers = before.filter(({ text }) => IDS.includes(text)).map(({ place }) => place);
-    for (const table of ['identifiers', 'matching_members', 'evidence', 'generic_values', 'generic_mentions'])
-      expect(ofHers).toContain(`public.${table}`);
+    const tables = ['identifiers', 'matching_members', 'evidence', 'generic_values', 'generic_mentions'];
+    for (const table of [...tables, 'removed_entity_events']) expect(ofHers).toContain(`public.${table}`);
     expect(await inRedis()).not.toEqual([]);
     expect(await inFiles()).toContain(ANNA.email);
     const { profile } = await weft.ask<{ profile: { id: string } }>(member);
