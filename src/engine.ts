@@ -5,6 +5,7 @@ import { ContestedChore, type ContestedObserver } from './contested-chore.js';
 import { BlockedRevision } from './blocked-revision.js';
 import { ReanchoringFinder } from './reanchoring-finder.js';
 import { DecisionRevision } from './decision-revision.js';
+import { GenericLookStore } from './identity/generic-look.store.js';
 import { GenericRevision } from './generic-revision.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
@@ -269,7 +270,7 @@ function createRevisions(parts: AsideParts, observer: WorkerObserver, limits: Pa
   const bounds = { maxStepEvents: limits.maxReanchoredEvents, maxStepReads: limits.maxReanchoringReads };
   const finder = new ReanchoringFinder({ ...resolving, ...bounds });
   const valueParts = { ...resolving, finder, erasures: new ErasureStore() };
-  const generic = new GenericRevision(valueParts);
+  const generic = new GenericRevision({ ...valueParts, looks: new GenericLookStore() });
   return new RevisionChore({
     ...own,
     decisions: new DecisionRevision({ ...own, generic }),

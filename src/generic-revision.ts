@@ -1,27 +1,33 @@
 import type { LoadedDefinitions } from './definitions.js';
 import { blockedTest } from './identity/blocked-patterns.js';
 import { genericBoundOf, MAX_GENERIC_VALUES, sharedCountOf } from './identity/generic-value.model.js';
+import type { GenericLookStore } from './identity/generic-look.store.js';
 import { GenericValueReader } from './identity/generic-value.reader.js';
 import type { CountedValue } from './identity/generic-value.store.js';
-import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
+import {
+  MAX_REVISION_FAILURES,
+  NO_RESULT,
+  type IdentityRevisionRecord,
+  type RevisionResult,
+} from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import type { IdentityRules } from './identity/identity-rules.model.js';
 import { moveMisplaced, type MoveParts } from './move-misplaced.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
-import { NO_RESULT, type RevisionResult } from './identity/identity-revision.model.js';
 import { resultOf } from './identity/revision-decider.js';
 
 export interface GenericRevisionParts extends MoveParts {
+  readonly looks: GenericLookStore;
   readonly revisions: IdentityRevisionStore;
 }
 
 /** Revisions that one look asks for, at most; with as many open there is no look. */
 const MAX_ASKED = 100;
-/** Values that are forgotten at once, and the time between two looks for such. */
-const MAX_FORGOTTEN = 1_000;
-const FORGET_PAUSE_MS = 60 * 60 * 1000;
+/** Values that are forgotten, or marked, at once, and the time between two looks for such. */
+const MAX_TIDIED = 1_000;
+const TIDY_PAUSE_MS = 60 * 60 * 1000;
 /** What a revision of a value is at, once it is known whether the value is generic. */
 const MOVING = 'moving';
 const ACTOR = 'weft';
@@ -47,28 +53,32 @@ interface Wanted {
  *    folded anew from the log, their evidence is where their events belong, and whoever it names is resolved anew, in one
  *    transaction. An event of which another worker has not applied as much yet waits for a later step.
  * 4. A value that counts again is known for a day, for events of processes that had not heard of it, and then forgotten.
- * 5. What is done is in the log and in the tables alone, so a process that dies leaves whole steps behind.
+ * 5. What is done is in the log and in the tables alone, so a process that dies leaves whole steps behind. That a value is
+ *    to be looked at is cleared once the revision is asked for that comes of it.
+ * 6. A revision that is given up has its value looked at again after an hour. Once in an hour those are found, too, whose
+ *    events belong elsewhere though nobody was told. Until these are moved, who is named by them alone is resolved by
+ *    nobody.
  */
 export class GenericRevision {
-  #forgetAt = Number.NEGATIVE_INFINITY;
+  #tidyAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly parts: GenericRevisionParts) {}
 
   /** Looks for one value or one component; false if there was none. */
   async look({ identityRules: rules }: LoadedDefinitions): Promise<boolean> {
-    const { clock, db, generics, revisions } = this.parts;
+    const { clock, db, generics, looks, revisions } = this.parts;
     // Those that wait are not to fill the place of what people ask for.
     if ((await revisions.countOpen(db, 'generic')) >= MAX_ASKED) return false;
-    const stale = await generics.nextStale(db);
+    const begunAt = clock.now();
+    const stale = await looks.nextStale(db, begunAt);
     if (stale !== null) {
-      await generics.notStale(db, stale);
-      const wanted = await this.#wanted(db, stale, rules);
+      const wanted = await this.#wanted(db, stale.id, rules);
       if (wanted !== null && (await this.#hasWork(wanted))) await this.#ask(wanted);
+      await looks.looked(db, stale);
       return true;
     }
-    const begunAt = clock.now();
-    const suspect = await generics.nextSuspect(db, begunAt);
-    if (suspect === null) return this.#forgetFormer(begunAt);
+    const suspect = await looks.nextSuspect(db, begunAt);
+    if (suspect === null) return this.#tidy(begunAt);
     const crowded = await generics.crowdedIn(db, suspect.id, rules, genericBoundOf(rules));
     let asked = 0;
     for (const { id } of crowded) {
@@ -78,7 +88,7 @@ export class GenericRevision {
         await this.#ask(wanted);
       }
     }
-    await generics.cleared(db, suspect, { nowMs: clock.now(), tookMs: clock.now() - begunAt });
+    await looks.cleared(db, suspect, { nowMs: clock.now(), tookMs: clock.now() - begunAt });
     return true;
   }
 
@@ -87,11 +97,29 @@ export class GenericRevision {
     return this.parts.generics.areBesideMisplaced(db, ids);
   }
 
-  async #forgetFormer(nowMs: number): Promise<boolean> {
-    if (nowMs < this.#forgetAt) return false;
-    const forgotten = await this.parts.generics.forgetFormer(this.parts.db, nowMs, MAX_FORGOTTEN);
-    if (forgotten < MAX_FORGOTTEN) this.#forgetAt = nowMs + FORGET_PAUSE_MS;
-    return forgotten > 0;
+  /**
+   * Notes that the revision failed and, where it is given up, has its value looked at again after a while: until its
+   * events are moved, decisions about whom they name wait.
+   * @param failure.isFinal whether there is no other try
+   */
+  async fail(revision: IdentityRevisionRecord, failure: Parameters<IdentityRevisionStore['fail']>[2]): Promise<void> {
+    const { db, looks, revisions } = this.parts;
+    const id = revision.kind === 'generic' ? revision.input.ids[0] : undefined;
+    const isGivenUp = failure.isFinal || revision.failures + 1 >= MAX_REVISION_FAILURES;
+    await db.transaction(async (tx) => {
+      await revisions.fail(tx, revision.id, failure);
+      if (isGivenUp && id !== undefined) await looks.putOff(tx, id, failure.nowMs);
+    });
+  }
+
+  /** Once in a while, with nothing else to do: forgets values that count again, and finds what nobody was told of. */
+  async #tidy(nowMs: number): Promise<boolean> {
+    if (nowMs < this.#tidyAt) return false;
+    const { db, generics, looks } = this.parts;
+    const forgotten = await generics.forgetFormer(db, nowMs, MAX_TIDIED);
+    const marked = await looks.markMisplaced(db, MAX_TIDIED);
+    if (forgotten < MAX_TIDIED && marked < MAX_TIDIED) this.#tidyAt = nowMs + TIDY_PAUSE_MS;
+    return forgotten + marked > 0;
   }
 
   /** Has all that are generic counted anew, because other namespaces are unique. */

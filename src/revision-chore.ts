@@ -112,6 +112,8 @@ export class RevisionChore {
       pipeline.forget();
       if (error instanceof RevisionWaits) {
         await revisions.defer(db, revision.id, now + LOOK_MS);
+        // What it waits for may be a value that nobody has asked about yet, and many that wait leave no time in between.
+        await this.#parts.generic.look(definitions);
         return true;
       }
       if (revision.kind === 'rules' && revision.failures + 1 === MAX_REVISION_FAILURES) {
@@ -119,7 +121,7 @@ export class RevisionChore {
         return true;
       }
       const isFinal = isRefusal(error);
-      await revisions.fail(db, revision.id, { failure: failureOf(error), isFinal, nowMs: clock.now() });
+      await this.#parts.generic.fail(revision, { failure: failureOf(error), isFinal, nowMs: clock.now() });
       if (!isFinal) observer.retrying(error, revision.failures + 1);
     }
     return true;

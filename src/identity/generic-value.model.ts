@@ -32,6 +32,9 @@ export const FORMER_KEPT_MS = 24 * 60 * 60 * 1000;
 /** Least time between two looks at one component for generic values, ms. */
 export const SUSPECT_PAUSE_MS = 10_000;
 
+/** From a revision of a value that was given up to the next look at the value, ms. */
+export const GENERIC_RETRY_MS = 60 * 60 * 1000;
+
 /** A value that is generic, or was, or that somebody decided about. */
 export interface GenericValue extends Identifier {
   readonly isGeneric: boolean;

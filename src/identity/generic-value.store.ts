@@ -3,7 +3,7 @@ import { int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import { FORMER_KEPT_MS, SUSPECT_PAUSE_MS } from './generic-value.model.js';
+import { FORMER_KEPT_MS } from './generic-value.model.js';
 import type { Evidence } from './evidence.model.js';
 import { isUnique, type IdentityRules } from './identity-rules.model.js';
 
@@ -18,7 +18,8 @@ const NAMED = `(SELECT id, ns, value FROM identifiers i
   UNION ALL SELECT g.value_id, g.ns, g.value FROM generic_values g
     WHERE NOT g.is_blocked AND NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id))`;
 
-const MISPLACED = `SELECT g.value_id AS id FROM generic_values g
+/** Generic values `g` on which anything hangs that names somebody who counts; conditions may follow. */
+export const MISPLACED = `SELECT g.value_id AS id FROM generic_values g
   WHERE g.is_generic AND EXISTS (
     SELECT FROM evidence e CROSS JOIN LATERAL unnest(e.identifier_ids) o (id)
     WHERE e.anchor_id = g.value_id AND o.id <> g.value_id
@@ -34,32 +35,6 @@ export class GenericValueStore {
        ON CONFLICT (component_id) DO UPDATE SET news = s.news + 1`,
       [uuidArray([...componentIds].sort(), (id) => id)],
     );
-  }
-
-  /** The next component to look at; null if there is none. */
-  async nextSuspect(db: Queryable, nowMs: number): Promise<{ readonly id: Uuid; readonly news: number } | null> {
-    const [row] = await db.query<{ id: Uuid; news: number }>(
-      `SELECT component_id AS id, news FROM generic_suspects WHERE news > 0 AND due_at <= $1 ORDER BY due_at, component_id LIMIT 1`,
-      [nowMs],
-    );
-    return row ?? null;
-  }
-
-  /** Notes that all was looked at that `news` stands for, in `tookMs`. */
-  async cleared(
-    db: Queryable,
-    { id, news }: { readonly id: Uuid; readonly news: number },
-    { nowMs, tookMs }: { readonly nowMs: number; readonly tookMs: number },
-  ): Promise<void> {
-    await db.query('UPDATE generic_suspects SET news = news - $2, due_at = $3 WHERE component_id = $1', [
-      id,
-      news,
-      nowMs + Math.max(SUSPECT_PAUSE_MS, 20 * tookMs),
-    ]);
-    await db.query('DELETE FROM generic_suspects s WHERE news <= 0 AND due_at <= $1 AND component_id <> $2', [
-      nowMs,
-      id,
-    ]);
   }
 
   /**
@@ -122,17 +97,15 @@ export class GenericValueStore {
   }
 
   /**
-   * Whether events are about to be moved away from a generic value of the components of these identifiers: of whoever only
-   * those name, no evidence that counts says anything until then.
+   * Whether events are to be moved away from a generic value of the components of these identifiers: of whoever only
+   * those name, no evidence that counts says anything until then, whether or not anybody is at it.
    */
   async areBesideMisplaced(db: Queryable, ids: readonly Uuid[]): Promise<boolean> {
     const rows = await db.query(
       `${MISPLACED} AND g.value_id IN (
          SELECT m.id FROM identifiers m
          WHERE m.component_id IN (SELECT component_id FROM identifiers WHERE id = ANY ($1::uuid[]))
-       ) AND (g.is_stale OR EXISTS (
-         SELECT FROM identity_revisions WHERE status IN ('waiting', 'running') AND kind IN ('generic', 'rules')
-       )) LIMIT 1`,
+       ) LIMIT 1`,
       [uuidArray(ids, (id) => id)],
     );
     return rows.length > 0;
@@ -144,27 +117,16 @@ export class GenericValueStore {
     return rows.map(({ id }) => id);
   }
 
-  /** A value whose evidence, or whose anchor, may have changed; null if there is none. */
-  async nextStale(db: Queryable): Promise<Uuid | null> {
-    const [row] = await db.query<{ id: Uuid }>(
-      'SELECT value_id AS id FROM generic_values WHERE is_stale ORDER BY value_id LIMIT 1',
-    );
-    return row?.id ?? null;
-  }
-
+  /** Notes that the evidence of these values, or their anchor, may have changed. */
   async markStale(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
-    await tx.query('UPDATE generic_values SET is_stale = true WHERE value_id = ANY ($1::uuid[])', [
+    await tx.query('UPDATE generic_values SET is_stale = true, marks = marks + 1 WHERE value_id = ANY ($1::uuid[])', [
       uuidArray(ids, (id) => id),
     ]);
   }
 
   /** All that many people share are to be counted anew. */
   async markAllStale(tx: Queryable): Promise<void> {
-    await tx.query('UPDATE generic_values SET is_stale = true WHERE is_generic AND NOT is_blocked');
-  }
-
-  async notStale(tx: Queryable, id: Uuid): Promise<void> {
-    await tx.query('UPDATE generic_values SET is_stale = false WHERE value_id = $1', [id]);
+    await tx.query('UPDATE generic_values SET is_stale = true, marks = marks + 1 WHERE is_generic AND NOT is_blocked');
   }
 
   /** Writes down what somebody decided: that it is none, or nothing any more. */
@@ -231,7 +193,7 @@ export class GenericValueStore {
     await stopWorkers(tx);
     await tx.query(
       `UPDATE generic_values g SET is_blocked = false, neighbours = t.n, is_generic = g.value_id <> ALL ($3::uuid[]),
-         is_moving = g.value_id = ANY ($3::uuid[]), is_stale = true, changed_at = $4
+         is_moving = g.value_id = ANY ($3::uuid[]), is_stale = true, marks = marks + 1, changed_at = $4
        FROM unnest($1::uuid[], $2::int8[]) AS t (id, n) WHERE g.value_id = t.id`,
       [
         uuidArray(values, ({ id }) => id),
@@ -295,7 +257,7 @@ export class GenericValueStore {
     );
     await tx.query(
       `WITH late AS (SELECT value_id FROM generic_values WHERE value_id = ANY ($1::uuid[]) ORDER BY value_id FOR UPDATE)
-       UPDATE generic_values g SET is_moving = NOT is_generic, is_stale = true FROM late WHERE g.value_id = late.value_id`,
+       UPDATE generic_values g SET is_moving = NOT is_generic, is_stale = true, marks = marks + 1 FROM late WHERE g.value_id = late.value_id`,
       [values],
     );
   }
@@ -347,7 +309,7 @@ export class GenericValueStore {
       );
     }
     const touched = [...new Set([...rows.map(({ id }) => id), ...anchorIds])];
-    await tx.query('UPDATE generic_values SET is_stale = true WHERE value_id = ANY ($1::uuid[])', [
+    await tx.query('UPDATE generic_values SET is_stale = true, marks = marks + 1 WHERE value_id = ANY ($1::uuid[])', [
       uuidArray(touched, (id) => id),
     ]);
   }

@@ -195,6 +195,9 @@ export async function checkRevisions(db: Queryable): Promise<CheckResult> {
     `SELECT r.id, r.kind, r.failure ->> 'code' AS code, r.failure ->> 'message' AS message FROM identity_revisions r
      WHERE r.status = 'failed' AND NOT (r.kind = 'rules' AND EXISTS (
        SELECT FROM identity_revisions n WHERE n.kind = 'rules' AND n.status = 'done' AND n.created_at > r.created_at))
+       AND NOT (r.kind = 'generic' AND EXISTS (
+       SELECT FROM identity_revisions n WHERE n.kind = 'generic' AND n.status = 'done' AND n.created_at > r.created_at
+         AND n.input -> 'ids' = r.input -> 'ids'))
        AND r.failure ->> 'code' NOT IN ('NOT_FOUND', 'CONFLICT', 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE')
      ORDER BY r.created_at DESC LIMIT 5`,
   );
@@ -225,14 +228,23 @@ export async function checkContested(db: Queryable): Promise<CheckResult> {
   };
 }
 
-/** Whether there are more values that count for nobody, or did until lately, than processes know. */
+/** Whether there are more values that count for nobody, or did until lately, than processes know, or some whose events are not moved. */
 export async function checkSharedValues(db: Queryable, bound = MAX_KNOWN_VALUES): Promise<CheckResult> {
   const name = 'shared values';
-  const [row] = await db.query<{ all: number; generic: number }>(
-    'SELECT count(*) AS all, count(*) FILTER (WHERE is_generic) AS generic FROM generic_values',
+  const [row] = await db.query<{ all: number; generic: number; put_off: number }>(
+    `SELECT count(*) AS all, count(*) FILTER (WHERE is_generic) AS generic,
+            count(*) FILTER (WHERE is_stale AND look_at > 0) AS put_off FROM generic_values`,
   );
-  const { all = 0, generic = 0 } = row ?? {};
+  const { all = 0, generic = 0, put_off: putOff = 0 } = row ?? {};
   const detail = `${String(generic)} count for nobody, ${String(all - generic)} did`;
+  if (putOff > 0) {
+    return {
+      name,
+      outcome: 'warning',
+      detail: `${detail}: moving the events of ${String(putOff)} was given up, and is tried again within an hour`,
+      hint: "The worker's log says why. Until then decisions wait that concern whom these events name.",
+    };
+  }
   if (all <= bound) return { name, outcome: 'ok', detail };
   return {
     name,

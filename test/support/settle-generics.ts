@@ -7,7 +7,9 @@ export async function settleGenerics(world: World, engine = world.engine): Promi
     await engine.worker.drain();
     const [open] = await world.db.query(
       `SELECT FROM installation WHERE EXISTS (SELECT FROM identity_revisions WHERE status IN ('waiting', 'running'))
-         OR EXISTS (SELECT FROM generic_suspects WHERE news > 0) OR EXISTS (SELECT FROM generic_values WHERE is_stale)`,
+         OR EXISTS (SELECT FROM generic_suspects WHERE news > 0 AND due_at <= $1::int8 + $2)
+         OR EXISTS (SELECT FROM generic_values WHERE is_stale AND look_at <= $1::int8 + $2)`,
+      [world.clock.now(), SUSPECT_PAUSE_MS],
     );
     if (open === undefined) return;
     world.clock.advance(SUSPECT_PAUSE_MS);
