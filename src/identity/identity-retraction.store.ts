@@ -22,11 +22,14 @@ export class IdentityRetractionStore {
     return rows.map(({ id }) => id);
   }
 
-  /** The identifiers that any evidence of the component names. */
+  /** The identifiers that any evidence of the component names, or of a generic value from which events are yet to be moved. */
   async namedIn(tx: Queryable, componentId: Uuid): Promise<ReadonlySet<Uuid>> {
     const rows = await tx.query<{ id: Uuid }>(
       `SELECT DISTINCT unnest(e.identifier_ids) AS id FROM identifiers i JOIN evidence e ON e.anchor_id = i.id
-       WHERE i.component_id = $1`,
+       WHERE i.component_id = $1
+       UNION SELECT i.id FROM generic_values g JOIN evidence e ON e.anchor_id = g.value_id
+       CROSS JOIN LATERAL unnest(e.identifier_ids) u (id) JOIN identifiers i ON i.id = u.id
+       WHERE g.is_generic AND cardinality(e.identifier_ids) > 1 AND i.component_id = $1`,
       [componentId],
     );
     return new Set(rows.map(({ id }) => id));

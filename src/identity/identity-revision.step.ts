@@ -12,6 +12,7 @@ import {
 import type { ContestedComponentStore } from './contested-component.store.js';
 import { genericBoundOf, isSuspicious } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
+import { withAwaited } from './awaited-evidence.reader.js';
 import { placedEvidence, type Evidence } from './evidence.model.js';
 import type { Identifier } from '../events/event.model.js';
 import { linksAfter, type LinkDecision } from './identity-decision.model.js';
@@ -32,7 +33,8 @@ import { MAX_SPLIT_ROWS, splitComponent, type SplitComponent } from './split-com
  * not, the same person.
  *
  * Invariants
- * 1. Identifiers that no evidence names any more are gone, as if they had never been seen. What is left of a component
+ * 1. Identifiers that no evidence names any more are gone, as if they had never been seen; not so those whom events name
+ *    that are yet to be moved away from a generic value (`awaited-evidence.reader.ts`). What is left of a component
  *    falls into the parts that evidence and must-links connect, and each is resolved by itself (`split-component.ts`).
  * 2. A profile keeps its id as long as anybody is left of it who founded no other: where its founding identifier is gone,
  *    the eldest of those takes the identifier's place.
@@ -143,10 +145,8 @@ export class IdentityRevisionStep {
       input.released === undefined
         ? []
         : this.#release(standing, evidence, { ...input, released: input.released }, found);
-    let loaded = standing.map((component): Loaded => {
-      const rows = evidence.get(component) ?? [];
-      return { component, evidence: rows.length <= MAX_SPLIT_ROWS ? rows : null };
-    });
+    const all = await withAwaited(tx, evidence, { rules, maxRows: MAX_SPLIT_ROWS });
+    let loaded = standing.map((component): Loaded => ({ component, evidence: all.get(component) ?? null }));
     const gone = await this.#options.links.withoutOthers(tx, found.links.removed);
     const splits: SplitComponent[] = [];
     for (let round = 0; ; round++) {
