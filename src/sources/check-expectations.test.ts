@@ -123,4 +123,18 @@ describe('what batch views expect', () => {
     check.add(aUnit(2, {}, 'customer'));
     expect(check.findings(true)).toMatchObject([{ value: 1, events: 1, rows: [2] }]);
   });
+
+  it('asks of mended rows what each has to be, and not how many there are', () => {
+    const text =
+      '{ properties.total: { min: 0, null_share: 0.1, distinct_min: 2, otherwise: stop }, events: { min: 3, max: 3 } }';
+    const kindsOf = (formers: number) => {
+      const check = new ExpectationCheck(expectationsOf(text), ({ number }) => number <= formers);
+      [-1, undefined].forEach((total, i) => {
+        check.add(aUnit(i + 1, total === undefined ? {} : { total }));
+      });
+      return check.findings(true).map(({ kind }) => kind);
+    };
+    expect(kindsOf(0)).toEqual(['min', 'null_share', 'distinct_min', 'min']);
+    expect(kindsOf(1)).toEqual(['min']);
+  });
 });

@@ -1,6 +1,7 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { LoadUnit } from './group-rows.js';
 import type { LoadExpectation, LoadExpectationKind, LoadFinding } from './load-expectation.model.js';
+import type { SourceRow } from './row.model.js';
 
 /** Rows that are named, of each expectation. */
 const MAX_EXAMPLES = 5;
@@ -11,25 +12,31 @@ const MAX_DISTINCT_LENGTH = 200;
 /** Holds the events of a file against what is expected of them. Memory is bounded, whatever the size of the file. */
 export class ExpectationCheck {
   readonly #tallies: readonly Tally[];
+  readonly #isFormer: (row: SourceRow) => boolean;
+  #hasFormer = false;
 
-  constructor(expectations: readonly LoadExpectation[]) {
+  /** @param isFormer whether a row is one that was refused in another file; default: of none */
+  constructor(expectations: readonly LoadExpectation[], isFormer: (row: SourceRow) => boolean = () => false) {
     this.#tallies = expectations.map((expectation) => new Tally(expectation));
+    this.#isFormer = isFormer;
   }
 
   /** Rows that were refused do not count. */
-  add({ event, row: { number } }: LoadUnit): void {
+  add({ event, row }: LoadUnit): void {
+    this.#hasFormer ||= this.#isFormer(row);
     if (event === null) return;
+    const { number } = row;
     for (const tally of this.#tallies) {
       if (tally.isAbout(event.name)) tally.add(tally.valueOf(event as unknown as JsonValue), number);
     }
   }
 
   /**
-   * What is not met, in the order of the expectations.
-   * @param isWhole false: of a part of the file, of which no share and no number of values is told
+   * What is not met, in the order of the expectations. Mended rows are a part of the file that they were refused in.
+   * @param isWhole false: of a part of the file, of which no share and no least number of events or values is told
    */
   findings(isWhole: boolean): LoadFinding[] {
-    return this.#tallies.flatMap((tally) => tally.findings(isWhole));
+    return this.#tallies.flatMap((tally) => tally.findings(isWhole && !this.#hasFormer));
   }
 }
 

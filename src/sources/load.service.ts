@@ -10,7 +10,7 @@ import type { Queryable } from '../platform/postgres.js';
 import { sampledColumns } from './infer/sampled-columns.js';
 import { beingReverted, changedSince, noSuchLoad, ofAnotherSource, paused } from './load-errors.js';
 import { demandExpected } from './demand-expected.js';
-import { expectationsOfViews, type LoadExpectation, type LoadFinding } from './load-expectation.model.js';
+import { expectationsOfViews, type LoadExpectation } from './load-expectation.model.js';
 import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
 import { LoadForecast, type IdentityLookup } from './load-forecast.js';
@@ -19,12 +19,12 @@ import {
   NO_COUNTS,
   type DryRunResult,
   type LoadCounts,
-  type LoadOutcome,
   type LoadProgress,
   type LoadResult,
   type LoadReverter,
   type NewSourceNote,
 } from './load.model.js';
+import { alreadyLoaded, figuresOf, resultOf, type FinishedRun } from './load-result.js';
 import type { EventAcceptor, LetterSettler, LoadDeadLetterStore } from './load-sender.js';
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
@@ -155,12 +155,15 @@ export class LoadService {
     const expectations = await this.#expectations(request.mapping);
     const fileHash = await hashed(request, file);
     if (expectedHash !== null && fileHash !== expectedHash) throw changedSince(file);
-    await demandExpected(request, file, expectations);
+    const known = await this.#known(request.mapping, fileHash);
+    // What is loaded completely stays so, whatever is expected by now.
+    const isDone = known?.status === 'done' && request.again !== true;
+    if (known?.status !== 'reverting' && !isDone) await demandExpected(request, file, expectations, known);
     const { source, newSource } = await this.#source(request);
     const { load, isNew } = await this.#register(request, file, fileHash, source);
     if (load.status === 'reverting') throw beingReverted(load.id);
     const run = { request, file, fileHash, expectations, source, newSource, load, isNew, startedAt };
-    if (load.status === 'done' && request.again !== true) return await this.#alreadyLoaded(run);
+    if (load.status === 'done' && request.again !== true) return await alreadyLoaded(this.deps, run);
     return await this.#run(run);
   }
 
@@ -200,8 +203,7 @@ export class LoadService {
     await checkFit(file, mapping);
     const fileHash = await hashed(request, file);
     const source = await this.deps.sources.findByKey(mapping.source);
-    const found =
-      source === null ? null : await this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash: mapping.hash });
+    const found = await this.#known(mapping, fileHash, source);
     const known = found?.id === replacedId ? null : found;
     const timeShiftMs = known?.timeShiftMs ?? (await this.#timeShift(request, file));
     // What is to be replaced would count as there.
@@ -224,7 +226,8 @@ export class LoadService {
       checkpoint: () => Promise.resolve(),
       failed: () => Promise.resolve(),
     });
-    const isStopped = outcome === 'loaded' && unexpected.some(({ otherwise }) => otherwise === 'stop');
+    const isDone = known?.status === 'done' && request.again !== true;
+    const isStopped = outcome === 'loaded' && !isDone && unexpected.some(({ otherwise }) => otherwise === 'stop');
     const checked: DryRunResult = {
       outcome: isStopped ? 'not_as_expected' : outcome,
       unexpected,
@@ -232,7 +235,7 @@ export class LoadService {
       source: mapping.source,
       newSource: source === null ? { near: await this.deps.sources.nearest(mapping.source) } : null,
       timeShiftMs,
-      ...this.#figures(counts, file, startedAt),
+      ...figuresOf(counts, file, this.deps.clock.now() - startedAt),
       refused: counts.refused,
       duplicates: counts.duplicates,
       people: records === null ? (forecast?.people ?? null) : null,
@@ -261,6 +264,12 @@ export class LoadService {
       where: 'identifiers',
       hint: `write identifiers: { ${joinKey}: <column> }`,
     });
+  }
+
+  /** The load of this file with this mapping; null where there is none yet. @param of its source, if that is known */
+  async #known({ source: key, hash: mappingHash }: Mapping, fileHash: string, of?: Source | null) {
+    const source = of === undefined ? await this.deps.sources.findByKey(key) : of;
+    return source === null ? null : this.deps.loads.find({ sourceId: source.id, fileHash, mappingHash });
   }
 
   /** @throws WeftError SOURCE_PAUSED */
@@ -343,7 +352,7 @@ export class LoadService {
     const status = outcome === 'loaded' ? 'done' : outcome === 'interrupted' ? 'running' : 'failed';
     const finishedAt = status === 'running' ? null : this.deps.clock.now();
     await this.deps.loads.update(load.id, status, counts, finishedAt);
-    return this.#result(run, outcome, counts, status === 'done' ? finishedAt : null, unexpected);
+    return resultOf(this.deps, run, outcome, counts, status === 'done' ? finishedAt : null, unexpected);
   }
 
   #toSend(
@@ -365,57 +374,6 @@ export class LoadService {
     };
   }
 
-  async #alreadyLoaded(run: Run): Promise<LoadResult> {
-    const { accepted, duplicates, finishedAt } = run.load;
-    const counts = { ...run.load, accepted: 0, duplicates: accepted + duplicates };
-    return this.#result(run, 'already_loaded', counts, finishedAt);
-  }
-
-  async #result(
-    run: Run,
-    outcome: LoadOutcome,
-    counts: LoadCounts,
-    loadedAt: number | null,
-    unexpected: readonly LoadFinding[] = [],
-  ): Promise<LoadResult> {
-    const { load, request } = run;
-    const { loads, deadLetters, db } = this.deps;
-    const refusedByCode = await loads.countRefused(load.id);
-    return {
-      outcome,
-      loadId: load.id,
-      source: request.mapping.source,
-      newSource: run.newSource,
-      resumed: !run.isNew && load.status !== 'done',
-      timeShiftMs: load.timeShiftMs,
-      shiftKept:
-        !run.isNew &&
-        (request.shiftToMs !== undefined || (request.timeShiftMs ?? load.timeShiftMs) !== load.timeShiftMs),
-      emit: load.emit,
-      loadedAt,
-      unexpected,
-      ...this.#figures(counts, run.file, run.startedAt),
-      accepted: counts.accepted,
-      duplicates: counts.duplicates,
-      refused: Object.values(refusedByCode).reduce((sum, count) => sum + count, 0),
-      refusedByCode,
-      lettersSettled: await deadLetters.countSettled(db, load.id),
-    };
-  }
-
-  #figures(counts: LoadCounts, file: LoadFile, startedAt: number) {
-    const seconds = (this.deps.clock.now() - startedAt) / 1_000;
-    return {
-      rows: counts.rowsRead,
-      skipped: counts.rowsSkipped,
-      events: counts.accepted + counts.duplicates,
-      identifiersDropped: counts.dropped,
-      bytes: file.sizeBytes,
-      seconds,
-      rowsPerSecond: seconds > 0 ? Math.round(counts.rowsRead / seconds) : 0,
-    };
-  }
-
   /** Only a note for people: a load that is not `done` goes on when it is run again, whatever its status says. */
   async #markFailed(load: LoadRecord, counts: LoadCounts): Promise<void> {
     try {
@@ -426,21 +384,16 @@ export class LoadService {
   }
 }
 
+interface Run extends FinishedRun {
+  readonly request: LoadRequest;
+  readonly fileHash: string;
+  readonly expectations: readonly LoadExpectation[];
+  readonly source: Source;
+}
+
 interface Checked {
   readonly checked: DryRunResult;
   readonly fileHash: string;
   /** The load of this file with this mapping. */
   readonly known: LoadRecord | null;
-}
-
-interface Run {
-  readonly request: LoadRequest;
-  readonly file: LoadFile;
-  readonly fileHash: string;
-  readonly expectations: readonly LoadExpectation[];
-  readonly source: Source;
-  readonly newSource: NewSourceNote | null;
-  readonly load: LoadRecord;
-  readonly isNew: boolean;
-  readonly startedAt: number;
 }

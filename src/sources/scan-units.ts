@@ -1,3 +1,4 @@
+import type { RowMapper } from './compile-mapping.js';
 import type { LoadUnit } from './group-rows.js';
 import { hashFile, type LoadFile } from './load-file.js';
 import type { LoadProgress } from './load.model.js';
@@ -19,18 +20,21 @@ export async function checkFit(file: LoadFile, mapping: Mapping): Promise<void> 
   await opened.chunks.return();
 }
 
-/** Reads the whole file for a look at what its rows become, of which nothing is sent. */
+/**
+ * Reads the whole file for a look at what its rows become, of which nothing is sent.
+ * @param look is also told what mapped the rows
+ */
 export async function scanUnits(
   { mapping, signal, onProgress }: Scanning,
   file: LoadFile,
-  look: (unit: LoadUnit) => void,
+  look: (unit: LoadUnit, mapper: RowMapper) => void,
 ): Promise<void> {
-  const { maker, opened } = await openUnits(file, mapping, UNNAMED);
+  const { maker, mapper, opened } = await openUnits(file, mapping, UNNAMED);
   const units: LoadUnit[] = [];
   const bytesTotal = file.sizeBytes;
   let rows = 0;
   const take = (): void => {
-    for (const unit of units) look(unit);
+    for (const unit of units) look(unit, mapper);
     units.length = 0;
   };
   for await (const { rows: read, bytesRead } of opened.chunks) {

@@ -89,7 +89,7 @@ export async function sendFile(what: FileToSend, target: SendTarget): Promise<Se
     const { rows, units, refused } = feed;
     onProgress?.({ phase, rows, events: units - refused, refused, bytesRead, bytesTotal: file.sizeBytes });
   };
-  const check = new ExpectationCheck(what.expectations);
+  const check = new ExpectationCheck(what.expectations, (row) => mapper.formerPlace(row) !== null);
   const feed: LoadFeed = new LoadFeed(maker, sender, (counts) => target.checkpoint(counts), limits, check);
   const isOver = (): boolean => isOverLimit(errorLimit, sender.counts.refused, unitsOf(sender.counts));
   let outcome: SentFile['outcome'];

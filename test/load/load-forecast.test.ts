@@ -115,4 +115,20 @@ describe('what is expected of a file', () => {
     });
     expect(await world.loadService().load({ file, mapping: MAPPING })).toMatchObject({ outcome: 'already_loaded' });
   });
+
+  it('is asked of no file that is loaded, and of one that was begun says that what is loaded stays', async () => {
+    const file = await world.file('tightened.csv', `id,user,email,n\n41,e8,,\n42,e9,,1\n`);
+    const tight = expecting('{"properties.n": {"null_share": 0.1, "otherwise": "stop"}}');
+    const { loadId } = await world.loadService().load({ file, mapping: MAPPING });
+    expect(await world.loadService().load({ file, mapping: tight })).toMatchObject({ outcome: 'already_loaded' });
+    expect(await world.loadService().dryRun({ file, mapping: tight })).toMatchObject({
+      ...{ outcome: 'loaded', alreadyLoaded: true },
+      unexpected: [{ kind: 'null_share' }],
+    });
+    await world.db.database.execute(`UPDATE loads SET status = 'running' WHERE id = $1`, [loadId]);
+    await expect(world.loadService().load({ file, mapping: tight })).rejects.toMatchObject({
+      message: expect.stringContaining('nothing more of it was loaded than before:') as string,
+      hint: expect.stringContaining(`weft load revert ${loadId}`) as string,
+    });
+  });
 });

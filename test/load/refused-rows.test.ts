@@ -130,6 +130,28 @@ properties: { n: n }
     expect(await load('bills-3.csv', whole, mapping)).toMatchObject({ outcome: 'already_loaded', lettersSettled: 4 });
   });
 
+  it('are loaded mended where the file that they are of has to have more events', async () => {
+    const mapping = parseMapping(`
+source: tills
+format: csv
+columns: { n: int }
+time: at
+identifiers: { user_id: who }
+event: { type: track, name: billed }
+properties: { n: n }
+expect: { events: { min: 3, otherwise: stop } }
+`);
+    const tills = (n: string) => `at,n,who\n2024-03-01,1,u1\n2024-03-01,2,u2\n2024-03-01,3,u3\n2024-03-01,${n},u4\n`;
+    const { loadId, refused } = await load('tills.csv', tills('x'), mapping);
+    expect(refused).toBe(1);
+    await exported(loadId, 'tills-bad.csv');
+    const bad = await readFile(join(folder, 'tills-bad.csv'), 'utf8');
+    const mended = await load('tills-2.csv', bad.replace(',x,', ',4,'), mapping);
+    expect(mended).toMatchObject({ outcome: 'loaded', accepted: 1, lettersSettled: 1, unexpected: [] });
+    // A file of as few rows that were never refused is still not as expected.
+    await expect(load('tills-3.csv', 'at,n,who\n2024-03-02,1,u1\n', mapping)).rejects.toThrow('not as expected');
+  });
+
   it('are listed and counted by their load, the newest first, page by page', async () => {
     const rows = Array.from({ length: 7 }, (_, i) => `u${String(i)},${i === 3 ? '2024-03-01' : 'soon'},x,web,`);
     const { loadId } = await load('paged.csv', `who,at,n,kind,page\n${rows.join('\n')}\n`, SINGLE);
