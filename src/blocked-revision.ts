@@ -154,11 +154,11 @@ export class BlockedRevision {
    */
   async move(
     definitions: LoadedDefinitions,
-    revisionId: Uuid,
+    { id, failures }: { readonly id: Uuid; readonly failures: number },
     { ids, others }: { readonly ids: readonly Uuid[]; readonly others: readonly Uuid[] },
     note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
   ): Promise<boolean> {
-    return moveMisplaced(this.parts, definitions, { revisionId, areRulesNew: true, ids, others }, note);
+    return moveMisplaced(this.parts, definitions, { revisionId: id, failures, areRulesNew: true, ids, others }, note);
   }
 }
 

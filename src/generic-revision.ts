@@ -193,7 +193,7 @@ export class GenericRevision {
   }
 
   async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<boolean> {
-    const step = { revisionId: revision.id, ids: [id] };
+    const step = { revisionId: revision.id, failures: revision.failures, ids: [id] };
     return moveMisplaced(this.parts, definitions, step, async (tx, who, isLast) => {
       const standing = revision.result ?? NO_RESULT;
       const result: RevisionResult = { ...resultOf(who), moved: standing.moved + who.moves.length, merged: [] };

@@ -18,6 +18,8 @@ export type MoveParts = Parameters<typeof nextPlace>[0] & {
 
 interface MoveStep {
   readonly revisionId: Uuid;
+  /** That went before this try; it does less after each. */
+  readonly failures: number;
   readonly areRulesNew?: boolean;
   /** Values that are generic, or are so no more. */
   readonly ids: readonly Uuid[];
@@ -51,7 +53,7 @@ export async function moveMisplaced(
   if (!definitions.complete || (await erasures.holdsAny(db, ids))) return false;
   for (let attempt = 1; ; attempt++) {
     // Events that are taken back all the time would have it read for ever: then nobody else works meanwhile.
-    const read = attempt < MAX_READS ? await parts.finder.read(db, definitions, ids) : null;
+    const read = attempt < MAX_READS ? await parts.finder.read(db, definitions, ids, step.failures) : null;
     try {
       await moveRead(parts, definitions, { step, read }, note);
       return true;
@@ -65,7 +67,10 @@ export async function moveMisplaced(
 async function moveRead(
   parts: MoveParts,
   definitions: LoadedDefinitions,
-  { step: { ids, others, ...revision }, read }: { readonly step: MoveStep; readonly read: ReadAnchors | null },
+  {
+    step: { ids, others, failures, ...revision },
+    read,
+  }: { readonly step: MoveStep; readonly read: ReadAnchors | null },
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
 ): Promise<void> {
   const { clock, erasures, finder, generics, pipeline } = parts;
@@ -78,7 +83,7 @@ async function moveRead(
     ...revision,
     find: async (tx) => {
       if (await erasures.holdsAny(tx, ids)) throw new Held();
-      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others, read });
+      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others, read, failures });
       ({ isLast, left } = found);
       return found.reanchored;
     },

@@ -43,21 +43,25 @@ export function keepWords(
   }
 }
 
-interface OutlivedAnchor {
+/** What the log has of an anchor. */
+interface LoggedAnchor {
   readonly inLog: Set<string>;
-  readonly traits: OutlivedTraits;
-  readonly state: AnchorState;
   /** Of the events of the log that hang on it. */
   readonly before: AnchorState;
   /** Of the events that come to hang on it. */
   readonly arrived: AnchorState;
+}
+
+interface OutlivedAnchor extends LoggedAnchor {
+  readonly traits: OutlivedTraits;
+  readonly state: AnchorState;
   readonly given: ReadonlyMap<string, Traits>;
   readonly evidence: EvidenceOfAnchor[];
 }
 
 /**
  * What stands of anchors that are folded anew, with events moved between them, from a log that does not have all of their
- * events any more.
+ * events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
  *
  * 1. Evidence names all that its events carried, so it hangs where these would. Values of traits, and what is given to
  *    groups, know their events: those of events that the log does not have stay on the anchor.
@@ -67,81 +71,54 @@ interface OutlivedAnchor {
  *    moves away from it: more is kept there, and nothing lost.
  */
 export class OutlivedAnchors {
-  readonly #anchors: ReadonlyMap<Uuid, OutlivedAnchor>;
+  readonly #logged: ReadonlyMap<Uuid, LoggedAnchor>;
 
-  private constructor(
+  constructor(
     private readonly definitions: LoadedDefinitions,
-    anchors: ReadonlyMap<Uuid, OutlivedAnchor>,
-  ) {
-    this.#anchors = anchors;
-  }
-
-  static async read(
-    db: Queryable,
     anchorIds: readonly Uuid[],
-    definitions: LoadedDefinitions,
-  ): Promise<OutlivedAnchors> {
+  ) {
     const { features } = definitions;
-    const rows = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
-      'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
-      [uuidArray(anchorIds, (id) => id)],
+    this.#logged = new Map(
+      anchorIds.map((id) => [id, { inLog: new Set(), before: features.empty(), arrived: features.empty() }]),
     );
-    const states = new Map(rows.map((row) => [row.id, row]));
-    const given = await readGiven(db, anchorIds);
-    const anchors = new Map(
-      anchorIds.map((id): [Uuid, OutlivedAnchor] => {
-        const standing = states.get(id);
-        const traits = decodeTraits(standing?.traits ?? Buffer.alloc(0));
-        return [
-          id,
-          {
-            inLog: new Set(),
-            traits: new OutlivedTraits(traits),
-            state: standing === undefined ? features.empty() : features.decode(standing.state),
-            before: features.empty(),
-            arrived: features.empty(),
-            given: given.get(id) ?? new Map<string, Traits>(),
-            evidence: [],
-          },
-        ];
-      }),
-    );
-    for (const row of await readEvidenceOf(db, anchorIds)) {
-      anchors.get(row.identifiers[0]?.id ?? '')?.evidence.push(row);
-    }
-    return new OutlivedAnchors(definitions, anchors);
   }
 
   /** The log has this event, which hangs on its first identifier. */
   note(event: LoggedEvent): void {
-    const anchor = this.#anchors.get(event.identifiers[0]?.id ?? '');
+    const anchor = this.#logged.get(event.identifiers[0]?.id ?? '');
     if (anchor === undefined) return;
     anchor.inLog.add(canonicalText(event));
-    anchor.traits.note(event);
     this.definitions.features.apply(anchor.before, event);
   }
 
   /** It comes to hang on what is its first identifier now. */
   arrive(event: LoggedEvent): void {
-    const anchor = this.#anchors.get(event.identifiers[0]?.id ?? '');
+    const anchor = this.#logged.get(event.identifiers[0]?.id ?? '');
     if (anchor !== undefined) this.definitions.features.apply(anchor.arrived, event);
   }
 
   /**
-   * Adds to what the log gives what came of other events.
+   * Adds to what the log gives what came of other events. All that is applied to these anchors has to be noted by then,
+   * and to be used once.
+   * @param db where nobody changes these anchors
    * @param released values that count again
    * @param at of the step, ms
    * @returns whether evidence is left that belongs to an anchor that is none of these
    */
-  keepIn(folded: FoldedAnchors, released: ReadonlySet<Uuid>, at: number): boolean {
+  async keepIn(
+    db: Queryable,
+    folded: FoldedAnchors,
+    { released, at }: { readonly released: ReadonlySet<Uuid>; readonly at: number },
+  ): Promise<boolean> {
+    const anchors = await this.#standing(db);
     let isCut = false;
-    for (const { row, placed } of this.#unaccounted(released)) {
-      const isMoved = this.#anchors.has(placed.anchorId);
+    for (const { row, placed } of this.#unaccounted(anchors, released)) {
+      const isMoved = this.#logged.has(placed.anchorId);
       isCut ||= !isMoved;
       addEvidence(folded.evidence, isMoved ? placed : evidenceOf(row, this.definitions.identityRules));
     }
     const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
-    for (const [id, anchor] of this.#anchors) this.#keepOne(id, anchor, folded, { named, at });
+    for (const [id, anchor] of anchors) this.#keepOne(id, anchor, folded, { named, at });
     return isCut;
   }
 
@@ -173,9 +150,38 @@ export class OutlivedAnchors {
     }
   }
 
-  *#unaccounted(released: ReadonlySet<Uuid>): Generator<{ row: EvidenceOfAnchor; placed: Evidence }> {
+  async #standing(db: Queryable): Promise<ReadonlyMap<Uuid, OutlivedAnchor>> {
+    const { features } = this.definitions;
+    const anchorIds = [...this.#logged.keys()];
+    const rows = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
+      'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
+      [uuidArray(anchorIds, (id) => id)],
+    );
+    const states = new Map(rows.map((row) => [row.id, row]));
+    const given = await readGiven(db, anchorIds);
+    const anchors = new Map<Uuid, OutlivedAnchor>();
+    for (const [id, logged] of this.#logged) {
+      const standing = states.get(id);
+      anchors.set(id, {
+        ...logged,
+        traits: new OutlivedTraits(decodeTraits(standing?.traits ?? Buffer.alloc(0)), logged.inLog),
+        state: standing === undefined ? features.empty() : features.decode(standing.state),
+        given: given.get(id) ?? new Map<string, Traits>(),
+        evidence: [],
+      });
+    }
+    for (const row of await readEvidenceOf(db, anchorIds)) {
+      anchors.get(row.identifiers[0]?.id ?? '')?.evidence.push(row);
+    }
+    return anchors;
+  }
+
+  *#unaccounted(
+    anchors: ReadonlyMap<Uuid, OutlivedAnchor>,
+    released: ReadonlySet<Uuid>,
+  ): Generator<{ row: EvidenceOfAnchor; placed: Evidence }> {
     const { identityRules } = this.definitions;
-    for (const { inLog, evidence } of this.#anchors.values()) {
+    for (const { inLog, evidence } of anchors.values()) {
       for (const row of evidence) {
         if (inLog.has(canonicalText(row))) continue;
         yield { row, placed: placedEvidence(evidenceOf(row, identityRules), identityRules, released) };

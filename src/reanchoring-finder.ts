@@ -1,5 +1,6 @@
 import { AnchorFold } from './anchor-fold.js';
 import type { LoadedDefinitions } from './definitions.js';
+import { DamagedRows } from './events/damaged-rows.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
@@ -45,15 +46,26 @@ interface FindOptions {
   readonly others?: readonly Uuid[] | undefined;
   /** What was read before, to be used once; null: nothing, and all of it is read now. */
   readonly read: ReadAnchors | null;
+  /** Of this step so far: it is smaller after each. */
+  readonly failures: number;
 }
 
 interface FoldedStep {
   readonly fold: AnchorFold;
-  /** Null: the log has all events of these anchors. */
+  /** Null: the log has all events of these anchors, and all could be read. */
   readonly outlived: OutlivedAnchors | null;
   readonly anchorIds: readonly Uuid[];
   /** Up to where each partition was applied: what comes later is not in the fold. */
   readonly applied: AppliedPositions;
+}
+
+/** Of one step, at most. */
+interface StepBounds {
+  readonly anchors: number;
+  /** That are moved. */
+  readonly events: number;
+  /** Events of the anchors in all. */
+  readonly reads: number;
 }
 
 /** What a step moves, as of when it was read. */
@@ -78,23 +90,31 @@ export class ReadTooEarly extends WeftError {
  * 2. What is applied between the two is folded in addition, in that transaction (`find`): the order of events does not
  *    show in what is folded. Nobody but the holder of the first partition moves events, and that is who reads. Where
  *    events were taken back in between, what was read is void.
- * 3. Once a retention has removed events, what stands of the anchors counts too, and all is read in that transaction.
+ * 3. Once a retention has removed events, what stands of the anchors counts too: that is read in that transaction, and
+ *    the log beforehand all the same. Where events that would move were removed in between, what was read is void.
+ * 4. A row whose bytes are damaged stays where it is and holds up no others. What came of it is treated as what came of an
+ *    event that a retention removed.
  */
 export class ReanchoringFinder {
   constructor(private readonly parts: ReanchoringFinderParts) {}
 
   /**
-   * The anchors of a step, read beforehand; null: they have to be read with nobody else at work. To be called by the
-   * holder of the first partition.
+   * The anchors of a step, read beforehand. To be called by the holder of the first partition.
    * @param ids as those of {@link find}
+   * @param failures as there
    */
-  async read(db: Database, definitions: LoadedDefinitions, ids: readonly Uuid[]): Promise<ReadAnchors | null> {
+  async read(
+    db: Database,
+    definitions: LoadedDefinitions,
+    ids: readonly Uuid[],
+    failures: number,
+  ): Promise<ReadAnchors> {
     const { retractions } = this.parts;
-    const read = async (tx: Transaction): Promise<ReadAnchors | null> => {
-      if (await retractions.hasLostEvents(tx)) return null;
+    const read = async (tx: Transaction): Promise<ReadAnchors> => {
+      const hasLost = await retractions.hasLostEvents(tx);
       // Before all else: what changes from here on is seen in the end.
       const changes = await retractions.changes(tx);
-      return { ...(await this.#fold(tx, definitions, ids, false)), changes };
+      return { ...(await this.#fold(tx, definitions, ids, { hasLost, failures })), changes };
     };
     return db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
   }
@@ -109,14 +129,14 @@ export class ReanchoringFinder {
     tx: Transaction,
     definitions: LoadedDefinitions,
     ids: readonly Uuid[],
-    { at, others = [], read }: FindOptions,
+    { at, others = [], read, failures }: FindOptions,
   ): Promise<FoundAnchors> {
     const { generics, maxStepAnchors = MAX_STEP_ANCHORS, partitions, retractions } = this.parts;
     const hasLost = await retractions.hasLostEvents(tx);
     if (read !== null) await this.#goOn(tx, read, hasLost);
-    const { anchorIds, fold, outlived } = read ?? (await this.#fold(tx, definitions, ids, hasLost));
+    const { anchorIds, fold, outlived } = read ?? (await this.#fold(tx, definitions, ids, { hasLost, failures }));
     const released = releasedAmong(ids, definitions);
-    if (outlived?.keepIn(fold, new Set(released), at) === true) fold.isCut = true;
+    if ((await outlived?.keepIn(tx, fold, { released: new Set(released), at })) === true) fold.isCut = true;
     keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);
     const anchors = new Set(anchorIds);
     const mentions = await generics.mentions(tx, released, maxStepAnchors);
@@ -146,39 +166,58 @@ export class ReanchoringFinder {
     tx: Transaction,
     definitions: LoadedDefinitions,
     ids: readonly Uuid[],
-    hasLost: boolean,
+    { hasLost, failures }: { readonly hasLost: boolean; readonly failures: number },
   ): Promise<FoldedStep> {
-    const { generics, maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
+    const { generics } = this.parts;
+    const bounds = this.#boundsAfter(failures);
     const applied = await appliedPositions(tx);
     const released = releasedAmong(ids, definitions);
     const generic = ids.filter((id) => !released.includes(id));
-    const targets = await this.#targets(tx, definitions, generic, { applied, hasLost });
-    const mentions = await generics.mentions(tx, released, maxStepAnchors);
-    const anchorIds = [...ids, ...(await this.#admitted(tx, ids, [...targets, ...mentions]))];
-    const outlived = hasLost ? await OutlivedAnchors.read(tx, anchorIds, definitions) : null;
+    const targets = await this.#targets(tx, definitions, generic, { applied, hasLost, bounds });
+    const mentions = await generics.mentions(tx, released, bounds.anchors);
+    const anchorIds = [...ids, ...(await this.#admitted(tx, ids, [...targets, ...mentions], bounds.reads))];
+    const outlived = hasLost ? new OutlivedAnchors(definitions, anchorIds) : null;
     const fold = new AnchorFold(definitions, {
       outlived,
       anchors: new Set(anchorIds),
       released: new Set(released),
       movableUpTo: applied.least,
-      maxEvents: maxStepEvents,
+      maxEvents: bounds.events,
     });
-    for await (const event of this.#events(tx, anchorIds, applied)) fold.add(event);
+    const damaged = new DamagedRows();
+    for await (const event of this.#events(tx, anchorIds, applied, damaged)) fold.add(event);
+    if (damaged.count > 0 && !hasLost) return this.#fold(tx, definitions, ids, { hasLost: true, failures });
     return { fold, outlived, anchorIds, applied };
   }
 
+  #boundsAfter(failures: number): StepBounds {
+    const { maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
+    const { maxStepReads = MAX_STEP_READS } = this.parts;
+    const less = (most: number): number => Math.max(1, most >> (2 * failures));
+    return { anchors: less(maxStepAnchors), events: less(maxStepEvents), reads: less(maxStepReads) };
+  }
+
   /** Adds what was applied since it was read. */
-  async #goOn(tx: Transaction, { applied, anchorIds, changes, fold }: ReadAnchors, hasLost: boolean): Promise<void> {
+  async #goOn(tx: Transaction, read: ReadAnchors, hasLost: boolean): Promise<void> {
+    const { applied, anchorIds, changes, fold, outlived } = read;
     const { maxStepReads = MAX_STEP_READS, partitions, retractions } = this.parts;
-    if (hasLost || (await retractions.changes(tx)) !== changes)
+    const isWhole = outlived !== null || !hasLost;
+    if (!isWhole || (await retractions.changes(tx)) !== changes)
       throw new ReadTooEarly('events were taken back meanwhile');
+    // Words of an event that a retention removes are noted where the event is.
+    const moved = fold.moved.map(({ pos }) => pos);
+    if (outlived !== null && !(await retractions.areLogged(tx, moved)))
+      throw new ReadTooEarly('a retention removed events meanwhile that were to be moved');
     const now = await appliedPositions(tx);
+    const damaged = new DamagedRows();
     const added = await retractions.between(
       tx,
       anchorIds,
       { afterPos: applied.least, toPos: now.most },
       maxStepReads + 1,
+      damaged.note,
     );
+    if (damaged.count > 0 && outlived === null) throw new ReadTooEarly('an event was applied that cannot be read');
     if (added.length > maxStepReads) throw new ReadTooEarly('more events than one step reads were applied meanwhile');
     for (const event of added) {
       const part = partitionOf(event.identifiers[0]?.id ?? '', partitions);
@@ -187,12 +226,16 @@ export class ReanchoringFinder {
   }
 
   /** Of these, beside the values, as many as have no more events than one step reads; the first in any case. */
-  async #admitted(tx: Transaction, values: readonly Uuid[], candidates: readonly Uuid[]): Promise<Uuid[]> {
-    const { maxStepReads = MAX_STEP_READS, retractions } = this.parts;
+  async #admitted(
+    tx: Transaction,
+    values: readonly Uuid[],
+    candidates: readonly Uuid[],
+    maxReads: number,
+  ): Promise<Uuid[]> {
     const others = [...new Set(candidates)].filter((id) => !values.includes(id));
-    const counts = await retractions.countsOf(tx, others, maxStepReads);
+    const counts = await this.parts.retractions.countsOf(tx, others, maxReads);
     let events = 0;
-    return others.filter((id, i) => (events += counts.get(id) ?? 0) <= maxStepReads || i === 0);
+    return others.filter((id, i) => (events += counts.get(id) ?? 0) <= maxReads || i === 0);
   }
 
   /** Where the events that hang on the values belong: as many as one step takes, or moves events to. */
@@ -200,9 +243,12 @@ export class ReanchoringFinder {
     tx: Transaction,
     { identityRules: rules }: LoadedDefinitions,
     ids: readonly Uuid[],
-    { applied, hasLost }: { readonly applied: AppliedPositions; readonly hasLost: boolean },
+    {
+      applied,
+      hasLost,
+      bounds,
+    }: { readonly applied: AppliedPositions; readonly hasLost: boolean; readonly bounds: StepBounds },
   ): Promise<readonly Uuid[]> {
-    const { maxStepAnchors = MAX_STEP_ANCHORS, maxStepEvents = MAX_STEP_EVENTS } = this.parts;
     const targets = new Set<Uuid>();
     if (ids.length === 0) return [];
     let misplaced = 0;
@@ -210,20 +256,25 @@ export class ReanchoringFinder {
       const [anchor] = inAnchorOrder(identifiers, rules);
       if (anchor === undefined || rules.generics?.ids.has(anchor.id) === true) return;
       misplaced++;
-      if (targets.size < maxStepAnchors) targets.add(anchor.id);
+      if (targets.size < bounds.anchors) targets.add(anchor.id);
     };
     if (hasLost) for (const row of await readEvidenceOf(tx, ids)) add(row);
     misplaced = 0;
-    for await (const event of this.#events(tx, ids, applied)) {
+    for await (const event of this.#events(tx, ids, applied, new DamagedRows())) {
       add(event);
-      if (misplaced === maxStepEvents || targets.size === maxStepAnchors) break;
+      if (misplaced === bounds.events || targets.size === bounds.anchors) break;
     }
     return [...targets];
   }
 
-  async *#events(tx: Transaction, anchorIds: readonly Uuid[], applied: AppliedPositions): AsyncGenerator<LoggedEvent> {
+  async *#events(
+    tx: Transaction,
+    anchorIds: readonly Uuid[],
+    applied: AppliedPositions,
+    { note }: DamagedRows,
+  ): AsyncGenerator<LoggedEvent> {
     const wanted = anchorIds.map((id) => ({ id, toPos: applied.of(partitionOf(id, this.parts.partitions)) }));
-    for await (const page of this.parts.retractions.remaining(tx, NO_RETRACTION, wanted)) yield* page;
+    for await (const page of this.parts.retractions.remaining(tx, NO_RETRACTION, wanted, note)) yield* page;
   }
 }
 

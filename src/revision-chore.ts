@@ -195,7 +195,7 @@ export class RevisionChore {
     if (await blocked.review(definitions, run)) throw new DefinitionsChanged();
     const ids = await blocked.released(definitions);
     if (ids.length === 0) return 'all';
-    const hasMoved = await blocked.move(definitions, revision.id, { ids, others: [] }, (tx, found) =>
+    const hasMoved = await blocked.move(definitions, revision, { ids, others: [] }, (tx, found) =>
       this.#noteMoved(tx, revision, found, RELEASING),
     );
     return hasMoved ? 'some' : 'none';
@@ -212,7 +212,7 @@ export class RevisionChore {
     { ids, areAll }: BlockedMove,
   ): Promise<boolean> {
     const { blocked } = this.#parts;
-    return blocked.move(definitions, revision.id, { ids, others: page.ids }, (tx, found, isLast) =>
+    return blocked.move(definitions, revision, { ids, others: page.ids }, (tx, found, isLast) =>
       areAll && isLast
         ? this.#noteStep(tx, revision, definitions.identityRules, { page, found })
         : this.#noteMoved(tx, revision, found, placeOf(revision) ?? LEAST_ID),

@@ -1,12 +1,11 @@
 import { byteaArray, int2Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
-import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
-import { DamagedPayload } from './event-codec.js';
-import { EVENT_COLUMNS, eventOfRow, type EventRow } from './event-row.model.js';
+import { remainingOf, type OnDamaged } from './damaged-history.model.js';
+import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import { forgetEntityEvents, forgetRemovedEvents } from './forget-entity-events.js';
-import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
+import { NO_SEALER, type EventSealer } from './event-seal.model.js';
 import {
   FIRST_RETRY_MS,
   MAX_RETRACTION_FAILURES,
@@ -83,28 +82,6 @@ interface AnchorsAsk {
   readonly limit: number;
   /** Left out. */
   readonly except: readonly Uuid[];
-}
-
-/** An event that stays cannot be read: what is left of its anchor cannot be worked out. */
-export class DamagedHistory extends WeftError {
-  constructor(
-    readonly anchorId: Uuid,
-    damaged: DamagedPayload,
-  ) {
-    super('INTERNAL', damaged.message, {
-      ...(damaged.where === undefined ? undefined : { where: damaged.where }),
-      hint: 'put the row back from a backup, then ask for it again',
-      cause: damaged,
-    });
-  }
-}
-
-function remainingOf(row: Opened<EventRow>): LoggedEvent {
-  try {
-    return eventOfRow(row);
-  } catch (error) {
-    throw error instanceof DamagedPayload ? new DamagedHistory(row.anchor_id, error) : error;
-  }
 }
 
 /** Rows of `retractions`, and what they take out of the log. */
@@ -267,12 +244,14 @@ export class RetractionStore {
   /**
    * What is left of the anchors' events: those up to the position of each anchor, in pages, one anchor after the other
    * and by position. Events that could not be applied are left out, as they count nowhere.
-   * @throws DamagedHistory where one of the events cannot be read
+   * @param onDamaged where events that cannot be read are passed over
+   * @throws DamagedHistory where one of the events cannot be read, and is not passed over
    */
   async *remaining(
     tx: Transaction,
     scope: Scope,
     anchors: readonly { readonly id: Uuid; readonly toPos: number }[],
+    onDamaged?: OnDamaged,
   ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
     await tx.query(
@@ -288,7 +267,7 @@ export class RetractionStore {
     try {
       for (;;) {
         const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
-        if (rows.length > 0) yield (await this.sealer.open(rows)).map(remainingOf);
+        if (rows.length > 0) yield remainingOf(await this.sealer.open(rows), onDamaged);
         if (rows.length < PAGE_EVENTS) break;
       }
     } finally {
@@ -303,6 +282,7 @@ export class RetractionStore {
     anchorIds: readonly Uuid[],
     { afterPos, toPos }: { readonly afterPos: number; readonly toPos: number },
     limit: number,
+    onDamaged?: OnDamaged,
   ): Promise<LoggedEvent[]> {
     const rows = await tx.query<EventRow>(
       `SELECT ${EVENT_COLUMNS} FROM event_log e
@@ -311,7 +291,15 @@ export class RetractionStore {
        ORDER BY pos LIMIT $4`,
       [uuidArray(anchorIds, (id) => id), afterPos, toPos, limit],
     );
-    return (await this.sealer.open(rows)).map(remainingOf);
+    return remainingOf(await this.sealer.open(rows), onDamaged);
+  }
+
+  /** Whether the log has events at all of these positions. */
+  async areLogged(tx: Transaction, positions: readonly number[]): Promise<boolean> {
+    const [row] = await tx.query<{ n: number }>('SELECT count(*) AS n FROM event_log WHERE pos = ANY ($1::int8[])', [
+      int8Array(positions, (pos) => pos),
+    ]);
+    return row?.n === positions.length;
   }
 
   /** How many events hang on each of these anchors; of more than `most`, one more than that. */

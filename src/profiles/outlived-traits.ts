@@ -19,11 +19,13 @@ export interface Resealed {
  */
 export class OutlivedTraits {
   readonly #standing: Traits;
-  readonly #inLog = new Set<string>();
+  readonly #inLog: Set<string>;
   readonly #removed: RemovedWord[] = [];
 
-  constructor(standing: Traits) {
+  /** @param inLog canonical texts of events that the log has, beside those that are noted */
+  constructor(standing: Traits, inLog = new Set<string>()) {
     this.#standing = standing;
+    this.#inLog = inLog;
   }
 
   get hasGroups(): boolean {

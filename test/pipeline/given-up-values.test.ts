@@ -103,6 +103,34 @@ describe('a generic value whose events cannot be moved', () => {
     expect(await checkRevisions(world.db)).toMatchObject({ outcome: 'ok' });
   });
 
+  it('is parted from all that can be read, and from whom the damaged event named', async () => {
+    const world = await newWorld();
+    await world.accept([...accounts(), ...cookies()]);
+    await untilMoving(world);
+    const last = (await onGeneric(world)).at(-1);
+    await setPayload(
+      world,
+      last?.pos,
+      Buffer.concat([last?.payload.subarray(0, 1) ?? Buffer.alloc(0), Buffer.from('{')]),
+    );
+    await settleGenerics(world);
+    expect(await world.db.query('SELECT status FROM identity_revisions')).toEqual([{ status: 'done' }]);
+    expect((await onGeneric(world)).map(({ pos }) => pos)).toEqual([last?.pos]);
+    const parted = await profilesOf(world, 'anonymous_id');
+    expect(new Set(parted.map(({ id }) => id)).size).toBe(PEOPLE);
+    const identifiers = [
+      { ns: 'user_id', value: 'u1' },
+      { ns: 'anonymous_id', value: `c${String(PEOPLE - 1)}` },
+    ];
+    await world.engine.identity.revisions.request(
+      { kind: 'merge', input: { identifiers } },
+      { actor: 'a test', reason: '' },
+    );
+    await settleGenerics(world);
+    expect(await profilesOf(world, 'anonymous_id')).toHaveLength(PEOPLE);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
   it('is looked at again by the next process, wherever in a look one dies, and where nobody was told', async () => {
     const world = await newWorld();
     const deaths = [

@@ -1,9 +1,19 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
-import { applyRules, blockedWorld, knownTogether, OPEN, TILL_IS_BLOCKED } from '../support/blocked-world.js';
+import {
+  applyRules,
+  blockedWorld,
+  knownTogether,
+  OPEN,
+  putInForce,
+  TILL_IS_BLOCKED,
+} from '../support/blocked-world.js';
+import { gatedDatabase } from '../support/gated-database.js';
+import { settleGenerics } from '../support/settle-generics.js';
 import { strays } from '../support/retraction-builders.js';
 import { SOME_FEATURES } from '../support/random-log.js';
 import { aGroup, anIdentify, aTrack, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -93,5 +103,66 @@ describe('values that are blocked, and let go of, once a retention has removed e
     expect(Math.min(...firstAt)).toBeGreaterThan(START_MS + 20 * DAY_MS);
     expect(joined?.memberships).toEqual(open?.memberships);
     expect(await strays(lossy.db)).toEqual([]);
+  });
+
+  it('are read while others work, whose events count all the same', async () => {
+    const [gated, calm] = [await newWorld(), await newWorld()];
+    for (const world of [gated, calm]) {
+      const sources = new SourceService(new SourceStore(world.db.dataSource), world.clock);
+      await sources.update('web', { retentionMs: 10 * DAY_MS });
+      world.clock.advance(MINUTE_MS);
+      await world.drain();
+      expect(await world.db.query('SELECT FROM event_log')).toHaveLength(3);
+    }
+    const late = { timestampMs: START_MS + 20 * DAY_MS };
+    const more = [
+      anIdentify(A, { name: 'Anna' }, { messageId: 'm9', ...late }),
+      ...[A, B, A].map((who, i) => aTrack('view', who, { messageId: `n${String(i)}`, ...late })),
+      anIdentify({ ...B, anonymous_id: 'other' }, { plan: 'free' }, { messageId: 'm10', ...late }),
+    ];
+    await applyRules(calm, TILL_IS_BLOCKED);
+    await calm.accept(more);
+    await calm.drain();
+
+    await gated.engine.worker.stop();
+    const { db, gate } = gatedDatabase(
+      await gated.test.connect({ entities: [SourceEntity] }),
+      /^SELECT a\.pos, \(SELECT accepted_at/,
+    );
+    const [mover, other] = [await gated.engineOn(db), await gated.another()];
+    for (const { worker } of [mover, other]) await worker.join();
+    for (const { worker } of [mover, other]) await worker.runOnce();
+    await putInForce(gated, TILL_IS_BLOCKED, true);
+    const isBlocked = async () => (await gated.db.query('SELECT FROM generic_values WHERE is_blocked')).length > 0;
+    for (let i = 0; !(await isBlocked()); i++) {
+      expect(i).toBeLessThan(100);
+      gated.clock.advance(1_000);
+      await mover.worker.runOnce();
+      await other.worker.runOnce();
+    }
+    gate.close();
+    let isReached = false;
+    void gate.reached.then(() => (isReached = true));
+    const moving = (async () => {
+      for (let i = 0; !isReached; i++) {
+        if (i > 50) throw new Error('it never came to that');
+        gated.clock.advance(1_000);
+        await mover.worker.runOnce();
+      }
+    })();
+    await Promise.race([gate.reached, moving]);
+    await gated.accept(more);
+    for (let i = 0; i < 5; i++) await other.worker.runOnce();
+    const [known] = await gated.db.query(`SELECT FROM identifiers WHERE value = 'other'`);
+    expect(known).toBeDefined();
+    gate.open();
+    await moving;
+    await settleGenerics(gated, mover);
+    await other.worker.stop();
+    await settleGenerics(gated, mover);
+    await mover.worker.stop();
+    const [together, one] = await knownTogether(gated, calm);
+    expect(together).toEqual(one);
+    expect(await strays(gated.db)).toEqual([]);
   });
 });
