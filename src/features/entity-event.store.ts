@@ -41,8 +41,13 @@ export class EntityEventStore {
       .then(({ rows }) => rows);
   }
 
-  /** Begins at the start of the log. @param sincePos where history ends */
+  /**
+   * Begins at the start of the log, once all are over that have removed events and did not see these rows yet: what they
+   * removed would be read and left in the items (`forgetEntityEvents` takes the same lock in a mode that excludes this one).
+   * @param sincePos where history ends
+   */
   async begin(tx: Transaction, meanings: readonly Uuid[], sincePos: number): Promise<void> {
+    await tx.query('LOCK TABLE entity_folds IN EXCLUSIVE MODE');
     await tx.query(
       `INSERT INTO entity_folds (meaning, pos, since_pos) SELECT m, 0, $2 FROM unnest($1::uuid[]) AS m ORDER BY m
        ON CONFLICT (meaning) DO NOTHING`,
