@@ -86,7 +86,8 @@ export class Chores {
   /** The version of the definitions with which no older transaction is in flight. */
   #settledVersion = -1;
   #hasRevised = false;
-  #haveGroupsHadTheirTurn = false;
+  /** Of the chores that may never rest, those that had their turn since all others were asked. */
+  readonly #hadTheirTurn = new Set<unknown>();
   #republishLookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoreParts) {
@@ -153,11 +154,12 @@ export class Chores {
     return (await this.#announce(definitions)) || this.#republish(definitions);
   }
 
-  /** Groups may never rest, so they take turns with the others, each of which does. */
+  /** Groups and items may never rest: each has one turn, and then all others are asked first. */
   async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
     const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
     const { erasures, sealing, termKeying, retention, entityFolds, entityRecords, matching } = this.#parts;
-    const others = [
+    const all = [
+      groups,
       traitRefolds,
       searchIndex,
       retractions,
@@ -170,11 +172,14 @@ export class Chores {
       entityRecords,
       matching,
     ];
-    for (const chore of this.#haveGroupsHadTheirTurn ? [...others, groups] : [groups, ...others]) {
-      if (await chore.runOne(definitions)) {
-        this.#haveGroupsHadTheirTurn = chore === groups;
-        return true;
-      }
+    const last = all.filter((chore) => this.#hadTheirTurn.has(chore));
+    const first = all.filter((chore) => !this.#hadTheirTurn.has(chore));
+    for (const chore of [...first, ...last]) {
+      if (!(await chore.runOne(definitions))) continue;
+      const mayRest = chore !== groups && chore !== entityFolds;
+      if (mayRest || last.includes(chore)) this.#hadTheirTurn.clear();
+      if (!mayRest) this.#hadTheirTurn.add(chore);
+      return true;
     }
     return false;
   }
