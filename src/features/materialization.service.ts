@@ -1,4 +1,6 @@
 import { readLogProgress } from '../events/applied-log.reader.js';
+import { isEntityStream, meaningOf } from './entity-fold.model.js';
+import { EntityStateReader } from './entity-state.reader.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
@@ -24,7 +26,7 @@ export interface Materialization {
 }
 
 export interface MaterializationProgress {
-  /** Events that are accepted and not applied. */
+  /** Events that are accepted and not applied, or not folded into the items of a view. */
   readonly waitingEvents: number;
   /** Views into which history is still being folded. */
   readonly waitingViews: readonly string[];
@@ -84,16 +86,22 @@ export class MaterializationService {
 
   async #look(views: readonly StoredFeatureView[], headPos: number): Promise<MaterializationProgress> {
     const reader = new FeatureReader(this.db);
-    const [{ appliedPos }, ids, ready] = await Promise.all([
+    const folded = new Map(views.filter(isEntityStream).map((view) => [view.name, meaningOf(view)]));
+    const [{ appliedPos }, ids, ready, standings] = await Promise.all([
       readLogProgress(this.db),
       reader.streamIds(),
       reader.readyStreams(),
+      new EntityStateReader(this.db).standings([...folded.values()]),
     ]);
-    // Records of other entities are read as they are written.
-    const isReady = (view: StoredFeatureView): boolean =>
-      !isOfPeople(view) || streamsOf(view.features).every(({ key }) => ready.has(ids.get(key) ?? -1));
+    // Records of other entities are read as they are written; what events come to for items has an offset of its own.
+    const isReady = (view: StoredFeatureView): boolean => {
+      const meaning = folded.get(view.name);
+      if (meaning !== undefined) return standings.get(meaning)?.isComplete === true;
+      return !isOfPeople(view) || streamsOf(view.features).every(({ key }) => ready.has(ids.get(key) ?? -1));
+    };
+    const foldedPos = [...standings.values()].map(({ pos }) => pos);
     return {
-      waitingEvents: Math.max(0, headPos - appliedPos),
+      waitingEvents: Math.max(0, headPos - Math.min(appliedPos, ...foldedPos)),
       waitingViews: views.filter((view) => !isReady(view)).map(({ name }) => name),
     };
   }

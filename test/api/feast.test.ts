@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readLogProgress } from '../../src/events/applied-log.reader.js';
 import { MaterializationService } from '../../src/features/materialization.service.js';
 import { materializeCommand } from '../../src/features/materialize.command.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
@@ -413,6 +414,44 @@ describe('weft materialize', () => {
     expect(await weft('--from', '2023-02-01', '--to', '2023-01-01')).toMatchObject({ code: 2 });
     expect(await weft('--incremental', '--from', '2023-02-01')).toMatchObject({ code: 2 });
     expect(await weft('nope')).toMatchObject({ code: 1 });
+  });
+});
+
+describe('features of items that events are still being folded into', () => {
+  it('are not told and not imputed, and waited for by who materializes', async () => {
+    await world.accept([aTrack('seen', { user_id: 'reader' }, { properties: { page: 'home' } })]);
+    await world.drain();
+    await world.engine.services.features.apply(
+      parseFeatures(
+        `entities: [{ name: page, join_key: page_id }]
+views:
+  - { name: pages, entity: page, key: properties.page, features: [{ name: seen, aggregate: count, events: [seen] }] }
+services: [{ name: of_pages, features: [seen], impute: { seen: 7 } }]
+`,
+        'p.yaml',
+      ),
+    );
+    const ask = { feature_service: 'of_pages', imputed: true, entities: { page_id: ['home'] } };
+    await expect.poll(async () => (await post('/get-online-features', ask)).status).toBe(200);
+    const seen = async (): Promise<unknown> => (await online(ask)).results[1];
+    expect(await seen()).toMatchObject({ values: [null], statuses: ['NOT_FOUND'] });
+    const service = new MaterializationService(world.db);
+    await expect(service.materialize(['pages'], { timeoutMs: 1 })).rejects.toThrow(
+      'history is still being folded into pages',
+    );
+    expect((await write('/materialize-incremental', { end_ts: '2023-11-14', feature_views: ['pages'] })).status).toBe(
+      200,
+    );
+    expect(await seen()).toMatchObject({ values: [1], statuses: ['PRESENT'] });
+    // Applied, but by a worker that has not come to items yet.
+    const events = Array.from({ length: 3 }, () => aTrack('seen', { user_id: 'r' }, { properties: { page: 'home' } }));
+    await world.accept(events);
+    while ((await readLogProgress(world.db)).appliedPos < (await readLogProgress(world.db)).headPos) {
+      await world.engine.worker.runOnce();
+    }
+    await expect(service.materialize(['pages'], { timeoutMs: 1 })).rejects.toThrow('3 events are not applied yet');
+    await drainUntil(world, service.materialize([], { timeoutMs: 10_000 }));
+    expect(await seen()).toMatchObject({ values: [4] });
   });
 });
 

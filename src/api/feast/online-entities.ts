@@ -46,18 +46,21 @@ export class OnlineEntities {
     const asked = selectEntityFeatures(watch.current, entity, { names, service });
     const { joinKey, values } = readAskedEntities(request.entities, request.context, []);
     const nowMs = services.clock.now();
-    const { rows } = await readEntityValues(services.db, entity, values, asked, nowMs);
+    const { rows, isComplete } = await readEntityValues(services.db, entity, values, asked, nowMs);
     const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
     const impute = imputationsOf(watch.current, request);
     const shown = asked.map(({ definition }) => {
       const imputed = imputedJson(impute, definition);
       return { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs, imputed };
     });
+    // Half of a history is no value, and nothing stands for it, as with features of people.
+    const isTold = asked.map(isComplete);
     const packed = rows.map((row) =>
       packRow(
         asked.map(({ definition }, i) => {
           const [value, ask] = [row[i], shown[i]];
-          return value === undefined || ask === undefined ? NOT_FOUND_CELL : cellOf(value, definition, ask);
+          const isKnown = isTold[i] === true && value !== undefined && ask !== undefined;
+          return isKnown ? cellOf(value, definition, ask) : NOT_FOUND_CELL;
         }),
       ),
     );
