@@ -62,6 +62,8 @@ interface Standing {
 export class EntityFoldChore {
   readonly #parts: EntityFoldChoreParts;
   #turn = 0;
+  /** Where the next step over items that are folded anew begins, by view: none keeps coming back before the others. */
+  readonly #refoldFrom = new Map<number, string>();
   /** The definitions for which there is nothing to fold and nothing left to drop. */
   #idleWith: LoadedDefinitions | null = null;
 
@@ -194,7 +196,7 @@ export class EntityFoldChore {
     const { store, maxStepEvents: limit = MAX_STEP_EVENTS } = this.#parts;
     return this.#transact(definitions, async (tx) => {
       if ((await store.lock(tx, [id], pos)).length === 0) return false;
-      const refolds = await store.refolds(tx, id, MAX_REFOLDED_ITEMS);
+      const refolds = await store.refolds(tx, id, this.#refoldFrom.get(id) ?? '', MAX_REFOLDED_ITEMS);
       const rows = await store.eventsOf(tx, id, refolds, limit);
       const states = new Map(refolds.map(({ key, state }) => [key, stateOf(fold, state)]));
       const strangers = await this.#refoldEvents(fold, states, rows);
@@ -213,6 +215,9 @@ export class EntityFoldChore {
         const { state } = packedOf(fold, key, states.get(key) ?? fold.set.empty(), seenAtMs);
         await store.advanceRefold(tx, id, { key, donePos, state });
       }
+      const reached = last?.key ?? refolds.at(-1)?.key;
+      // The least that stands behind a key.
+      this.#refoldFrom.set(id, last === undefined && reached !== undefined ? `${reached}\u0001` : (reached ?? ''));
       return true;
     });
   }

@@ -47,8 +47,10 @@ const MAX_STEP_EVENTS = 5_000;
 const MAX_STEP_RECORDS = 5_000;
 const MAX_ATTEMPTS = 8;
 const MAX_PASSED_OVER = 1_000;
-/** Retractions that wait for items to be folded anew and let others go first. */
-const MAX_WAITING = 100;
+/** Retractions that are known to wait for items to be folded anew, and are not looked at again before they are. */
+const MAX_WAITING = 1_000;
+/** Those of one turn that turn out to wait for items, so that what folds these has its turn. */
+const MAX_TURN_WAITING = 8;
 /** Least time between two looks for retractions where there was none. */
 const LOOK_MS = 1_000;
 /** For reading what is left of a single anchor, however long its history is. */
@@ -81,6 +83,8 @@ export class RetractionChore {
   readonly #parts: RetractionChoreParts;
   #lookAt = Number.NEGATIVE_INFINITY;
   #reached: { readonly id: Uuid; readonly afterId: Uuid } | null = null;
+  /** Retractions that waited for items alone when they were looked at last. */
+  #waiting = new Set<Uuid>();
   /** Anchors that one retraction, at which it is, passes over until its next failure, and why. */
   #passedOver: { readonly id: Uuid; readonly damage: Map<Uuid, DamagedHistory> } | null = null;
 
@@ -102,16 +106,19 @@ export class RetractionChore {
     const { db, clock, retractions } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
-    const waiting: Uuid[] = [];
-    while (waiting.length < MAX_WAITING) {
-      const retraction = await retractions.next(db, now, waiting);
+    for (let found = 0; found < MAX_TURN_WAITING; found++) {
+      const retraction = await retractions.next(db, now, [...this.#waiting]);
       if (retraction === null) {
-        if (waiting.length === 0) this.#lookAt = now + LOOK_MS;
+        if (this.#waiting.size === 0) this.#lookAt = now + LOOK_MS;
+        // Another worker may have ended some.
+        else this.#waiting = new Set(await retractions.waiting(db, [...this.#waiting]));
         return false;
       }
+      this.#waiting.delete(retraction.id);
       const step = await this.#tryStep(definitions, retraction);
       if (step !== 'has-items') return step !== 'has-events';
-      waiting.push(retraction.id);
+      if (this.#waiting.size === MAX_WAITING) this.#waiting.clear();
+      this.#waiting.add(retraction.id);
     }
     return false;
   }

@@ -21,19 +21,25 @@ export interface NamedIn {
   readonly identifierId: Uuid;
 }
 
-const AGAIN = `INSERT INTO entity_refolds AS r (fold_id, key, done_pos, state, retraction_ids)
-  SELECT DISTINCT fold_id, key, 0, ''::bytea, ARRAY[$2::uuid] FROM touched ORDER BY 1, 2
-  ON CONFLICT (fold_id, key) DO UPDATE SET done_pos = 0, state = '',
-    retraction_ids = array_remove(r.retraction_ids, $2::uuid) || $2::uuid`;
+// A pass over an item that is under way is finished first: it counts for an event that it has not reached, and what it has
+// read already is for the pass behind it. Nobody moves `done_pos` while the rows of the folds are held.
+const AGAIN = `INSERT INTO entity_refolds AS r (fold_id, key, done_pos, state, retraction_ids, again_ids)
+  SELECT t.fold_id, t.key, 0, ''::bytea, ARRAY[$2::uuid],
+    CASE WHEN min(t.pos) <= min(p.done_pos) THEN ARRAY[$2::uuid] ELSE '{}' END
+  FROM touched t LEFT JOIN entity_refolds p ON p.fold_id = t.fold_id AND p.key = t.key
+  GROUP BY t.fold_id, t.key ORDER BY 1, 2
+  ON CONFLICT (fold_id, key) DO UPDATE SET retraction_ids = array_remove(r.retraction_ids, $2::uuid) || $2::uuid,
+    again_ids = CASE WHEN excluded.again_ids = '{}' THEN r.again_ids
+                     ELSE array_remove(r.again_ids, $2::uuid) || $2::uuid END`;
 
 const STATEMENTS: Readonly<Record<EntityEventFate['kind'], string>> = {
-  refolded: `WITH touched AS (DELETE FROM entity_events WHERE pos = ANY ($1::int8[]) RETURNING fold_id, key) ${AGAIN}`,
+  refolded: `WITH touched AS (DELETE FROM entity_events WHERE pos = ANY ($1::int8[]) RETURNING fold_id, key, pos) ${AGAIN}`,
   kept: `WITH gone AS (DELETE FROM entity_events WHERE pos = ANY ($1::int8[]) RETURNING fold_id, key, pos)
     INSERT INTO removed_entity_events (fold_id, identifier_id, key)
     SELECT DISTINCT g.fold_id, n.identifier_id, g.key
     FROM gone g JOIN unnest($2::int8[], $3::uuid[]) AS n (pos, identifier_id) USING (pos)
     ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING`,
-  rewritten: `WITH touched AS (SELECT fold_id, key FROM entity_events WHERE pos = ANY ($1::int8[])) ${AGAIN}`,
+  rewritten: `WITH touched AS (SELECT fold_id, key, pos FROM entity_events WHERE pos = ANY ($1::int8[])) ${AGAIN}`,
 };
 
 /**
@@ -79,7 +85,9 @@ export async function forgetRemovedEvents(
          SELECT r.ctid FROM erasure_subjects s CROSS JOIN entity_folds f
          JOIN removed_entity_events r ON r.fold_id = f.id AND r.identifier_id = s.identifier_id
          WHERE s.erasure_id = $1 LIMIT ${String(MAX_MARKED)}
-       )) RETURNING fold_id, key
+       ))
+       -- A pass that has read anything may have read the event before it was removed.
+       RETURNING fold_id, key, 1::int8 AS pos
      ) ${AGAIN}`,
     [erasureId, retractionId],
   );

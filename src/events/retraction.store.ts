@@ -127,16 +127,28 @@ export class RetractionStore {
 
   /**
    * The one to go on with now; null if there is none. One that failed waits, and lets others go first.
-   * @param except those that wait for something else
+   * @param waiting those that wait for items: they are passed over for as long as items are marked for them
    */
-  async next(db: Queryable, nowMs: number, except: readonly Uuid[] = []): Promise<Retraction | null> {
+  async next(db: Queryable, nowMs: number, waiting: readonly Uuid[] = []): Promise<Retraction | null> {
     const { rows } = await db.run<Retraction>({
       name: 'retractions_next',
-      text: `SELECT ${FIELDS} FROM retractions WHERE status = 'running' AND retry_at <= $1::int8 AND id <> ALL ($2::uuid[])
-             ORDER BY created_at, id LIMIT 1`,
-      values: [nowMs, uuidArray(except, (id) => id)],
+      text: `SELECT ${FIELDS} FROM retractions t WHERE status = 'running' AND retry_at <= $1::int8 AND NOT (
+               id = ANY ($2::uuid[])
+               AND EXISTS (SELECT FROM entity_refolds m WHERE m.retraction_ids @> ARRAY[t.id])
+             ) ORDER BY created_at, id LIMIT 1`,
+      values: [nowMs, uuidArray(waiting, (id) => id)],
     });
     return rows[0] ?? null;
+  }
+
+  /** Those of these for which items are marked. */
+  async waiting(db: Queryable, ids: readonly Uuid[]): Promise<Uuid[]> {
+    const rows = await db.query<{ id: Uuid }>(
+      `SELECT id FROM unnest($1::uuid[]) AS t (id)
+       WHERE EXISTS (SELECT FROM entity_refolds m WHERE m.retraction_ids @> ARRAY[t.id])`,
+      [uuidArray(ids, (id) => id)],
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Writes it down; false if its load has one already. */

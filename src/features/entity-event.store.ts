@@ -97,12 +97,14 @@ export class EntityEventStore {
     await tx.query('UPDATE entity_folds SET pos = $2 WHERE id = ANY ($1::int4[])', [ids, pos]);
   }
 
-  /** Items that wait to be folded anew, by key. */
-  refolds(tx: Transaction, foldId: number, limit: number): Promise<Refold[]> {
-    return tx.query<Refold>(
-      `SELECT key, done_pos AS "donePos", state FROM entity_refolds WHERE fold_id = $1 ORDER BY key LIMIT $2`,
-      [foldId, limit],
+  /** Items that wait to be folded anew, by key, from this one on; where there is none, from the first. */
+  async refolds(tx: Transaction, foldId: number, fromKey: string, limit: number): Promise<Refold[]> {
+    const found = await tx.query<Refold>(
+      `SELECT key, done_pos AS "donePos", state FROM entity_refolds
+       WHERE fold_id = $1 AND key >= $2 COLLATE "C" ORDER BY key LIMIT $3`,
+      [foldId, fromKey, limit],
     );
+    return found.length > 0 || fromKey === '' ? found : this.refolds(tx, foldId, '', limit);
   }
 
   /** Events of these items after where each is, item after item and by position; at most `limit`. */
@@ -133,7 +135,10 @@ export class EntityEventStore {
     );
   }
 
-  /** @param items whole ones; those without a state have no events */
+  /**
+   * Ends the passes over these items; those of which more was taken meanwhile wait for another.
+   * @param items whole ones; those without a state have no events
+   */
   async finishRefolds(tx: Transaction, foldId: number, items: readonly PackedItem[]): Promise<void> {
     const keys = items.map(({ key }) => key);
     const emptied = items.filter(({ state }) => state.length === 0).map(({ key }) => key);
@@ -143,7 +148,15 @@ export class EntityEventStore {
       items.filter(({ state }) => state.length > 0),
     );
     await tx.query('DELETE FROM entity_states WHERE fold_id = $1 AND key = ANY ($2::text[])', [foldId, emptied]);
-    await tx.query('DELETE FROM entity_refolds WHERE fold_id = $1 AND key = ANY ($2::text[])', [foldId, keys]);
+    await tx.query(`DELETE FROM entity_refolds WHERE fold_id = $1 AND key = ANY ($2::text[]) AND again_ids = '{}'`, [
+      foldId,
+      keys,
+    ]);
+    await tx.query(
+      `UPDATE entity_refolds SET done_pos = 0, state = '', retraction_ids = again_ids, again_ids = '{}'
+       WHERE fold_id = $1 AND key = ANY ($2::text[])`,
+      [foldId, keys],
+    );
   }
 
   async advanceRefold(tx: Transaction, foldId: number, { key, donePos, state }: Refold): Promise<void> {
