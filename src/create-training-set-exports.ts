@@ -74,7 +74,7 @@ export function createTrainingSetExports(parts: TrainingSetExportParts): Trainin
         return storeLabels(received, to, { ...times, isErased: suppressions.isEmpty ? null : isErased });
       },
     }),
-    jobs: new TrainingSetJobService({ db, clock, sets, keptMs, onRequested }),
+    jobs: new TrainingSetJobService({ db, clock, folder, sets, keptMs, onRequested }),
   };
 }
 

@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { describeGeoDatabase } from './enrichment/geo-database.js';
 import { checkEntityFolds } from './monitoring/check-entity-folds.js';
+import { ExportFolder } from './features/export-folder.js';
+import { checkExports } from './monitoring/check-exports.js';
 import { checkSchedules } from './monitoring/check-schedules.js';
 import {
   checkAddress,
@@ -70,16 +72,16 @@ async function examine(read: () => Config): Promise<CheckResult[]> {
       })),
     ];
   }
-  const { databaseUrl, dataDir, redisUrls, geoDatabase } = config;
-  const secret = await standingSecret(config);
+  const { databaseUrl, dataDir, redisUrls, geoDatabase, exportsPath } = config;
+  const means: Means = { secret: await standingSecret(config), geoDatabase, exportsPath };
   return [
     node,
     ...config.warnings.map((detail): CheckResult => ({ name: 'configuration', outcome: 'warning', detail })),
     ...(databaseUrl === null ? [await checkDataDir(dataDir)] : []),
     await checkAddress(config.host, config.port),
     ...(databaseUrl === null
-      ? await examineEmbedded(dataDir, { secret, geoDatabase })
-      : await examineDatabase(databaseUrl, placeOf(databaseUrl), { secret, geoDatabase })),
+      ? await examineEmbedded(dataDir, means)
+      : await examineDatabase(databaseUrl, placeOf(databaseUrl), means)),
     ...(geoDatabase === null ? [] : [await checkBy('places', () => describeGeoDatabase(geoDatabase))]),
     ...(redisUrls.length === 0 ? [] : [await checkRedis(redisUrls)]),
   ];
@@ -98,6 +100,7 @@ const DATABASE = 'database';
 interface Means {
   readonly secret: InstallationSecret | null;
   readonly geoDatabase: string | null;
+  readonly exportsPath: string;
 }
 
 /** A server that runs is joined; one that does not is started for as long as it takes, which proves that it can be. */
@@ -119,7 +122,11 @@ async function examineEmbedded(dataDir: string, means: Means): Promise<CheckResu
   }
 }
 
-async function examineDatabase(url: string, place: string, { secret, geoDatabase }: Means): Promise<CheckResult[]> {
+async function examineDatabase(
+  url: string,
+  place: string,
+  { secret, geoDatabase, exportsPath: path }: Means,
+): Promise<CheckResult[]> {
   const inside: CheckResult[] = [];
   const reached = await checkBy(DATABASE, async () => {
     const db = await Database.open(await createDataSource(url, { poolSize: 2, applicationName: 'weft doctor' }));
@@ -143,6 +150,7 @@ async function examineDatabase(url: string, place: string, { secret, geoDatabase
           await checkExpectations(db),
           await checkParity(db, systemClock.now()),
           await checkSealedTraits(db, secret),
+          await checkExports(db, { path, isOurs: () => new ExportFolder(path, db).isOurs() }),
           ...(geoDatabase === null ? [await checkLocations(db)] : []),
           await checkClocks(db, systemClock),
         );

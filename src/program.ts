@@ -24,6 +24,8 @@ import { readConfig } from './config.js';
 import { addPeopleExport } from './activation/export-people.command.js';
 import { exportPeople } from './create-people-exports.js';
 import { createProfileExports, readProfileTable } from './create-profile-exports.js';
+import { addForgetFolderCommand } from './features/forget-folder.command.js';
+import { giveUpExports } from './features/give-up-exports.js';
 import { ExportProgress } from './features/export-progress.js';
 import { DefinitionApplier } from './definition-applier.js';
 import { DeadLetterReader } from './events/dead-letter.reader.js';
@@ -242,6 +244,12 @@ function exportsCommand({
     exportPeople: (request) =>
       looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
+    signal,
+  });
+  addForgetFolderCommand(exported, {
+    ...io,
+    giveUp: () => looking(({ db, clock, trainingSets: { folder } }) => giveUpExports(db, folder, clock.now())),
+    confirm: terminalConfirm(process.stdin, process.stderr),
     signal,
   });
   return exported;

@@ -58,6 +58,8 @@ const OWN_COLUMNS = ['time', 'profile_id', 'entity_status', 'split', 'imputed_fe
  *    must not come back, which the person is on.
  * 3. Every label file and every set is read, in the background. Label files go with all their sets.
  * 4. The files are removed by whoever makes training sets (`sweep-exports.ts`), which is waited for.
+ * 5. A folder that nobody has is waited for until it is given up (`give-up-exports.ts`), or its label files are forgotten,
+ *    a day after their time is over.
  */
 export class TrainingSetEraser {
   readonly #parts: TrainingSetEraserParts;
@@ -82,14 +84,19 @@ export class TrainingSetEraser {
     if (work.phase.is === 'looking') return this.#remove(work, work.phase);
     const { labelIds, count } = work.phase;
     if ((await this.#store.standing([...labelIds])).all > 0) return null;
+    return this.#over(count);
+  }
+
+  #over(count: number): number {
     this.#work = null;
     return count;
   }
 
-  async #wait(work: Work, person: PersonMatcher): Promise<null> {
+  async #wait(work: Work, person: PersonMatcher): Promise<number | null> {
     const { folder } = this.#parts;
-    if ((await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
-    if ((await this.#store.standing([...work.labelIds])).unread > 0) return null;
+    const { all, unread } = await this.#store.standing([...work.labelIds]);
+    if (all === 0) return this.#over(0);
+    if (unread > 0 || (await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
     const outcome = this.#look(work.labelIds, person);
     const phase: Phase = { is: 'looking', outcome, isOver: false };
     const over = (): void => {
@@ -109,6 +116,11 @@ export class TrainingSetEraser {
       return null;
     });
     if (found === null) return null;
+    // Of a folder that was lost meanwhile, every file looks removed.
+    if (!(await folder.isOurs())) {
+      work.phase = { is: 'waiting' };
+      return null;
+    }
     const { labels, sets } = found;
     for (const { id } of labels) {
       await this.#store.doom(id);

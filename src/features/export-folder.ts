@@ -101,6 +101,17 @@ export class ExportFolder {
     await rm(this.of(labelFileId), { recursive: true, force: true, maxRetries: 3 });
   }
 
+  /** Removes what is kept of label files that the database does not tell of. */
+  async tidy(): Promise<void> {
+    // Names first: of each that is made, the database was told before.
+    const ids = (await readdir(this.path)).filter(isUuid);
+    const untold = await this.db.query<{ id: Uuid }>(
+      `SELECT id FROM unnest($1::uuid[]) found (id) WHERE NOT EXISTS (SELECT FROM label_files f WHERE f.id = found.id)`,
+      [ids],
+    );
+    for (const { id } of untold) await this.removeAll(id);
+  }
+
   async #id(): Promise<Uuid | null> {
     const text = await readFile(join(this.path, ID_FILE), 'utf8').catch(() => '');
     return isUuid(text.trim()) ? text.trim() : null;

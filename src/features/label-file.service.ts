@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
+import { Periodic } from '../platform/periodic.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { ExportFolder } from './export-folder.js';
 import { TrainingSetJobReader } from './training-set-job.reader.js';
@@ -40,6 +41,8 @@ export interface LabelFileServiceParts {
 
 const NAME = /^[\w.,+() -]+\.(?:csv|jsonl|ndjson|parquet)(?:\.(?:gz|zst))?$/i;
 const FILE_MODE = 0o600;
+/** How often it is said of a label file that it is received; see `sweep-exports.ts`. */
+const HEARD_EVERY_MS = 20_000;
 
 /** Use cases of those who send labels. */
 export class LabelFileService {
@@ -106,6 +109,12 @@ export class LabelFileService {
     const id = newId(createdAt);
     // Whoever is erased from here on waits until it is whole, and is looked for in it.
     await this.#store.insertLabelFile({ id, name, createdAt, expiresAt: createdAt + keptMs });
+    const heard = new Periodic(
+      () => this.#store.heard(id, clock.now()),
+      HEARD_EVERY_MS,
+      () => undefined, // It is said again soon; where the database stays away, the end fails and says why.
+    );
+    heard.start();
     try {
       const path = await folder.make(id);
       await writeBounded(path, body, room);
@@ -116,6 +125,8 @@ export class LabelFileService {
       await folder.removeAll(id);
       await this.#store.removeLabelFile(id);
       throw diskError(error, name);
+    } finally {
+      await heard.stop();
     }
     return (await this.#reader.labelFile(id)) ?? noSuch();
   }

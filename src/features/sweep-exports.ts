@@ -2,8 +2,10 @@ import type { Uuid } from '../platform/ids.js';
 import type { ExportFolder } from './export-folder.js';
 import type { TrainingSetJobStore } from './training-set-job.store.js';
 
-/** How long a label file may be received until it is taken for one that nobody receives any more. */
+/** How long a label file may be received, at most. */
 const RECEIVING_MS = 6 * 3_600_000;
+/** Who receives one says so every 20 s; one that was not heard of for so long is gone. */
+const UNHEARD_MS = 300_000;
 const EVICTED = {
   code: 'NOT_FOUND',
   message: 'the files were removed to make room for newer ones; ask for the set again',
@@ -28,7 +30,7 @@ export async function sweepExports(
     if (job.stop === 'cancelled') await store.end(job.id, 'cancelled', nowMs, null);
     else await store.isAnew(job.id);
   }
-  for (const file of await store.leaving(nowMs, nowMs - RECEIVING_MS)) {
+  for (const file of await store.leaving(nowMs, nowMs - RECEIVING_MS, nowMs - UNHEARD_MS)) {
     if (file.status === 'ready' && !(await store.doom(file.id))) continue;
     await folder.removeAll(file.id);
     await store.forgetFilesOf(file.id, null);

@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { ExportFolder } from './export-folder.js';
 import { noSuchLabelFile } from './label-file.service.js';
 import type { TrainingSets } from './make-training-set.js';
 import { orderOfSpec } from './order-of-spec.js';
@@ -13,6 +14,7 @@ import { ENTITY_COLUMNS } from './training-set.model.js';
 export interface TrainingSetJobServiceParts {
   readonly db: Queryable;
   readonly clock: Clock;
+  readonly folder: Pick<ExportFolder, 'demand'>;
   /** With the rules of identity in force. */
   readonly sets: () => Pick<TrainingSets, 'exportTrainingSet'>;
   /** How long a label file is kept after the last set was asked of it, ms. */
@@ -36,10 +38,12 @@ export class TrainingSetJobService {
   /**
    * Has a training set made, once those that were asked for before are.
    * @param askedBy the name of a key or the id of a person
-   * @throws WeftError NOT_FOUND (labels, service, feature), BAD_REQUEST, OVERLOADED (too many wait)
+   * @throws WeftError NOT_FOUND (labels, service, feature), BAD_REQUEST, OVERLOADED (too many wait), UNAVAILABLE (folder)
    */
   async request(labelFileId: Uuid, spec: TrainingSetSpec, askedBy: string): Promise<TrainingSetJob> {
-    const { clock, sets, keptMs, onRequested } = this.#parts;
+    const { clock, folder, sets, keptMs, onRequested } = this.#parts;
+    // Of a folder that is lost, no request may put off the end of what was in it.
+    await folder.demand(() => newId(clock.now()));
     const file = await this.#reader.labelFile(labelFileId);
     if (file === null) throw noSuchLabelFile();
     const { knownAsOf, consentAsOf, service, features, maxAges, fullNames, isImputed } = orderOfSpec(spec);

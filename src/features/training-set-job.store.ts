@@ -17,6 +17,15 @@ export interface FinishedSet {
   readonly sha256: string;
 }
 
+/** What went with a lost folder. */
+export interface ForgottenExports {
+  readonly labelFiles: number;
+  /** Of which there were files. */
+  readonly sets: number;
+  /** All that were asked for of these labels. */
+  readonly jobs: number;
+}
+
 /** Rows that are read at a time; who wants all goes on behind the last. */
 const MAX_AT_ONCE = 1_000;
 const MAX_MESSAGE_LENGTH = 1_000;
@@ -34,9 +43,15 @@ export class TrainingSetJobStore {
     expiresAt,
   }: Pick<LabelFile, 'id' | 'name' | 'createdAt' | 'expiresAt'>) {
     await this.db.execute(
-      `INSERT INTO label_files (id, name, status, created_at, expires_at) VALUES ($1, $2, 'receiving', $3, $4)`,
+      `INSERT INTO label_files (id, name, status, created_at, heard_at, expires_at)
+       VALUES ($1, $2, 'receiving', $3, $3, $4)`,
       [id, name, createdAt, expiresAt],
     );
+  }
+
+  /** It is still received. */
+  async heard(id: Uuid, nowMs: number): Promise<void> {
+    await this.db.execute(`UPDATE label_files SET heard_at = $2 WHERE id = $1 AND status = 'receiving'`, [id, nowMs]);
   }
 
   /** False where it is gone. */
@@ -102,18 +117,55 @@ export class TrainingSetJobStore {
     );
   }
 
-  /** Those that are to go: their time is over and no job needs them, or they are doomed, or nobody receives them any more. */
-  async leaving(nowMs: number, receivingSinceMs: number): Promise<LabelFile[]> {
+  /**
+   * Those that are to go: their time is over and no job needs them, or they are doomed, or nobody receives them any more.
+   * @param receivingSinceMs those that are received since then or before, ms
+   * @param heardMs and those whose receiver was heard of then at last, ms
+   */
+  async leaving(nowMs: number, receivingSinceMs: number, heardMs: number): Promise<LabelFile[]> {
     return this.db.query<LabelFile>(
       `SELECT ${LABEL_FILE_FIELDS} FROM label_files f
        WHERE (f.status = 'doomed' OR (f.status = 'ready' AND f.expires_at <= $1)
-          OR (f.status = 'receiving' AND f.created_at <= $2))
+          OR (f.status = 'receiving' AND (f.created_at <= $2 OR coalesce(f.heard_at, f.created_at) <= $3)))
          AND NOT EXISTS (SELECT FROM training_set_jobs j WHERE j.label_file_id = f.id AND j.status = 'running')
          AND (f.status <> 'ready' OR NOT EXISTS (
            SELECT FROM training_set_jobs j WHERE j.label_file_id = f.id AND j.status = 'waiting'))
        ORDER BY f.created_at, f.id LIMIT ${String(MAX_AT_ONCE)}`,
-      [nowMs, receivingSinceMs],
+      [nowMs, receivingSinceMs, heardMs],
     );
+  }
+
+  /**
+   * Forgets label files whose folder is lost, with all that was or was to be made of them.
+   * @param expiredMs those alone whose time was over by then, ms; null: all
+   */
+  async forgetLost(
+    expiredMs: number | null,
+    nowMs: number,
+    why: { readonly code: string; readonly message: string },
+  ): Promise<ForgottenExports> {
+    const [row] = await this.db.query<ForgottenExports>(
+      `WITH kept AS (
+         SELECT label_file_id FROM training_set_jobs WHERE bytes IS NOT NULL),
+       lost AS (
+         DELETE FROM label_files WHERE $1::int8 IS NULL OR expires_at <= $1::int8 RETURNING id),
+       ended AS (
+         UPDATE training_set_jobs SET
+           status = CASE WHEN status IN ('waiting', 'running') THEN 'failed' ELSE status END,
+           finished_at = coalesce(finished_at, $2), stop = NULL, bytes = NULL, expires_at = NULL,
+           error_code = coalesce(error_code, $3), error_message = coalesce(error_message, $4)
+         WHERE label_file_id IN (SELECT id FROM lost) RETURNING label_file_id)
+       SELECT (SELECT count(*) FROM lost)::int8 AS "labelFiles",
+              (SELECT count(*) FROM kept WHERE label_file_id IN (SELECT id FROM lost))::int8 AS sets,
+              (SELECT count(*) FROM ended)::int8 AS jobs`,
+      [expiredMs, nowMs, why.code, why.message],
+    );
+    return row ?? { labelFiles: 0, sets: 0, jobs: 0 };
+  }
+
+  /** Any folder may become the one of the installation. */
+  async forgetFolder(): Promise<void> {
+    await this.db.execute('DELETE FROM export_folders WHERE NOT EXISTS (SELECT FROM label_files)');
   }
 
   /** Bytes of all that is kept, and how many label files there are. */

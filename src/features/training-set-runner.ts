@@ -51,9 +51,12 @@ export interface TrainingSetRunnerOptions {
 }
 
 /** Of the advisory lock of the one process that makes training sets; any number, the same in each release. */
-const TRAINING_SET_LOCK = 7_729_118;
+export const TRAINING_SET_LOCK = 7_729_118;
 const EVERY_MS = 2_000;
 const FIRST_PAUSE_MS = 10_000;
+/** How long after its time a label file is forgotten whose folder nobody has; who has it removes it within seconds. */
+const LOST_MS = 86_400_000;
+const LOST = { code: 'NOT_FOUND', message: 'the folder of the files was lost until their time was over' };
 const DEFECT = { code: 'INTERNAL', message: 'the training set failed by a defect; the log of the worker says which' };
 const GONE = { code: 'UNAVAILABLE', message: 'the process that made the training set is gone' };
 
@@ -76,7 +79,8 @@ interface UnderWay {
  *    that ends because its process is stopped does not count.
  * 3. What somebody asks of a job that runs (`stop`) is seen at the next look.
  * 4. It alone removes files: those whose time is over, those of labels that are to go, and of sets the oldest where there
- *    is no room.
+ *    is no room. What nobody's folder has is forgotten a day after its time, by any process; files that turn up later and
+ *    that the database does not tell of are removed by whoever has them.
  */
 export class TrainingSetRunner {
   readonly #options: TrainingSetRunnerOptions;
@@ -84,6 +88,7 @@ export class TrainingSetRunner {
   readonly #lease: SessionLease;
   readonly #looks: Periodic;
   #underWay: UnderWay | null = null;
+  #isTidied = false;
   #isStarted = false;
   #isStopping = false;
 
@@ -129,8 +134,16 @@ export class TrainingSetRunner {
   async #look(): Promise<void> {
     if (this.#isStopping) return;
     const { folder, clock, observer } = this.#options;
+    if (!this.#isTidied && (await folder.isOurs())) {
+      await folder.tidy();
+      this.#isTidied = true;
+    }
     if (this.#underWay === null && !(await this.#store.hasWork())) return this.#lease.close();
-    if (!(await folder.isOurs())) return observer.foldersDiffer();
+    if (!(await folder.isOurs())) {
+      this.#isTidied = false;
+      observer.foldersDiffer();
+      return this.#forgetLost();
+    }
     const lease = await this.#lease.hold();
     if (lease === 'elsewhere') return;
     if (lease === 'taken') await this.#takeOver();
@@ -143,6 +156,15 @@ export class TrainingSetRunner {
       },
     });
     if (this.#underWay === null) await this.#beginNext();
+  }
+
+  async #forgetLost(): Promise<void> {
+    if (this.#underWay !== null) return;
+    // Who has the folder has the lease.
+    if ((await this.#lease.hold()) === 'elsewhere') return;
+    const nowMs = this.#options.clock.now();
+    await this.#store.forgetLost(nowMs - LOST_MS, nowMs, LOST);
+    await this.#lease.close();
   }
 
   async #takeOver(): Promise<void> {

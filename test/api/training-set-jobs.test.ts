@@ -1,10 +1,13 @@
-import { hash } from 'node:crypto';
-import { cp, link, readdir, readFile, writeFile } from 'node:fs/promises';
+import { hash, randomUUID } from 'node:crypto';
+import { cp, link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTrainingSetExports } from '../../src/create-training-set-exports.js';
+import { giveUpExports } from '../../src/features/give-up-exports.js';
+import { TrainingSetJobStore } from '../../src/features/training-set-job.store.js';
+import { checkExports } from '../../src/monitoring/check-exports.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aTrack, DAY_MS, HOUR_MS, START_MS } from '../support/world.js';
@@ -359,6 +362,22 @@ describe('a training set that is asked for over the API', () => {
     expect(await world.db.query('SELECT FROM label_files')).toEqual([]);
   });
 
+  it('is removed once nobody receives it any more, within minutes, and not while somebody does', async () => {
+    const [heard, unheard] = [randomUUID(), randomUUID()];
+    const insert = `INSERT INTO label_files (id, name, status, created_at, heard_at, expires_at)
+      VALUES ($1, 'a.csv', 'receiving', $2, $2, $3)`;
+    for (const id of [heard, unheard]) {
+      await world.db.execute(insert, [id, world.clock.now(), world.clock.now() + DAY_MS]);
+    }
+    world.clock.advance(299_000);
+    await new TrainingSetJobStore(world.db).heard(heard, world.clock.now());
+    world.clock.advance(1_000);
+    await makeAll();
+    const left = await world.db.query(`SELECT id FROM label_files WHERE status = 'receiving'`);
+    expect(left).toEqual([{ id: heard }]);
+    await world.db.execute('DELETE FROM label_files WHERE id = $1', [heard]);
+  });
+
   it('is refused where the files of others are in another folder', async () => {
     await sendOk('a.csv', csvOf(ROWS));
     const parts = partsOf();
@@ -464,6 +483,63 @@ describe('somebody who is erased', () => {
     expect(await readdir(world.exportsPath)).not.toContain(dora);
     expect(await jobOf(naming.id)).toMatchObject({ status: 'DONE', path: null });
     expect(await jobOf(counted.id)).toMatchObject({ path: expect.any(String) as string });
+  });
+
+  it('is waited for in a lost folder until that is given up, or its files are over, and then new ones are taken', async () => {
+    const away = `${world.exportsPath}.away`;
+    const doctor = () => checkExports(world.db, { path: 'here', isOurs: () => world.trainingSets.folder.isOurs() });
+    const giveUp = () => giveUpExports(world.db, world.trainingSets.folder, world.clock.now());
+    const erase = async (who: string) => {
+      await world.accept([aTrack('visit', { user_id: who }, { properties: { page: 'home' } })]);
+      await world.drain();
+      const { eraseProfile } = await world.data<{ eraseProfile: { id: string } }>(
+        `mutation ($who: String!) { eraseProfile(input: { identifier: { namespace: "user_id", value: $who }, reason: "asked" }) {
+           ... on ErasureReceipt { id } } }`,
+        { who },
+      );
+      return eraseProfile.id;
+    };
+    const statusOf = async (id: string) => {
+      for (let i = 0; i < 5; i++) {
+        world.clock.advance(2_000);
+        await world.drain();
+        const { runner } = createTrainingSetExports(partsOf());
+        await runner.look();
+        await runner.stop();
+      }
+      const asked = 'query ($id: ID!) { erasureReceipt(id: $id) { status } }';
+      return (await world.data<{ erasureReceipt: { status: string } }>(asked, { id })).erasureReceipt.status;
+    };
+    const labelFile = await sendOk('fay.csv', csvOf([['user_id', 'ann', at(5), '1']]));
+    const job = await ask({ labelFile, features: ['visits'] });
+    await expect(giveUp()).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await doctor()).toMatchObject({ outcome: 'ok' });
+    await rename(world.exportsPath, away);
+    const fay = await erase('fay');
+    expect(await statusOf(fay)).not.toBe('LOGICAL');
+    expect(await doctor()).toMatchObject({ outcome: 'warning' });
+    await expect(ask({ labelFile, features: ['visits'] })).rejects.toThrow('UNAVAILABLE');
+    expect(await giveUp()).toMatchObject({ labelFiles: expect.any(Number) as number });
+    expect(await jobOf(job.id)).toMatchObject({
+      status: 'FAILED',
+      errorMessage: expect.stringContaining('lost') as string,
+    });
+    expect(await statusOf(fay)).toBe('LOGICAL');
+
+    // A new folder; it is lost, too, and nobody gives it up.
+    const other = await sendOk('guy.csv', csvOf([['user_id', 'ann', at(5), '1']]));
+    await rename(world.exportsPath, `${away}.2`);
+    const guy = await erase('guy');
+    world.clock.advance(7 * DAY_MS);
+    expect(await statusOf(guy)).not.toBe('LOGICAL');
+    world.clock.advance(DAY_MS);
+    expect(await statusOf(guy)).toBe('LOGICAL');
+    // It turns up again: what the database has forgotten is removed.
+    await rename(`${away}.2`, world.exportsPath);
+    expect(await readdir(world.exportsPath)).toContain(other);
+    await makeAll();
+    expect(await readdir(world.exportsPath)).toEqual(['id']);
+    await rm(away, { recursive: true });
   });
 });
 
