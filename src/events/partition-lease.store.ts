@@ -232,6 +232,8 @@ export class PartitionLeases {
        RETURNING p.part, p.epoch, p.applied_pos`,
       [this.#worker, wanted, [...this.#held.keys()]],
     );
+    // Who was there first keeps the first ones when others join.
+    taken.sort((a, b) => a.part - b.part);
     for (const { part, epoch, applied_pos: appliedPos } of taken) this.#held.set(part, { part, epoch, appliedPos });
   }
 

@@ -75,8 +75,8 @@ async function carriedOut(world: World, meanwhile: ((other: Engine) => Promise<u
   };
   const mover = await world.engineOn(readingDatabase(await connect(), onRead), limits);
   await world.engine.worker.stop();
-  // The one that is there first keeps the first partition.
-  await mover.worker.runOnce();
+  // The one that has all of them keeps the first.
+  while ((await partitionShares(world.db)).join() !== '16') await mover.worker.runOnce();
   while ((await partitionShares(world.db)).join() !== '8,8') {
     for (const { worker } of [mover, other]) await worker.runOnce();
   }
