@@ -1,5 +1,4 @@
 import type { LoadedDefinitions } from './definitions.js';
-import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { LANE_PAUSE_MS } from './identity/contested-component.model.js';
@@ -8,7 +7,6 @@ import { ContestedResolution } from './identity/contested-resolution.js';
 import type { IdentityLinkStore } from './identity/identity-link.store.js';
 import { MAX_REPLAY_ROWS } from './identity/resolve-component.js';
 import type { MatchingMarks } from './matching-marks.js';
-import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -24,7 +22,6 @@ export interface ContestedObserver {
 export interface ContestedChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly contested: ContestedComponentStore;
   readonly links: IdentityLinkStore;
@@ -105,10 +102,8 @@ export class ContestedChore {
     const groups = resolution.phase === 'placing' ? resolution.next() : [];
     if (groups.length === 0) return this.#finish(definitions, resolution);
     const { pipeline } = this.#parts;
-    const place = await nextPlace(this.#parts);
     pipeline.forget();
     await pipeline.revise(definitions, {
-      ...place,
       revisionId: null,
       decide: () => Promise.resolve({ ids: [], groups, decision: null, cause: 'contested' }),
       note: () => Promise.resolve(),

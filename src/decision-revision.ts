@@ -1,10 +1,8 @@
 import type { LoadedDefinitions } from './definitions.js';
-import type { EventLog } from './events/event-log.model.js';
 import type { GenericRevision } from './generic-revision.js';
 import type { IdentityRevisionRecord } from './identity/identity-revision.model.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
 import { resultOf, type RevisionDecider, type RevisionPlan } from './identity/revision-decider.js';
-import { nextPlace } from './next-place.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { RevisionWork } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
@@ -14,7 +12,6 @@ import type { Database, Queryable } from './platform/postgres.js';
 export interface DecisionRevisionParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly revisions: IdentityRevisionStore;
   readonly decider: RevisionDecider;
   readonly generic: GenericRevision;
@@ -41,17 +38,14 @@ export class DecisionRevision {
   async workOf(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<RevisionWork> {
     const { clock, db, revisions } = this.parts;
     const { id, actor, reason } = revision;
-    const place = await nextPlace(this.parts);
-    const at = place.acceptedAt;
     // The transaction that asked for it has told everybody to look for links; a batch without them must not follow.
     if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
     // Many may wait, and nobody is to stand still for each look at them.
-    if ((await revisions.countOpen(db, 'generic')) > 0) await this.#plan(db, revision, at);
+    if ((await revisions.countOpen(db, 'generic')) > 0) await this.#plan(db, revision, clock.now());
     let toResult = resultOf;
     return {
-      ...place,
       revisionId: id,
-      decide: async (tx) => {
+      decide: async (tx, { acceptedAt: at }) => {
         const { resultOf: planned, ...task } = await this.#plan(tx, revision, at);
         toResult = planned;
         return { ...task, decision: { revisionId: id, actor, reason, at } };

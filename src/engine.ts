@@ -179,9 +179,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
   });
   const pipeline = createPipeline(options, {
-    identity,
-    matching,
-    leases,
+    ...{ identity, matching, log, leases },
     ...stores,
     onNews: () => {
       aside.groupChore.wake();
@@ -385,6 +383,7 @@ interface Stores {
 interface PipelineWiring {
   readonly identity: IdentityParts;
   readonly matching: Matching;
+  readonly log: PostgresEventLog;
   readonly leases: PartitionLeases;
   readonly onNews: () => void;
 }
@@ -392,12 +391,10 @@ interface PipelineWiring {
 /** All stages of the micro-batch. */
 function createPipeline(
   { db, clock, observers, limits = {}, ...options }: EngineOptions,
-  { identity, matching, leases, anchors, timers, retractions, groups, onNews }: Stores & PipelineWiring,
+  { identity, matching, log, leases, anchors, timers, retractions, groups, onNews }: Stores & PipelineWiring,
 ): Pipeline {
   return new Pipeline({
-    db,
-    clock,
-    leases,
+    ...{ db, clock, log, leases },
     identity: new IdentityStep({
       ...identity.resolving,
       rules: identity.rules(),

@@ -1,7 +1,5 @@
 import type { LoadedDefinitions } from './definitions.js';
-import type { EventLog } from './events/event-log.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import { nextPlace } from './next-place.js';
 import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
@@ -11,7 +9,6 @@ import type { TraitRefoldStore } from './profiles/trait-refold.store.js';
 export interface GroupChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly pipeline: Pipeline;
   readonly groups: GroupStore;
@@ -63,7 +60,6 @@ export class GroupChore {
     }
     await pipeline.tellGroups(definitions, {
       ...delivery,
-      acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
       owners: (tx, anchorIds) => refolds.owners(tx, anchorIds),
     });
     return true;

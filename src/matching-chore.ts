@@ -1,5 +1,4 @@
 import type { LoadedDefinitions } from './definitions.js';
-import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { IdentityRevisionStore } from './identity/identity-revision.store.js';
@@ -23,7 +22,6 @@ import { blockingKeysOf } from './identity/linkage/score-pair.js';
 import type { LinkageRecord } from './identity/linkage/linkage-model.model.js';
 import { resultOf } from './identity/revision-decider.js';
 import type { ComparedBy, MatchedRecords } from './matched-records.js';
-import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -36,7 +34,6 @@ import type { ErasureStore } from './privacy/erasure.store.js';
 export interface MatchingChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly pipeline: Pipeline;
   readonly store: MatchingStore;
@@ -297,18 +294,15 @@ export class MatchingChore {
     }
     // The transaction that activated the model has told everybody to look for links; a batch without them must not follow.
     if (!definitions.hasIdentityLinks) throw new DefinitionsChanged();
-    const place = await nextPlace(this.#parts);
-    const at = place.acceptedAt;
     const revisionId = newId(clock.now());
     const version = applied?.model.version ?? null;
     const actor = version === null ? 'no model' : `model ${version.slice(0, 12)}`;
     const reason = version === null ? 'no model of record linkage is active' : '';
     pipeline.forget();
     await pipeline.revise(definitions, {
-      ...place,
       revisionId,
       isOfModel: true,
-      decide: async (tx) => {
+      decide: async (tx, { acceptedAt: at }) => {
         const { kept, ...change } = await links.change(tx, pairs, applied, at);
         await links.keep(tx, kept);
         const ids = [...new Set([...change.added, ...change.removed].flatMap(({ a, b }) => [a.id, b.id]))];

@@ -1,20 +1,22 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
 import type { IdentityRevision } from './identity/revised-identity.model.js';
-import { nextPlace } from './next-place.js';
 import type { Pipeline } from './pipeline.js';
 import type { Reanchoring } from './pipeline-work.js';
+import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
-import type { Transaction } from './platform/postgres.js';
+import type { Database, Transaction } from './platform/postgres.js';
 import type { ErasureStore } from './privacy/erasure.store.js';
 import { ReadTooEarly, type FoundAnchors, type ReadAnchors, type ReanchoringFinder } from './reanchoring-finder.js';
 
-export type MoveParts = Parameters<typeof nextPlace>[0] & {
+export interface MoveParts {
+  readonly db: Database;
+  readonly clock: Clock;
   readonly finder: ReanchoringFinder;
   readonly generics: GenericValueStore;
   readonly pipeline: Pipeline;
   readonly erasures: Pick<ErasureStore, 'holdsAny'>;
-};
+}
 
 interface MoveStep {
   readonly revisionId: Uuid;
@@ -74,16 +76,14 @@ async function moveRead(
   note: (tx: Transaction, found: IdentityRevision, isLast: boolean) => Promise<void>,
 ): Promise<void> {
   const { clock, erasures, finder, generics, pipeline } = parts;
-  const place = await nextPlace(parts);
   let isLast = false;
   let left: FoundAnchors['left'] = [];
   pipeline.forget();
   const reanchoring: Reanchoring = {
-    ...place,
     ...revision,
-    find: async (tx) => {
+    find: async (tx, { acceptedAt }) => {
       if (await erasures.holdsAny(tx, ids)) throw new Held();
-      const found = await finder.find(tx, definitions, ids, { at: place.acceptedAt, others, read, failures });
+      const found = await finder.find(tx, definitions, ids, { at: acceptedAt, others, read, failures });
       ({ isLast, left } = found);
       return found.reanchored;
     },

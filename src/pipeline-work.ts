@@ -21,7 +21,7 @@ interface ReadBefore {
 }
 
 /** Events of a retraction that are to be taken back now, all of some anchors, and what is left of those. */
-export interface TakenBack extends Place, ReadBefore {
+export interface TakenBack extends ReadBefore {
   readonly retraction: Retraction;
   readonly anchors: readonly RebuiltAnchor[];
   /** What the anchors give groups, with what is left of them. */
@@ -46,21 +46,21 @@ export interface Reanchored {
   readonly evidence: readonly Evidence[];
 }
 
-export interface Reanchoring extends Place {
+export interface Reanchoring {
   readonly revisionId: Uuid;
   readonly areRulesNew?: RevisionInput['areRulesNew'];
   /** With nobody else at work. */
-  readonly find: (tx: Transaction) => Promise<Reanchored>;
+  readonly find: (tx: Transaction, place: Place) => Promise<Reanchored>;
   /** Notes what came of it. */
   readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }
 
 /** Components to be resolved anew. */
-export interface RevisionWork extends Place {
+export interface RevisionWork {
   /** Null: it is none of those that are on record. */
   readonly revisionId: Uuid | null;
   /** With nobody else at work: which components, and what changes. */
-  readonly decide: (tx: Transaction) => Promise<RevisionTask>;
+  readonly decide: (tx: Transaction, place: Place) => Promise<RevisionTask>;
   /** True: the links of a model change, and nothing else. */
   readonly isOfModel?: boolean;
   /** Notes what came of it. */
@@ -80,20 +80,16 @@ export interface RefoldedTraits extends ReadBefore {
   readonly traits: ReadonlyMap<Uuid, Traits>;
   /** What these anchors give groups. */
   readonly given: readonly AnchorGiven[];
-  /** The place in acceptance order, ms. */
-  readonly acceptedAt: number;
   /** Notes in the transaction that this is done. */
   readonly note: (tx: Transaction) => Promise<void>;
   readonly owners: (tx: Transaction, anchorIds: readonly Uuid[]) => Promise<readonly Uuid[]>;
 }
 
 /** Members of groups that are to know what the traits of these are. */
-export interface ToldGroups extends GroupDelivery, Pick<RefoldedTraits, 'acceptedAt' | 'owners'> {}
+export interface ToldGroups extends GroupDelivery, Pick<RefoldedTraits, 'owners'> {}
 
 /** Profiles to be written into the index by which they are found. */
 export interface IndexedProfiles {
-  /** ms; no event of theirs was accepted later. */
-  readonly acceptedAt: number;
   /** Locks them, writes what is not known of them here, and tells which they are: those are written by features. */
   readonly build: (tx: Transaction) => Promise<readonly Uuid[]>;
 }

@@ -1,4 +1,5 @@
 import { readAppliedAt } from './events/applied-log.reader.js';
+import type { EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
@@ -8,6 +9,7 @@ import type { IdentityRevisionStep } from './identity/identity-revision.step.js'
 import type { IdentityStep } from './identity/identity.step.js';
 import { profilesOf, type IdentityRevision } from './identity/revised-identity.model.js';
 import type { MatchingMarks } from './matching-marks.js';
+import { nextPlace, raiseClock } from './next-place.js';
 import { DefinitionsChanged, nothingYet, PipelineTransaction } from './pipeline-transaction.js';
 import type { BatchResult, TransactionParts, WorkDone } from './pipeline-transaction.js';
 import type {
@@ -31,6 +33,7 @@ import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js
 import type { TimerStore } from './segments/timer.store.js';
 
 export interface PipelineParts extends TransactionParts {
+  readonly log: EventLog;
   readonly identity: IdentityStep;
   readonly timers: TimerStore;
   readonly traitConflicts: TraitConflictStore;
@@ -141,21 +144,25 @@ export class Pipeline {
    */
   async retract(
     definitions: Definitions,
-    { anchors, given, evidence, rewritten, misplaced, pos, acceptedAt, retraction, moves }: TakenBack,
+    { anchors, given, evidence, rewritten, misplaced, retraction, moves }: TakenBack,
   ): Promise<BatchResult> {
     const { clock, leases, revision } = this.#parts;
     const left = { anchorIds: anchors.map(({ id }) => id), evidence };
     const rules = definitions.identityRules;
-    const input = { rules, ids: [], left, pos, at: acceptedAt, revisionId: null };
-    return this.#transaction.run(definitions, null, async (tx, work) => {
+    return this.#step(definitions, async (tx, work) => {
       await leases.demandUnmoved(tx, moves);
       await revision.retractions.remove(tx, retraction, { ...left, more: misplaced, nowMs: clock.now() });
       await revision.retractions.rewrite(tx, retraction, rewritten);
+      const ids = await revision.identity.lockNamed(tx, left.anchorIds);
+      const { pos, acceptedAt: at } = await nextPlace(tx);
+      const input = { rules, ids, left, pos, at, revisionId: null };
       const who = await revision.identity.retract(tx, input);
       const emptied = anchors.flatMap(({ id, rebuilt }) => (rebuilt === null ? [id] : []));
       const cause = retraction.erasureId === null ? 'revert' : 'erasure';
       await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);
-      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors, given, cause }, () => [
+      // Timers and groups go by profiles, which are not locked yet.
+      const step = { definitions, work, who, acceptedAt: null, anchors, given, cause } as const;
+      await this.#revised(tx, step, () => [
         revision.identity.save(tx, who, input),
         revision.anchors.remove(tx, emptied),
       ]);
@@ -168,12 +175,14 @@ export class Pipeline {
    */
   async revise(
     definitions: Definitions,
-    { pos, acceptedAt, revisionId, decide, note, isOfModel = false }: RevisionWork,
+    { revisionId, decide, note, isOfModel = false }: RevisionWork,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
-    return this.#transaction.run(definitions, null, async (tx, work) => {
+    return this.#step(definitions, async (tx, work) => {
       await leases.lockAll(tx);
-      const { decision, groups, ...task } = await decide(tx);
+      const place = await nextPlace(tx);
+      const { pos, acceptedAt } = place;
+      const { decision, groups, ...task } = await decide(tx, place);
       const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
       if (groups === undefined) await revision.identity.lock(tx, task.ids);
       const who = await (groups === undefined
@@ -192,12 +201,14 @@ export class Pipeline {
   /** Moves events to other anchors, and resolves whom they name anew. To be called as {@link revise}. */
   async reanchor(
     definitions: Definitions,
-    { pos, acceptedAt, revisionId, areRulesNew = false, find, note }: Reanchoring,
+    { revisionId, areRulesNew = false, find, note }: Reanchoring,
   ): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
-    return this.#transaction.run(definitions, null, async (tx, work) => {
+    return this.#step(definitions, async (tx, work) => {
       await leases.lockAll(tx);
-      const { ids, valueIds, moved, anchors, given, evidence } = await find(tx);
+      const place = await nextPlace(tx);
+      const { pos, acceptedAt } = place;
+      const { ids, valueIds, moved, anchors, given, evidence } = await find(tx, place);
       await leases.noteMoves(tx, anchors);
       await revision.retractions.reanchor(tx, moved);
       const left = { anchorIds: anchors.map(({ id }) => id), evidence, movedIds: valueIds };
@@ -216,10 +227,11 @@ export class Pipeline {
   /** Folds what was resolved anew, and writes it with all else. */
   async #revised(tx: Transaction, revised: Revised, saveElse: () => readonly Promise<unknown>[]): Promise<void> {
     const { workingSet, timers, groups } = this.#parts;
-    const { definitions, work, who, acceptedAt, given, cause } = revised;
+    const { definitions, work, who, given, cause } = revised;
     const { moves, merged, gone } = who;
     const involved = profilesOf(who);
     await workingSet.loadWith(tx, definitions, involved, who.profiles);
+    const acceptedAt = revised.acceptedAt ?? (await nextPlace(tx)).acceptedAt;
     const anchors = await groups.renewRebuilt(tx, revised.anchors, given);
     const step = { acceptedAt, involved: [...involved], anchors, cause, moves, merged };
     const changes = await foldRevision(definitions, workingSet.profile, step);
@@ -242,14 +254,15 @@ export class Pipeline {
    */
   async refoldTraits(
     definitions: Definitions,
-    { traits: folded, given, acceptedAt, note, owners, moves }: RefoldedTraits,
+    { traits: folded, given, note, owners, moves }: RefoldedTraits,
   ): Promise<void> {
     const { leases, workingSet, groups } = this.#parts;
-    await this.#transaction.run(definitions, null, async (tx, work) => {
+    await this.#step(definitions, async (tx, work) => {
       await leases.demandUnmoved(tx, moves);
       await note(tx);
       if (folded.size === 0) return;
       const involved = await this.#loadOwners(tx, definitions, [...folded.keys()], owners);
+      const { acceptedAt } = await nextPlace(tx);
       const traits = await groups.renew(tx, folded, given);
       const step = { acceptedAt, involved, traits, cause: 'edit' } as const;
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
@@ -261,23 +274,21 @@ export class Pipeline {
   }
 
   /** Writes profiles into the index by which they are found. */
-  async index(definitions: Definitions, { acceptedAt, build }: IndexedProfiles): Promise<void> {
+  async index(definitions: Definitions, { build }: IndexedProfiles): Promise<void> {
     const { workingSet } = this.#parts;
-    await this.#transaction.run(definitions, null, async (tx) => {
+    await this.#step(definitions, async (tx) => {
       const ids = await build(tx);
       if (definitions.searchedFeatures.length === 0) return;
       await workingSet.load(tx, definitions, ids);
+      const { acceptedAt } = await nextPlace(tx);
       await workingSet.saveSearch(tx, definitions, acceptedAt);
     });
   }
 
   /** Tells members of groups what the traits of these are by now. */
-  async tellGroups(
-    definitions: Definitions,
-    { members, isSilent, note, acceptedAt, owners }: ToldGroups,
-  ): Promise<void> {
+  async tellGroups(definitions: Definitions, { members, isSilent, note, owners }: ToldGroups): Promise<void> {
     const { workingSet, groups } = this.#parts;
-    await this.#transaction.run(definitions, null, async (tx, work) => {
+    await this.#step(definitions, async (tx, work) => {
       const anchorIds = [...new Set(members.map(({ anchorId }) => anchorId))];
       await this.#loadOwners(tx, definitions, anchorIds, owners);
       const traits = await groups.news(tx, members, workingSet.touched);
@@ -286,10 +297,20 @@ export class Pipeline {
         [...own.keys()].some((id) => traits.has(id)),
       );
       if (concerned.length === 0) return;
+      const { acceptedAt } = await nextPlace(tx);
       const step = { acceptedAt, involved: concerned.map(({ id }) => id), traits, cause: 'group', isSilent } as const;
       const changes = await foldTraitChange(definitions, workingSet.profile, step);
       await this.#transaction.save(tx, definitions, work, changes, NO_IDENTITY, { untilT: acceptedAt });
     });
+  }
+
+  /** What no event brings: `stages` have its place once their locks are held (`next-place.ts`). */
+  async #step(
+    definitions: Definitions,
+    stages: (tx: Transaction, work: WorkDone) => Promise<void>,
+  ): Promise<BatchResult> {
+    await raiseClock(this.#parts);
+    return this.#transaction.run(definitions, null, stages);
   }
 
   /** Loads the profiles that anchors belong to; their ids. */
@@ -319,7 +340,8 @@ interface Revised {
   readonly definitions: Definitions;
   readonly work: WorkDone;
   readonly who: IdentityRevision;
-  readonly acceptedAt: number;
+  /** The place in acceptance order, ms; null: that once the profiles are locked. */
+  readonly acceptedAt: number | null;
   readonly anchors: readonly RebuiltAnchor[];
   readonly given: readonly AnchorGiven[];
   readonly cause: 'revert' | 'erasure' | 'identity';

@@ -1,4 +1,3 @@
-import type { EventLog } from './events/event-log.model.js';
 import { EventsMoved, LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { encodePayload } from './events/event-codec.js';
@@ -10,7 +9,6 @@ import type { EntityRecordStore } from './features/entity-record.store.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
 import { ownerOfShared } from './identity/generic-value.model.js';
-import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -29,7 +27,6 @@ import { readSparedAnchors, type SparedAnchors } from './read-spared-anchors.js'
 export interface RetractionChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly retractions: RetractionStore;
   readonly pipeline: Pipeline;
@@ -68,8 +65,7 @@ type StepEnd = 'stepped' | Awaited<ReturnType<RetractionStore['finish']>>;
  *    anchors meanwhile: the transaction finds that out too, and the step is read again.
  * 2. One transaction takes the events out of the log and everything that came of them with it. So after each step all
  *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
- * 3. A step's place in acceptance order is after what is applied and before what is not: it is evaluated at the instant
- *    of the next event that waits, or now. No evaluation so far is later, and none to come is earlier.
+ * 3. A step's place in acceptance order is that of `next-place.ts`.
  * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
  * 5. Words on purposes of which the log has no event any more stay; a retention takes none back.
  * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
@@ -152,7 +148,7 @@ export class RetractionChore {
     for (let attempt = 1; ; attempt++) {
       pipeline.forget();
       try {
-        await pipeline.retract(definitions, { retraction, moves, ...left, ...(await nextPlace(this.#parts)) });
+        await pipeline.retract(definitions, { retraction, moves, ...left });
         break;
       } catch (error) {
         // What was read is no more what is: to write it again is of no use.

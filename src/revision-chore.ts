@@ -1,6 +1,5 @@
 import type { BlockedMove, BlockedRevision } from './blocked-revision.js';
 import type { LoadedDefinitions } from './definitions.js';
-import type { EventLog } from './events/event-log.model.js';
 import { LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import { componentPage, estimateComponents, type ComponentPage } from './identity/component-page.reader.js';
@@ -20,7 +19,6 @@ import { areOthersUnique, reachOfRules, type RulesReach } from './identity/rules
 import { resultOf } from './identity/revision-decider.js';
 import { RevisionWaits, type DecisionRevision } from './decision-revision.js';
 import type { GenericRevision } from './generic-revision.js';
-import { nextPlace } from './next-place.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -33,7 +31,6 @@ import type { Database, Queryable, Transaction } from './platform/postgres.js';
 export interface RevisionChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly revisions: IdentityRevisionStore;
   readonly decisions: DecisionRevision;
@@ -174,7 +171,6 @@ export class RevisionChore {
     }
     const task = { ids: page.ids, decision: null, areRulesNew: true };
     await this.#revise(definitions, {
-      ...(await nextPlace(this.#parts)),
       revisionId: revision.id,
       decide: () => Promise.resolve(task),
       note: (tx, found) => this.#noteStep(tx, revision, rules, { page, found }),

@@ -1,7 +1,5 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import type { EventLog } from './events/event-log.model.js';
-import { nextPlace } from './next-place.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -13,7 +11,6 @@ export interface SearchIndexChoreParts {
   readonly db: Database;
   readonly clock: Clock;
   readonly leases: PartitionLeases;
-  readonly log: EventLog;
   readonly pipeline: Pipeline;
   /** Profiles that one step writes, at most. */
   readonly maxProfiles?: number | undefined;
@@ -74,9 +71,8 @@ export class SearchIndexChore {
     const stretch = await this.#store.next(db, parts, version);
     if (stretch === null) return false;
     const options = { version, limit: maxProfiles, nowMs: clock.now() };
-    const { acceptedAt } = await nextPlace(this.#parts);
     const build = (tx: Transaction): Promise<Uuid[]> => this.#store.build(tx, search, stretch, options);
-    await pipeline.index(definitions, { acceptedAt, build });
+    await pipeline.index(definitions, { build });
     return true;
   }
 

@@ -1,9 +1,7 @@
 import type { EventSealer } from './events/event-seal.model.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
-import type { EventLog } from './events/event-log.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
-import { nextPlace } from './next-place.js';
 import type { Pipeline } from './pipeline.js';
 import type { RefoldedTraits } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
@@ -22,7 +20,6 @@ import { foldTraits, resealTraits } from './profiles/traits.model.js';
 export interface TraitRefoldChoreParts {
   readonly db: Database;
   readonly clock: Clock;
-  readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly refolds: TraitRefoldStore;
   readonly pipeline: Pipeline;
@@ -86,7 +83,6 @@ export class TraitRefoldChore {
       traits,
       given,
       moves,
-      acceptedAt: (await nextPlace(this.#parts)).acceptedAt,
       note: async (tx) => {
         if (traits.size > 0) await refolds.count(tx, version, traits.size);
         if (afterId === undefined) await refolds.finish(tx, stretch.parts, version, clock.now());

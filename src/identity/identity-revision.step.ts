@@ -76,19 +76,27 @@ export class IdentityRevisionStep {
   }
 
   /**
-   * The same as {@link resolve}, where events were taken back: locks everybody concerned, and replaces the evidence of
-   * the anchors.
+   * Locks everybody whom evidence of these anchors names, with their components.
+   * @returns whom it names
    * @throws WeftError UNAVAILABLE if another worker joined identities meanwhile: to be repeated
+   */
+  async lockNamed(tx: Transaction, anchorIds: readonly Uuid[]): Promise<Uuid[]> {
+    const named = await this.#options.retractions.namedBy(tx, anchorIds);
+    await this.lock(tx, named);
+    return named;
+  }
+
+  /**
+   * The same as {@link resolve}, where events were taken back: replaces the evidence of the anchors. To be called with
+   * those locked whom it named ({@link lockNamed}), and `ids` being these.
    */
   async retract(
     tx: Transaction,
     input: RevisionInput & Required<Pick<RevisionInput, 'left'>>,
   ): Promise<IdentityRevision> {
     const { anchorIds, evidence } = input.left;
-    const named = await this.#options.retractions.namedBy(tx, anchorIds);
-    await this.lock(tx, named);
     await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence);
-    return this.resolve(tx, { ...input, ids: [...named, ...input.ids] });
+    return this.resolve(tx, input);
   }
 
   /**

@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/engine.js';
+import type { Database, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
+import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
+import { SourceEntity } from '../../src/sources/source.entity.js';
+import { drainTogether } from '../support/drain-together.js';
+import { partitionShares } from '../support/partition-shares.js';
+import { aLoad, loadIdOf } from '../support/retraction-builders.js';
+import { aGroup, aTrack, anIdentify, createWorld, START_MS, type World } from '../support/world.js';
+
+const PEOPLE = Array.from({ length: 24 }, (_, i) => i);
+const mail = (i: number) => ({ email: `p${String(i)}@example.org` });
+const cookie = (i: number) => ({ anonymous_id: `c${String(i)}` });
+/** After which a worker looks again for what others asked for. */
+const LOOK_MS = 1_000;
+/** How long another worker is at work between the begin of a step's transaction and its locks. */
+const GAP_MS = 10_000;
+
+/** With which statement a step's transaction locks, or goes on to what it locks, after its leases. */
+const LOCK_ALL = 'SELECT FROM partitions ORDER BY part FOR UPDATE';
+const LOOK_FOR_MOVES = 'coalesce(sum(moves), 0)';
+const LOOK_FOR_OWNERS = 'SELECT DISTINCT profile_id AS id FROM identifiers WHERE id = ANY';
+
+/** The database, with something that runs in transactions before the first statement that says this. */
+function heldUp(db: Database, before: (statement: string) => Promise<void>): Database {
+  const held = (tx: Transaction): Transaction =>
+    new Proxy(tx, {
+      get: (target, name) => {
+        if (name === 'query') {
+          return async (text: string, values?: readonly unknown[]) => {
+            await before(text);
+            return target.query(text, values);
+          };
+        }
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  const transaction = <T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> =>
+    db.transaction((tx) => work(held(tx)), options);
+  return new Proxy(db, {
+    get: (target, name) => {
+      if (name === 'transaction') return transaction;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+interface Pair {
+  readonly world: World;
+  /** Has the first partition, and does the step. */
+  readonly stepper: Engine;
+  readonly other: Engine;
+  /** Of `PEOPLE` one that was not given before, whose cookie is the stepper's and whose mail address the other's. */
+  shared(): number;
+  /** The same, with both the other's. */
+  ofOther(): number;
+  /**
+   * Has the stepper work until it is in a transaction and about to say `statement`; then somebody views two pages, which
+   * the other worker applies; then the stepper goes on. The instant of these views, ms.
+   */
+  hold(statement: string, viewer: number): Promise<number>;
+}
+
+/** Two workers, each with half of the partitions, and people of a cookie and a mail address, each with events. */
+async function aPair(): Promise<Pair> {
+  const world = await createWorld(START_MS);
+  await world.accept([], { source: 'web' });
+  await world.defineSegment('keen', 'count("view", "1h") >= 2');
+  await world.defineSegment('pro', 'traits.plan == "pro" || groups.exists(g, g.traits.plan == "pro")');
+  await world.drain();
+  await world.engine.worker.stop();
+
+  let awaited: string | null = null;
+  let run = (): Promise<void> => Promise.resolve();
+  const db = await world.test.connect({ entities: [SourceEntity] });
+  const stepper = await world.engineOn(
+    heldUp(db, async (statement) => {
+      if (awaited === null || !statement.includes(awaited)) return;
+      awaited = null;
+      await run();
+    }),
+  );
+  const other = await world.another();
+  for (const { worker } of [stepper, other]) await worker.join();
+  for (const { worker } of [stepper, other]) await worker.runOnce();
+  expect(await partitionShares(world.db)).toEqual([8, 8]);
+
+  await world.accept(PEOPLE.flatMap((i) => [anIdentify({ ...mail(i), ...cookie(i) }), anIdentify(cookie(i))]));
+  await drainTogether([stepper.worker, other.worker]);
+  const anchors = await world.db.query<{ value: string; isOfFirst: boolean }>(
+    `SELECT DISTINCT i.value, p.holder = (SELECT holder FROM partitions WHERE part = 0) AS "isOfFirst"
+     FROM identifiers i JOIN event_log l ON l.anchor_id = i.id JOIN partitions p ON p.part = l.part`,
+  );
+  expect(anchors).toHaveLength(2 * PEOPLE.length);
+  const isOfFirst = new Map(anchors.map((anchor) => [anchor.value, anchor.isOfFirst]));
+  const isOthers = PEOPLE.filter((i) => isOfFirst.get(mail(i).email) === false);
+  return {
+    world,
+    stepper,
+    other,
+    shared: oneByOne(isOthers.filter((i) => isOfFirst.get(cookie(i).anonymous_id) === true)),
+    ofOther: oneByOne(isOthers.filter((i) => isOfFirst.get(cookie(i).anonymous_id) === false)),
+    hold: async (statement, viewer) => {
+      const viewed: number[] = [];
+      awaited = statement;
+      run = async () => {
+        world.clock.advance(GAP_MS);
+        await world.accept([aTrack('view', mail(viewer)), aTrack('view', mail(viewer))]);
+        await other.worker.runOnce();
+        viewed.push(world.clock.now());
+      };
+      for (let i = 0; i < 100; i++) {
+        const [at] = viewed;
+        if (at !== undefined) return at;
+        if (!(await stepper.worker.runOnce())) world.clock.advance(LOOK_MS);
+      }
+      throw new Error('the step never came to that');
+    },
+  };
+}
+
+function oneByOne(people: number[]): () => number {
+  return () => {
+    const person = people.shift();
+    if (person === undefined) throw new Error('none is left of the people with partitions like that');
+    return person;
+  };
+}
+
+/** What the feed says from the views on, in its order, with instants counted from those; and who is in what since when. */
+async function toldSince({ world, stepper, other }: Pair, viewedAt: number) {
+  await drainTogether([stepper.worker, other.worker]);
+  const feed = await world.feed();
+  const told = feed.slice(feed.findIndex(({ segment, at }) => segment === 'keen' && at === viewedAt + 1));
+  const members = await world.db.query<{ since: number; segment: string }>(
+    `SELECT m.since, s.key AS segment FROM memberships m JOIN segments s ON s.id = m.segment_id
+     WHERE m.profile_id = ANY ($1) ORDER BY m.since, s.key`,
+    [[...new Set(told.map(({ profileId }) => profileId))]],
+  );
+  return {
+    told: told.map(({ segment, kind, cause, at }) => [`${kind} ${segment} by ${cause.kind}`, at - viewedAt]),
+    members: members.map(({ segment, since }) => [segment, since - viewedAt]),
+  };
+}
+
+describe('a step that no event brings is evaluated behind what another worker applied before it had its locks', () => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await aPair();
+  });
+  afterAll(() => pair.world.close());
+
+  it('where profiles are merged by hand', async () => {
+    const { world, stepper, other } = pair;
+    const [elder, younger] = [pair.ofOther(), pair.ofOther()];
+    const identifiers = [elder, younger].map((i) => ({ ns: 'email', value: mail(i).email }));
+    const asked = { kind: 'merge', input: { identifiers } } as const;
+    await stepper.identity.revisions.request(asked, { actor: 'a test', reason: 'order' });
+    await other.worker.drain();
+    const at = await pair.hold(LOCK_ALL, younger);
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['leave keen by merge', 1],
+        ['enter keen by merge', 1],
+      ],
+      members: [['keen', 1]],
+    });
+    expect(await world.db.query('SELECT status FROM identity_revisions')).toEqual([{ status: 'done' }]);
+  });
+
+  it('where a load is reverted', async () => {
+    const { world, stepper, other } = pair;
+    const person = pair.shared();
+    const loadId = await aLoad(world.db, 'mistaken');
+    const mistaken = [anIdentify(cookie(person), { plan: 'pro' })];
+    await world.engine.accept.accept({ id: 1, key: 'web' }, mistaken, { historical: false, loadId });
+    await drainTogether([stepper.worker, other.worker]);
+    await stepper.retractions.takeBackLoad(loadIdOf('mistaken'));
+    await other.worker.drain();
+    const at = await pair.hold(LOOK_FOR_MOVES, person);
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['leave pro by revert', 1],
+      ],
+      members: [['keen', 1]],
+    });
+  });
+
+  it('where members of a group are told of it', async () => {
+    const { world, stepper, other } = pair;
+    const [person, teller] = [pair.shared(), pair.ofOther()];
+    await world.accept([aGroup(cookie(person), 'acme')]);
+    await drainTogether([stepper.worker, other.worker]);
+    await world.accept([aGroup(mail(teller), 'acme', { plan: 'pro' })]);
+    await other.worker.drain();
+    const at = await pair.hold(LOOK_FOR_OWNERS, person);
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['enter pro by group', 1],
+      ],
+      members: [
+        ['keen', 1],
+        ['pro', 1],
+      ],
+    });
+  });
+
+  it('where traits are folded anew', async () => {
+    const { world, stepper, other } = pair;
+    const person = pair.shared();
+    await world.accept(['free', 'free', 'pro'].map((plan) => anIdentify(cookie(person), { plan })));
+    await drainTogether([stepper.worker, other.worker]);
+    const rule = { ...DEFAULT_TRAIT_RULE, survivorship: 'most_frequent' } as const;
+    const definition = { name: 'plan', description: '', edge: false, rule };
+    await stepper.services.traits.apply([definition], { prune: true });
+    await other.worker.drain();
+    const at = await pair.hold(LOOK_FOR_OWNERS, person);
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['leave pro by edit', 1],
+      ],
+      members: [['keen', 1]],
+    });
+  });
+});
