@@ -1,5 +1,6 @@
 import { EventsMoved, LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
+import type { Identifier } from './events/event.model.js';
 import { encodePayload } from './events/event-codec.js';
 import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from './events/retraction.model.js';
 import { DamagedHistory } from './events/damaged-history.model.js';
@@ -8,7 +9,7 @@ import type { AnchorState } from './features/anchor-state.model.js';
 import type { EntityRecordStore } from './features/entity-record.store.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { addEvidence, evidenceOf, type Evidence } from './identity/evidence.model.js';
-import { ownerOfShared } from './identity/generic-value.model.js';
+import { ownerOfLate, ownerOfShared } from './identity/generic-value.model.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -220,7 +221,9 @@ export class RetractionChore {
     const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
         for (const logged of page) {
-          const owner = person === null ? null : ownerOfShared(logged.identifiers, identityRules);
+          // Not moved yet: from a value that counts for nobody now, or to one that counts again.
+          const late = (): Identifier | null => ownerOfLate(logged.identifiers, identityRules);
+          const owner = person === null ? null : (ownerOfShared(logged.identifiers, identityRules) ?? late());
           if (owner !== null && person?.isOf(owner) === true) {
             misplaced.push(logged.pos);
             continue;

@@ -265,4 +265,25 @@ describe('a person who is erased before all of their events are moved to them', 
     expect(await world.db.query('SELECT FROM event_log')).toHaveLength(before + 12);
     await expectFolded(world);
   });
+
+  it('is in no event that belongs to a value of theirs which counts again, wherever it hangs yet', async () => {
+    const world = await blockedWorld({ maxReanchoredEvents: 1 });
+    worlds.push(world);
+    await applyRules(world, OPEN);
+    const named = (i: number) => anIdentify({ user_id: 'till', email: mail(i) }, { motto: 'canary' });
+    await world.accept(Array.from({ length: 8 }, (_, i) => named(i)));
+    await world.drain();
+    await applyRules(world, TILL_IS_BLOCKED);
+    expect(await onTill(world)).toBe(0);
+    await putInForce(world, OPEN, true);
+    await workUntil(world, world.engine, async () => (await onTill(world)) > 0);
+    expect(await onTill(world)).toBeLessThan(8);
+    const { id } = await world.engine.erasures.request({ identifier: { ns: 'user_id', value: 'till' } }, ASKER);
+    await settleGenerics(world);
+    world.clock.advance(LOOK_MS);
+    await world.drain();
+
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', rewritten: 0 });
+    expect(await findTexts(world.db, ['canary'])).toEqual([]);
+  });
 });
