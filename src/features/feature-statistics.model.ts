@@ -92,8 +92,14 @@ export class FeatureTally {
   /**
    * @param t the instant that the value is as of, ms
    * @param person whose it is, where people may have several values; left out: each is of another person
+   * @param teller whom texts are counted for, where that is somebody else
    */
-  add({ value, eventTs, approximate }: Omit<FeatureValue, 'status' | 'validUntil'>, t: number, person?: string): void {
+  add(
+    { value, eventTs, approximate }: Omit<FeatureValue, 'status' | 'validUntil'>,
+    t: number,
+    person?: string,
+    teller = person,
+  ): void {
     this.#profiles += 1;
     if (approximate) this.#approximate += 1;
     if (eventTs !== null) {
@@ -109,9 +115,9 @@ export class FeatureTally {
       const items = isList(value) ? value : Object.keys(value);
       this.#numbers.push(items.length);
       // Times are no values that people share.
-      if (this.#definition.type !== 'times') for (const item of new Set(items)) this.#count(String(item), person);
+      if (this.#definition.type !== 'times') for (const item of new Set(items)) this.#count(String(item), teller);
     } else {
-      this.#count(String(value), person);
+      this.#count(String(value), teller);
     }
   }
 

@@ -23,7 +23,7 @@ function aFeature(name: string, type: FeatureType): { definition: FeatureDefinit
 
 function aRow(person: number, values: readonly FeatureValue['value'][], status: EntityStatus = 'FOUND'): WrittenRow {
   const label = { ns: 'user_id', value: String(person), timeMs: person, cells: [] };
-  return { label, status, profileId: null, values: values.map((value) => ({ value })) };
+  return { label, status, profileId: label.value, values: values.map((value) => ({ value })) };
 }
 
 function foundIn(

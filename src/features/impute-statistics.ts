@@ -8,7 +8,7 @@ import {
   type ImputeStatistic,
   type Item,
 } from './feature.model.js';
-import { personOf, type Splitter } from './split.model.js';
+import { NOBODY, personOf, type Splitter } from './split.model.js';
 import type { PlannedFeature, WrittenRow } from './training-set.model.js';
 
 /** Which statistic is wanted of which feature. */
@@ -79,9 +79,11 @@ export class ImputeStatistics {
     const person = personOf(profileId, ns, value);
     if (status === 'WITHHELD' || (this.#splitter !== null && this.#splitter.of({ timeMs, person }) !== 'train')) return;
     this.#rows++;
+    // That several items have a text does not say that several people have it.
+    const teller = profileId === null ? NOBODY : person;
     this.#tallies.forEach(({ tally }, i) => {
       const found = values[i]?.value ?? null;
-      if (found !== null && typeof found !== 'object') tally?.add(found, person);
+      if (found !== null && typeof found !== 'object') tally?.add(found, teller);
     });
   }
 

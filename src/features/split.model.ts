@@ -46,6 +46,9 @@ const MAX_STRATA = 20;
 
 const HASH_HEX_DIGITS = 12;
 
+/** Whom rows that are about no person count for, all together. */
+export const NOBODY = '';
+
 /** Whom a row is about; of nobody known the identifier, which keeps its rows together all the same. */
 export function personOf(profileId: Uuid | null, ns: string, value: string): string {
   return profileId ?? `${ns} ${value}`;

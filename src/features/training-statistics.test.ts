@@ -26,7 +26,7 @@ function aRow(
 ) {
   const row: WrittenRow = {
     label: { ns: 'user_id', value: String(person), timeMs, cells: [] },
-    ...{ status, profileId: null, values: values.map((value) => ({ value })) },
+    ...{ status, profileId: String(person), values: values.map((value) => ({ value })) },
   };
   return row;
 }
@@ -44,6 +44,14 @@ describe('statistics of the rows of a training set', () => {
     const { features, ...about } = statistics.finish();
     expect(about).toEqual({ rows: 6, of: 'train', share: 1 });
     expect(features[0]).toMatchObject({ statistics: { profiles: 6, nulls: 1 }, sample: [0, 1, 2, 3, 4] });
+  });
+
+  it('have numbers of items, but no text of theirs, which may be that of one person', () => {
+    const statistics = new TrainingStatistics([aFeature('reads', 'int'), aFeature('reader', 'string')], null, 40);
+    for (let i = 0; i < 40; i++) statistics.add({ ...aRow(i, i, [i, 'ann']), profileId: null });
+    const [reads, reader] = statistics.finish().features;
+    expect(reads?.statistics).toMatchObject({ profiles: 40, numbers: { max: 39 } });
+    expect(reader?.statistics.topValues).toEqual([]);
   });
 
   it('have no value that fewer than five people had, however many rows have it, and none of what is personal', () => {

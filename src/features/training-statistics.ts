@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { FeatureTally, type TalliedFeature } from './feature-statistics.model.js';
-import { personOf, type Splitter } from './split.model.js';
+import { NOBODY, personOf, type Splitter } from './split.model.js';
 import type { PlannedFeature, WrittenRow } from './training-set.model.js';
 
 /** How values of a training set are spread, for what is served later to be compared with. */
@@ -50,8 +50,10 @@ export class TrainingStatistics {
     if (status === 'WITHHELD' || (this.#splitter !== null && this.#splitter.of({ timeMs, person }) !== 'train')) return;
     if (!this.#isTaken(`${person}\n${String(timeMs)}`)) return;
     this.#rows++;
+    // That several items have a text does not say that several people have it.
+    const teller = profileId === null ? NOBODY : person;
     this.#tallies.forEach((tally, i) => {
-      tally.add({ value: values[i]?.value ?? null, eventTs: null, approximate: false }, timeMs, person);
+      tally.add({ value: values[i]?.value ?? null, eventTs: null, approximate: false }, timeMs, person, teller);
     });
   }
 
