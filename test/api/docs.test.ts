@@ -163,7 +163,7 @@ describe('the files of definitions on a page', () => {
 interface ShownCommand {
   readonly command: string;
   readonly output: string;
-  /** Files that the command names, as the block of their kind before it has them. */
+  /** Files that the command reads, as the block of their kind before it has them. */
   readonly files: readonly { readonly path: string; readonly content: string }[];
 }
 
@@ -172,11 +172,13 @@ function commandsOf(text: string): ShownCommand[] {
   return [...text.matchAll(/```sh\n(?:npx )?weft ([^\n]+)\n```\n\n```\n(.*?)```/gs)].map((match) => {
     const [, command = '', output = ''] = match;
     const before = text.slice(0, match.index);
-    const files = [...command.matchAll(/(?<=\s)([\w-]+\.(yaml|csv))(?=\s|$)/g)].flatMap(([, path = '', kind = '']) => {
-      const blocks = [...before.matchAll(new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 'gs'))];
-      const content = blocks.at(-1)?.[1];
-      return content === undefined ? [] : [{ path, content }];
-    });
+    const files = [...command.matchAll(/(?<=\s)(?<!--out )([\w-]+\.(yaml|csv))(?=\s|$)/g)].flatMap(
+      ([, path = '', kind = '']) => {
+        const blocks = [...before.matchAll(new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 'gs'))];
+        const content = blocks.at(-1)?.[1];
+        return content === undefined ? [] : [{ path, content }];
+      },
+    );
     return { command, output, files };
   });
 }
