@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Engine, EngineLimits } from '../../src/engine.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
-import type { Database, TransactionOptions } from '../../src/platform/postgres.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
+import { afterLongReads } from '../support/after-long-reads.js';
 import {
   applyRules,
   blockedWorld,
@@ -33,23 +33,6 @@ async function newWorld(limits: Partial<EngineLimits>): Promise<World> {
   return world;
 }
 
-/** The database, and what happens each time that something was read which is written in a transaction of its own. */
-function readingDatabase(db: Database, onRead: () => Promise<void>): Database {
-  const transaction: Database['transaction'] = async (work, options?: TransactionOptions) => {
-    const result = await db.transaction(work, options);
-    // Others that only read are short.
-    if (options?.readOnly === true && options.timeoutMs !== undefined) await onRead();
-    return result;
-  };
-  return new Proxy(db, {
-    get: (target, name) => {
-      if (name === 'transaction') return transaction;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-    },
-  });
-}
-
 const accept = (world: World, events: readonly IncomingEvent[], load: object = {}) =>
   world.engine.accept.accept({ id: 1, key: 'web' }, events, { historical: false, ...load });
 
@@ -73,7 +56,7 @@ async function carriedOut(world: World, meanwhile: ((other: Engine) => Promise<u
   const onRead = async (): Promise<void> => {
     await meanwhile.shift()?.(other);
   };
-  const mover = await world.engineOn(readingDatabase(await connect(), onRead), limits);
+  const mover = await world.engineOn(afterLongReads(await connect(), onRead), limits);
   await world.engine.worker.stop();
   // The one that has all of them keeps the first.
   while ((await partitionShares(world.db)).join() !== '16') await mover.worker.runOnce();

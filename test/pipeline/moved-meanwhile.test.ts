@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import type { Engine } from '../../src/engine.js';
-import type { Database, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
+import { afterLongReads } from '../support/after-long-reads.js';
 import { applyRules, ASKER, blockedWorld, OPEN, putInForce, TILL_IS_BLOCKED } from '../support/blocked-world.js';
 import { drainTogether } from '../support/drain-together.js';
 import { findTexts } from '../support/find-texts.js';
@@ -44,7 +44,7 @@ async function aPair(): Promise<Pair> {
   let pending: (() => Promise<void>) | null = null;
   const db = await world.test.connect({ entities: [SourceEntity] });
   const reader = await world.engineOn(
-    betweenReadAndWrite(db, async () => {
+    afterLongReads(db, async () => {
       const run = pending;
       pending = null;
       await run?.();
@@ -80,22 +80,6 @@ async function aPair(): Promise<Pair> {
       pending = run;
     },
   };
-}
-
-/** The database, that runs something after each long read. */
-function betweenReadAndWrite(db: Database, between: () => Promise<void>): Database {
-  const transaction = async <T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> => {
-    const result = await db.transaction(work, options);
-    if (options?.readOnly === true && options.timeoutMs !== undefined) await between();
-    return result;
-  };
-  return new Proxy(db, {
-    get: (target, name) => {
-      if (name === 'transaction') return transaction;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-    },
-  });
 }
 
 /** Events of people who are named beside a till. */
