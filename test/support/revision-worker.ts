@@ -14,7 +14,7 @@ const [url = '', time = '', place = ''] = process.argv.slice(2);
 const own = await Database.open(await createDataSource(url, { poolSize: 4 }));
 const db = place === 'before' || place === 'after' ? killedDatabase(own, place) : own;
 const clock = new ManualClock(Number(time));
-const limits = { maxRevisionComponents: 20, maxReanchoredEvents: 4, maxReanchoringReads: 8 };
+const limits = { maxRevisionComponents: 20, maxReanchoredEvents: 6, maxReanchoringReads: 12 };
 const engine = await unattendedEngine({ db, clock, maxBatchEvents: 100, limits });
 const isOpen = async (): Promise<boolean> =>
   (await own.query(`SELECT FROM identity_revisions WHERE status IN ('waiting', 'running') LIMIT 1`)).length > 0;
