@@ -89,7 +89,6 @@ export class TrainingSetRunner {
   readonly #looks: Periodic;
   #underWay: UnderWay | null = null;
   #isTidied = false;
-  #isStarted = false;
   #isStopping = false;
 
   constructor(options: TrainingSetRunnerOptions) {
@@ -102,14 +101,13 @@ export class TrainingSetRunner {
   }
 
   start(): void {
-    this.#isStarted = true;
     this.#looks.start();
-    void this.#looks.run();
+    this.wake();
   }
 
   /** There may be something to do now. Nothing happens where it was not started. */
   wake(): void {
-    if (this.#isStarted && !this.#isStopping) void this.#looks.run();
+    this.#looks.wake();
   }
 
   /** One look: begins what waits, and does not wait for it. */

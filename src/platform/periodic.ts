@@ -22,6 +22,11 @@ export class Periodic {
     this.#timer.unref();
   }
 
+  /** There may be something to do now. Nothing happens where it is not started. */
+  wake(): void {
+    if (this.#timer !== null) void this.run();
+  }
+
   /** A run of its own, begun once those before it have ended. Never rejects. */
   run(): Promise<void> {
     this.#isRunning = true;

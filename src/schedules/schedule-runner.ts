@@ -58,7 +58,6 @@ export class ScheduleRunner {
   readonly #lease: SessionLease;
   readonly #looks: Periodic;
   readonly #underWay = new Map<Uuid, UnderWay>();
-  #isStarted = false;
   #isStopping = false;
 
   constructor(options: ScheduleRunnerOptions) {
@@ -71,14 +70,13 @@ export class ScheduleRunner {
   }
 
   start(): void {
-    this.#isStarted = true;
     this.#looks.start();
-    void this.#looks.run();
+    this.wake();
   }
 
   /** Something may be due now. Nothing happens where it was not started. */
   wake(): void {
-    if (this.#isStarted && !this.#isStopping) void this.#looks.run();
+    this.#looks.wake();
   }
 
   /** One look: begins what is due, and does not wait for it. */

@@ -9,13 +9,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../src/platform/clock.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import type { OpenStore } from '../../src/sources/warehouse/store-client.js';
-import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
-import {
+import type {
+  WarehouseLoadRequest,
+  WarehouseLoadResult,
   WarehouseLoadService,
-  type WarehouseLoadRequest,
-  type WarehouseLoadResult,
 } from '../../src/sources/warehouse/warehouse-load.service.js';
-import { WarehousePositionStore } from '../../src/sources/warehouse/warehouse-position.store.js';
 import { BigQueryServer } from '../support/bigquery-server.js';
 import { createLoadWorld, type LoadWorld } from '../support/load-world.js';
 
@@ -70,13 +68,7 @@ function change(from: number, to: number, startMs = START): void {
 }
 
 function service(more: Partial<OpenStore> = {}): WarehouseLoadService {
-  const deps = { readVariable: () => join(folder, 'key.json'), clock: world.clock, apiEndpoint, ...more };
-  return new WarehouseLoadService({
-    loads: world.loadService(),
-    positions: new WarehousePositionStore(world.db.database),
-    open: (query) => openWarehouse(query, deps),
-    clock: world.clock,
-  });
+  return world.warehouseLoads({ readVariable: () => join(folder, 'key.json'), apiEndpoint, ...more });
 }
 
 function mappingOf(more = ''): ReturnType<typeof parseMapping> {

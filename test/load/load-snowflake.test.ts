@@ -10,12 +10,11 @@ import type { JsonObject } from '../../src/events/event.model.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
 import type { OpenStore } from '../../src/sources/warehouse/store-client.js';
-import {
+import type {
+  WarehouseLoadRequest,
+  WarehouseLoadResult,
   WarehouseLoadService,
-  type WarehouseLoadRequest,
-  type WarehouseLoadResult,
 } from '../../src/sources/warehouse/warehouse-load.service.js';
-import { WarehousePositionStore } from '../../src/sources/warehouse/warehouse-position.store.js';
 import type { WarehouseQuery } from '../../src/sources/warehouse/warehouse.model.js';
 import { createLoadWorld, type LoadWorld } from '../support/load-world.js';
 import { SnowflakeServer } from '../support/snowflake-server.js';
@@ -80,12 +79,7 @@ const deps = (more: Partial<OpenStore> = {}): OpenStore => ({
 });
 
 function service(more: Partial<OpenStore> = {}): WarehouseLoadService {
-  return new WarehouseLoadService({
-    loads: world.loadService(),
-    positions: new WarehousePositionStore(world.db.database),
-    open: (query) => openWarehouse(query, deps(more)),
-    clock: world.clock,
-  });
+  return world.warehouseLoads(deps(more));
 }
 
 function mappingOf(more = '', signIn = 'key_file_env: SNOWFLAKE_KEY_FILE'): ReturnType<typeof parseMapping> {

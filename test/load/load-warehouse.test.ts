@@ -5,13 +5,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WeftError } from '../../src/platform/errors.js';
 import { loadWarehouse } from '../../src/sources/load-warehouse.command.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
-import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
-import {
+import type {
+  WarehouseLoadRequest,
+  WarehouseLoadResult,
   WarehouseLoadService,
-  type WarehouseLoadRequest,
-  type WarehouseLoadResult,
 } from '../../src/sources/warehouse/warehouse-load.service.js';
-import { WarehousePositionStore } from '../../src/sources/warehouse/warehouse-position.store.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { createLoadWorld, type LoadOverrides, type LoadWorld } from '../support/load-world.js';
 import { readLog } from '../support/tracking-server.js';
@@ -54,12 +52,7 @@ traits: { plan: plan, score: score, tags: tags }
 }
 
 function service(variables: Record<string, string> = { CRM_DATABASE_URL: crm.url }, overrides?: LoadOverrides) {
-  return new WarehouseLoadService({
-    loads: world.loadService(overrides),
-    positions: new WarehousePositionStore(world.db.database),
-    open: (query) => openWarehouse(query, { readVariable: (name) => variables[name], clock: world.clock }),
-    clock: world.clock,
-  });
+  return world.warehouseLoads({ readVariable: (name) => variables[name] }, overrides);
 }
 
 function load(from?: string, more?: Partial<WarehouseLoadRequest>): Promise<WarehouseLoadResult> {

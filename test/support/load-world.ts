@@ -10,6 +10,10 @@ import { LoadService, type LoadRequest } from '../../src/sources/load.service.js
 import { LoadStore } from '../../src/sources/load.store.js';
 import type { EventAcceptor } from '../../src/sources/load-sender.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
+import { openWarehouse } from '../../src/sources/warehouse/open-warehouse.js';
+import type { OpenStore } from '../../src/sources/warehouse/store-client.js';
+import { WarehouseLoadService } from '../../src/sources/warehouse/warehouse-load.service.js';
+import { WarehousePositionStore } from '../../src/sources/warehouse/warehouse-position.store.js';
 import { createTestDatabase, type TestDatabase } from './database.js';
 import { NO_REVERTER } from './no-reverter.js';
 import { readLog, TRACKING_ENTITIES, trackingServices, type TrackingServices } from './tracking-server.js';
@@ -59,6 +63,8 @@ export interface LoadWorld {
   readonly clock: ManualClock;
   /** As a new process has it. */
   loadService(overrides?: LoadOverrides): LoadService;
+  /** Loads of the rows of queries, which are opened with these. */
+  warehouseLoads(open: Omit<OpenStore, 'clock'> & Partial<OpenStore>, overrides?: LoadOverrides): WarehouseLoadService;
   /** A file with this content; its path. */
   file(name: string, content: string | Buffer): Promise<string>;
   /** What the log holds, without what depends on when and in which order it was accepted. */
@@ -94,6 +100,13 @@ export async function createLoadWorld(): Promise<LoadWorld> {
     services,
     clock,
     loadService,
+    warehouseLoads: (open, overrides) =>
+      new WarehouseLoadService({
+        loads: loadService(overrides),
+        positions: new WarehousePositionStore(db.database),
+        open: (query) => openWarehouse(query, { clock, ...open }),
+        clock,
+      }),
     file: async (name, content) => {
       const path = join(folder, name);
       await writeFile(path, content);
