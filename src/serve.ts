@@ -25,6 +25,7 @@ import { ModelReader } from './scoring/model.reader.js';
 import { Scorer } from './scoring/scorer.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
 import { MembershipStore } from './segments/membership.store.js';
+import { startChangeSubscriptions } from './start-change-subscriptions.js';
 import { VERSION } from './version.js';
 
 const MAX_RATE_LIMITED_KEYS = 10_000;
@@ -59,6 +60,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     hub.notify(batch.changes);
     if (batch.appliedPos !== null) applied.published(batch.appliedPos);
   });
+  const changeSubscriptions = await startChangeSubscriptions(app);
   const profiles = new ProfileReader();
   app.metrics.gauge('subscribers', 'Subscribers to the change feed.', () => hub.subscribers);
   app.metrics.gauge('event_log_queued_events', 'Events that wait to be written.', () => engine.log.queuedEvents);
@@ -77,6 +79,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           profiles,
           feed,
           hub,
+          changeSubscriptions,
           batcher: new ScoringBatcher(),
           accept: engine.accept,
           letters: app.letters,

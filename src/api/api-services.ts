@@ -1,6 +1,7 @@
 import type { HistoricalFeatures } from './historical-features.js';
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
+import type { ChangeSubscriptionService } from '../activation/change-subscription.service.js';
 import type { EventAcceptor } from '../events/accept.model.js';
 import type { DeadLetterService } from '../events/dead-letter.service.js';
 import type { RetractionService } from '../events/retraction.service.js';
@@ -97,6 +98,7 @@ export interface WiredServices {
   readonly profiles: ProfileReader;
   readonly feed: ChangeFeedReader;
   readonly hub: ChangeHub;
+  readonly changeSubscriptions: ChangeSubscriptionService;
   readonly batcher: ScoringBatcher;
   readonly accept: EventAcceptor;
   readonly letters: DeadLetterService;

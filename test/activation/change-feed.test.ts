@@ -23,13 +23,16 @@ beforeEach(async () => {
 
 const PROFILES = [1, 2, 3].map((n) => `00000000-0000-7000-8000-00000000000${String(n)}`);
 
+const KINDS = ['enter', 'leave'] as const;
+const CAUSES = ['event', 'timer', 'edit'] as const;
+
 const aChange = fc.record({
   profileId: fc.constantFrom(...PROFILES),
   segmentId: fc.integer({ min: 1, max: 3 }),
-  kind: fc.constantFrom('enter' as const, 'leave' as const),
+  kind: fc.constantFrom(...KINDS),
   at: fc.nat(),
   version: fc.integer({ min: 1, max: 3 }),
-  cause: fc.constant({ kind: 'event' as const, pos: 7 }),
+  cause: fc.record({ kind: fc.constantFrom(...CAUSES), pos: fc.constant(7) }),
 });
 
 const append = (changes: readonly Omit<SegmentChange, 'seq'>[]): Promise<SegmentChange[]> =>
@@ -59,6 +62,8 @@ describe('the feed', () => {
           limit: fc.integer({ min: 1, max: 10 }),
           segmentIds: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
           profileIds: fc.array(fc.constantFrom(...PROFILES), { maxLength: 4 }),
+          kinds: fc.subarray([...KINDS]),
+          causes: fc.subarray([...CAUSES, 'merge' as const]),
         }),
         async ({ changes, after, limit, ...filter }) => {
           await db.query('TRUNCATE changes');
@@ -68,7 +73,7 @@ describe('the feed', () => {
           expect(await new ChangeFeedReader(db).after(after, limit, filter)).toEqual(expected);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 
@@ -77,11 +82,17 @@ describe('the feed', () => {
     await db.query(
       `INSERT INTO changes (seq, profile_id, segment_id, kind, at, version, cause)
        SELECT i, CASE WHEN i = 15000 THEN $1::uuid ELSE gen_random_uuid() END, CASE WHEN i = 15000 THEN 3 ELSE i % 2 + 1 END,
-              'enter', i, 1, '{"kind":"event","pos":1}' FROM generate_series(1, 20000) i`,
+              'enter', i, 1, jsonb_build_object('kind', CASE WHEN i = 15000 THEN 'consent' ELSE 'event' END, 'pos', 1)
+       FROM generate_series(1, 20000) i`,
       [rare],
     );
     await db.query('ANALYZE changes');
-    for (const filter of [{ segmentIds: [3] }, { profileIds: [rare] }, { segmentIds: [3], profileIds: [rare] }]) {
+    for (const filter of [
+      { segmentIds: [3] },
+      { profileIds: [rare] },
+      { segmentIds: [3], profileIds: [rare] },
+      { causes: ['consent'] } as const,
+    ]) {
       expect(await rowsPassedOver(filter)).toBeLessThan(10);
     }
   });

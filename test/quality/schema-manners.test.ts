@@ -53,6 +53,10 @@ const places: readonly Place[] = types.flatMap((type): Place[] => {
 
 /** Lists that are no connections, and what bounds them. */
 const BOUNDED_LISTS: Readonly<Record<string, string>> = {
+  'ChangeFilter.causes': 'there are as many causes as CauseKind has',
+  'ChangeFilter.exceptCauses': 'there are as many causes as CauseKind has',
+  'ChangeFilter.purposes': '10 are taken when it is written',
+  'ChangeFilter.segments': '100 are taken when it is written',
   'Segment.tags': '50 are taken when it is written',
   'Segment.warnings': '20 are shown',
   'Profile.identifiers': 'what identity resolution joins; it comes with the profile as a whole',

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
+import { ChangeSubscriptionService } from '../../src/activation/change-subscription.service.js';
 import { ChangeHub } from '../../src/activation/change-hub.js';
 import type { WiredServices } from '../../src/api/api-services.js';
 import { AuditLogReader } from '../../src/audit/audit-log.reader.js';
@@ -168,6 +169,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     profiles,
     feed,
     hub,
+    changeSubscriptions: new ChangeSubscriptionService({ db, clock }),
     batcher: new ScoringBatcher(),
     accept: engine.accept,
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),

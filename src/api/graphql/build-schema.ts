@@ -4,6 +4,7 @@ import { buildSchemaSync, type PubSub } from 'type-graphql';
 import { auditOperations } from './auditing.js';
 import { AuditResolver } from './audit.resolver.js';
 import { ChangeResolver } from './change.resolver.js';
+import { ChangeSubscriptionResolver } from './change-subscription.resolver.js';
 import { ConsentHistoryResolver, ConsentResolver } from './consent.resolver.js';
 import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
@@ -58,6 +59,7 @@ export function buildApiSchema(): GraphQLSchema {
       TimelineResolver,
       SegmentResolver,
       ChangeResolver,
+      ChangeSubscriptionResolver,
       FeatureDefinitionResolver,
       FeatureResolver,
       FeatureServiceResolver,

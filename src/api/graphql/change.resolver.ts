@@ -1,7 +1,6 @@
 import { Kind, type FieldNode, type GraphQLResolveInfo, type SelectionSetNode } from 'graphql';
 import {
   Arg,
-  ArgsType,
   Args,
   Authorized,
   Ctx,
@@ -15,11 +14,11 @@ import {
   Root,
   Subscription,
 } from 'type-graphql';
-import type { ChangeFilter } from '../../activation/change-feed.reader.js';
 import { WeftError } from '../../platform/errors.js';
 import type { ChangeCause, ChangeKind, SegmentChange } from '../../segments/segment.model.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiContext } from './api-context.js';
+import { askedChanges, ChangesArgs, isFor } from './change-filter.js';
 import { ChangeView } from './change-view.js';
 import {
   connection,
@@ -30,14 +29,11 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { CHANGE_CURSOR } from './cursors.js';
 import { ChangeKindType } from './enums.js';
 import type { ProfileView } from './profile-view.js';
-import { neededPurposes } from './read-online-features.js';
 import { Profile } from './profile.types.js';
 import type { Reads } from './reads.js';
 import { DateTime } from './scalars.js';
-import { segmentIdsOf } from './segment.resolver.js';
 import { ChangeCauseType, Segment } from './segment.types.js';
 
 /** How long a subscriber goes on after its key was revoked, at most, while there are changes. */
@@ -77,34 +73,6 @@ class SegmentChangeType {
 
 const SegmentChangeConnection = connectionTypes<ChangeView>(SegmentChangeType, 'SegmentChange');
 
-@ArgsType()
-class ChangesArgs {
-  @Field(() => [String], {
-    nullable: true,
-    description:
-      'What the changes are for, by keys of purposes, as `personalisation`; at most 10. Only segments whose members have ' +
-      'to allow all of these are told of: whoever enters has consented, and whoever withdraws that leaves. A segment that ' +
-      'is named and does not need them is refused. Default: nothing is asked for.',
-  })
-  purposes?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: 'Keys of segments, at most 100; all segments if left out.' })
-  segments?: string[] | null;
-
-  @Field(() => ID, {
-    nullable: true,
-    description:
-      'Only the profile with this id, as `01900000-0000-7000-8000-000000000000`, under every id it has had until now; all profiles if left out.',
-  })
-  profile?: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'The `cursor` of the last change that was dealt with; what comes when it is left out, the field says.',
-  })
-  after?: string | null;
-}
-
 interface SubscribeData {
   readonly args: unknown;
   readonly context: ApiContext;
@@ -115,7 +83,8 @@ interface SubscribeData {
 export class ChangeResolver {
   @Authorized('read')
   @Query(() => SegmentChangeConnection, {
-    description: 'The feed of changes, oldest first; without `after` from its start.',
+    description:
+      'The feed of changes, oldest first; without `after` from its start, or from where the `subscription` stands.',
   })
   async segmentChanges(
     @Ctx() context: ApiContext,
@@ -123,8 +92,7 @@ export class ChangeResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
   ): Promise<Connection<Edge<ChangeView>>> {
     const limit = pageSize(first);
-    const after = typeof args.after === 'string' ? CHANGE_CURSOR.decode(args.after).seq : 0;
-    const filter = await filterOf(context, args);
+    const { after = 0, filter } = await askedChanges(context, args);
     const changes = await context.services.feed.after(after, limit + 1, filter);
     const views = await viewsOf(context, context.reads, changes);
     return connection(
@@ -138,7 +106,7 @@ export class ChangeResolver {
   @Subscription(() => SegmentChangeType, {
     name: 'segmentChanges',
     description:
-      'Changes as they are committed, in the order of the feed. With `after` those that were missed come first; none is left out, none comes twice. Without it, those from now on.',
+      'Changes as they are committed, in the order of the feed. With `after` those that were missed come first; none is left out, none comes twice. Without it, those from now on, or from where the `subscription` stands.',
     subscribe: ({ args, context, info }: SubscribeData) => subscribeToChanges(context, args as ChangesArgs, info),
   })
   changed(@Root() change: ChangeView, @Args(() => ChangesArgs) _args: ChangesArgs): ChangeView {
@@ -152,55 +120,6 @@ export class ChangeResolver {
   profile(@Root() change: ChangeView): Promise<ProfileView | null> {
     return change.profile();
   }
-}
-
-async function filterOf(context: ApiContext, { segments, profile, purposes }: ChangesArgs): Promise<ChangeFilter> {
-  const needed = neededPurposes(context.reads, purposes);
-  const segmentIds =
-    needed.length === 0
-      ? await segmentIdsOf(context, segments)
-      : await consentedSegmentIds(context, segments ?? null, needed);
-  const profileIds = typeof profile === 'string' ? await idsOfProfile(context, profile) : undefined;
-  return { ...(segmentIds === undefined ? {} : { segmentIds }), ...(profileIds === undefined ? {} : { profileIds }) };
-}
-
-/** @throws WeftError BAD_REQUEST for a segment whose members need not allow all of these, and where there is no other */
-async function consentedSegmentIds(
-  context: ApiContext,
-  keys: readonly string[] | null,
-  needed: readonly string[],
-): Promise<number[]> {
-  const { reads } = context;
-  const hint = `let it need them by purposes: [${needed.join(', ')}] in its definition`;
-  if (keys === null) {
-    const all = [...reads.definitions.stored.values()].filter((segment) => isFor(reads, segment, needed));
-    if (all.length > 0) return all.map(({ id }) => id);
-    const message = `there is no segment whose members have to allow ${needed.join(', ')}`;
-    throw new WeftError('BAD_REQUEST', message, { where: 'purposes', hint });
-  }
-  const ids = (await segmentIdsOf(context, keys)) ?? [];
-  for (const key of keys) {
-    if (isFor(reads, await reads.segment(key), needed)) continue;
-    const message = `the members of segment ${key} need not allow ${needed.join(', ')}`;
-    throw new WeftError('BAD_REQUEST', message, { where: 'segments', hint });
-  }
-  return ids;
-}
-
-/** Whether all members have to allow these. An archived segment has none any more: what it asked for last counts. */
-function isFor(
-  { definitions }: Pick<Reads, 'definitions'>,
-  segment: StoredSegment,
-  needed: readonly string[],
-): boolean {
-  const purposes = definitions.segments.byKey.get(segment.key)?.purposes ?? segment.purposes;
-  return needed.every((purpose) => purposes.includes(purpose));
-}
-
-async function idsOfProfile({ reads, services }: ApiContext, id: string): Promise<string[]> {
-  const view = await reads.profile(id);
-  if (view !== null) return services.profiles.allIdsOf(services.db, view.id);
-  throw new WeftError('NOT_FOUND', 'there is no such profile', { where: 'profile', hint: 'ask for it by identifier' });
 }
 
 /** A segment that was made a moment ago, elsewhere, may not be among the loaded ones yet; archived ones never are. */
@@ -227,17 +146,15 @@ async function subscribeToChanges(
   info: GraphQLResolveInfo,
 ): Promise<AsyncIterableIterator<ChangeView, void, undefined>> {
   const { services } = context;
-  const after = typeof args.after === 'string' ? CHANGE_CURSOR.decode(args.after).seq : undefined;
+  const { after, filter, purposes: needed } = await askedChanges(context, args);
   if (after !== undefined && (after < 0 || after > (await services.feed.head()))) {
     throw new WeftError('CURSOR_INVALID', 'the cursor lies beyond the end of the feed', {
       where: 'after',
       hint: 'it comes from another installation; leave it out to begin now',
     });
   }
-  const filter = await filterOf(context, args);
   const pages = services.hub.subscribe({ filter, ...(after === undefined ? {} : { after }) });
   const wantsProfile = selects(info, 'profile');
-  const needed = neededPurposes(context.reads, args.purposes);
   const changes = eachChange(context, pages, { wantsProfile, needed });
   const end = async (): Promise<IteratorReturnResult<void>> => {
     // The generator waits within a page; ending the source lets it hear its own return.

@@ -2,6 +2,10 @@ import { CursorCodec } from '../../platform/cursor.js';
 import { WeftError } from '../../platform/errors.js';
 
 export const CHANGE_CURSOR = new CursorCodec({ kind: 'changes', version: 1 }, { seq: 'integer' });
+export const CHANGE_SUBSCRIPTION_CURSOR = new CursorCodec(
+  { kind: 'change_subscriptions', version: 1 },
+  { key: 'text' },
+);
 /** `key`: what the profile is in order by; an instant, or bytes in base64url. */
 export const PROFILE_CURSOR = new CursorCodec(
   { kind: 'profiles', version: 2 },

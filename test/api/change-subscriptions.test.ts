@@ -1,0 +1,167 @@
+import { createClient } from 'graphql-ws';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { aTrack, anIdentify, HOUR_MS } from '../support/world.js';
+
+interface Change {
+  readonly cursor: string;
+  readonly kind: string;
+  readonly cause: { readonly kind: string };
+  readonly segment: { readonly key: string };
+}
+
+const FIELDS = 'cursor kind cause { kind } segment { key }';
+const SHOWN = `__typename ... on ChangeSubscription { key cursor pending pendingSince acknowledgedAt
+  filter { segments profile kind causes exceptCauses purposes } } ... on Failure { code where message hint }`;
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld();
+  await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
+  await world.defineSegment('buyers', 'performed("purchase")');
+  await world.drain();
+  await world.accept(['a', 'b', 'c'].map((user_id) => aTrack('product_view', { user_id })));
+  await world.accept([aTrack('purchase', { user_id: 'a' })]);
+  await world.drain();
+  world.clock.advance(2 * HOUR_MS);
+  await world.drain();
+  // Who is a buyer already enters by an edit.
+  await world.defineSegment('spenders', 'performed("purchase")');
+  await world.drain();
+  world.clock.advance(HOUR_MS);
+  await world.drain();
+});
+
+afterAll(async () => {
+  expect(world.defects).toEqual([]);
+  await world.close();
+});
+
+const create = async (key: string, filter: object | null = null, from: string | null = null): Promise<unknown> => {
+  const query = `mutation ($key: String!, $filter: ChangeFilterInput, $from: String) {
+    made: createChangeSubscription(key: $key, filter: $filter, from: $from) { ${SHOWN} } }`;
+  return (await world.data<{ made: unknown }>(query, { key, filter, from })).made;
+};
+
+const acknowledge = async (key: string, cursor: string): Promise<unknown> => {
+  const query = `mutation ($key: String!, $cursor: String!) { done: acknowledgeChanges(key: $key, cursor: $cursor) { ${SHOWN} } }`;
+  const { data, errors } = await world.ask<{ done: unknown }>(query, { key, cursor }, { key: world.keys.read });
+  return data?.done ?? errors?.[0]?.extensions;
+};
+
+const pull = async (args: string): Promise<Change[]> => {
+  const query = `{ segmentChanges(first: 100, ${args}) { edges { node { ${FIELDS} } } } }`;
+  const { data, errors } = await world.ask<{ segmentChanges: { edges: { node: Change }[] } }>(query);
+  if (errors !== undefined) throw new Error(JSON.stringify(errors));
+  return (data?.segmentChanges.edges ?? []).map(({ node }) => node);
+};
+
+const show = async (key: string): Promise<Record<string, unknown> | null> =>
+  (
+    await world.data<{ changeSubscription: Record<string, unknown> | null }>(
+      `{ changeSubscription(key: "${key}") { ${SHOWN.replace('... on Failure { code where message hint }', '')} } }`,
+    )
+  ).changeSubscription;
+
+async function follow(variables: string, count: number): Promise<Change[]> {
+  const url = `${world.url.replace('http', 'ws')}/graphql`;
+  const client = createClient({
+    ...{ url, webSocketImpl: WebSocket, connectionParams: { apiKey: world.keys.read }, retryAttempts: 0 },
+  });
+  const seen: Change[] = [];
+  for await (const { data, errors } of client.iterate<{ segmentChanges: Change }>({
+    query: `subscription { segmentChanges(${variables}) { ${FIELDS} } }`,
+  })) {
+    if (errors !== undefined) throw new Error(JSON.stringify(errors));
+    if (data) seen.push(data.segmentChanges);
+    if (seen.length === count) break;
+  }
+  await client.dispose();
+  return seen;
+}
+
+const START = CHANGE_CURSOR.encode({ seq: 0 });
+const brief = (changes: readonly Change[]): string[] =>
+  changes.map(({ kind, cause, segment }) => `${segment.key} ${kind} ${cause.kind}`);
+
+describe('changes of the feed', () => {
+  it('can be had by kind and by cause, or without some causes', async () => {
+    const all = await pull(`after: "${START}"`);
+    expect(new Set(brief(all))).toEqual(
+      new Set(['keen ENTER EVENT', 'keen LEAVE TIMER', 'buyers ENTER EVENT', 'spenders ENTER EDIT']),
+    );
+    const those = (fits: (change: Change) => boolean): string[] => all.filter(fits).map(({ cursor }) => cursor);
+    const cursors = async (args: string): Promise<string[]> => (await pull(args)).map(({ cursor }) => cursor);
+    expect(await cursors('kind: LEAVE')).toEqual(those(({ kind }) => kind === 'LEAVE'));
+    expect(await cursors('causes: [EDIT, TIMER]')).toEqual(those(({ cause }) => cause.kind !== 'EVENT'));
+    expect(await cursors('exceptCauses: [EDIT]')).toEqual(those(({ cause }) => cause.kind !== 'EDIT'));
+    expect(await cursors('segments: ["keen"], exceptCauses: [TIMER], kind: ENTER')).toEqual(
+      those(({ segment, kind }) => segment.key === 'keen' && kind === 'ENTER'),
+    );
+    await expect(pull('causes: [EDIT], exceptCauses: [EDIT]')).rejects.toThrow('no cause is left');
+    expect(brief(await follow(`after: "${START}", exceptCauses: [EVENT]`, 4)).sort()).toEqual([
+      ...['keen LEAVE TIMER', 'keen LEAVE TIMER', 'keen LEAVE TIMER', 'spenders ENTER EDIT'],
+    ]);
+  });
+});
+
+describe('a subscription whose place is kept', () => {
+  it('resumes behind what was acknowledged, by pull and by push, and tells the rest again', async () => {
+    const filter = { segments: ['keen', 'buyers'], exceptCauses: ['EDIT'] };
+    expect(await create('crm_sync', filter, START)).toMatchObject({ key: 'crm_sync', pending: 7, cursor: START });
+    const all = await pull('subscription: "crm_sync"');
+    expect(all).toHaveLength(7);
+    expect(await follow('subscription: "crm_sync"', 3)).toEqual(all.slice(0, 3));
+    const third = all[2]?.cursor ?? '';
+    expect(await acknowledge('crm_sync', third)).toMatchObject({ cursor: third, pending: 4 });
+    // Behind that: nothing moves back.
+    expect(await acknowledge('crm_sync', all[0]?.cursor ?? '')).toMatchObject({ cursor: third });
+    expect(await pull('subscription: "crm_sync"')).toEqual(all.slice(3));
+    expect(await follow('subscription: "crm_sync"', 4)).toEqual(all.slice(3));
+    expect(await pull(`subscription: "crm_sync", after: "${START}"`)).toEqual(all);
+    const watching = follow('subscription: "crm_sync"', 5);
+    await expect.poll(() => world.hub.subscribers).toBe(1);
+    await world.accept([anIdentify({ user_id: 'd' }), aTrack('purchase', { user_id: 'd' })]);
+    await world.drain();
+    const [last] = (await watching).slice(-1);
+    expect(last).toMatchObject({ kind: 'ENTER', segment: { key: 'buyers' } });
+    expect(await acknowledge('crm_sync', last?.cursor ?? '')).toMatchObject({ pending: 0, pendingSince: null });
+  });
+
+  it('begins now unless it is told where', async () => {
+    expect(await create('from_now')).toMatchObject({ pending: 0, acknowledgedAt: null });
+    await world.accept([aTrack('product_view', { user_id: 'e' })]);
+    await world.drain();
+    expect(await show('from_now')).toMatchObject({
+      pending: 1,
+      pendingSince: new Date(world.clock.now() + 1).toISOString(),
+    });
+  });
+
+  it('is refused with what to do', async () => {
+    expect(await create('crm_sync')).toMatchObject({ code: 'CONFLICT', where: 'key' });
+    expect(await create('No Key')).toMatchObject({ code: 'BAD_REQUEST', where: 'key' });
+    expect(await create('other', { segments: ['kean'] })).toMatchObject({
+      code: 'NOT_FOUND',
+      hint: 'did you mean keen?',
+    });
+    expect(await create('other', { segments: [] })).toMatchObject({ code: 'BAD_REQUEST', where: 'segments' });
+    expect(await create('other', { purposes: ['ads'] })).toMatchObject({ code: 'BAD_REQUEST', where: 'purposes' });
+    expect(await create('other', { profile: 'nobody' })).toMatchObject({ code: 'NOT_FOUND', where: 'profile' });
+    const beyond = CHANGE_CURSOR.encode({ seq: 1_000 });
+    expect(await acknowledge('crm_sync', beyond)).toMatchObject({ code: 'CURSOR_INVALID', where: 'cursor' });
+    expect(await acknowledge('crm_sink', START)).toMatchObject({ code: 'NOT_FOUND', hint: 'did you mean crm_sync?' });
+    await expect(pull('subscription: "crm_sync", kind: ENTER')).rejects.toThrow('"where":"kind"');
+    await expect(pull('subscription: "gone"')).rejects.toThrow('there is no subscription gone');
+  });
+
+  it('is deleted with its place', async () => {
+    const query = 'mutation { gone: deleteChangeSubscription(key: "from_now") { __typename } }';
+    expect(await world.data(query)).toEqual({ gone: { __typename: 'ChangeSubscriptionDeleted' } });
+    expect(await world.data(query)).toEqual({ gone: { __typename: 'NotFound' } });
+    expect(await show('from_now')).toBeNull();
+  });
+});
