@@ -7,8 +7,8 @@ import { corruptState, type PackedReader, type PackedWriter } from './packed-byt
  *   big   v limbs·2 + negative   { v limb of 48 bits, low first; the last is not 0 }
  */
 
-/** Values beyond it are not added up. */
-const MAX_ADDEND = 1e12;
+/** Values beyond it are not added up, and what they are left out of is marked as approximate. */
+export const MAX_ADDEND = 1e12;
 export const MICROS = 1e6;
 const BASE = 10n ** 12n;
 
@@ -28,6 +28,18 @@ export function microsOf(value: number): bigint {
   const high = Math.trunc(value / MICROS);
   // Exact: the product is an integer near the value, so that the difference of the two has no rounding.
   return BigInt(high) * BASE + BigInt(Math.round((value - high * MICROS) * MICROS));
+}
+
+/**
+ * `micros / divisor` as the nearest number; beyond 2⁵³, one next to it at most. To round large micro-units first and their
+ * quotient then would make 2⁴⁰ − 1 something that is no integer.
+ * @param divisor a positive integer up to 2⁵³
+ */
+export function quotientOf(micros: bigint, divisor: number): number {
+  const rounded = Number(micros);
+  if (Number.isSafeInteger(rounded)) return rounded / divisor;
+  const by = BigInt(divisor);
+  return Number(micros / by) + Number(micros % by) / divisor;
 }
 
 export function writeBig(writer: PackedWriter, value: bigint): void {

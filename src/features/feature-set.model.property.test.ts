@@ -119,6 +119,8 @@ const value: fc.Arbitrary<JsonValue | undefined> = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: -9_999, max: 9_999 }).map((cents) => cents / 100) },
   { weight: 2, arbitrary: fc.integer({ min: -3, max: 3 }) },
   { weight: 1, arbitrary: fc.constantFrom(1e12, -1e12, 999_999_999_999.5, 0.000_001, -0, 2 ** 40 + 0.25) },
+  // Up to 2³⁹ they add up to numbers with fewer binary places than a millionth needs, and cancel out.
+  { weight: 1, arbitrary: fc.tuple(fc.nat(39), fc.constantFrom(1, -1, 1.000_001)).map(([bits, by]) => by * 2 ** bits) },
   {
     weight: 2,
     arbitrary: fc.constantFrom<(JsonValue | undefined)[]>(null, undefined, '7', true, 1.5e12, -1e13, { x: 1 }, [1]),

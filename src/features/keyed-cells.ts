@@ -1,6 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import { weightInTile } from './decay.model.js';
-import { addendOf, MICROS, microsOf, readBig, writeBig } from './exact-number.js';
+import { addendOf, MICROS, microsOf, quotientOf, readBig, writeBig } from './exact-number.js';
 import type { Aggregate, FeatureEvent } from './feature.model.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 
@@ -40,7 +40,7 @@ export const MOMENTS: CellKind<KeyedMoments> = {
     return typeof addend === 'number' ? { count: 1, sum: microsOf(addend) } : addend;
   },
   add: (a, b) => ({ count: a.count + b.count, sum: a.sum + b.sum }),
-  numberOf: ({ count, sum }, aggregate) => Number(sum) / (aggregate === 'avg' ? MICROS * count : MICROS),
+  numberOf: ({ count, sum }, aggregate) => quotientOf(sum, aggregate === 'avg' ? MICROS * count : MICROS),
   write: (writer, { count, sum }) => {
     writer.varint(count);
     writeBig(writer, sum);

@@ -1,18 +1,15 @@
 import type { JsonValue } from '../events/event.model.js';
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
+import { MAX_ADDEND, MICROS, quotientOf } from './exact-number.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
 import { TileStream } from './tile-stream.js';
 
-/** Values beyond it are not added up: a sum of nine thousand million of them still is exact. */
-const MAX_ADDEND = 1e12;
-
-const MICROS = 1e6;
 /**
  * A sum of micro-units is `high · 10¹² + low` with `0 ≤ low < 10¹²`: two safe integers, so that adding is exact and
- * order cannot show. An addend has at most 10⁶ in its high part.
+ * order cannot show. An addend has at most 10⁶ in its high part, so that a sum of nine thousand million of them is exact.
  */
 const BASE = 1e12;
 /** Below it `high · 10¹² + low` is a safe integer itself. */
@@ -139,10 +136,10 @@ export class MomentTiles extends TileStream {
     const eventTs = count === 0 ? null : this.newestTs;
     const approximate = ignored > 0;
     if (feature.definition.aggregate === 'sum') {
-      return present(total(high, low) / MICROS, eventTs, validUntil, approximate);
+      return present(quotient(high, low, MICROS), eventTs, validUntil, approximate);
     }
     if (count === 0) return { status: 'NOT_FOUND', value: null, eventTs, validUntil, approximate };
-    return present(total(high, low) / (MICROS * count), eventTs, validUntil, approximate);
+    return present(quotient(high, low, MICROS * count), eventTs, validUntil, approximate);
   }
 
   #put(tile: number, count: number, ignored: number, high: number, low: number): void {
@@ -213,8 +210,10 @@ export class MomentTiles extends TileStream {
   }
 }
 
-/** Micro-units as the nearest number: exact up to 2^53, and a function of the exact total alone beyond. */
-function total(high: number, low: number): number {
+/** Micro-units, divided: the nearest number, a function of the exact total alone. */
+function quotient(high: number, low: number, divisor: number): number {
   const carry = Math.floor(low / BASE);
-  return (high + carry) * BASE + (low - carry * BASE);
+  const [top, rest] = [high + carry, low - carry * BASE];
+  if (Math.abs(top) < MAX_SINGLE_HIGH) return (top * BASE + rest) / divisor;
+  return quotientOf(BigInt(top) * BigInt(BASE) + BigInt(rest), divisor);
 }

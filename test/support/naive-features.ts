@@ -1,6 +1,6 @@
 import type { FeatureDefinition, FeatureEvent } from '../../src/features/feature.model.js';
 import { naiveKeyedValue, naiveRatio } from './naive-keyed.js';
-import { absent, found, microsOf, numberIn, pathValue, type NaiveValue } from './naive-values.js';
+import { absent, found, microsOf, nearest, numberIn, pathValue, type NaiveValue } from './naive-values.js';
 import { hashValue } from '../../src/features/value-hash.js';
 import { isOfRing, naiveCalendarHop, naiveSequence } from './naive-sequences.js';
 
@@ -43,9 +43,9 @@ export function naiveValue(definition: FeatureDefinition, world: NaiveWorld, t: 
       const usable = rows.filter((row) => Math.abs(numberIn(definition, row)) <= 1e12);
       const approximate = rows.some((row) => !usable.includes(row) && (pathValue(definition, row) ?? null) !== null);
       const micros = usable.reduce((sum, row) => sum + microsOf(numberIn(definition, row)), 0n);
-      if (definition.aggregate === 'sum') return found(Number(micros) / 1e6, newest(usable), approximate);
+      if (definition.aggregate === 'sum') return found(nearest(micros, 1e6), newest(usable), approximate);
       if (usable.length === 0) return { ...absent(), approximate };
-      return found(Number(micros) / (1e6 * usable.length), newest(usable), approximate);
+      return found(nearest(micros, 1e6 * usable.length), newest(usable), approximate);
     }
     case 'min':
     case 'max': {

@@ -1,5 +1,5 @@
 import type { FeatureDefinition, FeatureEvent, FeatureValue, Item } from '../../src/features/feature.model.js';
-import { absent, found, microsOf, numberIn, pathValue, type NaiveValue } from './naive-values.js';
+import { absent, found, microsOf, nearest, numberIn, pathValue, type NaiveValue } from './naive-values.js';
 
 /*
  * The aggregates that spread, rank, group and fade, by their definition. Sums are those of exact micro-units; decays are
@@ -103,8 +103,8 @@ function grouped(definition: FeatureDefinition, rows: readonly FeatureEvent[], b
 function numberOf({ aggregate }: FeatureDefinition, values: readonly number[]): number {
   if (aggregate === 'min') return Math.min(...values);
   if (aggregate === 'max') return Math.max(...values);
-  const micros = Number(values.reduce((sum, value) => sum + microsOf(value), 0n));
-  return aggregate === 'avg' ? micros / (1e6 * values.length) : micros / 1e6;
+  const micros = values.reduce((sum, value) => sum + microsOf(value), 0n);
+  return nearest(micros, aggregate === 'avg' ? 1e6 * values.length : 1e6);
 }
 
 function shownOf(definition: FeatureDefinition, numbers: ReadonlyMap<string, number>): FeatureValue['value'] {

@@ -26,6 +26,15 @@ export function microsOf(value: number): bigint {
   return BigInt(value.toFixed(6).replace('.', ''));
 }
 
+/** The number nearest to `micros / divisor`, by its decimals. */
+export function nearest(micros: bigint, divisor: number): number {
+  const by = BigInt(divisor);
+  const positive = micros < 0n ? -micros : micros;
+  const decimals = ((positive % by) * 10n ** 40n) / by;
+  const size = Number(`${String(positive / by)}.${String(decimals).padStart(40, '0')}`);
+  return micros < 0n ? -size : size;
+}
+
 export function found(
   value: NonNullable<NaiveValue['value']>,
   eventTs: number | null,
