@@ -1,4 +1,6 @@
+import type { Uuid } from './platform/ids.js';
 import type { VersionedEntry } from './profiles/online-store.model.js';
+import { profileKey } from './segments/profile-snapshot.model.js';
 
 /** A profile as it was written through, packed; see `profile-snapshot.model.ts`. */
 export interface SampledProfile {
@@ -10,6 +12,7 @@ export interface SampledProfile {
 /** Profiles that are held until they are taken, at most. */
 const MAX_HELD = 256;
 const PROFILE_KEY = 'p:';
+const NONE: ReadonlySet<Uuid> = new Set();
 
 /**
  * A few of the profiles that batches write through, for whoever looks at values of live traffic aside. Of a batch it keeps
@@ -26,8 +29,16 @@ export class LiveSample {
     this.#now = now;
   }
 
-  /** To be called with what a batch has written through. */
-  offer(entries: readonly VersionedEntry[]): void {
+  /**
+   * To be called with what a batch has written through.
+   * @param loadedIds profiles that events of loaded history are about: what these did long ago is no live traffic
+   */
+  offer(entries: readonly VersionedEntry[], loadedIds: ReadonlySet<Uuid> = NONE): void {
+    if (loadedIds.size > 0) {
+      const loaded = new Set([...loadedIds].map(profileKey));
+      this.offer(entries.filter(({ key }) => !loaded.has(key)));
+      return;
+    }
     if (entries.length === 0) return;
     if (this.#held.length >= MAX_HELD) {
       this.#missed++;

@@ -3,6 +3,7 @@ import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import type { IdentityStep } from './identity/identity.step.js';
 import type { Clock } from './platform/clock.js';
+import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { TraitConflict } from './profiles/trait-rule.model.js';
 import type { Publication, PublicationStore, PublishedIdentity } from './publication.store.js';
@@ -33,6 +34,8 @@ export interface BatchResult {
   readonly changes: readonly SegmentChange[];
   /** What was written through to the online store; left out: nothing. */
   readonly published?: Publication['entries'];
+  /** Of the profiles written through, those that events of loaded history are about; left out: none. */
+  readonly loadedIds?: ReadonlySet<Uuid>;
   /** Every event of the log up to here is applied; null where that is not for this process to say. */
   readonly appliedPos: number | null;
 }

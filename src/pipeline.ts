@@ -93,6 +93,8 @@ export class Pipeline {
       ]);
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
       Object.assign(work, { droppedTraits, traitConflicts });
+      const loaded = who.outcomes.filter(({ event }) => event.historical);
+      if (loaded.length > 0) work.loadedIds = new Set(loaded.map(({ profileId }) => profileId));
     });
     leases.advanced(toPos);
     return result;

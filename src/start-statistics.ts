@@ -31,7 +31,7 @@ export function createStatisticsRun({ db, clock, engine }: Omit<SamplerParts, 'o
 
 export interface StatisticsParts extends Omit<SamplerParts, 'onlineStore'> {
   /** Told what batches write through. */
-  readonly listen: (listener: (batch: Pick<BatchResult, 'published'>) => void) => void;
+  readonly listen: (listener: (batch: Pick<BatchResult, 'published' | 'loadedIds'>) => void) => void;
   readonly lifecycle: Lifecycle;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -105,8 +105,8 @@ async function startLive({ lifecycle, metrics, log, listen, observer, db, clock,
     'Batches of which no value was looked at, as there was no room.',
   );
   const sample = new LiveSample(() => clock.now());
-  listen(({ published = [] }) => {
-    sample.offer(published);
+  listen(({ published = [], loadedIds }) => {
+    sample.offer(published, loadedIds);
   });
   const watch = new LiveDriftWatch({
     ...{ db, clock, sample, definitions: () => engine.definitions.current() },

@@ -20,6 +20,7 @@ import { FeatureStatisticsReader } from '../../src/monitoring/feature-statistics
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { LiveDriftWatch } from '../../src/live-drift-watch.js';
 import { LiveSample } from '../../src/live-sample.js';
+import { unpackSnapshot } from '../../src/segments/profile-snapshot.model.js';
 import { StatisticsRun } from '../../src/statistics-run.js';
 import { StatisticsWatch } from '../../src/statistics-watch.js';
 import { aFeature } from '../support/a-feature.js';
@@ -373,6 +374,33 @@ describe('statistics of features', () => {
         for (const entry of shown.values()) sample.offer([entry]);
         await live.look();
       }
+    });
+
+    it('leave out whom loaded history is about, and follow the others of its batch', async () => {
+      const before = world.batches.length;
+      const loaded = [1, 2, 3].map((n) => aTrack('order', { user_id: `loaded-${String(n)}` }));
+      await world.accept(loaded, { historical: true });
+      await world.accept([aTrack('order', { user_id: 'live-1' })]);
+      await world.drain();
+      const sample = new LiveSample(() => world.clock.now());
+      const batches = world.batches.slice(before).filter(({ events }) => events > 0);
+      expect(batches.map(({ events }) => events)).toEqual([4]);
+      const [live] = await world.db.query<{ id: string }>(
+        'SELECT p.id FROM identifiers i JOIN profiles p ON p.id = i.profile_id WHERE i.value = $1',
+        ['live-1'],
+      );
+      // A batch gives one of its profiles, whichever turn it is.
+      for (const { published = [], loadedIds } of batches) {
+        for (let turn = 0; turn < 2 * published.length; turn++) sample.offer(published, loadedIds);
+      }
+      const { profiles, missed } = sample.take();
+      const ids = profiles.map(({ bytes }) => {
+        const snapshot = unpackSnapshot(Buffer.from(bytes));
+        return 'alias' in snapshot ? null : snapshot.profile.id;
+      });
+      expect(ids.length).toBeGreaterThan(0);
+      expect(new Set(ids)).toEqual(new Set([live?.id]));
+      expect(missed).toBe(0);
     });
   });
 });
