@@ -1,5 +1,5 @@
 import type { LoadedDefinitions } from './definitions.js';
-import { canonicalText, type LoggedEvent } from './events/event.model.js';
+import { canonicalText, type Identifier, type LoggedEvent } from './events/event.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
@@ -60,15 +60,14 @@ interface OutlivedAnchor extends LoggedAnchor {
 }
 
 /**
- * What stands of anchors that are folded anew, with events moved between them, from a log that does not have all of their
- * events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
+ * What stands of anchors that are folded anew, with events moved between them or taken back, from a log that does not have
+ * all of their events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
  *
  * 1. Evidence names all that its events carried, so it hangs where these would. Values of traits, and what is given to
  *    groups, know their events: those of events that the log does not have stay on the anchor.
- * 2. Where the log gives what stands of a stream of features, the log decides. Else counts and sums are divided into what
- *    the log has and what it has not, which stays. Any other stream cannot be: what stands stays, and what comes is added.
- *    So such a stream, without windows or with longer ones than events are kept, also goes on knowing on an anchor what
- *    moves away from it: more is kept there, and nothing lost.
+ * 2. Where the log gives what stands of a stream of features, the log decides. Where nothing goes from a stream, what
+ *    stands stays, and what comes is added. Else counts and sums are divided into what the log has and what it has not,
+ *    which stays; any other stream cannot be, and is what the log says (`FeatureSet.outlived`).
  */
 export class OutlivedAnchors {
   readonly #logged: ReadonlyMap<Uuid, LoggedAnchor>;
@@ -83,7 +82,7 @@ export class OutlivedAnchors {
     );
   }
 
-  /** The log has this event, which hangs on its first identifier. */
+  /** The log has this event, which hangs on its first identifier, or has it until it is taken back. */
   note(event: LoggedEvent): void {
     const anchor = this.#logged.get(event.identifiers[0]?.id ?? '');
     if (anchor === undefined) return;
@@ -117,9 +116,32 @@ export class OutlivedAnchors {
       isCut ||= !isMoved;
       addEvidence(folded.evidence, isMoved ? placed : evidenceOf(row, this.definitions.identityRules));
     }
+    this.#keepAll(anchors, folded, at);
+    return isCut;
+  }
+
+  /**
+   * Adds to what is left in the log what came of other events than those that it has or had, with nothing moved. To be
+   * used once.
+   * @param db of the snapshot in which the log was read, or where nobody changes these anchors
+   * @param isGone evidence that goes, though its events are not in the log; by the identifiers that it names
+   * @param at of the step, ms
+   */
+  async stayIn(
+    db: Queryable,
+    folded: FoldedAnchors,
+    { isGone, at }: { readonly isGone: (identifiers: readonly Identifier[]) => boolean; readonly at: number },
+  ): Promise<void> {
+    const anchors = await this.#standing(db);
+    for (const { row } of this.#unaccounted(anchors, new Set())) {
+      if (!isGone(row.identifiers)) addEvidence(folded.evidence, evidenceOf(row, this.definitions.identityRules));
+    }
+    this.#keepAll(anchors, folded, at);
+  }
+
+  #keepAll(anchors: ReadonlyMap<Uuid, OutlivedAnchor>, folded: FoldedAnchors, at: number): void {
     const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
     for (const [id, anchor] of anchors) this.#keepOne(id, anchor, folded, { named, at });
-    return isCut;
   }
 
   #keepOne(

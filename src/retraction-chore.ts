@@ -17,13 +17,14 @@ import type { TakenBack } from './pipeline-work.js';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import { LEAST_ID, type Uuid } from './platform/ids.js';
-import type { Database } from './platform/postgres.js';
+import type { Database, Transaction } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
 import { readStandingWords, type WordsOfAnchor } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
-import { keepWords } from './outlived-anchors.js';
-import { readSparedAnchors, type SparedAnchors } from './read-spared-anchors.js';
+import { nextPlace } from './next-place.js';
+import { keepWords, OutlivedAnchors } from './outlived-anchors.js';
+import { spareOthers } from './spare-others.js';
 
 export interface RetractionChoreParts {
   readonly db: Database;
@@ -61,7 +62,7 @@ type StepEnd = 'stepped' | Awaited<ReturnType<RetractionStore['finish']>>;
  * Takes events back, step by step.
  *
  * 1. A step is some anchors of this worker's partitions with all events of the retraction that hang on them. What is
- *    left of the anchors is read from the log before the transaction: nobody else applies events of these partitions
+ *    left of the anchors is read before the transaction, in one snapshot: nobody else applies events of these partitions
  *    while the leases stand, and the transaction checks that they do. Another worker may move events from or to these
  *    anchors meanwhile: the transaction finds that out too, and the step is read again.
  * 2. One transaction takes the events out of the log and everything that came of them with it. So after each step all
@@ -70,11 +71,14 @@ type StepEnd = 'stepped' | Awaited<ReturnType<RetractionStore['finish']>>;
  * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
  * 5. Words on purposes of which the log has no event any more stay; a retention takes none back.
  * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
- * 7. Where a person is erased, their events that hang on a value which counts for nobody, and are not moved to them yet,
- *    are taken back as those that hang on them.
+ * 7. Where a person is erased, their events that are not moved to them yet are taken back as those that hang on them: they
+ *    hang on a value which counts for nobody now, or beside one of theirs which counts again.
  * 8. It is done once no partition has events of it, and items have none (`entity-fold-chore.ts`). One that waits for
  *    items alone lets the next one go on: none waits for items that it did not touch. Streams that are still being
  *    backfilled are waited for.
+ * 9. What came of events that a retention removed stays where it is (`outlived-anchors.ts`), on anchors of others than who
+ *    is erased, and without what names the person. What a retention removes between reading and writing counts as left in
+ *    the log.
  */
 export class RetractionChore {
   readonly #parts: RetractionChoreParts;
@@ -210,6 +214,12 @@ export class RetractionChore {
     const { db, leases, retractions, personOf } = this.#parts;
     const { features, traitRules, identityRules } = definitions;
     const person = retraction.erasureId === null ? null : await personOf(retraction.erasureId);
+    // Not moved to them yet: from a value that counts for nobody now, or to one that counts again.
+    const isTheirs = (identifiers: readonly Identifier[]): boolean => {
+      if (person === null) return false;
+      const owner = ownerOfShared(identifiers, identityRules) ?? ownerOfLate(identifiers, identityRules);
+      return owner !== null && person.isOf(owner);
+    };
     const rewritten: RewrittenEvent[] = [];
     const misplaced: number[] = [];
     const appliedPos = new Map(leases.held.map((lease) => [lease.part, lease.appliedPos]));
@@ -218,13 +228,13 @@ export class RetractionChore {
     const given = new Map(anchors.map(({ id }) => [id, new Map<string, Traits>()]));
     const givenOf = (id: Uuid): Map<string, Traits> => given.get(id) ?? new Map<string, Traits>();
     const evidence = new Map<string, Evidence>();
-    const read = async (tx: Parameters<RetractionStore['remaining']>[0]): Promise<void> => {
+    const others = anchors.filter((anchor) => person?.isOf(anchor) !== true).map(({ id }) => id);
+    const read = async (tx: Transaction): Promise<void> => {
+      const outlived = (await retractions.hasLostEvents(tx)) ? new OutlivedAnchors(definitions, others) : null;
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
         for (const logged of page) {
-          // Not moved yet: from a value that counts for nobody now, or to one that counts again.
-          const late = (): Identifier | null => ownerOfLate(logged.identifiers, identityRules);
-          const owner = person === null ? null : (ownerOfShared(logged.identifiers, identityRules) ?? late());
-          if (owner !== null && person?.isOf(owner) === true) {
+          outlived?.note(logged);
+          if (isTheirs(logged.identifiers)) {
             misplaced.push(logged.pos);
             continue;
           }
@@ -239,18 +249,20 @@ export class RetractionChore {
           addEvidence(evidence, evidenceOf(event, identityRules));
         }
       }
+      const folded = { rebuilt, given, evidence };
+      const logged = new Map([...rebuilt].map(([id, { state }]) => [id, state]));
+      if (outlived !== null) {
+        // What is taken back of a person who is erased hangs on anchors of theirs, or was read already.
+        if (person === null) {
+          for await (const page of retractions.taken(tx, retraction, wanted))
+            for (const each of page) outlived.note(each);
+        }
+        await outlived.stayIn(tx, folded, { isGone: isTheirs, at: (await nextPlace(tx)).acceptedAt });
+      }
+      keepWords(await this.#wordsOf(tx, retraction, others), folded, features);
+      if (outlived !== null && person !== null) spareOthers(person, folded, logged, definitions);
     };
-    await db.transaction(read, { readOnly: true, timeoutMs: READ_TIMEOUT_MS });
-    const spared = person === null ? null : await this.#sparedBy(person, anchors, definitions);
-    for (const [id, { traits, state }] of spared?.standing ?? []) {
-      const left = rebuilt.get(id);
-      const all = new Map([...(left?.traits ?? []), ...traits]);
-      rebuilt.set(id, { traits: all, state: state ?? left?.state ?? features.empty() });
-    }
-    for (const row of spared?.evidence ?? []) addEvidence(evidence, row);
-    const words = await this.#wordsOf(retraction, anchors, person);
-    const others = words.filter(({ anchor }) => spared?.standing.has(anchor.id) !== true);
-    keepWords(others, { rebuilt, evidence }, features);
+    await db.transaction(read, { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: READ_TIMEOUT_MS });
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),
@@ -260,32 +272,10 @@ export class RetractionChore {
     };
   }
 
-  /** What stands of others' anchors where the log does not have all their events; null: it has. */
-  async #sparedBy(
-    person: ErasedPerson,
-    anchors: readonly RetractedAnchor[],
-    definitions: LoadedDefinitions,
-  ): Promise<SparedAnchors | null> {
-    const { db, retractions } = this.#parts;
-    const others = anchors.filter((anchor) => !person.isOf(anchor)).map(({ id }) => id);
-    if (others.length === 0 || !(await retractions.hasLostEvents(db))) return null;
-    return readSparedAnchors(db, others, person, definitions);
-  }
-
   /** The words on purposes that anchors hold: they outlive the retention of their events, but not the person. */
-  async #wordsOf(
-    retraction: Retraction,
-    anchors: readonly RetractedAnchor[],
-    person: ErasedPerson | null,
-  ): Promise<WordsOfAnchor[]> {
-    const { db, retractions } = this.#parts;
-    const others = anchors.filter((anchor) => person?.isOf(anchor) !== true);
-    const areAllKept = await retractions.isOfRetention(db, retraction);
-    return readStandingWords(
-      db,
-      others.map(({ id }) => id),
-      { areAllKept },
-    );
+  async #wordsOf(tx: Transaction, retraction: Retraction, anchorIds: readonly Uuid[]): Promise<WordsOfAnchor[]> {
+    const areAllKept = await this.#parts.retractions.isOfRetention(tx, retraction);
+    return readStandingWords(tx, anchorIds, { areAllKept });
   }
 }
 

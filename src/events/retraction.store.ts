@@ -2,10 +2,12 @@ import { byteaArray, int2Array, int8Array, uuidArray } from '../platform/binary-
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
+import { readableOf } from './damaged-rows.model.js';
 import { remainingOf, type OnDamaged } from './damaged-history.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import { forgetEntityEvents, forgetRemovedEvents } from './forget-entity-events.js';
-import { NO_SEALER, type EventSealer } from './event-seal.model.js';
+import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
+import { ANCHORS_OF_ERASURE, inScope, outOfScope, scopeId, type Scope } from './retraction-scope.js';
 import {
   FIRST_RETRY_MS,
   MAX_RETRACTION_FAILURES,
@@ -19,50 +21,6 @@ import {
 const FIELDS = `id, source_id AS "sourceId", load_id AS "loadId", erasure_id AS "erasureId", status, events, profiles,
   records, removed, removed_records AS "removedRecords", created_at AS "createdAt", finished_at AS "finishedAt", failures, reason`;
 
-type Scope = Pick<Retraction, 'id' | 'loadId' | 'erasureId'>;
-
-/** Whether an event `e` is of the retraction, whose load, or erasure, or else itself, is the first argument. */
-function inScope({ loadId, erasureId }: Scope): string {
-  if (loadId !== null) return 'e.load_id = $1';
-  if (erasureId !== null) return `e.anchor_id IN (${SUBJECTS})`;
-  return 'e.pos IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
-}
-
-function outOfScope({ loadId, erasureId }: Scope): string {
-  if (loadId !== null) return 'e.load_id IS DISTINCT FROM $1';
-  if (erasureId !== null) return `e.anchor_id NOT IN (${SUBJECTS})`;
-  return 'e.pos NOT IN (SELECT r.pos FROM retracted_events r WHERE r.retraction_id = $1)';
-}
-
-function scopeId({ id, loadId, erasureId }: Scope): Uuid {
-  return loadId ?? erasureId ?? id;
-}
-
-const SUBJECTS = 'SELECT s.identifier_id FROM erasure_subjects s WHERE s.erasure_id = $1';
-
-// Anchors of the person of which anything is left, and those of others whose events name the person: of who is one with
-// them by evidence, and values that count for nobody, on which events hang that are not moved yet.
-const ANCHORS_OF_ERASURE = `
-  SELECT s.identifier_id AS anchor_id FROM erasure_subjects s
-  WHERE s.erasure_id = $1 AND (
-    EXISTS (SELECT FROM event_log l WHERE l.anchor_id = s.identifier_id)
-    OR EXISTS (SELECT FROM evidence v WHERE v.anchor_id = s.identifier_id)
-    OR EXISTS (SELECT FROM anchor_states a WHERE a.anchor_id = s.identifier_id)
-  )
-  UNION
-  SELECT v.anchor_id FROM erasure_subjects s
-  JOIN identifiers i ON i.id = s.identifier_id
-  JOIN identifiers m ON m.component_id = i.component_id
-  JOIN evidence v ON v.anchor_id = m.id
-  WHERE s.erasure_id = $1 AND s.identifier_id = ANY (v.identifier_ids)
-  UNION
-  SELECT g.anchor_id FROM erasure_subjects s JOIN generic_mentions g ON g.value_id = s.identifier_id
-  WHERE s.erasure_id = $1
-  UNION
-  SELECT g.value_id FROM generic_values g CROSS JOIN LATERAL (
-    SELECT FROM evidence v WHERE v.anchor_id = g.value_id AND v.identifier_ids && ARRAY(${SUBJECTS}) LIMIT 1
-  ) named WHERE g.is_generic`;
-
 // As `partitionOf`.
 const PART_OF_ANCHOR = `(('x' || left(o.anchor_id::text, 8))::bit(32)::int8 % (SELECT partitions FROM installation))::int2`;
 
@@ -75,6 +33,12 @@ const STATEMENT_TIMEOUT = '10min';
 type RetractionEnd = 'done' | 'has-events' | 'has-items';
 
 type NewRetraction = Omit<Retraction, 'status' | 'removed' | 'removedRecords' | 'finishedAt' | 'failures' | 'reason'>;
+
+/** An anchor's events up to a position. */
+interface AnchorStretch {
+  readonly id: Uuid;
+  readonly toPos: number;
+}
 
 interface AnchorsAsk {
   readonly parts: readonly number[];
@@ -262,16 +226,34 @@ export class RetractionStore {
   async *remaining(
     tx: Transaction,
     scope: Scope,
-    anchors: readonly { readonly id: Uuid; readonly toPos: number }[],
+    anchors: readonly AnchorStretch[],
     onDamaged?: OnDamaged,
   ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
+    for await (const rows of this.#pages(tx, scope, anchors, outOfScope(scope))) yield remainingOf(rows, onDamaged);
+  }
+
+  /** The events of it that hang on the anchors, as {@link remaining}; those that cannot be read are left out. */
+  async *taken(
+    tx: Transaction,
+    scope: Scope,
+    anchors: readonly AnchorStretch[],
+  ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
+    for await (const rows of this.#pages(tx, scope, anchors, inScope(scope))) yield readableOf(rows);
+  }
+
+  async *#pages(
+    tx: Transaction,
+    scope: Scope,
+    anchors: readonly AnchorStretch[],
+    condition: string,
+  ): AsyncGenerator<readonly Opened<EventRow>[], void, undefined> {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [STATEMENT_TIMEOUT]);
     await tx.query(
       `DECLARE remaining_events NO SCROLL CURSOR FOR
        SELECT ${EVENT_COLUMNS} FROM unnest($2::uuid[], $3::int8[]) AS a (id, to_pos) CROSS JOIN LATERAL (
          SELECT ${EVENT_COLUMNS}, load_id FROM event_log WHERE anchor_id = a.id AND pos <= a.to_pos OFFSET 0
        ) e
-       WHERE ${outOfScope(scope)}
+       WHERE ${condition}
          AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
        ORDER BY a.id, e.pos`,
       [scopeId(scope), uuidArray(anchors, (a) => a.id), int8Array(anchors, (a) => a.toPos)],
@@ -279,7 +261,7 @@ export class RetractionStore {
     try {
       for (;;) {
         const rows = await tx.query<EventRow>(`FETCH ${String(PAGE_EVENTS)} FROM remaining_events`);
-        if (rows.length > 0) yield remainingOf(await this.sealer.open(rows), onDamaged);
+        if (rows.length > 0) yield await this.sealer.open(rows);
         if (rows.length < PAGE_EVENTS) break;
       }
     } finally {
