@@ -32,6 +32,7 @@ import { graphqlRoutes } from './graphql.routes.js';
 import { SessionWatch } from './auth/session-watch.js';
 import { attachGraphqlSocket, type SocketLimits } from './graphql-socket.js';
 import { graphqlStreamRoutes, type StreamLimits, type StreamRoutesOptions } from './graphql-stream.routes.js';
+import { endConnections } from './end-connections.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { profileExportRoutes } from './profile-export.routes.js';
@@ -44,6 +45,7 @@ import { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 
 /** Fastify takes Node's own bound away. */
 const REQUEST_TIMEOUT_MS = 60_000;
+const DRAIN_MS = 5_000;
 
 /** What the composition root hands to the API. */
 export interface ApiServerDependencies {
@@ -71,6 +73,8 @@ export interface ApiServerDependencies {
   readonly sessionSweepMs?: number;
   /** A request has to be here, body and all, within this time. Default 60,000. */
   readonly requestTimeoutMs?: number;
+  /** What is under way when the server closes has this time to be answered, then its connection ends. Default 5,000. */
+  readonly drainMs?: number;
   /** Bounds of `/graphql` over WebSocket and of `/graphql/stream`, where not the usual ones. */
   readonly socketLimits?: Partial<SocketLimits>;
   readonly streamLimits?: Partial<StreamLimits>;
@@ -122,7 +126,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     consents: new ConsentService(wired),
     ...featureServices(wired),
   };
-  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps;
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS, drainMs = DRAIN_MS } = deps;
   const app = Fastify({
     forceCloseConnections: 'idle',
     trustProxy: trustedBy(deps),
@@ -138,6 +142,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     clientErrorHandler: answerBrokenRequest,
     routerOptions: { querystringParser: parseQueryString },
   });
+  endConnections(app, drainMs);
   observeRequests(app, deps.metrics);
   answerUnknownRoutes(app);
   await watch.start();
