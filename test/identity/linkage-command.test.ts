@@ -105,7 +105,8 @@ describe('weft identity', () => {
     expect((await run([...evaluate, 'cluster', '--truth-pattern', 'x'])).code).toBe(2);
     const other = join(folder, 'other.csv');
     await writeFile(other, 'a,b\n1,2\n');
-    const train = async (...files: string[]): Promise<Run> => run(['train', ...files, '--out', model, '--quiet']);
+    const train = async (...files: string[]): Promise<Run> =>
+      run(['train', ...files, '--out', join(folder, 'odd.json'), '--quiet']);
     expect((await train(PEOPLE, other)).err).toContain('not those of the first file');
     const tooLittle = await train(other);
     expect(tooLittle.code).toBe(2);
@@ -140,7 +141,7 @@ describe('weft identity', () => {
     const input = join(folder, 'input.csv');
     const link = async (content: string | Buffer): Promise<Run> => {
       await writeFile(input, content);
-      return run(['link', '--input', input, '--model', model, '--output', join(folder, 'out.csv')]);
+      return run(['link', '--input', input, '--model', model, '--output', join(folder, 'out.csv'), '--force']);
     };
     const header = 'first_name,surname,dob';
     for (const [content, said] of [
@@ -157,6 +158,20 @@ describe('weft identity', () => {
     const fine = await link(Buffer.from(`\ufeff${header}\r\nJosé,Smith,1980-01-01\r\n`, 'utf16le'));
     expect(fine.code).toBe(0);
     expect(fine.err).toContain('the files have nothing for');
+  });
+
+  it('writes over no file that is there, unless it is told to', async () => {
+    const [there, other] = [join(folder, 'there.json'), join(folder, 'there.csv')];
+    await Promise.all([writeFile(there, 'precious'), writeFile(other, 'precious')]);
+    const link = ['link', '--input', PEOPLE, '--model', model, '--output', other, '--quiet'];
+    for (const args of [['train', PEOPLE, '--out', there, '--quiet'], link]) {
+      const { code, err } = await run(args);
+      expect(code).toBe(2);
+      expect(err).toContain('the file is there already');
+    }
+    expect(await Promise.all([readFile(there, 'utf8'), readFile(other, 'utf8')])).toEqual(['precious', 'precious']);
+    expect((await run([...link, '--force'])).code).toBe(0);
+    expect(await readFile(other, 'utf8')).toContain('cluster_id');
   });
 
   it('says what a linkage of files lacks', async () => {

@@ -1,5 +1,6 @@
 import { EXIT_CODES, jsonText } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
+import { refuseExisting, type ForceOption } from '../../platform/existing-output.js';
 import { writeFileAtomically } from '../../platform/write-file-atomically.js';
 import { clusterRecords } from './cluster-records.js';
 import {
@@ -16,7 +17,7 @@ import { missingColumns } from './missing-columns.js';
 import { readRecordFiles } from './read-record-files.js';
 import { untrainedColumns } from './term-frequencies.js';
 
-export interface LinkFileOptions extends FileOptions {
+export interface LinkFileOptions extends FileOptions, ForceOption {
   readonly input: readonly string[];
   readonly output: string;
   readonly model: string;
@@ -29,6 +30,7 @@ const NEEDS_QUOTES = /[",\r\n]/;
 
 /** Finds records of one person in files, and writes who is in which cluster: one line a record, in the order of ids. */
 export async function linkFiles(deps: LinkageCommandDeps, options: LinkFileOptions): Promise<number> {
+  await refuseExisting(options, options.output);
   const tell = progress(deps, options);
   const model = await readModelFile(options.model);
   const files = await readRecordFiles(options.input, options.id ?? null);

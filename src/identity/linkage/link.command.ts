@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable } from '../../platform/command-line.js';
+import { withForce } from '../../platform/existing-output.js';
 import { WeftError } from '../../platform/errors.js';
 import { parseShare, progress, type LinkageCommandDeps } from './command-files.js';
 import { linkFiles, type LinkFileOptions } from './link-files.js';
@@ -64,14 +65,13 @@ Examples:
   weft identity link --dry-run
   weft identity link --model 3f2a91c0 --threshold 0.95
   weft identity link --input people.csv --model model.json --output clusters.csv
-  weft identity link --input crm.csv --input shop.csv --model model.json --output clusters.csv --threshold 0.99 --json
+  weft identity link --input crm.csv --input shop.csv --model model.json --output clusters.csv --threshold 0.99 --force --json
 
 Exit codes: 0 done, 1 failed, 2 wrong use or a file that is not right, 130 interrupted.`;
 
 /** `weft identity link`. */
 export function addLinkCommand(command: Command, deps: LinkCommandDeps): void {
-  command
-    .command('link')
+  withForce(command.command('link'))
     .description('find the records of one person by a model, among profiles or in files')
     .option('--model <model>', 'its version; for files its JSON, ours or Splink’s')
     .addOption(new Option('--threshold <p>', 'link from this match probability on').argParser(parseShare))

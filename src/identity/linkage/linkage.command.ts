@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { RE2JS } from 're2js';
 import { EXIT_CODES, jsonText, runCommand, textTable } from '../../platform/command-line.js';
 import { WeftError } from '../../platform/errors.js';
+import { refuseExisting, withForce, type ForceOption } from '../../platform/existing-output.js';
 import { writeFileAtomically } from '../../platform/write-file-atomically.js';
 import {
   breathing,
@@ -47,7 +48,7 @@ Exit codes: 0 done, 1 failed or below --min-f1, 2 wrong use or a file that is no
 /** It holds values of people's records. */
 const MODEL_FILE_MODE = 0o600;
 
-interface TrainOptions extends FileOptions {
+interface TrainOptions extends FileOptions, ForceOption {
   readonly settings?: string;
   readonly out: string;
   readonly column?: PersonColumns;
@@ -68,7 +69,7 @@ export function linkageCommand(deps: LinkCommandDeps): Command {
   const command = new Command('identity')
     .description('who is who: what people decide, and records of one person that no identifier connects')
     .addHelpText('after', HELP);
-  withFiles(command.command('train').description('train a model on records, without knowing who is who'))
+  withForce(withFiles(command.command('train').description('train a model on records, without knowing who is who')))
     .option('--settings <json>', 'what to train, ours or Splink’s; default: the recipe for people')
     .requiredOption('--out <json>', 'where the model is written')
     .addOption(
@@ -97,6 +98,7 @@ export function linkageCommand(deps: LinkCommandDeps): Command {
 }
 
 async function train(deps: LinkageCommandDeps, paths: readonly string[], options: TrainOptions): Promise<number> {
+  await refuseExisting(options, options.out);
   const tell = progress(deps, options);
   const files = await readRecordFiles(paths, options.id ?? null);
   tell(`${files.records.length} records read`);
