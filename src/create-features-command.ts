@@ -10,7 +10,7 @@ import { FeatureAlertReader } from './monitoring/feature-alert.reader.js';
 import { addDriftCommand, type DriftCommandServices } from './monitoring/feature-drift.command.js';
 import { addReferenceCommand } from './monitoring/feature-reference.command.js';
 import { FeatureReferenceReader } from './monitoring/feature-reference.reader.js';
-import { FeatureReferenceStore } from './monitoring/feature-reference.store.js';
+import { FeatureReferenceService } from './monitoring/feature-reference.service.js';
 import { addParityCommand } from './monitoring/feature-parity.command.js';
 import { addStatisticsCommand, type StatisticsCommandServices } from './monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
@@ -56,11 +56,7 @@ export function createFeaturesCommand(io: CommandIo, looking: Session, signal: A
     ...io,
     withReferences: (use) =>
       looking(({ db, clock }) =>
-        use({
-          reader: new FeatureReferenceReader(db),
-          store: new FeatureReferenceStore(db),
-          nowMs: () => clock.now(),
-        }),
+        use({ reader: new FeatureReferenceReader(db), service: new FeatureReferenceService({ db, clock }) }),
       ),
   });
   return addStatisticsCommand(features, {

@@ -15,6 +15,7 @@ import type { FeatureDefinitionService } from '../features/feature.service.js';
 import type { LabelFileService } from '../features/label-file.service.js';
 import type { TrainingSetJobService } from '../features/training-set-job.service.js';
 import type { VocabularyReader } from '../features/vocabulary.reader.js';
+import type { FeatureReferenceService } from '../monitoring/feature-reference.service.js';
 import type { MaterializationService } from '../features/materialization.service.js';
 import type { NamespaceReader } from '../identity/namespace.reader.js';
 import type { GenericValueService } from '../identity/generic-value.service.js';
@@ -137,5 +138,6 @@ export interface ApiServices extends WiredServices {
   readonly consents: ConsentService;
   readonly entityRecords: EntityRecordService;
   readonly vocabulary: Pick<VocabularyReader, 'entries'>;
+  readonly featureReferences: Pick<FeatureReferenceService, 'set' | 'remove'>;
   readonly materialization: Pick<MaterializationService, 'materialize'>;
 }

@@ -4,6 +4,7 @@ import { EntityRecordService } from '../features/entity-record.service.js';
 import { EventSampleReader } from '../events/event-sample.reader.js';
 import { VocabularyReader } from '../features/vocabulary.reader.js';
 import { maskPayload } from '../privacy/mask.model.js';
+import { FeatureReferenceService } from '../monitoring/feature-reference.service.js';
 import { MaterializationService } from '../features/materialization.service.js';
 import { NamespaceReader } from '../identity/namespace.reader.js';
 import { NETWORK_NAMESPACES } from '../sources/webhooks/interaction.model.js';
@@ -85,12 +86,15 @@ function trustedBy({ trustedProxies = [] }: ApiServerDependencies): string[] | f
   return trustedProxies.length === 0 ? false : [...trustedProxies];
 }
 
-function featureServices(wired: WiredServices): Pick<ApiServices, 'entityRecords' | 'vocabulary' | 'materialization'> {
+function featureServices(
+  wired: WiredServices,
+): Pick<ApiServices, 'entityRecords' | 'vocabulary' | 'materialization' | 'featureReferences'> {
   const { db, sealer } = wired;
   return {
     entityRecords: new EntityRecordService(wired),
     vocabulary: new VocabularyReader({ ...wired, samples: new EventSampleReader(db, sealer), mask: maskPayload }),
     materialization: new MaterializationService(db),
+    featureReferences: new FeatureReferenceService(wired),
   };
 }
 

@@ -1,18 +1,13 @@
-import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { isKey, KEY_HINT } from '../platform/key.js';
-import { nameHint } from '../platform/near-names.js';
-import { readManifestStatistics } from './feature-reference.model.js';
 import type { FeatureReferenceReader } from './feature-reference.reader.js';
-import type { FeatureReferenceStore } from './feature-reference.store.js';
+import type { FeatureReferenceService } from './feature-reference.service.js';
 
 export interface ReferenceCommandServices {
   readonly reader: Pick<FeatureReferenceReader, 'all'>;
-  readonly store: Pick<FeatureReferenceStore, 'set' | 'remove'>;
-  nowMs(): number;
+  readonly service: Pick<FeatureReferenceService, 'set' | 'remove'>;
 }
 
 export interface ReferenceCommandDeps extends CommandIo {
@@ -61,19 +56,9 @@ async function set(deps: ReferenceCommandDeps, manifest: string, given: string |
     const hint = 'give the .manifest.json that weft export training-set wrote beside the set';
     throw new WeftError('NOT_FOUND', 'the manifest cannot be read', { where: manifest, hint, cause });
   });
-  const found = readManifestStatistics(text, manifest);
-  const name = given ?? found.service;
-  if (name === null) {
-    const hint = 'give --name, as in --name intent_2026_11';
-    throw new WeftError('BAD_REQUEST', 'the set is of no feature service that it could be called by', {
-      where: manifest,
-      hint,
-    });
-  }
-  if (!isKey(name)) throw new WeftError('BAD_REQUEST', 'this is no name', { where: '--name', hint: KEY_HINT });
-  return deps.withReferences(async (services) => {
-    await services.store.set({ name, setAt: services.nowMs(), manifestSha256: hash('sha256', text, 'hex') }, found);
-    deps.stdout.write(`Registered ${name}: ${String(found.features.length)} features of ${String(found.rows)} rows.\n`);
+  return deps.withReferences(async ({ service }) => {
+    const { name, features, rows } = await service.set(text, given ?? null, { manifest, name: '--name' });
+    deps.stdout.write(`Registered ${name}: ${String(features)} features of ${String(rows)} rows.\n`);
     return EXIT_CODES.ok;
   });
 }
@@ -96,13 +81,8 @@ function list(deps: ReferenceCommandDeps, isJson: boolean): Promise<number> {
 }
 
 function remove(deps: ReferenceCommandDeps, name: string): Promise<number> {
-  return deps.withReferences(async ({ reader, store }) => {
-    if (!(await store.remove(name))) {
-      const known = (await reader.all()).map((each) => each.name);
-      throw new WeftError('NOT_FOUND', `no training set is registered as ${name.slice(0, 100)}`, {
-        hint: nameHint(name, known, 'weft features reference list shows those that there are'),
-      });
-    }
+  return deps.withReferences(async ({ service }) => {
+    await service.remove(name);
     deps.stdout.write(`Removed ${name}.\n`);
     return EXIT_CODES.ok;
   });

@@ -15,6 +15,15 @@ export class FeatureReferenceReader {
     return this.db.query<FeatureReference>(`SELECT ${REFERENCE} FROM feature_references ORDER BY name`);
   }
 
+  /** By name. @param after the last one of the page before; null: from the start */
+  async page(after: string | null, limit: number): Promise<readonly FeatureReference[]> {
+    return this.db.query<FeatureReference>(
+      `SELECT ${REFERENCE} FROM feature_references
+       WHERE $1::text IS NULL OR name > $1::text ORDER BY name LIMIT $2::int4`,
+      [after, limit],
+    );
+  }
+
   /** What one has, by name of the feature; empty where there is no such reference. */
   async features(name: string): Promise<ReadonlyMap<string, ReferenceOfFeature>> {
     const rows = await this.db.query<ReferenceOfFeature>(

@@ -76,6 +76,17 @@ describe('deadLetters', () => {
     expect((await read(null)).edges).toHaveLength(6);
   });
 
+  it('is of one load where that is asked for', async () => {
+    const [load] = await world.db.query<{ id: string }>('SELECT id FROM loads');
+    const shown = await read({ load: load?.id, state: 'OPEN' });
+    expect(shown.edges.map(({ node }) => [node['file'], node['rowNumber']])).toEqual([['visits.csv', 12]]);
+    expect((await read({ load: load?.id, stage: 'ACCEPT' })).edges).toEqual([]);
+    for (const none of ['visits.csv', '00000000-0000-7000-8000-000000000000']) {
+      const { errors } = await world.ask(QUERY, { filter: { load: none } });
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'NOT_FOUND', where: 'filter.load' });
+    }
+  });
+
   it('is for administrators only', async () => {
     for (const key of [world.keys.read, world.keys.ingest]) {
       const { data, errors } = await world.ask(QUERY, {}, { key });

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ import { FeatureAlertReader } from '../../src/monitoring/feature-alert.reader.js
 import { addDriftCommand } from '../../src/monitoring/feature-drift.command.js';
 import { addReferenceCommand } from '../../src/monitoring/feature-reference.command.js';
 import { FeatureReferenceReader } from '../../src/monitoring/feature-reference.reader.js';
-import { FeatureReferenceStore } from '../../src/monitoring/feature-reference.store.js';
+import { FeatureReferenceService } from '../../src/monitoring/feature-reference.service.js';
 import { addStatisticsCommand } from '../../src/monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from '../../src/monitoring/feature-statistics.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
@@ -29,6 +30,11 @@ import { runWith } from '../support/command-runner.js';
 import { aTrack, anIdentify, DAY_MS, HOUR_MS } from '../support/world.js';
 
 /* Statistics of features over people. */
+
+interface ReferencePage {
+  readonly edges: readonly { readonly node: { readonly name: string } }[];
+  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+}
 
 let world: ApiWorld;
 let watch: StatisticsWatch;
@@ -190,7 +196,6 @@ describe('statistics of features', () => {
   });
 
   describe('against a training set', () => {
-    const store = () => new FeatureReferenceStore(world.db);
     const reader = () => new FeatureReferenceReader(world.db);
     let folder: string;
 
@@ -217,7 +222,7 @@ describe('statistics of features', () => {
         (io) =>
           addReferenceCommand(new Command('features'), {
             ...io,
-            withReferences: (use) => use({ reader: reader(), store: store(), nowMs: () => world.clock.now() }),
+            withReferences: (use) => use({ reader: reader(), service: new FeatureReferenceService(world) }),
           }),
         ['reference', ...args],
       );
@@ -270,6 +275,52 @@ describe('statistics of features', () => {
       });
       expect((await drift('--against', 'intend')).stderr).toContain('did you mean intent?');
       expect((await drift('--against', 'intent', '--max-psi', '90')).code).toBe(0);
+    });
+
+    it('is registered, listed and forgotten over the API, too', async () => {
+      const manifest = await readFile(join(folder, 'now.csv.manifest.json'), 'utf8');
+      const set = (name: string | null, text = manifest) =>
+        world.data<{ setFeatureReference: Record<string, unknown> }>(
+          `mutation ($manifest: String!, $name: String) { setFeatureReference(manifest: $manifest, name: $name) {
+            __typename ... on FeatureReference { name rows setAt madeAt manifestSha256 } ... on Failure { message where } } }`,
+          { manifest: text, name },
+        );
+      expect((await set('intent_now')).setFeatureReference).toEqual({
+        __typename: 'FeatureReference',
+        name: 'intent_now',
+        rows: 250,
+        setAt: new Date(world.clock.now()).toISOString(),
+        madeAt: new Date(world.clock.now()).toISOString(),
+        manifestSha256: hash('sha256', manifest, 'hex'),
+      });
+      expect((await set(null)).setFeatureReference).toMatchObject({ __typename: 'BadRequest', where: 'manifest' });
+      expect((await set('No Name')).setFeatureReference).toMatchObject({ __typename: 'BadRequest', where: 'name' });
+      expect((await set('odd', '{"format":2}')).setFeatureReference).toMatchObject({
+        message: 'the file is no manifest of a training set',
+      });
+      const names: string[] = [];
+      for (let after: string | null = null, more = true; more;) {
+        const { featureReferences: page }: { featureReferences: ReferencePage } = await world.data(
+          `query ($after: String) { featureReferences(first: 1, after: $after) {
+            edges { node { name } } pageInfo { hasNextPage endCursor } } }`,
+          { after },
+        );
+        names.push(...page.edges.map(({ node }) => node.name));
+        ({ endCursor: after, hasNextPage: more } = page.pageInfo);
+      }
+      expect(names).toEqual(['intent', 'intent_now']);
+      const remove = (name: string) =>
+        world.data(
+          `mutation ($name: String!) { removeFeatureReference(name: $name) {
+            __typename ... on RemovedFeatureReference { name } ... on Failure { hint } } }`,
+          { name },
+        );
+      expect(await remove('intent_now')).toEqual({
+        removeFeatureReference: { __typename: 'RemovedFeatureReference', name: 'intent_now' },
+      });
+      expect(await remove('intend')).toEqual({
+        removeFeatureReference: { __typename: 'NotFound', hint: 'did you mean intent?' },
+      });
     });
 
     it('is expected by a view, and becomes an alert', async () => {

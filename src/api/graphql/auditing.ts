@@ -47,6 +47,8 @@ const KEY_ARGUMENTS: ReadonlySet<string> = new Set([
   'segment',
   'model',
   'deleteTrait.name',
+  'setFeatureReference.name',
+  'removeFeatureReference.name',
   'eraseEntityRecords.entity',
 ]);
 /** Not so long that it could be a phone number. */

@@ -18,6 +18,7 @@ import { EntityRecordResolver } from './entity-record.resolver.js';
 import { ErasureResolver } from './erasure.resolver.js';
 import { FeatureDefinitionResolver, FeatureResolver, FeatureServiceResolver } from './feature.resolver.js';
 import { FeatureMonitoringResolver } from './feature-monitoring.resolver.js';
+import { FeatureReferenceResolver } from './feature-reference.resolver.js';
 import { HistoricalFeaturesResolver } from './historical-features.resolver.js';
 import { GroupResolver } from './group.resolver.js';
 import { IdentityExplanationResolver } from './identity-explanation.resolver.js';
@@ -64,6 +65,7 @@ export function buildApiSchema(): GraphQLSchema {
       FeatureResolver,
       FeatureServiceResolver,
       FeatureMonitoringResolver,
+      FeatureReferenceResolver,
       HistoricalFeaturesResolver,
       LineageResolver,
       VocabularyResolver,

@@ -68,6 +68,7 @@ export const FEATURE_PARITY_CURSOR = new CursorCodec({ kind: 'feature_parity', v
 export const FEATURE_ALERT_CURSOR = new CursorCodec({ kind: 'feature_alerts', version: 1 }, { id: 'integer' });
 export const FEATURE_DRIFT_CURSOR = new CursorCodec({ kind: 'feature_drift', version: 1 }, { key: 'text' });
 export const FEATURE_STATISTICS_CURSOR = new CursorCodec({ kind: 'feature_statistics', version: 1 }, { key: 'text' });
+export const FEATURE_REFERENCE_CURSOR = new CursorCodec({ kind: 'feature_references', version: 1 }, { key: 'text' });
 export const DEFINITION_VERSION_CURSOR = new CursorCodec(
   { kind: 'definition_versions', version: 1 },
   { version: 'integer' },

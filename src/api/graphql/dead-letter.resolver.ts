@@ -6,6 +6,8 @@ import {
   type StoredDeadLetter,
 } from '../../events/dead-letter.reader.js';
 import type { JsonValue } from '../../events/event.model.js';
+import { WeftError } from '../../platform/errors.js';
+import { isUuid, type Uuid } from '../../platform/ids.js';
 import { LoadReader } from '../../sources/load.reader.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -100,6 +102,12 @@ export class DeadLetterFilter {
 
   @Field(() => DateTime, { nullable: true, description: 'Received then or later.' })
   since?: number | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of a load whose rows they are, as `01900000-0000-7000-8000-000000000000`; of any if left out.',
+  })
+  load?: string | null;
 }
 
 const DeadLetterConnection = connectionTypes<DeadLetterType>(DeadLetterType, 'DeadLetter');
@@ -167,16 +175,27 @@ export async function lettersShown(
 
 /** @throws WeftError NOT_FOUND */
 export async function readerFilter(
-  { sources }: ApiContext['services'],
-  { state, source, stage, code, since }: DeadLetterFilter,
+  { db, sources }: ApiContext['services'],
+  { state, source, stage, code, since, load }: DeadLetterFilter,
 ): Promise<ReaderFilter> {
   const found = typeof source === 'string' ? await sources.findByKey(source) : undefined;
   if (found === null) throw await sources.missing(source ?? '', 'filter.source');
+  const loadId = load == null ? undefined : await demandLoad(db, load);
   return {
+    ...(loadId === undefined ? undefined : { loadId }),
     ...(found === undefined ? undefined : { sourceId: found.id }),
     ...(state == null ? undefined : { state }),
     ...(stage == null ? undefined : { stage }),
     ...(code == null ? undefined : { code }),
     ...(since == null ? undefined : { sinceMs: since }),
   };
+}
+
+/** @throws WeftError NOT_FOUND */
+async function demandLoad(db: ApiContext['services']['db'], id: string): Promise<Uuid> {
+  if (isUuid(id) && (await new LoadReader(db).find(id)) !== null) return id;
+  throw new WeftError('NOT_FOUND', 'there is no such load', {
+    where: 'filter.load',
+    hint: 'take the id of a load from loads, or from what weft load reports',
+  });
 }
