@@ -23,6 +23,7 @@ import {
 import { readConfig } from './config.js';
 import { addPeopleExport } from './activation/export-people.command.js';
 import { exportPeople } from './create-people-exports.js';
+import { createLabelReaders } from './create-label-readers.js';
 import { createProfileExports, readProfileTable } from './create-profile-exports.js';
 import { addForgetFolderCommand } from './features/forget-folder.command.js';
 import { giveUpExports } from './features/give-up-exports.js';
@@ -227,6 +228,7 @@ function exportsCommand({
     withTrainingSets: (use) => looking((app) => use(trainingSets(app))),
     withLabels: (use) => looking((app) => use(labelsOf(app))),
     withTables: (use) => looking((app) => use(tablesOf(app))),
+    ...createLabelReaders(systemClock),
     signal,
     clock: systemClock,
     parseTime: parseTimestamp,

@@ -3,20 +3,12 @@ import { basename, join } from 'node:path';
 import type { KeptLabels } from './features/label-file.service.js';
 import { sha256Of } from './features/hashed-file.js';
 import { csvRows } from './features/training-set-csv.js';
-import {
-  labelHeader,
-  labelTime,
-  readLabels,
-  summariseLabels,
-  type LabelHeader,
-  type LabelTimes,
-} from './features/training-set-labels.js';
+import { readLabels, summariseLabels, type LabelTimes } from './features/training-set-labels.js';
 import { TRAINING_SET_JOB_LIMITS, type LabelStorage } from './features/training-set-job.model.js';
 import { ENTITY_COLUMNS, type LabelRow } from './features/training-set.model.js';
-import type { JsonValue } from './events/event.model.js';
+import { labelFormatOf, labelRowsOf } from './open-labels.js';
 import { WeftError } from './platform/errors.js';
-import { openRows } from './sources/row-reader.js';
-import type { FileFormat, SourceRow } from './sources/row.model.js';
+import type { FileFormat } from './sources/row.model.js';
 import { storedAs } from './sources/stored-bytes.js';
 
 export interface StoreLabelsParts extends LabelTimes {
@@ -25,8 +17,6 @@ export interface StoreLabelsParts extends LabelTimes {
 }
 
 const FILE_MODE = 0o600;
-/** Characters of a row; as CSV it may need twice as many. */
-const MAX_ROW_LENGTH = 400_000;
 
 /**
  * Keeps labels as training sets are made of them, row for row in their order: CSV as it came, all else as CSV. Rows of
@@ -41,7 +31,7 @@ export async function storeLabels(
   parts: StoreLabelsParts,
 ): Promise<KeptLabels> {
   const { path, name } = received;
-  const format = formatOf(name);
+  const format = labelFormatOf(name);
   const file = await open(path);
   try {
     const stored = await storedAs(file);
@@ -54,11 +44,6 @@ export async function storeLabels(
   } finally {
     await file.close();
   }
-}
-
-function formatOf(name: string): FileFormat {
-  const [ending] = /\.(?:csv|jsonl|ndjson|parquet)(?=(?:\.gz|\.zst)?$)/i.exec(name) ?? [];
-  return ending === undefined || /csv/i.test(ending) ? 'csv' : /parquet/i.test(ending) ? 'parquet' : 'jsonl';
 }
 
 async function keepCsv(
@@ -93,77 +78,12 @@ async function rewriteRows(
   kept: string,
   parts: StoreLabelsParts,
 ): Promise<KeptLabels> {
-  const { header, rows } = await labelRowsOf(file, name, format, parts);
+  const { header, rows } = await labelRowsOf(file, { name, format }, parts);
   const passed = header.passed.map((place) => header.names[place] ?? '');
   const columns = [...ENTITY_COLUMNS, ...passed];
   const written = await writeRows(kept, columns, rows, parts);
   checkRows(written.rows);
   return { storedAs: 'csv', columns, ...written, ...(await sizeOf(kept)) };
-}
-
-/** The rows of a file of any format, and its columns. */
-async function labelRowsOf(
-  file: FileHandle,
-  name: string,
-  format: FileFormat,
-  times: LabelTimes,
-): Promise<{ readonly header: LabelHeader; readonly rows: AsyncGenerator<LabelRow, void, undefined> }> {
-  const fault = (message: string, hint: string, row?: number): WeftError =>
-    new WeftError('BAD_REQUEST', message, { where: row === undefined ? name : `${name}, row ${String(row)}`, hint });
-  const feed = await openRows(file, { format, encoding: 'utf-8', delimiter: ',', header: null }).catch(
-    (error: unknown) => {
-      if (!(error instanceof WeftError)) throw error;
-      // Loads say it of their mapping.
-      if (error.message.includes('mapping')) {
-        throw fault('the file is not what its name says', 'end the name with .csv, .jsonl or .parquet, as the file is');
-      }
-      throw fault(error.message, error.hint ?? 'write the file anew');
-    },
-  );
-  let first: SourceRow | null = null;
-  let rest: readonly SourceRow[] = [];
-  while (first === null) {
-    const next = await feed.chunks.next();
-    if (next.done === true) break;
-    [first = null, ...rest] = next.value.rows;
-  }
-  const names = feed.header ?? Object.keys(first?.record ?? {});
-  if (first !== null && first.fault !== null) throw fault(first.fault.reason, 'mend the row', first.number);
-  const header = labelHeader(names, (message, hint) => fault(message, hint));
-  const known = new Set(names);
-  const rowOf = (row: SourceRow): LabelRow => {
-    if (row.fault !== null) throw fault(row.fault.reason, 'mend the row', row.number);
-    const { cells, record } = row;
-    const odd = cells === null ? Object.keys(record ?? {}).find((key) => !known.has(key)) : undefined;
-    if (odd !== undefined) {
-      const hint = 'the first row names all columns; write null where one has no value';
-      throw fault(`the row has a column "${odd.slice(0, 50)}" that the first row has not`, hint, row.number);
-    }
-    const texts = cells ?? names.map((each) => textOf(record?.[each] ?? null));
-    if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_ROW_LENGTH) {
-      throw fault(
-        `the row is longer than ${String(MAX_ROW_LENGTH)} characters`,
-        'leave out what is so long',
-        row.number,
-      );
-    }
-    const [ns = '', value = '', time = ''] = header.entity.map((place) => texts[place] ?? '');
-    const timeMs = labelTime(time.trim(), times, (message, hint) => fault(message, hint, row.number));
-    return { ns: ns.trim(), value, timeMs, cells: header.passed.map((place) => texts[place] ?? '') };
-  };
-  const rows = async function* (): AsyncGenerator<LabelRow, void, undefined> {
-    if (first === null) return;
-    yield rowOf(first);
-    for (const row of rest) yield rowOf(row);
-    for await (const chunk of feed.chunks) for (const row of chunk.rows) yield rowOf(row);
-  };
-  return { header, rows: rows() };
-}
-
-/** What stands in a cell, as CSV would have it. */
-function textOf(value: JsonValue): string {
-  if (value === null) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 async function writeRows(

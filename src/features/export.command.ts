@@ -1,14 +1,14 @@
 import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { stat } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { refuseExisting, withForce, type ForceOption } from '../platform/existing-output.js';
+import { refuseExisting, withForce } from '../platform/existing-output.js';
 import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
-import { addLabelsCommand, exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
+import { addLabelsCommand } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf, manifestText, sha256Of } from './hashed-file.js';
 import {
@@ -17,40 +17,39 @@ import {
   type TrainingSetOrder,
   type TrainingSets,
 } from './make-training-set.js';
-import { addLabelOptions, labelRequest, parseNames, type LabelOptions } from './label-options.js';
+import { addLabelOptions, parseNames } from './label-options.js';
+import { labelsOfExport, type LabelsOfExportDeps, type LabelsOfExportOptions } from './labels-of-export.js';
 import { addImputeOptions, imputeYaml, type ImputeOptions } from './impute-options.js';
 import { ImputeStatistics, type StatisticChoice } from './impute-statistics.js';
 import { addSplitOptions, splitSpec, splitText, type SplitOptions } from './split-options.js';
 import { formatOf, type TrainingSetManifest } from './training-set-file.js';
 import { orderOfManifest } from './reproduce-order.js';
 import { addSetOptions, type SetOptions } from './set-options.js';
-import type { LabelsSummary } from './training-set-labels.js';
+import type { LabelsSummary, OpenLabels } from './training-set-labels.js';
 import type { Splitter } from './split.model.js';
 import type { TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { TrainingSetProgress } from './training-set-request.model.js';
 
-export interface ExportCommandDeps extends LabelsCommandDeps, TableCommandDeps {
+export interface ExportCommandDeps extends LabelsOfExportDeps, TableCommandDeps {
   /** Starts what an export needs, for as long as `use` runs. */
   withTrainingSets<T>(use: (sets: TrainingSets) => Promise<T>): Promise<T>;
+  /** What reads labels of other formats than CSV. */
+  readonly openLabels: OpenLabels;
   /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
   readonly keptBlockRows?: number;
 }
 
-interface ExportOptions extends SetOptions, LabelOptions, SplitOptions, ImputeOptions, ForceOption {
+interface ExportOptions extends SetOptions, LabelsOfExportOptions, SplitOptions, ImputeOptions {
   readonly reproduce?: string;
-  readonly restart?: true;
-  readonly labels?: string;
-  readonly labelEvent?: readonly string[];
-  readonly out: string;
   readonly service?: string;
   readonly features?: readonly string[];
-  readonly quiet?: true;
   readonly json?: true;
 }
 
 /** What a manifest says already. */
 const OWN_OPTIONS = [
   'labelEvent',
+  'labelQuery',
   'service',
   'features',
   'knownAsOf',
@@ -64,16 +63,18 @@ const OWN_OPTIONS = [
 const DIFFERS = 3;
 
 const HELP = `
-The labels are CSV with the header ns,value,time,label and any others: who, as of when (ISO 8601, or ms since 1970),
-and what came of it. What on-demand features read of a request is in columns of its names. Each row comes out with the features of that person as of that time, and <out>.manifest.json
+The labels are CSV, JSON lines or Parquet with the columns ns,value,time,label and any others: who, as of when (ISO 8601, or
+ms since 1970), and what came of it. What on-demand features read of a request is in columns of its names. Each row comes out with the features of that person as of that time, and <out>.manifest.json
 says what they rest on.
 
 With --label-event the labels are made from what people did next (see weft export labels --help), and kept as
-<out>.labels.csv.
+<out>.labels.csv. With --label-query a database answers them: the file holds "from" as in the mapping of a load (postgres,
+bigquery or snowflake, with the query), and "zone" where times name none. The answer is kept as <out>.labels.csv.
 
 Examples:
   weft export training-set --labels intent.csv --service purchase_intent_v1 --out intent.parquet
   weft export training-set --label-event order_completed --within 7d --service purchase_intent_v1 --out intent.parquet
+  weft export training-set --label-query orders.yaml --service purchase_intent_v1 --out intent.parquet
   weft export training-set --labels intent.csv --service purchase_intent_v1 --split time --impute-out impute.yaml --out intent.csv
   weft export training-set --reproduce intent.parquet.manifest.json --labels intent.csv --out again.parquet
 
@@ -85,11 +86,17 @@ within a day.`;
 export function exportCommand(deps: ExportCommandDeps): Command {
   const trainingSet = new Command('training-set')
     .description('export features as of each row of a labels file, as CSV or Parquet')
-    .option('-l, --labels <csv>', 'who and as of when; .gz too')
+    .option('-l, --labels <file>', 'who and as of when: .csv, .jsonl or .parquet; .gz and .zst too')
     .addOption(
       new Option('--label-event <names>', 'make the labels, as weft export labels --event does, beside the set')
         .argParser(parseNames)
         .conflicts('labels'),
+    )
+    .addOption(
+      new Option('--label-query <yaml>', 'ask a database for the labels, and keep them beside the set').conflicts([
+        'labels',
+        'labelEvent',
+      ]),
     )
     .requiredOption('-o, --out <file>', 'the file to write: .csv or .parquet')
     .option('-s, --service <name>', 'the feature service whose features to export')
@@ -122,7 +129,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   if (labels !== undefined && (await isSameFile(labels, out))) throw overLabels(out);
   await refuseExisting(options, out, ...(options.imputeOut === undefined ? [] : [options.imputeOut]));
   const startedAt = deps.clock.now();
-  const { parseTime, signal, keptBlockRows } = deps;
+  const { parseTime, openLabels, signal, keptBlockRows } = deps;
   const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
   const order = again?.order ?? (await writtenOrder(deps, options));
   const told = new ToldProgress(
@@ -130,7 +137,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     options.quiet !== true,
     options.imputeOut === undefined ? null : options.imputeBy,
   );
-  const parts = { parseTime, signal, keptBlockRows, now: () => deps.clock.now() };
+  const parts = { parseTime, openLabels, signal, keptBlockRows, now: () => deps.clock.now() };
   try {
     const manifest = await deps.withTrainingSets((sets) =>
       makeTrainingSet(sets, { ...order, isAnew: options.restart === true }, parts, told),
@@ -150,7 +157,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
 async function writtenOrder(deps: ExportCommandDeps, options: ExportOptions): Promise<TrainingSetOrder> {
   const { out, service, features, knownAsOf, consentAsOf, maxAge: maxAges, fullNames, imputed } = options;
   return {
-    labels: await labelsFile(deps, options),
+    ...(await labelsOfExport(deps, options)),
     ...{ out, service, features, knownAsOf, consentAsOf, maxAges },
     fullNames: fullNames === true,
     isImputed: imputed === true,
@@ -253,34 +260,11 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
   return a.ino === b.ino && a.dev === b.dev;
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
-}
-
 function overLabels(out: string): WeftError {
   return new WeftError('BAD_REQUEST', 'the training set would be written over its labels', {
     where: out,
     hint: 'give --out another file',
   });
-}
-
-/** The labels that are given, or those that are made beside the set. */
-async function labelsFile(deps: ExportCommandDeps, options: ExportOptions): Promise<string> {
-  const { labels, labelEvent, out, knownAsOf, quiet } = options;
-  if (labels !== undefined) return labels;
-  if (labelEvent === undefined) {
-    throw new WeftError('BAD_REQUEST', 'nothing says who and as of when', {
-      where: 'labels',
-      hint: 'give --labels a CSV file with the header ns,value,time,label, or --label-event the event to come',
-    });
-  }
-  const path = `${out.slice(0, -extname(out).length)}.labels.csv`;
-  // Labels that a run which was killed has made are made again; somebody else's have no manifest.
-  if (!(await isThere(manifestPathOf(path)))) await refuseExisting(options, path);
-  const request = { ...labelRequest(labelEvent, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
-  const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
-  deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
-  return path;
 }
 
 function describe(

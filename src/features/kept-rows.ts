@@ -43,7 +43,7 @@ const FORMAT = 2;
 /** Rows that are kept in one file, about; a smaller set is made again as fast as it is read. */
 export const BLOCK_ROWS = 20_000;
 /** What is kept longer is made anew: who was erased or withdrew since is to be in no set that is finished today. */
-const MAX_AGE_MS = 86_400_000;
+export const KEPT_ROWS_MAX_AGE_MS = 86_400_000;
 const FILE_MODE = 0o600;
 const PLAN_FILE = 'plan.json';
 const LABELS_FOLDER = 'labels';
@@ -85,7 +85,7 @@ export class KeptRows {
    */
   static async open(folder: string, fingerprint: string, nowMs: number): Promise<KeptRows> {
     const plan = await readPlan(folder);
-    const isSame = plan?.fingerprint === fingerprint && nowMs - plan.nowMs < MAX_AGE_MS;
+    const isSame = plan?.fingerprint === fingerprint && nowMs - plan.nowMs < KEPT_ROWS_MAX_AGE_MS;
     if (!isSame) {
       await rm(folder, { recursive: true, force: true });
       return new KeptRows(folder, fingerprint, null, 0);

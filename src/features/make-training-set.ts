@@ -4,10 +4,18 @@ import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
 import { sha256Of } from './hashed-file.js';
+import type { LabelQueryOrigin } from './label-query.model.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
 import type { Splitter, SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
-import { readLabels, summariseLabels, type LabelsSummary, type ParseTime } from './training-set-labels.js';
+import {
+  readLabels,
+  summariseLabels,
+  type LabelReading,
+  type LabelsSummary,
+  type OpenLabels,
+  type ParseTime,
+} from './training-set-labels.js';
 import { TrainingStatistics } from './training-statistics.js';
 import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { MaxAges, PinnedVersions, TrainingSetProgress, TrainingSetRequest } from './training-set-request.model.js';
@@ -18,6 +26,8 @@ export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planS
 /** A training set that is to be made of a file of labels. */
 export interface TrainingSetOrder {
   readonly labels: string;
+  /** What answered the labels; left out: they were given. */
+  readonly labelQuery?: LabelQueryOrigin | undefined;
   /** `.csv` or `.parquet`. */
   readonly out: string;
   readonly service?: string | undefined;
@@ -51,6 +61,8 @@ export interface TrainingSetListener {
 
 interface MakingParts {
   readonly parseTime: ParseTime;
+  /** What reads labels of other formats than CSV; left out: none are. */
+  readonly openLabels?: OpenLabels | undefined;
   readonly now: () => number;
   readonly signal: AbortSignal;
   /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
@@ -70,19 +82,21 @@ export async function makeTrainingSet(
   listener: TrainingSetListener = {},
 ): Promise<TrainingSetManifest> {
   const { keptBlockRows: bucketRows = BLOCK_ROWS, signal } = parts;
-  const times = { parseTime: parts.parseTime, nowMs: parts.now() };
+  const { parseTime, openLabels } = parts;
+  const reading: LabelReading = { parseTime, nowMs: parts.now(), openLabels };
   const sha256 = await labelsHash(order.labels);
-  const summary = await summariseLabels(order.labels, times);
+  const summary = await summariseLabels(order.labels, reading);
   listener.onLabels?.(summary);
   // The file is read several times, and rows are told theirs by their place: it has to stay what it is.
   const read = async function* (): AsyncGenerator<LabelRow, void, undefined> {
-    yield* readLabels(order.labels, times);
+    yield* readLabels(order.labels, reading);
     if ((await labelsHash(order.labels)) !== sha256) throw labelsChanged(order.labels);
   };
   const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
   const splitter = order.split === null ? null : await sets.planSplit(read(), labelCell, order.split, signal);
   const request = requestOf(order, summary, signal, listener);
-  const labels = { file: basename(order.labels), sha256 };
+  const query = order.labelQuery;
+  const labels = { file: basename(order.labels), sha256, ...(query === undefined ? undefined : { query }) };
   const kept = summary.rows <= bucketRows ? null : await openKept(order, sha256, parts.now(), bucketRows);
   try {
     const set: WritableSet =

@@ -43,7 +43,8 @@ export async function orderOfManifest(
       hint: `give --labels the file whose SHA-256 is ${origin.sha256}`,
     });
   }
-  return { order: { ...orderOf(manifest, parseTime), labels: file, out }, manifest };
+  const order = { ...orderOf(manifest, parseTime), labels: file, labelQuery: manifest.labels?.query, out };
+  return { order, manifest };
 }
 
 function orderOf(manifest: TrainingSetManifest, parseTime: ParseTime): Omit<TrainingSetOrder, 'labels' | 'out'> {

@@ -3,6 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import type { Imputations } from './feature.model.js';
 import { writeWithManifest } from './hashed-file.js';
 import type { RowEncoder } from './row-encoder.js';
+import type { LabelQueryOrigin } from './label-query.model.js';
 import { csvRows } from './training-set-csv.js';
 import {
   cellsOf,
@@ -69,6 +70,8 @@ interface LabelsOrigin {
   /** Name of the file, without its folder. */
   readonly file: string;
   readonly sha256: string;
+  /** What answered them; left out: they were given. */
+  readonly query?: LabelQueryOrigin;
 }
 
 /** What a set was made for, and when. */

@@ -16,6 +16,20 @@ export interface LabelTimes {
   readonly nowMs: number;
 }
 
+/** Rows of labels, to be read once. */
+export interface OpenedLabels {
+  readonly header: LabelHeader;
+  readonly rows: AsyncGenerator<LabelRow, void, undefined>;
+}
+
+/** Opens labels that are no CSV as this file reads it. @throws WeftError NOT_FOUND, BAD_REQUEST */
+export type OpenLabels = (path: string, times: LabelTimes) => Promise<OpenedLabels>;
+
+export interface LabelReading extends LabelTimes {
+  /** What reads other formats than CSV; left out: none is. */
+  readonly openLabels?: OpenLabels | undefined;
+}
+
 /** What a labels file holds, known before the first row is answered. */
 export interface LabelsSummary {
   readonly rows: number;
@@ -37,13 +51,25 @@ export interface LabelHeader {
   readonly passed: readonly number[];
 }
 
+/** Names of files that are no CSV, or packed otherwise than by gzip. */
+const OTHER_FORMAT = /\.(?:jsonl|ndjson|parquet)(?:\.gz|\.zst)?$|\.zst$/i;
+
 /**
  * The rows of a labels file: CSV with a header that has `ns`, `value` and `time` (ISO 8601, or ms since the epoch), in
- * any order, and as a rule `label`; `.gz` is unpacked. One row at a time in memory. Times lie between 2000, before which
- * no event can be, and tomorrow: others are seconds, or dates without dashes, that were taken for milliseconds.
+ * any order, and as a rule `label`; `.gz` is unpacked. Files of other formats, by their names, are read by who opens
+ * them. One row at a time in memory. Times lie between 2000, before which no event can be, and tomorrow: others are
+ * seconds, or dates without dashes, that were taken for milliseconds.
  * @throws WeftError BAD_REQUEST with file and line for a row that cannot be read; NOT_FOUND where there is no file
  */
-export async function* readLabels(path: string, times: LabelTimes): AsyncGenerator<LabelRow, void, undefined> {
+export async function* readLabels(path: string, reading: LabelReading): AsyncGenerator<LabelRow, void, undefined> {
+  yield* isOther(path, reading) ? (await reading.openLabels(path, reading)).rows : readCsvLabels(path, reading);
+}
+
+function isOther(path: string, reading: LabelReading): reading is LabelReading & { readonly openLabels: OpenLabels } {
+  return reading.openLabels !== undefined && OTHER_FORMAT.test(path);
+}
+
+async function* readCsvLabels(path: string, times: LabelTimes): AsyncGenerator<LabelRow, void, undefined> {
   for await (const { header, cells, line } of records(path)) {
     const [ns, value, time] = header.entity.map((place) => cells[place] ?? '') as [string, string, string];
     const timeMs = labelTime(time.trim(), times, (message, hint) => faulty(path, line, message, hint));
@@ -51,10 +77,11 @@ export async function* readLabels(path: string, times: LabelTimes): AsyncGenerat
   }
 }
 
-type Fault = (message: string, hint: string) => WeftError;
+/** Makes an error that says where. */
+export type LabelFault = (message: string, hint: string) => WeftError;
 
 /** The instant that a text says, ms. @throws what `fault` makes where it says none, or one that cannot be */
-export function labelTime(text: string, { parseTime, nowMs }: LabelTimes, fault: Fault): number {
+export function labelTime(text: string, { parseTime, nowMs }: LabelTimes, fault: LabelFault): number {
   const isNumber = WHOLE_NUMBER.test(text);
   const ms = isNumber ? Number(text) : parseTime(text);
   if (ms >= EVENT_LIMITS.minTimeMs && ms <= nowMs + DAY_MS) return ms;
@@ -69,11 +96,13 @@ export function labelTime(text: string, { parseTime, nowMs }: LabelTimes, fault:
 }
 
 /** Reads the file once, so that its faults are known before the work begins, and the types of its columns. */
-export async function summariseLabels(path: string, times: LabelTimes): Promise<LabelsSummary> {
-  const header = await readHeader(path);
+export async function summariseLabels(path: string, reading: LabelReading): Promise<LabelsSummary> {
+  const { header, rows: labels } = isOther(path, reading)
+    ? await reading.openLabels(path, reading)
+    : { header: await readHeader(path), rows: readCsvLabels(path, reading) };
   const kinds = header.passed.map(() => new ColumnKind());
   let rows = 0;
-  for await (const { cells } of readLabels(path, times)) {
+  for await (const { cells } of labels) {
     rows++;
     cells.forEach((cell, i) => kinds[i]?.see(cell));
   }
@@ -150,7 +179,7 @@ async function* records(path: string, withHeader = false): AsyncGenerator<CsvRec
 }
 
 /** The columns of labels by their names. @throws what `fault` makes of names that will not do */
-export function labelHeader(record: readonly string[], fault: Fault): LabelHeader {
+export function labelHeader(record: readonly string[], fault: LabelFault): LabelHeader {
   const names = record.map((name) => name.trim());
   const [ns = -1, value = -1, time = -1] = ENTITY_COLUMNS.map((name) => names.indexOf(name));
   const missing = ENTITY_COLUMNS.filter((name) => !names.includes(name));

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import type { App } from '../../src/app.js';
 import { createFeaturesCommand } from '../../src/create-features-command.js';
@@ -229,6 +230,7 @@ async function weft(line: string): Promise<CommandOutcome> {
           withTrainingSets: (use) => use(sets),
           withLabels: (use) => use(new LabelService({ db, clock, identity, events })),
           withTables: () => Promise.reject(new Error('not asked for')),
+          ...createLabelReaders(clock),
           signal,
           clock,
           parseTime: parseTimestamp,

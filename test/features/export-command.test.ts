@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -62,6 +63,7 @@ function run(args: readonly string[], signal = new AbortController().signal): Pr
         withTrainingSets: (use) => use(sets),
         withLabels: () => Promise.reject(new Error('not asked for')),
         withTables: () => Promise.reject(new Error('not asked for')),
+        ...createLabelReaders(world.clock),
         signal,
         clock: world.clock,
         parseTime: parseTimestamp,

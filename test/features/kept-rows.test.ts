@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -79,6 +80,7 @@ function run(args: readonly string[], dieAfter = Infinity, keptBlockRows = BLOCK
         withTrainingSets: (use) => use(dying),
         withLabels: () => Promise.reject(new Error('no labels are made here')),
         withTables: () => Promise.reject(new Error('not asked for')),
+        ...createLabelReaders(world.clock),
         keptBlockRows,
         signal: controller.signal,
         clock: world.clock,

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -76,6 +77,7 @@ function run(args: readonly string[]): Promise<CommandOutcome> {
         withTrainingSets: () => Promise.reject(new Error('not asked for')),
         withLabels: (use) => use(labels),
         withTables: () => Promise.reject(new Error('not asked for')),
+        ...createLabelReaders(world.clock),
         signal: new AbortController().signal,
         clock: world.clock,
         parseTime: parseTimestamp,

@@ -5,6 +5,7 @@
  *
  * Ends with the command's exit code.
  */
+import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
@@ -26,6 +27,7 @@ const command = exportCommand({
   withTrainingSets: (use) => use(sets),
   withLabels: () => Promise.reject(new Error('no labels are made here')),
   withTables: () => Promise.reject(new Error('not asked for')),
+  ...createLabelReaders(clock),
   keptBlockRows: Number(keptBlockRows),
   signal: new AbortController().signal,
   clock,

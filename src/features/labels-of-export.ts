@@ -1,0 +1,79 @@
+import { stat } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { WeftError } from '../platform/errors.js';
+import { refuseExisting, type ForceOption } from '../platform/existing-output.js';
+import { grouped } from './export-progress.js';
+import { exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
+import { manifestPathOf } from './hashed-file.js';
+import { KEPT_ROWS_MAX_AGE_MS } from './kept-rows.js';
+import { labelRequest, type LabelOptions } from './label-options.js';
+import type { QueryLabels } from './label-query.model.js';
+import type { TrainingSetOrder } from './make-training-set.js';
+import type { KnownAsOf } from './training-set.model.js';
+
+export interface LabelsOfExportDeps extends LabelsCommandDeps {
+  readonly queryLabels: QueryLabels;
+}
+
+/** Where the labels of a set come from; one of the three. */
+export interface LabelsOfExportOptions extends LabelOptions, ForceOption {
+  readonly labels?: string;
+  readonly labelEvent?: readonly string[];
+  readonly labelQuery?: string;
+  readonly out: string;
+  readonly knownAsOf: KnownAsOf;
+  readonly restart?: true;
+  readonly quiet?: true;
+}
+
+/**
+ * The labels that are given, or those that are made or asked for and kept beside the set, as `<out>.labels.csv`.
+ * @throws WeftError BAD_REQUEST where none are named; see `exportLabels`, `QueryLabels`
+ */
+export async function labelsOfExport(
+  deps: LabelsOfExportDeps,
+  options: LabelsOfExportOptions,
+): Promise<Pick<TrainingSetOrder, 'labels' | 'labelQuery'>> {
+  const { labels, labelEvent, labelQuery, out } = options;
+  if (labels !== undefined) return { labels };
+  const path = `${out.slice(0, -extname(out).length)}.labels.csv`;
+  if (labelQuery !== undefined) return askedLabels(deps, options, { definition: labelQuery, path });
+  if (labelEvent !== undefined) return { labels: await madeLabels(deps, options, { events: labelEvent, path }) };
+  throw new WeftError('BAD_REQUEST', 'nothing says who and as of when', {
+    where: 'labels',
+    hint: 'give --labels a file with the columns ns, value, time and label, --label-query a query, or --label-event the event to come',
+  });
+}
+
+async function madeLabels(
+  deps: LabelsOfExportDeps,
+  options: LabelsOfExportOptions,
+  { events, path }: { readonly events: readonly string[]; readonly path: string },
+): Promise<string> {
+  const { knownAsOf, quiet } = options;
+  // Labels that a run which was killed has made are made again; somebody else's have no manifest.
+  if (!(await isThere(manifestPathOf(path)))) await refuseExisting(options, path);
+  const request = { ...labelRequest(events, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
+  const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
+  deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
+  return path;
+}
+
+async function askedLabels(
+  { queryLabels, clock, signal, stderr }: LabelsOfExportDeps,
+  { out, restart, force }: LabelsOfExportOptions,
+  { definition, path }: { readonly definition: string; readonly path: string },
+): Promise<Pick<TrainingSetOrder, 'labels' | 'labelQuery'>> {
+  // Rows that a run which was killed has kept are of the labels that it had: a database may have others by now.
+  const mayGoOn = restart !== true && (await isThere(`${out}.kept`));
+  const keptSinceMs = mayGoOn ? clock.now() - KEPT_ROWS_MAX_AGE_MS : null;
+  const { manifest, isKept } = await queryLabels({ definition, out: path, keptSinceMs, force, signal });
+  const { rows, query } = manifest;
+  const since = isKept ? `, as answered at ${query.answeredAt}; --restart asks again` : '';
+  stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels of ${query.place}${since}\n`);
+  return { labels: path, labelQuery: query };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}
