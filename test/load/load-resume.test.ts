@@ -1,11 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { AcceptResult } from '../../src/events/event.model.js';
 import { WeftError } from '../../src/platform/errors.js';
 import type { EventAcceptor } from '../../src/sources/load-sender.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
+import type { SourceRow } from '../../src/sources/row.model.js';
+import { CsvSplitter } from '../../src/sources/split-csv.js';
+import { randomFrom } from '../support/random-log.js';
 import { readLog } from '../support/tracking-server.js';
 import { createLoadWorld, GROUPED, NOW, orders, SINGLE, visits, type LoadWorld } from '../support/load-world.js';
+
+const SEEDS = new URL('../../seeds/', import.meta.url);
+/** Of the 541,909 of the file: all of them are loaded by the bench of the order file, and processes killed. */
+const REAL_LINES = 20_000;
+
+interface OrderLine {
+  readonly sku: string;
+  readonly quantity: number;
+  readonly price: number;
+}
 
 let world: LoadWorld;
 
@@ -54,6 +69,50 @@ describe('a batch load that does not go through at once', () => {
       expect(await world.letters()).toEqual(stoppedLetters);
     },
   );
+
+  it('has each line of a real file once, repeated ones as often as they are there, stopped twice at random', async () => {
+    const text = gunzipSync(await readFile(new URL('data/online-retail.csv.gz', SEEDS))).toString();
+    const lines = text.split('\n').slice(0, REAL_LINES + 1);
+    const path = await world.file('orders.csv', `${lines.join('\n')}\n`);
+    const mapping = parseMapping(await readFile(new URL('mappings/orders.yaml', SEEDS), 'utf8'));
+    const limits = { maxBatchUnits: 40, maxBatchRows: 400, checkpointEveryBatches: 3 };
+    const random = randomFrom(REAL_LINES);
+    for (let i = 0; i < 2; i++) {
+      const batches = Math.floor(1 + random() * 8);
+      expect(await world.loadUntil(batches, { file: path, mapping }, limits)).toBe('interrupted');
+    }
+    const result = await world.loadService({ limits }).load({ file: path, mapping });
+    expect(result).toMatchObject({ outcome: 'loaded', resumed: true, rows: REAL_LINES });
+
+    const rows: SourceRow[] = [];
+    const splitter = new CsvSplitter(',');
+    splitter.push(lines.slice(1).join('\n'), false, rows);
+    splitter.end(false, rows);
+    const lineOf = (invoice: unknown, sku: unknown, quantity: unknown, price: unknown): string =>
+      JSON.stringify([invoice, sku, Number(quantity), Number(price)]);
+    const ofPeople = rows.flatMap(({ cells }) => {
+      const [invoice, sku, , quantity, , price, customer] = cells ?? [];
+      return customer === '' ? [] : [lineOf(invoice, sku, quantity, price)];
+    });
+    expect(rows).toHaveLength(REAL_LINES);
+    // The file repeats itself, which is what a loader that takes equal lines for one would lose.
+    expect(new Set(ofPeople).size).toBeLessThan(ofPeople.length - 50);
+    const linesInLog = async (): Promise<string[]> => {
+      const events = (await world.logged()) as { messageId: string; properties: { lines: OrderLine[] } }[];
+      return events
+        .flatMap(({ messageId, properties: { lines: of } }) =>
+          of.map(({ sku, quantity, price }) => lineOf(messageId, sku, quantity, price)),
+        )
+        .sort();
+    };
+    const inLog = await linesInLog();
+    expect(inLog).toEqual(ofPeople.sort());
+    const second = await world.loadService({ limits }).load({ file: path, mapping });
+    expect(second).toMatchObject({ outcome: 'already_loaded', accepted: 0, rows: REAL_LINES });
+    const again = await world.loadService({ limits }).load({ file: path, mapping, again: true });
+    expect(again).toMatchObject({ accepted: 0, duplicates: result.events });
+    expect(await linesInLog()).toEqual(inLog);
+  });
 
   it('ends the same when the process dies between the log and the checkpoint', async () => {
     const path = await world.file('dies.csv', visits(4_000));

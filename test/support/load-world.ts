@@ -6,6 +6,7 @@ import { IdentityDecisionReader } from '../../src/identity/identity-decision.rea
 import { DeadLetterStore } from '../../src/events/dead-letter.store.js';
 import type { LoggedEvent } from '../../src/events/event.model.js';
 import { ManualClock } from '../../src/platform/clock.js';
+import type { LoadLimits } from '../../src/sources/load-feed.js';
 import { LoadService, type LoadRequest } from '../../src/sources/load.service.js';
 import { LoadStore } from '../../src/sources/load.store.js';
 import type { EventAcceptor } from '../../src/sources/load-sender.js';
@@ -55,6 +56,7 @@ export interface LoadOverrides {
   readonly acceptor?: EventAcceptor;
   readonly stdin?: Readable;
   readonly sleep?: (ms: number) => Promise<void>;
+  readonly limits?: LoadLimits;
 }
 
 export interface LoadWorld {
@@ -71,7 +73,7 @@ export interface LoadWorld {
   logged(): Promise<unknown[]>;
   letters(): Promise<LetterRow[]>;
   /** Undisturbed but for an abort after so many batches; how it ended. */
-  loadUntil(batches: number, request: LoadRequest): Promise<string>;
+  loadUntil(batches: number, request: LoadRequest, limits?: LoadLimits): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -94,6 +96,7 @@ export async function createLoadWorld(): Promise<LoadWorld> {
       sleep: overrides.sleep ?? (() => Promise.resolve()),
       reverter: NO_REVERTER,
       stdin: overrides.stdin ?? Readable.from([]),
+      ...(overrides.limits === undefined ? {} : { limits: overrides.limits }),
     });
   return {
     db,
@@ -130,7 +133,7 @@ export async function createLoadWorld(): Promise<LoadWorld> {
         `SELECT code, reason, row_number AS "rowNumber", stage, convert_from(substr(payload, 2), 'UTF8') AS payload
        FROM dead_letters ORDER BY row_number`,
       ),
-    loadUntil: async (batches, request) => {
+    loadUntil: async (batches, request, limits) => {
       const abort = new AbortController();
       let sent = 0;
       const acceptor: EventAcceptor = {
@@ -140,7 +143,10 @@ export async function createLoadWorld(): Promise<LoadWorld> {
           return services.accept.accept(source, events, options);
         },
       };
-      const result = await loadService({ acceptor }).load({ ...request, signal: abort.signal });
+      const result = await loadService({ acceptor, ...(limits === undefined ? {} : { limits }) }).load({
+        ...request,
+        signal: abort.signal,
+      });
       return result.outcome;
     },
     close: async () => {
