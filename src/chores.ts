@@ -7,6 +7,7 @@ import type { AnchorState } from './features/anchor-state.model.js';
 import { FeatureSet } from './features/feature-set.model.js';
 import type { PendingBackfill, StreamBackfillStore } from './features/stream-backfill.store.js';
 import { readingsOf, streamOf } from './features/stream.model.js';
+import { raiseClock, readLogTime } from './next-place.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
 import type { ContestedChore } from './contested-chore.js';
@@ -72,7 +73,8 @@ const FOREIGN_KEY_VIOLATION = '23503';
  * 2. Once every stream of the definitions is complete everywhere, that is a new version of the definitions, so that all
  *    workers agree from when on segments that waited are evaluated.
  * 3. Then each partition's profiles are evaluated anew (`sweep`), by giving each a timer that is due now. Before the
- *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it.
+ *    first, the sweep waits for all transactions in flight: none that worked with older definitions comes after it. When
+ *    that is due is read with the profiles locked (`next-place.ts`).
  * 4. Members are told of their groups (`group-chore.ts`), traits folded anew where their rules changed
  *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), events taken back
  *    (`retraction-chore.ts`), values in stored models of record linkage hashed (`term-keying-chore.ts`), and people compared
@@ -233,15 +235,17 @@ export class Chores {
     const sweeping = await this.#nextSweep(version);
     if (sweeping === null) return false;
     const { part, afterId } = sweeping;
-    // Not before anything accepted so far: an evaluation never looks back behind an event it has seen.
-    const { acceptedAt } = await log.bumpTime(clock.now());
+    await raiseClock({ clock, log });
     const last = await db.transaction(async (tx) => {
       await this.#lease(tx, definitions);
-      const id = await timers.sweep(tx, { part, afterId, limit: MAX_SWEPT_PROFILES }, acceptedAt + 1, version);
-      if (id === null) await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
-      return id;
+      const ids = await timers.lockRange(tx, { part, afterId, limit: MAX_SWEPT_PROFILES });
+      // Not before anything accepted so far: an evaluation never looks back behind an event it has seen. Whoever had one
+      // of these in hand has committed by now.
+      await timers.sweep(tx, ids, { part, version, dueAt: (await readLogTime(tx)) + 1 });
+      if (ids.length === 0) await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
+      return ids.at(-1);
     });
-    this.#sweeping = last === null ? null : { version, part, afterId: last };
+    this.#sweeping = last === undefined ? null : { version, part, afterId: last };
     pipeline.forget();
     return true;
   }

@@ -22,6 +22,18 @@ export async function raiseClock({ clock, log }: { readonly clock: Clock; readon
   await log.bumpTime(clock.now());
 }
 
+/** When what is accepted last was, ms: nothing that was evaluated so far is later, once nobody else can until `tx` ends. */
+export async function readLogTime(tx: Transaction): Promise<number> {
+  const { rows } = await tx.run<{ acceptedAt: number }>({
+    name: 'log-time',
+    text: 'SELECT accepted_at AS "acceptedAt" FROM log_head',
+    values: [],
+  });
+  const [head] = rows;
+  if (head === undefined) throw new Error('the log has no head');
+  return head.acceptedAt;
+}
+
 /** The place of a step whose profiles nobody else can evaluate until `tx` ends. */
 export async function nextPlace(tx: Transaction): Promise<Place> {
   const { rows } = await tx.run<Place>({

@@ -73,33 +73,40 @@ export class TimerStore {
   }
 
   /**
-   * Has the next living profiles of a partition evaluated at `dueAt`, because definitions changed, and says which was
-   * the last; null if none was left. A timer that is due earlier stands, and stays a timer: it evaluates everything,
-   * too. Until one of these has fired, the profile is swept and not evaluated (`is_swept`). The profiles are locked first, in the order of all others: whoever has one in hand finishes before, and
-   * whoever comes later finds the timer.
+   * Locks the next living profiles of a partition, in the order of all others: whoever has one in hand finishes before,
+   * and whoever comes later finds what follows. Their ids, rising.
+   */
+  async lockRange(tx: Transaction, { part, afterId, limit }: SweepRange): Promise<Uuid[]> {
+    const { rows } = await tx.run<{ id: Uuid }>({
+      name: 'timers-lock-range',
+      text: `SELECT id FROM profiles WHERE part = $1 AND id > $2 AND merged_into IS NULL
+             ORDER BY id LIMIT $3 FOR UPDATE`,
+      values: [part, afterId, limit],
+    });
+    return rows.map(({ id }) => id);
+  }
+
+  /**
+   * Has profiles evaluated at `dueAt`, because definitions changed; to be called with them locked. A timer that is due
+   * earlier stands, and stays a timer: it evaluates everything, too. Until one of these has fired, the profile is swept
+   * and not evaluated (`is_swept`).
+   * @param part theirs
    */
   async sweep(
     tx: Transaction,
-    { part, afterId, limit }: SweepRange,
-    dueAt: number,
-    definitionsVersion: number,
-  ): Promise<Uuid | null> {
-    const { rows } = await tx.run<{ last: Uuid | null }>({
+    profileIds: readonly Uuid[],
+    { part, dueAt, version }: { readonly part: number; readonly dueAt: number; readonly version: number },
+  ): Promise<void> {
+    if (profileIds.length === 0) return;
+    await tx.run({
       name: 'timers-sweep',
-      text: `WITH chunk AS MATERIALIZED (
-               SELECT id, part FROM profiles WHERE part = $1 AND id > $4 AND merged_into IS NULL
-               ORDER BY id LIMIT $5 FOR UPDATE
-             ), swept AS (
-               INSERT INTO timers AS t (profile_id, due_at, part, sweep, is_swept)
-               SELECT id, $2, part, $3, true FROM chunk
-               ON CONFLICT (profile_id) DO UPDATE
-                 SET due_at = least(t.due_at, excluded.due_at), is_swept = true,
-                     sweep = CASE WHEN t.due_at >= excluded.due_at THEN excluded.sweep ELSE t.sweep END
-             )
-             SELECT id AS last FROM chunk ORDER BY id DESC LIMIT 1`,
-      values: [part, dueAt, definitionsVersion, afterId, limit],
+      text: `INSERT INTO timers AS t (profile_id, due_at, part, sweep, is_swept)
+             SELECT id, $2, $3, $4, true FROM unnest($1::uuid[]) AS p (id)
+             ON CONFLICT (profile_id) DO UPDATE
+               SET due_at = least(t.due_at, excluded.due_at), is_swept = true,
+                   sweep = CASE WHEN t.due_at >= excluded.due_at THEN excluded.sweep ELSE t.sweep END`,
+      values: [uuidArray(profileIds, (id) => id), dueAt, part, version],
     });
-    return rows[0]?.last ?? null;
   }
 }
 

@@ -60,7 +60,9 @@ it('a timer that was due before the sweep is waited for, too', async () => {
   const parts = await world.db.query<{ part: number }>('SELECT part FROM partitions');
   await world.db.transaction(async (tx) => {
     for (const { part } of parts) {
-      await new TimerStore().sweep(tx, { part, afterId: LEAST_ID, limit: 10 }, world.clock.now() + 1, 1);
+      const timers = new TimerStore();
+      const ids = await timers.lockRange(tx, { part, afterId: LEAST_ID, limit: 10 });
+      await timers.sweep(tx, ids, { part, dueAt: world.clock.now() + 1, version: 1 });
     }
   });
   expect(await world.db.query('SELECT profile_id, due_at, sweep FROM timers ORDER BY 1')).toEqual(dueBefore);

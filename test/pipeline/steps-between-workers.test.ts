@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import type { Database, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
+import { hashId, partitionOf } from '../../src/platform/ids.js';
+import type { Database, PreparedStatement, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
@@ -20,16 +21,23 @@ const GAP_MS = 10_000;
 const LOCK_ALL = 'SELECT FROM partitions ORDER BY part FOR UPDATE';
 const LOOK_FOR_MOVES = 'coalesce(sum(moves), 0)';
 const LOOK_FOR_OWNERS = 'SELECT DISTINCT profile_id AS id FROM identifiers WHERE id = ANY';
+const LOCK_RANGE = 'FROM profiles WHERE part = $1';
 
 /** The database, with something that runs in transactions before the first statement that says this. */
-function heldUp(db: Database, before: (statement: string) => Promise<void>): Database {
+function heldUp(db: Database, before: (statement: string, values: readonly unknown[]) => Promise<void>): Database {
   const held = (tx: Transaction): Transaction =>
     new Proxy(tx, {
       get: (target, name) => {
         if (name === 'query') {
           return async (text: string, values?: readonly unknown[]) => {
-            await before(text);
+            await before(text, values ?? []);
             return target.query(text, values);
+          };
+        }
+        if (name === 'run') {
+          return async (statement: PreparedStatement) => {
+            await before(statement.text, statement.values ?? []);
+            return target.run(statement);
           };
         }
         const value: unknown = Reflect.get(target, name, target);
@@ -57,10 +65,10 @@ interface Pair {
   /** The same, with both the other's. */
   ofOther(): number;
   /**
-   * Has the stepper work until it is in a transaction and about to say `statement`; then somebody views two pages, which
-   * the other worker applies; then the stepper goes on. The instant of these views, ms.
+   * Has the stepper work until it is in a transaction and about to say `statement`, with this value first if one is given;
+   * then somebody views two pages, which the other worker applies; then the stepper goes on. The instant of these views, ms.
    */
-  hold(statement: string, viewer: number): Promise<number>;
+  hold(statement: string, viewer: Record<string, string>, firstValue?: unknown): Promise<number>;
 }
 
 /** Two workers, each with half of the partitions, and people of a cookie and a mail address, each with events. */
@@ -72,12 +80,13 @@ async function aPair(): Promise<Pair> {
   await world.drain();
   await world.engine.worker.stop();
 
-  let awaited: string | null = null;
+  let awaited: { readonly statement: string; readonly firstValue: unknown } | null = null;
   let run = (): Promise<void> => Promise.resolve();
   const db = await world.test.connect({ entities: [SourceEntity] });
   const stepper = await world.engineOn(
-    heldUp(db, async (statement) => {
-      if (awaited === null || !statement.includes(awaited)) return;
+    heldUp(db, async (statement, values) => {
+      if (awaited === null || !statement.includes(awaited.statement)) return;
+      if (awaited.firstValue !== undefined && awaited.firstValue !== values[0]) return;
       awaited = null;
       await run();
     }),
@@ -102,12 +111,12 @@ async function aPair(): Promise<Pair> {
     other,
     shared: oneByOne(isOthers.filter((i) => isOfFirst.get(cookie(i).anonymous_id) === true)),
     ofOther: oneByOne(isOthers.filter((i) => isOfFirst.get(cookie(i).anonymous_id) === false)),
-    hold: async (statement, viewer) => {
+    hold: async (statement, viewer, firstValue) => {
       const viewed: number[] = [];
-      awaited = statement;
+      awaited = { statement, firstValue };
       run = async () => {
         world.clock.advance(GAP_MS);
-        await world.accept([aTrack('view', mail(viewer)), aTrack('view', mail(viewer))]);
+        await world.accept([aTrack('view', viewer), aTrack('view', viewer)]);
         await other.worker.runOnce();
         viewed.push(world.clock.now());
       };
@@ -152,6 +161,38 @@ describe('a step that no event brings is evaluated behind what another worker ap
   });
   afterAll(() => pair.world.close());
 
+  it('where profiles are evaluated by a new segment', async () => {
+    const { world, stepper, other } = pair;
+    const partitions = await world.db.query<{ part: number; isFirst: boolean }>(
+      `SELECT part, holder = (SELECT holder FROM partitions WHERE part = 0) AS "isFirst" FROM partitions`,
+    );
+    const isFirst = new Map(partitions.map((row) => [row.part, row.isFirst]));
+    const part = (ns: string, value: string): number => partitionOf(hashId(ns, value), partitions.length);
+    // The stepper evaluates the profile, and the other applies events of the cookie.
+    const person = PEOPLE.map((i) => i + PEOPLE.length).find(
+      (i) =>
+        isFirst.get(part('email', mail(i).email)) === true &&
+        isFirst.get(part('anonymous_id', cookie(i).anonymous_id)) === false,
+    );
+    if (person === undefined) throw new Error('nobody has partitions like that');
+    await world.accept([anIdentify({ ...mail(person), ...cookie(person) }, { town: 'Hull' })]);
+    await drainTogether([stepper.worker, other.worker]);
+    await world.defineSegment('local', 'traits.town == "Hull"');
+    await other.worker.drain();
+    const at = await pair.hold(LOCK_RANGE, cookie(person), part('email', mail(person).email));
+    world.clock.advance(LOOK_MS);
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['enter local by edit', 1],
+      ],
+      members: [
+        ['keen', 1],
+        ['local', 1],
+      ],
+    });
+  });
+
   it('where profiles are merged by hand', async () => {
     const { world, stepper, other } = pair;
     const [elder, younger] = [pair.ofOther(), pair.ofOther()];
@@ -159,7 +200,7 @@ describe('a step that no event brings is evaluated behind what another worker ap
     const asked = { kind: 'merge', input: { identifiers } } as const;
     await stepper.identity.revisions.request(asked, { actor: 'a test', reason: 'order' });
     await other.worker.drain();
-    const at = await pair.hold(LOCK_ALL, younger);
+    const at = await pair.hold(LOCK_ALL, mail(younger));
     expect(await toldSince(pair, at)).toEqual({
       told: [
         ['enter keen by event', 1],
@@ -180,7 +221,7 @@ describe('a step that no event brings is evaluated behind what another worker ap
     await drainTogether([stepper.worker, other.worker]);
     await stepper.retractions.takeBackLoad(loadIdOf('mistaken'));
     await other.worker.drain();
-    const at = await pair.hold(LOOK_FOR_MOVES, person);
+    const at = await pair.hold(LOOK_FOR_MOVES, mail(person));
     expect(await toldSince(pair, at)).toEqual({
       told: [
         ['enter keen by event', 1],
@@ -197,7 +238,7 @@ describe('a step that no event brings is evaluated behind what another worker ap
     await drainTogether([stepper.worker, other.worker]);
     await world.accept([aGroup(mail(teller), 'acme', { plan: 'pro' })]);
     await other.worker.drain();
-    const at = await pair.hold(LOOK_FOR_OWNERS, person);
+    const at = await pair.hold(LOOK_FOR_OWNERS, mail(person));
     expect(await toldSince(pair, at)).toEqual({
       told: [
         ['enter keen by event', 1],
@@ -219,7 +260,7 @@ describe('a step that no event brings is evaluated behind what another worker ap
     const definition = { name: 'plan', description: '', edge: false, rule };
     await stepper.services.traits.apply([definition], { prune: true });
     await other.worker.drain();
-    const at = await pair.hold(LOOK_FOR_OWNERS, person);
+    const at = await pair.hold(LOOK_FOR_OWNERS, mail(person));
     expect(await toldSince(pair, at)).toEqual({
       told: [
         ['enter keen by event', 1],
