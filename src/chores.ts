@@ -10,6 +10,7 @@ import { readingsOf, streamOf } from './features/stream.model.js';
 import { raiseClock, readLogTime } from './next-place.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
+import { ChoreTurns, type Chore, type ChoreObserver } from './chore-turns.js';
 import type { ContestedChore } from './contested-chore.js';
 import type { ErasureChore } from './erasure-chore.js';
 import type { GroupChore } from './group-chore.js';
@@ -51,6 +52,7 @@ export interface ChoreParts {
   readonly retention: RetentionChore;
   readonly entityFolds: EntityFoldChore;
   readonly entityRecords: EntityRecordChore;
+  readonly observer: ChoreObserver;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
   /** Events of one chunk of a backfill, at most 10,000. */
@@ -80,6 +82,8 @@ const FOREIGN_KEY_VIOLATION = '23503';
  *    (`retraction-chore.ts`), values in stored models of record linkage hashed (`term-keying-chore.ts`), and people compared
  *    by the active one (`matching-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
+ * 6. A chore that fails is put off and holds up no other (`chore-turns.ts`). What streams, versions and sweeps need is no
+ *    such chore: segments wait for it.
  */
 export class Chores {
   readonly #parts: ChoreParts;
@@ -88,12 +92,37 @@ export class Chores {
   /** The version of the definitions with which no older transaction is in flight. */
   #settledVersion = -1;
   #hasRevised = false;
-  /** Of the chores that may never rest, those that had their turn since all others were asked. */
-  readonly #hadTheirTurn = new Set<unknown>();
+  readonly #turns: ChoreTurns;
+  readonly #revisions: Chore;
+  readonly #entityFolds: Chore;
+  readonly #inTurns: readonly Chore[];
   #republishLookAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoreParts) {
     this.#parts = parts;
+    const { db, clock, pipeline } = parts;
+    this.#turns = new ChoreTurns({
+      ...{ db, clock, observer: parts.observer },
+      forget: () => {
+        pipeline.forget();
+      },
+    });
+    this.#revisions = choreOf('revisions', parts.revisions);
+    this.#entityFolds = choreOf('items', parts.entityFolds, false);
+    this.#inTurns = [
+      choreOf('groups', parts.groups, false),
+      choreOf('trait_refolds', parts.traitRefolds),
+      choreOf('search_index', parts.searchIndex),
+      choreOf('retractions', parts.retractions),
+      choreOf('contested', parts.contested),
+      choreOf('erasures', parts.erasures),
+      choreOf('sealing', parts.sealing),
+      choreOf('term_keying', parts.termKeying),
+      choreOf('retention', parts.retention),
+      this.#entityFolds,
+      choreOf('records', parts.entityRecords),
+      choreOf('matching', parts.matching),
+    ];
   }
 
   /**
@@ -133,18 +162,26 @@ export class Chores {
    * for good. @throws DefinitionsChanged, LeaseLost
    */
   async keepUp(definitions: LoadedDefinitions): Promise<void> {
-    if (definitions.complete) await this.#parts.entityFolds.keepUp(definitions);
+    if (!definitions.complete) return;
+    await this.#turns.run(this.#entityFolds, definitions, async () => {
+      await this.#parts.entityFolds.keepUp(definitions);
+      return true;
+    });
   }
 
   async #revise(definitions: LoadedDefinitions): Promise<boolean> {
-    return (this.#hasRevised = await this.#parts.revisions.runOne(definitions));
+    return (this.#hasRevised = await this.#turns.run(this.#revisions, definitions));
   }
 
   async #runOther(definitions: LoadedDefinitions): Promise<boolean> {
     const { db, leases, backfills } = this.#parts;
     this.#hasRevised = false;
     if (definitions.complete) {
-      return (await this.#republish(definitions)) || (await this.#sweep(definitions)) || this.#takeTurns(definitions);
+      return (
+        (await this.#republish(definitions)) ||
+        (await this.#sweep(definitions)) ||
+        this.#turns.take(this.#inTurns, definitions)
+      );
     }
     const parts = leases.held.map((lease) => lease.part);
     const pending = await backfills.next(db, parts, definitions.streamIds);
@@ -154,36 +191,6 @@ export class Chores {
     }
     // What is missing is another worker's, or was finished between two looks.
     return (await this.#announce(definitions)) || this.#republish(definitions);
-  }
-
-  /** Groups and items may never rest: each has one turn, and then all others are asked first. */
-  async #takeTurns(definitions: LoadedDefinitions): Promise<boolean> {
-    const { groups, traitRefolds, searchIndex, retractions, contested } = this.#parts;
-    const { erasures, sealing, termKeying, retention, entityFolds, entityRecords, matching } = this.#parts;
-    const all = [
-      groups,
-      traitRefolds,
-      searchIndex,
-      retractions,
-      contested,
-      erasures,
-      sealing,
-      termKeying,
-      retention,
-      entityFolds,
-      entityRecords,
-      matching,
-    ];
-    const last = all.filter((chore) => this.#hadTheirTurn.has(chore));
-    const first = all.filter((chore) => !this.#hadTheirTurn.has(chore));
-    for (const chore of [...first, ...last]) {
-      if (!(await chore.runOne(definitions))) continue;
-      const mayRest = chore !== groups && chore !== entityFolds;
-      if (mayRest || last.includes(chore)) this.#hadTheirTurn.clear();
-      if (!mayRest) this.#hadTheirTurn.add(chore);
-      return true;
-    }
-    return false;
   }
 
   async #backfill(definitions: LoadedDefinitions, pending: PendingBackfill): Promise<void> {
@@ -281,6 +288,10 @@ export class Chores {
   async #lease(tx: Transaction, definitions: LoadedDefinitions): Promise<void> {
     if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
   }
+}
+
+function choreOf(name: string, chore: Pick<Chore, 'runOne'>, mayRest = true): Chore {
+  return { name, mayRest, runOne: (definitions) => chore.runOne(definitions) };
 }
 
 /** What these events contribute to these streams, by anchor, packed. */

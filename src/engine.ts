@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chores } from './chores.js';
+import type { ChoreObserver } from './chore-turns.js';
 import { ContestedChore, type ContestedObserver } from './contested-chore.js';
 import { BlockedRevision } from './blocked-revision.js';
 import { ReanchoringFinder } from './reanchoring-finder.js';
@@ -75,7 +76,8 @@ export interface EngineOptions {
     PublicationObserver &
     WorkerObserver &
     ContestedObserver &
-    EntityFoldObserver & { readonly onRun: RunObserver };
+    EntityFoldObserver &
+    ChoreObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
@@ -347,6 +349,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       ...(limits.maxBackfillEvents === undefined ? {} : { maxStepEvents: limits.maxBackfillEvents }),
     }),
     entityRecords: new EntityRecordChore({ db, clock, records: parts.entityRecords }),
+    observer: observers,
     invalidate: () => {
       definitions.invalidate();
     },

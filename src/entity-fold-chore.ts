@@ -7,17 +7,20 @@ import type { EventRow } from './events/event-row.model.js';
 import type { EventSealer } from './events/event-seal.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
-import type { EntityEventStore, FoldProgress, ItemEvent, PackedItem } from './features/entity-event.store.js';
+import type { EntityEventStore, FoldProgress, ItemEvent, PackedItem, Refold } from './features/entity-event.store.js';
 import type { EntityFold } from './features/entity-fold.model.js';
 import type { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { readEntityFoldLag } from './features/entity-fold-lag.reader.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
+import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 
 export interface EntityFoldObserver {
   /** @param ageMs of the oldest of these events; 0: there is none */
   itemsLagging(events: number, ageMs: number): void;
+  /** States of so many items could not be read, which are folded anew from their events. */
+  itemsDamaged(items: number): void;
 }
 
 export interface EntityFoldChoreParts {
@@ -57,7 +60,9 @@ interface Standing {
  *    in the index, too, and the new state replaces the standing one in the step that reaches the end.
  * 5. Views that history is folded into take turns with those that are up to date, and both with items that are folded
  *    anew: none waits for another to be done.
- * 6. Where it is behind by more than a step, a worker that always has events makes one every few batches (`keepUp`).
+ * 6. An item whose state cannot be read is folded anew like those, from the index, in which its new events are, too; a pass
+ *    whose state cannot be read begins anew. So one damaged row holds up no other item.
+ * 7. Where it is behind by more than a step, a worker that always has events makes one every few batches (`keepUp`).
  */
 export class EntityFoldChore {
   readonly #parts: EntityFoldChoreParts;
@@ -146,7 +151,7 @@ export class EntityFoldChore {
     { fromPos, toPos }: { readonly fromPos: number; readonly toPos: number },
   ): Promise<boolean> {
     const { db, log, store, backfills, maxStepEvents: limit = MAX_STEP_EVENTS } = this.#parts;
-    return this.#transact(definitions, async (tx) => {
+    return this.#transact(definitions, async (tx, damage) => {
       const asked = standing.map(({ progress }) => progress.id);
       const ids = new Set(await store.lock(tx, asked, fromPos));
       if (ids.size === 0) return false;
@@ -161,23 +166,30 @@ export class EntityFoldChore {
       const unapplied = await backfills.unapplied(db, fromPos, batch.scannedPos);
       const events = batch.events.filter(({ pos }) => !unapplied.has(pos));
       for (const { fold, progress } of standing) {
-        if (ids.has(progress.id)) await this.#fold(tx, { fold, progress }, events);
+        if (ids.has(progress.id)) damage.items += await this.#fold(tx, { fold, progress }, events);
       }
       await store.advance(tx, [...ids], batch.scannedPos);
       return true;
     });
   }
 
-  async #fold(tx: Transaction, { fold, progress: { id } }: Standing, events: readonly LoggedEvent[]): Promise<void> {
+  /** @returns how many items could not be read, and are marked to be folded anew */
+  async #fold(tx: Transaction, { fold, progress: { id } }: Standing, events: readonly LoggedEvent[]): Promise<number> {
     const { store } = this.#parts;
     const ofItems = events.flatMap((event) => {
       const key = fold.keyOf(event);
       return key === null ? [] : [{ key, pos: event.pos, event }];
     });
     const keys = [...new Set(ofItems.map(({ key }) => key))];
-    if (keys.length === 0) return;
+    if (keys.length === 0) return 0;
     const packed = await store.states(tx, id, keys);
-    const states = new Map(keys.map((key) => [key, stateOf(fold, packed.get(key))]));
+    const states = new Map<string, AnchorState>();
+    const damaged: string[] = [];
+    for (const key of keys) {
+      const state = readState(fold, packed.get(key));
+      if (state === null) damaged.push(key);
+      else states.set(key, state);
+    }
     for (const { key, event } of ofItems) {
       const state = states.get(key);
       if (state !== undefined) fold.set.apply(state, event);
@@ -189,16 +201,25 @@ export class EntityFoldChore {
       [...states].map(([key, state]) => packedOf(fold, key, state, seenAtMs)),
     );
     await store.addEvents(tx, id, ofItems);
+    await store.refoldDamaged(tx, id, damaged);
+    return damaged.length;
   }
 
   /** False where another worker is at it. */
   #refold(definitions: LoadedDefinitions, { fold, progress: { id, pos } }: Standing): Promise<boolean> {
     const { store, maxStepEvents: limit = MAX_STEP_EVENTS } = this.#parts;
-    return this.#transact(definitions, async (tx) => {
+    return this.#transact(definitions, async (tx, damage) => {
       if ((await store.lock(tx, [id], pos)).length === 0) return false;
-      const refolds = await store.refolds(tx, id, this.#refoldFrom.get(id) ?? '', MAX_REFOLDED_ITEMS);
+      const marked = await store.refolds(tx, id, this.#refoldFrom.get(id) ?? '', MAX_REFOLDED_ITEMS);
+      const states = new Map<string, AnchorState>();
+      const refolds = marked.map((refold): Refold => {
+        const state = readState(fold, refold.state);
+        states.set(refold.key, state ?? fold.set.empty());
+        if (state !== null) return refold;
+        damage.items++;
+        return { key: refold.key, donePos: 0, state: Buffer.alloc(0) };
+      });
       const rows = await store.eventsOf(tx, id, refolds, limit);
-      const states = new Map(refolds.map(({ key, state }) => [key, stateOf(fold, state)]));
       const strangers = await this.#refoldEvents(fold, states, rows);
       await store.removeEvents(tx, id, strangers);
       const seenAtMs = rows.reduce((latest, row) => Math.max(latest, row.accepted_at ?? 0), 0);
@@ -252,16 +273,30 @@ export class EntityFoldChore {
   }
 
   /** Nothing is written with definitions other than those in force. */
-  #transact<T>(definitions: LoadedDefinitions, work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#parts.db.transaction(async (tx) => {
+  async #transact<T>(
+    definitions: LoadedDefinitions,
+    work: (tx: Transaction, damage: { items: number }) => Promise<T>,
+  ): Promise<T> {
+    const damage = { items: 0 };
+    const result = await this.#parts.db.transaction(async (tx) => {
+      damage.items = 0;
       if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
-      return work(tx);
+      return work(tx, damage);
     });
+    if (damage.items > 0) this.#parts.observer.itemsDamaged(damage.items);
+    return result;
   }
 }
 
-function stateOf({ set }: EntityFold, packed: Buffer | undefined): AnchorState {
-  return packed === undefined || packed.length === 0 ? set.empty() : set.decode(packed);
+/** Null: it is damaged. */
+function readState({ set }: EntityFold, packed: Buffer | undefined): AnchorState | null {
+  if (packed === undefined || packed.length === 0) return set.empty();
+  try {
+    return set.decode(packed);
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'INTERNAL') return null;
+    throw error;
+  }
 }
 
 /** Without an event it has no bytes. */

@@ -97,6 +97,16 @@ export class EntityEventStore {
     await tx.query('UPDATE entity_folds SET pos = $2 WHERE id = ANY ($1::int4[])', [ids, pos]);
   }
 
+  /** Has items folded anew whose states cannot be read; a pass that is under way makes them whole, too. */
+  async refoldDamaged(tx: Transaction, foldId: number, keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    await tx.query(
+      `INSERT INTO entity_refolds (fold_id, key, done_pos, state) SELECT $1, k, 0, ''::bytea
+       FROM unnest($2::text[]) AS k ON CONFLICT (fold_id, key) DO NOTHING`,
+      [foldId, textArray(keys, (key) => key)],
+    );
+  }
+
   /** Items that wait to be folded anew, by key, from this one on; where there is none, from the first. */
   async refolds(tx: Transaction, foldId: number, fromKey: string, limit: number): Promise<Refold[]> {
     const found = await tx.query<Refold>(

@@ -6,6 +6,7 @@ import type { WorkerHealth } from './worker-health.js';
 
 const MAX_CODES = 50;
 const MAX_MODELS = 100;
+const MAX_CHORES = 50;
 
 /** What one committed batch did. */
 interface BatchCounts {
@@ -25,6 +26,9 @@ export interface Observers {
   lagging(events: number): void;
   contested(components: number): void;
   itemsLagging(events: number, ageMs: number): void;
+  itemsDamaged(items: number): void;
+  choreFailed(chore: string, error: unknown, failures: number): void;
+  choresFailing(chores: readonly string[]): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;
 }
@@ -52,20 +56,11 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   const scoring = metrics.histogram('model_run_seconds', 'Duration of model runs, by model.', { model: MAX_MODELS });
   let lag = 0;
   let components = 0;
-  let itemLag = { events: 0, ageMs: 0 };
   metrics.gauge('identity_contested_components', 'Components too large to replay in place.', () => components);
   metrics.gauge('log_lag_events', 'Events accepted and not yet applied, as of the last batch.', () => lag);
-  metrics.gauge(
-    'entity_fold_lag_events',
-    'Events applied and not yet folded into the items that they name, as of the last look.',
-    () => itemLag.events,
-  );
-  metrics.gauge(
-    'entity_fold_lag_seconds',
-    'Age of the oldest event that is applied and not folded into items, as of the last look.',
-    () => itemLag.ageMs / 1_000,
-  );
   return {
+    ...observeItems(metrics),
+    ...observeChores(metrics, log),
     failed: (error) => {
       unpublished.add(1);
       log.warn(error, 'the online store could not be written; it is tried again');
@@ -82,9 +77,6 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
     lagging: (events) => {
       lag = events;
     },
-    itemsLagging: (events, ageMs) => {
-      itemLag = { events, ageMs };
-    },
     contested: (count) => {
       components = count;
     },
@@ -100,6 +92,55 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
       droppedTraits.add(batch.droppedTraits);
       for (const { outcome } of batch.traitConflicts) conflicts.add(1, outcome);
       for (const change of batch.changes) changes.add(1, change.kind, change.cause.kind);
+    },
+  };
+}
+
+/** What is told of the fold of events into items. */
+function observeItems(metrics: Metrics): Pick<Observers, 'itemsLagging' | 'itemsDamaged'> {
+  const damagedItems = metrics.counter(
+    'entity_fold_damaged_items_total',
+    'States of items that could not be read, now folded anew from their events.',
+  );
+  let itemLag = { events: 0, ageMs: 0 };
+  metrics.gauge(
+    'entity_fold_lag_events',
+    'Events applied and not yet folded into the items that they name, as of the last look.',
+    () => itemLag.events,
+  );
+  metrics.gauge(
+    'entity_fold_lag_seconds',
+    'Age of the oldest event that is applied and not folded into items, as of the last look.',
+    () => itemLag.ageMs / 1_000,
+  );
+  return {
+    itemsLagging: (events, ageMs) => {
+      itemLag = { events, ageMs };
+    },
+    itemsDamaged: (items) => {
+      damagedItems.add(items);
+    },
+  };
+}
+
+/** What is told of work beside the batches. */
+function observeChores(metrics: Metrics, log: RepeatedLog): Pick<Observers, 'choreFailed' | 'choresFailing'> {
+  const choreFailures = metrics.counter(
+    'chore_failures_total',
+    'Steps of work beside the batches that failed and are tried again later, by chore.',
+    { chore: MAX_CHORES },
+  );
+  let failing: readonly string[] = [];
+  metrics.gauges('chore_failing', 'Chores that failed the last time, 1 for each.', ['chore'], () =>
+    failing.map((chore) => [[chore], 1] as const),
+  );
+  return {
+    choreFailed: (chore, error, failures) => {
+      choreFailures.add(1, chore);
+      log.warn(error, 'work beside the batches failed and is tried again later', { chore, failures });
+    },
+    choresFailing: (chores) => {
+      failing = chores;
     },
   };
 }

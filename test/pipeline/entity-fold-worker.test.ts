@@ -23,12 +23,16 @@ const ARTICLES = 5;
 
 let world: World;
 let sent = 0;
+let damaged = 0;
 const told: { events: number; ageMs: number }[] = [];
 
 beforeAll(async () => {
   world = await createWorld(START_MS, {
     limits: LIMITS,
-    observers: { itemsLagging: (events, ageMs) => told.push({ events, ageMs }) },
+    observers: {
+      itemsLagging: (events, ageMs) => told.push({ events, ageMs }),
+      itemsDamaged: (count) => (damaged += count),
+    },
   });
   await world.engine.services.features.apply(parseFeatures(VIEWS, 'f.yaml'));
   await world.accept([]);
@@ -100,6 +104,29 @@ describe('the fold of events into items', () => {
     expect(told.at(-1)).toEqual({ events: 0, ageMs: 0 });
     expect(await checkEntityFolds(world.db, world.clock.now())).toMatchObject({ outcome: 'ok', detail: 'up to date' });
     await expectWhole(world.drain);
+  });
+
+  it('folds an item anew whose state cannot be read, and the others with what comes meanwhile', async () => {
+    await world.drain();
+    const before = await items();
+    await world.db.query(`UPDATE entity_states SET state = '\\xffffff' WHERE key = 'a1'`);
+    await send(10);
+    await world.drain();
+    expect(damaged).toBe(1);
+    expect((await items()).map(({ events }) => events)).toEqual(before.map(({ events }) => events + 2));
+    // A pass whose state cannot be read begins anew.
+    await world.db.query(
+      `INSERT INTO entity_refolds (fold_id, key, done_pos, state)
+       SELECT fold_id, key, (SELECT max(pos) FROM log_head), '\\xffffff' FROM entity_states WHERE key = 'a2'`,
+    );
+    await world.drain();
+    expect(damaged).toBe(2);
+    await expectWhole(world.drain);
+    const definitions = await world.engine.definitions.current();
+    const article = definitions.entities.get('article');
+    const features = [...(article?.features.values() ?? [])];
+    const values = await article?.readNow(world.db, ['a1', 'a2'], features, world.clock.now() + 1);
+    expect(values?.rows.map(([reads]) => reads?.value)).toEqual([sent / ARTICLES, sent / ARTICLES]);
   });
 
   it('is gone on with by others after a process is killed before the commit of a step, and after it', async () => {

@@ -61,6 +61,11 @@ async function aPair(): Promise<Pair> {
         lagging: () => undefined,
         contested: () => undefined,
         itemsLagging: () => undefined,
+        itemsDamaged: () => undefined,
+        choreFailed: (_, error) => {
+          throw error as Error;
+        },
+        choresFailing: () => undefined,
         onRun: () => undefined,
         retrying: (error) => retried.push(error instanceof Error ? error.message : String(error)),
       },

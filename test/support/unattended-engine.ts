@@ -49,6 +49,11 @@ export function unattendedEngine({
       lagging: ignore,
       contested: ignore,
       itemsLagging: ignore,
+      itemsDamaged: ignore,
+      choreFailed: (_, error) => {
+        fail(error);
+      },
+      choresFailing: ignore,
       onRun: ignore,
     },
     onCommitted: ignore,

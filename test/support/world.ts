@@ -235,6 +235,11 @@ const rethrowing = {
   lagging: () => undefined,
   contested: () => undefined,
   itemsLagging: () => undefined,
+  itemsDamaged: () => undefined,
+  choreFailed: (_: unknown, error: unknown): void => {
+    throw error as Error;
+  },
+  choresFailing: () => undefined,
   onRun: () => undefined,
 };
 
