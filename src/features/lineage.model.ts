@@ -1,4 +1,4 @@
-export const LINEAGE_KINDS = ['source', 'event', 'view', 'feature', 'service', 'model', 'segment'] as const;
+export const LINEAGE_KINDS = ['source', 'event', 'entity', 'view', 'feature', 'service', 'model', 'segment'] as const;
 export type LineageKind = (typeof LINEAGE_KINDS)[number];
 
 /** A thing by its kind and its name or key. The event `*` stands for all events. */
@@ -13,7 +13,7 @@ export interface LineageEdge {
   readonly to: LineageNode;
 }
 
-/** What hangs together: sources and events, views, features, services, models, segments. Each edge once. */
+/** What hangs together: sources and events, entities, views, features, services, models, segments. Each edge once. */
 export interface LineageGraph {
   readonly nodes: readonly LineageNode[];
   readonly edges: readonly LineageEdge[];

@@ -23,6 +23,7 @@ export class LineageReader {
   async graph(): Promise<LineageGraph> {
     const features = new FeatureReader(this.#db);
     const views = await features.allViews();
+    const entities = await features.entities();
     const services = await features.services();
     const models = await new ModelReader(this.#db).active();
     const segments = await new SegmentReader(this.#db).active();
@@ -45,6 +46,7 @@ export class LineageReader {
       }),
     ];
     const alone = [
+      ...entities.map(({ name }) => node('entity', name)),
       ...views.map(({ name }) => node('view', name)),
       ...services.map(({ name }) => node('service', name)),
       ...segments.map(({ key }) => node('segment', key)),
@@ -53,9 +55,10 @@ export class LineageReader {
   }
 }
 
-function edgesOfView({ name, source, features }: StoredFeatureView): LineageEdge[] {
+function edgesOfView({ name, source, entity, features }: StoredFeatureView): LineageEdge[] {
   return [
     ...(source === null ? [] : [edge('source', source, 'view', name)]),
+    ...(entity === undefined ? [] : [edge('entity', entity, 'view', name)]),
     ...features.flatMap((feature) => [
       edge('view', name, 'feature', feature.name),
       ...edgesOfEvents(feature, node('feature', feature.name)),

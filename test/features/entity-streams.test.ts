@@ -400,6 +400,23 @@ describe('features of items that are computed from events of people', () => {
   });
 });
 
+describe('lineage', () => {
+  it('tells which views and features are about an entity, and which services read them', async () => {
+    const text = '{ lineage(of: { kind: ENTITY, name: "article" }, direction: DOWN) { nodes { kind name distance } } }';
+    const { data } = await world.ask<{ lineage: { nodes: { kind: string; name: string; distance: number }[] } }>(text);
+    const told = (data?.lineage.nodes ?? []).map(({ kind, name, distance }) => `${kind} ${name} ${String(distance)}`);
+    for (const node of [
+      'VIEW article_shop 1',
+      'VIEW article_facts 1',
+      'FEATURE article_words 2',
+      'SERVICE ranking 3',
+    ]) {
+      expect(told).toContain(node);
+    }
+    expect(told.filter((node) => node.includes('person'))).toEqual([]);
+  });
+});
+
 describe('a stream view of an entity', () => {
   it.each([
     ['views: [{ name: v, entity: item, features: [] }]', 'a stream view of an entity needs a key'],

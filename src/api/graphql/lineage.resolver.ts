@@ -20,6 +20,7 @@ import { enumOf } from './enums.js';
 const LineageKindType = enumOf('LineageKind', 'What hangs together with others.', LINEAGE_KINDS, {
   source: 'A source that a view takes its events from.',
   event: 'The name of an event; `*` stands for all of them.',
+  entity: 'An entity that views are about, other than people.',
   view: 'A feature view.',
   feature: 'A feature of a view.',
   service: 'A feature service.',
