@@ -56,7 +56,8 @@ const REPUBLISH_AFTER_MS = 5_000;
  * All stages, in order, each time in one transaction (`pipeline-transaction.ts`).
  *
  * An event waits for the batch under way and then for its own, and at a modest rate a batch takes as long as its round
- * trips. So all that a batch writes is begun in one turn of the event loop and travels together, the feed last.
+ * trips. So all that a batch writes is begun in one turn of the event loop and travels together, the feed last; but for
+ * identities, which are known before the events are folded: the database writes them meanwhile.
  */
 export class Pipeline {
   readonly #parts: PipelineParts;
@@ -78,6 +79,9 @@ export class Pipeline {
       if (!leases.holdsAll) await identity.lock(tx, events, hasIdentityLinks);
       const who = await identity.resolve(tx, events, hasIdentityLinks);
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
+      const saving = identity.save(tx, who);
+      // Where folding fails, that is what is told; else it is awaited with all other writes.
+      saving.catch(() => undefined);
       const { changes, droppedTraits, traitConflicts, groupEvents } = await foldEvents(
         definitions,
         workingSet.profile,
@@ -86,7 +90,7 @@ export class Pipeline {
       if (groupEvents.length > 0) await groups.record(tx, groupEvents, workingSet.touched);
       const identities = { identifiers: who.identifiers, profiles: who.profiles.values() };
       await Promise.all([
-        identity.save(tx, who),
+        saving,
         traitConflicts.length === 0 ? null : this.#parts.traitConflicts.count(tx, traitConflicts, asOf),
         this.#parts.matching.ofEvents(tx, definitions, who),
         this.#transaction.save(tx, definitions, work, changes, identities, { untilT: asOf }),

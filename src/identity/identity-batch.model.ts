@@ -4,13 +4,15 @@ import type { Evidence } from './evidence.model.js';
 import type { LinkIndex } from './identity-links.model.js';
 import type { IdentifierMove } from './identity-move.model.js';
 import type { EventIdentity } from './identity-outcome.model.js';
-import type { Assignment } from './identity.store.js';
+import type { Assignment } from './save-identity.js';
 
 /** What a batch changed, to be saved and published once the rest of the batch is known. */
 export interface IdentityBatch {
   readonly outcomes: EventIdentity[];
   readonly identifiers: Set<KnownIdentifier>;
   readonly profiles: Map<Uuid, KnownProfile>;
+  /** Of both, those that are not in the database yet, whatever becomes of them in the batch. */
+  readonly added: Set<Uuid>;
   readonly evidence: Map<string, Evidence>;
   readonly assignments: Map<string, Assignment>;
   readonly moves: IdentifierMove[];
@@ -36,6 +38,7 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     outcomes: [],
     identifiers: new Set(),
     profiles: new Map(),
+    added: new Set(),
     evidence: new Map(),
     assignments: new Map(),
     moves: [],

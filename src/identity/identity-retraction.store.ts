@@ -4,7 +4,7 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
 import { GenericValueStore } from './generic-value.store.js';
-import { saveEvidence } from './identity.store.js';
+import { saveEvidence } from './save-identity.js';
 
 /** What founds a profile whose founding identifier is gone: nothing that anybody can be known by. */
 export function founderOfNobody(profileId: Uuid): Uuid {

@@ -135,6 +135,7 @@ export class IdentityStep {
       evidence: [...batch.evidence.values()],
       assignments: [...batch.assignments.values()],
       moves: batch.moves,
+      added: batch.added,
     });
   }
 
@@ -276,6 +277,8 @@ export class IdentityStep {
       if (known !== undefined && known.profileId !== NO_PROFILE) continue;
       grown = true;
       const member = known ?? newIdentifier(identifier, component, event);
+      // Beside other workers everybody of a batch is there by now (`lock`).
+      if (known === undefined) batch.added.add(member.id);
       addMember(component, member);
       this.#cache.addMember(component, member);
       batch.identifiers.add(member);
@@ -328,6 +331,7 @@ export class IdentityStep {
       const profile = { id, foundingId, foundedPos, createdAt: event.acceptedAt, part, mergedInto: null };
       memberOf(component, foundingId).founded = profile;
       batch.profiles.set(id, profile);
+      batch.added.add(id);
     }
     for (const { foundingId, into } of assignment.merged) setAlias(batch, memberOf(component, foundingId), into);
     for (const { foundingId } of assignment.revived) setAlias(batch, memberOf(component, foundingId), null);

@@ -41,10 +41,29 @@ export function boolArray<T>(items: readonly T[], valueOf: (item: T) => boolean)
 /** Values are UUIDs in their 36-character text form. */
 export function uuidArray<T>(items: readonly T[], valueOf: (item: T) => string): Buffer {
   return fixedArray(OID.uuid, 16, items, (buffer, offset, item) => {
-    const id = valueOf(item);
-    const hex = id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24);
-    if (buffer.write(hex, offset, 'hex') !== 16) throw new TypeError('not a UUID in text form');
+    writeUuid(buffer, offset, valueOf(item));
   });
+}
+
+/** Where a UUID's text has the first digit of each of its bytes. */
+const UUID_DIGITS = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34] as const;
+const UUID_TEXT_LENGTH = 36;
+/** What a hexadecimal digit stands for, by its code; of others less than any sum of two digits makes up for. */
+const DIGIT_VALUES = Int16Array.from({ length: 128 }, (_, code) => {
+  const digit = '0123456789abcdef'.indexOf(String.fromCharCode(code).toLowerCase());
+  return digit === -1 ? -1_000 : digit;
+});
+
+/** Digit by digit, which takes half as long as to have Node decode the text without its hyphens. */
+function writeUuid(buffer: Buffer, offset: number, id: string): void {
+  let isHex = id.length === UUID_TEXT_LENGTH;
+  for (let i = 0; i < UUID_DIGITS.length; i++) {
+    const at = UUID_DIGITS[i] ?? 0;
+    const byte = 16 * (DIGIT_VALUES[id.charCodeAt(at)] ?? NaN) + (DIGIT_VALUES[id.charCodeAt(at + 1)] ?? NaN);
+    isHex &&= byte >= 0;
+    buffer[offset + i] = byte;
+  }
+  if (!isHex) throw new TypeError('not a UUID in text form');
 }
 
 /** Text may not hold U+0000, which PostgreSQL refuses. */

@@ -24,7 +24,8 @@ import type { RevisionInputOf } from '../../src/identity/identity-revision.model
 import { IdentityRevisionStep } from '../../src/identity/identity-revision.step.js';
 import type { IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
-import { countedIn, IdentityStore, type Assignment, type IdentityWrites } from '../../src/identity/identity.store.js';
+import { countedIn, IdentityStore } from '../../src/identity/identity.store.js';
+import type { Assignment, IdentityWrites } from '../../src/identity/save-identity.js';
 import { RevisionDecider } from '../../src/identity/revision-decider.js';
 import type { RevisionInput } from '../../src/identity/revised-identity.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
