@@ -73,7 +73,8 @@ const FAILURE_PAUSE_MS = 30_000;
  *    ids, and reads them then: a mark that comes later is of a change that comes later. Of contested components only the
  *    marked identifiers are locked, and none is read: all members are marked once they are contested no more.
  * 3. A record is put in its blocks (`#key`), then compared with all records of these (`#score`); pairs are linked, or taken
- *    apart, by the code that carries out people's decisions, a bounded number at a time (`#link`).
+ *    apart, by the code that carries out people's decisions, a bounded number at a time (`#link`), with the components of
+ *    these locked in order of ids: other workers go on with everybody else.
  * 4. A model that is activated has all components gone through first, and compares nothing before all are in their blocks:
  *    links of the model before stand until then, and go only if it would not make them.
  * 5. Whoever is to be erased is neither linked with anybody nor taken apart until that is done: an erasure takes all that
@@ -301,7 +302,7 @@ export class MatchingChore {
     pipeline.forget();
     await pipeline.revise(definitions, {
       revisionId,
-      isOfModel: true,
+      linked: [...look.added, ...look.removed].flatMap(({ a, b }) => [a.id, b.id]),
       decide: async (tx, { acceptedAt: at }) => {
         const { kept, ...change } = await links.change(tx, pairs, applied, at);
         await links.keep(tx, kept);

@@ -59,10 +59,13 @@ export interface Reanchoring {
 export interface RevisionWork {
   /** Null: it is none of those that are on record. */
   readonly revisionId: Uuid | null;
-  /** With nobody else at work: which components, and what changes. */
+  /** With nobody else at work, or those of `linked` locked: which components, and what changes. */
   readonly decide: (tx: Transaction, place: Place) => Promise<RevisionTask>;
-  /** True: the links of a model change, and nothing else. */
-  readonly isOfModel?: boolean;
+  /**
+   * The links of a model change, and nothing else: the ends of all that may be decided on. Their components are locked, and
+   * all others go on. Default: anything may change, and nobody else is at work.
+   */
+  readonly linked?: readonly Uuid[];
   /** Notes what came of it. */
   readonly note: (tx: Transaction, found: IdentityRevision) => Promise<void>;
 }

@@ -20,6 +20,7 @@ import type {
   RefoldedTraits,
   ToldGroups,
 } from './pipeline-work.js';
+import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Transaction } from './platform/postgres.js';
 import type { AnchorGiven } from './profiles/group.store.js';
@@ -178,29 +179,32 @@ export class Pipeline {
   /**
    * Resolves components anew. To be called with nothing in memory, and followed by `forget`; by the holder of the first
    * partition, so that never two workers are at it.
+   * @throws WeftError UNAVAILABLE where other workers changed meanwhile whom a model links: to be repeated
    */
-  async revise(
-    definitions: Definitions,
-    { revisionId, decide, note, isOfModel = false }: RevisionWork,
-  ): Promise<BatchResult> {
+  async revise(definitions: Definitions, { revisionId, decide, note, linked }: RevisionWork): Promise<BatchResult> {
     const { leases, revision } = this.#parts;
     return this.#step(definitions, async (tx, work) => {
-      await leases.lockAll(tx);
+      const locked = linked === undefined || leases.holdsAll ? null : await revision.identity.lockLinked(tx, linked);
+      if (locked === null) await leases.lockAll(tx);
       const place = await nextPlace(tx);
       const { pos, acceptedAt } = place;
       const { decision, groups, ...task } = await decide(tx, place);
       const input = { ...task, rules: definitions.identityRules, pos, at: acceptedAt, revisionId };
-      if (groups === undefined) await revision.identity.lock(tx, task.ids);
+      if (locked !== null) demandLocked(locked, task.ids);
+      else if (groups === undefined) await revision.identity.lock(tx, task.ids);
       const who = await (groups === undefined
         ? revision.identity.resolve(tx, input)
         : revision.identity.regroup(tx, groups, input));
       // What models link is no part of what they compare, but for those with too much evidence to be compared.
-      if (isOfModel) await this.#parts.matching.ofRevision(tx, definitions, { ...who, moves: [] }, []);
+      if (linked !== undefined) await this.#parts.matching.ofRevision(tx, definitions, { ...who, moves: [] }, []);
       else await this.#parts.matching.ofRevision(tx, definitions, who, task.ids);
-      await this.#revised(tx, { definitions, work, who, acceptedAt, anchors: [], given: [], cause: 'identity' }, () => [
-        revision.identity.save(tx, who, input, decision),
-        note(tx, who),
-      ]);
+      // Where others are at work, profiles are still to be locked, and what they did until then comes first.
+      const at = locked === null ? acceptedAt : null;
+      await this.#revised(
+        tx,
+        { definitions, work, who, acceptedAt: at, anchors: [], given: [], cause: 'identity' },
+        () => [revision.identity.save(tx, who, input, decision), note(tx, who)],
+      );
     });
   }
 
@@ -351,6 +355,12 @@ interface Revised {
   readonly anchors: readonly RebuiltAnchor[];
   readonly given: readonly AnchorGiven[];
   readonly cause: 'revert' | 'erasure' | 'identity';
+}
+
+/** @throws WeftError UNAVAILABLE */
+function demandLocked(locked: ReadonlySet<Uuid>, ids: readonly Uuid[]): void {
+  if (ids.every((id) => locked.has(id))) return;
+  throw new WeftError('UNAVAILABLE', 'identities changed by another worker meanwhile', { retryAfterMs: 0 });
 }
 
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };

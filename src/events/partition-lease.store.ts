@@ -132,7 +132,8 @@ export class PartitionLeases {
   }
 
   /**
-   * After `advance`: keeps every other worker from applying anything until the transaction ends. Waits for what is under
+   * After `advance`: keeps every other worker from applying anything until the transaction ends. Where all who are concerned
+   * have rows, their locks will do (`lock-components.ts`). Waits for what is under
    * way. Of two workers that do this at once one fails and repeats; so only one should.
    */
   async lockAll(tx: Transaction): Promise<void> {

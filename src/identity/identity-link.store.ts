@@ -4,7 +4,10 @@ import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { IdentifierPair, IdentityLinks } from './identity-links.model.js';
 import type { LinkDecision, LinkOrigin, NewLink } from './identity-decision.model.js';
 
-/** Links by people and by models, as they stand. Whoever changes one holds every partition's lock (`Pipeline.revise`). */
+/**
+ * Links by people and by models, as they stand. Whoever changes one of people's holds every partition's lock, of a model's
+ * the locks of the components of its ends (`Pipeline.revise`).
+ */
 export class IdentityLinkStore {
   /**
    * Those that have an end among these identifiers, each once.

@@ -1,5 +1,4 @@
 import { partitionOf, type Uuid } from '../platform/ids.js';
-import { WeftError } from '../platform/errors.js';
 import type { Transaction } from '../platform/postgres.js';
 import {
   absorb,
@@ -25,6 +24,7 @@ import type { IdentityStore } from './identity.store.js';
 import type { Assignment } from './save-identity.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 import { joinedBy } from './join-components.js';
+import { lockComponents, lockLinkedComponents } from './lock-components.js';
 import { nothingFound, type IdentityRevision, type RevisionInput } from './revised-identity.model.js';
 import { Reassignment } from './reassign-profiles.js';
 import { MAX_SPLIT_ROWS, splitComponent, type SplitComponent } from './split-component.js';
@@ -259,12 +259,12 @@ export class IdentityRevisionStep {
    * @param alone identifiers that are locked by themselves, which keeps others from locking their components
    */
   async lock(tx: Transaction, ids: readonly Uuid[], alone: readonly Uuid[] = []): Promise<void> {
-    const { store } = this.#options;
-    const around = await store.membersAround(tx, ids);
-    const locked = await store.lock(tx, [...around, ...alone]);
-    const now = await store.membersAround(tx, ids);
-    if (now.every((id) => locked.has(id))) return;
-    throw new WeftError('UNAVAILABLE', 'identities were joined by another worker meanwhile', { retryAfterMs: 0 });
+    await lockComponents(tx, this.#options, ids, alone);
+  }
+
+  /** The same with the components that links of their members lead to; who is locked. */
+  async lockLinked(tx: Transaction, ids: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
+    return lockLinkedComponents(tx, this.#options, ids);
   }
 
   get #maxReplayRows(): number {

@@ -5,11 +5,12 @@ import type { Database, PreparedStatement, Transaction, TransactionOptions } fro
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { drainTogether } from '../support/drain-together.js';
+import { activateByTown } from '../support/matching-world.js';
 import { partitionShares } from '../support/partition-shares.js';
 import { aLoad, loadIdOf } from '../support/retraction-builders.js';
 import { aGroup, aTrack, anIdentify, createWorld, START_MS, type World } from '../support/world.js';
 
-const PEOPLE = Array.from({ length: 24 }, (_, i) => i);
+const PEOPLE = Array.from({ length: 40 }, (_, i) => i);
 const mail = (i: number) => ({ email: `p${String(i)}@example.org` });
 const cookie = (i: number) => ({ anonymous_id: `c${String(i)}` });
 /** After which a worker looks again for what others asked for. */
@@ -20,6 +21,9 @@ const GAP_MS = 10_000;
 /** With which statement a step's transaction locks, or goes on to what it locks, after its leases. */
 const LOCK_ALL = 'SELECT FROM partitions ORDER BY part FOR UPDATE';
 const LOOK_FOR_MOVES = 'coalesce(sum(moves), 0)';
+const LOOK_FOR_MEMBERS =
+  'SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0)';
+const TAKE_LINKS_OFF = 'DELETE FROM matching_link_work w';
 const LOOK_FOR_OWNERS = 'SELECT DISTINCT profile_id AS id FROM identifiers WHERE id = ANY';
 const LOCK_RANGE = 'FROM profiles WHERE part = $1';
 
@@ -268,5 +272,42 @@ describe('a step that no event brings is evaluated behind what another worker ap
       ],
       members: [['keen', 1]],
     });
+  });
+
+  // The last: from then on a model is active.
+  it('where a model links them, while others go on', async () => {
+    const { world, stepper, other } = pair;
+    await activateByTown(world);
+    await drainTogether([stepper.worker, other.worker]);
+    const linkNext = async (name: string): Promise<number> => {
+      const [elder, younger] = [pair.ofOther(), pair.ofOther()];
+      await world.accept([elder, younger].map((i) => anIdentify(mail(i), { name, town: 'York' })));
+      await other.worker.drain();
+      const isToBeLinked = async () => (await world.db.query('SELECT FROM matching_link_work')).length > 0;
+      for (let i = 0; i < 100 && !(await isToBeLinked()); i++) {
+        if (!(await stepper.worker.runOnce())) world.clock.advance(LOOK_MS);
+      }
+      expect(await isToBeLinked()).toBe(true);
+      return younger;
+    };
+    const at = await pair.hold(LOOK_FOR_MEMBERS, mail(await linkNext('Jo Park')));
+    expect(await toldSince(pair, at)).toEqual({
+      told: [
+        ['enter keen by event', 1],
+        ['leave keen by merge', 1],
+        ['enter keen by merge', 1],
+      ],
+      members: [['keen', 1]],
+    });
+
+    // With those locked whom it links: who is not concerned need not wait until that is done.
+    await linkNext('Al Reed');
+    const meanwhile = await pair.hold(TAKE_LINKS_OFF, mail(pair.ofOther()));
+    expect(await toldSince(pair, meanwhile)).toEqual({
+      told: [['enter keen by event', 1]],
+      members: [['keen', 1]],
+    });
+    const linked = await world.db.query(`SELECT status FROM identity_revisions WHERE kind = 'model'`);
+    expect(linked).toEqual([{ status: 'done' }, { status: 'done' }]);
   });
 });
