@@ -1,7 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { LinkageRecord } from '../../src/identity/linkage/linkage-model.model.js';
-import { inferPersonColumns, peopleRecipe } from '../../src/identity/linkage/people-recipe.js';
-import { DEFAULT_TRAINING, trainLinkage } from '../../src/identity/linkage/train-linkage.js';
 import {
   activate,
   activateByTown,
@@ -10,8 +7,8 @@ import {
   settle,
   shuffled,
   stream,
+  trainedPeople,
 } from '../support/matching-world.js';
-import { readPeople } from '../support/people-data.js';
 import { anIdentify, createWorld, type World } from '../support/world.js';
 
 const worlds: World[] = [];
@@ -28,19 +25,6 @@ async function newWorld(options: Parameters<typeof createWorld>[1] = {}): Promis
   return world;
 }
 
-/** People of the file, without what says who they are, and a model that was trained on them. */
-async function people(file: string, idColumn: string, without: readonly string[]) {
-  const records = readPeople(file, idColumn).map(({ id, values }): LinkageRecord => {
-    return { id, values: Object.fromEntries(Object.entries(values).filter(([name]) => !without.includes(name))) };
-  });
-  const columns = Object.keys(records[0]?.values ?? {});
-  const model = await trainLinkage(peopleRecipe(inferPersonColumns(columns)), records, {
-    ...DEFAULT_TRAINING,
-    maxSampledPairs: 200_000,
-  });
-  return { records, model };
-}
-
 describe('a model that is applied to profiles', () => {
   it.each([
     ['fake_1000.csv.gz', 'unique_id', ['unique_id', 'cluster'], 23],
@@ -48,7 +32,7 @@ describe('a model that is applied to profiles', () => {
   ])(
     'makes of %s, streamed in any order, what a linkage of the file makes of it',
     async (file, id, without, chunk) => {
-      const { records, model } = await people(file, id, without);
+      const { records, model } = await trainedPeople(file, id, without);
       const world = await newWorld();
       // What was there before is compared first, the rest as it comes.
       const [before, after] = [shuffled(records, 7).slice(0, 300), shuffled(records, 7).slice(300)];

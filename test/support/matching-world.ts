@@ -2,10 +2,31 @@ import { clusterRecords } from '../../src/identity/linkage/cluster-records.js';
 import { linkRecords } from '../../src/identity/linkage/link-records.js';
 import type { LinkageModel, LinkageRecord } from '../../src/identity/linkage/linkage-model.model.js';
 import { randomNumbers } from '../../src/identity/linkage/random-numbers.js';
+import { inferPersonColumns, peopleRecipe } from '../../src/identity/linkage/people-recipe.js';
 import { readLinkageModel, writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
+import { DEFAULT_TRAINING, trainLinkage } from '../../src/identity/linkage/train-linkage.js';
 import type { IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { ColumnMapping } from '../../src/identity/matching/matching.model.js';
+import { readPeople } from './people-data.js';
 import { anIdentify, MINUTE_MS, type World } from './world.js';
+
+/** People of a file, without some columns, and a model that was trained on them by the recipe for people. */
+export async function trainedPeople(
+  file: string,
+  idColumn: string,
+  without: readonly string[],
+): Promise<{ records: LinkageRecord[]; model: LinkageModel }> {
+  const records = readPeople(file, idColumn).map(({ id, values }): LinkageRecord => {
+    return { id, values: Object.fromEntries(Object.entries(values).filter(([name]) => !without.includes(name))) };
+  });
+  const columns = Object.keys(records[0]?.values ?? {});
+  const model = await trainLinkage(peopleRecipe(inferPersonColumns(columns)), records, {
+    ...DEFAULT_TRAINING,
+    // Fewer random pairs than by default: it is the recipe that is tested.
+    maxSampledPairs: 200_000,
+  });
+  return { records, model };
+}
 
 /** One person's record as an event: its id is a user id, its values are traits. */
 export function aRecordEvent({ id, values }: LinkageRecord): IncomingEvent {
