@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 in_memory=${1:-4000}
 in_database=${2:-200}
 
-WEFT_TEST_HISTORIES=$in_memory npx vitest run src/identity/identity-oracle.test.ts src/identity/identity-properties.test.ts
-WEFT_TEST_HISTORIES=$in_database npx vitest run \
+WEFT_TEST_HISTORIES=$in_memory npx vitest run --testTimeout 3600000 src/identity/identity-oracle.test.ts src/identity/identity-properties.test.ts
+WEFT_TEST_HISTORIES=$in_database npx vitest run --testTimeout 3600000 \
   test/pipeline/identity-oracle.test.ts test/pipeline/merge-unmerge-by-hand.test.ts
-WEFT_TEST_HISTORIES=$(((in_database + 9) / 10)) npx vitest run \
+WEFT_TEST_HISTORIES=$(((in_database + 9) / 10)) npx vitest run --testTimeout 3600000 \
   test/pipeline/blocked-histories.test.ts test/pipeline/mixed-changes-preview.test.ts
