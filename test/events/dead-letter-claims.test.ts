@@ -7,6 +7,7 @@ import { CLAIM_MS, type DeadLetterService } from '../../src/events/dead-letter.s
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
+import { compiled } from '../support/compiled-program.js';
 import { pick, randomFrom, shuffled } from '../support/random-log.js';
 import { createWorld, type World } from '../support/world.js';
 
@@ -70,8 +71,8 @@ function stoppingReplay(ids: readonly number[], place: 'before' | 'after') {
 }
 
 async function killedReplay(ids: readonly number[], place: 'before' | 'after'): Promise<void> {
-  const script = new URL('../support/repair-worker.ts', import.meta.url).pathname;
-  const call = ['--import', 'tsx', script, world.test.url, String(world.clock.now()), place, ...ids.map(String)];
+  const script = compiled(new URL('../support/repair-worker.ts', import.meta.url));
+  const call = [script, world.test.url, String(world.clock.now()), place, ...ids.map(String)];
   const child = spawn(process.execPath, call, { stdio: ['ignore', 'pipe', 'inherit'] });
   children.add(child);
   const exited = once(child, 'exit').then(() => children.delete(child));

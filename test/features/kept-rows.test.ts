@@ -4,7 +4,6 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
@@ -15,6 +14,7 @@ import type { TrainingSetRequest } from '../../src/features/training-set-request
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
+import { compiled } from '../support/compiled-program.js';
 import { aFeature } from '../support/a-feature.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { aTrack, createWorld, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -129,11 +129,11 @@ describe('an export that was torn down', () => {
     const rows = Array.from({ length: 2_000 }, (_, i) => `user_id,${who(i)},${String(START_MS + i)},${String(i % 2)}`);
     const labels = join(folder, 'many.csv');
     await writeFile(labels, ['ns,value,time,label', ...rows].join('\n'));
-    const worker = fileURLToPath(new URL('../support/export-worker.ts', import.meta.url));
+    const worker = compiled(new URL('../support/export-worker.ts', import.meta.url));
     const start = (out: string) =>
       spawn(
         process.execPath,
-        ['--import', 'tsx', worker, world.test.url, String(world.clock.now()), String(BLOCK_ROWS)].concat([
+        [worker, world.test.url, String(world.clock.now()), String(BLOCK_ROWS)].concat([
           '-l',
           labels,
           '-f',

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { parseSeedSegments } from '../../seeds/seed-definitions.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
+import { compiled } from '../support/compiled-program.js';
 import type { LoadPlan } from '../support/load-worker.js';
 import { readFeed, readState, withoutEntries, withoutPositions } from '../support/pipeline-state.js';
 import { randomFrom, shuffled } from '../support/random-log.js';
@@ -161,8 +162,8 @@ async function runLoader(
   planFile: string,
   kill: { readonly afterBatches: number; readonly thenMs: number } | null,
 ): Promise<{ isDone: boolean; batches: number }> {
-  const script = new URL('../support/load-worker.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import', 'tsx', script, world.test.url, planFile, String(NOW)], {
+  const script = compiled(new URL('../support/load-worker.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, world.test.url, planFile, String(NOW)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.add(child);

@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
+import { compiledWeft } from '../support/compiled-program.js';
 
 describe('a command that only looks', () => {
   let folder: string;
@@ -21,7 +22,7 @@ describe('a command that only looks', () => {
     ['dead-letters', 'count'],
   ])('makes no database where there is none: weft %s %s', (...args) => {
     const dataDir = join(folder, 'mistyped');
-    const { status, stderr } = spawnSync(process.execPath, ['bin/weft.js', ...args], {
+    const { status, stderr } = spawnSync(process.execPath, [compiledWeft(), ...args], {
       env: { ...process.env, WEFT_DATA_DIR: dataDir, WEFT_DATABASE_URL: '' },
       encoding: 'utf8',
     });
@@ -37,7 +38,7 @@ describe('a command that only looks', () => {
   ])('or writes makes none where a relative folder is another one here: weft %s %s', async (...args) => {
     const cwd = await mkdtemp(join(folder, 'elsewhere-'));
     await writeFile(join(cwd, 'a.yaml'), 'segments: []\n');
-    const { status, stderr } = spawnSync(process.execPath, [resolve('bin/weft.js'), ...args], {
+    const { status, stderr } = spawnSync(process.execPath, [compiledWeft(), ...args], {
       cwd,
       env: { ...process.env, WEFT_DATA_DIR: '.weft/demo', WEFT_DATABASE_URL: '' },
       encoding: 'utf8',
@@ -54,7 +55,7 @@ describe('a command that only looks', () => {
     await demo.stop();
     const { status, stderr } = spawnSync(
       process.execPath,
-      ['bin/weft.js', 'keys', 'create', '--scope', 'read', '--name', 'site'],
+      [compiledWeft(), 'keys', 'create', '--scope', 'read', '--name', 'site'],
       { env: { ...process.env, WEFT_DATA_DIR: dataDir, WEFT_DATABASE_URL: '' }, encoding: 'utf8' },
     );
     expect(stderr).toContain(`export WEFT_DATA_DIR=${join(dataDir, 'demo')}`);

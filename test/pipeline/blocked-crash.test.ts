@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
+import { compiled } from '../support/compiled-program.js';
 import {
   applyRules,
   BLOCKED,
@@ -33,8 +34,8 @@ async function newWorld(): Promise<World> {
 
 /** Runs the worker process until it is done, or is killed at its first step; what it printed. */
 async function runWorker(world: World, place: KillPlace): Promise<string> {
-  const script = new URL('../support/revision-worker.ts', import.meta.url).pathname;
-  const args = ['--import', 'tsx', script, world.test.url, String(world.clock.now()), place];
+  const script = compiled(new URL('../support/revision-worker.ts', import.meta.url));
+  const args = [script, world.test.url, String(world.clock.now()), place];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {

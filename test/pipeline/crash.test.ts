@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { compiled } from '../support/compiled-program.js';
 import { readFeed, readState, withoutPositions } from '../support/pipeline-state.js';
 import { randomFrom, randomLog } from '../support/random-log.js';
 import { defineScored } from '../support/timed-model.js';
@@ -39,8 +40,8 @@ async function newWorld(): Promise<World> {
 
 /** Runs the worker process until it is done, or kills it some time after it is ready; says whether it was done. */
 async function runWorker(world: World, file: string, killAfterMs: number | null): Promise<boolean> {
-  const script = new URL('../support/crash-worker.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import', 'tsx', script, world.test.url, file, String(START_MS)], {
+  const script = compiled(new URL('../support/crash-worker.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, world.test.url, file, String(START_MS)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readEntityFoldLag } from '../../src/features/entity-fold-lag.reader.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { checkEntityFolds } from '../../src/monitoring/check-entity-folds.js';
+import { compiled } from '../support/compiled-program.js';
 import { drainTogether } from '../support/drain-together.js';
 import type { KillPlace } from '../support/killed-database.js';
 import { aTrack, createWorld, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -76,8 +77,8 @@ async function expectWhole(drain: () => Promise<void>): Promise<void> {
 
 /** Runs a worker process until all is folded, or is killed at its first step; what it printed. */
 async function runWorker(place: KillPlace): Promise<string> {
-  const script = new URL('../support/entity-fold-process.ts', import.meta.url).pathname;
-  const args = ['--import', 'tsx', script, world.test.url, String(world.clock.now()), place];
+  const script = compiled(new URL('../support/entity-fold-process.ts', import.meta.url));
+  const args = [script, world.test.url, String(world.clock.now()), place];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { hashId } from '../../src/platform/ids.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
+import { compiled } from '../support/compiled-program.js';
 import { findTexts } from '../support/find-texts.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { aGroup, anIdentify, aTrack, createWorld, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
@@ -55,9 +56,9 @@ async function runWorker(world: World, killInRound: number): Promise<boolean> {
   const [keys] = (await world.keyDatabase?.query<{ name: string }>('SELECT current_database() AS name')) ?? [];
   const keysUrl = new URL(world.test.url);
   keysUrl.pathname = `/${keys?.name ?? ''}`;
-  const script = new URL('../support/erasure-worker.ts', import.meta.url).pathname;
+  const script = compiled(new URL('../support/erasure-worker.ts', import.meta.url));
   const args = [world.test.url, keysUrl.href, world.ledgerPath, WORDS, String(world.clock.now())];
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();

@@ -1,23 +1,40 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedPostgres, hasEmbeddedPostgres, removeEmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import type { PostmasterObserver } from '../../src/platform/postmaster-watch.js';
 import { identityOf } from '../../src/platform/process-identity.js';
+import { compiled } from '../support/compiled-program.js';
 
+/** A stopped cluster; a test that is not about the making of one begins with a copy. */
+let prepared: string;
 let folder: string;
 const running: EmbeddedPostgres[] = [];
 const children: ChildProcess[] = [];
 
+async function newFolder(): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'weft-embedded-'));
+  await chmod(made, 0o711);
+  return made;
+}
+
+beforeAll(async () => {
+  prepared = await newFolder();
+  const server = await EmbeddedPostgres.start({ dataDir: prepared, settings: SETTINGS });
+  await server.stop();
+});
+
+afterAll(() => rm(prepared, { recursive: true, force: true }));
+
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'weft-embedded-'));
-  await chmod(folder, 0o711);
+  folder = await newFolder();
 });
 
 afterEach(async () => {
@@ -27,14 +44,21 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** What is written is read again by processes of the same machine, which stays up. */
+const SETTINGS = { shared_buffers: '32MB', fsync: 'off' };
+
+/** Starts the server of the folder, where it is empty that of a copy of the cluster prepared. */
 async function start(
   dataDir = folder,
   observer?: PostmasterObserver,
   stoppingPatienceMs = 30_000,
 ): Promise<EmbeddedPostgres> {
+  if (dataDir === folder && (await readdir(folder)).length === 0) {
+    await promisify(execFile)('cp', ['-a', `${prepared}/.`, folder]);
+  }
   const server = await EmbeddedPostgres.start({
     dataDir,
-    settings: { shared_buffers: '32MB' },
+    settings: SETTINGS,
     stoppingPatienceMs,
     ...(observer === undefined ? {} : { observer }),
   });
@@ -72,13 +96,9 @@ function tellTo(lines: string[]): PostmasterObserver {
 
 /** Another process that starts the server of the same folder, tells its process id, and waits to be killed. */
 async function startElsewhere(): Promise<{ child: ChildProcess; postmasterPid: number }> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(import.meta.dirname, 'start-embedded.program.ts'), folder],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const child = spawn(process.execPath, [compiled(new URL('./start-embedded.program.ts', import.meta.url)), folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   children.push(child);
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { child, postmasterPid: Number(line) };
@@ -92,7 +112,8 @@ async function kill(child: ChildProcess): Promise<void> {
 
 describe('the embedded PostgreSQL', () => {
   it('makes a cluster, keeps its rows over a restart, and keeps its password to its owner', async () => {
-    const first = await start();
+    const first = await EmbeddedPostgres.start({ dataDir: folder, settings: SETTINGS });
+    running.push(first);
     expect(first.started).toBe(true);
     await query(first, 'CREATE TABLE t AS SELECT 42 AS n');
     await first.stop();

@@ -9,6 +9,7 @@ import { newId, type Uuid } from '../../src/platform/ids.js';
 import type { ReplayDoors } from '../../src/sources/webhooks/replay-deliveries.js';
 import { WebhookDeliveryStore } from '../../src/sources/webhooks/webhook-delivery.store.js';
 import { WEBHOOK_LIMITS } from '../../src/sources/webhooks/webhook.model.js';
+import { compiled } from '../support/compiled-program.js';
 import { REPLAY_PAGE, replayDoors, webhooksOn } from '../support/replay-builders.js';
 import { randomFrom } from '../support/random-log.js';
 import { createWorld, HOUR_MS, START_MS, type World } from '../support/world.js';
@@ -90,9 +91,9 @@ async function replay(
   args: readonly string[],
   kill: { readonly afterPages: number; readonly thenMs: number; readonly stop?: true } | null = null,
 ): Promise<string> {
-  const script = new URL('../support/replay-worker.ts', import.meta.url).pathname;
+  const script = compiled(new URL('../support/replay-worker.ts', import.meta.url));
   const stop = kill?.stop === true ? 'yes' : 'no';
-  const call = ['--import', 'tsx', script, world.test.url, String(world.clock.now()), stop, 'replay', KEY, ...args];
+  const call = [script, world.test.url, String(world.clock.now()), stop, 'replay', KEY, ...args];
   const child = spawn(process.execPath, call, { stdio: ['ignore', 'pipe', 'ignore'] });
   children.add(child);
   const exited = once(child, 'exit').then(() => children.delete(child));

@@ -1,7 +1,7 @@
 /**
  * A process that loads a log and applies it, to be killed at any moment and started again.
  *
- *     node --import tsx crash-worker.ts <database url> <file with the steps as JSON> <time, ms>
+ *     node crash-worker.js <database url> <file with the steps as JSON> <time, ms>
  *
  * Prints `ready` once it works and `done` when everything is accepted and applied.
  */

@@ -1,7 +1,7 @@
 /**
  * A process that folds events into items, in small steps, and is killed at the first of them.
  *
- *     node --import tsx entity-fold-process.ts <database url> <time, ms> <before or after the commit>
+ *     node entity-fold-process.js <database url> <time, ms> <before or after the commit>
  *
  * Prints the place where it is killed (`killed-database.ts`), or `done` when nothing is left to be folded.
  */

@@ -1,7 +1,7 @@
 /**
  * A process that carries out what was asked for on a sealed installation, to be killed at any moment and started again.
  *
- *     node --import tsx erasure-worker.ts <database url> <database of keys> <ledger> <secret> <time, ms>
+ *     node erasure-worker.js <database url> <database of keys> <ledger> <secret> <time, ms>
  *
  * Prints a dot before each round of its worker that does something, and `done` when nobody is left to be erased.
  */

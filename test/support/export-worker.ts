@@ -1,7 +1,7 @@
 /**
  * A process that runs `weft export training-set`, to be killed at any moment and started again.
  *
- *     node --import tsx export-worker.ts <database url> <time, ms> <rows kept at a time> <argument>…
+ *     node export-worker.js <database url> <time, ms> <rows kept at a time> <argument>…
  *
  * Ends with the command's exit code.
  */

@@ -5,6 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
 import { findChromium } from './browser.js';
+import { compileProgram } from './compiled-program.js';
 import { findRunningRedis, startRedisServer } from './redis-server.js';
 import { findWordPress } from './wordpress.js';
 
@@ -14,6 +15,8 @@ declare module 'vitest' {
     readonly postgresUrl: string;
     /** Name of a migrated database without connections, to be cloned. */
     readonly templateDatabase: string;
+    /** The program as JavaScript, for processes that tests start: see `compiled-program.ts`. */
+    readonly programFolder: string;
     /** Null: no Redis here, its suites are skipped. */
     readonly redisUrl: string | null;
     /** Null: no Chromium here, its suites are skipped. */
@@ -55,6 +58,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await withDatabase(postgresUrl, (admin) => admin.execute(`CREATE DATABASE ${templateDatabase}`));
   await withDatabase(databaseUrl(postgresUrl, templateDatabase), (template) => template.runMigrations());
 
+  const programFolder = await compileProgram();
+
+  project.provide('programFolder', programFolder);
   project.provide('postgresUrl', postgresUrl);
   project.provide('templateDatabase', templateDatabase);
   project.provide('redisUrl', redisUrl);
@@ -67,6 +73,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     }
     await embedded?.stop();
     await redis?.stop();
+    await rm(programFolder, { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });
   };
 }

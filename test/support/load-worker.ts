@@ -2,7 +2,7 @@
  * A process that runs `weft load` on files, one after the other, and applies what it loads, to be killed at any moment
  * and started again.
  *
- *     node --import tsx load-worker.ts <database url> <file with a LoadPlan as JSON> <time, ms>
+ *     node load-worker.js <database url> <file with a LoadPlan as JSON> <time, ms>
  *
  * Prints `ready` before the first load, a dot for each batch that the log has acknowledged, and `done` when everything
  * is loaded and applied.

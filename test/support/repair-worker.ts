@@ -1,7 +1,7 @@
 /**
  * A process that replays dead letters and stops in the middle, to be killed there.
  *
- *     node --import tsx repair-worker.ts <database url> <time, ms> <before or after> <ids…>
+ *     node repair-worker.js <database url> <time, ms> <before or after> <ids…>
  *
  * Prints `claimed` before or after the log has accepted the event of a letter, and waits for ever.
  */

@@ -1,7 +1,7 @@
 /**
  * A process that runs `weft webhooks replay` and applies what comes of it, to be killed at any moment.
  *
- *     node --import tsx replay-worker.ts <database url> <time, ms> <stop: yes or no> <arguments of the command…>
+ *     node replay-worker.js <database url> <time, ms> <stop: yes or no> <arguments of the command…>
  *
  * Prints `ready` before it begins, a dot for each page once its events are taken back, where it waits for ever if it is
  * to stop, and `done` with the result of the command at last.

@@ -1,7 +1,7 @@
 /**
  * A process that resolves anew whom rules concern, in small steps, is killed at the first of them, and may be started again.
  *
- *     node --import tsx revision-worker.ts <database url> <time, ms> <before or after the commit; else: it is not killed>
+ *     node revision-worker.js <database url> <time, ms> <before or after the commit; else: it is not killed>
  *
  * Prints the place where it is killed (`killed-database.ts`), or `done` when no revision is left.
  */

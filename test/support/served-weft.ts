@@ -12,10 +12,10 @@ import { systemClock } from '../../src/platform/clock.js';
 import { NO_SECRET } from '../../src/platform/installation-secret.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import type { Database } from '../../src/platform/postgres.js';
+import { compiledWeft } from './compiled-program.js';
 import { createTestDatabase } from './database.js';
 
 const ROOT = join(import.meta.dirname, '../..');
-const WEFT = join(ROOT, 'bin/weft.js');
 
 /** A process of `weft serve`. */
 export interface ServedProcess {
@@ -110,7 +110,7 @@ export async function serveWeft(redisUrl = '', more: Readonly<Record<string, str
     secret,
     run: async (...args) => {
       const env = { ...process.env, ...environment };
-      const { stdout } = await promisify(execFile)(process.execPath, [WEFT, ...args], { cwd: ROOT, env });
+      const { stdout } = await promisify(execFile)(process.execPath, [compiledWeft(), ...args], { cwd: ROOT, env });
       return stdout;
     },
     kill,
@@ -155,7 +155,7 @@ async function startServer(
   environment: Readonly<Record<string, string>>,
   flags: readonly string[],
 ): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [WEFT, 'serve', ...flags], {
+  const child = spawn(process.execPath, [compiledWeft(), 'serve', ...flags], {
     cwd: ROOT,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
