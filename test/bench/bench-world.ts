@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedPostgres } from '../../src/platform/embedded-postgres.js';
@@ -24,11 +24,13 @@ export class BenchWorld {
     this.#undo = undo;
   }
 
-  static async start(): Promise<BenchWorld> {
+  /** @param kept a folder that stays, and is gone on with where it is there; left out: a temporary one */
+  static async start(kept?: string): Promise<BenchWorld> {
     const undo: (() => Promise<unknown>)[] = [];
     try {
-      const folder = await mkdtemp(join(tmpdir(), 'weft-bench-'));
-      undo.unshift(() => rm(folder, { recursive: true, force: true }));
+      const folder = kept ?? (await mkdtemp(join(tmpdir(), 'weft-bench-')));
+      if (kept === undefined) undo.unshift(() => rm(folder, { recursive: true, force: true }));
+      else await mkdir(folder, { recursive: true });
       // As root, the server runs as another user, who has to pass.
       await chmod(folder, 0o711);
       const postgres = await EmbeddedPostgres.start({ dataDir: folder });
@@ -51,6 +53,14 @@ export class BenchWorld {
   /** An empty database; its URL. */
   async createDatabase(name: string): Promise<string> {
     await this.admin.execute(`CREATE DATABASE ${name}`);
+    return this.urlOf(name);
+  }
+
+  async dropDatabase(name: string): Promise<void> {
+    await this.admin.execute(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  }
+
+  urlOf(name: string): string {
     const url = new URL(this.postgres.url);
     url.pathname = `/${name}`;
     return url.href;

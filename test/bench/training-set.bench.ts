@@ -1,5 +1,5 @@
 /**
- * Training sets of windowed features: `npx tsx test/bench/training-set.bench.ts [--small] [--profile]`.
+ * Training sets of windowed features: `npx tsx test/bench/training-set.bench.ts [--small] [--profile] [--keep FOLDER]`.
  *
  * 1,000,000 labels × 20 features over 10,000,000 events of 100,000 people; `--small`: a twenty-fifth of each. Events are
  * written into the log as the product writes them, sealed, in the order of time; that somebody is a person comes of an
@@ -7,6 +7,9 @@
  * in a process of its own. Prints one JSON object; progress goes to standard error. `--profile` leaves a `.cpuprofile`
  * beside the output. The databases are in a temporary folder (of the full size some 15 GB), which goes in the end; it does
  * not begin without room for it. Ends with 1 if the command held more than 2 GiB.
+ *
+ * With `--keep`, databases and labels stay in that folder: a run that was stopped goes on after the last stage that was
+ * done, and the next one measures the export alone, of the same events and labels. Delete the folder to begin anew.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,7 +17,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readFile, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { startApp, type App } from '../../src/app.js';
@@ -24,6 +27,7 @@ import type { PreparedEvent } from '../../src/events/event-log.model.js';
 import { dedupeIdOf, type Identifier } from '../../src/events/event.model.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { createLogger } from '../../src/platform/logger.js';
+import { writeFileAtomically } from '../../src/platform/write-file-atomically.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
 import { randomFrom, type Random } from '../support/random-log.js';
 import { BenchWorld } from './bench-world.js';
@@ -232,32 +236,91 @@ async function runExport(env: NodeJS.ProcessEnv, args: readonly string[]) {
   return { rows, sha256, seconds: (performance.now() - start) / 1_000, peakMiB: Math.round(peakKb / 1_024) };
 }
 
+/** How far a kept folder is, and what its stages have to agree upon. */
+interface Kept {
+  readonly people: number;
+  /** In hex: the events are sealed with it. */
+  readonly secret: string;
+  readonly fromMs: number;
+  /** Of the events; null: the history is not written, or only in part. */
+  readonly sourceId: number | null;
+  readonly hasLabels: boolean;
+}
+
+function keptFolder(): string | undefined {
+  const at = process.argv.indexOf('--keep');
+  if (at < 0) return undefined;
+  const folder = process.argv[at + 1];
+  if (folder === undefined || folder.startsWith('-')) throw new Error('--keep needs a folder');
+  return resolve(folder);
+}
+
+async function readKept(path: string): Promise<Kept> {
+  const fromMs = Date.now() - (DAYS + 1) * DAY_MS;
+  const begun = {
+    people: size.people,
+    secret: randomBytes(32).toString('hex'),
+    fromMs,
+    sourceId: null,
+    hasLabels: false,
+  };
+  const text = await readFile(path, 'utf8').catch(() => null);
+  const kept = text === null ? begun : (JSON.parse(text) as Kept);
+  if (kept.people !== size.people) throw new Error(`${path} is of another size: name another folder, or delete it`);
+  return kept;
+}
+
+const DATABASES = ['training', 'training_keys'];
 const size = process.argv.includes('--small') ? SMALL : FULL;
-await checkRoom(size);
-const world = await BenchWorld.start();
+const keep = keptFolder();
+if (keep === undefined) await checkRoom(size);
+const world = await BenchWorld.start(keep);
 try {
-  const url = await world.createDatabase('training');
-  await world.createDatabase('training_keys');
   const folder = world.folderOf('sets');
-  await mkdir(folder);
+  await mkdir(folder, { recursive: true });
+  const keptPath = join(folder, 'kept.json');
+  let kept = await readKept(keptPath);
+  const note = async (more: Partial<Kept>): Promise<void> => {
+    kept = { ...kept, ...more };
+    await writeFileAtomically(keptPath, JSON.stringify(kept), 0o600);
+  };
   const env = {
     ...process.env,
-    WEFT_DATABASE_URL: url,
-    WEFT_SECRET: randomBytes(32).toString('hex'),
+    WEFT_DATABASE_URL: world.urlOf('training'),
+    WEFT_SECRET: kept.secret,
     WEFT_DATA_DIR: folder,
   };
-  const endMs = Date.now() - DAY_MS;
-  const fromMs = endMs - DAYS * DAY_MS;
-  const sourceId = await withApp(env, 'yes', (app) => makePeople(app, size.people, fromMs));
-  tell(`${String(size.people)} people`);
-  await withApp(env, 'no', (app) => writeHistory(app, size, sourceId, fromMs));
-  await lookAfterLog(url);
+  const { fromMs } = kept;
+  if (kept.sourceId === null) {
+    await note({});
+    // Half a history is of no use: where it stopped is not known.
+    for (const name of DATABASES) await world.dropDatabase(name);
+    for (const name of DATABASES) await world.createDatabase(name);
+    const sourceId = await withApp(env, 'yes', (app) => makePeople(app, size.people, fromMs));
+    tell(`${String(size.people)} people`);
+    await withApp(env, 'no', (app) => writeHistory(app, size, sourceId, fromMs));
+    await lookAfterLog(env.WEFT_DATABASE_URL);
+    await note({ sourceId });
+  } else tell('people and their history are there');
   const labels = join(folder, 'labels.csv');
-  await writeLabels(labels, size, fromMs);
+  if (!kept.hasLabels) {
+    await writeLabels(labels, size, fromMs);
+    await note({ hasLabels: true });
+  }
   tell('the labels are written');
   const out = join(folder, 'set.parquet');
   const before = await world.postgresCpuMs();
-  const { rows, sha256, seconds, peakMiB } = await runExport(env, ['-l', labels, '-s', SERVICE, '-o', out, '--json']);
+  const { rows, sha256, seconds, peakMiB } = await runExport(env, [
+    '-l',
+    labels,
+    '-s',
+    SERVICE,
+    '-o',
+    out,
+    '--json',
+    '--force',
+    '--restart',
+  ]);
   const postgresCpuS = before === null ? null : Math.round(((await world.postgresCpuMs()) ?? 0) - before) / 1_000;
   const { people, events, labels: labelRows } = size;
   const report = {
