@@ -47,6 +47,8 @@ import type { ModelService } from './scoring/model.service.js';
 import { createDeadLetters } from './create-dead-letters.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
+import { startEndpoints, type Endpoints, type EndpointStart } from './create-endpoints.js';
+import { createEndpointPersons } from './endpoint-persons.js';
 import { startWebhooks, type Webhooks } from './create-webhooks.js';
 import { observeWebhooks } from './sources/webhooks/observe-webhooks.js';
 import { startAudit } from './start-audit.js';
@@ -88,6 +90,7 @@ export interface App extends Loads {
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly schedules: Schedules;
+  readonly endpoints: Endpoints;
   readonly trainingSets: TrainingSetExports;
   readonly plans: PlanService;
   readonly audit: AuditRecorder;
@@ -174,7 +177,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     keys: await startKeys({ lifecycle, db, clock, secret }, repeatedLog),
     models: engine.services.models,
     ...loads,
-    ...(await startStandingWork({ db, clock, engine, config, metrics, logger, log: repeatedLog, loads }, standing)),
+    ...(await startStandingWork({ ...intakeParts, engine, config, logger, loads, secret, listen }, standing)),
     webhooks: await startWebhooks(
       {
         db,
@@ -264,12 +267,22 @@ async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promis
 
 /** What is done as somebody asks for it, or by the clock. @param runs where it is done; null: elsewhere */
 async function startStandingWork(
-  { loads, ...parts }: TrainingSetExportStart & { readonly loads: Loads },
+  {
+    loads,
+    secret,
+    listen,
+    ...parts
+  }: TrainingSetExportStart &
+    Pick<EndpointStart, 'secret' | 'listen'> &
+    Pick<App, 'engine' | 'config'> & { readonly loads: Loads },
   runs: Lifecycle | null,
-): Promise<Pick<App, 'schedules' | 'trainingSets'>> {
+): Promise<Pick<App, 'schedules' | 'trainingSets' | 'endpoints'>> {
+  const { db, clock, engine, config } = parts;
+  const persons = createEndpointPersons({ db, clock, definitions: engine.definitions });
   return {
     schedules: await startSchedules({ ...loads, ...parts }, runs),
     trainingSets: await startTrainingSetExports(parts, runs),
+    endpoints: await startEndpoints({ ...parts, secret, listen, persons, networks: config.endpointNetworks }, runs),
   };
 }
 

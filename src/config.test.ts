@@ -53,6 +53,7 @@ describe('readConfig', () => {
       WEFT_TRUSTED_PROXIES: '10.0.0.0/33',
       WEFT_LOG_LEVEL: 'loud',
       WEFT_DATABASE_POOL_SIZE: '1',
+      WEFT_ENDPOINT_NETWORKS: 'loopback',
       WEFT_ONLINE_STORE_MAX_MB: '-5',
       WEFT_INGEST_EVENTS_PER_SECOND: '1e9',
       WEFT_GRAPHQL_REQUESTS_PER_SECOND: '0',
@@ -93,6 +94,8 @@ describe('readConfig', () => {
   });
 
   it('asks for the connections that a process needs at once', () => {
+    expect(problemsOf({ WEFT_ENDPOINT_NETWORKS: 'loopback' }).message).toMatch(/^WEFT_ENDPOINT_NETWORKS is not a list/);
+    expect(readConfig({ WEFT_ENDPOINT_NETWORKS: '10.1.0.0/16, ::1' }).endpointNetworks).toEqual(['10.1.0.0/16', '::1']);
     expect(problemsOf({ WEFT_DATABASE_POOL_SIZE: '2' }).message).toMatch(/^WEFT_DATABASE_POOL_SIZE .* from 3 to 200/);
     expect(readConfig({ WEFT_DATABASE_POOL_SIZE: '3' }).databasePoolSize).toBe(3);
   });

@@ -47,6 +47,8 @@ export interface Config {
   readonly publicUrl: string | null;
   /** `WEFT_TRUSTED_PROXIES`: addresses, networks and names of ranges of those whose `X-Forwarded-` headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** `WEFT_ENDPOINT_NETWORKS`: where requests to webhook endpoints may go beside public addresses. */
+  readonly endpointNetworks: readonly string[];
   /** `WEFT_GEO_DATABASE`: an mmdb file that tells where addresses are; null: nothing does. */
   readonly geoDatabase: string | null;
   readonly logLevel: LogLevel;
@@ -127,6 +129,7 @@ export function readConfig(env: Environment = process.env): Config {
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
     trustedProxies: Object.freeze(reader.read('WEFT_TRUSTED_PROXIES', [], proxies)),
+    endpointNetworks: Object.freeze(reader.read('WEFT_ENDPOINT_NETWORKS', [], networks)),
     geoDatabase: pathOrNull(reader.read('WEFT_GEO_DATABASE', null, anyText)),
     logLevel: reader.read('WEFT_LOG_LEVEL', 'info', logLevel),
     databasePoolSize: reader.read('WEFT_DATABASE_POOL_SIZE', 10, integer(MIN_DATABASE_POOL_SIZE, 200)),
@@ -170,6 +173,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',
   'WEFT_TRUSTED_PROXIES',
+  'WEFT_ENDPOINT_NETWORKS',
   'WEFT_GEO_DATABASE',
   'WEFT_LOG_LEVEL',
   'WEFT_DATABASE_POOL_SIZE',
@@ -298,8 +302,17 @@ function proxies(text: string, refuse: Refuse): readonly string[] {
   );
 }
 
+function networks(text: string, refuse: Refuse): readonly string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (parts.length <= 100 && parts.every(isNetworkOfAddresses)) return parts;
+  return refuse('is not a list of networks', 'Name addresses or networks, as 10.1.0.0/16, with commas between.');
+}
+
 function isNetwork(text: string): boolean {
-  if (PROXY_RANGES.includes(text)) return true;
+  return PROXY_RANGES.includes(text) || isNetworkOfAddresses(text);
+}
+
+function isNetworkOfAddresses(text: string): boolean {
   const [address = '', prefix, ...more] = text.split('/');
   const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
   if (more.length > 0 || bits === -1) return false;

@@ -1,3 +1,4 @@
+import { endpointsCommand } from './activation/endpoints/endpoints.command.js';
 import { Command } from 'commander';
 import { documentsCommand } from './api/documents/documents.command.js';
 import { keysCommand } from './api/auth/keys.command.js';
@@ -198,6 +199,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       clock: systemClock,
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
+    endpointsCommand({ ...io, withEndpoints: (use) => looking((app) => use(app.endpoints.service)) }),
     webhooksCommand({ ...io, ...webhookSessions(sessions, signal), signal }),
     ...personalDataCommands({ io, sessions, signal, audit }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),

@@ -52,16 +52,30 @@ export class ChangeFeedReader {
   /** At most `limit` changes with `seq > after`, by rising seq. */
   async after(after: number, limit: number, filter: ChangeFilter = {}): Promise<SegmentChange[]> {
     const { rows } = await this.#db.run<ChangeRow>(statementFor(after, limit, filter));
-    return rows.map((row) => ({
-      seq: row.seq,
-      profileId: row.profile_id,
-      segmentId: row.segment_id,
-      kind: row.kind,
-      at: row.at,
-      version: row.version,
-      cause: row.cause,
-    }));
+    return rows.map(toChange);
   }
+
+  /** The changes at these positions, by rising seq. */
+  async at(seqs: readonly number[]): Promise<SegmentChange[]> {
+    const { rows } = await this.#db.run<ChangeRow>({
+      name: 'feed-at',
+      text: `SELECT ${COLUMNS} FROM changes WHERE seq = ANY ($1::int8[]) ORDER BY seq`,
+      values: [seqs],
+    });
+    return rows.map(toChange);
+  }
+}
+
+function toChange(row: ChangeRow): SegmentChange {
+  return {
+    seq: row.seq,
+    profileId: row.profile_id,
+    segmentId: row.segment_id,
+    kind: row.kind,
+    at: row.at,
+    version: row.version,
+    cause: row.cause,
+  };
 }
 
 /*

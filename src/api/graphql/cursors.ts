@@ -1,7 +1,8 @@
 import { CursorCodec } from '../../platform/cursor.js';
 import { WeftError } from '../../platform/errors.js';
 
-export const CHANGE_CURSOR = new CursorCodec({ kind: 'changes', version: 1 }, { seq: 'integer' });
+export { CHANGE_CURSOR } from '../../activation/change-cursor.model.js';
+
 export const CHANGE_SUBSCRIPTION_CURSOR = new CursorCodec(
   { kind: 'change_subscriptions', version: 1 },
   { key: 'text' },

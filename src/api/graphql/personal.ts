@@ -32,12 +32,22 @@ const identifier: Mask = (value, parent) =>
   (parent as IdentifierType).isAsked === true ? value : maskText(value as string);
 /** What is known of somebody, or was sent: the parent has the identifiers of the person. */
 const payload: Mask = (value, parent, personal) => maskPayload(value as JsonValue, personal, valuesOf(parent));
-const ofTrait: Mask = (value, parent, personal, { traits }) => {
+const ofTrait: Mask = (value, parent, _personal, definitions) => {
   const { name, profile } = parent as { readonly name: string; readonly profile?: unknown };
-  const given = (value ?? null) as JsonValue;
-  if (sealedTraits(traits).has(name)) return maskAsSealed(given);
-  return personal.has(name) ? maskValue(given) : maskPayload(given, personal, valuesOf(profile ?? parent));
+  return maskTrait(name, (value ?? null) as JsonValue, valuesOf(profile ?? parent), definitions);
 };
+
+/** What those are told of a trait who lack the scope `pii`, whatever tells it. @param identifiers values of the person's */
+export function maskTrait(
+  name: string,
+  value: JsonValue,
+  identifiers: ReadonlySet<string>,
+  { traits }: Pick<ApiDefinitions, 'traits'>,
+): JsonValue {
+  const personal = personalTraits(traits);
+  if (sealedTraits(traits).has(name)) return maskAsSealed(value);
+  return personal.has(name) ? maskValue(value) : maskPayload(value, personal, identifiers);
+}
 
 function valuesOf(named: unknown): ReadonlySet<string> {
   const { identifiers = [] } = named as { readonly identifiers?: readonly { readonly value: string }[] };
@@ -54,10 +64,14 @@ const groups: Mask = (value, parent, personal) => {
 };
 
 /** Of features that keep a value of a personal trait, or what stands under such a name. */
-const ofFeature: Mask = (value, parent, personal, definitions) =>
-  personalFeatures(definitions, personal).has((parent as { readonly name: string }).name)
-    ? maskFeature((value ?? null) as JsonValue)
-    : value;
+const ofFeature: Mask = (value, parent, _personal, definitions) =>
+  maskFeatureValue((parent as { readonly name: string }).name, (value ?? null) as JsonValue, definitions);
+
+/** What those are told of a feature who lack the scope `pii`, whatever tells it. */
+export function maskFeatureValue(name: string, value: JsonValue, definitions: ApiDefinitions): JsonValue {
+  const isHidden = personalFeatures(definitions, personalTraits(definitions.traits)).has(name);
+  return isHidden ? maskFeature(value) : value;
+}
 
 /** The keys of a map are values that events had, too. */
 function maskFeature(value: JsonValue): JsonValue {

@@ -1,0 +1,47 @@
+import type { JsonValue } from '../../events/event.model.js';
+import { formatInstant } from '../../platform/instant.js';
+import type { SegmentChange } from '../../segments/segment.model.js';
+import { CHANGE_CURSOR } from '../change-cursor.model.js';
+import type { PersonPayload } from './endpoint.model.js';
+import { renderPayload, type PayloadTemplate } from './payload-template.model.js';
+
+/** What tells a change from all others, the same with each attempt: what a receiver does twice by it, it does once. */
+export function deliveryId(endpointKey: string, seq: number): string {
+  return `${endpointKey}-${String(seq)}`;
+}
+
+/** The body of a request; null: the template requires what is not known of the person. */
+export function composePayload(
+  template: PayloadTemplate,
+  {
+    id,
+    change,
+    segment,
+    person,
+  }: {
+    readonly id: string;
+    readonly change: SegmentChange;
+    readonly segment: { readonly key: string; readonly name: string };
+    readonly person: PersonPayload;
+  },
+): JsonValue | null {
+  const identifiers = Object.entries(person.identifiers).flatMap(([ns, [first]]) =>
+    first === undefined ? [] : [[ns, first] as const],
+  );
+  return renderPayload(template, {
+    change: {
+      id,
+      type: change.kind === 'enter' ? 'segment.entered' : 'segment.left',
+      kind: change.kind,
+      at: formatInstant(change.at),
+      cursor: CHANGE_CURSOR.encode({ seq: change.seq }),
+      cause: change.cause.kind,
+      version: change.version,
+    },
+    segment: { key: segment.key, name: segment.name },
+    profile: { id: change.profileId },
+    identifiers: Object.fromEntries(identifiers),
+    traits: person.traits,
+    features: person.features,
+  });
+}
