@@ -1,9 +1,9 @@
 import type { LoadedDefinitions } from './definitions.js';
-import { canonicalText, type Identifier, type LoggedEvent } from './events/event.model.js';
+import { canonicalText, type CanonicalKey, type Identifier, type LoggedEvent } from './events/event.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
-import { addEvidence, evidenceOf, placedEvidence, type Evidence } from './identity/evidence.model.js';
+import { addEvidence, evidenceBehind, evidenceOf, placedEvidence, type Evidence } from './identity/evidence.model.js';
 import { uuidArray } from './platform/binary-arrays.js';
 import type { Uuid } from './platform/ids.js';
 import type { Queryable } from './platform/postgres.js';
@@ -59,15 +59,29 @@ interface OutlivedAnchor extends LoggedAnchor {
   readonly evidence: EvidenceOfAnchor[];
 }
 
+interface Placing {
+  /** Of the step, ms. */
+  readonly at: number;
+  /** Whose events the row stands for is to be known no more. */
+  readonly isGone: (row: EvidenceOfAnchor) => boolean;
+  /** The anchor that these events belong to. */
+  readonly placeOf: (row: EvidenceOfAnchor) => Uuid;
+}
+
+/** Of values that count again nobody loses what came of the removed events: they are of one profile with whom these name. */
+const NOBODY: ReadonlySet<Uuid> = new Set();
+
 /**
  * What stands of anchors that are folded anew, with events moved between them or taken back, from a log that does not have
  * all of their events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
  *
  * 1. Evidence names all that its events carried, so it hangs where these would. Values of traits, and what is given to
- *    groups, know their events: those of events that the log does not have stay on the anchor.
+ *    groups, know their events: those of events that the log does not have stay on the anchor. From a value that counts for
+ *    nobody, values of traits go where the evidence behind them goes; where that parts, they go nowhere.
  * 2. Where the log gives what stands of a stream of features, the log decides. Where nothing goes from a stream, what
  *    stands stays, and what comes is added. Else counts and sums are divided into what the log has and what it has not,
- *    which stays; any other stream cannot be, and is what the log says (`FeatureSet.outlived`).
+ *    which stays; any other stream cannot be, and is what the log says (`FeatureSet.outlived`). So it is on a value that
+ *    counts for nobody, where what stands may be of anybody.
  */
 export class OutlivedAnchors {
   readonly #logged: ReadonlyMap<Uuid, LoggedAnchor>;
@@ -116,7 +130,13 @@ export class OutlivedAnchors {
       isCut ||= !isMoved;
       addEvidence(folded.evidence, isMoved ? placed : evidenceOf(row, this.definitions.identityRules));
     }
-    this.#keepAll(anchors, folded, at);
+    this.#keepAll(anchors, folded, {
+      at,
+      isGone: () => false,
+      placeOf: (row) =>
+        placedEvidence(evidenceOf(row, this.definitions.identityRules), this.definitions.identityRules, NOBODY)
+          .anchorId,
+    });
     return isCut;
   }
 
@@ -136,25 +156,68 @@ export class OutlivedAnchors {
     for (const { row } of this.#unaccounted(anchors, new Set())) {
       if (!isGone(row.identifiers)) addEvidence(folded.evidence, evidenceOf(row, this.definitions.identityRules));
     }
-    this.#keepAll(anchors, folded, at);
+    this.#keepAll(anchors, folded, {
+      at,
+      isGone: (row) => isGone(row.identifiers),
+      placeOf: ({ identifiers: [own] }) => own?.id ?? '',
+    });
   }
 
-  #keepAll(anchors: ReadonlyMap<Uuid, OutlivedAnchor>, folded: FoldedAnchors, at: number): void {
+  #keepAll(anchors: ReadonlyMap<Uuid, OutlivedAnchor>, folded: FoldedAnchors, how: Placing): void {
+    const { features, traitRules, traitSealer } = this.definitions;
     const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
-    for (const [id, anchor] of anchors) this.#keepOne(id, anchor, folded, { named, at });
+    const moved: (() => void)[] = [];
+    for (const [id, anchor] of anchors) {
+      const { evidence, inLog, traits } = anchor;
+      const isOthers = (row: EvidenceOfAnchor): boolean => how.isGone(row) || how.placeOf(row) !== id;
+      const isShared = evidence.some((row) => !inLog.has(canonicalText(row)) && isOthers(row));
+      if (!isShared) {
+        this.#keepOne(id, anchor, folded, { named, at: how.at });
+        continue;
+      }
+      const ownerOf = (key: CanonicalKey): Uuid | null => {
+        const rows = evidenceBehind(evidence, key);
+        const owners = new Set(rows.map(how.placeOf));
+        const [owner] = owners;
+        if (owner === undefined || owners.size > 1 || rows.some(how.isGone)) return null;
+        // What is not moved yet stays until it is.
+        return folded.rebuilt.has(owner) || named.has(owner) ? owner : id;
+      };
+      const isOf = (owner: Uuid) => (key: CanonicalKey) => ownerOf(key) === owner;
+      this.#keepOne(id, anchor, folded, { named, at: how.at, isKept: isOf(id) });
+      for (const owner of new Set(evidence.map(how.placeOf))) {
+        if (owner === id || !this.#logged.has(owner)) continue;
+        moved.push(() => {
+          const left = folded.rebuilt.get(owner) ?? { traits: new Map() as Traits, state: features.empty() };
+          traits.keepEvents(left.traits, traitRules, traitSealer.for, { isKept: isOf(owner), withDeletions: false });
+          if (left.traits.size > 0) folded.rebuilt.set(owner, left);
+        });
+      }
+    }
+    for (const move of moved) move();
   }
 
   #keepOne(
     id: Uuid,
     anchor: OutlivedAnchor,
     { rebuilt, given, evidence }: FoldedAnchors,
-    { named, at }: { readonly named: ReadonlySet<Uuid>; readonly at: number },
+    {
+      named,
+      at,
+      isKept,
+    }: {
+      readonly named: ReadonlySet<Uuid>;
+      readonly at: number;
+      /** Of the events that the log does not have, where some may be of others; default: all. */
+      readonly isKept?: (event: CanonicalKey) => boolean;
+    },
   ): void {
     const { features, traitRules, traitSealer } = this.definitions;
     const left = rebuilt.get(id) ?? { traits: new Map() as Traits, state: features.empty() };
-    anchor.traits.keepEvents(left.traits, traitRules, traitSealer.for);
+    const only = isKept === undefined ? undefined : { isKept, withDeletions: true };
+    anchor.traits.keepEvents(left.traits, traitRules, traitSealer.for, only);
     const { state: standing, before, arrived } = anchor;
-    left.state = features.outlived(left.state, { standing, before, arrived }, at);
+    left.state = features.outlived(left.state, { standing, before, arrived }, at, isKept !== undefined);
     const [first] = anchor.evidence;
     if (!rebuilt.has(id) && left.traits.size + left.state.size > 0 && first !== undefined) {
       rebuilt.set(id, left);
@@ -162,7 +225,9 @@ export class OutlivedAnchors {
       if (!named.has(id)) addEvidence(evidence, evidenceOf(own));
     }
     for (const [group, traits] of anchor.given) {
-      const kept: Traits = new Map([...traits].filter(([, trait]) => !anchor.inLog.has(canonicalText(trait))));
+      const isOwn = (trait: CanonicalKey): boolean =>
+        !anchor.inLog.has(canonicalText(trait)) && isKept?.(trait) !== false;
+      const kept: Traits = new Map([...traits].filter(([, trait]) => isOwn(trait)));
       if (kept.size === 0) continue;
       const all = given.get(id) ?? new Map<string, Traits>();
       given.set(id, all);

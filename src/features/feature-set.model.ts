@@ -199,11 +199,13 @@ export class FeatureSet {
    * @param folded of the events that are left of `before`, and of those in `arrived`
    * @param before of those events that stood for `standing` and are still there
    * @param t what is invisible by then does not matter
+   * @param isShared what came of the others may be of somebody else: of it counts and sums alone stay
    */
   outlived(
     folded: AnchorState,
     { standing, before, arrived }: { standing: AnchorState; before: AnchorState; arrived: AnchorState },
     t: number,
+    isShared = false,
   ): AnchorState {
     for (const state of [folded, standing, before, arrived]) this.prune(state, t);
     const kept = this.empty();
@@ -211,7 +213,8 @@ export class FeatureSet {
       const [own, stands, was, came] = [folded, standing, before, arrived].map((state) => this.#only(state, stream));
       if (own === undefined || stands === undefined || was === undefined || came === undefined) continue;
       if (this.#isSame(stands, was)) this.mergeInto(kept, own);
-      else if (this.#isSame(own, this.merge([was, came]))) this.mergeInto(kept, this.merge([stands, came]));
+      else if (!isShared && this.#isSame(own, this.merge([was, came])))
+        this.mergeInto(kept, this.merge([stands, came]));
       else if (stands.open(stream).takeOut(was.open(stream))) this.mergeInto(kept, this.merge([stands, own]));
       else this.mergeInto(kept, own);
     }

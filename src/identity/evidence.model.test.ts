@@ -9,7 +9,7 @@ import {
   START_MS,
 } from '../../test/support/identity-builders.js';
 import type { LoggedEvent } from '../events/event.model.js';
-import { compareEvidence, evidenceOf, leastEvidence, setIdOf } from './evidence.model.js';
+import { compareEvidence, evidenceBehind, evidenceOf, leastEvidence, setIdOf } from './evidence.model.js';
 
 describe('evidence of an event', () => {
   it('names the anchor, the set and the UTC day', () => {
@@ -95,5 +95,40 @@ describe('rows of evidence', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('evidence behind an event of which the key alone is known', () => {
+  const others = fc.subarray(['email:a', 'email:b', 'email:c']);
+  const sent = fc.array(fc.record({ hour: fc.nat(72), others }), { minLength: 1, maxLength: 12 });
+
+  it('has the row that stands for the event, and no other where the row has its key', () => {
+    fc.assert(
+      fc.property(sent, (all) => {
+        const events = all.map(({ hour, others: names }, i) =>
+          anEvent({ atMs: START_MS + hour * HOUR_MS, names: ['user_id:till', ...names], messageId: `m${String(i)}` }),
+        );
+        const rows = evidenceRows(events).map(({ key, identifiers }) => ({ ...key, identifiers }));
+        for (const event of events) {
+          const sets = evidenceBehind(rows, event).map(({ identifiers }) => setIdOf(identifiers));
+          expect(sets).toContain(setIdOf(event.identifiers));
+          if (rows.some(({ messageId }) => messageId === event.messageId)) expect(sets).toHaveLength(1);
+        }
+      }),
+    );
+  });
+
+  it('leaves out other days, and what began later', () => {
+    const row = (atMs: number, ...names: string[]) => anEvent({ atMs, names: ['user_id:till', ...names] });
+    const [early, late, next] = [
+      row(START_MS + 1, 'email:a'),
+      row(START_MS + 9, 'email:b'),
+      row(START_MS + DAY_MS, 'email:c'),
+    ];
+    const alone = row(START_MS - 3 * DAY_MS);
+    const key = { occurredAt: START_MS + 5, sourceId: 1, messageId: 'removed' };
+    expect(evidenceBehind([early, late, next], key)).toEqual([early]);
+    expect(evidenceBehind([early, late, next, alone], key)).toEqual([early, alone]);
+    expect(evidenceBehind([late, next], key)).toEqual([]);
   });
 });

@@ -84,6 +84,22 @@ export function leastEvidence(a: Evidence, b: Evidence): Evidence {
   return lesser.knownAt === knownAt ? lesser : { ...lesser, knownAt };
 }
 
+/**
+ * Of an anchor's rows those that may stand for an event of which nothing is known but its key: the one with that key, or
+ * else those of its day, and of the anchor by itself, that begin before it.
+ */
+export function evidenceBehind<Row extends CanonicalKey & { readonly identifiers: readonly Identifier[] }>(
+  rows: readonly Row[],
+  key: CanonicalKey,
+): Row[] {
+  const dayOf = ({ occurredAt }: CanonicalKey): number => Math.floor(occurredAt / DAY_MS);
+  const exact = rows.filter((row) => compareCanonical(row, key) === 0);
+  if (exact.length > 0) return exact;
+  return rows.filter(
+    (row) => compareCanonical(row, key) < 0 && (row.identifiers.length === 1 || dayOf(row) === dayOf(key)),
+  );
+}
+
 /** What is said in evidence: a set of identifiers on a day. */
 export function evidenceKey(evidence: Pick<Evidence, 'setId' | 'day'>): string {
   return `${evidence.setId} ${String(evidence.day)}`;

@@ -7,6 +7,12 @@ import { NO_TRAIT_RULES, type TraitRules } from './trait-rule.model.js';
 import type { SealFor, ValueSeal } from './trait-seal.model.js';
 import { applyTraits, GROUP_RULES, heldOf, traitOf } from './traits.model.js';
 
+/** Of which events what came of them is kept. */
+export interface KeptEvents {
+  readonly isKept: (event: CanonicalKey) => boolean;
+  readonly withDeletions: boolean;
+}
+
 /** Traits that began or ceased to be sealed since they were folded, and what opens their values. */
 export interface Resealed {
   readonly names: readonly string[];
@@ -61,10 +67,13 @@ export class OutlivedTraits {
   /**
    * Adds to what the log gives what came of other events, but for words on purposes, and for what is known of groups: of
    * those everybody is told.
+   * @param only of these events, and with deletions of traits or without; default: all
    */
-  keepEvents(traits: Traits, rules: TraitRules, sealFor: SealFor): void {
-    for (const [name, trait] of this.#standing) {
+  keepEvents(traits: Traits, rules: TraitRules, sealFor: SealFor, only?: KeptEvents): void {
+    for (const [name, standing] of this.#standing) {
       if (isConsentTrait(name) || isKnownOfGroup(name)) continue;
+      const trait = only === undefined ? standing : partOf(standing, only);
+      if (trait === null) continue;
       if (name === GROUPS) this.#keepOne(traits, name, trait, GROUP_RULES, null);
       else this.#keepOne(traits, name, trait, rules, sealOf(name, rules, { names: [], sealFor }));
     }
@@ -121,6 +130,14 @@ export class OutlivedTraits {
     const since = held.kept.filter(({ occurredAt }) => occurredAt > deletedAt);
     traits.set(name, traitOf({ ...held, kept: since, deletedAt: Math.max(held.deletedAt, deletedAt) }));
   }
+}
+
+/** A trait with what came of some of its events; null: nothing did. */
+function partOf(trait: Trait, { isKept, withDeletions }: KeptEvents): Trait | null {
+  const held = heldOf(trait);
+  const kept = held.kept.filter(isKept);
+  const deletedAt = withDeletions ? held.deletedAt : 0;
+  return kept.length === 0 && deletedAt === 0 ? null : traitOf({ ...held, kept, deletedAt });
 }
 
 /** What opens the standing values of a trait; null: they cannot be sealed. */
