@@ -13,7 +13,6 @@ import type { StreamBackfillStore } from './features/stream-backfill.store.js';
 import { readEntityFoldLag } from './features/entity-fold-lag.reader.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
-import { WeftError } from './platform/errors.js';
 import type { Database, Transaction } from './platform/postgres.js';
 
 export interface EntityFoldObserver {
@@ -61,7 +60,8 @@ interface Standing {
  * 5. Views that history is folded into take turns with those that are up to date, and both with items that are folded
  *    anew: none waits for another to be done.
  * 6. An item whose state cannot be read is folded anew like those, from the index, in which its new events are, too; a pass
- *    whose state cannot be read begins anew. So one damaged row holds up no other item.
+ *    whose state cannot be read begins anew. So one damaged row holds up no other item. Who reads such an item marks it
+ *    as well (`DamagedItemService`).
  * 7. Where it is behind by more than a step, a worker that always has events makes one every few batches (`keepUp`).
  */
 export class EntityFoldChore {
@@ -186,7 +186,7 @@ export class EntityFoldChore {
     const states = new Map<string, AnchorState>();
     const damaged: string[] = [];
     for (const key of keys) {
-      const state = readState(fold, packed.get(key));
+      const state = fold.stateOf(packed.get(key));
       if (state === null) damaged.push(key);
       else states.set(key, state);
     }
@@ -213,7 +213,7 @@ export class EntityFoldChore {
       const marked = await store.refolds(tx, id, this.#refoldFrom.get(id) ?? '', MAX_REFOLDED_ITEMS);
       const states = new Map<string, AnchorState>();
       const refolds = marked.map((refold): Refold => {
-        const state = readState(fold, refold.state);
+        const state = fold.stateOf(refold.state);
         states.set(refold.key, state ?? fold.set.empty());
         if (state !== null) return refold;
         damage.items++;
@@ -285,17 +285,6 @@ export class EntityFoldChore {
     });
     if (damage.items > 0) this.#parts.observer.itemsDamaged(damage.items);
     return result;
-  }
-}
-
-/** Null: it is damaged. */
-function readState({ set }: EntityFold, packed: Buffer | undefined): AnchorState | null {
-  if (packed === undefined || packed.length === 0) return set.empty();
-  try {
-    return set.decode(packed);
-  } catch (error) {
-    if (error instanceof WeftError && error.code === 'INTERNAL') return null;
-    throw error;
   }
 }
 

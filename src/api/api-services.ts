@@ -9,6 +9,7 @@ import type { AppliedWatch } from '../events/applied-watch.js';
 import type { EventSealer } from '../events/event-seal.model.js';
 import type { EventLog } from '../events/event-log.model.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
+import type { DamagedItemService } from '../features/damaged-item.service.js';
 import type { EntityRecordService } from '../features/entity-record.service.js';
 import type { ExportFolder } from '../features/export-folder.js';
 import type { FeatureDefinitionService } from '../features/feature.service.js';
@@ -137,6 +138,7 @@ export interface ApiServices extends WiredServices {
   readonly traitDeletion: TraitDeletionService;
   readonly consents: ConsentService;
   readonly entityRecords: EntityRecordService;
+  readonly damagedItems: Pick<DamagedItemService, 'refold'>;
   readonly vocabulary: Pick<VocabularyReader, 'entries'>;
   readonly featureReferences: Pick<FeatureReferenceService, 'set' | 'remove'>;
   readonly materialization: Pick<MaterializationService, 'materialize'>;

@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import { DamagedItemService } from '../features/damaged-item.service.js';
 import { EntityRecordService } from '../features/entity-record.service.js';
 import { EventSampleReader } from '../events/event-sample.reader.js';
 import { VocabularyReader } from '../features/vocabulary.reader.js';
@@ -86,12 +87,25 @@ function trustedBy({ trustedProxies = [] }: ApiServerDependencies): string[] | f
   return trustedProxies.length === 0 ? false : [...trustedProxies];
 }
 
-function featureServices(
-  wired: WiredServices,
-): Pick<ApiServices, 'entityRecords' | 'vocabulary' | 'materialization' | 'featureReferences'> {
-  const { db, sealer } = wired;
+function featureServices({
+  services: wired,
+  metrics,
+  onError,
+}: ApiServerDependencies): Pick<
+  ApiServices,
+  'entityRecords' | 'damagedItems' | 'vocabulary' | 'materialization' | 'featureReferences'
+> {
+  const { db, clock, sealer } = wired;
+  const damaged = metrics.counter(
+    'entity_unreadable_items_total',
+    'Items asked for whose states could not be read, marked to be folded anew from their events.',
+  );
+  const onMarked = (items: number): void => {
+    damaged.add(items);
+  };
   return {
     entityRecords: new EntityRecordService(wired),
+    damagedItems: new DamagedItemService({ db, clock, onMarked, onError }),
     vocabulary: new VocabularyReader({ ...wired, samples: new EventSampleReader(db, sealer), mask: maskPayload }),
     materialization: new MaterializationService(db),
     featureReferences: new FeatureReferenceService(wired),
@@ -128,7 +142,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     namespaces,
     traitDeletion: new TraitDeletionService(wired),
     consents: new ConsentService(wired),
-    ...featureServices(wired),
+    ...featureServices(deps),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS, drainMs = DRAIN_MS } = deps;
   const app = Fastify({

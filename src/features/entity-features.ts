@@ -1,5 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import type { AnchorState } from './anchor-state.model.js';
 import { EntityFold, isEntityStream } from './entity-fold.model.js';
 import { EntityRecordReader, type RecordAsk, type RecordKind } from './entity-record.reader.js';
 import { EntityStateReader } from './entity-state.reader.js';
@@ -32,9 +33,26 @@ export interface EntityAsk {
 export interface EntityValues {
   /** For each key, in the order of the features. */
   readonly rows: readonly (readonly FeatureValue[])[];
-  /** Whether all of history is in the values of this feature. */
-  readonly isComplete: (feature: EntityFeature) => boolean;
+  /** Whether all of history is in the value of this feature for the key at this index. */
+  readonly isComplete: (feature: EntityFeature, row: number) => boolean;
+  /** States that cannot be read; their values are `NOT_FOUND`. */
+  readonly damaged: readonly DamagedItem[];
 }
+
+/** An item of a fold. */
+export interface DamagedItem {
+  readonly meaning: Uuid;
+  readonly key: string;
+}
+
+/** What is told of an item whose state cannot be read, until it is folded anew. */
+const UNREADABLE: FeatureValue = {
+  status: 'NOT_FOUND',
+  value: null,
+  eventTs: null,
+  validUntil: Infinity,
+  approximate: false,
+};
 
 /**
  * The features of one entity, ready to be read: the winner among the records of a key is chosen by the aggregator that
@@ -123,8 +141,9 @@ export class EntityFeatures {
       columns.length === 0 ? null : this.#readColumns(db, keys, columns, t),
       meanings.length === 0 ? null : new EntityStateReader(db).states(meanings, keys),
     ]);
+    const damaged = new Map<string, DamagedItem>();
     const rows = keys.map((key, row) => {
-      const unpacked = new Map<Uuid, ReturnType<FeatureSet['empty']>>();
+      const unpacked = new Map<Uuid, AnchorState>();
       let column = 0;
       return asked.map(({ fold, index }): FeatureValue => {
         if (fold === null) {
@@ -132,18 +151,25 @@ export class EntityFeatures {
           if (value === undefined) throw new TypeError('a value is missing');
           return value;
         }
-        const bytes = states?.of(fold.meaning, key);
+        const { meaning, set } = fold;
+        if (damaged.has(`${meaning} ${key}`)) return UNREADABLE;
         // States belong to the set that made them: equal meanings have sets of their own where views differ in features.
-        const set = fold.set;
-        const cached = unpacked.get(fold.meaning);
-        const state = cached?.set === set ? cached : bytes === undefined ? set.empty() : set.decode(bytes);
-        unpacked.set(fold.meaning, state);
+        const cached = unpacked.get(meaning);
+        const state = cached?.set === set ? cached : fold.stateOf(states?.of(meaning, key));
+        if (state === null) {
+          damaged.set(`${meaning} ${key}`, { meaning, key });
+          return UNREADABLE;
+        }
+        unpacked.set(meaning, state);
         return set.value(state, index, t);
       });
     });
+    const isDamaged = (meaning: Uuid, row: number): boolean => damaged.has(`${meaning} ${keys[row] ?? ''}`);
     return {
       rows,
-      isComplete: ({ fold }) => fold === null || states?.standings.get(fold.meaning)?.isComplete === true,
+      isComplete: ({ fold }, row) =>
+        fold === null || (states?.standings.get(fold.meaning)?.isComplete === true && !isDamaged(fold.meaning, row)),
+      damaged: [...damaged.values()],
     };
   }
 

@@ -1,4 +1,6 @@
+import { WeftError } from '../platform/errors.js';
 import { hashId, type Uuid } from '../platform/ids.js';
+import type { AnchorState } from './anchor-state.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import { isEntityKey } from './entity.model.js';
 import { FeatureSet } from './feature-set.model.js';
@@ -63,6 +65,17 @@ export class EntityFold {
     const value = valueAt(event, this.#path);
     const key = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value;
     return typeof key === 'string' && isEntityKey(key) ? key : null;
+  }
+
+  /** @param packed undefined or empty: no event named the item @returns null: it cannot be read */
+  stateOf(packed: Buffer | undefined): AnchorState | null {
+    if (packed === undefined || packed.length === 0) return this.set.empty();
+    try {
+      return this.set.decode(packed);
+    } catch (error) {
+      if (error instanceof WeftError && error.code === 'INTERNAL') return null;
+      throw error;
+    }
   }
 }
 

@@ -371,6 +371,59 @@ describe('features of items that are computed from events of people', () => {
     await expect(former).rejects.toThrow('events are still being folded into the items of article_more');
   });
 
+  it('are not told of an item that cannot be read, which is folded anew since somebody asked for it', async () => {
+    const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 10, key: 'a', person: 190 } as const;
+    const sent = await send('broken-', [drawn, { ...drawn, person: 191 }, { ...drawn, key: 'b' }]);
+    await world.drain();
+    await world.db.query(`UPDATE entity_states SET state = '\\xffffff' WHERE key = 'broken-a'`);
+    const ask = async () => {
+      const found = await world.data<{
+        onlineFeatures: { features: { value: unknown; status: string; complete: boolean }[] }[];
+      }>(
+        '{ onlineFeatures(entity: "article", keys: ["broken-a", "broken-b"], features: ["reads_ever", "article_words"]) { features { value status complete } } }',
+      );
+      return found.onlineFeatures.map(({ features }) => features);
+    };
+    const nothing = { value: null, status: 'NOT_FOUND' };
+    const told = [
+      [
+        { ...nothing, complete: false },
+        { ...nothing, complete: true },
+      ],
+      [
+        { value: 1, status: 'PRESENT', complete: true },
+        { ...nothing, complete: true },
+      ],
+    ];
+    const marks = () => world.db.query(`SELECT key FROM entity_refolds WHERE key LIKE 'broken-%'`);
+    await world.db.transaction(async (held) => {
+      // As a step of the worker: who reads does not wait for it.
+      await held.query('SELECT FROM entity_folds FOR UPDATE');
+      expect(await ask()).toEqual(told);
+    });
+    expect(await marks()).toEqual([]);
+    const answer = await fetch(`${world.url}/get-online-features`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${world.keys.read}` },
+      body: JSON.stringify({
+        features: ['article_reads:reads_ever'],
+        entities: { article_id: ['broken-a', 'broken-b'] },
+      }),
+    });
+    expect(await answer.json()).toMatchObject({
+      results: [{}, { values: [null, 1], statuses: ['NOT_FOUND', 'PRESENT'] }],
+    });
+    expect(await marks()).toEqual([{ key: 'broken-a' }]);
+    expect(await ask()).toEqual(told);
+    const metrics = await (await fetch(`${world.url}/metrics`)).text();
+    expect(metrics).toContain('weft_entity_unreadable_items_total 1');
+    await world.drain();
+    expect(await marks()).toEqual([]);
+    expect(await online(['broken-a', 'broken-b'])).toEqual(
+      ['broken-a', 'broken-b'].map((key) => expected(sent, key, world.clock.now() + 1)),
+    );
+  });
+
   it('stand beside records in sets of rows that are about items alone, or about people', async () => {
     const now = world.clock.now();
     await send('both-', [{ name: 'read', source: 'shop', ageMs: 0, secs: 10, key: 'a', person: 70 }]);

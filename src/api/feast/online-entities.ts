@@ -11,7 +11,7 @@ import { isObject, wrong, type OnlineFeaturesRequest } from './feast-request.mod
 import { cellOf, imputedJson, keyColumn, NOT_FOUND_CELL, packRow, writeColumns } from './online-cells.js';
 
 export interface OnlineEntitiesOptions {
-  readonly services: Pick<ApiServices, 'clock' | 'db'>;
+  readonly services: Pick<ApiServices, 'clock' | 'db' | 'damagedItems'>;
   readonly watch: Pick<DefinitionsWatch, 'current'>;
 }
 
@@ -46,21 +46,20 @@ export class OnlineEntities {
     const asked = selectEntityFeatures(watch.current, entity, { names, service });
     const { joinKey, values } = readAskedEntities(request.entities, request.context, []);
     const nowMs = services.clock.now();
-    const { rows, isComplete } = await readEntityValues(services.db, entity, values, asked, nowMs);
+    const { rows, isComplete } = await readEntityValues(services, entity, values, asked, nowMs);
     const masked = maskedFeatures({ has: () => hasScope(principal, 'pii') }, watch.current);
     const impute = imputationsOf(watch.current, request);
     const shown = asked.map(({ definition }) => {
       const imputed = imputedJson(impute, definition);
       return { isMasked: masked.has(definition.name), t: nowMs + 1, maxAgeMs, imputed };
     });
-    // Half of a history is no value, and nothing stands for it, as with features of people.
-    const isTold = asked.map(isComplete);
-    const packed = rows.map((row) =>
+    // Half of a history is no value, and nothing stands for it, as with features of people; nor for what cannot be read.
+    const packed = rows.map((row, at) =>
       packRow(
-        asked.map(({ definition }, i) => {
+        asked.map((feature, i) => {
           const [value, ask] = [row[i], shown[i]];
-          const isKnown = isTold[i] === true && value !== undefined && ask !== undefined;
-          return isKnown ? cellOf(value, definition, ask) : NOT_FOUND_CELL;
+          const isKnown = isComplete(feature, at) && value !== undefined && ask !== undefined;
+          return isKnown ? cellOf(value, feature.definition, ask) : NOT_FOUND_CELL;
         }),
       ),
     );

@@ -53,7 +53,10 @@ interface RememberedRow {
 }
 
 export interface OnlineFeaturesOptions {
-  readonly services: Pick<ApiServices, 'clock' | 'policy' | 'snapshots' | 'namespaces' | 'audit' | 'db'>;
+  readonly services: Pick<
+    ApiServices,
+    'clock' | 'policy' | 'snapshots' | 'namespaces' | 'audit' | 'db' | 'damagedItems'
+  >;
   readonly watch: Pick<DefinitionsWatch, 'current' | 'settled'>;
 }
 

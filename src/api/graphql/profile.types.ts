@@ -71,7 +71,7 @@ export class Feature {
 
   @Field(() => Boolean, {
     description:
-      'False while history is still being folded into a new feature, and until everybody has been evaluated with it.',
+      'False while history is still being folded into a new feature, and until everybody has been evaluated with it; also of an item that could not be read and is folded anew.',
   })
   complete!: boolean;
 

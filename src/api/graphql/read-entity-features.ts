@@ -2,8 +2,8 @@ import type { EntityFeature, EntityFeatures, EntityValues } from '../../features
 import { ENTITY_LIMITS, isEntityKey } from '../../features/entity.model.js';
 import { WeftError } from '../../platform/errors.js';
 import { nameHint } from '../../platform/near-names.js';
-import type { Queryable } from '../../platform/postgres.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
+import type { ApiServices } from '../api-services.js';
 import { valueOf, type FeatureView } from './profile-view.js';
 import type { IdentifierType } from './profile.types.js';
 import { demandAge, demandWithinBounds, notOlderThan } from './read-online-features.js';
@@ -63,11 +63,12 @@ export function selectEntityFeatures(
 }
 
 /**
- * Values of these features for each key, as of `nowMs`, inclusive, in one or two reads for all of them.
+ * Values of these features for each key, as of `nowMs`, inclusive, in one or two reads for all of them. Items whose states
+ * cannot be read are marked to be folded anew.
  * @throws WeftError BAD_REQUEST for more than one request may ask for, or for what can be no key
  */
-export function readEntityValues(
-  db: Queryable,
+export async function readEntityValues(
+  { db, damagedItems }: Pick<ApiServices, 'db' | 'damagedItems'>,
   entity: EntityFeatures,
   keys: readonly string[],
   asked: readonly EntityFeature[],
@@ -81,7 +82,9 @@ export function readEntityValues(
       hint: `give texts of 1 to ${String(ENTITY_LIMITS.maxKeyLength)} characters`,
     });
   }
-  return entity.readNow(db, keys, asked, nowMs + 1);
+  const values = await entity.readNow(db, keys, asked, nowMs + 1);
+  if (values.damaged.length > 0) await damagedItems.refold(values.damaged);
+  return values;
 }
 
 /** As GraphQL asks: what is about people may not be there. */
@@ -122,7 +125,7 @@ export async function readEntityFeatures(reads: Reads, reading: EntityReading): 
   demandAge(maxAgeMs);
   const entity = demandEntity(reads.definitions, name);
   const asked = selectEntityFeatures(reads.definitions, entity, reading);
-  const { rows, isComplete } = await readEntityValues(reads.services.db, entity, keys as string[], asked, reads.nowMs);
+  const { rows, isComplete } = await readEntityValues(reads.services, entity, keys as string[], asked, reads.nowMs);
   reads.countFeatureValues(keys.length * asked.length);
   const t = reads.nowMs + 1;
   return (keys as string[]).map((value, row) => ({
@@ -143,7 +146,7 @@ export async function readEntityFeatures(reads: Reads, reading: EntityReading): 
         validUntil: found.validUntil === Infinity ? null : found.validUntil,
         approximate: found.approximate,
         version: viewVersion,
-        complete: isComplete(each),
+        complete: isComplete(each, row),
         imputed: false,
       };
       return typeof maxAgeMs === 'number' ? notOlderThan(feature, maxAgeMs) : feature;
