@@ -80,6 +80,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           feed,
           hub,
           changeSubscriptions,
+          endpoints: app.endpoints.service,
           batcher: new ScoringBatcher(),
           accept: engine.accept,
           letters: app.letters,

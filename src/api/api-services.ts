@@ -1,6 +1,7 @@
 import type { HistoricalFeatures } from './historical-features.js';
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
+import type { EndpointService } from '../activation/endpoints/endpoint.service.js';
 import type { ChangeSubscriptionService } from '../activation/change-subscription.service.js';
 import type { EventAcceptor } from '../events/accept.model.js';
 import type { DeadLetterService } from '../events/dead-letter.service.js';
@@ -101,6 +102,7 @@ export interface WiredServices {
   readonly feed: ChangeFeedReader;
   readonly hub: ChangeHub;
   readonly changeSubscriptions: ChangeSubscriptionService;
+  readonly endpoints: EndpointService;
   readonly batcher: ScoringBatcher;
   readonly accept: EventAcceptor;
   readonly letters: DeadLetterService;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { WebhookEndpointReceiver } from '../support/webhook-endpoint.js';
 import { aTrack, anIdentify, HOUR_MS } from '../support/world.js';
 
 interface Change {
@@ -163,5 +164,74 @@ describe('a subscription whose place is kept', () => {
     expect(await world.data(query)).toEqual({ gone: { __typename: 'ChangeSubscriptionDeleted' } });
     expect(await world.data(query)).toEqual({ gone: { __typename: 'NotFound' } });
     expect(await show('from_now')).toBeNull();
+  });
+});
+
+describe('an endpoint', () => {
+  const TOLD = `__typename ... on WebhookEndpoint { key origin template pausedAt behind cursor
+    content { identifiers pii } filter { kind exceptCauses } }
+    ... on CreatedWebhookEndpoint { secret endpoint { key } } ... on WebhookTestOutcome { isTaken error }
+    ... on UndeliveredChangesMoved { count } ... on WebhookEndpointRemoved { key } ... on Failure { code where hint }`;
+
+  /** By the name of the mutation; its results have other types, of which those that fit are asked. */
+  async function run(name: string, variables: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+    const ofType: readonly (readonly [RegExp, string])[] = [
+      [/^(create|rotate)/, 'CreatedWebhookEndpoint'],
+      [/^test/, 'WebhookTestOutcome'],
+      [/^(replay|discard)/, 'UndeliveredChangesMoved'],
+      [/^remove/, 'WebhookEndpointRemoved'],
+    ];
+    const type = ofType.find(([pattern]) => pattern.test(name))?.[1] ?? 'WebhookEndpoint';
+    const fields = TOLD.split('... on ').filter(
+      (part) => /^(__typename|Failure)/.test(part) || part.startsWith(`${type} `),
+    );
+    const hasInput = 'endpoint' in variables;
+    const query = `mutation ($key: String!${hasInput ? ', $endpoint: WebhookEndpointInput!' : ''}) {
+      done: ${name}(key: $key${hasInput ? ', endpoint: $endpoint' : ''}) { ${fields.join('... on ')} } }`;
+    const { data, errors } = await world.ask<{ done: Record<string, unknown> }>(query, { key: 'crm', ...variables });
+    if (errors !== undefined) throw new Error(JSON.stringify(errors));
+    return data?.done ?? {};
+  }
+
+  it('is made, changed, tested and paused by admins, who are never shown what proves who may send', async () => {
+    const receiver = await WebhookEndpointReceiver.open();
+    const endpoint = {
+      ...{ url: `${receiver.url}?token=hidden`, headers: [{ name: 'Authorization', value: 'of-a-test' }] },
+      ...{ filter: { exceptCauses: ['EDIT'] }, identifiers: ['user_id'], ownTemplate: '{ "who": "{{profile.id}}" }' },
+    };
+    expect(await run('createWebhookEndpoint', { endpoint })).toMatchObject({
+      secret: expect.stringMatching(/^whsec_/) as unknown,
+      endpoint: { key: 'crm' },
+    });
+    expect(await run('createWebhookEndpoint', { endpoint })).toMatchObject({ code: 'CONFLICT', where: 'key' });
+    expect(await run('testWebhookEndpoint')).toMatchObject({ isTaken: true, error: null });
+    expect(receiver.requests).toMatchObject([{ headers: { authorization: 'of-a-test' } }]);
+    expect(await run('updateWebhookEndpoint', { endpoint: { template: 'ZAPIER', pii: true } })).toMatchObject({
+      ...{ template: 'zapier', content: { identifiers: ['user_id'], pii: true }, filter: { exceptCauses: ['EDIT'] } },
+    });
+    expect(await run('updateWebhookEndpoint', { endpoint: { url: 'https://192.168.0.1/' } })).toMatchObject({
+      ...{ code: 'BAD_REQUEST', where: 'url' },
+    });
+    expect(await run('pauseWebhookEndpoint')).toMatchObject({ pausedAt: expect.any(String) as unknown });
+    expect(await run('resumeWebhookEndpoint')).toMatchObject({ pausedAt: null });
+    expect(await run('rotateWebhookEndpointSecret')).toMatchObject({
+      secret: expect.stringMatching(/^whsec_/) as unknown,
+    });
+    expect(await run('replayUndeliveredChanges')).toMatchObject({ count: 0 });
+    const { data } = await world.ask(
+      `{ webhookEndpoints { edges { node { key origin template } } } undeliveredChanges(key: "crm") { edges { cursor } } }`,
+    );
+    expect(data).toMatchObject({
+      webhookEndpoints: { edges: [{ node: { key: 'crm' } }] },
+      undeliveredChanges: { edges: [] },
+    });
+    for (const hidden of ['token', 'of-a-test', 'whsec']) expect(JSON.stringify(data)).not.toContain(hidden);
+    const entries = await world.db.query<{ text: string }>('SELECT a::text AS text FROM audit_log a');
+    const noted = entries.map(({ text }) => text).join();
+    expect(noted).toContain('Mutation.createWebhookEndpoint');
+    for (const hidden of ['token=', 'of-a-test', 'whsec']) expect(noted).not.toContain(hidden);
+    expect((await run('removeWebhookEndpoint'))['__typename']).toBe('WebhookEndpointRemoved');
+    expect(await run('pauseWebhookEndpoint')).toMatchObject({ code: 'NOT_FOUND', where: 'key' });
+    await receiver.close();
   });
 });

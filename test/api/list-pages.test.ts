@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ALL_CHANGES } from '../../src/activation/change-filter.model.js';
+import type { NewEndpoint } from '../../src/activation/endpoints/endpoint.service.js';
 import { StoredDocumentService } from '../../src/api/documents/stored-document.service.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aTrack } from '../support/world.js';
@@ -10,11 +12,18 @@ interface Page {
   readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
 }
 
+const AN_ENDPOINT: Omit<NewEndpoint, 'key'> = {
+  ...{ url: 'https://example.com/', headers: {}, filter: ALL_CHANGES, after: null },
+  content: { identifiers: [], traits: [], features: [], pii: false, template: null },
+  settings: { timeoutMs: 1_000, concurrency: 1, maxAttempts: 1 },
+};
+
 let world: ApiWorld;
 
 beforeAll(async () => {
   world = await createApiWorld();
-  const { sources, keys, webhooks } = world.services;
+  const { services } = world;
+  const { sources, keys, webhooks } = services;
   const secret = 'secret-of-a-test-0123456789';
   // In an order that is neither that of keys nor of ids; a collation for people orders `a_b` and `ab` otherwise.
   for (const key of ['z', 'a_b', 'a_a', 'ab', 'b1', 'b10', 'b2']) {
@@ -22,6 +31,8 @@ beforeAll(async () => {
     await sources.create({ key: `s_${key}`, kind: 'http' });
     await webhooks.service.create({ key: `w_${key}`, adapter: 'zendesk', options: { keepMessages: false }, secret });
     await keys.create({ name: key, scopes: ['read'] });
+    await services.changeSubscriptions.create(`c_${key}`, ALL_CHANGES, null);
+    await services.endpoints.create({ ...AN_ENDPOINT, key: `e_${key}` });
     await world.ask('mutation ($text: String!) { storeDocuments(documents: [{ text: $text }]) { __typename } }', {
       text: `query ${key} { __typename }`,
     });
@@ -37,6 +48,8 @@ describe.each([
   ['apiKeys', 'id'],
   ['webhooks', 'key'],
   ['storedDocuments', 'id'],
+  ['changeSubscriptions', 'key'],
+  ['webhookEndpoints', 'key'],
 ])('the list %s', (list, order) => {
   const page = async (first: number, after: string | null): Promise<Page> => {
     const query = `query ($first: Int!, $after: String) { page: ${list}(first: $first, after: $after) {

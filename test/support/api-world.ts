@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
+import { createEndpoints } from '../../src/create-endpoints.js';
+import { createEndpointPersons } from '../../src/endpoint-persons.js';
 import { ChangeSubscriptionService } from '../../src/activation/change-subscription.service.js';
 import { ChangeHub } from '../../src/activation/change-hub.js';
 import type { WiredServices } from '../../src/api/api-services.js';
@@ -170,6 +172,16 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     feed,
     hub,
     changeSubscriptions: new ChangeSubscriptionService({ db, clock }),
+    endpoints: createEndpoints({
+      ...{ db, clock, secret, networks: ['127.0.0.0/8'], random: () => 0.5, onError: onDefect },
+      persons: createEndpointPersons({ db, clock, definitions }),
+      observer: {
+        attempted: () => undefined,
+        skipped: () => undefined,
+        died: () => undefined,
+        paused: () => undefined,
+      },
+    }).service,
     batcher: new ScoringBatcher(),
     accept: engine.accept,
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),

@@ -45,6 +45,7 @@ import { StatisticsResolver } from './statistics.resolver.js';
 import { TraitDetailsResolver, TraitHistoryResolver } from './trait-details.resolver.js';
 import { TimelineResolver } from './timeline.resolver.js';
 import { TraitResolver } from './trait.resolver.js';
+import { UndeliveredChangeResolver, WebhookEndpointResolver } from './webhook-endpoint.resolver.js';
 import { WebhookResolver } from './webhook.resolver.js';
 
 /**
@@ -94,6 +95,8 @@ export function buildApiSchema(): GraphQLSchema {
       ConsentResolver,
       ConsentHistoryResolver,
       WebhookResolver,
+      WebhookEndpointResolver,
+      UndeliveredChangeResolver,
       EdgeResolver,
       DocumentResolver,
       EntityRecordResolver,

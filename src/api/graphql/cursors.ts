@@ -3,6 +3,7 @@ import { WeftError } from '../../platform/errors.js';
 
 export { CHANGE_CURSOR } from '../../activation/change-cursor.model.js';
 
+export const WEBHOOK_ENDPOINT_CURSOR = new CursorCodec({ kind: 'webhook_endpoints', version: 1 }, { key: 'text' });
 export const CHANGE_SUBSCRIPTION_CURSOR = new CursorCodec(
   { kind: 'change_subscriptions', version: 1 },
   { key: 'text' },

@@ -5,6 +5,7 @@ import { EVENT_TYPES } from '../../events/event.model.js';
 import { FEATURE_STATUSES, FEATURE_TYPES } from '../../features/feature.model.js';
 import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
+import { PAYLOAD_TEMPLATE_NAMES } from '../../activation/endpoints/payload-templates.js';
 import { RUN_STATUSES, RUN_TRIGGERS } from '../../schedules/schedule.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
 import { LOAD_STATUSES } from '../../sources/load.model.js';
@@ -188,4 +189,21 @@ export const HmacAlgorithmType = enumOf('HmacAlgorithm', 'The hash of a signatur
 export const SignatureEncodingType = enumOf('SignatureEncoding', 'How a signature is written.', ['hex', 'base64'], {
   hex: 'Hexadecimal digits, in either case.',
   base64: 'Base64 with padding.',
+});
+
+export const EndpointTemplateType = enumOf(
+  'WebhookTemplate',
+  'In what form changes are posted.',
+  PAYLOAD_TEMPLATE_NAMES,
+  {
+    standard: 'As Standard Webhooks proposes: type, timestamp and data.',
+    zapier: 'One flat object, whose members become fields of a step.',
+    hubspot: 'The batch upsert of contacts of HubSpot, by e-mail address.',
+    marketo: 'Sync Leads of Marketo, by e-mail address.',
+  },
+);
+
+export const UndeliveredStatusType = enumOf('UndeliveredStatus', 'What becomes of a change.', ['waiting', 'dead'], {
+  waiting: 'It is tried again, or for the first time, when it is due.',
+  dead: 'It was given up, and is kept until it is replayed or discarded.',
 });
