@@ -15,6 +15,7 @@ import { createEndpointPersons } from '../../src/endpoint-persons.js';
 import { newId } from '../../src/platform/ids.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
+import { compiled } from '../support/compiled-program.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { isSigned, WebhookEndpointReceiver, type ReceivedRequest } from '../support/webhook-endpoint.js';
 import { anIdentify, aTrack, createWorld, DAY_MS, HOUR_MS, type World } from '../support/world.js';
@@ -343,7 +344,7 @@ describe('the process that sends', () => {
   it('is killed between a request and its answer, again and again: nothing is lost, and order holds', async () => {
     await create('crash', { settings: { concurrency: 3, timeoutMs: 60_000 } });
     const seqs = await change(...Array.from({ length: 60 }, (_, i) => i % 5));
-    const script = new URL('../support/endpoint-sender.program.ts', import.meta.url).pathname;
+    const script = compiled(new URL('../support/endpoint-sender.program.ts', import.meta.url));
     let child = start();
     let kills = 0;
     receiver.answer = () => {
@@ -355,7 +356,7 @@ describe('the process that sends', () => {
       return 200;
     };
     function start(): ReturnType<typeof spawn> {
-      return spawn(process.execPath, ['--import', 'tsx', script, world.test.url, SECRET], {
+      return spawn(process.execPath, [script, world.test.url, SECRET], {
         stdio: ['ignore', 'ignore', 'inherit'],
       });
     }
