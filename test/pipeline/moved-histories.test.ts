@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine, EngineLimits } from '../../src/engine.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
@@ -17,7 +17,7 @@ import { partitionShares } from '../support/partition-shares.js';
 import { aLoad, loadIdOf, strays } from '../support/retraction-builders.js';
 import { aTrack, START_MS, type World } from '../support/world.js';
 
-const PEOPLE = Array.from({ length: 12 }, (_, i) => `p${String(i)}@example.org`);
+const PEOPLE = Array.from({ length: 8 }, (_, i) => `p${String(i)}@example.org`);
 const LOAD = 'mistaken';
 
 const worlds: World[] = [];
@@ -29,7 +29,8 @@ afterEach(async () => {
 async function newWorld(limits: Partial<EngineLimits>): Promise<World> {
   const world = await blockedWorld(limits);
   worlds.push(world);
-  await applyRules(world, OPEN);
+  // There is nobody yet whom they could part.
+  await putInForce(world, OPEN, false);
   return world;
 }
 
@@ -98,9 +99,15 @@ async function compare(busy: World, engine: Engine, calm: World): Promise<void> 
 }
 
 describe('events that are moved', () => {
+  let busy: World;
+  let calm: World;
+
+  beforeEach(async () => {
+    [busy, calm] = await Promise.all([newWorld({}), newWorld({})]);
+    await Promise.all([busy, calm].map(aTill));
+  });
+
   it('are moved with what another worker applies, and without what it takes back, between reading and writing', async () => {
-    const [busy, calm] = [await newWorld({}), await newWorld({})];
-    for (const world of [busy, calm]) await aTill(world);
     const applied = async (): Promise<number> =>
       (await busy.db.query<{ n: number }>('SELECT max(applied_pos) AS n FROM partitions'))[0]?.n ?? 0;
     const mover = await carriedOut(busy, [
@@ -122,10 +129,8 @@ describe('events that are moved', () => {
   });
 
   it('are moved with nobody else at work where events are taken back each time that they were read', async () => {
-    const [busy, calm] = [await newWorld({}), await newWorld({})];
     const loads = ['l0', 'l1', 'l2'];
     for (const world of [busy, calm]) {
-      await aTill(world);
       for (const [i, load] of loads.entries()) {
         await accept(world, news(i), { loadId: await aLoad(world.db, load) });
       }
