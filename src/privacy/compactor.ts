@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { maintain } from '../platform/maintain.js';
-import { WeftError } from '../platform/errors.js';
+import { outlastTransactions } from '../platform/outlast-transactions.js';
 import type { Database, Queryable } from '../platform/postgres.js';
 import type { KeyVault } from './key-vault.js';
 
@@ -23,10 +23,6 @@ export interface Compaction {
   /** Changes of which traits are sealed whose plain values are gone from the files of the tables by it. */
   readonly sealed: number;
 }
-
-const POLL_MS = 100;
-/** For transactions of others, which end after half a minute where they are Weft's. */
-const MAX_WAIT_MS = 60_000;
 
 /** Large, and without anything about anybody but ids that are of nobody after an erasure. */
 const SPARED: readonly string[] = ['changes', 'model_blobs', 'migrations'];
@@ -62,7 +58,7 @@ export class Compactor {
     const sealed = await db.query<{ version: number }>(`SELECT version ${SEALED}`);
     if (erased.length + sealed.length > 0) {
       await this.#rewrite(erased.length > 0 ? await this.#tables() : WITH_TRAITS);
-      if (erased.length > 0) await vault?.compact();
+      if (erased.length > 0) await vault?.compact(this.parts.sleep);
       const now = clock.now();
       await db.query('UPDATE erasures SET compacted_at = $2 WHERE id = ANY ($1::uuid[])', [
         erased.map(({ id }) => id),
@@ -86,15 +82,17 @@ export class Compactor {
   }
 
   async #rewrite(tables: readonly string[]): Promise<void> {
-    const { db, vault } = this.parts;
-    await this.#outlast();
+    const { db, sleep, vault } = this.parts;
+    await outlastTransactions(db, sleep);
     const rewriting = tables.map((name) =>
       name === 'event_log' && vault !== null ? 'VACUUM (ANALYZE) event_log' : `VACUUM (FULL, ANALYZE) "${name}"`,
     );
     await maintain(db, rewriting);
     await this.#forgetSamples();
-    // With samples of columns; skipped with a warning where the user may not.
-    await maintain(db, ['VACUUM pg_catalog.pg_statistic']);
+    // With samples of columns, which hold values: those of before are in its pages until it is written anew, too. A table
+    // of some hundred rows; skipped with a warning where the user may not.
+    await outlastTransactions(db, sleep);
+    await maintain(db, ['VACUUM (FULL) pg_catalog.pg_statistic']);
   }
 
   /** Takes samples of columns away that the planner keeps of tables which are empty by now: ANALYZE leaves those as they are. */
@@ -119,35 +117,6 @@ export class Compactor {
         const changes = columns.map((column, i) => `ALTER COLUMN "${column}" TYPE ${types[i] ?? ''}`);
         await tx.query(`ALTER TABLE "${name}" ${changes.join(', ')}`);
       });
-    }
-  }
-
-  /**
-   * Resolves once nobody can see any more what is deleted by now: as long as anybody can, tables that are written anew keep
-   * it. @throws WeftError UNAVAILABLE where somebody's transaction does not end
-   */
-  async #outlast(): Promise<void> {
-    const { db, sleep } = this.parts;
-    const [now] = await db.query<{ xid: string }>('SELECT pg_current_xact_id()::xid::text AS xid');
-    for (let waitedMs = 0; ; waitedMs += POLL_MS) {
-      const held = await db.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-           AND backend_xmin IS NOT NULL AND age(backend_xmin) >= age($1::xid)
-         UNION ALL
-         SELECT FROM pg_replication_slots WHERE age(xmin) >= age($1::xid)
-         UNION ALL
-         SELECT FROM pg_prepared_xacts WHERE database = current_database() AND age(transaction) >= age($1::xid)`,
-        [now?.xid ?? '0'],
-      );
-      if (held.length === 0) return;
-      if (waitedMs >= MAX_WAIT_MS) {
-        throw new WeftError('UNAVAILABLE', 'a transaction of somebody else keeps what is deleted in the tables', {
-          where: 'pg_stat_activity, pg_replication_slots, pg_prepared_xacts',
-          hint: 'end it, then run weft privacy compact',
-          retryAfterMs: MAX_WAIT_MS,
-        });
-      }
-      await sleep(POLL_MS);
     }
   }
 

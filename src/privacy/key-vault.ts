@@ -12,6 +12,7 @@ import { byteaArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import { maintain } from '../platform/maintain.js';
+import { outlastTransactions } from '../platform/outlast-transactions.js';
 import type { Database, Queryable } from '../platform/postgres.js';
 
 /*
@@ -129,8 +130,12 @@ export class KeyVault implements EventSealer {
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** Writes the table of keys anew, so that its files have none that was destroyed. */
-  async compact(): Promise<void> {
+  /**
+   * Writes the table of keys anew, so that its files have none that was destroyed.
+   * @throws WeftError UNAVAILABLE where a transaction that may still see such a key does not end
+   */
+  async compact(sleep: (ms: number) => Promise<void>): Promise<void> {
+    await outlastTransactions(this.keys, sleep);
     await maintain(this.keys, ['VACUUM (FULL, ANALYZE) data_keys']);
   }
 

@@ -361,14 +361,26 @@ describe('a person who is erased', () => {
     await world.db.query('INSERT INTO contested_components (component_id, since) SELECT id, 0 FROM identifiers');
     await world.db.query('ANALYZE contested_components');
     await world.db.query('DELETE FROM contested_components');
+    // Of tables that are full it has seen texts of hers.
+    await world.db.query('ANALYZE');
     await world.db.query('CHECKPOINT');
     expect(new Set(await inFiles())).toContain(ANNA.email);
+    // In another database of the cluster, where somebody writes for long.
+    const writer = await world.keyDatabase?.session(() => undefined);
+    await writer?.query('BEGIN');
+    await writer?.query('SELECT pg_current_xact_id()');
     const { id } = await erase();
     const sampled = async () => (await findTexts(world.db, IDS)).filter(({ place }) => place === 'pg_stats');
+    let waits = 0;
+    const wait = async (ms: number): Promise<void> => {
+      if (waits++ === 0) await writer?.close();
+      await sleep(ms);
+    };
     const compactor = (backupHorizonMs: number) =>
-      new Compactor({ db: world.db, clock: world.clock, sleep, vault: world.vault, backupHorizonMs });
+      new Compactor({ db: world.db, clock: world.clock, sleep: wait, vault: world.vault, backupHorizonMs });
     expect(await sampled()).not.toEqual([]);
     expect(await compactor(DAY_MS).run()).toEqual({ compacted: 1, physical: 0, sealed: 0 });
+    expect(waits).toBeGreaterThan(0);
     expect(await sampled()).toEqual([]);
     await world.db.query('CHECKPOINT');
     expect(await inFiles()).toEqual([]);
