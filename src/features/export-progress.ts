@@ -40,6 +40,12 @@ export class ExportProgress {
     this.note(`goes on after ${grouped(done)} ${this.#unit} that are kept`);
   }
 
+  /** What was done so far counts for nothing. */
+  beginAnew(reason: string): void {
+    this.#base = 0;
+    this.note(`${reason}: begins anew`);
+  }
+
   /** @param more done by this run; `events` likewise, where they are counted beside it */
   update(more: number, events: number | null = null): void {
     const done = this.#base + more;

@@ -80,7 +80,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use or labels, 3 made again and not the same, 130 interrupted. Unless it is 0 or 3
 nothing is left behind but, of more than 20,000 rows, those that are done in <out>.kept: the same command goes on with them
-within a day.`;
+within a day, unless somebody is erased meanwhile or features need a consent.`;
 
 /** `weft export training-set`. */
 export function exportCommand(deps: ExportCommandDeps): Command {
@@ -234,6 +234,11 @@ class ToldProgress implements TrainingSetListener {
   onProgress(progress: TrainingSetProgress): void {
     this.last = progress;
     this.#view?.update(progress.rows, progress.events);
+  }
+
+  onAnew(): void {
+    this.last = null;
+    this.#view?.beginAnew('people were erased meanwhile');
   }
 
   onFailed(keptRows: number): void {

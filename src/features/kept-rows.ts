@@ -23,6 +23,8 @@ interface KeptPlan extends ExportCut {
   readonly fingerprint: string;
   /** Of the features that are exported, in their versions. */
   readonly definitions: string;
+  /** Of the erasures that were through when the first of the rows were made. */
+  readonly erasures: string;
 }
 
 interface KeptRow {
@@ -39,10 +41,10 @@ interface KeptHeader {
 }
 
 /** Of what is kept; grows where a release answers rows otherwise. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** Rows that are kept in one file, about; a smaller set is made again as fast as it is read. */
 export const BLOCK_ROWS = 20_000;
-/** What is kept longer is made anew: who was erased or withdrew since is to be in no set that is finished today. */
+/** What is kept longer is made anew. */
 export const KEPT_ROWS_MAX_AGE_MS = 86_400_000;
 const FILE_MODE = 0o600;
 const PLAN_FILE = 'plan.json';
@@ -62,7 +64,9 @@ type ReadLabels = () => AsyncIterable<LabelRow>;
  *    order of the labels: whoever has the label knows the bucket, whose next row it is.
  * 2. Rows are used by an export of the same labels, request and definitions alone, within a day; it cuts the log where
  *    the first one did, so that the set is that of a run which was never interrupted.
- * 3. The folder goes once the set is written.
+ * 3. Rows are used until somebody is erased, and not at all of sets whose people have to allow features now: who was
+ *    erased or withdrew since is in no set that goes on.
+ * 4. The folder goes once the set is written.
  */
 export class KeptRows {
   readonly #folder: string;
@@ -71,6 +75,8 @@ export class KeptRows {
   /** Buckets whose rows are kept: the first ones. */
   #done: number;
   #buckets: LabelBuckets | null = null;
+  /** Whether another run may go on with the rows. */
+  #isLasting = true;
 
   private constructor(folder: string, fingerprint: string, plan: KeptPlan | null, done: number) {
     this.#folder = folder;
@@ -100,7 +106,9 @@ export class KeptRows {
     return this.#plan;
   }
 
+  /** Rows that another run can go on with. */
   get rows(): number {
+    if (!this.#isLasting) return 0;
     return this.#buckets?.rows.slice(0, this.#done).reduce((sum, rows) => sum + rows, 0) ?? 0;
   }
 
@@ -109,9 +117,15 @@ export class KeptRows {
     this.#buckets = await LabelBuckets.write(join(this.#folder, LABELS_FOLDER), labels(), shape, signal);
   }
 
-  /** Takes the rows to be of these definitions and this cut. False: what is kept is of others, and is gone. */
-  async bind(plan: Omit<KeptPlan, 'fingerprint'>): Promise<boolean> {
-    if (this.#plan !== null && this.#plan.definitions !== plan.definitions) {
+  /**
+   * Takes the rows to be of these definitions, erasures and this cut. False: what is kept is of others, and is gone.
+   * @param isLasting whether another run may go on with them
+   */
+  async bind(plan: Omit<KeptPlan, 'fingerprint'>, isLasting: boolean): Promise<boolean> {
+    this.#isLasting = isLasting;
+    const { definitions, erasures } = this.#plan ?? plan;
+    const isSame = isLasting && definitions === plan.definitions && erasures === plan.erasures;
+    if (this.#plan !== null && !isSame) {
       await this.remove();
       this.#plan = null;
       this.#done = 0;
@@ -174,7 +188,9 @@ export class KeptRows {
   }
 
   async #keep(header: KeptHeader, rows: readonly KeptRow[]): Promise<void> {
-    if (this.#done === 0) await writeFileAtomically(join(this.#folder, PLAN_FILE), header.plan, FILE_MODE);
+    if (this.#done === 0 && this.#isLasting) {
+      await writeFileAtomically(join(this.#folder, PLAN_FILE), header.plan, FILE_MODE);
+    }
     await writeFileAtomically(join(this.#folder, String(this.#done)), pagedBytes(header, rows), FILE_MODE);
     this.#done++;
   }
@@ -200,6 +216,14 @@ export function fingerprintOf(labelsSha256: string, request: unknown): string {
   return hash('sha256', JSON.stringify([FORMAT, request, labelsSha256]), 'hex');
 }
 
+/** Whether a run that was killed has left rows of a set, of whatever export. */
+export async function hasKeptRows(out: string): Promise<boolean> {
+  return (await readPlan(keptFolderOf(out))) !== null;
+}
+
+/** Where rows of a set are kept while it is made. */
+export const keptFolderOf = (out: string): string => `${out}.kept`;
+
 async function readPlan(folder: string): Promise<KeptPlan | null> {
   const text = await readFile(join(folder, PLAN_FILE), 'utf8').catch(() => null);
   return text === null ? null : (JSON.parse(text) as KeptPlan);
@@ -211,13 +235,17 @@ async function isOf(plan: KeptPlan, path: string): Promise<boolean> {
   return header?.plan === JSON.stringify(plan);
 }
 
-/** Goes on with what is kept, if it is of the definitions in force; else begins anew. */
+/**
+ * Goes on with what is kept, if it is of the definitions in force and nobody was erased since; else begins anew.
+ * @param erasures mark of those that are through by now
+ */
 export async function goOnWith(
   kept: KeptRows,
   sets: Pick<TrainingSetService, 'exportTrainingSet'>,
   request: Omit<TrainingSetRequest, 'labels'>,
   labels: ReadLabels,
   shape: BucketShape,
+  erasures: string,
 ): Promise<WritableSet> {
   const { cut } = kept;
   await kept.sort(labels, shape, request.signal);
@@ -229,7 +257,9 @@ export async function goOnWith(
   const { features, service, toPos } = set.plan;
   const versions = features.map(({ viewVersion }) => viewVersion);
   const definitions = JSON.stringify([definitionsHash(features), versions, service]);
-  const isSame = await kept.bind({ toPos, nowMs: set.startedAtMs, definitions });
-  if (!isSame) return goOnWith(kept, sets, request, labels, shape);
+  // Who withdraws is withheld from the rows that are made from then on, and those that are kept do not know of it.
+  const isLasting = set.plan.consentAsOf !== 'now' || features.every(({ purposes = [] }) => purposes.length === 0);
+  const isSame = await kept.bind({ toPos, nowMs: set.startedAtMs, definitions, erasures }, isLasting);
+  if (!isSame) return goOnWith(kept, sets, request, labels, shape, erasures);
   return { ...set, rows: kept.through(labels, set.rows, set.damaged) };
 }

@@ -5,7 +5,7 @@ import { refuseExisting, type ForceOption } from '../platform/existing-output.js
 import { grouped } from './export-progress.js';
 import { exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { manifestPathOf } from './hashed-file.js';
-import { KEPT_ROWS_MAX_AGE_MS } from './kept-rows.js';
+import { hasKeptRows, KEPT_ROWS_MAX_AGE_MS } from './kept-rows.js';
 import { labelRequest, type LabelOptions } from './label-options.js';
 import type { QueryLabels } from './label-query.model.js';
 import type { TrainingSetOrder } from './make-training-set.js';
@@ -65,7 +65,7 @@ async function askedLabels(
   { definition, path }: { readonly definition: string; readonly path: string },
 ): Promise<Pick<TrainingSetOrder, 'labels' | 'labelQuery'>> {
   // Rows that a run which was killed has kept are of the labels that it had: a database may have others by now.
-  const mayGoOn = restart !== true && (await isThere(`${out}.kept`));
+  const mayGoOn = restart !== true && (await hasKeptRows(out));
   const keptSinceMs = mayGoOn ? clock.now() - KEPT_ROWS_MAX_AGE_MS : null;
   const { manifest, isKept } = await queryLabels({ definition, out: path, keptSinceMs, force, signal });
   const { rows, query } = manifest;

@@ -5,7 +5,7 @@ import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
 import { sha256Of } from './hashed-file.js';
 import type { LabelQueryOrigin } from './label-query.model.js';
-import { BLOCK_ROWS, fingerprintOf, goOnWith, KeptRows } from './kept-rows.js';
+import { BLOCK_ROWS, fingerprintOf, goOnWith, keptFolderOf, KeptRows } from './kept-rows.js';
 import type { Splitter, SplitSpec } from './split.model.js';
 import { writeTrainingSet, type TrainingSetManifest, type WritableSet } from './training-set-file.js';
 import {
@@ -21,7 +21,10 @@ import type { ConsentAsOf, ExportCut, KnownAsOf, LabelRow, TrainingSetPlan, Writ
 import type { MaxAges, PinnedVersions, TrainingSetProgress, TrainingSetRequest } from './training-set-request.model.js';
 import type { TrainingSetService } from './training-set.service.js';
 
-export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit'>;
+export type TrainingSets = Pick<TrainingSetService, 'exportTrainingSet' | 'planSplit' | 'erasureMark'>;
+
+/** How often a set is begun that people are erased of while it is made. */
+const MAX_BEGINNINGS = 3;
 
 /** A training set that is to be made of a file of labels. */
 export interface TrainingSetOrder {
@@ -45,7 +48,10 @@ export interface TrainingSetOrder {
   readonly isAnew?: boolean;
 }
 
-/** Told how it goes; each is called once at most, in this order, but `onRow` and `onProgress`. */
+/**
+ * Told how it goes; each is called once at most, in this order, but `onRow` and `onProgress`. After `onAnew` all but
+ * `onLabels` come again.
+ */
 export interface TrainingSetListener {
   onLabels?(summary: LabelsSummary): void;
   onPlan?(plan: TrainingSetPlan, splitter: Splitter | null): void;
@@ -54,6 +60,8 @@ export interface TrainingSetListener {
   /** Rows that an earlier run has kept. */
   onKept?(rows: number): void;
   onProgress?(progress: TrainingSetProgress): void;
+  /** Somebody was erased while the set was made: what was told since `onLabels` is of no set. */
+  onAnew?(): void;
   /** That it failed, and how many rows are kept for the next run; none: 0. */
   onFailed?(keptRows: number): void;
   onWritten?(damaged: DamagedRows): void;
@@ -71,9 +79,10 @@ interface MakingParts {
 
 /**
  * Makes a training set and its manifest. Unless it succeeds, nothing is left behind but, of more rows than are kept at a
- * time, those that are done, in `<out>.kept`.
+ * time, those that are done, in `<out>.kept`. Nobody is in it whose erasure was through when its last row was written: it is
+ * begun anew then, some times.
  * @throws WeftError for labels, features and files that will not do; see {@link TrainingSetService.exportTrainingSet};
- *   CONFLICT where the labels change meanwhile, UNAVAILABLE where the disk is full
+ *   CONFLICT where the labels change meanwhile, UNAVAILABLE where the disk is full, or people are erased all the time
  */
 export async function makeTrainingSet(
   sets: TrainingSets,
@@ -81,7 +90,6 @@ export async function makeTrainingSet(
   parts: MakingParts,
   listener: TrainingSetListener = {},
 ): Promise<TrainingSetManifest> {
-  const { keptBlockRows: bucketRows = BLOCK_ROWS, signal } = parts;
   const { parseTime, openLabels } = parts;
   const reading: LabelReading = { parseTime, nowMs: parts.now(), openLabels };
   const sha256 = await labelsHash(order.labels);
@@ -92,6 +100,33 @@ export async function makeTrainingSet(
     yield* readLabels(order.labels, reading);
     if ((await labelsHash(order.labels)) !== sha256) throw labelsChanged(order.labels);
   };
+  for (let beginnings = 1; ; beginnings++) {
+    try {
+      return await begin(sets, order, parts, listener, { sha256, summary, read });
+    } catch (error) {
+      if (!(error instanceof ErasedMeanwhile)) throw error;
+      if (beginnings >= MAX_BEGINNINGS) throw erasedTooOften(order.out);
+      listener.onAnew?.();
+    }
+  }
+}
+
+interface LabelsAtHand {
+  readonly sha256: string;
+  readonly summary: LabelsSummary;
+  readonly read: () => AsyncGenerator<LabelRow, void, undefined>;
+}
+
+/** @throws ErasedMeanwhile with nothing left behind; else as {@link makeTrainingSet} */
+async function begin(
+  sets: TrainingSets,
+  order: TrainingSetOrder,
+  parts: MakingParts,
+  listener: TrainingSetListener,
+  { sha256, summary, read }: LabelsAtHand,
+): Promise<TrainingSetManifest> {
+  const { keptBlockRows: bucketRows = BLOCK_ROWS, signal } = parts;
+  const erasures = await sets.erasureMark();
   const labelCell = summary.passed.findIndex(({ name }) => name === 'label');
   const splitter = order.split === null ? null : await sets.planSplit(read(), labelCell, order.split, signal);
   const request = requestOf(order, summary, signal, listener);
@@ -102,16 +137,21 @@ export async function makeTrainingSet(
     const set: WritableSet =
       kept === null
         ? await sets.exportTrainingSet({ ...request, labels: read() })
-        : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows });
+        : await goOnWith(kept, sets, request, read, { rows: summary.rows, bucketRows }, erasures);
     listener.onPlan?.(set.plan, splitter);
     if (kept !== null && kept.rows > 0) listener.onKept?.(kept.rows);
     const statistics = new TrainingStatistics(set.plan.features, splitter, summary.rows);
     const origin = { labels, startedAtMs: set.startedAtMs, statistics: () => statistics.finish() };
     const manifest = await writeTrainingSet(
       order.out,
-      told(set, (row) => {
-        statistics.add(row);
-        listener.onRow?.(row);
+      told(set, {
+        onRow: (row) => {
+          statistics.add(row);
+          listener.onRow?.(row);
+        },
+        onLast: async () => {
+          if ((await sets.erasureMark()) !== erasures) throw new ErasedMeanwhile();
+        },
       }),
       summary.passed,
       parts.now(),
@@ -122,6 +162,10 @@ export async function makeTrainingSet(
     listener.onWritten?.(set.damaged);
     return manifest;
   } catch (error) {
+    if (error instanceof ErasedMeanwhile) {
+      await kept?.remove();
+      throw error;
+    }
     const isChanged = !signal.aborted && (await labelsHash(order.labels)) !== sha256;
     if (isChanged) await kept?.remove();
     listener.onFailed?.(isChanged ? 0 : (kept?.rows ?? 0));
@@ -142,13 +186,27 @@ function labelsChanged(path: string): WeftError {
   });
 }
 
-/** The set, of whose rows somebody is told. */
-function told(set: WritableSet, onRow: (row: WrittenRow) => void): WritableSet {
+/** Somebody was erased since the first row of a set was made. */
+class ErasedMeanwhile extends Error {}
+
+function erasedTooOften(path: string): WeftError {
+  return new WeftError('UNAVAILABLE', 'people were erased each time while the training set was made', {
+    where: path,
+    hint: 'make it again when fewer people are erased, as weft privacy receipts shows, or of fewer labels',
+  });
+}
+
+/** The set, of whose rows somebody is told, and when they were all written. */
+function told(
+  set: WritableSet,
+  { onRow, onLast }: { readonly onRow: (row: WrittenRow) => void; readonly onLast: () => Promise<void> },
+): WritableSet {
   const rows = async function* (): AsyncGenerator<WrittenRow, void, undefined> {
     for await (const row of set.rows) {
       onRow(row);
       yield row;
     }
+    await onLast();
   };
   return { ...set, rows: rows() };
 }
@@ -181,7 +239,7 @@ async function openKept(
   nowMs: number,
   bucketRows: number,
 ): Promise<KeptRows> {
-  const folder = `${out}.kept`;
+  const folder = keptFolderOf(out);
   if (isAnew === true) await rm(folder, { recursive: true, force: true });
   const ages = maxAges === undefined ? null : [maxAges.others, [...maxAges.byFeature]];
   const asked = { service, features, knownAsOf, consentAsOf, ages, cut: again?.cut };

@@ -230,6 +230,7 @@ export class TrainingSetRunner {
         { parseTime, signal, now: () => clock.now(), keptBlockRows },
         {
           onKept: (kept) => (progress.keptRows = kept),
+          onAnew: () => Object.assign(progress, { keptRows: 0, rows: 0, events: 0 }),
           onProgress: (made) => Object.assign(progress, { rows: made.rows, events: made.events }),
         },
       );

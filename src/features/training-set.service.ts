@@ -1,4 +1,5 @@
 import { DamagedRows } from '../events/damaged-rows.model.js';
+import { readErasureMark } from '../events/erasure-mark.reader.js';
 import type { EventHistoryReader, HistoryOptions } from '../events/event-history.reader.js';
 import type { IdentifierPolicy } from '../events/event.model.js';
 import { knownIds } from '../identity/identifier-forms.model.js';
@@ -135,6 +136,11 @@ export class TrainingSetService {
     signal?: AbortSignal,
   ): Promise<Splitter> {
     return planSplit(this.#parts, { labels, labelCell, spec, ...(signal === undefined ? undefined : { signal }) });
+  }
+
+  /** See {@link readErasureMark}. */
+  erasureMark(): Promise<string> {
+    return readErasureMark(this.#parts.db);
   }
 
   async #gates(

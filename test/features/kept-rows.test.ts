@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { compiled } from '../support/compiled-program.js';
 import { aFeature } from '../support/a-feature.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { aTrack, createWorld, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
@@ -60,6 +61,7 @@ function run(args: readonly string[], dieAfter = Infinity, keptBlockRows = BLOCK
   const controller = new AbortController();
   const dying = {
     planSplit: sets.planSplit.bind(sets),
+    erasureMark: sets.erasureMark.bind(sets),
     exportTrainingSet: (request: TrainingSetRequest) =>
       sets.exportTrainingSet({
         ...request,
@@ -97,6 +99,40 @@ function canMount(): boolean {
 
 const filesOf = async (name: string): Promise<string[]> =>
   (await readdir(folder)).filter((file) => file.startsWith(name) && !file.endsWith('.json'));
+
+/** Until the receipt says that they are gone. */
+async function erase(value: string): Promise<void> {
+  const { erasures, worker } = world.engine;
+  const { id } = await erasures.request({ identifier: { ns: 'user_id', value } }, { reason: 'asked', actor: 'test' });
+  await worker.drain();
+  expect(await erasures.find(id)).toMatchObject({ status: 'logical' });
+}
+
+/** Something happens once all rows of a set are made, before the last of them is written. */
+function beforeTheLast(happens: () => Promise<void>): { restore(): void } {
+  const { exportTrainingSet } = sets;
+  const spy = vi.spyOn(sets, 'exportTrainingSet').mockImplementation(async (request) => {
+    const set = await exportTrainingSet.call(sets, request);
+    const rows = async function* () {
+      yield* set.rows;
+      await happens();
+    };
+    return { ...set, rows: rows() };
+  });
+  return {
+    restore: () => {
+      spy.mockRestore();
+    },
+  };
+}
+
+/** What a set says of the rows of somebody, without doubles. */
+async function statusesOf(out: string, value: string): Promise<(string | undefined)[]> {
+  const lines = (await readFile(join(folder, out), 'utf8')).trimEnd().split('\n');
+  const place = lines[0]?.trim().split(',').indexOf('entity_status') ?? -1;
+  const theirs = lines.map((line) => line.split(',')).filter((cells) => cells[1] === value);
+  return [...new Set(theirs.map((cells) => cells[place]))];
+}
 
 describe('an export that was torn down', () => {
   it.each(['csv', 'parquet'])('goes on where it was, and gives the same %s to the byte', async (ending) => {
@@ -242,5 +278,72 @@ describe('an export that was torn down', () => {
     expect(await goesOn([])).toBe(true);
     expect((await run(args)).code).toBe(0);
     expect(await filesOf('anew')).toEqual(['anew.csv']);
+  });
+});
+
+describe('an export that goes on', () => {
+  it('has nobody who was erased since, and begins anew for it', async () => {
+    const args = ['-o', 'erased.csv'];
+    expect((await run(args, 100)).stderr).toContain('rows are kept for a day');
+    await erase('u5');
+    const last = await run(args);
+    expect(last).toMatchObject({ code: 0, stderr: expect.not.stringContaining('goes on after') as string });
+    expect(await statusesOf('erased.csv', 'u5')).toEqual(['NOT_FOUND']);
+    expect(await statusesOf('erased.csv', 'u6')).toEqual(['FOUND']);
+  });
+
+  it.each([
+    ['in parts', BLOCK_ROWS, 'u6'],
+    ['in one piece', ROWS, 'u7'],
+  ])('is begun anew where somebody is erased while it is made %s', async (_, keptBlockRows, value) => {
+    const erasing = beforeTheLast(async () => {
+      erasing.restore();
+      await erase(value);
+    });
+    const { code, stderr } = await run(['-o', `meanwhile-${value}.csv`], Infinity, keptBlockRows);
+    expect(code).toBe(0);
+    expect(stderr).toContain('note: people were erased meanwhile: begins anew');
+    expect(await statusesOf(`meanwhile-${value}.csv`, value)).toEqual(['NOT_FOUND']);
+    expect(await filesOf('meanwhile-')).not.toContain(`meanwhile-${value}.csv.kept`);
+  });
+
+  it('gives up, and leaves nothing, where people are erased each time', async () => {
+    const people = ['u8', 'u9', 'u10', 'u11'];
+    const erasing = beforeTheLast(() => erase(people.shift() ?? ''));
+    const { code, stderr } = await run(['-o', 'often.csv']);
+    erasing.restore();
+    expect(code).toBe(1);
+    expect(stderr).toContain('people were erased each time');
+    expect(people).toEqual(['u11']);
+    expect(await filesOf('often')).toEqual([]);
+  });
+
+  it('keeps no rows of features that people have to allow now, and of what they allowed at the time', async () => {
+    const { purposes, features } = world.engine.services;
+    await purposes.apply([aPurpose('ads', { default: 'granted' })]);
+    const seen = aFeature('seen', { view: 'gated', events: ['view'] });
+    const view = { name: 'gated', description: '', source: null, features: [seen], purposes: ['ads'] };
+    await features.apply({ views: [view], services: [] });
+    const args = ['-f', 'seen', '-o', 'gated.csv'];
+    expect((await run([...args, '--consent-as-of', 'time'], 100)).stderr).toContain('rows are kept for a day');
+    expect(await run(args, 100)).toMatchObject({
+      code: 130,
+      stderr: expect.not.stringContaining('are kept') as string,
+    });
+    expect(await filesOf('gated')).toEqual([]);
+
+    // What a kill leaves: the rows that are made, before anybody takes them away.
+    const kept = join(folder, 'gated.csv.kept');
+    const killed = beforeTheLast(() => cp(kept, `${kept}.left`, { recursive: true }));
+    expect((await run(args)).code).toBe(0);
+    killed.restore();
+    await rename(`${kept}.left`, kept);
+    expect(await readdir(kept)).toContain('0');
+    await world.accept([aTrack('choose', { user_id: 'u2' }, { context: { consent: { purposes: { ads: false } } } })]);
+    await world.drain();
+    const anew = await run([...args, '--force']);
+    expect(anew).toMatchObject({ code: 0, stderr: expect.not.stringContaining('goes on after') as string });
+    expect(await statusesOf('gated.csv', 'u2')).toEqual(['WITHHELD']);
+    expect(await statusesOf('gated.csv', 'u3')).toEqual(['FOUND']);
   });
 });

@@ -91,6 +91,7 @@ function run(args: readonly string[], dieAfter = Infinity): Promise<CommandOutco
   const controller = new AbortController();
   const dying = {
     planSplit: sets.planSplit.bind(sets),
+    erasureMark: sets.erasureMark.bind(sets),
     exportTrainingSet: (request: TrainingSetRequest) =>
       sets.exportTrainingSet({
         ...request,
