@@ -3,6 +3,7 @@ import { createClient as createSseClient } from 'graphql-sse';
 import { createClient, type Client, type SubscribePayload } from 'graphql-ws';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { WeftError } from '../../src/platform/errors.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aTrack, anIdentify, HOUR_MS } from '../support/world.js';
 
@@ -266,6 +267,39 @@ describe('the WebSocket', () => {
     await expect(first(world.keys.pii, `subscription { segmentChanges { ${aliases} } }`)).rejects.toMatchObject([
       { message: expect.stringContaining('aliases') as unknown },
     ]);
+  });
+
+  it('goes on while keys cannot be looked up for a moment, and ends where that lasts', async () => {
+    await world.close();
+    let isAway = false;
+    world = await createApiWorld({
+      credentials: ({ keys }) => ({
+        verifyKnown: (secret) => keys.verifyKnown(secret),
+        verify: async (secret) => {
+          if (isAway) throw new WeftError('UNAVAILABLE', 'the key cannot be looked up now');
+          return keys.verify(secret);
+        },
+      }),
+    });
+    await world.defineSegment('keen', 'count("product_view", "1h") >= 1');
+    await world.drain();
+    const ended = expect(take(overSocket, 3)).rejects.toMatchObject([{ extensions: { code: 'UNAVAILABLE' } }]);
+    await isListening();
+    isAway = true;
+    for (const [from, ms] of [
+      [0, 15_000],
+      [1, 15_000],
+      [2, 60_000],
+    ] as const) {
+      world.clock.advance(ms);
+      await visit(from, 1);
+    }
+    await ended;
+    isAway = false;
+    // Sessions that cannot be asked about are told of, and stay.
+    expect(world.defects.every((defect) => (defect as { code?: unknown }).code === 'UNAVAILABLE')).toBe(true);
+    world.defects.length = 0;
+    expect((await take(overSocket, 3, { after: await startOfFeed() })).map(nameOf)).toEqual(visitors(0, 3));
   });
 
   it('is closed when its key is revoked, before it tells anything more', async () => {

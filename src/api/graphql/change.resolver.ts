@@ -38,6 +38,7 @@ import { ChangeCauseType, Segment } from './segment.types.js';
 
 /** How long a subscriber goes on after its key was revoked, at most, while there are changes. */
 const KEY_CHECK_MS = 10_000;
+const MAX_UNCHECKED_MS = 60_000;
 
 @ObjectType('SegmentChange', {
   simpleResolvers: true,
@@ -179,9 +180,11 @@ async function* eachChange(
   let checkedAtMs = context.services.clock.now();
   for await (const page of pages) {
     const reads = context.freshReads();
-    if (reads.nowMs - checkedAtMs >= KEY_CHECK_MS) {
-      if (!(await context.isStillValid())) return;
-      checkedAtMs = reads.nowMs;
+    const uncheckedMs = reads.nowMs - checkedAtMs;
+    if (uncheckedMs >= KEY_CHECK_MS) {
+      const isValid = await context.isStillValid().catch((error: unknown) => unknownUntil(uncheckedMs, error));
+      if (isValid === false) return;
+      if (isValid) checkedAtMs = reads.nowMs;
     }
     const views = await viewsOf(context, reads, page);
     demandPurposes(reads, views, needed);
@@ -189,6 +192,17 @@ async function* eachChange(
     if (wantsProfile) await Promise.all(views.map((view) => view.profile()));
     yield* views;
   }
+}
+
+/**
+ * Nobody is cut off because keys cannot be looked up for a moment, as where a change is told to thousands at once: it is
+ * asked again with the next page, for a minute.
+ * @throws the error, where it is a defect or goes on
+ */
+function unknownUntil(uncheckedMs: number, error: unknown): null {
+  const isPassing = error instanceof WeftError && (error.code === 'UNAVAILABLE' || error.code === 'OVERLOADED');
+  if (isPassing && uncheckedMs < MAX_UNCHECKED_MS) return null;
+  throw error;
 }
 
 /** A definition may have changed since. @throws WeftError CONFLICT */
