@@ -14,11 +14,15 @@ import { FeatureReferenceService } from './monitoring/feature-reference.service.
 import { addParityCommand } from './monitoring/feature-parity.command.js';
 import { addStatisticsCommand, type StatisticsCommandServices } from './monitoring/feature-statistics.command.js';
 import { FeatureStatisticsReader } from './monitoring/feature-statistics.reader.js';
+import { chooseItems } from './item-walk.js';
 import { chooseProfiles } from './parity-watch.js';
 import type { CommandIo } from './platform/command-line.js';
+import { WeftError } from './platform/errors.js';
+import type { Uuid } from './platform/ids.js';
+import { nameHint } from './platform/near-names.js';
 import { maskPayload } from './privacy/mask.model.js';
 import { LineageReader } from './segments/lineage.reader.js';
-import { createParitySampler } from './start-parity.js';
+import { createItemParitySampler, createParitySampler } from './start-parity.js';
 import { createStatisticsRun } from './start-statistics.js';
 
 /** `weft features`, with what looks at how features are doing. */
@@ -50,6 +54,14 @@ export function createFeaturesCommand(io: CommandIo, looking: Session, signal: A
         };
         return createParitySampler(app).compare(ids, onDone, signal);
       }),
+    compareItems: (entity, count, onProgress) =>
+      looking(async (app) => {
+        const items = await chooseItems(app.db, await meaningsOf(app, entity), count, app.clock.now());
+        const onDone = (done: number): void => {
+          onProgress(done, items.length);
+        };
+        return createItemParitySampler(app).compare(items, onDone, signal);
+      }),
   });
   addDriftCommand(features, { ...io, signal, withDrift: (use) => looking((app) => use(driftServices(app, signal))) });
   addReferenceCommand(features, {
@@ -63,6 +75,23 @@ export function createFeaturesCommand(io: CommandIo, looking: Session, signal: A
     ...io,
     signal,
     withStatistics: (use) => looking((app) => use(statisticsServices(app, signal))),
+  });
+}
+
+/** What the views of an entity mean whose features are computed from events. @throws WeftError NOT_FOUND, BAD_REQUEST */
+async function meaningsOf({ engine }: App, name: string): Promise<readonly Uuid[]> {
+  const { entities } = await engine.definitions.current();
+  const entity = entities.get(name);
+  if (entity === undefined) {
+    throw new WeftError('NOT_FOUND', `there is no entity ${name.slice(0, 100)}`, {
+      where: '--entity',
+      hint: nameHint(name, entities.keys(), 'leave it out for people'),
+    });
+  }
+  if (entity.folds.length > 0) return entity.folds.map(({ meaning }) => meaning);
+  throw new WeftError('BAD_REQUEST', `no feature of ${entity.entity.name} is computed from events`, {
+    where: '--entity',
+    hint: 'columns of records are read as they are; there is nothing to compare them with',
   });
 }
 

@@ -1,12 +1,13 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { EventHistoryReader } from './events/event-history.reader.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
+import { PROFILE_ENTITY } from './features/entity.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
-import type { FeatureDefinition, FeatureValue } from './features/feature.model.js';
-import { readingsOf } from './features/stream.model.js';
+import type { FeatureValue } from './features/feature.model.js';
 import { HistoryFold, valuesOf } from './features/training-set-fold.js';
+import { readWhatLogTells } from './log-tells.js';
 import { compareFeature } from './monitoring/compare-features.js';
-import { ParityTally, type ParityFigures } from './monitoring/feature-parity.model.js';
+import { MAX_MISMATCHES, ParityTally, type ParityFindings } from './monitoring/feature-parity.model.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -31,27 +32,16 @@ export interface ParityMismatch {
   readonly where: 'state' | 'copy';
 }
 
-export interface ParityRound {
+export interface ParityRound extends ParityFindings<ParityMismatch> {
   readonly profiles: number;
-  /** Profiles that were not compared, because of more events than are read, damaged ones, or changes meanwhile. */
-  readonly skipped: number;
-  /** Log positions read in all. */
-  readonly events: number;
-  readonly figures: readonly ParityFigures[];
-  /** The first of them. */
-  readonly mismatches: readonly ParityMismatch[];
-  /** Names of features that the log cannot tell: its older events were removed, or history is still being folded in. */
-  readonly untold: readonly string[];
 }
 
-/** Events of one profile; with more it is left out and counted. */
-const MAX_EVENTS = 20_000;
-const MAX_MISMATCHES = 100;
+/** Events of one profile or item; with more it is left out and counted. */
+export const MAX_EVENTS = 20_000;
 /** A copy is written after the commit; it is looked at again before it counts as wrong. */
 const COPY_ATTEMPTS = 4;
 const COPY_PAUSE_MS = 250;
 const TIMEOUT_MS = 60_000;
-const DAY_MS = 86_400_000;
 
 /** What is compared of one set of definitions. */
 interface Subject {
@@ -106,7 +96,7 @@ export class ParitySampler {
   ): Promise<ParityRound> {
     const definitions = await this.#parts.definitions();
     const { compared: indexes, untold } = await this.#split(definitions);
-    const tally = new ParityTally();
+    const tally = new ParityTally(PROFILE_ENTITY);
     const mismatches: ParityMismatch[] = [];
     let [profiles, skipped, events, done] = [0, 0, 0, 0];
     for (const id of ids) {
@@ -124,14 +114,7 @@ export class ParitySampler {
   }
 
   async #split(definitions: LoadedDefinitions): Promise<{ compared: number[]; untold: string[] }> {
-    const limits = await this.#parts.db.query<{ key: string; kept: number }>(
-      `SELECT s.key, r.retention_ms AS kept FROM source_retention r JOIN sources s ON s.id = r.source_id
-       WHERE r.removed_events > 0 AND NOT s.retention_strict`,
-    );
-    const isThere = ({ source, windowMs }: FeatureDefinition): boolean =>
-      limits.every(
-        ({ key, kept }) => (source !== null && source !== key) || (windowMs !== null && windowMs + DAY_MS <= kept),
-      );
+    const isTold = await readWhatLogTells(this.#parts.db);
     const compared: number[] = [];
     const untold: string[] = [];
     for (const view of definitions.views.values()) {
@@ -139,7 +122,7 @@ export class ParitySampler {
         const index = definitions.features.indexOf(name);
         const definition = index === undefined ? undefined : definitions.features.definitions[index];
         if (index === undefined || definition === undefined) continue;
-        if (definitions.isReady(index) && readingsOf(definition).every(isThere)) compared.push(index);
+        if (definitions.isReady(index) && isTold(definition)) compared.push(index);
         else untold.push(name);
       }
     }

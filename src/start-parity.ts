@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.js';
+import type { LoadedDefinitions } from './definitions.js';
 import type { Engine } from './engine.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
 import { ParitySampler } from './parity-sampler.js';
-import { ParityWatch } from './parity-watch.js';
+import { ItemParitySampler } from './item-parity-sampler.js';
+import { ItemWalk } from './item-walk.js';
+import { ParityWatch, ProfileWalk, type ParityObserver } from './parity-watch.js';
 import type { Clock } from './platform/clock.js';
 import type { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
@@ -26,15 +29,26 @@ export function createParitySampler({ db, clock, engine, onlineStore }: SamplerP
   return new ParitySampler({
     db,
     clock,
-    definitions: async () => {
-      if (!(await engine.definitions.isCurrent())) engine.definitions.invalidate();
-      return engine.definitions.current();
-    },
+    definitions: () => currentDefinitions(engine),
     store: onlineStore,
     anchors: new AnchorStateStore(),
     events: new EventHistoryReader(engine.sealer),
     sleep: (ms) => sleep(ms),
   });
+}
+
+export function createItemParitySampler({ db, clock, engine }: Omit<SamplerParts, 'onlineStore'>): ItemParitySampler {
+  return new ItemParitySampler({
+    db,
+    clock,
+    definitions: () => currentDefinitions(engine),
+    events: new EventHistoryReader(engine.sealer),
+  });
+}
+
+async function currentDefinitions({ definitions }: Pick<Engine, 'definitions'>): Promise<LoadedDefinitions> {
+  if (!(await definitions.isCurrent())) definitions.invalidate();
+  return definitions.current();
 }
 
 export interface ParityParts extends SamplerParts {
@@ -48,8 +62,33 @@ export interface ParityParts extends SamplerParts {
 /** Starts to compare served features with the log, unless no profile is to be compared. */
 export async function startParity(parts: ParityParts): Promise<void> {
   const { lifecycle, config, db, clock, metrics, logger, log } = parts;
-  const { parityShare: share, parityProfilesPerMinute: profilesPerMinute } = config;
-  if (share === 0 || profilesPerMinute === 0) return;
+  const { parityShare: share, parityProfilesPerMinute: perMinute } = config;
+  if (share === 0 || perMinute === 0) return;
+  const observer = observeParity(metrics, logger);
+  const onError = (error: unknown): void => {
+    log.warn(error, 'served features could not be compared with the log; it is tried again');
+  };
+  const shared = { db, clock, share, perMinute, observer, onError };
+  // Another share with each start.
+  const pass = clock.now();
+  const people = new ParityWatch({ ...shared, walk: new ProfileWalk(db, pass), sampler: createParitySampler(parts) });
+  const items = new ParityWatch({ ...shared, walk: new ItemWalk(db, pass), sampler: createItemParitySampler(parts) });
+  for (const [name, watch] of [
+    ['feature parity', people],
+    ['feature parity of items', items],
+  ] as const) {
+    await lifecycle.start(
+      name,
+      () => {
+        watch.start();
+      },
+      { drain: () => watch.stop() },
+    );
+  }
+}
+
+/** One series for each feature, whatever it is of. */
+function observeParity(metrics: Metrics, logger: Logger): ParityObserver {
   const labels = { feature: MAX_FEATURE_LABELS };
   const compared = metrics.counter('feature_parity_compared_total', 'Served values compared with the log.', labels);
   const mismatched = metrics.counter('feature_parity_mismatched_total', 'Served values that differ from it.', labels);
@@ -58,7 +97,7 @@ export async function startParity(parts: ParityParts): Promise<void> {
     'Values that are there only as served, or only by the log.',
     labels,
   );
-  const skipped = metrics.counter('feature_parity_skipped_total', 'Profiles that could not be compared.');
+  const skipped = metrics.counter('feature_parity_skipped_total', 'Profiles and items that could not be compared.');
   const deltas = new Map<string, number>();
   metrics.gauges(
     'feature_parity_max_delta',
@@ -66,33 +105,19 @@ export async function startParity(parts: ParityParts): Promise<void> {
     ['feature'],
     () => [...deltas].map(([feature, delta]) => [[feature], delta] as const),
   );
-  const watch = new ParityWatch({
-    ...{ db, clock, share, profilesPerMinute },
-    sampler: createParitySampler(parts),
-    observer: {
-      compared: (round) => {
-        skipped.add(round.skipped);
-        for (const figures of round.figures) {
-          compared.add(figures.compared, figures.feature);
-          mismatched.add(figures.mismatched, figures.feature);
-          missing.add(figures.missing, figures.feature);
-          const isKept = deltas.has(figures.feature) || deltas.size < MAX_FEATURE_LABELS;
-          if (isKept) deltas.set(figures.feature, Math.max(deltas.get(figures.feature) ?? 0, figures.maxDelta));
-        }
-        const wrong = round.figures.filter((figures) => figures.mismatched + figures.missing > 0);
-        if (wrong.length === 0) return;
-        logger.warn({ features: wrong.slice(0, 20) }, 'served features are not what the log gives');
-      },
+  return {
+    compared: (round) => {
+      skipped.add(round.skipped);
+      for (const figures of round.figures) {
+        compared.add(figures.compared, figures.feature);
+        mismatched.add(figures.mismatched, figures.feature);
+        missing.add(figures.missing, figures.feature);
+        const isKept = deltas.has(figures.feature) || deltas.size < MAX_FEATURE_LABELS;
+        if (isKept) deltas.set(figures.feature, Math.max(deltas.get(figures.feature) ?? 0, figures.maxDelta));
+      }
+      const wrong = round.figures.filter((figures) => figures.mismatched + figures.missing > 0);
+      if (wrong.length === 0) return;
+      logger.warn({ features: wrong.slice(0, 20) }, 'served features are not what the log gives');
     },
-    onError: (error) => {
-      log.warn(error, 'served features could not be compared with the log; it is tried again');
-    },
-  });
-  await lifecycle.start(
-    'feature parity',
-    () => {
-      watch.start();
-    },
-    { drain: () => watch.stop() },
-  );
+  };
 }

@@ -46,7 +46,7 @@ export interface DamagedItem {
 }
 
 /** What is told of an item whose state cannot be read, until it is folded anew. */
-const UNREADABLE: FeatureValue = {
+export const UNREADABLE_VALUE: FeatureValue = {
   status: 'NOT_FOUND',
   value: null,
   eventTs: null,
@@ -152,13 +152,13 @@ export class EntityFeatures {
           return value;
         }
         const { meaning, set } = fold;
-        if (damaged.has(`${meaning} ${key}`)) return UNREADABLE;
+        if (damaged.has(`${meaning} ${key}`)) return UNREADABLE_VALUE;
         // States belong to the set that made them: equal meanings have sets of their own where views differ in features.
         const cached = unpacked.get(meaning);
         const state = cached?.set === set ? cached : fold.stateOf(states?.of(meaning, key));
         if (state === null) {
           damaged.set(`${meaning} ${key}`, { meaning, key });
-          return UNREADABLE;
+          return UNREADABLE_VALUE;
         }
         unpacked.set(meaning, state);
         return set.value(state, index, t);

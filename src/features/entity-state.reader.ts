@@ -18,6 +18,21 @@ export interface ItemStates {
   of(meaning: Uuid, key: string): Buffer | undefined;
 }
 
+/** An item, as it is compared with the log. */
+export interface SampledItem {
+  readonly key: string;
+  /** Packed; null: no event named the item. */
+  readonly state: Buffer | null;
+  /** Events up to here are in. */
+  readonly pos: number;
+  /** Whether it waits to be folded anew, so that its state is not what the log gives. */
+  readonly isRefolded: boolean;
+  /** How many events the index has of it; of more than were asked for no more. */
+  readonly events: number;
+  /** When the newest event of the log was accepted, ms. */
+  readonly acceptedAt: number;
+}
+
 /** Reads what events of people came to for the items that they name; bound to a pool or to a transaction. */
 export class EntityStateReader {
   constructor(private readonly db: Queryable) {}
@@ -44,6 +59,19 @@ export class EntityStateReader {
     );
     const standings = new Map(rows.map(({ meaning, pos, isComplete }) => [meaning, { pos, isComplete }]));
     return { standings, of: (meaning, key) => states.get(`${meaning} ${key}`) };
+  }
+
+  /** Items of one view with what is needed to compare them, in one read; none where the view is gone. */
+  async sample(meaning: Uuid, keys: readonly string[], maxEvents: number): Promise<readonly SampledItem[]> {
+    return this.db.query<SampledItem>(
+      `SELECT k.key, s.state, f.pos, h.accepted_at AS "acceptedAt",
+              EXISTS (SELECT FROM entity_refolds r WHERE r.fold_id = f.id AND r.key = k.key COLLATE "C") AS "isRefolded",
+              (SELECT count(*) FROM (
+                 SELECT FROM entity_events e WHERE e.fold_id = f.id AND e.key = k.key COLLATE "C" LIMIT $3::int4) c) AS events
+       FROM entity_folds f CROSS JOIN log_head h CROSS JOIN unnest($2::text[]) AS k (key)
+       LEFT JOIN entity_states s ON s.fold_id = f.id AND s.key = k.key COLLATE "C" WHERE f.meaning = $1::uuid`,
+      [meaning, keys, maxEvents],
+    );
   }
 
   /** How far these views are; those that no worker has begun are left out. */

@@ -341,7 +341,7 @@ export async function checkParity(db: Queryable, nowMs: number): Promise<CheckRe
     name,
     outcome: 'warning',
     detail: `not what the log gives: ${detail}`,
-    hint: 'Run `weft features parity`, which says whose.',
+    hint: 'Run `weft features parity`, with `--entity <name>` for items, which says whose.',
   };
 }
 

@@ -1,29 +1,37 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
-import type { ParityFigures } from './feature-parity.model.js';
+import type { ParityFindings } from './feature-parity.model.js';
 
-/** What one look found. */
-export interface ParityFindings {
-  readonly profiles: number;
-  readonly skipped: number;
-  readonly events: number;
-  readonly figures: readonly ParityFigures[];
-  readonly mismatches: readonly { readonly profileId: string; readonly feature: string; readonly where: string }[];
-  readonly untold: readonly string[];
+interface Wrong {
+  readonly feature: string;
+  readonly where: string;
 }
+
+/** What one look at people found. */
+export interface PeopleFindings extends ParityFindings<Wrong & { readonly profileId: string }> {
+  readonly profiles: number;
+}
+
+/** What one look at items found. */
+export interface ItemFindings extends ParityFindings<Wrong & { readonly entity: string; readonly key: string }> {
+  /** Once for each view that computes something else. */
+  readonly items: number;
+}
+
+type OnProgress = (done: number, total: number) => void;
 
 export interface ParityCommandDeps extends CommandIo {
   /** Starts what the command needs, for as long as it compares so many profiles. */
-  readonly compareProfiles: (
-    count: number,
-    onProgress: (done: number, total: number) => void,
-  ) => Promise<ParityFindings>;
+  readonly compareProfiles: (count: number, onProgress: OnProgress) => Promise<PeopleFindings>;
+  /** The same with so many items of an entity. @throws WeftError for an entity without features that events give */
+  readonly compareItems: (entity: string, count: number, onProgress: OnProgress) => Promise<ItemFindings>;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   readonly stderr: CommandIo['stderr'] & { readonly isTTY?: boolean };
 }
 
 interface Options {
+  readonly entity?: string;
   readonly sample: number;
   readonly json?: true;
 }
@@ -34,13 +42,14 @@ const MAX_SAMPLE = 100_000;
 const MAX_SHOWN = 10;
 
 const HELP = `
-Profiles are chosen at random; their features are computed from the log as of one position of it, beside live traffic, and
+Profiles, or items of an entity, are chosen at random; their features are computed from the log as of one position of it, beside live traffic, and
 compared with what is kept and, where the online store is in Redis, with what is served from there. Exact but for doubles,
 which may be 1e-9 apart, relative to the greater. It changes nothing.
 
 Examples:
   weft features parity
   weft features parity --sample 5000
+  weft features parity --entity item
   weft features parity --json
 
 Exit codes: 0 all are the same, 1 some are not, 2 wrong use, 130 interrupted.`;
@@ -50,25 +59,36 @@ export function addParityCommand(features: Command, deps: ParityCommandDeps): Co
   features
     .command('parity')
     .description('compare features as they are served with what the log gives')
-    .option('--sample <profiles>', 'how many profiles are compared', parseSample, DEFAULT_SAMPLE)
+    .option('--sample <count>', 'how many profiles or items are compared', parseSample, DEFAULT_SAMPLE)
+    .option(
+      '--entity <name>',
+      'compare items of this entity, whose features are computed from events, instead of people',
+    )
     .option('--json', 'as JSON')
     .addHelpText('after', HELP)
     .action((options: Options) => runCommand(deps, () => run(deps, options), deps.signal));
   return features;
 }
 
-async function run({ compareProfiles, stdout, stderr }: ParityCommandDeps, options: Options): Promise<number> {
-  const found = await compareProfiles(options.sample, (done, total) => {
-    if (stderr.isTTY === true) stderr.write(`\r${String(done)} of ${String(total)} profiles   `);
-  });
+async function run(deps: ParityCommandDeps, { entity, sample, json }: Options): Promise<number> {
+  const { compareProfiles, compareItems, stdout, stderr } = deps;
+  const subject = entity === undefined ? 'profiles' : 'items';
+  const onProgress: OnProgress = (done, total) => {
+    if (stderr.isTTY === true) stderr.write(`\r${String(done)} of ${String(total)} ${subject}   `);
+  };
+  const found =
+    entity === undefined ? await compareProfiles(sample, onProgress) : await compareItems(entity, sample, onProgress);
   if (stderr.isTTY === true) stderr.write('\n');
   const wrong = found.figures.reduce((sum, { mismatched, missing }) => sum + mismatched + missing, 0);
-  if (options.json === true) stdout.write(jsonText(found));
+  if (json === true) stdout.write(jsonText(found));
   else stdout.write(textOf(found, wrong));
   return wrong === 0 ? EXIT_CODES.ok : EXIT_CODES.failed;
 }
 
-function textOf({ profiles, skipped, events, figures, mismatches, untold }: ParityFindings, wrong: number): string {
+function textOf(found: PeopleFindings | ItemFindings, wrong: number): string {
+  const { skipped, events, figures, untold } = found;
+  const [subject, looked] = 'items' in found ? ['items', found.items] : ['profiles', found.profiles];
+  const examples = 'items' in found ? found.mismatches.map(itemText) : found.mismatches.map(personText);
   const compared = figures.reduce((sum, each) => sum + each.compared, 0);
   const rows = figures
     .filter((each) => each.mismatched + each.missing + each.estimated > 0)
@@ -77,20 +97,25 @@ function textOf({ profiles, skipped, events, figures, mismatches, untold }: Pari
       ...[each.compared, each.mismatched, each.missing, each.estimated, each.maxDelta].map(String),
     ]);
   const lines = [
-    `Compared ${count(compared)} values of ${count(figures.length)} features in ${count(profiles)} profiles with what ${count(events)} events give: ${count(wrong)} mismatches.`,
+    `Compared ${count(compared)} values of ${count(figures.length)} features in ${count(looked)} ${subject} with what ${count(events)} events give: ${count(wrong)} mismatches.`,
     ...(skipped === 0
       ? []
-      : [`Not compared: ${count(skipped)} profiles with too many or damaged events, or changing.`]),
+      : [`Not compared: ${count(skipped)} ${subject} with too many or damaged events, or changing.`]),
     ...(untold.length === 0 ? [] : [`Not compared, because the log cannot tell them: ${untold.join(', ')}.`]),
   ];
   const table =
     rows.length === 0
       ? ''
       : textTable([['feature', 'compared', 'mismatched', 'missing', 'estimated', 'max delta'], ...rows]);
-  const examples = mismatches
-    .slice(0, MAX_SHOWN)
-    .map(({ profileId, feature, where }) => `  ${feature} of profile ${profileId}: wrong in the ${where}\n`);
-  return `${lines.join('\n')}\n${table}${examples.join('')}`;
+  return `${lines.join('\n')}\n${table}${examples.slice(0, MAX_SHOWN).join('')}`;
+}
+
+function personText({ profileId, feature, where }: PeopleFindings['mismatches'][number]): string {
+  return `  ${feature} of profile ${profileId}: wrong in the ${where}\n`;
+}
+
+function itemText({ entity, key, feature, where }: ItemFindings['mismatches'][number]): string {
+  return `  ${feature} of ${entity} ${key}: wrong in the ${where}\n`;
 }
 
 function count(value: number): string {

@@ -3,9 +3,13 @@ import type { Comparison } from './compare-features.js';
 export const PARITY_DAY_MS = 86_400_000;
 /** Figures are kept so long. */
 export const PARITY_KEPT_DAYS = 30;
+/** Values that one look names, at most. */
+export const MAX_MISMATCHES = 100;
 
 /** What came of comparing values of a feature as they are served with what the log gives. */
 export interface ParityFigures {
+  /** What it is a feature of: `profile`, or the name of another entity. */
+  readonly entity: string;
   readonly feature: string;
   readonly compared: number;
   /** Both have a value, and they are not the same. */
@@ -18,6 +22,19 @@ export interface ParityFigures {
   readonly maxDelta: number;
 }
 
+/** What one look found. @typeParam M a value that is wrong */
+export interface ParityFindings<M> {
+  /** Profiles or items that were not compared, because of more events than are read, damaged ones, or changes meanwhile. */
+  readonly skipped: number;
+  /** Log positions read in all. */
+  readonly events: number;
+  readonly figures: readonly ParityFigures[];
+  /** The first {@link MAX_MISMATCHES} of them. */
+  readonly mismatches: readonly M[];
+  /** Names of features that the log cannot tell: its older events were removed, or history is still being folded in. */
+  readonly untold: readonly string[];
+}
+
 /** The same over some time. */
 export interface ParityRecord extends ParityFigures {
   /** ms. */
@@ -26,12 +43,14 @@ export interface ParityRecord extends ParityFigures {
   readonly lastMismatchAt: number | null;
 }
 
-/** Adds comparisons up, by feature. */
+/** Adds comparisons up, by feature of one entity. */
 export class ParityTally {
   readonly #figures = new Map<string, ParityFigures>();
 
+  constructor(private readonly entity: string) {}
+
   add(feature: string, { outcome, delta }: Comparison): void {
-    const before = this.#figures.get(feature) ?? noFigures(feature);
+    const before = this.#figures.get(feature) ?? noFigures(this.entity, feature);
     const after = {
       ...before,
       compared: before.compared + 1,
@@ -47,6 +66,6 @@ export class ParityTally {
   }
 }
 
-function noFigures(feature: string): ParityFigures {
-  return { feature, compared: 0, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 };
+function noFigures(entity: string, feature: string): ParityFigures {
+  return { entity, feature, compared: 0, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 };
 }

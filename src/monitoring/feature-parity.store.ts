@@ -8,14 +8,14 @@ export class FeatureParityStore {
   async add(figures: readonly ParityFigures[], nowMs: number): Promise<void> {
     if (figures.length === 0) return;
     await this.db.query(
-      `INSERT INTO feature_parity AS p (feature, day, compared, mismatched, missing, estimated, max_delta,
+      `INSERT INTO feature_parity AS p (feature, day, entity, compared, mismatched, missing, estimated, max_delta,
          last_compared_at, last_mismatch_at)
-       SELECT feature, $2::int8, compared, mismatched, missing, estimated, delta, $3::int8,
+       SELECT feature, $2::int8, entity, compared, mismatched, missing, estimated, delta, $3::int8,
               CASE WHEN mismatched + missing > 0 THEN $3::int8 END
-       FROM jsonb_to_recordset($1::jsonb) AS f (feature text, compared int8, mismatched int8, missing int8,
+       FROM jsonb_to_recordset($1::jsonb) AS f (entity text, feature text, compared int8, mismatched int8, missing int8,
          estimated int8, delta float8) ORDER BY feature
        ON CONFLICT (feature, day) DO UPDATE SET
-         compared = p.compared + excluded.compared, mismatched = p.mismatched + excluded.mismatched,
+         entity = excluded.entity, compared = p.compared + excluded.compared, mismatched = p.mismatched + excluded.mismatched,
          missing = p.missing + excluded.missing, estimated = p.estimated + excluded.estimated,
          max_delta = greatest(p.max_delta, excluded.max_delta), last_compared_at = excluded.last_compared_at,
          last_mismatch_at = coalesce(excluded.last_mismatch_at, p.last_mismatch_at)`,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
 import { addParityCommand } from '../../src/monitoring/feature-parity.command.js';
-import { chooseProfiles, ParityWatch } from '../../src/parity-watch.js';
+import { chooseProfiles, ParityWatch, ProfileWalk } from '../../src/parity-watch.js';
 import { ParitySampler, type ParityRound } from '../../src/parity-sampler.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -139,7 +139,8 @@ describe('the standing comparison', () => {
       db: world.db,
       clock: world.clock,
       share: 1,
-      profilesPerMinute: 12,
+      perMinute: 12,
+      walk: new ProfileWalk(world.db, world.clock.now()),
       sampler: {
         compare: (ids) => {
           seen.push(...ids);
@@ -168,7 +169,8 @@ describe('the standing comparison', () => {
 
   it('takes nobody of a share of nothing', async () => {
     const watch = new ParityWatch({
-      ...{ db: world.db, clock: world.clock, share: 0, profilesPerMinute: 60 },
+      ...{ db: world.db, clock: world.clock, share: 0, perMinute: 60 },
+      walk: new ProfileWalk(world.db, 1),
       sampler: { compare: () => Promise.reject(new Error('nobody is to be compared')) },
       observer: { compared: () => undefined },
       onError: (error) => {
@@ -182,7 +184,9 @@ describe('the standing comparison', () => {
 describe('weft features parity', () => {
   const round: ParityRound = {
     ...{ profiles: 2, skipped: 0, events: 30, mismatches: [], untold: [] },
-    figures: [{ feature: 'seen', compared: 2, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 }],
+    figures: [
+      { entity: 'profile', feature: 'seen', compared: 2, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 },
+    ],
   };
   const run = (found: ParityRound, ...args: string[]) =>
     runWith(
@@ -191,6 +195,7 @@ describe('weft features parity', () => {
           ...io,
           signal: new AbortController().signal,
           compareProfiles: () => Promise.resolve(found),
+          compareItems: () => Promise.reject(new Error('people are to be compared')),
         }),
       ['parity', ...args],
     );
@@ -200,7 +205,15 @@ describe('weft features parity', () => {
       code: 0,
       stdout: 'Compared 2 values of 1 features in 2 profiles with what 30 events give: 0 mismatches.\n',
     });
-    const wrong = { feature: 'seen', compared: 2, mismatched: 1, missing: 0, estimated: 0, maxDelta: 3 };
+    const wrong = {
+      entity: 'profile',
+      feature: 'seen',
+      compared: 2,
+      mismatched: 1,
+      missing: 0,
+      estimated: 0,
+      maxDelta: 3,
+    };
     const bad = {
       ...round,
       figures: [wrong],
@@ -212,5 +225,29 @@ describe('weft features parity', () => {
     const json = await run(bad, '--json');
     expect(json.code).toBe(1);
     expect(JSON.parse(json.stdout)).toMatchObject({ figures: [{ maxDelta: 3 }] });
+  });
+
+  it('says which item of the entity that is asked about is wrong', async () => {
+    const asked: unknown[] = [];
+    const { code, stdout } = await runWith(
+      (io) =>
+        addParityCommand(new Command('features'), {
+          ...io,
+          signal: new AbortController().signal,
+          compareProfiles: () => Promise.reject(new Error('items are to be compared')),
+          compareItems: (entity, count) => {
+            asked.push(entity, count);
+            const { figures } = round;
+            const mismatches = [{ entity, key: 'sku-1', feature: 'seen', where: 'state' }];
+            const missing = figures.map((each) => ({ ...each, entity, missing: 1 }));
+            return Promise.resolve({ items: 2, skipped: 1, events: 9, untold: [], figures: missing, mismatches });
+          },
+        }),
+      ['parity', '--entity', 'item', '--sample', '7'],
+    );
+    expect([code, ...asked]).toEqual([1, 'item', 7]);
+    expect(stdout).toContain('Compared 2 values of 1 features in 2 items with what 9 events give: 1 mismatches.');
+    expect(stdout).toContain('Not compared: 1 items with too many or damaged events, or changing.');
+    expect(stdout).toContain('seen of item sku-1: wrong in the state');
   });
 });

@@ -35,6 +35,9 @@ import { FeatureReferenceReader } from '../../monitoring/feature-reference.reade
   description: 'What came of comparing values of a feature as they are served with what the log gives.',
 })
 class FeatureParityType implements ParityRecord {
+  @Field(() => String, { description: 'What it is a feature of: `profile`, or another entity, as `item`.' })
+  entity!: string;
+
   @Field(() => String, { description: 'Its name, as `orders_60d`.' })
   feature!: string;
 
@@ -73,7 +76,7 @@ export class FeatureMonitoringResolver {
   @Authorized('read')
   @Query(() => ParityConnection, {
     description:
-      'How served features compare with what the log gives, by name of the feature. A standing job compares a sample of profiles; features that it has not compared are not listed.',
+      'How served features compare with what the log gives, by name of the feature. A standing job compares a sample of profiles, and of items whose features are computed from events; features that it has not compared are not listed.',
   })
   async featureParity(
     @Ctx() { services, reads }: ApiContext,
