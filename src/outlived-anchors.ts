@@ -168,9 +168,10 @@ export class OutlivedAnchors {
     const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
     const moved: (() => void)[] = [];
     for (const [id, anchor] of anchors) {
-      const { evidence, inLog, traits } = anchor;
+      const { evidence, traits } = anchor;
       const isOthers = (row: EvidenceOfAnchor): boolean => how.isGone(row) || how.placeOf(row) !== id;
-      const isShared = evidence.some((row) => !inLog.has(canonicalText(row)) && isOthers(row));
+      // A row stands for all events of its set and day: that the log has the first says nothing of the others.
+      const isShared = evidence.some(isOthers);
       if (!isShared) {
         this.#keepOne(id, anchor, folded, { named, at: how.at });
         continue;

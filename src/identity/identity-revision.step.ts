@@ -262,8 +262,8 @@ export class IdentityRevisionStep {
     await lockComponents(tx, this.#options, ids, alone);
   }
 
-  /** The same with the components that links of their members lead to; who is locked. */
-  async lockLinked(tx: Transaction, ids: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
+  /** The same with the components that links of their members lead to; who is locked, or null: all others have to wait. */
+  async lockLinked(tx: Transaction, ids: readonly Uuid[]): Promise<ReadonlySet<Uuid> | null> {
     return lockLinkedComponents(tx, this.#options, ids);
   }
 

@@ -94,13 +94,13 @@ export class IdentityStore {
     return new Map(rows.map(({ id, componentId }) => [id, componentId]));
   }
 
-  /** The ids of all identifiers in the components of these. */
-  async membersAround(tx: Transaction, ids: readonly Uuid[]): Promise<Uuid[]> {
+  /** The ids of all identifiers in the components of these, or of any so many of them. */
+  async membersAround(tx: Transaction, ids: readonly Uuid[], limit: number | null = null): Promise<Uuid[]> {
     const { rows } = await tx.run<{ id: Uuid }>({
       name: 'identity-members-around',
       text: `SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
-             JOIN identifiers i ON i.component_id = c.component_id`,
-      values: [uuidArray(ids, (id) => id)],
+             JOIN identifiers i ON i.component_id = c.component_id LIMIT $2`,
+      values: [uuidArray(ids, (id) => id), limit],
     });
     return rows.map((row) => row.id);
   }

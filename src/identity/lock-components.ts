@@ -13,6 +13,9 @@ import type { IdentityStore } from './identity.store.js';
  * step repeated. All locks are taken by one statement in order of ids, so that two steps wait for each other in one order.
  */
 
+/** Beyond that many it costs less that everybody waits. */
+const MAX_LOCKED = 20_000;
+
 interface LockStores {
   readonly store: Pick<IdentityStore, 'lock' | 'membersAround'>;
   readonly links: Pick<IdentityLinkStore, 'around'>;
@@ -34,15 +37,22 @@ export async function lockComponents(
 
 /**
  * Locks the members of the components of these identifiers, and of those that must-links of members lead to.
- * @returns whose locks are held; of these identifiers, those that are known
+ * @param most identifiers that are locked, at most
+ * @returns whose locks are held; null: none are, since there are more, or since one of these identifiers is not known and so
+ *   nothing is there that keeps others from it
  * @throws WeftError UNAVAILABLE if another worker joined identities meanwhile: to be repeated
  */
 export async function lockLinkedComponents(
   tx: Transaction,
   stores: LockStores,
   ids: readonly Uuid[],
-): Promise<ReadonlySet<Uuid>> {
-  return lockAround(tx, stores.store, () => linkedAround(tx, stores, ids), []);
+  most = MAX_LOCKED,
+): Promise<ReadonlySet<Uuid> | null> {
+  const around = await linkedAround(tx, stores, { ids, most });
+  if (around === null || !ids.every((id) => around.has(id))) return null;
+  const locked = await stores.store.lock(tx, [...around]);
+  const now = await linkedAround(tx, stores, { ids, most });
+  return now === null ? joinedMeanwhile() : allOf(now, locked);
 }
 
 async function lockAround(
@@ -50,24 +60,35 @@ async function lockAround(
   store: LockStores['store'],
   around: () => Promise<readonly Uuid[]>,
   alone: readonly Uuid[],
-): Promise<ReadonlySet<Uuid>> {
+): Promise<void> {
   const locked = await store.lock(tx, [...(await around()), ...alone]);
-  if ((await around()).every((id) => locked.has(id))) return locked;
+  allOf(await around(), locked);
+}
+
+/** @throws WeftError UNAVAILABLE */
+function allOf(around: Iterable<Uuid>, locked: ReadonlySet<Uuid>): ReadonlySet<Uuid> {
+  for (const id of around) if (!locked.has(id)) joinedMeanwhile();
+  return locked;
+}
+
+function joinedMeanwhile(): never {
   throw new WeftError('UNAVAILABLE', 'identities were joined by another worker meanwhile', { retryAfterMs: 0 });
 }
 
+/** Null: there are more than `most`. */
 async function linkedAround(
   tx: Transaction,
   { store, links }: LockStores,
-  ids: readonly Uuid[],
-): Promise<readonly Uuid[]> {
+  { ids, most }: { readonly ids: readonly Uuid[]; readonly most: number },
+): Promise<ReadonlySet<Uuid> | null> {
   const [found, asked] = [new Set<Uuid>(), new Set(ids)];
   for (let next: readonly Uuid[] = ids; next.length > 0;) {
-    const members = (await store.membersAround(tx, next)).filter((id) => !found.has(id));
+    const members = (await store.membersAround(tx, next, most + 1)).filter((id) => !found.has(id));
     for (const id of members) found.add(id);
+    if (found.size > most) return null;
     next = (await links.around(tx, members)).mustLinks.flat().filter((id) => !found.has(id) && !asked.has(id));
     // Also those that are not known any more, who have no members.
     for (const id of next) asked.add(id);
   }
-  return [...found];
+  return found;
 }

@@ -7,12 +7,14 @@ import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
 import {
   applyRules,
+  ASKER,
   blockedWorld,
   knownTogether,
   OPEN,
   putInForce,
   TILL_IS_BLOCKED,
 } from '../support/blocked-world.js';
+import { findTexts } from '../support/find-texts.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import { strays } from '../support/retraction-builders.js';
 import { SOME_FEATURES } from '../support/random-log.js';
@@ -157,5 +159,35 @@ describe('values that are blocked, and let go of, once a retention has removed e
     const [together, one] = await knownTogether(gated, calm);
     expect(together).toEqual(one);
     expect(await strays(gated.db)).toEqual([]);
+  });
+
+  it('keep nothing of an erased person that a removed event said of the day of one that the log has', async () => {
+    const world = await blockedWorld();
+    worlds.push(world);
+    await applyRules(world, OPEN);
+    const atTill = (email: string, traits: Record<string, string>) => anIdentify({ ...TILL, email }, traits);
+    // One row of evidence stands for both: the one that stays is the first.
+    await world.accept([atTill('canary@example.org', { motto: 'plain' })], { source: 'crm' });
+    world.clock.advance(MINUTE_MS);
+    await world.accept([atTill('canary@example.org', { nick: 'zilpha' })], { source: 'web' });
+    await world.drain();
+    world.clock.advance(20 * DAY_MS);
+    const sources = new SourceService(new SourceStore(world.db.dataSource), world.clock);
+    await sources.update('web', { retentionMs: 10 * DAY_MS });
+    world.clock.advance(MINUTE_MS);
+    await world.drain();
+    expect(await world.db.query('SELECT FROM event_log')).toHaveLength(1);
+    await world.accept([atTill('p0@example.org', { motto: 'plain' })], { source: 'web' });
+    await world.drain();
+    expect(await findTexts(world.db, ['zilpha'])).not.toEqual([]);
+
+    await applyRules(world, TILL_IS_BLOCKED);
+    const who = { identifier: { ns: 'email', value: 'canary@example.org' } };
+    const { id } = await world.engine.erasures.request(who, ASKER);
+    await settleGenerics(world);
+    world.clock.advance(1_000);
+    await world.drain();
+    expect((await world.engine.erasures.find(id))?.status).toBe('logical');
+    expect(await findTexts(world.db, ['canary', 'zilpha'])).toEqual([]);
   });
 });
