@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { extname, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { WeftError } from './platform/errors.js';
+import { programArguments } from './platform/program-arguments.js';
 import type { ModuleOutcome } from './run-definition-module.js';
 
 /** Modules in a folder are run only where their name says that they are meant for it: `orders.weft.ts`. */
@@ -38,8 +39,8 @@ export async function readDefinitionModule(file: string, timeoutMs = TIMEOUT_MS)
 }
 
 function outcomeOf(file: string, timeoutMs: number): Promise<ModuleOutcome> {
-  const runner = fileURLToPath(new URL(`./run-definition-module${extname(import.meta.url)}`, import.meta.url));
-  const child = spawn(process.execPath, [...loaderOf(runner), runner, pathToFileURL(resolve(file)).href], {
+  const program = programArguments('./run-definition-module', import.meta.url);
+  const child = spawn(process.execPath, [...program, pathToFileURL(resolve(file)).href], {
     stdio: ['ignore', 2, 2, 'ipc'],
   });
   const end = (): void => {
@@ -68,15 +69,6 @@ function outcomeOf(file: string, timeoutMs: number): Promise<ModuleOutcome> {
     process.off('exit', end);
     end();
   });
-}
-
-/** Sources of Weft itself are read with the loader that this process has them from. */
-function loaderOf(runner: string): readonly string[] {
-  if (!TYPESCRIPT.test(runner)) return [];
-  const tsconfig = fileURLToPath(new URL('../tsconfig.json', import.meta.url));
-  const loader = `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))};
-register(${JSON.stringify({ tsconfig })});`;
-  return ['--import', `data:text/javascript,${encodeURIComponent(loader)}`];
 }
 
 function failed(file: string, failure: string, code: string | null): WeftError {

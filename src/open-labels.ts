@@ -12,7 +12,7 @@ import {
 import type { LabelRow } from './features/training-set.model.js';
 import { WeftError } from './platform/errors.js';
 import { openRows } from './sources/row-reader.js';
-import type { FileFormat, SourceRow } from './sources/row.model.js';
+import type { FileFormat, RowFeed, SourceRow } from './sources/row.model.js';
 
 /** Characters of a row; as CSV it may need twice as many. */
 const MAX_ROW_LENGTH = 400_000;
@@ -61,7 +61,7 @@ export async function labelRowsOf(
 ): Promise<OpenedLabels> {
   const fault = (message: string, hint: string, row?: number): WeftError =>
     new WeftError('BAD_REQUEST', message, { where: row === undefined ? name : `${name}, row ${String(row)}`, hint });
-  const feed = await openRows(file, { format, encoding: 'utf-8', delimiter: ',', header: null }).catch(
+  const feed = await openRows(file, { format, encoding: 'utf-8', delimiter: ',', header: null }, name).catch(
     (error: unknown) => {
       if (!(error instanceof WeftError)) throw error;
       // Loads say it of their mapping.
@@ -71,6 +71,19 @@ export async function labelRowsOf(
       throw fault(error.message, error.hint ?? 'write the file anew');
     },
   );
+  try {
+    return await labelsOfFeed(feed, times, fault);
+  } catch (error) {
+    await feed.chunks.return();
+    throw error;
+  }
+}
+
+async function labelsOfFeed(
+  feed: RowFeed,
+  times: LabelTimes,
+  fault: (message: string, hint: string, row?: number) => WeftError,
+): Promise<OpenedLabels> {
   let first: SourceRow | null = null;
   let rest: readonly SourceRow[] = [];
   while (first === null) {
@@ -94,10 +107,14 @@ export async function labelRowsOf(
     return labelRow(cells ?? labelTexts(record ?? {}, names), header, times, ofRow);
   };
   const rows = async function* (): AsyncGenerator<LabelRow, void, undefined> {
-    if (first === null) return;
-    yield rowOf(first);
-    for (const row of rest) yield rowOf(row);
-    for await (const chunk of feed.chunks) for (const row of chunk.rows) yield rowOf(row);
+    try {
+      if (first === null) return;
+      yield rowOf(first);
+      for (const row of rest) yield rowOf(row);
+      for await (const chunk of feed.chunks) for (const row of chunk.rows) yield rowOf(row);
+    } finally {
+      await feed.chunks.return();
+    }
   };
   return { header, rows: rows() };
 }

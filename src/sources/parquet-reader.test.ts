@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parquetWriteBuffer, type SchemaElement } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { parseMapping } from './parse-mapping.js';
+import { openParquet, type ParquetOptions } from './parquet-reader.js';
+import type { RowFeed } from './row.model.js';
 import { openRows } from './row-reader.js';
 import { openUnits } from './send-file.js';
 
@@ -200,11 +204,94 @@ properties: { n: n, double: { cel: double(row.n) * 2.0 } }
   it('of a damaged file are an error that says so', async () => {
     const content = bytesOf([{ name: 'who', data: ['u1', 'u2', 'u3'] }]);
     await expect(rowsOf(content.subarray(0, content.length - 9))).rejects.toThrow('the Parquet file cannot be read');
-    const damaged = Uint8Array.from(content);
-    damaged.fill(0xff, 4, 24);
-    await expect(rowsOf(damaged)).rejects.toThrow('the Parquet file cannot be read');
+    const broken = Uint8Array.from(content);
+    broken.fill(0xff, 4, 24);
+    await expect(withReader(broken, {}, async ({ chunks }) => chunks.next())).rejects.toMatchObject({
+      message: expect.stringMatching(/^the Parquet file cannot be read: row group 1: /) as string,
+      where: 'people.parquet',
+    });
     const long = Uint8Array.from(content);
     new DataView(long.buffer).setUint32(long.length - 8, 0xf0000000, true);
     await expect(rowsOf(long)).rejects.toThrow('the footer of the Parquet file is larger than 64 MiB');
   });
+
+  it('that keep a decoder busy for ever are refused in time, and nothing else waits for it', async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 5);
+    const reading = withReader(ENDLESS, { groupTimeoutMs: 300 }, async ({ header, chunks }) => {
+      expect(header).toEqual(['who']);
+      turns = 0;
+      await chunks.next();
+    });
+    await expect(reading).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: expect.stringContaining('row group 1 was not decoded within 0.3 s') as string,
+      where: 'people.parquet',
+    });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(2);
+    await expect.poll(decoders).toEqual([]);
+  });
+
+  it('are refused where what decodes them is ended for the memory that it takes', async () => {
+    const reading = withReader(ENDLESS, {}, async ({ chunks }) => {
+      const next = chunks.next();
+      next.catch(() => undefined);
+      for (const pid of await decoders()) process.kill(pid, 'SIGABRT');
+      await next;
+    });
+    await expect(reading).rejects.toMatchObject({
+      message: expect.stringMatching(/^(?:the footer|row group 1) of the Parquet file takes more memory/) as string,
+    });
+  });
+
+  it('leave no process, however far they are read', async () => {
+    const content = bytesOf([{ name: 'who', data: ['u1', 'u2', 'u3'] }]);
+    const isOpen = () => expect.poll(async () => (await decoders()).length).toBe(1);
+    await withReader(content, {}, async ({ chunks }) => {
+      await isOpen();
+      await chunks.return();
+    });
+    await expect.poll(decoders).toEqual([]);
+    await withReader(content, {}, async ({ chunks }) => {
+      for await (const { rows } of chunks) {
+        expect(rows).toHaveLength(2);
+        await isOpen();
+        break;
+      }
+      expect(await chunks.next()).toEqual({ done: true, value: undefined });
+    });
+    await expect.poll(decoders).toEqual([]);
+  });
 });
+
+/** Header of the only page changed in one byte: its levels say that there are fewer than no values. */
+const ENDLESS = (() => {
+  const data = Array.from({ length: 64 }, (_, i) => (i % 2 === 1 ? null : `u${String(i)}`));
+  const content = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'who', data }], codec: 'UNCOMPRESSED' }));
+  content[19] = 0;
+  return content;
+})();
+
+function withReader<T>(content: Uint8Array, options: ParquetOptions, use: (feed: RowFeed) => Promise<T>): Promise<T> {
+  return withFile(content, async (path) => {
+    const file = await open(path);
+    try {
+      return await use(await openParquet(file, { name: 'people.parquet', ...options }));
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** Processes of this one that decode. */
+async function decoders(): Promise<number[]> {
+  const found = await promisify(execFile)('pgrep', ['-P', String(process.pid), '-f', 'parquet-decoder']).catch(
+    (error: unknown) => {
+      // 1: there is none.
+      if ((error as { code?: unknown }).code === 1) return { stdout: '' };
+      throw error;
+    },
+  );
+  return found.stdout.split('\n').filter(Boolean).map(Number);
+}

@@ -20,16 +20,18 @@ export interface RowFormat {
 
 /**
  * Opens the rows of a file from its first byte, whatever the handle's position. Gzip, zstd and Parquet are recognised by
- * their first bytes. Memory does not grow with the file.
+ * their first bytes. Memory does not grow with the file. The chunks are to be read to their end, or returned: they may hold
+ * a process.
+ * @param name how errors about broken data call the file
  * @throws WeftError BAD_REQUEST where there is no readable header, or no first row is, or the file is of another format;
  *   while reading: where compressed data is cut off or broken
  */
-export async function openRows(file: FileHandle, format: RowFormat): Promise<RowFeed> {
+export async function openRows(file: FileHandle, format: RowFormat, name: string | null = null): Promise<RowFeed> {
   const stored = await storedAs(file);
   if (stored === 'parquet' || format.format === 'parquet') {
     const misfit = parquetMisfit(stored === 'parquet', format);
     if (misfit !== null) throw headerError(misfit.message, misfit.hint);
-    return openParquet(file);
+    return openParquet(file, { name });
   }
   const chunks = readChunks(file, stored, format);
   try {

@@ -57,11 +57,11 @@ export interface SentFile {
 
 /** Opens the rows of a file and what makes units of them. */
 export async function openUnits(
-  { handle }: LoadFile,
+  { handle, name }: LoadFile,
   mapping: Mapping,
   options: { readonly fileHash: string; readonly timeShiftMs: number },
 ): Promise<{ readonly opened: RowFeed; readonly mapper: RowMapper; readonly maker: UnitMaker }> {
-  const opened = await openRows(handle, mapping);
+  const opened = await openRows(handle, mapping, name);
   try {
     const mapper = new RowMapper(mapping, opened.header, options);
     return { opened, mapper, maker: withCleaning(mapping, opened.header, createUnitMaker(mapping, mapper)) };

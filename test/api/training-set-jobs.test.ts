@@ -197,12 +197,15 @@ describe('a training set that is asked for over the API', () => {
 
   it('says of labels which row is wrong, and keeps nothing of them', async () => {
     const before = await readdir(world.exportsPath);
+    const torn = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'ns', data: ['user_id'] }] }));
+    torn.fill(0xff, 4, 16);
     const cases: [string, string | Uint8Array, number, RegExp][] = [
       ['late.csv', csvOf([['user_id', 'ann', 'yesterday', '1']]), 400, /late\.csv:2: "yesterday" is no time/],
       ['a.jsonl', '{"ns":"user_id","value":"ann"}', 400, /there is no column time/],
       ['a.jsonl', `{"ns":"a","value":"b","time":"${at(0)}"}\n{"ns":"a","value":"b","time":"x"}`, 400, /row 2: "x"/],
       ['a.jsonl', `{"ns":"a","value":"b","time":"${at(0)}"}\n{"n":1}`, 400, /row 2: the row has a column "n"/],
       ['a.parquet', 'no parquet', 400, /a\.parquet/],
+      ['torn.parquet', torn, 400, /torn\.parquet: the Parquet file cannot be read: row group 1: /],
       ['a.csv', '', 400, /no body/],
       ['a.txt', 'x', 400, /cannot be called so/],
       ['..%2f..%2fa.csv', 'x', 400, /cannot be called so/],
