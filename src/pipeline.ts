@@ -99,7 +99,7 @@ export class Pipeline {
       Object.assign(work, { events: events.length, merges: mergesOf(who), contested: who.contested });
       Object.assign(work, { droppedTraits, traitConflicts });
       const loaded = who.outcomes.filter(({ event }) => event.historical);
-      if (loaded.length > 0) work.loadedIds = new Set(loaded.map(({ profileId }) => profileId));
+      if (loaded.length > 0) work.loadedIds = survivorsOf(loaded, who);
     });
     leases.advanced(toPos);
     return result;
@@ -364,6 +364,19 @@ function demandLocked(locked: ReadonlySet<Uuid>, ids: readonly Uuid[]): void {
 }
 
 const NO_IDENTITY: PublishedIdentity = { identifiers: [], profiles: [] };
+
+/** Whom events are about once the batch is over: who is merged with somebody by a later event is that one. */
+function survivorsOf(events: readonly { readonly profileId: Uuid }[], who: IdentityBatch): Set<Uuid> {
+  const into = new Map(who.outcomes.flatMap(({ merged }) => [...merged]));
+  const survivors = events.map(({ profileId }) => {
+    let id = profileId;
+    // Each step is a profile that ended: nobody is met twice, but a group that came back would be.
+    for (let steps = into.size, next = into.get(id); steps > 0 && next !== undefined; steps--, next = into.get(id))
+      id = next;
+    return id;
+  });
+  return new Set([...events.map(({ profileId }) => profileId), ...survivors]);
+}
 
 function mergesOf(who: IdentityBatch): number {
   let merges = 0;

@@ -430,12 +430,16 @@ describe('statistics of features', () => {
     it('leave out whom loaded history is about, and follow the others of its batch', async () => {
       const before = world.batches.length;
       const loaded = [1, 2, 3].map((n) => aTrack('order', { user_id: `loaded-${String(n)}` }));
-      await world.accept(loaded, { historical: true });
+      // A profile that ends within the batch: a later event says that this is somebody who was there before.
+      const [visitor, known] = [{ anonymous_id: 'loaded-4' }, { user_id: 'known-1' }];
+      await world.accept([aTrack('order', known)]);
+      await world.accept([...loaded, aTrack('order', visitor)], { historical: true });
+      await world.accept([aTrack('order', { ...visitor, ...known })]);
       await world.accept([aTrack('order', { user_id: 'live-1' })]);
       await world.drain();
       const sample = new LiveSample(() => world.clock.now());
       const batches = world.batches.slice(before).filter(({ events }) => events > 0);
-      expect(batches.map(({ events }) => events)).toEqual([4]);
+      expect(batches.map(({ events }) => events)).toEqual([7]);
       const [live] = await world.db.query<{ id: string }>(
         'SELECT p.id FROM identifiers i JOIN profiles p ON p.id = i.profile_id WHERE i.value = $1',
         ['live-1'],
