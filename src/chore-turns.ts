@@ -75,14 +75,18 @@ export class ChoreTurns {
     return false;
   }
 
-  /** One step of this one, unless it is put off; false where there is none, or it failed. @throws as {@link take} */
+  /**
+   * One step of this one, unless it is put off; false where there is none, or it failed.
+   * @param work what is done in place of its step: where there is nothing to do, that says nothing of the step that failed
+   * @throws as {@link take}
+   */
   async run({ name, runOne }: Chore, definitions: LoadedDefinitions, work: Chore['runOne'] = runOne): Promise<boolean> {
     if (!this.#isTold) await this.#readFailing();
     const failing = this.#failing.get(name);
     if (failing !== undefined && this.#isPutOff(failing)) return false;
     try {
       const isDone = await work(definitions);
-      if (failing !== undefined) await this.#recovered(name);
+      if (failing !== undefined && (isDone || work === runOne)) await this.#recovered(name);
       return isDone;
     } catch (error) {
       if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;

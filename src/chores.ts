@@ -163,10 +163,7 @@ export class Chores {
    */
   async keepUp(definitions: LoadedDefinitions): Promise<void> {
     if (!definitions.complete) return;
-    await this.#turns.run(this.#entityFolds, definitions, async () => {
-      await this.#parts.entityFolds.keepUp(definitions);
-      return true;
-    });
+    await this.#turns.run(this.#entityFolds, definitions, () => this.#parts.entityFolds.keepUp(definitions));
   }
 
   async #revise(definitions: LoadedDefinitions): Promise<boolean> {

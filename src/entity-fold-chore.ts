@@ -106,12 +106,13 @@ export class EntityFoldChore {
 
   /**
    * One step if there are more events than one step folds; what a worker with many events calls between batches.
+   * @returns false where there was none
    * @throws DefinitionsChanged, LeaseLost
    */
-  async keepUp(definitions: LoadedDefinitions): Promise<void> {
-    if (this.#idleWith === definitions) return;
+  async keepUp(definitions: LoadedDefinitions): Promise<boolean> {
+    if (this.#idleWith === definitions) return false;
     const { maxStepEvents = MAX_STEP_EVENTS } = this.#parts;
-    if ((await this.#look()) > maxStepEvents) await this.runOne(definitions);
+    return (await this.#look()) > maxStepEvents && (await this.runOne(definitions));
   }
 
   /** @returns how many events it is behind */

@@ -78,6 +78,38 @@ it('a chore that fails is put off, longer each time up to a bound, while the oth
   expect(await doctor()).toMatchObject({ outcome: 'ok' });
 });
 
+it('work in its place that has nothing to do says nothing of a chore that fails', async () => {
+  const turns = turnsOf();
+  const broken = aChore('behind', 1);
+  broken.fail(new TypeError('a defect'));
+  await turns.run(broken.chore, definitions);
+  world.clock.advance(MAX_CHORE_PAUSE_MS);
+  heard.splice(0);
+  expect(await turns.run(broken.chore, definitions, () => Promise.resolve(false))).toBe(false);
+  expect([heard.splice(0), (await doctor()).outcome]).toEqual([[], 'warning']);
+  expect(await turns.run(broken.chore, definitions, () => Promise.resolve(true))).toBe(true);
+  expect([heard.splice(0), (await doctor()).outcome]).toEqual([['failing: '], 'ok']);
+});
+
+it('erasures and retention that fail are failures, whatever else fails', async () => {
+  const turns = turnsOf();
+  const all = [...Array.from({ length: 11 }, (_, i) => aChore(`other_${String(i)}`, 0)), aChore('erasures', 0)];
+  for (const each of all) each.fail(new TypeError('a defect'));
+  await turns.take(
+    all.map(({ chore }) => chore),
+    definitions,
+  );
+  const { outcome, detail } = await doctor();
+  expect([outcome, detail.split(',')[0]]).toEqual(['failed', 'erasures']);
+  for (const each of all) each.fail(null);
+  world.clock.advance(MAX_CHORE_PAUSE_MS);
+  await turns.take(
+    all.map(({ chore }) => chore),
+    definitions,
+  );
+  expect((await doctor()).outcome).toBe('ok');
+});
+
 it('what another process could not do is told until it is done, or nobody has tried for long', async () => {
   const broken = aChore('broken', 0);
   broken.fail(new TypeError('a defect'));
