@@ -10,13 +10,13 @@ export const STATISTICS_KEPT_DAYS = 60;
 const QUANTILES = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
 const BINS = 20;
 export const MAX_TOP_VALUES = 20;
-const MAX_TEXT_LENGTH = 100;
+export const MAX_TEXT_LENGTH = 100;
 /** Different texts that are told apart; further ones count as others. */
 const MAX_TEXTS = 50_000;
 /** A value that fewer people have is not kept, so that nobody is known by it. */
 export const MIN_PEOPLE = 5;
 /** Numbers that are kept of a feature, to compare days by. */
-const MAX_SAMPLE = 512;
+export const MAX_SAMPLE = 512;
 
 /** Of numbers; of lists and maps: of how many items they have. */
 export interface NumberStatistics {
@@ -67,6 +67,11 @@ export interface StoredStatistics extends FeatureStatistics {
 export function isPersonalFeature(definition: FeatureDefinition, personal: ReadonlySet<string>): boolean {
   const keys = pathsOf(definition).flatMap((path) => path.split('.').slice(1));
   return [...keys, definition.name].some((key) => personal.has(key) || looksPersonal(key));
+}
+
+/** Whether a text that many people have may be told: addresses and telephone numbers may not. */
+export function mayTellText(text: string): boolean {
+  return !/@|\d{7,}/.test(text);
 }
 
 /** Adds up values of one feature; holds a number or a text of each person. */
@@ -158,7 +163,7 @@ export class FeatureTally {
       .filter(([text, count]) => (this.#peopleOf.get(text)?.length ?? count) >= MIN_PEOPLE)
       .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
       .slice(0, MAX_TOP_VALUES)
-      .filter(([text]) => !/@|\d{7,}/.test(text))
+      .filter(([text]) => mayTellText(text))
       .map(([text, count]) => ({ value: text.slice(0, MAX_TEXT_LENGTH), count }));
   }
 }

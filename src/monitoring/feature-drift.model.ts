@@ -120,7 +120,8 @@ function withNulls(counts: readonly number[], { profiles, nulls }: FeatureStatis
 function textCounts(values: readonly string[], { topValues, profiles, nulls }: FeatureStatistics): number[] {
   // Of a list that is full, a text that is missing may be as frequent as the last one that is there.
   const ofMissing = topValues.length < MAX_TOP_VALUES ? 0 : (topValues.at(-1)?.count ?? 0);
-  const counts = values.map((value) => topValues.find((each) => each.value === value)?.count ?? ofMissing);
+  const countOf = new Map(topValues.map(({ value, count }) => [value, count]));
+  const counts = values.map((value) => countOf.get(value) ?? ofMissing);
   const known = counts.reduce((sum, count) => sum + count, 0);
   return [...counts, Math.max(0, profiles - nulls - known), nulls];
 }

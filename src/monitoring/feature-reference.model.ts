@@ -1,5 +1,13 @@
-import type { TalliedFeature } from '../features/feature-statistics.model.js';
+import {
+  MAX_SAMPLE,
+  MAX_TEXT_LENGTH,
+  MAX_TOP_VALUES,
+  mayTellText,
+  type NumberStatistics,
+  type TalliedFeature,
+} from '../features/feature-statistics.model.js';
 import { WeftError } from '../platform/errors.js';
+import { isKey } from '../platform/key.js';
 import { isInstant, parseInstant } from '../platform/instant.js';
 
 /** A training set that what is served is compared with, under a name. */
@@ -27,6 +35,8 @@ export interface ManifestStatistics {
 /** References that there may be, at once. */
 export const MAX_REFERENCES = 100;
 const MAX_FEATURES = 2_000;
+/** Quantiles, and bins of a histogram, of one feature. */
+const MAX_POINTS = 100;
 
 /**
  * Reads the manifest of a training set.
@@ -53,28 +63,83 @@ export function readManifestStatistics(text: string, file: string): ManifestStat
   }
   const { rows, features } = statistics;
   const isWhole = isInstant(madeAt) && isCount(rows) && Array.isArray(features) && features.length <= MAX_FEATURES;
-  const isSound = isWhole && features.every(isTallied);
+  const isSound = isWhole && features.every(isTallied) && (service === null || isNamed(service));
   if (!isSound || new Set(features.map((each) => each.statistics.feature)).size < features.length)
     throw noManifest(file, 'the statistics of the manifest are damaged');
-  return { service: isObject(service) ? String(service['name']) : null, madeAt, rows, features };
+  return { service: service === null ? null : service.name, madeAt, rows, features: features.map(knownFields) };
+}
+
+function isNamed(value: unknown): value is { readonly name: string } {
+  return isObject(value) && typeof value['name'] === 'string' && isKey(value['name']);
+}
+
+/** Nothing else of a manifest is stored: what it says besides may be anything. */
+function knownFields({ statistics, sample }: TalliedFeature): TalliedFeature {
+  const { feature, profiles, nulls, approximate, distinct, numbers, topValues, newestEventAt, medianAgeMs } =
+    statistics;
+  return {
+    statistics: {
+      ...{ feature, profiles, nulls, approximate, distinct },
+      numbers: numbers === null ? null : knownNumbers(numbers),
+      topValues: topValues.map(({ value, count }) => ({ value, count })),
+      ...{ newestEventAt, medianAgeMs },
+    },
+    sample,
+  };
+}
+
+function knownNumbers({ min, max, mean, stddev, quantiles, histogram }: NumberStatistics): NumberStatistics {
+  return {
+    ...{ min, max, mean, stddev },
+    quantiles: quantiles.map(({ p, value }) => ({ p, value })),
+    histogram: histogram.map(({ from, to, count }) => ({ from, to, count })),
+  };
 }
 
 function isTallied(value: unknown): value is TalliedFeature {
   if (!isObject(value) || !isObject(value['statistics'])) return false;
   const { statistics, sample } = value;
-  const { feature, profiles, nulls, distinct, topValues } = statistics;
+  const { feature, profiles, nulls, approximate, distinct, numbers, topValues, newestEventAt, medianAgeMs } =
+    statistics;
   return (
     typeof feature === 'string' &&
-    [profiles, nulls, distinct].every(isCount) &&
+    isKey(feature) &&
+    [profiles, nulls, approximate, distinct].every(isCount) &&
+    (numbers === null || areNumbers(numbers)) &&
     Array.isArray(topValues) &&
-    topValues.every((each) => isObject(each) && typeof each['value'] === 'string' && isCount(each['count'])) &&
+    topValues.length <= MAX_TOP_VALUES &&
+    topValues.every((each) => isObject(each) && isText(each['value']) && isCount(each['count'])) &&
+    [newestEventAt, medianAgeMs].every((each) => each === null || Number.isFinite(each)) &&
     (sample === null || (Array.isArray(sample) && isAscending(sample)))
+  );
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= MAX_TEXT_LENGTH && mayTellText(value);
+}
+
+function areNumbers(value: unknown): value is NumberStatistics {
+  if (!isObject(value)) return false;
+  const { min, max, mean, stddev, quantiles, histogram } = value;
+  return (
+    [min, max, mean, stddev].every(Number.isFinite) &&
+    arePoints(quantiles, ['p', 'value']) &&
+    arePoints(histogram, ['from', 'to', 'count'])
+  );
+}
+
+function arePoints(list: unknown, fields: readonly string[]): boolean {
+  return (
+    Array.isArray(list) &&
+    list.length <= MAX_POINTS &&
+    list.every((each) => isObject(each) && fields.every((field) => Number.isFinite(each[field])))
   );
 }
 
 function isAscending(sample: readonly unknown[]): boolean {
   return (
     sample.length > 0 &&
+    sample.length <= MAX_SAMPLE &&
     sample.every((each, i) => Number.isFinite(each) && (i === 0 || Number(sample[i - 1]) <= Number(each)))
   );
 }
