@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { manifestPathOf, sha256Of, writeWithManifest } from './features/hashed-file.js';
 import type { LabelQueryManifest, LabelQueryRequest, QueriedLabels } from './features/label-query.model.js';
 import { csvRows } from './features/training-set-csv.js';
@@ -31,22 +31,28 @@ export interface QueryLabelsParts {
 
 /** Stores that write names in capitals unless they are quoted know these columns, too. */
 const OWN_COLUMNS: readonly string[] = [...ENTITY_COLUMNS, 'label'];
+/** As `writeWithManifest` calls what is not whole yet. */
+const PART = /^(manifest\.json\.)?[0-9a-f]{12}\.part$/;
+const OLD_PART_MS = 86_400_000;
+/** It names people, as rows that are kept do. */
+const FILE_MODE = 0o600;
 /** The whole answer, in one transaction, in the order that the query gives. */
 const FROM_THE_START = { after: null, overlap: null } as const;
 
 /** See `QueryLabels`. The answer is streamed to the file, which is there as a whole or not at all. */
 export async function queryLabels(parts: QueryLabelsParts, request: LabelQueryRequest): Promise<QueriedLabels> {
-  const { definition, out, keptSinceMs, force } = request;
+  const { definition, out, keptSinceMs, isFinished = false, force } = request;
   const yaml = await readFile(definition, 'utf8').catch((cause: unknown) => {
     throw unreadableFile('the label query', definition, cause);
   });
   const query = parseLabelQuery(yaml, basename(definition));
   const kept = await keptManifest(out);
-  const isSame = kept?.queryHash === hashOf(query);
+  const isSame = kept?.queryHash === hashOf(query) && (await sha256Of(out).catch(() => null)) === kept.sha256;
   if (kept !== null && isSame && keptSinceMs !== null && Date.parse(kept.createdAt) >= keptSinceMs) {
-    if ((await sha256Of(out).catch(() => null)) === kept.sha256) return { manifest: kept, isKept: true };
+    return { manifest: kept, isKept: true };
   }
-  if (!isSame) await refuseExisting({ force }, out);
+  if (!isSame || isFinished) await refuseExisting({ force }, out);
+  await removeOldParts(out, parts.clock.now());
   const source = parts.open(query.from);
   try {
     return { manifest: await keepAnswer(parts, source, query, request), isKept: false };
@@ -55,8 +61,22 @@ export async function queryLabels(parts: QueryLabelsParts, request: LabelQueryRe
   }
 }
 
+/** A view may show each role other rows; where a load has come to does not depend on it. */
 function hashOf({ from, zone }: LabelQuery): string {
-  return hash('sha256', JSON.stringify([queryHash(from), zone]), 'hex');
+  const who = from.kind === 'snowflake' ? [from.user, from.role] : [];
+  return hash('sha256', JSON.stringify([queryHash(from), zone, ...who]), 'hex');
+}
+
+/** What runs that were killed have written of an answer; whoever writes one now has written to it within a day. */
+async function removeOldParts(out: string, nowMs: number): Promise<void> {
+  const [folder, start] = [dirname(out), `${basename(out)}.`];
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (!name.startsWith(start) || !PART.test(name.slice(start.length))) continue;
+    const path = join(folder, name);
+    const writtenMs = (await stat(path).catch(() => null))?.mtimeMs ?? nowMs;
+    if (nowMs - writtenMs >= OLD_PART_MS) await rm(path, { force: true });
+  }
 }
 
 /** Of labels that a query answered; null: of none. */
@@ -88,42 +108,46 @@ async function keepAnswer(
     ),
   );
   const columns = [...ENTITY_COLUMNS, ...header.passed.map((place) => header.names[place] ?? '')];
-  return writeWithManifest(out, async (file) => {
-    const encoder = csvRows(
-      columns.map((column) => ({ name: column, type: column === 'time' ? 'timestamp' : 'string' })),
-    );
-    const room = new Room(maxBytes, fault);
-    const parse = timeParser(query);
-    let rows = 0;
-    for await (const batch of source.read(FROM_THE_START, signal)) {
-      for (const { record } of batch) {
-        rows++;
-        const where = `${name}, row ${String(rows)}`;
-        const ofRow: LabelFault = (message, hint) => new WeftError('BAD_REQUEST', message, { where, hint });
-        const times = { parseTime: (text: string) => parse(text, ofRow), nowMs: asked };
-        const { ns, value, timeMs, cells } = labelRow(labelTexts(record, names), header, times, ofRow);
-        const bytes = encoder.add([ns, value, timeMs, ...cells]);
-        if (bytes !== null) await file.write(room.of(bytes));
+  return writeWithManifest(
+    out,
+    async (file) => {
+      const encoder = csvRows(
+        columns.map((column) => ({ name: column, type: column === 'time' ? 'timestamp' : 'string' })),
+      );
+      const room = new Room(maxBytes, fault);
+      const parse = timeParser(query);
+      let rows = 0;
+      for await (const batch of source.read(FROM_THE_START, signal)) {
+        for (const { record } of batch) {
+          rows++;
+          const where = `${name}, row ${String(rows)}`;
+          const ofRow: LabelFault = (message, hint) => new WeftError('BAD_REQUEST', message, { where, hint });
+          const times = { parseTime: (text: string) => parse(text, ofRow), nowMs: asked };
+          const { ns, value, timeMs, cells } = labelRow(labelTexts(record, names), header, times, ofRow);
+          const bytes = encoder.add([ns, value, timeMs, ...cells]);
+          if (bytes !== null) await file.write(room.of(bytes));
+        }
       }
-    }
-    signal.throwIfAborted();
-    await file.write(room.of(encoder.end()));
-    const instant = new Date(asked).toISOString();
-    return (written): LabelQueryManifest => ({
-      format: 1,
-      file: basename(out),
-      ...written,
-      rows,
-      createdAt: instant,
-      queryHash: hashOf(query),
-      query: {
-        place: source.place,
-        text: query.from.query,
-        ...(query.zone === null ? undefined : { zone: query.zone }),
-        answeredAt: instant,
-      },
-    });
-  });
+      signal.throwIfAborted();
+      await file.write(room.of(encoder.end()));
+      const instant = new Date(asked).toISOString();
+      return (written): LabelQueryManifest => ({
+        format: 1,
+        file: basename(out),
+        ...written,
+        rows,
+        createdAt: instant,
+        queryHash: hashOf(query),
+        query: {
+          place: source.place,
+          text: query.from.query,
+          ...(query.zone === null ? undefined : { zone: query.zone }),
+          answeredAt: instant,
+        },
+      });
+    },
+    FILE_MODE,
+  );
 }
 
 function ownName(name: string): string {

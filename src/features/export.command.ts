@@ -1,5 +1,5 @@
 import type { DamagedRows } from '../events/damaged-rows.model.js';
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, runCommand } from '../platform/command-line.js';
@@ -11,6 +11,7 @@ import { addTableCommands, type TableCommandDeps } from './export-table.command.
 import { addLabelsCommand } from './export-labels.command.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf, manifestText, sha256Of } from './hashed-file.js';
+import { hasKeptRows } from './kept-rows.js';
 import {
   makeTrainingSet,
   type TrainingSetListener,
@@ -131,6 +132,7 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
   const startedAt = deps.clock.now();
   const { parseTime, openLabels, signal, keptBlockRows } = deps;
   const again = reproduce === undefined ? null : await orderOfManifest(reproduce, { labels, out, parseTime });
+  await checkSelection(deps, options);
   const order = again?.order ?? (await writtenOrder(deps, options));
   const told = new ToldProgress(
     deps,
@@ -149,8 +151,33 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     if (again === null) return EXIT_CODES.ok;
     deps.stderr.write(`${comparison(again.manifest, manifest)}\n`);
     return again.manifest.sha256 === manifest.sha256 ? EXIT_CODES.ok : DIFFERS;
+  } catch (error) {
+    // What a query answered is there for the set alone.
+    if (order.labelQuery !== undefined && again === null && !(await isFinishedOrKept(out))) {
+      await Promise.all([order.labels, manifestPathOf(order.labels)].map((path) => rm(path, { force: true })));
+    }
+    throw error;
   } finally {
     told.stop();
+  }
+}
+
+async function isFinishedOrKept(out: string): Promise<boolean> {
+  return (await stat(manifestPathOf(out)).catch(() => null)) !== null || (await hasKeptRows(out));
+}
+
+/** So that no database is asked for labels of a set that cannot be. @throws WeftError NOT_FOUND */
+async function checkSelection(
+  deps: ExportCommandDeps,
+  { labelQuery, service, features, knownAsOf, consentAsOf }: ExportOptions,
+): Promise<void> {
+  if (labelQuery === undefined) return;
+  const selected = { ...(service === undefined ? {} : { service }), ...(features === undefined ? {} : { features }) };
+  try {
+    await deps.withTrainingSets((sets) => sets.exportTrainingSet({ ...selected, labels: [], knownAsOf, consentAsOf }));
+  } catch (error) {
+    // The columns of the labels are not known yet: what is said of these is said once they are.
+    if (error instanceof WeftError && error.code === 'NOT_FOUND') throw error;
   }
 }
 

@@ -50,9 +50,9 @@ class HashedFile {
     readonly file: FileHandle,
   ) {}
 
-  static async create(path: string): Promise<HashedFile> {
+  static async create(path: string, mode: number): Promise<HashedFile> {
     try {
-      return new HashedFile(path, await open(path, 'wx'));
+      return new HashedFile(path, await open(path, 'wx', mode));
     } catch (error) {
       throw cannotWrite(path, error);
     }
@@ -81,15 +81,17 @@ class HashedFile {
  * Writes a file and what tells of it beside. Both appear under their names once both are whole and on disk, and neither
  * on a failure. Of several who write to one path the last one stands; until then each has files of its own.
  * @param fill writes the file, and answers with what says what is told of it, as JSON
+ * @param mode of both files
  * @throws WeftError BAD_REQUEST if it cannot be written, UNAVAILABLE where the disk is full
  */
 export async function writeWithManifest<M>(
   path: string,
   fill: (file: Pick<HashedFile, 'write'>) => Promise<(written: WrittenFile) => M>,
+  mode = 0o666,
 ): Promise<M> {
   const ending = `.${randomBytes(6).toString('hex')}.part`;
-  const file = await HashedFile.create(`${path}${ending}`);
-  const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`).catch(async (error: unknown) => {
+  const file = await HashedFile.create(`${path}${ending}`, mode);
+  const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`, mode).catch(async (error: unknown) => {
     await file.discard();
     throw error;
   });

@@ -30,7 +30,9 @@ export interface LabelQueryRequest {
   readonly out: string;
   /** Labels that the same query answered since are used as they are, ms; null: it is asked anew. */
   readonly keptSinceMs: number | null;
-  /** Whether other files than labels of the same query may be written over. */
+  /** Whether a set was made of the labels that are there; left out: none was. */
+  readonly isFinished?: boolean;
+  /** Whether other files than labels of the same query, as it answered them, may be written over. */
   readonly force: true | undefined;
   readonly signal: AbortSignal;
 }

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
 import { refuseExisting, type ForceOption } from '../platform/existing-output.js';
 import { grouped } from './export-progress.js';
@@ -36,7 +36,8 @@ export async function labelsOfExport(
 ): Promise<Pick<TrainingSetOrder, 'labels' | 'labelQuery'>> {
   const { labels, labelEvent, labelQuery, out } = options;
   if (labels !== undefined) return { labels };
-  const path = `${out.slice(0, -extname(out).length)}.labels.csv`;
+  // With the ending: two sets that differ in it alone have labels of their own.
+  const path = `${out}.labels.csv`;
   if (labelQuery !== undefined) return askedLabels(deps, options, { definition: labelQuery, path });
   if (labelEvent !== undefined) return { labels: await madeLabels(deps, options, { events: labelEvent, path }) };
   throw new WeftError('BAD_REQUEST', 'nothing says who and as of when', {
@@ -67,7 +68,9 @@ async function askedLabels(
   // Rows that a run which was killed has kept are of the labels that it had: a database may have others by now.
   const mayGoOn = restart !== true && (await hasKeptRows(out));
   const keptSinceMs = mayGoOn ? clock.now() - KEPT_ROWS_MAX_AGE_MS : null;
-  const { manifest, isKept } = await queryLabels({ definition, out: path, keptSinceMs, force, signal });
+  // Of a set that was finished once, they are what it can be made again of.
+  const isFinished = await isThere(manifestPathOf(out));
+  const { manifest, isKept } = await queryLabels({ definition, out: path, keptSinceMs, isFinished, force, signal });
   const { rows, query } = manifest;
   const since = isKept ? `, as answered at ${query.answeredAt}; --restart asks again` : '';
   stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels of ${query.place}${since}\n`);

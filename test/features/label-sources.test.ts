@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -186,16 +186,16 @@ describe('labels of a query', () => {
   it('are kept beside the set, which is that of the same rows in a file, and names the query', async () => {
     await aQuery('orders.yaml');
     const outcome = await run(['--label-query', 'orders.yaml', '-o', 'asked.parquet']);
-    expect(outcome.stderr).toContain('note: asked.labels.csv has 60 labels of SHOP_URL, ');
+    expect(outcome.stderr).toContain('note: asked.parquet.labels.csv has 60 labels of SHOP_URL, ');
     expect(manifestOf(outcome)).toMatchObject({
       sha256: csv.sha256,
       labels: {
-        file: 'asked.labels.csv',
+        file: 'asked.parquet.labels.csv',
         query: { text: QUERY, answeredAt: new Date(world.clock.now()).toISOString() },
       },
     });
-    const kept = await readFile(join(folder, 'asked.labels.csv.manifest.json'), 'utf8');
-    expect(JSON.parse(kept)).toMatchObject({ file: 'asked.labels.csv', rows: ROWS, query: { text: QUERY } });
+    const kept = await readFile(join(folder, 'asked.parquet.labels.csv.manifest.json'), 'utf8');
+    expect(JSON.parse(kept)).toMatchObject({ file: 'asked.parquet.labels.csv', rows: ROWS, query: { text: QUERY } });
     expect(kept).not.toContain(new URL(world.test.url).password || 'postgres://');
 
     await world.test.database.execute('DELETE FROM warehouse_orders');
@@ -250,14 +250,56 @@ describe('labels of a query', () => {
 
   it('writes over no labels of somebody else', async () => {
     await aQuery('mine.yaml');
-    await writeFile(join(folder, 'mine.labels.csv'), 'precious');
+    await writeFile(join(folder, 'mine.csv.labels.csv'), 'precious');
     const args = ['--label-query', 'mine.yaml', '-o', 'mine.csv'];
-    expect((await run(args)).stderr).toMatch(/there already\n {2}at: .*mine\.labels\.csv/);
-    expect(await readFile(join(folder, 'mine.labels.csv'), 'utf8')).toBe('precious');
+    expect((await run(args)).stderr).toMatch(/there already\n {2}at: .*mine\.csv\.labels\.csv/);
+    expect(await readFile(join(folder, 'mine.csv.labels.csv'), 'utf8')).toBe('precious');
     expect((await run([...args, '--force'])).code).toBe(0);
     await aQuery('mine.yaml', `${QUERY} LIMIT 1`);
     await rm(join(folder, 'mine.csv'));
     expect((await run(args)).stderr).toContain('there already');
+  });
+
+  it('writes over no labels of a finished set, and none that were edited', async () => {
+    await aQuery('twice.yaml');
+    const args = ['--label-query', 'twice.yaml', '-o', 'twice.csv'];
+    expect((await run(args)).code).toBe(0);
+    const labels = join(folder, 'twice.csv.labels.csv');
+    const answered = await readFile(labels, 'utf8');
+    // A set of another ending has labels of its own.
+    expect((await run(['--label-query', 'twice.yaml', '-o', 'twice.parquet'])).code).toBe(0);
+    await world.test.database.execute('DELETE FROM warehouse_orders');
+    await rm(join(folder, 'twice.csv'));
+    expect((await run(args)).stderr).toMatch(/there already\n {2}at: .*twice\.csv\.labels\.csv/);
+    expect(await readFile(labels, 'utf8')).toBe(answered);
+    await rm(join(folder, 'twice.csv.manifest.json'));
+    await appendFile(labels, 'user_id,u1,2023-10-25T12:00:00Z,1,by hand\r\n');
+    expect((await run(args)).stderr).toContain('there already');
+    expect(await readFile(labels, 'utf8')).toContain('by hand');
+    expect((await run([...args, '--force'])).code).toBe(0);
+    await fillOrders();
+  });
+
+  it('are for the user alone to read, and go where the set fails and no rows are kept', async () => {
+    await aQuery('left.yaml');
+    const args = ['--label-query', 'left.yaml', '-o', 'left.csv'];
+    const parts = ['left.csv.labels.csv.0123456789ab.part', 'left.csv.labels.csv.manifest.json.0123456789ab.part'];
+    const day = new Date(world.clock.now() - 24 * HOUR_MS);
+    for (const part of parts) {
+      await writeFile(join(folder, part), 'of a run that was killed');
+      await utimes(join(folder, part), day, day);
+    }
+    expect((await run(args, 7)).code).toBe(130);
+    expect(await filesOf('left.csv')).toEqual([]);
+    expect((await run(args, 30)).code).toBe(130);
+    const labels = ['left.csv.labels.csv', 'left.csv.labels.csv.manifest.json'];
+    expect(await filesOf('left.csv')).toEqual(['left.csv.kept', ...labels]);
+    for (const name of labels) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+    await aQuery('vain.yaml', 'SELECT * FROM nowhere');
+    const vain = await run(['--label-query', 'vain.yaml', '-o', 'vain.csv', '-f', 'nothing_like_it']);
+    expect(vain.code).toBe(1);
+    expect(vain.stderr).toContain('nothing_like_it');
+    expect(await filesOf('vain.csv')).toEqual([]);
   });
 
   const query = (text: string) => `from: { postgres: { url_env: SHOP_URL, query: ${JSON.stringify(text)} } }`;

@@ -207,7 +207,7 @@ describe('weft export training-set --label-event', () => {
       '--json',
     ]);
     expect(code).toBe(0);
-    const made = (await readFile(join(folder, 's.labels.csv'), 'utf8')).trimEnd().split('\r\n');
+    const made = (await readFile(join(folder, 's.csv.labels.csv'), 'utf8')).trimEnd().split('\r\n');
     expect(JSON.parse(stdout)).toMatchObject({ rows: made.length - 1, notFoundRows: 0 });
     const [header, first] = (await readFile(join(folder, 's.csv'), 'utf8')).split('\r\n');
     expect(header).toBe('ns,value,time,label,profile_id,entity_status,views');
