@@ -1,6 +1,6 @@
 import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { rm, stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT_CODES, runCommand } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
@@ -166,18 +166,32 @@ async function isFinishedOrKept(out: string): Promise<boolean> {
   return (await stat(manifestPathOf(out)).catch(() => null)) !== null || (await hasKeptRows(out));
 }
 
-/** So that no database is asked for labels of a set that cannot be. @throws WeftError NOT_FOUND */
+/** So that no database is asked for labels of a set that cannot be. @throws WeftError as `exportTrainingSet` */
 async function checkSelection(
   deps: ExportCommandDeps,
-  { labelQuery, service, features, knownAsOf, consentAsOf }: ExportOptions,
+  { labelQuery, service, features, knownAsOf, consentAsOf, maxAge: maxAges, imputed, imputeOut }: ExportOptions,
 ): Promise<void> {
   if (labelQuery === undefined) return;
+  const imputeFolder = imputeOut === undefined ? null : await stat(dirname(imputeOut)).catch(() => null);
+  if (imputeOut !== undefined && imputeFolder?.isDirectory() !== true) {
+    const hint = 'give --impute-out a path in a folder that exists';
+    throw new WeftError('BAD_REQUEST', 'the file cannot be written', { where: imputeOut, hint });
+  }
   const selected = { ...(service === undefined ? {} : { service }), ...(features === undefined ? {} : { features }) };
   try {
-    await deps.withTrainingSets((sets) => sets.exportTrainingSet({ ...selected, labels: [], knownAsOf, consentAsOf }));
+    await deps.withTrainingSets((sets) =>
+      sets.exportTrainingSet({
+        ...selected,
+        labels: [],
+        knownAsOf,
+        consentAsOf,
+        isImputed: imputed === true,
+        ...(maxAges === undefined ? {} : { maxAges }),
+      }),
+    );
   } catch (error) {
     // The columns of the labels are not known yet: what is said of these is said once they are.
-    if (error instanceof WeftError && error.code === 'NOT_FOUND') throw error;
+    if (!(error instanceof WeftError) || error.where !== 'labels') throw error;
   }
 }
 

@@ -296,9 +296,16 @@ describe('labels of a query', () => {
     expect(await filesOf('left.csv')).toEqual(['left.csv.kept', ...labels]);
     for (const name of labels) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
     await aQuery('vain.yaml', 'SELECT * FROM nowhere');
-    const vain = await run(['--label-query', 'vain.yaml', '-o', 'vain.csv', '-f', 'nothing_like_it']);
-    expect(vain.code).toBe(1);
-    expect(vain.stderr).toContain('nothing_like_it');
+    for (const [told, ...more] of [
+      ['nothing_like_it', '-f', 'nothing_like_it'],
+      ['the feature other has a greatest age', '--max-age', 'other=7d'],
+      ['by a feature service, and none is named', '--imputed'],
+      ['give --impute-out a path in a folder', '--impute-out', 'nowhere/impute.yaml'],
+    ]) {
+      const vain = await run(['--label-query', 'vain.yaml', '-o', 'vain.csv', ...more]);
+      expect(vain.code).not.toBe(0);
+      expect(vain.stderr).toContain(told);
+    }
     expect(await filesOf('vain.csv')).toEqual([]);
   });
 
