@@ -22,7 +22,8 @@ import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
 import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
-import { parseSegment, type SegmentRequirements } from './segments/parse-segment.js';
+import type { SegmentRequirements } from './segments/parse-segment.js';
+import { parseRule } from './segments/segment-rule.model.js';
 import { bindSearchedFeatures } from './segments/searched-features.js';
 import { SegmentGraph } from './segments/segment-graph.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segments/segment.reader.js';
@@ -115,19 +116,20 @@ export class DefinitionsLoader {
     const defined = rows.views.flatMap((view) => view.features);
     const types = new Map(defined.map((feature) => [feature.name, feature.type]));
     const parsed = rows.segments
-      .filter((segment) => segment.stage === 'active')
-      .map((segment) => ({ segment, parsed: parseSegment(segment.activeExpression ?? '', { features: types }) }));
+      .flatMap((segment) => (segment.activeRule === null ? [] : [{ segment, rule: segment.activeRule }]))
+      .map(({ segment, rule }) => ({ segment, rule, parsed: parseRule(rule, { features: types }) }));
     const all = new Map<string, FeatureDefinition>(defined.map((feature) => [feature.name, feature]));
     for (const { parsed: p } of parsed) for (const inline of p.requires.inlineFeatures) all.set(inline.name, inline);
     const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources, FEATURE_EXPRESSIONS);
     const purposes = new Map(rows.purposes.map((purpose) => [purpose.key, purpose]));
     const inputs = purposesOfInputs(rows);
-    const compiled = parsed.map(({ segment, parsed: p }) =>
+    const compiled = parsed.map(({ segment, rule, parsed: p }) =>
       compileSegment(
         p,
         { key: segment.key, segmentId: segment.id, version: segment.activeVersion ?? segment.version },
         (name) => features.indexOf(name),
-        { needed: purposesOfSegment(segment.activePurposes ?? [], p.requires, inputs), purposes },
+        { needed: purposesOfSegment(rule.purposes, p.requires, inputs), purposes },
+        rule,
       ),
     );
     const models = bindModels(served.models, features);

@@ -100,7 +100,7 @@ export class ChangeFilterReader {
 }
 
 /** By the version that decides, else by the one that was written last, as of an archived segment. */
-function needsAll({ activePurposes, purposes }: StoredSegment, needed: readonly string[]): boolean {
-  const own = activePurposes ?? purposes;
+function needsAll({ activeRule, purposes }: StoredSegment, needed: readonly string[]): boolean {
+  const own = activeRule?.purposes ?? purposes;
   return needed.every((purpose) => own.includes(purpose));
 }

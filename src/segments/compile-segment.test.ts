@@ -3,6 +3,7 @@ import type { FeatureDefinition, FeatureType } from '../features/feature.model.j
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
 import { NaiveProfile, type NaiveEvent, type NaiveFacts } from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
+import { NO_TERMS, parseRule, type MembershipTerms } from './segment-rule.model.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -300,6 +301,53 @@ describe('the next flip', () => {
       feature: () => ({ status: 'PRESENT', value: 1, eventTs: null, validUntil: NOW - 5, approximate: false }),
     });
     expect(stale.segment.nextFlip(ctx, NOW, false)).toBeGreaterThan(NOW);
+  });
+});
+
+describe('a segment that remembers', () => {
+  const [enter, exit] = ['f.orders >= 5', 'f.orders < 3 || !performed("visit", "1h")'];
+  const parsed = parseRule({ expression: enter, exitExpression: exit }, { features: new Map(FEATURES) });
+
+  function remembering(terms: Partial<MembershipTerms>, orders: number, events: readonly NaiveEvent[] = []) {
+    const definitions = [registered('orders', 'int'), ...parsed.requires.inlineFeatures];
+    const profile = new NaiveProfile(definitions, { values: { orders }, events: [did('visit', NOW - 1), ...events] });
+    const identity = { key: 's', segmentId: 1, version: 1 };
+    const segment = compileSegment(parsed, identity, profile.indexOf, undefined, { ...NO_TERMS, ...terms });
+    return { segment, profile };
+  }
+
+  it('reads what either condition does', () => {
+    const { segment } = remembering({}, 4);
+    expect(segment).toMatchObject({ remembers: true, timeDependent: true });
+    expect(segment.featureDeps).toHaveLength(2);
+  });
+
+  it('lets those between its conditions in only if they were', () => {
+    const { segment, profile } = remembering({}, 4);
+    expect([segment.evaluate(profile, NOW), segment.evaluate(profile, NOW, NOW - 5)]).toEqual([false, true]);
+    // They leave when the exit condition becomes true; nobody else is to be looked at before.
+    expect(segment.nextFlip(profile, NOW, true, NOW - 5)).toBe(NOW - 1 + HOUR);
+  });
+
+  it('is left by nobody within the dwell, and then at once', () => {
+    const { segment, profile } = remembering({ minDwellMs: DAY }, 1);
+    const since = NOW - MINUTE;
+    expect(segment.evaluate(profile, NOW, since)).toBe(true);
+    expect(segment.nextFlip(profile, NOW, true, since)).toBe(since + DAY);
+    expect(segment.evaluate(profile, since + DAY - 1, since)).toBe(true);
+    expect(segment.evaluate(profile, since + DAY, since)).toBe(false);
+  });
+
+  it('is in its period alone, which a dwell does not outlast', () => {
+    const { segment, profile } = remembering({ minDwellMs: DAY, activeFrom: NOW, activeUntil: NOW + HOUR / 2 }, 5);
+    expect([NOW - 1, NOW, NOW + HOUR / 2].map((t) => segment.evaluate(profile, t, NOW - 2))).toEqual([
+      false,
+      true,
+      false,
+    ]);
+    expect(segment.nextFlip(profile, NOW - MINUTE, false)).toBe(NOW);
+    expect(segment.nextFlip(profile, NOW, true, NOW)).toBe(NOW + HOUR / 2);
+    expect(segment.nextFlip(profile, NOW + HOUR, false)).toBe(Infinity);
   });
 });
 

@@ -2,10 +2,11 @@ import { WeftError } from '../platform/errors.js';
 import { consentTrait, type ConsentTerms } from '../profiles/consent.model.js';
 import { compileCondition } from './compile-expression.js';
 import { leafScope, type CompiledNode } from './compile-leaf.js';
-import { consentGate, type ConsentGate } from './consent-gate.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
+import { bothGates, consentGate, periodGate, type Gate } from './gates.js';
 import type { ParsedSegment } from './parse-segment.js';
 import { scoreHoldsUntil } from './score-steps.model.js';
+import { NO_TERMS, type MembershipTerms } from './segment-rule.model.js';
 
 /** Candidates that a search for the next flip looks at before it settles for a wake-up that may change nothing. */
 export const MAX_FLIP_CANDIDATES = 8;
@@ -24,7 +25,13 @@ export interface SegmentConsents {
 
 const NO_CONSENTS: SegmentConsents = { needed: [], purposes: new Map() };
 
-/** A segment ready to be evaluated, any number of times and for any profile. */
+/**
+ * A segment ready to be evaluated, any number of times and for any profile.
+ *
+ * Most segments are functions of a profile and an instant. One that `remembers`, because it has an exit condition or a
+ * minimum dwell, is one of whether, and since when, the profile is in it, too; no more of its past is ever asked for.
+ * Evaluated again at the same instant with what came of it, it says the same again.
+ */
 export interface CompiledSegment extends SegmentIdentity {
   /** Indexes of the features that it reads, inline ones included; ascending. */
   readonly featureDeps: readonly number[];
@@ -33,18 +40,26 @@ export interface CompiledSegment extends SegmentIdentity {
   readonly segmentDeps: readonly string[];
   /** False: its truth never changes by time alone, given its features' values hold. */
   readonly timeDependent: boolean;
+  /** Whether membership depends on membership before. */
+  readonly remembers: boolean;
   /** What members have to allow, by key: for the segment, and for the features and models that it reads. */
   readonly purposes: readonly string[];
   /** Closed for those who do not allow what the segment needs: they are not in it. Null: it needs nothing. */
-  readonly gate: ConsentGate | null;
-  /** True where the condition is true at `t`; false where it is false, or an absent value leaves it open. */
-  evaluate(ctx: EvalContext, t: number): boolean;
+  readonly gate: Gate | null;
+  /** The same, closed for everybody outside the active period, too. */
+  readonly admission: Gate | null;
+  /**
+   * True for who is in it from `t` on; false too where an absent value leaves its condition open.
+   * @param since when the profile entered it, ms, at or before `t`; null: it is not in it
+   */
+  evaluate(ctx: EvalContext, t: number, since?: number | null): boolean;
   /**
    * The next instant > t at which to evaluate again if no more events come; Infinity if never. `truth` is the outcome
-   * at `t`. The truth does not change before that instant; at it, it usually does. Scores hold as `score-steps.model.ts`
-   * says; memberships in other segments are taken to hold, since those have flips of their own.
+   * at `t`, and `since` when the profile entered, ms, where that is true. The truth does not change before that instant;
+   * at it, it usually does. Scores hold as `score-steps.model.ts` says; memberships in other segments are taken to hold,
+   * since those have flips of their own.
    */
-  nextFlip(ctx: EvalContext, t: number, truth: boolean): number;
+  nextFlip(ctx: EvalContext, t: number, truth: boolean, since?: number): number;
 }
 
 /**
@@ -56,15 +71,19 @@ export function compileSegment(
   identity: SegmentIdentity,
   featureIndexOf: FeatureIndexOf,
   { needed, purposes }: SegmentConsents = NO_CONSENTS,
+  terms: MembershipTerms = NO_TERMS,
 ): CompiledSegment {
   const { requires } = parsed;
   const scope = leafScope(featureIndexOf, purposes, (name) => missingFeature(identity.key, name));
   const names = [...requires.features, ...requires.inlineFeatures.map((definition) => definition.name)];
   const featureDeps = names.map((name) => scope.indexOf({ name, inline: null })).sort((a, b) => a - b);
-  const condition = compileCondition(parsed.expression, scope);
+  const enter = compileCondition(parsed.expression, scope);
+  const exit = parsed.exit === null ? null : compileCondition(parsed.exit, scope);
   const gate = consentGate(needed, purposes);
+  const admission = bothGates(gate, periodGate(terms.activeFrom, terms.activeUntil));
   const consents = [...new Set([...requires.purposes, ...needed])].map(consentTrait);
-  const flips = { condition, gate, modelDeps: requires.models };
+  const dwellMs = terms.minDwellMs ?? 0;
+  const flips: Flips = { enter, exit, dwellMs, admission, modelDeps: requires.models };
   const evaluate = evaluation(flips);
   return {
     ...identity,
@@ -72,44 +91,82 @@ export function compileSegment(
     traitDeps: consents.length === 0 ? requires.traits : [...requires.traits, ...consents],
     modelDeps: requires.models,
     segmentDeps: requires.segments,
-    timeDependent: condition.hold !== null || gate !== null,
+    timeDependent: isTimeDependent(flips),
+    remembers: exit !== null || dwellMs > 0,
     purposes: needed,
     gate,
+    admission,
     evaluate,
     nextFlip: flipSearch(flips, evaluate),
   };
 }
 
 interface Flips {
-  readonly condition: CompiledNode;
-  readonly gate: ConsentGate | null;
+  readonly enter: CompiledNode;
+  readonly exit: CompiledNode | null;
+  /** 0: there is no minimum. */
+  readonly dwellMs: number;
+  readonly admission: Gate | null;
   readonly modelDeps: readonly string[];
 }
 
-function evaluation({ condition, gate }: Flips): CompiledSegment['evaluate'] {
-  if (gate === null) return (ctx, t) => condition.evaluate(ctx, t) === true;
-  return (ctx, t) => gate.isOpen(ctx, t) && condition.evaluate(ctx, t) === true;
+function isTimeDependent({ enter, exit, dwellMs, admission }: Flips): boolean {
+  return enter.hold !== null || (exit !== null && exit.hold !== null) || dwellMs > 0 || admission !== null;
 }
 
-function flipSearch(
-  { condition: { hold }, gate, modelDeps }: Flips,
-  evaluate: CompiledSegment['evaluate'],
-): CompiledSegment['nextFlip'] {
-  if (hold === null && gate === null) return () => Infinity;
-  return (ctx, t, truth) => {
-    // Nobody is scored for what they do not allow: what follows once they do cannot be judged before.
-    if (gate !== null && modelDeps.length > 0 && !gate.isOpen(ctx, t)) return gate.holdsUntil(ctx, t);
+/**
+ * Whoever is not admitted is out at once. A member within the dwell is in. For all others the conditions decide, and
+ * where both hold the exit condition does: nobody enters to leave again.
+ */
+function evaluation({ enter, exit, dwellMs, admission }: Flips): CompiledSegment['evaluate'] {
+  const decides = (ctx: EvalContext, t: number, since: number | null): boolean => {
+    if (since !== null && t < since + dwellMs) return true;
+    if (exit === null) return enter.evaluate(ctx, t) === true;
+    if (exit.evaluate(ctx, t) === true) return false;
+    return since !== null || enter.evaluate(ctx, t) === true;
+  };
+  if (admission !== null) {
+    return (ctx, t, since = null) => admission.isOpen(ctx, t) && decides(ctx, t, since);
+  }
+  if (exit === null && dwellMs === 0) return (ctx, t) => enter.evaluate(ctx, t) === true;
+  return (ctx, t, since = null) => decides(ctx, t, since);
+}
+
+function flipSearch(flips: Flips, evaluate: CompiledSegment['evaluate']): CompiledSegment['nextFlip'] {
+  if (!isTimeDependent(flips)) return () => Infinity;
+  const { dwellMs, admission, modelDeps } = flips;
+  return (ctx, t, truth, since = t) => {
+    // Nobody is scored who is not admitted: what follows once they are cannot be judged before.
+    if (admission !== null && modelDeps.length > 0 && !admission.isOpen(ctx, t)) return admission.holdsUntil(ctx, t);
     const scoresHoldUntil = modelDeps.length === 0 ? Infinity : scoresUntil(ctx, modelDeps);
+    const dwellEnd = truth ? since + dwellMs : -Infinity;
     let at = t;
     for (let i = 0; i < MAX_FLIP_CANDIDATES; i++) {
-      let until = gate === null ? Infinity : gate.holdsUntil(ctx, at);
-      if (hold !== null && (gate === null || gate.isOpen(ctx, at))) until = Math.min(until, hold(ctx, at));
+      let until = admission === null ? Infinity : admission.holdsUntil(ctx, at);
+      if (at < dwellEnd) until = Math.min(until, dwellEnd);
+      else if (admission === null || admission.isOpen(ctx, at))
+        until = conditionsHoldUntil(flips, ctx, at, truth, until);
       // One millisecond on at least, so that whoever follows the flips always gets ahead.
       at = Math.max(until, at + 1);
-      if (at >= scoresHoldUntil || at === Infinity || evaluate(ctx, at) !== truth) return at;
+      if (at >= scoresHoldUntil || at === Infinity || evaluate(ctx, at, truth ? since : null) !== truth) return at;
     }
     return at;
   };
+}
+
+/** `least`, or the instant before it up to which (exclusive) the conditions say what they say at `t`. */
+function conditionsHoldUntil(
+  { enter, exit }: Flips,
+  ctx: EvalContext,
+  t: number,
+  isMember: boolean,
+  least: number,
+): number {
+  let until = least;
+  // Of a member only the exit condition is asked, where there is one.
+  if (enter.hold !== null && !(isMember && exit !== null)) until = Math.min(until, enter.hold(ctx, t));
+  if (exit !== null && exit.hold !== null) until = Math.min(until, exit.hold(ctx, t));
+  return until;
 }
 
 /** From here on a score may differ from what the context says, so that no candidate can be judged. */

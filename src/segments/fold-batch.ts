@@ -6,6 +6,7 @@ import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { Definitions } from './definitions.model.js';
 import { FoldContext } from './fold-context.js';
+import { heldSince, inheritMemory, NOTHING_INHERITED, type InheritedMemory } from './inherit-memory.js';
 import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
 import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js';
 
@@ -19,9 +20,10 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * F4  Loaded history is folded in like live events, in silence: what its evaluations change is not emitted.
  * F5  A profile that stops being one leaves its segments before its survivor enters any.
  * F6  The order of the changes is that of the steps, whatever order the work was done in.
- * F7  Whether a segment's condition holds for a profile at `t` is a function of the definitions, of the events folded into
- *     it so far and of `t`. Nothing that was computed before goes into it: features are read from the state, scores as
- *     `score-steps.model.ts` says, and what a profile keeps of them only spares work.
+ * F7  Whether a profile is in a segment at `t` is a function of the definitions, of the events folded into it so far and
+ *     of `t`; for segments that remember (`compile-segment.ts`) also of since when it was in there until then. Nothing else
+ *     that was computed before goes into it: features are read from the state, scores as `score-steps.model.ts` says, and
+ *     what a profile keeps of them only spares work.
  * F8  `dueAt` lies at or before the next instant at which time alone changes one of these truths, and each evaluation
  *     flips what differs. So a profile is evaluated at all instants of change, and an evaluation at any other, because
  *     a timer was merely too early, after a restart or for a sweep, changes nothing and leaves no trace.
@@ -30,6 +32,8 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * finds the instants of change, no input: a row that is too early need not be rewritten.
  *
  * F9  Where consent is what a segment lost a member by, the cause says so: its gate is closed at that very instant.
+ *
+ * F10 What segments remember goes along with people (`inherit-memory.ts`); where events are taken back, it is forgotten.
  *
  * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
  * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
@@ -49,6 +53,10 @@ export interface Evaluation {
   readonly emit: boolean;
   /** Null: all active segments. */
   readonly segments: readonly CompiledSegment[] | null;
+  /** F10. */
+  readonly inherited?: InheritedMemory;
+  /** F10: whether it is held for a member of nothing. */
+  readonly forgets?: boolean;
   readonly out: FoldChange[];
 }
 
@@ -165,6 +173,7 @@ function* eventProgram(
   const { event } = step;
   for (const id of involved) yield* fireDue(profiles(id), event.acceptedAt, out);
   const structural = step.moves.some((move) => move.from !== null);
+  const inheritedBy = structural ? inheritMemory(context.definitions, profiles, step) : NOTHING_INHERITED;
   if (step.moves.length > 0) moveAnchors(context, profiles, step);
   for (const [from, into] of step.merged) {
     const cause: ChangeCause = { kind: 'merge', pos: event.pos, profileId: into };
@@ -179,12 +188,14 @@ function* eventProgram(
     const isTarget = profile === target;
     if (!isTarget && !structural) continue;
     const all = structural || !profile.evaluated;
+    const inherited = inheritedBy.get(id);
     yield {
       profile,
       t: event.acceptedAt + 1,
       cause,
       emit: !event.historical,
       segments: all ? null : touched,
+      ...(inherited === undefined ? undefined : { inherited }),
       out,
     };
   }
@@ -299,12 +310,14 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
   context.bind(profile, t);
   let dueAt = whole ? Number.POSITIVE_INFINITY : profile.dueAt;
   for (const segment of scope) {
-    const truth = segment.evaluate(context, t);
-    if (truth !== profile.memberships.has(segment.segmentId)) {
+    const standing = profile.memberships.get(segment.segmentId);
+    const truth = segment.evaluate(context, t, heldSince(segment, evaluation, standing));
+    if (truth !== (standing !== undefined)) {
       if (truth) flip(profile, segment, 'enter', evaluation);
       else flip(profile, segment, 'leave', { ...evaluation, cause: causeOfLeaving(context, segment, evaluation) });
     }
-    dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth));
+    const since = profile.memberships.get(segment.segmentId)?.since ?? t;
+    dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth, since));
   }
   if (dueAt <= t) throw new Error(`the next evaluation at ${String(dueAt)} is not after ${String(t)}`);
   profile.dueAt = dueAt;

@@ -117,12 +117,12 @@ export class FoldContext implements EvalContext {
     }
   }
 
-  /** Nobody is scored for a segment whose purposes they do not allow. */
-  #asks({ modelDeps, gate }: CompiledSegment, model: string, profile: ProfileWork, t: number): boolean {
+  /** Nobody is scored for a segment whose purposes they do not allow, or outside its active period. */
+  #asks({ modelDeps, admission }: CompiledSegment, model: string, profile: ProfileWork, t: number): boolean {
     if (!modelDeps.includes(model)) return false;
-    if (gate === null) return true;
+    if (admission === null) return true;
     this.bind(profile, t);
-    return gate.isOpen(this, t);
+    return admission.isOpen(this, t);
   }
 
   #inputs(

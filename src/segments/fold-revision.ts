@@ -12,6 +12,7 @@ import {
   type ProfileLookup,
 } from './fold-batch.js';
 import { FoldContext } from './fold-context.js';
+import { inheritMemory, NO_MEMORY, NOTHING_INHERITED } from './inherit-memory.js';
 import { newAnchorWork, remerge, type ProfileWork } from './profile-work.model.js';
 import type { ChangeCause } from './segment.model.js';
 
@@ -60,6 +61,9 @@ export async function foldRevision(
   const due = running((profile, out) => fireDue(profile, acceptedAt, out));
   await runAll(context, due);
 
+  // What came of events that are taken back must not outlast them, and which did cannot be told.
+  const forgets = step.cause !== 'identity';
+  const inheritedBy = forgets ? NOTHING_INHERITED : inheritMemory(definitions, profiles, step);
   const ended: FoldChange[] = [];
   const causeOf = causesOf(step);
   replaceAnchors(profiles, involved, step);
@@ -70,9 +74,11 @@ export async function foldRevision(
   }
   for (const id of involved) remerge(profiles(id), definitions.features);
 
-  const evaluated = running((profile, out) =>
-    evaluateOnce({ profile, t: acceptedAt + 1, cause: causeOf(profile.id), emit: true, segments: null, out }),
-  );
+  const evaluated = running((profile, out) => {
+    const inherited = inheritedBy.get(profile.id) ?? NO_MEMORY;
+    const cause = causeOf(profile.id);
+    return evaluateOnce({ profile, t: acceptedAt + 1, cause, emit: true, segments: null, inherited, forgets, out });
+  });
   await runAll(context, evaluated);
   return [...due.flatMap(({ out }) => out), ...ended, ...evaluated.flatMap(({ out }) => out)];
 }

@@ -9,7 +9,7 @@ import {
 } from '../features/lineage.model.js';
 import type { Queryable } from '../platform/postgres.js';
 import { ModelReader } from '../scoring/model.reader.js';
-import { parseSegment } from './parse-segment.js';
+import { parseRule } from './segment-rule.model.js';
 import { SegmentReader } from './segment.reader.js';
 
 /** Reads what hangs together, of all that is in force; bound to a pool or to a transaction. */
@@ -35,8 +35,9 @@ export class LineageReader {
         edge('service', featureService.name, 'model', key),
         ...featureService.features.map((name) => edge('feature', name, 'model', key)),
       ]),
-      ...segments.flatMap(({ key, activeExpression }) => {
-        const { requires } = parseSegment(activeExpression ?? '', { features: types });
+      ...segments.flatMap(({ key, activeRule }) => {
+        if (activeRule === null) return [];
+        const { requires } = parseRule(activeRule, { features: types });
         return [
           ...requires.features.map((name) => edge('feature', name, 'segment', key)),
           ...requires.inlineFeatures.flatMap((feature) => edgesOfEvents(feature, node('segment', key))),

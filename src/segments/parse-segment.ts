@@ -28,10 +28,14 @@ export interface SegmentRequirements {
   readonly purposes: readonly string[];
 }
 
-/** A segment's expression, parsed and type-checked. */
+/** A segment's conditions, parsed and type-checked. */
 export interface ParsedSegment {
+  /** Of the expression. */
   readonly source: string;
   readonly expression: Expression;
+  /** Null: there is no exit condition. */
+  readonly exit: Expression | null;
+  /** What either reads. */
   readonly requires: SegmentRequirements;
 }
 
@@ -44,7 +48,7 @@ const parser = new Environment({ limits: { maxAstNodes: MAX_EXPRESSION_NODES, ma
  */
 export function parseSegment(source: string, schema: SegmentSchema): ParsedSegment {
   const expression = new ExpressionChecker(source, schema).root(parseTree(source, 'split it by segment("key")'));
-  return { source, expression, requires: requirementsOf(expression) };
+  return { source, expression, exit: null, requires: requirementsOf(expression) };
 }
 
 /**

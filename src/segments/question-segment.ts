@@ -9,13 +9,30 @@ import { nearestName } from '../platform/near-names.js';
 import type { Warning } from '../platform/warning.js';
 import type { OutputMapping } from '../scoring/model-manifest.model.js';
 import { positionOf } from './expression-error.js';
-import type { ParsedSegment } from './parse-segment.js';
+import { parseSegment, type ParsedSegment } from './parse-segment.js';
+import type { SegmentRule } from './segment-rule.model.js';
+import type { SegmentSchema } from './segment-schema.model.js';
 import { childrenOf, isGroupTrait, type Expression, type ModelExpression } from './segment-expression.model.js';
 
 /** What has been sent so far, and what models can say. */
 export interface KnownToSegments extends KnownNames {
   /** Outputs of the active models, by key. */
   readonly models: ReadonlyMap<string, OutputMapping>;
+}
+
+/**
+ * Those in either condition of a rule; `where` is `exit line:column` for the exit condition.
+ * @throws WeftError EXPRESSION_INVALID
+ */
+export function questionRule(
+  { expression, exitExpression }: Pick<SegmentRule, 'expression' | 'exitExpression'>,
+  schema: SegmentSchema,
+  known: KnownToSegments,
+): Warning[] {
+  const warnings = questionSegment(parseSegment(expression, schema), known);
+  if (exitExpression === null) return warnings;
+  const atExit = questionSegment(parseSegment(exitExpression, schema), known);
+  return [...warnings, ...atExit.map((warning) => ({ ...warning, where: `exit ${warning.where}` }))];
 }
 
 /**

@@ -6,10 +6,11 @@ import type { Queryable } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
 import { demandUnsealed } from './demand-unsealed.js';
-import { parseSegment, type ParsedSegment } from './parse-segment.js';
+import type { ParsedSegment } from './parse-segment.js';
 import type { SegmentDefinition } from './parse-segments.js';
-import { questionSegment, type KnownToSegments } from './question-segment.js';
+import { questionRule, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
+import { isSameRule, parseRule } from './segment-rule.model.js';
 import type { SegmentSchema } from './segment-schema.model.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { tooManySegments, type SegmentService } from './segment.service.js';
@@ -17,7 +18,7 @@ import { tooManySegments, type SegmentService } from './segment.service.js';
 /** What applying would do; keys of segments. */
 export interface SegmentPlan {
   readonly added: readonly string[];
-  /** Name, description, tags, edge mark, purposes or condition differ. */
+  /** Name, description, tags, edge mark or rule differ. */
   readonly changed: readonly string[];
   /** Begin to decide membership, or do so by a new condition. */
   readonly activated: readonly string[];
@@ -138,7 +139,7 @@ function check(
   const segments = new Set([...given, ...others.map((segment) => segment.key)]);
   return [
     ...definitions.map((definition): Checked => {
-      const { key, expression } = definition;
+      const { key } = definition;
       const others = new Set(segments);
       others.delete(key);
       const schema: SegmentSchema = {
@@ -147,21 +148,21 @@ function check(
         ...models,
         purposes,
       };
-      const parsed = named(key, () => parseSegment(expression, schema));
+      const parsed = named(key, () => parseRule(definition, schema));
       named(key, () => demandPurposes(definition.purposes, purposes));
       named(key, () => demandUnsealed(parsed.requires, sealedTraits));
-      const warnings = questionSegment(parsed, known).map((warning) => ({
+      const warnings = questionRule(definition, schema, known).map((warning) => ({
         ...warning,
         where: warning.where === '' ? `segment ${key}` : `segment ${key}, ${warning.where}`,
       }));
       return { key, definition, requires: parsed.requires, warnings };
     }),
-    ...others.map(({ key, stage, activeExpression, activePurposes }): Checked => {
-      if (stage !== 'active') return { key, definition: null, requires: NOTHING, warnings: [] };
+    ...others.map(({ key, activeRule }): Checked => {
+      if (activeRule === null) return { key, definition: null, requires: NOTHING, warnings: [] };
       // It was valid when it was activated; whether its features may go is decided where features are applied.
       const schema = { features: standingFeatures };
-      const { requires } = named(key, () => parseSegment(activeExpression ?? '', schema));
-      named(key, () => demandPurposes([...requires.purposes, ...(activePurposes ?? [])], purposes));
+      const { requires } = named(key, () => parseRule(activeRule, schema));
+      named(key, () => demandPurposes([...requires.purposes, ...activeRule.purposes], purposes));
       return { key, definition: null, requires, warnings: [] };
     }),
   ];
@@ -193,17 +194,19 @@ function named<T>(key: string, work: () => T): T {
 
 function isSame(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
   if (standing === undefined) return false;
-  const { name, description, tags, edge, expression, purposes } = given;
-  return isDeepStrictEqual(
-    [name, description, tags, edge, expression, purposes],
-    [standing.name, standing.description, standing.tags, standing.edge, standing.expression, standing.purposes],
+  const { name, description, tags, edge } = given;
+  return (
+    isSameRule(given, standing) &&
+    isDeepStrictEqual(
+      [name, description, tags, edge],
+      [standing.name, standing.description, standing.tags, standing.edge],
+    )
   );
 }
 
 function isActivated(given: SegmentDefinition, standing: StoredSegment | undefined): boolean {
   if (!given.active) return false;
-  if (standing?.stage !== 'active' || standing.activeExpression !== given.expression) return true;
-  return !isDeepStrictEqual(standing.activePurposes, given.purposes);
+  return standing?.stage !== 'active' || standing.activeRule === null || !isSameRule(standing.activeRule, given);
 }
 
 function checkReferences(active: readonly Checked[]): void {
@@ -233,10 +236,10 @@ function parseActive(
   stored: ReadonlyMap<string, StoredSegment>,
   { standingFeatures }: SegmentSurroundings,
 ): Map<string, ParsedSegment> {
-  const active = [...stored.values()].filter(({ stage }) => stage === 'active');
   return new Map(
-    active.map(({ key, activeExpression }) => {
-      return [key, named(key, () => parseSegment(activeExpression ?? '', { features: standingFeatures }))];
+    [...stored.values()].flatMap(({ key, activeRule }) => {
+      if (activeRule === null) return [];
+      return [[key, named(key, () => parseRule(activeRule, { features: standingFeatures }))] as const];
     }),
   );
 }

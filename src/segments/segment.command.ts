@@ -2,9 +2,12 @@ import { isReservedTrait } from '../events/event.model.js';
 import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
+import { durationText } from '../platform/duration.js';
+import { formatInstant } from '../platform/instant.js';
 import { nameHint } from '../platform/near-names.js';
 import { warningText } from '../platform/warning.js';
 import type { SegmentRequirements } from './parse-segment.js';
+import type { SegmentRule } from './segment-rule.model.js';
 import type { SegmentReader, StoredSegment } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
 
@@ -20,6 +23,10 @@ export interface SegmentCommandDeps extends CommandIo {
 
 interface Options {
   readonly json?: true;
+}
+
+interface CheckOptions extends Options {
+  readonly exit?: string;
 }
 
 const HELP = `
@@ -40,8 +47,9 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
   command
     .command('check <condition>')
     .description('say whether a condition is valid, and what it reads; writes nothing')
+    .option('--exit <condition>', 'the condition on which members leave')
     .option('--json', 'as JSON')
-    .action((expression: string, options: Options) => runCommand(deps, () => check(deps, expression, options)));
+    .action((expression: string, options: CheckOptions) => runCommand(deps, () => check(deps, expression, options)));
   command
     .command('list')
     .description('all segments, with how many people are in them')
@@ -65,9 +73,9 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
   return command;
 }
 
-async function check(deps: SegmentCommandDeps, expression: string, options: Options): Promise<number> {
+async function check(deps: SegmentCommandDeps, expression: string, options: CheckOptions): Promise<number> {
   return deps.withSegments(async ({ service }) => {
-    const { requires, warnings } = await service.check(expression);
+    const { requires, warnings } = await service.check(expression, options.exit);
     const reads = readsOf(requires);
     if (options.json === true) {
       deps.stdout.write(jsonText({ reads, warnings }));
@@ -76,7 +84,7 @@ async function check(deps: SegmentCommandDeps, expression: string, options: Opti
       const width = Math.max(0, ...lines.map(([what]) => what.length));
       deps.stdout.write(
         [
-          'The condition is valid.',
+          options.exit === undefined ? 'The condition is valid.' : 'Both conditions are valid.',
           ...lines.map(([what, names]) => `  ${what.padEnd(width)}  ${names.join(', ')}`),
           '',
         ].join('\n'),
@@ -146,7 +154,7 @@ async function warn(
   service: SegmentCommandServices['service'],
   segment: StoredSegment,
 ): Promise<void> {
-  const [warnings = []] = await service.questions([segment.expression]);
+  const [warnings = []] = await service.questions([segment]);
   deps.stderr.write(warningText(warnings));
 }
 
@@ -166,10 +174,18 @@ function describe(segment: StoredSegment, size: number): string {
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
     ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
     ...(segment.purposes.length === 0 ? [] : [`  needs    consent for ${segment.purposes.join(', ')}`]),
+    ...(segment.minDwellMs === null ? [] : [`  dwell    members stay at least ${durationText(segment.minDwellMs)}`]),
+    ...(segment.activeFrom === null ? [] : [`  from     ${formatInstant(segment.activeFrom)}`]),
+    ...(segment.activeUntil === null ? [] : [`  until    ${formatInstant(segment.activeUntil)}`]),
     '',
-    ...segment.expression.split('\n').map((line) => `  ${line}`),
+    ...indented(segment.expression),
+    ...(segment.exitExpression === null ? [] : ['', '  Members leave on:', ...indented(segment.exitExpression)]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function indented(text: string): string[] {
+  return text.split('\n').map((line) => `  ${line}`);
 }
 
 /** The version that was written last, and the one that is live where that is another. */
@@ -179,7 +195,15 @@ function versionText({ version, activeVersion }: StoredSegment): string {
 }
 
 function toJson(segment: StoredSegment, members: number): unknown {
-  const { id: _, createdAt, updatedAt, ...rest } = segment;
-  const times = { createdAt: new Date(createdAt).toISOString(), updatedAt: new Date(updatedAt).toISOString() };
-  return { ...rest, members, ...times };
+  const { id: _, createdAt, updatedAt, activeRule, ...rest } = segment;
+  const times = { createdAt: formatInstant(createdAt), updatedAt: formatInstant(updatedAt) };
+  const live = activeRule === null ? null : { ...activeRule, ...instantsOf(activeRule) };
+  return { ...rest, ...instantsOf(segment), activeExpression: activeRule?.expression ?? null, live, members, ...times };
+}
+
+function instantsOf({ activeFrom, activeUntil }: SegmentRule) {
+  return {
+    activeFrom: activeFrom === null ? null : formatInstant(activeFrom),
+    activeUntil: activeUntil === null ? null : formatInstant(activeUntil),
+  };
 }

@@ -1,8 +1,9 @@
 import type { Queryable } from '../platform/postgres.js';
 import type { SegmentStage } from './segment.model.js';
+import type { SegmentRule } from './segment-rule.model.js';
 
-/** A segment with the version that was written last and the one that is live. */
-export interface StoredSegment {
+/** A segment with the version that was written last, whose rule it has, and the one that is live. */
+export interface StoredSegment extends SegmentRule {
   readonly id: number;
   readonly key: string;
   readonly name: string;
@@ -13,16 +14,20 @@ export interface StoredSegment {
   readonly stage: SegmentStage;
   /** The version written last. */
   readonly version: number;
-  readonly expression: string;
-  /** What its members have to allow, by the version written last. */
-  readonly purposes: readonly string[];
   /** The version that decides membership; null while there is none. */
   readonly activeVersion: number | null;
-  readonly activeExpression: string | null;
-  /** What its members have to allow; null while there are none. */
-  readonly activePurposes: readonly string[] | null;
+  readonly activeRule: SegmentRule | null;
   readonly createdAt: number;
   readonly updatedAt: number;
+}
+
+interface RuleRow {
+  readonly expression: string;
+  readonly exit_expression: string | null;
+  readonly min_dwell_ms: number | null;
+  readonly active_from: number | null;
+  readonly active_until: number | null;
+  readonly purposes: readonly string[];
 }
 
 interface Row {
@@ -34,18 +39,16 @@ interface Row {
   edge: boolean;
   stage: SegmentStage;
   version: number;
-  expression: string;
-  purposes: string[];
+  rule: RuleRow;
   active_version: number | null;
-  active_expression: string | null;
-  active_purposes: string[] | null;
+  active_rule: RuleRow | null;
   created_at: number;
   updated_at: number;
 }
 
 const SELECT = `
-  SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, v.expression, v.purposes,
-         s.active_version, a.expression AS active_expression, a.purposes AS active_purposes, s.created_at, s.updated_at
+  SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, to_jsonb(v) AS rule,
+         s.active_version, to_jsonb(a) AS active_rule, s.created_at, s.updated_at
   FROM segments s
   JOIN segment_versions v ON v.segment_id = s.id AND v.version = s.version
   LEFT JOIN segment_versions a ON a.segment_id = s.id AND a.version = s.active_version`;
@@ -136,12 +139,21 @@ function toSegment(row: Row): StoredSegment {
     edge: row.edge,
     stage: row.stage,
     version: row.version,
-    expression: row.expression,
-    purposes: row.purposes,
+    ...toRule(row.rule),
     activeVersion: row.active_version,
-    activeExpression: row.active_expression,
-    activePurposes: row.active_purposes,
+    activeRule: row.active_rule === null ? null : toRule(row.active_rule),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+  };
+}
+
+function toRule(row: RuleRow): SegmentRule {
+  return {
+    expression: row.expression,
+    exitExpression: row.exit_expression,
+    minDwellMs: row.min_dwell_ms,
+    activeFrom: row.active_from,
+    activeUntil: row.active_until,
+    purposes: row.purposes,
   };
 }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { FeatureUse } from '../features/definition-plan.model.js';
 import { traitsReadBy } from '../features/feature-questions.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
@@ -10,10 +9,11 @@ import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../profiles/purpose.model.js';
 import { demandUnsealed } from './demand-unsealed.js';
-import { parseSegment, type ParsedSegment, type SegmentRequirements } from './parse-segment.js';
-import { questionSegment, type KnownToSegments } from './question-segment.js';
+import type { ParsedSegment, SegmentRequirements } from './parse-segment.js';
+import { questionRule, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
+import { checkTerms, isSameRule, NO_TERMS, parseRule, ruleOf, type SegmentRule } from './segment-rule.model.js';
 import { SEGMENT_LIMITS } from './segment.model.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore, type SegmentDraft } from './segment.store.js';
@@ -41,6 +41,9 @@ export interface SegmentReferences {
   readonly segments: readonly string[];
 }
 
+type SegmentConditions = Pick<SegmentRule, 'expression' | 'exitExpression'>;
+
+const NO_RULE: SegmentRule = { expression: '', exitExpression: null, purposes: [], ...NO_TERMS };
 const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
 
 /** Segments as their authors handle them: drafted, activated, archived. Every edit of the condition is a version. */
@@ -65,19 +68,19 @@ export class SegmentService {
     checkDraft(draft);
     return this.#change(async (tx, reader) => {
       const nowMs = this.#clock.now();
-      await this.#parse(tx, reader, draft.key, draft.expression);
       const standing = await reader.byKey(draft.key);
-      const purposes = draft.purposes ?? standing?.purposes ?? [];
-      checkPurposes(purposes, await this.#catalog.purposes(tx));
+      const rule = { ...(standing === null ? NO_RULE : ruleOf(standing)), ...givenOf(draft) };
+      await this.#parse(tx, reader, draft.key, rule);
+      checkTerms(rule);
+      checkPurposes(rule.purposes, await this.#catalog.purposes(tx));
       if (standing === null) {
         await checkRoom(reader);
-        await this.#store.insert(tx, draft, nowMs);
+        await this.#store.insert(tx, draft, rule, nowMs);
       } else {
         const { id } = standing;
-        const { expression } = draft;
-        const edited = standing.expression !== expression || !isDeepStrictEqual(standing.purposes, purposes);
+        const edited = !isSameRule(standing, rule);
         const version = edited ? standing.version + 1 : standing.version;
-        if (edited) await this.#store.insertVersion(tx, { id, version, expression, purposes }, nowMs);
+        if (edited) await this.#store.insertVersion(tx, { id, version, rule }, nowMs);
         await this.#store.update(tx, standing.id, version, draft, nowMs);
         if (draft.edge !== undefined && draft.edge !== standing.edge) await touchMarks(tx);
       }
@@ -95,7 +98,7 @@ export class SegmentService {
       const segment = found(await reader.byKey(key), key);
       if (segment.stage === 'active' && segment.activeVersion === segment.version) return segment;
       if (segment.stage === 'archived') await checkRoom(reader);
-      const parsed = await this.#parse(tx, reader, key, segment.expression);
+      const parsed = await this.#parse(tx, reader, key, segment);
       checkPurposes(segment.purposes, await this.#catalog.purposes(tx));
       await this.#checkOrder(tx, reader, key, parsed);
       const nowMs = this.#clock.now();
@@ -130,24 +133,29 @@ export class SegmentService {
    * What a segment with this condition would read, and the names in it that nothing has sent so far. Writes nothing.
    * @throws WeftError EXPRESSION_INVALID
    */
-  async check(expression: string): Promise<{ requires: SegmentRequirements; warnings: readonly Warning[] }> {
+  async check(
+    expression: string,
+    exitExpression: string | null = null,
+  ): Promise<{ requires: SegmentRequirements; warnings: readonly Warning[] }> {
     return this.#db.transaction(async (tx) => {
-      const parsed = await this.#parse(tx, new SegmentReader(tx), null, expression);
-      return { requires: parsed.requires, warnings: questionSegment(parsed, await this.#catalog.known(tx)) };
+      const rule = { expression, exitExpression };
+      const { requires } = await this.#parse(tx, new SegmentReader(tx), null, rule);
+      const features = await this.#catalog.features(tx);
+      return { requires, warnings: questionRule(rule, { features }, await this.#catalog.known(tx)) };
     });
   }
 
   /**
-   * For each expression the names in it that nothing has sent so far; none for an expression that is not valid, or is so
-   * no more.
+   * For each rule the names in its conditions that nothing has sent so far; none for one that is not valid, or is so no
+   * more.
    */
-  async questions(expressions: readonly string[]): Promise<Warning[][]> {
+  async questions(rules: readonly SegmentConditions[]): Promise<Warning[][]> {
     return this.#db.transaction(async (tx) => {
       const features = await this.#catalog.features(tx);
       const known = await this.#catalog.known(tx);
-      return expressions.map((expression) => {
+      return rules.map((rule) => {
         try {
-          return questionSegment(parseSegment(expression, { features }), known);
+          return questionRule(rule, { features }, known);
         } catch (error) {
           if (error instanceof WeftError) return [];
           throw error;
@@ -192,8 +200,8 @@ export class SegmentService {
   /** Keys of the purposes that active segments need or ask about, each with a segment that does. */
   async purposeUses(tx: Transaction): Promise<Map<string, string>> {
     const uses = new Map<string, string>();
-    for (const { key, parsed, purposes } of await this.#activeParsed(tx, new SegmentReader(tx))) {
-      for (const purpose of [...parsed.requires.purposes, ...purposes]) uses.set(purpose, `segment ${key}`);
+    for (const { key, parsed, rule } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      for (const purpose of [...parsed.requires.purposes, ...rule.purposes]) uses.set(purpose, `segment ${key}`);
     }
     return uses;
   }
@@ -222,13 +230,18 @@ export class SegmentService {
     });
   }
 
-  async #parse(tx: Transaction, reader: SegmentReader, key: string | null, expression: string): Promise<ParsedSegment> {
+  async #parse(
+    tx: Transaction,
+    reader: SegmentReader,
+    key: string | null,
+    rule: SegmentConditions,
+  ): Promise<ParsedSegment> {
     const segments = new Set((await reader.standing()).map((segment) => segment.key));
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
     const purposes = await this.#catalog.purposes(tx);
     const schema = { features, ...(await this.#catalog.models(tx)), segments, purposes };
-    const parsed = parseSegment(expression, schema);
+    const parsed = parseRule(rule, schema);
     demandUnsealed(parsed.requires, await this.#catalog.sealedTraits(tx));
     return parsed;
   }
@@ -236,19 +249,24 @@ export class SegmentService {
   async #activeParsed(
     tx: Transaction,
     reader: SegmentReader,
-  ): Promise<{ key: string; parsed: ParsedSegment; purposes: readonly string[] }[]> {
+  ): Promise<{ key: string; parsed: ParsedSegment; rule: SegmentRule }[]> {
     const features = await this.#catalog.features(tx);
-    return (await reader.active()).map(({ key, activeExpression, activePurposes }) => ({
-      key,
-      parsed: parseSegment(activeExpression ?? '', { features }),
-      purposes: activePurposes ?? [],
-    }));
+    return (await reader.active()).flatMap(({ key, activeRule: rule }) =>
+      rule === null ? [] : [{ key, rule, parsed: parseRule(rule, { features }) }],
+    );
   }
 
   async #checkOrder(tx: Transaction, reader: SegmentReader, key: string, parsed: ParsedSegment): Promise<void> {
     const others = (await this.#activeParsed(tx, reader)).filter((other) => other.key !== key);
     orderSegments([...others, { key, parsed }].map((s) => ({ key: s.key, segmentDeps: s.parsed.requires.segments })));
   }
+}
+
+/** What a draft says of the rule. */
+function givenOf(draft: SegmentDraft): Partial<SegmentRule> {
+  const { expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes } = draft;
+  const given = { expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 /** Before one more stands. The definitions are locked: nobody else takes the place meanwhile. */

@@ -1,15 +1,15 @@
 import type { Transaction } from '../platform/postgres.js';
+import type { SegmentRule } from './segment-rule.model.js';
 
-export interface SegmentDraft {
+/** A segment as its author writes it. What is left out of its rule is as it is; of a new segment there is none. */
+export interface SegmentDraft extends Partial<Omit<SegmentRule, 'expression'>> {
+  readonly expression: string;
   readonly key: string;
   readonly name: string;
   readonly description: string;
   readonly tags: readonly string[];
-  readonly expression: string;
   /** Whether edge keys may be told who is in it; left out: as it is, false for a new one. */
   readonly edge?: boolean;
-  /** What its members have to allow; left out: as it is, nothing for a new one. */
-  readonly purposes?: readonly string[];
 }
 
 /** What decides membership. */
@@ -17,20 +17,19 @@ export interface SegmentVersion {
   /** Of the segment. */
   readonly id: number;
   readonly version: number;
-  readonly expression: string;
-  readonly purposes: readonly string[];
+  readonly rule: SegmentRule;
 }
 
 /** Writes segments. A version, once written, never changes. */
 export class SegmentStore {
-  async insert(tx: Transaction, draft: SegmentDraft, nowMs: number): Promise<number> {
+  async insert(tx: Transaction, draft: SegmentDraft, rule: SegmentRule, nowMs: number): Promise<number> {
     const [row] = await tx.query<{ id: number }>(
       `INSERT INTO segments (key, name, description, tags, edge, stage, version, created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, 'draft', 1, $6, $6) RETURNING id`,
       [draft.key, draft.name, draft.description, draft.tags, draft.edge ?? false, nowMs],
     );
     if (row === undefined) throw new Error('an insert returned nothing');
-    await this.insertVersion(tx, { id: row.id, version: 1, purposes: [], ...draft }, nowMs);
+    await this.insertVersion(tx, { id: row.id, version: 1, rule }, nowMs);
     return row.id;
   }
 
@@ -42,14 +41,13 @@ export class SegmentStore {
     );
   }
 
-  async insertVersion(
-    tx: Transaction,
-    { id, version, expression, purposes }: SegmentVersion,
-    nowMs: number,
-  ): Promise<void> {
+  async insertVersion(tx: Transaction, { id, version, rule }: SegmentVersion, nowMs: number): Promise<void> {
+    const { expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes } = rule;
     await tx.query(
-      'INSERT INTO segment_versions (segment_id, version, expression, purposes, created_at) VALUES ($1, $2, $3, $4, $5)',
-      [id, version, expression, purposes, nowMs],
+      `INSERT INTO segment_versions (segment_id, version, expression, exit_expression, min_dwell_ms, active_from,
+                                     active_until, purposes, created_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [id, version, expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes, nowMs],
     );
   }
 

@@ -32,7 +32,7 @@ beforeAll(async () => {
   await world.engine.services.purposes.apply([aPurpose('ads')]);
   await world.defineFeatures([aFeature('views', { events: ['view'] })]);
   await world.defineSegment('viewers', 'performed("view")');
-  await world.defineSegment('targets', 'performed("view")', ['ads']);
+  await world.defineSegment('targets', 'performed("view")', { purposes: ['ads'] });
   await world.drain();
   endpoints = createEndpoints({
     ...{ db: world.db, clock: world.clock, secret: world.secret, networks: ['127.0.0.0/8'], random: () => 0.5 },

@@ -15,11 +15,11 @@ beforeAll(async () => {
     aPurpose('contract', { default: 'not_required' }),
     aPurpose('yearly', { expiresAfterDays: 365 }),
   ]);
-  await world.defineSegment('viewers', 'performed("view")', ['ads']);
-  await world.defineSegment('mailed', 'performed("view")', ['mail']);
-  await world.defineSegment('served', 'performed("view")', ['contract']);
-  await world.defineSegment('renewed', 'performed("view")', ['yearly']);
-  await world.defineSegment('both', 'performed("view")', ['ads', 'mail']);
+  await world.defineSegment('viewers', 'performed("view")', { purposes: ['ads'] });
+  await world.defineSegment('mailed', 'performed("view")', { purposes: ['mail'] });
+  await world.defineSegment('served', 'performed("view")', { purposes: ['contract'] });
+  await world.defineSegment('renewed', 'performed("view")', { purposes: ['yearly'] });
+  await world.defineSegment('both', 'performed("view")', { purposes: ['ads', 'mail'] });
   await world.defineSegment('asked', 'performed("view") && consent("ads")');
   await world.defineSegment('refusing', 'performed("view") && !segment("viewers")');
 });
@@ -220,7 +220,7 @@ describe('purposes', () => {
     await world.drain();
     const { purposes } = world.engine.services;
     await purposes.apply([aPurpose('research')]);
-    await world.defineSegment('researched', 'performed("view")', ['research']);
+    await world.defineSegment('researched', 'performed("view")', { purposes: ['research'] });
     await world.drain();
     expect(await segmentsOf(who)).toContain('researched');
     await purposes.apply([aPurpose('research', { categories: { '*': ['Statistics'] } })]);
@@ -279,11 +279,11 @@ describe('purposes', () => {
   it('that a segment needs only from its next version on let go of those who do not allow them', async () => {
     const [yes, no] = [await aViewer(), await aViewer()];
     await world.accept([aTrack('agree', yes, says({ ads: true }))]);
-    await world.defineSegment('edited', 'performed("view")', []);
+    await world.defineSegment('edited', 'performed("view")', { purposes: [] });
     await world.drain();
     expect([await segmentsOf(yes), await segmentsOf(no)].map((keys) => keys.includes('edited'))).toEqual([true, true]);
     const seq = await head();
-    await world.defineSegment('edited', 'performed("view")', ['ads']);
+    await world.defineSegment('edited', 'performed("view")', { purposes: ['ads'] });
     await world.drain();
     world.clock.advance(1);
     await world.drain();

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { PURPOSES, withConsents } from '../support/naive-consents.js';
-import { naiveFold, withStepsSorted } from '../support/naive-fold.js';
+import { naiveFold, withStepsSorted, type NaiveEdit } from '../support/naive-fold.js';
 import { NaiveModel } from '../support/naive-model.js';
 import { byProfile, readFeed, readState } from '../support/pipeline-state.js';
-import { randomDefinitions, SOURCES } from '../support/random-conditions.js';
+import { edited, randomDefinitions, SOURCES } from '../support/random-conditions.js';
 import { acceptLog, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { promoteTimedModel, TIMED_FEATURES, TIMED_MODEL } from '../support/timed-model.js';
 import { createWorld, DAY_MS, HOUR_MS, MINUTE_MS, START_MS } from '../support/world.js';
@@ -22,6 +22,8 @@ interface Run {
   readonly drainShare: number;
   /** Share of the steps after which the process is replaced. */
   readonly restartShare: number;
+  /** Steps after which a segment gets another rule. */
+  readonly editsAfter: readonly number[];
 }
 
 const aRun: fc.Arbitrary<Run> = fc.record({
@@ -32,13 +34,18 @@ const aRun: fc.Arbitrary<Run> = fc.record({
   maxBatchEvents: fc.constantFrom(1, 2, 5, 1000),
   drainShare: fc.constantFrom(0, 0.2, 1),
   restartShare: fc.constantFrom(0, 0.2),
+  editsAfter: fc.constantFrom([], [], [9], [3, 20]),
 });
 
 /** What the pipeline made of a random log under random definitions, and what it should have. */
 async function play(run: Run) {
   const random = randomFrom(run.seed);
   const model = new NaiveModel(TIMED_MODEL, TIMED_FEATURES);
-  const { features, segments } = randomDefinitions(random, run.segments, model);
+  const definitions = randomDefinitions(random, run.segments, model);
+  const { features } = definitions;
+  let { segments } = definitions;
+  const edits: NaiveEdit[] = [];
+  const versions = [...segments];
   const plain = randomLog(random, { ...run, maxEventsPerStep: 4, advancesMs: ADVANCES_MS, people: 3 });
   const log = withConsents(random, plain);
   const caches = random() < 0.3 ? { maxCachedProfiles: 1, maxCachedIdentifiers: 1 } : {};
@@ -49,16 +56,31 @@ async function play(run: Run) {
     await world.defineFeatures([...features, ...TIMED_FEATURES]);
     await promoteTimedModel(world);
     await world.engine.services.purposes.apply(PURPOSES);
-    for (const { key, text, purposes } of segments) await world.defineSegment(key, text, purposes);
+    for (const { key, rule } of segments) await world.defineSegment(key, rule.expression, rule);
     await world.drain();
     let { engine } = world;
-    await acceptLog(world, log, async () => {
+    const edit = async (): Promise<void> => {
+      world.clock.advance(1);
+      await engine.worker.drain();
+      const { changed, segments: changedSegments } = edited(random, { features, segments }, model);
+      segments = changedSegments;
+      versions.push(changed);
+      const t = world.clock.now() + 1;
+      await world.defineSegment(changed.key, changed.rule.expression, changed.rule);
+      await engine.worker.drain();
+      const { pos: lastPos } = await engine.log.head();
+      edits.push({ afterPos: lastPos, t, segments });
+      world.clock.advance(2);
+      await engine.worker.drain();
+    };
+    await acceptLog(world, log, async (step) => {
       if (random() < run.drainShare) await engine.worker.drain();
       if (random() < run.restartShare) {
         await engine.worker.stop();
         engine = await world.engineOn(world.db, limits);
         if (random() < 0.5) await engine.worker.drain();
       }
+      if (run.editsAfter.includes(step)) await edit();
       world.clock.advance(pick(random, [0, 0, 1]));
     });
     await engine.worker.drain();
@@ -74,7 +96,8 @@ async function play(run: Run) {
     const { profiles, memberships, entries } = await readState(world.db, await engine.definitions.current(), until);
     const feed = byProfile(await readFeed(world.db));
     for (const [name, lines] of Object.entries(feed)) feed[name] = withStepsSorted(lines);
-    const oracle = () => naiveFold({ rules: DEFAULT_IDENTITY_RULES, segments }, events, until);
+    const oracle = () =>
+      naiveFold({ rules: DEFAULT_IDENTITY_RULES, segments: definitions.segments }, events, until, edits);
     const answer = () => model.answer((rows) => engine.scorer.score(TIMED_MODEL, rows));
     oracle();
     await answer();
@@ -83,7 +106,7 @@ async function play(run: Run) {
     return {
       actual: { profiles, memberships, entries, feed },
       expected,
-      texts: segments.map(({ key, text }) => `${key}: ${text}`),
+      texts: versions.map(({ key, version, rule }) => `${key} v${String(version)}: ${JSON.stringify(rule)}`),
     };
   } finally {
     await world.close();

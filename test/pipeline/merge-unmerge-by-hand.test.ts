@@ -62,9 +62,9 @@ beforeAll(async () => {
     await world.engine.services.purposes.apply(PURPOSES);
     await world.defineFeatures([...SOME_FEATURES, ...MORE_FEATURES]);
     for (const [key, expression] of Object.entries(SOME_SEGMENTS)) await world.defineSegment(key, expression);
-    await world.defineSegment('addressed', 'performed("view")', ['ads']);
-    await world.defineSegment('mailed', 'f.spend >= 12 || traits.plan == "pro"', ['mail']);
-    await world.defineSegment('both', 'f.cheapest < 20', ['ads', 'mail']);
+    await world.defineSegment('addressed', 'performed("view")', { purposes: ['ads'] });
+    await world.defineSegment('mailed', 'f.spend >= 12 || traits.plan == "pro"', { purposes: ['mail'] });
+    await world.defineSegment('both', 'f.cheapest < 20', { purposes: ['ads', 'mail'] });
     await world.defineSegment('asked', 'consent("ads") && !segment("addressed")');
     await world.defineSegment('grouped', 'groups.exists(g, g.traits.plan == "pro")');
     await world.defineSegment('in_both', 'size(groups) >= 2');

@@ -17,7 +17,13 @@ export interface NaiveView {
   readonly events: readonly LoggedEvent[];
   readonly traits: ReadonlyMap<string, JsonValue>;
   /** By key. */
-  readonly segments: ReadonlyMap<string, unknown>;
+  readonly segments: ReadonlyMap<string, NaiveEntry>;
+}
+
+interface NaiveEntry {
+  readonly since: number;
+  /** `since 170… version 1 by event 12`. */
+  readonly text: string;
 }
 
 export interface NaiveSegment {
@@ -27,6 +33,22 @@ export interface NaiveSegment {
   instants(view: NaiveView, t: number): readonly number[];
   /** Whether somebody may be in it at all, by what they consent to. */
   isOpen(view: NaiveView, t: number): boolean;
+  readonly version: number;
+  /** Who leaves; null: who is not to enter. */
+  readonly exit: ((view: NaiveView, t: number) => Truth) | null;
+  /** How long members stay at least, ms. */
+  readonly dwellMs: number;
+  /** The active period, ms. */
+  readonly from: number;
+  readonly until: number;
+}
+
+/** From an instant on there are other segments, which everybody is evaluated for. */
+export interface NaiveEdit {
+  /** Every event up to this position comes before. */
+  readonly afterPos: number;
+  readonly t: number;
+  readonly segments: readonly NaiveSegment[];
 }
 
 export interface NaiveWorld {
@@ -50,8 +72,8 @@ interface NaiveProfile {
   readonly name: string;
   readonly foundedPos: number;
   members: Set<string>;
-  /** By key: `since 170… version 1 by event 12`. */
-  segments: Map<string, string>;
+  /** By key. */
+  segments: Map<string, NaiveEntry>;
   evaluatedAt: number;
 }
 
@@ -61,14 +83,28 @@ interface Cause {
   readonly emit: boolean;
 }
 
-export function naiveFold(world: NaiveWorld, events: readonly LoggedEvent[], untilT: number): NaiveOutcome {
+export function naiveFold(
+  world: NaiveWorld,
+  events: readonly LoggedEvent[],
+  untilT: number,
+  edits: readonly NaiveEdit[] = [],
+): NaiveOutcome {
   const run = new NaiveRun(world);
-  for (const event of events) run.apply(event);
+  const ahead = [...edits];
+  const editUpTo = (pos: number): void => {
+    for (let next = ahead[0]; next !== undefined && next.afterPos < pos; next = ahead[0])
+      run.edit(ahead.shift() ?? next);
+  };
+  for (const event of events) {
+    editUpTo(event.pos);
+    run.apply(event);
+  }
+  editUpTo(Infinity);
   return run.finish(untilT);
 }
 
 class NaiveRun {
-  readonly #world: NaiveWorld;
+  #world: NaiveWorld;
   readonly #seen: LoggedEvent[] = [];
   readonly #evidence = new Map<string, Evidence>();
   readonly #firstPos = new Map<string, number>();
@@ -98,6 +134,14 @@ class NaiveRun {
       const from = owner(before, id);
       return from !== undefined && from !== owner(after, id);
     });
+    const inherited = new Map<NaiveProfile, Map<string, number>>();
+    for (const id of this.#firstPos.keys()) {
+      const [from, to] = [owner(before, id), owner(after, id)];
+      if (from === undefined || to === undefined || from === to) continue;
+      const memory = inherited.get(to) ?? new Map<string, number>();
+      inherited.set(to, memory);
+      for (const [key, { since }] of from.segments) memory.set(key, Math.max(since, memory.get(key) ?? since));
+    }
     for (const [profile, members] of after) profile.members = members;
     this.#profiles = [...after.keys()];
     this.#seen.push(event);
@@ -109,7 +153,16 @@ class NaiveRun {
     for (const profile of ended) this.#leaveAll(profile, t, { kind: 'merge', pos: event.pos, emit });
     for (const profile of involved) {
       if (profile !== target && !isStructural) continue;
-      if (alive(after, profile)) this.#evaluate(profile, t, cause);
+      if (alive(after, profile)) this.#evaluate(profile, t, cause, this.#view(profile), inherited.get(profile));
+    }
+  }
+
+  /** All timers before it fire by what was there until then. */
+  edit({ t, segments }: NaiveEdit): void {
+    for (const profile of this.#profiles) this.#fire(profile, t - 1);
+    this.#world = { ...this.#world, segments };
+    for (const profile of this.#profiles) {
+      if (profile.members.size > 0) this.#evaluate(profile, t, { kind: 'edit', pos: null, emit: true });
     }
   }
 
@@ -124,7 +177,7 @@ class NaiveRun {
     return {
       profiles: alive.map(label).sort(),
       memberships: alive.flatMap((p) => [...p.segments.keys()].map((key) => `${label(p)} in ${key}`)).sort(),
-      entries: alive.flatMap((p) => [...p.segments].map(([key, entry]) => `${label(p)} in ${key} ${entry}`)).sort(),
+      entries: alive.flatMap((p) => [...p.segments].map(([key, { text }]) => `${label(p)} in ${key} ${text}`)).sort(),
       feed: this.#feed,
     };
   }
@@ -176,13 +229,27 @@ class NaiveRun {
     const view = this.#view(profile);
     if (view.events.length === 0) return;
     const from = profile.evaluatedAt;
-    const instants = new Set(this.#world.segments.flatMap((segment) => segment.instants(view, from)));
-    for (const t of [...instants].sort((a, b) => a - b)) {
-      if (t > from && t <= untilT) this.#evaluate(profile, t, { kind: 'timer', pos: null, emit: true }, view);
+    const instants = this.#world.segments.flatMap((segment) => segment.instants(view, from));
+    const ahead = new Set(instants.filter((t) => t > from && t <= untilT));
+    while (ahead.size > 0 || this.#dwellEnds(profile, untilT).length > 0) {
+      const t = Math.min(...ahead, ...this.#dwellEnds(profile, untilT));
+      this.#evaluate(profile, t, { kind: 'timer', pos: null, emit: true }, view);
+      ahead.delete(t);
     }
   }
 
-  #evaluate(profile: NaiveProfile, t: number, cause: Cause, view = this.#view(profile)): void {
+  #dwellEnds(profile: NaiveProfile, untilT: number): number[] {
+    const ends = this.#world.segments.map(({ key, dwellMs }) => (profile.segments.get(key)?.since ?? NaN) + dwellMs);
+    return ends.filter((t) => t > profile.evaluatedAt && t <= untilT);
+  }
+
+  #evaluate(
+    profile: NaiveProfile,
+    t: number,
+    cause: Cause,
+    view = this.#view(profile),
+    inherited?: ReadonlyMap<string, number>,
+  ): void {
     if (view.events.length === 0) {
       this.#leaveAll(profile, t, cause);
       return;
@@ -190,9 +257,11 @@ class NaiveRun {
     const lines: string[] = [];
     for (const segment of this.#world.segments) {
       const isOpen = segment.isOpen(view, t);
-      const truth = isOpen && segment.truth(view, t) === true;
+      const since = profile.segments.get(segment.key)?.since ?? inherited?.get(segment.key) ?? null;
+      const truth = isOpen && t >= segment.from && t < segment.until && holds(segment, view, t, since);
       if (truth === profile.segments.has(segment.key)) continue;
-      if (truth) profile.segments.set(segment.key, `since ${String(t)} version 1 by ${causeText(cause)}`);
+      const text = `since ${String(t)} version ${String(segment.version)} by ${causeText(cause)}`;
+      if (truth) profile.segments.set(segment.key, { since: t, text });
       else profile.segments.delete(segment.key);
       const isWithdrawn = !isOpen && (cause.kind === 'event' || cause.kind === 'timer');
       lines.push(
@@ -213,6 +282,14 @@ class NaiveRun {
   #emit(profile: NaiveProfile, lines: string[]): void {
     if (lines.length > 0) (this.#feed[profile.name] ??= []).push(...lines.sort());
   }
+}
+
+/** Of somebody who was in it since then, or was not. */
+function holds(segment: NaiveSegment, view: NaiveView, t: number, since: number | null): boolean {
+  if (since !== null && t - since < segment.dwellMs) return true;
+  if (segment.exit === null) return segment.truth(view, t) === true;
+  if (segment.exit(view, t) === true) return false;
+  return since !== null || segment.truth(view, t) === true;
 }
 
 function lineOf(kind: string, key: string, t: number, cause: Cause): string {

@@ -6,7 +6,8 @@ import { aFeature } from './a-feature.js';
 import { naiveAllowed, naiveExpiries, PURPOSE_KEYS } from './naive-consents.js';
 import { NAMES, pick, type Random } from './random-log.js';
 import { TIMED_LABELS } from './timed-model.js';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from './world.js';
+import { isSameRule, type SegmentRule } from '../../src/segments/segment-rule.model.js';
+import { DAY_MS, HOUR_MS, MINUTE_MS, START_MS } from './world.js';
 
 /** A condition as its text, its truth by definition, and the instants at which time alone could change it. */
 interface Condition {
@@ -20,7 +21,7 @@ export interface RandomDefinitions {
   readonly segments: readonly RandomSegment[];
 }
 
-type RandomSegment = NaiveSegment & { readonly text: string; readonly purposes: readonly string[] };
+export type RandomSegment = NaiveSegment & { readonly rule: SegmentRule };
 
 const OPS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
   '<': (a, b) => a < b,
@@ -56,17 +57,52 @@ export function randomDefinitions(random: Random, count: number, model: NaiveMod
   const segments: RandomSegment[] = [];
   for (let i = 0; i < count; i++) {
     const keys = segments.map((segment) => segment.key);
-    const condition = randomCondition(random, { features, keys, model }, 2);
-    const purposes = random() < 0.5 ? [] : PURPOSE_KEYS.filter(() => random() < 0.6);
-    segments.push({
-      key: `segment_${String(i)}`,
-      ...condition,
-      purposes,
-      isOpen: (view, t) => purposes.every((purpose) => naiveAllowed(view, purpose, t)),
-      instants: (view, t) => [...condition.instants(view, t), ...(purposes.length === 0 ? [] : naiveExpiries(view))],
-    });
+    segments.push(randomSegment(random, { features, keys, model }, `segment_${String(i)}`, 1));
   }
   return { features, segments };
+}
+
+/** The same segments, of which one has another rule, as its next version. */
+export function edited(
+  random: Random,
+  { features, segments }: RandomDefinitions,
+  model: NaiveModel,
+): { readonly changed: RandomSegment; readonly segments: readonly RandomSegment[] } {
+  const at = Math.floor(random() * segments.length);
+  const keys = segments.slice(0, at).map((segment) => segment.key);
+  const { key, version, rule } = segments[at] as RandomSegment;
+  for (;;) {
+    const changed = randomSegment(random, { features, keys, model }, key, version + 1);
+    if (isSameRule(changed.rule, rule)) continue;
+    return { changed, segments: segments.map((segment, i) => (i === at ? changed : segment)) };
+  }
+}
+
+function randomSegment(random: Random, scope: Scope, key: string, version: number): RandomSegment {
+  const condition = randomCondition(random, scope, 2);
+  const exit = random() < 0.3 ? randomCondition(random, scope, 1) : null;
+  const dwellMs = random() < 0.3 ? pick(random, EXACT)[1] : 0;
+  const from = random() < 0.2 ? START_MS + pick(random, [HOUR_MS, 7 * HOUR_MS, DAY_MS + 1]) : -Infinity;
+  const until = random() < 0.2 ? START_MS + pick(random, [DAY_MS + 2, 30 * HOUR_MS, 50 * HOUR_MS]) : Infinity;
+  const purposes = random() < 0.5 ? [] : PURPOSE_KEYS.filter(() => random() < 0.6);
+  return {
+    ...{ key, version, dwellMs, from, until, truth: condition.truth, exit: exit === null ? null : exit.truth },
+    rule: {
+      expression: condition.text,
+      exitExpression: exit?.text ?? null,
+      minDwellMs: dwellMs === 0 ? null : dwellMs,
+      activeFrom: Number.isFinite(from) ? from : null,
+      activeUntil: Number.isFinite(until) ? until : null,
+      purposes,
+    },
+    isOpen: (view, t) => purposes.every((purpose) => naiveAllowed(view, purpose, t)),
+    instants: (view, t) => [
+      ...condition.instants(view, t),
+      ...(exit?.instants(view, t) ?? []),
+      ...[from, until].filter(Number.isFinite),
+      ...(purposes.length === 0 ? [] : naiveExpiries(view)),
+    ],
+  };
 }
 
 function randomFeature(random: Random, name: string): FeatureDefinition {

@@ -18,6 +18,7 @@ import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import type { SegmentChange } from '../../src/segments/segment.model.js';
+import type { SegmentRule } from '../../src/segments/segment-rule.model.js';
 import { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './database.js';
 
 /** Tuesday, 14 November 2023, 22:13:20 UTC. */
@@ -107,8 +108,8 @@ export interface World {
   /** Applies everything there is. */
   drain(): Promise<void>;
   defineFeatures(features: readonly FeatureDefinition[]): Promise<void>;
-  /** @param purposes what its members have to allow; default: nothing */
-  defineSegment(key: string, expression: string, purposes?: readonly string[]): Promise<void>;
+  /** @param more of its rule, if there is more */
+  defineSegment(key: string, expression: string, more?: Partial<SegmentRule>): Promise<void>;
   /** The feed, with segment keys. */
   feed(): Promise<(SegmentChange & { readonly segment: string })[]>;
   close(): Promise<void>;
@@ -193,8 +194,8 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
         services: [],
       });
     },
-    defineSegment: async (key, expression, purposes = []) => {
-      await engine.services.segments.upsert({ key, name: key, description: '', tags: [], expression, purposes });
+    defineSegment: async (key, expression, more = {}) => {
+      await engine.services.segments.upsert({ key, name: key, description: '', tags: [], ...more, expression });
       await engine.services.segments.activate(key);
     },
     feed: async () => {

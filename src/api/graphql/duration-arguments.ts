@@ -33,6 +33,14 @@ export function horizonMsOf(text: string): number {
   return argumentMs(text, 'horizon', '7d');
 }
 
+/**
+ * How long members of a segment stay at least, ms.
+ * @throws WeftError BAD_REQUEST
+ */
+export function dwellMsOf(text: string): number {
+  return argumentMs(text, 'minDwell', '10m');
+}
+
 function argumentMs(text: string, where: string, example: string): number {
   try {
     return durationMs(text);

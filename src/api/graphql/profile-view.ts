@@ -251,7 +251,8 @@ export class ProfileView {
   }
 
   /**
-   * Whether the condition holds at this instant, evaluated here, models asked anew. The pipeline's past does not enter.
+   * Whether the condition holds at this instant, evaluated here, models asked anew. The pipeline's past does not enter, but
+   * for segments that remember: there it goes on from live membership.
    * @throws WeftError NOT_FOUND; CONFLICT for a segment that is not active; UNAVAILABLE while history is folded in
    */
   async evaluatedMembership(key: string): Promise<MembershipView> {
@@ -278,7 +279,7 @@ export class ProfileView {
     const context = new SnapshotContext(definitions, this.#snapshot, this.#decoded(), predictions, this.#t);
     return {
       segment,
-      isMember: compiled.evaluate(context, this.#t),
+      isMember: compiled.evaluate(context, this.#t, context.memberSince(compiled)),
       since: null,
       version: compiled.version,
       cause: null,

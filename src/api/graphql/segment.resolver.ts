@@ -15,6 +15,8 @@ import {
 import { MemberReader } from '../../segments/member.reader.js';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
+import type { SegmentDraft } from '../../segments/segment.store.js';
+import { durationText } from '../../platform/duration.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Warning } from '../../platform/warning.js';
 import type { ApiContext } from './api-context.js';
@@ -29,9 +31,11 @@ import {
   type Edge,
 } from './connection.types.js';
 import { cursorId, MEMBER_CURSOR, SEGMENT_CURSOR } from './cursors.js';
+import { dwellMsOf } from './duration-arguments.js';
 import { resultUnion } from './failure.types.js';
 import type { ProfileView } from './profile-view.js';
 import { SegmentConnection, SegmentMemberConnection } from './profile.types.js';
+import { DateTime } from './scalars.js';
 import { Segment } from './segment.types.js';
 import { DefinitionWarning } from './warning.types.js';
 
@@ -71,6 +75,46 @@ class SegmentInput {
       'for a new segment.',
   })
   purposes?: string[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The condition on which members leave; until it is true they stay, whatever `expression` says. `null`: they leave ' +
+      'once `expression` is not true any more. Left out: as it is, `null` for a new segment.',
+  })
+  exitExpression?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'How long a member stays at least, as `10m`, at most `365d`; `null`: no longer than the conditions say. Left out: as ' +
+      'it is, `null` for a new segment.',
+  })
+  minDwell?: string | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Nobody is in it before this instant; `null`: it has no beginning. Left out: as it is, `null` for a new segment.',
+  })
+  activeFrom?: number | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Nobody is in it from this instant on; `null`: it has no end. Left out: as it is, `null` for a new segment.',
+  })
+  activeUntil?: number | null;
+}
+
+/** A purpose that is named twice is needed once; what was left out of the input is left out. */
+function draftOf({ edge, purposes, minDwell, ...given }: SegmentInput): SegmentDraft {
+  return {
+    ...given,
+    ...(typeof edge === 'boolean' ? { edge } : {}),
+    ...(purposes == null ? {} : { purposes: [...new Set(purposes)].sort() }),
+    ...(minDwell === undefined ? {} : { minDwellMs: minDwell === null ? null : dwellMsOf(minDwell) }),
+  };
 }
 
 const segmentType = { type: Segment, name: 'Segment' };
@@ -107,6 +151,22 @@ export class SegmentResolver {
     return pageByKey(page, (segment) => segment.key, SEGMENT_CURSOR, { first, after });
   }
 
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'How long a member stays at least, as `10m`; null: no longer than the conditions say.',
+  })
+  minDwell(@Root() { minDwellMs }: StoredSegment): string | null {
+    return minDwellMs === null ? null : durationText(minDwellMs);
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The condition that decides membership; null if none does.',
+  })
+  activeExpression(@Root() { activeRule }: StoredSegment): string | null {
+    return activeRule?.expression ?? null;
+  }
+
   @FieldResolver(() => Int, { description: 'How many profiles belong to it now.' })
   size(@Root() segment: StoredSegment, @Ctx() { reads }: ApiContext): Promise<number> {
     return reads.segmentSize(segment.id);
@@ -137,7 +197,7 @@ export class SegmentResolver {
     description: 'Names in the condition that was written last which nothing has sent so far.',
   })
   warnings(@Root() segment: StoredSegment, @Ctx() context: ApiContext): Promise<readonly Warning[]> {
-    return questionsOf(context).load(segment.expression);
+    return questionsOf(context).load(segment);
   }
 
   @Authorized('admin')
@@ -149,11 +209,7 @@ export class SegmentResolver {
     @Arg('segment', () => SegmentInput, { description: 'What to write.' }) segment: SegmentInput,
   ): Promise<unknown> {
     return Upserted.attempt(async () => {
-      const { key, name, description, tags, expression } = segment;
-      const edge = typeof segment.edge === 'boolean' ? { edge: segment.edge } : {};
-      const purposes = segment.purposes == null ? {} : { purposes: [...new Set(segment.purposes)].sort() };
-      const draft = { key, name, description, tags, expression, ...edge, ...purposes };
-      const written = await services.segments.upsert(draft);
+      const written = await services.segments.upsert(draftOf(segment));
       await watch.reload();
       return written;
     });
@@ -186,13 +242,13 @@ export class SegmentResolver {
   }
 }
 
-const questions = new WeakMap<ApiContext, DataLoader<string, readonly Warning[]>>();
+const questions = new WeakMap<ApiContext, DataLoader<StoredSegment, readonly Warning[]>>();
 
-/** All the expressions of a request are held against the names at once. */
-function questionsOf(context: ApiContext): DataLoader<string, readonly Warning[]> {
+/** All the conditions of a request are held against the names at once. */
+function questionsOf(context: ApiContext): DataLoader<StoredSegment, readonly Warning[]> {
   let loader = questions.get(context);
   if (loader === undefined) {
-    loader = new DataLoader((expressions) => context.services.segments.questions(expressions));
+    loader = new DataLoader((segments) => context.services.segments.questions(segments));
     questions.set(context, loader);
   }
   return loader;

@@ -12,7 +12,7 @@ export class ChangeCauseType {
   profileId?: string;
 }
 
-/** `size`, `members` and `warnings` are resolved: see `segment.resolver.ts`. */
+/** `size`, `members`, `minDwell`, `activeExpression` and `warnings` are resolved: see `segment.resolver.ts`. */
 @ObjectType('Segment', {
   simpleResolvers: true,
   description: 'A named condition on profiles. Weft keeps its members up to date by itself.',
@@ -51,11 +51,29 @@ export class Segment {
   })
   purposes!: readonly string[];
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The condition on which members leave, by the version that was written last; null: they leave once `expression` is ' +
+      'not true any more.',
+  })
+  exitExpression!: string | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Nobody is in it before this instant, by the version that was written last; null: it has no beginning.',
+  })
+  activeFrom!: number | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'Nobody is in it from this instant on, by the version that was written last; null: it has no end.',
+  })
+  activeUntil!: number | null;
+
   @Field(() => Int, { nullable: true, description: 'The version that decides membership; null if none does.' })
   activeVersion!: number | null;
-
-  @Field(() => String, { nullable: true, description: 'The condition that decides membership; null if none does.' })
-  activeExpression!: string | null;
 
   @Field(() => DateTime, { description: 'When it was made.' })
   createdAt!: number;

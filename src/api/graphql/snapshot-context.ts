@@ -5,6 +5,7 @@ import type { FeatureValue } from '../../features/feature.model.js';
 import type { HeldConsent } from '../../profiles/consent.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
+import type { CompiledSegment } from '../../segments/compile-segment.js';
 import { groupsOf } from '../../profiles/groups.model.js';
 import type { ProfileSnapshot } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
@@ -50,6 +51,12 @@ export class SnapshotContext implements EvalContext {
 
   /** Evaluated at the same instant, not looked up: the answer is of one moment as a whole. */
   membership(segmentKey: string): boolean {
-    return this.definitions.segments.byKey.get(segmentKey)?.evaluate(this, this.t) ?? false;
+    const segment = this.definitions.segments.byKey.get(segmentKey);
+    return segment?.evaluate(this, this.t, this.memberSince(segment)) ?? false;
+  }
+
+  /** Since when it is in a segment, as of the snapshot, ms; null: it is not. */
+  memberSince({ segmentId }: Pick<CompiledSegment, 'segmentId'>): number | null {
+    return this.snapshot.memberships.find((membership) => membership.segmentId === segmentId)?.since ?? null;
   }
 }
