@@ -45,6 +45,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'segment check',
   'segment list',
   'segment show',
+  'segment versions',
   'sources list',
   'sources show',
   'traits changes',

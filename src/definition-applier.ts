@@ -185,7 +185,7 @@ export class DefinitionApplier {
       else await features.apply(await this.#withHeld(defined.features, heldFeatures), { force });
     }
     if (defined.traits !== null) await this.#services.traits.apply(defined.traits, { prune });
-    if (segments !== null) await this.#segmentFiles.apply(segments);
+    if (segments !== null) await this.#segmentFiles.apply(segments, this.#by);
     if (defined.features !== null && heldFeatures.length > 0) await features.apply(defined.features, { prune, force });
     if (defined.purposes !== null && prune) await purposes.apply(defined.purposes, { prune });
   }

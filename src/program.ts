@@ -63,8 +63,7 @@ import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
-import { segmentCommand } from './segments/segment.command.js';
-import { SegmentReader } from './segments/segment.reader.js';
+import { segmentCommand, segmentServices } from './segments/segment.command.js';
 import { auditChainKey } from './start-audit.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
@@ -118,8 +117,8 @@ function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, sign
     }),
     segmentCommand({
       ...io,
-      withSegments: (use) =>
-        looking((app) => use({ reader: new SegmentReader(app.db), service: app.engine.services.segments })),
+      withSegments: (use) => looking((app) => use(segmentServices(app.db, app.engine.services.segments))),
+      user: userName(),
     }),
     modelCommand({
       ...io,

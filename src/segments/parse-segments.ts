@@ -9,11 +9,11 @@ import {
   MAX_DWELL_MS,
   MAX_INSTANT_MS,
   type MembershipTerms,
+  type SegmentDraft,
   type SegmentRule,
 } from './segment-rule.model.js';
 import { SEGMENT_LIMITS } from './segment.model.js';
 import { MAX_SEGMENTS } from './segment.reader.js';
-import type { SegmentDraft } from './segment.store.js';
 
 /** A segment as a file defines it. */
 export interface SegmentDefinition extends Omit<SegmentDraft, keyof SegmentRule>, SegmentRule {

@@ -118,12 +118,15 @@ export class SegmentFileService {
     return new Map([...named, ...(await reader.standing())].map((segment) => [segment.key, segment]));
   }
 
-  /** What is done when a step fails stays done; planning again goes on from there. */
-  async apply(plan: SegmentPlan): Promise<void> {
+  /**
+   * What is done when a step fails stays done; planning again goes on from there.
+   * @param by who applies it, for people
+   */
+  async apply(plan: SegmentPlan, by: string): Promise<void> {
     for (const step of plan.steps) {
       if (step.kind === 'archive') await this.#segments.archive(step.key);
       else if (step.kind === 'activate') await this.#segments.activate(step.definition.key);
-      else await this.#segments.upsert(step.definition);
+      else await this.#segments.upsert(step.definition, by);
     }
   }
 }

@@ -24,6 +24,17 @@ export interface MembershipTerms {
   readonly activeUntil: number | null;
 }
 
+/** A segment as its author writes it. What is left out of its rule is as it is; of a new segment there is none. */
+export interface SegmentDraft extends Partial<Omit<SegmentRule, 'expression'>> {
+  readonly expression: string;
+  readonly key: string;
+  readonly name: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  /** Whether edge keys may be told who is in it; left out: as it is, false for a new one. */
+  readonly edge?: boolean;
+}
+
 export const NO_TERMS: MembershipTerms = { minDwellMs: null, activeFrom: null, activeUntil: null };
 
 /** Longest dwell that can be asked for: a year. */

@@ -4,19 +4,28 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { WeftError } from '../platform/errors.js';
 import { durationText } from '../platform/duration.js';
 import { formatInstant } from '../platform/instant.js';
+import type { Database } from '../platform/postgres.js';
 import { nameHint } from '../platform/near-names.js';
 import { warningText } from '../platform/warning.js';
 import type { SegmentRequirements } from './parse-segment.js';
 import type { SegmentRule } from './segment-rule.model.js';
-import type { SegmentReader, StoredSegment } from './segment.reader.js';
+import { MAX_SEGMENT_VERSION, SegmentVersionReader, type SegmentVersion } from './segment-version.reader.js';
+import { SegmentReader, type StoredSegment } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
 
 export interface SegmentCommandServices {
   readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
-  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions'>;
+  readonly versions: Pick<SegmentVersionReader, 'page'>;
+  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions' | 'restore'>;
+}
+
+export function segmentServices(db: Database, service: SegmentCommandServices['service']): SegmentCommandServices {
+  return { reader: new SegmentReader(db), versions: new SegmentVersionReader(db), service };
 }
 
 export interface SegmentCommandDeps extends CommandIo {
+  /** Who runs the command. */
+  readonly user: string;
   /** Starts what the command needs, for as long as `use` runs. */
   withSegments<T>(use: (segments: SegmentCommandServices) => Promise<T>): Promise<T>;
 }
@@ -36,11 +45,13 @@ Examples:
   weft segment check 'f.orders_365d >= 5 && performed("order_completed", "60d")'
   weft segment list
   weft segment show cart_abandoned --json
+  weft segment versions cart_abandoned
+  weft segment restore cart_abandoned 2
   weft segment archive cart_abandoned
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment check|list|show|activate|archive`. */
+/** `weft segment check|list|show|versions|restore|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -60,6 +71,18 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .description('one segment with its condition')
     .option('--json', 'as JSON')
     .action((key: string, options: Options) => runCommand(deps, () => show(deps, key, options)));
+  command
+    .command('versions <key>')
+    .description('what a segment has said, when and by whom, the newest version first')
+    .option('--json', 'as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => versions(deps, key, options)));
+  command
+    .command('restore <key> <version>')
+    .description('write an older version as a new one; activate lets it decide')
+    .option('--json', 'the segment as JSON')
+    .action((key: string, version: string, options: Options) =>
+      runCommand(deps, () => restore(deps, key, version, options)),
+    );
   command
     .command('activate <key>')
     .description('let the version that was written last decide who is in')
@@ -131,6 +154,57 @@ async function show(deps: SegmentCommandDeps, key: string, options: Options): Pr
   });
 }
 
+async function versions(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
+  return deps.withSegments(async ({ reader, versions }) => {
+    const segment = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const said: SegmentVersion[] = [];
+    for (let before = MAX_SEGMENT_VERSION; ;) {
+      const page = await versions.page(segment.id, before, VERSION_PAGE);
+      said.push(...page);
+      if (page.length < VERSION_PAGE) break;
+      before = page.at(-1)?.version ?? 0;
+    }
+    if (options.json === true) {
+      const json = said.map((each) => ({ ...each, ...instantsOf(each), createdAt: formatInstant(each.createdAt) }));
+      deps.stdout.write(jsonText(json));
+    } else {
+      deps.stdout.write(said.map((each) => versionOf(each, segment)).join('\n'));
+    }
+    return EXIT_CODES.ok;
+  });
+}
+
+const VERSION_PAGE = 500;
+
+function versionOf(said: SegmentVersion, { activeVersion }: StoredSegment): string {
+  const { version, createdAt, createdBy, restoredFrom } = said;
+  const marks = [
+    formatInstant(createdAt),
+    ...(createdBy === null ? [] : [`by ${createdBy}`]),
+    ...(restoredFrom === null ? [] : [`restores ${String(restoredFrom)}`]),
+    ...(version === activeVersion ? ['live'] : []),
+  ];
+  return `${[`version ${String(version)}`, ...marks].join(', ')}\n${ruleLines(said).join('\n')}\n`;
+}
+
+async function restore(deps: SegmentCommandDeps, key: string, text: string, options: Options): Promise<number> {
+  const version = /^[1-9]\d{0,8}$/.test(text) ? Number(text) : NaN;
+  if (Number.isNaN(version)) {
+    throw new WeftError('BAD_REQUEST', `"${text}" is no version`, { where: 'version', hint: 'give its number, as 2' });
+  }
+  return deps.withSegments(async ({ reader, service }) => {
+    const before = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const segment = await service.restore(key, version, deps.user);
+    const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
+    const said =
+      segment.version === before.version
+        ? `Segment ${key} says that already, in version ${String(segment.version)}.\n`
+        : `Segment ${key} has version ${String(segment.version)}, as version ${String(version)} was. weft segment activate ${key} lets it decide who is in.\n`;
+    deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : said);
+    return EXIT_CODES.ok;
+  });
+}
+
 async function change(
   deps: SegmentCommandDeps,
   what: 'activate' | 'archive',
@@ -173,15 +247,28 @@ function describe(segment: StoredSegment, size: number): string {
     `  members  ${String(size)}`,
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
     ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
-    ...(segment.purposes.length === 0 ? [] : [`  needs    consent for ${segment.purposes.join(', ')}`]),
-    ...(segment.minDwellMs === null ? [] : [`  dwell    members stay at least ${durationText(segment.minDwellMs)}`]),
-    ...(segment.activeFrom === null ? [] : [`  from     ${formatInstant(segment.activeFrom)}`]),
-    ...(segment.activeUntil === null ? [] : [`  until    ${formatInstant(segment.activeUntil)}`]),
-    '',
-    ...indented(segment.expression),
-    ...(segment.exitExpression === null ? [] : ['', '  Members leave on:', ...indented(segment.exitExpression)]),
+    ...ruleLines(segment),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function ruleLines({
+  purposes,
+  minDwellMs,
+  activeFrom,
+  activeUntil,
+  expression,
+  exitExpression,
+}: SegmentRule): string[] {
+  return [
+    ...(purposes.length === 0 ? [] : [`  needs    consent for ${purposes.join(', ')}`]),
+    ...(minDwellMs === null ? [] : [`  dwell    members stay at least ${durationText(minDwellMs)}`]),
+    ...(activeFrom === null ? [] : [`  from     ${formatInstant(activeFrom)}`]),
+    ...(activeUntil === null ? [] : [`  until    ${formatInstant(activeUntil)}`]),
+    '',
+    ...indented(expression),
+    ...(exitExpression === null ? [] : ['', '  Members leave on:', ...indented(exitExpression)]),
+  ];
 }
 
 function indented(text: string): string[] {

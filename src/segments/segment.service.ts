@@ -13,10 +13,19 @@ import type { ParsedSegment, SegmentRequirements } from './parse-segment.js';
 import { questionRule, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
-import { checkTerms, isSameRule, NO_TERMS, parseRule, ruleOf, type SegmentRule } from './segment-rule.model.js';
+import {
+  checkTerms,
+  isSameRule,
+  NO_TERMS,
+  parseRule,
+  ruleOf,
+  type SegmentDraft,
+  type SegmentRule,
+} from './segment-rule.model.js';
 import { SEGMENT_LIMITS } from './segment.model.js';
+import { SegmentVersionReader } from './segment-version.reader.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
-import { SegmentStore, type SegmentDraft } from './segment.store.js';
+import { SegmentStore } from './segment.store.js';
 
 /** What segments rest on and what they leave to other modules, all within the same transaction. */
 export interface SegmentCatalog {
@@ -62,12 +71,14 @@ export class SegmentService {
   /**
    * Creates a segment or writes a new version of it. What is live stays live until `activate`. Equal text is no new
    * version.
+   * @param by who writes it, for people; null: not known
    * @throws WeftError BAD_REQUEST, EXPRESSION_INVALID (with position and hint), DEFINITION_INVALID (too many segments)
    */
-  async upsert(draft: SegmentDraft): Promise<StoredSegment> {
+  async upsert(draft: SegmentDraft, by: string | null = null): Promise<StoredSegment> {
     checkDraft(draft);
     return this.#change(async (tx, reader) => {
       const nowMs = this.#clock.now();
+      const author = { by, restoredFrom: null };
       const standing = await reader.byKey(draft.key);
       const rule = { ...(standing === null ? NO_RULE : ruleOf(standing)), ...givenOf(draft) };
       await this.#parse(tx, reader, draft.key, rule);
@@ -75,16 +86,43 @@ export class SegmentService {
       checkPurposes(rule.purposes, await this.#catalog.purposes(tx));
       if (standing === null) {
         await checkRoom(reader);
-        await this.#store.insert(tx, draft, rule, nowMs);
+        await this.#store.insert(tx, draft, { rule, author }, nowMs);
       } else {
         const { id } = standing;
         const edited = !isSameRule(standing, rule);
         const version = edited ? standing.version + 1 : standing.version;
-        if (edited) await this.#store.insertVersion(tx, { id, version, rule }, nowMs);
+        if (edited) await this.#store.insertVersion(tx, { id, version, rule, author }, nowMs);
         await this.#store.update(tx, standing.id, version, draft, nowMs);
         if (draft.edge !== undefined && draft.edge !== standing.edge) await touchMarks(tx);
       }
       return found(await reader.byKey(draft.key), draft.key);
+    });
+  }
+
+  /**
+   * Writes what an older version said as a new one. As with every version, what is live stays live until `activate`. What
+   * the version that was written last says already is no new version.
+   * @param by who restores it, for people; null: not known
+   * @throws WeftError NOT_FOUND, EXPRESSION_INVALID or BAD_REQUEST if what it refers to is gone
+   */
+  async restore(key: string, version: number, by: string | null = null): Promise<StoredSegment> {
+    return this.#change(async (tx, reader) => {
+      const segment = found(await reader.byKey(key), key);
+      const rule = await new SegmentVersionReader(tx).find(segment.id, version);
+      if (rule === null) {
+        throw new WeftError('NOT_FOUND', `segment ${key} has no version ${String(version)}`, {
+          where: 'version',
+          hint: `it has the versions 1 to ${String(segment.version)}`,
+        });
+      }
+      if (isSameRule(segment, rule)) return segment;
+      await this.#parse(tx, reader, key, rule);
+      checkPurposes(rule.purposes, await this.#catalog.purposes(tx));
+      const [nowMs, next] = [this.#clock.now(), segment.version + 1];
+      const author = { by, restoredFrom: version };
+      await this.#store.insertVersion(tx, { id: segment.id, version: next, rule: ruleOf(rule), author }, nowMs);
+      await this.#store.setVersion(tx, segment.id, next, nowMs);
+      return found(await reader.byKey(key), key);
     });
   }
 

@@ -19,8 +19,7 @@ import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.
 import { WeftError } from '../../src/platform/errors.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
-import { segmentCommand } from '../../src/segments/segment.command.js';
-import { SegmentReader } from '../../src/segments/segment.reader.js';
+import { segmentCommand, segmentServices } from '../../src/segments/segment.command.js';
 import type { ApiWorld } from '../support/api-world.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { createDemoWorld } from '../support/demo-world.js';
@@ -213,7 +212,8 @@ async function weft(line: string): Promise<CommandOutcome> {
       case 'segment':
         return segmentCommand({
           ...io,
-          withSegments: (use) => use({ reader: new SegmentReader(db), service: engine.services.segments }),
+          user: 'ann',
+          withSegments: (use) => use(segmentServices(db, engine.services.segments)),
         });
       case 'model':
         return modelCommand({

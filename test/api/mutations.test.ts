@@ -246,6 +246,46 @@ describe('mutations', () => {
     expect(await world.data(`{ ${flower('two')} { segments { segment { key } cause { kind } } } }`)).toEqual({
       profile: { segments: [{ segment: { key: 'seconds' }, cause: { kind: 'EDIT' } }] },
     });
+    const edit = `mutation ($segment: SegmentInput!) { upsertSegment(segment: $segment) {
+      ... on Segment { version exitExpression minDwell activeFrom activeUntil } ${FAILURE} } }`;
+    const segment = { key: 'seconds', name: 'Seconds', expression };
+    const until = '2030-01-01T00:00:00.000Z';
+    const rule = { exitExpression: 'f.petal_width_cm < 1', minDwell: '10m', activeFrom: null, activeUntil: until };
+    expect(await world.data(edit, { segment: { ...segment, ...rule } })).toEqual({
+      upsertSegment: { version: 2, ...rule },
+    });
+    expect(await world.data(edit, { segment: { ...segment, minDwell: null } })).toEqual({
+      upsertSegment: { version: 3, ...rule, minDwell: null },
+    });
+    const wrong = { ...segment, exitExpression: 'f.petal_width_cm <' };
+    expect(await world.data(edit, { segment: wrong })).toMatchObject({
+      upsertSegment: { __typename: 'InvalidDefinition', where: 'exit 1:19' },
+    });
+    const endless = { ...segment, activeFrom: until };
+    expect(await world.data(edit, { segment: endless })).toMatchObject({
+      upsertSegment: { __typename: 'BadRequest', where: 'active_until' },
+    });
+    const restore = (version: number) =>
+      world.data(`mutation { restoreSegmentVersion(key: "seconds", version: ${String(version)}) {
+        ... on Segment { version activeVersion minDwell versions(first: 3) { edges { node {
+          version createdBy restoredFrom expression exitExpression minDwell activeFrom activeUntil purposes } } } }
+        ${FAILURE} } }`);
+    const node = { createdBy: expect.any(String) as string, restoredFrom: null, expression, purposes: [], ...rule };
+    expect(await restore(2)).toEqual({
+      restoreSegmentVersion: {
+        version: 4,
+        activeVersion: 1,
+        minDwell: '10m',
+        versions: {
+          edges: [
+            { node: { ...node, version: 4, restoredFrom: 2 } },
+            { node: { ...node, version: 3, minDwell: null } },
+            { node: { ...node, version: 2 } },
+          ],
+        },
+      },
+    });
+    expect(await restore(9)).toMatchObject({ restoreSegmentVersion: { __typename: 'NotFound' } });
     expect(await change('archiveSegment')).toMatchObject({ archiveSegment: { stage: 'ARCHIVED' } });
     expect(await change('archiveSegment', 'none')).toMatchObject({ archiveSegment: { __typename: 'NotFound' } });
   });

@@ -10,8 +10,7 @@ import { RootSecret } from '../../src/platform/installation-secret.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
-import { segmentCommand } from '../../src/segments/segment.command.js';
-import { SegmentReader } from '../../src/segments/segment.reader.js';
+import { segmentCommand, segmentServices } from '../../src/segments/segment.command.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -45,7 +44,8 @@ const weftSegment = (...args: string[]) =>
     (io) =>
       segmentCommand({
         ...io,
-        withSegments: (use) => use({ reader: new SegmentReader(db), service: world.engine.services.segments }),
+        user: 'ann',
+        withSegments: (use) => use(segmentServices(db, world.engine.services.segments)),
       }),
     args,
   );
@@ -101,6 +101,42 @@ describe('weft segment', () => {
     expect(shown.stdout).toContain('\n\n  performed("order")\n');
     const archived = await weftSegment('archive', 'buyers', '--json');
     expect(JSON.parse(archived.stdout)).toMatchObject({ key: 'buyers', stage: 'archived', activeVersion: null });
+  });
+
+  it('shows what was said, when and by whom, and brings it back', async () => {
+    const { segments } = world.engine.services;
+    const draft = { key: 'hot', name: 'Hot', description: '', tags: [] };
+    await segments.upsert({ ...draft, expression: 'performed("a")', minDwellMs: 600_000 }, 'bob');
+    await segments.upsert({ ...draft, expression: 'performed("b")', exitExpression: 'performed("c")' }, 'eve');
+    await segments.activate('hot');
+    expect(await weftSegment('restore', 'hot', '1')).toMatchObject({
+      code: 0,
+      stdout: 'Segment hot has version 3, as version 1 was. weft segment activate hot lets it decide who is in.\n',
+    });
+    expect((await weftSegment('restore', 'hot', '1')).stdout).toBe('Segment hot says that already, in version 3.\n');
+    const at = new Date(world.clock.now()).toISOString();
+    expect((await weftSegment('versions', 'hot')).stdout).toBe(
+      [
+        `version 3, ${at}, by ann, restores 1`,
+        '  dwell    members stay at least 10m\n\n  performed("a")\n',
+        `version 2, ${at}, by eve, live`,
+        '  dwell    members stay at least 10m\n\n  performed("b")\n\n  Members leave on:\n  performed("c")\n',
+        `version 1, ${at}, by bob`,
+        '  dwell    members stay at least 10m\n\n  performed("a")\n',
+      ].join('\n'),
+    );
+    const json = JSON.parse((await weftSegment('versions', 'hot', '--json')).stdout) as unknown[];
+    expect(json).toMatchObject([
+      { version: 3, createdAt: at, createdBy: 'ann', restoredFrom: 1, exitExpression: null, minDwellMs: 600_000 },
+      { version: 2, createdBy: 'eve', exitExpression: 'performed("c")' },
+      { version: 1, createdBy: 'bob', restoredFrom: null },
+    ]);
+    expect(await weftSegment('restore', 'hot', '9')).toMatchObject({
+      code: 1,
+      stderr: 'error: segment hot has no version 9\n  hint: it has the versions 1 to 3\n',
+    });
+    expect(await weftSegment('restore', 'hot', 'two')).toMatchObject({ code: 2 });
+    await segments.archive('hot');
   });
 
   it('checks a condition, and says what it reads and what nobody has sent', async () => {

@@ -15,10 +15,12 @@ import {
 import { MemberReader } from '../../segments/member.reader.js';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import { SegmentReader, type StoredSegment } from '../../segments/segment.reader.js';
-import type { SegmentDraft } from '../../segments/segment.store.js';
+import type { SegmentDraft } from '../../segments/segment-rule.model.js';
+import { MAX_SEGMENT_VERSION, SegmentVersionReader } from '../../segments/segment-version.reader.js';
 import { durationText } from '../../platform/duration.js';
 import { WeftError } from '../../platform/errors.js';
 import type { Warning } from '../../platform/warning.js';
+import { nameOf } from '../auth/api-key.model.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -30,13 +32,13 @@ import {
   type Connection,
   type Edge,
 } from './connection.types.js';
-import { cursorId, MEMBER_CURSOR, SEGMENT_CURSOR } from './cursors.js';
+import { cursorId, damagedCursor, MEMBER_CURSOR, SEGMENT_CURSOR, SEGMENT_VERSION_CURSOR } from './cursors.js';
 import { dwellMsOf } from './duration-arguments.js';
 import { resultUnion } from './failure.types.js';
 import type { ProfileView } from './profile-view.js';
 import { SegmentConnection, SegmentMemberConnection } from './profile.types.js';
 import { DateTime } from './scalars.js';
-import { Segment } from './segment.types.js';
+import { Segment, SegmentVersionConnection, type SegmentVersionType } from './segment.types.js';
 import { DefinitionWarning } from './warning.types.js';
 
 @InputType('SegmentInput', { description: 'A segment as its author writes it.' })
@@ -120,6 +122,11 @@ function draftOf({ edge, purposes, minDwell, ...given }: SegmentInput): SegmentD
 const segmentType = { type: Segment, name: 'Segment' };
 const Upserted = resultUnion<StoredSegment>('UpsertSegmentResult', segmentType, ['BadRequest', 'InvalidDefinition']);
 const Activated = resultUnion<StoredSegment>('ActivateSegmentResult', segmentType, ['NotFound', 'InvalidDefinition']);
+const Restored = resultUnion<StoredSegment>('RestoreSegmentVersionResult', segmentType, [
+  'NotFound',
+  'BadRequest',
+  'InvalidDefinition',
+]);
 const Archived = resultUnion<StoredSegment>('ArchiveSegmentResult', segmentType, ['NotFound', 'Conflict']);
 
 interface MemberEdge extends Edge<ProfileView> {
@@ -193,6 +200,28 @@ export class SegmentResolver {
     return connection(edges, limit, after);
   }
 
+  @Authorized('admin')
+  @FieldResolver(() => SegmentVersionConnection, {
+    description: 'What it has said, when and by whom, the newest version first.',
+  })
+  async versions(
+    @Root() segment: StoredSegment,
+    @Ctx() { reads, services }: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE_SIZE, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null | undefined,
+  ): Promise<Connection<Edge<SegmentVersionType>>> {
+    const limit = pageSize(first);
+    reads.countSingleRead('versions');
+    const before = typeof after === 'string' ? SEGMENT_VERSION_CURSOR.decode(after).version : MAX_SEGMENT_VERSION;
+    if (before < 1 || before > MAX_SEGMENT_VERSION) throw damagedCursor();
+    const versions = await new SegmentVersionReader(services.db).page(segment.id, before, limit + 1);
+    const edges = versions.map(({ minDwellMs, ...each }) => ({
+      cursor: SEGMENT_VERSION_CURSOR.encode({ version: each.version }),
+      node: { ...each, minDwell: minDwellMs === null ? null : durationText(minDwellMs) },
+    }));
+    return connection(edges, limit, after);
+  }
+
   @FieldResolver(() => [DefinitionWarning], {
     description: 'Names in the condition that was written last which nothing has sent so far.',
   })
@@ -205,13 +234,30 @@ export class SegmentResolver {
     description: 'Creates a segment, or writes a new version of it. What is live stays live until it is activated.',
   })
   upsertSegment(
-    @Ctx() { services, watch }: ApiContext,
+    @Ctx() { services, watch, principal }: ApiContext,
     @Arg('segment', () => SegmentInput, { description: 'What to write.' }) segment: SegmentInput,
   ): Promise<unknown> {
     return Upserted.attempt(async () => {
-      const written = await services.segments.upsert(draftOf(segment));
+      const written = await services.segments.upsert(draftOf(segment), nameOf(principal));
       await watch.reload();
       return written;
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Restored.type, {
+    description:
+      'Writes what an older version of a segment said as a new one. What is live stays live until it is activated.',
+  })
+  restoreSegmentVersion(
+    @Ctx() { services, watch, principal }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the segment, as `cart_abandoned`.' }) key: string,
+    @Arg('version', () => Int, { description: 'The version to go back to.' }) version: number,
+  ): Promise<unknown> {
+    return Restored.attempt(async () => {
+      const restored = await services.segments.restore(key, version, nameOf(principal));
+      await watch.reload();
+      return restored;
     });
   }
 

@@ -1,6 +1,7 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import type { ChangeCause } from '../../segments/segment.model.js';
 import { CauseKindType, SegmentStageType } from './enums.js';
+import { connectionTypes } from './connection.types.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('ChangeCause', { simpleResolvers: true, description: 'Why a membership changed.' })
@@ -81,3 +82,50 @@ export class Segment {
   @Field(() => DateTime, { description: 'When it was last edited.' })
   updatedAt!: number;
 }
+
+@ObjectType('SegmentVersion', {
+  simpleResolvers: true,
+  description: 'What a segment said from one edit to the next. It never changes.',
+})
+export class SegmentVersionType {
+  @Field(() => Int, { description: 'Its number, from 1 without gaps.' })
+  version!: number;
+
+  @Field(() => DateTime, { description: 'When it was written.' })
+  createdAt!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Who wrote it: the name of a key, a person or a user of the command line; null where it was not kept.',
+  })
+  createdBy!: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'The older version that it brought back; null: none.' })
+  restoredFrom!: number | null;
+
+  @Field(() => String, { description: 'Its condition, as `count("purchase", "24h") == 0`.' })
+  expression!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The condition on which members leave; null: they leave once `expression` is not true any more.',
+  })
+  exitExpression!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'How long a member stays at least, as `10m`; null: no longer than the conditions say.',
+  })
+  minDwell!: string | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Nobody is in it before this instant; null: no beginning.' })
+  activeFrom!: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Nobody is in it from this instant on; null: no end.' })
+  activeUntil!: number | null;
+
+  @Field(() => [String], { description: 'Keys of the purposes that its members have to allow; at most 10.' })
+  purposes!: readonly string[];
+}
+
+export const SegmentVersionConnection = connectionTypes<SegmentVersionType>(SegmentVersionType, 'SegmentVersion');
