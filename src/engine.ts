@@ -8,6 +8,7 @@ import { ReanchoringFinder } from './reanchoring-finder.js';
 import { DecisionRevision } from './decision-revision.js';
 import { GenericLookStore } from './identity/generic-look.store.js';
 import { GenericRevision } from './generic-revision.js';
+import type { EngineLimits } from './engine-limits.js';
 import { GroupChore } from './group-chore.js';
 import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
@@ -15,6 +16,7 @@ import { createIdentity, type IdentityParts, type IdentityServices } from './cre
 import { createMatching, type Matching, type MatchingServices } from './create-matching.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
+import type { PassedOverObserver } from './events/damaged-rows.model.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventEnrichers } from './events/enrichment.model.js';
@@ -48,7 +50,6 @@ import { PublicationStore, type PublicationObserver } from './publication.store.
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer, type RunObserver } from './scoring/scorer.js';
 import { SearchIndexChore } from './search-index-chore.js';
-import type { StretchBounds } from './events/retention.store.js';
 import { EntityFoldChore, type EntityFoldObserver } from './entity-fold-chore.js';
 import { EntityRecordChore } from './entity-record-chore.js';
 import { EntityEventStore } from './features/entity-event.store.js';
@@ -60,7 +61,7 @@ import { RevisionChore } from './revision-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { TimerStore } from './segments/timer.store.js';
 import { TraitRefoldChore } from './trait-refold-chore.js';
-import { Worker, type WorkerLimits, type WorkerObserver } from './worker.js';
+import { Worker, type WorkerObserver } from './worker.js';
 import { WorkingSet } from './working-set.js';
 
 export interface EngineOptions {
@@ -77,7 +78,8 @@ export interface EngineOptions {
     WorkerObserver &
     ContestedObserver &
     EntityFoldObserver &
-    ChoreObserver & { readonly onRun: RunObserver };
+    ChoreObserver &
+    PassedOverObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
@@ -86,35 +88,6 @@ export interface EngineOptions {
   readonly enrichers?: EventEnrichers;
   /** Default: nobody can be erased. */
   readonly erasing?: ErasingOptions;
-}
-
-export interface EngineLimits extends WorkerLimits {
-  /** Events of one chunk of a backfill. */
-  readonly maxBackfillEvents: number;
-  /** Events that the anchors of one step of a retraction have in all. */
-  readonly maxRetractionEvents: number;
-  /** Components that one step of a revision of all resolves anew. */
-  readonly maxRevisionComponents: number;
-  /** Events that one step moves to other anchors, once values are generic or are so no more. */
-  readonly maxReanchoredEvents: number;
-  /** Events of anchors that one such step folds anew. */
-  readonly maxReanchoringReads: number;
-  /** Values that came before rules blocked them and count for nobody, at once. */
-  readonly maxBlockedValues: number;
-  /** Rows of evidence, each set counted once, beyond which a component is resolved by the way. */
-  readonly maxReplayRows: number;
-  /** Anchors that one step folds anew after rules of traits changed. */
-  readonly maxRefoldAnchors: number;
-  /** Profiles that one step writes into the index after a trait became searchable. */
-  readonly maxIndexedProfiles: number;
-  /** Members of groups that one step tells of these. */
-  readonly maxToldMembers: number;
-  /** Records of one block beyond which its pairs are not compared. */
-  readonly maxBlockRecords: number;
-  /** Of the log, looked at in one step of a retention. */
-  readonly maxRetentionStep: Partial<StretchBounds>;
-  readonly maxCachedProfiles: number;
-  readonly maxCachedIdentifiers: number;
 }
 
 /** The write side: what takes events in and what applies them. Holds no listening socket. */
@@ -264,11 +237,15 @@ interface AsideParts extends Stores {
 }
 
 /** What resolves anew whomever a decision, rules or values that many people share concern. */
-function createRevisions(parts: AsideParts, observer: WorkerObserver, limits: Partial<EngineLimits>): RevisionChore {
+function createRevisions(
+  parts: AsideParts,
+  observer: WorkerObserver & PassedOverObserver,
+  limits: Partial<EngineLimits>,
+): RevisionChore {
   const own = { ...parts, ...parts.identity };
   const resolving = { ...own, ...parts.identity.resolving };
   const bounds = { maxStepEvents: limits.maxReanchoredEvents, maxStepReads: limits.maxReanchoringReads };
-  const finder = new ReanchoringFinder({ ...resolving, ...bounds });
+  const finder = new ReanchoringFinder({ ...resolving, ...bounds, observer });
   const valueParts = { ...resolving, finder, erasures: new ErasureStore() };
   const generic = new GenericRevision({ ...valueParts, looks: new GenericLookStore() });
   return new RevisionChore({
@@ -313,6 +290,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
   });
   const traitRefolds = new TraitRefoldChore({
     ...parts,
+    observer: observers,
     refolds: new TraitRefoldStore(),
     ...(limits.maxRefoldAnchors === undefined ? {} : { maxStepAnchors: limits.maxRefoldAnchors }),
   });

@@ -1,6 +1,6 @@
 import { AnchorFold } from './anchor-fold.js';
 import type { LoadedDefinitions } from './definitions.js';
-import { DamagedRows } from './events/damaged-rows.model.js';
+import { DamagedRows, type PassedOverObserver } from './events/damaged-rows.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
@@ -18,6 +18,7 @@ export interface ReanchoringFinderParts {
   readonly generics: GenericValueStore;
   readonly retractions: RetractionStore;
   readonly partitions: number;
+  readonly observer: PassedOverObserver;
   /** Anchors that are folded anew in one step, at most, beside the values. */
   readonly maxStepAnchors?: number;
   /** Events that one step moves, at most. */
@@ -187,7 +188,12 @@ export class ReanchoringFinder {
     const damaged = new DamagedRows();
     for await (const event of this.#events(tx, anchorIds, applied, damaged)) fold.add(event);
     if (damaged.count > 0 && !hasLost) return this.#fold(tx, definitions, ids, { hasLost: true, failures });
+    this.#tell(damaged);
     return { fold, outlived, anchorIds, applied };
+  }
+
+  #tell(damaged: DamagedRows): void {
+    if (damaged.count > 0) this.parts.observer.rowsPassedOver('moves', damaged);
   }
 
   #boundsAfter(failures: number): StepBounds {
@@ -218,6 +224,7 @@ export class ReanchoringFinder {
       damaged.note,
     );
     if (damaged.count > 0 && outlived === null) throw new ReadTooEarly('an event was applied that cannot be read');
+    this.#tell(damaged);
     if (added.length > maxStepReads) throw new ReadTooEarly('more events than one step reads were applied meanwhile');
     for (const event of added) {
       const part = partitionOf(event.identifiers[0]?.id ?? '', partitions);

@@ -3,6 +3,7 @@ import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { Identifier } from './events/event.model.js';
 import { encodePayload } from './events/event-codec.js';
 import type { ErasedPerson, Retraction, RetractedAnchor, RewrittenEvent } from './events/retraction.model.js';
+import { DamagedRows, type PassedOverObserver } from './events/damaged-rows.model.js';
 import { DamagedHistory } from './events/damaged-history.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
 import type { AnchorState } from './features/anchor-state.model.js';
@@ -36,7 +37,7 @@ export interface RetractionChoreParts {
   readonly personOf: (erasureId: Uuid) => Promise<ErasedPerson>;
   /** What else loads bring in. */
   readonly entityRecords: Pick<EntityRecordStore, 'removeOfLoad'>;
-  readonly observer: { retrying(error: unknown, attempt: number): void };
+  readonly observer: PassedOverObserver & { retrying(error: unknown, attempt: number): void };
   /** Events that the anchors of one step have in all, at most, unless it is a single anchor. */
   readonly maxStepEvents?: number;
 }
@@ -229,6 +230,7 @@ export class RetractionChore {
     const givenOf = (id: Uuid): Map<string, Traits> => given.get(id) ?? new Map<string, Traits>();
     const evidence = new Map<string, Evidence>();
     const others = anchors.filter((anchor) => person?.isOf(anchor) !== true).map(({ id }) => id);
+    const damaged = new DamagedRows();
     const read = async (tx: Transaction): Promise<void> => {
       const outlived = (await retractions.hasLostEvents(tx)) ? new OutlivedAnchors(definitions, others) : null;
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
@@ -254,7 +256,7 @@ export class RetractionChore {
       if (outlived !== null) {
         // What is taken back of a person who is erased hangs on anchors of theirs, or was read already.
         if (person === null) {
-          for await (const page of retractions.taken(tx, retraction, wanted))
+          for await (const page of retractions.taken(tx, retraction, wanted, damaged.note))
             for (const each of page) outlived.note(each);
         }
         await outlived.stayIn(tx, folded, { isGone: isTheirs, at: (await nextPlace(tx)).acceptedAt });
@@ -263,6 +265,7 @@ export class RetractionChore {
       if (outlived !== null && person !== null) spareOthers(person, folded, logged, definitions);
     };
     await db.transaction(read, { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: READ_TIMEOUT_MS });
+    if (damaged.count > 0) this.#parts.observer.rowsPassedOver('retractions', damaged);
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),

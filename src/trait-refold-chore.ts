@@ -1,5 +1,6 @@
 import type { EventSealer } from './events/event-seal.model.js';
 import type { LoadedDefinitions } from './definitions.js';
+import { DamagedRows, type PassedOverObserver } from './events/damaged-rows.model.js';
 import { EventHistoryReader } from './events/event-history.reader.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { Pipeline } from './pipeline.js';
@@ -24,6 +25,7 @@ export interface TraitRefoldChoreParts {
   readonly refolds: TraitRefoldStore;
   readonly pipeline: Pipeline;
   readonly sealer: EventSealer;
+  readonly observer: PassedOverObserver;
   /** Anchors that one step folds anew, at most. */
   readonly maxStepAnchors?: number;
 }
@@ -112,7 +114,8 @@ export class TraitRefoldChore {
     const groups = anchors.map(({ id }) => ({ anchorIds: [id], untilMs: Number.MAX_SAFE_INTEGER }));
     const toPos = Math.max(...appliedPos.values());
     // A row that is damaged has no effect: neither here nor when it was applied.
-    const options = { toPos, order: 'accepted', onDamaged: () => undefined } as const;
+    const damaged = new DamagedRows();
+    const options = { toPos, order: 'accepted', onDamaged: damaged.note } as const;
     await db.transaction(
       async (tx) => {
         for await (const page of new EventHistoryReader(this.#parts.sealer).read(tx, groups, options)) {
@@ -129,6 +132,7 @@ export class TraitRefoldChore {
       },
       { readOnly: true, timeoutMs: READ_TIMEOUT_MS },
     );
+    if (damaged.count > 0) this.#parts.observer.rowsPassedOver('trait_refolds', damaged);
     for (const word of await readRemovedWords(db, [...outlived.keys()])) outlived.get(word.anchorId)?.hear(word);
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);

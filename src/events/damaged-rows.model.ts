@@ -9,6 +9,12 @@ export interface DamagedRow {
   readonly part: number;
 }
 
+/** Told of work that went on without rows of the log whose bytes cannot be read. */
+export interface PassedOverObserver {
+  /** @param work as metrics call it: a few lower-case words joined by `_` */
+  rowsPassedOver(work: string, damaged: Pick<DamagedRows, 'count' | 'first'>): void;
+}
+
 const MAX_TOLD_APART = 10_000;
 
 /** Counts rows that were left out, each once however often it is met; beyond 10,000 of them every time. */

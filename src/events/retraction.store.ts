@@ -2,7 +2,6 @@ import { byteaArray, int2Array, int8Array, uuidArray } from '../platform/binary-
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
-import { readableOf } from './damaged-rows.model.js';
 import { remainingOf, type OnDamaged } from './damaged-history.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import { forgetEntityEvents, forgetRemovedEvents } from './forget-entity-events.js';
@@ -232,13 +231,14 @@ export class RetractionStore {
     for await (const rows of this.#pages(tx, scope, anchors, outOfScope(scope))) yield remainingOf(rows, onDamaged);
   }
 
-  /** The events of it that hang on the anchors, as {@link remaining}; those that cannot be read are left out. */
+  /** The events of it that hang on the anchors, as {@link remaining}; those that cannot be read are left out, and `onDamaged` is told. */
   async *taken(
     tx: Transaction,
     scope: Scope,
     anchors: readonly AnchorStretch[],
+    onDamaged: OnDamaged,
   ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
-    for await (const rows of this.#pages(tx, scope, anchors, inScope(scope))) yield readableOf(rows);
+    for await (const rows of this.#pages(tx, scope, anchors, inScope(scope))) yield remainingOf(rows, onDamaged);
   }
 
   async *#pages(

@@ -27,6 +27,10 @@ export interface Observers {
   contested(components: number): void;
   itemsLagging(events: number, ageMs: number): void;
   itemsDamaged(items: number): void;
+  rowsPassedOver(
+    work: string,
+    damaged: { readonly count: number; readonly first: { readonly pos: number } | null },
+  ): void;
   choreFailed(chore: string, error: unknown, failures: number): void;
   choresFailing(chores: readonly string[]): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
@@ -124,17 +128,34 @@ function observeItems(metrics: Metrics): Pick<Observers, 'itemsLagging' | 'items
 }
 
 /** What is told of work beside the batches. */
-function observeChores(metrics: Metrics, log: RepeatedLog): Pick<Observers, 'choreFailed' | 'choresFailing'> {
+function observeChores(
+  metrics: Metrics,
+  log: RepeatedLog,
+): Pick<Observers, 'choreFailed' | 'choresFailing' | 'rowsPassedOver'> {
   const choreFailures = metrics.counter(
     'chore_failures_total',
     'Steps of work beside the batches that failed and are tried again later, by chore.',
     { chore: MAX_CHORES },
+  );
+  const passedOver = metrics.counter(
+    'log_damaged_rows_total',
+    'Rows of the log that could not be read and that work went on without, each time, by work.',
+    { work: MAX_CHORES },
   );
   let failing: readonly string[] = [];
   metrics.gauges('chore_failing', 'Chores that failed the last time, 1 for each.', ['chore'], () =>
     failing.map((chore) => [[chore], 1] as const),
   );
   return {
+    rowsPassedOver: (work, { count, first }) => {
+      passedOver.add(count, work);
+      const where = `position ${String(first?.pos ?? 0)}`;
+      const error = new WeftError('INTERNAL', 'rows of the log are damaged', {
+        where,
+        hint: 'restore them from a backup',
+      });
+      log.warn(error, 'work went on without what cannot be read', { work, rows: count });
+    },
     choreFailed: (chore, error, failures) => {
       choreFailures.add(1, chore);
       log.warn(error, 'work beside the batches failed and is tried again later', { chore, failures });

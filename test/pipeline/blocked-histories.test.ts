@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Engine, EngineLimits } from '../../src/engine.js';
+import type { Engine } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import {
   ASKER,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { EngineLimits } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 import { MAX_REPLAY_ROWS } from '../../src/identity/resolve-component.js';
 import { LANE_PAUSE_MS } from '../../src/identity/contested-component.model.js';
 import { acceptLog, defineSome, randomFrom, randomLog, shuffled } from '../support/random-log.js';

@@ -16,8 +16,14 @@ afterEach(async () => {
   await Promise.all(worlds.splice(0).map((world) => world.close()));
 });
 
+const passedOver: { work: string; count: number; pos: number | undefined }[] = [];
+
 async function newWorld(): Promise<World> {
-  const world = await createWorld(START_MS);
+  const world = await createWorld(START_MS, {
+    observers: {
+      rowsPassedOver: (work, { count, first }) => passedOver.push({ work, count, pos: first?.pos }),
+    },
+  });
   worlds.push(world);
   await world.accept([], { source: 'web' });
   await defineSome(world);
@@ -113,7 +119,9 @@ describe('a generic value whose events cannot be moved', () => {
       last?.pos,
       Buffer.concat([last?.payload.subarray(0, 1) ?? Buffer.alloc(0), Buffer.from('{')]),
     );
+    passedOver.splice(0);
     await settleGenerics(world);
+    expect(passedOver).toContainEqual({ work: 'moves', count: 1, pos: last?.pos });
     expect(await world.db.query('SELECT status FROM identity_revisions')).toEqual([{ status: 'done' }]);
     expect((await onGeneric(world)).map(({ pos }) => pos)).toEqual([last?.pos]);
     const parted = await profilesOf(world, 'anonymous_id');

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Engine, EngineLimits } from '../../src/engine.js';
+import type { Engine } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { afterLongReads } from '../support/after-long-reads.js';

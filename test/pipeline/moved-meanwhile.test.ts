@@ -62,6 +62,7 @@ async function aPair(): Promise<Pair> {
         contested: () => undefined,
         itemsLagging: () => undefined,
         itemsDamaged: () => undefined,
+        rowsPassedOver: () => undefined,
         choreFailed: (_, error) => {
           throw error as Error;
         },

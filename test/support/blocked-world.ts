@@ -1,4 +1,4 @@
-import type { EngineLimits } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { defineSome, pick, randomFrom } from './random-log.js';

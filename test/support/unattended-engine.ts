@@ -1,4 +1,5 @@
-import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
+import { createEngine, type Engine, type EngineOptions } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 
 /** What the processes that are killed differ in. */
 export type UnattendedOptions = Pick<EngineOptions, 'db' | 'clock' | 'erasing'> & {
@@ -50,6 +51,7 @@ export function unattendedEngine({
       contested: ignore,
       itemsLagging: ignore,
       itemsDamaged: ignore,
+      rowsPassedOver: ignore,
       choreFailed: (_, error) => {
         fail(error);
       },

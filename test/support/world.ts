@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine.js';
+import { createEngine, type Engine, type EngineOptions } from '../../src/engine.js';
+import type { EngineLimits } from '../../src/engine-limits.js';
 import type { EventEnrichers } from '../../src/events/enrichment.model.js';
 import type { AcceptResult, IncomingEvent, JsonObject } from '../../src/events/event.model.js';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
@@ -237,6 +238,7 @@ const rethrowing = {
   contested: () => undefined,
   itemsLagging: () => undefined,
   itemsDamaged: () => undefined,
+  rowsPassedOver: () => undefined,
   choreFailed: (_: unknown, error: unknown): void => {
     throw error as Error;
   },
