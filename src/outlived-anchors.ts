@@ -3,7 +3,8 @@ import { canonicalText, type CanonicalKey, type Identifier, type LoggedEvent } f
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { FeatureSet } from './features/feature-set.model.js';
 import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
-import { addEvidence, evidenceBehind, evidenceOf, placedEvidence, type Evidence } from './identity/evidence.model.js';
+import { EvidenceBehind } from './identity/evidence-behind.model.js';
+import { addEvidence, evidenceOf, placedEvidence, placeOfEvidence, type Evidence } from './identity/evidence.model.js';
 import { uuidArray } from './platform/binary-arrays.js';
 import type { Uuid } from './platform/ids.js';
 import type { Queryable } from './platform/postgres.js';
@@ -68,9 +69,6 @@ interface Placing {
   readonly placeOf: (row: EvidenceOfAnchor) => Uuid;
 }
 
-/** Of values that count again nobody loses what came of the removed events: they are of one profile with whom these name. */
-const NOBODY: ReadonlySet<Uuid> = new Set();
-
 /**
  * What stands of anchors that are folded anew, with events moved between them or taken back, from a log that does not have
  * all of their events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
@@ -133,9 +131,8 @@ export class OutlivedAnchors {
     this.#keepAll(anchors, folded, {
       at,
       isGone: () => false,
-      placeOf: (row) =>
-        placedEvidence(evidenceOf(row, this.definitions.identityRules), this.definitions.identityRules, NOBODY)
-          .anchorId,
+      // Of values that count again nobody loses what came of the removed events: they are of one profile with whom these name.
+      placeOf: (row) => placeOfEvidence(row.identifiers, this.definitions.identityRules),
     });
     return isCut;
   }
@@ -168,25 +165,24 @@ export class OutlivedAnchors {
     const named = new Set([...folded.evidence.values()].map(({ anchorId }) => anchorId));
     const moved: (() => void)[] = [];
     for (const [id, anchor] of anchors) {
-      const { evidence, traits } = anchor;
-      const isOthers = (row: EvidenceOfAnchor): boolean => how.isGone(row) || how.placeOf(row) !== id;
+      const { evidence, inLog, traits } = anchor;
+      const placed = evidence.map((row) => ({ ...row, owner: how.placeOf(row), isGone: how.isGone(row) }));
       // A row stands for all events of its set and day: that the log has the first says nothing of the others.
-      const isShared = evidence.some(isOthers);
-      if (!isShared) {
+      if (!placed.some(({ owner, isGone }) => isGone || owner !== id)) {
         this.#keepOne(id, anchor, folded, { named, at: how.at });
         continue;
       }
-      const ownerOf = (key: CanonicalKey): Uuid | null => {
-        const rows = evidenceBehind(evidence, key);
-        const owners = new Set(rows.map(how.placeOf));
-        const [owner] = owners;
-        if (owner === undefined || owners.size > 1 || rows.some(how.isGone)) return null;
+      const ownerOf = ownersBehind(placed);
+      const isOf = (owner: Uuid) => (key: CanonicalKey) => {
+        const found = ownerOf(key);
         // What is not moved yet stays until it is.
-        return folded.rebuilt.has(owner) || named.has(owner) ? owner : id;
+        return found !== null && (folded.rebuilt.has(found) || named.has(found) ? found : id) === owner;
       };
-      const isOf = (owner: Uuid) => (key: CanonicalKey) => ownerOf(key) === owner;
       this.#keepOne(id, anchor, folded, { named, at: how.at, isKept: isOf(id) });
-      for (const owner of new Set(evidence.map(how.placeOf))) {
+      const owners = new Set(
+        traits.keys().flatMap((key) => (inLog.has(canonicalText(key)) ? [] : (ownerOf(key) ?? []))),
+      );
+      for (const owner of owners) {
         if (owner === id || !this.#logged.has(owner)) continue;
         moved.push(() => {
           const left = folded.rebuilt.get(owner) ?? { traits: new Map() as Traits, state: features.empty() };
@@ -276,4 +272,31 @@ export class OutlivedAnchors {
       }
     }
   }
+}
+
+interface PlacedRow extends EvidenceOfAnchor {
+  readonly owner: Uuid;
+  readonly isGone: boolean;
+}
+
+/** Whose an event was of which nothing is known but its key, each found once; null: that cannot be told, or nobody may be told. */
+function ownersBehind(rows: readonly PlacedRow[]): (key: CanonicalKey) => Uuid | null {
+  const evidence = new EvidenceBehind(rows);
+  const known = new Map<string, Uuid | null>();
+  const find = (key: CanonicalKey): Uuid | null => {
+    let found: Uuid | null = null;
+    for (const { owner, isGone } of evidence.of(key)) {
+      if (isGone || (found !== null && found !== owner)) return null;
+      found = owner;
+    }
+    return found;
+  };
+  return (key) => {
+    const text = canonicalText(key);
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const found = find(key);
+    known.set(text, found);
+    return found;
+  };
 }

@@ -9,7 +9,8 @@ import {
   START_MS,
 } from '../../test/support/identity-builders.js';
 import type { LoggedEvent } from '../events/event.model.js';
-import { compareEvidence, evidenceBehind, evidenceOf, leastEvidence, setIdOf } from './evidence.model.js';
+import { EvidenceBehind } from './evidence-behind.model.js';
+import { compareEvidence, evidenceOf, leastEvidence, setIdOf } from './evidence.model.js';
 
 describe('evidence of an event', () => {
   it('names the anchor, the set and the UTC day', () => {
@@ -109,8 +110,9 @@ describe('evidence behind an event of which the key alone is known', () => {
           anEvent({ atMs: START_MS + hour * HOUR_MS, names: ['user_id:till', ...names], messageId: `m${String(i)}` }),
         );
         const rows = evidenceRows(events).map(({ key, identifiers }) => ({ ...key, identifiers }));
+        const behind = new EvidenceBehind(rows);
         for (const event of events) {
-          const sets = evidenceBehind(rows, event).map(({ identifiers }) => setIdOf(identifiers));
+          const sets = [...behind.of(event)].map(({ identifiers }) => setIdOf(identifiers));
           expect(sets).toContain(setIdOf(event.identifiers));
           if (rows.some(({ messageId }) => messageId === event.messageId)) expect(sets).toHaveLength(1);
         }
@@ -127,8 +129,9 @@ describe('evidence behind an event of which the key alone is known', () => {
     ];
     const alone = row(START_MS - 3 * DAY_MS);
     const key = { occurredAt: START_MS + 5, sourceId: 1, messageId: 'removed' };
-    expect(evidenceBehind([early, late, next], key)).toEqual([early]);
-    expect(evidenceBehind([early, late, next, alone], key)).toEqual([early, alone]);
-    expect(evidenceBehind([late, next], key)).toEqual([]);
+    const behind = (...rows: LoggedEvent[]) => [...new EvidenceBehind(rows).of(key)];
+    expect(behind(early, late, next)).toEqual([early]);
+    expect(behind(early, late, next, alone)).toEqual([alone, early]);
+    expect(behind(late, next)).toEqual([]);
   });
 });

@@ -57,13 +57,34 @@ export function evidenceOf(
 export function placedEvidence(evidence: Evidence, rules: IdentityRules, released: ReadonlySet<Uuid>): Evidence {
   const { identifiers, uncounted = [], anchorId, ...row } = evidence;
   const ordered = inAnchorOrder([...identifiers, ...uncounted], rules);
-  const [to] = ordered;
-  const isGeneric = (id: Uuid): boolean => rules.generics?.ids.has(id) === true;
-  if (to === undefined || to.id === anchorId) return evidence;
-  if (isGeneric(anchorId) ? isGeneric(to.id) : !released.has(to.id)) return evidence;
+  const place = placeIn(ordered, anchorId, { rules, released });
+  if (place === anchorId) return evidence;
   const { counted, uncounted: others } = countedOf(ordered, rules);
-  const placed = { ...row, anchorId: to.id, identifiers: counted };
+  const placed = { ...row, anchorId: place, identifiers: counted };
   return others === undefined ? placed : { ...placed, uncounted: others };
+}
+
+/**
+ * The anchor on which events that carried these belong, with no value that counts again.
+ * @param identifiers the anchor on which they hang first
+ * @throws RangeError of no identifiers
+ */
+export function placeOfEvidence(identifiers: readonly Identifier[], rules: IdentityRules): Uuid {
+  const [anchor] = identifiers;
+  if (anchor === undefined) throw new RangeError('an event without identifiers is no evidence');
+  return placeIn(inAnchorOrder(identifiers, rules), anchor.id, { rules, released: NONE });
+}
+
+const NONE: ReadonlySet<Uuid> = new Set();
+
+function placeIn(
+  [to]: readonly Identifier[],
+  anchorId: Uuid,
+  { rules, released }: { readonly rules: IdentityRules; readonly released: ReadonlySet<Uuid> },
+): Uuid {
+  const isGeneric = (id: Uuid): boolean => rules.generics?.ids.has(id) === true;
+  if (to === undefined || to.id === anchorId) return anchorId;
+  return (isGeneric(anchorId) ? isGeneric(to.id) : !released.has(to.id)) ? anchorId : to.id;
 }
 
 /** Equal for equal sets, whatever their order. */
@@ -82,22 +103,6 @@ export function leastEvidence(a: Evidence, b: Evidence): Evidence {
   const lesser = compareCanonical(a.key, b.key) <= 0 ? a : b;
   const knownAt = Math.min(a.knownAt, b.knownAt);
   return lesser.knownAt === knownAt ? lesser : { ...lesser, knownAt };
-}
-
-/**
- * Of an anchor's rows those that may stand for an event of which nothing is known but its key: the one with that key, or
- * else those of its day, and of the anchor by itself, that begin before it.
- */
-export function evidenceBehind<Row extends CanonicalKey & { readonly identifiers: readonly Identifier[] }>(
-  rows: readonly Row[],
-  key: CanonicalKey,
-): Row[] {
-  const dayOf = ({ occurredAt }: CanonicalKey): number => Math.floor(occurredAt / DAY_MS);
-  const exact = rows.filter((row) => compareCanonical(row, key) === 0);
-  if (exact.length > 0) return exact;
-  return rows.filter(
-    (row) => compareCanonical(row, key) < 0 && (row.identifiers.length === 1 || dayOf(row) === dayOf(key)),
-  );
 }
 
 /** What is said in evidence: a set of identifiers on a day. */

@@ -79,6 +79,11 @@ export class OutlivedTraits {
     }
   }
 
+  /** The events that the other traits came with, each once for each value. */
+  keys(): CanonicalKey[] {
+    return [...this.#standing].flatMap(([name, trait]) => (isConsentTrait(name) ? [] : heldOf(trait).kept));
+  }
+
   /** The words on purposes. */
   words(): Traits {
     return new Map([...this.#standing].filter(([name]) => isConsentTrait(name)));
