@@ -32,7 +32,11 @@ export class ChoreFailureStore {
     );
   }
 
-  async forget(db: Queryable, chore: string): Promise<void> {
-    await db.query('DELETE FROM chore_failures WHERE chore = $1', [chore]);
+  /** @param untilMs unless it failed after that; null: in any case */
+  async forget(db: Queryable, chore: string, untilMs: number | null): Promise<void> {
+    await db.query('DELETE FROM chore_failures WHERE chore = $1 AND ($2::int8 IS NULL OR failed_at <= $2)', [
+      chore,
+      untilMs,
+    ]);
   }
 }

@@ -34,6 +34,10 @@ export interface ChoreTurnsParts {
 
 const FIRST_PAUSE_MS = 1_000;
 export const MAX_CHORE_PAUSE_MS = 60_000;
+/** Failures in a row that may pass before it is taken that they do not. */
+const MAX_PASSING = 8;
+/** A chore that has nothing to do may not have looked at what failed: only so long after that is it over. */
+const OVER_AFTER_MS = 10 * MAX_CHORE_PAUSE_MS;
 
 interface Failing {
   readonly failures: number;
@@ -44,12 +48,15 @@ interface Failing {
 /**
  * Gives chores their turns, each by itself: one that fails is put off, for a second, then for twice as long each time, up
  * to {@link MAX_CHORE_PAUSE_MS}, while the others go on. What the same work gets over if it is done again at once, and what
- * says that the worker has to begin anew, is thrown on: that is the worker's to handle.
+ * says that the worker has to begin anew, is thrown on: that is the worker's to handle. What does not pass in so many tries
+ * in a row is a failure like any other.
  */
 export class ChoreTurns {
   readonly #parts: ChoreTurnsParts;
   readonly #failures = new ChoreFailureStore();
   readonly #failing = new Map<string, Failing>();
+  /** Of chores, failures in a row that may pass. */
+  readonly #passing = new Map<string, number>();
   /** Whether it is known what a process before this one could not do. */
   #isTold = false;
   /** Of the chores that may never rest, those that had their turn since all others were asked. */
@@ -75,29 +82,36 @@ export class ChoreTurns {
     return false;
   }
 
-  /**
-   * One step of this one, unless it is put off; false where there is none, or it failed.
-   * @param work what is done in place of its step: where there is nothing to do, that says nothing of the step that failed
-   * @throws as {@link take}
-   */
-  async run({ name, runOne }: Chore, definitions: LoadedDefinitions, work: Chore['runOne'] = runOne): Promise<boolean> {
+  /** One step of this one, unless it is put off; false where there is none, or it failed. @throws as {@link take} */
+  async run({ name, runOne }: Chore, definitions: LoadedDefinitions): Promise<boolean> {
     if (!this.#isTold) await this.#readFailing();
+    await this.#forgetOver();
     const failing = this.#failing.get(name);
     if (failing !== undefined && this.#isPutOff(failing)) return false;
     try {
-      const isDone = await work(definitions);
-      if (failing !== undefined && (isDone || work === runOne)) await this.#recovered(name);
+      const isDone = await runOne(definitions);
+      this.#passing.delete(name);
+      if (failing !== undefined && isDone) await this.#recovered(name);
       return isDone;
     } catch (error) {
-      if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
+      if (error instanceof DefinitionsChanged || error instanceof LeaseLost) throw error;
+      if (mayPass(error) && this.#isToPass(name)) throw error;
       await this.#failed(name, error, (failing?.failures ?? 0) + 1);
       return false;
     }
   }
 
+  /** Counts a failure that may pass; false once there were too many in a row. */
+  #isToPass(chore: string): boolean {
+    const failures = Math.min(MAX_PASSING, (this.#passing.get(chore) ?? 0) + 1);
+    this.#passing.set(chore, failures);
+    return failures < MAX_PASSING;
+  }
+
   async #readFailing(): Promise<void> {
+    const now = this.#parts.clock.now();
     for (const name of await this.#failures.names(this.#parts.db)) {
-      this.#failing.set(name, { failures: 0, failedAt: 0, pauseMs: 0 });
+      this.#failing.set(name, { failures: 0, failedAt: now, pauseMs: 0 });
     }
     this.#isTold = true;
   }
@@ -106,6 +120,13 @@ export class ChoreTurns {
   #isPutOff({ failedAt, pauseMs }: Failing): boolean {
     const since = this.#parts.clock.now() - failedAt;
     return since >= 0 && since < pauseMs;
+  }
+
+  async #forgetOver(): Promise<void> {
+    const nowMs = this.#parts.clock.now();
+    for (const [name, { failedAt }] of this.#failing) {
+      if (nowMs - failedAt >= OVER_AFTER_MS) await this.#recovered(name, nowMs - OVER_AFTER_MS);
+    }
   }
 
   async #failed(chore: string, error: unknown, failures: number): Promise<void> {
@@ -119,9 +140,10 @@ export class ChoreTurns {
     await this.#failures.note(db, { chore, failures, reason: reasonOf(error), nowMs });
   }
 
-  async #recovered(chore: string): Promise<void> {
+  /** @param untilMs unless it failed since, as in another process; default: in any case */
+  async #recovered(chore: string, untilMs: number | null = null): Promise<void> {
     const { db, observer } = this.#parts;
-    await this.#failures.forget(db, chore);
+    await this.#failures.forget(db, chore, untilMs);
     this.#failing.delete(chore);
     observer.choresFailing([...this.#failing.keys()]);
   }

@@ -82,8 +82,8 @@ const FOREIGN_KEY_VIOLATION = '23503';
  *    (`retraction-chore.ts`), values in stored models of record linkage hashed (`term-keying-chore.ts`), and people compared
  *    by the active one (`matching-chore.ts`).
  * 5. Nothing is written with definitions other than those in force.
- * 6. A chore that fails is put off and holds up no other (`chore-turns.ts`). What streams, versions and sweeps need is no
- *    such chore: segments wait for it.
+ * 6. A chore that fails is put off and holds up no other (`chore-turns.ts`), also writing through what was left behind and
+ *    sweeps. What streams and versions need is no such chore: segments wait for it.
  */
 export class Chores {
   readonly #parts: ChoreParts;
@@ -94,7 +94,9 @@ export class Chores {
   #hasRevised = false;
   readonly #turns: ChoreTurns;
   readonly #revisions: Chore;
-  readonly #entityFolds: Chore;
+  readonly #keptUp: Chore;
+  readonly #republishing: Chore;
+  readonly #sweeps: Chore;
   readonly #inTurns: readonly Chore[];
   #republishLookAt = Number.NEGATIVE_INFINITY;
 
@@ -108,7 +110,13 @@ export class Chores {
       },
     });
     this.#revisions = choreOf('revisions', parts.revisions);
-    this.#entityFolds = choreOf('items', parts.entityFolds, false);
+    this.#keptUp = {
+      name: 'items_keep_up',
+      mayRest: false,
+      runOne: (definitions) => parts.entityFolds.keepUp(definitions),
+    };
+    this.#republishing = { name: 'publications', mayRest: true, runOne: (definitions) => this.#republish(definitions) };
+    this.#sweeps = { name: 'sweeps', mayRest: true, runOne: (definitions) => this.#sweep(definitions) };
     this.#inTurns = [
       choreOf('groups', parts.groups, false),
       choreOf('trait_refolds', parts.traitRefolds),
@@ -119,7 +127,7 @@ export class Chores {
       choreOf('sealing', parts.sealing),
       choreOf('term_keying', parts.termKeying),
       choreOf('retention', parts.retention),
-      this.#entityFolds,
+      choreOf('items', parts.entityFolds, false),
       choreOf('records', parts.entityRecords),
       choreOf('matching', parts.matching),
     ];
@@ -163,7 +171,7 @@ export class Chores {
    */
   async keepUp(definitions: LoadedDefinitions): Promise<void> {
     if (!definitions.complete) return;
-    await this.#turns.run(this.#entityFolds, definitions, () => this.#parts.entityFolds.keepUp(definitions));
+    await this.#turns.run(this.#keptUp, definitions);
   }
 
   async #revise(definitions: LoadedDefinitions): Promise<boolean> {
@@ -175,8 +183,8 @@ export class Chores {
     this.#hasRevised = false;
     if (definitions.complete) {
       return (
-        (await this.#republish(definitions)) ||
-        (await this.#sweep(definitions)) ||
+        (await this.#turns.run(this.#republishing, definitions)) ||
+        (await this.#turns.run(this.#sweeps, definitions)) ||
         this.#turns.take(this.#inTurns, definitions)
       );
     }
@@ -187,7 +195,7 @@ export class Chores {
       return true;
     }
     // What is missing is another worker's, or was finished between two looks.
-    return (await this.#announce(definitions)) || this.#republish(definitions);
+    return (await this.#announce(definitions)) || this.#turns.run(this.#republishing, definitions);
   }
 
   async #backfill(definitions: LoadedDefinitions, pending: PendingBackfill): Promise<void> {

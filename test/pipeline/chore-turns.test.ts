@@ -78,22 +78,9 @@ it('a chore that fails is put off, longer each time up to a bound, while the oth
   expect(await doctor()).toMatchObject({ outcome: 'ok' });
 });
 
-it('work in its place that has nothing to do says nothing of a chore that fails', async () => {
-  const turns = turnsOf();
-  const broken = aChore('behind', 1);
-  broken.fail(new TypeError('a defect'));
-  await turns.run(broken.chore, definitions);
-  world.clock.advance(MAX_CHORE_PAUSE_MS);
-  heard.splice(0);
-  expect(await turns.run(broken.chore, definitions, () => Promise.resolve(false))).toBe(false);
-  expect([heard.splice(0), (await doctor()).outcome]).toEqual([[], 'warning']);
-  expect(await turns.run(broken.chore, definitions, () => Promise.resolve(true))).toBe(true);
-  expect([heard.splice(0), (await doctor()).outcome]).toEqual([['failing: '], 'ok']);
-});
-
 it('erasures and retention that fail are failures, whatever else fails', async () => {
   const turns = turnsOf();
-  const all = [...Array.from({ length: 11 }, (_, i) => aChore(`other_${String(i)}`, 0)), aChore('erasures', 0)];
+  const all = [...Array.from({ length: 11 }, (_, i) => aChore(`other_${String(i)}`, 1)), aChore('erasures', 1)];
   for (const each of all) each.fail(new TypeError('a defect'));
   await turns.take(
     all.map(({ chore }) => chore),
@@ -103,10 +90,7 @@ it('erasures and retention that fail are failures, whatever else fails', async (
   expect([outcome, detail.split(',')[0]]).toEqual(['failed', 'erasures']);
   for (const each of all) each.fail(null);
   world.clock.advance(MAX_CHORE_PAUSE_MS);
-  await turns.take(
-    all.map(({ chore }) => chore),
-    definitions,
-  );
+  for (const { chore } of all) expect(await turns.run(chore, definitions)).toBe(true);
   expect((await doctor()).outcome).toBe('ok');
 });
 
@@ -117,13 +101,22 @@ it('what another process could not do is told until it is done, or nobody has tr
   expect((await doctor()).detail).toMatch(/^broken, 1 times since .*: INTERNAL$/);
   broken.fail(null);
   const next = turnsOf();
+  // That there is nothing to do may be that it was not looked.
   expect(await next.take([broken.chore], definitions)).toBe(false);
+  expect(await doctor()).toMatchObject({ outcome: 'warning' });
+  expect(await next.take([aChore('broken', 1).chore], definitions)).toBe(true);
   expect(await doctor()).toMatchObject({ outcome: 'ok' });
 
   broken.fail(new TypeError('a defect'));
-  await turnsOf().take([broken.chore], definitions);
+  const last = turnsOf();
+  await last.take([broken.chore], definitions);
+  broken.fail(null);
   world.clock.advance(11 * 60 * SECOND_MS);
   expect(await doctor()).toMatchObject({ outcome: 'ok' });
+  heard.length = 0;
+  expect(await last.take([broken.chore], definitions)).toBe(false);
+  expect(heard.splice(0)).toEqual(['failing: ']);
+  expect(await world.db.query('SELECT FROM chore_failures')).toEqual([]);
 });
 
 it('what says that the worker has to begin anew, or that the same may do at once, is the worker’s', async () => {
@@ -140,4 +133,23 @@ it('what says that the worker has to begin anew, or that the same may do at once
   }
   broken.fail(null);
   expect(await turns.take([broken.chore], definitions)).toBe(true);
+});
+
+it('what may pass and does not, however often it is tried, is a failure that holds up no other', async () => {
+  const turns = turnsOf();
+  const [stuck, other] = [aChore('stuck', 1), aChore('other', 1)];
+  const all = [stuck.chore, other.chore];
+  stuck.fail(new WeftError('UNAVAILABLE', 'an end is gone'));
+  for (let i = 1; i < 8; i++) await expect(turns.take(all, definitions)).rejects.toThrow('an end is gone');
+  expect([other.done(), await doctor()]).toMatchObject([0, { outcome: 'ok' }]);
+  expect(await turns.take(all, definitions)).toBe(true);
+  expect(other.done()).toBe(1);
+  expect((await doctor()).detail).toMatch(/^stuck, 1 times since .*: UNAVAILABLE$/);
+  // From there on at once, until it is done.
+  world.clock.advance(SECOND_MS);
+  expect(await turns.take(all, definitions)).toBe(false);
+  world.clock.advance(2 * SECOND_MS);
+  stuck.fail(null);
+  expect(await turns.take(all, definitions)).toBe(true);
+  expect(await doctor()).toMatchObject({ outcome: 'ok' });
 });

@@ -5,7 +5,7 @@ import { decodeTraits } from '../../src/profiles/trait-codec.js';
 import { mergeTraits, provenanceOfTrait } from '../../src/profiles/traits.model.js';
 import { faultyDatabase, noFaults } from '../support/faulty-database.js';
 import { acceptLog, defineSome, randomFrom, randomLog, type Random } from '../support/random-log.js';
-import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
+import { anIdentify, aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 const log = randomLog(randomFrom(51), {
   steps: 80,
@@ -197,5 +197,36 @@ describe('the online store', () => {
     const said = await stored(world, world.store.entries);
     expect(Object.keys(said).length).toBeGreaterThan(10);
     for (const [key, value] of Object.entries(said)) expect([key, value]).toEqual([key, truth[key]]);
+  });
+
+  it('holds up nobody else where what is to be written through late cannot be read', async () => {
+    const store = new FlakyStore(randomFrom(55));
+    const observers = { failed: () => undefined, choreFailed: () => undefined };
+    const world = await createWorld(START_MS, { sharedStore: store, observers });
+    worlds.push(world);
+    store.failureRate = 1;
+    const [damaged, asking] = ['damaged@example.org', 'asking@example.org'];
+    await world.accept([anIdentify({ email: damaged }, { name: 'Jo' })]);
+    await world.drain();
+    store.failureRate = 0;
+    await world.accept([anIdentify({ email: asking }, { name: 'Jo' })]);
+    await world.drain();
+    await world.engine.worker.stop();
+    await world.db.query(
+      `UPDATE anchor_states SET traits = '\\xff' WHERE anchor_id IN (SELECT id FROM identifiers WHERE value = $1)`,
+      [damaged],
+    );
+    // With nothing in memory.
+    const { worker } = await world.another();
+    await worker.join();
+    const who = { identifier: { ns: 'email', value: asking } };
+    const { id } = await world.engine.erasures.request(who, { actor: 'a test', reason: 'asked' });
+    for (let i = 0; i < 20; i++) {
+      world.clock.advance(1_000);
+      await worker.drain();
+    }
+    expect((await world.engine.erasures.find(id))?.status).toBe('logical');
+    expect(await world.db.query('SELECT chore FROM chore_failures')).toEqual([{ chore: 'publications' }]);
+    await worker.stop();
   });
 });
