@@ -1,10 +1,10 @@
 import { ChoreFailureStore } from './chore-failure.store.js';
 import type { LoadedDefinitions } from './definitions.js';
 import { LeaseLost } from './events/partition-lease.model.js';
+import { failureReason } from './failure-reason.js';
 import { mayPass } from './passing-failure.js';
 import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
-import { WeftError } from './platform/errors.js';
 import type { Database } from './platform/postgres.js';
 
 /** One kind of work beside the batches. */
@@ -137,7 +137,7 @@ export class ChoreTurns {
     this.#failing.set(chore, { failures, failedAt: nowMs, pauseMs });
     observer.choreFailed(chore, error, failures);
     observer.choresFailing([...this.#failing.keys()]);
-    await this.#failures.note(db, { chore, failures, reason: reasonOf(error), nowMs });
+    await this.#failures.note(db, { chore, failures, reason: failureReason(error), nowMs });
   }
 
   /** @param untilMs unless it failed since, as in another process; default: in any case */
@@ -147,10 +147,4 @@ export class ChoreTurns {
     this.#failing.delete(chore);
     observer.choresFailing([...this.#failing.keys()]);
   }
-}
-
-/** Code and place. Messages may quote values, and are in the worker's log alone. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof WeftError)) return 'INTERNAL';
-  return error.where === undefined ? error.code : `${error.code} at ${error.where}`;
 }

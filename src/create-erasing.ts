@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseTimestamp } from './api/parse-timestamp.js';
-import { ErasureChore } from './erasure-chore.js';
+import { ErasureChore, type ErasureObserver } from './erasure-chore.js';
 import { DeadLetterErasureStore } from './events/dead-letter-erasure.store.js';
 import { NO_SEALER } from './events/event-seal.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
@@ -35,7 +35,7 @@ export interface ErasingOptions {
   readonly ledgerPath: string;
   /** The folder that label files and training sets are kept in. */
   readonly exportsPath: string;
-  /** The list of those who must not come back, or files that are kept, could not be read; it is tried again. */
+  /** The list of those who must not come back could not be read; it is tried again. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -58,6 +58,7 @@ export interface ErasingParts extends ErasingOptions {
   /** Told when there are events to be taken back. */
   readonly onRetraction: () => void;
   readonly wakeWorker: () => void;
+  readonly observer: ErasureObserver;
 }
 
 export interface Erasing {

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { describeGeoDatabase } from './enrichment/geo-database.js';
 import { checkChores } from './monitoring/check-chores.js';
+import { checkErasures } from './monitoring/check-erasures.js';
 import { checkEntityFolds } from './monitoring/check-entity-folds.js';
 import { ExportFolder } from './features/export-folder.js';
 import { checkExports } from './monitoring/check-exports.js';
@@ -149,6 +150,7 @@ async function examineDatabase(
           await checkSchedules(db, systemClock.now()),
           await checkEntityFolds(db, systemClock.now()),
           await checkChores(db, systemClock.now()),
+          await checkErasures(db),
           await checkExpectations(db),
           await checkParity(db, systemClock.now()),
           await checkSealedTraits(db, secret),

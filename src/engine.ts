@@ -16,6 +16,7 @@ import { createIdentity, type IdentityParts, type IdentityServices } from './cre
 import { createMatching, type Matching, type MatchingServices } from './create-matching.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
+import type { ErasureObserver } from './erasure-chore.js';
 import type { PassedOverObserver } from './events/damaged-rows.model.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
@@ -79,6 +80,7 @@ export interface EngineOptions {
     ContestedObserver &
     EntityFoldObserver &
     ChoreObserver &
+    ErasureObserver &
     PassedOverObserver & { readonly onRun: RunObserver };
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
@@ -273,6 +275,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       retractionChore.wake();
     },
     wakeWorker,
+    observer: observers,
   });
   const retractionChore = new RetractionChore({
     ...parts,

@@ -1,4 +1,5 @@
 import { readAppliedPos } from './events/applied-log.reader.js';
+import { failureReason } from './failure-reason.js';
 import type { DeadLetterErasureStore, LetterText } from './events/dead-letter-erasure.store.js';
 import type { IdentifierPolicy } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
@@ -9,6 +10,7 @@ import {
   type IdentityErasureStore,
 } from './identity/identity-erasure.store.js';
 import type { LinkageModelStore } from './identity/matching/linkage-model.store.js';
+import { mayPass } from './passing-failure.js';
 import type { Clock } from './platform/clock.js';
 import { newId, type Uuid } from './platform/ids.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
@@ -24,6 +26,13 @@ import type { ProfileReader } from './profiles/profile.reader.js';
 import type { ExportedRowStore } from './activation/exported-rows.store.js';
 import type { RemovedWordStore } from './profiles/removed-word.store.js';
 import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
+
+export interface ErasureObserver {
+  /** @param failures in a row */
+  choreFailed(chore: string, error: unknown, failures: number): void;
+  /** Erasures of which a step failed and which are tried again, as of now. */
+  erasuresFailing(count: number): void;
+}
 
 export interface ErasureChoreParts {
   readonly db: Database;
@@ -49,20 +58,29 @@ export interface ErasureChoreParts {
   readonly onPlainTerms: () => void;
   /** There are events to be taken back. */
   readonly onRetraction: () => void;
+  readonly observer: ErasureObserver;
 }
 
 /** Least time between two looks for erasures where there was none, or where one has to wait. */
 const LOOK_MS = 1_000;
 const LETTERS_PER_PAGE = 500;
+/** Erasures of one turn that turn out to wait for files, so that others have their turn. */
+const MAX_TURN_WAITING = 8;
+/** Erasures of which it is known how far the look through letters is; of one more the first one's begins anew. */
+const MAX_SWEEPS = 1_000;
+/** Failures in a row of one erasure that may pass and are the worker's to wait for, before it lets others go first. */
+const MAX_PASSING = 4;
 
 /** Where the look through dead letters, deliveries and decisions about who is who stands. */
 interface Sweep {
-  readonly erasureId: Uuid;
   letterId: number;
   deliveryId: number;
   /** Null: all were looked through. */
   decision: DecisionPlace | null;
 }
+
+/** What a look at an erasure came to: something was done, it waits for other workers, or for the files that are kept. */
+type StepEnd = 'stepped' | 'waits' | 'waits-for-files';
 
 /**
  * Erases people, step by step, between batches.
@@ -86,11 +104,18 @@ interface Sweep {
  * 8. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
  * 9. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
+ * 10. One of which a step fails is put off, up to an hour, and tried again for as long as it takes; the others go on
+ *    meanwhile. So they do while one waits for files that are kept (7).
  */
 export class ErasureChore {
   readonly #parts: ErasureChoreParts;
   #lookAt = Number.NEGATIVE_INFINITY;
-  #sweep: Sweep | null = null;
+  readonly #sweeps = new Map<Uuid, Sweep>();
+  /** Those that wait for files, and were looked at since all others were. */
+  readonly #waiting = new Set<Uuid>();
+  /** What it is at, for people to read. */
+  #at = '';
+  #passing: { readonly id: Uuid; readonly failures: number } | null = null;
 
   constructor(parts: ErasureChoreParts) {
     this.#parts = parts;
@@ -107,24 +132,62 @@ export class ErasureChore {
     return new PersonMatcher(policy, await erasures.subjects(db, erasureId), await readPhoneRegions(db));
   }
 
-  /** One step; false if there is nothing to do now. */
+  /** One step; false if there is nothing to do now. @throws WeftError where the failure may pass */
   async runOne(): Promise<boolean> {
-    const { db, clock, erasures } = this.#parts;
+    const { db, clock, erasures, observer } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
-    const erasure = await erasures.next(db);
-    if (erasure === null) {
-      this.#lookAt = now + LOOK_MS;
-      return false;
+    for (let found = 0; found < MAX_TURN_WAITING; found++) {
+      const erasure = await erasures.next(db, now, [...this.#waiting]);
+      if (erasure === null) {
+        if (this.#waiting.size === 0) {
+          this.#lookAt = now + LOOK_MS;
+          observer.erasuresFailing(await erasures.countFailing(db));
+        }
+        this.#waiting.clear();
+        return false;
+      }
+      const step = await this.#tryStep(erasure);
+      if (step === 'stepped') return true;
+      if (step === 'waits') {
+        // It is looked at each time, for it goes on once others are done; and so are those before it.
+        this.#waiting.clear();
+        return false;
+      }
+      this.#waiting.add(erasure.id);
     }
-    // One that waits for others is looked at each time: it goes on once they are done.
-    return erasure.status === 'waiting' ? this.#begin(erasure) : this.#goOn(erasure);
+    return false;
   }
 
-  async #begin(erasure: OpenErasure): Promise<boolean> {
+  async #tryStep(erasure: OpenErasure): Promise<StepEnd> {
+    const { db, clock, erasures, observer } = this.#parts;
+    try {
+      const step = await (erasure.status === 'waiting' ? this.#begin(erasure) : this.#goOn(erasure));
+      this.#passing = null;
+      return step;
+    } catch (error) {
+      if (mayPass(error) && this.#isToPass(erasure.id)) throw error;
+      this.#passing = null;
+      const failure = `${this.#at}: ${failureReason(error)}`;
+      await erasures.fail(db, erasure.id, { failure, nowMs: clock.now() });
+      observer.choreFailed('erasures', error, erasure.failures + 1);
+      observer.erasuresFailing(await erasures.countFailing(db));
+      return 'stepped';
+    }
+  }
+
+  /** Counts a failure that may pass; false once there were too many of one erasure in a row. */
+  #isToPass(id: Uuid): boolean {
+    const failures = (this.#passing?.id === id ? this.#passing.failures : 0) + 1;
+    this.#passing = { id, failures };
+    return failures < MAX_PASSING;
+  }
+
+  async #begin(erasure: OpenErasure): Promise<StepEnd> {
+    this.#at = 'what the person is known by';
     const { db, clock, secret, profiles, erasures, retractions, ledger, onRetraction } = this.#parts;
     const { id, profileId, barrierPos, requestedAt, reason, actor } = erasure;
-    if ((await readAppliedPos(db)) < barrierPos) return false;
+    if ((await readAppliedPos(db)) < barrierPos) return 'waits';
     const hash = new SuppressionHash(secret);
     const hasMore = await db.transaction(async (tx) => {
       await erasures.holdWorkers(tx);
@@ -133,10 +196,12 @@ export class ErasureChore {
       if (found.length > 0) await erasures.setBarrier(tx, id, await erasures.suppress(tx, hash, found, clock.now()));
       return found.length > 0;
     });
-    if (hasMore) return true;
+    if (hasMore) return 'stepped';
+    this.#at = 'the ledger';
     const subjects = await erasures.subjects(db, id);
     const suppressed = subjects.map((subject) => ({ ns: subject.ns, hash: hash.of(subject.id) }));
     await ledger.append({ erasureId: id, requestedAt, reason, actor, suppressed });
+    this.#at = 'events to be taken back';
     await db.transaction(async (tx) => {
       if (!(await erasures.setStatus(tx, id, 'waiting', 'running'))) return;
       const createdAt = clock.now();
@@ -145,46 +210,54 @@ export class ErasureChore {
       await retractions.insert(tx, { ...retraction, ...extent });
     });
     onRetraction();
-    return true;
+    return 'stepped';
   }
 
-  async #goOn(erasure: OpenErasure): Promise<boolean> {
+  async #goOn(erasure: OpenErasure): Promise<StepEnd> {
+    this.#at = 'events to be taken back';
     const { db, clock, vault, erasures, retractions, decisions, words, groups, models, onPlainTerms, exported } =
       this.#parts;
     const { trainingSets } = this.#parts;
     const retraction = await retractions.ofErasure(db, erasure.id);
-    if (retraction === null || retraction.status === 'running') return false;
-    if (retraction.status === 'failed') return erasures.setStatus(db, erasure.id, 'running', 'failed');
-    if (await this.#sweepOn(erasure.id)) return true;
-    if (await groups.isForgetting(db)) return false;
+    if (retraction === null || retraction.status === 'running') return 'waits';
+    if (retraction.status === 'failed') {
+      return (await erasures.setStatus(db, erasure.id, 'running', 'failed')) ? 'stepped' : 'waits';
+    }
+    if (await this.#sweepOn(erasure.id)) return 'stepped';
+    this.#at = 'groups and models';
+    if (await groups.isForgetting(db)) return 'waits';
     if (await models.hasPlainTerms(db)) {
       onPlainTerms();
-      return false;
+      return 'waits';
     }
+    this.#at = 'tracking plans';
     await erasures.forgetSamples(db);
+    this.#at = 'tables of people';
     await exported.forget(erasure.profileId);
+    this.#at = 'label files and training sets';
     const matcher = await this.personOf(erasure.id);
     const exports = await trainingSets.forget(erasure.id, matcher);
-    if (exports === null) return false;
+    if (exports === null) return 'waits-for-files';
     if (exports > 0) await erasures.count(db, erasure.id, { exports });
     const person = await this.#erased(erasure.id, matcher);
     const ids = person.subjects.map(({ id }) => id);
+    this.#at = 'keys';
     await vault?.destroy(ids);
+    this.#at = 'the last transaction';
     await db.transaction(async (tx) => {
       await decisions.forget(tx, person);
       await words.forget(tx, ids);
       await erasures.finish(tx, erasure.id, retraction.removed, clock.now());
     });
-    return true;
+    this.#sweeps.delete(erasure.id);
+    return 'stepped';
   }
 
   /** A page of letters, one of deliveries, or one of decisions about who is who; false once there are no more. */
   async #sweepOn(erasureId: Uuid): Promise<boolean> {
     const { db, vault, erasures, letters, deliveries } = this.#parts;
-    if (this.#sweep?.erasureId !== erasureId) {
-      this.#sweep = { erasureId, letterId: 0, deliveryId: 0, decision: FIRST_DECISION };
-    }
-    const sweep = this.#sweep;
+    const sweep = this.#sweepOf(erasureId);
+    this.#at = 'dead letters';
     const person = await this.personOf(erasureId);
     const page = await letters.page(db, sweep.letterId, LETTERS_PER_PAGE);
     const last = page.at(-1);
@@ -201,18 +274,30 @@ export class ErasureChore {
       sweep.letterId = last.id;
       return true;
     }
+    this.#at = 'deliveries of webhooks';
     const looked = await deliveries.remove(db, sweep.deliveryId, (text) => person.isNamedIn(text));
-    if (looked === null) return this.#sweepDecisions(sweep, person);
+    if (looked === null) return this.#sweepDecisions(erasureId, sweep, person);
     if (looked.removed > 0) await erasures.count(db, erasureId, { deliveries: looked.removed });
     sweep.deliveryId = looked.lastId;
     return true;
   }
 
-  async #sweepDecisions(sweep: Sweep, person: PersonMatcher): Promise<boolean> {
+  #sweepOf(erasureId: Uuid): Sweep {
+    const known = this.#sweeps.get(erasureId);
+    if (known !== undefined) return known;
+    const [first] = this.#sweeps.keys();
+    if (first !== undefined && this.#sweeps.size === MAX_SWEEPS) this.#sweeps.delete(first);
+    const begun = { letterId: 0, deliveryId: 0, decision: FIRST_DECISION };
+    this.#sweeps.set(erasureId, begun);
+    return begun;
+  }
+
+  async #sweepDecisions(erasureId: Uuid, sweep: Sweep, person: PersonMatcher): Promise<boolean> {
+    this.#at = 'decisions about who is who';
     const { db, decisions } = this.#parts;
     const { decision } = sweep;
     if (decision === null) return false;
-    const erased = await this.#erased(sweep.erasureId, person);
+    const erased = await this.#erased(erasureId, person);
     sweep.decision = await db.transaction((tx) => decisions.sweep(tx, decision, erased));
     return true;
   }

@@ -20,8 +20,6 @@ export interface TrainingSetEraserParts extends Pick<LabelTimes, 'parseTime'> {
   readonly clock: Clock;
   readonly folder: ExportFolder;
   readonly policy: IdentifierPolicy;
-  /** The files could not be looked through; it is tried again. */
-  readonly onError: (error: unknown) => void;
 }
 
 /** Ids of label files and of jobs whose sets name somebody. */
@@ -36,11 +34,13 @@ type Phase =
   | { readonly is: 'removing'; readonly labelIds: ReadonlySet<Uuid>; readonly count: number };
 
 interface Work {
-  readonly erasureId: Uuid;
   /** Label files that were there when it began: later ones are kept free of the person as they come. */
   readonly labelIds: ReadonlySet<Uuid>;
   phase: Phase;
 }
+
+/** Erasures at which it is; of one more, the one that was asked of longest ago begins anew. */
+const MAX_WORKS = 100;
 
 const ERASED = {
   code: 'NOT_FOUND',
@@ -60,43 +60,55 @@ const OWN_COLUMNS = ['time', 'profile_id', 'entity_status', 'split', 'imputed_fe
  * 4. The files are removed by whoever makes training sets (`sweep-exports.ts`), which is waited for.
  * 5. A folder that nobody has is waited for until it is given up (`give-up-exports.ts`), or its label files are forgotten,
  *    a day after their time is over.
+ * 6. Files are read for one erasure at a time; one that waits for files to be removed lets others go on.
  */
 export class TrainingSetEraser {
   readonly #parts: TrainingSetEraserParts;
   readonly #store: TrainingSetJobStore;
-  #work: Work | null = null;
+  /** What was asked of last comes last. */
+  readonly #works = new Map<Uuid, Work>();
 
   constructor(parts: TrainingSetEraserParts) {
     this.#parts = parts;
     this.#store = new TrainingSetJobStore(parts.db);
   }
 
-  /** How many label files and sets went; null: it takes longer, ask again. */
+  /**
+   * How many label files and sets went; null: it takes longer, ask again.
+   * @throws where files cannot be read or removed; asked again, it tries so again
+   */
   async forget(erasureId: Uuid, person: PersonMatcher): Promise<number | null> {
-    if (this.#work?.erasureId !== erasureId) {
-      const ids = await this.#store.labelFileIds();
-      if (ids.length === 0) return 0;
-      await this.#store.restartAll();
-      this.#work = { erasureId, labelIds: new Set(ids), phase: { is: 'waiting' } };
-    }
-    const work = this.#work;
+    const work = this.#works.get(erasureId) ?? (await this.#begin());
+    if (work === null) return 0;
+    this.#works.delete(erasureId);
+    const [first] = this.#works.keys();
+    if (first !== undefined && this.#works.size >= MAX_WORKS) this.#works.delete(first);
+    this.#works.set(erasureId, work);
+    const count = await this.#goOn(work, person);
+    if (count !== null) this.#works.delete(erasureId);
+    return count;
+  }
+
+  async #begin(): Promise<Work | null> {
+    const ids = await this.#store.labelFileIds();
+    if (ids.length === 0) return null;
+    await this.#store.restartAll();
+    return { labelIds: new Set(ids), phase: { is: 'waiting' } };
+  }
+
+  async #goOn(work: Work, person: PersonMatcher): Promise<number | null> {
     if (work.phase.is === 'waiting') return this.#wait(work, person);
     if (work.phase.is === 'looking') return this.#remove(work, work.phase);
     const { labelIds, count } = work.phase;
-    if ((await this.#store.standing([...labelIds])).all > 0) return null;
-    return this.#over(count);
-  }
-
-  #over(count: number): number {
-    this.#work = null;
-    return count;
+    return (await this.#store.standing([...labelIds])).all > 0 ? null : count;
   }
 
   async #wait(work: Work, person: PersonMatcher): Promise<number | null> {
     const { folder } = this.#parts;
-    const { all, unread } = await this.#store.standing([...work.labelIds]);
-    if (all === 0) return this.#over(0);
-    if (unread > 0 || (await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
+    const { all, receiving } = await this.#store.standing([...work.labelIds]);
+    if (all === 0) return 0;
+    if (receiving > 0 || (await this.#store.isRestarting()) || !(await folder.isOurs())) return null;
+    if ([...this.#works.values()].some(({ phase }) => phase.is === 'looking' && !phase.isOver)) return null;
     const outcome = this.#look(work.labelIds, person);
     const phase: Phase = { is: 'looking', outcome, isOver: false };
     const over = (): void => {
@@ -109,13 +121,11 @@ export class TrainingSetEraser {
 
   async #remove(work: Work, { outcome, isOver }: Extract<Phase, { is: 'looking' }>): Promise<null> {
     if (!isOver) return null;
-    const { folder, clock, onError } = this.#parts;
+    const { folder, clock } = this.#parts;
     const found = await outcome.catch((error: unknown) => {
-      onError(error);
-      this.#work = null;
-      return null;
+      work.phase = { is: 'waiting' };
+      throw error;
     });
-    if (found === null) return null;
     // Of a folder that was lost meanwhile, every file looks removed.
     if (!(await folder.isOurs())) {
       work.phase = { is: 'waiting' };

@@ -97,14 +97,14 @@ export class TrainingSetJobStore {
     return (await this.db.query<{ id: Uuid }>('SELECT id FROM label_files')).map(({ id }) => id);
   }
 
-  /** How many of these are there, and how many of them cannot be read (yet, or any more). */
-  async standing(ids: readonly Uuid[]): Promise<{ readonly all: number; readonly unread: number }> {
-    const [row] = await this.db.query<{ all: number; unread: number }>(
-      `SELECT count(*)::int8 AS all, count(*) FILTER (WHERE status <> 'ready')::int8 AS unread
+  /** How many of these are there, and how many of them are still being received. */
+  async standing(ids: readonly Uuid[]): Promise<{ readonly all: number; readonly receiving: number }> {
+    const [row] = await this.db.query<{ all: number; receiving: number }>(
+      `SELECT count(*)::int8 AS all, count(*) FILTER (WHERE status = 'receiving')::int8 AS receiving
        FROM label_files WHERE id = ANY($1::uuid[])`,
       [ids],
     );
-    return row ?? { all: 0, unread: 0 };
+    return row ?? { all: 0, receiving: 0 };
   }
 
   /** Some of all that are there in some way, the oldest first, those after a place; none: there are no more. */

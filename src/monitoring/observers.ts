@@ -33,6 +33,7 @@ export interface Observers {
   ): void;
   choreFailed(chore: string, error: unknown, failures: number): void;
   choresFailing(chores: readonly string[]): void;
+  erasuresFailing(count: number): void;
   onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;
 }
@@ -131,7 +132,7 @@ function observeItems(metrics: Metrics): Pick<Observers, 'itemsLagging' | 'items
 function observeChores(
   metrics: Metrics,
   log: RepeatedLog,
-): Pick<Observers, 'choreFailed' | 'choresFailing' | 'rowsPassedOver'> {
+): Pick<Observers, 'choreFailed' | 'choresFailing' | 'erasuresFailing' | 'rowsPassedOver'> {
   const choreFailures = metrics.counter(
     'chore_failures_total',
     'Steps of work beside the batches that failed and are tried again later, by chore.',
@@ -141,6 +142,12 @@ function observeChores(
     'log_damaged_rows_total',
     'Rows of the log that could not be read and that work went on without, each time, by work.',
     { work: MAX_CHORES },
+  );
+  let erasures = 0;
+  metrics.gauge(
+    'erasures_failing',
+    'Erasures of which a step failed and which are tried again, as of the last look.',
+    () => erasures,
   );
   let failing: readonly string[] = [];
   metrics.gauges('chore_failing', 'Chores that failed the last time, 1 for each.', ['chore'], () =>
@@ -162,6 +169,9 @@ function observeChores(
     },
     choresFailing: (chores) => {
       failing = chores;
+    },
+    erasuresFailing: (count) => {
+      erasures = count;
     },
   };
 }

@@ -85,14 +85,19 @@ export function parseTarget(whom: string, where: string): ErasureTarget {
 }
 
 /** A receipt with times for people and programs. */
-export function receiptJson({ requestedAt, logicalAt, compactedAt, physicalAt, ...receipt }: Erasure): object {
+export function receiptJson({ requestedAt, logicalAt, compactedAt, physicalAt, ...rest }: Erasure): object {
   const timeOf = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  const { failures, failingSince, retryAt, failure, ...receipt } = rest;
   return {
     ...receipt,
     requestedAt: timeOf(requestedAt),
     logicalAt: timeOf(logicalAt),
     compactedAt: timeOf(compactedAt),
     physicalAt: timeOf(physicalAt),
+    failures,
+    failingSince: timeOf(failingSince),
+    retryAt: timeOf(retryAt),
+    failure,
   };
 }
 

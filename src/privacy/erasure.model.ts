@@ -36,7 +36,22 @@ export interface Erasure {
   readonly compactedAt: number | null;
   /** ms; null before. */
   readonly physicalAt: number | null;
+  /** Steps that failed since it got on last; it is tried again however many. */
+  readonly failures: number;
+  /** When the first of these failed, ms; null: none did. */
+  readonly failingSince: number | null;
+  /** When it is tried again, ms; null: no step failed. */
+  readonly retryAt: number | null;
+  /** What failed last, with code and place and without data of anybody; null: no step failed. */
+  readonly failure: string | null;
 }
+
+/** From the first failure of an erasure to the next try; twice that after each that follows, up to the longest pause. */
+export const FIRST_ERASURE_PAUSE_MS = 1_000;
+export const MAX_ERASURE_PAUSE_MS = 60 * 60_000;
+
+/** Of what failed, in UTF-16 units. */
+export const MAX_FAILURE_LENGTH = 200;
 
 /** Of a reason, in UTF-16 units. */
 export const MAX_REASON_LENGTH = 500;

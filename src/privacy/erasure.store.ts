@@ -2,11 +2,20 @@ import type { Identifier } from '../events/event.model.js';
 import { uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import type { Erasure, ErasureStatus } from './erasure.model.js';
+import {
+  FIRST_ERASURE_PAUSE_MS,
+  MAX_ERASURE_PAUSE_MS,
+  MAX_FAILURE_LENGTH,
+  type Erasure,
+  type ErasureStatus,
+} from './erasure.model.js';
 import type { SuppressionHash } from './suppression-list.js';
 
 const FIELDS = `id, profile_id AS "profileId", reason, actor, status, events, rewritten, letters, deliveries, exports,
-  requested_at AS "requestedAt", logical_at AS "logicalAt", compacted_at AS "compactedAt", physical_at AS "physicalAt"`;
+  requested_at AS "requestedAt", logical_at AS "logicalAt", compacted_at AS "compactedAt", physical_at AS "physicalAt",
+  failures, failing_since AS "failingSince", retry_at AS "retryAt", failure`;
+/** It got on. */
+const WELL = 'failures = 0, failing_since = NULL, retry_at = NULL, failure = NULL';
 
 /** An erasure that workers are at. */
 export interface OpenErasure extends Erasure {
@@ -83,15 +92,43 @@ export class ErasureStore {
     await tx.query('LOCK TABLE partitions IN SHARE MODE');
   }
 
-  /** The eldest that workers have to go on with; null if there is none. */
-  async next(db: Queryable): Promise<OpenErasure | null> {
+  /**
+   * The eldest that workers have to go on with now; null if there is none. One that failed lets others go first until it
+   * is tried again; a clock that was set back puts none off for longer than the longest pause.
+   * @param except those that let others go first, too
+   */
+  async next(db: Queryable, nowMs: number, except: readonly Uuid[]): Promise<OpenErasure | null> {
     const { rows } = await db.run<OpenErasure>({
       name: 'erasures_next',
-      text: `SELECT ${FIELDS}, barrier_pos AS "barrierPos" FROM erasures WHERE status IN ('waiting', 'running')
+      text: `SELECT ${FIELDS}, barrier_pos AS "barrierPos" FROM erasures
+             WHERE status IN ('waiting', 'running') AND id <> ALL ($2::uuid[])
+               AND (retry_at IS NULL OR retry_at <= $1::int8 OR retry_at > $1::int8 + ${String(MAX_ERASURE_PAUSE_MS)})
              ORDER BY requested_at, id LIMIT 1`,
-      values: [],
+      values: [nowMs, uuidArray(except, (id) => id)],
     });
     return rows[0] ?? null;
+  }
+
+  /**
+   * Notes that a step of it failed: it is tried again later and later.
+   * @param failure without data of anybody
+   */
+  async fail(db: Queryable, id: Uuid, { failure, nowMs }: { readonly failure: string; readonly nowMs: number }) {
+    await db.query(
+      `UPDATE erasures
+       SET failures = failures + 1, failure = $2, failing_since = coalesce(failing_since, $3::int8),
+           retry_at = $3::int8 + least($5::int8, $4::int8 * (2 ^ least(failures, 30))::int8)
+       WHERE id = $1 AND status IN ('waiting', 'running')`,
+      [id, failure.slice(0, MAX_FAILURE_LENGTH), nowMs, FIRST_ERASURE_PAUSE_MS, MAX_ERASURE_PAUSE_MS],
+    );
+  }
+
+  /** How many failed and are tried again. */
+  async countFailing(db: Queryable): Promise<number> {
+    const [row] = await db.query<{ failing: number }>(
+      'SELECT count(*)::int8 AS failing FROM erasures WHERE failures > 0',
+    );
+    return row?.failing ?? 0;
   }
 
   async insert(tx: Transaction, erasure: Pick<Erasure, 'id' | 'profileId' | 'reason' | 'actor' | 'requestedAt'>) {
@@ -163,7 +200,11 @@ export class ErasureStore {
   }
 
   async setStatus(tx: Queryable, id: Uuid, from: ErasureStatus, to: ErasureStatus): Promise<boolean> {
-    const changed = await tx.execute('UPDATE erasures SET status = $3 WHERE id = $1 AND status = $2', [id, from, to]);
+    const changed = await tx.execute(`UPDATE erasures SET status = $3, ${WELL} WHERE id = $1 AND status = $2`, [
+      id,
+      from,
+      to,
+    ]);
     return changed > 0;
   }
 
@@ -177,7 +218,7 @@ export class ErasureStore {
   /** Done, as far as anybody can ask: whom it was of is forgotten. */
   async finish(tx: Transaction, id: Uuid, events: number, nowMs: number): Promise<boolean> {
     const changed = await tx.execute(
-      `UPDATE erasures SET status = 'logical', events = $2, logical_at = $3 WHERE id = $1 AND status = 'running'`,
+      `UPDATE erasures SET status = 'logical', events = $2, logical_at = $3, ${WELL} WHERE id = $1 AND status = 'running'`,
       [id, events, nowMs],
     );
     if (changed > 0) {

@@ -139,15 +139,18 @@ async function compact(deps: PrivacyCommandDeps, { json }: JsonOption): Promise<
 
 function tableOf(erasures: readonly Erasure[]): string {
   const time = (ms: number | null): string => (ms === null ? '' : new Date(ms).toISOString());
-  const rows = erasures.map(({ id, status, requestedAt, logicalAt, physicalAt, events, actor, reason }) => [
-    id,
-    status,
-    time(requestedAt),
-    time(logicalAt),
-    time(physicalAt),
-    String(events),
-    actor,
-    reason,
-  ]);
-  return textTable([['id', 'status', 'requested', 'logical', 'physical', 'events', 'by', 'reason'], ...rows]);
+  const rows = erasures.map(
+    ({ id, status, requestedAt, logicalAt, physicalAt, events, actor, reason, failure, retryAt }) => [
+      id,
+      status,
+      time(requestedAt),
+      time(logicalAt),
+      time(physicalAt),
+      String(events),
+      actor,
+      reason,
+      failure === null ? '' : `${failure}; tried again at ${time(retryAt)}`,
+    ],
+  );
+  return textTable([['id', 'status', 'requested', 'logical', 'physical', 'events', 'by', 'reason', 'fails'], ...rows]);
 }

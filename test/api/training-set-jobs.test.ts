@@ -3,19 +3,30 @@ import { cp, link, readdir, readFile, rename, rm, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createTrainingSetExports } from '../../src/create-training-set-exports.js';
+import { ExportFolder } from '../../src/features/export-folder.js';
 import { giveUpExports } from '../../src/features/give-up-exports.js';
 import { TrainingSetJobStore } from '../../src/features/training-set-job.store.js';
+import { checkErasures } from '../../src/monitoring/check-erasures.js';
 import { checkExports } from '../../src/monitoring/check-exports.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aTrack, DAY_MS, HOUR_MS, START_MS } from '../support/world.js';
 
 let world: ApiWorld;
+/** Failures of erasures that a test is about. */
+let expected: { readonly error: Error; readonly heard: number[] } | null = null;
 
 beforeAll(async () => {
-  world = await createApiWorld();
+  world = await createApiWorld({
+    observers: {
+      choreFailed: (chore, error, failures) => {
+        if (chore !== 'erasures' || expected === null || error !== expected.error) throw error as Error;
+        expected.heard.push(failures);
+      },
+    },
+  });
   await world.defineFeatures([
     aFeature('visits', { events: ['visit'] }),
     aFeature('page', { aggregate: 'last', value: 'properties.page', type: 'string' }),
@@ -396,6 +407,26 @@ describe('a training set that is asked for over the API', () => {
 });
 
 describe('somebody who is erased', () => {
+  const erase = async (who: string): Promise<string> => {
+    const { eraseProfile } = await world.data<{ eraseProfile: { id: string } }>(
+      `mutation ($who: String!) { eraseProfile(input: { identifier: { namespace: "user_id", value: $who }, reason: "asked" }) {
+         ... on ErasureReceipt { id } } }`,
+      { who },
+    );
+    return eraseProfile.id;
+  };
+  /** A second later, with everything done that can be. */
+  const receiptOf = async (id: string, isLater = true): Promise<Record<string, unknown>> => {
+    if (isLater) {
+      world.clock.advance(1_000);
+      await world.drain();
+      await makeAll();
+    }
+    const asked =
+      'query ($id: ID!) { erasureReceipt(id: $id) { status exports logicalAt failures failingSince retryAt failure } }';
+    return (await world.data<{ erasureReceipt: Record<string, unknown> }>(asked, { id })).erasureReceipt;
+  };
+
   it('is in no label file and no set that is kept, in none that is made later, and others stay', async () => {
     const [ann, carol] = [csvOf(ROWS.slice(0, 1)), csvOf([['user_id', 'carol-the-friend', at(5), '1']])];
     const files = { ann: await sendOk('ann.csv', ann), carol: await sendOk('carol.csv', carol) };
@@ -438,6 +469,80 @@ describe('somebody who is erased', () => {
     expect(await (await fetched(`/label-files/${String(again.body['id'])}`)).text()).not.toContain('carol');
     const lines = `{"ns":"user_id","value":"bob","time":"${at(0)}","note":"carol-the-friend"}\n{"ns":"user_id","value":"bob","time":"${at(0)}","note":""}`;
     expect(await send('all.jsonl', lines)).toMatchObject({ status: 201, body: { rows: 1, leftOutRows: 1 } });
+  });
+
+  it('holds up nobody else while a file cannot be deleted, is tried for ever, and is done once it can be', async () => {
+    const visit = (user: string, page: string) => aTrack('visit', { user_id: user }, { properties: { page } });
+    await world.accept([visit('ivy-the-friend', 'home'), visit('joe', 'friend ivy-the-friend'), visit('kim', 'home')]);
+    await world.drain();
+    world.clock.advance(HOUR_MS);
+    const now = new Date(world.clock.now()).toISOString();
+    const labelFile = await sendOk('joe.csv', csvOf([['user_id', 'joe', now, '1']]));
+    await ask({ labelFile, features: ['page'], format: 'CSV' });
+    await makeAll();
+    const error = Object.assign(new Error('a path with ivy-the-friend in it'), { code: 'EACCES' });
+    const removing = vi.spyOn(ExportFolder.prototype, 'removeSet').mockRejectedValue(error);
+    expected = { error, heard: [] };
+    const doctor = () => checkErasures(world.db);
+    expect(await doctor()).toMatchObject({ outcome: 'ok' });
+    const failure = 'label files and training sets: INTERNAL (EACCES)';
+
+    const ivy = await erase('ivy-the-friend');
+    const soon = { timeout: 20_000 };
+    await expect.poll(() => receiptOf(ivy), soon).toMatchObject({ status: 'RUNNING', failure, logicalAt: null });
+    const { failingSince } = await receiptOf(ivy, false);
+    expect((await doctor()).detail).toMatch(`times since ${String(failingSince)}: ${failure}`);
+    expect(await doctor()).toMatchObject({
+      outcome: 'failed',
+      detail: expect.stringContaining(`1 cannot be brought to an end; ${ivy}, `) as string,
+    });
+    const kim = await erase('kim');
+    await expect.poll(() => receiptOf(kim), soon).toMatchObject({ status: 'LOGICAL', failures: 0, failure: null });
+    expect(await receiptOf(ivy)).toMatchObject({ status: 'RUNNING', failure, failingSince });
+
+    const pauses: number[] = [];
+    const dueAt = async () => Date.parse(String((await receiptOf(ivy, false))['retryAt']));
+    for (let i = expected.heard.length; i < 15; i++) {
+      world.clock.advance((await dueAt()) - world.clock.now());
+      const triedAt = world.clock.now();
+      await world.drain();
+      const [row] = await world.db.query<{ at: number }>('SELECT retry_at AS at FROM erasures WHERE id = $1', [ivy]);
+      pauses.push((row?.at ?? 0) - triedAt);
+    }
+    expect(expected.heard).toEqual(Array.from({ length: 15 }, (_, i) => i + 1));
+    expect(pauses.slice(-4)).toEqual([2_048_000, HOUR_MS, HOUR_MS, HOUR_MS]);
+
+    removing.mockRestore();
+    expected = null;
+    world.clock.advance(HOUR_MS);
+    await expect
+      .poll(() => receiptOf(ivy), soon)
+      .toMatchObject({ status: 'LOGICAL', exports: 1, failures: 0, failingSince: null, retryAt: null, failure: null });
+    expect(await doctor()).toMatchObject({ outcome: 'ok' });
+  });
+
+  it('holds up nobody else while label files wait for whoever removes them', async () => {
+    const visit = (user: string) => aTrack('visit', { user_id: user }, { properties: { page: 'home' } });
+    await world.accept([visit('leo-the-friend'), visit('max')]);
+    await world.drain();
+    world.clock.advance(HOUR_MS);
+    await makeAll();
+    const named = await sendOk('leo.csv', csvOf([['user_id', 'leo-the-friend', at(5), '1']]));
+    const drained = async (id: string) => {
+      world.clock.advance(1_000);
+      await world.drain();
+      return receiptOf(id, false);
+    };
+    const leo = await erase('leo-the-friend');
+    const standing = async () => {
+      await drained(leo);
+      return world.db.query('SELECT status FROM label_files WHERE id = $1', [named]);
+    };
+    await expect.poll(standing, { timeout: 20_000 }).toEqual([{ status: 'doomed' }]);
+    const max = await erase('max');
+    await expect.poll(() => drained(max), { timeout: 20_000 }).toMatchObject({ status: 'LOGICAL', exports: 0 });
+    expect(await drained(leo)).toMatchObject({ status: 'RUNNING', failures: 0 });
+    await expect.poll(() => receiptOf(leo), { timeout: 20_000 }).toMatchObject({ status: 'LOGICAL', exports: 1 });
   });
 
   it('is found in the last of a thousand label files and of a thousand sets', async () => {
@@ -492,15 +597,10 @@ describe('somebody who is erased', () => {
     const away = `${world.exportsPath}.away`;
     const doctor = () => checkExports(world.db, { path: 'here', isOurs: () => world.trainingSets.folder.isOurs() });
     const giveUp = () => giveUpExports(world.db, world.trainingSets.folder, world.clock.now());
-    const erase = async (who: string) => {
+    const eraseNew = async (who: string) => {
       await world.accept([aTrack('visit', { user_id: who }, { properties: { page: 'home' } })]);
       await world.drain();
-      const { eraseProfile } = await world.data<{ eraseProfile: { id: string } }>(
-        `mutation ($who: String!) { eraseProfile(input: { identifier: { namespace: "user_id", value: $who }, reason: "asked" }) {
-           ... on ErasureReceipt { id } } }`,
-        { who },
-      );
-      return eraseProfile.id;
+      return erase(who);
     };
     const statusOf = async (id: string) => {
       for (let i = 0; i < 5; i++) {
@@ -518,7 +618,7 @@ describe('somebody who is erased', () => {
     await expect(giveUp()).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(await doctor()).toMatchObject({ outcome: 'ok' });
     await rename(world.exportsPath, away);
-    const fay = await erase('fay');
+    const fay = await eraseNew('fay');
     expect(await statusOf(fay)).not.toBe('LOGICAL');
     expect(await doctor()).toMatchObject({ outcome: 'warning' });
     await expect(ask({ labelFile, features: ['visits'] })).rejects.toThrow('UNAVAILABLE');
@@ -532,7 +632,7 @@ describe('somebody who is erased', () => {
     // A new folder; it is lost, too, and nobody gives it up.
     const other = await sendOk('guy.csv', csvOf([['user_id', 'ann', at(5), '1']]));
     await rename(world.exportsPath, `${away}.2`);
-    const guy = await erase('guy');
+    const guy = await eraseNew('guy');
     world.clock.advance(7 * DAY_MS);
     expect(await statusOf(guy)).not.toBe('LOGICAL');
     world.clock.advance(DAY_MS);

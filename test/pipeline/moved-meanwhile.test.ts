@@ -67,6 +67,7 @@ async function aPair(): Promise<Pair> {
           throw error as Error;
         },
         choresFailing: () => undefined,
+        erasuresFailing: () => undefined,
         onRun: () => undefined,
         retrying: (error) => retried.push(error instanceof Error ? error.message : String(error)),
       },

@@ -56,6 +56,7 @@ export function unattendedEngine({
         fail(error);
       },
       choresFailing: ignore,
+      erasuresFailing: ignore,
       onRun: ignore,
     },
     onCommitted: ignore,

@@ -243,6 +243,7 @@ const rethrowing = {
     throw error as Error;
   },
   choresFailing: () => undefined,
+  erasuresFailing: () => undefined,
   onRun: () => undefined,
 };
 

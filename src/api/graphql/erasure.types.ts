@@ -1,4 +1,4 @@
-import { Field, Float, ID, InputType, ObjectType } from 'type-graphql';
+import { Field, Float, ID, InputType, Int, ObjectType } from 'type-graphql';
 import { ERASURE_STATUSES, type Erasure, type ErasureStatus } from '../../privacy/erasure.model.js';
 import { connectionTypes } from './connection.types.js';
 import { enumOf } from './enums.js';
@@ -64,6 +64,25 @@ export class ErasureReceiptType implements Erasure {
 
   @Field(() => DateTime, { nullable: true, description: 'When it was `PHYSICAL`; null before.' })
   physicalAt!: number | null;
+
+  @Field(() => Int, {
+    description:
+      'How many of its steps failed since it got on last. It is never given up for that: it is tried again, at least every hour, and no other erasure waits for it.',
+  })
+  failures!: number;
+
+  @Field(() => DateTime, { nullable: true, description: 'When the first of these failed; null: none did.' })
+  failingSince!: number | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it is tried again; null: no step failed.' })
+  retryAt!: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Which step failed last and with what, such as `label files and training sets: INTERNAL (EACCES)`; null: none did. The log of the workers says more.',
+  })
+  failure!: string | null;
 }
 
 export const ErasureConnection = connectionTypes<ErasureReceiptType>(ErasureReceiptType, 'ErasureReceipt');
