@@ -178,6 +178,114 @@ const step = fc.record({
   taken: fc.option(fc.nat(6), { freq: 3 }),
 });
 
+// First: where a retention has removed events, as others do here, what is counted for ever can be compared no more.
+describe('comparing features of items with what the log gives', () => {
+  const sampler = () =>
+    new ItemParitySampler({
+      db: world.db,
+      clock: world.clock,
+      definitions: () => world.engine.definitions.current(),
+      events: new EventHistoryReader(world.engine.sealer),
+    });
+  const chosen = async (keys: readonly string[]) => {
+    const definitions = await world.engine.definitions.current();
+    const meanings = definitions.entities.get('article')?.folds.map(({ meaning }) => meaning) ?? [];
+    const items = await chooseItems(world.db, meanings, 10_000, 1);
+    return items.filter(({ key }) => keys.includes(key));
+  };
+  const wrongIn = ({ figures }: ItemParityRound): string[] =>
+    figures.filter((each) => each.mismatched + each.missing > 0).map(({ feature }) => feature);
+  const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 40, key: 'a', person: 200 } as const;
+
+  it('finds them the same at any time, and tells which of which item are not', async () => {
+    await send('same-', [
+      ...[drawn, { ...drawn, person: 201, ageMs: 5 * HOUR_MS }, { ...drawn, name: 'like', ageMs: 30 * HOUR_MS }],
+      ...[
+        { ...drawn, source: 'shop' as const },
+        { ...drawn, key: 'b' as const },
+      ],
+    ]);
+    await world.drain();
+    const items = await chosen(['same-a', 'same-b']);
+    // Both views have one of them, and one the other.
+    expect(items).toHaveLength(3);
+    for (const laterMs of [0, HOUR_MS, 2 * DAY_MS]) {
+      world.clock.advance(laterMs);
+      const round = await sampler().compare(items);
+      expect(wrongIn(round)).toEqual([]);
+      expect(round).toMatchObject({ items: 3, skipped: 0, mismatches: [] });
+      const names = round.figures.map(({ entity, feature }) => `${entity} ${feature}`);
+      expect(names).toEqual(expect.arrayContaining(['article likes_by_read', 'article shop_events']));
+      expect(names).not.toContain('article article_words');
+    }
+    const state = async (key: string) =>
+      (await world.db.query<{ state: Buffer }>('SELECT state FROM entity_states WHERE key = $1', [key]))[0]?.state;
+    const before = await state('same-b');
+    await world.db.query(`UPDATE entity_states SET state = '' WHERE key = 'same-b'`);
+    const lost = await sampler().compare(items);
+    expect(wrongIn(lost)).toEqual(expect.arrayContaining(['reads_ever', 'last_reader', 'longest']));
+    expect(lost.figures.find(({ feature }) => feature === 'reads_ever')).toMatchObject({
+      ...{ entity: 'article', compared: 2, mismatched: 1, missing: 0, maxDelta: 1 },
+    });
+    expect(lost.figures.find(({ feature }) => feature === 'last_reader')).toMatchObject({ mismatched: 0, missing: 1 });
+    expect(new Set(lost.mismatches.map(({ entity, key }) => `${entity} ${key}`))).toEqual(new Set(['article same-b']));
+    // What cannot be read is not served: all of it is missing. One that is folded anew is nobody's to judge.
+    await world.db.query(`UPDATE entity_states SET state = '\\xffffff' WHERE key = 'same-b'`);
+    const unreadable = await sampler().compare(items);
+    expect(unreadable.figures.find(({ feature }) => feature === 'reads_ever')).toMatchObject({ missing: 1 });
+    await world.db.query(
+      `INSERT INTO entity_refolds (fold_id, key, done_pos, state)
+       SELECT fold_id, key, 0, '' FROM entity_states WHERE key = 'same-b'`,
+    );
+    expect(await sampler().compare(items)).toMatchObject({ items: 2, skipped: 1, mismatches: [] });
+    await world.drain();
+    expect(wrongIn(await sampler().compare(items))).toEqual([]);
+    expect(await state('same-b')).toEqual(before);
+  });
+
+  it('goes through all items by and by, also those that have lost their state, or their events, and keeps what it finds', async () => {
+    await send('walk-', [drawn, { ...drawn, key: 'b' }]);
+    await world.drain();
+    await world.db.query(`DELETE FROM entity_states WHERE key = 'walk-a'`);
+    await world.db.query(`DELETE FROM entity_events WHERE key = 'walk-b'`);
+    const all = await world.db.query<{ key: string }>(
+      'SELECT fold_id, key FROM entity_states UNION SELECT fold_id, key FROM entity_events',
+    );
+    const rounds: ItemParityRound[] = [];
+    const seen: string[] = [];
+    const errors: unknown[] = [];
+    const watch = new ParityWatch({
+      ...{ db: world.db, clock: world.clock, share: 1, perMinute: 120 },
+      walk: new ItemWalk(world.db, 1),
+      sampler: {
+        compare: async (items: readonly ItemOfView[], _, signal) => {
+          seen.push(...items.map(({ meaning, key }) => `${meaning} ${key}`));
+          const round = await sampler().compare(items, undefined, signal);
+          rounds.push(round);
+          return round;
+        },
+      },
+      observer: { compared: () => undefined },
+      onError: (error) => errors.push(error),
+    });
+    for (let look = 0; look < Math.ceil(all.length / 20); look++) await watch.look();
+    expect(errors).toEqual([]);
+    expect([seen.length, new Set(seen).size]).toEqual([all.length, all.length]);
+    const wrong = rounds.flatMap(({ mismatches }) => mismatches.map(({ key }) => key));
+    expect(new Set(wrong)).toEqual(new Set(['walk-a', 'walk-b']));
+    const { featureParity } = await world.data<{
+      featureParity: { edges: { node: { entity: string; feature: string; mismatched: number } }[] };
+    }>('{ featureParity(first: 50) { edges { node { entity feature mismatched } } } }');
+    expect(featureParity.edges.map(({ node }) => node)).toContainEqual({
+      ...{ entity: 'article', feature: 'reads_ever', mismatched: 2 },
+    });
+    // The next pass takes a share by another hash: some of them, at most so many at once, and all in the end.
+    const walk = new ItemWalk(world.db, 2);
+    expect((await walk.next(0.5, 10_000)).length).toBeLessThan(all.length);
+    expect(await walk.next(0, 10)).toEqual([]);
+  });
+});
+
 describe('features of items that are computed from events of people', () => {
   it('are those of the events that name the item, online and as of any instant, whatever is late or taken back', async () => {
     await fc.assert(
@@ -453,113 +561,6 @@ describe('features of items that are computed from events of people', () => {
     ]);
     const mixed = asOf({ labels: [about('user_id', 'reader-70', [])], features: ['reads_1h'] });
     await expect(mixed).rejects.toThrow('a row names no article_id, and is about user_id');
-  });
-});
-
-describe('comparing features of items with what the log gives', () => {
-  const sampler = () =>
-    new ItemParitySampler({
-      db: world.db,
-      clock: world.clock,
-      definitions: () => world.engine.definitions.current(),
-      events: new EventHistoryReader(world.engine.sealer),
-    });
-  const chosen = async (keys: readonly string[]) => {
-    const definitions = await world.engine.definitions.current();
-    const meanings = definitions.entities.get('article')?.folds.map(({ meaning }) => meaning) ?? [];
-    const items = await chooseItems(world.db, meanings, 10_000, 1);
-    return items.filter(({ key }) => keys.includes(key));
-  };
-  const wrongIn = ({ figures }: ItemParityRound): string[] =>
-    figures.filter((each) => each.mismatched + each.missing > 0).map(({ feature }) => feature);
-  const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 40, key: 'a', person: 200 } as const;
-
-  it('finds them the same at any time, and tells which of which item are not', async () => {
-    await send('same-', [
-      ...[drawn, { ...drawn, person: 201, ageMs: 5 * HOUR_MS }, { ...drawn, name: 'like', ageMs: 30 * HOUR_MS }],
-      ...[
-        { ...drawn, source: 'shop' as const },
-        { ...drawn, key: 'b' as const },
-      ],
-    ]);
-    await world.drain();
-    const items = await chosen(['same-a', 'same-b']);
-    // Both views have one of them, and one the other.
-    expect(items).toHaveLength(3);
-    for (const laterMs of [0, HOUR_MS, 2 * DAY_MS]) {
-      world.clock.advance(laterMs);
-      const round = await sampler().compare(items);
-      expect(wrongIn(round)).toEqual([]);
-      expect(round).toMatchObject({ items: 3, skipped: 0, mismatches: [] });
-      const names = round.figures.map(({ entity, feature }) => `${entity} ${feature}`);
-      expect(names).toEqual(expect.arrayContaining(['article likes_by_read', 'article shop_events']));
-      expect(names).not.toContain('article article_words');
-    }
-    const state = async (key: string) =>
-      (await world.db.query<{ state: Buffer }>('SELECT state FROM entity_states WHERE key = $1', [key]))[0]?.state;
-    const before = await state('same-b');
-    await world.db.query(`UPDATE entity_states SET state = '' WHERE key = 'same-b'`);
-    const lost = await sampler().compare(items);
-    expect(wrongIn(lost)).toEqual(expect.arrayContaining(['reads_ever', 'last_reader', 'longest']));
-    expect(lost.figures.find(({ feature }) => feature === 'reads_ever')).toMatchObject({
-      ...{ entity: 'article', compared: 2, mismatched: 1, missing: 0, maxDelta: 1 },
-    });
-    expect(lost.figures.find(({ feature }) => feature === 'last_reader')).toMatchObject({ mismatched: 0, missing: 1 });
-    expect(new Set(lost.mismatches.map(({ entity, key }) => `${entity} ${key}`))).toEqual(new Set(['article same-b']));
-    // What cannot be read is not served: all of it is missing. One that is folded anew is nobody's to judge.
-    await world.db.query(`UPDATE entity_states SET state = '\\xffffff' WHERE key = 'same-b'`);
-    const unreadable = await sampler().compare(items);
-    expect(unreadable.figures.find(({ feature }) => feature === 'reads_ever')).toMatchObject({ missing: 1 });
-    await world.db.query(
-      `INSERT INTO entity_refolds (fold_id, key, done_pos, state)
-       SELECT fold_id, key, 0, '' FROM entity_states WHERE key = 'same-b'`,
-    );
-    expect(await sampler().compare(items)).toMatchObject({ items: 2, skipped: 1, mismatches: [] });
-    await world.drain();
-    expect(wrongIn(await sampler().compare(items))).toEqual([]);
-    expect(await state('same-b')).toEqual(before);
-  });
-
-  it('goes through all items by and by, also those that have lost their state, or their events, and keeps what it finds', async () => {
-    await send('walk-', [drawn, { ...drawn, key: 'b' }]);
-    await world.drain();
-    await world.db.query(`DELETE FROM entity_states WHERE key = 'walk-a'`);
-    await world.db.query(`DELETE FROM entity_events WHERE key = 'walk-b'`);
-    const all = await world.db.query<{ key: string }>(
-      'SELECT fold_id, key FROM entity_states UNION SELECT fold_id, key FROM entity_events',
-    );
-    const rounds: ItemParityRound[] = [];
-    const seen: string[] = [];
-    const errors: unknown[] = [];
-    const watch = new ParityWatch({
-      ...{ db: world.db, clock: world.clock, share: 1, perMinute: 120 },
-      walk: new ItemWalk(world.db, 1),
-      sampler: {
-        compare: async (items: readonly ItemOfView[], _, signal) => {
-          seen.push(...items.map(({ meaning, key }) => `${meaning} ${key}`));
-          const round = await sampler().compare(items, undefined, signal);
-          rounds.push(round);
-          return round;
-        },
-      },
-      observer: { compared: () => undefined },
-      onError: (error) => errors.push(error),
-    });
-    for (let look = 0; look < Math.ceil(all.length / 20); look++) await watch.look();
-    expect(errors).toEqual([]);
-    expect([seen.length, new Set(seen).size]).toEqual([all.length, all.length]);
-    const wrong = rounds.flatMap(({ mismatches }) => mismatches.map(({ key }) => key));
-    expect(new Set(wrong)).toEqual(new Set(['walk-a', 'walk-b']));
-    const { featureParity } = await world.data<{
-      featureParity: { edges: { node: { entity: string; feature: string; mismatched: number } }[] };
-    }>('{ featureParity(first: 50) { edges { node { entity feature mismatched } } } }');
-    expect(featureParity.edges.map(({ node }) => node)).toContainEqual({
-      ...{ entity: 'article', feature: 'reads_ever', mismatched: 2 },
-    });
-    // The next pass takes a share by another hash: some of them, at most so many at once, and all in the end.
-    const walk = new ItemWalk(world.db, 2);
-    expect((await walk.next(0.5, 10_000)).length).toBeLessThan(all.length);
-    expect(await walk.next(0, 10)).toEqual([]);
   });
 });
 

@@ -16,6 +16,7 @@ import { compiled } from '../support/compiled-program.js';
 /** A stopped cluster; a test that is not about the making of one begins with a copy. */
 let prepared: string;
 let folder: string;
+let copied: Promise<void> | undefined;
 const running: EmbeddedPostgres[] = [];
 const children: ChildProcess[] = [];
 
@@ -35,7 +36,14 @@ afterAll(() => rm(prepared, { recursive: true, force: true }));
 
 beforeEach(async () => {
   folder = await newFolder();
+  copied = undefined;
 });
+
+/** Where nothing is in the folder yet; once, however many start at once. */
+async function copyPrepared(): Promise<void> {
+  if ((await readdir(folder)).length > 0) return;
+  await promisify(execFile)('cp', ['-a', `${prepared}/.`, folder]);
+}
 
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
@@ -53,9 +61,7 @@ async function start(
   observer?: PostmasterObserver,
   stoppingPatienceMs = 30_000,
 ): Promise<EmbeddedPostgres> {
-  if (dataDir === folder && (await readdir(folder)).length === 0) {
-    await promisify(execFile)('cp', ['-a', `${prepared}/.`, folder]);
-  }
+  if (dataDir === folder) await (copied ??= copyPrepared());
   const server = await EmbeddedPostgres.start({
     dataDir,
     settings: SETTINGS,
