@@ -223,12 +223,6 @@ export class EndpointStore {
     );
   }
 
-  /** Sends again what came behind a position; nothing is known any more of what was delivered since. */
-  async rewind(tx: Transaction, key: string, seq: number): Promise<void> {
-    await tx.execute('UPDATE webhook_endpoints SET seq = least(seq, $2) WHERE key = $1', [key, seq]);
-    await tx.execute('DELETE FROM endpoint_deliveries WHERE endpoint_key = $1 AND seq > $2', [key, seq]);
-  }
-
   /** False where the endpoint is gone, or somebody else moved it: then nothing is written. */
   async finishRound(tx: Transaction, key: string, result: RoundResult, nowMs: number): Promise<boolean> {
     const { fromSeq, toSeq, done, failed, delivered, failures, retryAt, error, pauseBecause } = result;
