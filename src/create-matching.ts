@@ -15,7 +15,7 @@ import { ModelLinks } from './identity/matching/model-links.js';
 import { TermHash } from './identity/matching/term-hash.js';
 import { UnmatchedComponents } from './identity/matching/unmatched-components.js';
 import { MatchedRecords } from './matched-records.js';
-import { MatchingChore, type MatchingChoreParts } from './matching-chore.js';
+import { MatchingChore } from './matching-chore.js';
 import { MatchingMarks } from './matching-marks.js';
 import type { Pipeline } from './pipeline.js';
 import type { Clock } from './platform/clock.js';
@@ -48,7 +48,6 @@ interface ChoreDependencies {
   readonly log: EventLog;
   readonly leases: PartitionLeases;
   readonly pipeline: Pipeline;
-  readonly observer: MatchingChoreParts['observer'];
 }
 
 export interface Matching {

@@ -313,7 +313,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     traitRefolds,
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
     groups: groupChore,
-    matching: parts.matching.createChore({ ...parts, observer: observers }),
+    matching: parts.matching.createChore(parts),
     erasures: erasures.chore,
     termKeying: erasures.termKeying,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),

@@ -49,7 +49,6 @@ export interface MatchingChoreParts {
   /** Components with too much evidence to be compared. */
   readonly unmatched: UnmatchedComponents;
   readonly erasures: Pick<ErasureStore, 'among'>;
-  readonly observer: { retrying(error: unknown, attempt: number): void };
 }
 
 /** Of one step: identifiers or components, records that are scored, records that these are compared with, links. */
@@ -59,9 +58,10 @@ const MAX_CANDIDATES = 20_000;
 const MAX_LINKED = 200;
 /** Links are not put off for longer than that, however much is to be compared. */
 const STEPS_PER_LINKING = 8;
-/** Least time between two looks where there was nothing to do, and after a failure, ms. */
+/** Least time between two looks where there was nothing to do, ms. */
 const LOOK_MS = 1_000;
-const FAILURE_PAUSE_MS = 30_000;
+/** After so many failures in a row a step does one thing alone. */
+const MAX_COUNTED_FAILURES = 8;
 
 /**
  * Compares people by the active model of record linkage, and links those who weigh enough, step by step between batches.
@@ -80,6 +80,7 @@ const FAILURE_PAUSE_MS = 30_000;
  * 5. Whoever is to be erased is neither linked with anybody nor taken apart until that is done: an erasure takes all that
  *    the person is known by when it begins, and would take others along.
  * 6. Every step can be done twice, and a process that dies leaves whole steps behind.
+ * 7. After a failure steps do less, down to one record or pair; `chore-turns.ts` puts it off meanwhile, and tells of it.
  */
 export class MatchingChore {
   readonly #parts: MatchingChoreParts;
@@ -95,15 +96,15 @@ export class MatchingChore {
 
   /** There is something to do that the last look did not show. */
   wake(): void {
-    if (this.#failures === 0) this.#lookAt = Number.NEGATIVE_INFINITY;
+    this.#lookAt = Number.NEGATIVE_INFINITY;
   }
 
   /**
    * One step; false if there is nothing to do here.
-   * @throws DefinitionsChanged, LeaseLost; WeftError where the failure may pass
+   * @throws DefinitionsChanged, LeaseLost; whatever a step failed with
    */
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, clock, leases, observer } = this.#parts;
+    const { db, clock, leases } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt || !leases.held.some(({ part }) => part === 0)) return false;
     try {
@@ -116,10 +117,9 @@ export class MatchingChore {
     } catch (error) {
       this.#parts.pipeline.forget();
       this.#applied = null;
-      if (error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error)) throw error;
-      observer.retrying(error, ++this.#failures);
-      this.#lookAt = now + FAILURE_PAUSE_MS;
-      return false;
+      const isItsOwn = !(error instanceof DefinitionsChanged || error instanceof LeaseLost || mayPass(error));
+      if (isItsOwn) this.#failures = Math.min(this.#failures + 1, MAX_COUNTED_FAILURES);
+      throw error;
     }
   }
 

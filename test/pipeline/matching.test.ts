@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { checkChores } from '../../src/monitoring/check-chores.js';
 import {
   activate,
   activateByTown,
@@ -76,5 +77,32 @@ describe('a model that is applied to profiles', () => {
     await world.accept([anIdentify({ user_id: 'a third' }, same)]);
     await settle(world);
     expect(await profileOf('a third')).toBe(other);
+  });
+
+  it('is told where comparing fails, tries again with pauses, and goes on once what was in the way is gone', async () => {
+    const told: string[] = [];
+    const world = await newWorld({
+      observers: { choreFailed: (chore, _, failures) => told.push(`${chore} ${String(failures)}`) },
+    });
+    await activateByTown(world);
+    const same = { name: 'Jo Park', town: 'York' };
+    await world.accept(['one', 'two'].map((id) => anIdentify({ user_id: id }, same)));
+    const profiles = async (): Promise<number> =>
+      (await world.db.query('SELECT FROM identifiers GROUP BY profile_id')).length;
+    const doctor = () => checkChores(world.db, world.clock.now());
+    await world.db.query('ALTER TABLE matching_pairs ADD CONSTRAINT in_the_way CHECK (false)');
+    for (let i = 0; i < 4; i++) await settle(world);
+    expect(told).toEqual(['matching 1', 'matching 2', 'matching 3', 'matching 4']);
+    const { outcome, detail } = await doctor();
+    expect([outcome, detail.split(' since')[0]]).toEqual(['warning', 'matching, 4 times']);
+    // Nothing else waits for it.
+    await world.accept([anIdentify({ user_id: 'three' }, { name: 'Al', town: 'York' })]);
+    await world.drain();
+    expect(await profiles()).toBe(3);
+
+    await world.db.query('ALTER TABLE matching_pairs DROP CONSTRAINT in_the_way');
+    await settle(world);
+    expect(await profiles()).toBe(2);
+    expect(await doctor()).toMatchObject({ outcome: 'ok' });
   });
 });
