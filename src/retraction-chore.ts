@@ -21,7 +21,7 @@ import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import { foldGiven } from './profiles/groups.model.js';
 import { foldTraits } from './profiles/traits.model.js';
-import { readStandingWords, type WordsOfAnchor } from './profiles/standing-words.reader.js';
+import { readStandingWords } from './profiles/standing-words.reader.js';
 import type { Traits } from './profiles/trait.model.js';
 import { nextPlace } from './next-place.js';
 import { keepWords, OutlivedAnchors } from './outlived-anchors.js';
@@ -70,7 +70,9 @@ type StepEnd = 'stepped' | Awaited<ReturnType<RetractionStore['finish']>>;
  *    that is known is what the log as it then is would give, and a process that dies leaves whole steps behind.
  * 3. A step's place in acceptance order is that of `next-place.ts`.
  * 4. An anchor of which an event that stays cannot be read is passed over; once nothing else is left, that is a failure.
- * 5. Words on purposes of which the log has no event any more stay; a retention takes none back.
+ *    So is one of which an event that is taken back cannot be read, where a retention has removed events: nobody can tell
+ *    what came of which. A retention itself goes on.
+ * 5. Words on purposes of which the log has no event any more outlive the retention of their events, but not the person.
  * 6. What fails for good ends as `failed` after a bounded number of tries; what may pass is the worker's to wait for.
  * 7. Where a person is erased, their events that are not moved to them yet are taken back as those that hang on them: they
  *    hang on a value which counts for nobody now, or beside one of theirs which counts again.
@@ -232,6 +234,7 @@ export class RetractionChore {
     const others = anchors.filter((anchor) => person?.isOf(anchor) !== true).map(({ id }) => id);
     const damaged = new DamagedRows();
     const read = async (tx: Transaction): Promise<void> => {
+      const isOfRetention = await retractions.isOfRetention(tx, retraction);
       const outlived = (await retractions.hasLostEvents(tx)) ? new OutlivedAnchors(definitions, others) : null;
       for await (const page of retractions.remaining(tx, retraction, wanted)) {
         for (const logged of page) {
@@ -256,12 +259,15 @@ export class RetractionChore {
       if (outlived !== null) {
         // What is taken back of a person who is erased hangs on anchors of theirs, or was read already.
         if (person === null) {
-          for await (const page of retractions.taken(tx, retraction, wanted, damaged.note))
+          // What is too old goes all the same: nobody may keep it until somebody finds a backup.
+          const onDamaged = isOfRetention ? damaged.note : undefined;
+          for await (const page of retractions.taken(tx, retraction, wanted, onDamaged))
             for (const each of page) outlived.note(each);
         }
         await outlived.stayIn(tx, folded, { isGone: isTheirs, at: (await nextPlace(tx)).acceptedAt });
       }
-      keepWords(await this.#wordsOf(tx, retraction, others), folded, features);
+      const words = await readStandingWords(tx, others, { areAllKept: isOfRetention });
+      keepWords(words, folded, features);
       if (outlived !== null && person !== null) spareOthers(person, folded, logged, definitions);
     };
     await db.transaction(read, { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: READ_TIMEOUT_MS });
@@ -274,19 +280,14 @@ export class RetractionChore {
       misplaced,
     };
   }
-
-  /** The words on purposes that anchors hold: they outlive the retention of their events, but not the person. */
-  async #wordsOf(tx: Transaction, retraction: Retraction, anchorIds: readonly Uuid[]): Promise<WordsOfAnchor[]> {
-    const areAllKept = await this.#parts.retractions.isOfRetention(tx, retraction);
-    return readStandingWords(tx, anchorIds, { areAllKept });
-  }
 }
 
 /** For people to read: other errors than our own may quote what they were about, and are only in the worker's log. */
 function reasonOf(error: unknown): string {
   if (error instanceof WeftError) {
-    const { code, message, where } = error;
-    return `${code}: ${message}${where === undefined ? '' : ` (${where})`}`;
+    const { code, message, where, hint } = error;
+    const place = where === undefined ? '' : ` (${where})`;
+    return `${code}: ${message}${place}${hint === undefined ? '' : `; ${hint}`}`;
   }
   return `INTERNAL: ${error instanceof Error ? error.name : 'an error'}; the worker's log says more`;
 }

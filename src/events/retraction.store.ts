@@ -231,14 +231,15 @@ export class RetractionStore {
     for await (const rows of this.#pages(tx, scope, anchors, outOfScope(scope))) yield remainingOf(rows, onDamaged);
   }
 
-  /** The events of it that hang on the anchors, as {@link remaining}; those that cannot be read are left out, and `onDamaged` is told. */
+  /** The events of it that hang on the anchors, as {@link remaining}. @throws DamagedHistory as there */
   async *taken(
     tx: Transaction,
     scope: Scope,
     anchors: readonly AnchorStretch[],
-    onDamaged: OnDamaged,
+    onDamaged?: OnDamaged,
   ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
-    for await (const rows of this.#pages(tx, scope, anchors, inScope(scope))) yield remainingOf(rows, onDamaged);
+    for await (const rows of this.#pages(tx, scope, anchors, inScope(scope)))
+      yield remainingOf(rows, onDamaged, 'is-taken-back');
   }
 
   async *#pages(

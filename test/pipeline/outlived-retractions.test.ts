@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MAX_RETRACTION_FAILURES } from '../../src/events/retraction.model.js';
+import { checkRetractions } from '../../src/monitoring/doctor.js';
+import { LoadReader } from '../../src/sources/load.reader.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { applyRules, ASKER, blockedWorld, OPEN, putInForce, TILL_IS_BLOCKED } from '../support/blocked-world.js';
@@ -105,6 +108,51 @@ describe('taking events back once a retention has removed others', () => {
     expect(Object.values(after.traits)).toMatchObject([{ name: { value: 'Ann' } }]);
     const seen = ({ features }: typeof after) => Object.values(features).map((all) => all['seen']?.value);
     expect([before, mistaken, after].map(seen)).toEqual([[3], [5], [3]]);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
+  it('takes back nothing of whom a damaged event is of, says what to do, and goes on once that is done', async () => {
+    const world = await newWorld();
+    const [ann, bob] = [{ user_id: 'ann' }, { user_id: 'bob' }];
+    await world.accept([anIdentify(ann, { name: 'Ann' }), anIdentify(bob, { name: 'Bob' })]);
+    await removeAll(world);
+    const before = await knownOf(world);
+    const loadId = await aLoad(world.db, 'mistaken');
+    const loaded = [ann, bob].flatMap((who) => [anIdentify(who, { plan: 'pro' }), aTrack('view', who)]);
+    await world.engine.accept.accept({ id: 1, key: 'web' }, loaded, { historical: false, loadId });
+    await world.drain();
+    const [damaged] = await world.db.query<{ pos: number; part: number; payload: Buffer }>(
+      `SELECT pos, part, payload FROM event_log WHERE anchor_id = (SELECT id FROM identifiers WHERE value = 'ann')
+       ORDER BY pos LIMIT 1`,
+    );
+    const setPayload = (payload: Buffer | undefined) =>
+      world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [damaged?.pos, payload]);
+    await setPayload(Buffer.from([0, 7]));
+    const { retractions } = world.engine;
+    const { id } = await retractions.takeBackLoad(loadIdOf('mistaken'));
+    for (let i = 0; i <= MAX_RETRACTION_FAILURES; i++) {
+      await world.drain();
+      world.clock.advance(MINUTE_MS);
+    }
+    await expect(retractions.done(id)).rejects.toMatchObject({ code: 'CONFLICT' });
+    const place = `(event_log.pos ${String(damaged?.pos)}, partition ${String(damaged?.part)})`;
+    const [{ detail }, { revertFailure }] = [
+      await checkRetractions(world.db),
+      (await new LoadReader(world.db).find(loadId)) ?? {},
+    ];
+    expect(revertFailure).toBe(
+      `INTERNAL: event payload is not JSON in an event that is to be taken back, and what came of it cannot be told from what came of events that a retention removed ${place}; put the row back from a backup, then ask for it again`,
+    );
+    expect(detail).toContain(revertFailure);
+    const halfway = (await knownOf(world)).traits;
+    expect(halfway['user_id:ann']).toMatchObject({ name: { value: 'Ann' }, plan: { value: 'pro' } });
+    expect(halfway['user_id:bob']).toEqual(before.traits['user_id:bob']);
+
+    await setPayload(damaged?.payload);
+    await retractions.takeBackLoad(loadIdOf('mistaken'));
+    await world.drain();
+    expect(await retractions.done(id)).toMatchObject({ status: 'done', removed: 4, reason: null });
+    expect((await knownOf(world)).traits).toEqual(before.traits);
     expect(await strays(world.db)).toEqual([]);
   });
 });

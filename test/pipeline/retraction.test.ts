@@ -218,7 +218,8 @@ describe('events that are taken back', () => {
     expect(told).toHaveLength(MAX_RETRACTION_FAILURES);
     const places = damaged.map(({ pos, part }) => `(event_log.pos ${String(pos)}, partition ${String(part)})`);
     const { revertFailure } = (await new LoadReader(world.db).find(loadId)) ?? {};
-    expect(places.map((place) => `INTERNAL: event payload is not JSON ${place}`)).toContain(revertFailure);
+    const todo = 'put the row back from a backup, then ask for it again';
+    expect(places.map((place) => `INTERNAL: event payload is not JSON ${place}; ${todo}`)).toContain(revertFailure);
     for (const { pos, payload } of damaged) {
       await world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [pos, payload]);
     }
