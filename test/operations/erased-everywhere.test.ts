@@ -15,6 +15,7 @@ import type { Queryable } from '../../src/platform/postgres.js';
 import { Compactor } from '../../src/privacy/compactor.js';
 import { KeyVault } from '../../src/privacy/key-vault.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { findInRedis } from '../support/find-in-redis.js';
 import { findTexts } from '../support/find-texts.js';
 import { canStartRedis, startRedisServer, type RedisServer } from '../support/redis-server.js';
 import { serveWeft, type ServedWeft } from '../support/served-weft.js';
@@ -218,19 +219,7 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     await weft.run('identity', 'models', 'activate', model.version);
   };
 
-  const inRedis = async (): Promise<string[]> => {
-    const all: string[] = [];
-    for (const key of await client.keys('*')) {
-      // Nothing is kept in any other form: a command for another one fails here.
-      const bytes = await client.getBuffer(key);
-      // That something was deleted is remembered for ten minutes, by the hash that it was under.
-      const isTombstone = bytes?.length === 8 && bytes[0] === 1;
-      if (isTombstone) expect(await client.pttl(key)).toBeGreaterThan(0);
-      else all.push(`${key} ${bytes?.toString('latin1') ?? ''}`);
-    }
-    expect(all.length).toBeGreaterThan(0);
-    return found(all.join('\n'), [...SECRETS, ...IDS]);
-  };
+  const inRedis = (): Promise<string[]> => findInRedis(client, '', [...SECRETS, ...IDS]);
 
   /** In the files of the data folder, and in those of the tables and indexes of both databases. */
   const inFiles = async (): Promise<string[]> => {

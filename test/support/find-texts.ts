@@ -10,14 +10,15 @@ export interface FoundText {
 /**
  * Where any of these texts is in the database, in lower or upper case: every table and column that the catalogue knows,
  * bytes included, and the planner's statistics.
+ * @param leastTables that there have to be: a search of fewer would say nothing
  */
-export async function findTexts(db: Queryable, texts: readonly string[]): Promise<FoundText[]> {
+export async function findTexts(db: Queryable, texts: readonly string[], leastTables = 20): Promise<FoundText[]> {
   const tables = await db.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
      ORDER BY 1`,
   );
-  if (tables.length < 20) throw new Error('the catalogue shows too few tables to search');
+  if (tables.length < leastTables) throw new Error('the catalogue shows too few tables to search');
   const places = [...tables.map(({ name }) => name), 'pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'];
   const forms = texts.flatMap((text) => [
     { text, form: text.toLowerCase() },
