@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { manifestPathOf, sha256Of, writeWithManifest } from './features/hashed-file.js';
 import type { LabelQueryManifest, LabelQueryRequest, QueriedLabels } from './features/label-query.model.js';
 import { csvRows } from './features/training-set-csv.js';
@@ -31,9 +31,6 @@ export interface QueryLabelsParts {
 
 /** Stores that write names in capitals unless they are quoted know these columns, too. */
 const OWN_COLUMNS: readonly string[] = [...ENTITY_COLUMNS, 'label'];
-/** As `writeWithManifest` calls what is not whole yet. */
-const PART = /^(manifest\.json\.)?[0-9a-f]{12}\.part$/;
-const OLD_PART_MS = 86_400_000;
 /** It names people, as rows that are kept do. */
 const FILE_MODE = 0o600;
 /** The whole answer, in one transaction, in the order that the query gives. */
@@ -52,7 +49,6 @@ export async function queryLabels(parts: QueryLabelsParts, request: LabelQueryRe
     return { manifest: kept, isKept: true };
   }
   if (!isSame || isFinished) await refuseExisting({ force }, out);
-  await removeOldParts(out, parts.clock.now());
   const source = parts.open(query.from);
   try {
     return { manifest: await keepAnswer(parts, source, query, request), isKept: false };
@@ -65,18 +61,6 @@ export async function queryLabels(parts: QueryLabelsParts, request: LabelQueryRe
 function hashOf({ from, zone }: LabelQuery): string {
   const who = from.kind === 'snowflake' ? [from.user, from.role] : [];
   return hash('sha256', JSON.stringify([queryHash(from), zone, ...who]), 'hex');
-}
-
-/** What runs that were killed have written of an answer; whoever writes one now has written to it within a day. */
-async function removeOldParts(out: string, nowMs: number): Promise<void> {
-  const [folder, start] = [dirname(out), `${basename(out)}.`];
-  const names = await readdir(folder).catch(() => []);
-  for (const name of names) {
-    if (!name.startsWith(start) || !PART.test(name.slice(start.length))) continue;
-    const path = join(folder, name);
-    const writtenMs = (await stat(path).catch(() => null))?.mtimeMs ?? nowMs;
-    if (nowMs - writtenMs >= OLD_PART_MS) await rm(path, { force: true });
-  }
 }
 
 /** Of labels that a query answered; null: of none. */

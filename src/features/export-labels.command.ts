@@ -84,7 +84,7 @@ async function run(deps: LabelsCommandDeps, options: Options): Promise<number> {
   await refuseExisting(options, out);
   const startedAt = deps.clock.now();
   const request = { ...requestOf(options), knownAsOf };
-  const manifest = await exportLabels(deps, out, request, quiet !== true);
+  const manifest = await exportLabels(deps, out, request, { isTold: quiet !== true });
   const seconds = (deps.clock.now() - startedAt) / 1_000;
   deps.stdout.write(json === true ? jsonText(manifest) : describe(out, manifest, seconds));
   return EXIT_CODES.ok;
@@ -100,12 +100,15 @@ function requestOf(options: Options): LabelRequest {
   });
 }
 
-/** Makes labels and writes them, with progress and notes on standard error. */
+/**
+ * Makes labels and writes them, with progress and notes on standard error.
+ * @param madeFor the training set that they are for alone; default: none
+ */
 export async function exportLabels(
   deps: LabelsCommandDeps,
   out: string,
   request: LabelRequest,
-  isTold: boolean,
+  { isTold, madeFor }: { readonly isTold: boolean; readonly madeFor?: string },
 ): Promise<LabelManifest> {
   return deps.withLabels(async (labels) => {
     let view: ExportProgress | null = null;
@@ -117,7 +120,7 @@ export async function exportLabels(
         onProgress: ({ people, events }) => view?.update(people, events),
       });
       view = isTold ? new ExportProgress(deps, set.plan.profiles, 'people') : null;
-      const manifest = await writeLabels(out, set, deps.clock.now());
+      const manifest = await writeLabels(out, set, { nowMs: deps.clock.now(), madeFor });
       view?.stop();
       const damage = damageNote(set.damaged);
       if (damage !== null) deps.stderr.write(damage);

@@ -152,8 +152,9 @@ async function runExport(deps: ExportCommandDeps, options: ExportOptions): Promi
     deps.stderr.write(`${comparison(again.manifest, manifest)}\n`);
     return again.manifest.sha256 === manifest.sha256 ? EXIT_CODES.ok : DIFFERS;
   } catch (error) {
-    // What a query answered is there for the set alone.
-    if (order.labelQuery !== undefined && again === null && !(await isFinishedOrKept(out))) {
+    // What a query answered, or was made of events, is there for the set alone.
+    const areForSet = labels === undefined && again === null;
+    if (areForSet && !(await isFinishedOrKept(out))) {
       await Promise.all([order.labels, manifestPathOf(order.labels)].map((path) => rm(path, { force: true })));
     }
     throw error;

@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
+import { partEnding, removeLeftParts } from './part-files.js';
 
 export const manifestPathOf = (path: string): string => `${path}.manifest.json`;
 
@@ -79,7 +80,8 @@ class HashedFile {
 
 /**
  * Writes a file and what tells of it beside. Both appear under their names once both are whole and on disk, and neither
- * on a failure. Of several who write to one path the last one stands; until then each has files of its own.
+ * on a failure. Of several who write to one path the last one stands; until then each has files of its own. What runs that
+ * were killed have left of them goes.
  * @param fill writes the file, and answers with what says what is told of it, as JSON
  * @param mode of both files
  * @throws WeftError BAD_REQUEST if it cannot be written, UNAVAILABLE where the disk is full
@@ -89,13 +91,14 @@ export async function writeWithManifest<M>(
   fill: (file: Pick<HashedFile, 'write'>) => Promise<(written: WrittenFile) => M>,
   mode = 0o666,
 ): Promise<M> {
-  const ending = `.${randomBytes(6).toString('hex')}.part`;
+  const ending = partEnding();
   const file = await HashedFile.create(`${path}${ending}`, mode);
   const beside = await HashedFile.create(`${manifestPathOf(path)}${ending}`, mode).catch(async (error: unknown) => {
     await file.discard();
     throw error;
   });
   try {
+    await removeLeftParts(path, file.path);
     const manifest = (await fill(file))(await file.finish());
     await beside.write(Buffer.from(manifestText(manifest)));
     await beside.finish();

@@ -1,7 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { durationText } from '../platform/duration.js';
 import { WeftError } from '../platform/errors.js';
-import { writeWithManifest } from './hashed-file.js';
+import { manifestPathOf, sha256Of, writeWithManifest } from './hashed-file.js';
 import type { LabelPlan, LabelSet } from './label.service.js';
 import { csvRows } from './training-set-csv.js';
 import type { TrainingColumn } from './training-set.model.js';
@@ -38,7 +39,17 @@ export interface LabelManifest extends LabelSpecification {
   readonly unfinished: number;
   readonly damagedEvents: number;
   readonly createdAt: string;
+  /** Name of the training set that they were made for alone; left out: of none. */
+  readonly madeFor?: string;
 }
+
+interface LabelFileOptions {
+  readonly nowMs: number;
+  /** See {@link LabelManifest}; the file is then for the user alone to read, as the rows of a set that are kept. */
+  readonly madeFor?: string | undefined;
+}
+
+const MODE_BESIDE_A_SET = 0o600;
 
 const COLUMNS: readonly TrainingColumn[] = [
   { name: 'ns', type: 'string' },
@@ -58,8 +69,12 @@ export function checkLabelPath(path: string): void {
  * failure.
  * @throws WeftError BAD_REQUEST if the file cannot be written
  */
-export async function writeLabels(path: string, set: LabelSet, nowMs: number): Promise<LabelManifest> {
-  return writeWithManifest(path, async (file) => {
+export async function writeLabels(
+  path: string,
+  set: LabelSet,
+  { nowMs, madeFor }: LabelFileOptions,
+): Promise<LabelManifest> {
+  const fill: Parameters<typeof writeWithManifest<LabelManifest>>[1] = async (file) => {
     const encoder = csvRows(COLUMNS);
     for await (const { ns, value, timeMs, cells } of set.rows) {
       const bytes = encoder.add([ns, value, timeMs, cells[0] ?? '']);
@@ -77,9 +92,23 @@ export async function writeLabels(path: string, set: LabelSet, nowMs: number): P
       unfinished: counts.unfinished,
       damagedEvents: damaged.count,
       createdAt: new Date(nowMs).toISOString(),
+      ...(madeFor === undefined ? {} : { madeFor }),
       ...toldOf(plan),
     });
-  });
+  };
+  return writeWithManifest(path, fill, madeFor === undefined ? undefined : MODE_BESIDE_A_SET);
+}
+
+/** Whether labels were made for this set alone, and nobody has changed them since. */
+export async function areMadeFor(set: string, path: string): Promise<boolean> {
+  const text = await readFile(manifestPathOf(path), 'utf8').catch(() => null);
+  if (text === null) return false;
+  try {
+    const manifest = JSON.parse(text) as Partial<LabelManifest> | null;
+    return manifest?.madeFor === basename(set) && manifest.sha256 === (await sha256Of(path));
+  } catch {
+    return false;
+  }
 }
 
 function toldOf(plan: LabelPlan): LabelSpecification {

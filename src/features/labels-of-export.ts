@@ -6,6 +6,7 @@ import { grouped } from './export-progress.js';
 import { exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { manifestPathOf } from './hashed-file.js';
 import { hasKeptRows, KEPT_ROWS_MAX_AGE_MS } from './kept-rows.js';
+import { areMadeFor } from './label-file.js';
 import { labelRequest, type LabelOptions } from './label-options.js';
 import type { QueryLabels } from './label-query.model.js';
 import type { TrainingSetOrder } from './make-training-set.js';
@@ -51,11 +52,16 @@ async function madeLabels(
   options: LabelsOfExportOptions,
   { events, path }: { readonly events: readonly string[]; readonly path: string },
 ): Promise<string> {
-  const { knownAsOf, quiet } = options;
-  // Labels that a run which was killed has made are made again; somebody else's have no manifest.
-  if (!(await isThere(manifestPathOf(path)))) await refuseExisting(options, path);
+  const { knownAsOf, out, quiet } = options;
+  // Those that a run which was killed has made are made again. Of a set that was finished once, they are what it can be
+  // made again of.
+  const mayGo = (await areMadeFor(out, path)) && !(await isThere(manifestPathOf(out)));
+  if (!mayGo) await refuseExisting(options, path);
   const request = { ...labelRequest(events, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
-  const { rows, positiveRows } = await exportLabels(deps, path, request, quiet !== true);
+  const { rows, positiveRows } = await exportLabels(deps, path, request, {
+    isTold: quiet !== true,
+    madeFor: basename(out),
+  });
   deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
   return path;
 }

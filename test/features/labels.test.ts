@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { exportCommand } from '../../src/features/export.command.js';
 import type { LabelManifest } from '../../src/features/label-file.js';
 import { sampleInstants } from '../../src/features/label.model.js';
 import { LabelService, type LabelRequest, type LabelSet } from '../../src/features/label.service.js';
+import { partEnding } from '../../src/features/part-files.js';
 import type { LabelRow } from '../../src/features/training-set.model.js';
 import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
@@ -212,6 +213,45 @@ describe('weft export training-set --label-event', () => {
     const [header, first] = (await readFile(join(folder, 's.csv'), 'utf8')).split('\r\n');
     expect(header).toBe('ns,value,time,label,profile_id,entity_status,views');
     expect(first?.startsWith(made[1] ?? '-')).toBe(true);
+  });
+
+  const beside = async (name: string): Promise<string[]> =>
+    (await readdir(folder)).filter((each) => each.startsWith(name)).sort();
+
+  it('keeps them for the user alone, and writes over none but those of a run that was killed', async () => {
+    const args = ['training-set', '--label-event', 'order', '-f', 'views', '-o', 'o.csv'];
+    const file = join(folder, 'o.csv.labels.csv');
+    expect((await run(['labels', '-e', 'order', '-o', 'o.csv.labels.csv'])).code).toBe(0);
+    const own = await readFile(file, 'utf8');
+    expect((await run(args)).stderr).toMatch(/there already\n {2}at: .*o\.csv\.labels\.csv/);
+    expect(await readFile(file, 'utf8')).toBe(own);
+    expect((await run([...args, '--force'])).code).toBe(0);
+    for (const path of [file, `${file}.manifest.json`]) expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await rm(join(folder, 'o.csv'));
+    expect((await run(args)).stderr).toContain('there already');
+    // As a run leaves it that is killed before its set is whole.
+    await rm(join(folder, 'o.csv.manifest.json'));
+    expect((await run(args)).code).toBe(0);
+    for (const name of ['o.csv', 'o.csv.manifest.json']) await rm(join(folder, name));
+    await appendFile(file, 'user_id,p1,2023-10-25T12:00:00Z,1\r\n');
+    expect((await run(args)).stderr).toContain('there already');
+    expect(await readFile(file, 'utf8')).toContain('2023-10-25T12:00:00Z,1\r\n');
+  });
+
+  it('leaves none where the set fails, and takes away what a run that was killed has left of either', async () => {
+    const args = ['training-set', '--label-event', 'order', '-o', 'l.csv', '-f'];
+    expect((await run([...args, 'nothing_like_it'])).code).not.toBe(0);
+    expect(await beside('l.csv')).toEqual([]);
+    const alive = `l.csv${partEnding()}`;
+    const dead = (name: string): string => name.replace(`.${String(process.pid)}.`, '.999999999.');
+    const ofOther = `l.csv.${String(process.pid)}.${'0'.repeat(12)}.part`;
+    const left = [dead(`l.csv${partEnding()}`), dead(`l.csv.manifest.json${partEnding()}`)];
+    const leftLabels = dead(`l.csv.labels.csv${partEnding()}`);
+    for (const name of [alive, ofOther, ...left, leftLabels]) await writeFile(join(folder, name), 'torn');
+    expect((await run([...args, 'views'])).code).toBe(0);
+    const made = ['l.csv', 'l.csv.labels.csv'].flatMap((name) => [name, `${name}.manifest.json`]);
+    // Somebody is writing these still, here or elsewhere.
+    expect(await beside('l.csv')).toEqual([...made, alive, ofOther].sort());
   });
 
   it('does not take labels from a file as well, nor none', async () => {
