@@ -3,6 +3,8 @@ import type { App } from './app.js';
 import type { Session } from './command-sessions.js';
 import { EventSampleReader } from './events/event-sample.reader.js';
 import { DefinitionHistoryReader } from './features/definition-history.reader.js';
+import { PROFILE_ENTITY } from './features/entity.model.js';
+import { EntityStateReader } from './features/entity-state.reader.js';
 import { FeatureReader } from './features/feature.reader.js';
 import { featuresCommand } from './features/features.command.js';
 import { VocabularyReader } from './features/vocabulary.reader.js';
@@ -46,21 +48,23 @@ export function createFeaturesCommand(io: CommandIo, looking: Session, signal: A
   addParityCommand(features, {
     ...io,
     signal,
-    compareProfiles: (count, onProgress) =>
+    compareProfiles: ({ count, maxEvents }, onProgress) =>
       looking(async (app) => {
         const ids = await chooseProfiles(app.db, count, app.clock.now());
         const onDone = (done: number): void => {
           onProgress(done, ids.length);
         };
-        return createParitySampler(app).compare(ids, onDone, signal);
+        return createParitySampler(app, maxEvents).compare(ids, onDone, signal);
       }),
-    compareItems: (entity, count, onProgress) =>
+    compareItems: (entity, { count, maxEvents }, onProgress) =>
       looking(async (app) => {
-        const items = await chooseItems(app.db, await meaningsOf(app, entity), count, app.clock.now());
+        const meanings = await meaningsOf(app, entity);
+        const items = await chooseItems(app.db, meanings, count, app.clock.now());
+        if (items.length === 0) throw await noItems(app, entity, meanings);
         const onDone = (done: number): void => {
           onProgress(done, items.length);
         };
-        return createItemParitySampler(app).compare(items, onDone, signal);
+        return createItemParitySampler(app, maxEvents).compare(items, onDone, signal);
       }),
   });
   addDriftCommand(features, { ...io, signal, withDrift: (use) => looking((app) => use(driftServices(app, signal))) });
@@ -95,11 +99,24 @@ async function meaningsOf({ engine }: App, name: string): Promise<readonly Uuid[
   });
 }
 
+/** Why there is no item to compare. */
+async function noItems({ db }: App, entity: string, meanings: readonly Uuid[]): Promise<WeftError> {
+  const standings = await new EntityStateReader(db).standings(meanings);
+  const isFolded = meanings.every((meaning) => standings.get(meaning)?.isComplete === true);
+  return isFolded
+    ? new WeftError('NOT_FOUND', `no event has named an item of ${entity} yet`, {
+        hint: 'send some that have the key of a view of it, as its definition says: weft features list',
+      })
+    : new WeftError('NOT_FOUND', `events are not folded into items of ${entity} yet`, {
+        hint: 'a worker does that: run weft serve, and ask again once weft doctor says that items are up to date',
+      });
+}
+
 function driftServices(app: App, signal: AbortSignal): DriftCommandServices {
   const { db, clock } = app;
   const references = new FeatureReferenceReader(db);
   return {
-    views: () => new FeatureReader(db).views(),
+    views: () => new FeatureReader(db).allViews(),
     days: (features, fromMs, toMs) => new FeatureAlertReader(db).daysBetween(features, fromMs, toMs),
     compute: (features) => createStatisticsRun(app).tally(signal, features),
     reference: (name) => references.features(name),
@@ -111,11 +128,14 @@ function driftServices(app: App, signal: AbortSignal): DriftCommandServices {
 function statisticsServices(app: App, signal: AbortSignal): StatisticsCommandServices {
   const { db, clock } = app;
   return {
-    names: async () => (await new FeatureReader(db).views()).flatMap((view) => view.features.map(({ name }) => name)),
+    names: async () =>
+      (await new FeatureReader(db).allViews()).flatMap((view) => view.features.map(({ name }) => name)),
     latest: (feature) => new FeatureStatisticsReader(db).latest(feature),
     compute: async (feature) => {
       const [tallied] = await createStatisticsRun(app).tally(signal, [feature]);
-      return tallied === undefined ? null : { ...tallied.statistics, computedAt: clock.now() };
+      if (tallied === undefined) return null;
+      const { statistics } = tallied;
+      return { ...statistics, entity: statistics.entity ?? PROFILE_ENTITY, computedAt: clock.now() };
     },
   };
 }

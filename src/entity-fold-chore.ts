@@ -55,7 +55,8 @@ interface Standing {
  * 2. It reads no further than what is applied everywhere: what could not be applied has its dead letter by then.
  * 3. The log is read after the lock is taken. Who removes events locks the same rows after the removal: either this does
  *    not see them, or their rows in the index are there to be removed.
- * 4. Items from which events were taken are folded anew from the index, from the first event on. What comes meanwhile is
+ * 4. Items from which events were taken are folded anew from the index, from the first event on, as many a step as any
+ *    other step has: one with a million is gone on with where it stood, whatever is killed. What comes meanwhile is
  *    in the index, too, and the new state replaces the standing one in the step that reaches the end.
  * 5. Views that history is folded into take turns with those that are up to date, and both with items that are folded
  *    anew: none waits for another to be done.
@@ -208,7 +209,7 @@ export class EntityFoldChore {
 
   /** False where another worker is at it. */
   #refold(definitions: LoadedDefinitions, { fold, progress: { id, pos } }: Standing): Promise<boolean> {
-    const { store, maxStepEvents: limit = MAX_STEP_EVENTS } = this.#parts;
+    const { store, maxStepEvents: maxEvents = MAX_STEP_EVENTS } = this.#parts;
     return this.#transact(definitions, async (tx, damage) => {
       if ((await store.lock(tx, [id], pos)).length === 0) return false;
       const marked = await store.refolds(tx, id, this.#refoldFrom.get(id) ?? '', MAX_REFOLDED_ITEMS);
@@ -220,12 +221,13 @@ export class EntityFoldChore {
         damage.items++;
         return { key: refold.key, donePos: 0, state: Buffer.alloc(0) };
       });
-      const rows = await store.eventsOf(tx, id, refolds, limit);
+      const bounds = { maxEvents, maxBytes: MAX_STEP_BYTES };
+      const { events: rows, isWhole } = await store.eventsOf(tx, id, refolds, bounds);
       const strangers = await this.#refoldEvents(fold, states, rows);
       await store.removeEvents(tx, id, strangers);
       const seenAtMs = rows.reduce((latest, row) => Math.max(latest, row.accepted_at ?? 0), 0);
       // Of the last item there may be more events, and of those behind it none were read.
-      const last = rows.length < limit ? undefined : rows.at(-1);
+      const last = isWhole ? undefined : rows.at(-1);
       const whole = refolds.filter(({ key }) => last === undefined || isBefore(key, last.key));
       await store.finishRefolds(
         tx,

@@ -12,7 +12,7 @@ import {
   type ParityFigures,
   type ParityFindings,
 } from './monitoring/feature-parity.model.js';
-import { MAX_EVENTS } from './parity-sampler.js';
+import { MAX_EVENTS, snapshotTimeoutMs } from './parity-sampler.js';
 import type { Clock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
@@ -42,11 +42,12 @@ export interface ItemParitySamplerParts {
   readonly clock: Clock;
   readonly definitions: () => Promise<LoadedDefinitions>;
   readonly events: EventHistoryReader;
+  /** Events of one item of one view; with more it is left out and counted. Default: {@link MAX_EVENTS}. */
+  readonly maxEvents?: number | undefined;
 }
 
 /** Items that are read in one snapshot. */
 const PAGE_ITEMS = 20;
-const TIMEOUT_MS = 60_000;
 
 /** A view of an entity, and its features that the log tells. */
 interface Subject {
@@ -57,6 +58,8 @@ interface Subject {
 
 /** What came of one page of items. */
 interface Page {
+  /** Those with more events than are read. */
+  readonly tooBig: readonly string[];
   /** Null: not compared. */
   readonly values: ReadonlyMap<string, readonly Pair[] | null>;
   readonly events: number;
@@ -79,9 +82,11 @@ interface Pair {
  */
 export class ItemParitySampler {
   readonly #parts: ItemParitySamplerParts;
+  readonly #maxEvents: number;
 
   constructor(parts: ItemParitySamplerParts) {
     this.#parts = parts;
+    this.#maxEvents = parts.maxEvents ?? MAX_EVENTS;
   }
 
   /** @param items those of views that are not defined any more are skipped */
@@ -93,10 +98,15 @@ export class ItemParitySampler {
     const { subjects, untold } = await this.#subjects(new Set(items.map(({ meaning }) => meaning)));
     const tallies = new Map<string, ParityTally>();
     const mismatches: ItemMismatch[] = [];
-    let [compared, skipped, events, done] = [0, 0, 0, 0];
-    const note = ({ entity }: Subject, key: string, pairs: readonly Pair[]): void => {
+    let [compared, skipped, tooBig, events, done] = [0, 0, 0, 0, 0];
+    const tallyOf = ({ entity }: Subject): ParityTally => {
       const tally = tallies.get(entity) ?? new ParityTally(entity);
       tallies.set(entity, tally);
+      return tally;
+    };
+    const note = (subject: Subject, key: string, pairs: readonly Pair[]): void => {
+      const { entity } = subject;
+      const tally = tallyOf(subject);
       for (const { feature, online, offline } of pairs) {
         const comparison = compareFeature(online, offline, feature.definition);
         tally.add(feature.definition.name, comparison);
@@ -107,11 +117,15 @@ export class ItemParitySampler {
     };
     for (const [meaning, keys] of keysByMeaning(items)) {
       const subject = subjects.get(meaning);
-      for (let from = 0; from < keys.length; from += PAGE_ITEMS) {
+      // Longer histories are read one by one, so that no snapshot is older than it has to be.
+      const pageItems = this.#maxEvents > MAX_EVENTS ? 1 : PAGE_ITEMS;
+      for (let from = 0; from < keys.length; from += pageItems) {
         signal?.throwIfAborted();
-        const some = keys.slice(from, from + PAGE_ITEMS);
+        const some = keys.slice(from, from + pageItems);
         const page = subject === undefined ? NOTHING : await this.#page(subject, some);
         events += page.events;
+        tooBig += page.tooBig.length;
+        if (subject !== undefined) leaveOut(tallyOf(subject), subject, page.tooBig);
         for (const key of some) {
           const pairs = page.values.get(key) ?? null;
           if (pairs === null || subject === undefined) skipped += 1;
@@ -124,7 +138,7 @@ export class ItemParitySampler {
       }
     }
     const figures = [...tallies.values()].flatMap((tally): readonly ParityFigures[] => tally.figures);
-    return { items: compared, skipped, events, figures, mismatches, untold };
+    return { items: compared, skipped, tooBig, events, figures, mismatches, untold };
   }
 
   /** By meaning; without those that no view has, and with the features that the log cannot tell beside. */
@@ -155,26 +169,30 @@ export class ItemParitySampler {
     const page = await this.#parts.db.transaction((tx) => this.#read(tx, subject, keys), {
       isolation: 'REPEATABLE READ',
       readOnly: true,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: snapshotTimeoutMs(this.#maxEvents),
     });
     if (page !== null) return page;
     // Of which item a damaged row of the log is, nobody can say: each is read by itself, and it is left out alone.
     if (keys.length === 1) return NOTHING;
     const values = new Map<string, readonly Pair[] | null>();
+    const tooBig: string[] = [];
     let events = 0;
     for (const key of keys) {
       const one = await this.#page(subject, [key]);
       values.set(key, one.values.get(key) ?? null);
+      tooBig.push(...one.tooBig);
       events += one.events;
     }
-    return { values, events };
+    return { values, tooBig, events };
   }
 
   /** Null: a row of the log is damaged. */
   async #read(tx: Transaction, { meaning, features }: Subject, keys: readonly string[]): Promise<Page | null> {
-    const sampled = await new EntityStateReader(tx).sample(meaning, keys, MAX_EVENTS + 1);
+    const sampled = await new EntityStateReader(tx).sample(meaning, keys, this.#maxEvents + 1);
     const asOf = sampled.reduce((latest, { acceptedAt }) => Math.max(latest, acceptedAt), this.#parts.clock.now());
-    const items = sampled.filter(({ isRefolded, events }) => !isRefolded && events <= MAX_EVENTS);
+    const isTooBig = ({ events }: SampledItem): boolean => events > this.#maxEvents;
+    const tooBig = sampled.filter(isTooBig).map(({ key }) => key);
+    const items = sampled.filter((item) => !item.isRefolded && !isTooBig(item));
     const sets = [...new Set(features.flatMap(({ fold }) => fold?.set ?? []))];
     const nothing = sets.map((set) => valuesOf(set, set.empty(), asOf));
     const offline = items.map(() => [...nothing]);
@@ -213,11 +231,15 @@ export class ItemParitySampler {
         }),
       ]),
     );
-    return { values, events: items.reduce((sum, each) => sum + each.events, 0) };
+    return { values, tooBig, events: items.reduce((sum, each) => sum + each.events, 0) };
   }
 }
 
-const NOTHING: Page = { values: new Map(), events: 0 };
+const NOTHING: Page = { values: new Map(), tooBig: [], events: 0 };
+
+function leaveOut(tally: ParityTally, { features }: Subject, keys: readonly string[]): void {
+  for (const { definition } of keys.flatMap(() => features)) tally.leaveOut(definition.name);
+}
 
 /** As it is answered at `t`. */
 function servedOf({ fold, index }: EntityFeature, { state: packed }: SampledItem, t: number): FeatureValue {

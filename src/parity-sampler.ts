@@ -22,6 +22,8 @@ export interface ParitySamplerParts {
   readonly anchors: Pick<AnchorStateStore, 'loadByProfiles'>;
   readonly events: EventHistoryReader;
   readonly sleep: (ms: number) => Promise<void>;
+  /** Events of one profile; with more it is left out and counted. Default: {@link MAX_EVENTS}. */
+  readonly maxEvents?: number | undefined;
 }
 
 /** One value that is not what the log gives. */
@@ -36,12 +38,22 @@ export interface ParityRound extends ParityFindings<ParityMismatch> {
   readonly profiles: number;
 }
 
-/** Events of one profile or item; with more it is left out and counted. */
+/** Events of one profile or item; with more it is left out and counted, unless more are asked for. */
 export const MAX_EVENTS = 20_000;
 /** A copy is written after the commit; it is looked at again before it counts as wrong. */
 const COPY_ATTEMPTS = 4;
 const COPY_PAUSE_MS = 250;
-const TIMEOUT_MS = 60_000;
+/** For as many events as are read without being asked for more. */
+const SNAPSHOT_TIMEOUT_MS = 60_000;
+const MAX_SNAPSHOT_TIMEOUT_MS = 30 * 60_000;
+
+/** How long one snapshot may be read in which so many events are folded, ms. */
+export function snapshotTimeoutMs(maxEvents: number): number {
+  return Math.min(MAX_SNAPSHOT_TIMEOUT_MS, Math.ceil(SNAPSHOT_TIMEOUT_MS * Math.max(1, maxEvents / MAX_EVENTS)));
+}
+
+/** More events are behind it than are read. */
+const TOO_BIG = 'too_big';
 
 /** What is compared of one set of definitions. */
 interface Subject {
@@ -84,9 +96,11 @@ interface Sample {
  */
 export class ParitySampler {
   readonly #parts: ParitySamplerParts;
+  readonly #maxEvents: number;
 
   constructor(parts: ParitySamplerParts) {
     this.#parts = parts;
+    this.#maxEvents = parts.maxEvents ?? MAX_EVENTS;
   }
 
   async compare(
@@ -98,11 +112,17 @@ export class ParitySampler {
     const { compared: indexes, untold } = await this.#split(definitions);
     const tally = new ParityTally(PROFILE_ENTITY);
     const mismatches: ParityMismatch[] = [];
-    let [profiles, skipped, events, done] = [0, 0, 0, 0];
+    let [profiles, skipped, tooBig, events, done] = [0, 0, 0, 0, 0];
     for (const id of ids) {
       signal?.throwIfAborted();
       const found = await this.#compareOne(id, { definitions, indexes }, tally);
-      if (found === null) skipped += 1;
+      if (found === TOO_BIG) {
+        tooBig += 1;
+        for (const { name } of indexes.flatMap((index) => definitions.features.definitions[index] ?? [])) {
+          tally.leaveOut(name);
+        }
+      }
+      if (found === null || found === TOO_BIG) skipped += 1;
       else {
         profiles += 1;
         events += found.events;
@@ -110,7 +130,7 @@ export class ParitySampler {
       }
       onProgress(++done);
     }
-    return { profiles, skipped, events, figures: tally.figures, mismatches, untold };
+    return { profiles, skipped, tooBig, events, figures: tally.figures, mismatches, untold };
   }
 
   async #split(definitions: LoadedDefinitions): Promise<{ compared: number[]; untold: string[] }> {
@@ -133,9 +153,10 @@ export class ParitySampler {
     id: Uuid,
     subject: Subject,
     tally: ParityTally,
-  ): Promise<{ readonly events: number; readonly mismatches: readonly ParityMismatch[] } | null> {
-    let sample = await this.#sample(id, subject);
-    if (sample === null) return null;
+  ): Promise<{ readonly events: number; readonly mismatches: readonly ParityMismatch[] } | typeof TOO_BIG | null> {
+    const first = await this.#sample(id, subject);
+    if (first === null || first === TOO_BIG) return first;
+    let sample = first;
     const { features } = subject.definitions;
     const wrong = this.#differing(sample, subject, sample.stored);
     let where: ParityMismatch['where'] = 'state';
@@ -183,7 +204,8 @@ export class ParitySampler {
       version = blob.version;
       await this.#parts.sleep(COPY_PAUSE_MS);
       const next = await this.#sample(id, subject);
-      if (next === null || this.#differing(next, subject, next.stored).names.length > 0) return null;
+      if (next === null || next === TOO_BIG || this.#differing(next, subject, next.stored).names.length > 0)
+        return null;
       sample = next;
     }
     return null;
@@ -207,15 +229,19 @@ export class ParitySampler {
   }
 
   /** Null where it cannot be compared. */
-  #sample(id: Uuid, subject: Subject): Promise<Sample | null> {
+  #sample(id: Uuid, subject: Subject): Promise<Sample | typeof TOO_BIG | null> {
     return this.#parts.db.transaction((tx) => this.#read(tx, id, subject.definitions), {
       isolation: 'REPEATABLE READ',
       readOnly: true,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: snapshotTimeoutMs(this.#maxEvents),
     });
   }
 
-  async #read(tx: Transaction, id: Uuid, { features, version }: LoadedDefinitions): Promise<Sample | null> {
+  async #read(
+    tx: Transaction,
+    id: Uuid,
+    { features, version }: LoadedDefinitions,
+  ): Promise<Sample | typeof TOO_BIG | null> {
     const parts = await tx.query<PartitionRow>(
       `SELECT p.part, p.applied_pos AS applied, i.definitions_version AS "inForce", h.accepted_at AS "acceptedAt",
               p.swept_version >= i.definitions_version
@@ -240,7 +266,7 @@ export class ParitySampler {
       onDamaged: () => (isDamaged = true),
     });
     for await (const page of history) {
-      if ((events += page.length) > MAX_EVENTS) return null;
+      if ((events += page.length) > this.#maxEvents) return TOO_BIG;
       for (const { event } of page) {
         if (event.pos <= (applied.get(event.part) ?? 0)) fold.add(event, event.occurredAt);
       }

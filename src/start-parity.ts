@@ -25,7 +25,11 @@ export interface SamplerParts {
   readonly onlineStore: () => OnlineStore;
 }
 
-export function createParitySampler({ db, clock, engine, onlineStore }: SamplerParts): ParitySampler {
+/** @param maxEvents of one profile; default: as the standing job takes */
+export function createParitySampler(
+  { db, clock, engine, onlineStore }: SamplerParts,
+  maxEvents?: number,
+): ParitySampler {
   return new ParitySampler({
     db,
     clock,
@@ -34,15 +38,21 @@ export function createParitySampler({ db, clock, engine, onlineStore }: SamplerP
     anchors: new AnchorStateStore(),
     events: new EventHistoryReader(engine.sealer),
     sleep: (ms) => sleep(ms),
+    maxEvents,
   });
 }
 
-export function createItemParitySampler({ db, clock, engine }: Omit<SamplerParts, 'onlineStore'>): ItemParitySampler {
+/** @param maxEvents of one item of one view; default: as the standing job takes */
+export function createItemParitySampler(
+  { db, clock, engine }: Omit<SamplerParts, 'onlineStore'>,
+  maxEvents?: number,
+): ItemParitySampler {
   return new ItemParitySampler({
     db,
     clock,
     definitions: () => currentDefinitions(engine),
     events: new EventHistoryReader(engine.sealer),
+    maxEvents,
   });
 }
 
@@ -98,6 +108,11 @@ function observeParity(metrics: Metrics, logger: Logger): ParityObserver {
     labels,
   );
   const skipped = metrics.counter('feature_parity_skipped_total', 'Profiles and items that could not be compared.');
+  const tooBig = metrics.counter(
+    'feature_parity_too_big_total',
+    'Values that were not compared, as more events are behind them than are read.',
+    labels,
+  );
   const deltas = new Map<string, number>();
   metrics.gauges(
     'feature_parity_max_delta',
@@ -112,6 +127,7 @@ function observeParity(metrics: Metrics, logger: Logger): ParityObserver {
         compared.add(figures.compared, figures.feature);
         mismatched.add(figures.mismatched, figures.feature);
         missing.add(figures.missing, figures.feature);
+        tooBig.add(figures.tooBig, figures.feature);
         const isKept = deltas.has(figures.feature) || deltas.size < MAX_FEATURE_LABELS;
         if (isKept) deltas.set(figures.feature, Math.max(deltas.get(figures.feature) ?? 0, figures.maxDelta));
       }

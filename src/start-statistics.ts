@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LoadedDefinitions } from './definitions.js';
 import { AnchorStateStore } from './features/anchor-state.store.js';
+import type { FeatureExpectation } from './features/expectation.model.js';
 import { FEATURE_ALERT_KINDS } from './monitoring/feature-alert.model.js';
 import type { Lifecycle } from './platform/lifecycle.js';
 import type { Logger } from './platform/logger.js';
@@ -67,10 +69,7 @@ export async function startStatistics({
   const watch = new StatisticsWatch({
     ...parts,
     run: createStatisticsRun(parts),
-    expectations: async () => {
-      const { views } = await parts.engine.definitions.current();
-      return new Map([...views.values()].flatMap(({ expect = {} }) => Object.entries(expect)));
-    },
+    expectations: async () => expectationsOf(await parts.engine.definitions.current()),
     observer,
     onError: (error) => {
       log.warn(error, 'statistics of features could not be computed; it is tried again');
@@ -88,6 +87,15 @@ export async function startStatistics({
     { drain: () => watch.stop() },
   );
   await startLive({ lifecycle, metrics, log, listen, observer, ...parts });
+}
+
+/** What views of people and of other entities expect, by name of the feature. */
+export function expectationsOf({
+  views,
+  entities,
+}: Pick<LoadedDefinitions, 'views' | 'entities'>): Map<string, FeatureExpectation> {
+  const all = [...views.values(), ...[...entities.values()].flatMap((entity) => entity.views)];
+  return new Map(all.flatMap(({ expect = {} }) => Object.entries(expect)));
 }
 
 interface LiveParts extends Omit<StatisticsParts, 'logger'> {

@@ -1,7 +1,9 @@
 import type { LoadedDefinitions } from './definitions.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { AnchorStateStore } from './features/anchor-state.store.js';
+import type { FeatureDefinition } from './features/feature.model.js';
 import { FeatureTally, isPersonalFeature, type TalliedFeature } from './features/feature-statistics.model.js';
+import { tallyItems } from './item-statistics.js';
 import type { Clock } from './platform/clock.js';
 import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
@@ -16,15 +18,15 @@ export interface StatisticsRunParts {
   readonly pause: () => Promise<void>;
 }
 
-/** People whose values are read, at most; of more, some at random. */
+/** People, and items of each entity, whose values are read, at most; of more, some by hash. */
 const MAX_PROFILES = 10_000;
 /** Values that are held at once, at most: of many features fewer people are read. */
 const MAX_VALUES = 2_000_000;
 const PAGE_PROFILES = 100;
 
 /**
- * Reads everybody's values of all features, or those of ten thousand chosen by hash, page by page by id, and adds them up.
- * Values are those of the database as of the page.
+ * Reads everybody's values of all features, or those of ten thousand chosen by hash, page by page by id, and adds them up;
+ * then those of items. Values are those of the database as of the page.
  */
 export class StatisticsRun {
   readonly #parts: StatisticsRunParts;
@@ -36,15 +38,34 @@ export class StatisticsRun {
   /** @param names of features; left out: all that are ready */
   async tally(signal?: AbortSignal, names?: readonly string[]): Promise<readonly TalliedFeature[]> {
     const definitions = await this.#parts.definitions();
-    const { features } = definitions;
     const personal = new Set(definitions.traits.filter(isPersonal).map(({ name }) => name));
+    const isOfPerson = (definition: FeatureDefinition): boolean => isPersonalFeature(definition, personal);
+    const ofPeople = await this.#tallyPeople(definitions, isOfPerson, signal, names);
+    const bounds = { maxItems: MAX_PROFILES, maxValues: MAX_VALUES };
+    const ofItems = await tallyItems(this.#parts, definitions, { ...bounds, names, isPersonal: isOfPerson, signal });
+    return [...ofPeople, ...ofItems];
+  }
+
+  /** Names of the features of items that are defined: while their history is folded anew, what is kept of them stays. */
+  async itemFeatures(): Promise<readonly string[]> {
+    const { entities } = await this.#parts.definitions();
+    return [...entities.values()].flatMap(({ features }) => [...features.keys()]);
+  }
+
+  async #tallyPeople(
+    definitions: LoadedDefinitions,
+    isOfPerson: (definition: FeatureDefinition) => boolean,
+    signal: AbortSignal | undefined,
+    names: readonly string[] | undefined,
+  ): Promise<readonly TalliedFeature[]> {
+    const { features } = definitions;
     const tallies = [...definitions.views.values()]
       .flatMap((view) => view.features)
       .filter(({ name }) => names?.includes(name) ?? true)
       .flatMap((definition) => {
         const index = features.indexOf(definition.name);
         if (index === undefined || !definitions.isReady(index)) return [];
-        return [{ index, tally: new FeatureTally(definition, isPersonalFeature(definition, personal)) }];
+        return [{ index, tally: new FeatureTally(definition, isOfPerson(definition)) }];
       });
     if (tallies.length === 0) return [];
     const most = Math.min(MAX_PROFILES, Math.floor(MAX_VALUES / tallies.length));

@@ -20,7 +20,7 @@ import type { StatisticsRun } from './statistics-run.js';
 export interface StatisticsWatchOptions {
   readonly db: Queryable;
   readonly clock: Clock;
-  readonly run: Pick<StatisticsRun, 'tally'>;
+  readonly run: Pick<StatisticsRun, 'tally' | 'itemFeatures'>;
   /** What is expected of values, by name of the feature. */
   readonly expectations: () => Promise<ReadonlyMap<string, FeatureExpectation>>;
   readonly observer: FeatureAlertObserver;
@@ -89,7 +89,7 @@ export class StatisticsWatch {
     const tallied = await run.tally(this.#stop.signal);
     const store = new FeatureStatisticsStore(db);
     await store.save(tallied, clock.now());
-    const names = tallied.map(({ statistics }) => statistics.feature);
+    const names = [...tallied.map(({ statistics }) => statistics.feature), ...(await run.itemFeatures())];
     await store.sweep(names, clock.now());
     await this.#compare(tallied, names);
   }

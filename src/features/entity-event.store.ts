@@ -28,6 +28,13 @@ export type ItemEvent = { readonly key: string; readonly at: number } & {
   readonly [F in keyof EventRow]: EventRow[F] | null;
 };
 
+/** Some events of items that are folded anew. */
+export interface ItemEvents {
+  readonly events: readonly ItemEvent[];
+  /** Whether there are no more of any of the items. */
+  readonly isWhole: boolean;
+}
+
 /** Writes states of items and which events they have. */
 export class EntityEventStore {
   progress(db: Queryable): Promise<FoldProgress[]> {
@@ -117,18 +124,37 @@ export class EntityEventStore {
     return found.length > 0 || fromKey === '' ? found : this.refolds(tx, foldId, '', limit);
   }
 
-  /** Events of these items after where each is, item after item and by position; at most `limit`. */
-  eventsOf(tx: Transaction, foldId: number, refolds: readonly Refold[], limit: number): Promise<ItemEvent[]> {
-    return tx.query<ItemEvent>(
-      `SELECT i.key, e.pos AS at, l.* FROM unnest($2::text[], $3::int8[]) AS i (key, done) CROSS JOIN LATERAL (
-         SELECT pos FROM entity_events WHERE fold_id = $1 AND key = i.key COLLATE "C" AND pos > i.done ORDER BY pos LIMIT $4
-       ) e LEFT JOIN LATERAL (
-         SELECT pos, accepted_at, occurred_at, source_id, part, historical, anchor_id, payload
-         FROM event_log WHERE pos = e.pos AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos)
-       ) l ON true
-       ORDER BY i.key COLLATE "C", e.pos LIMIT $4`,
-      [foldId, textArray(refolds, ({ key }) => key), int8Array(refolds, ({ donePos }) => donePos), limit],
+  /**
+   * Events of these items after where each is, item after item and by position: at most so many, and of so many bytes, but
+   * one at least. Of the log no more rows are read than these, however many events the items have.
+   * @param refolds by key
+   */
+  async eventsOf(
+    tx: Transaction,
+    foldId: number,
+    refolds: readonly Refold[],
+    { maxEvents, maxBytes }: { readonly maxEvents: number; readonly maxBytes: number },
+  ): Promise<ItemEvents> {
+    const rows = await tx.query<ItemEvent & { readonly total: number }>(
+      `SELECT key, at, pos, accepted_at, occurred_at, source_id, part, historical, anchor_id, payload, total FROM (
+         SELECT i.ord, i.key, i.at, l.*, count(*) OVER () AS total,
+           sum(coalesce(octet_length(l.payload), 0)) OVER (ORDER BY i.ord, i.at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+             AS bytes_before
+         FROM (
+           SELECT a.ord, a.key, e.pos AS at FROM unnest($2::text[], $3::int8[]) WITH ORDINALITY AS a (key, done, ord)
+           CROSS JOIN LATERAL (
+             SELECT pos FROM entity_events WHERE fold_id = $1 AND key = a.key COLLATE "C" AND pos > a.done
+             ORDER BY pos LIMIT $4
+           ) e ORDER BY a.ord, e.pos LIMIT $4
+         ) i LEFT JOIN LATERAL (
+           SELECT pos, accepted_at, occurred_at, source_id, part, historical, anchor_id, payload
+           FROM event_log WHERE pos = i.at AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = i.at)
+         ) l ON true
+       ) r WHERE coalesce(bytes_before, 0) < $5 ORDER BY ord, at`,
+      [foldId, textArray(refolds, ({ key }) => key), int8Array(refolds, ({ donePos }) => donePos), maxEvents, maxBytes],
     );
+    const total = rows[0]?.total ?? 0;
+    return { events: rows, isWhole: rows.length === total && total < maxEvents };
   }
 
   /** Takes events out of items that they do not name any more. */

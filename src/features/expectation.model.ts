@@ -1,10 +1,10 @@
-/** What is expected of the values of a feature over people; what is left out is not looked at. */
+/** What is expected of the values of a feature over people, or over the items of an entity; what is left out is not looked at. */
 export interface FeatureExpectation {
   /** No number is less; of lists and maps, how many items they have. */
   readonly min?: number;
   /** No number is greater. */
   readonly max?: number;
-  /** The share of people without a value, at most; 0 to 1. */
+  /** The share of people, or items, without a value, at most; 0 to 1. */
   readonly null_share?: number;
   /** So many different values at least. */
   readonly distinct_min?: number;

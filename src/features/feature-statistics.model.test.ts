@@ -53,6 +53,18 @@ describe('statistics of a feature', () => {
     ]);
   });
 
+  it('tell only what five people are known to be behind, whoever else may be', () => {
+    const tallied = (people: readonly (string | null)[]) => {
+      const tally = new FeatureTally(aDefinition('f', 'string'), false, 'item');
+      for (const person of people) tally.add({ value: 'blue', eventTs: T, approximate: false }, T, person);
+      const { entity, topValues } = tally.finish().statistics;
+      return [entity, topValues.map(({ count }) => count)];
+    };
+    expect(tallied(['a', 'b', 'c', 'd', null, null, 'a'])).toEqual(['item', []]);
+    expect(tallied([null, null, null, null, null, null])).toEqual(['item', []]);
+    expect(tallied(['a', 'b', 'c', 'd', null, 'e'])).toEqual(['item', [6]]);
+  });
+
   it('keep no value of what is personal or looks so, nor of fewer than five people', () => {
     const phones = new Array<number>(9).fill(4_917_012_345_678);
     const hidden = statisticsOf('int', phones, true);

@@ -13,7 +13,7 @@ export const MAX_TOP_VALUES = 20;
 export const MAX_TEXT_LENGTH = 100;
 /** Different texts that are told apart; further ones count as others. */
 const MAX_TEXTS = 50_000;
-/** A value that fewer people have is not kept, so that nobody is known by it. */
+/** A value that fewer people have is not kept, so that nobody is known by it; likewise of items. */
 export const MIN_PEOPLE = 5;
 /** Numbers that are kept of a feature, to compare days by. */
 export const MAX_SAMPLE = 512;
@@ -29,10 +29,12 @@ export interface NumberStatistics {
   readonly histogram: readonly HistogramBin[];
 }
 
-/** How values of a feature are spread over people. */
+/** How values of a feature are spread over people, or over the items of an entity. */
 export interface FeatureStatistics {
   readonly feature: string;
-  /** Whose value was read. */
+  /** What it is a feature of; left out: people. */
+  readonly entity?: string;
+  /** How many people's values were read; of another entity, how many items'. */
   readonly profiles: number;
   /** Those without a value. */
   readonly nulls: number;
@@ -59,6 +61,8 @@ export interface TalliedFeature {
 
 /** The same as it was computed. */
 export interface StoredStatistics extends FeatureStatistics {
+  /** `profile`, or another. */
+  readonly entity: string;
   /** ms. */
   readonly computedAt: number;
 }
@@ -78,32 +82,36 @@ export function mayTellText(text: string): boolean {
 export class FeatureTally {
   readonly #definition: FeatureDefinition;
   readonly #isPersonal: boolean;
+  readonly #entity: string | undefined;
   readonly #numbers: number[] = [];
   readonly #texts = new Map<string, number>();
   /** The first few people who had a text, or any value; empty where each value is of another person. */
   readonly #peopleOf = new Map<string, string[]>();
   readonly #people: string[] = [];
+  #arePeopleTold = false;
   readonly #ages: number[] = [];
   #profiles = 0;
   #nulls = 0;
   #approximate = 0;
   #newestEventAt: number | null = null;
 
-  constructor(definition: FeatureDefinition, isPersonal: boolean) {
+  /** @param entity what it is a feature of; left out: people */
+  constructor(definition: FeatureDefinition, isPersonal: boolean, entity?: string) {
     this.#definition = definition;
     this.#isPersonal = isPersonal;
+    this.#entity = entity;
   }
 
   /**
    * @param t the instant that the value is as of, ms
-   * @param person whose it is, where people may have several values; left out: each is of another person
+   * @param person whose it is, where people may have several values, null: nobody can say; left out: each is of another person
    * @param teller whom texts are counted for, where that is somebody else
    */
   add(
     { value, eventTs, approximate }: Omit<FeatureValue, 'status' | 'validUntil'>,
     t: number,
-    person?: string,
-    teller = person,
+    person?: string | null,
+    teller: string | null | undefined = person,
   ): void {
     this.#profiles += 1;
     if (approximate) this.#approximate += 1;
@@ -111,7 +119,10 @@ export class FeatureTally {
       this.#newestEventAt = Math.max(this.#newestEventAt ?? eventTs, eventTs);
       this.#ages.push(Math.max(0, t - eventTs));
     }
-    if (value !== null && person !== undefined) note(this.#people, person);
+    if (value !== null && person !== undefined) {
+      this.#arePeopleTold = true;
+      if (person !== null) note(this.#people, person);
+    }
     if (value === null) {
       this.#nulls += 1;
     } else if (typeof value === 'number') {
@@ -129,12 +140,13 @@ export class FeatureTally {
   /** @param maxSample numbers that are kept, at most */
   finish(maxSample = MAX_SAMPLE): TalliedFeature {
     const sorted = Float64Array.from(this.#numbers).sort();
-    const people = this.#people.length > 0 ? this.#people.length : this.#profiles - this.#nulls;
+    const people = this.#arePeopleTold ? this.#people.length : this.#profiles - this.#nulls;
     const mayShow = !this.#isPersonal && people >= MIN_PEOPLE;
     const ages = Float64Array.from(this.#ages).sort();
     return {
       statistics: {
         feature: this.#definition.name,
+        ...(this.#entity === undefined ? undefined : { entity: this.#entity }),
         profiles: this.#profiles,
         nulls: this.#nulls,
         approximate: this.#approximate,
@@ -148,14 +160,14 @@ export class FeatureTally {
     };
   }
 
-  #count(text: string, person: string | undefined): void {
+  #count(text: string, person: string | null | undefined): void {
     const known = this.#texts.get(text);
     if (known === undefined && this.#texts.size >= MAX_TEXTS) return;
     this.#texts.set(text, (known ?? 0) + 1);
     if (person === undefined) return;
-    const people = this.#peopleOf.get(text);
-    if (people === undefined) this.#peopleOf.set(text, [person]);
-    else note(people, person);
+    const people = this.#peopleOf.get(text) ?? [];
+    this.#peopleOf.set(text, people);
+    if (person !== null) note(people, person);
   }
 
   #top(): FeatureStatistics['topValues'] {

@@ -25,8 +25,13 @@ const ON_LOAD = ['warn', 'stop'] as const;
 /**
  * Reads what a view expects of its features.
  * @param features names of those that it defines
+ * @param isOfItems whether it is about another entity than people
  */
-export function readExpectations(item: YamlValue | undefined, features: readonly string[]): FeatureExpectations {
+export function readExpectations(
+  item: YamlValue | undefined,
+  features: readonly string[],
+  isOfItems = false,
+): FeatureExpectations {
   const expectations: Record<string, FeatureExpectation> = {};
   for (const [name, value] of item?.entries('what is expected') ?? []) {
     if (!features.includes(name)) {
@@ -37,13 +42,13 @@ export function readExpectations(item: YamlValue | undefined, features: readonly
       );
       continue;
     }
-    const expectation = readExpectation(value);
+    const expectation = readExpectation(value, isOfItems);
     if (expectation !== undefined) expectations[name] = expectation;
   }
   return expectations;
 }
 
-function readExpectation(item: YamlValue): FeatureExpectation | undefined {
+function readExpectation(item: YamlValue, isOfItems: boolean): FeatureExpectation | undefined {
   const fields = item.fields('an expectation', FIELDS);
   if (fields === undefined) return undefined;
   const numbers = {
@@ -61,6 +66,10 @@ function readExpectation(item: YamlValue): FeatureExpectation | undefined {
   }
   const onLoad = fields.get('on_load')?.oneOf('what a load does', ON_LOAD);
   const steadyLive = fields.get('steady_live')?.bool('steady_live');
+  if (isOfItems && steadyLive === true) {
+    const hint = 'write steady: true, which looks at them every hour';
+    fields.get('steady_live')?.problem('live traffic is followed of features of people alone', hint);
+  }
   const steady = fields.get('steady')?.bool('steady');
   if (numbers.min !== undefined && numbers.max !== undefined && numbers.min > numbers.max) {
     fields.get('max')?.problem('the greatest number is less than the least', 'make max no less than min');

@@ -115,6 +115,7 @@ function readView(item: YamlValue, seen: Set<string>, taken: Set<string>): Featu
   const expect = readExpectations(
     fields.get('expect'),
     features.map((feature) => feature.name),
+    entity !== undefined,
   );
   return {
     name,
@@ -172,7 +173,6 @@ function refuseForEntity({ definition, fields }: WrittenFeature, view: ViewField
   }
   fields.get('searchable')?.problem('only people are found by features', 'take searchable out');
   view.get('purposes')?.problem('purposes are what people allow', 'take them out of the view');
-  view.get('expect')?.problem('expectations are of values over people', 'take them out of the view');
 }
 
 type FeatureReading = (item: YamlValue, nameOf: (at: YamlValue) => string | undefined) => WrittenFeature | undefined;

@@ -11,11 +11,11 @@ import { REFERENCE_AGE_DAYS, type DayOfFeature } from './feature-drift.model.js'
 import { readManifestStatistics } from './feature-reference.model.js';
 
 export interface DriftCommandServices {
-  /** Views of people. */
+  /** Of people and of other entities. */
   views(): Promise<readonly StoredFeatureView[]>;
   /** What is kept of features on the days between, inclusive, ms. */
   days(features: readonly string[], fromMs: number, toMs: number): Promise<readonly DayOfFeature[]>;
-  /** As of now, of features that are ready, from a sample of people. */
+  /** As of now, of features that are ready, from a sample of people or items. */
   compute(features: readonly string[]): Promise<readonly TalliedFeature[]>;
   /** What a training set that is registered has, by feature; empty: there is none of the name. */
   reference(name: string): Promise<ReadonlyMap<string, TalliedFeature>>;

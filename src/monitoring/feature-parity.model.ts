@@ -20,12 +20,16 @@ export interface ParityFigures {
   readonly estimated: number;
   /** The greatest difference of two numbers. */
   readonly maxDelta: number;
+  /** Values that were not compared, as their profile or item has more events than are read. */
+  readonly tooBig: number;
 }
 
 /** What one look found. @typeParam M a value that is wrong */
 export interface ParityFindings<M> {
   /** Profiles or items that were not compared, because of more events than are read, damaged ones, or changes meanwhile. */
   readonly skipped: number;
+  /** Those of them that have more events than are read. */
+  readonly tooBig: number;
   /** Log positions read in all. */
   readonly events: number;
   readonly figures: readonly ParityFigures[];
@@ -60,6 +64,12 @@ export class ParityTally {
     this.#figures.set(feature, after);
   }
 
+  /** Notes a value that is not compared, as there are more events behind it than are read. */
+  leaveOut(feature: string): void {
+    const before = this.#figures.get(feature) ?? noFigures(this.entity, feature);
+    this.#figures.set(feature, { ...before, tooBig: before.tooBig + 1 });
+  }
+
   /** By name. */
   get figures(): readonly ParityFigures[] {
     return [...this.#figures.values()].sort((a, b) => (a.feature < b.feature ? -1 : 1));
@@ -67,5 +77,5 @@ export class ParityTally {
 }
 
 function noFigures(entity: string, feature: string): ParityFigures {
-  return { entity, feature, compared: 0, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 };
+  return { entity, feature, compared: 0, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0, tooBig: 0 };
 }

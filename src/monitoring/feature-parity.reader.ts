@@ -13,7 +13,7 @@ export class FeatureParityReader {
     const sinceMs = (Math.floor(nowMs / PARITY_DAY_MS) - days + 1) * PARITY_DAY_MS;
     return this.db.query<ParityRecord>(
       `SELECT feature, (array_agg(entity ORDER BY day DESC))[1] AS entity, sum(compared)::int8 AS compared, sum(mismatched)::int8 AS mismatched,
-              sum(missing)::int8 AS missing, sum(estimated)::int8 AS estimated, max(max_delta) AS "maxDelta",
+              sum(missing)::int8 AS missing, sum(estimated)::int8 AS estimated, max(max_delta) AS "maxDelta", sum(too_big)::int8 AS "tooBig",
               max(last_compared_at) AS "lastComparedAt", max(last_mismatch_at) AS "lastMismatchAt"
        FROM feature_parity WHERE day >= $1::int8 AND ($2::text IS NULL OR feature COLLATE "C" > $2::text COLLATE "C")
        GROUP BY feature ORDER BY feature COLLATE "C" LIMIT $3::int4`,

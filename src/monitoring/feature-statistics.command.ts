@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
+import { PROFILE_ENTITY } from '../features/entity.model.js';
 import type { StoredStatistics } from '../features/feature-statistics.model.js';
 
 export interface StatisticsCommandServices {
@@ -9,7 +10,7 @@ export interface StatisticsCommandServices {
   names(): Promise<readonly string[]>;
   /** As the standing job computed them last; null: not yet. */
   latest(feature: string): Promise<StoredStatistics | null>;
-  /** As of now, from a sample of people; null: history is still being folded in. */
+  /** As of now, from a sample of people or items; null: history is still being folded in. */
   compute(feature: string): Promise<StoredStatistics | null>;
 }
 
@@ -28,8 +29,8 @@ interface Options {
 const BAR_WIDTH = 40;
 
 const HELP = `
-Values are those of everybody, or of ten thousand people chosen by hash. A worker computes them every hour; --now does so
-at once and keeps nothing. Of features that look personal, and where fewer than 5 people have a value, none is told.
+Values are those of everybody, or of ten thousand people chosen by hash; of features of another entity, of its items. A worker computes them every hour; --now does so
+at once and keeps nothing. Of features that look personal, and where fewer than 5 people or items have a value, none is told.
 
 Examples:
   weft features stats orders_60d
@@ -42,7 +43,7 @@ Exit codes: 0 done, 1 failed (no such feature, nothing computed yet), 2 wrong us
 export function addStatisticsCommand(features: Command, deps: StatisticsCommandDeps): Command {
   features
     .command('stats <name>')
-    .description('how values of a feature are spread over people')
+    .description('how values of a feature are spread over people, or over items')
     .option('--now', 'compute them now')
     .option('--json', 'as JSON')
     .addHelpText('after', HELP)
@@ -70,9 +71,10 @@ function run(deps: StatisticsCommandDeps, name: string, { now, json }: Options):
 }
 
 function textOf(found: StoredStatistics): string {
-  const { feature, profiles, nulls, numbers, topValues, distinct, approximate, computedAt } = found;
+  const { feature, entity, profiles, nulls, numbers, topValues, distinct, approximate, computedAt } = found;
+  const whose = entity === PROFILE_ENTITY ? 'people' : 'items';
   const rows = [
-    ['people', String(profiles)],
+    [whose, String(profiles)],
     ['without a value', `${String(nulls)} (${share(nulls, profiles)})`],
     ['different values', String(distinct)],
     ...(approximate === 0 ? [] : [['estimates', String(approximate)]]),
@@ -96,8 +98,8 @@ function textOf(found: StoredStatistics): string {
   return [
     `${feature}, as of ${new Date(computedAt).toISOString()}\n`,
     textTable(rows),
-    ...(bars.length === 0 ? [] : ['\n', textTable([['from … to', 'people', ''], ...bars])]),
-    ...(top.length === 0 ? [] : ['\n', textTable([['value', 'people'], ...top])]),
+    ...(bars.length === 0 ? [] : ['\n', textTable([['from … to', whose, ''], ...bars])]),
+    ...(top.length === 0 ? [] : ['\n', textTable([['value', whose], ...top])]),
   ].join('');
 }
 

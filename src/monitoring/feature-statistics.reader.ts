@@ -1,3 +1,4 @@
+import { PROFILE_ENTITY } from '../features/entity.model.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { FeatureStatistics, StoredStatistics } from '../features/feature-statistics.model.js';
 
@@ -23,7 +24,7 @@ export class FeatureStatisticsReader {
        ORDER BY day DESC LIMIT 1`,
       [feature],
     );
-    return row === undefined ? null : { ...row.statistics, computedAt: row.computedAt };
+    return row === undefined ? null : storedOf(row);
   }
 
   /**
@@ -43,6 +44,10 @@ export class FeatureStatisticsReader {
        ORDER BY feature COLLATE "C", day DESC LIMIT $3::int4`,
       [features, after, limit],
     );
-    return rows.map(({ statistics, computedAt }) => ({ ...statistics, computedAt }));
+    return rows.map(storedOf);
   }
+}
+
+function storedOf({ statistics, computedAt }: Row): StoredStatistics {
+  return { ...statistics, entity: statistics.entity ?? PROFILE_ENTITY, computedAt };
 }

@@ -114,10 +114,13 @@ describe('what batch views expect', () => {
       ...{ name: 'crm', kind: 'batch', source: 'shop', features: [feature as unknown as FeatureDefinition] },
       expect: { tier: { null_share: 0.1, psi: 0.2, on_load: 'stop' } },
     } as unknown as FeatureView;
-    const expectations = expectationsOfViews([view], 'shop');
+    const expectations = expectationsOfViews([view], 'shop', null);
     expect(expectations).toMatchObject([{ name: 'crm.tier', event: 'customer', nullShare: 0.1, otherwise: 'stop' }]);
-    expect(expectationsOfViews([view], 'other')).toEqual([]);
-    expect(expectationsOfViews([{ ...view, expect: { tier: { psi: 0.2 } } }], 'shop')).toEqual([]);
+    expect(expectationsOfViews([view], 'other', null)).toEqual([]);
+    // Records of an entity may come by the same source.
+    expect(expectationsOfViews([view], 'shop', 'item')).toEqual([]);
+    expect(expectationsOfViews([{ ...view, entity: 'item' }], 'shop', 'item')).toEqual(expectations);
+    expect(expectationsOfViews([{ ...view, expect: { tier: { psi: 0.2 } } }], 'shop', null)).toEqual([]);
     const check = new ExpectationCheck(expectations);
     check.add(aUnit(1, {}));
     check.add(aUnit(2, {}, 'customer'));

@@ -39,10 +39,17 @@ export interface LoadFinding {
   readonly otherwise: UnexpectedPolicy;
 }
 
-/** What batch views expect of the columns that a source brings, as far as a file can tell. */
-export function expectationsOfViews(views: readonly FeatureView[], source: string): LoadExpectation[] {
+/**
+ * What batch views expect of the columns that a source brings, as far as a file can tell.
+ * @param entity whose records the rows are; null: people's
+ */
+export function expectationsOfViews(
+  views: readonly FeatureView[],
+  source: string,
+  entity: string | null,
+): LoadExpectation[] {
   return views.flatMap((view) => {
-    if (view.kind !== 'batch' || view.source !== source) return [];
+    if (view.kind !== 'batch' || view.source !== source || (view.entity ?? null) !== entity) return [];
     const features = new Map(view.features.map((feature) => [feature.name, feature]));
     return Object.entries(view.expect ?? {}).flatMap(([name, expected]) => {
       const feature = features.get(name);

@@ -246,9 +246,9 @@ export class LoadService {
   }
 
   /** What the mapping expects, and the batch views that its source feeds. */
-  async #expectations({ source, expectations }: Mapping): Promise<readonly LoadExpectation[]> {
+  async #expectations({ source, entity, expectations }: Mapping): Promise<readonly LoadExpectation[]> {
     const views = await new FeatureReader(this.deps.db).allViews();
-    return [...expectations, ...expectationsOfViews(views, source)];
+    return [...expectations, ...expectationsOfViews(views, source, entity)];
   }
 
   /**

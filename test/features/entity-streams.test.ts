@@ -180,8 +180,9 @@ const step = fc.record({
 
 // First: where a retention has removed events, as others do here, what is counted for ever can be compared no more.
 describe('comparing features of items with what the log gives', () => {
-  const sampler = () =>
+  const sampler = (maxEvents?: number) =>
     new ItemParitySampler({
+      maxEvents,
       db: world.db,
       clock: world.clock,
       definitions: () => world.engine.definitions.current(),
@@ -241,6 +242,11 @@ describe('comparing features of items with what the log gives', () => {
     await world.drain();
     expect(wrongIn(await sampler().compare(items))).toEqual([]);
     expect(await state('same-b')).toEqual(before);
+    // Of four events, and with more read than is usual.
+    const few = await sampler(3).compare(items);
+    expect(few).toMatchObject({ items: 2, skipped: 1, tooBig: 1 });
+    expect(few.figures.find(({ feature }) => feature === 'reads_ever')).toMatchObject({ compared: 1, tooBig: 1 });
+    expect(await sampler(1_000_000).compare(items)).toMatchObject({ items: 3, tooBig: 0, mismatches: [] });
   });
 
   it('goes through all items by and by, also those that have lost their state, or their events, and keeps what it finds', async () => {
@@ -594,6 +600,10 @@ describe('a stream view of an entity', () => {
     [
       'views: [{ name: v, entity: item, key: properties.a, features: [{ name: a, aggregate: count, searchable: true }] }]',
       'only people are found by features',
+    ],
+    [
+      'views: [{ name: v, entity: item, key: properties.a, features: [{ name: a, aggregate: count }], expect: { a: { steady_live: true } } }]',
+      'live traffic is followed of features of people alone',
     ],
   ])('that is wrong is told so: %s', (text, told) => {
     expect(() => parseFeatures(text, 'f.yaml')).toThrow(told);

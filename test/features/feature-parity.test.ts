@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { AnchorStateStore } from '../../src/features/anchor-state.store.js';
+import type { ParityFigures } from '../../src/monitoring/feature-parity.model.js';
 import { addParityCommand } from '../../src/monitoring/feature-parity.command.js';
 import { chooseProfiles, ParityWatch, ProfileWalk } from '../../src/parity-watch.js';
 import { ParitySampler, type ParityRound } from '../../src/parity-sampler.js';
@@ -119,6 +120,22 @@ describe('comparing served features with the log', () => {
     });
   });
 
+  it('leaves out who has more events than are read, and says of how many and in which features', async () => {
+    const { db, clock, engine, store } = world;
+    const few = new ParitySampler({
+      ...{ db, clock, store: () => store, anchors: new AnchorStateStore(), maxEvents: 3 },
+      definitions: () => engine.definitions.current(),
+      events: new EventHistoryReader(engine.sealer),
+      sleep: () => Promise.resolve(),
+    });
+    const ids = await chooseProfiles(db, 1_000, 1);
+    const round = await few.compare(ids);
+    expect(round.tooBig).toBeGreaterThan(0);
+    expect([round.skipped, round.profiles]).toEqual([round.tooBig, ids.length - round.tooBig]);
+    const seen = round.figures.find(({ feature }) => feature === 'seen');
+    expect(seen).toMatchObject({ compared: round.profiles, tooBig: round.tooBig, mismatched: 0 });
+  });
+
   it('leaves out what the log cannot tell any more', async () => {
     const sources = new SourceService(new SourceStore(world.test.database.dataSource), world.clock);
     await sources.update('web', { retentionMs: 10 * DAY_MS });
@@ -183,9 +200,18 @@ describe('the standing comparison', () => {
 
 describe('weft features parity', () => {
   const round: ParityRound = {
-    ...{ profiles: 2, skipped: 0, events: 30, mismatches: [], untold: [] },
+    ...{ profiles: 2, skipped: 0, tooBig: 0, events: 30, mismatches: [], untold: [] },
     figures: [
-      { entity: 'profile', feature: 'seen', compared: 2, mismatched: 0, missing: 0, estimated: 0, maxDelta: 0 },
+      {
+        entity: 'profile',
+        feature: 'seen',
+        compared: 2,
+        mismatched: 0,
+        missing: 0,
+        estimated: 0,
+        maxDelta: 0,
+        tooBig: 0,
+      },
     ],
   };
   const run = (found: ParityRound, ...args: string[]) =>
@@ -213,6 +239,7 @@ describe('weft features parity', () => {
       missing: 0,
       estimated: 0,
       maxDelta: 3,
+      tooBig: 0,
     };
     const bad = {
       ...round,
@@ -227,6 +254,22 @@ describe('weft features parity', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ figures: [{ maxDelta: 3 }] });
   });
 
+  it('says why there is nothing to compare, and ends with 1', async () => {
+    const none = { ...round, profiles: 0, events: 0, figures: [] };
+    expect(await run(none)).toMatchObject({ code: 1, stdout: '' });
+    expect((await run(none)).stderr).toContain('there is nothing to compare');
+    const [figures] = round.figures;
+    const big = {
+      ...none,
+      skipped: 2,
+      tooBig: 2,
+      figures: [{ ...(figures as ParityFigures), compared: 0, tooBig: 2 }],
+    };
+    expect((await run(big, '--json')).stderr).toContain('2 profiles with more than 20,000 events');
+    expect((await run({ ...none, untold: ['seen'] })).stderr).toContain('the log cannot tell any feature');
+    expect(await run(round, '--max-events', '0')).toMatchObject({ code: 1 });
+  });
+
   it('says which item of the entity that is asked about is wrong', async () => {
     const asked: unknown[] = [];
     const { code, stdout } = await runWith(
@@ -235,19 +278,28 @@ describe('weft features parity', () => {
           ...io,
           signal: new AbortController().signal,
           compareProfiles: () => Promise.reject(new Error('items are to be compared')),
-          compareItems: (entity, count) => {
-            asked.push(entity, count);
+          compareItems: (entity, { count, maxEvents }) => {
+            asked.push(entity, count, maxEvents);
             const { figures } = round;
             const mismatches = [{ entity, key: 'sku-1', feature: 'seen', where: 'state' }];
             const missing = figures.map((each) => ({ ...each, entity, missing: 1 }));
-            return Promise.resolve({ items: 2, skipped: 1, events: 9, untold: [], figures: missing, mismatches });
+            return Promise.resolve({
+              items: 2,
+              skipped: 4,
+              tooBig: 3,
+              events: 9,
+              untold: [],
+              figures: missing,
+              mismatches,
+            });
           },
         }),
-      ['parity', '--entity', 'item', '--sample', '7'],
+      ['parity', '--entity', 'item', '--sample', '7', '--max-events', '30000'],
     );
-    expect([code, ...asked]).toEqual([1, 'item', 7]);
+    expect([code, ...asked]).toEqual([1, 'item', 7, 30_000]);
     expect(stdout).toContain('Compared 2 values of 1 features in 2 items with what 9 events give: 1 mismatches.');
-    expect(stdout).toContain('Not compared: 1 items with too many or damaged events, or changing.');
+    expect(stdout).toContain('Not compared: 3 items with more than 30,000 events, which --max-events has read, too.');
+    expect(stdout).toContain('Not compared: 1 items with damaged events, or changing.');
     expect(stdout).toContain('seen of item sku-1: wrong in the state');
   });
 });

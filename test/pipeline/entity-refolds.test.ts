@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { forgetEntityEvents } from '../../src/events/forget-entity-events.js';
 import { EntityRecordChore } from '../../src/entity-record-chore.js';
+import { EntityEventStore, type Refold } from '../../src/features/entity-event.store.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { aTrack, createWorld, START_MS, type World } from '../support/world.js';
 
@@ -127,6 +128,44 @@ describe('an item that is folded anew', () => {
     expect(next).toBeGreaterThan(1);
     await world.drain();
     expect(await eventsIn('popular')).toEqual(Array.from({ length: 47 - next }, (_, i) => i + next));
+  });
+});
+
+describe('a step over items that are folded anew', () => {
+  it('reads as much of the log as it folds, however many events the items have', async () => {
+    const keys = ['step-a', 'step-b', 'step-c'];
+    await world.accept(keys.flatMap((key) => Array.from({ length: 30 }, (_, i) => read(key, i))));
+    await world.drain();
+    const store = new EntityEventStore();
+    const [fold] = await store.progress(world.db);
+    const refolds = keys.map((key): Refold => ({ key, donePos: 0, state: Buffer.alloc(0) }));
+    const fetched = `SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::int8 AS rows
+      FROM pg_stat_xact_user_tables WHERE relname LIKE 'event_log%'`;
+    const step = (bounds: { maxEvents: number; maxBytes: number }, from: readonly Refold[] = refolds) =>
+      world.db.transaction(async (tx) => {
+        // The planner does not know yet how large the log is, which it does where that matters.
+        await tx.query('SET LOCAL enable_seqscan = off');
+        const { events, isWhole } = await store.eventsOf(tx, fold?.id ?? 0, from, bounds);
+        const [log] = await tx.query<{ rows: number }>(fetched);
+        return { keys: events.map(({ key }) => key), last: events.at(-1)?.at ?? 0, isWhole, read: log?.rows ?? 0 };
+      });
+    const many = 2 ** 40;
+    const cut = await step({ maxEvents: 40, maxBytes: many });
+    expect(cut.isWhole).toBe(false);
+    // The planner itself may look at the ends of an index.
+    expect(cut.read).toBeLessThanOrEqual(44);
+    expect(cut.keys).toEqual([...Array<string>(30).fill('step-a'), ...Array<string>(10).fill('step-b')]);
+    const rest = refolds
+      .slice(1)
+      .map((refold) => (refold.key === 'step-b' ? { ...refold, donePos: cut.last } : refold));
+    expect(await step({ maxEvents: 51, maxBytes: many }, rest)).toMatchObject({ isWhole: true });
+    expect((await step({ maxEvents: 50, maxBytes: many }, rest)).isWhole).toBe(false);
+    // By bytes: of one event at least, and of no more than one beyond them.
+    expect(await step({ maxEvents: 40, maxBytes: 1 })).toMatchObject({ keys: ['step-a'], isWhole: false });
+    const some = await step({ maxEvents: 90, maxBytes: 1_000 });
+    expect(some.keys.length).toBeGreaterThan(1);
+    expect(some.keys.length).toBeLessThan(30);
+    expect(some.isWhole).toBe(false);
   });
 });
 

@@ -56,7 +56,13 @@ class FeatureParityType implements ParityRecord {
   @Field(() => Float, { description: 'The greatest difference between two numbers; 0 where there was none.' })
   maxDelta!: number;
 
-  @Field(() => DateTime, { description: 'When it was compared last.' })
+  @Field(() => Float, {
+    description:
+      'How many values were not compared, because their profile or item has more than 20,000 events; they are not among `compared`.',
+  })
+  tooBig!: number;
+
+  @Field(() => DateTime, { description: 'When it was looked at last.' })
   lastComparedAt!: number;
 
   @Field(() => DateTime, { nullable: true, description: 'When a value was wrong or missing last; null: never.' })
@@ -102,7 +108,7 @@ export class FeatureMonitoringResolver {
   @Authorized('read')
   @Query(() => StatisticsConnection, {
     description:
-      'How values of features are spread over people, by name of the feature, as a standing job computed it last; every hour. Features that are not computed yet are not listed.',
+      'How values of features are spread over people, or over the items of another entity, by name of the feature, as a standing job computed it last; every hour. Features that are not computed yet are not listed.',
   })
   async featureStatistics(
     @Ctx() { services, reads }: ApiContext,

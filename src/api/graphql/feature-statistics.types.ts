@@ -24,7 +24,7 @@ class FeatureHistogramBinType implements HistogramBin {
   })
   to!: number;
 
-  @Field(() => Float, { description: 'How many people have such a value.' })
+  @Field(() => Float, { description: 'How many people, or items, have such a value.' })
   count!: number;
 }
 
@@ -54,27 +54,31 @@ class FeatureNumbersType implements NumberStatistics {
   histogram!: readonly HistogramBin[];
 }
 
-@ObjectType('FeatureTopValue', { simpleResolvers: true, description: 'A value that many people have.' })
+@ObjectType('FeatureTopValue', { simpleResolvers: true, description: 'A value that many people, or items, have.' })
 class FeatureTopValueType {
   @Field(() => String, { description: 'The text, as `shoes`, at most 100 characters of it.' })
   value!: string;
 
-  @Field(() => Float, { description: 'How many people have it.' })
+  @Field(() => Float, { description: 'How many people, or items, have it.' })
   count!: number;
 }
 
 @ObjectType('FeatureStatistics', {
   simpleResolvers: true,
-  description: 'How values of a feature are spread over everybody, or over ten thousand people chosen by hash.',
+  description:
+    'How values of a feature are spread over everybody, or over ten thousand people chosen by hash; of another entity, over its items in the same way.',
 })
 export class FeatureStatisticsType implements StoredStatistics {
   @Field(() => String, { description: 'Its name, as `orders_60d`.' })
   feature!: string;
 
+  @Field(() => String, { description: 'What it is a feature of: `profile`, or another entity, as `item`.' })
+  entity!: string;
+
   @Field(() => DateTime, { description: 'When that was computed.' })
   computedAt!: number;
 
-  @Field(() => Float, { description: 'How many people were looked at.' })
+  @Field(() => Float, { description: 'How many people were looked at; of another entity, how many of its items.' })
   profiles!: number;
 
   @Field(() => Float, { description: 'How many of these have no value.' })
@@ -88,12 +92,14 @@ export class FeatureStatisticsType implements StoredStatistics {
 
   @Field(() => FeatureNumbersType, {
     nullable: true,
-    description: 'How its numbers are spread; null: it has none, fewer than 5 people have one, or it looks personal.',
+    description:
+      'How its numbers are spread; null: it has none, fewer than 5 people or items have one, fewer than 5 people are behind the items, or it looks personal.',
   })
   numbers!: NumberStatistics | null;
 
   @Field(() => [FeatureTopValueType], {
-    description: 'Texts that at least 5 people have, the most frequent first, at most 20; none of what looks personal.',
+    description:
+      'Texts that at least 5 people or items have, the most frequent first, at most 20; none of what looks personal, nor of what fewer than 5 people said of items.',
   })
   topValues!: StoredStatistics['topValues'];
 
