@@ -2,12 +2,13 @@ import type { LoadedDefinitions } from './definitions.js';
 import { canonicalText, type CanonicalKey, type Identifier, type LoggedEvent } from './events/event.model.js';
 import type { AnchorState } from './features/anchor-state.model.js';
 import type { FeatureSet } from './features/feature-set.model.js';
-import { readEvidenceOf, type EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
+import type { EvidenceOfAnchor } from './identity/anchor-evidence.reader.js';
 import { EvidenceBehind } from './identity/evidence-behind.model.js';
 import { addEvidence, evidenceOf, placedEvidence, placeOfEvidence, type Evidence } from './identity/evidence.model.js';
+import { StandingEvidence } from './identity/standing-evidence.js';
 import { uuidArray } from './platform/binary-arrays.js';
 import type { Uuid } from './platform/ids.js';
-import type { Queryable } from './platform/postgres.js';
+import type { Transaction } from './platform/postgres.js';
 import { readGiven } from './profiles/group.reader.js';
 import { joinGiven } from './profiles/groups.model.js';
 import { OutlivedTraits } from './profiles/outlived-traits.js';
@@ -71,7 +72,8 @@ interface Placing {
 
 /**
  * What stands of anchors that are folded anew, with events moved between them or taken back, from a log that does not have
- * all of their events any more, or cannot read all of them. The log may be read beforehand; what stands is read at the end.
+ * all of their events any more, or cannot read all of them. The log and evidence may be read beforehand; what else stands is
+ * read at the end.
  *
  * 1. Evidence names all that its events carried, so it hangs where these would. Values of traits, and what is given to
  *    groups, know their events: those of events that the log does not have stay on the anchor. From a value that counts for
@@ -111,17 +113,22 @@ export class OutlivedAnchors {
   /**
    * Adds to what the log gives what came of other events. All that is applied to these anchors has to be noted by then,
    * and to be used once.
-   * @param db where nobody changes these anchors
+   * @param tx where nobody changes these anchors
+   * @param evidence of these anchors
    * @param released values that count again
    * @param at of the step, ms
    * @returns whether evidence is left that belongs to an anchor that is none of these
    */
   async keepIn(
-    db: Queryable,
+    tx: Transaction,
     folded: FoldedAnchors,
-    { released, at }: { readonly released: ReadonlySet<Uuid>; readonly at: number },
+    {
+      evidence,
+      released,
+      at,
+    }: { readonly evidence: StandingEvidence; readonly released: ReadonlySet<Uuid>; readonly at: number },
   ): Promise<boolean> {
-    const anchors = await this.#standing(db);
+    const anchors = await this.#standing(tx, evidence);
     let isCut = false;
     for (const { row, placed } of this.#unaccounted(anchors, released)) {
       const isMoved = this.#logged.has(placed.anchorId);
@@ -140,16 +147,16 @@ export class OutlivedAnchors {
   /**
    * Adds to what is left in the log what came of other events than those that it has or had, with nothing moved. To be
    * used once.
-   * @param db of the snapshot in which the log was read, or where nobody changes these anchors
+   * @param tx of the snapshot in which the log was read, or where nobody changes these anchors
    * @param isGone evidence that goes, though its events are not in the log; by the identifiers that it names
    * @param at of the step, ms
    */
   async stayIn(
-    db: Queryable,
+    tx: Transaction,
     folded: FoldedAnchors,
     { isGone, at }: { readonly isGone: (identifiers: readonly Identifier[]) => boolean; readonly at: number },
   ): Promise<void> {
-    const anchors = await this.#standing(db);
+    const anchors = await this.#standing(tx, await StandingEvidence.read(tx, [...this.#logged.keys()]));
     for (const { row } of this.#unaccounted(anchors, new Set())) {
       if (!isGone(row.identifiers)) addEvidence(folded.evidence, evidenceOf(row, this.definitions.identityRules));
     }
@@ -234,15 +241,15 @@ export class OutlivedAnchors {
     }
   }
 
-  async #standing(db: Queryable): Promise<ReadonlyMap<Uuid, OutlivedAnchor>> {
+  async #standing(tx: Transaction, evidence: StandingEvidence): Promise<ReadonlyMap<Uuid, OutlivedAnchor>> {
     const { features } = this.definitions;
     const anchorIds = [...this.#logged.keys()];
-    const rows = await db.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
+    const rows = await tx.query<{ id: Uuid; traits: Buffer; state: Buffer }>(
       'SELECT anchor_id AS id, traits, state FROM anchor_states WHERE anchor_id = ANY ($1::uuid[])',
       [uuidArray(anchorIds, (id) => id)],
     );
     const states = new Map(rows.map((row) => [row.id, row]));
-    const given = await readGiven(db, anchorIds);
+    const given = await readGiven(tx, anchorIds);
     const anchors = new Map<Uuid, OutlivedAnchor>();
     for (const [id, logged] of this.#logged) {
       const standing = states.get(id);
@@ -254,9 +261,7 @@ export class OutlivedAnchors {
         evidence: [],
       });
     }
-    for (const row of await readEvidenceOf(db, anchorIds)) {
-      anchors.get(row.identifiers[0]?.id ?? '')?.evidence.push(row);
-    }
+    for (const row of evidence.rows()) anchors.get(row.identifiers[0]?.id ?? '')?.evidence.push(row);
     return anchors;
   }
 

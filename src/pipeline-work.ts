@@ -1,6 +1,7 @@
 import type { Transaction } from './platform/postgres.js';
 import type { ReanchoredEvent, Retraction, RewrittenEvent } from './events/retraction.model.js';
 import type { Evidence } from './identity/evidence.model.js';
+import type { StandingEvidence } from './identity/standing-evidence.js';
 import type { LinkDecision } from './identity/identity-decision.model.js';
 import type { IdentityRevision, RevisionInput } from './identity/revised-identity.model.js';
 import type { Uuid } from './platform/ids.js';
@@ -44,6 +45,8 @@ export interface Reanchored {
   readonly given: readonly AnchorGiven[];
   /** All that the anchors have; rows of others are added to what these have. */
   readonly evidence: readonly Evidence[];
+  /** What they had until now. */
+  readonly standing: StandingEvidence;
 }
 
 export interface Reanchoring {

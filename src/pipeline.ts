@@ -218,10 +218,10 @@ export class Pipeline {
       await leases.lockAll(tx);
       const place = await nextPlace(tx);
       const { pos, acceptedAt } = place;
-      const { ids, valueIds, moved, anchors, given, evidence } = await find(tx, place);
+      const { ids, valueIds, moved, anchors, given, evidence, standing } = await find(tx, place);
       await leases.noteMoves(tx, anchors);
       await revision.retractions.reanchor(tx, moved);
-      const left = { anchorIds: anchors.map(({ id }) => id), evidence, movedIds: valueIds };
+      const left = { anchorIds: anchors.map(({ id }) => id), evidence, standing, movedIds: valueIds };
       const input = { rules: definitions.identityRules, ids, left, pos, at: acceptedAt, revisionId, areRulesNew };
       const who = await revision.identity.reanchor(tx, input);
       await this.#parts.matching.ofRevision(tx, definitions, who, left.anchorIds);

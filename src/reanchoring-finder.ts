@@ -3,9 +3,10 @@ import type { LoadedDefinitions } from './definitions.js';
 import { DamagedRows, type PassedOverObserver } from './events/damaged-rows.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { RetractionStore } from './events/retraction.store.js';
-import { readEvidenceOf } from './identity/anchor-evidence.reader.js';
+import { countEvidenceOf, evidenceOfAnchors } from './identity/anchor-evidence.reader.js';
 import { inAnchorOrder } from './identity/generic-value.model.js';
 import type { GenericValueStore } from './identity/generic-value.store.js';
+import { StandingEvidence } from './identity/standing-evidence.js';
 import { keepWords, OutlivedAnchors } from './outlived-anchors.js';
 import type { Reanchored } from './pipeline-work.js';
 import { WeftError } from './platform/errors.js';
@@ -23,7 +24,7 @@ export interface ReanchoringFinderParts {
   readonly maxStepAnchors?: number;
   /** Events that one step moves, at most. */
   readonly maxStepEvents?: number | undefined;
-  /** Events that the anchors of one step have in all, at most, beside those of the values and unless it is one anchor. */
+  /** Events and rows of evidence that the anchors of one step have in all, at most, beside those of the values and unless it is one anchor. */
   readonly maxStepReads?: number | undefined;
 }
 
@@ -56,6 +57,10 @@ interface FoldedStep {
   /** Null: the log has all events of these anchors, and all could be read. */
   readonly outlived: OutlivedAnchors | null;
   readonly anchorIds: readonly Uuid[];
+  /** Of all these anchors. */
+  readonly evidence: StandingEvidence;
+  /** See `RetractionStore.lostAfter`, of the least of `applied`. */
+  readonly lost: number;
   /** Up to where each partition was applied: what comes later is not in the fold. */
   readonly applied: AppliedPositions;
 }
@@ -65,7 +70,7 @@ interface StepBounds {
   readonly anchors: number;
   /** That are moved. */
   readonly events: number;
-  /** Events of the anchors in all. */
+  /** Events of the anchors in all, and rows of their evidence. */
   readonly reads: number;
 }
 
@@ -91,9 +96,12 @@ export class ReadTooEarly extends WeftError {
  * 2. What is applied between the two is folded in addition, in that transaction (`find`): the order of events does not
  *    show in what is folded. Nobody but the holder of the first partition moves events, and that is who reads. Where
  *    events were taken back in between, what was read is void.
- * 3. Once a retention has removed events, what stands of the anchors counts too: that is read in that transaction, and
- *    the log beforehand all the same. Where events that would move were removed in between, what was read is void.
- * 4. A row whose bytes are damaged stays where it is and holds up no others. What came of it is treated as what came of an
+ * 3. Evidence is read beforehand too, page by page, and kept up with the events that are applied since: it is as long as
+ *    the history is, and in the transaction only rows are written that change (`standing-evidence.ts`).
+ * 4. Once a retention has removed events, what stands of the anchors counts too: their states are read in that transaction,
+ *    all else beforehand all the same. Where events were removed in between that would move, or that were not read, what
+ *    was read is void.
+ * 5. A row whose bytes are damaged stays where it is and holds up no others. What came of it is treated as what came of an
  *    event that a retention removed.
  */
 export class ReanchoringFinder {
@@ -135,9 +143,10 @@ export class ReanchoringFinder {
     const { generics, maxStepAnchors = MAX_STEP_ANCHORS, partitions, retractions } = this.parts;
     const hasLost = await retractions.hasLostEvents(tx);
     if (read !== null) await this.#goOn(tx, read, hasLost);
-    const { anchorIds, fold, outlived } = read ?? (await this.#fold(tx, definitions, ids, { hasLost, failures }));
+    const found = read ?? (await this.#fold(tx, definitions, ids, { hasLost, failures }));
+    const { anchorIds, evidence, fold, outlived } = found;
     const released = releasedAmong(ids, definitions);
-    if ((await outlived?.keepIn(tx, fold, { released: new Set(released), at })) === true) fold.isCut = true;
+    if ((await outlived?.keepIn(tx, fold, { evidence, released: new Set(released), at })) === true) fold.isCut = true;
     keepWords(await readStandingWords(tx, anchorIds, { areAllKept: false }), fold, definitions.features);
     const anchors = new Set(anchorIds);
     const mentions = await generics.mentions(tx, released, maxStepAnchors);
@@ -159,6 +168,7 @@ export class ReanchoringFinder {
           given: fold.given.get(anchorId) ?? new Map<string, Traits>(),
         })),
         evidence: [...fold.evidence.values()],
+        standing: evidence,
       },
     };
   }
@@ -169,9 +179,10 @@ export class ReanchoringFinder {
     ids: readonly Uuid[],
     { hasLost, failures }: { readonly hasLost: boolean; readonly failures: number },
   ): Promise<FoldedStep> {
-    const { generics } = this.parts;
+    const { generics, retractions } = this.parts;
     const bounds = this.#boundsAfter(failures);
     const applied = await appliedPositions(tx);
+    const lost = await retractions.lostAfter(tx, applied.least);
     const released = releasedAmong(ids, definitions);
     const generic = ids.filter((id) => !released.includes(id));
     const targets = await this.#targets(tx, definitions, generic, { applied, hasLost, bounds });
@@ -189,7 +200,7 @@ export class ReanchoringFinder {
     for await (const event of this.#events(tx, anchorIds, applied, damaged)) fold.add(event);
     if (damaged.count > 0 && !hasLost) return this.#fold(tx, definitions, ids, { hasLost: true, failures });
     this.#tell(damaged);
-    return { fold, outlived, anchorIds, applied };
+    return { fold, outlived, anchorIds, applied, lost, evidence: await StandingEvidence.read(tx, anchorIds) };
   }
 
   #tell(damaged: DamagedRows): void {
@@ -205,11 +216,14 @@ export class ReanchoringFinder {
 
   /** Adds what was applied since it was read. */
   async #goOn(tx: Transaction, read: ReadAnchors, hasLost: boolean): Promise<void> {
-    const { applied, anchorIds, changes, fold, outlived } = read;
+    const { applied, anchorIds, changes, evidence, fold, lost, outlived } = read;
     const { maxStepReads = MAX_STEP_READS, partitions, retractions } = this.parts;
     const isWhole = outlived !== null || !hasLost;
     if (!isWhole || (await retractions.changes(tx)) !== changes)
       throw new ReadTooEarly('events were taken back meanwhile');
+    // What came of these is in nothing that was read.
+    if ((await retractions.lostAfter(tx, applied.least)) !== lost)
+      throw new ReadTooEarly('a retention removed events meanwhile that were not read');
     // Words of an event that a retention removes are noted where the event is.
     const moved = fold.moved.map(({ pos }) => pos);
     if (outlived !== null && !(await retractions.areLogged(tx, moved)))
@@ -223,16 +237,17 @@ export class ReanchoringFinder {
       maxStepReads + 1,
       damaged.note,
     );
-    if (damaged.count > 0 && outlived === null) throw new ReadTooEarly('an event was applied that cannot be read');
-    this.#tell(damaged);
+    if (damaged.count > 0) throw new ReadTooEarly('an event was applied that cannot be read');
     if (added.length > maxStepReads) throw new ReadTooEarly('more events than one step reads were applied meanwhile');
     for (const event of added) {
       const part = partitionOf(event.identifiers[0]?.id ?? '', partitions);
-      if (event.pos > applied.of(part) && event.pos <= now.of(part)) fold.add(event);
+      if (event.pos <= applied.of(part) || event.pos > now.of(part)) continue;
+      fold.add(event);
+      evidence.note(event);
     }
   }
 
-  /** Of these, beside the values, as many as have no more events than one step reads; the first in any case. */
+  /** Of these, beside the values, as many as have no more events and evidence than one step reads; the first in any case. */
   async #admitted(
     tx: Transaction,
     values: readonly Uuid[],
@@ -240,9 +255,10 @@ export class ReanchoringFinder {
     maxReads: number,
   ): Promise<Uuid[]> {
     const others = [...new Set(candidates)].filter((id) => !values.includes(id));
-    const counts = await this.parts.retractions.countsOf(tx, others, maxReads);
-    let events = 0;
-    return others.filter((id, i) => (events += counts.get(id) ?? 0) <= maxReads || i === 0);
+    const events = await this.parts.retractions.countsOf(tx, others, maxReads);
+    const rows = await countEvidenceOf(tx, others, maxReads);
+    let reads = 0;
+    return others.filter((id, i) => (reads += (events.get(id) ?? 0) + (rows.get(id) ?? 0)) <= maxReads || i === 0);
   }
 
   /** Where the events that hang on the values belong: as many as one step takes, or moves events to. */
@@ -265,7 +281,12 @@ export class ReanchoringFinder {
       misplaced++;
       if (targets.size < bounds.anchors) targets.add(anchor.id);
     };
-    if (hasLost) for (const row of await readEvidenceOf(tx, ids)) add(row);
+    if (hasLost) {
+      for await (const page of evidenceOfAnchors(tx, ids)) {
+        for (const row of page) add(row);
+        if (targets.size === bounds.anchors) break;
+      }
+    }
     misplaced = 0;
     for await (const event of this.#events(tx, ids, applied, new DamagedRows())) {
       add(event);

@@ -289,6 +289,15 @@ export class RetractionStore {
     return remainingOf(await this.sealer.open(rows), onDamaged);
   }
 
+  /** How many events passes of retentions have removed that may be of events beyond this position; rises where one is. */
+  async lostAfter(db: Queryable, pos: number): Promise<number> {
+    const [row] = await db.query<{ n: number }>(
+      'SELECT coalesce(sum(removed_events), 0)::int8 AS n FROM source_retention WHERE until_pos > $1',
+      [pos],
+    );
+    return row?.n ?? 0;
+  }
+
   /** Whether the log has events at all of these positions. */
   async areLogged(tx: Transaction, positions: readonly number[]): Promise<boolean> {
     const [row] = await tx.query<{ n: number }>('SELECT count(*) AS n FROM event_log WHERE pos = ANY ($1::int8[])', [

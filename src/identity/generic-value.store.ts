@@ -342,10 +342,12 @@ async function mention(tx: Transaction, ids: readonly Uuid[]): Promise<void> {
 
 /** Notes the anchors of evidence that names generic values. */
 export async function saveMentions(tx: Queryable, evidence: readonly Evidence[]): Promise<void> {
-  const pairs = evidence.flatMap(({ anchorId, uncounted = [] }) =>
-    uncounted.map(({ id }): readonly [Uuid, Uuid] => [id, anchorId]),
-  );
-  if (pairs.length === 0) return;
+  const named = new Map<string, readonly [value: Uuid, anchor: Uuid]>();
+  for (const { anchorId, uncounted = [] } of evidence) {
+    for (const { id } of uncounted) named.set(`${id} ${anchorId}`, [id, anchorId]);
+  }
+  if (named.size === 0) return;
+  const pairs = [...named.values()];
   await tx.query(
     `INSERT INTO generic_mentions (value_id, anchor_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])
      ON CONFLICT DO NOTHING`,

@@ -1,10 +1,11 @@
-import { uuidArray } from '../platform/binary-arrays.js';
+import { int4Array, uuidArray } from '../platform/binary-arrays.js';
 import { hashId, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
-import { GenericValueStore } from './generic-value.store.js';
+import { GenericValueStore, saveMentions } from './generic-value.store.js';
 import { saveEvidence } from './save-identity.js';
+import type { StandingEvidence } from './standing-evidence.js';
 
 /** What founds a profile whose founding identifier is gone: nothing that anybody can be known by. */
 export function founderOfNobody(profileId: Uuid): Uuid {
@@ -48,6 +49,36 @@ export class IdentityRetractionStore {
     await tx.query('DELETE FROM evidence WHERE anchor_id = ANY ($1::uuid[])', [anchorIds]);
     await new GenericValueStore().replaceMentions(tx, anchorIds, evidence, movedIds);
     await saveEvidence(tx, evidence);
+  }
+
+  /**
+   * The same where it is known what stands: only rows are written that change.
+   * @param standing all of the anchors' evidence
+   */
+  async changeEvidence(
+    tx: Transaction,
+    anchorIds: readonly Uuid[],
+    evidence: readonly Evidence[],
+    {
+      standing,
+      movedIds = [],
+    }: { readonly standing: StandingEvidence; readonly movedIds?: readonly Uuid[] | undefined },
+  ): Promise<void> {
+    const { removed, added } = standing.changeTo(evidence);
+    if (removed.length > 0) {
+      await tx.query(
+        `DELETE FROM evidence e USING unnest($1::uuid[], $2::uuid[], $3::int4[]) AS r (anchor_id, set_id, day)
+         WHERE e.anchor_id = r.anchor_id AND e.set_id = r.set_id AND e.day = r.day`,
+        [
+          uuidArray(removed, (row) => row.anchorId),
+          uuidArray(removed, (row) => row.setId),
+          int4Array(removed, (row) => row.day),
+        ],
+      );
+    }
+    await new GenericValueStore().replaceMentions(tx, anchorIds, evidence, movedIds);
+    await saveMentions(tx, evidence);
+    await saveEvidence(tx, added);
   }
 
   /** Of these, the profiles and identifiers that are no more. */

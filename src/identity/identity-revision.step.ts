@@ -108,9 +108,11 @@ export class IdentityRevisionStep {
     tx: Transaction,
     input: RevisionInput & Required<Pick<RevisionInput, 'left'>>,
   ): Promise<IdentityRevision> {
-    const { anchorIds, evidence, movedIds } = input.left;
-    const named = await this.#options.retractions.namedBy(tx, anchorIds);
-    await this.#options.retractions.replaceEvidence(tx, anchorIds, evidence, movedIds);
+    const { retractions } = this.#options;
+    const { anchorIds, evidence, movedIds, standing } = input.left;
+    const named = standing?.names() ?? (await retractions.namedBy(tx, anchorIds));
+    if (standing === undefined) await retractions.replaceEvidence(tx, anchorIds, evidence, movedIds);
+    else await retractions.changeEvidence(tx, anchorIds, evidence, { movedIds, standing });
     await this.#connect(tx, evidence, input);
     const names = evidence.flatMap(({ identifiers }) => identifiers.map(({ id }) => id));
     return this.resolve(tx, { ...input, ids: [...new Set([...named, ...names, ...input.ids])] });

@@ -1,3 +1,4 @@
+import type { StandingEvidence } from './standing-evidence.js';
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
@@ -18,6 +19,8 @@ export interface RevisionInput {
     readonly evidence: readonly Evidence[];
     /** Values that are generic, or are so no more, whose events are moved with it; default: none. */
     readonly movedIds?: readonly Uuid[];
+    /** What the anchors had until now; default: it is asked for, and all of it written anew. */
+    readonly standing?: StandingEvidence;
   };
   /** Links that change; default: none. */
   readonly links?: LinkChange;

@@ -14,7 +14,9 @@ import {
   putInForce,
   TILL_IS_BLOCKED,
 } from '../support/blocked-world.js';
+import { countingEvidenceWork, type EvidenceWork } from '../support/count-evidence-work.js';
 import { findTexts } from '../support/find-texts.js';
+import { storedAndFoldedEvidence } from '../support/folded-log.js';
 import { settleGenerics } from '../support/settle-generics.js';
 import { strays } from '../support/retraction-builders.js';
 import { SOME_FEATURES } from '../support/random-log.js';
@@ -190,4 +192,53 @@ describe('values that are blocked, and let go of, once a retention has removed e
     expect((await world.engine.erasures.find(id))?.status).toBe('logical');
     expect(await findTexts(world.db, ['canary', 'zilpha'])).toEqual([]);
   });
+
+  it.each(['whole', 'lossy'])(
+    'take no longer with everybody standing still for the evidence of a value being long (%s log)',
+    async (log) => {
+      const [few, many] = [await workOfMoves(log === 'lossy', 3), await workOfMoves(log === 'lossy', 60)];
+      expect(few.length).toBeGreaterThan(2);
+      expect(many).toEqual(few);
+    },
+  );
 });
+
+/** What is done of evidence in each step that moves events of some people away from a till that is used on so many days. */
+async function workOfMoves(isLossy: boolean, days: number): Promise<EvidenceWork[]> {
+  const world = await blockedWorld({ maxReanchoredEvents: 2 });
+  worlds.push(world);
+  await applyRules(world, OPEN);
+  await world.accept([aTrack('noticed', { email: 'old@example.org' })], { source: 'crm' });
+  await world.drain();
+  world.clock.advance(100 * DAY_MS);
+  if (isLossy) {
+    await new SourceService(new SourceStore(world.db.dataSource), world.clock).update('crm', {
+      retentionMs: 10 * DAY_MS,
+    });
+    await world.drain();
+    expect(await world.db.query('SELECT FROM event_log')).toEqual([]);
+  }
+  const [first, people] = [world.clock.now() - 90 * DAY_MS, [A, B, { email: 'c@example.org' }]];
+  await world.accept([
+    ...Array.from({ length: days }, (_, i) =>
+      aTrack('noticed', { ...TILL, loyalty_card: 'desk' }, { timestampMs: first + i * DAY_MS }),
+    ),
+    ...people.flatMap((who) => [
+      aTrack('noticed', who),
+      anIdentify({ ...TILL, ...who }, {}),
+      aTrack('noticed', { ...TILL, ...who }),
+    ]),
+  ]);
+  await world.drain();
+  await world.engine.worker.stop();
+  const moves: EvidenceWork[] = [];
+  const db = countingEvidenceWork(await world.test.connect({ entities: [SourceEntity] }), moves);
+  const mover = await world.engineOn(db, { maxReanchoredEvents: 2 });
+  await putInForce(world, '{ namespaces: { email: { limit: 3 } }, blocked: { values: [till, desk] } }', true);
+  await settleGenerics(world, mover);
+  expect(await strays(world.db)).toEqual([]);
+  const { stored, folded } = await storedAndFoldedEvidence(world);
+  if (!isLossy) expect(stored).toEqual(folded);
+  await mover.worker.stop();
+  return moves;
+}
