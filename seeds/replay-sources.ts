@@ -12,6 +12,7 @@ import { CachedIdentifierPolicy } from '../src/identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES } from '../src/identity/identity-rules.model.js';
 import { resolveComponent } from '../src/identity/resolve-component.js';
 import type { EvalContext, ModelOutput } from '../src/segments/eval-context.model.js';
+import { LEAST_ID } from '../src/platform/ids.js';
 import { RowMapper } from '../src/sources/compile-mapping.js';
 import { createUnitMaker, type LoadUnit } from '../src/sources/group-rows.js';
 import { parseMapping } from '../src/sources/parse-mapping.js';
@@ -146,6 +147,7 @@ export function contextOf(
 ): EvalContext {
   const { state, traits } = profile;
   return {
+    profileId: () => LEAST_ID,
     feature: (index, t) => features.value(state, index, t),
     flipAt: (index, t, op, constant) => features.flipAt(state, index, t, op, constant),
     lastTimes: (index) => features.lastTimes(state, index),

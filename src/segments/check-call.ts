@@ -182,6 +182,18 @@ function consent(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expr
   return { kind: 'consent', type: 'bool', ...span(node), purpose };
 }
 
+const SAMPLE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+
+function sample(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
+  arity(c, node, args, 'sample("name")', 1);
+  const name = constantText(c, at(args, 0), 'the name of the sample');
+  if (!SAMPLE_NAME.test(name)) {
+    const hint = 'as in sample("spring_test") < 0.1, which is true of a tenth of all profiles';
+    return c.fail(at(args, 0), 'a sample is named by 1 to 64 letters, digits, _, . and -', hint);
+  }
+  return { kind: 'sample', type: 'double', ...span(node), name };
+}
+
 // --- values -----------------------------------------------------------------------------------------------------------
 
 function has(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
@@ -296,6 +308,7 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['label', model('label', 'string')],
   ['segment', segment],
   ['consent', consent],
+  ['sample', sample],
   ['has', has],
   ['regex', regex],
   ['duration', duration],

@@ -8,6 +8,7 @@ import {
   compileFeatureCompare,
   compileLastTime,
   compileModel,
+  compileSample,
   type CompiledNode,
   type Evaluate,
   type Hold,
@@ -107,6 +108,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
     }
     case 'consent':
       return compileConsent(scope, node.purpose);
+    case 'sample':
+      return compileSample(node.name);
     case 'last-time':
       return compileLastTime(scope, node.feature);
     case 'age':

@@ -3,6 +3,7 @@ import { allowedUntil, consentTrait, isAllowed, UNDECLARED, type ConsentTerms } 
 import type { EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
 import { scoreHoldsUntil } from './score-steps.model.js';
+import { sampleNumber } from './sample-number.js';
 import type {
   AgeCompareExpression,
   CountWithinExpression,
@@ -142,6 +143,10 @@ export function compileModel(node: ModelExpression): CompiledNode {
       return output === undefined ? Infinity : scoreHoldsUntil(output.validUntil);
     },
   };
+}
+
+export function compileSample(name: string): CompiledNode {
+  return { evaluate: (ctx) => sampleNumber(name, ctx.profileId()), hold: null };
 }
 
 /** Whether the profile may be used for a purpose; flips when the word on it runs out, to the millisecond. */

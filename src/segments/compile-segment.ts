@@ -38,6 +38,8 @@ export interface CompiledSegment extends SegmentIdentity {
   readonly traitDeps: readonly string[];
   readonly modelDeps: readonly string[];
   readonly segmentDeps: readonly string[];
+  /** Names of samples, see `sample-number.ts`. */
+  readonly sampleDeps: readonly string[];
   /** False: its truth never changes by time alone, given its features' values hold. */
   readonly timeDependent: boolean;
   /** Whether membership depends on membership before. */
@@ -91,6 +93,7 @@ export function compileSegment(
     traitDeps: consents.length === 0 ? requires.traits : [...requires.traits, ...consents],
     modelDeps: requires.models,
     segmentDeps: requires.segments,
+    sampleDeps: requires.samples,
     timeDependent: isTimeDependent(flips),
     remembers: exit !== null || dwellMs > 0,
     purposes: needed,

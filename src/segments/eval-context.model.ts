@@ -1,6 +1,7 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
+import type { Uuid } from '../platform/ids.js';
 import type { HeldConsent } from '../profiles/consent.model.js';
 
 /** What a model said about a profile; every `Prediction` is one, as it is. */
@@ -18,6 +19,8 @@ export interface ModelOutput {
  * `t` may lie ahead: the answer is then what holds at `t` if no more events come.
  */
 export interface EvalContext {
+  /** Of the profile as it is now: after a merge the survivor's. */
+  profileId(): Uuid;
   /** Value of the feature at this index, as of `t`. */
   feature(index: number, t: number): FeatureValue;
   /** The next instant after `t` at which `value op constant` changes its truth; no later than it; Infinity if never. */

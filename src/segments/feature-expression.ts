@@ -1,5 +1,6 @@
 import { isItemType, type ItemType } from '../features/feature.model.js';
 import type { ExpressionLanguage, ExpressionNames } from '../features/on-demand.model.js';
+import { LEAST_ID } from '../platform/ids.js';
 import { compileValue } from './compile-expression.js';
 import { leafScope } from './compile-leaf.js';
 import { ExpressionChecker } from './check-expression.js';
@@ -64,6 +65,7 @@ const OTHERS: Partial<Readonly<Record<Expression['kind'], string>>> = {
   model: 'models',
   membership: 'segments',
   consent: 'consents',
+  sample: 'samples',
   'last-time': 'events',
   age: 'events',
   'age-compare': 'events',
@@ -71,6 +73,7 @@ const OTHERS: Partial<Readonly<Record<Expression['kind'], string>>> = {
 };
 
 const NOTHING_ELSE: Omit<EvalContext, 'feature'> = {
+  profileId: () => LEAST_ID,
   flipAt: () => Infinity,
   lastTimes: () => [],
   trait: () => undefined,

@@ -2,6 +2,7 @@ import type { JsonValue, LoggedEvent } from '../events/event.model.js';
 import type { CompareOp } from '../features/compare-value.model.js';
 import type { FeatureValue } from '../features/feature.model.js';
 import { groupsOf } from '../profiles/groups.model.js';
+import type { Uuid } from '../platform/ids.js';
 import type { HeldConsent } from '../profiles/consent.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { FeatureRow } from '../scoring/prediction.model.js';
@@ -42,6 +43,10 @@ export class FoldContext implements EvalContext {
     this.#profile = profile;
     this.#t = t;
     this.#stamp++;
+  }
+
+  profileId(): Uuid {
+    return this.#bound().id;
   }
 
   feature(index: number, t: number): FeatureValue {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FeatureSet } from '../features/feature-set.model.js';
 import type { FeatureDefinition } from '../features/feature.model.js';
 import { streamsOf } from '../features/stream.model.js';
+import { LEAST_ID } from '../platform/ids.js';
 import { compileSegment, type CompiledSegment } from './compile-segment.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
 import {
@@ -345,6 +346,7 @@ function storeContext(definitions: readonly FeatureDefinition[], facts: NaiveFac
   set.prune(folded, t0);
   const state = set.decode(set.encode(folded));
   return {
+    profileId: () => LEAST_ID,
     feature: (index, t) => set.value(state, index, t),
     flipAt: (index, t, op, constant) => set.flipAt(state, index, t, op, constant),
     lastTimes: (index) => set.lastTimes(state, index),

@@ -26,6 +26,8 @@ export interface SegmentRequirements {
   readonly segments: readonly string[];
   /** Whose consent it asks about. */
   readonly purposes: readonly string[];
+  /** Names of samples. */
+  readonly samples: readonly string[];
 }
 
 /** A segment's conditions, parsed and type-checked. */
@@ -129,6 +131,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
   const models = new Set<string>();
   const segments = new Set<string>();
   const purposes = new Set<string>();
+  const samples = new Set<string>();
   const addFeature = (reference: FeatureReference): void => {
     if (reference.inline === null) features.add(reference.name);
     else inline.set(reference.name, reference.inline);
@@ -141,6 +144,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
     else if (node.kind === 'model') models.add(node.key);
     else if (node.kind === 'membership') segments.add(node.key);
     else if (node.kind === 'consent') purposes.add(node.purpose);
+    else if (node.kind === 'sample') samples.add(node.name);
     childrenOf(node).forEach(visit);
   };
   visit(root);
@@ -152,5 +156,6 @@ function requirementsOf(root: Expression): SegmentRequirements {
     models: [...models].sort(),
     segments: [...segments].sort(),
     purposes: [...purposes].sort(),
+    samples: [...samples].sort(),
   };
 }

@@ -18,6 +18,7 @@ export type Expression =
   | ModelExpression
   | MembershipExpression
   | ConsentExpression
+  | SampleExpression
   | LastTimeExpression
   | AgeExpression
   | CountWithinExpression
@@ -93,6 +94,10 @@ export interface MembershipExpression extends Spanned<'membership', 'bool'> {
 /** Whether the profile may be used for a purpose. */
 export interface ConsentExpression extends Spanned<'consent', 'bool'> {
   readonly purpose: string;
+}
+/** A number in [0, 1) that is drawn once for each profile and name: see `sample-number.ts`. */
+export interface SampleExpression extends Spanned<'sample', 'double'> {
+  readonly name: string;
 }
 /** Time of the latest matching event, ms. */
 export interface LastTimeExpression extends Spanned<'last-time', 'int'> {

@@ -18,8 +18,8 @@ import { newProfileWork, type ProfileWork } from './profile-work.model.js';
  * Events are folded into features and traits by what folds them in when they come, and the condition is evaluated by
  * what decides memberships. Segments that it refers to are evaluated first, at the same instant. What a person's own
  * events do not tell of an earlier instant is refused.
- * @throws WeftError NOT_FOUND (no such active segment), BAD_REQUEST (it, or one that it refers to, reads a model, groups
- *   or consents, or has an exit condition or a minimum dwell)
+ * @throws WeftError NOT_FOUND (no such active segment), BAD_REQUEST (it, or one that it refers to, reads a model, groups,
+ *   consents or samples, or has an exit condition or a minimum dwell)
  */
 export function segmentRule(definitions: Definitions, key: string): LabelRule<LoggedEvent> {
   const { byKey } = definitions.segments;
@@ -50,7 +50,7 @@ function withReferences(segment: CompiledSegment, { segments }: Definitions): Co
   return [...ordered];
 }
 
-function refuseUnknowable({ key, modelDeps, traitDeps, remembers }: CompiledSegment, asked: string): void {
+function refuseUnknowable({ key, modelDeps, traitDeps, sampleDeps, remembers }: CompiledSegment, asked: string): void {
   const [model] = modelDeps;
   const unknowable =
     model !== undefined
@@ -59,9 +59,11 @@ function refuseUnknowable({ key, modelDeps, traitDeps, remembers }: CompiledSegm
         ? { what: 'groups', why: 'what others told of a group by then is not among the events of its members' }
         : traitDeps.some(isConsentTrait)
           ? { what: 'consents', why: 'words on purposes outlive the events that brought them' }
-          : remembers
-            ? { what: 'who was in it before', why: 'that is known of what was processed live alone' }
-            : null;
+          : sampleDeps.length > 0
+            ? { what: 'samples', why: 'which id a profile had then, before merges, is not known' }
+            : remembers
+              ? { what: 'who was in it before', why: 'that is known of what was processed live alone' }
+              : null;
   if (unknowable === null) return;
   const through = key === asked ? '' : `, through the segment ${key},`;
   throw new WeftError('BAD_REQUEST', `the segment ${asked}${through} reads ${unknowable.what}: ${unknowable.why}`, {

@@ -118,10 +118,11 @@ async function check(deps: SegmentCommandDeps, expression: string, options: Chec
   });
 }
 
-function readsOf({ features, inlineFeatures, traits, groupTraits, models, segments, purposes }: SegmentRequirements) {
+function readsOf(requires: SegmentRequirements) {
+  const { features, inlineFeatures, traits, groupTraits, models, segments, purposes, samples } = requires;
   const events = [...new Set(inlineFeatures.flatMap((feature) => feature.events))].sort();
   const own = traits.filter((name) => !isReservedTrait(name));
-  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments, purposes };
+  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments, purposes, samples };
 }
 
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {

@@ -96,8 +96,10 @@ async function play(run: Run) {
     const { profiles, memberships, entries } = await readState(world.db, await engine.definitions.current(), until);
     const feed = byProfile(await readFeed(world.db));
     for (const [name, lines] of Object.entries(feed)) feed[name] = withStepsSorted(lines);
-    const oracle = () =>
-      naiveFold({ rules: DEFAULT_IDENTITY_RULES, segments: definitions.segments }, events, until, edits);
+    const founded = await world.db.query<{ founding_id: string; id: string }>('SELECT founding_id, id FROM profiles');
+    const profileIds = new Map(founded.map((row) => [row.founding_id, row.id]));
+    const naiveWorld = { rules: DEFAULT_IDENTITY_RULES, segments: definitions.segments, profileIds };
+    const oracle = () => naiveFold(naiveWorld, events, until, edits);
     const answer = () => model.answer((rows) => engine.scorer.score(TIMED_MODEL, rows));
     oracle();
     await answer();

@@ -13,6 +13,7 @@ export type Truth = boolean | null;
 
 /** A profile as a condition sees it. */
 export interface NaiveView {
+  readonly profileId: string;
   /** Events whose anchor is one of its identifiers. */
   readonly events: readonly LoggedEvent[];
   readonly traits: ReadonlyMap<string, JsonValue>;
@@ -55,6 +56,8 @@ export interface NaiveWorld {
   readonly rules: IdentityRules;
   /** Each after those that it refers to. */
   readonly segments: readonly NaiveSegment[];
+  /** Ids of profiles, which nothing else tells, by the identifiers that founded them. */
+  readonly profileIds: ReadonlyMap<string, string>;
 }
 
 export interface NaiveOutcome {
@@ -221,7 +224,8 @@ class NaiveRun {
     for (const event of [...events].sort(compareCanonical)) {
       for (const [name, value] of Object.entries(event.traits)) traits.set(name, value);
     }
-    return { events, traits, segments: profile.segments };
+    const profileId = this.#world.profileIds.get(profile.foundingId) ?? '';
+    return { profileId, events, traits, segments: profile.segments };
   }
 
   /** Evaluates at every instant up to `untilT` at which anything might flip. */

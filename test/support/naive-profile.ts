@@ -2,6 +2,7 @@ import type { JsonValue } from '../../src/events/event.model.js';
 import type { CompareOp } from '../../src/features/compare-value.model.js';
 import type { FeatureDefinition, FeatureValue } from '../../src/features/feature.model.js';
 import type { HeldConsent } from '../../src/profiles/consent.model.js';
+import { LEAST_ID, type Uuid } from '../../src/platform/ids.js';
 import type { EvalContext, FeatureIndexOf, ModelOutput } from '../../src/segments/eval-context.model.js';
 
 /*
@@ -17,6 +18,7 @@ export interface NaiveEvent {
 }
 
 export interface NaiveFacts {
+  readonly id?: Uuid;
   readonly events?: readonly NaiveEvent[];
   readonly traits?: Readonly<Record<string, JsonValue>>;
   readonly groups?: readonly { readonly id: string; readonly traits: Readonly<Record<string, JsonValue>> }[];
@@ -80,6 +82,10 @@ export class NaiveProfile implements EvalContext {
 
   #matching(definition: FeatureDefinition): NaiveEvent[] {
     return (this.#facts.events ?? []).filter((event) => definition.events.includes(event.name));
+  }
+
+  profileId(): Uuid {
+    return this.#facts.id ?? LEAST_ID;
   }
 
   feature(index: number, t: number): FeatureValue {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import { naiveInstants, naiveValue } from './naive-features.js';
 import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
@@ -163,7 +164,7 @@ function or(a: Condition, b: Condition): Condition {
 
 function randomLeaf(random: Random, scope: Scope): Condition {
   const references = scope.keys.length > 0 ? [reference] : [];
-  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, consent, ...references];
+  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, consent, sample, ...references];
   return pick(random, leaves)(random, scope);
 }
 
@@ -265,6 +266,19 @@ function consent(random: Random): Condition {
     text: `consent("${purpose}")`,
     truth: (view, t) => naiveAllowed(view, purpose, t),
     instants: (view) => naiveExpiries(view),
+  };
+}
+
+function sample(random: Random): Condition {
+  const [name, op] = [pick(random, ['spring', 'autumn']), pick(random, ['<', '>='])];
+  const share = Math.floor(random() * 10) / 10;
+  return {
+    text: `sample("${name}") ${op} ${share.toFixed(1)}`,
+    truth: ({ profileId }) => {
+      const hash = createHash('sha256').update(`${name}:${profileId}`).digest('hex');
+      return OPS[op]?.(Number.parseInt(hash.slice(0, 12), 16) / 16 ** 12, share) ?? null;
+    },
+    instants: () => [],
   };
 }
 

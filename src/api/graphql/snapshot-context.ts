@@ -2,6 +2,7 @@ import type { JsonValue } from '../../events/event.model.js';
 import type { AnchorState } from '../../features/anchor-state.model.js';
 import type { CompareOp } from '../../features/compare-value.model.js';
 import type { FeatureValue } from '../../features/feature.model.js';
+import type { Uuid } from '../../platform/ids.js';
 import type { HeldConsent } from '../../profiles/consent.model.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { EvalContext, ModelOutput } from '../../segments/eval-context.model.js';
@@ -20,6 +21,10 @@ export class SnapshotContext implements EvalContext {
     private readonly predictions: ReadonlyMap<string, Prediction>,
     private readonly t: number,
   ) {}
+
+  profileId(): Uuid {
+    return this.snapshot.id;
+  }
 
   feature(index: number, t: number): FeatureValue {
     return this.definitions.features.value(this.state, index, t);
