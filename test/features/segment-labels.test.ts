@@ -123,6 +123,9 @@ describe('labels of a segment', () => {
     await world.defineSegment('allowed', 'consent("ads")');
     await world.drain();
     await expect(labelsAt('allowed', START_MS)).rejects.toThrow('reads consents');
+    await world.defineSegment('tenth', 'sample("spring") < 0.1');
+    await world.drain();
+    await expect(labelsAt('tenth', START_MS)).rejects.toThrow('reads samples');
     await world.defineSegment('staying', 'performed("view")', { exitExpression: 'performed("leave")' });
     await world.drain();
     await expect(labelsAt('staying', START_MS)).rejects.toThrow('reads who was in it before');
