@@ -64,7 +64,7 @@ export interface ErasureChoreParts {
 /** Least time between two looks for erasures where there was none, or where one has to wait. */
 const LOOK_MS = 1_000;
 const LETTERS_PER_PAGE = 500;
-/** Erasures of one turn that turn out to wait for files, so that others have their turn. */
+/** Erasures of one turn that turn out to wait, so that others have their turn. */
 const MAX_TURN_WAITING = 8;
 /** Erasures of which it is known how far the look through letters is; of one more the first one's begins anew. */
 const MAX_SWEEPS = 1_000;
@@ -79,8 +79,8 @@ interface Sweep {
   decision: DecisionPlace | null;
 }
 
-/** What a look at an erasure came to: something was done, it waits for other workers, or for the files that are kept. */
-type StepEnd = 'stepped' | 'waits' | 'waits-for-files';
+/** What a look at an erasure came to: something was done, or it waits for others. */
+type StepEnd = 'stepped' | 'waits';
 
 /**
  * Erases people, step by step, between batches.
@@ -105,14 +105,16 @@ type StepEnd = 'stepped' | 'waits' | 'waits-for-files';
  * 9. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  * 10. One of which a step fails is put off, up to an hour, and tried again for as long as it takes; the others go on
- *    meanwhile. So they do while one waits for files that are kept (7).
+ *    meanwhile. So they do while one waits: for what was accepted before it (1), for its events (3), groups (5), models (6) or
+ *     files (7). It is looked at again once all others were, and every second.
  */
 export class ErasureChore {
   readonly #parts: ErasureChoreParts;
   #lookAt = Number.NEGATIVE_INFINITY;
   readonly #sweeps = new Map<Uuid, Sweep>();
-  /** Those that wait for files, and were looked at since all others were. */
+  /** Those that wait, and were looked at since all others were, or in the last second. */
   readonly #waiting = new Set<Uuid>();
+  #waitingSince = 0;
   /** What it is at, for people to read. */
   #at = '';
   #passing: { readonly id: Uuid; readonly failures: number } | null = null;
@@ -137,7 +139,10 @@ export class ErasureChore {
     const { db, clock, erasures, observer } = this.#parts;
     const now = clock.now();
     if (now < this.#lookAt) return false;
-    for (let found = 0; found < MAX_TURN_WAITING; found++) {
+    // Those that have much to do do not keep them waiting for longer; nor does a clock that was set back.
+    if (Math.abs(now - this.#waitingSince) >= LOOK_MS) this.#waiting.clear();
+    let hasOlder = this.#waiting.size > 0;
+    for (let found = 0; found < MAX_TURN_WAITING;) {
       const erasure = await erasures.next(db, now, [...this.#waiting]);
       if (erasure === null) {
         if (this.#waiting.size === 0) {
@@ -145,15 +150,14 @@ export class ErasureChore {
           observer.erasuresFailing(await erasures.countFailing(db));
         }
         this.#waiting.clear();
-        return false;
+        if (!hasOlder) return false;
+        // What they waited for may be over since the last turn.
+        hasOlder = false;
+        continue;
       }
-      const step = await this.#tryStep(erasure);
-      if (step === 'stepped') return true;
-      if (step === 'waits') {
-        // It is looked at each time, for it goes on once others are done; and so are those before it.
-        this.#waiting.clear();
-        return false;
-      }
+      found++;
+      if ((await this.#tryStep(erasure)) === 'stepped') return true;
+      if (this.#waiting.size === 0) this.#waitingSince = now;
       this.#waiting.add(erasure.id);
     }
     return false;
@@ -237,7 +241,7 @@ export class ErasureChore {
     this.#at = 'label files and training sets';
     const matcher = await this.personOf(erasure.id);
     const exports = await trainingSets.forget(erasure.id, matcher);
-    if (exports === null) return 'waits-for-files';
+    if (exports === null) return 'waits';
     if (exports > 0) await erasures.count(db, erasure.id, { exports });
     const person = await this.#erased(erasure.id, matcher);
     const ids = person.subjects.map(({ id }) => id);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, type CommandIo, type Confirm } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { isUuid } from '../platform/ids.js';
+import { isUuid, type Uuid } from '../platform/ids.js';
 import type { Erasure } from './erasure.model.js';
 import type { ErasureService, ErasureTarget } from './erasure.service.js';
 
@@ -26,8 +26,8 @@ interface EraseOptions {
 const HELP = `
 Deletes every event of the person and everything that came of it: traits, features, memberships, identifiers, dead
 letters, kept deliveries of webhooks. Segments are left with the cause ERASURE. From then on nothing more of the person
-is accepted; weft privacy unsuppress lifts that. An erasure that was stopped goes on by itself wherever a worker runs, and
-asking again waits for it. What is left in the files of the database and in backups goes later: see docs/privacy.md.
+is accepted; weft privacy unsuppress lifts that. What it waits for is told every five seconds. An erasure that was stopped
+goes on by itself wherever a worker runs, and asking again waits for it. What is left in the files of the database and in backups goes later: see docs/privacy.md.
 
 The person is named by the id of the profile, or by any identifier as <namespace>:<value>.
 
@@ -59,10 +59,25 @@ async function erase(deps: EraseCommandDeps, whom: string, { reason, yes, json }
   const receipt = await deps.withErasing(async (erasures) => {
     const requested = await erasures.request(target, { reason, actor: deps.user });
     deps.onReceipt(requested);
-    return erasures.done(requested.id, { signal: deps.signal });
+    return waitFor(deps, erasures, requested.id);
   });
   deps.stdout.write(json === true ? jsonText(receiptJson(receipt)) : describe(receipt));
   return EXIT_CODES.ok;
+}
+
+/** Waits, says what for, and that nothing is undone by an interruption. */
+async function waitFor(deps: EraseCommandDeps, erasures: ErasureService, id: Uuid): Promise<Erasure> {
+  const { signal, stderr } = deps;
+  try {
+    return await erasures.done(id, { signal, onWait: (what) => stderr.write(`Waiting for ${what}.\n`) });
+  } catch (error) {
+    if (signal.aborted) {
+      stderr.write(
+        `The erasure goes on wherever a worker runs, and cannot be called off: weft privacy receipt ${id} says how far it is.\n`,
+      );
+    }
+    throw error;
+  }
 }
 
 async function isConfirmed({ confirm }: EraseCommandDeps): Promise<boolean> {

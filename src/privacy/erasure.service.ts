@@ -8,6 +8,7 @@ import type { InstallationSecret } from '../platform/installation-secret.js';
 import type { Database } from '../platform/postgres.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { ErasureLedger, LedgerEntry } from './erasure-ledger.js';
+import { readErasureWait } from './erasure-wait.reader.js';
 import { isUnderWay, MAX_REASON_LENGTH, type Erasure } from './erasure.model.js';
 import type { ErasurePlace, ErasureStore } from './erasure.store.js';
 import { SuppressionHash } from './suppression-list.js';
@@ -42,6 +43,8 @@ export interface ReplayedLedger {
 }
 
 const POLL_MS = 50;
+/** Between two words on what is waited for. */
+const TELL_EVERY_MS = 5_000;
 const IDENTIFIERS_PER_PAGE = 10_000;
 
 /**
@@ -94,19 +97,29 @@ export class ErasureService {
 
   /**
    * Resolves once nothing answers with the person any more; rejects when the signal is aborted, and goes on all the same.
+   * @param options.onWait told every five seconds what it waits for, for people to read
    * @throws WeftError NOT_FOUND; CONFLICT where it failed again and again
    */
-  async done(id: Uuid, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Erasure> {
-    for (;;) {
+  async done(
+    id: Uuid,
+    { signal, onWait }: { readonly signal?: AbortSignal; readonly onWait?: (what: string) => void } = {},
+  ): Promise<Erasure> {
+    const { clock, db } = this.deps;
+    for (let toldAt = clock.now(); ;) {
       const erasure = await this.find(id);
       if (erasure === null) throw new WeftError('NOT_FOUND', 'there is no such erasure', { where: id });
       if (erasure.status === 'failed') {
         throw new WeftError('CONFLICT', 'the erasure could not be brought to an end', {
           where: id,
-          hint: 'the worker says why in its log; ask for the erasure again once that is mended',
+          hint: '`weft doctor` (erasures) says why, the log of the worker more; ask for the erasure again once that is mended',
         });
       }
       if (!isUnderWay(erasure)) return erasure;
+      if (onWait !== undefined && clock.now() - toldAt >= TELL_EVERY_MS) {
+        toldAt = clock.now();
+        const what = await readErasureWait(db, id);
+        if (what !== null) onWait(what);
+      }
       await this.deps.sleep(POLL_MS, signal);
     }
   }

@@ -116,7 +116,8 @@ async function replay(deps: PrivacyCommandDeps, options: JsonOption & { readonly
     const { entries, begun } = await erasures.replay(ledger, deps.user);
     const done: Erasure[] = [];
     for (const { id } of begun) {
-      done.push(await erasures.done(id, { signal: deps.signal }));
+      const onWait = (what: string): unknown => deps.stderr.write(`Waiting for ${what}.\n`);
+      done.push(await erasures.done(id, { signal: deps.signal, onWait }));
       deps.stderr.write(`${String(done.length)} of ${String(begun.length)} erased again\n`);
     }
     return { entries, done };

@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { checkErasures } from '../../src/monitoring/check-erasures.js';
+import { addEraseCommand } from '../../src/privacy/erase.command.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { FORMAT_SEALED, type AnchoredPayload } from '../../src/events/event-seal.model.js';
@@ -468,6 +471,78 @@ describe('a person who is erased', () => {
     await world.drain();
     expect(await findTexts(world.db, [...SECRETS, ...IDS])).toEqual([]);
     expect((await world.engine.erasures.replay(ledger, 'test')).begun).toEqual([]);
+  });
+
+  it('waits for what was accepted before, says so where somebody looks on, and keeps nobody else from being erased', async () => {
+    await live(world, [hers(), bobs([])]);
+    const ofHer = { ns: 'user_id', value: ANNA.user_id };
+    const { id } = await world.engine.erasures.request({ identifier: ofHer }, { actor: 'test', reason: 'asked' });
+    // Events are on their way.
+    await world.db.query('UPDATE erasures SET barrier_pos = barrier_pos + 1000');
+    const bob = { identifier: { ns: 'user_id', value: BOB.user_id } };
+    const other = await world.engine.erasures.request(bob, { actor: 'test', reason: 'asked' });
+    await world.drain();
+    expect(await world.engine.erasures.find(other.id)).toMatchObject({ status: 'logical' });
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'waiting' });
+
+    const [told, interruption] = [[] as string[], new AbortController()];
+    const write = (text: string) => told.push(text);
+    let exitCode = 0;
+    const profiles = new Command('profiles');
+    addEraseCommand(profiles, {
+      stdout: { write },
+      stderr: {
+        write: (text) => {
+          write(text);
+          interruption.abort();
+        },
+      },
+      setExitCode: (code) => (exitCode = code),
+      withErasing: (use) => {
+        const running = use(world.engine.erasures);
+        const timer = setInterval(() => world.clock.advance(1_000), 1);
+        return running.finally(() => {
+          clearInterval(timer);
+        });
+      },
+      confirm: null,
+      signal: interruption.signal,
+      user: 'test',
+      onReceipt: () => undefined,
+    });
+    await profiles.parseAsync(['erase', `user_id:${ANNA.user_id}`, '--reason', 'asked', '--yes'], { from: 'user' });
+    expect(told).toEqual([
+      expect.stringMatching(
+        /^Waiting for what was accepted before it to be applied: \d+ positions of the log are left\.\n$/,
+      ),
+      `The erasure goes on wherever a worker runs, and cannot be called off: weft privacy receipt ${id} says how far it is.\n`,
+      'Interrupted.\n',
+    ]);
+    expect(exitCode).toBe(130);
+    await world.db.query('UPDATE erasures SET barrier_pos = barrier_pos - 1000');
+    await world.drain();
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical' });
+  });
+
+  it('is told as given up where her events cannot be taken back, until that is asked for again', async () => {
+    await live(world, [hers()]);
+    const who = { identifier: { ns: 'user_id', value: ANNA.user_id } };
+    const { id } = await world.engine.erasures.request(who, { actor: 'test', reason: 'asked' });
+    while ((await world.db.query('SELECT FROM retractions')).length === 0) await world.engine.worker.runOnce();
+    await world.db.query(`UPDATE retractions SET status = 'failed', reason = 'INTERNAL: of a test'`);
+    await world.drain();
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'failed' });
+    expect(await checkErasures(world.db)).toEqual({
+      name: 'erasures',
+      outcome: 'failed',
+      detail: `1 were given up; ${id}: INTERNAL: of a test`,
+      hint: 'Remove the cause, then ask for the erasure again: nothing goes on before.',
+    });
+    world.clock.advance(MINUTE_MS);
+    const again = await world.engine.erasures.request(who, { actor: 'test', reason: 'again' });
+    await world.drain();
+    expect(await world.engine.erasures.find(again.id)).toMatchObject({ status: 'logical' });
+    expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
   });
 
   it('is asked for once, however often it is asked while it is under way, and names nobody in its receipt', async () => {
