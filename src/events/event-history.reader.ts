@@ -4,7 +4,7 @@ import type { Transaction } from '../platform/postgres.js';
 import { eventUnlessDamaged, type DamagedRow } from './damaged-rows.model.js';
 import type { LoggedEvent } from './event.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
-import { NO_SEALER, type EventSealer } from './event-seal.model.js';
+import { NO_SEALER, type EventSealer, type Opened } from './event-seal.model.js';
 
 /** Anchors whose events are read as one history. */
 export interface HistoryGroup {
@@ -41,7 +41,9 @@ const PAGE_EVENTS = 2_000;
 /** For the first page, which sorts all of them. */
 const STATEMENT_TIMEOUT = '10min';
 
-interface HistoryRow extends EventRow {
+/** A row of the log in the history of a group. */
+export interface HistoryRow extends EventRow {
+  /** Index of the group. */
   readonly grp: number;
 }
 
@@ -80,19 +82,29 @@ export class EventHistoryReader {
       toPos,
       acceptedUntilMs,
     ];
-    yield* this.#pages(tx, { text: declare(OF_ANCHORS, order), values }, options);
+    yield* decoded(this.#pages(tx, { text: declare(OF_ANCHORS, order), values }), options);
   }
 
   /**
    * The same of items that events name, by the index of the view that means this.
    * @param meaning see `entity-fold.model.ts`
    */
-  async *readOfItems(
+  readOfItems(
     tx: Transaction,
     meaning: Uuid,
     groups: readonly KeyGroup[],
     options: HistoryOptions,
   ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+    return decoded(this.rowsOfItems(tx, meaning, groups, options), options);
+  }
+
+  /** The same, as rows that are opened and not decoded yet: packed as they are kept in memory. */
+  async *rowsOfItems(
+    tx: Transaction,
+    meaning: Uuid,
+    groups: readonly KeyGroup[],
+    options: Omit<HistoryOptions, 'onDamaged'>,
+  ): AsyncGenerator<readonly Opened<HistoryRow>[], void, undefined> {
     if (groups.length === 0) return;
     const { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order } = options;
     const values = [
@@ -103,14 +115,13 @@ export class EventHistoryReader {
       acceptedUntilMs,
       meaning,
     ];
-    yield* this.#pages(tx, { text: declare(OF_ITEMS, order), values }, options);
+    yield* this.#pages(tx, { text: declare(OF_ITEMS, order), values });
   }
 
   async *#pages(
     tx: Transaction,
     cursor: { readonly text: string; readonly values: readonly unknown[] },
-    { onDamaged }: HistoryOptions,
-  ): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+  ): AsyncGenerator<readonly Opened<HistoryRow>[], void, undefined> {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [this.statementTimeout]);
     await tx.query(cursor.text, cursor.values);
     const fetch = (): Promise<HistoryRow[]> => {
@@ -126,11 +137,7 @@ export class EventHistoryReader {
         const isLast = rows.length < PAGE_EVENTS;
         // The database is at the next page while this one is worked on.
         if (!isLast) next = fetch();
-        const events = (await this.sealer.open(rows)).flatMap((row) => {
-          const event = eventUnlessDamaged(row, onDamaged);
-          return event === null ? [] : [{ group: row.grp, event }];
-        });
-        if (events.length > 0) yield events;
+        if (rows.length > 0) yield await this.sealer.open(rows);
         if (isLast) break;
       }
     } finally {
@@ -138,6 +145,19 @@ export class EventHistoryReader {
       // After a failed statement the transaction is lost, and the cursor with it.
       await tx.query('CLOSE event_history').catch(() => undefined);
     }
+  }
+}
+
+async function* decoded(
+  pages: AsyncGenerator<readonly Opened<HistoryRow>[], void, undefined>,
+  { onDamaged }: HistoryOptions,
+): AsyncGenerator<readonly HistoryEvent[], void, undefined> {
+  for await (const rows of pages) {
+    const events = rows.flatMap((row) => {
+      const event = eventUnlessDamaged(row, onDamaged);
+      return event === null ? [] : [{ group: row.grp, event }];
+    });
+    if (events.length > 0) yield events;
   }
 }
 

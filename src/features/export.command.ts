@@ -9,6 +9,7 @@ import { writeFileAtomically } from '../platform/write-file-atomically.js';
 import { ExportProgress, grouped } from './export-progress.js';
 import { addTableCommands, type TableCommandDeps } from './export-table.command.js';
 import { addLabelsCommand } from './export-labels.command.js';
+import type { ItemHistoryCounts } from './item-histories.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf, manifestText, sha256Of } from './hashed-file.js';
 import { hasKeptRows } from './kept-rows.js';
@@ -289,15 +290,23 @@ class ToldProgress implements TrainingSetListener {
     this.#deps.stderr.write(`note: ${grouped(keptRows)} rows are kept for a day: the same command goes on with them\n`);
   }
 
-  onWritten(damaged: DamagedRows): void {
-    const note = damageNote(damaged);
+  onWritten(damaged: DamagedRows, histories: ItemHistoryCounts | null): void {
     this.stop();
-    if (note !== null) this.#deps.stderr.write(note);
+    for (const note of [damageNote(damaged), histories === null ? null : historiesNote(histories)]) {
+      if (note !== null) this.#deps.stderr.write(note);
+    }
   }
 
   stop(): void {
     this.#view?.stop();
   }
+}
+
+/** Why a set that names items took longer than others; null: each history was read once. */
+function historiesNote({ hits, misses, tooLong, dropped }: ItemHistoryCounts): string | null {
+  if (tooLong + dropped === 0) return null;
+  const why = `${grouped(tooLong)} as they are too long to be kept, ${grouped(dropped)} gave way to others`;
+  return `note: histories of items were read ${grouped(misses)} times, and ${grouped(hits)} times were at hand: ${why}\n`;
 }
 
 /** By whatever path, or link. */

@@ -4,6 +4,7 @@ import type { DamagedRows } from '../events/damaged-rows.model.js';
 import { diskError } from '../platform/disk-error.js';
 import { WeftError } from '../platform/errors.js';
 import { sha256Of } from './hashed-file.js';
+import type { ItemHistoryCounts } from './item-histories.js';
 import type { LabelQueryOrigin } from './label-query.model.js';
 import { BLOCK_ROWS, fingerprintOf, goOnWith, keptFolderOf, KeptRows } from './kept-rows.js';
 import type { Splitter, SplitSpec } from './split.model.js';
@@ -64,7 +65,8 @@ export interface TrainingSetListener {
   onAnew?(): void;
   /** That it failed, and how many rows are kept for the next run; none: 0. */
   onFailed?(keptRows: number): void;
-  onWritten?(damaged: DamagedRows): void;
+  /** @param histories how often those of items were read; null: no feature needs any */
+  onWritten?(damaged: DamagedRows, histories: ItemHistoryCounts | null): void;
 }
 
 interface MakingParts {
@@ -159,7 +161,7 @@ async function begin(
       origin,
     );
     await kept?.remove();
-    listener.onWritten?.(set.damaged);
+    listener.onWritten?.(set.damaged, set.itemHistories?.() ?? null);
     return manifest;
   } catch (error) {
     if (error instanceof ErasedMeanwhile) {

@@ -7,6 +7,7 @@ import { isEntityKey } from './entity.model.js';
 import type { FeatureValue } from './feature.model.js';
 import { FeatureReader, type StoredEntity, type StoredFeatureView } from './feature.reader.js';
 import { FeatureSet } from './feature-set.model.js';
+import { ItemHistories, type ItemHistoryCounts } from './item-histories.js';
 import { streamsOf } from './stream.model.js';
 import { HistoryFold, valuesOf, type FoldRow } from './training-set-fold.js';
 import type { EntityStatus, KnownAsOf, LabelRow, PlannedFeature } from './training-set.model.js';
@@ -56,8 +57,13 @@ export interface EntityFill {
 export class EntityColumns {
   private constructor(
     private readonly parts: readonly EntityPart[],
-    private readonly events: EventHistoryReader,
+    private readonly histories: ItemHistories,
   ) {}
+
+  /** How often histories of items were read so far, and how often taken from memory. */
+  get historyCounts(): ItemHistoryCounts {
+    return this.histories.counts;
+  }
 
   /**
    * @param columns names of the cells that labels hand through
@@ -80,12 +86,12 @@ export class EntityColumns {
         throw new WeftError('NOT_FOUND', `there is no entity ${name} any more`, { where: name });
       return partOf(entity, features, columns, sourceIds);
     });
-    return new EntityColumns(parts, events);
+    return new EntityColumns(parts, new ItemHistories(events));
   }
 
   /**
    * What the entities give to these rows; one read for each entity, and one for each of its views that is computed from
-   * events.
+   * events, of the items whose histories are not in memory yet.
    * @throws WeftError BAD_REQUEST for a row that names no item and is about none
    */
   async fill(tx: Transaction, labels: readonly LabelRow[], known: EntityKnowledge): Promise<EntityFill> {
@@ -133,7 +139,7 @@ export class EntityColumns {
     }
     const asked = [...items].map(([key, rows]) => ({ key, rows, untilMs: Math.max(...rows.map((r) => r.timeMs)) }));
     const groups: KeyGroup[] = asked.map(({ key, untilMs }) => ({ key, untilMs }));
-    const options = historyOptions(known, groups);
+    const options = historyOptions(known);
     let current = -1;
     let fold: HistoryFold | null = null;
     const foldOf = (group: number): HistoryFold =>
@@ -141,7 +147,7 @@ export class EntityColumns {
         answer(row, values);
       });
     const begun = new Set<number>();
-    for await (const page of this.events.readOfItems(tx, meaning, groups, options)) {
+    for await (const page of this.histories.read(tx, meaning, groups, options)) {
       for (const { group, event } of page) {
         if (group !== current) {
           fold?.finish();
@@ -186,13 +192,13 @@ async function fillColumns(
     for (const [j, value] of own.entries()) found[row]?.set(places[j] ?? -1, value);
 }
 
-function historyOptions({ knownAsOf, toPos, onDamaged }: EntityKnowledge, groups: readonly KeyGroup[]): HistoryOptions {
+/** The same for all rows of a set, as histories are kept for those that come. */
+function historyOptions({ knownAsOf, toPos, onDamaged }: EntityKnowledge): HistoryOptions {
   const log = { toPos, onDamaged };
   if (knownAsOf === 'now') return { ...log, order: 'occurred' };
   if (knownAsOf !== 'event-time') return { ...log, order: 'occurred', acceptedUntilMs: knownAsOf };
   // What is accepted has occurred: by the time it is known it counts.
-  const acceptedUntilMs = groups.reduce((latest, { untilMs }) => Math.max(latest, untilMs), 0);
-  return { ...log, order: 'accepted', acceptedUntilMs };
+  return { ...log, order: 'accepted' };
 }
 
 function keyOf({ joinKey, keyCell }: EntityPart, { ns, value, cells }: LabelRow): string {

@@ -83,7 +83,8 @@ interface SetOrigin {
 }
 
 /** A training set as far as files have it. */
-export interface WritableSet extends Pick<TrainingSet, 'plan' | 'damaged' | 'startedAtMs'> {
+export interface WritableSet
+  extends Pick<TrainingSet, 'plan' | 'damaged' | 'startedAtMs'>, Partial<Pick<TrainingSet, 'itemHistories'>> {
   readonly rows: AsyncIterable<WrittenRow>;
 }
 

@@ -10,6 +10,7 @@ import { compileConsents } from '../profiles/consent.model.js';
 import { PurposeReader } from '../profiles/purpose.reader.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { chunksOf } from './chunks-of.js';
+import type { ItemHistoryCounts } from './item-histories.js';
 import { planSplit } from './plan-split.js';
 import type { Splitter, SplitSpec } from './split.model.js';
 import { EntityColumns } from './training-set-entities.js';
@@ -48,6 +49,8 @@ export interface TrainingSet {
   readonly startedAtMs: number;
   /** Rows of the log that cannot be read, among those that were needed so far: the features are without them. */
   readonly damaged: DamagedRows;
+  /** How often histories of items were read so far, and how often taken from memory; null: no feature needs any. */
+  readonly itemHistories: () => ItemHistoryCounts | null;
   /** One for each label row, in their order. To be read once. */
   readonly rows: AsyncGenerator<TrainingRow, void, undefined>;
 }
@@ -88,7 +91,8 @@ interface Person {
  * 4. A feature that needs something to be allowed has no value in the rows of those who, by what is known as of
  *    {@link KnownAsOf}, did not allow it at T + 1, or do not now; these rows are `WITHHELD`.
  *    Words that outlived their events are known as of when they were given.
- * 5. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each.
+ * 5. Memory holds one chunk of rows, one person's state and a page of events, however much there is of each; and histories
+ *    of items within a bound, so that those that many rows name are read once (`item-histories.ts`).
  */
 export class TrainingSetService {
   readonly #parts: TrainingSetParts;
@@ -120,6 +124,7 @@ export class TrainingSetService {
       plan,
       startedAtMs: nowMs,
       damaged,
+      itemHistories: () => entities?.historyCounts ?? null,
       rows: this.#rows(request, { plan, set, requestOf, gates, entities, nowMs, damaged }),
     };
   }

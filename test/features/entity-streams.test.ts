@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue } from '../../src/features/feature.model.js';
+import { ItemHistories } from '../../src/features/item-histories.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { chooseItems, ItemWalk } from '../../src/item-walk.js';
 import { ItemParitySampler, type ItemOfView, type ItemParityRound } from '../../src/item-parity-sampler.js';
@@ -11,6 +12,7 @@ import type { TrainingSetRequest } from '../../src/features/training-set-request
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import type { Database, Transaction } from '../../src/platform/postgres.js';
 import { hashId } from '../../src/platform/ids.js';
 import { drainUntil } from '../support/drain-until.js';
 import { findTexts } from '../support/find-texts.js';
@@ -108,11 +110,11 @@ async function online(keys: readonly string[]): Promise<Record<string, unknown>[
   );
 }
 
-function trainingSets(): TrainingSetService {
-  const { db, clock, engine } = world;
+function trainingSets(db: Database = world.db): TrainingSetService {
+  const { clock, engine } = world;
   const events = new EventHistoryReader(engine.sealer);
   const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
-  return new TrainingSetService({ db, clock, policy: engine.policy, identity, events });
+  return new TrainingSetService({ db, clock, policy: engine.policy, identity, events, chunkRows: 3 });
 }
 
 async function asOf(request: TrainingSetRequest) {
@@ -539,6 +541,86 @@ describe('features of items that are computed from events of people', () => {
     expect(await online(['broken-a', 'broken-b'])).toEqual(
       ['broken-a', 'broken-b'].map((key) => expected(sent, key, world.clock.now() + 1)),
     );
+  });
+
+  it('are made of histories that are read once for a set, however many rows name the item, until somebody is erased', async () => {
+    const drawn = { name: 'read', source: 'web', ageMs: 0, secs: 10, person: 300 } as const;
+    const sent = await send(
+      'often-',
+      [0, 1, 2, 3, 4].map((n) => ({
+        ...drawn,
+        key: n % 2 === 0 ? ('a' as const) : ('b' as const),
+        person: n === 2 ? 301 : 300,
+        ageMs: n * 1_000,
+      })),
+    );
+    const left = sent.filter(({ properties }) => properties['reader'] !== 'reader-301');
+    expect([sent.length, left.length]).toEqual([5, 4]);
+    await world.drain();
+    let statements = 0;
+    const counting = (tx: Transaction): Transaction =>
+      new Proxy(tx, {
+        get: (target, name) => {
+          const member: unknown = Reflect.get(target, name, target);
+          if (typeof member !== 'function') return member;
+          return (...args: unknown[]): unknown => {
+            if (name === 'query' && String(args[0]).includes('JOIN entity_events')) statements++;
+            return Reflect.apply(member, target, args);
+          };
+        },
+      });
+    const counted = new Proxy(world.db, {
+      get: (target, name) => {
+        if (name === 'transaction') {
+          return (work: (tx: Transaction) => Promise<unknown>, options: object) =>
+            target.transaction((tx) => work(counting(tx)), options);
+        }
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      },
+    });
+    const now = world.clock.now();
+    const labels = Array.from({ length: 30 }, (_, i) => ({
+      ...{ ns: 'user_id', value: 'reader-300', timeMs: now - (i % 7) * 1_000 },
+      cells: [i % 3 === 2 ? 'nobody-reads-it' : `often-${i % 2 === 0 ? 'a' : 'b'}`],
+    }));
+    const request = { labels, columns: ['article_id'], features: ['reads_ever', 'last_reader'] };
+    const set = await trainingSets(counted).exportTrainingSet(request);
+    let row = 0;
+    for await (const { label, values } of set.rows) {
+      const there = row < 15 ? sent : left;
+      const { reads_ever: reads, last_reader: last } = expected(there, label.cells[0] ?? '', label.timeMs + 1);
+      expect(values.map(({ value, status }) => ({ value, status }))).toEqual([reads, last]);
+      // Ten chunks of three rows; what is erased meanwhile is forgotten, and what is left is read once more.
+      if (row++ !== 14) continue;
+      const asked = { reason: 'asked', actor: 'test' };
+      const { id } = await world.engine.erasures.request({ identifier: { ns: 'user_id', value: 'reader-301' } }, asked);
+      await drainUntil(world, world.engine.erasures.done(id));
+    }
+    expect(row).toBe(30);
+    // Of three items, once before and once after; row for row it were ten.
+    expect(statements).toBe(2);
+    expect(set.itemHistories()).toEqual({ hits: 24, misses: 6, tooLong: 0, dropped: 0 });
+    // Where nothing can be kept, all is the same but for what it takes.
+    const histories = new ItemHistories(new EventHistoryReader(world.engine.sealer), {
+      ...{ maxEvents: 3, maxBytes: 1e6, maxItemEvents: 1, maxItems: 2 },
+    });
+    const meaning = (await world.engine.definitions.current()).entities.get('article')?.folds[0]?.meaning ?? '';
+    const read = (...keys: string[]) =>
+      world.db.transaction(async (tx) => {
+        const groups = keys.map((key) => ({ key, untilMs: now }));
+        const found: string[] = [];
+        const options = { toPos: Number.MAX_SAFE_INTEGER, order: 'occurred', onDamaged: () => undefined } as const;
+        for await (const page of histories.read(tx, meaning, groups, options)) {
+          found.push(...page.map(({ group, event }) => `${keys[group] ?? ''} ${event.messageId}`));
+        }
+        return found.sort();
+      });
+    const ids = left.flatMap(({ key, messageId }) => (key === null ? [] : [`${key} ${messageId}`])).sort();
+    for (let n = 0; n < 2; n++) expect(await read('often-a', 'often-b', 'none-1', 'none-2', 'none-3')).toEqual(ids);
+    expect(histories.counts).toEqual({ hits: 2, misses: 8, tooLong: 2, dropped: 2 });
+    expect(await read('none-3', 'often-a', 'none-2')).toEqual(ids.filter((id) => id.startsWith('often-a')));
+    expect(histories.counts).toEqual({ hits: 3, misses: 10, tooLong: 3, dropped: 3 });
   });
 
   it('stand beside records in sets of rows that are about items alone, or about people', async () => {
