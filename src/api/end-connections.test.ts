@@ -36,6 +36,17 @@ describe('a server that closes', () => {
     await ended;
   });
 
+  it('does not wait for a client that has connected and asks nothing', async () => {
+    const { app, port } = await aServer(60_000);
+    const taken = once(app.server, 'connection');
+    const silent = connect(port, '127.0.0.1');
+    silent.on('error', () => undefined).resume();
+    await taken;
+    const ended = once(silent, 'close');
+    await app.close();
+    await ended;
+  });
+
   it('answers what is under way, and ends a connection that its client would have kept', async () => {
     const { app, port, release, asked } = await aServer(60_000);
     const agent = new Agent({ keepAlive: true });
