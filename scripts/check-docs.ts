@@ -9,10 +9,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CONFIG_VARIABLES } from '../src/config.js';
+import type { PeopleFindings } from '../src/monitoring/feature-parity.command.js';
 import { createProgram } from '../src/program.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const DEMO_TIMEOUT_MS = 180_000;
+/** Of fewer a parity without mismatches would say little. */
+const MIN_COMPARED_VALUES = 10_000;
+const PARITY_SAMPLE = '500';
 
 interface Page {
   readonly path: string;
@@ -111,11 +115,35 @@ async function demoProblems(): Promise<string[]> {
       encoding: 'utf8',
       timeout: DEMO_TIMEOUT_MS,
     });
-    if (demo.status === 0 && demo.stdout.includes('precision')) return [];
-    return [`the demo ended with ${String(demo.status ?? demo.signal)}: ${demo.stderr.slice(-2_000)}`];
+    if (demo.status !== 0 || !demo.stdout.includes('precision')) {
+      return [`the demo ended with ${String(demo.status ?? demo.signal)}: ${demo.stderr.slice(-2_000)}`];
+    }
+    return demoParityProblems(join(folder, 'data/demo'));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Features of some people of the demo, as they are kept, against what its log gives: all of them have to be the same. */
+function demoParityProblems(dataDir: string): string[] {
+  const args = ['bin/weft.js', 'features', 'parity', '--sample', PARITY_SAMPLE, '--json'];
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: ROOT,
+    env: { ...process.env, WEFT_DATA_DIR: dataDir },
+    encoding: 'utf8',
+    timeout: DEMO_TIMEOUT_MS,
+    maxBuffer: 64 * 1_024 * 1_024,
+  });
+  if (status !== 0 && stdout === '') {
+    return [`weft features parity on the demo ended with ${String(status ?? signal)}: ${stderr.slice(-2_000)}`];
+  }
+  const { figures } = JSON.parse(stdout) as Pick<PeopleFindings, 'figures'>;
+  const sum = (of: (each: (typeof figures)[number]) => number): number =>
+    figures.reduce((total, each) => total + of(each), 0);
+  const [compared, wrong] = [sum((each) => each.compared), sum((each) => each.mismatched + each.missing)];
+  process.stdout.write(`parity on the demo: ${String(compared)} values, ${String(wrong)} mismatches\n`);
+  if (compared > MIN_COMPARED_VALUES && wrong === 0) return [];
+  return [`of ${String(compared)} values of features on the demo ${String(wrong)} are not what its log gives`];
 }
 
 await main();
