@@ -1,15 +1,11 @@
 import type { DeadLetter, MendedRow } from '../events/dead-letter.model.js';
 import { dedupeIdOf, type AcceptResult, type IncomingEvent } from '../events/event.model.js';
-import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { RowMapper } from './compile-mapping.js';
 import type { LoadUnit } from './group-rows.js';
 import { addBatch, type LoadCounts } from './load.model.js';
-
-const MAX_ATTEMPTS = 10;
-const FIRST_DELAY_MS = 100;
-const MAX_DELAY_MS = 5_000;
+import { retryUnavailable } from './retry-unavailable.js';
 
 /** The way into the event log, as far as a load needs it. */
 export interface EventAcceptor {
@@ -176,17 +172,8 @@ export class LoadSender {
     };
   }
 
-  async #retry<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let attempts = 1; ; attempts++) {
-      try {
-        return await attempt();
-      } catch (error) {
-        const isTransient = error instanceof WeftError && (error.code === 'OVERLOADED' || error.code === 'UNAVAILABLE');
-        if (!isTransient || attempts === MAX_ATTEMPTS) throw error;
-        const delayMs = error.retryAfterMs ?? FIRST_DELAY_MS * 2 ** (attempts - 1);
-        await this.#options.sleep(Math.min(delayMs, MAX_DELAY_MS));
-      }
-    }
+  #retry<T>(attempt: () => Promise<T>): Promise<T> {
+    return retryUnavailable(attempt, this.#options.sleep);
   }
 }
 

@@ -29,6 +29,7 @@ import type { EventAcceptor, LetterSettler, LoadDeadLetterStore } from './load-s
 import type { LoadOrigin, LoadRecord, LoadStore } from './load.store.js';
 import { DEFAULT_ERROR_LIMIT, type ErrorLimit, type Mapping } from './mapping.model.js';
 import { checkFit, hashed, scanUnits } from './scan-units.js';
+import { retryUnavailable } from './retry-unavailable.js';
 import { sendFile, type FileToSend } from './send-file.js';
 import type { Source } from './source.model.js';
 import type { SourceService } from './source.service.js';
@@ -332,7 +333,8 @@ export class LoadService {
 
   async #run(run: Run): Promise<LoadResult> {
     const { request, file, load, source } = run;
-    const { db, deadLetters } = this.deps;
+    const { db, deadLetters, loads, sleep } = this.deps;
+    const retry = <T>(attempt: () => Promise<T>) => retryUnavailable(attempt, (ms) => sleep(ms, request.signal));
     const hasLetters = await deadLetters.hasOpenRows(db, source.id, load.id);
     const what = { ...this.#toSend(request, file, run.fileHash, load.timeShiftMs), expectations: run.expectations };
     const { outcome, counts, unexpected } = await sendFile(what, {
@@ -346,12 +348,12 @@ export class LoadService {
       // One at a time where changes follow from the order of acceptance: it is then the order of the file.
       maxInFlight: load.emit ? 1 : MAX_IN_FLIGHT,
       startFrom: load.status === 'done' ? NO_COUNTS : load,
-      checkpoint: (reached) => this.deps.loads.update(load.id, 'running', reached, null),
+      checkpoint: (reached) => retry(() => loads.update(load.id, 'running', reached, null)),
       failed: (reached) => this.#markFailed(load, reached),
     });
     const status = outcome === 'loaded' ? 'done' : outcome === 'interrupted' ? 'running' : 'failed';
     const finishedAt = status === 'running' ? null : this.deps.clock.now();
-    await this.deps.loads.update(load.id, status, counts, finishedAt);
+    await retry(() => loads.update(load.id, status, counts, finishedAt));
     return resultOf(this.deps, run, outcome, counts, status === 'done' ? finishedAt : null, unexpected);
   }
 

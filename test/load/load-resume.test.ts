@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AcceptResult } from '../../src/events/event.model.js';
 import { WeftError } from '../../src/platform/errors.js';
 import type { EventAcceptor } from '../../src/sources/load-sender.js';
+import { LoadStore } from '../../src/sources/load.store.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import type { SourceRow } from '../../src/sources/row.model.js';
 import { CsvSplitter } from '../../src/sources/split-csv.js';
@@ -214,5 +215,49 @@ properties: { city: city }
     expect(result).toMatchObject({ outcome: 'loaded', accepted: 955 });
     expect(delays.length).toBeGreaterThan(0);
     expect(new Set(delays)).toEqual(new Set([30]));
+  });
+
+  it('goes on once its database is there again, wherever in a load that was stopped', async () => {
+    const limits = { maxBatchUnits: 100, maxBatchRows: 100, checkpointEveryBatches: 1 };
+    const path = await world.file('restart.csv', visits(1_500));
+    const away = new WeftError('UNAVAILABLE', 'the database is starting or stopping', { retryAfterMs: 1_000 });
+    let asked = 0;
+    const loads = new LoadStore(world.db.database);
+    const update = loads.update.bind(loads);
+    // Three times in a row, at each checkpoint and at the end.
+    loads.update = (...args) => (asked++ % 4 < 3 ? Promise.reject(away) : update(...args));
+    const delays: number[] = [];
+    const sleep = (ms: number): Promise<void> => {
+      delays.push(ms);
+      return Promise.resolve();
+    };
+    const result = await world.loadService({ limits, sleep, loads }).load({ file: path, mapping: SINGLE });
+    expect(result).toMatchObject({ outcome: 'loaded', rows: 1_500 });
+    expect(delays.slice(0, 3)).toEqual([1_000, 2_000, 4_000]);
+    expect(delays.length).toBeGreaterThan(30);
+    expect(await world.loadService().load({ file: path, mapping: SINGLE })).toMatchObject({
+      outcome: 'already_loaded',
+      accepted: 0,
+    });
+  });
+
+  it('says how to go on where its database stays away', async () => {
+    const path = await world.file('away.csv', visits(1_000));
+    const gone: EventAcceptor = {
+      accept: () => Promise.reject(new WeftError('UNAVAILABLE', 'the connection to the database broke')),
+    };
+    let waitedMs = 0;
+    const sleep = (ms: number): Promise<void> => {
+      waitedMs += ms;
+      return Promise.resolve();
+    };
+    await expect(world.loadService({ acceptor: gone, sleep }).load({ file: path, mapping: SINGLE })).rejects.toThrow(
+      expect.objectContaining({
+        code: 'UNAVAILABLE',
+        hint: 'what was accepted stays; run the same command again to go on from here',
+      }),
+    );
+    expect(waitedMs).toBeGreaterThan(60_000);
+    expect(await world.loadService().load({ file: path, mapping: SINGLE })).toMatchObject({ outcome: 'loaded' });
   });
 });

@@ -57,6 +57,7 @@ export interface LoadOverrides {
   readonly stdin?: Readable;
   readonly sleep?: (ms: number) => Promise<void>;
   readonly limits?: LoadLimits;
+  readonly loads?: LoadStore;
 }
 
 export interface LoadWorld {
@@ -86,7 +87,7 @@ export async function createLoadWorld(): Promise<LoadWorld> {
   const loadService = (overrides: LoadOverrides = {}): LoadService =>
     new LoadService({
       sources: services.sources,
-      loads: new LoadStore(db.database),
+      loads: overrides.loads ?? new LoadStore(db.database),
       acceptor: overrides.acceptor ?? services.accept,
       checker: services.accept,
       deadLetters: new DeadLetterStore(),
