@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { describeGeoDatabase } from './enrichment/geo-database.js';
 import { checkChores } from './monitoring/check-chores.js';
+import { checkDamagedRows } from './monitoring/check-damaged-rows.js';
 import { checkErasures } from './monitoring/check-erasures.js';
 import { checkEntityFolds } from './monitoring/check-entity-folds.js';
 import { ExportFolder } from './features/export-folder.js';
@@ -141,6 +142,7 @@ async function examineDatabase(
         inside.push(
           await checkLog(db),
           await checkDeadLetters(db),
+          await checkDamagedRows(db),
           await checkRetractions(db),
           await checkRevisions(db),
           await checkContested(db),

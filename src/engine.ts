@@ -19,6 +19,7 @@ import { DefinitionsLoader } from './definitions.js';
 import type { ErasureObserver } from './erasure-chore.js';
 import type { PassedOverObserver } from './events/damaged-rows.model.js';
 import { AcceptService, type AcceptObserver } from './events/accept.service.js';
+import { notingDamage } from './events/damaged-row.store.js';
 import { DeadLetterStore } from './events/dead-letter.store.js';
 import type { EventEnrichers } from './events/enrichment.model.js';
 import type { EventPlans } from './events/event-plan.model.js';
@@ -134,7 +135,6 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
   const stores = createStores(sealer);
-  const { timers } = stores;
   const wakeRevisions = (): void => {
     aside.revisionChore.wake();
     worker.wake();
@@ -162,8 +162,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       aside.groupChore.wake();
     },
   });
-  const applying = { db, clock, log, leases, pipeline };
-  const aside = createAside(options, {
+  const applying = { db, clock, log, leases, pipeline, timers: stores.timers };
+  const noting = { ...options, observers: notingDamage(db, clock, observers) };
+  const aside = createAside(noting, {
     ...applying,
     ...stores,
     identity,
@@ -177,7 +178,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
   });
   const { chores } = aside;
-  const worker = new Worker({ ...applying, timers, deadLetters, definitions, chores, observer: observers, limits });
+  const worker = new Worker({ ...applying, deadLetters, definitions, chores, observer: observers, limits });
   const { plans, enrichers } = options;
   const checks = { ...(plans === undefined ? {} : { plans }), ...(enrichers === undefined ? {} : { enrichers }) };
   return {
@@ -318,7 +319,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     termKeying: erasures.termKeying,
     sealing: new SealingChore({ db, clock, sealer: parts.sealer }),
     retention: new RetentionChore({
-      ...{ ...parts, store: new RetentionStore(parts.sealer), words: new RemovedWordStore() },
+      ...{ ...parts, store: new RetentionStore(parts.sealer), words: new RemovedWordStore(), observer: observers },
       onRetraction: () => {
         retractionChore.wake();
       },

@@ -1,6 +1,6 @@
 import type { LoadedDefinitions } from './definitions.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
-import { eventUnlessDamaged } from './events/damaged-rows.model.js';
+import { DamagedRows, eventUnlessDamaged, type PassedOverObserver } from './events/damaged-rows.model.js';
 import type { EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import type { EventRow } from './events/event-row.model.js';
@@ -15,7 +15,7 @@ import { DefinitionsChanged } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
 import type { Database, Transaction } from './platform/postgres.js';
 
-export interface EntityFoldObserver {
+export interface EntityFoldObserver extends PassedOverObserver {
   /** @param ageMs of the oldest of these events; 0: there is none */
   itemsLagging(events: number, ageMs: number): void;
   /** States of so many items could not be read, which are folded anew from their events. */
@@ -223,7 +223,7 @@ export class EntityFoldChore {
       });
       const bounds = { maxEvents, maxBytes: MAX_STEP_BYTES };
       const { events: rows, isWhole } = await store.eventsOf(tx, id, refolds, bounds);
-      const strangers = await this.#refoldEvents(fold, states, rows);
+      const strangers = await this.#refoldEvents(fold, states, rows, damage.rows);
       await store.removeEvents(tx, id, strangers);
       const seenAtMs = rows.reduce((latest, row) => Math.max(latest, row.accepted_at ?? 0), 0);
       // Of the last item there may be more events, and of those behind it none were read.
@@ -251,13 +251,14 @@ export class EntityFoldChore {
     fold: EntityFold,
     states: ReadonlyMap<string, AnchorState>,
     rows: readonly ItemEvent[],
+    damaged: DamagedRows,
   ): Promise<{ key: string; pos: number }[]> {
     const there = rows.filter((row): row is ItemEvent & EventRow => row.payload !== null);
     const opened = await this.#parts.sealer.open(there);
     const strangers: { key: string; pos: number }[] = [];
     for (const [i, row] of opened.entries()) {
       const key = there[i]?.key ?? '';
-      const event = eventUnlessDamaged(row, () => undefined);
+      const event = eventUnlessDamaged(row, damaged.note);
       const state = states.get(key);
       if (event === null || state === undefined) continue;
       if (fold.keyOf(event) === key) fold.set.apply(state, event);
@@ -278,15 +279,16 @@ export class EntityFoldChore {
   /** Nothing is written with definitions other than those in force. */
   async #transact<T>(
     definitions: LoadedDefinitions,
-    work: (tx: Transaction, damage: { items: number }) => Promise<T>,
+    work: (tx: Transaction, damage: { items: number; rows: DamagedRows }) => Promise<T>,
   ): Promise<T> {
-    const damage = { items: 0 };
+    const damage = { items: 0, rows: new DamagedRows() };
     const result = await this.#parts.db.transaction(async (tx) => {
-      damage.items = 0;
+      Object.assign(damage, { items: 0, rows: new DamagedRows() });
       if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
       return work(tx, damage);
     });
     if (damage.items > 0) this.#parts.observer.itemsDamaged(damage.items);
+    if (damage.rows.count > 0) await this.#parts.observer.rowsPassedOver('items', damage.rows);
     return result;
   }
 }

@@ -199,12 +199,12 @@ export class ReanchoringFinder {
     const damaged = new DamagedRows();
     for await (const event of this.#events(tx, anchorIds, applied, damaged)) fold.add(event);
     if (damaged.count > 0 && !hasLost) return this.#fold(tx, definitions, ids, { hasLost: true, failures });
-    this.#tell(damaged);
+    await this.#tell(damaged);
     return { fold, outlived, anchorIds, applied, lost, evidence: await StandingEvidence.read(tx, anchorIds) };
   }
 
-  #tell(damaged: DamagedRows): void {
-    if (damaged.count > 0) this.parts.observer.rowsPassedOver('moves', damaged);
+  async #tell(damaged: DamagedRows): Promise<void> {
+    if (damaged.count > 0) await this.parts.observer.rowsPassedOver('moves', damaged);
   }
 
   #boundsAfter(failures: number): StepBounds {

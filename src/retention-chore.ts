@@ -1,5 +1,6 @@
 import type { LoadedDefinitions } from './definitions.js';
 import { readAppliedPos } from './events/applied-log.reader.js';
+import { DamagedRows, type PassedOverObserver } from './events/damaged-rows.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
 import type { RetentionPass } from './events/retention.model.js';
 import type { RetentionStore, StretchBounds } from './events/retention.store.js';
@@ -18,6 +19,7 @@ export interface RetentionChoreParts {
   readonly store: RetentionStore;
   readonly words: RemovedWordStore;
   readonly retractions: RetractionStore;
+  readonly observer: PassedOverObserver;
   /** There are events to be taken back. */
   readonly onRetraction: () => void;
   /** Of the log, looked at in one step. */
@@ -62,20 +64,28 @@ export class RetentionChore {
     await this.#store.begin(db, await readAppliedPos(db), now);
     const passes = await this.#store.passes(db);
     for (const { sourceId } of passes) {
-      if (await db.transaction((tx) => this.#step(tx, sourceId, definitions))) return true;
+      const damaged = new DamagedRows();
+      const isDone = await db.transaction((tx) => this.#step(tx, sourceId, definitions, damaged));
+      if (damaged.count > 0) await this.#parts.observer.rowsPassedOver('retention', damaged);
+      if (isDone) return true;
     }
     this.#lookAt = now + (passes.length === 0 ? LOOK_MS.idle : LOOK_MS.waiting);
     return false;
   }
 
   /** False where others are at it, or events are still being taken back. */
-  async #step(tx: Transaction, sourceId: number, definitions: LoadedDefinitions): Promise<boolean> {
+  async #step(
+    tx: Transaction,
+    sourceId: number,
+    definitions: LoadedDefinitions,
+    damaged: DamagedRows,
+  ): Promise<boolean> {
     if ((await this.#parts.leases.advance(tx, null)) !== definitions.version) throw new DefinitionsChanged();
     const pass = await this.#store.lock(tx, sourceId);
     if (pass === null) return false;
     if (pass.retractionId !== null) return this.#settle(tx, pass, pass.retractionId);
     if (pass.donePos < pass.untilPos) {
-      await this.#goOn(tx, pass, definitions);
+      await this.#goOn(tx, pass, definitions, damaged);
       return true;
     }
     const now = this.#parts.clock.now();
@@ -84,13 +94,18 @@ export class RetentionChore {
     return true;
   }
 
-  async #goOn(tx: Transaction, pass: RetentionPass, { traitRules, entities }: LoadedDefinitions): Promise<void> {
+  async #goOn(
+    tx: Transaction,
+    pass: RetentionPass,
+    { traitRules, entities }: LoadedDefinitions,
+    damaged: DamagedRows,
+  ): Promise<void> {
     const { sourceId } = pass;
     const { positions, toPos } = await this.#store.due(tx, pass, { ...MAX_STEP, ...this.#parts.maxStep });
     const takesBack = pass.isStrict && positions.length > 0;
     const areInItems = !takesBack && [...entities.values()].some(({ folds }) => folds.length > 0);
     const isRead = positions.length > 0 && (traitRules.consents !== null || areInItems);
-    const events = isRead ? await this.#store.lockEvents(tx, positions) : [];
+    const events = isRead ? await this.#store.lockEvents(tx, positions, damaged.note) : [];
     if (traitRules.consents !== null) await this.#parts.words.add(tx, removedWords(events, traitRules.consents));
     if (positions.length > 0 && !takesBack) await this.#store.remove(tx, sourceId, positions, events);
     await this.#store.advance(tx, sourceId, toPos, takesBack ? await this.#takeBack(tx, pass, positions) : null);

@@ -271,7 +271,7 @@ export class RetractionChore {
       if (outlived !== null && person !== null) spareOthers(person, folded, logged, definitions);
     };
     await db.transaction(read, { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: READ_TIMEOUT_MS });
-    if (damaged.count > 0) this.#parts.observer.rowsPassedOver('retractions', damaged);
+    if (damaged.count > 0) await this.#parts.observer.rowsPassedOver('retractions', damaged);
     return {
       anchors: anchors.map(({ id, part }) => ({ id, part, rebuilt: rebuilt.get(id) ?? null })),
       given: anchors.map(({ id, part }) => ({ anchorId: id, part, given: givenOf(id) })),

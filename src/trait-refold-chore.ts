@@ -132,7 +132,7 @@ export class TraitRefoldChore {
       },
       { readOnly: true, timeoutMs: READ_TIMEOUT_MS },
     );
-    if (damaged.count > 0) this.#parts.observer.rowsPassedOver('trait_refolds', damaged);
+    if (damaged.count > 0) await this.#parts.observer.rowsPassedOver('trait_refolds', damaged);
     for (const word of await readRemovedWords(db, [...outlived.keys()])) outlived.get(word.anchorId)?.hear(word);
     for (const { id, traits } of anchors) {
       const anew = folded.get(id);

@@ -12,7 +12,7 @@ export interface DamagedRow {
 /** Told of work that went on without rows of the log whose bytes cannot be read. */
 export interface PassedOverObserver {
   /** @param work as metrics call it: a few lower-case words joined by `_` */
-  rowsPassedOver(work: string, damaged: Pick<DamagedRows, 'count' | 'first'>): void;
+  rowsPassedOver(work: string, damaged: Pick<DamagedRows, 'count' | 'first' | 'all'>): void | Promise<void>;
 }
 
 const MAX_TOLD_APART = 10_000;
@@ -60,6 +60,9 @@ export function eventUnlessDamaged(row: Opened<EventRow>, onDamaged: (row: Damag
 }
 
 /** The events whose bytes are not damaged. @throws WeftError INTERNAL for a format that is not known */
-export function readableOf(rows: readonly Opened<EventRow>[]): LoggedEvent[] {
-  return rows.flatMap((row) => eventUnlessDamaged(row, () => undefined) ?? []);
+export function readableOf(
+  rows: readonly Opened<EventRow>[],
+  onDamaged: (row: DamagedRow) => void = () => undefined,
+): LoggedEvent[] {
+  return rows.flatMap((row) => eventUnlessDamaged(row, onDamaged) ?? []);
 }

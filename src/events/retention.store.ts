@@ -1,7 +1,8 @@
 import { int8Array } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import { readableOf } from './damaged-rows.model.js';
+import { forgetDamagedRows } from './damaged-row.store.js';
+import { readableOf, type DamagedRow } from './damaged-rows.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import { forgetEntityEvents, type NamedIn } from './forget-entity-events.js';
 import type { LoggedEvent } from './event.model.js';
@@ -78,15 +79,19 @@ export class RetentionStore {
 
   /**
    * The events at these positions, for what is to be kept of them, locked: nobody else removes them meanwhile. Left out is
-   * what could not be applied, and what cannot be read.
+   * what could not be applied, and what cannot be read, of which `onDamaged` is told.
    */
-  async lockEvents(tx: Transaction, positions: readonly number[]): Promise<LoggedEvent[]> {
+  async lockEvents(
+    tx: Transaction,
+    positions: readonly number[],
+    onDamaged: (row: DamagedRow) => void,
+  ): Promise<LoggedEvent[]> {
     const rows = await tx.query<EventRow>(
       `SELECT ${EVENT_COLUMNS} FROM event_log e WHERE pos = ANY ($1::int8[])
          AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.pos = e.pos) ORDER BY pos FOR UPDATE OF e`,
       [int8Array(positions, (pos) => pos)],
     );
-    return readableOf(await this.sealer.open(rows));
+    return readableOf(await this.sealer.open(rows), onDamaged);
   }
 
   /**
@@ -105,6 +110,7 @@ export class RetentionStore {
       'DELETE FROM event_log WHERE pos = ANY ($1::int8[]) RETURNING pos, anchor_id AS "identifierId"',
       [at],
     );
+    await forgetDamagedRows(tx, positions);
     const named = known.flatMap(({ pos, identifiers }) => identifiers.map(({ id }) => ({ pos, identifierId: id })));
     await forgetEntityEvents(tx, positions, { kind: 'kept', named: [...events, ...named] });
     await this.count(tx, sourceId, { events: events.length, letters });

@@ -2,6 +2,7 @@ import { byteaArray, int2Array, int8Array, uuidArray } from '../platform/binary-
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { dedupeIdOf, type LoggedEvent } from './event.model.js';
+import { forgetDamagedRows } from './damaged-row.store.js';
 import { remainingOf, type OnDamaged } from './damaged-history.model.js';
 import { EVENT_COLUMNS, type EventRow } from './event-row.model.js';
 import { forgetEntityEvents, forgetRemovedEvents } from './forget-entity-events.js';
@@ -376,6 +377,7 @@ export class RetractionStore {
       [scopeId(scope), anchorIds, int8Array(more, (pos) => pos)],
     );
     const positions = rows.map(({ pos }) => pos);
+    await forgetDamagedRows(tx, positions);
     await forgetEntityEvents(tx, positions, { kind: 'refolded', retractionId: scope.id });
     if (scope.erasureId !== null) await tx.query('DELETE FROM dead_letters WHERE pos = ANY ($1::int8[])', [positions]);
     else {

@@ -21,7 +21,9 @@ const passedOver: { work: string; count: number; pos: number | undefined }[] = [
 async function newWorld(): Promise<World> {
   const world = await createWorld(START_MS, {
     observers: {
-      rowsPassedOver: (work, { count, first }) => passedOver.push({ work, count, pos: first?.pos }),
+      rowsPassedOver: (work, { count, first }) => {
+        passedOver.push({ work, count, pos: first?.pos });
+      },
     },
   });
   worlds.push(world);
