@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { BenchWorld } from './bench-world.js';
+import { measureBeside } from './measure-beside.js';
 import { measureCosts } from './measure-costs.js';
 import { measureEdge } from './measure-edge.js';
 import { measureFeast } from './measure-feast.js';
@@ -18,7 +19,7 @@ import { measureSearch } from './measure-search.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'reads', 'edge', 'feast', 'latency', 'identity', 'search', 'load', 'costs'] as const;
+const PARTS = ['ingest', 'beside', 'reads', 'edge', 'feast', 'latency', 'identity', 'search', 'load', 'costs'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -47,6 +48,7 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     yield await measureIngest(world, { events, rounds: 3, scores: false, profileTo });
     yield await measureIngest(world, { events, rounds: 2, scores: true, profileTo });
   }
+  if (only.includes('beside')) yield await measureBeside(world, { events, rounds: 3 });
   if (only.includes('reads') || only.includes('edge') || only.includes('latency')) {
     const databaseUrl = await world.createDatabase('reads');
     const server = { databaseUrl, scores: false };

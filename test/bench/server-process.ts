@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly wide?: boolean;
   /** Whether a segment asks the model at each event. */
   readonly scores: boolean;
+  /** What is done beside for events, which then have user agents, campaigns and names; left out: nothing, and they have not. */
+  readonly beside?: 'nothing' | 'enrichment' | 'linking';
 }
 
 export interface Timing {

@@ -12,6 +12,7 @@ import { readConfig } from '../../src/config.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { createLogger } from '../../src/platform/logger.js';
 import { serve } from '../../src/serve.js';
+import { addBeside } from './add-beside.js';
 import { CpuProfiler } from './cpu-profiler.js';
 import { LoopWatch } from './loop-watch.js';
 import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
@@ -113,7 +114,8 @@ function callsOf(app: App): ServerCalls {
   const loop = new LoopWatch();
   return {
     accept: (count, round) => {
-      const events = shopEvents({ count, round, nowMs: Date.now() - 1_000 });
+      const isTold = options.beside !== undefined;
+      const events = shopEvents({ count, round, nowMs: Date.now() - 1_000, isTold });
       return timed(() => accept(app, events));
     },
     acceptKnown: async (visitors) => {
@@ -153,6 +155,7 @@ const app = await startApp({
   worker: options.worker ? 'yes' : 'no',
 });
 if (options.define) await define(app);
+await addBeside(app, options.beside);
 const keys = await makeKeys(app);
 const { url } = await serve(app);
 const calls = callsOf(app);

@@ -29,10 +29,12 @@ export interface EventsOptions {
   readonly round: number;
   /** Events happened within the second before. */
   readonly nowMs: number;
+  /** Whether they tell of browsers, campaigns and names, so that something can be found out; default: no. */
+  readonly isTold?: boolean;
 }
 
 /** Visitors of fifteen events each; one event in twenty says who the visitor is, and two cookies may be one person. */
-export function shopEvents({ count, round, nowMs }: EventsOptions): IncomingEvent[] {
+export function shopEvents({ count, round, nowMs, isTold = false }: EventsOptions): IncomingEvent[] {
   const next = random(42 + round);
   const visitors = Math.max(1, Math.floor(count / EVENTS_PER_VISITOR));
   return Array.from({ length: count }, (_, i) => {
@@ -40,10 +42,29 @@ export function shopEvents({ count, round, nowMs }: EventsOptions): IncomingEven
     const messageId = `message-${String(round)}-${String(i)}`;
     const cookie = `cookie-${String(round)}-${String(visitor)}`;
     const timestampMs = nowMs - Math.floor(next() * 1_000);
-    return next() < IDENTIFY_SHARE
-      ? anIdentify({ messageId, cookie, user: `user-${String(round)}-${String(visitor >> 1)}`, timestampMs })
-      : aTrack({ messageId, cookie, timestampMs, next });
+    const user = visitor >> 1;
+    const event =
+      next() < IDENTIFY_SHARE
+        ? anIdentify({ messageId, cookie, user: `user-${String(round)}-${String(user)}`, timestampMs })
+        : aTrack({ messageId, cookie, timestampMs, next });
+    return isTold ? told(event, user + round * visitors) : event;
   });
+}
+
+const USER_AGENT =
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36';
+const CAMPAIGN_URL = 'https://shop.example.com/products/blue-mug?utm_source=news&utm_campaign=autumn';
+
+/** Names come again among people, surnames among some hundred. */
+function told(event: IncomingEvent, user: number): IncomingEvent {
+  const context = { ...CONTEXT, userAgent: USER_AGENT, page: { ...CONTEXT.page, url: CAMPAIGN_URL } };
+  if (event.type !== 'identify') return { ...event, context };
+  const names = {
+    first_name: `first-${String(user % 97)}`,
+    last_name: `last-${String((user * 31) % 499)}`,
+    postcode: `LS${String(user % 1_009)}`,
+  };
+  return { ...event, context, traits: { ...event.traits, ...names } };
 }
 
 /** The cookie of a visitor of {@link knownVisitors}. */
