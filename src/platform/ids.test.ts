@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hashId, isUuid, newId } from './ids.js';
+import { hashId, isUuid, newId, uuidOf } from './ids.js';
 
 describe('a new id', () => {
   it('is a UUID of version 7 that begins with its time', () => {
@@ -19,10 +19,22 @@ describe('a new id', () => {
   });
 });
 
+describe('an id of bytes', () => {
+  it('has all of them, in order', () => {
+    const bytes = [0, 1, 15, 16, 127, 128, 160, 170, 187, 204, 221, 238, 239, 240, 254, 255];
+    expect(uuidOf(Uint8Array.from(bytes))).toBe('00010f10-7f80-a0aa-bbcc-ddeeeff0feff');
+  });
+});
+
 describe('a hashed id', () => {
   it('tells parts apart that are the same text together', () => {
     expect(hashId('a', 'bc')).not.toBe(hashId('ab', 'c'));
     expect(hashId('email', 'ann@example.com')).toBe(hashId('email', 'ann@example.com'));
     expect(isUuid(hashId(''))).toBe(true);
+  });
+
+  it('is the beginning of what SHA-256 gives', () => {
+    // NIST's example of a message of one block.
+    expect(hashId('abc')).toBe('ba7816bf-8f01-cfea-4141-40de5dae2223');
   });
 });
