@@ -10,7 +10,7 @@ function aComponent(...names: string[]): Component {
   const component = newComponent(anIdentifier(names[0] ?? '').id, false);
   for (const identifier of names.map(anIdentifier)) {
     const { id: componentId } = component;
-    addMember(component, { ...identifier, componentId, profileId: 'p', firstPos: 1, founded: null });
+    addMember(component, { ...identifier, componentId, profileId: 'p', firstPos: 1, firstAt: 0, founded: null });
   }
   return component;
 }

@@ -20,6 +20,8 @@ export interface KnownIdentifier {
   profileId: Uuid;
   /** Log position of the first event that carried it. */
   readonly firstPos: number;
+  /** When that was accepted, ms; null: it was known before that was kept. */
+  readonly firstAt: number | null;
   /** The profile, alive or not, that keeps its id where this identifier is. */
   founded: KnownProfile | null;
 }

@@ -1,10 +1,10 @@
 import type { Uuid } from '../platform/ids.js';
+import type { Assignment } from './assignment.store.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
 import type { LinkIndex } from './identity-links.model.js';
 import type { IdentifierMove } from './identity-move.model.js';
 import type { EventIdentity } from './identity-outcome.model.js';
-import type { Assignment } from './save-identity.js';
 
 /** What a batch changed, to be saved and published once the rest of the batch is known. */
 export interface IdentityBatch {
@@ -14,7 +14,10 @@ export interface IdentityBatch {
   /** Of both, those that are not in the database yet, whatever becomes of them in the batch. */
   readonly added: Set<Uuid>;
   readonly evidence: Map<string, Evidence>;
+  /** But for those that `assignedFirst` says. */
   readonly assignments: Map<string, Assignment>;
+  /** Identifiers that stand for one profile since they were first seen, in this batch: of these no row is written. */
+  readonly assignedFirst: Set<Uuid>;
   readonly moves: IdentifierMove[];
   /** Links by hand of all that the batch touches; null where there are none at all. */
   readonly links: LinkIndex | null;
@@ -41,6 +44,7 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     added: new Set(),
     evidence: new Map(),
     assignments: new Map(),
+    assignedFirst: new Set(),
     moves: [],
     links,
     contested: 0,

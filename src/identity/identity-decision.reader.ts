@@ -2,6 +2,7 @@ import type { Identifier } from '../events/event.model.js';
 import { uuidArray } from '../platform/binary-arrays.js';
 import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import { assignmentsOf } from './assignment.store.js';
 import type { IdentityLink } from './identity-decision.model.js';
 import type { DatedLink } from './link-epochs.js';
 
@@ -71,8 +72,8 @@ export class IdentityDecisionReader {
     const { to, pos, cause } = move;
     const isByEvent = cause === 'event';
     const rows = await db.query<{ id: Uuid; profile_id: Uuid }>(
-      `SELECT DISTINCT ON (identifier_id) identifier_id AS id, profile_id FROM assignments
-       WHERE identifier_id = ANY ($1::uuid[]) AND from_pos <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
+      `SELECT DISTINCT ON (identifier_id) identifier_id AS id, profile_id FROM ${assignmentsOf('$1::uuid[]')}
+       WHERE from_pos <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
       [ids, isByEvent ? pos - 1 : pos],
     );
     const since = isByEvent ? [] : await this.#movedSince(db, move);

@@ -3,6 +3,7 @@ import { compareCanonical, type Identifier } from '../events/event.model.js';
 import { int4Array, uuidArray } from '../platform/binary-arrays.js';
 import { LEAST_ID, type Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
+import { assignmentsOf } from './assignment.store.js';
 import { EvidenceTimeline } from './evidence-timeline.js';
 import { evidenceKey, evidenceOf, type Evidence } from './evidence.model.js';
 import { IdentityDecisionReader } from './identity-decision.reader.js';
@@ -280,8 +281,8 @@ export class IdentityHistoryReader {
   ): Promise<readonly Uuid[] | null> {
     const { rows } = await db.run<{ identifier_id: Uuid; profile_id: Uuid }>({
       name: 'identity-history-assignments',
-      text: `SELECT DISTINCT ON (identifier_id) identifier_id, profile_id FROM assignments
-             WHERE identifier_id = ANY ($1::uuid[]) AND from_at <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
+      text: `SELECT DISTINCT ON (identifier_id) identifier_id, profile_id FROM ${assignmentsOf('$1::uuid[]')}
+             WHERE from_at <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
       values: [uuidArray([...component.members.keys()], (id) => id), knownAtMs],
     });
     const profileId = rows.find((row) => row.identifier_id === identifierId)?.profile_id;

@@ -1,5 +1,6 @@
 import { partitionOf, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
+import type { Assignment } from './assignment.store.js';
 import {
   absorb,
   addMember,
@@ -21,7 +22,6 @@ import { movesOf, type IdentifierMove } from './identity-move.model.js';
 import type { IdentityRetractionStore } from './identity-retraction.store.js';
 import { isHeardOnce, type IdentityRules } from './identity-rules.model.js';
 import type { IdentityStore } from './identity.store.js';
-import type { Assignment } from './save-identity.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
 import { joinedBy } from './join-components.js';
 import { lockComponents, lockLinkedComponents } from './lock-components.js';
@@ -127,8 +127,7 @@ export class IdentityRevisionStep {
       .map((identifier) => this.#newcomer(identifier, { pos, at }));
     for (const { id } of added) componentOf.set(id, id);
     const founded = added.flatMap(({ founded: profile }) => profile ?? []);
-    const assignments = added.map(({ id, profileId }) => ({ identifierId: id, profileId, fromPos: pos, fromAt: at }));
-    await store.save(tx, { identifiers: added, profiles: founded, evidence: [], assignments, moves: [] });
+    await store.save(tx, { identifiers: added, profiles: founded, evidence: [], assignments: [], moves: [] });
     const joined = joinedBy(evidence, componentOf);
     if (joined.length > 0) await contested.rejoin(tx, joined, at);
   }
@@ -139,7 +138,7 @@ export class IdentityRevisionStep {
     const profileId = newId(at);
     const place = { foundedPos: pos, createdAt: at, part: partitionOf(id, partitions), mergedInto: null };
     const founded: KnownProfile = { id: profileId, foundingId: id, ...place };
-    return { id, ns, value, componentId: id, profileId, firstPos: pos, founded };
+    return { id, ns, value, componentId: id, profileId, firstPos: pos, firstAt: at, founded };
   }
 
   /** Finds out what follows, and writes nothing. To be called with all locked, or in a snapshot. */

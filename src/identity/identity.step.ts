@@ -17,6 +17,7 @@ import {
   type KnownIdentifier,
 } from './component.model.js';
 import { evidenceOf, type Evidence } from './evidence.model.js';
+import { noteAssignment } from './note-assignment.js';
 import { noteEvidence } from './note-evidence.js';
 import { IdentityBatchLoader } from './load-identity-batch.js';
 import { newBatch, type IdentityBatch } from './identity-batch.model.js';
@@ -91,10 +92,10 @@ export class IdentityStep {
   async lock(tx: Transaction, logged: readonly LoggedEvent[], hasLinks: boolean): Promise<void> {
     const { links, store } = this.#options;
     const events = this.#counted(logged);
-    const wanted = new Map<Uuid, { identifier: Identifier; firstPos: number }>();
-    for (const { identifiers, pos } of events) {
+    const wanted = new Map<Uuid, { identifier: Identifier; firstPos: number; firstAt: number }>();
+    for (const { identifiers, pos, acceptedAt } of events) {
       for (const identifier of identifiers) {
-        if (!wanted.has(identifier.id)) wanted.set(identifier.id, { identifier, firstPos: pos });
+        if (!wanted.has(identifier.id)) wanted.set(identifier.id, { identifier, firstPos: pos, firstAt: acceptedAt });
       }
     }
     if (wanted.size === 0) return;
@@ -312,16 +313,11 @@ export class IdentityStep {
   }
 
   #assign(batch: IdentityBatch, component: Component, event: LoggedEvent, assignment: ProfileAssignment): void {
-    for (const { identifierId, to } of assignment.moved) {
+    for (const { identifierId, from, to } of assignment.moved) {
       const identifier = memberOf(component, identifierId);
       identifier.profileId = to;
       batch.identifiers.add(identifier);
-      batch.assignments.set(`${identifierId} ${String(event.pos)}`, {
-        identifierId,
-        profileId: to,
-        fromPos: event.pos,
-        fromAt: event.acceptedAt,
-      });
+      noteAssignment(batch, identifier, { from, pos: event.pos, at: event.acceptedAt });
     }
     const ended = new Set(assignment.merged.map(({ from }) => from));
     const place = { at: event.acceptedAt, pos: event.pos, cause: 'event', revisionId: null } as const;
@@ -360,6 +356,7 @@ function newIdentifier(identifier: Identifier, component: Component, event: Logg
     componentId: component.id,
     profileId: NO_PROFILE,
     firstPos: event.pos,
+    firstAt: event.acceptedAt,
     founded: null,
   };
 }

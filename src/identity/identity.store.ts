@@ -23,6 +23,7 @@ interface ComponentRow {
   readonly component_id: Uuid;
   readonly profile_id: Uuid;
   readonly first_pos: number;
+  readonly first_at: number | null;
   readonly p_id: Uuid | null;
   readonly founded_pos: number;
   readonly created_at: number;
@@ -31,7 +32,7 @@ interface ComponentRow {
   readonly is_contested: boolean;
 }
 
-const COMPONENT_FIELDS = `i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos,
+const COMPONENT_FIELDS = `i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos, i.first_at,
   p.id AS p_id, p.founded_pos, p.created_at, p.part, p.merged_into`;
 
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
@@ -146,19 +147,21 @@ export class IdentityStore {
    */
   async makeKnown(
     tx: Transaction,
-    incoming: readonly { readonly identifier: Identifier; readonly firstPos: number }[],
+    incoming: readonly { readonly identifier: Identifier; readonly firstPos: number; readonly firstAt: number }[],
   ): Promise<void> {
     const sorted = [...incoming].sort((a, b) => (a.identifier.id < b.identifier.id ? -1 : 1));
     await tx.run({
       name: 'identity-make-known',
-      text: `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos)
-             SELECT id, ns, value, id, $5, pos FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int8[]) AS t (id, ns, value, pos)
+      text: `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos, first_at)
+             SELECT id, ns, value, id, $6, pos, at
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::int8[]) AS t (id, ns, value, pos, at)
              ON CONFLICT (id) DO NOTHING`,
       values: [
         uuidArray(sorted, (i) => i.identifier.id),
         textArray(sorted, (i) => i.identifier.ns),
         textArray(sorted, (i) => i.identifier.value),
         int8Array(sorted, (i) => i.firstPos),
+        int8Array(sorted, (i) => i.firstAt),
         NO_PROFILE,
       ],
     });
@@ -251,6 +254,7 @@ function componentsOf(rows: readonly ComponentRow[]): Component[] {
       componentId: row.component_id,
       profileId: row.profile_id,
       firstPos: row.first_pos,
+      firstAt: row.first_at,
       founded: foundedIn(row),
     });
   }

@@ -1,17 +1,11 @@
 import type { Uuid } from '../platform/ids.js';
 import { int2Array, int4Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Transaction } from '../platform/postgres.js';
+import { keepFirstAssignments, saveAssignments, type Assignment } from './assignment.store.js';
 import type { KnownIdentifier, KnownProfile } from './component.model.js';
 import type { Evidence } from './evidence.model.js';
 import { saveMentions } from './generic-value.store.js';
 import type { IdentifierMove } from './identity-move.model.js';
-
-export interface Assignment {
-  readonly identifierId: Uuid;
-  readonly profileId: Uuid;
-  readonly fromPos: number;
-  readonly fromAt: number;
-}
 
 export interface IdentityWrites {
   readonly identifiers: readonly KnownIdentifier[];
@@ -29,12 +23,15 @@ export interface IdentityWrites {
 /** Writes what a batch or a revision changed, all in one round trip. */
 export async function saveIdentity(tx: Transaction, writes: IdentityWrites): Promise<void> {
   const { added = NOBODY } = writes;
-  // The largest first: the database writes it while the arrays of the others are made.
+  const moved = new Set(writes.assignments.map((a) => a.identifierId));
   await Promise.all([
-    ...bothOf(writes.identifiers, added, (i) => i.id).map(([rows, areNew]) => saveIdentifiers(tx, rows, areNew)),
-    ...bothOf(writes.assignments, added, (a) => a.identifierId).map(([rows, areNew]) =>
-      saveAssignments(tx, rows, areNew),
+    keepFirstAssignments(
+      tx,
+      [...moved].filter((id) => !added.has(id)),
     ),
+    // The largest first: the database writes it while the arrays of the others are made.
+    ...bothOf(writes.identifiers, added, (i) => i.id).map(([rows, areNew]) => saveIdentifiers(tx, rows, areNew)),
+    saveAssignments(tx, writes.assignments),
     ...bothOf(writes.profiles, added, (p) => p.id).map(([rows, areNew]) => saveProfiles(tx, rows, areNew)),
     saveEvidence(tx, writes.evidence),
     saveMoves(tx, writes.moves),
@@ -54,8 +51,10 @@ function bothOf<T>(
   return [[fresh, true] as const, [rest, false] as const].filter(([{ length }]) => length > 0);
 }
 
-const INSERT_IDENTIFIERS = `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos)
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[])`;
+const INSERT_IDENTIFIERS = `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos, first_at)
+  SELECT id, ns, value, component, profile, pos, nullif(at, -1)
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[])
+    AS t (id, ns, value, component, profile, pos, at)`;
 
 async function saveIdentifiers(
   tx: Transaction,
@@ -75,6 +74,7 @@ async function saveIdentifiers(
       uuidArray(identifiers, (i) => i.componentId),
       uuidArray(identifiers, (i) => i.profileId),
       int8Array(identifiers, (i) => i.firstPos),
+      int8Array(identifiers, (i) => i.firstAt ?? -1),
     ],
   });
 }
@@ -127,24 +127,6 @@ export async function saveEvidence(tx: Transaction, evidence: readonly Evidence[
       textArray(evidence, (e) => e.key.messageId),
       int8Array(evidence, (e) => e.knownAt),
       textArray(evidence, (e) => `{${idsOf(e).join(',')}}`),
-    ],
-  });
-}
-
-const INSERT_ASSIGNMENTS = `INSERT INTO assignments (identifier_id, from_pos, from_at, profile_id)
-  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[])`;
-
-async function saveAssignments(tx: Transaction, assignments: readonly Assignment[], areNew: boolean): Promise<void> {
-  await tx.run({
-    name: areNew ? 'identity-insert-assignments' : 'identity-save-assignments',
-    text: areNew
-      ? INSERT_ASSIGNMENTS
-      : `${INSERT_ASSIGNMENTS} ON CONFLICT (identifier_id, from_pos) DO UPDATE SET profile_id = excluded.profile_id`,
-    values: [
-      uuidArray(assignments, (a) => a.identifierId),
-      int8Array(assignments, (a) => a.fromPos),
-      int8Array(assignments, (a) => a.fromAt),
-      uuidArray(assignments, (a) => a.profileId),
     ],
   });
 }

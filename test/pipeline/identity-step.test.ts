@@ -5,6 +5,7 @@ import { newLink } from '../../src/identity/identity-decision.model.js';
 import { NO_LINKS, sortedPair, type IdentityLinks } from '../../src/identity/identity-links.model.js';
 import { DEFAULT_IDENTITY_RULES, type IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
+import { assignmentsOf } from '../../src/identity/assignment.store.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
 import { GenericValueStore } from '../../src/identity/generic-value.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
@@ -106,7 +107,7 @@ describe('the identity step', () => {
   }
 
   async function partition(events: readonly LoggedEvent[]): Promise<string[][]> {
-    const ids = [...new Set(events.flatMap((event) => event.identifiers.map(({ id }) => id)))];
+    const ids = idsOf(events);
     const rows = await test.database.query<{ id: string; profile_id: string }>(
       `SELECT i.id, i.profile_id FROM identifiers i JOIN profiles p ON p.id = i.profile_id
        WHERE i.id = ANY ($1::uuid[]) AND p.merged_into IS NULL`,
@@ -115,6 +116,29 @@ describe('the identity step', () => {
     const groups = new Map<string, string[]>();
     for (const { id, profile_id } of rows) groups.set(profile_id, [...(groups.get(profile_id) ?? []), id]);
     return sortGroups([...groups.values()]);
+  }
+
+  function idsOf(events: readonly LoggedEvent[]): string[] {
+    return [...new Set(events.flatMap((event) => event.identifiers.map(({ id }) => id)))].sort();
+  }
+
+  /** What each identifier stands for. */
+  async function profilesOf(events: readonly LoggedEvent[]): Promise<Map<string, string>> {
+    const rows = await test.database.query<{ id: string; profile_id: string }>(
+      'SELECT id, profile_id FROM identifiers WHERE id = ANY ($1::uuid[]) ORDER BY id',
+      [idsOf(events)],
+    );
+    return new Map(rows.map(({ id, profile_id: profileId }) => [id, profileId]));
+  }
+
+  /** What each stood for at a position of the log, by what is kept of the past. */
+  async function profilesAsOf(events: readonly LoggedEvent[], pos: number): Promise<Map<string, string>> {
+    const rows = await test.database.query<{ id: string; profile_id: string }>(
+      `SELECT DISTINCT ON (identifier_id) identifier_id AS id, profile_id FROM ${assignmentsOf('$1::uuid[]')}
+       WHERE from_pos <= $2::int8 ORDER BY identifier_id, from_pos DESC`,
+      [idsOf(events), pos],
+    );
+    return new Map(rows.map(({ id, profile_id: profileId }) => [id, profileId]));
   }
 
   it.each([
@@ -132,7 +156,7 @@ describe('the identity step', () => {
     ['people have said who is who, within limits', DEFAULT_IDENTITY_RULES, 100_000, true],
     ['people have said who is who, and hardly anything stays in memory', DEVICES_MAY_NOT_MERGE, 12, true],
   ])(
-    'leaves after each batch what all that is known comes to, whatever of it was in memory (%s)',
+    'leaves after each batch what all that is known comes to, and what everybody stood for before, whatever was in memory (%s)',
     { timeout: 120_000 },
     async (_, rules, maxCachedIdentifiers, hasLinks) => {
       await fc.assert(
@@ -150,6 +174,7 @@ describe('the identity step', () => {
             newId,
             maxCachedIdentifiers,
           });
+          const stood: { upTo: number; profiles: Map<string, string> }[] = [];
           const known: LoggedEvent[] = [];
           for (const { isCold, events } of sketches) {
             const next = events.map(({ hours, names }, i) =>
@@ -171,7 +196,10 @@ describe('the identity step', () => {
             });
             step.release();
             expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, links));
+            stood.push({ upTo: known.length, profiles: await profilesOf(known) });
           }
+          const past = await Promise.all(stood.map(({ upTo }) => profilesAsOf(known, upTo)));
+          expect(past).toEqual(stood.map(({ profiles }) => profiles));
         }),
         { numRuns: 30 },
       );

@@ -1,4 +1,5 @@
 import type { IdentifierOrigin, LoggedEvent, RawIdentifier } from '../../src/events/event.model.js';
+import type { Assignment } from '../../src/identity/assignment.store.js';
 import { addMember, newComponent, type Component, type KnownProfile } from '../../src/identity/component.model.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
 import {
@@ -25,7 +26,7 @@ import { IdentityRevisionStep } from '../../src/identity/identity-revision.step.
 import type { IdentityRules } from '../../src/identity/identity-rules.model.js';
 import { IdentityStep } from '../../src/identity/identity.step.js';
 import { countedIn, IdentityStore } from '../../src/identity/identity.store.js';
-import type { Assignment, IdentityWrites } from '../../src/identity/save-identity.js';
+import type { IdentityWrites } from '../../src/identity/save-identity.js';
 import { RevisionDecider } from '../../src/identity/revision-decider.js';
 import type { RevisionInput } from '../../src/identity/revised-identity.model.js';
 import type { Uuid } from '../../src/platform/ids.js';
@@ -43,6 +44,7 @@ interface IdentifierRow {
   readonly componentId: Uuid;
   readonly profileId: Uuid;
   readonly firstPos: number;
+  readonly firstAt: number | null;
 }
 
 type EvidenceRow = Omit<Evidence, 'identifiers' | 'uncounted'> & { readonly identifierIds: readonly Uuid[] };
@@ -59,6 +61,15 @@ class Tables {
   founded(id: Uuid): KnownProfile | null {
     const found = [...this.profiles.values()].find(({ foundingId }) => foundingId === id);
     return found === undefined ? null : { ...found };
+  }
+
+  /** Of an identifier; one that never moved has stood for the same since it was first seen. */
+  assignmentsOf(id: Uuid): Assignment[] {
+    const rows = [...this.assignments.values()].filter(({ identifierId }) => identifierId === id);
+    const standing = this.identifiers.get(id);
+    if (rows.length > 0 || standing === undefined || standing.firstAt === null) return rows;
+    const { profileId, firstPos: fromPos, firstAt: fromAt } = standing;
+    return [{ identifierId: id, profileId, fromPos, fromAt }];
   }
 
   membersOf(ids: readonly Uuid[]): IdentifierRow[] {
@@ -78,6 +89,10 @@ class Tables {
       });
     }
   }
+}
+
+function keyOf({ identifierId, fromPos }: Assignment): string {
+  return `${identifierId} ${String(fromPos)}`;
 }
 
 class MemoryIdentityStore extends IdentityStore {
@@ -132,6 +147,9 @@ class MemoryIdentityStore extends IdentityStore {
 
   override save(_: Transaction, writes: IdentityWrites): Promise<void> {
     const { assignments, identifiers, moves, profiles } = this.tables;
+    for (const { identifierId } of writes.assignments) {
+      for (const each of this.tables.assignmentsOf(identifierId)) assignments.set(keyOf(each), each);
+    }
     for (const profile of writes.profiles) {
       const standing = profiles.get(profile.id);
       profiles.set(
@@ -145,7 +163,7 @@ class MemoryIdentityStore extends IdentityStore {
       identifiers.set(row.id, standing === undefined ? row : { ...standing, componentId, profileId });
     }
     this.tables.saveEvidence(writes.evidence);
-    for (const each of writes.assignments) assignments.set(`${each.identifierId} ${String(each.fromPos)}`, each);
+    for (const each of writes.assignments) assignments.set(keyOf(each), each);
     for (const { cause, ...move } of writes.moves) {
       if (cause !== 'contested') moves.push({ ...move, cause, seq: moves.length });
     }
@@ -274,7 +292,7 @@ class MemoryDecisionReader extends IdentityDecisionReader {
         (seq >= move.seq || revisionId === move.revisionId),
     );
     const stood = ids.filter((id) => {
-      const own = [...this.tables.assignments.values()].filter((a) => a.identifierId === id && a.fromPos <= upTo);
+      const own = this.tables.assignmentsOf(id).filter(({ fromPos }) => fromPos <= upTo);
       const last = own.sort((a, b) => a.fromPos - b.fromPos).at(-1);
       const undone = isByEvent ? undefined : since.find(({ identifierIds }) => identifierIds.includes(id));
       return (undone?.from ?? last?.profileId) === move.to;
