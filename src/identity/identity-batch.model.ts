@@ -11,8 +11,11 @@ export interface IdentityBatch {
   readonly outcomes: EventIdentity[];
   readonly identifiers: Set<KnownIdentifier>;
   readonly profiles: Map<Uuid, KnownProfile>;
-  /** Of both, those that are not in the database yet, whatever becomes of them in the batch. */
+  /** Of both, those that are to be written yet. */
+  readonly unsaved: { readonly identifiers: Set<KnownIdentifier>; readonly profiles: Set<KnownProfile> };
+  /** Of these, those that are not in the database yet, whatever becomes of them in the batch. */
   readonly added: Set<Uuid>;
+  /** To be written yet. */
   readonly evidence: Map<string, Evidence>;
   /** But for those that `assignedFirst` says. */
   readonly assignments: Map<string, Assignment>;
@@ -33,6 +36,8 @@ export interface IdentityBatch {
   readonly misplaced: Set<Uuid>;
   /** Values that count again, and anchors of events that name them and belong to them: accepted where they did not count. */
   readonly late: (readonly [value: Uuid, anchor: Uuid])[];
+  /** Writes under way. */
+  readonly saving: Promise<void>[];
 }
 
 /** A batch before its first event. */
@@ -41,6 +46,7 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     outcomes: [],
     identifiers: new Set(),
     profiles: new Map(),
+    unsaved: { identifiers: new Set(), profiles: new Set() },
     added: new Set(),
     evidence: new Map(),
     assignments: new Map(),
@@ -53,5 +59,16 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     suspects: new Set(),
     misplaced: new Set(),
     late: [],
+    saving: [],
   };
+}
+
+export function noteChanged(batch: IdentityBatch, identifier: KnownIdentifier): void {
+  batch.identifiers.add(identifier);
+  batch.unsaved.identifiers.add(identifier);
+}
+
+export function noteChangedProfile(batch: IdentityBatch, profile: KnownProfile): void {
+  batch.profiles.set(profile.id, profile);
+  batch.unsaved.profiles.add(profile);
 }

@@ -20,7 +20,7 @@ import { evidenceOf, type Evidence } from './evidence.model.js';
 import { noteAssignment } from './note-assignment.js';
 import { noteEvidence } from './note-evidence.js';
 import { IdentityBatchLoader } from './load-identity-batch.js';
-import { newBatch, type IdentityBatch } from './identity-batch.model.js';
+import { newBatch, noteChanged, noteChangedProfile, type IdentityBatch } from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious, ownerOfLate } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
@@ -30,6 +30,7 @@ import { withinLimits, type IdentityRules } from './identity-rules.model.js';
 import type { IdentityStore } from './identity.store.js';
 import type { EventIdentity } from './identity-outcome.model.js';
 import { MAX_REPLAY_ROWS } from './resolve-component.js';
+import { saveAhead, saveRest } from './save-batch.js';
 
 export interface IdentityStepOptions {
   readonly store: IdentityStore;
@@ -45,9 +46,12 @@ export interface IdentityStepOptions {
   readonly maxCachedIdentifiers?: number;
   /** Rows of evidence beyond which a component is contested. */
   readonly maxReplayRows?: number;
+  /** New identifiers and profiles that are written while the rest of their batch is resolved. */
+  readonly rowsAhead?: number;
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
+const DEFAULT_ROWS_AHEAD = 1_000;
 
 /**
  * Resolves the identities of a micro-batch, event by event in acceptance order.
@@ -58,6 +62,9 @@ const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
  *
  * Links by hand are looked for only where the installation has any (`hasLinks`). One whose ends are both known is part
  * of their component already; one that a new identifier brings into play joins the components of its ends.
+ *
+ * New identifiers and profiles are written as they come, some at a time: the database is at work while the rest of the
+ * batch is resolved.
  *
  * The cache may live across batches only while this worker holds every partition; `forget` drops it after a batch that
  * did not commit.
@@ -118,6 +125,7 @@ export class IdentityStep {
     const batch = newBatch(await new IdentityBatchLoader(options).load(tx, { events, logged, hasLinks }));
     for (const [i, event] of events.entries()) {
       batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
+      if (batch.added.size >= this.#rowsAhead) await saveAhead(tx, this.#options.store, batch);
     }
     return batch;
   }
@@ -130,14 +138,7 @@ export class IdentityStep {
     if (batch.suspects.size > 0) await generics.suspect(tx, [...batch.suspects]);
     if (batch.misplaced.size > 0) await generics.markStale(tx, [...batch.misplaced]);
     if (batch.late.length > 0) await generics.noteLate(tx, batch.late);
-    await store.save(tx, {
-      identifiers: [...batch.identifiers],
-      profiles: [...batch.profiles.values()],
-      evidence: [...batch.evidence.values()],
-      assignments: [...batch.assignments.values()],
-      moves: batch.moves,
-      added: batch.added,
-    });
+    await saveRest(tx, store, batch);
   }
 
   /** After the commit: what the batch worked on may be evicted again. */
@@ -153,6 +154,10 @@ export class IdentityStep {
       const { counted, uncounted } = countedOf(event.identifiers, rules);
       return uncounted === undefined ? event : { ...event, identifiers: counted };
     });
+  }
+
+  get #rowsAhead(): number {
+    return this.#options.rowsAhead ?? DEFAULT_ROWS_AHEAD;
   }
 
   get #maxReplayRows(): number {
@@ -282,7 +287,7 @@ export class IdentityStep {
       if (known === undefined) batch.added.add(member.id);
       addMember(component, member);
       this.#cache.addMember(component, member);
-      batch.identifiers.add(member);
+      noteChanged(batch, member);
       if (batch.links !== null) component = this.#joinLinked(batch, component, identifier.id);
     }
     return { component, grown };
@@ -308,7 +313,7 @@ export class IdentityStep {
     absorb(into, from, this.#rules);
     this.#cache.joined(into, from);
     batch.contestedIds.delete(from.id);
-    for (const id of from.members.keys()) batch.identifiers.add(memberOf(into, id));
+    for (const id of from.members.keys()) noteChanged(batch, memberOf(into, id));
     return into;
   }
 
@@ -316,7 +321,7 @@ export class IdentityStep {
     for (const { identifierId, from, to } of assignment.moved) {
       const identifier = memberOf(component, identifierId);
       identifier.profileId = to;
-      batch.identifiers.add(identifier);
+      noteChanged(batch, identifier);
       noteAssignment(batch, identifier, { from, pos: event.pos, at: event.acceptedAt });
     }
     const ended = new Set(assignment.merged.map(({ from }) => from));
@@ -326,7 +331,7 @@ export class IdentityStep {
       const part = partitionOf(foundingId, this.#options.partitions);
       const profile = { id, foundingId, foundedPos, createdAt: event.acceptedAt, part, mergedInto: null };
       memberOf(component, foundingId).founded = profile;
-      batch.profiles.set(id, profile);
+      noteChangedProfile(batch, profile);
       batch.added.add(id);
     }
     for (const { foundingId, into } of assignment.merged) setAlias(batch, memberOf(component, foundingId), into);
@@ -369,5 +374,5 @@ function setAlias(batch: IdentityBatch, founder: KnownIdentifier, into: Uuid | n
   const profile = founder.founded;
   if (profile === null) throw new Error('a merged profile was not founded in its component');
   profile.mergedInto = into;
-  batch.profiles.set(profile.id, profile);
+  noteChangedProfile(batch, profile);
 }

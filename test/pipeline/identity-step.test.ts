@@ -160,7 +160,7 @@ describe('the identity step', () => {
     { timeout: 120_000 },
     async (_, rules, maxCachedIdentifiers, hasLinks) => {
       await fc.assert(
-        fc.asyncProperty(batches, linkedNames, async (sketches, linked) => {
+        fc.asyncProperty(batches, linkedNames, fc.constantFrom(1, 3, 1_000), async (sketches, linked, rowsAhead) => {
           const history = String(++histories);
           const links = hasLinks ? linksOf(linked, history) : NO_LINKS;
           await standing(links, history);
@@ -173,6 +173,7 @@ describe('the identity step', () => {
             partitions: 16,
             newId,
             maxCachedIdentifiers,
+            rowsAhead,
           });
           const stood: { upTo: number; profiles: Map<string, string> }[] = [];
           const known: LoggedEvent[] = [];

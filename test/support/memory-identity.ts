@@ -401,7 +401,7 @@ export class MemoryIdentity {
       partitions: 16,
       newId,
     };
-    this.#step = new IdentityStep({ ...parts, rules });
+    this.#step = new IdentityStep({ ...parts, rules, rowsAhead: 2 });
     this.#revisions = new IdentityRevisionStep(parts);
     const reader = new MemoryDecisionReader(this.tables);
     this.#decider = new RevisionDecider({ reader, policy: policyOf(rules), rules: () => this.#rules, newId });
