@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { LoggedEvent, RawIdentifier } from '../../src/events/event.model.js';
 import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
 import { ContestedComponentStore } from '../../src/identity/contested-component.store.js';
@@ -9,11 +10,13 @@ import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
 import type { Database } from '../../src/platform/postgres.js';
 import type { BenchWorld } from './bench-world.js';
-import { figure, percentile, type Figure, type Section } from './report.js';
+import { IdentityCopier } from './copy-identity.js';
+import { figure, percentile, ratio, type Figure, type Section } from './report.js';
 
 const BATCH_ROWS = 1_000;
 const IDENTIFIERS_PER_ROW = 3;
 const ROUNDS = 3;
+const SINGLE_ROUNDS = 3;
 const ROWS_PER_ROUND = 40_000;
 const PARTITIONS = 16;
 /** Of a person who comes again; a round spans days, and each day is evidence of its own. */
@@ -26,7 +29,7 @@ const NOON_MS = Date.UTC(2026, 0, 1, 12);
 interface IdentityOptions {
   /** Profiles that there are before single events are resolved. */
   readonly profiles: number;
-  /** Single events that are timed. */
+  /** Single events that are timed, in each round. */
   readonly events: number;
 }
 
@@ -39,16 +42,21 @@ export async function measureIdentity(world: BenchWorld, options: IdentityOption
   const db = await world.connect(url);
   await db.runMigrations();
   const resolver = new Resolver(db, () => world.postgresCpuMs());
-  const rounds = { unseen: [] as Rate[], coming: [] as Rate[] };
+  const rounds = { unseen: [] as Rate[], coming: [] as Rate[], copied: [] as Rate[] };
+  const copier = await IdentityCopier.open(url);
   await resolver.batch(peopleRows({ from: -10_000, count: 10_000 }));
   let people = 0;
   for (let round = 0; round < ROUNDS; round++) {
+    const fromPos = resolver.pos + 1;
     rounds.unseen.push(await resolver.batch(peopleRows({ from: people, count: ROWS_PER_ROUND })));
+    const lines = await copier.linesOf(fromPos, resolver.pos, ROWS_PER_ROUND / BATCH_ROWS);
+    rounds.copied.push(await resolver.rateOf(ROWS_PER_ROUND * IDENTIFIERS_PER_ROW, () => copier.copy(lines)));
     people += ROWS_PER_ROUND;
     const visits = { from: people, count: ROWS_PER_ROUND / VISITS };
     rounds.coming.push(await resolver.batch(visitRows(visits)));
     people += visits.count;
   }
+  await copier.close();
   while (people < options.profiles) {
     const count = Math.min(100_000, options.profiles - people);
     await resolver.batch(peopleRows({ from: people, count }));
@@ -58,34 +66,48 @@ export async function measureIdentity(world: BenchWorld, options: IdentityOption
   // Else what the bulk left in memory is written during what is timed.
   await db.execute('CHECKPOINT');
   await resolver.singly({ from: 0, count: WARM_UP_EVENTS }, people);
-  const single = await resolver.singly({ from: WARM_UP_EVENTS, count: options.events }, people);
-  const bare = await bareCommits(db, options.events);
-  const ms = (name: string, percent: number, of: readonly number[], aim?: string) =>
-    figure(name, 'ms', [percentile(of, percent)], aim);
+  const singles: (Singles & { readonly bare: number[] })[] = [];
+  for (let round = 0, from = WARM_UP_EVENTS; round < SINGLE_ROUNDS; round++, from += options.events) {
+    const single = await resolver.singly({ from, count: options.events }, people);
+    singles.push({ ...single, bare: await bareCommits(db, options.events) });
+  }
+  const ms = (name: string, percent: number, of: 'known' | 'cookie' | 'merge' | 'bare', aim?: string) =>
+    figure(
+      name,
+      'ms',
+      singles.map((round) => percentile(round[of], percent)),
+      aim,
+    );
   return {
     title: 'Identity, deterministic',
     notes: [
-      `batch: rows of ${String(IDENTIFIERS_PER_ROW)} identifiers over days, ${String(BATCH_ROWS)} a transaction, normalised, resolved, written and committed;`,
-      `single: among ${String(people)} profiles with ${String(people * IDENTIFIERS_PER_ROW)} identifiers, ${String(options.events)} events of random people, each in a transaction of its own until it is durable.`,
+      `batch: rows of ${String(IDENTIFIERS_PER_ROW)} identifiers over days, ${String(BATCH_ROWS)} a transaction, resolved, written and committed; the next ones are normalised meanwhile, as they are at the door;`,
+      'COPY: the same rows into tables with the same indexes, as many a transaction;',
+      `single: among ${String(people)} profiles with ${String(people * IDENTIFIERS_PER_ROW)} identifiers, ${String(options.events)} events of random people a round, each in a transaction of its own until it is durable.`,
     ],
     figures: [
       ...ratesOf('people who come ten times', rounds.coming),
       ...ratesOf('people never seen before', rounds.unseen),
-      ms('single, known identifiers: p50', 50, single.known),
-      ms('single, known identifiers: p99', 99, single.known, '≤ 5'),
-      ms('single, a new cookie: p50', 50, single.cookie),
-      ms('single, a new cookie: p99', 99, single.cookie, '≤ 5'),
-      ms('single, a merge: p50', 50, single.merge),
-      ms('single, a merge: p99', 99, single.merge, '≤ 5'),
-      ms('one row alone, inserted and durable: p50', 50, bare),
-      ms('one row alone, inserted and durable: p99', 99, bare),
+      figure('batch, people never seen before: WAL', 'bytes/identifier', walOf(rounds.unseen)),
+      figure('COPY of what they write', 'identifiers/s', speedOf(rounds.copied)),
+      figure('COPY of what they write: PostgreSQL CPU', 'µs/identifier', cpuOf(rounds.copied)),
+      ratio('people never seen before ÷ COPY of what they write', speedOf(rounds.unseen), speedOf(rounds.copied)),
+      ratio('… by PostgreSQL CPU', cpuOf(rounds.copied), cpuOf(rounds.unseen)),
+      ms('single, known identifiers: p50', 50, 'known'),
+      ms('single, known identifiers: p99', 99, 'known', '≤ 5'),
+      ms('single, a new cookie: p50', 50, 'cookie'),
+      ms('single, a new cookie: p99', 99, 'cookie', '≤ 5'),
+      ms('single, a merge: p50', 50, 'merge'),
+      ms('single, a merge: p99', 99, 'merge', '≤ 5'),
+      ms('one row alone, inserted and durable: p50', 50, 'bare'),
+      ms('one row alone, inserted and durable: p99', 99, 'bare'),
     ],
   };
 }
 
 /** What disk and database take for any transaction at all: durations in ms, of one row each. */
 async function bareCommits(db: Database, count: number): Promise<number[]> {
-  await db.execute('CREATE TABLE bare_commits (id uuid PRIMARY KEY, at int8 NOT NULL)');
+  await db.execute('CREATE TABLE IF NOT EXISTS bare_commits (id uuid PRIMARY KEY, at int8 NOT NULL)');
   const durations: number[] = [];
   for (let i = 0; i < count + WARM_UP_EVENTS; i++) {
     const startMs = performance.now();
@@ -100,7 +122,14 @@ interface Rate {
   readonly nodeUs: number;
   /** NaN where it cannot be told. */
   readonly postgresUs: number;
+  readonly walBytes: number;
 }
+
+type Singles = Record<'known' | 'cookie' | 'merge', number[]>;
+
+const speedOf = (rates: readonly Rate[]): number[] => rates.map(({ perSecond }) => perSecond);
+const cpuOf = (rates: readonly Rate[]): number[] => rates.map(({ postgresUs }) => postgresUs);
+const walOf = (rates: readonly Rate[]): number[] => rates.map(({ walBytes }) => walBytes);
 
 function ratesOf(who: string, rounds: readonly Rate[]): Figure[] {
   const of = (field: keyof Rate): number[] => rounds.map((rate) => rate[field]);
@@ -129,40 +158,71 @@ class Resolver {
     this.#step = new IdentityStep({ ...stores, rules: RULES, partitions: PARTITIONS, newId });
   }
 
+  /** Of the last event. */
+  get pos(): number {
+    return this.#pos;
+  }
+
   async batch(rows: readonly (readonly RawIdentifier[])[]): Promise<Rate> {
+    const eventsFrom = (i: number): LoggedEvent[] => rows.slice(i, i + BATCH_ROWS).map((raw) => this.#eventOf(raw));
+    return this.rateOf(rows.length * IDENTIFIERS_PER_ROW, async () => {
+      const startMs = performance.now();
+      let events = eventsFrom(0);
+      for (let i = BATCH_ROWS; events.length > 0; i += BATCH_ROWS) {
+        let next: LoggedEvent[] = [];
+        await this.#resolve(events, async () => {
+          await turn();
+          next = eventsFrom(i);
+        });
+        events = next;
+      }
+      return performance.now() - startMs;
+    });
+  }
+
+  /** @param work returns the time that it took, ms */
+  async rateOf(identifiers: number, work: () => Promise<number>): Promise<Rate> {
     const startPgMs = (await this.postgresCpuMs()) ?? NaN;
-    const startMs = performance.now();
+    const startWal = await this.#walBytes();
     const startCpu = process.cpuUsage();
-    for (let i = 0; i < rows.length; i += BATCH_ROWS) await this.#resolve(rows.slice(i, i + BATCH_ROWS));
-    const identifiers = rows.length * IDENTIFIERS_PER_ROW;
-    const perSecond = (identifiers / (performance.now() - startMs)) * 1_000;
+    const ms = await work();
     const { user, system } = process.cpuUsage(startCpu);
     const pgMs = ((await this.postgresCpuMs()) ?? NaN) - startPgMs;
-    return { perSecond, nodeUs: (user + system) / identifiers, postgresUs: (pgMs * 1_000) / identifiers };
+    return {
+      perSecond: (identifiers / ms) * 1_000,
+      nodeUs: (user + system) / identifiers,
+      postgresUs: (pgMs * 1_000) / identifiers,
+      walBytes: ((await this.#walBytes()) - startWal) / identifiers,
+    };
+  }
+
+  async #walBytes(): Promise<number> {
+    const [row] = await this.db.query<{ bytes: number }>(
+      `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS bytes`,
+    );
+    return row?.bytes ?? NaN;
   }
 
   /** Durations in ms. @param from which of the events, so that each has cookies of its own */
-  async singly(
-    { from, count }: { readonly from: number; readonly count: number },
-    people: number,
-  ): Promise<Record<'known' | 'cookie' | 'merge', number[]>> {
+  async singly({ from, count }: { readonly from: number; readonly count: number }, people: number): Promise<Singles> {
     const next = random(11 + from);
     const durations = { known: [] as number[], cookie: [] as number[], merge: [] as number[] };
     for (let i = from; i < from + count; i++) {
       const kind = i % 10 === 9 ? 'merge' : i % 10 >= 6 ? 'cookie' : 'known';
       const row = singleRow(kind, i, Math.floor(next() * people));
-      if (kind === 'merge') await this.#resolve([[loneCookie(i)]]);
+      if (kind === 'merge') await this.#resolve([this.#eventOf([loneCookie(i)])]);
       const startMs = performance.now();
-      await this.#resolve([row]);
+      await this.#resolve([this.#eventOf(row)]);
       durations[kind].push(performance.now() - startMs);
     }
     return durations;
   }
 
-  async #resolve(rows: readonly (readonly RawIdentifier[])[]): Promise<void> {
-    const events = rows.map((raw) => this.#eventOf(raw));
+  /** @param meanwhile what is done while the database writes */
+  async #resolve(events: readonly LoggedEvent[], meanwhile?: () => Promise<void>): Promise<void> {
     await this.db.transaction(async (tx) => {
-      await this.#step.save(tx, await this.#step.resolve(tx, events, false));
+      const who = await this.#step.resolve(tx, events, false);
+      await Promise.all([this.#step.save(tx, who), meanwhile?.()]);
     });
     this.#step.release();
   }
