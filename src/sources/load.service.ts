@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { FeatureReader } from '../features/feature.reader.js';
 import { newId, type Uuid } from '../platform/ids.js';
-import type { Queryable } from '../platform/postgres.js';
+import type { Database, Queryable } from '../platform/postgres.js';
 import { sampledColumns } from './infer/sampled-columns.js';
 import { beingReverted, changedSince, noSuchLoad, ofAnotherSource, paused } from './load-errors.js';
 import { demandExpected } from './demand-expected.js';
@@ -15,6 +15,7 @@ import { DryRunTarget } from './load-dry-run.js';
 import { DEFAULT_LOAD_LIMITS, type LoadLimits } from './load-feed.js';
 import { LoadForecast, type IdentityLookup } from './load-forecast.js';
 import { openLoadFile, STDIN, type LoadFile } from './load-file.js';
+import { withLoadLock } from './load-lock.js';
 import {
   NO_COUNTS,
   type DryRunResult,
@@ -85,7 +86,7 @@ export interface LoadDependencies {
   readonly records?: { acceptorOf(entity: string): Promise<RecordAcceptor> };
   readonly deadLetters: LoadDeadLetterStore & LetterSettler;
   readonly identities: IdentityLookup;
-  readonly db: Queryable;
+  readonly db: Queryable & Pick<Database, 'session'>;
   readonly clock: Clock;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
@@ -103,6 +104,7 @@ export interface LoadDependencies {
  *    little and rebuilds open groups, and sends what the checkpoint does not cover. The checkpoint is written after
  *    everything that it covers is durable, and units are a function of file and mapping alone.
  * 3. Every row ends in an event, a dead letter or the count of skipped rows.
+ * 4. One process at a time runs a load: counts and checkpoints are of its run.
  */
 export class LoadService {
   constructor(private readonly deps: LoadDependencies) {}
@@ -165,7 +167,14 @@ export class LoadService {
     if (load.status === 'reverting') throw beingReverted(load.id);
     const run = { request, file, fileHash, expectations, source, newSource, load, isNew, startedAt };
     if (load.status === 'done' && request.again !== true) return await alreadyLoaded(this.deps, run);
-    return await this.#run(run);
+    return await withLoadLock(this.deps.db, { id: load.id, fileName: file.name }, async () => {
+      // Another run may have gone on with it since it was read, or ended.
+      const current = await this.#known(request.mapping, fileHash, source);
+      if (current?.id !== load.id || current.status === 'reverting') throw beingReverted(load.id);
+      const locked = { ...run, load: current };
+      if (current.status === 'done' && request.again !== true) return await alreadyLoaded(this.deps, locked);
+      return await this.#run(locked);
+    });
   }
 
   async #replace(

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AcceptResult } from '../../src/events/event.model.js';
 import { WeftError } from '../../src/platform/errors.js';
 import type { EventAcceptor } from '../../src/sources/load-sender.js';
-import { LoadStore } from '../../src/sources/load.store.js';
+import { LoadStore, type LoadKey, type LoadRecord } from '../../src/sources/load.store.js';
 import { parseMapping } from '../../src/sources/parse-mapping.js';
 import type { SourceRow } from '../../src/sources/row.model.js';
 import { CsvSplitter } from '../../src/sources/split-csv.js';
@@ -113,6 +113,56 @@ describe('a batch load that does not go through at once', () => {
     const again = await world.loadService({ limits }).load({ file: path, mapping, again: true });
     expect(again).toMatchObject({ accepted: 0, duplicates: result.events });
     expect(await linesInLog()).toEqual(inLog);
+  });
+
+  it('is run by one process at a time, and whoever comes second is told', async () => {
+    const path = await world.file('twice.csv', visits(1_500));
+    const others: unknown[] = [];
+    const acceptor: EventAcceptor = {
+      accept: async (source, events, options) => {
+        // Standing for a second process: it has a service of its own.
+        const other = world.loadService().load({ file: path, mapping: SINGLE, again: true });
+        others.push(await other.catch((error: unknown) => error));
+        return world.services.accept.accept(source, events, options);
+      },
+    };
+    const first = await world.loadService({ acceptor }).load({ file: path, mapping: SINGLE });
+    expect(others.length).toBeGreaterThan(0);
+    for (const other of others) {
+      expect(other).toMatchObject({
+        code: 'CONFLICT',
+        message: `another process is loading this file: the load ${first.loadId}`,
+        where: 'twice.csv',
+      });
+    }
+    expect(first).toMatchObject({ outcome: 'loaded', duplicates: 0 });
+    expect(first.accepted).toBe((await world.logged()).length);
+    expect(await world.db.database.query('SELECT status, accepted, duplicates FROM loads')).toEqual([
+      { status: 'done', accepted: first.accepted, duplicates: 0 },
+    ]);
+  });
+
+  it('is left as it is by a process that had read of it before another one ended it', async () => {
+    const path = await world.file('late.csv', visits(1_500));
+    expect(await world.loadUntil(1, { file: path, mapping: SINGLE })).toBe('interrupted');
+    const counts = 'SELECT status, accepted, duplicates, refused, rows_read FROM loads';
+    let looks = 0;
+    let ended: unknown[] = [];
+    class SlowStore extends LoadStore {
+      override async find(key: LoadKey): Promise<LoadRecord | null> {
+        const found = await super.find(key);
+        if (++looks === 2) {
+          await world.loadService().load({ file: path, mapping: SINGLE });
+          ended = await world.db.database.query(counts);
+        }
+        return found;
+      }
+    }
+    const late = world.loadService({ loads: new SlowStore(world.db.database) });
+    expect(await late.load({ file: path, mapping: SINGLE })).toMatchObject({ outcome: 'already_loaded', accepted: 0 });
+    expect(looks).toBeGreaterThan(2);
+    expect(ended).toMatchObject([{ status: 'done' }]);
+    expect(await world.db.database.query(counts)).toEqual(ended);
   });
 
   it('ends the same when the process dies between the log and the checkpoint', async () => {
