@@ -268,6 +268,13 @@ export class ExpressionChecker implements CheckContext {
     return { kind: 'negate', type: operand.type, ...span(node), operand };
   }
 
+  /** A percentage in the place of a share would let everybody in. */
+  #sampleBound(sample: Expression, bound: Expression, node: ASTNode): void {
+    if (sample.kind !== 'sample' || bound.kind !== 'literal' || typeof bound.value !== 'number') return;
+    if (bound.value >= 0 && bound.value <= 1) return;
+    this.fail(node, 'a sample is a number from 0 up to 1', `for 5 % write sample("${sample.name}") < 0.05`);
+  }
+
   #compare(node: ASTNode, op: CompareOp, leftNode: ASTNode, rightNode: ASTNode): Expression {
     const exact =
       this.#exactCount(node, op, leftNode, rightNode) ?? this.#exactCount(node, MIRRORED[op], rightNode, leftNode);
@@ -285,6 +292,8 @@ export class ExpressionChecker implements CheckContext {
     if (type === 'duration' || (ordered && (type === 'list' || type === 'map'))) {
       return this.fail(node, `${type}s cannot be compared with ${op}`);
     }
+    this.#sampleBound(left, right, rightNode);
+    this.#sampleBound(right, left, leftNode);
     return { kind: 'compare', type: 'bool', ...span(node), op, left, right };
   }
 

@@ -34,7 +34,8 @@ export async function demandExpected(
 function notAsExpected(file: LoadFile, found: readonly LoadFinding[], begun: Pick<LoadRecord, 'id'> | null): WeftError {
   const lines = found.map((finding) => `\n  ${findingText(finding)}`).join('');
   const left = begun === null ? 'nothing of it was loaded' : 'nothing more of it was loaded than before';
-  const ways = 'mend the file, or what is expected; with otherwise: warn it is loaded all the same';
+  const ways =
+    'mend the file, or what is expected; with otherwise: warn (on_load: warn in a view) it is loaded all the same';
   return new WeftError('BAD_REQUEST', `the file is not as expected, and ${left}:${lines}`, {
     where: file.name,
     hint:

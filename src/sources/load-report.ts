@@ -16,6 +16,12 @@ const HEADLINES: Readonly<Record<LoadResult['outcome'], string>> = {
     'Stopped: too many rows are refused; mend the mapping or the file, or run again with a larger --max-errors',
 };
 
+/** A file of which nothing came in is not called loaded. */
+function headlineOf({ outcome, events, refused }: LoadResult): string {
+  const isNothing = outcome === 'loaded' && events === 0 && refused > 0;
+  return isNothing ? 'Nothing was loaded: no row was taken' : HEADLINES[outcome];
+}
+
 const DRY_HEADLINES: Readonly<Record<DryRunResult['outcome'], string>> = {
   loaded: 'Dry run of the whole file: nothing was written',
   interrupted: 'Dry run, interrupted: nothing was written; the figures are of the rows up to here',
@@ -37,7 +43,7 @@ export function describeResult(result: LoadResult): string {
   const counted = result.resumed ? 'duplicates, or sent before the stop' : 'duplicates';
   const events = isNew ? `: ${grouped(accepted)} accepted, ${grouped(duplicates)} ${counted}` : ', all in the log';
   return linesOf([
-    `${HEADLINES[outcome]}.`,
+    `${headlineOf(result)}.`,
     line('source', `${source}${result.resumed ? ' (went on from an earlier run)' : newSourceText(result.newSource)}`),
     ...(isNew || result.loadedAt === null ? [] : [line('loaded', formatInstant(result.loadedAt))]),
     rowsLine(result),

@@ -85,7 +85,10 @@ export function loadCommand(deps: LoadCommandDeps): Command {
       if (options.infer === true) return runCommand(deps, () => infer(deps, files, options), deps.signal);
       // Not `requiredOption`: that would be asked of the subcommands too.
       if (mapping === undefined && files.length === 0) return command.help({ error: true });
-      if (mapping === undefined) return command.error("error: required option '-m, --mapping <yaml>' not specified");
+      if (mapping === undefined)
+        return command.error(
+          "error: required option '-m, --mapping <yaml>' not specified\n  hint: weft load <file> --infer drafts one from the file",
+        );
       return runCommand(deps, () => runLoads(deps, files, { ...options, mapping }), deps.signal);
     });
   addRevertCommands(command, deps);
