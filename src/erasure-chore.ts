@@ -193,14 +193,18 @@ export class ErasureChore {
     const { id, profileId, barrierPos, requestedAt, reason, actor } = erasure;
     if ((await readAppliedPos(db)) < barrierPos) return 'waits';
     const hash = new SuppressionHash(secret);
-    const hasMore = await db.transaction(async (tx) => {
+    const collected = await db.transaction(async (tx) => {
       await erasures.holdWorkers(tx);
+      // Another worker may have collected more since this one was read: what it waits for then is waited for here, too.
+      const barrier = await erasures.lockBarrier(tx, id);
+      if (barrier === null || (await readAppliedPos(tx)) < barrier) return null;
       const survivor = (await profiles.survivors(tx, [profileId])).get(profileId);
       const found = survivor === undefined ? [] : await erasures.collect(tx, id, [survivor]);
       if (found.length > 0) await erasures.setBarrier(tx, id, await erasures.suppress(tx, hash, found, clock.now()));
-      return found.length > 0;
+      return found.length;
     });
-    if (hasMore) return 'stepped';
+    if (collected === null) return 'waits';
+    if (collected > 0) return 'stepped';
     this.#at = 'the ledger';
     const subjects = await erasures.subjects(db, id);
     const suppressed = subjects.map((subject) => ({ ns: subject.ns, hash: hash.of(subject.id) }));

@@ -33,8 +33,7 @@ async function readGivenUp(db: Queryable): Promise<{ id: string; all: number; re
   const [eldest] = await db.query<{ id: string; all: number; reason: string | null }>(
     `SELECT e.id, count(*) OVER ()::int8 AS all, r.reason
      FROM erasures e LEFT JOIN retractions r ON r.erasure_id = e.id
-     WHERE e.status = 'failed' AND NOT EXISTS (
-       SELECT FROM erasures n WHERE n.profile_id = e.profile_id AND n.id <> e.id AND (n.requested_at, n.id) > (e.requested_at, e.id))
+     WHERE e.status = 'failed' AND EXISTS (SELECT FROM erasure_subjects s WHERE s.erasure_id = e.id)
      ORDER BY e.requested_at, e.id LIMIT 1`,
   );
   return eldest ?? null;

@@ -71,8 +71,8 @@ export class ErasureService {
     const asked = await this.#namedBy(target);
     const requestedAt = clock.now();
     const erasure = await db.transaction(async (tx) => {
-      const profileId = (await profiles.survivors(tx, [asked])).get(asked);
-      if (profileId === undefined) throw noSuchProfile();
+      const profileId = (await profiles.survivors(tx, [asked])).get(asked) ?? (await store.givenUp(tx, asked, []));
+      if (profileId === null) throw noSuchProfile();
       // Of two who ask at once, one comes second and finds the first one's.
       await profiles.lock(tx, [profileId]);
       const standing = await store.underWay(tx, profileId);
@@ -80,6 +80,7 @@ export class ErasureService {
       const id = newId(requestedAt);
       await store.insert(tx, { id, profileId, reason, actor, requestedAt });
       const subjects = await store.collect(tx, id, [profileId]);
+      await store.takeOver(tx, id, profileId);
       await store.setBarrier(tx, id, await store.suppress(tx, hash, subjects, requestedAt));
       return found(await store.find(tx, id));
     });
@@ -188,11 +189,13 @@ export class ErasureService {
 
   async #namedBy(target: ErasureTarget): Promise<Uuid> {
     if ('profileId' in target) return target.profileId;
-    const { db, profiles } = this.deps;
+    const { db, profiles, store } = this.deps;
     const ids = this.#identifierIds(target.identifier);
     const found = await profiles.byIdentifiers(db, ids);
     const profileId = ids.map((id) => found.get(id)).find((id) => id !== undefined);
     if (profileId !== undefined) return profileId;
+    const givenUp = await store.givenUp(db, null, ids);
+    if (givenUp !== null) return givenUp;
     const { policy } = this.deps;
     const isBlocked = policy.blockedBy(target.identifier) !== null;
     if (!isBlocked && (await isNamedByMisplaced(db, ids))) throw notThereYet();

@@ -149,6 +149,33 @@ export class ErasureStore {
     );
   }
 
+  /** Adds what those were of that were given up and are asked for again by this one: of this profile, or of anybody known by the same. */
+  async takeOver(tx: Transaction, id: Uuid, profileId: Uuid): Promise<void> {
+    await tx.query(
+      `WITH given_up AS (
+         SELECT e.id FROM erasures e WHERE e.status = 'failed' AND (e.profile_id = $2 OR EXISTS (
+           SELECT FROM erasure_subjects s JOIN erasure_subjects n USING (identifier_id)
+           WHERE s.erasure_id = e.id AND n.erasure_id = $1))
+       ), gone AS (
+         DELETE FROM erasure_subjects s USING given_up g WHERE s.erasure_id = g.id RETURNING s.identifier_id, s.ns, s.value
+       )
+       INSERT INTO erasure_subjects (erasure_id, identifier_id, ns, value)
+       SELECT DISTINCT ON (identifier_id) $1::uuid, identifier_id, ns, value FROM gone ON CONFLICT DO NOTHING`,
+      [id, profileId],
+    );
+  }
+
+  /** The profile of one that was given up, by its id or by what the person was known by; null: there is none. */
+  async givenUp(db: Queryable, profileId: Uuid | null, identifierIds: readonly Uuid[]): Promise<Uuid | null> {
+    const [row] = await db.query<{ id: Uuid }>(
+      `SELECT e.profile_id AS id FROM erasures e WHERE e.status = 'failed' AND EXISTS (
+         SELECT FROM erasure_subjects s WHERE s.erasure_id = e.id AND (e.profile_id = $1 OR s.identifier_id = ANY ($2::uuid[])))
+       ORDER BY e.requested_at DESC LIMIT 1`,
+      [profileId, uuidArray(identifierIds, (each) => each)],
+    );
+    return row?.id ?? null;
+  }
+
   async subjects(db: Queryable, id: Uuid): Promise<Identifier[]> {
     return db.query<Identifier>(
       'SELECT identifier_id AS id, ns, value FROM erasure_subjects WHERE erasure_id = $1 ORDER BY identifier_id',
@@ -193,6 +220,15 @@ export class ErasureStore {
     const lifted = await tx.execute('DELETE FROM suppressions WHERE hash = $1', [hash]);
     if (lifted > 0) await tx.query('UPDATE log_head SET suppressions = suppressions + 1');
     return lifted > 0;
+  }
+
+  /** The position that it waits for, which nobody else moves until the transaction ends; null: it waits no more. */
+  async lockBarrier(tx: Transaction, id: Uuid): Promise<number | null> {
+    const [row] = await tx.query<{ pos: number }>(
+      `SELECT barrier_pos AS pos FROM erasures WHERE id = $1 AND status = 'waiting' FOR UPDATE`,
+      [id],
+    );
+    return row?.pos ?? null;
   }
 
   async setBarrier(tx: Transaction, id: Uuid, pos: number): Promise<void> {

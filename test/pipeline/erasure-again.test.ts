@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkErasures } from '../../src/monitoring/check-erasures.js';
+import { hashId } from '../../src/platform/ids.js';
+import { findTexts } from '../support/find-texts.js';
+import { aTrack, anIdentify, createWorld, MINUTE_MS, START_MS, type World } from '../support/world.js';
+
+const EVE = { user_id: 'canary-user-71', email: 'canary.mail.71@example.org', anonymous_id: 'canary-cookie-71' };
+const SECRETS = [...Object.values(EVE), 'canary-page-71', 'canary-letter-71'];
+const who = (ns: keyof typeof EVE) => ({ identifier: { ns, value: EVE[ns] } });
+const asked = { actor: 'test', reason: 'asked' };
+
+describe('an erasure that was given up and is asked for again', () => {
+  let world: World;
+
+  beforeEach(async () => {
+    world = await createWorld(START_MS, { sealed: true, limits: { maxRetractionEvents: 1 } });
+    await world.accept([], { source: 'web' });
+    for (const [ns, value] of Object.entries(EVE)) {
+      world.clock.advance(MINUTE_MS);
+      await world.accept([aTrack('view', { [ns]: value }, { properties: { page: 'canary-page-71' } })]);
+    }
+    await world.accept([anIdentify(EVE), aTrack('view', { user_id: 'bo' })]);
+    await world.drain();
+  });
+  afterEach(() => world.close());
+
+  async function giveUp(): Promise<void> {
+    await world.db.query(`UPDATE retractions SET status = 'failed', reason = 'INTERNAL: of a test' WHERE status = 'running'`);
+    for (let i = 0; i < 50; i++) await world.engine.worker.runOnce();
+    expect(await world.db.query(`SELECT status FROM erasures`)).toEqual([{ status: 'failed' }]);
+    world.clock.advance(MINUTE_MS);
+  }
+
+  it('leaves no list of what she was known by', async () => {
+    await world.engine.erasures.request(who('user_id'), asked);
+    while ((await world.db.query('SELECT FROM retractions')).length === 0) await world.engine.worker.runOnce();
+    await giveUp();
+    const again = await world.engine.erasures.request(who('user_id'), asked);
+    await world.drain();
+    expect(await world.engine.erasures.find(again.id)).toMatchObject({ status: 'logical' });
+    expect(await findTexts(world.db, SECRETS)).toEqual([]);
+  });
+
+  it('is of all that she was known by, and not of what is left alone', async () => {
+    await world.engine.erasures.request(who('user_id'), asked);
+    const known = () => world.db.query<{ ns: keyof typeof EVE }>(`SELECT ns FROM identifiers WHERE value LIKE 'canary%'`);
+    while ((await known()).length === 3) await world.engine.worker.runOnce();
+    const left = await known();
+    expect(left.length).toBeGreaterThan(0);
+    await giveUp();
+    const [first] = left;
+    const again = await world.engine.erasures.request(who(first?.ns ?? 'email'), asked);
+    await world.drain();
+    expect(await world.engine.erasures.find(again.id)).toMatchObject({ status: 'logical' });
+    const keys = await world.keyDatabase?.query<{ id: string }>('SELECT anchor_id AS id FROM data_keys');
+    const hers = Object.entries(EVE).filter(([ns, value]) => keys?.some(({ id }) => id === hashId(ns, value)));
+    expect(hers).toEqual([]);
+  });
+
+  it('can be asked for where nothing of her is left but what failed', async () => {
+    await world.engine.erasures.request(who('user_id'), asked);
+    const known = () => world.db.query(`SELECT FROM identifiers WHERE value LIKE 'canary%'`);
+    while ((await known()).length > 0) await world.engine.worker.runOnce();
+    if ((await world.db.query(`SELECT FROM retractions WHERE status = 'running'`)).length === 0) throw new Error('done');
+    await giveUp();
+    const again = await world.engine.erasures.request(who('user_id'), asked).catch((e: unknown) => e);
+    expect(again).toMatchObject({ status: 'waiting' });
+    await world.drain();
+    expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
+  });
+});
