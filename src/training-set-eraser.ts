@@ -36,11 +36,14 @@ type Phase =
 interface Work {
   /** Label files that were there when it began: later ones are kept free of the person as they come. */
   readonly labelIds: ReadonlySet<Uuid>;
+  /** ms */
+  askedAt: number;
   phase: Phase;
 }
 
-/** Erasures at which it is; of one more, the one that was asked of longest ago begins anew. */
+/** Erasures at which it is; one more waits until one ends, or was not asked of for so long that another process ended it. */
 const MAX_WORKS = 100;
+const FORGOTTEN_AFTER_MS = 60_000;
 
 const ERASED = {
   code: 'NOT_FOUND',
@@ -78,22 +81,29 @@ export class TrainingSetEraser {
    * @throws where files cannot be read or removed; asked again, it tries so again
    */
   async forget(erasureId: Uuid, person: PersonMatcher): Promise<number | null> {
-    const work = this.#works.get(erasureId) ?? (await this.#begin());
+    const now = this.#parts.clock.now();
+    const known = this.#works.get(erasureId);
+    if (known === undefined && this.#works.size >= MAX_WORKS) {
+      // They are asked of in turn: to give up the first one of many for one more would bring none of them to an end.
+      const [first] = this.#works;
+      if (first === undefined || Math.abs(now - first[1].askedAt) < FORGOTTEN_AFTER_MS) return null;
+      this.#works.delete(first[0]);
+    }
+    const work = known ?? (await this.#begin(now));
     if (work === null) return 0;
+    work.askedAt = now;
     this.#works.delete(erasureId);
-    const [first] = this.#works.keys();
-    if (first !== undefined && this.#works.size >= MAX_WORKS) this.#works.delete(first);
     this.#works.set(erasureId, work);
     const count = await this.#goOn(work, person);
     if (count !== null) this.#works.delete(erasureId);
     return count;
   }
 
-  async #begin(): Promise<Work | null> {
+  async #begin(askedAt: number): Promise<Work | null> {
     const ids = await this.#store.labelFileIds();
     if (ids.length === 0) return null;
     await this.#store.restartAll();
-    return { labelIds: new Set(ids), phase: { is: 'waiting' } };
+    return { labelIds: new Set(ids), askedAt, phase: { is: 'waiting' } };
   }
 
   async #goOn(work: Work, person: PersonMatcher): Promise<number | null> {
