@@ -4,7 +4,8 @@ import { TrainingSetEraser, type TrainingSetEraserParts } from './training-set-e
 const db = {
   query: (text: string, values: readonly unknown[] = []) => {
     if (text.startsWith('SELECT id FROM label_files')) return Promise.resolve([{ id: 'l' }]);
-    if (text.includes('count(*) FILTER')) return Promise.resolve([{ all: (values[0] as unknown[]).length, receiving: 0 }]);
+    if (text.includes('count(*) FILTER'))
+      return Promise.resolve([{ all: (values[0] as unknown[]).length, receiving: 0 }]);
     return Promise.resolve([]);
   },
   execute: () => Promise.resolve(0),
@@ -12,7 +13,11 @@ const db = {
 };
 
 it.each([100, 101, 200])('%i erasures at once end, each in its turn', async (n) => {
-  const eraser = new TrainingSetEraser({ db, folder: { isOurs: () => Promise.resolve(true) }, clock: { now: () => 0 } } as unknown as TrainingSetEraserParts);
+  const eraser = new TrainingSetEraser({
+    db,
+    folder: { isOurs: () => Promise.resolve(true) },
+    clock: { now: () => 0 },
+  } as unknown as TrainingSetEraserParts);
   const person = { isOf: () => false, isNamedIn: () => false } as never;
   let open = Array.from({ length: n }, (_, i) => String(i));
   for (let cycle = 0; cycle < 1_000 && open.length > 0; cycle++) {

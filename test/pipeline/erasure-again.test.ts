@@ -25,7 +25,9 @@ describe('an erasure that was given up and is asked for again', () => {
   afterEach(() => world.close());
 
   async function giveUp(): Promise<void> {
-    await world.db.query(`UPDATE retractions SET status = 'failed', reason = 'INTERNAL: of a test' WHERE status = 'running'`);
+    await world.db.query(
+      `UPDATE retractions SET status = 'failed', reason = 'INTERNAL: of a test' WHERE status = 'running'`,
+    );
     for (let i = 0; i < 50; i++) await world.engine.worker.runOnce();
     expect(await world.db.query(`SELECT status FROM erasures`)).toEqual([{ status: 'failed' }]);
     world.clock.advance(MINUTE_MS);
@@ -43,7 +45,8 @@ describe('an erasure that was given up and is asked for again', () => {
 
   it('is of all that she was known by, and not of what is left alone', async () => {
     await world.engine.erasures.request(who('user_id'), asked);
-    const known = () => world.db.query<{ ns: keyof typeof EVE }>(`SELECT ns FROM identifiers WHERE value LIKE 'canary%'`);
+    const known = () =>
+      world.db.query<{ ns: keyof typeof EVE }>(`SELECT ns FROM identifiers WHERE value LIKE 'canary%'`);
     while ((await known()).length === 3) await world.engine.worker.runOnce();
     const left = await known();
     expect(left.length).toBeGreaterThan(0);
@@ -61,11 +64,37 @@ describe('an erasure that was given up and is asked for again', () => {
     await world.engine.erasures.request(who('user_id'), asked);
     const known = () => world.db.query(`SELECT FROM identifiers WHERE value LIKE 'canary%'`);
     while ((await known()).length > 0) await world.engine.worker.runOnce();
-    if ((await world.db.query(`SELECT FROM retractions WHERE status = 'running'`)).length === 0) throw new Error('done');
+    if ((await world.db.query(`SELECT FROM retractions WHERE status = 'running'`)).length === 0)
+      throw new Error('done');
     await giveUp();
     const again = await world.engine.erasures.request(who('user_id'), asked).catch((e: unknown) => e);
     expect(again).toMatchObject({ status: 'waiting' });
     await world.drain();
+    expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
+  });
+
+  it('ends once a damaged event of somebody else is back, by what she was known by', async () => {
+    await world.accept([anIdentify({ user_id: 'bo', email: EVE.email })]);
+    await world.drain();
+    const ofBo = `anchor_id = '${hashId('user_id', 'bo')}'`;
+    await world.db.query(
+      `CREATE TABLE backup AS SELECT pos, payload FROM event_log WHERE ${ofBo} ORDER BY pos LIMIT 1`,
+    );
+    await world.db.query(
+      `UPDATE event_log e SET payload = set_byte(e.payload, 40, 255 - get_byte(e.payload, 40)) FROM backup b WHERE b.pos = e.pos`,
+    );
+    await world.engine.erasures.request(who('user_id'), asked);
+    for (let i = 0; i < 400; i++) {
+      await world.engine.worker.runOnce();
+      world.clock.advance(1_000);
+    }
+    expect(await world.db.query(`SELECT status FROM erasures`)).toEqual([{ status: 'failed' }]);
+    await world.db.query('UPDATE event_log e SET payload = b.payload FROM backup b WHERE b.pos = e.pos');
+    await world.db.query('DROP TABLE backup');
+    const again = await world.engine.erasures.request(who('user_id'), asked);
+    await world.drain();
+    expect(await world.engine.erasures.find(again.id)).toMatchObject({ status: 'logical' });
+    expect(await findTexts(world.db, SECRETS)).toEqual([]);
     expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
   });
 });

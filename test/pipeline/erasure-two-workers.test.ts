@@ -63,7 +63,10 @@ it('is gone with what was on its way, also where two workers collect what she is
     parts.some(({ part }) => part === partitionOf(hashId('device_id', value), 16)),
   );
 
-  await world.accept([anIdentify({ user_id: 'canary-user', anonymous_id: 'canary-cookie' }), aTrack('view', { user_id: 'bo' })]);
+  await world.accept([
+    anIdentify({ user_id: 'canary-user', anonymous_id: 'canary-cookie' }),
+    aTrack('view', { user_id: 'bo' }),
+  ]);
   await drainTogether(both);
   await world.accept([anIdentify({ user_id: 'canary-user', anonymous_id: 'canary-late' })]);
   const identifier = { ns: 'user_id', value: 'canary-user' };
