@@ -80,8 +80,10 @@ export class ErasureService {
       const id = newId(requestedAt);
       await store.insert(tx, { id, profileId, reason, actor, requestedAt });
       const subjects = await store.collect(tx, id, [profileId]);
-      await store.takeOver(tx, id, profileId);
-      await store.setBarrier(tx, id, await store.suppress(tx, hash, subjects, requestedAt));
+      // These are on the list already, but for what was taken off it since.
+      const takenOver = await store.takeOver(tx, id, profileId);
+      const barrier = await store.suppress(tx, hash, [...subjects, ...takenOver], requestedAt);
+      await store.setBarrier(tx, id, barrier);
       return found(await store.find(tx, id));
     });
     this.deps.onRequested();

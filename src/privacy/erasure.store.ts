@@ -149,9 +149,13 @@ export class ErasureStore {
     );
   }
 
-  /** Adds what those were of that were given up and are asked for again by this one: of this profile, or of anybody known by the same. */
-  async takeOver(tx: Transaction, id: Uuid, profileId: Uuid): Promise<void> {
-    await tx.query(
+  /**
+   * Adds what those were of that were given up and are asked for again by this one: of this profile, or of anybody known by
+   * the same. They are of nobody from there on.
+   * @returns what is new of it
+   */
+  async takeOver(tx: Transaction, id: Uuid, profileId: Uuid): Promise<Identifier[]> {
+    return tx.query<Identifier>(
       `WITH given_up AS (
          SELECT e.id FROM erasures e WHERE e.status = 'failed' AND (e.profile_id = $2 OR EXISTS (
            SELECT FROM erasure_subjects s JOIN erasure_subjects n USING (identifier_id)
@@ -160,7 +164,8 @@ export class ErasureStore {
          DELETE FROM erasure_subjects s USING given_up g WHERE s.erasure_id = g.id RETURNING s.identifier_id, s.ns, s.value
        )
        INSERT INTO erasure_subjects (erasure_id, identifier_id, ns, value)
-       SELECT DISTINCT ON (identifier_id) $1::uuid, identifier_id, ns, value FROM gone ON CONFLICT DO NOTHING`,
+       SELECT DISTINCT ON (identifier_id) $1::uuid, identifier_id, ns, value FROM gone
+       ON CONFLICT DO NOTHING RETURNING identifier_id AS id, ns, value`,
       [id, profileId],
     );
   }
