@@ -303,6 +303,16 @@ describe('POST /write-to-online-store', () => {
     expect((await told('wa', NAMES))[0]).toEqual(['gold', 'PRESENT']);
   });
 
+  it('takes a row without a time as of now each time, whatever was written before', async () => {
+    for (const tier of ['gold', 'silver', 'gold']) {
+      world.clock.advance(1_000);
+      const df = { user_id: ['timeless'], tier: [tier] };
+      const { body } = await write('/write-to-online-store', { feature_view_name: 'customer', df });
+      expect(body).toMatchObject({ accepted: 1, duplicates: 0 });
+      expect((await told('timeless', NAMES))[0]).toEqual([tier, 'PRESENT']);
+    }
+  });
+
   it.each([
     ['a view of events', { feature_view_name: 'shop', df: { user_id: ['a'], views_1h: [1] } }, 'feature_view_name'],
     ['no view', { df: { user_id: ['a'], tier: ['x'] } }, 'feature_view_name'],

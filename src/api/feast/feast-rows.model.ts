@@ -60,7 +60,7 @@ export function keyColumns(columns: Columns, features: ReadonlySet<string>): str
 
 /**
  * The records that rows are, of this kind. Their message ids follow from what they say, so that a client that sends them
- * again changes nothing.
+ * again changes nothing; a row without a time is of now, and so another one whenever it is sent.
  * @throws WeftError BAD_REQUEST for a time that cannot be read
  */
 export function recordsOf(columns: Columns, keys: readonly string[], kind: RecordKind, nowMs: number): IncomingEvent[] {
@@ -76,7 +76,7 @@ export function recordsOf(columns: Columns, keys: readonly string[], kind: Recor
     for (const feature of given) put(payload, feature.value ?? '', valueOf(cell(feature.name), feature));
     const created = CREATED.map((name) => timeOf(cell(name), name, row)).find((ms) => ms !== null) ?? null;
     if (kind.created !== null && created !== null) put(payload, kind.created, formatInstant(created));
-    const digest = hash('sha256', JSON.stringify([kind.event, identifiers, cell(EVENT_TIME) ?? null, payload]));
+    const digest = hash('sha256', JSON.stringify([kind.event, identifiers, cell(EVENT_TIME) ?? nowMs, payload]));
     return { type: 'track', name: kind.event, messageId: `sha256:${digest}`, identifiers, timestampMs, ...payload };
   });
 }
