@@ -14,11 +14,11 @@ import type { TalliedFeature } from './features/feature-statistics.model.js';
 import { FeatureStatisticsStore } from './monitoring/feature-statistics.store.js';
 import type { Clock } from './platform/clock.js';
 import { Periodic } from './platform/periodic.js';
-import type { Queryable } from './platform/postgres.js';
+import type { Database, Queryable } from './platform/postgres.js';
 import type { StatisticsRun } from './statistics-run.js';
 
 export interface StatisticsWatchOptions {
-  readonly db: Queryable;
+  readonly db: Database;
   readonly clock: Clock;
   readonly run: Pick<StatisticsRun, 'tally' | 'itemFeatures'>;
   /** What is expected of values, by name of the feature. */
@@ -37,6 +37,8 @@ export interface FeatureAlertObserver {
 
 const LOOK_EVERY_MS = 60_000;
 const COMPUTE_EVERY_MS = 60 * 60_000;
+/** For some thousand features, three statements each. */
+const SAVE_TIMEOUT_MS = 5 * 60_000;
 /** Open at once, as far as metrics tell. */
 const MAX_OPEN = 500;
 
@@ -83,19 +85,28 @@ export class StatisticsWatch {
   }
 
   async #compute(): Promise<void> {
-    const { db, clock, run } = this.#options;
+    const { db, clock, run, observer } = this.#options;
     const newest = await new FeatureStatisticsReader(db).newest();
     if (newest !== null && clock.now() - newest < COMPUTE_EVERY_MS) return;
     const tallied = await run.tally(this.#stop.signal);
-    const store = new FeatureStatisticsStore(db);
-    await store.save(tallied, clock.now());
     const names = [...tallied.map(({ statistics }) => statistics.feature), ...(await run.itemFeatures())];
-    await store.sweep(names, clock.now());
-    await this.#compare(tallied, names);
+    // At once: statistics that are kept are not compared again until the next ones are.
+    const changes = await db.transaction(
+      async (tx) => {
+        const store = new FeatureStatisticsStore(tx);
+        await store.save(tallied, clock.now());
+        await store.sweep(names, clock.now());
+        return this.#compare(tx, tallied, names);
+      },
+      { timeoutMs: SAVE_TIMEOUT_MS },
+    );
+    for (const finding of changes.found) observer.violated(finding);
+    for (const finding of changes.began) observer.began(finding);
+    for (const { feature, kind } of changes.ended) observer.ended(feature, kind);
   }
 
-  async #compare(tallied: readonly TalliedFeature[], names: readonly string[]): Promise<void> {
-    const { db, clock, expectations, observer } = this.#options;
+  async #compare(db: Queryable, tallied: readonly TalliedFeature[], names: readonly string[]): Promise<Changes> {
+    const { clock, expectations } = this.#options;
     const [reader, store] = [new FeatureAlertReader(db), new FeatureAlertStore(db)];
     const expected = await expectations();
     const trained = new TrainedOn(db);
@@ -111,13 +122,21 @@ export class StatisticsWatch {
         ...violationsOf(tellable(expected.get(statistics.feature) ?? {}, reference), statistics, drift, clock.now()),
       );
     }
-    for (const finding of found) {
-      observer.violated(finding);
-      if (await store.open(finding, clock.now())) observer.began(finding);
-    }
-    for (const { feature, kind } of await store.close(found, clock.now())) observer.ended(feature, kind);
+    const began: FeatureFinding[] = [];
+    for (const finding of found) if (await store.open(finding, clock.now())) began.push(finding);
+    const seen = new Set(tallied.map(({ statistics }) => statistics.feature));
+    const unseen = names.filter((name) => !seen.has(name));
+    const ended = await store.close(found, unseen, clock.now());
     await store.sweep(names, clock.now());
+    return { found, began, ended };
   }
+}
+
+/** What a look found, to be told once it is kept. */
+interface Changes {
+  readonly found: readonly FeatureFinding[];
+  readonly began: readonly FeatureFinding[];
+  readonly ended: readonly Pick<FeatureAlert, 'feature' | 'kind'>[];
 }
 
 /** Training sets that features are held against, each read once. */

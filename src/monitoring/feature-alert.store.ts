@@ -26,16 +26,21 @@ export class FeatureAlertStore {
     return row?.isNew === true;
   }
 
-  /** Ends those that are open and not found any more, but for those of live traffic; returns what it ended. */
+  /**
+   * Ends those that are open and not found any more, but for those of live traffic; returns what it ended.
+   * @param unseen features that nothing is known of now: theirs stay as they are
+   */
   async close(
     found: readonly FeatureFinding[],
+    unseen: readonly string[],
     nowMs: number,
   ): Promise<readonly { readonly feature: string; readonly kind: FeatureAlertKind }[]> {
     return this.db.query(
-      `UPDATE feature_alerts a SET ended_at = $3::int8 WHERE ended_at IS NULL AND kind <> 'steady_live' AND NOT EXISTS (
+      `UPDATE feature_alerts a SET ended_at = $3::int8 WHERE ended_at IS NULL AND kind <> 'steady_live'
+         AND feature <> ALL ($4::text[]) AND NOT EXISTS (
          SELECT FROM unnest($1::text[], $2::text[]) AS f (feature, kind) WHERE f.feature = a.feature AND f.kind = a.kind)
        RETURNING feature, kind`,
-      [found.map(({ feature }) => feature), found.map(({ kind }) => kind), nowMs],
+      [found.map(({ feature }) => feature), found.map(({ kind }) => kind), nowMs, unseen],
     );
   }
 
