@@ -6,7 +6,7 @@ import { refuseExisting, withForce, type ForceOption } from '../platform/existin
 import { damageNote } from './damage-note.js';
 import { ExportProgress, grouped, type ExportProgressParts } from './export-progress.js';
 import { manifestPathOf } from './hashed-file.js';
-import { checkLabelPath, writeLabels, type LabelManifest } from './label-file.js';
+import { checkLabelPath, writeLabels, type LabelManifest, type MadeFor } from './label-file.js';
 import {
   addLabelOptions,
   labelRequest,
@@ -108,7 +108,7 @@ export async function exportLabels(
   deps: LabelsCommandDeps,
   out: string,
   request: LabelRequest,
-  { isTold, madeFor }: { readonly isTold: boolean; readonly madeFor?: string },
+  { isTold, madeFor }: { readonly isTold: boolean; readonly madeFor?: MadeFor },
 ): Promise<LabelManifest> {
   return deps.withLabels(async (labels) => {
     let view: ExportProgress | null = null;

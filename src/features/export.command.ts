@@ -13,12 +13,7 @@ import type { ItemHistoryCounts } from './item-histories.js';
 import { damageNote } from './damage-note.js';
 import { manifestPathOf, manifestText, sha256Of } from './hashed-file.js';
 import { hasKeptRows } from './kept-rows.js';
-import {
-  makeTrainingSet,
-  type TrainingSetListener,
-  type TrainingSetOrder,
-  type TrainingSets,
-} from './make-training-set.js';
+import { makeTrainingSet, type TrainingSetListener, type TrainingSetOrder } from './make-training-set.js';
 import { addLabelOptions, parseNames } from './label-options.js';
 import { labelsOfExport, type LabelsOfExportDeps, type LabelsOfExportOptions } from './labels-of-export.js';
 import { addImputeOptions, imputeYaml, type ImputeOptions } from './impute-options.js';
@@ -33,8 +28,6 @@ import type { TrainingSetPlan, WrittenRow } from './training-set.model.js';
 import type { TrainingSetProgress } from './training-set-request.model.js';
 
 export interface ExportCommandDeps extends LabelsOfExportDeps, TableCommandDeps {
-  /** Starts what an export needs, for as long as `use` runs. */
-  withTrainingSets<T>(use: (sets: TrainingSets) => Promise<T>): Promise<T>;
   /** What reads labels of other formats than CSV. */
   readonly openLabels: OpenLabels;
   /** Rows that are kept at a time, to go on with after a kill; default 20,000. */
@@ -168,12 +161,25 @@ async function isFinishedOrKept(out: string): Promise<boolean> {
   return (await stat(manifestPathOf(out)).catch(() => null)) !== null || (await hasKeptRows(out));
 }
 
-/** So that no database is asked for labels of a set that cannot be. @throws WeftError as `exportTrainingSet` */
+/**
+ * So that no database is asked for labels of a set that cannot be, and none are made that would replace others.
+ * @throws WeftError as `exportTrainingSet`
+ */
 async function checkSelection(
   deps: ExportCommandDeps,
-  { labelQuery, service, features, knownAsOf, consentAsOf, maxAge: maxAges, imputed, imputeOut }: ExportOptions,
+  {
+    labelQuery,
+    labelEvent,
+    service,
+    features,
+    knownAsOf,
+    consentAsOf,
+    maxAge: maxAges,
+    imputed,
+    imputeOut,
+  }: ExportOptions,
 ): Promise<void> {
-  if (labelQuery === undefined) return;
+  if (labelQuery === undefined && labelEvent === undefined) return;
   const imputeFolder = imputeOut === undefined ? null : await stat(dirname(imputeOut)).catch(() => null);
   if (imputeOut !== undefined && imputeFolder?.isDirectory() !== true) {
     const hint = 'give --impute-out a path in a folder that exists';

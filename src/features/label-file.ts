@@ -41,12 +41,17 @@ export interface LabelManifest extends LabelSpecification {
   readonly createdAt: string;
   /** Name of the training set that they were made for alone; left out: of none. */
   readonly madeFor?: string;
+  /** Of what was asked for that set, and of the erasures until then, hex SHA-256; left out: of none. */
+  readonly askedHash?: string;
 }
+
+/** A training set that labels are made for alone. */
+export type MadeFor = Required<Pick<LabelManifest, 'madeFor' | 'askedHash'>>;
 
 interface LabelFileOptions {
   readonly nowMs: number;
-  /** See {@link LabelManifest}; the file is then for the user alone to read, as the rows of a set that are kept. */
-  readonly madeFor?: string | undefined;
+  /** The file is then for the user alone to read, as the rows of a set that are kept. */
+  readonly madeFor?: MadeFor | undefined;
 }
 
 const MODE_BESIDE_A_SET = 0o600;
@@ -92,22 +97,22 @@ export async function writeLabels(
       unfinished: counts.unfinished,
       damagedEvents: damaged.count,
       createdAt: new Date(nowMs).toISOString(),
-      ...(madeFor === undefined ? {} : { madeFor }),
+      ...madeFor,
       ...toldOf(plan),
     });
   };
   return writeWithManifest(path, fill, madeFor === undefined ? undefined : MODE_BESIDE_A_SET);
 }
 
-/** Whether labels were made for this set alone, and nobody has changed them since. */
-export async function areMadeFor(set: string, path: string): Promise<boolean> {
+/** What is told of labels that were made for this set alone, and that nobody has changed since; null: they are others. */
+export async function labelsMadeFor(set: string, path: string): Promise<Partial<LabelManifest> | null> {
   const text = await readFile(manifestPathOf(path), 'utf8').catch(() => null);
-  if (text === null) return false;
+  if (text === null) return null;
   try {
     const manifest = JSON.parse(text) as Partial<LabelManifest> | null;
-    return manifest?.madeFor === basename(set) && manifest.sha256 === (await sha256Of(path));
+    return manifest?.madeFor === basename(set) && manifest.sha256 === (await sha256Of(path)) ? manifest : null;
   } catch {
-    return false;
+    return null;
   }
 }
 

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeftError } from '../platform/errors.js';
@@ -6,13 +7,15 @@ import { grouped } from './export-progress.js';
 import { exportLabels, type LabelsCommandDeps } from './export-labels.command.js';
 import { manifestPathOf } from './hashed-file.js';
 import { hasKeptRows, KEPT_ROWS_MAX_AGE_MS } from './kept-rows.js';
-import { areMadeFor } from './label-file.js';
+import { labelsMadeFor } from './label-file.js';
 import { labelRequest, type LabelOptions } from './label-options.js';
 import type { QueryLabels } from './label-query.model.js';
-import type { TrainingSetOrder } from './make-training-set.js';
+import type { TrainingSetOrder, TrainingSets } from './make-training-set.js';
 import type { KnownAsOf } from './training-set.model.js';
 
 export interface LabelsOfExportDeps extends LabelsCommandDeps {
+  /** Starts what an export needs, for as long as `use` runs. */
+  withTrainingSets<T>(use: (sets: TrainingSets) => Promise<T>): Promise<T>;
   readonly queryLabels: QueryLabels;
 }
 
@@ -52,15 +55,27 @@ async function madeLabels(
   options: LabelsOfExportOptions,
   { events, path }: { readonly events: readonly string[]; readonly path: string },
 ): Promise<string> {
-  const { knownAsOf, out, quiet } = options;
-  // Those that a run which was killed has made are made again. Of a set that was finished once, they are what it can be
-  // made again of.
-  const mayGo = (await areMadeFor(out, path)) && !(await isThere(manifestPathOf(out)));
-  if (!mayGo) await refuseExisting(options, path);
+  const { knownAsOf, out, quiet, restart } = options;
   const request = { ...labelRequest(events, options), ...(typeof knownAsOf === 'number' ? { knownAsOf } : {}) };
+  // Whoever was erased since is in no labels that are used again.
+  const erasures = await deps.withTrainingSets((sets) => sets.erasureMark());
+  const askedHash = hash('sha256', JSON.stringify([request, erasures]), 'hex');
+  // Those that a run which was killed has made may go. Of a set that was finished once, they are what it can be made again
+  // of.
+  const made = (await isThere(manifestPathOf(out))) ? null : await labelsMadeFor(out, path);
+  if (made === null) await refuseExisting(options, path);
+  // Rows that are kept are of the labels that there were: with what has happened since they would be others.
+  const keptSinceMs = deps.clock.now() - KEPT_ROWS_MAX_AGE_MS;
+  const isSame = made?.askedHash === askedHash && Date.parse(made.createdAt ?? '') >= keptSinceMs;
+  if (isSame && restart !== true && (await hasKeptRows(out))) {
+    deps.stderr.write(
+      `note: ${basename(path)} has labels as made at ${made.createdAt ?? ''}; --restart makes them anew\n`,
+    );
+    return path;
+  }
   const { rows, positiveRows } = await exportLabels(deps, path, request, {
     isTold: quiet !== true,
-    madeFor: basename(out),
+    madeFor: { madeFor: basename(out), askedHash },
   });
   deps.stderr.write(`note: ${basename(path)} has ${grouped(rows)} labels, ${grouped(positiveRows)} of them 1\n`);
   return path;

@@ -6,6 +6,7 @@ import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { exportCommand } from '../../src/features/export.command.js';
+import type { TrainingSets } from '../../src/features/make-training-set.js';
 import type { LabelManifest } from '../../src/features/label-file.js';
 import { sampleInstants } from '../../src/features/label.model.js';
 import { LabelService, type LabelRequest, type LabelSet } from '../../src/features/label.service.js';
@@ -147,23 +148,54 @@ describe('labels', () => {
   });
 });
 
-function run(args: readonly string[]): Promise<CommandOutcome> {
+function run(
+  args: readonly string[],
+  { sets: made = sets, aborts = new AbortController(), keptBlockRows }: RunParts = {},
+): Promise<CommandOutcome> {
   const inFolder = args.map((arg) => (/\.(csv|json)$/.test(arg) ? join(folder, arg) : arg));
-  const { signal } = new AbortController();
   return runWith(
     (io) =>
       exportCommand({
         ...io,
-        withTrainingSets: (use) => use(sets),
+        withTrainingSets: (use) => use(made),
         withLabels: (use) => use(labels),
         withTables: () => Promise.reject(new Error('not asked for')),
         ...createLabelReaders(world.clock),
-        signal,
+        ...(keptBlockRows === undefined ? {} : { keptBlockRows }),
+        signal: aborts.signal,
         clock: world.clock,
         parseTime: parseTimestamp,
       }),
     inFolder,
   );
+}
+
+interface RunParts {
+  readonly sets?: TrainingSets;
+  readonly aborts?: AbortController;
+  readonly keptBlockRows?: number;
+}
+
+/** A run that keeps 20 rows at a time, and is interrupted once so many are done. */
+function runInParts(args: readonly string[], { dieAfter = Infinity, erasures = '' } = {}): Promise<CommandOutcome> {
+  const aborts = new AbortController();
+  const events = new EventHistoryReader();
+  const identity = new IdentityHistoryReader({ rules: DEFAULT_IDENTITY_RULES, events });
+  const { db, clock, engine } = world;
+  const inner = new TrainingSetService({ db, clock, policy: engine.policy, identity, events, chunkRows: 7 });
+  const dying: TrainingSets = {
+    planSplit: inner.planSplit.bind(inner),
+    erasureMark: async () => (await inner.erasureMark()) + erasures,
+    exportTrainingSet: (request) =>
+      inner.exportTrainingSet({
+        ...request,
+        onProgress: (progress) => {
+          request.onProgress?.(progress);
+          if (progress.rows >= dieAfter) aborts.abort();
+        },
+      }),
+  };
+  return run(args, { sets: dying, aborts, keptBlockRows: 20 });
 }
 
 describe('weft export labels', () => {
@@ -315,5 +347,39 @@ describe('weft export training-set --split', () => {
     expect((await run([...base, '-o', 'z.csv', '--split', 'time', '--split-ratios', '70/20/20'])).stderr).toContain(
       '70/15/15',
     );
+  });
+});
+
+describe('labels beside a set that goes on', () => {
+  const args = (name: string, feature = 'views'): string[] => [
+    ...['training-set', '--label-event', 'order', '--within', '2d', '--samples', '5', '-f', feature, '-o', name],
+  ];
+  const labelsOf = (name: string): Promise<string> => readFile(join(folder, `${name}.labels.csv`), 'utf8');
+
+  it('stay what they are, whatever happens meanwhile, until somebody is erased or all is made anew', async () => {
+    expect((await runInParts(args('g.csv'), { dieAfter: 60 })).code).toBe(130);
+    const before = await labelsOf('g.csv');
+    // By it more instants are over.
+    world.clock.advance(12 * HOUR_MS);
+    await world.accept([aTrack('order', { user_id: 'p1' }, { timestampMs: world.clock.now() })]);
+    await world.drain();
+    const last = await runInParts(args('g.csv'), { dieAfter: 100 });
+    expect(last.code).toBe(130);
+    expect(last.stderr).toContain('goes on after');
+    expect(last.stderr).toContain('has labels as made at');
+    expect(await labelsOf('g.csv')).toBe(before);
+    const anew = await runInParts(args('g.csv'), { erasures: 'one more' });
+    expect(anew.code).toBe(0);
+    expect(anew.stderr).not.toContain('goes on after');
+    expect(await labelsOf('g.csv')).not.toBe(before);
+  });
+
+  it('are replaced by no run that cannot be', async () => {
+    expect((await run(args('h.csv'))).code).toBe(0);
+    const before = await labelsOf('h.csv');
+    const bad = await run([...args('h.csv', 'viewz'), '--seed', '7', '--force']);
+    expect(bad.code).not.toBe(0);
+    expect(bad.stderr).toContain('viewz');
+    expect(await labelsOf('h.csv')).toBe(before);
   });
 });
