@@ -40,6 +40,7 @@ export async function planTrainingSet(
   }
   const { features, service, impute } = await selectFeatures(db, request);
   if (request.versions !== undefined && consentAsOf === 'now') checkUngated(features);
+  if (request.versions !== undefined) await demandInForce(db, features);
   const foldedPos = await readFoldedPos(db, features);
   const toPos = request.cut?.toPos ?? Math.min(foldedPos, await readAppliedPos(db));
   if (foldedPos < toPos) throw stillFolding(features);
@@ -64,11 +65,28 @@ async function readFoldedPos(db: Queryable, features: readonly PlannedFeature[])
   }, Infinity);
 }
 
+/** Of a view that means something else by now nothing is folded in ever again. @throws WeftError CONFLICT */
+async function demandInForce(db: Queryable, features: readonly PlannedFeature[]): Promise<void> {
+  if (!features.some(({ fold }) => fold !== undefined)) return;
+  const inForce = new Set((await new FeatureReader(db).allViews()).filter(isEntityStream).map(meaningOf));
+  const former = features.find(({ fold }) => fold !== undefined && !inForce.has(fold));
+  if (former === undefined) return;
+  const { view, name } = former.definition;
+  throw new WeftError(
+    'CONFLICT',
+    `the view ${view} means something else by now, and what it meant is kept of no item`,
+    {
+      where: name,
+      hint: 'make a new set of the view as it is, or apply the view as it was and make this one again once history is in',
+    },
+  );
+}
+
 function stillFolding(features: readonly PlannedFeature[]): WeftError {
   const { view = '', name = '' } = features.find(({ fold }) => fold !== undefined)?.definition ?? {};
   return new WeftError('UNAVAILABLE', `events are still being folded into the items of ${view}`, {
     where: name,
-    hint: 'try again once history is in; of a view in a version that is not in force none is kept',
+    hint: 'try again once history is in',
   });
 }
 

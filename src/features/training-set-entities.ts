@@ -3,6 +3,7 @@ import { WeftError } from '../platform/errors.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import { EntityFeatures } from './entity-features.js';
 import { EntityRecordReader } from './entity-record.reader.js';
+import { EntityStateReader } from './entity-state.reader.js';
 import { isEntityKey } from './entity.model.js';
 import type { FeatureValue } from './feature.model.js';
 import { FeatureReader, type StoredEntity, type StoredFeatureView } from './feature.reader.js';
@@ -95,6 +96,7 @@ export class EntityColumns {
    * @throws WeftError BAD_REQUEST for a row that names no item and is about none
    */
   async fill(tx: Transaction, labels: readonly LabelRow[], known: EntityKnowledge): Promise<EntityFill> {
+    await this.#demandFolded(tx, known.toPos);
     const found: Map<number, FeatureValue>[] = labels.map(() => new Map<number, FeatureValue>());
     for (const part of this.parts) {
       const keys = labels.map((label) => keyOf(part, label));
@@ -116,6 +118,22 @@ export class EntityColumns {
         return isKnown ? 'FOUND' : 'NOT_FOUND';
       },
     };
+  }
+
+  /** The index of a view that means something else by now goes: what is left of it says nothing. */
+  async #demandFolded(tx: Transaction, toPos: number): Promise<void> {
+    const meanings = this.parts.flatMap(({ folded }) => folded.map(({ meaning }) => meaning));
+    if (meanings.length === 0) return;
+    const standings = await new EntityStateReader(tx).standings(meanings);
+    const isThere = (meaning: string): boolean => {
+      const standing = standings.get(meaning);
+      return standing?.isComplete === true && standing.pos >= toPos;
+    };
+    if (meanings.every(isThere)) return;
+    throw new WeftError('CONFLICT', 'a view of an entity was changed while the training set was made', {
+      where: 'features',
+      hint: 'make it again once events are folded into the items of the view as it is now',
+    });
   }
 
   async #fold(

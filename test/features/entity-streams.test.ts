@@ -487,7 +487,10 @@ describe('features of items that are computed from events of people', () => {
     const pinned = { views: new Map([['article_more', 1]]), service: null };
     const labels = [{ ns: 'article_id', value: 'history-a', timeMs: world.clock.now(), cells: [] }];
     const former = trainingSets().exportTrainingSet({ labels, features: ['article_more'], versions: pinned });
-    await expect(former).rejects.toThrow('events are still being folded into the items of article_more');
+    await expect(former).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('the view article_more means something else by now') as string,
+    });
   });
 
   it('are not told of an item that cannot be read, which is folded anew since somebody asked for it', async () => {
@@ -649,6 +652,33 @@ describe('features of items that are computed from events of people', () => {
     ]);
     const mixed = asOf({ labels: [about('user_id', 'reader-70', [])], features: ['reads_1h'] });
     await expect(mixed).rejects.toThrow('a row names no article_id, and is about user_id');
+  });
+
+  it('are in no set whose view means something else half way through', async () => {
+    const half = (window: string) =>
+      parseFeatures(
+        `views:\n  - name: article_half\n    entity: article\n    key: properties.article\n    features:\n      - { name: article_half, aggregate: count, events: [read], window: ${window} }\n`,
+        'half.yaml',
+      );
+    const { features } = world.engine.services;
+    await features.apply(half('2h'));
+    await send('half-', [{ name: 'read', source: 'web', ageMs: 0, secs: 10, key: 'a', person: 310 }]);
+    await world.drain();
+    const label = { ns: 'article_id', value: 'half-a', timeMs: world.clock.now(), cells: [] };
+    const labels = Array.from({ length: 12 }, () => label);
+    const { rows } = await trainingSets().exportTrainingSet({ labels, features: ['article_half'] });
+    const found: FeatureValue['value'][] = [];
+    const made = async (): Promise<void> => {
+      for await (const { values } of rows) {
+        found.push(values[0]?.value ?? null);
+        if (found.length !== 3) continue;
+        await features.apply(half('2d'));
+        await world.drain();
+      }
+    };
+    await expect(made()).rejects.toMatchObject({ code: 'CONFLICT', where: 'features' });
+    // What was made before, and nothing of items that nothing is known of.
+    expect(found).toEqual([1, 1, 1]);
   });
 });
 
