@@ -1,6 +1,7 @@
 import { int2Array, int8Array } from '../platform/binary-arrays.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import type { Session } from '../platform/session.js';
+import { LIVE_WORKERS, WORKER_LOCK_CLASS } from './live-worker.reader.js';
 import { EventsMoved, LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './partition-lease.model.js';
 
 /*
@@ -24,9 +25,7 @@ import { EventsMoved, LeaseLost, WorkersExclude, type Lease, type LeaseOptions }
  * died, so a takeover waits for no timeout and trusts no clock.
  */
 
-/** Class of the advisory locks that mark live workers; any number, the same in each release. */
-const WORKER_LOCK_CLASS = 7_729_115;
-/** L4; in the other key space of advisory locks, so that it cannot meet those of the class above. */
+/** L4; in the other key space of advisory locks, so that it cannot meet those of `WORKER_LOCK_CLASS`. */
 const COMPANY_LOCK = 7_729_116;
 
 /** The partitions of one worker. */
@@ -247,8 +246,3 @@ export class PartitionLeases {
     for (const part of parts) this.#held.delete(part);
   }
 }
-
-const LIVE_WORKERS = `
-  SELECT objid::int8 FROM pg_locks
-  WHERE locktype = 'advisory' AND classid = ${String(WORKER_LOCK_CLASS)} AND objsubid = 2 AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;

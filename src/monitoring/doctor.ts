@@ -1,6 +1,7 @@
 import { access, mkdtemp, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
+import { LIVE_WORKERS } from '../events/live-worker.reader.js';
 import { MAX_KNOWN_VALUES } from '../identity/generic-value.model.js';
 import { WeftError } from '../platform/errors.js';
 import { errnoOf } from '../platform/file-lock.js';
@@ -149,8 +150,8 @@ interface LogState {
 /** How far the log is applied and whether anybody applies it. */
 export async function checkLog(db: Queryable): Promise<CheckResult> {
   const [state] = await db.query<LogState>(
-    `SELECT (SELECT pos FROM log_head) AS head, min(applied_pos) AS applied, count(holder)::int4 AS holders,
-            count(*)::int4 AS partitions FROM partitions`,
+    `SELECT (SELECT pos FROM log_head) AS head, min(applied_pos) AS applied,
+            count(*) FILTER (WHERE holder IN (${LIVE_WORKERS}))::int4 AS holders, count(*)::int4 AS partitions FROM partitions`,
   );
   const name = 'event log';
   if (state === undefined)

@@ -1,3 +1,4 @@
+import { LIVE_WORKERS } from '../events/live-worker.reader.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 
@@ -23,7 +24,8 @@ export async function readErasureWait(db: Queryable, id: Uuid): Promise<string |
             EXISTS (SELECT FROM group_sweeps WHERE forgets OR next_forgets) AS groups,
             EXISTS (SELECT FROM linkage_models WHERE has_plain_terms) AS models
      FROM erasures e LEFT JOIN retractions r ON r.erasure_id = e.id
-     CROSS JOIN (SELECT min(applied_pos) AS applied, count(holder) AS holders FROM partitions) p
+     CROSS JOIN (SELECT min(applied_pos) AS applied, count(*) FILTER (WHERE holder IN (${LIVE_WORKERS})) AS holders
+                 FROM partitions) p
      WHERE e.id = $1 AND e.status IN ('waiting', 'running')`,
     [id],
   );

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { doctorCommand } from '../../src/doctor.command.js';
+import { PartitionLeases } from '../../src/events/partition-lease.store.js';
 import type { CheckResult } from '../../src/monitoring/doctor.js';
 import { demandServerVersion } from '../../src/platform/connect-errors.js';
 import { checkSecret, RootSecret } from '../../src/platform/installation-secret.js';
@@ -88,6 +89,21 @@ describe('the doctor', () => {
     const { code, of } = await visit({ WEFT_DATABASE_URL: test.url });
     expect(code).toBe(0);
     expect(of).toMatchObject({ migrations: { outcome: 'ok' }, 'event log': { outcome: 'ok' }, 'dead letters': {} });
+  });
+
+  it('says that nobody applies events where the worker that held them was killed', async () => {
+    test = await createTestDatabase();
+    await test.database.execute('UPDATE log_head SET pos = 5');
+    const worker = new PartitionLeases(test.database, 4711, {});
+    await worker.join();
+    await worker.refresh();
+    expect((await visit({ WEFT_DATABASE_URL: test.url })).of['event log']).toMatchObject({ outcome: 'ok' });
+    await worker.close();
+    await test.database.execute('UPDATE partitions SET holder = 4711');
+    expect((await visit({ WEFT_DATABASE_URL: test.url })).of['event log']).toMatchObject({
+      outcome: 'warning',
+      detail: '5 positions, 5 not yet applied, no worker',
+    });
   });
 
   it('finds that clocks agree, and a log that was written by a clock that ran ahead', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkErasures } from '../../src/monitoring/check-erasures.js';
 import { hashId } from '../../src/platform/ids.js';
+import { readErasureWait } from '../../src/privacy/erasure-wait.reader.js';
 import { findTexts } from '../support/find-texts.js';
 import { aTrack, anIdentify, createWorld, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
@@ -76,6 +77,14 @@ describe('an erasure that was given up and is asked for again', () => {
     expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
     // What was taken off the list is on it again: else there were nothing to take off.
     await expect(world.engine.erasures.unsuppress({ ns: 'email', value: EVE.email })).resolves.toBeUndefined();
+  });
+
+  it('says that it waits for a worker where the one that held the log was killed', async () => {
+    const { id } = await world.engine.erasures.request(who('user_id'), asked);
+    expect(await readErasureWait(world.db, id)).toBe('its turn among the work beside the batches');
+    // As it is after `kill -9`: what stands there is the id of a worker that has no session any more.
+    await world.db.query('UPDATE partitions SET holder = 2147483647');
+    expect(await readErasureWait(world.db, id)).toMatch(/^a worker: none runs/);
   });
 
   it('ends once a damaged event of somebody else is back, by what she was known by', async () => {
