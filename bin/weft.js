@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64
+// The flag: docs/adr/0072-young-objects-have-room.md
 // Plain old JavaScript up to the version check: an old Node must be able to read this file to say that it is too old.
 var wanted = [20, 19];
 var found = process.versions.node.split('.').map(Number);

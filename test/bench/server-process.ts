@@ -77,7 +77,8 @@ export class ServerProcess {
 
   private constructor(options: ServerOptions) {
     this.#child = fork(PROGRAM, [JSON.stringify(options)], {
-      execArgv: ['--import', 'tsx'],
+      // As bin/weft.js starts a server.
+      execArgv: ['--max-semi-space-size=64', '--import', 'tsx'],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#ready = this.#expect(0) as Promise<Ready>;
