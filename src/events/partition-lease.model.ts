@@ -1,5 +1,12 @@
 import { WeftError } from '../platform/errors.js';
 
+/**
+ * No worker applies anything from here to the end of the transaction; waits for what is under way. Before anything that
+ * batches lock. It is one lock of the whole table, for workers lock its rows in the order in which they lie: whoever took
+ * them one by one could meet a worker crosswise.
+ */
+export const STOP_WORKERS = 'LOCK TABLE partitions IN SHARE ROW EXCLUSIVE MODE';
+
 /** Thrown in a transaction whose lease does not stand any more; nothing may be applied, and every cache is void. */
 export class LeaseLost extends WeftError {
   constructor() {

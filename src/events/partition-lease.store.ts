@@ -2,7 +2,14 @@ import { int2Array, int8Array } from '../platform/binary-arrays.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import type { Session } from '../platform/session.js';
 import { LIVE_WORKERS, WORKER_LOCK_CLASS } from './live-worker.reader.js';
-import { EventsMoved, LeaseLost, WorkersExclude, type Lease, type LeaseOptions } from './partition-lease.model.js';
+import {
+  EventsMoved,
+  LeaseLost,
+  STOP_WORKERS,
+  WorkersExclude,
+  type Lease,
+  type LeaseOptions,
+} from './partition-lease.model.js';
 
 /*
  * Who may apply which partition of the log.
@@ -136,7 +143,7 @@ export class PartitionLeases {
    * way. Of two workers that do this at once one fails and repeats; so only one should.
    */
   async lockAll(tx: Transaction): Promise<void> {
-    if (!this.holdsAll) await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+    if (!this.holdsAll) await tx.query(STOP_WORKERS);
   }
 
   /** After `lockAll`: events are moved from or to these anchors. L5. */

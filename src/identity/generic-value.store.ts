@@ -1,4 +1,5 @@
 import type { Identifier } from '../events/event.model.js';
+import { STOP_WORKERS } from '../events/partition-lease.model.js';
 import { int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
@@ -152,7 +153,7 @@ export class GenericValueStore {
     { id, ns, value, neighbours }: CountedValue,
     { isGeneric, nowMs }: { readonly isGeneric: boolean; readonly nowMs: number },
   ): Promise<void> {
-    await stopWorkers(tx);
+    await tx.query(STOP_WORKERS);
     await tx.query(
       `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, neighbours, changed_at)
        VALUES ($1, $2, $3, $4, $5, $6)
@@ -165,7 +166,7 @@ export class GenericValueStore {
 
   /** The same for values that rules block: they stand for nobody. */
   async block(tx: Transaction, values: readonly Identifier[], nowMs: number): Promise<void> {
-    await stopWorkers(tx);
+    await tx.query(STOP_WORKERS);
     await tx.query(
       `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, is_blocked, changed_at)
        SELECT id, ns, value, true, true, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (id, ns, value)
@@ -190,7 +191,7 @@ export class GenericValueStore {
     values: readonly { readonly id: Uuid; readonly neighbours: number; readonly isGeneric: boolean }[],
     nowMs: number,
   ): Promise<void> {
-    await stopWorkers(tx);
+    await tx.query(STOP_WORKERS);
     await tx.query(
       `UPDATE generic_values g SET is_blocked = false, neighbours = t.n, is_generic = g.value_id <> ALL ($3::uuid[]),
          is_moving = g.value_id = ANY ($3::uuid[]), is_stale = true, marks = marks + 1, changed_at = $4
@@ -222,7 +223,7 @@ export class GenericValueStore {
     const isUnnamed = `NOT g.is_kept AND NOT EXISTS (SELECT FROM identifiers i WHERE i.id = g.value_id)
       AND NOT EXISTS (SELECT FROM generic_mentions m WHERE m.value_id = g.value_id)`;
     if ((await tx.query(`SELECT FROM generic_values g WHERE ${isUnnamed} LIMIT 1`)).length === 0) return;
-    await stopWorkers(tx);
+    await tx.query(STOP_WORKERS);
     await tx.query(`DELETE FROM generic_values g WHERE ${isUnnamed}`);
     await tellWorkers(tx);
   }
@@ -313,11 +314,6 @@ export class GenericValueStore {
       uuidArray(touched, (id) => id),
     ]);
   }
-}
-
-/** No batch is under way from here to the end of the transaction. */
-async function stopWorkers(tx: Transaction): Promise<void> {
-  await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
 }
 
 /** Profiles need not be evaluated anew because of it: those that are as the definitions before say are as these say. */

@@ -1,3 +1,4 @@
+import { STOP_WORKERS } from '../events/partition-lease.model.js';
 import { GREATEST_ID, type Uuid } from '../platform/ids.js';
 import { touchDefinitions } from '../platform/installation.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
@@ -73,7 +74,7 @@ export class IdentityRevisionStore {
       `SELECT has_identity_links AS "isExpected", definitions_version AS version FROM installation`,
     );
     if (row === undefined || row.isExpected) return;
-    await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+    await tx.query(STOP_WORKERS);
     await tx.query('UPDATE installation SET has_identity_links = true');
     const version = await touchDefinitions(tx);
     await tx.query('UPDATE partitions SET swept_version = $1 WHERE swept_version = $1 - 1', [version]);

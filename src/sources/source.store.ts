@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { JsonObject } from '../events/event.model.js';
+import { STOP_WORKERS } from '../events/partition-lease.model.js';
 import { isUniqueViolation } from '../platform/sql-errors.js';
 import { translatedRepository, type TranslatedRepository } from '../platform/translated-repository.js';
 import { SourceEntity } from './source.entity.js';
@@ -29,8 +30,8 @@ export class SourceStore {
   async insert(source: Omit<Source, 'id'>): Promise<Source | null> {
     try {
       return await this.#sources.transaction(async (manager) => {
-        // Locked as everywhere: partitions first, and in their order.
-        await manager.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+        // Locked as everywhere: partitions first.
+        await manager.query(STOP_WORKERS);
         const { identifiers } = await manager.insert(SourceEntity, source);
         await manager.query(NEW_VERSION);
         return { ...source, id: (identifiers[0] as { id: number }).id };

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -77,6 +78,45 @@ describe('a new source', () => {
     await world.drain();
     expect((await world.feed()).map((change) => change.segment)).toEqual(['viewers']);
     expect(await unsweptPartitions(world)).toBe(0);
+  });
+
+  it('and a worker wait for each other, never crosswise', async () => {
+    const world = await newWorld();
+    await world.accept([aTrack('view', { anonymous_id: 'a1' })]);
+    await world.drain();
+    const parts = await world.db.query<{ part: number }>('SELECT part FROM partitions ORDER BY part DESC');
+    // A worker meets the rows in the order in which they lie in their table: here from the last to the first.
+    for (const { part } of parts) {
+      await world.db.execute('UPDATE partitions SET epoch = epoch WHERE part = $1', [part]);
+    }
+    const middle = parts[Math.floor(parts.length / 2)]?.part;
+    await world.accept([aTrack('view', { anonymous_id: 'a2' })]);
+
+    const waiting = async (): Promise<number> => {
+      const [row] = await world.db.query<{ n: number }>(
+        `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return row?.n ?? 0;
+    };
+    const until = async (n: number): Promise<void> => {
+      while ((await waiting()) < n) await turn();
+    };
+    const [round, creation] = await world.db
+      .transaction(async (tx) => {
+        await tx.query('SELECT FROM partitions WHERE part = $1 FOR UPDATE', [middle]);
+        const working = world.engine.worker.runOnce();
+        await until(1);
+        const creating = createSource(world, 'shop');
+        await until(2);
+        return [working, creating] as const;
+      })
+      .then((both) => Promise.allSettled(both));
+    expect([round, creation]).toMatchObject([{ status: 'fulfilled' }, { status: 'fulfilled' }]);
+    await world.db.query('SELECT pg_stat_force_next_flush()');
+    const [row] = await world.db.query<{ n: number }>(
+      'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
+    );
+    expect(row?.n).toBe(0);
   });
 
   const logOf = (seed: number): LogStep[] =>

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine.js';
+import { STOP_WORKERS } from '../../src/events/partition-lease.model.js';
 import { hashId, partitionOf } from '../../src/platform/ids.js';
 import type { Database, PreparedStatement, Transaction, TransactionOptions } from '../../src/platform/postgres.js';
 import { DEFAULT_TRAIT_RULE } from '../../src/profiles/trait-rule.model.js';
@@ -22,7 +23,6 @@ const GAP_MS = 10_000;
 const LIMITS = { leaseRefreshMs: 0 };
 
 /** With which statement a step's transaction locks, or goes on to what it locks, after its leases. */
-const LOCK_ALL = 'SELECT FROM partitions ORDER BY part FOR UPDATE';
 const LOOK_FOR_MOVES = 'coalesce(sum(moves), 0)';
 const LOOK_FOR_MEMBERS =
   'SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0)';
@@ -222,7 +222,7 @@ describe('a step that no event brings is evaluated behind what another worker ap
     const asked = { kind: 'merge', input: { identifiers } } as const;
     await stepper.identity.revisions.request(asked, { actor: 'a test', reason: 'order' });
     await other.worker.drain();
-    const at = await pair.hold(LOCK_ALL, mail(younger));
+    const at = await pair.hold(STOP_WORKERS, mail(younger));
     expect(await toldSince(pair, at)).toEqual({
       told: [
         ['enter keen by event', 1],

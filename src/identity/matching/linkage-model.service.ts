@@ -1,3 +1,4 @@
+import { STOP_WORKERS } from '../../events/partition-lease.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import { lockDefinitions, touchDefinitions } from '../../platform/installation.js';
@@ -151,7 +152,7 @@ export class LinkageModelService {
   /** With every worker standing still: what batches lock comes in the order in which they do. */
   async #change(work: (tx: Transaction) => Promise<void>): Promise<void> {
     await this.#deps.db.transaction(async (tx) => {
-      await tx.query('SELECT FROM partitions ORDER BY part FOR UPDATE');
+      await tx.query(STOP_WORKERS);
       await work(tx);
       // Nobody's membership depends on it: no sweep.
       const version = await touchDefinitions(tx);
