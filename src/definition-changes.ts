@@ -20,6 +20,8 @@ import { PurposeService } from './profiles/purpose.service.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { TraitDefinitionService } from './profiles/trait-definition.service.js';
 import { TraitSealer } from './profiles/trait-seal.model.js';
+import { MODEL_LIMITS } from './scoring/model-manifest.model.js';
+import { ModelProcess } from './scoring/model-process.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { ModelService } from './scoring/model.service.js';
 import type { FeatureCatalog } from './scoring/verify-model.js';
@@ -27,6 +29,9 @@ import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import type { KnownToSegments } from './segments/question-segment.js';
 import type { SegmentSchema } from './segments/segment-schema.model.js';
 import { SegmentService, type SegmentReferences } from './segments/segment.service.js';
+
+/** For the process of a graph to start and to load it, on a busy machine, too, ms. */
+const TRIAL_LOAD_TIMEOUT_MS = 30_000;
 
 /** The services through which definitions change, tied so that each change is one version of the whole. */
 export interface DefinitionServices {
@@ -92,6 +97,7 @@ export function createDefinitionServices(
     catalog: featureCatalog,
     uses: (tx) => segments.modelUses(tx),
     purposes: purposeKeys,
+    startTrial: () => new ModelProcess({ ...MODEL_LIMITS, loadTimeoutMs: TRIAL_LOAD_TIMEOUT_MS }),
   });
   const identityRules = new IdentityRulesService({ db, clock, ...rules });
   const purposes = new PurposeService(db, clock, {
@@ -177,6 +183,7 @@ async function featureCatalog(db: Queryable): Promise<FeatureCatalog> {
     typeOf: (name) => types.get(name),
     neededFieldOf: (name) => needed.get(name),
     serviceFeatures: (name) => services.get(name)?.features,
+    serviceVersion: (name) => services.get(name)?.version,
     imputationsOf: (name) => services.get(name)?.impute,
   };
 }

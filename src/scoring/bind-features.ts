@@ -166,10 +166,11 @@ export function readOutputs(
   tensors: Readonly<Record<string, OutputData>>,
   rows: number,
 ): ModelOutput[] {
-  const { score, label, cluster } = binding.outputs;
+  const { score, label, cluster, embedding } = binding.outputs;
   const scores = score === undefined ? undefined : cellReader(tensors, score.output, rows, score.index);
   const labels = label === undefined ? undefined : cellReader(tensors, label.output, rows, 0);
   const clusters = cluster === undefined ? undefined : cellReader(tensors, cluster.output, rows, 0);
+  const vectors = embedding === undefined ? undefined : rowReader(tensors, embedding.output, rows);
   const answers = new Array<ModelOutput>(rows);
   for (let i = 0; i < rows; i++) {
     const answer: { -readonly [Name in keyof ModelOutput]: ModelOutput[Name] } = {};
@@ -179,6 +180,8 @@ export function readOutputs(
     if (labelCell !== undefined) answer.label = classOf(labelCell, label?.names);
     const clusterCell = clusters?.(i);
     if (clusterCell !== undefined) answer.cluster = Number(clusterCell);
+    const vector = vectors?.(i);
+    if (vector !== undefined) answer.embedding = vector;
     answers[i] = answer;
   }
   return answers;
@@ -197,6 +200,22 @@ function cellReader(
   if (tensor === undefined) return () => undefined;
   const width = rows === 0 ? 0 : tensor.data.length / rows;
   return index < width ? (row) => tensor.data[row * width + index] : () => undefined;
+}
+
+/** Reads all columns of an output of shape `[rows, columns]`. */
+function rowReader(
+  tensors: Readonly<Record<string, OutputData>>,
+  output: string,
+  rows: number,
+): (row: number) => (number | null)[] | undefined {
+  const tensor = tensors[output];
+  if (tensor === undefined || rows === 0) return () => undefined;
+  const width = tensor.data.length / rows;
+  return (row) =>
+    Array.from({ length: width }, (_, column) => {
+      const cell = Number(tensor.data[row * width + column]);
+      return Number.isFinite(cell) ? cell : null;
+    });
 }
 
 function classOf(cell: Cell, names: readonly string[] | undefined): string | number {

@@ -1,13 +1,14 @@
 /** Does a graph fit its manifest, and does it answer the golden vectors? Pure: works on what a session tells. */
 import { isItemType, itemTypeOf, isMapType, type FeatureType } from '../features/feature.model.js';
-import type { TensorInfo } from './onnx-session.js';
 import {
+  MODEL_LIMITS,
   numericFill,
   textFill,
   type InputBinding,
   type ModelManifest,
   type ModelOutput,
   type ModelProblem,
+  type TensorInfo,
   type TensorType,
 } from './model-manifest.model.js';
 
@@ -53,10 +54,11 @@ export function checkGraph(
     const message = `the model's input ${describe(info)} gets no features`;
     problems.push({ where: 'inputs', message, hint: 'add it to inputs, or export the model without it' });
   }
-  const { score, label, cluster } = manifest.outputs;
+  const { score, label, cluster, embedding } = manifest.outputs;
   if (score !== undefined) problems.push(...checkScore(score, outputs));
   if (label !== undefined) problems.push(...checkOutput('outputs.label', label.output, LABEL_TYPES, outputs));
   if (cluster !== undefined) problems.push(...checkOutput('outputs.cluster', cluster.output, CLUSTER_TYPES, outputs));
+  if (embedding !== undefined) problems.push(...checkEmbedding(embedding.output, outputs));
   return problems;
 }
 
@@ -90,6 +92,17 @@ function checkScore(score: { output: string; index: number }, outputs: readonly 
   if (typeof width !== 'number' || score.index < width) return [];
   const message = `${describe(info)} has no column ${String(score.index)}`;
   return [{ where: 'outputs.score.index', message, hint: `use 0 to ${String(width - 1)}` }];
+}
+
+function checkEmbedding(output: string, outputs: readonly TensorInfo[]): ModelProblem[] {
+  const problems = checkOutput('outputs.embedding', output, SCORE_TYPES, outputs);
+  const info = outputs.find((each) => each.name === output);
+  if (problems.length > 0 || info === undefined) return problems;
+  const [, width = null] = info.shape;
+  if (info.shape.length === 2 && width !== null && width <= MODEL_LIMITS.maxEmbedding) return [];
+  const message = `${describe(info)} is not as wide for every row, or wider than ${String(MODEL_LIMITS.maxEmbedding)}`;
+  const hint = 'export it with the shape [rows, numbers], the second of which is fixed';
+  return [{ where: 'outputs.embedding.output', message, hint }];
 }
 
 function checkOutput(
@@ -190,9 +203,9 @@ export function checkFills(manifest: ModelManifest): ModelProblem[] {
 
 interface GoldenMiss {
   readonly vector: number;
-  readonly output: 'score' | 'label' | 'cluster';
+  readonly output: keyof ModelOutput;
   readonly expected: string | number;
-  readonly got: string | number | undefined;
+  readonly got: string | number | null | undefined;
 }
 
 /** What the model answered to the golden vectors, in their order, against what it must answer; null: all is well. */
@@ -209,7 +222,7 @@ export function checkGolden(manifest: ModelManifest, answers: readonly ModelOutp
       String(miss.vector),
       miss.output,
       String(miss.expected),
-      miss.got === undefined ? 'absent' : String(miss.got),
+      String(miss.got ?? 'absent'),
       typeof miss.got === 'number' && typeof miss.expected === 'number'
         ? Math.abs(miss.got - miss.expected).toExponential(1)
         : '',
@@ -230,6 +243,16 @@ function missesOf(manifest: ModelManifest, vector: number, expected: ModelOutput
     const got = answer[output];
     if (want !== undefined && !agrees(manifest, output, want, got))
       misses.push({ vector, output, expected: want, got });
+  }
+  // Of an embedding the first number that is off says enough.
+  const wanted = expected.embedding ?? [];
+  const length = Math.max(wanted.length, wanted.length === 0 ? 0 : (answer.embedding?.length ?? 0));
+  for (let i = 0; i < length; i++) {
+    const want = wanted[i] ?? NaN;
+    const got = answer.embedding?.[i];
+    if (agrees(manifest, 'score', want, got ?? undefined)) continue;
+    misses.push({ vector, output: 'embedding', expected: want, got });
+    break;
   }
   return misses;
 }

@@ -12,13 +12,15 @@ async function onnxFixture(name: string): Promise<Buffer> {
 }
 
 describe('inspecting ONNX bytes', () => {
-  test.each(FIXTURE_MODELS)('%s is self-contained', async (name) => {
-    expect(inspectOnnx((await readModelFixture(name)).bytes)).toBe('self-contained');
+  test.each(FIXTURE_MODELS)('%s is self-contained, and says which operators it needs', async (name) => {
+    const { kind, opsets } = inspectOnnx((await readModelFixture(name)).bytes);
+    expect(kind).toBe('self-contained');
+    expect(opsets['ai.onnx']).toBeGreaterThan(8);
   });
 
   test.each(['external_top', 'external_branch'])('weights in another file are found: %s', async (name) => {
     const bytes = await onnxFixture(name);
-    expect(inspectOnnx(bytes)).toBe('external');
+    expect(inspectOnnx(bytes).kind).toBe('external');
     await expect(OnnxSession.load(bytes)).rejects.toMatchObject({
       code: 'MODEL_INVALID',
       message: 'the model keeps weights in another file',
@@ -33,7 +35,7 @@ describe('inspecting ONNX bytes', () => {
         inspectOnnx(Buffer.concat([bytes.subarray(0, at), noise, bytes.subarray(at)]));
       }),
     );
-    expect(inspectOnnx(bytes.subarray(0, bytes.length - 40))).toBe('malformed');
-    expect(inspectOnnx(Buffer.from('not a model'))).toBe('malformed');
+    expect(inspectOnnx(bytes.subarray(0, bytes.length - 40))).toEqual({ kind: 'malformed', opsets: {} });
+    expect(inspectOnnx(Buffer.from('not a model'))).toEqual({ kind: 'malformed', opsets: {} });
   });
 });

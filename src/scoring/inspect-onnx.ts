@@ -1,5 +1,6 @@
 /**
- * Walks the bytes of an ONNX file without loading it, to see whether all its weights are inside.
+ * Walks the bytes of an ONNX file without loading it, to see whether all its weights are inside, and of which versions its
+ * sets of operators are.
  *
  * An ONNX tensor may name a file to read its data from. The runtime resolves such names against the working directory,
  * so a model sent over the network could read files of the server, and its digest would not tell what it computes.
@@ -21,45 +22,91 @@ const CHILDREN: Record<MessageName, Readonly<Record<number, MessageName>>> = {
   training: { 1: 'graph', 2: 'graph' },
 };
 
+const MODEL_OPSET_IMPORT = 8;
+const OPSET_DOMAIN = 1;
+const OPSET_VERSION = 2;
+/** A model names a handful; what more there are is not looked at. */
+const MAX_OPSETS = 100;
 const TENSOR_EXTERNAL_DATA = 13;
 const TENSOR_DATA_LOCATION = 14;
 /** Graphs nest in the branches and bodies of control flow; nobody nests them this deep. */
 const MAX_DEPTH = 64;
 
-/**
- * `self-contained`: no tensor refers to a file. `external`: one does. `malformed`: not the encoding of an ONNX model.
- */
-export function inspectOnnx(bytes: Uint8Array): 'self-contained' | 'external' | 'malformed' {
-  const cursor = new WireCursor(bytes);
-  try {
-    return holdsExternal(cursor, 'model', bytes.length, 0) ? 'external' : 'self-contained';
-  } catch (error) {
-    if (error instanceof RangeError) return 'malformed';
-    throw error;
-  }
+/** What a file says of itself. */
+export interface OnnxFacts {
+  /** `self-contained`: no tensor refers to a file. `external`: one does. `malformed`: not the encoding of an ONNX model. */
+  readonly kind: 'self-contained' | 'external' | 'malformed';
+  /** Version of each set of operators that it uses, by domain; that of standard operators is `ai.onnx`. */
+  readonly opsets: Readonly<Record<string, number>>;
 }
 
-function holdsExternal(cursor: WireCursor, message: MessageName, end: number, depth: number): boolean {
-  if (depth > MAX_DEPTH) throw new RangeError('nested too deep');
-  while (cursor.offset < end) {
-    const tag = cursor.tag();
-    const field = Math.floor(tag / 8);
-    if (message === 'tensor' && (field === TENSOR_EXTERNAL_DATA || field === TENSOR_DATA_LOCATION)) {
-      // The location is a varint: 0 is inside, anything else is a file. External data is always a file.
-      if (field === TENSOR_EXTERNAL_DATA || cursor.varint() !== 0) return true;
-      continue;
-    }
-    const child = CHILDREN[message][field];
-    if (child === undefined || tag % 8 !== 2) {
-      cursor.skip(tag % 8);
-    } else {
+export function inspectOnnx(bytes: Uint8Array): OnnxFacts {
+  const walk = new OnnxWalk(bytes);
+  try {
+    walk.message('model', bytes.length, 0);
+  } catch (error) {
+    if (error instanceof RangeError) return { kind: 'malformed', opsets: {} };
+    throw error;
+  }
+  return { kind: walk.isExternal ? 'external' : 'self-contained', opsets: Object.fromEntries(walk.opsets) };
+}
+
+class OnnxWalk {
+  isExternal = false;
+  readonly opsets = new Map<string, number>();
+  readonly #bytes: Uint8Array;
+  readonly #cursor: WireCursor;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#cursor = new WireCursor(bytes);
+  }
+
+  message(message: MessageName, end: number, depth: number): void {
+    const cursor = this.#cursor;
+    if (depth > MAX_DEPTH) throw new RangeError('nested too deep');
+    while (cursor.offset < end) {
+      const tag = cursor.tag();
+      const field = Math.floor(tag / 8);
+      const wireType = tag % 8;
+      if (message === 'tensor' && (field === TENSOR_EXTERNAL_DATA || field === TENSOR_DATA_LOCATION)) {
+        // The location is a varint: 0 is inside, anything else is a file. External data is always a file.
+        if (wireType === 0 ? cursor.varint() !== 0 : true) this.isExternal = true;
+        if (wireType !== 0) cursor.skip(wireType);
+        continue;
+      }
+      const isOpset = message === 'model' && field === MODEL_OPSET_IMPORT;
+      const child = CHILDREN[message][field];
+      if (wireType !== 2 || (child === undefined && !isOpset)) {
+        cursor.skip(wireType);
+        continue;
+      }
       const length = cursor.varint();
       if (length > end - cursor.offset) throw new RangeError('runs over its end');
-      if (holdsExternal(cursor, child, cursor.offset + length, depth + 1)) return true;
+      if (isOpset) this.#opset(cursor.offset + length);
+      else if (child !== undefined) this.message(child, cursor.offset + length, depth + 1);
     }
+    if (cursor.offset !== end) throw new RangeError('runs over its end');
   }
-  if (cursor.offset !== end) throw new RangeError('runs over its end');
-  return false;
+
+  #opset(end: number): void {
+    const cursor = this.#cursor;
+    let domain = '';
+    let version = 0;
+    while (cursor.offset < end) {
+      const tag = cursor.tag();
+      const field = Math.floor(tag / 8);
+      if (field === OPSET_VERSION && tag % 8 === 0) version = cursor.varint();
+      else if (field === OPSET_DOMAIN && tag % 8 === 2) {
+        const length = cursor.varint();
+        if (length > end - cursor.offset) throw new RangeError('runs over its end');
+        domain = Buffer.from(this.#bytes.subarray(cursor.offset, cursor.offset + length)).toString('utf8');
+        cursor.offset += length;
+      } else cursor.skip(tag % 8);
+    }
+    if (cursor.offset !== end) throw new RangeError('runs over its end');
+    if (this.opsets.size < MAX_OPSETS) this.opsets.set(domain === '' ? 'ai.onnx' : domain.slice(0, 200), version);
+  }
 }
 
 class WireCursor {

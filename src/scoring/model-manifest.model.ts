@@ -17,7 +17,13 @@ export const MODEL_LIMITS = {
   maxInputs: 1_000,
   maxSequence: 1_000,
   maxClassNames: 1_000,
+  /** Numbers of an embedding. */
+  maxEmbedding: 4_096,
   maxGoldenVectors: 200,
+  /** What a graph may take while it is checked and run in a process of its own: weights and values of one run. */
+  maxGraphBytes: 1024 * 1024 * 1024,
+  /** Of one row, when it is registered, ms. */
+  maxOneRowMs: 1_000,
   maxTextLength: 2_000,
 } as const;
 
@@ -56,6 +62,8 @@ export interface OutputMapping {
   readonly label?: { readonly output: string; readonly names?: readonly string[] };
   /** The number of a cluster. */
   readonly cluster?: { readonly output: string };
+  /** A list of numbers that stands for the row: all columns of the output. */
+  readonly embedding?: { readonly output: string };
 }
 
 /** What a model says of one row. A field is absent where the manifest does not map it, or the number is not finite. */
@@ -63,6 +71,8 @@ export interface ModelOutput {
   readonly score?: number;
   readonly label?: string | number;
   readonly cluster?: number;
+  /** As many numbers as the output has columns; those that are not finite are null. */
+  readonly embedding?: readonly (number | null)[];
 }
 
 /** A feature's value in a golden vector; null: missing. */
@@ -100,6 +110,10 @@ export interface ModelManifest {
   readonly outputs: OutputMapping;
   /** Free; shown beside the model. */
   readonly metrics: JsonObject;
+  /** What it was trained on, as the manifest of a training set says it; left out: not told. */
+  readonly trainingSet?: JsonObject;
+  /** How it treats groups of people, by its trainer; left out: not told. */
+  readonly fairness?: JsonObject;
   /** Greatest allowed `|got − expected| / max(1, |expected|)` of a score in a golden vector. */
   readonly tolerance: number;
   readonly goldenVectors: readonly GoldenVector[];
@@ -117,6 +131,44 @@ export interface ModelProblem {
   readonly hint: string;
 }
 
+/** An input or output of a graph. `type` is ONNX Runtime's word (`float32`, `int64`, …); null: not a tensor. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly type: string | null;
+  /** A number where the size is fixed, null where it is free. */
+  readonly shape: readonly (number | null)[];
+}
+
+/** What a loaded graph says of itself. */
+export interface GraphFacts {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /** Version of each set of operators that it uses, by domain; that of standard operators is `ai.onnx`. */
+  readonly opsets: Readonly<Record<string, number>>;
+}
+
+/** How long a graph takes on one thread, ms, as measured when it was registered. */
+export interface MeasuredSpeed {
+  readonly loadMs: number;
+  /** 99th percentile of up to 200 runs of the fewest rows that there are runs of. */
+  readonly oneRowP99Ms: number;
+  /** Of a row among many. */
+  readonly rowMs: number;
+}
+
+/** What was found out about a version when it was registered. */
+export interface ModelProbe extends GraphFacts {
+  readonly bytes: number;
+  readonly speed: MeasuredSpeed;
+  /**
+   * Whether rows that are run together change each other's answers, as where activations are quantised by the largest of a
+   * batch. Each row is then run by itself, so that nobody's score depends on who was scored beside them.
+   */
+  readonly mixesRows: boolean;
+  /** Version of the feature service that it was checked against; null: there was none of that name. */
+  readonly featureServiceVersion: number | null;
+}
+
 /** A version in the registry, without its bytes. */
 export interface RegisteredModel {
   readonly key: string;
@@ -130,6 +182,8 @@ export interface RegisteredModel {
   readonly edge: boolean;
   /** ms */
   readonly createdAt: number;
+  /** Null: registered before there was any. */
+  readonly probe: ModelProbe | null;
 }
 
 /** A version without its golden vectors, which are most of it, for lists. */

@@ -1,4 +1,4 @@
-import type { ModelManifest, ModelStage, RegisteredModel } from './model-manifest.model.js';
+import type { ModelManifest, ModelProbe, ModelStage, RegisteredModel } from './model-manifest.model.js';
 
 /** A row of `models`. */
 export interface ModelRow {
@@ -9,11 +9,12 @@ export interface ModelRow {
   readonly manifest: ModelManifest;
   readonly edge: boolean;
   readonly created_at: number;
+  readonly probe: ModelProbe | null;
 }
 
-export const MODEL_COLUMNS = 'key, version, digest, stage, manifest, edge, created_at';
+export const MODEL_COLUMNS = 'key, version, digest, stage, manifest, edge, created_at, probe';
 
 export function modelOfRow(row: ModelRow): RegisteredModel {
-  const { key, version, digest, stage, manifest, edge } = row;
-  return { key, version, digest, stage, manifest, edge, createdAt: row.created_at };
+  const { key, version, digest, stage, manifest, edge, probe } = row;
+  return { key, version, digest, stage, manifest, edge, createdAt: row.created_at, probe };
 }

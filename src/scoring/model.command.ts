@@ -179,8 +179,8 @@ function capitalised(text: string): string {
 }
 
 /** Without the golden vectors, which are rows of data. */
-function toJson({ key, version, stage, digest, edge, createdAt, manifest }: ListedModel): unknown {
-  const { description, featureService, metrics } = manifest;
+function toJson({ key, version, stage, digest, edge, createdAt, manifest, probe }: ListedModel): unknown {
+  const { description, featureService, metrics, trainingSet, fairness } = manifest;
   return {
     key,
     version,
@@ -191,5 +191,8 @@ function toJson({ key, version, stage, digest, edge, createdAt, manifest }: List
     description,
     featureService,
     metrics,
+    trainingSet,
+    fairness,
+    probe,
   };
 }

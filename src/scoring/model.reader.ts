@@ -41,7 +41,7 @@ export class ModelReader {
   /** A page of all versions of all keys, by key in the order of its characters, and version. */
   async page(after: ModelPosition | null, limit: number): Promise<ListedModel[]> {
     const rows = await this.#db.query<ModelRow>(
-      `SELECT key, version, digest, stage, manifest - 'goldenVectors' AS manifest, edge, created_at FROM models
+      `SELECT key, version, digest, stage, manifest - 'goldenVectors' AS manifest, edge, created_at, probe FROM models
        WHERE $1::text IS NULL OR (key COLLATE "C", version) > ($1, $2::int4)
        ORDER BY key COLLATE "C", version LIMIT $3`,
       [after?.key ?? null, after?.version ?? 0, limit],

@@ -10,7 +10,7 @@ import { ModelReader } from './model.reader.js';
 import { ModelStore } from './model.store.js';
 import { sha256Hex } from './onnx-session.js';
 import { modelInvalid } from './parse-manifest.js';
-import { verifyModel, type FeatureCatalog } from './verify-model.js';
+import { verifyModel, type FeatureCatalog, type GraphTrial } from './verify-model.js';
 
 export interface ModelServiceParts {
   readonly db: Database;
@@ -20,7 +20,13 @@ export interface ModelServiceParts {
   /** Keys of the models that something relies on, with what that is. */
   readonly uses: (tx: Transaction) => Promise<ReadonlyMap<string, string>>;
   readonly purposes: (db: Queryable) => Promise<ReadonlySet<string>>;
+  /** Begins a trial of an unknown graph, in a process of its own. */
+  readonly startTrial: () => GraphTrial;
 }
+
+/** Graphs that are tried at the same time, and those that wait: each takes a processor and up to a gigabyte. */
+const MAX_TRIALS = 2;
+const MAX_WAITING_TRIALS = 8;
 
 export interface Registration {
   readonly model: RegisteredModel;
@@ -32,6 +38,8 @@ export interface Registration {
 export class ModelService {
   readonly #parts: ModelServiceParts;
   readonly #store = new ModelStore();
+  #trials = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(parts: ModelServiceParts) {
     this.#parts = parts;
@@ -40,7 +48,7 @@ export class ModelService {
   /**
    * Checks a model in every way and stores it as a new `shadow` version, with what its feature service imputes now. The
    * same bytes with the same manifest and imputed values give the version that they gave before.
-   * @throws WeftError MODEL_INVALID with all that does not fit; PAYLOAD_TOO_LARGE over `maxModelBytes`.
+   * @throws WeftError MODEL_INVALID with all that does not fit; PAYLOAD_TOO_LARGE over `maxModelBytes`; OVERLOADED
    */
   async register(bytes: Uint8Array, written: ModelManifest): Promise<Registration> {
     if (bytes.byteLength > MODEL_LIMITS.maxModelBytes) {
@@ -49,19 +57,24 @@ export class ModelService {
         hint: `a model has at most ${String(MODEL_LIMITS.maxModelBytes)} bytes`,
       });
     }
-    const digest = sha256Hex(bytes);
+    const digest = await sha256Hex(bytes);
     const catalog = await this.#parts.catalog(this.#parts.db);
     const manifest = withImputed(written, catalog.imputationsOf(written.featureService.name));
     const known = await this.#store.findSame(this.#parts.db, digest, manifest);
-    if (known !== null) return { model: known, created: false };
-    await verifyModel(bytes, manifest, catalog);
+    if (known !== null && known.probe !== null) return { model: known, created: false };
+    const probe = await this.#tried(() => verifyModel(bytes, manifest, catalog, this.#parts.startTrial));
+    if (known !== null) {
+      await this.#store.setProbe(this.#parts.db, known, probe);
+      return { model: { ...known, probe }, created: false };
+    }
     await this.#checkPurposes(this.#parts.db, manifest);
     const createdAt = this.#parts.clock.now();
     return this.#parts.db.transaction(async (tx) => {
       await this.#store.lockKey(tx, manifest.key);
       const same = await this.#store.findSame(tx, digest, manifest);
       if (same !== null) return { model: same, created: false };
-      return { model: await this.#store.insert(tx, { digest, bytes, manifest, createdAt }), created: true };
+      const model = await this.#store.insert(tx, { digest, bytes, manifest, createdAt, probe });
+      return { model, created: true };
     });
   }
 
@@ -121,6 +134,29 @@ export class ModelService {
       }
       await touchMarks(tx);
     });
+  }
+
+  async #tried<T>(trial: () => Promise<T>): Promise<T> {
+    if (this.#trials >= MAX_TRIALS) {
+      if (this.#waiting.length >= MAX_WAITING_TRIALS) {
+        throw new WeftError('OVERLOADED', 'too many models are being checked', {
+          where: 'model',
+          hint: 'register them one after the other',
+          retryAfterMs: 1_000,
+        });
+      }
+      // Whoever ends hands its place over.
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      this.#trials++;
+    }
+    try {
+      return await trial();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#trials--;
+      else next();
+    }
   }
 
   async #checkPurposes(db: Queryable, { purposes = [] }: ModelManifest): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import type { ModelManifest, ModelStage, RegisteredModel } from './model-manifest.model.js';
+import type { ModelManifest, ModelProbe, ModelStage, RegisteredModel } from './model-manifest.model.js';
 import { MODEL_COLUMNS, modelOfRow, type ModelRow } from './model-row.model.js';
 
 /** Writes of the model registry. Bytes are kept once per content, however many versions point to them. */
@@ -25,22 +25,41 @@ export class ModelStore {
   /** Adds the next version of the manifest's key, as `shadow`. The caller holds {@link lockKey}. */
   async insert(
     tx: Transaction,
-    model: { digest: string; bytes: Uint8Array; manifest: ModelManifest; createdAt: number },
+    model: Pick<RegisteredModel, 'digest' | 'manifest' | 'createdAt'> & {
+      readonly bytes: Uint8Array;
+      readonly probe: ModelProbe;
+    },
   ): Promise<RegisteredModel> {
     await tx.query('INSERT INTO model_blobs (digest, bytes) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING', [
       model.digest,
       Buffer.from(model.bytes.buffer, model.bytes.byteOffset, model.bytes.byteLength),
     ]);
     const [row] = await tx.query<ModelRow>(
-      `INSERT INTO models (key, version, digest, stage, manifest, created_at, edge)
+      `INSERT INTO models (key, version, digest, stage, manifest, created_at, edge, probe)
        SELECT $1, coalesce(max(version), 0) + 1, $2, 'shadow', $3::jsonb, $4,
-              coalesce($5, (SELECT edge FROM models WHERE key = $1 ORDER BY version DESC LIMIT 1), false)
+              coalesce($5, (SELECT edge FROM models WHERE key = $1 ORDER BY version DESC LIMIT 1), false), $6::jsonb
        FROM models WHERE key = $1
        RETURNING ${MODEL_COLUMNS}`,
-      [model.manifest.key, model.digest, JSON.stringify(model.manifest), model.createdAt, model.manifest.edge ?? null],
+      [
+        model.manifest.key,
+        model.digest,
+        JSON.stringify(model.manifest),
+        model.createdAt,
+        model.manifest.edge ?? null,
+        JSON.stringify(model.probe),
+      ],
     );
     if (row === undefined) throw new Error('the insert returned no row');
     return modelOfRow(row);
+  }
+
+  /** Keeps what was found out about a version that was registered before there was any. */
+  async setProbe(db: Queryable, { key, version }: RegisteredModel, probe: ModelProbe): Promise<void> {
+    await db.query('UPDATE models SET probe = $3::jsonb WHERE key = $1 AND version = $2', [
+      key,
+      version,
+      JSON.stringify(probe),
+    ]);
   }
 
   /** Marks all versions of a key. @returns how many there are */

@@ -1,41 +1,56 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 import { WeftError } from '../platform/errors.js';
 import type { Feeds, OutputData, TensorData } from './bind-features.js';
 import { inspectOnnx } from './inspect-onnx.js';
+import type { TensorInfo } from './model-manifest.model.js';
 
-/** An input or output of a graph. `type` is ONNX Runtime's word (`float32`, `int64`, …); null: not a tensor. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly type: string | null;
-  /** A number where the size is fixed, null where it is free. */
-  readonly shape: readonly (number | null)[];
-}
+/** The newest sets of operators that the runtime has, ONNX Runtime 1.30. */
+const NEWEST_OPSETS = { 'ai.onnx': 26, 'ai.onnx.ml': 5 } as const;
 
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/**
- * A loaded ONNX graph. A run executes on the calling thread: small batches take microseconds and are meant to be run
- * inline; the caller bounds the rows.
- */
-export class OnnxSession {
+/** A loaded graph, wherever it runs. */
+export interface ModelSession {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  run(feeds: Feeds, outputs: readonly string[]): Promise<Record<string, OutputData>>;
+  /** Frees what it holds; nothing is run after. */
+  release(): Promise<void>;
+}
+
+/** Hashed at a time: about a millisecond's work. */
+const HASHED_BYTES = 1024 * 1024;
+
+/** Lets others have their turn between pieces. */
+export async function sha256Hex(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256');
+  for (let from = 0; from < bytes.length; from += HASHED_BYTES) {
+    if (from > 0) await setImmediate();
+    hash.update(bytes.subarray(from, from + HASHED_BYTES));
+  }
+  return hash.digest('hex');
+}
+
+/** A loaded ONNX graph. A run executes on the calling thread and holds it: the caller bounds the rows. */
+export class OnnxSession implements ModelSession {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /** Version of each set of operators that it uses, by domain. */
+  readonly opsets: Readonly<Record<string, number>>;
   readonly #session: InferenceSession;
 
-  private constructor(session: InferenceSession) {
+  private constructor(session: InferenceSession, opsets: Readonly<Record<string, number>>) {
     this.#session = session;
+    this.opsets = opsets;
     this.inputs = session.inputMetadata.map(tensorInfo);
     this.outputs = session.outputMetadata.map(tensorInfo);
   }
 
   /** @throws WeftError MODEL_INVALID if the bytes are not a graph that the runtime can load. */
   static async load(bytes: Uint8Array): Promise<OnnxSession> {
-    checkSelfContained(bytes);
+    const opsets = opsetsOf(bytes);
     try {
       const session = await InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
@@ -45,11 +60,11 @@ export class OnnxSession {
         graphOptimizationLevel: 'all',
         logSeverityLevel: 4,
       });
-      return new OnnxSession(session);
+      return new OnnxSession(session, opsets);
     } catch (error) {
       throw new WeftError('MODEL_INVALID', `the model cannot be loaded: ${reasonOf(error)}`, {
         where: 'model',
-        hint: 'export one self-contained ONNX file with standard operators (opset 21 or lower, ai.onnx.ml 5 or lower)',
+        hint: 'export one self-contained ONNX file with standard operators (opset 21, ai.onnx.ml 3)',
         cause: error,
       });
     }
@@ -60,8 +75,9 @@ export class OnnxSession {
     const tensors: Record<string, Tensor> = {};
     for (const [name, tensor] of Object.entries(feeds)) tensors[name] = toTensor(tensor);
     try {
-      const results: Record<string, OutputData> = await this.#session.run(tensors, outputs);
-      return results;
+      const results = await this.#session.run(tensors, outputs);
+      // Plain objects: what a tensor has beside its data does not go over to another process.
+      return Object.fromEntries(Object.entries(results).map(([name, { data, dims }]) => [name, { data, dims }]));
     } catch (error) {
       throw new WeftError('MODEL_INVALID', `the model cannot be run: ${reasonOf(error)}`, {
         where: 'model',
@@ -77,20 +93,29 @@ export class OnnxSession {
   }
 }
 
-function checkSelfContained(bytes: Uint8Array): void {
-  const found = inspectOnnx(bytes);
-  if (found === 'self-contained') return;
-  const external = found === 'external';
-  throw new WeftError(
-    'MODEL_INVALID',
-    external ? 'the model keeps weights in another file' : 'this is not an ONNX model',
-    {
+/** The opsets of a file that has all its weights. @throws WeftError MODEL_INVALID */
+function opsetsOf(bytes: Uint8Array): Readonly<Record<string, number>> {
+  const { kind, opsets } = inspectOnnx(bytes);
+  if (kind === 'malformed') {
+    throw new WeftError('MODEL_INVALID', 'this is not an ONNX model', { where: 'model', hint: 'give an .onnx file' });
+  }
+  if (kind === 'external') {
+    throw new WeftError('MODEL_INVALID', 'the model keeps weights in another file', {
       where: 'model',
-      hint: external
-        ? 'save it as one file: onnx.save_model(model, path, save_as_external_data=False)'
-        : 'give an .onnx file',
-    },
-  );
+      hint: 'save it as one file: onnx.save_model(model, path, save_as_external_data=False)',
+    });
+  }
+  for (const [domain, newest] of Object.entries(NEWEST_OPSETS)) {
+    const opset = opsets[domain] ?? 0;
+    if (opset <= newest) continue;
+    throw new WeftError('MODEL_INVALID', `the model uses opset ${String(opset)} of ${domain}`, {
+      where: 'model',
+      hint:
+        `at most ${String(newest)} is run here; export with target_opset=${String(newest)}, ` +
+        'opset_version of torch.onnx.export, or onnx.version_converter.convert_version',
+    });
+  }
+  return opsets;
 }
 
 function tensorInfo(meta: InferenceSession.ValueMetadata): TensorInfo {

@@ -31,6 +31,8 @@ const FIELDS = [
   'fill',
   'outputs',
   'metrics',
+  'trainingSet',
+  'fairness',
   'tolerance',
   'goldenVectors',
   'edge',
@@ -101,7 +103,9 @@ export function readManifest(value: unknown): ModelManifest {
     missing,
     fill,
     outputs,
-    metrics: readMetrics(check, fields['metrics']),
+    metrics: readFree(check, fields['metrics'], 'metrics') ?? {},
+    ...given('trainingSet', readFree(check, fields['trainingSet'], 'trainingSet')),
+    ...given('fairness', readFree(check, fields['fairness'], 'fairness')),
     tolerance: tolerance === undefined ? DEFAULT_TOLERANCE : readTolerance(check, tolerance),
     goldenVectors: readGoldenVectors(check, fields['goldenVectors'], featureService.features, outputs),
     ...(typeof edge === 'boolean' ? { edge } : {}),
@@ -223,16 +227,16 @@ function checkKindsOfInputs(check: FieldChecker, inputs: readonly InputBinding[]
 
 function readOutputs(check: FieldChecker, value: unknown): OutputMapping {
   const fields = check.object(value, 'outputs');
-  check.known(fields, 'outputs', ['score', 'label', 'cluster']);
+  check.known(fields, 'outputs', ['score', 'label', 'cluster', 'embedding']);
   if (Object.keys(fields).length === 0) {
     check.problem(
       'outputs',
       'maps nothing',
-      'map score, label or cluster, as score: { output: probabilities, index: 1 }',
+      'map score, label, cluster or embedding, as score: { output: probabilities, index: 1 }',
     );
   }
   const outputs: { -readonly [Name in keyof OutputMapping]: OutputMapping[Name] } = {};
-  const { score, label, cluster } = fields;
+  const { score, label, cluster, embedding } = fields;
   if (score !== undefined) {
     const { output, index } = readOutput(check, score, 'outputs.score', ['output', 'index']);
     outputs.score = { output, index: index === undefined ? 0 : check.integer(index, 'outputs.score.index', 100_000) };
@@ -243,6 +247,8 @@ function readOutputs(check: FieldChecker, value: unknown): OutputMapping {
   }
   if (cluster !== undefined)
     outputs.cluster = { output: readOutput(check, cluster, 'outputs.cluster', ['output']).output };
+  if (embedding !== undefined)
+    outputs.embedding = { output: readOutput(check, embedding, 'outputs.embedding', ['output']).output };
   return outputs;
 }
 
@@ -262,13 +268,18 @@ function readClassNames(check: FieldChecker, value: unknown): string[] {
     .map((name, i) => check.text(name, `outputs.label.names[${String(i)}]`, 200));
 }
 
-function readMetrics(check: FieldChecker, value: unknown): JsonObject {
-  if (value === undefined) return {};
-  const fields = check.object(value, 'metrics');
+/** What says nothing to Weft and is kept as it is; undefined where there is none. */
+function readFree(check: FieldChecker, value: unknown, where: string): JsonObject | undefined {
+  if (value === undefined) return undefined;
+  const fields = check.object(value, where);
   const text = JSON.stringify(fields);
-  if (text.includes('\\u0000')) check.problem('metrics', 'holds a NUL character', 'remove it');
+  if (text.includes('\\u0000')) check.problem(where, 'holds a NUL character', 'remove it');
   // Through JSON, so that what is kept is what a database or a client can hold: NaN becomes null.
   return JSON.parse(text) as JsonObject;
+}
+
+function given(name: 'trainingSet' | 'fairness', value: JsonObject | undefined): Partial<ModelManifest> {
+  return value === undefined ? {} : { [name]: value };
 }
 
 function readTolerance(check: FieldChecker, value: unknown): number {
@@ -292,10 +303,14 @@ function readGoldenVectors(
       expected: readExpected(check, fields['expected'], `${where}.expected`, outputs),
     };
   });
-  for (const name of ['score', 'label', 'cluster'] as const) {
+  for (const name of ['score', 'label', 'cluster', 'embedding'] as const) {
     if (outputs[name] === undefined || vectors.length === 0) continue;
     if (vectors.some((vector) => vector.expected[name] !== undefined)) continue;
-    check.problem('goldenVectors', `none expects a ${name}`, `expect it in at least one, or drop outputs.${name}`);
+    check.problem(
+      'goldenVectors',
+      `none expects ${name === 'embedding' ? 'an' : 'a'} ${name}`,
+      `expect it in at least one, or drop outputs.${name}`,
+    );
   }
   return vectors;
 }
@@ -330,17 +345,24 @@ function isGoldenItem(value: unknown): value is GoldenItem {
   return typeof value === 'boolean' || (typeof value === 'string' && !value.includes('\0'));
 }
 
+function isEmbedding(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length <= MODEL_LIMITS.maxEmbedding && value.every(Number.isFinite);
+}
+
 function readExpected(check: FieldChecker, value: unknown, where: string, outputs: OutputMapping): ModelOutput {
   const fields = check.object(value, where);
   check.known(fields, where, Object.keys(outputs));
   const expected: { -readonly [Name in keyof ModelOutput]: ModelOutput[Name] } = {};
-  const { score, label, cluster } = fields;
+  const { score, label, cluster, embedding } = fields;
   if (typeof score === 'number' && Number.isFinite(score)) expected.score = score;
   else if (score !== undefined) check.problem(`${where}.score`, 'is not a finite number', 'give the number');
   if (typeof label === 'string' || Number.isSafeInteger(label)) expected.label = label as string | number;
   else if (label !== undefined) check.problem(`${where}.label`, 'is not a class', 'give a text or a whole number');
   if (Number.isSafeInteger(cluster)) expected.cluster = cluster as number;
   else if (cluster !== undefined) check.problem(`${where}.cluster`, 'is not a whole number', 'give the cluster number');
+  if (isEmbedding(embedding)) expected.embedding = embedding;
+  else if (embedding !== undefined)
+    check.problem(`${where}.embedding`, 'is not a list of finite numbers', 'give all of its numbers');
   if (Object.keys(expected).length === 0 && Object.keys(fields).length === 0) {
     check.problem(where, 'expects nothing', 'give what the model must answer, as score: 0.42');
   }

@@ -57,6 +57,7 @@ export function predictionOf(model: ModelFace, row: FeatureRow, output: ModelOut
   if (output.score !== undefined) prediction.score = output.score;
   if (output.label !== undefined) prediction.label = output.label;
   if (output.cluster !== undefined) prediction.cluster = output.cluster;
+  if (output.embedding !== undefined) prediction.embedding = output.embedding;
   return prediction;
 }
 

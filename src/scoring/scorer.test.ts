@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 
-import { FIXTURE_MODELS, readModelFixture, type FixtureModel } from '../../test/support/model-fixtures.js';
+import {
+  A_QUICK_PROBE,
+  FIXTURE_MODELS,
+  readModelFixture,
+  type FixtureModel,
+} from '../../test/support/model-fixtures.js';
 import type { FeatureValue } from '../features/feature.model.js';
 import { goldenRow } from './bind-features.js';
 import type { RegisteredModel } from './model-manifest.model.js';
@@ -16,7 +21,9 @@ afterEach(async () => {
 
 async function registered(name: FixtureModel, version = 1): Promise<RegisteredModel & { bytes: Buffer }> {
   const { bytes, manifest } = await readModelFixture(name);
-  return { key: name, version, digest: sha256Hex(bytes), edge: false, stage: 'active', manifest, createdAt: 0, bytes };
+  const digest = await sha256Hex(bytes);
+  const model = { key: name, version, digest, edge: false, stage: 'active', manifest, createdAt: 0 } as const;
+  return { ...model, probe: A_QUICK_PROBE, bytes };
 }
 
 async function aScorer(names: readonly FixtureModel[], options: Partial<ScorerOptions> = {}): Promise<Scorer> {

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
-import { readModelFixture } from '../../test/support/model-fixtures.js';
+import { A_QUICK_PROBE, readModelFixture } from '../../test/support/model-fixtures.js';
 import { goldenRow } from './bind-features.js';
-import { sha256Hex } from './onnx-session.js';
 import type { FeatureRow, RowScorer } from './prediction.model.js';
 import { Scorer } from './scorer.js';
 import { ScoringBatcher } from './scoring-batcher.js';
@@ -14,16 +13,17 @@ let irisRows: FeatureRow[];
 
 beforeAll(async () => {
   const [forest, iris] = [await readModelFixture('benign_forest'), await readModelFixture('iris_clusters')];
-  const models = [forest, iris].map(({ bytes, manifest }) => ({
+  const models = [forest, iris].map(({ manifest }) => ({
     key: manifest.key,
     version: 1,
-    digest: sha256Hex(bytes),
+    digest: manifest.key,
     edge: false,
     stage: 'active' as const,
     manifest,
     createdAt: 0,
+    probe: A_QUICK_PROBE,
   }));
-  const blobs = new Map([forest, iris].map(({ bytes }) => [sha256Hex(bytes), bytes]));
+  const blobs = new Map([forest, iris].map(({ bytes, manifest }) => [manifest.key, bytes]));
   scorer = new Scorer({
     loadBytes: async (digest) => Promise.resolve(blobs.get(digest) ?? Buffer.alloc(0)),
     onRun: (model, rows) => runs.push([model, rows]),

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 
 import type { FeatureType } from '../features/feature.model.js';
-import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../../test/support/model-fixtures.js';
+import { FIXTURE_MODELS, fixtureCatalog, harmlessTrial, readModelFixture } from '../../test/support/model-fixtures.js';
 import { withImputed, type ModelManifest } from './model-manifest.model.js';
 import { checkFills } from './check-model.js';
 import { verifyModel, type FeatureCatalog } from './verify-model.js';
 
 async function refusalOf(bytes: Uint8Array, manifest: ModelManifest, catalog = fixtureCatalog): Promise<string> {
-  const outcome = await verifyModel(bytes, manifest, catalog).then(
+  const outcome = await verifyModel(bytes, manifest, catalog, harmlessTrial).then(
     () => 'accepted',
     (error: unknown) => error,
   );
@@ -18,7 +18,9 @@ async function refusalOf(bytes: Uint8Array, manifest: ModelManifest, catalog = f
 describe('registering a model', () => {
   test.each(FIXTURE_MODELS)('%s answers its golden vectors as scikit-learn did', async (name) => {
     const { bytes, manifest } = await readModelFixture(name);
-    await expect(verifyModel(bytes, manifest, fixtureCatalog)).resolves.toBeUndefined();
+    await expect(verifyModel(bytes, manifest, fixtureCatalog, harmlessTrial)).resolves.toMatchObject({
+      bytes: bytes.length,
+    });
   });
 
   test('a golden vector outside the tolerance is refused with what was expected and what came', async () => {
@@ -37,7 +39,9 @@ describe('registering a model', () => {
       ...vector,
       expected: { score: (vector.expected.score ?? 0) + 5e-6 },
     }));
-    await expect(verifyModel(bytes, { ...manifest, goldenVectors }, fixtureCatalog)).resolves.toBeUndefined();
+    await expect(
+      verifyModel(bytes, { ...manifest, goldenVectors }, fixtureCatalog, harmlessTrial),
+    ).resolves.toMatchObject({ bytes: bytes.length });
   });
 
   test('another fill than the model was trained with is caught by the golden vectors', async () => {
@@ -107,9 +111,12 @@ describe('registering a model', () => {
       typeOf: () => type,
       neededFieldOf: () => undefined,
       serviceFeatures: () => undefined,
+      serviceVersion: () => undefined,
       imputationsOf: () => undefined,
     });
-    await expect(verifyModel(bytes, asList, typed('double_list'))).resolves.toBeUndefined();
+    await expect(verifyModel(bytes, asList, typed('double_list'), harmlessTrial)).resolves.toMatchObject({
+      bytes: bytes.length,
+    });
     expect(await refusalOf(bytes, asList, typed('double'))).toContain('sizes is double, not a list');
     expect(await refusalOf(bytes, asList, typed('string_list'))).toContain(
       'sizes is string_list, which a float tensor cannot hold',
@@ -184,6 +191,7 @@ describe('registering a model', () => {
         feature === 'petal_width_cm' ? undefined : feature === 'petal_length_cm' ? 'string' : 'double',
       neededFieldOf: () => undefined,
       serviceFeatures: () => ['petal_width_cm'],
+      serviceVersion: () => 3,
       imputationsOf: () => undefined,
     });
     expect(message).toContain('differs from the registered feature service iris_v1');

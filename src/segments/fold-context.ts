@@ -5,7 +5,7 @@ import { groupsOf } from '../profiles/groups.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { HeldConsent } from '../profiles/consent.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
-import type { FeatureRow } from '../scoring/prediction.model.js';
+import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { ActiveModel, Definitions } from './definitions.model.js';
 import type { EvalContext, ModelOutput } from './eval-context.model.js';
@@ -117,7 +117,7 @@ export class FoldContext implements EvalContext {
       );
       due.forEach(({ profile }, i) => {
         const prediction = predictions[i];
-        if (prediction !== undefined) profile.scores.set(model.key, prediction);
+        if (prediction !== undefined) profile.scores.set(model.key, withoutEmbedding(prediction));
       });
     }
   }
@@ -146,6 +146,13 @@ export class FoldContext implements EvalContext {
     if (this.#profile === null) throw new Error('no profile is bound');
     return this.#profile;
   }
+}
+
+/** No condition asks for it, and thousands of profiles are kept. */
+function withoutEmbedding(prediction: Prediction): Prediction {
+  if (prediction.embedding === undefined) return prediction;
+  const { embedding: _, ...rest } = prediction;
+  return rest;
 }
 
 function isFresh(profile: ProfileWork, model: ActiveModel, t: number): boolean {

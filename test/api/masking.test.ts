@@ -26,7 +26,9 @@ const NOT_PERSONAL = [
   'FieldChange.after',
   'FieldChange.before',
   'IdentityRules.rules',
+  'Model.fairness',
   'Model.metrics',
+  'Model.trainingSet',
   'Purpose.categories',
   // How many rows, and how far: for those who may load.
   'ScheduleRun.result',

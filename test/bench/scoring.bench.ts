@@ -1,10 +1,9 @@
 /** Cost of scoring, in µs: `npx tsx test/bench/scoring.bench.ts` prints one JSON object. */
 import { goldenRow } from '../../src/scoring/bind-features.js';
-import { sha256Hex } from '../../src/scoring/onnx-session.js';
 import type { FeatureRow } from '../../src/scoring/prediction.model.js';
 import { Scorer } from '../../src/scoring/scorer.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
-import { readModelFixture } from '../support/model-fixtures.js';
+import { A_QUICK_PROBE, readModelFixture } from '../support/model-fixtures.js';
 
 const MODEL = 'benign_forest';
 
@@ -23,7 +22,7 @@ async function medianUs(rounds: number, work: () => Promise<unknown>): Promise<n
 const { bytes, manifest } = await readModelFixture(MODEL);
 const scorer = new Scorer({ loadBytes: async () => Promise.resolve(bytes) });
 await scorer.reload([
-  { key: MODEL, version: 1, digest: sha256Hex(bytes), edge: false, stage: 'active', manifest, createdAt: 0 },
+  { key: MODEL, version: 1, digest: MODEL, edge: false, stage: 'active', manifest, createdAt: 0, probe: A_QUICK_PROBE },
 ]);
 const golden = manifest.goldenVectors.map((vector) => goldenRow(manifest.featureService.features, vector));
 const rows = Array.from({ length: 1_024 }, (_, i): FeatureRow => golden[i % golden.length] ?? []);

@@ -15,7 +15,7 @@ import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
 import { runWith } from '../support/command-runner.js';
-import { fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
+import { fixtureCatalog, harmlessTrial, readModelFixture } from '../support/model-fixtures.js';
 import { aTrack, createWorld, DAY_MS, type World } from '../support/world.js';
 
 let world: World;
@@ -53,7 +53,8 @@ const weftSegment = (...args: string[]) =>
 const modelService = (): ModelService => {
   const uses = () => Promise.resolve(new Map<string, string>());
   const catalog = () => Promise.resolve(fixtureCatalog);
-  return new ModelService({ db, clock: world.clock, catalog, uses, purposes: () => Promise.resolve(new Set()) });
+  const purposes = () => Promise.resolve(new Set<string>());
+  return new ModelService({ db, clock: world.clock, catalog, uses, purposes, startTrial: harmlessTrial });
 };
 
 const weftModel = (...args: string[]) => {

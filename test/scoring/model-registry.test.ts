@@ -12,7 +12,7 @@ import { sha256Hex } from '../../src/scoring/onnx-session.js';
 import { Scorer } from '../../src/scoring/scorer.js';
 import type { FeatureCatalog } from '../../src/scoring/verify-model.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { FIXTURE_MODELS, fixtureCatalog, readModelFixture } from '../support/model-fixtures.js';
+import { FIXTURE_MODELS, fixtureCatalog, harmlessTrial, readModelFixture } from '../support/model-fixtures.js';
 
 let db: TestDatabase;
 let clock: ManualClock;
@@ -40,6 +40,7 @@ beforeEach(async () => {
     catalog: () => Promise.resolve(catalog),
     uses: () => Promise.resolve(uses),
     purposes: () => Promise.resolve(new Set(['ads'])),
+    startTrial: harmlessTrial,
   });
   reader = new ModelReader(db.database);
 });
@@ -66,14 +67,22 @@ describe('the model registry', () => {
     const { bytes, manifest } = await readModelFixture(name);
     const { model, created } = await models.register(bytes, manifest);
     expect(created).toBe(true);
-    expect(model).toEqual({
+    expect(model).toMatchObject({
       key: name,
       version: 1,
-      digest: sha256Hex(bytes),
+      digest: await sha256Hex(bytes),
       stage: 'shadow',
       manifest,
       edge: false,
       createdAt: 1_000,
+      probe: {
+        bytes: bytes.length,
+        speed: { oneRowP99Ms: 0.02, rowMs: 0.001 },
+        featureServiceVersion: null,
+        inputs: expect.any(Array) as unknown,
+        outputs: expect.any(Array) as unknown,
+        opsets: expect.any(Object) as unknown,
+      },
     });
     await models.promote(name, 1);
     expect(await reader.active()).toEqual([{ ...model, stage: 'active' }]);
@@ -181,6 +190,7 @@ describe('the model registry', () => {
       typeOf: (name) => types.get(name),
       neededFieldOf: () => undefined,
       serviceFeatures: () => ['another', 'order'],
+      serviceVersion: () => 1,
       imputationsOf: () => undefined,
     };
     const promoting = models.promote('iris_clusters', 1);

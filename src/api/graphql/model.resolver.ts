@@ -1,7 +1,7 @@
-import { Arg, Authorized, Ctx, Field, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Authorized, Ctx, Field, Float, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import { WeftError } from '../../platform/errors.js';
 import { ModelReader, type ModelPosition } from '../../scoring/model.reader.js';
-import type { ListedModel } from '../../scoring/model-manifest.model.js';
+import type { ListedModel, ModelProbe as FoundOut } from '../../scoring/model-manifest.model.js';
 import { parseManifest } from '../../scoring/parse-manifest.js';
 import type { ApiContext } from './api-context.js';
 import {
@@ -18,6 +18,69 @@ import { damagedCursor, MODEL_CURSOR } from './cursors.js';
 import { ModelStage } from './enums.js';
 import { resultUnion } from './failure.types.js';
 import { DateTime, Json } from './scalars.js';
+
+@ObjectType('ModelTensor', { simpleResolvers: true, description: 'An input or output of a graph.' })
+class ModelTensor {
+  @Field(() => String, { description: 'Its name, as `features`.' })
+  name!: string;
+
+  @Field(() => String, { nullable: true, description: 'As `float32` or `int64`; null: it is not a tensor.' })
+  type!: string | null;
+
+  @Field(() => [Int, { nullable: true }], {
+    description: 'How many there are along each of its dimensions; null where that is free.',
+  })
+  shape!: readonly (number | null)[];
+}
+
+@ObjectType('ModelOpset', { simpleResolvers: true, description: 'A set of operators that a graph uses.' })
+class ModelOpset {
+  @Field(() => String, { description: 'As `ai.onnx`.' })
+  domain!: string;
+
+  @Field(() => Int, { description: 'Its version, as 20.' })
+  version!: number;
+}
+
+@ObjectType('ModelProbe', {
+  simpleResolvers: true,
+  description: 'What was found out about a version when it was registered, in a process of its own.',
+})
+class ModelProbe {
+  @Field(() => Int, { description: 'Size of its ONNX file, bytes.' })
+  bytes!: number;
+
+  @Field(() => [ModelOpset], { description: 'The sets of operators that it uses; at most 100.' })
+  opsets!: readonly ModelOpset[];
+
+  @Field(() => [ModelTensor], { description: 'Inputs of the graph; at most 1,000.' })
+  inputs!: readonly ModelTensor[];
+
+  @Field(() => [ModelTensor], { description: 'All outputs of the graph, each by its name.' })
+  outputs!: readonly ModelTensor[];
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Version of the feature service that it was checked against; null: none of that name was registered.',
+  })
+  featureServiceVersion!: number | null;
+
+  @Field(() => Float, { description: 'Time to load it, ms.' })
+  loadMs!: number;
+
+  @Field(() => Float, { description: 'Time for one row, the 99th percentile of up to 200 runs, ms.' })
+  oneRowP99Ms!: number;
+
+  @Field(() => Float, { description: 'Time for a row among many, ms.' })
+  rowMs!: number;
+
+  @Field(() => Boolean, {
+    description:
+      'Whether rows that are run together change each other, as where activations are quantised; it is then asked one ' +
+      'row at a time.',
+  })
+  mixesRows!: boolean;
+}
 
 @ObjectType('Model', { simpleResolvers: true, description: 'A version of a model.' })
 class Model {
@@ -59,6 +122,21 @@ class Model {
 
   @Field(() => Json, { description: 'What its trainer said of it.' })
   metrics!: unknown;
+
+  @Field(() => Json, { nullable: true, description: 'What it was trained on, by its manifest; null: not told.' })
+  trainingSet!: unknown;
+
+  @Field(() => Json, {
+    nullable: true,
+    description: 'How it treats groups of people, as its trainer reports; null: not told.',
+  })
+  fairness!: unknown;
+
+  @Field(() => ModelProbe, {
+    nullable: true,
+    description: 'What was found out about it when it was registered; null for versions from before there was any.',
+  })
+  probe!: ModelProbe | null;
 
   @Field(() => DateTime, { description: 'When it was registered.' })
   createdAt!: number;
@@ -133,7 +211,7 @@ export class ModelResolver {
   }
 }
 
-function modelOf({ key, version, stage, edge, digest, manifest, createdAt }: ListedModel): Model {
+function modelOf({ key, version, stage, edge, digest, manifest, createdAt, probe }: ListedModel): Model {
   const { description, featureService, metrics, purposes = [] } = manifest;
   return {
     key,
@@ -147,8 +225,15 @@ function modelOf({ key, version, stage, edge, digest, manifest, createdAt }: Lis
     featureService: featureService.name,
     features: featureService.features,
     metrics,
+    trainingSet: manifest.trainingSet ?? null,
+    fairness: manifest.fairness ?? null,
+    probe: probe === null ? null : probeOf(probe),
     createdAt,
   };
+}
+
+function probeOf({ opsets, speed, ...rest }: FoundOut): ModelProbe {
+  return { ...rest, ...speed, opsets: Object.entries(opsets).map(([domain, version]) => ({ domain, version })) };
 }
 
 function sortKey({ key, version }: Model): string {

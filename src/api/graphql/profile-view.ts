@@ -57,6 +57,7 @@ export interface ScoreView {
   readonly score: number | null;
   readonly label: string | null;
   readonly cluster: number | null;
+  readonly embedding: readonly (number | null)[] | null;
   readonly asOf: number;
   readonly validUntil: number | null;
   readonly inputs: Prediction['inputs'] | typeof WITHHELD;
@@ -292,14 +293,15 @@ export class ProfileView {
   async score(model: string, request: unknown = null): Promise<ScoreView> {
     const face = this.#allowsModel(model) ? undefined : this.reads.definitions.scorer.models.get(model);
     if (face !== undefined) {
-      const nothing = { score: null, label: null, cluster: null, validUntil: null, inputs: WITHHELD } as const;
+      const nothing = {
+        ...{ score: null, label: null, cluster: null, embedding: null, validUntil: null },
+        inputs: WITHHELD,
+      } as const;
       const { version, digest } = face;
       return { model, version, digest, ...nothing, asOf: this.#t, evaluation: 'NOW' };
     }
-    const { modelKey, version, digest, score, label, cluster, asOf, validUntil, inputs } = await this.#predict(
-      model,
-      request,
-    );
+    const { modelKey, version, digest, score, label, cluster, embedding, asOf, validUntil, inputs } =
+      await this.#predict(model, request);
     return {
       model: modelKey,
       version,
@@ -307,6 +309,7 @@ export class ProfileView {
       score: score ?? null,
       label: label === undefined ? null : String(label),
       cluster: cluster ?? null,
+      embedding: embedding ?? null,
       asOf,
       validUntil: validUntil === Infinity ? null : validUntil,
       inputs,

@@ -128,6 +128,13 @@ export class Score {
   @Field(() => Int, { nullable: true, description: 'A cluster; null if the model gives none.' })
   cluster!: number | null;
 
+  @Field(() => [Float, { nullable: true }], {
+    nullable: true,
+    description:
+      'The numbers of its embedding, at most 4,096; null if the model gives none. A number that is not finite is null.',
+  })
+  embedding!: readonly (number | null)[] | null;
+
   @Field(() => DateTime, { description: 'The instant that the features were read for.' })
   asOf!: number;
 
