@@ -36,6 +36,7 @@ import { attachGraphqlSocket, type SocketLimits } from './graphql-socket.js';
 import { graphqlStreamRoutes, type StreamLimits, type StreamRoutesOptions } from './graphql-stream.routes.js';
 import { endConnections } from './end-connections.js';
 import { healthRoutes, type ReadinessCheck } from './health.routes.js';
+import { modelRoutes } from './model.routes.js';
 import { observeRequests } from './observe-requests.js';
 import { profileExportRoutes } from './profile-export.routes.js';
 import { trackingRoutes } from './tracking.routes.js';
@@ -114,7 +115,7 @@ function featureServices({
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/models`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -211,12 +212,13 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   return app;
 }
 
-/** What is fetched as files. */
+/** What is fetched and sent as files. */
 function exportRoutes(services: ApiServices, onDefect: ApiServerDependencies['onDefect']): FastifyPluginAsync {
-  const { profileExports, trainingSets, credentials, audit, db, clock } = services;
+  const { profileExports, trainingSets, models, credentials, audit, db, clock } = services;
   return async (app) => {
     await app.register(profileExportRoutes({ exports: profileExports, credentials, audit, onDefect }));
     await app.register(trainingSetRoutes({ ...trainingSets, db, clock, credentials, audit, onDefect }));
+    await app.register(modelRoutes({ models, credentials, audit, onDefect }));
   };
 }
 

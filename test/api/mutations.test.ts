@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { AuditLogReader } from '../../src/audit/audit-log.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { readModelFixture } from '../support/model-fixtures.js';
 
@@ -172,6 +173,27 @@ describe('mutations', () => {
     await world.drain();
   });
 
+  async function sendsTheSameAsFiles(model: Buffer, manifest: string): Promise<void> {
+    const send = async (files: Record<string, Buffer | string>, key = world.keys.admin) => {
+      const body = new FormData();
+      for (const [name, content] of Object.entries(files)) body.append(name, new Blob([content]), name);
+      const headers = { authorization: `Bearer ${key}` };
+      const answer = await fetch(`${world.url}/models`, { method: 'POST', headers, body });
+      return { status: answer.status, ...((await answer.json()) as object) };
+    };
+    expect(await send({ manifest, model })).toMatchObject({
+      ...{ status: 200, key: 'iris_clusters', version: 1, created: false },
+      probe: { bytes: model.length, mixesRows: false },
+    });
+    const labelled = manifest.replace('fixture-1', 'sent-as-files');
+    expect(await send({ model, manifest: labelled })).toMatchObject({ status: 201, version: 2, created: true });
+    expect(await send({ manifest })).toMatchObject({ status: 400, reason: 'the part model is missing' });
+    expect(await send({ manifest, model: 'AAAA' })).toMatchObject({ status: 422, code: 'MODEL_INVALID' });
+    expect(await send({ manifest, model }, world.keys.read)).toMatchObject({ status: 403 });
+    const noted = await new AuditLogReader(world.db).page({ operation: 'POST /models' }, null, 10);
+    expect(noted.map(({ outcome }) => outcome)).toEqual(['MODEL_INVALID', 'BAD_REQUEST', 'OK', 'OK']);
+  }
+
   it('register a model, promote it, and let it answer', async () => {
     const { bytes } = await readModelFixture('iris_clusters');
     const manifest = await readFile(new URL('../fixtures/models/iris_clusters.manifest.yaml', import.meta.url), 'utf8');
@@ -185,6 +207,7 @@ describe('mutations', () => {
       registerModel: { __typename: 'InvalidDefinition', code: 'MODEL_INVALID' },
     });
     expect(await world.data(register, { onnx: '!!', manifest })).toMatchObject({ registerModel: { where: 'onnx' } });
+    await sendsTheSameAsFiles(bytes, manifest);
     const early = await world.ask(`{ ${flower('one')} { id score(model: "iris_clusters") { label } } }`);
     expect(early).toMatchObject({
       data: { profile: { score: null } },
@@ -192,7 +215,7 @@ describe('mutations', () => {
     });
     const promote = `mutation ($version: Int!) { promoteModel(key: "iris_clusters", version: $version) {
       ... on Model { key version stage } ${FAILURE} } }`;
-    expect(await world.data(promote, { version: 2 })).toMatchObject({ promoteModel: { __typename: 'NotFound' } });
+    expect(await world.data(promote, { version: 3 })).toMatchObject({ promoteModel: { __typename: 'NotFound' } });
     expect(await world.data(promote, { version: 1 })).toMatchObject({ promoteModel: { stage: 'ACTIVE' } });
     expect(
       await world.data(
