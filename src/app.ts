@@ -55,7 +55,7 @@ import { startAudit } from './start-audit.js';
 import { startDatabase } from './start-database.js';
 import { startPrivacy } from './start-privacy.js';
 import type { Compactor } from './privacy/compactor.js';
-import { startFeatureWatches } from './start-feature-watches.js';
+import { startWatches } from './start-watches.js';
 import { startIntake, watchSources, type IntakeParts } from './start-intake.js';
 
 const NAME_PREFIX = 'weft process ';
@@ -156,7 +156,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const isWorking = options.worker !== 'no' && (await startWorker(lifecycle, options, engine, db));
   if (isWorking) await Promise.all([privacy.compactInTime(), audit.expireInTime()]);
   if (isWorking && isLasting(options))
-    await startFeatureWatches({ ...intakeParts, ...online, config, engine, logger, listen });
+    await startWatches({ ...intakeParts, ...online, config, engine, logger, listen });
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const sources = await startSources(options, intakeParts, isWorking);
   const loads = createLoads(engine, sources, accept, { db, clock });

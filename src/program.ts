@@ -63,7 +63,8 @@ import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
-import { segmentCommand, segmentServices } from './segments/segment.command.js';
+import { segmentServices } from './segments/segment-command-services.js';
+import { segmentCommand } from './segments/segment.command.js';
 import { auditChainKey } from './start-audit.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
@@ -119,6 +120,7 @@ function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, sign
       ...io,
       withSegments: (use) => looking((app) => use(segmentServices(app.db, app.engine.services.segments))),
       user: userName(),
+      clock: systemClock,
     }),
     modelCommand({
       ...io,

@@ -287,6 +287,21 @@ export async function checkSources(db: Queryable): Promise<CheckResult> {
   return { name, outcome: 'warning', detail, hint };
 }
 
+/** Whether as many people enter and leave segments as use to, as of the last look of a worker. */
+export async function checkSegments(db: Queryable): Promise<CheckResult> {
+  const name = 'segments';
+  const rows = await db.query<{ key: string; kind: string; since: number }>(
+    `SELECT s.key, a.kind, a.since FROM segment_alerts a JOIN segments s ON s.id = a.segment_id
+     WHERE a.ended_at IS NULL ORDER BY a.since LIMIT 5`,
+  );
+  if (rows.length === 0) return { name, outcome: 'ok', detail: 'change as they use to' };
+  const detail = rows
+    .map(({ key, kind, since }) => `${key}: ${kind} since ${new Date(since).toISOString()}`)
+    .join(', ');
+  const hint = 'Look at weft segment history, and at what its condition reads.';
+  return { name, outcome: 'warning', detail, hint };
+}
+
 /** Whether there is something to tell where addresses are, if any source asks for that. */
 export async function checkLocations(db: Queryable): Promise<CheckResult> {
   const name = 'places';

@@ -1,34 +1,16 @@
 import { isReservedTrait } from '../events/event.model.js';
 import { Command } from 'commander';
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { durationText } from '../platform/duration.js';
 import { formatInstant } from '../platform/instant.js';
-import type { Database } from '../platform/postgres.js';
-import { nameHint } from '../platform/near-names.js';
 import { warningText } from '../platform/warning.js';
 import type { SegmentRequirements } from './parse-segment.js';
+import { missingSegment, type SegmentCommandDeps, type SegmentCommandServices } from './segment-command-services.js';
+import { segmentHistoryCommand } from './segment-history.command.js';
 import type { SegmentRule } from './segment-rule.model.js';
-import { MAX_SEGMENT_VERSION, SegmentVersionReader, type SegmentVersion } from './segment-version.reader.js';
-import { SegmentReader, type StoredSegment } from './segment.reader.js';
-import type { SegmentService } from './segment.service.js';
-
-export interface SegmentCommandServices {
-  readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
-  readonly versions: Pick<SegmentVersionReader, 'page'>;
-  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions' | 'restore'>;
-}
-
-export function segmentServices(db: Database, service: SegmentCommandServices['service']): SegmentCommandServices {
-  return { reader: new SegmentReader(db), versions: new SegmentVersionReader(db), service };
-}
-
-export interface SegmentCommandDeps extends CommandIo {
-  /** Who runs the command. */
-  readonly user: string;
-  /** Starts what the command needs, for as long as `use` runs. */
-  withSegments<T>(use: (segments: SegmentCommandServices) => Promise<T>): Promise<T>;
-}
+import { MAX_SEGMENT_VERSION, type SegmentVersion } from './segment-version.reader.js';
+import type { StoredSegment } from './segment.reader.js';
 
 interface Options {
   readonly json?: true;
@@ -45,13 +27,14 @@ Examples:
   weft segment check 'f.orders_365d >= 5 && performed("order_completed", "60d")'
   weft segment list
   weft segment show cart_abandoned --json
+  weft segment history cart_abandoned --by hour --last 24
   weft segment versions cart_abandoned
   weft segment restore cart_abandoned 2
   weft segment archive cart_abandoned
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment check|list|show|versions|restore|activate|archive`. */
+/** `weft segment check|list|show|history|versions|restore|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -71,6 +54,7 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .description('one segment with its condition')
     .option('--json', 'as JSON')
     .action((key: string, options: Options) => runCommand(deps, () => show(deps, key, options)));
+  command.addCommand(segmentHistoryCommand(deps));
   command
     .command('versions <key>')
     .description('what a segment has said, when and by whom, the newest version first')
@@ -143,7 +127,7 @@ async function list(deps: SegmentCommandDeps, options: Options): Promise<number>
 
 async function show(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
   return deps.withSegments(async ({ reader, service }) => {
-    const segment = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const segment = (await reader.byKey(key)) ?? (await missingSegment(reader, key));
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     if (options.json === true) {
       deps.stdout.write(jsonText(toJson(segment, size)));
@@ -157,7 +141,7 @@ async function show(deps: SegmentCommandDeps, key: string, options: Options): Pr
 
 async function versions(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
   return deps.withSegments(async ({ reader, versions }) => {
-    const segment = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const segment = (await reader.byKey(key)) ?? (await missingSegment(reader, key));
     const said: SegmentVersion[] = [];
     for (let before = MAX_SEGMENT_VERSION; ;) {
       const page = await versions.page(segment.id, before, VERSION_PAGE);
@@ -194,7 +178,7 @@ async function restore(deps: SegmentCommandDeps, key: string, text: string, opti
     throw new WeftError('BAD_REQUEST', `"${text}" is no version`, { where: 'version', hint: 'give its number, as 2' });
   }
   return deps.withSegments(async ({ reader, service }) => {
-    const before = (await reader.byKey(key)) ?? (await missing(reader, key));
+    const before = (await reader.byKey(key)) ?? (await missingSegment(reader, key));
     const segment = await service.restore(key, version, deps.user);
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     const said =
@@ -213,7 +197,7 @@ async function change(
   options: Options,
 ): Promise<number> {
   return deps.withSegments(async ({ reader, service }) => {
-    if ((await reader.byKey(key)) === null) await missing(reader, key);
+    if ((await reader.byKey(key)) === null) await missingSegment(reader, key);
     const segment = await service[what](key);
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     const said = what === 'activate' ? `active in version ${String(segment.version)}` : 'archived; its members leave';
@@ -231,13 +215,6 @@ async function warn(
 ): Promise<void> {
   const [warnings = []] = await service.questions([segment]);
   deps.stderr.write(warningText(warnings));
-}
-
-async function missing(reader: Pick<SegmentReader, 'all'>, key: string): Promise<never> {
-  const keys = (await reader.all()).map((segment) => segment.key);
-  throw new WeftError('NOT_FOUND', `there is no segment ${key}`, {
-    hint: nameHint(key, keys, 'weft segment list shows all of them'),
-  });
 }
 
 function describe(segment: StoredSegment, size: number): string {

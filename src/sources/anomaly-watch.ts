@@ -1,7 +1,8 @@
 import type { Clock } from '../platform/clock.js';
 import { Periodic } from '../platform/periodic.js';
 import type { Queryable } from '../platform/postgres.js';
-import { ANOMALY_HOURS, detectAnomalies, type SourceSeries } from './detect-anomalies.js';
+import { VOLUME_HOURS } from '../platform/unusual-volume.js';
+import { detectAnomalies, type SourceSeries } from './detect-anomalies.js';
 import { HOUR_MS, hourOf } from './source-activity.model.js';
 import { SourceActivityReader } from './source-activity.reader.js';
 import type { AnomalyKind } from './source-anomaly.model.js';
@@ -100,7 +101,7 @@ export class AnomalyWatch {
 /** Loaded history is no traffic: it comes when somebody loads it. */
 async function readSeries(db: Queryable, sourceId: number, lastSeenAt: number, nowMs: number): Promise<SourceSeries> {
   const endMs = hourOf(nowMs);
-  const hours = await new SourceActivityReader(db).hours(sourceId, endMs - ANOMALY_HOURS * HOUR_MS);
+  const hours = await new SourceActivityReader(db).hours(sourceId, endMs - VOLUME_HOURS * HOUR_MS);
   const firstMs = Math.min(hours[0]?.hour ?? endMs, endMs);
   const counts = new Array<number>((endMs - firstMs) / HOUR_MS).fill(0);
   for (const { hour, accepted, loaded } of hours) {

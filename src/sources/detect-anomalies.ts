@@ -1,63 +1,27 @@
+import { unusualVolume, type HourlyCounts } from '../platform/unusual-volume.js';
 import { HOUR_MS } from './source-activity.model.js';
 import type { Anomaly } from './source-anomaly.model.js';
 
 /*
- * Whether what a source sends is unusual, by what it sent before. Pure.
- *
- * Volume. The sum of the last full hours is compared with the same hours of the week in the weeks before: their median,
- * and as spread the greater of 1.4826 * MAD (Rousseeuw and Croux 1993, the factor that makes the median absolute
- * deviation a standard deviation of normal data) and the deviation of chance: that of a Poisson count whose mean differs
- * by a tenth from hour to hour. It has to be off by a factor, so that growth is not unusual, and by 4 spreads; but of a
- * few weeks a spread is a rough estimate, so that what is off by the factor from all of them needs 4 deviations of
- * chance only. With less than three weeks behind it, a source is compared with the same hours of the days before, and of
- * the week before if there is one.
- *
- *  1. The shortest of 1, 3, 6 and 24 hours of which at least 20 events are usual decides: a source that sends little is
- *     looked at over a longer time.
- *  2. What is usual is taken one hour earlier and later, too, and the least unusual of the three counts: the clocks of
- *     senders change twice a year, and the edges of business hours are no edges.
+ * Whether what a source sends is unusual, by what it sent before. Pure. Volumes are held against those of other weeks as
+ * `unusual-volume.ts` says.
  *
  * Freshness. The events that are usual in the time since the last one, by a low estimate: the second smallest of the same
  * hour in the weeks before (the smallest of fewer than five), and of its neighbours. Thirty that did not come are
  * unusual, so a busy source is missed within minutes, and nobody is missed at night.
  */
 
-/** Weeks that are looked back. */
 const MAX_WEEKS = 6;
 const MIN_WEEKS = 3;
 const MAX_DAYS = 14;
-const MIN_DAYS = 3;
 const DAY = 24;
 const WEEK = 7 * DAY;
-/** Hours of counts that are looked at. */
-export const ANOMALY_HOURS = (MAX_WEEKS + 2) * WEEK;
-
-const WINDOWS_HOURS = [1, 3, 6, 24] as const;
-const MIN_EXPECTED = 20;
-const MIN_EXCESS = 50;
-const SPREADS = 4;
-const MAD_TO_SPREAD = 1.4826;
-/** Of the mean: how much it differs from hour to hour where nothing is unusual. */
-const MEAN_DEVIATION = 0.1;
-/** Of the median, with which a volume is low or high. */
-const FACTORS = { low: 0.5, high: 2.5 };
-/** Where there is no week to compare with: days differ. */
-const FIRST_WEEK_FACTORS = { low: 0.1, high: 10 };
-/** Where nothing is usual. */
-const MIN_SPIKE = 200;
-
 const MIN_MISSED_EVENTS = 30;
 const MIN_SILENCE_MS = 15 * 60_000;
 const MAX_SILENCE_HOURS = 2 * WEEK;
 
-export interface SourceSeries {
-  /**
-   * Live events of each full hour, the last one first before `endMs`, beginning with the first hour in which the source
-   * was known: an hour with nothing is 0.
-   */
-  readonly counts: readonly number[];
-  /** End of the last of these hours, the beginning of the present one; ms. */
-  readonly endMs: number;
+/** Live events of each full hour, beginning with the first one in which the source was known. */
+export interface SourceSeries extends HourlyCounts {
   /** ms; null: never. */
   readonly lastSeenAt: number | null;
 }
@@ -67,106 +31,12 @@ export function detectAnomalies(series: SourceSeries, nowMs: number): readonly A
   return [volumeAnomaly(series), staleAnomaly(series, nowMs)].filter((anomaly) => anomaly !== null);
 }
 
-// --- volume ---------------------------------------------------------------------------------------------------------
-
-function volumeAnomaly({ counts, endMs }: SourceSeries): Anomaly | null {
-  const sums = new RunningSums(counts);
-  const anomaly = (kind: 'volume_low' | 'volume_high', hours: number, expected: number): Anomaly => ({
-    kind,
-    since: endMs - hours * HOUR_MS,
-    expected: Math.round(expected),
-    seen: sums.before(counts.length, hours),
-  });
-  for (const hours of WINDOWS_HOURS) {
-    const usual = usualVolume(sums, hours);
-    if (usual === null) continue;
-    const seen = sums.before(counts.length, hours);
-    const { least, most, spread, factors } = usual;
-    if (least >= MIN_EXPECTED) {
-      const chance = chanceDeviation(least);
-      const isLow = least - seen > SPREADS * (seen < usual.lowest * factors.low ? chance : spread);
-      if (isLow && seen < least * factors.low) return anomaly('volume_low', hours, least);
-      const isHigh =
-        seen - most > Math.max(MIN_EXCESS, SPREADS * (seen > usual.highest * factors.high ? chance : spread));
-      return isHigh && seen > most * factors.high ? anomaly('volume_high', hours, most) : null;
-    }
-    const isSpike = seen >= MIN_SPIKE && seen > FIRST_WEEK_FACTORS.high * Math.max(most, 1);
-    if (isSpike && hours === WINDOWS_HOURS.at(-1)) return anomaly('volume_high', hours, most);
-  }
-  return null;
+function volumeAnomaly(series: SourceSeries): Anomaly | null {
+  const unusual = unusualVolume(series);
+  if (unusual === null) return null;
+  const { direction, ...volume } = unusual;
+  return { kind: direction === 'low' ? 'volume_low' : 'volume_high', ...volume };
 }
-
-interface UsualVolume {
-  /** Medians, of the hour itself and of those beside it. */
-  readonly least: number;
-  readonly most: number;
-  readonly spread: number;
-  /** Of all that it is compared with. */
-  readonly lowest: number;
-  readonly highest: number;
-  readonly factors: { readonly low: number; readonly high: number };
-}
-
-/** Null: not enough is known. */
-function usualVolume(sums: RunningSums, hours: number): UsualVolume | null {
-  const weeks = samplesOf(sums, hours, WEEK, MAX_WEEKS);
-  const isWeekly = weeks.length >= MIN_WEEKS;
-  const samples = isWeekly ? weeks : samplesOf(sums, hours, DAY, MAX_DAYS);
-  if (samples.length < (isWeekly ? MIN_WEEKS : MIN_DAYS)) return null;
-  const medians = [-1, 0, 1].map((shift) => median(samples.map((at) => sums.before(at + shift, hours))));
-  // A week before tells what days cannot: that this is a Sunday.
-  const lastWeek = isWeekly ? [] : weeks.flatMap((at) => [-1, 0, 1].map((shift) => sums.before(at + shift, hours)));
-  const values = samples.map((at) => sums.before(at, hours));
-  const middle = median(values);
-  const deviation = median(values.map((value) => Math.abs(value - middle)));
-  return {
-    least: Math.min(...medians, ...lastWeek),
-    most: Math.max(...medians, ...lastWeek),
-    spread: Math.max(MAD_TO_SPREAD * deviation, chanceDeviation(middle)),
-    lowest: Math.min(...values),
-    highest: Math.max(...values),
-    factors: isWeekly || lastWeek.length > 0 ? FACTORS : FIRST_WEEK_FACTORS,
-  };
-}
-
-/** Standard deviation of a Poisson count of which the mean itself has one. */
-function chanceDeviation(mean: number): number {
-  return Math.hypot(Math.sqrt(mean), MEAN_DEVIATION * mean);
-}
-
-/** Ends of the same hours in times before, newest first, as far back as there are counts for all of them. */
-function samplesOf(sums: RunningSums, hours: number, step: number, most: number): number[] {
-  const ends: number[] = [];
-  for (let at = sums.length - step; at - hours - 1 >= 0 && ends.length < most; at -= step) ends.push(at);
-  return ends;
-}
-
-class RunningSums {
-  readonly #sums: Float64Array;
-
-  constructor(counts: readonly number[]) {
-    this.#sums = new Float64Array(counts.length + 1);
-    counts.forEach((count, i) => (this.#sums[i + 1] = (this.#sums[i] ?? 0) + count));
-  }
-
-  get length(): number {
-    return this.#sums.length - 1;
-  }
-
-  /** Of the hours before index `end`. */
-  before(end: number, hours: number): number {
-    return (this.#sums[end] ?? 0) - (this.#sums[end - hours] ?? 0);
-  }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >>> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
-}
-
-// --- freshness ------------------------------------------------------------------------------------------------------
 
 function staleAnomaly({ counts, endMs, lastSeenAt }: SourceSeries, nowMs: number): Anomaly | null {
   if (lastSeenAt === null || nowMs - lastSeenAt < MIN_SILENCE_MS) return null;

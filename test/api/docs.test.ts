@@ -19,7 +19,8 @@ import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.
 import { WeftError } from '../../src/platform/errors.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
-import { segmentCommand, segmentServices } from '../../src/segments/segment.command.js';
+import { segmentServices } from '../../src/segments/segment-command-services.js';
+import { segmentCommand } from '../../src/segments/segment.command.js';
 import type { ApiWorld } from '../support/api-world.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { createDemoWorld } from '../support/demo-world.js';
@@ -213,6 +214,7 @@ async function weft(line: string): Promise<CommandOutcome> {
         return segmentCommand({
           ...io,
           user: 'ann',
+          clock,
           withSegments: (use) => use(segmentServices(db, engine.services.segments)),
         });
       case 'model':

@@ -10,7 +10,8 @@ import { RootSecret } from '../../src/platform/installation-secret.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
-import { segmentCommand, segmentServices } from '../../src/segments/segment.command.js';
+import { segmentServices } from '../../src/segments/segment-command-services.js';
+import { segmentCommand } from '../../src/segments/segment.command.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
 import { SourceService } from '../../src/sources/source.service.js';
 import { SourceStore } from '../../src/sources/source.store.js';
@@ -45,6 +46,7 @@ const weftSegment = (...args: string[]) =>
       segmentCommand({
         ...io,
         user: 'ann',
+        clock: world.clock,
         withSegments: (use) => use(segmentServices(db, world.engine.services.segments)),
       }),
     args,

@@ -38,6 +38,7 @@ import { enforceScopes } from './scopes.js';
 import { ScheduleResolver } from './schedule.resolver.js';
 import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { SegmentHistoryResolver } from './segment-history.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { SourceRetentionResolver } from './source-retention.resolver.js';
@@ -74,6 +75,7 @@ export function buildApiSchema(): GraphQLSchema {
       IngestResolver,
       KeyResolver,
       SourceResolver,
+      SegmentHistoryResolver,
       SourceActivityResolver,
       SourceRetentionResolver,
       PlanResolver,

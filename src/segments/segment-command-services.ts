@@ -1,0 +1,41 @@
+import type { Clock } from '../platform/clock.js';
+import type { CommandIo } from '../platform/command-line.js';
+import { WeftError } from '../platform/errors.js';
+import { nameHint } from '../platform/near-names.js';
+import type { Database } from '../platform/postgres.js';
+import { SegmentHistoryReader } from './segment-history.reader.js';
+import { SegmentVersionReader } from './segment-version.reader.js';
+import { SegmentReader } from './segment.reader.js';
+import type { SegmentService } from './segment.service.js';
+
+export interface SegmentCommandServices {
+  readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
+  readonly versions: Pick<SegmentVersionReader, 'page'>;
+  readonly histories: Pick<SegmentHistoryReader, 'periods' | 'alerts'>;
+  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions' | 'restore'>;
+}
+
+export function segmentServices(db: Database, service: SegmentCommandServices['service']): SegmentCommandServices {
+  return {
+    reader: new SegmentReader(db),
+    versions: new SegmentVersionReader(db),
+    histories: new SegmentHistoryReader(db),
+    service,
+  };
+}
+
+export interface SegmentCommandDeps extends CommandIo {
+  /** Who runs the command. */
+  readonly user: string;
+  readonly clock: Clock;
+  /** Starts what the command needs, for as long as `use` runs. */
+  withSegments<T>(use: (segments: SegmentCommandServices) => Promise<T>): Promise<T>;
+}
+
+/** @throws WeftError NOT_FOUND, with a name that is near */
+export async function missingSegment(reader: Pick<SegmentReader, 'all'>, key: string): Promise<never> {
+  const keys = (await reader.all()).map((segment) => segment.key);
+  throw new WeftError('NOT_FOUND', `there is no segment ${key}`, {
+    hint: nameHint(key, keys, 'weft segment list shows all of them'),
+  });
+}
