@@ -8,6 +8,7 @@ import {
   type PlacedIdentifier,
   type ProfileAssignment,
 } from './assign-profiles.js';
+import { NO_PROFILE } from './component.model.js';
 import { DEFAULT_IDENTITY_RULES } from './identity-rules.model.js';
 
 /** Identifiers and profiles of one component between assignments. Groups are written as lists of names. */
@@ -20,7 +21,7 @@ class Register {
     this.#pos++;
     for (const identifier of groups.flat().map(anIdentifier)) {
       if (!this.identifiers.has(identifier.id)) {
-        this.identifiers.set(identifier.id, { ...identifier, firstPos: this.#pos, profileId: null });
+        this.identifiers.set(identifier.id, { ...identifier, firstPos: this.#pos, profileId: NO_PROFILE });
       }
     }
     let drawn = 0;
@@ -36,7 +37,7 @@ class Register {
     for (const { id } of outcome.revived) this.#redirect(id, null);
     for (const { identifierId, from, to } of outcome.moved) {
       const identifier = this.identifiers.get(identifierId);
-      if (identifier?.profileId !== from) throw new Error(`${identifierId} was not in ${String(from)}`);
+      if (identifier?.profileId !== (from ?? NO_PROFILE)) throw new Error(`${identifierId} was not in ${String(from)}`);
       this.identifiers.set(identifierId, { ...identifier, profileId: to });
     }
     return outcome;

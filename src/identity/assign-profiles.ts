@@ -1,5 +1,6 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
+import { NO_PROFILE } from './component.model.js';
 import { compareByPriority, type IdentityRules } from './identity-rules.model.js';
 
 /*
@@ -29,8 +30,8 @@ export interface FoundedProfile {
 export interface PlacedIdentifier extends Identifier {
   /** Log position of the first event that carried it. */
   readonly firstPos: number;
-  /** Its profile so far; null if it is new. */
-  readonly profileId: Uuid | null;
+  /** Its profile so far; `NO_PROFILE` if it is new. */
+  readonly profileId: Uuid;
 }
 
 interface AssignmentInput {
@@ -101,7 +102,9 @@ export function assignProfiles(input: AssignmentInput): ProfileAssignment {
   }
   moved.sort((a, b) => order(a.identifier, b.identifier));
   return {
-    moved: moved.map(({ identifier, to }) => ({ identifierId: identifier.id, from: identifier.profileId, to })),
+    moved: moved.map(({ identifier: { id, profileId }, to }) => {
+      return { identifierId: id, from: profileId === NO_PROFILE ? null : profileId, to };
+    }),
     created,
     merged,
     revived,

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { Uuid } from '../platform/ids.js';
 import { addMember, sizeOf, trimWritten, type Component, type KnownIdentifier } from './component.model.js';
 
@@ -8,25 +7,24 @@ import { addMember, sizeOf, trimWritten, type Component, type KnownIdentifier } 
  */
 export class ComponentCache {
   readonly #byIdentifier = new Map<Uuid, Component>();
-  readonly #components: LRUCache<Uuid, Component>;
+  /** Those that may be evicted, with what each takes: what was used last comes last. */
+  readonly #sizes = new Map<Component, number>();
+  #size = 0;
   readonly #pinned = new Set<Component>();
   /** Of the batch in hand, by id: of these only the members that it names are here. */
   readonly #contested = new Map<Uuid, Component>();
 
   /** @param maxSize in identifiers and rows of evidence */
-  constructor(maxSize: number) {
-    this.#components = new LRUCache<Uuid, Component>({
-      maxSize,
-      sizeCalculation: sizeOf,
-      dispose: (component, _, reason) => {
-        if (reason === 'evict' && !this.#pinned.has(component)) this.#unindex(component);
-      },
-    });
-  }
+  constructor(private readonly maxSize: number) {}
 
   /** Identifiers and rows of evidence that are not pinned. */
   get size(): number {
-    return this.#components.calculatedSize;
+    return this.#size;
+  }
+
+  /** Whether the batch in hand names members of contested components. */
+  get hasContested(): boolean {
+    return this.#contested.size > 0;
   }
 
   of(identifierId: Uuid): Component | undefined {
@@ -57,7 +55,7 @@ export class ComponentCache {
   /** After `into` absorbed `from`. */
   joined(into: Component, from: Component): void {
     for (const id of from.members.keys()) this.#byIdentifier.set(id, into);
-    this.#components.delete(from.id);
+    this.#drop(from);
     this.#pinned.delete(from);
     this.#contested.delete(from.id);
     if (into.isContested) this.#contested.set(into.id, into);
@@ -67,21 +65,38 @@ export class ComponentCache {
   release(): void {
     for (const component of this.#pinned) {
       trimWritten(component);
-      // Anew, so that its size is measured anew.
-      this.#components.delete(component.id);
-      if (!component.isContested) this.#components.set(component.id, component);
+      this.#drop(component);
+      const size = sizeOf(component);
+      if (component.isContested || size > this.maxSize) {
+        this.#unindex(component);
+        continue;
+      }
+      this.#sizes.set(component, size);
+      this.#size += size;
     }
-    const pinned = [...this.#pinned];
     this.#pinned.clear();
     this.#contested.clear();
-    for (const component of pinned) if (!this.#components.has(component.id)) this.#unindex(component);
+    for (const component of this.#sizes.keys()) {
+      if (this.#size <= this.maxSize) return;
+      this.#drop(component);
+      this.#unindex(component);
+    }
   }
 
   forget(): void {
-    this.#components.clear();
+    this.#sizes.clear();
+    this.#size = 0;
     this.#byIdentifier.clear();
     this.#pinned.clear();
     this.#contested.clear();
+  }
+
+  /** From what may be evicted. */
+  #drop(component: Component): void {
+    const size = this.#sizes.get(component);
+    if (size === undefined) return;
+    this.#sizes.delete(component);
+    this.#size -= size;
   }
 
   #unindex(component: Component): void {

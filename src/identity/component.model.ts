@@ -64,8 +64,11 @@ export interface Component {
   readonly written: Map<string, Evidence>;
   /** Whether `written` is all of its evidence. */
   isWrittenAll: boolean;
-  /** The least keys of members that were seen by themselves, by id: most events are of that kind, and need no hash. */
-  readonly seenAlone: Map<Uuid, CanonicalKey>;
+  /**
+   * The least keys of members that were seen by themselves, by id: most events are of that kind, and need no hash. Null:
+   * none was.
+   */
+  seenAlone: Map<Uuid, CanonicalKey> | null;
 }
 
 /** @param isNew true: no evidence of it is stored yet */
@@ -81,7 +84,7 @@ export function newComponent(id: Uuid, isNew: boolean): Component {
     isResolved: isNew,
     written: new Map(),
     isWrittenAll: isNew,
-    seenAlone: new Map(),
+    seenAlone: null,
   };
 }
 
@@ -90,6 +93,11 @@ export function addMember(component: Component, identifier: KnownIdentifier): vo
   identifier.componentId = component.id;
   component.members.set(identifier.id, identifier);
   component.counts.set(identifier.ns, (component.counts.get(identifier.ns) ?? 0) + 1);
+}
+
+/** @param key the least of the events that carried this member alone */
+export function noteAlone(component: Component, id: Uuid, key: CanonicalKey): void {
+  (component.seenAlone ??= new Map()).set(id, key);
 }
 
 /** Whether all members stand for one profile. */
@@ -117,7 +125,7 @@ export function absorb(into: Component, from: Component, rules: IdentityRules): 
   for (const identifier of from.members.values()) addMember(into, identifier);
   for (const [key, evidence] of from.written) into.written.set(key, evidence);
   into.isWrittenAll &&= from.isWrittenAll;
-  for (const [id, key] of from.seenAlone) into.seenAlone.set(id, key);
+  for (const [id, key] of from.seenAlone ?? []) noteAlone(into, id, key);
 }
 
 /** Adds links to those that the component has. */
@@ -155,5 +163,5 @@ export function trimWritten(component: Component): void {
 
 /** What the component takes in memory, in identifiers and rows of evidence; each is about a kilobyte at most. */
 export function sizeOf({ members, seenAlone, written, replay }: Component): number {
-  return 1 + members.size + seenAlone.size + written.size + (replay?.size ?? 0);
+  return 1 + members.size + (seenAlone?.size ?? 0) + written.size + (replay?.size ?? 0);
 }

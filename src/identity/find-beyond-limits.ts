@@ -26,6 +26,13 @@ export function findBeyondLimits(
   rules: IdentityRules,
   links: LinkIndex | null = null,
 ): Component[] {
+  // New identifiers alone join nobody who is known.
+  if (
+    links === null &&
+    !events.some(({ identifiers }) => identifiers.some(({ id }) => componentOf(id) !== undefined))
+  ) {
+    return [];
+  }
   const clusterOf = new Map<Component | Uuid, Cluster>();
   const found = new Set<Component>();
   const namespaces = new Map(links === null ? [] : events.flatMap((e) => e.identifiers.map(({ id, ns }) => [id, ns])));

@@ -6,6 +6,7 @@ import type {
   RawIdentifier,
   ResolvedIdentifiers,
 } from '../events/event.model.js';
+import { GenerationCache } from '../platform/generation-cache.js';
 import { hashId, type Uuid } from '../platform/ids.js';
 import { blockedTest, type BlockedTest } from './blocked-patterns.js';
 import { blockingRule } from './blocking-rule.js';
@@ -20,19 +21,24 @@ export const MAX_IDENTIFIERS_PER_EVENT = 32;
 const MAX_RAW_LENGTH = 1024;
 const MAX_NAMESPACE_LENGTH = 32;
 
-/** What a raw identifier comes to. `alone` is the answer for an event that carries nothing else: no allocation. */
+/** What a raw identifier comes to. */
 interface Entry {
   readonly identifier: Identifier | null;
   readonly priority: number;
-  readonly alone: ResolvedIdentifiers;
+  /** What an event that carries nothing else is answered, once there was one: no allocation from then on. */
+  alone: ResolvedIdentifiers | null;
+  /** The answer where it does not count. */
+  readonly refused: ResolvedIdentifiers | null;
   /** The same for an origin that is not sure of whom it names. */
-  readonly unauthenticated: ResolvedIdentifiers;
+  readonly unauthenticated: ResolvedIdentifiers | null;
+  /** By former rules, where it counts. */
+  readonly formerIds: readonly Uuid[] | undefined;
 }
 
 /** What raw identifiers come to, where phone numbers without a country code are of one region. */
 interface Regional {
   readonly phones: PhoneParser;
-  readonly cache: LRUCache<string, Entry>;
+  readonly cache: GenerationCache<Entry>;
 }
 
 type Dropped = ResolvedIdentifiers['dropped'][number];
@@ -67,8 +73,6 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   #main: Regional;
   readonly #regions: LRUCache<string, Regional>;
   #isBlocked: BlockedTest;
-  /** Up to so many nothing is about to go, so that the order of use need not be kept, which takes longer than to find. */
-  readonly #orderedFrom: number;
   readonly #cacheEntries: number;
 
   constructor(rules: IdentityRules, { cacheEntries = 50_000, former = [] }: IdentifierPolicyOptions = {}) {
@@ -78,7 +82,6 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     this.#main = this.#regional(rules.defaultRegion);
     this.#regions = new LRUCache({ max: MAX_REGIONS });
     this.#isBlocked = blockedTest(rules);
-    this.#orderedFrom = cacheEntries / 2;
   }
 
   get rules(): IdentityRules {
@@ -115,17 +118,18 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     if (only === undefined) return NONE;
     const regional = this.#regionalOf(origin);
     const isTrusted = origin.authenticated === true;
-    if (raw.length === 1) return outcomeOf(this.#entryOf(only, regional), isTrusted);
+    if (raw.length === 1) return aloneOf(this.#entryOf(only, regional), isTrusted);
 
     const kept: Entry[] = [];
     let dropped: Dropped[] | null = null;
     let former: Uuid[] | null = null;
     for (const item of raw) {
       const entry = this.#entryOf(item, regional);
-      const { dropped: left, formerIds } = outcomeOf(entry, isTrusted);
+      const refused = isTrusted ? entry.refused : entry.unauthenticated;
+      const formerIds = refused === null ? entry.formerIds : refused.formerIds;
       if (formerIds !== undefined) (former ??= []).push(...formerIds);
-      if (left.length > 0) {
-        (dropped ??= []).push(...left);
+      if (refused !== null) {
+        (dropped ??= []).push(...refused.dropped);
       } else {
         this.#insert(kept, entry);
         const excess = kept.length > MAX_IDENTIFIERS_PER_EVENT ? kept.pop()?.identifier : null;
@@ -172,7 +176,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
   }
 
   #regional(region: string | null): Regional {
-    return { phones: new PhoneParser(region), cache: new LRUCache({ max: this.#cacheEntries }) };
+    return { phones: new PhoneParser(region), cache: new GenerationCache(this.#cacheEntries) };
   }
 
   #regionalOf({ region }: IdentifierOrigin): Regional {
@@ -187,7 +191,7 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     if (ns.length > MAX_NAMESPACE_LENGTH) return dropEntry(ns, 'unknown_namespace');
     if (value.length > MAX_RAW_LENGTH) return dropEntry(ns, 'too_long');
     const key = `${ns}\0${value}`;
-    let entry = cache.size < this.#orderedFrom ? cache.peek(key) : cache.get(key);
+    let entry = cache.get(key);
     if (entry === undefined) {
       entry = this.#withFormer(this.#evaluate(ns, value, phones), ns, value);
       cache.set(key, entry);
@@ -205,9 +209,8 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     const id = hashId(ns, value);
     if (isBlocked) return dropEntry(ns, 'blocked', id);
     const identifier = Object.freeze({ id, ns, value });
-    const alone = Object.freeze({ identifiers: Object.freeze([identifier]), dropped: NONE.dropped });
-    const unauthenticated = rule.onlyFromAuthenticated === true ? droppedAs(ns, 'unauthenticated', id) : alone;
-    return { identifier, priority: rule.priority, alone, unauthenticated };
+    const unauthenticated = rule.onlyFromAuthenticated === true ? droppedAs(ns, 'unauthenticated', id) : null;
+    return { identifier, priority: rule.priority, alone: null, refused: null, unauthenticated, formerIds: undefined };
   }
 
   /** The ids that former rules give where they are others. */
@@ -221,9 +224,16 @@ export class CachedIdentifierPolicy implements IdentifierPolicy {
     }
     if (entry.identifier !== null) ids.delete(entry.identifier.id);
     if (ids.size === 0) return entry;
-    const withIds = (resolved: ResolvedIdentifiers): ResolvedIdentifiers =>
-      Object.freeze({ ...resolved, formerIds: Object.freeze([...new Set([...(resolved.formerIds ?? []), ...ids])]) });
-    return { ...entry, alone: withIds(entry.alone), unauthenticated: withIds(entry.unauthenticated) };
+    const withIds = (refused: ResolvedIdentifiers | null): ResolvedIdentifiers | null =>
+      refused === null
+        ? null
+        : Object.freeze({ ...refused, formerIds: Object.freeze([...new Set([...(refused.formerIds ?? []), ...ids])]) });
+    return {
+      ...entry,
+      refused: withIds(entry.refused),
+      unauthenticated: withIds(entry.unauthenticated),
+      formerIds: Object.freeze([...ids]),
+    };
   }
 }
 
@@ -231,13 +241,29 @@ function formerOf(rules: readonly IdentityRules[]): Former[] {
   return rules.map((each) => ({ rules: each, phones: new PhoneParser(each.defaultRegion) }));
 }
 
-function outcomeOf({ alone, unauthenticated }: Entry, isTrusted: boolean): ResolvedIdentifiers {
-  return isTrusted ? alone : unauthenticated;
+/** Shared between calls, so frozen. */
+function aloneOf(entry: Entry, isTrusted: boolean): ResolvedIdentifiers {
+  const refused = isTrusted ? entry.refused : entry.unauthenticated;
+  if (refused !== null) return refused;
+  return (entry.alone ??= answerOf(entry));
+}
+
+function answerOf({ identifier, formerIds }: Entry): ResolvedIdentifiers {
+  const identifiers = identifier === null ? NONE.identifiers : Object.freeze([identifier]);
+  const { dropped } = NONE;
+  return Object.freeze(formerIds === undefined ? { identifiers, dropped } : { identifiers, dropped, formerIds });
 }
 
 function dropEntry(ns: string, reason: DropReason, id?: Uuid): Entry {
-  const alone = droppedAs(ns, reason, id);
-  return { identifier: null, priority: -Infinity, alone, unauthenticated: alone };
+  const refused = droppedAs(ns, reason, id);
+  return {
+    identifier: null,
+    priority: -Infinity,
+    alone: null,
+    refused,
+    unauthenticated: refused,
+    formerIds: undefined,
+  };
 }
 
 /** @param id what it would have been: who was erased under it is not to come back under other identifiers */

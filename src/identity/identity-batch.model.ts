@@ -11,15 +11,18 @@ export interface IdentityBatch {
   readonly outcomes: EventIdentity[];
   readonly identifiers: Set<KnownIdentifier>;
   readonly profiles: Map<Uuid, KnownProfile>;
-  /** Of both, those that are to be written yet. */
+  /** Of both, those that are not in the database yet, whatever becomes of them in the batch. */
+  readonly added: { readonly identifiers: Set<KnownIdentifier>; readonly profiles: Set<KnownProfile> };
+  /** Of the others, those that are to be written yet. */
   readonly unsaved: { readonly identifiers: Set<KnownIdentifier>; readonly profiles: Set<KnownProfile> };
-  /** Of these, those that are not in the database yet, whatever becomes of them in the batch. */
-  readonly added: Set<Uuid>;
   /** To be written yet. */
   readonly evidence: Map<string, Evidence>;
   /** But for those that `assignedFirst` says. */
   readonly assignments: Map<string, Assignment>;
-  /** Identifiers that stand for one profile since they were first seen, in this batch: of these no row is written. */
+  /**
+   * Identifiers that stand for one profile since they were first seen, in this batch: of these no row is written. Those of
+   * `added` need not be here.
+   */
   readonly assignedFirst: Set<Uuid>;
   readonly moves: IdentifierMove[];
   /** Links by hand of all that the batch touches; null where there are none at all. */
@@ -46,8 +49,8 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
     outcomes: [],
     identifiers: new Set(),
     profiles: new Map(),
+    added: { identifiers: new Set(), profiles: new Set() },
     unsaved: { identifiers: new Set(), profiles: new Set() },
-    added: new Set(),
     evidence: new Map(),
     assignments: new Map(),
     assignedFirst: new Set(),
@@ -64,11 +67,25 @@ export function newBatch(links: LinkIndex | null): IdentityBatch {
 }
 
 export function noteChanged(batch: IdentityBatch, identifier: KnownIdentifier): void {
+  if (batch.added.identifiers.has(identifier)) return;
   batch.identifiers.add(identifier);
   batch.unsaved.identifiers.add(identifier);
 }
 
+/** Of an identifier that the database does not have. */
+export function noteAdded(batch: IdentityBatch, identifier: KnownIdentifier): void {
+  batch.identifiers.add(identifier);
+  batch.added.identifiers.add(identifier);
+}
+
 export function noteChangedProfile(batch: IdentityBatch, profile: KnownProfile): void {
+  if (batch.added.profiles.has(profile)) return;
   batch.profiles.set(profile.id, profile);
   batch.unsaved.profiles.add(profile);
+}
+
+/** Of a profile that the database does not have. */
+export function noteAddedProfile(batch: IdentityBatch, profile: KnownProfile): void {
+  batch.profiles.set(profile.id, profile);
+  batch.added.profiles.add(profile);
 }

@@ -2,7 +2,7 @@ import { compareCanonical, type Identifier, type LoggedEvent } from '../events/e
 import { WeftError } from '../platform/errors.js';
 import { partitionOf, type Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
-import { assignProfiles, type PlacedIdentifier, type ProfileAssignment } from './assign-profiles.js';
+import { assignProfiles, type ProfileAssignment } from './assign-profiles.js';
 import { ComponentCache } from './component-cache.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
 import {
@@ -20,7 +20,14 @@ import { evidenceOf, type Evidence } from './evidence.model.js';
 import { noteAssignment } from './note-assignment.js';
 import { noteEvidence } from './note-evidence.js';
 import { IdentityBatchLoader } from './load-identity-batch.js';
-import { newBatch, noteChanged, noteChangedProfile, type IdentityBatch } from './identity-batch.model.js';
+import {
+  newBatch,
+  noteAdded,
+  noteAddedProfile,
+  noteChanged,
+  noteChangedProfile,
+  type IdentityBatch,
+} from './identity-batch.model.js';
 import { countedOf, genericBoundOf, isSuspicious, ownerOfLate } from './generic-value.model.js';
 import type { GenericValueStore } from './generic-value.store.js';
 import type { IdentityLinkStore } from './identity-link.store.js';
@@ -46,12 +53,12 @@ export interface IdentityStepOptions {
   readonly maxCachedIdentifiers?: number;
   /** Rows of evidence beyond which a component is contested. */
   readonly maxReplayRows?: number;
-  /** New identifiers and profiles that are written while the rest of their batch is resolved. */
+  /** New identifiers that are written with their profiles while the rest of their batch is resolved. */
   readonly rowsAhead?: number;
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
-const DEFAULT_ROWS_AHEAD = 1_000;
+const DEFAULT_ROWS_AHEAD = 750;
 
 /**
  * Resolves the identities of a micro-batch, event by event in acceptance order.
@@ -125,7 +132,7 @@ export class IdentityStep {
     const batch = newBatch(await new IdentityBatchLoader(options).load(tx, { events, logged, hasLinks }));
     for (const [i, event] of events.entries()) {
       batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
-      if (batch.added.size >= this.#rowsAhead) await saveAhead(tx, this.#options.store, batch);
+      if (batch.added.identifiers.size >= this.#rowsAhead) await saveAhead(tx, this.#options.store, batch);
     }
     return batch;
   }
@@ -180,7 +187,7 @@ export class IdentityStep {
       return { event, profileId: this.#profileOf(component, event), moves: NO_MOVES, merged: NONE };
     }
     const assignment = assignProfiles({
-      groups: groups.map((group) => group.map((id) => placed(memberOf(component, id)))),
+      groups: groups.map((group) => group.map((id) => memberOf(component, id))),
       foundedBy: (id) => memberOf(component, id).founded ?? undefined,
       rules: this.#rules,
       pos: event.pos,
@@ -256,7 +263,7 @@ export class IdentityStep {
     const [anchor, second] = event.identifiers;
     if (anchor === undefined || second !== undefined) return null;
     const component = this.#cache.of(anchor.id);
-    const seen = component?.seenAlone.get(anchor.id);
+    const seen = component?.seenAlone?.get(anchor.id);
     if (component === undefined || seen === undefined || compareCanonical(seen, event) > 0) return null;
     return this.#profileOf(component, event);
   }
@@ -283,11 +290,11 @@ export class IdentityStep {
       if (known !== undefined && known.profileId !== NO_PROFILE) continue;
       grown = true;
       const member = known ?? newIdentifier(identifier, component, event);
-      // Beside other workers everybody of a batch is there by now (`lock`).
-      if (known === undefined) batch.added.add(member.id);
       addMember(component, member);
       this.#cache.addMember(component, member);
-      noteChanged(batch, member);
+      // Beside other workers everybody of a batch is there by now (`lock`).
+      if (known === undefined) noteAdded(batch, member);
+      else noteChanged(batch, member);
       if (batch.links !== null) component = this.#joinLinked(batch, component, identifier.id);
     }
     return { component, grown };
@@ -331,8 +338,7 @@ export class IdentityStep {
       const part = partitionOf(foundingId, this.#options.partitions);
       const profile = { id, foundingId, foundedPos, createdAt: event.acceptedAt, part, mergedInto: null };
       memberOf(component, foundingId).founded = profile;
-      noteChangedProfile(batch, profile);
-      batch.added.add(id);
+      noteAddedProfile(batch, profile);
     }
     for (const { foundingId, into } of assignment.merged) setAlias(batch, memberOf(component, foundingId), into);
     for (const { foundingId } of assignment.revived) setAlias(batch, memberOf(component, foundingId), null);
@@ -364,10 +370,6 @@ function newIdentifier(identifier: Identifier, component: Component, event: Logg
     firstAt: event.acceptedAt,
     founded: null,
   };
-}
-
-function placed({ id, ns, value, firstPos, profileId }: KnownIdentifier): PlacedIdentifier {
-  return { id, ns, value, firstPos, profileId: profileId === NO_PROFILE ? null : profileId };
 }
 
 function setAlias(batch: IdentityBatch, founder: KnownIdentifier, into: Uuid | null): void {

@@ -113,6 +113,7 @@ export class IdentityBatchLoader {
 
   /** What is known already of contested components' evidence, for those do not stay in memory. */
   async #loadWritten(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
+    if (!this.#parts.cache.hasContested) return;
     const said = events.filter(({ identifiers }) =>
       identifiers.some(({ id }) => this.#parts.cache.of(id)?.isContested),
     );

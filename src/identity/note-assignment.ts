@@ -11,19 +11,19 @@ interface Placement {
 }
 
 /** Records what the identifier stands for from an event on; no row of those that never stood for anything else. */
-export function noteAssignment(
-  batch: IdentityBatch,
-  { id, profileId, firstPos, firstAt }: KnownIdentifier,
-  { from, pos, at }: Placement,
-): void {
+export function noteAssignment(batch: IdentityBatch, identifier: KnownIdentifier, { from, pos, at }: Placement): void {
+  const { id, profileId, firstPos, firstAt } = identifier;
+  const isAdded = batch.added.identifiers.has(identifier);
   if (from === null && firstAt !== null && firstPos === pos) {
-    batch.assignedFirst.add(id);
+    if (!isAdded) batch.assignedFirst.add(id);
     return;
   }
-  const note = (row: { readonly profileId: Uuid; readonly fromPos: number; readonly fromAt: number }): unknown =>
-    batch.assignments.set(`${id} ${String(row.fromPos)}`, { identifierId: id, ...row });
-  if (from !== null && firstAt !== null && batch.assignedFirst.delete(id)) {
-    note({ profileId: from, fromPos: firstPos, fromAt: firstAt });
+  const keyAt = (fromPos: number): string => `${id} ${String(fromPos)}`;
+  if (from !== null && firstAt !== null) {
+    const isFirstMove = isAdded ? !batch.assignments.has(keyAt(firstPos)) : batch.assignedFirst.delete(id);
+    if (isFirstMove) {
+      batch.assignments.set(keyAt(firstPos), { identifierId: id, profileId: from, fromPos: firstPos, fromAt: firstAt });
+    }
   }
-  note({ profileId, fromPos: pos, fromAt: at });
+  batch.assignments.set(keyAt(pos), { identifierId: id, profileId, fromPos: pos, fromAt: at });
 }

@@ -1,4 +1,4 @@
-import type { Component } from './component.model.js';
+import { noteAlone, type Component } from './component.model.js';
 import { compareEvidence, leastEvidence, writtenKey, type Evidence } from './evidence.model.js';
 import type { IdentityBatch } from './identity-batch.model.js';
 
@@ -12,8 +12,7 @@ export function noteEvidence(batch: IdentityBatch, component: Component, evidenc
   component.written.delete(key);
   component.written.set(key, least);
   component.replay?.add(least);
-  if (least.identifiers.length === 1 && least.uncounted === undefined)
-    component.seenAlone.set(least.anchorId, least.key);
+  if (least.identifiers.length === 1 && least.uncounted === undefined) noteAlone(component, least.anchorId, least.key);
   const pending = batch.evidence.get(key);
   batch.evidence.set(key, pending === undefined ? least : leastEvidence(pending, least));
   return true;

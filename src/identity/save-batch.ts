@@ -12,20 +12,20 @@ export async function saveAhead(
   store: Pick<IdentityStore, 'save'>,
   batch: IdentityBatch,
 ): Promise<void> {
-  const { added, assignedFirst, evidence, unsaved } = batch;
-  const identifiers = [...unsaved.identifiers].filter(({ id }) => added.has(id));
-  const profiles = [...unsaved.profiles].filter(({ id }) => added.has(id));
-  const rows = { identifiers, profiles, evidence: [...evidence.values()], assignments: [], moves: [], added };
-  const saving = store.save(tx, rows);
+  const { added, evidence } = batch;
+  const saving = store.save(tx, {
+    added: { identifiers: [...added.identifiers], profiles: [...added.profiles] },
+    identifiers: [],
+    profiles: [],
+    evidence: [...evidence.values()],
+    assignments: [],
+    moves: [],
+  });
   saving.catch(() => undefined);
   batch.saving.push(saving);
   evidence.clear();
-  added.clear();
-  for (const identifier of identifiers) {
-    unsaved.identifiers.delete(identifier);
-    assignedFirst.delete(identifier.id);
-  }
-  for (const profile of profiles) unsaved.profiles.delete(profile);
+  added.identifiers.clear();
+  added.profiles.clear();
   await turn();
 }
 
@@ -42,7 +42,7 @@ export async function saveRest(
     evidence: [...evidence.values()],
     assignments: [...assignments.values()],
     moves,
-    added,
+    added: { identifiers: [...added.identifiers], profiles: [...added.profiles] },
   });
   await Promise.all([...batch.saving, rest]);
 }

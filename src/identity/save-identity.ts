@@ -14,41 +14,36 @@ export interface IdentityWrites {
   readonly assignments: readonly Assignment[];
   readonly moves: readonly IdentifierMove[];
   /**
-   * Of the identifiers and profiles, those that the transaction found not to be there: they are inserted without looking
-   * for them once more in each unique index. Default: none is known to be.
+   * Beside those, such as the transaction found not to be there: they are inserted without looking for them once more in
+   * each unique index. Default: none is known to be.
    */
-  readonly added?: ReadonlySet<Uuid>;
+  readonly added?: { readonly identifiers: readonly KnownIdentifier[]; readonly profiles: readonly KnownProfile[] };
 }
 
 /** Writes what a batch or a revision changed, all in one round trip. */
 export async function saveIdentity(tx: Transaction, writes: IdentityWrites): Promise<void> {
   const { added = NOBODY } = writes;
-  const moved = new Set(writes.assignments.map((a) => a.identifierId));
   await Promise.all([
-    keepFirstAssignments(
-      tx,
-      [...moved].filter((id) => !added.has(id)),
-    ),
+    keepFirstAssignments(tx, movedIn(writes)),
     // The largest first: the database writes it while the arrays of the others are made.
-    ...bothOf(writes.identifiers, added, (i) => i.id).map(([rows, areNew]) => saveIdentifiers(tx, rows, areNew)),
+    saveIdentifiers(tx, added.identifiers, true),
+    saveIdentifiers(tx, writes.identifiers, false),
     saveAssignments(tx, writes.assignments),
-    ...bothOf(writes.profiles, added, (p) => p.id).map(([rows, areNew]) => saveProfiles(tx, rows, areNew)),
+    saveProfiles(tx, added.profiles, true),
+    saveProfiles(tx, writes.profiles, false),
     saveEvidence(tx, writes.evidence),
     saveMoves(tx, writes.moves),
   ]);
 }
 
-const NOBODY: ReadonlySet<Uuid> = new Set();
+const NOBODY: NonNullable<IdentityWrites['added']> = { identifiers: [], profiles: [] };
 
-/** Rows that are new, and those that may be there; no empty ones. */
-function bothOf<T>(
-  rows: readonly T[],
-  added: ReadonlySet<Uuid>,
-  idOf: (row: T) => Uuid,
-): (readonly [rows: readonly T[], areNew: boolean])[] {
-  const fresh = added.size === 0 ? [] : rows.filter((row) => added.has(idOf(row)));
-  const rest = fresh.length === rows.length ? [] : rows.filter((row) => !added.has(idOf(row)));
-  return [[fresh, true] as const, [rest, false] as const].filter(([{ length }]) => length > 0);
+/** Those who were there before and move. */
+function movedIn({ assignments, added = NOBODY }: IdentityWrites): Uuid[] {
+  if (assignments.length === 0) return [];
+  const moved = new Set(assignments.map((a) => a.identifierId));
+  for (const { id } of added.identifiers) moved.delete(id);
+  return [...moved];
 }
 
 const INSERT_IDENTIFIERS = `INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos, first_at)
@@ -61,6 +56,7 @@ async function saveIdentifiers(
   identifiers: readonly KnownIdentifier[],
   areNew: boolean,
 ): Promise<void> {
+  if (identifiers.length === 0) return;
   await tx.run({
     name: areNew ? 'identity-insert-identifiers' : 'identity-save-identifiers',
     text: areNew
@@ -83,6 +79,7 @@ const INSERT_PROFILES = `INSERT INTO profiles (id, founding_id, founded_pos, cre
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[], $5::int2[], $6::uuid[])`;
 
 async function saveProfiles(tx: Transaction, profiles: readonly KnownProfile[], areNew: boolean): Promise<void> {
+  if (profiles.length === 0) return;
   await tx.run({
     name: areNew ? 'identity-insert-profiles' : 'identity-save-profiles',
     text: areNew

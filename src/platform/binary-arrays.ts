@@ -68,10 +68,34 @@ function writeUuid(buffer: Buffer, offset: number, id: string): void {
 
 /** Text may not hold U+0000, which PostgreSQL refuses. */
 export function textArray<T>(items: readonly T[], valueOf: (item: T) => string): Buffer {
-  return variableArray(
-    OID.text,
-    items.map((item) => Buffer.from(valueOf(item))),
+  const values = items.map(valueOf);
+  return (
+    asciiArray(values) ??
+    variableArray(
+      OID.text,
+      values.map((value) => Buffer.from(value)),
+    )
   );
+}
+
+const MAX_ASCII = 0x7f;
+
+/** Code by code: short texts are written before Node has begun to. Null if there is any other character. */
+function asciiArray(values: readonly string[]): Buffer | null {
+  let totalBytes = HEADER_BYTES;
+  for (const value of values) totalBytes += LENGTH_BYTES + value.length;
+  const buffer = withHeader(OID.text, values.length, totalBytes);
+  let offset = HEADER_BYTES;
+  for (const value of values) {
+    buffer.writeInt32BE(value.length, offset);
+    offset += LENGTH_BYTES;
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > MAX_ASCII) return null;
+      buffer[offset++] = code;
+    }
+  }
+  return buffer;
 }
 
 export function byteaArray<T>(items: readonly T[], valueOf: (item: T) => Uint8Array): Buffer {

@@ -3,6 +3,7 @@
  * Times are the median of several rounds after warming up.
  */
 import { assignProfiles } from '../../src/identity/assign-profiles.js';
+import { NO_PROFILE } from '../../src/identity/component.model.js';
 import { evidenceOf, type Evidence } from '../../src/identity/evidence.model.js';
 import { CachedIdentifierPolicy } from '../../src/identity/identifier-policy.js';
 import { DEFAULT_IDENTITY_RULES as RULES } from '../../src/identity/identity-rules.model.js';
@@ -94,7 +95,7 @@ const identifiers = new Map(
   thousand.flatMap((row) => row.identifiers.map((identifier) => [identifier.id, identifier])),
 );
 
-const placed = new Map([...identifiers].map(([id, i]) => [id, { ...i, firstPos: 1, profileId: null }]));
+const placed = new Map([...identifiers].map(([id, i]) => [id, { ...i, firstPos: 1, profileId: NO_PROFILE }]));
 
 const resolveUs = perItemUs(EVENTS, () => {
   for (const raw of rawEvents) policy.resolve(raw);

@@ -231,8 +231,19 @@ class Resolver {
     const pos = ++this.#pos;
     const at = NOON_MS + pos * ROW_MS;
     return {
-      ...{ pos, part: 0, sourceId: 1, messageId: `m${String(pos)}`, type: 'track', name: 'seen', historical: false },
-      ...{ occurredAt: at, acceptedAt: at, properties: {}, traits: {}, context: {}, groupId: null },
+      pos,
+      part: 0,
+      sourceId: 1,
+      messageId: `m${String(pos)}`,
+      type: 'track',
+      name: 'seen',
+      historical: false,
+      occurredAt: at,
+      acceptedAt: at,
+      properties: {},
+      traits: {},
+      context: {},
+      groupId: null,
       identifiers: this.#policy.resolve(raw).identifiers,
     };
   }

@@ -147,6 +147,14 @@ class MemoryIdentityStore extends IdentityStore {
 
   override save(_: Transaction, writes: IdentityWrites): Promise<void> {
     const { assignments, identifiers, moves, profiles } = this.tables;
+    for (const profile of writes.added?.profiles ?? []) {
+      if (profiles.has(profile.id)) throw new Error(`profile ${profile.id} is there already`);
+      profiles.set(profile.id, { ...profile });
+    }
+    for (const { founded: _founded, ...row } of writes.added?.identifiers ?? []) {
+      if (identifiers.has(row.id)) throw new Error(`identifier ${row.id} is there already`);
+      identifiers.set(row.id, row);
+    }
     for (const { identifierId } of writes.assignments) {
       for (const each of this.tables.assignmentsOf(identifierId)) assignments.set(keyOf(each), each);
     }
