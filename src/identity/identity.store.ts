@@ -33,7 +33,15 @@ interface ComponentRow {
 }
 
 const COMPONENT_FIELDS = `i.id, i.ns, i.value, i.component_id, i.profile_id, i.first_pos, i.first_at,
-  p.id AS p_id, p.founded_pos, p.created_at, p.part, p.merged_into`;
+  coalesce(l.id, a.id) AS p_id, coalesce(l.founded_pos, a.founded_pos) AS founded_pos,
+  coalesce(l.created_at, a.created_at) AS created_at, coalesce(l.part, a.part) AS part, a.merged_into`;
+
+/**
+ * The profile that identifier `i` founded: a living one is where its founding identifier stands (invariant 1 of
+ * `assign-profiles.ts`), so that it takes no index by founding identifiers; of aliases alone there is one.
+ */
+const FOUNDED = `LEFT JOIN profiles l ON l.id = i.profile_id AND l.founding_id = i.id AND l.merged_into IS NULL
+  LEFT JOIN profiles a ON a.founding_id = i.id AND a.merged_into IS NOT NULL`;
 
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
 export class IdentityStore {
@@ -46,7 +54,7 @@ export class IdentityStore {
       text: `SELECT ${COMPONENT_FIELDS}, false AS is_contested
              FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
              JOIN identifiers i ON i.component_id = c.component_id
-             LEFT JOIN profiles p ON p.founding_id = i.id`,
+             ${FOUNDED}`,
       values: [uuidArray(identifierIds, (id) => id)],
     });
     return componentsOf(rows);
@@ -65,10 +73,10 @@ export class IdentityStore {
              SELECT ${COMPONENT_FIELDS}, false AS is_contested
              FROM (SELECT DISTINCT component_id FROM named WHERE NOT is_contested OFFSET 0) c
              JOIN identifiers i ON i.component_id = c.component_id
-             LEFT JOIN profiles p ON p.founding_id = i.id
+             ${FOUNDED}
              UNION ALL
              SELECT ${COMPONENT_FIELDS}, true FROM named n JOIN identifiers i ON i.id = n.id
-             LEFT JOIN profiles p ON p.founding_id = i.id WHERE n.is_contested`,
+             ${FOUNDED} WHERE n.is_contested`,
       values: [uuidArray(identifierIds, (id) => id)],
     });
     return componentsOf(rows);
@@ -80,7 +88,7 @@ export class IdentityStore {
       `SELECT ${COMPONENT_FIELDS}, true AS is_contested
        FROM (SELECT DISTINCT profile_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
        JOIN identifiers i ON i.profile_id = c.profile_id
-       LEFT JOIN profiles p ON p.founding_id = i.id`,
+       ${FOUNDED}`,
       [uuidArray(identifierIds, (id) => id)],
     );
     return componentsOf(rows)[0] ?? null;
