@@ -44,6 +44,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'schedule show',
   'segment check',
   'segment list',
+  'segment preview',
   'segment show',
   'segment versions',
   'sources list',

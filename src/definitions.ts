@@ -233,7 +233,7 @@ function purposesOfInputs({
 }
 
 /** Its own, and those of the features and models that it reads. A segment that it refers to has its own gate. */
-function purposesOfSegment(
+export function purposesOfSegment(
   own: readonly string[],
   { features, models }: SegmentRequirements,
   { featurePurposes, modelPurposes }: InputPurposes,
@@ -276,7 +276,7 @@ function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet)
   return models;
 }
 
-function indexSegments(
+export function indexSegments(
   compiled: readonly CompiledSegment[],
   models: ReadonlyMap<string, ActiveModel>,
   isReady: (featureIndex: number) => boolean,

@@ -63,8 +63,6 @@ import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
 import { ModelReader } from './scoring/model.reader.js';
-import { segmentServices } from './segments/segment-command-services.js';
-import { segmentCommand } from './segments/segment.command.js';
 import { auditChainKey } from './start-audit.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
@@ -77,6 +75,7 @@ import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 import { createIdentityCommand } from './create-identity-command.js';
+import { createSegmentCommand } from './create-segment-command.js';
 import { createScheduleCommand } from './create-schedule-command.js';
 
 export interface ProgramDeps {
@@ -108,7 +107,11 @@ export function createProgram(deps: ProgramDeps): Command {
 }
 
 /** The commands that look at features, segments and models. */
-function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, signal: AbortSignal): Command[] {
+function catalogCommands(
+  io: CommandIo & { stderr: NodeJS.WriteStream },
+  { idle, looking }: CommandSessions,
+  signal: AbortSignal,
+): Command[] {
   return [
     createFeaturesCommand(io, looking, signal),
     entitiesCommand({
@@ -116,12 +119,7 @@ function catalogCommands(io: CommandIo, { idle, looking }: CommandSessions, sign
       withRecords: (use) => looking((app) => use(new EntityRecordService(app))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    segmentCommand({
-      ...io,
-      withSegments: (use) => looking((app) => use(segmentServices(app.db, app.engine.services.segments))),
-      user: userName(),
-      clock: systemClock,
-    }),
+    createSegmentCommand(io, looking, signal),
     modelCommand({
       ...io,
       withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),

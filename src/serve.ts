@@ -1,4 +1,6 @@
 import { createHistoricalFeatures } from './create-historical-features.js';
+import { createSegmentPreviews } from './create-segment-previews.js';
+import { BoundedSegmentPreviews } from './api/segment-previews.js';
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
@@ -97,6 +99,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           credentials: credentialsOf(app),
           webhooks: app.webhooks,
           segments: engine.services.segments,
+          segmentPreviews: segmentPreviewsOf(app, definitions),
           features: engine.services.features,
           historical: createHistoricalFeatures(engine, { db, clock }),
           models: app.models,
@@ -125,6 +128,13 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   const { port } = server.server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return { url: `http://${host}:${String(port)}` };
+}
+
+function segmentPreviewsOf({ db, clock, engine }: App, definitions: DefinitionsLoader): BoundedSegmentPreviews {
+  const { sealer, services } = engine;
+  return new BoundedSegmentPreviews(
+    createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments }),
+  );
 }
 
 /** Profiles as they are published, read from the database where the online store lacks them. */

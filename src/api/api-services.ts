@@ -1,4 +1,5 @@
 import type { HistoricalFeatures } from './historical-features.js';
+import type { BoundedSegmentPreviews } from './segment-previews.js';
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
 import type { EndpointService } from '../activation/endpoints/endpoint.service.js';
@@ -120,6 +121,7 @@ export interface WiredServices {
   readonly credentials: Credentials;
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
+  readonly segmentPreviews: Pick<BoundedSegmentPreviews, 'preview'>;
   readonly features: FeatureDefinitionService;
   readonly historical: Pick<HistoricalFeatures, 'read'>;
   readonly models: ModelService;

@@ -13,6 +13,7 @@ import type { ParsedSegment, SegmentRequirements } from './parse-segment.js';
 import { questionRule, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
 import type { SegmentSchema } from './segment-schema.model.js';
+import type { SegmentTrial } from './segment-preview.model.js';
 import {
   checkTerms,
   isSameRule,
@@ -49,6 +50,13 @@ export interface SegmentReferences {
   readonly models: readonly string[];
   readonly segments: readonly string[];
 }
+
+/** What is to be tried: a segment as it was written last, or a rule of its own. */
+export type TrialAsk =
+  { readonly key: string } | (Partial<Omit<SegmentRule, 'expression'>> & Pick<SegmentRule, 'expression'>);
+
+/** What a rule that is only tried is called; no key has brackets. */
+export const TRIAL_KEY = '(preview)';
 
 type SegmentConditions = Pick<SegmentRule, 'expression' | 'exitExpression'>;
 
@@ -180,6 +188,25 @@ export class SegmentService {
       const { requires } = await this.#parse(tx, new SegmentReader(tx), null, rule);
       const features = await this.#catalog.features(tx);
       return { requires, warnings: questionRule(rule, { features }, await this.#catalog.known(tx)) };
+    });
+  }
+
+  /**
+   * A rule as it would decide, checked like one that is written and activated. Writes nothing.
+   * @param asked the key of a segment, for the version of it that was written last, or a rule
+   * @throws WeftError NOT_FOUND, BAD_REQUEST, EXPRESSION_INVALID
+   */
+  async trial(asked: TrialAsk): Promise<SegmentTrial> {
+    return this.#db.transaction(async (tx) => {
+      const reader = new SegmentReader(tx);
+      const stored = 'key' in asked ? found(await reader.byKey(asked.key), asked.key) : null;
+      const key = stored?.key ?? TRIAL_KEY;
+      const rule = stored === null ? { ...NO_RULE, ...asked } : ruleOf(stored);
+      const parsed = await this.#parse(tx, reader, stored?.key ?? null, rule);
+      checkTerms(rule);
+      checkPurposes(rule.purposes, await this.#catalog.purposes(tx));
+      await this.#checkOrder(tx, reader, key, parsed);
+      return { key, rule: ruleOf(rule), parsed };
     });
   }
 

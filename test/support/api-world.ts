@@ -1,4 +1,6 @@
 import { createHistoricalFeatures } from '../../src/create-historical-features.js';
+import { createSegmentPreviews } from '../../src/create-segment-previews.js';
+import { BoundedSegmentPreviews } from '../../src/api/segment-previews.js';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -202,6 +204,9 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,
     segments: engine.services.segments,
+    segmentPreviews: new BoundedSegmentPreviews(
+      createSegmentPreviews({ db, clock, sealer: engine.sealer, definitions, segments: engine.services.segments }),
+    ),
     features: engine.services.features,
     historical: createHistoricalFeatures(engine, { db, clock }),
     models: engine.services.models,

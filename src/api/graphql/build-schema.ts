@@ -39,6 +39,7 @@ import { ScheduleResolver } from './schedule.resolver.js';
 import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
+import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { SourceRetentionResolver } from './source-retention.resolver.js';
@@ -61,6 +62,7 @@ export function buildApiSchema(): GraphQLSchema {
       ProfileSearchResolver,
       TimelineResolver,
       SegmentResolver,
+      SegmentPreviewResolver,
       ChangeResolver,
       ChangeSubscriptionResolver,
       FeatureDefinitionResolver,
