@@ -84,7 +84,8 @@ export class AnchorFold implements FoldedAnchors {
       return false;
     }
     this.input.outlived?.arrive(placed);
-    this.moved.push({ pos: logged.pos, anchorId: to.id, payload: encodePayload(placed) });
+    const namedIds = placed.identifiers.map(({ id }) => id);
+    this.moved.push({ pos: logged.pos, anchorId: to.id, namedIds, payload: encodePayload(placed) });
     return true;
   }
 }

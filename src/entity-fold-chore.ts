@@ -256,8 +256,8 @@ export class EntityFoldChore {
     const there = rows.filter((row): row is ItemEvent & EventRow => row.payload !== null);
     const opened = await this.#parts.sealer.open(there);
     const strangers: { key: string; pos: number }[] = [];
-    for (const [i, row] of opened.entries()) {
-      const key = there[i]?.key ?? '';
+    for (const row of opened) {
+      const { key } = row;
       const event = eventUnlessDamaged(row, damaged.note);
       const state = states.get(key);
       if (event === null || state === undefined) continue;

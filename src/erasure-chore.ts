@@ -101,7 +101,8 @@ type StepEnd = 'stepped' | 'waits';
  * 6. Stored models of record linkage may count values of the person until these are hashed (`term-keying-chore.ts`): that
  *    is waited for, too.
  * 7. Label files and training sets that name the person are removed, whichever process does (`training-set-eraser.ts`).
- * 8. With nothing of the person left, their keys are destroyed: copies of their events elsewhere can be read by nobody.
+ * 8. With nothing of the person left, their keys are destroyed: copies of all that named them can be read by nobody. Before
+ *    that whatever works on the log is waited for, which may have read events of others before these were rewritten.
  * 9. Every step can be done twice. A process that dies leaves whole steps behind; where the look through letters stood is
  *    forgotten with it, and it begins anew.
  * 10. One of which a step fails is put off, up to an hour, and tried again for as long as it takes; the others go on
@@ -250,7 +251,10 @@ export class ErasureChore {
     const person = await this.#erased(erasure.id, matcher);
     const ids = person.subjects.map(({ id }) => id);
     this.#at = 'keys';
-    await vault?.destroy(ids);
+    if (vault !== null) {
+      await db.transaction((tx) => erasures.holdWorkers(tx));
+      await vault.destroy(ids);
+    }
     this.#at = 'the last transaction';
     await db.transaction(async (tx) => {
       await decisions.forget(tx, person);

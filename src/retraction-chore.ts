@@ -245,7 +245,10 @@ export class RetractionChore {
           }
           const event = person === null ? logged : person.without(logged);
           const id = event.identifiers[0]?.id ?? '';
-          if (event !== logged) rewritten.push({ pos: event.pos, anchorId: id, payload: encodePayload(event) });
+          if (event !== logged) {
+            const namedIds = event.identifiers.map((identifier) => identifier.id);
+            rewritten.push({ pos: event.pos, namedIds, payload: encodePayload(event) });
+          }
           let anchor = rebuilt.get(id);
           if (anchor === undefined) rebuilt.set(id, (anchor = { traits: new Map(), state: features.empty() }));
           features.apply(anchor.state, event);

@@ -4,7 +4,8 @@ import { NO_SECRET, type InstallationSecret } from './platform/installation-secr
 import type { Lifecycle } from './platform/lifecycle.js';
 import { createDataSource, Database } from './platform/postgres.js';
 import { SqlError } from './platform/sql-errors.js';
-import { KeyVault, prepareKeys } from './privacy/key-vault.js';
+import { KeyVault } from './privacy/key-vault.js';
+import { prepareKeys } from './privacy/sealing-key.store.js';
 
 const POOL_SIZE = 3;
 const INSUFFICIENT_PRIVILEGE = '42501';

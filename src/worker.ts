@@ -235,8 +235,8 @@ export class Worker {
       if (events.length === 1) {
         if (this.#buriedInARow >= MAX_BURIED_IN_A_ROW) throw error;
         this.#buriedInARow++;
-        const anchorId = only.identifiers[0]?.id ?? null;
-        await this.#bury({ ...only, anchorId, payload: deadEventText(only) }, error, toPos);
+        const namedIds = only.identifiers.map(({ id }) => id);
+        await this.#bury({ ...only, namedIds, payload: deadEventText(only) }, error, toPos);
         return;
       }
       const middle = events.length >>> 1;
@@ -259,7 +259,7 @@ export class Worker {
           reason: error instanceof Error ? error.message : String(error),
           messageId: event.messageId ?? null,
           pos: event.pos,
-          anchorId: event.anchorId,
+          namedIds: event.namedIds,
           receivedAt: event.acceptedAt,
           form: { kind: 'event' },
           payload: event.payload,
@@ -373,13 +373,13 @@ export class Worker {
 /** An event that is given up, and what its letter keeps. */
 type BuriedEvent = Pick<LoggedEvent, 'pos' | 'sourceId' | 'acceptedAt'> & {
   readonly messageId?: string;
-  readonly anchorId: Uuid | null;
+  readonly namedIds: readonly Uuid[];
   readonly payload: string;
 };
 
 /** Its bytes behind the format, as far as they are text. */
 function letterOfDamaged({ pos, sourceId, anchorId, acceptedAt, payload }: DamagedEvent): BuriedEvent {
-  return { pos, sourceId, anchorId, acceptedAt, payload: payload.toString('utf8', 1) };
+  return { pos, sourceId, namedIds: [anchorId], acceptedAt, payload: payload.toString('utf8', 1) };
 }
 
 /** What went wrong before any event was looked at: none of them can be to blame. */

@@ -1,5 +1,5 @@
 import type { Uuid } from '../platform/ids.js';
-import { FORMAT_SEALED, type EventSealer } from './event-seal.model.js';
+import { isSealed, type EventSealer } from './event-seal.model.js';
 
 /** A letter's input as it is stored: byte 0 is the format of what follows, 0 = UTF-8 text. */
 export interface StoredInput {
@@ -22,7 +22,7 @@ export async function openInputs(
   if (sealed.length > 0) for (const { index, payload } of await sealer.open(sealed)) opened.set(index, payload);
   return letters.map(({ sealId, payload }, index) => {
     const plain = sealId === null ? payload : opened.get(index);
-    return plain === undefined || plain[0] === FORMAT_SEALED ? null : plain.subarray(1);
+    return plain === undefined || isSealed(plain) ? null : plain.subarray(1);
   });
 }
 

@@ -48,8 +48,8 @@ export interface DeadLetter {
   readonly messageId?: string | null;
   /** Log position, for stage `apply`; one letter a position. */
   readonly pos?: number | null;
-  /** Of its event in the log: the letter is sealed with the key of this anchor. Default: with a key of its own. */
-  readonly anchorId?: string | null;
+  /** All that its event in the log names, the anchor first: it is sealed with their keys. Default: with a key of its own. */
+  readonly namedIds?: readonly Uuid[] | null;
   /** For stage `load`; one letter a load and row. */
   readonly loadId?: string | null;
   readonly rowNumber?: number | null;

@@ -55,11 +55,11 @@ export class DeadLetterStore {
     for (let from = 0; from < letters.length; from += MAX_ROWS_PER_INSERT) {
       const chunk = letters.slice(from, from + MAX_ROWS_PER_INSERT);
       const inputs = chunk.map(({ payload }) => plainInput(payload, MAX_DEAD_LETTER_BYTES));
-      const sealIds = this.sealer.isSealing ? chunk.map((l) => l.anchorId ?? newId(l.receivedAt)) : null;
+      const named = this.sealer.isSealing ? chunk.map((l) => l.namedIds ?? [newId(l.receivedAt)]) : null;
       const payloads =
-        sealIds === null
+        named === null
           ? inputs
-          : await this.sealer.seal(inputs.map((payload, i) => ({ anchor_id: sealIds[i] ?? '', payload })));
+          : await this.sealer.seal(inputs.map((payload, i) => ({ namedIds: named[i] ?? [], payload })));
       await tx.run({
         name: 'dead_letters_insert',
         text: INSERT,
@@ -75,7 +75,7 @@ export class DeadLetterStore {
           int8Array(chunk, (l) => l.receivedAt),
           byteaArray(payloads, (payload) => payload),
           chunk.map((l) => (l.form === undefined ? null : JSON.stringify(l.form))),
-          sealIds ?? chunk.map(() => null),
+          chunk.map((_, i) => named?.[i]?.[0] ?? null),
           chunk.map((l) => l.dedupeId ?? null),
         ],
       });

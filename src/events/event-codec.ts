@@ -1,12 +1,12 @@
 import { WeftError } from '../platform/errors.js';
-import type { Uuid } from '../platform/ids.js';
-import { FORMAT_SEALED } from './event-seal.model.js';
+import { isUuid, type Uuid } from '../platform/ids.js';
+import { isSealed } from './event-seal.model.js';
 import type { EventType, Identifier, JsonObject, LoggedEvent } from './event.model.js';
 
 /**
  * The bytes of an event in the log's `payload` column: what is not in columns of their own.
  *
- *     byte 0   format; 0 = plain, 1 = sealed (`event-seal.model.ts`): whoever reads opens it first
+ *     byte 0   format; 0 = plain, 1 and 2 = sealed (`event-seal.model.ts`): whoever reads opens it first
  *     byte 1…  format 0: UTF-8 JSON, one array:
  *              [ type, name, messageId, [ns, value, id, ns, value, id, …], properties, traits, context, groupId|null ]
  *
@@ -106,10 +106,21 @@ export function decodeEvent(bytes: Buffer, columns: EventColumns): LoggedEvent {
   };
 }
 
-function parsePlain(bytes: Buffer, { pos, part }: EventColumns): PlainForm {
+/** The ids of whom an event carries; null where its bytes cannot be read. */
+export function namedIn(bytes: Buffer): Uuid[] | null {
+  try {
+    const flat = parsePlain(bytes, { pos: 0, part: 0 })[3];
+    return flat.filter((id, i) => i % 3 === 2 && isUuid(id));
+  } catch (error) {
+    if (error instanceof WeftError) return null;
+    throw error;
+  }
+}
+
+function parsePlain(bytes: Buffer, { pos, part }: Pick<EventColumns, 'pos' | 'part'>): PlainForm {
   const where = `event_log.pos ${String(pos)}, partition ${String(part)}`;
   const format = bytes[0];
-  if (format === FORMAT_SEALED) {
+  if (isSealed(bytes)) {
     throw new DamagedPayload('INTERNAL', 'event payload is sealed, and its key does not open it', {
       where: `event_log.pos ${String(pos)}`,
     });

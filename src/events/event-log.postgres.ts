@@ -220,12 +220,14 @@ export class PostgresEventLog implements EventLog {
     }
   }
 
-  /** A duplicate of what is being taken back, or was since, would be lost with it. */
+  /** With keys that may be destroyed by now: then the version of the list is another, and nothing is written. */
   async #sealed(events: readonly PreparedEvent[]): Promise<readonly Buffer[]> {
     if (!this.#sealer.isSealing) return events.map(({ payload }) => payload);
-    return this.#sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
+    const named = events.map(({ identifiers, payload }) => ({ namedIds: identifiers.map(({ id }) => id), payload }));
+    return this.#sealer.seal(named, { mayRemember: true });
   }
 
+  /** A duplicate of what is being taken back, or was since, would be lost with it. */
   async #withhold(events: readonly PreparedEvent[], outcomes: AppendOutcome[]): Promise<void> {
     const duplicates = events.filter((_, i) => outcomes[i] === 'duplicate');
     if (duplicates.length === 0) return;

@@ -72,13 +72,15 @@ export interface ErasedPerson {
 /** An event that stays in the log, and says less than it did. */
 export interface RewrittenEvent {
   readonly pos: number;
-  readonly anchorId: Uuid;
+  /** All that it carries still, the anchor first. */
+  readonly namedIds: readonly Uuid[];
   /** Plain. */
   readonly payload: Buffer;
 }
 
 /** An event that hangs on another anchor from now on, with its identifiers in that order. */
 export interface ReanchoredEvent extends RewrittenEvent {
+  readonly anchorId: Uuid;
   /** That of the anchor. */
   readonly part: number;
 }

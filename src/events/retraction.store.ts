@@ -327,10 +327,10 @@ export class RetractionStore {
     return row?.n ?? 0;
   }
 
-  /** Hangs events of the log on other anchors, sealed with the keys of these. */
+  /** Hangs events of the log on other anchors. */
   async reanchor(tx: Transaction, events: readonly ReanchoredEvent[]): Promise<void> {
     if (events.length === 0) return;
-    const payloads = await this.sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
+    const payloads = await this.sealer.seal(events);
     await tx.query(
       `UPDATE event_log l SET anchor_id = r.anchor_id, part = r.part, payload = r.payload
        FROM unnest($1::int8[], $2::uuid[], $3::int2[], $4::bytea[]) AS r (pos, anchor_id, part, payload)
@@ -348,7 +348,7 @@ export class RetractionStore {
   async rewrite(tx: Transaction, { id, erasureId }: Scope, events: readonly RewrittenEvent[]): Promise<void> {
     if (events.length === 0) return;
     await tx.query('UPDATE erasures SET rewritten = rewritten + $2 WHERE id = $1', [erasureId, events.length]);
-    const payloads = await this.sealer.seal(events.map(({ anchorId, payload }) => ({ anchor_id: anchorId, payload })));
+    const payloads = await this.sealer.seal(events);
     await tx.query(
       `UPDATE event_log l SET payload = r.payload FROM unnest($1::int8[], $2::bytea[]) AS r (pos, payload)
        WHERE l.pos = r.pos`,

@@ -129,14 +129,21 @@ export class ErasureService {
 
   /**
    * Lets an identifier of somebody who was erased be accepted again.
-   * @throws WeftError NOT_FOUND where it is not on the list; BAD_REQUEST
+   * @throws WeftError NOT_FOUND where it is not on the list; CONFLICT while somebody is being erased who is known by it:
+   *   what came in of them now would be lost with their keys; BAD_REQUEST
    */
   async unsuppress(identifier: RawIdentifier): Promise<void> {
     const { db, secret, store } = this.deps;
     const hash = new SuppressionHash(secret);
     let isLifted = false;
     for (const id of this.#identifierIds(identifier)) {
-      if (await db.transaction((tx) => store.lift(tx, hash.of(id)))) isLifted = true;
+      const lifted = await db.transaction(async (tx) => {
+        const wasListed = await store.lift(tx, hash.of(id));
+        // Asked with the row of the log locked that whoever asks for an erasure locks, too.
+        if (wasListed && (await store.isUnderWayFor(tx, id))) throw stillBeingErased();
+        return wasListed;
+      });
+      if (lifted) isLifted = true;
     }
     if (!isLifted) throw new WeftError('NOT_FOUND', 'this identifier is not suppressed', { where: 'identifier' });
   }
@@ -224,6 +231,13 @@ function notThereYet(): WeftError {
     where: 'profile',
     hint: 'ask again in a minute: nothing was done yet; `weft identity revisions` says how far the move is',
     retryAfterMs: 60_000,
+  });
+}
+
+function stillBeingErased(): WeftError {
+  return new WeftError('CONFLICT', 'somebody who is known by this identifier is being erased', {
+    where: 'identifier',
+    hint: 'ask again once that is done: `weft privacy receipts` says how far it is',
   });
 }
 

@@ -61,6 +61,16 @@ export class ErasureStore {
     return rows.length > 0;
   }
 
+  /** Whether an erasure is under way of somebody who is known by it; one that was given up is not. */
+  async isUnderWayFor(db: Queryable, identifierId: Uuid): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM erasure_subjects s JOIN erasures e ON e.id = s.erasure_id
+       WHERE s.identifier_id = $1 AND e.status IN ('waiting', 'running') LIMIT 1`,
+      [identifierId],
+    );
+    return rows.length > 0;
+  }
+
   /** Of these identifiers, those by which somebody is known who is to be erased, and is not yet. */
   async among(db: Queryable, identifierIds: readonly Uuid[]): Promise<Set<Uuid>> {
     const rows = await db.query<{ id: Uuid }>(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FORMAT_SEALED, type AnchoredPayload } from '../../src/events/event-seal.model.js';
+import type { AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { readLinkageModel, writeLinkageModel } from '../../src/identity/linkage/read-linkage-model.js';
 import { DEFAULT_TRAINING, trainLinkage } from '../../src/identity/linkage/train-linkage.js';
 import { systemClock } from '../../src/platform/clock.js';
@@ -17,6 +17,7 @@ import { KeyVault } from '../../src/privacy/key-vault.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { findInRedis } from '../support/find-in-redis.js';
 import { findTexts } from '../support/find-texts.js';
+import { openCopies } from '../support/open-copies.js';
 import { canStartRedis, startRedisServer, type RedisServer } from '../support/redis-server.js';
 import { serveWeft, type ServedWeft } from '../support/served-weft.js';
 
@@ -245,14 +246,9 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
 
   const vaultOf = (): KeyVault => new KeyVault(keys.database, new RootSecret(Buffer.from(weft.secret)));
 
-  /** What of some sealed rows can be opened by any of the keys that are left. */
-  const opened = async (rows: readonly AnchoredPayload[]): Promise<string[]> => {
-    const left = await keys.database.query<{ anchor_id: string }>('SELECT anchor_id FROM data_keys');
-    expect(left.length).toBeGreaterThan(0);
-    const tried = left.flatMap(({ anchor_id }) => rows.map(({ payload }) => ({ anchor_id, payload })));
-    const read = await vaultOf().open(tried);
-    return read.flatMap(({ payload }) => (payload[0] === FORMAT_SEALED ? [] : [payload.toString()]));
-  };
+  /** What of some sealed rows can be opened with the keys that are left. */
+  const opened = (rows: readonly AnchoredPayload[]): Promise<string[]> =>
+    openCopies(keys.database, new RootSecret(Buffer.from(weft.secret)), rows);
 
   it('is in no table, index, statistic, file, key, letter, feed or model of it, and no copy can be read', async () => {
     await weft.defineEdgeSegment('reviewers', 'performed("Review Posted")');
@@ -305,7 +301,7 @@ describe.skipIf(!(await canStartRedis()))('a person who is erased from a whole i
     expect(await findTexts(weft.database, [...SECRETS, ...IDS])).toEqual([]);
     expect(await inRedis()).toEqual([]);
     expect(await inFiles()).toEqual([]);
-    const kept = await keys.database.query<{ row: string }>('SELECT k::text AS row FROM data_keys k');
+    const kept = await keys.database.query<{ row: string }>('SELECT k::text AS row FROM sealing_keys k');
     expect(found(kept.map(({ row }) => row).join('\n'), IDS)).toEqual([]);
     // What is left of the copies is Bob's: his call, his review.
     const left = await opened(copies);

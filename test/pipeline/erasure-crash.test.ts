@@ -6,6 +6,7 @@ import { hashId } from '../../src/platform/ids.js';
 import { ErasureLedger } from '../../src/privacy/erasure-ledger.js';
 import { compiled } from '../support/compiled-program.js';
 import { findTexts } from '../support/find-texts.js';
+import { openCopies } from '../support/open-copies.js';
 import { knownOf, strays } from '../support/retraction-builders.js';
 import { aGroup, anIdentify, aTrack, createWorld, DAY_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
@@ -77,6 +78,13 @@ async function outcome({ world, erasureId, copies }: Awaited<ReturnType<typeof a
   const readable = (await world.vault?.open(copies)) ?? [];
   expect(readable.length).toBeGreaterThan(0);
   for (const { anchor_id: id } of readable) expect(id).toBe(hashId('user_id', 'bo'));
+  // Neither what hung on her nor what named her.
+  if (world.keyDatabase === null) throw new Error('a sealed world has keys');
+  const texts = await openCopies(world.keyDatabase, world.secret, copies);
+  expect(texts).toHaveLength(1);
+  expect(texts[0]).toContain('z1');
+  const log = await world.db.query<AnchoredPayload>('SELECT anchor_id, payload FROM event_log');
+  expect(await openCopies(world.keyDatabase, world.secret, log)).toHaveLength(log.length);
   expect(new Set((await new ErasureLedger(world.ledgerPath).read()).map(({ erasureId: id }) => id))).toEqual(
     new Set([erasureId]),
   );

@@ -1,3 +1,4 @@
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DeadLetterReader } from '../../src/events/dead-letter.reader.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
@@ -6,9 +7,11 @@ import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { NO_ERASING } from '../../src/create-erasing.js';
 import { hashId } from '../../src/platform/ids.js';
 import { KeyVault } from '../../src/privacy/key-vault.js';
+import { sealBytes } from '../../src/privacy/sealed-bytes.js';
+import { openCopies } from '../support/open-copies.js';
 import { readFeed } from '../support/pipeline-state.js';
 import { knownOf } from '../support/retraction-builders.js';
-import { defineSome, randomFrom, randomLog } from '../support/random-log.js';
+import { defineSome, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { aTrack, createWorld, HOUR_MS, MINUTE_MS, START_MS, type World } from '../support/world.js';
 
 describe('a log that is sealed', () => {
@@ -128,7 +131,7 @@ describe('a log that is sealed', () => {
     expect((await lettersOf())[1]).toBe('null');
   });
 
-  it('seals the letter of an event with the key of its anchor', async () => {
+  it('seals the letter of an event with the keys of all whom the event names', async () => {
     const world = await createWorld(START_MS, { sealed: true, observers: { poisoned: () => undefined } });
     worlds.push(world);
     await world.accept([aTrack('view', { user_id: 'u1' })]);
@@ -136,6 +139,18 @@ describe('a log that is sealed', () => {
     await world.drain();
     const [letter] = await world.db.query<{ id: string }>('SELECT seal_id AS id FROM dead_letters');
     expect(letter?.id).toBe(hashId('user_id', 'u1'));
+    await world.engine.deadLetters.insert(world.db, [
+      {
+        ...{ sourceId: 1, stage: 'apply', code: 'INTERNAL', reason: 'of a test', receivedAt: START_MS, pos: 77 },
+        namedIds: ['u1', 'u2'].map((value) => hashId('user_id', value)),
+        payload: '"what it said"',
+      },
+    ]);
+    const inputs = async () =>
+      (await new DeadLetterReader(world.db, world.engine.sealer).page({}, null, 10)).map(({ payload }) => payload);
+    expect((await inputs())[0]).toBe('"what it said"');
+    await world.vault?.destroy([hashId('user_id', 'u2')]);
+    expect((await inputs())[0]).toBe('null');
   });
 
   it('keeps letters whose keys were lost when somebody is erased, but not those whose keys an erasure destroyed', async () => {
@@ -146,7 +161,7 @@ describe('a log that is sealed', () => {
     const letters = await world.db.query<{ key: string }>('SELECT seal_id AS key FROM dead_letters ORDER BY id');
     // The process died between destroying the key and deleting the letter.
     await world.vault?.destroyOfLetters([letters[1]?.key ?? '']);
-    await world.keyDatabase?.query('DELETE FROM data_keys');
+    await world.keyDatabase?.query('DELETE FROM sealing_keys');
     world.vault?.forget();
     const identifier = { ns: 'user_id', value: 'ann' };
     const { id } = await world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
@@ -155,7 +170,108 @@ describe('a log that is sealed', () => {
     expect(await world.db.query('SELECT seal_id AS key FROM dead_letters')).toEqual([letters[0]]);
   });
 
-  it('has one key for each anchor, whoever comes first', async () => {
+  it('is sealed anew where it was with the key of the anchor alone', async () => {
+    const world = await newWorld(true);
+    const { keyDatabase, secret, vault } = world;
+    if (keyDatabase === null || vault === null) throw new Error('a sealed world has keys');
+    const [ann, both, lost] = ['ann', 'both', 'lost'].map((value) => hashId('user_id', value));
+    await world.accept([
+      aTrack('view', { user_id: 'ann' }),
+      aTrack('view', { user_id: 'both', email: 'both@example.org' }),
+      aTrack('view', { user_id: 'lost' }),
+    ]);
+    // As versions before did: by a key that is kept under the id of the anchor.
+    const wrappingKey = createSecretKey(secret.derive('data-keys'));
+    const rows = await world.db.query<{ pos: number; anchor_id: string; payload: Buffer }>(
+      'SELECT pos, anchor_id, payload FROM event_log ORDER BY pos',
+    );
+    const former: Buffer[] = [];
+    for (const { pos, anchor_id: id, payload } of await vault.open(rows)) {
+      const key = randomBytes(32);
+      if (id !== lost) {
+        const wrapped = sealBytes(wrappingKey, Buffer.from([1]), key, Buffer.from(id));
+        await keyDatabase.query('INSERT INTO data_keys VALUES ($1, $2)', [id, wrapped]);
+      }
+      const sealed = sealBytes(createSecretKey(key), Buffer.from([1]), payload);
+      await world.db.query('UPDATE event_log SET payload = $2 WHERE pos = $1', [pos, sealed]);
+      former.push(sealed);
+    }
+    await keyDatabase.query('DELETE FROM sealing_keys');
+    vault.forget();
+    const another = await world.another();
+    await another.worker.drain();
+    const now = await world.db.query<{ anchor_id: string; payload: Buffer }>(
+      'SELECT anchor_id, payload FROM event_log ORDER BY pos',
+    );
+    // The one whose key was lost is as it was.
+    expect(now.map(({ payload }) => payload[0])).toEqual([FORMAT_SEALED, FORMAT_SEALED, 1]);
+    expect(now[2]?.payload.equals(former[2] ?? Buffer.alloc(0))).toBe(true);
+    expect((await vault.open(now)).map(({ anchor_id: id }) => id)).toEqual([ann, both]);
+    await vault.destroy([hashId('email', 'both@example.org')]);
+    expect((await vault.open(now)).map(({ anchor_id: id }) => id)).toEqual([ann]);
+    // Its copy is from before.
+    expect(await vault.open([{ anchor_id: both ?? '', payload: former[1] ?? Buffer.alloc(0) }])).toHaveLength(1);
+    await vault.destroy([both ?? '']);
+    expect(await vault.open([{ anchor_id: both ?? '', payload: former[1] ?? Buffer.alloc(0) }])).toEqual([]);
+  });
+
+  it('opens exactly what names nobody whose key was destroyed, whoever sealed it', async () => {
+    const world = await newWorld(true);
+    const { keyDatabase, secret } = world;
+    if (keyDatabase === null) throw new Error('a sealed world has keys');
+    const ids = Array.from({ length: 12 }, (_, i) => hashId('email', String(i)));
+    const random = randomFrom(5);
+    const vaults = Array.from({ length: 3 }, () => new KeyVault(keyDatabase, secret, { maxCachedKeys: 8 }));
+    const anyVault = () => pick(random, vaults);
+    const copies: { anchor_id: string; namedIds: string[]; payload: Buffer; text: string; isGone: boolean }[] = [];
+    for (let round = 0; round < 60; round++) {
+      const named = Array.from({ length: 8 }, () =>
+        Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(random, ids)),
+      );
+      const plain = named.map((namedIds, i) => ({ namedIds, payload: Buffer.from(`\0${String(round)} ${String(i)}`) }));
+      const sealed = await anyVault().seal(plain);
+      for (const [i, { namedIds, payload }] of plain.entries()) {
+        const copy = { anchor_id: namedIds[0] ?? '', namedIds, payload: sealed[i] ?? Buffer.alloc(0) };
+        copies.push({ ...copy, text: payload.toString(), isGone: false });
+      }
+      if (random() < 0.3) {
+        const gone = [pick(random, ids), pick(random, ids)];
+        await anyVault().destroy(gone);
+        for (const copy of copies) if (copy.namedIds.some((id) => gone.includes(id))) copy.isGone = true;
+      }
+      const some = copies.filter(() => random() < 0.2);
+      const reader = anyVault();
+      // Others hear of what was destroyed, as from the list of the erased.
+      reader.forget();
+      const opened = await reader.open(some);
+      expect(opened.map(({ payload }) => payload.toString())).toEqual(
+        some.filter(({ isGone }) => !isGone).map(({ text }) => text),
+      );
+    }
+    const left = await openCopies(keyDatabase, secret, copies);
+    expect(left).toEqual(copies.filter(({ isGone }) => !isGone).map(({ text }) => text));
+    expect(left.length).toBeGreaterThan(0);
+    expect(copies.filter(({ isGone }) => isGone).length).toBeGreaterThan(50);
+    const names = await keyDatabase.query<{ name: string }>('SELECT name FROM sealing_keys');
+    expect(names.filter(({ name }) => ids.includes(name))).toEqual([]);
+  });
+
+  it('is sealed with a key that another process destroyed only where the append is refused', async () => {
+    const world = await newWorld(true);
+    const { keyDatabase, secret, vault } = world;
+    if (keyDatabase === null || vault === null) throw new Error('a sealed world has keys');
+    const stale = new KeyVault(keyDatabase, secret);
+    const payload = { namedIds: [hashId('user_id', 'u1')], payload: Buffer.from('\0x') };
+    await stale.seal([payload]);
+    await vault.destroy(payload.namedIds);
+    const opens = async (sealed: readonly Buffer[]) =>
+      (await new KeyVault(keyDatabase, secret).open(sealed.map((each) => ({ anchor_id: '', payload: each })))).length;
+    expect(await opens(await stale.seal([payload], { mayRemember: true }))).toBe(0);
+    expect(await opens(await stale.seal([payload]))).toBe(1);
+    expect(await opens(await stale.seal([payload], { mayRemember: true }))).toBe(1);
+  });
+
+  it('has one key for each identifier, whoever comes first', async () => {
     const world = await newWorld(true);
     const { keyDatabase, secret } = world;
     if (keyDatabase === null) throw new Error('a sealed world has keys');
@@ -169,7 +285,7 @@ describe('a log that is sealed', () => {
         payloads.map(({ payload }) => payload.toString()),
       );
     }
-    expect(await keyDatabase.query('SELECT FROM data_keys')).toHaveLength(300);
+    expect(await keyDatabase.query('SELECT FROM sealing_keys')).toHaveLength(300);
   });
 
   it('seals and opens what more people sent than it remembers keys of', async () => {
@@ -187,9 +303,9 @@ describe('a log that is sealed', () => {
   });
 });
 
-function somePayloads(count: number): { anchor_id: string; payload: Buffer }[] {
-  return Array.from({ length: count }, (_, i) => ({
-    anchor_id: hashId('user_id', String(i)),
-    payload: Buffer.from(`\0${String(i)}`),
-  }));
+function somePayloads(count: number): { anchor_id: string; namedIds: string[]; payload: Buffer }[] {
+  return Array.from({ length: count }, (_, i) => {
+    const id = hashId('user_id', String(i));
+    return { anchor_id: id, namedIds: [id], payload: Buffer.from(`\0${String(i)}`) };
+  });
 }
