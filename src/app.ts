@@ -44,6 +44,7 @@ import { MemoryOnlineStore } from './profiles/online-store.memory.js';
 import { RedisOnlineStore } from './profiles/online-store.redis.js';
 import { TimedOnlineStore } from './profiles/online-store.timed.js';
 import type { ModelService } from './scoring/model.service.js';
+import type { ScoringObserver } from './scoring/scoring-observer.model.js';
 import { createDeadLetters } from './create-dead-letters.js';
 import { SourceService } from './sources/source.service.js';
 import { SourceStore } from './sources/source.store.js';
@@ -97,6 +98,8 @@ export interface App extends Loads {
   /** True if this process applies the log. */
   readonly isWorking: boolean;
   readonly workerHealth: WorkerHealth;
+  /** Told of what models do, by whoever asks them. */
+  readonly scoring: ScoringObserver;
   /** Rejects when Redis does not answer; null where none is configured. */
   readonly pingRedis: (() => Promise<void>) | null;
   /** Calls back after each committed batch of this process, in order of commit. */
@@ -196,7 +199,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     compactor: privacy.compactor,
     letters: createDeadLetters(engine, sources, accept, { db, clock }),
     isWorking,
-    workerHealth,
+    ...{ workerHealth, scoring: observers },
     pingRedis,
     onCommitted: listen,
     applied: (onProgress, signal) => waitUntilApplied(db, engine, onProgress, signal),

@@ -17,7 +17,7 @@ import { isSealed, ruleOf, type TraitDefinition } from './profiles/trait-definit
 import { compileTraitRules } from './profiles/trait-rule.model.js';
 import { TraitSealer } from './profiles/trait-seal.model.js';
 import { ModelReader } from './scoring/model.reader.js';
-import type { ModelFace, Prediction, RowScorer } from './scoring/prediction.model.js';
+import type { ModelFace, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
@@ -147,7 +147,7 @@ export class DefinitionsLoader {
       features,
       models,
       segments: indexSegments(compiled, models, isReady),
-      score: (modelKey, featureRows, asOf): Promise<Prediction[]> => served.predict(modelKey, featureRows, asOf),
+      score: (modelKey, featureRows, asOf) => served.predict(modelKey, featureRows, asOf),
       traitRules: compileTraitRules(
         rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
         rows.sources,

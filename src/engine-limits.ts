@@ -29,4 +29,6 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRetentionStep: Partial<StretchBounds>;
   readonly maxCachedProfiles: number;
   readonly maxCachedIdentifiers: number;
+  /** Time for one run of a model in a process of its own, ms; see `served-model.ts`. */
+  readonly modelRunTimeoutMs: number;
 }

@@ -14,6 +14,7 @@ import { GroupKnowledge } from './group-knowledge.js';
 import { createDefinitionServices, type DefinitionServices } from './definition-changes.js';
 import { createIdentity, type IdentityParts, type IdentityServices } from './create-identity.js';
 import { createMatching, type Matching, type MatchingServices } from './create-matching.js';
+import { createScorer } from './create-scorer.js';
 import { createErasing, createSuppressions, NO_ERASING, type ErasingOptions } from './create-erasing.js';
 import { DefinitionsLoader } from './definitions.js';
 import type { ErasureObserver } from './erasure-chore.js';
@@ -49,8 +50,8 @@ import { ErasureStore } from './privacy/erasure.store.js';
 import type { SuppressionList } from './privacy/suppression-list.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
-import { ModelReader } from './scoring/model.reader.js';
-import { Scorer, type RunObserver } from './scoring/scorer.js';
+import type { Scorer } from './scoring/scorer.js';
+import type { ScoringObserver } from './scoring/scoring-observer.model.js';
 import { SearchIndexChore } from './search-index-chore.js';
 import { EntityFoldChore, type EntityFoldObserver } from './entity-fold-chore.js';
 import { EntityRecordChore } from './entity-record-chore.js';
@@ -82,7 +83,8 @@ export interface EngineOptions {
     EntityFoldObserver &
     ChoreObserver &
     ErasureObserver &
-    PassedOverObserver & { readonly onRun: RunObserver };
+    PassedOverObserver &
+    ScoringObserver;
   readonly onCommitted: (result: BatchResult) => void;
   readonly limits?: Partial<EngineLimits>;
   /** Default: no source has one. */
@@ -123,10 +125,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const suppressions = createSuppressions(erasing, { db, policy });
   const log = new PostgresEventLog(db, clock, partitions, {}, { suppressions, sealer });
   const deadLetters = new DeadLetterStore(suppressions, sealer);
-  const scorer = new Scorer({
-    loadBytes: (digest) => new ModelReader(db).bytes(digest),
-    onRun: observers.onRun,
-  });
+  const scorer = createScorer(db, observers, limits.modelRunTimeoutMs);
   const onRules = (inForce: RulesInForce): void => {
     policy.use(inForce.rules, inForce.former);
   };

@@ -253,7 +253,7 @@ export class Pipeline {
     work.merges = merged.size;
     await Promise.all([
       ...saveElse(),
-      timers.save(tx, [], [...gone]),
+      timers.save(tx, [], [...gone], []),
       this.#transaction.save(tx, definitions, work, changes, identity, { untilT: acceptedAt }),
     ]);
   }

@@ -213,9 +213,11 @@ export class ProfileSnapshotReader {
       const work = works.get(row.profileId);
       if (work !== undefined) addAnchor(work, row, features);
     }
-    for (const { profileId, ...membership } of await memberships.loadByProfiles(tx, loadedIds)) {
+    const standing = await memberships.loadWithStale(tx, loadedIds);
+    for (const { profileId, ...membership } of standing.memberships) {
       works.get(profileId)?.memberships.set(membership.segmentId, membership);
     }
+    for (const { profileId, segmentId } of standing.stale) works.get(profileId)?.stale.add(segmentId);
     const applied = await readAppliedAt(tx);
     return {
       survivors,

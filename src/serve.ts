@@ -1,6 +1,7 @@
 import { createHistoricalFeatures } from './create-historical-features.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
 import { BoundedSegmentPreviews } from './api/segment-previews.js';
+import { createScorer } from './create-scorer.js';
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
@@ -23,8 +24,6 @@ import { listenError } from './platform/listen-error.js';
 import { RateLimiter } from './platform/rate-limiter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
-import { ModelReader } from './scoring/model.reader.js';
-import { Scorer } from './scoring/scorer.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { startChangeSubscriptions } from './start-change-subscriptions.js';
@@ -44,11 +43,9 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
     repeatedLog.warn(error, 'work in the background failed and is tried again');
   };
   // Its own copy of definitions and sessions: the worker decides by itself when to load anew.
-  const scorer = await lifecycle.start(
-    'scorer',
-    () => new Scorer({ loadBytes: (digest) => new ModelReader(db).bytes(digest) }),
-    { stop: (started) => started.close() },
-  );
+  const scorer = await lifecycle.start('scorer', () => createScorer(db, app.scoring), {
+    stop: (started) => started.close(),
+  });
   const onRules = ({ rules, former }: RulesInForce): void => {
     engine.policy.use(rules, former);
   };

@@ -134,6 +134,7 @@ export class WorkingSet {
       work.mergedInto = profile.mergedInto;
       work.timer = timers.get(profile.id) ?? null;
       work.dueAt = work.timer?.dueAt ?? Number.POSITIVE_INFINITY;
+      for (const segmentId of work.timer?.stale ?? []) work.stale.add(segmentId);
       this.#batch.set(profile.id, work);
     }
     for (const { profileId, identifierId, ns, value, anchor } of rows) {
@@ -165,12 +166,12 @@ export class WorkingSet {
     const { search } = definitions;
     const found = search === null || untilT === 0 ? null : this.#searchWrites(definitions, search, untilT);
     // Behind the index, which may be what time changes next.
-    const { set, cleared } = this.#timerWrites(untilT);
+    const { set, cleared, marked } = this.#timerWrites(untilT);
     await Promise.all([
       found === null ? null : this.#stores.search.replace(tx, found.profileIds, found.entries),
       this.#stores.anchors.save(tx, this.#packDirtyAnchors(definitions, untilT)),
       this.#stores.memberships.save(tx, entered, left),
-      this.#stores.timers.save(tx, set, cleared),
+      this.#stores.timers.save(tx, set, cleared, marked),
     ]);
   }
 
@@ -179,10 +180,10 @@ export class WorkingSet {
     const { search } = definitions;
     if (search === null) return;
     const { profileIds, entries } = this.#searchWrites(definitions, search, untilT);
-    const { set, cleared } = this.#timerWrites(untilT);
+    const { set, cleared, marked } = this.#timerWrites(untilT);
     await Promise.all([
       this.#stores.search.replace(tx, profileIds, entries),
-      this.#stores.timers.save(tx, set, cleared),
+      this.#stores.timers.save(tx, set, cleared, marked),
     ]);
   }
 
@@ -282,25 +283,43 @@ export class WorkingSet {
   /**
    * A timer row is rewritten where the next due time is earlier, or where it has fired. One that is merely too early
    * stays: waking up for nothing once is cheaper than a write for each event, and leaves no trace (F8 of `fold-batch`).
+   * Of one that stays what could not be judged is told by itself: it may have been asked for by an edit.
    */
-  #timerWrites(untilT: number): { set: ProfileTimer[]; cleared: Uuid[] } {
+  #timerWrites(untilT: number): TimerWrites {
     const set: ProfileTimer[] = [];
     const cleared: Uuid[] = [];
+    const marked: TimerWrites['marked'] = [];
     for (const profile of this.#batch.values()) {
       const { id, part, timer } = profile;
       const dueAt = Math.min(profile.dueAt, profile.searchedUntil);
-      if (timer !== null && timer.dueAt > untilT && timer.dueAt <= dueAt && profile.mergedInto === null) continue;
-      if (dueAt !== Number.POSITIVE_INFINITY) {
-        if (timer?.dueAt === dueAt) continue;
-        set.push({ profileId: id, dueAt, part });
-        profile.timer = { dueAt, sweep: null };
+      const stale = staleOf(profile);
+      const stays = timer !== null && timer.dueAt > untilT && timer.dueAt <= dueAt && profile.mergedInto === null;
+      if (timer !== null && (stays || timer.dueAt === dueAt)) {
+        if (timer.stale.join() === stale.join()) continue;
+        marked.push({ profileId: id, stale });
+        profile.timer = { ...timer, stale };
+      } else if (dueAt !== Number.POSITIVE_INFINITY) {
+        set.push({ profileId: id, dueAt, part, stale });
+        profile.timer = { dueAt, sweep: null, stale };
       } else if (timer !== null) {
         cleared.push(id);
         profile.timer = null;
       }
     }
-    return { set, cleared };
+    return { set, cleared, marked };
   }
+}
+
+interface TimerWrites {
+  readonly set: ProfileTimer[];
+  readonly cleared: Uuid[];
+  readonly marked: Pick<ProfileTimer, 'profileId' | 'stale'>[];
+}
+
+const NOTHING_STALE: readonly number[] = [];
+
+function staleOf({ stale }: ProfileWork): readonly number[] {
+  return stale.size === 0 ? NOTHING_STALE : [...stale].sort((a, b) => a - b);
 }
 
 function isAnyDirty(anchors: Iterable<AnchorWork>): boolean {

@@ -2,10 +2,11 @@ import type { LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { Metrics } from '../platform/metrics.js';
 import type { RepeatedLog } from '../platform/repeated-log.js';
+import type { ScoringObserver } from '../scoring/scoring-observer.model.js';
+import { observeScoring } from './observe-scoring.js';
 import type { WorkerHealth } from './worker-health.js';
 
 const MAX_CODES = 50;
-const MAX_MODELS = 100;
 const MAX_CHORES = 50;
 
 /** What one committed batch did. */
@@ -19,7 +20,7 @@ interface BatchCounts {
   readonly changes: readonly { readonly kind: string; readonly cause: { readonly kind: string } }[];
 }
 
-export interface Observers {
+export interface Observers extends Required<ScoringObserver> {
   failed(error: unknown): void;
   retrying(error: unknown, attempt: number): void;
   poisoned(event: Pick<LoggedEvent, 'pos' | 'sourceId'>, error: unknown): void;
@@ -34,7 +35,6 @@ export interface Observers {
   choreFailed(chore: string, error: unknown, failures: number): void;
   choresFailing(chores: readonly string[]): void;
   erasuresFailing(count: number): void;
-  onRun(modelKey: string, rows: number, durationMs: number): void;
   committed(batch: BatchCounts): void;
 }
 
@@ -58,7 +58,6 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   });
   const retries = metrics.counter('batch_retries_total', 'Batches tried again, by error code.', { code: MAX_CODES });
   const unpublished = metrics.counter('publications_failed_total', 'Writes to the online store that failed.');
-  const scoring = metrics.histogram('model_run_seconds', 'Duration of model runs, by model.', { model: MAX_MODELS });
   let lag = 0;
   let components = 0;
   metrics.gauge('identity_contested_components', 'Components too large to replay in place.', () => components);
@@ -66,6 +65,7 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
   return {
     ...observeItems(metrics),
     ...observeChores(metrics, log),
+    ...observeScoring(metrics, log),
     failed: (error) => {
       unpublished.add(1);
       log.warn(error, 'the online store could not be written; it is tried again');
@@ -84,9 +84,6 @@ export function createObservers(metrics: Metrics, log: RepeatedLog, health: Work
     },
     contested: (count) => {
       components = count;
-    },
-    onRun: (modelKey, _rows, durationMs) => {
-      scoring.observe(durationMs / 1_000, modelKey);
     },
     committed: (batch) => {
       health.progressed();

@@ -13,9 +13,10 @@ async function onnxFixture(name: string): Promise<Buffer> {
 
 describe('inspecting ONNX bytes', () => {
   test.each(FIXTURE_MODELS)('%s is self-contained, and says which operators it needs', async (name) => {
-    const { kind, opsets } = inspectOnnx((await readModelFixture(name)).bytes);
+    const { kind, opsets, unboundedOps } = inspectOnnx((await readModelFixture(name)).bytes);
     expect(kind).toBe('self-contained');
     expect(opsets['ai.onnx']).toBeGreaterThan(8);
+    expect(unboundedOps).toEqual([]);
   });
 
   test.each(['external_top', 'external_branch'])('weights in another file are found: %s', async (name) => {
@@ -27,6 +28,14 @@ describe('inspecting ONNX bytes', () => {
     });
   });
 
+  test.each([
+    ['never_ends', ['Loop']],
+    ['eats_memory', ['ConstantOfShape']],
+    ['quantised', []],
+  ] as const)('of %s it is told whether the values of rows decide what a run takes', async (name, ops) => {
+    expect(inspectOnnx((await readModelFixture(name)).bytes).unboundedOps).toEqual(ops);
+  });
+
   test('any bytes come to an end, and a cut file is never taken for a whole one', async () => {
     const { bytes } = await readModelFixture('iris_named');
     fc.assert(
@@ -35,7 +44,7 @@ describe('inspecting ONNX bytes', () => {
         inspectOnnx(Buffer.concat([bytes.subarray(0, at), noise, bytes.subarray(at)]));
       }),
     );
-    expect(inspectOnnx(bytes.subarray(0, bytes.length - 40))).toEqual({ kind: 'malformed', opsets: {} });
-    expect(inspectOnnx(Buffer.from('not a model'))).toEqual({ kind: 'malformed', opsets: {} });
+    expect(inspectOnnx(bytes.subarray(0, bytes.length - 40))).toMatchObject({ kind: 'malformed', opsets: {} });
+    expect(inspectOnnx(Buffer.from('not a model'))).toMatchObject({ kind: 'malformed', opsets: {} });
   });
 });

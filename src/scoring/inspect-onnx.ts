@@ -1,6 +1,6 @@
 /**
- * Walks the bytes of an ONNX file without loading it, to see whether all its weights are inside, and of which versions its
- * sets of operators are.
+ * Walks the bytes of an ONNX file without loading it, to see whether all its weights are inside, of which versions its
+ * sets of operators are, and whether what a run takes is known beforehand.
  *
  * An ONNX tensor may name a file to read its data from. The runtime resolves such names against the working directory,
  * so a model sent over the network could read files of the server, and its digest would not tell what it computes.
@@ -22,9 +22,32 @@ const CHILDREN: Record<MessageName, Readonly<Record<number, MessageName>>> = {
   training: { 1: 'graph', 2: 'graph' },
 };
 
+/**
+ * Operators by which the values of a row decide how long a run takes or how much memory: rounds of a loop, sizes of a
+ * tensor. What other operators take follows from the number of rows.
+ */
+const UNBOUNDED_OPS: ReadonlySet<string> = new Set([
+  ...[
+    'Loop',
+    'ConstantOfShape',
+    'Expand',
+    'Tile',
+    'Range',
+    'OneHot',
+    'Pad',
+    'Resize',
+    'Upsample',
+    'MaxUnpool',
+    'Col2Im',
+  ],
+  ...['SequenceMap', 'EyeLike', 'HannWindow', 'HammingWindow', 'BlackmanWindow', 'MelWeightMatrix'],
+]);
+const NODE_OP_TYPE = 4;
 const MODEL_OPSET_IMPORT = 8;
 const OPSET_DOMAIN = 1;
 const OPSET_VERSION = 2;
+/** Bytes of a name that are looked at. */
+const MAX_TEXT = 200;
 /** A model names a handful; what more there are is not looked at. */
 const MAX_OPSETS = 100;
 const TENSOR_EXTERNAL_DATA = 13;
@@ -38,6 +61,8 @@ export interface OnnxFacts {
   readonly kind: 'self-contained' | 'external' | 'malformed';
   /** Version of each set of operators that it uses, by domain; that of standard operators is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
+  /** Operators that it uses by which the values of a row decide what a run takes, as `Loop`; by name. */
+  readonly unboundedOps: readonly string[];
 }
 
 export function inspectOnnx(bytes: Uint8Array): OnnxFacts {
@@ -45,15 +70,20 @@ export function inspectOnnx(bytes: Uint8Array): OnnxFacts {
   try {
     walk.message('model', bytes.length, 0);
   } catch (error) {
-    if (error instanceof RangeError) return { kind: 'malformed', opsets: {} };
+    if (error instanceof RangeError) return { kind: 'malformed', opsets: {}, unboundedOps: [] };
     throw error;
   }
-  return { kind: walk.isExternal ? 'external' : 'self-contained', opsets: Object.fromEntries(walk.opsets) };
+  return {
+    kind: walk.isExternal ? 'external' : 'self-contained',
+    opsets: Object.fromEntries(walk.opsets),
+    unboundedOps: [...walk.unboundedOps].sort(),
+  };
 }
 
 class OnnxWalk {
   isExternal = false;
   readonly opsets = new Map<string, number>();
+  readonly unboundedOps = new Set<string>();
   readonly #bytes: Uint8Array;
   readonly #cursor: WireCursor;
 
@@ -75,6 +105,11 @@ class OnnxWalk {
         if (wireType !== 0) cursor.skip(wireType);
         continue;
       }
+      if (message === 'node' && field === NODE_OP_TYPE && wireType === 2) {
+        const op = this.#text(end);
+        if (UNBOUNDED_OPS.has(op)) this.unboundedOps.add(op);
+        continue;
+      }
       const isOpset = message === 'model' && field === MODEL_OPSET_IMPORT;
       const child = CHILDREN[message][field];
       if (wireType !== 2 || (child === undefined && !isOpset)) {
@@ -89,6 +124,15 @@ class OnnxWalk {
     if (cursor.offset !== end) throw new RangeError('runs over its end');
   }
 
+  #text(end: number): string {
+    const cursor = this.#cursor;
+    const length = cursor.varint();
+    if (length > end - cursor.offset) throw new RangeError('runs over its end');
+    const from = cursor.offset;
+    cursor.offset += length;
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + from, Math.min(length, MAX_TEXT)).toString('utf8');
+  }
+
   #opset(end: number): void {
     const cursor = this.#cursor;
     let domain = '';
@@ -98,14 +142,11 @@ class OnnxWalk {
       const field = Math.floor(tag / 8);
       if (field === OPSET_VERSION && tag % 8 === 0) version = cursor.varint();
       else if (field === OPSET_DOMAIN && tag % 8 === 2) {
-        const length = cursor.varint();
-        if (length > end - cursor.offset) throw new RangeError('runs over its end');
-        domain = Buffer.from(this.#bytes.subarray(cursor.offset, cursor.offset + length)).toString('utf8');
-        cursor.offset += length;
+        domain = this.#text(end);
       } else cursor.skip(tag % 8);
     }
     if (cursor.offset !== end) throw new RangeError('runs over its end');
-    if (this.opsets.size < MAX_OPSETS) this.opsets.set(domain === '' ? 'ai.onnx' : domain.slice(0, 200), version);
+    if (this.opsets.size < MAX_OPSETS) this.opsets.set(domain === '' ? 'ai.onnx' : domain, version);
   }
 }
 

@@ -145,6 +145,8 @@ export interface GraphFacts {
   readonly outputs: readonly TensorInfo[];
   /** Version of each set of operators that it uses, by domain; that of standard operators is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
+  /** Operators that it uses by which the values of a row decide what a run takes, as `Loop`. */
+  readonly unboundedOps: readonly string[];
 }
 
 /** How long a graph takes on one thread, ms, as measured when it was registered. */

@@ -29,8 +29,8 @@ async function answer(call: ModelCall): Promise<ModelReply> {
     const bytes = await bytesOfInput();
     const startedMs = performance.now();
     session = await OnnxSession.load(bytes);
-    const { inputs, outputs, opsets } = session;
-    return { kind: 'loaded', graph: { inputs, outputs, opsets }, loadMs: performance.now() - startedMs };
+    const { inputs, outputs, opsets, unboundedOps } = session;
+    return { kind: 'loaded', graph: { inputs, outputs, opsets, unboundedOps }, loadMs: performance.now() - startedMs };
   }
   if (session === null) return { kind: 'failed', reason: 'no graph is loaded' };
   if (call.kind === 'run') return { kind: 'ran', outputs: await session.run(call.feeds, call.outputs) };

@@ -37,7 +37,7 @@ interface Waiting {
 
 /**
  * A process that holds one ONNX graph, and may be killed at any time. Calls are answered one after the other. One that
- * takes too long, or more memory than it may, ends the process and with it all calls that wait.
+ * takes too long, or more memory than it may, ends the process and with it all calls that wait, which are told `CLOSED`.
  *
  * The limit of memory is that of the system on data (`RLIMIT_DATA`), where the system has one that counts: an allocation
  * beyond it fails. A thread of the process looks at the same bound five times a second.
@@ -136,7 +136,7 @@ export class ModelProcess {
     }
     const reply = await new Promise<ModelReply | ModelProcessEnded>((settle) => {
       if (this.#ended !== null) {
-        settle(this.#ended);
+        settle(call.kind === 'load' ? this.#ended : behind(this.#ended));
         return;
       }
       this.#waiting.push({ call, timeoutMs, settle });
@@ -188,16 +188,23 @@ export class ModelProcess {
 
   #end(reason: ProcessEnd, message: string): ModelProcessEnded {
     clearTimeout(this.#timer);
-    this.#ended ??= new ModelProcessEnded(reason, message);
-    for (const { settle } of this.#waiting.splice(0)) settle(this.#ended);
+    const ended = (this.#ended ??= new ModelProcessEnded(reason, message));
+    this.#waiting.splice(0).forEach(({ settle }, i) => {
+      settle(i === 0 ? ended : behind(ended));
+    });
     this.#child.kill('SIGKILL');
     this.#rest();
-    return this.#ended;
+    return ended;
   }
 
   #tooMuch(): string {
     return `it took more memory than ${String(Math.round(this.#options.maxGraphBytes / 1024 ** 2))} MB`;
   }
+}
+
+/** For calls that were not under way: whatever happened, they are not to blame for it. */
+function behind({ message }: ModelProcessEnded): ModelProcessEnded {
+  return new ModelProcessEnded('CLOSED', `it ended with another call: ${message}`);
 }
 
 function unexpected(reply: ModelReply): Error {

@@ -5,7 +5,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 import { WeftError } from '../platform/errors.js';
 import type { Feeds, OutputData, TensorData } from './bind-features.js';
-import { inspectOnnx } from './inspect-onnx.js';
+import { inspectOnnx, type OnnxFacts } from './inspect-onnx.js';
 import type { TensorInfo } from './model-manifest.model.js';
 
 /** The newest sets of operators that the runtime has, ONNX Runtime 1.30. */
@@ -39,18 +39,21 @@ export class OnnxSession implements ModelSession {
   readonly outputs: readonly TensorInfo[];
   /** Version of each set of operators that it uses, by domain. */
   readonly opsets: Readonly<Record<string, number>>;
+  /** Operators that it uses by which the values of a row decide what a run takes. */
+  readonly unboundedOps: readonly string[];
   readonly #session: InferenceSession;
 
-  private constructor(session: InferenceSession, opsets: Readonly<Record<string, number>>) {
+  private constructor(session: InferenceSession, { opsets, unboundedOps }: OnnxFacts) {
     this.#session = session;
     this.opsets = opsets;
+    this.unboundedOps = unboundedOps;
     this.inputs = session.inputMetadata.map(tensorInfo);
     this.outputs = session.outputMetadata.map(tensorInfo);
   }
 
   /** @throws WeftError MODEL_INVALID if the bytes are not a graph that the runtime can load. */
   static async load(bytes: Uint8Array): Promise<OnnxSession> {
-    const opsets = opsetsOf(bytes);
+    const facts = factsOf(bytes);
     try {
       const session = await InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
@@ -60,7 +63,7 @@ export class OnnxSession implements ModelSession {
         graphOptimizationLevel: 'all',
         logSeverityLevel: 4,
       });
-      return new OnnxSession(session, opsets);
+      return new OnnxSession(session, facts);
     } catch (error) {
       throw new WeftError('MODEL_INVALID', `the model cannot be loaded: ${reasonOf(error)}`, {
         where: 'model',
@@ -93,9 +96,10 @@ export class OnnxSession implements ModelSession {
   }
 }
 
-/** The opsets of a file that has all its weights. @throws WeftError MODEL_INVALID */
-function opsetsOf(bytes: Uint8Array): Readonly<Record<string, number>> {
-  const { kind, opsets } = inspectOnnx(bytes);
+/** Of a file that has all its weights. @throws WeftError MODEL_INVALID */
+function factsOf(bytes: Uint8Array): OnnxFacts {
+  const facts = inspectOnnx(bytes);
+  const { kind, opsets } = facts;
   if (kind === 'malformed') {
     throw new WeftError('MODEL_INVALID', 'this is not an ONNX model', { where: 'model', hint: 'give an .onnx file' });
   }
@@ -115,7 +119,7 @@ function opsetsOf(bytes: Uint8Array): Readonly<Record<string, number>> {
         'opset_version of torch.onnx.export, or onnx.version_converter.convert_version',
     });
   }
-  return opsets;
+  return facts;
 }
 
 function tensorInfo(meta: InferenceSession.ValueMetadata): TensorInfo {

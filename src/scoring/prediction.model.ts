@@ -37,11 +37,11 @@ export interface RowScorer {
   /** The active models, by key. */
   readonly models: ReadonlyMap<string, ModelFace>;
   /**
-   * One prediction a row, in order; runs of at most `maxRowsPerRun` rows.
+   * One prediction a row, in order; null where there is none, because the model failed on the row or cannot be asked now.
    * @param asOf the instant that each row was read for, ms; one a row
    * @throws WeftError NOT_FOUND if no version of the model is active; BAD_REQUEST if a row has the wrong length.
    */
-  predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<Prediction[]>;
+  predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<(Prediction | null)[]>;
 }
 
 export function predictionOf(model: ModelFace, row: FeatureRow, output: ModelOutput, asOf: number): Prediction {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   A_QUICK_PROBE,
   FIXTURE_MODELS,
+  noHost,
   readModelFixture,
   type FixtureModel,
 } from '../../test/support/model-fixtures.js';
@@ -30,7 +31,7 @@ async function aScorer(names: readonly FixtureModel[], options: Partial<ScorerOp
   const models = await Promise.all(names.map((name) => registered(name)));
   const blobs = new Map(models.map((model) => [model.digest, model.bytes]));
   const loadBytes = async (digest: string) => Promise.resolve(blobs.get(digest) ?? Buffer.alloc(0));
-  const scorer = new Scorer({ loadBytes, ...options });
+  const scorer = new Scorer({ loadBytes, startHost: noHost, ...options });
   open.push(scorer);
   await scorer.reload(models);
   return scorer;
@@ -72,7 +73,10 @@ describe('the scorer', () => {
 
   test('cuts rows into runs of the bound, and answers them in order', async () => {
     const runs: number[] = [];
-    const scorer = await aScorer(['benign_logistic'], { maxRowsPerRun: 4, onRun: (_, rows) => runs.push(rows) });
+    const scorer = await aScorer(['benign_logistic'], {
+      maxRowsPerRun: 4,
+      observer: { onRun: (_, rows) => runs.push(rows) },
+    });
     const golden = await goldenRows('benign_logistic');
     const rows = [...golden, ...golden.slice(0, 3)];
     const answers = await scorer.score('benign_logistic', rows);
@@ -82,7 +86,7 @@ describe('the scorer', () => {
 
   test('answers no rows with no run', async () => {
     const runs: number[] = [];
-    const scorer = await aScorer(['benign_logistic'], { onRun: (_, rows) => runs.push(rows) });
+    const scorer = await aScorer(['benign_logistic'], { observer: { onRun: (_, rows) => runs.push(rows) } });
     expect(await scorer.score('benign_logistic', [])).toEqual([]);
     expect(runs).toEqual([]);
   });
@@ -95,9 +99,9 @@ describe('the scorer', () => {
     const predictions = await scorer.predict('iris_clusters', [full, holed, none], [500, 501, 502]);
     const { digest } = await registered('iris_clusters');
     expect(predictions[0]).toMatchObject({ modelKey: 'iris_clusters', version: 1, digest });
-    expect(predictions.map((p) => p.asOf)).toEqual([500, 501, 502]);
-    expect(predictions.map((p) => p.inputs)).toEqual(['COMPLETE', 'PARTIAL', 'ABSENT']);
-    expect(predictions.map((p) => p.validUntil)).toEqual([700, 800, Number.POSITIVE_INFINITY]);
+    expect(predictions.map((p) => p?.asOf)).toEqual([500, 501, 502]);
+    expect(predictions.map((p) => p?.inputs)).toEqual(['COMPLETE', 'PARTIAL', 'ABSENT']);
+    expect(predictions.map((p) => p?.validUntil)).toEqual([700, 800, Number.POSITIVE_INFINITY]);
   });
 
   test('tells which models it serves, and refuses others', async () => {
@@ -123,6 +127,7 @@ describe('the scorer', () => {
     const loaded: string[] = [];
     const [first, second] = [await registered('iris_clusters'), await registered('iris_clusters', 2)];
     const scorer = new Scorer({
+      startHost: noHost,
       maxRowsPerRun: 2,
       loadBytes: async (digest) => {
         loaded.push(digest);
@@ -135,8 +140,8 @@ describe('the scorer', () => {
     const times = rows.map(() => 0);
     const [early] = await Promise.all([scorer.predict('iris_clusters', rows, times), scorer.reload([second])]);
     const late = await scorer.predict('iris_clusters', rows, times);
-    expect(new Set(early.map((p) => p.version))).toEqual(new Set([1]));
-    expect(new Set(late.map((p) => p.version))).toEqual(new Set([2]));
+    expect(new Set(early.map((p) => p?.version))).toEqual(new Set([1]));
+    expect(new Set(late.map((p) => p?.version))).toEqual(new Set([2]));
     expect(loaded).toEqual([first.digest, first.digest]);
   });
 
@@ -144,6 +149,7 @@ describe('the scorer', () => {
     let loads = 0;
     const [first, second] = [await registered('iris_clusters'), await registered('iris_clusters', 2)];
     const scorer = new Scorer({
+      startHost: noHost,
       loadBytes: async () => {
         loads++;
         return Promise.resolve(first.bytes);
@@ -158,13 +164,14 @@ describe('the scorer', () => {
     expect(loads).toBe(2);
     expect(await Promise.all([1, 2].map(() => old.predict('iris_clusters', rows, times)))).toEqual([before, before]);
     expect(loads).toBe(3);
-    expect((await scorer.predict('iris_clusters', rows, times)).map((p) => p.version)).toEqual(times.map(() => 2));
+    expect((await scorer.predict('iris_clusters', rows, times)).map((p) => p?.version)).toEqual(times.map(() => 2));
   });
 
   test('a session that could not be loaded is tried again', async () => {
     const model = await registered('iris_clusters');
     let reachable = true;
     const scorer = new Scorer({
+      startHost: noHost,
       loadBytes: async () => (reachable ? Promise.resolve(model.bytes) : Promise.reject(new Error('unreachable'))),
     });
     open.push(scorer);
@@ -181,6 +188,7 @@ describe('the scorer', () => {
     let loads = 0;
     const model = await registered('iris_clusters');
     const scorer = new Scorer({
+      startHost: noHost,
       loadBytes: async () => {
         loads++;
         return Promise.resolve(model.bytes);

@@ -1,20 +1,22 @@
 import { WeftError } from '../platform/errors.js';
 import type { ModelOutput, RegisteredModel } from './model-manifest.model.js';
 import { predictionOf, type FeatureRow, type ModelFace, type Prediction, type RowScorer } from './prediction.model.js';
-import { ServedModel } from './served-model.js';
+import { ServedModel, type ModelHosting } from './served-model.js';
+import type { ScoringObserver } from './scoring-observer.model.js';
 
-/** Told of every run of a model; for metrics. */
-export type RunObserver = (modelKey: string, rows: number, durationMs: number) => void;
-
-export interface ScorerOptions {
-  /** Bytes of a registered model, by digest. */
-  readonly loadBytes: (digest: string) => Promise<Uint8Array>;
-  /** Rows of one run at most: a run holds the event loop. Default 1,024. */
+export interface ScorerOptions extends Pick<ModelHosting, 'loadBytes' | 'startHost'> {
+  /** Rows of one run at most. Default 1,024. */
   readonly maxRowsPerRun?: number;
-  readonly onRun?: RunObserver;
+  /** Time for one run in a process of its own, ms; slow models have more. Default 3,000. */
+  readonly runTimeoutMs?: number;
+  readonly observer?: ScoringObserver;
+  /** A clock that only goes forward, ms. Default: that of the process. */
+  readonly now?: () => number;
 }
 
 const DEFAULT_MAX_ROWS_PER_RUN = 1_024;
+/** Runs are meant to take 200: machines have other things to do. */
+const DEFAULT_RUN_TIMEOUT_MS = 3_000;
 
 /**
  * The models of one version of the definitions; what they answer never changes, so rows that were laid out for this set
@@ -23,35 +25,27 @@ const DEFAULT_MAX_ROWS_PER_RUN = 1_024;
 export class ModelSet implements RowScorer {
   readonly models: ReadonlyMap<string, ModelFace>;
   readonly #served: ReadonlyMap<string, ServedModel>;
-  readonly #maxRowsPerRun: number;
-  readonly #onRun: RunObserver | undefined;
 
-  constructor(served: readonly ServedModel[], options: Pick<ScorerOptions, 'maxRowsPerRun' | 'onRun'>) {
+  constructor(served: readonly ServedModel[]) {
     this.models = new Map(served.map((model) => [model.face.key, model.face]));
     this.#served = new Map(served.map((model) => [model.face.key, model]));
-    this.#maxRowsPerRun = options.maxRowsPerRun ?? DEFAULT_MAX_ROWS_PER_RUN;
-    this.#onRun = options.onRun;
   }
 
   /** Answers without their provenance; see {@link RowScorer.predict} for bounds and errors. */
-  async score(modelKey: string, rows: readonly FeatureRow[]): Promise<ModelOutput[]> {
-    const served = this.#find(modelKey);
-    return served.use(async (model) => {
-      const answers: ModelOutput[] = [];
-      for (let from = 0; from < rows.length; from += this.#maxRowsPerRun) {
-        const to = Math.min(from + this.#maxRowsPerRun, rows.length);
-        const startedMs = performance.now();
-        for (const answer of await model.answer(rows, from, to)) answers.push(answer);
-        this.#onRun?.(modelKey, to - from, performance.now() - startedMs);
-      }
-      return answers;
-    });
+  async score(modelKey: string, rows: readonly FeatureRow[]): Promise<(ModelOutput | null)[]> {
+    return this.#find(modelKey).answer(rows);
   }
 
-  async predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<Prediction[]> {
+  async predict(
+    modelKey: string,
+    rows: readonly FeatureRow[],
+    asOf: readonly number[],
+  ): Promise<(Prediction | null)[]> {
     const { face } = this.#find(modelKey);
     const outputs = await this.score(modelKey, rows);
-    return outputs.map((output, i) => predictionOf(face, rows[i] as FeatureRow, output, asOf[i] as number));
+    return outputs.map((output, i) =>
+      output === null ? null : predictionOf(face, rows[i] as FeatureRow, output, asOf[i] as number),
+    );
   }
 
   /** The version of this set that is this one, if any. */
@@ -79,16 +73,22 @@ export class ModelSet implements RowScorer {
 }
 
 /**
- * Holds a session for each active model and scores rows on the calling thread. A `reload` that fails changes nothing.
+ * Holds a session for each active model, here or in a process of its own. A `reload` that fails changes nothing.
  */
 export class Scorer implements RowScorer {
   #current: ModelSet;
   #reloading: Promise<unknown> = Promise.resolve();
-  readonly #options: ScorerOptions;
+  readonly #hosting: ModelHosting;
 
-  constructor(options: ScorerOptions) {
-    this.#options = options;
-    this.#current = new ModelSet([], options);
+  constructor({ loadBytes, startHost, maxRowsPerRun, runTimeoutMs, observer, now }: ScorerOptions) {
+    this.#hosting = {
+      ...{ loadBytes, startHost },
+      maxRowsPerRun: maxRowsPerRun ?? DEFAULT_MAX_ROWS_PER_RUN,
+      runTimeoutMs: runTimeoutMs ?? DEFAULT_RUN_TIMEOUT_MS,
+      observer: observer ?? {},
+      now: now ?? (() => performance.now()),
+    };
+    this.#current = new ModelSet([]);
   }
 
   /** The models of the latest `reload`. */
@@ -112,11 +112,15 @@ export class Scorer implements RowScorer {
     await this.reload([]);
   }
 
-  async score(modelKey: string, rows: readonly FeatureRow[]): Promise<ModelOutput[]> {
+  async score(modelKey: string, rows: readonly FeatureRow[]): Promise<(ModelOutput | null)[]> {
     return this.#current.score(modelKey, rows);
   }
 
-  async predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<Prediction[]> {
+  async predict(
+    modelKey: string,
+    rows: readonly FeatureRow[],
+    asOf: readonly number[],
+  ): Promise<(Prediction | null)[]> {
     return this.#current.predict(modelKey, rows, asOf);
   }
 
@@ -126,10 +130,10 @@ export class Scorer implements RowScorer {
     try {
       for (const model of models) {
         const kept = this.#current.find(model);
-        const served = kept ?? new ServedModel(model, this.#options.loadBytes);
+        const served = kept ?? new ServedModel(model, this.#hosting);
         if (kept === undefined) {
           fresh.push(served);
-          await served.use(async () => Promise.resolve());
+          await served.load();
         }
         next.push(served);
       }
@@ -138,7 +142,7 @@ export class Scorer implements RowScorer {
       throw error;
     }
     const previous = this.#current;
-    this.#current = new ModelSet(next, this.#options);
+    this.#current = new ModelSet(next);
     await previous.retire(next);
     return this.#current;
   }

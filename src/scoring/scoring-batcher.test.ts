@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
-import { A_QUICK_PROBE, readModelFixture } from '../../test/support/model-fixtures.js';
+import { A_QUICK_PROBE, noHost, readModelFixture } from '../../test/support/model-fixtures.js';
 import { goldenRow } from './bind-features.js';
 import type { FeatureRow, RowScorer } from './prediction.model.js';
 import { Scorer } from './scorer.js';
@@ -26,7 +26,8 @@ beforeAll(async () => {
   const blobs = new Map([forest, iris].map(({ bytes, manifest }) => [manifest.key, bytes]));
   scorer = new Scorer({
     loadBytes: async (digest) => Promise.resolve(blobs.get(digest) ?? Buffer.alloc(0)),
-    onRun: (model, rows) => runs.push([model, rows]),
+    startHost: noHost,
+    observer: { onRun: (model, rows) => runs.push([model, rows]) },
   });
   await scorer.reload(models);
   forestRows = forest.manifest.goldenVectors.map((v) => goldenRow(forest.manifest.featureService.features, v));

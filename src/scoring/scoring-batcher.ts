@@ -3,6 +3,7 @@ import type { FeatureRow, Prediction, RowScorer } from './prediction.model.js';
 
 const DEFAULT_MAX_QUEUED_ROWS = 10_000;
 const RETRY_AFTER_MS = 100;
+const UNAVAILABLE_RETRY_MS = 10_000;
 
 export interface ScoringBatcherOptions {
   /** Rows that wait at most; more are refused as OVERLOADED. Default 10,000. */
@@ -33,12 +34,12 @@ export class ScoringBatcher {
 
   /**
    * @param asOf the instant that the row was read for, ms
-   * @throws WeftError OVERLOADED; NOT_FOUND and BAD_REQUEST as {@link RowScorer.predict}, for this row alone.
+   * @throws WeftError OVERLOADED; UNAVAILABLE where the model gives no answer; NOT_FOUND and BAD_REQUEST as {@link RowScorer.predict}, for this row alone.
    */
   async predict(scorer: RowScorer, modelKey: string, row: FeatureRow, asOf: number): Promise<Prediction> {
     const features = scorer.models.get(modelKey)?.features.length;
     // What would fail the whole batch is asked alone, so that it fails alone.
-    if (features !== row.length) return only(await scorer.predict(modelKey, [row], [asOf]));
+    if (features !== row.length) return only(modelKey, await scorer.predict(modelKey, [row], [asOf]));
     if (this.#queuedRows >= this.#maxQueuedRows) {
       throw new WeftError('OVERLOADED', 'more scores are asked for than can be computed', {
         where: 'scoring',
@@ -80,7 +81,9 @@ export class ScoringBatcher {
       const times = requests.map((request) => request.asOf);
       const predictions = await scorer.predict(modelKey, rows, times);
       requests.forEach((request, i) => {
-        request.resolve(predictions[i] as Prediction);
+        const prediction = predictions[i] ?? null;
+        if (prediction === null) request.reject(unavailable(modelKey));
+        else request.resolve(prediction);
       });
     } catch (error) {
       for (const request of requests) request.reject(error);
@@ -90,8 +93,16 @@ export class ScoringBatcher {
   }
 }
 
-function only(predictions: readonly Prediction[]): Prediction {
-  const [prediction] = predictions;
-  if (prediction === undefined) throw new Error('a row got no prediction');
+function only(modelKey: string, [prediction]: readonly (Prediction | null)[]): Prediction {
+  if (prediction === undefined || prediction === null) throw unavailable(modelKey);
   return prediction;
+}
+
+/** In the form of the API: what is asked of a model may be asked again. */
+function unavailable(modelKey: string): WeftError {
+  return new WeftError('UNAVAILABLE', `model ${modelKey} gives no answer`, {
+    where: 'model',
+    hint: 'ask again later; weft doctor says how models are doing',
+    retryAfterMs: UNAVAILABLE_RETRY_MS,
+  });
 }

@@ -16,12 +16,12 @@ export interface ActiveModel {
   readonly featureIndexes: readonly number[];
 }
 
-/** Scores many rows of one model in one go; row i of the answer belongs to row i of the input. */
+/** Scores many rows of one model in one go; row i of the answer belongs to row i of the input, null where there is none. */
 export type ScoreRows = (
   modelKey: string,
   rows: readonly FeatureRow[],
   asOf: readonly number[],
-) => Promise<Prediction[]>;
+) => Promise<(Prediction | null)[]>;
 
 /** The segments that the fold evaluates, indexed by what they depend on. */
 export interface SegmentIndex {

@@ -8,6 +8,7 @@ import type { Definitions } from './definitions.model.js';
 import { FoldContext } from './fold-context.js';
 import { heldSince, inheritMemory, NOTHING_INHERITED, type InheritedMemory } from './inherit-memory.js';
 import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
+import { nextScoreStep } from './score-steps.model.js';
 import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js';
 
 /*
@@ -32,6 +33,10 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  * finds the instants of change, no input: a row that is too early need not be rewritten.
  *
  * F9  Where consent is what a segment lost a member by, the cause says so: its gate is closed at that very instant.
+ *
+ * F11 Where a model that a segment has to ask gives no answer, membership stays as it was, is marked, and is evaluated
+ *     again at the next step of scores; so it is a function of when models answer, too, until all that were asked did.
+ *     Consent and active periods ask no model, and count all the same.
  *
  * F10 What segments remember goes along with people (`inherit-memory.ts`); where events are taken back, it is forgotten.
  *
@@ -252,6 +257,7 @@ export function endProfile(
     out.push({ profileId: profile.id, segmentId, kind: 'leave', version: membership.version, ...change });
   }
   profile.mergedInto = survivor;
+  profile.stale.clear();
   profile.evaluated = false;
   profile.dueAt = Number.POSITIVE_INFINITY;
 }
@@ -307,9 +313,16 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
   const scope = scopeOf(context, evaluation);
   const whole = scope === ordered || profile.anchors.size === 0;
   if (whole) leaveAllBut(profile.anchors.size === 0 ? null : context.definitions.segments.byId, evaluation);
+  if (whole) profile.stale.clear();
   context.bind(profile, t);
   let dueAt = whole ? Number.POSITIVE_INFINITY : profile.dueAt;
   for (const segment of scope) {
+    if (context.isUnanswered(segment, t)) {
+      profile.stale.add(segment.segmentId);
+      dueAt = Math.min(dueAt, nextScoreStep(t));
+      continue;
+    }
+    profile.stale.delete(segment.segmentId);
     const standing = profile.memberships.get(segment.segmentId);
     const truth = segment.evaluate(context, t, heldSince(segment, evaluation, standing));
     if (truth !== (standing !== undefined)) {

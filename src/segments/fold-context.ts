@@ -116,10 +116,23 @@ export class FoldContext implements EvalContext {
         inputs.map(({ asOf }) => asOf),
       );
       due.forEach(({ profile }, i) => {
-        const prediction = predictions[i];
-        if (prediction !== undefined) profile.scores.set(model.key, withoutEmbedding(prediction));
+        const prediction = predictions[i] ?? null;
+        if (prediction === null) {
+          profile.scores.delete(model.key);
+          profile.unscored.add(model.key);
+        } else {
+          profile.scores.set(model.key, withoutEmbedding(prediction));
+          profile.unscored.delete(model.key);
+        }
       });
     }
+  }
+
+  /** Whether a segment cannot be judged at `t`, because a model that it would have to ask gave no answer. */
+  isUnanswered({ modelDeps, admission }: CompiledSegment, t: number): boolean {
+    const { unscored } = this.#bound();
+    if (unscored.size === 0 || !modelDeps.some((key) => unscored.has(key))) return false;
+    return admission === null || admission.isOpen(this, t);
   }
 
   /** Nobody is scored for a segment whose purposes they do not allow, or outside its active period. */

@@ -276,7 +276,7 @@ class PageFold {
     for (const profile of waking.flatMap(({ profiles }) => profiles)) {
       if (!isLiving(profile)) continue;
       profile.dueAt = fromMs + 1;
-      profile.timer = { dueAt: profile.dueAt, sweep: 0 };
+      profile.timer = { dueAt: profile.dueAt, sweep: 0, stale: [] };
     }
     if (after.length > 0) this.#note((await foldEvents(definitions, this.#profileOf, after)).changes);
     await turn();

@@ -9,28 +9,54 @@ export interface ProfileMembership extends Membership {
 
 export type MembershipKey = Pick<ProfileMembership, 'profileId' | 'segmentId'>;
 
+interface MembershipRow {
+  readonly profile_id: Uuid;
+  readonly segment_id: number;
+  readonly since: number;
+  readonly version: number;
+  readonly cause: ChangeCause;
+}
+
+interface StaleRow extends Pick<MembershipRow, 'profile_id' | 'segment_id'> {
+  readonly since: null;
+}
+
+function membershipOf({ profile_id, segment_id, since, version, cause }: MembershipRow): ProfileMembership {
+  return { profileId: profile_id, segmentId: segment_id, since, version, cause };
+}
+
 /** Who is in which segment now. A row is a membership; leaving deletes it. */
 export class MembershipStore {
   async loadByProfiles(db: Queryable, profileIds: readonly Uuid[]): Promise<ProfileMembership[]> {
     if (profileIds.length === 0) return [];
-    const { rows } = await db.run<{
-      profile_id: Uuid;
-      segment_id: number;
-      since: number;
-      version: number;
-      cause: ChangeCause;
-    }>({
+    const { rows } = await db.run<MembershipRow>({
       name: 'memberships-load',
       text: 'SELECT profile_id, segment_id, since, version, cause FROM memberships WHERE profile_id = ANY ($1::uuid[])',
       values: [uuidArray(profileIds, (id) => id)],
     });
-    return rows.map(({ profile_id: profileId, segment_id: segmentId, since, version, cause }) => ({
-      profileId,
-      segmentId,
-      since,
-      version,
-      cause,
-    }));
+    return rows.map(membershipOf);
+  }
+
+  /** The same with the segments that could not be judged when they were last looked at, in one statement. */
+  async loadWithStale(
+    db: Queryable,
+    profileIds: readonly Uuid[],
+  ): Promise<{ memberships: ProfileMembership[]; stale: MembershipKey[] }> {
+    if (profileIds.length === 0) return { memberships: [], stale: [] };
+    const { rows } = await db.run<MembershipRow | StaleRow>({
+      name: 'memberships-load-stale',
+      text: `SELECT profile_id, segment_id, since, version, cause FROM memberships WHERE profile_id = ANY ($1::uuid[])
+             UNION ALL
+             SELECT profile_id, unnest(stale), NULL, NULL, NULL FROM timers
+             WHERE profile_id = ANY ($1::uuid[]) AND stale IS NOT NULL`,
+      values: [uuidArray(profileIds, (id) => id)],
+    });
+    return {
+      memberships: rows.filter((row) => row.since !== null).map(membershipOf),
+      stale: rows
+        .filter((row) => row.since === null)
+        .map(({ profile_id: profileId, segment_id: segmentId }) => ({ profileId, segmentId })),
+    };
   }
 
   async save(tx: Transaction, entered: readonly ProfileMembership[], left: readonly MembershipKey[]): Promise<void> {

@@ -46,6 +46,7 @@ function packed({
       Object.entries(traits).map(([name, value], i) => [name, i % 2 === 0 ? plainTrait(value) : declaredTrait(value)]),
     ),
     anchors: new Map(),
+    stale: new Set(segments.slice(0, 1)),
     memberships: new Map(segments.map((segmentId) => [segmentId, { segmentId, since: 5, version: 1, cause: 'EVENT' }])),
   };
   const features = { encode: () => Buffer.from(state) };

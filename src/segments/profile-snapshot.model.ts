@@ -48,6 +48,8 @@ export interface ProfileSnapshot {
   /** Merged state of all anchors; `FeatureSet.decode` reads it. */
   readonly state: Buffer;
   readonly memberships: readonly SnapshotMembership[];
+  /** Ids of segments that could not be judged by then: whether it is in them is as of before. */
+  readonly stale: readonly number[];
 }
 
 type PackedTrait = [
@@ -70,6 +72,8 @@ type PackedSnapshot = [
   traits: PackedTrait[],
   state: Buffer,
   memberships: [number, number, number, ChangeCause][],
+  /** Left out where there are none. */
+  stale?: number[],
 ];
 
 const OBSERVED = PROVENANCES.indexOf('observed');
@@ -89,6 +93,7 @@ export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: nu
     packedState(profile, features),
     [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
   ];
+  if (profile.stale.size > 0) packed.push([...profile.stale]);
   return packr.pack(packed);
 }
 
@@ -130,7 +135,7 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
   const packed = packr.unpack(bytes) as PackedSnapshot | [number, Uuid];
   if (packed[0] === ALIAS) return { alias: packed[1] };
   if (packed[0] !== FORMAT) throw new WeftError('INTERNAL', `unknown format ${String(packed[0])} of a stored profile`);
-  const [, id, createdAt, asOf, identifiers, traits, state, memberships] = packed as PackedSnapshot;
+  const [, id, createdAt, asOf, identifiers, traits, state, memberships, stale = []] = packed as PackedSnapshot;
   return {
     profile: {
       id,
@@ -152,6 +157,7 @@ export function unpackSnapshot(bytes: Buffer): UnpackedSnapshot {
       ),
       state,
       memberships: memberships.map(([segmentId, since, version, cause]) => ({ segmentId, since, version, cause })),
+      stale,
     },
   };
 }

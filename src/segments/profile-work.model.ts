@@ -49,6 +49,8 @@ export interface Timer {
   readonly dueAt: number;
   /** Set where an edit of definitions asked for it: the definitions version. */
   readonly sweep: number | null;
+  /** Segments that could not be judged, rising: {@link ProfileWork.stale}. */
+  readonly stale: readonly number[];
 }
 
 /**
@@ -67,6 +69,10 @@ export interface ProfileWork {
   readonly memberships: Map<number, Membership>;
   /** Scores of earlier evaluations, by model key, as long as no event changes an input: they spare scoring anew. */
   readonly scores: Map<string, Prediction>;
+  /** Models that were asked last and gave no answer. */
+  readonly unscored: Set<string>;
+  /** Segments that could not be judged when they were last looked at: whether it is in them is as of before. */
+  readonly stale: Set<number>;
   /** The next instant at which time alone may flip a segment. */
   dueAt: number;
   /** The timer row as the database holds it. */
@@ -95,6 +101,8 @@ export function newProfileWork(
     traits: new Map(),
     memberships: new Map(),
     scores: new Map(),
+    unscored: new Set(),
+    stale: new Set(),
     dueAt: Number.POSITIVE_INFINITY,
     timer: null,
     evaluated: false,
@@ -117,6 +125,7 @@ export function remerge(profile: ProfileWork, features: FeatureSet): void {
     profile.traits = mergeTraits(anchors.map((a) => a.traits));
   }
   profile.scores.clear();
+  profile.unscored.clear();
 }
 
 /**

@@ -32,6 +32,11 @@ export function inputsAsOf(row: readonly FeatureValue[], isFirst: readonly boole
   return asOf;
 }
 
+/** The first whole step after `t`, ms. */
+export function nextScoreStep(t: number): number {
+  return (Math.floor(t / SCORE_STEP_MS) + 1) * SCORE_STEP_MS;
+}
+
 /** The first whole step at which a score whose inputs hold until `validUntil` (ms) may be another; Infinity if never. */
 export function scoreHoldsUntil(validUntil: number): number {
   return Math.ceil(validUntil / SCORE_STEP_MS) * SCORE_STEP_MS;

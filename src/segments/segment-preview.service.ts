@@ -176,7 +176,8 @@ async function judge(
 
 /** The same profile as one that is in nothing, and is evaluated at `t`. */
 function toBeJudged(profile: ProfileWork, t: number): ProfileWork {
-  return { ...profile, memberships: new Map(), scores: new Map(), dueAt: t, timer: { dueAt: t, sweep: 0 } };
+  const nothing = { memberships: new Map(), scores: new Map(), unscored: new Set<string>(), stale: new Set<number>() };
+  return { ...profile, ...nothing, dueAt: t, timer: { dueAt: t, sweep: 0, stale: [] } };
 }
 
 function slicesOf(share: number, count: number): HashSlice[] {

@@ -1,12 +1,17 @@
-import { int2Array, int8Array, uuidArray } from '../platform/binary-arrays.js';
+import { int2Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
+import type { Timer } from './profile-work.model.js';
+
+const NONE: readonly number[] = [];
 
 export interface ProfileTimer {
   readonly profileId: Uuid;
   readonly dueAt: number;
   /** Partition of the profile's founding identifier: whose worker fires it. */
   readonly part: number;
+  /** Ids of segments that could not be judged. */
+  readonly stale: readonly number[];
 }
 
 /** Profiles of a partition with ids above `afterId`, at most `limit`. */
@@ -20,21 +25,21 @@ interface TimerRow {
   profile_id: Uuid;
   due_at: number;
   sweep: number | null;
+  stale: number[] | null;
 }
 
 /** At most one timer a profile: the earliest instant at which time alone may flip one of its segments. */
 export class TimerStore {
-  async loadByProfiles(
-    db: Queryable,
-    profileIds: readonly Uuid[],
-  ): Promise<Map<Uuid, { dueAt: number; sweep: number | null }>> {
+  async loadByProfiles(db: Queryable, profileIds: readonly Uuid[]): Promise<Map<Uuid, Timer>> {
     if (profileIds.length === 0) return new Map();
     const { rows } = await db.run<TimerRow>({
       name: 'timers-load',
-      text: 'SELECT profile_id, due_at, sweep FROM timers WHERE profile_id = ANY ($1::uuid[])',
+      text: 'SELECT profile_id, due_at, sweep, stale FROM timers WHERE profile_id = ANY ($1::uuid[])',
       values: [uuidArray(profileIds, (id) => id)],
     });
-    return new Map(rows.map((row) => [row.profile_id, { dueAt: row.due_at, sweep: row.sweep }]));
+    return new Map(
+      rows.map(({ profile_id, due_at, sweep, stale }) => [profile_id, { dueAt: due_at, sweep, stale: stale ?? NONE }]),
+    );
   }
 
   /** The earliest timers due at or before `untilT` in these partitions, by due time. */
@@ -68,8 +73,14 @@ export class TimerStore {
     return rows[0]?.due_at ?? null;
   }
 
-  async save(tx: Transaction, set: readonly ProfileTimer[], cleared: readonly Uuid[]): Promise<void> {
-    await Promise.all([deleteTimers(tx, cleared), upsertTimers(tx, set)]);
+  /** @param marked whose timers stand, with what could not be judged of them */
+  async save(
+    tx: Transaction,
+    set: readonly ProfileTimer[],
+    cleared: readonly Uuid[],
+    marked: readonly Pick<ProfileTimer, 'profileId' | 'stale'>[],
+  ): Promise<void> {
+    await Promise.all([deleteTimers(tx, cleared), upsertTimers(tx, set), markTimers(tx, marked)]);
   }
 
   /**
@@ -119,12 +130,37 @@ async function deleteTimers(tx: Transaction, cleared: readonly Uuid[]): Promise<
   });
 }
 
+async function markTimers(
+  tx: Transaction,
+  marked: readonly Pick<ProfileTimer, 'profileId' | 'stale'>[],
+): Promise<void> {
+  if (marked.length === 0) return;
+  await tx.run({
+    name: 'timers-mark',
+    text: `UPDATE timers t SET stale = nullif(m.stale, '{}')::int4[] FROM unnest($1::uuid[], $2::text[]) AS m (profile_id, stale)
+           WHERE t.profile_id = m.profile_id`,
+    values: [uuidArray(marked, (t) => t.profileId), textArray(marked, staleText)],
+  });
+}
+
+/** As a literal of an array, of the few timers that have any. */
+function staleText({ stale }: Pick<ProfileTimer, 'stale'>): string {
+  return `{${stale.join()}}`;
+}
+
 async function upsertTimers(tx: Transaction, set: readonly ProfileTimer[]): Promise<void> {
   if (set.length === 0) return;
   await tx.run({
     name: 'timers-save',
-    text: `INSERT INTO timers (profile_id, due_at, part) SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int2[])
-           ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = NULL, is_swept = false`,
-    values: [uuidArray(set, (t) => t.profileId), int8Array(set, (t) => t.dueAt), int2Array(set, (t) => t.part)],
+    text: `INSERT INTO timers (profile_id, due_at, part, stale)
+           SELECT p, d, n, nullif(s, '{}')::int4[] FROM unnest($1::uuid[], $2::int8[], $3::int2[], $4::text[]) AS t (p, d, n, s)
+           ON CONFLICT (profile_id) DO UPDATE
+             SET due_at = excluded.due_at, sweep = NULL, is_swept = false, stale = excluded.stale`,
+    values: [
+      uuidArray(set, (t) => t.profileId),
+      int8Array(set, (t) => t.dueAt),
+      int2Array(set, (t) => t.part),
+      textArray(set, staleText),
+    ],
   });
 }

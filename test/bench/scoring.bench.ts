@@ -3,7 +3,7 @@ import { goldenRow } from '../../src/scoring/bind-features.js';
 import type { FeatureRow } from '../../src/scoring/prediction.model.js';
 import { Scorer } from '../../src/scoring/scorer.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
-import { A_QUICK_PROBE, readModelFixture } from '../support/model-fixtures.js';
+import { A_QUICK_PROBE, noHost, readModelFixture } from '../support/model-fixtures.js';
 
 const MODEL = 'benign_forest';
 
@@ -20,7 +20,7 @@ async function medianUs(rounds: number, work: () => Promise<unknown>): Promise<n
 }
 
 const { bytes, manifest } = await readModelFixture(MODEL);
-const scorer = new Scorer({ loadBytes: async () => Promise.resolve(bytes) });
+const scorer = new Scorer({ loadBytes: async () => Promise.resolve(bytes), startHost: noHost });
 await scorer.reload([
   { key: MODEL, version: 1, digest: MODEL, edge: false, stage: 'active', manifest, createdAt: 0, probe: A_QUICK_PROBE },
 ]);

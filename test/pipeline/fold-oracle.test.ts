@@ -108,7 +108,8 @@ async function play(run: Run) {
     const profileIds = new Map(founded.map((row) => [row.founding_id, row.id]));
     const naiveWorld = { rules: DEFAULT_IDENTITY_RULES, segments: definitions.segments, profileIds };
     const oracle = () => naiveFold(naiveWorld, events, until, edits);
-    const answer = () => model.answer((rows) => engine.scorer.score(TIMED_MODEL, rows));
+    const answer = () =>
+      model.answer(async (rows) => (await engine.scorer.score(TIMED_MODEL, rows)).map((said) => said ?? {}));
     let expected = oracle();
     // Which instants are looked at may depend on labels, where segments remember: so asked until nothing new is.
     for (let rounds = 0; (await answer()) > 0; rounds++) {

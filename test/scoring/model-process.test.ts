@@ -62,12 +62,15 @@ describe('a process that holds a model', () => {
       model.run(amounts(1), ['score'], 300),
       model.run(amounts(0), ['score'], 5_000),
     ]);
-    const why = { reason: { reason: 'TIME', message: 'it took longer than 0.3 s' } };
-    expect(answers).toMatchObject([why, why]);
+    expect(answers).toMatchObject([
+      { reason: { reason: 'TIME', message: 'it took longer than 0.3 s' } },
+      { reason: { reason: 'CLOSED', message: 'it ended with another call: it took longer than 0.3 s' } },
+    ]);
     // It waited for nobody: a run of the model here would have held the loop for all of it.
     expect(watch.read().p99Ms).toBeLessThan(150);
     await expect.poll(() => isRunning(pid)).toBe(false);
-    await expect(model.run(amounts(0), ['score'], 5_000)).rejects.toMatchObject({ reason: 'TIME' });
+    await expect(model.run(amounts(0), ['score'], 5_000)).rejects.toMatchObject({ reason: 'CLOSED' });
+    expect(model.ended?.reason).toBe('TIME');
   });
 
   test('is ended with a run that takes more memory than it may', async () => {

@@ -12,7 +12,7 @@ import { sha256Hex } from '../../src/scoring/onnx-session.js';
 import { Scorer } from '../../src/scoring/scorer.js';
 import type { FeatureCatalog } from '../../src/scoring/verify-model.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { FIXTURE_MODELS, fixtureCatalog, harmlessTrial, readModelFixture } from '../support/model-fixtures.js';
+import { FIXTURE_MODELS, fixtureCatalog, harmlessTrial, noHost, readModelFixture } from '../support/model-fixtures.js';
 
 let db: TestDatabase;
 let clock: ManualClock;
@@ -87,7 +87,7 @@ describe('the model registry', () => {
     await models.promote(name, 1);
     expect(await reader.active()).toEqual([{ ...model, stage: 'active' }]);
 
-    const scorer = new Scorer({ loadBytes: (digest) => reader.bytes(digest) });
+    const scorer = new Scorer({ loadBytes: (digest) => reader.bytes(digest), startHost: noHost });
     await scorer.reload(await reader.active());
     const rows = manifest.goldenVectors.map((vector) => goldenRow(manifest.featureService.features, vector));
     const answers = await scorer.score(name, rows);

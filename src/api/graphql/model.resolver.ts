@@ -3,6 +3,7 @@ import { WeftError } from '../../platform/errors.js';
 import { ModelReader, type ModelPosition } from '../../scoring/model.reader.js';
 import type { ListedModel, ModelProbe as FoundOut } from '../../scoring/model-manifest.model.js';
 import { parseManifest } from '../../scoring/parse-manifest.js';
+import { mayRunInline } from '../../scoring/run-inline.model.js';
 import type { ApiContext } from './api-context.js';
 import {
   AFTER,
@@ -58,6 +59,19 @@ class ModelProbe {
 
   @Field(() => [ModelTensor], { description: 'All outputs of the graph, each by its name.' })
   outputs!: readonly ModelTensor[];
+
+  @Field(() => [String], {
+    description:
+      'Operators that it uses by which the values of a row decide what a run takes, as `Loop`; at most 20. A version ' +
+      'that has any is run in a process of its own.',
+  })
+  unboundedOps!: readonly string[];
+
+  @Field(() => Boolean, {
+    description:
+      'Whether it is so quick, for any row, that it is run by whoever asks, and not in a process of its own.',
+  })
+  inline!: boolean;
 
   @Field(() => Int, {
     nullable: true,
@@ -232,8 +246,14 @@ function modelOf({ key, version, stage, edge, digest, manifest, createdAt, probe
   };
 }
 
-function probeOf({ opsets, speed, ...rest }: FoundOut): ModelProbe {
-  return { ...rest, ...speed, opsets: Object.entries(opsets).map(([domain, version]) => ({ domain, version })) };
+function probeOf(probe: FoundOut): ModelProbe {
+  const { opsets, speed, ...rest } = probe;
+  return {
+    ...rest,
+    ...speed,
+    inline: mayRunInline(probe),
+    opsets: Object.entries(opsets).map(([domain, version]) => ({ domain, version })),
+  };
 }
 
 function sortKey({ key, version }: Model): string {

@@ -48,6 +48,7 @@ export interface MembershipView {
   readonly cause: ChangeCause | null;
   readonly evaluation: EvaluationMode;
   readonly asOf: number;
+  readonly stale: boolean;
 }
 
 export interface ScoreView {
@@ -286,6 +287,7 @@ export class ProfileView {
       cause: null,
       evaluation: 'NOW',
       asOf: this.#t,
+      stale: false,
     };
   }
 
@@ -352,6 +354,7 @@ export class ProfileView {
       cause: membership?.cause ?? null,
       evaluation: 'LIVE',
       asOf: this.asOf,
+      stale: this.#snapshot.stale.includes(segment.id),
     };
   }
 

@@ -106,6 +106,13 @@ export class SegmentMembership {
 
   @Field(() => DateTime, { description: 'The instant of the evaluation.' })
   asOf!: number;
+
+  @Field(() => Boolean, {
+    description:
+      'Whether it is as of before that instant, because a model that the segment asks gave no answer; it is evaluated ' +
+      'again within five minutes.',
+  })
+  stale!: boolean;
 }
 
 @ObjectType('Score', { simpleResolvers: true, description: 'What a model says of a profile, and what that rests on.' })

@@ -1,0 +1,19 @@
+import type { Database } from './platform/postgres.js';
+import { MODEL_LIMITS } from './scoring/model-manifest.model.js';
+import { ModelProcess } from './scoring/model-process.js';
+import { ModelReader } from './scoring/model.reader.js';
+import { Scorer } from './scoring/scorer.js';
+import type { ScoringObserver } from './scoring/scoring-observer.model.js';
+
+/** For the process of a model to start and to load it, on a busy machine, too, ms. */
+const LOAD_TIMEOUT_MS = 10_000;
+
+/** Scores by models of a database; quick ones here, others in processes that are started for them. */
+export function createScorer(db: Database, observer: ScoringObserver, runTimeoutMs?: number): Scorer {
+  return new Scorer({
+    loadBytes: (digest) => new ModelReader(db).bytes(digest),
+    startHost: () => new ModelProcess({ ...MODEL_LIMITS, loadTimeoutMs: LOAD_TIMEOUT_MS }),
+    observer,
+    ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+  });
+}
