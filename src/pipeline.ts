@@ -69,8 +69,16 @@ export class Pipeline {
     this.#transaction = new PipelineTransaction(parts);
   }
 
-  /** Applies events, which are all of the held partitions' events up to `toPos`, in order of position. */
-  async applyEvents(definitions: Definitions, events: readonly LoggedEvent[], toPos: number): Promise<BatchResult> {
+  /**
+   * Applies events, which are all of the held partitions' events up to `toPos`, in order of position.
+   * @param onResolved called once it is known who they are about: from then on the next may be prepared
+   */
+  async applyEvents(
+    definitions: Definitions,
+    events: readonly LoggedEvent[],
+    toPos: number,
+    onResolved?: () => void,
+  ): Promise<BatchResult> {
     const { leases, identity, workingSet, groups } = this.#parts;
     const asOf = events.at(-1)?.acceptedAt ?? 0;
     const result = await this.#transaction.run(definitions, toPos, async (tx, work) => {
@@ -79,6 +87,7 @@ export class Pipeline {
       const { hasIdentityLinks } = definitions;
       if (!leases.holdsAll) await identity.lock(tx, events, hasIdentityLinks);
       const who = await identity.resolve(tx, events, hasIdentityLinks);
+      onResolved?.();
       await workingSet.loadForEvents(tx, definitions, who.outcomes, who.profiles);
       const saving = identity.save(tx, who);
       // Where folding fails, that is what is told; else it is awaited with all other writes.
@@ -103,6 +112,12 @@ export class Pipeline {
     });
     leases.advanced(toPos);
     return result;
+  }
+
+  /** Reads what applying these events next needs, beside the batch in hand. It changes nothing but how long that takes. */
+  async prepare(events: readonly LoggedEvent[]): Promise<void> {
+    const { db, identity, leases } = this.#parts;
+    if (leases.holdsAll && events.length > 0) await identity.prepare(db, events);
   }
 
   /** Fires what is due at or before `untilT`. To be called only when every event accepted before `untilT` is applied. */

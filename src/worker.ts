@@ -7,6 +7,7 @@ import type { DamagedEvent, EventLog } from './events/event-log.model.js';
 import type { LoggedEvent } from './events/event.model.js';
 import { EventsMoved, LeaseLost } from './events/partition-lease.model.js';
 import type { PartitionLeases } from './events/partition-lease.store.js';
+import { LogAhead } from './log-ahead.js';
 import { mayPass, TOO_SLOW } from './passing-failure.js';
 import { DefinitionsChanged, type BatchResult } from './pipeline-transaction.js';
 import type { Pipeline } from './pipeline.js';
@@ -74,6 +75,7 @@ const POSTPONE_MS = 60 * 60 * 1000;
 export class Worker {
   readonly #parts: WorkerParts;
   readonly #limits: WorkerLimits;
+  readonly #ahead: LogAhead;
   #running: Promise<void> | null = null;
   #isStopping = false;
   /** Ends the pause under way, if there is one. */
@@ -91,6 +93,7 @@ export class Worker {
     this.#parts = parts;
     this.#limits = { ...DEFAULT_LIMITS, ...parts.limits };
     this.#timerLimit = this.#limits.maxBatchTimers;
+    this.#ahead = new LogAhead(parts);
   }
 
   /**
@@ -136,7 +139,7 @@ export class Worker {
     } catch (error) {
       if (error instanceof DefinitionsChanged) this.#parts.definitions.invalidate();
       else if (!(error instanceof LeaseLost)) throw error instanceof Unprepared ? error.cause : error;
-      this.#parts.pipeline.forget();
+      this.#forget();
       this.#leasesCheckedAt = Number.NEGATIVE_INFINITY;
       return true;
     }
@@ -158,7 +161,7 @@ export class Worker {
       } catch (error) {
         failures++;
         this.#parts.observer.retrying(error, failures);
-        this.#parts.pipeline.forget();
+        this.#forget();
         this.#leasesCheckedAt = Number.NEGATIVE_INFINITY;
         await this.#pause(Math.min(MAX_RETRY_DELAY_MS, 2 ** failures * 10));
       }
@@ -188,9 +191,9 @@ export class Worker {
 
   async #refreshLeases(): Promise<void> {
     const now = performance.now();
-    const { leases, pipeline } = this.#parts;
+    const { leases } = this.#parts;
     if (now - this.#leasesCheckedAt < this.#limits.leaseRefreshMs && leases.held.length > 0) return;
-    if (await leases.refresh()) pipeline.forget();
+    if (await leases.refresh()) this.#forget();
     this.#leasesCheckedAt = now;
   }
 
@@ -198,12 +201,12 @@ export class Worker {
     const { log, leases, observer } = this.#parts;
     const held = leases.held;
     const afterPos = Math.min(...held.map((lease) => lease.appliedPos));
-    const batch = await log.readBatch({
-      afterPos,
+    const reading = {
       parts: held.map((lease) => lease.part),
       limit: this.#limits.maxBatchEvents,
       maxBytes: MAX_BATCH_BYTES,
-    });
+    };
+    const batch = (await this.#ahead.take(afterPos)) ?? (await log.readBatch({ ...reading, afterPos }));
     if (batch.scannedPos <= afterPos) return false;
     observer.lagging(batch.head.pos - batch.scannedPos);
     const applied = new Map(held.map((lease) => [lease.part, lease.appliedPos]));
@@ -212,7 +215,13 @@ export class Worker {
     const events = batch.events.filter(isNew);
     const damaged = batch.damaged.find(isNew);
     if (damaged === undefined) {
-      await this.#apply(events, batch.scannedPos);
+      const { scannedPos, head } = batch;
+      // Who is hardly behind reads what has come until its turn: batches are as large as they can be.
+      const isBehind = leases.holdsAll && head.pos - scannedPos >= this.#limits.maxBatchEvents;
+      const next = (): void => {
+        this.#ahead.begin({ ...reading, afterPos: scannedPos });
+      };
+      await this.#apply(events, scannedPos, isBehind ? next : undefined);
       return true;
     }
     // What stands before it, then the one that nobody can read; what stands behind is read again.
@@ -224,12 +233,16 @@ export class Worker {
     return true;
   }
 
-  /** Applies events; halves a batch that fails, down to the one that is to blame, which goes to the dead letters. */
-  async #apply(events: readonly LoggedEvent[], toPos: number): Promise<void> {
+  /**
+   * Applies events; halves a batch that fails, down to the one that is to blame, which goes to the dead letters.
+   * @param onResolved called once it is known who they are about
+   */
+  async #apply(events: readonly LoggedEvent[], toPos: number, onResolved?: () => void): Promise<void> {
     try {
-      await this.#attempt((definitions) => this.#parts.pipeline.applyEvents(definitions, events, toPos));
+      await this.#attempt((definitions) => this.#parts.pipeline.applyEvents(definitions, events, toPos, onResolved));
       if (events.length > 0) this.#buriedInARow = 0;
     } catch (error) {
+      this.#ahead.forget();
       const [only] = events;
       if (only === undefined || !mayBeTheEvents(error, events.length)) throw error;
       if (events.length === 1) {
@@ -323,6 +336,7 @@ export class Worker {
 
   async #doChore(): Promise<boolean> {
     const { chores, definitions, pipeline } = this.#parts;
+    this.#ahead.forget();
     if (!(await definitions.isCurrent())) {
       definitions.invalidate();
       pipeline.forget();
@@ -337,6 +351,11 @@ export class Worker {
       this.#parts.observer.retrying(error, 1);
       return true;
     }
+  }
+
+  #forget(): void {
+    this.#parts.pipeline.forget();
+    this.#ahead.forget();
   }
 
   async #attempt(work: (definitions: LoadedDefinitions) => Promise<BatchResult>): Promise<BatchResult> {

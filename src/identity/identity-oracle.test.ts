@@ -69,10 +69,11 @@ class Run {
       if (logged !== null) this.told.push({ event, pos: logged.pos });
       return logged === null ? [] : [{ event, logged }];
     });
-    await this.product.apply(
-      accepted.map(({ logged }) => logged),
-      { isCold },
-    );
+    const all = accepted.map(({ logged }) => logged);
+    // Some in two batches, of which the second is prepared while the first is written.
+    const first = all.length % 2 === 0 ? all.splice(0, all.length / 2) : all.splice(0);
+    await this.product.apply(first, { isCold, next: all });
+    if (all.length > 0) await this.product.apply(all, { isCold: false });
     for (const { event, logged } of accepted) this.oracle.hear(naive(event, logged.pos, this.oracle.rules));
   }
 

@@ -1,9 +1,10 @@
 import { compareCanonical, type Identifier, type LoggedEvent } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
 import { partitionOf, type Uuid } from '../platform/ids.js';
-import type { Transaction } from '../platform/postgres.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
 import { assignProfiles, type ProfileAssignment } from './assign-profiles.js';
 import { ComponentCache } from './component-cache.js';
+import { ComponentsAhead } from './components-ahead.js';
 import type { ContestedComponentStore } from './contested-component.store.js';
 import {
   absorb,
@@ -58,7 +59,9 @@ export interface IdentityStepOptions {
 }
 
 const DEFAULT_MAX_CACHED_IDENTIFIERS = 100_000;
-const DEFAULT_ROWS_AHEAD = 750;
+const DEFAULT_ROWS_AHEAD = 800;
+/** And so many of the first, then twice as many each time: the database is not to wait for them. */
+const FIRST_ROWS_AHEAD = 100;
 
 /**
  * Resolves the identities of a micro-batch, event by event in acceptance order.
@@ -79,6 +82,7 @@ const DEFAULT_ROWS_AHEAD = 750;
 export class IdentityStep {
   readonly #options: IdentityStepOptions;
   readonly #cache: ComponentCache;
+  readonly #ahead = new ComponentsAhead();
   #rules: IdentityRules;
 
   constructor(options: IdentityStepOptions) {
@@ -96,6 +100,19 @@ export class IdentityStep {
 
   forget(): void {
     this.#cache.forget();
+    this.#ahead.forget();
+  }
+
+  /**
+   * Reads who the next events are about, so that resolving them need not wait for it. To be called by a worker that holds
+   * every partition, once the events before are resolved, and at the latest until these are; `db` is not their transaction.
+   */
+  async prepare(db: Queryable, logged: readonly LoggedEvent[]): Promise<void> {
+    const missing = new Set<Uuid>();
+    for (const { identifiers } of this.#counted(logged)) {
+      for (const { id } of identifiers) if (this.#cache.of(id) === undefined) missing.add(id);
+    }
+    await this.#ahead.read(db, this.#options.store, missing);
   }
 
   /**
@@ -128,11 +145,15 @@ export class IdentityStep {
   /** @param hasLinks whether there may be links by hand */
   async resolve(tx: Transaction, logged: readonly LoggedEvent[], hasLinks: boolean): Promise<IdentityBatch> {
     const events = this.#counted(logged);
-    const options = { ...this.#options, cache: this.#cache, rules: this.#rules, maxReplayRows: this.#maxReplayRows };
-    const batch = newBatch(await new IdentityBatchLoader(options).load(tx, { events, logged, hasLinks }));
+    const own = { cache: this.#cache, ahead: this.#ahead.take(), rules: this.#rules };
+    const loader = new IdentityBatchLoader({ ...this.#options, ...own, maxReplayRows: this.#maxReplayRows });
+    const batch = newBatch(await loader.load(tx, { events, logged, hasLinks }));
+    let rowsAhead = Math.min(FIRST_ROWS_AHEAD, this.#rowsAhead);
     for (const [i, event] of events.entries()) {
       batch.outcomes.push(this.#resolveEvent(batch, event, logged[i] ?? event));
-      if (batch.added.identifiers.size >= this.#rowsAhead) await saveAhead(tx, this.#options.store, batch);
+      if (batch.added.identifiers.size < rowsAhead) continue;
+      await saveAhead(tx, this.#options.store, batch);
+      rowsAhead = Math.min(2 * rowsAhead, this.#rowsAhead);
     }
     return batch;
   }

@@ -1,7 +1,7 @@
 import type { Identifier } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import { int4Array, int8Array, textArray, uuidArray } from '../platform/binary-arrays.js';
-import type { Transaction } from '../platform/postgres.js';
+import type { Queryable, Transaction } from '../platform/postgres.js';
 import { addMember, newComponent, NO_PROFILE, type Component, type KnownProfile } from './component.model.js';
 import { setIdOf, type Evidence } from './evidence.model.js';
 import { countedOf } from './generic-value.model.js';
@@ -61,9 +61,9 @@ export class IdentityStore {
   }
 
   /** The same, but that of contested components nobody is read but these identifiers. */
-  async loadStandingComponents(tx: Transaction, identifierIds: readonly Uuid[]): Promise<Component[]> {
+  async loadStandingComponents(db: Queryable, identifierIds: readonly Uuid[]): Promise<Component[]> {
     if (identifierIds.length === 0) return [];
-    const { rows } = await tx.run<ComponentRow>({
+    const { rows } = await db.run<ComponentRow>({
       name: 'identity-standing-components',
       text: `WITH named AS MATERIALIZED (
                SELECT n.id, n.component_id, k.component_id IS NOT NULL AS is_contested

@@ -2,6 +2,7 @@ import type { LoggedEvent } from '../events/event.model.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Transaction } from '../platform/postgres.js';
 import type { ComponentCache } from './component-cache.js';
+import type { ReadAhead } from './components-ahead.js';
 import { ComponentReplay } from './component-replay.js';
 import { linkComponent, replayOf } from './component.model.js';
 import { evidenceOf, writtenKey } from './evidence.model.js';
@@ -16,6 +17,8 @@ interface LoaderParts {
   readonly links: IdentityLinkStore;
   /** What is read comes here. */
   readonly cache: ComponentCache;
+  /** What was read of the batch before; null: nothing. */
+  readonly ahead: ReadAhead | null;
   readonly rules: IdentityRules;
   /** Rows of evidence beyond which a component is contested. */
   readonly maxReplayRows: number;
@@ -48,16 +51,17 @@ export class IdentityBatchLoader {
   }
 
   async #loadComponents(tx: Transaction, events: readonly LoggedEvent[]): Promise<void> {
+    const { ahead, cache, store } = this.#parts;
+    for (const component of ahead?.components ?? []) cache.add(component);
     const missing = new Set<Uuid>();
     for (const { identifiers } of events) {
       for (const { id } of identifiers) {
-        const component = this.#parts.cache.of(id);
-        if (component === undefined) missing.add(id);
-        else this.#parts.cache.pin(component);
+        const component = cache.of(id);
+        if (component !== undefined) cache.pin(component);
+        else if (ahead?.ids.has(id) !== true) missing.add(id);
       }
     }
-    const { store } = this.#parts;
-    for (const component of await store.loadStandingComponents(tx, [...missing])) this.#parts.cache.add(component);
+    for (const component of await store.loadStandingComponents(tx, [...missing])) cache.add(component);
   }
 
   /** The links of everybody concerned, with the components that those of new identifiers lead to. */

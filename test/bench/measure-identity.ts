@@ -81,7 +81,7 @@ export async function measureIdentity(world: BenchWorld, options: IdentityOption
   return {
     title: 'Identity, deterministic',
     notes: [
-      `batch: rows of ${String(IDENTIFIERS_PER_ROW)} identifiers over days, ${String(BATCH_ROWS)} a transaction, resolved, written and committed; the next ones are normalised meanwhile, as they are at the door;`,
+      `batch: rows of ${String(IDENTIFIERS_PER_ROW)} identifiers over days, ${String(BATCH_ROWS)} a transaction, resolved, written and committed; the next ones are normalised meanwhile, as at the door, and looked for, as by a worker that is behind;`,
       'COPY: the same rows into tables with the same indexes, as many a transaction;',
       `single: among ${String(people)} profiles with ${String(people * IDENTIFIERS_PER_ROW)} identifiers, ${String(options.events)} events of random people a round, each in a transaction of its own until it is durable.`,
     ],
@@ -173,6 +173,7 @@ class Resolver {
         await this.#resolve(events, async () => {
           await turn();
           next = eventsFrom(i);
+          await this.#step.prepare(this.db, next);
         });
         events = next;
       }

@@ -47,13 +47,14 @@ const NAMES = ['user_id', 'email', 'device_id', 'anonymous_id'].flatMap((ns) =>
   ['1', '2', '3', '4'].map((value) => `${ns}:${value}`),
 );
 
-/** Batches of events in any order of time, and before each whether the worker has lost its memory. */
+/** Batches of events in any order of time, whether the worker has lost its memory before, and when the next is prepared. */
 const batches = fc
   .array(fc.subarray(NAMES, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 })
   .chain((sets) =>
     fc.array(
       fc.record({
         isCold: fc.boolean(),
+        preparesNext: fc.constantFrom('never', 'while it is written', 'once it is committed'),
         events: fc.array(fc.record({ hours: fc.integer({ min: 0, max: 96 }), names: fc.constantFrom(...sets) }), {
           minLength: 1,
           maxLength: 6,
@@ -177,25 +178,29 @@ describe('the identity step', () => {
           });
           const stood: { upTo: number; profiles: Map<string, string> }[] = [];
           const known: LoggedEvent[] = [];
-          for (const { isCold, events } of sketches) {
-            const next = events.map(({ hours, names }, i) =>
-              anEvent(
-                {
-                  atMs: START_MS + hours * HOUR_MS,
-                  names: names.map((name) => `${name}-${history}`),
-                  messageId: `m${String(known.length + i)}`,
-                  pos: known.length + i + 1,
-                },
+          let sent = 0;
+          const all = sketches.map(({ events }) =>
+            events.map(({ hours, names }) => {
+              const pos = ++sent;
+              const own = names.map((name) => `${name}-${history}`);
+              return anEvent(
+                { atMs: START_MS + hours * HOUR_MS, names: own, messageId: `m${String(pos)}`, pos },
                 rules,
-              ),
-            );
-            known.push(...next);
+              );
+            }),
+          );
+          for (const [i, { isCold, preparesNext }] of sketches.entries()) {
+            const [events, next] = [all[i] ?? [], all[i + 1] ?? []];
+            known.push(...events);
             if (isCold) step.forget();
             await test.database.transaction(async (tx) => {
-              if (isCold) await step.lock(tx, next, hasLinks);
-              await step.save(tx, await step.resolve(tx, next, hasLinks));
+              if (isCold) await step.lock(tx, events, hasLinks);
+              const who = await step.resolve(tx, events, hasLinks);
+              const preparing = preparesNext === 'while it is written' ? step.prepare(test.database, next) : null;
+              await Promise.all([step.save(tx, who), preparing]);
             });
             step.release();
+            if (preparesNext === 'once it is committed') await step.prepare(test.database, next);
             expect(await partition(known)).toEqual(naiveResolve(evidenceRows(known), rules, links));
             stood.push({ upTo: known.length, profiles: await profilesOf(known) });
           }

@@ -383,6 +383,13 @@ export interface MemoryEvent {
   readonly origin: IdentifierOrigin;
 }
 
+interface BatchOptions {
+  /** Whether the worker has lost its memory. */
+  readonly isCold: boolean;
+  /** What is prepared meanwhile; default: nothing. */
+  readonly next?: readonly LoggedEvent[];
+}
+
 /** Identity resolution as a worker does it, without the rest of the pipeline. */
 export class MemoryIdentity {
   readonly tables = new Tables();
@@ -448,9 +455,11 @@ export class MemoryIdentity {
   }
 
   /** One batch. */
-  async apply(events: readonly LoggedEvent[], { isCold }: { readonly isCold: boolean }): Promise<void> {
+  async apply(events: readonly LoggedEvent[], { isCold, next }: BatchOptions): Promise<void> {
     if (isCold) this.#step.forget();
     const batch = await this.#step.resolve(TX, events, this.#hasLinks);
+    // Before anything of this batch is written, as on another connection.
+    if (next !== undefined) await this.#step.prepare(TX, next);
     await this.#step.save(TX, batch);
     this.#step.release();
   }
