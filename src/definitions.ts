@@ -27,6 +27,8 @@ import { parseRule } from './segments/segment-rule.model.js';
 import { bindSearchedFeatures } from './segments/searched-features.js';
 import { SegmentGraph } from './segments/segment-graph.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segments/segment.reader.js';
+import { evaluatedVersions } from './segments/evaluated-versions.js';
+import { isShadow } from './segments/shadow.model.js';
 
 /** The definitions in force, with what only the worker needs to know of them. */
 export interface LoadedDefinitions extends Definitions {
@@ -116,17 +118,17 @@ export class DefinitionsLoader {
     const defined = rows.views.flatMap((view) => view.features);
     const types = new Map(defined.map((feature) => [feature.name, feature.type]));
     const parsed = rows.segments
-      .flatMap((segment) => (segment.activeRule === null ? [] : [{ segment, rule: segment.activeRule }]))
-      .map(({ segment, rule }) => ({ segment, rule, parsed: parseRule(rule, { features: types }) }));
+      .flatMap(evaluatedVersions)
+      .map((evaluated) => ({ ...evaluated, parsed: parseRule(evaluated.rule, { features: types }) }));
     const all = new Map<string, FeatureDefinition>(defined.map((feature) => [feature.name, feature]));
     for (const { parsed: p } of parsed) for (const inline of p.requires.inlineFeatures) all.set(inline.name, inline);
     const features = FeatureSet.compile([...all.values()], rows.streamIds, rows.sources, FEATURE_EXPRESSIONS);
     const purposes = new Map(rows.purposes.map((purpose) => [purpose.key, purpose]));
     const inputs = purposesOfInputs(rows);
-    const compiled = parsed.map(({ segment, rule, parsed: p }) =>
+    const compiled = parsed.map(({ rule, parsed: p, ...identity }) =>
       compileSegment(
         p,
-        { key: segment.key, segmentId: segment.id, version: segment.activeVersion ?? segment.version },
+        identity,
         (name) => features.indexOf(name),
         { needed: purposesOfSegment(rule.purposes, p.requires, inputs), purposes },
         rule,
@@ -146,7 +148,7 @@ export class DefinitionsLoader {
       matching: rows.matching,
       features,
       models,
-      segments: indexSegments(compiled, models, isReady),
+      segments: indexSegments(withoutUnreferred(compiled), models, isReady),
       score: (modelKey, featureRows, asOf) => served.predict(modelKey, featureRows, asOf),
       traitRules: compileTraitRules(
         rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
@@ -274,6 +276,14 @@ function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet)
     models.set(key, { key, version, featureIndexes: indexes as number[] });
   }
   return models;
+}
+
+/** A shadow that refers to what is not live any more waits for its author. */
+function withoutUnreferred(compiled: readonly CompiledSegment[]): CompiledSegment[] {
+  const keys = new Set(compiled.map(({ key }) => key));
+  return compiled.filter(
+    ({ segmentId, segmentDeps }) => !isShadow(segmentId) || segmentDeps.every((key) => keys.has(key)),
+  );
 }
 
 export function indexSegments(

@@ -15,6 +15,7 @@ import type { Trait } from './profiles/trait.model.js';
 import type { Definitions } from './segments/definitions.model.js';
 import { foldRevision } from './segments/fold-revision.js';
 import type { MembershipStore } from './segments/membership.store.js';
+import { isShadow } from './segments/shadow.model.js';
 import type {
   BrokenLimit,
   IdentityPreview,
@@ -78,7 +79,7 @@ export class IdentityPreviews implements IdentityPreviewer {
       result: resultOf(who),
       profiles: profiles.sort((a, b) => (a.id < b.id ? -1 : 1)),
       changes: changes
-        .filter(({ cause }) => cause.kind === 'merge' || cause.kind === 'unmerge')
+        .filter(({ cause, segmentId }) => (cause.kind === 'merge' || cause.kind === 'unmerge') && !isShadow(segmentId))
         .map(({ profileId, segmentId, kind }) => ({ profileId, segmentId, kind })),
       brokenLimits: brokenLimits(definitions.identityRules, who, profiles),
     };

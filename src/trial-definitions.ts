@@ -5,9 +5,10 @@ import { streamsOf } from './features/stream.model.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import type { SegmentTrial, TrialDefinitions } from './segments/segment-preview.model.js';
+import { isShadow } from './segments/shadow.model.js';
 
 /** No stored segment has it: their ids begin at 1. */
-const TRIAL_ID = -1;
+const TRIAL_ID = 0;
 
 /**
  * Definitions with a segment that is only tried, over features that include those that its conditions define. History is
@@ -28,7 +29,7 @@ export function withTrial(
     { needed: purposesOfSegment(rule.purposes, parsed.requires, loaded), purposes: loaded.purposes },
     rule,
   );
-  const active = [...loaded.segments.byId.values()];
+  const active = [...loaded.segments.byId.values()].filter(({ segmentId }) => !isShadow(segmentId));
   const segments = [...referredBy(trial, new Map(active.map((segment) => [segment.key, segment]))), trial];
   const asked = new Set(segments.flatMap(({ modelDeps }) => modelDeps));
   const models = new Map([...loaded.models].filter(([model]) => asked.has(model)));

@@ -15,6 +15,7 @@ export interface SegmentIdentity {
   readonly key: string;
   readonly segmentId: number;
   readonly version: number;
+  readonly adoptsShadow?: boolean;
 }
 
 /** What the members of a segment have to allow, and the terms of all purposes by key. */
@@ -44,6 +45,8 @@ export interface CompiledSegment extends SegmentIdentity {
   readonly timeDependent: boolean;
   /** Whether membership depends on membership before. */
   readonly remembers: boolean;
+  /** Whether who was in its shadow counts as having been in it. */
+  readonly adoptsShadow: boolean;
   /** What members have to allow, by key: for the segment, and for the features and models that it reads. */
   readonly purposes: readonly string[];
   /** Closed for those who do not allow what the segment needs: they are not in it. Null: it needs nothing. */
@@ -76,6 +79,7 @@ export function compileSegment(
   terms: MembershipTerms = NO_TERMS,
 ): CompiledSegment {
   const { requires } = parsed;
+  const { adoptsShadow = false } = identity;
   const scope = leafScope(featureIndexOf, purposes, (name) => missingFeature(identity.key, name));
   const names = [...requires.features, ...requires.inlineFeatures.map((definition) => definition.name)];
   const featureDeps = names.map((name) => scope.indexOf({ name, inline: null })).sort((a, b) => a - b);
@@ -96,6 +100,7 @@ export function compileSegment(
     sampleDeps: requires.samples,
     timeDependent: isTimeDependent(flips),
     remembers: exit !== null || dwellMs > 0,
+    adoptsShadow,
     purposes: needed,
     gate,
     admission,

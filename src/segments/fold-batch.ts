@@ -9,7 +9,8 @@ import { FoldContext } from './fold-context.js';
 import { heldSince, inheritMemory, NOTHING_INHERITED, type InheritedMemory } from './inherit-memory.js';
 import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
 import { nextScoreStep } from './score-steps.model.js';
-import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js';
+import type { ChangeCause, ChangeKind, Membership, SegmentChange } from './segment.model.js';
+import { isShadow, shadowIdOf } from './shadow.model.js';
 
 /*
  * The fold: live membership as a function of events and due timers, in acceptance order.
@@ -34,11 +35,14 @@ import type { ChangeCause, ChangeKind, SegmentChange } from './segment.model.js'
  *
  * F9  Where consent is what a segment lost a member by, the cause says so: its gate is closed at that very instant.
  *
+ * F10 What segments remember goes along with people (`inherit-memory.ts`); where events are taken back, it is forgotten.
+ *
  * F11 Where a model that a segment has to ask gives no answer, membership stays as it was, is marked, and is evaluated
  *     again at the next step of scores; so it is a function of when models answer, too, until all that were asked did.
  *     Consent and active periods ask no model, and count all the same.
  *
- * F10 What segments remember goes along with people (`inherit-memory.ts`); where events are taken back, it is forgotten.
+ * F12 Shadows (`shadow.model.ts`) are folded like all others and emit nothing. A segment that is activated out of its shadow
+ *     takes over what that remembers.
  *
  * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
  * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
@@ -254,7 +258,8 @@ export function endProfile(
     const membership = profile.memberships.get(segmentId);
     if (membership === undefined) continue;
     profile.memberships.delete(segmentId);
-    out.push({ profileId: profile.id, segmentId, kind: 'leave', version: membership.version, ...change });
+    const emit = change.emit && !isShadow(segmentId);
+    out.push({ profileId: profile.id, segmentId, kind: 'leave', version: membership.version, ...change, emit });
   }
   profile.mergedInto = survivor;
   profile.stale.clear();
@@ -324,7 +329,7 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
     }
     profile.stale.delete(segment.segmentId);
     const standing = profile.memberships.get(segment.segmentId);
-    const truth = segment.evaluate(context, t, heldSince(segment, evaluation, standing));
+    const truth = segment.evaluate(context, t, heldSince(segment, evaluation, standing ?? shadowOf(segment, profile)));
     if (truth !== (standing !== undefined)) {
       if (truth) flip(profile, segment, 'enter', evaluation);
       else flip(profile, segment, 'leave', { ...evaluation, cause: causeOfLeaving(context, segment, evaluation) });
@@ -333,6 +338,7 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
     dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth, since));
   }
   if (dueAt <= t) throw new Error(`the next evaluation at ${String(dueAt)} is not after ${String(t)}`);
+  if (whole) leaveShadows(profile.anchors.size === 0 ? null : context.definitions.segments.byId, evaluation);
   profile.dueAt = dueAt;
   profile.evaluated = profile.anchors.size > 0;
   if (out.length > MAX_CHANGES_PER_STEP)
@@ -347,7 +353,7 @@ function flip(profile: ProfileWork, segment: CompiledSegment, kind: ChangeKind, 
   const { segmentId, version } = segment;
   if (kind === 'enter') profile.memberships.set(segmentId, { segmentId, since: t, version, cause });
   else profile.memberships.delete(segmentId);
-  out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit });
+  out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit: emit && !isShadow(segmentId) });
 }
 
 /** F9. What merges, loads and edits do is told as theirs, whatever consent has to do with it. */
@@ -356,13 +362,32 @@ function causeOfLeaving(context: FoldContext, { gate }: CompiledSegment, { t, ca
   return { kind: 'consent', pos: cause.pos };
 }
 
+/** What a segment that was activated out of its shadow remembers of those whom it has yet to tell of. */
+function shadowOf({ adoptsShadow, segmentId }: CompiledSegment, { memberships }: ProfileWork): Membership | undefined {
+  return adoptsShadow ? memberships.get(shadowIdOf(segmentId)) : undefined;
+}
+
+/** Those that are no more. Not before what is live has been evaluated, which may take over what they remember. */
+function leaveShadows(
+  active: ReadonlyMap<number, CompiledSegment> | null,
+  { profile, t, cause, out }: Evaluation,
+): void {
+  for (const [segmentId, { version }] of profile.memberships) {
+    if (!isShadow(segmentId) || active?.has(segmentId) === true) continue;
+    // What was activated out of it waits for a model.
+    if (active !== null && profile.stale.has(-segmentId)) continue;
+    profile.memberships.delete(segmentId);
+    out.push({ profileId: profile.id, segmentId, kind: 'leave', at: t, version, cause, emit: false });
+  }
+}
+
 /** A segment that is no longer active has no members, and a profile without anchors is in no segment. */
 function leaveAllBut(
   active: ReadonlyMap<number, CompiledSegment> | null,
   { profile, t, cause, emit, out }: Evaluation,
 ): void {
   for (const [segmentId, membership] of profile.memberships) {
-    if (active?.has(segmentId) === true) continue;
+    if (active?.has(segmentId) === true || isShadow(segmentId)) continue;
     profile.memberships.delete(segmentId);
     const why: ChangeCause = active === null ? cause : { kind: 'edit', pos: null };
     out.push({ profileId: profile.id, segmentId, kind: 'leave', at: t, version: membership.version, cause: why, emit });

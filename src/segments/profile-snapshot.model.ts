@@ -10,6 +10,7 @@ import type { Trait, Traits } from '../profiles/trait.model.js';
 import { WeftError } from '../platform/errors.js';
 import type { ProfileWork } from './profile-work.model.js';
 import type { ChangeCause } from './segment.model.js';
+import { isShadow } from './shadow.model.js';
 
 /*
  * What the online store keeps of a profile: everything a read needs, in one value.
@@ -91,7 +92,10 @@ export function packProfile(profile: ProfileWork, features: FeatureSet, asOf: nu
     [...profile.identifiers.values()].map(({ ns, value }) => [ns, value]),
     packTraits(profile.traits),
     packedState(profile, features),
-    [...profile.memberships.values()].map((m) => [m.segmentId, m.since, m.version, m.cause]),
+    // What nobody is told is not where everybody reads.
+    [...profile.memberships.values()]
+      .filter(({ segmentId }) => !isShadow(segmentId))
+      .map((m) => [m.segmentId, m.since, m.version, m.cause]),
   ];
   if (profile.stale.size > 0) packed.push([...profile.stale]);
   return packr.pack(packed);

@@ -9,10 +9,13 @@ import { SegmentReader } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
 
 export interface SegmentCommandServices {
-  readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes'>;
+  readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes' | 'shadowSizes'>;
   readonly versions: Pick<SegmentVersionReader, 'page'>;
   readonly histories: Pick<SegmentHistoryReader, 'periods' | 'alerts'>;
-  readonly service: Pick<SegmentService, 'activate' | 'archive' | 'check' | 'questions' | 'restore'>;
+  readonly service: Pick<
+    SegmentService,
+    'activate' | 'archive' | 'check' | 'endShadow' | 'questions' | 'restore' | 'shadow'
+  >;
 }
 
 export function segmentServices(db: Database, service: SegmentCommandServices['service']): SegmentCommandServices {

@@ -10,10 +10,15 @@ import { missingSegment, type SegmentCommandDeps, type SegmentCommandServices } 
 import { segmentHistoryCommand } from './segment-history.command.js';
 import type { SegmentRule } from './segment-rule.model.js';
 import { MAX_SEGMENT_VERSION, type SegmentVersion } from './segment-version.reader.js';
-import type { StoredSegment } from './segment.reader.js';
+import type { ShadowSizes, StoredSegment } from './segment.reader.js';
+import { isShadowed } from './evaluated-versions.js';
 
 interface Options {
   readonly json?: true;
+}
+
+interface ShadowOptions extends Options {
+  readonly end?: true;
 }
 
 interface CheckOptions extends Options {
@@ -30,11 +35,12 @@ Examples:
   weft segment history cart_abandoned --by hour --last 24
   weft segment versions cart_abandoned
   weft segment restore cart_abandoned 2
+  weft segment shadow cart_abandoned
   weft segment archive cart_abandoned
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment check|list|show|history|versions|restore|activate|archive`. */
+/** `weft segment check|list|show|history|versions|restore|shadow|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -67,6 +73,12 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .action((key: string, version: string, options: Options) =>
       runCommand(deps, () => restore(deps, key, version, options)),
     );
+  command
+    .command('shadow <key>')
+    .description('compute who would be in by the version that was written last, and tell nobody')
+    .option('--end', 'end that; what is live stays so')
+    .option('--json', 'the segment as JSON')
+    .action((key: string, options: ShadowOptions) => runCommand(deps, () => shadow(deps, key, options)));
   command
     .command('activate <key>')
     .description('let the version that was written last decide who is in')
@@ -132,7 +144,8 @@ async function show(deps: SegmentCommandDeps, key: string, options: Options): Pr
     if (options.json === true) {
       deps.stdout.write(jsonText(toJson(segment, size)));
     } else {
-      deps.stdout.write(describe(segment, size));
+      const tried = isShadowed(segment) ? await reader.shadowSizes(segment.id) : null;
+      deps.stdout.write(describe(segment, size, tried));
       await warn(deps, service, segment);
     }
     return EXIT_CODES.ok;
@@ -190,6 +203,21 @@ async function restore(deps: SegmentCommandDeps, key: string, text: string, opti
   });
 }
 
+async function shadow(deps: SegmentCommandDeps, key: string, options: ShadowOptions): Promise<number> {
+  return deps.withSegments(async ({ reader, service }) => {
+    if ((await reader.byKey(key)) === null) await missingSegment(reader, key);
+    const segment = await (options.end === true ? service.endShadow(key) : service.shadow(key));
+    const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
+    const said =
+      options.end === true
+        ? `Nothing of segment ${key} is evaluated in the shadow.\n`
+        : `Version ${String(segment.version)} of segment ${key} is evaluated in the shadow. weft segment show ${key} tells whom it would have, weft segment activate ${key} lets it decide.\n`;
+    deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : said);
+    if (options.end !== true) await warn(deps, service, segment);
+    return EXIT_CODES.ok;
+  });
+}
+
 async function change(
   deps: SegmentCommandDeps,
   what: 'activate' | 'archive',
@@ -217,17 +245,23 @@ async function warn(
   deps.stderr.write(warningText(warnings));
 }
 
-function describe(segment: StoredSegment, size: number): string {
+function describe(segment: StoredSegment, size: number, tried: ShadowSizes | null): string {
   const lines = [
     `${segment.key}: ${segment.name}`,
     ...(segment.description === '' ? [] : [`  ${segment.description}`]),
     `  stage    ${segment.stage}, version ${versionText(segment)}`,
     `  members  ${String(size)}`,
+    ...(tried === null ? [] : [shadowLine(segment, tried)]),
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
     ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
     ...ruleLines(segment),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function shadowLine({ shadowVersion }: StoredSegment, { size, entering, leaving }: ShadowSizes): string {
+  const change = `${String(entering)} would enter, ${String(leaving)} leave`;
+  return `  shadow   version ${String(shadowVersion)}: ${String(size)} members, ${change}`;
 }
 
 function ruleLines({
@@ -260,7 +294,7 @@ function versionText({ version, activeVersion }: StoredSegment): string {
 }
 
 function toJson(segment: StoredSegment, members: number): unknown {
-  const { id: _, createdAt, updatedAt, activeRule, ...rest } = segment;
+  const { id: _, createdAt, updatedAt, activeRule, shadowRule: __, ...rest } = segment;
   const times = { createdAt: formatInstant(createdAt), updatedAt: formatInstant(updatedAt) };
   const live = activeRule === null ? null : { ...activeRule, ...instantsOf(activeRule) };
   return { ...rest, ...instantsOf(segment), activeExpression: activeRule?.expression ?? null, live, members, ...times };

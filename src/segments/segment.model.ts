@@ -1,6 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 
-export const SEGMENT_STAGES = ['draft', 'active', 'archived'] as const;
+export const SEGMENT_STAGES = ['draft', 'shadow', 'active', 'archived'] as const;
 export type SegmentStage = (typeof SEGMENT_STAGES)[number];
 
 /** Lengths in UTF-16 units. */

@@ -1,6 +1,7 @@
 import type { Queryable } from '../platform/postgres.js';
 import type { SegmentStage } from './segment.model.js';
 import type { SegmentRule } from './segment-rule.model.js';
+import { shadowIdOf } from './shadow.model.js';
 
 /** A segment with the version that was written last, whose rule it has, and the one that is live. */
 export interface StoredSegment extends SegmentRule {
@@ -17,8 +18,20 @@ export interface StoredSegment extends SegmentRule {
   /** The version that decides membership; null while there is none. */
   readonly activeVersion: number | null;
   readonly activeRule: SegmentRule | null;
+  /** The version that is evaluated in the shadow, or was until it was activated; null: none. */
+  readonly shadowVersion: number | null;
+  readonly shadowRule: SegmentRule | null;
   readonly createdAt: number;
   readonly updatedAt: number;
+}
+
+/** Of a shadow beside what is live. */
+export interface ShadowSizes {
+  readonly size: number;
+  /** Who is in the shadow alone, and would enter. */
+  readonly entering: number;
+  /** Who is in what is live alone, and would leave. */
+  readonly leaving: number;
 }
 
 interface RuleRow {
@@ -42,16 +55,20 @@ interface Row {
   rule: RuleRow;
   active_version: number | null;
   active_rule: RuleRow | null;
+  shadow_version: number | null;
+  shadow_rule: RuleRow | null;
   created_at: number;
   updated_at: number;
 }
 
 const SELECT = `
   SELECT s.id, s.key, s.name, s.description, s.tags, s.edge, s.stage, s.version, to_jsonb(v) AS rule,
-         s.active_version, to_jsonb(a) AS active_rule, s.created_at, s.updated_at
+         s.active_version, to_jsonb(a) AS active_rule, s.shadow_version, to_jsonb(h) AS shadow_rule, s.created_at,
+         s.updated_at
   FROM segments s
   JOIN segment_versions v ON v.segment_id = s.id AND v.version = s.version
-  LEFT JOIN segment_versions a ON a.segment_id = s.id AND a.version = s.active_version`;
+  LEFT JOIN segment_versions a ON a.segment_id = s.id AND a.version = s.active_version
+  LEFT JOIN segment_versions h ON h.segment_id = s.id AND h.version = s.shadow_version`;
 
 /** Most drafts and active segments that an installation may have; more are refused when they are written. */
 export const MAX_SEGMENTS = 1_000;
@@ -74,6 +91,26 @@ export class SegmentReader {
   /** Segments that decide membership, by key. */
   async active(): Promise<StoredSegment[]> {
     return (await this.#db.query<Row>(`${SELECT} WHERE s.stage = 'active' ORDER BY s.key`)).map(toSegment);
+  }
+
+  /** Those of which a version is evaluated, live or in the shadow, by key. */
+  async evaluated(): Promise<StoredSegment[]> {
+    const isEvaluated = `s.stage <> 'archived' AND (s.active_version IS NOT NULL OR s.shadow_version IS NOT NULL)`;
+    return (await this.#db.query<Row>(`${SELECT} WHERE ${isEvaluated} ORDER BY s.key`)).map(toSegment);
+  }
+
+  /** Of the shadow of a segment; zeros where it has none. */
+  async shadowSizes(segmentId: number): Promise<ShadowSizes> {
+    const [row] = await this.#db.query<ShadowSizes>(
+      `SELECT count(*)::int4 AS size,
+              count(*) FILTER (WHERE NOT EXISTS (
+                SELECT FROM memberships m WHERE m.profile_id = s.profile_id AND m.segment_id = $2::int4))::int4 AS entering,
+              (SELECT count(*) FROM memberships m WHERE m.segment_id = $2::int4 AND NOT EXISTS (
+                SELECT FROM memberships o WHERE o.profile_id = m.profile_id AND o.segment_id = $1::int4))::int4 AS leaving
+       FROM memberships s WHERE s.segment_id = $1::int4`,
+      [shadowIdOf(segmentId), segmentId],
+    );
+    return row ?? { size: 0, entering: 0, leaving: 0 };
   }
 
   /** How many drafts and active segments there are. */
@@ -137,11 +174,13 @@ function toSegment(row: Row): StoredSegment {
     description: row.description,
     tags: row.tags,
     edge: row.edge,
-    stage: row.stage,
+    stage: row.stage === 'draft' && row.shadow_version !== null ? 'shadow' : row.stage,
     version: row.version,
     ...toRule(row.rule),
     activeVersion: row.active_version,
     activeRule: row.active_rule === null ? null : toRule(row.active_rule),
+    shadowVersion: row.shadow_version,
+    shadowRule: row.shadow_rule === null ? null : toRule(row.shadow_rule),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

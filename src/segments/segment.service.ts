@@ -9,6 +9,7 @@ import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
 import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../profiles/purpose.model.js';
 import { demandUnsealed } from './demand-unsealed.js';
+import { evaluatedVersions, isShadowed } from './evaluated-versions.js';
 import type { ParsedSegment, SegmentRequirements } from './parse-segment.js';
 import { questionRule, type KnownToSegments } from './question-segment.js';
 import { orderSegments } from './segment-graph.js';
@@ -27,6 +28,7 @@ import { SEGMENT_LIMITS } from './segment.model.js';
 import { SegmentVersionReader } from './segment-version.reader.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore } from './segment.store.js';
+import { parseShadowKey, shadowKeyOf } from './shadow.model.js';
 
 /** What segments rest on and what they leave to other modules, all within the same transaction. */
 export interface SegmentCatalog {
@@ -63,7 +65,7 @@ type SegmentConditions = Pick<SegmentRule, 'expression' | 'exitExpression'>;
 const NO_RULE: SegmentRule = { expression: '', exitExpression: null, purposes: [], ...NO_TERMS };
 const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
 
-/** Segments as their authors handle them: drafted, activated, archived. Every edit of the condition is a version. */
+/** Segments as their authors handle them: drafted, tried in the shadow, activated, archived. Every edit of the condition is a version. */
 export class SegmentService {
   readonly #db: Database;
   readonly #clock: Clock;
@@ -155,6 +157,47 @@ export class SegmentService {
   }
 
   /**
+   * Has the version that was written last evaluated in the shadow: who would be in is computed, and told to nobody. What
+   * is live stays so.
+   * @throws WeftError NOT_FOUND, CONFLICT if that version is live, or the segment archived; EXPRESSION_INVALID if what it
+   *   refers to is not there
+   */
+  async shadow(key: string): Promise<StoredSegment> {
+    return this.#change(async (tx, reader) => {
+      const segment = found(await reader.byKey(key), key);
+      const { id, stage, version, activeVersion, shadowVersion } = segment;
+      if (stage === 'archived' || version === activeVersion) {
+        const what = stage === 'archived' ? 'is archived' : `is live in its last version, ${String(version)}`;
+        throw new WeftError('CONFLICT', `segment ${key} ${what}`, {
+          where: key,
+          hint: 'write a new version of it first',
+        });
+      }
+      if (shadowVersion === version) return segment;
+      const parsed = await this.#parse(tx, reader, key, segment);
+      checkPurposes(segment.purposes, await this.#catalog.purposes(tx));
+      await this.#checkOrder(tx, reader, shadowKeyOf(key), parsed);
+      await this.#store.setShadow(tx, id, version, this.#clock.now());
+      await this.#catalog.changed(tx);
+      return found(await reader.byKey(key), key);
+    });
+  }
+
+  /**
+   * Ends the shadow of a segment; what is live stays so.
+   * @throws WeftError NOT_FOUND
+   */
+  async endShadow(key: string): Promise<StoredSegment> {
+    return this.#change(async (tx, reader) => {
+      const segment = found(await reader.byKey(key), key);
+      if (!isShadowed(segment)) return segment;
+      await this.#store.setShadow(tx, segment.id, null, this.#clock.now());
+      await this.#catalog.changed(tx);
+      return found(await reader.byKey(key), key);
+    });
+  }
+
+  /**
    * Takes a segment out of service: its members leave.
    * @throws WeftError NOT_FOUND, CONFLICT while an active segment refers to it
    */
@@ -163,7 +206,9 @@ export class SegmentService {
       const segment = found(await reader.byKey(key), key);
       if (segment.stage === 'archived') return segment;
       for (const other of await this.#activeParsed(tx, reader)) {
-        if (other.key === key || !other.parsed.requires.segments.includes(key)) continue;
+        // A shadow that refers to it waits.
+        const isOther = other.key !== key && !parseShadowKey(other.key).isShadow;
+        if (!isOther || !other.parsed.requires.segments.includes(key)) continue;
         throw new WeftError('CONFLICT', `segment ${other.key} refers to ${key}`, {
           where: key,
           hint: `archive or change ${other.key} first`,
@@ -244,12 +289,14 @@ export class SegmentService {
     return order.map((key) => nodes.get(key)).filter((node) => node !== undefined);
   }
 
-  /** Archives segments that nothing left refers to, as a part of a larger change. */
+  /** Archives segments that nothing left refers to, or ends their shadows, as a part of a larger change. */
   async withdraw(tx: Transaction, keys: readonly string[]): Promise<void> {
     const reader = new SegmentReader(tx);
-    for (const key of keys) {
+    for (const { key, isShadow } of keys.map(parseShadowKey)) {
       const segment = await reader.byKey(key);
-      if (segment !== null) await this.#store.archive(tx, segment.id, this.#clock.now());
+      if (segment === null) continue;
+      if (isShadow) await this.#store.setShadow(tx, segment.id, null, this.#clock.now());
+      else await this.#store.archive(tx, segment.id, this.#clock.now());
     }
   }
 
@@ -316,9 +363,9 @@ export class SegmentService {
     reader: SegmentReader,
   ): Promise<{ key: string; parsed: ParsedSegment; rule: SegmentRule }[]> {
     const features = await this.#catalog.features(tx);
-    return (await reader.active()).flatMap(({ key, activeRule: rule }) =>
-      rule === null ? [] : [{ key, rule, parsed: parseRule(rule, { features }) }],
-    );
+    return (await reader.evaluated())
+      .flatMap(evaluatedVersions)
+      .map(({ key, rule }) => ({ key, rule, parsed: parseRule(rule, { features }) }));
   }
 
   async #checkOrder(tx: Transaction, reader: SegmentReader, key: string, parsed: ParsedSegment): Promise<void> {

@@ -72,17 +72,23 @@ export class SegmentStore {
   }
 
   async activate(tx: Transaction, id: number, version: number, nowMs: number): Promise<void> {
-    await tx.query(`UPDATE segments SET stage = 'active', active_version = $2, updated_at = $3 WHERE id = $1`, [
-      id,
-      version,
-      nowMs,
-    ]);
+    await tx.query(
+      // Where it was evaluated in the shadow, that is known as long as it is live.
+      `UPDATE segments SET stage = 'active', active_version = $2, updated_at = $3,
+                           shadow_version = CASE WHEN shadow_version = $2 THEN shadow_version END WHERE id = $1`,
+      [id, version, nowMs],
+    );
+  }
+
+  /** @param version null: none any more */
+  async setShadow(tx: Transaction, id: number, version: number | null, nowMs: number): Promise<void> {
+    await tx.query('UPDATE segments SET shadow_version = $2, updated_at = $3 WHERE id = $1', [id, version, nowMs]);
   }
 
   async archive(tx: Transaction, id: number, nowMs: number): Promise<void> {
-    await tx.query(`UPDATE segments SET stage = 'archived', active_version = NULL, updated_at = $2 WHERE id = $1`, [
-      id,
-      nowMs,
-    ]);
+    await tx.query(
+      `UPDATE segments SET stage = 'archived', active_version = NULL, shadow_version = NULL, updated_at = $2 WHERE id = $1`,
+      [id, nowMs],
+    );
   }
 }

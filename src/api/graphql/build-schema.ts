@@ -40,6 +40,7 @@ import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
+import { SegmentShadowResolver } from './segment-shadow.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { SourceRetentionResolver } from './source-retention.resolver.js';
@@ -78,6 +79,7 @@ export function buildApiSchema(): GraphQLSchema {
       KeyResolver,
       SourceResolver,
       SegmentHistoryResolver,
+      SegmentShadowResolver,
       SourceActivityResolver,
       SourceRetentionResolver,
       PlanResolver,

@@ -81,6 +81,7 @@ export const ModelStage = enumOf('ModelStage', 'What a version of a model is use
 
 export const SegmentStageType = enumOf('SegmentStage', 'Where a segment stands.', SEGMENT_STAGES, {
   draft: 'Written; decides nothing yet.',
+  shadow: 'Not live yet; who would be in it is computed, and told to nobody.',
   active: 'Decides membership.',
   archived: 'Out of service; has no members.',
 });
