@@ -1,5 +1,6 @@
 import type { Database } from './platform/postgres.js';
 import { MODEL_LIMITS } from './scoring/model-manifest.model.js';
+import { GraphRunner } from './scoring/graph-runner.js';
 import { ModelProcess } from './scoring/model-process.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { Scorer } from './scoring/scorer.js';
@@ -12,8 +13,23 @@ const LOAD_TIMEOUT_MS = 10_000;
 export function createScorer(db: Database, observer: ScoringObserver, runTimeoutMs?: number): Scorer {
   return new Scorer({
     loadBytes: (digest) => new ModelReader(db).bytes(digest),
-    startHost: () => new ModelProcess({ ...MODEL_LIMITS, loadTimeoutMs: LOAD_TIMEOUT_MS }),
+    startHost,
     observer,
     ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
   });
+}
+
+/** Asks the graphs of a database with tensors. */
+export function createGraphRunner(db: Database, observer: ScoringObserver): GraphRunner {
+  return new GraphRunner({
+    find: (key, version) => new ModelReader(db).find(key, version),
+    loadBytes: (digest) => new ModelReader(db).bytes(digest),
+    startHost,
+    observer,
+    now: () => performance.now(),
+  });
+}
+
+function startHost(): ModelProcess {
+  return new ModelProcess({ ...MODEL_LIMITS, loadTimeoutMs: LOAD_TIMEOUT_MS });
 }

@@ -1,7 +1,7 @@
 import { createHistoricalFeatures } from './create-historical-features.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
 import { BoundedSegmentPreviews } from './api/segment-previews.js';
-import { createScorer } from './create-scorer.js';
+import { createGraphRunner, createScorer } from './create-scorer.js';
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
 import { ChangeHub } from './activation/change-hub.js';
@@ -24,6 +24,7 @@ import { listenError } from './platform/listen-error.js';
 import { RateLimiter } from './platform/rate-limiter.js';
 import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
+import type { GraphRunner } from './scoring/graph-runner.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { startChangeSubscriptions } from './start-change-subscriptions.js';
@@ -61,6 +62,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   });
   const changeSubscriptions = await startChangeSubscriptions(app);
   const profiles = new ProfileReader();
+  const graphs = await startGraphs(app);
   app.metrics.gauge('subscribers', 'Subscribers to the change feed.', () => hub.subscribers);
   app.metrics.gauge('event_log_queued_events', 'Events that wait to be written.', () => engine.log.queuedEvents);
   const server = await lifecycle.start(
@@ -81,6 +83,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           changeSubscriptions,
           endpoints: app.endpoints.service,
           batcher: new ScoringBatcher(),
+          graphs,
           accept: engine.accept,
           letters: app.letters,
           retractions: engine.retractions,
@@ -132,6 +135,10 @@ function segmentPreviewsOf({ db, clock, engine }: App, definitions: DefinitionsL
   return new BoundedSegmentPreviews(
     createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments }),
   );
+}
+
+async function startGraphs({ lifecycle, db, scoring }: App): Promise<GraphRunner> {
+  return lifecycle.start('graphs', () => createGraphRunner(db, scoring), { stop: (started) => started.close() });
 }
 
 /** Profiles as they are published, read from the database where the online store lacks them. */

@@ -41,6 +41,7 @@ import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
 import type { ScheduleService } from '../schedules/schedule.service.js';
 import type { ModelService } from '../scoring/model.service.js';
+import type { GraphRunner } from '../scoring/graph-runner.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
@@ -105,6 +106,8 @@ export interface WiredServices {
   readonly changeSubscriptions: ChangeSubscriptionService;
   readonly endpoints: EndpointService;
   readonly batcher: ScoringBatcher;
+  /** Asks models with tensors that are sent. */
+  readonly graphs: GraphRunner;
   readonly accept: EventAcceptor;
   readonly letters: DeadLetterService;
   readonly retractions: RetractionService;

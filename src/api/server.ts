@@ -21,6 +21,7 @@ import { StoredDocumentService } from './documents/stored-document.service.js';
 import { StoredDocuments } from './documents/stored-documents.js';
 import { EdgeProfiles } from './edge/edge-profiles.js';
 import { EdgeScores } from './edge/edge-scores.js';
+import { oipRoutes } from './oip/oip.routes.js';
 import { createApollo } from './graphql/apollo.js';
 import { Admission } from './graphql/admission.js';
 import { buildApiSchema } from './graphql/build-schema.js';
@@ -115,7 +116,7 @@ function featureServices({
 
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
- * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/models`, `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
+ * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/models`, `/v2` (Open Inference Protocol), `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
  * that are told that a subscription is complete do not.
  */
 export async function createApiServer(deps: ApiServerDependencies): Promise<FastifyInstance> {
@@ -194,6 +195,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
   );
   await app.register(exportRoutes(services, onDefect));
   await app.register(feastRoutes({ services, watch, onDefect }));
+  await app.register(oipRoutes({ services, watch, version: deps.version, onDefect }));
   const warm = new WarmQueries();
   const apollo = createApollo(admission, presenter, warm);
   await app.register(graphqlRoutes({ apollo, warm, admission, services, watch, presenter, onError }));

@@ -22,6 +22,13 @@ export class ModelReader {
     return (await this.#db.query<ModelRow>(text)).map(modelOfRow);
   }
 
+  /** A version; null: there is none. */
+  async find(key: string, version: number): Promise<RegisteredModel | null> {
+    const text = `SELECT ${MODEL_COLUMNS} FROM models WHERE key = $1 AND version = $2`;
+    const [row] = await this.#db.query<ModelRow>(text, [key, version]);
+    return row === undefined ? null : modelOfRow(row);
+  }
+
   /** Every key with its newest version, and whether a version of it is active. */
   async keys(): Promise<{ key: string; newest: number; isActive: boolean }[]> {
     return this.#db.query(

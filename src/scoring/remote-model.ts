@@ -1,4 +1,5 @@
 import { WeftError } from '../platform/errors.js';
+import type { Feeds, OutputData } from './bind-features.js';
 import { LoadedModel } from './loaded-model.js';
 import type { ModelManifest, ModelOutput } from './model-manifest.model.js';
 import { ModelProcessEnded, type ProcessEnd } from './model-process.model.js';
@@ -60,13 +61,22 @@ export class RemoteModel {
    * WeftError MODEL_INVALID where the run failed; whatever `loadBytes` throws
    */
   async answer(rows: readonly FeatureRow[], from: number, to: number): Promise<ModelOutput[]> {
+    return this.#asking((model) => model.answer(rows, from, to));
+  }
+
+  /** The outputs of a run with these very tensors. @throws as {@link answer} */
+  async run(feeds: Feeds, outputs: readonly string[]): Promise<Record<string, OutputData>> {
+    return this.#asking((model) => model.session.run(feeds, outputs));
+  }
+
+  async #asking<T>(ask: (model: LoadedModel) => Promise<T>): Promise<T> {
     this.#calls++;
     clearTimeout(this.#idle);
     try {
       for (let tries = 1; ; tries++) {
         try {
           const { model } = await this.#started();
-          return await model.answer(rows, from, to);
+          return await ask(model);
         } catch (error) {
           // It was somebody else's run.
           if (!(error instanceof ModelProcessEnded && error.reason === 'CLOSED')) throw error;

@@ -1,3 +1,4 @@
+import { createGraphRunner } from '../../src/create-scorer.js';
 import { createHistoricalFeatures } from '../../src/create-historical-features.js';
 import { createSegmentPreviews } from '../../src/create-segment-previews.js';
 import { BoundedSegmentPreviews } from '../../src/api/segment-previews.js';
@@ -122,6 +123,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     engine.policy.use(rules, former);
   };
   const definitions = new DefinitionsLoader(db, engine.scorer, onRules, world.secret);
+  const graphs = createGraphRunner(db, {});
   let readThroughs = 0;
   const profiles = new ProfileReader();
   const sources = new SourceService(new SourceStore(db.dataSource), clock);
@@ -185,6 +187,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
       },
     }).service,
     batcher: new ScoringBatcher(),
+    graphs,
     accept: engine.accept,
     letters: createDeadLetters(engine, sources, engine.accept, { db, clock }),
     retractions: engine.retractions,
