@@ -155,6 +155,11 @@ export class Chores {
     if (!definitions.complete) invalidate();
   }
 
+  /** Events were applied, or timers fired: what some chores wait for may be over. */
+  stir(): void {
+    this.#parts.erasures.stir();
+  }
+
   /**
    * One piece of work; false if there is none.
    * @throws DefinitionsChanged, LeaseLost
@@ -162,7 +167,9 @@ export class Chores {
   async runOne(definitions: LoadedDefinitions): Promise<boolean> {
     // People wait for revisions; but each is followed by something else, so that many of them hold up nothing.
     const [first, second] = this.#hasRevised ? [this.#runOther, this.#revise] : [this.#revise, this.#runOther];
-    return (await first.call(this, definitions)) || second.call(this, definitions);
+    const isDone = (await first.call(this, definitions)) || (await second.call(this, definitions));
+    if (isDone) this.stir();
+    return isDone;
   }
 
   /**
@@ -171,7 +178,7 @@ export class Chores {
    */
   async keepUp(definitions: LoadedDefinitions): Promise<void> {
     if (!definitions.complete) return;
-    await this.#turns.run(this.#keptUp, definitions);
+    if (await this.#turns.run(this.#keptUp, definitions)) this.stir();
   }
 
   async #revise(definitions: LoadedDefinitions): Promise<boolean> {

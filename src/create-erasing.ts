@@ -102,6 +102,10 @@ export function createErasing(parts: ErasingParts): Erasing {
       ...parts,
       folder: new ExportFolder(parts.exportsPath, parts.db),
       parseTime: parseTimestamp,
+      onLooked: () => {
+        chore.stir();
+        wakeWorker();
+      },
     }),
     onPlainTerms: () => {
       termKeying.wake();

@@ -17,6 +17,7 @@ import type { InstallationSecret } from './platform/installation-secret.js';
 import type { Database } from './platform/postgres.js';
 import type { ErasureLedger } from './privacy/erasure-ledger.js';
 import type { KeyVault } from './privacy/key-vault.js';
+import type { FailingErasures } from './privacy/erasure.model.js';
 import type { ErasureStore, OpenErasure } from './privacy/erasure.store.js';
 import { PersonMatcher } from './privacy/person-matcher.js';
 import { readPhoneRegions } from './privacy/phone-region.reader.js';
@@ -30,8 +31,8 @@ import type { DeliveryEraser } from './sources/webhooks/delivery-eraser.js';
 export interface ErasureObserver {
   /** @param failures in a row */
   choreFailed(chore: string, error: unknown, failures: number): void;
-  /** Erasures of which a step failed and which are tried again, as of now. */
-  erasuresFailing(count: number): void;
+  /** Erasures that do not get on, as of now. */
+  erasuresFailing(count: FailingErasures): void;
 }
 
 export interface ErasureChoreParts {
@@ -64,6 +65,8 @@ export interface ErasureChoreParts {
 /** Least time between two looks for erasures where there was none, or where one has to wait. */
 const LOOK_MS = 1_000;
 const LETTERS_PER_PAGE = 500;
+/** From when all of them wait to the next look, unless this process does something meanwhile. */
+const REST_MS = 250;
 /** Erasures of one turn that turn out to wait, so that others have their turn. */
 const MAX_TURN_WAITING = 8;
 /** Erasures of which it is known how far the look through letters is; of one more the first one's begins anew. */
@@ -107,15 +110,21 @@ type StepEnd = 'stepped' | 'waits';
  *    forgotten with it, and it begins anew.
  * 10. One of which a step fails is put off, up to an hour, and tried again for as long as it takes; the others go on
  *    meanwhile. So they do while one waits: for what was accepted before it (1), for its events (3), groups (5), models (6) or
- *     files (7). It is looked at again once all others were, and every second.
+ *     files (7). It is looked at again once all others were; where these
+ *     have much to do after a second, those that wait for longest first, one a turn. Where all of them wait they are looked
+ *     at four times a second, and whenever this process has done anything (`stir`).
  */
 export class ErasureChore {
   readonly #parts: ErasureChoreParts;
+  /** There was none: not before this is anything looked for. */
   #lookAt = Number.NEGATIVE_INFINITY;
+  /** All of them waited: likewise. */
+  #restUntil = Number.NEGATIVE_INFINITY;
+  /** Something was done since the first of those that wait now was looked at. */
+  #isStirred = false;
   readonly #sweeps = new Map<Uuid, Sweep>();
-  /** Those that wait, and were looked at since all others were, or in the last second. */
-  readonly #waiting = new Set<Uuid>();
-  #waitingSince = 0;
+  /** Those that wait, and were looked at since all others were, with when that was; the longest ago first. */
+  readonly #waiting = new Map<Uuid, number>();
   /** What it is at, for people to read. */
   #at = '';
   #passing: { readonly id: Uuid; readonly failures: number } | null = null;
@@ -127,6 +136,13 @@ export class ErasureChore {
   /** There is something to do that the last look did not show. */
   wake(): void {
     this.#lookAt = Number.NEGATIVE_INFINITY;
+    this.stir();
+  }
+
+  /** Something was done, whatever it was: those that wait may have waited for it. */
+  stir(): void {
+    this.#isStirred = true;
+    this.#restUntil = Number.NEGATIVE_INFINITY;
   }
 
   /** Whom an erasure is of. */
@@ -139,29 +155,42 @@ export class ErasureChore {
   async runOne(): Promise<boolean> {
     const { db, clock, erasures, observer } = this.#parts;
     const now = clock.now();
-    if (now < this.#lookAt) return false;
-    // Those that have much to do do not keep them waiting for longer; nor does a clock that was set back.
-    if (Math.abs(now - this.#waitingSince) >= LOOK_MS) this.#waiting.clear();
-    let hasOlder = this.#waiting.size > 0;
-    for (let found = 0; found < MAX_TURN_WAITING;) {
-      const erasure = await erasures.next(db, now, [...this.#waiting]);
+    if (now < this.#lookAt || this.#isResting(now)) return false;
+    let mayRepeat = true;
+    for (let looked = 0; looked < MAX_TURN_WAITING; looked++) {
+      if (this.#waiting.size === 0) this.#isStirred = false;
+      const repeated = mayRepeat ? await this.#longestAgo(now) : null;
+      mayRepeat = false;
+      const erasure = repeated ?? (await erasures.next(db, now, { except: [...this.#waiting.keys()] }));
       if (erasure === null) {
         if (this.#waiting.size === 0) {
           this.#lookAt = now + LOOK_MS;
           observer.erasuresFailing(await erasures.countFailing(db));
+          return false;
         }
         this.#waiting.clear();
-        if (!hasOlder) return false;
-        // What they waited for may be over since the last turn.
-        hasOlder = false;
-        continue;
+        if (this.#isStirred) continue;
+        this.#restUntil = now + REST_MS;
+        return false;
       }
-      found++;
       if ((await this.#tryStep(erasure)) === 'stepped') return true;
-      if (this.#waiting.size === 0) this.#waitingSince = now;
-      this.#waiting.add(erasure.id);
+      this.#waiting.set(erasure.id, now);
     }
     return false;
+  }
+
+  /** A clock that was set back makes it no longer. */
+  #isResting(now: number): boolean {
+    return now < this.#restUntil && this.#restUntil - now <= REST_MS;
+  }
+
+  /** Of those that wait, the one that nobody has looked at for longest; null where that is no second ago. */
+  async #longestAgo(now: number): Promise<OpenErasure | null> {
+    const { db, erasures } = this.#parts;
+    const [first] = this.#waiting;
+    if (first === undefined || Math.abs(now - first[1]) < LOOK_MS) return null;
+    this.#waiting.delete(first[0]);
+    return erasures.next(db, now, { only: first[0] });
   }
 
   async #tryStep(erasure: OpenErasure): Promise<StepEnd> {
@@ -230,7 +259,9 @@ export class ErasureChore {
     const retraction = await retractions.ofErasure(db, erasure.id);
     if (retraction === null || retraction.status === 'running') return 'waits';
     if (retraction.status === 'failed') {
-      return (await erasures.setStatus(db, erasure.id, 'running', 'failed')) ? 'stepped' : 'waits';
+      if (!(await erasures.setStatus(db, erasure.id, 'running', 'failed'))) return 'waits';
+      this.#parts.observer.erasuresFailing(await erasures.countFailing(db));
+      return 'stepped';
     }
     if (await this.#sweepOn(erasure.id)) return 'stepped';
     this.#at = 'groups and models';

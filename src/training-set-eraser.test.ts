@@ -17,6 +17,7 @@ it.each([100, 101, 200])('%i erasures at once end, each in its turn', async (n) 
     db,
     folder: { isOurs: () => Promise.resolve(true) },
     clock: { now: () => 0 },
+    onLooked: () => undefined,
   } as unknown as TrainingSetEraserParts);
   const person = { isOf: () => false, isNamedIn: () => false } as never;
   let open = Array.from({ length: n }, (_, i) => String(i));

@@ -20,6 +20,8 @@ export interface TrainingSetEraserParts extends Pick<LabelTimes, 'parseTime'> {
   readonly clock: Clock;
   readonly folder: ExportFolder;
   readonly policy: IdentifierPolicy;
+  /** Files were looked through, in the background: it is to be asked again. */
+  readonly onLooked: () => void;
 }
 
 /** Ids of label files and of jobs whose sets name somebody. */
@@ -123,6 +125,7 @@ export class TrainingSetEraser {
     const phase: Phase = { is: 'looking', outcome, isOver: false };
     const over = (): void => {
       phase.isOver = true;
+      this.#parts.onLooked();
     };
     outcome.then(over, over);
     work.phase = phase;

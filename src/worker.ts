@@ -130,6 +130,7 @@ export class Worker {
       if (this.#parts.leases.held.length === 0) return false;
       const applied = await this.#applyNext();
       const fired = await this.#fireDue(applied);
+      if (applied || fired) this.#parts.chores.stir();
       if ((applied || fired) && ++this.#roundsSinceChore < ROUNDS_PER_CHORE) {
         if (this.#roundsSinceChore % ROUNDS_PER_KEEP_UP === 0) await this.#keepUp();
         return true;

@@ -34,7 +34,7 @@ export interface Observers extends Required<ScoringObserver> {
   ): void;
   choreFailed(chore: string, error: unknown, failures: number): void;
   choresFailing(chores: readonly string[]): void;
-  erasuresFailing(count: number): void;
+  erasuresFailing(count: { readonly failing: number; readonly givenUp: number }): void;
   committed(batch: BatchCounts): void;
 }
 
@@ -140,11 +140,16 @@ function observeChores(
     'Rows of the log that could not be read and that work went on without, each time, by work.',
     { work: MAX_CHORES },
   );
-  let erasures = 0;
+  let erasures = { failing: 0, givenUp: 0 };
   metrics.gauge(
     'erasures_failing',
     'Erasures of which a step failed and which are tried again, as of the last look.',
-    () => erasures,
+    () => erasures.failing,
+  );
+  metrics.gauge(
+    'erasures_given_up',
+    'Erasures of which nothing is done before they are asked for again, as of the last look.',
+    () => erasures.givenUp,
   );
   let failing: readonly string[] = [];
   metrics.gauges('chore_failing', 'Chores that failed the last time, 1 for each.', ['chore'], () =>

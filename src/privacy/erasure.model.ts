@@ -59,3 +59,11 @@ export const MAX_REASON_LENGTH = 500;
 export function isUnderWay({ status }: Pick<Erasure, 'status'>): boolean {
   return status === 'waiting' || status === 'running';
 }
+
+/** How many erasures do not get on. */
+export interface FailingErasures {
+  /** Of which a step failed and which are tried again. */
+  readonly failing: number;
+  /** Of which nothing is done before they are asked for again. */
+  readonly givenUp: number;
+}

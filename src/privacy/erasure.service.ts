@@ -68,10 +68,15 @@ export class ErasureService {
       });
     }
     const hash = new SuppressionHash(secret);
-    const asked = await this.#namedBy(target);
+    const { asked, ids } = await this.#namedBy(target);
     const requestedAt = clock.now();
     const erasure = await db.transaction(async (tx) => {
-      const profileId = (await profiles.survivors(tx, [asked])).get(asked) ?? (await store.givenUp(tx, asked, []));
+      let profileId = (await profiles.survivors(tx, [asked])).get(asked) ?? null;
+      if (profileId === null) {
+        // There is no profile to lock by which one comes second.
+        await store.lockGivenUp(tx);
+        profileId = await store.unfinished(tx, asked, ids);
+      }
       if (profileId === null) throw noSuchProfile();
       // Of two who ask at once, one comes second and finds the first one's.
       await profiles.lock(tx, [profileId]);
@@ -190,21 +195,22 @@ export class ErasureService {
 
   /** The living profile. @throws WeftError NOT_FOUND; UNAVAILABLE, as {@link request}; BAD_REQUEST */
   async profileOf(target: ErasureTarget): Promise<Uuid> {
-    const asked = await this.#namedBy(target);
+    const { asked } = await this.#namedBy(target);
     const profileId = (await this.deps.profiles.survivors(this.deps.db, [asked])).get(asked);
     if (profileId === undefined) throw noSuchProfile();
     return profileId;
   }
 
-  async #namedBy(target: ErasureTarget): Promise<Uuid> {
-    if ('profileId' in target) return target.profileId;
+  /** The profile, and the identifiers if it is by these. */
+  async #namedBy(target: ErasureTarget): Promise<{ readonly asked: Uuid; readonly ids: readonly Uuid[] }> {
+    if ('profileId' in target) return { asked: target.profileId, ids: [] };
     const { db, profiles, store } = this.deps;
     const ids = this.#identifierIds(target.identifier);
     const found = await profiles.byIdentifiers(db, ids);
     const profileId = ids.map((id) => found.get(id)).find((id) => id !== undefined);
-    if (profileId !== undefined) return profileId;
-    const givenUp = await store.givenUp(db, null, ids);
-    if (givenUp !== null) return givenUp;
+    if (profileId !== undefined) return { asked: profileId, ids };
+    const unfinished = await store.unfinished(db, null, ids);
+    if (unfinished !== null) return { asked: unfinished, ids };
     const { policy } = this.deps;
     const isBlocked = policy.blockedBy(target.identifier) !== null;
     if (!isBlocked && (await isNamedByMisplaced(db, ids))) throw notThereYet();

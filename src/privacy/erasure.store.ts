@@ -8,6 +8,7 @@ import {
   MAX_FAILURE_LENGTH,
   type Erasure,
   type ErasureStatus,
+  type FailingErasures,
 } from './erasure.model.js';
 import type { SuppressionHash } from './suppression-list.js';
 
@@ -105,16 +106,21 @@ export class ErasureStore {
   /**
    * The eldest that workers have to go on with now; null if there is none. One that failed lets others go first until it
    * is tried again; a clock that was set back puts none off for longer than the longest pause.
-   * @param except those that let others go first, too
+   * @param options.except those that let others go first, too
+   * @param options.only this one and no other
    */
-  async next(db: Queryable, nowMs: number, except: readonly Uuid[]): Promise<OpenErasure | null> {
+  async next(
+    db: Queryable,
+    nowMs: number,
+    { except = [], only = null }: { readonly except?: readonly Uuid[]; readonly only?: Uuid | null },
+  ): Promise<OpenErasure | null> {
     const { rows } = await db.run<OpenErasure>({
       name: 'erasures_next',
       text: `SELECT ${FIELDS}, barrier_pos AS "barrierPos" FROM erasures
-             WHERE status IN ('waiting', 'running') AND id <> ALL ($2::uuid[])
+             WHERE status IN ('waiting', 'running') AND id <> ALL ($2::uuid[]) AND ($3::uuid IS NULL OR id = $3::uuid)
                AND (retry_at IS NULL OR retry_at <= $1::int8 OR retry_at > $1::int8 + ${String(MAX_ERASURE_PAUSE_MS)})
              ORDER BY requested_at, id LIMIT 1`,
-      values: [nowMs, uuidArray(except, (id) => id)],
+      values: [nowMs, uuidArray(except, (id) => id), only],
     });
     return rows[0] ?? null;
   }
@@ -133,12 +139,14 @@ export class ErasureStore {
     );
   }
 
-  /** How many failed and are tried again. */
-  async countFailing(db: Queryable): Promise<number> {
-    const [row] = await db.query<{ failing: number }>(
-      'SELECT count(*)::int8 AS failing FROM erasures WHERE failures > 0',
+  /** How many do not get on. */
+  async countFailing(db: Queryable): Promise<FailingErasures> {
+    const [row] = await db.query<FailingErasures>(
+      `SELECT (SELECT count(*) FROM erasures WHERE failures > 0)::int8 AS failing,
+              (SELECT count(*) FROM erasures e WHERE status = 'failed'
+                 AND EXISTS (SELECT FROM erasure_subjects s WHERE s.erasure_id = e.id))::int8 AS "givenUp"`,
     );
-    return row?.failing ?? 0;
+    return row ?? { failing: 0, givenUp: 0 };
   }
 
   async insert(tx: Transaction, erasure: Pick<Erasure, 'id' | 'profileId' | 'reason' | 'actor' | 'requestedAt'>) {
@@ -180,12 +188,23 @@ export class ErasureStore {
     );
   }
 
-  /** The profile of one that was given up, by its id or by what the person was known by; null: there is none. */
-  async givenUp(db: Queryable, profileId: Uuid | null, identifierIds: readonly Uuid[]): Promise<Uuid | null> {
+  /** Of those who ask for one again that was given up one goes on, until the end of its transaction. */
+  async lockGivenUp(tx: Transaction): Promise<void> {
+    await tx.query(
+      `SELECT FROM erasures e WHERE status = 'failed'
+         AND EXISTS (SELECT FROM erasure_subjects s WHERE s.erasure_id = e.id) ORDER BY id FOR UPDATE`,
+    );
+  }
+
+  /**
+   * The profile of one that is under way, or else of one that was given up, by its id or by what the person was known by;
+   * null: there is none.
+   */
+  async unfinished(db: Queryable, profileId: Uuid | null, identifierIds: readonly Uuid[]): Promise<Uuid | null> {
     const [row] = await db.query<{ id: Uuid }>(
-      `SELECT e.profile_id AS id FROM erasures e WHERE e.status = 'failed' AND EXISTS (
+      `SELECT e.profile_id AS id FROM erasures e WHERE e.status IN ('waiting', 'running', 'failed') AND EXISTS (
          SELECT FROM erasure_subjects s WHERE s.erasure_id = e.id AND (e.profile_id = $1 OR s.identifier_id = ANY ($2::uuid[])))
-       ORDER BY e.requested_at DESC LIMIT 1`,
+       ORDER BY e.status = 'failed', e.requested_at DESC LIMIT 1`,
       [profileId, uuidArray(identifierIds, (each) => each)],
     );
     return row?.id ?? null;

@@ -342,10 +342,9 @@ describe('a training set that is asked for over the API', () => {
 
   it('goes when its time is over, as its labels do, and the oldest where there is no room', async () => {
     const labelFile = await sendOk('a.csv', csvOf(ROWS));
-    const [first, second] = [
-      await ask({ labelFile, features: ['visits'] }),
-      await ask({ labelFile, features: ['page'] }),
-    ];
+    const first = await ask({ labelFile, features: ['visits'] });
+    world.clock.advance(1);
+    const second = await ask({ labelFile, features: ['page'] });
     await makeAll();
     expect(await jobOf(first.id)).toMatchObject({ status: 'DONE', path: expect.any(String) as string });
     const evicted: string[] = [];

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AnchoredPayload } from '../../src/events/event-seal.model.js';
 import { checkErasures } from '../../src/monitoring/check-erasures.js';
 import { hashId } from '../../src/platform/ids.js';
+import { ErasureStore } from '../../src/privacy/erasure.store.js';
 import { readErasureWait } from '../../src/privacy/erasure-wait.reader.js';
 import { findTexts } from '../support/find-texts.js';
 import { openCopies } from '../support/open-copies.js';
@@ -80,6 +81,37 @@ describe('an erasure that was given up and is asked for again', () => {
     expect(await checkErasures(world.db)).toMatchObject({ outcome: 'ok' });
     // What was taken off the list is on it again: else there were nothing to take off.
     await expect(world.engine.erasures.unsuppress({ ns: 'email', value: EVE.email })).resolves.toBeUndefined();
+  });
+
+  it('is one, however many ask at once by whatever she was known by, and until it is done', async () => {
+    await world.engine.erasures.request(who('user_id'), asked);
+    const known = () => world.db.query(`SELECT FROM identifiers WHERE value LIKE 'canary%'`);
+    while ((await known()).length > 0) await world.engine.worker.runOnce();
+    await giveUp();
+    const store = new ErasureStore();
+    expect(await store.countFailing(world.db)).toEqual({ failing: 0, givenUp: 1 });
+    const again = await Promise.all(
+      [1, 2]
+        .flatMap(() => [who('user_id'), who('email'), who('anonymous_id')])
+        .map(async (whom) => {
+          const { id, status } = await world.engine.erasures.request(whom, asked);
+          return { id, status };
+        }),
+    );
+    expect(new Set(again.map(({ id }) => id)).size).toBe(1);
+    expect(again[0]).toMatchObject({ status: 'waiting' });
+    expect(await store.countFailing(world.db)).toEqual({ failing: 0, givenUp: 0 });
+    while ((await world.db.query(`SELECT FROM erasures WHERE status = 'running'`)).length === 0) {
+      await world.engine.worker.runOnce();
+    }
+    // No profile has it any more, and there is nothing left to give up.
+    expect(await world.engine.erasures.request(who('email'), asked)).toMatchObject({ id: again[0]?.id });
+    await world.drain();
+    expect(await world.db.query('SELECT status FROM erasures ORDER BY requested_at')).toEqual([
+      { status: 'failed' },
+      { status: 'logical' },
+    ]);
+    await expect(world.engine.erasures.request(who('email'), asked)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('says that it waits for a worker where the one that held the log was killed', async () => {
