@@ -9,8 +9,8 @@ const MAX_RUNS_OF_MANY = 5;
 const WARM_UP_RUNS = 5;
 
 /**
- * How long runs take on the calling thread, ms: the 99th percentile of up to 200 with few rows, and the quickest with many.
- * @param now a clock that only goes forward, ms
+ * How much time runs take of the processor, ms: the 99th percentile of up to 200 with few rows, and the quickest with many.
+ * @param now time of the processor that was spent so far, ms
  */
 export async function measureRuns(
   session: Pick<ModelSession, 'run'>,

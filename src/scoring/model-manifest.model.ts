@@ -149,7 +149,7 @@ export interface GraphFacts {
   readonly unboundedOps: readonly string[];
 }
 
-/** How long a graph takes on one thread, ms, as measured when it was registered. */
+/** Time of the processor that a graph takes, ms, as measured when it was registered. */
 export interface MeasuredSpeed {
   readonly loadMs: number;
   /** 99th percentile of up to 200 runs of the fewest rows that there are runs of. */

@@ -22,19 +22,40 @@ setInterval(() => {
   if (process.ppid !== ppid || process.memoryUsage.rss() > maxBytes) process.kill(process.pid, 'SIGKILL');
 }, 200);`;
 
+/** Loads that take less are made twice. */
+const SMALL_LOAD_MS = 200;
+
 let session: OnnxSession | null = null;
 
 async function answer(call: ModelCall): Promise<ModelReply> {
   if (call.kind === 'load') {
     const bytes = await bytesOfInput();
-    const startedMs = performance.now();
-    session = await OnnxSession.load(bytes);
+    let loadMs = await load(bytes);
+    // The first load of a process also makes the runtime ready.
+    if (loadMs < SMALL_LOAD_MS) loadMs = Math.min(loadMs, await load(bytes));
+    if (session === null) return { kind: 'failed', reason: 'no graph is loaded' };
     const { inputs, outputs, opsets, unboundedOps } = session;
-    return { kind: 'loaded', graph: { inputs, outputs, opsets, unboundedOps }, loadMs: performance.now() - startedMs };
+    return { kind: 'loaded', graph: { inputs, outputs, opsets, unboundedOps }, loadMs };
   }
   if (session === null) return { kind: 'failed', reason: 'no graph is loaded' };
   if (call.kind === 'run') return { kind: 'ran', outputs: await session.run(call.feeds, call.outputs) };
-  return { kind: 'measured', speed: await measureRuns(session, call, () => performance.now()) };
+  return { kind: 'measured', speed: await measureRuns(session, call, cpuMs) };
+}
+
+/** How long it took, ms. */
+async function load(bytes: Buffer): Promise<number> {
+  const former = session;
+  session = null;
+  await former?.release();
+  const startedMs = cpuMs();
+  session = await OnnxSession.load(bytes);
+  return cpuMs() - startedMs;
+}
+
+/** Time that this process was given: a machine that has other things to do makes no model slow. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
 
 async function bytesOfInput(): Promise<Buffer> {
