@@ -9,7 +9,7 @@ import { parseManifest } from './parse-manifest.js';
 
 export interface ModelCommandServices {
   readonly reader: Pick<ModelReader, 'all'>;
-  readonly service: Pick<ModelService, 'register' | 'promote' | 'retire' | 'setEdge'>;
+  readonly service: Pick<ModelService, 'register' | 'promote' | 'rollback' | 'retire' | 'setEdge'>;
 }
 
 export interface ModelCommandDeps extends CommandIo {
@@ -28,13 +28,14 @@ golden vectors come out right, and answers once it is promoted.
 Examples:
   weft model register intent.onnx intent.manifest.yaml --promote
   weft model list
-  weft model promote purchase_intent 1     (also the way back to an older version)
+  weft model promote purchase_intent 2
+  weft model rollback purchase_intent      (the version that was active before answers again)
   weft model edge purchase_intent          (browsers may be told its scores; --off takes that back)
 
 Exit codes: 0 done, 1 failed (no such version, still asked by a segment), 2 wrong use, or the model does not fit its
 manifest or the features.`;
 
-/** `weft model register|list|promote|retire|edge`. */
+/** `weft model register|list|promote|rollback|retire|edge`. */
 export function modelCommand(deps: ModelCommandDeps): Command {
   const command = new Command('model').description('register models, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -59,6 +60,11 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .action((key: string, version: number, options: Options) =>
       runCommand(deps, () => move(deps, 'promote', key, version, options)),
     );
+  command
+    .command('rollback <key>')
+    .description('take the last promotion back: the version that was active before answers again')
+    .option('--json', 'the version as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => rollback(deps, key, options)));
   command
     .command('retire <key>')
     .argument('<version>', 'its number', parseVersion)
@@ -124,6 +130,14 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         textTable([['key', 'version', 'stage', 'edge', 'feature service', 'registered', 'digest'], ...rows]),
       );
     }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function rollback(deps: ModelCommandDeps, key: string, options: Options): Promise<number> {
+  return deps.withModels(async ({ service }) => {
+    const model = await service.rollback(key);
+    deps.stdout.write(options.json === true ? jsonText(toJson(model)) : `${capitalised(sentence(model))}\n`);
     return EXIT_CODES.ok;
   });
 }

@@ -79,22 +79,43 @@ export class ModelService {
   }
 
   /**
-   * Makes this version the active one of its key; the one that was active is retired. To go back, promote the old one.
+   * Makes this version the active one of its key; the one that was active is retired. {@link rollback} takes it back.
    * @throws WeftError NOT_FOUND; MODEL_INVALID if features that it reads are gone since, of a type that does not fit, or
    * need a request, which there is none of where segments ask the model
    */
   async promote(key: string, version: number): Promise<RegisteredModel> {
+    return this.#parts.db.transaction((tx) => this.#promoteIn(tx, key, version));
+  }
+
+  /**
+   * Takes the last promotion back: the version that was active before is promoted. Twice gives what there was.
+   * @throws WeftError NOT_FOUND if there is no such model; CONFLICT if no other version of it was ever promoted;
+   * MODEL_INVALID as {@link promote}
+   */
+  async rollback(key: string): Promise<RegisteredModel> {
     return this.#parts.db.transaction(async (tx) => {
-      const model = await this.#lock(tx, key, version);
-      if (model.stage === 'active') return model;
-      await this.#checkFeatures(tx, model);
-      await this.#checkPurposes(tx, model.manifest);
-      await this.#checkRequests(tx, model);
-      await this.#store.retireActive(tx, key);
-      await this.#store.setStage(tx, key, version, 'active');
-      await touchDefinitions(tx);
-      return { ...model, stage: 'active' };
+      await lockDefinitions(tx);
+      await this.#store.lockKey(tx, key);
+      const version = await this.#store.formerVersion(tx, key);
+      if (version !== null) return this.#promoteIn(tx, key, version);
+      if ((await new ModelReader(tx).versionsOf(key)).length === 0) throw await noSuchModel(tx, key);
+      throw new WeftError('CONFLICT', `no other version of model ${key} was active before`, {
+        where: key,
+        hint: 'promote the version that is to answer, by its number',
+      });
     });
+  }
+
+  async #promoteIn(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
+    const model = await this.#lock(tx, key, version);
+    if (model.stage === 'active') return model;
+    await this.#checkFeatures(tx, model);
+    await this.#checkPurposes(tx, model.manifest);
+    await this.#checkRequests(tx, model);
+    await this.#store.retireActive(tx, key);
+    await this.#store.activate(tx, key, version, this.#parts.clock.now());
+    await touchDefinitions(tx);
+    return { ...model, stage: 'active' };
   }
 
   /**

@@ -77,6 +77,27 @@ export class ModelStore {
     await tx.query(`UPDATE models SET stage = 'retired' WHERE key = $1 AND stage = 'active'`, [key]);
   }
 
+  /** Makes this version the active one; there is no other by now. */
+  async activate(tx: Transaction, key: string, version: number, atMs: number): Promise<void> {
+    // Two promotions within a millisecond still come one after the other.
+    await tx.query(
+      `UPDATE models SET stage = 'active',
+         promoted_at = greatest($3, (SELECT max(promoted_at) + 1 FROM models WHERE key = $1))
+       WHERE key = $1 AND version = $2`,
+      [key, version, atMs],
+    );
+  }
+
+  /** The version that was promoted last of those that are not active; null: there is none. */
+  async formerVersion(tx: Transaction, key: string): Promise<number | null> {
+    const [row] = await tx.query<{ version: number }>(
+      `SELECT version FROM models WHERE key = $1 AND stage <> 'active' AND promoted_at IS NOT NULL
+       ORDER BY promoted_at DESC LIMIT 1`,
+      [key],
+    );
+    return row?.version ?? null;
+  }
+
   async setStage(tx: Transaction, key: string, version: number, stage: ModelStage): Promise<void> {
     await tx.query('UPDATE models SET stage = $3 WHERE key = $1 AND version = $2', [key, version, stage]);
   }

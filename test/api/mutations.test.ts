@@ -217,6 +217,12 @@ describe('mutations', () => {
       ... on Model { key version stage } ${FAILURE} } }`;
     expect(await world.data(promote, { version: 3 })).toMatchObject({ promoteModel: { __typename: 'NotFound' } });
     expect(await world.data(promote, { version: 1 })).toMatchObject({ promoteModel: { stage: 'ACTIVE' } });
+    const rollback = `mutation ($key: String!) { rollbackModel(key: $key) { ... on Model { version } ${FAILURE} } }`;
+    expect(await world.data(rollback, { key: 'iris_clusters' })).toMatchObject({
+      rollbackModel: { __typename: 'Conflict', message: 'no other version of model iris_clusters was active before' },
+    });
+    expect(await world.data(promote, { version: 2 })).toMatchObject({ promoteModel: { version: 2 } });
+    expect(await world.data(rollback, { key: 'iris_clusters' })).toMatchObject({ rollbackModel: { version: 1 } });
     expect(
       await world.data(
         `{ ${flower('one')} { score(model: "iris_clusters") { model version cluster label score inputs evaluation } } }`,

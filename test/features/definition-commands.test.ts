@@ -220,6 +220,9 @@ describe('weft model', () => {
     expect(zipmap.stderr).toContain('zipmap');
     expect((await weftModel('register', 'none.onnx', 'iris_named.manifest.yaml')).code).toBe(1);
     expect((await weftModel('promote', 'iris_named', '9')).stderr).toContain('no version 9 of model iris_named');
+    expect((await weftModel('rollback', 'iris_named')).stderr).toContain(
+      'no other version of model iris_named was active',
+    );
     expect((await weftModel('promote', 'iris_named', 'latest')).stderr).toContain('whole number');
   });
 });

@@ -203,6 +203,31 @@ describe('the model registry', () => {
     expect(await models.promote('iris_clusters', 1)).toMatchObject({ stage: 'active' });
   });
 
+  test('a promotion is taken back in one step, and that again', async () => {
+    const { bytes, manifest } = await readModelFixture('iris_clusters');
+    for (const label of ['a', 'b', 'c']) await models.register(bytes, relabelled(manifest, label));
+    await expect(models.rollback('iris_clusters')).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(models.rollback('roses')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await models.promote('iris_clusters', 2);
+    await expect(models.rollback('iris_clusters')).rejects.toThrow(
+      'no other version of model iris_clusters was active',
+    );
+    // All within the same millisecond.
+    for (const version of [3, 1]) await models.promote('iris_clusters', version);
+    const active = async () => (await reader.active()).map(({ version }) => version);
+    const before = await definitionsVersion();
+    expect(await models.rollback('iris_clusters')).toMatchObject({ version: 3, stage: 'active' });
+    expect(await active()).toEqual([3]);
+    expect(await definitionsVersion()).toBe(before + 1);
+    expect(await models.rollback('iris_clusters')).toMatchObject({ version: 1 });
+    expect(await active()).toEqual([1]);
+    // One that was taken out of service comes back.
+    await models.retire('iris_clusters', 1);
+    expect(await models.rollback('iris_clusters')).toMatchObject({ version: 1 });
+    const stages = (await reader.all()).map(({ stage }) => stage);
+    expect(stages).toEqual(['retired', 'retired', 'active']);
+  });
+
   test('a version keeps what its feature service imputed when it was registered', async () => {
     const { bytes, manifest } = await readModelFixture('iris_clusters');
     const [name = ''] = manifest.featureService.features;

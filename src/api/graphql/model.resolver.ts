@@ -176,6 +176,12 @@ const Promoted = resultUnion<Model>('PromoteModelResult', { type: Model, name: '
   'InvalidDefinition',
 ]);
 
+const RolledBack = resultUnion<Model>('RollbackModelResult', { type: Model, name: 'Model' }, [
+  'NotFound',
+  'Conflict',
+  'InvalidDefinition',
+]);
+
 const VERSION_DIGITS = 10;
 const MAX_VERSION = 2_147_483_647;
 
@@ -210,7 +216,7 @@ export class ModelResolver {
 
   @Authorized('admin')
   @Mutation(() => Promoted.type, {
-    description: 'Lets a version answer; the one that answered is retired. Promote that one to go back.',
+    description: 'Lets a version answer; the one that answered is retired. `rollbackModel` takes it back.',
   })
   promoteModel(
     @Ctx() { services, watch }: ApiContext,
@@ -219,6 +225,21 @@ export class ModelResolver {
   ): Promise<unknown> {
     return Promoted.attempt(async () => {
       const promoted = await services.models.promote(key, version);
+      await watch.reload();
+      return modelOf(promoted);
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => RolledBack.type, {
+    description: 'Takes the last promotion back: the version that was active before answers again.',
+  })
+  rollbackModel(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the model, as `purchase_intent`.' }) key: string,
+  ): Promise<unknown> {
+    return RolledBack.attempt(async () => {
+      const promoted = await services.models.rollback(key);
       await watch.reload();
       return modelOf(promoted);
     });
