@@ -70,13 +70,13 @@ export class IdentityStore {
                FROM identifiers n LEFT JOIN contested_components k ON k.component_id = n.component_id
                WHERE n.id = ANY ($1::uuid[])
              )
-             SELECT ${COMPONENT_FIELDS}, false AS is_contested
-             FROM (SELECT DISTINCT component_id FROM named WHERE NOT is_contested OFFSET 0) c
-             JOIN identifiers i ON i.component_id = c.component_id
-             ${FOUNDED}
-             UNION ALL
-             SELECT ${COMPONENT_FIELDS}, true FROM named n JOIN identifiers i ON i.id = n.id
-             ${FOUNDED} WHERE n.is_contested`,
+             SELECT ${COMPONENT_FIELDS}, i.is_contested FROM (
+               SELECT m.*, false AS is_contested
+               FROM (SELECT DISTINCT component_id FROM named WHERE NOT is_contested OFFSET 0) c
+               JOIN identifiers m ON m.component_id = c.component_id
+               UNION ALL
+               SELECT m.*, true FROM named n JOIN identifiers m ON m.id = n.id WHERE n.is_contested
+             ) i ${FOUNDED}`,
       values: [uuidArray(identifierIds, (id) => id)],
     });
     return componentsOf(rows);
