@@ -15,11 +15,24 @@ import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
 import { measureLoad } from './measure-load.js';
 import { measureReads } from './measure-reads.js';
+import { measureSubscribers } from './measure-subscribers.js';
 import { measureSearch } from './measure-search.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['ingest', 'beside', 'reads', 'edge', 'feast', 'latency', 'identity', 'search', 'load', 'costs'] as const;
+const PARTS = [
+  'ingest',
+  'beside',
+  'reads',
+  'edge',
+  'feast',
+  'latency',
+  'subscribers',
+  'identity',
+  'search',
+  'load',
+  'costs',
+] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -33,6 +46,7 @@ interface Options {
 const PROFILES = 10_000;
 const READS = { profiles: PROFILES, rounds: 3, secondsPerRound: 3 };
 const FEAST = { profiles: 1_000, rounds: 3, secondsPerRound: 2 };
+const SUBSCRIBERS = { subscribers: 10_000, changes: 10, rounds: 3 };
 const LATENCY = {
   rounds: 3,
   steps: [
@@ -73,6 +87,12 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
       yield await measureReads(remote, { ...READS, rounds: 2, onlineStore: 'in Redis', profileTo: null });
       await remote.server.stop();
     }
+  }
+  if (only.includes('subscribers')) {
+    const databaseUrl = await world.createDatabase('subscribers');
+    const host = await world.startServer({ databaseUrl, scores: false, worker: true, define: true });
+    yield await measureSubscribers(host, SUBSCRIBERS);
+    await host.server.stop();
   }
   if (only.includes('feast')) yield await measureFeatures(world, profileTo);
   if (only.includes('identity')) {

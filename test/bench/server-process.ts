@@ -31,6 +31,7 @@ export interface Ready {
   readonly writeKey: string;
   readonly readKey: string;
   readonly edgeKey: string;
+  readonly pid: number;
 }
 
 /** What a bench asks of the server beside HTTP. */

@@ -69,7 +69,7 @@ async function makeKeys({ sources, keys }: App): Promise<Omit<Ready, 'url'>> {
   const write = await keys.create({ name: 'bench writer', scopes: ['ingest'], sourceId: id });
   const read = await keys.create({ name: 'bench reader', scopes: ['read', 'pii'] });
   const edge = await keys.create({ name: 'bench pages', scopes: ['edge'], ratePerSecond: 1_000_000 });
-  return { writeKey: write.secret, readKey: read.secret, edgeKey: edge.secret };
+  return { writeKey: write.secret, readKey: read.secret, edgeKey: edge.secret, pid: process.pid };
 }
 
 async function accept({ sources, engine }: App, events: readonly IncomingEvent[]): Promise<void> {
@@ -150,6 +150,7 @@ const app = await startApp({
     WEFT_SECRET: 'the secret of a bench, which ends with it',
     WEFT_INGEST_EVENTS_PER_SECOND: '1000000',
     WEFT_GRAPHQL_REQUESTS_PER_SECOND: '1000000',
+    WEFT_GRAPHQL_CONNECTIONS_PER_KEY: '100000',
   }),
   logger: createLogger({ level: 'warn', destination: process.stderr }),
   worker: options.worker ? 'yes' : 'no',
