@@ -12,7 +12,8 @@ type ReadOptions = Parameters<EventLog['readBatch']>[0];
  * The batch of the log that comes next, read and prepared while the one in hand is written: one at most, for a worker that is behind.
  *
  * It is what a read after the batch in hand would have found, as long as nothing comes between but timers and the folding of
- * items: chores rewrite and remove events, so whoever does one forgets it.
+ * items: chores rewrite and remove events, so whoever does one forgets it. So does whoever repeats the batch in hand: from its
+ * failure on nobody whom it touches is in memory, until it is resolved again.
  */
 export class LogAhead {
   #turns = 0;

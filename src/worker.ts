@@ -365,6 +365,8 @@ export class Worker {
       try {
         return await work(await this.#prepare());
       } catch (error) {
+        // Prepared from here on, the next batch would be as of before this one.
+        this.#ahead.forget();
         if (attempt === MAX_ATTEMPTS) throw error;
         if (error instanceof DefinitionsChanged) {
           definitions.invalidate();
