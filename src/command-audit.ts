@@ -75,6 +75,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'profiles export',
   'profiles find',
   'profiles show',
+  'segment explain',
 ]);
 
 /** Arguments and options that name something which is no person, by how commands call them. */

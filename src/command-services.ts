@@ -23,6 +23,7 @@ import { SourceActivityReader } from './sources/source-activity.reader.js';
 import type { SourcesCommandServices } from './sources/sources.command.js';
 import type { WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
+import { MembershipExplainer } from './segment-explainer.js';
 import { segmentRule } from './segments/segment-label.model.js';
 
 /** Of what one command looks at. */
@@ -94,6 +95,20 @@ export function peopleFinder({ db, clock, engine }: App, onShown: (profileId: Uu
     profileOf: (target) => erasures.profileOf(target),
     schema: buildApiSchema,
     onShown,
+  });
+}
+
+/** @param onShown told of everybody of whom something is shown */
+export function membershipExplainer(
+  { db, clock, engine }: App,
+  onShown: (profileId: Uuid) => void,
+): MembershipExplainer {
+  const { definitions, erasures } = engine;
+  const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
+  return new MembershipExplainer({
+    ...{ db, clock, definitions, onShown },
+    snapshots: snapshotsIn(store, { db, profiles: new ProfileReader(), definitions }),
+    profileOf: (target) => erasures.profileOf(target),
   });
 }
 

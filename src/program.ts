@@ -110,7 +110,7 @@ export function createProgram(deps: ProgramDeps): Command {
 function catalogCommands(
   io: CommandIo & { stderr: NodeJS.WriteStream },
   { idle, looking }: CommandSessions,
-  signal: AbortSignal,
+  { signal, audit }: { readonly signal: AbortSignal; readonly audit: CommandAudit },
 ): Command[] {
   return [
     createFeaturesCommand(io, looking, signal),
@@ -119,7 +119,9 @@ function catalogCommands(
       withRecords: (use) => looking((app) => use(new EntityRecordService(app))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    createSegmentCommand(io, looking, signal),
+    createSegmentCommand(io, looking, signal, (id) => {
+      audit.concerns(id);
+    }),
     modelCommand({
       ...io,
       withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
@@ -151,7 +153,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
     exportsCommand({ io, sessions, signal }),
-    ...catalogCommands(io, sessions, signal),
+    ...catalogCommands(io, sessions, { signal, audit }),
     materializeCommand({
       ...io,
       withMaterialization: (use) => sessions.working(({ db }) => use(new MaterializationService(db))),

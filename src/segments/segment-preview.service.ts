@@ -3,6 +3,7 @@ import { HASH_RANGE, type HashSlice, type ProfileHistoryReader } from '../identi
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
+import { formatInstant } from '../platform/instant.js';
 import type { Database } from '../platform/postgres.js';
 import { GROUPS } from '../profiles/groups.model.js';
 import { foldTimers } from './fold-batch.js';
@@ -115,8 +116,19 @@ export class SegmentPreviews {
       sample: tally.sample(),
       overlaps: tally.overlaps(trial.others.segments.ordered.filter(({ remembers }) => !remembers)),
       span: tally.span(),
-      notes: notesOf(trial, left),
+      notes: [...(await this.#beforeTheLog(ask.fromMs)), ...notesOf(trial, left)],
     };
+  }
+
+  /** A note where the span begins before anything was accepted. */
+  async #beforeTheLog(fromMs: number | null): Promise<string[]> {
+    if (fromMs === null) return [];
+    const [first] = await this.#parts.db.query<{ at: number }>(
+      'SELECT accepted_at AS at FROM event_log ORDER BY pos LIMIT 1',
+    );
+    if (first !== undefined && first.at <= fromMs) return [];
+    const from = first === undefined ? 'no event' : `only events that were accepted from ${formatInstant(first.at)} on`;
+    return [`The log has ${from}: loads count when they were loaded, not when things happened.`];
   }
 
   /** Whether there was time for all of it. */

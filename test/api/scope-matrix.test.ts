@@ -67,6 +67,7 @@ const LITERALS = {
   'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',
   'Query.edgeProfile.identifier': '{ namespace: "anonymous_id", value: "7c05542a-a638-43fd-b185-e15b72e2fa6b" }',
   'Profile.membership.segment': '"keen"',
+  'Profile.membershipExplanation.segment': '"keen"',
   'Mutation.ingest.source': '"web"',
   'Mutation.setConsent.source': '"web"',
   'Subscription.segmentChanges.after': `"${CHANGE_CURSOR.encode({ seq: 0 })}"`,

@@ -29,6 +29,7 @@ import { IdentityRulesResolver } from './identity-rules.resolver.js';
 import { IdentityUpkeepResolver } from './identity-upkeep.resolver.js';
 import { IngestResolver } from './ingest.resolver.js';
 import { KeyResolver } from './key.resolver.js';
+import { MembershipExplanationResolver } from './membership-explanation.resolver.js';
 import { ModelResolver } from './model.resolver.js';
 import { PlanResolver } from './plan.resolver.js';
 import { ProfileSearchResolver } from './profile-search.resolver.js';
@@ -74,6 +75,7 @@ export function buildApiSchema(): GraphQLSchema {
       HistoricalFeaturesResolver,
       LineageResolver,
       VocabularyResolver,
+      MembershipExplanationResolver,
       ModelResolver,
       IngestResolver,
       KeyResolver,

@@ -125,7 +125,14 @@ function openOfTrait(value: unknown, parent: unknown, sealer: TraitSealer): Json
 }
 
 /** Personal data that only admins are shown, who see all of it: input as it was sent. */
-export const UNMASKED_FOR_ADMINS: readonly string[] = ['DeadLetter.fix', 'DeadLetter.payload', 'ReplayOutcome.event'];
+export const UNMASKED_FOR_ADMINS: readonly string[] = [
+  'ConditionRead.value',
+  'DeadLetter.fix',
+  'DeadLetter.payload',
+  'ModelContribution.reference',
+  'ModelContribution.value',
+  'ReplayOutcome.event',
+];
 
 /** Whether a field, by `Type.field`, tells personal data. */
 export function isPersonal(name: string): boolean {

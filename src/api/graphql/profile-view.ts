@@ -8,6 +8,7 @@ import { hashId, type Uuid } from '../../platform/ids.js';
 import { consentTrait, expiryOf, isAllowed, UNDECLARED, wordIn } from '../../profiles/consent.model.js';
 import { groupsOf, type KnownGroup } from '../../profiles/groups.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
+import { ModelReader } from '../../scoring/model.reader.js';
 import type { Prediction } from '../../scoring/prediction.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile-snapshot.model.js';
@@ -15,6 +16,7 @@ import type { ChangeCause } from '../../segments/segment.model.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import { WITHHELD } from './enums.js';
 import type { ReadableFeature } from './definitions-index.js';
+import { explainMembership, type MembershipExplanation } from './explain-membership.js';
 import type { ReadScope } from './read-scope.js';
 import { SnapshotContext } from './snapshot-context.js';
 
@@ -289,6 +291,16 @@ export class ProfileView {
       asOf: this.#t,
       stale: false,
     };
+  }
+
+  /** @throws WeftError as {@link explainMembership} */
+  explainMembership(key: string): Promise<MembershipExplanation> {
+    const { definitions, services } = this.reads;
+    const models = () => new ModelReader(services.db).active();
+    return explainMembership(
+      { definitions, snapshot: this.#snapshot, state: this.#decoded(), t: this.#t, models },
+      key,
+    );
   }
 
   /** @throws WeftError NOT_FOUND if no version of the model is active; OVERLOADED */
