@@ -102,7 +102,7 @@ function only(modelKey: string, [prediction]: readonly (Prediction | null)[]): P
 function unavailable(modelKey: string): WeftError {
   return new WeftError('UNAVAILABLE', `model ${modelKey} gives no answer`, {
     where: 'model',
-    hint: 'ask again later; weft doctor says how models are doing',
+    hint: 'ask again later; weft_model_unanswered_rows_total counts how often that was so',
     retryAfterMs: UNAVAILABLE_RETRY_MS,
   });
 }

@@ -48,6 +48,8 @@ interface LeftOut {
   tooBig: number;
   damaged: number;
   revised: number;
+  /** At the end of the span no model said whether they are in. */
+  unanswered: number;
   events: number;
 }
 
@@ -83,7 +85,7 @@ export class SegmentPreviews {
     const question = { segmentId: trial.segmentId, fromMs: ask.fromMs, toMs, flapsAbove: ask.flapsAbove };
     const newTally = (): PreviewTally => new PreviewTally(question);
     const tally = newTally();
-    const left: LeftOut = { tooBig: 0, damaged: 0, revised: 0, events: 0 };
+    const left: LeftOut = { tooBig: 0, damaged: 0, revised: 0, unanswered: 0, events: 0 };
     const slices = slicesOf(wanted, ask.maxProfiles === null ? 1 : SAMPLE_SLICES);
     const deadline = deadlineOf(ask);
     let taken = 0;
@@ -142,6 +144,7 @@ export class SegmentPreviews {
           tally.addChanges(history.changes);
           left.events += history.events;
           if (history.isRevised) left.revised++;
+          left.unanswered += history.profiles.filter(({ stale }) => stale.has(trial.segmentId)).length;
         }
         await judge(trial, page.histories, plan.toMs + 1, tally);
       } catch (error) {
@@ -263,6 +266,11 @@ function notesOf({ definitions, segmentId, others, untold }: TrialDefinitions, l
     ...(left.revised === 0
       ? []
       : [`Events were taken back of ${people(left.revised)}: as if they had never been there.`]),
+    ...(left.unanswered === 0
+      ? []
+      : [
+          `A model gave no answer about ${people(left.unanswered)}: they count as what they were before, at first as not in it.`,
+        ]),
     ...(left.tooBig === 0 ? [] : [`${people(left.tooBig)} left out: too many events or identifiers.`]),
     ...(left.damaged === 0 ? [] : [`${String(left.damaged)} rows of the log cannot be read and are left out.`]),
     ...(uncompared.length === 0

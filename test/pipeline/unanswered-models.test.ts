@@ -77,6 +77,13 @@ describe('a model that gives no answer for some', () => {
     expect(await world.db.query('SELECT FROM dead_letters')).toEqual([]);
   }, 60_000);
 
+  it('is told of by a preview, which can only guess for them', async () => {
+    const { segmentPreview } = await world.data<{ segmentPreview: { size: number; notes: string[] } }>(
+      `{ segmentPreview(segment: { expression: "score(\\"refuses_rows\\") >= 0.5" }) { ... on SegmentPreview { size notes } } }`,
+    );
+    expect(segmentPreview.notes.join(' ')).toContain('A model gave no answer about 1 person');
+  });
+
   it('does not keep a query waiting either, and says that it gives none', async () => {
     const answer = await world.ask(
       `{ profile(identifier: { namespace: "user_id", value: "ann" }) { id score(model: "never_ends") { score } } }`,
