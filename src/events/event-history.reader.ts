@@ -29,6 +29,8 @@ export interface HistoryOptions {
   readonly order: 'occurred' | 'accepted';
   /** Told of each row whose bytes cannot be read, and which is left out. */
   readonly onDamaged: (row: DamagedRow) => void;
+  /** Told where rows were left out that nobody can open any more (`beside-erasures.reader.ts`). */
+  readonly onUnreadable?: () => void;
 }
 
 export interface HistoryEvent {
@@ -82,7 +84,7 @@ export class EventHistoryReader {
       toPos,
       acceptedUntilMs,
     ];
-    yield* decoded(this.#pages(tx, { text: declare(OF_ANCHORS, order), values }), options);
+    yield* decoded(this.#pages(tx, { text: declare(OF_ANCHORS, order), values }, options.onUnreadable), options);
   }
 
   /**
@@ -106,7 +108,7 @@ export class EventHistoryReader {
     options: Omit<HistoryOptions, 'onDamaged'>,
   ): AsyncGenerator<readonly Opened<HistoryRow>[], void, undefined> {
     if (groups.length === 0) return;
-    const { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order } = options;
+    const { toPos, acceptedUntilMs = Number.MAX_SAFE_INTEGER, order, onUnreadable } = options;
     const values = [
       textArray(groups, ({ key }) => key),
       int4Array([...groups.keys()], (group) => group),
@@ -115,12 +117,13 @@ export class EventHistoryReader {
       acceptedUntilMs,
       meaning,
     ];
-    yield* this.#pages(tx, { text: declare(OF_ITEMS, order), values });
+    yield* this.#pages(tx, { text: declare(OF_ITEMS, order), values }, onUnreadable);
   }
 
   async *#pages(
     tx: Transaction,
     cursor: { readonly text: string; readonly values: readonly unknown[] },
+    onUnreadable?: () => void,
   ): AsyncGenerator<readonly Opened<HistoryRow>[], void, undefined> {
     await tx.query(`SELECT set_config('statement_timeout', $1, true)`, [this.statementTimeout]);
     await tx.query(cursor.text, cursor.values);
@@ -137,7 +140,9 @@ export class EventHistoryReader {
         const isLast = rows.length < PAGE_EVENTS;
         // The database is at the next page while this one is worked on.
         if (!isLast) next = fetch();
-        if (rows.length > 0) yield await this.sealer.open(rows);
+        const opened = rows.length > 0 ? await this.sealer.open(rows) : [];
+        if (opened.length < rows.length) onUnreadable?.();
+        if (opened.length > 0) yield opened;
         if (isLast) break;
       }
     } finally {

@@ -1,6 +1,7 @@
 import { readAppliedPos } from '../events/applied-log.reader.js';
 import { DamagedRows } from '../events/damaged-rows.model.js';
 import type { EventHistoryReader } from '../events/event-history.reader.js';
+import { readBesideErasures } from '../events/beside-erasures.reader.js';
 import type { LoggedEvent } from '../events/event.model.js';
 import { SeenNameReader } from '../events/seen-name.reader.js';
 import type { IdentityHistoryReader, Standing } from '../identity/identity-history.reader.js';
@@ -218,14 +219,17 @@ export class LabelService {
 
   #page(after: Uuid | null, work: Work): Promise<{ rows: LabelRow[]; last: Uuid | null }> {
     const { pagePeople = DEFAULT_PAGE_PEOPLE, db, identity } = this.#parts;
-    return db.transaction(
-      async (tx) => {
+    const before = { ...work.counts };
+    return readBesideErasures(
+      db,
+      async (tx, onUnreadable) => {
+        Object.assign(work.counts, before);
         const page = await identity.peopleAfter(tx, after, pagePeople);
         const people = work.plan.knownAsOf === 'now' ? page : await this.#knownPeople(tx, page, work);
         work.counts.people += page.length;
-        return { rows: await this.#answer(tx, people, work), last: page.at(-1)?.key ?? null };
+        return { rows: await this.#answer(tx, people, work, onUnreadable), last: page.at(-1)?.key ?? null };
       },
-      { isolation: 'REPEATABLE READ', readOnly: true, timeoutMs: PAGE_TIMEOUT_MS },
+      { timeoutMs: PAGE_TIMEOUT_MS },
     );
   }
 
@@ -243,7 +247,12 @@ export class LabelService {
     });
   }
 
-  async #answer(tx: Transaction, people: readonly Standing[], work: Work): Promise<LabelRow[]> {
+  async #answer(
+    tx: Transaction,
+    people: readonly Standing[],
+    work: Work,
+    onUnreadable: () => void,
+  ): Promise<LabelRow[]> {
     const { plan, counts, foldOf, signal } = work;
     const asked = people.flatMap(({ key, identifierIds }) => {
       const drawn = sampleInstants(key, plan);
@@ -259,6 +268,7 @@ export class LabelService {
       toPos: plan.toPos,
       order: 'occurred',
       onDamaged: work.damaged.note,
+      onUnreadable,
       ...(plan.knownAsOf === 'now' ? undefined : { acceptedUntilMs: plan.knownAsOf }),
     } as const;
     // Events come person by person, so that one state is held at a time.

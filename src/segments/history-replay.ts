@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { EventHistoryReader } from '../events/event-history.reader.js';
+import { readBesideErasures } from '../events/beside-erasures.reader.js';
 import type { LoggedEvent } from '../events/event.model.js';
 import type { EventIdentity, ProfileMove } from '../identity/identity-outcome.model.js';
 import type {
@@ -82,17 +83,22 @@ export class HistoryReplay {
 
   /** The next profiles of a slice, with whoever belongs to them. @param after where the page before ended */
   async page(plan: ReplayPlan, slice: HashSlice, after: Uuid | null, signal?: AbortSignal): Promise<ReplayedPage> {
-    return this.#parts.db.transaction((tx) => this.#page(tx, plan, { slice, after, signal }), {
-      isolation: 'REPEATABLE READ',
-      readOnly: true,
-      timeoutMs: SNAPSHOT_TIMEOUT_MS,
-    });
+    return readBesideErasures(
+      this.#parts.db,
+      (tx, onUnreadable) => this.#page(tx, plan, { slice, after, signal, onUnreadable }),
+      { timeoutMs: SNAPSHOT_TIMEOUT_MS },
+    );
   }
 
   async #page(
     tx: Transaction,
     plan: ReplayPlan,
-    asked: { readonly slice: HashSlice; readonly after: Uuid | null; readonly signal: AbortSignal | undefined },
+    asked: {
+      readonly slice: HashSlice;
+      readonly after: Uuid | null;
+      readonly signal: AbortSignal | undefined;
+      readonly onUnreadable: () => void;
+    },
   ): Promise<ReplayedPage> {
     const { events: reader, histories: people, maxEvents = MAX_EVENTS } = this.#parts;
     const { histories, tooBig, next } = await people.page(tx, asked.slice, asked.after, PAGE_PROFILES);
@@ -107,6 +113,7 @@ export class HistoryReplay {
       acceptedUntilMs: plan.toMs,
       order: 'accepted',
       onDamaged: () => damaged++,
+      onUnreadable: asked.onUnreadable,
     });
     for await (const page of pages) {
       for (const { group, event } of page) {

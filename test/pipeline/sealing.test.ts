@@ -3,9 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { DeadLetterReader } from '../../src/events/dead-letter.reader.js';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { FORMAT_SEALED, NO_SEALER } from '../../src/events/event-seal.model.js';
+import { readBesideErasures } from '../../src/events/beside-erasures.reader.js';
 import { EventHistoryReader } from '../../src/events/event-history.reader.js';
 import { NO_ERASING } from '../../src/create-erasing.js';
 import { hashId } from '../../src/platform/ids.js';
+import type { Transaction } from '../../src/platform/postgres.js';
 import { KeyVault } from '../../src/privacy/key-vault.js';
 import { sealBytes } from '../../src/privacy/sealed-bytes.js';
 import { openCopies } from '../support/open-copies.js';
@@ -92,6 +94,42 @@ describe('a log that is sealed', () => {
       { value: 'u1' },
       { value: 'u2' },
     ]);
+  });
+
+  it('is read again where others were erased since its snapshot whom events of those who stay named', async () => {
+    const world = await newWorld(true);
+    const shared = { email: 'family@example.org' };
+    await world.accept([
+      aTrack('view', { user_id: 'eve', ...shared }, { messageId: 'of eve' }),
+      aTrack('view', { user_id: 'bob', ...shared }, { messageId: 'of bob' }),
+    ]);
+    await world.drain();
+    const groups = [{ anchorIds: [hashId('user_id', 'eve')], untilMs: Number.MAX_SAFE_INTEGER }];
+    const options = { toPos: 10, order: 'occurred', onDamaged: () => expect.unreachable() } as const;
+    const reads: string[][] = [];
+    const read = async (tx: Transaction, onUnreadable: () => void): Promise<number> => {
+      const found: string[] = [];
+      reads.push(found);
+      if (reads.length === 1) {
+        const identifier = { ns: 'user_id', value: 'bob' };
+        const { id } = await world.engine.erasures.request({ identifier }, { reason: '', actor: 'test' });
+        await world.drain();
+        expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', rewritten: 1 });
+      }
+      for await (const page of new EventHistoryReader(world.vault ?? undefined).read(tx, groups, {
+        ...options,
+        onUnreadable,
+      })) {
+        found.push(...page.map(({ event }) => event.messageId));
+      }
+      return found.length;
+    };
+    expect(await readBesideErasures(world.db, read, { timeoutMs: MINUTE_MS })).toBe(1);
+    expect(reads).toEqual([[], ['of eve']]);
+    await world.vault?.destroy([hashId('user_id', 'eve')]);
+    // What cannot be read for another reason stays so.
+    expect(await readBesideErasures(world.db, read, { timeoutMs: MINUTE_MS })).toBe(0);
+    expect(reads).toHaveLength(3);
   });
 
   it('is sealed afterwards where it was not', async () => {
