@@ -352,7 +352,7 @@ describe('weft export training-set --split', () => {
 
 describe('labels beside a set that goes on', () => {
   const args = (name: string, feature = 'views'): string[] => [
-    ...['training-set', '--label-event', 'order', '--within', '2d', '--samples', '5', '-f', feature, '-o', name],
+    ...['training-set', '--label-event', 'order', '--within', '2d', '--samples', '10', '-f', feature, '-o', name],
   ];
   const labelsOf = (name: string): Promise<string> => readFile(join(folder, `${name}.labels.csv`), 'utf8');
 
