@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { byteaArray, uuidArray } from '../platform/binary-arrays.js';
+import { WeftError } from '../platform/errors.js';
 import { uuidOf, type Uuid } from '../platform/ids.js';
 import type { InstallationSecret } from '../platform/installation-secret.js';
 import { maintain } from '../platform/maintain.js';
@@ -60,7 +61,10 @@ export class SealingKeyStore {
     this.#namingKey = secret.derive('key-names');
   }
 
-  /** The keys of identifiers, made where there are none; those are durable. */
+  /**
+   * The keys of identifiers, made where there are none; those are durable.
+   * @throws WeftError UNAVAILABLE where somebody's were destroyed while they were asked for
+   */
   async provide(ids: readonly Uuid[]): Promise<ReadonlyMap<Uuid, DataKey>> {
     const names = ids.map((id): Named => ({ id, name: this.#name(id) }));
     const found = await this.#fetch(names);
@@ -68,6 +72,9 @@ export class SealingKeyStore {
     for (const [id, key] of await this.#make(missing)) found.set(id, key);
     // Of two processes that made one for the same identifier, the first one's stands.
     for (const [id, key] of await this.#fetch(missing.filter((each) => !found.has(each.id)))) found.set(id, key);
+    if (names.some(({ id }) => !found.has(id))) {
+      throw new WeftError('UNAVAILABLE', 'somebody was erased at this very moment', { retryAfterMs: 0 });
+    }
     return found;
   }
 
