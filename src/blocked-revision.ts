@@ -39,7 +39,8 @@ export interface BlockedMove {
  *    begins waits for that; what comes later does not carry it.
  * 3. Values that are blocked no more never join anybody by what is blocked in their stead: what is blocked of whoever
  *    names them counts for nobody before they count again, and is moved with them. So who keeps which profile is what
- *    it would be had all been done at once, as far as that is one step.
+ *    it would be had all been done at once, as far as that is one step. Where they were blocked a moment ago, and events
+ *    are yet to be moved away from them, that is done to its end first: whom those name is not of their components.
  * 4. What is found, and what is still to be moved, is told by the tables alone, so that a process that dies leaves whole
  *    steps behind.
  */
@@ -63,9 +64,9 @@ export class BlockedRevision {
   /**
    * Has values that are generic be so for what they are: because they are blocked, or not. What is blocked of those whom
    * values join that are so no more is put out before; see 3.
-   * @returns whether there were any to change: others are the definitions in force then
+   * @returns whether there were any to change: others are the definitions in force then; or what is to be moved before
    */
-  async review(definitions: LoadedDefinitions, run: Run): Promise<boolean> {
+  async review(definitions: LoadedDefinitions, run: Run): Promise<boolean | BlockedMove> {
     const { db, clock, generics } = this.parts;
     const { identityRules: rules } = definitions;
     const isBlocked = blockedTest(rules);
@@ -80,6 +81,8 @@ export class BlockedRevision {
         const counted: Parameters<GenericValueStore['unblock']>[1][number][] = [];
         const released = other.filter((each) => each.isBlocked);
         if (await this.block(definitions, await this.#blockedBeside(definitions, idsOf(released)), run)) return true;
+        const move = blocked.length > 0 ? null : await this.toMove(released);
+        if (move !== null) return move;
         for (const { id, isKept } of released) {
           const neighbours = await generics.neighboursOf(db, id, rules);
           counted.push({ id, neighbours, isGeneric: !isKept && neighbours > genericBoundOf(rules) });

@@ -30,6 +30,8 @@ const MAX_TIDIED = 1_000;
 const TIDY_PAUSE_MS = 60 * 60 * 1000;
 /** What a revision of a value is at, once it is known whether the value is generic. */
 const MOVING = 'moving';
+/** The same of one that is to count again, while events are still to be moved away from it. */
+const LEAVING = 'leaving';
 const ACTOR = 'weft';
 
 /** What a value is to be. */
@@ -48,7 +50,8 @@ interface Wanted {
  *    of kind `generic` for each value that is to be another than it is. It counts what the evidence names, whoever
  *    stands where.
  * 2. The first step of a revision decides once more and, if need be, makes the value generic, or none, for all workers at
- *    once, with a new version of the definitions.
+ *    once, with a new version of the definitions. One that is to count again while events are still to be moved away from
+ *    it has these moved before.
  * 3. The steps that follow move events to the anchor that they have by that, some anchors at a time: those anchors are
  *    folded anew from the log, their evidence is where their events belong, and whoever it names is resolved anew, in one
  *    transaction. An event of which another worker has not applied as much yet waits for a later step.
@@ -134,13 +137,17 @@ export class GenericRevision {
   async step(definitions: LoadedDefinitions, revision: IdentityRevisionRecord): Promise<boolean> {
     const id = revision.kind === 'generic' ? revision.input.ids[0] : undefined;
     if (id === undefined) return this.#finish(revision);
-    if (revision.place === MOVING) return this.#move(definitions, revision, id);
+    if (revision.place === MOVING) return this.#move(definitions, revision, id, null);
     const { db, clock, generics, revisions } = this.parts;
     const wanted = await this.#wanted(db, id, definitions.identityRules);
     if (wanted === null) return this.#finish(revision);
     if (!(await this.#hasWork(wanted))) return this.#finish(revision);
+    if (wanted.isChange && !wanted.isGeneric && (await generics.misplacedOn(db, [id], 1)).length > 0)
+      return this.#move(definitions, revision, id, LEAVING);
     await db.transaction(async (tx) => {
-      if (wanted.isChange) await generics.toggle(tx, wanted.value, { isGeneric: wanted.isGeneric, nowMs: clock.now() });
+      const { value, isChange, isGeneric } = wanted;
+      // Events that came to hang on it meanwhile: the next step moves them.
+      if (isChange && !(await generics.toggle(tx, value, { isGeneric, nowMs: clock.now() }))) return;
       await revisions.advance(tx, revision.id, { ...this.#progress(revision, 0), place: MOVING });
     });
     if (wanted.isChange) throw new DefinitionsChanged();
@@ -192,7 +199,13 @@ export class GenericRevision {
     return { result: revision.result ?? NO_RESULT, stepsDone, stepsTotal: null, nowMs: this.parts.clock.now() };
   }
 
-  async #move(definitions: LoadedDefinitions, revision: IdentityRevisionRecord, id: Uuid): Promise<boolean> {
+  /** @param after what it is at once that is done; null: at its end */
+  async #move(
+    definitions: LoadedDefinitions,
+    revision: IdentityRevisionRecord,
+    id: Uuid,
+    after: typeof LEAVING | null,
+  ): Promise<boolean> {
     const step = { revisionId: revision.id, failures: revision.failures, ids: [id] };
     return moveMisplaced(this.parts, definitions, step, async (tx, who, isLast) => {
       const standing = revision.result ?? NO_RESULT;
@@ -200,7 +213,7 @@ export class GenericRevision {
       await this.parts.revisions.advance(tx, revision.id, {
         ...this.#progress(revision, 1),
         result,
-        place: isLast ? null : MOVING,
+        place: after ?? (isLast ? null : MOVING),
       });
     });
   }

@@ -188,8 +188,9 @@ export class RevisionChore {
     run: Parameters<BlockedRevision['review']>[1],
   ): Promise<'none' | 'some' | 'all'> {
     const { blocked } = this.#parts;
-    if (await blocked.review(definitions, run)) throw new DefinitionsChanged();
-    const ids = await blocked.released(definitions);
+    const reviewed = await blocked.review(definitions, run);
+    if (reviewed === true) throw new DefinitionsChanged();
+    const ids = reviewed === false ? await blocked.released(definitions) : reviewed.ids;
     if (ids.length === 0) return 'all';
     const hasMoved = await blocked.move(definitions, revision, { ids, others: [] }, (tx, found) =>
       this.#noteMoved(tx, revision, found, RELEASING),

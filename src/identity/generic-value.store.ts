@@ -147,13 +147,15 @@ export class GenericValueStore {
   /**
    * Makes a value generic, or none, for every worker from now on. Profiles need not be evaluated anew because of that:
    * who is concerned is resolved anew. One that is none any more is moving until what names it is where it belongs.
+   * @returns false: nothing is changed, for it would count again with events that belong elsewhere (`#haveMisplaced`)
    */
   async toggle(
     tx: Transaction,
     { id, ns, value, neighbours }: CountedValue,
     { isGeneric, nowMs }: { readonly isGeneric: boolean; readonly nowMs: number },
-  ): Promise<void> {
+  ): Promise<boolean> {
     await tx.query(STOP_WORKERS);
+    if (!isGeneric && (await this.#haveMisplaced(tx, [id]))) return false;
     await tx.query(
       `INSERT INTO generic_values AS g (value_id, ns, value, is_generic, neighbours, changed_at)
        VALUES ($1, $2, $3, $4, $5, $6)
@@ -162,6 +164,7 @@ export class GenericValueStore {
     );
     if (isGeneric) await mention(tx, [id]);
     await tellWorkers(tx);
+    return true;
   }
 
   /** The same for values that rules block: they stand for nobody. */
@@ -185,19 +188,24 @@ export class GenericValueStore {
     await tellWorkers(tx);
   }
 
-  /** Takes that back. Those that count again are moving until what names them is where it belongs. */
+  /**
+   * Takes that back. Those that count again are moving until what names them is where it belongs.
+   * @returns false: nothing is changed, for one of them has events that belong elsewhere (`#haveMisplaced`)
+   */
   async unblock(
     tx: Transaction,
     values: readonly { readonly id: Uuid; readonly neighbours: number; readonly isGeneric: boolean }[],
     nowMs: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     await tx.query(STOP_WORKERS);
+    const ids = values.map(({ id }) => id);
+    if (await this.#haveMisplaced(tx, ids)) return false;
     await tx.query(
       `UPDATE generic_values g SET is_blocked = false, neighbours = t.n, is_generic = g.value_id <> ALL ($3::uuid[]),
          is_moving = g.value_id = ANY ($3::uuid[]), is_stale = true, marks = marks + 1, changed_at = $4
        FROM unnest($1::uuid[], $2::int8[]) AS t (id, n) WHERE g.value_id = t.id`,
       [
-        uuidArray(values, ({ id }) => id),
+        uuidArray(ids, (id) => id),
         int8Array(values, ({ neighbours }) => neighbours),
         uuidArray(
           values.filter(({ isGeneric }) => !isGeneric),
@@ -207,6 +215,15 @@ export class GenericValueStore {
       ],
     );
     await tellWorkers(tx);
+    return true;
+  }
+
+  /**
+   * Whether events that hang on one of these are yet to be moved away. Whom they name is not of its component any more, so
+   * it cannot count before they are. To be called with no worker applying events: nothing comes to hang there then.
+   */
+  async #haveMisplaced(tx: Transaction, ids: readonly Uuid[]): Promise<boolean> {
+    return (await this.misplacedOn(tx, ids, 1)).length > 0;
   }
 
   /** Values that count again, of which not all is moved yet. */

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { aFeature } from '../support/a-feature.js';
+import { besideComponents } from '../support/beside-components.js';
 import { GENERIC_BOUND } from '../../src/identity/generic-value.model.js';
 import { parseIdentityRules } from '../../src/identity/parse-identity-rules.js';
 import { defineSome, randomFrom, SOME_FEATURES, shuffled } from '../support/random-log.js';
@@ -283,5 +284,22 @@ describe('a value that is seen with many people', () => {
       await settleGenerics(each, engine);
     }
     expect(facts(await knownOf(world))).toEqual(facts(await knownOf(without)));
+
+    // Another, and before it is moved somebody says that the value is none.
+    await late.accept.accept(
+      { id: 1, key: 'web' },
+      [aTrack('view', { ...OFFICE, anonymous_id: 'last' }, { messageId: 'last', ...at(1) })],
+      { historical: false },
+    );
+    await world.engine.identity.generics.keep(office, who);
+    for (let i = 0; (await generic(world)).some(({ isGeneric }) => isGeneric); i++) {
+      expect(i).toBeLessThan(100);
+      if (!(await another.worker.runOnce())) world.clock.advance(MINUTE_MS);
+      expect(await besideComponents(world.db)).toEqual([]);
+    }
+    await settleGenerics(world, another);
+    const joined = (await knownOf(world)).profiles.find((names) => names.includes(OFFICE.email));
+    expect(joined).toContain('anonymous_id:last');
+    expect(await strays(world.db)).toEqual([]);
   });
 });

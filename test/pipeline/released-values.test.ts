@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { IncomingEvent } from '../../src/events/event.model.js';
 import { checkSharedValues } from '../../src/monitoring/doctor.js';
 import { aFeature } from '../support/a-feature.js';
+import { besideComponents } from '../support/beside-components.js';
 import {
   applyRules,
   ASKER,
@@ -40,6 +41,43 @@ async function workUntil(world: World, condition: string): Promise<void> {
 }
 
 describe('values that are blocked no more', () => {
+  it('count again once all was moved away from them, also where somebody is erased before that', async () => {
+    const world = await newWorld({ maxReanchoredEvents: 2 });
+    await applyRules(world, OPEN);
+    await world.accept(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((name) =>
+        anIdentify({ user_id: 'till', email: `${name}@example.org` }, { name }, { messageId: name }),
+      ),
+    );
+    await world.drain();
+    await putInForce(world, TILL_IS_BLOCKED, true);
+    const onTill = `(SELECT count(*) FROM event_log l JOIN generic_values g ON g.value_id = l.anchor_id WHERE g.is_blocked)`;
+    await workUntil(world, `EXISTS (SELECT FROM generic_values WHERE is_blocked) AND ${onTill} BETWEEN 1 AND 4`);
+    const [moved] = await world.db.query<{ ns: string; value: string }>(
+      `SELECT i.ns, i.value FROM event_log l JOIN identifiers i ON i.id = l.anchor_id WHERE i.ns = 'email' ORDER BY 2 LIMIT 1`,
+    );
+    if (moved === undefined) throw new Error('nothing was moved');
+    // Of a person whose event was moved: until that is gone, nothing else moves.
+    const { id } = await world.engine.erasures.request({ identifier: moved }, ASKER);
+    await putInForce(world, OPEN, true);
+    const isDone = async (): Promise<boolean> =>
+      (await world.db.query(`SELECT FROM identity_revisions WHERE status IN ('waiting', 'running')`)).length === 0;
+    for (let i = 0; !(await isDone()); i++) {
+      expect(i).toBeLessThan(200);
+      if (!(await world.engine.worker.runOnce())) world.clock.advance(1_000);
+      expect(await besideComponents(world.db)).toEqual([]);
+    }
+    await settleGenerics(world);
+
+    expect(await world.engine.erasures.find(id)).toMatchObject({ status: 'logical', events: 1, rewritten: 0 });
+    expect(await valuesOf(world)).toEqual([{ value: 'till', isGeneric: false, isBlocked: false, isMoving: false }]);
+    const [late] = await knownTogether(world);
+    expect(late?.components).toHaveLength(1);
+    expect(late?.profiles.join(' ').match(/email:/g)).toHaveLength(5);
+    expect(late?.profiles.join(' ')).not.toContain(moved.value);
+    expect(await strays(world.db)).toEqual([]);
+  });
+
   it('take no event from somebody who is being erased', async () => {
     const world = await newWorld({}, { sealed: true });
     await applyRules(world, OPEN);
