@@ -223,10 +223,11 @@ async function workOfMoves(isLossy: boolean, days: number): Promise<EvidenceWork
     ...Array.from({ length: days }, (_, i) =>
       aTrack('noticed', { ...TILL, loyalty_card: 'desk' }, { timestampMs: first + i * DAY_MS }),
     ),
-    ...people.flatMap((who) => [
-      aTrack('noticed', who),
-      anIdentify({ ...TILL, ...who }, {}),
-      aTrack('noticed', { ...TILL, ...who }),
+    // Their bytes are counted: those of ids that are given in turn become more by and by.
+    ...people.flatMap((who, i) => [
+      aTrack('noticed', who, { messageId: `alone-${String(i)}` }),
+      anIdentify({ ...TILL, ...who }, {}, { messageId: `named-${String(i)}` }),
+      aTrack('noticed', { ...TILL, ...who }, { messageId: `there-${String(i)}` }),
     ]),
   ]);
   await world.drain();
