@@ -170,7 +170,7 @@ export class SegmentService {
         const what = stage === 'archived' ? 'is archived' : `is live in its last version, ${String(version)}`;
         throw new WeftError('CONFLICT', `segment ${key} ${what}`, {
           where: key,
-          hint: 'write a new version of it first',
+          hint: 'write a new version of it first, by upsertSegment in GraphQL or weft segment restore',
         });
       }
       if (shadowVersion === version) return segment;
