@@ -243,7 +243,6 @@ export class Worker {
       await this.#attempt((definitions) => this.#parts.pipeline.applyEvents(definitions, events, toPos, onResolved));
       if (events.length > 0) this.#buriedInARow = 0;
     } catch (error) {
-      this.#ahead.forget();
       const [only] = events;
       if (only === undefined || !mayBeTheEvents(error, events.length)) throw error;
       if (events.length === 1) {

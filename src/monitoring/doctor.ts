@@ -273,32 +273,42 @@ export async function checkReplays(db: Queryable): Promise<CheckResult> {
 }
 
 /** Whether the sources send what they use to, as of the last look of a worker. */
-export async function checkSources(db: Queryable): Promise<CheckResult> {
-  const name = 'sources';
-  const rows = await db.query<{ key: string; kind: string; since: number }>(
-    `SELECT s.key, a.kind, a.since FROM source_anomalies a JOIN sources s ON s.id = a.source_id
-     WHERE a.ended_at IS NULL ORDER BY a.since LIMIT 5`,
-  );
-  if (rows.length === 0) return { name, outcome: 'ok', detail: 'send what they use to' };
-  const detail = rows
-    .map(({ key, kind, since }) => `${key}: ${kind} since ${new Date(since).toISOString()}`)
-    .join(', ');
-  const hint = 'Look at Source.activity and Source.anomalies in GraphQL, and at what sends to them.';
-  return { name, outcome: 'warning', detail, hint };
+export function checkSources(db: Queryable): Promise<CheckResult> {
+  return checkUnusual(db, {
+    name: 'sources',
+    usual: 'send what they use to',
+    open: 'source_anomalies a JOIN sources s ON s.id = a.source_id',
+    hint: 'Look at Source.activity and Source.anomalies in GraphQL, and at what sends to them.',
+  });
 }
 
 /** Whether as many people enter and leave segments as use to, as of the last look of a worker. */
-export async function checkSegments(db: Queryable): Promise<CheckResult> {
-  const name = 'segments';
+export function checkSegments(db: Queryable): Promise<CheckResult> {
+  return checkUnusual(db, {
+    name: 'segments',
+    usual: 'change as they use to',
+    open: 'segment_alerts a JOIN segments s ON s.id = a.segment_id',
+    hint: 'Look at weft segment history, and at what its condition reads.',
+  });
+}
+
+interface UnusualCheck {
+  readonly name: string;
+  /** What is said where nothing is unusual. */
+  readonly usual: string;
+  /** Tables of what is unusual, `a`, and of whose it is, `s`. */
+  readonly open: string;
+  readonly hint: string;
+}
+
+async function checkUnusual(db: Queryable, { name, usual, open, hint }: UnusualCheck): Promise<CheckResult> {
   const rows = await db.query<{ key: string; kind: string; since: number }>(
-    `SELECT s.key, a.kind, a.since FROM segment_alerts a JOIN segments s ON s.id = a.segment_id
-     WHERE a.ended_at IS NULL ORDER BY a.since LIMIT 5`,
+    `SELECT s.key, a.kind, a.since FROM ${open} WHERE a.ended_at IS NULL ORDER BY a.since LIMIT 5`,
   );
-  if (rows.length === 0) return { name, outcome: 'ok', detail: 'change as they use to' };
+  if (rows.length === 0) return { name, outcome: 'ok', detail: usual };
   const detail = rows
     .map(({ key, kind, since }) => `${key}: ${kind} since ${new Date(since).toISOString()}`)
     .join(', ');
-  const hint = 'Look at weft segment history, and at what its condition reads.';
   return { name, outcome: 'warning', detail, hint };
 }
 

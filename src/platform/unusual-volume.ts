@@ -16,13 +16,14 @@
  */
 
 const HOUR_MS = 3_600_000;
-/** Weeks that are looked back. */
-const MAX_WEEKS = 6;
-const MIN_WEEKS = 3;
-const MAX_DAYS = 14;
+/** How far is looked back, and how many weeks at least, or else days. */
+export const MAX_WEEKS = 6;
+export const MIN_WEEKS = 3;
+export const MAX_DAYS = 14;
 const MIN_DAYS = 3;
-const DAY = 24;
-const WEEK = 7 * DAY;
+/** Hours. */
+export const DAY = 24;
+export const WEEK = 7 * DAY;
 /** Hours of counts that are looked at. */
 export const VOLUME_HOURS = (MAX_WEEKS + 2) * WEEK;
 

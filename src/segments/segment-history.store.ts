@@ -1,4 +1,4 @@
-import type { Database, Queryable } from '../platform/postgres.js';
+import type { Database } from '../platform/postgres.js';
 import {
   KEPT_PERIODS,
   SEGMENT_STEPS,
@@ -115,14 +115,13 @@ export class SegmentHistoryStore {
 
   /** Removes what is kept no longer. */
   async sweep(nowMs: number): Promise<void> {
-    const db: Queryable = this.#db;
     for (const step of SEGMENT_STEPS) {
-      await db.execute('DELETE FROM segment_periods WHERE step_ms = $1::int8 AND start < $2::int8', [
+      await this.#db.execute('DELETE FROM segment_periods WHERE step_ms = $1::int8 AND start < $2::int8', [
         STEP_MS[step],
         keptFrom(step, nowMs),
       ]);
     }
-    await db.execute('DELETE FROM segment_alerts WHERE ended_at < $1::int8', [nowMs - KEPT_PERIODS.day * DAY_MS]);
+    await this.#db.execute('DELETE FROM segment_alerts WHERE ended_at < $1::int8', [nowMs - KEPT_PERIODS.day * DAY_MS]);
   }
 }
 

@@ -1,4 +1,12 @@
-import { unusualVolume, type HourlyCounts } from '../platform/unusual-volume.js';
+import {
+  DAY,
+  MAX_DAYS,
+  MAX_WEEKS,
+  MIN_WEEKS,
+  unusualVolume,
+  WEEK,
+  type HourlyCounts,
+} from '../platform/unusual-volume.js';
 import { HOUR_MS } from './source-activity.model.js';
 import type { Anomaly } from './source-anomaly.model.js';
 
@@ -11,11 +19,6 @@ import type { Anomaly } from './source-anomaly.model.js';
  * unusual, so a busy source is missed within minutes, and nobody is missed at night.
  */
 
-const MAX_WEEKS = 6;
-const MIN_WEEKS = 3;
-const MAX_DAYS = 14;
-const DAY = 24;
-const WEEK = 7 * DAY;
 const MIN_MISSED_EVENTS = 30;
 const MIN_SILENCE_MS = 15 * 60_000;
 const MAX_SILENCE_HOURS = 2 * WEEK;
