@@ -16,6 +16,7 @@ import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { isSealed, ruleOf, type TraitDefinition } from './profiles/trait-definition.model.js';
 import { compileTraitRules } from './profiles/trait-rule.model.js';
 import { TraitSealer } from './profiles/trait-seal.model.js';
+import type { ModelManifest } from './scoring/model-manifest.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import type { ModelFace, RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
@@ -214,7 +215,6 @@ async function readRows(tx: Transaction) {
 
 type InputPurposes = Pick<LoadedDefinitions, 'featurePurposes' | 'modelPurposes'>;
 
-/** A model needs what its manifest says, and what the views of its features do. */
 function purposesOfInputs({
   views,
   models,
@@ -226,12 +226,19 @@ function purposesOfInputs({
   );
   const modelPurposes = new Map(
     models.flatMap(({ key, manifest }) => {
-      const ofFeatures = manifest.featureService.features.flatMap((name) => featurePurposes.get(name) ?? []);
-      const needed = sortedOnce([...(manifest.purposes ?? []), ...ofFeatures]);
+      const needed = purposesOfModel(manifest, featurePurposes);
       return needed.length === 0 ? [] : [[key, needed] as const];
     }),
   );
   return { featurePurposes, modelPurposes };
+}
+
+/** What somebody has to allow to be asked a model about: what its manifest says, and what the views of its features do. */
+export function purposesOfModel(
+  { purposes = [], featureService }: Pick<ModelManifest, 'purposes' | 'featureService'>,
+  featurePurposes: InputPurposes['featurePurposes'],
+): string[] {
+  return sortedOnce([...purposes, ...featureService.features.flatMap((name) => featurePurposes.get(name) ?? [])]);
 }
 
 /** Its own, and those of the features and models that it reads. A segment that it refers to has its own gate. */
@@ -261,7 +268,8 @@ async function standingSegments(tx: Transaction): Promise<StoredSegment[]> {
   });
 }
 
-function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet): Map<string, ActiveModel> {
+/** @throws WeftError MODEL_INVALID where one reads a feature that does not exist */
+export function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet): Map<string, ActiveModel> {
   const models = new Map<string, ActiveModel>();
   for (const { key, version, features: names } of faces.values()) {
     const indexes = names.map((name) => features.indexOf(name));

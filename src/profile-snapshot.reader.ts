@@ -203,29 +203,9 @@ export class ProfileSnapshotReader {
     { features }: Definitions,
     ids: readonly Uuid[],
   ): Promise<{ survivors: Map<Uuid, Uuid>; profiles: { work: ProfileWork; asOf: number }[] }> {
-    const { profiles, anchors, memberships } = this.#parts;
-    const survivors = await profiles.survivors(tx, ids);
+    const survivors = await this.#parts.profiles.survivors(tx, ids);
     if (survivors.size === 0) return { survivors, profiles: [] };
-    const rows = await profiles.byIds(tx, [...new Set(survivors.values())]);
-    const works = new Map(rows.map((row) => [row.id, newProfileWork(row, features)]));
-    const loadedIds = [...works.keys()];
-    for (const row of await anchors.loadByProfiles(tx, loadedIds)) {
-      const work = works.get(row.profileId);
-      if (work !== undefined) addAnchor(work, row, features);
-    }
-    const standing = await memberships.loadWithStale(tx, loadedIds);
-    for (const { profileId, ...membership } of standing.memberships) {
-      works.get(profileId)?.memberships.set(membership.segmentId, membership);
-    }
-    for (const { profileId, segmentId } of standing.stale) works.get(profileId)?.stale.add(segmentId);
-    const applied = await readAppliedAt(tx);
-    return {
-      survivors,
-      profiles: [...works.values()].map((work) => {
-        remerge(work, features);
-        return { work, asOf: appliedUntil(work, applied) };
-      }),
-    };
+    return { survivors, profiles: await readWorks(tx, this.#parts, features, [...new Set(survivors.values())]) };
   }
 
   async #get(store: OnlineStore, keys: readonly string[]): Promise<readonly (Versioned | null)[]> {
@@ -245,6 +225,31 @@ export class ProfileSnapshotReader {
       this.#parts.observer.storeFailed(error);
     }
   }
+}
+
+/** Profiles as the pipeline would have them in hand, to be looked at alone, each with what it is as of, ms. */
+export async function readWorks(
+  tx: Transaction,
+  { profiles, anchors, memberships }: Pick<ProfileSnapshotReaderParts, 'profiles' | 'anchors' | 'memberships'>,
+  features: Definitions['features'],
+  ids: readonly Uuid[],
+): Promise<{ work: ProfileWork; asOf: number }[]> {
+  const works = new Map((await profiles.byIds(tx, ids)).map((row) => [row.id, newProfileWork(row, features)]));
+  const loadedIds = [...works.keys()];
+  for (const row of await anchors.loadByProfiles(tx, loadedIds)) {
+    const work = works.get(row.profileId);
+    if (work !== undefined) addAnchor(work, row, features);
+  }
+  const standing = await memberships.loadWithStale(tx, loadedIds);
+  for (const { profileId, ...membership } of standing.memberships) {
+    works.get(profileId)?.memberships.set(membership.segmentId, membership);
+  }
+  for (const { profileId, segmentId } of standing.stale) works.get(profileId)?.stale.add(segmentId);
+  const applied = await readAppliedAt(tx);
+  return [...works.values()].map((work) => {
+    remerge(work, features);
+    return { work, asOf: appliedUntil(work, applied) };
+  });
 }
 
 function glanceBy(find: (key: string) => Versioned | null | undefined, identifierId: Uuid): ProfileGlance | undefined {

@@ -48,7 +48,6 @@ import { createLogger } from './platform/logger.js';
 import { demoCommand } from './demo.command.js';
 import { addFindCommands } from './find-profiles.command.js';
 import { doctorCommand } from './doctor.command.js';
-import { modelCommand } from './scoring/model.command.js';
 import { SearchFieldReader } from './profiles/search-field.reader.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
 import { traitsCommand } from './profiles/traits.command.js';
@@ -62,7 +61,6 @@ import { addAnonymisedExport } from './privacy/export-anonymised.command.js';
 import { addExportCommand } from './privacy/export-profile.command.js';
 import type { ErasureService } from './privacy/erasure.service.js';
 import { privacyCommand } from './privacy/privacy.command.js';
-import { ModelReader } from './scoring/model.reader.js';
 import { auditChainKey } from './start-audit.js';
 import { serve } from './serve.js';
 import { loadCommand } from './sources/load.command.js';
@@ -75,6 +73,7 @@ import { sourcesCommand } from './sources/sources.command.js';
 import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 import { createIdentityCommand } from './create-identity-command.js';
+import { createModelCommand } from './create-model-command.js';
 import { createSegmentCommand } from './create-segment-command.js';
 import { createScheduleCommand } from './create-schedule-command.js';
 
@@ -122,10 +121,7 @@ function catalogCommands(
     createSegmentCommand(io, looking, signal, (id) => {
       audit.concerns(id);
     }),
-    modelCommand({
-      ...io,
-      withModels: (use) => idle((app) => use({ reader: new ModelReader(app.db), service: app.models })),
-    }),
+    createModelCommand(io, { idle, looking }, signal),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { createHistoricalFeatures } from './create-historical-features.js';
+import { createPromotionPreviews } from './create-promotion-previews.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
-import { BoundedSegmentPreviews } from './api/segment-previews.js';
+import { BoundedPreviews } from './api/bounded-previews.js';
 import { createGraphRunner, createScorer } from './create-scorer.js';
 import type { AddressInfo } from 'node:net';
 import { ChangeFeedReader } from './activation/change-feed.reader.js';
@@ -99,7 +100,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           credentials: credentialsOf(app),
           webhooks: app.webhooks,
           segments: engine.services.segments,
-          segmentPreviews: segmentPreviewsOf(app, definitions),
+          ...previewsOf(app, definitions),
           features: engine.services.features,
           historical: createHistoricalFeatures(engine, { db, clock }),
           models: app.models,
@@ -130,11 +131,18 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   return { url: `http://${host}:${String(port)}` };
 }
 
-function segmentPreviewsOf({ db, clock, engine }: App, definitions: DefinitionsLoader): BoundedSegmentPreviews {
+function previewsOf({ db, clock, engine, scoring, models }: App, definitions: DefinitionsLoader) {
   const { sealer, services } = engine;
-  return new BoundedSegmentPreviews(
-    createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments }),
-  );
+  return {
+    segmentPreviews: new BoundedPreviews(
+      createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments }),
+      { what: 'segments', command: 'weft segment preview' },
+    ),
+    promotionPreviews: new BoundedPreviews(
+      createPromotionPreviews({ db, clock, definitions, models, observer: scoring }),
+      { what: 'promotions', command: 'weft model promote --dry-run' },
+    ),
+  };
 }
 
 async function startGraphs({ lifecycle, db, scoring }: App): Promise<GraphRunner> {

@@ -1,5 +1,8 @@
 import type { HistoricalFeatures } from './historical-features.js';
-import type { BoundedSegmentPreviews } from './segment-previews.js';
+import type { Previewed } from './bounded-previews.js';
+import type { PromotionAsk, PromotionPreview } from '../scoring/promotion-preview.model.js';
+import type { SegmentPreview } from '../segments/segment-preview.model.js';
+import type { PreviewAsk } from '../segments/segment-preview.service.js';
 import type { ChangeFeedReader } from '../activation/change-feed.reader.js';
 import type { ChangeHub } from '../activation/change-hub.js';
 import type { EndpointService } from '../activation/endpoints/endpoint.service.js';
@@ -124,7 +127,8 @@ export interface WiredServices {
   readonly credentials: Credentials;
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
-  readonly segmentPreviews: Pick<BoundedSegmentPreviews, 'preview'>;
+  readonly segmentPreviews: Previewed<PreviewAsk, SegmentPreview>;
+  readonly promotionPreviews: Previewed<PromotionAsk, PromotionPreview>;
   readonly features: FeatureDefinitionService;
   readonly historical: Pick<HistoricalFeatures, 'read'>;
   readonly models: ModelService;

@@ -1,18 +1,20 @@
 import { readFile, stat } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
-import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../platform/command-line.js';
+import { Command } from 'commander';
+import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
-import { MODEL_LIMITS, type ListedModel, type RegisteredModel } from './model-manifest.model.js';
+import { MODEL_LIMITS } from './model-manifest.model.js';
 import type { ModelReader } from './model.reader.js';
 import type { ModelService } from './model.service.js';
+import { capitalised, jsonOfModel, parseVersion, sentence } from './model-text.js';
 import { parseManifest } from './parse-manifest.js';
+import { addPromoteCommand, type PromoteCommandDeps } from './promote.command.js';
 
 export interface ModelCommandServices {
   readonly reader: Pick<ModelReader, 'all'>;
   readonly service: Pick<ModelService, 'register' | 'promote' | 'rollback' | 'retire' | 'setEdge'>;
 }
 
-export interface ModelCommandDeps extends CommandIo {
+export interface ModelCommandDeps extends PromoteCommandDeps {
   /** Starts what the command needs, for as long as `use` runs. */
   withModels<T>(use: (models: ModelCommandServices) => Promise<T>): Promise<T>;
 }
@@ -28,6 +30,7 @@ golden vectors come out right, and answers once it is promoted.
 Examples:
   weft model register intent.onnx intent.manifest.yaml --promote
   weft model list
+  weft model promote purchase_intent 2 --dry-run       (what would change)
   weft model promote purchase_intent 2
   weft model rollback purchase_intent      (the version that was active before answers again)
   weft model edge purchase_intent          (browsers may be told its scores; --off takes that back)
@@ -52,14 +55,7 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .description('all versions, newest first')
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
-  command
-    .command('promote <key>')
-    .argument('<version>', 'its number', parseVersion)
-    .description('let this version answer, instead of the one that does')
-    .option('--json', 'the version as JSON')
-    .action((key: string, version: number, options: Options) =>
-      runCommand(deps, () => move(deps, 'promote', key, version, options)),
-    );
+  addPromoteCommand(command, deps);
   command
     .command('rollback <key>')
     .description('take the last promotion back: the version that was active before answers again')
@@ -71,7 +67,7 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .description('take this version out of service')
     .option('--json', 'the version as JSON')
     .action((key: string, version: number, options: Options) =>
-      runCommand(deps, () => move(deps, 'retire', key, version, options)),
+      runCommand(deps, () => retire(deps, key, version, options)),
     );
   command
     .command('edge <key>')
@@ -104,7 +100,7 @@ async function register(
     const { model, created } = await service.register(bytes, manifest);
     const standing = options.promote === true ? await service.promote(model.key, model.version) : model;
     const how = created ? 'Registered' : 'Registered before';
-    deps.stdout.write(options.json === true ? jsonText(toJson(standing)) : `${how}: ${sentence(standing)}\n`);
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(standing)) : `${how}: ${sentence(standing)}\n`);
     return EXIT_CODES.ok;
   });
 }
@@ -113,13 +109,14 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
   return deps.withModels(async ({ reader }) => {
     const models = await reader.all();
     if (options.json === true) {
-      deps.stdout.write(jsonText(models.map(toJson)));
+      deps.stdout.write(jsonText(models.map(jsonOfModel)));
     } else if (models.length === 0) {
       deps.stdout.write('There are no models yet; weft model register brings them in.\n');
     } else {
       const rows = models.map((model) => [
         model.key,
         String(model.version),
+        model.manifest.version,
         model.stage,
         model.edge ? 'yes' : 'no',
         model.manifest.featureService.name,
@@ -127,7 +124,7 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         model.digest.slice(0, 12),
       ]);
       deps.stdout.write(
-        textTable([['key', 'version', 'stage', 'edge', 'feature service', 'registered', 'digest'], ...rows]),
+        textTable([['key', 'version', 'label', 'stage', 'edge', 'feature service', 'registered', 'digest'], ...rows]),
       );
     }
     return EXIT_CODES.ok;
@@ -137,21 +134,15 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
 async function rollback(deps: ModelCommandDeps, key: string, options: Options): Promise<number> {
   return deps.withModels(async ({ service }) => {
     const model = await service.rollback(key);
-    deps.stdout.write(options.json === true ? jsonText(toJson(model)) : `${capitalised(sentence(model))}\n`);
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(model)) : `${capitalised(sentence(model))}\n`);
     return EXIT_CODES.ok;
   });
 }
 
-async function move(
-  deps: ModelCommandDeps,
-  what: 'promote' | 'retire',
-  key: string,
-  version: number,
-  options: Options,
-): Promise<number> {
+async function retire(deps: ModelCommandDeps, key: string, version: number, options: Options): Promise<number> {
   return deps.withModels(async ({ service }) => {
-    const model = await service[what](key, version);
-    deps.stdout.write(options.json === true ? jsonText(toJson(model)) : `${capitalised(sentence(model))}\n`);
+    const model = await service.retire(key, version);
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(model)) : `${capitalised(sentence(model))}\n`);
     return EXIT_CODES.ok;
   });
 }
@@ -176,37 +167,4 @@ async function found<T>(path: string, reading: Promise<T>): Promise<T> {
     const hint = 'give the ONNX file, then its manifest';
     throw new WeftError('NOT_FOUND', 'there is no such file that can be read', { where: path, hint, cause: error });
   }
-}
-
-function parseVersion(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('A version is a whole number from 1.');
-}
-
-function sentence({ key, version, stage }: RegisteredModel): string {
-  const hint = stage === 'shadow' ? `; weft model promote ${key} ${String(version)} lets it answer` : '';
-  return `model ${key} version ${String(version)} is ${stage}${hint}.`;
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** Without the golden vectors, which are rows of data. */
-function toJson({ key, version, stage, digest, edge, createdAt, manifest, probe }: ListedModel): unknown {
-  const { description, featureService, metrics, trainingSet, fairness } = manifest;
-  return {
-    key,
-    version,
-    stage,
-    edge,
-    digest,
-    createdAt: new Date(createdAt).toISOString(),
-    description,
-    featureService,
-    metrics,
-    trainingSet,
-    fairness,
-    probe,
-  };
 }

@@ -106,12 +106,22 @@ export class ModelService {
     });
   }
 
+  /**
+   * The version, where it can be promoted as things are.
+   * @throws WeftError as {@link promote}
+   */
+  async promotable(key: string, version: number): Promise<RegisteredModel> {
+    return this.#parts.db.transaction(async (tx) => {
+      const model = await this.#found(tx, key, version);
+      await this.#checkAll(tx, model);
+      return model;
+    });
+  }
+
   async #promoteIn(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
     const model = await this.#lock(tx, key, version);
     if (model.stage === 'active') return model;
-    await this.#checkFeatures(tx, model);
-    await this.#checkPurposes(tx, model.manifest);
-    await this.#checkRequests(tx, model);
+    await this.#checkAll(tx, model);
     await this.#store.retireActive(tx, key);
     await this.#store.activate(tx, key, version, this.#parts.clock.now());
     await touchDefinitions(tx);
@@ -180,6 +190,12 @@ export class ModelService {
     }
   }
 
+  async #checkAll(tx: Transaction, model: RegisteredModel): Promise<void> {
+    await this.#checkFeatures(tx, model);
+    await this.#checkPurposes(tx, model.manifest);
+    await this.#checkRequests(tx, model);
+  }
+
   async #checkPurposes(db: Queryable, { purposes = [] }: ModelManifest): Promise<void> {
     const unknown = purposes.length === 0 ? null : unknownPurpose(purposes, await this.#parts.purposes(db));
     if (unknown !== null) throw modelInvalid([{ where: 'purposes', ...unknown }]);
@@ -220,6 +236,10 @@ export class ModelService {
   async #lock(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
     await lockDefinitions(tx);
     await this.#store.lockKey(tx, key);
+    return this.#found(tx, key, version);
+  }
+
+  async #found(tx: Transaction, key: string, version: number): Promise<RegisteredModel> {
     const model = await this.#store.find(tx, key, version);
     if (model !== null) return model;
     const versions = await new ModelReader(tx).versionsOf(key);

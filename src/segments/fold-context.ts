@@ -16,8 +16,11 @@ import { inputsAsOf, scoreHoldsUntil } from './score-steps.model.js';
 export interface ScoreRequest {
   readonly profile: ProfileWork;
   readonly t: number;
-  readonly segments: readonly CompiledSegment[];
+  readonly segments: readonly Asking[];
 }
+
+/** What of a segment says which models it asks, and of whom. */
+type Asking = Pick<CompiledSegment, 'modelDeps' | 'admission'>;
 
 /** Shows one profile after the other to the segments. Values as of the bound instant are computed once. */
 export class FoldContext implements EvalContext {
@@ -136,7 +139,7 @@ export class FoldContext implements EvalContext {
   }
 
   /** Nobody is scored for a segment whose purposes they do not allow, or outside its active period. */
-  #asks({ modelDeps, admission }: CompiledSegment, model: string, profile: ProfileWork, t: number): boolean {
+  #asks({ modelDeps, admission }: Asking, model: string, profile: ProfileWork, t: number): boolean {
     if (!modelDeps.includes(model)) return false;
     if (admission === null) return true;
     this.bind(profile, t);

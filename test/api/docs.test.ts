@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { createLabelReaders } from '../../src/create-label-readers.js';
 import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import type { App } from '../../src/app.js';
+import { createPromotionPreviews } from '../../src/create-promotion-previews.js';
 import { createFeaturesCommand } from '../../src/create-features-command.js';
 import { applyCommand } from '../../src/apply.command.js';
 import { DefinitionApplier } from '../../src/definition-applier.js';
@@ -220,7 +221,17 @@ async function weft(line: string): Promise<CommandOutcome> {
       case 'model':
         return modelCommand({
           ...io,
+          signal: new AbortController().signal,
+          confirm: null,
           withModels: (use) => use({ reader: new ModelReader(db), service: services.models }),
+          withPromotionPreviews: (use) =>
+            use(
+              createPromotionPreviews({
+                ...{ db, clock, models: services.models, observer: {} },
+                definitions: engine.definitions,
+              }),
+            ),
+          withProgress: (run) => run(() => undefined),
         });
       case 'export': {
         const events = new EventHistoryReader();

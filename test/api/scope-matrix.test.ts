@@ -61,6 +61,7 @@ const CONCURRENCY = 16;
 const LITERALS = {
   'Query.profile.identifier': '{ namespace: "user_id", value: "ann" }',
   'Query.segment.key': '"keen"',
+  'Query.modelPromotionPreview.key': '"iris"',
   'Query.segmentPreview.segment': '{ key: "keen" }',
   'Query.group.id': '"acme"',
   'Query.historicalFeatures.rows': '[{ namespace: "user_id", value: "ann", time: "2026-01-31T12:00:00Z" }]',

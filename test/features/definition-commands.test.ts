@@ -65,7 +65,13 @@ const weftModel = (...args: string[]) => {
   const inFolder = args.map((arg) => (/\.(onnx|yaml)$/.test(arg) ? `${folder}${arg}` : arg));
   const withModels = <T>(use: (models: { reader: ModelReader; service: ModelService }) => Promise<T>): Promise<T> =>
     use({ reader: new ModelReader(db), service });
-  return runWith((io) => modelCommand({ ...io, withModels }), inFolder);
+  const others = {
+    signal: new AbortController().signal,
+    confirm: null,
+    withPromotionPreviews: () => Promise.reject(new Error('not asked for')),
+    withProgress: <T>(run: (onProgress: () => void) => Promise<T>): Promise<T> => run(() => undefined),
+  };
+  return runWith((io) => modelCommand({ ...io, ...others, withModels }), inFolder);
 };
 
 const weftKeys = (...args: string[]) =>
@@ -188,8 +194,8 @@ describe('weft model', () => {
     const again = await weftModel('register', ...files, '--promote');
     expect(again.stdout).toBe('Registered before: model iris_named version 1 is active.\n');
     const [header, row] = (await weftModel('list')).stdout.split('\n');
-    expect(header).toMatch(/^key {9}version {2}stage {3}edge {2}feature service/);
-    expect(row).toMatch(/^iris_named {2}1 {8}active /);
+    expect(header).toMatch(/^key {9}version {2}label {6}stage {3}edge {2}feature service/);
+    expect(row).toMatch(/^iris_named {2}1 {8}fixture-1 {2}active /);
     expect((await weftModel('retire', 'iris_named', '1')).stdout).toBe('Model iris_named version 1 is retired.\n');
     const promoted = await weftModel('promote', 'iris_named', '1', '--json');
     expect(JSON.parse(promoted.stdout)).toMatchObject({ key: 'iris_named', version: 1, stage: 'active' });

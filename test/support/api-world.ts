@@ -1,7 +1,8 @@
 import { createGraphRunner } from '../../src/create-scorer.js';
 import { createHistoricalFeatures } from '../../src/create-historical-features.js';
 import { createSegmentPreviews } from '../../src/create-segment-previews.js';
-import { BoundedSegmentPreviews } from '../../src/api/segment-previews.js';
+import { BoundedPreviews } from '../../src/api/bounded-previews.js';
+import { createPromotionPreviews } from '../../src/create-promotion-previews.js';
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -207,8 +208,13 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,
     segments: engine.services.segments,
-    segmentPreviews: new BoundedSegmentPreviews(
+    segmentPreviews: new BoundedPreviews(
       createSegmentPreviews({ db, clock, sealer: engine.sealer, definitions, segments: engine.services.segments }),
+      { what: 'segments', command: 'weft segment preview' },
+    ),
+    promotionPreviews: new BoundedPreviews(
+      createPromotionPreviews({ db, clock, definitions, models: engine.services.models, observer: {} }),
+      { what: 'promotions', command: 'weft model promote --dry-run' },
     ),
     features: engine.services.features,
     historical: createHistoricalFeatures(engine, { db, clock }),

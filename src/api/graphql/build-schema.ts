@@ -40,6 +40,7 @@ import { ScheduleResolver } from './schedule.resolver.js';
 import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
+import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SegmentShadowResolver } from './segment-shadow.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
@@ -77,6 +78,7 @@ export function buildApiSchema(): GraphQLSchema {
       VocabularyResolver,
       MembershipExplanationResolver,
       ModelResolver,
+      PromotionPreviewResolver,
       IngestResolver,
       KeyResolver,
       SourceResolver,

@@ -131,6 +131,7 @@ export const UNMASKED_FOR_ADMINS: readonly string[] = [
   'DeadLetter.payload',
   'ModelContribution.reference',
   'ModelContribution.value',
+  'PromotionImpactGroup.value',
   'ReplayOutcome.event',
 ];
 

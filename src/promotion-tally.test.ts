@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { PromotionTally, type JudgedProfile } from './promotion-tally.js';
+
+function aProfile(more: Partial<JudgedProfile> = {}): JudgedProfile {
+  const answer = { score: null, class: null };
+  return {
+    before: answer,
+    after: answer,
+    isUnanswered: false,
+    inBefore: [false],
+    inAfter: [false],
+    group: null,
+    ...more,
+  };
+}
+
+function tallyOf(profiles: readonly JudgedProfile[], trait: string | null = null) {
+  const tally = new PromotionTally(['keen'], trait);
+  for (const profile of profiles) tally.add(profile);
+  return tally.finish();
+}
+
+const many = <T>(count: number, of: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => of(i));
+
+describe('what a promotion would change', () => {
+  it('is nothing where both versions say the same', () => {
+    const scored = many(100, (i) => {
+      const answer = { score: i / 100, class: i < 50 ? 'low' : 'high' };
+      return aProfile({ before: answer, after: answer, inBefore: [i > 90], inAfter: [i > 90] });
+    });
+    const { segments, scores, classes, impacts } = tallyOf(scored);
+    expect(segments).toEqual([{ key: 'keen', before: 9, after: 9, entering: 0, leaving: 0, churn: 0 }]);
+    expect(scores).toMatchObject({ psi: 0, meanDifference: 0 });
+    expect(scores?.correlation).toBeCloseTo(1, 12);
+    expect(scores?.bins.map(({ before }) => before)).toEqual(many(10, () => 10));
+    expect(classes).toMatchObject({ psi: 0, agreement: 1 });
+    expect(impacts).toEqual([]);
+  });
+
+  it('counts who enters and leaves, as a share of all who are in it before or after', () => {
+    const { segments } = tallyOf([
+      aProfile({ inBefore: [true], inAfter: [true] }),
+      aProfile({ inBefore: [true] }),
+      aProfile({ inAfter: [true] }),
+      aProfile({ inAfter: [true] }),
+      aProfile(),
+    ]);
+    expect(segments).toEqual([{ key: 'keen', before: 2, after: 3, entering: 2, leaving: 1, churn: 0.75 }]);
+  });
+
+  it('tells by the population stability index how far scores and classes have shifted', () => {
+    // 50 of 100 are in each class before, and 75 and 25 after: (0.75 − 0.5) ln(0.75 / 0.5) + (0.25 − 0.5) ln(0.25 / 0.5).
+    const expected = 0.25 * Math.log(1.5) - 0.25 * Math.log(0.5);
+    const { classes, scores } = tallyOf(
+      many(100, (i) =>
+        aProfile({
+          before: { score: i < 50 ? 0 : 1, class: i < 50 ? 'a' : 'b' },
+          after: { score: i < 75 ? 0 : 1, class: i < 75 ? 'a' : 'b' },
+        }),
+      ),
+    );
+    expect(classes?.psi).toBeCloseTo(expected, 12);
+    expect(classes?.agreement).toBe(0.75);
+    expect(classes?.moves).toEqual([
+      { before: 'a', after: 'a', profiles: 50 },
+      { before: 'b', after: 'a', profiles: 25 },
+      { before: 'b', after: 'b', profiles: 25 },
+    ]);
+    expect(scores?.psi).toBeCloseTo(expected, 12);
+  });
+
+  it('compares the rates of groups by four fifths, and tells nothing of small ones', () => {
+    // 48 of 80 and 12 of 40: rates of 60 and 30 per cent, a ratio of one half.
+    const selected = (group: string, people: number, chosen: number): JudgedProfile[] =>
+      many(people, (i) => aProfile({ group, inBefore: [false], inAfter: [i < chosen] }));
+    const { impacts } = tallyOf(
+      [
+        ...selected('m', 80, 48),
+        ...selected('f', 40, 12),
+        ...selected('x', 29, 0),
+        ...selected('ann@example.org', 30, 30),
+        aProfile(),
+      ],
+      'gender',
+    );
+    expect(impacts).toEqual([
+      {
+        ...{ segment: 'keen', trait: 'gender', unknown: 60, leastBefore: null, leastAfter: 0.5 },
+        groups: [
+          { value: 'm', people: 80, rateBefore: 0, rateAfter: 0.6, ratioBefore: null, ratioAfter: 1 },
+          { value: 'f', people: 40, rateBefore: 0, rateAfter: 0.3, ratioBefore: null, ratioAfter: 0.5 },
+        ],
+      },
+    ]);
+  });
+});

@@ -1,0 +1,205 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPromotionPreviews } from '../../src/create-promotion-previews.js';
+import { modelCommand } from '../../src/scoring/model.command.js';
+import { ModelReader } from '../../src/scoring/model.reader.js';
+import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
+import type { PromotionPreview } from '../../src/scoring/promotion-preview.model.js';
+import { aFeature } from '../support/a-feature.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith } from '../support/command-runner.js';
+import { readModelFixture } from '../support/model-fixtures.js';
+import { anIdentify, aTrack, MINUTE_MS } from '../support/world.js';
+
+let world: ApiWorld;
+const PEOPLE = 240;
+const KEY = 'several_outputs';
+
+beforeAll(async () => {
+  world = await createApiWorld();
+  await world.accept([]);
+  await world.defineFeatures([
+    aFeature('width', { aggregate: 'last', events: ['sized'], value: 'properties.width', type: 'double' }),
+    aFeature('height', { aggregate: 'last', events: ['sized'], value: 'properties.height', type: 'double' }),
+  ]);
+  const { models } = world.engine.services;
+  const { bytes, manifest } = await readModelFixture(KEY);
+  await models.register(bytes, manifest);
+  await models.promote(KEY, 1);
+  await models.register(bytes, another(manifest));
+  await world.defineSegment('big', `score("${KEY}") > 1.0`);
+  await world.defineSegment('lasting', `score("${KEY}") > 2.0`, { exitExpression: `score("${KEY}") < 0.2` });
+  await world.defineSegment('long', `label("${KEY}") == "long" && has(f.width)`);
+  await world.defineSegment('small', '!segment("big") && has(f.width)');
+  await world.defineSegment('wide', 'f.width > 1.0');
+  await world.accept(
+    Array.from({ length: PEOPLE }, (_, i) => [
+      anIdentify({ user_id: `p${String(i)}` }, { gender: i % 3 === 0 ? 'f' : 'm' }),
+      // The narrow ones are women.
+      aTrack(
+        'sized',
+        { user_id: `p${String(i)}` },
+        { properties: { width: (i % 3 === 0 ? 0.5 : 2) * (1 + (i % 7) / 7), height: (i % 5) / 2 } },
+      ),
+    ]).flat(),
+  );
+  await world.drain();
+});
+
+afterAll(async () => {
+  expect(world.defects).toEqual([]);
+  await world.close();
+});
+
+/** The same graph, of which another output is the score, with its classes the other way round. */
+function another(manifest: ModelManifest): ModelManifest {
+  return {
+    ...manifest,
+    version: 'another',
+    outputs: {
+      score: { output: 'embedding', index: 0 },
+      label: { output: 'class', names: ['long', 'short'] },
+      embedding: { output: 'embedding' },
+    },
+    goldenVectors: [
+      {
+        features: { width: 0.25, height: 0 },
+        expected: { score: 0.125, label: 'long', embedding: [0.125, -0.25, 0.0625] },
+      },
+    ],
+  };
+}
+
+async function members(): Promise<Map<string, Set<string>>> {
+  const rows = await world.db.query<{ key: string; id: string }>(
+    'SELECT s.key, m.profile_id AS id FROM memberships m JOIN segments s ON s.id = m.segment_id',
+  );
+  const found = new Map<string, Set<string>>();
+  for (const { key, id } of rows) found.set(key, (found.get(key) ?? new Set()).add(id));
+  return found;
+}
+
+const weft = (...args: string[]) =>
+  runWith(
+    (io) =>
+      modelCommand({
+        ...{ ...io, signal: new AbortController().signal, confirm: null },
+        withModels: (use) => use({ reader: new ModelReader(world.db), service: world.engine.services.models }),
+        withPromotionPreviews: (use) =>
+          use(
+            createPromotionPreviews({
+              ...{ db: world.db, clock: world.clock, observer: {}, definitions: world.engine.definitions },
+              models: world.engine.services.models,
+            }),
+          ),
+        withProgress: (run) => run(() => undefined),
+      }),
+    args,
+  );
+
+const QUERY = `query ($version: Int!, $by: String, $maxProfiles: Int) {
+  modelPromotionPreview(key: "${KEY}", version: $version, by: $by, maxProfiles: $maxProfiles) {
+    active profilesTotal profilesSeen share segments { key before after entering leaving churn }
+    scores { psi meanBefore meanAfter correlation bins { upTo before after } }
+    classes { agreement moves { before after profiles } }
+    impacts { segment leastBefore leastAfter unknown groups { value people rateBefore rateAfter ratioAfter } } notes
+  }
+}`;
+
+describe('a promotion', () => {
+  it('does what its preview says, to each segment that asks the model, itself or by another', async () => {
+    const before = await members();
+    const { modelPromotionPreview: preview } = await world.data<{ modelPromotionPreview: PromotionPreview }>(QUERY, {
+      version: 2,
+      by: 'trait.gender',
+    });
+    expect(preview).toMatchObject({ active: 1, profilesTotal: PEOPLE, profilesSeen: PEOPLE, share: 1, notes: [] });
+    expect(preview.scores?.psi).toBeGreaterThan(0.25);
+    expect(preview.classes?.agreement).toBe(0);
+    expect(await members()).toEqual(before);
+
+    world.clock.advance(MINUTE_MS);
+    await world.engine.services.models.promote(KEY, 2);
+    await world.drain();
+    const after = await members();
+    const none = new Set<string>();
+    expect(preview.segments).toEqual(
+      ['big', 'lasting', 'long', 'small'].map((key) => {
+        const [was, is] = [before.get(key) ?? none, after.get(key) ?? none];
+        const entering = [...is].filter((id) => !was.has(id)).length;
+        const leaving = [...was].filter((id) => !is.has(id)).length;
+        const churn = (entering + leaving) / (was.size + entering);
+        return { key, before: was.size, after: is.size, entering, leaving, churn };
+      }),
+    );
+    // Each of them is a case: people go both ways, and those with a memory stay.
+    const shift = (key: string) => preview.segments.find((segment) => segment.key === key);
+    expect(shift('big')?.leaving).toBeGreaterThan(0);
+    expect(shift('long')?.entering).toBeGreaterThan(0);
+    expect(shift('small')?.entering).toBe(shift('big')?.leaving);
+    expect(shift('lasting')?.after).toBeGreaterThan(0);
+    const rateOf = async (key: string, gender: string): Promise<number> => {
+      const [row] = await world.db.query<{ rate: number }>(
+        `SELECT avg((m.profile_id IS NOT NULL)::int)::float8 AS rate FROM identifiers i
+         JOIN segments s ON s.key = $1 LEFT JOIN memberships m ON m.profile_id = i.profile_id AND m.segment_id = s.id
+         WHERE (substr(i.value, 2)::int % 3 = 0) = ($2 = 'f')`,
+        [key, gender],
+      );
+      return row?.rate ?? NaN;
+    };
+    const impact = preview.impacts.find(({ segment }) => segment === 'big');
+    expect(impact?.groups.map(({ value, people }) => [value, people])).toEqual([
+      ['m', 160],
+      ['f', 80],
+    ]);
+    for (const { value, rateAfter } of impact?.groups ?? []) {
+      expect(rateAfter).toBeCloseTo(await rateOf('big', value), 12);
+    }
+    expect(impact?.leastAfter).toBe(Math.min(...(impact?.groups ?? []).map(({ ratioAfter }) => ratioAfter ?? NaN)));
+  });
+
+  it('is shown by the command, by a sample that is always the same, and nothing is changed', async () => {
+    const before = await members();
+    const shown = await weft('promote', KEY, '1', '--dry-run', '--by', 'trait.gender');
+    expect(shown).toMatchObject({ code: 0, stderr: '' });
+    expect(shown.stdout).toContain(`Model ${KEY} version 1 instead of version 2, by ${String(PEOPLE)} people`);
+    expect(shown.stdout).toMatch(/^segment +members +after +enter +leave +churn$/m);
+    expect(shown.stdout).toMatch(/^Scores: a great change \(PSI/m);
+    expect(shown.stdout).toMatch(/ {2}long → short: \d+/);
+    expect(shown.stdout).toMatch(/^big by gender: lowest ratio/m);
+    expect(shown.stdout.endsWith('Nothing was changed.\n')).toBe(true);
+    const sampled = async (): Promise<PromotionPreview> =>
+      JSON.parse((await weft('promote', KEY, '1', '--dry-run', '--sample', '60', '--json')).stdout) as PromotionPreview;
+    const [first, second] = [await sampled(), await sampled()];
+    expect(first).toEqual(second);
+    expect(first.profilesSeen).toBeGreaterThan(20);
+    expect(first.profilesSeen).toBeLessThan(120);
+    expect(first.share).toBeCloseTo(60 / PEOPLE, 5);
+    expect(await members()).toEqual(before);
+    expect((await new ModelReader(world.db).active()).map(({ version }) => version)).toEqual([2]);
+  });
+
+  it.each([
+    [{ version: 3 }, 'there is no version 3 of model several_outputs'],
+    [{ version: 1, by: 'gender' }, '"gender" is no trait'],
+    [{ version: 1, maxProfiles: 20_001 }, 'at most 20000 profiles are looked at at once'],
+    [{ version: 1, maxProfiles: 0 }, 'not even one profile is asked about'],
+  ])('is refused with %j, saying why', async (variables, message) => {
+    expect((await world.ask(QUERY, variables)).errors).toMatchObject([{ message }]);
+  });
+
+  it('without a version that answers brings in whomever it finds', async () => {
+    const { bytes, manifest } = await readModelFixture('refuses_rows');
+    const features = ['width'];
+    await world.engine.services.models.register(bytes, {
+      ...{ ...manifest, key: 'fresh', featureService: { name: 'fresh_v1', features } },
+      inputs: [{ tensor: 'amounts', type: 'float', features }],
+      goldenVectors: [{ features: { width: 1 }, expected: { score: 0.5 } }],
+    });
+    const { stdout, stderr } = await weft('promote', 'fresh', '1', '--dry-run');
+    expect(stdout).toContain('Model fresh version 1 instead of none');
+    expect(stderr).toContain('note: No version answers now.\n');
+    expect(stderr).toContain('note: No active segment asks the model.\n');
+    // It fails on widths above 2.
+    expect(stderr).toMatch(/note: It gave no answer about \d+ of 240 people: they stay as they are\./);
+  });
+});
