@@ -112,6 +112,8 @@ function conditionLines(conditions: readonly ExplainedCondition[]): string[] {
 function readText({ kind, name, value, eventAt }: ExplainedRead): string {
   const at = eventAt === null ? '' : ` at ${formatInstant(eventAt)}`;
   if (kind === 'event') return eventAt === null ? `event ${name} never happened` : `event ${name}, the last one${at}`;
+  if (kind === 'step')
+    return `step ${JSON.stringify(value)}, ${name}${eventAt === null ? ', was not reached' : `,${at}`}`;
   return `${kind} ${name} = ${value === null ? 'unknown' : JSON.stringify(value)}${at}`;
 }
 

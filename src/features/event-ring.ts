@@ -1,7 +1,7 @@
 import type { JsonValue } from '../events/event.model.js';
-import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import type { FeatureDefinition, FeatureEvent, FeatureValue } from './feature.model.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
-import { readFunnel } from './read-funnel.js';
+import { funnelTimes, readFunnel } from './read-funnel.js';
 import { readGaps } from './read-gaps.js';
 import { readSessions } from './read-sessions.js';
 import type { RecentEvents, RingAnswer } from './recent-events.model.js';
@@ -88,23 +88,33 @@ export class EventRing extends StreamState {
 
   read(feature: FeatureReading, t: number): FeatureValue {
     const windowMs = feature.definition.windowMs ?? Infinity;
-    const times = this.#times;
-    const newest = times[times.length - 1];
-    if (newest === undefined || t - newest >= windowMs) return feature.empty;
-    let from = 0;
-    while (t - (times[from] ?? newest) >= windowMs) from++;
-    const answer = answerOf(feature, {
-      times,
-      marks: this.#marks,
-      from,
-      mayMissOlder: this.#overflowed && from === 0,
-    });
+    const newest = this.#times.at(-1);
+    const recent = this.#within(windowMs, t);
+    if (newest === undefined || recent === null) return feature.empty;
+    const { times, from } = recent;
+    const answer = answerOf(feature, recent);
     // There are events, and their time is part of the answer: whoever reads values as of another instant goes by it.
     if (answer === null) {
       return { status: 'NULL_VALUE', value: null, eventTs: newest, validUntil: newest + windowMs, approximate: false };
     }
     const changesWith = answer.approximate ? from : answer.changesWith;
     return present(answer.value, newest, (times[changesWith] ?? newest) + windowMs, answer.approximate);
+  }
+
+  /** Times, ms, of the events by which a funnel has got as far as it has at `t`, one for each step, in order. */
+  funnelTimes(definition: FeatureDefinition, t: number): readonly number[] {
+    const recent = this.#within(definition.windowMs ?? Infinity, t);
+    return recent === null ? [] : funnelTimes(definition, recent);
+  }
+
+  /** Null: no event is in the window. */
+  #within(windowMs: number, t: number): RecentEvents | null {
+    const times = this.#times;
+    const newest = times[times.length - 1];
+    if (newest === undefined || t - newest >= windowMs) return null;
+    let from = 0;
+    while (t - (times[from] ?? newest) >= windowMs) from++;
+    return { times, marks: this.#marks, from, mayMissOlder: this.#overflowed && from === 0 };
   }
 
   write(writer: PackedWriter): void {

@@ -6,6 +6,7 @@ import type { CompareOp, Constant } from './compare-value.model.js';
 import { compileWhere, type WhereFilter } from './compile-where.js';
 import { derivedValue, flipOfDerived, partsOf } from './derived-feature.js';
 import { markReader, type MarkReader } from './event-marks.js';
+import { EventRing } from './event-ring.js';
 import type { FeatureDefinition, FeatureEvent, FeatureValue, RequestValues } from './feature.model.js';
 import { LatestTimes } from './latest-times.js';
 import { computationOf, type Computation, type ExpressionLanguage } from './on-demand.model.js';
@@ -299,6 +300,18 @@ export class FeatureSet {
     if (stream.spec.kind !== 'times') throw new RangeError(`feature ${definition.name} keeps no event times`);
     const times = state.find(stream);
     return times instanceof LatestTimes ? times.latest(definition.limit ?? 1) : NONE;
+  }
+
+  /**
+   * Times of the events by which a funnel has got as far as it has at `t`, one for each step that was reached, in order.
+   *
+   * @throws RangeError for other features
+   */
+  funnelTimes(state: AnchorState, index: number, t: number): readonly number[] {
+    const { definition, stream } = this.#feature(state, index);
+    if (definition.aggregate !== 'funnel') throw new RangeError(`feature ${definition.name} is no funnel`);
+    const ring = state.find(stream);
+    return ring instanceof EventRing ? ring.funnelTimes(definition, t) : NONE;
   }
 
   #feature(state: AnchorState, index: number): ReadFeature {

@@ -1,11 +1,12 @@
 import { durationHint, durationMs, durationText } from '../platform/duration.js';
 import { WeftError } from '../platform/errors.js';
-import { nearestName } from '../platform/near-names.js';
 import type { YamlValue } from '../platform/yaml-file.js';
+import { zoneHint } from '../platform/zone-cache.js';
 import { ZoneOffsets } from '../platform/zone-offsets.js';
 import type { AggregateField, AggregateRule } from './aggregate.model.js';
 import { compileWhere } from './compile-where.js';
 import { WEEKDAYS, type FeatureOptions, type FunnelStep } from './feature.model.js';
+import { MAX_FUNNEL_STEPS, MAX_WITHIN_MS, MIN_FUNNEL_STEPS, MIN_WITHIN_MS } from './funnel.model.js';
 import { MAX_WINDOW_MS, MIN_WINDOW_MS } from './stream.model.js';
 import { parseValuePath } from './value-path.js';
 
@@ -13,9 +14,7 @@ const MAX_PATH_LENGTH = 1_000;
 const MAX_KEY_LENGTH = 100;
 export const MAX_NAME_LENGTH = 200;
 export const MAX_TEXT_LENGTH = 4_000;
-const MAX_STEPS = 10;
 const [MIN_GAP_MS, MAX_GAP_MS] = [1_000, 30 * 86_400_000];
-const [MIN_WITHIN_MS, MAX_WITHIN_MS] = [1_000, 366 * 86_400_000];
 const QUARTER_HOUR_MS = 900_000;
 const HOURS = /^(\d{1,2})-(\d{1,2})$/;
 
@@ -112,8 +111,8 @@ function readShare(item: YamlValue): number | undefined {
 
 function readSteps(list: YamlValue): readonly FunnelStep[] | undefined {
   const items = list.items('steps') ?? [];
-  if (items.length < 2 || items.length > MAX_STEPS) {
-    return list.problem(`a funnel has 2 to ${String(MAX_STEPS)} steps`, 'name the events from first to last');
+  if (items.length < MIN_FUNNEL_STEPS || items.length > MAX_FUNNEL_STEPS) {
+    return list.problem(`a funnel has 2 to ${String(MAX_FUNNEL_STEPS)} steps`, 'name the events from first to last');
   }
   return items.map(readStep).filter((step) => step !== undefined);
 }
@@ -142,15 +141,6 @@ function readZone(item: YamlValue): string | undefined {
     if (!(error instanceof RangeError)) throw error;
     return wrong();
   }
-}
-
-function zoneHint(name: string): string {
-  const known = Intl.supportedValuesOf('timeZone');
-  const city = `/${name.trim().replaceAll(' ', '_').toLowerCase()}`;
-  const near = known.find((zone) => zone.toLowerCase().endsWith(city)) ?? nearestName(name, known);
-  return near === undefined
-    ? 'write one of the IANA time zone database, as Europe/Berlin, or UTC'
-    : `did you mean ${near}?`;
 }
 
 function readDays(list: YamlValue): FeatureOptions['days'] {

@@ -31,3 +31,17 @@ export function readFunnel({ options }: FeatureDefinition, recent: RecentEvents)
   const changesWith = depth === 0 ? times.length - 1 : (starts[depth - 1] ?? from);
   return { value: depth, changesWith, approximate: mayMissOlder && depth < steps };
 }
+
+/**
+ * Times of the events that the answer rests on, one for each step that was reached, in order; ms. Of the chains that
+ * are as deep, that which began last; of each step the first event that may be it.
+ */
+export function funnelTimes(definition: FeatureDefinition, recent: RecentEvents): number[] {
+  const { value: depth, changesWith } = readFunnel(definition, recent);
+  const { times, marks } = recent;
+  const chain: number[] = [];
+  for (let i = changesWith; i < times.length && chain.length < Number(depth); i++) {
+    if ((((marks[i] ?? 0) >> chain.length) & 1) === 1) chain.push(times[i] ?? 0);
+  }
+  return chain;
+}

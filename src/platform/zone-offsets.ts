@@ -12,6 +12,15 @@ interface DayOffsets {
   readonly transitionAt: number;
 }
 
+/** A time in which the wall clock of a zone goes on evenly. */
+export interface ZoneStretch {
+  readonly offsetMs: number;
+  /** Exclusive. */
+  readonly untilMs: number;
+  /** Whether the offset changes then; else it is not known further. */
+  readonly changes: boolean;
+}
+
 /**
  * Wall-clock time of one zone to UTC and back. `name` is an IANA zone, `UTC`, or a fixed offset such as `+01:00`.
  *
@@ -71,6 +80,15 @@ export class ZoneOffsets {
     for (const { type, value } of this.#format.formatToParts(second)) part[type] = Number(value);
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second: seconds = 0 } = part;
     return Date.UTC(year, month - 1, day, hour, minute, seconds) - second;
+  }
+
+  /** The offset at an instant, ms, and until when it is known to stay: a day at least, or to where it changes. */
+  stretchAt(utcMs: number): ZoneStretch {
+    if (this.#fixedMs !== null) return { offsetMs: this.#fixedMs, untilMs: Infinity, changes: false };
+    const { beforeMs, afterMs, transitionAt } = this.#around(utcMs);
+    const isBefore = beforeMs !== afterMs && utcMs < transitionAt;
+    if (isBefore) return { offsetMs: beforeMs, untilMs: transitionAt, changes: true };
+    return { offsetMs: afterMs, untilMs: (Math.floor(utcMs / DAY_MS) + 2) * DAY_MS, changes: false };
   }
 
   /** @param ms of either clock */

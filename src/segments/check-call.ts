@@ -2,7 +2,10 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
 import { parseInstant, type InstantPolicy } from '../platform/instant.js';
 import { nearestName } from '../platform/near-names.js';
+import { arity, at, type CallRule } from './call-arity.js';
 import { span, type CheckContext } from './check-context.js';
+import { anniversary, clockField, daysUntilAnniversary, timeBetween } from './check-clock.js';
+import { funnel, sequence } from './check-sequence.js';
 import { constantText, durationOf, eventName, tiledWindowOf, valuePath, windowOf } from './constant-arguments.js';
 import { aggregateFeature, timesFeature, type InlineAggregate } from './inline-features.js';
 import type {
@@ -12,8 +15,6 @@ import type {
   ModelExpression,
   PureFunction,
 } from './segment-expression.model.js';
-
-type CallRule = (c: CheckContext, node: ASTNode, args: readonly ASTNode[]) => Expression;
 
 const MAX_PATTERN_LENGTH = 500;
 
@@ -62,6 +63,18 @@ const FOREIGN_FUNCTIONS: ReadonlyMap<string, string> = new Map([
   ...['did', 'event', 'happened', 'has_done', 'within'].map(
     (name) => [name, 'write performed("event", "7d")'] as const,
   ),
+  ['between', 'write x >= 1 && x <= 2; for a time of day time_between("09:00", "17:30", "Europe/Paris")'],
+  ...['time_of_day', 'local_time'].map(
+    (name) => [name, 'write time_between("09:00", "17:30", "Europe/Paris") or hour("Europe/Paris")'] as const,
+  ),
+  ...['dayofweek', 'day_of_week', 'getdayofweek'].map(
+    (name) => [name, 'write weekday("Europe/Paris") in ["sat", "sun"]'] as const,
+  ),
+  ...['birthday', 'days_until'].map((name) => [name, 'write anniversary(traits.birth_date, "Europe/Paris")'] as const),
+  ['step', 'a step stands in the list of sequence([…]) or funnel([…])'],
+  ...['windowfunnel', 'sequencematch', 'then', 'followed_by'].map(
+    (name) => [name, 'write sequence(["product_view", "purchase"], "7d")'] as const,
+  ),
   ...['trait', 'property', 'attribute'].map((name) => [name, 'write traits.name'] as const),
   ...['feature', 'metric'].map((name) => [name, 'write f.name'] as const),
 ]);
@@ -76,17 +89,6 @@ function functionHint(name: string, near: string | undefined): string {
 
 function refuseMatches(c: CheckContext, node: ASTNode): never {
   return c.fail(node, 'matches() is not available', 'use regex(text, "pattern"), whose time is linear in the text');
-}
-
-function arity(c: CheckContext, node: ASTNode, args: readonly ASTNode[], usage: string, min: number, max = min): void {
-  if (args.length >= min && args.length <= max) return;
-  const expected = min === max ? String(min) : `${String(min)} to ${String(max)}`;
-  c.fail(node, `expected ${expected} arguments, found ${String(args.length)}`, `write ${usage}`);
-}
-
-/** The argument at `i`, where `arity` has seen to it that there is one. */
-function at(args: readonly ASTNode[], i: number): ASTNode {
-  return args[i] as ASTNode;
 }
 
 // --- events -----------------------------------------------------------------------------------------------------------
@@ -303,6 +305,15 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['performed', performed],
   ['last', last],
   ['since', since],
+  ['sequence', sequence],
+  ['funnel', funnel],
+  ['hour', clockField('hour')],
+  ['weekday', clockField('weekday')],
+  ['day', clockField('day')],
+  ['month', clockField('month')],
+  ['time_between', timeBetween],
+  ['anniversary', anniversary],
+  ['days_until_anniversary', daysUntilAnniversary],
   ['score', model('score', 'double')],
   ['cluster', model('cluster', 'int')],
   ['label', model('label', 'string')],

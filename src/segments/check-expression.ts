@@ -3,6 +3,8 @@ import { isReservedTrait } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
 import { isItemType, isMapType, itemTypeOf, type ItemType } from '../features/feature.model.js';
 import { nearestName } from '../platform/near-names.js';
+import { checkBounds } from './check-bounds.js';
+import { checkClockBound } from './check-clock.js';
 import { checkCall, checkMethod, countArguments } from './check-call.js';
 import { span, unify, type CheckContext } from './check-context.js';
 import { durationHint, durationOf } from './constant-arguments.js';
@@ -268,13 +270,6 @@ export class ExpressionChecker implements CheckContext {
     return { kind: 'negate', type: operand.type, ...span(node), operand };
   }
 
-  /** A percentage in the place of a share would let everybody in. */
-  #sampleBound(sample: Expression, bound: Expression, node: ASTNode): void {
-    if (sample.kind !== 'sample' || bound.kind !== 'literal' || typeof bound.value !== 'number') return;
-    if (bound.value >= 0 && bound.value <= 1) return;
-    this.fail(node, 'a sample is a number from 0 up to 1', `for 5 % write sample("${sample.name}") < 0.05`);
-  }
-
   #compare(node: ASTNode, op: CompareOp, leftNode: ASTNode, rightNode: ASTNode): Expression {
     const exact =
       this.#exactCount(node, op, leftNode, rightNode) ?? this.#exactCount(node, MIRRORED[op], rightNode, leftNode);
@@ -292,8 +287,8 @@ export class ExpressionChecker implements CheckContext {
     if (type === 'duration' || (ordered && (type === 'list' || type === 'map'))) {
       return this.fail(node, `${type}s cannot be compared with ${op}`);
     }
-    this.#sampleBound(left, right, rightNode);
-    this.#sampleBound(right, left, leftNode);
+    checkBounds(this, op, left, right, rightNode);
+    checkBounds(this, MIRRORED[op], right, left, leftNode);
     return { kind: 'compare', type: 'bool', ...span(node), op, left, right };
   }
 
@@ -376,6 +371,11 @@ export class ExpressionChecker implements CheckContext {
     if (wrong !== undefined || item.type === 'duration') {
       const of = container.type === 'map' ? 'map with keys' : 'list';
       return this.fail(containerNode, `cannot look for ${item.type} in a ${of} of ${wrong ?? 'values'}`);
+    }
+    if (container.kind === 'list' && containerNode.op === 'list') {
+      container.items.forEach((each, i) => {
+        checkClockBound(this, 'in', item, each, containerNode.args[i] ?? containerNode);
+      });
     }
     return { kind: 'in', type: 'bool', ...span(node), item, container };
   }

@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js';
 import { MIRRORED } from '../features/compare-value.model.js';
+import { compileClock } from './compile-clock.js';
 import {
   compileAgeCompare,
   compileConsent,
@@ -118,6 +119,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
       return compileAgeCompare(scope, node);
     case 'count-within':
       return compileCountWithin(scope, node);
+    case 'clock':
+      return compileClock(node, value);
     case 'has':
       return unary(value(node.operand), (operand) => operand !== ABSENT);
     case 'not':
@@ -290,7 +293,14 @@ function compileCompare(
   if (isNumericFeature(right) && leftNumber !== null) {
     return compileFeatureCompare(scope, right.feature, MIRRORED[op], leftNumber);
   }
-  return binary(value(left), value(right), COMPARE_VALUES[op]);
+  const compare = COMPARE_VALUES[op];
+  if (left.kind === 'clock' && right.kind === 'literal') {
+    return compileClock(left, value, (shown) => compare(shown, right.value));
+  }
+  if (right.kind === 'clock' && left.kind === 'literal') {
+    return compileClock(right, value, (shown) => compare(left.value, shown));
+  }
+  return binary(value(left), value(right), compare);
 }
 
 function numberOf(node: Expression): number | null {
@@ -305,7 +315,8 @@ function compileIn(node: InExpression, value: (operand: Expression) => CompiledN
   const { container } = node;
   if (container.kind === 'list' && container.items.every((item) => item.kind === 'literal')) {
     const constants = new Set<Value>(container.items.map((item) => item.value));
-    return unary(value(node.item), (item) => (item === ABSENT ? ABSENT : constants.has(item)));
+    const isOne = (item: Value): Value => (item === ABSENT ? ABSENT : constants.has(item));
+    return node.item.kind === 'clock' ? compileClock(node.item, value, isOne) : unary(value(node.item), isOne);
   }
   return binary(value(node.item), value(container), isIn);
 }

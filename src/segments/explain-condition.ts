@@ -34,15 +34,29 @@ export interface ExplainedComparison {
   readonly margin: number;
 }
 
-export const READ_KINDS = ['feature', 'event', 'trait', 'groups', 'model', 'segment', 'consent', 'sample'] as const;
+export const READ_KINDS = [
+  'feature',
+  'event',
+  'step',
+  'trait',
+  'groups',
+  'model',
+  'segment',
+  'consent',
+  'sample',
+  'clock',
+] as const;
 
 /** One thing that a condition reads. */
 export interface ExplainedRead {
   readonly kind: (typeof READ_KINDS)[number];
   readonly name: string;
-  /** Null: it is unknown; of an event, how many of its latest times are known that a condition here asks for. */
+  /**
+   * Null: it is unknown; of an event, how many of its latest times are known that a condition here asks for; of a step of a
+   * funnel or sequence, its number, whether or not it was reached.
+   */
   readonly value: JsonValue;
-  /** When the event happened that it is of, the newest of several, ms; null: not known, or there is none. */
+  /** When the event happened that it is of, the newest of several, ms; null: not known, or there is none. Of a step: when it was reached. */
   readonly eventAt: number | null;
 }
 
@@ -51,6 +65,8 @@ export interface ExplainScope {
   readonly ctx: EvalContext;
   /** ms */
   readonly t: number;
+  /** When each step was reached that a funnel got to, ms, by its index. */
+  readonly funnelTimes: (index: number) => readonly number[];
   /** When a trait got its value, ms; null: it has none. */
   readonly traitTime: (name: string) => number | null;
   /** Until when, ms, time alone does not change membership in another segment. */
@@ -177,11 +193,22 @@ function readsOf(root: Expression, scope: ExplainScope): ExplainedRead[] {
   const reads = new Map<string, ExplainedRead>();
   const visit = (node: Expression): void => {
     const read = readOf(node, scope);
-    if (read !== null && !reads.has(`${read.kind} ${read.name}`)) reads.set(`${read.kind} ${read.name}`, read);
+    for (const each of read === null ? [] : [read, ...stepsOf(node, scope)]) {
+      const key = JSON.stringify([each.kind, each.name, each.kind === 'step' ? each.value : null]);
+      if (!reads.has(key)) reads.set(key, each);
+    }
     childrenOf(node).forEach(visit);
   };
   visit(root);
   return [...reads.values()];
+}
+
+/** Of a funnel that the condition defines: its steps, and when each was reached. */
+function stepsOf(node: Expression, { leaves, funnelTimes }: ExplainScope): ExplainedRead[] {
+  const steps = node.kind === 'feature' ? node.feature.inline?.options?.steps : undefined;
+  if (node.kind !== 'feature' || steps === undefined) return [];
+  const times = funnelTimes(leaves.indexOf(node.feature));
+  return steps.map(({ event }, i) => ({ kind: 'step', name: event, value: i + 1, eventAt: times[i] ?? null }));
 }
 
 function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): ExplainedRead | null {
@@ -202,6 +229,10 @@ function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): 
     }
     case 'trait':
       return { kind: 'trait', name: node.name, value: valueOf(), eventAt: traitTime(node.name) };
+    case 'clock': {
+      const zone = node.zone.kind === 'literal' ? ` ${String(node.zone.value)}` : '';
+      return { kind: 'clock', name: `${node.reading.field}${zone}`, value: valueOf(), eventAt: null };
+    }
     case 'groups':
       return { kind: 'groups', name: 'groups', value: valueOf(), eventAt: null };
     case 'model':

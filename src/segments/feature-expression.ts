@@ -66,6 +66,7 @@ const OTHERS: Partial<Readonly<Record<Expression['kind'], string>>> = {
   membership: 'segments',
   consent: 'consents',
   sample: 'samples',
+  clock: 'clocks',
   'last-time': 'events',
   age: 'events',
   'age-compare': 'events',

@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto';
 import { durationText } from '../platform/duration.js';
-import type { Aggregate, FeatureDefinition, FeatureType } from '../features/feature.model.js';
+import type {
+  Aggregate,
+  FeatureDefinition,
+  FeatureOptions,
+  FeatureType,
+  FunnelStep,
+} from '../features/feature.model.js';
+import { MAX_RING } from '../features/stream.model.js';
 import type { FeatureReference } from './segment-expression.model.js';
 
 /** View of the features that expressions define by themselves. */
@@ -29,6 +36,8 @@ interface InlineSpec {
   readonly windowMs: number | null;
   readonly limit: number | null;
   readonly type: FeatureType;
+  /** Of a funnel. */
+  readonly options?: FeatureOptions;
 }
 
 function slug(text: string): string {
@@ -41,9 +50,11 @@ function slug(text: string): string {
  * which registered names cannot have, keeps it apart from those.
  */
 function inlineFeature(spec: InlineSpec): FeatureReference {
-  const { aggregate, event, value, windowMs, limit, type } = spec;
-  const digest = hash('sha256', JSON.stringify([aggregate, event, value, windowMs, limit]), 'hex').slice(0, 8);
-  const scope = limit !== null ? String(limit) : windowMs === null ? 'ever' : durationText(windowMs);
+  const { aggregate, event, value, windowMs, limit, type, options } = spec;
+  const told = [aggregate, event, value, windowMs, limit, ...(options === undefined ? [] : [options])];
+  const digest = hash('sha256', JSON.stringify(told), 'hex').slice(0, 8);
+  const isOfTimes = aggregate === 'times' && limit !== null;
+  const scope = isOfTimes ? String(limit) : windowMs === null ? 'ever' : durationText(windowMs);
   const subject = value === null ? [slug(event)] : [slug(event), slug(value.slice(value.lastIndexOf('.') + 1))];
   const name = ['', aggregate, ...subject, scope, digest].filter((part, i) => i === 0 || part !== '').join('_');
   const inline: FeatureDefinition = {
@@ -51,7 +62,7 @@ function inlineFeature(spec: InlineSpec): FeatureReference {
     view: INLINE_VIEW,
     description: '',
     aggregate,
-    events: [event],
+    events: options?.steps === undefined ? [event] : [...new Set(options.steps.map((step) => step.event))],
     source: null,
     where: null,
     value,
@@ -59,6 +70,7 @@ function inlineFeature(spec: InlineSpec): FeatureReference {
     unitMs: null,
     limit,
     type,
+    ...(options === undefined ? {} : { options }),
   };
   return { name, inline };
 }
@@ -76,4 +88,21 @@ export function aggregateFeature(
   windowMs: number | null,
 ): FeatureReference {
   return inlineFeature({ aggregate, event, value, windowMs, limit: null, type: INLINE_AGGREGATES[aggregate] });
+}
+
+/**
+ * How many of the steps were done in their order, as `read-funnel.ts` says, told from the latest {@link MAX_RING} events
+ * that can be steps.
+ *
+ * @param windowMs events count for so long, to the millisecond; null: for ever
+ * @param withinMs the last step comes at most so long after the first; undefined: whenever it comes
+ */
+export function funnelFeature(
+  steps: readonly FunnelStep[],
+  windowMs: number | null,
+  withinMs: number | undefined,
+): FeatureReference {
+  const options = withinMs === undefined ? { steps } : { steps, withinMs };
+  const event = steps.at(-1)?.event ?? '';
+  return inlineFeature({ aggregate: 'funnel', event, value: null, windowMs, limit: MAX_RING, type: 'int', options });
 }

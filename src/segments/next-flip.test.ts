@@ -8,10 +8,12 @@ import { compileSegment, type CompiledSegment } from './compile-segment.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
 import {
   inTiles,
+  naiveDepth,
   NaiveProfile,
   tileDeparture,
   type NaiveEvent,
   type NaiveFacts,
+  type NaiveStep,
 } from '../../test/support/naive-profile.js';
 import { parseSegment } from './parse-segment.js';
 import { SCORE_STEP_MS } from './score-steps.model.js';
@@ -90,6 +92,39 @@ const performed = fc.tuple(anEvent, exactWindow).map(([name, [text, windowMs]]) 
     instants: (events) => events.map((e) => e.ts + windowMs),
   }),
 );
+
+const aStep = fc.tuple(anEvent, fc.constantFrom(null, null, 2)) as fc.Arbitrary<NaiveStep>;
+
+/** Sequences and funnels, whose windows are exact; a funnel alone and in arithmetic, where only `validUntil` helps. */
+const ordered = fc
+  .tuple(
+    fc.array(aStep, { minLength: 2, maxLength: 3 }),
+    fc.option(exactWindow),
+    fc.option(exactWindow),
+    fc.option(fc.tuple(anOp, fc.nat(2), fc.boolean())),
+  )
+  .map(([steps, window, within, compared]) => {
+    const list = steps.map(([name, moreThan]) =>
+      moreThan === null ? `"${name}"` : `step("${name}", "properties.total > ${String(moreThan)}")`,
+    );
+    const args = [`[${list.join(', ')}]`, window?.[0] ?? '3650d', ...(within === null ? [] : [within[0]])];
+    const call = args.map((arg, i) => (i === 0 ? arg : `"${arg}"`)).join(', ');
+    const windowMs = window?.[1] ?? 3650 * DAY;
+    const depth = (facts: NaiveFacts, t: number): number =>
+      naiveDepth(
+        (facts.events ?? []).filter(({ ts }) => t - ts < windowMs),
+        steps,
+        within?.[1] ?? Infinity,
+      );
+    const instants = (events: readonly NaiveEvent[]): number[] => events.map(({ ts }) => ts + windowMs);
+    if (compared === null) {
+      return leaf(`sequence(${call})`, { instants, truth: (facts, t) => depth(facts, t) >= steps.length });
+    }
+    const [op, n, isDirect] = compared;
+    return leaf(`${isDirect ? `funnel(${call})` : `(funnel(${call}) + 0)`} ${op} ${String(n)}`, {
+      ...{ exact: isDirect, instants, truth: (facts, t) => OPS[op](depth(facts, t), n) },
+    });
+  });
 
 const age = fc.tuple(anEvent, exactWindow, fc.constantFrom<Op>('<', '<=', '>', '>=')).map(([name, [text, ageMs], op]) =>
   leaf(`since("${name}") ${op} "${text}"`, {
@@ -251,7 +286,7 @@ type MakeContext = (definitions: readonly FeatureDefinition[], facts: NaiveFacts
 
 /** The checks, for any implementation of features. */
 function followsTheOracle(makeContext: MakeContext): void {
-  const timed = fc.oneof(exactCount, performed, age, later, tiled, timeless);
+  const timed = fc.oneof(exactCount, performed, ordered, age, later, tiled, timeless);
   const delay = fc.constantFrom(1, 2, MINUTE - 1, 5 * MINUTE, HOUR + 1, DAY);
 
   it('whoever sleeps until the next flip sees every change, at its very millisecond', () => {
@@ -291,7 +326,12 @@ function followsTheOracle(makeContext: MakeContext): void {
   });
 
   it('an exact condition alone wakes nobody in vain', () => {
-    const exact = fc.oneof(exactCount, performed, age);
+    const exact = fc.oneof(
+      exactCount,
+      performed,
+      ordered.filter((oracle) => oracle.exact),
+      age,
+    );
     fc.assert(
       fc.property(exact, history, delay, (oracle, events, wait) => {
         const { segment, definitions } = compiled(oracle.text);

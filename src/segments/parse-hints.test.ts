@@ -83,6 +83,38 @@ describe('the hint of a condition that is not valid', () => {
     ['since("purchase")', '1:1', 'compare it with a duration, as in `since("event") > "7d"`'],
     ['last("purchase") > "7d"', '1:20', 'to ask how long ago it was, write since(…) in place of last(…)'],
     ['last("purchase") > "2026-01-31"', '1:20', 'write timestamp("2026-01-31")'],
+    // Steps in their order.
+    ['sequence("a", "b")', '1:10', 'write sequence(["product_view", "add_to_cart", "purchase"], "7d")'],
+    ['funnel(["a"]) > 0', '1:8', 'write funnel(["product_view", "add_to_cart", "purchase"], "7d")'],
+    ['sequence(["a", purchase])', '1:16', 'write "purchase"'],
+    ['sequence(["a", "b"], "2 weeks")', '1:22', 'write "14d"'],
+    ['sequence(["a", "b"], "2d", "800d")', '1:28', 'leave it out where any time will do'],
+    ['sequence(["a", step("b")])', '1:16', 'write step("purchase", "properties.total > 50")'],
+    ['sequence(["a", step("b", "properties.total = 5")])', '1:26', 'write == for ='],
+    ['funnel(["a", "b"], "7d") >= 3', '1:29', 'it is how many of its steps were reached'],
+    ['step("a", "properties.x > 1") > 1', '1:1', 'a step stands in the list of sequence([…]) or funnel([…])'],
+    ['seqence(["a", "b"], "7d")', '1:1', 'write sequence(…)'],
+    // Clocks.
+    ['hour() > 9', '1:1', 'write hour("Europe/Paris"), or hour(traits.timezone) by the clock of the person'],
+    ['hour("Paris") > 9', '1:6', 'did you mean Europe/Paris?'],
+    ['hour("Europe/Pari") > 9', '1:6', 'did you mean Europe/Paris?'],
+    ['hour(f.orders_30d) > 9', '1:8', 'write "Europe/Paris", or traits.timezone for the clock of the person'],
+    ['weekday("UTC") == "Saturday"', '1:19', 'write "sat"'],
+    ['weekday("UTC") in ["sat", "holiday"]', '1:27', 'days are mon, tue, wed, thu, fri, sat, sun'],
+    ['weekday("UTC") > "fri"', '1:18', 'write weekday(…) in ["sat", "sun"]'],
+    [
+      'time_between("9:00", "17:00", "UTC")',
+      '1:14',
+      'write "00:00" to "23:59", with two digits each; 24:00 ends a day',
+    ],
+    ['time_between("09:00", "09:00", "UTC")', '1:23', 'leave time_between() out where any time will do'],
+    [
+      'between("09:00", "17:00", "UTC")',
+      '1:1',
+      'write x >= 1 && x <= 2; for a time of day time_between("09:00", "17:30", "Europe/Paris")',
+    ],
+    ['birthday(traits.born)', '1:1', 'write anniversary(traits.birth_date, "Europe/Paris")'],
+    ['traits.zones.exists(z, hour(z) > 9)', '1:24', 'ask it of a trait or a feature by itself'],
     // Types.
     ['f.orders_30d == "5"', '1:17', 'write 5 without quotes'],
     ['f.orders_30d == "many"', '1:17', 'compare it with a number, without quotes'],
@@ -130,6 +162,11 @@ describe('the hint of a condition that is not valid', () => {
     ['segment("customer")', 'unknown segment "customer"; did you mean "customers"?'],
     ['score("purchase_intend") > 0.5', 'unknown model "purchase_intend"; did you mean "purchase_intent"?'],
     ['f.is_known foo', 'unexpected foo'],
+    ['hour("UTC") == 24', 'hour(…) is from 0 to 23, never 24'],
+    ['13 == month("UTC")', 'month(…) is from 1 to 12, never 13'],
+    ['anniversary("1990-05-31", "UTC")', 'anniversary() expects a date of the profile, found a constant'],
+    ['hour("Atlantis/Up") > 1', 'there is no zone Atlantis/Up'],
+    ['sequence(["a", "b"], "7d") > 1', 'cannot compare bool with int: expected bool'],
   ])('comes with what was probably meant: %s', (expression, message) => {
     expect(faultOf(expression).message).toBe(message);
   });

@@ -22,6 +22,7 @@ export type Expression =
   | LastTimeExpression
   | AgeExpression
   | CountWithinExpression
+  | ClockExpression
   | AgeCompareExpression
   | HasExpression
   | NotExpression
@@ -120,6 +121,20 @@ export interface CountWithinExpression extends Spanned<'count-within', 'bool'> {
   readonly op: CompareOp;
   readonly constant: number;
 }
+/** What is asked of a wall clock. Weekdays are texts as `mon`, hours 0 … 23, days 1 … 31, months 1 … 12. */
+export type ClockReading =
+  | { readonly field: 'hour' | 'weekday' | 'day' | 'month' }
+  /** Whether the time of day is in [from, to), ms since midnight; where `to` is not later, over midnight. */
+  | { readonly field: 'between'; readonly fromMs: number; readonly toMs: number }
+  /** Days to the next time that the day and month of a date come round, 0 … 365. */
+  | { readonly field: 'days_until_anniversary' };
+export interface ClockExpression extends Spanned<'clock'> {
+  readonly reading: ClockReading;
+  /** Text: an IANA zone, `UTC`, or a fixed offset. */
+  readonly zone: Expression;
+  /** Of an anniversary: text that begins with a date, or ms. */
+  readonly date: Expression | null;
+}
 /** True where the operand has a value. */
 export interface HasExpression extends Spanned<'has', 'bool'> {
   readonly operand: Expression;
@@ -211,6 +226,8 @@ export function childrenOf(node: Expression): readonly Expression[] {
       return [node.left, node.right];
     case 'in':
       return [node.item, node.container];
+    case 'clock':
+      return node.date === null ? [node.zone] : [node.date, node.zone];
     case 'call':
       return node.args;
     case 'regex':

@@ -19,6 +19,9 @@ const SEGMENTS: Readonly<Record<string, string>> = {
   spender: 'f.spend > 100.0',
   mailed: 'performed("view")',
   hot: 'score("iris_named") >= 0.5 && segment("leeds")',
+  bought: 'sequence(["view", step("cart", "!has(properties.test)"), "buy"], "1h", "30m")',
+  in_order: 'funnel(["cart", "buy"], "1h") == 1',
+  at_night: 'time_between("22:00", "23:00", "UTC") || hour(traits.zone) < 6',
   waiting: '!segment("abandoned") && performed("cart")',
   chosen: 'performed("view") ? count("view", "1h") * 2 > 3 : sample("x") < 0.9',
 };
@@ -165,6 +168,31 @@ describe('an explanation', () => {
     expect([isMember, holdsUntil]).toEqual([true, START_MS + 5 * MINUTE_MS]);
     const reference = conditions.find(({ text }) => text === 'segment("abandoned")');
     expect(reference).toMatchObject({ value: false, holdsUntil: START_MS + 5 * MINUTE_MS });
+  });
+
+  it('tells which steps were reached, and when', async () => {
+    const { isMember, holdsUntil, conditions } = await explain('ann', 'in_order');
+    expect([isMember, holdsUntil]).toEqual([true, START_MS + HOUR_MS]);
+    expect(conditions[0]?.comparison).toEqual({ value: 1, op: '==', threshold: 1, margin: 0 });
+    expect(conditions[0]?.reads.slice(1)).toEqual([
+      { kind: 'step', name: 'cart', value: 1, eventAt: START_MS },
+      { kind: 'step', name: 'buy', value: 2, eventAt: null },
+    ]);
+    const none = await explain('ann', 'bought');
+    expect(none.conditions[0]?.comparison).toEqual({ value: 0, op: '>=', threshold: 3, margin: -3 });
+    expect(none.conditions[0]?.reads.slice(1).map(({ eventAt }) => eventAt)).toEqual([null, null, null]);
+  });
+
+  it('tells what the wall clock shows, and when it will show something else', async () => {
+    const { isMember, holdsUntil, conditions } = await explain('ann', 'at_night');
+    const eleven = Date.UTC(2023, 10, 14, 23);
+    expect([isMember, holdsUntil]).toEqual([true, eleven]);
+    expect(conditions[1]).toMatchObject({
+      ...{ value: true, holdsUntil: eleven },
+      reads: [{ kind: 'clock', name: 'between UTC', value: true, eventAt: null }],
+    });
+    // Nobody knows her zone.
+    expect(conditions[2]).toMatchObject({ value: null, reads: [{ kind: 'clock', value: null }, { name: 'zone' }] });
   });
 
   it('tells unknown from not true', async () => {

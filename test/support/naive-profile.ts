@@ -51,6 +51,30 @@ export function tileDeparture(event: NaiveEvent, windowMs: number): number {
   return (Math.floor(event.ts / hop) + 1) * hop + windowMs;
 }
 
+/** A step by the name of its event, with the least `properties.total` that it must have more than; null: any. */
+export type NaiveStep = readonly [name: string, moreThan: number | null];
+
+/** How many of the steps were done in their order, by trying every chain. Those of one instant are in the best order. */
+export function naiveDepth(events: readonly NaiveEvent[], steps: readonly NaiveStep[], withinMs: number): number {
+  const fits = ({ name, total }: NaiveEvent, i: number): boolean => {
+    const [event, moreThan] = steps[i] ?? ['', null];
+    return event === name && (moreThan === null || total > moreThan);
+  };
+  const mark = (event: NaiveEvent): number => steps.reduce((sum, _, i) => sum + (fits(event, i) ? 2 ** i : 0), 0);
+  const sorted = [...events].sort((a, b) => a.ts - b.ts || mark(a) - mark(b));
+  const deepest = (reached: number, from: number, until: number): number => {
+    let best = reached;
+    for (const [i, event] of sorted.entries()) {
+      if (i < from || event.ts > until || reached === steps.length || !fits(event, reached)) continue;
+      best = Math.max(best, deepest(reached + 1, i + 1, reached === 0 ? event.ts + withinMs : until));
+    }
+    return best;
+  };
+  return deepest(0, 0, Infinity);
+}
+
+const STEP_CONDITION = /^properties\.total > (\d+)$/;
+
 const HOLDS: Readonly<Record<CompareOp, (a: number, b: number) => boolean>> = {
   '<': (a, b) => a < b,
   '<=': (a, b) => a <= b,
@@ -100,10 +124,23 @@ export class NaiveProfile implements EvalContext {
     } as const;
     if (fixed !== undefined) return { ...absent, status: 'PRESENT', value: fixed };
     const { windowMs } = definition;
+    if (definition.aggregate === 'funnel') return this.#funnel(definition, t);
     const events = inTiles(this.#matching(definition), t, windowMs);
     const validUntil = Math.min(...events.map((e) => (windowMs === null ? Infinity : tileDeparture(e, windowMs))));
     const value = aggregate(definition, events);
     return value === null ? absent : { ...absent, status: 'PRESENT', value, validUntil };
+  }
+
+  #funnel({ events: names, windowMs, options }: FeatureDefinition, t: number): FeatureValue {
+    const window = windowMs ?? Infinity;
+    const events = (this.#facts.events ?? []).filter(({ name, ts }) => names.includes(name) && t - ts < window);
+    const steps = (options?.steps ?? []).map(({ event, where }): NaiveStep => {
+      const moreThan = STEP_CONDITION.exec(where ?? '')?.[1];
+      return [event, moreThan === undefined ? null : Number(moreThan)];
+    });
+    const value = naiveDepth(events, steps, options?.withinMs ?? Infinity);
+    const validUntil = Math.min(...events.map(({ ts }) => ts + window));
+    return { status: 'PRESENT', value, eventTs: null, validUntil, approximate: false };
   }
 
   flipAt(index: number, t: number, op: CompareOp, constant: number): number {

@@ -164,7 +164,20 @@ function or(a: Condition, b: Condition): Condition {
 
 function randomLeaf(random: Random, scope: Scope): Condition {
   const references = scope.keys.length > 0 ? [reference] : [];
-  const leaves = [exactCount, performed, since, aggregate, aggregate, label, trait, consent, sample, ...references];
+  const leaves = [
+    exactCount,
+    performed,
+    since,
+    aggregate,
+    aggregate,
+    label,
+    trait,
+    consent,
+    sample,
+    ordered,
+    wallClock,
+    ...references,
+  ];
   return pick(random, leaves)(random, scope);
 }
 
@@ -233,6 +246,38 @@ function featureCondition(definition: FeatureDefinition, text: string, op: strin
       return status === 'PRESENT' && typeof value === 'number' ? (OPS[op]?.(value, n) ?? null) : null;
     },
     instants: (view, t) => naiveInstants(definition, world(view), t, 60),
+  };
+}
+
+/** Steps in their order, as a feature of the store would have them, or as a condition by itself. */
+function ordered(random: Random): Condition {
+  const [text, windowMs] = pick(random, EXACT);
+  const [withinText, withinMs] = pick(random, EXACT);
+  const steps = [pick(random, NAMES), pick(random, NAMES), ...(random() < 0.5 ? [pick(random, NAMES)] : [])];
+  const definition = aFeature('inline', {
+    ...{ aggregate: 'funnel', events: [...new Set(steps)], windowMs, limit: 256 },
+    options: { steps: steps.map((event) => ({ event, where: null })), withinMs },
+  });
+  const args = `[${steps.map((step) => `"${step}"`).join(', ')}], "${text}", "${withinText}"`;
+  if (random() < 0.3) return featureCondition(definition, `funnel(${args})`, pick(random, Object.keys(OPS)), 1);
+  const whole = featureCondition(definition, '', '>=', steps.length);
+  return { ...whole, text: `sequence(${args})` };
+}
+
+/** The clock of Calcutta is five and a half hours ahead, and never changed. */
+function wallClock(random: Random): Condition {
+  const ahead = 5.5 * HOUR_MS;
+  const [from, hours] = [Math.floor(random() * 24), 1 + Math.floor(random() * 23)];
+  const to = (from + hours) % 24;
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const hourAt = (t: number): number => Math.floor(((t + ahead) % DAY_MS) / HOUR_MS);
+  return {
+    text: `time_between("${two(from)}:00", "${two(to)}:00", "Asia/Kolkata")`,
+    truth: (_, t) => (hourAt(t) - from + 24) % 24 < hours,
+    instants: (_, t) => {
+      const next = (Math.floor((t + ahead) / HOUR_MS) + 1) * HOUR_MS - ahead;
+      return Array.from({ length: 240 }, (_each, i) => next + i * HOUR_MS);
+    },
   };
 }
 

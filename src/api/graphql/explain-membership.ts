@@ -73,6 +73,7 @@ export async function explainMembership(ask: ExplainAsk, key: string): Promise<M
       ...{ ctx, t },
       leaves: leafScope((name) => features.indexOf(name), purposes, missing),
       referenceHolds: (other) => holdsOf(definitions, ctx, other, t),
+      funnelTimes: (index) => features.funnelTimes(state, index, t),
       traitTime: (name) => snapshot.traits.get(name)?.occurredAt ?? null,
     },
   );

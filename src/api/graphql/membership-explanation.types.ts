@@ -9,12 +9,14 @@ import { DateTime, Json } from './scalars.js';
 const ReadKindType = enumOf('ConditionReadKind', 'Kinds of things that conditions look at.', READ_KINDS, {
   feature: 'A feature, also one that the condition defines itself.',
   event: 'Times of an event.',
+  step: 'A step of a funnel or sequence that the condition defines.',
   trait: 'A trait of the profile.',
   groups: 'The groups that the profile belongs to.',
   model: 'What a model says.',
   segment: 'Membership in another segment.',
   consent: 'Whether a purpose is allowed.',
   sample: 'A number that is drawn once for each profile.',
+  clock: 'What the wall clock of a zone shows.',
 });
 
 const DecidedByType = enumOf('MembershipDecidedBy', 'Which rule decided a membership.', DECIDING_RULES, {
@@ -40,13 +42,14 @@ class ConditionReadType {
 
   @Field(() => Json, {
     nullable: true,
-    description: 'What it is; of an event, how many of its latest times are known. Null: unknown.',
+    description:
+      'What it is; of an event, how many of its latest times are known; of a step, its number. Null: unknown.',
   })
   value!: JsonValue;
 
   @Field(() => DateTime, {
     nullable: true,
-    description: 'When the newest event happened that it is of; null: not known.',
+    description: 'When the newest event happened that it is of, or the step was reached; null: not known, or never.',
   })
   eventAt!: number | null;
 }
